@@ -1,0 +1,165 @@
+"""Who enters which stage next: the questions asked at every door, in order, and the loop that opens the doors."""
+
+from __future__ import annotations
+
+from bot.core import lanes, sentences
+from bot.core.board import Board
+from bot.core.decision import Decision
+from bot.core.effects import Trigger
+from bot.core.facts import FactKind
+from bot.core.pipeline import Lane, Mode, Track
+from bot.core.proofs import ask_containment
+from bot.core.reasons import Reason, Why
+from bot.core.run import Run, Status, Step
+
+#: How many waiting runs are told on their pull request that a fix has passed them: a queue must not cost requests.
+OVERTAKEN_TOLD = 10
+
+
+def door_closed(board: Board, step: Step, now: float) -> Reason | None:
+    """What keeps everybody out of a step, whoever they are: paused, refused by Jenkins, full."""
+    if board.header.mode is Mode.PAUSE:
+        by = f" by {board.header.mode_by}: {board.header.mode_why}" if board.header.mode_by else ""
+        return Reason(Why.PAUSED, f"the pipeline is paused{by}")
+    trouble = board.troubles.get(str(step))
+    if trouble is not None and now < trouble.retry_at:
+        return Reason(Why.TROUBLE, f"Jenkins did not take the build for {step}: {trouble.why}; it is tried again")
+    capacity = board.capacity(step)
+    if capacity is not None and board.occupied(step) >= capacity:
+        return Reason(Why.FULL, sentences.full(board.inside(step), capacity, step, len(board.strangers(step))))
+    return None
+
+
+def turned_away(board: Board, run: Run) -> Reason | None:
+    """What keeps this run out of a step that has room: a lock (L3, F5), a fix ahead (F6), a missing proof (F11)."""
+    step = run.step
+    if step.track is Track.REAL and lanes.kept_out(board, step.stage, run):
+        # Behind a main-lane run stand only main-lane runs, and the lock stops them all.
+        stops = run.lane is Lane.MAIN and not run.retrying
+        return Reason(Why.LOCKED, locked_sentence(board, step.stage, run), stops_queue=stops)
+    ahead = lanes.fix_ahead(board, run)
+    if ahead is not None:
+        text = f"waits behind the older fix {sentences.name(ahead)}, which is already on its way"
+        return Reason(Why.FIX_AHEAD, text, stops_queue=False)
+    found = _backwards(board, run)
+    if found is not None and found.contains is None:
+        text = f"GitHub is being asked whether {sentences.short(found.place.sha)}, already further, contains it"
+        return Reason(Why.PROOF, text, stops_queue=False)
+    return None
+
+
+def locked_sentence(board: Board, stage: str, run: Run) -> str:
+    """Why the locks of a stage keep this run out, and what is on its way to open them."""
+    locks = board.locks_of(stage)
+    causes = "; ".join(f"{lock.reason} (locked by {lock.by})" for lock in locks)
+    fix = run.retrying or run.lane is Lane.FAST
+    if fix and any(not k.automatic and not k.let_fixes_in for k in locks):
+        return f"{stage} is locked, for fixes too: {causes}"
+    fixes = [fix for lock in locks if lock.service for fix in board.fast_runs(lock.service) if fix.key != run.key]
+    if fixes:
+        return f"{stage} is locked: {causes}; the fix {sentences.name(fixes[-1])} is in {fixes[-1].step}"
+    held = sorted({lock.service for lock in locks if lock.service})
+    hint = f"; merge the fix to {' and '.join(held)}" if held else ""
+    return f"{stage} is locked: {causes}{hint}"
+
+
+def _backwards(board: Board, run: Run) -> lanes.Backwards | None:
+    stage = board.pipeline.stage(run.step.stage)
+    if run.step.track is Track.FAST or stage is None or not stage.locks:
+        return None
+    return lanes.backwards(board, run, stage.name)
+
+
+def settle(decision: Decision) -> None:
+    """Let everybody in who may enter now. Called once after every event, so that a free slot is never left empty."""
+    for step in decision.board.steps():
+        _fill(decision, step)
+
+
+def _fill(decision: Decision, step: Step) -> None:
+    looked_at: set[str] = set()
+    while (run := _first_in_line(decision, step, looked_at)) is not None:
+        looked_at.add(run.key)
+        _knock(decision, run)
+
+
+def _first_in_line(decision: Decision, step: Step, looked_at: set[str]) -> Run | None:
+    """The next run to look at, if the step has room: whoever stops the queue ends the search (cost stays flat)."""
+    board = decision.board
+    if not board.queue_length(step) or door_closed(board, step, decision.now):
+        return None
+    for run in board.queue(step):
+        if run.key in looked_at:
+            continue
+        reason = turned_away(board, run)
+        return None if reason is not None and reason.stops_queue else run
+    return None
+
+
+def _knock(decision: Decision, run: Run) -> None:
+    """Let one run in, or remove it (F11), or ask for the proof that is missing."""
+    found = _backwards(decision.board, run)
+    if found is not None and found.contains:
+        decision.end(run, sentences.superseded(found.run, found.place.sha))
+        return
+    if found is not None:
+        ask_containment(decision, run.service, base=run.place.sha, head=found.place.sha)
+    if turned_away(decision.board, run) is None:
+        admit(decision, run)
+
+
+def admit(decision: Decision, run: Run, *, look_first: bool = False) -> None:
+    """Give a run its slot and have its build started."""
+    board = decision.board
+    waited_behind = [] if run.step.track is Track.FAST else _passed_by(board, run)
+    run = decision.update(run, status=Status.STARTING, attempt=run.attempt + 1, queue_item=None, build=None)
+    decision.tell(FactKind.RUN_ADMITTED, _admitted(board, run), run)
+    for other in waited_behind:
+        decision.comment(other, f"overtaken-{run.key}", sentences.overtaken(run, run.step.stage))
+    trigger(decision, run, look_first=look_first)
+    decision.status(run, run.step, "pending", f"in {run.step}")
+
+
+def trigger(decision: Decision, run: Run, *, look_first: bool = False) -> None:
+    """Ask for the build of the run's present attempt."""
+    pipeline = decision.board.pipeline
+    stage, service = pipeline.stage(run.step.stage), pipeline.service(run.service)
+    job = None if stage is None else (stage.job if run.step.track is Track.REAL else stage.fast_job)
+    if job is None or service is None:
+        return  # gone from the configuration this very moment: `configured` deals with the run
+    decision.do(
+        Trigger(
+            run=run.key,
+            stage=run.step.stage,
+            track=run.step.track,
+            attempt=run.attempt,
+            job=job,
+            service=run.service,
+            repository=service.repository,
+            sha=run.place.sha,
+            lane=run.lane,
+            version=run.version,
+            look_first=look_first,
+        )
+    )
+
+
+def _admitted(board: Board, run: Run) -> str:
+    if run.lane is Lane.FAST and run.step.track is Track.REAL and board.queue_length(run.step):
+        return f"{sentences.name(run)} enters {run.step} ahead of its queue: it is the fix"
+    lane = " on the fast lane" if run.lane is Lane.FAST else ""
+    return f"{sentences.name(run)} enters {run.step}{lane}"
+
+
+def _passed_by(board: Board, run: Run) -> list[Run]:
+    """The waiting runs that a fix passes as it enters a lock-policy stage: those who are told so."""
+    stage = board.pipeline.stage(run.step.stage)
+    if run.lane is Lane.MAIN or stage is None or not stage.locks:
+        return []
+    passed: list[Run] = []
+    for other in board.queue(run.step):
+        if len(passed) >= OVERTAKEN_TOLD:
+            break
+        if other.service != run.service and other.lane is Lane.MAIN:
+            passed.append(other)
+    return passed

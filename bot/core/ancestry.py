@@ -1,0 +1,162 @@
+"""Which commit contains which: what the chain of pushes to a main branch proves, without asking anyone.
+
+A push that was not forced proves that `after` contains `before` (GitHub docs: webhook event `push`). So the
+commits of an unbroken chain of pushes get consecutive places in one *segment*, and a later place contains every
+earlier one. Where the chain has a gap (a lost push, a force-push) a new segment begins; what lies between two
+segments is unknown until a link is proven by a later push or by one comparison asked of GitHub.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+#: How many commits, links and denials a chain remembers. Live runs carry their own place, so forgetting an old
+#: one costs at most a question to GitHub.
+REMEMBERED = 48
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a commit stands in the history of its service's main branch."""
+
+    segment: int
+    seq: int
+    sha: str
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A proof: `newer` contains `older`."""
+
+    older: Place
+    newer: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """A proof of the opposite: `head` does not contain `base`."""
+
+    base: Place
+    head: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """The first commit of a segment, and the sha that its push said came before it."""
+
+    segment: int
+    before: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """All that is known of one main branch's history; grows by `push` and `learn`."""
+
+    head: Place | None = None
+    segments: int = 0
+    places: tuple[Place, ...] = ()
+    links: tuple[Link, ...] = ()
+    denials: tuple[Denial, ...] = ()
+    roots: tuple[Root, ...] = ()
+
+    def find(self, sha: str) -> Place | None:
+        """The latest remembered place of `sha` (a force-push may bring a commit back to a second place)."""
+        return next((p for p in reversed(self.places) if p.sha == sha), None)
+
+    def contains(self, newer: Place, older: Place) -> bool | None:
+        """Whether `newer` contains `older`: True or False when proven, None when nobody has asked yet."""
+        if newer.sha == older.sha or self._reaches(newer, older):
+            return True
+        if newer.segment == older.segment or self._reaches(older, newer):
+            return False
+        if any(_denies(d, newer, older) for d in self.denials):
+            return False
+        return None
+
+    def _reaches(self, newer: Place, older: Place) -> bool:
+        """Whether links lead from `newer` back to `older` or to a later place of its segment."""
+        reached = {newer.segment: newer.seq}
+        grew = True
+        while grew:
+            grew = False
+            for link in self.links:
+                far = reached.get(link.newer.segment, 0)
+                if far >= link.newer.seq and reached.get(link.older.segment, 0) < link.older.seq:
+                    reached[link.older.segment] = link.older.seq
+                    grew = True
+        return reached.get(older.segment, 0) >= older.seq
+
+    def push(self, before: str | None, after: str, *, forced: bool) -> tuple[Chain, Place]:
+        """The chain with `after` added, and its place. `before` None means: not known what came before."""
+        head = self.head
+        if head is not None and before == head.sha and not forced and after != head.sha:
+            place = Place(head.segment, head.seq + 1, after)
+            return self._with(place, self._joins(place)), place
+        earlier = self.find(after)
+        place = Place(self.segments + 1, 1, after)
+        links = self._joins(place)
+        roots = self.roots
+        if earlier is not None:  # a commit that comes back contains what it contained
+            links.append(Link(earlier, place))
+        if not forced and before is not None:
+            parent = self.find(before)
+            if parent is not None:
+                links.append(Link(parent, place))
+            roots = _last((*roots, Root(place.segment, before)))
+        grown = replace(self, segments=place.segment, roots=roots)
+        return grown._with(place, links, keep_head=not forced), place
+
+    def join(self, before: str, after: str) -> Chain:
+        """The chain with the proof of a push whose `after` was known already (its pull request came first)."""
+        older, newer = self.find(before), self.find(after)
+        if newer is None:
+            return self
+        if older is None:
+            return self._rooted(newer, before)
+        if self.contains(newer, older):
+            return self
+        return self.learn(older, newer, contains=True)
+
+    def learn(self, base: Place, head: Place, *, contains: bool) -> Chain:
+        """The chain with GitHub's answer to *does `head` contain `base`*."""
+        if contains:
+            return replace(self, links=_last((*self.links, Link(base, head))))
+        return replace(self, denials=_last((*self.denials, Denial(base, head))))
+
+    def _rooted(self, place: Place, before: str) -> Chain:
+        if place.seq != 1:
+            return self
+        return replace(self, roots=_last((*self.roots, Root(place.segment, before))))
+
+    def _joins(self, place: Place) -> list[Link]:
+        """Links to segments that were waiting for this commit: a push that arrived after its successor."""
+        return [
+            Link(place, first)
+            for root in self.roots
+            if root.before == place.sha and root.segment != place.segment
+            for first in self.places
+            if first.segment == root.segment and first.seq == 1
+        ]
+
+    def _with(self, place: Place, links: Iterable[Link], *, keep_head: bool = True) -> Chain:
+        grown = replace(self, places=_last((*self.places, place)), links=_last((*self.links, *links)), head=self.head)
+        older = keep_head and self.head is not None and grown.contains(self.head, place)
+        return grown if older else replace(grown, head=place)
+
+
+def _denies(denial: Denial, newer: Place, older: Place) -> bool:
+    """If `head` lacks `base`, everything up to `head` lacks everything from `base` on."""
+    return (
+        newer.segment == denial.head.segment
+        and newer.seq <= denial.head.seq
+        and older.segment == denial.base.segment
+        and older.seq >= denial.base.seq
+    )
+
+
+def _last(items: tuple[Item, ...]) -> tuple[Item, ...]:
+    return items[-REMEMBERED:]

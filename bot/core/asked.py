@@ -1,0 +1,139 @@
+"""What people ask for: lock, unlock, retry, cancel, the fast lane, pause. Each is done, or refused with a sentence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot.core import lanes, sentences
+from bot.core.admission import trigger
+from bot.core.decision import Decision
+from bot.core.events import CancelAsked, FastLaneAsked, LockAsked, ModeAsked, RetryAsked, UnlockAsked
+from bot.core.facts import FactKind
+from bot.core.leaving import leave, withdraw
+from bot.core.locking import lock_stage, open_lock, recall
+from bot.core.merges import send_fast
+from bot.core.pipeline import Lane, Mode, Track
+from bot.core.run import End, Ending, Lock, Run, Status
+
+
+def refuse(decision: Decision, by: str, why: str, run: Run | None = None) -> None:
+    """Say no, with the reason; the request itself is on record with it."""
+    decision.tell(FactKind.REQUEST_REFUSED, why, run, by=by)
+
+
+def lock_asked(decision: Decision, event: LockAsked) -> None:
+    """L2: a person closes a stage, beside whatever else closes it."""
+    board = decision.board
+    if board.pipeline.stage(event.stage) is None:
+        refuse(decision, event.by, no_stage(decision, event.stage))
+        return
+    number = board.counters.next_lock
+    board.put(replace(board.counters, next_lock=number + 1))
+    lock_stage(
+        decision,
+        Lock(
+            key=f"{event.stage}/{number}",
+            stage=event.stage,
+            reason=event.reason,
+            by=event.by,
+            since=decision.now,
+            let_fixes_in=event.let_fixes_in,
+            until=event.until,
+        ),
+    )
+
+
+def unlock_asked(decision: Decision, event: UnlockAsked) -> None:
+    """A person opens one lock or all of a stage; a failed run that held one ends as a reported failure (L1)."""
+    locks = [k for k in decision.board.locks_of(event.stage) if event.lock in (None, k.key)]
+    if not locks:
+        which = f"lock {event.lock}" if event.lock else "any lock"
+        refuse(decision, event.by, f"{event.stage} is not closed by {which}")
+    for lock in locks:
+        if lock.key in decision.board.locks:
+            open_lock(decision, lock, f"unlocked by {event.by}: {event.reason}", by=event.by)
+
+
+def retry_asked(decision: Decision, event: RetryAsked) -> None:
+    """L4, F7: repeat the failed build of a run, in the stage where it failed, without a new commit."""
+    run = decision.board.runs.get(event.run)
+    no = _no_retry(decision, run)
+    if run is None or no is not None:
+        refuse(decision, event.by, no or f"{event.run} is not on the board", run)
+        return
+    text = f"{event.by} has the build of {sentences.name(run)} in {run.step} repeated: {event.reason}"
+    decision.tell(FactKind.RUN_RETRIED, text, run, by=event.by)
+    holds = any(lock.run == run.key for lock in decision.board.locks_of(run.step.stage))
+    decision.waits(run, run.step, seat=run.seat, retrying=holds, failure=None, retried=0)
+
+
+def _no_retry(decision: Decision, run: Run | None) -> str | None:
+    board = decision.board
+    if run is None:
+        return None
+    if run.status is not Status.FAILED:
+        return f"{sentences.name(run)} has not failed: it is {run.status} in {run.step}"
+    if run.step.track is Track.FAST:
+        return None
+    inside = [r for r in board.inside(run.step) if r.service == run.service and r.lane is Lane.FAST]
+    ahead = lanes.backwards(board, run, run.step.stage)
+    if inside or ahead is not None:
+        who = sentences.name(inside[0]) if inside else sentences.short(ahead.place.sha if ahead else "")
+        return f"the fix {who} is in {run.step} or past it: {sentences.name(run)} cannot be repeated any more"
+    return None
+
+
+def cancel_asked(decision: Decision, event: CancelAsked) -> None:
+    """Take a run out. In a real lock-policy stage the ABORTED policy decides what its build leaves behind (L5)."""
+    run = decision.board.runs.get(event.run)
+    if run is None or run.status is Status.ENDING or run.cancelled_by is not None:
+        state = "is not on the board" if run is None else "is on its way out already"
+        refuse(decision, event.by, f"{event.run} {state}", run)
+        return
+    stage = decision.board.pipeline.stage(run.step.stage)
+    why = f"cancelled by {event.by}: {event.reason}"
+    if run.holds_slot and stage is not None and stage.locks and run.step.track is Track.REAL:
+        run = decision.update(run, cancelled_by=event.by)
+        decision.tell(FactKind.RUN_LEAVING, f"{why}; its build in {run.step} is taken back", run, by=event.by)
+        withdraw(decision, run, abort=True, why=why)
+    else:
+        leave(decision, run, Ending(End.CANCELLED, why), abort=True)
+
+
+def fast_lane_asked(decision: Decision, event: FastLaneAsked) -> None:
+    """F1: an operator sends the head of main on the fast lane once, into `stage` even if others have locked it."""
+    board = decision.board
+    state = board.service(event.service)
+    head = state.chain.head
+    if event.stage is not None and board.pipeline.stage(event.stage) is None:
+        refuse(decision, event.by, no_stage(decision, event.stage))
+    elif board.pipeline.service(event.service) is None or head is None:
+        refuse(decision, event.by, f"no commit on main of {event.service} is known")
+    elif head.sha in state.failed:
+        text = f"{sentences.short(head.sha)}, the head of {event.service}, has failed already: merge a fix, or retry it"
+        refuse(decision, event.by, text)
+    else:
+        send_fast(decision, event.service, head, why=f"{event.by}: {event.reason}", permit=event.stage)
+
+
+def mode_asked(decision: Decision, event: ModeAsked) -> None:
+    """Let the pipeline run, pause it, or make it observe; what was not sent while observing is sent now."""
+    board = decision.board
+    before = board.header.mode
+    board.put(replace(board.header, mode=event.mode, mode_by=event.by, mode_why=event.reason))
+    text = f"{event.by} sets the pipeline from {before} to {event.mode}: {event.reason}"
+    decision.tell(FactKind.MODE_CHANGED, text, by=event.by)
+    if before is not Mode.OBSERVE or event.mode is Mode.OBSERVE:
+        return
+    for step in board.steps():
+        for run in board.inside(step):
+            if run.status is Status.STARTING and run.queue_item is None:
+                trigger(decision, run, look_first=True)
+        if step.track is Track.REAL:
+            recall(decision, step.stage)
+
+
+def no_stage(decision: Decision, name: str) -> str:
+    """There is no such stage; which there are."""
+    names = ", ".join(stage.name for stage in decision.board.pipeline.stages)
+    return f"{decision.board.pipeline.name} has no stage {name!r}; it has {names}"

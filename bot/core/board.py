@@ -1,0 +1,306 @@
+"""The live state of one pipeline, with the indexes that keep an event's cost flat, and an undo journal.
+
+Everything on a board is a frozen record with a key; `put` and `drop` are the only ways to change one. They keep the
+indexes (queues, slots, runs of a service) and note what was there before, so that a turn can store just what it
+changed, and take everything back if another worker committed first.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from heapq import heappop, heappush
+
+from bot.core.pipeline import Lane, Mode, Pipeline, Track
+from bot.core.queueing import Turnstile, turnstile
+from bot.core.run import Foreign, Lock, Run, ServiceState, Status, Step, Trouble
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What there is once per board and rarely changes: the configuration and the mode."""
+
+    pipeline: Pipeline
+    mode: Mode = Mode.RUN
+    mode_by: str = ""
+    mode_why: str = ""
+    key: str = "header"
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """The next place in line, and the number of the next manual lock. Apart from the header: it changes often."""
+
+    next_seat: int = 1
+    next_lock: int = 1
+    key: str = "counters"
+
+
+Record = Header | Counters | Run | Lock | ServiceState | Trouble | Foreign
+Tabled = Run | Lock | ServiceState | Trouble | Foreign
+
+#: Where each kind of record is kept: its family name in storage.
+FAMILIES: dict[type, str] = {
+    Header: "header",
+    Counters: "counters",
+    Run: "run",
+    Lock: "lock",
+    ServiceState: "service",
+    Trouble: "trouble",
+    Foreign: "foreign",
+}
+
+
+@dataclass(slots=True)
+class Change:
+    """One record before and after; None stands for *not there*."""
+
+    before: Record | None
+    after: Record | None
+
+
+@dataclass(slots=True)
+class Board:
+    """See the module's text. Reading an attribute is free; changing one goes through `put` and `drop`."""
+
+    header: Header
+    counters: Counters = field(default_factory=Counters)
+    runs: dict[str, Run] = field(default_factory=dict)
+    locks: dict[str, Lock] = field(default_factory=dict)
+    services: dict[str, ServiceState] = field(default_factory=dict)
+    troubles: dict[str, Trouble] = field(default_factory=dict)
+    foreign: dict[str, Foreign] = field(default_factory=dict)
+    journal: dict[tuple[str, str], Change] = field(default_factory=dict)
+    _queues: dict[Step, list[Turnstile]] = field(default_factory=lambda: defaultdict(list))
+    _slots: dict[Step, set[str]] = field(default_factory=lambda: defaultdict(set))
+    _of_service: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    _fast: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    _of_commit: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
+    #: Running builds by start, for time-outs; entries that no longer hold are skipped when met.
+    _started: dict[Step, list[tuple[float, str]]] = field(default_factory=lambda: defaultdict(list))
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The configuration in force."""
+        return self.header.pipeline
+
+    # -- reading ---------------------------------------------------------------------------------------------
+
+    def queue(self, step: Step) -> Iterator[Run]:
+        """The runs that wait to enter `step`, first come first served, fast lane first."""
+        return (self.runs[entry.run] for entry in self._queues.get(step, ()))
+
+    def queue_length(self, step: Step) -> int:
+        """How many runs wait to enter `step`."""
+        return len(self._queues.get(step, ()))
+
+    def ahead_of(self, run: Run) -> int:
+        """How many runs stand before `run` in its queue."""
+        return bisect_left(self._queues.get(run.step, []), turnstile(run))
+
+    def inside(self, step: Step) -> list[Run]:
+        """The runs that hold a slot of `step`, longest there first."""
+        return sorted((self.runs[key] for key in self._slots.get(step, ())), key=lambda r: (r.seat, r.key))
+
+    def strangers(self, step: Step) -> list[Foreign]:
+        """The builds of nobody's run that occupy a slot of `step`."""
+        return [f for f in self.foreign.values() if f.step == step]
+
+    def occupied(self, step: Step) -> int:
+        """How many slots of `step` are taken."""
+        return len(self._slots.get(step, ())) + (len(self.strangers(step)) if self.foreign else 0)
+
+    def of_service(self, service: str) -> list[Run]:
+        """The live runs of `service`, oldest first."""
+        return sorted((self.runs[key] for key in self._of_service.get(service, ())), key=lambda r: (r.created, r.seat))
+
+    def fast_runs(self, service: str) -> list[Run]:
+        """The runs of `service` on the fast lane, oldest first."""
+        return sorted((self.runs[key] for key in self._fast.get(service, ())), key=lambda r: (r.created, r.seat))
+
+    def of_commit(self, service: str, sha: str) -> list[Run]:
+        """The live runs of one commit of `service`, oldest first: seldom more than one."""
+        return sorted((self.runs[key] for key in self._of_commit.get((service, sha), ())), key=lambda r: r.seat)
+
+    def service(self, name: str) -> ServiceState:
+        """What is known of a service; a fresh state if nothing is."""
+        return self.services.get(name) or ServiceState(name)
+
+    def locks_of(self, stage: str) -> list[Lock]:
+        """The locks that close `stage`, oldest first."""
+        return sorted((k for k in self.locks.values() if k.stage == stage), key=lambda k: (k.since, k.key))
+
+    def locks_held_by(self, service: str) -> list[Lock]:
+        """The automatic locks that `service` holds, oldest first."""
+        return sorted((k for k in self.locks.values() if k.service == service), key=lambda k: (k.since, k.key))
+
+    def steps(self) -> list[Step]:
+        """Every step that a run can be in, in the order of the stages, the fast one of a stage first."""
+        return [
+            Step(stage.name, track)
+            for stage in self.pipeline.stages
+            for track in (Track.FAST, Track.REAL)
+            if track is Track.REAL or stage.fast_job is not None
+        ]
+
+    def capacity(self, step: Step) -> int | None:
+        """How many runs `step` takes at once; None: as many as come; 0: it is no longer configured."""
+        stage = self.pipeline.stage(step.stage)
+        if stage is None:
+            return 0
+        return stage.capacity if step.track is Track.REAL else stage.fast_capacity
+
+    def records(self) -> Iterator[Record]:
+        """Everything on the board."""
+        yield self.header
+        yield self.counters
+        for table in (self.runs, self.locks, self.services, self.troubles, self.foreign):
+            yield from table.values()
+
+    def next_due(self, now: float) -> float | None:
+        """When the clock matters next: a lock that ends, a trigger to try again, a build that times out."""
+        times: list[float] = [k.until for k in self.locks.values() if k.until is not None]
+        times += [t.retry_at for t in self.troubles.values() if t.retry_at > now]
+        for step, started in self._started.items():
+            stage = self.pipeline.stage(step.stage)
+            if stage is not None and stage.timeout is not None and self._longest_running(started) is not None:
+                times.append(started[0][0] + stage.timeout)
+        return min(times, default=None)
+
+    def overdue(self, now: float) -> list[Run]:
+        """The runs whose build has run longer than its stage allows, and was not timed out before."""
+        late: list[Run] = []
+        for step, started in self._started.items():
+            stage = self.pipeline.stage(step.stage)
+            first = self._longest_running(started)
+            if first is not None and stage is not None and stage.timeout and first.since + stage.timeout <= now:
+                runs = (self.runs[key] for key in self._slots[step])
+                late += [r for r in runs if _ticks(r) and r.since + stage.timeout <= now]
+        return sorted(late, key=lambda r: (r.since, r.key))
+
+    def _longest_running(self, started: list[tuple[float, str]]) -> Run | None:
+        while started:
+            since, key = started[0]
+            run = self.runs.get(key)
+            if run is not None and _ticks(run) and run.since == since:
+                return run
+            heappop(started)
+        return None
+
+    # -- changing --------------------------------------------------------------------------------------------
+
+    def put(self, record: Record) -> None:
+        """Store `record` under its key, in place of what was there."""
+        before = self._get(record)
+        self._note(record, before, record)
+        self._set(before, record)
+
+    def drop(self, record: Record) -> None:
+        """Remove what is stored under the record's key."""
+        before = self._get(record)
+        self._note(record, before, None)
+        self._set(before, None)
+
+    def take_changes(self) -> list[Change]:
+        """What was changed since the last call, each record once; forgets it."""
+        changes = [c for c in self.journal.values() if c.before != c.after]
+        self.journal.clear()
+        return changes
+
+    def undo(self) -> None:
+        """Take back everything changed since the last `take_changes`."""
+        journal, self.journal = self.journal, {}
+        for change in journal.values():
+            self._set(change.after, change.before)
+
+    def seat(self) -> int:
+        """The next place in line."""
+        number = self.counters.next_seat
+        self.put(replace(self.counters, next_seat=number + 1))
+        return number
+
+    def _get(self, record: Record) -> Record | None:
+        if isinstance(record, Header):
+            return self.header
+        if isinstance(record, Counters):
+            return self.counters
+        return self._table(record).get(record.key)
+
+    def _table(self, record: Tabled) -> dict[str, Record]:
+        tables: dict[type, object] = {
+            Run: self.runs,
+            Lock: self.locks,
+            ServiceState: self.services,
+            Trouble: self.troubles,
+            Foreign: self.foreign,
+        }
+        return tables[type(record)]  # type: ignore[return-value]
+
+    def _note(self, record: Record, before: Record | None, after: Record | None) -> None:
+        where = (FAMILIES[type(record)], record.key)
+        if where in self.journal:
+            self.journal[where].after = after
+        else:
+            self.journal[where] = Change(before, after)
+
+    def _set(self, before: Record | None, after: Record | None) -> None:
+        record = after or before
+        if record is None:
+            return
+        if isinstance(record, Header):
+            if isinstance(after, Header):
+                self.header = after
+            return
+        if isinstance(record, Counters):
+            if isinstance(after, Counters):
+                self.counters = after
+            return
+        if isinstance(before, Run):
+            self._unindex(before)
+        table = self._table(record)
+        if after is None:
+            table.pop(record.key, None)
+        else:
+            table[record.key] = after
+        if isinstance(after, Run):
+            self._index(after)
+
+    def _index(self, run: Run) -> None:
+        self._of_service[run.service].add(run.key)
+        self._of_commit[run.service, run.place.sha].add(run.key)
+        if run.lane is Lane.FAST:
+            self._fast[run.service].add(run.key)
+        if run.status is Status.WAITING:
+            insort(self._queues[run.step], turnstile(run))
+        elif run.holds_slot:
+            self._slots[run.step].add(run.key)
+        if _ticks(run):
+            heappush(self._started[run.step], (run.since, run.key))
+
+    def _unindex(self, run: Run) -> None:
+        self._of_service[run.service].discard(run.key)
+        self._fast[run.service].discard(run.key)
+        commit = (run.service, run.place.sha)
+        self._of_commit[commit].discard(run.key)
+        if not self._of_commit[commit]:
+            del self._of_commit[commit]
+        if run.status is Status.WAITING:
+            queue = self._queues[run.step]
+            del queue[bisect_left(queue, turnstile(run))]
+        elif run.holds_slot:
+            self._slots[run.step].discard(run.key)
+
+
+def _ticks(run: Run) -> bool:
+    """Whether a time-out still matters to the run: its build runs and was not timed out before."""
+    return run.status is Status.RUNNING and not run.timed_out
+
+
+def build_board(header: Header, records: Iterable[Record]) -> Board:
+    """A board with these records, and nothing in its journal."""
+    board = Board(header)
+    for record in records:
+        board._set(None, record)
+    return board

@@ -1,0 +1,236 @@
+"""What Jenkins says: a trigger taken or refused, a build started, passed, failed, lost; and strangers' builds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot.core import lanes, sentences
+from bot.core.admission import trigger
+from bot.core.decision import Decision
+from bot.core.effects import AbortDuplicate, Notify
+from bot.core.events import BuildLost, BuildSeen, TriggerAccepted, TriggerRefused, Withdrawn
+from bot.core.facts import FactKind
+from bot.core.leaving import may_abort, withdraw
+from bot.core.locking import lock_by_failure, passed_lock_stage
+from bot.core.merges import queue
+from bot.core.pipeline import Job, Lane, Outcome, Policy, Track
+from bot.core.run import End, Ending, Foreign, Run, Status, Step, Trouble
+
+#: How many shas of failed runs a service remembers (F2: a head that has already failed starts nothing).
+FAILURES = 32
+
+
+# -- triggers --------------------------------------------------------------------------------------------------
+
+
+def trigger_accepted(decision: Decision, event: TriggerAccepted) -> None:
+    """The build of an attempt is in Jenkins' queue; a step that was in trouble works again."""
+    run = _attempt(decision, event.run, event.attempt)
+    if run is None:
+        return
+    if run.queue_item is None:
+        decision.update(run, queue_item=event.queue_item)
+    trouble = decision.board.troubles.get(str(run.step))
+    if trouble is not None:
+        decision.board.drop(trouble)
+
+
+def trigger_refused(decision: Decision, event: TriggerRefused) -> None:
+    """L6: it has not failed in the stage, so no lock; back to the head of the queue, and tried again later."""
+    run = _attempt(decision, event.run, event.attempt)
+    if run is None or run.build is not None:
+        return
+    decision.tell(FactKind.TRIGGER_REFUSED, f"Jenkins did not take the build for {run.step}: {event.why}", run)
+    if run.status is Status.STARTING and run.cancelled_by is None:
+        hold_off(decision, run.step, event.why)
+    _give_back(decision, run)
+
+
+def withdrawn(decision: Decision, event: Withdrawn) -> None:
+    """An attempt has no build and will get none: recalled (L3), taken out, or cancelled in Jenkins by hand."""
+    run = _attempt(decision, event.run, event.attempt)
+    if run is None or run.build is not None:
+        return
+    if run.status is Status.STARTING and run.cancelled_by is None:
+        hold_off(decision, run.step, event.why or "it was cancelled in Jenkins' queue")
+    _give_back(decision, run)
+
+
+def build_lost(decision: Decision, event: BuildLost) -> None:
+    """A build that is gone: if it ran, nobody knows what it left behind, so it counts as aborted."""
+    run = _attempt(decision, event.run, event.attempt)
+    if run is None:
+        return
+    if run.build is None:
+        withdrawn(decision, Withdrawn(event.run, event.attempt, event.why))
+    else:
+        _ended(decision, run, Outcome.ABORTED)
+
+
+def hold_off(decision: Decision, step: Step, why: str) -> None:
+    """Nobody enters a step that Jenkins refused, for a while that doubles with each refusal (L6)."""
+    board = decision.board
+    known = board.troubles.get(str(step))
+    refusals = known.refusals + 1 if known else 1
+    pause = min(board.pipeline.retry_first * 2 ** min(refusals - 1, 16), board.pipeline.retry_most)
+    since = known.since if known else decision.now
+    board.put(Trouble(str(step), step, why, since, decision.now + pause, refusals))
+
+
+def _give_back(decision: Decision, run: Run) -> None:
+    """The slot is free again; the run leaves if it was leaving, else it is at the head of its queue."""
+    if run.status is Status.ENDING and run.ending is not None:
+        decision.end(run, run.ending)
+    elif run.cancelled_by is not None:
+        decision.end(run, Ending(End.CANCELLED, f"cancelled by {run.cancelled_by}"))
+    else:
+        back = decision.waits(run, run.step, seat=run.seat)
+        decision.tell(FactKind.RUN_RETURNED, f"{sentences.name(run)} is back at the head of the queue", back)
+
+
+def _attempt(decision: Decision, key: str, attempt: int) -> Run | None:
+    """The run, if the event is about the attempt that its slot is held for; else the event is too late to matter."""
+    run = decision.board.runs.get(key)
+    return run if run is not None and run.holds_slot and run.attempt == attempt else None
+
+
+# -- builds ----------------------------------------------------------------------------------------------------
+
+
+def build_seen(decision: Decision, event: BuildSeen) -> None:
+    """Jenkins' own word about a build: it moves a run only if it is the one build of the run's present attempt."""
+    run = _attempt(decision, event.run or "", event.attempt or 0)
+    if run is None or run.build not in (None, event.number):
+        _stranger(decision, event, twin_of=run)
+    elif event.result is None:
+        _started(decision, run, event.number)
+    else:
+        _ended(decision, decision.update(run, build=event.number, failed_tests=event.failed_tests), event.result)
+
+
+def _started(decision: Decision, run: Run, number: int) -> None:
+    if run.build == number:
+        return
+    if run.status is Status.ENDING or run.cancelled_by is not None:
+        run = decision.update(run, build=number)
+        abort = run.cancelled_by is not None or run.ending is None or run.ending.end is End.CANCELLED
+        withdraw(decision, run, abort=abort or may_abort(decision, run), why="it is on its way out")
+        return
+    run = decision.update(run, status=Status.RUNNING, build=number, since=decision.now)  # L3: it has started
+    decision.tell(FactKind.BUILD_STARTED, f"build #{number} of {sentences.name(run)} runs in {run.step}", run)
+    decision.status(run, run.step, "pending", f"build #{number} runs in {run.step}")
+
+
+def _ended(decision: Decision, run: Run, result: Outcome) -> None:
+    outcome = Outcome.TIMEOUT if run.timed_out and result is not Outcome.SUCCESS else result
+    stage = decision.board.pipeline.stage(run.step.stage)
+    policy = stage.policy(outcome) if stage else (Policy.PASS if outcome is Outcome.SUCCESS else Policy.REPORT)
+    if run.step.track is Track.FAST and policy is Policy.LOCK:
+        policy = Policy.REPORT  # nothing real broke: a fast job locks nothing
+    if policy is Policy.PASS:
+        _passed(decision, run)
+    elif run.status is Status.ENDING and run.ending is not None:
+        decision.end(run, run.ending)  # F8: the result of a removed run never locks
+    elif run.cancelled_by is not None and policy is not Policy.LOCK:
+        decision.end(run, Ending(End.CANCELLED, f"cancelled by {run.cancelled_by}"))
+    elif stage is not None and run.retried < stage.retries and run.cancelled_by is None:
+        _repeat(decision, run, outcome)
+    else:
+        _failed(decision, run, outcome, policy)
+
+
+def _passed(decision: Decision, run: Run) -> None:
+    decision.tell(FactKind.BUILD_PASSED, f"{sentences.name(run)} has passed {run.step}", run)
+    decision.status(run, run.step, "success", f"passed {run.step}")
+    run = decision.update(run, passed=(*run.passed, run.step), retried=0, retrying=False, failure=None)
+    stage = decision.board.pipeline.stage(run.step.stage)
+    step = lanes.next_step(decision.board.pipeline, run)
+    # The slot is given up before anything is decided about it: the entry of the next run is part of this decision.
+    if run.ending is not None:
+        decision.end(run, run.ending)
+    elif run.cancelled_by is not None:
+        decision.end(run, Ending(End.CANCELLED, f"cancelled by {run.cancelled_by}, after it had passed {run.step}"))
+    elif step is None:
+        decision.end(run, Ending(End.DELIVERED, f"{sentences.name(run)} is in {run.step}"))
+    else:
+        queue(decision, run, step)
+    if stage is not None and stage.locks and run.step.track is Track.REAL:
+        passed_lock_stage(decision, run, stage.name)
+
+
+def _repeat(decision: Decision, run: Run, outcome: Outcome) -> None:
+    """L4: the stage repeats a failed build by itself, in the slot it has, before its failure counts."""
+    text = f"{sentences.failed(run, outcome)}; repeated by itself ({run.retried + 1})"
+    decision.tell(FactKind.BUILD_REPEATED, text, run)
+    again = decision.update(
+        run,
+        status=Status.STARTING,
+        attempt=run.attempt + 1,
+        retried=run.retried + 1,
+        build=None,
+        queue_item=None,
+        timed_out=False,
+    )
+    trigger(decision, again)
+
+
+def _failed(decision: Decision, run: Run, outcome: Outcome, policy: Policy) -> None:
+    why = sentences.failed(run, outcome)
+    decision.tell(FactKind.BUILD_FAILED, why, run)
+    decision.status(run, run.step, "failure", why)
+    board = decision.board
+    state = board.service(run.service)
+    board.put(replace(state, failed=(*state.failed, run.place.sha)[-FAILURES:]))
+    kept = policy is Policy.LOCK or (lanes.failure_keeps_run(run) and lanes.is_open(board, run.service))
+    if run.lane is Lane.FAST:
+        _tell_fix_failed(decision, run, why)
+    if not kept:
+        decision.end(run, Ending(End.FAILED, why))
+        return
+    run = decision.update(run, status=Status.FAILED, failure=outcome, retrying=False, timed_out=False)
+    if policy is Policy.LOCK:
+        lock_by_failure(decision, run)
+
+
+def _tell_fix_failed(decision: Decision, run: Run, why: str) -> None:
+    decision.tell(FactKind.FIX_FAILED, f"the fix {sentences.name(run)} did not get through: {why}", run)
+    text = sentences.fix_failed(run, why)
+    decision.do(Notify("fix-failed", run.step.stage, f"fix failed: {why}", text, f"{run.key}/failed/{run.attempt}"))
+    decision.comment(run, f"fix-failed-{run.attempt}", text)
+
+
+# -- builds that are not ours ----------------------------------------------------------------------------------
+
+
+def step_of(decision: Decision, job: Job) -> Step | None:
+    """The step whose job this is."""
+    for stage in decision.board.pipeline.stages:
+        if stage.job == job:
+            return Step(stage.name)
+        if stage.fast_job == job:
+            return Step(stage.name, Track.FAST)
+    return None
+
+
+def _stranger(decision: Decision, event: BuildSeen, twin_of: Run | None) -> None:
+    """A build that moves no run: it occupies a slot while it runs; a duplicate of ours is stopped (invariant 5)."""
+    job = Job(event.controller, event.job)
+    step = step_of(decision, job)
+    if step is None:
+        return
+    key = f"{event.controller}/{event.job}/{event.number}"
+    known = decision.board.foreign.get(key)
+    if event.result is not None:
+        if known is not None:
+            decision.board.drop(known)
+        return
+    if known is not None:
+        return
+    decision.board.put(Foreign(key, step, event.number, decision.now))
+    if twin_of is not None:
+        text = f"build #{event.number} repeats build #{twin_of.build} of {sentences.name(twin_of)}: it is stopped"
+        decision.tell(FactKind.BUILD_DUPLICATED, text, twin_of)
+        decision.do(AbortDuplicate(job, event.number, twin_of.key))
+    else:
+        text = f"build #{event.number} in {step} was not started by Interlock: it takes a slot, nothing more"
+        decision.tell(FactKind.FOREIGN_BUILD_SEEN, text, step=step, build=event.number)

@@ -1,0 +1,116 @@
+"""decide(board, event, now): the one door to the rules. Deterministic; knows no clock, network or storage.
+
+The board is changed in place; its journal says what changed and can take it back (`Board.undo`). What was decided
+(facts), what must be done outside (effects) and which runs ended come back as values.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from bot.core import asked, builds, merges, sentences
+from bot.core.admission import settle
+from bot.core.board import Board
+from bot.core.configured import configured
+from bot.core.decision import Decision
+from bot.core.effects import Compare, Effect, Look
+from bot.core.events import (
+    BuildHinted,
+    BuildLost,
+    BuildSeen,
+    CancelAsked,
+    Configured,
+    ContainmentKnown,
+    Event,
+    FastLaneAsked,
+    HeadSeen,
+    LockAsked,
+    Merged,
+    ModeAsked,
+    RetryAsked,
+    TimePassed,
+    TriggerAccepted,
+    TriggerRefused,
+    UnlockAsked,
+    Withdrawn,
+)
+from bot.core.facts import FactKind
+from bot.core.leaving import withdraw
+from bot.core.locking import open_lock, reconsider
+from bot.core.pipeline import Job, Mode
+
+
+def decide(board: Board, event: Event, now: float) -> Decision:
+    """Apply the rules to one event that was accepted at `now` (seconds since the epoch)."""
+    decision = Decision(board, now)
+    _apply(decision, event)
+    _clock(decision)
+    settle(decision)
+    if board.header.mode is Mode.OBSERVE:
+        decision.effects = [effect for effect in decision.effects if _only_asks(effect)]
+    return decision
+
+
+def _apply(decision: Decision, event: Event) -> None:  # noqa: C901  one flat list: an event, its function
+    match event:
+        case Merged():
+            merges.merged(decision, event)
+        case HeadSeen():
+            merges.head_seen(decision, event)
+        case ContainmentKnown():
+            merges.learn(decision, event)
+            reconsider(decision, event.service)
+        case BuildHinted():
+            _look(decision, event)
+        case BuildSeen():
+            builds.build_seen(decision, event)
+        case TriggerAccepted():
+            builds.trigger_accepted(decision, event)
+        case TriggerRefused():
+            builds.trigger_refused(decision, event)
+        case Withdrawn():
+            builds.withdrawn(decision, event)
+        case BuildLost():
+            builds.build_lost(decision, event)
+        case LockAsked():
+            asked.lock_asked(decision, event)
+        case UnlockAsked():
+            asked.unlock_asked(decision, event)
+        case RetryAsked():
+            asked.retry_asked(decision, event)
+        case CancelAsked():
+            asked.cancel_asked(decision, event)
+        case FastLaneAsked():
+            asked.fast_lane_asked(decision, event)
+        case ModeAsked():
+            asked.mode_asked(decision, event)
+        case Configured():
+            configured(decision, event)
+        case TimePassed():
+            pass  # what is due is looked at after every event
+        case _:
+            assert_never(event)
+
+
+def _look(decision: Decision, event: BuildHinted) -> None:
+    """Invariant 8: a callback only asks for a look; what Jenkins then says is the event."""
+    job = Job(event.controller, event.job)
+    if builds.step_of(decision, job) is not None:
+        decision.do(Look(job, event.number))
+
+
+def _clock(decision: Decision) -> None:
+    """What the time of the event makes due: locks that end, builds that have run too long."""
+    board = decision.board
+    for lock in [k for k in board.locks.values() if k.until is not None and k.until <= decision.now]:
+        open_lock(decision, lock, f"the lock of {lock.by} has reached its end time", by=lock.by)
+    for run in board.overdue(decision.now):
+        late = decision.update(run, timed_out=True)
+        text = f"build #{run.build} of {sentences.name(run)} has run too long in {run.step}: it is aborted"
+        decision.tell(FactKind.BUILD_TIMED_OUT, text, late)
+        withdraw(decision, late, abort=True, why="it has run too long")
+
+
+def _only_asks(effect: Effect) -> bool:
+    """Whether an effect changes nothing outside: all that is done while a pipeline only observes."""
+    return isinstance(effect, (Look, Compare))

@@ -1,0 +1,162 @@
+"""What must now be done outside. Frozen values; doing one twice is harmless, because each has an id.
+
+`slot` names what an effect is about: a newer effect in the same slot replaces an older one that has not gone out
+(a status, a banner). For all others the slot is unique, so the same effect is never kept twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bot.core.pipeline import Job, Lane, Track
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """Start one build: at most one build per attempt may ever move the run (invariant 5)."""
+
+    run: str
+    stage: str
+    track: Track
+    attempt: int
+    job: Job
+    service: str
+    repository: str
+    sha: str
+    lane: Lane
+    version: str
+    #: Look for the build first: an earlier trigger of this attempt may have arrived.
+    look_first: bool = False
+    kind: Literal["trigger"] = "trigger"
+
+    @property
+    def slot(self) -> str:
+        return f"trigger/{self.run}/{self.attempt}"
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Take back one attempt: cancel it in Jenkins' queue; abort its running build only if `abort`."""
+
+    run: str
+    attempt: int
+    job: Job
+    queue_item: int | None
+    build: int | None
+    abort: bool
+    why: str
+    kind: Literal["withdraw"] = "withdraw"
+
+    @property
+    def slot(self) -> str:
+        # Its own slot for each build and purpose, so that abort after cancel is not taken for the same.
+        return f"withdraw/{self.run}/{self.attempt}/{self.build or ''}{'/abort' if self.abort else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class AbortDuplicate:
+    """Stop a second build of an attempt that already has one (invariant 5)."""
+
+    job: Job
+    number: int
+    run: str
+    kind: Literal["abort-duplicate"] = "abort-duplicate"
+
+    @property
+    def slot(self) -> str:
+        return f"abort/{self.job.controller}/{self.job.name}/{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Ask Jenkins what has become of a build that somebody hinted at."""
+
+    job: Job
+    number: int
+    kind: Literal["look"] = "look"
+
+    @property
+    def slot(self) -> str:
+        return f"look/{self.job.controller}/{self.job.name}/{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """Ask GitHub whether commit `head` contains commit `base`."""
+
+    service: str
+    repository: str
+    base: str
+    head: str
+    kind: Literal["compare"] = "compare"
+
+    @property
+    def slot(self) -> str:
+        return f"compare/{self.service}/{self.base}/{self.head}"
+
+
+@dataclass(frozen=True, slots=True)
+class SetStatus:
+    """Set the commit status of one stage. `state`: pending, success, failure or error (GitHub docs: statuses)."""
+
+    repository: str
+    sha: str
+    context: str
+    state: Literal["pending", "success", "failure", "error"]
+    description: str
+    run: str
+    kind: Literal["status"] = "status"
+
+    @property
+    def slot(self) -> str:
+        return f"status/{self.repository}/{self.sha}/{self.context}"
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """Say something on a run's pull request, once per `topic`."""
+
+    repository: str
+    pull: int
+    run: str
+    topic: str
+    text: str
+    kind: Literal["comment"] = "comment"
+
+    @property
+    def slot(self) -> str:
+        return f"comment/{self.run}/{self.topic}"
+
+
+@dataclass(frozen=True, slots=True)
+class Banner:
+    """Put a text over the description of a stage's Jenkins job, or take it away (`text` None)."""
+
+    job: Job
+    stage: str
+    text: str | None
+    kind: Literal["banner"] = "banner"
+
+    @property
+    def slot(self) -> str:
+        return f"banner/{self.job.controller}/{self.job.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Tell people. `key` makes it unique and becomes the Message-ID of the mail."""
+
+    topic: Literal["locked", "unlocked", "fix-failed"]
+    stage: str
+    subject: str
+    text: str
+    key: str
+    kind: Literal["notify"] = "notify"
+
+    @property
+    def slot(self) -> str:
+        return f"notify/{self.key}"
+
+
+Effect = Trigger | Withdraw | AbortDuplicate | Look | Compare | SetStatus | Comment | Banner | Notify

@@ -1,0 +1,212 @@
+"""What happened outside, translated: the only things that `decide` reacts to. Frozen values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bot.core.pipeline import Mode, Outcome, Pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """A commit arrived on a service's main branch. `before` None: what came before is not known (a pull request)."""
+
+    service: str
+    sha: str
+    before: str | None = None
+    forced: bool = False
+    #: Tells two pushes with equal shas apart; redeliveries of one push carry the same.
+    push_id: str = ""
+    pull: int | None = None
+    title: str = ""
+    author: str = ""
+    kind: Literal["merged"] = "merged"
+
+
+@dataclass(frozen=True, slots=True)
+class HeadSeen:
+    """GitHub was asked: the head of a service's main branch. The first answer is the baseline."""
+
+    service: str
+    sha: str
+    kind: Literal["head-seen"] = "head-seen"
+
+
+@dataclass(frozen=True, slots=True)
+class ContainmentKnown:
+    """GitHub was asked: whether commit `head` contains commit `base` of a service."""
+
+    service: str
+    base: str
+    head: str
+    contains: bool
+    kind: Literal["containment-known"] = "containment-known"
+
+
+@dataclass(frozen=True, slots=True)
+class BuildHinted:
+    """Somebody says that something changed about a build; Jenkins must be asked what (invariant 8)."""
+
+    controller: str
+    job: str
+    number: int
+    kind: Literal["build-hinted"] = "build-hinted"
+
+
+@dataclass(frozen=True, slots=True)
+class BuildSeen:
+    """Jenkins was asked: the state of a build. `result` None while it runs. `run` None: not one of ours."""
+
+    controller: str
+    job: str
+    number: int
+    result: Outcome | None
+    run: str | None = None
+    attempt: int | None = None
+    failed_tests: tuple[str, ...] = ()
+    #: When the build started, seconds since the epoch by Jenkins' clock.
+    started: float | None = None
+    kind: Literal["build-seen"] = "build-seen"
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerAccepted:
+    """Jenkins took the trigger of one attempt into its queue."""
+
+    run: str
+    attempt: int
+    queue_item: int
+    kind: Literal["trigger-accepted"] = "trigger-accepted"
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerRefused:
+    """It is certain that the trigger of one attempt did not arrive, and why (L6)."""
+
+    run: str
+    attempt: int
+    why: str
+    kind: Literal["trigger-refused"] = "trigger-refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """It is certain that an attempt has no build and will get none: it was cancelled, or never arrived."""
+
+    run: str
+    attempt: int
+    #: Set when nobody of ours withdrew it: what became of it.
+    why: str = ""
+    kind: Literal["withdrawn"] = "withdrawn"
+
+
+@dataclass(frozen=True, slots=True)
+class BuildLost:
+    """The build of an attempt is no longer there and never will be: deleted, or lost in a crash."""
+
+    run: str
+    attempt: int
+    why: str
+    kind: Literal["build-lost"] = "build-lost"
+
+
+@dataclass(frozen=True, slots=True)
+class LockAsked:
+    """A person locks a stage. `until`: seconds since the epoch, or None for until it is opened."""
+
+    stage: str
+    by: str
+    reason: str
+    let_fixes_in: bool = False
+    until: float | None = None
+    kind: Literal["lock-asked"] = "lock-asked"
+
+
+@dataclass(frozen=True, slots=True)
+class UnlockAsked:
+    """A person opens one lock of a stage, or all of them (`lock` None)."""
+
+    stage: str
+    by: str
+    reason: str
+    lock: str | None = None
+    kind: Literal["unlock-asked"] = "unlock-asked"
+
+
+@dataclass(frozen=True, slots=True)
+class RetryAsked:
+    """A person wants the failed build of a run repeated, without a new commit (L4)."""
+
+    run: str
+    by: str
+    reason: str
+    kind: Literal["retry-asked"] = "retry-asked"
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAsked:
+    """A person takes a run out."""
+
+    run: str
+    by: str
+    reason: str
+    kind: Literal["cancel-asked"] = "cancel-asked"
+
+
+@dataclass(frozen=True, slots=True)
+class FastLaneAsked:
+    """A person sends the head of a service's main on the fast lane, into `stage` even if it is locked (F1)."""
+
+    service: str
+    by: str
+    reason: str
+    stage: str | None = None
+    kind: Literal["fast-lane-asked"] = "fast-lane-asked"
+
+
+@dataclass(frozen=True, slots=True)
+class ModeAsked:
+    """A person lets the pipeline run, pauses it, or makes it only observe."""
+
+    mode: Mode
+    by: str
+    reason: str
+    kind: Literal["mode-asked"] = "mode-asked"
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """The configuration of the pipeline, new or changed."""
+
+    pipeline: Pipeline
+    mode: Mode | None = None
+    kind: Literal["configured"] = "configured"
+
+
+@dataclass(frozen=True, slots=True)
+class TimePassed:
+    """The clock moved past something that was due. The time itself comes with the turn."""
+
+    kind: Literal["time-passed"] = "time-passed"
+
+
+Event = (
+    Merged
+    | HeadSeen
+    | ContainmentKnown
+    | BuildHinted
+    | BuildSeen
+    | TriggerAccepted
+    | TriggerRefused
+    | Withdrawn
+    | BuildLost
+    | LockAsked
+    | UnlockAsked
+    | RetryAsked
+    | CancelAsked
+    | FastLaneAsked
+    | ModeAsked
+    | Configured
+    | TimePassed
+)

@@ -1,0 +1,64 @@
+"""Why a run stands where it stands: the one sentence that the page, the CLI and the API show (invariant 10)."""
+
+from __future__ import annotations
+
+from bot.core import sentences
+from bot.core.admission import door_closed, turned_away
+from bot.core.board import Board
+from bot.core.reasons import Reason, Why
+from bot.core.run import Run, Status
+
+
+def why(board: Board, run: Run, now: float) -> Reason:
+    """The reason for the run's present state; computed when somebody asks, never stored."""
+    match run.status:
+        case Status.WAITING:
+            return _waiting(board, run, now)
+        case Status.STARTING:
+            return _starting(run)
+        case Status.RUNNING:
+            late = "; it has run too long and is being aborted" if run.timed_out else ""
+            leaving = f"; {run.cancelled_by} has cancelled it" if run.cancelled_by else ""
+            return Reason(Why.RUNNING, f"build #{run.build} runs in {run.step}{late}{leaving}")
+        case Status.RECALLED:
+            text = f"{run.step.stage} locked before its build started: Jenkins is being asked to give it back"
+            return Reason(Why.RECALLED, text)
+        case Status.ENDING:
+            ending = run.ending.why if run.ending else "it is on its way out"
+            return Reason(Why.ENDING, f"{ending}; its build keeps the slot until Jenkins reports that it has ended")
+        case Status.FAILED:
+            return _failed(board, run)
+
+
+def _waiting(board: Board, run: Run, now: float) -> Reason:
+    closed = door_closed(board, run.step, now)
+    away = turned_away(board, run)
+    ahead = board.ahead_of(run)
+    # What concerns this run alone says more than a full stage, and a lock says more than the people before it.
+    if away is not None and (closed is None or closed.why is Why.FULL):
+        place = f" ({ahead} before it)" if ahead and away.stops_queue else ""
+        return Reason(away.why, away.sentence + place, away.stops_queue)
+    if closed is not None:
+        place = f"; {ahead} before it" if ahead else ""
+        return Reason(closed.why, closed.sentence + place)
+    if ahead:
+        first = next(iter(board.queue(run.step)))
+        return Reason(Why.BEHIND, f"{ahead} before it in the queue for {run.step}, first {sentences.name(first)}")
+    return Reason(Why.NEXT, f"next into {run.step}")
+
+
+def _starting(run: Run) -> Reason:
+    if run.cancelled_by is not None:
+        return Reason(Why.ENDING, f"cancelled by {run.cancelled_by}; Jenkins is being asked to give it back")
+    if run.queue_item is None:
+        return Reason(Why.STARTING, f"its build in {run.step} is being asked for (attempt {run.attempt})")
+    return Reason(Why.STARTING, f"its build waits in Jenkins' queue (item {run.queue_item})")
+
+
+def _failed(board: Board, run: Run) -> Reason:
+    what = sentences.failed(run, run.failure) if run.failure else f"{sentences.name(run)} failed in {run.step}"
+    if any(lock.run == run.key for lock in board.locks.values()):
+        return Reason(
+            Why.HOLDS_LOCK, f"{what}; it holds the lock until the fix has passed, a retry succeeds or it is unlocked"
+        )
+    return Reason(Why.FIX_FAILED, f"{what}; it can be retried, or a newer merge replaces it")

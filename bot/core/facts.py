@@ -1,0 +1,59 @@
+"""What was decided: the audit log and the live feed are made of facts. Frozen values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bot.core.run import Step
+
+
+class FactKind(StrEnum):
+    """The closed list of things that can be decided."""
+
+    CONFIGURED = "configured"
+    BASELINE_TAKEN = "baseline-taken"
+    MERGE_ACCEPTED = "merge-accepted"
+    MERGE_KNOWN = "merge-known"
+    RUN_QUEUED = "run-queued"
+    RUN_ADMITTED = "run-admitted"
+    BUILD_STARTED = "build-started"
+    BUILD_PASSED = "build-passed"
+    BUILD_FAILED = "build-failed"
+    BUILD_REPEATED = "build-repeated"
+    BUILD_TIMED_OUT = "build-timed-out"
+    BUILD_DUPLICATED = "build-duplicated"
+    FOREIGN_BUILD_SEEN = "foreign-build-seen"
+    TRIGGER_REFUSED = "trigger-refused"
+    RUN_RECALLED = "run-recalled"
+    RUN_RETURNED = "run-returned"
+    RUN_RETRIED = "run-retried"
+    RUN_PROMOTED = "run-promoted"
+    RUN_REJOINED = "run-rejoined"
+    RUN_LEAVING = "run-leaving"
+    RUN_DELIVERED = "run-delivered"
+    RUN_FAILED = "run-failed"
+    RUN_SUPERSEDED = "run-superseded"
+    RUN_CANCELLED = "run-cancelled"
+    RUN_DROPPED = "run-dropped"
+    STAGE_LOCKED = "stage-locked"
+    STAGE_UNLOCKED = "stage-unlocked"
+    FIX_FAILED = "fix-failed"
+    CONTAINMENT_ASKED = "containment-asked"
+    CONTAINMENT_KNOWN = "containment-known"
+    MODE_CHANGED = "mode-changed"
+    REQUEST_REFUSED = "request-refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One decision: what, about which run and stage, by whom, and why in words."""
+
+    kind: FactKind
+    why: str
+    run: str | None = None
+    service: str | None = None
+    sha: str | None = None
+    step: Step | None = None
+    by: str | None = None
+    build: int | None = None

@@ -1,0 +1,249 @@
+"""The fast lane: rules F1 to F12, one small function each. Questions only; `decide` acts on the answers.
+
+The fix of a service whose run locked a stage passes everyone, but skips nothing: it goes through the fast lane's own
+jobs and ends in the real stages. When it has passed, what it contains is removed and the lock opens.
+The same rules for people: docs/fast-lane.md; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from bot.core.pipeline import FastLaneStart, Lane, Pipeline, Track
+from bot.core.run import Lock, Passage, Run, Status, Step
+
+if TYPE_CHECKING:
+    from bot.core.ancestry import Place
+    from bot.core.board import Board
+
+
+# -- F1 to F3: how a fast run comes to be, and where it goes ---------------------------------------------------
+
+
+def is_open(board: Board, service: str) -> bool:
+    """F1 Opening. The fast lane is open to a service while it holds an automatic lock."""
+    return bool(board.locks_held_by(service))
+
+
+def merge_enters(board: Board, service: str) -> bool:
+    """F2 Entry. While the lane is open, each newly accepted merge of the service starts a fast run."""
+    manual = board.pipeline.fast_lane.start is FastLaneStart.MANUAL
+    return is_open(board, service) and not manual
+
+
+def head_enters(board: Board, lock: Lock) -> Place | None:
+    """F2 Entry. With `on-failure` the lock itself starts one, if main has moved to a commit that has not failed."""
+    if board.pipeline.fast_lane.start is not FastLaneStart.ON_FAILURE or lock.service is None:
+        return None
+    state = board.service(lock.service)
+    head = state.chain.head
+    if head is None or head == lock.place or head.sha in state.failed:
+        return None
+    return head
+
+
+def route(pipeline: Pipeline, lane: Lane) -> list[Step]:
+    """F3 Same stages. A fast run passes the fast lane's own jobs, then the real stages; nothing is skipped."""
+    real = [Step(stage.name) for stage in pipeline.stages]
+    if lane is Lane.MAIN:
+        return real
+    rejoins = pipeline.rejoins_at
+    fast = [
+        Step(stage.name, Track.FAST) if stage.fast_job else Step(stage.name)
+        for index, stage in enumerate(pipeline.stages)
+        if stage.fast_job or index < rejoins
+    ]
+    return fast + real[rejoins:]
+
+
+def next_step(pipeline: Pipeline, run: Run) -> Step | None:
+    """F3 Same stages. The first step of its route that the run has not passed; None: it has passed them all.
+
+    Before the stage where the fast lane rejoins, either job of a stage counts; from there on only the real one does.
+    """
+    rejoins = pipeline.rejoins_at
+    passed = {step.stage: step for step in run.passed if pipeline.index(step.stage) < rejoins}
+    done = set(run.passed)
+    for step in route(pipeline, run.lane):
+        swapped = Step(step.stage)  # the real job satisfies the fast one for a run that was promoted
+        if step not in done and step.stage not in passed and not (step.track is Track.FAST and swapped in done):
+            return step
+    return None
+
+
+# -- F4 to F7: how it competes ---------------------------------------------------------------------------------
+
+
+def overtakes(run: Run) -> bool:
+    """F4 Overtaking. A fast run waits in no main-lane queue, only for a slot: it goes before all of them."""
+    return run.lane is Lane.FAST
+
+
+def lets_in(board: Board, stage: str, run: Run) -> bool:
+    """F5 The lock lets it in. A fast run enters if its service holds a lock there and no manual lock forbids it."""
+    locks = board.locks_of(stage)
+    forbidden = any(not lock.automatic and not lock.let_fixes_in for lock in locks)
+    holds_one = run.permit == stage or any(lock.service == run.service for lock in locks)
+    only_manual = all(not lock.automatic for lock in locks)  # those that are left all let fixes in
+    return overtakes(run) and not forbidden and (holds_one or only_manual)
+
+
+def kept_out(board: Board, stage: str, run: Run) -> bool:
+    """F5 The lock lets it in; L4 a retry too. Whether the locks of a stage keep this run out."""
+    locks = board.locks_of(stage)
+    if run.retrying:
+        return any(not lock.automatic and not lock.let_fixes_in for lock in locks)
+    return bool(locks) and not lets_in(board, stage, run)
+
+
+def replaced_by(board: Board, newer: Run) -> list[Run]:
+    """F6 Newest fix. The older fixes that `newer`, whose build has passed, replaces: no fast job started yet."""
+    if not _at_first_fast_job(board, newer):
+        return []
+    chain = board.service(newer.service).chain
+    return [
+        older
+        for older in board.fast_runs(newer.service)
+        if older.key != newer.key
+        and older.status not in (Status.ENDING, Status.FAILED)
+        and not has_started_fast_part(board.pipeline, older)
+        and chain.contains(newer.place, older.place)
+    ]
+
+
+def fix_ahead(board: Board, run: Run) -> Run | None:
+    """F6 Newest fix. The fix of the same service that `run` must wait behind: its fast part has started."""
+    if not _at_first_fast_job(board, run):
+        return None
+    others = (r for r in board.fast_runs(run.service) if r.key != run.key and r.status is not Status.FAILED)
+    return next((r for r in others if has_started_fast_part(board.pipeline, r)), None)
+
+
+def failure_keeps_run(run: Run) -> bool:
+    """F7 A failing fix. It stays on the board, so that it can be retried; lock and lane stay as they are."""
+    return run.lane is Lane.FAST
+
+
+# -- F8 to F12: what happens when it has passed ----------------------------------------------------------------
+
+
+def cleaned_up_by(board: Board, run: Run) -> tuple[Passage, bool | None] | None:
+    """F8 Clean-up. The passage of a fast run that contains `run` (True), or may contain it (None: ask GitHub)."""
+    chain = board.service(run.service).chain
+    doubt: Passage | None = None
+    for passage in board.service(run.service).passages:
+        if not _may_be_removed(board.pipeline, passage, run):
+            continue
+        contained = chain.contains(passage.place, run.place)
+        if contained:
+            return passage, True
+        if contained is None:
+            doubt = doubt or passage
+    return (doubt, None) if doubt else None
+
+
+def _may_be_removed(pipeline: Pipeline, passage: Passage, run: Run) -> bool:
+    """F8, F10 Nobody restarts. Only runs of the same service, and none that is already rolling out beyond."""
+    if passage.lane is not Lane.FAST or run.key == passage.run or run.status is Status.ENDING:
+        return False
+    beyond = pipeline.index(run.step.stage) > pipeline.index(passage.stage)
+    rolling_out = run.step.track is Track.REAL and (run.holds_slot or run.status is Status.FAILED)
+    return not (beyond and rolling_out)
+
+
+class Opening(NamedTuple):
+    """A lock and whether it opens: None means that the proof of containment is still missing."""
+
+    lock: Lock
+    opens: bool | None
+
+
+def opened_by(board: Board, passage: Passage, service: str) -> Iterator[Opening]:
+    """F9 Opening the lock. The service's locks of the passed stage whose commit the passed run contains."""
+    chain = board.service(service).chain
+    for lock in board.locks_of(passage.stage):
+        if lock.service == service and lock.place is not None:
+            gone = dropped_from_main(board, service, lock.place)
+            yield Opening(lock, True if gone else chain.contains(passage.place, lock.place))
+
+
+class Backwards(NamedTuple):
+    """F11's finding: the run (or commit) that is ahead, and whether it contains the one that wants to enter."""
+
+    run: str
+    place: Place
+    contains: bool | None
+
+
+def backwards(board: Board, run: Run, stage: str) -> Backwards | None:
+    """F11 Never backwards. The run that contains `run`, or may, and is in the lock-policy stage or has passed it."""
+    state = board.service(run.service)
+    ahead = [(other.key, other.place) for other in board.inside(Step(stage)) if _is_in(other, run)]
+    ahead += [(p.run, p.place) for p in state.passages if p.stage == stage and p.run != run.key]
+    doubt: Backwards | None = None
+    for key, place in ahead:
+        contains = state.chain.contains(place, run.place)
+        if contains:
+            return Backwards(key, place, contains=True)
+        if contains is None:
+            doubt = doubt or Backwards(key, place, contains=None)
+    return doubt
+
+
+def _is_in(other: Run, run: Run) -> bool:
+    return other.service == run.service and other.key != run.key and other.status is not Status.ENDING
+
+
+def leavers(board: Board, service: str, opener: str) -> list[Run]:
+    """F12 Leaving the lane. The fast runs not yet in a real stage, once the service's last lock has opened."""
+    if is_open(board, service):
+        return []
+    return [
+        run
+        for run in board.fast_runs(service)
+        if run.key != opener
+        and run.permit is None
+        and run.status not in (Status.ENDING, Status.FAILED)
+        and not _in_real_stage(board.pipeline, run)
+    ]
+
+
+# -- shared by the rules ---------------------------------------------------------------------------------------
+
+
+def in_fast_part(pipeline: Pipeline, step: Step) -> bool:
+    """Whether a fast run in this step uses what the lane is about: its own jobs, or the real stages at its end."""
+    return step.track is Track.FAST or pipeline.index(step.stage) >= pipeline.rejoins_at
+
+
+def has_started_fast_part(pipeline: Pipeline, run: Run) -> bool:
+    """Whether a fast job of the run has started (F6): from then on nothing replaces it."""
+    if any(in_fast_part(pipeline, step) for step in run.passed):
+        return True
+    return (run.holds_slot or run.status is Status.FAILED) and in_fast_part(pipeline, run.step)
+
+
+def dropped_from_main(board: Board, service: str, place: Place) -> bool | None:
+    """Whether a force-push took the commit off main: some rewritten head, later than it, does not contain it."""
+    state = board.service(service)
+    answers = [state.chain.contains(force, place) for force in state.forces if not state.chain.contains(place, force)]
+    if any(answer is False for answer in answers):
+        return True
+    return None if None in answers else False
+
+
+def _at_first_fast_job(board: Board, run: Run) -> bool:
+    return (
+        run.lane is Lane.FAST
+        and run.status is Status.WAITING
+        and in_fast_part(board.pipeline, run.step)
+        and not has_started_fast_part(board.pipeline, run)
+    )
+
+
+def _in_real_stage(pipeline: Pipeline, run: Run) -> bool:
+    rejoins = pipeline.rejoins_at
+    been = any(s.track is Track.REAL and pipeline.index(s.stage) >= rejoins for s in run.passed)
+    inside = run.step.track is Track.REAL and pipeline.index(run.step.stage) >= rejoins and run.holds_slot
+    return been or inside

@@ -1,0 +1,167 @@
+"""Locking a stage, opening its locks, and what follows at once: clean-up, leaving the lane (L1 to L5, F8, F9, F12)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot.core import lanes, sentences
+from bot.core.decision import Decision
+from bot.core.effects import Banner, Notify
+from bot.core.facts import FactKind
+from bot.core.leaving import leave, withdraw
+from bot.core.merges import drop_unmerged, newest_fix, queue, send_fast
+from bot.core.pipeline import Lane, Outcome
+from bot.core.proofs import ask_containment
+from bot.core.run import End, Ending, Lock, Passage, Run, Status, Step
+
+#: How many passages of lock-policy stages a service remembers.
+PASSAGES = 8
+
+
+# -- locking ---------------------------------------------------------------------------------------------------
+
+
+def lock_by_failure(decision: Decision, run: Run) -> None:
+    """L1: the stage locks itself; the failed run frees its slot and stays as the holder of the lock."""
+    stage = run.step.stage
+    why = sentences.failed(run, run.failure or Outcome.FAILURE)
+    held = decision.board.locks.get(f"{stage}/{run.key}")
+    lock = Lock(
+        key=f"{stage}/{run.key}",
+        stage=stage,
+        reason=why,
+        by=run.key,
+        since=held.since if held else decision.now,
+        run=run.key,
+        service=run.service,
+        place=run.place,
+    )
+    decision.comment(run, f"locked-{stage}-{run.attempt}", sentences.locked_comment(lock))
+    lock_stage(decision, lock)
+    head = lanes.head_enters(decision.board, lock)
+    if head is not None:
+        send_fast(decision, run.service, head, why=f"{stage} locked and main has moved since")
+
+
+def lock_stage(decision: Decision, lock: Lock) -> None:
+    """Close a stage by one more lock: people are told, the banner goes up, the not yet started come back (L3)."""
+    board = decision.board
+    again = lock.key in board.locks
+    board.put(lock)
+    subject = sentences.locked_subject(lock)
+    where = Step(lock.stage)
+    decision.tell(FactKind.STAGE_LOCKED, subject, step=where, holder=lock.run, service=lock.service, by=lock.by)
+    show_banner(decision, lock.stage)
+    if not again:
+        key = f"{lock.key}/locked/{lock.since:.3f}"
+        decision.do(Notify("locked", lock.stage, subject, sentences.locked_mail(lock), key))
+    recall(decision, lock.stage)
+
+
+def show_banner(decision: Decision, stage_name: str) -> None:
+    """Put on the stage's Jenkins job what its locks say now."""
+    stage = decision.board.pipeline.stage(stage_name)
+    if stage is not None:
+        locks = decision.board.locks_of(stage_name)
+        decision.do(Banner(stage.job, stage_name, sentences.banner(locks) if locks else None))
+
+
+def recall(decision: Decision, stage: str) -> None:
+    """L3: call back the runs that were admitted, may not enter now, and have no build yet."""
+    for run in decision.board.inside(Step(stage)):
+        if run.status is Status.STARTING and run.cancelled_by is None and lanes.kept_out(decision.board, stage, run):
+            recalled = decision.update(run, status=Status.RECALLED)
+            decision.tell(FactKind.RUN_RECALLED, f"{stage} locked before its build started", recalled)
+            withdraw(decision, recalled, abort=False, why=f"{stage} is locked")
+
+
+# -- opening ---------------------------------------------------------------------------------------------------
+
+
+def passed_lock_stage(decision: Decision, run: Run, stage: str) -> None:
+    """Note that a run has passed a lock-policy stage; clean up and open what it opens (F8, F9)."""
+    board = decision.board
+    state = board.service(run.service)
+    mine = Passage(stage, run.place, run.key, run.lane)
+    others = tuple(p for p in state.passages if not (p.stage == stage and p.run == run.key))
+    board.put(replace(state, passages=(*others, mine)[-PASSAGES:]))
+    clean_up(decision, run.service)
+    open_passed(decision, run.service)
+
+
+def clean_up(decision: Decision, service: str) -> None:
+    """F8: remove the runs that a passed fast run contains; where that is not known, keep them and ask."""
+    for run in decision.board.of_service(service):
+        found = lanes.cleaned_up_by(decision.board, run)
+        if found is None:
+            continue
+        passage, contained = found
+        if contained:
+            leave(decision, run, sentences.superseded(passage.run, passage.place.sha))
+        else:
+            ask_containment(decision, service, base=run.place.sha, head=passage.place.sha)
+
+
+def open_passed(decision: Decision, service: str) -> None:
+    """F9: open the service's locks that a passage opens; where containment is not known, ask."""
+    for passage in decision.board.service(service).passages:
+        for lock, opens in list(lanes.opened_by(decision.board, passage, service)):
+            if opens:
+                why = f"{service} {sentences.short(passage.place.sha)} has passed {passage.stage}"
+                _replace_holder(decision, lock, passage)
+                open_lock(decision, lock, why, by=passage.run)
+            elif opens is None and lock.place is not None:
+                ask_containment(decision, service, base=lock.place.sha, head=passage.place.sha)
+
+
+def _replace_holder(decision: Decision, lock: Lock, passage: Passage) -> None:
+    """The failed run that holds the lock ends as superseded by the run that passed, whatever its lane."""
+    holder = decision.board.runs.get(lock.run or "")
+    if holder is not None and holder.status is Status.FAILED and holder.key != passage.run:
+        leave(decision, holder, sentences.superseded(passage.run, passage.place.sha))
+
+
+def open_lock(decision: Decision, lock: Lock, why: str, *, by: str) -> None:
+    """Take one lock away; the rest follows in the same decision: the banner, the lane, people (F9, F12)."""
+    board = decision.board
+    board.drop(lock)
+    left = len(board.locks_of(lock.stage))
+    text = sentences.unlocked(lock.stage, why, left)
+    where = Step(lock.stage)
+    decision.tell(FactKind.STAGE_UNLOCKED, text, step=where, holder=lock.run, service=lock.service, by=by)
+    show_banner(decision, lock.stage)
+    subject = f"{lock.stage} is open" if not left else f"{lock.stage}: one lock less"
+    key = f"{lock.key}/unlocked/{decision.now:.3f}"
+    decision.do(Notify("unlocked", lock.stage, subject, text + "\n", key))
+    holder = board.runs.get(lock.run) if lock.run else None
+    if holder is not None and holder.status is Status.FAILED:
+        decision.end(holder, Ending(End.FAILED, lock.reason))
+    if lock.service is not None:
+        leave_lane(decision, lock.service, opener=by)
+
+
+def leave_lane(decision: Decision, service: str, opener: str) -> None:
+    """F12: once the last lock of a service is open, its fast runs not yet in a real stage join the main lane."""
+    board = decision.board
+    if lanes.is_open(board, service):
+        return
+    for run in board.fast_runs(service):
+        if run.status is Status.FAILED:  # a failed fix stays for a retry only as long as the lane is open (F7)
+            decision.end(run, Ending(End.FAILED, sentences.failed(run, run.failure or Outcome.FAILURE)))
+    for run in lanes.leavers(board, service, opener):
+        changed = decision.update(run, lane=Lane.MAIN)
+        text = f"{sentences.name(run)} is on the main lane again: the last lock of {service} is open"
+        decision.tell(FactKind.RUN_REJOINED, text, changed)
+        step = lanes.next_step(board.pipeline, changed)
+        if changed.status is Status.WAITING and step is not None:
+            queue(decision, changed, step)
+
+
+def reconsider(decision: Decision, service: str) -> None:
+    """A new proof is there: everything that waited for one is looked at again."""
+    clean_up(decision, service)
+    open_passed(decision, service)
+    drop_unmerged(decision, service)
+    for run in decision.board.fast_runs(service):
+        if run.key in decision.board.runs:
+            newest_fix(decision, decision.board.runs[run.key])

@@ -1,0 +1,211 @@
+"""What follows when main moves: a new run, on the lane that is open to it; and what a force-push takes off main."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from bot.core import lanes, sentences
+from bot.core.ancestry import Place
+from bot.core.decision import Decision
+from bot.core.events import ContainmentKnown, HeadSeen, Merged
+from bot.core.facts import FactKind
+from bot.core.leaving import leave
+from bot.core.pipeline import Lane
+from bot.core.proofs import ask_containment
+from bot.core.run import Run, ServiceState, Status, Step
+
+#: How many pushes and rewritten heads a service remembers.
+PUSHES = 64
+FORCES = 4
+
+
+def merged(decision: Decision, event: Merged) -> None:
+    """A push or a merged pull request: new to us, or the other half of something known (invariant 6)."""
+    board = decision.board
+    if board.pipeline.service(event.service) is None:
+        text = f"{event.service} is not configured in this pipeline"
+        decision.tell(FactKind.REQUEST_REFUSED, text, service=event.service, sha=event.sha)
+        return
+    state = board.service(event.service)
+    if event.push_id and event.push_id in state.pushes:
+        _known(decision, event, "the same push was delivered before")
+        return
+    if event.push_id:
+        state = replace(state, pushes=(*state.pushes, event.push_id)[-PUSHES:])
+        board.put(state)
+    if _is_known(state, event):
+        if event.before is not None:
+            board.put(replace(state, chain=state.chain.join(event.before, event.sha)))
+        _known(decision, event, "its push and its pull request tell of the same commit")
+        return
+    _accept(decision, state, event)
+
+
+def _is_known(state: ServiceState, event: Merged) -> bool:
+    head = state.chain.head
+    if head is None or state.chain.find(event.sha) is None:
+        return False
+    returns = event.sha != head.sha and (event.forced or event.before == head.sha)
+    return not returns
+
+
+def _known(decision: Decision, event: Merged, why: str) -> None:
+    """Nothing new, but perhaps the pull request that the run was still missing."""
+    for run in decision.board.of_commit(event.service, event.sha):
+        if event.pull is not None and run.pull is None:
+            decision.update(run, pull=event.pull, title=event.title or run.title, author=event.author or run.author)
+    text = f"{sentences.short(event.sha)} is known: {why}"
+    decision.tell(FactKind.MERGE_KNOWN, text, service=event.service, sha=event.sha)
+
+
+def _accept(decision: Decision, state: ServiceState, event: Merged) -> None:
+    before = state.chain.head
+    chain, place = state.chain.push(event.before, event.sha, forced=event.forced)
+    forces = (*state.forces, place)[-FORCES:] if event.forced else state.forces
+    decision.board.put(replace(state, chain=chain, forces=forces))
+    pull = f" by pull request #{event.pull}" if event.pull is not None else ""
+    rewritten = ", by a force-push" if event.forced else ""
+    text = f"{sentences.short(event.sha)} is on main of {event.service}{pull}{rewritten}"
+    decision.tell(FactKind.MERGE_ACCEPTED, text, service=event.service, sha=event.sha)
+    lane = Lane.FAST if lanes.merge_enters(decision.board, event.service) else Lane.MAIN
+    start_run(decision, event.service, place, lane, pull=event.pull, title=event.title, author=event.author)
+    if event.forced and before is not None:
+        drop_unmerged(decision, event.service)
+
+
+def head_seen(decision: Decision, event: HeadSeen) -> None:
+    """The first head is the baseline and starts nothing; a later unknown one is a push that was missed."""
+    board = decision.board
+    if board.pipeline.service(event.service) is None:
+        return
+    state = board.service(event.service)
+    if state.chain.head is None:
+        chain, _ = state.chain.push(None, event.sha, forced=False)
+        board.put(replace(state, chain=chain))
+        text = f"{sentences.short(event.sha)} is where main of {event.service} stands; nothing is started for it"
+        decision.tell(FactKind.BASELINE_TAKEN, text, service=event.service, sha=event.sha)
+    elif state.chain.find(event.sha) is None:
+        # It may have been a force-push: what it does not contain was dropped from main, and GitHub can tell.
+        _accept(decision, state, Merged(event.service, event.sha, before=None, forced=True))
+
+
+def start_run(
+    decision: Decision,
+    service: str,
+    place: Place,
+    lane: Lane,
+    *,
+    pull: int | None = None,
+    title: str = "",
+    author: str = "",
+    permit: str | None = None,
+) -> Run:
+    """Put a new run of a commit at the start of its lane."""
+    board = decision.board
+    state = board.service(service)
+    number = state.number + 1
+    board.put(replace(state, number=number))
+    stamp = datetime.fromtimestamp(decision.now, UTC).strftime("%Y%m%d%H%M%S")
+    run = Run(
+        key=f"{service}.{number}",
+        service=service,
+        place=place,
+        lane=lane,
+        status=Status.WAITING,
+        step=lanes.route(board.pipeline, lane)[0],
+        seat=board.seat(),
+        created=decision.now,
+        since=decision.now,
+        version=f"{service}-{stamp}",
+        pull=pull,
+        title=title,
+        author=author,
+        permit=permit,
+    )
+    board.put(run)
+    how = "starts on the fast lane: its service holds a lock" if lane is Lane.FAST else f"queues for {run.step}"
+    decision.tell(FactKind.RUN_QUEUED, f"{sentences.name(run)} {how}", run)
+    found = lanes.cleaned_up_by(board, run)  # a push that arrives after its successor has passed already
+    if found is not None and found[1]:
+        leave(decision, run, sentences.superseded(found[0].run, found[0].place.sha))
+    else:
+        newest_fix(decision, run)
+    return run
+
+
+def send_fast(decision: Decision, service: str, place: Place, *, why: str, permit: str | None = None) -> None:
+    """Put a commit on the fast lane: its live run changes lane; if it has none, a run is started (F1, F2)."""
+    live = [r for r in decision.board.of_commit(service, place.sha) if r.status not in (Status.ENDING, Status.FAILED)]
+    if not live:
+        start_run(decision, service, place, Lane.FAST, permit=permit)
+        return
+    run = decision.update(live[-1], lane=Lane.FAST, permit=permit)
+    decision.tell(FactKind.RUN_PROMOTED, f"{sentences.name(run)} changes to the fast lane: {why}", run)
+    step = lanes.next_step(decision.board.pipeline, run)
+    if run.status is Status.WAITING and step is not None:
+        queue(decision, run, step)
+
+
+def queue(decision: Decision, run: Run, step: Step) -> Run:
+    """Put a run at the tail of a step's queue; the newest fix replaces what waits there for the same job (F6)."""
+    run = decision.waits(run, step)
+    decision.tell(FactKind.RUN_QUEUED, f"{sentences.name(run)} queues for {step}", run)
+    newest_fix(decision, run)
+    return run
+
+
+def newest_fix(decision: Decision, newer: Run) -> None:
+    """F6: remove the older fixes that this one, whose build has passed, replaces; ask where the proof is missing."""
+    for older in lanes.replaced_by(decision.board, newer):
+        leave(decision, older, sentences.superseded(newer.key, newer.place.sha))
+
+
+def drop_unmerged(decision: Decision, service: str) -> None:
+    """End the live runs that a force-push took off main, except in a lock-policy stage; newest first, for proof."""
+    board = decision.board
+    for run in reversed(board.of_service(service)):
+        verdict = lanes.dropped_from_main(board, service, run.place)
+        if verdict is None:
+            _ask_about(decision, run)
+            return  # the answer for the newest usually answers for all before it
+        if verdict and run.status is not Status.ENDING and not _in_lock_stage(decision, run):
+            leave(decision, run, sentences.dropped(run))
+
+
+def _ask_about(decision: Decision, run: Run) -> None:
+    state = decision.board.service(run.service)
+    for force in state.forces:
+        if not state.chain.contains(run.place, force) and state.chain.contains(force, run.place) is None:
+            ask_containment(decision, run.service, base=run.place.sha, head=force.sha)
+
+
+def _in_lock_stage(decision: Decision, run: Run) -> bool:
+    stage = decision.board.pipeline.stage(run.step.stage)
+    real = stage is not None and stage.locks and run.step == Step(stage.name)
+    return real and (run.holds_slot or run.status is Status.FAILED)
+
+
+def learn(decision: Decision, event: ContainmentKnown) -> None:
+    """Keep GitHub's answer as a proof about the two commits, wherever they stand."""
+    board = decision.board
+    state = board.service(event.service)
+    asked = tuple(pair for pair in state.asked if pair != (event.base, event.head))
+    base, head = _place_of(decision, event.service, event.base), _place_of(decision, event.service, event.head)
+    chain = state.chain
+    if base is not None and head is not None and chain.contains(head, base) is None:
+        chain = chain.learn(base, head, contains=event.contains)
+    board.put(replace(state, asked=asked, chain=chain))
+    verb = "contains" if event.contains else "does not contain"
+    text = f"{sentences.short(event.head)} {verb} {sentences.short(event.base)}"
+    decision.tell(FactKind.CONTAINMENT_KNOWN, text, service=event.service, sha=event.base)
+
+
+def _place_of(decision: Decision, service: str, sha: str) -> Place | None:
+    """Where a commit stands: by the chain, a live run, a passage, a lock or a rewritten head that still names it."""
+    board = decision.board
+    state = board.service(service)
+    named = [p.place for p in state.passages] + list(state.forces)
+    named += [k.place for k in board.locks_held_by(service) if k.place is not None]
+    named += [run.place for run in board.of_commit(service, sha)]
+    return state.chain.find(sha) or next((place for place in named if place.sha == sha), None)

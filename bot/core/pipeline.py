@@ -1,0 +1,150 @@
+"""What a pipeline is, as configured: services, stages, policies, the fast lane. Never changed by a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Track(StrEnum):
+    """Which of a stage's two jobs a build belongs to: the real one, or the fast lane's own."""
+
+    REAL = "real"
+    FAST = "fast"
+
+
+class Lane(StrEnum):
+    """How a run competes for a place; never which stages it must pass."""
+
+    MAIN = "main"
+    FAST = "fast"
+
+
+class Outcome(StrEnum):
+    """How one build ended. The first five are Jenkins' results; the last is ours (Jenkins: hudson.model.Result)."""
+
+    SUCCESS = "SUCCESS"
+    UNSTABLE = "UNSTABLE"
+    FAILURE = "FAILURE"
+    NOT_BUILT = "NOT_BUILT"
+    ABORTED = "ABORTED"
+    TIMEOUT = "TIMEOUT"
+
+
+class Policy(StrEnum):
+    """What an outcome means for the run and its stage."""
+
+    PASS = "pass"  # noqa: S105  the run has passed the stage
+    REPORT = "report"  # the run ends as a reported failure
+    LOCK = "lock"  # the stage locks itself; the failed run holds the lock
+
+
+class FastLaneStart(StrEnum):
+    """What starts a fast run while the lane is open to a service (rule F2)."""
+
+    ON_FIX = "on-fix"  # the next merge of the service
+    ON_FAILURE = "on-failure"  # the lock itself, if main has moved since the failed commit
+    MANUAL = "manual"  # a person
+
+
+class Mode(StrEnum):
+    """Whether a pipeline acts."""
+
+    RUN = "run"
+    PAUSE = "pause"  # take in and show, trigger nothing
+    OBSERVE = "observe"  # decide and show, send nothing outside
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One Jenkins job: `name` is its full name on `controller`, folders separated by `/`."""
+
+    controller: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A step of the pipeline: a Jenkins job, a capacity, a queue before it, a failure policy."""
+
+    name: str
+    job: Job
+    #: How many runs may be in the real stage at once. None: as many as come.
+    capacity: int | None = None
+    #: What a failed build does to the stage (rule L1).
+    on_failure: Policy = Policy.REPORT
+    #: Exceptions from `on_failure`, for single outcomes.
+    outcomes: tuple[tuple[Outcome, Policy], ...] = ()
+    #: The longest a build may run, in seconds. None: for ever.
+    timeout: float | None = None
+    #: How often a failed build is repeated by itself before its failure counts (rule L4).
+    retries: int = 0
+    #: The fast lane's own job for this stage, and how many builds it takes at once.
+    fast_job: Job | None = None
+    fast_capacity: int = 1
+
+    def policy(self, outcome: Outcome) -> Policy:
+        """What `outcome` means here: success passes; else the exception for it; else `on_failure`."""
+        if outcome is Outcome.SUCCESS:
+            return Policy.PASS
+        return dict(self.outcomes).get(outcome, self.on_failure)
+
+    @property
+    def locks(self) -> bool:
+        """Whether this is a lock-policy stage: one that at least one outcome locks."""
+        return self.on_failure is Policy.LOCK or any(p is Policy.LOCK for _, p in self.outcomes)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One microservice: one GitHub repository (`owner/name`), one main branch."""
+
+    name: str
+    repository: str
+    branch: str = "main"
+
+
+@dataclass(frozen=True, slots=True)
+class FastLane:
+    """When a fast run starts, and the stage from which it uses the real jobs again (rules F2 to F4)."""
+
+    start: FastLaneStart = FastLaneStart.ON_FIX
+    #: The first stage a fast run enters for real. None: the first lock-policy stage.
+    rejoins: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """The ordered stages that a set of services share."""
+
+    name: str
+    stages: tuple[Stage, ...]
+    services: tuple[Service, ...]
+    fast_lane: FastLane = field(default_factory=FastLane)
+    #: How long to wait before a refused trigger is tried again (rule L6), in seconds: first, and at most.
+    retry_first: float = 5.0
+    retry_most: float = 120.0
+
+    def stage(self, name: str) -> Stage | None:
+        """The stage called `name`, or None if the configuration has none."""
+        return next((s for s in self.stages if s.name == name), None)
+
+    def service(self, name: str) -> Service | None:
+        """The service called `name`, or None if the configuration has none."""
+        return next((s for s in self.services if s.name == name), None)
+
+    def service_of(self, repository: str, branch: str) -> Service | None:
+        """The service that `branch` of `repository` is the main branch of; names compare as GitHub does."""
+        wanted = repository.lower()
+        return next((s for s in self.services if s.repository.lower() == wanted and s.branch == branch), None)
+
+    def index(self, name: str) -> int:
+        """Where the stage stands in the order, from 0; -1 if it is not (or no longer) configured."""
+        return next((i for i, s in enumerate(self.stages) if s.name == name), -1)
+
+    @property
+    def rejoins_at(self) -> int:
+        """Index of the first stage a fast run enters for real; past the end if nothing ever locks."""
+        if self.fast_lane.rejoins is not None:
+            return self.index(self.fast_lane.rejoins)
+        return next((i for i, s in enumerate(self.stages) if s.locks), len(self.stages))

@@ -1,0 +1,35 @@
+"""Why a run waits, was refused or was removed: a closed list, one sentence each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Why(StrEnum):
+    """The closed list. Every run that waits has exactly one (invariant 10)."""
+
+    PAUSED = "paused"
+    TROUBLE = "trouble"
+    FULL = "full"
+    BEHIND = "behind"
+    LOCKED = "locked"
+    FIX_AHEAD = "fix-ahead"
+    PROOF = "proof"
+    RECALLED = "recalled"
+    STARTING = "starting"
+    RUNNING = "running"
+    ENDING = "ending"
+    HOLDS_LOCK = "holds-lock"
+    FIX_FAILED = "fix-failed"
+    NEXT = "next"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a run stands where it stands; `sentence` is for people, `why` for programs."""
+
+    why: Why
+    sentence: str
+    #: Whether those behind it in the queue must wait as well.
+    stops_queue: bool = True

@@ -1,0 +1,177 @@
+"""What lives on a board: runs, locks, services, troubles, foreign builds. Frozen values, keyed by `key`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from bot.core.ancestry import Chain, Place
+from bot.core.pipeline import Lane, Outcome, Track
+
+
+class Status(StrEnum):
+    """Where a live run stands. Each says how it is left and whether the run holds a slot of its stage."""
+
+    #: In the queue before its stage. Left by admission or removal. Holds no slot. May be cancelled.
+    WAITING = "waiting"
+    #: Admitted; its build was asked for and has not been seen to start. Holds a slot. May be cancelled.
+    STARTING = "starting"
+    #: Its build runs in Jenkins. Holds a slot. May be cancelled (in a lock-policy stage that locks: L5).
+    RUNNING = "running"
+    #: Admitted, then called back because the stage locked (L3). Holds a slot until Jenkins confirms.
+    RECALLED = "recalled"
+    #: On its way out; its build may still run and keeps the slot until Jenkins reports that it ended (F8).
+    ENDING = "ending"
+    #: Its build failed and it stays: as the holder of a lock (L1) or as a fix that can be retried (F7).
+    FAILED = "failed"
+
+
+#: The statuses in which a run occupies a slot of its stage.
+HOLDS_SLOT = frozenset({Status.STARTING, Status.RUNNING, Status.RECALLED, Status.ENDING})
+
+
+class End(StrEnum):
+    """How a run left the board (invariant 4: a merged commit is never lost, it always ends as one of these)."""
+
+    DELIVERED = "delivered"  # passed the last stage
+    FAILED = "failed"  # a reported failure
+    SUPERSEDED = "superseded"  # contained in a run that replaced it
+    CANCELLED = "cancelled"  # taken out by a person
+    DROPPED = "dropped"  # no longer on main (force-push), or no longer configured
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ends or is about to end: the sentence a person reads, and the run that replaced it, if any."""
+
+    end: End
+    why: str
+    by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One place a run can be: a stage's real job, or the fast lane's own job for that stage."""
+
+    stage: str
+    track: Track = Track.REAL
+
+    def __str__(self) -> str:
+        return self.stage if self.track is Track.REAL else f"fast {self.stage}"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One commit of one service on its way through the stages, on one lane."""
+
+    key: str
+    service: str
+    place: Place
+    lane: Lane
+    status: Status
+    step: Step
+    #: Its place in line: handed out when it joins the queue, kept when it is called back (L3, L6).
+    seat: int
+    #: Seconds since the epoch: when it was merged, and when the present status began.
+    created: float
+    since: float
+    version: str
+    passed: tuple[Step, ...] = ()
+    #: How many builds were asked for so far; with run, stage and track it names one build.
+    attempt: int = 0
+    #: How many automatic retries of the present stage were used.
+    retried: int = 0
+    queue_item: int | None = None
+    build: int | None = None
+    #: Waits to repeat the build that failed in the stage it locked (L4).
+    retrying: bool = False
+    #: The locked stage that an operator opened for this run (F1).
+    permit: str | None = None
+    #: Set when the run is on its way out.
+    ending: Ending | None = None
+    #: A person asked to cancel the running build of a lock-policy stage (L5).
+    cancelled_by: str | None = None
+    timed_out: bool = False
+    failure: Outcome | None = None
+    failed_tests: tuple[str, ...] = ()
+    pull: int | None = None
+    title: str = ""
+    author: str = ""
+
+    @property
+    def holds_slot(self) -> bool:
+        """Whether it occupies a slot of its stage."""
+        return self.status in HOLDS_SLOT
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """One of the things that close a stage to the main lane (L2). `place` is set for an automatic one."""
+
+    key: str
+    stage: str
+    reason: str
+    by: str
+    since: float
+    #: The failed run, its service and commit: the lock opens when a run that contains the commit has passed.
+    run: str | None = None
+    service: str | None = None
+    place: Place | None = None
+    let_fixes_in: bool = False
+    until: float | None = None
+
+    @property
+    def automatic(self) -> bool:
+        """Whether a failed run holds it, and not a person."""
+        return self.service is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A run of the service has passed a lock-policy stage: the ground for F8 (clean-up) and F11."""
+
+    stage: str
+    place: Place
+    run: str
+    lane: Lane
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceState:
+    """What the board remembers of one service beyond its live runs. All tuples are bounded."""
+
+    key: str
+    chain: Chain = field(default_factory=Chain)
+    #: Number of the latest run.
+    number: int = 0
+    passages: tuple[Passage, ...] = ()
+    #: The heads that a force-push put in place: what they do not contain was dropped from main.
+    forces: tuple[Place, ...] = ()
+    #: Shas whose run failed: a head that has already failed starts nothing (F2).
+    failed: tuple[str, ...] = ()
+    #: Questions about containment under way: (base sha, head sha).
+    asked: tuple[tuple[str, str], ...] = ()
+    #: Pushes seen lately, as business keys: one push may be delivered several times.
+    pushes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Jenkins refused a step's trigger; nobody enters until `retry_at` (L6)."""
+
+    key: str
+    step: Step
+    why: str
+    since: float
+    retry_at: float
+    refusals: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A build in one of our jobs that no run asked for: it moves nothing but occupies a slot (invariant 1)."""
+
+    key: str
+    step: Step
+    number: int
+    since: float

@@ -1,0 +1,133 @@
+"""Every sentence that the rules say to people, in one place: calm, short, with what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bot.core.pipeline import Outcome, Pipeline
+from bot.core.run import End, Ending, Lock, Run, Step
+
+#: How many failing tests a sentence names before it says how many more there are.
+TESTS_NAMED = 3
+
+_OUTCOMES = {
+    Outcome.UNSTABLE: "was unstable",
+    Outcome.FAILURE: "failed",
+    Outcome.NOT_BUILT: "was not built",
+    Outcome.ABORTED: "was aborted",
+    Outcome.TIMEOUT: "ran too long",
+}
+
+
+def short(sha: str) -> str:
+    """A commit as people write it."""
+    return sha[:7]
+
+
+def name(run: Run) -> str:
+    """A run as people write it: service, commit."""
+    return f"{run.service} {short(run.place.sha)}"
+
+
+def failed(run: Run, outcome: Outcome) -> str:
+    """`S1 1234567 failed in pre-production (CheckoutTest)`."""
+    tests = f" ({listed(run.failed_tests)})" if run.failed_tests else ""
+    hand = f" by {run.cancelled_by}" if run.cancelled_by and outcome is Outcome.ABORTED else ""
+    return f"{name(run)} {_OUTCOMES.get(outcome, 'failed')}{hand} in {run.step}{tests}"
+
+
+def listed(names: Iterable[str]) -> str:
+    """The first few names, and how many more there are."""
+    everything = list(names)
+    more = len(everything) - TESTS_NAMED
+    shown = ", ".join(everything[:TESTS_NAMED])
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def superseded(replacement: str, sha: str) -> Ending:
+    """Contained in a commit that replaced it."""
+    return Ending(End.SUPERSEDED, f"contained in {short(sha)}, superseded by {replacement}", replacement)
+
+
+def dropped(run: Run) -> Ending:
+    """A force-push took it off main."""
+    return Ending(End.DROPPED, f"{short(run.place.sha)} was dropped from main by a force-push")
+
+
+def unconfigured(run: Run) -> Ending:
+    """Its service is gone from the configuration."""
+    return Ending(End.DROPPED, f"{run.service} is no longer configured in this pipeline")
+
+
+def ended(pipeline: Pipeline, run: Run, ending: Ending) -> str:
+    """What the pull request is told when a run ends without being delivered."""
+    match ending.end:
+        case End.FAILED:
+            then = "Merge a fix to start a new run."
+        case End.SUPERSEDED:
+            then = f"Nothing to do: {ending.by} carries it on."
+        case End.DROPPED:
+            then = "If that was not meant, merge it again."
+        case _:
+            then = "Merge again to start a new run."
+    return f"{name(run)} has left the pipeline `{pipeline.name}` in {run.step}: {ending.why}. {then}"
+
+
+def locked_comment(lock: Lock) -> str:
+    """What the failed run's pull request is told."""
+    return (
+        f"{lock.reason}. **{lock.stage} is locked** and nobody passes until it is fixed: merge the fix, it goes on the "
+        f"fast lane past everyone. If the environment was at fault, `retry` repeats the build without a commit."
+    )
+
+
+def overtaken(fix: Run, stage: str) -> str:
+    """What those are told that a fast run passes."""
+    return f"{name(fix)}, the fix for {stage}, has passed you on the fast lane. You keep your place; nothing restarts."
+
+
+def banner(locks: Iterable[Lock]) -> str:
+    """The text over the description of the locked stage's Jenkins job, one line per lock."""
+    return "\n".join(f"LOCKED: {lock.reason} (by {lock.by})" for lock in locks)
+
+
+def locked_subject(lock: Lock) -> str:
+    """The subject of the mail about a lock."""
+    return f"{lock.stage} is locked: {lock.reason}"
+
+
+def locked_mail(lock: Lock) -> str:
+    """The text of the mail about a lock."""
+    if lock.automatic:
+        then = (
+            f"Nobody enters {lock.stage} until it is fixed. Merge the fix to main of {lock.service}: it takes the fast "
+            f"lane. If the environment was at fault, retry {lock.run}; or unlock the stage with a reason."
+        )
+    else:
+        then = "Nobody enters until it is unlocked" + (", but fixes on the fast lane." if lock.let_fixes_in else ".")
+    return f"{lock.stage} is locked: {lock.reason}.\nLocked by: {lock.by}\n\n{then}\n"
+
+
+def unlocked(stage: str, why: str, left: int) -> str:
+    """A lock was opened; perhaps others remain."""
+    rest = f"; {left} more {'lock keeps' if left == 1 else 'locks keep'} it closed" if left else ""
+    return f"{why}{rest}" if left else f"{stage} is open: {why}"
+
+
+def fix_failed(run: Run, why: str) -> str:
+    """The text of the mail about a failing fix."""
+    return (
+        f"The fix {name(run)} did not get through: {why}.\nThe lock stays. Merge another fix, or retry {run.key}; "
+        f"a newer fix that waited goes on at once.\n"
+    )
+
+
+def full(inside: list[Run], capacity: int, step: Step, strangers: int) -> str:
+    """Why nobody else fits in."""
+    who = ", ".join(name(run) for run in inside[:TESTS_NAMED])
+    more = len(inside) - TESTS_NAMED
+    who += f" and {more} more" if more > 0 else ""
+    if strangers:
+        builds = f"{strangers} {'build' if strangers == 1 else 'builds'} started by hand"
+        who = f"{who} and {builds}" if who else builds
+    return f"{step} is full ({len(inside) + strangers} of {capacity}): {who}" if who else f"{step} takes nobody"

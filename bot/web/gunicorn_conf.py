@@ -1,0 +1,24 @@
+"""How gunicorn serves the web application; values that differ between machines come from the environment."""
+
+import os
+
+bind = os.environ.get("INTERLOCK_BIND") or "127.0.0.1:8080"
+workers = int(os.environ.get("INTERLOCK_WEB_WORKERS") or 2)
+
+# A live page holds a thread for as long as it is open: threads must exceed the cap on live pages by a margin,
+# or deliveries would wait behind pages (with 16 threads and 40 pages open, every delivery timed out).
+worker_class = "gthread"
+threads = 64
+
+timeout = 30
+graceful_timeout = 3  # an open live page would otherwise hold up every stop
+keepalive = 30
+
+limit_request_line = 4094
+limit_request_fields = 64
+limit_request_field_size = 8190
+
+accesslog = None  # the application logs what it accepts and refuses, with the run and without secrets
+errorlog = "-"
+loglevel = "warning"
+control_socket_disable = True  # its default path is one per user, shared by every copy on the machine

@@ -1,0 +1,83 @@
+"""The inbox: what came in, in the order of acceptance, kept before it is answered and for some days after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import cast
+
+from redis import Redis
+
+from bot.core.events import Event
+from bot.state.codec import dump_event
+from bot.state.keys import Keys
+from bot.state.scripts import Scripts
+
+#: How long a poke counts as pending: a worker that was poked and died is poked again after this, in milliseconds.
+POKE_MS = 3_000
+
+
+class Accepted(IntEnum):
+    """What became of a delivery at the door."""
+
+    DUPLICATE = 0
+    KEPT = 1  # a worker has been poked already
+    POKE = 2  # kept, and the caller must poke a worker
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One delivery: where it came from, what it was called there, and its raw body."""
+
+    id: str
+    source: str
+    name: str
+    delivery: str
+    body: bytes
+
+    @property
+    def at(self) -> float:
+        """When it was accepted, in seconds since the epoch, by the clock of Redis."""
+        return int(self.id.split("-", 1)[0]) / 1000
+
+
+class Inbox:
+    """The inbox of one pipeline."""
+
+    def __init__(self, redis: Redis, keys: Keys, *, seen_seconds: int = 3 * 86_400) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._scripts = Scripts(redis)
+        self._seen_seconds = seen_seconds
+
+    def accept(self, source: str, name: str, delivery: str, body: bytes) -> Accepted:
+        """Keep a verified delivery, once, in one round trip. When this returns it is in the append-only file."""
+        keys = self._keys
+        names = [keys.seen(f"{source}:{delivery}"), keys.inbox, keys.poke, keys.meta]
+        args = [self._seen_seconds, POKE_MS, source, name, delivery, body]
+        return Accepted(self._scripts.run("accept", names, args))
+
+    def add(self, event: Event, delivery: str) -> Accepted:
+        """Keep an event of our own (a person's request, what the reconciler saw), once per `delivery`."""
+        return self.accept("event", event.kind, delivery, dump_event(event))
+
+    def tick(self, event: Event) -> int:
+        """Add `event` if something on the board is due by now; returns how many deliveries wait for a turn."""
+        return int(self._scripts.run("tick", [self._keys.meta, self._keys.inbox], [dump_event(event)]))
+
+    def trim(self, keep_seconds: float) -> int:
+        """Forget raw deliveries that were taken and are older than `keep_seconds`; returns how many."""
+        cursor = cast("bytes | None", self._redis.hget(self._keys.meta, "cursor"))
+        if cursor is None:
+            return 0
+        seconds, micros = self._redis.time()
+        oldest = int(seconds * 1000 + micros / 1000 - keep_seconds * 1000)
+        taken = int(cursor.decode().split("-", 1)[0])
+        return int(self._redis.xtrim(self._keys.inbox, minid=f"{min(oldest, taken)}-0", approximate=False))
+
+
+def entry(raw: tuple[bytes, list[bytes]]) -> Entry:
+    """An inbox entry as the scripts return it."""
+    identity, flat = raw
+    fields = dict(zip(flat[::2], flat[1::2], strict=True))
+    return Entry(identity.decode(), fields[b"s"].decode(), fields[b"n"].decode(), fields[b"d"].decode(), fields[b"b"])

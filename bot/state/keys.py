@@ -1,0 +1,96 @@
+"""The names of everything a pipeline keeps in Redis. One hash tag per pipeline: it may live on a cluster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: The families of effects: whom they talk to. Each has its own outbox line, so that one that hangs stops no other.
+FAMILIES = ("jenkins", "github", "people")
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Keys of one pipeline; `prefix` sets several installations on one Redis apart."""
+
+    pipeline: str
+    prefix: str = "interlock"
+
+    def _key(self, name: str) -> str:
+        return f"{self.prefix}:{{{self.pipeline}}}:{name}"
+
+    @property
+    def meta(self) -> str:
+        """Hash: version, cursor (last inbox entry taken), accepted, taken, due, schema."""
+        return self._key("meta")
+
+    @property
+    def inbox(self) -> str:
+        """Stream of raw deliveries and events, in the order of acceptance."""
+        return self._key("inbox")
+
+    @property
+    def poke(self) -> str:
+        """Set while a worker has been poked and has not begun."""
+        return self._key("poke")
+
+    @property
+    def lease(self) -> str:
+        """Who takes the turn now."""
+        return self._key("lease")
+
+    @property
+    def board(self) -> str:
+        """Hash of the board's records, `family/key` to JSON."""
+        return self._key("board")
+
+    @property
+    def changes(self) -> str:
+        """Stream of what each version changed, for those who keep a copy of the board."""
+        return self._key("changes")
+
+    @property
+    def facts(self) -> str:
+        """Stream of facts: the audit log and the live feed."""
+        return self._key("facts")
+
+    @property
+    def outbox(self) -> str:
+        """Hash of effects to be done, by slot."""
+        return self._key("outbox")
+
+    @property
+    def tries(self) -> str:
+        """Hash: how often each effect was tried in vain."""
+        return self._key("tries")
+
+    @property
+    def dead(self) -> str:
+        """Hash of effects that were given up, with the reason."""
+        return self._key("dead")
+
+    @property
+    def ended(self) -> str:
+        """Hash of runs that left the board."""
+        return self._key("ended")
+
+    @property
+    def ended_order(self) -> str:
+        """Sorted set: the same runs by when they ended."""
+        return self._key("ended-order")
+
+    @property
+    def notes(self) -> str:
+        """Hash of what performers must remember: comment ids, descriptions under a banner."""
+        return self._key("notes")
+
+    def due(self, family: str) -> str:
+        """Sorted set: slots of one family by when they are due (milliseconds)."""
+        return self._key(f"due:{family}")
+
+    def held(self, family: str) -> str:
+        """Sorted set: slots that a performer has taken, by until when (milliseconds)."""
+        return self._key(f"held:{family}")
+
+    def seen(self, delivery: str) -> str:
+        """Set for a delivery that was kept; expires."""
+        return self._key(f"seen:{delivery}")

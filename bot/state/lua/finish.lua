@@ -1,0 +1,25 @@
+-- An effect is done: take it out and put what came of it into the inbox, together.
+-- If a newer effect took its slot meanwhile, that one stays and is due now.
+-- KEYS: due, held, outbox, tries, inbox, poke, meta.  ARGV: slot, revision, poke_ms, event or ''
+-- Returns 1 if a worker must be poked for the event, else 0.
+redis.call('ZREM', KEYS[2], ARGV[1])
+local value = redis.call('HGET', KEYS[3], ARGV[1])
+if value then
+  redis.call('HDEL', KEYS[4], ARGV[1])
+  if string.sub(value, 1, #ARGV[2] + 1) == ARGV[2] .. '\n' then
+    redis.call('HDEL', KEYS[3], ARGV[1])
+    redis.call('ZREM', KEYS[1], ARGV[1])
+  else
+    local time = redis.call('TIME')
+    redis.call('ZADD', KEYS[1], time[1] * 1000 + math.floor(time[2] / 1000), ARGV[1])
+  end
+end
+if ARGV[4] == '' then
+  return 0
+end
+redis.call('XADD', KEYS[5], '*', 's', 'event', 'n', '', 'd', '', 'b', ARGV[4])
+redis.call('HINCRBY', KEYS[7], 'accepted', 1)
+if redis.call('SET', KEYS[6], '1', 'NX', 'PX', ARGV[3]) then
+  return 1
+end
+return 0

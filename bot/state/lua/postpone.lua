@@ -1,0 +1,22 @@
+-- An effect could not be done now: count the try and make it due later; or give it up into the dead letters.
+-- KEYS: due, held, outbox, tries, dead.  ARGV: slot, revision, delay_ms, dead letter (JSON) or ''
+redis.call('ZREM', KEYS[2], ARGV[1])
+local value = redis.call('HGET', KEYS[3], ARGV[1])
+if not value then
+  return 0
+end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if string.sub(value, 1, #ARGV[2] + 1) ~= ARGV[2] .. '\n' then
+  redis.call('HDEL', KEYS[4], ARGV[1])
+  redis.call('ZADD', KEYS[1], now, ARGV[1])
+elseif ARGV[4] ~= '' then
+  redis.call('HSET', KEYS[5], ARGV[1], ARGV[4])
+  redis.call('HDEL', KEYS[3], ARGV[1])
+  redis.call('HDEL', KEYS[4], ARGV[1])
+  redis.call('ZREM', KEYS[1], ARGV[1])
+else
+  redis.call('HINCRBY', KEYS[4], ARGV[1], 1)
+  redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
+end
+return 1

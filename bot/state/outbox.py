@@ -1,0 +1,130 @@
+"""The outbox: effects to be done, each claimed by one performer at a time, postponed, done, or given up visibly."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, cast
+
+from redis import Redis
+
+from bot.core.effects import Effect
+from bot.core.events import Event
+from bot.state.codec import dump_effect, dump_event, load_effect
+from bot.state.inbox import POKE_MS
+from bot.state.keys import FAMILIES, Keys
+from bot.state.scripts import Scripts
+from bot.state.store import family_of
+
+#: How long a performer may take for one effect before another may try, in milliseconds: beyond all its time-outs.
+HOLD_MS = 120_000
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An effect that a performer has taken; `revision` tells it from a newer one in the same slot."""
+
+    family: str
+    effect: Effect
+    revision: str
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An effect that was given up: what, why, when (seconds since the epoch), after how many tries."""
+
+    slot: str
+    effect: Effect
+    error: str
+    at: float
+    tries: int
+
+
+class Outbox:
+    """The outbox of one pipeline."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._scripts = Scripts(redis)
+
+    def _names(self, family: str) -> list[str]:
+        keys = self._keys
+        return [keys.due(family), keys.held(family), keys.outbox, keys.tries]
+
+    def claim(self, family: str, *, count: int, limit: int) -> list[Claim]:
+        """Take up to `count` effects that are due, so that at most `limit` of the family are held at once."""
+        flat = self._scripts.run("claim", self._names(family), [HOLD_MS, count, limit])
+        claims = []
+        for _, tries, value in zip(flat[::3], flat[1::3], flat[2::3], strict=True):
+            revision, text = value.split(b"\n", 1)
+            claims.append(Claim(family, load_effect(text), revision.decode(), int(tries)))
+        return claims
+
+    def finish(self, claim: Claim, event: Event | None = None) -> bool:
+        """The effect is done, and `event` came of it: both are stored together. True: poke a worker."""
+        keys = self._keys
+        names = [*self._names(claim.family), keys.inbox, keys.poke, keys.meta]
+        text = b"" if event is None else dump_event(event)
+        return bool(self._scripts.run("finish", names, [claim.effect.slot, claim.revision, POKE_MS, text]))
+
+    def postpone(self, claim: Claim, seconds: float) -> None:
+        """It cannot be done now: it is due again in `seconds`."""
+        self._postpone(claim, seconds, "")
+
+    def give_up(self, claim: Claim, error: str, at: float) -> None:
+        """It will not work: put it where an operator sees it and can give it another try."""
+        letter = {
+            "effect": json.loads(dump_effect(claim.effect)),
+            "error": error,
+            "at": at,
+            "tries": claim.tries + 1,
+            "revision": claim.revision,
+        }
+        self._postpone(claim, 0, json.dumps(letter))
+
+    def _postpone(self, claim: Claim, seconds: float, letter: str) -> None:
+        names = [*self._names(claim.family), self._keys.dead]
+        self._scripts.run("postpone", names, [claim.effect.slot, claim.revision, int(seconds * 1000), letter])
+
+    def unsend(self, family: str, slot: str) -> str:
+        """Take back an effect nobody has begun: `absent`, `taken-back`, or `begun`."""
+        answer = self._scripts.run("unsend", self._names(family), [slot])
+        return ("absent", "taken-back", "begun")[answer]
+
+    def due(self, family: str) -> int:
+        """How many effects of a family are due now and not held."""
+        seconds, micros = self._redis.time()
+        return int(self._redis.zcount(self._keys.due(family), "-inf", seconds * 1000 + micros // 1000))
+
+    def size(self) -> int:
+        """How many effects are not done yet."""
+        return int(self._redis.hlen(self._keys.outbox))
+
+    def dead_letters(self, limit: int = 200) -> list[DeadLetter]:
+        """The effects that were given up, newest first, at most `limit`."""
+        letters = [_letter(slot.decode(), json.loads(text)) for slot, text in self._all_dead().items()]
+        return sorted(letters, key=lambda letter: -letter.at)[:limit]
+
+    def revive(self, slot: str) -> bool:
+        """Give a dead letter another try, at once; False if there is none in that slot."""
+        text = self._redis.hget(self._keys.dead, slot)
+        if text is None:
+            return False
+        letter = json.loads(text)
+        effect = load_effect(json.dumps(letter["effect"]))
+        keys = self._keys
+        names = [keys.due(family_of(effect)), keys.outbox, keys.tries, keys.dead]
+        return bool(self._scripts.run("revive", names, [slot, f"{letter['revision']}\n{dump_effect(effect)}"]))
+
+    def _all_dead(self) -> dict[bytes, bytes]:
+        return cast("dict[bytes, bytes]", self._redis.hgetall(self._keys.dead))
+
+
+def _letter(slot: str, raw: dict[str, Any]) -> DeadLetter:
+    effect = load_effect(json.dumps(raw["effect"]))
+    return DeadLetter(slot, effect, str(raw["error"]), float(raw["at"]), int(raw["tries"]))
+
+
+__all__ = ["FAMILIES", "Claim", "DeadLetter", "Outbox"]

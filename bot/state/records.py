@@ -1,0 +1,73 @@
+"""Reading what was decided: the fact log and the history of finished runs, page by page, newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from redis import Redis
+
+from bot.core.decision import Ended
+from bot.state.codec import Told, load_ended, load_told
+from bot.state.keys import Keys
+
+#: The most that one page holds.
+PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class FactPage:
+    """Facts, newest first, each with its id; `next` is what to ask for to go on, or None at the end."""
+
+    facts: list[tuple[str, Told]]
+    next: str | None
+
+
+class Records:
+    """The fact log and the history of one pipeline."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+
+    def facts(self, before: str | None = None, limit: int = 50) -> FactPage:
+        """A page of the log, newest first; `before` is the `next` of the page before it."""
+        limit = max(1, min(limit, PAGE))
+        end = f"({before}" if before else "+"
+        facts = _told(self._redis.xrevrange(self._keys.facts, max=end, min="-", count=limit))
+        return FactPage(facts, facts[-1][0] if len(facts) == limit else None)
+
+    def facts_after(self, after: str, limit: int = PAGE) -> list[tuple[str, Told]]:
+        """The facts told after the one with id `after` (`0-0`: from the first that is kept), oldest first."""
+        return _told(self._redis.xrange(self._keys.facts, min=f"({after}", max="+", count=limit))
+
+    def facts_of(self, run: str, limit: int = PAGE) -> list[tuple[str, Told]]:
+        """What the last few thousand facts say of one run, oldest first."""
+        found = [row for row in self._recent() if row[1].fact.run == run]
+        return list(reversed(found))[-limit:]
+
+    def _recent(self) -> Iterator[tuple[str, Told]]:
+        page = self.facts(limit=PAGE)
+        for _ in range(25):
+            yield from page.facts
+            if page.next is None:
+                return
+            page = self.facts(page.next, PAGE)
+
+    def ended(self, offset: int = 0, limit: int = 50) -> tuple[list[Ended], int]:
+        """A page of finished runs, the last to end first, and how many are kept in all."""
+        limit = max(1, min(limit, PAGE))
+        total = int(self._redis.zcard(self._keys.ended_order))
+        keys: Any = self._redis.zrevrange(self._keys.ended_order, offset, offset + limit - 1)
+        rows = self._redis.hmget(self._keys.ended, keys) if keys else []
+        return [load_ended(row) for row in rows if row is not None], total
+
+    def ended_run(self, run: str) -> Ended | None:
+        """One finished run, or None if it is unknown or too long ago."""
+        row = self._redis.hget(self._keys.ended, run)
+        return None if row is None else load_ended(row)
+
+
+def _told(rows: Any) -> list[tuple[str, Told]]:
+    return [(identity.decode(), load_told(fields[b"f"])) for identity, fields in rows]

@@ -1,0 +1,128 @@
+"""Taking turns: one writer at a time by lease, and only one commit per version whatever happens to the lease."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from redis import Redis
+
+from bot.core.board import Change
+from bot.core.decision import Ended
+from bot.core.effects import Banner, Comment, Compare, Effect, Notify, SetStatus
+from bot.core.facts import Fact
+from bot.state.codec import Told, dump_effect, dump_ended, dump_record, dump_told, field_of
+from bot.state.copy import Copy
+from bot.state.inbox import Entry, entry
+from bot.state.keys import FAMILIES, Keys
+from bot.state.scripts import Scripts
+
+#: How long a turn may take before another worker may begin one, in milliseconds. A late commit is refused anyway.
+LEASE_MS = 8_000
+#: How many deliveries one turn decides at most.
+BATCH = 64
+#: How many versions a copy of the board may lag behind before it is loaded anew.
+CHANGES_KEPT = 2_000
+
+
+class Busy(Exception):  # noqa: N818  not an error: another worker takes the turn, and will see what came in
+    """Another worker holds the lease."""
+
+
+class Outdated(Exception):  # noqa: N818  not an error of ours: what was decided must be decided again
+    """Another worker committed first: nothing of this turn was stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a turn decided, ready to be committed."""
+
+    changes: list[Change]
+    facts: list[tuple[Entry, Fact]]
+    effects: list[Effect]
+    ended: list[Ended]
+    #: When the clock matters next, in seconds since the epoch.
+    due: float | None
+
+
+class Store:
+    """The state of one pipeline, for the worker that takes the turn."""
+
+    def __init__(self, redis: Redis, keys: Keys, *, facts_kept: int = 10_000, ended_kept: int = 10_000) -> None:
+        self.keys = keys
+        self._scripts = Scripts(redis)
+        self._kept = (CHANGES_KEPT, facts_kept, ended_kept)
+        self.copy = Copy(self._scripts, keys)
+
+    def begin(self, token: str) -> list[Entry]:
+        """Take the lease and read what came in, the copy of the board being up to date after it.
+
+        Raises Busy if another worker holds the lease.
+        """
+        keys = self.keys
+        names = [keys.lease, keys.poke, keys.meta, keys.inbox, keys.changes]
+        answer = self._scripts.run("begin", names, [token, LEASE_MS, self.copy.version, BATCH])
+        if answer[0] == 0:
+            raise Busy(keys.pipeline)
+        _, version, entries, changes = answer
+        if not self.copy.catch_up(version, changes):
+            self.copy.forget()
+            self.copy.refresh()
+        return [entry(raw) for raw in entries]
+
+    def commit(self, token: str, taken: list[Entry], work: Work) -> list[Entry]:
+        """Store a turn and acknowledge its entries, together; returns the next entries, the lease still held.
+
+        Without next entries the lease is given back. Raises Outdated if another worker committed first: then nothing
+        was stored, and the copy must be forgotten.
+        """
+        keys = self.keys
+        names = [keys.lease, keys.poke, keys.meta, keys.inbox, keys.board, keys.changes, keys.facts, keys.outbox]
+        names += [keys.ended, keys.ended_order, *(keys.due(family) for family in FAMILIES)]
+        args = [token, self.copy.version, taken[-1].id, len(taken), _packed(work), *self._kept, BATCH, LEASE_MS]
+        answer = self._scripts.run("commit", names, args)
+        if answer[0] == 0:
+            raise Outdated(keys.pipeline)
+        self.copy.version = answer[1]
+        return [entry(raw) for raw in answer[2]]
+
+    def release(self, token: str) -> bool:
+        """Give the lease back; True if something came in meanwhile: then it is still held."""
+        keys = self.keys
+        return bool(self._scripts.run("release", [keys.lease, keys.meta, keys.inbox], [token]))
+
+
+def family_of(effect: Effect) -> str:
+    """Whom an effect talks to."""
+    if isinstance(effect, (SetStatus, Comment, Compare)):
+        return "github"
+    if isinstance(effect, Notify):
+        return "people"
+    return "jenkins"
+
+
+def _packed(work: Work) -> str:
+    effects = {effect.slot: effect for effect in work.effects}  # the last one in a slot is the one that counts
+    return json.dumps(
+        {
+            "board": [_change(change) for change in work.changes],
+            "facts": [dump_told(Told(entry.at, entry.id, fact)) for entry, fact in work.facts],
+            "effects": [_effect(effect) for effect in effects.values()],
+            "ended": [[e.run.key, dump_ended(e), e.at] for e in work.ended],
+            "due": "" if work.due is None else work.due,
+        }
+    )
+
+
+def _change(change: Change) -> list[str]:
+    if change.after is not None:
+        return [field_of(change.after), dump_record(change.after)]
+    if change.before is None:
+        raise AssertionError("a change from nothing to nothing")
+    return [field_of(change.before), ""]
+
+
+def _effect(effect: Effect) -> list[object]:
+    # Banners wait a moment behind builds: the next trigger of a stage is more urgent than its description.
+    later = 1 if isinstance(effect, Banner) else 0
+    return [effect.slot, dump_effect(effect), FAMILIES.index(family_of(effect)), later]

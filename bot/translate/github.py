@@ -1,0 +1,77 @@
+"""GitHub's webhooks into events (GitHub docs: webhook events and payloads, `push` and `pull_request`)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from bot.core.events import Event, Merged
+from bot.translate.reading import flag, number, text
+
+_SHA = re.compile(r"[0-9a-f]{40}\Z")
+_NOTHING = "0" * 40
+_BRANCH = "refs/heads/"
+#: How much of a title is kept: enough to recognise it.
+TITLE = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The branch that a delivery is about: whose it is decides the configuration."""
+
+    repository: str
+    branch: str
+
+
+def target(event: str, payload: dict[str, Any]) -> Target | None:
+    """The branch that moved, or None if the delivery is of a kind that moves none of ours."""
+    if event == "push":
+        ref = text(payload, "ref")
+        repository = text(payload, "repository", "full_name")
+        moved = ref.startswith(_BRANCH) and not flag(payload, "deleted") and _is_sha(text(payload, "after"))
+        return Target(repository, ref.removeprefix(_BRANCH)) if moved and repository else None
+    if event == "pull_request" and text(payload, "action") == "closed" and flag(payload, "pull_request", "merged"):
+        base = text(payload, "pull_request", "base", "ref")
+        repository = text(payload, "repository", "full_name")
+        merged = _is_sha(text(payload, "pull_request", "merge_commit_sha"))
+        return Target(repository, base) if merged and repository and base else None
+    return None
+
+
+def events(event: str, payload: dict[str, Any], service: str) -> list[Event]:
+    """What a delivery about the main branch of `service` means."""
+    if event == "push":
+        return [_push(payload, service)]
+    return [
+        Merged(
+            service,
+            text(payload, "pull_request", "merge_commit_sha"),
+            pull=number(payload, "pull_request", "number"),
+            title=_title(text(payload, "pull_request", "title")),
+            author=text(payload, "pull_request", "user", "login")[:TITLE],
+        )
+    ]
+
+
+def _push(payload: dict[str, Any], service: str) -> Merged:
+    before, after = text(payload, "before"), text(payload, "after")
+    pushed_at = number(payload, "repository", "pushed_at")
+    return Merged(
+        service,
+        after,
+        before=before if _is_sha(before) else None,
+        forced=flag(payload, "forced"),
+        push_id=f"{before}..{after}@{pushed_at or ''}",
+        title=_title(text(payload, "head_commit", "message").split("\n", 1)[0]),
+        author=(text(payload, "head_commit", "author", "username") or text(payload, "pusher", "name"))[:TITLE],
+    )
+
+
+def _title(raw: str) -> str:
+    """A title as one line of printable text: whoever wrote it is a stranger."""
+    return "".join(c if c.isprintable() else " " for c in raw)[:TITLE].strip()
+
+
+def _is_sha(value: str) -> bool:
+    return bool(_SHA.match(value)) and value != _NOTHING

@@ -1,0 +1,50 @@
+"""Jenkins' callbacks into events: each is only a hint to look (notification plugin: `JobState`, `BuildState`)."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import unquote
+
+from bot.core.events import BuildHinted, Event
+from bot.core.pipeline import Outcome
+from bot.translate.reading import at, number, text
+
+_RESULTS = {str(outcome): outcome for outcome in Outcome if outcome is not Outcome.TIMEOUT}
+_JOB_PATH = re.compile(r"(?:^|/)job/(.+?)/?$")
+
+
+def job_of(payload: dict[str, Any]) -> str:
+    """The full name of the job that a callback is about, folders separated by `/`; empty if it names none.
+
+    The plugin's `name` is only the short one; `url` holds the path (`job/team/job/deploy/`). Our own documented
+    `curl` sends `job`, Jenkins' JOB_NAME, which is the full name already.
+    """
+    plain = text(payload, "job")
+    if plain:
+        return plain
+    path = _JOB_PATH.search(text(payload, "url"))
+    if path is None:
+        return text(payload, "name")
+    return "/".join(unquote(part) for part in path.group(1).split("/job/"))
+
+
+def build_of(payload: dict[str, Any]) -> int | None:
+    """The build number that a callback is about."""
+    found = number(payload, "build", "number")
+    if found is None:
+        plain = at(payload, "build")
+        digits = plain if isinstance(plain, str) else ""
+        found = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else number(payload, "build")
+    return found if found is not None and found > 0 else None
+
+
+def events(controller: str, payload: dict[str, Any]) -> list[Event]:
+    """What a callback means: somebody should look at that build. One without a build means nothing."""
+    job, build = job_of(payload), build_of(payload)
+    return [BuildHinted(controller, job, build)] if job and build is not None else []
+
+
+def outcome(result: str | None) -> Outcome | None:
+    """Jenkins' result as ours; None while there is none. An unknown word counts as a failure."""
+    return None if result is None else _RESULTS.get(result, Outcome.FAILURE)

@@ -1,0 +1,75 @@
+"""Reading what strangers send: bytes into a JSON object, and fields out of it that may be anything at all."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+#: How deep a payload may nest. GitHub's published examples stay below ten.
+DEEPEST = 64
+
+
+class Unreadable(ValueError):
+    """The body is not a JSON object; the message says what is wrong with it."""
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """The JSON object in `body` (UTF-8). Raises Unreadable, also for what would upset the parser or us later."""
+    if _depth(body) > DEEPEST:
+        raise Unreadable(f"the JSON is nested deeper than {DEEPEST} levels")
+    try:
+        value = json.loads(body.decode("utf-8"), parse_constant=_refuse)
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"the body is not UTF-8: {error.reason} at byte {error.start}") from error
+    except (ValueError, RecursionError) as error:
+        raise Unreadable(f"the body is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise Unreadable(f"expected a JSON object, found {type(value).__name__}")
+    return value
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _depth(body: bytes) -> int:
+    """An upper bound of the nesting, fast: brackets in strings count too, which real payloads never have so many of."""
+    if body.count(b"[") + body.count(b"{") <= DEEPEST:
+        return 0
+    depth = deepest = 0
+    for byte in body.translate(None, _NO_BRACKETS):
+        if byte in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        else:
+            depth -= 1
+    return deepest
+
+
+_NO_BRACKETS = bytes(b for b in range(256) if b not in b"[]{}")
+
+
+def text(value: Any, *path: str) -> str:
+    """The text at `path`, or an empty one if anything on the way is missing or of another kind."""
+    found = at(value, *path)
+    return found if isinstance(found, str) else ""
+
+
+def number(value: Any, *path: str) -> int | None:
+    """The whole number at `path`, or None."""
+    found = at(value, *path)
+    return found if isinstance(found, int) and not isinstance(found, bool) else None
+
+
+def flag(value: Any, *path: str) -> bool:
+    """Whether there is a `true` at `path`."""
+    return at(value, *path) is True
+
+
+def at(value: Any, *path: str) -> Any:
+    """What is at `path` in nested objects, or None."""
+    for name in path:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(name)
+    return value

@@ -1,0 +1,122 @@
+"""The pipeline file as the rest of Interlock sees it: complete, checked, never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from bot.core.pipeline import Mode, Pipeline, Service, Track
+from config.model import Notice
+
+
+@dataclass(frozen=True, slots=True)
+class Controller:
+    """One Jenkins controller; its API token is `Settings.jenkins_token(name)`."""
+
+    name: str
+    #: Address without a trailing slash.
+    url: str
+    user: str
+    #: Certificate authorities to trust instead of the system's.
+    ca_bundle: Path | None = None
+    #: The longest one request may take, in seconds.
+    timeout: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class GitHub:
+    """Where GitHub is; addresses without a trailing slash."""
+
+    api_url: str = "https://api.github.com"
+    web_url: str = "https://github.com"
+    status_context_prefix: str = "interlock"
+    #: The longest one request may take, in seconds.
+    timeout: float = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Who is told what; the addresses are `Settings.notify_urls`."""
+
+    channels: tuple[tuple[str, tuple[Notice, ...]], ...] = ()
+
+    def told(self, notice: str) -> tuple[str, ...]:
+        """The channels that are told of `notice` (a topic of `bot.core.effects.Notify`), in the file's order."""
+        return tuple(name for name, notices in self.channels if notice in notices)
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """The live page."""
+
+    #: Address under which people reach it, without a trailing slash.
+    public_url: str = "http://localhost:8080"
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How much of the past is kept: seconds, runs per pipeline, facts per pipeline."""
+
+    raw_deliveries: float = 7 * 86400.0
+    history: int = 5_000
+    facts: int = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Polling:
+    """How often we look for what we were not told; seconds."""
+
+    builds: float = 30.0
+    heads: float = 120.0
+    clock: float = 5.0
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Everything the pipeline file says. Only `pipelines` is needed to make one by hand."""
+
+    pipelines: tuple[Pipeline, ...]
+    controllers: Mapping[str, Controller] = field(default_factory=dict)
+    #: By the name of the pipeline; a pipeline that is not named runs.
+    modes: Mapping[str, Mode] = field(default_factory=dict)
+    github: GitHub = GitHub()
+    notify: Notify = Notify()
+    web: Web = Web()
+    keep: Keep = Keep()
+    polling: Polling = Polling()
+    #: SHA-256 of the meaning, in hex: comments, order of keys and ways to write a value do not change it.
+    digest: str = ""
+
+    def pipeline(self, name: str) -> Pipeline | None:
+        """The pipeline called `name`, or None."""
+        return self._by_name.get(name)
+
+    def mode(self, name: str) -> Mode:
+        """Whether the pipeline called `name` acts."""
+        return self.modes.get(name, Mode.RUN)
+
+    def service_for(self, repository: str, branch: str) -> tuple[Pipeline, Service] | None:
+        """Whose main branch `branch` of `repository` (`owner/name`, in any case) is, or None."""
+        return self._services.get((repository.casefold(), branch))
+
+    @cached_property
+    def jobs(self) -> Mapping[tuple[str, str], tuple[str, str, Track]]:
+        """(controller, full name of a job) to (pipeline, stage, track): whom a build concerns."""
+        found: dict[tuple[str, str], tuple[str, str, Track]] = {}
+        for pipeline in self.pipelines:
+            for stage in pipeline.stages:
+                found[stage.job.controller, stage.job.name] = (pipeline.name, stage.name, Track.REAL)
+                if stage.fast_job is not None:
+                    fast = stage.fast_job
+                    found[fast.controller, fast.name] = (pipeline.name, stage.name, Track.FAST)
+        return found
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Pipeline]:
+        return {pipeline.name: pipeline for pipeline in self.pipelines}
+
+    @cached_property
+    def _services(self) -> Mapping[tuple[str, str], tuple[Pipeline, Service]]:
+        return {(s.repository.casefold(), s.branch): (p, s) for p in self.pipelines for s in p.services}

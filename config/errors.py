@@ -1,0 +1,113 @@
+"""Mistakes of the configuration as data: where, what is wrong, what was expected, what was probably meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+
+#: A longer list of mistakes helps nobody and could be provoked by a hostile file.
+MOST_SHOWN = 100
+
+#: A path inside the file: keys and list positions (from 0).
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """What is wrong with one value, without the place: no full stops, no line breaks."""
+
+    what: str
+    expected: str | None = None
+    #: The nearest valid name, if one is near.
+    meant: str | None = None
+
+    def __str__(self) -> str:
+        """One sentence: `what; expected ...; did you mean `x`?`."""
+        text = self.what
+        if self.expected:
+            text += f"; expected {self.expected}"
+        if self.meant:
+            text += f"; did you mean `{self.meant}`?"
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in the pipeline file and where it stands: `line` and `column` count from 1."""
+
+    file: str
+    line: int
+    column: int
+    path: Path
+    mistake: Mistake
+
+    @property
+    def dotted(self) -> str:
+        """The path as text: `pipelines.0.stages.1.capacity`; empty for the file as a whole."""
+        return ".".join(str(step) for step in self.path)
+
+    def __str__(self) -> str:
+        """One line that editors and terminals can jump to."""
+        at = f" (at {self.dotted})" if self.path else ""
+        return f"{self.file}:{self.line}:{self.column}: {self.mistake}{at}"
+
+
+class ConfigurationError(Exception):
+    """The pipeline file cannot be used; `problems` holds its mistakes in the order of the file."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        """Keep the mistakes, sorted by place; one that several aliases repeat is kept once."""
+        unique: dict[tuple[int, int, Mistake], Problem] = {}
+        for problem in problems:
+            unique.setdefault((problem.line, problem.column, problem.mistake), problem)
+        self.problems = tuple(sorted(unique.values(), key=lambda p: (p.line, p.column)))
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        """A headline and one line per mistake."""
+        count = len(self.problems)
+        lines = [f"The configuration has {count} mistake{'s' if count != 1 else ''}:"]
+        lines += [str(problem) for problem in self.problems[:MOST_SHOWN]]
+        if count > MOST_SHOWN:
+            lines.append(f"... and {count - MOST_SHOWN} more")
+        return "\n".join(lines)
+
+
+class SettingsError(Exception):
+    """The environment cannot be used; `sentences` says why, one per variable, never with a secret's value."""
+
+    def __init__(self, sentences: Iterable[str]) -> None:
+        """Keep the sentences in the order they were found."""
+        self.sentences = tuple(sentences)
+        super().__init__("\n".join(self.sentences))
+
+
+def nearest(name: str, valid: Iterable[str]) -> str | None:
+    """The valid name that looks most like `name`, or None if none is near."""
+    by_folded = {v.casefold(): v for v in islice(valid, 500)}
+    close = difflib.get_close_matches(name[:100].casefold(), by_folded, n=1)
+    return by_folded[close[0]] if close else None
+
+
+def one_of(names: Iterable[str]) -> str:
+    """`one of `a`, `b`` for a message; just `` `a` `` for a single name."""
+    quoted = [f"`{name}`" for name in names]
+    quoted = quoted if len(quoted) <= 20 else [*quoted[:20], "..."]
+    if not quoted:
+        return "nothing"
+    return quoted[0] if len(quoted) == 1 else f"one of {', '.join(quoted)}"
+
+
+def shown(value: object) -> str:
+    """A value from the file for a message: short, on one line."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return "a list"
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    printable = "".join(c if c.isprintable() else "�" for c in text)
+    return f"`{printable if len(printable) <= 60 else printable[:57] + '...'}`"

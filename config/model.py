@@ -1,0 +1,240 @@
+"""The keys of the pipeline file, each with what it is for; the JSON Schema is made from them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from bot.core.pipeline import FastLaneStart, Mode, Policy
+from config import values as v
+from config.errors import shown
+
+
+class Notice(StrEnum):
+    """What people can be told about: the topics of `bot.core.effects.Notify`."""
+
+    LOCKED = "locked"
+    UNLOCKED = "unlocked"
+    FIX_FAILED = "fix-failed"
+
+
+class FailurePolicy(StrEnum):
+    """What a failed build does to its stage."""
+
+    REPORT = "report"
+    LOCK = "lock"
+
+
+class Section(BaseModel):
+    """A mapping of the file: closed, and never changed once read."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        # A default is written in Python's terms (seconds), so it needs no validation.
+        validate_default=False,
+        field_title_generator=lambda name, _: name.replace("_", " ").capitalize(),
+    )
+
+
+class ControllerEntry(Section):
+    """One Jenkins controller. Its API token comes from the environment: INTERLOCK_JENKINS_TOKEN_<NAME>."""
+
+    url: v.Url
+    """Address of the controller, with its context path if it has one."""
+    user: v.Plain
+    """The Jenkins user that the API token belongs to."""
+    ca_bundle: v.Plain | None = None
+    """A file of certificate authorities to trust for this controller, relative to this file."""
+    timeout: Annotated[v.Duration, v.between("1s", "5m")] = 10.0
+    """The longest one request to this controller may take. Default 10s."""
+
+
+class JobEntry(Section):
+    """A Jenkins job, as `controller: full/job/name` (in quotes) or as a mapping."""
+
+    controller: v.ControllerName
+    """A name from `controllers`."""
+    name: v.JobName
+    """The job's full name on that controller, folders separated by `/`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            return value
+        words = '`"controller: full/job/name"`, or a mapping of `controller` and `name`'
+        return v.split_job(value) or v.refuse(f"{shown(value)} names no job", words)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Both ways to write a job."""
+        mapping = handler.resolve_ref_schema(handler(core))
+        words = {"title": mapping.pop("title"), "description": mapping.pop("description")}
+        short = {"type": "string", "pattern": v.JOB, "examples": ["build: shop/build"]}
+        return {**words, "anyOf": [short, mapping]}
+
+
+class FastEntry(Section):
+    """The fast lane's own job for a stage."""
+
+    job: JobEntry
+    """The Jenkins job that a fast run uses here before it reaches the real stages."""
+    capacity: v.FastCapacity = 1
+    """How many fast builds run at once. Default 1."""
+
+
+class OutcomesEntry(Section):
+    """What single outcomes of a build mean, where that differs from `on_failure`. SUCCESS always passes."""
+
+    UNSTABLE: Policy | None = None
+    """Jenkins ended the build as UNSTABLE (tests failed)."""
+    FAILURE: Policy | None = None
+    """Jenkins ended the build as FAILURE."""
+    NOT_BUILT: Policy | None = None
+    """Jenkins ended the build as NOT_BUILT (a milestone or a newer build superseded it)."""
+    ABORTED: Policy | None = None
+    """Somebody, or Jenkins' own time limit, aborted the build."""
+    TIMEOUT: Policy | None = None
+    """The build ran longer than the stage's `timeout` and was aborted for that."""
+
+
+class StageEntry(Section):
+    """One step of the pipeline."""
+
+    name: v.Name
+    """Name of the stage: on the page, in the API and in commit statuses."""
+    job: JobEntry
+    """The Jenkins job that is the stage."""
+    capacity: v.Capacity = None
+    """How many runs may be in the stage at once: a number, or `unlimited`, which is the default."""
+    on_failure: FailurePolicy = FailurePolicy.REPORT
+    """`report`: the run ends, the stage stays open. `lock`: it locks until it is fixed. Default `report`."""
+    outcomes: OutcomesEntry = OutcomesEntry()
+    """Exceptions from `on_failure` for single outcomes."""
+    timeout: Annotated[v.Duration, v.between("1s", "7d")] | None = None
+    """The longest a build may run before it is aborted. Default: no limit."""
+    retries: v.Retries = 0
+    """How often a failed build is repeated before its failure counts. Default 0."""
+    fast: FastEntry | None = None
+    """The fast lane's own job for this stage; without it a fast run uses the real job here."""
+
+
+class ServiceEntry(Section):
+    """One microservice."""
+
+    name: v.ServiceName
+    """Name of the service: on the page, in the API and as a parameter of its builds."""
+    repository: v.Repository
+    """Its GitHub repository, as `owner/name`."""
+    branch: v.Branch = "main"
+    """The branch whose merges are rolled out. Default `main`."""
+
+
+class FastLaneEntry(Section):
+    """The way of a fix past everyone."""
+
+    start: FastLaneStart = FastLaneStart.ON_FIX
+    """What starts a fast run while a service holds a lock: its next merge (`on-fix`, the default), the failure
+    itself if main has moved on already (`on-failure`), or only a person (`manual`)."""
+    rejoins: v.Name | None = None
+    """The first stage that a fast run enters for real. Default: the first stage that can lock."""
+
+
+class RetryEntry(Section):
+    """The waits between tries to start a build that Jenkins refuses."""
+
+    first: Annotated[v.Duration, v.between("1s", "1h")] = 5.0
+    """The first wait; it doubles from there. Default 5s."""
+    most: Annotated[v.Duration, v.between("1s", "1d")] = 120.0
+    """The longest wait. Default 2m."""
+
+
+class PipelineEntry(Section):
+    """The ordered stages that a set of services share."""
+
+    name: v.Name
+    """Name of the pipeline."""
+    mode: Mode = Mode.RUN
+    """`run`: act, the default. `pause`: take in, trigger nothing. `observe`: decide and show, send nothing."""
+    stages: Annotated[tuple[StageEntry, ...], Field(min_length=1)]
+    """The stages, in the order a run passes them."""
+    services: Annotated[tuple[ServiceEntry, ...], Field(min_length=1)]
+    """The services that are rolled out through these stages."""
+    fast_lane: FastLaneEntry = FastLaneEntry()
+    """How the fix of a broken stage passes everyone."""
+    retry: RetryEntry = RetryEntry()
+    """How long to wait before Jenkins is asked again to take a build that it refused."""
+
+
+class GitHubEntry(Section):
+    """Where GitHub is. The token and the webhook secrets come from the environment."""
+
+    api_url: v.Url = "https://api.github.com"
+    """Address of the API; for GitHub Enterprise Server `https://HOST/api/v3`. Default https://api.github.com."""
+    web_url: v.Url = "https://github.com"
+    """Address of the web pages, for links. Default https://github.com."""
+    status_context_prefix: v.ContextPrefix = "interlock"
+    """What the contexts of our commit statuses begin with: `interlock/build`. Default `interlock`."""
+    timeout: Annotated[v.Duration, v.between("1s", "5m")] = 15.0
+    """The longest one request to GitHub may take. Default 15s."""
+
+
+class NotifyEntry(Section):
+    """Who is told what. The channels' addresses are secrets: INTERLOCK_NOTIFY_URLS."""
+
+    channels: dict[v.Name, Annotated[tuple[Notice, ...], Field(min_length=1)]] = {}
+    """For each channel, the events it is told."""
+
+
+class WebEntry(Section):
+    """The live page and its address."""
+
+    public_url: v.Url = "http://localhost:8080"
+    """The address under which people reach the page, for links in statuses and messages."""
+
+
+class KeepEntry(Section):
+    """How much of the past is kept; what is older goes."""
+
+    raw_deliveries: Annotated[v.Duration, v.between("1h", "90d")] = 7 * 86400.0
+    """How long webhook deliveries are kept as they came, to look into or play again. Default 7d."""
+    history: v.Kept = 5_000
+    """How many finished runs each pipeline keeps. Default 5000."""
+    facts: v.Kept = 50_000
+    """How many facts (the audit log) each pipeline keeps. Default 50000."""
+
+
+class PollingEntry(Section):
+    """How often we look for what we were not told: a webhook may be lost, a clock tells nobody."""
+
+    builds: Annotated[v.Duration, v.between("1s", "1h")] = 30.0
+    """How often Jenkins is asked about queued and running builds. Default 30s."""
+    heads: Annotated[v.Duration, v.between("10s", "1d")] = 120.0
+    """How often GitHub is asked for the heads of the main branches. Default 2m."""
+    clock: Annotated[v.Duration, v.between("1s", "1m")] = 5.0
+    """How often passing time is looked at: time limits, the end of a lock, the next try. Default 5s."""
+
+
+class PipelineFile(Section):
+    """The pipeline file of Interlock."""
+
+    controllers: Annotated[dict[v.ControllerName, ControllerEntry], Field(min_length=1)]
+    """The Jenkins controllers, each under the name that jobs refer to it by."""
+    pipelines: Annotated[tuple[PipelineEntry, ...], Field(min_length=1)]
+    """The pipelines."""
+    github: GitHubEntry = GitHubEntry()
+    """Where GitHub is, and how commit statuses are named."""
+    notify: NotifyEntry = NotifyEntry()
+    """Who is told what."""
+    web: WebEntry = WebEntry()
+    """The live page."""
+    keep: KeepEntry = KeepEntry()
+    """How much of the past is kept."""
+    polling: PollingEntry = PollingEntry()
+    """How often we look for what we were not told."""

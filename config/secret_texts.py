@@ -1,0 +1,117 @@
+"""Takes the text of a variable apart: lists of secrets, `who:token` pairs, `name=address` pairs, `host:port`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from config import values as v
+from config.errors import nearest, one_of
+
+_WHO = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,62}"
+_SCHEMES = ("redis", "rediss", "unix", "redis+socket", "redis+sentinel", "rediss+sentinel", "sentinel")
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+FORMATS = ("json", "text")
+
+
+class RefusedError(Exception):
+    """A text is not what its variable should hold; the message goes on after the variable's name."""
+
+
+def parse(setting: str, text: str) -> Any:
+    """The value of `setting` that `text` stands for; raises RefusedError, whose message holds no secret."""
+    parser = _PARSERS.get(setting)
+    return text if parser is None else parser(text)
+
+
+def secret(text: str) -> str:
+    """One secret on one line."""
+    if not text.isprintable():
+        raise RefusedError("holds a line break or another character that no secret has")
+    return text
+
+
+def _webhook_secrets(text: str) -> tuple[str, ...]:
+    found = tuple(secret(part) for part in _parts(text, r"[,\n]"))
+    if len(found) not in (1, 2):
+        raise RefusedError(f"holds {len(found)} secrets; expected one, or two while they are being changed")
+    return found
+
+
+def _api_tokens(text: str) -> dict[str, str]:
+    tokens = _pairs(text, r"[,\n]", ":", _WHO, "`who:token`")
+    if len(set(tokens.values())) != len(tokens):
+        raise RefusedError("gives the same token to two people; expected one of their own for each")
+    return tokens
+
+
+def _notify_urls(text: str) -> dict[str, str]:
+    addresses = _pairs(text, r"\s", "=", v.NAME.strip("^$"), "`channel=address`")
+    for name, address in addresses.items():
+        if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://.", address):
+            raise RefusedError(f"holds no address for `{name}`; expected one such as `slack://...`")
+    return addresses
+
+
+def _pairs(text: str, separator: str, joint: str, name: str, form: str) -> dict[str, str]:
+    """`name<joint>value` entries. An entry that is not one is counted, not repeated: it may be a bare secret."""
+    found: dict[str, str] = {}
+    for number, part in enumerate(_parts(text, separator), 1):
+        left, middle, right = (piece.strip() for piece in part.partition(joint))
+        if not middle or not right or not re.fullmatch(name, left):
+            raise RefusedError(f"has an entry, number {number}, that is not {form}")
+        if left in found:
+            raise RefusedError(f"names `{left}` twice")
+        found[left] = secret(right)
+    if not found:
+        raise RefusedError(f"holds nothing; expected {form}")
+    return found
+
+
+def _parts(text: str, separator: str) -> list[str]:
+    return [part.strip() for part in re.split(separator, text) if part.strip()]
+
+
+def _redis_url(text: str) -> str:
+    scheme, middle, rest = secret(text).partition("://")
+    if not middle or not rest or scheme not in _SCHEMES:
+        raise RefusedError("is not the address of a Redis; expected one such as `redis://localhost:6379/0`")
+    return text
+
+
+def _word(words: tuple[str, ...]) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        found = {word.casefold(): word for word in words}.get(text.strip().casefold())
+        if found is None:
+            meant = nearest(text, words)
+            raise RefusedError(
+                f"is not known; expected {one_of(words)}" + (f"; did you mean `{meant}`?" if meant else "")
+            )
+        return found
+
+    return check
+
+
+def _bind(text: str) -> str:
+    host, _, port = text.strip().rpartition(":")
+    if not re.fullmatch(r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+", host) or not re.fullmatch(r"[0-9]{1,5}", port):
+        raise RefusedError("is not `host:port`; expected an address such as `127.0.0.1:8080`")
+    if int(port) > 65535:
+        raise RefusedError("has a port that is too large; expected at most 65535")
+    return f"{host}:{int(port)}"
+
+
+_PARSERS: Mapping[str, Callable[[str], Any]] = {
+    "redis_url": _redis_url,
+    "broker_url": _redis_url,
+    "github_token": secret,
+    "github_webhook_secrets": _webhook_secrets,
+    "jenkins_webhook_secret": secret,
+    "jenkins_tokens": secret,
+    "api_tokens": _api_tokens,
+    "notify_urls": _notify_urls,
+    "log_level": _word(LEVELS),
+    "log_format": _word(FORMATS),
+    "bind": _bind,
+}

@@ -1,0 +1,217 @@
+"""The kinds of value in a pipeline file, each with its own message: names, durations, addresses, Jenkins jobs."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, NoReturn
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from config.errors import Mistake, shown
+
+NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
+SERVICE = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+REPOSITORY = r"^[A-Za-z0-9_.-]{1,100}/[A-Za-z0-9_.-]{1,100}$"
+CONTEXT = r"^[A-Za-z0-9][A-Za-z0-9._/ -]{0,62}$"
+DURATION = r"^[1-9][0-9]{0,8}[smhd]$"
+URL = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"
+#: `controller: full/job/name`
+JOB = r"^\s*[a-z0-9][a-z0-9-]{0,62}\s*:\s*\S.*$"
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION_WORDS = "a number and a unit (s, m, h or d), as in `90s`, `25m` or `3d`"
+# Jenkins: jenkins.model.Jenkins#checkGoodName, less `%`, which branch jobs have in their names (`a%2Fb`).
+_UNSAFE_IN_JOB = set("?*\\!@#$^&|<>[]:;")
+# git-check-ref-format(1)
+_BAD_BRANCH = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^/|/$|\.$|\.lock$")
+
+
+def refuse(what: str, expected: str | None = None, meant: str | None = None) -> NoReturn:
+    """Report a mistake through pydantic, which goes on to look for others."""
+    context: dict[str, Any] = {"mistake": Mistake(what, expected, meant)}
+    raise PydanticCustomError("mistake", "{mistake}", context)
+
+
+def text(value: object, expected: str) -> str:
+    """`value`, if it is text; numbers and truth values want quotes."""
+    if isinstance(value, str):
+        return value
+    hint = "; put it in quotes" if isinstance(value, int) else ""
+    refuse(f"{shown(value)} is not text", expected + hint)
+
+
+def duration(value: object) -> float:
+    """`90s`, `25m`, `2h`, `3d` in seconds. A bare number is refused: nobody can see its unit."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        refuse(f"{shown(value)} has no unit", _DURATION_WORDS, f"{value}s" if value > 0 else None)
+    if not isinstance(value, str) or not re.fullmatch(DURATION, value):
+        refuse(f"{shown(value)} is not a duration", _DURATION_WORDS)
+    return float(int(value[:-1]) * _SECONDS[value[-1]])
+
+
+def written(seconds: float) -> str:
+    """A duration as the file has it, in the largest unit that fits: 120.0 is `2m`."""
+    unit = next(u for u, size in reversed(_SECONDS.items()) if seconds % size == 0)
+    return f"{int(seconds) // _SECONDS[unit]}{unit}"
+
+
+def between(least: str, most: str) -> AfterValidator:
+    """A bound on durations; both ends, as they are written in the file, are allowed."""
+
+    def check(value: float) -> float:
+        if not duration(least) <= value <= duration(most):
+            refuse("the duration is out of range", f"{least} to {most}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _matching(pattern: str, kind: str, words: str) -> BeforeValidator:
+    def check(value: object) -> str:
+        name = text(value, words)
+        if not re.fullmatch(pattern, name):
+            joined = name.strip().replace(" ", "-")
+            tries = (joined, joined.lower(), joined.lower().replace("_", "-"))
+            better = next((each for each in tries if re.fullmatch(pattern, each)), None)
+            refuse(f"{shown(name)} is not {kind}", words, better)
+        return name
+
+    return BeforeValidator(check)
+
+
+def url(value: object) -> str:
+    """An http or https address without credentials, query or trailing slash. Messages do not repeat it."""
+    words = "an address such as `https://ci.example.com/jenkins`"
+    address = text(value, words)
+    if "@" in address:
+        refuse("the address holds credentials", f"{words}; secrets come from the environment")
+    if not re.fullmatch(URL, address):
+        refuse("this is not an address", words)
+    try:
+        _ = urlsplit(address).port
+    except ValueError:
+        refuse("this is not an address", words)
+    return address.rstrip("/")
+
+
+def controller_name(value: str) -> str:
+    """A controller's name also names the variable of its token."""
+    if value.endswith("-file"):
+        refuse(
+            f"{shown(value)} ends with `-file`",
+            "another name: `..._FILE` variables name files that hold secrets",
+        )
+    return value
+
+
+def branch(value: object) -> str:
+    """The short name of a git branch."""
+    words = "the name of a branch, such as `main`"
+    name = text(value, words)
+    if name.startswith("refs/heads/"):
+        refuse(f"{shown(name)} is a full ref", words, name.removeprefix("refs/heads/"))
+    if not 0 < len(name) <= 255 or name.startswith("-") or _BAD_BRANCH.search(name):
+        refuse(f"{shown(name)} is not a branch", words)
+    return name
+
+
+def split_job(value: object) -> dict[str, str] | None:
+    """`controller: full/job/name` taken apart; None for anything else."""
+    if not isinstance(value, str) or not re.fullmatch(JOB, value):
+        return None
+    controller, name = value.split(":", 1)
+    return {"controller": controller.strip(), "name": name.strip()}
+
+
+def job_name(value: object) -> str:
+    """A Jenkins job's full name: names separated by `/`, without the `job/` of addresses."""
+    words = "the full name of the job, such as `shop/build`"
+    name = text(value, words)
+    parts = name.split("/")
+    if len(parts) % 2 == 0 and set(parts[::2]) == {"job"}:
+        refuse(f"{shown(name)} is a piece of an address", words, "/".join(parts[1::2]))
+    if len(name) > 255 or any(not _good_job_part(part) for part in parts):
+        refuse(f"{shown(name)} is not the name of a Jenkins job", words)
+    return name
+
+
+def _good_job_part(part: str) -> bool:
+    return part.strip() not in ("", ".", "..") and part.isprintable() and not _UNSAFE_IN_JOB & set(part)
+
+
+def whole(least: int, most: int) -> BeforeValidator:
+    """A whole number between two bounds, both allowed."""
+    words = f"a whole number from {least} to {most}"
+
+    def check(value: object) -> int:
+        if not isinstance(value, int) or isinstance(value, bool):
+            refuse(f"{shown(value)} is not a whole number", words)
+        if not least <= value <= most:
+            refuse(f"{shown(value)} is out of range", words)
+        return value
+
+    return BeforeValidator(check)
+
+
+def capacity(value: object) -> int | None:
+    """A number of runs from 1 to 1000, or `unlimited` as None."""
+    if value == "unlimited":
+        return None
+    words = "a whole number from 1 to 1000, or `unlimited`"
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1000:
+        return value
+    refuse(f"{shown(value)} is not a capacity", words)
+
+
+def integer(least: int, most: int) -> WithJsonSchema:
+    """What `whole` accepts, for editors."""
+    return WithJsonSchema({"type": "integer", "minimum": least, "maximum": most})
+
+
+def _text_schema(pattern: str, *examples: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": pattern, "examples": list(examples)})
+
+
+_NAME_WORDS = "lower-case letters, digits and `-`, at most 63, as in `pre-production`"
+
+Duration = Annotated[float, BeforeValidator(duration), _text_schema(DURATION, "90s", "25m", "3d")]
+Name = Annotated[str, _matching(NAME, "a name", _NAME_WORDS), _text_schema(NAME, "pre-production")]
+ControllerName = Annotated[
+    str, AfterValidator(controller_name), _matching(NAME, "a name", _NAME_WORDS), _text_schema(NAME, "build")
+]
+ServiceName = Annotated[
+    str,
+    _matching(SERVICE, "a name", "letters, digits, `.`, `_` and `-`, at most 63, as in `S1`"),
+    _text_schema(SERVICE, "S1"),
+]
+Repository = Annotated[
+    str,
+    _matching(REPOSITORY, "a repository", "`owner/name`, as in `shop/s1`"),
+    _text_schema(REPOSITORY, "shop/s1"),
+]
+ContextPrefix = Annotated[
+    str,
+    _matching(CONTEXT, "a prefix", "letters, digits, `.`, `_`, `-` and `/`, at most 63, as in `interlock`"),
+    _text_schema(CONTEXT, "interlock"),
+]
+Url = Annotated[str, BeforeValidator(url), _text_schema(URL, "https://ci.example.com/jenkins")]
+Branch = Annotated[str, BeforeValidator(branch), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 255})]
+JobName = Annotated[
+    str, BeforeValidator(job_name), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 255})
+]
+Capacity = Annotated[
+    int | None,
+    BeforeValidator(capacity),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1, "maximum": 1000}, {"const": "unlimited"}]}),
+]
+Plain = Annotated[
+    str,
+    BeforeValidator(lambda value: text(value, "text")),
+    Field(min_length=1, max_length=255),
+]
+
+Retries = Annotated[int, whole(0, 10), integer(0, 10)]
+Kept = Annotated[int, whole(1, 1_000_000), integer(1, 1_000_000)]
+FastCapacity = Annotated[int, whole(1, 1000), integer(1, 1000)]

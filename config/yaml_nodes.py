@@ -1,0 +1,249 @@
+"""Reads YAML into data that remembers where each value stood; refuses what is ambiguous or hostile."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+from yaml.events import AliasEvent, MappingStartEvent, ScalarEvent, SequenceStartEvent
+
+from config.errors import Mistake, Path, nearest, shown
+
+#: No pipeline file comes near these; a file beyond them is a mistake or an attack.
+MOST_DEPTH = 32
+MOST_VALUES = 100_000
+
+# The C parser where PyYAML has one: some six times faster, the same events.
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+# The YAML 1.2 core rules. YAML 1.1 (PyYAML's own) would read a service called `NO` as false.
+_NULL = re.compile(r"~|null|Null|NULL|")
+_TRUE = re.compile(r"true|True|TRUE")
+_FALSE = re.compile(r"false|False|FALSE")
+_INT = re.compile(r"[-+]?[0-9]{1,15}")
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place in the file; both count from 1."""
+
+    line: int = 1
+    column: int = 1
+
+
+@dataclass(slots=True)
+class Node:
+    """One value of the file and where it starts."""
+
+    mark: Mark
+    #: Text, whole number, truth value, None, list of nodes, or mapping of key to (place of the key, node).
+    value: Any
+    #: How many values it holds, itself and each repetition through an alias included.
+    size: int = 1
+    #: How many levels it has, aliases followed.
+    depth: int = 1
+    #: Mappings taken in with `<<`, to look a place up.
+    merged: list[Node] = field(default_factory=list)
+
+    def plain(self) -> Any:
+        """The value as dict, list and scalars; own keys win over merged ones."""
+        if isinstance(self.value, dict):
+            data: dict[str, Any] = {}
+            for base in reversed(self.merged):
+                data |= base.plain()
+            return data | {key: node.plain() for key, (_, node) in self.value.items()}
+        if isinstance(self.value, list):
+            return [node.plain() for node in self.value]
+        return self.value
+
+    def mark_of(self, path: Path, *, key: bool = False) -> Mark:
+        """Where the value at `path` stands (or its key); the deepest known place above it otherwise."""
+        if not path:
+            return self.mark
+        found = self._child(path[0])
+        if found is None:
+            return self.mark
+        key_mark, node = found
+        return key_mark if key and len(path) == 1 else node.mark_of(path[1:], key=key)
+
+    def _child(self, step: str | int) -> tuple[Mark, Node] | None:
+        if isinstance(self.value, list):
+            if not isinstance(step, int) or not 0 <= step < len(self.value):
+                return None
+            return self.value[step].mark, self.value[step]
+        if not isinstance(self.value, dict):
+            return None
+        if step in self.value:
+            return self.value[step]  # type: ignore[no-any-return]
+        return next((found for base in self.merged if (found := base._child(step)) is not None), None)
+
+
+class UnreadableError(Exception):
+    """The text is not YAML that can be read on from here."""
+
+    def __init__(self, mark: Mark, mistake: Mistake) -> None:
+        """Keep place and mistake."""
+        self.mark, self.mistake = mark, mistake
+        super().__init__(str(mistake))
+
+
+def compose(text: str) -> tuple[Node, list[tuple[Mark, Path, Mistake]]]:
+    """The root of the file, and mistakes that did not stop the reading (keys given twice, tags).
+
+    Raises UnreadableError at the first thing that does stop it.
+    """
+    if (bad := yaml.reader.Reader.NON_PRINTABLE.search(text)) is not None:
+        raise UnreadableError(_mark_at(text, bad.start()), Mistake("a character that YAML does not allow"))
+    try:
+        composer = _Composer(iter(yaml.parse(text, Loader=_Loader)))
+        return composer.document(), composer.mistakes
+    except yaml.MarkedYAMLError as error:
+        raise UnreadableError(_mark(error.problem_mark), _syntax(error)) from None
+    except yaml.YAMLError:
+        raise UnreadableError(Mark(), Mistake("the text is not YAML")) from None
+
+
+class _Composer:
+    """Turns the parser's events into nodes; the depth is bounded, so recursion is safe."""
+
+    def __init__(self, events: Iterator[Any]) -> None:
+        self._events = events
+        self._anchors: dict[str, Node] = {}
+        self._values = 0
+        self.mistakes: list[tuple[Mark, Path, Mistake]] = []
+
+    def document(self) -> Node:
+        """The only document of the stream."""
+        next(self._events)  # stream start
+        if isinstance(next(self._events), yaml.StreamEndEvent):
+            raise UnreadableError(Mark(), Mistake("the file is empty", "a mapping with `controllers` and `pipelines`"))
+        root = self._node(next(self._events), ())
+        next(self._events)  # document end
+        after = next(self._events)
+        if not isinstance(after, yaml.StreamEndEvent):
+            raise UnreadableError(
+                _mark(after.start_mark), Mistake("a second document begins", "one document in one file")
+            )
+        return root
+
+    def _node(self, event: Any, path: Path) -> Node:
+        mark = _mark(event.start_mark)
+        _bound_depth(mark, len(path) + 1)
+        node = self._alias(event, mark) if isinstance(event, AliasEvent) else self._value(event, mark, path)
+        _bound_depth(mark, len(path) + node.depth)
+        self._values += node.size if isinstance(event, AliasEvent) else 1
+        if self._values > MOST_VALUES:
+            raise UnreadableError(
+                mark, Mistake("the file holds too much", f"at most {MOST_VALUES} values, aliases spelt out")
+            )
+        return node
+
+    def _alias(self, event: AliasEvent, mark: Mark) -> Node:
+        name = str(event.anchor)
+        if name not in self._anchors:
+            what = f"alias {shown('*' + name)} has no finished anchor above it"
+            raise UnreadableError(mark, Mistake(what, None, nearest(name, self._anchors)))
+        return self._anchors[name]
+
+    def _value(self, event: Any, mark: Mark, path: Path) -> Node:
+        if isinstance(event, ScalarEvent):
+            node = Node(mark, _scalar(event))
+        elif isinstance(event, SequenceStartEvent):
+            node = self._sequence(mark, path)
+        elif isinstance(event, MappingStartEvent):
+            node = self._mapping(mark, path)
+        else:
+            raise UnreadableError(mark, Mistake("the file is not finished here"))
+        if event.tag is not None:
+            self.mistakes.append((mark, path, Mistake(f"tag {shown(event.tag)}", "a plain value, without a tag")))
+        if event.anchor is not None:
+            self._anchors[str(event.anchor)] = node
+        return node
+
+    def _sequence(self, mark: Mark, path: Path) -> Node:
+        items: list[Node] = []
+        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+            items.append(self._node(event, (*path, len(items))))
+        return _parent(mark, items, items)
+
+    def _mapping(self, mark: Mark, path: Path) -> Node:
+        items: dict[str, tuple[Mark, Node]] = {}
+        merged: list[Node] = []
+        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+            key_mark = _mark(event.start_mark)
+            simple = isinstance(event, ScalarEvent | AliasEvent)  # a mapping as key would escape the depth limit
+            key = self._node(event, path).value if simple else None
+            if not isinstance(key, str):
+                raise UnreadableError(key_mark, Mistake("a key is not text", "a name; put it in quotes if it is meant"))
+            node = self._node(next(self._events), (*path, key))
+            if key == "<<":
+                merged += self._bases(node, path)
+            elif key in items:
+                first = items[key][0].line
+                what = f"key {shown(key)} is given twice (first in line {first})"
+                self.mistakes.append((key_mark, (*path, key), Mistake(what, "it once")))
+            else:
+                items[key] = (key_mark, node)
+        return _parent(mark, items, [node for _, node in items.values()] + merged, merged)
+
+    def _bases(self, node: Node, path: Path) -> list[Node]:
+        """The mappings that a `<<` takes in."""
+        bases = node.value if isinstance(node.value, list) else [node]
+        if all(isinstance(base.value, dict) for base in bases):
+            return bases
+        self.mistakes.append(
+            (node.mark, (*path, "<<"), Mistake("`<<` takes in something else", "an alias of a mapping"))
+        )
+        return []
+
+
+def _parent(mark: Mark, value: Any, children: list[Node], merged: list[Node] | None = None) -> Node:
+    """The node that holds `children`, measured."""
+    size = 1 + sum(child.size for child in children)
+    depth = 1 + max((child.depth for child in children), default=0)
+    return Node(mark, value, size, depth, merged or [])
+
+
+def _bound_depth(mark: Mark, depth: int) -> None:
+    if depth > MOST_DEPTH:
+        raise UnreadableError(mark, Mistake("values are nested too deeply", f"at most {MOST_DEPTH} levels"))
+
+
+def _scalar(event: ScalarEvent) -> str | int | bool | None:
+    """The value of a scalar by the YAML 1.2 core rules, without fractions: nothing here is one."""
+    text = str(event.value)
+    if event.style in ("'", '"', "|", ">"):
+        return text
+    if _NULL.fullmatch(text):
+        return None
+    if _TRUE.fullmatch(text) or _FALSE.fullmatch(text):
+        return _TRUE.fullmatch(text) is not None
+    return int(text) if _INT.fullmatch(text) else text
+
+
+def _mark(mark: Any) -> Mark:
+    """PyYAML's mark (from 0) as ours (from 1)."""
+    return Mark(mark.line + 1, mark.column + 1) if mark is not None else Mark()
+
+
+def _mark_at(text: str, position: int) -> Mark:
+    """The place of a character."""
+    before = text[:position]
+    return Mark(before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1)
+
+
+def _syntax(error: yaml.MarkedYAMLError) -> Mistake:
+    """The parser's complaint, with the usual cause where there is one."""
+    problem = str(error.problem or error.context or "the text is not YAML")
+    if "mapping values are not allowed" in problem:
+        return Mistake(
+            "a second `:` in one line", 'a value with `: ` inside in quotes, as in `job: "build: shop/build"`'
+        )
+    if "expected ',' or" in problem:
+        return Mistake("a bracket is not closed", "`,` or the closing bracket")
+    if "cannot start any token" in problem:
+        return Mistake("a character that cannot start a value", "spaces to indent, quotes around special characters")
+    return Mistake(f"not YAML: {problem}")

@@ -1,0 +1,106 @@
+"""What a pipeline file means: the example, the defaults, the ways to write a value."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bot.core.pipeline import FastLaneStart, Job, Mode, Outcome, Policy, Track
+from config.configuration import Configuration, Controller
+from config.pipeline_file import load
+
+EXAMPLE = Path(__file__).parents[2] / "config" / "example.yaml"
+
+GOOD = """\
+controllers:
+  build: {url: https://b.example.com, user: bot}
+  cdp: {url: https://c.example.com, user: bot}
+pipelines:
+  - name: shop
+    stages:
+      - name: build
+        job: "build: shop/build"
+      - name: production
+        job: "cdp: shop/production"
+        on_failure: lock
+    services:
+      - {name: S1, repository: shop/s1}
+"""
+
+
+def loaded(folder: Path, text: str) -> Configuration:
+    path = folder / "interlock.yaml"
+    path.write_text(text)
+    return load(path)
+
+
+def test_the_example_is_the_pipeline_of_the_four_pictures() -> None:
+    configuration = load(EXAMPLE)
+    (pipeline,) = configuration.pipelines
+    build, acceptance, pre_production, production = pipeline.stages
+
+    assert (build.job, build.capacity, build.on_failure) == (Job("build", "shop/build"), None, Policy.REPORT)
+    assert (acceptance.capacity, acceptance.retries) == (3, 1)
+    assert acceptance.fast_job == Job("cdp", "shop/fast-acceptance")
+    assert (pre_production.capacity, pre_production.timeout, pre_production.fast_capacity) == (1, 1200.0, 1)
+    assert pre_production.policy(Outcome.ABORTED) is Policy.LOCK
+    assert pre_production.policy(Outcome.NOT_BUILT) is Policy.REPORT
+    assert (production.on_failure, production.fast_job) == (Policy.LOCK, None)
+    assert pipeline.fast_lane.start is FastLaneStart.ON_FIX
+    assert pipeline.rejoins_at == pipeline.index("pre-production")
+    assert (pipeline.retry_first, pipeline.retry_most) == (5.0, 120.0)
+    assert [s.name for s in pipeline.services] == ["S1", "S2", "S3"]
+    assert configuration.modes == {"epages": Mode.RUN}
+    assert configuration.notify.told("unlocked") == ("team-chat",)
+    assert configuration.notify.told("locked") == ("team-chat", "on-call")
+
+
+def test_builds_and_merges_find_what_they_concern() -> None:
+    configuration = load(EXAMPLE)
+    assert configuration.jobs["cdp", "shop/fast-acceptance"] == ("epages", "acceptance", Track.FAST)
+    assert configuration.jobs["build", "shop/build"] == ("epages", "build", Track.REAL)
+    assert len(configuration.jobs) == 6
+    found = configuration.service_for("Shop/S2", "main")
+    assert found is not None
+    assert (found[0].name, found[1].name) == ("epages", "S2")
+    assert configuration.service_for("shop/s2", "Main") is None
+    assert configuration.pipeline("epages") is configuration.pipelines[0]
+    assert configuration.pipeline("shop") is None
+
+
+def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
+    configuration = loaded(tmp_path, GOOD)
+    assert configuration.controllers["cdp"] == Controller("cdp", "https://c.example.com", "bot", None, 10.0)
+    # The defaults of the file are those of the objects that are made by hand.
+    by_hand = Configuration(pipelines=configuration.pipelines)
+    for part in ("github", "notify", "web", "keep", "polling"):
+        assert getattr(configuration, part) == getattr(by_hand, part)
+    (pipeline,) = configuration.pipelines
+    assert pipeline.fast_lane.rejoins is None
+    assert pipeline.services[0].branch == "main"
+
+
+def test_a_ca_bundle_is_relative_to_the_file(tmp_path: Path) -> None:
+    text = GOOD.replace("cdp: {", "cdp: {ca_bundle: certificates/ca.pem, ")
+    assert loaded(tmp_path, text).controllers["cdp"].ca_bundle == tmp_path / "certificates" / "ca.pem"
+
+
+def test_a_service_may_be_called_no_and_a_branch_1e3(tmp_path: Path) -> None:
+    text = GOOD.replace("{name: S1, repository: shop/s1}", "{name: NO, repository: shop/s1, branch: 1e3}")
+    (service,) = loaded(tmp_path, text).pipelines[0].services
+    assert (service.name, service.branch) == ("NO", "1e3")
+
+
+def test_anchors_and_merge_keys_save_typing(tmp_path: Path) -> None:
+    text = GOOD.replace("cdp: {url", "cdp: {<<: *b, url").replace("build: {", "build: &b {timeout: 2m, ")
+    assert loaded(tmp_path, text).controllers["cdp"].timeout == 120.0
+
+
+def test_the_digest_follows_the_meaning_and_not_the_spelling(tmp_path: Path) -> None:
+    digest = loaded(tmp_path, GOOD).digest
+    same = GOOD.replace('job: "build: shop/build"', "job: {name: shop/build, controller: build} # short")
+    same = (
+        same.replace("user: bot}\npipe", "timeout: 10s, user: bot}\npipe") + "web: {public_url: http://localhost:8080/}"
+    )
+    assert loaded(tmp_path, same).digest == digest
+    for other in (GOOD.replace("shop/s1", "shop/s2"), GOOD.replace("lock\n", "lock\n        capacity: 1\n")):
+        assert loaded(tmp_path, other).digest != digest

@@ -1,0 +1,148 @@
+"""Mistake in, exact message out."""
+# ruff: noqa: E501  a message is one line
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from config.errors import ConfigurationError
+from config.pipeline_file import load
+
+GOOD = """\
+controllers:
+  build: {url: https://b.example.com, user: bot}
+  cdp: {url: https://c.example.com, user: bot}
+pipelines:
+  - name: shop
+    stages:
+      - name: build
+        job: "build: shop/build"
+      - name: production
+        job: "cdp: shop/production"
+        on_failure: lock
+    services:
+      - {name: S1, repository: shop/s1}
+"""
+
+DURATIONS = "a number and a unit (s, m, h or d), as in `90s`, `25m` or `3d`"
+NAMES = "lower-case letters, digits and `-`, at most 63, as in `pre-production`"
+JOBS = '`"controller: full/job/name"`, or a mapping of `controller` and `name`'
+STAGE_KEYS = "one of `name`, `job`, `capacity`, `on_failure`, `outcomes`, `timeout`, `retries`, `fast`"
+
+
+def lines(folder: Path, text: str) -> list[str]:
+    """What is said about `text`, without the name of the file."""
+    path = folder / "interlock.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        load(path)
+    return [str(problem).removeprefix(f"{path}:") for problem in caught.value.problems]
+
+
+# One change to GOOD, and the whole message: `line:column: what; expected ...; did you mean ...? (at path)`.
+MISTAKES = [
+    # keys
+    ("on_failure: lock", "on_failur: lock", f"11:9: unknown key `on_failur`; expected {STAGE_KEYS}; did you mean `on_failure`? (at pipelines.0.stages.1.on_failur)"),
+    ("user: bot}\npipe", "user: bot, token: hush}\npipe", "3:48: unknown key `token`; expected secrets in the environment, never in this file (see docs/configuration.md) (at controllers.cdp.token)"),
+    (", user: bot}\npipe", "}\npipe", "3:8: key `user` is missing; expected the Jenkins user that the API token belongs to (at controllers.cdp)"),
+    ("on_failure: lock", "on_failure: lock\n        name: x", "12:9: key `name` is given twice (first in line 9); expected it once (at pipelines.0.stages.1.name)"),
+    ("on_failure: lock", "on_failure: lock\n        fast:", "12:9: `fast` is empty; expected a value; leave it out for the default (at pipelines.0.stages.1.fast)"),
+    ("on_failure: lock", "on_failure: lock\n        outcomes: {SUCCESS: pass}", "12:20: a build that ended as SUCCESS has always passed; expected one of `UNSTABLE`, `FAILURE`, `NOT_BUILT`, `ABORTED`, `TIMEOUT` (at pipelines.0.stages.1.outcomes.SUCCESS)"),
+    # names
+    ("name: shop\n", "name: Shop_1\n", f"5:11: `Shop_1` is not a name; expected {NAMES}; did you mean `shop-1`? (at pipelines.0.name)"),
+    ("name: S1", "name: S 1", "13:16: `S 1` is not a name; expected letters, digits, `.`, `_` and `-`, at most 63, as in `S1`; did you mean `S-1`? (at pipelines.0.services.0.name)"),
+    ("name: S1", "name: 1", "13:16: `1` is not text; expected letters, digits, `.`, `_` and `-`, at most 63, as in `S1`; put it in quotes (at pipelines.0.services.0.name)"),
+    ("shop/s1", "s1", "13:32: `s1` is not a repository; expected `owner/name`, as in `shop/s1` (at pipelines.0.services.0.repository)"),
+    ("shop/s1", "shop/s1, branch: refs/heads/main", "13:49: `refs/heads/main` is a full ref; expected the name of a branch, such as `main`; did you mean `main`? (at pipelines.0.services.0.branch)"),
+    ("shop/s1", "shop/s1, branch: a..b", "13:49: `a..b` is not a branch; expected the name of a branch, such as `main` (at pipelines.0.services.0.branch)"),
+    ("pipelines:", "  CDP: {url: https://d.example.com, user: bot}\npipelines:", f"4:3: `CDP` is not a name; expected {NAMES}; did you mean `cdp`? (at controllers.CDP)"),
+    ("pipelines:", "  cdp-file: {url: https://d.example.com, user: bot}\npipelines:", "4:3: `cdp-file` ends with `-file`; expected another name: `..._FILE` variables name files that hold secrets (at controllers.cdp-file)"),
+    # values
+    ("name: shop\n", "name: shop\n    mode: puase\n", "6:11: `puase` is not known here; expected one of `run`, `pause`, `observe`; did you mean `pause`? (at pipelines.0.mode)"),
+    ("on_failure: lock", "on_failure: pass", "11:21: `pass` is not known here; expected one of `report`, `lock` (at pipelines.0.stages.1.on_failure)"),
+    ("on_failure: lock", "on_failure: lock\n        timeout: 90", f"12:18: `90` has no unit; expected {DURATIONS}; did you mean `90s`? (at pipelines.0.stages.1.timeout)"),
+    ("on_failure: lock", "on_failure: lock\n        timeout: 1 hour", f"12:18: `1 hour` is not a duration; expected {DURATIONS} (at pipelines.0.stages.1.timeout)"),
+    ("on_failure: lock", "on_failure: lock\n        timeout: 30d", "12:18: the duration is out of range; expected 1s to 7d (at pipelines.0.stages.1.timeout)"),
+    ("on_failure: lock", "on_failure: lock\n        capacity: 0", "12:19: `0` is not a capacity; expected a whole number from 1 to 1000, or `unlimited` (at pipelines.0.stages.1.capacity)"),
+    ("on_failure: lock", "on_failure: lock\n        retries: yes", "12:18: `yes` is not a whole number; expected a whole number from 0 to 10 (at pipelines.0.stages.1.retries)"),
+    ("on_failure: lock", "on_failure: lock\n        retries: true", "12:18: `true` is not a whole number; expected a whole number from 0 to 10 (at pipelines.0.stages.1.retries)"),
+    ("on_failure: lock", "on_failure: lock\n        outcomes: [ABORTED]", "12:19: a list does not belong here; expected a mapping (`key: value` lines) (at pipelines.0.stages.1.outcomes)"),
+    ("on_failure: lock", "on_failure: lock\n    retry: {first: 2m, most: 1m}", "12:30: the longest wait is shorter than the first; expected `most` to be at least `first` (at pipelines.0.retry.most)"),
+    ("https://c.example.com", "c.example.com", "3:14: this is not an address; expected an address such as `https://ci.example.com/jenkins` (at controllers.cdp.url)"),
+    ("https://c.example.com", "'https://me:hush@c.example.com'", "3:14: the address holds credentials; expected an address such as `https://ci.example.com/jenkins`; secrets come from the environment (at controllers.cdp.url)"),
+    # jobs
+    ('"build: shop/build"', "shop/build", f"8:14: `shop/build` names no job; expected {JOBS} (at pipelines.0.stages.0.job)"),
+    ('"build: shop/build"', '"build: job/shop/job/build"', "8:14: `job/shop/job/build` is a piece of an address; expected the full name of the job, such as `shop/build`; did you mean `shop/build`? (at pipelines.0.stages.0.job.name)"),
+    ('"build: shop/build"', '"build: shop//build"', "8:14: `shop//build` is not the name of a Jenkins job; expected the full name of the job, such as `shop/build` (at pipelines.0.stages.0.job.name)"),
+    ('"build: shop/build"', '"biuld: shop/build"', "8:14: there is no controller `biuld`; expected one of `build`, `cdp`; did you mean `build`? (at pipelines.0.stages.0.job)"),
+    ('"cdp: shop/production"', '"build: Shop/Build"', "10:14: Jenkins job `build: shop/build` is used twice (first in line 8); expected a job of its own for each stage and fast lane (at pipelines.0.stages.1.job)"),
+    ("on_failure: lock", 'on_failure: lock\n        fast: {job: "cdp: shop/production"}', "12:21: Jenkins job `cdp: shop/production` is used twice (first in line 10); expected a job of its own for each stage and fast lane (at pipelines.0.stages.1.fast.job)"),
+    # references
+    ("name: production", "name: build", "9:15: stage `build` is used twice (first in line 7); expected a name of its own (at pipelines.0.stages.1.name)"),
+    ("shop/s1}", "shop/s1}\n      - {name: s1, repository: shop/s2}", "14:16: service `s1` is used twice (first in line 13); expected a name of its own (at pipelines.0.services.1.name)"),
+    ("shop/s1}", "shop/s1}\n      - {name: S2, repository: Shop/S1}", "14:32: repository `Shop/S1` is used twice (first in line 13); expected each branch of a repository to be one service (at pipelines.0.services.1.repository)"),
+    ("https://c.example.com", "https://B.example.com/", "3:14: address `https://B.example.com/` is used twice (first in line 2); expected one name per Jenkins (at controllers.cdp.url)"),
+    ("on_failure: lock", "on_failure: lock\n    fast_lane: {rejoins: biuld}", "12:26: there is no stage `biuld` in this pipeline; expected one of `build`, `production`; did you mean `build`? (at pipelines.0.fast_lane.rejoins)"),
+    ("on_failure: lock", "on_failure: report\n    fast_lane: {start: manual}", "12:16: a fast lane without a stage that locks; expected `on_failure: lock` at a stage (at pipelines.0.fast_lane)"),
+    ("on_failure: lock", 'fast: {job: "cdp: f"}', "11:15: a fast lane without a stage that locks; expected `on_failure: lock` at a stage (at pipelines.0.stages.1.fast)"),
+    ("controllers:", "notify: {channels: {chat: [lokced]}}\ncontrollers:", "1:28: `lokced` is not known here; expected one of `locked`, `unlocked`, `fix-failed`; did you mean `locked`? (at notify.channels.chat.0)"),
+    # YAML
+    ('"build: shop/build"', "build: shop/build", '8:19: a second `:` in one line; expected a value with `: ` inside in quotes, as in `job: "build: shop/build"`'),
+    ("on_failure: lock", "\ton_failure: lock", "11:9: a character that cannot start a value; expected spaces to indent, quotes around special characters"),
+    ("name: S1", "name: !!python/name:os.system S1", "13:16: tag `tag:yaml.org,2002:python/name:os.system`; expected a plain value, without a tag (at pipelines.0.services.0.name)"),
+    ("name: S1", "name: *nobody", "13:16: alias `*nobody` has no finished anchor above it"),
+    ("name: S1", "1: S1", "13:10: a key is not text; expected a name; put it in quotes if it is meant"),
+    ("name: S1", "[a]: S1", "13:10: a key is not text; expected a name; put it in quotes if it is meant"),
+    ("shop/s1}", "shop/s1", "14:1: a bracket is not closed; expected `,` or the closing bracket"),
+    ("shop/s1}\n", "shop/s1}\n---\nmore: 1\n", "14:1: a second document begins; expected one document in one file"),
+    ("name: S1", "name: S\x071", "13:17: a character that YAML does not allow"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "message"), MISTAKES)
+def test_a_mistake_is_reported_with_its_place(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert GOOD.count(old) >= 1
+    assert lines(tmp_path, GOOD.replace(old, new, 1)) == [message]
+
+
+def test_a_fix_may_not_rejoin_after_the_stage_it_has_to_pass(tmp_path: Path) -> None:
+    text = GOOD.replace('shop/build"', 'shop/build"\n        outcomes: {ABORTED: lock}')
+    text += "    fast_lane: {rejoins: production}\n"
+    assert lines(tmp_path, text) == [
+        "15:26: `production` comes after `build`, which locks: a fix would never pass that for real; "
+        "expected `build` or a stage before it (at pipelines.0.fast_lane.rejoins)"
+    ]
+
+
+def test_all_mistakes_are_reported_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+    text = GOOD.replace("user: bot", "usr: bot", 1).replace("cdp: shop", "cpd: shop").replace("lock", "locked")
+    text = text.replace("name: S1", "name: S1, name: S2") + "retries: 3\n"
+    assert [line.split(";")[0] for line in lines(tmp_path, text)] == [
+        "2:10: key `user` is missing",
+        "2:39: unknown key `usr`",
+        "10:14: there is no controller `cpd`",
+        "11:21: `locked` is not known here",
+        "13:20: key `name` is given twice (first in line 13)",
+        "14:1: unknown key `retries`",
+    ]
+
+
+def test_the_error_is_a_headline_and_a_line_for_each_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "interlock.yaml"
+    path.write_text(GOOD.replace("name: shop", "name: Shop", 1))
+    with pytest.raises(ConfigurationError) as caught:
+        load(path)
+    assert str(caught.value) == (
+        f"The configuration has 1 mistake:\n{path}:5:11: `Shop` is not a name; expected {NAMES}; "
+        "did you mean `shop`? (at pipelines.0.name)"
+    )
+    (problem,) = caught.value.problems
+    assert (problem.line, problem.column, problem.dotted) == (5, 11, "pipelines.0.name")
+    assert problem.mistake.meant == "shop"
+
+
+def test_a_mistake_behind_an_alias_points_to_the_anchor(tmp_path: Path) -> None:
+    text = GOOD.replace("build: {", "build: &b {timeout: 2, ").replace("cdp: {url", "cdp: {<<: *b, url")
+    assert [line.split(":")[:2] for line in lines(tmp_path, text)] == [["2", "23"]]

@@ -1,0 +1,196 @@
+"""The environment: what it means, each mistake as a sentence that names the variable, and no secret in any of them."""
+# ruff: noqa: E501  a message is one line
+
+from __future__ import annotations
+
+import os
+import traceback
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from config import ready, settings
+from config.errors import SettingsError
+from config.pipeline_file import load
+
+EXAMPLE = Path(__file__).parents[2] / "config" / "example.yaml"
+HUSH = "hush-hush-4711"
+
+
+@pytest.fixture(autouse=True)
+def empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("INTERLOCK_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def env(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    return monkeypatch
+
+
+def given(env: pytest.MonkeyPatch, **variables: str) -> settings.Settings:
+    for name, value in variables.items():
+        env.setenv(f"INTERLOCK_{name}", value)
+    return settings.load()
+
+
+def test_nothing_is_needed_to_start_with_the_embedded_redis(env: pytest.MonkeyPatch) -> None:
+    found = settings.load()
+    assert (found.redis_url, found.broker, found.github_token) == (None, None, None)
+    assert (found.config, found.data_dir) == (Path("interlock.yaml"), Path(".interlock"))
+    assert (found.log_level, found.log_format, found.bind) == ("INFO", "json", "127.0.0.1:8080")
+
+
+def test_the_broker_is_the_redis_of_the_state_unless_it_is_given(env: pytest.MonkeyPatch) -> None:
+    assert given(env, REDIS_URL="redis://a/0").broker == SecretStr("redis://a/0")
+    assert given(env, BROKER_URL="redis://b/0").broker == SecretStr("redis://b/0")
+
+
+def test_a_secret_can_come_from_a_file_and_loses_its_last_line_break(env: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text(f"{HUSH}\n")
+    for name in ("GITHUB_TOKEN", "JENKINS_WEBHOOK_SECRET", "JENKINS_TOKEN_CDP", "GITHUB_WEBHOOK_SECRETS"):
+        env.setenv(f"INTERLOCK_{name}_FILE", str(tmp_path / "secret"))
+    found = settings.load()
+    assert found.need_github_token() == SecretStr(HUSH)
+    assert found.need_jenkins_webhook_secret() == SecretStr(HUSH)
+    assert found.jenkins_token("cdp") == SecretStr(HUSH)
+    assert found.need_github_webhook_secrets() == (SecretStr(HUSH),)
+
+
+def test_each_controller_has_its_own_token(env: pytest.MonkeyPatch) -> None:
+    found = given(env, JENKINS_TOKEN_BUILD="b", JENKINS_TOKEN_CDP_EU="c")
+    assert found.jenkins_token("build") == SecretStr("b")
+    assert found.jenkins_token("cdp-eu") == SecretStr("c")
+
+
+def test_two_webhook_secrets_are_taken_while_one_replaces_the_other(env: pytest.MonkeyPatch) -> None:
+    assert given(env, GITHUB_WEBHOOK_SECRETS="old, new").github_webhook_secrets == (
+        SecretStr("old"),
+        SecretStr("new"),
+    )
+
+
+def test_a_token_tells_who_is_asking(env: pytest.MonkeyPatch) -> None:
+    found = given(env, API_TOKENS="alice:t0ken:with:colons, bob@example.com:other\n")
+    assert found.who("t0ken:with:colons") == "alice"
+    assert found.who("other") == "bob@example.com"
+    for wrong in ("", "t0ken", "alice", "Other", "öther", "\udcff"):
+        assert found.who(wrong) is None
+
+
+def test_every_token_is_compared_whoever_asks(env: pytest.MonkeyPatch) -> None:
+    found = given(env, API_TOKENS="a:1,b:2,c:3")
+    compared: list[bytes] = []
+    env.setattr(settings.hmac, "compare_digest", lambda a, b: compared.append(a) or a == b)
+    assert found.who("1") == "a"
+    assert compared == [b"1", b"2", b"3"]
+
+
+def test_channels_have_addresses(env: pytest.MonkeyPatch) -> None:
+    found = given(env, NOTIFY_URLS="chat=slack://A/B/C?x=1 mail=mailtos://u:p@example.com\n")
+    assert {name: url.get_secret_value() for name, url in found.notify_urls.items()} == {
+        "chat": "slack://A/B/C?x=1",
+        "mail": "mailtos://u:p@example.com",
+    }
+
+
+def test_settings_cannot_be_changed(env: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        settings.load().bind = "0.0.0.0:1"  # type: ignore[misc]
+
+
+MISTAKES = [
+    ({"GITHUB_TOKEN": ""}, "INTERLOCK_GITHUB_TOKEN is empty; expected a value, or the variable not set"),
+    ({"CONFIG": " "}, "INTERLOCK_CONFIG is empty; expected a value, or the variable not set"),
+    ({"JENKINS_TOKEN_CDP": ""}, "INTERLOCK_JENKINS_TOKEN_CDP is empty; expected a value, or the variable not set"),
+    ({"GITHUB_TOKEN": HUSH, "GITHUB_TOKEN_FILE": HUSH}, "INTERLOCK_GITHUB_TOKEN and INTERLOCK_GITHUB_TOKEN_FILE are both set; expected one of them"),
+    ({"JENKINS_TOKEN_CDP": HUSH, "JENKINS_TOKEN_CDP_FILE": HUSH}, "INTERLOCK_JENKINS_TOKEN_CDP and INTERLOCK_JENKINS_TOKEN_CDP_FILE are both set; expected one of them"),
+    # The secret itself where the path should be: the path is not repeated.
+    ({"GITHUB_TOKEN_FILE": HUSH}, "INTERLOCK_GITHUB_TOKEN_FILE names a file that cannot be read (No such file or directory)"),
+    ({"GITHUB_TOKEN_FILE": "/"}, "INTERLOCK_GITHUB_TOKEN_FILE names a file that cannot be read (Is a directory)"),
+    ({"GITHUB_TOKEN_FILE": "/dev/zero"}, "INTERLOCK_GITHUB_TOKEN_FILE names a file of more than 64 KiB"),
+    ({"GITHUB_TOKEN_FILE": "/dev/null"}, "INTERLOCK_GITHUB_TOKEN_FILE names an empty file"),
+    ({"GITHUB_TOKEN": f"{HUSH}\nmore"}, "INTERLOCK_GITHUB_TOKEN holds a line break or another character that no secret has"),
+    ({"GITHUB_WEBHOOK_SECRETS": f"{HUSH},b,c"}, "INTERLOCK_GITHUB_WEBHOOK_SECRETS holds 3 secrets; expected one, or two while they are being changed"),
+    ({"GITHUB_WEBHOOK_SECRETS": ","}, "INTERLOCK_GITHUB_WEBHOOK_SECRETS holds 0 secrets; expected one, or two while they are being changed"),
+    ({"API_TOKENS": f"alice:{HUSH},{HUSH}"}, "INTERLOCK_API_TOKENS has an entry, number 2, that is not `who:token`"),
+    ({"API_TOKENS": "alice:"}, "INTERLOCK_API_TOKENS has an entry, number 1, that is not `who:token`"),
+    ({"API_TOKENS": f"alice:{HUSH},alice:x"}, "INTERLOCK_API_TOKENS names `alice` twice"),
+    ({"API_TOKENS": f"alice:{HUSH},bob:{HUSH}"}, "INTERLOCK_API_TOKENS gives the same token to two people; expected one of their own for each"),
+    ({"NOTIFY_URLS": f"slack://{HUSH}"}, "INTERLOCK_NOTIFY_URLS has an entry, number 1, that is not `channel=address`"),
+    ({"NOTIFY_URLS": f"chat={HUSH}"}, "INTERLOCK_NOTIFY_URLS holds no address for `chat`; expected one such as `slack://...`"),
+    ({"REDIS_URL": f"localhost:{HUSH}"}, "INTERLOCK_REDIS_URL is not the address of a Redis; expected one such as `redis://localhost:6379/0`"),
+    ({"LOG_LEVEL": "warn"}, "INTERLOCK_LOG_LEVEL is not known; expected one of `DEBUG`, `INFO`, `WARNING`, `ERROR`; did you mean `WARNING`?"),
+    ({"LOG_FORMAT": "xml"}, "INTERLOCK_LOG_FORMAT is not known; expected one of `json`, `text`"),
+    ({"BIND": "8080"}, "INTERLOCK_BIND is not `host:port`; expected an address such as `127.0.0.1:8080`"),
+    ({"BIND": "[::1]:65536"}, "INTERLOCK_BIND has a port that is too large; expected at most 65535"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("variables", "sentence"), MISTAKES)
+def test_a_mistake_is_a_sentence_without_the_secret(
+    env: pytest.MonkeyPatch, variables: dict[str, str], sentence: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        given(env, **variables)
+    assert caught.value.sentences == (sentence,)
+    assert caught.value.__context__ is None
+    assert HUSH not in "".join(traceback.format_exception(caught.value))
+
+
+def test_all_mistakes_are_said_at_once(env: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError) as caught:
+        given(env, BIND="x", LOG_LEVEL="x", JENKINS_TOKEN_A="", JENKINS_TOKEN_B="")
+    said = [sentence.split()[0].removeprefix("INTERLOCK_") for sentence in caught.value.sentences]
+    assert said == ["JENKINS_TOKEN_A", "JENKINS_TOKEN_B", "LOG_LEVEL", "BIND"]
+
+
+def test_no_secret_is_shown_with_the_settings(env: pytest.MonkeyPatch) -> None:
+    names = [name.upper() for name in settings.SECRETS - {"jenkins_tokens"}] + ["JENKINS_TOKEN_CDP"]
+    forms = {"API_TOKENS": "a:{}", "NOTIFY_URLS": "a=slack://{}", "REDIS_URL": "redis://:{}@x"}
+    forms["BROKER_URL"] = forms["REDIS_URL"]
+    found = given(env, **{name: forms.get(name, "{}").format(HUSH) for name in names})
+    assert HUSH not in repr(found) + str(found) + found.model_dump_json() + repr(found.model_dump())
+    assert len([f for f in settings.SECRETS if getattr(found, f)]) == len(settings.SECRETS)
+
+
+@pytest.mark.parametrize(
+    ("ask", "variable"),
+    [
+        (lambda s: s.need_github_token(), "GITHUB_TOKEN"),
+        (lambda s: s.need_github_webhook_secrets(), "GITHUB_WEBHOOK_SECRETS"),
+        (lambda s: s.need_jenkins_webhook_secret(), "JENKINS_WEBHOOK_SECRET"),
+        (lambda s: s.jenkins_token("cdp-eu"), "JENKINS_TOKEN_CDP_EU"),
+    ],
+)
+def test_what_is_needed_and_missing_is_named(env: pytest.MonkeyPatch, ask: object, variable: str) -> None:
+    assert callable(ask)
+    with pytest.raises(SettingsError, match=rf"^INTERLOCK_{variable} \(or INTERLOCK_{variable}_FILE\) is not set; "):
+        ask(settings.load())
+
+
+def test_what_a_pipeline_file_needs_from_the_environment_is_said_at_start(env: pytest.MonkeyPatch) -> None:
+    configuration = load(EXAMPLE)
+    cdp = replace(configuration.controllers["cdp"], ca_bundle=Path("/nowhere/ca.pem"))
+    configuration = replace(configuration, controllers={**configuration.controllers, "cdp": cdp})
+    found = given(env, JENKINS_TOKEN_BUILD="x", NOTIFY_URLS="on-call=json://x teamchat=json://y")
+    assert list(ready.lacking(configuration, found)) == [
+        "INTERLOCK_JENKINS_TOKEN_CDP (or INTERLOCK_JENKINS_TOKEN_CDP_FILE) is not set; "
+        "expected the API token of the Jenkins user of controller `cdp`",
+        "controller `cdp`: there is no file `/nowhere/ca.pem` (ca_bundle)",
+        "INTERLOCK_NOTIFY_URLS has no address for channel `team-chat`; expected `team-chat=...`; "
+        "is `teamchat` meant for it?",
+    ]
+    env.setenv("INTERLOCK_JENKINS_TOKEN_CDP", "x")
+    env.setenv("INTERLOCK_NOTIFY_URLS", "on-call=json://x team-chat=json://y")
+    assert list(ready.lacking(load(EXAMPLE), settings.load())) == []
+
+
+def test_a_misspelt_variable_is_pointed_out(env: pytest.MonkeyPatch) -> None:
+    given(env, GITHUB_TOKN=HUSH, BIND="127.0.0.1:1", WEB_WORKERS="2", JENKINS_TOKEN_X="x", ZZZ="1")
+    assert list(ready.unknown()) == [
+        "INTERLOCK_GITHUB_TOKN is not known; did you mean `INTERLOCK_GITHUB_TOKEN`?",
+        "INTERLOCK_ZZZ is not known",
+    ]

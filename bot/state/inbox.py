@@ -52,14 +52,22 @@ class Inbox:
 
     def accept(self, source: str, name: str, delivery: str, body: bytes) -> Accepted:
         """Keep a verified delivery, once, in one round trip. When this returns it is in the append-only file."""
-        keys = self._keys
-        names = [keys.seen(f"{source}:{delivery}"), keys.inbox, keys.poke, keys.meta]
-        args = [self._seen_seconds, POKE_MS, source, name, delivery, body]
-        return Accepted(self._scripts.run("accept", names, args))
+        return self._accept(source, name, delivery, body)[0]
 
     def add(self, event: Event, delivery: str) -> Accepted:
         """Keep an event of our own (a person's request, what the reconciler saw), once per `delivery`."""
-        return self.accept("event", event.kind, delivery, dump_event(event))
+        return self.add_and_tell(event, delivery)[0]
+
+    def add_and_tell(self, event: Event, delivery: str) -> tuple[Accepted, str]:
+        """The same, and the id of its inbox entry (of the first one, for a duplicate): facts that come of it carry it."""
+        return self._accept("event", event.kind, delivery, dump_event(event))
+
+    def _accept(self, source: str, name: str, delivery: str, body: bytes) -> tuple[Accepted, str]:
+        keys = self._keys
+        names = [keys.seen(f"{source}:{delivery}"), keys.inbox, keys.poke, keys.meta]
+        args = [self._seen_seconds, POKE_MS, source, name, delivery, body]
+        what, identity = self._scripts.run("accept", names, args)
+        return Accepted(what), identity.decode()
 
     def tick(self, event: Event) -> int:
         """Add `event` if something on the board is due by now; returns how many deliveries wait for a turn."""

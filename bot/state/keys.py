@@ -69,6 +69,11 @@ class Keys:
         return self._key("dead")
 
     @property
+    def parked(self) -> str:
+        """List of deliveries that could not be digested."""
+        return self._key("parked")
+
+    @property
     def ended(self) -> str:
         """Hash of runs that left the board."""
         return self._key("ended")
@@ -90,6 +95,14 @@ class Keys:
     def held(self, family: str) -> str:
         """Sorted set: slots that a performer has taken, by until when (milliseconds)."""
         return self._key(f"held:{family}")
+
+    def performer_poke(self, family: str) -> str:
+        """Set while a performer of a family has been poked and has not begun."""
+        return self._key(f"poke:{family}")
+
+    def posted(self, run: str, attempt: int) -> str:
+        """Set when the trigger of an attempt goes out; expires."""
+        return self._key(f"posted:{run}:{attempt}")
 
     def seen(self, delivery: str) -> str:
         """Set for a delivery that was kept; expires."""

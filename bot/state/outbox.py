@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from redis import Redis
@@ -16,18 +16,23 @@ from bot.state.keys import FAMILIES, Keys
 from bot.state.scripts import Scripts
 from bot.state.store import family_of
 
-#: How long a performer may take for one effect before another may try, in milliseconds: beyond all its time-outs.
-HOLD_MS = 120_000
+#: How long a performer has for one effect before another may try, in milliseconds. Before it does something that
+#: cannot be undone it renews its hold, so that a stalled performer that wakes up late does nothing.
+HOLD_MS = 30_000
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """An effect that a performer has taken; `revision` tells it from a newer one in the same slot."""
+    """An effect that a performer has taken; `revision` tells it from a newer one in the same slot.
+
+    `tries` is how often it was claimed before; `held_until` (milliseconds) is the proof of whose claim it is.
+    """
 
     family: str
     effect: Effect
     revision: str
     tries: int
+    held_until: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +58,20 @@ class Outbox:
         keys = self._keys
         return [keys.due(family), keys.held(family), keys.outbox, keys.tries]
 
-    def claim(self, family: str, *, count: int, limit: int) -> list[Claim]:
-        """Take up to `count` effects that are due, so that at most `limit` of the family are held at once."""
-        flat = self._scripts.run("claim", self._names(family), [HOLD_MS, count, limit])
-        claims = []
-        for _, tries, value in zip(flat[::3], flat[1::3], flat[2::3], strict=True):
-            revision, text = value.split(b"\n", 1)
-            claims.append(Claim(family, load_effect(text), revision.decode(), int(tries)))
-        return claims
+    def claim(self, family: str, *, limit: int) -> tuple[Claim | None, bool]:
+        """Take one effect that is due, so that at most `limit` of the family are held; and whether more are due."""
+        more, *flat = self._scripts.run("claim", self._names(family), [HOLD_MS, 1, limit])
+        if not flat:
+            return None, False
+        _, tries, value, held_until = flat
+        revision, text = value.split(b"\n", 1)
+        return Claim(family, load_effect(text), revision.decode(), int(tries), int(held_until)), more > 0
+
+    def renew(self, claim: Claim) -> Claim | None:
+        """Hold a claim for longer; None if it is lost: then it must not be done by this performer."""
+        args = [claim.effect.slot, claim.revision, HOLD_MS, claim.held_until]
+        until = int(self._scripts.run("renew", self._names(claim.family)[:3], args))
+        return replace(claim, held_until=until) if until else None
 
     def finish(self, claim: Claim, event: Event | None = None) -> bool:
         """The effect is done, and `event` came of it: both are stored together. True: poke a worker."""

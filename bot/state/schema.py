@@ -10,7 +10,7 @@ from bot.state.keys import Keys
 SCHEMA = 1
 
 
-class NewerSchema(Exception):  # noqa: N818  the sentence is the message
+class NewerSchema(Exception):
     """What is stored was written by a newer version of Interlock; this one must not touch it."""
 
 

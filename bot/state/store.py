@@ -25,11 +25,11 @@ BATCH = 64
 CHANGES_KEPT = 2_000
 
 
-class Busy(Exception):  # noqa: N818  not an error: another worker takes the turn, and will see what came in
+class Busy(Exception):
     """Another worker holds the lease."""
 
 
-class Outdated(Exception):  # noqa: N818  not an error of ours: what was decided must be decided again
+class Outdated(Exception):
     """Another worker committed first: nothing of this turn was stored."""
 
 

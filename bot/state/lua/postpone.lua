@@ -1,4 +1,4 @@
--- An effect could not be done now: count the try and make it due later; or give it up into the dead letters.
+-- An effect could not be done now: it is due later; or give it up into the dead letters.
 -- KEYS: due, held, outbox, tries, dead.  ARGV: slot, revision, delay_ms, dead letter (JSON) or ''
 redis.call('ZREM', KEYS[2], ARGV[1])
 local value = redis.call('HGET', KEYS[3], ARGV[1])
@@ -16,7 +16,6 @@ elseif ARGV[4] ~= '' then
   redis.call('HDEL', KEYS[4], ARGV[1])
   redis.call('ZREM', KEYS[1], ARGV[1])
 else
-  redis.call('HINCRBY', KEYS[4], ARGV[1], 1)
   redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
 end
 return 1

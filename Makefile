@@ -1,0 +1,98 @@
+# Everything a person does with this project. The first target that needs Python builds .venv from the lock.
+
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+BIN := .venv/bin
+ARGS ?=
+PYTHON ?=
+TRIED := python3 python3.14 python3.13 python3.12 python3.11
+
+# The stamp carries the hash of what decides the content of .venv (and of its place, for a venv cannot be moved):
+# a second run costs nothing.
+HASH := $(shell (cat requirements.lock pyproject.toml; pwd) | (sha256sum 2>/dev/null || shasum -a 256) | cut -c1-16)
+STAMP := .venv/.built-$(HASH)
+
+.PHONY: help demo up test test-fast lint format bench lock clean bootstrap chromium
+.DEFAULT_GOAL := help
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(STAMP) ## Play the four pictures with real processes; Jenkins and GitHub are stood in for
+	@$(BIN)/python -m demo $(ARGS)
+
+up: $(STAMP) ## Run Interlock here: Redis-compatible server, worker, beat, web
+	@$(BIN)/interlock up $(ARGS)
+
+test: $(STAMP) chromium ## Check the import contracts and run every test (ARGS="-k lock" to choose)
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+test-fast: $(STAMP) ## Run the tests that take less than a second each
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not browser" $(ARGS)
+
+lint: $(STAMP) ## Check style, types and import contracts; change nothing
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+format: $(STAMP) ## Put the code into shape
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(STAMP) ## Measure the door, the reaction and the growth
+	@$(BIN)/python -m bench $(ARGS)
+
+lock: $(STAMP) ## Renew requirements.lock from pyproject.toml (ARGS=--upgrade for newer releases)
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --all-extras \
+	  --custom-compile-command "make lock" $(ARGS) pyproject.toml --output-file requirements.lock
+
+clean: ## Remove .venv and all caches; the data in .interlock stays
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+bootstrap: $(STAMP) ## Build .venv from requirements.lock, if it is not up to date
+
+# One package's lines of the lock, and the lock without one package.
+only = awk '/^[^ \#]/ {on = ($$0 ~ /^$(1)==/)} on' requirements.lock
+without = awk '/^[^ \#]/ {on = ($$0 !~ /^$(1)==/)} on' requirements.lock
+
+# The two source packages (multi-key-dict and this project) are built with the locked setuptools: nothing that is
+# not in the lock is fetched. uv is three times as fast; where it cannot be had, pip does the same.
+$(STAMP):
+	@python=; for each in $(or $(PYTHON),$(TRIED)); do \
+	  if "$$each" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    python="$$each"; break; fi; done; \
+	if [ -z "$$python" ]; then \
+	  echo "Python 3.11 or newer with venv is needed ($(or $(PYTHON),$(TRIED)) tried). Debian: apt install python3-venv. Else: make PYTHON=/path/to/python3" >&2; \
+	  exit 1; fi; \
+	echo "Building .venv with $$($$python --version) from requirements.lock"; \
+	{ grep -q "$(CURDIR)/.venv" $(BIN)/pip \
+	  && $(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))'; } 2>/dev/null \
+	  || "$$python" -m venv --clear .venv
+	@$(call only,setuptools) > .venv/setuptools.txt && $(call only,uv) > .venv/uv.txt \
+	  && $(call without,uv) > .venv/all.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/setuptools.txt
+	@if $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.txt; then \
+	  $(BIN)/uv pip sync --quiet --python $(BIN)/python --no-python-downloads --require-hashes \
+	    --no-build-isolation requirements.lock \
+	  && $(BIN)/uv pip install --quiet --python $(BIN)/python --no-python-downloads --no-deps \
+	    --no-build-isolation --editable .; \
+	else \
+	  echo "uv could not be installed; pip does it, more slowly"; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-build-isolation \
+	    --use-pep517 -r .venv/all.txt \
+	  && $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+	    --editable .; \
+	fi
+	@rm -f .venv/.built-* && touch $@
+
+chromium:
+	@for each in chromium chromium-browser google-chrome; do command -v $$each >/dev/null && exit 0; done; \
+	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  echo "Installing Chromium for the browser tests (apt-get)"; \
+	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
+	    chromium >/dev/null && exit 0; \
+	fi; \
+	echo "No Chromium here: the browser tests skip, and fail where CI is set. Debian: apt install chromium"

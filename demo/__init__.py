@@ -1,0 +1,1 @@
+"""The four pictures, played with real processes against the stand-ins."""

@@ -1,0 +1,31 @@
+"""Starts what one machine needs: the embedded Redis-compatible server and the processes of the Procfile.
+
+Knows processes only: it imports nothing of the bot, the workers or their configuration.
+"""
+
+from launch.embedded import Embedded, EmbeddedServer, running_url
+from launch.errors import FolderInUseError, LaunchError, NoServerError, StartError
+from launch.process import Process
+from launch.procfile import expand, read_procfile
+from launch.ready import answers, free_port, says
+from launch.stack import Stack
+from launch.supervisor import BackOff, Supervisor
+
+__all__ = [
+    "BackOff",
+    "Embedded",
+    "EmbeddedServer",
+    "FolderInUseError",
+    "LaunchError",
+    "NoServerError",
+    "Process",
+    "Stack",
+    "StartError",
+    "Supervisor",
+    "answers",
+    "expand",
+    "free_port",
+    "read_procfile",
+    "running_url",
+    "says",
+]

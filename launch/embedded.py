@@ -1,0 +1,170 @@
+"""The embedded Redis-compatible server: a real one, with an append-only file in the data folder."""
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from urllib.parse import urlsplit
+
+from launch.binary import find_server
+from launch.datafolder import DataFolder
+from launch.errors import LaunchError, StartError
+from launch.guard import Guard
+from launch.logs import LineLog
+from launch.process import Child, Process
+from launch.ready import await_ready, bindable, pings, private_port
+
+DEFAULT_FOLDER = "./.interlock"
+FSYNC_VARIABLE = "INTERLOCK_REDIS_FSYNC"
+_FSYNC = ("always", "everysec", "no")
+
+
+@dataclass(frozen=True)
+class EmbeddedServer:
+    """A server that answers. `url` holds its password, so it is kept out of the printed form."""
+
+    url: str = field(repr=False)
+    pid: int
+
+
+class Embedded:
+    """One embedded server on one data folder.
+
+    It listens on 127.0.0.1 only and asks for a password that was made for this folder, so one plain `redis://`
+    address serves redis-py and Celery alike and other users of the machine stay out. The address survives a
+    restart. `fsync` is Redis' `appendfsync`: `everysec` survives every kill of the process and may lose the
+    last second at a power cut; `always` loses nothing and halves the rate.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path | str = DEFAULT_FOLDER,
+        *,
+        fsync: str | None = None,
+        env: Mapping[str, str] = os.environ,
+    ) -> None:
+        self.folder = DataFolder(data_dir)
+        self.fsync = fsync or env.get(FSYNC_VARIABLE) or "everysec"
+        if self.fsync not in _FSYNC:
+            raise LaunchError(f"{FSYNC_VARIABLE} is {self.fsync!r}; expected one of {', '.join(_FSYNC)}.")
+        self._env = env
+        self._url = ""
+        self._log: LineLog | None = None
+        self._child: Child | None = None
+        self._guard: Guard | None = None
+
+    def prepare(self) -> Process:
+        """Take the data folder, write the server's configuration, and return the process to supervise.
+
+        Call `release()` when the supervisor has stopped. Raises FolderInUseError, NoServerError, LaunchError.
+        """
+        binary = find_server(self._env)
+        self.folder.take()
+        self._url = self._address()
+        self.folder.write_private(self.folder.config_file, self._configuration())
+        self.folder.write_private(self.folder.url_file, self._url + "\n")
+        return Process(
+            name="server",
+            command=(str(binary), str(self.folder.config_file)),
+            ready=pings(self._url),
+            ready_within=120.0,  # a large append-only file takes a while to load
+            stop_within=20.0,
+            keep_fds=(self.folder.lock_fd,),
+            umask=0o077,
+        )
+
+    @property
+    def url(self) -> str:
+        """The `redis://` address with its password; known once `prepare()` or `start()` has been called."""
+        return self._url
+
+    def release(self) -> None:
+        """Give the data folder back after the server has stopped."""
+        self.folder.url_file.unlink(missing_ok=True)
+        self.folder.release()
+
+    def start(self) -> EmbeddedServer:
+        """Start the server on its own, without a supervisor, and wait until it answers."""
+        process = self.prepare()
+        self._guard = Guard()
+        self._log = LineLog(self.folder.logs, "server")
+        try:
+            self._child = Child(process, env=dict(self._env), log=self._log, guard=self._guard)
+            await_ready(self._child)
+        except BaseException:
+            self.stop()
+            raise
+        return EmbeddedServer(self._url, self._child.pid)
+
+    def stop(self) -> None:
+        """Stop the server, orderly if it still can, and give the folder back. Safe to call twice."""
+        if self._child is not None:
+            self._child.stop()
+            self._child = None
+        if self._guard is not None:
+            self._guard.close()
+            self._guard = None
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+        self.release()
+
+    def __enter__(self) -> EmbeddedServer:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _address(self) -> str:
+        """Keep the folder's password for ever and its port for as long as nobody else has taken it."""
+        secret_file = self.folder.path / "server.secret"
+        if not secret_file.exists():
+            self.folder.write_private(secret_file, f"{secrets.token_urlsafe(24)}\n{private_port()}\n")
+        password, port = secret_file.read_text().split()
+        if not bindable(int(port)):
+            port = str(private_port())
+            self.folder.write_private(secret_file, f"{password}\n{port}\n")
+        return f"redis://:{password}@127.0.0.1:{port}/0"
+
+    def _configuration(self) -> str:
+        address = urlsplit(self._url)
+        folder = _quoted(self.folder.path)
+        return "\n".join(
+            (
+                "bind 127.0.0.1",
+                f"port {address.port}",
+                "protected-mode yes",
+                f"requirepass {address.password}",
+                "daemonize no",
+                f"pidfile {_quoted(self.folder.pid_file)}",
+                f"dir {folder}",
+                'logfile ""',  # standard output, which the launcher keeps in log/server.log
+                "appendonly yes",
+                f"appendfsync {self.fsync}",
+                'save ""',  # the append-only file is the one truth; no second copy as a snapshot
+                "maxmemory-policy noeviction",
+                "",
+            )
+        )
+
+
+def running_url(data_dir: Path | str = DEFAULT_FOLDER) -> str | None:
+    """Return the address of the server that runs on this data folder now, or None if there is none."""
+    folder = DataFolder(data_dir)
+    if not folder.is_held():
+        return None
+    try:
+        return folder.url_file.read_text().strip()
+    except FileNotFoundError:
+        return None  # held, but not started yet
+
+
+def _quoted(path: Path) -> str:
+    text = str(path)
+    if "\n" in text:
+        raise StartError(f"The data folder's path {text!r} contains a line break.")
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,0 +1,34 @@
+"""Keeps what the processes print: prefixed lines in one bounded file each, and on the terminal if asked."""
+
+import logging
+import logging.handlers
+from pathlib import Path
+from typing import TextIO
+
+LARGEST = 10_000_000  # bytes in one file
+KEPT = 3  # older files beside it
+
+
+class LineLog:
+    """The lines of one process, each written as `name | line`."""
+
+    def __init__(self, folder: Path, name: str, echo: TextIO | None = None) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / f"{name}.log"
+        self._name = name
+        self._echo = echo
+        self._file = logging.handlers.RotatingFileHandler(
+            self.path, maxBytes=LARGEST, backupCount=KEPT, encoding="utf-8", errors="replace", delay=True
+        )
+
+    def write(self, line: str) -> None:
+        """Keep one line; safe from several threads."""
+        text = f"{self._name:<6} | {line}"
+        self._file.handle(logging.makeLogRecord({"msg": text}))
+        if self._echo is not None:
+            self._echo.write(text + "\n")
+            self._echo.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

@@ -1,0 +1,122 @@
+"""One process: how it is started, heard, and stopped together with everything that it started."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TypeAlias
+
+from launch.errors import StartError
+from launch.guard import Guard
+from launch.logs import LineLog
+
+Ready: TypeAlias = Callable[["Child"], bool]
+_LONGEST_LINE = 64 * 1024
+_TAIL = 500
+
+
+@dataclass(frozen=True)
+class Process:
+    """What to run. All times are in seconds.
+
+    `ready` says whether the running process can do its work; without it, being alive is enough.
+    `stop_within` is the time between the polite SIGTERM and SIGKILL. `keep_fds` stay open in the
+    process; `umask` is the launcher's own unless given.
+    """
+
+    name: str
+    command: Sequence[str]
+    ready: Ready | None = None
+    ready_within: float = 60.0
+    stop_within: float = 10.0
+    keep_fds: tuple[int, ...] = ()
+    umask: int = -1
+
+
+class Child:
+    """A started process: the leader of its own session, so that no grandchild is ever left behind."""
+
+    def __init__(
+        self,
+        process: Process,
+        *,
+        env: Mapping[str, str],
+        log: LineLog,
+        guard: Guard,
+        cwd: Path | None = None,
+    ) -> None:
+        self.process = process
+        self.log = log
+        self._guard = guard
+        self._tail: deque[str] = deque(maxlen=_TAIL)
+        self._popen = self._spawn(env, cwd)
+        self.pid = self._popen.pid
+        self.started = time.monotonic()
+        guard.watch(self.pid)
+        assert self._popen.stdout is not None  # noqa: S101 - asked for with PIPE
+        self._pump = threading.Thread(
+            target=self._listen, args=(self._popen.stdout,), name=f"log-{process.name}", daemon=True
+        )
+        self._pump.start()
+
+    def _spawn(self, env: Mapping[str, str], cwd: Path | None) -> subprocess.Popen[bytes]:
+        try:
+            return subprocess.Popen(  # noqa: S603 - running the commands of the Procfile is what this is for
+                list(self.process.command),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=dict(env),
+                cwd=cwd,
+                pass_fds=self.process.keep_fds,
+                start_new_session=True,
+                umask=self.process.umask,
+            )
+        except OSError as problem:
+            raise StartError(f"{self.process.name} cannot be started: {problem}") from problem
+
+    @property
+    def code(self) -> int | None:
+        """The exit code, negative for a signal; None while it runs."""
+        return self._popen.poll()
+
+    @property
+    def tail(self) -> Sequence[str]:
+        """The last lines that it printed."""
+        return tuple(self._tail)
+
+    def terminate(self) -> None:
+        """Ask it to stop. Only the leader hears it: it stops its own children in their order."""
+        if self.code is None:
+            self._popen.send_signal(signal.SIGTERM)
+
+    def finish(self, within: float) -> int:
+        """Wait for it to end, kill it if it does not, kill what it left behind, and return its exit code."""
+        try:
+            self._popen.wait(max(0.0, within))
+        except subprocess.TimeoutExpired:
+            self.log.write(f"did not stop within {self.process.stop_within:g} s: killed")
+        with suppress(ProcessLookupError):  # the usual case: its session is empty
+            os.killpg(self.pid, signal.SIGKILL)
+        code = self._popen.wait()
+        self._guard.forget(self.pid)
+        self._pump.join(timeout=1.0)  # a daemon that fled the session may keep the pipe open: do not wait for it
+        return code
+
+    def stop(self) -> int:
+        """Ask it to stop and see it through."""
+        self.terminate()
+        return self.finish(self.process.stop_within)
+
+    def _listen(self, stream: IO[bytes]) -> None:
+        with stream:
+            while raw := stream.readline(_LONGEST_LINE):
+                line = raw.decode("utf-8", "replace").rstrip("\r\n")
+                self._tail.append(line)
+                self.log.write(line)

@@ -1,0 +1,132 @@
+"""The whole of Interlock on one machine: the embedded server, then worker and beat, then web."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TextIO
+
+from launch.datafolder import DataFolder
+from launch.embedded import DEFAULT_FOLDER, Embedded
+from launch.errors import LaunchError
+from launch.process import Process
+from launch.procfile import read_procfile
+from launch.ready import answers, says
+from launch.supervisor import BackOff, Supervisor
+
+REDIS_URL = "INTERLOCK_REDIS_URL"
+DATA_DIR = "INTERLOCK_DATA_DIR"
+BIND = "INTERLOCK_BIND"
+_BIND_DEFAULT = "127.0.0.1:8080"
+_AFTER_SERVER = ("worker", "beat")
+
+
+class Stack:
+    """Everything that `interlock up` runs, from the Procfile in `root`.
+
+    With INTERLOCK_REDIS_URL in `env` that server is used and none is started. Otherwise the embedded one is
+    started on the data folder, and the processes are told its address in that variable. `first` are further
+    processes to start after the server and before the worker. Nothing is touched before `run()` or `with`.
+    `web_url` is where a person or a probe on this machine asks.
+    """
+
+    def __init__(
+        self,
+        root: Path | str = ".",
+        *,
+        data_dir: Path | str | None = None,
+        env: Mapping[str, str] = os.environ,
+        first: Sequence[Process] = (),
+        echo: TextIO | None = None,
+        back_off: BackOff | None = None,
+    ) -> None:
+        self._root = Path(root).absolute()
+        folder = Path(data_dir or env.get(DATA_DIR) or self._root / DEFAULT_FOLDER)
+        self._folder = DataFolder(folder)
+        self._env = {**env, DATA_DIR: str(self._folder.path)}
+        self._first = list(first)
+        self._echo = echo
+        self._back_off = back_off
+        self._embedded: Embedded | None = None
+        self._supervisor: Supervisor | None = None
+        self.web_url = local_address(self._env.get(BIND) or _BIND_DEFAULT)
+
+    @property
+    def url(self) -> str:
+        """The server's address; a secret, for it may hold a password. Known once everything has started."""
+        return self._env[REDIS_URL]
+
+    @property
+    def supervisor(self) -> Supervisor:
+        """The supervisor of the processes, named `server`, `worker`, `beat` and `web`."""
+        if self._supervisor is None:
+            raise LaunchError("The stack has not been started.")
+        return self._supervisor
+
+    def run(self) -> None:
+        """Start everything, stay until a signal, stop everything in reverse order. Raises LaunchError."""
+        try:
+            self._assemble().run()
+        finally:
+            self._release()
+
+    def __enter__(self) -> Self:
+        try:
+            self._assemble().start()
+        except BaseException:
+            self._release()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.supervisor.stop()
+        finally:
+            self._release()
+
+    def _assemble(self) -> Supervisor:
+        groups = self._groups(read_procfile(self._root / "Procfile", self._env))
+        if self._env.get(REDIS_URL):
+            self._folder.take()  # one beat and one set of logs on a folder, whoever runs the server
+        else:
+            self._embedded = Embedded(self._folder.path, env=self._env)
+            groups.insert(0, [self._embedded.prepare()])
+            self._env[REDIS_URL] = self._embedded.url
+        self._supervisor = Supervisor(
+            groups,
+            env=self._env,
+            log_dir=self._folder.logs,
+            echo=self._echo,
+            cwd=self._root,
+            back_off=self._back_off,
+        )
+        return self._supervisor
+
+    def _release(self) -> None:
+        if self._embedded is not None:
+            self._embedded.release()
+        self._folder.release()
+
+    def _groups(self, commands: Mapping[str, tuple[str, ...]]) -> list[list[Process]]:
+        processes = {name: self._process(name, command) for name, command in commands.items()}
+        early = [processes[name] for name in _AFTER_SERVER if name in processes]
+        late = [process for name, process in processes.items() if name not in _AFTER_SERVER]
+        return [group for group in (self._first, early, late) if group]
+
+    def _process(self, name: str, command: tuple[str, ...]) -> Process:
+        if name == "worker":  # it may finish the tasks it has begun; what SIGKILL cuts off is delivered again
+            return Process(name, command, ready=says(r"\bready\b"), stop_within=30.0)
+        if name == "web":
+            return Process(name, command, ready=answers(self.web_url + "/healthz"))
+        return Process(name, command)
+
+
+def local_address(bind: str) -> str:
+    """Turn gunicorn's `host:port` into the address at which this machine reaches it."""
+    host, colon, port = bind.rpartition(":")
+    if not colon or not port.isdigit() or bind.startswith("unix:"):
+        raise LaunchError(f"{BIND} is {bind!r}; expected host:port, for example {_BIND_DEFAULT}.")
+    here = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - read, not bound
+    return f"http://{here.get(host, host)}:{port}"

@@ -1,0 +1,94 @@
+"""Imports point one way, the core stays pure, and every module says what it is for."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("bot", "workers", "config", "launch", "standins", "demo")
+MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+CORE = [path for path in MODULES if path.is_relative_to(ROOT / "bot" / "core")]
+IMPURE = {"time", "random", "secrets", "uuid", "os", "logging", "socket", "subprocess", "threading", "asyncio"}
+FORBIDDEN_CALLS = {"open", "print", "input", "exec", "eval"}
+CLOCK = {"now", "utcnow", "today"}
+
+
+def impurities(source: str) -> Iterator[str]:
+    """Yield each thing in the source of a core module that a pure module must not have."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Import(names=names):
+                yield from _bad_imports(node, [name.name for name in names])
+            case ast.ImportFrom(module=module, level=0):
+                yield from _bad_imports(node, [module or ""])
+            case ast.Call(func=ast.Name(id=name)) if name in FORBIDDEN_CALLS:
+                yield f"line {node.lineno}: calls {name}()"
+            case ast.ImportFrom(level=level) if level > 1:
+                yield f"line {node.lineno}: imports from outside by a relative path"
+            case ast.Attribute(attr=name, value=ast.Name(id=owner) | ast.Attribute(attr=owner)) if (
+                name in CLOCK and owner in {"datetime", "date"}
+            ):
+                yield f"line {node.lineno}: asks for the time with {owner}.{name}"
+
+
+def _bad_imports(node: ast.stmt, modules: list[str]) -> Iterator[str]:
+    for module in modules:
+        top = module.partition(".")[0]
+        ours = module == "bot.core" or module.startswith("bot.core.")
+        if top in IMPURE or not (ours or top in sys.stdlib_module_names):
+            yield f"line {node.lineno}: imports {module}"
+
+
+def test_imports_point_the_way_they_should() -> None:
+    command = [Path(sys.executable).parent / "lint-imports", "--no-cache", "--no-logo"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Contracts: 7 kept, 0 broken." in done.stdout
+
+
+@pytest.mark.parametrize("path", CORE, ids=lambda path: path.stem)
+def test_the_core_is_pure(path: Path) -> None:
+    assert list(impurities(path.read_text())) == []
+
+
+def test_the_core_is_where_we_look_for_it() -> None:
+    assert ROOT / "bot" / "core" / "__init__.py" in CORE
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import time",
+        "from random import choice",
+        "import os.path",
+        "import redis.client",
+        "from bot.state import inbox",
+        "from bot import state",
+        "import bot.corelike",
+        "def f():\n    import logging",
+        "datetime.now(tz=UTC)",
+        "from datetime import datetime\nnow = datetime.utcnow",
+        "import datetime as dt\ndt.date.today()",
+        "from ..state import inbox",
+        "open('x')",
+    ],
+)
+def test_the_search_for_impurities_finds(source: str) -> None:
+    assert list(impurities(source))
+
+
+def test_the_search_for_impurities_lets_pure_code_pass() -> None:
+    assert not list(
+        impurities("from datetime import datetime\nfrom bot.core.pipeline import Stage\nimport enum\nself.now")
+    )
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_module_says_what_it_is_for(path: Path) -> None:
+    docstring = ast.get_docstring(ast.parse(path.read_text()), clean=False)
+    assert docstring, "no docstring"
+    assert docstring.splitlines()[0].strip(), "the first line of the docstring is empty"

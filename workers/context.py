@@ -1,0 +1,87 @@
+"""What every task of this process shares, made once and lazily: configuration, Redis, one store per pipeline."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from redis import Redis
+
+from bot.core.pipeline import Pipeline
+from bot.state.connection import connect
+from bot.state.copy import Copy
+from bot.state.inbox import Inbox
+from bot.state.keys import Keys
+from bot.state.outbox import Outbox
+from bot.state.scripts import Scripts
+from bot.state.store import Store
+from config import pipeline_file, settings
+from config.configuration import Configuration
+from config.settings import Settings
+
+
+@dataclass(slots=True)
+class Line:
+    """One pipeline as its workers see it. `turn` keeps this process to one turn at a time."""
+
+    pipeline: Pipeline
+    keys: Keys
+    store: Store
+    inbox: Inbox
+    outbox: Outbox
+    redis: Redis
+    turn: threading.Lock = field(default_factory=threading.Lock)
+    _reading: threading.Lock = field(default_factory=threading.Lock)
+    _copy: Copy | None = None
+
+    def look(self) -> Copy:
+        """A copy of the board for reading, brought up to date; only for one thread at a time: see `reading`."""
+        if self._copy is None:
+            self._copy = Copy(Scripts(self.redis), self.keys)
+        self._copy.refresh()
+        return self._copy
+
+    @property
+    def reading(self) -> threading.Lock:
+        """Hold it while using what `look` returned."""
+        return self._reading
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Settings, configuration and lines of this process."""
+
+    settings: Settings
+    configuration: Configuration
+    redis: Redis
+    lines: dict[str, Line]
+
+    def line(self, pipeline: str) -> Line:
+        """The line of one pipeline. Raises KeyError if it is not (or no longer) configured."""
+        return self.lines[pipeline]
+
+
+def build(found: Settings, configuration: Configuration) -> Context:
+    """The context for these settings. Raises ValueError without INTERLOCK_REDIS_URL."""
+    if found.redis_url is None:
+        raise ValueError("INTERLOCK_REDIS_URL is not set: start the processes with `interlock up`, or set it")
+    redis = connect(found.redis_url.get_secret_value())
+    return Context(
+        found, configuration, redis, {p.name: _line(redis, p, configuration) for p in configuration.pipelines}
+    )
+
+
+def _line(redis: Redis, pipeline: Pipeline, configuration: Configuration) -> Line:
+    keys = Keys(pipeline.name)
+    keep = configuration.keep
+    store = Store(redis, keys, facts_kept=keep.facts, ended_kept=keep.history)
+    inbox = Inbox(redis, keys, seen_seconds=int(keep.raw_deliveries))
+    return Line(pipeline, keys, store, inbox, Outbox(redis, keys), redis)
+
+
+@lru_cache(maxsize=1)
+def context() -> Context:
+    """The context of this process. Raises ConfigurationError or SettingsError if something is wrong with either."""
+    found = settings.load()
+    return build(found, pipeline_file.load(found.config))

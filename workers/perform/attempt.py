@@ -1,0 +1,118 @@
+"""Finding one attempt in Jenkins: in the queue or among the builds, by the parameters that every trigger carries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from bot.core.events import BuildSeen
+from bot.core.pipeline import Job
+from bot.translate.jenkins import outcome
+from workers.jenkins_client import JenkinsClient, NotThere, job_path
+
+#: Names of the declared job parameters. Jenkins drops undeclared ones, and with them the uniqueness of a trigger.
+RUN, ATTEMPT = "INTERLOCK_RUN", "INTERLOCK_ATTEMPT"
+#: How many builds of a job one look takes in.
+BUILDS = 50
+#: How many failing tests are named.
+TESTS = 10
+
+BUILD_TREE = "number,building,result,timestamp,queueId,actions[parameters[name,value]]"
+QUEUE_TREE = "items[id,task[url],actions[parameters[name,value]]]"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where an attempt is: in the queue (`item`) or built (`build`, as Jenkins describes it)."""
+
+    item: int | None = None
+    build: dict[str, Any] | None = None
+
+
+def find(client: JenkinsClient, job: Job, run: str, attempt: int) -> Found | None:
+    """Look for an attempt: queue, builds, queue again, for an item moves on between two reads.
+
+    None means: it is in none of them now. Raises NotThere if the job is not there.
+    """
+    for look in (_in_queue, _in_builds, _in_queue):
+        found = look(client, job, run, attempt)
+        if found is not None:
+            return found
+    return None
+
+
+def _in_queue(client: JenkinsClient, job: Job, run: str, attempt: int) -> Found | None:
+    for item in queue_items(client):
+        if is_attempt(item, run, attempt):
+            return Found(item=int(item["id"]))
+    return None
+
+
+def _in_builds(client: JenkinsClient, job: Job, run: str, attempt: int) -> Found | None:
+    for build in builds(client, job):
+        if is_attempt(build, run, attempt):
+            return Found(build=build)
+    return None
+
+
+def queue_items(client: JenkinsClient) -> list[dict[str, Any]]:
+    """What waits in Jenkins' queue, of all jobs."""
+    items: list[dict[str, Any]] = client.get("queue", QUEUE_TREE).get("items") or []
+    return items
+
+
+def builds(client: JenkinsClient, job: Job, most: int = BUILDS) -> list[dict[str, Any]]:
+    """The newest builds of a job, in one request."""
+    answer = client.get(job_path(job.name), f"builds[{BUILD_TREE}]{{0,{most}}}")
+    found: list[dict[str, Any]] = answer.get("builds") or []
+    return found
+
+
+def parameters(thing: dict[str, Any]) -> dict[str, str]:
+    """The parameters of a build or a queue item."""
+    return dict(_parameters(thing))
+
+
+def _parameters(thing: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for action in thing.get("actions") or []:
+        for parameter in (action or {}).get("parameters") or []:
+            if "name" in parameter and "value" in parameter:
+                yield str(parameter["name"]), str(parameter["value"])
+
+
+def is_attempt(thing: dict[str, Any], run: str, attempt: int) -> bool:
+    """Whether a build or queue item is that of this attempt."""
+    found = parameters(thing)
+    return found.get(RUN) == run and found.get(ATTEMPT) == str(attempt)
+
+
+def seen(client: JenkinsClient, job: Job, build: dict[str, Any]) -> BuildSeen:
+    """What Jenkins says of a build, as an event. It is over when `building` is false, not when a result is set."""
+    carried = parameters(build)
+    attempt = carried.get(ATTEMPT, "")
+    result = None if build.get("building") else outcome(build.get("result") or "ABORTED")
+    started = build.get("timestamp")
+    return BuildSeen(
+        job.controller,
+        job.name,
+        int(build["number"]),
+        result,
+        run=carried.get(RUN) or None,
+        attempt=int(attempt) if attempt.isdigit() else None,
+        failed_tests=() if result in (None, "SUCCESS") else failed_tests(client, job, int(build["number"])),
+        started=started / 1000 if isinstance(started, (int, float)) else None,
+    )
+
+
+def failed_tests(client: JenkinsClient, job: Job, number: int) -> tuple[str, ...]:
+    """The names of the tests that failed, the first few; none if there is no report (Jenkins: junit `TestResult`)."""
+    try:
+        report = client.get(f"{job_path(job.name)}/{number}/testReport", "suites[cases[className,name,status]]")
+    except NotThere:
+        return ()
+    cases = [case for suite in report.get("suites") or [] for case in suite.get("cases") or []]
+    failing = [case for case in cases if case.get("status") in ("FAILED", "REGRESSION")]
+    return tuple(f"{str(case.get('className', '')).rsplit('.', 1)[-1]}.{case.get('name', '')}" for case in failing)[
+        :TESTS
+    ]

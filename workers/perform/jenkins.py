@@ -1,0 +1,208 @@
+"""Effects on Jenkins: trigger, withdraw, stop a duplicate, look, banner."""
+
+from __future__ import annotations
+
+import re
+
+from bot.core.effects import AbortDuplicate, Banner, Look, Trigger, Withdraw
+from bot.core.events import TriggerAccepted, TriggerRefused, Withdrawn
+from bot.core.pipeline import Job
+from bot.state.outbox import Claim
+from workers.context import Context, Line
+from workers.jenkins_client import JenkinsClient, NotAllowed, NotThere, client, job_path
+from workers.perform import attempt
+from workers.perform.banner import with_banner
+from workers.perform.outcome import Done, Never, NotNow
+
+_NUMBER = re.compile(r"/(\d+)/?$")
+#: How long a trigger whose reply was lost may still be on its way, beyond the time-out of the request, in seconds.
+STILL_COMING = 3.0
+#: How long the note of a post is kept, in milliseconds.
+NOTED_MS = 3_600_000
+#: How long a build that has just started may be without its parameters (Jenkins: `Executor#run`), in looks.
+LOOKS = 4
+
+
+def client_for(context: Context, job: Job) -> JenkinsClient:
+    """This thread's client of the job's controller. Raises Never if there is none in the configuration."""
+    controller = context.configuration.controllers.get(job.controller)
+    if controller is None:
+        raise Never(f"controller {job.controller!r} is not configured")
+    return client(controller, context.settings.jenkins_token(controller.name).get_secret_value())
+
+
+# -- trigger ---------------------------------------------------------------------------------------------------
+
+
+def trigger(context: Context, line: Line, claim: Claim, effect: Trigger) -> Done:
+    """Start one build. An attempt is posted at most once, ever: after a doubt it is only looked for (invariant 5).
+
+    The order is: note the intent, post, keep the answer. If the answer is lost, the note says when it was posted;
+    once it cannot arrive any more and is nowhere to be found, it is refused, and the rules start another attempt.
+    """
+    jenkins = client_for(context, effect.job)
+    since = _since_post(line, effect) if claim.tries or effect.look_first else None
+    if since is not None or effect.look_first:
+        found = _look_for(jenkins, effect)
+        if found is not None:
+            return found
+    if since is not None:
+        timeout = context.configuration.controllers[effect.job.controller].timeout
+        if since < timeout + STILL_COMING:
+            raise NotNow("looking for a build whose trigger got no answer", after=1.0)
+        return Done(TriggerRefused(effect.run, effect.attempt, "the trigger got no answer and left no build"))
+    if line.outbox.renew(claim) is None:
+        raise NotNow("another worker does this", after=5.0)
+    _note_post(line, effect)
+    return _post(jenkins, effect)
+
+
+def _post(jenkins: JenkinsClient, effect: Trigger) -> Done:
+    path = f"{job_path(effect.job.name)}/buildWithParameters"
+    try:
+        # 303: an equal item is in the queue already; equal means this run and attempt (Jenkins: `Queue#schedule2`).
+        response = jenkins.ask("POST", path, data=_parameters(effect), expect=(201, 303))
+    except NotThere as error:
+        return Done(TriggerRefused(effect.run, effect.attempt, f"{effect.job.name}: {error}"))
+    except NotAllowed as error:
+        return Done(TriggerRefused(effect.run, effect.attempt, str(error)))
+    except NotNow as error:
+        if error.certain:
+            return Done(TriggerRefused(effect.run, effect.attempt, str(error)))
+        raise NotNow(str(error), after=1.0) from error
+    number = _NUMBER.search(response.headers.get("Location", ""))
+    if number is None:
+        raise NotNow("Jenkins took the trigger but named no queue item", after=0.5)
+    return Done(TriggerAccepted(effect.run, effect.attempt, int(number.group(1))))
+
+
+def _parameters(effect: Trigger) -> dict[str, str]:
+    """What a trigger carries; nothing in it was written by a stranger but the sha, which is checked hexadecimal."""
+    return {
+        attempt.RUN: effect.run,
+        attempt.ATTEMPT: str(effect.attempt),
+        "INTERLOCK_STAGE": effect.stage,
+        "INTERLOCK_LANE": str(effect.lane),
+        "INTERLOCK_SERVICE": effect.service,
+        "INTERLOCK_REPOSITORY": effect.repository,
+        "INTERLOCK_SHA": effect.sha,
+        "INTERLOCK_VERSION": effect.version,
+        "delay": "0sec",
+    }
+
+
+def _look_for(jenkins: JenkinsClient, effect: Trigger) -> Done | None:
+    try:
+        found = attempt.find(jenkins, effect.job, effect.run, effect.attempt)
+    except NotThere as error:
+        return Done(TriggerRefused(effect.run, effect.attempt, str(error)))
+    if found is None:
+        return None
+    if found.build is not None:
+        return Done(attempt.seen(jenkins, effect.job, found.build))
+    return Done(TriggerAccepted(effect.run, effect.attempt, found.item or 0))
+
+
+def _note_post(line: Line, effect: Trigger) -> None:
+    """Store the intent before the request goes out; by the clock of Redis, whichever machine reads it."""
+    line.redis.set(line.keys.posted(effect.run, effect.attempt), "1", px=NOTED_MS)
+
+
+def _since_post(line: Line, effect: Trigger | Withdraw) -> float | None:
+    """Seconds since the attempt was posted; None if it was not (or so long ago that nothing is in doubt)."""
+    left = int(line.redis.pttl(line.keys.posted(effect.run, effect.attempt)))
+    return (NOTED_MS - left) / 1000 if left >= 0 else None
+
+
+# -- withdraw --------------------------------------------------------------------------------------------------
+
+
+def withdraw(context: Context, line: Line, claim: Claim, effect: Withdraw) -> Done:
+    """Take an attempt back: from our outbox, from Jenkins' queue, or (if `abort`) from its executor."""
+    taken = line.outbox.unsend("jenkins", f"trigger/{effect.run}/{effect.attempt}")
+    if taken == "taken-back":
+        return Done(Withdrawn(effect.run, effect.attempt))
+    if taken == "begun":
+        raise NotNow("its trigger is on its way", after=0.3)
+    jenkins = client_for(context, effect.job)
+    if effect.build is not None:
+        return _stop(jenkins, effect.job, effect.build) if effect.abort else Done()
+    if effect.queue_item is not None and _cancelled(jenkins, effect.queue_item):
+        return Done(Withdrawn(effect.run, effect.attempt))
+    return _find_and_withdraw(jenkins, line, effect)
+
+
+def _find_and_withdraw(jenkins: JenkinsClient, line: Line, effect: Withdraw) -> Done:
+    try:
+        found = attempt.find(jenkins, effect.job, effect.run, effect.attempt)
+    except NotThere:
+        return Done(Withdrawn(effect.run, effect.attempt))
+    if found is None:
+        since = _since_post(line, effect)
+        if since is not None and since < STILL_COMING:
+            raise NotNow("its build is between queue and executor", after=0.3)
+        return Done(Withdrawn(effect.run, effect.attempt))
+    if found.item is not None:
+        if _cancelled(jenkins, found.item):
+            return Done(Withdrawn(effect.run, effect.attempt))
+        raise NotNow("it left the queue this moment", after=0.3)
+    build = found.build or {}
+    if effect.abort and build.get("building"):
+        _stop(jenkins, effect.job, int(build["number"]))
+    return Done(attempt.seen(jenkins, effect.job, build))
+
+
+def _cancelled(jenkins: JenkinsClient, item: int) -> bool:
+    """Whether Jenkins cancelled the item. 500 and 404: it has left the queue (Jenkins: `Queue#doCancelItem`)."""
+    response = jenkins.ask("POST", "queue/cancelItem", data={"id": str(item)}, expect=(204, 302, 404, 422, 500))
+    if response.status_code == 422:
+        raise Never(f"Jenkins does not let us cancel queue item {item}: Job/Cancel is missing")
+    return response.status_code == 204
+
+
+def _stop(jenkins: JenkinsClient, job: Job, number: int) -> Done:
+    """Ask for the end of a build; that it has ended is only known when Jenkins says so."""
+    try:
+        jenkins.ask("POST", f"{job_path(job.name)}/{number}/stop", expect=(200, 302))
+    except NotThere:
+        return Done()
+    except NotAllowed as error:
+        raise Never(str(error)) from error
+    return Done()
+
+
+def abort_duplicate(context: Context, line: Line, claim: Claim, effect: AbortDuplicate) -> Done:
+    """Stop a second build of an attempt."""
+    return _stop(client_for(context, effect.job), effect.job, effect.number)
+
+
+# -- look and banner -------------------------------------------------------------------------------------------
+
+
+def look(context: Context, line: Line, claim: Claim, effect: Look) -> Done:
+    """Ask what has become of a build; a build in its first milliseconds may still lack its parameters."""
+    jenkins = client_for(context, effect.job)
+    try:
+        build = jenkins.get(f"{job_path(effect.job.name)}/{effect.number}", attempt.BUILD_TREE)
+    except NotThere:
+        return Done()
+    except NotAllowed as error:
+        raise Never(str(error)) from error
+    if build.get("building") and not attempt.parameters(build) and claim.tries < LOOKS:
+        raise NotNow("the build has no parameters yet", after=0.3)
+    return Done(attempt.seen(jenkins, effect.job, build))
+
+
+def banner(context: Context, line: Line, claim: Claim, effect: Banner) -> Done:
+    """Set or remove the banner in the job's description; what the owner wrote stays to the letter."""
+    jenkins = client_for(context, effect.job)
+    path = f"{job_path(effect.job.name)}/description"
+    try:
+        found = jenkins.ask("GET", path)
+        found.encoding = "utf-8"
+        wanted = with_banner(found.text, effect.text)
+        if wanted != found.text:
+            jenkins.ask("POST", path, data={"description": wanted}, expect=(204, 200))
+    except (NotThere, NotAllowed) as error:
+        raise Never(f"the banner of {effect.stage}: {error}") from error
+    return Done()

@@ -1,0 +1,86 @@
+"""Performing what is due: claim one effect, do it, store what came of it; and take the turn that this asks for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from bot.core.effects import AbortDuplicate, Banner, Comment, Compare, Look, Notify, SetStatus, Trigger, Withdraw
+from bot.state.outbox import Claim
+from workers.context import Context, Line
+from workers.jenkins_client import NotAllowed, NotThere
+from workers.perform import github, jenkins, people
+from workers.perform.outcome import Done, Never, NotNow, pause
+from workers.turn import take_turns
+
+log = structlog.get_logger()
+
+#: How many effects of a family may be under way at once, over all workers: a system that hangs holds up no more.
+LIMITS = {"jenkins": 12, "github": 3, "people": 2}
+#: After how many tries an effect is given up into the dead letters. What moves a run is never given up.
+GIVE_UP = {"github": 60, "people": 30}
+
+PERFORMERS: dict[type, Callable[[Context, Line, Claim, Any], Done]] = {
+    Trigger: jenkins.trigger,
+    Withdraw: jenkins.withdraw,
+    AbortDuplicate: jenkins.abort_duplicate,
+    Look: jenkins.look,
+    Banner: jenkins.banner,
+    SetStatus: github.status,
+    Comment: github.comment,
+    Compare: github.compare,
+    Notify: people.notify,
+}
+
+
+def perform_due(context: Context, line: Line, family: str, poke: Callable[[str, str], None]) -> None:
+    """Do the effects of a family until none is due; if there are more, `poke(pipeline, family)` for a helper.
+
+    What an effect leads to is decided by this very thread: from a callback to the next trigger it takes one task.
+    """
+    while True:
+        claim, more = line.outbox.claim(family, limit=LIMITS[family])
+        if claim is None:
+            return
+        if more:
+            poke(line.pipeline.name, family)
+        for asked in take_turns(line) if perform(context, line, claim) else ():
+            if asked != family:
+                poke(line.pipeline.name, asked)
+
+
+def perform(context: Context, line: Line, claim: Claim) -> bool:
+    """Do one effect and store what came of it; True if a turn must be taken for that."""
+    effect = claim.effect
+    try:
+        done = PERFORMERS[type(effect)](context, line, claim, effect)
+    except NotNow as error:
+        _later(line, claim, str(error), error.after)
+        return False
+    except (Never, NotThere, NotAllowed) as error:
+        _give_up(line, claim, str(error))
+        return False
+    except Exception as error:
+        # A mistake of ours: it must not be lost, nor stop the others; an operator finds it among the dead letters.
+        log.exception("effect-broken", effect=effect.slot, pipeline=line.pipeline.name)
+        _give_up(line, claim, f"{type(error).__name__}: {error}")
+        return False
+    return line.outbox.finish(claim, done.event)
+
+
+def _later(line: Line, claim: Claim, why: str, after: float | None) -> None:
+    most = GIVE_UP.get(claim.family)
+    if most is not None and claim.tries >= most:
+        _give_up(line, claim, why)
+        return
+    seconds = pause(claim.tries, after)
+    log.info("effect-later", effect=claim.effect.slot, why=why, tries=claim.tries + 1, seconds=round(seconds, 1))
+    line.outbox.postpone(claim, seconds)
+
+
+def _give_up(line: Line, claim: Claim, why: str) -> None:
+    log.error("effect-given-up", effect=claim.effect.slot, why=why, tries=claim.tries + 1)
+    line.outbox.give_up(claim, why, time.time())

@@ -1,0 +1,45 @@
+"""What can become of an effect: done (perhaps with an event to tell), not now, or never."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from bot.core.events import Event
+
+#: The longest pause between two tries of one effect, in seconds.
+LONGEST_PAUSE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """It is done; `event` is what the board must know of it."""
+
+    event: Event | None = None
+
+
+class NotNow(Exception):
+    """It cannot be done now and may work later. `after`: seconds to wait; None: longer with each try.
+
+    `certain` says that the request did nothing; else it may have arrived, and must be looked for.
+    """
+
+    def __init__(self, why: str, *, after: float | None = None, certain: bool = False) -> None:
+        super().__init__(why)
+        self.after = after
+        self.certain = certain
+
+
+class Never(Exception):
+    """It will not work however often it is tried: a person must look at it."""
+
+
+def pause(tries: int, wanted: float | None) -> float:
+    """How long to wait before the next try, in seconds: as asked for, else doubling, with full jitter.
+
+    Jitter keeps many effects that failed together from coming back together.
+    """
+    if wanted is not None:
+        return wanted
+    most = min(LONGEST_PAUSE, 0.5 * 2 ** min(tries, 10))
+    return random.uniform(most / 2, most)  # noqa: S311  not for secrets

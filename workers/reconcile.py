@@ -1,0 +1,172 @@
+"""Asking Jenkins and GitHub what they did not tell: adds events to the inbox, never touches a board."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+
+import structlog
+from github import GithubException
+
+from bot.core.board import Board
+from bot.core.events import BuildLost, BuildSeen, Event, HeadSeen, Withdrawn
+from bot.core.pipeline import Job, Outcome
+from bot.core.run import Foreign, Run, Step
+from workers.context import Context, Line
+from workers.github_client import asked as github_asked
+from workers.github_client import client as github_client
+from workers.jenkins_client import JenkinsClient, NotAllowed, NotThere, job_path
+from workers.perform import attempt
+from workers.perform.jenkins import client_for
+from workers.perform.outcome import Never, NotNow
+
+log = structlog.get_logger()
+
+#: How long a build may be nowhere to be seen before it counts as lost, in seconds: queue and executor lag behind.
+LOST_AFTER = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What the board believes about one job: its runs and strangers there, and whether to look at all."""
+
+    job: Job
+    runs: tuple[Run, ...]
+    strangers: tuple[Foreign, ...]
+
+
+def builds(context: Context, line: Line) -> int:
+    """Compare every job that has live builds with Jenkins; returns how many differences went into the inbox.
+
+    One request per job and one per controller, however many builds run (Jenkins: `builds[...]{0,N}` under `tree=`).
+    """
+    with line.reading:
+        lives = _lives(line.look().board)
+    found = 0
+    for live in lives:
+        try:
+            found += sum(_add(line, live, event) for event in _differences(client_for(context, live.job), live))
+        except (NotNow, NotAllowed, NotThere, Never) as error:
+            log.warning("reconcile-later", job=live.job.name, controller=live.job.controller, why=str(error))
+    return found
+
+
+def _lives(board: Board) -> list[Live]:
+    lives = []
+    for stage in board.pipeline.stages:
+        for step in (step for step in board.steps() if step.stage == stage.name):
+            job = stage.job if step == Step(stage.name) else stage.fast_job
+            runs, strangers = tuple(board.inside(step)), tuple(board.strangers(step))
+            if job is not None and (runs or strangers):
+                lives.append(Live(job, runs, strangers))
+    return lives
+
+
+def _differences(jenkins: JenkinsClient, live: Live) -> list[Event]:
+    listed = attempt.builds(jenkins, live.job, most=max(attempt.BUILDS, 2 * len(live.runs)))
+    by_attempt = defaultdict(list)
+    for build in listed:
+        carried = attempt.parameters(build)
+        by_attempt[carried.get(attempt.RUN), carried.get(attempt.ATTEMPT)].append(build)
+    events: list[Event] = []
+    queued: list[dict[str, object]] | None = None
+    for run in live.runs:
+        mine = by_attempt[run.key, str(run.attempt)]
+        if mine:
+            events += [attempt.seen(jenkins, live.job, build) for build in mine if _news(run, build)]
+        elif run.build is not None:
+            events += _gone(jenkins, live.job, run)
+        else:
+            queued = attempt.queue_items(jenkins) if queued is None else queued
+            events += _unseen(jenkins, run, queued)
+    return events + _strangers(jenkins, live, listed)
+
+
+def _news(run: Run, build: dict[str, object]) -> bool:
+    return not build.get("building") or run.build != build.get("number")
+
+
+def _gone(jenkins: JenkinsClient, job: Job, run: Run) -> list[Event]:
+    """The build of a run is not among the newest: ask for it by its number."""
+    try:
+        build = jenkins.get(f"{job_path(job.name)}/{run.build}", attempt.BUILD_TREE)
+    except NotThere:
+        return [BuildLost(run.key, run.attempt, f"build #{run.build} is no longer there")]
+    return [attempt.seen(jenkins, job, build)] if not build.get("building") else []
+
+
+def _unseen(jenkins: JenkinsClient, run: Run, queued: list[dict[str, object]]) -> list[Event]:
+    """No build of the attempt yet: it waits in Jenkins' queue, was cancelled there, or is lost."""
+    if run.queue_item is None or any(attempt.is_attempt(item, run.key, run.attempt) for item in queued):
+        return []  # without a queue item its trigger is still on its way: that is the performer's matter
+    try:
+        item = jenkins.get(f"queue/item/{run.queue_item}")
+    except NotThere:
+        late = time.time() - run.since > LOST_AFTER
+        why = f"queue item {run.queue_item} is gone and left no build"
+        return [BuildLost(run.key, run.attempt, why)] if late else []
+    if item.get("cancelled"):
+        return [Withdrawn(run.key, run.attempt, "it was cancelled in Jenkins' queue")]
+    return []
+
+
+def _strangers(jenkins: JenkinsClient, live: Live, listed: list[dict[str, object]]) -> list[Event]:
+    """Builds that occupy a slot without being ours, begun or ended since the last look."""
+    known = {stranger.number for stranger in live.strangers}
+    ours = {(run.key, str(run.attempt)) for run in live.runs}
+    events: list[Event] = []
+    for build in listed:
+        carried = attempt.parameters(build)
+        mine = (carried.get(attempt.RUN, ""), carried.get(attempt.ATTEMPT, "")) in ours
+        if not mine and bool(build.get("building")) != (build.get("number") in known):
+            events.append(attempt.seen(jenkins, live.job, build))
+    gone = known - {build.get("number") for build in listed}
+    return events + [
+        BuildSeen(live.job.controller, live.job.name, number, Outcome.ABORTED) for number in sorted(gone)
+    ]
+
+
+def _add(line: Line, live: Live, event: Event) -> int:
+    """Put one difference into the inbox, once however often it is seen before the turn is taken."""
+    name = f"{live.job.controller}/{live.job.name}"
+    match event:
+        case BuildSeen():
+            key = f"{name}/{event.number}/{event.result or 'building'}/{event.run}/{event.attempt}"
+        case BuildLost() | Withdrawn():
+            key = f"{name}/{event.kind}/{event.run}/{event.attempt}"
+        case _:
+            raise AssertionError(f"the reconciler of builds made a {event.kind}")
+    return 1 if line.inbox.add(event, f"seen:{key}") else 0
+
+
+# -- GitHub ----------------------------------------------------------------------------------------------------
+
+
+def heads(context: Context, line: Line) -> int:
+    """Compare where each service's main stands with what the board knows; returns how many differ."""
+    if context.settings.github_token is None:
+        return 0
+    with line.reading:
+        board = line.look().board
+        known = {s.name: board.service(s.name).chain.head for s in board.pipeline.services}
+        services = board.pipeline.services
+    found = 0
+    for service in services:
+        try:
+            sha = github_asked(
+                lambda s=service: (
+                    github_client(context)  # type: ignore[misc]
+                    .get_repo(s.repository)
+                    .get_git_ref(f"heads/{s.branch}")
+                    .object.sha
+                )
+            )
+        except (NotNow, Never, GithubException) as error:
+            log.warning("reconcile-later", repository=service.repository, why=str(error))
+            continue
+        head = known[service.name]
+        if head is None or head.sha != sha:
+            event = HeadSeen(service.name, sha)
+            found += 1 if line.inbox.add(event, f"head:{service.name}:{sha}:{head.sha if head else ''}") else 0
+    return found

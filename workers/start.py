@@ -1,0 +1,39 @@
+"""What must be true before a worker works: the schema is ours, and the board has the configuration of the file."""
+
+from __future__ import annotations
+
+import structlog
+
+from bot.core.events import Configured
+from bot.state.schema import check_schema
+from config import ready
+from workers.context import Context, Line
+
+log = structlog.get_logger()
+
+
+def check(context: Context) -> None:
+    """Raises NewerSchema if a newer version wrote what is stored; says what the environment lacks."""
+    for line in context.lines.values():
+        check_schema(line.redis, line.keys)
+    for sentence in (*ready.lacking(context.configuration, context.settings), *ready.unknown()):
+        log.warning("configuration", what=sentence)
+
+
+def configure(context: Context) -> list[str]:
+    """Tell each board whose configuration differs from the file's; returns the pipelines that need a turn.
+
+    The file's `mode` is the mode at the first start; later a person's word counts, and a restart does not undo it.
+    """
+    return [name for name, line in context.lines.items() if _configure(context, name, line)]
+
+
+def _configure(context: Context, name: str, line: Line) -> bool:
+    with line.reading:
+        copy = line.look()
+        if copy.board.header.pipeline == line.pipeline:
+            return False
+        first = not copy.board.header.pipeline.stages
+        event = Configured(line.pipeline, mode=context.configuration.mode(name) if first else None)
+        line.inbox.add(event, f"configured:{context.configuration.digest}:{copy.version}")
+    return True

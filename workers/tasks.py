@@ -1,0 +1,79 @@
+"""The Celery tasks: thin, short, safe to run twice; a message is only a poke, all truth is in inbox and outbox."""
+
+from __future__ import annotations
+
+import structlog
+from celery import shared_task
+
+from bot.core.events import TimePassed
+from bot.state.keys import FAMILIES
+from config.broker import EFFECTS, TURN_TASK, TURNS
+from workers import reconcile
+from workers.context import context
+from workers.perform.loop import perform_due
+from workers.turn import take_turns
+
+log = structlog.get_logger()
+
+#: How long a poke for performers counts as pending, in milliseconds.
+POKE_MS = 2_000
+
+
+@shared_task(name=TURN_TASK, queue=TURNS)  # type: ignore[untyped-decorator]
+def turn(pipeline: str) -> None:
+    """Decide what waits in the inbox, then do what that asks of Jenkins at once."""
+    line = context().line(pipeline)
+    asked = take_turns(line)
+    for family in asked - {"jenkins"}:
+        poke_performer(pipeline, family)
+    if "jenkins" in asked:
+        perform_due(context(), line, "jenkins", poke_performer)
+
+
+@shared_task(name="interlock.perform")  # type: ignore[untyped-decorator]
+def perform(pipeline: str, family: str) -> None:
+    """Do the effects of a family that are due."""
+    line = context().line(pipeline)
+    line.redis.delete(line.keys.performer_poke(family))
+    perform_due(context(), line, family, poke_performer)
+
+
+def poke_performer(pipeline: str, family: str) -> None:
+    """Have another worker help with a family's effects, unless one is on its way already."""
+    line = context().line(pipeline)
+    if line.redis.set(line.keys.performer_poke(family), "1", nx=True, px=POKE_MS):
+        perform.apply_async((pipeline, family), queue=EFFECTS[family], expires=60)
+
+
+@shared_task(name="interlock.tick", queue=TURNS)  # type: ignore[untyped-decorator]
+def tick() -> None:
+    """The clock and the sweeper: what is due is said, what was left lying is picked up."""
+    for name, line in context().lines.items():
+        if line.inbox.tick(TimePassed()):
+            turn.apply_async((name,), expires=60)
+        for family in FAMILIES:
+            if line.outbox.due(family):
+                poke_performer(name, family)
+
+
+@shared_task(name="interlock.reconcile_builds", queue=TURNS)  # type: ignore[untyped-decorator]
+def reconcile_builds() -> None:
+    """Ask Jenkins what it did not tell (invariant 8)."""
+    for name, line in context().lines.items():
+        if reconcile.builds(context(), line):
+            turn.apply_async((name,), expires=60)
+
+
+@shared_task(name="interlock.reconcile_heads", queue=TURNS)  # type: ignore[untyped-decorator]
+def reconcile_heads() -> None:
+    """Ask GitHub where main stands: the baseline at the first start, lost pushes later (invariant 8)."""
+    for name, line in context().lines.items():
+        if reconcile.heads(context(), line):
+            turn.apply_async((name,), expires=60)
+
+
+@shared_task(name="interlock.housekeep", queue=TURNS)  # type: ignore[untyped-decorator]
+def housekeep() -> None:
+    """Forget raw deliveries that are older than the configuration wants them kept."""
+    for line in context().lines.values():
+        line.inbox.trim(context().configuration.keep.raw_deliveries)

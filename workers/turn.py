@@ -1,0 +1,116 @@
+"""The turn: claim what came in, translate, decide, commit; the only caller of `decide`."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+
+import structlog
+from redis import Redis
+
+from bot.core.board import FAMILIES, Board, Change
+from bot.core.decide import decide
+from bot.core.decision import Ended
+from bot.core.effects import Effect
+from bot.core.events import Event
+from bot.core.facts import Fact
+from bot.core.pipeline import Pipeline
+from bot.state.codec import load_event
+from bot.state.inbox import Entry
+from bot.state.keys import Keys
+from bot.state.parked import park
+from bot.state.store import Busy, Outdated, Store, Work, family_of
+from bot.translate import github, jenkins
+from bot.translate.reading import read_object
+from workers.context import Line
+
+log = structlog.get_logger()
+
+
+def take_turns(line: Line) -> set[str]:
+    """Decide everything that waits in the inbox; returns the families of effects that were asked for.
+
+    Returns at once if somebody else, in this process or another, takes the turn: they will see what came in.
+    """
+    if not line.turn.acquire(blocking=False):
+        return set()
+    try:
+        return _take_turns(line.store, line.redis)
+    finally:
+        line.turn.release()
+
+
+def _take_turns(store: Store, redis: Redis) -> set[str]:
+    token = uuid.uuid4().hex
+    families: set[str] = set()
+    try:
+        entries = store.begin(token)
+        while entries or store.release(token):
+            if not entries:
+                entries = store.begin(token)
+                continue
+            work = decide_all(store.copy.board, entries, redis, store.keys)
+            try:
+                entries = store.commit(token, entries, work)
+            except Outdated:
+                log.warning("turn-outdated", pipeline=store.keys.pipeline, version=store.copy.version)
+                store.copy.forget()
+                entries = store.begin(token)
+                continue
+            families |= {family_of(effect) for effect in work.effects}
+            if not entries:
+                break  # the commit has given the lease back
+    except Busy:
+        return families
+    except BaseException:
+        store.copy.forget()  # whatever was half decided must not be built upon
+        raise
+    return families
+
+
+def decide_all(board: Board, entries: list[Entry], redis: Redis, keys: Keys) -> Work:
+    """Decide these entries, one after the other, as one piece of work."""
+    changes: dict[tuple[str, str], Change] = {}
+    facts: list[tuple[Entry, Fact]] = []
+    effects: list[Effect] = []
+    ended: list[Ended] = []
+    for entry in entries:
+        try:
+            decisions = [decide(board, event, entry.at) for event in events_of(entry, board.pipeline)]
+        except Exception as error:
+            # One delivery that we cannot digest must not stop the line: it is kept for people, loudly.
+            log.exception("delivery-parked", pipeline=keys.pipeline, entry=entry.id, source=entry.source)
+            board.undo()
+            park(redis, keys, entry, error)
+            continue
+        _merge(changes, board.take_changes())
+        for decision in decisions:
+            facts += [(entry, fact) for fact in decision.facts]
+            effects += decision.effects
+            ended += decision.ended
+    return Work(list(changes.values()), facts, effects, ended, board.next_due(entries[-1].at))
+
+
+def events_of(entry: Entry, pipeline: Pipeline) -> list[Event]:
+    """What an inbox entry means under the configuration in force."""
+    if entry.source == "event":
+        return [load_event(entry.body)]
+    payload = read_object(entry.body)
+    if entry.source == "jenkins":
+        return jenkins.events(entry.name, payload)
+    target = github.target(entry.name, payload)
+    service = pipeline.service_of(target.repository, target.branch) if target else None
+    return github.events(entry.name, payload, service.name) if service else []
+
+
+def _merge(changes: dict[tuple[str, str], Change], newer: Iterable[Change]) -> None:
+    """Add the changes of one more entry: what was before the first, what is after the last."""
+    for change in newer:
+        record = change.after or change.before
+        if record is None:
+            continue
+        where = (FAMILIES[type(record)], record.key)
+        if where in changes:
+            changes[where].after = change.after
+        else:
+            changes[where] = change

@@ -19,7 +19,7 @@ for _, change in ipairs(work.board) do
   delta[#delta + 1] = change[1]
   delta[#delta + 1] = change[2]
 end
-redis.call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[6], version .. '-0', 'c', cjson.encode(delta))
+redis.call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[6], version .. '-0', 'c', #delta == 0 and '[]' or cjson.encode(delta))
 for _, fact in ipairs(work.facts) do
   redis.call('XADD', KEYS[7], 'MAXLEN', '~', ARGV[7], '*', 'f', fact)
 end

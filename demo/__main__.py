@@ -1,0 +1,72 @@
+"""`python -m demo`: the main job on the embedded default, checked against the four pictures."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from bot.state.connection import connect
+from bot.state.copy import Copy
+from bot.state.keys import Keys
+from bot.state.records import Records
+from bot.state.scripts import Scripts
+from demo.story import Spoiled, Story
+from demo.teller import Teller
+from demo.town import PIPELINE, Town
+from demo.words import Names
+from launch import LaunchError, Stack
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@click.command()
+@click.option("--keep", is_flag=True, help="Keep it running at the end, with the page open, until Ctrl-C.")
+@click.option("--pace", default=2.0, show_default=True, help="Pause between the steps, in seconds.")
+@click.option("--bind", default=None, help="Where the page is served; by default on a free port of 127.0.0.1.")
+def demo(keep: bool, pace: float, bind: str | None) -> None:
+    """Play the four pictures: a stage locks, the fix overtakes, the lock opens, the next one passes."""
+    console = Console(soft_wrap=False)
+    folder = Path(tempfile.mkdtemp(prefix="interlock-demo-"))
+    try:
+        _play(console, folder, keep=keep, pace=pace, bind=bind)
+    except (Spoiled, LaunchError) as error:
+        console.print(f"\nThe demo failed: {error}", style="bold red", markup=False)
+        console.print(f"What the processes said is in {folder}", markup=False)
+        sys.exit(1)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _play(console: Console, folder: Path, *, keep: bool, pace: float, bind: str | None) -> None:
+    began = time.monotonic()
+    with Town(folder, bind) as town, Stack(ROOT, data_dir=folder, env=town.env) as stack:
+        console.print(f"Interlock runs: web, worker, beat and Redis. The live page: [link]{stack.web_url}[/link]\n")
+        redis, keys, names = connect(stack.url), Keys(PIPELINE), Names()
+        with Teller(console, Records(redis, keys), names) as teller:
+            story = Story(town, Copy(Scripts(redis), keys), names, console, pace)
+            story.wait_until_ready()
+            story.play()
+            teller.catch_up()
+        seconds = time.monotonic() - began
+        console.print(f"\nIt ended in picture 4, as it must, after {seconds:.0f} seconds.", style="bold green")
+        if keep:
+            _stay(console, stack.web_url, story)
+
+
+def _stay(console: Console, url: str, story: Story) -> None:
+    console.print(f"The page stays open at {url} until Ctrl-C.")
+    story.let_go()
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        console.print("Stopping.")
+
+
+if __name__ == "__main__":
+    demo()

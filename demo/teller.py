@@ -1,0 +1,65 @@
+"""Tells in the terminal what happens, as it happens: every fact a line, with its reason."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import datetime
+
+from rich.console import Console
+from rich.markup import escape
+
+from bot.core.facts import FactKind
+from bot.state.codec import Told
+from bot.state.records import Records
+from demo.words import Names
+
+_STYLES = {
+    FactKind.STAGE_LOCKED: "bold red",
+    FactKind.BUILD_FAILED: "red",
+    FactKind.STAGE_UNLOCKED: "bold green",
+    FactKind.RUN_SUPERSEDED: "yellow",
+    FactKind.RUN_LEAVING: "yellow",
+    FactKind.RUN_DELIVERED: "green",
+    FactKind.MERGE_ACCEPTED: "cyan",
+}
+#: Facts that say what the line before them has said already.
+_QUIET = frozenset({FactKind.MERGE_KNOWN, FactKind.BUILD_STARTED, FactKind.BASELINE_TAKEN})
+
+
+class Teller:
+    """Follows the fact log in a thread of its own until it is stopped."""
+
+    def __init__(self, console: Console, records: Records, names: Names) -> None:
+        self._console = console
+        self._records = records
+        self._names = names
+        self._last = "0-0"
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+
+    def __enter__(self) -> Teller:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(5)
+
+    def _follow(self) -> None:
+        while not self._stop.is_set():
+            self.catch_up()
+            time.sleep(0.15)
+
+    def catch_up(self) -> None:
+        """Tell what was decided since the last time."""
+        for identity, told in self._records.facts_after(self._last):
+            self._last = identity
+            if told.fact.kind not in _QUIET:
+                self._tell(told)
+
+    def _tell(self, told: Told) -> None:
+        at = datetime.fromtimestamp(told.at).astimezone().strftime("%H:%M:%S.%f")[:-4]
+        style = _STYLES.get(told.fact.kind, "default")
+        words = escape(self._names.told(told.fact.why))
+        self._console.print(f"  [dim]{at}  {told.fact.kind:<19}[/dim] [{style}]{words}[/{style}]", highlight=False)

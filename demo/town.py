@@ -1,0 +1,123 @@
+"""The world of the demo: two Jenkins controllers, a GitHub and a mailbox, all on loopback, and Interlock's settings."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import ExitStack
+from email import message_from_bytes
+from email.policy import default
+from pathlib import Path
+from typing import Any
+
+import yaml
+from aiosmtpd.controller import Controller as SmtpServer
+
+from launch import free_port
+from standins.github import GitHubStandIn
+from standins.jenkins import JenkinsStandIn
+
+PIPELINE = "epages"
+PARAMETERS = [
+    f"INTERLOCK_{name}" for name in ["RUN", "ATTEMPT", "STAGE", "LANE", "SERVICE", "REPOSITORY", "SHA", "VERSION"]
+]
+SERVICES = {"S1": "shop/s1", "S2": "shop/s2", "S3": "shop/s3"}
+#: What the owners of the jobs wrote there; a banner must leave it as it is.
+OWNERS_TEXT = "Rolls out to pre-production.\nAsk #shop-release before you touch it."
+#: How long a build takes that nobody holds, in seconds.
+BUILD_SECONDS = 0.8
+
+
+class Mailbox:
+    """Takes every mail and keeps it."""
+
+    def __init__(self) -> None:
+        self.subjects: list[str] = []
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802  aiosmtpd's name
+        """Keep one mail (RFC 5321)."""
+        self.subjects.append(str(message_from_bytes(envelope.content, policy=default)["Subject"]))
+        return "250 OK"
+
+
+class Town:
+    """Everything around Interlock. Use as a context manager; `env` is what its processes need to know."""
+
+    def __init__(self, folder: Path, bind: str | None = None) -> None:
+        self._folder = folder
+        self._stack = ExitStack()
+        self.bind = bind or f"127.0.0.1:{free_port()}"
+        self.mailbox = Mailbox()
+        self._secret = secrets.token_hex(16)
+        self._callback = secrets.token_hex(16)
+        self.jenkins: dict[str, JenkinsStandIn] = {}
+
+    def __enter__(self) -> Town:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for controller, jobs in _jobs(f"http://{self.bind}/webhooks/jenkins", self._callback).items():
+            self.jenkins[controller] = self._stack.enter_context(JenkinsStandIn(jobs=jobs))
+        hook = {"url": f"http://{self.bind}/webhooks/github", "secret": self._secret, "events": ["*"]}
+        repos = [{"full_name": name, "hook": hook} for name in SERVICES.values()]
+        self.github = self._stack.enter_context(GitHubStandIn(repos=repos))
+        self._smtp = SmtpServer(self.mailbox, hostname="127.0.0.1", port=free_port())
+        self._smtp.start()
+        self._stack.callback(self._smtp.stop)
+        self._write_configuration()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment of Interlock's processes."""
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("INTERLOCK_")}
+        mail = f"mailto://127.0.0.1:{self._smtp.port}?from=interlock@shop.test&to=release@shop.test&mode=insecure"
+        return inherited | {
+            "INTERLOCK_CONFIG": str(self._folder / "interlock.yaml"),
+            "INTERLOCK_DATA_DIR": str(self._folder),
+            "INTERLOCK_BIND": self.bind,
+            "INTERLOCK_GITHUB_TOKEN": "t",
+            "INTERLOCK_GITHUB_WEBHOOK_SECRETS": self._secret,
+            "INTERLOCK_JENKINS_WEBHOOK_SECRET": self._callback,
+            "INTERLOCK_JENKINS_TOKEN_BUILD": "token",
+            "INTERLOCK_JENKINS_TOKEN_CDP": "token",
+            "INTERLOCK_API_TOKENS": "demo:" + secrets.token_hex(8),
+            "INTERLOCK_NOTIFY_URLS": f"mail={mail}",
+            "INTERLOCK_LOG_LEVEL": "INFO",
+            "INTERLOCK_WORKER_THREADS": "8",
+            "INTERLOCK_WEB_WORKERS": "1",
+        }
+
+    def job(self, stage: str) -> str:
+        """The full name of a stage's job."""
+        return f"shop/{stage.replace(' ', '-')}"
+
+    def _write_configuration(self) -> None:
+        """The commented example, pointed at this town: what the demo plays is what the example says."""
+        example = yaml.safe_load((Path(__file__).parent.parent / "config" / "example.yaml").read_text("utf-8"))
+        for name, controller in example["controllers"].items():
+            controller["url"] = self.jenkins[name].url
+        example.setdefault("github", {})["api_url"] = self.github.url
+        example["web"] = {"public_url": f"http://{self.bind}"}
+        example["notify"] = {"channels": {"mail": ["locked", "unlocked", "fix-failed"]}}
+        example["polling"] = {"builds": "2s", "heads": "30s", "clock": "1s"}
+        (self._folder / "interlock.yaml").write_text(yaml.safe_dump(example, sort_keys=False), "utf-8")
+
+
+def _jobs(callback: str, secret: str) -> dict[str, list[dict[str, Any]]]:
+    def job(controller: str, stage: str, **more: Any) -> dict[str, Any]:
+        hooks = [{"url": f"{callback}/{controller}/{secret}", "events": "all", "timeout": 5}]
+        return {"name": f"shop/{stage}", "parameters": PARAMETERS, "quiet_period": 0, "callbacks": hooks, **more}
+
+    seconds = {"duration_seconds": BUILD_SECONDS}
+    return {
+        "build": [job("build", "build", **seconds)],
+        "cdp": [
+            job("cdp", "acceptance", **seconds),
+            job("cdp", "fast-acceptance", **seconds),
+            job("cdp", "fast-pre-production", **seconds),
+            job("cdp", "pre-production", description=OWNERS_TEXT, **seconds),
+            job("cdp", "production", **seconds),
+        ],
+    }

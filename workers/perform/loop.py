@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from bot.core.effects import AbortDuplicate, Banner, Comment, Compare, Look, Notify, SetStatus, Trigger, Withdraw
+from bot.core.events import TriggerRefused
 from bot.state.outbox import Claim
 from workers.context import Context, Line
 from workers.jenkins_client import NotAllowed, NotThere
@@ -61,12 +62,19 @@ def perform(context: Context, line: Line, claim: Claim) -> bool:
         _later(line, claim, str(error), error.after)
         return False
     except (Never, NotThere, NotAllowed) as error:
+        if isinstance(effect, Trigger):  # L6: certain that nothing was started, so the run may wait and try again
+            return line.outbox.finish(claim, TriggerRefused(effect.run, effect.attempt, str(error)))
         _give_up(line, claim, str(error))
         return False
     except Exception as error:
-        # A mistake of ours: it must not be lost, nor stop the others; an operator finds it among the dead letters.
+        # A mistake of ours: it must not be lost, nor stop the others. What moves a run is tried again; the rest an
+        # operator finds among the dead letters.
         log.exception("effect-broken", effect=effect.slot, pipeline=line.pipeline.name)
-        _give_up(line, claim, f"{type(error).__name__}: {error}")
+        why = f"{type(error).__name__}: {error}"
+        if isinstance(effect, (Trigger, Withdraw)):
+            _later(line, claim, why, None)
+        else:
+            _give_up(line, claim, why)
         return False
     return line.outbox.finish(claim, done.event)
 

@@ -28,10 +28,15 @@ def notify(context: Context, line: Line, claim: Claim, effect: Notify) -> Done:
 
 def _tell(address: str, effect: Notify, link: str) -> bool:
     import apprise  # loads 170 services: only where it is needed
+    import apprise.plugins.email
 
     teller = apprise.Apprise()
     if not teller.add(address):
         log.error("channel-unusable", topic=effect.topic)
         return True  # said at start already; trying again would not mend the address
+    for server in teller.servers:
+        if isinstance(server, apprise.plugins.email.NotifyEmail):
+            # apprise makes the Message-ID itself; this header stays the same when a mail is sent a second time.
+            server.headers["X-Interlock-Notice"] = effect.key
     subject = effect.subject.replace("\n", " ")
     return bool(teller.notify(body=f"{effect.text}\n{link}\n", title=subject, body_format=apprise.NotifyFormat.TEXT))

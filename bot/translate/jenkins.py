@@ -40,7 +40,13 @@ def build_of(payload: dict[str, Any]) -> int | None:
 
 
 def events(controller: str, payload: dict[str, Any]) -> list[Event]:
-    """What a callback means: somebody should look at that build. One without a build means nothing."""
+    """What a callback means: somebody should look at that build. One without a build means nothing.
+
+    QUEUED is sent when the build starts, right before STARTED (notification plugin: `JobListener#onStarted`), so there
+    is nothing to learn from it that STARTED does not say.
+    """
+    if text(payload, "build", "phase") == "QUEUED":
+        return []
     job, build = job_of(payload), build_of(payload)
     return [BuildHinted(controller, job, build)] if job and build is not None else []
 

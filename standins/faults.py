@@ -1,0 +1,106 @@
+"""Faults on purpose, chosen by rule and a seeded random: errors, lost requests, lost replies, slowness."""
+
+from __future__ import annotations
+
+import random
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from standins.wire.message import Reply, Request
+
+KINDS = ("status", "drop_request", "drop_reply", "delay", "status_after")
+
+
+@dataclass
+class Fault:
+    """One rule. It strikes requests whose route (see the counters) matches `route`, at `rate`, `count` times.
+
+    Kinds: `status` answers `status` without doing the work; `status_after` does it and then answers `status`;
+    `drop_request` closes the connection before, `drop_reply` after the work; `delay` waits `seconds` first.
+    """
+
+    kind: str
+    route: str = ".*"
+    rate: float = 1.0
+    count: int | None = None
+    status: int = 503
+    seconds: float = 0.0
+    headers: dict[str, str] = field(default_factory=dict)
+    body: str = ""
+    struck: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"a fault's kind is one of {', '.join(KINDS)}, not {self.kind!r}")
+        re.compile(self.route)
+
+
+class Faults:
+    """The rules in force. Thread-safe."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self._rules: list[Fault] = []
+        self._random = random.Random(seed)  # noqa: S311  the same seed must give the same faults
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+
+    def add(self, fault: Fault) -> None:
+        with self._lock:
+            self._rules.append(fault)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._rules.clear()
+
+    def seed(self, seed: int) -> None:
+        with self._lock:
+            self._random.seed(seed)
+
+    def start(self) -> None:
+        self._ended.clear()
+
+    def end_delays(self) -> None:
+        """The stand-in stops: nobody is kept waiting any longer."""
+        self._ended.set()
+
+    def listed(self) -> list[dict[str, Any]]:
+        with self._lock:
+            return [asdict(rule) for rule in self._rules]
+
+    def apply(self, request: Request, work: Callable[[], Reply]) -> Reply:
+        """Does the work, or what the rules make of it. `request.route` must have been set."""
+        if not self._rules:
+            return work()
+        struck = self._strike(request.route)
+        for fault in struck:
+            if fault.kind == "delay":
+                self._ended.wait(fault.seconds)
+        for fault in struck:
+            if fault.kind == "drop_request":
+                return Reply(dropped=True)
+            if fault.kind == "status":
+                return _error(fault)
+        reply = work()
+        for fault in struck:
+            if fault.kind == "drop_reply":
+                return Reply(dropped=True)
+            if fault.kind == "status_after":
+                return _error(fault)
+        return reply
+
+    def _strike(self, route: str) -> list[Fault]:
+        with self._lock:
+            struck = []
+            for rule in self._rules:
+                spent = rule.count is not None and rule.struck >= rule.count
+                if not spent and re.search(rule.route, route) and self._random.random() < rule.rate:
+                    rule.struck += 1
+                    struck.append(rule)
+            return struck
+
+
+def _error(fault: Fault) -> Reply:
+    return Reply(fault.status, fault.body.encode(), list(fault.headers.items()))

@@ -1,0 +1,71 @@
+"""A GitHub stand-in as one object: start it, use its URL, stop it."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+
+from standins.github import routes_apps, routes_deployments, routes_git, routes_hooks, routes_pulls, routes_statuses
+from standins.github.access import Access
+from standins.github.control import GitHubVerbs
+from standins.github.front import Front
+from standins.github.routing import Routes
+from standins.github.world import World
+from standins.wire.server import HttpServer
+
+
+class GitHubStandIn:
+    """GitHub on loopback. `repos` as `control.create_repo` takes them; the token `t` is good unless `tokens` say else.
+
+    Usable as a context manager. `control` are the verbs in process; other processes use GitHubControl(url).
+    """
+
+    def __init__(
+        self,
+        repos: list[dict[str, Any]] | None = None,
+        tokens: dict[str, dict[str, Any]] | None = None,
+        rate_limit: int | None = None,
+        webhook_timeout: float = 10.0,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        seed: int = 0,
+    ) -> None:
+        self.world = World(seed)
+        self.world.sender.timeout = webhook_timeout
+        access = Access()
+        self.control = GitHubVerbs(self.world, access)
+        if tokens is not None:
+            self.control.set_tokens(tokens)
+        if rate_limit is not None:
+            self.control.set_rate_limit(rate_limit)
+        for repo in repos or []:
+            self.control.create_repo(**repo)
+        routes = Routes()
+        for module in (routes_apps, routes_git, routes_statuses, routes_pulls, routes_deployments, routes_hooks):
+            routes.add(module.ROUTES)
+        self._host = host
+        self._server = HttpServer(Front(self.world, access, routes, self.control), host, port)
+
+    @property
+    def url(self) -> str:
+        """The base URL for clients; the same paths are also under `/api/v3`."""
+        return f"http://{self._host}:{self._server.port}"
+
+    def start(self) -> str:
+        self._server.start()
+        self.world.start(self.url, self.url)
+        return self.url
+
+    def stop(self) -> None:
+        self.world.faults.end_delays()
+        self._server.stop()
+        self.world.stop()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()

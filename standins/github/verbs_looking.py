@@ -1,0 +1,92 @@
+"""Control verbs that look: pull requests, statuses, comments, deployments, webhooks, counters."""
+
+from __future__ import annotations
+
+import json
+
+from standins.github.shapes_pulls import pull_json
+from standins.github.verbs_base import Json, VerbBase
+
+
+class LookingVerbs(VerbBase):
+    """What has been written and what was sent."""
+
+    def pull(self, repo: str, number: int) -> Json:
+        """The pull request as REST gives it, briefly."""
+        with self._w.lock:
+            found, pull = self._pull(repo, number)
+            return pull_json(self._w.shapes, found, pull, brief=True)
+
+    def compare(self, repo: str, base: str, head: str) -> str:
+        """ahead, behind, identical or diverged."""
+        with self._w.lock:
+            return self._w.repo(repo).graph.compare(base, head).status
+
+    def statuses(self, repo: str, sha: str | None = None) -> list[Json]:
+        """Statuses in the order of their creation: sha, state, context, description, target_url."""
+        with self._w.lock:
+            rows = [one for rows in self._w.repo(repo).statuses.values() for one in rows if sha in (None, one.sha)]
+            rows.sort(key=lambda one: one.id)
+            names = ("id", "sha", "state", "context", "description", "target_url", "creator")
+            return [{name: getattr(one, name) for name in names} for one in rows]
+
+    def comments(self, repo: str, number: int | None = None) -> list[Json]:
+        with self._w.lock:
+            rows = [one for one in self._w.repo(repo).comments.values() if number in (None, one.number)]
+            return [{"id": one.id, "number": one.number, "body": one.body, "user": one.user} for one in rows]
+
+    def deployments(self, repo: str) -> list[Json]:
+        """Deployments in the order of their creation, each with the states it went through."""
+        with self._w.lock:
+            return [
+                {
+                    "id": one.id,
+                    "sha": one.sha,
+                    "environment": one.environment,
+                    "description": one.description,
+                    "payload": one.payload,
+                    "states": [status.state for status in one.statuses],
+                }
+                for one in self._w.repo(repo).deployments.values()
+            ]
+
+    def deliveries(self, event: str | None = None, payloads: bool = False) -> list[Json]:
+        """The webhooks, oldest first: id, guid, event, action, outcome, status_code, redelivery, error."""
+        names = ("id", "guid", "hook_id", "event", "action", "outcome", "status_code", "redelivery", "error", "seconds")
+        rows = []
+        for one in list(self._w.sender.log):
+            if event in (None, one.event):
+                row = {name: getattr(one, name) for name in names} | {"size": len(one.body)}
+                rows.append(row | ({"payload": json.loads(one.body)} if payloads else {}))
+        return rows
+
+    def redeliver(self, delivery_id: int) -> int:
+        """Sends a delivery again (a lost one, too) with the same GUID; returns the id of the new record."""
+        found = next((one for one in self._w.sender.log if one.id == delivery_id), None)
+        if found is None:
+            raise LookupError(f"there is no delivery {delivery_id}")
+        with self._w.lock:
+            hook = next((r.hooks[found.hook_id] for r in self._w.repos.values() if found.hook_id in r.hooks), None)
+        if hook is None:
+            raise LookupError(f"the hook of delivery {delivery_id} is gone")
+        return self._w.sender.redeliver(hook, found).id
+
+    def wait_idle(self, seconds: float = 10.0) -> None:
+        """Waits until every webhook is out, answered or given up."""
+        if not self._w.sender.wait_idle(seconds):
+            raise LookupError(f"webhooks are still under way after {seconds:g} s")
+
+    def requests(self) -> dict[str, int]:
+        """How many requests each route got, e.g. {"POST /repos/*/*/statuses/*": 3}; control calls are not counted."""
+        with self._w.lock:
+            return dict(self._w.requests)
+
+    def reply_statuses(self) -> dict[str, int]:
+        """How many replies had each status; `dropped` for the lost ones."""
+        with self._w.lock:
+            return dict(self._w.statuses)
+
+    def reset_counters(self) -> None:
+        with self._w.lock:
+            self._w.requests.clear()
+            self._w.statuses.clear()

@@ -1,0 +1,150 @@
+"""Jenkins' JSON API: which properties are shown, by `depth` or by `tree`. Source: stapler's TreePruner."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, Protocol
+
+#: Marks a property that does not exist on this object (as opposed to one that is null).
+ABSENT: Any = object()
+
+
+class Export(NamedTuple):
+    """A property: shown when `visibility` is at least the level; `inline` keeps the level for what is inside."""
+
+    visibility: int
+    get: Callable[[Any], Any]
+    inline: bool = False
+
+
+class Bean(NamedTuple):
+    """An exported object: its `_class` (None: none is given), its properties in order, and where they come from."""
+
+    kind: str | None
+    table: Mapping[str, Export]
+    source: Any
+
+
+class MalformedTreeError(ValueError):
+    """The `tree` parameter cannot be read; Jenkins answers 500."""
+
+
+class Pruner(Protocol):
+    def inside(self, name: str, export: Export, /) -> Pruner | None: ...
+
+    def bounds(self) -> slice: ...
+
+
+class ByDepth:
+    """Without `tree`: level 1 - depth at the top, one more each nesting."""
+
+    def __init__(self, level: int) -> None:
+        self._level = level
+
+    def inside(self, _name: str, export: Export) -> Pruner | None:
+        if export.visibility < self._level:
+            return None
+        return self if export.inline else ByDepth(self._level + 1)
+
+    def bounds(self) -> slice:
+        return slice(None)
+
+
+class ByTree:
+    """With `tree`: the names asked for, with what is asked inside them, and `*` for all others."""
+
+    __slots__ = ("_range", "names")
+
+    def __init__(self) -> None:
+        self.names: dict[str, ByTree] = {}
+        self._range = slice(None)
+
+    def inside(self, name: str, _export: Export) -> Pruner | None:
+        return self.names.get(name) or self.names.get("*")
+
+    def bounds(self) -> slice:
+        return self._range
+
+    def limit(self, text: str) -> None:
+        found = re.fullmatch(r"(\d*)(,?)(\d*)", text)
+        if found is None or text in ("", ","):
+            raise MalformedTreeError(f"the range {{{text}}} cannot be read")
+        low, comma, high = found.groups()
+        if comma:
+            self._range = slice(int(low) if low else None, int(high) if high else None)
+        else:
+            self._range = slice(int(low), int(low) + 1)
+
+
+_TOKENS = re.compile(r"[^\[\]{},]+|[\[\],]|\{[^}]*\}|.")
+_cache: dict[str, ByTree] = {}
+
+
+def parse_tree(text: str) -> ByTree:
+    """Reads `a,b[c,d]{0,10}`. Raises MalformedTreeError."""
+    known = _cache.get(text)
+    if known is not None:
+        return known
+    tokens = iter(_TOKENS.findall(text))
+    root = _parse_names(tokens, nested=False)
+    if len(_cache) < 1000:
+        _cache[text] = root
+    return root
+
+
+def _parse_names(tokens: Iterator[str], *, nested: bool) -> ByTree:
+    tree = ByTree()
+    last: ByTree | None = None
+    for word in tokens:
+        if word == "]":
+            if not nested:
+                raise MalformedTreeError("a ] without its [")
+            return tree
+        if word == ",":
+            last = None
+        elif word == "[" and last is not None:
+            inner = _parse_names(tokens, nested=True)
+            last.names.update(inner.names)
+        elif word.startswith("{") and last is not None:
+            last.limit(word[1:-1])
+        elif word[0] not in "[]{}" and last is None:
+            last = tree.names.setdefault(word.strip(), ByTree())
+        else:
+            raise MalformedTreeError(f"unexpected {word!r}")
+    if nested:
+        raise MalformedTreeError("a [ without its ]")
+    return tree
+
+
+def pruner_for(query: Mapping[str, str]) -> Pruner:
+    """The pruner that a request asks for; `tree` goes before `depth`. Raises ValueError for what cannot be read."""
+    tree = query.get("tree")
+    if tree is not None:
+        return parse_tree(tree)
+    return ByDepth(1 - int(query.get("depth") or 0))
+
+
+def render(value: Any, pruner: Pruner) -> Any:
+    """The JSON value of an object, a list of them, or a plain value."""
+    if isinstance(value, Bean):
+        return _render_bean(value, pruner)
+    if isinstance(value, (list, tuple)) and not isinstance(value, Bean):
+        return [render(element, pruner) for element in value[pruner.bounds()]]
+    return value
+
+
+def _render_bean(bean: Bean, pruner: Pruner) -> dict[str, Any]:
+    shown: dict[str, Any] = {} if bean.kind is None else {"_class": bean.kind}
+    names: Any = bean.table
+    if isinstance(pruner, ByTree) and "*" not in pruner.names:
+        names = [name for name in bean.table if name in pruner.names] if len(pruner.names) > 1 else pruner.names
+    for name in names:
+        export = bean.table.get(name)
+        inside = pruner.inside(name, export) if export is not None else None
+        if export is None or inside is None:
+            continue
+        value = export.get(bean.source)
+        if value is not ABSENT:
+            shown[name] = render(value, inside)
+    return shown

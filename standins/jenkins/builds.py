@@ -1,0 +1,219 @@
+"""The life of a build: start, callbacks, work, end; stop, term, kill; hold and release."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from standins.jenkins.model import Build, BuildState, Job, QueueItem
+
+if TYPE_CHECKING:
+    from standins.jenkins.controller import Controller
+
+_ORDER = {"SUCCESS": 0, "UNSTABLE": 1, "FAILURE": 2, "NOT_BUILT": 3, "ABORTED": 4}
+#: A Pipeline offers /term, then /kill, in its log this long after it was asked to stop. Source: WorkflowRun.
+FORCE_AFTER = 15.0
+
+
+class Builds:
+    """All methods but the timers' are called under the controller's lock."""
+
+    def __init__(self, controller: Controller) -> None:
+        self._c = controller
+        self.busy_executors = 0
+
+    # -- starting ---------------------------------------------------------------------------------
+
+    def start(self, item: QueueItem) -> None:
+        """The item has left the queue: its build comes into being, at once or after the knob's delay."""
+        delay = self._c.settings.executable_delay
+        if item.job.kind == "freestyle":
+            self.busy_executors += 1
+        if delay <= 0:
+            self._create(item)
+            return
+        self._c.clock.after(delay, lambda: self._create_late(item))
+
+    def _create_late(self, item: QueueItem) -> None:
+        with self._c.lock:
+            self._create(item)
+
+    def _create(self, item: QueueItem) -> None:
+        job, now = item.job, self._c.clock.now()
+        outcome = self._c.outcomes.of(job, item.values)
+        build = Build(
+            job.next_number, job, item.id, item.values, item.causes, outcome, timestamp=now, queued_for=now - item.since
+        )
+        job.next_number += 1
+        job.builds[build.number] = build
+        job.newest["any"] = build
+        previous = list(job.running.values())
+        job.running[build.number] = build
+        item.build = build
+        self._c.history.append(build)
+        build.log += [*(cause.description for cause in build.causes), f"Running {job.full_name} #{build.number}"]
+        self._c.changed.notify_all()
+        if job.abort_previous:
+            for older in previous:
+                self._interrupt(older, "NOT_BUILT", f"Superseded by {job.full_name} #{build.number}")
+        if job.endpoints:
+            self._c.notifier.send(build, ("QUEUED", "STARTED"), lambda: self._work(build))
+        else:
+            self._work(build)
+
+    def _work(self, build: Build) -> None:
+        """The start callbacks are out: the script runs."""
+        with self._c.lock:
+            if build.state is not BuildState.STARTING:
+                return
+            build.state = BuildState.RUNNING
+            if build.outcome.mid_result and build.job.kind == "pipeline":
+                build.result = build.outcome.mid_result
+            if build.pending_end is not None:
+                self.finish(build, build.pending_end)
+            elif not self._c.agents.must_wait(build):
+                self.proceed(build)
+            self._c.changed.notify_all()
+
+    def proceed(self, build: Build) -> None:
+        """The work goes on to its end, unless the build is held."""
+        if build.state is BuildState.RUNNING and not build.outcome.held:
+            self._finish_in(build, build.outcome.duration, build.outcome.result)
+
+    def go_on(self) -> None:
+        """After a stop of the stand-in: builds whose callbacks it cut off go on as if they had been sent."""
+        for job in self._c.jobs.values():
+            for build in list(job.running.values()):
+                if build.state is BuildState.STARTING:
+                    self._work(build)
+                else:
+                    self._done(build)
+
+    # -- ending -----------------------------------------------------------------------------------
+
+    def release(self, build: Build) -> None:
+        """Ends a running build now, with its outcome."""
+        build.outcome.held = False
+        self.end(build, build.outcome.result)
+
+    def end(self, build: Build, result: str) -> None:
+        """Ends the build now; while its start callbacks are under way, as soon as they are out."""
+        if build.state is BuildState.STARTING:
+            build.pending_end = result
+        elif build.state is BuildState.RUNNING:
+            self.finish(build, result)
+
+    def _finish_in(self, build: Build, seconds: float, result: str) -> None:
+        if build.timer is not None:
+            build.timer.cancel()
+        build.timer = self._c.clock.after(seconds, lambda: self._on_time(build, result))
+
+    def _on_time(self, build: Build, result: str) -> None:
+        with self._c.lock:
+            if build.state is not BuildState.RUNNING:
+                return
+            if self._c.restart.down or (self._c.quieting_down and build.job.kind == "pipeline"):
+                # a Pipeline pauses at the next step while Jenkins prepares for shutdown, and resumes afterwards
+                self._finish_in(build, 0.05, result)
+                return
+            self.finish(build, result)
+
+    def finish(self, build: Build, result: str) -> None:
+        """Fixes the result. A result may only get worse than one that the build already showed."""
+        if build.timer is not None:
+            build.timer.cancel()
+        if build.result is not None and _ORDER[build.result] > _ORDER[result]:
+            result = build.result
+        build.result = result
+        build.duration_ms = max(1, int((self._c.clock.now() - build.timestamp) * 1000))
+        build.log.append(f"Finished: {result}")
+        freestyle = build.job.kind == "freestyle"
+        build.state = BuildState.POST_PRODUCTION if freestyle else BuildState.DONE
+        if not freestyle:
+            self._leave_running(build)
+        if build.job.endpoints and not build.silent:
+            self._c.notifier.send(build, ("COMPLETED", "FINALIZED"), lambda: self._done(build))
+        else:
+            self._done(build)
+        self._c.changed.notify_all()
+
+    def _done(self, build: Build) -> None:
+        with self._c.lock:
+            if build.state is BuildState.POST_PRODUCTION:
+                build.state = BuildState.DONE
+                self._leave_running(build)
+                self._c.changed.notify_all()
+
+    def _leave_running(self, build: Build) -> None:
+        job = build.job
+        job.running.pop(build.number, None)
+        job.last_result = build.result
+        _remember(job, build)
+        if job.kind == "freestyle":
+            self.busy_executors -= 1
+            self._c.queue.poke_all()
+        else:
+            self._c.queue.poke(job)
+
+    # -- stopping ---------------------------------------------------------------------------------
+
+    def stop(self, build: Build, user: str) -> None:
+        """Asks the build to stop: it ends ABORTED later, or otherwise if its script catches the interruption."""
+        if not build.building:
+            return
+        build.stop_asked = build.stop_asked or self._c.clock.now()
+        if user not in build.interruptions:
+            build.interruptions.append(user)
+            build.log.append(f"Aborted by {user}")
+        if not build.outcome.ignores_stop:
+            self._end_interrupted(build, build.outcome.catches_abort or "ABORTED")
+
+    def term(self, build: Build, user: str) -> None:
+        """Ends running steps by force; usable at any time."""
+        if not build.building:
+            return
+        build.term_asked = self._c.clock.now()
+        build.log.append(f"Aborting by {user} (forcibly terminating running steps)")
+        self._end_interrupted(build, "ABORTED")
+
+    def kill(self, build: Build) -> None:
+        """Ends the build ABORTED at once; post blocks are skipped."""
+        if not build.building:
+            return
+        build.log.append("Hard kill!")
+        build.state = BuildState.RUNNING
+        self.finish(build, "ABORTED")
+
+    def _interrupt(self, build: Build, result: str, reason: str) -> None:
+        if build.building:
+            build.log.append(reason)
+            self._end_interrupted(build, result)
+
+    def _end_interrupted(self, build: Build, result: str) -> None:
+        if build.state is BuildState.STARTING:
+            build.pending_end = result
+        else:
+            self._finish_in(build, build.outcome.stop_seconds, result)
+
+    # -- looking ----------------------------------------------------------------------------------
+
+    def shown_log(self, build: Build) -> str:
+        """The log as text, with the links that a Pipeline offers to whoever waits for a stop."""
+        lines = list(build.log)
+        now = self._c.clock.now()
+        if build.building and build.stop_asked and now - build.stop_asked > FORCE_AFTER:
+            lines.append("Click here to forcibly terminate running steps")
+        if build.building and build.term_asked and now - build.term_asked > FORCE_AFTER:
+            lines.append("Click here to forcibly kill entire build")
+        return "".join(f"{line}\n" for line in lines)
+
+
+def _remember(job: Job, build: Build) -> None:
+    """Keeps the permalinks: the newest build of each kind, by number."""
+    kinds = ["completed", str(build.result)]
+    if build.result in ("SUCCESS", "UNSTABLE"):
+        kinds.append("successful")
+    if build.result != "SUCCESS":
+        kinds.append("unsuccessful")
+    for kind in kinds:
+        if kind not in job.newest or job.newest[kind].number < build.number:
+            job.newest[kind] = build

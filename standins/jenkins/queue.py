@@ -1,0 +1,174 @@
+"""The build queue: quiet period, folding of equal items, blocking, leaving. Source: hudson/model/Queue."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from typing import TYPE_CHECKING
+
+from standins.jenkins.model import Cause, ItemState, Job, QueueItem, Values
+
+if TYPE_CHECKING:
+    from standins.jenkins.controller import Controller
+
+#: How many ready items are looked at together.
+_ROUND = 100
+
+
+class Queue:
+    """All methods are called under the controller's lock."""
+
+    def __init__(self, controller: Controller) -> None:
+        self._c = controller
+        self._ids = itertools.count(1)
+        #: Every item that can be asked for, and which of them have left, oldest first.
+        self.items: dict[int, QueueItem] = {}
+        self._left: deque[QueueItem] = deque()
+
+    def schedule(self, job: Job, values: Values, causes: list[Cause], delay: float) -> tuple[QueueItem, bool]:
+        """Queues, or folds into an equal item of the same job that has not left. Returns (item, is it new).
+
+        An earlier due time of a folded request shortens the wait of the item that was there
+        (hudson/model/Queue#scheduleInternal).
+        """
+        now = self._c.clock.now()
+        twin = job.folding.get(frozenset(values))
+        if twin is not None:
+            twin.causes.extend(causes)
+            if twin.state is ItemState.WAITING and now + delay < twin.due:
+                self._set_due(twin, now, delay)
+            return twin, False
+        item = QueueItem(next(self._ids), job, values, causes, since=now, due=now + delay)
+        self.items[item.id] = item
+        job.queued[item.id] = item
+        job.folding[item.identity] = item
+        self._set_due(item, now, delay)
+        self._forget(now)
+        return item, True
+
+    def next_id(self) -> int:
+        """An id for an item that is not a job's: a step that waits for an agent."""
+        return next(self._ids)
+
+    def get(self, item_id: int) -> QueueItem | None:
+        """The item, unless unknown or left longer ago than the cache keeps it (5 minutes)."""
+        item = self.items.get(item_id)
+        if item is not None and self._expired(item, self._c.clock.now()):
+            return None
+        return item
+
+    def cancel(self, item: QueueItem) -> None:
+        """Takes the item out: no build, no callback."""
+        self._leave(item)
+        item.cancelled = True
+        self._c.changed.notify_all()
+
+    def poke(self, job: Job) -> None:
+        """Lets items of the job start that may: after a build ended, a setting changed or quiet-down ended.
+
+        What holds up one ready item of a job holds up all behind it, so the first that stays as it was ends the
+        round: the cost does not grow with the queue.
+        """
+        while first := list(itertools.islice(job.ready.values(), _ROUND)):
+            for item in first:
+                before = item.state
+                self._consider(item)
+                if item.state is before:
+                    return
+
+    def poke_all(self) -> None:
+        for job in list(self._c.jobs.values()):
+            self.poke(job)
+
+    def forget_left(self) -> None:
+        """LeftItems live in memory only: a restart loses them."""
+        while self._left:
+            self.items.pop(self._left.popleft().id, None)
+
+    def lose(self, item: QueueItem) -> None:
+        """A crash forgot the item altogether."""
+        self._leave(item)
+        self._left.remove(item)
+        self.items.pop(item.id, None)
+
+    def restore(self, item: QueueItem) -> None:
+        """A crash restored an item from a queue.xml saved before it started: it will be built a second time."""
+        again = QueueItem(item.id, item.job, item.values, list(item.causes), item.since, self._c.clock.now())
+        self.items[again.id] = again
+        again.job.queued[again.id] = again
+        again.job.folding[again.identity] = again
+        self._consider(again)
+
+    def why(self, item: QueueItem) -> str | None:
+        """The waiting sentence; not to be matched, it is localised in Jenkins."""
+        if item.state is ItemState.LEFT:
+            return None
+        if item.state is ItemState.WAITING:
+            left = item.due - self._c.clock.now()
+            return f"In the quiet period. Expires in {left:.1f} sec" if left > 0 else "Finished waiting"
+        if item.state is ItemState.BLOCKED:
+            number = max(item.job.running, default=0)
+            return f"Build #{number} is already in progress (ETA: N/A)"
+        if self._c.quieting_down:
+            return "Jenkins is about to shut down"
+        return "Waiting for next available executor"
+
+    def _set_due(self, item: QueueItem, now: float, delay: float) -> None:
+        item.due = now + delay
+        if item.timer is not None:
+            item.timer.cancel()
+        wait = delay + self._c.settings.queue_latency
+        if wait <= 0:
+            self._consider(item)
+            return
+        item.timer = self._c.clock.after(wait, lambda: self._on_due(item))
+
+    def _on_due(self, item: QueueItem) -> None:
+        with self._c.lock:
+            if item.state is ItemState.WAITING and self.items.get(item.id) is item:
+                if self._c.restart.down:
+                    item.timer = self._c.clock.after(0.05, lambda: self._on_due(item))
+                else:
+                    self._consider(item)
+
+    def _consider(self, item: QueueItem) -> None:
+        """Starts the item if nothing speaks against it; else it is blocked or buildable."""
+        job = item.job
+        job.ready[item.id] = item
+        if self._is_blocked(job):
+            item.state = ItemState.BLOCKED
+        elif self._c.quieting_down or self._c.restart.down or not self._has_executor(job):
+            item.state = ItemState.BUILDABLE
+            item.buildable_since = item.buildable_since or self._c.clock.now()
+        else:
+            self._leave(item)
+            self._c.builds.start(item)
+        self._c.changed.notify_all()
+
+    @staticmethod
+    def _is_blocked(job: Job) -> bool:
+        return bool(job.running) and not job.concurrent and not job.abort_previous
+
+    def _has_executor(self, job: Job) -> bool:
+        """A Pipeline is a flyweight task and needs none; its steps may wait for an agent later."""
+        return job.kind != "freestyle" or self._c.builds.busy_executors < self._c.settings.executors
+
+    def _leave(self, item: QueueItem) -> None:
+        if item.timer is not None:
+            item.timer.cancel()
+        item.state = ItemState.LEFT
+        item.left_at = self._c.clock.now()
+        item.job.queued.pop(item.id, None)
+        item.job.ready.pop(item.id, None)
+        if item.job.folding.get(item.identity) is item:
+            del item.job.folding[item.identity]
+        self._left.append(item)
+
+    def _expired(self, item: QueueItem, now: float) -> bool:
+        return item.state is ItemState.LEFT and now - item.left_at > self._c.settings.left_item_seconds
+
+    def _forget(self, now: float) -> None:
+        while self._left and self._expired(self._left[0], now):
+            gone = self._left.popleft()
+            if self.items.get(gone.id) is gone:
+                del self.items[gone.id]

@@ -1,0 +1,83 @@
+"""Restarts, crashes and quiet-down: what is lost, what resumes, and the 503 window between."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from standins.jenkins.model import Build, QueueItem
+
+if TYPE_CHECKING:
+    from standins.jenkins.controller import Controller
+
+MODES = ("clean", "crash")
+#: The queue is saved this long after a change; what came later, a crash loses. Source: Queue.Saver.DELAY_SECONDS.
+SAVE_AFTER = 60.0
+
+
+class Restart:
+    """All methods but the timer's are called under the controller's lock."""
+
+    def __init__(self, controller: Controller) -> None:
+        self._c = controller
+        self.down = False
+        #: While down: break connections instead of answering 503, as a dead process does.
+        self.refusing = False
+        self._silent = False
+
+    def begin(self, mode: str, seconds: float, *, refuse: bool, lose_queue: bool, rebuild_started: bool) -> None:
+        """Goes down for `seconds`.
+
+        clean: waiting items keep their ids; Pipelines go on afterwards; FreeStyle builds are ABORTED.
+        crash: with `lose_queue`, items younger than the last save are gone; with `rebuild_started`, the items
+        that started since that save come back and are built again; builds that end meanwhile tell nobody.
+        """
+        if mode not in MODES:
+            raise ValueError(f"a restart is {' or '.join(MODES)}, not {mode!r}")
+        c, now = self._c, self._c.clock.now()
+        self.down, self.refusing = True, refuse
+        crash = mode == "crash"
+        queued = [item for job in c.jobs.values() for item in job.queued.values()]
+        started = [item for item in c.queue.items.values() if item.build is not None and item.build.building]
+        if crash and lose_queue:
+            for item in queued:
+                if now - item.since < SAVE_AFTER:
+                    c.queue.lose(item)
+        c.queue.forget_left()
+        c.clock.after(seconds, lambda: self._end(crash, [i for i in started if _unsaved(i, now)], rebuild_started))
+        self._silent = crash
+        for build in self._running():
+            build.silent = build.silent or crash
+
+    def _end(self, crash: bool, started: list[QueueItem], rebuild_started: bool) -> None:
+        c = self._c
+        with c.lock:
+            self.down = self.refusing = False
+            c.session = secrets.token_hex(4)
+            c.quieting_down, c.quiet_reason = False, None
+            c.signins.forget_sessions()
+            for build in self._running():
+                self._resume(build)
+            if crash and rebuild_started:
+                for item in started:
+                    c.queue.restore(item)
+            c.queue.poke_all()
+            c.changed.notify_all()
+
+    def _resume(self, build: Build) -> None:
+        """FreeStyle builds died with the process. Pipelines resume: same number, same queue id."""
+        if build.job.kind == "freestyle":
+            build.silent = True
+            self._c.builds.end(build, "ABORTED")
+            return
+        build.log.append("Resuming build after Jenkins restart")
+        # a completion during a crash was marked on load, without listeners; a later one is told as usual
+        due = build.timer.due if build.timer is not None else float("inf")
+        build.silent = build.silent and due <= self._c.clock.now() + 0.1
+
+    def _running(self) -> list[Build]:
+        return [build for job in self._c.jobs.values() for build in list(job.running.values())]
+
+
+def _unsaved(item: QueueItem, now: float) -> bool:
+    return now - item.left_at < SAVE_AFTER

@@ -1,0 +1,166 @@
+"""Routes of a build: JSON, stop, term, kill, log, tests, stages, description."""
+
+from __future__ import annotations
+
+import json
+from html import escape
+
+from standins.jenkins import reports
+from standins.jenkins.model import RefusedError
+from standins.jenkins.pages import HTML, markup_page, oops_page, page
+from standins.jenkins.signins import require
+from standins.jenkins.site import Call, Handle, back, html, text
+from standins.wire.message import Reply
+
+
+def show(call: Call) -> Reply:
+    """The HTML page: stop redirects here, so it has to be there."""
+    build = call.build
+    return html(markup_page(f"{build.job.name} #{build.number} [Jenkins]", f"<div>{escape(str(build.result))}</div>"))
+
+
+def api(call: Call) -> Reply:
+    return call.site.api(call.site.view.build(call.build), call.request)
+
+
+def stop(call: Call) -> Reply:
+    """A request, not an outcome: 302 at once, whatever becomes of the build."""
+    call.need_post()
+    require(call.asker, "Item/Cancel", call.job)
+    call.c.builds.stop(call.build, call.asker.label)
+    return _back(call)
+
+
+def term(call: Call) -> Reply:
+    call.need_post()
+    require(call.asker, "Item/Cancel", call.job)
+    call.c.builds.term(call.build, call.asker.label)
+    return _back(call)
+
+
+def kill(call: Call) -> Reply:
+    call.need_post()
+    require(call.asker, "Item/Cancel", call.job)
+    call.c.builds.kill(call.build)
+    return _back(call)
+
+
+def console_text(call: Call) -> Reply:
+    return text(call.c.builds.shown_log(call.build))
+
+
+def progressive_text(call: Call) -> Reply:
+    """The log from byte `start` on; a start beyond its end begins again at 0. Source: stapler LargeText."""
+    whole = call.c.builds.shown_log(call.build).encode()
+    asked = call.request.fields.get("start", "0")
+    start = int(asked) if asked.isdigit() else 0
+    start = 0 if start > len(whole) else start
+    headers = [("Content-Type", "text/plain;charset=UTF-8"), ("X-Text-Size", str(len(whole)))]
+    if call.build.building:
+        headers.append(("X-More-Data", "true"))
+    return Reply(200, whole[start:], headers)
+
+
+def stages(call: Call) -> Reply:
+    """wfapi/describe: Pipelines only."""
+    if call.job.kind != "pipeline":
+        raise _not_found()
+    path = f"{call.c.settings.context}/{call.job.url}{call.build.number}/"
+    return call.site.json(reports.stages(call.build, call.c.clock.now_ms(), path))
+
+
+def test_report(call: Call) -> Reply:
+    """The JUnit report; its JSON honours `tree` by name like everything else."""
+    report = reports.test_report(call.build)
+    if report is None:
+        raise _not_found()
+    return call.site.json(_pruned(report, call))
+
+
+def _pruned(report: dict[str, object], call: Call) -> object:
+    from standins.jenkins.api_json import parse_tree
+
+    tree = call.request.query.get("tree")
+    if tree is None:
+        return report
+    try:
+        return _named(report, parse_tree(tree))
+    except ValueError:
+        raise RefusedError(500, oops_page(), HTML) from None
+
+
+def _named(value: object, tree: object) -> object:
+    from standins.jenkins.api_json import ByTree
+
+    assert isinstance(tree, ByTree)  # noqa: S101  narrows the type for the recursion
+    if isinstance(value, list):
+        return [_named(element, tree) for element in value[tree.bounds()]]
+    if not isinstance(value, dict):
+        return value
+    kept = {}
+    for name, inner in value.items():
+        inside = tree.names.get(name) or tree.names.get("*")
+        if name == "_class":
+            kept[name] = inner
+        elif inside is not None:
+            kept[name] = _named(inner, inside)
+    return kept
+
+
+def submit_description(call: Call) -> Reply:
+    call.need_post()
+    require(call.asker, "Run/Update", call.job)
+    call.build.description = call.request.fields.get("description")
+    return _back(call)
+
+
+def config_submit(call: Call) -> Reply:
+    """Sets display name and description from the form's `json`. Source: Run#doConfigSubmit."""
+    call.need_post()
+    require(call.asker, "Run/Update", call.job)
+    try:
+        form = json.loads(call.request.fields["json"])
+        call.build.display_name = form["displayName"]
+        call.build.description = form.get("description")
+    except (KeyError, TypeError, ValueError):
+        raise RefusedError(400, page("Error 400", "This page expects a form submission"), HTML) from None
+    return _back(call)
+
+
+def toggle_log_keep(call: Call) -> Reply:
+    call.need_post()
+    require(call.asker, "Run/Update", call.job)
+    call.build.keep_log = not call.build.keep_log
+    return _back(call)
+
+
+def delete(call: Call) -> Reply:
+    call.need_post()
+    require(call.asker, "Run/Delete", call.job)
+    call.job.builds.pop(call.build.number, None)
+    return back(call, call.job.url)
+
+
+def _back(call: Call) -> Reply:
+    return back(call, f"{call.job.url}{call.build.number}/")
+
+
+def _not_found() -> RefusedError:
+    return RefusedError(404, page("Error 404 Not Found", "Not Found"), HTML)
+
+
+ROUTES: dict[tuple[str, ...], Handle] = {
+    (): show,
+    ("api", "json"): api,
+    ("stop",): stop,
+    ("term",): term,
+    ("kill",): kill,
+    ("consoleText",): console_text,
+    ("logText", "progressiveText"): progressive_text,
+    ("wfapi", "describe"): stages,
+    ("testReport", "api", "json"): test_report,
+    ("submitDescription",): submit_description,
+    ("configSubmit",): config_submit,
+    ("toggleLogKeep",): toggle_log_keep,
+    ("doDelete",): delete,
+}

@@ -1,0 +1,172 @@
+"""Routes of a job: trigger, description, pages, enable and disable, configuration."""
+
+from __future__ import annotations
+
+import secrets
+from html import escape
+
+from standins.jenkins import xml_config
+from standins.jenkins.model import ItemState, Job, RefusedError
+from standins.jenkins.pages import HTML, markup_page, oops_page, page
+from standins.jenkins.signins import require
+from standins.jenkins.site import Call, Handle, back, html, text
+from standins.jenkins.triggers import cause_of, delay_of, parameter_values, submitted_values
+from standins.wire.message import Reply
+
+#: Versions from which the answers changed.
+FOLDED_SEE_OTHER = (2, 308)
+POST_ALWAYS = (2, 469)
+NOT_PARAMETERIZED_400 = (2, 524)
+
+
+def show(call: Call) -> Reply:
+    """The HTML page: stop and submitDescription redirect here, clients follow."""
+    job = call.job
+    shown = job.description or ""
+    if call.c.settings.markup == "plain":
+        shown = escape(shown)
+    return html(markup_page(f"{job.name} [Jenkins]", f"<h1>{escape(job.name)}</h1>", f"<div>{shown}</div>"))
+
+
+def api(call: Call) -> Reply:
+    return call.site.api(call.site.view.job(call.job), call.request)
+
+
+def _authorise(call: Call, *, form: str = "") -> bool:
+    """Permission and method of a trigger. Returns whether the job's own token let the request in.
+
+    The right `token` stands in for Item/Build and for POST; a wrong one is 403 even for who may build.
+    Source: hudson/model/BuildAuthorizationToken.
+    """
+    token = call.request.fields.get("token")
+    if token is not None and call.job.token is not None:
+        if not secrets.compare_digest(token, call.job.token):
+            raise RefusedError(403, page("Error 403", "Invalid token provided."), HTML)
+        return True
+    require(call.asker, "Item/Build", call.job)
+    if call.asker.by_token and call.c.settings.version < POST_ALWAYS:
+        return False  # a GET with an API token was a trigger once
+    call.need_post(form)
+    return False
+
+
+def _need_buildable(job: Job) -> None:
+    if job.disabled or job.kind == "folder":
+        raise RefusedError(409, page("Error 409", f"{job.full_name} is not buildable"), HTML)
+
+
+def build_with_parameters(call: Call) -> Reply:
+    """201 for a new item; 303 to the item that an equal request queued before."""
+    job, version = call.job, call.c.settings.version
+    by_token = _authorise(call)
+    if not job.parameters:
+        if version < NOT_PARAMETERIZED_400:
+            raise RefusedError(500, oops_page(), HTML)
+        raise RefusedError(400, page("Error 400", f"{job.full_name} is not parameterized"), HTML)
+    _need_buildable(job)
+    values = parameter_values(job, call.request)
+    delay = delay_of(call.request, job, call.c.settings.quiet_period)
+    item, new = call.c.queue.schedule(job, values, [cause_of(call.request, call.asker, by_token)], delay)
+    status = 201 if new or version < FOLDED_SEE_OTHER else 303
+    return Reply(status, b"", [call.site.location(call.request, f"queue/item/{item.id}/")])
+
+
+def build(call: Call) -> Reply:
+    """Without parameters always 201, folded or not; with parameters it expects the submitted form."""
+    job = call.job
+    _need_buildable(job)
+    form = markup_page(f"{job.name}", "<form>This build requires parameters</form>") if job.parameters else ""
+    by_token = _authorise(call, form=form)
+    values = submitted_values(job, call.request) if job.parameters else ()
+    delay = delay_of(call.request, job, call.c.settings.quiet_period)
+    item, new = call.c.queue.schedule(job, values, [cause_of(call.request, call.asker, by_token)], delay)
+    if job.parameters and not new:
+        return back(call, job.url)
+    return Reply(201, b"", [call.site.location(call.request, f"queue/item/{item.id}/")])
+
+
+def description(call: Call) -> Reply:
+    """GET: raw text. POST with `description`: sets it, 204; anything else 400. Source: Job#doDescription."""
+    job = call.job
+    if call.request.method == "GET":
+        return text(job.description or "")
+    if call.request.method != "POST" or "description" not in call.request.fields:
+        return text("Bad Request", 400)
+    require(call.asker, "Item/Configure", job)
+    job.description = call.request.fields["description"]
+    return Reply(204)
+
+
+def submit_description(call: Call) -> Reply:
+    """Sets the description; a missing field clears it. Source: AbstractItem#doSubmitDescription."""
+    call.need_post()
+    require(call.asker, "Item/Configure", call.job)
+    call.job.description = call.request.fields.get("description")
+    return back(call, call.job.url)
+
+
+def disable(call: Call) -> Reply:
+    """A disabled job answers triggers with 409, and its queued items are cancelled."""
+    call.need_post()
+    require(call.asker, "Item/Configure", call.job)
+    call.job.disabled = True
+    for item in list(call.job.queued.values()):
+        call.c.queue.cancel(item)
+    return back(call, call.job.url)
+
+
+def enable(call: Call) -> Reply:
+    call.need_post()
+    require(call.asker, "Item/Configure", call.job)
+    call.job.disabled = False
+    return back(call, call.job.url)
+
+
+def cancel_queue(call: Call) -> Reply:
+    """The old way: cancels the first item of the job."""
+    call.need_post()
+    require(call.asker, "Item/Cancel", call.job)
+    first = next((item for item in call.job.queued.values() if item.state is not ItemState.LEFT), None)
+    if first is not None:
+        call.c.queue.cancel(first)
+    return back(call, call.job.url)
+
+
+def config(call: Call) -> Reply:
+    """config.xml as far as we keep it; POST replaces all of it."""
+    require(call.asker, "Item/Configure", call.job)
+    if call.request.method == "POST":
+        call.c.add_job(xml_config.read(call.job.full_name, call.request.body))
+        return Reply(200)
+    return Reply(200, xml_config.write(call.job), [("Content-Type", "application/xml;charset=utf-8")])
+
+
+def delete(call: Call) -> Reply:
+    call.need_post()
+    require(call.asker, "Item/Delete", call.job)
+    call.c.remove_job(call.job)
+    return back(call, "")
+
+
+ROUTES: dict[tuple[str, ...], Handle] = {
+    (): show,
+    ("api", "json"): api,
+    ("build",): build,
+    ("buildWithParameters",): build_with_parameters,
+    ("description",): description,
+    ("submitDescription",): submit_description,
+    ("disable",): disable,
+    ("enable",): enable,
+    ("cancelQueue",): cancel_queue,
+    ("config.xml",): config,
+    ("doDelete",): delete,
+}
+
+#: What a folder has of it: no builds, and `description` is a job's only.
+FOLDER_ROUTES: dict[tuple[str, ...], Handle] = {
+    (): show,
+    ("api", "json"): api,
+    ("submitDescription",): submit_description,
+    ("config.xml",): config,
+    ("doDelete",): delete,
+}

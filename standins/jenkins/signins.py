@@ -1,0 +1,129 @@
+"""Who asks: Basic credentials, sessions, crumbs, permissions. Source: BasicHeaderProcessor, CrumbFilter."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import secrets
+from dataclasses import dataclass
+
+from standins.jenkins.model import Job, RefusedError
+from standins.jenkins.pages import accessdenied_page, authentication_page, crumb_page, page
+from standins.jenkins.settings import EVERYTHING, Settings, User
+from standins.wire.message import Request
+
+COOKIE = "JSESSIONID.standin"
+_REALM = ("WWW-Authenticate", 'Basic realm="Jenkins"')
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Somebody behind a request; `name` is None for anonymous."""
+
+    name: str | None
+    permissions: frozenset[str]
+    by_token: bool = False
+
+    def may(self, permission: str, job: Job | None = None) -> bool:
+        granted = self.permissions
+        if job is not None and job.permissions:
+            granted = job.permissions.get(self.name or "anonymous", granted)
+        return "*" in granted or permission in granted
+
+    @property
+    def label(self) -> str:
+        return self.name or "anonymous"
+
+
+class SignIns:
+    """Sessions live in memory and die with a restart, and every crumb with them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._sessions: set[str] = set()
+        self._salt = secrets.token_hex(16)
+
+    def forget_sessions(self) -> None:
+        self._sessions.clear()
+
+    def asker(self, request: Request) -> Asker:
+        """Who the Basic header names; raises RefusedError(401) for a wrong one, even where anyone may read."""
+        header = request.headers.get("authorization", "")
+        if not header.lower().startswith("basic "):
+            return Asker(None, self._settings.anonymous if self._settings.users else EVERYTHING)
+        try:
+            name, colon, secret = base64.b64decode(header[6:], validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            name = colon = secret = ""
+        if not colon:
+            raise RefusedError(401, page("Error 401", "Malformed HTTP basic Authorization header"), [_REALM])
+        if not self._settings.users:
+            return Asker(name, EVERYTHING)
+        return self._signed_in(name, secret)
+
+    def _signed_in(self, name: str, secret: str) -> Asker:
+        user = self._settings.users.get(name)
+        if user is not None and secret in user.tokens:
+            return Asker(user.name, user.permissions, by_token=True)
+        if user is not None and user.password and secret == user.password:
+            return Asker(user.name, user.permissions)
+        raise RefusedError(401, page("Error 401", "Invalid password/token for user"), [_REALM])
+
+    def check_crumb(self, request: Request, asker: Asker) -> None:
+        """The crumb rule: POST only, before any routing, not for requests that a token authenticated."""
+        if request.method != "POST" or not self._settings.use_crumbs or asker.by_token:
+            return
+        crumb = request.headers.get("jenkins-crumb") or request.fields.get("Jenkins-Crumb")
+        session = self._session(request)
+        if crumb is None or session is None or not secrets.compare_digest(crumb, self._crumb(asker, session)):
+            raise RefusedError(403, crumb_page(), [("Content-Type", "text/html;charset=utf-8")])
+
+    def issue_crumb(self, request: Request, asker: Asker) -> tuple[str, list[tuple[str, str]]]:
+        """A crumb for this user and session; begins a session if there is none yet. Returns (crumb, headers)."""
+        session = self._session(request)
+        headers = []
+        if session is None:
+            session = secrets.token_hex(16)
+            self._sessions.add(session)
+            path = self._settings.context or "/"
+            headers.append(("Set-Cookie", f"{COOKIE}={session}; Path={path}; HttpOnly"))
+        return self._crumb(asker, session), headers
+
+    def _session(self, request: Request) -> str | None:
+        for pair in request.headers.get("cookie", "").split(";"):
+            name, _, value = pair.strip().partition("=")
+            if name == COOKIE and value in self._sessions:
+                return value
+        return None
+
+    def _crumb(self, asker: Asker, session: str) -> str:
+        return hashlib.sha256(f"{asker.label};{session}{self._salt}".encode()).hexdigest()
+
+
+def require(asker: Asker, permission: str, job: Job | None = None) -> None:
+    """403 in Jenkins' two forms: sign in first, or this user lacks the permission."""
+    if asker.may(permission, job):
+        return
+    headers = [
+        ("Content-Type", "text/html;charset=utf-8"),
+        ("X-Hudson", "1.395"),
+        ("X-You-Are-Authenticated-As", asker.label),
+        ("X-You-Are-In-Group-Disabled", "JENKINS-39402: use -Dhudson.security.AccessDeniedException2"),
+        ("X-Required-Permission", f"hudson.model.{permission.replace('/', '.')}"),
+        ("X-Permission-Implied-By", "hudson.model.Hudson.Administer"),
+    ]
+    text = authentication_page() if asker.name is None else accessdenied_page(asker.label, permission)
+    raise RefusedError(403, text, headers)
+
+
+def must_see(asker: Asker, job: Job) -> None:
+    """A job one may not read: 404 as if absent, or 403 where it may at least be discovered."""
+    if asker.may("Item/Read", job):
+        return
+    if asker.may("Item/Discover", job):
+        raise RefusedError(403, page("Access denied", f"Please login to access job {job.full_name}"))
+    raise RefusedError(404, page("Error 404 Not Found", "Not Found"))
+
+
+__all__ = ["Asker", "SignIns", "User", "must_see", "require"]

@@ -1,0 +1,173 @@
+"""Control verbs about jobs and how their builds go."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from standins.jenkins import jobs
+from standins.jenkins.model import Build, BuildState, Job
+from standins.jenkins.outcomes import Rule, check_result, matches
+
+if TYPE_CHECKING:
+    from standins.jenkins.controller import Controller
+
+Json = dict[str, Any]
+
+
+class BuildVerbs:
+    """What is to be built, and how it ends."""
+
+    _c: Controller
+
+    def create_job(
+        self,
+        name: str,
+        parameters: list[Any] | None = None,
+        quiet_period: float | None = None,
+        concurrent: bool | None = None,
+        duration_seconds: float = 0.1,
+        callbacks: list[Json] | None = None,
+        description: str | None = None,
+        kind: str = "pipeline",
+        result: str = "SUCCESS",
+        disabled: bool = False,
+        abort_previous: bool = False,
+        permissions: dict[str, list[str]] | None = None,
+        token: str | None = None,
+    ) -> None:
+        """Creates or replaces a job. `name` is the full name; its folders are created too.
+
+        `parameters`: names, or objects {name, type, default, choices, description}. `callbacks`: {url, events,
+        timeout, retries}; `events` is an event of the notification plugin or a list of phases. Times in seconds.
+        """
+        check_result(result)
+        made = jobs.make(
+            name,
+            kind=kind,
+            parameters=parameters or [],
+            callbacks=callbacks or [],
+            quiet_period=quiet_period,
+            concurrent=concurrent,
+            description=description,
+            disabled=disabled,
+            abort_previous=abort_previous,
+            permissions=permissions or {},
+            token=token,
+        )
+        made.outcome.duration, made.outcome.result = duration_seconds, result
+        with self._c.lock:
+            self._c.add_job(made)
+
+    def create_jobs(self, jobs: list[Json]) -> None:
+        """Creates several; each is what `create_job` takes."""
+        for job in jobs:
+            self.create_job(**job)
+
+    def change_job(self, job: str, changes: Json) -> None:
+        """Changes a job while its builds stay: description, quiet_period, concurrent, disabled, duration_seconds."""
+        with self._c.lock:
+            jobs.change(self._c.job(job), changes)
+            self._c.queue.poke(self._c.job(job))
+
+    def reapply_config(self, job: str) -> None:
+        """What a re-run of Job DSL does to a banner: the declared description stands again."""
+        with self._c.lock:
+            found = self._c.job(job)
+            found.description = found.declared_description
+
+    def delete_job(self, job: str) -> None:
+        with self._c.lock:
+            self._c.remove_job(self._c.job(job))
+
+    def description(self, job: str) -> str | None:
+        with self._c.lock:
+            return self._c.job(job).description
+
+    def hold(self, job: str) -> None:
+        """Builds of the job that start from now on keep running until released."""
+        with self._c.lock:
+            self._c.job(job).held = True
+
+    def unhold(self, job: str) -> None:
+        """Builds that start from now on run by themselves again; held ones stay held."""
+        with self._c.lock:
+            self._c.job(job).held = False
+
+    def release(
+        self,
+        job: str,
+        number: int | None = None,
+        match: Json | None = None,
+        result: str = "SUCCESS",
+        tests: list[str] | None = None,
+        failing_step: str = "",
+        seconds: float = 5.0,
+    ) -> list[int]:
+        """Ends the running builds of that number or those parameter values now (neither: all that run).
+
+        Waits up to `seconds` for one to be running; raises LookupError if none came. Returns their numbers.
+        """
+        check_result(result)
+        found = self._c.job(job)
+        what = f"no build of {job} is running" + (f" with {match}" if match else "")
+
+        def ready() -> list[Build]:
+            """All chosen, once the start callbacks of every one of them are out."""
+            chosen = _running(found, number, match)
+            return chosen if all(build.state is BuildState.RUNNING for build in chosen) else []
+
+        with self._c.lock:
+            try:
+                builds: list[Build] = self._c.await_(ready, seconds, what)
+            except LookupError:  # a receiver still holds up the start of some: they end when it lets them
+                builds = _running(found, number, match)
+                if not builds:
+                    raise
+            for build in builds:
+                build.outcome.result, build.outcome.failing_step = result, failing_step
+                build.outcome.tests = tuple(tests or ())
+                self._c.builds.release(build)
+            return [build.number for build in builds]
+
+    def rule(
+        self,
+        job: str = "*",
+        match: Json | None = None,
+        result: str | None = None,
+        duration: float | None = None,
+        tests: list[str] | None = None,
+        failing_step: str | None = None,
+        mid_result: str | None = None,
+        stop_seconds: float | None = None,
+        catches_abort: str | None = None,
+        ignores_stop: bool | None = None,
+        hold: bool | None = None,
+        count: int | None = None,
+    ) -> None:
+        """How builds that start from now on go; the newest rule that fits decides. `count`: for so many builds."""
+        changes: Json = {
+            "result": result,
+            "duration": duration,
+            "tests": tuple(tests) if tests is not None else None,
+            "failing_step": failing_step,
+            "mid_result": mid_result,
+            "stop_seconds": stop_seconds,
+            "catches_abort": catches_abort,
+            "ignores_stop": ignores_stop,
+            "held": hold,
+        }
+        kept = {name: value for name, value in changes.items() if value is not None}
+        with self._c.lock:
+            self._c.outcomes.add(Rule(job, match or {}, kept, count))
+
+    def clear_rules(self, job: str | None = None) -> None:
+        with self._c.lock:
+            self._c.outcomes.clear(job)
+
+
+def _running(job: Job, number: int | None, match: Json | None) -> list[Build]:
+    return [
+        build
+        for build in job.running.values()
+        if build.building and number in (None, build.number) and matches(build.values, match or {})
+    ]

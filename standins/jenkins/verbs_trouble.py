@@ -1,0 +1,88 @@
+"""Control verbs that make trouble: faults, restarts, quiet-down, time and settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from standins.faults import Fault
+from standins.jenkins import jobs
+from standins.jenkins.notify import CallbackFault
+
+if TYPE_CHECKING:
+    from standins.jenkins.controller import Controller
+
+Json = dict[str, Any]
+
+
+class TroubleVerbs:
+    """What goes wrong."""
+
+    _c: Controller
+
+    def fault(
+        self,
+        kind: str,
+        route: str = ".*",
+        rate: float = 1.0,
+        count: int | None = None,
+        status: int = 503,
+        seconds: float = 0.0,
+        headers: dict[str, str] | None = None,
+        body: str = "",
+    ) -> None:
+        """Adds a fault: status, status_after, drop_request, drop_reply or delay, on routes that match `route`."""
+        self._c.faults.add(Fault(kind, route, rate, count, status, seconds, headers or {}, body))
+
+    def callback_fault(
+        self,
+        kind: str,
+        job: str = ".*",
+        phase: str = ".*",
+        rate: float = 1.0,
+        count: int | None = None,
+        seconds: float = 0.0,
+    ) -> None:
+        """Adds a fault of callbacks: drop, duplicate, delay (overtaken by others) or timeout."""
+        with self._c.lock:
+            self._c.notifier.faults.append(CallbackFault(kind, job, phase, rate, count, seconds))
+
+    def clear_faults(self) -> None:
+        """Removes all faults, of replies and of callbacks."""
+        self._c.faults.clear()
+        with self._c.lock:
+            self._c.notifier.faults.clear()
+
+    def seed(self, seed: int) -> None:
+        """Begins the random numbers of the faults anew."""
+        self._c.faults.seed(seed)
+        with self._c.lock:
+            self._c.notifier.seed(seed)
+
+    def restart(
+        self,
+        mode: str = "clean",
+        seconds: float = 1.0,
+        refuse: bool = False,
+        lose_queue: bool = True,
+        rebuild_started: bool = False,
+    ) -> None:
+        """Goes down, `clean` or by `crash`; answers 503 meanwhile, or with `refuse` breaks connections."""
+        with self._c.lock:
+            self._c.restart.begin(mode, seconds, refuse=refuse, lose_queue=lose_queue, rebuild_started=rebuild_started)
+
+    def quiet_down(self, on: bool = True) -> None:
+        with self._c.lock:
+            self._c.quieting_down = on
+            if not on:
+                self._c.queue.poke_all()
+
+    def advance(self, seconds: float) -> None:
+        """Moves the controller's clock forward: durations, quiet periods and expiries pass at once."""
+        self._c.clock.advance(seconds)
+
+    def set(self, settings: Json) -> None:
+        """Changes settings, by the names of the `settings` part of a configuration."""
+        with self._c.lock:
+            jobs.change_settings(self._c.settings, settings)
+            if not self._c.settings.agents_offline:
+                self._c.agents.back()

@@ -1,0 +1,6 @@
+"""The little HTTP that both stand-ins speak: a server, its messages, and a sender of callbacks."""
+
+from standins.wire.message import Reply, Request, json_reply
+from standins.wire.server import HttpServer
+
+__all__ = ["HttpServer", "Reply", "Request", "json_reply"]

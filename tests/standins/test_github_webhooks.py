@@ -1,0 +1,229 @@
+"""Webhooks: signed, in order, once; lost, doubled and late when told to."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+
+import pytest
+from conftest import until
+
+from standins.github.hooks import signature
+from standins.wire import Reply
+
+REPO = "acme/shop"
+
+
+@pytest.fixture
+def hooked(github, receiver):
+    def start(events=("push", "pull_request"), **arguments):
+        hook = {"url": f"{receiver.url}/hook", "secret": "s", "events": list(events)}
+        hook |= {name: arguments.pop(name) for name in ("parallel", "realistic") if name in arguments}
+        return github(repos=[{"full_name": REPO, "hook": hook}], **arguments).control
+
+    return start
+
+
+def events(receiver):
+    return [(request.headers["x-github-event"], request.json().get("action")) for request in receiver.got]
+
+
+def test_the_signature_is_githubs():
+    known = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+    assert signature("It's a Secret to Everybody", b"Hello, World!") == known
+
+
+def test_a_delivery_is_signed_over_its_raw_body_and_names_itself(hooked, receiver):
+    control = hooked()
+    control.push(REPO)
+    control.wait_idle()
+    request = receiver.got[0]
+    digest = hmac.new(b"s", request.body, hashlib.sha256).hexdigest()
+    assert request.headers["x-hub-signature-256"] == f"sha256={digest}"
+    assert request.headers["user-agent"].startswith("GitHub-Hookshot/")
+    assert request.headers["x-github-hook-installation-target-type"] == "repository"
+    assert control.deliveries()[0]["guid"] == request.headers["x-github-delivery"]
+
+
+def test_a_push_says_from_where_to_where(hooked, receiver):
+    control = hooked()
+    before = control.head(REPO)
+    after = control.push(REPO, count=2, message="m")
+    control.wait_idle()
+    body = receiver.bodies[0]
+    assert (body["ref"], body["before"], body["after"]) == ("refs/heads/main", before, after)
+    assert (body["created"], body["deleted"], body["forced"]) == (False, False, False)
+    assert [commit["message"] for commit in body["commits"]] == ["m", "m"]
+    assert body["head_commit"]["id"] == after
+    assert body["repository"]["id"] > 0
+
+
+def test_creating_forcing_and_deleting_a_branch(hooked, receiver):
+    control = hooked(["push"])
+    first = control.push(REPO, branch="b")
+    control.push(REPO, branch="b", forced=True)
+    control.force_push(REPO, first, branch="b")
+    control.delete_branch(REPO, "b")
+    control.wait_idle()
+    flags = [(b["created"], b["forced"], b["deleted"], b["head_commit"] is None) for b in receiver.bodies]
+    assert flags == [
+        (True, False, False, False),
+        (False, True, False, False),
+        (False, True, False, False),
+        (False, False, True, True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        ("push-first", [("push", None), ("pull_request", "closed")]),
+        ("pull_request-first", [("pull_request", "closed"), ("push", None)]),
+        ("push-only", [("push", None)]),
+        ("pull_request-only", [("pull_request", "closed")]),
+        ("none", []),
+    ],
+)
+def test_a_merge_sends_both_in_the_order_asked_or_loses_some(hooked, receiver, order, expected):
+    control = hooked()
+    landed = control.merge(REPO, order=order)
+    control.wait_idle()
+    assert events(receiver) == expected
+    for request in receiver.got:
+        body = request.json()
+        assert (body.get("after") or body["pull_request"]["merge_commit_sha"]) == landed
+
+
+def test_the_life_of_a_pull_request(hooked, receiver):
+    control = hooked(["pull_request"])
+    number = control.open_pull(REPO, "Fix", branch="fix")
+    head = control.push_to_pull(REPO, number)
+    control.close_pull(REPO, number)
+    control.wait_idle()
+    assert [action for _, action in events(receiver)] == ["opened", "synchronize", "closed"]
+    assert receiver.bodies[1]["after"] == head
+    closed = receiver.bodies[2]["pull_request"]
+    assert (closed["merged"], closed["merged_at"], closed["base"]["ref"]) == (False, None, "main")
+
+
+def test_a_pull_request_of_a_fork_and_of_a_deleted_one(hooked, receiver):
+    control = hooked(["pull_request"])
+    control.open_pull(REPO, fork="eve")
+    control.open_pull(REPO, fork="")
+    control.wait_idle()
+    heads = [body["pull_request"]["head"]["repo"] for body in receiver.bodies]
+    assert (heads[0]["full_name"], heads[1]) == ("eve/shop", None)
+
+
+def test_nothing_is_sent_twice_by_itself_but_redelivered_with_the_same_guid(hooked, receiver):
+    receiver.script.append(lambda _: Reply(500))
+    control = hooked(["push"])
+    control.push(REPO)
+    control.wait_idle()
+    assert [(d["outcome"], d["status_code"]) for d in control.deliveries()] == [("sent", 500)]
+    control.redeliver(control.deliveries()[0]["id"])
+    control.wait_idle()
+    guids = [request.headers["x-github-delivery"] for request in receiver.got]
+    assert len(guids) == 2 and guids[0] == guids[1]
+    assert receiver.got[0].headers["x-hub-signature-256"] == receiver.got[1].headers["x-hub-signature-256"]
+
+
+def test_redelivery_over_rest(hooked, receiver, http):
+    control = hooked(["push"])
+    control.push(REPO)
+    control.wait_idle()
+    site = http(control._w.shapes.api)
+    site.session.headers["Authorization"] = "token t"
+    hook = site.json(f"/repos/{REPO}/hooks")[0]["id"]
+    delivery = site.json(f"/repos/{REPO}/hooks/{hook}/deliveries")[0]
+    assert delivery["status_code"] == 202
+    assert site.post(f"/repos/{REPO}/hooks/{hook}/deliveries/{delivery['id']}/attempts").status_code == 202
+    receiver.wait(2)
+    control.wait_idle()
+    assert [d["redelivery"] for d in site.json(f"/repos/{REPO}/hooks/{hook}/deliveries")] == [True, False]
+
+
+def test_a_receiver_that_is_too_slow_fails_the_delivery(hooked, receiver):
+    receiver.script.append(lambda _: (time.sleep(0.4), Reply())[1])
+    control = hooked(["push"], webhook_timeout=0.1)
+    control.push(REPO)
+    control.wait_idle()
+    assert control.deliveries()[0]["outcome"] == "failed"
+
+
+def test_the_next_webhooks_can_be_lost_and_found_again(hooked, receiver):
+    control = hooked(["push"])
+    control.drop_next_webhooks(1, "push")
+    lost, kept = control.push(REPO), control.push(REPO)
+    control.wait_idle()
+    assert [body["after"] for body in receiver.bodies] == [kept]
+    control.redeliver(control.deliveries()[0]["id"])
+    control.wait_idle()
+    assert receiver.bodies[1]["after"] == lost
+
+
+def test_webhooks_can_come_twice_and_late(hooked, receiver):
+    control = hooked(["push"])
+    control.webhook_fault("duplicate", count=1)
+    control.webhook_fault("delay", count=1, seconds=0.2)
+    twice, late, last = (control.push(REPO) for _ in range(3))
+    control.wait_idle()
+    assert [body["after"] for body in receiver.bodies] == [twice, twice, last, late]
+
+
+def test_payloads_have_their_real_size_when_asked(hooked, receiver):
+    control = hooked(realistic=True)
+    control.merge(REPO)
+    control.wait_idle()
+    push, pull = (len(request.body) for request in receiver.got)
+    assert 7_000 < push < 11_000
+    assert 19_000 < pull < 28_000
+
+
+def test_what_the_bot_writes_comes_back_as_events(hooked, receiver, http):
+    control = hooked(["status", "issue_comment"])
+    site = http(control._w.shapes.api)
+    site.session.headers["Authorization"] = "token t"
+    number = control.open_pull(REPO)
+    site.post(f"/repos/{REPO}/statuses/{control.head(REPO)}", json={"state": "success"})
+    site.post(f"/repos/{REPO}/issues/{number}/comments", json={"body": "x"})
+    control.comment(REPO, number, "/retry", user="ann")
+    control.wait_idle()
+    assert events(receiver) == [("status", None), ("issue_comment", "created"), ("issue_comment", "created")]
+    assert [body["sender"]["login"] for body in receiver.bodies] == ["interlock-bot", "interlock-bot", "ann"]
+
+
+def test_a_new_hook_is_pinged_when_asked(hooked, receiver):
+    control = hooked()
+    control.add_hook(REPO, {"url": receiver.url, "events": ["push"]}, ping=True)
+    until(lambda: len(receiver.got) >= 1)
+    control.wait_idle()
+    assert "ping" in {event for event, _ in events(receiver)}
+
+
+def test_a_revert_names_what_it_undoes(hooked, receiver):
+    control = hooked(["push"])
+    bad = control.push(REPO, message="Break it")
+    control.revert(REPO)
+    control.wait_idle()
+    assert receiver.bodies[1]["head_commit"]["message"] == f'Revert "Break it"\n\nThis reverts commit {bad}.'
+
+
+def test_a_hook_without_a_secret_sends_no_signature(github, receiver):
+    control = github(repos=[{"full_name": REPO, "hook": {"url": receiver.url}}]).control
+    control.push(REPO)
+    control.wait_idle()
+    assert not [name for name in receiver.got[0].headers if name.startswith("x-hub-signature")]
+
+
+def test_a_github_that_was_out_of_reach_sends_again_once_it_is_back(github, receiver):
+    world = github(repos=[{"full_name": REPO, "hook": {"url": receiver.url, "events": ["push"]}}])
+    receiver.script.append(lambda _: (time.sleep(0.2), Reply())[1])
+    cut_off, waiting = world.control.push(REPO), world.control.push(REPO)
+    receiver.wait(1)
+    world.stop()
+    world.start()
+    last = world.control.push(REPO)
+    world.control.wait_idle()
+    assert [body["after"] for body in receiver.bodies] == [cut_off, waiting, last]

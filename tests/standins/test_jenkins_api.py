@@ -1,0 +1,118 @@
+"""The JSON API: items 13 to 18 of the Jenkins checklist."""
+
+from __future__ import annotations
+
+from conftest import until
+
+FOLDED = {"A": "x"}
+
+
+def fill(server, http, count):
+    for number in range(count):
+        http.trigger(A=str(number))
+    server.control.wait_idle()
+
+
+def test_13_answers_name_version_and_session_and_the_session_changes_at_a_restart(jenkins, http):
+    server = jenkins()
+    site = http(server.url)
+    reply = site.get("/api/json")
+    assert reply.headers["Content-Type"] == "application/json;charset=utf-8"
+    assert reply.headers["X-Content-Type-Options"] == "nosniff"
+    assert reply.headers["X-Jenkins"] == "2.555"
+    server.control.restart(seconds=0.02)
+    again = until(lambda: (r := site.get("/api/json")).status_code == 200 and r)
+    assert again.headers["X-Jenkins-Session"] != reply.headers["X-Jenkins-Session"]
+
+
+def test_14_tree_gives_what_it_names_within_its_range(jenkins, http):
+    server = jenkins()
+    site = http(server.url)
+    fill(server, site, 5)
+    shown = site.json("/job/job/api/json?tree=builds[number,nonsense]{0,3}")
+    run = "org.jenkinsci.plugins.workflow.job.WorkflowRun"
+    assert shown["builds"] == [{"_class": run, "number": number} for number in (5, 4, 3)]
+    assert site.json("/job/job/api/json?tree=builds[number]{1}")["builds"] == [{"_class": run, "number": 4}]
+    for malformed in ("a[", "a]", "[a]", "a{x}"):
+        assert site.get("/job/job/api/json", params={"tree": malformed}).status_code == 500
+    assert site.get("/job/job/api/json?depth=abc").status_code == 500
+
+
+def test_14b_tree_shows_null_as_null_and_goes_before_depth(jenkins, http):
+    server = jenkins()
+    shown = http(server.url).json("/job/job/api/json?tree=description,lastBuild[number]&depth=2")
+    job = "org.jenkinsci.plugins.workflow.job.WorkflowJob"
+    assert shown == {"_class": job, "description": None, "lastBuild": None}
+
+
+def test_15_depth_0_shows_builds_briefly_and_all_builds_only_when_named(jenkins, http):
+    server = jenkins()
+    site = http(server.url)
+    fill(server, site, 2)
+    shown = site.json("/job/job/api/json")
+    assert [set(build) for build in shown["builds"]] == [{"_class", "number", "url"}] * 2
+    assert set(shown["lastBuild"]) == {"_class", "number", "url"}
+    assert "allBuilds" not in shown
+    assert len(site.json("/job/job/api/json?tree=allBuilds[number]")["allBuilds"]) == 2
+    assert "result" in site.json("/job/job/api/json?depth=1")["builds"][0]
+    assert set(site.json("/api/json")["jobs"][0]) == {"_class", "name", "url", "color"}
+
+
+def test_16_builds_are_the_newest_hundred_all_builds_all(jenkins, http):
+    server = jenkins()
+    site = http(server.url)
+    fill(server, site, 103)
+    assert [b["number"] for b in site.json("/job/job/api/json")["builds"]] == list(range(103, 3, -1))
+    assert len(site.json("/job/job/api/json?tree=allBuilds[number]")["allBuilds"]) == 103
+
+
+def test_17_folders_branches_and_the_context_path(jenkins, http):
+    server = jenkins({"context": "/jenkins"}, {"name": "a/b", "parameters": ["X"]}, {"name": "mb/f%2Fx"})
+    site = http(server.url)
+    assert site.json("/job/a/job/b/api/json")["fullName"] == "a/b"
+    assert site.json("/job/mb/job/f%252Fx/api/json")["name"] == "f%2Fx"
+    assert site.get("/job/mb/job/f%2Fx/api/json").status_code == 404
+    assert site.get("/job/a/job/c/api/json").status_code == 404
+    assert http(server.base).get("/job/a/job/b/api/json").status_code == 404
+    assert site.json("/job/a/job/b/api/json")["url"] == f"{server.url}/job/a/job/b/"
+    location = site.post("/job/a/job/b/buildWithParameters").headers["Location"]
+    assert location == f"{server.url}/queue/item/1/"
+
+
+def test_18_actions_show_parameters_and_causes_but_no_password(jenkins, http):
+    secret = {"name": "S", "type": "password"}
+    server = jenkins(None, {"name": "job", "parameters": ["A", secret], "quiet_period": 0})
+    site = http(server.url)
+    site.trigger(A="1", S="hidden")
+    actions = site.json("/job/job/1/api/json")["actions"]
+    assert actions[0]["parameters"] == [
+        {"_class": "hudson.model.StringParameterValue", "name": "A", "value": "1"},
+        {"_class": "hudson.model.PasswordParameterValue", "name": "S"},
+    ]
+    assert actions[1]["causes"][0]["shortDescription"] == "Started by user anonymous"
+    assert {} in actions
+
+
+def test_permalinks_lead_to_the_newest_of_their_kind(jenkins, http):
+    server = jenkins()
+    site = http(server.url)
+    assert site.get("/job/job/lastBuild/api/json").status_code == 404
+    server.control.rule(result="FAILURE", match={"A": "bad"})
+    for value in ("good", "bad"):
+        site.trigger(A=value)
+        server.control.wait_idle()
+    assert site.json("/job/job/lastSuccessfulBuild/api/json")["number"] == 1
+    assert site.json("/job/job/lastFailedBuild/api/json")["number"] == 2
+    assert site.json("/job/job/api/json?tree=color")["color"] == "red"
+
+
+def test_a_path_without_its_slash_redirects(jenkins, http):
+    server = jenkins()
+    reply = http(server.url).get("/job/job")
+    assert (reply.status_code, reply.headers["Location"]) == (302, f"{server.url}/job/job/")
+
+
+def test_jsonp_is_refused_and_pretty_prints(jenkins, http):
+    site = http(jenkins().url)
+    assert site.get("/api/json?jsonp=f").status_code == 403
+    assert "\n" in site.get("/api/json?pretty=true").text

@@ -1,0 +1,1 @@
+"""The command `interlock`: what a person asks for at a terminal."""

@@ -1,0 +1,107 @@
+"""The commands for the pipeline file: check, schema, example. They ask no server."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bot.cli.errors import FAILED, Failed
+from bot.cli.out import say, warn
+
+if TYPE_CHECKING:
+    from config.configuration import Configuration
+
+#: Variables that only this command reads, not the processes (bot.cli.server, bot.cli.options).
+OURS = ("INTERLOCK_URL", "INTERLOCK_TOKEN", "INTERLOCK_TOKEN_FILE")
+
+
+@click.command(short_help="Check a pipeline file and the environment.")
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option("--strict", is_flag=True, help="Fail if the environment lacks something, too.")
+def check(file: Path | None, strict: bool) -> None:
+    """Check a pipeline file, and say what the environment lacks for it.
+
+    FILE is INTERLOCK_CONFIG, or interlock.yaml, if it is left out.
+    """
+    from bot.cli.texts import count
+
+    path = file or Path(os.environ.get("INTERLOCK_CONFIG") or "interlock.yaml")
+    configuration = checked_file(path)
+    say(f"{path}: no mistakes")
+    for pipeline in configuration.pipelines:
+        stages = ", ".join(stage.name + (" (locks)" if stage.locks else "") for stage in pipeline.stages)
+        mode = configuration.mode(pipeline.name)
+        say(f"  {pipeline.name}: {stages}; {count(len(pipeline.services), 'service')}; mode {mode}")
+    wrong, doubtful = environment(configuration)
+    if not wrong and not doubtful:
+        say("The environment has everything it needs.")
+        return
+    say("The environment, as it is here:")
+    for sentence in (*wrong, *doubtful):
+        say(f"  {sentence}")
+    if strict and wrong:
+        raise click.exceptions.Exit(FAILED)
+
+
+@click.command()
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write it to this file.")
+def schema(output: Path | None) -> None:
+    """Print the JSON Schema of the pipeline file, for editors."""
+    from config.schema import text
+
+    if output is None:
+        click.echo(text(), nl=False)
+        return
+    try:
+        output.write_text(text(), encoding="utf-8")
+    except OSError as error:
+        raise Failed(f"{output} cannot be written: {error.strerror}") from None
+    say(f"done: {output}")
+
+
+@click.command()
+def example() -> None:
+    """Print a complete pipeline file with comments, to start from."""
+    import config
+
+    file = Path(config.__file__).with_name("example.yaml")
+    click.echo(file.read_text(encoding="utf-8"), nl=False)
+
+
+def checked_file(path: Path) -> Configuration:
+    """The configuration. Prints every mistake and ends the command if there is one."""
+    from config.errors import ConfigurationError
+    from config.pipeline_file import load
+
+    try:
+        return load(path)
+    except ConfigurationError as error:
+        for line in str(error).splitlines():
+            warn(line)
+        if not path.exists():
+            warn(f"To begin with an example: interlock example > {path}")
+        raise click.exceptions.Exit(FAILED) from None
+
+
+def environment(configuration: Configuration) -> tuple[list[str], list[str]]:
+    """What is wrong with the environment for this configuration, and what is merely doubtful about it."""
+    from config import ready, settings
+    from config.errors import SettingsError
+
+    doubtful = [each for each in ready.unknown() if each.partition(" ")[0] not in OURS]
+    try:
+        found = settings.load()
+    except SettingsError as error:
+        return list(error.sentences), doubtful
+    wrong = list(ready.lacking(configuration, found))
+    for need in (found.need_github_token, found.need_github_webhook_secrets, found.need_jenkins_webhook_secret):
+        try:
+            need()
+        except SettingsError as error:
+            wrong += error.sentences
+    if not found.api_tokens:
+        doubtful.append("INTERLOCK_API_TOKENS names nobody: nobody can lock, unlock or retry through the API")
+    return wrong, doubtful

@@ -1,0 +1,135 @@
+"""The pipeline as a picture for the terminal: stages left to right where they fit, else top to bottom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from bot.cli.texts import clean, clock, count, lasting
+from bot.cli.tiles import View, name, on_the_way, whereabouts
+
+#: Columns of the terminal that a stage needs beside its neighbours.
+NARROWEST = 29
+#: How many runs of a queue, or of a stage, are drawn.
+DRAWN = 10
+
+_MODES = {"run": ("running", "green"), "pause": ("PAUSED", "bold yellow"), "observe": ("OBSERVING", "bold yellow")}
+_STATES = {"starting": "starting", "recalled": "called back", "ending": "leaving"}
+
+
+def picture(view: View, width: int) -> RenderableType:
+    """The whole pipeline, for a terminal of `width` columns."""
+    stages = view["stages"]
+    beside = len(stages) * NARROWEST + max(0, len(stages) - 1) <= width
+    panels = [_panel(view, stage, titles=not beside) for stage in stages]
+    if not stages:
+        return Group(_head(view), Text("It has no stages yet: no worker has put the configuration in force."))
+    if not beside:
+        return Group(_head(view), *panels)
+    grid = Table.grid(expand=True)
+    for number in range(len(stages)):
+        if number:
+            grid.add_column(width=1)
+        grid.add_column(ratio=1)
+    row: list[RenderableType] = []
+    for number, panel in enumerate(panels):
+        row += [Padding(Text("→", "dim"), (3, 0, 0, 0)), panel] if number else [panel]
+    grid.add_row(*row)
+    return Group(_head(view), grid)
+
+
+def _head(view: View) -> Text:
+    word, style = _MODES.get(view["mode"], (clean(view["mode"]), "bold"))
+    head = Text.assemble((clean(view["pipeline"]), "bold"), "  ", (word, style))
+    if view["mode"] != "run" and view.get("mode_by"):
+        head.append(clean(f" by {view['mode_by']}: {view['mode_why']}"))
+    head.append(f"  {count(view['live'], 'run')}, version {view['version']}, {clock(view['at'], view['at'])}", "dim")
+    return head
+
+
+def _panel(view: View, stage: View, *, titles: bool) -> Panel:
+    locks = stage["locks"]
+    title = Text(clean(stage["name"]), "bold red" if locks else "bold")
+    if locks:
+        title.append(" LOCKED")
+    parts: list[RenderableType] = []
+    for lock in locks:
+        parts += [*_lock(view, lock), Text()]
+    parts += _step(stage, view["at"], titles=titles)
+    fast = stage.get("fast")
+    if fast and (fast["queue"]["count"] or fast["inside"]["count"] or fast["failed"] or fast["strangers"]):
+        parts += [Text("fast lane", "bold cyan"), *_step(fast, view["at"], titles=titles)]
+    return Panel(Group(*parts), title=title, title_align="left", border_style="red" if locks else "dim")
+
+
+def _lock(view: View, lock: View) -> Iterator[Text]:
+    """A lock in words: why, who, since when, until when, and what is on the way to open it."""
+    yield Text.assemble((" LOCKED ", "bold white on red"), " ", (clean(lock["reason"]), "red"))
+    since = f"by {lock['by']} since {clock(lock['since'], view['at'])} ({lasting(view['at'] - lock['since'])})"
+    if lock["until"]:
+        since += f", until {clock(lock['until'], view['at'])}"
+    yield Text(clean(since), "red")
+    if not lock["automatic"]:
+        fixes = "fixes are let in" if lock["let_fixes_in"] else "fixes are kept out, too"
+        yield Text(clean(f"{fixes}; opens with: interlock unlock {lock['stage']} --lock {lock['key']}"))
+        return
+    coming = on_the_way(view, lock)
+    for tile in coming:
+        yield Text(clean(f"on the way: {name(tile)} {whereabouts(tile)}"), "cyan")
+    if not coming:
+        yield Text(clean(f"nothing on the way: merge the fix to {lock['service']}, or retry {lock['run']}"))
+
+
+def _step(step: View, now: float, *, titles: bool) -> Iterator[RenderableType]:
+    """One job: its queue, who is inside, who failed, what else holds it up."""
+    queue, inside = step["queue"], step["inside"]
+    yield Text(f"queue {queue['count']}", "bold" if queue["count"] else "dim")
+    if queue["runs"]:
+        yield _rows(queue["runs"], queue["count"], now, titles=titles)
+    room = "" if step["capacity"] is None else f" of {step['capacity']}"
+    yield Text(f"running {inside['count'] + len(step['strangers'])}{room}", "bold" if inside["count"] else "dim")
+    if inside["runs"]:
+        yield _rows(inside["runs"], inside["count"], now, titles=titles)
+    for stranger in step["strangers"][:DRAWN]:
+        yield Text(f"  build #{stranger['number']}, started by hand", "yellow")
+    if step["failed"]:
+        yield Text(f"failed {len(step['failed'])}", "bold red")
+        yield _rows(step["failed"], len(step["failed"]), now, titles=titles)
+    if step["trouble"]:
+        yield Text(clean(f"Jenkins did not take the build: {step['trouble']['why']}; it is asked again"), "yellow")
+
+
+def _rows(runs: list[View], everybody: int, now: float, *, titles: bool) -> RenderableType:
+    grid = Table.grid(expand=True, padding=(0, 1, 0, 0))
+    grid.add_column(justify="right", no_wrap=True, min_width=2)
+    grid.add_column(no_wrap=True, overflow="ellipsis")
+    grid.add_column(no_wrap=True, width=7)
+    if titles:
+        grid.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+    grid.add_column(no_wrap=True, justify="right", overflow="ellipsis", ratio=None if titles else 1)
+    for tile in runs[:DRAWN]:
+        fast = tile["lane"] == "fast"
+        style = "red" if tile["status"] == "failed" else "bold cyan" if fast else ""
+        mark = f"{tile.get('position') or ('' if fast else '•')}{'»' if fast else ''}"
+        cells = [Text(mark, "dim"), Text(clean(tile["service"]), style), Text(clean(tile["short"]), style)]
+        if titles:
+            pull = f" #{tile['pull']}" if tile["pull"] else ""
+            cells.append(Text(clean(f"{tile['title']}{pull}{', fast lane' if fast else ''}"), "dim"))
+        grid.add_row(
+            *cells, Text(_detail(tile, now, units=2 if titles else 1), "green" if tile["status"] == "running" else "")
+        )
+    if everybody > DRAWN:
+        return Group(grid, Text(f"   and {everybody - DRAWN} more", "dim"))
+    return grid
+
+
+def _detail(tile: View, now: float, units: int) -> str:
+    long = lasting(now - tile["since"], units)
+    if tile["status"] in _STATES:
+        return _STATES[tile["status"]]
+    return f"#{tile['build']} {long}" if tile["build"] else long

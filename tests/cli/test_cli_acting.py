@@ -1,0 +1,227 @@
+"""What the commands that act make a real board do, what they say of it, and how they end."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from bot.core.pipeline import Mode, Outcome
+from bot.core.run import Run, Status
+from bot.state.outbox import Outbox
+from bot.web import asking
+from bot.web.app import create_app
+from config.configuration import Configuration
+from config.settings import Settings
+from tests.cli.conftest import Interlock, serving, typed
+from tests.web.conftest import TOKEN, Story
+
+R = ("--reason", "the database moves")
+
+
+def test_a_lock_is_made_and_told(interlock: Interlock, story: Story) -> None:
+    story.start()
+    done = interlock("lock", "production", *R, "--until", "2h")
+    assert (done.exit_code, done.stdout) == (0, "done: production is locked: the database moves (by alex)\n")
+    (lock,) = story.board.locks_of("production")
+    assert (lock.by, lock.let_fixes_in) == ("alex", False)
+    assert lock.until == pytest.approx(time.time() + 7200, abs=30)
+
+
+def test_a_time_without_a_zone_is_meant_on_this_clock(interlock: Interlock, story: Story) -> None:
+    story.start()
+    until = datetime.fromtimestamp(time.time() + 86_400, UTC).astimezone().replace(microsecond=0)
+    given = until.replace(tzinfo=None).isoformat()
+    assert interlock("lock", "production", *R, "--until", given, "--let-fixes-in").exit_code == 0
+    (lock,) = story.board.locks_of("production")
+    assert (lock.until, lock.let_fixes_in) == (until.timestamp(), True)
+
+
+def test_one_lock_of_several_is_opened_by_its_key(interlock: Interlock, story: Story) -> None:
+    story.start()
+    for reason in ("first", "second"):
+        interlock("lock", "production", "-r", reason)
+    done = interlock("unlock", "production", *R, "--lock", "production/2")
+    assert done.stdout.startswith("done: unlocked by alex: the database moves; 1 more lock keeps it closed")
+    assert [lock.reason for lock in story.board.locks_of("production")] == ["first"]
+    assert "done: production is open: unlocked by alex" in interlock("unlock", "production", *R).stdout
+
+
+def test_unlock_tells_who_enters_at_once(interlock: Interlock, broken: Run) -> None:
+    said = interlock("unlock", "pre-production", *R).stdout.splitlines()
+    assert said[0].startswith("done: pre-production is open: unlocked by alex")
+    assert "      S2 80fe969 enters pre-production" in said
+
+
+@pytest.mark.parametrize("name", ["S1", "S1.1", "b22c32c", "s1.1"])
+def test_retry_repeats_the_one_failed_run_that_is_meant(
+    interlock: Interlock, story: Story, broken: Run, name: str
+) -> None:
+    done = interlock("retry", name, *R)
+    assert (done.exit_code, done.stdout.splitlines()[1]) == (0, "      S1 b22c32c enters pre-production")
+    assert story.board.runs[broken.key].status is Status.STARTING
+
+
+def test_cancel_takes_a_run_out(interlock: Interlock, story: Story, broken: Run) -> None:
+    done = interlock("cancel", "S2", *R)
+    assert (done.exit_code, done.stdout) == (0, "done: S2 80fe969: cancelled by alex: the database moves\n")
+    assert "S2.1" not in story.board.runs
+
+
+def test_several_runs_are_listed_and_the_key_is_asked_for(interlock: Interlock, story: Story, broken: Run) -> None:
+    story.merge("S2", "b")
+    asked = interlock("cancel", "S2", *R)
+    assert asked.exit_code == 2
+    first, *rest = asked.stderr.splitlines()
+    assert first == "error: S2 means several runs; say which one to cancel, by its key:"
+    assert [line.split()[0] for line in rest] == ["S2.1", "S2.2"]
+    assert interlock("cancel", "S2.2", *R).exit_code == 0
+    assert "S2.1" in story.board.runs
+
+
+def test_a_service_without_a_failed_run_is_not_retried(interlock: Interlock, broken: Run) -> None:
+    no = interlock("retry", "S2", *R)
+    assert (no.exit_code, no.stdout) == (1, "")
+    assert no.stderr.startswith("refused: S2 has no run to retry:\n  S2.1 (S2 80fe969) waits for pre-production")
+
+
+def test_a_run_that_has_ended_is_told_with_its_end(interlock: Interlock, story: Story) -> None:
+    story.start()
+    story.build(story.merge("S1", "a"), Outcome.FAILURE)
+    no = interlock("retry", "S1", *R)
+    assert no.exit_code == 1
+    assert "the last to end: S1.1 (failed: S1 b22c32c failed in build)" in no.stderr
+
+
+def test_the_head_of_main_is_sent_on_the_fast_lane(interlock: Interlock, story: Story, broken: Run) -> None:
+    done = interlock("fast-lane", "S3", *R, "--stage", "pre-production")
+    assert (done.exit_code, done.stdout.startswith("done: S3 7b72891 ")) == (0, True)
+    (run,) = story.board.of_service("S3")
+    assert (str(run.lane), run.permit) == ("fast", "pre-production")
+
+
+def test_a_refusal_of_the_rules_is_told_and_fails(interlock: Interlock, broken: Run) -> None:
+    no = interlock("fast-lane", "S1", *R)
+    assert (no.exit_code, no.stdout) == (1, "")
+    assert no.stderr == "refused: b22c32c, the head of S1, has failed already: merge a fix, or retry it\n"
+
+
+@pytest.mark.parametrize("command,mode", [("pause", Mode.PAUSE), ("resume", Mode.RUN), ("observe", Mode.OBSERVE)])
+def test_the_mode_is_changed(interlock: Interlock, story: Story, command: str, mode: Mode) -> None:
+    story.start()
+    done = interlock(command, *R)
+    assert (done.exit_code, done.stdout.endswith(f"to {mode}: the database moves\n")) == (0, True)
+    assert story.board.header.mode is mode
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("lock", "prodution"), "there is no stage 'prodution'; did you mean production? (valid: acceptance, build,"),
+        (("unlock", "production"), "production is not locked"),
+        (("retry", "S1.1", "-p", "elsewhere"), "there is no pipeline 'elsewhere'"),
+        (("fast-lane", "S7"), "there is no service 'S7' (valid: S1, S2, S3)"),
+    ],
+)
+def test_what_is_not_there_is_said_with_what_is(
+    interlock: Interlock, broken: Run, words: tuple[str, ...], sentence: str
+) -> None:
+    no = interlock(*words, *R)
+    assert (no.exit_code, no.stdout) == (1, "")
+    assert sentence in no.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("lock", "production"),
+        ("lock", "production", "--reason", " "),
+        ("lock", "production", *R, "--until", "soon"),
+        ("lock", "production", *R, "--until", "-2h"),
+        ("lock", *R),
+        ("unlok", "production", *R),
+        ("status", "--json", "--watch"),
+        ("dead-letters", "retry"),
+        ("dead-letters", "retry", "x", "--all"),
+        ("dead-letters", "--all"),
+        ("dead-letters", "bury"),
+        ("log", "-n", "0"),
+        ("up", "--bnd", "x"),
+    ],
+)
+def test_wrong_usage_ends_with_2_and_asks_nobody(words: tuple[str, ...]) -> None:
+    no = typed(*words, INTERLOCK_URL="http://127.0.0.1:1", INTERLOCK_TOKEN=TOKEN)
+    assert (no.exit_code, no.stdout) == (2, "")
+    assert no.stderr
+
+
+def test_a_time_in_the_past_is_refused_by_the_server(interlock: Interlock, story: Story) -> None:
+    story.start()
+    no = interlock("lock", "production", *R, "--until", "2020-01-01T00:00:00Z")
+    assert (no.exit_code, "not within the year to come" in no.stderr) == (1, True)
+
+
+def test_without_a_worker_the_request_is_kept_and_the_command_says_that_it_is_not_decided(
+    settings: Settings, configuration: Configuration, story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story.start()
+    monkeypatch.setattr(asking, "_wait", lambda *_: False)
+    with serving(create_app(settings, configuration, lambda _: None)) as url:
+        kept = typed("lock", "production", *R, "--wait", "0", INTERLOCK_URL=url, INTERLOCK_TOKEN=TOKEN)
+    assert (kept.exit_code, kept.stdout.startswith("done")) == (1, False)
+    assert "not decided yet: the request " in kept.stderr
+    story.turns()
+    assert len(story.board.locks_of("production")) == 1
+
+
+def test_a_slow_worker_is_waited_for(
+    settings: Settings, configuration: Configuration, story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story.start()
+    story.redis.delete(story.keys.poke)
+    asked = 0
+
+    def wait(*_: object) -> bool:
+        nonlocal asked
+        asked += 1
+        if asked == 3:
+            story.turns()
+        return asked == 3
+
+    monkeypatch.setattr(asking, "_wait", wait)
+    with serving(create_app(settings, configuration, lambda _: None)) as url:
+        done = typed("lock", "production", *R, INTERLOCK_URL=url, INTERLOCK_TOKEN=TOKEN)
+    assert (done.exit_code, asked) == (0, 3)
+    assert "done: production is locked" in done.stdout
+
+
+def bury(story: Story) -> str:
+    """Give up one effect for GitHub; its slot."""
+    outbox = Outbox(story.redis, story.keys)
+    claim, _ = outbox.claim("github", limit=1)
+    assert claim is not None
+    outbox.give_up(claim, "401 Bad credentials \x1b[31m", time.time())
+    return claim.effect.slot
+
+
+def test_dead_letters_are_listed_and_given_another_try(interlock: Interlock, story: Story, broken: Run) -> None:
+    slots = {bury(story), bury(story)}
+    listed = interlock("dead-letters").output.splitlines()
+    assert set(listed[0::3]) == slots
+    assert listed[2] == "  401 Bad credentials �[31m"
+    one = slots.pop()
+    assert interlock("dead-letters", "retry", one).stdout == f"done: {one} is given another try\n"
+    rest = interlock("dead-letters", "retry", "--all")
+    assert (rest.exit_code, rest.stdout) == (0, f"done: {slots.pop()} is given another try\n")
+    assert Outbox(story.redis, story.keys).dead_letters() == []
+
+
+def test_one_dead_letter_that_is_gone_does_not_keep_the_others_back(
+    interlock: Interlock, story: Story, broken: Run
+) -> None:
+    slot = bury(story)
+    mixed = interlock("dead-letters", "retry", "nothing", slot)
+    assert mixed.exit_code == 1
+    assert mixed.stdout == f"done: {slot} is given another try\n"
+    assert mixed.stderr.splitlines()[1] == "error: 1 of 2 were refused"

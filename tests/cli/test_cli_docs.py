@@ -1,0 +1,88 @@
+"""docs/cli.md names every command and option, and its examples are what is really printed."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from bot.cli import looking, picture
+from bot.cli.main import cli
+from bot.core.pipeline import Outcome
+from bot.state.outbox import Outbox
+from bot.web import reading
+from tests.cli.conftest import Interlock
+from tests.cli.test_cli_files import SECRETS
+from tests.web.conftest import Story
+
+TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+SECTIONS = dict(re.findall(r"^## `interlock ([\w-]+)`\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL))
+BLOCKS = re.findall(r"^```console\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+SHARED = ("--url", "--pipeline", "--wait", "--reason")
+
+
+def test_every_command_has_a_section() -> None:
+    assert list(SECTIONS) == list(cli.commands)
+
+
+@pytest.mark.parametrize("name", cli.commands)
+def test_every_section_has_an_example_and_names_every_option(name: str) -> None:
+    assert f"$ interlock {name}" in SECTIONS[name]
+    options = [option for parameter in cli.commands[name].params for option in parameter.opts if option[:2] == "--"]
+    beginning = TEXT.split("\n## ")[0] + SECTIONS["lock"]
+    assert [o for o in options if o not in (beginning if o in SHARED else SECTIONS[name])] == []
+
+
+@pytest.fixture
+def told(story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The board that the page speaks of, twelve minutes later, and a folder of one's own."""
+    story.start()
+    broken = story.merge("S3", "z")
+    story.passes(broken)
+    story.build(broken, Outcome.FAILURE, ("SearchTest", "BasketTest"))
+    for service in ("S1", "S2"):
+        story.passes(story.merge(service, "a", title=f"Round the prices of {service}"), 2)
+    story.build(story.board.runs["S1.1"], Outcome.FAILURE, ("CheckoutTest",))
+    story.passes(story.merge("S2", "b"), 1)
+    story.build(story.board.runs["S2.2"], None)
+    story.passes(story.merge("S3", "a"), 2)
+    outbox = Outbox(story.redis, story.keys)
+    claim, _ = outbox.claim("people", limit=1)
+    assert claim is not None
+    outbox.give_up(claim, "team-chat: 403 Forbidden", time.time())
+    later = SimpleNamespace(time=lambda: time.time() + 725, sleep=time.sleep)
+    monkeypatch.setattr(reading, "time", later)
+    monkeypatch.setattr(looking, "time", later)
+    monkeypatch.setattr(picture, "clock", lambda at, now: "14:05" if at == now else "13:53")  # wider at midnight
+    monkeypatch.chdir(tmp_path)
+
+
+def really(interlock: Interlock, story: Story, command: str) -> str:
+    """What `command` prints, redirections included."""
+    line, _, file = command.partition(" > ")
+    env = {**SECRETS, "INTERLOCK_GITHUB_TOKEN": None, "COLUMNS": "120"}
+    output = interlock(*shlex.split(line)[1:], **env).output
+    if file:
+        Path(file).write_text(output)
+        return ""
+    return output.replace(story.shape.name, "shop")
+
+
+def levelled(text: str) -> list[str]:
+    """Lines in which times are all the same, and without the blanks at their ends."""
+    text = re.sub(r"\d{4}-\d\d-\d\d(?= )", "DATE", text)
+    text = re.sub(r"\b\d\d:\d\d(:\d\d)?\b", "TIME", text)
+    text = re.sub(r"\b12 min\b|\b\d s\b", "LONG", text)
+    text = re.sub(r"people\S*?\d{10}\.\d{3}|\d{10}\.\d{3}", "EPOCH", text)
+    return [line.rstrip() for line in text.splitlines()]
+
+
+def test_the_examples_are_what_is_printed(interlock: Interlock, story: Story, told: None) -> None:
+    for block in BLOCKS:
+        for example in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, shown = example.partition("\n")
+            assert levelled(shown) == levelled(really(interlock, story, command)), command

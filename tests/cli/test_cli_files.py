@@ -1,0 +1,87 @@
+"""The commands for the pipeline file need no server and tell every mistake."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from config.schema import FILE
+from tests.cli.conftest import typed
+
+SECRETS = {
+    "INTERLOCK_JENKINS_TOKEN_BUILD": "x",
+    "INTERLOCK_JENKINS_TOKEN_CDP": "x",
+    "INTERLOCK_NOTIFY_URLS": "team-chat=json://localhost on-call=json://localhost",
+    "INTERLOCK_GITHUB_TOKEN": "x",
+    "INTERLOCK_GITHUB_WEBHOOK_SECRETS": "a-long-enough-secret",
+    "INTERLOCK_JENKINS_WEBHOOK_SECRET": "a-long-enough-secret",
+    "INTERLOCK_API_TOKENS": "alex:a-long-enough-token-for-alex",
+}
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A newcomer's folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_newcomer_begins_with_the_example(here: Path) -> None:
+    (here / "interlock.yaml").write_text(typed("example").stdout)
+    checked = typed("check")
+    assert checked.exit_code == 0
+    assert checked.stdout.splitlines()[:3] == [
+        "interlock.yaml: no mistakes",
+        "  epages: build, acceptance, pre-production (locks), production (locks); 3 services; mode run",
+        "The environment, as it is here:",
+    ]
+    assert "  INTERLOCK_JENKINS_TOKEN_BUILD (or INTERLOCK_JENKINS_TOKEN_BUILD_FILE) is not set" in checked.stdout
+    assert typed("check", "--strict").exit_code == 1
+
+
+def test_a_complete_environment_is_said_to_be_complete(here: Path) -> None:
+    (here / "other.yaml").write_text(typed("example").stdout)
+    ours = {"INTERLOCK_URL": "http://x", "INTERLOCK_TOKEN": "x"}
+    checked = typed("check", "other.yaml", "--strict", **SECRETS, **ours)
+    assert (checked.exit_code, checked.stdout.splitlines()[-1]) == (0, "The environment has everything it needs.")
+
+
+def test_a_misspelt_variable_is_told(here: Path) -> None:
+    (here / "interlock.yaml").write_text(typed("example").stdout)
+    checked = typed("check", **SECRETS, INTERLOCK_LOG_LEVL="DEBUG")
+    assert "  INTERLOCK_LOG_LEVL is not known; did you mean `INTERLOCK_LOG_LEVEL`?" in checked.stdout.splitlines()
+
+
+def test_every_mistake_is_told_with_its_line(here: Path) -> None:
+    text = typed("example").stdout.replace("capacity: 3", "capcity: 3").replace("rejoins: pre", "rejoins: per")
+    (here / "interlock.yaml").write_text(text)
+    checked = typed("check")
+    assert (checked.exit_code, checked.stdout) == (1, "")
+    head, *mistakes = checked.stderr.splitlines()
+    assert head == "The configuration has 2 mistakes:"
+    assert [text.splitlines()[int(m.split(":")[1]) - 1].strip() for m in mistakes] == [
+        "capcity: 3",
+        "rejoins: per-production",
+    ]
+
+
+def test_a_missing_file_is_told_with_the_way_to_one(here: Path) -> None:
+    checked = typed("check", "my.yaml")
+    assert (checked.exit_code, checked.stdout) == (1, "")
+    assert checked.stderr.splitlines()[-1] == "To begin with an example: interlock example > my.yaml"
+
+
+def test_the_file_is_found_where_the_environment_says(here: Path) -> None:
+    (here / "elsewhere.yaml").write_text(typed("example").stdout)
+    checked = typed("check", INTERLOCK_CONFIG="elsewhere.yaml")
+    assert checked.stdout.startswith("elsewhere.yaml: no mistakes")
+
+
+def test_the_schema_is_printed_and_written(here: Path) -> None:
+    assert typed("schema").stdout == FILE.read_text()
+    assert typed("schema", "-o", "s.json").stdout == "done: s.json\n"
+    assert json.loads((here / "s.json").read_text())["title"] == "Interlock pipeline file"
+    no = typed("schema", "-o", "nowhere/s.json")
+    assert (no.exit_code, no.stderr) == (1, "error: nowhere/s.json cannot be written: No such file or directory\n")

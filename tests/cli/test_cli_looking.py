@@ -1,0 +1,242 @@
+"""What the commands that look show of a real board, in words."""
+
+from __future__ import annotations
+
+import json
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from bot.cli import answers, looking
+from bot.cli.choosing import CANCELLED, RETRIED
+from bot.cli.errors import Unreachable
+from bot.cli.server import Server
+from bot.core.events import BuildSeen, TriggerRefused
+from bot.core.pipeline import Outcome
+from bot.core.reasons import Why
+from bot.core.run import End, Run, Status
+from tests.cli.conftest import Interlock
+from tests.web.conftest import Story
+
+HOSTILE = "[bold red]x[/] [/nothing] :boom: \x1b[31m\x07\u202egnp.exe\u200b\x9b2J"
+
+
+def lines(text: str) -> list[str]:
+    """The lines of a picture without frames."""
+    return [" ".join(line.strip("╭╮╰╯│─→ ").split()) for line in text.splitlines()]
+
+
+def test_the_stages_stand_side_by_side_where_they_fit(interlock: Interlock, broken: Run) -> None:
+    frame = interlock("status").output.splitlines()[1]
+    names = ("build", "acceptance", "pre-production LOCKED", "production")
+    assert [name in frame for name in names] == [True] * 4
+    assert [frame.index(name) for name in names] == sorted(frame.index(name) for name in names)
+
+
+def test_the_stages_stand_below_each_other_where_they_do_not_fit(interlock: Interlock, broken: Run) -> None:
+    shown = interlock("status", COLUMNS="80").output
+    tops = [line for line in lines(shown) if line in ("build", "acceptance", "pre-production LOCKED", "production")]
+    assert tops == ["build", "acceptance", "pre-production LOCKED", "production"]
+    assert max(len(line) for line in shown.splitlines()) == 80
+
+
+def test_a_lock_is_told_with_reason_holder_time_and_what_to_do(interlock: Interlock, broken: Run) -> None:
+    shown = lines(interlock("status", COLUMNS="100").output)
+    at = shown.index("pre-production LOCKED")
+    assert shown[at + 1] == "LOCKED S1 b22c32c failed in pre-production (CheckoutTest)"
+    assert shown[at + 2].startswith("by S1.1 since ")
+    assert shown[at + 3] == "nothing on the way: merge the fix to S1, or retry S1.1"
+    assert shown[at + 5 : at + 7] == ["queue 1", "1 S2 80fe969 Change a of S2 #40 0 s"]
+
+
+def test_the_fix_is_shown_on_its_way_and_on_the_fast_lane(interlock: Interlock, story: Story, broken: Run) -> None:
+    fix = story.merge("S1", "b")
+    story.passes(fix)
+    story.build(fix, None)
+    shown = lines(interlock("status", COLUMNS="100").output)
+    short = fix.place.sha[:7]
+    assert f"on the way: S1 {short} runs in fast acceptance" in shown
+    assert shown[shown.index("fast lane") + 1 : shown.index("fast lane") + 3] == ["queue 0", "running 1 of 1"]
+    assert any(line.startswith(f"» S1 {short} Change b of S1 #41, fast lane") for line in shown)
+
+
+def test_a_lock_of_a_person_says_how_it_opens(interlock: Interlock, broken: Run) -> None:
+    assert interlock("lock", "production", "-r", "trade fair", "--until", "2h", "--let-fixes-in").exit_code == 0
+    shown = lines(interlock("status", COLUMNS="100").output)
+    at = shown.index("LOCKED trade fair")
+    assert ", until " in shown[at + 1]
+    assert shown[at + 2] == "fixes are let in; opens with: interlock unlock production --lock production/1"
+
+
+def test_a_long_queue_is_cut_and_counted(interlock: Interlock, story: Story, broken: Run) -> None:
+    for number in range(13):
+        story.passes(story.merge("S2", f"q{number}"), 2)
+    shown = lines(interlock("status").output)
+    assert any("queue 14" in line for line in shown)
+    assert any("and 4 more" in line for line in shown)
+
+
+def test_a_pause_is_shown_with_who_and_why(interlock: Interlock, broken: Run) -> None:
+    interlock("pause", "--reason", "Jenkins upgrade")
+    assert "  PAUSED by alex: Jenkins upgrade  3 runs" in interlock("status").output.splitlines()[0]
+
+
+def test_json_is_the_view_of_the_api(interlock: Interlock, broken: Run) -> None:
+    view = json.loads(interlock("status", "--json").output)
+    assert [stage["name"] for stage in view["stages"]][2] == "pre-production"
+    assert view["stages"][2]["locks"][0]["run"] == broken.key
+
+
+@pytest.mark.parametrize("command", [("status",), ("status", "--json"), ("why",), ("log",)])
+def test_a_hostile_title_or_name_cannot_reach_the_terminal(
+    interlock: Interlock, story: Story, broken: Run, command: tuple[str, ...]
+) -> None:
+    story.merge("S3", "h", title=HOSTILE)
+    interlock("pause", "--reason", "[red]now[/] [/]")
+    for columns in ("80", "200"):
+        shown = interlock(*command, COLUMNS=columns)
+        assert shown.exit_code == 0
+        assert [c for c in shown.output if not c.isprintable() and c != "\n"] == []
+        assert command != ("status",) or "[red]now[/] [/]" in shown.output
+    stacked = interlock("status", COLUMNS="100").output
+    assert "[bold red]x[/] [/nothing] :boom: �[31m��gnp.exe��2J" in stacked
+
+
+def test_watching_draws_again_and_ends_with_ctrl_c(
+    interlock: Interlock, story: Story, broken: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def between(_: float) -> None:
+        if "S2.2" in story.board.runs:
+            raise KeyboardInterrupt
+        story.merge("S2", "b")
+
+    monkeypatch.setattr(looking, "time", SimpleNamespace(sleep=between))
+    shown = interlock("status", "--watch")
+    assert shown.exit_code == 0
+    assert story.board.service("S2").number == 2
+    assert "4 runs" in shown.output
+
+
+def test_watching_outlasts_a_server_that_is_away(
+    interlock: Interlock, broken: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+
+    def away(_: Server, **__: object) -> None:
+        raise Unreachable("gone")
+
+    def between(_: float) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            raise KeyboardInterrupt
+        monkeypatch.setattr(Server, "get", away)
+
+    monkeypatch.setattr(looking, "time", SimpleNamespace(sleep=between))
+    shown = interlock("status", "--watch")
+    assert (shown.exit_code, looks) == (0, 2)
+    assert "Interlock does not answer: this is how it was; trying again" in shown.output
+    assert "3 runs" in shown.output
+
+
+def test_what_else_holds_a_stage_up_is_shown(interlock: Interlock, story: Story, broken: Run) -> None:
+    story.put(BuildSeen("cdp", "shop/production", 900, None))
+    run = story.merge("S3", "b")
+    story.put(TriggerRefused(run.key, 1, "the job is disabled"))
+    shown = lines(interlock("status", COLUMNS="100").output)
+    assert shown[shown.index("production") + 2 :][:2] == ["running 1 of 1", "build #900, started by hand"]
+    assert "Jenkins did not take the build: the job is disabled; it is asked again" in shown
+
+
+def test_why_tells_every_run_in_one_sentence_with_what_to_do(interlock: Interlock, broken: Run) -> None:
+    assert interlock("why").output.splitlines() == [
+        "S3.1 (S3 7b72891): build #107 runs in acceptance. Nothing to do.",
+        "S2.1 (S2 80fe969) waits for pre-production, place 1: pre-production is locked: S1 b22c32c failed in "
+        "pre-production (CheckoutTest) (locked by S1.1); merge the fix to S1. Nothing to do for this run: it keeps its "
+        "place, and enters when the lock opens (`interlock status`).",
+        "S1.1: S1 b22c32c failed in pre-production (CheckoutTest); it holds the lock until the fix has passed, a retry "
+        "succeeds or it is unlocked. Merge the fix to main of S1; if the environment was at fault: "
+        "`interlock retry S1.1 --reason ...`.",
+    ]
+
+
+@pytest.mark.parametrize("query", ["S2", "s2.1", "80fe969", "80FE"])
+def test_why_finds_a_run_by_whatever_names_it(interlock: Interlock, broken: Run, query: str) -> None:
+    assert interlock("why", query).output.startswith("S2.1 (S2 80fe969) waits for pre-production")
+
+
+def test_why_finds_runs_by_their_pull_request(interlock: Interlock, broken: Run) -> None:
+    assert len(interlock("why", "#40").output.splitlines()) == 3
+
+
+def test_why_tells_what_became_of_a_run_that_has_ended(interlock: Interlock, story: Story) -> None:
+    story.start()
+    run = story.merge("S1", "a")
+    story.build(run, Outcome.FAILURE)
+    said = interlock("why", "S1").output
+    assert said.startswith("S1.1 (S1 b22c32c) failed ")
+    assert said.endswith(" ago in build: S1 b22c32c failed in build. Merge a fix: it starts a new run.\n")
+    assert "  failed      S1.1 (S1 b22c32c) in build: S1 b22c32c failed in build" in interlock("history").output
+
+
+def test_an_empty_board_says_so(interlock: Interlock, story: Story) -> None:
+    story.start()
+    assert interlock("why").output == "There is no run on the board.\n"
+    assert interlock("history").output == "No run has ended yet.\n"
+    assert interlock("dead-letters").output.startswith("There are no dead letters")
+
+
+def test_a_pipeline_that_no_worker_has_begun_is_shown(interlock: Interlock) -> None:
+    shown = interlock("status")
+    assert (shown.exit_code, "no stages yet" in shown.output) == (0, True)
+
+
+def test_an_unknown_run_is_said_to_be_unknown(interlock: Interlock, broken: Run) -> None:
+    shown = interlock("why", "S9\x1b[2J")
+    assert (shown.exit_code, shown.stdout) == (1, "")
+    assert shown.stderr.startswith("error: no run is known by ")
+    assert "\x1b" not in shown.stderr
+
+
+def test_the_log_ends_with_the_newest(interlock: Interlock, broken: Run) -> None:
+    shown = interlock("log", "-n", "2").output.splitlines()
+    assert [line.split("  ", 1)[1] for line in shown] == [
+        "run-admitted        S3 7b72891 enters acceptance",
+        "build-started       build #107 of S3 7b72891 runs in acceptance",
+    ]
+
+
+def test_the_log_is_read_over_several_pages(interlock: Interlock, broken: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = interlock("log", "-n", "1000", "--json").output.splitlines()
+    monkeypatch.setattr(looking, "PAGE", 4)
+    assert interlock("log", "-n", "1000", "--json").output.splitlines() == whole
+    assert len(interlock("log", "-n", "10", "--json").output.splitlines()) == 10
+    ids = [json.loads(line)["id"] for line in whole]
+    assert (len(ids) > 20, ids == sorted(set(ids))) == (True, True)
+
+
+def test_following_tells_every_new_fact_once(
+    interlock: Interlock, story: Story, broken: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+
+    def between(_: float) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 4:
+            raise KeyboardInterrupt
+        if looks == 2:
+            story.merge("S2", "b")
+
+    monkeypatch.setattr(looking, "time", SimpleNamespace(sleep=between, time=time.time))
+    shown = interlock("log", "-n", "1", "--follow")
+    assert shown.exit_code == 0
+    kinds = [line.split()[2] for line in shown.output.splitlines()]
+    assert kinds == ["build-started", "merge-accepted", "run-queued", "run-admitted"]
+
+
+def test_every_reason_and_every_end_has_its_next_step() -> None:
+    assert set(answers.NEXT) == {str(why) for why in Why}
+    assert set(answers.AFTER) == {str(end) for end in End}
+    assert {str(status) for status in Status} - {"ending"} == CANCELLED | RETRIED

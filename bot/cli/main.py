@@ -8,6 +8,7 @@ import sys
 import click
 
 from bot.cli.acting import cancel, fast_lane, lock, observe, pause, resume, retry, unlock
+from bot.cli.connecting import doctor, jenkins_jobs
 from bot.cli.files import check, example, schema
 from bot.cli.letters import dead_letters
 from bot.cli.looking import history, log, status, why
@@ -41,5 +42,5 @@ for command in (status, why, log, history):
     cli.add_command(command)
 for command in (lock, unlock, retry, cancel, fast_lane, pause, resume, observe, dead_letters):
     cli.add_command(command)
-for command in (example, check, schema, up):
+for command in (example, check, schema, jenkins_jobs, doctor, up):
     cli.add_command(command)

@@ -58,12 +58,26 @@ def write(job: Job) -> bytes:
         SubElement(root, "concurrentBuild").text = str(job.concurrent).lower()
     elif not job.concurrent:
         SubElement(properties, "org.jenkinsci.plugins.workflow.job.properties.DisableConcurrentBuildsJobProperty")
+    if job.endpoints:
+        _write_endpoints(properties, job)
     if job.parameters:
         holder = SubElement(properties, "hudson.model.ParametersDefinitionProperty")
         definitions = SubElement(holder, "parameterDefinitions")
         for definition in job.parameters:
             _write_definition(definitions, definition)
     return b"<?xml version='1.0' encoding='UTF-8'?>\n" + ElementTree.tostring(root)
+
+
+def _write_endpoints(properties: Element, job: Job) -> None:
+    """As the notification plugin saves them (`HudsonNotificationProperty`, `Endpoint`, `UrlInfo`)."""
+    holder = SubElement(properties, "com.tikal.hudson.plugins.notification.HudsonNotificationProperty")
+    endpoints = SubElement(holder, "endpoints")
+    for endpoint in job.endpoints:
+        element = SubElement(endpoints, "com.tikal.hudson.plugins.notification.Endpoint")
+        info = SubElement(element, "urlInfo")
+        SubElement(info, "urlOrId").text = endpoint.url
+        SubElement(info, "urlType").text = "PUBLIC"
+        SubElement(element, "event").text = endpoint.event
 
 
 def _definition(element: Element) -> ParameterDefinition:

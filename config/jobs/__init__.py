@@ -1,0 +1,1 @@
+"""The Jenkins jobs of a configuration, as code: Job DSL, Jenkins Job Builder YAML, a Jenkinsfile."""

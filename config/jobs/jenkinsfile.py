@@ -1,0 +1,52 @@
+"""The Jenkinsfile of a stage's job: a frame to fill, that treats every parameter as data, never as shell."""
+
+from __future__ import annotations
+
+from config.configuration import Configuration
+from config.jobs.plan import JobPlan, plans
+
+_SCRIPT = """\
+// {purpose}
+// The parameters are declared in the job, not here: a `parameters` block would count only from the second build on.
+pipeline {{
+  agent any
+  stages {{
+    stage('{stage}') {{
+      steps {{
+        // Single quotes: the shell reads the parameters from its environment, Groovy puts nothing into the command.
+        sh 'echo "$INTERLOCK_SERVICE $INTERLOCK_VERSION ($INTERLOCK_SHA)"'
+        // Put here what the stage does, for example: sh './{example} "$INTERLOCK_SERVICE" "$INTERLOCK_VERSION"'
+      }}
+    }}
+  }}
+  // With the test report Interlock names the failing tests in the lock, the mail and the comment:
+  // post {{ always {{ junit allowEmptyResults: true, testResults: '**/TEST-*.xml' }} }}
+}}
+"""
+
+_CURL = """\
+// Without the notification plugin, let the build call back itself. It is only a hint, so nothing breaks if it is lost:
+//   post {{ always {{ sh '''
+//     printf '{{"job": "%s", "build": "%s"}}' "$JOB_NAME" "$BUILD_NUMBER" |
+//       curl --silent --max-time 10 --retry 2 --user "any:$INTERLOCK_CALLBACK_SECRET" \\
+//         --header "Content-Type: application/json" --data @- \\
+//         {address} || true
+//   ''' }} }}
+"""
+
+
+def script(plan: JobPlan) -> str:
+    """The pipeline script of one job."""
+    example = {"build": "build-and-publish"}.get(plan.stage, "roll-out-or-test")
+    return _SCRIPT.format(purpose=plan.purpose, stage=plan.stage, example=example)
+
+
+def jenkinsfile(configuration: Configuration, job: str) -> str:
+    """The Jenkinsfile for the job called `job`, with the callback by `curl`. Raises LookupError if there is none."""
+    for plan in plans(configuration):
+        if plan.name == job:
+            return script(plan) + _CURL.format(
+                address=f"{configuration.web.public_url}/webhooks/jenkins/{plan.controller}"
+            )
+    known = ", ".join(plan.name for plan in plans(configuration))
+    raise LookupError(f"no stage has a job {job!r}; the configured jobs are {known}")

@@ -1,0 +1,74 @@
+"""What every job of a pipeline needs, whatever the form: its parameters, its callback, its concurrency."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bot.core.pipeline import Stage, Track
+from config.configuration import Configuration
+
+#: The parameters that a trigger carries, each with what it is for. They must be declared in the job itself: Jenkins
+#: drops undeclared ones, and with the first two the proof of which build is whose (Jenkins: `ParameterizedJobMixIn`).
+PARAMETERS: tuple[tuple[str, str], ...] = (
+    ("INTERLOCK_RUN", "Interlock's name for the run"),
+    ("INTERLOCK_ATTEMPT", "which attempt of the run this build is"),
+    ("INTERLOCK_STAGE", "the stage that the run is in"),
+    ("INTERLOCK_LANE", "main or fast"),
+    ("INTERLOCK_SERVICE", "the service"),
+    ("INTERLOCK_REPOSITORY", "its repository, owner/name"),
+    ("INTERLOCK_SHA", "the commit to build or roll out"),
+    ("INTERLOCK_VERSION", "the version of the artifact: service and time stamp"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class JobPlan:
+    """One job: where, for which step, and whether Jenkins may run several of its builds at once."""
+
+    controller: str
+    name: str
+    pipeline: str
+    stage: str
+    track: Track
+    concurrent: bool
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The folders above the job, outermost first, each with its full name."""
+        parts = self.name.split("/")[:-1]
+        return tuple("/".join(parts[: depth + 1]) for depth in range(len(parts)))
+
+    @property
+    def purpose(self) -> str:
+        """One line for people."""
+        step = self.stage if self.track is Track.REAL else f"fast {self.stage}"
+        return f"Stage {step} of the pipeline {self.pipeline}; started by Interlock."
+
+
+def plans(configuration: Configuration, controller: str | None = None) -> Iterator[JobPlan]:
+    """The jobs that the configuration names, in its order; of one controller, or of all."""
+    for pipeline in configuration.pipelines:
+        for stage in pipeline.stages:
+            for plan in _of_stage(pipeline.name, stage):
+                if controller in (None, plan.controller):
+                    yield plan
+
+
+def _of_stage(pipeline: str, stage: Stage) -> Iterator[JobPlan]:
+    alone = stage.capacity == 1
+    yield JobPlan(stage.job.controller, stage.job.name, pipeline, stage.name, Track.REAL, concurrent=not alone)
+    if stage.fast_job is not None:
+        fast = stage.fast_job
+        several = stage.fast_capacity != 1
+        yield JobPlan(fast.controller, fast.name, pipeline, stage.name, Track.FAST, concurrent=several)
+
+
+def credential(plan: JobPlan) -> str:
+    """The id of the secret text in Jenkins that holds the whole address of the callback, secret included."""
+    return f"interlock-callback-{plan.controller}"
+
+
+def callback_url(configuration: Configuration, controller: str) -> str:
+    """What goes into that secret text; `SECRET` stands for INTERLOCK_JENKINS_WEBHOOK_SECRET."""
+    return f"{configuration.web.public_url}/webhooks/jenkins/{controller}/SECRET"

@@ -1,4 +1,4 @@
-"""Celery's broker as both sides must agree on it: its address, the options of the transport, the names of the queues."""
+"""Celery's broker as both sides must agree on it: its address, its options, the names of the queues."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def broker_url(url: str) -> str:
         return url
     query = dict(parse_qsl(parts.query))
     query.setdefault("virtual_host", query.pop("db", "0"))
-    return parts._replace(scheme="redis+socket", query=urlencode(query)).geturl()
+    return f"redis+socket://{parts.netloc}{parts.path}?{urlencode(query)}"
 
 
 def transport_options() -> dict[str, Any]:

@@ -1,0 +1,51 @@
+"""The web application, put together: the door, the API, the live page. gunicorn calls `create_app`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flask import Flask
+
+from bot.web import door, page, problems, site
+from bot.web.actions import actions
+from bot.web.health import health
+from bot.web.poke import Poker
+from bot.web.reading import reading
+from config import pipeline_file
+from config import settings as environment
+from config.configuration import Configuration
+from config.errors import SettingsError
+from config.logs import set_up
+from config.settings import Settings
+
+
+def create_app(
+    settings: Settings | None = None,
+    configuration: Configuration | None = None,
+    poke: Callable[[str], None] | None = None,
+) -> Flask:
+    """The application. What is not given is read: the environment, the pipeline file; and Celery is poked.
+
+    Raises SettingsError or ConfigurationError if something is wrong with either, before the first request.
+    """
+    if settings is None:
+        settings = environment.load()
+        set_up(settings.log_level, settings.log_format)
+    configuration = configuration or pipeline_file.load(settings.config)
+    here = site.build(settings, configuration, poke or _poker(settings))
+    app = Flask(__name__, static_folder="static", template_folder="templates")
+    app.url_map.merge_slashes = False  # an address is what it says: nobody is sent elsewhere
+    app.config["MAX_CONTENT_LENGTH"] = door.LARGEST
+    app.extensions["interlock"] = here
+    app.extensions["interlock-hall"] = door.Hall.of(here)
+    problems.install(app)
+    for blueprint in (door.door, reading, actions, health):
+        app.register_blueprint(blueprint)
+    page.install(app)
+    return app
+
+
+def _poker(settings: Settings) -> Poker:
+    if settings.broker is None:
+        raise SettingsError(["INTERLOCK_REDIS_URL is not set: start the processes with `interlock up`, or set it"])
+    return Poker(settings.broker.get_secret_value())

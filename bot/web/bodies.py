@@ -1,0 +1,118 @@
+"""What a person may send with a request: each body with its checks, and each mistake with its reason."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
+
+from flask import request
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
+
+from bot.core.pipeline import Mode
+from bot.web.problems import Problem
+from config.values import duration
+
+#: Bytes: a request is a few words.
+LARGEST = 64 << 10
+#: Seconds: a lock that ends in more than a year ends when somebody opens it.
+LONGEST_LOCK = 366 * 86_400.0
+
+Body = TypeVar("Body", bound="Request")
+
+
+def _one_line(text: str) -> str:
+    """A sentence that may be shown anywhere: something printable, on one line."""
+    text = text.strip()
+    if not text:
+        raise PydanticCustomError("empty", "say why: it is shown to everybody who waits")
+    if not text.isprintable():
+        raise PydanticCustomError("unprintable", "it holds a line break or another character that is not printable")
+    return text
+
+
+def _until(value: object) -> float:
+    """A moment in the future, in seconds since the epoch: ISO 8601 with a zone, or a duration from now."""
+    words = "a time with its zone (2026-12-01T18:00:00Z) or a duration (90m, 2h, 3d)"
+    if not isinstance(value, str) or len(value) > 40:
+        raise PydanticCustomError("until", "expected {words}", {"words": words})
+    now = time.time()
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        try:
+            return now + min(duration(value), LONGEST_LOCK)
+        except PydanticCustomError:
+            raise PydanticCustomError("until", "expected {words}", {"words": words}) from None
+    if moment.tzinfo is None:
+        raise PydanticCustomError("until", "the time has no zone; expected {words}", {"words": words})
+    if not now < moment.timestamp() <= now + LONGEST_LOCK:
+        raise PydanticCustomError("until", "the time is not within the year to come")
+    return moment.timestamp()
+
+
+Words = Annotated[str, Field(max_length=500), AfterValidator(_one_line)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Request(BaseModel):
+    """What every request has: a reason."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    reason: Words
+
+
+class Lock(Request):
+    """Close a stage."""
+
+    let_fixes_in: bool = False
+    until: Annotated[float, BeforeValidator(_until)] | None = None
+
+
+class Unlock(Request):
+    """Open one lock of a stage, or all."""
+
+    lock: Name | None = None
+
+
+class FastLane(Request):
+    """Send the head of main on the fast lane, into `stage` even if it is locked."""
+
+    stage: Name | None = None
+
+
+class ChangeMode(Request):
+    """Run, pause, or only observe."""
+
+    mode: Annotated[Mode, BeforeValidator(lambda value: Mode(value) if value in list(Mode) else value)]
+
+
+class Revive(Request):
+    """Give an effect that was given up another try."""
+
+    slot: Annotated[str, Field(min_length=1, max_length=1_000)]
+
+
+def read(kind: type[Body]) -> Body:
+    """The body of the present request. Raises Problem (400 if it is not JSON, 422 with every mistake)."""
+    request.max_content_length = LARGEST
+    try:
+        data = json.loads(request.get_data().decode("utf-8") or "{}")
+    except (ValueError, RecursionError) as error:
+        raise Problem(400, 'the body is not JSON; expected an object such as {"reason": "..."}') from error
+    if not isinstance(data, dict):
+        raise Problem(400, 'expected a JSON object such as {"reason": "..."}')
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        mistakes = [_mistake(details) for details in error.errors(include_url=False, include_input=False)]
+        first = mistakes[0]
+        raise Problem(422, f"{first['field']}: {first['what']}", errors=mistakes[:20]) from error
+
+
+def _mistake(details: Any) -> dict[str, str]:
+    field = ".".join(str(part) for part in details["loc"])[:100] or "body"
+    return {"field": field, "what": details["msg"]}

@@ -1,0 +1,214 @@
+"""The door: webhooks of GitHub and Jenkins are verified, looked at, kept in one round trip, and answered.
+
+Nothing is decided here. What does not concern a configured service or job is answered politely and not kept.
+
+GitHub signs (X-Hub-Signature-256). Jenkins' notification plugin cannot; it proves itself by a secret, as the last
+part of the address (/webhooks/jenkins/cdp/SECRET), as the password of HTTP Basic (https://any:SECRET@host/...), or
+as a Bearer token. Give the address to the plugin as a SECRET one: PUBLIC ones are printed in every build's log.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import uuid
+from base64 import b64decode
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs
+
+import structlog
+from flask import Blueprint, Response, current_app, request
+from redis.exceptions import RedisError
+
+from bot.state.inbox import Accepted
+from bot.translate import github, jenkins
+from bot.translate.reading import Unreadable, read_object, text
+from bot.web.problems import Problem, unknown
+from bot.web.site import Line, Site
+from config.configuration import Configuration
+
+log = structlog.get_logger()
+door = Blueprint("door", __name__, url_prefix="/webhooks")
+
+#: GitHub sends at most 25 MiB (GitHub docs: webhook events and payloads).
+LARGEST = 26 << 20
+#: The longest event name or delivery id that we take.
+LONGEST_NAME = 200
+#: What GitHub sends if nobody has set the webhook's content type to JSON.
+FORM = "application/x-www-form-urlencoded"
+
+_ANSWERS = {
+    Accepted.DUPLICATE: b'{"status":"duplicate"}',
+    Accepted.KEPT: b'{"status":"kept"}',
+    Accepted.POKE: b'{"status":"kept"}',
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Hall:
+    """What the door needs at hand, made once: secrets as bytes, and who is who."""
+
+    site: Site
+    github_secrets: tuple[bytes, ...]
+    jenkins_secret: bytes
+
+    @classmethod
+    def of(cls, site: Site) -> Hall:
+        """The hall of a site. Raises SettingsError if a secret is missing: an open door is worse than none."""
+        secrets = site.settings.need_github_webhook_secrets()
+        return cls(
+            site,
+            tuple(secret.get_secret_value().encode() for secret in secrets),
+            site.settings.need_jenkins_webhook_secret().get_secret_value().encode(),
+        )
+
+
+@door.post("/github")
+def from_github() -> Response:
+    """Take one delivery of GitHub."""
+    hall: Hall = current_app.extensions["interlock-hall"]
+    body = _body()
+    _verify(hall, body)
+    event, delivery = _name("X-GitHub-Event"), _name("X-GitHub-Delivery")
+    if request.mimetype == FORM and body.startswith(b"payload="):  # without it, JSON that nobody has labelled
+        body = _form_payload(body)
+    payload = _read(body)
+    if event == "ping":
+        return _say(200, b'{"status":"pong"}')
+    target = github.target(event, payload)
+    if target is None:
+        return _ignored(f"{event} moves no main branch")
+    known = hall.site.configuration.service_for(target.repository, target.branch)
+    if known is None:
+        return _ignored("no configured service has this repository and branch")
+    line = hall.site.lines[known[0].name]
+    return _keep(hall.site, line, "github", event, delivery, body)
+
+
+@door.post("/jenkins", defaults={"controller": "", "secret": ""})
+@door.post("/jenkins/<controller>", defaults={"secret": ""})
+@door.post("/jenkins/<controller>/<path:secret>")
+def from_jenkins(controller: str, secret: str) -> Response:
+    """Take one callback of Jenkins. Without a name in the address there must be one controller only."""
+    hall: Hall = current_app.extensions["interlock-hall"]
+    if not hmac.compare_digest(_given_secret(secret), hall.jenkins_secret):
+        raise Problem(401, "the secret is missing or wrong")
+    controller = _controller(hall.site.configuration, controller)
+    body = _body()
+    payload = _read(body)
+    job, build = jenkins.job_of(payload), jenkins.build_of(payload)
+    known = hall.site.configuration.jobs.get((controller, job))
+    if known is None:
+        return _ignored("no stage has this job")
+    if build is None:
+        return _ignored("no build is named")
+    delivery = _callback_id(controller, job, build, payload, body)
+    return _keep(hall.site, hall.site.lines[known[0]], "jenkins", controller, delivery, body)
+
+
+def _body() -> bytes:
+    """The raw body. Read at once when its length is announced: werkzeug's bounded stream copies it several times."""
+    length = request.content_length
+    if length is None or length > LARGEST:
+        return request.get_data(cache=False)  # bounded by MAX_CONTENT_LENGTH: more is answered with 413
+    body: bytes = request.environ["wsgi.input"].read(length)
+    return body
+
+
+def _verify(hall: Hall, body: bytes) -> None:
+    """Compare with every secret, always all of them; the time taken says nothing (GitHub docs: validating webhooks)."""
+    # Bytes, because compare_digest refuses text that is not ASCII; WSGI hands headers over as latin-1.
+    given = request.environ.get("HTTP_X_HUB_SIGNATURE_256", "").encode("latin-1", "replace")
+    right = False
+    for secret in hall.github_secrets:
+        wanted = b"sha256=" + hmac.digest(secret, body, "sha256").hex().encode()
+        right |= hmac.compare_digest(given, wanted)
+    if not right:
+        what = "does not fit the body" if given else "is missing (X-Hub-Signature-256)"
+        raise Problem(401, f"the signature {what}")
+
+
+def _name(header: str) -> str:
+    value = request.headers.get(header, "")
+    if not value or len(value) > LONGEST_NAME or not value.isascii() or not value.isprintable():
+        what = "is missing" if not value else "is not plain text of a sensible length"
+        raise Problem(400, f"the header {header} {what}")
+    return value
+
+
+def _form_payload(body: bytes) -> bytes:
+    """The JSON in the form that GitHub sends if a webhook's content type is not set to JSON."""
+    try:
+        fields = parse_qs(body.decode("ascii"), keep_blank_values=True, max_num_fields=4, errors="strict")
+    except ValueError as error:
+        raise Problem(400, "the body is not a form with one field, payload") from error
+    return fields["payload"][0].encode()
+
+
+def _read(body: bytes) -> dict[str, Any]:
+    try:
+        return read_object(body)
+    except Unreadable as error:
+        raise Problem(400, str(error)) from error
+
+
+def _given_secret(in_address: str) -> bytes:
+    """The secret that came with the request, wherever it was put."""
+    if in_address:
+        return in_address.encode("utf-8", "surrogatepass")
+    kind, _, value = request.headers.get("Authorization", "").partition(" ")
+    given = value.strip().encode("utf-8", "surrogatepass")
+    if kind.lower() == "basic":
+        try:
+            return b64decode(given, validate=True).partition(b":")[2]
+        except ValueError:
+            return b""
+    return given if kind.lower() == "bearer" else b""
+
+
+def _controller(configuration: Configuration, name: str) -> str:
+    controllers = configuration.controllers
+    if name in controllers:
+        return name
+    if not name and len(controllers) == 1:
+        return next(iter(controllers))
+    if not name:
+        names = ", ".join(sorted(controllers))
+        raise Problem(404, f"say in the address which controller calls: /webhooks/jenkins/NAME, one of {names}")
+    raise unknown("Jenkins controller", name, controllers)
+
+
+def _callback_id(controller: str, job: str, build: int, payload: dict[str, Any], body: bytes) -> str:
+    """What tells one callback from another: the plugin may repeat one, and gives them no id.
+
+    Source: notification plugin, com.tikal.hudson.plugins.notification.Phase.
+
+    A call that names no phase, such as a plain `curl` from a Jenkinsfile, looks the same at start and end: each counts.
+    """
+    phase = text(payload, "build", "phase") or text(payload, "phase")
+    if not phase:
+        return uuid.uuid4().hex
+    fields = "\0".join((controller, job, str(build), phase)).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(fields + b"\0" + hashlib.sha256(body).digest()).hexdigest()
+
+
+def _keep(site: Site, line: Line, source: str, name: str, delivery: str, body: bytes) -> Response:
+    try:
+        accepted = line.inbox.accept(source, name, delivery, body)
+    except RedisError as error:
+        raise Problem(503, "the store cannot be reached at the moment: deliver it again") from error
+    log.debug("delivery-kept", source=source, name=name, delivery=delivery, what=accepted.name)
+    if accepted is Accepted.POKE:
+        site.poke(line.pipeline.name)
+    return _say(202, _ANSWERS[accepted])
+
+
+def _ignored(why: str) -> Response:
+    log.debug("delivery-ignored", why=why)
+    return _say(202, json.dumps({"status": "ignored", "why": why}).encode())
+
+
+def _say(status: int, body: bytes) -> Response:
+    return Response(body, status, content_type="application/json")

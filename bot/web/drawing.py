@@ -1,0 +1,168 @@
+"""The board as the page draws it: columns from left to right, the fast lane below them, banners above."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bot.core.board import Board
+from bot.core.pipeline import Job, Mode, Pipeline, Stage, Track
+from bot.core.run import Run, Status, Step
+from bot.core.view import tile, view
+from bot.web.links import Links
+
+Shape = dict[str, Any]
+
+#: How many free slots are drawn; beyond, the numbers say it.
+FREE_DRAWN = 3
+#: How many fixes on their way a banner names.
+FIXES = 4
+
+_STATES = {
+    "waiting": "waiting",
+    "starting": "starting",
+    "running": "running",
+    "recalled": "called back",
+    "ending": "leaving",
+    "failed": "failed",
+}
+_MODES = {
+    Mode.PAUSE: ("Paused", "Merges are taken in and shown; nothing is triggered."),
+    Mode.OBSERVE: ("Observing", "Everything is decided and shown; nothing is sent to Jenkins, GitHub or people."),
+}
+
+
+def draw(board: Board, version: int, now: float, pipeline: Pipeline, links: Links) -> Shape:
+    """Everything that the board's template shows. `pipeline`: the configuration in force."""
+    seen = view(board, version, now)
+    drawer = _Drawer(board, now, pipeline, links)
+    columns = [drawer.column(shape) for shape in seen["stages"]]
+    lane = [column for column in columns if column["fast"]]
+    for column in lane:
+        column["lane_first"], column["lane_last"] = column is lane[0], column is lane[-1]
+    first = columns.index(lane[0]) if lane else 0
+    for index, column in enumerate(columns):
+        column["leaves"] = bool(lane) and index == max(0, first - 1)
+        column["between"] = bool(lane) and not column["fast"] and first < index < columns.index(lane[-1])
+    return {
+        **{name: seen[name] for name in ("pipeline", "version", "at", "live")},
+        "mode": drawer.mode(),
+        "columns": columns,
+        "has_lane": bool(lane),
+        "open_to": sorted({lock.service for lock in board.locks.values() if lock.service is not None}),
+        "banners": [drawer.banner(shape) for shape in seen["stages"] if shape["locks"]],
+        "failed": sum(len(column["failed"]) for column in columns),
+        "configured": bool(board.pipeline.stages),
+    }
+
+
+class _Drawer:
+    """One drawing: the board, the moment, and where the links lead."""
+
+    def __init__(self, board: Board, now: float, pipeline: Pipeline, links: Links) -> None:
+        self.board = board
+        self.now = now
+        self.pipeline = pipeline
+        self.links = links
+
+    def mode(self) -> Shape | None:
+        """The banner of a pipeline that does not act; None if it does."""
+        header = self.board.header
+        if header.mode not in _MODES:
+            return None
+        name, meaning = _MODES[header.mode]
+        return {"name": name, "meaning": meaning, "by": header.mode_by, "why": header.mode_why}
+
+    def column(self, shape: Shape) -> Shape:
+        """One stage with the queue before it and the fast lane's job below it."""
+        stage = self.pipeline.stage(shape["name"]) or Stage(shape["name"], Job("", ""))
+        real = self.step(shape, stage.job)
+        fast = shape["fast"] and stage.fast_job and self.step(shape["fast"], stage.fast_job)
+        return {
+            **real,
+            "name": shape["name"],
+            "locks_itself": shape["policy"] == "lock",
+            "locked": bool(shape["locks"]),
+            "free_words": _free_words(shape["locks"]),
+            "queued": stage.capacity is not None or real["queue"]["count"] > 0,
+            "fast": fast or None,
+            "rejoins": self.pipeline.index(shape["name"]) == self.pipeline.rejoins_at,
+        }
+
+    def step(self, shape: Shape, job: Job) -> Shape:
+        """One job with who waits before it and who is inside; the longest wait stands first in the queue."""
+        inside, capacity = shape["inside"], shape["capacity"]
+        taken = inside["count"] + len(shape["strangers"])
+        free = 0 if capacity is None else max(0, capacity - taken)
+        queue = [self.decorated(each) for each in shape["queue"]["runs"]]
+        return {
+            "job": {"name": job.name, "link": self.links.job(job)},
+            "capacity": capacity,
+            "taken": taken,
+            "free": min(free, FREE_DRAWN),
+            "queue": {"count": shape["queue"]["count"], "runs": queue, "more": shape["queue"]["count"] - len(queue)},
+            "inside": [self.decorated(each) for each in inside["runs"]],
+            "inside_more": inside["count"] - len(inside["runs"]),
+            "failed": [self.decorated(each) for each in shape["failed"]],
+            "strangers": [{**each, "link": self.links.build(job, each["number"])} for each in shape["strangers"]],
+            "trouble": shape["trouble"],
+        }
+
+    def decorated(self, shape: Shape) -> Shape:
+        """A tile with its links and the word for its state."""
+        stage = self.pipeline.stage(shape["stage"])
+        job = stage and (stage.job if shape["track"] == Track.REAL else stage.fast_job)
+        return {
+            **shape,
+            "state": _STATES[shape["status"]],
+            "href": f"/p/{self.board.pipeline.name}/runs/{shape['run']}",
+            "commit_link": self.links.commit(shape["service"], shape["sha"]),
+            "pull_link": self.links.pull(shape["service"], shape["pull"]),
+            "build_link": self.links.build(job, shape["build"]) if job else None,
+        }
+
+    def banner(self, shape: Shape) -> Shape:
+        """What stands above the pipeline while a stage is locked: each lock, and the fix on its way."""
+        services = list(dict.fromkeys(lock["service"] for lock in shape["locks"] if lock["service"]))
+        locks = [{**lock, "href": self.run_link(lock["run"])} for lock in shape["locks"]]
+        fixes = [self.fix(run) for service in services for run in self._fixes(service)]
+        return {
+            "stage": shape["name"],
+            "locks": locks,
+            "fixes": fixes[:FIXES],
+            "services": services,
+            "waiting": shape["queue"]["count"],
+        }
+
+    def fix(self, run: Run) -> Shape:
+        """A run that may open the lock: where it is, in words."""
+        return self.decorated(tile(self.board, run, self.now))
+
+    def run_link(self, key: str | None) -> str | None:
+        """The page of a run."""
+        return None if key is None else f"/p/{self.board.pipeline.name}/runs/{key}"
+
+    def _fixes(self, service: str) -> list[Run]:
+        """The fast runs of a service that have not failed, and a failed run that is being repeated."""
+        runs = [run for run in self.board.of_service(service) if run.lane == "fast" or run.retrying]
+        return [run for run in runs if run.status not in (Status.FAILED, Status.ENDING)]
+
+
+def _free_words(locks: list[Shape]) -> str:
+    """What an empty slot of a real stage is there for."""
+    if not locks:
+        return "free"
+    return "free for the fix" if all(lock["automatic"] or lock["let_fixes_in"] for lock in locks) else "closed"
+
+
+def steps_of(pipeline: Pipeline, run: Shape) -> list[Shape]:
+    """The stages as a row of steps for one run: passed, where it is, or still ahead."""
+    passed = set(run["passed"])
+
+    def state(index: int, stage: Stage) -> str:
+        # Before the stage where the fast lane rejoins, its own job counts as well (F3).
+        fast = index < pipeline.rejoins_at and str(Step(stage.name, Track.FAST)) in passed
+        if fast or str(Step(stage.name)) in passed:
+            return "passed"
+        return "here" if stage.name == run["stage"] else "ahead"
+
+    return [{"name": stage.name, "state": state(index, stage)} for index, stage in enumerate(pipeline.stages)]

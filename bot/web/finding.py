@@ -1,0 +1,89 @@
+"""Finding what somebody means: a run by its key, service, commit or pull request; a stage, a service by its name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+
+from bot.core.board import Board
+from bot.core.decision import Ended
+from bot.core.pipeline import Pipeline, Stage
+from bot.core.run import Run
+from bot.web.problems import Problem, unknown
+from bot.web.site import Line
+
+#: How many runs one question finds at most.
+MOST = 50
+#: How many of the latest finished runs are looked through.
+LOOKED_THROUGH = 200
+
+_SHA = re.compile(r"[0-9a-f]{4,40}")
+_PULL = re.compile(r"#?([0-9]{1,9})")
+
+
+def runs(board: Board, question: str) -> tuple[list[Run], bool]:
+    """The live runs that `question` may mean, the longest there first, and whether there are more."""
+    exact = board.runs.get(question)
+    if exact is not None:
+        return [exact], False
+    found = list(islice((run for run in board.runs.values() if _means(run, question)), MOST + 1))
+    found.sort(key=lambda run: (run.created, run.seat))
+    return found[:MOST], len(found) > MOST
+
+
+def finished(line: Line, question: str) -> list[Ended]:
+    """The finished runs that `question` may mean, the last to end first: any by its key, else of the latest few."""
+    exact = line.records.ended_run(question)
+    if exact is not None:
+        return [exact]
+    rows, _ = line.records.ended(0, LOOKED_THROUGH)
+    return [row for row in rows if _means(row.run, question)][:MOST]
+
+
+def _means(run: Run, question: str) -> bool:
+    folded = question.casefold()
+    pull = _PULL.fullmatch(question)
+    return (
+        run.key.casefold() == folded
+        or run.service.casefold() == folded
+        or (_SHA.fullmatch(folded) is not None and run.place.sha.startswith(folded))
+        or (pull is not None and run.pull == int(pull.group(1)))
+    )
+
+
+def run(line: Line, board: Board, key: str) -> Run:
+    """The live run called `key`. Raises Problem: 409 with what became of it if it has ended, else 404."""
+    found = board.runs.get(key)
+    if found is not None:
+        return found
+    ended = line.records.ended_run(key)
+    if ended is not None:
+        raise Problem(409, f"{key} is not on the board any more: {ended.ending.end}, {ended.ending.why}")
+    raise no_run(board, key)
+
+
+def no_run(board: Board, key: str) -> Problem:
+    """404, with the names of the service's runs, or of some."""
+    service = key.rpartition(".")[0]
+    names = [r.key for r in board.of_service(service)] or list(islice(board.runs, MOST))
+    return unknown("run", key, names)
+
+
+def stage(pipeline: Pipeline, name: str) -> Stage:
+    """The stage called `name`. Raises Problem (404)."""
+    found = pipeline.stage(name)
+    if found is None:
+        raise unknown("stage", name, _names(pipeline))
+    return found
+
+
+def service(pipeline: Pipeline, name: str) -> str:
+    """The service called `name`. Raises Problem (404)."""
+    if pipeline.service(name) is None:
+        raise unknown("service", name, (s.name for s in pipeline.services))
+    return name
+
+
+def _names(pipeline: Pipeline) -> Iterator[str]:
+    return (s.name for s in pipeline.stages)

@@ -1,0 +1,45 @@
+"""Whether the process answers, and whether Interlock does its work: for probes, and for people in a hurry."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from flask import Blueprint, Response
+from redis import Redis
+
+from bot.state.keys import Keys
+from bot.web.shapes import Shape, reply
+from bot.web.site import site
+
+health = Blueprint("health", __name__)
+
+
+@health.get("/healthz")
+def alive() -> Response:
+    """The process answers. Asks nothing of anybody."""
+    return reply({"status": "ok"})
+
+
+@health.get("/readyz")
+def ready() -> Response:
+    """Redis can be reached; how much waits for a turn, and for how long. 503 if it cannot."""
+    here = site()
+    seconds, micros = here.redis.time()
+    now = seconds + micros / 1e6
+    lines = {name: _backlog(here.redis, line.keys, now) for name, line in here.lines.items()}
+    return reply({"status": "ok", "pipelines": lines})
+
+
+def _backlog(redis: Redis, keys: Keys, now: float) -> Shape:
+    meta = cast("list[bytes | None]", redis.hmget(keys.meta, ["accepted", "taken", "cursor", "version"]))
+    accepted, taken, version = (int(meta[index] or 0) for index in (0, 1, 3))
+    cursor = (meta[2] or b"0-0").decode()
+    oldest: Any = redis.xrange(keys.inbox, min=f"({cursor}", count=1) if accepted > taken else []
+    waited = now - int(oldest[0][0].split(b"-")[0]) / 1000 if oldest else 0.0
+    return {
+        "waiting": max(0, accepted - taken),
+        "oldest_waiting_seconds": round(max(0.0, waited), 3),
+        "version": version,
+        "outbox": int(redis.hlen(keys.outbox)),
+        "dead_letters": int(redis.hlen(keys.dead)),
+    }

@@ -1,0 +1,175 @@
+"""The live feed: one thread per process and pipeline renders each change once, for everybody who looks.
+
+Each listener is shown the latest frame only: one that is slow misses frames, and never holds anybody up.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import structlog
+from redis import Redis
+
+from bot.web.site import beyond
+
+log = structlog.get_logger()
+
+#: How many live pages one process serves: gunicorn's threads less a margin for deliveries (gunicorn_conf.py).
+MOST_LISTENERS = 48
+#: Seconds: at most four frames a second, whatever happens.
+PAUSE = 0.25
+#: Seconds: reasons change with time as well ("tried again at...").
+REDRAW = 15.0
+#: Seconds between signs of life; the page gives up on a silent connection after three of them.
+BEAT = 15.0
+#: Milliseconds that a browser waits before it connects again.
+RETRY = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One rendered board. `number` counts frames; `version` is the board's, or None: then `html` says what is wrong."""
+
+    number: int
+    version: int | None
+    html: str
+
+    def event(self) -> bytes:
+        """As a server-sent event (HTML standard: server-sent events)."""
+        if self.version is None:
+            return f"event: lost\ndata: {self.html}\n\n".encode()
+        lines = "\n".join(f"data: {line}" for line in self.html.splitlines())
+        return f"event: board\nid: {self.version}\n{lines}\n\n".encode()
+
+
+class Feed:
+    """The frames of one pipeline. The thread starts with the first listener and stops after the last."""
+
+    def __init__(self, redis: Redis, changes: str, render: Callable[[], tuple[int, str]]) -> None:
+        """`changes`: the stream that gets an entry per version. `render`: the board's version and its HTML."""
+        self._redis = redis
+        self._changes = changes
+        self._render = render
+        self._news = threading.Condition()
+        self._frame: Frame | None = None
+        self._listeners = 0
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Count as a listener for as long as the block lasts."""
+        with self._news:
+            self._listeners += 1
+            if self._thread is None:
+                self._frame = None
+                self._thread = threading.Thread(target=self._run, name=f"live {self._changes}", daemon=True)
+                self._thread.start()
+        try:
+            yield
+        finally:
+            with self._news:
+                self._listeners -= 1
+                self._news.notify_all()
+
+    def after(self, number: int, timeout: float) -> Frame | None:
+        """The latest frame if it is not the one with this number; None if none came within `timeout` seconds."""
+        with self._news:
+            self._news.wait_for(lambda: self._frame is not None and self._frame.number != number, timeout)
+            return self._frame if self._frame is not None and self._frame.number != number else None
+
+    def _run(self) -> None:
+        while True:
+            began = time.monotonic()
+            version = self._draw()
+            self._wait(version, began)
+            with self._news:
+                if not self._listeners:
+                    self._thread = None
+                    return
+
+    def _draw(self) -> int | None:
+        """Render and publish; None if that was not possible."""
+        try:
+            version, html = self._render()
+        except Exception as error:  # the thread must live: the page says that it is not up to date, and why
+            log.warning("live-feed-lost", error=type(error).__name__, stream=self._changes)
+            self._publish(None, "the store cannot be reached")
+            return None
+        self._publish(version, html)
+        return version
+
+    def _publish(self, version: int | None, html: str) -> None:
+        with self._news:
+            before = self._frame
+            if before is None or (before.version, before.html) != (version, html):
+                self._frame = Frame(before.number + 1 if before else 1, version, html)
+                self._news.notify_all()
+
+    def _wait(self, version: int | None, began: float) -> None:
+        """Until there is something new to draw, and not before its time."""
+        redraw = began + REDRAW
+        while version is not None and self._listeners and (left := redraw - time.monotonic()) > 0:
+            block = max(1, int(min(left, 1.0) * 1_000))  # 0 would be for ever; and listeners may leave meanwhile
+            try:
+                if self._redis.xread({self._changes: beyond(version)}, count=1, block=block):
+                    break
+            except Exception as error:
+                log.warning("live-feed-lost", error=type(error).__name__, stream=self._changes)
+                version = None
+        with self._news:
+            pause = began + (PAUSE if version is not None else 1.0) - time.monotonic()
+            self._news.wait_for(lambda: not self._listeners, max(0.0, pause))
+
+
+class Seats:
+    """How many listeners this process takes."""
+
+    def __init__(self, most: int = MOST_LISTENERS) -> None:
+        self._free = threading.BoundedSemaphore(most)
+
+    def take(self) -> Callable[[], None] | None:
+        """A function that gives the seat back (once, however often it is called), or None if all are taken."""
+        if not self._free.acquire(blocking=False):
+            return None
+        held = threading.Lock()
+
+        def leave() -> None:
+            if held.acquire(blocking=False):
+                self._free.release()
+
+        return leave
+
+
+def events(feed: Feed, connection: object) -> Iterator[bytes]:
+    """The events for one listener, until it goes away. `connection`: its socket, if the server tells."""
+    yield f"retry: {RETRY}\n\n".encode()
+    shown: Frame | None = None
+    last = time.monotonic()
+    with feed.listening():
+        while not _gone(connection):
+            frame = feed.after(shown.number if shown else 0, 1.0)
+            if frame is None and time.monotonic() - last < BEAT:
+                continue
+            last, shown = time.monotonic(), frame or shown
+            if frame is None and (shown is None or shown.version is not None):
+                # An event and not a comment: the page must hear it to tell a quiet board from a dead connection.
+                yield b"event: beat\ndata: \n\n"
+            elif shown is not None:
+                yield shown.event()
+
+
+def _gone(connection: object) -> bool:
+    """Whether the listener has hung up; without this its seat stays taken until a write fails."""
+    if type(connection) is not socket.socket:
+        return False
+    try:
+        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True

@@ -1,0 +1,167 @@
+"""The live page: the pipelines, one pipeline drawn from left to right, one run; kept up to date by live.py."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Blueprint, Flask, Response, current_app, redirect, render_template, request
+from redis.exceptions import RedisError
+from werkzeug.wrappers import Response as AnyResponse
+
+from bot.core.pipeline import Pipeline, Track
+from bot.web import shapes
+from bot.web.drawing import draw, steps_of
+from bot.web.links import Links
+from bot.web.live import Feed, Seats, events
+from bot.web.problems import RETRY_AFTER, Problem, answer
+from bot.web.reading import story, summary
+from bot.web.site import Line, Site, site
+
+page = Blueprint("page", __name__)
+
+#: How many facts and finished runs stand below the pipeline.
+FACTS, ENDED = 40, 20
+
+#: Titles, branches and authors are strangers' text: should any of it ever get through, it runs nothing.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "base-uri 'none'; frame-ancestors 'none'; form-action 'self'"
+)
+
+
+def install(app: Flask) -> None:
+    """Give `app` the page: its filters, its feeds."""
+    here: Site = app.extensions["interlock"]
+    app.jinja_env.filters["clock"] = clock
+    app.jinja_env.filters["iso"] = iso
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.extensions["interlock-seats"] = Seats()
+    app.extensions["interlock-feeds"] = {name: _feed(app, here, line) for name, line in here.lines.items()}
+    app.register_blueprint(page)
+
+
+@page.get("/")
+def pipelines() -> AnyResponse | str:
+    """The pipelines; straight to it if there is one only."""
+    here = site()
+    if len(here.lines) == 1:
+        return redirect(f"/p/{next(iter(here.lines))}")
+    return render_template("pipelines.html", pipelines=[summary(line) for line in here.lines.values()])
+
+
+@page.get("/p/<pipeline>")
+def pipeline(pipeline: str) -> str:
+    """One pipeline, live."""
+    here = site()
+    return render_template("pipeline.html", many=len(here.lines) > 1, **picture(here, here.line(pipeline)))
+
+
+@page.get("/p/<pipeline>/board")
+def board(pipeline: str) -> str:
+    """The part of the page that changes, for those who ask for it every few seconds."""
+    here = site()
+    return render_template("board.html", **picture(here, here.line(pipeline)))
+
+
+@page.get("/p/<pipeline>/live")
+def live(pipeline: str) -> Response:
+    """The same part as server-sent events, whenever something changes; 503 if too many look already."""
+    site().line(pipeline)
+    feed: Feed = current_app.extensions["interlock-feeds"][pipeline]
+    seats: Seats = current_app.extensions["interlock-seats"]
+    leave = seats.take()
+    if leave is None:
+        return answer(503, f"too many live pages are open: ask /p/{pipeline}/board every few seconds instead")
+    response = Response(events(feed, request.environ.get("gunicorn.socket")), mimetype="text/event-stream")
+    response.call_on_close(leave)
+    response.headers["X-Accel-Buffering"] = "no"  # nginx: ngx_http_proxy_module
+    return response
+
+
+@page.get("/p/<pipeline>/runs/<run>")
+def run(pipeline: str, run: str) -> str:
+    """One run: where it is, why, how it got there, and what replaced it."""
+    here = site()
+    line = here.line(pipeline)
+    told = story(line, run)
+    shown = told["tile"] or told["ended"]
+    with line.window.look() as (board, _):
+        configured = line.window.pipeline(board)
+    links = Links(here.configuration, configured)
+    return render_template(
+        "run.html",
+        pipeline=pipeline,
+        told=told,
+        shown=shown,
+        steps=steps_of(configured, shown),
+        commit_link=links.commit(shown["service"], shown["sha"]),
+        pull_link=links.pull(shown["service"], shown["pull"]),
+        build_link=_build_link(links, configured, shown),
+    )
+
+
+def _build_link(links: Links, configured: Pipeline, shown: dict[str, Any]) -> str | None:
+    stage = configured.stage(shown["stage"])
+    job = stage and (stage.job if shown["track"] == Track.REAL else stage.fast_job)
+    return links.build(job, shown["build"]) if job else None
+
+
+def picture(here: Site, line: Line) -> dict[str, Any]:
+    """All that the board's template shows."""
+    with line.window.look() as (board, version):
+        configured = line.window.pipeline(board)
+        drawn = draw(board, version, time.time(), configured, Links(here.configuration, configured))
+    ended, total = line.records.ended(0, ENDED)
+    facts = line.records.facts(limit=FACTS).facts
+    return {
+        **drawn,
+        "pipeline": line.pipeline.name,
+        "facts": [shapes.fact(*row) for row in facts],
+        "ended": [shapes.ended(row) for row in ended],
+        "ended_total": total,
+    }
+
+
+def _feed(app: Flask, here: Site, line: Line) -> Feed:
+    """The feed of one pipeline. It renders outside of any request, so templates use plain addresses."""
+    template = app.jinja_env.get_template("board.html")
+
+    def render() -> tuple[int, str]:
+        shown = picture(here, line)
+        return shown["version"], template.render(shown)
+
+    return Feed(here.redis, line.keys.changes, render)
+
+
+@page.after_request
+def _guard(response: Response) -> Response:
+    response.headers["Content-Security-Policy"] = POLICY
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@page.errorhandler(Problem)
+def _problem(problem: Problem) -> tuple[str, int]:
+    return render_template("problem.html", problem=problem), problem.status
+
+
+@page.errorhandler(RedisError)
+def _redis(_: RedisError) -> tuple[str, int, dict[str, str]]:
+    problem = Problem(503, "The store cannot be reached at the moment. Nothing is lost; try again.")
+    return render_template("problem.html", problem=problem), 503, {"Retry-After": str(RETRY_AFTER)}
+
+
+def clock(at: float) -> str:
+    """A moment for people without JavaScript: `07:12 UTC`, with the day if it is not today's."""
+    moment = datetime.fromtimestamp(at, UTC)
+    day = "" if moment.date() == datetime.now(UTC).date() else f"{moment.day} {moment:%b} "
+    return f"{day}{moment:%H:%M} UTC"
+
+
+def iso(at: float) -> str:
+    """A moment for machines."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")

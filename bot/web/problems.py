@@ -1,0 +1,113 @@
+"""What we answer when we do not do what was asked: a JSON problem (RFC 9457) with the reason, and a line in the log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from flask import Flask, Response, request
+from redis.exceptions import RedisError
+from werkzeug.exceptions import HTTPException
+
+from bot.state.schema import NewerSchema
+from config.errors import nearest
+
+log = structlog.get_logger()
+
+#: How many valid names an answer lists.
+NAMES = 30
+#: Seconds after which a request that found Redis out of reach may be repeated.
+RETRY_AFTER = 5
+
+
+class Problem(Exception):
+    """A request is refused: raise it anywhere below a view."""
+
+    def __init__(self, status: int, detail: str, **more: Any) -> None:
+        """`detail`: a sentence for people; `more`: members of the JSON body for programs."""
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.more = more
+
+
+def unknown(kind: str, name: str, valid: Iterable[str]) -> Problem:
+    """404: there is no such thing; which there are, and which was probably meant."""
+    names = sorted(valid)
+    meant = nearest(name, names)
+    hint = f"; did you mean {meant}?" if meant else ""
+    more: dict[str, Any] = {"valid": names[:NAMES], **({"meant": meant} if meant else {})}
+    return Problem(404, f"there is no {kind} {shown(name)}{hint}", **more)
+
+
+def shown(text: str) -> str:
+    """Somebody's text as part of a sentence of ours: short, on one line, in quotes."""
+    plain = "".join(c if c.isprintable() else "�" for c in text[:60])
+    return f"'{plain}…'" if len(text) > 60 else f"'{plain}'"
+
+
+def answer(status: int, detail: str, **more: Any) -> Response:
+    """The response with a problem body."""
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, **more}
+    response = Response(json.dumps(body), status, mimetype="application/problem+json")
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    if status == 401:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="interlock"'
+    if status == 503:
+        response.headers["Retry-After"] = str(RETRY_AFTER)
+    return response
+
+
+def install(app: Flask) -> None:
+    """Make every error of `app` a problem."""
+    app.register_error_handler(Problem, _problem)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(RedisError, _redis)
+    app.register_error_handler(NewerSchema, _newer)
+    app.register_error_handler(Exception, _ours)
+
+
+def _problem(problem: Problem) -> Response:
+    _note(problem.status, problem.detail)
+    return answer(problem.status, problem.detail, **problem.more)
+
+
+def _http(error: HTTPException) -> Response | HTTPException:
+    if error.code is None or error.code < 400:
+        return error  # a redirect, not a problem
+    detail = error.description or HTTPStatus(error.code).phrase
+    _note(error.code, detail)
+    response = answer(error.code, detail)
+    for name, value in error.get_headers():
+        if name in ("Allow", "Retry-After"):
+            response.headers[name] = value
+    return response
+
+
+def _redis(error: RedisError) -> Response:
+    # The text of the error may hold the address with its password; its kind says enough.
+    _note(503, f"Redis: {type(error).__name__}")
+    return answer(503, "the store cannot be reached at the moment: nothing was kept; try again")
+
+
+def _newer(error: NewerSchema) -> Response:
+    _note(503, str(error))
+    return answer(503, str(error))
+
+
+def _ours(error: Exception) -> Response:
+    log.error("request-failed", path=_path(), exc_info=error)
+    return answer(500, "something of ours failed; it is in the log")
+
+
+def _note(status: int, detail: str) -> None:
+    log.warning("request-refused", status=status, method=request.method, path=_path(), detail=detail)
+
+
+def _path() -> str:
+    """The path without what may be a secret: that of Jenkins' callback carries one at its end."""
+    path = request.path
+    return "/webhooks/jenkins/…" if path.startswith("/webhooks/jenkins") else path[:200]

@@ -1,0 +1,136 @@
+"""The API for reading: pipelines, runs, why one waits, facts, history, dead letters. Every list is paged or bounded."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from flask import Blueprint, Response, request
+
+from bot.core.board import Board
+from bot.core.run import Status
+from bot.core.view import tile, view
+from bot.state.records import PAGE
+from bot.web import finding, shapes
+from bot.web.problems import Problem
+from bot.web.shapes import Shape, reply
+from bot.web.site import Line, site
+
+reading = Blueprint("reading", __name__, url_prefix="/api/v1")
+
+_FACT_ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
+LONGEST_QUESTION = 200
+
+
+@reading.get("/pipelines")
+def pipelines() -> Response:
+    """The pipelines, each with how it is."""
+    return reply({"pipelines": [summary(line) for line in site().lines.values()]})
+
+
+@reading.get("/pipelines/<pipeline>")
+def board(pipeline: str) -> Response:
+    """The whole pipeline: stages, queues, locks, lanes, each run with the reason why it stands where it stands."""
+    line = site().line(pipeline)
+    with line.window.look() as (shown, version):
+        return reply(view(shown, version, time.time()))
+
+
+@reading.get("/pipelines/<pipeline>/runs/<run>")
+def one_run(pipeline: str, run: str) -> Response:
+    """One run, live or ended, with its journey so far."""
+    return reply(story(site().line(pipeline), run))
+
+
+@reading.get("/pipelines/<pipeline>/why")
+def why(pipeline: str) -> Response:
+    """The runs that `q` may mean (key, service, commit, pull request), each with the sentence why it waits."""
+    line = site().line(pipeline)
+    question = request.args.get("q", "").strip()
+    if not question or len(question) > LONGEST_QUESTION:
+        raise Problem(400, "ask with q=: a run, a service, the beginning of a commit's sha, or a pull request (#12)")
+    now = time.time()
+    with line.window.look() as (shown, _):
+        found, more = finding.runs(shown, question)
+        tiles = [tile(shown, run, now, _position(shown, run.key)) for run in found]
+    ended = [shapes.ended(row) for row in finding.finished(line, question)] if not tiles else []
+    if not tiles and not ended:
+        raise Problem(404, f"no run is known by {question[:80]!r}: neither on the board nor among the latest to end")
+    return reply({"q": question, "runs": tiles, "more": more, "ended": ended})
+
+
+@reading.get("/pipelines/<pipeline>/facts")
+def facts(pipeline: str) -> Response:
+    """A page of the log, newest first; `before` is the `next` of the page before it."""
+    line = site().line(pipeline)
+    before = request.args.get("before")
+    if before is not None and not _FACT_ID.fullmatch(before):
+        raise Problem(400, "`before` is the `next` of another page, such as 1700000000000-0")
+    page = line.records.facts(before, whole_number("limit", 50, 1, PAGE))
+    return reply({"facts": [shapes.fact(*row) for row in page.facts], "next": page.next})
+
+
+@reading.get("/pipelines/<pipeline>/history")
+def history(pipeline: str) -> Response:
+    """A page of finished runs, the last to end first."""
+    line = site().line(pipeline)
+    offset, limit = whole_number("offset", 0, 0, 10_000_000), whole_number("limit", 50, 1, PAGE)
+    rows, total = line.records.ended(offset, limit)
+    more = offset + limit < total
+    return reply(
+        {"runs": [shapes.ended(row) for row in rows], "total": total, "next": offset + limit if more else None}
+    )
+
+
+@reading.get("/pipelines/<pipeline>/dead-letters")
+def dead_letters(pipeline: str) -> Response:
+    """What was to be done outside and was given up, newest first."""
+    line = site().line(pipeline)
+    letters = line.outbox.dead_letters()
+    return reply({"dead_letters": [shapes.dead_letter(letter) for letter in letters]})
+
+
+def summary(line: Line) -> Shape:
+    """One pipeline in a list."""
+    with line.window.look() as (shown, version):
+        stages = line.window.pipeline(shown).stages
+        return {
+            "name": line.pipeline.name,
+            "mode": str(shown.header.mode),
+            "version": version,
+            "live": len(shown.runs),
+            "stages": [stage.name for stage in stages],
+            "locked": [stage.name for stage in stages if shown.locks_of(stage.name)],
+            "failed": sum(1 for run in shown.runs.values() if run.status is Status.FAILED),
+            "services": len(line.window.pipeline(shown).services),
+        }
+
+
+def story(line: Line, key: str) -> Shape:
+    """Where a run is or what became of it, and its facts, oldest first. Raises Problem (404)."""
+    with line.window.look() as (shown, _):
+        live = shown.runs.get(key)
+        shape = None if live is None else tile(shown, live, time.time(), _position(shown, key))
+    facts_of = [shapes.fact(*row) for row in line.records.facts_of(key)]
+    if shape is not None:
+        return {"run": key, "state": "live", "tile": shape, "ended": None, "facts": facts_of}
+    ended = line.records.ended_run(key)
+    if ended is None:
+        with line.window.look() as (shown, _):
+            raise finding.no_run(shown, key)
+    return {"run": key, "state": "ended", "tile": None, "ended": shapes.ended(ended), "facts": facts_of}
+
+
+def _position(shown: Board, key: str) -> int | None:
+    run = shown.runs[key]
+    return shown.ahead_of(run) + 1 if run.status is Status.WAITING else None
+
+
+def whole_number(name: str, default: int, least: int, most: int) -> int:
+    """A number of the query, within its bounds. Raises Problem (400)."""
+    given = request.args.get(name)
+    if given is None:
+        return default
+    if not given.isascii() or not given.isdigit() or len(given) > 9 or not least <= int(given) <= most:
+        raise Problem(400, f"`{name}` is a whole number from {least} to {most}")
+    return int(given)

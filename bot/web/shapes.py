@@ -1,0 +1,85 @@
+"""Facts, finished runs and dead letters as plain values, for the API and the page."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from flask import Response
+
+from bot.core import sentences
+from bot.core.decision import Ended
+from bot.core.run import Run
+from bot.state.codec import Told
+from bot.state.outbox import DeadLetter
+
+Shape = dict[str, Any]
+
+
+def fact(identity: str, told: Told) -> Shape:
+    """One fact of the log; `entry` is the inbox entry that led to it."""
+    what = told.fact
+    return {
+        "id": identity,
+        "at": told.at,
+        "entry": told.entry,
+        "kind": str(what.kind),
+        "why": what.why,
+        "run": what.run,
+        "service": what.service,
+        "sha": what.sha,
+        "stage": what.step.stage if what.step else None,
+        "track": str(what.step.track) if what.step else None,
+        "by": what.by,
+        "build": what.build,
+    }
+
+
+def ended(row: Ended) -> Shape:
+    """One run that left the board, and what became of it."""
+    return {
+        **_who(row.run),
+        "end": str(row.ending.end),
+        "reason": row.ending.why,
+        "by": row.ending.by,
+        "at": row.at,
+    }
+
+
+def dead_letter(letter: DeadLetter) -> Shape:
+    """One effect that was given up."""
+    effect = letter.effect
+    return {
+        "slot": letter.slot,
+        "kind": effect.kind,
+        "run": getattr(effect, "run", None),
+        "error": letter.error,
+        "at": letter.at,
+        "tries": letter.tries,
+    }
+
+
+def _who(run: Run) -> Shape:
+    return {
+        "run": run.key,
+        "service": run.service,
+        "sha": run.place.sha,
+        "short": sentences.short(run.place.sha),
+        "title": run.title,
+        "author": run.author,
+        "pull": run.pull,
+        "lane": str(run.lane),
+        "stage": run.step.stage,
+        "track": str(run.step.track),
+        "build": run.build,
+        "created": run.created,
+        "passed": [str(step) for step in run.passed],
+    }
+
+
+def reply(data: Shape, status: int = 200) -> Response:
+    """`data` as a JSON response that nobody keeps."""
+    response = Response(json.dumps(data), status, content_type="application/json")
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response

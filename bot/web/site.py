@@ -1,0 +1,124 @@
+"""What the views share: settings, configuration, and for each pipeline its inbox, board, records and outbox."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import cast
+
+from flask import current_app
+from redis import Redis
+
+from bot.core.board import Board
+from bot.core.pipeline import Pipeline
+from bot.state.connection import connect
+from bot.state.copy import Copy
+from bot.state.inbox import Inbox
+from bot.state.keys import Keys
+from bot.state.outbox import Outbox
+from bot.state.records import Records
+from bot.state.schema import check_schema
+from bot.state.scripts import Scripts
+from bot.web.problems import unknown
+from config.configuration import Configuration
+from config.errors import SettingsError
+from config.settings import Settings
+
+#: Seconds, and how often it is repeated: two tries in vain still leave GitHub's ten seconds to say so.
+REDIS_TIMEOUT, REDIS_RETRIES = 3.0, 1
+
+
+class Window:
+    """This process's copy of a board, for one reader at a time."""
+
+    def __init__(self, redis: Redis, keys: Keys, configured: Pipeline) -> None:
+        self._copy = Copy(Scripts(redis), keys)
+        self._redis = redis
+        self._keys = keys
+        self._configured = configured
+        self._lock = threading.Lock()
+        self._checked = False
+
+    @contextmanager
+    def look(self) -> Iterator[tuple[Board, int]]:
+        """The board and its version, up to date; it stays as it is until the block ends.
+
+        Raises RedisError if the store cannot be reached, NewerSchema if a newer version has written it.
+        """
+        with self._lock:
+            if not self._checked:
+                check_schema(self._redis, self._keys)
+                self._checked = True
+            try:
+                self._copy.refresh()
+            except Exception:
+                self._copy.forget()
+                raise
+            yield self._copy.board, self._copy.version
+
+    def pipeline(self, board: Board) -> Pipeline:
+        """The configuration in force; before the workers have put one in force, that of our own file."""
+        return board.pipeline if board.pipeline.stages else self._configured
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One pipeline as the web process sees it."""
+
+    pipeline: Pipeline
+    keys: Keys
+    inbox: Inbox
+    window: Window
+    records: Records
+    outbox: Outbox
+
+
+@dataclass(frozen=True)
+class Site:
+    """Everything that the views need. Nothing here connects before it is used."""
+
+    settings: Settings
+    configuration: Configuration
+    redis: Redis
+    poke: Callable[[str], None]
+    lines: dict[str, Line] = field(default_factory=dict)
+
+    def line(self, name: str) -> Line:
+        """The pipeline called `name`. Raises Problem (404) with the names there are."""
+        line = self.lines.get(name)
+        if line is None:
+            raise unknown("pipeline", name, self.lines)
+        return line
+
+
+def build(settings: Settings, configuration: Configuration, poke: Callable[[str], None]) -> Site:
+    """The site for these settings. Raises SettingsError without an address of Redis."""
+    if settings.redis_url is None:
+        raise SettingsError(["INTERLOCK_REDIS_URL is not set: start the processes with `interlock up`, or set it"])
+    redis = connect(settings.redis_url.get_secret_value(), timeout=REDIS_TIMEOUT, retries=REDIS_RETRIES)
+    seen = int(configuration.keep.raw_deliveries)
+    return Site(settings, configuration, redis, poke, {p.name: _line(redis, p, seen) for p in configuration.pipelines})
+
+
+def _line(redis: Redis, pipeline: Pipeline, seen_seconds: int) -> Line:
+    keys = Keys(pipeline.name)
+    return Line(
+        pipeline,
+        keys,
+        Inbox(redis, keys, seen_seconds=seen_seconds),
+        Window(redis, keys, pipeline),
+        Records(redis, keys),
+        Outbox(redis, keys),
+    )
+
+
+def beyond(version: int) -> str:
+    """What to read the stream of changes from, to learn of the versions after this one: ids begin with the version."""
+    return f"{version}-{2**64 - 1}"
+
+
+def site() -> Site:
+    """The site of the application that answers the present request."""
+    return cast(Site, current_app.extensions["interlock"])

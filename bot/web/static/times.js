@@ -1,0 +1,44 @@
+// Moments in the reader's own words: "4 min ago" and the local time, kept up to date.
+"use strict";
+
+const Times = (() => {
+  const clock = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit" });
+  const seconds = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  const day = new Intl.DateTimeFormat([], { day: "numeric", month: "short" });
+
+  function at(moment) {
+    const today = moment.toDateString() === new Date().toDateString();
+    return (today ? "" : day.format(moment) + " ") + clock.format(moment);
+  }
+
+  function ago(moment) {
+    const s = Math.round((Date.now() - moment) / 1000);
+    const size = Math.abs(s);
+    if (size < 10) return "just now";
+    const [n, unit] = size < 90 ? [size, "s"] : size < 5400 ? [Math.round(size / 60), "min"]
+      : size < 129600 ? [Math.round(size / 3600), "h"] : [Math.round(size / 86400), "d"];
+    return s < 0 ? `in ${n} ${unit}` : `${n} ${unit} ago`;
+  }
+
+  const forms = {
+    ago,
+    at,
+    clock: at,
+    both: (moment) => `${at(moment)} (${ago(moment)})`,
+  };
+
+  function tell(root) {
+    for (const element of root.querySelectorAll("time[datetime]")) {
+      const moment = new Date(element.dateTime);
+      const text = (forms[element.dataset.form] || at)(moment);
+      // Only what differs is touched, so that a selection survives; and only the text of the node, not the node, so
+      // that a screen reader does not read a banner again each minute.
+      if (element.firstChild.data !== text) element.firstChild.data = text;
+      if (!element.title) element.title = moment.toLocaleString();
+    }
+  }
+
+  tell(document);
+  setInterval(() => tell(document), 5000);
+  return { tell, seconds: (moment) => seconds.format(moment) };
+})();

@@ -1,0 +1,155 @@
+"""The live page in a browser: the pictures appear by themselves, and nothing that the reader does is disturbed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from bot.core.events import LockAsked, Merged, ModeAsked, UnlockAsked
+from bot.core.pipeline import Mode, Outcome
+from bot.core.run import Run
+from tests.web.serving import served
+from tests.web.story import Story, sha
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+HOSTILE = '<script>window.hurt=1</script><img src=x onerror="window.hurt=1">"\' onclick=window.hurt=1 {{7*7}}'
+
+
+def first_picture(story: Story) -> Run:
+    """Seven runs on their way; returns S1a, which runs in pre-production."""
+    story.start()
+    s1a = story.merge("S1", "a", "Round prices to the cent")
+    story.passes(s1a, 2)
+    story.build(s1a, None)
+    for service, letter, passed in (("S2", "a", 2), ("S1", "b", 2), ("S3", "a", 1), ("S1", "c", 1), ("S2", "b", 1)):
+        run = story.merge(service, letter)
+        story.passes(run, passed)
+        if passed == 1:
+            story.build(run, None)
+    story.passes(story.merge("S1", "d"), 1)
+    return s1a
+
+
+def is_live(page: Page) -> None:
+    expect(page.locator("#live-text")).to_have_text("Live")
+
+
+def names(page: Page, where: str) -> list[str]:
+    """The runs in one part of the page, in their order."""
+    return [re.sub(r"^t-", "", each) for each in page.locator(f"{where} .tile").evaluate_all("e => e.map(x => x.id)")]
+
+
+def test_the_pictures_unfold_without_a_reload(address: str, page: Page, story: Story) -> None:
+    s1a = first_picture(story)
+    page.goto(address, wait_until="domcontentloaded")
+    is_live(page)
+    page.evaluate("window.sameDocument = true")
+    assert names(page, "#c-pre-production .queue") == ["S2.1", "S1.2"]
+    assert names(page, "#c-pre-production .stage") == ["S1.1"]
+    expect(page.locator(".banner")).to_have_count(0)
+
+    story.build(s1a, Outcome.FAILURE, ("CheckoutTest",))
+    banner = page.get_by_role("region", name="pre-production is locked")
+    expect(banner).to_contain_text("failed in pre-production (CheckoutTest)")
+    expect(page).to_have_title(re.compile("^Locked: pre-production"))
+    expect(page.locator("#c-pre-production .stage")).to_contain_text("Locked")
+    expect(page.locator("#banners")).to_have_attribute("aria-live", "polite")
+
+    fix = story.merge("S1", "e", "Fix the rounding")
+    story.passes(fix)
+    expect(banner).to_contain_text("“Fix the rounding” #44 is in fast acceptance")
+    assert names(page, "#c-acceptance .fast-step") == ["S1.5"]
+
+    story.passes(fix, 3)
+    expect(page.locator(".banner")).to_have_count(0)
+    expect(page.locator("#c-production .stage .tile")).to_have_attribute("id", "t-S1.5")
+    assert names(page, "#c-pre-production .stage") == ["S2.1"]
+    expect(page.locator(".ended")).to_contain_text("superseded by S1.5")
+    assert page.evaluate("window.sameDocument") is True
+
+
+def test_focus_selection_and_scrolling_survive_an_update(address: str, page: Page, story: Story) -> None:
+    story.start()
+    story.put(ModeAsked(Mode.PAUSE, "alex", "no"))
+    story.put(*(Merged("S2", sha(f"m{n}"), sha(f"m{n - 1}") if n else None, title=f"Change {n}") for n in range(30)))
+    page.goto(address, wait_until="domcontentloaded")
+    is_live(page)
+    queue = page.locator("#c-build .queue .tiles")
+    queue.evaluate("e => { e.scrollTop = 300 }")
+    page.locator("[id='a-S2.5']").evaluate("e => e.focus({preventScroll: true})")
+    page.evaluate(
+        "() => { const t = document.querySelector(`[id='t-S2.6'] .title`).firstChild;"
+        " getSelection().setBaseAndExtent(t, 0, t, 8) }"
+    )
+    story.put(LockAsked("production", "alex", "a change elsewhere"))
+    expect(page.locator(".banner.locked")).to_contain_text("a change elsewhere")
+    assert page.evaluate("document.activeElement.id") == "a-S2.5"
+    assert page.evaluate("getSelection().toString()") == "Change 5"
+    assert queue.evaluate("e => e.scrollTop") == 300
+
+
+def test_the_focus_follows_a_run_to_where_it_goes(address: str, page: Page, story: Story) -> None:
+    story.start()
+    run = story.merge("S1", "a")
+    page.goto(address, wait_until="domcontentloaded")
+    is_live(page)
+    page.locator(f"[id='a-{run.key}']").focus()
+    story.passes(run)
+    expect(page.locator("#c-acceptance .stage .tile")).to_have_count(1)
+    assert page.evaluate("document.activeElement.id") == f"a-{run.key}"
+
+
+def test_a_hostile_title_is_shown_as_text(address: str, page: Page, story: Story) -> None:
+    story.start()
+    page.goto(address, wait_until="domcontentloaded")
+    is_live(page)
+    story.put(Merged("S1", sha("x"), sha("S1 base"), title=HOSTILE, author=HOSTILE, pull=1))
+    story.put(LockAsked("production", "alex", HOSTILE))
+    expect(page.locator("[id='t-S1.1'] .title")).to_contain_text(HOSTILE)
+    expect(page.locator(".banner.locked")).to_contain_text(HOSTILE)
+    page.goto(f"{address}/p/{story.shape.name}/runs/S1.1", wait_until="domcontentloaded")
+    expect(page.locator(".run .title")).to_contain_text(HOSTILE)
+    assert page.evaluate("window.hurt") is None
+
+
+def test_a_lost_connection_is_said_and_found_again(
+    page: Page, story: Story, redis_url: str, tmp_path: Path, complaints: list[str]
+) -> None:
+    story.start()
+    with served(story.shape, redis_url, tmp_path) as address:
+        page.goto(address, wait_until="domcontentloaded")
+        is_live(page)
+    expect(page.locator("#live-text")).to_have_text(re.compile("Connection lost, trying again, as of "))
+    assert all("ERR_CONNECTION_REFUSED" in text or "ERR_INCOMPLETE_CHUNKED" in text for text in complaints)
+    complaints.clear()
+
+
+def test_without_a_stream_the_page_asks_every_few_seconds(
+    address: str, page: Page, story: Story, complaints: list[str]
+) -> None:
+    story.start()
+    page.route("**/live", lambda route: route.fulfill(status=503, body="{}"))
+    page.goto(address, wait_until="domcontentloaded")
+    expect(page.locator("#live-text")).to_have_text(re.compile("^Asked every 5 s, as of "))
+    story.put(LockAsked("production", "alex", "seen by asking"))
+    expect(page.locator(".banner.locked")).to_contain_text("seen by asking", timeout=8000)
+    assert all("503" in text for text in complaints)
+    complaints.clear()
+
+
+def test_nothing_sticks_out_at_any_width(address: str, page: Page, story: Story) -> None:
+    story.build(first_picture(story), Outcome.FAILURE, ("a_test_with_a_very_long_name_" * 6,))
+    story.put(UnlockAsked("pre-production", "alex", "x" * 400))
+    story.put(LockAsked("production", "alex", "y" * 400))
+    page.goto(address, wait_until="domcontentloaded")
+    is_live(page)
+    for width in (360, 390, 820, 1180, 1181, 1440, 1920):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        if width >= 1440:
+            flow = page.locator(".flow")
+            assert flow.evaluate("e => e.scrollWidth - e.clientWidth") <= 0

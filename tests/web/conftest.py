@@ -1,0 +1,147 @@
+"""A real server, a pipeline of its own for each test, and the application over both."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from hypothesis import strategies as st
+from pydantic import SecretStr
+from redis import Redis
+from werkzeug.test import TestResponse
+
+from bot.state.connection import connect
+from bot.web.app import create_app
+from config.configuration import Configuration, Controller
+from config.settings import Settings
+from launch.embedded import Embedded
+from tests.web.asked import TOKEN, Api
+from tests.web.story import Story, pipeline, sha
+
+SECRET = "a secret that GitHub knows"
+OLD_SECRET = "the secret before it"
+JENKINS_SECRET = "a secret that Jenkins knows"
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder: Path = tmp_path_factory.mktemp("redis")
+    with Embedded(folder, fsync="no") as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def redis(redis_url: str) -> Iterator[Redis]:
+    client = connect(redis_url)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def story(redis: Redis) -> Story:
+    return Story(redis, pipeline(f"p{uuid.uuid4().hex[:12]}"))
+
+
+@pytest.fixture
+def settings(redis_url: str) -> Settings:
+    return Settings(
+        redis_url=SecretStr(redis_url),
+        github_webhook_secrets=(SecretStr(OLD_SECRET), SecretStr(SECRET)),
+        jenkins_webhook_secret=SecretStr(JENKINS_SECRET),
+        api_tokens={"alex": SecretStr(TOKEN)},
+    )
+
+
+@pytest.fixture
+def configuration(story: Story) -> Configuration:
+    controllers = {name: Controller(name, f"https://{name}.example.com", "interlock") for name in ("build", "cdp")}
+    return Configuration((story.shape,), controllers)
+
+
+@pytest.fixture
+def pokes() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def app(settings: Settings, configuration: Configuration, pokes: list[str]) -> Flask:
+    return create_app(settings, configuration, pokes.append)
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def api(client: FlaskClient, story: Story) -> Api:
+    return Api(client, story)
+
+
+def push(story: Story, **changes: Any) -> dict[str, Any]:
+    """A push to the main branch of S1, as far as GitHub's description is used."""
+    return {
+        "ref": "refs/heads/main",
+        "before": sha("S1 base"),
+        "after": sha("S1a"),
+        "created": False,
+        "deleted": False,
+        "forced": False,
+        "repository": {"full_name": story.shape.services[0].repository, "pushed_at": 1_700_000_000},
+        "head_commit": {"message": "Fix the rounding of prices (#12)\n\nMore", "author": {"username": "kim"}},
+        "pusher": {"name": "kim"},
+        **changes,
+    }
+
+
+def merged_pull(story: Story, **changes: Any) -> dict[str, Any]:
+    """A merged pull request into the main branch of S1."""
+    pull = {
+        "number": 12,
+        "merged": True,
+        "merge_commit_sha": sha("S1a"),
+        "title": "Fix",
+        "user": {"login": "kim"},
+        "base": {"ref": "main"},
+        **changes,
+    }
+    repository = {"full_name": story.shape.services[0].repository}
+    return {"action": "closed", "pull_request": pull, "repository": repository}
+
+
+def signature(body: bytes, secret: str = SECRET) -> str:
+    return "sha256=" + hmac.new(secret.encode(), body, "sha256").hexdigest()
+
+
+#: Anything that JSON can say.
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=12,
+)
+Send = Callable[..., TestResponse]
+
+
+@pytest.fixture
+def send(client: FlaskClient) -> Send:
+    """Delivers a body as GitHub would, signed unless `headers` say otherwise; None takes a header away."""
+
+    def deliver(body: bytes | dict[str, Any], event: str = "push", **headers: str | None) -> TestResponse:
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        sent: dict[str, str | None] = {
+            "X-GitHub-Event": event,
+            "X-GitHub-Delivery": uuid.uuid4().hex,
+            "X-Hub-Signature-256": signature(raw),
+            "Content-Type": "application/json",
+            **{name.replace("_", "-"): value for name, value in headers.items()},
+        }
+        return client.post("/webhooks/github", data=raw, headers={k: v for k, v in sent.items() if v is not None})
+
+    return deliver

@@ -1,0 +1,86 @@
+"""The application as it is really served: gunicorn with our configuration, on a free port, until the block ends."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bot.core.pipeline import Pipeline, Stage
+
+ROOT = Path(__file__).parents[2]
+
+
+def file_of(pipeline: Pipeline) -> str:
+    """The pipeline file that describes this pipeline."""
+    lines = ["controllers:"]
+    lines += [f"  {name}: {{url: 'https://{name}.example.com', user: interlock}}" for name in ("build", "cdp")]
+    lines += ["pipelines:", f"  - name: {pipeline.name}", "    stages:"]
+    lines += [f"      - {_stage(stage)}" for stage in pipeline.stages]
+    lines += ["    services:"]
+    lines += [f"      - {{name: '{s.name}', repository: '{s.repository}'}}" for s in pipeline.services]
+    return "\n".join(lines) + "\n"
+
+
+def _stage(stage: Stage) -> str:
+    fast = stage.fast_job and f", fast: {{job: '{stage.fast_job.controller}: {stage.fast_job.name}'}}"
+    job = f"'{stage.job.controller}: {stage.job.name}'"
+    capacity = stage.capacity or "unlimited"
+    return f"{{name: {stage.name}, job: {job}, capacity: {capacity}, on_failure: {stage.on_failure}{fast or ''}}}"
+
+
+def free_port() -> int:
+    """A port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def served(pipeline: Pipeline, redis_url: str, folder: Path, **more: str) -> Iterator[str]:
+    """Serve one pipeline with one gunicorn process; yields the address of the site."""
+    (folder / "interlock.yaml").write_text(file_of(pipeline))
+    port = free_port()
+    env = {
+        **os.environ,
+        "INTERLOCK_REDIS_URL": redis_url,
+        "INTERLOCK_CONFIG": str(folder / "interlock.yaml"),
+        "INTERLOCK_GITHUB_WEBHOOK_SECRETS": "a secret that GitHub knows",
+        "INTERLOCK_JENKINS_WEBHOOK_SECRET": "a secret that Jenkins knows",
+        "INTERLOCK_API_TOKENS": "alex:the token of alex",
+        "INTERLOCK_BIND": f"127.0.0.1:{port}",
+        "INTERLOCK_WEB_WORKERS": "1",
+        **more,
+    }
+    command = [str(Path(sys.executable).parent / "gunicorn"), "--config", "bot/web/gunicorn_conf.py"]
+    log = (folder / "web.log").open("wb")
+    process = subprocess.Popen([*command, "bot.web.app:create_app()"], cwd=ROOT, env=env, stderr=log)
+    try:
+        _await(port, process)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        log.close()
+
+
+def _await(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "gunicorn has ended"
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError("gunicorn does not listen")

@@ -1,0 +1,241 @@
+"""The GitHub door: what is kept, what is ignored, what is refused, and that nothing else is stored."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from pydantic import SecretStr
+
+from bot.web.app import create_app
+from config.configuration import Configuration
+from config.errors import SettingsError
+from config.settings import Settings
+from tests.web.conftest import OLD_SECRET, Send, merged_pull, push, signature
+from tests.web.story import Story
+
+
+def test_a_signed_push_to_main_is_kept_as_it_came_and_a_worker_is_poked(
+    send: Send, story: Story, pokes: list[str]
+) -> None:
+    body = json.dumps(push(story)).encode()
+    answer = send(body, X_GitHub_Delivery="guid-1")
+    assert (answer.status_code, answer.json) == (202, {"status": "kept"})
+    (entry,) = story.store.begin("test")
+    assert (entry.source, entry.name, entry.delivery, entry.body) == ("github", "push", "guid-1", body)
+    assert pokes == [story.shape.name]
+
+
+def test_githubs_own_example_of_a_signature_is_right() -> None:
+    # GitHub docs: validating webhook deliveries, "testing the webhook payload validation"
+    found = signature(b"Hello, World!", "It's a Secret to Everybody")
+    assert found == "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+
+
+def test_the_secret_before_it_counts_while_it_is_being_changed(send: Send, story: Story) -> None:
+    body = json.dumps(push(story)).encode()
+    assert send(body, X_Hub_Signature_256=signature(body, OLD_SECRET)).status_code == 202
+
+
+def test_a_repeated_delivery_is_kept_once(send: Send, story: Story) -> None:
+    answers = [send(push(story), X_GitHub_Delivery="guid").json for _ in range(3)]
+    assert answers == [{"status": "kept"}, {"status": "duplicate"}, {"status": "duplicate"}]
+    assert story.waiting() == 1
+
+
+def test_only_one_poke_is_pending_per_pipeline(send: Send, story: Story, pokes: list[str]) -> None:
+    for _ in range(5):
+        send(push(story))
+    assert pokes == [story.shape.name]
+
+
+def test_a_form_with_the_payload_is_kept_as_the_json_in_it(send: Send, story: Story) -> None:
+    payload = json.dumps(push(story, ref="refs/heads/main"))
+    form = urlencode({"payload": payload}).encode()
+    assert send(form, Content_Type="application/x-www-form-urlencoded").status_code == 202
+    assert story.store.begin("test")[0].body == payload.encode()
+
+
+def test_a_ping_is_answered_and_not_kept(send: Send, story: Story) -> None:
+    assert send({"zen": "Keep it logically awesome.", "hook_id": 1}, "ping").status_code == 200
+    assert story.nothing_is_stored()
+
+
+def test_a_merged_pull_request_is_kept(send: Send, story: Story) -> None:
+    assert send(merged_pull(story), "pull_request").json == {"status": "kept"}
+
+
+@pytest.mark.parametrize(
+    ("event", "changes"),
+    [
+        ("a-new-event", {}),
+        ("push", {"repository": {"full_name": "some/where-else"}}),
+        ("push", {"repository": {"full_name": "stranger/fork-of-s1"}}),
+        ("push", {"ref": "refs/heads/feature/x"}),
+        ("push", {"ref": "refs/tags/main"}),
+        ("push", {"deleted": True, "after": "0" * 40, "head_commit": None}),
+        ("push", {"after": None}),
+        ("push", {"ref": None}),
+        ("push", {"repository": None}),
+        ("push", {"repository": []}),
+        ("push", {"ref": {"deep": 1}}),
+        ("push", {"after": "A" * 40}),
+        ("push", {"repository": {"full_name": "\ud800"}}),
+    ],
+)
+def test_what_moves_no_main_branch_of_ours_is_ignored(
+    send: Send, story: Story, event: str, changes: dict[str, Any]
+) -> None:
+    answer = send(push(story, **changes), event)
+    assert answer.status_code == 202
+    assert answer.json["status"] == "ignored"
+    assert answer.json["why"]
+    assert story.nothing_is_stored()
+
+
+@pytest.mark.parametrize("changes", [{"merged": False}, {"merge_commit_sha": None}, {"base": None}, {"merged": "yes"}])
+def test_a_pull_request_that_merged_nothing_into_main_is_ignored(
+    send: Send, story: Story, changes: dict[str, Any]
+) -> None:
+    assert send(merged_pull(story, **changes), "pull_request").json["status"] == "ignored"
+    assert story.nothing_is_stored()
+
+
+def test_a_push_with_null_fields_is_kept(send: Send, story: Story) -> None:
+    body = push(story, head_commit=None, pusher=None, before=None, forced=None)
+    assert send(body).json == {"status": "kept"}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        None,
+        "",
+        "sha256=",
+        "sha256=" + "0" * 64,
+        "sha1=" + "0" * 40,
+        "sha256=" + "é" * 64,
+        "sha256=ÿþ",
+        "SHA256=" + "a" * 64,
+        "0" * 64,
+    ],
+)
+def test_a_signature_that_does_not_fit_is_refused(send: Send, story: Story, given: str | None) -> None:
+    answer = send(push(story), X_Hub_Signature_256=given)
+    assert (answer.status_code, answer.mimetype) == (401, "application/problem+json")
+    assert story.nothing_is_stored()
+
+
+def test_sha1_alone_is_refused(send: Send, story: Story) -> None:
+    headers = {"X_Hub_Signature_256": None, "X_Hub_Signature": "sha1=" + "0" * 40}
+    assert send(push(story), **headers).status_code == 401
+    assert story.nothing_is_stored()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"null",
+        b"[]",
+        b"1",
+        b'"x"',
+        b'{"a": NaN}',
+        b'{"a": Infinity}',
+        json.dumps({"ref": "x"}).encode("utf-16"),
+        b"\xff\xfe",
+        b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b"[" * 100_000,
+        b'{"a": ' + b"9" * 5_000 + b"}",
+    ],
+    ids=lambda body: repr(body[:12]),
+)
+def test_a_signed_body_that_is_no_json_object_is_refused_with_what_is_wrong(
+    send: Send, story: Story, body: bytes
+) -> None:
+    answer = send(body)
+    assert (answer.status_code, answer.mimetype) == (400, "application/problem+json")
+    assert answer.json["detail"]
+    assert story.nothing_is_stored()
+
+
+FORMS = [b"", b"payload", b"other=1", b"payload=", b"payload=%FF", b"payload=\xff", b"payload=&b&c&d&e"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_form_without_a_payload_is_refused(send: Send, story: Story, form: bytes) -> None:
+    answer = send(form, Content_Type="application/x-www-form-urlencoded")
+    assert (answer.status_code, answer.mimetype) == (400, "application/problem+json")
+    assert story.nothing_is_stored()
+
+
+@pytest.mark.parametrize("header", ["X_GitHub_Event", "X_GitHub_Delivery"])
+@pytest.mark.parametrize("value", [None, "", "x" * 201, "é", "a\tb"])
+def test_a_header_that_is_missing_or_odd_is_refused(send: Send, story: Story, header: str, value: str | None) -> None:
+    assert send(push(story), **{header: value}).status_code == 400
+    assert story.nothing_is_stored()
+
+
+def test_a_body_beyond_githubs_limit_is_refused(send: Send, story: Story) -> None:
+    answer = send(b" " * (27 << 20))
+    assert (answer.status_code, answer.mimetype) == (413, "application/problem+json")
+    assert story.nothing_is_stored()
+
+
+def test_with_redis_out_of_reach_the_sender_is_told_to_try_again(
+    settings: Settings, configuration: Configuration, story: Story
+) -> None:
+    down = settings.model_copy(update={"redis_url": SecretStr("redis://:hush@127.0.0.1:1/0")})
+    client = create_app(down, configuration, lambda _: None).test_client()
+    body = json.dumps(push(story)).encode()
+    headers = {"X-GitHub-Event": "push", "X-GitHub-Delivery": "1", "X-Hub-Signature-256": signature(body)}
+    answer = client.post("/webhooks/github", data=body, headers=headers)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert "hush" not in answer.text
+    assert client.get("/readyz").status_code == 503
+    assert client.get("/healthz").status_code == 200
+
+
+@pytest.mark.slow
+def test_a_poke_that_fails_does_not_fail_the_delivery(
+    settings: Settings, configuration: Configuration, story: Story
+) -> None:
+    nowhere = settings.model_copy(update={"broker_url": SecretStr("redis://127.0.0.1:1/0")})
+    client = create_app(nowhere, configuration).test_client()
+    body = json.dumps(push(story)).encode()
+    headers = {"X-GitHub-Event": "push", "X-GitHub-Delivery": "1", "X-Hub-Signature-256": signature(body)}
+    assert client.post("/webhooks/github", data=body, headers=headers).status_code == 202
+    assert story.waiting() == 1
+
+
+@pytest.mark.parametrize("name", ["github_webhook_secrets", "jenkins_webhook_secret", "redis_url"])
+def test_without_a_secret_the_application_does_not_start(
+    settings: Settings, configuration: Configuration, name: str
+) -> None:
+    lacking = settings.model_copy(update={name: () if name.endswith("s") else None})
+    with pytest.raises(SettingsError, match=name.upper()):
+        create_app(lacking, configuration, lambda _: None)
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/webhooks/github"), ("GET", "/nowhere"), ("PUT", "/healthz")])
+def test_every_other_request_gets_a_problem(client: FlaskClient, method: str, path: str) -> None:
+    answer = client.open(path, method=method)
+    assert answer.status_code in (404, 405)
+    assert answer.mimetype == "application/problem+json"
+    assert answer.json["status"] == answer.status_code
+
+
+def test_a_failure_of_ours_is_a_problem_without_details(app: Flask, client: FlaskClient) -> None:
+    @app.get("/breaks")
+    def breaks() -> str:
+        raise ValueError("a secret detail")
+
+    answer = client.get("/breaks")
+    assert (answer.status_code, answer.mimetype) == (500, "application/problem+json")
+    assert "detail of" not in answer.text
+    assert "secret" not in answer.text

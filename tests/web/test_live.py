@@ -1,0 +1,190 @@
+"""The live feed: one rendering for all, at most four a second, the latest only; and as gunicorn serves it."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from redis import Redis
+
+from bot.core.events import LockAsked
+from bot.web import gunicorn_conf, live
+from bot.web.asking import MOST_WAITING
+from bot.web.live import Feed, Seats
+from tests.web.serving import served
+from tests.web.story import Story
+
+
+class Board:
+    """A board that only counts, and how often it was rendered."""
+
+    def __init__(self, redis: Redis, name: str) -> None:
+        self.redis, self.stream = redis, f"test:{name}"
+        self.version, self.rendered, self.broken = 1, 0, False
+
+    def render(self) -> tuple[int, str]:
+        self.rendered += 1
+        if self.broken:
+            raise OSError("no store")
+        return self.version, f"<p>{self.version}</p>\n"
+
+    def change(self) -> None:
+        self.version += 1
+        self.redis.xadd(self.stream, {"c": "1"}, id=f"{self.version}-1700000000000000")
+
+
+@pytest.fixture
+def board(redis: Redis, story: Story) -> Board:
+    return Board(redis, story.shape.name)
+
+
+@pytest.fixture
+def feed(board: Board) -> Feed:
+    return Feed(board.redis, board.stream, board.render)
+
+
+def until(true: Callable[[], bool], seconds: float = 5.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.01)
+
+
+def test_a_change_comes_as_an_event_with_its_version(board: Board, feed: Feed) -> None:
+    events = live.events(feed, None)
+    assert next(events) == b"retry: 2000\n\n"
+    assert next(events) == b"event: board\nid: 1\ndata: <p>1</p>\n\n"
+    board.change()
+    assert next(events) == b"event: board\nid: 2\ndata: <p>2</p>\n\n"
+    events.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.slow
+def test_a_board_is_rendered_once_for_all_and_four_times_a_second_at_most(board: Board, feed: Feed) -> None:
+    with feed.listening(), feed.listening(), feed.listening():
+        assert feed.after(0, 2) is not None
+        began = time.monotonic()
+        while time.monotonic() - began < 0.9:
+            board.change()
+            time.sleep(0.005)
+        time.sleep(0.3)
+        assert 3 <= board.rendered <= 7
+        frame = feed.after(0, 1)
+        assert frame is not None
+        assert frame.version == board.version  # who was slow gets the latest, not what was between
+
+
+@pytest.mark.slow
+def test_the_thread_stops_when_nobody_listens_and_starts_again(board: Board, feed: Feed) -> None:
+    def threads() -> int:
+        return sum(thread.name == f"live {board.stream}" for thread in threading.enumerate())
+
+    for _ in range(2):
+        with feed.listening():
+            frame = feed.after(0, 2)
+            assert frame is not None
+            assert threads() == 1
+        until(lambda: threads() == 0)
+
+
+@pytest.mark.slow
+def test_a_store_out_of_reach_is_said_and_then_overcome(
+    board: Board, feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "BEAT", 0.2)
+    monkeypatch.setattr(live, "REDRAW", 0.1)
+    events = live.events(feed, None)
+    next(events), next(events)
+    board.broken = True
+    lost = next(event for event in events if b"event: board" not in event and b"beat" not in event)
+    assert lost == b"event: lost\ndata: the store cannot be reached\n\n"
+    board.broken = False
+    assert next(event for event in events if b"lost" not in event) == b"event: board\nid: 1\ndata: <p>1</p>\n\n"
+    events.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.slow
+def test_a_quiet_board_gives_signs_of_life(board: Board, feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "BEAT", 0.1)
+    events = live.events(feed, None)
+    board.change()
+    next(events), next(events)
+    assert next(events) == b"event: beat\ndata: \n\n"
+    assert board.rendered == 1
+    events.close()  # type: ignore[attr-defined]
+
+
+def test_a_listener_that_hangs_up_is_noticed(board: Board, feed: Feed) -> None:
+    here, there = socket.socketpair()
+    with here:
+        events = live.events(feed, here)
+        next(events), next(events)
+        there.close()
+        assert list(events) == []
+
+
+def test_seats_are_bounded_and_given_back_once() -> None:
+    seats = Seats(2)
+    first, second = seats.take(), seats.take()
+    assert seats.take() is None
+    assert first is not None
+    first()
+    first()
+    assert seats.take() is not None
+    assert seats.take() is None
+    assert second is not None
+
+
+def test_live_pages_and_waiting_people_leave_threads_for_deliveries() -> None:
+    assert gunicorn_conf.threads - live.MOST_LISTENERS - MOST_WAITING >= 8
+
+
+def test_beyond_the_seats_a_page_is_told_to_ask(app: Flask, client: FlaskClient, story: Story) -> None:
+    app.extensions["interlock-seats"] = Seats(1)
+    path = f"/p/{story.shape.name}/live"
+    first = client.get(path, buffered=False)
+    assert first.mimetype == "text/event-stream"
+    refused = client.get(path)
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+    first.close()
+    again = client.get(path, buffered=False)
+    assert again.status_code == 200
+    again.close()
+
+
+@pytest.fixture
+def address(story: Story, redis_url: str, tmp_path: Path) -> Iterator[str]:
+    story.start()
+    with served(story.shape, redis_url, tmp_path) as url:
+        yield url
+
+
+@pytest.mark.slow
+def test_gunicorn_serves_live_pages_and_deliveries_side_by_side(address: str, story: Story) -> None:
+    place = urlsplit(address)
+    connections = [http.client.HTTPConnection(place.hostname or "", place.port, timeout=10) for _ in range(20)]
+    answers = []
+    for connection in connections:
+        connection.request("GET", f"/p/{story.shape.name}/live")
+        answers.append(connection.getresponse())
+    assert {answer.status for answer in answers} == {200}
+    story.put(LockAsked("production", "alex", "a test of the feed"))
+    for answer in answers:
+        for line in answer:
+            if b"a test of the feed" in line:
+                break
+    began = time.monotonic()
+    with urllib.request.urlopen(f"{address}/healthz", timeout=5) as health:
+        assert health.status == 200
+    assert time.monotonic() - began < 2
+    for connection in connections:
+        connection.close()

@@ -1,0 +1,221 @@
+"""The page as HTML: what stands where, that strangers' text is text, and what a browser is told to refuse."""
+
+from __future__ import annotations
+
+import re
+import time
+from html import unescape
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+from pydantic import SecretStr
+
+from bot.core.events import BuildSeen, LockAsked, Merged, ModeAsked, TriggerRefused
+from bot.core.pipeline import Mode, Outcome, Pipeline
+from bot.core.run import Run
+from bot.web.app import create_app
+from config.configuration import Configuration, Controller
+from config.settings import Settings
+from tests.web.story import Story, pipeline, sha
+
+CSS = (Path(__file__).parents[2] / "bot/web/static/page.css").read_text()
+
+
+def text(html: str) -> str:
+    """What a reader reads."""
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", html)).split())
+
+
+@pytest.fixture
+def broken(story: Story) -> Run:
+    """The second picture, smaller: S1a failed in pre-production, S2a waits before it, S1b runs in acceptance."""
+    story.start()
+    run = story.merge("S1", "a", "Round prices")
+    story.passes(run, 2)
+    waits = story.merge("S2", "a", "Faster search")
+    story.passes(waits, 2)
+    later = story.merge("S1", "b")
+    story.passes(later)
+    story.build(later, None)
+    story.build(run, Outcome.FAILURE, ("CheckoutTest",))
+    return run
+
+
+def shown(client: FlaskClient, story: Story) -> str:
+    answer = client.get(f"/p/{story.shape.name}")
+    assert answer.status_code == 200
+    return answer.text
+
+
+def test_one_pipeline_is_shown_at_once(client: FlaskClient, story: Story) -> None:
+    answer = client.get("/")
+    assert (answer.status_code, answer.headers["Location"]) == (302, f"/p/{story.shape.name}")
+
+
+def test_several_pipelines_are_listed(settings: Settings, story: Story, broken: Run) -> None:
+    both = Configuration((story.shape, pipeline("another")), {})
+    page = create_app(settings, both, lambda _: None).test_client().get("/").text
+    assert f"{story.shape.name} locked: pre-production" in text(page)
+    assert "another all stages open" in text(page)
+
+
+def test_a_locked_stage_is_unmistakable(client: FlaskClient, story: Story, broken: Run) -> None:
+    page = shown(client, story)
+    words = text(page)
+    assert "<title>Locked: pre-production" in page
+    assert f"pre-production is locked S1 {sha('S1a')[:7]} failed in pre-production (CheckoutTest) Held by S1.1" in words
+    assert "No fix is on its way yet. Merge it to main of S1" in words
+    assert "1 run waits in front of it and keeps its place" in words
+    assert "Locked pre-production" in words  # the sign on the stage itself, besides its colour
+
+
+def test_every_tile_says_who_it_is_and_why_it_stands_there(client: FlaskClient, story: Story, broken: Run) -> None:
+    page = shown(client, story)
+    tile = re.search(r'<li class="tile[^"]*" id="t-S2\.1">.*?</li>', page, re.DOTALL)
+    assert tile is not None
+    words = text(tile[0])
+    assert words.startswith(f"no. 1 in line: S2 {sha('S2a')[:7]} #40 Faster search waiting pre-production is locked")
+    assert "main lane" in words
+    assert f'href="https://github.com/shop/s2-{story.shape.name}/pull/40"' in tile[0]
+    assert "<time datetime=" in tile[0]
+
+
+def test_a_fix_on_its_way_is_told_with_where_it_is(client: FlaskClient, story: Story, broken: Run) -> None:
+    fix = story.merge("S1", "e", "Fix the rounding")
+    story.passes(fix)
+    story.build(fix, None)
+    words = text(shown(client, story))
+    assert f"The fix: S1 {sha('S1e')[:7]} “Fix the rounding” #42 is in fast acceptance : build #" in words
+    assert "Fast lane Open to S1" in words
+
+
+def test_lanes_and_stages_stand_in_order(client: FlaskClient, story: Story, broken: Run) -> None:
+    columns = re.findall(r'<li class="column([^"]*)" id="c-([^"]+)"', shown(client, story))
+    assert [name for _, name in columns] == ["merge", "build", "acceptance", "pre-production", "production"]
+    by_name = {name: set(classes.split()) for classes, name in columns}
+    assert by_name["build"] == {"leaves"}
+    assert by_name["acceptance"] == {"queued", "in-lane", "lane-first"}
+    assert by_name["pre-production"] == {"queued", "in-lane", "lane-last", "rejoins"}
+
+
+def test_a_manual_lock_says_until_when_and_who_may_pass(client: FlaskClient, story: Story) -> None:
+    story.start()
+    story.put(LockAsked("production", "sam", "Black Friday", True, time.time() + 3600))
+    words = text(shown(client, story))
+    assert re.search(r"production is locked Black Friday Held by sam Since .* UTC Until .* UTC Fixes may enter", words)
+    assert "free for the fix" in words
+
+
+def test_strangers_troubles_and_a_pause_are_shown(client: FlaskClient, story: Story) -> None:
+    story.start()
+    run = story.merge("S1", "a")
+    story.put(TriggerRefused(run.key, 1, "build does not answer"))
+    story.put(BuildSeen("cdp", "shop/production", 99, None))
+    story.put(ModeAsked(Mode.PAUSE, "alex", "Jenkins is being upgraded"))
+    words = text(shown(client, story))
+    assert "Jenkins takes nothing here: build does not answer. Next try" in words
+    assert "Build #99 , started by hand, takes a slot" in words
+    assert "Paused by alex: Jenkins is being upgraded" in words
+
+
+def test_a_long_queue_is_drawn_in_part_and_counted(client: FlaskClient, story: Story) -> None:
+    story.start()
+    story.put(ModeAsked(Mode.PAUSE, "alex", "no"))
+    story.put(*(Merged("S2", sha(f"m{n}"), sha(f"m{n - 1}") if n else None) for n in range(60)))
+    page = shown(client, story)
+    assert page.count('class="tile ') == 40
+    assert "+ 20 more" in text(page)
+
+
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"' onclick=x {{7*7}}"
+
+
+def test_strangers_text_is_text(client: FlaskClient, story: Story) -> None:
+    story.start()
+    story.put(Merged("S1", sha("x"), sha("S1 base"), title=HOSTILE, author=HOSTILE, pull=1))
+    story.put(LockAsked("production", "alex", HOSTILE))
+    for path in ("", "/board", "/runs/S1.1"):
+        page = client.get(f"/p/{story.shape.name}{path}").text
+        assert HOSTILE in unescape(page)
+        assert "<script>" not in page
+        assert "<img" not in page
+        assert "49" not in re.findall(r"onclick=x (\S+)", page)
+
+
+def test_a_browser_is_told_to_run_nothing_but_ours(client: FlaskClient, story: Story) -> None:
+    answer = client.get(f"/p/{story.shape.name}")
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert not re.search(r"\son\w+=|style=|<style|<script(?! src=\"/static/)", answer.text)
+    assert not re.search(r'(src|href)="(https?:)?//(?!github\.com|build\.|cdp\.)', answer.text)
+
+
+def test_one_run_shows_its_journey_and_what_replaced_it(client: FlaskClient, story: Story, broken: Run) -> None:
+    fix = story.merge("S1", "e")
+    story.passes(fix, 4)
+    page = text(client.get(f"/p/{story.shape.name}/runs/{broken.key}").text)
+    assert f"superseded contained in {sha('S1e')[:7]}, superseded by {fix.key}" in page
+    assert f"Carried on by {fix.key}" in page
+    assert "stage locked" in page
+    live = text(client.get(f"/p/{story.shape.name}/runs/{fix.key}").text)
+    assert "starting in production" in live
+    assert "acceptance (passed)" in live
+
+
+def test_a_page_that_is_not_there_says_what_is(client: FlaskClient, story: Story, broken: Run) -> None:
+    answer = client.get(f"/p/{story.shape.name}/runs/S1.9")
+    assert (answer.status_code, answer.mimetype) == (404, "text/html")
+    assert "There is: S1.1, S1.2" in text(answer.text)
+    assert client.get("/p/nowhere").status_code == 404
+
+
+def test_without_redis_the_page_says_so(settings: Settings, configuration: Configuration, story: Story) -> None:
+    down = settings.model_copy(update={"redis_url": SecretStr("redis://:hush@127.0.0.1:1/0")})
+    answer = create_app(down, configuration, lambda _: None).test_client().get(f"/p/{story.shape.name}")
+    assert answer.status_code == 503
+    assert "cannot be reached" in text(answer.text)
+    assert "hush" not in answer.text
+
+
+def test_a_pipeline_without_a_fast_lane_is_drawn_without_one(settings: Settings, story: Story) -> None:
+    stages = tuple(type(s)(s.name, s.job, s.capacity, s.on_failure) for s in story.shape.stages)
+    plain = Pipeline(f"{story.shape.name}x", stages, story.shape.services)
+    controllers = {"cdp": Controller("cdp", "https://cdp.example.com/x", "u")}
+    other = Story(story.redis, plain)
+    other.start()
+    client = create_app(settings, Configuration((plain,), controllers), lambda _: None).test_client()
+    page = client.get(f"/p/{plain.name}").text
+    assert "Fast lane" not in page
+    assert 'href="https://cdp.example.com/x/job/shop/job/production/"' in page
+
+
+def test_before_the_workers_have_run_the_page_says_so(client: FlaskClient, story: Story) -> None:
+    assert "The workers have not put the configuration in force yet" in text(shown(client, story))
+
+
+def _colours(block: str) -> dict[str, str]:
+    return dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{3,6})\b", block))
+
+
+def _contrast(one: str, other: str) -> float:
+    """WCAG 2.2, contrast ratio."""
+
+    def luminance(colour: str) -> float:
+        digits = colour[1:] if len(colour) == 7 else "".join(2 * c for c in colour[1:])
+        parts = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+@pytest.mark.parametrize("ink", ["ink", "soft", "blue", "red", "violet", "green", "amber"])
+@pytest.mark.parametrize("ground", ["bg", "surface", "raised", "red-bg", "violet-bg"])
+def test_text_can_be_read_on_every_ground(theme: int, ink: str, ground: str) -> None:
+    colours = _colours(re.findall(r":root \{(.*?)\}", CSS, re.DOTALL)[theme])
+    assert _contrast(colours[ink], colours[ground]) >= 4.5

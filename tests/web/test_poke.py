@@ -1,0 +1,86 @@
+"""The poke: one round trip, in the queue that workers serve, and bounded when the broker hangs."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import time
+from base64 import b64decode
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from bot.web.poke import Poker
+from config.broker import QUEUES, TURN_TASK, TURNS, broker_url, transport_options
+from launch.binary import find_server
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("redis://:p@host:6379/1", "redis://:p@host:6379/1"),
+        ("rediss://host/0?ssl_cert_reqs=required", "rediss://host/0?ssl_cert_reqs=required"),
+        ("unix:///run/redis.sock", "redis+socket:///run/redis.sock?virtual_host=0"),
+        ("unix://:p@/run/redis.sock?db=2", "redis+socket://:p@/run/redis.sock?virtual_host=2"),
+    ],
+)
+def test_the_brokers_address_is_as_celery_wants_it(url: str, expected: str) -> None:
+    assert broker_url(url) == expected
+
+
+def message(redis: Redis) -> dict[str, Any]:
+    raw: Any = redis.rpop(transport_options()["global_keyprefix"] + TURNS)
+    return dict(json.loads(raw))
+
+
+def test_a_poke_is_one_message_in_one_round_trip(redis_url: str, redis: Redis) -> None:
+    poke = Poker(redis_url)
+    poke("first")  # connects and declares the queue
+    redis.config_resetstat()
+    poke("shop")
+    calls: Any = redis.info("commandstats")
+    assert {name for name in calls if name not in ("cmdstat_config|resetstat", "cmdstat_info")} == {"cmdstat_lpush"}
+    message(redis)
+    sent = message(redis)
+    assert sent["headers"]["task"] == TURN_TASK
+    assert json.loads(b64decode(sent["body"]))[0] == ["shop"]
+    assert TURNS in QUEUES
+
+
+def test_a_poke_goes_over_a_unix_socket_as_well(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    server = subprocess.Popen(
+        [str(find_server(os.environ)), "--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(tmp_path)],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + 5
+        while not path.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        Poker(f"unix://{path}?db=3")("shop")
+        client = Redis.from_url(f"unix://{path}?db=3")
+        assert message(client)["headers"]["task"] == TURN_TASK
+        client.close()
+    finally:
+        server.terminate()
+        server.wait(5)
+
+
+@pytest.mark.slow
+def test_a_broker_that_hangs_holds_nobody_up_for_long() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(5)
+        poke = Poker(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        began = time.monotonic()
+        poke("shop")
+        assert time.monotonic() - began < 4
+        began = time.monotonic()
+        for _ in range(100):
+            poke("shop")
+        assert time.monotonic() - began < 0.5

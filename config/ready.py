@@ -12,6 +12,8 @@ from config.settings import SECRETS, Settings
 
 #: Variables that the Procfile and the launcher read before there are settings.
 LAUNCH = ("REDIS_BINARY", "REDIS_FSYNC", "WEB_WORKERS", "WORKER_THREADS")
+#: Variables that only the command line reads: where the server is, and a person's own token.
+PERSONAL = ("URL", "TOKEN", "TOKEN_FILE")
 
 
 def lacking(configuration: Configuration, settings: Settings) -> Iterator[str]:
@@ -34,7 +36,7 @@ def unknown() -> Iterator[str]:
     """One sentence for each INTERLOCK_ variable that nothing reads, perhaps misspelt."""
     names = [name.upper() for name in Settings.model_fields if name != "jenkins_tokens"]
     names += [f"{name.upper()}_FILE" for name in sorted(SECRETS - {"jenkins_tokens"})]
-    names += LAUNCH
+    names += (*LAUNCH, *PERSONAL)
     for variable in sorted(os.environ):
         name = variable.removeprefix(PREFIX)
         if name == variable or name in names or variable.startswith(TOKEN_PREFIX):

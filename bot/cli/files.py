@@ -91,7 +91,7 @@ def environment(configuration: Configuration) -> tuple[list[str], list[str]]:
     from config import ready, settings
     from config.errors import SettingsError
 
-    doubtful = [each for each in ready.unknown() if each.partition(" ")[0] not in OURS]
+    doubtful = list(ready.unknown())
     try:
         found = settings.load()
     except SettingsError as error:

@@ -73,7 +73,7 @@ def test_every_key_is_in_the_example() -> None:
 @pytest.mark.parametrize("text", [REFERENCE, ENVIRONMENT], ids=["reference", "env.example"])
 def test_every_variable_is_mentioned(text: str) -> None:
     variables = [variable(field) for field in settings.Settings.model_fields]
-    variables += [f"INTERLOCK_{name}" for name in ready.LAUNCH]
+    variables += [f"INTERLOCK_{name}" for name in (*ready.LAUNCH, *ready.PERSONAL)]
     assert [name for name in variables if name not in text] == []
 
 
@@ -85,5 +85,5 @@ def test_the_reference_marks_every_setting_that_a_file_may_hold() -> None:
 def test_the_example_environment_holds_no_other_variables() -> None:
     names = set(re.findall(r"^#?(INTERLOCK_\w+)=", ENVIRONMENT, re.MULTILINE))
     known = {variable(field) for field in settings.Settings.model_fields}
-    known |= {f"INTERLOCK_{name}" for name in ready.LAUNCH}
+    known |= {f"INTERLOCK_{name}" for name in (*ready.LAUNCH, *ready.PERSONAL)}
     assert {name for name in names if not name.startswith("INTERLOCK_JENKINS_TOKEN_")} <= known

@@ -33,7 +33,7 @@ class Environment(PydanticBaseSettingsSource):
     #: The settings that hold a secret.
     secrets: frozenset[str] = frozenset()
 
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         """What the environment says for `field_name`, or None; part of pydantic-settings' interface."""
         if field_name == "jenkins_tokens":
             return _jenkins_tokens() or None, field_name, False

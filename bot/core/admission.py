@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from bot.core import lanes, sentences
 from bot.core.board import Board
 from bot.core.decision import Decision
@@ -14,6 +16,8 @@ from bot.core.run import Run, Status, Step
 
 #: How many waiting runs are told on their pull request that a fix has passed them: a queue must not cost requests.
 OVERTAKEN_TOLD = 10
+#: How many waiting runs are looked at for that.
+OVERTAKEN_SEEN = 40
 
 
 def door_closed(board: Board, step: Step, now: float) -> Reason | None:
@@ -72,8 +76,11 @@ def _backwards(board: Board, run: Run) -> lanes.Backwards | None:
 
 def settle(decision: Decision) -> None:
     """Let everybody in who may enter now. Called once after every event, so that a free slot is never left empty."""
-    for step in decision.board.steps():
-        _fill(decision, step)
+    gone = -1
+    while gone != len(decision.ended):  # a run that ends at a door (F11) may be the one that others waited behind (F6)
+        gone = len(decision.ended)
+        for step in decision.board.steps():
+            _fill(decision, step)
 
 
 def _fill(decision: Decision, step: Step) -> None:
@@ -156,10 +163,6 @@ def _passed_by(board: Board, run: Run) -> list[Run]:
     stage = board.pipeline.stage(run.step.stage)
     if run.lane is Lane.MAIN or stage is None or not stage.locks:
         return []
-    passed: list[Run] = []
-    for other in board.queue(run.step):
-        if len(passed) >= OVERTAKEN_TOLD:
-            break
-        if other.service != run.service and other.lane is Lane.MAIN:
-            passed.append(other)
-    return passed
+    waiting = islice(board.queue(run.step), OVERTAKEN_SEEN)
+    others = [other for other in waiting if other.service != run.service and other.lane is Lane.MAIN]
+    return others[:OVERTAKEN_TOLD]

@@ -62,6 +62,8 @@ class Chain:
     links: tuple[Link, ...] = ()
     denials: tuple[Denial, ...] = ()
     roots: tuple[Root, ...] = ()
+    #: The segment that the latest force-push began: what stands before it may have been dropped from main.
+    forced: int = 0
 
     def find(self, sha: str) -> Place | None:
         """The latest remembered place of `sha` (a force-push may bring a commit back to a second place)."""
@@ -73,42 +75,55 @@ class Chain:
             return True
         if newer.segment == older.segment or self._reaches(older, newer):
             return False
-        if any(_denies(d, newer, older) for d in self.denials):
+        if any(self._denies(denial, newer, older) for denial in self.denials):
             return False
         return None
 
+    def _denies(self, denial: Denial, newer: Place, older: Place) -> bool:
+        """If `head` lacks `base`, all that `head` contains lacks all that contains `base`."""
+        below = denial.head.sha == newer.sha or self._reaches(denial.head, newer)
+        return below and (denial.base.sha == older.sha or self._reaches(older, denial.base))
+
     def _reaches(self, newer: Place, older: Place) -> bool:
-        """Whether links lead from `newer` back to `older` or to a later place of its segment."""
+        """Whether links lead from `newer` back to `older`, to a later place of its segment, or to a namesake."""
         reached = {newer.segment: newer.seq}
         grew = True
         while grew:
             grew = False
             for link in self.links:
-                far = reached.get(link.newer.segment, 0)
-                if far >= link.newer.seq and reached.get(link.older.segment, 0) < link.older.seq:
+                on_the_way = _is_within(link.newer, reached) or link.newer.sha == newer.sha
+                if on_the_way and not _is_within(link.older, reached):
                     reached[link.older.segment] = link.older.seq
                     grew = True
-        return reached.get(older.segment, 0) >= older.seq
+        namesakes = (link.older for link in self.links if link.older.sha == older.sha)
+        return any(_is_within(place, reached) for place in (older, *namesakes))
 
     def push(self, before: str | None, after: str, *, forced: bool) -> tuple[Chain, Place]:
         """The chain with `after` added, and its place. `before` None means: not known what came before."""
         head = self.head
         if head is not None and before == head.sha and not forced and after != head.sha:
             place = Place(head.segment, head.seq + 1, after)
-            return self._with(place, self._joins(place)), place
-        earlier = self.find(after)
+            return self._with(place, [*self._joins(place), *self._returns(place)]), place
         place = Place(self.segments + 1, 1, after)
-        links = self._joins(place)
+        links = [*self._joins(place), *self._returns(place)]
         roots = self.roots
-        if earlier is not None:  # a commit that comes back contains what it contained
-            links.append(Link(earlier, place))
         if not forced and before is not None:
             parent = self.find(before)
             if parent is not None:
                 links.append(Link(parent, place))
             roots = _last((*roots, Root(place.segment, before)))
         grown = replace(self, segments=place.segment, roots=roots)
-        return grown._with(place, links, keep_head=not forced), place
+        grown = grown._with(place, links, keep_head=not forced)
+        return (grown.rewritten(place) if forced else grown), place
+
+    def _returns(self, place: Place) -> list[Link]:
+        """A commit that comes back to main is the same commit: each of its places contains the other."""
+        earlier = self.find(place.sha)
+        return [] if earlier is None else [Link(earlier, place), Link(place, earlier)]
+
+    def rewritten(self, place: Place) -> Chain:
+        """The chain with `place` known to be a head that was put in place by force."""
+        return replace(self, forced=place.segment)
 
     def join(self, before: str, after: str) -> Chain:
         """The chain with the proof of a push whose `after` was known already (its pull request came first)."""
@@ -119,7 +134,16 @@ class Chain:
             return self._rooted(newer, before)
         if self.contains(newer, older):
             return self
-        return self.learn(older, newer, contains=True)
+        return self.learn(older, newer, contains=True)._advanced()
+
+    def _advanced(self) -> Chain:
+        """With the latest commit that contains the head as head: pull requests may be told in any order."""
+        head = self.head
+        for place in reversed(self.places):
+            later = head is not None and place.sha != head.sha and place.segment >= self.forced
+            if head is not None and later and self.contains(place, head):
+                return replace(self, head=place)._advanced()
+        return self
 
     def learn(self, base: Place, head: Place, *, contains: bool) -> Chain:
         """The chain with GitHub's answer to *does `head` contain `base`*."""
@@ -148,14 +172,8 @@ class Chain:
         return grown if older else replace(grown, head=place)
 
 
-def _denies(denial: Denial, newer: Place, older: Place) -> bool:
-    """If `head` lacks `base`, everything up to `head` lacks everything from `base` on."""
-    return (
-        newer.segment == denial.head.segment
-        and newer.seq <= denial.head.seq
-        and older.segment == denial.base.segment
-        and older.seq >= denial.base.seq
-    )
+def _is_within(place: Place, reached: dict[int, int]) -> bool:
+    return reached.get(place.segment, 0) >= place.seq
 
 
 def _last(items: tuple[Item, ...]) -> tuple[Item, ...]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.core import lanes, sentences
-from bot.core.admission import trigger
+from bot.core import lanes, sentences, standing
+from bot.core.ancestry import Place
 from bot.core.decision import Decision
 from bot.core.events import CancelAsked, FastLaneAsked, LockAsked, ModeAsked, RetryAsked, UnlockAsked
 from bot.core.facts import FactKind
 from bot.core.leaving import leave, withdraw
-from bot.core.locking import lock_stage, open_lock, recall
+from bot.core.locking import lock_stage, open_lock
 from bot.core.merges import send_fast
-from bot.core.pipeline import Lane, Mode, Track
+from bot.core.modes import mode_changed
+from bot.core.pipeline import Lane, Track
 from bot.core.run import End, Ending, Lock, Run, Status
 
 
@@ -75,10 +76,11 @@ def _no_retry(decision: Decision, run: Run | None) -> str | None:
         return f"{sentences.name(run)} has not failed: it is {run.status} in {run.step}"
     if run.step.track is Track.FAST:
         return None
-    inside = [r for r in board.inside(run.step) if r.service == run.service and r.lane is Lane.FAST]
+    others = [r for r in board.fast_runs(run.service) if r.key != run.key and r.status is not Status.ENDING]
+    fixes = [r for r in others if (r.holds_slot and r.step == run.step) or run.step in r.passed]
     ahead = lanes.backwards(board, run, run.step.stage)
-    if inside or ahead is not None:
-        who = sentences.name(inside[0]) if inside else sentences.short(ahead.place.sha if ahead else "")
+    if fixes or ahead is not None:
+        who = sentences.name(fixes[0]) if fixes else sentences.short(ahead.place.sha if ahead else "")
         return f"the fix {who} is in {run.step} or past it: {sentences.name(run)} cannot be repeated any more"
     return None
 
@@ -112,8 +114,23 @@ def fast_lane_asked(decision: Decision, event: FastLaneAsked) -> None:
     elif head.sha in state.failed:
         text = f"{sentences.short(head.sha)}, the head of {event.service}, has failed already: merge a fix, or retry it"
         refuse(decision, event.by, text)
+    elif (no := _no_fast_lane(decision, event, head)) is not None:
+        refuse(decision, event.by, no)
     else:
         send_fast(decision, event.service, head, why=f"{event.by}: {event.reason}", permit=event.stage)
+
+
+def _no_fast_lane(decision: Decision, event: FastLaneAsked, head: Place) -> str | None:
+    """F1: why this head of main cannot take the fast lane now."""
+    board = decision.board
+    live = [r for r in board.of_commit(event.service, head.sha) if r.status is not Status.ENDING]
+    if event.stage is None and not lanes.is_open(board, event.service):
+        return f"the fast lane is closed to {event.service}, which holds no lock: name the stage to open for it"
+    if not live and standing.has_passed(board, event.service, head):
+        return f"{sentences.short(head.sha)}, the head of {event.service}, is through already: merge a fix"
+    if any(r.lane is Lane.FAST and event.stage in (None, r.permit) for r in live):
+        return f"{sentences.short(head.sha)}, the head of {event.service}, is on the fast lane already"
+    return None
 
 
 def mode_asked(decision: Decision, event: ModeAsked) -> None:
@@ -123,14 +140,7 @@ def mode_asked(decision: Decision, event: ModeAsked) -> None:
     board.put(replace(board.header, mode=event.mode, mode_by=event.by, mode_why=event.reason))
     text = f"{event.by} sets the pipeline from {before} to {event.mode}: {event.reason}"
     decision.tell(FactKind.MODE_CHANGED, text, by=event.by)
-    if before is not Mode.OBSERVE or event.mode is Mode.OBSERVE:
-        return
-    for step in board.steps():
-        for run in board.inside(step):
-            if run.status is Status.STARTING and run.queue_item is None:
-                trigger(decision, run, look_first=True)
-        if step.track is Track.REAL:
-            recall(decision, step.stage)
+    mode_changed(decision, before)
 
 
 def no_stage(decision: Decision, name: str) -> str:

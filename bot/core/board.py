@@ -106,7 +106,7 @@ class Board:
 
     def strangers(self, step: Step) -> list[Foreign]:
         """The builds of nobody's run that occupy a slot of `step`."""
-        return [f for f in self.foreign.values() if f.step == step]
+        return sorted((f for f in self.foreign.values() if f.step == step), key=lambda f: (f.since, f.number))
 
     def occupied(self, step: Step) -> int:
         """How many slots of `step` are taken."""

@@ -1,4 +1,4 @@
-"""What Jenkins says: a trigger taken or refused, a build started, passed, failed, lost; and strangers' builds."""
+"""What Jenkins says of our builds: a trigger taken or refused, a build started, passed, failed, lost."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from dataclasses import replace
 from bot.core import lanes, sentences
 from bot.core.admission import trigger
 from bot.core.decision import Decision
-from bot.core.effects import AbortDuplicate, Notify
+from bot.core.effects import Notify
 from bot.core.events import BuildLost, BuildSeen, TriggerAccepted, TriggerRefused, Withdrawn
 from bot.core.facts import FactKind
-from bot.core.leaving import may_abort, withdraw
+from bot.core.leaving import job_of, may_abort, withdraw
 from bot.core.locking import lock_by_failure, passed_lock_stage
-from bot.core.merges import queue
-from bot.core.pipeline import Job, Lane, Outcome, Policy, Track
-from bot.core.run import End, Ending, Foreign, Run, Status, Step, Trouble
+from bot.core.merges import find_place, queue
+from bot.core.pipeline import Lane, Mode, Outcome, Policy, Track
+from bot.core.run import End, Ending, Run, Status, Step, Trouble
+from bot.core.strangers import stranger
 
 #: How many shas of failed runs a service remembers (F2: a head that has already failed starts nothing).
 FAILURES = 32
@@ -43,7 +44,7 @@ def trigger_refused(decision: Decision, event: TriggerRefused) -> None:
     decision.tell(FactKind.TRIGGER_REFUSED, f"Jenkins did not take the build for {run.step}: {event.why}", run)
     if run.status is Status.STARTING and run.cancelled_by is None:
         hold_off(decision, run.step, event.why)
-    _give_back(decision, run)
+    give_back(decision, run)
 
 
 def withdrawn(decision: Decision, event: Withdrawn) -> None:
@@ -53,7 +54,7 @@ def withdrawn(decision: Decision, event: Withdrawn) -> None:
         return
     if run.status is Status.STARTING and run.cancelled_by is None:
         hold_off(decision, run.step, event.why or "it was cancelled in Jenkins' queue")
-    _give_back(decision, run)
+    give_back(decision, run)
 
 
 def build_lost(decision: Decision, event: BuildLost) -> None:
@@ -64,28 +65,32 @@ def build_lost(decision: Decision, event: BuildLost) -> None:
     if run.build is None:
         withdrawn(decision, Withdrawn(event.run, event.attempt, event.why))
     else:
-        _ended(decision, run, Outcome.ABORTED)
+        _ended(decision, decision.update(run, failed_tests=()), Outcome.ABORTED)
 
 
 def hold_off(decision: Decision, step: Step, why: str) -> None:
     """Nobody enters a step that Jenkins refused, for a while that doubles with each refusal (L6)."""
     board = decision.board
     known = board.troubles.get(str(step))
+    if known is not None and decision.now < known.retry_at:
+        return  # several builds were asked for at once: it is the same trouble
     refusals = known.refusals + 1 if known else 1
     pause = min(board.pipeline.retry_first * 2 ** min(refusals - 1, 16), board.pipeline.retry_most)
     since = known.since if known else decision.now
     board.put(Trouble(str(step), step, why, since, decision.now + pause, refusals))
 
 
-def _give_back(decision: Decision, run: Run) -> None:
+def give_back(decision: Decision, run: Run) -> None:
     """The slot is free again; the run leaves if it was leaving, else it is at the head of its queue."""
     if run.status is Status.ENDING and run.ending is not None:
         decision.end(run, run.ending)
     elif run.cancelled_by is not None:
         decision.end(run, Ending(End.CANCELLED, f"cancelled by {run.cancelled_by}"))
-    else:
+    elif lanes.next_step(decision.board.pipeline, run) == run.step:
         back = decision.waits(run, run.step, seat=run.seat)
         decision.tell(FactKind.RUN_RETURNED, f"{sentences.name(run)} is back at the head of the queue", back)
+    else:
+        find_place(decision, run)  # its lane or the stages have changed meanwhile
 
 
 def _attempt(decision: Decision, key: str, attempt: int) -> Run | None:
@@ -101,7 +106,7 @@ def build_seen(decision: Decision, event: BuildSeen) -> None:
     """Jenkins' own word about a build: it moves a run only if it is the one build of the run's present attempt."""
     run = _attempt(decision, event.run or "", event.attempt or 0)
     if run is None or run.build not in (None, event.number):
-        _stranger(decision, event, twin_of=run)
+        stranger(decision, event, twin_of=run)
     elif event.result is None:
         _started(decision, run, event.number)
     else:
@@ -133,7 +138,7 @@ def _ended(decision: Decision, run: Run, result: Outcome) -> None:
         decision.end(run, run.ending)  # F8: the result of a removed run never locks
     elif run.cancelled_by is not None and policy is not Policy.LOCK:
         decision.end(run, Ending(End.CANCELLED, f"cancelled by {run.cancelled_by}"))
-    elif stage is not None and run.retried < stage.retries and run.cancelled_by is None:
+    elif _may_repeat(decision, run):
         _repeat(decision, run, outcome)
     else:
         _failed(decision, run, outcome, policy)
@@ -144,24 +149,39 @@ def _passed(decision: Decision, run: Run) -> None:
     decision.status(run, run.step, "success", f"passed {run.step}")
     run = decision.update(run, passed=(*run.passed, run.step), retried=0, retrying=False, failure=None)
     stage = decision.board.pipeline.stage(run.step.stage)
-    step = lanes.next_step(decision.board.pipeline, run)
     # The slot is given up before anything is decided about it: the entry of the next run is part of this decision.
-    if run.ending is not None:
-        decision.end(run, run.ending)
-    elif run.cancelled_by is not None:
-        decision.end(run, Ending(End.CANCELLED, f"cancelled by {run.cancelled_by}, after it had passed {run.step}"))
-    elif step is None:
+    _goes_on(decision, run)
+    if stage is not None and run.step.track is Track.REAL and (stage.locks or decision.board.locks_of(stage.name)):
+        passed_lock_stage(decision, run, stage.name)
+
+
+def _goes_on(decision: Decision, run: Run) -> None:
+    """What becomes of a run that has passed its step: it is through, it was to leave, or it queues for the next."""
+    step = lanes.next_step(decision.board.pipeline, run)
+    removed = run.ending is not None and run.ending.end is not End.CANCELLED
+    if step is None and not removed:  # whoever wanted to cancel it came too late
         decision.end(run, Ending(End.DELIVERED, f"{sentences.name(run)} is in {run.step}"))
+    elif run.ending is not None:
+        decision.end(run, run.ending)
+    elif run.cancelled_by is not None or step is None:
+        decision.end(run, Ending(End.CANCELLED, f"cancelled by {run.cancelled_by}, after it had passed {run.step}"))
     else:
         queue(decision, run, step)
-    if stage is not None and stage.locks and run.step.track is Track.REAL:
-        passed_lock_stage(decision, run, stage.name)
+
+
+def _may_repeat(decision: Decision, run: Run) -> bool:
+    stage = decision.board.pipeline.stage(run.step.stage)
+    configured = stage is not None and job_of(decision, run) is not None
+    return configured and stage is not None and run.retried < stage.retries and run.cancelled_by is None
 
 
 def _repeat(decision: Decision, run: Run, outcome: Outcome) -> None:
     """L4: the stage repeats a failed build by itself, in the slot it has, before its failure counts."""
     text = f"{sentences.failed(run, outcome)}; repeated by itself ({run.retried + 1})"
     decision.tell(FactKind.BUILD_REPEATED, text, run)
+    if decision.board.header.mode is Mode.PAUSE:
+        decision.waits(run, run.step, seat=run.seat, retried=run.retried + 1)
+        return
     again = decision.update(
         run,
         status=Status.STARTING,
@@ -197,40 +217,3 @@ def _tell_fix_failed(decision: Decision, run: Run, why: str) -> None:
     text = sentences.fix_failed(run, why)
     decision.do(Notify("fix-failed", run.step.stage, f"fix failed: {why}", text, f"{run.key}/failed/{run.attempt}"))
     decision.comment(run, f"fix-failed-{run.attempt}", text)
-
-
-# -- builds that are not ours ----------------------------------------------------------------------------------
-
-
-def step_of(decision: Decision, job: Job) -> Step | None:
-    """The step whose job this is."""
-    for stage in decision.board.pipeline.stages:
-        if stage.job == job:
-            return Step(stage.name)
-        if stage.fast_job == job:
-            return Step(stage.name, Track.FAST)
-    return None
-
-
-def _stranger(decision: Decision, event: BuildSeen, twin_of: Run | None) -> None:
-    """A build that moves no run: it occupies a slot while it runs; a duplicate of ours is stopped (invariant 5)."""
-    job = Job(event.controller, event.job)
-    step = step_of(decision, job)
-    if step is None:
-        return
-    key = f"{event.controller}/{event.job}/{event.number}"
-    known = decision.board.foreign.get(key)
-    if event.result is not None:
-        if known is not None:
-            decision.board.drop(known)
-        return
-    if known is not None:
-        return
-    decision.board.put(Foreign(key, step, event.number, decision.now))
-    if twin_of is not None:
-        text = f"build #{event.number} repeats build #{twin_of.build} of {sentences.name(twin_of)}: it is stopped"
-        decision.tell(FactKind.BUILD_DUPLICATED, text, twin_of)
-        decision.do(AbortDuplicate(job, event.number, twin_of.key))
-    else:
-        text = f"build #{event.number} in {step} was not started by Interlock: it takes a slot, nothing more"
-        decision.tell(FactKind.FOREIGN_BUILD_SEEN, text, step=step, build=event.number)

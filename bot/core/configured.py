@@ -4,28 +4,30 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.core import lanes, sentences
+from bot.core import sentences
 from bot.core.decision import Decision
 from bot.core.events import Configured
 from bot.core.facts import FactKind
 from bot.core.leaving import leave
 from bot.core.locking import open_lock, show_banner
-from bot.core.merges import queue
+from bot.core.merges import find_place
+from bot.core.modes import mode_changed
 from bot.core.run import End, Ending, Run, Status
 
 
 def configured(decision: Decision, event: Configured) -> None:
     """Take the new configuration, then find a place for every run, lock and trouble of the old one."""
     board = decision.board
-    mode = event.mode or board.header.mode
-    if board.header.pipeline == event.pipeline and board.header.mode is mode:
+    before = board.header.mode
+    mode = event.mode or before
+    if board.header.pipeline == event.pipeline and before is mode:
         return
     board.put(replace(board.header, pipeline=event.pipeline, mode=mode))
     decision.tell(FactKind.CONFIGURED, f"{event.pipeline.name} is configured: {_summary(decision)}")
     steps = set(board.steps())
-    for run in list(board.runs.values()):
+    for run in sorted(board.runs.values(), key=lambda r: (r.created, r.seat)):
         _place(decision, run)
-    for lock in list(board.locks.values()):
+    for lock in sorted(board.locks.values(), key=lambda k: (k.since, k.key)):
         gone = board.pipeline.stage(lock.stage) is None
         orphan = lock.service is not None and board.pipeline.service(lock.service) is None
         if gone or orphan:
@@ -35,8 +37,9 @@ def configured(decision: Decision, event: Configured) -> None:
         board.drop(trouble)
     for stranger in [f for f in board.foreign.values() if f.step not in steps]:
         board.drop(stranger)
-    for stage in {lock.stage for lock in board.locks.values()}:
+    for stage in sorted({lock.stage for lock in board.locks.values()}):
         show_banner(decision, stage)
+    mode_changed(decision, before)
 
 
 def _place(decision: Decision, run: Run) -> None:
@@ -52,11 +55,7 @@ def _place(decision: Decision, run: Run) -> None:
     if run.status is Status.FAILED:
         decision.end(run, Ending(End.FAILED, f"{run.step} is no longer configured"))
         return
-    step = lanes.next_step(board.pipeline, run)
-    if step is None:
-        decision.end(run, Ending(End.DELIVERED, f"{sentences.name(run)} has passed every stage that is configured"))
-    else:
-        queue(decision, run, step)
+    find_place(decision, run)
 
 
 def _summary(decision: Decision) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from bot.core import asked, builds, merges, sentences
+from bot.core import asked, builds, merges, sentences, strangers
 from bot.core.admission import settle
 from bot.core.board import Board
 from bot.core.configured import configured
@@ -95,14 +95,15 @@ def _apply(decision: Decision, event: Event) -> None:  # noqa: C901  one flat li
 def _look(decision: Decision, event: BuildHinted) -> None:
     """Invariant 8: a callback only asks for a look; what Jenkins then says is the event."""
     job = Job(event.controller, event.job)
-    if builds.step_of(decision, job) is not None:
+    if strangers.step_of(decision, job) is not None:
         decision.do(Look(job, event.number))
 
 
 def _clock(decision: Decision) -> None:
     """What the time of the event makes due: locks that end, builds that have run too long."""
     board = decision.board
-    for lock in [k for k in board.locks.values() if k.until is not None and k.until <= decision.now]:
+    ended = [k for k in board.locks.values() if k.until is not None and k.until <= decision.now]
+    for lock in sorted(ended, key=lambda k: (k.since, k.key)):
         open_lock(decision, lock, f"the lock of {lock.by} has reached its end time", by=lock.by)
     for run in board.overdue(decision.now):
         late = decision.update(run, timed_out=True)

@@ -21,7 +21,7 @@ def why(board: Board, run: Run, now: float) -> Reason:
             leaving = f"; {run.cancelled_by} has cancelled it" if run.cancelled_by else ""
             return Reason(Why.RUNNING, f"build #{run.build} runs in {run.step}{late}{leaving}")
         case Status.RECALLED:
-            text = f"{run.step.stage} locked before its build started: Jenkins is being asked to give it back"
+            text = f"called back before its build in {run.step} started: Jenkins is being asked to give it back"
             return Reason(Why.RECALLED, text)
         case Status.ENDING:
             ending = run.ending.why if run.ending else "it is on its way out"

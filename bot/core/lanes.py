@@ -8,10 +8,12 @@ The same rules for people: docs/fast-lane.md; a test holds the two together.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 from bot.core.pipeline import FastLaneStart, Lane, Pipeline, Track
 from bot.core.run import Lock, Passage, Run, Status, Step
+from bot.core.standing import at_first_fast_job, drops, has_mended, has_passed, has_started_fast_part, in_real_stage
 
 if TYPE_CHECKING:
     from bot.core.ancestry import Place
@@ -27,7 +29,7 @@ def is_open(board: Board, service: str) -> bool:
 
 
 def merge_enters(board: Board, service: str) -> bool:
-    """F2 Entry. While the lane is open, each newly accepted merge of the service starts a fast run."""
+    """F2 Entry. While the lane is open, each new merge of the service starts a fast run at the head of main."""
     manual = board.pipeline.fast_lane.start is FastLaneStart.MANUAL
     return is_open(board, service) and not manual
 
@@ -38,22 +40,19 @@ def head_enters(board: Board, lock: Lock) -> Place | None:
         return None
     state = board.service(lock.service)
     head = state.chain.head
-    if head is None or head == lock.place or head.sha in state.failed:
+    if head is None or head == lock.place or head.sha in state.failed or has_passed(board, lock.service, head):
         return None
     return head
 
 
 def route(pipeline: Pipeline, lane: Lane) -> list[Step]:
-    """F3 Same stages. A fast run passes the fast lane's own jobs, then the real stages; nothing is skipped."""
+    """F3 Same stages. A fast run passes what everyone passes: the fast lane's own jobs first, then the real stages."""
     real = [Step(stage.name) for stage in pipeline.stages]
-    if lane is Lane.MAIN:
-        return real
     rejoins = pipeline.rejoins_at
-    fast = [
-        Step(stage.name, Track.FAST) if stage.fast_job else Step(stage.name)
-        for index, stage in enumerate(pipeline.stages)
-        if stage.fast_job or index < rejoins
-    ]
+    if lane is Lane.MAIN or rejoins == len(real):
+        return real
+    ahead = takewhile(lambda at: at[1].fast_job or at[0] < rejoins, enumerate(pipeline.stages))
+    fast = [Step(stage.name, Track.FAST if stage.fast_job else Track.REAL) for _, stage in ahead]
     return fast + real[rejoins:]
 
 
@@ -76,12 +75,15 @@ def next_step(pipeline: Pipeline, run: Run) -> Step | None:
 
 
 def overtakes(run: Run) -> bool:
-    """F4 Overtaking. A fast run waits in no main-lane queue, only for a slot: it goes before all of them."""
+    """F4 Overtaking. A fast run waits in no main-lane queue, only for a free slot."""
     return run.lane is Lane.FAST
 
 
 def lets_in(board: Board, stage: str, run: Run) -> bool:
-    """F5 The lock lets it in. A fast run enters if its service holds a lock there and no manual lock forbids it."""
+    """F5 The lock lets it in. A fast run enters a locked stage if its service holds one of the locks there.
+
+    A manual lock forbids it unless it lets fixes in; where only such locks are left, any fast run may enter.
+    """
     locks = board.locks_of(stage)
     forbidden = any(not lock.automatic and not lock.let_fixes_in for lock in locks)
     holds_one = run.permit == stage or any(lock.service == run.service for lock in locks)
@@ -90,7 +92,7 @@ def lets_in(board: Board, stage: str, run: Run) -> bool:
 
 
 def kept_out(board: Board, stage: str, run: Run) -> bool:
-    """F5 The lock lets it in; L4 a retry too. Whether the locks of a stage keep this run out."""
+    """F5 The lock lets it in. Whether the locks of a stage keep this run out; a retry is let in by L4."""
     locks = board.locks_of(stage)
     if run.retrying:
         return any(not lock.automatic and not lock.let_fixes_in for lock in locks)
@@ -98,8 +100,11 @@ def kept_out(board: Board, stage: str, run: Run) -> bool:
 
 
 def replaced_by(board: Board, newer: Run) -> list[Run]:
-    """F6 Newest fix. The older fixes that `newer`, whose build has passed, replaces: no fast job started yet."""
-    if not _at_first_fast_job(board, newer):
+    """F6 Newest fix. A newer fix, once built, replaces an older one whose first fast job has not started.
+
+    The older fixes that `newer` replaces now.
+    """
+    if not at_first_fast_job(board, newer):
         return []
     chain = board.service(newer.service).chain
     return [
@@ -113,15 +118,15 @@ def replaced_by(board: Board, newer: Run) -> list[Run]:
 
 
 def fix_ahead(board: Board, run: Run) -> Run | None:
-    """F6 Newest fix. The fix of the same service that `run` must wait behind: its fast part has started."""
-    if not _at_first_fast_job(board, run):
+    """F6 Newest fix. The older fix on its way that `run` must wait behind; one that has mended all is none any more."""
+    if not at_first_fast_job(board, run):
         return None
     others = (r for r in board.fast_runs(run.service) if r.key != run.key and r.status is not Status.FAILED)
-    return next((r for r in others if has_started_fast_part(board.pipeline, r)), None)
+    return next((r for r in others if has_started_fast_part(board.pipeline, r) and not has_mended(board, r)), None)
 
 
 def failure_keeps_run(run: Run) -> bool:
-    """F7 A failing fix. It stays on the board, so that it can be retried; lock and lane stay as they are."""
+    """F7 A failing fix. Lock and lane stay, and the failed fix stays on the board, so that it can be retried."""
     return run.lane is Lane.FAST
 
 
@@ -129,7 +134,10 @@ def failure_keeps_run(run: Run) -> bool:
 
 
 def cleaned_up_by(board: Board, run: Run) -> tuple[Passage, bool | None] | None:
-    """F8 Clean-up. The passage of a fast run that contains `run` (True), or may contain it (None: ask GitHub)."""
+    """F8 Clean-up. When a fast run has passed a stage that locks, the runs of its service that it contains go.
+
+    The passage that removes `run` (True), or may remove it (None: ask GitHub).
+    """
     chain = board.service(run.service).chain
     doubt: Passage | None = None
     for passage in board.service(run.service).passages:
@@ -144,7 +152,10 @@ def cleaned_up_by(board: Board, run: Run) -> tuple[Passage, bool | None] | None:
 
 
 def _may_be_removed(pipeline: Pipeline, passage: Passage, run: Run) -> bool:
-    """F8, F10 Nobody restarts. Only runs of the same service, and none that is already rolling out beyond."""
+    """F10 Nobody restarts. Overtaken runs of other services keep their place and their running builds.
+
+    Nor is a run removed (F8) that is rolling out beyond the passed stage: half a roll-out is worse than an old one.
+    """
     if passage.lane is not Lane.FAST or run.key == passage.run or run.status is Status.ENDING:
         return False
     beyond = pipeline.index(run.step.stage) > pipeline.index(passage.stage)
@@ -153,23 +164,36 @@ def _may_be_removed(pipeline: Pipeline, passage: Passage, run: Run) -> bool:
 
 
 class Opening(NamedTuple):
-    """A lock and whether it opens: None means that the proof of containment is still missing."""
+    """A lock and whether it opens: None means that the proof is missing that the passed run contains `base`."""
 
     lock: Lock
     opens: bool | None
+    base: Place
 
 
 def opened_by(board: Board, passage: Passage, service: str) -> Iterator[Opening]:
-    """F9 Opening the lock. The service's locks of the passed stage whose commit the passed run contains."""
-    chain = board.service(service).chain
+    """F9 Opening the lock. A lock opens when a run that contains the failed commit has passed the stage after it.
+
+    The locks that a passage may open.
+    """
     for lock in board.locks_of(passage.stage):
-        if lock.service == service and lock.place is not None:
-            gone = dropped_from_main(board, service, lock.place)
-            yield Opening(lock, True if gone else chain.contains(passage.place, lock.place))
+        if lock.service == service and lock.place is not None and lock.order < passage.order:
+            yield _opening(board, passage, lock, lock.place)
+
+
+def _opening(board: Board, passage: Passage, lock: Lock, failed: Place) -> Opening:
+    """F9 Opening the lock. Where a force-push dropped the failed commit, containing the new head counts as well."""
+    state = board.service(passage.run.rsplit(".", 1)[0])
+    bases = [failed, *(force for force in state.forces if drops(state.chain, force, failed))]
+    answers = {base: state.chain.contains(passage.place, base) for base in bases}
+    for base, contained in answers.items():
+        if contained is not False:
+            return Opening(lock, contained, base)
+    return Opening(lock, opens=False, base=failed)
 
 
 class Backwards(NamedTuple):
-    """F11's finding: the run (or commit) that is ahead, and whether it contains the one that wants to enter."""
+    """The run (or commit) that is ahead, and whether it contains the one that wants to enter."""
 
     run: str
     place: Place
@@ -177,7 +201,10 @@ class Backwards(NamedTuple):
 
 
 def backwards(board: Board, run: Run, stage: str) -> Backwards | None:
-    """F11 Never backwards. The run that contains `run`, or may, and is in the lock-policy stage or has passed it."""
+    """F11 Never backwards. No run enters a lock-policy stage that a run containing it is in or has passed.
+
+    The run that contains `run`, or may contain it.
+    """
     state = board.service(run.service)
     ahead = [(other.key, other.place) for other in board.inside(Step(stage)) if _is_in(other, run)]
     ahead += [(p.run, p.place) for p in state.passages if p.stage == stage and p.run != run.key]
@@ -196,7 +223,7 @@ def _is_in(other: Run, run: Run) -> bool:
 
 
 def leavers(board: Board, service: str, opener: str) -> list[Run]:
-    """F12 Leaving the lane. The fast runs not yet in a real stage, once the service's last lock has opened."""
+    """F12 Leaving the lane. When the service's last lock opens, fast runs not in a real stage join the main lane."""
     if is_open(board, service):
         return []
     return [
@@ -205,45 +232,5 @@ def leavers(board: Board, service: str, opener: str) -> list[Run]:
         if run.key != opener
         and run.permit is None
         and run.status not in (Status.ENDING, Status.FAILED)
-        and not _in_real_stage(board.pipeline, run)
+        and not in_real_stage(board.pipeline, run)
     ]
-
-
-# -- shared by the rules ---------------------------------------------------------------------------------------
-
-
-def in_fast_part(pipeline: Pipeline, step: Step) -> bool:
-    """Whether a fast run in this step uses what the lane is about: its own jobs, or the real stages at its end."""
-    return step.track is Track.FAST or pipeline.index(step.stage) >= pipeline.rejoins_at
-
-
-def has_started_fast_part(pipeline: Pipeline, run: Run) -> bool:
-    """Whether a fast job of the run has started (F6): from then on nothing replaces it."""
-    if any(in_fast_part(pipeline, step) for step in run.passed):
-        return True
-    return (run.holds_slot or run.status is Status.FAILED) and in_fast_part(pipeline, run.step)
-
-
-def dropped_from_main(board: Board, service: str, place: Place) -> bool | None:
-    """Whether a force-push took the commit off main: some rewritten head, later than it, does not contain it."""
-    state = board.service(service)
-    answers = [state.chain.contains(force, place) for force in state.forces if not state.chain.contains(place, force)]
-    if any(answer is False for answer in answers):
-        return True
-    return None if None in answers else False
-
-
-def _at_first_fast_job(board: Board, run: Run) -> bool:
-    return (
-        run.lane is Lane.FAST
-        and run.status is Status.WAITING
-        and in_fast_part(board.pipeline, run.step)
-        and not has_started_fast_part(board.pipeline, run)
-    )
-
-
-def _in_real_stage(pipeline: Pipeline, run: Run) -> bool:
-    rejoins = pipeline.rejoins_at
-    been = any(s.track is Track.REAL and pipeline.index(s.stage) >= rejoins for s in run.passed)
-    inside = run.step.track is Track.REAL and pipeline.index(run.step.stage) >= rejoins and run.holds_slot
-    return been or inside

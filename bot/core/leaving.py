@@ -25,9 +25,14 @@ def leave(decision: Decision, run: Run, ending: Ending, *, abort: bool = False) 
 
 
 def may_abort(decision: Decision, run: Run) -> bool:
-    """Whether a running build may be aborted by itself: not in a real lock-policy stage, half a roll-out is worse."""
-    stage = decision.board.pipeline.stage(run.step.stage)
-    return run.step.track is Track.FAST or stage is None or not stage.locks
+    """Whether a running build may be aborted without anybody asking: not where it rolls out, half of one is worse."""
+    return not rolls_out(decision, run)
+
+
+def rolls_out(decision: Decision, run: Run) -> bool:
+    """Whether the run's step is the first real lock-policy stage, or one behind it."""
+    pipeline = decision.board.pipeline
+    return run.step.track is Track.REAL and pipeline.index(run.step.stage) >= pipeline.locks_at
 
 
 def withdraw(decision: Decision, run: Run, *, abort: bool, why: str) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.core import lanes, sentences
+from bot.core import lanes, sentences, standing
+from bot.core.ancestry import Place
 from bot.core.decision import Decision
 from bot.core.effects import Banner, Notify
 from bot.core.facts import FactKind
 from bot.core.leaving import leave, withdraw
-from bot.core.merges import drop_unmerged, newest_fix, queue, send_fast
+from bot.core.merges import drop, drop_unmerged, find_place, newest_fix, send_fast
 from bot.core.pipeline import Lane, Outcome
 from bot.core.proofs import ask_containment
 from bot.core.run import End, Ending, Lock, Passage, Run, Status, Step
@@ -35,6 +36,7 @@ def lock_by_failure(decision: Decision, run: Run) -> None:
         run=run.key,
         service=run.service,
         place=run.place,
+        order=decision.board.seat(),
     )
     decision.comment(run, f"locked-{stage}-{run.attempt}", sentences.locked_comment(lock))
     lock_stage(decision, lock)
@@ -70,9 +72,15 @@ def recall(decision: Decision, stage: str) -> None:
     """L3: call back the runs that were admitted, may not enter now, and have no build yet."""
     for run in decision.board.inside(Step(stage)):
         if run.status is Status.STARTING and run.cancelled_by is None and lanes.kept_out(decision.board, stage, run):
-            recalled = decision.update(run, status=Status.RECALLED)
-            decision.tell(FactKind.RUN_RECALLED, f"{stage} locked before its build started", recalled)
-            withdraw(decision, recalled, abort=False, why=f"{stage} is locked")
+            recall_run(decision, run, f"{stage} is locked")
+
+
+def recall_run(decision: Decision, run: Run, why: str) -> None:
+    """Call back one admitted run; it is at the head of its queue again once Jenkins has confirmed."""
+    recalled = decision.update(run, status=Status.RECALLED)
+    text = f"{why}: the build of {sentences.name(run)}, not started yet, is taken back"
+    decision.tell(FactKind.RUN_RECALLED, text, recalled)
+    withdraw(decision, recalled, abort=False, why=why)
 
 
 # -- opening ---------------------------------------------------------------------------------------------------
@@ -82,11 +90,15 @@ def passed_lock_stage(decision: Decision, run: Run, stage: str) -> None:
     """Note that a run has passed a lock-policy stage; clean up and open what it opens (F8, F9)."""
     board = decision.board
     state = board.service(run.service)
-    mine = Passage(stage, run.place, run.key, run.lane)
+    mine = Passage(stage, run.place, run.key, run.lane, board.seat())
     others = tuple(p for p in state.passages if not (p.stage == stage and p.run == run.key))
     board.put(replace(state, passages=(*others, mine)[-PASSAGES:]))
-    clean_up(decision, run.service)
+    if run.lane is Lane.FAST:
+        clean_up(decision, run.service)
     open_passed(decision, run.service)
+    live = board.runs.get(run.key)
+    if live is not None and standing.dropped_from_main(board, run.service, run.place):
+        drop(decision, live)
 
 
 def clean_up(decision: Decision, service: str) -> None:
@@ -105,20 +117,22 @@ def clean_up(decision: Decision, service: str) -> None:
 def open_passed(decision: Decision, service: str) -> None:
     """F9: open the service's locks that a passage opens; where containment is not known, ask."""
     for passage in decision.board.service(service).passages:
-        for lock, opens in list(lanes.opened_by(decision.board, passage, service)):
+        for lock, opens, base in list(lanes.opened_by(decision.board, passage, service)):
             if opens:
                 why = f"{service} {sentences.short(passage.place.sha)} has passed {passage.stage}"
-                _replace_holder(decision, lock, passage)
+                _replace_holder(decision, lock, passage, base)
                 open_lock(decision, lock, why, by=passage.run)
-            elif opens is None and lock.place is not None:
-                ask_containment(decision, service, base=lock.place.sha, head=passage.place.sha)
+            elif opens is None:
+                ask_containment(decision, service, base=base.sha, head=passage.place.sha)
 
 
-def _replace_holder(decision: Decision, lock: Lock, passage: Passage) -> None:
+def _replace_holder(decision: Decision, lock: Lock, passage: Passage, base: Place) -> None:
     """The failed run that holds the lock ends as superseded by the run that passed, whatever its lane."""
     holder = decision.board.runs.get(lock.run or "")
     if holder is not None and holder.status is Status.FAILED and holder.key != passage.run:
-        leave(decision, holder, sentences.superseded(passage.run, passage.place.sha))
+        contained = base == lock.place
+        ending = sentences.superseded(passage.run, passage.place.sha) if contained else sentences.dropped(holder)
+        leave(decision, holder, ending)
 
 
 def open_lock(decision: Decision, lock: Lock, why: str, *, by: str) -> None:
@@ -136,6 +150,8 @@ def open_lock(decision: Decision, lock: Lock, why: str, *, by: str) -> None:
     holder = board.runs.get(lock.run) if lock.run else None
     if holder is not None and holder.status is Status.FAILED:
         decision.end(holder, Ending(End.FAILED, lock.reason))
+    elif holder is not None and holder.retrying:
+        decision.update(holder, retrying=False)  # it holds nothing any more: other locks count for it (L4)
     if lock.service is not None:
         leave_lane(decision, lock.service, opener=by)
 
@@ -152,9 +168,8 @@ def leave_lane(decision: Decision, service: str, opener: str) -> None:
         changed = decision.update(run, lane=Lane.MAIN)
         text = f"{sentences.name(run)} is on the main lane again: the last lock of {service} is open"
         decision.tell(FactKind.RUN_REJOINED, text, changed)
-        step = lanes.next_step(board.pipeline, changed)
-        if changed.status is Status.WAITING and step is not None:
-            queue(decision, changed, step)
+        if changed.status is Status.WAITING:
+            find_place(decision, changed)
 
 
 def reconsider(decision: Decision, service: str) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from bot.core import lanes, sentences
-from bot.core.ancestry import Place
+from bot.core import lanes, sentences, standing
+from bot.core.ancestry import Chain, Place
 from bot.core.decision import Decision
 from bot.core.events import ContainmentKnown, HeadSeen, Merged
 from bot.core.facts import FactKind
-from bot.core.leaving import leave
+from bot.core.leaving import leave, rolls_out
 from bot.core.pipeline import Lane
 from bot.core.proofs import ask_containment
-from bot.core.run import Run, ServiceState, Status, Step
+from bot.core.run import End, Ending, Run, ServiceState, Status, Step
 
 #: How many pushes and rewritten heads a service remembers.
 PUSHES = 64
@@ -34,20 +34,39 @@ def merged(decision: Decision, event: Merged) -> None:
     if event.push_id:
         state = replace(state, pushes=(*state.pushes, event.push_id)[-PUSHES:])
         board.put(state)
-    if _is_known(state, event):
-        if event.before is not None:
-            board.put(replace(state, chain=state.chain.join(event.before, event.sha)))
-        _known(decision, event, "its push and its pull request tell of the same commit")
+    place = _known_place(state, event)
+    if place is None:
+        _accept(decision, state, event)
         return
-    _accept(decision, state, event)
+    _known(decision, event, "its push and its pull request tell of the same commit")
+    if event.forced:
+        _rewritten(decision, state, place)
+    elif event.before is not None:
+        board.put(replace(state, chain=state.chain.join(event.before, event.sha)))
 
 
-def _is_known(state: ServiceState, event: Merged) -> bool:
-    head = state.chain.head
-    if head is None or state.chain.find(event.sha) is None:
-        return False
-    returns = event.sha != head.sha and (event.forced or event.before == head.sha)
-    return not returns
+def _known_place(state: ServiceState, event: Merged) -> Place | None:
+    """Where the commit stands if this is no news; a commit that comes back by a force-push, or after one, is news."""
+    head, place = state.chain.head, state.chain.find(event.sha)
+    if head is None or place is None:
+        return None
+    dropped = event.before == head.sha and place.segment < state.chain.forced
+    comes_back = not _is_late(state.chain, head, place, event) if event.forced else dropped
+    return None if comes_back and event.sha != head.sha else place
+
+
+def _is_late(chain: Chain, head: Place, place: Place, event: Merged) -> bool:
+    """Whether a forced push tells of a time before the present head: main has moved on from its commit since."""
+    told = event.before is not None and chain.find(event.before) is not None
+    return told and event.before != head.sha and chain.contains(head, place) is True
+
+
+def _rewritten(decision: Decision, state: ServiceState, place: Place) -> None:
+    """A head that was known already turns out to have been put in place by force."""
+    if place not in state.forces:
+        chain, forces = state.chain.rewritten(place), (*state.forces, place)[-FORCES:]
+        decision.board.put(replace(state, chain=chain, forces=forces))
+        drop_unmerged(decision, state.key)
 
 
 def _known(decision: Decision, event: Merged, why: str) -> None:
@@ -61,16 +80,18 @@ def _known(decision: Decision, event: Merged, why: str) -> None:
 
 def _accept(decision: Decision, state: ServiceState, event: Merged) -> None:
     before = state.chain.head
-    chain, place = state.chain.push(event.before, event.sha, forced=event.forced)
-    forces = (*state.forces, place)[-FORCES:] if event.forced else state.forces
+    # A forced head of which nobody knows what came before was looked up: perhaps main has moved on since.
+    chain, place = state.chain.push(event.before, event.sha, forced=event.forced and event.before is not None)
+    is_head = chain.head == place
+    forces = (*state.forces, place)[-FORCES:] if event.forced and is_head else state.forces
     decision.board.put(replace(state, chain=chain, forces=forces))
     pull = f" by pull request #{event.pull}" if event.pull is not None else ""
     rewritten = ", by a force-push" if event.forced else ""
     text = f"{sentences.short(event.sha)} is on main of {event.service}{pull}{rewritten}"
     decision.tell(FactKind.MERGE_ACCEPTED, text, service=event.service, sha=event.sha)
-    lane = Lane.FAST if lanes.merge_enters(decision.board, event.service) else Lane.MAIN
+    lane = Lane.FAST if is_head and lanes.merge_enters(decision.board, event.service) else Lane.MAIN
     start_run(decision, event.service, place, lane, pull=event.pull, title=event.title, author=event.author)
-    if event.forced and before is not None:
+    if event.forced and is_head and before is not None:
         drop_unmerged(decision, event.service)
 
 
@@ -142,9 +163,8 @@ def send_fast(decision: Decision, service: str, place: Place, *, why: str, permi
         return
     run = decision.update(live[-1], lane=Lane.FAST, permit=permit)
     decision.tell(FactKind.RUN_PROMOTED, f"{sentences.name(run)} changes to the fast lane: {why}", run)
-    step = lanes.next_step(decision.board.pipeline, run)
-    if run.status is Status.WAITING and step is not None:
-        queue(decision, run, step)
+    if run.status is Status.WAITING:
+        find_place(decision, run)
 
 
 def queue(decision: Decision, run: Run, step: Step) -> Run:
@@ -153,6 +173,16 @@ def queue(decision: Decision, run: Run, step: Step) -> Run:
     decision.tell(FactKind.RUN_QUEUED, f"{sentences.name(run)} queues for {step}", run)
     newest_fix(decision, run)
     return run
+
+
+def find_place(decision: Decision, run: Run) -> None:
+    """Queue a run for the first step that it has not passed, now that its lane or the stages have changed."""
+    step = lanes.next_step(decision.board.pipeline, run)
+    if step is None:
+        text = f"{sentences.name(run)} has passed every stage that is configured"
+        decision.end(run, Ending(End.DELIVERED, text))
+    else:
+        queue(decision, run, step)
 
 
 def newest_fix(decision: Decision, newer: Run) -> None:
@@ -165,25 +195,26 @@ def drop_unmerged(decision: Decision, service: str) -> None:
     """End the live runs that a force-push took off main, except in a lock-policy stage; newest first, for proof."""
     board = decision.board
     for run in reversed(board.of_service(service)):
-        verdict = lanes.dropped_from_main(board, service, run.place)
+        verdict = standing.dropped_from_main(board, service, run.place)
         if verdict is None:
             _ask_about(decision, run)
             return  # the answer for the newest usually answers for all before it
-        if verdict and run.status is not Status.ENDING and not _in_lock_stage(decision, run):
-            leave(decision, run, sentences.dropped(run))
+        if verdict:
+            drop(decision, run)
+
+
+def drop(decision: Decision, run: Run) -> None:
+    """End a run that is no longer on main, unless it rolls out at this moment: that is finished first."""
+    inside = run.holds_slot or run.status is Status.FAILED
+    if run.status is not Status.ENDING and not (inside and rolls_out(decision, run)):
+        leave(decision, run, sentences.dropped(run))
 
 
 def _ask_about(decision: Decision, run: Run) -> None:
     state = decision.board.service(run.service)
     for force in state.forces:
-        if not state.chain.contains(run.place, force) and state.chain.contains(force, run.place) is None:
+        if force.segment > run.place.segment and state.chain.contains(force, run.place) is None:
             ask_containment(decision, run.service, base=run.place.sha, head=force.sha)
-
-
-def _in_lock_stage(decision: Decision, run: Run) -> bool:
-    stage = decision.board.pipeline.stage(run.step.stage)
-    real = stage is not None and stage.locks and run.step == Step(stage.name)
-    return real and (run.holds_slot or run.status is Status.FAILED)
 
 
 def learn(decision: Decision, event: ContainmentKnown) -> None:

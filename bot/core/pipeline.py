@@ -143,8 +143,12 @@ class Pipeline:
         return next((i for i, s in enumerate(self.stages) if s.name == name), -1)
 
     @property
-    def rejoins_at(self) -> int:
-        """Index of the first stage a fast run enters for real; past the end if nothing ever locks."""
-        if self.fast_lane.rejoins is not None:
-            return self.index(self.fast_lane.rejoins)
+    def locks_at(self) -> int:
+        """Index of the first lock-policy stage; past the end if nothing ever locks."""
         return next((i for i, s in enumerate(self.stages) if s.locks), len(self.stages))
+
+    @property
+    def rejoins_at(self) -> int:
+        """Index of the first stage a fast run enters for real, at the latest the first that locks."""
+        asked = self.index(self.fast_lane.rejoins) if self.fast_lane.rejoins is not None else -1
+        return self.locks_at if asked < 0 else min(asked, self.locks_at)

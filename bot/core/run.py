@@ -119,6 +119,8 @@ class Lock:
     place: Place | None = None
     let_fixes_in: bool = False
     until: float | None = None
+    #: Its place in the order of locks and passages: only a later passage opens it.
+    order: int = 0
 
     @property
     def automatic(self) -> bool:
@@ -134,6 +136,8 @@ class Passage:
     place: Place
     run: str
     lane: Lane
+    #: Its place in the order of locks and passages.
+    order: int = 0
 
 
 @dataclass(frozen=True, slots=True)

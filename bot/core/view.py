@@ -20,7 +20,7 @@ View = dict[str, Any]
 def view(board: Board, version: int, now: float) -> View:
     """The whole pipeline as JSON-able values. `now`: seconds since the epoch, for reasons that depend on time."""
     header = board.header
-    failed = [run for run in board.runs.values() if run.status is Status.FAILED]
+    failed = sorted((r for r in board.runs.values() if r.status is Status.FAILED), key=lambda r: (r.since, r.seat))
     return {
         "pipeline": header.pipeline.name,
         "mode": str(header.mode),

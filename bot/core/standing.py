@@ -1,0 +1,67 @@
+"""Where a run stands: small questions about its way and its commit, that several rules of the fast lane share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bot.core.pipeline import Lane, Pipeline, Track
+from bot.core.run import Run, Status, Step
+
+if TYPE_CHECKING:
+    from bot.core.ancestry import Chain, Place
+    from bot.core.board import Board
+
+
+def in_fast_part(pipeline: Pipeline, step: Step) -> bool:
+    """Whether a fast run in this step uses what the lane is about: its own jobs, or the real stages at its end."""
+    return step.track is Track.FAST or pipeline.index(step.stage) >= pipeline.rejoins_at
+
+
+def has_started_fast_part(pipeline: Pipeline, run: Run) -> bool:
+    """Whether a fast job of the run has started (F6): from then on nothing replaces it."""
+    if any(in_fast_part(pipeline, step) for step in run.passed):
+        return True
+    return (run.holds_slot or run.status is Status.FAILED) and in_fast_part(pipeline, run.step)
+
+
+def at_first_fast_job(board: Board, run: Run) -> bool:
+    """Whether the run waits for the first job that only the fast lane has for it (F6)."""
+    return (
+        run.lane is Lane.FAST
+        and run.status is Status.WAITING
+        and in_fast_part(board.pipeline, run.step)
+        and not has_started_fast_part(board.pipeline, run)
+    )
+
+
+def in_real_stage(pipeline: Pipeline, run: Run) -> bool:
+    """Whether a fast run is or was in a stage that it enters for real (F12)."""
+    rejoins = pipeline.rejoins_at
+    been = any(s.track is Track.REAL and pipeline.index(s.stage) >= rejoins for s in run.passed)
+    inside = run.step.track is Track.REAL and pipeline.index(run.step.stage) >= rejoins and run.holds_slot
+    return been or inside
+
+
+def has_mended(board: Board, run: Run) -> bool:
+    """Whether the run has passed all that its service has locked: it is no fix of that, only on its way."""
+    locks = board.locks_held_by(run.service)
+    return bool(locks) and all(Step(lock.stage) in run.passed for lock in locks)
+
+
+def has_passed(board: Board, service: str, place: Place) -> bool:
+    """Whether a commit has passed a lock-policy stage already: a second run of it would end there (F11)."""
+    return any(passage.place.sha == place.sha for passage in board.service(service).passages)
+
+
+def dropped_from_main(board: Board, service: str, place: Place) -> bool | None:
+    """Whether a force-push took the commit off main: some rewritten head, later than it, does not contain it."""
+    state = board.service(service)
+    answers = [state.chain.contains(force, place) for force in state.forces if force.segment > place.segment]
+    if any(answer is False for answer in answers):
+        return True
+    return None if None in answers else False
+
+
+def drops(chain: Chain, force: Place, place: Place) -> bool:
+    """Whether the forced head `force` came after `place` and is proven to lack it."""
+    return force.segment > place.segment and chain.contains(force, place) is False

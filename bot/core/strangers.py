@@ -1,0 +1,47 @@
+"""Builds of our jobs that move no run: duplicates, builds started by hand, news of builds that are long over."""
+
+from __future__ import annotations
+
+from bot.core import sentences
+from bot.core.decision import Decision
+from bot.core.effects import AbortDuplicate, Look
+from bot.core.events import BuildSeen
+from bot.core.facts import FactKind
+from bot.core.pipeline import Job, Track
+from bot.core.run import Foreign, Run, Step
+
+
+def step_of(decision: Decision, job: Job) -> Step | None:
+    """The step whose job this is."""
+    for stage in decision.board.pipeline.stages:
+        if stage.job == job:
+            return Step(stage.name)
+        if stage.fast_job == job:
+            return Step(stage.name, Track.FAST)
+    return None
+
+
+def stranger(decision: Decision, event: BuildSeen, twin_of: Run | None) -> None:
+    """A build that moves no run: it occupies a slot while it runs; a duplicate of ours is stopped (invariant 5)."""
+    job = Job(event.controller, event.job)
+    step = step_of(decision, job)
+    if step is None:
+        return
+    key = f"{event.controller}/{event.job}/{event.number}"
+    known = decision.board.foreign.get(key)
+    if event.result is not None:
+        if known is not None:
+            decision.board.drop(known)
+        return
+    if known is not None:
+        return
+    decision.board.put(Foreign(key, step, event.number, decision.now))
+    decision.do(Look(job, event.number))  # it may be old news, overtaken by the word that the build has ended
+    if twin_of is not None:
+        text = f"build #{event.number} repeats build #{twin_of.build} of {sentences.name(twin_of)}: it is stopped"
+        decision.tell(FactKind.BUILD_DUPLICATED, text, twin_of)
+        decision.do(AbortDuplicate(job, event.number, twin_of.key))
+    else:
+        whose = f"belongs to no present attempt of {event.run}" if event.run else "was not started by Interlock"
+        text = f"build #{event.number} in {step} {whose}: it takes a slot, nothing more"
+        decision.tell(FactKind.FOREIGN_BUILD_SEEN, text, step=step, build=event.number)

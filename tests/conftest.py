@@ -1,0 +1,9 @@
+"""Profiles of the searching tests: `quick` by default, `ci` walks farther (HYPOTHESIS_PROFILE=ci)."""
+
+import os
+
+from hypothesis import settings
+
+settings.register_profile("quick", deadline=None, max_examples=100)
+settings.register_profile("ci", deadline=None, max_examples=1_000, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))

@@ -1,0 +1,84 @@
+"""A town that checks every decision: decided twice with an undo between, delivered twice, and replayed at the end."""
+
+from __future__ import annotations
+
+from bot.core.board import Header, build_board
+from bot.core.decide import decide
+from bot.core.decision import Decision
+from bot.core.events import (
+    BuildLost,
+    BuildSeen,
+    Configured,
+    ContainmentKnown,
+    Event,
+    HeadSeen,
+    Merged,
+    TimePassed,
+    TriggerAccepted,
+    TriggerRefused,
+    Withdrawn,
+)
+from bot.core.facts import FactKind
+from bot.core.pipeline import Pipeline
+from tests.core.checks import Memory, before, check
+from tests.core.town import Town
+from tests.core.world import indexes_of, receive, records_of
+
+#: What the outside may deliver twice; what a person asks is made unique at the door.
+REPEATABLE = (
+    Merged,
+    HeadSeen,
+    ContainmentKnown,
+    BuildSeen,
+    TriggerAccepted,
+    TriggerRefused,
+    Withdrawn,
+    BuildLost,
+    Configured,
+)
+#: What a repeated delivery may still say, without changing anything.
+SAYS_ONLY = {FactKind.MERGE_KNOWN, FactKind.CONTAINMENT_KNOWN, FactKind.REQUEST_REFUSED}
+
+
+class CheckedTown(Town):
+    """A town that checks every decision, and keeps all events for a replay."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        super().__init__(pipeline)
+        self.first = pipeline
+        self.memory = Memory()
+        self.log: list[tuple[Event, float]] = []
+        self.step = 1.0
+
+    def send(self, event: Event) -> Decision:
+        """Decide twice, with an undo in between; check; deliver the same once more."""
+        self.now += self.step
+        was, records, indexes = before(self.board), records_of(self.board), indexes_of(self.board)
+        rehearsal = decide(self.board, event, self.now)
+        self.board.undo()
+        assert (records_of(self.board), indexes_of(self.board)) == (records, indexes), "undo left something behind"
+        decision = decide(self.board, event, self.now)
+        assert (decision.facts, decision.effects) == (rehearsal.facts, rehearsal.effects), "decided differently"
+        self.board.take_changes()
+        self.log.append((event, self.now))
+        self.facts += decision.facts
+        receive(decision.effects, self.jenkins, self.github)
+        check(self.board, decision, was, self.memory, self.now, self.github.contains)
+        self._nothing_new(TimePassed(), set())
+        if isinstance(event, REPEATABLE):
+            self._nothing_new(event, SAYS_ONLY)
+        return decision
+
+    def _nothing_new(self, event: Event, may_say: set[FactKind]) -> None:
+        decision = decide(self.board, event, self.now)
+        changes = self.board.take_changes()
+        assert not changes, f"{event} once more changed {changes}"
+        assert not decision.effects, f"{event} once more did {decision.effects}"
+        assert {fact.kind for fact in decision.facts} <= may_say, f"{event} once more said {decision.facts}"
+
+    def replay(self) -> None:
+        """Invariant 9: the same events in the same order give the same facts and the same board."""
+        board = build_board(Header(self.first), [])
+        facts = [fact for event, now in self.log for fact in decide(board, event, now).facts]
+        assert facts == self.facts
+        assert records_of(board) == records_of(self.board)

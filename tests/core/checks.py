@@ -1,0 +1,214 @@
+"""What must hold after every single decision, whatever came before: the invariants of the design, each a function.
+
+Written against the text of the design and against plain records, not with the functions of the rules themselves.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from bot.core.board import Board
+from bot.core.decision import Decision
+from bot.core.effects import Trigger
+from bot.core.explain import why
+from bot.core.facts import FactKind
+from bot.core.pipeline import Lane, Mode, Track
+from bot.core.reasons import Why
+from bot.core.run import End, Run, Status, Step
+from bot.core.view import view
+from tests.core.world import indexes_of, rebuilt
+
+Truth = Callable[[str, str], bool]
+BUILD_DECIDED = (FactKind.BUILD_PASSED, FactKind.BUILD_FAILED, FactKind.BUILD_REPEATED)
+
+
+@dataclass
+class Before:
+    """What a check must know of the board as it was before the decision."""
+
+    runs: dict[str, Run]
+    queues: dict[Step, list[str]]
+    mode: Mode
+
+
+@dataclass
+class Memory:
+    """What a check must know of everything that was decided so far."""
+
+    ended: Counter[str] = field(default_factory=Counter)
+    decided: Counter[tuple[str, int]] = field(default_factory=Counter)
+    triggered: Counter[tuple[str, int]] = field(default_factory=Counter)
+    arrived: dict[str, int] = field(default_factory=dict)
+    arrivals: int = 0
+    #: Commit of each run, and the commits that have passed each lock-policy stage, by service and stage.
+    commits: dict[str, str] = field(default_factory=dict)
+    passed: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+
+
+def before(board: Board) -> Before:
+    """What is to be remembered of a board before it decides."""
+    queues = {step: [run.key for run in board.queue(step)] for step in list(board._queues)}
+    return Before(dict(board.runs), queues, board.header.mode)
+
+
+def check(board: Board, decision: Decision, was: Before, memory: Memory, now: float, truth: Truth) -> None:
+    """All that must hold after a decision. `truth`: whether the first commit contains the second."""
+    _capacity(board, decision)
+    _locks(board, decision)
+    _order(board, decision, was, memory, now)
+    _nobody_lost(board, decision, memory)
+    _one_build(decision, was, memory)
+    _mode(decision, board)
+    _proofs(board, decision, memory, truth)
+    _reasons(board, now)
+    _indexes(board)
+
+
+def _admitted(decision: Decision) -> list[tuple[str, Step]]:
+    facts = [fact for fact in decision.facts if fact.kind is FactKind.RUN_ADMITTED]
+    return [(fact.run, fact.step) for fact in facts if fact.run and fact.step]
+
+
+def _capacity(board: Board, decision: Decision) -> None:
+    """Invariant 1, with strangers counted: who is let in fits in."""
+    for _, step in _admitted(decision):
+        capacity = board.capacity(step)
+        inside = sum(1 for run in board.runs.values() if run.holds_slot and run.step == step)
+        strangers = sum(1 for foreign in board.foreign.values() if foreign.step == step)
+        assert capacity is None or inside + strangers <= capacity, f"{step} holds more than {capacity}"
+
+
+def _locks(board: Board, decision: Decision) -> None:
+    """Invariant 2: a locked stage lets in a fix whose service holds a lock, a permitted run, or the retried run."""
+    for key, step in _admitted(decision):
+        locks = [lock for lock in board.locks.values() if lock.stage == step.stage]
+        if step.track is Track.FAST or not locks:
+            continue
+        run = board.runs[key]
+        forbidding = [lock for lock in locks if lock.service is None and not lock.let_fixes_in]
+        assert not forbidding, f"{key} passed a lock that lets no fixes in"
+        retried = any(lock.run == key for lock in locks) and run.retrying
+        own = any(lock.service == run.service for lock in locks) or run.permit == step.stage
+        no_fix_needed = all(lock.service is None for lock in locks)
+        assert retried or (run.lane is Lane.FAST and (own or no_fix_needed)), f"{key} entered the locked {step}"
+
+
+def _is_plain(run: Run | None) -> bool:
+    return run is not None and run.lane is Lane.MAIN and not run.retrying and run.status is Status.WAITING
+
+
+def _order(board: Board, decision: Decision, was: Before, memory: Memory, now: float) -> None:
+    """Invariant 3: a main lane stands in the order of arrival; nobody is passed, but over a missing proof."""
+    for fact in decision.facts:
+        if fact.kind is FactKind.RUN_QUEUED and fact.run:
+            memory.arrivals += 1
+            memory.arrived[fact.run] = memory.arrivals
+    for step in board.steps():
+        plain = [run.key for run in board.queue(step) if _is_plain(run)]
+        assert plain == sorted(plain, key=memory.arrived.__getitem__), f"the order of {step} is lost"
+    admitted = dict(_admitted(decision))
+    for step, keys in was.queues.items():
+        plain = [key for key in keys if _is_plain(was.runs[key])]
+        for place, key in enumerate(plain):
+            if admitted.get(key) == step and board.runs[key].lane is Lane.MAIN:
+                for passed in plain[:place]:
+                    if was.runs[passed].service != was.runs[key].service:  # its own newer commit contains it (F11)
+                        _may_be_passed(board, passed, step, now)
+
+
+def _may_be_passed(board: Board, key: str, step: Step, now: float) -> None:
+    run = board.runs.get(key)
+    if run is not None and run.status is Status.WAITING and run.step == step and run.lane is Lane.MAIN:
+        reason = why(board, run, now)
+        assert reason.why is Why.PROOF, f"{key} was passed in the queue for {step}: {reason}"
+
+
+def _nobody_lost(board: Board, decision: Decision, memory: Memory) -> None:
+    """Invariant 4: each run is live, or ended once, with a reason; each accepted merge has its run."""
+    for ended in decision.ended:
+        assert ended.ending.why.strip(), f"{ended.run.key} ended without a reason"
+        memory.ended[ended.run.key] += 1
+    for state in board.services.values():
+        for number in range(1, state.number + 1):
+            key = f"{state.key}.{number}"
+            assert (key in board.runs) + memory.ended[key] == 1, f"{key} is lost, or there twice"
+    merged = sum(fact.kind is FactKind.MERGE_ACCEPTED for fact in decision.facts)
+    started = {fact.run for fact in decision.facts if fact.kind is FactKind.RUN_QUEUED}
+    assert not merged or started, "a merge was accepted and no run started"
+
+
+def _one_build(decision: Decision, was: Before, memory: Memory) -> None:
+    """Invariant 5: one build decides an attempt, and an attempt is triggered once (or looked for first)."""
+    for fact in decision.facts:
+        if fact.kind in BUILD_DECIDED and fact.run:
+            memory.decided[fact.run, was.runs[fact.run].attempt] += 1
+    for effect in decision.effects:
+        if isinstance(effect, Trigger) and not effect.look_first:
+            memory.triggered[effect.run, effect.attempt] += 1
+    assert all(count == 1 for count in memory.decided.values()), "two builds moved one attempt"
+    assert all(count == 1 for count in memory.triggered.values()), "an attempt was triggered twice"
+
+
+def _proofs(board: Board, decision: Decision, memory: Memory, truth: Truth) -> None:
+    """F8, F9, F11: who is superseded is contained; a lock opens for what contains it; nobody goes backwards."""
+    memory.commits.update({run.key: run.place.sha for run in board.runs.values()})
+    memory.commits.update({ended.run.key: ended.run.place.sha for ended in decision.ended})
+    for ended in decision.ended:
+        if ended.ending.end is End.SUPERSEDED and ended.ending.by:
+            assert truth(memory.commits[ended.ending.by], ended.run.place.sha), f"{ended.run.key} is not contained"
+    for fact in decision.facts:
+        if fact.kind is FactKind.BUILD_PASSED and fact.step and _is_lock_step(board, fact.step):
+            memory.passed.setdefault((str(fact.service), fact.step.stage), []).append(str(fact.sha))
+        if fact.kind is FactKind.STAGE_UNLOCKED and fact.by in memory.commits and fact.run:
+            dropped = board.service(str(fact.service)).forces
+            assert dropped or truth(memory.commits[str(fact.by)], memory.commits[fact.run]), "opened by a stranger"
+    admitted = _admitted(decision)
+    for place, (key, step) in enumerate(admitted):
+        if _is_lock_step(board, step):
+            _forwards(board, board.runs[key], memory, truth, {later for later, _ in admitted[place + 1 :]})
+
+
+def _is_lock_step(board: Board, step: Step) -> bool:
+    stage = board.pipeline.stage(step.stage)
+    return step.track is Track.REAL and stage is not None and stage.locks
+
+
+def _forwards(board: Board, run: Run, memory: Memory, truth: Truth, later: set[str]) -> None:
+    """Nothing that contains the run was in the stage, or is among the latest that have passed it."""
+    others = [r for r in board.inside(run.step) if r.service == run.service and r.key not in {run.key, *later}]
+    inside = [r.place.sha for r in others if r.status is not Status.ENDING]
+    for sha in inside + memory.passed.get((run.service, run.step.stage), [])[-3:]:
+        newer = sha != run.place.sha and truth(sha, run.place.sha)
+        assert not newer, f"{run.key} goes backwards: {sha} is already further"
+
+
+def _mode(decision: Decision, board: Board) -> None:
+    """`pause` triggers nothing; `observe` changes nothing outside."""
+    kinds = {effect.kind for effect in decision.effects}
+    if board.header.mode is Mode.PAUSE:
+        assert "trigger" not in kinds, "triggered while paused"
+    if board.header.mode is Mode.OBSERVE:
+        assert kinds <= {"look", "compare"}, "acted while observing"
+
+
+def _reasons(board: Board, now: float) -> None:
+    """Invariant 10: everybody has a sentence, the page can always be drawn, and is plain JSON."""
+    for run in board.runs.values():
+        assert why(board, run, now).sentence.strip(), f"{run.key} does not say why"
+        if run.status is Status.WAITING:
+            assert run.step in board.steps(), f"{run.key} waits for {run.step}, which is not there"
+    json.dumps(view(board, 1, now))
+
+
+def _indexes(board: Board) -> None:
+    """The cheap look-ups answer what a recount answers."""
+    assert indexes_of(board) == indexes_of(rebuilt(board))
+    for step in board.steps():
+        assert board.queue_length(step) == sum(
+            run.status is Status.WAITING and run.step == step for run in board.runs.values()
+        )
+        for place, run in enumerate(board.queue(step)):
+            assert board.ahead_of(run) == place

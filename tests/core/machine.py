@@ -1,0 +1,436 @@
+"""A town in which anything may happen at any time: the state machine that the invariants are tested with.
+
+Every rule is something that the outside may do. `CheckedTown.send` checks each decision (see `checks`); at the end
+everything is let succeed, and then nobody may be left. What is rare in life (people, troubles) shares a rule each, so
+that most steps are merges and builds, and lives get as far as locks, fixes and clean-ups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from bot.core.events import (
+    BuildHinted,
+    BuildLost,
+    BuildSeen,
+    CancelAsked,
+    Configured,
+    ContainmentKnown,
+    Event,
+    FastLaneAsked,
+    HeadSeen,
+    LockAsked,
+    Merged,
+    ModeAsked,
+    RetryAsked,
+    TimePassed,
+    TriggerAccepted,
+    TriggerRefused,
+    UnlockAsked,
+    Withdrawn,
+)
+from bot.core.pipeline import FastLaneStart, Lane, Mode, Outcome, Policy, Track
+from bot.core.run import Run, Status
+from tests.core.checked_town import REPEATABLE, CheckedTown
+from tests.core.world import Asked, shop
+
+STAGES = ("build", "acceptance", "pre-production", "production")
+SERVICES = ("S1", "S2", "S3")
+FAILURES = tuple(outcome for outcome in Outcome if outcome not in (Outcome.SUCCESS, Outcome.TIMEOUT))
+#: What people do, and how often one beside the other.
+PEOPLE = ["retry"] * 4 + ["unlock"] * 3 + ["cancel"] * 3 + ["fast_lane"] * 2 + ["lock"] * 2 + ["mode", "configure"]
+#: What else goes wrong outside.
+TROUBLES = ["old_news"] * 3 + ["duplicate", "stranger", "stranger_ends", "hint", "refused", "cancelled", "lost", "late"]
+EVENTS_DECIDED = [0]
+
+picks = st.integers(0, 30)
+services = st.sampled_from(SERVICES)
+
+
+class AnyTown(RuleBasedStateMachine):
+    """Anything at any time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.town: CheckedTown
+        self.late: list[Event] = []
+        self.past: list[Event] = []
+        self.letters = 0
+        self.foreign: list[BuildSeen] = []
+
+    @initialize(
+        acceptance=st.sampled_from([1, 2, 3, None]),
+        pre_production=st.integers(1, 3),
+        production_locks=st.booleans(),
+        fast=st.sampled_from([True, True, True, False]),
+        fast_capacity=st.integers(1, 3),
+        start=st.sampled_from(FastLaneStart),
+        retries=st.sampled_from([0, 0, 1]),
+        softer=st.sampled_from([False, False, True]),
+        live=st.integers(0, 6),
+    )
+    def found(self, *, softer: bool, live: int, **how: object) -> None:
+        """A shop of some kind; perhaps with an exception from its failure policy; perhaps with runs on their way."""
+        outcomes = ((Outcome.UNSTABLE, Policy.PASS), (Outcome.ABORTED, Policy.REPORT)) if softer else ()
+        self.town = CheckedTown(shop(outcomes=outcomes, timeout=500.0, **how))  # type: ignore[arg-type]
+        for service in SERVICES:
+            self.town.github.commit(service, f"{service}-")
+            self._send(HeadSeen(service, f"{service}-"))
+        for number in range(live):
+            self._send(self.town.push(SERVICES[number % 3], self._letter()))
+            self.all_go_on(2)
+
+    # -- GitHub --------------------------------------------------------------------------------------------------
+
+    @rule(service=services, how=st.sampled_from(["push"] * 4 + ["pull", "both", "late", "lost"]))
+    def merge(self, service: str, how: str) -> None:
+        """A merge, told by a push, a pull request, both, late, or not at all."""
+        push = self.town.push(service, self._letter())
+        pull = Merged(service, push.sha, pull=7, title="a change")
+        if how in ("pull", "both"):
+            self._send(pull)
+        if how in ("push", "both"):
+            self._send(push)
+        elif how != "lost":
+            self.late.append(push)
+
+    @rule(pick=picks)
+    def fix(self, pick: int) -> None:
+        """A service that holds a lock merges its fix."""
+        holders = sorted({k.service for k in self.town.board.locks.values() if k.service})
+        if holders:
+            self._send(self.town.push(holders[pick % len(holders)], self._letter()))
+
+    @rule(service=services, pick=picks, back=st.booleans(), rarely=st.integers(0, 2))
+    def force(self, service: str, pick: int, rarely: int, *, back: bool) -> None:
+        """Main is moved by force: to a new commit, or back to a known one; told at once, or late."""
+        known = [sha for sha in self.town.github.parents if sha.startswith(service)]
+        onto = known[pick % len(known)]
+        if rarely:
+            return
+        before, after = self.town.github.commit(service, onto if back else f"{service}{self._letter()}", onto=onto)
+        if before == after:
+            return
+        push = replace(self.town.merged(service, before, after), forced=True)
+        if pick % 4:
+            self._send(push)
+        else:
+            self.late.append(push)
+
+    @rule(service=services)
+    def look_at_main(self, service: str) -> None:
+        """The reconciler asks for the head."""
+        self._send(HeadSeen(service, self.town.github.heads[service]))
+
+    @rule(pick=picks)
+    def answer(self, pick: int) -> None:
+        """GitHub answers one of the questions, in any order."""
+        questions = self.town.github.questions
+        if questions:
+            q = questions.pop(pick % len(questions))
+            self._send(ContainmentKnown(q.service, q.base, q.head, self.town.github.contains(q.head, q.base)))
+
+    # -- Jenkins -------------------------------------------------------------------------------------------------
+
+    @rule(pick=picks, good=st.sampled_from([True, True, False]), silent=st.sampled_from([False, False, True]))
+    def go_on(self, pick: int, *, good: bool, silent: bool) -> None:
+        """One build goes on a step; what Jenkins would say of it may stay unsaid for a while."""
+        asked = self._open(pick)
+        if asked is None:
+            return
+        event = self._forward(asked, Outcome.SUCCESS if good else FAILURES[pick % len(FAILURES)])
+        if silent:
+            self.late.append(event)
+        else:
+            self._send(event)
+
+    @rule(rounds=st.integers(1, 3))
+    def all_go_on(self, rounds: int) -> None:
+        """A while in which everything goes well."""
+        for _ in range(rounds):
+            for asked in self._all_open():
+                self._send(self._forward(asked, Outcome.SUCCESS))
+
+    @rule(pick=picks, rounds=st.integers(1, 4))
+    def fast_lane_goes_on(self, pick: int, rounds: int) -> None:
+        """A fix goes through job after job."""
+        for _ in range(rounds):
+            for asked in self._all_open(lambda asked: asked.trigger.lane is Lane.FAST):
+                self._send(self._forward(asked, Outcome.SUCCESS))
+
+    @rule(pick=picks, tests=st.booleans())
+    def breaks(self, pick: int, *, tests: bool) -> None:
+        """What is in a stage that locks (or in a fast job) fails."""
+        asked = self._open(pick, lambda asked: asked.trigger.track is Track.FAST or asked.trigger.stage in STAGES[2:])
+        if asked is not None:
+            while asked.state in ("asked", "queued"):
+                self._send(self._forward(asked, Outcome.SUCCESS))
+            result = FAILURES[pick % len(FAILURES)]
+            self._send(self.town.jenkins.end(asked, result, ("CheckoutTest",) if tests else ()))
+
+    @rule(pick=picks)
+    def confirm(self, pick: int) -> None:
+        """Jenkins does what it was asked to take back."""
+        if self.town.jenkins.withdrawals:
+            self._confirm(pick)
+
+    # -- people and troubles -------------------------------------------------------------------------------------
+
+    @rule(what=st.sampled_from(PEOPLE), pick=picks, other=picks)
+    def people(self, what: str, pick: int, other: int) -> None:
+        """Somebody wants something."""
+        event = getattr(self, f"_{what}")(pick, other)
+        if event is not None:
+            self._send(event)
+
+    @rule(what=st.sampled_from(TROUBLES), pick=picks)
+    def troubles(self, what: str, pick: int) -> None:
+        """Something else happens outside."""
+        event = getattr(self, f"_{what}")(pick)
+        if event is not None:
+            self._send(event)
+        if what == "hint":
+            self._look()
+
+    @rule(seconds=st.sampled_from([0.0, 1.0, 60.0, 600.0]))
+    def time_passes(self, seconds: float) -> None:
+        """Time passes; with 0, the next events come in the same instant."""
+        self.town.step = 0.0 if seconds == 0 else 1.0
+        self.town.now += seconds
+        self._send(TimePassed())
+
+    def _lock(self, pick: int, other: int) -> Event:
+        until = self.town.now + 30 if other % 2 else None
+        return LockAsked(STAGES[pick % 4], "ann", "maintenance", let_fixes_in=other % 3 == 0, until=until)
+
+    def _unlock(self, pick: int, other: int) -> Event | None:
+        locks = list(self.town.board.locks.values())
+        if not locks:
+            return None
+        lock = locks[pick % len(locks)]
+        return UnlockAsked(lock.stage, "ann", "fine", None if other % 3 == 0 else lock.key)
+
+    def _retry(self, pick: int, other: int) -> Event | None:
+        runs = self._runs(lambda run: run.status is not Status.FAILED)
+        return RetryAsked(runs[pick % min(2, len(runs))].key, "ann", "flaky") if runs else None
+
+    def _cancel(self, pick: int, other: int) -> Event | None:
+        runs = self._runs(lambda run: run.lane is Lane.MAIN and other % 2 == 0)
+        return CancelAsked(runs[pick % len(runs)].key, "ann", "not wanted") if runs else None
+
+    def _fast_lane(self, pick: int, other: int) -> Event:
+        return FastLaneAsked(SERVICES[pick % 3], "ann", "urgent", (None, *STAGES)[other % 5])
+
+    def _mode(self, pick: int, other: int) -> Event:
+        acting = self.town.board.header.mode is Mode.RUN
+        return ModeAsked((Mode.PAUSE, Mode.OBSERVE)[pick % 2] if acting else Mode.RUN, "ann", "because")
+
+    def _configure(self, pick: int, other: int) -> Event:
+        without = ((), (), ("acceptance",), ("production",), ("pre-production",))[pick % 5]
+        members = SERVICES[:2] if other % 4 == 0 else SERVICES
+        start = self.town.board.pipeline.fast_lane.start
+        pipeline = shop(
+            without=without,
+            services=members,
+            start=start,
+            pre_production=1 + pick % 3,
+            fast=bool(other % 3),
+            production_locks=other % 2 == 0,
+            retries=other % 2,
+        )
+        return Configured(pipeline, Mode.RUN if pick % 4 == 0 else None)
+
+    def _late(self, pick: int) -> Event | None:
+        return self.late.pop(pick % len(self.late)) if self.late else None
+
+    def _old_news(self, pick: int) -> Event | None:
+        return self.past[-1 - pick % len(self.past)] if self.past else None
+
+    def _hint(self, pick: int) -> Event:
+        return BuildHinted("cdp", "acceptance", pick)
+
+    def _duplicate(self, pick: int) -> Event | None:
+        """A second build of an attempt turns up: a reply was lost, or somebody pressed Rebuild."""
+        attempts = [asked for asked in self.town.jenkins.attempts.values() if asked.number is not None]
+        if not attempts:
+            return None
+        twin = replace(attempts[-1 - pick % len(attempts)], number=self.town.jenkins.number(), state="running")
+        self.foreign.append(self.town.jenkins.say(twin.seen()))
+        return self.foreign[-1]
+
+    def _stranger(self, pick: int) -> Event:
+        job = ("acceptance", "fast-acceptance", "pre-production")[pick % 3]
+        self.foreign.append(self.town.jenkins.say(BuildSeen("cdp", job, self.town.jenkins.number(), None)))
+        return self.foreign[-1]
+
+    def _stranger_ends(self, pick: int) -> Event | None:
+        if not self.foreign:
+            return None
+        seen = self.foreign.pop(pick % len(self.foreign))
+        return self.town.jenkins.say(replace(seen, result=Outcome.SUCCESS))
+
+    def _refused(self, pick: int) -> Event | None:
+        asked = self._open(pick, lambda asked: asked.state == "asked")
+        return asked and self._over(asked, TriggerRefused(asked.trigger.run, asked.trigger.attempt, "503"))
+
+    def _cancelled(self, pick: int) -> Event | None:
+        asked = self._open(pick, lambda asked: asked.state == "queued")
+        return asked and self._over(asked, Withdrawn(asked.trigger.run, asked.trigger.attempt, "cancelled in Jenkins"))
+
+    def _lost(self, pick: int) -> Event | None:
+        asked = self._open(pick, lambda asked: asked.state == "running")
+        if asked is not None:
+            self.town.jenkins.end(asked, Outcome.ABORTED)
+        return asked and BuildLost(asked.trigger.run, asked.trigger.attempt, "gone")
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    def teardown(self) -> None:
+        """Let everything succeed: what then is left must have a legitimate reason to be."""
+        if not hasattr(self, "town"):
+            return
+        town = self.town
+        town.step = 1.0
+        town.replay()
+        if town.board.header.mode is Mode.RUN:
+            self._until_quiet()
+            self._only_people_and_failures_hold()
+        self._send(ModeAsked(Mode.RUN, "ann", "go on"))
+        self._send(Configured(shop(start=FastLaneStart.ON_FIX)))
+        for lock in [k for k in town.board.locks.values() if not k.automatic]:
+            self._send(UnlockAsked(lock.stage, "ann", "done", lock.key))
+        self._until_quiet()
+        self._only_failures_hold()
+        for _ in range(4):  # a fix may fail nowhere now: each service that holds a lock merges one
+            for service in sorted({k.service for k in town.board.locks.values() if k.service}):
+                self._send(town.push(service, self._letter()))
+            self._until_quiet()
+        left = {run.key: (run.status, str(run.step), town.says(run.place.sha)) for run in town.board.runs.values()}
+        assert not left, f"nobody can help these any more: {left}"
+        assert not town.board.locks
+        assert not town.board.foreign
+        town.replay()
+
+    def _only_people_and_failures_hold(self) -> None:
+        board = self.town.board
+        for run in board.runs.values():
+            locked = any(lock.stage == run.step.stage for lock in board.locks.values())
+            waits = run.status is Status.WAITING and (locked or _fast_part_held(self.town, run.service))
+            assert waits or run.status is Status.FAILED, f"{run.key} is stuck: {self.town.says(run.place.sha)}"
+
+    def _only_failures_hold(self) -> None:
+        board = self.town.board
+        assert all(lock.automatic for lock in board.locks.values())
+        for run in board.runs.values():
+            locked = bool(board.locks)
+            assert run.status is Status.FAILED or (run.status is Status.WAITING and locked), f"{run.key} is stuck"
+        if not board.locks:
+            assert not board.runs
+
+    def _until_quiet(self) -> None:
+        town = self.town
+        for _ in range(400):
+            self._everybody_answers()
+            going = [run for run in town.board.runs.values() if run.holds_slot]
+            for run in going:
+                self._help(run.key, run.attempt)
+            if going or self._open_news():
+                continue
+            if not town.board.troubles or all(t.retry_at <= town.now for t in town.board.troubles.values()):
+                return
+            town.now += 200
+            self._send(TimePassed())
+        raise AssertionError("it never comes to rest")
+
+    def _everybody_answers(self) -> None:
+        """All that is under way arrives, and the reconciler finds what got lost."""
+        town = self.town
+        while self.late:
+            self._send(self.late.pop(0))
+        while town.jenkins.withdrawals:
+            self._confirm(0)
+        while town.github.questions:
+            self.answer(0)
+        self._look()
+        while (seen := self._stranger_ends(0)) is not None:
+            self._send(seen)
+        for asked in [a for a in town.jenkins.attempts.values() if a.state == "running"]:
+            self._send(town.jenkins.end(asked, Outcome.SUCCESS))
+        for service in [s.name for s in town.board.pipeline.services]:
+            if town.board.service(service).chain.find(town.github.heads[service]) is None:
+                self._send(HeadSeen(service, town.github.heads[service]))
+
+    def _open_news(self) -> bool:
+        town = self.town
+        return bool(town.github.questions or town.jenkins.looks or town.jenkins.withdrawals or self.foreign)
+
+    def _help(self, key: str, attempt: int) -> None:
+        """Jenkins does its best for one attempt; the reconciler tells what nobody told."""
+        asked = self.town.jenkins.attempts.get((key, attempt))
+        if asked is None:
+            return  # never asked for: only a withdrawal can end it
+        if asked.state != "over":
+            self._send(self._forward(asked, Outcome.SUCCESS))
+        elif asked.number is not None:
+            self._send(asked.seen(asked.result))
+        else:
+            self._send(Withdrawn(key, attempt))
+
+    # -- how it is done ------------------------------------------------------------------------------------------
+
+    def _send(self, event: Event) -> None:
+        EVENTS_DECIDED[0] += 1
+        if isinstance(event, REPEATABLE) and not isinstance(event, Configured):
+            self.past.append(event)
+        self.town.send(event)
+
+    def _letter(self) -> str:
+        self.letters += 1
+        return f"x{self.letters}"
+
+    def _all_open(self, which: Callable[[Asked], bool] = lambda _: True) -> list[Asked]:
+        return [a for a in self.town.jenkins.attempts.values() if a.state != "over" and which(a)]
+
+    def _open(self, pick: int, which: Callable[[Asked], bool] = lambda _: True) -> Asked | None:
+        attempts = self._all_open(which)
+        return attempts[pick % len(attempts)] if attempts else None
+
+    def _over(self, asked: Asked, event: Event) -> Event:
+        asked.state = "over"
+        return event
+
+    def _runs(self, last: Callable[[Run], bool]) -> list[Run]:
+        """The live runs, those for which `last` holds after the others."""
+        return sorted(self.town.board.runs.values(), key=lambda run: (last(run), run.key))
+
+    def _forward(self, asked: Asked, result: Outcome) -> Event:
+        if asked.state == "asked" and asked.trigger.attempt % 2:  # every other reply is lost: the build just starts
+            return TriggerAccepted(asked.trigger.run, asked.trigger.attempt, self.town.jenkins.queue(asked))
+        if asked.state in ("asked", "queued"):
+            return self.town.jenkins.start(asked)
+        return self.town.jenkins.end(asked, result)
+
+    def _confirm(self, pick: int) -> None:
+        withdraw = self.town.jenkins.withdrawals.pop(pick % len(self.town.jenkins.withdrawals))
+        asked = self.town.jenkins.attempts.get((withdraw.run, withdraw.attempt))
+        if asked is None or asked.state in ("asked", "queued"):
+            if asked is not None:
+                asked.state = "over"
+            self._send(Withdrawn(withdraw.run, withdraw.attempt))
+        elif asked.state == "running" and withdraw.abort:
+            self._send(self.town.jenkins.end(asked, Outcome.ABORTED))
+
+    def _look(self) -> None:
+        while self.town.jenkins.looks:
+            look = self.town.jenkins.looks.pop(0)
+            truth = self.town.jenkins.truth.get((look.job.controller, look.job.name, look.number))
+            if truth is not None:
+                self._send(truth)
+
+
+def _fast_part_held(town: CheckedTown, service: str) -> bool:
+    return any(lock.service == service for lock in town.board.locks.values())

@@ -1,0 +1,178 @@
+"""The world around `decide`: a configured shop, a GitHub with a true history, a Jenkins that does as it is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bot.core.board import Board, Record, build_board
+from bot.core.effects import Compare, Effect, Look, Trigger, Withdraw
+from bot.core.events import BuildSeen
+from bot.core.pipeline import FastLane, FastLaneStart, Job, Outcome, Pipeline, Policy, Service, Stage
+
+SERVICES = ("S1", "S2", "S3")
+
+
+def shop(
+    *,
+    acceptance: int | None = 3,
+    pre_production: int = 1,
+    production: int | None = 1,
+    production_locks: bool = False,
+    fast: bool = True,
+    fast_capacity: int = 1,
+    start: FastLaneStart = FastLaneStart.ON_FIX,
+    retries: int = 0,
+    outcomes: tuple[tuple[Outcome, Policy], ...] = (),
+    timeout: float | None = None,
+    services: tuple[str, ...] = SERVICES,
+    without: tuple[str, ...] = (),
+) -> Pipeline:
+    """The pipeline of the four pictures: build, acceptance, pre-production (locks), production."""
+
+    def own(name: str) -> Job | None:
+        return Job("cdp", f"fast-{name}") if fast else None
+
+    stages = (
+        Stage("build", Job("build", "build")),
+        Stage(
+            "acceptance", Job("cdp", "acceptance"), acceptance, fast_job=own("acceptance"), fast_capacity=fast_capacity
+        ),
+        Stage(
+            "pre-production",
+            Job("cdp", "pre-production"),
+            pre_production,
+            Policy.LOCK,
+            outcomes,
+            timeout,
+            retries,
+            own("pre-production"),
+            fast_capacity,
+        ),
+        Stage("production", Job("cdp", "production"), production, Policy.LOCK if production_locks else Policy.REPORT),
+    )
+    return Pipeline(
+        "shop",
+        tuple(stage for stage in stages if stage.name not in without),
+        tuple(Service(name, f"shop/{name}") for name in services),
+        FastLane(start),
+    )
+
+
+@dataclass
+class GitHub:
+    """The true history: what each commit was made on. Names of commits are their shas."""
+
+    parents: dict[str, str | None] = field(default_factory=dict)
+    heads: dict[str, str] = field(default_factory=dict)
+    questions: list[Compare] = field(default_factory=list)
+
+    def commit(self, service: str, sha: str, *, onto: str | None = None) -> tuple[str | None, str]:
+        """Make a commit the head of main, on top of `onto` or of the present head: (before, after) of the push."""
+        before = self.heads.get(service)
+        self.parents.setdefault(sha, onto or before)
+        self.heads[service] = sha
+        return before, sha
+
+    def contains(self, head: str, base: str) -> bool:
+        """Whether `base` is `head` or one of its ancestors."""
+        at: str | None = head
+        while at is not None:
+            if at == base:
+                return True
+            at = self.parents.get(at)
+        return False
+
+
+@dataclass
+class Asked:
+    """One attempt as Jenkins knows it: asked for, queued, running, or over."""
+
+    trigger: Trigger
+    state: str = "asked"
+    item: int | None = None
+    number: int | None = None
+    result: Outcome | None = None
+
+    def seen(self, result: Outcome | None = None, tests: tuple[str, ...] = ()) -> BuildSeen:
+        """What Jenkins says about its build."""
+        assert self.number is not None
+        job = self.trigger.job
+        return BuildSeen(job.controller, job.name, self.number, result, self.trigger.run, self.trigger.attempt, tests)
+
+
+@dataclass
+class Jenkins:
+    """What was asked of Jenkins and what became of it. Nothing moves until somebody lets it."""
+
+    attempts: dict[tuple[str, int], Asked] = field(default_factory=dict)
+    withdrawals: list[Withdraw] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
+    #: What is true of each build: its last word, by controller, job and number.
+    truth: dict[tuple[str, str, int], BuildSeen] = field(default_factory=dict)
+    last_number: int = 0
+
+    def number(self) -> int:
+        """The number of the next build, unique over all jobs so that a test can speak of it."""
+        self.last_number += 1
+        return self.last_number
+
+    def queue(self, asked: Asked) -> int:
+        """Take the trigger into the queue; its item."""
+        asked.state, asked.item = "queued", 1000 + len(self.attempts) + self.last_number
+        return asked.item
+
+    def start(self, asked: Asked) -> BuildSeen:
+        """Start the build of an attempt."""
+        asked.state, asked.number = "running", self.number()
+        return self.say(asked.seen())
+
+    def end(self, asked: Asked, result: Outcome, tests: tuple[str, ...] = ()) -> BuildSeen:
+        """End the build of an attempt."""
+        asked.state, asked.result = "over", result
+        return self.say(asked.seen(result, tests))
+
+    def say(self, seen: BuildSeen) -> BuildSeen:
+        """Keep the last word about a build, and pass it on."""
+        self.truth[seen.controller, seen.job, seen.number] = seen
+        return seen
+
+
+def receive(effects: list[Effect], jenkins: Jenkins, github: GitHub) -> None:
+    """Hand the effects of a decision to those whom they concern."""
+    for effect in effects:
+        match effect:
+            case Trigger():
+                jenkins.attempts.setdefault((effect.run, effect.attempt), Asked(effect))
+            case Withdraw():
+                jenkins.withdrawals.append(effect)
+            case Look():
+                jenkins.looks.append(effect)
+            case Compare():
+                github.questions.append(effect)
+            case _:
+                pass  # statuses, comments, banners and mail move nothing
+
+
+def records_of(board: Board) -> dict[tuple[str, str], Record]:
+    """Everything on a board, by kind and key."""
+    return {(type(record).__name__, record.key): record for record in board.records()}
+
+
+def indexes_of(board: Board) -> dict[str, object]:
+    """What the cheap look-ups answer, as plain values; time-outs by what they answer, for their heap forgets late."""
+    return {
+        "queues": {str(step): [run.key for run in board.queue(step)] for step in board._queues if board._queues[step]},
+        "slots": {str(step): sorted(keys) for step, keys in board._slots.items() if keys},
+        "of_service": {name: sorted(keys) for name, keys in board._of_service.items() if keys},
+        "fast": {name: sorted(keys) for name, keys in board._fast.items() if keys},
+        "of_commit": {commit: sorted(keys) for commit, keys in board._of_commit.items() if keys},
+        "due": board.next_due(0.0),
+        "overdue": [run.key for run in board.overdue(1e12)],
+    }
+
+
+def rebuilt(board: Board) -> Board:
+    """The same board, built anew from its records alone."""
+    fresh = build_board(board.header, [r for r in board.records() if r is not board.header])
+    fresh.take_changes()
+    return fresh

@@ -1,0 +1,185 @@
+"""The four pictures of the design, one after the other, each asserted in full."""
+
+import pytest
+
+from bot.core.effects import Banner, Comment, Notify, Trigger, Withdraw
+from bot.core.facts import FactKind
+from bot.core.pipeline import Outcome
+from bot.core.run import Status
+from tests.core.town import Town
+
+
+@pytest.fixture
+def one() -> Town:
+    """Picture 1: seven runs of the services S1 to S3."""
+    town = Town()
+    for service, letter in ("S1", "a"), ("S2", "a"), ("S1", "b"):
+        town.arrives(service, letter, before="pre-production")
+    for service, letter in ("S3", "a"), ("S1", "c"), ("S2", "b"), ("S1", "d"):
+        town.arrives(service, letter, before="acceptance")
+    return town
+
+
+@pytest.fixture
+def two(one: Town) -> Town:
+    """Picture 2: S1a has failed in pre-production."""
+    one.quiet()
+    one.fails("S1a", tests=("CheckoutTest",))
+    return one
+
+
+@pytest.fixture
+def three(two: Town) -> Town:
+    """Picture 3: the fix S1e stands before the real pre-production."""
+    two.quiet()
+    two.merge("S1", "e")
+    two.passes("S1e")
+    two.passes("S1e")
+    two.passes("S1e")
+    return two
+
+
+@pytest.fixture
+def four(three: Town) -> Town:
+    """Picture 4: S1e has passed pre-production."""
+    three.accepts("S1c")
+    three.quiet()
+    three.passes("S1e")
+    return three
+
+
+def stations(town: Town) -> list[tuple[list[str], list[str]]]:
+    """Queue and content of acceptance, pre-production and production, as the pictures draw them."""
+    return [(town.queue(stage), town.runs_in(stage)) for stage in ("acceptance", "pre-production", "production")]
+
+
+def test_picture_1_seven_runs_on_their_way(one: Town) -> None:
+    assert stations(one) == [(["S1d"], ["S2b", "S1c", "S3a"]), (["S1b", "S2a"], ["S1a"]), ([], [])]
+    assert one.locks() == []
+    assert one.on_fast_lane() == []
+    assert not one.did(Notify)
+
+
+def test_picture_1_everybody_who_waits_knows_why(one: Town) -> None:
+    assert one.says("S1d") == "acceptance is full (3 of 3): S3 S3a, S1 S1c, S2 S2b"
+    assert one.says("S2a") == "pre-production is full (1 of 1): S1 S1a"
+    assert one.says("S1b") == "pre-production is full (1 of 1): S1 S1a; 1 before it"
+
+
+def test_picture_2_the_stage_locks_itself_and_nobody_passes(two: Town) -> None:
+    assert stations(two) == [(["S1d"], ["S2b", "S1c", "S3a"]), (["S1b", "S2a"], []), ([], [])]
+    assert two.locks() == ["S1a"]
+    assert two.status("S1a") is Status.FAILED
+    assert not two.did(Trigger)
+
+
+def test_picture_2_people_are_told_and_a_banner_stands_on_the_job(two: Town) -> None:
+    (banner,) = two.did(Banner)
+    assert (banner.stage, banner.text) == (
+        "pre-production",
+        "LOCKED: S1 S1a failed in pre-production (CheckoutTest) (by S1.1)",
+    )
+    (mail,) = two.did(Notify)
+    assert (mail.topic, mail.subject) == (
+        "locked",
+        "pre-production is locked: S1 S1a failed in pre-production (CheckoutTest)",
+    )
+    (lock,) = two.board.locks_of("pre-production")
+    assert (lock.by, lock.run, lock.service, lock.since) == ("S1.1", "S1.1", "S1", two.now)
+
+
+def test_picture_2_those_who_wait_read_what_to_do(two: Town) -> None:
+    assert two.says("S2a") == (
+        "pre-production is locked: S1 S1a failed in pre-production (CheckoutTest) (locked by S1.1); merge the fix to S1"
+    )
+    assert two.says("S1b").endswith("merge the fix to S1 (1 before it)")
+    assert "holds the lock" in two.says("S1a")
+
+
+def test_picture_2_acceptance_goes_on_as_before(two: Town) -> None:
+    two.passes("S3a")
+    assert stations(two) == [([], ["S1d", "S2b", "S1c"]), (["S3a", "S1b", "S2a"], []), ([], [])]
+
+
+def test_picture_3_the_fix_takes_the_fast_lane(two: Town) -> None:
+    two.merge("S1", "e")
+    path = [two.at("S1e")]
+    for _ in range(3):
+        two.passes("S1e")
+        path.append(two.at("S1e"))
+    assert path == ["build", "fast acceptance", "fast pre-production", "pre-production"]
+    assert two.on_fast_lane() == ["S1e"]
+
+
+def test_picture_3_it_waits_in_no_queue_and_passes_everyone(three: Town) -> None:
+    assert stations(three) == [(["S1d"], ["S2b", "S1c", "S3a"]), (["S1b", "S2a"], ["S1e"]), ([], [])]
+    assert [fact.why for fact in three.facts if fact.kind is FactKind.RUN_ADMITTED][-1] == (
+        "S1 S1e enters pre-production ahead of its queue: it is the fix"
+    )
+    assert three.says("S2a").endswith("; the fix S1 S1e is in pre-production")
+
+
+def test_picture_3_nobody_else_is_touched(three: Town) -> None:
+    assert not three.did(Withdraw)
+    assert {effect.run for effect in three.did(Trigger)} == {three.key("S1e")}
+    assert three.locks() == ["S1a"]
+
+
+def test_picture_4_what_the_fix_contains_is_gone_and_the_stage_is_open(four: Town) -> None:
+    assert stations(four) == [([], ["S2b", "S1c", "S3a"]), ([], ["S2a"]), ([], ["S1e"])]
+    assert [four.left(sha) for sha in ("S1a", "S1b", "S1d")] == [("superseded", "S1e")] * 3
+    assert four.locks() == []
+
+
+def test_picture_4_a_build_that_runs_keeps_its_slot_until_jenkins_has_ended_it(four: Town) -> None:
+    assert four.status("S1c") is Status.ENDING
+    (withdraw,) = four.did(Withdraw)
+    assert (withdraw.run, withdraw.abort, withdraw.queue_item is not None) == (four.key("S1c"), True, True)
+    four.gives_back("S1c")
+    assert stations(four) == [([], ["S2b", "S3a"]), ([], ["S2a"]), ([], ["S1e"])]
+    assert four.left("S1c") == ("superseded", "S1e")
+
+
+def test_picture_4_the_banner_goes_and_people_are_told(four: Town) -> None:
+    (banner,) = four.did(Banner)
+    assert banner.text is None
+    (mail,) = four.did(Notify)
+    assert (mail.topic, mail.text) == ("unlocked", "pre-production is open: S1 S1e has passed pre-production\n")
+
+
+def test_picture_4_clean_up_unlock_and_the_next_entry_are_one_decision(three: Town) -> None:
+    three.starts("S1e")
+    decision = three.send(three.jenkins.end(three.attempt("S1e"), Outcome.SUCCESS))
+    kinds = [fact.kind for fact in decision.facts]
+    assert kinds.index(FactKind.RUN_SUPERSEDED) < kinds.index(FactKind.STAGE_UNLOCKED)
+    entered = [fact.sha for fact in decision.facts if fact.kind is FactKind.RUN_ADMITTED]
+    assert entered == ["S2a", "S1e"]
+
+
+def test_picture_4_runs_of_others_neither_restart_nor_lose_their_place(four: Town) -> None:
+    assert [effect.run for effect in four.did(Withdraw)] == [four.key("S1c")]
+    assert {four.at("S2b"), four.at("S3a")} == {"acceptance"}
+    assert [four.run(sha).attempt for sha in ("S2b", "S3a")] == [2, 2]
+
+
+def test_at_the_end_everything_is_delivered(four: Town) -> None:
+    four.gives_back("S1c")
+    for sha in ("S1e", "S2a", "S2a", "S3a", "S2b", "S3a", "S2b", "S3a", "S2b"):
+        four.passes(sha)
+    assert four.live() == []
+    assert [four.left(sha) for sha in ("S1e", "S2a", "S3a", "S2b")] == [("delivered", None)] * 4
+
+
+def test_the_waiting_are_told_on_their_pull_request_that_a_fix_has_passed_them() -> None:
+    town = Town()
+    town.breaks("S1", "a")
+    town.pull("S2", "a")
+    town.passes("S2a")
+    town.passes("S2a")
+    town.merge("S1", "e")
+    for _ in range(3):
+        town.passes("S1e")
+    (comment,) = town.did(Comment, of="S2a")
+    assert comment.text == (
+        "S1 S1e, the fix for pre-production, has passed you on the fast lane. You keep your place; nothing restarts."
+    )

@@ -23,7 +23,7 @@ from config.settings import Settings
 
 @dataclass(slots=True)
 class Line:
-    """One pipeline as its workers see it. `turn` keeps this process to one turn at a time."""
+    """One pipeline as its workers see it. `turn` keeps this process to one turn at a time, `asked` asks for one."""
 
     pipeline: Pipeline
     keys: Keys
@@ -32,6 +32,7 @@ class Line:
     outbox: Outbox
     redis: Redis
     turn: threading.Lock = field(default_factory=threading.Lock)
+    asked: threading.Event = field(default_factory=threading.Event)
     _reading: threading.Lock = field(default_factory=threading.Lock)
     _copy: Copy | None = None
 

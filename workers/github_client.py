@@ -32,12 +32,19 @@ def client(context: Context) -> Github:
     made = Github(
         auth=Auth.Token(token.get_secret_value()),
         base_url=context.configuration.github.api_url,
-        timeout=int(context.configuration.github.timeout),
+        timeout=max(1, round(context.configuration.github.timeout)),  # whole seconds; 0 is refused
         lazy=True,
         user_agent="interlock",
         seconds_between_requests=0,
         seconds_between_writes=0,
-        retry=GithubRetry(total=1, allowed_methods=frozenset({"GET", "HEAD"}), max_rate_limit_wait=1),
+        retry=GithubRetry(
+            total=1,  # for broken connections; a status is an answer
+            status=0,
+            raise_on_status=False,
+            respect_retry_after_header=False,  # urllib3 would sleep for as long as it says
+            allowed_methods=frozenset({"GET", "HEAD"}),
+            max_rate_limit_wait=1,
+        ),
     )
     _local.github = made
     return made
@@ -56,7 +63,9 @@ def asked(request: Callable[[], Answer]) -> Answer:
 def _refusal(error: GithubException) -> Exception:
     headers = {name.lower(): value for name, value in (error.headers or {}).items()}
     wait = str(headers.get("retry-after", ""))
-    if error.status in (403, 429) and (wait.isdigit() or headers.get("x-ratelimit-remaining") == "0"):
+    # The body is the only sign of a secondary limit without Retry-After (GitHub docs: rate limits for the REST API).
+    limited = wait.isdigit() or headers.get("x-ratelimit-remaining") == "0" or "rate limit" in str(error).lower()
+    if error.status in (403, 429) and limited:
         return NotNow(f"GitHub's rate limit ({error.status})", after=float(wait) if wait.isdigit() else 60.0)
     if error.status in (408, 425, 429) or error.status >= 500:
         return NotNow(f"GitHub answers {error.status}")

@@ -74,10 +74,8 @@ class JenkinsClient:
         self, method: str, path: str, data: dict[str, str] | None, params: dict[str, str] | None
     ) -> requests.Response:
         request = requests.Request(method, f"{self._controller.url}/{path}", data=data, params=params)
+        self._sign(request)
         try:
-            self._server._maybe_add_auth()
-            if method == "POST":
-                self._server.maybe_add_crumb(request)
             session = self._server._session
             prepared = session.prepare_request(request)
             settings = session.merge_environment_settings(prepared.url, {}, None, session.verify, None)
@@ -91,8 +89,20 @@ class JenkinsClient:
             # Only a connection that never came about is certain to have done nothing.
             never_connected = "NewConnectionError" in repr(error) or "NameResolutionError" in repr(error)
             raise NotNow(f"{self._controller.name} cannot be reached", certain=never_connected) from error
-        except (RequestException, jenkins.JenkinsException) as error:
+        except RequestException as error:
             raise NotNow(f"{self._controller.name}: {type(error).__name__}") from error
+
+    def _sign(self, request: requests.Request) -> None:
+        """Add who we are and, where it is needed, a crumb. What fails here is certain to have done nothing."""
+        try:
+            self._server._maybe_add_auth()
+            if request.method == "POST":
+                self._server.maybe_add_crumb(request)
+        except RequestsConnectionError as error:
+            raise NotNow(f"{self._controller.name} cannot be reached", certain=True) from error
+        except (RequestException, jenkins.JenkinsException, ValueError) as error:
+            why = f"{self._controller.name} gives no crumb: {str(error).partition(chr(10))[0]}"
+            raise NotNow(why, certain=True) from error
 
 
 def _refusal(method: str, path: str, response: requests.Response) -> Exception:

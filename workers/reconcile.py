@@ -5,19 +5,20 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from github import GithubException
 
 from bot.core.board import Board
 from bot.core.events import BuildLost, BuildSeen, Event, HeadSeen, Withdrawn
-from bot.core.pipeline import Job, Outcome
+from bot.core.pipeline import Job, Outcome, Track
 from bot.core.run import Foreign, Run, Step
 from workers.context import Context, Line
 from workers.github_client import asked as github_asked
 from workers.github_client import client as github_client
 from workers.jenkins_client import JenkinsClient, NotAllowed, NotThere, job_path
-from workers.perform import attempt
+from workers.perform import attempt, posted
 from workers.perform.jenkins import client_for
 from workers.perform.outcome import Never, NotNow
 
@@ -25,24 +26,29 @@ log = structlog.get_logger()
 
 #: How long a build may be nowhere to be seen before it counts as lost, in seconds: queue and executor lag behind.
 LOST_AFTER = 30.0
+#: How long a build may be without its parameters before it counts as a stranger's, in seconds.
+NAMELESS_FOR = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What the board believes about one job: its runs and strangers there, and whether to look at all."""
+    """What the board of this version believes about one job: its runs there, and strangers if the job is ours."""
 
+    version: int
     job: Job
     runs: tuple[Run, ...]
-    strangers: tuple[Foreign, ...]
+    strangers: tuple[Foreign, ...] | None
 
 
 def builds(context: Context, line: Line) -> int:
-    """Compare every job that has live builds with Jenkins; returns how many differences went into the inbox.
+    """Compare every job that matters now with Jenkins; returns how many differences went into the inbox.
 
+    Those are the jobs with live builds, and those with few slots, for a build started by hand may take one of them.
     One request per job and one per controller, however many builds run (Jenkins: `builds[...]{0,N}` under `tree=`).
     """
     with line.reading:
-        lives = _lives(line.look().board)
+        copy = line.look()
+        lives = _lives(line, copy.board, copy.version)
     found = 0
     for live in lives:
         try:
@@ -52,15 +58,29 @@ def builds(context: Context, line: Line) -> int:
     return found
 
 
-def _lives(board: Board) -> list[Live]:
-    lives = []
-    for stage in board.pipeline.stages:
-        for step in (step for step in board.steps() if step.stage == stage.name):
-            job = stage.job if step == Step(stage.name) else stage.fast_job
-            runs, strangers = tuple(board.inside(step)), tuple(board.strangers(step))
-            if job is not None and (runs or strangers):
-                lives.append(Live(job, runs, strangers))
-    return lives
+def _lives(line: Line, board: Board, version: int) -> list[Live]:
+    watched = {job: step for step in board.steps() if (job := _job_of(board, step)) is not None}
+    at: dict[Job, list[Run]] = defaultdict(list)
+    held = sorted((run for run in board.runs.values() if run.holds_slot), key=lambda r: (r.seat, r.key))
+    for run, job in zip(held, posted.jobs(line, held), strict=True):
+        # A build runs where it was sent, though the configuration may know its stage no longer, or another job for it.
+        where = job or _job_of(board, run.step)
+        if where is not None:
+            at[where].append(run)
+    lives = [_live(board, version, job, step, at.pop(job, [])) for job, step in watched.items()]
+    few = [live for live in lives if live.runs or live.strangers or board.capacity(watched[live.job]) is not None]
+    return few + [Live(version, job, tuple(runs), None) for job, runs in at.items()]
+
+
+def _live(board: Board, version: int, job: Job, step: Step, runs: list[Run]) -> Live:
+    return Live(version, job, tuple(runs), tuple(board.strangers(step)))
+
+
+def _job_of(board: Board, step: Step) -> Job | None:
+    stage = board.pipeline.stage(step.stage)
+    if stage is None:
+        return None
+    return stage.job if step.track is Track.REAL else stage.fast_job
 
 
 def _differences(jenkins: JenkinsClient, live: Live) -> list[Event]:
@@ -70,21 +90,24 @@ def _differences(jenkins: JenkinsClient, live: Live) -> list[Event]:
         carried = attempt.parameters(build)
         by_attempt[carried.get(attempt.RUN), carried.get(attempt.ATTEMPT)].append(build)
     events: list[Event] = []
+    known = {stranger.number for stranger in live.strangers or ()}
     queued: list[dict[str, object]] | None = None
     for run in live.runs:
         mine = by_attempt[run.key, str(run.attempt)]
         if mine:
-            events += [attempt.seen(jenkins, live.job, build) for build in mine if _news(run, build)]
+            events += [attempt.seen(jenkins, live.job, build) for build in mine if _news(run, build, known)]
         elif run.build is not None:
             events += _gone(jenkins, live.job, run)
         else:
             queued = attempt.queue_items(jenkins) if queued is None else queued
             events += _unseen(jenkins, run, queued)
-    return events + _strangers(jenkins, live, listed)
+    return events if live.strangers is None else events + _strangers(jenkins, live, listed)
 
 
-def _news(run: Run, build: dict[str, object]) -> bool:
-    return not build.get("building") or run.build != build.get("number")
+def _news(run: Run, build: dict[str, object], known: set[int]) -> bool:
+    if run.build in (None, build.get("number")):
+        return not build.get("building") or run.build is None
+    return bool(build.get("building")) != (build.get("number") in known)  # a second build of the attempt
 
 
 def _gone(jenkins: JenkinsClient, job: Job, run: Run) -> list[Event]:
@@ -113,22 +136,29 @@ def _unseen(jenkins: JenkinsClient, run: Run, queued: list[dict[str, object]]) -
 
 def _strangers(jenkins: JenkinsClient, live: Live, listed: list[dict[str, object]]) -> list[Event]:
     """Builds that occupy a slot without being ours, begun or ended since the last look."""
-    known = {stranger.number for stranger in live.strangers}
+    known = {stranger.number for stranger in live.strangers or ()}
     ours = {(run.key, str(run.attempt)) for run in live.runs}
     events: list[Event] = []
     for build in listed:
         carried = attempt.parameters(build)
         mine = (carried.get(attempt.RUN, ""), carried.get(attempt.ATTEMPT, "")) in ours
-        if not mine and bool(build.get("building")) != (build.get("number") in known):
+        if not mine and not _nameless(build) and bool(build.get("building")) != (build.get("number") in known):
             events.append(attempt.seen(jenkins, live.job, build))
     gone = known - {build.get("number") for build in listed}
-    return events + [
-        BuildSeen(live.job.controller, live.job.name, number, Outcome.ABORTED) for number in sorted(gone)
-    ]
+    return events + [BuildSeen(live.job.controller, live.job.name, number, Outcome.ABORTED) for number in sorted(gone)]
+
+
+def _nameless(build: dict[str, Any]) -> bool:
+    """Whether a build has just started and does not show yet whose it is (Jenkins: `Executor#run`)."""
+    fresh = abs(time.time() - float(build.get("timestamp") or 0) / 1000) < NAMELESS_FOR
+    return bool(build.get("building")) and fresh and not attempt.parameters(build)
 
 
 def _add(line: Line, live: Live, event: Event) -> int:
-    """Put one difference into the inbox, once however often it is seen before the turn is taken."""
+    """Put one difference into the inbox, once however often it is seen before a turn is taken.
+
+    A difference that is still there after a turn is said again: the turn may have been about something else.
+    """
     name = f"{live.job.controller}/{live.job.name}"
     match event:
         case BuildSeen():
@@ -137,7 +167,7 @@ def _add(line: Line, live: Live, event: Event) -> int:
             key = f"{name}/{event.kind}/{event.run}/{event.attempt}"
         case _:
             raise AssertionError(f"the reconciler of builds made a {event.kind}")
-    return 1 if line.inbox.add(event, f"seen:{key}") else 0
+    return 1 if line.inbox.add(event, f"seen:{live.version}:{key}") else 0
 
 
 # -- GitHub ----------------------------------------------------------------------------------------------------
@@ -148,9 +178,11 @@ def heads(context: Context, line: Line) -> int:
     if context.settings.github_token is None:
         return 0
     with line.reading:
-        board = line.look().board
-        known = {s.name: board.service(s.name).chain.head for s in board.pipeline.services}
-        services = board.pipeline.services
+        copy = line.look()
+        board, version = copy.board, copy.version
+        # The file's services: at the first start the board may not have taken its configuration yet.
+        services = line.pipeline.services
+        known = {s.name: board.service(s.name).chain.head for s in services}
     found = 0
     for service in services:
         try:
@@ -168,5 +200,5 @@ def heads(context: Context, line: Line) -> int:
         head = known[service.name]
         if head is None or head.sha != sha:
             event = HeadSeen(service.name, sha)
-            found += 1 if line.inbox.add(event, f"head:{service.name}:{sha}:{head.sha if head else ''}") else 0
+            found += 1 if line.inbox.add(event, f"head:{version}:{service.name}:{sha}") else 0
     return found

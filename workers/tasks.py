@@ -10,7 +10,7 @@ from bot.state.keys import FAMILIES
 from config.broker import EFFECTS, TURN_TASK, TURNS
 from workers import reconcile
 from workers.context import context
-from workers.perform.loop import perform_due
+from workers.perform.loop import perform_due, perform_next
 from workers.turn import take_turns
 
 log = structlog.get_logger()
@@ -24,9 +24,12 @@ def turn(pipeline: str) -> None:
     """Decide what waits in the inbox, then do what that asks of Jenkins at once."""
     line = context().line(pipeline)
     asked = take_turns(line)
+    triggers = "jenkins" in asked
+    if triggers:  # one first: a poke costs as much as a trigger. Should Jenkins hang, the clock pokes for the others
+        perform_next(context(), line, "jenkins", poke_performer)
     for family in asked - {"jenkins"}:
         poke_performer(pipeline, family)
-    if "jenkins" in asked:
+    if triggers:
         perform_due(context(), line, "jenkins", poke_performer)
 
 

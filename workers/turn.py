@@ -19,7 +19,7 @@ from bot.state.codec import load_event
 from bot.state.inbox import Entry
 from bot.state.keys import Keys
 from bot.state.parked import park
-from bot.state.store import Busy, Outdated, Store, Work, family_of
+from bot.state.store import Busy, Outdated, Store, Unstorable, Work, family_of
 from bot.translate import github, jenkins
 from bot.translate.reading import read_object
 from workers.context import Line
@@ -30,14 +30,18 @@ log = structlog.get_logger()
 def take_turns(line: Line) -> set[str]:
     """Decide everything that waits in the inbox; returns the families of effects that were asked for.
 
-    Returns at once if somebody else, in this process or another, takes the turn: they will see what came in.
+    Returns at once if somebody else, in this process or another, takes the turn: they will see what came in. Between
+    the commit of the last turn and the release of the lock they would not, so they are asked to look once more.
     """
-    if not line.turn.acquire(blocking=False):
-        return set()
-    try:
-        return _take_turns(line.store, line.redis)
-    finally:
-        line.turn.release()
+    families: set[str] = set()
+    line.asked.set()
+    while line.asked.is_set() and line.turn.acquire(blocking=False):
+        try:
+            line.asked.clear()
+            families |= _take_turns(line.store, line.redis)
+        finally:
+            line.turn.release()
+    return families
 
 
 def _take_turns(store: Store, redis: Redis) -> set[str]:
@@ -57,6 +61,9 @@ def _take_turns(store: Store, redis: Redis) -> set[str]:
                 store.copy.forget()
                 entries = store.begin(token)
                 continue
+            except Unstorable as error:
+                entries = _without_culprit(store, token, redis, len(entries), error)
+                continue
             families |= {family_of(effect) for effect in work.effects}
             if not entries:
                 break  # the commit has given the lease back
@@ -66,6 +73,17 @@ def _take_turns(store: Store, redis: Redis) -> set[str]:
         store.copy.forget()  # whatever was half decided must not be built upon
         raise
     return families
+
+
+def _without_culprit(store: Store, token: str, redis: Redis, batch: int, error: Unstorable) -> list[Entry]:
+    """One of `batch` entries leads to something that cannot be stored: they are taken one by one, and it is parked."""
+    store.copy.forget()
+    first = store.begin(token)[:1]
+    if batch > 1 or not first:
+        return first
+    log.error("delivery-parked", pipeline=store.keys.pipeline, entry=first[0].id, why=str(error))
+    park(redis, store.keys, first[0], error)
+    return store.commit(token, first, Work([], [], [], [], store.copy.board.next_due(first[0].at)))
 
 
 def decide_all(board: Board, entries: list[Entry], redis: Redis, keys: Keys) -> Work:
@@ -88,7 +106,8 @@ def decide_all(board: Board, entries: list[Entry], redis: Redis, keys: Keys) -> 
             facts += [(entry, fact) for fact in decision.facts]
             effects += decision.effects
             ended += decision.ended
-    return Work(list(changes.values()), facts, effects, ended, board.next_due(entries[-1].at))
+    lasting = [change for change in changes.values() if change.before != change.after]
+    return Work(lasting, facts, effects, ended, board.next_due(entries[-1].at))
 
 
 def events_of(entry: Entry, pipeline: Pipeline) -> list[Event]:

@@ -14,7 +14,10 @@ from bot.state.scripts import Scripts
 
 
 class Copy:
-    """The board of one pipeline as of `version`. Reading an event's worth of changes costs the same at any size."""
+    """The board of one pipeline as of `version`. Reading an event's worth of changes costs the same at any size.
+
+    `mark` tells the version from another of the same number, as there may be one after a failover that lost data.
+    """
 
     def __init__(self, scripts: Scripts, keys: Keys) -> None:
         self._scripts = scripts
@@ -23,31 +26,32 @@ class Copy:
 
     def forget(self) -> None:
         """Start afresh: the next refresh loads everything."""
-        self.version = 0
+        self.version, self.mark = 0, "0"
         self.board: Board = empty(self._keys.pipeline)
 
     def refresh(self) -> None:
         """Catch up with what was committed since the last time, by anybody."""
-        answer = self._scripts.run("read", [self._keys.meta, self._keys.changes, self._keys.board], [self.version])
-        version, changes, whole = answer[0], answer[1], answer[2] if len(answer) > 2 else None
-        if whole is None:
-            self.catch_up(version, changes)
+        names = [self._keys.meta, self._keys.changes, self._keys.board]
+        version, mark, changes, *rest = self._scripts.run("read", names, [self.version, self.mark])
+        if not rest:
+            self.catch_up(version, mark, changes)
         else:
+            (whole,) = rest
             fields = (f.decode() for f in whole[::2])
             records = [load_record(field, text) for field, text in zip(fields, whole[1::2], strict=True)]
             self.board = _assemble(self._keys.pipeline, records)
-            self.version = version
+            self.version, self.mark = version, mark.decode()
 
-    def catch_up(self, version: int, changes: list[Any]) -> bool:
-        """Apply the changes up to `version`; False (and nothing done) if they do not reach back far enough."""
-        if version - self.version != len(changes):
+    def catch_up(self, version: int, mark: bytes, changes: list[Any]) -> bool:
+        """Apply the changes up to `version`; False (and nothing done) if they do not lead there from this copy."""
+        if version - self.version != len(changes) or (not changes and mark.decode() != self.mark):
             return False
         for _, fields in changes:
             delta = json.loads(fields[1])
             for field, text in zip(delta[::2], delta[1::2], strict=True):
                 self._apply(field, text)
         self.board.take_changes()
-        self.version = version
+        self.version, self.mark = version, mark.decode()
         return True
 
     def _apply(self, field: str, text: str) -> None:

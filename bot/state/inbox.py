@@ -59,7 +59,7 @@ class Inbox:
         return self.add_and_tell(event, delivery)[0]
 
     def add_and_tell(self, event: Event, delivery: str) -> tuple[Accepted, str]:
-        """The same, and the id of its inbox entry (of the first one, for a duplicate): facts that come of it carry it."""
+        """The same, and the id of its inbox entry (of the first, for a duplicate): facts that come of it carry it."""
         return self._accept("event", event.kind, delivery, dump_event(event))
 
     def _accept(self, source: str, name: str, delivery: str, body: bytes) -> tuple[Accepted, str]:

@@ -20,7 +20,7 @@ class Keys:
 
     @property
     def meta(self) -> str:
-        """Hash: version, cursor (last inbox entry taken), accepted, taken, due, schema."""
+        """Hash: version and its mark, cursor (last inbox entry taken), accepted, taken, due, schema."""
         return self._key("meta")
 
     @property
@@ -83,11 +83,6 @@ class Keys:
         """Sorted set: the same runs by when they ended."""
         return self._key("ended-order")
 
-    @property
-    def notes(self) -> str:
-        """Hash of what performers must remember: comment ids, descriptions under a banner."""
-        return self._key("notes")
-
     def due(self, family: str) -> str:
         """Sorted set: slots of one family by when they are due (milliseconds)."""
         return self._key(f"due:{family}")
@@ -103,6 +98,10 @@ class Keys:
     def posted(self, run: str, attempt: int) -> str:
         """Set when the trigger of an attempt goes out; expires."""
         return self._key(f"posted:{run}:{attempt}")
+
+    def said(self, comment: str) -> str:
+        """Set when a comment has been written, by its slot; expires."""
+        return self._key(f"said:{comment}")
 
     def seen(self, delivery: str) -> str:
         """Set for a delivery that was kept; expires."""

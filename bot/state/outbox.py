@@ -19,6 +19,8 @@ from bot.state.store import family_of
 #: How long a performer has for one effect before another may try, in milliseconds. Before it does something that
 #: cannot be undone it renews its hold, so that a stalled performer that wakes up late does nothing.
 HOLD_MS = 30_000
+#: How many effects that were given up are kept; the oldest go first.
+DEAD_KEPT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,8 @@ class Outbox:
             "revision": claim.revision,
         }
         self._postpone(claim, 0, json.dumps(letter))
+        if self._redis.hlen(self._keys.dead) > DEAD_KEPT:
+            self._forget_oldest_dead()
 
     def _postpone(self, claim: Claim, seconds: float, letter: str) -> None:
         names = [*self._names(claim.family), self._keys.dead]
@@ -128,6 +132,11 @@ class Outbox:
         keys = self._keys
         names = [keys.due(family_of(effect)), keys.outbox, keys.tries, keys.dead]
         return bool(self._scripts.run("revive", names, [slot, f"{letter['revision']}\n{dump_effect(effect)}"]))
+
+    def _forget_oldest_dead(self) -> None:
+        """Make room for a tenth of what is kept, so that it is seldom done."""
+        by_age = sorted(self._all_dead().items(), key=lambda row: float(json.loads(row[1])["at"]))
+        self._redis.hdel(self._keys.dead, *(slot for slot, _ in by_age[: -DEAD_KEPT + DEAD_KEPT // 10]))
 
     def _all_dead(self) -> dict[bytes, bytes]:
         return cast("dict[bytes, bytes]", self._redis.hgetall(self._keys.dead))

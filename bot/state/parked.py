@@ -15,7 +15,7 @@ KEPT = 500
 
 
 def park(redis: Redis, keys: Keys, entry: Entry, error: Exception) -> None:
-    """Keep an entry that made the rules or the translation fail, with what went wrong."""
+    """Keep an entry that made the rules or the translation fail, with what went wrong; once, if it does so again."""
     letter = {
         "entry": entry.id,
         "source": entry.source,
@@ -24,8 +24,10 @@ def park(redis: Redis, keys: Keys, entry: Entry, error: Exception) -> None:
         "error": f"{type(error).__name__}: {error}",
         "body": entry.body.decode("utf-8", "replace"),
     }
+    text = json.dumps(letter)
     with redis.pipeline(transaction=False) as pipe:
-        pipe.lpush(keys.parked, json.dumps(letter))
+        pipe.lrem(keys.parked, 0, text)  # a turn that could not be stored is taken again
+        pipe.lpush(keys.parked, text)
         pipe.ltrim(keys.parked, 0, KEPT - 1)
         pipe.execute()
 

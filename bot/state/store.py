@@ -29,6 +29,10 @@ class Busy(Exception):
     """Another worker holds the lease."""
 
 
+class Unstorable(Exception):
+    """What was decided cannot be written down: nothing of this turn was stored."""
+
+
 class Outdated(Exception):
     """Another worker committed first: nothing of this turn was stored."""
 
@@ -59,31 +63,35 @@ class Store:
 
         Raises Busy if another worker holds the lease.
         """
-        keys = self.keys
+        keys, copy = self.keys, self.copy
         names = [keys.lease, keys.poke, keys.meta, keys.inbox, keys.changes]
-        answer = self._scripts.run("begin", names, [token, LEASE_MS, self.copy.version, BATCH])
-        if answer[0] == 0:
-            raise Busy(keys.pipeline)
-        _, version, entries, changes = answer
-        if not self.copy.catch_up(version, changes):
-            self.copy.forget()
-            self.copy.refresh()
-        return [entry(raw) for raw in entries]
+        while True:
+            answer = self._scripts.run("begin", names, [token, LEASE_MS, copy.version, copy.mark, BATCH])
+            if answer[0] == 0:
+                raise Busy(keys.pipeline)
+            _, version, entries, changes, mark = answer
+            if copy.catch_up(version, mark, changes):
+                return [entry(raw) for raw in entries]
+            # Loaded anew, the copy may be newer than the entries: a worker whose lease had ended may have committed.
+            # Entries and board must be of one version, or an entry is decided twice. So begin again, caught up.
+            copy.forget()
+            copy.refresh()
 
     def commit(self, token: str, taken: list[Entry], work: Work) -> list[Entry]:
         """Store a turn and acknowledge its entries, together; returns the next entries, the lease still held.
 
-        Without next entries the lease is given back. Raises Outdated if another worker committed first: then nothing
-        was stored, and the copy must be forgotten.
+        Without next entries the lease is given back. Raises Outdated if another worker committed first, and Unstorable
+        if the work cannot be written down: then nothing was stored, and the copy must be forgotten.
         """
         keys = self.keys
         names = [keys.lease, keys.poke, keys.meta, keys.inbox, keys.board, keys.changes, keys.facts, keys.outbox]
         names += [keys.ended, keys.ended_order, *(keys.due(family) for family in FAMILIES)]
-        args = [token, self.copy.version, taken[-1].id, len(taken), _packed(work), *self._kept, BATCH, LEASE_MS]
+        copy = self.copy
+        args = [token, copy.version, copy.mark, taken[-1].id, len(taken), _packed(work), *self._kept, BATCH, LEASE_MS]
         answer = self._scripts.run("commit", names, args)
         if answer[0] == 0:
             raise Outdated(keys.pipeline)
-        self.copy.version = answer[1]
+        copy.version, copy.mark = answer[1], answer[3].decode()
         return [entry(raw) for raw in answer[2]]
 
     def release(self, token: str) -> bool:
@@ -102,6 +110,13 @@ def family_of(effect: Effect) -> str:
 
 
 def _packed(work: Work) -> str:
+    try:
+        return _json(work)
+    except ValueError as error:  # such as half a surrogate pair in a name: valid in JSON, no text in UTF-8
+        raise Unstorable(str(error)) from error
+
+
+def _json(work: Work) -> str:
     effects = {effect.slot: effect for effect in work.effects}  # the last one in a slot is the one that counts
     return json.dumps(
         {

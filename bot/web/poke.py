@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import kombu.transport.redis  # noqa: F401  loaded by name otherwise, at the first poke
 import structlog
 from celery import Celery
 
@@ -39,6 +40,8 @@ class Poker:
             task_send_sent_event=False,
             worker_hijack_root_logger=False,
         )
+        # Celery loads itself piece by piece, a third of a second in all: now, not while the first delivery waits.
+        _ = self._app.amqp.queues, self._app.backend, self._app.AsyncResult, self._app.events
         self._silent_until = 0.0
 
     def __call__(self, pipeline: str) -> None:

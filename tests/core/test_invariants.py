@@ -5,6 +5,7 @@ machine (`machine.py`): none, one or several events, each of them checked (`chec
 """
 
 import os
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,7 +23,7 @@ class Counted(AnyTown):
 
     taken = 0
 
-    def check_invariants(self, *args: object, **kwargs: object) -> None:
+    def check_invariants(self, *args: Any, **kwargs: Any) -> None:
         """Called once at the start of a life, and after every step."""
         type(self).taken += 1
         super().check_invariants(*args, **kwargs)

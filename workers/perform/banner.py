@@ -6,7 +6,7 @@ import re
 
 _BEGIN = "=== Interlock: this stage is locked ==="
 _END = "=== end of Interlock's notice ==="
-_BLOCK = re.compile(re.escape(_BEGIN) + r".*?" + re.escape(_END) + r"\n?", re.DOTALL)
+_BLOCK = re.compile(re.escape(_BEGIN) + r".*?" + re.escape(_END) + r"\r?\n?", re.DOTALL)
 
 
 def without_banner(description: str) -> str:

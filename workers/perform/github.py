@@ -9,11 +9,13 @@ from bot.core.events import ContainmentKnown
 from bot.state.outbox import Claim
 from workers.context import Context, Line
 from workers.github_client import asked, client
-from workers.perform.outcome import Done, Never, NotNow
+from workers.perform.outcome import Done, Lost, Never, NotNow
 
 #: GitHub's limits: a status description has 140 characters, a comment 65,536 (GitHub docs: statuses, comments).
 DESCRIPTION = 140
 COMMENT = 60_000
+#: How long it is remembered that a comment was written, in seconds: longer than a run lives.
+SAID_SECONDS = 14 * 86_400
 
 
 def status(context: Context, line: Line, claim: Claim, effect: SetStatus) -> Done:
@@ -38,7 +40,12 @@ def status(context: Context, line: Line, claim: Claim, effect: SetStatus) -> Don
 
 
 def comment(context: Context, line: Line, claim: Claim, effect: Comment) -> Done:
-    """Write a comment, once: a hidden marker tells it from all others, and is looked for before a repeat."""
+    """Write a comment, once: a hidden marker tells it from all others, and is looked for before a repeat.
+
+    The rules may ask again for one that was written (a run that enters a stage a second time): that is remembered.
+    """
+    if line.redis.exists(line.keys.said(effect.slot)):
+        return Done()
     marker = f"<!-- interlock {effect.slot} -->"
     link = f"{context.configuration.web.public_url}/p/{line.pipeline.name}/runs/{effect.run}"
     body = f"{marker}\n{tamed(shortened(effect.text, COMMENT))}\n\n[Where it is now]({link})"
@@ -47,11 +54,14 @@ def comment(context: Context, line: Line, claim: Claim, effect: Comment) -> Done
         issue = client(context).get_repo(effect.repository).get_issue(effect.pull)
         if claim.tries and any(c.body.startswith(marker) for c in issue.get_comments()):
             return
+        if line.outbox.renew(claim) is None:
+            raise Lost
         made = issue.create_comment(body)
         if not made.raw_data.get("id"):
             raise Never(f"{effect.repository} seems to have moved: GitHub took no comment (a redirect)")
 
     asked(write)
+    line.redis.set(line.keys.said(effect.slot), "1", ex=SAID_SECONDS)
     return Done()
 
 

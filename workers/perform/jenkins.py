@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from typing import Any
 
 from bot.core.effects import AbortDuplicate, Banner, Look, Trigger, Withdraw
-from bot.core.events import TriggerAccepted, TriggerRefused, Withdrawn
+from bot.core.events import BuildLost, TriggerAccepted, TriggerRefused, Withdrawn
 from bot.core.pipeline import Job
 from bot.state.outbox import Claim
+from config.errors import SettingsError
 from workers.context import Context, Line
 from workers.jenkins_client import JenkinsClient, NotAllowed, NotThere, client, job_path
-from workers.perform import attempt
+from workers.perform import attempt, posted
 from workers.perform.banner import with_banner
-from workers.perform.outcome import Done, Never, NotNow
+from workers.perform.outcome import Done, Lost, Never, NotNow
 
 _NUMBER = re.compile(r"/(\d+)/?$")
 #: How long a trigger whose reply was lost may still be on its way, beyond the time-out of the request, in seconds.
 STILL_COMING = 3.0
-#: How long the note of a post is kept, in milliseconds.
-NOTED_MS = 3_600_000
 #: How long a build that has just started may be without its parameters (Jenkins: `Executor#run`), in looks.
 LOOKS = 4
 
 
 def client_for(context: Context, job: Job) -> JenkinsClient:
-    """This thread's client of the job's controller. Raises Never if there is none in the configuration."""
+    """This thread's client of the job's controller. Raises Never if it is not configured or has no token."""
     controller = context.configuration.controllers.get(job.controller)
     if controller is None:
         raise Never(f"controller {job.controller!r} is not configured")
-    return client(controller, context.settings.jenkins_token(controller.name).get_secret_value())
+    try:
+        token = context.settings.jenkins_token(controller.name)
+    except SettingsError as error:
+        raise Never(str(error)) from error
+    return client(controller, token.get_secret_value())
 
 
 # -- trigger ---------------------------------------------------------------------------------------------------
@@ -41,8 +46,9 @@ def trigger(context: Context, line: Line, claim: Claim, effect: Trigger) -> Done
     once it cannot arrive any more and is nowhere to be found, it is refused, and the rules start another attempt.
     """
     jenkins = client_for(context, effect.job)
-    since = _since_post(line, effect) if claim.tries or effect.look_first else None
-    if since is not None or effect.look_first:
+    tried = claim.tries > 0 or effect.look_first
+    since = posted.since(line, effect.run, effect.attempt) if tried else None
+    if tried:
         found = _look_for(jenkins, effect)
         if found is not None:
             return found
@@ -52,8 +58,8 @@ def trigger(context: Context, line: Line, claim: Claim, effect: Trigger) -> Done
             raise NotNow("looking for a build whose trigger got no answer", after=1.0)
         return Done(TriggerRefused(effect.run, effect.attempt, "the trigger got no answer and left no build"))
     if line.outbox.renew(claim) is None:
-        raise NotNow("another worker does this", after=5.0)
-    _note_post(line, effect)
+        raise Lost
+    posted.note(line, effect.run, effect.attempt, effect.job)
     return _post(jenkins, effect)
 
 
@@ -96,22 +102,13 @@ def _look_for(jenkins: JenkinsClient, effect: Trigger) -> Done | None:
         found = attempt.find(jenkins, effect.job, effect.run, effect.attempt)
     except NotThere as error:
         return Done(TriggerRefused(effect.run, effect.attempt, str(error)))
+    except NotAllowed as error:
+        raise NotNow(f"Jenkins does not let us look for a build whose trigger got no answer: {error}") from error
     if found is None:
         return None
     if found.build is not None:
         return Done(attempt.seen(jenkins, effect.job, found.build))
     return Done(TriggerAccepted(effect.run, effect.attempt, found.item or 0))
-
-
-def _note_post(line: Line, effect: Trigger) -> None:
-    """Store the intent before the request goes out; by the clock of Redis, whichever machine reads it."""
-    line.redis.set(line.keys.posted(effect.run, effect.attempt), "1", px=NOTED_MS)
-
-
-def _since_post(line: Line, effect: Trigger | Withdraw) -> float | None:
-    """Seconds since the attempt was posted; None if it was not (or so long ago that nothing is in doubt)."""
-    left = int(line.redis.pttl(line.keys.posted(effect.run, effect.attempt)))
-    return (NOTED_MS - left) / 1000 if left >= 0 else None
 
 
 # -- withdraw --------------------------------------------------------------------------------------------------
@@ -124,12 +121,51 @@ def withdraw(context: Context, line: Line, claim: Claim, effect: Withdraw) -> Do
         return Done(Withdrawn(effect.run, effect.attempt))
     if taken == "begun":
         raise NotNow("its trigger is on its way", after=0.3)
+    # The job may have another name in the configuration by now: it is taken back where it was sent.
+    effect = replace(effect, job=posted.job(line, effect.run, effect.attempt) or effect.job)
     jenkins = client_for(context, effect.job)
     if effect.build is not None:
-        return _stop(jenkins, effect.job, effect.build) if effect.abort else Done()
-    if effect.queue_item is not None and _cancelled(jenkins, effect.queue_item):
+        return _stop_known(jenkins, effect, effect.build)
+    found = None if effect.queue_item is None else _withdraw_item(jenkins, effect, effect.queue_item)
+    return found or _find_and_withdraw(jenkins, line, effect)
+
+
+def _withdraw_item(jenkins: JenkinsClient, effect: Withdraw, number: int) -> Done | None:
+    """Cancel a queue item; if it has left the queue, it says what became of it, for as long as Jenkins remembers it.
+
+    None: Jenkins has forgotten it (after 5 minutes, or a restart), so the attempt must be looked for.
+    """
+    if _cancelled(jenkins, number):
         return Done(Withdrawn(effect.run, effect.attempt))
-    return _find_and_withdraw(jenkins, line, effect)
+    try:
+        item = jenkins.get(f"queue/item/{number}")
+        if item.get("cancelled"):
+            return Done(Withdrawn(effect.run, effect.attempt))
+        if not item.get("executable"):  # Jenkins: `LeftItem`, whose executable is null for a moment
+            raise NotNow("its build is between queue and executor", after=0.3)
+        path = f"{job_path(effect.job.name)}/{item['executable']['number']}"
+        build = jenkins.get(path, attempt.BUILD_TREE)
+    except NotThere:
+        return None
+    return _withdraw_build(jenkins, effect, build)
+
+
+def _withdraw_build(jenkins: JenkinsClient, effect: Withdraw, build: dict[str, Any]) -> Done:
+    """The attempt has this build: it is told whose it is even if the build does not show its parameters yet."""
+    if effect.abort and build.get("building"):
+        _stop(jenkins, effect.job, int(build["number"]))
+    seen = attempt.seen(jenkins, effect.job, build)
+    return Done(replace(seen, run=effect.run, attempt=effect.attempt))
+
+
+def _stop_known(jenkins: JenkinsClient, effect: Withdraw, number: int) -> Done:
+    if not effect.abort:
+        return Done()
+    try:
+        jenkins.get(f"{job_path(effect.job.name)}/{number}", "number")
+    except NotThere:
+        return Done(BuildLost(effect.run, effect.attempt, f"build #{number} is no longer there"))
+    return _stop(jenkins, effect.job, number)
 
 
 def _find_and_withdraw(jenkins: JenkinsClient, line: Line, effect: Withdraw) -> Done:
@@ -138,7 +174,7 @@ def _find_and_withdraw(jenkins: JenkinsClient, line: Line, effect: Withdraw) -> 
     except NotThere:
         return Done(Withdrawn(effect.run, effect.attempt))
     if found is None:
-        since = _since_post(line, effect)
+        since = posted.since(line, effect.run, effect.attempt)
         if since is not None and since < STILL_COMING:
             raise NotNow("its build is between queue and executor", after=0.3)
         return Done(Withdrawn(effect.run, effect.attempt))
@@ -146,10 +182,7 @@ def _find_and_withdraw(jenkins: JenkinsClient, line: Line, effect: Withdraw) -> 
         if _cancelled(jenkins, found.item):
             return Done(Withdrawn(effect.run, effect.attempt))
         raise NotNow("it left the queue this moment", after=0.3)
-    build = found.build or {}
-    if effect.abort and build.get("building"):
-        _stop(jenkins, effect.job, int(build["number"]))
-    return Done(attempt.seen(jenkins, effect.job, build))
+    return _withdraw_build(jenkins, effect, found.build or {})
 
 
 def _cancelled(jenkins: JenkinsClient, item: int) -> bool:

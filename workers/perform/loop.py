@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
+from redis.exceptions import RedisError
 
 from bot.core.effects import AbortDuplicate, Banner, Comment, Compare, Look, Notify, SetStatus, Trigger, Withdraw
 from bot.core.events import TriggerRefused
@@ -14,15 +15,17 @@ from bot.state.outbox import Claim
 from workers.context import Context, Line
 from workers.jenkins_client import NotAllowed, NotThere
 from workers.perform import github, jenkins, people
-from workers.perform.outcome import Done, Never, NotNow, pause
+from workers.perform.outcome import Done, Lost, Never, NotNow, pause
 from workers.turn import take_turns
 
 log = structlog.get_logger()
 
 #: How many effects of a family may be under way at once, over all workers: a system that hangs holds up no more.
 LIMITS = {"jenkins": 12, "github": 3, "people": 2}
-#: After how many tries an effect is given up into the dead letters. What moves a run is never given up.
+#: After how many tries an effect is given up into the dead letters.
 GIVE_UP = {"github": 60, "people": 30}
+#: What moves a run, or what a run may wait for, is not given up however often it was tried.
+MOVES_A_RUN = (Trigger, Withdraw, Compare)
 
 PERFORMERS: dict[type, Callable[[Context, Line, Claim, Any], Done]] = {
     Trigger: jenkins.trigger,
@@ -42,15 +45,21 @@ def perform_due(context: Context, line: Line, family: str, poke: Callable[[str, 
 
     What an effect leads to is decided by this very thread: from a callback to the next trigger it takes one task.
     """
-    while True:
-        claim, more = line.outbox.claim(family, limit=LIMITS[family])
-        if claim is None:
-            return
-        if more:
-            poke(line.pipeline.name, family)
-        for asked in take_turns(line) if perform(context, line, claim) else ():
-            if asked != family:
-                poke(line.pipeline.name, asked)
+    while perform_next(context, line, family, poke):
+        pass
+
+
+def perform_next(context: Context, line: Line, family: str, poke: Callable[[str, str], None]) -> bool:
+    """Do one effect of a family; False if none is due."""
+    claim, more = line.outbox.claim(family, limit=LIMITS[family])
+    if claim is None:
+        return False
+    if more:
+        poke(line.pipeline.name, family)
+    for asked in take_turns(line) if perform(context, line, claim) else ():
+        if asked != family:
+            poke(line.pipeline.name, asked)
+    return True
 
 
 def perform(context: Context, line: Line, claim: Claim) -> bool:
@@ -61,17 +70,25 @@ def perform(context: Context, line: Line, claim: Claim) -> bool:
     except NotNow as error:
         _later(line, claim, str(error), error.after)
         return False
+    except Lost:
+        log.info("effect-lost", effect=effect.slot, pipeline=line.pipeline.name)
+        return False
+    except RedisError:
+        raise  # nothing can be stored now; when the hold ends, somebody else goes on from what is noted
     except (Never, NotThere, NotAllowed) as error:
         if isinstance(effect, Trigger):  # L6: certain that nothing was started, so the run may wait and try again
             return line.outbox.finish(claim, TriggerRefused(effect.run, effect.attempt, str(error)))
-        _give_up(line, claim, str(error))
+        if isinstance(effect, Compare):
+            _later(line, claim, str(error), None)
+        else:
+            _give_up(line, claim, str(error))
         return False
     except Exception as error:
         # A mistake of ours: it must not be lost, nor stop the others. What moves a run is tried again; the rest an
         # operator finds among the dead letters.
         log.exception("effect-broken", effect=effect.slot, pipeline=line.pipeline.name)
         why = f"{type(error).__name__}: {error}"
-        if isinstance(effect, (Trigger, Withdraw)):
+        if isinstance(effect, MOVES_A_RUN):
             _later(line, claim, why, None)
         else:
             _give_up(line, claim, why)
@@ -81,7 +98,7 @@ def perform(context: Context, line: Line, claim: Claim) -> bool:
 
 def _later(line: Line, claim: Claim, why: str, after: float | None) -> None:
     most = GIVE_UP.get(claim.family)
-    if most is not None and claim.tries >= most:
+    if most is not None and claim.tries >= most and not isinstance(claim.effect, MOVES_A_RUN):
         _give_up(line, claim, why)
         return
     seconds = pause(claim.tries, after)

@@ -1,4 +1,4 @@
-"""What can become of an effect: done (perhaps with an event to tell), not now, or never."""
+"""What can become of an effect: done (perhaps with an event to tell), not now, never, or lost to another."""
 
 from __future__ import annotations
 
@@ -28,6 +28,10 @@ class NotNow(Exception):
         super().__init__(why)
         self.after = after
         self.certain = certain
+
+
+class Lost(Exception):
+    """It is no longer ours to do: our hold has ended and another has it, or it is done or replaced."""
 
 
 class Never(Exception):

@@ -34,7 +34,7 @@ def _tell(address: str, effect: Notify, link: str) -> bool:
     if not teller.add(address):
         log.error("channel-unusable", topic=effect.topic)
         return True  # said at start already; trying again would not mend the address
-    for server in teller.servers:
+    for server in teller.services:
         if isinstance(server, apprise.plugins.email.NotifyEmail):
             # apprise makes the Message-ID itself; this header stays the same when a mail is sent a second time.
             server.headers["X-Interlock-Notice"] = effect.key

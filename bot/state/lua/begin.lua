@@ -1,6 +1,8 @@
 -- Begin a turn: take the lease, take down the poke, read what came in and what others committed meanwhile.
--- KEYS: lease, poke, meta, inbox, changes.  ARGV: token, lease_ms, my_version, batch
--- Returns {0} if another holds the lease, else {1, version, {inbox entries}, {changes since my_version}}.
+-- KEYS: lease, poke, meta, inbox, changes.  ARGV: token, lease_ms, my_version, my_mark, batch
+-- Returns {0} if another holds the lease, else {1, version, {inbox entries}, {changes since mine}, mark}.
+-- A version is told from another of the same number by its mark: after a failover the last ones may have been lost,
+-- and others taken their numbers. Then, and if mine is too old, there are no changes: load the board.
 if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then
   if redis.call('GET', KEYS[1]) ~= ARGV[1] then
     return {0}
@@ -8,11 +10,12 @@ if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
 end
 redis.call('DEL', KEYS[2])
-local meta = redis.call('HMGET', KEYS[3], 'version', 'cursor')
-local version = tonumber(meta[1]) or 0
-local entries = redis.call('XRANGE', KEYS[4], '(' .. (meta[2] or '0-0'), '+', 'COUNT', ARGV[4])
+local meta = redis.call('HMGET', KEYS[3], 'version', 'cursor', 'mark')
+local version, mark = tonumber(meta[1]) or 0, meta[3] or '0'
+local entries = redis.call('XRANGE', KEYS[4], '(' .. (meta[2] or '0-0'), '+', 'COUNT', ARGV[5])
 local changes = {}
-if tonumber(ARGV[3]) < version then
-  changes = redis.call('XRANGE', KEYS[5], (ARGV[3] + 1) .. '-0', '+')
+local mine = ARGV[3] .. '-' .. ARGV[4]
+if tonumber(ARGV[3]) < version and #redis.call('XRANGE', KEYS[5], mine, mine) == 1 then
+  changes = redis.call('XRANGE', KEYS[5], '(' .. mine, '+')
 end
-return {1, version, entries, changes}
+return {1, version, entries, changes, mark}

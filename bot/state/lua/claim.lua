@@ -1,18 +1,25 @@
 -- Take effects that are due, each for one performer at a time; never more at once than the family's limit.
 -- KEYS: due, held, outbox, tries.  ARGV: hold_ms, count, limit.
 -- Returns {how many more are due, slot, tries, value, held until, ...}; a try counts from the claim on, so that one
--- that was cut off by a crash is known to have begun.
+-- that was cut off by a crash is known to have begun. A slot in somebody's hands is passed over, even if a newer effect
+-- is due in it: the older one, still on its way, could arrive after the newer.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
-local room = math.min(tonumber(ARGV[2]), tonumber(ARGV[3]) - redis.call('ZCARD', KEYS[2]))
+local held = redis.call('ZCARD', KEYS[2])
+local room = math.min(tonumber(ARGV[2]), tonumber(ARGV[3]) - held)
 local out = {0}
 if room <= 0 then
   return out
 end
-for _, slot in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now + 1, 'LIMIT', 0, room)) do
+for _, slot in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now + 1, 'LIMIT', 0, room + held)) do
   local value = redis.call('HGET', KEYS[3], slot)
-  if value then
+  if room == 0 then
+    break
+  elseif value and redis.call('ZSCORE', KEYS[2], slot) then
+    -- its performer is not done: finishing makes the newer effect due, and the end of the hold does, too
+  elseif value then
+    room = room - 1
     redis.call('ZADD', KEYS[1], now + ARGV[1], slot)
     redis.call('ZADD', KEYS[2], now + ARGV[1], slot)
     out[#out + 1] = slot

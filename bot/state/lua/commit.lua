@@ -1,13 +1,18 @@
 -- Commit a turn: board, facts, effects, finished runs and the acknowledgement of its events, together or not at all.
--- Fenced by the version that the turn was decided on: a worker that comes late changes nothing.
+-- Fenced by the version that the turn was decided on, and its mark: a worker that comes late changes nothing.
 -- KEYS: lease, poke, meta, inbox, board, changes, facts, outbox, ended, ended_order, due/jenkins, due/github, due/people
--- ARGV: token, version, cursor, taken, work (JSON), changes_kept, facts_kept, ended_kept, batch, lease_ms
--- Returns {0} if another committed first, else {1, version, {next inbox entries}}; without a next one the lease is free.
-local version = tonumber(redis.call('HGET', KEYS[3], 'version') or '0')
-if version ~= tonumber(ARGV[2]) then
+-- ARGV: token, version, mark, cursor, taken, work (JSON), changes_kept, facts_kept, ended_kept, batch, lease_ms
+-- Returns {0} if another committed first, else {1, version, {next inbox entries}, mark}; without a next one the
+-- lease is free.
+local meta = redis.call('HMGET', KEYS[3], 'version', 'mark')
+local version = tonumber(meta[1]) or 0
+if version ~= tonumber(ARGV[2]) or (meta[2] or '0') ~= ARGV[3] then
   return {0}
 end
-local work = cjson.decode(ARGV[5])
+local work = cjson.decode(ARGV[6])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local mark = time[1] .. string.format('%06d', time[2])
 version = version + 1
 local delta = {}
 for _, change in ipairs(work.board) do
@@ -19,12 +24,10 @@ for _, change in ipairs(work.board) do
   delta[#delta + 1] = change[1]
   delta[#delta + 1] = change[2]
 end
-redis.call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[6], version .. '-0', 'c', #delta == 0 and '[]' or cjson.encode(delta))
+redis.call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[7], version .. '-' .. mark, 'c', #delta == 0 and '[]' or cjson.encode(delta))
 for _, fact in ipairs(work.facts) do
-  redis.call('XADD', KEYS[7], 'MAXLEN', '~', ARGV[7], '*', 'f', fact)
+  redis.call('XADD', KEYS[7], 'MAXLEN', '~', ARGV[8], '*', 'f', fact)
 end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
 for _, effect in ipairs(work.effects) do
   redis.call('HSET', KEYS[8], effect[1], version .. '\n' .. effect[2])
   redis.call('ZADD', KEYS[11 + effect[3]], now + effect[4], effect[1])
@@ -33,27 +36,27 @@ for _, run in ipairs(work.ended) do
   redis.call('HSET', KEYS[9], run[1], run[2])
   redis.call('ZADD', KEYS[10], run[3], run[1])
 end
-local surplus = redis.call('ZCARD', KEYS[10]) - tonumber(ARGV[8])
+local surplus = redis.call('ZCARD', KEYS[10]) - tonumber(ARGV[9])
 if surplus > 0 then
   local popped = redis.call('ZPOPMIN', KEYS[10], surplus)
   for i = 1, #popped, 2 do
     redis.call('HDEL', KEYS[9], popped[i])
   end
 end
-redis.call('HSET', KEYS[3], 'version', version, 'cursor', ARGV[3])
-redis.call('HINCRBY', KEYS[3], 'taken', ARGV[4])
+redis.call('HSET', KEYS[3], 'version', version, 'mark', mark, 'cursor', ARGV[4])
+redis.call('HINCRBY', KEYS[3], 'taken', ARGV[5])
 if work.due == '' then
   redis.call('HDEL', KEYS[3], 'due')
 else
   redis.call('HSET', KEYS[3], 'due', work.due)
 end
 redis.call('DEL', KEYS[2])
-local entries = redis.call('XRANGE', KEYS[4], '(' .. ARGV[3], '+', 'COUNT', ARGV[9])
+local entries = redis.call('XRANGE', KEYS[4], '(' .. ARGV[4], '+', 'COUNT', ARGV[10])
 if redis.call('GET', KEYS[1]) == ARGV[1] then
   if #entries == 0 then
     redis.call('DEL', KEYS[1])
   else
-    redis.call('PEXPIRE', KEYS[1], ARGV[10])
+    redis.call('PEXPIRE', KEYS[1], ARGV[11])
   end
 end
-return {1, version, entries}
+return {1, version, entries, mark}

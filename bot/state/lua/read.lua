@@ -1,15 +1,13 @@
 -- For readers: the version, and the changes since theirs, or (first time, or too far behind) the whole board.
--- KEYS: meta, changes, board.  ARGV: my_version.  Returns {version, {changes}} or {version, {changes}, {whole board}}
-local version = tonumber(redis.call('HGET', KEYS[1], 'version') or '0')
-local mine = tonumber(ARGV[1])
-if mine == version then
-  return {version, {}}
+-- KEYS: meta, changes, board.  ARGV: my_version, my_mark (see begin.lua).
+-- Returns {version, mark, {changes}} or {version, mark, {}, {whole board}}
+local meta = redis.call('HMGET', KEYS[1], 'version', 'mark')
+local version, mark = tonumber(meta[1]) or 0, meta[2] or '0'
+if tonumber(ARGV[1]) == version and ARGV[2] == mark then
+  return {version, mark, {}}
 end
-local changes = {}
-if mine > 0 and mine < version then
-  changes = redis.call('XRANGE', KEYS[2], (mine + 1) .. '-0', '+')
+local mine = ARGV[1] .. '-' .. ARGV[2]
+if tonumber(ARGV[1]) < version and #redis.call('XRANGE', KEYS[2], mine, mine) == 1 then
+  return {version, mark, redis.call('XRANGE', KEYS[2], '(' .. mine, '+')}
 end
-if #changes == version - mine then
-  return {version, changes}
-end
-return {version, {}, redis.call('HGETALL', KEYS[3])}
+return {version, mark, {}, redis.call('HGETALL', KEYS[3])}

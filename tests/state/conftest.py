@@ -1,0 +1,105 @@
+"""A real server for the session, and for each test a pipeline of its own on it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from bot.core.board import Change, Record
+from bot.core.effects import Effect
+from bot.core.events import Event, TimePassed
+from bot.core.facts import Fact, FactKind
+from bot.state.connection import connect
+from bot.state.copy import Copy
+from bot.state.inbox import Accepted, Entry, Inbox
+from bot.state.keys import Keys
+from bot.state.outbox import Outbox
+from bot.state.records import Records
+from bot.state.scripts import Scripts
+from bot.state.store import Store, Work
+from launch.embedded import Embedded
+
+NOTHING = Work([], [], [], [], None)
+
+
+@dataclass
+class Line:
+    """One pipeline as the door, the workers and the readers see it."""
+
+    redis: Redis
+    keys: Keys
+    inbox: Inbox
+    store: Store
+    outbox: Outbox
+    records: Records
+
+    def another(self) -> Store:
+        """The store as another worker process has it."""
+        return Store(self.redis, self.keys)
+
+    def reader(self) -> Copy:
+        """A reader's own copy of the board, not yet loaded."""
+        return Copy(Scripts(self.redis), self.keys)
+
+    def accept(self, name: str = "", event: Event | None = None) -> Accepted:
+        """Put an event into the inbox under a delivery id; a fresh one if it is not named."""
+        return self.inbox.add(event or TimePassed(), name or uuid.uuid4().hex)
+
+    def turn(self, *changes: Change, effects: tuple[Effect, ...] = (), store: Store | None = None) -> int:
+        """Take one turn over whatever waits, deciding this; returns how many entries it took."""
+        store = store or self.store
+        self.accept()
+        entries = store.begin("turn")
+        for change in changes:
+            if change.after is not None:
+                store.copy.board.put(change.after)
+        store.copy.board.take_changes()
+        rest = store.commit("turn", entries, Work(list(changes), [], list(effects), [], None))
+        assert rest == []
+        return len(entries)
+
+    def waiting(self) -> list[Entry]:
+        """What is in the inbox and not taken, without taking the lease."""
+        cursor = self.redis.hget(self.keys.meta, "cursor")
+        rows = self.redis.xrange(self.keys.inbox, min=b"(" + (cursor or b"0-0"))
+        return [Entry(row[0].decode(), "", "", "", row[1][b"b"]) for row in rows]
+
+
+def put(record: Record) -> Change:
+    """The change that stores a record."""
+    return Change(None, record)
+
+
+def fact(why: str, run: str | None = None) -> Fact:
+    """A fact that says only why."""
+    return Fact(FactKind.RUN_QUEUED, why, run=run)
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder: Path = tmp_path_factory.mktemp("redis")
+    with Embedded(folder, fsync="no") as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def redis(redis_url: str) -> Iterator[Redis]:
+    client = connect(redis_url)
+    yield client
+    client.close()
+
+
+def line_of(redis: Redis) -> Line:
+    """A pipeline that nobody has used before."""
+    keys = Keys(f"p{uuid.uuid4().hex[:12]}")
+    return Line(redis, keys, Inbox(redis, keys), Store(redis, keys), Outbox(redis, keys), Records(redis, keys))
+
+
+@pytest.fixture
+def line(redis: Redis) -> Line:
+    return line_of(redis)

@@ -1,0 +1,174 @@
+"""A copy of the board that catches up with what others committed is the board as it is stored."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from redis import Redis
+
+from bot.core.ancestry import Place
+from bot.core.board import Board, Change, Counters, Header, Record
+from bot.core.pipeline import Job, Lane, Mode, Pipeline, Policy, Service, Stage
+from bot.core.run import Foreign, Lock, Run, ServiceState, Status, Step, Trouble
+from bot.state import store as store_module
+from bot.state.codec import dump_record, field_of, load_record
+from bot.state.copy import Copy
+from bot.state.store import Store
+from tests.state.conftest import Line, line_of, put
+
+STEPS = (Step("build"), Step("acceptance"), Step("pre-production"))
+WORDS = st.text(max_size=8).filter(lambda t: t.isprintable())
+
+
+def shape(name: str, capacity: int | None = 3) -> Pipeline:
+    return Pipeline(
+        name,
+        (
+            Stage("build", Job("build", "shop/build")),
+            Stage("acceptance", Job("cdp", "shop/acceptance"), capacity),
+            Stage("pre-production", Job("cdp", "shop/pre-production"), 1, Policy.LOCK),
+        ),
+        (Service("S1", "shop/s1"),),
+    )
+
+
+@st.composite
+def runs(draw: st.DrawFn) -> Run:
+    number = draw(st.integers(1, 6))
+    return Run(
+        f"S1.{number}",
+        "S1",
+        Place(1, number, f"{number:040x}"),
+        draw(st.sampled_from(Lane)),
+        draw(st.sampled_from(Status)),
+        draw(st.sampled_from(STEPS)),
+        draw(st.integers(1, 20)),
+        1.5,
+        draw(st.floats(0, 2e9, allow_nan=False)),
+        "S1-1",
+        title=draw(WORDS),
+        retrying=draw(st.booleans()),
+    )
+
+
+LOCKS = st.builds(
+    lambda n, until, words: Lock(f"pre-production/{n}", "pre-production", words, "kim", 1.0, until=until),
+    st.integers(1, 3),
+    st.none() | st.floats(0, 2e9),
+    WORDS,
+)
+SERVICES = st.builds(lambda n: ServiceState("S1", number=n), st.integers(0, 99))
+TROUBLES = st.builds(lambda s, n: Trouble(str(s), s, "why", 1.0, 2.0, n), st.sampled_from(STEPS), st.integers(1, 9))
+STRANGERS = st.builds(lambda s, n: Foreign(f"cdp/job/{n}", s, n, 1.0), st.sampled_from(STEPS), st.integers(1, 3))
+COUNTERS = st.builds(Counters, st.integers(1, 99), st.integers(1, 99))
+RECORDS = st.one_of(runs(), LOCKS, SERVICES, TROUBLES, STRANGERS, COUNTERS)
+#: A step of somebody's life with the board: put or drop a record, commit, or let a reader catch up.
+STEPS_OF_LIFE = st.lists(
+    st.tuples(st.sampled_from(["put", "put", "put", "drop", "commit", "commit", "read"]), RECORDS), max_size=25
+)
+
+
+def everything(board: Board) -> dict[str, Record]:
+    return {field_of(record): record for record in board.records()}
+
+
+def whole(line: Line) -> Board:
+    """The board as a reader loads it that has never seen it."""
+    reader = line.reader()
+    reader.refresh()
+    return reader.board
+
+
+def commit(line: Line, board: Board) -> None:
+    line.turn(*board.take_changes())
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(story=STEPS_OF_LIFE)
+def test_a_reader_that_catches_up_sees_what_a_full_load_shows(redis: Redis, story: list[tuple[str, Record]]) -> None:
+    line = line_of(redis)
+    board, reader = line.store.copy.board, line.reader()
+    board.put(Header(shape(line.keys.pipeline), Mode.RUN))
+    commit(line, board)
+    reader.refresh()
+    for what, record in story:
+        if what == "put":
+            board.put(record)
+        elif what == "drop" and not isinstance(record, (Counters, Header)):
+            board.drop(record)
+        elif what == "commit":
+            commit(line, line.store.copy.board)
+        elif what == "read":
+            reader.refresh()
+    commit(line, line.store.copy.board)
+    reader.refresh()
+    stored = whole(line)
+    assert everything(reader.board) == everything(stored) == everything(line.store.copy.board)
+    assert reader.version == line.store.copy.version
+    for step in STEPS:
+        queues = [[r.key for r in b.queue(step)] for b in (reader.board, stored)]
+        assert queues[0] == queues[1]
+        assert reader.board.inside(step) == stored.inside(step)
+    line.redis.delete(*redis.scan_iter(match=f"*{line.keys.pipeline}*", count=1000))
+
+
+@given(record=RECORDS)
+def test_a_record_is_read_as_it_was_written(record: Record) -> None:
+    assert load_record(field_of(record), dump_record(record)) == record
+
+
+def test_a_configuration_is_read_as_it_was_written() -> None:
+    header = Header(shape("p"), Mode.OBSERVE, "kim", "to look first")
+    assert load_record(field_of(header), dump_record(header)) == header
+
+
+def stranger(number: int) -> Foreign:
+    return Foreign(f"cdp/job/{number}", STEPS[0], number, 1.0)
+
+
+def requests_for_everything(line: Line, reader: Copy) -> int:
+    """How often a refresh asks for the whole board."""
+    line.redis.config_resetstat()
+    reader.refresh()
+    return int(line.redis.info("commandstats").get("cmdstat_hgetall", {}).get("calls", 0))
+
+
+def test_a_reader_loads_everything_once_and_then_only_what_changed(line: Line) -> None:
+    line.turn(put(stranger(1)))
+    reader = line.reader()
+    assert requests_for_everything(line, reader) == 1
+    line.turn(put(stranger(2)))
+    assert requests_for_everything(line, reader) == 0
+    assert requests_for_everything(line, reader) == 0
+    assert len(reader.board.foreign) == 2
+
+
+def test_a_copy_that_lags_too_far_behind_is_loaded_anew(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "CHANGES_KEPT", 10)
+    store = Store(line.redis, line.keys)
+    line.turn(put(stranger(0)), store=store)
+    reader, worker = line.reader(), line.another()
+    reader.refresh()
+    worker.begin("w")
+    worker.release("w")
+    for number in range(1, 250):
+        line.turn(put(stranger(number)), store=store)
+    assert line.redis.xlen(line.keys.changes) < 200
+    reader.refresh()
+    assert len(reader.board.foreign) == 250
+    line.accept()
+    worker.begin("w")
+    assert len(worker.copy.board.foreign) == 250
+
+
+def test_a_record_that_came_and_went_within_one_turn_leaves_nothing(line: Line) -> None:
+    reader = line.reader()
+    reader.refresh()
+    line.turn(Change(stranger(1), None))
+    reader.refresh()
+    assert reader.board.foreign == {}
+
+
+def test_a_pipeline_that_nobody_configured_is_an_empty_board(line: Line) -> None:
+    assert list(whole(line).records()) == [Header(Pipeline(line.keys.pipeline, (), ())), Counters()]

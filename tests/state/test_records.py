@@ -1,0 +1,152 @@
+"""Facts and finished runs are bounded and paged; what a newer version wrote is not touched; the commands are known."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+import bot.state
+from bot.core.ancestry import Place
+from bot.core.decision import Ended
+from bot.core.pipeline import Lane
+from bot.core.run import End, Ending, Run, Status, Step
+from bot.state.inbox import Entry
+from bot.state.parked import KEPT, park, parked
+from bot.state.records import PAGE, Records
+from bot.state.schema import SCHEMA, NewerSchema, check_schema
+from bot.state.store import Store, Work
+from tests.state.conftest import Line, fact
+
+LUA = sorted((Path(bot.state.__file__).parent / "lua").glob("*.lua"))
+
+
+def ended(number: int) -> Ended:
+    place = Place(1, number, f"{number:040x}")
+    run = Run(f"S1.{number}", "S1", place, Lane.MAIN, Status.RUNNING, Step("build"), number, 1.0, 1.0, "S1-1")
+    return Ended(run, Ending(End.DELIVERED, "it is in production"), float(number))
+
+
+def decided(line: Line, facts: int = 0, runs: range = range(0), store: Store | None = None) -> None:
+    """Commit a turn that tells so many facts and ends these runs."""
+    store = store or line.store
+    line.accept()
+    entries = store.begin("me")
+    told = [(entries[0], fact(f"fact {n}", run=f"S1.{n % 3}")) for n in range(facts)]
+    store.commit("me", entries, Work([], told, [], [ended(n) for n in runs], None))
+
+
+def test_facts_come_page_by_page_newest_first_each_once(line: Line) -> None:
+    decided(line, facts=25)
+    page = line.records.facts(limit=10)
+    found = [told.fact.why for _, told in page.facts]
+    sizes = [len(page.facts)]
+    while page.next is not None:
+        page = line.records.facts(page.next, limit=10)
+        sizes.append(len(page.facts))
+        found += [told.fact.why for _, told in page.facts]
+    assert found == [f"fact {n}" for n in reversed(range(25))]
+    assert sizes == [10, 10, 5]
+
+
+def test_a_page_holds_at_most_so_many_whatever_is_asked_for(line: Line) -> None:
+    decided(line, facts=PAGE + 20, runs=range(PAGE + 20))
+    assert len(line.records.facts(limit=10_000).facts) == PAGE
+    assert len(line.records.facts(limit=-5).facts) == 1
+    assert len(line.records.ended(limit=10_000)[0]) == PAGE
+
+
+def test_facts_can_be_followed(line: Line) -> None:
+    decided(line, facts=3)
+    seen = line.records.facts_after("0-0")
+    assert line.records.facts_after(seen[-1][0]) == []
+    decided(line, facts=2)
+    assert [told.fact.why for _, told in line.records.facts_after(seen[-1][0])] == ["fact 0", "fact 1"]
+
+
+def test_the_facts_of_one_run_are_found_oldest_first(line: Line) -> None:
+    decided(line, facts=9)
+    assert [told.fact.why for _, told in line.records.facts_of("S1.1")] == ["fact 1", "fact 4", "fact 7"]
+
+
+def test_the_fact_log_is_bounded(line: Line) -> None:
+    store = Store(line.redis, line.keys, facts_kept=50)
+    for _ in range(10):
+        decided(line, facts=100, store=store)
+    assert 50 <= line.redis.xlen(line.keys.facts) <= 50 + 200  # trimmed by whole nodes of 100
+
+
+def test_finished_runs_come_page_by_page_the_last_to_end_first(line: Line) -> None:
+    decided(line, runs=range(25))
+    pages = [line.records.ended(offset, 10) for offset in (0, 10, 20, 30)]
+    assert [e.run.key for rows, _ in pages for e in rows] == [f"S1.{n}" for n in reversed(range(25))]
+    assert {total for _, total in pages} == {25}
+
+
+def test_the_history_is_bounded_and_the_oldest_goes_first(line: Line) -> None:
+    store = Store(line.redis, line.keys, ended_kept=10)
+    for first in (0, 10, 20):
+        decided(line, runs=range(first, first + 10), store=store)
+    rows, total = line.records.ended(0, 50)
+    assert total == line.redis.hlen(line.keys.ended) == 10
+    assert [e.run.key for e in rows] == [f"S1.{n}" for n in range(29, 19, -1)]
+    assert line.records.ended_run("S1.5") is None
+    assert line.records.ended_run("S1.25") == ended(25)
+
+
+def test_parked_deliveries_are_listed_newest_first_and_bounded(line: Line) -> None:
+    for number in range(KEPT + 3):
+        park(line.redis, line.keys, Entry(f"{number}-0", "github", "push", "guid", b"\xff"), ValueError("no"))
+    assert [letter["entry"] for letter in parked(line.redis, line.keys, 2)] == [f"{KEPT + 2}-0", f"{KEPT + 1}-0"]
+    assert line.redis.llen(line.keys.parked) == KEPT
+
+
+# -- versions --------------------------------------------------------------------------------------------------
+
+
+def test_the_schema_is_written_at_the_first_start_and_found_at_the_next(line: Line) -> None:
+    check_schema(line.redis, line.keys)
+    check_schema(line.redis, line.keys)
+    assert int(line.redis.hget(line.keys.meta, "schema")) == SCHEMA
+
+
+def test_what_a_newer_version_wrote_is_not_touched(line: Line) -> None:
+    line.redis.hset(line.keys.meta, "schema", SCHEMA + 1)
+    with pytest.raises(NewerSchema, match="start the newer version again"):
+        check_schema(line.redis, line.keys)
+
+
+def test_pipelines_and_installations_on_one_server_do_not_meet(line: Line, redis: Redis) -> None:
+    decided(line, facts=1)
+    other = type(line.keys)(line.keys.pipeline, prefix="another")
+    assert Records(redis, other).facts().facts == []
+    names = list(redis.scan_iter(match=f"*{line.keys.pipeline}*", count=1000))
+    assert names
+    assert all(f"{{{line.keys.pipeline}}}".encode() in name for name in names)
+
+
+def commands(text: str) -> set[str]:
+    return set(re.findall(r"redis\.call\('(\w+)'", text))
+
+
+@pytest.mark.parametrize("script", LUA, ids=lambda path: path.stem)
+def test_the_scripts_use_no_command_that_came_after_redis_6_2(script: Path, redis: Redis) -> None:
+    """The server itself says since when it knows a command (COMMAND DOCS)."""
+    used = commands(script.read_text())
+    assert used
+    for name in used:
+        row = redis.execute_command("COMMAND DOCS", name)
+        flat = row[1] if isinstance(row, list) else next(iter(row.values()))
+        docs = flat if isinstance(flat, dict) else dict(zip(flat[::2], flat[1::2], strict=True))
+        since = docs.get(b"since", docs.get("since"))
+        version = tuple(int(part) for part in (since.decode() if isinstance(since, bytes) else since).split("."))
+        assert version <= (6, 2, 99), f"{name} is known since {version}"
+
+
+@pytest.mark.parametrize("script", LUA, ids=lambda path: path.stem)
+def test_a_script_touches_only_keys_that_it_was_given(script: Path) -> None:
+    """On a cluster a script may use no other: the first argument of every call is one of KEYS, or TIME has none."""
+    calls = re.findall(r"redis\.call\('(\w+)'\s*[,)]\s*([A-Z]*)", script.read_text())
+    assert {key for name, key in calls if name != "TIME"} == {"KEYS"}

@@ -1,0 +1,49 @@
+"""A real server for the session; a bench with stand-ins and a pipeline of its own for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from launch.embedded import Embedded
+from tests.workers.workshop import Workshop
+from workers.perform import jenkins, loop
+
+Open = Callable[..., Workshop]
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder: Path = tmp_path_factory.mktemp("redis")
+    with Embedded(folder, fsync="no") as server:
+        yield server.url
+
+
+@pytest.fixture
+def workshop(redis_url: str) -> Iterator[Open]:
+    """Opens a workshop; see there for what it takes."""
+    with ExitStack() as stack:
+        yield lambda **how: Workshop(stack, redis_url, **how)
+
+
+@pytest.fixture
+def shop(workshop: Open) -> Workshop:
+    return workshop()
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """Nothing is printed: drawing the trace of an error takes longer than many a test."""
+    with capture_logs():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses and doubts pass quickly."""
+    monkeypatch.setattr(jenkins, "STILL_COMING", 0.3)
+    monkeypatch.setattr(loop, "pause", lambda _tries, wanted: min(0.04, wanted or 0.04))

@@ -1,0 +1,165 @@
+"""A worker that is killed by SIGKILL after a chosen one of its steps: run as a program, it forks such workers.
+
+Each line on standard input is the JSON of one life; each line on standard output says how it ended. The program has
+everything imported before it forks, so that a life begins within milliseconds. Nothing of this is in the worker's own
+code: the steps are counted by wrapping the scripts, the requests and the note of a post, in the child alone.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import requests
+import structlog
+
+from bot.core.events import TimePassed
+from bot.state import outbox, store
+from bot.state.keys import FAMILIES
+from bot.state.scripts import Scripts
+from bot.state.store import Outdated, Store
+from tests.workers.workshop import configuration, settings, shape
+from workers import reconcile
+from workers.context import Context, Line, build
+from workers.perform import jenkins, loop, posted
+from workers.perform.loop import perform_due
+from workers.turn import take_turns
+
+
+@dataclass(frozen=True)
+class Life:
+    """How a worker lives. `kill_at`: after so many steps of its own; 0: not at all."""
+
+    redis: str
+    jenkins: str
+    github: str
+    pipeline: str
+    kill_at: int = 0
+    timeout: float = 0.3
+    #: How often a commit is refused as if another had come first.
+    refuse: float = 0.0
+    #: How long to go on although all is quiet, and how long to rest between two looks at Jenkins; seconds.
+    seconds: float = 0.0
+    rest: float = 0.01
+    #: How long a worker that died holds an effect, in milliseconds.
+    hold: int = 400
+
+
+class Steps:
+    """Counts the steps that leave a trace outside; the last one is followed by SIGKILL."""
+
+    def __init__(self, kill_at: int) -> None:
+        self.names: list[str] = []
+        self._kill_at = kill_at
+
+    def done(self, name: str) -> None:
+        self.names.append(name)
+        if len(self.names) == self._kill_at:
+            report({"ended": "killed", "after": name, "steps": len(self.names)})
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def after(self, owner: Any, attribute: str, name: Callable[..., str]) -> None:
+        """Count each call of `owner.attribute` for which `name(result, *arguments)` is not empty."""
+        real = getattr(owner, attribute)
+
+        def stepped(*arguments: Any, **more: Any) -> Any:
+            result = real(*arguments, **more)
+            label = name(result, *arguments)
+            if label:
+                self.done(label)
+            return result
+
+        setattr(owner, attribute, stepped)
+
+
+def script_name(result: Any, _scripts: Any, name: str, *_: Any) -> str:
+    """The scripts that leave a trace: reading does not, nor does finding that there is nothing to do."""
+    idle = name in ("read", "tick") or (name == "claim" and len(result) < 2) or (name == "begin" and not result[0])
+    return "" if idle else name
+
+
+def request_name(_result: Any, _session: Any, request: requests.PreparedRequest, **_: Any) -> str:
+    return "" if request.method == "GET" else f"POST {request.path_url.partition('?')[0]}"
+
+
+def live(life: Life) -> dict[str, Any]:
+    """Work until nothing is left to do now; short holds, so that what a dead worker held is soon free."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    store.LEASE_MS, outbox.HOLD_MS, jenkins.STILL_COMING = 100, life.hold, 0.1
+    loop.pause = lambda _tries, wanted: min(0.03, wanted or 0.03)  # type: ignore[assignment]
+    if life.refuse:
+        flaky(life.refuse)
+    context = build(settings(life.redis), configuration(shape(life.pipeline), life.jenkins, life.github, life.timeout))
+    steps = Steps(life.kill_at)
+    steps.after(Scripts, "run", script_name)
+    steps.after(requests.Session, "send", request_name)
+    steps.after(posted, "note", lambda *_: "note")
+    work(context, context.line(life.pipeline), life)
+    return {"ended": "quiet", "steps": len(steps.names), "names": steps.names}
+
+
+def flaky(rate: float) -> None:
+    """Some commits are refused as if another worker had committed first."""
+    real, dice = Store.commit, random.Random(os.getpid())
+
+    def commit(self: Store, *arguments: Any) -> Any:
+        if dice.random() < rate:
+            raise Outdated(self.keys.pipeline)
+        return real(self, *arguments)
+
+    Store.commit = commit  # type: ignore[method-assign]
+
+
+def work(context: Context, line: Line, life: Life) -> None:
+    """What the tasks of a worker do, one after the other, until all is quiet and `life.seconds` have passed."""
+    until, deadline = time.monotonic() + life.seconds, time.monotonic() + life.seconds + 30
+    while time.monotonic() < deadline:
+        waiting = line.inbox.tick(TimePassed())
+        if waiting:
+            take_turns(line)
+        for family in FAMILIES:
+            perform_due(context, line, family, lambda *_: None)
+        if waiting or line.outbox.size() or line.redis.hexists(line.keys.meta, "due"):
+            time.sleep(0.003)
+        elif not reconcile.builds(context, line) and not line.redis.exists(line.keys.lease):
+            if time.monotonic() > until:
+                return
+            time.sleep(life.rest)
+        else:
+            time.sleep(life.rest / 2)
+    raise TimeoutError("the work does not come to an end")
+
+
+def report(said: dict[str, Any]) -> None:
+    os.write(sys.stdout.fileno(), json.dumps(said).encode() + b"\n")
+
+
+def main() -> None:
+    """Fork a worker for each line; tell how it ended before the next is read."""
+    for text in sys.stdin:
+        life = Life(**json.loads(text))
+        child = os.fork()
+        if child == 0:
+            try:
+                report(live(life))
+            except BaseException as error:  # whatever it is, whoever reads must not wait for ever
+                report({"ended": "broken", "why": f"{type(error).__name__}: {error}"})
+            os._exit(0)
+        os.waitpid(child, 0)
+
+
+def asked(life: Life) -> str:
+    """The line that asks for a life."""
+    return json.dumps(asdict(life)) + "\n"
+
+
+if __name__ == "__main__":
+    main()

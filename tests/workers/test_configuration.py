@@ -1,0 +1,195 @@
+"""A configuration at start, changed, or with a service or stage gone while runs are live: everyone finds a place."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from dataclasses import replace
+
+import pytest
+from structlog.testing import capture_logs
+
+from bot.core.events import CancelAsked, LockAsked, Merged
+from bot.core.pipeline import Job, Mode
+from bot.core.run import Status
+from bot.state.schema import SCHEMA, NewerSchema
+from config.configuration import Controller
+from tests.workers.conftest import Open
+from tests.workers.workshop import Workshop, sha
+from workers import reconcile, start
+from workers.turn import take_turns
+
+
+@pytest.fixture
+def shop(workshop: Open) -> Workshop:
+    opened = workshop()
+    opened.start()
+    return opened
+
+
+def restart(shop: Workshop, **changes: object) -> list[str]:
+    """Start a worker with a changed configuration."""
+    pipeline = replace(shop.pipeline, **changes)
+    configuration = replace(shop.configuration, pipelines=(pipeline,), digest=uuid.uuid4().hex)
+    shop.reload(configuration)
+    asked = start.configure(shop.context)
+    shop.work()
+    return asked
+
+
+def without(shop: Workshop, stage: str) -> tuple[object, ...]:
+    return tuple(s for s in shop.pipeline.stages if s.name != stage)
+
+
+def test_the_first_start_configures_the_board_once(workshop: Open) -> None:
+    shop = workshop()
+    assert start.configure(shop.context) == [shop.pipeline.name]
+    assert start.configure(shop.context) == [shop.pipeline.name]  # another worker, before the turn was taken
+    shop.work()
+    assert shop.board.pipeline == shop.pipeline
+    assert len(shop.facts("configured")) == 1
+    assert start.configure(shop.context) == []
+
+
+def test_the_mode_of_the_file_counts_at_the_first_start_only(workshop: Open) -> None:
+    shop = workshop()
+    shop.reload(replace(shop.configuration, modes={shop.pipeline.name: Mode.PAUSE}))
+    start.configure(shop.context)
+    shop.work()
+    assert shop.board.header.mode is Mode.PAUSE
+    shop.reload(replace(shop.configuration, modes={shop.pipeline.name: Mode.RUN}))
+    restart(shop, retry_most=99.0)
+    assert shop.board.header.mode is Mode.PAUSE
+
+
+def test_a_worker_refuses_what_a_newer_version_stored(shop: Workshop) -> None:
+    shop.line.redis.hset(shop.line.keys.meta, "schema", SCHEMA + 1)
+    with pytest.raises(NewerSchema):
+        start.check(shop.context)
+
+
+def test_what_the_environment_lacks_is_said_at_the_start(shop: Workshop) -> None:
+    shop.settings = shop.settings.model_copy(update={"jenkins_tokens": {}})
+    shop.reload(shop.configuration)
+    with capture_logs() as logs:
+        start.check(shop.context)
+    assert any("INTERLOCK_JENKINS_TOKEN_CDP" in row["what"] for row in logs)
+
+
+def test_a_change_while_runs_are_live_moves_nobody_who_has_a_place(shop: Workshop) -> None:
+    shop.merge("S1", "a")
+    reconcile.builds(shop.context, shop.line)
+    shop.work()
+    before = shop.run("S1a")
+    restart(shop, retry_most=77.0)
+    assert shop.run("S1a") == before
+    assert len(shop.builds()) == 1
+
+
+def test_a_service_that_is_removed_ends_its_waiting_runs_and_takes_back_its_builds(shop: Workshop) -> None:
+    shop.merge("S1", "a")
+    shop.merge("S2", "a")
+    polled(shop)
+    restart(shop, services=tuple(s for s in shop.pipeline.services if s.name != "S1"))
+    ended(shop)
+    assert shop.live() == ["S2a"]
+    (row,) = [r for r in shop.builds() if r["params"]["INTERLOCK_SERVICE"] == "S1"]
+    assert row["result"] == "ABORTED"
+
+
+def test_a_service_that_held_a_lock_and_is_removed_opens_it(shop: Workshop) -> None:
+    brought_to(shop, "S1", "pre-production")
+    shop.release("pre-production", "FAILURE")
+    polled(shop)
+    assert len(shop.board.locks) == 1
+    restart(shop, services=tuple(s for s in shop.pipeline.services if s.name != "S1"))
+    assert (shop.live(), shop.board.locks) == ([], {})
+    assert "Interlock" not in str(shop.control.description("shop/pre-production"))
+
+
+def test_runs_that_wait_before_a_removed_stage_go_on_to_the_next(shop: Workshop) -> None:
+    shop.tell(LockAsked("acceptance", "kim", "to look"))
+    shop.merge("S1", "a")
+    polled(shop)
+    shop.release("build")
+    polled(shop)
+    assert shop.run("S1a").step.stage == "acceptance"
+    restart(shop, stages=without(shop, "acceptance"))
+    assert shop.run("S1a").step.stage == "pre-production"
+    assert shop.board.locks == {}
+
+
+def test_a_run_whose_build_runs_in_a_removed_stage_goes_on_when_it_has_ended(shop: Workshop) -> None:
+    brought_to(shop, "S1", "acceptance")
+    restart(shop, stages=without(shop, "acceptance"))
+    assert shop.run("S1a").status is Status.RUNNING
+    shop.release("acceptance")
+    polled(shop)
+    assert shop.run("S1a").step.stage == "pre-production"
+
+
+def test_a_trigger_that_was_asked_of_a_controller_that_is_gone_is_tried_at_the_new_one(shop: Workshop) -> None:
+    shop.jenkins.stop()
+    shop.line.inbox.add(Merged("S1", sha("S1a"), None, title="S1a"), "a")
+    take_turns(shop.line)
+    stages = tuple(replace(s, job=Job("new", s.job.name), fast_job=None) for s in shop.pipeline.stages)
+    shop.jenkins.start()
+    renamed = {"new": Controller("new", shop.jenkins.url, "interlock")}
+    tokens = {"NEW": next(iter(shop.settings.jenkins_tokens.values()))}
+    shop.settings = shop.settings.model_copy(update={"jenkins_tokens": tokens})
+    shop.configuration = replace(shop.configuration, controllers=renamed)
+    restart(shop, stages=stages)
+    shop.later()
+    assert len(shop.builds("build")) == 1
+    assert [why for why in shop.dead() if "GitHub" not in why] == []  # which knows none of these commits
+
+
+@pytest.mark.parametrize("result", ["SUCCESS", "FAILURE"])
+def test_a_build_that_runs_in_a_job_which_has_a_new_name_in_the_file_is_not_taken_for_lost(
+    shop: Workshop, result: str
+) -> None:
+    brought_to(shop, "S1", "pre-production")
+    shop.control.create_job("shop/new-name")
+    renamed = (replace(s, job=Job("cdp", "shop/new-name")) for s in shop.pipeline.stages if s.name == "pre-production")
+    stages = {s.name: s for s in (*shop.pipeline.stages, *renamed)}
+    restart(shop, stages=tuple(stages.values()))
+    polled(shop)
+    assert (shop.run("S1a").status, shop.run("S1a").build) == (Status.RUNNING, 1)
+    shop.release("pre-production", result)
+    polled(shop)
+    assert (shop.run("S1a").step.stage == "production") is (result == "SUCCESS")
+    assert len(shop.board.locks) == (result == "FAILURE")
+
+
+def test_a_run_that_is_taken_out_is_aborted_in_the_job_where_its_build_runs(shop: Workshop) -> None:
+    brought_to(shop, "S1", "acceptance")
+    shop.control.create_job("shop/new-name")
+    stages = tuple(
+        replace(s, job=Job("cdp", "shop/new-name")) if s.name == "acceptance" else s for s in shop.pipeline.stages
+    )
+    restart(shop, stages=stages)
+    shop.tell(CancelAsked("S1.1", "kim", "not needed"))
+    ended(shop)
+    assert shop.builds("acceptance")[0]["result"] == "ABORTED"
+    assert shop.live() == []
+
+
+def polled(shop: Workshop) -> None:
+    reconcile.builds(shop.context, shop.line)
+    shop.work()
+
+
+def ended(shop: Workshop) -> None:
+    """Wait for the builds that were asked to stop, and ask."""
+    threading.Event().wait(0.3)
+    polled(shop)
+
+
+def brought_to(shop: Workshop, service: str, stage: str) -> None:
+    shop.merge(service, "a")
+    for before in ("build", "acceptance", "pre-production"):
+        polled(shop)
+        if before == stage:
+            return
+        shop.release(before)
+        polled(shop)

@@ -1,0 +1,193 @@
+"""A worker killed by SIGKILL after each of its steps: whatever the moment, the story ends the same.
+
+The steps are those that leave a trace: every script on Redis (begin, commit, claim, renew, finish, ...), the note of a
+post, every POST. After each kill a fresh worker goes on.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from bot.core.events import Merged
+from bot.core.run import Status
+from bot.state.records import Records
+from tests.workers.mortal import Life
+from tests.workers.nursery import Nursery
+from tests.workers.workshop import OWNERS_TEXT, Workshop, twice
+from workers import start
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[Nursery]:
+    made = Nursery()
+    yield made
+    made.close()
+
+
+class Town:
+    """A workshop whose worker is mortal: the world acts, then workers live until all is quiet."""
+
+    def __init__(self, stack: ExitStack, redis_url: str, nursery: Nursery) -> None:
+        self.shop = Workshop(stack, redis_url, timeout=1.0)
+        self.redis_url = redis_url
+        self.nursery = nursery
+        self.steps: list[str] = []
+        self.kills: list[str] = []
+        #: After which step, counted over all lives, a worker is killed; and after how many more the next one.
+        self.kill_at = 0
+        self.every = 0
+        start.configure(self.shop.context)
+        self.names: dict[str, str] = {}
+
+    def lives(self) -> None:
+        """Workers live, one after the other, until one has nothing left to do."""
+        while True:
+            left = self.kill_at - len(self.steps) if self.kill_at else 0
+            said = self.nursery.live(
+                Life(
+                    self.redis_url,
+                    self.shop.jenkins.url,
+                    self.shop.github.url,
+                    self.shop.pipeline.name,
+                    kill_at=max(left, 0),
+                )
+            )
+            assert said["ended"] in ("quiet", "killed"), said
+            if said["ended"] == "quiet":
+                self.steps += said["names"]
+                return
+            self.steps += ["?"] * said["steps"]
+            self.kills.append(said["after"])
+            self.kill_at = self.kill_at + self.every if self.every else 0
+
+    def merge(self, service: str, name: str) -> None:
+        repository = f"shop/{service.lower()}"
+        before = self.shop.github.control.head(repository)
+        number = self.shop.github.control.open_pull(repository, title=name, quiet=True)
+        landed = self.shop.github.control.merge(repository, number, order="none")
+        self.names[name] = landed
+        event = Merged(service, landed, before, pull=number, title=name, author="kim")
+        self.shop.line.inbox.add(event, name)
+        self.lives()
+
+    def ends(self, stage: str, name: str, result: str = "SUCCESS") -> None:
+        match = {"INTERLOCK_SHA": self.names[name]}
+        self.shop.control.release(f"shop/{stage}", match=match, result=result, seconds=1)
+        self.lives()
+
+    # -- what must be so in the end ----------------------------------------------------------------------------
+
+    def built(self) -> Counter[tuple[str, str]]:
+        """How often each commit was built in each job."""
+        titles = {landed: name for name, landed in self.names.items()}
+        rows = self.shop.builds()
+        assert twice(rows) == []
+        return Counter((row["job"].removeprefix("shop/"), titles[row["params"]["INTERLOCK_SHA"]]) for row in rows)
+
+    def ended(self) -> dict[str, str]:
+        rows, _ = Records(self.shop.line.redis, self.shop.line.keys).ended()
+        assert len({row.run.key for row in rows}) == len(rows)
+        return {row.run.title: row.ending.end.value for row in rows}
+
+    def inside(self) -> dict[str, str]:
+        return {run.title: run.step.stage for run in self.shop.board.runs.values() if run.status is Status.RUNNING}
+
+    def told_once(self) -> None:
+        """Nobody was told anything twice: comments by their marker, and the last status of each stage is right."""
+        for service in ("shop/s1", "shop/s2"):
+            marks = Counter(row["body"].split("-->")[0] for row in self.shop.github.control.comments(service))
+            assert not [mark for mark, count in marks.items() if count > 1], marks
+
+    def states(self, service: str, name: str) -> dict[str, str]:
+        rows = self.shop.github.control.statuses(service, self.names[name])
+        return {row["context"].removeprefix("interlock/"): row["state"] for row in rows}
+
+
+@contextmanager
+def town(redis_url: str, nursery: Nursery) -> Iterator[Town]:
+    with ExitStack() as stack:
+        yield Town(stack, redis_url, nursery)
+
+
+def delivery(town: Town) -> None:
+    """Merge, build, acceptance, pre-production, production."""
+    town.merge("S1", "S1a")
+    for stage in ("build", "acceptance", "pre-production", "production"):
+        town.ends(stage, "S1a")
+    assert town.ended() == {"S1a": "delivered"}
+    assert town.built() == {(stage, "S1a"): 1 for stage in ("build", "acceptance", "pre-production", "production")}
+    assert town.states("shop/s1", "S1a") == dict.fromkeys(
+        ("build", "acceptance", "pre-production", "production"), "success"
+    )
+    assert town.shop.dead() == []
+    town.told_once()
+
+
+def fix(town: Town) -> None:
+    """S1a breaks pre-production, which locks; the fix S1b passes S2a; the lock opens and S2a enters."""
+    town.merge("S1", "S1a")
+    town.merge("S2", "S2a")
+    for name in ("S1a", "S2a"):
+        for stage in ("build", "acceptance"):
+            town.ends(stage, name)
+    town.ends("pre-production", "S1a", "FAILURE")
+    assert [lock.service for lock in town.shop.board.locks.values()] == ["S1"]
+    assert "LOCKED" in str(town.shop.control.description("shop/pre-production"))
+    town.merge("S1", "S1b")
+    for stage in ("build", "fast-acceptance", "fast-pre-production", "pre-production"):
+        town.ends(stage, "S1b")
+    assert town.inside() == {"S1b": "production", "S2a": "pre-production"}
+    assert town.shop.board.locks == {}
+    assert town.shop.control.description("shop/pre-production") == OWNERS_TEXT
+    assert town.ended() == {"S1a": "superseded"}
+    stages = {
+        "S1a": ("build", "acceptance", "pre-production"),
+        "S2a": ("build", "acceptance", "pre-production"),
+        "S1b": ("build", "fast-acceptance", "fast-pre-production", "pre-production", "production"),
+    }
+    assert town.built() == {(stage, name): 1 for name, passed in stages.items() for stage in passed}
+    assert town.shop.dead() == []
+    town.told_once()
+
+
+def play(redis_url: str, nursery: Nursery, story: Callable[[Town], None], first: int, every: int) -> list[str]:
+    """Play a story, killing a worker after its step number `first` and after every so many; returns after which."""
+    with town(redis_url, nursery) as one:
+        one.kill_at, one.every = first, every
+        story(one)
+        return one.kills
+
+
+def told(capsys: pytest.CaptureFixture[str], story: str, kills: list[str]) -> None:
+    kinds = Counter(name.partition("/job")[0].strip() for name in kills)
+    with capsys.disabled():
+        sys.stdout.write(f"\n{story}: {len(kills)} kills, after {dict(kinds.most_common())}\n")
+
+
+def test_killed_after_any_of_its_steps_a_delivery_ends_the_same(
+    redis_url: str, nursery: Nursery, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Together the plays kill after every step of the story; between two kills a worker has time to recover."""
+    apart = 25
+    kills = [name for first in range(1, apart + 1) for name in play(redis_url, nursery, delivery, first, apart)]
+    told(capsys, "delivery", kills)
+    assert {"begin", "commit", "claim", "renew", "note", "finish"} <= set(kills)
+    assert any(name.endswith("buildWithParameters") for name in kills)
+    assert len(kills) >= 100
+
+
+def test_killed_again_and_again_the_lock_and_its_fix_end_the_same(
+    redis_url: str, nursery: Nursery, capsys: pytest.CaptureFixture[str]
+) -> None:
+    apart = 17
+    kills = [name for first in range(1, apart + 1, 3) for name in play(redis_url, nursery, fix, first, apart)]
+    told(capsys, "lock and fix", kills)
+    assert {"begin", "commit", "claim", "renew", "note", "finish"} <= set(kills)
+    assert len(kills) >= 60

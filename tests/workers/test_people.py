@@ -1,0 +1,93 @@
+"""Mail to people: one per notice and channel, tried again when nobody takes it, recognisable when it comes twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+
+from bot.core.effects import Notify
+from launch import free_port
+from tests.workers.conftest import Open
+from tests.workers.workshop import Workshop
+from workers.perform import loop
+
+#: apprise imports a module of the standard library that is on its way out.
+pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+
+NOTICE = Notify("locked", "pre-production", "pre-production is locked:\nS1 failed", "Merge the fix.\n", "S1.1/locked")
+
+
+class Mailbox:
+    """Takes mails, or refuses the first few."""
+
+    def __init__(self) -> None:
+        self.mails: list[EmailMessage] = []
+        self.refuse = 0
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802  aiosmtpd's name
+        if self.refuse:
+            self.refuse -= 1
+            return "451 try again later"
+        mail = message_from_bytes(envelope.content, policy=default)
+        assert isinstance(mail, EmailMessage)
+        self.mails.append(mail)
+        return "250 OK"
+
+
+@pytest.fixture
+def mailbox() -> Mailbox:
+    return Mailbox()
+
+
+@pytest.fixture
+def address(mailbox: Mailbox) -> Iterator[str]:
+    server = Controller(mailbox, hostname="127.0.0.1", port=free_port())
+    server.start()
+    yield f"mailto://127.0.0.1:{server.port}?from=interlock@shop.test&to=release@shop.test&mode=insecure"
+    server.stop()
+
+
+@pytest.fixture
+def shop(workshop: Open, address: str) -> Workshop:
+    return workshop(notify_urls={"mail": address})
+
+
+def test_a_notice_arrives_with_its_subject_text_and_a_link(shop: Workshop, mailbox: Mailbox) -> None:
+    shop.do(NOTICE)
+    (mail,) = mailbox.mails
+    assert mail["Subject"] == "pre-production is locked: S1 failed"
+    assert mail["To"] == "release@shop.test"
+    text = mail.get_content()
+    assert "Merge the fix." in text
+    assert f"/p/{shop.pipeline.name}" in text
+
+
+def test_a_mail_that_was_not_taken_is_sent_again_under_the_same_name(shop: Workshop, mailbox: Mailbox) -> None:
+    mailbox.refuse = 1
+    shop.do(NOTICE)
+    shop.do(NOTICE)  # as after a crash between the mail and the note that it was sent
+    names = [mail["X-Interlock-Notice"] for mail in mailbox.mails]
+    assert names == [NOTICE.key] * 2
+
+
+def test_a_topic_that_no_channel_wants_is_done_at_once(workshop: Open, mailbox: Mailbox) -> None:
+    shop = workshop()
+    shop.do(NOTICE)
+    assert mailbox.mails == []
+    assert shop.dead() == []
+
+
+def test_a_mail_server_that_stays_away_is_given_up_visibly(workshop: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(loop.GIVE_UP, "people", 2)
+    shop = workshop(
+        notify_urls={"mail": f"mailto://127.0.0.1:{free_port()}?from=i@shop.test&to=r@shop.test&mode=insecure"}
+    )
+    shop.do(NOTICE)
+    assert shop.dead() == ["could not tell mail"]
+    assert "mailto" not in shop.dead()[0]

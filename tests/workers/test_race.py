@@ -1,0 +1,176 @@
+"""Several workers at once, some killed, some losing the race to commit, under a load of random events: still one line."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from bot.core.board import Board
+from bot.core.decide import decide
+from bot.core.events import LockAsked, Merged, UnlockAsked
+from bot.state.codec import field_of
+from bot.state.copy import empty
+from bot.state.inbox import entry
+from bot.state.parked import parked
+from bot.state.records import Records
+from tests.workers.mortal import Life
+from tests.workers.nursery import Nursery
+from tests.workers.workshop import Workshop, twice
+from workers import start
+from workers.turn import events_of
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+WORKERS = 3
+SECONDS = 5.0
+SERVICES = ("S1", "S2", "S3")
+CAPACITY = {"shop/acceptance": 3, "shop/pre-production": 1, "shop/production": 1}
+FAST = ("shop/fast-acceptance", "shop/fast-pre-production")
+
+
+@pytest.fixture
+def nurseries() -> Iterator[list[Nursery]]:
+    made = [Nursery() for _ in range(WORKERS)]
+    yield made
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def shop(redis_url: str) -> Iterator[Workshop]:
+    with ExitStack() as stack:
+        opened = Workshop(stack, redis_url, timeout=2.0)
+        for job in (*CAPACITY, *FAST, "shop/build"):
+            opened.control.change_job(job, {"duration_seconds": 0.06})
+        start.configure(opened.context)
+        yield opened
+
+
+class Load:
+    """What the world does: merges, failures, a lock by hand now and then."""
+
+    def __init__(self, shop: Workshop, seed: int) -> None:
+        self.shop = shop
+        self.dice = random.Random(seed)
+        self.merged: list[str] = []
+
+    def merge(self, service: str, *, good: bool) -> None:
+        repository = f"shop/{service.lower()}"
+        before = self.shop.github.control.head(repository)
+        landed = self.shop.github.control.push(repository)
+        if not good:
+            stage = self.dice.choice(["acceptance", "pre-production", "pre-production", "production"])
+            self.shop.control.rule(f"shop/{stage}", match={"INTERLOCK_SHA": landed}, result="FAILURE")
+        event = Merged(service, landed, before, push_id=landed, title=f"{service}.{len(self.merged)}")
+        for copy in range(self.dice.choice([1, 1, 2])):
+            self.shop.line.inbox.add(event, f"{landed}/{copy}")
+        self.merged.append(landed)
+
+    def run(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self.merge(self.dice.choice(SERVICES), good=self.dice.random() < 0.75)
+            if self.dice.random() < 0.1:
+                self.shop.line.inbox.add(LockAsked("production", "kim", "to look"), f"lock {time.monotonic()}")
+                self.shop.line.inbox.add(UnlockAsked("production", "kim", "seen"), f"unlock {time.monotonic()}")
+            time.sleep(self.dice.uniform(0.0, 0.25))
+
+
+def workers(shop: Workshop, nurseries: list[Nursery], redis_url: str, seconds: float) -> list[threading.Thread]:
+    """Every nursery sends out one worker after the other until the time is over; most of them are killed."""
+    until = time.monotonic() + seconds
+    problems: list[str] = []
+
+    def lives(nursery: Nursery, number: int) -> None:
+        dice = random.Random(number)
+        while (left := until - time.monotonic()) > 0:
+            life = Life(
+                redis_url,
+                shop.jenkins.url,
+                shop.github.url,
+                shop.pipeline.name,
+                kill_at=dice.choice([0, dice.randint(1, 150)]),
+                timeout=2.0,
+                refuse=0.2,
+                seconds=left,
+                rest=0.04,
+                hold=2_000,
+            )
+            said = nursery.live(life)
+            if said["ended"] == "broken":
+                problems.append(said["why"])
+
+    threads = [threading.Thread(target=lives, args=(one, number)) for number, one in enumerate(nurseries)]
+    for thread in threads:
+        thread.problems = problems  # type: ignore[attr-defined]
+        thread.start()
+    return threads
+
+
+def overlapping(rows: list[dict[str, float]]) -> int:
+    """The most builds that ran at the same moment."""
+    changes = [(row["started"], 1) for row in rows] + [(row["ended"], -1) for row in rows]
+    running = most = 0
+    for _, change in sorted(changes):
+        running += change
+        most = max(most, running)
+    return most
+
+
+def replayed(shop: Workshop) -> Board:
+    """The board that the rules make of the inbox as it was accepted, in one process, without a single race."""
+    board = empty(shop.pipeline.name)
+    for raw in shop.line.redis.xrange(shop.line.keys.inbox):
+        identity, fields = raw
+        flat = [part for pair in fields.items() for part in pair]
+        taken = entry((identity, flat))
+        for event in events_of(taken, board.pipeline):
+            decide(board, event, taken.at)
+        board.take_changes()
+    return board
+
+
+@pytest.mark.parametrize("seed", [11])
+def test_workers_that_race_are_killed_and_refused_keep_one_line(
+    shop: Workshop, nurseries: list[Nursery], redis_url: str, seed: int
+) -> None:
+    load = Load(shop, seed)
+    threads = workers(shop, nurseries, redis_url, SECONDS)
+    load.run(SECONDS)
+    for thread in threads:
+        thread.join(60)
+        assert thread.problems == []  # type: ignore[attr-defined]
+    fixed(shop, load, nurseries[0], redis_url)
+
+    rows = shop.builds()
+    assert twice(rows) == []
+    for job, capacity in {**CAPACITY, **dict.fromkeys(FAST, 1)}.items():
+        assert overlapping([row for row in rows if row["job"] == job]) <= capacity, job
+    ended, _ = Records(shop.line.redis, shop.line.keys).ended(limit=200)
+    assert {row.run.place.sha for row in ended} == set(load.merged)
+    assert Counter(row.run.key for row in ended).most_common(1)[0][1] == 1
+    assert parked(shop.line.redis, shop.line.keys) == []
+    assert shop.dead() == []
+    stored, again = shop.board, replayed(shop)
+    assert {field_of(r): r for r in stored.records()} == {field_of(r): r for r in again.records()}
+
+
+def fixed(shop: Workshop, load: Load, nursery: Nursery, redis_url: str) -> None:
+    """Merge a good fix for whoever holds a lock, until nobody does and everything is delivered."""
+    calm = Life(redis_url, shop.jenkins.url, shop.github.url, shop.pipeline.name, timeout=2.0, hold=2_000)
+    deadline = time.monotonic() + 30
+    while True:
+        assert nursery.live(calm)["ended"] == "quiet"
+        board = shop.board
+        if not board.runs and not board.locks:
+            return
+        assert time.monotonic() < deadline, [(r.title, r.status, r.step) for r in board.runs.values()]
+        for service in sorted({lock.service for lock in board.locks.values() if lock.service}):
+            if not [r for r in board.fast_runs(service) if r.status != "failed"]:
+                load.merge(service, good=True)

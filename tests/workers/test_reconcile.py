@@ -1,0 +1,303 @@
+"""What nobody told us is found by asking: ends of builds, cancelled items, vanished builds, strangers, lost pushes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bot.core.events import Configured, HeadSeen, Merged
+from bot.core.run import Status
+from bot.state.codec import load_event
+from tests.workers.conftest import Open
+from tests.workers.workshop import Workshop, sha
+from workers import reconcile, start
+
+REPO = "shop/s1"
+
+
+@pytest.fixture
+def shop(workshop: Open) -> Workshop:
+    opened = workshop()
+    opened.start()
+    return opened
+
+
+def polled(shop: Workshop) -> int:
+    """Ask Jenkins, and do what follows; returns how many differences there were."""
+    found = reconcile.builds(shop.context, shop.line)
+    shop.work()
+    return found
+
+
+def passed(shop: Workshop, stage: str, result: str = "SUCCESS", **how: Any) -> None:
+    """Let the builds of a stage end without a callback, and ask."""
+    shop.release(stage, result, **how)
+    polled(shop)
+
+
+def arrived(shop: Workshop, stage: str, service: str = "S1", letter: str = "a") -> None:
+    """Merge a commit and bring its run into a stage."""
+    shop.merge(service, letter)
+    for before in ("build", "acceptance", "pre-production", "production"):
+        if before == stage:
+            return
+        passed(shop, before)
+
+
+# -- builds ----------------------------------------------------------------------------------------------------
+
+
+def test_polling_alone_carries_a_run_from_its_merge_to_production(shop: Workshop) -> None:
+    arrived(shop, "production")
+    passed(shop, "production")
+    assert shop.live() == []
+    assert shop.facts("run-delivered") == [f"S1 {sha('S1a')[:7]} is in production"]
+
+
+def test_a_start_that_nobody_told_is_found(shop: Workshop) -> None:
+    shop.merge("S1", "a")
+    assert shop.run("S1a").build is None
+    assert polled(shop) == 1
+    assert (shop.run("S1a").status, shop.run("S1a").build) == (Status.RUNNING, 1)
+
+
+def test_the_end_of_a_build_that_nobody_told_is_found_with_its_tests(shop: Workshop) -> None:
+    arrived(shop, "pre-production")
+    passed(shop, "pre-production", "FAILURE", tests=["CheckoutTest.pays"])
+    assert shop.run("S1a").status is Status.FAILED
+    (told,) = shop.facts("stage-locked")
+    assert "CheckoutTest.pays" in told
+
+
+def test_when_nothing_has_changed_nothing_is_said(shop: Workshop) -> None:
+    shop.merge("S1", "a")
+    polled(shop)
+    assert [polled(shop) for _ in range(3)] == [0, 0, 0]
+
+
+def test_nothing_is_asked_for_every_run(shop: Workshop) -> None:
+    """One request per job with live builds, however many there are."""
+    for letter in "abcdefgh":
+        shop.merge("S1", letter)
+    polled(shop)
+    shop.control.reset_counters()
+    reconcile.builds(shop.context, shop.line)
+    assert sum(shop.control.requests().values()) <= len({j for p in shop.pipeline.stages for j in (p.job, p.fast_job)})
+
+
+def test_what_was_said_is_said_once_while_it_waits(shop: Workshop) -> None:
+    shop.merge("S1", "a")
+    assert [reconcile.builds(shop.context, shop.line) for _ in range(3)] == [1, 0, 0]
+
+
+def test_a_queue_item_that_somebody_cancelled_in_jenkins_is_found_and_tried_again(shop: Workshop) -> None:
+    shop.control.quiet_down()
+    shop.merge("S1", "a")
+    (item,) = shop.control.queue()
+    shop.jenkins_post(f"queue/cancelItem?id={item['id']}")
+    assert polled(shop) == 1
+    assert "cancelled in Jenkins' queue" in str(shop.board.troubles)
+    shop.control.quiet_down(on=False)
+    shop.later()
+    polled(shop)
+    assert (shop.run("S1a").status, shop.run("S1a").attempt) == (Status.RUNNING, 2)
+
+
+def test_an_item_in_the_queue_is_left_in_peace(shop: Workshop) -> None:
+    shop.control.quiet_down()
+    shop.merge("S1", "a")
+    assert [polled(shop) for _ in range(2)] == [0, 0]
+
+
+def test_an_item_that_a_crash_lost_is_found_after_a_while(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.control.quiet_down()
+    shop.merge("S1", "a")
+    shop.control.restart("crash", seconds=0.01, lose_queue=True)
+    shop.until_jenkins_answers()
+    assert polled(shop) == 0  # it may just be on its way from queue to executor
+    monkeypatch.setattr(reconcile, "LOST_AFTER", 0.0)
+    assert polled(shop) == 1
+    shop.later()
+    assert len(shop.builds()) == 1
+    assert shop.run("S1a").attempt == 2
+
+
+def test_a_build_that_vanished_counts_as_aborted(shop: Workshop) -> None:
+    arrived(shop, "pre-production")
+    polled(shop)
+    shop.jenkins_post("job/shop/job/pre-production/1/doDelete")
+    polled(shop)
+    assert shop.run("S1a").status is Status.FAILED
+    assert len(shop.board.locks_of("pre-production")) == 1
+
+
+def test_a_job_that_may_not_be_seen_for_a_while_is_not_taken_for_lost_builds(shop: Workshop) -> None:
+    arrived(shop, "pre-production")
+    polled(shop)
+    shop.control.fault("status", route="GET ", status=404)
+    assert [polled(shop) for _ in range(2)] == [0, 0]
+    shop.control.clear_faults()
+    assert shop.run("S1a").status is Status.RUNNING
+
+
+def test_a_jenkins_that_is_away_is_asked_again_later(shop: Workshop) -> None:
+    arrived(shop, "pre-production")
+    shop.jenkins.stop()
+    assert polled(shop) == 0
+    shop.jenkins.start()
+    passed(shop, "pre-production")
+    assert shop.run("S1a").step.stage == "production"
+
+
+def test_a_build_beyond_the_newest_ones_is_asked_for_by_its_number(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile.attempt, "BUILDS", 2)
+    arrived(shop, "acceptance")
+    polled(shop)
+    for number in range(5):
+        shop.start_by_hand("acceptance", str(number))
+    shop.release("acceptance", "FAILURE")
+    polled(shop)
+    assert shop.live() == []
+
+
+# -- strangers -------------------------------------------------------------------------------------------------
+
+
+def test_a_build_started_by_hand_takes_a_slot_until_it_has_ended(shop: Workshop) -> None:
+    arrived(shop, "acceptance")
+    shop.start_by_hand("acceptance")
+    polled(shop)
+    assert [f.number for f in shop.board.foreign.values()] == [2]
+    shop.release("acceptance", number=2)
+    polled(shop)
+    assert shop.board.foreign == {}
+
+
+def test_a_build_started_by_hand_in_an_empty_stage_keeps_the_next_run_out(shop: Workshop) -> None:
+    shop.start_by_hand("pre-production")
+    polled(shop)
+    arrived(shop, "pre-production")
+    assert shop.run("S1a").status is Status.WAITING
+    assert len(shop.builds("pre-production")) == 1
+    passed(shop, "pre-production")
+    assert shop.run("S1a").holds_slot
+
+
+def test_a_build_that_shows_no_parameters_yet_is_not_taken_for_a_strangers(workshop: Open) -> None:
+    shop = workshop(jenkins={"late_actions": 60.0})
+    shop.start()
+    shop.merge("S1", "a")
+    assert polled(shop) == 0
+    assert shop.board.foreign == {}
+
+
+def test_a_stranger_that_was_seen_and_seen_to_end_is_seen_again(shop: Workshop) -> None:
+    """The same difference may come twice in a life: what was said about it once does not hide it then."""
+    arrived(shop, "acceptance")
+    shop.start_by_hand("acceptance")
+    polled(shop)
+    without = replace(shop.pipeline, stages=tuple(s for s in shop.pipeline.stages if s.name != "acceptance"))
+    shop.tell(Configured(without))
+    shop.tell(Configured(shop.pipeline))
+    assert shop.board.foreign == {}
+    polled(shop)
+    assert [f.number for f in shop.board.foreign.values()] == [2]
+
+
+def test_a_second_build_of_an_attempt_is_stopped_and_the_run_goes_on(shop: Workshop) -> None:
+    arrived(shop, "pre-production")
+    polled(shop)
+    first = shop.builds("pre-production")[0]
+    shop.control.change_job("shop/pre-production", {"concurrent": True})
+    shop.start_by_hand("pre-production", **first["params"])
+    polled(shop)
+    second = shop.control.wait_builds("shop/pre-production", state="done", seconds=5)[0]
+    assert (second["number"], second["result"]) == (2, "ABORTED")
+    polled(shop)
+    assert [polled(shop) for _ in range(3)] == [0, 0, 0]
+    passed(shop, "pre-production", number=1)
+    assert shop.run("S1a").step.stage == "production"
+    assert shop.board.foreign == {}
+    assert shop.board.locks == {}
+
+
+# -- GitHub ----------------------------------------------------------------------------------------------------
+
+
+def heads(shop: Workshop) -> int:
+    found = reconcile.heads(shop.context, shop.line)
+    shop.work()
+    return found
+
+
+@pytest.fixture
+def fresh(workshop: Open) -> Workshop:
+    """Configured, with no head known yet."""
+    opened = workshop()
+    opened.tell(Configured(opened.pipeline))
+    return opened
+
+
+def test_the_first_look_takes_the_baseline_and_starts_nothing(fresh: Workshop) -> None:
+    assert heads(fresh) == 3
+    assert len(fresh.facts("baseline-taken")) == 3
+    assert (fresh.live(), fresh.builds()) == ([], [])
+    assert heads(fresh) == 0
+
+
+def test_the_baseline_is_taken_even_if_the_configuration_still_waits_for_its_turn(workshop: Open) -> None:
+    shop = workshop()
+    start.configure(shop.context)
+    assert reconcile.heads(shop.context, shop.line) == 3
+    shop.work()
+    assert len(shop.facts("baseline-taken")) == 3
+
+
+def test_a_push_that_was_missed_is_found_and_starts_a_run(fresh: Workshop) -> None:
+    heads(fresh)
+    new = fresh.github.control.push(REPO)
+    assert heads(fresh) == 1
+    (run,) = fresh.board.runs.values()
+    assert run.place.sha == new
+    assert len(fresh.builds("build")) == 1
+    assert heads(fresh) == 0
+
+
+def test_a_push_that_is_found_and_then_delivered_starts_one_run(fresh: Workshop) -> None:
+    before = fresh.github.control.head(REPO)
+    heads(fresh)
+    new = fresh.github.control.push(REPO)
+    heads(fresh)
+    fresh.tell(Merged("S1", new, before, push_id="late"))
+    assert len(fresh.board.runs) == 1
+    assert len(fresh.builds("build")) == 1
+
+
+def test_one_repository_that_does_not_answer_hides_no_other(fresh: Workshop) -> None:
+    heads(fresh)
+    fresh.github.control.rename("shop/s1", "gone")
+    fresh.github.control.fault("status", route="GET /repos/.*", count=1, status=404)
+    fresh.github.control.push("shop/s3")
+    assert heads(fresh) == 1
+
+
+def test_a_github_that_is_away_is_asked_again_later(fresh: Workshop) -> None:
+    fresh.github.stop()
+    assert heads(fresh) == 0
+    fresh.github.start()
+    assert heads(fresh) == 3
+
+
+def test_a_limit_of_github_is_not_slept_through(fresh: Workshop) -> None:
+    fresh.github.control.fault("status", route="GET ", status=429, headers={"Retry-After": "60"})
+    assert heads(fresh) == 0
+
+
+def test_what_reconciling_says_are_plain_events_in_the_inbox(fresh: Workshop) -> None:
+    reconcile.heads(fresh.context, fresh.line)
+    rows = fresh.line.redis.xrevrange(fresh.line.keys.inbox, count=3)
+    assert {type(load_event(fields[b"b"])) for _, fields in rows} == {HeadSeen}

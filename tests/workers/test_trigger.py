@@ -1,0 +1,292 @@
+"""Triggering: an attempt is posted at most once, whatever is lost on the way, and a refusal is told as one."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from bot.core.events import BuildSeen, TriggerAccepted, TriggerRefused
+from bot.core.pipeline import Job
+from bot.state import outbox
+from tests.workers.conftest import Open
+from tests.workers.workshop import PARAMETERS, Workshop, sha, twice
+from workers.perform import jenkins
+from workers.perform.loop import perform
+
+POST = "POST job/buildWithParameters"
+
+
+def posts(shop: Workshop) -> int:
+    return int(shop.control.requests().get(POST, 0))
+
+
+def refusal(shop: Workshop, **how: str) -> str:
+    """Do a trigger that is refused; returns why."""
+    (event,) = shop.do(shop.trigger(**how))
+    assert isinstance(event, TriggerRefused), event
+    assert (event.run, event.attempt) == ("S1.1", 1)
+    assert shop.dead() == []
+    return event.why
+
+
+def test_a_trigger_carries_everything_and_tells_its_queue_item(shop: Workshop) -> None:
+    (event,) = shop.do(shop.trigger())
+    (build,) = shop.builds()
+    assert event == TriggerAccepted("S1.1", 1, build["queue_id"])
+    assert build["params"] == dict(
+        zip(PARAMETERS, ["S1.1", "1", "acceptance", "main", "S1", "shop/s1", sha("S1.1"), "S1-1"], strict=True)
+    )
+
+
+def test_an_equal_item_in_the_queue_is_taken_for_ours(shop: Workshop) -> None:
+    shop.control.quiet_down()
+    first = shop.do(shop.trigger())
+    shop.line.redis.delete(shop.line.keys.posted("S1.1", 1))
+    shop.ask(shop.trigger())
+    assert shop.see_through(shop.trigger()) == first
+    assert posts(shop) == 2  # the second was answered 303, with the item of the first
+
+
+def test_a_job_that_is_not_there_is_a_refusal(shop: Workshop) -> None:
+    assert "is not there" in refusal(shop, stage="gone")
+
+
+def test_a_disabled_job_is_a_refusal(shop: Workshop) -> None:
+    shop.control.change_job("shop/acceptance", {"disabled": True})
+    assert "409" in refusal(shop)
+
+
+def test_a_job_without_parameters_is_a_refusal(shop: Workshop) -> None:
+    shop.control.change_job("shop/acceptance", {"parameters": []})
+    assert "400" in refusal(shop)
+
+
+def test_missing_permission_is_a_refusal(workshop: Open) -> None:
+    user = {"tokens": ["token"], "permissions": ["Overall/Read", "Item/Read"]}
+    assert "403" in refusal(workshop(jenkins={"users": {"interlock": user}}))
+
+
+@pytest.mark.parametrize("tokens", [["another"], []])
+def test_a_wrong_token_is_a_refusal(workshop: Open, tokens: list[str]) -> None:
+    """The crumb that goes before the trigger is refused already: it is certain that nothing was started."""
+    shop = workshop(jenkins={"users": {"interlock": {"tokens": tokens}}})
+    assert refusal(shop)
+
+
+def test_a_controller_that_does_not_listen_is_a_refusal(shop: Workshop) -> None:
+    shop.jenkins.stop()
+    assert "cannot be reached" in refusal(shop)
+    shop.jenkins.start()
+    assert shop.builds() == []
+
+
+def test_a_controller_that_is_no_longer_configured_is_a_refusal(shop: Workshop) -> None:
+    trigger = shop.trigger()
+    object.__setattr__(trigger, "job", Job("gone", "shop/acceptance"))
+    (event,) = shop.do(trigger)
+    assert event == TriggerRefused("S1.1", 1, "controller 'gone' is not configured")
+
+
+def test_a_missing_token_is_a_refusal(shop: Workshop) -> None:
+    shop.settings = shop.settings.model_copy(update={"jenkins_tokens": {}})
+    shop.reload(shop.configuration)
+    assert "INTERLOCK_JENKINS_TOKEN_CDP" in refusal(shop)
+
+
+# -- in doubt --------------------------------------------------------------------------------------------------
+
+
+def test_a_lost_reply_is_found_in_the_queue(shop: Workshop) -> None:
+    shop.control.quiet_down()
+    shop.control.fault("drop_reply", route=POST, count=1)
+    (event,) = shop.do(shop.trigger())
+    (item,) = shop.control.queue()
+    assert event == TriggerAccepted("S1.1", 1, item["id"])
+    assert posts(shop) == 1
+
+
+@pytest.mark.parametrize("fault", [{"kind": "drop_reply"}, {"kind": "status_after", "status": 502}])
+def test_a_lost_reply_is_found_as_a_build(shop: Workshop, fault: dict[str, object]) -> None:
+    shop.control.fault(route=POST, count=1, **fault)
+    (event,) = shop.do(shop.trigger())
+    assert event == BuildSeen("cdp", "shop/acceptance", 1, None, "S1.1", 1, started=event.started)  # type: ignore[union-attr]
+    assert len(shop.builds()) == posts(shop) == 1
+
+
+def test_a_lost_reply_of_a_build_that_has_ended_tells_how_it_ended(shop: Workshop) -> None:
+    shop.control.rule("shop/acceptance", result="FAILURE", duration=0.0, tests=["shop.CartTest.adds"])
+    shop.control.fault("drop_reply", route=POST, count=1)
+    (event,) = shop.do(shop.trigger())
+    assert isinstance(event, BuildSeen)
+    assert (event.result, event.failed_tests) == ("FAILURE", ("CartTest.adds",))
+
+
+def test_a_reply_that_comes_too_late_is_found_as_a_build(workshop: Open) -> None:
+    shop = workshop(timeout=1.0)
+    shop.control.fault("delay", route=POST, count=1, seconds=1.1)
+    (event,) = shop.do(shop.trigger())
+    assert isinstance(event, BuildSeen)
+    assert len(shop.builds()) == posts(shop) == 1
+
+
+@pytest.mark.parametrize(
+    "fault", [{"kind": "drop_request"}, {"kind": "status", "status": 503}, {"kind": "status", "status": 500}]
+)
+def test_a_trigger_that_never_arrived_is_refused_when_the_doubt_has_passed(
+    workshop: Open, fault: dict[str, object]
+) -> None:
+    shop = workshop(timeout=0.5)
+    shop.control.fault(route=POST, count=1, **fault)
+    shop.ask(shop.trigger())
+    began = time.monotonic()
+    (event,) = shop.see_through(shop.trigger())
+    assert isinstance(event, TriggerRefused)
+    assert time.monotonic() - began >= 0.5 + jenkins.STILL_COMING - 0.05
+    assert (posts(shop), shop.builds()) == (1, [])
+
+
+def test_while_jenkins_is_down_the_doubt_stays(workshop: Open) -> None:
+    """Only Jenkins can say that the trigger did not arrive."""
+    shop = workshop(timeout=0.3)
+    shop.control.fault("drop_reply", route=POST, count=1)
+    shop.ask(shop.trigger())
+    assert shop.try_once(shop.trigger()) == []
+    shop.jenkins.stop()
+    deadline = time.monotonic() + 1.2
+    while time.monotonic() < deadline:
+        claim = shop.claim(shop.trigger())
+        if claim is not None:
+            perform(shop.context, shop.line, claim)
+        time.sleep(0.02)
+    assert shop.heard() == []
+    shop.jenkins.start()
+    (event,) = shop.see_through(shop.trigger())
+    assert isinstance(event, BuildSeen)
+    assert len(shop.builds()) == 1
+
+
+def test_losing_permission_while_in_doubt_gives_nothing_up(workshop: Open) -> None:
+    """Else the run would hold its slot for ever: what moves a run is never given up."""
+    users = {"interlock": {"tokens": ["token"]}}
+    shop = workshop(jenkins={"users": users})
+    shop.control.fault("drop_reply", route=POST, count=1)
+    shop.ask(shop.trigger())
+    shop.try_once(shop.trigger())
+    shop.control.fault("status", route="GET ", status=403, count=2)
+    (event,) = shop.see_through(shop.trigger())
+    assert isinstance(event, BuildSeen)
+    assert shop.dead() == []
+
+
+def test_an_attempt_that_was_cut_off_by_a_crash_after_its_post_is_not_posted_again(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "HOLD_MS", 30)
+    shop.ask(shop.trigger())
+    claim = shop.claim(shop.trigger())
+    assert claim is not None
+    jenkins.trigger(shop.context, shop.line, claim, shop.trigger())  # and dies before it can say so
+    time.sleep(0.05)
+    monkeypatch.setattr(outbox, "HOLD_MS", 30_000)
+    (event,) = shop.see_through(shop.trigger())
+    assert isinstance(event, BuildSeen)
+    assert len(shop.builds()) == posts(shop) == 1
+
+
+def test_an_attempt_that_was_cut_off_is_looked_for_however_long_the_worker_was_down(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "HOLD_MS", 30)
+    shop.ask(shop.trigger())
+    claim = shop.claim(shop.trigger())
+    assert claim is not None
+    jenkins.trigger(shop.context, shop.line, claim, shop.trigger())
+    time.sleep(0.05)
+    monkeypatch.setattr(outbox, "HOLD_MS", 30_000)
+    shop.line.redis.delete(shop.line.keys.posted("S1.1", 1))  # as time does with the note of a post
+    (event,) = shop.see_through(shop.trigger())
+    assert isinstance(event, BuildSeen)
+    assert twice(shop.builds()) == []
+
+
+def test_a_post_is_remembered_over_a_weekend(shop: Workshop) -> None:
+    shop.do(shop.trigger())
+    assert shop.line.redis.ttl(shop.line.keys.posted("S1.1", 1)) > 4 * 86_400
+
+
+def test_a_performer_whose_hold_has_ended_posts_nothing(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "HOLD_MS", 20)
+    shop.ask(shop.trigger())
+    stalled = shop.claim(shop.trigger())
+    assert stalled is not None
+    time.sleep(0.04)
+    monkeypatch.setattr(outbox, "HOLD_MS", 30_000)
+    other = shop.claim(shop.trigger())
+    assert other is not None
+    perform(shop.context, shop.line, stalled)
+    assert posts(shop) == 0
+    perform(shop.context, shop.line, other)
+    shop.see_through(shop.trigger())
+    assert posts(shop) == 1
+
+
+def test_asked_to_look_first_a_build_that_is_there_is_found(shop: Workshop) -> None:
+    shop.do(shop.trigger())
+    shop.line.redis.delete(shop.line.keys.posted("S1.1", 1))
+    shop.work()
+    (event,) = shop.do(shop.trigger(look_first=True))
+    assert isinstance(event, BuildSeen)
+    assert len(shop.builds()) == 1
+
+
+def test_redis_out_of_reach_in_the_middle_gives_nothing_up(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "HOLD_MS", 50)
+    shop.ask(shop.trigger())
+    claim = shop.claim(shop.trigger())
+    assert claim is not None
+
+    def away(*_: object, **__: object) -> None:
+        raise RedisConnectionError("the server is being restarted")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(type(shop.line.outbox), "renew", away)
+        with pytest.raises(RedisConnectionError):
+            perform(shop.context, shop.line, claim)
+    monkeypatch.setattr(outbox, "HOLD_MS", 30_000)
+    time.sleep(0.06)
+    (event,) = shop.see_through(shop.trigger())
+    assert isinstance(event, TriggerAccepted)
+    assert shop.dead() == []
+
+
+def test_a_new_attempt_is_a_new_build(shop: Workshop) -> None:
+    shop.do(shop.trigger(attempt=1))
+    shop.do(shop.trigger(attempt=2))
+    assert [row["params"]["INTERLOCK_ATTEMPT"] for row in shop.builds()] == ["1", "2"]
+
+
+def test_faults_at_random_never_build_an_attempt_twice(workshop: Open) -> None:
+    shop = workshop(timeout=0.3)
+    shop.control.seed(7)
+    for kind, more in (("drop_reply", {}), ("drop_request", {}), ("status_after", {"status": 504})):
+        shop.control.fault(kind, route=POST, rate=0.3, **more)
+    for number in range(12):
+        trigger = shop.trigger(run=f"S1.{number}")
+        shop.ask(trigger)
+    deadline = time.monotonic() + 15
+    while shop.line.outbox.size():
+        assert time.monotonic() < deadline
+        claim = shop.claim(shop.trigger())
+        if claim is None:
+            time.sleep(0.01)
+        else:
+            perform(shop.context, shop.line, claim)
+    events = shop.heard()
+    refused = {e.run for e in events if isinstance(e, TriggerRefused)}
+    built = {row["params"]["INTERLOCK_RUN"] for row in shop.builds()}
+    assert twice(shop.builds()) == []
+    assert refused.isdisjoint(built)
+    assert len(refused) + len(built) == 12
+    assert posts(shop) == 12

@@ -1,0 +1,187 @@
+"""Withdrawing an attempt, wherever it is: told as withdrawn only when it is certain that no build will come."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from bot.core.effects import AbortDuplicate, Withdraw
+from bot.core.events import BuildLost, BuildSeen, TriggerAccepted, Withdrawn
+from bot.core.pipeline import Job
+from tests.workers.conftest import Open
+from tests.workers.workshop import Workshop
+from workers.perform import posted
+
+JOB = Job("cdp", "shop/acceptance")
+STOP = "POST job/N/stop"
+
+
+def withdraw(item: int | None = None, build: int | None = None, *, abort: bool = False, job: Job = JOB) -> Withdraw:
+    return Withdraw("S1.1", 1, job, item, build, abort, "the stage is locked")
+
+
+def triggered(shop: Workshop) -> int:
+    """Trigger the attempt; returns its queue item."""
+    (event,) = shop.do(shop.trigger())
+    assert isinstance(event, TriggerAccepted)
+    shop.line.redis.delete(shop.line.keys.inbox)  # told, and taken
+    return event.queue_item
+
+
+def stops(shop: Workshop) -> int:
+    return sum(count for route, count in shop.control.requests().items() if route.endswith("/stop"))
+
+
+def ended(shop: Workshop) -> dict[str, Any]:
+    (row,) = shop.control.wait_builds("shop/acceptance", state="done", seconds=5)
+    return dict(row)
+
+
+def test_a_trigger_that_has_not_gone_out_is_taken_back(shop: Workshop) -> None:
+    shop.ask(shop.trigger(), withdraw())
+    shop.put_off(shop.trigger(), later=60)
+    assert shop.see_through(withdraw()) == [Withdrawn("S1.1", 1)]
+    assert shop.line.outbox.size() == 0
+    assert shop.builds() == []
+
+
+def test_a_trigger_that_is_on_its_way_is_waited_for(shop: Workshop) -> None:
+    shop.ask(shop.trigger())
+    sending = shop.claim(shop.trigger())
+    assert sending is not None
+    shop.ask(withdraw())
+    assert shop.try_once(withdraw()) == []
+    assert shop.line.redis.hexists(shop.line.keys.outbox, withdraw().slot)
+
+
+def test_an_item_in_jenkins_queue_is_cancelled(shop: Workshop) -> None:
+    shop.control.quiet_down()
+    item = triggered(shop)
+    assert shop.do(withdraw(item)) == [Withdrawn("S1.1", 1)]
+    shop.control.quiet_down(on=False)
+    assert (shop.control.queue(), shop.builds()) == ([], [])
+
+
+def test_an_item_whose_number_we_do_not_know_is_found_and_cancelled(shop: Workshop) -> None:
+    shop.control.quiet_down()
+    triggered(shop)
+    assert shop.do(withdraw()) == [Withdrawn("S1.1", 1)]
+    assert shop.control.queue() == []
+
+
+def test_an_item_that_somebody_cancelled_already_is_withdrawn(shop: Workshop) -> None:
+    shop.control.quiet_down()
+    item = triggered(shop)
+    shop.do(withdraw(item))
+    shop.line.redis.delete(shop.line.keys.inbox)
+    assert shop.do(withdraw(item)) == [Withdrawn("S1.1", 1)]
+
+
+def test_a_build_that_runs_is_told_and_left_alone_unless_it_is_to_be_aborted(shop: Workshop) -> None:
+    item = triggered(shop)
+    (event,) = shop.do(withdraw(item))
+    assert isinstance(event, BuildSeen)
+    assert (event.number, event.result, event.run, event.attempt) == (1, None, "S1.1", 1)
+    assert stops(shop) == 0
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_build_that_runs_is_stopped_if_it_is_to_be_aborted(shop: Workshop, known: bool) -> None:
+    item = triggered(shop)
+    events = shop.do(withdraw(item, 1 if known else None, abort=True))
+    assert all(isinstance(e, BuildSeen) and e.result is None for e in events)  # its end is told when it has come
+    assert ended(shop)["result"] == "ABORTED"
+
+
+def test_a_known_build_that_is_not_to_be_aborted_is_not_touched(shop: Workshop) -> None:
+    item = triggered(shop)
+    assert shop.do(withdraw(item, 1)) == []
+    assert stops(shop) == 0
+
+
+def test_a_build_that_has_ended_is_told_with_its_result(shop: Workshop) -> None:
+    item = triggered(shop)
+    shop.release("acceptance", "UNSTABLE")
+    (event,) = shop.do(withdraw(item, abort=True))
+    assert isinstance(event, BuildSeen)
+    assert event.result == "UNSTABLE"
+
+
+def test_an_attempt_that_never_arrived_is_withdrawn(shop: Workshop) -> None:
+    assert shop.do(withdraw()) == [Withdrawn("S1.1", 1)]
+
+
+def test_an_attempt_that_was_posted_this_moment_is_waited_for(shop: Workshop) -> None:
+    posted.note(shop.line, "S1.1", 1, JOB)
+    shop.ask(withdraw())
+    assert shop.try_once(withdraw()) == []
+    assert shop.see_through(withdraw()) == [Withdrawn("S1.1", 1)]
+
+
+@pytest.mark.parametrize("gap", [{"executable_delay": 0.8}, {"late_actions": 0.8}])
+def test_an_item_between_queue_and_executor_is_not_taken_for_gone(workshop: Open, gap: dict[str, float]) -> None:
+    """It has left the queue, and its build is not there yet, or does not show yet whose it is."""
+    shop = workshop(jenkins=gap)
+    shop.control.quiet_down()
+    item = triggered(shop)
+    time.sleep(0.4)  # it was posted long ago
+    shop.control.quiet_down(on=False)
+    (event,) = shop.do(withdraw(item, abort=True))
+    assert isinstance(event, BuildSeen)
+    assert (event.run, event.number) == ("S1.1", 1)
+    assert ended(shop)["result"] == "ABORTED"
+
+
+def test_an_item_that_a_restart_lost_is_withdrawn(shop: Workshop) -> None:
+    shop.control.quiet_down()
+    item = triggered(shop)
+    shop.control.restart("crash", seconds=0.05, lose_queue=True)
+    time.sleep(0.4)
+    assert shop.do(withdraw(item)) == [Withdrawn("S1.1", 1)]
+
+
+def test_while_jenkins_restarts_nothing_is_certain(shop: Workshop) -> None:
+    shop.control.quiet_down()
+    item = triggered(shop)
+    shop.control.restart(seconds=0.5)
+    shop.ask(withdraw(item, abort=True))
+    assert shop.try_once(withdraw(item)) == []
+    (event,) = shop.see_through(withdraw(item, abort=True))
+    assert isinstance(event, BuildSeen)
+    assert ended(shop)["result"] == "ABORTED"
+
+
+@pytest.mark.parametrize("gone", ["build", "job"])
+def test_a_known_build_that_is_no_longer_there_is_told_as_lost(shop: Workshop, gone: str) -> None:
+    """Else a run whose job was deleted could never be taken out."""
+    item = triggered(shop)
+    if gone == "job":
+        shop.control.delete_job("shop/acceptance")
+    (event,) = shop.do(withdraw(item, 1 if gone == "job" else 7, abort=True))
+    assert isinstance(event, BuildLost)
+    assert (event.run, event.attempt) == ("S1.1", 1)
+
+
+def test_missing_permission_to_cancel_is_for_a_person(workshop: Open) -> None:
+    user = {"tokens": ["token"], "permissions": ["Overall/Read", "Item/Read", "Item/Build"]}
+    shop = workshop(jenkins={"users": {"interlock": user}})
+    shop.control.quiet_down()
+    item = triggered(shop)
+    assert shop.do(withdraw(item)) == []
+    assert "Job/Cancel is missing" in shop.dead()[0]
+
+
+def test_a_second_build_of_an_attempt_is_stopped(shop: Workshop) -> None:
+    triggered(shop)
+    assert shop.do(AbortDuplicate(JOB, 1, "S1.1")) == []
+    assert ended(shop)["result"] == "ABORTED"
+
+
+def test_stopping_a_build_that_has_ended_changes_nothing(shop: Workshop) -> None:
+    triggered(shop)
+    shop.release("acceptance")
+    assert shop.do(AbortDuplicate(JOB, 1, "S1.1")) == []
+    assert shop.dead() == []
+    assert ended(shop)["result"] == "SUCCESS"

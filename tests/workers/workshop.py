@@ -1,0 +1,274 @@
+"""A worker's bench: real Redis, real stand-ins over HTTP, effects done one by one and turns taken on demand."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import uuid
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
+
+import requests
+from pydantic import SecretStr
+
+from bot.core.board import Board
+from bot.core.effects import Effect, Trigger
+from bot.core.events import Configured, Event, HeadSeen, Merged, TimePassed
+from bot.core.pipeline import Job, Lane, Pipeline, Policy, Service, Stage, Track
+from bot.core.run import Run
+from bot.state.codec import load_event
+from bot.state.keys import FAMILIES
+from bot.state.outbox import Claim
+from bot.state.records import Records
+from bot.state.store import Work, family_of
+from config.configuration import Configuration, Controller, GitHub, Notify
+from config.settings import Settings
+from standins.github import GitHubStandIn
+from standins.jenkins import JenkinsStandIn
+from workers import github_client, jenkins_client
+from workers.context import build
+from workers.perform.loop import perform, perform_due
+from workers.turn import take_turns
+
+PARAMETERS = [
+    f"INTERLOCK_{name}" for name in ["RUN", "ATTEMPT", "STAGE", "LANE", "SERVICE", "REPOSITORY", "SHA", "VERSION"]
+]
+STAGES = ("build", "acceptance", "pre-production", "production")
+OWNERS_TEXT = "Rolls out to pre-production.\r\n\r\n  Ask #shop-release <b>first</b> & be kind: ü “…” €.\n\n"
+
+
+def sha(name: str) -> str:
+    """A commit's sha, told from others by `name`."""
+    return hashlib.sha1(name.encode()).hexdigest()
+
+
+def shape(name: str, **changes: Any) -> Pipeline:
+    """The pipeline of the four pictures on one controller; refused triggers are tried again at once."""
+    stages = (
+        Stage("build", Job("cdp", "shop/build")),
+        Stage("acceptance", Job("cdp", "shop/acceptance"), 3, fast_job=Job("cdp", "shop/fast-acceptance")),
+        Stage(
+            "pre-production",
+            Job("cdp", "shop/pre-production"),
+            1,
+            Policy.LOCK,
+            fast_job=Job("cdp", "shop/fast-pre-production"),
+        ),
+        Stage("production", Job("cdp", "shop/production"), 1, Policy.LOCK),
+    )
+    services = (Service("S1", "shop/s1"), Service("S2", "shop/s2"), Service("S3", "shop/s3"))
+    return replace(Pipeline(name, stages, services, retry_first=0.05, retry_most=0.2), **changes)
+
+
+def jobs() -> list[dict[str, Any]]:
+    """The jobs of that pipeline; their builds run until they are released."""
+    names = [*STAGES, "fast-acceptance", "fast-pre-production"]
+    return [{"name": f"shop/{n}", "parameters": PARAMETERS, "quiet_period": 0, "duration_seconds": 3600} for n in names]
+
+
+def settings(redis_url: str, notify_urls: dict[str, str] | None = None) -> Settings:
+    """The environment of a worker."""
+    return Settings(
+        redis_url=SecretStr(redis_url),
+        github_token=SecretStr("t"),
+        jenkins_tokens={"CDP": SecretStr("token")},
+        notify_urls={name: SecretStr(url) for name, url in (notify_urls or {}).items()},
+    )
+
+
+def configuration(pipeline: Pipeline, jenkins: str, github: str, timeout: float) -> Configuration:
+    """The pipeline file of a worker, with the addresses of the stand-ins."""
+    controllers = {"cdp": Controller("cdp", jenkins, "interlock", timeout=timeout)}
+    return Configuration((pipeline,), controllers, github=GitHub(api_url=github, timeout=timeout), digest="1")
+
+
+class Workshop:
+    """One pipeline, its stand-ins, and a worker's hands. `timeout`: of requests to Jenkins and GitHub, in seconds."""
+
+    def __init__(
+        self,
+        stack: ExitStack,
+        redis_url: str,
+        *,
+        timeout: float = 2.0,
+        jenkins: dict[str, Any] | None = None,
+        notify_urls: dict[str, str] | None = None,
+        **changes: Any,
+    ) -> None:
+        self.jenkins = stack.enter_context(JenkinsStandIn(jenkins, jobs=jobs()))
+        self.github = stack.enter_context(GitHubStandIn(repos=[{"full_name": f"shop/s{n}"} for n in (1, 2, 3)]))
+        self.control = self.jenkins.control
+        self.control.change_job("shop/pre-production", {"description": OWNERS_TEXT})
+        self.pipeline = shape(f"p{uuid.uuid4().hex[:12]}", **changes)
+        self.settings = settings(redis_url, notify_urls)
+        self.configuration = replace(
+            configuration(self.pipeline, self.jenkins.url, self.github.url, timeout),
+            notify=Notify(tuple((name, ("locked", "unlocked", "fix-failed")) for name in notify_urls or {})),
+        )
+        self.reload(self.configuration)
+        stack.callback(lambda: self.context.redis.close())
+        stack.callback(forget_clients)
+
+    def reload(self, configuration: Configuration) -> None:
+        """Go on as a new process with this configuration."""
+        forget_clients()
+        self.configuration = configuration
+        self.pipeline = configuration.pipelines[0]
+        self.context = build(self.settings, configuration)
+        self.line = self.context.line(self.pipeline.name)
+
+    # -- single effects ----------------------------------------------------------------------------------------
+
+    def ask(self, *effects: Effect) -> None:
+        """Put effects into the outbox, as a turn does."""
+        self.line.inbox.add(Configured(self.pipeline), uuid.uuid4().hex)
+        entries = self.line.store.begin("workshop")
+        self.line.store.commit("workshop", entries, Work([], [], list(effects), [], None))
+
+    def claim(self, effect: Effect) -> Claim | None:
+        """Claim what is due of the effect's family; None if nothing is due now."""
+        return self.line.outbox.claim(family_of(effect), limit=9)[0]
+
+    def try_once(self, effect: Effect) -> list[Event]:
+        """One try at what is due; returns the events that came of it."""
+        claim = self.claim(effect)
+        assert claim is not None, "nothing is due"
+        perform(self.context, self.line, claim)
+        return self.heard()
+
+    def do(self, effect: Effect, seconds: float = 8.0) -> list[Event]:
+        """Ask for an effect and try until it is done or given up; returns the events that came of it."""
+        self.ask(effect)
+        return self.see_through(effect, seconds)
+
+    def put_off(self, effect: Effect, *, later: float) -> None:
+        """Make an effect due `later` (seconds), as if others had to be done before it."""
+        now = time.time() + later
+        self.line.redis.zadd(self.line.keys.due(family_of(effect)), {effect.slot: now * 1000})
+
+    def see_through(self, effect: Effect, seconds: float = 8.0) -> list[Event]:
+        """Try until the effect is done or given up; returns the events that came of it."""
+        deadline = time.monotonic() + seconds
+        while self.line.redis.hexists(self.line.keys.outbox, effect.slot):
+            assert time.monotonic() < deadline, f"{effect.slot} is still not done"
+            claim = self.claim(effect)
+            if claim is None:
+                time.sleep(0.01)
+            else:
+                perform(self.context, self.line, claim)
+        return self.heard()
+
+    def heard(self) -> list[Event]:
+        """The events in the inbox that nobody has taken yet."""
+        cursor = self.line.redis.hget(self.line.keys.meta, "cursor") or b"0-0"
+        rows = self.line.redis.xrange(self.line.keys.inbox, min=b"(" + cursor)
+        return [load_event(fields[b"b"]) for _, fields in rows]
+
+    def dead(self) -> list[str]:
+        """The reasons of what was given up."""
+        return [letter.error for letter in self.line.outbox.dead_letters()]
+
+    def trigger(self, run: str = "S1.1", attempt: int = 1, stage: str = "acceptance", **more: Any) -> Trigger:
+        """A trigger as the rules ask for it."""
+        job = Job("cdp", f"shop/{stage}")
+        return Trigger(run, stage, Track.REAL, attempt, job, "S1", "shop/s1", sha(run), Lane.MAIN, "S1-1", **more)
+
+    def jenkins_post(self, path: str) -> None:
+        """Start or stop something in Jenkins by hand."""
+        answer = requests.post(f"{self.jenkins.url}/{path}", timeout=5, allow_redirects=False)
+        assert answer.status_code in (201, 204, 302), (answer.status_code, answer.text)
+
+    def start_by_hand(self, stage: str, run: str = "", **parameters: str) -> None:
+        """Start a build of a stage's job that no run asked for."""
+        carried = parameters or {"INTERLOCK_RUN": run}
+        query = "&".join(f"{name}={quote(value)}" for name, value in carried.items())
+        self.jenkins_post(f"job/shop/job/{stage}/buildWithParameters?{query}")
+
+    def until_jenkins_answers(self) -> None:
+        """Wait for the end of a restart."""
+        deadline = time.monotonic() + 5
+        while requests.get(f"{self.jenkins.url}/api/json", timeout=5).status_code != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    def later(self, seconds: float = 0.25) -> None:
+        """Let the pause after a refusal pass, and the clock say so."""
+        time.sleep(seconds)
+        self.line.inbox.tick(TimePassed())
+        self.work()
+
+    # -- the whole line ----------------------------------------------------------------------------------------
+
+    @property
+    def board(self) -> Board:
+        """The board as it is stored now."""
+        return self.line.look().board
+
+    def start(self) -> None:
+        """Configure the pipeline and take the heads of main as its baseline."""
+        self.tell(Configured(self.pipeline), *(HeadSeen(s.name, sha(f"{s.name} base")) for s in self.pipeline.services))
+
+    def tell(self, *events: Event) -> None:
+        """Put events into the inbox and do everything that follows."""
+        for event in events:
+            self.line.inbox.add(event, uuid.uuid4().hex)
+        self.work()
+
+    def work(self, seconds: float = 10.0) -> None:
+        """Take turns and perform until nothing is left to do now."""
+        deadline = time.monotonic() + seconds
+        asked = set(FAMILIES)
+        while asked:
+            assert time.monotonic() < deadline, "the work does not come to an end"
+            for family in asked:
+                perform_due(self.context, self.line, family, lambda *_: None)
+            asked = take_turns(self.line) | {f for f in FAMILIES if self.due(f)}
+
+    def due(self, family: str) -> bool:
+        return self.line.outbox.due(family) > 0
+
+    def merge(self, service: str, letter: str) -> Run:
+        """Merge one commit; returns its run."""
+        head = self.board.service(service).chain.head
+        name = sha(service + letter)
+        self.tell(Merged(service, name, head.sha if head else None, title=f"{service}{letter}"))
+        return self.run(service + letter)
+
+    def run(self, name: str) -> Run:
+        """The live run of a commit such as `S1a`."""
+        return next(r for r in self.board.runs.values() if r.place.sha == sha(name))
+
+    def live(self) -> list[str]:
+        """The titles of the live runs."""
+        return sorted(r.title for r in self.board.runs.values())
+
+    def facts(self, kind: str) -> list[str]:
+        """What was told of one kind, oldest first."""
+        told = Records(self.line.redis, self.line.keys).facts_after("0-0", limit=2000)
+        return [t.fact.why for _, t in told if t.fact.kind == kind]
+
+    def builds(self, stage: str | None = None) -> list[dict[str, Any]]:
+        """The builds in Jenkins, of one stage or of all."""
+        return list(self.control.builds(f"shop/{stage}" if stage else None))
+
+    def release(self, stage: str, result: str = "SUCCESS", **how: Any) -> list[int]:
+        """Let the running builds of a stage end."""
+        return list(self.control.release(f"shop/{stage}", result=result, **how))
+
+
+def forget_clients() -> None:
+    """Close this thread's connections to Jenkins and GitHub, as the end of a process does."""
+    for one in jenkins_client._local.__dict__.pop("clients", {}).values():
+        one._server._session.close()
+    github = github_client._local.__dict__.pop("github", None)
+    if github is not None:
+        github.close()
+
+
+def twice(rows: Iterable[dict[str, Any]]) -> list[tuple[str, str]]:
+    """The attempts that have more than one build."""
+    attempts = [(row["params"]["INTERLOCK_RUN"], row["params"]["INTERLOCK_ATTEMPT"]) for row in rows]
+    return sorted({attempt for attempt in attempts if attempts.count(attempt) > 1})

@@ -275,17 +275,20 @@ class AnyTown(RuleBasedStateMachine):
 
     def _refused(self, pick: int) -> Event | None:
         asked = self._open(pick, lambda asked: asked.state == "asked")
-        return asked and self._over(asked, TriggerRefused(asked.trigger.run, asked.trigger.attempt, "503"))
+        return self._over(asked, TriggerRefused(asked.trigger.run, asked.trigger.attempt, "503")) if asked else None
 
     def _cancelled(self, pick: int) -> Event | None:
         asked = self._open(pick, lambda asked: asked.state == "queued")
-        return asked and self._over(asked, Withdrawn(asked.trigger.run, asked.trigger.attempt, "cancelled in Jenkins"))
+        if asked is None:
+            return None
+        return self._over(asked, Withdrawn(asked.trigger.run, asked.trigger.attempt, "cancelled in Jenkins"))
 
     def _lost(self, pick: int) -> Event | None:
         asked = self._open(pick, lambda asked: asked.state == "running")
-        if asked is not None:
-            self.town.jenkins.end(asked, Outcome.ABORTED)
-        return asked and BuildLost(asked.trigger.run, asked.trigger.attempt, "gone")
+        if asked is None:
+            return None
+        self.town.jenkins.end(asked, Outcome.ABORTED)
+        return BuildLost(asked.trigger.run, asked.trigger.attempt, "gone")
 
     # -- the end -------------------------------------------------------------------------------------------------
 

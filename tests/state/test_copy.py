@@ -84,6 +84,7 @@ def commit(line: Line, board: Board) -> None:
     line.turn(*board.take_changes())
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(story=STEPS_OF_LIFE)
 def test_a_reader_that_catches_up_sees_what_a_full_load_shows(redis: Redis, story: list[tuple[str, Record]]) -> None:
@@ -144,6 +145,7 @@ def test_a_reader_loads_everything_once_and_then_only_what_changed(line: Line) -
     assert len(reader.board.foreign) == 2
 
 
+@pytest.mark.slow
 def test_a_copy_that_lags_too_far_behind_is_loaded_anew(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "CHANGES_KEPT", 10)
     store = Store(line.redis, line.keys)

@@ -152,7 +152,7 @@ def schedules(redis: Redis, deliveries: int) -> Iterator[tuple[list[str], Scene]
         yield path, scene
 
 
-@pytest.mark.parametrize("deliveries", [1, 2, 3])
+@pytest.mark.parametrize("deliveries", [1, 2, pytest.param(3, marks=pytest.mark.slow)])
 def test_in_whatever_order_doors_and_workers_step_no_delivery_is_left_lying(redis: Redis, deliveries: int) -> None:
     """Without the sweeper: each delivery is taken by the worker that its poke, or an earlier one, brought."""
     played = 0

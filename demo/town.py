@@ -85,7 +85,6 @@ class Town:
             "INTERLOCK_API_TOKENS": "demo:" + secrets.token_hex(8),
             "INTERLOCK_NOTIFY_URLS": f"mail={mail}",
             "INTERLOCK_LOG_LEVEL": "INFO",
-            "INTERLOCK_WORKER_THREADS": "8",
             "INTERLOCK_WEB_WORKERS": "1",
         }
 

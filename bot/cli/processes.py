@@ -8,9 +8,9 @@ from pathlib import Path
 #: named as a module, because an installed package is no folder below the working directory.
 PROCFILE = """\
 web: gunicorn --config python:bot.web.gunicorn_conf "bot.web.app:create_app()"
-worker: celery -A workers.app worker --pool threads --concurrency ${INTERLOCK_WORKER_THREADS:-16} \
+worker: celery --quiet -A workers.app worker --pool threads --concurrency ${INTERLOCK_WORKER_THREADS:-24} \
 --without-gossip --without-mingle --without-heartbeat -O fair --loglevel WARNING
-beat: celery -A workers.app beat --schedule ${INTERLOCK_DATA_DIR:-.interlock}/beat-schedule --loglevel WARNING
+beat: celery --quiet -A workers.app beat --schedule ${INTERLOCK_DATA_DIR:-.interlock}/beat-schedule --loglevel WARNING
 """
 
 #: Where this code lies: a checkout, or the packages of a Python.

@@ -12,7 +12,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 from bot.core.pipeline import FastLaneStart, Lane, Pipeline, Track
-from bot.core.run import Lock, Passage, Run, Status, Step
+from bot.core.run import Lock, Passage, Run, ServiceState, Status, Step
 from bot.core.standing import at_first_fast_job, drops, has_mended, has_passed, has_started_fast_part, in_real_stage
 
 if TYPE_CHECKING:
@@ -178,12 +178,11 @@ def opened_by(board: Board, passage: Passage, service: str) -> Iterator[Opening]
     """
     for lock in board.locks_of(passage.stage):
         if lock.service == service and lock.place is not None and lock.order < passage.order:
-            yield _opening(board, passage, lock, lock.place)
+            yield _opening(board.service(service), passage, lock, lock.place)
 
 
-def _opening(board: Board, passage: Passage, lock: Lock, failed: Place) -> Opening:
+def _opening(state: ServiceState, passage: Passage, lock: Lock, failed: Place) -> Opening:
     """F9 Opening the lock. Where a force-push dropped the failed commit, containing the new head counts as well."""
-    state = board.service(passage.run.rsplit(".", 1)[0])
     bases = [failed, *(force for force in state.forces if drops(state.chain, force, failed))]
     answers = {base: state.chain.contains(passage.place, base) for base in bases}
     for base, contained in answers.items():

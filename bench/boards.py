@@ -1,0 +1,109 @@
+"""Boards with many live runs, written as records: what a pipeline looks like when that much is under way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from redis import Redis
+
+from bench import bodies
+from bot.core.ancestry import REMEMBERED, Chain, Place
+from bot.core.board import Counters, Header, Record
+from bot.core.merges import PUSHES
+from bot.core.pipeline import Job, Lane, Pipeline, Policy, Service, Stage
+from bot.core.run import Run, ServiceState, Status, Step
+from bot.state.codec import dump_record, field_of
+from bot.state.keys import Keys
+
+CONTROLLER = "ci"
+PRE_PRODUCTION = Step("pre-production")
+#: When the runs were merged, in seconds since the epoch: long ago, but not before the first commit of a service.
+MERGED = 1_700_000_000.0
+
+
+def pipeline(name: str) -> Pipeline:
+    """Build as many as come; acceptance 3 at once; pre-production and production one at a time, and they lock."""
+
+    def job(stage: str) -> Job:
+        return Job(CONTROLLER, f"{name}-{stage}")
+
+    stages = (
+        Stage("build", job("build")),
+        Stage("acceptance", job("acceptance"), 3),
+        Stage("pre-production", job("pre-production"), 1, Policy.LOCK),
+        Stage("production", job("production"), 1, Policy.LOCK),
+    )
+    services = tuple(Service(f"S{n}", bodies.repository(n)) for n in range(bodies.SERVICES))
+    return Pipeline(name, stages, services)
+
+
+def fill(redis: Redis, keys: Keys, shape: Pipeline, live: int) -> None:
+    """Put `live` runs on an empty board, version 1: half before acceptance, a quarter each around its neighbours.
+
+    Every service has the history of one in use for long, however many of its runs are live: its memory is full.
+    """
+    with redis.pipeline(transaction=True) as pipe:
+        pipe.hset(keys.meta, mapping={"version": 1, "cursor": "0-0", "accepted": 0, "taken": 0})
+        for record in _records(shape, live):
+            pipe.hset(keys.board, field_of(record), dump_record(record))
+        pipe.execute()
+
+
+def _records(shape: Pipeline, live: int) -> Iterator[Record]:
+    yield Header(shape)
+    yield Counters(next_seat=live + 1_000)
+    numbers = dict.fromkeys((service.name for service in shape.services), 0)
+    for seat in range(1, live + 1):
+        service = shape.services[seat % len(shape.services)].name
+        numbers[service] += 1
+        yield _run(service, numbers[service], seat, live)
+    for service, number in numbers.items():
+        yield _state(service, number)
+
+
+def _run(service: str, number: int, seat: int, live: int) -> Run:
+    status, step, build = _standing(seat, live)
+    return Run(
+        key=f"{service}.{number}",
+        service=service,
+        place=Place(1, REMEMBERED + number, bodies.sha(f"{service} {number}")),
+        lane=Lane.MAIN,
+        status=status,
+        step=step,
+        seat=seat,
+        created=MERGED + seat,
+        since=MERGED + seat,
+        version=f"{service}-20231114221320",
+        passed=_before(step),
+        attempt=0 if status is Status.WAITING else 1,
+        queue_item=build,
+        build=build,
+        title="Orders of several addresses",
+        author="a-developer",
+    )
+
+
+def _standing(seat: int, live: int) -> tuple[Status, Step, int | None]:
+    """Where the run with this seat stands; the first ones are the furthest."""
+    if seat <= 2:
+        return Status.RUNNING, (Step("production"), PRE_PRODUCTION)[seat - 1], seat
+    if seat <= 2 + live // 4:
+        return Status.WAITING, PRE_PRODUCTION, None
+    if seat <= 5 + live // 4:
+        return Status.RUNNING, Step("acceptance"), seat
+    if seat <= 3 * live // 4:
+        return Status.WAITING, Step("acceptance"), None
+    return Status.RUNNING, Step("build"), seat
+
+
+def _before(step: Step) -> tuple[Step, ...]:
+    names = ("build", "acceptance", "pre-production", "production")
+    return tuple(Step(name) for name in names[: names.index(step.stage)])
+
+
+def _state(service: str, number: int) -> ServiceState:
+    places = tuple(
+        Place(1, number + seq, bodies.sha(f"{service} {number - REMEMBERED + seq}")) for seq in range(1, REMEMBERED + 1)
+    )
+    pushes = tuple(f"{bodies.sha(f'b{n}')}..{bodies.sha(f'a{n}')}@1557933657" for n in range(PUSHES))
+    return ServiceState(service, Chain(places[-1], 1, places), number, pushes=pushes)

@@ -1,0 +1,146 @@
+"""One board of a certain size, in a process of its own: each line read is one event, answered with its milliseconds.
+
+`python -m bench.growing LIVE REDIS_URL SINK_PORT`; the lines are `merge`, `build` and `callback`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import urllib.request
+import uuid
+from dataclasses import replace
+from typing import Any
+
+from pydantic import SecretStr
+
+from bench import boards, bodies
+from bot.core.ancestry import Place
+from bot.core.events import BuildSeen, Event, TimePassed
+from bot.core.pipeline import Outcome
+from bot.core.run import Run, Status, Step
+from bot.state.keys import FAMILIES
+from bot.state.store import Work
+from config.configuration import Configuration, Controller
+from config.settings import Settings
+from workers.context import build
+from workers.perform.loop import perform_due
+from workers.turn import take_turns
+
+
+class Board:
+    """A board that stays as large as it is: whatever an event adds or removes is put right, untimed."""
+
+    def __init__(self, live: int, redis_url: str, sink: int) -> None:
+        shape = boards.pipeline(f"live-{live}")
+        configuration = Configuration((shape,), {"ci": Controller("ci", f"http://127.0.0.1:{sink}", "bench")})
+        settings = Settings(redis_url=SecretStr(redis_url), jenkins_tokens={"CI": SecretStr("t")})
+        self._context = build(settings, configuration)
+        self._line = self._context.line(shape.name)
+        self._sink = f"http://127.0.0.1:{sink}"
+        self._count = 0
+        self._number: int | None = None
+        boards.fill(self._context.redis, self._line.keys, shape, live)
+        self._decide(TimePassed())  # loads the board
+        if len(self._board.runs) != live:
+            raise RuntimeError(f"{len(self._board.runs)} runs are live instead of {live}")
+
+    @property
+    def _board(self) -> Any:
+        return self._line.store.copy.board
+
+    def merge(self) -> float:
+        """A push is accepted and decided: a new run, in the build stage at once."""
+        self._count += 1
+        name = f"S{self._count % bodies.SERVICES}"
+        state = self._board.service(name)
+        after = bodies.sha(f"merge {self._count}")
+        body = bodies.body("push", bodies.repository(self._count % bodies.SERVICES), state.chain.head.sha, after)
+        begin = time.perf_counter()
+        self._line.inbox.accept("github", "push", uuid.uuid4().hex, body)
+        take_turns(self._line)
+        took = time.perf_counter() - begin
+        run = self._board.of_commit(name, after)[0]
+        job = self._board.pipeline.stages[0].job
+        self._decide(BuildSeen(job.controller, job.name, self._count, Outcome.FAILURE, run.key, run.attempt))
+        return took * 1000
+
+    def build(self) -> float:
+        """Jenkins was asked: the build in pre-production has passed; its run goes on, and the next one enters."""
+        run = self._inside()
+        event = self._passed(run)
+        begin = time.perf_counter()
+        self._line.inbox.add(event, uuid.uuid4().hex)
+        take_turns(self._line)
+        took = time.perf_counter() - begin
+        self._refill(run)
+        return took * 1000
+
+    def callback(self) -> float:
+        """Jenkins calls back about that build: it is looked at, and the next run's trigger arrives at Jenkins."""
+        run = self._inside()
+        if self._number is None:
+            self._number = self._ask("/build", {"INTERLOCK_RUN": run.key, "INTERLOCK_ATTEMPT": str(run.attempt)})
+        self._ask("/arrivals")
+        job = self._board.pipeline.stage(boards.PRE_PRODUCTION.stage).job
+        body = json.dumps({"name": job.name, "build": {"number": self._number, "phase": "COMPLETED"}}).encode()
+        begin = time.monotonic()
+        self._line.inbox.accept("jenkins", "ci", uuid.uuid4().hex, body)
+        take_turns(self._line)
+        perform_due(self._context, self._line, "jenkins", lambda *_: None)
+        ((_, arrived, self._number),) = self._ask("/arrivals")
+        self._refill(run)
+        return float(arrived - begin) * 1000
+
+    def _inside(self) -> Run:
+        run: Run = self._board.inside(boards.PRE_PRODUCTION)[0]
+        return run
+
+    def _passed(self, run: Run) -> BuildSeen:
+        job = self._board.pipeline.stage(boards.PRE_PRODUCTION.stage).job
+        self._count += 1
+        number = run.build or 1_000_000 + self._count
+        return BuildSeen(job.controller, job.name, number, Outcome.SUCCESS, run.key, run.attempt)
+
+    def _refill(self, passed: Run) -> None:
+        """Take off the run that has passed, and put another at the tail of the queue before pre-production."""
+        line, token = self._line, uuid.uuid4().hex
+        line.inbox.add(TimePassed(), uuid.uuid4().hex)
+        entries = line.store.begin(token)
+        now = self._board.runs[passed.key]
+        if now.step != Step("production") or now.status is not Status.WAITING:
+            raise RuntimeError(f"{passed.key} is {now.status} in {now.step} instead of waiting for production")
+        self._count += 1
+        later = Place(1, 1_000_000 + self._count, bodies.sha(f"{passed.service} refill {self._count}"))
+        fresh = replace(passed, key=f"{passed.service}.{later.seq}", place=later, seat=later.seq, build=None)
+        self._board.drop(now)
+        self._board.put(replace(fresh, status=Status.WAITING, step=boards.PRE_PRODUCTION, attempt=0, queue_item=None))
+        line.store.commit(token, entries, Work(self._board.take_changes(), [], [], [], None))
+        self._forget_effects()
+
+    def _decide(self, event: Event) -> None:
+        self._line.inbox.add(event, uuid.uuid4().hex)
+        take_turns(self._line)
+        self._forget_effects()
+
+    def _forget_effects(self) -> None:
+        keys = self._line.keys
+        self._context.redis.delete(keys.outbox, *(keys.due(family) for family in FAMILIES))
+
+    def _ask(self, path: str, content: dict[str, str] | None = None) -> Any:
+        data = None if content is None else json.dumps(content).encode()
+        with urllib.request.urlopen(f"{self._sink}{path}", data=data, timeout=10) as answer:
+            return json.load(answer)
+
+
+def main() -> None:
+    """Say when the board is loaded, then answer each line with the milliseconds of one such event."""
+    board = Board(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+    print("ready", flush=True)
+    for line in sys.stdin:
+        print(json.dumps(getattr(board, line.strip())()), flush=True)
+
+
+if __name__ == "__main__":
+    main()

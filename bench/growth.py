@@ -1,0 +1,91 @@
+"""The growth: what one event costs with 10 live runs, and with 100, 1,000 and 10,000."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+from bench.house import House
+from bench.report import Section, Target, p50, p99
+
+SIZES = (10, 100, 1_000, 10_000)
+#: Events of each kind and size; the sizes take turns, event by event.
+EVENTS = {"merge": 200, "build": 200, "callback": 100}
+WORDS = {
+    "merge": "a merge: accept, begin, decide, commit",
+    "build": "a build ends, the next run enters",
+    "callback": "callback -> next trigger at Jenkins",
+}
+TARGET = 1.3
+
+
+class _Sized:
+    """The process with one board."""
+
+    def __init__(self, live: int, house: House) -> None:
+        command = [sys.executable, "-m", "bench.growing", str(live), house.env["BENCH_REDIS_URL"], str(house.sink)]
+        self._child: subprocess.Popen[str] = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=house.env
+        )
+
+    def ready(self) -> None:
+        """Wait until the board is loaded. Raises RuntimeError if it never is."""
+        self._line()
+
+    def do(self, what: str) -> float:
+        """One event; its milliseconds."""
+        pipe: Any = self._child.stdin
+        pipe.write(f"{what}\n")
+        pipe.flush()
+        return float(self._line())
+
+    def stop(self) -> None:
+        """End the process."""
+        self._child.kill()
+        self._child.communicate()
+
+    def _line(self) -> str:
+        pipe: Any = self._child.stdout
+        line: str = pipe.readline()
+        if not line:
+            raise RuntimeError(f"a board's process ended early ({self._child.wait(timeout=5)})")
+        return line
+
+
+def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
+    """All kinds of event on boards of all sizes, each in a process of its own, on one server."""
+    columns = ["ms per event: p50 (p99), by live runs", *(f"{size:,}" for size in SIZES), "10,000 / 10"]
+    section = Section("growth", "The growth: one event with more and more live runs", columns)
+    with House("sink") as house, ExitStack() as stack:
+        say("the growth: filling boards")
+        boards = [_Sized(size, house) for size in SIZES]
+        for board in boards:
+            stack.callback(board.stop)
+        for board in boards:
+            board.ready()
+        for what, count in EVENTS.items():
+            say(f"the growth: {WORDS[what]}")
+            _kind(section, boards, what, max(20, int(count * scale)))
+    section.remarks = [
+        "Each board in its own process, on one server; the sizes take turns event by event. A merge is a push of 9 KB.",
+        "Callback: accepted -> Jenkins is asked about the build -> it has passed -> the next run's trigger arrives.",
+    ]
+    return section
+
+
+def _kind(section: Section, boards: list[_Sized], what: str, count: int) -> None:
+    took: list[list[float]] = [[] for _ in boards]
+    for index in range(count + 10):
+        for offset in range(len(boards)):  # who goes first changes, so that no size always follows the largest
+            size = (index + offset) % len(boards)
+            milliseconds = boards[size].do(what)
+            if index >= 10:  # the first ones are warm-up
+                took[size].append(milliseconds)
+    medians = [p50(times) for times in took]
+    ratio = medians[-1] / medians[0]
+    section.rows.append([WORDS[what], *(f"{p50(times):.2f} ({p99(times):.1f})" for times in took), f"{ratio:.2f}"])
+    section.targets.append(Target(f"growth, {what}: 10,000 / 10", ratio, TARGET, at_least=False))
+    section.figures[what] = {str(size): times for size, times in zip(SIZES, took, strict=True)}

@@ -1,0 +1,166 @@
+"""The processes that are measured: Interlock's own from the Procfile, the bare ones, the sink and the server."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import yaml
+from redis import Redis
+
+from bench import boards, bodies
+from bot.state.connection import connect
+from bot.state.keys import Keys
+from config import pipeline_file
+from launch import Embedded, Process, Supervisor, answers, free_port, read_procfile, says
+
+ROOT = Path(__file__).absolute().parent.parent
+PIPELINE = "bench"
+PROC = Path("/proc")
+
+
+class House:
+    """A temporary folder, a server with an append-only file in it, and some processes. Use as a context manager."""
+
+    def __init__(self, *names: str, live: int = 0) -> None:
+        """`names`: which of web, worker, beat, bare-web, bare-worker, sink to start beside the server.
+
+        `live`: so many runs are on the board before they start; none: the board is new.
+        """
+        self._names = names
+        self._live = live
+        self._folder = Path(tempfile.mkdtemp(prefix="interlock-bench-"))
+        self.web, self.bare, self.sink = free_port(), free_port(), free_port()
+        self._supervisor: Supervisor | None = None
+
+    def __enter__(self) -> House:
+        self._embedded = Embedded(self._folder, env=_inherited())
+        try:
+            server = self._embedded.start()
+            self._server = server.pid
+            self.env = self._environment(server.url)
+            self.redis: Redis = connect(server.url)
+            self._write_configuration()
+            if self._live:
+                shape = pipeline_file.load(self._folder / "interlock.yaml").pipelines[0]
+                boards.fill(self.redis, Keys(PIPELINE), shape, self._live)
+            self._supervisor = Supervisor(self._groups(), env=self.env, log_dir=self._folder / "log", cwd=ROOT)
+            self._supervisor.start()
+        except BaseException:
+            self._leave()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if self._supervisor is not None:
+                self._supervisor.stop()
+        finally:
+            self._leave()
+
+    def pid(self, name: str) -> int:
+        """The process id of a part of the house. Raises RuntimeError if it is down."""
+        if name == "server":
+            return self._server
+        found = self._supervisor.pid(name) if self._supervisor is not None else None
+        if found is None:
+            raise RuntimeError(f"{name} is not running")
+        return found
+
+    def cpu(self, name: str) -> float:
+        """Seconds of CPU that a part and its processes have used so far; 0 where there is no /proc (proc(5), stat)."""
+        return sum(_cpu(pid) for pid in family(self.pid(name))) if PROC.exists() else 0.0
+
+    def ask_sink(self, path: str) -> Any:
+        """What the sink has noted: `/arrivals` (told once) or `/writes`."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.sink}{path}", timeout=10) as answer:
+            return json.load(answer)
+
+    def _leave(self) -> None:
+        self._embedded.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _groups(self) -> list[list[Process]]:
+        ready = {
+            "worker": says(r"\bready\b"),
+            "web": answers(f"http://127.0.0.1:{self.web}/healthz"),
+            "sink": says("sink ready"),
+            "bare-web": answers(f"http://127.0.0.1:{self.bare}/healthz"),
+            "bare-worker": says("ready"),
+        }
+        commands = {**read_procfile(ROOT / "Procfile", self.env), **self._bare_commands()}
+        order = ("sink", "worker", "beat", "bare-worker", "web", "bare-web")
+        chosen = [Process(name, commands[name], ready=ready.get(name)) for name in order if name in self._names]
+        return [[process] for process in chosen]
+
+    def _bare_commands(self) -> dict[str, tuple[str, ...]]:
+        """The bare processes: the same servers with the same settings, but for what they run."""
+        threads = self.env["INTERLOCK_WORKER_THREADS"]
+        worker = f"celery -A bench.bare:celery worker --pool threads --concurrency {threads} --without-gossip"
+        return {
+            "sink": ("python", "-m", "bench.sink", str(self.sink)),
+            "bare-web": tuple(
+                f"gunicorn --config bot/web/gunicorn_conf.py --bind 127.0.0.1:{self.bare} bench.bare:app".split()
+            ),
+            "bare-worker": tuple(f"{worker} --without-mingle --without-heartbeat -O fair --loglevel INFO".split()),
+        }
+
+    def _environment(self, url: str) -> dict[str, str]:
+        return _inherited() | {
+            "INTERLOCK_REDIS_URL": url,
+            "INTERLOCK_CONFIG": str(self._folder / "interlock.yaml"),
+            "INTERLOCK_DATA_DIR": str(self._folder),
+            "INTERLOCK_BIND": f"127.0.0.1:{self.web}",
+            "INTERLOCK_WEB_WORKERS": "2",
+            "INTERLOCK_WORKER_THREADS": os.environ.get("INTERLOCK_WORKER_THREADS", "24"),
+            "INTERLOCK_GITHUB_TOKEN": "t",
+            "INTERLOCK_GITHUB_WEBHOOK_SECRETS": bodies.SECRET,
+            "INTERLOCK_JENKINS_WEBHOOK_SECRET": bodies.SECRET,
+            "INTERLOCK_JENKINS_TOKEN_CI": "t",
+            "INTERLOCK_API_TOKENS": "bench:" + bodies.SECRET.replace(" ", "-"),
+            "INTERLOCK_LOG_LEVEL": "WARNING",
+            "BENCH_REDIS_URL": url,
+            "BENCH_JENKINS_URL": f"http://127.0.0.1:{self.sink}",
+        }
+
+    def _write_configuration(self) -> None:
+        sink = f"http://127.0.0.1:{self.sink}"
+        lock = {"on_failure": "lock", "capacity": 1}
+        stages = [
+            {"name": "build", "job": "ci: build", "capacity": "unlimited"},
+            {"name": "acceptance", "job": "ci: acceptance", "capacity": 3},
+            {"name": "pre-production", "job": "ci: pre-production", **lock},
+            {"name": "production", "job": "ci: production", **lock},
+        ]
+        services = [{"name": f"S{n}", "repository": bodies.repository(n)} for n in range(bodies.SERVICES)]
+        content = {
+            "controllers": {"ci": {"url": sink, "user": "bench"}},
+            "pipelines": [{"name": PIPELINE, "stages": stages, "services": services}],
+            "github": {"api_url": sink},
+            # The sink remembers no builds by job: nothing must be looked up there while it is measured.
+            "polling": {"builds": "1h", "heads": "1h", "clock": "1s"},
+        }
+        (self._folder / "interlock.yaml").write_text(yaml.safe_dump(content), "utf-8")
+
+
+def family(pid: int) -> list[int]:
+    """A process and all below it (Linux: proc(5), children)."""
+    children = [int(child) for child in (PROC / str(pid) / "task" / str(pid) / "children").read_text().split()]
+    return [pid, *(deeper for child in children for deeper in family(child))]
+
+
+def _cpu(pid: int) -> float:
+    fields = (PROC / str(pid) / "stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _inherited() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(("INTERLOCK_", "BENCH_"))}

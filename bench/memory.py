@@ -1,0 +1,66 @@
+"""The memory of each process, with 10 and with 10,000 live runs, from /proc (Linux: proc(5), smaps_rollup)."""
+
+from __future__ import annotations
+
+import time
+import urllib.request
+from collections.abc import Callable
+
+from bench.house import PIPELINE, PROC, House, family
+from bench.report import Section
+from bench.traffic import Load, send
+
+SIZES = (10, 10_000)
+PARTS = ("web", "worker", "beat", "server")
+
+
+def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
+    """Start everything on a full board, have it work and be looked at, and weigh it. `scale` changes nothing here."""
+    del scale
+    columns = ["MiB", *(f"{kind}, {size:,} live" for kind in ("PSS", "RSS") for size in SIZES)]
+    section = Section("memory", "The memory", columns)
+    if not (PROC / "self" / "smaps_rollup").exists():
+        section.remarks = ["Not measured: this system has no /proc/PID/smaps_rollup."]
+        return section
+    weighed = []
+    for size in SIZES:
+        say(f"the memory with {size:,} live runs")
+        with House("sink", "worker", "beat", "web", live=size) as house:
+            _work(house)
+            weighed.append({part: _weigh(house.pid(part)) for part in PARTS})
+    for part in PARTS:
+        kilobytes = [each[part][kind] for kind in ("Pss", "Rss") for each in weighed]
+        section.rows.append([_words(part), *(f"{value / 1024:.0f}" for value in kilobytes)])
+    totals = [sum(each[part][kind] for part in PARTS) for kind in ("Pss", "Rss") for each in weighed]
+    section.rows.append(["in all", *(f"{value / 1024:.0f}" for value in totals)])
+    section.remarks = [
+        "After 200 merges, with the board loaded by the worker and by both web processes. "
+        "PSS: memory that processes share is divided among them; RSS counts it in each.",
+    ]
+    section.figures = {str(size): each for size, each in zip(SIZES, weighed, strict=True)}
+    return section
+
+
+def _words(part: str) -> str:
+    return {"web": "web (gunicorn and 2 processes)", "server": "server (valkey)"}.get(part, part)
+
+
+def _work(house: House) -> None:
+    send(Load(house.web, "/webhooks/github", "push", 0, 200))
+    for _ in range(30):  # new connections: whichever web process answers has the board then
+        with urllib.request.urlopen(f"http://127.0.0.1:{house.web}/api/v1/pipelines/{PIPELINE}", timeout=10) as answer:
+            answer.read()
+    deadline = time.monotonic() + 15
+    while house.ask_sink("/writes") < 200 and time.monotonic() < deadline:
+        time.sleep(0.2)
+
+
+def _weigh(pid: int) -> dict[str, int]:
+    """Kilobytes of a process and all below it."""
+    total = {"Pss": 0, "Rss": 0}
+    for each in family(pid):
+        for line in (PROC / str(each) / "smaps_rollup").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name in total:
+                total[name] += int(value.split()[0])
+    return total

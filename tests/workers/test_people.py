@@ -18,7 +18,7 @@ from tests.workers.workshop import Workshop
 from workers.perform import loop
 
 #: apprise imports a module of the standard library that is on its way out.
-pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")]
 
 NOTICE = Notify("locked", "pre-production", "pre-production is locked:\nS1 failed", "Merge the fix.\n", "S1.1/locked")
 

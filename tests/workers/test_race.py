@@ -1,4 +1,4 @@
-"""Several workers at once, some killed, some losing the race to commit, under a load of random events: still one line."""
+"""Several workers at once, some killed, some losing the race to commit, under a random load: still one line."""
 
 from __future__ import annotations
 

@@ -120,6 +120,7 @@ def test_an_attempt_that_was_posted_this_moment_is_waited_for(shop: Workshop) ->
     assert shop.see_through(withdraw()) == [Withdrawn("S1.1", 1)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gap", [{"executable_delay": 0.8}, {"late_actions": 0.8}])
 def test_an_item_between_queue_and_executor_is_not_taken_for_gone(workshop: Open, gap: dict[str, float]) -> None:
     """It has left the queue, and its build is not there yet, or does not show yet whose it is."""

@@ -1,0 +1,30 @@
+"""The demo, as somebody types it who wants to see what this is about."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_the_demo_ends_in_picture_4() -> None:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("INTERLOCK_")}
+    command = [sys.executable, "-m", "demo", "--pace", "0"]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=150, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    told = done.stdout.splitlines()
+    shown = [line.strip("╭─╮ ") for line in told if line.startswith("╭")]
+    assert [title[0] for title in shown] == ["1", "2", "3", "4"]
+    last = max(number for number, line in enumerate(told) if line.startswith("╭"))
+    picture = " ".join(line.strip("│ ") for line in told[last + 1 : last + 4])
+    assert "[queue 1: ] -> (acceptance: S3a S2b)" in picture
+    assert "[queue 2: ] -> (pre-production: S2a)" in picture
+    assert "(production: S1e)" in picture
+    assert "It ended in picture 4, as it must" in done.stdout

@@ -1,0 +1,130 @@
+"""The real processes against the stand-ins: the four pictures come about whatever is killed or lost meanwhile."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.exceptions import RedisError
+from rich.console import Console
+
+from bot.state.connection import connect
+from bot.state.copy import Copy
+from bot.state.keys import Keys
+from bot.state.scripts import Scripts
+from demo import story as demo_story
+from demo.story import Story
+from demo.town import PIPELINE, Town
+from demo.words import Names
+from launch import BackOff, Stack
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+
+class Steadfast(Copy):
+    """A reader that goes on after the server was killed."""
+
+    def refresh(self) -> None:
+        with suppress(RedisError):  # it is being restarted: what was seen last is still true enough to wait on
+            super().refresh()
+
+
+class Disturbed(Story):
+    """The story of the demo, with something done before chosen steps of it."""
+
+    disturb: Callable[[str], None]
+
+    def _merge(self, service: str, name: str) -> None:
+        self.disturb(f"merge {name}")
+        super()._merge(service, name)
+
+    def _release(self, stage: str, name: str, result: str, **how: Any) -> None:
+        self.disturb(f"{stage} {name}")
+        super()._release(stage, name, result, **how)
+
+
+@pytest.fixture
+def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
+    monkeypatch.setattr(demo_story, "PATIENCE", 60.0)
+    with Town(tmp_path) as made:
+        yield made
+
+
+def play(town: Town, folder: Path, disturb: Callable[[Stack, str], None]) -> Stack:
+    """Start everything, play the four pictures, and stop; returns the stack as it was."""
+    said = io.StringIO()
+    with ExitStack() as running:
+        stack = running.enter_context(Stack(ROOT, data_dir=folder, env=town.env, back_off=BackOff(first=0.1)))
+        redis = connect(stack.url)
+        running.callback(redis.close)
+        copy = Steadfast(Scripts(redis), Keys(PIPELINE))
+        story = Disturbed(town, copy, Names(), Console(file=said, width=120), pace=0.0)
+        story.disturb = lambda step: disturb(stack, step)
+        try:
+            story.wait_until_ready()
+            story.play()
+        except BaseException:
+            sys.stdout.write(said.getvalue())
+            sys.stdout.write("\n".join((folder / "log" / "worker.log").read_text().splitlines()[-40:]))
+            raise
+        return stack
+
+
+def asking_often(folder: Path) -> None:
+    """GitHub is asked for the heads of main as often as may be configured."""
+    config = folder / "interlock.yaml"
+    text = config.read_text()
+    assert "heads: 30s" in text
+    config.write_text(text.replace("heads: 30s", "heads: 10s"))
+
+
+def kill(stack: Stack, name: str) -> None:
+    pid = stack.supervisor.pid(name)
+    if pid is not None:
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_the_pictures_come_about_through_the_death_of_every_process(town: Town, tmp_path: Path) -> None:
+    """What finds no door or no server is lost on the way: it is found by asking Jenkins and GitHub."""
+    asking_often(tmp_path)
+    killed: list[str] = []
+    deaths = {
+        "acceptance S2a": "worker",
+        "acceptance S1b": "server",
+        "merge S3a": "web",
+        "merge S2b": "beat",
+        "pre-production S1a": "worker",
+        "merge S1e": "server",
+        "pre-production S1e": "worker",
+    }
+
+    def disturb(stack: Stack, step: str) -> None:
+        name = deaths.get(step)
+        if name is not None:
+            kill(stack, name)
+            killed.append(name)
+
+    stack = play(town, tmp_path, disturb)
+    assert killed == list(deaths.values())
+    assert {name: stack.supervisor.restarts(name) for name in ("worker", "server", "web", "beat")} == {
+        "worker": 3,
+        "server": 2,
+        "web": 1,
+        "beat": 1,
+    }
+
+
+def test_the_pictures_come_about_when_jenkins_tells_nothing(town: Town, tmp_path: Path) -> None:
+    for jenkins in town.jenkins.values():
+        jenkins.control.callback_fault("drop")
+    play(town, tmp_path, lambda *_: None)
+    entries = [row for jenkins in town.jenkins.values() for row in jenkins.control.callbacks()]
+    assert not [row for row in entries if row.get("status") == 202]

@@ -18,7 +18,11 @@ from tests.web.story import Story
 SOON = (datetime.now(UTC) + timedelta(hours=1)).replace(microsecond=0)
 
 
-@pytest.mark.parametrize("until", [SOON.isoformat(), SOON.strftime("%Y-%m-%dT%H:%M:%SZ"), "90m", "3d", None])
+@pytest.mark.parametrize(
+    "until",
+    [SOON.isoformat(), SOON.strftime("%Y-%m-%dT%H:%M:%SZ"), "90m", "3d", None],
+    ids=["with an offset", "with a Z", "minutes", "days", "none"],  # never the time: every process must name it alike
+)
 def test_a_lock_may_end_by_itself(api: Api, story: Story, until: str | None) -> None:
     story.start()
     assert api.post("/stages/production/lock", {**WHY, "until": until}).status_code == 202
@@ -36,7 +40,9 @@ def test_a_lock_may_end_by_itself(api: Api, story: Story, until: str | None) -> 
         ("/stages/production/lock", {**WHY, "let_fixes_in": "yes"}, "let_fixes_in"),
         ("/stages/production/lock", {**WHY, "until": "2020-01-01T00:00:00Z"}, "until"),
         ("/stages/production/lock", {**WHY, "until": "2100-01-01T00:00:00Z"}, "until"),
-        ("/stages/production/lock", {**WHY, "until": SOON.replace(tzinfo=None).isoformat()}, "until"),
+        pytest.param(
+            "/stages/production/lock", {**WHY, "until": SOON.replace(tzinfo=None).isoformat()}, "until", id="no zone"
+        ),
         ("/stages/production/lock", {**WHY, "until": "soon"}, "until"),
         ("/stages/production/lock", {**WHY, "until": 5}, "until"),
         ("/stages/production/lock", {**WHY, "untill": "2h"}, "untill"),

@@ -58,8 +58,17 @@ class Teller:
             if told.fact.kind not in _QUIET:
                 self._tell(told)
 
+    def _words(self, told: Told) -> str:
+        """The fact's sentence, with the names of the story; it begins with the run that it is about."""
+        fact = told.fact
+        if fact.run is not None and fact.sha is not None:
+            self._names.learn_run(fact.run, fact.sha)
+        words = self._names.told(fact.why)
+        who = self._names.of(fact.sha) if fact.run is not None and fact.sha is not None else ""
+        return words if words.startswith(who) else f"{who}: {words}"
+
     def _tell(self, told: Told) -> None:
         at = datetime.fromtimestamp(told.at).astimezone().strftime("%H:%M:%S.%f")[:-4]
         style = _STYLES.get(told.fact.kind, "default")
-        words = escape(self._names.told(told.fact.why))
+        words = escape(self._words(told))
         self._console.print(f"  [dim]{at}  {told.fact.kind:<19}[/dim] [{style}]{words}[/{style}]", highlight=False)

@@ -10,10 +10,15 @@ class Names:
 
     def __init__(self) -> None:
         self._by_sha: dict[str, str] = {}
+        self._by_run: dict[str, str] = {}
 
     def learn(self, sha: str, name: str) -> None:
         """`sha` is called `name` from now on."""
         self._by_sha[sha] = name
+
+    def learn_run(self, run: str, sha: str) -> None:
+        """The run of a commit is called as the commit is."""
+        self._by_run[run] = self.of(sha)
 
     def of(self, sha: str) -> str:
         """The name of a commit, or its first seven characters."""
@@ -27,4 +32,6 @@ class Names:
         """A sentence with the names in it: `S1 3fc91ab` becomes `S1a`."""
         for sha, name in list(self._by_sha.items()):
             text = re.sub(rf"\b(?:{re.escape(name[:2])} )?{sha[:7]}\b", name, text)
+        for run, name in list(self._by_run.items()):
+            text = re.sub(rf"\b{re.escape(run)}\b", name, text)
         return text

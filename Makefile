@@ -26,10 +26,10 @@ up: $(STAMP) ## Run Interlock here: Redis-compatible server, worker, beat, web
 
 test: $(STAMP) chromium ## Check the import contracts and run every test (ARGS="-k lock" to choose)
 	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 test-fast: $(STAMP) ## Run the tests that take less than a second each
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not browser" $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not browser" $(ARGS)
 
 lint: $(STAMP) ## Check style, types and import contracts; change nothing
 	@$(BIN)/ruff check .

@@ -126,11 +126,11 @@ def picture(here: Site, line: Line) -> dict[str, Any]:
 
 def _feed(app: Flask, here: Site, line: Line) -> Feed:
     """The feed of one pipeline. It renders outside of any request, so templates use plain addresses."""
-    template = app.jinja_env.get_template("board.html")
 
     def render() -> tuple[int, str]:
         shown = picture(here, line)
-        return shown["version"], template.render(shown)
+        # Looked up here (Jinja keeps it compiled): a process that nobody watches never compiles it.
+        return shown["version"], app.jinja_env.get_template("board.html").render(shown)
 
     return Feed(here.redis, line.keys.changes, render)
 

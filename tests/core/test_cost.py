@@ -14,6 +14,8 @@ from bot.core.run import Run, ServiceState, Status, Step
 from tests.core.town import Town
 from tests.core.world import shop
 
+pytestmark = pytest.mark.slow  # thousands of live runs, counted by opcode
+
 FEW, MANY = 10, 3_000
 #: How much more one event may cost with MANY live runs than with FEW.
 GROWTH = 1.3

@@ -1,7 +1,7 @@
 """The invariants of the design, in every state that many random lives of a town reach.
 
-`INTERLOCK_STEPS=10000` walks so many steps (as `.ci/run` does), `HYPOTHESIS_PROFILE=ci` 10,000 as well. A step is one rule of the
-machine (`machine.py`): none, one or several events, each of them checked (`checks.py`).
+`INTERLOCK_STEPS=10000` walks so many steps (as `.ci/run` does), `HYPOTHESIS_PROFILE=ci` 10,000 as well. A step is one
+rule of the machine (`machine.py`): none, one or several events, each of them checked (`checks.py`).
 """
 
 import os

@@ -15,6 +15,8 @@ from config.jobs.jjb import jjb
 from config.jobs.job_dsl import job_dsl, quoted
 from config.jobs.plan import PARAMETERS, plans
 
+pytestmark = pytest.mark.slow  # Job Builder in a process of its own
+
 EXAMPLE = Path(__file__).parents[2] / "config" / "example.yaml"
 NAMES = [name for name, _ in PARAMETERS]
 

@@ -13,6 +13,8 @@ import redis
 
 from launch import BackOff, FolderInUseError, LaunchError, Stack, free_port, running_url
 
+pytestmark = pytest.mark.slow  # real processes
+
 ROOT = Path(__file__).parents[2]
 WORKERS = """
 import os

@@ -13,6 +13,8 @@ import pytest
 
 from launch import BackOff, LaunchError, Process, StartError, Supervisor, says
 
+pytestmark = pytest.mark.slow  # real processes
+
 QUICK = BackOff(first=0.05, longest=0.2)
 LIVES = "import time; print('ready'); time.sleep(60)"
 NOTES = """

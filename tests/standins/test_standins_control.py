@@ -22,6 +22,8 @@ from standins.jenkins import JenkinsControl, JenkinsVerbs
 from standins.remote import ControlError
 from standins.wire import Reply
 
+pytestmark = pytest.mark.slow  # processes, and a storm
+
 
 def test_the_verbs_work_the_same_over_http(jenkins, http):
     server = jenkins({"context": "/ci"})

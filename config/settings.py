@@ -98,7 +98,11 @@ class Settings(BaseSettings):
 
     def need_github_token(self) -> SecretStr:
         """The GitHub token; raises SettingsError if there is none."""
-        return _needed(self.github_token, "GITHUB_TOKEN", "a token that may read contents and write statuses")
+        return _needed(
+            self.github_token,
+            "GITHUB_TOKEN",
+            "a token that may read contents, write statuses and comment on pull requests",
+        )
 
     def need_github_webhook_secrets(self) -> tuple[SecretStr, ...]:
         """The secrets of GitHub's webhooks, at least one; raises SettingsError if there is none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -32,6 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def demo(keep: bool, pace: float, bind: str | None) -> None:
     """Play the four pictures: a stage locks, the fix overtakes, the lock opens, the next one passes."""
     console = Console(soft_wrap=False)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: stop everything, leave nothing behind
     folder = Path(tempfile.mkdtemp(prefix="interlock-demo-"))
     try:
         _play(console, folder, keep=keep, pace=pace, bind=bind)
@@ -39,6 +41,9 @@ def demo(keep: bool, pace: float, bind: str | None) -> None:
         console.print(f"\nThe demo failed: {error}", style="bold red", markup=False)
         console.print(f"What the processes said is in {folder}", markup=False)
         sys.exit(1)
+    except KeyboardInterrupt:
+        shutil.rmtree(folder, ignore_errors=True)
+        sys.exit(130)
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -55,11 +60,14 @@ def _play(console: Console, folder: Path, *, keep: bool, pace: float, bind: str 
         seconds = time.monotonic() - began
         console.print(f"\nIt ended in picture 4, as it must, after {seconds:.0f} seconds.", style="bold green")
         if keep:
-            _stay(console, stack.web_url, story)
+            _stay(console, stack.web_url, town.token, story)
 
 
-def _stay(console: Console, url: str, story: Story) -> None:
-    console.print(f"The page stays open at {url} until Ctrl-C.")
+def _stay(console: Console, url: str, token: str, story: Story) -> None:
+    console.print(f"The page stays open at {url} until Ctrl-C. What was held runs through now.")
+    console.print("To look and to act from another terminal:", highlight=False)
+    console.print(f"  export INTERLOCK_URL={url} INTERLOCK_TOKEN={token}", highlight=False, soft_wrap=True)
+    console.print("  .venv/bin/interlock status", highlight=False)
     story.let_go()
     try:
         while True:

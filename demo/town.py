@@ -50,6 +50,7 @@ class Town:
         self.mailbox = Mailbox()
         self._secret = secrets.token_hex(16)
         self._callback = secrets.token_hex(16)
+        self.token = secrets.token_hex(16)
         self.jenkins: dict[str, JenkinsStandIn] = {}
 
     def __enter__(self) -> Town:
@@ -82,7 +83,7 @@ class Town:
             "INTERLOCK_JENKINS_WEBHOOK_SECRET": self._callback,
             "INTERLOCK_JENKINS_TOKEN_BUILD": "token",
             "INTERLOCK_JENKINS_TOKEN_CDP": "token",
-            "INTERLOCK_API_TOKENS": "demo:" + secrets.token_hex(8),
+            "INTERLOCK_API_TOKENS": f"demo:{self.token}",
             "INTERLOCK_NOTIFY_URLS": f"mail={mail}",
             "INTERLOCK_LOG_LEVEL": "INFO",
             "INTERLOCK_WEB_WORKERS": "1",
@@ -97,7 +98,7 @@ class Town:
         example = yaml.safe_load((Path(__file__).parent.parent / "config" / "example.yaml").read_text("utf-8"))
         for name, controller in example["controllers"].items():
             controller["url"] = self.jenkins[name].url
-        example.setdefault("github", {})["api_url"] = self.github.url
+        example["github"] = {"api_url": self.github.url, "web_url": self.github.url}
         example["web"] = {"public_url": f"http://{self.bind}"}
         example["notify"] = {"channels": {"mail": ["locked", "unlocked", "fix-failed"]}}
         example["polling"] = {"builds": "2s", "heads": "30s", "clock": "1s"}

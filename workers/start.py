@@ -23,7 +23,8 @@ def check(context: Context) -> None:
 def configure(context: Context) -> list[str]:
     """Tell each board whose configuration differs from the file's; returns the pipelines that need a turn.
 
-    The file's `mode` is the mode at the first start; later a person's word counts, and a restart does not undo it.
+    A mode that is new in the file takes effect; while it stands there unchanged, a person's word counts, and a restart
+    does not undo it.
     """
     return [name for name, line in context.lines.items() if _configure(context, name, line)]
 
@@ -31,9 +32,9 @@ def configure(context: Context) -> list[str]:
 def _configure(context: Context, name: str, line: Line) -> bool:
     with line.reading:
         copy = line.look()
-        if copy.board.header.pipeline == line.pipeline:
+        header, mode = copy.board.header, context.configuration.mode(name)
+        if header.pipeline == line.pipeline and header.configured_mode is mode:
             return False
-        first = not copy.board.header.pipeline.stages
-        event = Configured(line.pipeline, mode=context.configuration.mode(name) if first else None)
+        event = Configured(line.pipeline, mode=mode if header.configured_mode is not mode else None)
         line.inbox.add(event, f"configured:{context.configuration.digest}:{copy.version}")
     return True

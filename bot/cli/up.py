@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -53,10 +54,22 @@ def _run(env: Mapping[str, str]) -> None:
         raise Failed(f"the data folder {data} cannot be used: {error.strerror}") from None
     try:
         stack = Stack(folder, data_dir=data, env=env, echo=sys.stdout)
+        _free(stack.web_url)
         say(f"Starting; it will answer at {stack.web_url} (Ctrl-C stops everything; logs are in {data / 'log'})")
         stack.run()
     except LaunchError as error:
         raise Failed(str(error)) from None
+
+
+def _free(address: str) -> None:
+    """Refuse to start where somebody else answers already; they would be taken for us."""
+    host, port = address.rpartition("//")[2].rsplit(":", 1)
+    with socket.socket(socket.AF_INET6 if host.startswith("[") else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host.strip("[]"), int(port)))
+        except OSError as error:
+            raise Failed(f"{host}:{port} cannot be listened on ({error.strerror}): choose another --bind") from None
 
 
 def settled(env: Mapping[str, str], here: Path) -> dict[str, str]:

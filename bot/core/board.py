@@ -26,6 +26,8 @@ class Header:
     mode: Mode = Mode.RUN
     mode_by: str = ""
     mode_why: str = ""
+    #: The mode that the configuration asked for last; a person's word counts until that changes.
+    configured_mode: Mode | None = None
     key: str = "header"
 
 

@@ -20,9 +20,13 @@ def configured(decision: Decision, event: Configured) -> None:
     board = decision.board
     before = board.header.mode
     mode = event.mode or before
-    if board.header.pipeline == event.pipeline and before is mode:
+    asked = event.mode or board.header.configured_mode
+    header = replace(board.header, pipeline=event.pipeline, mode=mode, configured_mode=asked)
+    if mode is not before:
+        header = replace(header, mode_by="the configuration", mode_why="its mode was changed")
+    if board.header == header:
         return
-    board.put(replace(board.header, pipeline=event.pipeline, mode=mode))
+    board.put(header)
     decision.tell(FactKind.CONFIGURED, f"{event.pipeline.name} is configured: {_summary(decision)}")
     steps = set(board.steps())
     for run in sorted(board.runs.values(), key=lambda r: (r.created, r.seat)):

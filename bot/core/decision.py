@@ -96,7 +96,9 @@ class Decision:
 
     def waits(self, run: Run, step: Step, **changes: Any) -> Run:
         """Put a run into the queue of `step`, at its tail unless `seat` says otherwise."""
-        seat = changes.pop("seat", None) or self.board.seat()
+        seat = changes.pop("seat", None)
+        queued = self.now if seat is None else run.queued or self.now
+        seat = seat or self.board.seat()
         return self.update(
             run,
             **{
@@ -107,7 +109,8 @@ class Decision:
                 "build": None,
                 "timed_out": False,
                 "cancelled_by": None,
-                "since": self.now,
+                "queued": queued,
+                "since": queued,
                 **changes,
             },
         )

@@ -138,6 +138,7 @@ def start_run(
         seat=board.seat(),
         created=decision.now,
         since=decision.now,
+        queued=decision.now,
         version=f"{service}-{stamp}",
         pull=pull,
         title=title,

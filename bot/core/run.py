@@ -76,6 +76,8 @@ class Run:
     created: float
     since: float
     version: str
+    #: When it joined the queue of its step; kept when it is called back, so that its waiting is told in full.
+    queued: float = 0.0
     passed: tuple[Step, ...] = ()
     #: How many builds were asked for so far; with run, stage and track it names one build.
     attempt: int = 0

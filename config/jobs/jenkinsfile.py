@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from config.configuration import Configuration
-from config.jobs.plan import JobPlan, plans
+from config.jobs.plan import JobPlan, credential, plans
 
 _SCRIPT = """\
 // {purpose}
@@ -19,34 +19,40 @@ pipeline {{
       }}
     }}
   }}
-  // With the test report Interlock names the failing tests in the lock, the mail and the comment:
-  // post {{ always {{ junit allowEmptyResults: true, testResults: '**/TEST-*.xml' }} }}
+  post {{
+    always {{
+      // With the test report Interlock names the failing tests in the lock, in messages and in comments:
+      // junit allowEmptyResults: true, testResults: '**/TEST-*.xml'
+{callback}    }}
+  }}
 }}
 """
 
 _CURL = """\
-// Without the notification plugin, let the build call back itself. It is only a hint, so nothing breaks if it is lost:
-//   post {{ always {{ sh '''
-//     printf '{{"job": "%s", "build": "%s"}}' "$JOB_NAME" "$BUILD_NUMBER" |
-//       curl --silent --max-time 10 --retry 2 --user "any:$INTERLOCK_CALLBACK_SECRET" \\
-//         --header "Content-Type: application/json" --data @- \\
-//         {address} || true
-//   ''' }} }}
+      // Without the notification plugin the build calls back itself. A hint only: nothing breaks if it is lost.
+      // The credential (secret text) holds the whole address; `set +x` keeps it out of the log.
+      withCredentials([string(credentialsId: '{credential}', variable: 'INTERLOCK_CALLBACK')]) {{
+        sh '''set +x
+          printf '{{"job": "%s", "build": "%s"}}' "$JOB_NAME" "$BUILD_NUMBER" |
+            curl --silent --max-time 10 --retry 2 --header "Content-Type: application/json" \\
+              --data @- "$INTERLOCK_CALLBACK" || true'''
+      }}
+"""
+_PLUGIN = """\
+      echo 'The notification plugin calls Interlock back.'
 """
 
 
-def script(plan: JobPlan) -> str:
+def script(plan: JobPlan, *, callback: str = _PLUGIN) -> str:
     """The pipeline script of one job."""
     example = {"build": "build-and-publish"}.get(plan.stage, "roll-out-or-test")
-    return _SCRIPT.format(purpose=plan.purpose, stage=plan.stage, example=example)
+    return _SCRIPT.format(purpose=plan.purpose, stage=plan.stage, example=example, callback=callback)
 
 
 def jenkinsfile(configuration: Configuration, job: str) -> str:
     """The Jenkinsfile for the job called `job`, with the callback by `curl`. Raises LookupError if there is none."""
     for plan in plans(configuration):
         if plan.name == job:
-            return script(plan) + _CURL.format(
-                address=f"{configuration.web.public_url}/webhooks/jenkins/{plan.controller}"
-            )
+            return script(plan, callback=_CURL.format(credential=credential(plan)))
     known = ", ".join(plan.name for plan in plans(configuration))
     raise LookupError(f"no stage has a job {job!r}; the configured jobs are {known}")

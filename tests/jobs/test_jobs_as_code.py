@@ -98,7 +98,8 @@ def test_groovy_strings_expand_nothing() -> None:
 def test_a_jenkinsfile_never_puts_a_parameter_into_a_shell_command(configuration: Configuration) -> None:
     text = jenkinsfile(configuration, "shop/pre-production")
     assert "${" not in text
-    assert "webhooks/jenkins/cdp" in text
+    assert "credentialsId: 'interlock-callback-cdp'" in text
+    assert text.count("post {") == 1
 
 
 def test_an_unknown_job_is_answered_with_those_there_are(configuration: Configuration) -> None:

@@ -66,7 +66,7 @@ def test_a_locked_stage_is_unmistakable(client: FlaskClient, story: Story, broke
     assert "<title>Locked: pre-production" in page
     assert f"pre-production is locked S1 {sha('S1a')[:7]} failed in pre-production (CheckoutTest) Held by S1.1" in words
     assert "No fix is on its way yet. Merge it to main of S1" in words
-    assert "1 run waits in front of it and keeps its place" in words
+    assert "1 run waits for pre-production and keeps its place" in words
     assert "Locked pre-production" in words  # the sign on the stage itself, besides its colour
 
 

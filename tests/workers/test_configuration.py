@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
-from bot.core.events import CancelAsked, LockAsked, Merged
+from bot.core.events import CancelAsked, LockAsked, Merged, ModeAsked
 from bot.core.pipeline import Job, Mode
 from bot.core.run import Status
 from bot.state.schema import SCHEMA, NewerSchema
@@ -51,13 +51,21 @@ def test_the_first_start_configures_the_board_once(workshop: Open) -> None:
     assert start.configure(shop.context) == []
 
 
-def test_the_mode_of_the_file_counts_at_the_first_start_only(workshop: Open) -> None:
+def test_a_mode_that_is_new_in_the_file_takes_effect(workshop: Open) -> None:
     shop = workshop()
-    shop.reload(replace(shop.configuration, modes={shop.pipeline.name: Mode.PAUSE}))
+    for mode in (Mode.PAUSE, Mode.RUN, Mode.OBSERVE):
+        shop.reload(replace(shop.configuration, modes={shop.pipeline.name: mode}))
+        start.configure(shop.context)
+        shop.work()
+        assert shop.board.header.mode is mode
+
+
+def test_a_restart_does_not_undo_what_a_person_set(workshop: Open) -> None:
+    shop = workshop()
     start.configure(shop.context)
     shop.work()
-    assert shop.board.header.mode is Mode.PAUSE
-    shop.reload(replace(shop.configuration, modes={shop.pipeline.name: Mode.RUN}))
+    shop.tell(ModeAsked(Mode.PAUSE, "alex", "upgrade"))
+    assert start.configure(shop.context) == []
     restart(shop, retry_most=99.0)
     assert shop.board.header.mode is Mode.PAUSE
 

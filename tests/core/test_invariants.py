@@ -1,6 +1,6 @@
 """The invariants of the design, in every state that many random lives of a town reach.
 
-`INTERLOCK_STEPS=10000` walks so many steps (as `.ci/run` does), `HYPOTHESIS_PROFILE=ci` 10,000 as well. A step is one
+`MACHINE_STEPS=10000` walks so many steps (as `.ci/run` does), `HYPOTHESIS_PROFILE=ci` 10,000 as well. A step is one
 rule of the machine (`machine.py`): none, one or several events, each of them checked (`checks.py`).
 """
 
@@ -15,7 +15,7 @@ from tests.core.machine import EVENTS_DECIDED, AnyTown
 
 STEPS_PER_LIFE = 50
 #: How many steps the long walk takes at least.
-WANTED = int(os.environ.get("INTERLOCK_STEPS") or (10_000 if os.environ.get("HYPOTHESIS_PROFILE") == "ci" else 2_000))
+WANTED = int(os.environ.get("MACHINE_STEPS") or (10_000 if os.environ.get("HYPOTHESIS_PROFILE") == "ci" else 2_000))
 
 
 class Counted(AnyTown):

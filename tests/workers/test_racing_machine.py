@@ -36,7 +36,7 @@ def test_a_few_races_end_with_balanced_books(redis_url: str) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_many_races_end_with_balanced_books(redis_url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    wanted = int(os.environ.get("INTERLOCK_STEPS") or 1_000)
+    wanted = int(os.environ.get("MACHINE_STEPS") or 1_000)
     steps = race(redis_url, steps=wanted)
     with capsys.disabled():
         print(f"\n{steps} steps of the race")  # noqa: T201

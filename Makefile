@@ -28,8 +28,11 @@ test: $(STAMP) chromium ## Check the import contracts and run every test (ARGS="
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
-test-fast: $(STAMP) ## Run the tests that take less than a second each
-	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not browser" $(ARGS)
+# Whole folders of real processes, real browsers and stand-ins: not even collected, which saves seconds.
+SLOW_FOLDERS := browser end_to_end launch standins jobs
+
+test-fast: $(STAMP) ## Run the tests that take less than a second each: rules, state, workers, web, commands
+	@HYPOTHESIS_PROFILE=fast $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not browser" $(SLOW_FOLDERS:%=--ignore=tests/%) $(ARGS)
 
 lint: $(STAMP) ## Check style, types and import contracts; change nothing
 	@$(BIN)/ruff check .

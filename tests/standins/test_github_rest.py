@@ -87,6 +87,7 @@ def test_a_status_is_checked_and_combined(world, site):
     assert site.post(f"{PATH}/statuses/{'0' * 40}", json=good).status_code == 422
 
 
+@pytest.mark.slow
 def test_a_thousand_statuses_of_one_context_are_all_there_may_be(world, site):
     sha = world.control.head(REPO)
     for _ in range(1000):

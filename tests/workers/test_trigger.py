@@ -132,6 +132,7 @@ def test_a_reply_that_comes_too_late_is_found_as_a_build(workshop: Open) -> None
     assert len(shop.builds()) == posts(shop) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault", [{"kind": "drop_request"}, {"kind": "status", "status": 503}, {"kind": "status", "status": 500}]
 )

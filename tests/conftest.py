@@ -1,4 +1,4 @@
-"""Profiles of the searching tests: `quick` by default, `fast` for `make test-fast`, `ci` walks farther (HYPOTHESIS_PROFILE)."""
+"""Profiles of the searching tests, by HYPOTHESIS_PROFILE: `quick` by default, `fast` for `make test-fast`, `ci`."""
 
 import os
 

@@ -10,6 +10,8 @@ import pytest
 from config.errors import MOST_SHOWN, ConfigurationError
 from config.pipeline_file import MOST_BYTES, load
 
+pytestmark = pytest.mark.slow  # large files
+
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)
 )

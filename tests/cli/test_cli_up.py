@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,7 +17,8 @@ import pytest
 
 import launch
 from bot.cli import processes
-from bot.cli.up import settled
+from bot.cli.errors import Failed
+from bot.cli.up import _free, settled
 from launch import LaunchError, free_port, read_procfile
 from tests.cli.conftest import typed
 from tests.cli.test_cli_files import SECRETS
@@ -157,3 +159,8 @@ def once_it_answers(url: str, running: subprocess.Popen[bytes]) -> str:
             pass
         time.sleep(0.1)
     return shown
+
+
+def test_a_place_that_somebody_listens_on_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(Failed, match="cannot be listened on"):
+        _free(f"http://127.0.0.1:{taken.getsockname()[1]}")

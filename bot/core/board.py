@@ -7,15 +7,14 @@ changed, and take everything back if another worker committed first.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
-from collections import defaultdict
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from heapq import heappop, heappush
 
-from bot.core.pipeline import Lane, Mode, Pipeline, Track
-from bot.core.queueing import Turnstile, turnstile
-from bot.core.run import Foreign, Lock, Run, ServiceState, Status, Step, Trouble
+from bot.core.indexes import Indexes, ticks
+from bot.core.pipeline import Mode, Pipeline, Track
+from bot.core.queueing import turnstile
+from bot.core.run import Foreign, Lock, Run, ServiceState, Step, Trouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +74,7 @@ class Board:
     troubles: dict[str, Trouble] = field(default_factory=dict)
     foreign: dict[str, Foreign] = field(default_factory=dict)
     journal: dict[tuple[str, str], Change] = field(default_factory=dict)
-    _queues: dict[Step, list[Turnstile]] = field(default_factory=lambda: defaultdict(list))
-    _slots: dict[Step, set[str]] = field(default_factory=lambda: defaultdict(set))
-    _of_service: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    _fast: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    _of_commit: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
-    #: Running builds by start, for time-outs; entries that no longer hold are skipped when met.
-    _started: dict[Step, list[tuple[float, str]]] = field(default_factory=lambda: defaultdict(list))
+    _indexes: Indexes = field(default_factory=Indexes)
 
     @property
     def pipeline(self) -> Pipeline:
@@ -92,19 +85,19 @@ class Board:
 
     def queue(self, step: Step) -> Iterator[Run]:
         """The runs that wait to enter `step`, first come first served, fast lane first."""
-        return (self.runs[entry.run] for entry in self._queues.get(step, ()))
+        return (self.runs[entry.run] for entry in self._indexes.queues.get(step, ()))
 
     def queue_length(self, step: Step) -> int:
         """How many runs wait to enter `step`."""
-        return len(self._queues.get(step, ()))
+        return len(self._indexes.queues.get(step, ()))
 
     def ahead_of(self, run: Run) -> int:
         """How many runs stand before `run` in its queue."""
-        return bisect_left(self._queues.get(run.step, []), turnstile(run))
+        return bisect_left(self._indexes.queues.get(run.step, []), turnstile(run))
 
     def inside(self, step: Step) -> list[Run]:
         """The runs that hold a slot of `step`, longest there first."""
-        return sorted((self.runs[key] for key in self._slots.get(step, ())), key=lambda r: (r.seat, r.key))
+        return sorted((self.runs[key] for key in self._indexes.slots.get(step, ())), key=lambda r: (r.seat, r.key))
 
     def strangers(self, step: Step) -> list[Foreign]:
         """The builds of nobody's run that occupy a slot of `step`."""
@@ -112,19 +105,22 @@ class Board:
 
     def occupied(self, step: Step) -> int:
         """How many slots of `step` are taken."""
-        return len(self._slots.get(step, ())) + (len(self.strangers(step)) if self.foreign else 0)
+        return len(self._indexes.slots.get(step, ())) + (len(self.strangers(step)) if self.foreign else 0)
 
     def of_service(self, service: str) -> list[Run]:
         """The live runs of `service`, oldest first."""
-        return sorted((self.runs[key] for key in self._of_service.get(service, ())), key=lambda r: (r.created, r.seat))
+        return self._by_age(self._indexes.of_service.get(service, ()))
 
     def fast_runs(self, service: str) -> list[Run]:
         """The runs of `service` on the fast lane, oldest first."""
-        return sorted((self.runs[key] for key in self._fast.get(service, ())), key=lambda r: (r.created, r.seat))
+        return self._by_age(self._indexes.fast.get(service, ()))
+
+    def _by_age(self, keys: Iterable[str]) -> list[Run]:
+        return sorted((self.runs[key] for key in keys), key=lambda r: (r.created, r.seat))
 
     def of_commit(self, service: str, sha: str) -> list[Run]:
         """The live runs of one commit of `service`, oldest first: seldom more than one."""
-        return sorted((self.runs[key] for key in self._of_commit.get((service, sha), ())), key=lambda r: r.seat)
+        return sorted((self.runs[key] for key in self._indexes.of_commit.get((service, sha), ())), key=lambda r: r.seat)
 
     def service(self, name: str) -> ServiceState:
         """What is known of a service; a fresh state if nothing is."""
@@ -165,31 +161,23 @@ class Board:
         """When the clock matters next: a lock that ends, a trigger to try again, a build that times out."""
         times: list[float] = [k.until for k in self.locks.values() if k.until is not None]
         times += [t.retry_at for t in self.troubles.values() if t.retry_at > now]
-        for step, started in self._started.items():
-            stage = self.pipeline.stage(step.stage)
-            if stage is not None and stage.timeout is not None and self._longest_running(started) is not None:
-                times.append(started[0][0] + stage.timeout)
+        times += [run.since + most for run, most in self._timed()]
         return min(times, default=None)
 
     def overdue(self, now: float) -> list[Run]:
         """The runs whose build has run longer than its stage allows, and was not timed out before."""
         late: list[Run] = []
-        for step, started in self._started.items():
-            stage = self.pipeline.stage(step.stage)
-            first = self._longest_running(started)
-            if first is not None and stage is not None and stage.timeout and first.since + stage.timeout <= now:
-                runs = (self.runs[key] for key in self._slots[step])
-                late += [r for r in runs if _ticks(r) and r.since + stage.timeout <= now]
+        for first, most in self._timed():
+            if first.since + most <= now:
+                late += [run for run in self.inside(first.step) if ticks(run) and run.since + most <= now]
         return sorted(late, key=lambda r: (r.since, r.key))
 
-    def _longest_running(self, started: list[tuple[float, str]]) -> Run | None:
-        while started:
-            since, key = started[0]
-            run = self.runs.get(key)
-            if run is not None and _ticks(run) and run.since == since:
-                return run
-            heappop(started)
-        return None
+    def _timed(self) -> Iterator[tuple[Run, float]]:
+        """Of each step with a time limit, the run whose build has run longest, and the limit."""
+        for run in self._indexes.longest_running(self.runs):
+            stage = self.pipeline.stage(run.step.stage)
+            if stage is not None and stage.timeout is not None:
+                yield run, stage.timeout
 
     # -- changing --------------------------------------------------------------------------------------------
 
@@ -260,44 +248,14 @@ class Board:
                 self.counters = after
             return
         if isinstance(before, Run):
-            self._unindex(before)
+            self._indexes.remove(before)
         table = self._table(record)
         if after is None:
             table.pop(record.key, None)
         else:
             table[record.key] = after
         if isinstance(after, Run):
-            self._index(after)
-
-    def _index(self, run: Run) -> None:
-        self._of_service[run.service].add(run.key)
-        self._of_commit[run.service, run.place.sha].add(run.key)
-        if run.lane is Lane.FAST:
-            self._fast[run.service].add(run.key)
-        if run.status is Status.WAITING:
-            insort(self._queues[run.step], turnstile(run))
-        elif run.holds_slot:
-            self._slots[run.step].add(run.key)
-        if _ticks(run):
-            heappush(self._started[run.step], (run.since, run.key))
-
-    def _unindex(self, run: Run) -> None:
-        self._of_service[run.service].discard(run.key)
-        self._fast[run.service].discard(run.key)
-        commit = (run.service, run.place.sha)
-        self._of_commit[commit].discard(run.key)
-        if not self._of_commit[commit]:
-            del self._of_commit[commit]
-        if run.status is Status.WAITING:
-            queue = self._queues[run.step]
-            del queue[bisect_left(queue, turnstile(run))]
-        elif run.holds_slot:
-            self._slots[run.step].discard(run.key)
-
-
-def _ticks(run: Run) -> bool:
-    """Whether a time-out still matters to the run: its build runs and was not timed out before."""
-    return run.status is Status.RUNNING and not run.timed_out
+            self._indexes.add(after)
 
 
 def build_board(header: Header, records: Iterable[Record]) -> Board:

@@ -50,7 +50,7 @@ class Memory:
 
 def before(board: Board) -> Before:
     """What is to be remembered of a board before it decides."""
-    queues = {step: [run.key for run in board.queue(step)] for step in list(board._queues)}
+    queues = {step: [run.key for run in board.queue(step)] for step in list(board._indexes.queues)}
     return Before(dict(board.runs), queues, board.header.mode)
 
 

@@ -160,12 +160,15 @@ def records_of(board: Board) -> dict[tuple[str, str], Record]:
 
 def indexes_of(board: Board) -> dict[str, object]:
     """What the cheap look-ups answer, as plain values; time-outs by what they answer, for their heap forgets late."""
+    indexes = board._indexes
     return {
-        "queues": {str(step): [run.key for run in board.queue(step)] for step in board._queues if board._queues[step]},
-        "slots": {str(step): sorted(keys) for step, keys in board._slots.items() if keys},
-        "of_service": {name: sorted(keys) for name, keys in board._of_service.items() if keys},
-        "fast": {name: sorted(keys) for name, keys in board._fast.items() if keys},
-        "of_commit": {commit: sorted(keys) for commit, keys in board._of_commit.items() if keys},
+        "queues": {
+            str(step): [run.key for run in board.queue(step)] for step, queue in indexes.queues.items() if queue
+        },
+        "slots": {str(step): sorted(keys) for step, keys in indexes.slots.items() if keys},
+        "of_service": {name: sorted(keys) for name, keys in indexes.of_service.items() if keys},
+        "fast": {name: sorted(keys) for name, keys in indexes.fast.items() if keys},
+        "of_commit": {commit: sorted(keys) for commit, keys in indexes.of_commit.items() if keys},
         "due": board.next_due(0.0),
         "overdue": [run.key for run in board.overdue(1e12)],
     }

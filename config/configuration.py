@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from bot.core.pipeline import Mode, Pipeline, Service, Track
-from config.model import Notice
+from config.model import Markup, Notice
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,8 @@ class Controller:
     ca_bundle: Path | None = None
     #: The longest one request may take, in seconds.
     timeout: float = 10.0
+    #: How it shows descriptions.
+    markup: Markup = Markup.PLAIN
 
 
 @dataclass(frozen=True, slots=True)

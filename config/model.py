@@ -20,6 +20,14 @@ class Notice(StrEnum):
     LOCKED = "locked"
     UNLOCKED = "unlocked"
     FIX_FAILED = "fix-failed"
+    STUCK = "stuck"
+
+
+class Markup(StrEnum):
+    """How a controller shows descriptions (Jenkins: Security, Markup Formatter)."""
+
+    PLAIN = "plain"
+    HTML = "html"
 
 
 class FailurePolicy(StrEnum):
@@ -53,6 +61,8 @@ class ControllerEntry(Section):
     """A file of certificate authorities to trust for this controller, relative to this file."""
     timeout: Annotated[v.Duration, v.between("1s", "5m")] = 10.0
     """The longest one request to this controller may take. Default 10s."""
+    markup: Markup = Markup.PLAIN
+    """How this controller shows descriptions: as `plain` text, Jenkins' default, or as `html` (its Safe HTML)."""
 
 
 class JobEntry(Section):
@@ -155,6 +165,15 @@ class RetryEntry(Section):
     """The longest wait. Default 2m."""
 
 
+class AbortEntry(Section):
+    """How long a build may take to end once it was asked to, before it is asked more firmly."""
+
+    term: Annotated[v.Duration, v.between("1s", "1h")] = 60.0
+    """After `stop`: its running steps are then ended by force (`term`). Default 1m."""
+    kill: Annotated[v.Duration, v.between("1s", "1h")] = 60.0
+    """After `term`: it is then killed. Default 1m. Where a build rolls out, nothing firmer than `stop` is done."""
+
+
 class PipelineEntry(Section):
     """The ordered stages that a set of services share."""
 
@@ -170,6 +189,8 @@ class PipelineEntry(Section):
     """How the fix of a broken stage passes everyone."""
     retry: RetryEntry = RetryEntry()
     """How long to wait before Jenkins is asked again to take a build that it refused."""
+    abort: AbortEntry = AbortEntry()
+    """How a build that must go is made to go."""
 
 
 class GitHubEntry(Section):

@@ -93,6 +93,7 @@ def _configuration(model: PipelineFile, folder: Path) -> Configuration:
             entry.user,
             (folder / entry.ca_bundle) if entry.ca_bundle else None,
             entry.timeout,
+            entry.markup,
         )
         for name, entry in model.controllers.items()
     }
@@ -117,6 +118,8 @@ def _pipeline(entry: PipelineEntry) -> Pipeline:
         fast_lane=FastLane(entry.fast_lane.start, entry.fast_lane.rejoins),
         retry_first=entry.retry.first,
         retry_most=entry.retry.most,
+        term_after=entry.abort.term,
+        kill_after=entry.abort.kill,
     )
 
 

@@ -12,7 +12,7 @@ from github import GithubException
 
 from bot.core.board import Board
 from bot.core.events import BuildLost, BuildSeen, Event, HeadSeen, Withdrawn
-from bot.core.pipeline import Job, Outcome, Track
+from bot.core.pipeline import Job, Outcome
 from bot.core.run import Foreign, Run, Step
 from workers.context import Context, Line
 from workers.github_client import asked as github_asked
@@ -59,12 +59,12 @@ def builds(context: Context, line: Line) -> int:
 
 
 def _lives(line: Line, board: Board, version: int) -> list[Live]:
-    watched = {job: step for step in board.steps() if (job := _job_of(board, step)) is not None}
+    watched = {job: step for step in board.steps() if (job := board.job(step)) is not None}
     at: dict[Job, list[Run]] = defaultdict(list)
     held = sorted((run for run in board.runs.values() if run.holds_slot), key=lambda r: (r.seat, r.key))
     for run, job in zip(held, posted.jobs(line, held), strict=True):
         # A build runs where it was sent, though the configuration may know its stage no longer, or another job for it.
-        where = job or _job_of(board, run.step)
+        where = job or board.job(run.step)
         if where is not None:
             at[where].append(run)
     lives = [_live(board, version, job, step, at.pop(job, [])) for job, step in watched.items()]
@@ -74,13 +74,6 @@ def _lives(line: Line, board: Board, version: int) -> list[Live]:
 
 def _live(board: Board, version: int, job: Job, step: Step, runs: list[Run]) -> Live:
     return Live(version, job, tuple(runs), tuple(board.strangers(step)))
-
-
-def _job_of(board: Board, step: Step) -> Job | None:
-    stage = board.pipeline.stage(step.stage)
-    if stage is None:
-        return None
-    return stage.job if step.track is Track.REAL else stage.fast_job
 
 
 def _differences(jenkins: JenkinsClient, live: Live) -> list[Event]:

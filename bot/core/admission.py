@@ -129,9 +129,7 @@ def admit(decision: Decision, run: Run, *, look_first: bool = False) -> None:
 
 def trigger(decision: Decision, run: Run, *, look_first: bool = False) -> None:
     """Ask for the build of the run's present attempt."""
-    pipeline = decision.board.pipeline
-    stage, service = pipeline.stage(run.step.stage), pipeline.service(run.service)
-    job = None if stage is None else (stage.job if run.step.track is Track.REAL else stage.fast_job)
+    job, service = decision.board.job(run.step), decision.board.pipeline.service(run.service)
     if job is None or service is None:
         return  # gone from the configuration this very moment: `configured` deals with the run
     decision.do(

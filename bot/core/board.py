@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from bot.core.indexes import Indexes, ticks
-from bot.core.pipeline import Mode, Pipeline, Track
+from bot.core.pipeline import Job, Mode, Pipeline, Track
 from bot.core.queueing import turnstile
-from bot.core.run import Foreign, Lock, Run, ServiceState, Step, Trouble
+from bot.core.run import Abort, Foreign, Lock, Run, ServiceState, Step, Trouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +143,10 @@ class Board:
             if track is Track.REAL or stage.fast_job is not None
         ]
 
+    def job(self, step: Step) -> Job | None:
+        """The Jenkins job of `step`; None if the configuration has none (any more)."""
+        return self.pipeline.job(step.stage, step.track)
+
     def capacity(self, step: Step) -> int | None:
         """How many runs `step` takes at once; None: as many as come; 0: it is no longer configured."""
         stage = self.pipeline.stage(step.stage)
@@ -162,6 +166,7 @@ class Board:
         times: list[float] = [k.until for k in self.locks.values() if k.until is not None]
         times += [t.retry_at for t in self.troubles.values() if t.retry_at > now]
         times += [run.since + most for run, most in self._timed()]
+        times += [a.asked + self.pipeline.patience(a.force) for a in self._aborts() if not a.stuck]
         return min(times, default=None)
 
     def overdue(self, now: float) -> list[Run]:
@@ -171,6 +176,19 @@ class Board:
             if first.since + most <= now:
                 late += [run for run in self.inside(first.step) if ticks(run) and run.since + most <= now]
         return sorted(late, key=lambda r: (r.since, r.key))
+
+    def aborting(self) -> list[Run]:
+        """The runs whose running build was asked to end, in a fixed order."""
+        found = (self.runs[key] for key in sorted(self._indexes.aborting))
+        return [run for run in found if run.build is not None]
+
+    def duplicates(self) -> list[Foreign]:
+        """The builds that repeat one of ours and were asked to end, in a fixed order."""
+        return sorted((f for f in self.foreign.values() if f.abort is not None), key=lambda f: f.key)
+
+    def _aborts(self) -> Iterator[Abort]:
+        found = [run.abort for run in self.aborting()] + [stranger.abort for stranger in self.duplicates()]
+        return (abort for abort in found if abort is not None)
 
     def _timed(self) -> Iterator[tuple[Run, float]]:
         """Of each step with a time limit, the run whose build has run longest, and the limit."""

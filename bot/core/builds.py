@@ -10,7 +10,7 @@ from bot.core.decision import Decision
 from bot.core.effects import Notify
 from bot.core.events import BuildLost, BuildSeen, TriggerAccepted, TriggerRefused, Withdrawn
 from bot.core.facts import FactKind
-from bot.core.leaving import job_of, may_abort, withdraw
+from bot.core.leaving import may_abort, withdraw
 from bot.core.locking import lock_by_failure, passed_lock_stage
 from bot.core.merges import find_place, queue
 from bot.core.pipeline import Lane, Mode, Outcome, Policy, Track
@@ -147,7 +147,7 @@ def _ended(decision: Decision, run: Run, result: Outcome) -> None:
 def _passed(decision: Decision, run: Run) -> None:
     decision.tell(FactKind.BUILD_PASSED, f"{sentences.name(run)} has passed {run.step}", run)
     decision.status(run, run.step, "success", f"passed {run.step}")
-    run = decision.update(run, passed=(*run.passed, run.step), retried=0, retrying=False, failure=None)
+    run = decision.update(run, passed=(*run.passed, run.step), retried=0, retrying=False, failure=None, abort=None)
     stage = decision.board.pipeline.stage(run.step.stage)
     # The slot is given up before anything is decided about it: the entry of the next run is part of this decision.
     _goes_on(decision, run)
@@ -171,7 +171,7 @@ def _goes_on(decision: Decision, run: Run) -> None:
 
 def _may_repeat(decision: Decision, run: Run) -> bool:
     stage = decision.board.pipeline.stage(run.step.stage)
-    configured = stage is not None and job_of(decision, run) is not None
+    configured = stage is not None and decision.board.job(run.step) is not None
     return configured and stage is not None and run.retried < stage.retries and run.cancelled_by is None
 
 
@@ -190,6 +190,7 @@ def _repeat(decision: Decision, run: Run, outcome: Outcome) -> None:
         build=None,
         queue_item=None,
         timed_out=False,
+        abort=None,
     )
     trigger(decision, again)
 
@@ -207,7 +208,7 @@ def _failed(decision: Decision, run: Run, outcome: Outcome, policy: Policy) -> N
     if not kept:
         decision.end(run, Ending(End.FAILED, why))
         return
-    run = decision.update(run, status=Status.FAILED, failure=outcome, retrying=False, timed_out=False)
+    run = decision.update(run, status=Status.FAILED, failure=outcome, retrying=False, timed_out=False, abort=None)
     if policy is Policy.LOCK:
         lock_by_failure(decision, run)
 

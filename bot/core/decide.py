@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from bot.core import asked, builds, merges, sentences, strangers
+from bot.core.aborting import press_on
 from bot.core.admission import settle
 from bot.core.board import Board
 from bot.core.configured import configured
@@ -100,7 +101,7 @@ def _look(decision: Decision, event: BuildHinted) -> None:
 
 
 def _clock(decision: Decision) -> None:
-    """What the time of the event makes due: locks that end, builds that have run too long."""
+    """What the time of the event makes due: locks that end, builds that run too long or do not end."""
     board = decision.board
     ended = [k for k in board.locks.values() if k.until is not None and k.until <= decision.now]
     for lock in sorted(ended, key=lambda k: (k.since, k.key)):
@@ -110,6 +111,7 @@ def _clock(decision: Decision) -> None:
         text = f"build #{run.build} of {sentences.name(run)} has run too long in {run.step}: it is aborted"
         decision.tell(FactKind.BUILD_TIMED_OUT, text, late)
         withdraw(decision, late, abort=True, why="it has run too long")
+    press_on(decision)
 
 
 def _only_asks(effect: Effect) -> bool:

@@ -108,6 +108,7 @@ class Decision:
                 "queue_item": None,
                 "build": None,
                 "timed_out": False,
+                "abort": None,
                 "cancelled_by": None,
                 "queued": queued,
                 "since": queued,

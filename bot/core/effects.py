@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from bot.core.pipeline import Job, Lane, Track
+from bot.core.pipeline import Force, Job, Lane, Track
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True)
 class Withdraw:
-    """Take back one attempt: cancel it in Jenkins' queue; abort its running build only if `abort`."""
+    """Take back one attempt: cancel it in Jenkins' queue; abort its running build only if `abort`, with `force`."""
 
     run: str
     attempt: int
@@ -46,12 +46,14 @@ class Withdraw:
     build: int | None
     abort: bool
     why: str
+    force: Force = Force.STOP
     kind: Literal["withdraw"] = "withdraw"
 
     @property
     def slot(self) -> str:
         # Its own slot for each build and purpose, so that abort after cancel is not taken for the same.
-        return f"withdraw/{self.run}/{self.attempt}/{self.build or ''}{'/abort' if self.abort else ''}"
+        firmly = f"/{self.force}" if self.abort else ""
+        return f"withdraw/{self.run}/{self.attempt}/{self.build or ''}{firmly}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +63,12 @@ class AbortDuplicate:
     job: Job
     number: int
     run: str
+    force: Force = Force.STOP
     kind: Literal["abort-duplicate"] = "abort-duplicate"
 
     @property
     def slot(self) -> str:
-        return f"abort/{self.job.controller}/{self.job.name}/{self.number}"
+        return f"abort/{self.job.controller}/{self.job.name}/{self.number}/{self.force}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +150,7 @@ class Banner:
 class Notify:
     """Tell people. `key` makes it unique and becomes the Message-ID of the mail."""
 
-    topic: Literal["locked", "unlocked", "fix-failed"]
+    topic: Literal["locked", "unlocked", "fix-failed", "stuck"]
     stage: str
     subject: str
     text: str

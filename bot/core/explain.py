@@ -5,6 +5,7 @@ from __future__ import annotations
 from bot.core import sentences
 from bot.core.admission import door_closed, turned_away
 from bot.core.board import Board
+from bot.core.pipeline import Force
 from bot.core.reasons import Reason, Why
 from bot.core.run import Run, Status
 
@@ -19,13 +20,14 @@ def why(board: Board, run: Run, now: float) -> Reason:
         case Status.RUNNING:
             late = "; it has run too long and is being aborted" if run.timed_out else ""
             leaving = f"; {run.cancelled_by} has cancelled it" if run.cancelled_by else ""
-            return Reason(Why.RUNNING, f"build #{run.build} runs in {run.step}{late}{leaving}")
+            return Reason(Why.RUNNING, f"build #{run.build} runs in {run.step}{late}{leaving}{_pressed(run)}")
         case Status.RECALLED:
             text = f"called back before its build in {run.step} started: Jenkins is being asked to give it back"
             return Reason(Why.RECALLED, text)
         case Status.ENDING:
             ending = run.ending.why if run.ending else "it is on its way out"
-            return Reason(Why.ENDING, f"{ending}; its build keeps the slot until Jenkins reports that it has ended")
+            slot = f"its build keeps the slot until Jenkins reports that it has ended{_pressed(run)}"
+            return Reason(Why.ENDING, f"{ending}; {slot}")
         case Status.FAILED:
             return _failed(board, run)
 
@@ -53,6 +55,15 @@ def _starting(run: Run) -> Reason:
     if run.queue_item is None:
         return Reason(Why.STARTING, f"its build in {run.step} is being asked for (attempt {run.attempt})")
     return Reason(Why.STARTING, f"its build waits in Jenkins' queue (item {run.queue_item})")
+
+
+def _pressed(run: Run) -> str:
+    """How the end of a build is asked for that takes its time about it."""
+    if run.abort is None or run.build is None:
+        return ""
+    if run.abort.stuck:
+        return f"; build #{run.build} does not end: end it in Jenkins"
+    return {Force.TERM: "; its steps were ended by force", Force.KILL: "; it was killed"}.get(run.abort.force, "")
 
 
 def _failed(board: Board, run: Run) -> Reason:

@@ -22,6 +22,8 @@ class FactKind(StrEnum):
     BUILD_FAILED = "build-failed"
     BUILD_REPEATED = "build-repeated"
     BUILD_TIMED_OUT = "build-timed-out"
+    BUILD_ABORTED_FIRMLY = "build-aborted-firmly"
+    BUILD_STUCK = "build-stuck"
     BUILD_DUPLICATED = "build-duplicated"
     FOREIGN_BUILD_SEEN = "foreign-build-seen"
     TRIGGER_REFUSED = "trigger-refused"

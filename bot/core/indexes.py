@@ -22,6 +22,8 @@ class Indexes:
     of_service: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     fast: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     of_commit: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
+    #: Runs whose build was asked to end and has not ended: few.
+    aborting: set[str] = field(default_factory=set)
     #: Running builds by start, for time-outs; entries that no longer hold are skipped when met.
     started: dict[Step, list[tuple[float, str]]] = field(default_factory=lambda: defaultdict(list))
 
@@ -35,6 +37,8 @@ class Indexes:
             insort(self.queues[run.step], turnstile(run))
         elif run.holds_slot:
             self.slots[run.step].add(run.key)
+        if run.abort is not None:
+            self.aborting.add(run.key)
         if ticks(run):
             heappush(self.started[run.step], (run.since, run.key))
 
@@ -42,6 +46,7 @@ class Indexes:
         """Forget where a run stood."""
         self.of_service[run.service].discard(run.key)
         self.fast[run.service].discard(run.key)
+        self.aborting.discard(run.key)
         commit = (run.service, run.place.sha)
         self.of_commit[commit].discard(run.key)
         if not self.of_commit[commit]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from bot.core.decision import Decision
 from bot.core.effects import Withdraw
 from bot.core.facts import FactKind
-from bot.core.pipeline import Job, Track
-from bot.core.run import Ending, Run, Status
+from bot.core.pipeline import Force
+from bot.core.run import Abort, Ending, Run, Status
+from bot.core.standing import rolls_out
 
 
 def leave(decision: Decision, run: Run, ending: Ending, *, abort: bool = False) -> None:
@@ -26,25 +27,14 @@ def leave(decision: Decision, run: Run, ending: Ending, *, abort: bool = False) 
 
 def may_abort(decision: Decision, run: Run) -> bool:
     """Whether a running build may be aborted without anybody asking: not where it rolls out, half of one is worse."""
-    return not rolls_out(decision, run)
-
-
-def rolls_out(decision: Decision, run: Run) -> bool:
-    """Whether the run's step is the first real lock-policy stage, or one behind it."""
-    pipeline = decision.board.pipeline
-    return run.step.track is Track.REAL and pipeline.index(run.step.stage) >= pipeline.locks_at
+    return not rolls_out(decision.board.pipeline, run.step)
 
 
 def withdraw(decision: Decision, run: Run, *, abort: bool, why: str) -> None:
     """Have the present attempt cancelled in Jenkins' queue, and its running build aborted if `abort`."""
-    job = job_of(decision, run)
-    if job is not None:
-        decision.do(Withdraw(run.key, run.attempt, job, run.queue_item, run.build, abort, why))
-
-
-def job_of(decision: Decision, run: Run) -> Job | None:
-    """The Jenkins job of the step that a run is in; None if it is no longer configured."""
-    stage = decision.board.pipeline.stage(run.step.stage)
-    if stage is None:
-        return None
-    return stage.job if run.step.track is Track.REAL else stage.fast_job
+    job = decision.board.job(run.step)
+    if job is None:
+        return
+    if abort:
+        decision.update(run, abort=Abort(Force.STOP, decision.now))
+    decision.do(Withdraw(run.key, run.attempt, job, run.queue_item, run.build, abort, why))

@@ -10,7 +10,7 @@ from bot.core.ancestry import Chain, Place
 from bot.core.decision import Decision
 from bot.core.events import ContainmentKnown, HeadSeen, Merged
 from bot.core.facts import FactKind
-from bot.core.leaving import leave, rolls_out
+from bot.core.leaving import leave
 from bot.core.pipeline import Lane
 from bot.core.proofs import ask_containment
 from bot.core.run import End, Ending, Run, ServiceState, Status, Step
@@ -207,7 +207,7 @@ def drop_unmerged(decision: Decision, service: str) -> None:
 def drop(decision: Decision, run: Run) -> None:
     """End a run that is no longer on main, unless it rolls out at this moment: that is finished first."""
     inside = run.holds_slot or run.status is Status.FAILED
-    if run.status is not Status.ENDING and not (inside and rolls_out(decision, run)):
+    if run.status is not Status.ENDING and not (inside and standing.rolls_out(decision.board.pipeline, run.step)):
         leave(decision, run, sentences.dropped(run))
 
 

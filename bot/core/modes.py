@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.core.admission import trigger
 from bot.core.builds import give_back
 from bot.core.decision import Decision
-from bot.core.leaving import job_of, may_abort, withdraw
+from bot.core.leaving import may_abort, withdraw
 from bot.core.locking import recall_run, show_banner
 from bot.core.pipeline import Mode
 from bot.core.run import End, Run, Status
@@ -24,7 +24,7 @@ def mode_changed(decision: Decision, before: Mode) -> None:
 
 
 def _make_up(decision: Decision, run: Run) -> None:
-    if job_of(decision, run) is None and run.build is None:
+    if decision.board.job(run.step) is None and run.build is None:
         give_back(decision, run)  # its stage is gone from the configuration: nothing was sent, nothing will be
         return
     leaving = run.status in (Status.ENDING, Status.RECALLED) or run.cancelled_by is not None or run.timed_out

@@ -39,6 +39,14 @@ class Policy(StrEnum):
     LOCK = "lock"  # the stage locks itself; the failed run holds the lock
 
 
+class Force(StrEnum):
+    """How firmly a running build is asked to end (Jenkins: `WorkflowRun#doStop`, `doTerm`, `doKill`)."""
+
+    STOP = "stop"  # interrupt it; its script may clean up, or go on
+    TERM = "term"  # end its running steps by force
+    KILL = "kill"  # end it at once, whatever it leaves behind
+
+
 class FastLaneStart(StrEnum):
     """What starts a fast run while the lane is open to a service (rule F2)."""
 
@@ -124,6 +132,9 @@ class Pipeline:
     #: How long to wait before a refused trigger is tried again (rule L6), in seconds: first, and at most.
     retry_first: float = 5.0
     retry_most: float = 120.0
+    #: How long a build may take to end once it was asked to stop, and once its steps were ended by force, in seconds.
+    term_after: float = 60.0
+    kill_after: float = 60.0
 
     def stage(self, name: str) -> Stage | None:
         """The stage called `name`, or None if the configuration has none."""
@@ -132,6 +143,17 @@ class Pipeline:
     def service(self, name: str) -> Service | None:
         """The service called `name`, or None if the configuration has none."""
         return next((s for s in self.services if s.name == name), None)
+
+    def job(self, stage: str, track: Track) -> Job | None:
+        """The Jenkins job of a step; None if the configuration has none (any more)."""
+        found = self.stage(stage)
+        if found is None:
+            return None
+        return found.job if track is Track.REAL else found.fast_job
+
+    def patience(self, force: Force) -> float:
+        """How long a build may take to end after it was asked so, in seconds."""
+        return self.term_after if force is Force.STOP else self.kill_after
 
     def service_of(self, repository: str, branch: str) -> Service | None:
         """The service that `branch` of `repository` is the main branch of; names compare as GitHub does."""

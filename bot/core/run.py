@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bot.core.ancestry import Chain, Place
-from bot.core.pipeline import Lane, Outcome, Track
+from bot.core.pipeline import Force, Lane, Outcome, Track
 
 
 class Status(StrEnum):
@@ -61,6 +61,16 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Abort:
+    """A running build was asked to end: how firmly, and since when it has been asked so."""
+
+    force: Force
+    asked: float
+    #: Nothing firmer may be done, and people were told that the build goes on.
+    stuck: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One commit of one service on its way through the stages, on one lane."""
 
@@ -94,6 +104,8 @@ class Run:
     #: A person asked to cancel the running build of a lock-policy stage (L5).
     cancelled_by: str | None = None
     timed_out: bool = False
+    #: Its build was asked to end and has not ended.
+    abort: Abort | None = None
     failure: Outcome | None = None
     failed_tests: tuple[str, ...] = ()
     pull: int | None = None
@@ -181,3 +193,6 @@ class Foreign:
     step: Step
     number: int
     since: float
+    #: It repeats a build of this run and was asked to end (invariant 5).
+    repeats: str | None = None
+    abort: Abort | None = None

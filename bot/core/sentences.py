@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bot.core.pipeline import Outcome, Pipeline
+from bot.core.pipeline import Force, Outcome, Pipeline
 from bot.core.run import End, Ending, Lock, Run, Step
 
 #: How many failing tests a sentence names before it says how many more there are.
@@ -119,6 +119,21 @@ def fix_failed(run: Run, why: str) -> str:
     return (
         f"The fix {name(run)} did not get through: {why}.\nThe lock stays. Merge another fix, or retry {run.key}; "
         f"a newer fix that waited goes on at once.\n"
+    )
+
+
+def aborted_firmly(build: int, whose: str, step: Step, before: Force, now: Force) -> str:
+    """A build that was asked to end and did not is asked more firmly."""
+    how = {Force.TERM: "its steps are ended by force", Force.KILL: "it is killed"}.get(now, "it is stopped")
+    return f"build #{build} of {whose} in {step} has not ended after {before}: {how}"
+
+
+def stuck(build: int, whose: str, step: Step, *, rolls_out: bool) -> str:
+    """A build that does not end, and nothing firmer may be done."""
+    limit = ", and nothing firmer is done where it rolls out" if rolls_out else " though it was killed"
+    return (
+        f"build #{build} of {whose} in {step} was asked to end and has not{limit}: end it in Jenkins. "
+        f"It keeps its slot until then"
     )
 
 

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from bot.core.board import Board
 
 
+def rolls_out(pipeline: Pipeline, step: Step) -> bool:
+    """Whether a build of this step changes what is there: the first real lock-policy stage, or one behind it."""
+    return step.track is Track.REAL and pipeline.index(step.stage) >= pipeline.locks_at
+
+
 def in_fast_part(pipeline: Pipeline, step: Step) -> bool:
     """Whether a fast run in this step uses what the lane is about: its own jobs, or the real stages at its end."""
     return step.track is Track.FAST or pipeline.index(step.stage) >= pipeline.rejoins_at

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bot.core import sentences
 from bot.core.decision import Decision
 from bot.core.effects import AbortDuplicate, Look
 from bot.core.events import BuildSeen
 from bot.core.facts import FactKind
-from bot.core.pipeline import Job, Track
-from bot.core.run import Foreign, Run, Step
+from bot.core.pipeline import Force, Job, Track
+from bot.core.run import Abort, Foreign, Run, Step
 
 
 def step_of(decision: Decision, job: Job) -> Step | None:
@@ -35,9 +37,10 @@ def stranger(decision: Decision, event: BuildSeen, twin_of: Run | None) -> None:
         return
     if known is not None:
         return
-    decision.board.put(Foreign(key, step, event.number, decision.now))
+    seen = Foreign(key, step, event.number, decision.now)
     decision.do(Look(job, event.number))  # it may be old news, overtaken by the word that the build has ended
     if twin_of is not None:
+        seen = replace(seen, repeats=twin_of.key, abort=Abort(Force.STOP, decision.now))
         text = f"build #{event.number} repeats build #{twin_of.build} of {sentences.name(twin_of)}: it is stopped"
         decision.tell(FactKind.BUILD_DUPLICATED, text, twin_of)
         decision.do(AbortDuplicate(job, event.number, twin_of.key))
@@ -45,3 +48,4 @@ def stranger(decision: Decision, event: BuildSeen, twin_of: Run | None) -> None:
         whose = f"belongs to no present attempt of {event.run}" if event.run else "was not started by Interlock"
         text = f"build #{event.number} in {step} {whose}: it takes a slot, nothing more"
         decision.tell(FactKind.FOREIGN_BUILD_SEEN, text, step=step, build=event.number)
+    decision.board.put(seen)

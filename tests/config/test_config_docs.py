@@ -26,6 +26,7 @@ HEADINGS = {
     "ServiceEntry": "`pipelines[].services[]`",
     "FastLaneEntry": "`pipelines[].fast_lane`",
     "RetryEntry": "`pipelines[].retry`",
+    "AbortEntry": "`pipelines[].abort`",
     "GitHubEntry": "`github`",
     "NotifyEntry": "`notify`",
     "WebEntry": "`web`",

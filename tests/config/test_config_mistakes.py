@@ -87,7 +87,7 @@ MISTAKES = [
     ("on_failure: lock", "on_failure: lock\n    fast_lane: {rejoins: biuld}", "12:26: there is no stage `biuld` in this pipeline; expected one of `build`, `production`; did you mean `build`? (at pipelines.0.fast_lane.rejoins)"),
     ("on_failure: lock", "on_failure: report\n    fast_lane: {start: manual}", "12:16: a fast lane without a stage that locks; expected `on_failure: lock` at a stage (at pipelines.0.fast_lane)"),
     ("on_failure: lock", 'fast: {job: "cdp: f"}', "11:15: a fast lane without a stage that locks; expected `on_failure: lock` at a stage (at pipelines.0.stages.1.fast)"),
-    ("controllers:", "notify: {channels: {chat: [lokced]}}\ncontrollers:", "1:28: `lokced` is not known here; expected one of `locked`, `unlocked`, `fix-failed`; did you mean `locked`? (at notify.channels.chat.0)"),
+    ("controllers:", "notify: {channels: {chat: [lokced]}}\ncontrollers:", "1:28: `lokced` is not known here; expected one of `locked`, `unlocked`, `fix-failed`, `stuck`; did you mean `locked`? (at notify.channels.chat.0)"),
     # YAML
     ('"build: shop/build"', "build: shop/build", '8:19: a second `:` in one line; expected a value with `: ` inside in quotes, as in `job: "build: shop/build"`'),
     ("on_failure: lock", "\ton_failure: lock", "11:9: a character that cannot start a value; expected spaces to indent, quotes around special characters"),

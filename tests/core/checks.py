@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 from bot.core.board import Board
 from bot.core.decision import Decision
-from bot.core.effects import Trigger
+from bot.core.effects import AbortDuplicate, Trigger, Withdraw
 from bot.core.explain import why
 from bot.core.facts import FactKind
-from bot.core.pipeline import Lane, Mode, Track
+from bot.core.pipeline import Force, Lane, Mode, Track
 from bot.core.reasons import Why
 from bot.core.run import End, Run, Status, Step
 from bot.core.view import view
@@ -62,6 +62,7 @@ def check(board: Board, decision: Decision, was: Before, memory: Memory, now: fl
     _nobody_lost(board, decision, memory)
     _one_build(decision, was, memory)
     _mode(decision, board)
+    _no_force_where_it_rolls_out(decision, board)
     _proofs(board, decision, memory, truth)
     _reasons(board, now)
     _indexes(board)
@@ -192,6 +193,14 @@ def _mode(decision: Decision, board: Board) -> None:
         assert "trigger" not in kinds, "triggered while paused"
     if board.header.mode is Mode.OBSERVE:
         assert kinds <= {"look", "compare"}, "acted while observing"
+
+
+def _no_force_where_it_rolls_out(decision: Decision, board: Board) -> None:
+    """A build in a stage that locks is asked to stop, never more: half a roll-out is left behind otherwise."""
+    for effect in decision.effects:
+        if isinstance(effect, (Withdraw, AbortDuplicate)) and effect.force is not Force.STOP:
+            real = [stage for stage in board.pipeline.stages if stage.job == effect.job]
+            assert not any(stage.locks for stage in real), f"{effect.slot} in a stage that locks"
 
 
 def _reasons(board: Board, now: float) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from bot.core.effects import AbortDuplicate, Withdraw
 from bot.core.events import BuildLost, BuildSeen, TriggerAccepted, Withdrawn
-from bot.core.pipeline import Job
+from bot.core.pipeline import Force, Job
 from tests.workers.conftest import Open
-from tests.workers.workshop import Workshop
+from tests.workers.workshop import PARAMETERS, Workshop
 from workers.perform import posted
 
 JOB = Job("cdp", "shop/acceptance")
@@ -186,3 +187,32 @@ def test_stopping_a_build_that_has_ended_changes_nothing(shop: Workshop) -> None
     assert shop.do(AbortDuplicate(JOB, 1, "S1.1")) == []
     assert shop.dead() == []
     assert ended(shop)["result"] == "SUCCESS"
+
+
+# -- ever more firmly ------------------------------------------------------------------------------------------
+
+
+def test_a_build_that_ignores_stop_is_ended_by_force(shop: Workshop) -> None:
+    shop.control.rule("shop/acceptance", ignores_stop=True)
+    triggered(shop)
+    shop.do(withdraw(build=1, abort=True))
+    assert shop.builds("acceptance")[0]["building"]
+    shop.do(replace(withdraw(build=1, abort=True), force=Force.TERM))
+    assert ended(shop)["result"] == "ABORTED"
+
+
+def test_a_kill_ends_it_at_once(shop: Workshop) -> None:
+    shop.control.rule("shop/acceptance", ignores_stop=True, stop_seconds=600)
+    triggered(shop)
+    shop.do(replace(withdraw(build=1, abort=True), force=Force.TERM))
+    assert shop.builds("acceptance")[0]["building"]
+    shop.do(replace(withdraw(build=1, abort=True), force=Force.KILL))
+    assert ended(shop)["result"] == "ABORTED"
+
+
+def test_a_build_that_is_no_pipeline_is_stopped_once_more(shop: Workshop) -> None:
+    """Only Pipelines know term and kill; elsewhere both are 404 (Jenkins: `WorkflowRun#doTerm`)."""
+    shop.control.create_job("shop/acceptance", parameters=PARAMETERS, kind="freestyle", duration_seconds=3600)
+    triggered(shop)
+    shop.do(replace(withdraw(build=1, abort=True), force=Force.KILL))
+    assert ended(shop)["result"] == "ABORTED"

@@ -8,7 +8,7 @@ from typing import Any
 
 from bot.core.effects import AbortDuplicate, Banner, Look, Trigger, Withdraw
 from bot.core.events import BuildLost, TriggerAccepted, TriggerRefused, Withdrawn
-from bot.core.pipeline import Job
+from bot.core.pipeline import Force, Job
 from bot.state.outbox import Claim
 from config.errors import SettingsError
 from workers.context import Context, Line
@@ -153,7 +153,7 @@ def _withdraw_item(jenkins: JenkinsClient, effect: Withdraw, number: int) -> Don
 def _withdraw_build(jenkins: JenkinsClient, effect: Withdraw, build: dict[str, Any]) -> Done:
     """The attempt has this build: it is told whose it is even if the build does not show its parameters yet."""
     if effect.abort and build.get("building"):
-        _stop(jenkins, effect.job, int(build["number"]))
+        _end(jenkins, effect.job, int(build["number"]), effect.force)
     seen = attempt.seen(jenkins, effect.job, build)
     return Done(replace(seen, run=effect.run, attempt=effect.attempt))
 
@@ -165,7 +165,7 @@ def _stop_known(jenkins: JenkinsClient, effect: Withdraw, number: int) -> Done:
         jenkins.get(f"{job_path(effect.job.name)}/{number}", "number")
     except NotThere:
         return Done(BuildLost(effect.run, effect.attempt, f"build #{number} is no longer there"))
-    return _stop(jenkins, effect.job, number)
+    return _end(jenkins, effect.job, number, effect.force)
 
 
 def _find_and_withdraw(jenkins: JenkinsClient, line: Line, effect: Withdraw) -> Done:
@@ -193,12 +193,15 @@ def _cancelled(jenkins: JenkinsClient, item: int) -> bool:
     return response.status_code == 204
 
 
-def _stop(jenkins: JenkinsClient, job: Job, number: int) -> Done:
-    """Ask for the end of a build; that it has ended is only known when Jenkins says so."""
+def _end(jenkins: JenkinsClient, job: Job, number: int, force: Force) -> Done:
+    """Ask for the end of a build; that it has ended is only known when Jenkins says so.
+
+    A build that is no Pipeline knows only `stop`; it may be asked that again (Jenkins: `WorkflowRun#doTerm`).
+    """
     try:
-        jenkins.ask("POST", f"{job_path(job.name)}/{number}/stop", expect=(200, 302))
+        jenkins.ask("POST", f"{job_path(job.name)}/{number}/{force}", expect=(200, 302))
     except NotThere:
-        return Done()
+        return Done() if force is Force.STOP else _end(jenkins, job, number, Force.STOP)
     except NotAllowed as error:
         raise Never(str(error)) from error
     return Done()
@@ -206,7 +209,7 @@ def _stop(jenkins: JenkinsClient, job: Job, number: int) -> Done:
 
 def abort_duplicate(context: Context, line: Line, claim: Claim, effect: AbortDuplicate) -> Done:
     """Stop a second build of an attempt."""
-    return _stop(client_for(context, effect.job), effect.job, effect.number)
+    return _end(client_for(context, effect.job), effect.job, effect.number, effect.force)
 
 
 # -- look and banner -------------------------------------------------------------------------------------------

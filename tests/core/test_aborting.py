@@ -1,0 +1,177 @@
+"""A build that was asked to end and does not: stop, term, kill in their time; never beyond stop where it rolls out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bot.core.effects import AbortDuplicate, Notify, Withdraw
+from bot.core.events import BuildSeen
+from bot.core.facts import FactKind
+from bot.core.pipeline import Force, Outcome, Pipeline, Policy
+from bot.core.run import Status
+from tests.core.town import Town
+from tests.core.world import shop
+
+STOP, TERM, KILL = Force.STOP, Force.TERM, Force.KILL
+
+
+def forces(town: Town, sha: str = "S1a") -> list[Force]:
+    """How the run's running build was asked to end, in order."""
+    return [effect.force for effect in town.did(Withdraw, sha, abort=True) if effect.build is not None]
+
+
+@pytest.fixture
+def cancelled() -> Town:
+    """S1a was cancelled while its build ran in acceptance."""
+    town = Town()
+    town.arrives("S1", "a", "acceptance")
+    town.starts("S1a")
+    town.cancel("S1a")
+    return town
+
+
+def test_each_is_asked_when_the_one_before_has_had_its_time(cancelled: Town) -> None:
+    assert forces(cancelled) == [STOP]
+    assert cancelled.board.next_due(cancelled.now) == cancelled.now + 60
+    cancelled.waits(59)
+    assert forces(cancelled) == [STOP]
+    cancelled.waits(1)
+    assert forces(cancelled) == [STOP, TERM]
+    assert cancelled.says("S1a").endswith("its steps were ended by force")
+    cancelled.waits(60)
+    assert forces(cancelled) == [STOP, TERM, KILL]
+    assert cancelled.says("S1a").endswith("it was killed")
+
+
+def test_a_build_that_ends_is_asked_no_more(cancelled: Town) -> None:
+    cancelled.aborts("S1a")
+    cancelled.waits(600)
+    assert forces(cancelled) == [STOP]
+    assert cancelled.board.next_due(cancelled.now) is None
+
+
+def test_when_even_a_kill_does_not_help_people_are_told_once(cancelled: Town) -> None:
+    for _ in range(5):
+        cancelled.waits(60)
+    assert forces(cancelled) == [STOP, TERM, KILL]
+    assert cancelled.told(FactKind.BUILD_STUCK) == ["S1a"]
+    (notice,) = [effect for effect in cancelled.effects if isinstance(effect, Notify)]
+    assert (notice.topic, notice.subject) == ("stuck", "acceptance: build #2 does not end")
+    assert "though it was killed: end it in Jenkins" in notice.text
+    assert cancelled.status("S1a") is Status.ENDING
+    assert "build #2 does not end: end it in Jenkins" in cancelled.says("S1a")
+    assert cancelled.board.next_due(cancelled.now) is None
+
+
+@pytest.mark.parametrize("stage", ["pre-production", "production"])
+def test_where_it_rolls_out_it_is_only_stopped(stage: str) -> None:
+    """Production reports and does not lock here, but it is behind a stage that does: half a roll-out all the same."""
+    town = Town(shop(production=1))
+    town.arrives("S1", "a", stage)
+    town.starts("S1a")
+    town.cancel("S1a")
+    for _ in range(5):
+        town.waits(60)
+    assert forces(town) == [STOP]
+    assert town.told(FactKind.BUILD_STUCK) == ["S1a"]
+    assert "nothing firmer is done where it rolls out: end it in Jenkins" in town.facts[-1].why
+
+
+def test_a_fast_job_may_be_killed_though_its_stage_locks() -> None:
+    town = Town()
+    town.breaks("S1", "a")
+    town.merge("S1", "b")
+    town.passes("S1b", "S1b")
+    assert town.at("S1b") == "fast pre-production"
+    town.starts("S1b")
+    town.cancel("S1b")
+    for _ in range(3):
+        town.waits(60)
+    assert forces(town, "S1b") == [STOP, TERM, KILL]
+
+
+def test_a_time_out_escalates_too() -> None:
+    town = Town(shop(timeout=None))
+    town.configure(_with_timeout(town, 100.0))
+    town.arrives("S1", "a", "acceptance")
+    town.starts("S1a")
+    town.waits(100)
+    assert forces(town) == [STOP]
+    town.waits(60)
+    assert forces(town) == [STOP, TERM]
+    town.ends("S1a", Outcome.ABORTED)
+    assert town.left("S1a") == ("failed", None)
+
+
+def test_a_build_that_starts_while_it_is_taken_back_has_its_time_from_then_on() -> None:
+    town = Town()
+    town.arrives("S1", "a", "acceptance")
+    town.accepts("S1a")
+    town.cancel("S1a")
+    town.waits(500)
+    assert forces(town) == []  # nothing runs that could be asked to end
+    town.starts("S1a")
+    assert forces(town) == [STOP]
+    town.waits(59)
+    assert forces(town) == [STOP]
+    town.waits(1)
+    assert forces(town) == [STOP, TERM]
+
+
+def test_a_repeated_build_begins_anew() -> None:
+    """L4: the stage repeats a build that ran too long; the second one was asked nothing yet."""
+    town = Town(shop(retries=1, timeout=100.0))
+    town.arrives("S1", "a", "pre-production")
+    town.starts("S1a")
+    town.waits(100)
+    town.aborts("S1a")
+    assert town.status("S1a") is Status.STARTING
+    town.starts("S1a")
+    assert town.run("S1a").abort is None
+    town.quiet()
+    town.waits(70)
+    assert forces(town) == []
+
+
+def test_a_duplicate_is_asked_ever_more_firmly_too() -> None:
+    town = Town()
+    town.arrives("S1", "a", "acceptance")
+    town.starts("S1a")
+    run = town.run("S1a")
+    town.send(BuildSeen("cdp", "acceptance", 900, None, run.key, run.attempt))
+    for _ in range(4):
+        town.waits(60)
+    assert [effect.force for effect in town.did(AbortDuplicate)] == [STOP, TERM, KILL]
+    assert "a second build of S1.1" in town.facts[-1].why
+    town.send(BuildSeen("cdp", "acceptance", 900, Outcome.ABORTED, run.key, run.attempt))
+    assert town.board.foreign == {}
+    assert town.status("S1a") is Status.RUNNING
+
+
+def test_a_build_that_a_stranger_started_is_never_touched() -> None:
+    town = Town()
+    town.stranger("acceptance")
+    town.waits(10_000)
+    assert town.did(AbortDuplicate) == []
+    assert town.did(Withdraw) == []
+
+
+def test_how_long_is_configured() -> None:
+    town = Town(replace(shop(), term_after=5.0, kill_after=7.0))
+    town.arrives("S1", "a", "acceptance")
+    town.starts("S1a")
+    town.cancel("S1a")
+    town.waits(5)
+    assert forces(town) == [STOP, TERM]
+    town.waits(6)
+    assert forces(town) == [STOP, TERM]
+    town.waits(1)
+    assert forces(town) == [STOP, TERM, KILL]
+
+
+def _with_timeout(town: Town, seconds: float) -> Pipeline:
+    stages = tuple(replace(s, timeout=seconds) if s.name == "acceptance" else s for s in town.board.pipeline.stages)
+    assert stages[1].on_failure is Policy.REPORT
+    return replace(town.board.pipeline, stages=stages)

@@ -125,6 +125,11 @@ class Chain:
         """The chain with `place` known to be a head that was put in place by force."""
         return replace(self, forced=place.segment)
 
+    def successor(self, place: Place) -> Place:
+        """The first commit that was pushed onto `place` in a later segment; `place` itself if there is none."""
+        onto = {root.segment for root in self.roots if root.before == place.sha and root.segment > place.segment}
+        return next((p for p in self.places if p.segment in onto and p.seq == 1), place)
+
     def join(self, before: str, after: str) -> Chain:
         """The chain with the proof of a push whose `after` was known already (its pull request came first)."""
         older, newer = self.find(before), self.find(after)

@@ -62,7 +62,12 @@ def _is_late(chain: Chain, head: Place, place: Place, event: Merged) -> bool:
 
 
 def _rewritten(decision: Decision, state: ServiceState, place: Place) -> None:
-    """A head that was known already turns out to have been put in place by force."""
+    """A head that was known already turns out to have been put in place by force.
+
+    If it is an older commit of ours, what was dropped stands behind it in the same segment: the first commit that was
+    pushed onto it since is what the dropped ones are told from.
+    """
+    place = state.chain.successor(place)
     if place not in state.forces:
         chain, forces = state.chain.rewritten(place), (*state.forces, place)[-FORCES:]
         decision.board.put(replace(state, chain=chain, forces=forces))

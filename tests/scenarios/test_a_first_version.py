@@ -269,6 +269,24 @@ def test_a_force_push_aborts_no_production_that_is_under_way() -> None:
     assert town.left("S1b") == ("delivered", None)
 
 
+def test_a_force_push_back_to_an_older_commit_may_be_told_after_what_was_merged_onto_it() -> None:
+    """S1b locks; main goes back to S1a by force and on to S1c, and we hear of S1c first. S1b was dropped all the same."""
+    town = Town()
+    town.looks_at_main("S1", "0")
+    town.arrives("S1", "a", "production")
+    town.breaks("S1", "b")
+    before, after = town.github.commit("S1", "S1a", onto="S10")
+    back = town.merged("S1", before, after, forced=True)
+    fix = town.push("S1", "c")
+    town.deliver(fix)
+    town.deliver(back)
+    town.answers()
+    town.fix_passes("S1c")
+    town.answers()
+    assert town.locks() == []
+    assert town.left("S1b") == ("dropped", None)
+
+
 def test_a_merge_after_the_force_push_is_never_taken_for_dropped() -> None:
     town = Town()
     town.merge("S1", "a")

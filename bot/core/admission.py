@@ -76,9 +76,11 @@ def _backwards(board: Board, run: Run) -> lanes.Backwards | None:
 
 def settle(decision: Decision) -> None:
     """Let everybody in who may enter now. Called once after every event, so that a free slot is never left empty."""
-    gone = -1
-    while gone != len(decision.ended):  # a run that ends at a door (F11) may be the one that others waited behind (F6)
-        gone = len(decision.ended)
+    told = -1
+    # A run that ends at a door (F11) may be the one that others waited behind (F6), and one that enters may contain
+    # another that was looked at before: whatever happens is a fact, and all doors are looked at once more.
+    while told != len(decision.facts):
+        told = len(decision.facts)
         for step in decision.board.steps():
             _fill(decision, step)
 

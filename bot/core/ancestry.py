@@ -126,9 +126,9 @@ class Chain:
         return replace(self, forced=place.segment)
 
     def successor(self, place: Place) -> Place:
-        """The first commit that was pushed onto `place` in a later segment; `place` itself if there is none."""
-        onto = {root.segment for root in self.roots if root.before == place.sha and root.segment > place.segment}
-        return next((p for p in self.places if p.segment in onto and p.seq == 1), place)
+        """A commit of a later segment that is proven to contain `place`, the first proven; else `place` itself."""
+        later = (k.newer for k in self.links if k.older.sha == place.sha and k.newer.segment > place.segment)
+        return next(later, place)
 
     def join(self, before: str, after: str) -> Chain:
         """The chain with the proof of a push whose `after` was known already (its pull request came first)."""

@@ -1,5 +1,7 @@
 """The cases that a first version gets wrong: one short story each."""
 
+import pytest
+
 from bot.core.effects import AbortDuplicate, Banner, Comment, Compare, Look, Notify, Trigger, Withdraw
 from bot.core.events import BuildSeen, Configured, ContainmentKnown, Merged
 from bot.core.facts import FactKind
@@ -269,7 +271,8 @@ def test_a_force_push_aborts_no_production_that_is_under_way() -> None:
     assert town.left("S1b") == ("delivered", None)
 
 
-def test_a_force_push_back_to_an_older_commit_may_be_told_after_what_was_merged_onto_it() -> None:
+@pytest.mark.parametrize("first", ["push", "pull request"])
+def test_a_force_push_back_to_an_older_commit_may_be_told_after_what_was_merged_onto_it(first: str) -> None:
     """S1b locks; main goes back to S1a by force and on to S1c, and we hear of S1c first. S1b was dropped all the same."""
     town = Town()
     town.looks_at_main("S1", "0")
@@ -278,6 +281,8 @@ def test_a_force_push_back_to_an_older_commit_may_be_told_after_what_was_merged_
     before, after = town.github.commit("S1", "S1a", onto="S10")
     back = town.merged("S1", before, after, forced=True)
     fix = town.push("S1", "c")
+    if first == "pull request":
+        town.pull("S1", "c")
     town.deliver(fix)
     town.deliver(back)
     town.answers()

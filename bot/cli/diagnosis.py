@@ -1,4 +1,4 @@
-"""What the doctor found, as people read it: by controller, the bad first, what several jobs have in common told once."""
+"""What the doctor found, as people read it: by controller, the bad first, what jobs have in common told once."""
 
 from __future__ import annotations
 

@@ -100,7 +100,8 @@ def _elsewhere(about: About, place: Place) -> Finding:
     """There is no API here; perhaps the context path is missing, or is one too much."""
     parts = urlsplit(place.url)
     origin = f"{parts.scheme}://{parts.netloc}"
-    for url in dict.fromkeys((f"{place.url}/{_USUAL_PATH}", f"{origin}/{_USUAL_PATH}", origin)):
+    # The origin first: a Jenkins there refuses strangers everywhere below, too.
+    for url in dict.fromkeys((origin, f"{origin}/{_USUAL_PATH}", f"{place.url}/{_USUAL_PATH}")):
         if url != place.url and _is_jenkins(Place(url, place.setting, place.timeout, place.ca_bundle)):
             found = f"there is no Jenkins at {shown(place.url)}, but one at {shown(url)}"
             return about.bad(found, f"put {shown(url)} into url")

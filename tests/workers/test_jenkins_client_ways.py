@@ -107,3 +107,9 @@ def test_the_callback_of_a_branch_names_the_job_as_the_pipeline_file_does(
         jenkins.control.wait_builds(BRANCH, state="done")
         jenkins.control.wait_idle()
     assert {(job_of(json.loads(body)), build_of(json.loads(body))) for body in bodies} == {(BRANCH, 1)}
+
+
+def test_a_cloud_event_names_the_job_and_the_build() -> None:
+    """As the CloudEvents plugin sends it (plugin: `Stage#buildJobModel`, camel case): `name` is the short one."""
+    body = {"name": "feature%2Fx", "url": "job/shop/job/feature%252Fx/", "build": {"number": 7, "phase": "FINALIZED"}}
+    assert (job_of(body), build_of(body)) == (BRANCH, 7)

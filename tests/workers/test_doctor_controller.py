@@ -55,6 +55,7 @@ def test_a_refused_connection_is_told(tmp_path: Path, jenkins: JenkinsStandIn) -
     assert bad(examined(configuration)).found == f"{jenkins.url} refuses the connection: nothing listens there"
 
 
+@pytest.mark.slow
 def test_a_server_that_says_nothing_is_told_after_the_time_out(tmp_path: Path) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"

@@ -9,10 +9,7 @@ import click
 
 from bot.cli.errors import FAILED, Failed
 from bot.cli.files import checked_file
-from bot.cli.out import say
-
-_MARKS = {"good": "ok     ", "unsure": "unsure ", "bad": "BAD    "}
-_COLOURS = {"good": "green", "unsure": "yellow", "bad": "red"}
+from bot.cli.out import dump
 
 config_option = click.option(
     "--config", type=click.Path(path_type=Path), help="The pipeline file; else INTERLOCK_CONFIG, or interlock.yaml."
@@ -21,11 +18,14 @@ config_option = click.option(
 
 @click.command()
 @config_option
-def doctor(config: Path | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as a list, for programs.")
+def doctor(config: Path | None, as_json: bool) -> None:
     """Look whether every Jenkins controller and job is as Interlock needs it, and say how to mend what is not.
 
-    It only reads. It asks Jenkins itself, so call it where Interlock runs, with the same environment.
+    It starts nothing and changes nothing. It asks Jenkins itself, so call it where Interlock runs, with the same
+    environment.
     """
+    from bot.cli.diagnosis import as_rows, tell
     from config import settings
     from config.errors import SettingsError
     from workers.doctor import examine_jenkins
@@ -35,15 +35,12 @@ def doctor(config: Path | None) -> None:
         found = settings.load()
     except SettingsError as error:
         raise Failed(" ".join(error.sentences)) from None
-    bad = 0
-    for finding in examine_jenkins(configuration, found):
-        verdict = str(finding.verdict)
-        bad += verdict == "bad"
-        say(f"{_MARKS[verdict]}{finding.what}: {finding.found}", fg=_COLOURS[verdict])
-        if finding.mend:
-            say(f"       → {finding.mend}")
-    if bad:
-        say(f"{bad} to mend before runs get through.")
+    findings = list(examine_jenkins(configuration, found))
+    if as_json:
+        dump(as_rows(findings))
+    else:
+        tell(findings, {name: controller.url for name, controller in configuration.controllers.items()})
+    if any(finding.verdict == "bad" for finding in findings):
         raise click.exceptions.Exit(FAILED)
 
 

@@ -13,6 +13,8 @@ pipeline {{
   stages {{
     stage('{stage}') {{
       steps {{
+        // Shows in Jenkins whose build it is; leave it out if you would rather see the number alone.
+        script {{ currentBuild.displayName = '#' + env.BUILD_NUMBER + ' ' + params.INTERLOCK_RUN }}
         // Single quotes: the shell reads the parameters from its environment, Groovy puts nothing into the command.
         sh 'echo "$INTERLOCK_SERVICE $INTERLOCK_VERSION ($INTERLOCK_SHA)"'
         // Put here what the stage does, for example: sh './{example} "$INTERLOCK_SERVICE" "$INTERLOCK_VERSION"'
@@ -34,8 +36,8 @@ _CURL = """\
       withCredentials([string(credentialsId: '{credential}', variable: 'INTERLOCK_CALLBACK')]) {{
         sh '''set +x
           printf '{{"job": "%s", "build": "%s"}}' "$JOB_NAME" "$BUILD_NUMBER" |
-            curl --silent --max-time 10 --retry 2 --header "Content-Type: application/json" \\
-              --data @- "$INTERLOCK_CALLBACK" || true'''
+            curl --silent --show-error --fail --max-time 10 --retry 2 --output /dev/null \\
+              --header "Content-Type: application/json" --data @- "$INTERLOCK_CALLBACK" || true'''
       }}
 """
 _PLUGIN = """\

@@ -29,6 +29,7 @@ pipelineJob({name}) {{
       timeout(5000)
       loglines(0)
       retries(2)
+      branch('.*') // without it the plugin sends nothing (from 1.17 on)
       urlInfo {{
         urlOrId({credential})
         urlType('SECRET')

@@ -24,14 +24,25 @@ PARAMETERS: tuple[tuple[str, str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class JobPlan:
-    """One job: where, for which step, and whether Jenkins may run several of its builds at once."""
+    """One job: where, for which step, how many of its builds run at once (None: as many as come), and if it locks."""
 
     controller: str
     name: str
     pipeline: str
     stage: str
     track: Track
-    concurrent: bool
+    capacity: int | None
+    locks: bool
+
+    @property
+    def concurrent(self) -> bool:
+        """Whether Jenkins may run several of its builds at once."""
+        return self.capacity != 1
+
+    @property
+    def step(self) -> str:
+        """The stage, as people call it."""
+        return self.stage if self.track is Track.REAL else f"fast {self.stage}"
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -42,8 +53,7 @@ class JobPlan:
     @property
     def purpose(self) -> str:
         """One line for people."""
-        step = self.stage if self.track is Track.REAL else f"fast {self.stage}"
-        return f"Stage {step} of the pipeline {self.pipeline}; started by Interlock."
+        return f"Stage {self.step} of the pipeline {self.pipeline}; started by Interlock."
 
 
 def plans(configuration: Configuration, controller: str | None = None) -> Iterator[JobPlan]:
@@ -56,12 +66,11 @@ def plans(configuration: Configuration, controller: str | None = None) -> Iterat
 
 
 def _of_stage(pipeline: str, stage: Stage) -> Iterator[JobPlan]:
-    alone = stage.capacity == 1
-    yield JobPlan(stage.job.controller, stage.job.name, pipeline, stage.name, Track.REAL, concurrent=not alone)
+    job = stage.job
+    yield JobPlan(job.controller, job.name, pipeline, stage.name, Track.REAL, stage.capacity, stage.locks)
     if stage.fast_job is not None:
         fast = stage.fast_job
-        several = stage.fast_capacity != 1
-        yield JobPlan(fast.controller, fast.name, pipeline, stage.name, Track.FAST, concurrent=several)
+        yield JobPlan(fast.controller, fast.name, pipeline, stage.name, Track.FAST, stage.fast_capacity, locks=False)
 
 
 def credential(plan: JobPlan) -> str:

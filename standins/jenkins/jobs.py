@@ -94,4 +94,5 @@ def _endpoint(given: dict[str, Any]) -> Endpoint:
         unknown = [phase for phase in phases if phase not in PHASES]
         if unknown:
             raise ValueError(f"a phase is one of {', '.join(PHASES)}, not {unknown[0]!r}")
-    return Endpoint(given["url"], events, given.get("timeout", 30.0), given.get("retries", 0), phases)
+    timeout, retries, credential = given.get("timeout", 30.0), given.get("retries", 0), given.get("credential", "")
+    return Endpoint(given["url"], events, timeout, retries, phases, credential)

@@ -60,6 +60,8 @@ class Endpoint:
     timeout: float = 30.0
     retries: int = 0
     phases: tuple[str, ...] = ()
+    #: The id of the secret text that holds `url`, if the job names that in place of the address.
+    credential: str = ""
 
 
 @dataclass(slots=True)

@@ -24,8 +24,14 @@ def api(call: Call) -> Reply:
 
 
 def stop(call: Call) -> Reply:
-    """A request, not an outcome: 302 at once, whatever becomes of the build."""
+    """A request, not an outcome: 302 at once, whatever becomes of the build.
+
+    Of a FreeStyle build that has ended nobody asks for a permission (AbstractBuild#doStop); of a Pipeline's always
+    (WorkflowRun#doStop is doKill then).
+    """
     call.need_post()
+    if call.job.kind == "freestyle" and not call.build.in_progress:
+        return _back(call)
     require(call.asker, "Item/Cancel", call.job)
     call.c.builds.stop(call.build, call.asker.label)
     return _back(call)

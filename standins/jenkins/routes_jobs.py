@@ -86,13 +86,14 @@ def build(call: Call) -> Reply:
 
 
 def description(call: Call) -> Reply:
-    """GET: raw text. POST with `description`: sets it, 204; anything else 400. Source: Job#doDescription."""
+    """GET: raw text. POST needs Configure; with `description` it sets it, 204; else 400. Source: Job#doDescription."""
     job = call.job
     if call.request.method == "GET":
         return text(job.description or "")
+    if call.request.method == "POST":
+        require(call.asker, "Item/Configure", job)
     if call.request.method != "POST" or "description" not in call.request.fields:
         return text("Bad Request", 400)
-    require(call.asker, "Item/Configure", job)
     job.description = call.request.fields["description"]
     return Reply(204)
 
@@ -133,8 +134,9 @@ def cancel_queue(call: Call) -> Reply:
 
 
 def config(call: Call) -> Reply:
-    """config.xml as far as we keep it; POST replaces all of it."""
-    require(call.asker, "Item/Configure", call.job)
+    """config.xml as far as we keep it; POST replaces all of it. Configure implies ExtendedRead."""
+    if call.request.method == "POST" or not call.asker.may("Item/Configure", call.job):
+        require(call.asker, "Item/Configure" if call.request.method == "POST" else "Item/ExtendedRead", call.job)
     if call.request.method == "POST":
         call.c.add_job(xml_config.read(call.job.full_name, call.request.body))
         return Reply(200)

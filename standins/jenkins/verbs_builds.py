@@ -38,7 +38,8 @@ class BuildVerbs:
         """Creates or replaces a job. `name` is the full name; its folders are created too.
 
         `parameters`: names, or objects {name, type, default, choices, description}. `callbacks`: {url, events,
-        timeout, retries}; `events` is an event of the notification plugin or a list of phases. Times in seconds.
+        timeout, retries, credential}; `events` is an event of the notification plugin or a list of phases. Times in
+        seconds.
         """
         check_result(result)
         made = jobs.make(

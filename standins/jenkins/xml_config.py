@@ -20,6 +20,7 @@ _DEFINITIONS = {
     "hudson.model.BooleanParameterDefinition": "boolean",
     "hudson.model.PasswordParameterDefinition": "password",
 }
+_SERIAL = "org.jenkinsci.plugins.workflow.job.properties.DisableConcurrentBuildsJobProperty"
 _DEFINITION_TAGS = {kind: tag for tag, kind in _DEFINITIONS.items()}
 
 
@@ -27,9 +28,7 @@ def read(full_name: str, body: bytes) -> Job:
     """A job from its XML; raises ParseError."""
     root = ElementTree.fromstring(body.replace(b"version='1.1'", b"version='1.0'"))  # noqa: S314  tests' own XML
     kind = _KINDS.get(root.tag, "pipeline")
-    serial = root.find(".//*[@plugin='workflow-job']/..") is None and (
-        root.find(".//org.jenkinsci.plugins.workflow.job.properties.DisableConcurrentBuildsJobProperty") is not None
-    )
+    serial = root.find(".//*[@plugin='workflow-job']/..") is None and (root.find(f".//{_SERIAL}") is not None)
     quiet = root.findtext("quietPeriod")
     return Job(
         full_name.rpartition("/")[2],
@@ -57,7 +56,7 @@ def write(job: Job) -> bytes:
     if job.kind == "freestyle":
         SubElement(root, "concurrentBuild").text = str(job.concurrent).lower()
     elif not job.concurrent:
-        SubElement(properties, "org.jenkinsci.plugins.workflow.job.properties.DisableConcurrentBuildsJobProperty")
+        SubElement(SubElement(properties, _SERIAL), "abortPrevious").text = str(job.abort_previous).lower()
     if job.endpoints:
         _write_endpoints(properties, job)
     if job.parameters:
@@ -75,9 +74,12 @@ def _write_endpoints(properties: Element, job: Job) -> None:
     for endpoint in job.endpoints:
         element = SubElement(endpoints, "com.tikal.hudson.plugins.notification.Endpoint")
         info = SubElement(element, "urlInfo")
-        SubElement(info, "urlOrId").text = endpoint.url
-        SubElement(info, "urlType").text = "PUBLIC"
-        SubElement(element, "event").text = endpoint.event
+        SubElement(info, "urlOrId").text = endpoint.credential or endpoint.url
+        SubElement(info, "urlType").text = "SECRET" if endpoint.credential else "PUBLIC"
+        for name, value in (("protocol", "HTTP"), ("format", "JSON"), ("event", endpoint.event), ("branch", ".*")):
+            SubElement(element, name).text = value
+        SubElement(element, "timeout").text = f"{endpoint.timeout * 1000:g}"
+        SubElement(element, "retries").text = str(endpoint.retries)
 
 
 def _definition(element: Element) -> ParameterDefinition:

@@ -195,7 +195,8 @@ def _read_body(reader: BinaryIO, headers: dict[str, str]) -> bytes:
 def _encode(reply: Reply, *, head_only: bool, keep: bool) -> bytes:
     lines = [f"HTTP/1.1 {reply.status} {_REASONS.get(reply.status, 'Unknown')}"]
     lines += [f"{name}: {value}" for name, value in reply.headers]
-    lines.append(f"Date: {formatdate(usegmt=True)}")
+    if reply.header("Date") is None:
+        lines.append(f"Date: {formatdate(usegmt=True)}")
     if reply.status not in (204, 304):
         lines.append(f"Content-Length: {len(reply.body)}")
     if not keep:

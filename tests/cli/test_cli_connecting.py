@@ -1,5 +1,8 @@
 """`interlock doctor` and `interlock jenkins-jobs`: what they print, and with what they end."""
 
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,21 +20,78 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_doctor_says_what_is_good_and_what_is_not_and_how_to_mend_it(here: Path) -> None:
-    names = [name for name, _ in PARAMETERS]
+NAMES = [name for name, _ in PARAMETERS]
+CALLBACK = {"url": "http://127.0.0.1:1/", "credential": "interlock-callback-cdp", "timeout": 5.0}
+
+
+@contextmanager
+def hospital(here: Path, jobs: Mapping[str, list[str]]) -> Iterator[str]:
+    """A controller with these jobs, each with its parameters, and a stage for each; the address of it."""
     with JenkinsStandIn(settings={"users": {"interlock": {"tokens": ["t"], "permissions": ["*"]}}}) as jenkins:
-        jenkins.control.create_job("deploy", parameters=names[1:])
-        stage = {"name": "stage", "job": "cdp: deploy", "capacity": 1, "on_failure": "lock"}
+        for name, parameters in jobs.items():
+            jenkins.control.create_job(name, parameters=parameters, callbacks=[CALLBACK])
+        stages = [{"name": f"stage-{name}", "job": f"cdp: {name}", "capacity": 1} for name in jobs]
         file = {
             "controllers": {"cdp": {"url": jenkins.url, "user": "interlock"}},
-            "pipelines": [{"name": "p", "stages": [stage], "services": [{"name": "S1", "repository": "shop/s1"}]}],
+            "pipelines": [{"name": "p", "stages": stages, "services": [{"name": "S1", "repository": "shop/s1"}]}],
+            "web": {"public_url": "http://127.0.0.1:1"},
         }
         (here / "interlock.yaml").write_text(yaml.safe_dump(file))
-        told = typed("doctor", INTERLOCK_JENKINS_TOKEN_CDP="t")
+        yield jenkins.url
+
+
+def test_the_doctor_says_what_is_bad_before_what_is_good_and_how_to_mend_it(here: Path) -> None:
+    with hospital(here, {"test": NAMES, "deploy": NAMES[1:]}) as url:
+        told = typed("doctor", INTERLOCK_JENKINS_TOKEN_CDP="t", INTERLOCK_JENKINS_WEBHOOK_SECRET="s3cret")
     assert told.exit_code == 1
-    assert "ok     controller cdp: Jenkins" in told.stdout
-    assert "BAD    job deploy on cdp: it does not declare INTERLOCK_RUN\n       → Jenkins drops" in told.stdout
-    assert told.stdout.endswith("1 to mend before runs get through.\n")
+    lines = told.stdout.splitlines()
+    assert lines[0] == f"controller cdp  {url}"
+    assert lines[1] == "  BAD     job deploy (stage-deploy): it does not declare INTERLOCK_RUN"
+    assert lines[2].startswith("          → Jenkins drops undeclared parameters")
+    assert lines[3].startswith("  unsure  callbacks: http://127.0.0.1:1 refuses the connection")
+    assert lines[5:7] == [
+        "  ok      Jenkins 2.555 answers interlock",
+        "  ok      job test (stage-test): it is as it must be (Item/Cancel could not be tried)",
+    ]
+    assert lines[7:] == ["1 to mend before runs get through. 1 to look at."]
+    assert "s3cret" not in told.output
+
+
+def test_a_hundred_jobs_stay_readable(here: Path) -> None:
+    jobs = {f"j{number:03}": NAMES[1:] if number % 4 == 0 else NAMES for number in range(100)}
+    with hospital(here, jobs):
+        told = typed("doctor", INTERLOCK_JENKINS_TOKEN_CDP="t")
+    lines = told.stdout.splitlines()
+    assert lines[1] == (
+        "  BAD     jobs j000 (stage-j000), j004 (stage-j004), j008 (stage-j008), j012 (stage-j012) and 21 more: "
+        "it does not declare INTERLOCK_RUN"
+    )
+    assert "  ok      75 jobs: it is as it must be (Item/Cancel could not be tried)" in lines
+    assert len(lines) < 12
+
+
+def test_programs_get_every_finding_and_the_same_exit_code(here: Path) -> None:
+    with hospital(here, {"test": NAMES, "deploy": NAMES[1:]}):
+        told = typed("doctor", "--json", INTERLOCK_JENKINS_TOKEN_CDP="t")
+    rows = json.loads(told.stdout)
+    assert told.exit_code == 1
+    assert [row for row in rows if row["verdict"] == "bad"] == [
+        {
+            "verdict": "bad",
+            "controller": "cdp",
+            "job": "deploy",
+            "stage": "stage-deploy",
+            "found": "it does not declare INTERLOCK_RUN",
+            "mend": rows[-1]["mend"],
+        }
+    ]
+
+
+def test_without_anything_bad_the_doctor_ends_well(here: Path) -> None:
+    with hospital(here, {"test": NAMES}):
+        told = typed("doctor", INTERLOCK_JENKINS_TOKEN_CDP="t")
+    assert told.exit_code == 0
+    assert told.stdout.endswith("Runs get through. 1 to look at.\n")
 
 
 def test_jobs_come_out_in_each_form(here: Path) -> None:

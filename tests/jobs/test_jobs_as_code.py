@@ -1,6 +1,8 @@
 """The printed jobs are what Jenkins' own tools read: Jenkins Job Builder's parser makes the right XML of ours."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -14,6 +16,10 @@ from config.jobs.jenkinsfile import jenkinsfile, script
 from config.jobs.jjb import jjb
 from config.jobs.job_dsl import job_dsl, quoted
 from config.jobs.plan import PARAMETERS, plans
+from standins.wire.message import Reply, Request
+from standins.wire.server import HttpServer
+from workers.doctor import notification, settings_xml
+from workers.doctor.finding import About
 
 pytestmark = pytest.mark.slow  # Job Builder in a process of its own
 
@@ -84,11 +90,40 @@ def test_a_stage_with_room_for_several_lets_jenkins_run_several(
     assert set(serial) == {name for name, several in concurrent.items() if not several}
 
 
+def test_the_doctor_finds_nothing_wrong_with_the_printed_jobs(
+    configuration: Configuration, xml: dict[str, ET.Element]
+) -> None:
+    for plan in plans(configuration):
+        about = About(plan.controller, plan.name, plan.step)
+        body = ET.tostring(xml[plan.name])
+        root = settings_xml.parsed(body)
+        assert list(settings_xml.examine(about, plan, root)) == []
+        assert list(notification.examine(about, plan, root, None, heard=False)) == []
+        # And it would have seen what it looks for, in the very XML that Job Builder makes:
+        silent = settings_xml.parsed(body.replace(b"<branch>.*</branch>", b""))
+        assert len(list(notification.examine(about, plan, silent, None, heard=False))) == 1
+        partial = settings_xml.parsed(body.replace(b"<event>all</event>", b"<event>failed</event>"))
+        assert len(list(notification.examine(about, plan, partial, None, heard=False))) == 1
+
+
 def test_job_dsl_names_every_job_and_only_those_of_the_controller(configuration: Configuration) -> None:
     text = job_dsl(configuration, "cdp")
     for plan in plans(configuration):
         assert (f"pipelineJob('{plan.name}')" in text) is (plan.controller == "cdp")
     assert text.count("{") == text.count("}")
+
+
+def test_job_dsl_gives_the_endpoint_every_field_that_job_builder_gives_it(
+    configuration: Configuration, xml: dict[str, ET.Element]
+) -> None:
+    """The plugin fills in no default for a field that is missing: without a branch filter it sends nothing."""
+    [endpoint] = list(xml["shop/production"].iter("com.tikal.hudson.plugins.notification.Endpoint"))
+    theirs = {element.tag: element.text for element in endpoint.iter() if element is not endpoint}
+    theirs.pop("buildNotes")
+    text = job_dsl(configuration, "cdp").partition("pipelineJob('shop/production')")[2]
+    block = text.partition("notification.Endpoint' {")[2]
+    ours = dict(re.findall(r"(\w+)\('?([^')]*)'?\)", block.partition("    }\n  }\n")[0]))
+    assert ours == {name: value for name, value in theirs.items() if name != "urlInfo"}
 
 
 def test_groovy_strings_expand_nothing() -> None:
@@ -100,6 +135,29 @@ def test_a_jenkinsfile_never_puts_a_parameter_into_a_shell_command(configuration
     assert "${" not in text
     assert "credentialsId: 'interlock-callback-cdp'" in text
     assert text.count("post {") == 1
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.parametrize(("status", "said"), [(202, ""), (401, "curl: (22) The requested URL returned error: 401")])
+def test_the_curl_calls_back_and_a_refusal_neither_fails_the_build_nor_prints_the_secret(
+    configuration: Configuration, status: int, said: str
+) -> None:
+    script = jenkinsfile(configuration, "shop/production").partition("sh '''")[2].partition("'''")[0]
+    script = script.replace("\\\n", "")  # as Groovy reads it
+    bodies: list[bytes] = []
+
+    def door(request: Request) -> Reply:
+        bodies.append(request.body)
+        return Reply(status, b"s3cret")
+
+    with HttpServer(door) as server:
+        url = f"http://127.0.0.1:{server.port}/webhooks/jenkins/cdp/s3cret"
+        environment = {**os.environ, "JOB_NAME": "mb/a%2Fb", "BUILD_NUMBER": "7", "INTERLOCK_CALLBACK": url}
+        command = ["sh", "-xe", "-c", script]  # as Jenkins does
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20, check=False)
+    assert (done.returncode, bodies) == (0, [b'{"job": "mb/a%2Fb", "build": "7"}'])
+    assert "s3cret" not in done.stdout + done.stderr
+    assert said in done.stderr
 
 
 def test_an_unknown_job_is_answered_with_those_there_are(configuration: Configuration) -> None:

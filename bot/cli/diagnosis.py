@@ -1,0 +1,74 @@
+"""What the doctor found, as people read it: by controller, the bad first, what jobs have in common told once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from bot.cli.out import say
+from bot.cli.texts import count
+
+if TYPE_CHECKING:
+    from workers.doctor import Finding
+
+#: In the order in which they are told: verdict, mark, colour.
+_KINDS = (("bad", "BAD", "red"), ("unsure", "unsure", "yellow"), ("good", "ok", "green"))
+#: How many jobs with the same finding are named; and up to how many good ones have a line each.
+_NAMED, _LINES = 4, 10
+
+
+def tell(findings: Sequence[Finding], urls: Mapping[str, str]) -> None:
+    """Print everything; `urls` is where the controllers are."""
+    for controller in dict.fromkeys(finding.controller for finding in findings):
+        say(f"controller {controller}  {urls.get(controller, '')}", bold=True)
+        for verdict, mark, colour in _KINDS:
+            mine = [f for f in findings if f.controller == controller and f.verdict == verdict]
+            for who, finding in _told_once(mine):
+                say(f"  {mark:<7} {who}{finding.found}", fg=colour)
+                if finding.mend:
+                    say(f"          → {finding.mend}")
+    say(_sum([str(finding.verdict) for finding in findings]))
+
+
+def as_rows(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    """The same for programs: one object for each finding."""
+    return [asdict(finding) for finding in findings]
+
+
+def _told_once(findings: Sequence[Finding]) -> Iterator[tuple[str, Finding]]:
+    """Whom a finding is about, in words, and the finding; those about the controller itself first."""
+    for finding in findings:
+        if finding.job is None:
+            yield "", finding
+    alike: dict[tuple[str, str], list[Finding]] = {}
+    for finding in findings:
+        if finding.job is not None:
+            alike.setdefault((finding.found, finding.mend), []).append(finding)
+    for group in alike.values():
+        if group[0].verdict == "good" and len(group) <= _LINES:
+            yield from ((f"job {_named(finding)}: ", finding) for finding in group)
+        else:
+            yield f"{_whom(group)}: ", group[0]
+
+
+def _whom(group: Sequence[Finding]) -> str:
+    if len(group) == 1:
+        return f"job {_named(group[0])}"
+    if group[0].verdict == "good":
+        return count(len(group), "job")
+    names = ", ".join(_named(finding) for finding in group[:_NAMED])
+    more = f" and {len(group) - _NAMED} more" if len(group) > _NAMED else ""
+    return f"jobs {names}{more}"
+
+
+def _named(finding: Finding) -> str:
+    return f"{finding.job} ({finding.stage})"
+
+
+def _sum(verdicts: Sequence[str]) -> str:
+    bad, unsure = verdicts.count("bad"), verdicts.count("unsure")
+    look = f"{unsure} to look at." if unsure else ""
+    if bad:
+        return f"{bad} to mend before runs get through. {look}".rstrip()
+    return f"Runs get through. {look}" if look else "All is well."

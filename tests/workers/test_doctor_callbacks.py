@@ -1,0 +1,337 @@
+"""The doctor knows whether callbacks are configured as they should be, are answered, and have come in."""
+
+from __future__ import annotations
+
+import uuid
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from redis import Redis
+
+from bot.core.pipeline import Track
+from bot.state.connection import connect
+from bot.state.inbox import Inbox
+from bot.state.keys import Keys
+from bot.web.app import create_app
+from config.configuration import Configuration
+from config.jobs.plan import JobPlan
+from config.settings import Settings
+from standins.jenkins import JenkinsStandIn
+from standins.wire.message import Reply, Request
+from standins.wire.server import HttpServer
+from tests.cli.conftest import serving
+from tests.workers.ward import configured, examined, good_job, of_jobs, standin
+from workers.doctor import heard, notification, settings_xml
+from workers.doctor.finding import About
+
+SECRET = "s3cret"
+PLAN = JobPlan("cdp", "deploy", "p", "stage", Track.REAL, 3, locks=True)
+
+
+@pytest.fixture
+def jenkins() -> Iterator[JenkinsStandIn]:
+    with standin() as controller:
+        good_job(controller)
+        yield controller
+
+
+def callbacks(folder: Path, jenkins: JenkinsStandIn, public_url: str, **settings: Any) -> list[tuple[str, str, str]]:
+    """What is found about the answering of callbacks, with how to mend it."""
+    secret = {"jenkins_webhook_secret": SecretStr(SECRET), **settings}
+    found = examined(configured(folder, jenkins.url, public_url=public_url), **secret)
+    assert not any(SECRET in f"{finding}" for finding in found)
+    return [(str(f.verdict), f.found, f.mend) for f in found if f.found.startswith("callbacks")]
+
+
+# -- answering -------------------------------------------------------------------------------------------------
+
+
+def web(configuration: Configuration, redis_url: str, secret: str) -> Any:
+    """The web process of an Interlock, with what it needs to start."""
+    settings = Settings(
+        redis_url=SecretStr(redis_url),
+        github_webhook_secrets=(SecretStr("github"),),
+        jenkins_webhook_secret=SecretStr(secret),
+    )
+    return create_app(settings, configuration, lambda _: None)
+
+
+def test_our_own_door_answers_and_keeps_nothing(tmp_path: Path, jenkins: JenkinsStandIn, redis_url: str) -> None:
+    configuration = configured(tmp_path, jenkins.url)
+    with serving(web(configuration, redis_url, SECRET)) as url, connect(redis_url) as redis:
+        before = redis.xlen(Keys("p").inbox)
+        assert callbacks(tmp_path, jenkins, url) == [("good", f"callbacks to {url} are answered", "")]
+        assert redis.xlen(Keys("p").inbox) == before
+
+
+def test_another_secret_at_the_door_is_told(tmp_path: Path, jenkins: JenkinsStandIn, redis_url: str) -> None:
+    configuration = configured(tmp_path, jenkins.url)
+    with serving(web(configuration, redis_url, "another")) as url:
+        [(verdict, found, mend)] = callbacks(tmp_path, jenkins, url)
+    assert (verdict, found) == ("unsure", f"callbacks: {url} refuses the secret (401)")
+    assert "INTERLOCK_JENKINS_WEBHOOK_SECRET" in mend
+
+
+def test_a_door_that_does_not_know_the_controller_is_told(
+    tmp_path: Path, jenkins: JenkinsStandIn, redis_url: str
+) -> None:
+    other = configured(tmp_path, jenkins.url)
+    other = Configuration(other.pipelines, {"old": next(iter(other.controllers.values()))})
+    with serving(web(other, redis_url, SECRET)) as url:
+        [(_, found, _)] = callbacks(tmp_path, jenkins, url)
+    assert found == f"callbacks: nobody at {url} knows /webhooks/jenkins/cdp (404)"
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (
+            Reply(308, b"", [("Location", f"https://interlock.example.com/webhooks/jenkins/cdp/{SECRET}")]),
+            "sends them on",
+        ),
+        (Reply(200, b"<html>Sign in</html>"), "answers 200, not as Interlock does"),
+        (Reply(202, b"[]"), "answers 202, not as Interlock does"),
+        (Reply(502), "answers 502"),
+    ],
+)
+def test_what_stands_before_our_door_is_told(tmp_path: Path, jenkins: JenkinsStandIn, reply: Reply, words: str) -> None:
+    with HttpServer(lambda _: reply) as server:
+        [(verdict, found, mend)] = callbacks(tmp_path, jenkins, f"http://127.0.0.1:{server.port}")
+    assert verdict == "unsure"
+    assert words in found
+    assert mend
+
+
+def test_nobody_at_our_door_is_told(tmp_path: Path, jenkins: JenkinsStandIn) -> None:
+    with HttpServer(lambda _: Reply(202)) as server:
+        port = server.port
+    [(_, found, mend)] = callbacks(tmp_path, jenkins, f"http://127.0.0.1:{port}")
+    assert found == f"callbacks: http://127.0.0.1:{port} refuses the connection: nothing listens there"
+    assert "Is Interlock running?" in mend
+
+
+def test_the_door_is_asked_about_no_build(tmp_path: Path, jenkins: JenkinsStandIn) -> None:
+    bodies: list[bytes] = []
+
+    def door(request: Request) -> Reply:
+        bodies.append(request.body)
+        return Reply(202, b'{"status": "ignored"}')
+
+    with HttpServer(door) as server:
+        callbacks(tmp_path, jenkins, f"http://127.0.0.1:{server.port}")
+    assert bodies == [b'{"name": "interlock doctor"}']
+
+
+def test_without_the_secret_it_is_said_that_callbacks_cannot_be_tried(tmp_path: Path, jenkins: JenkinsStandIn) -> None:
+    [(verdict, found, _)] = callbacks(tmp_path, jenkins, "http://127.0.0.1:1", jenkins_webhook_secret=None)
+    assert (verdict, "is not set here" in found) == ("unsure", True)
+
+
+def test_a_public_url_that_only_this_machine_has_is_told(tmp_path: Path) -> None:
+    configuration = configured(tmp_path, "http://jenkins.invalid", public_url="http://localhost:1")
+    found = [f.found for f in examined(configuration, jenkins_webhook_secret=SecretStr(SECRET))]
+    assert "callbacks: http://localhost:1 is this machine only here; for Jenkins it is its own" in found
+
+
+# -- heard -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def redis(redis_url: str) -> Iterator[Redis]:
+    with connect(redis_url) as redis:
+        redis.delete(Keys("p").inbox, Keys("p").meta, Keys("p").poke)
+        yield redis
+        redis.delete(Keys("p").inbox, Keys("p").meta, Keys("p").poke)
+
+
+def last(folder: Path, jenkins: JenkinsStandIn, redis_url: str) -> list[tuple[str, str]]:
+    found = examined(configured(folder, jenkins.url), redis_url=SecretStr(redis_url))
+    words = ("its last callback", "no callback has", "when it called last")
+    return [(str(f.verdict), f.found) for f in found if f.found.startswith(words)]
+
+
+def test_it_is_said_that_no_callback_has_come_in(
+    tmp_path: Path, jenkins: JenkinsStandIn, redis: Redis, redis_url: str
+) -> None:
+    Inbox(redis, Keys("p")).accept("github", "push", "1", b"{}")
+    Inbox(redis, Keys("p")).accept("jenkins", "build", "2", b"{}")  # that of another controller
+    assert last(tmp_path, jenkins, redis_url) == [("unsure", "no callback has come in from it yet, or none lately")]
+
+
+def test_it_is_said_when_the_last_callback_came_in(
+    tmp_path: Path, jenkins: JenkinsStandIn, redis: Redis, redis_url: str
+) -> None:
+    inbox = Inbox(redis, Keys("p"))
+    inbox.accept("jenkins", "cdp", uuid.uuid4().hex, b'{"job": "deploy", "build": "7"}')
+    for number in range(250):  # more than one page of others
+        inbox.accept("github", "push", str(number), b"{}")
+    [(verdict, words)] = last(tmp_path, jenkins, redis_url)
+    assert verdict == "good"
+    assert words.startswith("its last callback came in at 20")
+
+
+def test_a_job_that_called_lately_is_not_said_to_be_silent(
+    tmp_path: Path, jenkins: JenkinsStandIn, redis: Redis, redis_url: str
+) -> None:
+    jenkins.control.change_job("deploy", {"callbacks": []})
+    silent = of_jobs(examined(configured(tmp_path, jenkins.url), redis_url=SecretStr(redis_url)))
+    Inbox(redis, Keys("p")).accept("jenkins", "cdp", "1", b'{"job": "deploy", "build": "7"}')
+    heard_of = of_jobs(examined(configured(tmp_path, jenkins.url), redis_url=SecretStr(redis_url)))
+    assert ([verdict for verdict, _ in silent], [verdict for verdict, _ in heard_of]) == (["unsure"], ["good"])
+
+
+def test_only_so_many_deliveries_are_looked_at(redis: Redis, redis_url: str, tmp_path: Path) -> None:
+    inbox = Inbox(redis, Keys("p"))
+    inbox.accept("jenkins", "cdp", "1", b'{"job": "deploy", "build": "7"}')
+    for number in range(heard._LOOKED_AT):
+        inbox.accept("github", "push", str(number), b"{}")
+    assert heard.listen(configured(tmp_path, "http://127.0.0.1:1"), redis_url).controllers == {}
+
+
+def test_a_redis_out_of_reach_is_told(tmp_path: Path, jenkins: JenkinsStandIn) -> None:
+    [(verdict, words)] = last(tmp_path, jenkins, "redis://127.0.0.1:1/0")
+    assert verdict == "unsure"
+    assert words.startswith("when it called last is not known")
+
+
+# -- configured ------------------------------------------------------------------------------------------------
+
+ENDPOINT = {
+    "protocol": "HTTP",
+    "format": "JSON",
+    "event": "all",
+    "timeout": "5000",
+    "branch": ".*",
+    "urlOrId": "interlock-callback-cdp",
+    "urlType": "SECRET",
+}
+
+
+def job(plugin: str = "notification@1.18", inside: str = "", **endpoint: str | None) -> ET.Element:
+    """A job's configuration as Jenkins writes it, with one endpoint; None leaves a field out."""
+    fields = {**ENDPOINT, **endpoint}
+    plain = "".join(f"<{k}>{v}</{k}>" for k, v in fields.items() if v is not None and not k.startswith("url"))
+    info = "".join(f"<{k}>{v}</{k}>" for k, v in fields.items() if v is not None and k.startswith("url"))
+    name = "com.tikal.hudson.plugins.notification"
+    body = f"""<?xml version='1.1' encoding='UTF-8'?>
+      <flow-definition plugin="workflow-job@1400"><properties>
+        <{name}.HudsonNotificationProperty plugin="{plugin}"><endpoints>
+          <{name}.Endpoint>{plain}<urlInfo>{info}</urlInfo></{name}.Endpoint>
+        </endpoints></{name}.HudsonNotificationProperty>{inside}
+      </properties></flow-definition>"""
+    return settings_xml.parsed(body.encode())
+
+
+def told(root: ET.Element) -> list[str]:
+    about = About("cdp", "deploy", "stage")
+    findings = [
+        *notification.examine(about, PLAN, root, SECRET, heard=False),
+        *settings_xml.examine(about, PLAN, root),
+    ]
+    assert all(finding.mend for finding in findings)
+    assert not any(SECRET in f"{finding}" for finding in findings)
+    return [finding.found for finding in findings]
+
+
+def test_the_printed_endpoint_is_good() -> None:
+    assert told(job()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"urlOrId": "interlock-callback-build"},
+            "by the credential interlock-callback-build, which is that of another",
+        ),
+        ({"urlOrId": "team-chat"}, "whom the credential team-chat names"),
+        ({"event": "failed"}, "for the event failed only"),
+        ({"event": "manual"}, "for the event manual only"),
+        ({"format": "XML"}, "by HTTP in XML"),
+        ({"protocol": "TCP"}, "by TCP in JSON"),
+        ({"timeout": "30000"}, "may hold up the build for 30 s"),
+        ({"timeout": None}, "may hold up the build for 30 s"),
+        ({"branch": None}, "it has no branch filter at all"),
+        ({"branch": "main"}, "for branches like 'main' only"),
+    ],
+)
+def test_a_wrong_endpoint_is_told(changes: dict[str, str | None], words: str) -> None:
+    [found] = told(job(**changes))
+    assert words in found
+
+
+@pytest.mark.parametrize("event", ["all", "completed", "finalized", None])
+def test_events_with_the_end_of_every_build_are_good(event: str | None) -> None:
+    assert told(job(event=event)) == []
+
+
+def test_a_plugin_that_knows_no_branch_filter_needs_none() -> None:
+    assert told(job(plugin="notification@1.16", branch=None)) == []
+
+
+def public(address: str) -> list[str]:
+    return told(job(urlType="PUBLIC", urlOrId=f"https://interlock.example.com{address}"))
+
+
+def test_a_public_address_is_warned_of_and_its_parts_are_checked() -> None:
+    [printed] = public(f"/webhooks/jenkins/cdp/{SECRET}")
+    assert "Jenkins prints it, secret and all" in printed
+    assert public(f"/webhooks/jenkins/build/{SECRET}") == [printed, "its callback names the controller build"]
+    assert public("/webhooks/jenkins/cdp/old") == [printed, "the secret in its callback's address is not ours"]
+
+
+def test_an_address_as_old_versions_keep_it_is_read() -> None:
+    name = "com.tikal.hudson.plugins.notification"
+    root = job(urlType=None, urlOrId=None)
+    endpoint = next(root.iter(f"{name}.Endpoint"))
+    ET.SubElement(endpoint, "url").text = f"https://interlock.example.com/webhooks/jenkins/cdp/{SECRET}"
+    assert ["PUBLIC" in found for found in told(root)] == [True]
+
+
+def test_a_script_that_calls_back_itself_is_seen() -> None:
+    script = "withCredentials([string(credentialsId: 'interlock-callback-cdp', variable: 'X')]) {}"
+    text = f"<flow-definition><definition><script>{script}</script></definition></flow-definition>"
+    assert told(settings_xml.parsed(text.encode())) == []
+
+
+@pytest.mark.parametrize(
+    ("inside", "words"),
+    [
+        (
+            "<jenkins.model.BuildDiscarderProperty><strategy><numToKeep>3</numToKeep></strategy>"
+            "</jenkins.model.BuildDiscarderProperty>",
+            "it keeps no more than 3 builds",
+        ),
+        (
+            "<org.jenkinsci.plugins.workflow.job.properties.PipelineTriggersJobProperty><triggers>"
+            "<hudson.triggers.TimerTrigger/></triggers>"
+            "</org.jenkinsci.plugins.workflow.job.properties.PipelineTriggersJobProperty>",
+            "it also starts by itself (TimerTrigger)",
+        ),
+        (
+            "<hudson.plugins.throttleconcurrents.ThrottleJobProperty><maxConcurrentTotal>2</maxConcurrentTotal>"
+            "<throttleEnabled>true</throttleEnabled><throttleOption>project</throttleOption>"
+            "</hudson.plugins.throttleconcurrents.ThrottleJobProperty>",
+            "throttle-concurrents allows 2 builds at once, and the stage has room for more",
+        ),
+        (
+            "<hudson.plugins.throttleconcurrents.ThrottleJobProperty><maxConcurrentTotal>9</maxConcurrentTotal>"
+            "<throttleEnabled>true</throttleEnabled><throttleOption>category</throttleOption>"
+            "</hudson.plugins.throttleconcurrents.ThrottleJobProperty>",
+            "throttle-concurrents holds its builds back together with those of other jobs",
+        ),
+    ],
+)
+def test_a_setting_that_would_surprise_a_run_is_told(inside: str, words: str) -> None:
+    assert told(job(inside=inside)) == [words]
+
+
+def test_a_throttle_that_leaves_room_or_is_off_is_good() -> None:
+    name = "hudson.plugins.throttleconcurrents.ThrottleJobProperty"
+    for most, enabled in (("3", "true"), ("0", "true"), ("1", "false")):
+        inside = f"<maxConcurrentTotal>{most}</maxConcurrentTotal><throttleEnabled>{enabled}</throttleEnabled>"
+        assert told(job(inside=f"<{name}>{inside}</{name}>")) == []

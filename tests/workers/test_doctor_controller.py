@@ -1,0 +1,256 @@
+"""The doctor says what exactly is wrong with a controller that does not answer as it should, and how to mend it."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from email.utils import formatdate
+from pathlib import Path
+
+import pytest
+
+from standins.jenkins import JenkinsStandIn
+from standins.wire.message import Reply, Request
+from standins.wire.server import HttpServer
+from tests.workers.tls import tls_before
+from tests.workers.ward import bad, configured, examined, good_job, of_controller, standin
+from workers.doctor import Finding
+from workers.doctor.versions import number
+
+GOOD = ("good", "Jenkins 2.555 answers interlock")
+#: Looks at a controller, and returns the one bad finding about it.
+Look = Callable[[Reply | Callable[[Request], Reply]], Finding]
+
+
+@pytest.fixture
+def jenkins() -> Iterator[JenkinsStandIn]:
+    with standin() as controller:
+        good_job(controller)
+        yield controller
+
+
+@pytest.fixture
+def look(tmp_path: Path) -> Look:
+    """Looks at a server that answers everything in one way."""
+
+    def at(answer: Reply | Callable[[Request], Reply]) -> Finding:
+        with HttpServer(answer if callable(answer) else lambda _: answer) as server:
+            return bad(examined(configured(tmp_path, f"http://127.0.0.1:{server.port}")))
+
+    return at
+
+
+def test_a_controller_that_answers_is_good(tmp_path: Path, jenkins: JenkinsStandIn) -> None:
+    assert of_controller(examined(configured(tmp_path, jenkins.url))) == [GOOD]
+
+
+# -- no answer -------------------------------------------------------------------------------------------------
+
+
+def test_a_refused_connection_is_told(tmp_path: Path, jenkins: JenkinsStandIn) -> None:
+    configuration = configured(tmp_path, jenkins.url)
+    jenkins.stop()
+    assert bad(examined(configuration)).found == f"{jenkins.url} refuses the connection: nothing listens there"
+
+
+@pytest.mark.slow
+def test_a_server_that_says_nothing_is_told_after_the_time_out(tmp_path: Path) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        began = time.monotonic()
+        found = bad(examined(configured(tmp_path, url, controller={"timeout": "1s"}))).found
+        assert found == f"{url} took the connection and gave no answer within 1 s"
+        assert time.monotonic() - began < 5
+
+
+def test_a_name_that_nobody_knows_is_told(tmp_path: Path) -> None:
+    found = bad(examined(configured(tmp_path, "http://jenkins.invalid"))).found
+    assert found == "no machine is known by the name jenkins.invalid"
+
+
+def test_a_certificate_of_an_unknown_authority_is_refused_and_taken_with_ca_bundle(
+    tmp_path: Path, jenkins: JenkinsStandIn
+) -> None:
+    with tls_before(_port(jenkins), tmp_path) as (port, certificate):
+        url = f"https://127.0.0.1:{port}"
+        finding = bad(examined(configured(tmp_path, url)))
+        assert finding.found == f"the certificate of {url} is not trusted: its authority is not known here"
+        assert "ca_bundle" in finding.mend
+        trusting = configured(tmp_path, url, controller={"ca_bundle": str(certificate)})
+        assert of_controller(examined(trusting)) == [GOOD]
+
+
+def test_a_certificate_for_another_name_is_told(tmp_path: Path, jenkins: JenkinsStandIn) -> None:
+    with tls_before(_port(jenkins), tmp_path, name="jenkins.example.com") as (port, certificate):
+        url = f"https://127.0.0.1:{port}"
+        configuration = configured(tmp_path, url, controller={"ca_bundle": str(certificate)})
+        assert bad(examined(configuration)).found == f"the certificate of {url} is for another name"
+
+
+def test_an_expired_certificate_is_told(tmp_path: Path, jenkins: JenkinsStandIn) -> None:
+    with tls_before(_port(jenkins), tmp_path, days=-1) as (port, certificate):
+        url = f"https://127.0.0.1:{port}"
+        configuration = configured(tmp_path, url, controller={"ca_bundle": str(certificate)})
+        assert bad(examined(configuration)).found == f"the certificate of {url} has expired"
+
+
+def test_a_port_without_tls_is_told(tmp_path: Path, jenkins: JenkinsStandIn) -> None:
+    url = jenkins.url.replace("http:", "https:")
+    assert bad(examined(configured(tmp_path, url))).found == f"{url} does not speak TLS at that port"
+
+
+def test_a_ca_bundle_that_is_not_there_is_told(tmp_path: Path, jenkins: JenkinsStandIn) -> None:
+    url = jenkins.url.replace("http:", "https:")
+    finding = bad(examined(configured(tmp_path, url, controller={"ca_bundle": "nowhere.pem"})))
+    assert "nowhere.pem" in finding.found
+
+
+# -- the wrong answer ------------------------------------------------------------------------------------------
+
+
+def test_a_wrong_token_is_found_and_not_repeated(tmp_path: Path, jenkins: JenkinsStandIn) -> None:
+    finding = bad(examined(configured(tmp_path, jenkins.url), token="wr0ng-t0ken"))
+    assert finding.found == "it does not take the user interlock with this token (401)"
+    assert "INTERLOCK_JENKINS_TOKEN_CDP" in finding.mend
+    assert "wr0ng-t0ken" not in f"{finding}"
+
+
+def test_a_user_without_overall_read_is_told(tmp_path: Path) -> None:
+    with standin(without="Overall/Read") as jenkins:
+        finding = bad(examined(configured(tmp_path, jenkins.url)))
+        assert finding.found == "the user interlock may not: it lacks Overall/Read (403)"
+
+
+def test_a_missing_context_path_is_found_where_it_usually_is(tmp_path: Path) -> None:
+    with standin(context="/jenkins") as jenkins:
+        finding = bad(examined(configured(tmp_path, jenkins.base)))
+        assert finding.found == f"there is no Jenkins at {jenkins.base}, but one at {jenkins.base}/jenkins"
+
+
+def test_a_context_path_too_much_is_found(tmp_path: Path, jenkins: JenkinsStandIn) -> None:
+    finding = bad(examined(configured(tmp_path, f"{jenkins.url}/ci")))
+    assert finding.found == f"there is no Jenkins at {jenkins.url}/ci, but one at {jenkins.url}"
+
+
+def test_the_token_is_not_given_to_whoever_may_be_at_another_path(look: Look) -> None:
+    asked: list[tuple[str, bool]] = []
+
+    def stranger(request: Request) -> Reply:
+        asked.append((request.raw_path, "authorization" in request.headers))
+        return Reply(404)
+
+    assert "no Jenkins at" in look(stranger).found
+    assert asked == [("/api/json", True), ("/jenkins/api/json", False)]
+
+
+@pytest.mark.parametrize(
+    ("location", "words"),
+    [
+        (
+            "https://sso.example.com/oauth2/authorize?state=1",
+            "it sends us to sign in at https://sso.example.com/oauth2/authorize",
+        ),
+        ("/login?from=%2F", "it sends us to sign in at /login"),
+        ("https://ci.example.com/jenkins/api/json", "it sends us on to https://ci.example.com/jenkins/api/json"),
+    ],
+)
+def test_a_redirect_is_told_and_not_followed(look: Look, location: str, words: str) -> None:
+    assert look(Reply(302, b"", [("Location", location)])).found == words
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (Reply(200, b"<html>Sign in</html>"), "it answers a page where Jenkins' API should be"),
+        (Reply(200, b'{"mode": 1}'), "it answers a page where Jenkins' API should be"),
+        (
+            Reply(401, b"", [("WWW-Authenticate", 'Basic realm="Company"')]),
+            'something before Jenkins asks for a sign-in (401, Basic realm="Company")',
+        ),
+        (Reply(403, b"no"), "something before Jenkins refuses us (403)"),
+        (
+            Reply(403, b"no", [("X-Jenkins", "2.555"), ("X-You-Are-Authenticated-As", "anonymous")]),
+            "our sign-in does not reach Jenkins, which takes us for nobody",
+        ),
+        (Reply(429), "the proxy before Jenkins says: too many requests (429)"),
+        (Reply(502), "the proxy before Jenkins answers, Jenkins does not (502)"),
+        (Reply(503), "Jenkins is starting, or is not there behind its proxy (503)"),
+    ],
+)
+def test_what_stands_before_jenkins_is_told_from_jenkins(look: Look, reply: Reply, words: str) -> None:
+    assert look(reply).found == words
+
+
+def test_a_jenkins_that_starts_is_told(tmp_path: Path, jenkins: JenkinsStandIn) -> None:
+    jenkins.control.restart(seconds=30)
+    assert bad(examined(configured(tmp_path, jenkins.url))).found.startswith("Jenkins is starting")
+
+
+def test_a_proxy_that_drops_the_sign_in_of_a_readable_jenkins_is_found(tmp_path: Path) -> None:
+    with standin(anonymous=["Overall/Read", "Item/Read"]) as jenkins:
+
+        def forgetful(request: Request) -> Reply:
+            request.headers.pop("authorization", None)
+            return front(request)
+
+        front = jenkins._server._handler
+        with HttpServer(forgetful) as proxy:
+            finding = bad(examined(configured(tmp_path, f"http://127.0.0.1:{proxy.port}")))
+        assert finding.found == "our sign-in does not reach Jenkins, which takes us for nobody"
+
+
+# -- how it is -------------------------------------------------------------------------------------------------
+
+
+def test_a_password_works_and_a_token_is_recommended(tmp_path: Path, jenkins: JenkinsStandIn) -> None:
+    findings = examined(configured(tmp_path, jenkins.url), token="password")
+    assert of_controller(findings) == [GOOD, ("unsure", "we sign in with a password")]
+    assert [f.verdict for f in findings if f.job] == ["good"]
+
+
+def test_a_jenkins_without_security_is_mentioned(tmp_path: Path) -> None:
+    with JenkinsStandIn() as jenkins:
+        good_job(jenkins)
+        findings = examined(configured(tmp_path, jenkins.url))
+        assert of_controller(findings) == [GOOD, ("unsure", "anybody may do anything there")]
+
+
+def test_an_old_version_is_told_with_what_is_different(tmp_path: Path) -> None:
+    with standin(version="2.204.1") as jenkins:
+        [_, (verdict, words)] = of_controller(examined(configured(tmp_path, jenkins.url)))
+        assert verdict == "unsure"
+        assert "before 2.211" in words
+        assert "before 2.308" in words
+        assert "before 2.524" in words
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [("2.479.3", (2, 479)), ("2.555-SNAPSHOT", (2, 555)), ("2.462.3.3", (2, 462)), ("of unknown version", None)],
+)
+def test_versions_are_read_in_all_their_forms(text: str, version: tuple[int, int] | None) -> None:
+    assert number(text) == version
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(-60, "behind"), (60, "ahead of"), (2, "")])
+def test_clocks_far_apart_are_told(tmp_path: Path, jenkins: JenkinsStandIn, seconds: int, words: str) -> None:
+    def late(request: Request) -> Reply:
+        reply: Reply = front(request)
+        reply.headers.append(("Date", formatdate(time.time() + seconds, usegmt=True)))
+        return reply
+
+    front = jenkins._server._handler
+    with HttpServer(late) as server:
+        told = [text for _, text in of_controller(examined(configured(tmp_path, f"http://127.0.0.1:{server.port}")))]
+    assert [text for text in told if "clock" in text] == ([f"its clock is 60 s {words} ours"] if words else [])
+
+
+def test_a_jenkins_that_prepares_to_shut_down_is_mentioned(tmp_path: Path, jenkins: JenkinsStandIn) -> None:
+    jenkins.control.quiet_down()
+    assert of_controller(examined(configured(tmp_path, jenkins.url))) == [GOOD, ("unsure", "it prepares to shut down")]
+
+
+def _port(jenkins: JenkinsStandIn) -> int:
+    return int(jenkins.base.rpartition(":")[2])

@@ -1,0 +1,103 @@
+"""One plain request to somebody who may not answer, and in words what is wrong if nobody does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
+from requests.exceptions import ConnectTimeout, ProxyError, RequestException, SSLError, Timeout
+
+
+class NoAnswer(Exception):
+    """There was no answer. The message says what was found; `mend` says what to do about it."""
+
+    def __init__(self, found: str, mend: str) -> None:
+        super().__init__(found)
+        self.mend = mend
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where to knock; `setting` is what its address is called in the pipeline file."""
+
+    url: str
+    setting: str
+    timeout: float
+    ca_bundle: Path | None = None
+
+
+def knock(
+    place: Place,
+    path: str,
+    method: str = "GET",
+    *,
+    auth: tuple[str, str] | None = None,
+    json: dict[str, str] | None = None,
+) -> requests.Response:
+    """The answer, whatever it is; redirects are answers. Raises NoAnswer."""
+    verify: bool | str = True if place.ca_bundle is None else str(place.ca_bundle)
+    try:
+        return requests.request(
+            method,
+            f"{place.url}/{path}",
+            auth=auth or _nobody,
+            json=json,
+            timeout=place.timeout,
+            verify=verify,
+            allow_redirects=False,
+        )
+    except RequestException as error:
+        raise _no_answer(place, error) from error
+    except OSError as error:  # requests: the file with the certificates is not there
+        raise NoAnswer(str(error), "put the path of a file with certificates (PEM) into ca_bundle") from error
+
+
+def _nobody(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Signs in as nobody: else requests would take a name and a password out of ~/.netrc."""
+    return request
+
+
+def _no_answer(place: Place, error: RequestException) -> NoAnswer:
+    where = shown(place.url)
+    if isinstance(error, SSLError):
+        return _untrusted(place, str(error))
+    if isinstance(error, ProxyError):
+        mend = f"HTTPS_PROXY, HTTP_PROXY: is the proxy right, and must {urlsplit(place.url).hostname} go into NO_PROXY?"
+        return NoAnswer(f"the proxy on the way to {where} does not let us through", mend)
+    if isinstance(error, ConnectTimeout):
+        found = f"{where} does not answer: no connection within {place.timeout:g} s"
+        return NoAnswer(found, "a firewall that drops what it does not know? Ask whoever runs the network")
+    if isinstance(error, Timeout):
+        found = f"{where} took the connection and gave no answer within {place.timeout:g} s"
+        return NoAnswer(found, "is it overloaded, or is something else listening there?")
+    if "NameResolutionError" in str(error):
+        return NoAnswer(f"no machine is known by the name {urlsplit(place.url).hostname}", f"mend {place.setting}")
+    if "Connection refused" in str(error):
+        found = f"{where} refuses the connection: nothing listens there"
+        return NoAnswer(found, f"is it up? Is {place.setting} its address, seen from here?")
+    found = f"{where} cannot be reached ({type(error).__name__})"
+    return NoAnswer(found, f"is {place.setting} its address, seen from here?")
+
+
+def _untrusted(place: Place, text: str) -> NoAnswer:
+    where = shown(place.url)
+    if "WRONG_VERSION_NUMBER" in text or "record layer failure" in text:
+        return NoAnswer(
+            f"{where} does not speak TLS at that port", f"write http:// in {place.setting}, or another port"
+        )
+    if "certificate has expired" in text:
+        return NoAnswer(f"the certificate of {where} has expired", "renew it on the server")
+    if "ostname mismatch" in text or "doesn't match" in text or "IP address mismatch" in text:
+        return NoAnswer(f"the certificate of {where} is for another name", f"write its name in {place.setting}")
+    found = f"the certificate of {where} is not trusted: its authority is not known here"
+    mend = "put the authority's certificate (PEM) into a file, and its path into ca_bundle"
+    return NoAnswer(found, mend if place.setting == "url" else "have its authority trusted where this runs")
+
+
+def shown(url: str) -> str:
+    """An address as it may be shown: without user, password, query; the path stays."""
+    parts = urlsplit(url)
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"

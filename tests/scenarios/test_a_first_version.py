@@ -273,7 +273,7 @@ def test_a_force_push_aborts_no_production_that_is_under_way() -> None:
 
 @pytest.mark.parametrize("first", ["push", "pull request"])
 def test_a_force_push_back_to_an_older_commit_may_be_told_after_what_was_merged_onto_it(first: str) -> None:
-    """S1b locks; main goes back to S1a by force and on to S1c, and we hear of S1c first. S1b was dropped all the same."""
+    """S1b locks; main goes back to S1a by force and on to S1c, which we hear of first. S1b was dropped all the same."""
     town = Town()
     town.looks_at_main("S1", "0")
     town.arrives("S1", "a", "production")

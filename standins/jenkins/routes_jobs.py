@@ -51,7 +51,7 @@ def _authorise(call: Call, *, form: str = "") -> bool:
 
 
 def _need_buildable(job: Job) -> None:
-    if job.disabled or job.kind == "folder":
+    if job.disabled or job.is_folder:
         raise RefusedError(409, page("Error 409", f"{job.full_name} is not buildable"), HTML)
 
 
@@ -59,13 +59,15 @@ def build_with_parameters(call: Call) -> Reply:
     """201 for a new item; 303 to the item that an equal request queued before."""
     job, version = call.job, call.c.settings.version
     by_token = _authorise(call)
+    _need_buildable(job)
     if not job.parameters:
         if version < NOT_PARAMETERIZED_400:
             raise RefusedError(500, oops_page(), HTML)
         raise RefusedError(400, page("Error 400", f"{job.full_name} is not parameterized"), HTML)
-    _need_buildable(job)
     values = parameter_values(job, call.request)
     delay = delay_of(call.request, job, call.c.settings.quiet_period)
+    if job.refuses_queue:
+        return back(call, job.url)
     item, new = call.c.queue.schedule(job, values, [cause_of(call.request, call.asker, by_token)], delay)
     status = 201 if new or version < FOLDED_SEE_OTHER else 303
     return Reply(status, b"", [call.site.location(call.request, f"queue/item/{item.id}/")])
@@ -79,6 +81,8 @@ def build(call: Call) -> Reply:
     by_token = _authorise(call, form=form)
     values = submitted_values(job, call.request) if job.parameters else ()
     delay = delay_of(call.request, job, call.c.settings.quiet_period)
+    if job.refuses_queue:
+        return back(call, job.url)
     item, new = call.c.queue.schedule(job, values, [cause_of(call.request, call.asker, by_token)], delay)
     if job.parameters and not new:
         return back(call, job.url)
@@ -86,13 +90,17 @@ def build(call: Call) -> Reply:
 
 
 def description(call: Call) -> Reply:
-    """GET: raw text. POST with `description`: sets it, 204; anything else 400. Source: Job#doDescription."""
+    """GET: raw text. POST with `description`: sets it, 204; anything else 400. Source: Job#doDescription.
+
+    Permission is looked at before the field, so a POST without one tells whether one may configure: 400 or 403.
+    """
     job = call.job
     if call.request.method == "GET":
         return text(job.description or "")
+    if call.request.method == "POST":
+        require(call.asker, "Item/Configure", job)
     if call.request.method != "POST" or "description" not in call.request.fields:
         return text("Bad Request", 400)
-    require(call.asker, "Item/Configure", job)
     job.description = call.request.fields["description"]
     return Reply(204)
 

@@ -55,13 +55,12 @@ def crumb(call: Call) -> Reply:
     if not call.c.settings.use_crumbs:
         raise _not_found()
     value, headers = call.c.signins.issue_crumb(call.request, call.asker)
-    reply = call.site.json(
-        {
-            "_class": "hudson.security.csrf.DefaultCrumbIssuer",
-            "crumb": value,
-            "crumbRequestField": "Jenkins-Crumb",
-        }
-    )
+    shown = {
+        "_class": "hudson.security.csrf.DefaultCrumbIssuer",
+        "crumb": value,
+        "crumbRequestField": "Jenkins-Crumb",
+    }
+    reply = call.site.data(shown, call.request)
     reply.headers += headers
     return reply
 
@@ -166,9 +165,7 @@ def restart(call: Call) -> Reply:
     if call.request.method != "POST":
         return html(page("Restart", "Are you sure about restarting Jenkins?"))
     require(call.asker, "Overall/Administer")
-    call.c.restart.begin(
-        "clean", call.c.settings.restart_seconds, refuse=False, lose_queue=False, rebuild_started=False
-    )
+    call.c.restart.begin("clean", call.c.settings.restart_seconds)
     return back(call, "")
 
 

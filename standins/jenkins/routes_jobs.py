@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from html import escape
+from xml.etree.ElementTree import ParseError
 
 from standins.jenkins import xml_config
 from standins.jenkins.model import ItemState, Job, RefusedError
@@ -141,10 +142,16 @@ def cancel_queue(call: Call) -> Reply:
 
 
 def config(call: Call) -> Reply:
-    """config.xml as far as we keep it; POST replaces all of it."""
+    """config.xml as far as we keep it; POST replaces all of it, but not what tests decided about the job's builds."""
     require(call.asker, "Item/Configure", call.job)
     if call.request.method == "POST":
-        call.c.add_job(xml_config.read(call.job.full_name, call.request.body))
+        try:
+            made = xml_config.read(call.job.full_name, call.request.body)
+        except ParseError:
+            raise RefusedError(500, oops_page(), HTML) from None
+        for kept in ("outcome", "held", "permissions", "token"):
+            setattr(made, kept, getattr(call.job, kept))
+        call.c.add_job(made)
         return Reply(200)
     return Reply(200, xml_config.write(call.job), [("Content-Type", "application/xml;charset=utf-8")])
 

@@ -124,7 +124,8 @@ class HttpServer:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection.settimeout(_IDLE_SECONDS)
             if self._tls is not None:
-                connection = self._encrypted(connection, self._tls)
+                connection = encrypted = self._encrypted(connection, self._tls)
+                encrypted.do_handshake()
             with connection.makefile("rb") as reader:
                 while not self._stopping and self._serve_one(connection, reader, peer):
                     pass
@@ -135,13 +136,12 @@ class HttpServer:
                 self._connections.pop(connection, None)
             connection.close()
 
-    def _encrypted(self, connection: socket.socket, tls: ssl.SSLContext) -> socket.socket:
-        """The connection under TLS; the handshake comes with the first read, on this thread. Raises OSError."""
+    def _encrypted(self, connection: socket.socket, tls: ssl.SSLContext) -> ssl.SSLSocket:
+        """The same connection for TLS, known to `stop()` under its new name; the handshake is still to come."""
         with self._lock:
             thread = self._connections.pop(connection)
             wrapped = tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
             self._connections[wrapped] = thread
-        wrapped.do_handshake()
         return wrapped
 
     def _serve_one(self, connection: socket.socket, reader: BinaryIO, peer: str) -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+import requests
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
@@ -15,6 +17,8 @@ from bot.translate import jenkins
 from bot.web.app import create_app
 from config.configuration import Configuration, Controller
 from config.settings import Settings
+from standins.jenkins import JenkinsStandIn
+from standins.wire import HttpServer, Reply, Request
 from tests.web.conftest import JENKINS_SECRET
 from tests.web.story import Story
 
@@ -237,3 +241,34 @@ def test_an_event_needs_the_secret_as_every_callback(client: FlaskClient, story:
     assert call(client, event_data(), headers={"ce-specversion": "1.0"}).status_code == 401
     assert call(client, b"", headers={"ce-specversion": "1.0"}).status_code == 401
     assert call(client, event_data(), f"/webhooks/jenkins/cdp/{JENKINS_SECRET}", binary()).status_code == 202
+
+
+@pytest.mark.parametrize(("job_data", "kept"), [(True, 3), (False, 0)])
+def test_what_the_plugins_of_a_jenkins_really_send_is_understood(
+    client: FlaskClient, story: Story, job_data: bool, kept: int
+) -> None:
+    """Both plugins at once, over HTTP: every event and every callback is answered 202; hints are kept once."""
+    answers: list[tuple[str, str]] = []
+
+    def pass_on(request: Request) -> Reply:
+        headers = {name: value for name, value in request.headers.items() if name != "host"}
+        answer = client.post(request.target, data=request.body, headers=headers)
+        answers.append((request.headers.get("ce-type", "callback"), answer.json["status"]))
+        return Reply(answer.status_code)
+
+    with HttpServer(pass_on) as front:
+        address = f"http://127.0.0.1:{front.port}/webhooks/jenkins/cdp/{quote(JENKINS_SECRET)}"
+        job = {"name": "shop/pre-production", "quiet_period": 0, "callbacks": [{"url": address}]}
+        sink = {"url": address, "job_data": job_data}
+        with JenkinsStandIn({"cloud_events": sink}, [job]) as server:
+            server.control.callback_fault("duplicate", phase=r"org\.jenkinsci\.job\.completed")
+            requests.post(f"{server.url}/job/shop/job/pre-production/build", timeout=5)
+            server.control.wait_idle()
+            assert {(row["status"], row["error"]) for row in server.control.callbacks()} == {(202, None)}
+    assert story.waiting() == 4 + kept
+    assert [status for kind, status in answers if kind == "callback"] == ["kept"] * 4
+    completed = [status for kind, status in answers if kind.endswith("job.completed")]
+    assert completed == (["kept", "duplicate"] if job_data else ["ignored", "ignored"])
+    assert {status for kind, status in answers if ".queue." in kind} == {"ignored"}
+    events = [event for entry in story.store.begin("test") for event in jenkins.events("cdp", json.loads(entry.body))]
+    assert set(events) == {BuildHinted("cdp", "shop/pre-production", 1)}

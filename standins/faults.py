@@ -11,7 +11,7 @@ from typing import Any
 
 from standins.wire.message import Reply, Request
 
-KINDS = ("status", "drop_request", "drop_reply", "delay", "status_after")
+KINDS = ("status", "drop_request", "drop_reply", "delay", "status_after", "repeat")
 
 
 @dataclass
@@ -19,7 +19,8 @@ class Fault:
     """One rule. It strikes requests whose route (see the counters) matches `route`, at `rate`, `count` times.
 
     Kinds: `status` answers `status` without doing the work; `status_after` does it and then answers `status`;
-    `drop_request` closes the connection before, `drop_reply` after the work; `delay` waits `seconds` first.
+    `drop_request` closes the connection before, `drop_reply` after the work; `delay` waits `seconds` first;
+    `repeat` is a proxy that sends the request again: the work is done twice, the second reply is given.
     """
 
     kind: str
@@ -83,7 +84,13 @@ class Faults:
                 return Reply(dropped=True)
             if fault.kind == "status":
                 return _error(fault)
-        reply = work()
+        if any(fault.kind == "repeat" for fault in struck):
+            work()
+        return self._reply(struck, work())
+
+    @staticmethod
+    def _reply(struck: list[Fault], reply: Reply) -> Reply:
+        """What the client gets of the reply to the work that was done."""
         for fault in struck:
             if fault.kind == "drop_reply":
                 return Reply(dropped=True)

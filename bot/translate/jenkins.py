@@ -1,9 +1,15 @@
-"""Jenkins' callbacks into events: each is only a hint to look (notification plugin: `JobState`, `BuildState`)."""
+"""Jenkins' callbacks into events: each is only a hint to look.
+
+Sources: notification plugin (`JobState`, `BuildState`); CloudEvents plugin (`HTTPSink`, `JobModel`, `QueueModel`).
+The data of a CloudEvent about a build has the notification plugin's shape as far as we read it: `url` is the job's
+path, `build` has number and phase. So the body alone says what it means; only a structured event has to be unwrapped.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from bot.core.events import BuildHinted, Event
@@ -12,6 +18,44 @@ from bot.translate.reading import at, number, text
 
 _RESULTS = {str(outcome): outcome for outcome in Outcome if outcome is not Outcome.TIMEOUT}
 _JOB_PATH = re.compile(r"(?:^|/)job/(.+?)/?$")
+
+
+_QUEUE = "org.jenkinsci.queue."
+
+
+class CloudEvent(NamedTuple):
+    """What the attributes of a CloudEvent say; each is empty if missing."""
+
+    type: str
+    source: str
+    id: str
+
+    @property
+    def is_about_the_queue(self) -> bool:
+        """Queue events name an item and a display name: neither a job's path nor a build."""
+        return self.type.startswith(_QUEUE)
+
+
+def cloud_event(headers: Mapping[str, str], payload: dict[str, Any]) -> CloudEvent | None:
+    """The CloudEvent that was delivered, in binary mode (`ce-*` headers, in lower case) or in structured mode."""
+    if headers.get("ce-specversion"):
+        return CloudEvent(*(headers.get(f"ce-{name}", "") for name in CloudEvent._fields))
+    if _is_structured(payload):
+        return CloudEvent(*(text(payload, name) for name in CloudEvent._fields))
+    return None
+
+
+def data_of(payload: dict[str, Any]) -> dict[str, Any]:
+    """What the callback is about: the data of a structured CloudEvent (`{}` if it has none), or the body itself."""
+    if not _is_structured(payload):
+        return payload
+    data = at(payload, "data")
+    return data if isinstance(data, dict) else {}
+
+
+def _is_structured(payload: dict[str, Any]) -> bool:
+    """All that the specification requires of every event (CloudEvents 1.0, JSON event format)."""
+    return all(text(payload, name) for name in ("specversion", *CloudEvent._fields))
 
 
 def job_of(payload: dict[str, Any]) -> str:
@@ -45,6 +89,7 @@ def events(controller: str, payload: dict[str, Any]) -> list[Event]:
     QUEUED is sent when the build starts, right before STARTED (notification plugin: `JobListener#onStarted`), so there
     is nothing to learn from it that STARTED does not say.
     """
+    payload = data_of(payload)
     if text(payload, "build", "phase") == "QUEUED":
         return []
     job, build = job_of(payload), build_of(payload)

@@ -5,6 +5,7 @@ Nothing is decided here. What does not concern a configured service or job is an
 GitHub signs (X-Hub-Signature-256). Jenkins' notification plugin cannot; it proves itself by a secret, as the last
 part of the address (/webhooks/jenkins/cdp/SECRET), as the password of HTTP Basic (https://any:SECRET@host/...), or
 as a Bearer token. Give the address to the plugin as a SECRET one: PUBLIC ones are printed in every build's log.
+The CloudEvents plugin, and what forwards its events, call the same address.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ LARGEST = 26 << 20
 LONGEST_NAME = 200
 #: What GitHub sends if nobody has set the webhook's content type to JSON.
 FORM = "application/x-www-form-urlencoded"
+#: A CloudEvent whose attributes stand in the body, beside its data.
+STRUCTURED = "application/cloudevents+json"
 
 _ANSWERS = {
     Accepted.DUPLICATE: b'{"status":"duplicate"}',
@@ -97,14 +100,23 @@ def from_jenkins(controller: str, secret: str) -> Response:
         raise Problem(401, "the secret is missing or wrong")
     controller = _controller(hall.site.configuration, controller)
     body = _body()
-    payload = _read(body)
-    job, build = jenkins.job_of(payload), jenkins.build_of(payload)
+    # Release 1.0.0 of the CloudEvents plugin sends nothing at all as the data of an event about a job.
+    payload = _read(body) if body or "ce-specversion" not in request.headers else {}
+    event, data = jenkins.cloud_event(_event_headers(), payload), jenkins.data_of(payload)
+    if event is None and request.mimetype == STRUCTURED:
+        raise Problem(400, "a CloudEvent needs specversion, type, source and id")
+    if event is not None and not data:
+        return _ignored("the CloudEvent has no data")
+    if event is not None and event.is_about_the_queue:
+        return _ignored("an event about the queue names no build")
+    job, build = jenkins.job_of(data), jenkins.build_of(data)
     known = hall.site.configuration.jobs.get((controller, job))
     if known is None:
         return _ignored("no stage has this job")
     if build is None:
         return _ignored("no build is named")
-    delivery = _callback_id(controller, job, build, payload, body)
+    about = (controller, job, str(build))
+    delivery = _event_id(about, event) if event is not None and event.id else _callback_id(about, data, body)
     return _keep(hall.site, hall.site.lines[known[0]], "jenkins", controller, delivery, body)
 
 
@@ -147,6 +159,11 @@ def _form_payload(body: bytes) -> bytes:
     return fields["payload"][0].encode()
 
 
+def _event_headers() -> dict[str, str]:
+    """The headers in which a CloudEvent in binary mode has its attributes, by their lower-case names."""
+    return {name.lower(): value for name, value in request.headers.items() if name.lower().startswith("ce-")}
+
+
 def _read(body: bytes) -> dict[str, Any]:
     try:
         return read_object(body)
@@ -180,7 +197,7 @@ def _controller(configuration: Configuration, name: str) -> str:
     raise unknown("Jenkins controller", name, controllers)
 
 
-def _callback_id(controller: str, job: str, build: int, payload: dict[str, Any], body: bytes) -> str:
+def _callback_id(about: tuple[str, ...], payload: dict[str, Any], body: bytes) -> str:
     """What tells one callback from another: the plugin may repeat one, and gives them no id.
 
     Source: notification plugin, com.tikal.hudson.plugins.notification.Phase.
@@ -190,8 +207,20 @@ def _callback_id(controller: str, job: str, build: int, payload: dict[str, Any],
     phase = text(payload, "build", "phase") or text(payload, "phase")
     if not phase:
         return uuid.uuid4().hex
-    fields = "\0".join((controller, job, str(build), phase)).encode("utf-8", "surrogatepass")
-    return hashlib.sha256(fields + b"\0" + hashlib.sha256(body).digest()).hexdigest()
+    return hashlib.sha256(_joined(*about, phase) + b"\0" + hashlib.sha256(body).digest()).hexdigest()
+
+
+def _event_id(about: tuple[str, ...], event: jenkins.CloudEvent) -> str:
+    """Source and id name an event, and whoever sends it again leaves both (CloudEvents 1.0: id).
+
+    The plugin's sources are display names, which jobs in two folders and on two controllers may share: so what the
+    event is about counts as well.
+    """
+    return hashlib.sha256(_joined("cloudevent", *about, event.source, event.id)).hexdigest()
+
+
+def _joined(*fields: str) -> bytes:
+    return "\0".join(fields).encode("utf-8", "surrogatepass")
 
 
 def _keep(site: Site, line: Line, source: str, name: str, delivery: str, body: bytes) -> Response:

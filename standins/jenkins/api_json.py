@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
@@ -132,6 +133,15 @@ def render(value: Any, pruner: Pruner) -> Any:
     if isinstance(value, (list, tuple)) and not isinstance(value, Bean):
         return [render(element, pruner) for element in value[pruner.bounds()]]
     return value
+
+
+def as_python(value: Any) -> str:
+    """The same data as Python would write it: None, True and False. Source: stapler's PythonDataWriter."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{json.dumps(name)}:{as_python(inner)}" for name, inner in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(as_python(inner) for inner in value) + "]"
+    return str(value) if value is None or isinstance(value, bool) else json.dumps(value)
 
 
 def _render_bean(bean: Bean, pruner: Pruner) -> dict[str, Any]:

@@ -84,11 +84,16 @@ def colour(job: Job) -> str:
 
 
 def full_display(job: Job) -> str:
-    return " » ".join([*job.full_name.split("/")[:-1], job.display_name or job.name])
+    return " » ".join([*job.full_name.split("/")[:-1], job.shown_name])
 
 
 def estimate(build: Build) -> int:
-    last = build.job.newest.get("successful")
+    return estimate_of(build.job)
+
+
+def estimate_of(job: Job) -> int:
+    """In milliseconds; -1 as long as nothing has succeeded."""
+    last = job.newest.get("successful")
     return last.duration_ms if last is not None else -1
 
 

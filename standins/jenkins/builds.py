@@ -55,7 +55,7 @@ class Builds:
         if job.abort_previous:
             for older in previous:
                 self._interrupt(older, "NOT_BUILT", f"Superseded by {job.full_name} #{build.number}")
-        if job.endpoints:
+        if self._c.notifier.tells(job):
             self._c.notifier.send(build, ("QUEUED", "STARTED"), lambda: self._work(build))
         else:
             self._work(build)
@@ -125,12 +125,16 @@ class Builds:
             result = build.result
         build.result = result
         build.duration_ms = max(1, int((self._c.clock.now() - build.timestamp) * 1000))
-        build.log.append(f"Finished: {result}")
         freestyle = build.job.kind == "freestyle"
+        if result == "FAILURE" and not freestyle:
+            build.log.append(f"ERROR: {build.outcome.error}")
+        build.log.append(f"Finished: {result}")
+        if build.job.late_parameters:
+            build.job.parameters, build.job.late_parameters = build.job.late_parameters, ()
         build.state = BuildState.POST_PRODUCTION if freestyle else BuildState.DONE
         if not freestyle:
             self._leave_running(build)
-        if build.job.endpoints and not build.silent:
+        if self._c.notifier.tells(build.job) and not build.silent:
             self._c.notifier.send(build, ("COMPLETED", "FINALIZED"), lambda: self._done(build))
         else:
             self._done(build)
@@ -180,11 +184,13 @@ class Builds:
         if not build.building:
             return
         build.log.append("Hard kill!")
+        build.killed = build.job.kind == "pipeline"
         build.state = BuildState.RUNNING
         self.finish(build, "ABORTED")
 
     def _interrupt(self, build: Build, result: str, reason: str) -> None:
         if build.building:
+            build.superseded = True
             build.log.append(reason)
             self._end_interrupted(build, result)
 

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote
 
 from standins.clock import Clock
 from standins.faults import Faults
@@ -75,7 +76,10 @@ class Controller:
             for item in old.queued.values():
                 item.job = job
         parent, _, name = job.full_name.rpartition("/")
-        siblings = self._folder(parent).jobs if parent else self.top
+        folder = self._folder(parent) if parent else None
+        if folder is not None and folder.kind == "multibranch":
+            job.branch = unquote(name)
+        siblings = folder.jobs if folder is not None else self.top
         siblings[name] = job
         self.jobs[job.full_name] = job
 

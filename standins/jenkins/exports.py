@@ -16,6 +16,7 @@ from standins.jenkins.beans import (
     common_actions,
     constants,
     estimate,
+    estimate_of,
     full_display,
     permalink,
     plain,
@@ -30,6 +31,7 @@ _JOB_CLASS = {
     "pipeline": "org.jenkinsci.plugins.workflow.job.WorkflowJob",
     "freestyle": "hudson.model.FreeStyleProject",
     "folder": "com.cloudbees.hudson.plugins.folder.Folder",
+    "multibranch": "org.jenkinsci.plugins.workflow.multibranch.WorkflowMultiBranchProject",
 }
 _BUILD_CLASS = {
     "pipeline": "org.jenkinsci.plugins.workflow.job.WorkflowRun",
@@ -129,7 +131,7 @@ class View:
         common: dict[str, Export] = {
             "actions": Export(1, lambda _: [Bean(None, {}, None)]),
             "description": Export(1, lambda j: j.description),
-            "displayName": Export(1, lambda j: j.display_name or j.name),
+            "displayName": Export(1, lambda j: j.shown_name),
             "displayNameOrNull": Export(1, lambda j: j.display_name),
             "fullDisplayName": Export(1, full_display),
             "fullName": Export(1, lambda j: j.full_name),
@@ -137,7 +139,7 @@ class View:
             "url": Export(999, lambda j: f"{self._root()}{j.url}"),
         }
         health: dict[str, Export] = {"healthReport": Export(1, lambda _: [])}
-        if kind == "folder":
+        if kind in ("folder", "multibranch"):
             folder = {
                 "jobs": Export(3, lambda j: [self.job(inner) for inner in j.jobs.values()]),
                 "primaryView": Export(1, lambda _: None),
@@ -183,7 +185,7 @@ class View:
             "id": Export(999, lambda i: i.id),
             "inQueueSince": Export(999, lambda i: int(i.since * 1000)),
             "params": Export(999, lambda i: "".join(f"\n{v.name}={as_text(v.value)}" for v in i.values)),
-            "stuck": Export(999, lambda _: False),
+            "stuck": Export(999, self._stuck),
             "task": Export(2, lambda i: self.job(i.job)),
             "url": Export(999, lambda i: f"queue/item/{i.id}/"),
             "why": Export(999, self._why),
@@ -199,6 +201,13 @@ class View:
                 "executable": Export(2, lambda i: self._build_or_none(i.build)),
             },
         }
+
+    def _stuck(self, item: QueueItem) -> bool:
+        """Ready for ten times as long as its builds take, or for a day if nobody knows. Source: BuildableItem."""
+        if item.state is not ItemState.BUILDABLE:
+            return False
+        waited, expected = self._now() - item.buildable_since, estimate_of(item.job)
+        return waited > (max(expected / 1000, 60.0) * 10 if expected >= 0 else 86400.0)
 
     def queue(self, items: list[QueueItem], others: list[Bean]) -> Bean:
         """The queue page: soonest to build last."""

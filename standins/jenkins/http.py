@@ -8,7 +8,7 @@ from standins import remote
 from standins.jenkins import routes_builds, routes_jobs, routes_root
 from standins.jenkins.beans import PERMALINKS, permalink
 from standins.jenkins.model import Build, Job, RefusedError
-from standins.jenkins.pages import HTML, page, starting_page
+from standins.jenkins.pages import HTML, authentication_page, page, starting_page
 from standins.jenkins.signins import must_see, require
 from standins.jenkins.site import Call, Handle, Site
 from standins.wire.message import Reply, Request
@@ -49,15 +49,17 @@ class Front:
             try:
                 return self._routed(request, names, rest)
             except RefusedError as refused:
-                return self._refusal(refused)
+                return self._refusal(request, refused)
 
-    def _refusal(self, refused: RefusedError) -> Reply:
-        headers = refused.headers
+    def _refusal(self, request: Request, refused: RefusedError) -> Reply:
+        headers, text = refused.headers, refused.text
+        if text == authentication_page() and request.headers.get("x-requested-with") == "XMLHttpRequest":
+            text = ""  # a script gets no page that redirects (HudsonAuthenticationEntryPoint)
         if not any(name == "Content-Type" for name, _ in headers):
             headers = [*HTML, *headers]
         if refused.status == 403:
             headers = [*headers, *self._site.identity()]
-        return Reply(refused.status, refused.text.encode(), headers)
+        return Reply(refused.status, text.encode(), headers)
 
     def _routed(self, request: Request, names: list[str], rest: list[str] | None) -> Reply:
         c = self._c
@@ -80,6 +82,8 @@ class Front:
     def _handler(self, call: Call, rest: list[str]) -> Handle:
         handler: Handle | None
         job = call.found_job
+        if rest[-2:] == ["api", "python"]:
+            rest = [*rest[:-1], "json"]  # the same in another notation; Site.data looks at the address
         if job is None or rest == ["createItem"]:
             if len(rest) > 2 and rest[:2] == ["queue", "item"] and rest[2].isdigit():
                 call.number = int(rest[2])
@@ -87,9 +91,13 @@ class Front:
             handler = routes_root.ROUTES.get(tuple(rest))
         elif rest and (rest[0].isdigit() or rest[0] in _LINKS):
             call.found_build = _find_build(job, rest[0])
-            handler = routes_builds.ROUTES.get(tuple(rest[1:]))
+            inside = rest[1:]
+            if inside[:2] == ["execution", "node"] and len(inside) > 2 and inside[2].isdigit():
+                call.number = int(inside[2])
+                inside = ["execution", "node", "N", *inside[3:]]
+            handler = routes_builds.ROUTES.get(tuple(inside))
         else:
-            routes = routes_jobs.FOLDER_ROUTES if job.kind == "folder" else routes_jobs.ROUTES
+            routes = routes_jobs.FOLDER_ROUTES if job.is_folder else routes_jobs.ROUTES
             handler = routes.get(tuple(rest))
         if handler is None:
             raise _not_found()

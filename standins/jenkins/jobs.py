@@ -6,11 +6,20 @@ import dataclasses
 from typing import Any
 
 from standins.jenkins.model import Endpoint, Job, ParameterDefinition
-from standins.jenkins.notify import PHASES
+from standins.jenkins.notification import PHASES
 from standins.jenkins.settings import Settings
 
 _KINDS = ("string", "text", "choice", "boolean", "password")
-_CHANGEABLE = ("description", "quiet_period", "concurrent", "disabled", "abort_previous", "display_name")
+_CHANGEABLE = (
+    "description",
+    "quiet_period",
+    "concurrent",
+    "disabled",
+    "abort_previous",
+    "display_name",
+    "refuses_queue",
+)
+_JOB_KINDS = ("pipeline", "freestyle", "folder", "multibranch")
 
 
 def make(
@@ -26,15 +35,20 @@ def make(
     abort_previous: bool,
     permissions: dict[str, list[str]],
     token: str | None,
+    late_parameters: bool,
+    refuses_queue: bool,
 ) -> Job:
     """A new job; raises ValueError for what Jenkins could not be."""
-    if kind not in ("pipeline", "freestyle", "folder"):
-        raise ValueError(f"a job's kind is pipeline, freestyle or folder, not {kind!r}")
+    if kind not in _JOB_KINDS:
+        raise ValueError(f"a job's kind is one of {', '.join(_JOB_KINDS)}, not {kind!r}")
+    declared = tuple(_definition(one) for one in parameters)
     return Job(
         full_name.rpartition("/")[2],
         full_name,
         kind=kind,
-        parameters=tuple(_definition(one) for one in parameters),
+        parameters=() if late_parameters else declared,
+        late_parameters=declared if late_parameters else (),
+        refuses_queue=refuses_queue,
         description=description,
         declared_description=description,
         quiet_period=quiet_period,
@@ -94,5 +108,12 @@ def _endpoint(given: dict[str, Any]) -> Endpoint:
         unknown = [phase for phase in phases if phase not in PHASES]
         if unknown:
             raise ValueError(f"a phase is one of {', '.join(PHASES)}, not {unknown[0]!r}")
-    timeout, retries, credential = given.get("timeout", 30.0), given.get("retries", 0), given.get("credential", "")
-    return Endpoint(given["url"], events, timeout, retries, phases, credential)
+    return Endpoint(
+        given["url"],
+        events,
+        given.get("timeout", 30.0),
+        given.get("retries", 0),
+        phases,
+        given.get("credential", ""),
+        given.get("branch", ".*"),
+    )

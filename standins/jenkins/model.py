@@ -62,6 +62,8 @@ class Endpoint:
     phases: tuple[str, ...] = ()
     #: The id of the secret text that holds `url`, if the job names that in place of the address.
     credential: str = ""
+    #: What the branch of a multibranch job must match; anything but `.*` keeps other jobs quiet.
+    branch: str = ".*"
 
 
 @dataclass(slots=True)
@@ -71,7 +73,11 @@ class Outcome:
     result: str = "SUCCESS"
     duration: float = 0.1
     tests: tuple[str, ...] = ()
+    #: The stages that a Pipeline shows; none: three of our own.
+    stages: tuple[str, ...] = ()
+    #: The stage that fails, and what the step in it says.
     failing_step: str = ""
+    error: str = "script returned exit code 1"
     #: A result that shows while the build still runs (Pipelines only).
     mid_result: str | None = None
     stop_seconds: float = 0.05
@@ -133,6 +139,9 @@ class Build:
     display_name: str = ""
     description: str | None = None
     keep_log: bool = False
+    #: A newer build of the job took its place, or somebody killed it.
+    superseded: bool = False
+    killed: bool = False
     #: Who interrupted the build, in order, each once.
     interruptions: list[str] = field(default_factory=list)
     #: A FreeStyle build was stopped, a term was asked: seconds since 1970, 0 if not.
@@ -160,7 +169,7 @@ class Build:
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """A job or a folder. `kind`: pipeline, freestyle or folder."""
+    """A job or a folder. `kind`: pipeline, freestyle, folder, or multibranch (a folder of branches)."""
 
     name: str
     full_name: str
@@ -168,6 +177,10 @@ class Job:
     parameters: tuple[ParameterDefinition, ...] = ()
     description: str | None = None
     display_name: str | None = None
+    #: What a Jenkinsfile declares: Jenkins knows of it after the first build.
+    late_parameters: tuple[ParameterDefinition, ...] = ()
+    #: A queue decision handler turns every trigger away.
+    refuses_queue: bool = False
     #: Seconds; None takes the controller's.
     quiet_period: float | None = None
     concurrent: bool = True
@@ -192,6 +205,17 @@ class Job:
     #: The newest build of each result, and of any: permalinks without a search.
     newest: dict[str, Build] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
+    #: The name of the branch, for a job inside a multibranch one.
+    branch: str | None = None
+
+    @property
+    def shown_name(self) -> str:
+        """The display name; a branch job shows its branch as it is written."""
+        return self.display_name or self.branch or self.name
+
+    @property
+    def is_folder(self) -> bool:
+        return self.kind in ("folder", "multibranch")
 
     @property
     def url(self) -> str:

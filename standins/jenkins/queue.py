@@ -42,6 +42,7 @@ class Queue:
         self.items[item.id] = item
         job.queued[item.id] = item
         job.folding[item.identity] = item
+        self._c.notifier.tell_of_item(item, "entered_waiting")
         self._set_due(item, now, delay)
         self._forget(now)
         return item, True
@@ -49,6 +50,10 @@ class Queue:
     def next_id(self) -> int:
         """An id for an item that is not a job's: a step that waits for an agent."""
         return next(self._ids)
+
+    def count_from(self, item_id: int) -> None:
+        """The next item gets this id, whether or not another one had it."""
+        self._ids = itertools.count(item_id)
 
     def get(self, item_id: int) -> QueueItem | None:
         """The item, unless unknown or left longer ago than the cache keeps it (5 minutes)."""
@@ -61,6 +66,7 @@ class Queue:
         """Takes the item out: no build, no callback."""
         self._leave(item)
         item.cancelled = True
+        self._c.notifier.tell_of_item(item, "left")
         self._c.changed.notify_all()
 
     def poke(self, job: Job) -> None:
@@ -142,6 +148,7 @@ class Queue:
             item.buildable_since = item.buildable_since or self._c.clock.now()
         else:
             self._leave(item)
+            self._c.notifier.tell_of_item(item, "left")
             self._c.builds.start(item)
         self._c.changed.notify_all()
 

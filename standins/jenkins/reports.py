@@ -1,20 +1,10 @@
-"""What a finished or running build shows of itself: tests, stages, log. Sources: junit, pipeline-rest-api."""
+"""The test report of a build. Source: junit."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from standins.jenkins.model import Build
-
-#: The stages that a build shows when its job names no failing one.
-_STAGES = ("Prepare", "Run", "Report")
-_STATUS = {
-    "SUCCESS": "SUCCESS",
-    "UNSTABLE": "UNSTABLE",
-    "FAILURE": "FAILED",
-    "NOT_BUILT": "NOT_EXECUTED",
-    "ABORTED": "ABORTED",
-}
 
 
 def test_report(build: Build) -> dict[str, Any] | None:
@@ -69,52 +59,3 @@ def _case(name: str, status: str, failed_since: int) -> dict[str, Any]:
         "stderr": None,
         "stdout": None,
     }
-
-
-def stages(build: Build, now_ms: int, path: str) -> dict[str, Any]:
-    """`wfapi/describe`: FAILED here, never FAILURE. `path`: the build's path on the server."""
-    start = int(build.timestamp * 1000)
-    duration = build.duration_ms or max(0, now_ms - start)
-    status = "IN_PROGRESS" if build.in_progress else _STATUS[str(build.result)]
-    return {
-        "_links": {"self": {"href": f"{path}wfapi/describe"}},
-        "id": str(build.number),
-        "name": build.display_name or f"#{build.number}",
-        "status": status,
-        "startTimeMillis": start,
-        "endTimeMillis": start + duration,
-        "durationMillis": duration,
-        "queueDurationMillis": int(build.queued_for * 1000),
-        "pauseDurationMillis": 0,
-        "stages": _stages(build, status, start, duration, path),
-    }
-
-
-def _stages(build: Build, status: str, start: int, duration: int, path: str) -> list[dict[str, Any]]:
-    names = list(_STAGES)
-    step = build.outcome.failing_step
-    if step and step not in names:
-        names.insert(1, step)
-    last = names.index(step) if step and status in ("FAILED", "UNSTABLE") else 1
-    shown = names if status == "SUCCESS" else names[: last + 1]
-    return [
-        _stage(index, name, status if name == shown[-1] else "SUCCESS", start, duration // len(shown), path)
-        for index, name in enumerate(shown)
-    ]
-
-
-def _stage(index: int, name: str, status: str, start: int, duration: int, path: str) -> dict[str, Any]:
-    node = str(6 + 6 * index)
-    stage: dict[str, Any] = {
-        "_links": {"self": {"href": f"{path}execution/node/{node}/wfapi/describe"}},
-        "id": node,
-        "name": name,
-        "execNode": "",
-        "status": status,
-        "startTimeMillis": start + index * duration,
-        "durationMillis": duration,
-        "pauseDurationMillis": 0,
-    }
-    if status == "FAILED":
-        stage["error"] = {"message": f"{name} failed", "type": "hudson.AbortException"}
-    return stage

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from standins.jenkins.model import Build, QueueItem
@@ -15,6 +16,19 @@ MODES = ("clean", "crash")
 SAVE_AFTER = 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """What a crash does to what came after the last save of the queue.
+
+    queue: what waited is gone. started: what had started comes back and is built again. ids: they are given again, so
+    that two items, and two builds, have had the same one.
+    """
+
+    queue: bool = False
+    started: bool = False
+    ids: bool = False
+
+
 class Restart:
     """All methods but the timer's are called under the controller's lock."""
 
@@ -25,31 +39,35 @@ class Restart:
         self.refusing = False
         self._silent = False
 
-    def begin(self, mode: str, seconds: float, *, refuse: bool, lose_queue: bool, rebuild_started: bool) -> None:
+    def begin(self, mode: str, seconds: float, *, refuse: bool = False, losses: Losses | None = None) -> None:
         """Goes down for `seconds`.
 
         clean: waiting items keep their ids; Pipelines go on afterwards; FreeStyle builds are ABORTED.
-        crash: with `lose_queue`, items younger than the last save are gone; with `rebuild_started`, the items
-        that started since that save come back and are built again; builds that end meanwhile tell nobody.
+        crash: what `losses` says of the time since the last save; builds that end meanwhile tell nobody.
         """
         if mode not in MODES:
             raise ValueError(f"a restart is {' or '.join(MODES)}, not {mode!r}")
         c, now = self._c, self._c.clock.now()
         self.down, self.refusing = True, refuse
         crash = mode == "crash"
+        lost = losses if crash and losses is not None else Losses()
         queued = [item for job in c.jobs.values() for item in job.queued.values()]
         started = [item for item in c.queue.items.values() if item.build is not None and item.build.building]
-        if crash and lose_queue:
+        unsaved = [item for item in c.queue.items.values() if now - item.since < SAVE_AFTER]
+        if lost.queue:
             for item in queued:
                 if now - item.since < SAVE_AFTER:
                     c.queue.lose(item)
+        if lost.ids and unsaved:
+            c.queue.count_from(min(item.id for item in unsaved))
         c.queue.forget_left()
-        c.clock.after(seconds, lambda: self._end(crash, [i for i in started if _unsaved(i, now)], rebuild_started))
+        again = [item for item in started if _unsaved(item, now)] if lost.started else []
+        c.clock.after(seconds, lambda: self._end(again))
         self._silent = crash
         for build in self._running():
             build.silent = build.silent or crash
 
-    def _end(self, crash: bool, started: list[QueueItem], rebuild_started: bool) -> None:
+    def _end(self, again: list[QueueItem]) -> None:
         c = self._c
         with c.lock:
             self.down = self.refusing = False
@@ -58,9 +76,8 @@ class Restart:
             c.signins.forget_sessions()
             for build in self._running():
                 self._resume(build)
-            if crash and rebuild_started:
-                for item in started:
-                    c.queue.restore(item)
+            for item in again:
+                c.queue.restore(item)
             c.queue.poke_all()
             c.changed.notify_all()
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from html import escape
+from typing import Any
 
-from standins.jenkins import reports
-from standins.jenkins.model import RefusedError
+from standins.jenkins import reports, stages
+from standins.jenkins.model import Build, RefusedError
 from standins.jenkins.pages import HTML, markup_page, oops_page, page
 from standins.jenkins.signins import require
 from standins.jenkins.site import Call, Handle, back, html, text
@@ -26,18 +27,18 @@ def api(call: Call) -> Reply:
 def stop(call: Call) -> Reply:
     """A request, not an outcome: 302 at once, whatever becomes of the build.
 
-    Of a FreeStyle build that has ended nobody asks for a permission (AbstractBuild#doStop); of a Pipeline's always
-    (WorkflowRun#doStop is doKill then).
+    A FreeStyle build that has ended has no executor that could ask for the permission (AbstractBuild#doStop); a
+    Pipeline's always asks (WorkflowRun#doStop).
     """
     call.need_post()
-    if call.job.kind == "freestyle" and not call.build.in_progress:
-        return _back(call)
-    require(call.asker, "Item/Cancel", call.job)
+    if call.job.kind == "pipeline" or call.build.building:
+        require(call.asker, "Item/Cancel", call.job)
     call.c.builds.stop(call.build, call.asker.label)
     return _back(call)
 
 
 def term(call: Call) -> Reply:
+    _need_pipeline(call)
     call.need_post()
     require(call.asker, "Item/Cancel", call.job)
     call.c.builds.term(call.build, call.asker.label)
@@ -45,10 +46,17 @@ def term(call: Call) -> Reply:
 
 
 def kill(call: Call) -> Reply:
+    _need_pipeline(call)
     call.need_post()
     require(call.asker, "Item/Cancel", call.job)
     call.c.builds.kill(call.build)
     return _back(call)
+
+
+def _need_pipeline(call: Call) -> None:
+    """A FreeStyle build has no such page. Source: WorkflowRun#doTerm, WorkflowRun#doKill."""
+    if call.job.kind != "pipeline":
+        raise _not_found()
 
 
 def console_text(call: Call) -> Reply:
@@ -67,12 +75,34 @@ def progressive_text(call: Call) -> Reply:
     return Reply(200, whole[start:], headers)
 
 
-def stages(call: Call) -> Reply:
-    """wfapi/describe: Pipelines only."""
+def describe_stages(call: Call) -> Reply:
+    """wfapi/describe: Pipelines only; with fullStages=true the steps as well."""
+    full = call.request.fields.get("fullStages", "").lower() == "true"
+    return _wfapi(call, stages.describe(*_shown_from(call), full=full))
+
+
+def describe_node(call: Call) -> Reply:
+    """One stage with its steps, or one step."""
+    return _wfapi(call, stages.node(*_shown_from(call), call.number))
+
+
+def node_log(call: Call) -> Reply:
+    """What one step wrote."""
+    return _wfapi(call, stages.log(*_shown_from(call), call.number))
+
+
+def _shown_from(call: Call) -> tuple[Build, int, str]:
+    """The build, the time in milliseconds, and the build's path on the server."""
     if call.job.kind != "pipeline":
         raise _not_found()
-    path = f"{call.c.settings.context}/{call.job.url}{call.build.number}/"
-    return call.site.json(reports.stages(call.build, call.c.clock.now_ms(), path))
+    return call.build, call.c.clock.now_ms(), f"{call.c.settings.context}/{call.job.url}{call.build.number}/"
+
+
+def _wfapi(call: Call, shown: dict[str, Any] | None) -> Reply:
+    """The plugin writes its JSON by itself: no headers of the API, no `_class`, no `tree`. Source: JsonResponse."""
+    if shown is None:
+        raise _not_found()
+    return Reply(200, json.dumps(shown).encode(), [("Content-Type", "application/json;charset=utf-8")])
 
 
 def test_report(call: Call) -> Reply:
@@ -80,7 +110,7 @@ def test_report(call: Call) -> Reply:
     report = reports.test_report(call.build)
     if report is None:
         raise _not_found()
-    return call.site.json(_pruned(report, call))
+    return call.site.data(_pruned(report, call), call.request)
 
 
 def _pruned(report: dict[str, object], call: Call) -> object:
@@ -163,7 +193,11 @@ ROUTES: dict[tuple[str, ...], Handle] = {
     ("kill",): kill,
     ("consoleText",): console_text,
     ("logText", "progressiveText"): progressive_text,
-    ("wfapi", "describe"): stages,
+    ("wfapi",): describe_stages,
+    ("wfapi", "describe"): describe_stages,
+    ("execution", "node", "N", "wfapi"): describe_node,
+    ("execution", "node", "N", "wfapi", "describe"): describe_node,
+    ("execution", "node", "N", "wfapi", "log"): node_log,
     ("testReport", "api", "json"): test_report,
     ("submitDescription",): submit_description,
     ("configSubmit",): config_submit,

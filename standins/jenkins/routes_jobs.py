@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from html import escape
+from xml.etree.ElementTree import ParseError
 
 from standins.jenkins import xml_config
 from standins.jenkins.model import ItemState, Job, RefusedError
@@ -51,7 +52,7 @@ def _authorise(call: Call, *, form: str = "") -> bool:
 
 
 def _need_buildable(job: Job) -> None:
-    if job.disabled or job.kind == "folder":
+    if job.disabled or job.is_folder:
         raise RefusedError(409, page("Error 409", f"{job.full_name} is not buildable"), HTML)
 
 
@@ -59,13 +60,15 @@ def build_with_parameters(call: Call) -> Reply:
     """201 for a new item; 303 to the item that an equal request queued before."""
     job, version = call.job, call.c.settings.version
     by_token = _authorise(call)
+    _need_buildable(job)
     if not job.parameters:
         if version < NOT_PARAMETERIZED_400:
             raise RefusedError(500, oops_page(), HTML)
         raise RefusedError(400, page("Error 400", f"{job.full_name} is not parameterized"), HTML)
-    _need_buildable(job)
     values = parameter_values(job, call.request)
     delay = delay_of(call.request, job, call.c.settings.quiet_period)
+    if job.refuses_queue:
+        return back(call, job.url)
     item, new = call.c.queue.schedule(job, values, [cause_of(call.request, call.asker, by_token)], delay)
     status = 201 if new or version < FOLDED_SEE_OTHER else 303
     return Reply(status, b"", [call.site.location(call.request, f"queue/item/{item.id}/")])
@@ -79,6 +82,8 @@ def build(call: Call) -> Reply:
     by_token = _authorise(call, form=form)
     values = submitted_values(job, call.request) if job.parameters else ()
     delay = delay_of(call.request, job, call.c.settings.quiet_period)
+    if job.refuses_queue:
+        return back(call, job.url)
     item, new = call.c.queue.schedule(job, values, [cause_of(call.request, call.asker, by_token)], delay)
     if job.parameters and not new:
         return back(call, job.url)
@@ -86,7 +91,10 @@ def build(call: Call) -> Reply:
 
 
 def description(call: Call) -> Reply:
-    """GET: raw text. POST needs Configure; with `description` it sets it, 204; else 400. Source: Job#doDescription."""
+    """GET: raw text. POST with `description`: sets it, 204; anything else 400. Source: Job#doDescription.
+
+    Permission is looked at before the field, so a POST without one tells whether one may configure: 400 or 403.
+    """
     job = call.job
     if call.request.method == "GET":
         return text(job.description or "")
@@ -134,11 +142,20 @@ def cancel_queue(call: Call) -> Reply:
 
 
 def config(call: Call) -> Reply:
-    """config.xml as far as we keep it; POST replaces all of it. Configure implies ExtendedRead."""
+    """config.xml as far as we keep it; POST replaces all of it, but not what tests decided about the job's builds.
+
+    Configure implies ExtendedRead, which is enough for reading.
+    """
     if call.request.method == "POST" or not call.asker.may("Item/Configure", call.job):
         require(call.asker, "Item/Configure" if call.request.method == "POST" else "Item/ExtendedRead", call.job)
     if call.request.method == "POST":
-        call.c.add_job(xml_config.read(call.job.full_name, call.request.body))
+        try:
+            made = xml_config.read(call.job.full_name, call.request.body)
+        except ParseError:
+            raise RefusedError(500, oops_page(), HTML) from None
+        for kept in ("outcome", "held", "permissions", "token"):
+            setattr(made, kept, getattr(call.job, kept))
+        call.c.add_job(made)
         return Reply(200)
     return Reply(200, xml_config.write(call.job), [("Content-Type", "application/xml;charset=utf-8")])
 

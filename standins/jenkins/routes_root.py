@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import ParseError
 
-from standins.jenkins import xml_config
+from standins.jenkins import computers, xml_config
 from standins.jenkins.api_json import Bean
 from standins.jenkins.beans import constants, plain
 from standins.jenkins.model import ItemState, Job, QueueItem, RefusedError
@@ -55,13 +55,12 @@ def crumb(call: Call) -> Reply:
     if not call.c.settings.use_crumbs:
         raise _not_found()
     value, headers = call.c.signins.issue_crumb(call.request, call.asker)
-    reply = call.site.json(
-        {
-            "_class": "hudson.security.csrf.DefaultCrumbIssuer",
-            "crumb": value,
-            "crumbRequestField": "Jenkins-Crumb",
-        }
-    )
+    shown = {
+        "_class": "hudson.security.csrf.DefaultCrumbIssuer",
+        "crumb": value,
+        "crumbRequestField": "Jenkins-Crumb",
+    }
+    reply = call.site.data(shown, call.request)
     reply.headers += headers
     return reply
 
@@ -88,6 +87,14 @@ def me(call: Call) -> Reply:
         plain("hudson.model.User", 1, absoluteUrl=f"{call.site.root}user/{name}", fullName=name, id=name),
         call.request,
     )
+
+
+def nodes(call: Call) -> Reply:
+    return call.site.api(computers.all_nodes(call.c, call.site.view), call.request)
+
+
+def built_in_node(call: Call) -> Reply:
+    return call.site.api(computers.built_in(call.c, call.site.view), call.request)
 
 
 def queue(call: Call) -> Reply:
@@ -166,9 +173,7 @@ def restart(call: Call) -> Reply:
     if call.request.method != "POST":
         return html(page("Restart", "Are you sure about restarting Jenkins?"))
     require(call.asker, "Overall/Administer")
-    call.c.restart.begin(
-        "clean", call.c.settings.restart_seconds, refuse=False, lose_queue=False, rebuild_started=False
-    )
+    call.c.restart.begin("clean", call.c.settings.restart_seconds)
     return back(call, "")
 
 
@@ -208,6 +213,8 @@ ROUTES: dict[tuple[str, ...], Handle] = {
     ("crumbIssuer", "api", "json"): crumb,
     ("crumbIssuer", "api", "xml"): crumb_xml,
     ("me", "api", "json"): me,
+    ("computer", "api", "json"): nodes,
+    **{("computer", name, "api", "json"): built_in_node for name in computers.NAMES},
     ("queue", "api", "json"): queue,
     ("queue", "item", "N", "api", "json"): queue_item,
     ("queue", "item", "N"): queue_item_page,

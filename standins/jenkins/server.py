@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,6 +18,7 @@ MAX_HEAD = 8192
 
 class JenkinsStandIn:
     """One controller on loopback. `settings` as in settings.Settings, `jobs` as `control.create_job` takes them.
+    With `certificate` and `key`, the names of two PEM files, it speaks https.
 
     Usable as a context manager. `control` are the verbs in process; other processes use JenkinsControl(url).
     """
@@ -28,17 +30,21 @@ class JenkinsStandIn:
         host: str = "127.0.0.1",
         port: int = 0,
         seed: int = 0,
+        certificate: str | None = None,
+        key: str | None = None,
     ) -> None:
         self.controller = Controller(Settings.from_json(settings or {}), seed)
         self.control = JenkinsVerbs(self.controller)
         self.control.create_jobs(jobs or [])
         self._host = host
-        self._server = HttpServer(Front(self.controller, self.control), host, port, MAX_HEAD)
+        tls = _tls(certificate, key)
+        self._scheme = "http" if tls is None else "https"
+        self._server = HttpServer(Front(self.controller, self.control), host, port, MAX_HEAD, tls)
 
     @property
     def base(self) -> str:
         """Where the control API is: the address without a context path."""
-        return f"http://{self._host}:{self._server.port}"
+        return f"{self._scheme}://{self._host}:{self._server.port}"
 
     @property
     def url(self) -> str:
@@ -64,3 +70,13 @@ class JenkinsStandIn:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _tls(certificate: str | None, key: str | None) -> ssl.SSLContext | None:
+    if (certificate is None) != (key is None):
+        raise ValueError("https needs both: certificate and key")
+    if certificate is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    return context

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from standins.jenkins.cloudevents import Sink
+
 EVERYTHING = frozenset({"*"})
 
 
@@ -32,7 +34,7 @@ class Settings:
     context: str = ""
     #: The configured Jenkins Location; None: `url` fields follow the request.
     root_url: str | None = None
-    #: Host that the Location headers name instead of the request's (a proxy that was set up wrongly).
+    #: Host, or scheme and host, that the Location headers name instead of the request's (a proxy set up wrongly).
     location_host: str | None = None
     left_item_seconds: float = 300.0
     #: How long a queue item has left before its build exists: LeftItem with `executable: null`.
@@ -48,6 +50,8 @@ class Settings:
     agents_offline: bool = False
     system_message: str | None = None
     markup: str = "plain"
+    #: The CloudEvents plugin: {url, events, job_data}; None: not installed.
+    cloud_events: Sink | None = None
 
     @property
     def use_crumbs(self) -> bool:
@@ -69,6 +73,7 @@ class Settings:
             values["anonymous"] = frozenset(values["anonymous"])
         if values.get("context"):
             values["context"] = "/" + str(values["context"]).strip("/")
+        values["cloud_events"] = Sink.from_json(values.get("cloud_events"))
         return cls(**values)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from standins.jenkins.api_json import Bean, pruner_for, render
+from standins.jenkins.api_json import Bean, as_python, pruner_for, render
 from standins.jenkins.exports import View
 from standins.jenkins.model import Build, Job, RefusedError
 from standins.jenkins.pages import HTML, oops_page, page
@@ -77,13 +77,14 @@ class Site:
 
     @staticmethod
     def scheme(request: Request) -> str:
-        return request.headers.get("x-forwarded-proto", "http")
+        return request.headers.get("x-forwarded-proto", request.scheme)
 
     def location(self, request: Request, path: str) -> tuple[str, str]:
         """A Location as the servlet container builds it: from the request, not from the configured root."""
         settings = self.controller.settings
         host = settings.location_host or request.headers.get("x-forwarded-host") or request.host
-        return "Location", f"{self.scheme(request)}://{host}{settings.context}/{path}"
+        begin = host if "://" in host else f"{self.scheme(request)}://{host}"
+        return "Location", f"{begin}{settings.context}/{path}"
 
     def api(self, bean: Bean, request: Request) -> Reply:
         """The JSON of an exported object, pruned as the request asks."""
@@ -94,7 +95,14 @@ class Site:
             value = render(bean, pruner_for(query))
         except ValueError:
             raise RefusedError(500, oops_page(), HTML) from None
-        return self.json(value, pretty=query.get("pretty", "false") not in ("false", ""))
+        return self.data(value, request)
+
+    def data(self, value: Any, request: Request) -> Reply:
+        """A value as JSON, or in Python's notation under `api/python`."""
+        if request.segments[-1:] == ["python"]:
+            kind = ("Content-Type", "text/x-python;charset=utf-8")
+            return Reply(200, as_python(value).encode(), [kind, *self.api_headers()[1:]])
+        return self.json(value, pretty=request.query.get("pretty", "false") not in ("false", ""))
 
     def json(self, value: Any, *, pretty: bool = False) -> Reply:
         text = json.dumps(value, indent=2 if pretty else None, separators=None if pretty else (",", ":"))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from standins.jenkins import jobs
 from standins.jenkins.model import Build, BuildState, Job
+from standins.jenkins.notification import PHASES
 from standins.jenkins.outcomes import Rule, check_result, matches
 
 if TYPE_CHECKING:
@@ -34,12 +35,14 @@ class BuildVerbs:
         abort_previous: bool = False,
         permissions: dict[str, list[str]] | None = None,
         token: str | None = None,
+        late_parameters: bool = False,
+        refuses_queue: bool = False,
     ) -> None:
         """Creates or replaces a job. `name` is the full name; its folders are created too.
 
         `parameters`: names, or objects {name, type, default, choices, description}. `callbacks`: {url, events,
-        timeout, retries, credential}; `events` is an event of the notification plugin or a list of phases. Times in
-        seconds.
+        timeout, retries, credential, branch}; `events` is an event of the notification plugin or a list of phases.
+        Times in seconds. `late_parameters`: a Jenkinsfile declares them, so Jenkins knows of them after the first build.
         """
         check_result(result)
         made = jobs.make(
@@ -54,6 +57,8 @@ class BuildVerbs:
             abort_previous=abort_previous,
             permissions=permissions or {},
             token=token,
+            late_parameters=late_parameters,
+            refuses_queue=refuses_queue,
         )
         made.outcome.duration, made.outcome.result = duration_seconds, result
         with self._c.lock:
@@ -102,10 +107,12 @@ class BuildVerbs:
         result: str = "SUCCESS",
         tests: list[str] | None = None,
         failing_step: str = "",
+        error: str | None = None,
         seconds: float = 5.0,
     ) -> list[int]:
         """Ends the running builds of that number or those parameter values now (neither: all that run).
 
+        `failing_step` names the stage that failed, `error` what the step in it said.
         Waits up to `seconds` for one to be running; raises LookupError if none came. Returns their numbers.
         """
         check_result(result)
@@ -127,6 +134,7 @@ class BuildVerbs:
             for build in builds:
                 build.outcome.result, build.outcome.failing_step = result, failing_step
                 build.outcome.tests = tuple(tests or ())
+                build.outcome.error = build.outcome.error if error is None else error
                 self._c.builds.release(build)
             return [build.number for build in builds]
 
@@ -138,6 +146,8 @@ class BuildVerbs:
         duration: float | None = None,
         tests: list[str] | None = None,
         failing_step: str | None = None,
+        error: str | None = None,
+        stages: list[str] | None = None,
         mid_result: str | None = None,
         stop_seconds: float | None = None,
         catches_abort: str | None = None,
@@ -151,6 +161,8 @@ class BuildVerbs:
             "duration": duration,
             "tests": tuple(tests) if tests is not None else None,
             "failing_step": failing_step,
+            "error": error,
+            "stages": tuple(stages) if stages is not None else None,
             "mid_result": mid_result,
             "stop_seconds": stop_seconds,
             "catches_abort": catches_abort,
@@ -160,6 +172,16 @@ class BuildVerbs:
         kept = {name: value for name, value in changes.items() if value is not None}
         with self._c.lock:
             self._c.outcomes.add(Rule(job, match or {}, kept, count))
+
+    def notify_endpoints(self, job: str, phase: str, number: int | None = None) -> None:
+        """What `notifyEndpoints` in a Jenkinsfile does: tells any phase at any time (the newest running build's)."""
+        if phase not in PHASES:
+            raise ValueError(f"a phase is one of {', '.join(PHASES)}, not {phase!r}")
+        with self._c.lock:
+            builds = _running(self._c.job(job), number, None)
+            if not builds:
+                raise LookupError(f"no build of {job} is running")
+            self._c.notifier.send(builds[-1], (phase,), lambda: None, manual=True)
 
     def clear_rules(self, job: str | None = None) -> None:
         with self._c.lock:

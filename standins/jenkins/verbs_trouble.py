@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from standins.faults import Fault
 from standins.jenkins import jobs
-from standins.jenkins.notify import CallbackFault
+from standins.jenkins.callbacks import CallbackFault
+from standins.jenkins.restart import Losses
 
 if TYPE_CHECKING:
     from standins.jenkins.controller import Controller
@@ -30,7 +31,7 @@ class TroubleVerbs:
         headers: dict[str, str] | None = None,
         body: str = "",
     ) -> None:
-        """Adds a fault: status, status_after, drop_request, drop_reply or delay, on routes that match `route`."""
+        """Adds a fault: status, status_after, drop_request, drop_reply, repeat or delay, on routes matching `route`."""
         self._c.faults.add(Fault(kind, route, rate, count, status, seconds, headers or {}, body))
 
     def callback_fault(
@@ -42,7 +43,10 @@ class TroubleVerbs:
         count: int | None = None,
         seconds: float = 0.0,
     ) -> None:
-        """Adds a fault of callbacks: drop, duplicate, delay (overtaken by others) or timeout."""
+        """Adds a fault of callbacks: drop, duplicate, delay (overtaken by others) or timeout.
+
+        `phase`: a phase of the notification plugin, or a type of event such as `org.jenkinsci.job.started`.
+        """
         with self._c.lock:
             self._c.notifier.faults.append(CallbackFault(kind, job, phase, rate, count, seconds))
 
@@ -65,10 +69,15 @@ class TroubleVerbs:
         refuse: bool = False,
         lose_queue: bool = True,
         rebuild_started: bool = False,
+        reuse_ids: bool = False,
     ) -> None:
-        """Goes down, `clean` or by `crash`; answers 503 meanwhile, or with `refuse` breaks connections."""
+        """Goes down, `clean` or by `crash`; answers 503 meanwhile, or with `refuse` breaks connections.
+
+        A crash may lose what was queued in the last minute, build twice what started in it, and give its ids again.
+        """
+        losses = Losses(lose_queue, rebuild_started, reuse_ids)
         with self._c.lock:
-            self._c.restart.begin(mode, seconds, refuse=refuse, lose_queue=lose_queue, rebuild_started=rebuild_started)
+            self._c.restart.begin(mode, seconds, refuse=refuse, losses=losses)
 
     def quiet_down(self, on: bool = True) -> None:
         with self._c.lock:

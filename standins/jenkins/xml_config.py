@@ -5,13 +5,15 @@ from __future__ import annotations
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from standins.jenkins.model import Job, ParameterDefinition
+from standins.jenkins.model import Endpoint, Job, ParameterDefinition
 
 _KINDS = {
     "flow-definition": "pipeline",
     "project": "freestyle",
     "com.cloudbees.hudson.plugins.folder.Folder": "folder",
+    "org.jenkinsci.plugins.workflow.multibranch.WorkflowMultiBranchProject": "multibranch",
 }
+_ENDPOINT = "com.tikal.hudson.plugins.notification.Endpoint"
 _TAGS = {kind: tag for tag, kind in _KINDS.items()}
 _DEFINITIONS = {
     "hudson.model.StringParameterDefinition": "string",
@@ -41,6 +43,7 @@ def read(full_name: str, body: bytes) -> Job:
         quiet_period=float(quiet) if quiet else None,
         concurrent=root.findtext("concurrentBuild") == "true" if kind == "freestyle" else not serial,
         disabled=root.findtext("disabled") == "true",
+        endpoints=[_endpoint(e) for e in root.iter(_ENDPOINT)],
     )
 
 
@@ -72,14 +75,28 @@ def _write_endpoints(properties: Element, job: Job) -> None:
     holder = SubElement(properties, "com.tikal.hudson.plugins.notification.HudsonNotificationProperty")
     endpoints = SubElement(holder, "endpoints")
     for endpoint in job.endpoints:
-        element = SubElement(endpoints, "com.tikal.hudson.plugins.notification.Endpoint")
+        element = SubElement(endpoints, _ENDPOINT)
         info = SubElement(element, "urlInfo")
         SubElement(info, "urlOrId").text = endpoint.credential or endpoint.url
         SubElement(info, "urlType").text = "SECRET" if endpoint.credential else "PUBLIC"
-        for name, value in (("protocol", "HTTP"), ("format", "JSON"), ("event", endpoint.event), ("branch", ".*")):
+        for name, value in (("protocol", "HTTP"), ("format", "JSON"), ("event", endpoint.event)):
             SubElement(element, name).text = value
         SubElement(element, "timeout").text = f"{endpoint.timeout * 1000:g}"
         SubElement(element, "retries").text = str(endpoint.retries)
+        SubElement(element, "branch").text = endpoint.branch
+
+
+def _endpoint(element: Element) -> Endpoint:
+    secret = element.findtext("urlInfo/urlType") == "SECRET"
+    address = element.findtext("urlInfo/urlOrId") or element.findtext("url") or ""
+    return Endpoint(
+        address,
+        element.findtext("event") or "all",
+        float(element.findtext("timeout") or 30_000) / 1000,
+        int(element.findtext("retries") or 0),
+        credential=address if secret else "",
+        branch=element.findtext("branch") or ".*",
+    )
 
 
 def _definition(element: Element) -> ParameterDefinition:

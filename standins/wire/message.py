@@ -24,6 +24,7 @@ class Request:
     headers: dict[str, str]
     body: bytes = b""
     peer: str = "127.0.0.1"
+    scheme: str = "http"
     #: The name that the route gave itself; the counters are kept by it.
     route: str = "unknown"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 import traceback
 from collections.abc import Callable
@@ -34,12 +35,21 @@ class HttpServer:
     """Serves `handler` on `host:port` (0: any free port) from `start()` until `stop()`.
 
     `max_head` bounds request line and headers together, in bytes (Jenkins' Jetty: 8192); beyond: 414 or 431.
+    With `tls` it speaks https only.
     """
 
-    def __init__(self, handler: Handler, host: str = "127.0.0.1", port: int = 0, max_head: int = 65536) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        max_head: int = 65536,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._handler = handler
         self._address = (host, port)
         self._max_head = max_head
+        self._tls = tls
         self._listener: socket.socket | None = None
         self._acceptor: threading.Thread | None = None
         self._connections: dict[socket.socket, threading.Thread] = {}
@@ -113,6 +123,9 @@ class HttpServer:
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection.settimeout(_IDLE_SECONDS)
+            if self._tls is not None:
+                connection = encrypted = self._encrypted(connection, self._tls)
+                encrypted.do_handshake()
             with connection.makefile("rb") as reader:
                 while not self._stopping and self._serve_one(connection, reader, peer):
                     pass
@@ -122,6 +135,14 @@ class HttpServer:
             with self._lock:
                 self._connections.pop(connection, None)
             connection.close()
+
+    def _encrypted(self, connection: socket.socket, tls: ssl.SSLContext) -> ssl.SSLSocket:
+        """The same connection for TLS, known to `stop()` under its new name; the handshake is still to come."""
+        with self._lock:
+            thread = self._connections.pop(connection)
+            wrapped = tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+            self._connections[wrapped] = thread
+        return wrapped
 
     def _serve_one(self, connection: socket.socket, reader: BinaryIO, peer: str) -> bool:
         try:
@@ -162,7 +183,7 @@ class HttpServer:
             body = _read_body(reader, headers)
         except ValueError:
             raise _BadRequestError(400, "Bad length") from None
-        return Request(method, target, headers, body, peer)
+        return Request(method, target, headers, body, peer, "http" if self._tls is None else "https")
 
     @staticmethod
     def _read_headers(reader: BinaryIO, room: int) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+
 from conftest import until
 
 FOLDED = {"A": "x"}
@@ -20,6 +22,7 @@ def test_13_answers_name_version_and_session_and_the_session_changes_at_a_restar
     assert reply.headers["Content-Type"] == "application/json;charset=utf-8"
     assert reply.headers["X-Content-Type-Options"] == "nosniff"
     assert reply.headers["X-Jenkins"] == "2.555"
+    assert site.get("/job/job/api/json").headers["X-Jenkins-Session"] == reply.headers["X-Jenkins-Session"]
     server.control.restart(seconds=0.02)
     again = until(lambda: (r := site.get("/api/json")).status_code == 200 and r)
     assert again.headers["X-Jenkins-Session"] != reply.headers["X-Jenkins-Session"]
@@ -33,6 +36,8 @@ def test_14_tree_gives_what_it_names_within_its_range(jenkins, http):
     run = "org.jenkinsci.plugins.workflow.job.WorkflowRun"
     assert shown["builds"] == [{"_class": run, "number": number} for number in (5, 4, 3)]
     assert site.json("/job/job/api/json?tree=builds[number]{1}")["builds"] == [{"_class": run, "number": 4}]
+    assert [b["number"] for b in site.json("/job/job/api/json?tree=builds[number]{3,}")["builds"]] == [2, 1]
+    assert "builds" not in site.json("/job/job/api/json?tree=nonsense")
     for malformed in ("a[", "a]", "[a]", "a{x}"):
         assert site.get("/job/job/api/json", params={"tree": malformed}).status_code == 500
     assert site.get("/job/job/api/json?depth=abc").status_code == 500
@@ -77,6 +82,40 @@ def test_17_folders_branches_and_the_context_path(jenkins, http):
     assert site.json("/job/a/job/b/api/json")["url"] == f"{server.url}/job/a/job/b/"
     location = site.post("/job/a/job/b/buildWithParameters").headers["Location"]
     assert location == f"{server.url}/queue/item/1/"
+    assert site.get("/job/a").headers["Location"] == f"{server.url}/job/a/"
+    assert http(server.base).get("/api/json").status_code == 404
+
+
+def test_17b_the_context_path_is_in_the_crumbs_cookie_as_well(jenkins, http):
+    server = jenkins({"context": "/jenkins", "users": {"bot": {"password": "pw"}}})
+    reply = http(server.url, ("bot", "pw")).get("/crumbIssuer/api/json")
+    assert "Path=/jenkins; HttpOnly" in reply.headers["Set-Cookie"]
+    assert http(server.base, ("bot", "pw")).get("/crumbIssuer/api/json").status_code == 404
+
+
+def test_17c_a_multibranch_job_is_a_folder_whose_jobs_show_their_branch(jenkins, http):
+    branch = {"name": "mb/feature%2Fx", "parameters": ["A"], "quiet_period": 0}
+    site = http(jenkins(None, {"name": "mb", "kind": "multibranch"}, branch).url)
+    folder = site.json("/job/mb/api/json")
+    assert folder["_class"].endswith("WorkflowMultiBranchProject")
+    assert ("color" in folder, [job["name"] for job in folder["jobs"]]) == (False, ["feature%2Fx"])
+    shown = site.json("/job/mb/job/feature%252Fx/api/json")
+    assert (shown["fullName"], shown["displayName"]) == ("mb/feature%2Fx", "feature/x")
+    assert site.post("/job/mb/buildWithParameters").status_code == 404
+
+
+def test_14c_the_same_in_pythons_notation(jenkins, http):
+    site = http(jenkins().url)
+    reply = site.get("/job/job/api/python?tree=description,buildable,name,nextBuildNumber")
+    assert reply.headers["Content-Type"] == "text/x-python;charset=utf-8"
+    assert ast.literal_eval(reply.text) == {
+        "_class": "org.jenkinsci.plugins.workflow.job.WorkflowJob",
+        "description": None,
+        "buildable": True,
+        "name": "job",
+        "nextBuildNumber": 1,
+    }
+    assert site.get("/job/job/api/python?tree=a[").status_code == 500
 
 
 def test_18_actions_show_parameters_and_causes_but_no_password(jenkins, http):
@@ -91,6 +130,8 @@ def test_18_actions_show_parameters_and_causes_but_no_password(jenkins, http):
     ]
     assert actions[1]["causes"][0]["shortDescription"] == "Started by user anonymous"
     assert {} in actions
+    item = site.json("/queue/item/1/api/json?tree=actions[parameters[name,value]]")
+    assert item["actions"][0]["parameters"][1] == {"_class": "hudson.model.PasswordParameterValue", "name": "S"}
 
 
 def test_permalinks_lead_to_the_newest_of_their_kind(jenkins, http):

@@ -24,9 +24,17 @@ def crumb_of(session):
 
 
 def test_01_a_wrong_password_is_401_everywhere(closed, http):
-    reply = http(closed.url, ("bot", "wrong")).get("/api/json")
-    assert reply.status_code == 401
-    assert reply.headers["WWW-Authenticate"] == 'Basic realm="Jenkins"'
+    for path in ("/api/json", "/crumbIssuer/api/json", "/job/job/", "/nowhere"):
+        reply = http(closed.url, ("bot", "wrong")).get(path)
+        assert reply.status_code == 401
+        assert reply.headers["WWW-Authenticate"] == 'Basic realm="Jenkins"'
+
+
+def test_01a_even_where_anybody_may_read(jenkins, http):
+    server = jenkins({"users": USERS, "anonymous": ["Overall/Read", "Item/Read"]})
+    assert http(server.url).get("/api/json").status_code == 200
+    assert http(server.url, ("bot", "wrong")).get("/api/json").status_code == 401
+    assert http(server.url, ("nobody", "tok")).get("/api/json").status_code == 401
 
 
 def test_01b_a_basic_header_that_cannot_be_read_is_401(closed, http):
@@ -38,17 +46,33 @@ def test_02_anonymous_on_a_closed_server_is_403_not_401(closed, http):
     assert reply.status_code == 403
     assert reply.headers["X-Jenkins"] == "2.555"
     assert reply.headers["X-You-Are-Authenticated-As"] == "anonymous"
+    assert reply.headers["X-Required-Permission"] == "hudson.model.Overall.Read"
+    assert ("Authentication required" in reply.text, "/login?from=" in reply.text) == (True, True)
+
+
+def test_02b_a_script_in_a_browser_gets_no_page(closed, http):
+    reply = http(closed.url).get("/api/json", headers={"X-Requested-With": "XMLHttpRequest"})
+    assert (reply.status_code, reply.text) == (403, "")
+
+
+def test_02c_a_crumbs_cookie_alone_signs_nobody_in(closed, http):
+    session = http(closed.url, ("bot", "pw"))
+    crumb_of(session)
+    session.session.auth = None
+    assert session.session.cookies
+    assert session.get("/api/json").status_code == 403
 
 
 def test_03_a_post_with_a_password_and_no_crumb_is_403_and_queues_nothing(closed, http):
     reply = http(closed.url, ("bot", "pw")).post(TRIGGER)
     assert reply.status_code == 403
     assert "No valid crumb was included in the request" in reply.text
-    assert closed.control.history() == []
+    assert closed.control.queue() == closed.control.history() == []
 
 
 def test_04_an_api_token_needs_no_crumb(closed, http):
     assert http(closed.url, ("bot", "tok")).post(TRIGGER).status_code == 201
+    assert len(closed.control.history()) == 1
 
 
 def test_05_a_crumb_of_another_session_or_without_its_cookie_is_403(closed, http):
@@ -57,6 +81,7 @@ def test_05_a_crumb_of_another_session_or_without_its_cookie_is_403(closed, http
     crumb_of(b)
     assert b.post(TRIGGER, headers=crumb).status_code == 403
     assert http(closed.url, ("bot", "pw")).post(TRIGGER, headers=crumb).status_code == 403
+    assert closed.control.history() == []
 
 
 def test_06_a_crumb_with_its_cookie_passes_as_header_and_as_form_field(closed, http):
@@ -75,19 +100,24 @@ def test_08_wrong_credentials_go_before_a_valid_crumb(closed, http):
     session = http(closed.url, ("bot", "pw"))
     crumb = crumb_of(session)
     session.session.auth = ("bot", "wrong")
-    assert session.post(TRIGGER, headers=crumb).status_code == 401
+    reply = session.post(TRIGGER, headers=crumb)
+    assert (reply.status_code, reply.headers["WWW-Authenticate"]) == (401, 'Basic realm="Jenkins"')
+    assert closed.control.history() == []
 
 
 def test_09_without_crumbs_the_issuer_is_404_and_clients_do_without(jenkins, http, client):
     server = jenkins({"users": USERS, "crumbs": False})
     assert http(server.url, ("bot", "pw")).get("/crumbIssuer/api/json").status_code == 404
+    assert http(server.url, ("bot", "pw")).json("/api/json?tree=useCrumbs")["useCrumbs"] is False
     assert client(server.url, "bot", "pw").build_job("job", {"A": "1"}) == 1
 
 
 def test_10_the_client_asks_once_for_a_crumb_before_its_first_call(closed, client):
     caller = client(closed.url, "bot", "pw")
     caller.get_job_info("job")
+    assert list(closed.control.requests()) == ["GET crumbIssuer/api/json", "GET job/api/json"]
     caller.build_job("job", {"A": "1"})
+    caller.get_job_info("job")
     assert closed.control.requests()["GET crumbIssuer/api/json"] == 1
 
 
@@ -104,9 +134,12 @@ def test_12_what_one_may_not_see_is_404_or_403(closed, http):
     assert http(closed.url, ("guesser", "pw")).get("/job/job/api/json").status_code == 403
     reader = http(closed.url, ("reader", "pw"))
     assert reader.get("/job/job/api/json").status_code == 200
+    assert reader.get("/job/nowhere/api/json").status_code == 404
+    assert http(closed.url, ("stranger", "pw")).json("/api/json")["jobs"] == []
     refused = reader.post(TRIGGER, headers=crumb_of(reader))
     assert refused.status_code == 403
     assert "reader is missing the Item/Build permission" in refused.text
+    assert closed.control.queue() == closed.control.history() == []
 
 
 def test_the_jobs_own_token_lets_a_get_in_and_a_wrong_one_nobody(jenkins, http):

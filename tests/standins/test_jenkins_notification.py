@@ -162,3 +162,43 @@ def test_a_callback_can_be_overtaken(notifying, http, receiver):
     server.control.advance(60)
     until(lambda: len(receiver.got) == 4)
     assert receiver.phases == ["QUEUED", "COMPLETED", "FINALIZED", "STARTED"]
+
+
+def test_59b_a_jenkinsfile_may_tell_of_an_end_that_is_not_yet(notifying, http, receiver):
+    server = notifying({"events": "manual"})
+    server.control.hold("team/job")
+    http(server.url).trigger("team/job/job", A="1")
+    server.control.wait_builds("team/job", state="running")
+    server.control.notify_endpoints("team/job", "COMPLETED")
+    receiver.wait(1)
+    assert receiver.phases == ["COMPLETED"]
+    assert "status" not in receiver.bodies[0]["build"]
+    assert server.control.builds()[0]["building"] is True
+    server.control.release("team/job")
+    server.control.wait_idle()
+    assert receiver.phases == ["COMPLETED"]
+    with pytest.raises(LookupError, match="no build of team/job is running"):
+        server.control.notify_endpoints("team/job", "COMPLETED")
+
+
+def test_65b_the_first_success_after_a_failure_is_told_to_who_asked_for_it(notifying, http, receiver):
+    server = notifying({"events": "failedAndFirstSuccess"})
+    for at, result in enumerate(("SUCCESS", "FAILURE", "ABORTED", "SUCCESS", "SUCCESS")):
+        server.control.rule(result=result)
+        run(server, http, str(at))
+    assert [(body["build"]["number"], body["build"]["status"]) for body in receiver.bodies] == [
+        (2, "FAILURE"),
+        (4, "SUCCESS"),
+    ]
+    assert set(receiver.phases) == {"FINALIZED"}
+
+
+def test_65c_a_filter_of_branches_keeps_every_other_job_quiet(jenkins, http, receiver):
+    endpoint = {"url": receiver.url, "events": ["COMPLETED"], "branch": "feature/.*"}
+    job = {"parameters": ["A"], "quiet_period": 0, "callbacks": [endpoint]}
+    names = ("mb/feature%2Fx", "mb/main", "plain")
+    server = jenkins(None, {"name": "mb", "kind": "multibranch"}, *(job | {"name": name} for name in names))
+    for path in ("mb/job/feature%252Fx", "mb/job/main", "plain"):
+        http(server.url).trigger(path, A="1")
+    server.control.wait_idle()
+    assert [body["url"] for body in receiver.bodies] == ["job/mb/job/feature%252Fx/"]

@@ -24,6 +24,9 @@ def test_35_an_item_keeps_its_id_through_its_states_and_says_why_until_it_left(j
     assert "quiet period" in item_of(site, second)["why"]
     server.control.advance(30)
     server.controller.await_(lambda: server.control.queue()[0]["state"] == "BlockedItem", 5, "not blocked")
+    blocked = item_of(site, second)
+    assert (blocked["id"], blocked["_class"].rpartition("$")[2]) == (second, "BlockedItem")
+    assert (blocked["blocked"], bool(blocked["why"]), "timestamp" in blocked) == (True, True, False)
     server.control.release("job", match={"A": "1"})
     server.control.wait_builds("job", 2)
     left = item_of(site, second)
@@ -40,6 +43,7 @@ def test_36_without_concurrency_the_next_item_is_blocked_until_the_build_ends(je
     assert item["_class"] == "hudson.model.Queue$BlockedItem"
     assert item["blocked"] is True
     assert item["why"].startswith("Build #1 is already in progress")
+    assert len(server.control.builds()) == 1
     server.control.release("job")
     server.control.wait_builds("job", state="running", match={"A": "2"})
 
@@ -85,20 +89,25 @@ def test_40_cancelling_answers_by_what_it_finds(jenkins, http):
     server = jenkins(None, WAITING)
     site = http(server.url)
     waiting, started = site.trigger(A="1"), site.trigger(A="2", delay="0sec")
+    server.control.wait_builds("job", state="done")
     assert cancel(site, waiting) == 204
-    assert item_of(site, waiting)["cancelled"] is True
+    left = item_of(site, waiting)
+    assert (left["_class"], left["cancelled"], left["executable"]) == ("hudson.model.Queue$LeftItem", True, None)
     assert cancel(site, waiting) == 500
     assert cancel(site, started) == 500
     assert cancel(site, 999) == 404
     server.control.advance(301)
     assert cancel(site, waiting) == 404
+    assert site.post("/queue/cancelItem").status_code == 404
     assert site.get("/queue/cancelItem?id=1").status_code == 405
 
 
 def test_40b_who_may_not_cancel_gets_422(jenkins, http):
     users = {"bot": {"tokens": ["t"], "permissions": ["Overall/Read", "Item/Read", "Item/Build"]}}
-    site = http(jenkins({"users": users}, WAITING).url, ("bot", "t"))
+    server = jenkins({"users": users}, WAITING)
+    site = http(server.url, ("bot", "t"))
     assert cancel(site, site.trigger(A="1")) == 422
+    assert len(server.control.queue()) == 1
 
 
 def test_41_a_cancelled_item_has_no_build_number_and_no_callback(jenkins, http, receiver):
@@ -122,10 +131,11 @@ def test_the_queue_lists_what_waits_with_its_parameters(jenkins, http):
     assert site.json("/job/job/api/json?tree=queueItem[id],inQueue,nextBuildNumber")["queueItem"]["id"] == number
 
 
-def test_an_old_version_redirects_instead_of_saying_whether_it_cancelled(jenkins, http):
-    site = http(jenkins({"version": "2.200"}, WAITING).url)
-    assert cancel(site, site.trigger(A="1")) == 302
-    assert cancel(site, 999) == 302
+def test_40c_an_old_version_redirects_instead_of_saying_whether_it_cancelled(jenkins, http):
+    for version, done, unknown in (("2.210", 302, 302), ("2.211", 204, 404)):
+        site = http(jenkins({"version": version}, WAITING).url)
+        assert cancel(site, site.trigger(A="1")) == done
+        assert cancel(site, 999) == unknown
 
 
 def test_disabling_a_job_cancels_what_waits(jenkins, http):
@@ -137,13 +147,17 @@ def test_disabling_a_job_cancels_what_waits(jenkins, http):
     assert site.post("/job/job/buildWithParameters").status_code == 409
 
 
-def test_a_freestyle_build_waits_for_an_executor(jenkins, http):
+def test_35b_a_freestyle_build_waits_for_an_executor(jenkins, http):
     server = jenkins({"executors": 1}, {"name": "job", "kind": "freestyle", "parameters": ["A"], "concurrent": True})
     server.control.hold("job")
     site = http(server.url)
     site.trigger(A="1", delay="0sec")
     number = site.trigger(A="2", delay="0sec")
-    assert item_of(site, number)["buildable"] is True
+    item = item_of(site, number)
+    assert (item["_class"], item["buildable"]) == ("hudson.model.Queue$BuildableItem", True)
+    assert (item["why"], item["stuck"]) == ("Waiting for next available executor", False)
+    server.control.advance(86_401)
+    assert item_of(site, number)["stuck"] is True
     server.control.release("job")
     server.control.wait_builds("job", 2)
 

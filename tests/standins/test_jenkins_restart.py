@@ -22,6 +22,8 @@ def test_55_while_starting_every_address_is_503(jenkins, http, client):
     site = http(server.url, ("bot", "wrong"))
     for reply in (site.get("/api/json"), site.post("/job/job/buildWithParameters"), site.get("/nowhere")):
         assert (reply.status_code, reply.headers["Expires"]) == (503, "0")
+        assert reply.headers["Content-Type"].startswith("text/html")
+        assert reply.headers["Cache-Control"] == "no-cache,no-store,must-revalidate"
         assert "X-Jenkins" not in reply.headers
     with pytest.raises(JenkinsException, match="does not exist"):
         caller.get_build_info("job", 1)
@@ -37,8 +39,10 @@ def test_56_quiet_down_accepts_triggers_and_starts_nothing(jenkins, http):
     assert (shown["quietingDown"], shown["quietDownReason"]) == (True, "soon")
     item = site.json(f"/queue/item/{site.trigger(A='1')}/api/json")
     assert (item["buildable"], "shut down" in item["why"]) == (True, True)
+    assert server.control.builds() == []
     assert site.post("/cancelQuietDown").status_code == 302
     server.control.wait_builds("job")
+    assert site.json("/api/json?tree=quietingDown")["quietingDown"] is False
 
 
 def test_56b_a_pipeline_pauses_while_jenkins_prepares_to_stop(jenkins, http):
@@ -66,6 +70,7 @@ def test_57_a_clean_restart_keeps_items_and_pipelines_and_aborts_freestyle(jenki
     assert site.get(f"/queue/item/{started}/api/json").status_code == 404
     resumed = site.json("/job/job/1/api/json")
     assert (resumed["building"], resumed["queueId"]) == (True, started)
+    assert "Resuming build" in site.get("/job/job/1/consoleText").text
     dead = site.json("/job/free/1/api/json")
     assert (dead["building"], dead["result"]) == (False, "ABORTED")
     server.control.release("job")
@@ -89,6 +94,23 @@ def test_58b_a_crash_may_build_a_started_item_twice(jenkins, http):
     server.control.restart("crash", seconds=0.02, rebuild_started=True)
     assert len(server.control.wait_builds("job", 2)) == 2
     assert {build["queue_id"] for build in server.control.builds()} == {1}
+
+
+def test_58d_a_crash_may_give_an_id_a_second_time(jenkins, http):
+    server = jenkins(None, WAITING)
+    site = http(server.url)
+    old = site.trigger(A="long ago")
+    server.control.advance(59)
+    lost, started = site.trigger(A="1"), site.trigger(A="2", delay="0sec")
+    server.control.advance(2)
+    server.control.restart("crash", seconds=0.02, reuse_ids=True)
+    back_up(server)
+    assert site.trigger(A="3") == lost
+    assert site.trigger(A="4", delay="0sec") == started
+    server.control.wait_builds("job", 3, "done")
+    shown = site.json("/job/job/api/json?tree=builds[queueId,actions[parameters[value]]]")["builds"]
+    assert [build["queueId"] for build in shown].count(started) == 2
+    assert old < lost
 
 
 def test_58c_a_crash_swallows_the_end_of_a_build(jenkins, http, receiver):

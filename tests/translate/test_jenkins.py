@@ -41,6 +41,52 @@ def test_a_callback_without_job_or_build_means_nothing(payload: dict[str, object
     assert jenkins.events("cdp", payload) == []
 
 
+#: What the CloudEvents plugin puts into the body of an event about a build: its job and build models, with nulls.
+EVENT_DATA: dict[str, object] = {
+    "userId": "SYSTEM",
+    "name": "deploy",
+    "displayName": "deploy",
+    "url": "job/team/job/deploy/",
+    "build": {"number": 7, "queueId": 41, "phase": "STARTED", "status": None, "url": "job/team/job/deploy/7/"},
+}
+ATTRIBUTES = {"specversion": "1.0", "id": "4f1c", "type": "org.jenkinsci.job.started", "source": "job/deploy"}
+HEADERS = {f"ce-{name}": value for name, value in ATTRIBUTES.items()}
+
+
+def test_the_body_of_a_cloudevent_is_a_hint_by_itself_in_either_mode() -> None:
+    hint = [BuildHinted("cdp", "team/deploy", 7)]
+    assert jenkins.events("cdp", EVENT_DATA) == hint
+    assert jenkins.events("cdp", {**ATTRIBUTES, "data": EVENT_DATA}) == hint
+
+
+def test_an_event_is_told_by_its_headers_or_by_its_envelope() -> None:
+    event = jenkins.CloudEvent("org.jenkinsci.job.started", "job/deploy", "4f1c")
+    assert jenkins.cloud_event(HEADERS, EVENT_DATA) == event
+    assert jenkins.cloud_event({}, {**ATTRIBUTES, "data": EVENT_DATA}) == event
+    assert jenkins.cloud_event({}, callback()) is None
+    assert jenkins.cloud_event({"ce-type": "x"}, callback()) is None
+    assert jenkins.cloud_event({"ce-specversion": "1.0"}, {}) == jenkins.CloudEvent("", "", "")
+
+
+@pytest.mark.parametrize("missing", sorted(ATTRIBUTES))
+def test_an_envelope_without_one_of_the_attributes_is_none(missing: str) -> None:
+    envelope = {name: value for name, value in ATTRIBUTES.items() if name != missing} | {"data": EVENT_DATA}
+    assert jenkins.cloud_event({}, envelope) is None
+    assert jenkins.events("cdp", envelope) == []
+
+
+@pytest.mark.parametrize("data", [None, "text", [EVENT_DATA], {}, {"jenkinsQueueId": 41, "status": "LEFT"}])
+def test_an_event_that_names_no_build_means_nothing(data: object) -> None:
+    assert jenkins.events("cdp", {**ATTRIBUTES, "data": data}) == []
+    assert jenkins.events("cdp", ATTRIBUTES) == []
+
+
+def test_events_about_the_queue_are_told_apart() -> None:
+    left = jenkins.CloudEvent("org.jenkinsci.queue.left", "job/deploy", "1")
+    assert left.is_about_the_queue
+    assert not left._replace(type="org.jenkinsci.job.completed").is_about_the_queue
+
+
 def test_a_huge_build_number_as_text_is_none() -> None:
     assert jenkins.build_of({"build": "9" * 5000}) is None
 

@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+import requests
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from bot.core.events import BuildHinted
+from bot.translate import jenkins
 from bot.web.app import create_app
 from config.configuration import Configuration, Controller
 from config.settings import Settings
+from standins.jenkins import JenkinsStandIn
+from standins.wire import HttpServer, Reply, Request
 from tests.web.conftest import JENKINS_SECRET
 from tests.web.story import Story
 
@@ -133,3 +139,136 @@ def test_what_concerns_no_build_of_ours_is_ignored(client: FlaskClient, story: S
 def test_a_body_that_is_no_json_object_is_refused(client: FlaskClient, story: Story, body: bytes) -> None:
     assert call(client, body).status_code == 400
     assert story.nothing_is_stored()
+
+
+STRUCTURED = {"Content-Type": "application/cloudevents+json"}
+
+
+def event_data(number: int = 7, phase: str = "STARTED", **changes: Any) -> dict[str, Any]:
+    """What the CloudEvents plugin sends of a build, with its nulls."""
+    url = "job/shop/job/pre-production/"
+    build = {"number": number, "queueId": 41, "phase": phase, "status": None, "url": f"{url}{number}/"}
+    return {"name": "pre-production", "displayName": "pre-production", "url": url, "build": build, **changes}
+
+
+def attributes(number: int = 1, kind: str = "job.started") -> dict[str, str]:
+    return {"specversion": "1.0", "id": f"id-{number}", "type": f"org.jenkinsci.{kind}", "source": "job/pre-production"}
+
+
+def binary(number: int = 1, kind: str = "job.started") -> dict[str, str]:
+    return BEARER | {f"ce-{name}": value for name, value in attributes(number, kind).items()}
+
+
+def test_a_cloudevent_is_kept_in_binary_and_in_structured_mode(client: FlaskClient, story: Story) -> None:
+    structured = {**attributes(2), "data": event_data(8)}
+    assert call(client, event_data(), headers=binary(1)).json == {"status": "kept"}
+    assert call(client, structured, headers=BEARER | STRUCTURED).json == {"status": "kept"}
+    entries = story.store.begin("test")
+    assert [json.loads(entry.body) for entry in entries] == [event_data(), structured]
+    hints = [jenkins.events(entry.name, json.loads(entry.body)) for entry in entries]
+    assert hints == [[BuildHinted("cdp", "shop/pre-production", number)] for number in (7, 8)]
+
+
+def test_an_event_counts_once_by_its_source_and_id_in_whatever_form_it_comes_again(
+    client: FlaskClient, story: Story
+) -> None:
+    again = {**attributes(1), "data": event_data(), "time": "2026-01-01T00:00:00Z"}
+    answers = [
+        call(client, event_data(), headers=binary(1)),
+        call(client, event_data(), headers=binary(1)),
+        call(client, again, headers=BEARER | STRUCTURED),
+        call(client, event_data(), headers=binary(2)),
+    ]
+    assert [answer.json["status"] for answer in answers] == ["kept", "duplicate", "duplicate", "kept"]
+    assert story.waiting() == 2
+
+
+def test_the_same_id_about_another_build_is_another_event(client: FlaskClient, story: Story) -> None:
+    """Sources are display names: two jobs may share one, and a sender other than the plugin may count its ids."""
+    for number in (7, 8):
+        assert call(client, event_data(number), headers=binary(1)).json == {"status": "kept"}
+    assert story.waiting() == 2
+
+
+def test_an_event_without_an_id_is_told_apart_by_what_it_says(client: FlaskClient, story: Story) -> None:
+    headers = {name: value for name, value in binary().items() if name != "ce-id"}
+    answers = [call(client, event_data(phase=phase), headers=headers) for phase in ("STARTED", "STARTED", "COMPLETED")]
+    assert [answer.json["status"] for answer in answers] == ["kept", "duplicate", "kept"]
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "why"),
+    [
+        (b"", binary(), "the CloudEvent has no data"),
+        (b"", binary(kind="job.finalized"), "the CloudEvent has no data"),
+        (attributes(), BEARER | STRUCTURED, "the CloudEvent has no data"),
+        (
+            {"jenkinsQueueId": 41, "status": "LEFT"},
+            binary(kind="queue.left"),
+            "an event about the queue names no build",
+        ),
+        (
+            {**attributes(kind="queue.left"), "data": {"jenkinsQueueId": 41}},
+            BEARER | STRUCTURED,
+            "an event about the queue names no build",
+        ),
+        (event_data(build=None), binary(kind="job.updated"), "no build is named"),
+        (event_data(url="job/other/"), binary(), "no stage has this job"),
+    ],
+)
+def test_an_event_that_says_nothing_of_our_builds_is_ignored_with_the_reason(
+    client: FlaskClient, story: Story, body: Any, headers: dict[str, str], why: str
+) -> None:
+    answer = call(client, body, headers=headers)
+    assert (answer.status_code, answer.json) == (202, {"status": "ignored", "why": why})
+    assert story.nothing_is_stored()
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        ({"specversion": "1.0", "data": event_data()}, BEARER | STRUCTURED),
+        ([{**attributes(), "data": event_data()}], BEARER | {"Content-Type": "application/cloudevents-batch+json"}),
+        (b"no json", binary()),
+    ],
+)
+def test_what_is_no_event_is_refused(client: FlaskClient, story: Story, body: Any, headers: dict[str, str]) -> None:
+    assert call(client, body, headers=headers).status_code == 400
+    assert story.nothing_is_stored()
+
+
+def test_an_event_needs_the_secret_as_every_callback(client: FlaskClient, story: Story) -> None:
+    assert call(client, event_data(), headers={"ce-specversion": "1.0"}).status_code == 401
+    assert call(client, b"", headers={"ce-specversion": "1.0"}).status_code == 401
+    assert call(client, event_data(), f"/webhooks/jenkins/cdp/{JENKINS_SECRET}", binary()).status_code == 202
+
+
+@pytest.mark.parametrize(("job_data", "kept"), [(True, 3), (False, 0)])
+def test_what_the_plugins_of_a_jenkins_really_send_is_understood(
+    client: FlaskClient, story: Story, job_data: bool, kept: int
+) -> None:
+    """Both plugins at once, over HTTP: every event and every callback is answered 202; hints are kept once."""
+    answers: list[tuple[str, str]] = []
+
+    def pass_on(request: Request) -> Reply:
+        headers = {name: value for name, value in request.headers.items() if name != "host"}
+        answer = client.post(request.target, data=request.body, headers=headers)
+        answers.append((request.headers.get("ce-type", "callback"), answer.json["status"]))
+        return Reply(answer.status_code)
+
+    with HttpServer(pass_on) as front:
+        address = f"http://127.0.0.1:{front.port}/webhooks/jenkins/cdp/{quote(JENKINS_SECRET)}"
+        job = {"name": "shop/pre-production", "quiet_period": 0, "callbacks": [{"url": address}]}
+        sink = {"url": address, "job_data": job_data}
+        with JenkinsStandIn({"cloud_events": sink}, [job]) as server:
+            server.control.callback_fault("duplicate", phase=r"org\.jenkinsci\.job\.completed")
+            requests.post(f"{server.url}/job/shop/job/pre-production/build", timeout=5)
+            server.control.wait_idle()
+            assert {(row["status"], row["error"]) for row in server.control.callbacks()} == {(202, None)}
+    assert story.waiting() == 4 + kept
+    assert [status for kind, status in answers if kind == "callback"] == ["kept"] * 4
+    completed = [status for kind, status in answers if kind.endswith("job.completed")]
+    assert completed == (["kept", "duplicate"] if job_data else ["ignored", "ignored"])
+    assert {status for kind, status in answers if ".queue." in kind} == {"ignored"}
+    events = [event for entry in story.store.begin("test") for event in jenkins.events("cdp", json.loads(entry.body))]
+    assert set(events) == {BuildHinted("cdp", "shop/pre-production", 1)}

@@ -46,7 +46,11 @@ class JenkinsClient:
 
     def get(self, path: str, tree: str | None = None) -> Any:
         """The JSON of `path`, narrowed by `tree`. Raises NotThere, NotAllowed or NotNow."""
-        response = self.ask("GET", f"{path}/api/json", params={"tree": tree} if tree else None)
+        return self.read(f"{path}/api/json", {"tree": tree} if tree else None)
+
+    def read(self, path: str, params: dict[str, str] | None = None) -> Any:
+        """The JSON at `path` itself. Raises NotThere, NotAllowed or NotNow."""
+        response = self.ask("GET", path, params=params)
         try:
             return response.json()
         except ValueError as error:

@@ -65,7 +65,7 @@ def build_lost(decision: Decision, event: BuildLost) -> None:
     if run.build is None:
         withdrawn(decision, Withdrawn(event.run, event.attempt, event.why))
     else:
-        _ended(decision, decision.update(run, failed_tests=()), Outcome.ABORTED)
+        _ended(decision, decision.update(run, failed_tests=(), failed_step=""), Outcome.ABORTED)
 
 
 def hold_off(decision: Decision, step: Step, why: str) -> None:
@@ -108,12 +108,14 @@ def build_seen(decision: Decision, event: BuildSeen) -> None:
     if run is None or run.build not in (None, event.number):
         stranger(decision, event, twin_of=run)
     elif event.result is None:
-        _started(decision, run, event.number)
+        _started(decision, run, event)
     else:
-        _ended(decision, decision.update(run, build=event.number, failed_tests=event.failed_tests), event.result)
+        found = {"build": event.number, "failed_tests": event.failed_tests, "failed_step": event.failed_step}
+        _ended(decision, decision.update(run, **found), event.result)
 
 
-def _started(decision: Decision, run: Run, number: int) -> None:
+def _started(decision: Decision, run: Run, event: BuildSeen) -> None:
+    number = event.number
     if run.build == number:
         return
     if run.status is Status.ENDING or run.cancelled_by is not None:
@@ -121,7 +123,8 @@ def _started(decision: Decision, run: Run, number: int) -> None:
         abort = run.cancelled_by is not None or run.ending is None or run.ending.end is End.CANCELLED
         withdraw(decision, run, abort=abort or may_abort(decision, run), why="it is on its way out")
         return
-    run = decision.update(run, status=Status.RUNNING, build=number, since=decision.now)  # L3: it has started
+    # L3: it has started
+    run = decision.update(run, status=Status.RUNNING, build=number, since=decision.now, expected=event.expected)
     decision.tell(FactKind.BUILD_STARTED, f"build #{number} of {sentences.name(run)} runs in {run.step}", run)
     decision.status(run, run.step, "pending", f"build #{number} runs in {run.step}")
 

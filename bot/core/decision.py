@@ -109,6 +109,7 @@ class Decision:
                 "build": None,
                 "timed_out": False,
                 "abort": None,
+                "expected": None,
                 "cancelled_by": None,
                 "queued": queued,
                 "since": queued,

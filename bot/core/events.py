@@ -65,8 +65,11 @@ class BuildSeen:
     run: str | None = None
     attempt: int | None = None
     failed_tests: tuple[str, ...] = ()
-    #: When the build started, seconds since the epoch by Jenkins' clock.
+    #: The step of the Pipeline that went wrong, and what it says.
+    failed_step: str = ""
+    #: When the build started, and when Jenkins expects it to end, in seconds since the epoch by Jenkins' clock.
     started: float | None = None
+    expected: float | None = None
     kind: Literal["build-seen"] = "build-seen"
 
 

@@ -108,6 +108,9 @@ class Run:
     abort: Abort | None = None
     failure: Outcome | None = None
     failed_tests: tuple[str, ...] = ()
+    failed_step: str = ""
+    #: When Jenkins expects its build to end, in seconds since the epoch.
+    expected: float | None = None
     pull: int | None = None
     title: str = ""
     author: str = ""

@@ -30,10 +30,12 @@ def name(run: Run) -> str:
 
 
 def failed(run: Run, outcome: Outcome) -> str:
-    """`S1 1234567 failed in pre-production (CheckoutTest)`."""
-    tests = f" ({listed(run.failed_tests)})" if run.failed_tests else ""
+    """`S1 1234567 failed in pre-production (CheckoutTest.pays; step Roll out: script returned exit code 1)`."""
+    told = [listed(run.failed_tests)] if run.failed_tests else []
+    told += [f"step {run.failed_step}"] if run.failed_step else []
+    what = f" ({'; '.join(told)})" if told else ""
     hand = f" by {run.cancelled_by}" if run.cancelled_by and outcome is Outcome.ABORTED else ""
-    return f"{name(run)} {_OUTCOMES.get(outcome, 'failed')}{hand} in {run.step}{tests}"
+    return f"{name(run)} {_OUTCOMES.get(outcome, 'failed')}{hand} in {run.step}{what}"
 
 
 def listed(names: Iterable[str]) -> str:

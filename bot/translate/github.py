@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.core.events import Event, Merged
-from bot.translate.reading import flag, number, text
+from bot.translate.reading import flag, line, number, text
 
 _SHA = re.compile(r"[0-9a-f]{40}\Z")
 _NOTHING = "0" * 40
@@ -48,7 +48,7 @@ def events(event: str, payload: dict[str, Any], service: str) -> list[Event]:
             service,
             text(payload, "pull_request", "merge_commit_sha"),
             pull=number(payload, "pull_request", "number"),
-            title=_title(text(payload, "pull_request", "title")),
+            title=line(text(payload, "pull_request", "title"), TITLE),
             author=text(payload, "pull_request", "user", "login")[:TITLE],
         )
     ]
@@ -63,14 +63,9 @@ def _push(payload: dict[str, Any], service: str) -> Merged:
         before=before if _is_sha(before) else None,
         forced=flag(payload, "forced"),
         push_id=f"{before}..{after}@{pushed_at or ''}",
-        title=_title(text(payload, "head_commit", "message").split("\n", 1)[0]),
+        title=line(text(payload, "head_commit", "message").split("\n", 1)[0], TITLE),
         author=(text(payload, "head_commit", "author", "username") or text(payload, "pusher", "name"))[:TITLE],
     )
-
-
-def _title(raw: str) -> str:
-    """A title as one line of printable text: whoever wrote it is a stranger."""
-    return "".join(c if c.isprintable() else " " for c in raw)[:TITLE].strip()
 
 
 def _is_sha(value: str) -> bool:

@@ -52,6 +52,11 @@ def text(value: Any, *path: str) -> str:
     return found if isinstance(found, str) else ""
 
 
+def line(raw: str, most: int) -> str:
+    """A text as one line of printable characters, at most so many: whoever wrote it is a stranger."""
+    return " ".join("".join(c if c.isprintable() else " " for c in raw[: 4 * most]).split())[:most].strip()
+
+
 def number(value: Any, *path: str) -> int | None:
     """The whole number at `path`, or None."""
     found = at(value, *path)

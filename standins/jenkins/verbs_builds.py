@@ -42,7 +42,7 @@ class BuildVerbs:
 
         `parameters`: names, or objects {name, type, default, choices, description}. `callbacks`: {url, events,
         timeout, retries, credential, branch}; `events` is an event of the notification plugin or a list of phases.
-        Times in seconds. `late_parameters`: a Jenkinsfile declares them, so Jenkins knows of them after the first build.
+        Times in seconds. `late_parameters`: a Jenkinsfile declares them: Jenkins knows of them after the first build.
         """
         check_result(result)
         made = jobs.make(

@@ -73,6 +73,35 @@ def test_the_tests_that_failed_are_named_and_bounded(shop: Workshop) -> None:
     assert seen.failed_tests == tuple(f"CartTest.case{n}" for n in range(10))
 
 
+def test_the_step_that_failed_is_told_with_what_it_says(shop: Workshop) -> None:
+    started(shop)
+    shop.release("acceptance", "FAILURE", failing_step="Roll out", error="the database is locked")
+    seen = look(shop)
+    assert seen is not None
+    assert seen.failed_step == "Roll out: the database is locked"
+
+
+def test_a_build_that_passed_is_asked_nothing_more(shop: Workshop) -> None:
+    started(shop)
+    before = shop.control.requests()
+    shop.release("acceptance")
+    assert look(shop) is not None
+    new = {route for route, count in shop.control.requests().items() if count != before.get(route)}
+    assert new == {"GET job/N/api/json"}
+
+
+def test_when_jenkins_expects_a_build_to_end_is_told(shop: Workshop) -> None:
+    started(shop)
+    shop.release("acceptance")
+    shop.do(shop.trigger("S1.2"))
+    shop.line.redis.delete(shop.line.keys.inbox)
+    seen = look(shop, 2)
+    assert seen is not None
+    assert seen.started is not None
+    assert seen.expected is not None
+    assert seen.started < seen.expected < seen.started + 60
+
+
 def test_parameters_that_are_missing_in_the_first_moments_are_waited_for(workshop: Open) -> None:
     shop = workshop(jenkins={"late_actions": 0.08})
     started(shop)

@@ -8,17 +8,16 @@ from typing import Any
 
 from bot.core.events import BuildSeen
 from bot.core.pipeline import Job
+from bot.translate import reports
 from bot.translate.jenkins import outcome
-from workers.jenkins_client import JenkinsClient, NotThere, job_path
+from workers.jenkins_client import JenkinsClient, NotAllowed, NotThere, job_path
 
 #: Names of the declared job parameters. Jenkins drops undeclared ones, and with them the uniqueness of a trigger.
 RUN, ATTEMPT = "INTERLOCK_RUN", "INTERLOCK_ATTEMPT"
 #: How many builds of a job one look takes in.
 BUILDS = 50
-#: How many failing tests are named.
-TESTS = 10
 
-BUILD_TREE = "number,building,result,timestamp,queueId,actions[parameters[name,value]]"
+BUILD_TREE = "number,building,result,timestamp,estimatedDuration,queueId,actions[parameters[name,value]]"
 QUEUE_TREE = "items[id,task[url],actions[parameters[name,value]]]"
 
 
@@ -90,29 +89,41 @@ def is_attempt(thing: dict[str, Any], run: str, attempt: int) -> bool:
 def seen(client: JenkinsClient, job: Job, build: dict[str, Any]) -> BuildSeen:
     """What Jenkins says of a build, as an event. It is over when `building` is false, not when a result is set."""
     carried = parameters(build)
-    attempt = carried.get(ATTEMPT, "")
+    attempt, number = carried.get(ATTEMPT, ""), int(build["number"])
     result = None if build.get("building") else outcome(build.get("result") or "ABORTED")
-    started = build.get("timestamp")
+    started = _seconds(build.get("timestamp"))
+    lasts = _seconds(build.get("estimatedDuration"))  # -1 without history
+    wrong = result not in (None, "SUCCESS")
     return BuildSeen(
         job.controller,
         job.name,
-        int(build["number"]),
+        number,
         result,
         run=carried.get(RUN) or None,
         attempt=int(attempt) if attempt.isdigit() else None,
-        failed_tests=() if result in (None, "SUCCESS") else failed_tests(client, job, int(build["number"])),
-        started=started / 1000 if isinstance(started, (int, float)) else None,
+        failed_tests=_failed_tests(client, job, number) if wrong else (),
+        failed_step=_failed_step(client, job, number) if wrong else "",
+        started=started,
+        expected=started + lasts if started is not None and lasts is not None and lasts > 0 else None,
     )
 
 
-def failed_tests(client: JenkinsClient, job: Job, number: int) -> tuple[str, ...]:
-    """The names of the tests that failed, the first few; none if there is no report (Jenkins: junit `TestResult`)."""
+def _seconds(milliseconds: Any) -> float | None:
+    return milliseconds / 1000 if isinstance(milliseconds, (int, float)) else None
+
+
+def _failed_tests(client: JenkinsClient, job: Job, number: int) -> tuple[str, ...]:
+    """The names of the tests that failed, the first few; none if there is no report."""
     try:
         report = client.get(f"{job_path(job.name)}/{number}/testReport", "suites[cases[className,name,status]]")
-    except NotThere:
+    except (NotThere, NotAllowed):
         return ()
-    cases = [case for suite in report.get("suites") or [] for case in suite.get("cases") or []]
-    failing = [case for case in cases if case.get("status") in ("FAILED", "REGRESSION")]
-    return tuple(f"{str(case.get('className', '')).rsplit('.', 1)[-1]}.{case.get('name', '')}" for case in failing)[
-        :TESTS
-    ]
+    return reports.failed_tests(report)
+
+
+def _failed_step(client: JenkinsClient, job: Job, number: int) -> str:
+    """The step of the Pipeline that went wrong; empty if it is none, or the plugin for it is not there."""
+    try:
+        return reports.failed_step(client.read(f"{job_path(job.name)}/{number}/wfapi/describe"))
+    except (NotThere, NotAllowed):
+        return ""

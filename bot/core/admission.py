@@ -13,6 +13,7 @@ from bot.core.pipeline import Lane, Mode, Track
 from bot.core.proofs import ask_containment
 from bot.core.reasons import Reason, Why
 from bot.core.run import Run, Status, Step
+from bot.core.standing import fixes
 
 #: How many waiting runs are told on their pull request that a fix has passed them: a queue must not cost requests.
 OVERTAKEN_TOLD = 10
@@ -59,10 +60,10 @@ def locked_sentence(board: Board, stage: str, run: Run) -> str:
     fix = run.retrying or run.lane is Lane.FAST
     if fix and any(not k.automatic and not k.let_fixes_in for k in locks):
         return f"{stage} is locked, for fixes too: {causes}"
-    fixes = [fix for lock in locks if lock.service for fix in board.fast_runs(lock.service) if fix.key != run.key]
-    if fixes:
-        return f"{stage} is locked: {causes}; the fix {sentences.name(fixes[-1])} is in {fixes[-1].step}"
     held = sorted({lock.service for lock in locks if lock.service})
+    coming = [each for service in held for each in fixes(board, service) if each.key != run.key]
+    if coming:
+        return f"{stage} is locked: {causes}; {sentences.coming(coming[-1])}"
     hint = f"; merge the fix to {' and '.join(held)}" if held else ""
     return f"{stage} is locked: {causes}{hint}"
 

@@ -9,7 +9,7 @@ from bot.core.decision import Decision
 from bot.core.events import Configured
 from bot.core.facts import FactKind
 from bot.core.leaving import leave
-from bot.core.locking import open_lock, show_banner
+from bot.core.locking import open_lock
 from bot.core.merges import find_place
 from bot.core.modes import mode_changed
 from bot.core.run import End, Ending, Run, Status
@@ -41,8 +41,6 @@ def configured(decision: Decision, event: Configured) -> None:
         board.drop(trouble)
     for stranger in [f for f in board.foreign.values() if f.step not in steps]:
         board.drop(stranger)
-    for stage in sorted({lock.stage for lock in board.locks.values()}):
-        show_banner(decision, stage)
     mode_changed(decision, before)
 
 

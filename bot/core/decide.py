@@ -11,11 +11,13 @@ from typing import assert_never
 from bot.core import asked, builds, merges, sentences, strangers
 from bot.core.aborting import press_on
 from bot.core.admission import settle
+from bot.core.banners import banners, changed, put_back
 from bot.core.board import Board
 from bot.core.configured import configured
 from bot.core.decision import Decision
 from bot.core.effects import Compare, Effect, Look
 from bot.core.events import (
+    BannerAmiss,
     BuildHinted,
     BuildLost,
     BuildSeen,
@@ -44,9 +46,11 @@ from bot.core.pipeline import Job, Mode
 def decide(board: Board, event: Event, now: float) -> Decision:
     """Apply the rules to one event that was accepted at `now` (seconds since the epoch)."""
     decision = Decision(board, now)
+    shown = banners(board)
     _apply(decision, event)
     _clock(decision)
     settle(decision)
+    decision.effects += changed(shown, banners(board))
     if board.header.mode is Mode.OBSERVE:
         decision.effects = [effect for effect in decision.effects if _only_asks(effect)]
     return decision
@@ -63,6 +67,8 @@ def _apply(decision: Decision, event: Event) -> None:  # noqa: C901  one flat li
             reconsider(decision, event.service)
         case BuildHinted():
             _look(decision, event)
+        case BannerAmiss():
+            put_back(decision, event)
         case BuildSeen():
             builds.build_seen(decision, event)
         case TriggerAccepted():

@@ -133,12 +133,26 @@ class Comment:
 
 
 @dataclass(frozen=True, slots=True)
+class LockShown:
+    """One lock as a banner names it; `since` and `until` in seconds since the epoch."""
+
+    reason: str
+    by: str
+    since: float
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Banner:
-    """Put a text over the description of a stage's Jenkins job, or take it away (`text` None)."""
+    """Put the locks of a stage, and what is on its way, over the description of its Jenkins job.
+
+    Without locks the banner is taken away.
+    """
 
     job: Job
     stage: str
-    text: str | None
+    locks: tuple[LockShown, ...] = ()
+    coming: tuple[str, ...] = ()
     kind: Literal["banner"] = "banner"
 
     @property

@@ -55,6 +55,15 @@ class BuildHinted:
 
 
 @dataclass(frozen=True, slots=True)
+class BannerAmiss:
+    """Jenkins was asked: over a job stands not what should stand there; somebody has overwritten it."""
+
+    controller: str
+    job: str
+    kind: Literal["banner-amiss"] = "banner-amiss"
+
+
+@dataclass(frozen=True, slots=True)
 class BuildSeen:
     """Jenkins was asked: the state of a build. `result` None while it runs. `run` None: not one of ours."""
 
@@ -199,6 +208,7 @@ Event = (
     | HeadSeen
     | ContainmentKnown
     | BuildHinted
+    | BannerAmiss
     | BuildSeen
     | TriggerAccepted
     | TriggerRefused

@@ -41,6 +41,7 @@ class FactKind(StrEnum):
     STAGE_LOCKED = "stage-locked"
     STAGE_UNLOCKED = "stage-unlocked"
     FIX_FAILED = "fix-failed"
+    BANNER_PUT_BACK = "banner-put-back"
     CONTAINMENT_ASKED = "containment-asked"
     CONTAINMENT_KNOWN = "containment-known"
     MODE_CHANGED = "mode-changed"

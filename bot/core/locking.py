@@ -7,7 +7,7 @@ from dataclasses import replace
 from bot.core import lanes, sentences, standing
 from bot.core.ancestry import Place
 from bot.core.decision import Decision
-from bot.core.effects import Banner, Notify
+from bot.core.effects import Notify
 from bot.core.facts import FactKind
 from bot.core.leaving import leave, withdraw
 from bot.core.merges import drop, drop_unmerged, find_place, newest_fix, send_fast
@@ -53,19 +53,10 @@ def lock_stage(decision: Decision, lock: Lock) -> None:
     subject = sentences.locked_subject(lock)
     where = Step(lock.stage)
     decision.tell(FactKind.STAGE_LOCKED, subject, step=where, holder=lock.run, service=lock.service, by=lock.by)
-    show_banner(decision, lock.stage)
     if not again:
         key = f"{lock.key}/locked/{lock.since:.3f}"
         decision.do(Notify("locked", lock.stage, subject, sentences.locked_mail(lock), key))
     recall(decision, lock.stage)
-
-
-def show_banner(decision: Decision, stage_name: str) -> None:
-    """Put on the stage's Jenkins job what its locks say now."""
-    stage = decision.board.pipeline.stage(stage_name)
-    if stage is not None:
-        locks = decision.board.locks_of(stage_name)
-        decision.do(Banner(stage.job, stage_name, sentences.banner(locks) if locks else None))
 
 
 def recall(decision: Decision, stage: str) -> None:
@@ -143,7 +134,6 @@ def open_lock(decision: Decision, lock: Lock, why: str, *, by: str) -> None:
     text = sentences.unlocked(lock.stage, why, left)
     where = Step(lock.stage)
     decision.tell(FactKind.STAGE_UNLOCKED, text, step=where, holder=lock.run, service=lock.service, by=by)
-    show_banner(decision, lock.stage)
     subject = f"{lock.stage} is open" if not left else f"{lock.stage}: one lock less"
     key = f"{lock.key}/unlocked/{decision.now:.3f}"
     decision.do(Notify("unlocked", lock.stage, subject, text + "\n", key))

@@ -6,21 +6,19 @@ from bot.core.admission import trigger
 from bot.core.builds import give_back
 from bot.core.decision import Decision
 from bot.core.leaving import may_abort, withdraw
-from bot.core.locking import recall_run, show_banner
+from bot.core.locking import recall_run
 from bot.core.pipeline import Mode
 from bot.core.run import End, Run, Status
 
 
 def mode_changed(decision: Decision, before: Mode) -> None:
-    """Send what was decided while observing and still stands: triggers, withdrawals, banners."""
+    """Send what was decided while observing and still stands: triggers, withdrawals."""
     board = decision.board
     if before is not Mode.OBSERVE or board.header.mode is Mode.OBSERVE:
         return
     inside = (run for run in board.runs.values() if run.holds_slot)
     for run in sorted(inside, key=lambda r: (r.seat, r.key)):
         _make_up(decision, run)
-    for stage in sorted({lock.stage for lock in board.locks.values()}):
-        show_banner(decision, stage)
 
 
 def _make_up(decision: Decision, run: Run) -> None:

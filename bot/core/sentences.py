@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from bot.core.pipeline import Force, Outcome, Pipeline
-from bot.core.run import End, Ending, Lock, Run, Step
+from bot.core.run import End, Ending, Lock, Run, Status, Step
 
 #: How many failing tests a sentence names before it says how many more there are.
 TESTS_NAMED = 3
@@ -88,9 +89,23 @@ def overtaken(fix: Run, stage: str) -> str:
     return f"{name(fix)}, the fix for {stage}, has passed you on the fast lane. You keep your place; nothing restarts."
 
 
-def banner(locks: Iterable[Lock]) -> str:
-    """The text over the description of the locked stage's Jenkins job, one line per lock."""
-    return "\n".join(f"LOCKED: {lock.reason} (by {lock.by})" for lock in locks)
+def moment(at: float) -> str:
+    """A time as everybody reads it alike, wherever they are: `2026-11-25 21:40 UTC`."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def coming(run: Run) -> str:
+    """Where a run is that may open a lock, and until when Jenkins expects its build to take."""
+    who = f"the repeated build of {name(run)}" if run.retrying else f"the fix {name(run)}"
+    if run.status is Status.WAITING:
+        return f"{who} waits for {run.step}"
+    until = f", until about {moment(run.expected)}" if run.expected is not None else ""
+    return f"{who} is in {run.step}{until}"
+
+
+def nothing_coming(service: str) -> str:
+    """What has to be done to open a lock, while nobody does."""
+    return f"no fix is on its way: merge one to {service}, it takes the fast lane"
 
 
 def locked_subject(lock: Lock) -> str:

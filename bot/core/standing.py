@@ -17,6 +17,12 @@ def rolls_out(pipeline: Pipeline, step: Step) -> bool:
     return step.track is Track.REAL and pipeline.index(step.stage) >= pipeline.locks_at
 
 
+def fixes(board: Board, service: str) -> list[Run]:
+    """What is on its way to open the locks of a service, oldest first: its fast runs, and a build that is repeated."""
+    runs = (run for run in board.of_service(service) if run.lane is Lane.FAST or run.retrying)
+    return [run for run in runs if run.status not in (Status.FAILED, Status.ENDING)]
+
+
 def in_fast_part(pipeline: Pipeline, step: Step) -> bool:
     """Whether a fast run in this step uses what the lane is about: its own jobs, or the real stages at its end."""
     return step.track is Track.FAST or pipeline.index(step.stage) >= pipeline.rejoins_at

@@ -6,7 +6,8 @@ from typing import Any
 
 from bot.core.board import Board
 from bot.core.pipeline import Job, Mode, Pipeline, Stage, Track
-from bot.core.run import Run, Status, Step
+from bot.core.run import Run, Step
+from bot.core.standing import fixes
 from bot.core.view import tile, view
 from bot.web.links import Links
 
@@ -124,11 +125,11 @@ class _Drawer:
         """What stands above the pipeline while a stage is locked: each lock, and the fix on its way."""
         services = list(dict.fromkeys(lock["service"] for lock in shape["locks"] if lock["service"]))
         locks = [{**lock, "href": self.run_link(lock["run"])} for lock in shape["locks"]]
-        fixes = [self.fix(run) for service in services for run in self._fixes(service)]
+        coming = [self.fix(run) for service in services for run in fixes(self.board, service)]
         return {
             "stage": shape["name"],
             "locks": locks,
-            "fixes": fixes[:FIXES],
+            "fixes": coming[:FIXES],
             "services": services,
             "waiting": shape["queue"]["count"],
         }
@@ -140,11 +141,6 @@ class _Drawer:
     def run_link(self, key: str | None) -> str | None:
         """The page of a run."""
         return None if key is None else f"/p/{self.board.pipeline.name}/runs/{key}"
-
-    def _fixes(self, service: str) -> list[Run]:
-        """The fast runs of a service that have not failed, and a failed run that is being repeated."""
-        runs = [run for run in self.board.of_service(service) if run.lane == "fast" or run.retrying]
-        return [run for run in runs if run.status not in (Status.FAILED, Status.ENDING)]
 
 
 def _free_words(locks: list[Shape]) -> str:

@@ -456,4 +456,5 @@ def test_the_banner_names_the_locks_that_are_left() -> None:
     town.lock("pre-production", by="bob")
     town.quiet()
     town.unlock("pre-production", lock="pre-production/S1.1")
-    assert [banner.text for banner in town.did(Banner)] == ["LOCKED: maintenance (by bob)"]
+    (banner,) = town.did(Banner)
+    assert [(lock.reason, lock.by) for lock in banner.locks] == [("maintenance", "bob")]

@@ -2,9 +2,9 @@
 
 import pytest
 
-from bot.core.effects import Banner, Comment, Notify, Trigger, Withdraw
+from bot.core.effects import Banner, Comment, LockShown, Notify, Trigger, Withdraw
 from bot.core.facts import FactKind
-from bot.core.pipeline import Outcome
+from bot.core.pipeline import Job, Outcome
 from bot.core.run import Status
 from tests.core.town import Town
 
@@ -75,9 +75,11 @@ def test_picture_2_the_stage_locks_itself_and_nobody_passes(two: Town) -> None:
 
 def test_picture_2_people_are_told_and_a_banner_stands_on_the_job(two: Town) -> None:
     (banner,) = two.did(Banner)
-    assert (banner.stage, banner.text) == (
+    assert banner == Banner(
+        Job("cdp", "pre-production"),
         "pre-production",
-        "LOCKED: S1 S1a failed in pre-production (CheckoutTest) (by S1.1)",
+        (LockShown("S1 S1a failed in pre-production (CheckoutTest)", "S1.1", two.now),),
+        ("no fix is on its way: merge one to S1, it takes the fast lane",),
     )
     (mail,) = two.did(Notify)
     assert (mail.topic, mail.subject) == (
@@ -142,7 +144,7 @@ def test_picture_4_a_build_that_runs_keeps_its_slot_until_jenkins_has_ended_it(f
 
 def test_picture_4_the_banner_goes_and_people_are_told(four: Town) -> None:
     (banner,) = four.did(Banner)
-    assert banner.text is None
+    assert banner == Banner(Job("cdp", "pre-production"), "pre-production")
     (mail,) = four.did(Notify)
     assert (mail.topic, mail.text) == ("unlocked", "pre-production is open: S1 S1e has passed pre-production\n")
 

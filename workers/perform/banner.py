@@ -1,12 +1,23 @@
-"""The lock's banner in a job's description: set before the owner's text, taken away to the letter."""
+"""The lock's banner in a job's description: set before the owner's text, as text or HTML, taken away to the letter."""
 
 from __future__ import annotations
 
 import re
+from html import escape
+
+from bot.core.effects import Banner, LockShown
+from bot.core.sentences import moment
+from config.model import Markup
 
 _BEGIN = "=== Interlock: this stage is locked ==="
 _END = "=== end of Interlock's notice ==="
-_BLOCK = re.compile(re.escape(_BEGIN) + r".*?" + re.escape(_END) + r"\r?\n?", re.DOTALL)
+#: The same as HTML that nobody sees (Jenkins' Safe HTML drops comments when it shows a description, not from the text).
+_HTML_BEGIN = "<!-- Interlock: this stage is locked -->"
+_HTML_END = "<!-- end of Interlock's notice -->"
+#: Whichever form it has: what the controller shows may have been changed since it was put up.
+_FORMS = ((_BEGIN, _END), (_HTML_BEGIN, _HTML_END))
+_BLOCK = re.compile("|".join(rf"{re.escape(b)}.*?{re.escape(e)}\r?\n?" for b, e in _FORMS), re.DOTALL)
+_STYLE = "border-left: 4px solid #c00; padding: 4px 12px; margin-bottom: 8px"
 
 
 def without_banner(description: str) -> str:
@@ -14,9 +25,35 @@ def without_banner(description: str) -> str:
     return _BLOCK.sub("", description)
 
 
-def with_banner(description: str, text: str | None) -> str:
-    """The description with `text` as its banner, in place of any other; without one if `text` is None."""
+def with_banner(description: str, banner: Banner, link: str, markup: Markup = Markup.PLAIN) -> str:
+    """The description with the banner in place of any other; without one if the stage has no lock.
+
+    `link`: the page that shows the stage.
+    """
     own = without_banner(description)
-    if text is None:
+    if not banner.locks:
         return own
-    return f"{_BEGIN}\n{text.replace(_END, '')}\n{_END}\n{own}"
+    return (_html(banner, link) if markup is Markup.HTML else _plain(banner, link)) + own
+
+
+def _plain(banner: Banner, link: str) -> str:
+    lines = [_BEGIN]
+    for lock in banner.locks:
+        lines += [f"LOCKED: {lock.reason}", f"  {_since(lock)}"]
+    lines += [f"On its way: {line}" for line in banner.coming]
+    lines += [link, _END, ""]
+    return "\n".join(line if line in (_BEGIN, _END) else line.replace("===", "==") for line in lines)
+
+
+def _html(banner: Banner, link: str) -> str:
+    """Everything in it is escaped: a reason may quote what strangers wrote."""
+    rows = [f"<li><b>{escape(lock.reason)}</b><br>{escape(_since(lock))}</li>" for lock in banner.locks]
+    rows += [f"<li>On its way: {escape(line)}</li>" for line in banner.coming]
+    head = f'<b>{escape(banner.stage)} is locked</b> (<a href="{escape(link)}">Interlock</a>)'
+    block = f'<div style="{_STYLE}">{head}<ul>{"".join(rows)}</ul></div>'
+    return f"{_HTML_BEGIN}{block}{_HTML_END}\n"
+
+
+def _since(lock: LockShown) -> str:
+    until = f", until {moment(lock.until)}" if lock.until is not None else ""
+    return f"by {lock.by} since {moment(lock.since)}{until}"

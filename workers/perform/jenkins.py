@@ -11,6 +11,7 @@ from bot.core.events import BuildLost, TriggerAccepted, TriggerRefused, Withdraw
 from bot.core.pipeline import Force, Job
 from bot.state.outbox import Claim
 from config.errors import SettingsError
+from config.model import Markup
 from workers.context import Context, Line
 from workers.jenkins_client import JenkinsClient, NotAllowed, NotThere, client, job_path
 from workers.perform import attempt, posted
@@ -230,15 +231,23 @@ def look(context: Context, line: Line, claim: Claim, effect: Look) -> Done:
 
 
 def banner(context: Context, line: Line, claim: Claim, effect: Banner) -> Done:
-    """Set or remove the banner in the job's description; what the owner wrote stays to the letter."""
+    """Put up the banner, or take it away; what the owner of the job wrote stays to the letter."""
     jenkins = client_for(context, effect.job)
     path = f"{job_path(effect.job.name)}/description"
     try:
         found = jenkins.ask("GET", path)
         found.encoding = "utf-8"
-        wanted = with_banner(found.text, effect.text)
+        wanted = shown_on(context, line, found.text, effect)
         if wanted != found.text:
             jenkins.ask("POST", path, data={"description": wanted}, expect=(204, 200))
-    except (NotThere, NotAllowed) as error:
+    except NotThere as error:
         raise Never(f"the banner of {effect.stage}: {error}") from error
     return Done()
+
+
+def shown_on(context: Context, line: Line, description: str, effect: Banner) -> str:
+    """The description of the effect's job as it has to be."""
+    controller = context.configuration.controllers.get(effect.job.controller)
+    markup = controller.markup if controller is not None else Markup.PLAIN
+    link = f"{context.configuration.web.public_url}/p/{line.pipeline.name}"
+    return with_banner(description, effect, link, markup)

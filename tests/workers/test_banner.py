@@ -1,0 +1,149 @@
+"""The banner over a job's description: what it says, in both forms; the owner's text stays to the letter."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.core.effects import Banner, LockShown
+from bot.core.pipeline import Job
+from config.model import Markup
+from tests.workers.conftest import Open
+from tests.workers.workshop import OWNERS_TEXT, Workshop
+from workers.perform.banner import with_banner, without_banner
+
+JOB = Job("cdp", "shop/pre-production")
+LINK = "https://interlock.example.com/p/shop"
+REASON = "S1 1234567 failed in pre-production (CheckoutTest)"
+LOCKED = f"LOCKED: {REASON}"
+SINCE = 1_764_106_800.0
+
+
+def banner(reason: str | None = REASON, *coming: str, until: float | None = None) -> Banner:
+    """The banner of a stage that is locked for this reason, or (None) of one that is open."""
+    locks = () if reason is None else (LockShown(reason, "S1.1", SINCE, until),)
+    return Banner(JOB, "pre-production", locks, coming)
+
+
+def description(shop: Workshop) -> str:
+    return str(shop.control.description("shop/pre-production"))
+
+
+def test_a_banner_stands_before_the_owners_text_and_goes_without_a_trace(shop: Workshop) -> None:
+    shop.do(banner())
+    assert LOCKED in description(shop)
+    assert description(shop).endswith(OWNERS_TEXT)
+    shop.do(banner(None))
+    assert description(shop) == OWNERS_TEXT
+
+
+def test_setting_the_same_banner_again_asks_jenkins_to_change_nothing(shop: Workshop) -> None:
+    shop.do(banner())
+    before = shop.control.requests().get("POST job/description")
+    shop.do(banner())
+    assert shop.control.requests().get("POST job/description") == before == 1
+
+
+def test_a_newer_banner_replaces_the_older(shop: Workshop) -> None:
+    shop.do(banner())
+    shop.do(banner("by kim"))
+    assert LOCKED not in description(shop)
+    assert "LOCKED: by kim" in description(shop)
+
+
+def test_removing_a_banner_that_is_not_there_changes_nothing(shop: Workshop) -> None:
+    shop.do(banner(None))
+    assert description(shop) == OWNERS_TEXT
+    assert shop.control.requests().get("POST job/description") is None
+
+
+def test_a_job_without_a_description_has_none_again(shop: Workshop) -> None:
+    shop.control.change_job("shop/pre-production", {"description": None})
+    shop.do(banner())
+    shop.do(banner(None))
+    assert not shop.control.description("shop/pre-production")
+
+
+def test_a_banner_that_a_job_dsl_run_overwrote_is_set_again_when_asked(shop: Workshop) -> None:
+    shop.control.change_job("shop/pre-production", {"description": "as declared"})
+    shop.do(banner())
+    shop.do(banner(None))
+    assert description(shop) == "as declared"
+
+
+def test_what_the_owner_writes_while_the_banner_stands_stays(shop: Workshop) -> None:
+    shop.do(banner())
+    shop.control.change_job("shop/pre-production", {"description": description(shop) + "\nsee the runbook"})
+    shop.do(banner(None))
+    assert description(shop) == OWNERS_TEXT + "\nsee the runbook"
+
+
+def test_missing_permission_is_for_a_person(workshop: Open) -> None:
+    user = {"tokens": ["token"], "permissions": ["Overall/Read", "Item/Read", "Item/Build"]}
+    shop = workshop(jenkins={"users": {"interlock": user}})
+    shop.do(banner())
+    assert "403" in shop.dead()[0]
+    assert description(shop) == OWNERS_TEXT
+
+
+def test_as_text_it_says_who_broke_it_since_when_and_what_is_on_its_way() -> None:
+    shown = with_banner("own", banner(REASON, "the fix S1 abcdef0 is in fast acceptance", until=SINCE + 600), LINK)
+    assert shown == (
+        "=== Interlock: this stage is locked ===\n"
+        "LOCKED: S1 1234567 failed in pre-production (CheckoutTest)\n"
+        "  by S1.1 since 2025-11-25 21:40 UTC, until 2025-11-25 21:50 UTC\n"
+        "On its way: the fix S1 abcdef0 is in fast acceptance\n"
+        "https://interlock.example.com/p/shop\n"
+        "=== end of Interlock's notice ===\n"
+        "own"
+    )
+
+
+def test_as_html_it_says_the_same_and_nothing_in_it_is_markup() -> None:
+    shown = with_banner("<p>own</p>", banner("<script>alert(1)</script> & co", "<i>a fix</i>"), LINK, Markup.HTML)
+    assert "<b>pre-production is locked</b>" in shown
+    assert f'<a href="{LINK}">' in shown
+    assert "<b>&lt;script&gt;alert(1)&lt;/script&gt; &amp; co</b><br>by S1.1 since 2025-11-25 21:40 UTC" in shown
+    assert "<li>On its way: &lt;i&gt;a fix&lt;/i&gt;</li>" in shown
+    assert shown.endswith("\n<p>own</p>")
+    assert without_banner(shown) == "<p>own</p>"
+
+
+def test_a_controller_that_shows_html_gets_html(shop: Workshop) -> None:
+    cdp = replace(shop.configuration.controllers["cdp"], markup=Markup.HTML)
+    shop.reload(replace(shop.configuration, controllers={"cdp": cdp}))
+    shop.do(banner())
+    assert f"<b>{REASON}</b>" in description(shop)
+    assert shop.pipeline.name in description(shop)
+    shop.do(banner(None))
+    assert description(shop) == OWNERS_TEXT
+
+
+markups = st.sampled_from(Markup)
+
+
+@given(own=st.text(), text=st.text(), newer=st.text(), first=markups, second=markups)
+def test_whatever_is_written_the_owners_text_comes_back(
+    own: str, text: str, newer: str, first: Markup, second: Markup
+) -> None:
+    once = with_banner(own, banner(text), LINK, first)
+    assert without_banner(once) == own
+    assert with_banner(once, banner(newer), LINK, second) == with_banner(own, banner(newer), LINK, second)
+    assert with_banner(once, banner(None), LINK, second) == own
+
+
+@pytest.mark.parametrize("markup", Markup)
+def test_an_owner_who_saves_the_form_in_a_browser_gets_the_text_back_too(markup: Markup) -> None:
+    """A browser sends every line break as CR LF, those of the banner as well."""
+    saved = with_banner("own\ntext", banner(), LINK, markup).replace("\n", "\r\n")
+    assert without_banner(saved) == "own\r\ntext"
+
+
+@pytest.mark.parametrize("markup", Markup)
+def test_a_banner_cannot_be_closed_by_what_it_says(markup: Markup) -> None:
+    for end in ("=== end of Interlock's notice ===", "<!-- end of Interlock's notice -->"):
+        shown = with_banner("own", banner(f"x {end}\n and more {end}", end), LINK, markup)
+        assert without_banner(shown) == "own"

@@ -22,13 +22,14 @@ config_option = click.option(
 @click.command()
 @config_option
 def doctor(config: Path | None) -> None:
-    """Look whether every Jenkins controller and job is as Interlock needs it, and say how to mend what is not.
+    """Look whether Jenkins and GitHub are as Interlock needs them, and say how to mend what is not.
 
-    It only reads. It asks Jenkins itself, so call it where Interlock runs, with the same environment.
+    It only reads. It asks Jenkins and GitHub itself, so call it where Interlock runs, with the same environment.
     """
     from config import settings
     from config.errors import SettingsError
     from workers.doctor import examine_jenkins
+    from workers.doctor_github import examine_github
 
     configuration = checked_file(_path(config))
     try:
@@ -36,7 +37,7 @@ def doctor(config: Path | None) -> None:
     except SettingsError as error:
         raise Failed(" ".join(error.sentences)) from None
     bad = 0
-    for finding in examine_jenkins(configuration, found):
+    for finding in (*examine_jenkins(configuration, found), *examine_github(configuration, found)):
         verdict = str(finding.verdict)
         bad += verdict == "bad"
         say(f"{_MARKS[verdict]}{finding.what}: {finding.found}", fg=_COLOURS[verdict])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,10 +14,11 @@ from bot.core.effects import Comment, Compare, SetStatus
 from bot.core.events import ContainmentKnown
 from bot.state.allowance import Allowance
 from tests.workers.workshop import Workshop, clean
-from workers.github import limits
+from workers.github import limits, session
 from workers.github.refusals import Limited, refusal
 from workers.github.wire import Answer
 from workers.perform import loop
+from workers.perform.loop import perform_due
 
 REPO = "shop/s1"
 POST_STATUS = r"POST /repos/.*/statuses"
@@ -345,3 +349,41 @@ def test_a_comparison_is_never_given_up_for_a_run_may_wait_for_it(
     shop.github.control.fault("status", route="GET .*compare", count=9, status=503)
     assert shop.do(compare(old, new)) == [ContainmentKnown("S1", old, new, contains=True)]
     assert shop.dead() == []
+
+
+# -- pace ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_threads_that_write_at_once_keep_the_distance_and_lose_nothing(shop: Workshop) -> None:
+    github = replace(shop.configuration.github, write_spacing=0.3)
+    shop.reload(replace(shop.configuration, github=github))
+    shop.ask(*(replace(status(shop), context=f"stage-{number}") for number in range(6)))
+    stop = time.monotonic() + 20
+
+    def work() -> None:
+        while shop.line.outbox.size() and time.monotonic() < stop:
+            perform_due(shop.context, shop.line, "github", lambda *_: None)
+            time.sleep(0.02)
+        session.close_all()
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(25)
+    written = shop.github.world.repos[REPO].statuses[shop.github.control.head(REPO)]
+    assert len({row.context for row in written}) == len(written) == 6
+    gaps = [later.at - earlier.at for earlier, later in pairwise(sorted(written, key=lambda row: row.at))]
+    assert min(gaps) > 0.2, gaps  # as they arrive, which no script decides
+    assert shop.dead() == []
+
+
+def test_a_comment_waits_where_a_status_may_go(shop: Workshop, pull: int) -> None:
+    Allowance(shop.line.redis, "token").saw(remaining=900, limit=5000, reset_in=60)
+    shop.ask(comment(pull), status(shop))
+    for _ in range(2):
+        claim = shop.claim(status(shop))
+        assert claim is not None
+        loop.perform(shop.context, shop.line, claim)
+    assert (len(statuses(shop)), comments(shop, pull), shop.dead()) == (1, [], [])

@@ -250,6 +250,10 @@ class Workshop:
         """The live run of a commit such as `S1a`."""
         return next(r for r in self.board.runs.values() if r.place.sha == sha(name))
 
+    def run_of(self, commit: str) -> Run:
+        """The live run of a commit, by its sha."""
+        return next(r for r in self.board.runs.values() if r.place.sha == commit)
+
     def live(self) -> list[str]:
         """The titles of the live runs."""
         return sorted(r.title for r in self.board.runs.values())

@@ -117,8 +117,8 @@ class Settings(BaseSettings):
         """Raises SettingsError if there is neither a GitHub App nor a token."""
         if self.github_app_id is None:
             words = (
-                "a token that may read contents, write statuses and comment on pull requests; or make a GitHub App "
-                f"and set {PREFIX}GITHUB_APP_ID and {PREFIX}GITHUB_APP_PRIVATE_KEY"
+                "a token that may read contents, write statuses and comment on pull requests, or a GitHub App in its "
+                f"place ({PREFIX}GITHUB_APP_ID)"
             )
             _needed(self.github_token, "GITHUB_TOKEN", words)
 

@@ -31,7 +31,8 @@ def test_the_doctor_says_what_is_good_and_what_is_not_and_how_to_mend_it(here: P
     assert told.exit_code == 1
     assert "ok     controller cdp: Jenkins" in told.stdout
     assert "BAD    job deploy on cdp: it does not declare INTERLOCK_RUN\n       → Jenkins drops" in told.stdout
-    assert told.stdout.endswith("1 to mend before runs get through.\n")
+    assert "BAD    github: there is neither an App nor a token\n       → make a GitHub App" in told.stdout
+    assert told.stdout.endswith("2 to mend before runs get through.\n")
 
 
 def test_jobs_come_out_in_each_form(here: Path) -> None:

@@ -24,7 +24,7 @@ from workers.github import identity
 from workers.github.limits import Purpose
 from workers.github.refusals import Unreachable
 from workers.github.session import Session, names
-from workers.perform.outcome import Never, NotNow
+from workers.perform.outcome import Held, Never, NotNow
 
 log = structlog.get_logger()
 
@@ -60,7 +60,8 @@ def heads(context: Context, line: Line) -> int:
             look = _ask(context, line, service)
         except (NotNow, Never) as error:
             silent = silent + 1 if isinstance(error, Unreachable) else 0
-            log.warning("reconcile-later", repository=service.repository, why=str(error))
+            say = log.debug if isinstance(error, Held) else log.warning  # the limit itself has been told
+            say("reconcile-later", repository=service.repository, why=str(error))
             continue
         silent = 0
         found += _compare(line, service, look)

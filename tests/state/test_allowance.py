@@ -46,6 +46,15 @@ def test_who_asks_again_keeps_the_turn_and_pushes_nobody_back(allowance: Allowan
     assert allowance.ask_to_write("third", 0.0, PACE).seconds <= 2.0
 
 
+def test_who_comes_late_does_not_go_in_one_moment_with_the_next(allowance: Allowance) -> None:
+    close = Pace(0.1, 80, 500)
+    for number in range(3):
+        allowance.ask_to_write(f"t{number}", 0.0, close)
+    time.sleep(0.25)
+    assert allowance.ask_to_write("t1", 0.0, close).seconds == 0
+    assert 0.05 < allowance.ask_to_write("t2", 0.0, close).seconds <= 0.1
+
+
 def test_without_spacing_nothing_is_counted(allowance: Allowance) -> None:
     free = Pace(0.0, 1, 1)
     assert [allowance.ask_to_write(f"t{n}", 0.0, free).seconds for n in range(9)] == [0.0] * 9

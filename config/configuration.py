@@ -36,6 +36,8 @@ class GitHub:
     status_context_prefix: str = "interlock"
     #: The longest one request may take, in seconds.
     timeout: float = 15.0
+    #: Seconds between two writes, over all processes; 0: as fast as one likes.
+    write_spacing: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -194,7 +194,7 @@ class PipelineEntry(Section):
 
 
 class GitHubEntry(Section):
-    """Where GitHub is. The token and the webhook secrets come from the environment."""
+    """Where GitHub is. The App or the token, and the webhook secrets, come from the environment."""
 
     api_url: v.Url = "https://api.github.com"
     """Address of the API; for GitHub Enterprise Server `https://HOST/api/v3`. Default https://api.github.com."""
@@ -204,6 +204,9 @@ class GitHubEntry(Section):
     """What the contexts of our commit statuses begin with: `interlock/build`. Default `interlock`."""
     timeout: Annotated[v.Duration, v.between("1s", "5m")] = 15.0
     """The longest one request to GitHub may take. Default 15s."""
+    write_spacing: Annotated[v.Spacing, v.between("0s", "1m")] = 1.0
+    """The time between two writes to GitHub, over all processes. `0s`, for a GitHub Enterprise Server without rate
+    limits: write as fast as one likes, and count nothing. Default 1s."""
 
 
 class NotifyEntry(Section):

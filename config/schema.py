@@ -50,7 +50,7 @@ def _written_as_in_the_file(node: Any) -> Any:
 
 def _default(key: dict[str, Any]) -> Any:
     value = key["default"]
-    if key.get("pattern") == v.DURATION and value is not None:
+    if key.get("pattern") in (v.DURATION, v.SPACING) and value is not None:
         return v.written(value)
     return "unlimited" if {"const": "unlimited"} in key.get("anyOf", ()) else value
 

@@ -6,6 +6,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
 from config import values as v
 from config.errors import nearest, one_of
 
@@ -30,6 +34,25 @@ def secret(text: str) -> str:
     if not text.isprintable():
         raise RefusedError("holds a line break or another character that no secret has")
     return text
+
+
+def _app_id(text: str) -> str:
+    found = text.strip()
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", found):
+        raise RefusedError("is not the id of a GitHub App; expected a number such as `123456`, or its client id")
+    return found
+
+
+def _private_key(text: str) -> str:
+    """A PEM file; in a variable its lines may be joined by `\\n`."""
+    pem = text.replace("\\n", "\n").strip() + "\n"
+    try:
+        key = load_pem_private_key(pem.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, RSAPrivateKey):
+        raise RefusedError("holds no RSA private key in PEM form; expected the file that GitHub made for the App")
+    return pem
 
 
 def _webhook_secrets(text: str) -> tuple[str, ...]:
@@ -106,6 +129,8 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "redis_url": _redis_url,
     "broker_url": _redis_url,
     "github_token": secret,
+    "github_app_id": _app_id,
+    "github_app_private_key": _private_key,
     "github_webhook_secrets": _webhook_secrets,
     "jenkins_webhook_secret": secret,
     "jenkins_tokens": secret,

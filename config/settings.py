@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -23,6 +23,7 @@ SECRETS = frozenset(
         "redis_url",
         "broker_url",
         "github_token",
+        "github_app_private_key",
         "github_webhook_secrets",
         "jenkins_webhook_secret",
         "jenkins_tokens",
@@ -48,7 +49,11 @@ class Settings(BaseSettings):
     data_dir: Path = Path(".interlock")
     """Where the embedded Redis and the processes keep their files."""
     github_token: SecretStr | None = None
-    """GitHub token for statuses, comments, comparisons and heads."""
+    """GitHub token for statuses, comments, comparisons and heads; not used if there is an App."""
+    github_app_id: str | None = None
+    """The GitHub App that Interlock is, by its id or client id."""
+    github_app_private_key: SecretStr | None = None
+    """The private key of that App, in PEM form."""
     github_webhook_secrets: tuple[SecretStr, ...] = ()
     """Secrets that GitHub signs its webhooks with: one, or two while they are being changed."""
     jenkins_webhook_secret: SecretStr | None = None
@@ -91,18 +96,31 @@ class Settings(BaseSettings):
             return _parsed(value, setting)
         return value
 
+    @model_validator(mode="after")
+    def _whole_app(self) -> Settings:
+        if (self.github_app_id is None) != (self.github_app_private_key is None):
+            there, missing = ("ID", "PRIVATE_KEY") if self.github_app_id else ("PRIVATE_KEY", "ID")
+            also = f" (or {PREFIX}GITHUB_APP_{missing}_FILE)" if missing == "PRIVATE_KEY" else ""
+            sentence = (
+                f"{PREFIX}GITHUB_APP_{missing}{also} is not set, but {PREFIX}GITHUB_APP_{there} is; "
+                "expected both for a GitHub App, or neither"
+            )
+            raise PydanticCustomError("settings", "the environment is wrong", {"sentences": (sentence,)})
+        return self
+
     @property
     def broker(self) -> SecretStr | None:
         """Address of Celery's broker: its own, or that of the state; None with the embedded Redis."""
         return self.broker_url or self.redis_url
 
-    def need_github_token(self) -> SecretStr:
-        """The GitHub token; raises SettingsError if there is none."""
-        return _needed(
-            self.github_token,
-            "GITHUB_TOKEN",
-            "a token that may read contents, write statuses and comment on pull requests",
-        )
+    def need_github(self) -> None:
+        """Raises SettingsError if there is neither a GitHub App nor a token."""
+        if self.github_app_id is None:
+            words = (
+                "a token that may read contents, write statuses and comment on pull requests, or a GitHub App in its "
+                f"place ({PREFIX}GITHUB_APP_ID)"
+            )
+            _needed(self.github_token, "GITHUB_TOKEN", words)
 
     def need_github_webhook_secrets(self) -> tuple[SecretStr, ...]:
         """The secrets of GitHub's webhooks, at least one; raises SettingsError if there is none."""

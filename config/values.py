@@ -16,6 +16,7 @@ SERVICE = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 REPOSITORY = r"^[A-Za-z0-9_.-]{1,100}/[A-Za-z0-9_.-]{1,100}$"
 CONTEXT = r"^[A-Za-z0-9][A-Za-z0-9._/ -]{0,62}$"
 DURATION = r"^[1-9][0-9]{0,8}[smhd]$"
+SPACING = r"^(0s|[1-9][0-9]{0,8}[smhd])$"
 URL = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"
 #: `controller: full/job/name`
 JOB = r"^\s*[a-z0-9][a-z0-9-]{0,62}\s*:\s*\S.*$"
@@ -51,6 +52,11 @@ def duration(value: object) -> float:
     return float(int(value[:-1]) * _SECONDS[value[-1]])
 
 
+def spacing(value: object) -> float:
+    """A duration, or `0s` for none."""
+    return 0.0 if value == "0s" else duration(value)
+
+
 def written(seconds: float) -> str:
     """A duration as the file has it, in the largest unit that fits: 120.0 is `2m`."""
     unit = next(u for u, size in reversed(_SECONDS.items()) if seconds % size == 0)
@@ -61,7 +67,7 @@ def between(least: str, most: str) -> AfterValidator:
     """A bound on durations; both ends, as they are written in the file, are allowed."""
 
     def check(value: float) -> float:
-        if not duration(least) <= value <= duration(most):
+        if not spacing(least) <= value <= duration(most):
             refuse("the duration is out of range", f"{least} to {most}")
         return value
 
@@ -177,6 +183,7 @@ def _text_schema(pattern: str, *examples: str) -> WithJsonSchema:
 _NAME_WORDS = "lower-case letters, digits and `-`, at most 63, as in `pre-production`"
 
 Duration = Annotated[float, BeforeValidator(duration), _text_schema(DURATION, "90s", "25m", "3d")]
+Spacing = Annotated[float, BeforeValidator(spacing), _text_schema(SPACING, "1s", "0s")]
 Name = Annotated[str, _matching(NAME, "a name", _NAME_WORDS), _text_schema(NAME, "pre-production")]
 ControllerName = Annotated[
     str, AfterValidator(controller_name), _matching(NAME, "a name", _NAME_WORDS), _text_schema(NAME, "build")

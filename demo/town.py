@@ -98,7 +98,7 @@ class Town:
         example = yaml.safe_load((Path(__file__).parent.parent / "config" / "example.yaml").read_text("utf-8"))
         for name, controller in example["controllers"].items():
             controller["url"] = self.jenkins[name].url
-        example["github"] = {"api_url": self.github.url, "web_url": self.github.url}
+        example["github"] = {"api_url": self.github.url, "web_url": self.github.url, "write_spacing": "0s"}
         example["web"] = {"public_url": f"http://{self.bind}"}
         example["notify"] = {"channels": {"mail": ["locked", "unlocked", "fix-failed"]}}
         example["polling"] = {"builds": "2s", "heads": "30s", "clock": "1s"}

@@ -1,4 +1,4 @@
-"""Asking Jenkins and GitHub what they did not tell: adds events to the inbox, never touches a board."""
+"""Asking Jenkins what it did not tell: adds events to the inbox, never touches a board."""
 
 from __future__ import annotations
 
@@ -8,15 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from github import GithubException
 
 from bot.core.board import Board
-from bot.core.events import BuildLost, BuildSeen, Event, HeadSeen, Withdrawn
+from bot.core.events import BuildLost, BuildSeen, Event, Withdrawn
 from bot.core.pipeline import Job, Outcome
 from bot.core.run import Foreign, Run, Step
 from workers.context import Context, Line
-from workers.github_client import asked as github_asked
-from workers.github_client import client as github_client
 from workers.jenkins_client import JenkinsClient, NotAllowed, NotThere, job_path
 from workers.perform import attempt, posted
 from workers.perform.jenkins import client_for
@@ -161,37 +158,3 @@ def _add(line: Line, live: Live, event: Event) -> int:
         case _:
             raise AssertionError(f"the reconciler of builds made a {event.kind}")
     return 1 if line.inbox.add(event, f"seen:{live.version}:{key}") else 0
-
-
-# -- GitHub ----------------------------------------------------------------------------------------------------
-
-
-def heads(context: Context, line: Line) -> int:
-    """Compare where each service's main stands with what the board knows; returns how many differ."""
-    if context.settings.github_token is None:
-        return 0
-    with line.reading:
-        copy = line.look()
-        board, version = copy.board, copy.version
-        # The file's services: at the first start the board may not have taken its configuration yet.
-        services = line.pipeline.services
-        known = {s.name: board.service(s.name).chain.head for s in services}
-    found = 0
-    for service in services:
-        try:
-            sha = github_asked(
-                lambda s=service: (
-                    github_client(context)  # type: ignore[misc]
-                    .get_repo(s.repository)
-                    .get_git_ref(f"heads/{s.branch}")
-                    .object.sha
-                )
-            )
-        except (NotNow, Never, GithubException) as error:
-            log.warning("reconcile-later", repository=service.repository, why=str(error))
-            continue
-        head = known[service.name]
-        if head is None or head.sha != sha:
-            event = HeadSeen(service.name, sha)
-            found += 1 if line.inbox.add(event, f"head:{version}:{service.name}:{sha}") else 0
-    return found

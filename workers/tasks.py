@@ -9,6 +9,7 @@ from bot.core.events import TimePassed
 from bot.state.keys import FAMILIES
 from config.broker import EFFECTS, TURN_TASK, TURNS
 from workers import reconcile
+from workers import reconcile_heads as heads_of_main
 from workers.context import context
 from workers.perform.loop import perform_due, perform_next
 from workers.turn import take_turns
@@ -71,7 +72,7 @@ def reconcile_builds() -> None:
 def reconcile_heads() -> None:
     """Ask GitHub where main stands: the baseline at the first start, lost pushes later (invariant 8)."""
     for name, line in context().lines.items():
-        if reconcile.heads(context(), line):
+        if heads_of_main.heads(context(), line):
             turn.apply_async((name,), expires=60)
 
 

@@ -117,9 +117,10 @@ def events_of(entry: Entry, pipeline: Pipeline) -> list[Event]:
     payload = read_object(entry.body)
     if entry.source == "jenkins":
         return jenkins.events(entry.name, payload)
-    target = github.target(entry.name, payload)
-    service = pipeline.service_of(target.repository, target.branch) if target else None
-    return github.events(entry.name, payload, service.name) if service else []
+    name, _, known_as = entry.name.partition(" ")  # the door adds how the file calls a repository that was renamed
+    target = github.target(name, payload)
+    service = pipeline.service_of(known_as or target.repository, target.branch) if target else None
+    return github.events(name, payload, service.name) if service else []
 
 
 def _merge(changes: dict[tuple[str, str], Change], newer: Iterable[Change]) -> None:

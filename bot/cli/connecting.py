@@ -1,4 +1,4 @@
-"""The commands for connecting to Jenkins: doctor looks whether it is as it must be, jenkins-jobs prints it as code."""
+"""Commands for connecting: doctor looks whether Jenkins and GitHub are as they must be, jenkins-jobs prints jobs."""
 
 from __future__ import annotations
 
@@ -20,26 +20,27 @@ config_option = click.option(
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as a list, for programs.")
 def doctor(config: Path | None, as_json: bool) -> None:
-    """Look whether every Jenkins controller and job is as Interlock needs it, and say how to mend what is not.
+    """Look whether Jenkins and GitHub are as Interlock needs them, and say how to mend what is not.
 
-    It starts nothing and changes nothing. It asks Jenkins itself, so call it where Interlock runs, with the same
-    environment.
+    It starts nothing and changes nothing. It asks Jenkins and GitHub itself, so call it where Interlock runs, with the
+    same environment.
     """
     from bot.cli.diagnosis import as_rows, tell
     from config import settings
     from config.errors import SettingsError
-    from workers.doctor import examine_jenkins
+    from workers.doctor import examine_github, examine_jenkins
 
     configuration = checked_file(_path(config))
     try:
         found = settings.load()
     except SettingsError as error:
         raise Failed(" ".join(error.sentences)) from None
-    findings = list(examine_jenkins(configuration, found))
+    findings = [*examine_jenkins(configuration, found), *examine_github(configuration, found)]
     if as_json:
         dump(as_rows(findings))
     else:
-        tell(findings, {name: controller.url for name, controller in configuration.controllers.items()})
+        urls = {f"controller {name}": controller.url for name, controller in configuration.controllers.items()}
+        tell(findings, {**urls, "GitHub": configuration.github.api_url})
     if any(finding.verdict == "bad" for finding in findings):
         raise click.exceptions.Exit(FAILED)
 

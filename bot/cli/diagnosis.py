@@ -1,4 +1,4 @@
-"""What the doctor found, as people read it: by controller, the bad first, what jobs have in common told once."""
+"""What the doctor found, as people read it: by system, the bad first, what jobs have in common told once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bot.cli.out import say
-from bot.cli.texts import count
 
 if TYPE_CHECKING:
     from workers.doctor import Finding
@@ -19,11 +18,11 @@ _NAMED, _LINES = 4, 10
 
 
 def tell(findings: Sequence[Finding], urls: Mapping[str, str]) -> None:
-    """Print everything; `urls` is where the controllers are."""
-    for controller in dict.fromkeys(finding.controller for finding in findings):
-        say(f"controller {controller}  {urls.get(controller, '')}", bold=True)
+    """Print everything; `urls` is where the systems are."""
+    for system in dict.fromkeys(finding.system for finding in findings):
+        say(f"{system}  {urls.get(system, '')}".rstrip(), bold=True)
         for verdict, mark, colour in _KINDS:
-            mine = [f for f in findings if f.controller == controller and f.verdict == verdict]
+            mine = [f for f in findings if f.system == system and f.verdict == verdict]
             for who, finding in _told_once(mine):
                 say(f"  {mark:<7} {who}{finding.found}", fg=colour)
                 if finding.mend:
@@ -37,33 +36,35 @@ def as_rows(findings: Sequence[Finding]) -> list[dict[str, Any]]:
 
 
 def _told_once(findings: Sequence[Finding]) -> Iterator[tuple[str, Finding]]:
-    """Whom a finding is about, in words, and the finding; those about the controller itself first."""
+    """Whom a finding is about, in words, and the finding; those about the system itself first."""
     for finding in findings:
-        if finding.job is None:
+        if finding.subject is None:
             yield "", finding
     alike: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
-        if finding.job is not None:
+        if finding.subject is not None:
             alike.setdefault((finding.found, finding.mend), []).append(finding)
     for group in alike.values():
         if group[0].verdict == "good" and len(group) <= _LINES:
-            yield from ((f"job {_named(finding)}: ", finding) for finding in group)
+            yield from ((f"{_named(finding)}: ", finding) for finding in group)
         else:
             yield f"{_whom(group)}: ", group[0]
 
 
 def _whom(group: Sequence[Finding]) -> str:
     if len(group) == 1:
-        return f"job {_named(group[0])}"
+        return _named(group[0])
+    kind = str(group[0].subject).partition(" ")[0]
+    kinds = "repositories" if kind == "repository" else f"{kind}s"
     if group[0].verdict == "good":
-        return count(len(group), "job")
-    names = ", ".join(_named(finding) for finding in group[:_NAMED])
+        return f"{len(group)} {kinds}"
+    names = ", ".join(_named(finding).partition(" ")[2] for finding in group[:_NAMED])
     more = f" and {len(group) - _NAMED} more" if len(group) > _NAMED else ""
-    return f"jobs {names}{more}"
+    return f"{kinds} {names}{more}"
 
 
 def _named(finding: Finding) -> str:
-    return f"{finding.job} ({finding.stage})"
+    return f"{finding.subject} ({finding.stage})" if finding.stage is not None else str(finding.subject)
 
 
 def _sum(verdicts: Sequence[str]) -> str:

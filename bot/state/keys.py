@@ -83,6 +83,16 @@ class Keys:
         """Sorted set: the same runs by when they ended."""
         return self._key("ended-order")
 
+    @property
+    def repairs(self) -> str:
+        """Hash: how often what nobody told us was found by asking, by kind."""
+        return self._key("repairs")
+
+    @property
+    def heads(self) -> str:
+        """Hash: what GitHub last said of the head of each service's main branch."""
+        return self._key("heads")
+
     def due(self, family: str) -> str:
         """Sorted set: slots of one family by when they are due (milliseconds)."""
         return self._key(f"due:{family}")

@@ -82,9 +82,9 @@ class Outbox:
         text = b"" if event is None else dump_event(event)
         return bool(self._scripts.run("finish", names, [claim.effect.slot, claim.revision, POKE_MS, text]))
 
-    def postpone(self, claim: Claim, seconds: float) -> None:
-        """It cannot be done now: it is due again in `seconds`."""
-        self._postpone(claim, seconds, "")
+    def postpone(self, claim: Claim, seconds: float, *, untried: bool = False) -> None:
+        """It cannot be done now: it is due again in `seconds`. `untried`: nothing was sent, so it counts as no try."""
+        self._postpone(claim, seconds, "", untried=untried)
 
     def give_up(self, claim: Claim, error: str, at: float) -> None:
         """It will not work: put it where an operator sees it and can give it another try."""
@@ -99,9 +99,10 @@ class Outbox:
         if self._redis.hlen(self._keys.dead) > DEAD_KEPT:
             self._forget_oldest_dead()
 
-    def _postpone(self, claim: Claim, seconds: float, letter: str) -> None:
+    def _postpone(self, claim: Claim, seconds: float, letter: str, *, untried: bool = False) -> None:
         names = [*self._names(claim.family), self._keys.dead]
-        self._scripts.run("postpone", names, [claim.effect.slot, claim.revision, int(seconds * 1000), letter])
+        args = [claim.effect.slot, claim.revision, int(seconds * 1000), letter, -1 if untried else 0]
+        self._scripts.run("postpone", names, args)
 
     def unsend(self, family: str, slot: str) -> str:
         """Take back an effect nobody has begun: `absent`, `taken-back`, or `begun`."""

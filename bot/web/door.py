@@ -23,9 +23,11 @@ import structlog
 from flask import Blueprint, Response, current_app, request
 from redis.exceptions import RedisError
 
+from bot.core.pipeline import Pipeline, Service
 from bot.state.inbox import Accepted
+from bot.state.repositories import Repositories
 from bot.translate import github, jenkins
-from bot.translate.reading import Unreadable, read_object, text
+from bot.translate.reading import Unreadable, number, read_object, text
 from bot.web.problems import Problem, unknown
 from bot.web.site import Line, Site
 from config.configuration import Configuration
@@ -54,6 +56,7 @@ class Hall:
     """What the door needs at hand, made once: secrets as bytes, and who is who."""
 
     site: Site
+    repositories: Repositories
     github_secrets: tuple[bytes, ...]
     jenkins_secret: bytes
 
@@ -63,6 +66,7 @@ class Hall:
         secrets = site.settings.need_github_webhook_secrets()
         return cls(
             site,
+            Repositories(site.redis),
             tuple(secret.get_secret_value().encode() for secret in secrets),
             site.settings.need_jenkins_webhook_secret().get_secret_value().encode(),
         )
@@ -83,11 +87,14 @@ def from_github() -> Response:
     target = github.target(event, payload)
     if target is None:
         return _ignored(f"{event} moves no main branch")
-    known = hall.site.configuration.service_for(target.repository, target.branch)
+    configuration = hall.site.configuration
+    known, name = configuration.service_for(target.repository, target.branch), event
     if known is None:
-        return _ignored("no configured service has this repository and branch")
-    line = hall.site.lines[known[0].name]
-    return _keep(hall.site, line, "github", event, delivery, body)
+        known = _renamed(hall, payload, target.branch)
+        if known is None:
+            return _ignored("no configured service has this repository and branch")
+        name = f"{event} {known[1].repository}"  # for the turn, which knows the file alone
+    return _keep(hall.site, hall.site.lines[known[0].name], "github", name, delivery, body)
 
 
 @door.post("/jenkins", defaults={"controller": "", "secret": ""})
@@ -118,6 +125,17 @@ def from_jenkins(controller: str, secret: str) -> Response:
     about = (controller, job, str(build))
     delivery = _event_id(about, event) if event is not None and event.id else _callback_id(about, data, body)
     return _keep(hall.site, hall.site.lines[known[0]], "jenkins", controller, delivery, body)
+
+
+def _renamed(hall: Hall, payload: dict[str, Any], branch: str) -> tuple[Pipeline, Service] | None:
+    """Whose repository this is, if it was renamed or transferred since the file was written: ids do not change."""
+    identity = number(payload, "repository", "id")
+    try:
+        names = [] if identity is None else hall.repositories.of_id(identity)
+    except RedisError as error:
+        raise Problem(503, "the store cannot be reached at the moment: deliver it again") from error
+    found = (hall.site.configuration.service_for(name, branch) for name in names)
+    return next((known for known in found if known is not None), None)
 
 
 def _body() -> bytes:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from config.jobs.plan import PARAMETERS
+from standins.github import GitHubStandIn
 from standins.jenkins import JenkinsStandIn
 from tests.cli.conftest import typed
 
@@ -21,13 +22,16 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 NAMES = [name for name, _ in PARAMETERS]
+REPO = {"full_name": "shop/s1", "hook": {"url": "http://127.0.0.1:1/webhooks/github", "secret": "s3cret"}}
+TOKENS = {"INTERLOCK_JENKINS_TOKEN_CDP": "t", "INTERLOCK_GITHUB_TOKEN": "t"}
 CALLBACK = {"url": "http://127.0.0.1:1/", "credential": "interlock-callback-cdp", "timeout": 5.0}
 
 
 @contextmanager
 def hospital(here: Path, jobs: Mapping[str, list[str]]) -> Iterator[str]:
     """A controller with these jobs, each with its parameters, and a stage for each; the address of it."""
-    with JenkinsStandIn(settings={"users": {"interlock": {"tokens": ["t"], "permissions": ["*"]}}}) as jenkins:
+    users = {"interlock": {"tokens": ["t"], "permissions": ["*"]}}
+    with JenkinsStandIn(settings={"users": users}) as jenkins, GitHubStandIn(repos=[REPO]) as github:
         for name, parameters in jobs.items():
             jenkins.control.create_job(name, parameters=parameters, callbacks=[CALLBACK])
         stages = [{"name": f"stage-{name}", "job": f"cdp: {name}", "capacity": 1} for name in jobs]
@@ -35,6 +39,7 @@ def hospital(here: Path, jobs: Mapping[str, list[str]]) -> Iterator[str]:
             "controllers": {"cdp": {"url": jenkins.url, "user": "interlock"}},
             "pipelines": [{"name": "p", "stages": stages, "services": [{"name": "S1", "repository": "shop/s1"}]}],
             "web": {"public_url": "http://127.0.0.1:1"},
+            "github": {"api_url": github.url},
         }
         (here / "interlock.yaml").write_text(yaml.safe_dump(file))
         yield jenkins.url
@@ -42,7 +47,12 @@ def hospital(here: Path, jobs: Mapping[str, list[str]]) -> Iterator[str]:
 
 def test_the_doctor_says_what_is_bad_before_what_is_good_and_how_to_mend_it(here: Path) -> None:
     with hospital(here, {"test": NAMES, "deploy": NAMES[1:]}) as url:
-        told = typed("doctor", INTERLOCK_JENKINS_TOKEN_CDP="t", INTERLOCK_JENKINS_WEBHOOK_SECRET="s3cret")
+        told = typed(
+            "doctor",
+            INTERLOCK_JENKINS_TOKEN_CDP="t",
+            INTERLOCK_GITHUB_TOKEN="t",
+            INTERLOCK_JENKINS_WEBHOOK_SECRET="s3cret",
+        )
     assert told.exit_code == 1
     lines = told.stdout.splitlines()
     assert lines[0] == f"controller cdp  {url}"
@@ -53,45 +63,49 @@ def test_the_doctor_says_what_is_bad_before_what_is_good_and_how_to_mend_it(here
         "  ok      Jenkins 2.555 answers interlock",
         "  ok      job test (stage-test): it is as it must be (Item/Cancel could not be tried)",
     ]
-    assert lines[7:] == ["1 to mend before runs get through. 1 to look at."]
+    assert lines[7].startswith("GitHub  http://127.0.0.1:")
+    assert "  ok      repository shop/s1: it can be read, and `main` is there" in lines
+    assert lines[-1].startswith("1 to mend before runs get through. ")
     assert "s3cret" not in told.output
 
 
 def test_a_hundred_jobs_stay_readable(here: Path) -> None:
     jobs = {f"j{number:03}": NAMES[1:] if number % 4 == 0 else NAMES for number in range(100)}
     with hospital(here, jobs):
-        told = typed("doctor", INTERLOCK_JENKINS_TOKEN_CDP="t")
+        told = typed("doctor", **TOKENS)
     lines = told.stdout.splitlines()
     assert lines[1] == (
         "  BAD     jobs j000 (stage-j000), j004 (stage-j004), j008 (stage-j008), j012 (stage-j012) and 21 more: "
         "it does not declare INTERLOCK_RUN"
     )
     assert "  ok      75 jobs: it is as it must be (Item/Cancel could not be tried)" in lines
-    assert len(lines) < 12
+    assert len(lines) < 20
 
 
 def test_programs_get_every_finding_and_the_same_exit_code(here: Path) -> None:
     with hospital(here, {"test": NAMES, "deploy": NAMES[1:]}):
-        told = typed("doctor", "--json", INTERLOCK_JENKINS_TOKEN_CDP="t")
+        told = typed("doctor", "--json", **TOKENS)
     rows = json.loads(told.stdout)
     assert told.exit_code == 1
-    assert [row for row in rows if row["verdict"] == "bad"] == [
+    bad = [row for row in rows if row["verdict"] == "bad"]
+    assert bad[0]["mend"].startswith("Jenkins drops undeclared parameters")
+    assert bad == [
         {
             "verdict": "bad",
-            "controller": "cdp",
-            "job": "deploy",
+            "system": "controller cdp",
+            "subject": "job deploy",
             "stage": "stage-deploy",
             "found": "it does not declare INTERLOCK_RUN",
-            "mend": rows[-1]["mend"],
+            "mend": bad[0]["mend"],
         }
     ]
 
 
 def test_without_anything_bad_the_doctor_ends_well(here: Path) -> None:
     with hospital(here, {"test": NAMES}):
-        told = typed("doctor", INTERLOCK_JENKINS_TOKEN_CDP="t")
+        told = typed("doctor", **TOKENS)
     assert told.exit_code == 0
-    assert told.stdout.endswith("Runs get through. 1 to look at.\n")
+    assert told.stdout.splitlines()[-1].startswith("Runs get through. ")
 
 
 def test_jobs_come_out_in_each_form(here: Path) -> None:

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from config import ready, settings
 from config.errors import SettingsError
 from config.pipeline_file import load
+from tests.workers.app_key import pem
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "example.yaml"
 HUSH = "hush-hush-4711"
@@ -53,7 +54,7 @@ def test_a_secret_can_come_from_a_file_and_loses_its_last_line_break(env: pytest
     for name in ("GITHUB_TOKEN", "JENKINS_WEBHOOK_SECRET", "JENKINS_TOKEN_CDP", "GITHUB_WEBHOOK_SECRETS"):
         env.setenv(f"INTERLOCK_{name}_FILE", str(tmp_path / "secret"))
     found = settings.load()
-    assert found.need_github_token() == SecretStr(HUSH)
+    assert found.github_token == SecretStr(HUSH)
     assert found.need_jenkins_webhook_secret() == SecretStr(HUSH)
     assert found.jenkins_token("cdp") == SecretStr(HUSH)
     assert found.need_github_webhook_secrets() == (SecretStr(HUSH),)
@@ -151,6 +152,8 @@ def test_no_secret_is_shown_with_the_settings(env: pytest.MonkeyPatch) -> None:
     names = [name.upper() for name in settings.SECRETS - {"jenkins_tokens"}] + ["JENKINS_TOKEN_CDP"]
     forms = {"API_TOKENS": "a:{}", "NOTIFY_URLS": "a=slack://{}", "REDIS_URL": "redis://:{}@x"}
     forms["BROKER_URL"] = forms["REDIS_URL"]
+    forms["GITHUB_APP_PRIVATE_KEY"] = pem().replace("-----BEGIN", f"{HUSH}\n-----BEGIN")  # text around a key is allowed
+    env.setenv("INTERLOCK_GITHUB_APP_ID", "1")
     found = given(env, **{name: forms.get(name, "{}").format(HUSH) for name in names})
     assert HUSH not in repr(found) + str(found) + found.model_dump_json() + repr(found.model_dump())
     assert len([f for f in settings.SECRETS if getattr(found, f)]) == len(settings.SECRETS)
@@ -159,7 +162,7 @@ def test_no_secret_is_shown_with_the_settings(env: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("ask", "variable"),
     [
-        (lambda s: s.need_github_token(), "GITHUB_TOKEN"),
+        (lambda s: s.need_github(), "GITHUB_TOKEN"),
         (lambda s: s.need_github_webhook_secrets(), "GITHUB_WEBHOOK_SECRETS"),
         (lambda s: s.need_jenkins_webhook_secret(), "JENKINS_WEBHOOK_SECRET"),
         (lambda s: s.jenkins_token("cdp-eu"), "JENKINS_TOKEN_CDP_EU"),
@@ -194,3 +197,51 @@ def test_a_misspelt_variable_is_pointed_out(env: pytest.MonkeyPatch) -> None:
         "INTERLOCK_GITHUB_TOKN is not known; did you mean `INTERLOCK_GITHUB_TOKEN`?",
         "INTERLOCK_ZZZ is not known",
     ]
+
+
+# -- the GitHub App --------------------------------------------------------------------------------------------
+
+
+def test_an_app_takes_the_place_of_a_token(env: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "key.pem").write_text(pem())
+    found = given(env, GITHUB_APP_ID="123456", GITHUB_APP_PRIVATE_KEY_FILE=str(tmp_path / "key.pem"))
+    found.need_github()
+    assert found.github_app_private_key is not None
+    assert found.github_app_private_key.get_secret_value() == pem()
+
+
+def test_a_private_key_on_one_line_is_understood(env: pytest.MonkeyPatch) -> None:
+    found = given(env, GITHUB_APP_ID="Iv23liABC", GITHUB_APP_PRIVATE_KEY=pem().replace("\n", "\\n"))
+    assert found.github_app_private_key == SecretStr(pem())
+
+
+@pytest.mark.parametrize(
+    ("given_now", "sentence"),
+    [
+        (
+            {"GITHUB_APP_ID": "1"},
+            "INTERLOCK_GITHUB_APP_PRIVATE_KEY (or INTERLOCK_GITHUB_APP_PRIVATE_KEY_FILE) is not set, but INTERLOCK_GITHUB_APP_ID is; expected both for a GitHub App, or neither",
+        ),
+        (
+            {"GITHUB_APP_PRIVATE_KEY": "the key"},
+            "INTERLOCK_GITHUB_APP_ID is not set, but INTERLOCK_GITHUB_APP_PRIVATE_KEY is; expected both for a GitHub App, or neither",
+        ),
+        (
+            {"GITHUB_APP_ID": "my app"},
+            "INTERLOCK_GITHUB_APP_ID is not the id of a GitHub App; expected a number such as `123456`, or its client id",
+        ),
+        (
+            {"GITHUB_APP_ID": "1", "GITHUB_APP_PRIVATE_KEY": HUSH},
+            "INTERLOCK_GITHUB_APP_PRIVATE_KEY holds no RSA private key in PEM form; expected the file that GitHub made for the App",
+        ),
+    ],
+)
+def test_half_an_app_or_a_key_that_is_none_is_told(
+    env: pytest.MonkeyPatch, given_now: dict[str, str], sentence: str
+) -> None:
+    if given_now.get("GITHUB_APP_PRIVATE_KEY") == "the key":
+        given_now = {"GITHUB_APP_PRIVATE_KEY": pem()}
+    with pytest.raises(SettingsError) as error:
+        given(env, **given_now)
+    assert error.value.sentences == (sentence,)
+    assert HUSH not in "".join(traceback.format_exception(error.value))

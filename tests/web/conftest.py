@@ -46,6 +46,7 @@ def redis(redis_url: str) -> Iterator[Redis]:
 
 @pytest.fixture
 def story(redis: Redis) -> Story:
+    redis.delete("interlock:{github}:repositories")  # names that another test has learnt
     return Story(redis, pipeline(f"p{uuid.uuid4().hex[:12]}"))
 
 

@@ -10,13 +10,18 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from pydantic import SecretStr
+from redis import Redis
 
+from bot.core.events import Merged
+from bot.state import repositories
+from bot.state.repositories import Repositories
 from bot.web.app import create_app
 from config.configuration import Configuration
 from config.errors import SettingsError
 from config.settings import Settings
 from tests.web.conftest import OLD_SECRET, Send, merged_pull, push, signature
-from tests.web.story import Story
+from tests.web.story import Story, sha
+from workers.turn import events_of
 
 
 def test_a_signed_push_to_main_is_kept_as_it_came_and_a_worker_is_poked(
@@ -239,3 +244,43 @@ def test_a_failure_of_ours_is_a_problem_without_details(app: Flask, client: Flas
     assert (answer.status_code, answer.mimetype) == (500, "application/problem+json")
     assert "detail of" not in answer.text
     assert "secret" not in answer.text
+
+
+# -- renamed repositories --------------------------------------------------------------------------------------
+
+
+def renamed(story: Story, **changes: Any) -> dict[str, Any]:
+    """A push to the repository of S1 under a name that the file does not have."""
+    return push(story, repository={"full_name": "shop/new-name", "id": 4711, "pushed_at": 1_700_000_000}, **changes)
+
+
+def test_a_push_to_a_renamed_repository_counts_if_its_id_is_known(send: Send, story: Story, redis: Redis) -> None:
+    Repositories(redis).learn(story.shape.services[0].repository, "shop/new-name", 4711)
+    assert send(renamed(story)).json == {"status": "kept"}
+    entries = story.store.begin("test")
+    (event,) = events_of(entries[0], story.shape)
+    assert isinstance(event, Merged)
+    assert (event.service, event.sha) == ("S1", sha("S1a"))
+
+
+@pytest.mark.parametrize("number", [4712, None, "4711", True, [4711], 10**400])
+def test_a_push_to_a_repository_with_another_id_is_ignored(
+    send: Send, story: Story, redis: Redis, number: object
+) -> None:
+    Repositories(redis).learn(story.shape.services[0].repository, "shop/new-name", 4711)
+    body = renamed(story)
+    body["repository"]["id"] = number
+    assert send(body).json["status"] == "ignored"  # type: ignore[index]
+    assert story.nothing_is_stored()
+
+
+def test_a_push_to_another_branch_of_a_renamed_repository_is_ignored(send: Send, story: Story, redis: Redis) -> None:
+    Repositories(redis).learn(story.shape.services[0].repository, "shop/new-name", 4711)
+    assert send(renamed(story, ref="refs/heads/feature")).json["status"] == "ignored"  # type: ignore[index]
+
+
+def test_what_was_learnt_is_heard_of_within_a_while(send: Send, story: Story, redis: Redis, monkeypatch: Any) -> None:
+    monkeypatch.setattr(repositories, "BELIEVED", 0.0)
+    assert send(renamed(story)).json["status"] == "ignored"  # type: ignore[index]
+    Repositories(redis).learn(story.shape.services[0].repository, "shop/new-name", 4711)
+    assert send(renamed(story)).json["status"] == "kept"  # type: ignore[index]

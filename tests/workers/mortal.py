@@ -81,8 +81,12 @@ class Steps:
 
 
 def script_name(result: Any, _scripts: Any, name: str, *_: Any) -> str:
-    """The scripts that leave a trace: reading does not, nor does finding that there is nothing to do."""
-    idle = name in ("read", "tick") or (name == "claim" and len(result) < 2) or (name == "begin" and not result[0])
+    """The scripts that leave a trace: reading does not (a permit without spacing), nor finding nothing to do."""
+    idle = (
+        name in ("read", "tick", "permit")
+        or (name == "claim" and len(result) < 2)
+        or (name == "begin" and not result[0])
+    )
     return "" if idle else name
 
 

@@ -98,7 +98,7 @@ def test_a_missing_permission_is_named_with_its_stage_and_what_fails_without_it(
 ) -> None:
     with standin(without=permission) as jenkins:
         built(jenkins)
-        [finding] = [f for f in examined(configured(tmp_path, jenkins.url)) if f.job and f.verdict != "good"]
+        [finding] = [f for f in examined(configured(tmp_path, jenkins.url)) if f.subject and f.verdict != "good"]
         assert (str(finding.verdict), finding.found, finding.stage) == (verdict, words, "stage")
         assert f"give the user {permission}" in finding.mend
 

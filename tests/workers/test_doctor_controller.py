@@ -207,7 +207,7 @@ def test_a_proxy_that_drops_the_sign_in_of_a_readable_jenkins_is_found(tmp_path:
 def test_a_password_works_and_a_token_is_recommended(tmp_path: Path, jenkins: JenkinsStandIn) -> None:
     findings = examined(configured(tmp_path, jenkins.url), token="password")
     assert of_controller(findings) == [GOOD, ("unsure", "we sign in with a password")]
-    assert [f.verdict for f in findings if f.job] == ["good"]
+    assert [f.verdict for f in findings if f.subject] == ["good"]
 
 
 def test_a_jenkins_without_security_is_mentioned(tmp_path: Path) -> None:

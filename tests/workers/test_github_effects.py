@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from bot.core.effects import Comment, Compare, SetStatus
 from bot.core.events import ContainmentKnown
-from tests.workers.workshop import Workshop
+from bot.state.allowance import Allowance
+from tests.workers.workshop import Workshop, clean
+from workers.github import limits, session
+from workers.github.refusals import Limited, refusal
+from workers.github.wire import Answer
 from workers.perform import loop
+from workers.perform.loop import perform_due
 
 REPO = "shop/s1"
 POST_STATUS = r"POST /repos/.*/statuses"
@@ -89,35 +97,87 @@ def test_a_status_that_somebody_set_in_between_is_set_again(shop: Workshop) -> N
     assert [state for _, state, _ in statuses(shop)] == ["pending", "failure", "pending"]
 
 
-@pytest.mark.parametrize("code", [403, 429])
-def test_a_limit_is_obeyed_by_waiting_as_long_as_github_says(
-    shop: Workshop, code: int, pauses: list[float | None]
+LIMITS = {
+    "retry-after": (429, {"Retry-After": "7"}, "{}", 7.0),
+    "retry-after, 403": (403, {"Retry-After": "7"}, "{}", 7.0),
+    "hourly, no end told": (
+        403,
+        {"x-ratelimit-remaining": "0", "x-ratelimit-limit": "5000"},
+        '{"message": "API rate limit exceeded for user."}',
+        60.0,
+    ),
+    # GitHub docs: "If the retry-after header is not present ... wait for at least one minute"
+    "secondary, silent": (
+        403,
+        {},
+        '{"message": "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."}',
+        60.0,
+    ),
+    "429, silent": (429, {}, "", 60.0),
+}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_after_a_limit_nobody_sends_until_it_has_passed(
+    shop: Workshop, name: str, pull: int, pauses: list[float | None]
 ) -> None:
-    shop.github.control.fault("status", route=POST_STATUS, count=2, status=code, headers={"Retry-After": "7"})
+    code, headers, body, seconds = LIMITS[name]
+    shop.github.control.fault("status", route=POST_STATUS, count=1, status=code, headers=headers, body=body)
+    others = [status(shop), comment(pull), compare(shop.github.control.head(REPO), shop.github.control.head(REPO))]
+    shop.ask(others[0])
+    shop.github.control.reset_counters()
     began = time.monotonic()
-    shop.do(status(shop))
-    assert pauses == [7.0, 7.0]
+    shop.try_once(others[0])
+    assert pauses == [seconds]
+    shop.ask(*others[1:])
+    for _ in range(3):
+        shop.all_due("github")
+        while (claim := shop.claim(others[0])) is not None:
+            loop.perform(shop.context, shop.line, claim)
+    assert sum(shop.github.control.requests().values()) == 1, "somebody asked in spite of the limit"
     assert time.monotonic() - began < 3, "the performer itself must not sleep"
-    assert len(statuses(shop)) == 1
+    held = Allowance(shop.line.redis, "token").standing()
+    assert seconds - 3 < held.held <= seconds
+    clean(shop.settings)
+    shop.all_due("github")
+    for effect in others:
+        shop.see_through(effect)
+    assert (len(statuses(shop)), len(comments(shop, pull)), shop.dead()) == (1, 1, [])
+
+
+def test_waiting_for_a_limit_counts_as_no_try(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(loop.GIVE_UP, "github", 2)
+    Allowance(shop.line.redis, "token").hold(60, "GitHub said so")
+    shop.ask(status(shop))
+    for _ in range(5):
+        shop.all_due("github")
+        shop.try_once(status(shop))
     assert shop.dead() == []
+    shop.all_due("github")
+    claim = shop.claim(status(shop))
+    assert claim is not None
+    assert claim.tries == 0
 
 
-def test_the_hourly_limit_is_waited_for(shop: Workshop, pauses: list[float | None]) -> None:
-    headers = {"x-ratelimit-remaining": "0", "x-ratelimit-limit": "5000"}
-    body = '{"message": "API rate limit exceeded for user."}'
-    shop.github.control.fault("status", route=POST_STATUS, count=1, status=403, headers=headers, body=body)
-    shop.do(status(shop))
-    assert pauses == [60.0]
-    assert len(statuses(shop)) == 1
+def test_limits_that_follow_on_each_other_make_the_pause_longer(shop: Workshop) -> None:
+    allowance = Allowance(shop.line.redis, "token")
+    waits = []
+    for _ in range(6):
+        silent = refusal(Answer(429, {}), "a test")
+        limits.obey(allowance, silent)
+        waits.append(silent.after)  # type: ignore[union-attr]
+    assert waits == [60, 120, 240, 480, 900, 900]
 
 
-def test_a_secondary_limit_without_a_header_is_waited_for(shop: Workshop, pauses: list[float | None]) -> None:
-    """GitHub docs: "If the retry-after header is not present ... wait for at least one minute"."""
-    body = '{"message": "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."}'
-    shop.github.control.fault("status", route=POST_STATUS, count=1, status=403, body=body)
-    shop.do(status(shop))
-    assert pauses == [60.0]
-    assert shop.dead() == []
+def test_the_end_of_the_hour_is_taken_from_githubs_own_clock() -> None:
+    headers = {
+        "x-ratelimit-remaining": "0",
+        "x-ratelimit-reset": "1000000300",
+        "date": "Sun, 09 Sep 2001 01:46:40 GMT",  # 1000000000
+    }
+    error = refusal(Answer(403, headers), "a test")
+    assert isinstance(error, Limited)
+    assert error.after == 301
 
 
 def test_what_github_finds_wrong_is_given_up_at_once_with_the_reason(shop: Workshop) -> None:
@@ -137,12 +197,57 @@ def test_a_server_that_is_away_is_tried_again_and_in_the_end_given_up(
     assert shop.github.control.requests()["POST /repos/*/*/statuses/*"] == 4
 
 
-def test_a_repository_that_has_moved_is_told_to_people_not_taken_for_done(shop: Workshop) -> None:
+def test_a_status_for_a_repository_that_was_renamed_arrives_under_its_new_name(shop: Workshop) -> None:
     wanted = status(shop)
     shop.github.control.rename(REPO, "s1-new")
     shop.do(wanted)
-    moved = [row["state"] for row in shop.github.control.statuses("shop/s1-new")]
-    assert moved == ["pending"] or "moved" in shop.dead()[0]
+    assert [row["state"] for row in shop.github.control.statuses("shop/s1-new")] == ["pending"]
+    shop.github.control.reset_counters()
+    shop.do(SetStatus(REPO, wanted.sha, "build", "success", "passed", "S1.1"))
+    assert shop.github.control.requests() == {"POST /repos/*/*/statuses/*": 1}, "the new name is remembered"
+
+
+def test_a_write_that_is_sent_round_in_circles_is_told_to_people(shop: Workshop) -> None:
+    headers = {"Location": f"{shop.github.url}/repositories/1/statuses/x"}
+    shop.github.control.fault("status", route=POST_STATUS, status=307, headers=headers, body="{}")
+    shop.do(status(shop))
+    assert "cannot be followed" in shop.dead()[0]
+
+
+@pytest.mark.parametrize(
+    ("code", "headers", "body", "told"),
+    [
+        (404, {}, '{"message": "Not Found"}', "not there, or not ours to see"),
+        (
+            403,
+            {"X-Accepted-GitHub-Permissions": "statuses=write"},
+            '{"message": "Resource not accessible by integration"}',
+            "the permission statuses: write is missing",
+        ),
+        (403, {}, '{"message": "Resource not accessible by personal access token"}', "a permission is missing"),
+        (422, {}, '{"message": "Validation Failed", "errors": [{"message": "no commit"}]}', "no commit"),
+    ],
+)
+def test_what_will_never_work_is_given_up_with_what_is_missing(
+    shop: Workshop, code: int, headers: dict[str, str], body: str, told: str
+) -> None:
+    shop.github.control.fault("status", route=POST_STATUS, status=code, headers=headers, body=body)
+    shop.do(status(shop))
+    assert told in shop.dead()[0]
+    assert shop.github.control.requests()["POST /repos/*/*/statuses/*"] == 1
+
+
+def test_a_token_that_is_refused_holds_everything_up_and_loses_nothing(shop: Workshop) -> None:
+    shop.github.control.set_tokens({"other": {"login": "kim"}})
+    shop.ask(status(shop))
+    shop.try_once(status(shop))
+    assert shop.dead() == []
+    assert Allowance(shop.line.redis, "token").standing().held > 50
+    shop.github.control.set_tokens({"t": {"login": "kim"}})
+    clean(shop.settings)
+    shop.all_due("github")
+    shop.see_through(status(shop))
+    assert len(statuses(shop)) == 1
 
 
 # -- comment ---------------------------------------------------------------------------------------------------
@@ -176,14 +281,6 @@ def test_comments_on_different_things_are_different(shop: Workshop, pull: int) -
     shop.do(comment(pull))
     shop.do(Comment(REPO, pull, "S1.1", "overtaken-S2.4", "it was overtaken"))
     assert len(comments(shop, pull)) == 2
-
-
-@pytest.mark.parametrize("code", [403, 429])
-def test_a_limit_on_comments_is_obeyed(shop: Workshop, pull: int, code: int, pauses: list[float | None]) -> None:
-    shop.github.control.fault("status", route=POST_COMMENT, count=1, status=code, headers={"Retry-After": "3"})
-    shop.do(comment(pull))
-    assert pauses == [3.0]
-    assert len(comments(shop, pull)) == 1
 
 
 def test_a_pull_request_that_is_not_there_is_given_up(shop: Workshop) -> None:
@@ -252,3 +349,41 @@ def test_a_comparison_is_never_given_up_for_a_run_may_wait_for_it(
     shop.github.control.fault("status", route="GET .*compare", count=9, status=503)
     assert shop.do(compare(old, new)) == [ContainmentKnown("S1", old, new, contains=True)]
     assert shop.dead() == []
+
+
+# -- pace ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_threads_that_write_at_once_keep_the_distance_and_lose_nothing(shop: Workshop) -> None:
+    github = replace(shop.configuration.github, write_spacing=0.3)
+    shop.reload(replace(shop.configuration, github=github))
+    shop.ask(*(replace(status(shop), context=f"stage-{number}") for number in range(6)))
+    stop = time.monotonic() + 20
+
+    def work() -> None:
+        while shop.line.outbox.size() and time.monotonic() < stop:
+            perform_due(shop.context, shop.line, "github", lambda *_: None)
+            time.sleep(0.02)
+        session.close_all()
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(25)
+    written = shop.github.world.repos[REPO].statuses[shop.github.control.head(REPO)]
+    assert len({row.context for row in written}) == len(written) == 6
+    gaps = [later.at - earlier.at for earlier, later in pairwise(sorted(written, key=lambda row: row.at))]
+    assert min(gaps) > 0.2, gaps  # as they arrive, which no script decides
+    assert shop.dead() == []
+
+
+def test_a_comment_waits_where_a_status_may_go(shop: Workshop, pull: int) -> None:
+    Allowance(shop.line.redis, "token").saw(remaining=900, limit=5000, reset_in=60)
+    shop.ask(comment(pull), status(shop))
+    for _ in range(2):
+        claim = shop.claim(status(shop))
+        assert claim is not None
+        loop.perform(shop.context, shop.line, claim)
+    assert (len(statuses(shop)), comments(shop, pull), shop.dead()) == (1, [], [])

@@ -1,4 +1,4 @@
-"""What nobody told us is found by asking: ends of builds, cancelled items, vanished builds, strangers, lost pushes."""
+"""What nobody told us is found by asking: ends of builds, cancelled items, vanished builds, strangers."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ from typing import Any
 
 import pytest
 
-from bot.core.events import Configured, HeadSeen, Merged
+from bot.core.events import Configured
 from bot.core.run import Status
-from bot.state.codec import load_event
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop, sha
-from workers import reconcile, start
-
-REPO = "shop/s1"
+from workers import reconcile
 
 
 @pytest.fixture
@@ -223,81 +220,3 @@ def test_a_second_build_of_an_attempt_is_stopped_and_the_run_goes_on(shop: Works
     assert shop.run("S1a").step.stage == "production"
     assert shop.board.foreign == {}
     assert shop.board.locks == {}
-
-
-# -- GitHub ----------------------------------------------------------------------------------------------------
-
-
-def heads(shop: Workshop) -> int:
-    found = reconcile.heads(shop.context, shop.line)
-    shop.work()
-    return found
-
-
-@pytest.fixture
-def fresh(workshop: Open) -> Workshop:
-    """Configured, with no head known yet."""
-    opened = workshop()
-    opened.tell(Configured(opened.pipeline))
-    return opened
-
-
-def test_the_first_look_takes_the_baseline_and_starts_nothing(fresh: Workshop) -> None:
-    assert heads(fresh) == 3
-    assert len(fresh.facts("baseline-taken")) == 3
-    assert (fresh.live(), fresh.builds()) == ([], [])
-    assert heads(fresh) == 0
-
-
-def test_the_baseline_is_taken_even_if_the_configuration_still_waits_for_its_turn(workshop: Open) -> None:
-    shop = workshop()
-    start.configure(shop.context)
-    assert reconcile.heads(shop.context, shop.line) == 3
-    shop.work()
-    assert len(shop.facts("baseline-taken")) == 3
-
-
-def test_a_push_that_was_missed_is_found_and_starts_a_run(fresh: Workshop) -> None:
-    heads(fresh)
-    new = fresh.github.control.push(REPO)
-    assert heads(fresh) == 1
-    (run,) = fresh.board.runs.values()
-    assert run.place.sha == new
-    assert len(fresh.builds("build")) == 1
-    assert heads(fresh) == 0
-
-
-def test_a_push_that_is_found_and_then_delivered_starts_one_run(fresh: Workshop) -> None:
-    before = fresh.github.control.head(REPO)
-    heads(fresh)
-    new = fresh.github.control.push(REPO)
-    heads(fresh)
-    fresh.tell(Merged("S1", new, before, push_id="late"))
-    assert len(fresh.board.runs) == 1
-    assert len(fresh.builds("build")) == 1
-
-
-def test_one_repository_that_does_not_answer_hides_no_other(fresh: Workshop) -> None:
-    heads(fresh)
-    fresh.github.control.rename("shop/s1", "gone")
-    fresh.github.control.fault("status", route="GET /repos/.*", count=1, status=404)
-    fresh.github.control.push("shop/s3")
-    assert heads(fresh) == 1
-
-
-def test_a_github_that_is_away_is_asked_again_later(fresh: Workshop) -> None:
-    fresh.github.stop()
-    assert heads(fresh) == 0
-    fresh.github.start()
-    assert heads(fresh) == 3
-
-
-def test_a_limit_of_github_is_not_slept_through(fresh: Workshop) -> None:
-    fresh.github.control.fault("status", route="GET ", status=429, headers={"Retry-After": "60"})
-    assert heads(fresh) == 0
-
-
-def test_what_reconciling_says_are_plain_events_in_the_inbox(fresh: Workshop) -> None:
-    reconcile.heads(fresh.context, fresh.line)
-    rows = fresh.line.redis.xrevrange(fresh.line.keys.inbox, count=3)
-    assert {type(load_event(fields[b"b"])) for _, fields in rows} == {HeadSeen}

@@ -75,12 +75,12 @@ def examined(configuration: Configuration, token: str = "token", **settings: Any
 
 def of_jobs(findings: list[Finding]) -> list[tuple[str, str]]:
     """Verdict and finding of everything about jobs."""
-    return [(str(f.verdict), f.found) for f in findings if f.job is not None]
+    return [(str(f.verdict), f.found) for f in findings if f.subject is not None]
 
 
 def of_controller(findings: list[Finding]) -> list[tuple[str, str]]:
     """The same about the controller, but for callbacks, which have tests of their own."""
-    return [(str(f.verdict), f.found) for f in findings if f.job is None and not f.found.startswith("callbacks")]
+    return [(str(f.verdict), f.found) for f in findings if f.subject is None and not f.found.startswith("callbacks")]
 
 
 def bad(findings: list[Finding]) -> Finding:

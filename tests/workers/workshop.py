@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import requests
 from pydantic import SecretStr
+from redis import Redis
 
 from bot.core.board import Board
 from bot.core.effects import Effect, Trigger
@@ -28,8 +29,9 @@ from config.configuration import Configuration, Controller, GitHub, Notify
 from config.settings import Settings
 from standins.github import GitHubStandIn
 from standins.jenkins import JenkinsStandIn
-from workers import github_client, jenkins_client
+from workers import jenkins_client
 from workers.context import build
+from workers.github import session
 from workers.perform.loop import perform, perform_due
 from workers.turn import take_turns
 
@@ -82,7 +84,7 @@ def settings(redis_url: str, notify_urls: dict[str, str] | None = None) -> Setti
 def configuration(pipeline: Pipeline, jenkins: str, github: str, timeout: float) -> Configuration:
     """The pipeline file of a worker, with the addresses of the stand-ins."""
     controllers = {"cdp": Controller("cdp", jenkins, "interlock", timeout=timeout)}
-    return Configuration((pipeline,), controllers, github=GitHub(api_url=github, timeout=timeout), digest="1")
+    return Configuration((pipeline,), controllers, github=GitHub(github, timeout=timeout, write_spacing=0), digest="1")
 
 
 class Workshop:
@@ -104,6 +106,7 @@ class Workshop:
         self.control.change_job("shop/pre-production", {"description": OWNERS_TEXT})
         self.pipeline = shape(f"p{uuid.uuid4().hex[:12]}", **changes)
         self.settings = settings(redis_url, notify_urls)
+        clean(self.settings)  # what was learnt of another test's GitHub is not true of this one
         self.configuration = replace(
             configuration(self.pipeline, self.jenkins.url, self.github.url, timeout),
             notify=Notify(tuple((name, ("locked", "unlocked", "fix-failed")) for name in notify_urls or {})),
@@ -148,6 +151,12 @@ class Workshop:
         """Make an effect due `later` (seconds), as if others had to be done before it."""
         now = time.time() + later
         self.line.redis.zadd(self.line.keys.due(family_of(effect)), {effect.slot: now * 1000})
+
+    def all_due(self, family: str) -> None:
+        """Let every pause of a family's effects have passed."""
+        due = self.line.keys.due(family)
+        for slot in self.line.redis.zrange(due, 0, -1):
+            self.line.redis.zadd(due, {slot: 0})
 
     def see_through(self, effect: Effect, seconds: float = 8.0) -> list[Event]:
         """Try until the effect is done or given up; returns the events that came of it."""
@@ -241,6 +250,10 @@ class Workshop:
         """The live run of a commit such as `S1a`."""
         return next(r for r in self.board.runs.values() if r.place.sha == sha(name))
 
+    def run_of(self, commit: str) -> Run:
+        """The live run of a commit, by its sha."""
+        return next(r for r in self.board.runs.values() if r.place.sha == commit)
+
     def live(self) -> list[str]:
         """The titles of the live runs."""
         return sorted(r.title for r in self.board.runs.values())
@@ -259,13 +272,19 @@ class Workshop:
         return list(self.control.release(f"shop/{stage}", result=result, **how))
 
 
+def clean(settings: Settings) -> None:
+    """Forget what was learnt of GitHub: names, limits, installations."""
+    assert settings.redis_url is not None
+    with Redis.from_url(settings.redis_url.get_secret_value()) as redis:
+        for key in redis.scan_iter("interlock:{github*"):
+            redis.delete(key)
+
+
 def forget_clients() -> None:
     """Close this thread's connections to Jenkins and GitHub, as the end of a process does."""
     for one in jenkins_client._local.__dict__.pop("clients", {}).values():
         one._server._session.close()
-    github = github_client._local.__dict__.pop("github", None)
-    if github is not None:
-        github.close()
+    session.close_all()
 
 
 def twice(rows: Iterable[dict[str, Any]]) -> list[tuple[str, str]]:

@@ -1,6 +1,7 @@
-"""`interlock doctor`: is Jenkins as the pipelines need it? Every finding says what is wrong and how to mend it."""
+"""`interlock doctor`: are Jenkins and GitHub as the pipelines need them? Every finding says how to mend it."""
 
 from workers.doctor.examination import examine_jenkins
 from workers.doctor.finding import Finding, Verdict
+from workers.doctor.github import examine_github
 
-__all__ = ["Finding", "Verdict", "examine_jenkins"]
+__all__ = ["Finding", "Verdict", "examine_github", "examine_jenkins"]

@@ -27,7 +27,7 @@ _USUAL_PATH = "jenkins"
 
 def examine(controller: Controller, token: str) -> Iterator[Finding]:
     """Everything about one controller. After a BAD one there is nothing more to say."""
-    about = About(controller.name)
+    about = About.controller(controller.name)
     place = Place(controller.url, "url", controller.timeout, controller.ca_bundle)
     auth = (controller.user, token)
     try:

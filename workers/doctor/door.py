@@ -23,7 +23,7 @@ _VARIABLE = "INTERLOCK_JENKINS_WEBHOOK_SECRET"
 
 def examine(controller: Controller, public_url: str, secret: str) -> Iterator[Finding]:
     """Send a callback that names no build, as Jenkins would; from here, which may not be where Jenkins is."""
-    about = About(controller.name)
+    about = About.controller(controller.name)
     if urlsplit(public_url).hostname in _HERE and urlsplit(controller.url).hostname not in _HERE:
         found = f"callbacks: {shown(public_url)} is this machine only here; for Jenkins it is its own"
         yield about.unsure(found, "put the address under which Jenkins reaches Interlock into web.public_url")

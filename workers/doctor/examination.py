@@ -32,7 +32,7 @@ def examine_jenkins(configuration: Configuration, settings: Settings) -> Iterato
         try:
             token = settings.jenkins_token(controller.name).get_secret_value()
         except SettingsError as error:
-            yield About(controller.name).bad(str(error), "set the variable, then look again")
+            yield About.controller(controller.name).bad(str(error), "set the variable, then look again")
             continue
         answers = True
         for finding in controllers.examine(controller, token):
@@ -50,7 +50,7 @@ def _callbacks(
 ) -> Iterator[Finding]:
     if secret is None:
         found = "callbacks: INTERLOCK_JENKINS_WEBHOOK_SECRET is not set here, so they cannot be tried"
-        yield About(controller.name).unsure(found, "call the doctor with the environment of the processes")
+        yield About.controller(controller.name).unsure(found, "call the doctor with the environment of the processes")
     else:
         yield from door.examine(controller, configuration.web.public_url, secret)
     if ears is not None:
@@ -69,7 +69,7 @@ class _Ward:
 
     def examine(self, plan: JobPlan) -> list[Finding]:
         """What is to be said of one job."""
-        about = About(plan.controller, plan.name, plan.step)
+        about = About.job(plan)
         if self.gone.is_set():
             return [about.bad("not looked at: the controller has stopped answering", "look again when it is back")]
         called = self.ears is not None and (plan.controller, plan.name) in self.ears.jobs

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from config.jobs.plan import JobPlan
+
 
 class Verdict(StrEnum):
     """How bad a finding is."""
@@ -16,14 +18,14 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """About a controller, or about one job on it and the stage that it is.
+    """About a system (`controller cdp`, `GitHub`), or about one subject there (`job shop/build`, `repository shop/s1`).
 
-    `found` and `mend` name neither job nor stage: many may have the same, and are told together.
+    `stage`: the one that a job is. `found` and `mend` name no subject: many may have the same, and are told together.
     """
 
     verdict: Verdict
-    controller: str
-    job: str | None
+    system: str
+    subject: str | None
     stage: str | None
     found: str
     mend: str = ""
@@ -31,25 +33,35 @@ class Finding:
     @property
     def what(self) -> str:
         """What it is about, in words."""
-        return f"controller {self.controller}" if self.job is None else f"job {self.job} on {self.controller}"
+        return self.system if self.subject is None else f"{self.subject} on {self.system.removeprefix('controller ')}"
 
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """Makes findings about one controller, or about one job on it."""
+    """Makes findings about one system, or about one subject there."""
 
-    controller: str
-    job: str | None = None
+    system: str
+    subject: str | None = None
     stage: str | None = None
+
+    @classmethod
+    def controller(cls, name: str) -> About:
+        """About a Jenkins controller."""
+        return cls(f"controller {name}")
+
+    @classmethod
+    def job(cls, plan: JobPlan) -> About:
+        """About a job on one."""
+        return cls(f"controller {plan.controller}", f"job {plan.name}", plan.step)
 
     def good(self, found: str) -> Finding:
         """All is well with it."""
-        return Finding(Verdict.GOOD, self.controller, self.job, self.stage, found)
+        return Finding(Verdict.GOOD, self.system, self.subject, self.stage, found)
 
     def unsure(self, found: str, mend: str = "") -> Finding:
         """Somebody should look at it."""
-        return Finding(Verdict.UNSURE, self.controller, self.job, self.stage, found, mend)
+        return Finding(Verdict.UNSURE, self.system, self.subject, self.stage, found, mend)
 
     def bad(self, found: str, mend: str) -> Finding:
         """It must be mended."""
-        return Finding(Verdict.BAD, self.controller, self.job, self.stage, found, mend)
+        return Finding(Verdict.BAD, self.system, self.subject, self.stage, found, mend)

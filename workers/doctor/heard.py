@@ -70,7 +70,7 @@ def _newest(redis: Redis, keys: Keys) -> Iterator[Entry]:
 
 def examine(controller: str, heard: Heard) -> Iterator[Finding]:
     """When that controller called last."""
-    about = About(controller)
+    about = About.controller(controller)
     at = heard.controllers.get(controller)
     if at is not None:
         yield about.good(f"its last callback came in at {_moment(at)}")

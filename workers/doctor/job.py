@@ -29,7 +29,7 @@ _DECLARE = "Jenkins drops undeclared parameters, so builds could not be told apa
 
 def examine(client: JenkinsClient, plan: JobPlan, secret: str | None, *, heard: bool) -> list[Finding]:
     """Everything about one job; one good finding if there is nothing else. Raises NotNow if Jenkins is gone."""
-    about = About(plan.controller, plan.name, plan.step)
+    about = About.job(plan)
     try:
         job = client.get(job_path(plan.name), _TREE)
     except NotThere:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from github import Github, GithubException
-
 from bot.core.effects import Comment, Compare, SetStatus
 from bot.core.events import ContainmentKnown
 from bot.state.outbox import Claim
 from workers.context import Context, Line
-from workers.github_client import asked, client
-from workers.perform.outcome import Done, Lost, Never, NotNow
+from workers.github.limits import Purpose
+from workers.github.refusals import NotThere
+from workers.github.session import Session
+from workers.perform.outcome import Done, Lost, NotNow
 
 #: GitHub's limits: a status description has 140 characters, a comment 65,536 (GitHub docs: statuses, comments).
 DESCRIPTION = 140
@@ -20,22 +20,21 @@ SAID_SECONDS = 14 * 86_400
 
 def status(context: Context, line: Line, claim: Claim, effect: SetStatus) -> Done:
     """Set the status of one stage on a commit; before a repeat, look whether it is set already."""
-    context_name = f"{context.configuration.github.status_context_prefix}/{effect.context}"
+    name = f"{context.configuration.github.status_context_prefix}/{effect.context}"
     description = shortened(effect.description, DESCRIPTION)
-    url = f"{context.configuration.web.public_url}/p/{line.pipeline.name}/runs/{effect.run}"
-
-    def write() -> None:
-        repository = client(context).get_repo(effect.repository)
-        commit = repository.get_commit(effect.sha)
-        if claim.tries:
-            last = next((s for s in commit.get_statuses() if s.context.lower() == context_name.lower()), None)
-            if last is not None and (last.state, last.description) == (effect.state, description):
-                return
-        made = commit.create_status(effect.state, url, description, context_name)
-        if not made.raw_data.get("id"):
-            raise Never(f"{effect.repository} seems to have moved: GitHub took no status (a redirect)")
-
-    asked(write)
+    session = Session(context, effect.repository)
+    if claim.tries:
+        found = session.pages(f"/commits/{effect.sha}/statuses", Purpose.STATUS)  # the latest first
+        last = next((s for s in found if s["context"].lower() == name.lower()), None)
+        if last is not None and (last["state"], last["description"]) == (effect.state, description):
+            return Done()
+    body = {
+        "state": effect.state,
+        "target_url": f"{context.configuration.web.public_url}/p/{line.pipeline.name}/runs/{effect.run}",
+        "description": description,
+        "context": name,
+    }
+    session.write("POST", f"/statuses/{effect.sha}", body, Purpose.STATUS, _ticket(line, effect.slot))
     return Done()
 
 
@@ -49,38 +48,31 @@ def comment(context: Context, line: Line, claim: Claim, effect: Comment) -> Done
     marker = f"<!-- interlock {effect.slot} -->"
     link = f"{context.configuration.web.public_url}/p/{line.pipeline.name}/runs/{effect.run}"
     body = f"{marker}\n{tamed(shortened(effect.text, COMMENT))}\n\n[Where it is now]({link})"
-
-    def write() -> None:
-        issue = client(context).get_repo(effect.repository).get_issue(effect.pull)
-        if claim.tries and any(c.body.startswith(marker) for c in issue.get_comments()):
-            return
+    session, path = Session(context, effect.repository), f"/issues/{effect.pull}/comments"
+    there = claim.tries and any((c["body"] or "").startswith(marker) for c in session.pages(path, Purpose.COMMENT))
+    if not there:
         if line.outbox.renew(claim) is None:
             raise Lost
-        made = issue.create_comment(body)
-        if not made.raw_data.get("id"):
-            raise Never(f"{effect.repository} seems to have moved: GitHub took no comment (a redirect)")
-
-    asked(write)
+        session.write("POST", path, {"body": body}, Purpose.COMMENT, _ticket(line, effect.slot))
     line.redis.set(line.keys.said(effect.slot), "1", ex=SAID_SECONDS)
     return Done()
 
 
 def compare(context: Context, line: Line, claim: Claim, effect: Compare) -> Done:
     """Ask whether `head` contains `base`: so it is if GitHub says `ahead` or `identical` (GitHub docs: compare)."""
-    contains = asked(lambda: _contains(client(context), effect))
+    session = Session(context, effect.repository)
+    try:
+        answer = session.read(f"/compare/{effect.base}...{effect.head}?per_page=1&page=1", Purpose.PROOF)
+    except NotThere as error:
+        # Not known (yet: a replica lags): *unknown* is not *no*, so whoever waits for the proof goes on waiting.
+        raise NotNow(f"GitHub does not know {effect.base[:7]} or {effect.head[:7]}") from error
+    contains = answer.data["status"] in ("ahead", "identical")
     return Done(ContainmentKnown(effect.service, effect.base, effect.head, contains))
 
 
-def _contains(github: Github, effect: Compare) -> bool:
-    try:
-        repository = github.get_repo(effect.repository)
-        answer = repository.compare(effect.base, effect.head, comparison_commits_per_page=1)
-        return answer.status in ("ahead", "identical")
-    except GithubException as error:
-        if error.status == 404:
-            # Not known (yet: a replica lags): *unknown* is not *no*, so whoever waits for the proof goes on waiting.
-            raise NotNow(f"GitHub does not know {effect.base[:7]} or {effect.head[:7]}") from error
-        raise
+def _ticket(line: Line, slot: str) -> str:
+    """What finds a write's place in the line of all writes."""
+    return f"{line.pipeline.name}/{slot}"
 
 
 def shortened(text: str, most: int) -> str:

@@ -15,7 +15,7 @@ from bot.state.outbox import Claim
 from workers.context import Context, Line
 from workers.jenkins_client import NotAllowed, NotThere
 from workers.perform import github, jenkins, people
-from workers.perform.outcome import Done, Lost, Never, NotNow, pause
+from workers.perform.outcome import Done, Held, Lost, Never, NotNow, pause
 from workers.turn import take_turns
 
 log = structlog.get_logger()
@@ -67,6 +67,10 @@ def perform(context: Context, line: Line, claim: Claim) -> bool:
     effect = claim.effect
     try:
         done = PERFORMERS[type(effect)](context, line, claim, effect)
+    except Held as error:
+        log.debug("effect-held", effect=effect.slot, why=str(error), seconds=round(error.after or 0.0, 1))
+        line.outbox.postpone(claim, error.after or 0.0, untried=True)
+        return False
     except NotNow as error:
         _later(line, claim, str(error), error.after)
         return False

@@ -30,6 +30,13 @@ class NotNow(Exception):
         self.certain = certain
 
 
+class Held(NotNow):
+    """It was not even tried: a limit asks to wait first. It counts as no try, however long it takes."""
+
+    def __init__(self, why: str, *, after: float) -> None:
+        super().__init__(why, after=after, certain=True)
+
+
 class Lost(Exception):
     """It is no longer ours to do: our hold has ended and another has it, or it is done or replaced."""
 

@@ -1,0 +1,147 @@
+"""As a GitHub App: installations are found, their tokens made, shared and renewed, a first refusal repeated once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from bot.core.effects import Comment, SetStatus
+from bot.state.allowance import Allowance
+from tests.workers.app_key import pem
+from tests.workers.conftest import Open
+from tests.workers.workshop import Workshop
+from workers.github import identity, session
+from workers.github.limits import Purpose
+from workers.github.session import Session
+
+REPO = "shop/s1"
+STATUS = "POST /repos/*/*/statuses/*"
+TOKEN = "POST /app/installations/*/access_tokens"
+INSTALLATION = "GET /repos/*/*/installation"
+
+
+@pytest.fixture
+def shop(workshop: Open, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+    monkeypatch.setattr(session, "A_MOMENT", 0.01)
+    opened = workshop()
+    app = {"github_app_id": "1", "github_app_private_key": SecretStr(pem()), "github_token": SecretStr("t")}
+    opened.settings = opened.settings.model_copy(update=app)
+    opened.reload(opened.configuration)
+    return opened
+
+
+def status(shop: Workshop, stage: str = "build") -> SetStatus:
+    return SetStatus(REPO, shop.github.control.head(REPO), stage, "pending", "in it", "S1.1")
+
+
+def asked(shop: Workshop) -> dict[str, int]:
+    return dict(shop.github.control.requests())
+
+
+def test_an_app_speaks_as_its_bot_though_a_token_is_set_too(shop: Workshop) -> None:
+    shop.do(status(shop))
+    (row,) = shop.github.control.statuses(REPO)
+    assert row["creator"] == "interlock[bot]"
+
+
+def test_an_installation_is_looked_for_once_and_its_token_made_once(shop: Workshop) -> None:
+    for stage in ("build", "acceptance", "production"):
+        shop.do(status(shop, stage))
+    assert asked(shop) == {INSTALLATION: 1, TOKEN: 1, STATUS: 3}
+
+
+def test_all_threads_of_a_process_share_the_token_but_not_the_client(shop: Workshop) -> None:
+    failed: list[Exception] = []
+
+    def read() -> None:
+        try:
+            Session(shop.context, REPO).read("/git/ref/heads/main", Purpose.HEADS)
+        except Exception as error:
+            failed.append(error)
+        finally:
+            session.close_all()
+
+    threads = [threading.Thread(target=read) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert failed == []
+    assert asked(shop)[TOKEN] == 1
+
+
+def test_a_repository_without_the_app_says_so(shop: Workshop) -> None:
+    shop.github.control.fault(
+        "status", route=INSTALLATION.replace("*", ".*"), status=404, body='{"message": "Not Found"}'
+    )
+    shop.do(status(shop))
+    assert "the App is not installed on shop/s1" in shop.dead()[0]
+
+
+def test_a_token_is_renewed_before_it_ends(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.do(status(shop))
+    monkeypatch.setattr(identity, "RENEWED_BEFORE", 3_601.0)
+    shop.do(status(shop, "acceptance"))
+    assert (asked(shop)[TOKEN], shop.dead()) == (2, [])
+
+
+def test_a_fresh_token_that_is_refused_once_is_tried_once_more(shop: Workshop) -> None:
+    shop.github.control.fault("status", route=r"POST /repos/.*/statuses", count=1, status=401)
+    shop.ask(status(shop))
+    shop.try_once(status(shop))
+    assert len(shop.github.control.statuses(REPO)) == 1
+    assert (asked(shop)[STATUS], asked(shop)[TOKEN]) == (2, 1)
+
+
+def test_an_older_token_that_is_refused_is_replaced(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.do(status(shop))
+    monkeypatch.setattr(session, "FRESH", 0.0)
+    shop.github.control.set_tokens({})
+    shop.ask(status(shop, "acceptance"))
+    shop.try_once(status(shop, "acceptance"))
+    assert len(shop.github.control.statuses(REPO)) == 2
+    assert asked(shop)[TOKEN] == 2
+
+
+def test_an_app_that_github_does_not_know_is_asked_no_more_for_a_while(shop: Workshop) -> None:
+    shop.github.control.fault("status", route="GET .*/installation", status=401, body='{"message": "no"}')
+    for stage in ("build", "acceptance"):
+        shop.ask(status(shop, stage))
+        shop.try_once(status(shop, stage))
+    assert asked(shop) == {INSTALLATION: 1}
+    assert shop.dead() == []
+    assert Allowance(shop.line.redis, "app").standing().held > 50
+
+
+def test_an_installation_that_is_gone_is_looked_for_again(shop: Workshop) -> None:
+    gone: dict[str, Any] = {"route": "POST /app/", "count": 1, "status": 404, "body": '{"message": "Not Found"}'}
+    shop.github.control.fault("status", **gone)
+    shop.do(status(shop))
+    assert "404" in shop.dead()[0]
+    shop.do(status(shop, "acceptance"))
+    assert asked(shop)[INSTALLATION] == 2
+    assert len(shop.github.control.statuses(REPO)) == 1
+
+
+def test_a_limit_of_one_installation_does_not_hold_up_another(shop: Workshop) -> None:
+    shop.do(status(shop))
+    keys = [key.decode() for key in shop.line.redis.scan_iter("interlock:{github:installation-*}:primary")]
+    assert len(keys) == 1
+    name = keys[0].split("{github:")[1].split("}")[0]
+    Allowance(shop.line.redis, name).hold(60, "a limit")
+    other = SetStatus("shop/s2", shop.github.control.head("shop/s2"), "build", "pending", "in it", "S2.1")
+    shop.do(other)
+    assert len(shop.github.control.statuses("shop/s2")) == 1
+
+
+def test_a_comment_of_the_app_goes_to_the_renamed_repository(shop: Workshop) -> None:
+    pull = int(shop.github.control.open_pull(REPO, title="Change"))
+    shop.github.control.rename(REPO, "s1-new")
+    began = time.monotonic()
+    shop.do(Comment(REPO, pull, "S1.1", "failed", "it failed"))
+    assert len(shop.github.control.comments("shop/s1-new", pull)) == 1
+    assert time.monotonic() - began < 3

@@ -1,0 +1,197 @@
+"""Lost pushes are found by asking where main stands: once, cheaply, and without believing what lags behind."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from structlog.testing import capture_logs
+
+from bot.core.events import Configured, HeadSeen, Merged
+from bot.core.pipeline import Service
+from bot.state.codec import load_event
+from bot.state.repairs import Repairs
+from bot.state.repositories import Repositories
+from tests.workers.conftest import Open
+from tests.workers.workshop import Workshop
+from workers import reconcile_heads, start
+
+REPO = "shop/s1"
+
+
+def heads(shop: Workshop) -> int:
+    found = reconcile_heads.heads(shop.context, shop.line)
+    shop.work()
+    return found
+
+
+def asked(shop: Workshop) -> dict[str, int]:
+    return dict(shop.github.control.requests())
+
+
+@pytest.fixture
+def fresh(workshop: Open) -> Workshop:
+    """Configured, with no head known yet."""
+    opened = workshop()
+    opened.tell(Configured(opened.pipeline))
+    return opened
+
+
+def test_the_first_look_takes_the_baseline_and_starts_nothing(fresh: Workshop) -> None:
+    assert heads(fresh) == 3
+    assert len(fresh.facts("baseline-taken")) == 3
+    assert (fresh.live(), fresh.builds()) == ([], [])
+    assert heads(fresh) == 0
+
+
+def test_the_baseline_is_taken_even_if_the_configuration_still_waits_for_its_turn(workshop: Open) -> None:
+    shop = workshop()
+    start.configure(shop.context)
+    assert reconcile_heads.heads(shop.context, shop.line) == 3
+    shop.work()
+    assert len(shop.facts("baseline-taken")) == 3
+
+
+def test_a_push_that_was_missed_is_found_and_starts_a_run(fresh: Workshop) -> None:
+    heads(fresh)
+    new = fresh.github.control.push(REPO)
+    assert heads(fresh) == 1
+    (run,) = fresh.board.runs.values()
+    assert run.place.sha == new
+    assert len(fresh.builds("build")) == 1
+    assert heads(fresh) == 0
+
+
+def test_a_push_that_is_found_and_then_delivered_starts_one_run(fresh: Workshop) -> None:
+    before = fresh.github.control.head(REPO)
+    heads(fresh)
+    new = fresh.github.control.push(REPO)
+    heads(fresh)
+    fresh.tell(Merged("S1", new, before, push_id="late"))
+    assert len(fresh.board.runs) == 1
+    assert len(fresh.builds("build")) == 1
+
+
+def test_one_repository_that_does_not_answer_hides_no_other(fresh: Workshop) -> None:
+    heads(fresh)
+    fresh.github.control.rename("shop/s1", "gone")
+    fresh.github.control.fault("status", route="GET /repos/.*", count=1, status=404)
+    fresh.github.control.push("shop/s3")
+    assert heads(fresh) == 1
+
+
+def test_a_github_that_is_away_is_asked_again_later(fresh: Workshop) -> None:
+    fresh.github.stop()
+    assert heads(fresh) == 0
+    fresh.github.start()
+    assert heads(fresh) == 3
+
+
+def test_a_limit_of_github_is_not_slept_through_and_stops_all_questions(fresh: Workshop) -> None:
+    fresh.github.control.fault("status", route="GET ", status=429, headers={"Retry-After": "60"})
+    assert [heads(fresh) for _ in range(3)] == [0, 0, 0]
+    assert sum(asked(fresh).values()) == 1
+
+
+def test_a_github_that_does_not_answer_is_left_alone_for_the_rest_of_the_round(workshop: Open) -> None:
+    services = tuple(Service(f"S{number}", f"shop/s{number}") for number in range(9))
+    shop = workshop(services=services)
+    shop.github.control.fault("drop_request", route="GET ")
+    assert heads(shop) == 0
+    assert sum(asked(shop).values()) == 2 * reconcile_heads.AWAY  # each is repeated once
+
+
+def test_as_long_as_main_stands_still_one_free_request_is_made_for_each_service(fresh: Workshop) -> None:
+    heads(fresh)
+    fresh.github.control.reset_counters()
+    assert heads(fresh) == 0
+    assert asked(fresh) == {"GET /repos/*/*/git/ref/*": 3}
+    assert fresh.github.control.reply_statuses() == {"304": 3}
+
+
+def test_a_board_that_lost_its_head_gets_it_though_github_says_nothing_new(fresh: Workshop) -> None:
+    reconcile_heads.heads(fresh.context, fresh.line)
+    fresh.line.redis.delete(fresh.line.keys.inbox)  # what was heard is gone before it was taken
+    fresh.tell(Configured(replace(fresh.pipeline, retry_most=99.0)))
+    assert heads(fresh) == 3
+
+
+def test_a_service_of_which_we_were_just_told_is_not_asked_about(fresh: Workshop) -> None:
+    before = fresh.github.control.head(REPO)
+    heads(fresh)
+    fresh.tell(Merged("S1", fresh.github.control.push(REPO), before, push_id="told"))
+    fresh.github.control.reset_counters()
+    assert heads(fresh) == 0
+    assert asked(fresh) == {"GET /repos/*/*/git/ref/*": 2}
+
+
+@pytest.fixture
+def impatient(fresh: Workshop) -> Workshop:
+    """Asks about everybody, however lately we were told."""
+    polling = replace(fresh.configuration.polling, heads=-60.0)
+    fresh.reload(replace(fresh.configuration, polling=polling))
+    heads(fresh)
+    return fresh
+
+
+def repairs(shop: Workshop) -> dict[str, int]:
+    return Repairs(shop.line.redis, shop.line.keys).all()
+
+
+def test_what_was_repaired_is_counted(impatient: Workshop) -> None:
+    assert repairs(impatient) == {}
+    impatient.github.control.push(REPO)
+    impatient.github.control.push("shop/s2")
+    heads(impatient)
+    assert repairs(impatient) == {"push": 2}
+
+
+def test_an_answer_that_lags_behind_is_not_believed(impatient: Workshop) -> None:
+    old = impatient.github.control.head(REPO)
+    new = impatient.github.control.push(REPO)
+    impatient.tell(Merged("S1", new, old, push_id="1"))
+    ref = json.dumps({"ref": "refs/heads/main", "object": {"sha": old}})
+    impatient.github.control.fault("status", route="GET .*git/ref", count=1, status=200, body=ref)
+    assert [heads(impatient) for _ in range(3)] == [0, 0, 0]
+    assert repairs(impatient) == {}
+
+
+def test_a_branch_that_was_set_back_to_a_known_commit_is_told_once_it_is_certain(impatient: Workshop) -> None:
+    old = impatient.github.control.head(REPO)
+    new = impatient.github.control.push(REPO)
+    impatient.tell(Merged("S1", new, old, push_id="1"))
+    impatient.github.world.repos[REPO].branches["main"] = old  # a force-push whose webhook is lost
+    assert [reconcile_heads.heads(impatient.context, impatient.line) for _ in range(4)] == [0, 1, 0, 0]
+    assert impatient.heard() == [HeadSeen("S1", old)]
+    assert repairs(impatient) == {"rewound": 1}
+
+
+def test_a_renamed_repository_is_followed_and_told_once(impatient: Workshop) -> None:
+    impatient.github.control.rename(REPO, "s1-new")
+    new = impatient.github.control.push("shop/s1-new")
+    with capture_logs() as logs:
+        assert [heads(impatient) for _ in range(3)] == [1, 0, 0]
+    assert impatient.run_of(new).service == "S1"
+    told = [(row["log_level"], row["present"]) for row in logs if row["event"] == "repository-renamed"]
+    assert told == [("error", "shop/s1-new")]
+    known = Repositories(impatient.line.redis).get(REPO)
+    assert known is not None
+    assert known.renamed
+    impatient.github.control.reset_counters()
+    heads(impatient)
+    assert "301" not in impatient.github.control.reply_statuses()
+
+
+def test_a_branch_with_a_slash_or_a_hash_is_asked_for_whole(workshop: Open) -> None:
+    shop = workshop(services=(Service("S1", REPO, "release/#1"),))
+    repo = shop.github.world.repos[REPO]
+    repo.branches["release/#1"] = repo.head
+    shop.tell(Configured(shop.pipeline))
+    assert heads(shop) == 1
+
+
+def test_what_reconciling_says_are_plain_events_in_the_inbox(fresh: Workshop) -> None:
+    reconcile_heads.heads(fresh.context, fresh.line)
+    rows = fresh.line.redis.xrevrange(fresh.line.keys.inbox, count=3)
+    assert {type(load_event(fields[b"b"])) for _, fields in rows} == {HeadSeen}

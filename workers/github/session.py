@@ -1,0 +1,169 @@
+"""GitHub as seen from one repository: reading, and writing that is never lost on a redirect nor sent twice by itself.
+
+A GET may be repeated, and is when the connection breaks. POST, PATCH, PUT and DELETE never are: whether one arrived
+must be looked for by who sent it, before it is sent again.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import structlog
+
+from bot.state.allowance import Allowance
+from bot.state.repositories import Repositories
+from workers.context import Context
+from workers.github import identity, installations, limits
+from workers.github.limits import Purpose
+from workers.github.refusals import NotAllowed, NotThere, refusal
+from workers.github.wire import Answer, Wire
+from workers.perform.outcome import Never, NotNow
+
+log = structlog.get_logger()
+
+_local = threading.local()
+_NAME = re.compile(r"(?!\.{1,2}/)[A-Za-z0-9_.-]{1,100}/(?!\.{1,2}\Z)[A-Za-z0-9_.-]{1,100}\Z")
+#: GitHub refuses a token for a moment after making it (octokit/auth-app.js#65): so old one counts as settled, and so
+#: long we wait before the one repetition; in seconds.
+FRESH, A_MOMENT = 60.0, 0.5
+#: The most pages that a list is read: at a hundred entries each.
+PAGES = 30
+
+
+class Session:
+    """One repository, by the name in the pipeline file, under the identity that reaches it."""
+
+    def __init__(self, context: Context, repository: str) -> None:
+        self.repository = repository
+        self._context = context
+        self._names = names(context)
+        self._auth, self._wire, self._allowance = _reach(context, repository)
+
+    def read(self, path: str, purpose: Purpose, etag: str | None = None) -> Answer:
+        """GET `path` below the repository. With `etag` the answer may be 304, which is free.
+
+        Raises Held, NotNow, NotThere, NotAllowed or Never.
+        """
+        limits.may_read(self._allowance, purpose)
+        headers = {"If-None-Match": etag} if etag else {}
+        return self._checked(self._send("GET", self._address(path), None, headers), f"GET {path}")
+
+    def pages(self, path: str, purpose: Purpose) -> Iterator[Any]:
+        """The entries of a list, page after page as they are wanted."""
+        for page in range(1, PAGES + 1):
+            rows = self.read(f"{path}?per_page=100&page={page}", purpose).data
+            if not isinstance(rows, list):
+                raise NotNow(f"GET {path}: GitHub answers with something that is no list")
+            yield from rows
+            if len(rows) < 100:
+                return
+
+    def write(self, verb: str, path: str, body: object, purpose: Purpose, ticket: str) -> Any:
+        """Send a write once and return what GitHub made of it; `ticket` finds its place in the line of all writes.
+
+        Raises Held if its turn has not come (nothing was sent), NotNow, NotThere, NotAllowed or Never.
+        """
+        limits.may_write(self._allowance, purpose, ticket, self._context.configuration.github.write_spacing)
+        answer = self._send(verb, self._address(path), body)
+        if _is_redirect(answer):
+            self.look_up()  # a write is not followed by GitHub's clients: under the present name it arrives
+            answer = self._send(verb, self._address(path), body)
+        if _is_redirect(answer):
+            raise Never(f"{verb} {path}: {self.repository} has moved, and cannot be followed")
+        return self._checked(answer, f"{verb} {path}").data
+
+    def look_up(self, purpose: Purpose = Purpose.HEADS) -> Any:
+        """Ask what the repository is called now and which id it has, and remember it; returns GitHub's answer."""
+        limits.may_read(self._allowance, purpose)
+        data = self._checked(self._send("GET", f"/repos/{self.repository}"), f"GET {self.repository}").data
+        present, number = str(data["full_name"]), int(data["id"])
+        if not _NAME.match(present):
+            raise Never(f"{self.repository} is now called {present!r}, which is no name of a repository")
+        if self._names.learn(self.repository, present, number) and present.casefold() != self.repository.casefold():
+            mend = "rename it in the pipeline file"
+            log.error("repository-renamed", configured=self.repository, present=present, mend=mend)
+        return data
+
+    def _address(self, path: str) -> str:
+        return f"/repos/{self._names.present(self.repository)}{path}"
+
+    def _send(self, verb: str, path: str, body: object = None, headers: dict[str, str] | None = None) -> Answer:
+        try:
+            answer = self._wire.ask(verb, path, body, headers)
+            if answer.status == 401 and isinstance(self._auth, identity.InstallationAuth):
+                answer = self._again(self._auth, verb, path, body, headers)
+        except (NotNow, Never) as error:
+            if isinstance(error, NotThere | NotAllowed):  # no token to be had: the installation is gone, or suspended
+                installations.forget(self._context.redis, self.repository)
+            limits.obey(self._allowance, error)
+            raise
+        limits.note(self._allowance, answer)
+        return answer
+
+    def _again(
+        self, auth: identity.InstallationAuth, verb: str, path: str, body: object, headers: dict[str, str] | None
+    ) -> Answer:
+        """A 401 did nothing, so even a write may be repeated: with a settled token, or with another."""
+        if auth.age() < FRESH:
+            time.sleep(A_MOMENT)
+        else:
+            auth.forget()
+        return self._wire.ask(verb, path, body, headers)
+
+    def _checked(self, answer: Answer, what: str) -> Answer:
+        if _is_redirect(answer) and answer.status != 304:
+            raise NotNow(f"{what} ({self.repository}): GitHub answers {answer.status}", certain=True)
+        if answer.status >= 400:
+            error = refusal(answer, f"{what} ({self.repository})")
+            limits.obey(self._allowance, error)
+            raise error
+        return answer
+
+
+def names(context: Context) -> Repositories:
+    """What the repositories are called now: one object per thread and Redis."""
+    found: tuple[Any, Repositories] | None = getattr(_local, "names", None)
+    if found is None or found[0] is not context.redis:
+        found = _local.names = (context.redis, Repositories(context.redis))
+    return found[1]
+
+
+def _is_redirect(answer: Answer) -> bool:
+    return 300 <= answer.status < 400
+
+
+def _reach(context: Context, repository: str) -> tuple[Any, Wire, Allowance]:
+    """How to sign, this thread's line, and the allowance, for one repository."""
+    where, settings = context.configuration.github, context.settings
+    if not identity.is_app(settings):
+        auth = identity.token_auth(settings)
+        return auth, _wire(context, "token", auth), Allowance(context.redis, "token")
+    app = identity.app_auth(settings)
+    allowance = Allowance(context.redis, "app")
+    limits.may_read(allowance, Purpose.PROOF)
+    try:
+        number = installations.installation_of(context.redis, _wire(context, "app", app), repository)
+    except (NotNow, Never) as error:
+        limits.obey(allowance, error)
+        raise
+    of_installation = identity.installation_auth(where, settings, number)
+    name = f"installation-{number}"
+    return of_installation, _wire(context, name, of_installation), Allowance(context.redis, name)
+
+
+def _wire(context: Context, name: str, auth: Any) -> Wire:
+    wires: dict[tuple[str, str], Wire] = _local.__dict__.setdefault("wires", {})
+    key = (context.configuration.github.api_url, name)
+    if key not in wires:
+        wires[key] = Wire(context.configuration.github, auth)
+    return wires[key]
+
+
+def close_all() -> None:
+    """Close this thread's lines, as the end of a process does."""
+    for wire in _local.__dict__.pop("wires", {}).values():
+        wire.close()

@@ -1,0 +1,145 @@
+"""Asking GitHub where main stands: a lost push becomes an event in the inbox; never touches a board.
+
+One request per service, conditional: as long as main does not move it is answered 304, which is free. A service of
+which we have just been told is not asked about.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+from urllib.parse import quote
+
+import structlog
+
+from bot.core.events import HeadSeen
+from bot.core.facts import FactKind
+from bot.core.pipeline import Service
+from bot.state.records import Records
+from bot.state.repairs import Repairs
+from workers.context import Context, Line
+from workers.github import identity
+from workers.github.limits import Purpose
+from workers.github.refusals import Unreachable
+from workers.github.session import Session, names
+from workers.perform.outcome import Held, Never, NotNow
+
+log = structlog.get_logger()
+
+#: After so many requests in a row without an answer the rest is left for next time.
+AWAY = 3
+#: How many pages of facts are read to learn of whom we have just been told.
+PAGES = 10
+_SHA = re.compile(r"[0-9a-f]{40}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What GitHub last said of a branch. `doubt`: our head and an older one that GitHub named instead of it."""
+
+    branch: str = ""
+    etag: str = ""
+    sha: str = ""
+    doubt: str = ""
+    told: bool = False
+
+
+def heads(context: Context, line: Line) -> int:
+    """Compare where each service's main stands with what the board knows; returns how many differ."""
+    if not identity.known(context.settings):
+        return 0
+    told = _just_told(line, context.configuration.polling.heads)
+    found = silent = 0
+    # The file's services: at the first start the board may not have taken its configuration yet.
+    for service in line.pipeline.services:
+        if service.name in told or silent >= AWAY:
+            continue
+        try:
+            look = _ask(context, line, service)
+        except (NotNow, Never) as error:
+            silent = silent + 1 if isinstance(error, Unreachable) else 0
+            say = log.debug if isinstance(error, Held) else log.warning  # the limit itself has been told
+            say("reconcile-later", repository=service.repository, why=str(error))
+            continue
+        silent = 0
+        found += _compare(line, service, look)
+    return found
+
+
+def _just_told(line: Line, seconds: float) -> set[str]:
+    """The services whose main has moved, as far as we know, in the last so many seconds."""
+    records, now = Records(line.redis, line.keys), int(line.redis.time()[0])
+    told: set[str] = set()
+    before: str | None = None
+    for _ in range(PAGES):
+        page = records.facts(before, 200)
+        for _, row in page.facts:
+            if row.at < now - seconds:
+                return told
+            if row.fact.kind in (FactKind.MERGE_ACCEPTED, FactKind.MERGE_KNOWN) and row.fact.service:
+                told.add(row.fact.service)
+        before = page.next
+        if before is None:
+            break
+    return told
+
+
+def _ask(context: Context, line: Line, service: Service) -> Look:
+    """What GitHub says of the branch now, or as before if nothing has changed."""
+    session = Session(context, service.repository)
+    before = _remembered(line, service)
+    path = f"/git/ref/heads/{quote(service.branch)}"
+    answer = session.read(path, Purpose.HEADS, before.etag)
+    known = names(context).get(service.repository)
+    if known is None or (answer.status != 304 and _is_elsewhere(answer.data, known.present)):
+        session.look_up()
+    if answer.status == 304:
+        return before
+    sha = answer.data["object"]["sha"] if isinstance(answer.data, dict) else ""
+    if not _SHA.match(sha):
+        raise NotNow(f"GitHub's answer names no head of {service.repository}")
+    return replace(before, branch=service.branch, etag=answer.headers.get("etag", ""), sha=sha)
+
+
+def _is_elsewhere(data: Any, present: str) -> bool:
+    """Whether a redirect was followed: the answer's own address has the name that the repository has now."""
+    url = str(data.get("url", "")) if isinstance(data, dict) else ""
+    return bool(url) and f"/repos/{present}/".casefold() not in url.casefold()
+
+
+def _compare(line: Line, service: Service, look: Look) -> int:
+    """Tell the board if its head is another one; returns 1 if that is news."""
+    with line.reading:
+        copy = line.look()
+        chain, version = copy.board.service(service.name).chain, copy.version
+        head, is_known = chain.head, chain.find(look.sha) is not None
+    kind = "baseline" if head is None else "push"
+    if head is not None and is_known and head.sha != look.sha:
+        kind = "rewound"
+        doubt = f"{head.sha} {look.sha}"
+        if look.doubt != doubt or look.told:
+            # A replica may lag behind what we were told already: a head that was passed is believed the second time.
+            _remember(line, service, replace(look, doubt=doubt, told=look.told and look.doubt == doubt))
+            return 0
+        look = replace(look, told=True)
+    added = 0
+    if head is None or head.sha != look.sha:
+        added = (
+            1 if line.inbox.add(HeadSeen(service.name, look.sha), f"head:{version}:{service.name}:{look.sha}") else 0
+        )
+    _remember(line, service, look if kind == "rewound" else replace(look, doubt="", told=False))
+    if added and kind != "baseline":
+        Repairs(line.redis, line.keys).count(kind)
+    return added
+
+
+def _remembered(line: Line, service: Service) -> Look:
+    text = line.redis.hget(line.keys.heads, f"{service.name} {service.repository}")
+    look = Look(**json.loads(text)) if text else Look()
+    return look if look.branch == service.branch else Look()
+
+
+def _remember(line: Line, service: Service, look: Look) -> None:
+    line.redis.hset(line.keys.heads, f"{service.name} {service.repository}", json.dumps(asdict(look)))

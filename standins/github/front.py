@@ -34,7 +34,14 @@ class Front:
         label, handler, args = self._routes.find(request.method, self._by_name(segments))
         request.route = label.replace("{}", "*").replace("{+}", "*")
         world = self._world
-        reply = world.faults.apply(request, lambda: self._reply(request, handler, args))
+        own: list[Reply] = []
+
+        def work() -> Reply:
+            own.append(self._reply(request, handler, args))
+            return own[0]
+
+        reply = world.faults.apply(request, work)
+        world.recorder.keep(request, reply, made_up=reply not in own)
         with world.lock:
             world.requests[request.route] += 1
             world.statuses["dropped" if reply.dropped else str(reply.status)] += 1

@@ -86,6 +86,14 @@ class LookingVerbs(VerbBase):
         with self._w.lock:
             return dict(self._w.statuses)
 
+    def record(self, limit: int = 1000) -> None:
+        """From now on the last so many requests are kept with their answers."""
+        self._w.recorder.start(limit)
+
+    def recorded(self) -> list[Json]:
+        """What was kept, oldest first: method, path, query, body, status, response, headers, made_up (by a fault)."""
+        return self._w.recorder.listed()
+
     def reset_counters(self) -> None:
         with self._w.lock:
             self._w.requests.clear()

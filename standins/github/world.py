@@ -13,6 +13,7 @@ from standins.github.graph import Commit, Graph
 from standins.github.hooks import Sender
 from standins.github.model import Hook, Pull, Repo
 from standins.github.payloads import ZERO, Payloads
+from standins.github.record import Recorder
 from standins.github.shapes import Shapes
 
 METHODS = ("merge", "squash", "rebase")
@@ -28,6 +29,7 @@ class World:
         self.clock = Clock()
         self.faults = Faults(seed)
         self.sender = Sender(self.clock, seed)
+        self.recorder = Recorder()
         self.requests: Counter[str] = Counter()
         self.statuses: Counter[str] = Counter()
         self.repos: dict[str, Repo] = {}

@@ -174,7 +174,11 @@ class Description:
         yield from (f"{status}: {wrong}" for wrong in self._errors((*where, "content", kind, "schema"), response))
 
     def _refusal(self, status: int, response: Any) -> Iterator[str]:
-        name = "validation-error" if status == 422 and isinstance(response, dict) and "errors" in response else "basic-error"
+        name = (
+            "validation-error"
+            if status == 422 and isinstance(response, dict) and "errors" in response
+            else "basic-error"
+        )
         for wrong in self._errors(("components", "schemas", name), response):
             yield f"{status}: {wrong}"
         if not isinstance(response, dict) or not response.get("message"):

@@ -11,7 +11,7 @@ from typing import Any
 
 from standins.wire.message import Reply, Request
 
-KINDS = ("status", "drop_request", "drop_reply", "delay", "status_after")
+KINDS = ("status", "drop_request", "drop_reply", "delay", "delay_after", "status_after")
 
 
 @dataclass
@@ -19,7 +19,8 @@ class Fault:
     """One rule. It strikes requests whose route (see the counters) matches `route`, at `rate`, `count` times.
 
     Kinds: `status` answers `status` without doing the work; `status_after` does it and then answers `status`;
-    `drop_request` closes the connection before, `drop_reply` after the work; `delay` waits `seconds` first.
+    `drop_request` closes the connection before, `drop_reply` after the work; `delay` waits `seconds` first,
+    `delay_after` between the work and its answer.
     """
 
     kind: str
@@ -75,21 +76,25 @@ class Faults:
         if not self._rules:
             return work()
         struck = self._strike(request.route)
-        for fault in struck:
-            if fault.kind == "delay":
-                self._ended.wait(fault.seconds)
+        self._delay(struck, "delay")
         for fault in struck:
             if fault.kind == "drop_request":
                 return Reply(dropped=True)
             if fault.kind == "status":
                 return _error(fault)
         reply = work()
+        self._delay(struck, "delay_after")
         for fault in struck:
             if fault.kind == "drop_reply":
                 return Reply(dropped=True)
             if fault.kind == "status_after":
                 return _error(fault)
         return reply
+
+    def _delay(self, struck: list[Fault], kind: str) -> None:
+        for fault in struck:
+            if fault.kind == kind:
+                self._ended.wait(fault.seconds)
 
     def _strike(self, route: str) -> list[Fault]:
         with self._lock:

@@ -21,9 +21,11 @@ PERMISSIONS = {
 }  # fmt: skip
 #: A JSON web token may live so long, and its times may be off by so much, in seconds.
 LIFE, DRIFT = 600.0, 60.0
-#: What only an App's hook gets, not that of a repository: events, and actions of check runs and suites.
-APPS_ONLY = {"merge_group", "installation", "installation_repositories"}
-APPS_ONLY_ACTIONS = {"requested", "rerequested", "requested_action"}
+#: What an App can subscribe to here; `installation` and `installation_repositories` come unasked.
+EVENTS = (
+    "check_run", "check_suite", "create", "delete", "deployment", "deployment_status", "issue_comment", "merge_group",
+    "pull_request", "push", "repository", "status",
+)  # fmt: skip
 
 
 @dataclass(slots=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from standins.github import checks
-from standins.github.apps import PERMISSIONS, App, Installation
+from standins.github.apps import EVENTS, PERMISSIONS, App, Installation
 from standins.github.model import Repo
 from standins.github.shapes_checks import run_json
 from standins.github.verbs_base import Json, VerbBase
@@ -25,12 +25,12 @@ class AppVerbs(VerbBase):
         """Registers the App: from now on its JSON web tokens must be signed with the key of `public_key` (PEM).
 
         `hook`: {url, secret, events, realistic}. `install`: accounts to install it on, with all their repositories;
-        returns the installations' ids.
+        returns the installations' ids. An event `*` stands for all that there are.
         """
         with self._w.lock:
             made = None if hook is None else self._w.hook(hook)
             granted = dict(PERMISSIONS if permissions is None else {"metadata": "read", **permissions})
-            events = () if made is None else made.events
+            events = () if made is None else EVENTS if "*" in made.events else made.events
             self._w.apps.app = App(app_id, slug, owner, public_key, granted, events, made, self._w.clock.now())
             self._w.apps.installations.clear()
             return [self.install_app(account) for account in install or []]

@@ -54,14 +54,13 @@ class World(Pushing):
 
     def transfer(self, repo: Repo, owner: str, sender: str) -> None:
         """Hands it to another owner; only hooks that reach the new one are told."""
-        old, changed = repo.owner, self.shapes.user(repo.owner) | {"type": repo.owner_type}
+        old, is_org = repo.owner, repo.owner_type == "Organization"
+        changed = self.shapes.organization(old) if is_org else self.shapes.user(old)
         del self.repos[repo.full_name.lower()]
         self.moved[repo.full_name.lower()] = repo.id
         repo.owner = owner
         self.repos[repo.full_name.lower()] = repo
-        kind = "organization" if repo.owner_type == "Organization" else "user"
-        changes = {"owner": {"from": {kind: changed}}}
-        assert old != owner  # noqa: S101  the verb has checked it
+        changes = {"owner": {"from": {"organization" if is_org else "user": changed}}}
         self.emit(
             repo,
             "repository",

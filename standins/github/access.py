@@ -100,11 +100,21 @@ class Access:
 
     def allowance(self, request: Request, now: float) -> tuple[Allowance, int]:
         """The asker's use of the running hour, and the limit."""
-        key = request.headers.get("authorization", "anonymous")
+        key = self._asker(request)
         entry = self._used.setdefault(key, Allowance())
         if now >= entry.reset:
             entry.used, entry.reset = 0, now + WINDOW
         return entry, self.anonymous_limit if key == "anonymous" and self.limit else self.limit
+
+    def _asker(self, request: Request) -> str:
+        """Limits are counted per user and per installation, whatever tokens they have."""
+        _, _, secret = request.headers.get("authorization", "").partition(" ")
+        if not secret:
+            return "anonymous"
+        token = self.tokens.get(secret.strip())
+        if token is None:
+            return f"app {self.apps.app.id}"
+        return token.login if token.installation is None else f"installation {token.installation.id}"
 
     def count(self, request: Request, now: float) -> Pairs:
         """Counts against both limits; raises LimitedError beyond one. /rate_limit itself is free."""
@@ -142,10 +152,11 @@ class Access:
     @staticmethod
     def check_permission(token: Token | None, repo: Repo, route: str) -> str:
         """403 for a token that lacks the permission of this route; returns what it takes, as GitHub's header has it."""
+        if token is not None and token.app:  # its own token is for /app; it needs one of an installation here
+            raise RefusedError(403, "Resource not accessible by integration")
         names, level = needed(route, private=repo.private)
-        limited = token is not None and (token.permissions is not None or token.app)
-        if token is not None and names and limited:
-            may = granted(token.permissions or {}, names, level) and token.reaches(repo)
+        if token is not None and names and token.permissions is not None:
+            may = granted(token.permissions, names, level) and token.reaches(repo)
             if not may:
                 raise RefusedError(403, f"Resource not accessible by {token.kind}")
         return "; ".join(f"{name}={level}" for name in names) or "metadata=read"

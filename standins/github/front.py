@@ -134,4 +134,5 @@ class Front:
             ("X-GitHub-Media-Type", "github.v3; format=json"),
             ("X-GitHub-Request-Id", f"5A7C:{next(self._request_ids):08X}"),
             ("Server", "github.com"),
+            ("Vary", "Accept, Authorization, Cookie, X-GitHub-OTP"),
         ]

@@ -91,7 +91,7 @@ def _ref(call: Call, name: str, sha: str) -> Any:
 
 
 def commit(call: Call) -> Any:
-    shape = call.shapes.commit(call.repo, resolve(call, call.args[0]))
+    shape = call.shapes.commit(call.repo, _commit_of(call))
     return shape | {"stats": {"total": 4, "additions": 3, "deletions": 1}, "files": []}
 
 
@@ -108,7 +108,7 @@ def commits(call: Call) -> Any:
 
 def pulls_of_commit(call: Call) -> Any:
     """Merged ones if the commit is on the default branch, else the open and merged ones that hold it."""
-    sha = resolve(call, call.args[0]).sha
+    sha = _commit_of(call).sha
     repo = call.repo
     brought = [repo.pulls[number] for number in repo.brought_by.get(sha, ())]
     if repo.graph.contains(repo.head, sha):
@@ -206,7 +206,7 @@ def meta(_call: Call) -> Any:
 
 
 def resolve(call: Call, text: str) -> Commit:
-    """A sha, a unique beginning of one, or a branch; 404 otherwise. (422 is for what looks like no sha at all.)"""
+    """A sha, a unique beginning of one, a branch or a tag; 404 otherwise."""
     name = text.removeprefix("refs/")
     branches = _seen_branches(call)
     sha = branches.get(name.removeprefix("heads/")) or call.repo.tags.get(name.removeprefix("tags/")) or text
@@ -214,6 +214,14 @@ def resolve(call: Call, text: str) -> Commit:
     if found is None or _too_new(call, found):
         raise RefusedError(404, "Not Found")
     return found
+
+
+def _commit_of(call: Call) -> Commit:
+    """The commit that the path names; where GitHub is asked for just that, an unknown one is 422."""
+    try:
+        return resolve(call, call.args[0])
+    except RefusedError:
+        raise RefusedError(422, f"No commit found for SHA: {call.args[0]}") from None
 
 
 def _seen_branches(call: Call) -> dict[str, str]:

@@ -8,6 +8,9 @@ from typing import Any
 from standins.github.model import Delivery, Hook, RefusedError, iso
 from standins.github.routing import Answer, Call, Handle
 
+#: GitHub remembers deliveries of the last three days, in seconds.
+KEPT = 3 * 86_400.0
+
 
 def hooks(call: Call) -> Any:
     call.access.check_write(call.token, call.repo)
@@ -57,7 +60,9 @@ def app_redeliver(call: Call) -> Any:
 
 
 def _listed(call: Call, one: Hook) -> Any:
-    rows = [d for d in reversed(call.world.sender.log) if d.hook_id == one.id and d.outcome in ("sent", "failed")]
+    kept = call.world.clock.now() - KEPT
+    rows = [d for d in reversed(call.world.sender.log) if d.hook_id == one.id and d.at > kept]
+    rows = [row for row in rows if row.outcome in ("sent", "failed")]
     wanted = call.request.query.get("status")
     if wanted is not None:
         rows = [row for row in rows if (200 <= row.status_code < 300) == (wanted == "success")]
@@ -108,7 +113,7 @@ def _of_app(call: Call) -> Hook:
 def _delivery(call: Call, on: Hook, at: int) -> Delivery:
     number = call.number(at)
     found = next((one for one in call.world.sender.log if one.id == number and one.hook_id == on.id), None)
-    if found is None:
+    if found is None or found.at <= call.world.clock.now() - KEPT:
         raise RefusedError(404, "Not Found")
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from standins.github.model import Comment, Issue, Pull, RefusedError
+from standins.github.model import Comment, Issue, Pull, RefusedError, iso
 from standins.github.routing import Answer, Call, Handle
 from standins.github.shapes import labels_of
 from standins.github.shapes_pulls import pull_json
@@ -26,7 +26,7 @@ def pulls(call: Call) -> Any:
         for one in reversed(list((repo.open_pulls if state == "open" else repo.pulls).values()))
         if state in ("all", one.state)
         and query.get("base", one.base) == one.base
-        and query.get("head", f"{repo.owner}:{one.branch}") == f"{repo.owner}:{one.branch}"
+        and query.get("head") in (None, f"{one.fork or repo.owner}:{one.branch}")
     ]
     return [pull_json(call.shapes, repo, one) for one in call.page(found)]
 
@@ -92,7 +92,8 @@ def merge(call: Call) -> Any:
 
 def comments(call: Call) -> Any:
     number = call.issue().number
-    found = list(call.repo.comments_on.get(number, {}).values())
+    since = call.request.query.get("since", "")
+    found = [one for one in call.repo.comments_on.get(number, {}).values() if iso(one.updated) >= since]
     return [call.shapes.comment(call.repo, one) for one in call.page(found)]
 
 

@@ -84,8 +84,11 @@ class Telling:
                 self.sender.send(
                     Target(hook, "repository", repo.id, repo.id), event, build(not hook.realistic), lost=lost
                 )
-        app_hook, one = self.apps.app.hook, self.apps.on(repo)
-        if app_hook is not None and app_hook.wants(event) and one is not None and one.suspended is None:
+        app_hook = self.apps.app.hook
+        if app_hook is None or not app_hook.wants(event):
+            return
+        one = self.apps.on(repo)
+        if one is not None and one.suspended is None:
             payload = build(not app_hook.realistic) | {"installation": {"id": one.id, "node_id": f"I_{one.id:x}"}}
             self.sender.send(
                 Target(app_hook, "integration", self.apps.app.id, repo.id, one.id), event, payload, lost=lost

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from github import Auth, Github, GithubIntegration
 
 from bot.core.effects import Comment, Compare, SetStatus
 from standins.github import GitHubStandIn
@@ -67,6 +68,27 @@ def test_everything_that_interlock_sends_is_what_github_describes(workshop: Open
         "POST statuses", "GET statuses", "GET compare", "GET issues", "POST issues", "GET git"
     }  # fmt: skip
     assert_valid(log)
+
+
+def test_what_the_client_library_sends_for_an_app_is_what_github_describes(town: Town) -> None:
+    app = Auth.AppAuth(1, keys()[0])
+    at_once: dict[str, Any] = {"base_url": town.github.url, "seconds_between_requests": 0, "seconds_between_writes": 0}
+    integration = GithubIntegration(auth=app, base_url=town.github.url)
+    assert integration.get_repo_installation("acme", "shop").id == town.installation
+    assert integration.get_app().slug == "interlock"
+    integration.close()
+    gh = Github(auth=app.get_installation_auth(town.installation), lazy=True, retry=None, **at_once)
+    repo, sha, number = gh.get_repo(REPO), town.control.head(REPO), town.control.open_pull(REPO)
+    run = repo.create_check_run("n", sha, status="in_progress", actions=CHECK["actions"], output=CHECK["output"])
+    run.edit(conclusion="success", output=CHECK["output"])
+    assert len(list(repo.get_commit(sha).get_check_runs())) == 1
+    repo.get_issue(number).create_comment("x").create_reaction("eyes")
+    made = repo.create_deployment(sha, auto_merge=False, required_contexts=[], payload={"run": "r1"})
+    made.create_status("success", environment_url="https://x.example/")
+    assert repo.get_collaborator_permission("ann") == "write"
+    assert [pull.number for pull in repo.get_pulls(state="open")] == [number]
+    gh.close()
+    assert_valid(town.control.recorded())
 
 
 # -- what the stand-in answers and sends -----------------------------------------------------------------------

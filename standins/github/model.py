@@ -191,6 +191,8 @@ class Repo:
     #: sha -> numbers of the pull requests that brought it.
     brought_by: dict[str, list[int]] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
+    #: Whose pull requests were merged.
+    contributors: set[str] = field(default_factory=set)
     check_suites: dict[int, CheckSuite] = field(default_factory=dict)
     check_runs: dict[int, CheckRun] = field(default_factory=dict)
     #: head sha of a merge group -> the pull request it would merge.

@@ -180,6 +180,14 @@ class Payloads:
     def repository(self, repo: Repo, action: str, changes: Json, sender: str, *, brief: bool) -> Json:
         return {"action": action, "changes": changes, **self._around(repo, sender, brief=brief)}
 
+    def ping_app(self, hook: Hook) -> Json:
+        shown = {
+            "type": "App", "id": hook.id, "app_id": self._apps.app.id, "name": "web", "active": True,
+            "events": list(hook.events), "config": self.shapes.hook_config(hook), "updated_at": iso(self._apps.app.at),
+            "created_at": iso(self._apps.app.at), "deliveries_url": f"{self.shapes.api}/app/hook/deliveries",
+        }  # fmt: skip
+        return {"zen": "Keep it logically awesome.", "hook_id": hook.id, "hook": shown}
+
     def ping(self, repo: Repo, hook: Hook) -> dict[str, Any]:
         return {
             "zen": "Keep it logically awesome.",

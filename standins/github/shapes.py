@@ -247,7 +247,9 @@ class Shapes:
 def association(repo: Repo, login: str) -> str:
     if login == repo.owner:
         return "OWNER"
-    return "COLLABORATOR" if login in repo.collaborators else "CONTRIBUTOR"
+    if login in repo.collaborators:
+        return "COLLABORATOR"
+    return "CONTRIBUTOR" if login in repo.contributors else "NONE"
 
 
 def labels_of(pull: Pull | Issue, url: str) -> list[Json]:

@@ -21,11 +21,13 @@ class AppVerbs(VerbBase):
         permissions: dict[str, str] | None = None,
         hook: Json | None = None,
         install: list[str] | None = None,
+        ping: bool = False,
     ) -> list[int]:
         """Registers the App: from now on its JSON web tokens must be signed with the key of `public_key` (PEM).
 
         `hook`: {url, secret, events, realistic}. `install`: accounts to install it on, with all their repositories;
-        returns the installations' ids. An event `*` stands for all that there are.
+        returns the installations' ids. An event `*` stands for all that there are. `ping`: greet
+        the hook.
         """
         with self._w.lock:
             made = None if hook is None else self._w.hook(hook)
@@ -33,6 +35,8 @@ class AppVerbs(VerbBase):
             events = () if made is None else EVENTS if "*" in made.events else made.events
             self._w.apps.app = App(app_id, slug, owner, public_key, granted, events, made, self._w.clock.now())
             self._w.apps.installations.clear()
+            if made is not None and ping:
+                self._w.ping_app(made)
             return [self.install_app(account) for account in install or []]
 
     def install_app(

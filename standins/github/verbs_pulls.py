@@ -56,17 +56,19 @@ class PullVerbs(VerbBase):
         author: str = "dev",
         by: str | None = None,
         order: str = "push-first",
+        stale: bool = False,
     ) -> str:
         """Merges a pull request (None: one that is opened for it, without a word); returns the sha that landed.
 
         Sends `push` and `pull_request closed`. `order`: push-first, pull_request-first, or with losses push-only,
-        pull_request-only, none. `method`: merge, squash or rebase.
+        pull_request-only, none. `method`: merge, squash or rebase. `stale`: `closed` shows it open and unmerged, as it
+        was seen to happen.
         """
         with self._w.lock:
             if number is None:
                 number = self.open_pull(repo, title, author=author, quiet=True)
             found, pull = self._pull(repo, number)
-            return self._w.merge(found, pull, method, by or pull.author, order)
+            return self._w.merge(found, pull, method, by or pull.author, order, stale=stale)
 
     def comment(self, repo: str, number: int, body: str, user: str = "dev") -> int:
         """A person comments; returns the comment's id and sends `issue_comment created`."""

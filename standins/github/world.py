@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from standins.github.graph import Graph
@@ -103,21 +104,26 @@ class World(Pushing):
         self.tell_pull(repo, pull, "synchronize", author, {"before": before, "after": commit.sha})
         return commit.sha
 
-    def merge(self, repo: Repo, pull: Pull, method: str, by: str, order: str) -> str:
-        """Merges it; returns the sha that landed on the base branch. Sends `push` and `closed` as ordered."""
+    def merge(self, repo: Repo, pull: Pull, method: str, by: str, order: str, *, stale: bool = False) -> str:
+        """Merges it; returns the sha that landed on the base branch. Sends `push` and `closed` as ordered.
+
+        `stale`: `closed` shows the pull request as it was before, open and unmerged.
+        """
         if method not in METHODS:
             raise ValueError(f"a merge's method is one of {', '.join(METHODS)}, not {method!r}")
         if order not in ORDERS:
             raise ValueError(f"an order is one of {', '.join(ORDERS)}, not {order!r}")
         if pull.state != "open":
             raise ValueError(f"pull request {pull.number} of {repo.full_name} is closed")
-        return self.landed(repo, pull, self._land(repo, pull, method, by), by, order)
+        return self.landed(repo, pull, self._land(repo, pull, method, by), by, order, stale=stale)
 
-    def landed(self, repo: Repo, pull: Pull, sha: str, by: str, order: str) -> str:
+    def landed(self, repo: Repo, pull: Pull, sha: str, by: str, order: str, *, stale: bool = False) -> str:
         """A commit brings a pull request onto its base branch."""
+        before = replace(pull)
         pull.base_sha = repo.branches[pull.base]
         pull.state, pull.merge_commit_sha, pull.merged_by = "closed", sha, by
         repo.open_pulls.pop(pull.number, None)
+        repo.contributors.add(pull.author)
         pull.merged_at = pull.closed_at = pull.updated = self.clock.now()
         repo.brought_by.setdefault(sha, []).append(pull.number)
 
@@ -125,7 +131,7 @@ class World(Pushing):
             self.move_branch(repo, pull.base, sha, by, lost=order in ("pull_request-only", "none"))
 
         def closed() -> None:
-            self.tell_pull(repo, pull, "closed", by, lost=order in ("push-only", "none"))
+            self.tell_pull(repo, before if stale else pull, "closed", by, lost=order in ("push-only", "none"))
 
         if order == "pull_request-first":
             closed()

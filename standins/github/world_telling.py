@@ -106,6 +106,11 @@ class Telling:
         target = Target(hook, "repository", repo.id, repo.id)
         self.sender.send(target, "ping", self.payloads.ping(repo, hook), lost=self._is_lost("ping"))
 
+    def ping_app(self, hook: Hook) -> None:
+        """Greets the App's hook, which belongs to no repository."""
+        target = Target(hook, "integration", self.apps.app.id)
+        self.sender.send(target, "ping", self.payloads.ping_app(hook), lost=self._is_lost("ping"))
+
     def _is_lost(self, event: str) -> bool:
         for key in (event, "*"):
             if self._lose.get(key, 0) > 0:

@@ -294,6 +294,7 @@ def test_every_webhook_of_the_stand_in_is_what_github_describes(town: Town) -> N
     control.suspend_app(town.installation, on=False)
     control.uninstall_app(town.installation)
     control.create_repo("globex/new", hook={"url": "http://127.0.0.1:9/", "realistic": True}, ping=True)
+    control.register_app(keys()[1], hook={"url": "http://127.0.0.1:9/", "realistic": True}, ping=True)
     control.wait_idle(20)
     rows = control.deliveries(payloads=True)
     assert {(one["event"], one["action"]) for one in rows} >= EXPECTED

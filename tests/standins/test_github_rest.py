@@ -244,6 +244,20 @@ def test_a_replica_may_not_know_of_a_push_for_a_moment(world, site):
     assert site.get(f"{PATH}/branches/fresh").status_code == 200
 
 
+def test_who_comments_is_labelled_by_what_they_did_here(world, site):
+    number = world.control.open_pull(REPO, author="kim")
+    path = f"{PATH}/issues/{number}/comments"
+    for login in ("acme", "ann", "kim"):
+        world.control.comment(REPO, number, "x", user=login)
+
+    def labels():
+        return [one["author_association"] for one in site.json(path)]
+
+    assert labels() == ["OWNER", "COLLABORATOR", "NONE"]
+    world.control.merge(REPO, number)
+    assert labels() == ["OWNER", "COLLABORATOR", "CONTRIBUTOR"]
+
+
 def test_a_reaction_is_given_once_and_taken_back(world, site):
     comment = world.control.comment(REPO, world.control.open_pull(REPO), "/retry", user="ann")
     path = f"{PATH}/issues/comments/{comment}/reactions"

@@ -342,3 +342,25 @@ def test_a_ping_goes_to_the_hook_that_was_asked_to_and_to_no_other(hooked, recei
     assert site.post(f"/repos/{REPO}/hooks/{number}/pings").status_code == 204
     control.wait_idle()
     assert [request.raw_path for request in receiver.got] == ["/second"]
+
+
+def test_a_merge_may_be_told_by_a_payload_that_does_not_know_it_yet(hooked, receiver):
+    control = hooked(["pull_request"])
+    number = control.open_pull(REPO, quiet=True)
+    control.merge(REPO, number, stale=True)
+    control.wait_idle()
+    shown = receiver.bodies[0]["pull_request"]
+    assert (receiver.bodies[0]["action"], shown["state"], shown["merged"], shown["merged_at"]) == (
+        "closed",
+        "open",
+        False,
+        None,
+    )
+    assert control.pull(REPO, number)["merged"] is True
+
+
+def test_an_apps_hook_is_greeted_without_a_repository(github, receiver):
+    control = github().control
+    control.register_app("-", hook={"url": receiver.url, "events": ["push"]}, ping=True)
+    control.wait_idle()
+    assert (receiver.bodies[0]["hook"]["type"], "repository" in receiver.bodies[0]) == ("App", False)

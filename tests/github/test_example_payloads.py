@@ -34,7 +34,7 @@ pytestmark = pytest.mark.slow
 #: Repository and branch of the pushes and merges among the examples.
 OURS = Service("S1", "Codertocat/Hello-World", "master")
 #: How many damaged deliveries are tried.
-DAMAGED = 800
+DAMAGED = 500
 
 
 def examples() -> list[tuple[str, dict[str, Any]]]:

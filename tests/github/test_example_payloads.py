@@ -182,7 +182,8 @@ def damaged(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
     if event in USED:
         ways = st.sampled_from(USED[event]) | ways
     for way in draw(st.lists(ways, min_size=1, max_size=4)):
-        damage(payload, way, draw(odd))
+        value = draw(odd)
+        damage(payload, way, value if value is GONE else copy.deepcopy(value))
     return event, payload
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from standins.wire.message import Reply, Request
 
-KINDS = ("status", "drop_request", "drop_reply", "delay", "status_after", "repeat")
+KINDS = ("status", "drop_request", "drop_reply", "delay", "delay_after", "status_after", "repeat")
 
 
 @dataclass
@@ -19,8 +19,9 @@ class Fault:
     """One rule. It strikes requests whose route (see the counters) matches `route`, at `rate`, `count` times.
 
     Kinds: `status` answers `status` without doing the work; `status_after` does it and then answers `status`;
-    `drop_request` closes the connection before, `drop_reply` after the work; `delay` waits `seconds` first;
-    `repeat` is a proxy that sends the request again: the work is done twice, the second reply is given.
+    `drop_request` closes the connection before, `drop_reply` after the work; `delay` waits `seconds` first,
+    `delay_after` between the work and its answer; `repeat` is a proxy that sends the request again: the work is done
+    twice, the second reply is given.
     """
 
     kind: str
@@ -76,9 +77,7 @@ class Faults:
         if not self._rules:
             return work()
         struck = self._strike(request.route)
-        for fault in struck:
-            if fault.kind == "delay":
-                self._ended.wait(fault.seconds)
+        self._delay(struck, "delay")
         for fault in struck:
             if fault.kind == "drop_request":
                 return Reply(dropped=True)
@@ -86,7 +85,9 @@ class Faults:
                 return _error(fault)
         if any(fault.kind == "repeat" for fault in struck):
             work()
-        return self._reply(struck, work())
+        reply = work()
+        self._delay(struck, "delay_after")
+        return self._reply(struck, reply)
 
     @staticmethod
     def _reply(struck: list[Fault], reply: Reply) -> Reply:
@@ -97,6 +98,11 @@ class Faults:
             if fault.kind == "status_after":
                 return _error(fault)
         return reply
+
+    def _delay(self, struck: list[Fault], kind: str) -> None:
+        for fault in struck:
+            if fault.kind == kind:
+                self._ended.wait(fault.seconds)
 
     def _strike(self, route: str) -> list[Fault]:
         with self._lock:

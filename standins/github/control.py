@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from standins.github.access import Access
+from standins.github.verbs_apps import AppVerbs
 from standins.github.verbs_looking import LookingVerbs
+from standins.github.verbs_pulls import PullVerbs
 from standins.github.verbs_repos import RepoVerbs
 from standins.github.verbs_trouble import TroubleVerbs
 from standins.github.world import World
 from standins.remote import over_http
 
 
-class GitHubVerbs(RepoVerbs, LookingVerbs, TroubleVerbs):
+class GitHubVerbs(RepoVerbs, PullVerbs, AppVerbs, LookingVerbs, TroubleVerbs):
     """All arguments and results are JSON values. Raises ValueError, LookupError or ControlError with the reason."""
 
     def __init__(self, world: World, access: Access) -> None:

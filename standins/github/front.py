@@ -8,7 +8,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from standins import remote
-from standins.github.access import Access
+from standins.github.access import Access, LimitedError
 from standins.github.model import RefusedError
 from standins.github.routing import Answer, Call, Handle, Routes, under_v3
 from standins.github.world import World
@@ -34,7 +34,14 @@ class Front:
         label, handler, args = self._routes.find(request.method, self._by_name(segments))
         request.route = label.replace("{}", "*").replace("{+}", "*")
         world = self._world
-        reply = world.faults.apply(request, lambda: self._reply(request, handler, args))
+        own: list[Reply] = []
+
+        def work() -> Reply:
+            own.append(self._reply(request, handler, args))
+            return own[0]
+
+        reply = world.faults.apply(request, work)
+        world.recorder.keep(request, reply, made_up=reply not in own)
         with world.lock:
             world.requests[request.route] += 1
             world.statuses["dropped" if reply.dropped else str(reply.status)] += 1
@@ -54,12 +61,15 @@ class Front:
             limits: Pairs = []
             try:
                 token = self._access.token(request, world.clock.now())
-                limits = self._count(request)
+                limits = self._access.count(request, world.clock.now())
                 call = Call(world, self._access, request, token, args=args, headers=limits)
                 if request.route.partition(" ")[2].startswith("/repos/"):
                     moved = self._address(call)
                     if moved is not None:
                         return moved
+                    if not request.route.endswith("/installation"):
+                        accepted = self._access.check_permission(token, call.repo, request.route)
+                        limits.append(("X-Accepted-GitHub-Permissions", accepted))
                 if handler is None:
                     raise RefusedError(404, "Not Found")
                 return self._encoded(request, handler(call), call.headers)
@@ -89,25 +99,6 @@ class Front:
         status = 301 if request.method in ("GET", "HEAD") else 307
         return Reply(status, body, [("Location", url + (f"?{query}" if query else "")), *self._common()])
 
-    def _count(self, request: Request) -> Pairs:
-        """Counts against the hourly limit; raises RefusedError(403) beyond it. /rate_limit itself is free."""
-        now = self._world.clock.now()
-        entry, limit = self._access.allowance(request, now)
-        if limit == 0:
-            return []
-        if request.route != "GET /rate_limit":
-            entry.used += 1
-        headers = [
-            ("x-ratelimit-limit", str(limit)),
-            ("x-ratelimit-remaining", str(max(0, limit - entry.used))),
-            ("x-ratelimit-reset", str(int(entry.reset))),
-            ("x-ratelimit-used", str(min(limit, entry.used))),
-            ("x-ratelimit-resource", "core"),
-        ]
-        if entry.used > limit:
-            raise _LimitedError(headers)
-        return headers
-
     def _encoded(self, request: Request, value: Any, headers: Pairs) -> Reply:
         status, body = (value.status, value.body) if isinstance(value, Answer) else (200, value)
         if body is None:
@@ -117,22 +108,24 @@ class Front:
             tag = f'W/"{hashlib.sha256(data).hexdigest()}"'
             headers = [("ETag", tag), ("Cache-Control", "private, max-age=60, s-maxage=60"), *headers]
             if tag in request.headers.get("if-none-match", ""):
-                self._uncount(request)
+                self._uncount(request, headers)
                 return Reply(304, b"", [*headers, *self._common()])
         return Reply(status, data, [*headers, *self._common()])
 
-    def _uncount(self, request: Request) -> None:
+    def _uncount(self, request: Request, headers: Pairs) -> None:
         """A 304 is free of the primary limit. Source: GitHub docs, "Best practices for using the REST API"."""
-        entry, _ = self._access.allowance(request, self._world.clock.now())
+        entry, limit = self._access.allowance(request, self._world.clock.now())
         entry.used = max(0, entry.used - 1)
+        now = {"x-ratelimit-remaining": max(0, limit - entry.used), "x-ratelimit-used": entry.used}
+        headers[:] = [(name, str(now.get(name, value))) for name, value in headers]
 
     def _refusal(self, refused: RefusedError, limits: Pairs) -> Reply:
         body: dict[str, Any] = {"message": refused.message}
         if refused.errors is not None:
             body["errors"] = refused.errors
         body |= {"documentation_url": DOCS, "status": str(refused.status)}
-        if isinstance(refused, _LimitedError):
-            limits = refused.limits
+        if isinstance(refused, LimitedError):
+            limits = refused.headers
         return Reply(refused.status, json.dumps(body).encode(), [*limits, *self._common()])
 
     def _common(self) -> Pairs:
@@ -141,10 +134,5 @@ class Front:
             ("X-GitHub-Media-Type", "github.v3; format=json"),
             ("X-GitHub-Request-Id", f"5A7C:{next(self._request_ids):08X}"),
             ("Server", "github.com"),
+            ("Vary", "Accept, Authorization, Cookie, X-GitHub-OTP"),
         ]
-
-
-class _LimitedError(RefusedError):
-    def __init__(self, limits: Pairs) -> None:
-        super().__init__(403, "API rate limit exceeded for user.")
-        self.limits = limits

@@ -14,18 +14,19 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from standins.background import Background
 from standins.clock import Clock
-from standins.github.model import Delivery, Hook, Repo
+from standins.github.model import Delivery, Hook
 from standins.github.shapes import Json
 from standins.wire.sender import Poster, SendError
 
 KINDS = ("drop", "duplicate", "delay")
 USER_AGENT = "GitHub-Hookshot/5a7c1e2"
 _THREADS = 64
+#: How much of a receiver's answer is kept, in bytes.
+_KEPT = 1000
 
 
 @dataclass
@@ -42,6 +43,17 @@ class HookFault:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"a webhook fault's kind is one of {', '.join(KINDS)}, not {self.kind!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a webhook goes. `kind` and `id` say whose hook it is: a repository's, or the App's (`integration`)."""
+
+    hook: Hook
+    kind: str
+    id: int
+    repository: int | None = None
+    installation: int | None = None
 
 
 class Sender:
@@ -83,19 +95,11 @@ class Sender:
         with self._changed:
             self._random.seed(seed)
 
-    def emit(self, repo: Repo, event: str, build: Callable[[bool], Json], *, lost: bool = False) -> list[str]:
-        """Sends the event to the repository's hooks that want it. `build(brief)` gives the payload.
-
-        Returns the GUIDs. `lost`: into the log only, as if an outage had swallowed it.
-        """
-        guids = []
-        for hook in repo.hooks.values():
-            if hook.wants(event):
-                payload = build(not hook.realistic)
-                delivery = self._delivery(repo, hook, event, payload)
-                guids.append(delivery.guid)
-                self._dispatch(hook, delivery, lost=lost)
-        return guids
+    def send(self, target: Target, event: str, payload: Json, *, lost: bool = False) -> str:
+        """Sends the event to one hook; returns the GUID. `lost`: into the log only, as if swallowed by an outage."""
+        delivery = self._delivery(target, event, payload)
+        self._dispatch(target.hook, delivery, lost=lost)
+        return delivery.guid
 
     def redeliver(self, hook: Hook, delivery: Delivery) -> Delivery:
         """Sends it again with the same GUID and body, as the Redeliver button does."""
@@ -112,17 +116,20 @@ class Sender:
         with self._changed:
             return self._changed.wait_for(lambda: self._outstanding == 0, seconds)
 
-    def _delivery(self, repo: Repo, hook: Hook, event: str, payload: Json) -> Delivery:
+    def _delivery(self, target: Target, event: str, payload: Json) -> Delivery:
         body = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
         guid = str(uuid.uuid4())
-        target = {
-            "X-GitHub-Hook-ID": str(hook.id),
-            "X-GitHub-Hook-Installation-Target-Type": "repository",
-            "X-GitHub-Hook-Installation-Target-ID": str(repo.id),
+        about = {
+            "X-GitHub-Hook-ID": str(target.hook.id),
+            "X-GitHub-Hook-Installation-Target-Type": target.kind,
+            "X-GitHub-Hook-Installation-Target-ID": str(target.id),
         }
-        headers = _headers(hook, event, guid, body, target)
-        action = payload.get("action")
-        return Delivery(next(self._ids), guid, hook.id, event, action, body, headers, self._clock.now())
+        headers = _headers(target.hook, event, guid, body, about)
+        made = Delivery(
+            next(self._ids), guid, target.hook.id, event, payload.get("action"), body, headers, self._clock.now()
+        )
+        made.repository_id, made.installation_id = target.repository, target.installation
+        return made
 
     def _dispatch(self, hook: Hook, delivery: Delivery, *, lost: bool) -> None:
         with self._changed:
@@ -187,6 +194,8 @@ class Sender:
         try:
             answer = self._poster.post(hook.url, delivery.body, delivery.headers, self.timeout)
             delivery.status_code = answer.status
+            delivery.answer_headers = answer.headers
+            delivery.answer_body = answer.body[:_KEPT].decode("utf-8", "replace")
             delivery.outcome = "sent"
         except SendError as error:
             delivery.error = str(error)
@@ -215,4 +224,4 @@ def _headers(hook: Hook, event: str, guid: str, body: bytes, target: dict[str, s
     return headers
 
 
-__all__ = ["HookFault", "Sender", "signature"]
+__all__ = ["HookFault", "Sender", "Target", "signature"]

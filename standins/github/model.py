@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from standins.github.graph import Graph
+
+if TYPE_CHECKING:
+    from standins.github.checks import CheckRun, CheckSuite
 
 
 class RefusedError(Exception):
@@ -31,6 +34,14 @@ class Status:
 
 
 @dataclass(slots=True)
+class Reaction:
+    id: int
+    content: str
+    user: str
+    at: float
+
+
+@dataclass(slots=True)
 class Comment:
     id: int
     number: int
@@ -38,6 +49,23 @@ class Comment:
     user: str
     created: float
     updated: float
+    reactions: dict[int, Reaction] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Issue:
+    """An issue that is no pull request."""
+
+    number: int
+    title: str
+    body: str
+    author: str
+    created: float
+    updated: float
+    state: str = "open"
+    labels: list[str] = field(default_factory=list)
+    closed_at: float | None = None
+    merged_at: float | None = None
 
 
 @dataclass(slots=True)
@@ -109,6 +137,10 @@ class Delivery:
     status_code: int = 0
     seconds: float = 0.0
     error: str | None = None
+    repository_id: int | None = None
+    installation_id: int | None = None
+    answer_headers: dict[str, str] = field(default_factory=dict)
+    answer_body: str = ""
 
 
 @dataclass(slots=True)
@@ -144,7 +176,9 @@ class Repo:
     branches: dict[str, str] = field(default_factory=dict)
     pulls: dict[int, Pull] = field(default_factory=dict)
     open_pulls: dict[int, Pull] = field(default_factory=dict)
+    issues: dict[int, Issue] = field(default_factory=dict)
     next_number: int = 1
+    tags: dict[str, str] = field(default_factory=dict)
     #: sha -> its statuses, oldest first; (sha, context in lower case) -> how many.
     statuses: dict[str, list[Status]] = field(default_factory=dict)
     comments: dict[int, Comment] = field(default_factory=dict)
@@ -157,6 +191,18 @@ class Repo:
     #: sha -> numbers of the pull requests that brought it.
     brought_by: dict[str, list[int]] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
+    #: Whose pull requests were merged.
+    contributors: set[str] = field(default_factory=set)
+    check_suites: dict[int, CheckSuite] = field(default_factory=dict)
+    check_runs: dict[int, CheckRun] = field(default_factory=dict)
+    #: head sha of a merge group -> the pull request it would merge.
+    merge_groups: dict[str, int] = field(default_factory=dict)
+    #: What lagging replicas still say: (until when, branch, where it pointed), oldest first.
+    stale: list[tuple[float, str, str | None]] = field(default_factory=list)
+
+    def issue(self, number: int) -> Pull | Issue | None:
+        """A pull request or an issue: they share their numbers."""
+        return self.pulls.get(number) or self.issues.get(number)
 
     def add_comment(self, comment: Comment) -> None:
         self.comments[comment.id] = comment

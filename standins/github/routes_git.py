@@ -31,7 +31,10 @@ def branch(call: Call) -> Any:
     return {
         "name": name,
         "commit": call.shapes.commit(call.repo, commit),
-        "_links": {"self": f"{url}/branches/{name}"},
+        "_links": {
+            "self": f"{url}/branches/{name}",
+            "html": f"{call.shapes.web}/{call.repo.full_name}/tree/{name}",
+        },
         "protected": False,
         "protection": {"enabled": False},
         "protection_url": f"{url}/branches/{name}/protection",
@@ -43,28 +46,52 @@ def branches(call: Call) -> Any:
     return call.page(
         [
             {"name": name, "commit": {"sha": sha, "url": f"{url}/commits/{sha}"}, "protected": False}
-            for name, sha in sorted(call.repo.branches.items())
+            for name, sha in sorted(_seen_branches(call).items())
         ]
     )
 
 
 def ref(call: Call) -> Any:
-    """git/ref/heads/main; other kinds of refs are not kept."""
-    kind, _, name = call.args[0].partition("/")
-    if kind != "heads":
+    """git/ref/heads/main or git/ref/tags/v1; other kinds of refs are not kept."""
+    sha = _refs(call).get(call.args[0])
+    if sha is None:
         raise RefusedError(404, "Not Found")
-    sha = _branch_head(call, name)
+    return _ref(call, call.args[0], sha)
+
+
+def matching_refs(call: Call) -> Any:
+    """All refs that begin so."""
+    return [_ref(call, name, sha) for name, sha in sorted(_refs(call).items()) if name.startswith(call.args[0])]
+
+
+def tags(call: Call) -> Any:
+    url = f"{call.shapes.api}/repos/{call.repo.full_name}"
+    return [
+        {
+            "name": name, "commit": {"sha": sha, "url": f"{url}/commits/{sha}"}, "node_id": f"REF_{sha[:20]}",
+            "zipball_url": f"{url}/zipball/refs/tags/{name}", "tarball_url": f"{url}/tarball/refs/tags/{name}",
+        }
+        for name, sha in call.page(sorted(call.repo.tags.items(), reverse=True))
+    ]  # fmt: skip
+
+
+def _refs(call: Call) -> dict[str, str]:
+    heads = {f"heads/{name}": sha for name, sha in _seen_branches(call).items()}
+    return heads | {f"tags/{name}": sha for name, sha in call.repo.tags.items()}
+
+
+def _ref(call: Call, name: str, sha: str) -> Any:
     url = f"{call.shapes.api}/repos/{call.repo.full_name}"
     return {
-        "ref": f"refs/heads/{name}",
+        "ref": f"refs/{name}",
         "node_id": f"REF_{sha[:20]}",
-        "url": f"{url}/git/refs/heads/{name}",
+        "url": f"{url}/git/refs/{name}",
         "object": {"sha": sha, "type": "commit", "url": f"{url}/git/commits/{sha}"},
     }
 
 
 def commit(call: Call) -> Any:
-    shape = call.shapes.commit(call.repo, resolve(call, call.args[0]))
+    shape = call.shapes.commit(call.repo, _commit_of(call))
     return shape | {"stats": {"total": 4, "additions": 3, "deletions": 1}, "files": []}
 
 
@@ -81,7 +108,7 @@ def commits(call: Call) -> Any:
 
 def pulls_of_commit(call: Call) -> Any:
     """Merged ones if the commit is on the default branch, else the open and merged ones that hold it."""
-    sha = resolve(call, call.args[0]).sha
+    sha = _commit_of(call).sha
     repo = call.repo
     brought = [repo.pulls[number] for number in repo.brought_by.get(sha, ())]
     if repo.graph.contains(repo.head, sha):
@@ -122,11 +149,13 @@ def permission(call: Call) -> Any:
     """What a login may do: on a public repository everybody has at least `read`, so trust only admin and write."""
     login, repo = call.args[0], call.repo
     role = repo.collaborators.get(login) or ("admin" if login == repo.owner else None)
-    if role is None and repo.private:
-        raise RefusedError(404, f"{login} is not a user")
-    role = role or "read"
+    role = role or ("none" if repo.private else "read")
     coarse = {"maintain": "write", "triage": "read"}.get(role, role)
-    return {"permission": coarse, "role_name": role, "user": call.shapes.user(login)}
+    levels = ("pull", "triage", "push", "maintain", "admin")
+    top = ("read", "triage", "write", "maintain", "admin").index(role) if role != "none" else -1
+    may = {level: at <= top for at, level in enumerate(levels)}
+    user = call.shapes.user(login) | {"permissions": may, "role_name": role}
+    return {"permission": coarse, "role_name": role, "user": user}
 
 
 def contents(call: Call) -> Any:
@@ -163,7 +192,13 @@ def rate_limit(call: Call) -> Any:
 def user(call: Call) -> Any:
     if call.token is None:
         raise RefusedError(401, "Requires authentication")
-    return call.shapes.user(call.token.login) | {"name": call.token.login, "created_at": iso(0)}
+    if call.token.kind == "integration":
+        raise RefusedError(403, "Resource not accessible by integration")
+    shape = call.shapes.user(call.token.login)
+    empty = dict.fromkeys(("company", "location", "email", "hireable", "bio"))
+    counts = dict.fromkeys(("public_repos", "public_gists", "followers", "following"), 0)
+    rest = {"name": call.token.login, "blog": "", "user_view_type": "public", "created_at": iso(0)}
+    return shape | empty | counts | rest | {"updated_at": iso(0)}
 
 
 def meta(_call: Call) -> Any:
@@ -171,16 +206,40 @@ def meta(_call: Call) -> Any:
 
 
 def resolve(call: Call, text: str) -> Commit:
-    """A sha, a unique beginning of one, or a branch; 404 otherwise. (422 is for what looks like no sha at all.)"""
-    sha = call.repo.branches.get(text.removeprefix("heads/").removeprefix("refs/heads/"), text)
+    """A sha, a unique beginning of one, a branch or a tag; 404 otherwise."""
+    name = text.removeprefix("refs/")
+    branches = _seen_branches(call)
+    sha = branches.get(name.removeprefix("heads/")) or call.repo.tags.get(name.removeprefix("tags/")) or text
     found = call.repo.graph.find(sha)
-    if found is None:
+    if found is None or _too_new(call, found):
         raise RefusedError(404, "Not Found")
     return found
 
 
+def _commit_of(call: Call) -> Commit:
+    """The commit that the path names; where GitHub is asked for just that, an unknown one is 422."""
+    try:
+        return resolve(call, call.args[0])
+    except RefusedError:
+        raise RefusedError(422, f"No commit found for SHA: {call.args[0]}") from None
+
+
+def _seen_branches(call: Call) -> dict[str, str]:
+    """Where the branches point as a replica sees them: for a while after a push, where they pointed before."""
+    repo, now = call.repo, call.world.clock.now()
+    repo.stale = [row for row in repo.stale if row[0] > now]
+    seen: dict[str, str | None] = {**repo.branches}
+    seen.update((name, before) for _, name, before in reversed(repo.stale))
+    return {name: sha for name, sha in seen.items() if sha is not None}
+
+
+def _too_new(call: Call, commit: Commit) -> bool:
+    """A lagging replica does not have the commit yet."""
+    return bool(call.repo.stale) and commit.at > call.world.clock.now() - call.world.lag
+
+
 def _branch_head(call: Call, name: str) -> str:
-    sha = call.repo.branches.get(name)
+    sha = _seen_branches(call).get(name)
     if sha is None:
         raise RefusedError(404, "Branch not found")
     return sha
@@ -190,6 +249,8 @@ ROUTES: dict[str, Handle] = {
     "GET /repos/{}/{}": repository,
     "GET /repos/{}/{}/branches": branches,
     "GET /repos/{}/{}/git/ref/{+}": ref,
+    "GET /repos/{}/{}/git/matching-refs/{+}": matching_refs,
+    "GET /repos/{}/{}/tags": tags,
     "GET /repos/{}/{}/branches/{+}": branch,
     "GET /repos/{}/{}/commits": commits,
     "GET /repos/{}/{}/commits/{}/pulls": pulls_of_commit,

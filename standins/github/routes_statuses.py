@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from standins.github.model import RefusedError, Status
@@ -37,13 +38,16 @@ def _read(call: Call, sha: str, body: dict[str, Any]) -> Status:
         raise _invalid("state", "invalid")
     if description is not None and len(str(description)) > DESCRIPTION:
         raise _invalid("description", "custom", "description is too long (maximum is 140 characters)")
+    target = body.get("target_url")
+    if target is not None and not re.match(r"https?://", str(target)):
+        raise _invalid("target_url", "custom", "target_url must use http(s) scheme")
     return Status(
         next(call.world.ids),
         sha,
         state,
         str(body.get("context") or "default"),
         description,
-        body.get("target_url"),
+        target,
         call.login,
         call.world.clock.now(),
     )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlencode
 
 from standins.github.access import Access, Token
-from standins.github.model import Pull, RefusedError, Repo
+from standins.github.model import Delivery, Issue, Pull, RefusedError, Repo
 from standins.github.shapes import Shapes
 from standins.github.world import World
 from standins.wire.message import BadBodyError, Pairs, Request
@@ -43,6 +44,10 @@ class Call:
     def body(self) -> dict[str, Any]:
         """The JSON body of a write, after the permission to write was checked."""
         self.access.check_write(self.token, self.repo)
+        return self.json()
+
+    def json(self) -> dict[str, Any]:
+        """The JSON body, `{}` if there is none."""
         try:
             return self.request.json()
         except BadBodyError:
@@ -52,6 +57,12 @@ class Call:
         if not self.args[at].isdigit():
             raise RefusedError(404, "Not Found")
         return int(self.args[at])
+
+    def issue(self, at: int = 0) -> Pull | Issue:
+        found = self.repo.issue(self.number(at))
+        if found is None:
+            raise RefusedError(404, "Not Found")
+        return found
 
     def pull(self, at: int = 0) -> Pull:
         pull = self.repo.pulls.get(self.number(at))
@@ -75,8 +86,21 @@ class Call:
         return rows[(page - 1) * size : page * size]
 
     def _link(self, page: int, size: int, rel: str) -> str:
-        path = self.request.raw_path
-        return f'<http://{self.request.host}{path}?per_page={size}&page={page}>; rel="{rel}"'
+        kept = {name: value for name, value in self.request.query.items() if name not in ("page", "per_page")}
+        return self._address({**kept, "per_page": size, "page": page}, rel)
+
+    def page_by_cursor(self, rows: list[Delivery]) -> list[Delivery]:
+        """The page of deliveries after the `cursor` of the Link header that came with the one before."""
+        size = max(1, min(100, _int(self.request.query.get("per_page"), 30)))
+        cursor = _int(self.request.query.get("cursor", "").removeprefix("v1_"), 0)
+        rest = [row for row in rows if not cursor or row.id < cursor]
+        if len(rest) > size:
+            link = self._address({"per_page": size, "cursor": f"v1_{rest[size - 1].id}"}, "next")
+            self.headers.append(("Link", link))
+        return rest[:size]
+
+    def _address(self, query: dict[str, Any], rel: str) -> str:
+        return f'<http://{self.request.host}{self.request.raw_path}?{urlencode(query)}>; rel="{rel}"'
 
 
 Handle = Callable[[Call], Any]

@@ -5,7 +5,16 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Self
 
-from standins.github import routes_apps, routes_deployments, routes_git, routes_hooks, routes_pulls, routes_statuses
+from standins.github import (
+    routes_apps,
+    routes_checks,
+    routes_deployments,
+    routes_git,
+    routes_hooks,
+    routes_pulls,
+    routes_reactions,
+    routes_statuses,
+)
 from standins.github.access import Access
 from standins.github.control import GitHubVerbs
 from standins.github.front import Front
@@ -13,9 +22,21 @@ from standins.github.routing import Routes
 from standins.github.world import World
 from standins.wire.server import HttpServer
 
+MODULES = (
+    routes_apps,
+    routes_git,
+    routes_statuses,
+    routes_pulls,
+    routes_deployments,
+    routes_hooks,
+    routes_checks,
+    routes_reactions,
+)
+
 
 class GitHubStandIn:
     """GitHub on loopback. `repos` as `control.create_repo` takes them; the token `t` is good unless `tokens` say else.
+    `app`: as `control.register_app` takes it.
 
     Usable as a context manager. `control` are the verbs in process; other processes use GitHubControl(url).
     """
@@ -29,10 +50,11 @@ class GitHubStandIn:
         host: str = "127.0.0.1",
         port: int = 0,
         seed: int = 0,
+        app: dict[str, Any] | None = None,
     ) -> None:
         self.world = World(seed)
         self.world.sender.timeout = webhook_timeout
-        access = Access()
+        access = Access(self.world.apps)
         self.control = GitHubVerbs(self.world, access)
         if tokens is not None:
             self.control.set_tokens(tokens)
@@ -40,8 +62,10 @@ class GitHubStandIn:
             self.control.set_rate_limit(rate_limit)
         for repo in repos or []:
             self.control.create_repo(**repo)
+        if app is not None:
+            self.control.register_app(**app)
         routes = Routes()
-        for module in (routes_apps, routes_git, routes_statuses, routes_pulls, routes_deployments, routes_hooks):
+        for module in MODULES:
             routes.add(module.ROUTES)
         self._host = host
         self._server = HttpServer(Front(self.world, access, routes, self.control), host, port)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
+from urllib.parse import quote
 
 from standins.github.graph import Commit
 from standins.github.model import (
     Comment,
     Deployment,
     DeploymentStatus,
+    Hook,
+    Issue,
     Pull,
+    Reaction,
     Repo,
     Status,
     iso,
@@ -18,6 +23,7 @@ from standins.github.model import (
 )
 
 Json = dict[str, Any]
+REACTIONS = ("+1", "-1", "laugh", "confused", "heart", "hooray", "rocket", "eyes")
 
 _USER_LINKS = (
     "followers", "following{/other_user}", "gists{/gist_id}", "starred{/owner}{/repo}", "subscriptions",
@@ -65,6 +71,18 @@ class Shapes:
         }  # fmt: skip
         return user | urls | links
 
+    def organization(self, login: str, *, brief: bool = False) -> Json:
+        shape: Json = {"login": login, "id": number_of(login), "node_id": f"O_{number_of(login):x}"}
+        if brief:
+            return shape | {"type": "Organization"}
+        base = f"{self.api}/orgs/{login}"
+        urls = {f"{name}_url": f"{base}/{name}" for name in ("repos", "events", "hooks", "issues")}
+        return shape | urls | {
+            "url": base, "members_url": f"{base}/members{{/member}}", "description": None,
+            "public_members_url": f"{base}/public_members{{/member}}",
+            "avatar_url": f"{self.web}/avatars/u/{number_of(login)}?v=4",
+        }  # fmt: skip
+
     def repo(self, repo: Repo, *, brief: bool = False) -> Json:
         owner = self.user(repo.owner, brief=brief) | {"type": repo.owner_type}
         url = f"{self.api}/repos/{repo.full_name}"
@@ -90,7 +108,8 @@ class Shapes:
             "clone_url": f"{self.web}/{repo.full_name}.git", "svn_url": f"{self.web}/{repo.full_name}",
             "homepage": None, "language": "Java", "mirror_url": None, "disabled": False, "license": None,
             "open_issues_count": open_now, "open_issues": open_now, "allow_forking": True, "is_template": False,
-            "web_commit_signoff_required": False, "topics": [],
+            "web_commit_signoff_required": False, "topics": [], "has_discussions": False, "network_count": 0,
+            "subscribers_count": 0, "has_pull_requests": True,
             "visibility": "private" if repo.private else "public",
         }  # fmt: skip
         return {name: f"{url}/{link}" for name, link in _REPO_LINKS.items()} | counts | has | rest
@@ -106,7 +125,8 @@ class Shapes:
                 "author": person, "committer": person, "message": commit.message,
                 "tree": {"sha": commit.tree, "url": f"{url}/git/trees/{commit.tree}"},
                 "url": f"{url}/git/commits/{commit.sha}", "comment_count": 0,
-                "verification": {"verified": False, "reason": "unsigned", "signature": None, "payload": None},
+                "verification": {"verified": False, "reason": "unsigned", "signature": None, "payload": None,
+                                 "verified_at": None},
             },
             "url": f"{url}/commits/{commit.sha}",
             "html_url": f"{self.web}/{repo.full_name}/commit/{commit.sha}",
@@ -137,33 +157,68 @@ class Shapes:
             "updated_at": iso(status.at), "creator": self.user(status.creator),
         }  # fmt: skip
 
+    def hook(self, repo: Repo, hook: Hook) -> Json:
+        url = f"{self.api}/repos/{repo.full_name}/hooks/{hook.id}"
+        return {
+            "type": "Repository", "id": hook.id, "name": "web", "active": hook.active, "events": list(hook.events),
+            "config": self.hook_config(hook), "url": url, "ping_url": f"{url}/pings", "test_url": f"{url}/test",
+            "deliveries_url": f"{url}/deliveries", "updated_at": iso(repo.created), "created_at": iso(repo.created),
+            "last_response": {"code": None, "status": "unused", "message": None},
+        }  # fmt: skip
+
+    @staticmethod
+    def hook_config(hook: Hook) -> Json:
+        """The secret is never shown."""
+        secret = {"secret": "********"} if hook.secret else {}
+        return {"url": hook.url, "content_type": "json", "insecure_ssl": "0", **secret}
+
+    def reaction(self, one: Reaction) -> Json:
+        return {
+            "id": one.id, "node_id": f"REA_{one.id:x}", "user": self.user(one.user), "content": one.content,
+            "created_at": iso(one.at),
+        }  # fmt: skip
+
     def comment(self, repo: Repo, comment: Comment) -> Json:
         url = f"{self.api}/repos/{repo.full_name}/issues"
+        page = "pull" if comment.number in repo.pulls else "issues"
+        given = Counter(one.content for one in comment.reactions.values())
         return {
             "url": f"{url}/comments/{comment.id}",
-            "html_url": f"{self.web}/{repo.full_name}/pull/{comment.number}#issuecomment-{comment.id}",
+            "html_url": f"{self.web}/{repo.full_name}/{page}/{comment.number}#issuecomment-{comment.id}",
             "issue_url": f"{url}/{comment.number}", "id": comment.id, "node_id": f"IC_{comment.id:x}",
             "user": self.user(comment.user), "created_at": iso(comment.created),
             "updated_at": iso(comment.updated), "author_association": association(repo, comment.user),
             "body": comment.body, "performed_via_github_app": None,
+            "reactions": {
+                "url": f"{url}/comments/{comment.id}/reactions", "total_count": given.total(),
+                **{content: given[content] for content in REACTIONS},
+            },
         }  # fmt: skip
 
-    def issue(self, repo: Repo, pull: Pull) -> Json:
-        """A pull request as an issue; every issue here is one."""
+    def issue(self, repo: Repo, pull: Pull | Issue) -> Json:
+        """An issue; a pull request is one, too, and is told by its `pull_request`."""
         url = f"{self.api}/repos/{repo.full_name}"
-        page = f"{self.web}/{repo.full_name}/pull/{pull.number}"
-        return {
-            "url": f"{url}/issues/{pull.number}", "repository_url": url,
-            "comments_url": f"{url}/issues/{pull.number}/comments", "html_url": page,
+        own = f"{url}/issues/{pull.number}"
+        page = f"{self.web}/{repo.full_name}/{'pull' if isinstance(pull, Pull) else 'issues'}/{pull.number}"
+        shape = {
+            "url": own, "repository_url": url, "labels_url": f"{own}/labels{{/name}}", "events_url": f"{own}/events",
+            "comments_url": f"{own}/comments", "html_url": page, "timeline_url": f"{own}/timeline",
+            "state_reason": None, "active_lock_reason": None, "performed_via_github_app": None,
+            "reactions": {"url": f"{own}/reactions", "total_count": 0, **dict.fromkeys(REACTIONS, 0)},
             "id": repo.id * 10_000 + pull.number, "node_id": f"PR_{pull.number:x}", "number": pull.number,
-            "title": pull.title, "user": self.user(pull.author), "labels": labels_of(pull), "state": pull.state,
+            "title": pull.title, "user": self.user(pull.author), "labels": labels_of(pull, url), "state": pull.state,
             "locked": False, "assignee": None, "assignees": [], "milestone": None,
             "comments": len(repo.comments_on.get(pull.number, ())),
             "created_at": iso(pull.created), "updated_at": iso(pull.updated),
             "closed_at": iso_or_none(pull.closed_at), "author_association": association(repo, pull.author),
-            "draft": pull.draft, "body": pull.body,
-            "pull_request": {"url": f"{url}/pulls/{pull.number}", "html_url": page,
-                             "merged_at": iso_or_none(pull.merged_at)},
+            "body": pull.body,
+        }  # fmt: skip
+        if not isinstance(pull, Pull):
+            return shape
+        return shape | {
+            "draft": pull.draft,
+            "pull_request": {"url": f"{url}/pulls/{pull.number}", "html_url": page, "diff_url": f"{page}.diff",
+                             "patch_url": f"{page}.patch", "merged_at": iso_or_none(pull.merged_at)},
         }  # fmt: skip
 
     def deployment(self, repo: Repo, one: Deployment) -> Json:
@@ -192,11 +247,14 @@ class Shapes:
 def association(repo: Repo, login: str) -> str:
     if login == repo.owner:
         return "OWNER"
-    return "COLLABORATOR" if login in repo.collaborators else "CONTRIBUTOR"
+    if login in repo.collaborators:
+        return "COLLABORATOR"
+    return "CONTRIBUTOR" if login in repo.contributors else "NONE"
 
 
-def labels_of(pull: Pull) -> list[Json]:
+def labels_of(pull: Pull | Issue, url: str) -> list[Json]:
     return [
-        {"id": number_of(name), "name": name, "color": "ededed", "default": False, "description": None}
+        {"id": number_of(name), "node_id": f"LA_{number_of(name):x}", "url": f"{url}/labels/{quote(name)}",
+         "name": name, "color": "ededed", "default": False, "description": None}
         for name in pull.labels
-    ]
+    ]  # fmt: skip

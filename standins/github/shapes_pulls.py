@@ -19,7 +19,7 @@ def pull_json(shapes: Shapes, repo: Repo, pull: Pull, *, brief: bool = False) ->
         "created_at": iso(pull.created), "updated_at": iso(pull.updated),
         "closed_at": iso_or_none(pull.closed_at), "merged_at": iso_or_none(pull.merged_at),
         "merge_commit_sha": pull.merge_commit_sha, "assignee": None, "assignees": [],
-        "requested_reviewers": [], "requested_teams": [], "labels": labels_of(pull), "milestone": None,
+        "requested_reviewers": [], "requested_teams": [], "labels": labels_of(pull, url), "milestone": None,
         "draft": pull.draft, "author_association": association(repo, pull.author), "auto_merge": None,
         "active_lock_reason": None, "head": _head(shapes, repo, pull, brief=brief),
         "base": _end(shapes, repo, pull.base, pull.base_sha, brief=brief),

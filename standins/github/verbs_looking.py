@@ -33,7 +33,16 @@ class LookingVerbs(VerbBase):
     def comments(self, repo: str, number: int | None = None) -> list[Json]:
         with self._w.lock:
             rows = [one for one in self._w.repo(repo).comments.values() if number in (None, one.number)]
-            return [{"id": one.id, "number": one.number, "body": one.body, "user": one.user} for one in rows]
+            return [
+                {
+                    "id": one.id,
+                    "number": one.number,
+                    "body": one.body,
+                    "user": one.user,
+                    "reactions": [(given.user, given.content) for given in one.reactions.values()],
+                }
+                for one in rows
+            ]
 
     def deployments(self, repo: str) -> list[Json]:
         """Deployments in the order of their creation, each with the states it went through."""
@@ -66,7 +75,7 @@ class LookingVerbs(VerbBase):
         if found is None:
             raise LookupError(f"there is no delivery {delivery_id}")
         with self._w.lock:
-            hook = next((r.hooks[found.hook_id] for r in self._w.repos.values() if found.hook_id in r.hooks), None)
+            hook = next((one for one in self._w.hooks() if one.id == found.hook_id), None)
         if hook is None:
             raise LookupError(f"the hook of delivery {delivery_id} is gone")
         return self._w.sender.redeliver(hook, found).id
@@ -85,6 +94,14 @@ class LookingVerbs(VerbBase):
         """How many replies had each status; `dropped` for the lost ones."""
         with self._w.lock:
             return dict(self._w.statuses)
+
+    def record(self, limit: int = 1000) -> None:
+        """From now on the last so many requests are kept with their answers."""
+        self._w.recorder.start(limit)
+
+    def recorded(self) -> list[Json]:
+        """What was kept, oldest first: method, path, query, body, status, response, headers, made_up (by a fault)."""
+        return self._w.recorder.listed()
 
     def reset_counters(self) -> None:
         with self._w.lock:

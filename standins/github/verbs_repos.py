@@ -1,14 +1,14 @@
-"""Control verbs about repositories, pushes and pull requests."""
+"""Control verbs about repositories, branches, tags and pushes."""
 
 from __future__ import annotations
 
-from standins.github.model import Comment, Repo
+from standins.github.model import Repo
 from standins.github.payloads import ZERO
 from standins.github.verbs_base import Json, VerbBase
 
 
 class RepoVerbs(VerbBase):
-    """What people do on GitHub."""
+    """What people do with repositories."""
 
     def create_repo(
         self,
@@ -44,9 +44,10 @@ class RepoVerbs(VerbBase):
             return self._add_hook(self._w.repo(repo), hook, ping=ping)
 
     def _add_hook(self, repo: Repo, hook: Json, *, ping: bool) -> int:
-        made = self._w.hook(repo, hook)
+        made = self._w.hook(hook)
+        repo.hooks[made.id] = made
         if ping:
-            self._w.emit(repo, "ping", lambda _: self._w.payloads.ping(repo, made))
+            self._w.ping(repo, made)
         return made.id
 
     def rename(self, repo: str, name: str, sender: str = "admin") -> None:
@@ -114,74 +115,28 @@ class RepoVerbs(VerbBase):
             message = f'Revert "{title}"\n\nThis reverts commit {undone.sha}.'
         return self.push(repo, message=message, author=author)
 
-    def open_pull(
-        self,
-        repo: str,
-        title: str = "Change something",
-        branch: str | None = None,
-        author: str = "dev",
-        base: str | None = None,
-        body: str = "",
-        draft: bool = False,
-        fork: str | None = None,
-        quiet: bool = False,
-    ) -> int:
-        """Opens a pull request with one commit; returns its number and sends `opened` unless `quiet`.
-
-        `fork`: the owner of the fork that it comes from; "" for a fork that was deleted since.
-        """
+    def push_tag(self, repo: str, tag: str, sha: str | None = None, author: str = "dev") -> None:
+        """Puts a tag on a commit (default: the head): `push` and, for a new one, `create`."""
         with self._w.lock:
             found = self._w.repo(repo)
-            name = branch or f"{author}/change-{found.next_number}"
-            pull = self._w.open_pull(
-                found, title, name, author, base or found.default_branch, body, draft=draft, fork=fork
-            )
-            if not quiet:
-                self._w.tell_pull(found, pull, "opened", author)
-            return pull.number
+            self._w.move_tag(found, tag, sha or found.head, author)
 
-    def push_to_pull(self, repo: str, number: int, message: str = "Change it again", author: str | None = None) -> str:
-        """Adds a commit to the pull request's branch; returns the new head. Sends `push` and `synchronize`."""
+    def delete_tag(self, repo: str, tag: str, author: str = "dev") -> None:
         with self._w.lock:
-            found, pull = self._pull(repo, number)
-            return self._w.push_to_pull(found, pull, message, author or pull.author)
+            self._w.move_tag(self._w.repo(repo), tag, ZERO, author)
 
-    def close_pull(self, repo: str, number: int, by: str = "dev") -> None:
-        """Closes it unmerged."""
+    def transfer(self, repo: str, owner: str, sender: str = "admin") -> None:
+        """Hands it to another owner: like `rename`, with `repository transferred`."""
         with self._w.lock:
-            self._w.close_pull(*self._pull(repo, number), by)
+            found = self._w.repo(repo)
+            if owner == found.owner or f"{owner}/{found.name}".lower() in self._w.repos:
+                raise ValueError(f"{owner} has a repository {found.name} already")
+            self._w.transfer(found, owner, sender)
 
-    def merge(
-        self,
-        repo: str,
-        number: int | None = None,
-        method: str = "merge",
-        title: str = "Change something",
-        author: str = "dev",
-        by: str | None = None,
-        order: str = "push-first",
-    ) -> str:
-        """Merges a pull request (None: one that is opened for it, without a word); returns the sha that landed.
-
-        Sends `push` and `pull_request closed`. `order`: push-first, pull_request-first, or with losses push-only,
-        pull_request-only, none. `method`: merge, squash or rebase.
-        """
+    def set_default_branch(self, repo: str, branch: str, sender: str = "admin") -> None:
+        """Makes another branch the default one: `repository edited`."""
         with self._w.lock:
-            if number is None:
-                number = self.open_pull(repo, title, author=author, quiet=True)
-            found, pull = self._pull(repo, number)
-            return self._w.merge(found, pull, method, by or pull.author, order)
-
-    def comment(self, repo: str, number: int, body: str, user: str = "dev") -> int:
-        """A person comments; returns the comment's id and sends `issue_comment created`."""
-        with self._w.lock:
-            found, pull = self._pull(repo, number)
-            now = self._w.clock.now()
-            made = Comment(next(self._w.ids), number, body, user, now, now)
-            found.add_comment(made)
-            self._w.emit(
-                found,
-                "issue_comment",
-                lambda brief: self._w.payloads.issue_comment(found, pull, made, "created", user, brief=brief),
-            )
-            return made.id
+            found = self._w.repo(repo)
+            if branch not in found.branches:
+                raise LookupError(f"{repo} has no branch {branch!r}; there are: {', '.join(sorted(found.branches))}")
+            self._w.edit_default_branch(found, branch, sender)

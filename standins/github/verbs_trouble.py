@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import json
 
 from standins.faults import Fault
-from standins.github.access import Token
+from standins.github.access import SECONDARY, Token
 from standins.github.hooks import HookFault
 from standins.github.verbs_base import Json, VerbBase
 
@@ -35,10 +36,10 @@ class TroubleVerbs(VerbBase):
         headers: dict[str, str] | None = None,
         body: str = '{"message": "Server Error"}',
     ) -> None:
-        """Adds a fault of replies: status, status_after, drop_request, drop_reply or delay.
+        """Adds a fault of replies: status, status_after, drop_request, drop_reply, delay or delay_after.
 
         `status=403, headers={"Retry-After": "1"}` is a secondary limit; `delay` beyond the client's timeout
-        is a timeout.
+        is a timeout before the work, `delay_after` one after it.
         """
         self._w.faults.add(Fault(kind, route, rate, count, status, seconds, headers or {}, body))
 
@@ -52,9 +53,18 @@ class TroubleVerbs(VerbBase):
         self._w.sender.seed(seed)
 
     def set_tokens(self, tokens: dict[str, Json]) -> None:
-        """Replaces the tokens: token -> {login, repos, read_only}."""
+        """Replaces the tokens: token -> {login, repos, read_only, permissions}.
+
+        With `permissions` ({"statuses": "write", ...}) it is a fine-grained one that may do nothing else.
+        """
         made = {
-            t: Token(o["login"], tuple(o.get("repos", ["*"])), o.get("read_only", False)) for t, o in tokens.items()
+            t: Token(
+                o["login"],
+                tuple(o.get("repos", ["*"])),
+                o.get("read_only", False),
+                permissions={"metadata": "read", **o["permissions"]} if "permissions" in o else None,
+            )
+            for t, o in tokens.items()
         }
         with self._w.lock:
             self._access.tokens = made
@@ -63,6 +73,50 @@ class TroubleVerbs(VerbBase):
         """Requests per hour and token; 0: not limited, no headers."""
         with self._w.lock:
             self._access.limit = limit
+
+    def set_secondary_limit(self, writes_a_minute: int, retry_after: int | None = 60) -> None:
+        """So many writes a minute and token, then 403 as GitHub's secondary limit answers; 0: no such limit.
+
+        `retry_after` None: without that header, as it happens.
+        """
+        with self._w.lock:
+            self._access.writes_a_minute, self._access.retry_after = writes_a_minute, retry_after
+
+    def limit(
+        self,
+        kind: str = "secondary",
+        route: str = ".*",
+        status: int = 403,
+        count: int | None = 1,
+        retry_after: int | None = None,
+    ) -> None:
+        """The next requests meet a limit, `primary` or `secondary`, answered 403 or 429."""
+        if kind not in ("primary", "secondary"):
+            raise ValueError(f"a limit is primary or secondary, not {kind!r}")
+        message, headers = SECONDARY, {"Content-Type": "application/json; charset=utf-8"}
+        if kind == "primary":
+            message = "API rate limit exceeded for user."
+            reset = str(int(self._w.clock.now()) + 3600)
+            headers |= {"x-ratelimit-limit": "5000", "x-ratelimit-remaining": "0", "x-ratelimit-used": "5000"}
+            headers |= {"x-ratelimit-reset": reset, "x-ratelimit-resource": "core"}
+        if retry_after is not None:
+            headers["Retry-After"] = str(retry_after)
+        body = json.dumps({"message": message, "documentation_url": "https://docs.github.com/rest"})
+        self._w.faults.add(Fault("status", route, 1.0, count, status, 0.0, headers, body))
+
+    def refuse_fresh_tokens(self, count: int = 1) -> None:
+        """So many requests with each token that an installation gets from now on are answered 401."""
+        with self._w.lock:
+            self._access.fresh_refusals = count
+
+    def set_replica_lag(self, seconds: float) -> None:
+        """For so long after a push, reads give 404 for its commits and the old head for its branch."""
+        with self._w.lock:
+            self._w.lag = seconds
+
+    def advance(self, seconds: float) -> None:
+        """Moves the clock: tokens expire, limits begin anew."""
+        self._w.clock.advance(seconds)
 
     def put_file(self, repo: str, path: str, text: str, encoding: str = "utf-8") -> None:
         """Sets a file; `encoding` base64 for what is not text."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 from github import Auth, Github, GithubException, GithubIntegration
+
+from tests.github.app import keys
 
 REPO = "acme/shop"
 
@@ -63,11 +63,8 @@ def test_the_client_library_reports_what_is_refused(client):
 
 
 def test_an_app_gets_a_token_for_an_hour(github):
-    world = github(repos=[{"full_name": REPO}])
-    key = rsa.generate_private_key(65537, 2048).private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    auth = Auth.AppAuth(1, key.decode())
+    world = github(repos=[{"full_name": REPO}], app={"public_key": keys()[1], "app_id": 7, "install": ["acme"]})
+    auth = Auth.AppAuth(7, keys()[0])
     integration = GithubIntegration(auth=auth, base_url=world.url)
     number = integration.get_repo_installation("acme", "shop").id
     token = integration.get_access_token(number).token
@@ -78,4 +75,23 @@ def test_an_app_gets_a_token_for_an_hour(github):
     world.world.clock.advance(3601)
     with pytest.raises(GithubException):
         gh.get_repo(REPO).get_branch("main")
+    gh.close()
+
+
+def test_an_app_works_through_the_client_library(github, receiver):
+    hook = {"url": receiver.url, "events": ["check_run"]}
+    world = github(repos=[{"full_name": REPO}], app={"public_key": keys()[1], "hook": hook, "install": ["acme"]})
+    app = Auth.AppAuth(1, keys()[0])
+    number = next(iter(world.world.apps.installations))
+    at_once = {"base_url": world.url, "seconds_between_requests": 0, "seconds_between_writes": 0}
+    gh = Github(auth=app.get_installation_auth(number), lazy=True, retry=None, **at_once)
+    repo, sha = gh.get_repo(REPO), world.control.head(REPO)
+    button = {"label": "Retry", "description": "Once more", "identifier": "retry"}
+    run = repo.create_check_run("interlock", sha, status="in_progress", external_id="S1.1", actions=[button])
+    run.edit(conclusion="success", output={"title": "Passed", "summary": "all of it"})
+    assert (run.status, run.conclusion) == ("completed", "success")
+    assert [one.name for one in repo.get_commit(sha).get_check_runs()] == ["interlock"]
+    comment = repo.get_issue(world.control.open_pull(REPO)).create_comment("x")
+    assert (comment.user.login, comment.create_reaction("eyes").content) == ("interlock[bot]", "eyes")
+    assert [one.ref for one in repo.get_git_matching_refs("heads/ma")] == ["refs/heads/main"]
     gh.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import requests
 
 REPO = "acme/shop"
 PATH = f"/repos/{REPO}"
@@ -166,6 +167,7 @@ def test_an_unchanged_answer_is_304_and_free(world, site):
     again = site.get(f"{PATH}/branches/main", headers={"If-None-Match": reply.headers["ETag"]})
     assert (again.status_code, again.content) == (304, b"")
     used = int(reply.headers["x-ratelimit-used"])
+    assert again.headers["x-ratelimit-used"] == str(used)
     assert site.json("/rate_limit")["rate"]["used"] == used
     world.control.push(REPO)
     changed = site.get(f"{PATH}/branches/main", headers={"If-None-Match": reply.headers["ETag"]})
@@ -183,6 +185,153 @@ def test_beyond_the_limit_is_403_with_nothing_remaining(github, http):
     world.control.set_rate_limit(0)
     assert site.get("/rate_limit").status_code == 404
     assert "x-ratelimit-limit" not in site.get(PATH).headers
+
+
+def test_a_secondary_limit_strikes_writes_and_passes(world, site):
+    sha = world.control.head(REPO)
+    world.control.set_secondary_limit(2, retry_after=30)
+    answers = [site.post(f"{PATH}/statuses/{sha}", json={"state": "success"}) for _ in range(3)]
+    assert [one.status_code for one in answers] == [201, 201, 403]
+    assert answers[2].headers["Retry-After"] == "30"
+    assert "secondary rate limit" in answers[2].json()["message"]
+    assert site.get(PATH).status_code == 200
+    world.control.advance(61)
+    assert site.post(f"{PATH}/statuses/{sha}", json={"state": "success"}).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "remaining", "wait"),
+    [
+        ({"kind": "secondary", "retry_after": 5}, 403, None, "5"),
+        ({"kind": "secondary", "status": 429}, 429, None, None),
+        ({"kind": "primary"}, 403, "0", None),
+        ({"kind": "primary", "status": 429, "retry_after": 5}, 429, "0", "5"),
+    ],
+)
+def test_a_limit_is_met_once_as_it_was_asked_for(world, site, how, status, remaining, wait):
+    world.control.limit(route="GET", **how)
+    refused = site.get(PATH)
+    found = (refused.headers.get("x-ratelimit-remaining"), refused.headers.get("Retry-After"))
+    assert (refused.status_code, *found) == (status, remaining, wait)
+    assert site.get(PATH).status_code == 200
+    with pytest.raises(ValueError, match="primary or secondary"):
+        world.control.limit("tertiary")
+
+
+@pytest.mark.parametrize(("kind", "written"), [("delay", 0), ("delay_after", 1)])
+def test_a_timeout_comes_before_the_work_or_after_it(world, site, kind, written):
+    sha = world.control.head(REPO)
+    world.control.fault(kind, route="POST", count=1, seconds=1.0)
+    with pytest.raises(requests.ReadTimeout):
+        site.session.post(f"{site.base}{PATH}/statuses/{sha}", json={"state": "success"}, timeout=0.2)
+    assert len(world.control.statuses(REPO)) == written
+
+
+def test_a_replica_may_not_know_of_a_push_for_a_moment(world, site):
+    old = world.control.head(REPO)
+    world.control.set_replica_lag(5)
+    new = world.control.push(REPO)
+    path = f"{PATH}/compare/{old}...{new}"
+    assert site.get(path).status_code == 404
+    assert site.get(f"{PATH}/commits/{new}").status_code == 422
+    assert site.json(f"{PATH}/branches/main")["commit"]["sha"] == old
+    assert site.json(f"{PATH}/git/ref/heads/main")["object"]["sha"] == old
+    world.control.push(REPO, branch="fresh")
+    assert site.get(f"{PATH}/branches/fresh").status_code == 404
+    world.control.advance(5)
+    assert site.json(path)["status"] == "ahead"
+    assert site.json(f"{PATH}/git/ref/heads/main")["object"]["sha"] == new
+    assert site.get(f"{PATH}/branches/fresh").status_code == 200
+
+
+def test_who_comments_is_labelled_by_what_they_did_here(world, site):
+    number = world.control.open_pull(REPO, author="kim")
+    path = f"{PATH}/issues/{number}/comments"
+    for login in ("acme", "ann", "kim"):
+        world.control.comment(REPO, number, "x", user=login)
+
+    def labels():
+        return [one["author_association"] for one in site.json(path)]
+
+    assert labels() == ["OWNER", "COLLABORATOR", "NONE"]
+    world.control.merge(REPO, number)
+    assert labels() == ["OWNER", "COLLABORATOR", "CONTRIBUTOR"]
+
+
+def test_a_reaction_is_given_once_and_taken_back(world, site):
+    comment = world.control.comment(REPO, world.control.open_pull(REPO), "/retry", user="ann")
+    path = f"{PATH}/issues/comments/{comment}/reactions"
+    answers = [site.post(path, json={"content": "eyes"}) for _ in range(2)]
+    assert [one.status_code for one in answers] == [201, 200]
+    assert world.control.comments(REPO)[0]["reactions"] == [("interlock-bot", "eyes")]
+    assert site.json(f"{PATH}/issues/comments/{comment}")["reactions"]["eyes"] == 1
+    assert site.post(path, json={"content": "joy"}).status_code == 422
+    assert site("DELETE", f"{path}/{answers[0].json()['id']}").status_code == 204
+    assert site.json(path) == []
+    assert site.post(f"{PATH}/issues/comments/1/reactions", json={"content": "eyes"}).status_code == 404
+
+
+def test_pull_requests_are_listed_and_merged(world, site):
+    control = world.control
+    own, draft = control.open_pull(REPO, branch="own"), control.open_pull(REPO, draft=True)
+    forked = control.open_pull(REPO, branch="own", fork="eve")
+    assert [one["number"] for one in site.json(f"{PATH}/pulls?state=open")] == [forked, draft, own]
+    assert [one["number"] for one in site.json(f"{PATH}/pulls?head=eve:own")] == [forked]
+    pushed = control.push_to_pull(REPO, own)
+    assert [one["sha"] for one in site.json(f"{PATH}/pulls/{own}/commits")][-1] == pushed
+    assert site("PUT", f"{PATH}/pulls/{draft}/merge", json={}).status_code == 405
+    assert site("PUT", f"{PATH}/pulls/{own}/merge", json={"sha": "0" * 40}).status_code == 409
+    landed = site("PUT", f"{PATH}/pulls/{own}/merge", json={"sha": pushed, "merge_method": "squash"}).json()["sha"]
+    assert control.head(REPO) == landed
+    assert site("PUT", f"{PATH}/pulls/{own}/merge", json={}).status_code == 405
+
+
+def test_an_unknown_commit_is_422_and_a_tag_is_a_name_for_one(world, site):
+    world.control.push_tag(REPO, "v1")
+    sha = world.control.head(REPO)
+    assert site.json(f"{PATH}/git/ref/tags/v1")["object"]["sha"] == site.json(f"{PATH}/commits/v1")["sha"] == sha
+    refused = site.get(f"{PATH}/commits/{'0' * 40}")
+    assert (refused.status_code, refused.json()["message"]) == (422, f"No commit found for SHA: {'0' * 40}")
+    world.control.delete_tag(REPO, "v1")
+    assert site.get(f"{PATH}/git/ref/tags/v1").status_code == 404
+
+
+def test_a_status_leads_to_a_page_and_nowhere_else(world, site):
+    body = {"state": "success", "target_url": "javascript:alert(1)"}
+    refused = site.post(f"{PATH}/statuses/{world.control.head(REPO)}", json=body)
+    assert (refused.status_code, "http(s)" in refused.text) == (422, True)
+
+
+def test_a_transferred_repository_redirects_and_keeps_its_id(world, site):
+    number = world.world.repo(REPO).id
+    world.control.transfer(REPO, "globex")
+    moved = site.get(f"{PATH}/branches/main?x=1")
+    assert (moved.status_code, moved.headers["Location"]) == (
+        301,
+        f"{world.url}/repositories/{number}/branches/main?x=1",
+    )
+    written = site.post(f"{PATH}/issues/1/comments", json={"body": "x"})
+    assert (written.status_code, written.json()["message"]) == (307, "Moved Permanently")
+    assert site.json("/repos/globex/shop")["id"] == number
+    with pytest.raises(ValueError, match="has a repository shop already"):
+        world.control.transfer("globex/shop", "globex")
+
+
+def test_what_was_asked_and_answered_is_kept_when_asked(world, site):
+    with pytest.raises(ValueError, match="call `record` first"):
+        world.control.recorded()
+    world.control.record(2)
+    for name in ("a", "b", "c"):
+        site.get(f"{PATH}/branches/{name}?x={name}")
+    world.control.fault("status", status=502, count=1)
+    site.post(f"{PATH}/issues/1/comments", json={"body": "x"})
+    kept = world.control.recorded()
+    assert [(one["method"], one["status"], one["made_up"]) for one in kept] == [
+        ("GET", 404, False),
+        ("POST", 502, True),
+    ]
+    assert (kept[0]["query"], kept[0]["response"]["message"]) == ({"x": "c"}, "Branch not found")
+    assert kept[1]["body"] == {"body": "x"}
 
 
 def test_a_renamed_repository_redirects_reads_and_writes(world, site):

@@ -7,10 +7,10 @@ import hmac
 import time
 
 import pytest
-from conftest import until
 
 from standins.github.hooks import signature
 from standins.wire import Reply
+from tests.standins.conftest import until
 
 REPO = "acme/shop"
 
@@ -227,3 +227,140 @@ def test_a_github_that_was_out_of_reach_sends_again_once_it_is_back(github, rece
     last = world.control.push(REPO)
     world.control.wait_idle()
     assert [body["after"] for body in receiver.bodies] == [cut_off, waiting, last]
+
+
+def test_a_draft_becomes_ready_and_a_closed_one_opens_again(hooked, receiver):
+    control = hooked(["pull_request"])
+    number = control.open_pull(REPO, draft=True)
+    control.ready_for_review(REPO, number)
+    control.convert_to_draft(REPO, number)
+    control.close_pull(REPO, number)
+    control.reopen_pull(REPO, number)
+    with pytest.raises(ValueError, match="is not closed"):
+        control.reopen_pull(REPO, number)
+    control.wait_idle()
+    told = [(body["action"], body["pull_request"]["draft"], body["pull_request"]["state"]) for body in receiver.bodies]
+    assert told == [
+        ("opened", True, "open"),
+        ("ready_for_review", False, "open"),
+        ("converted_to_draft", True, "open"),
+        ("closed", True, "closed"),
+        ("reopened", True, "open"),
+    ]
+
+
+def test_a_pull_request_follows_its_branch_and_ends_with_it(hooked, receiver):
+    control = hooked(["pull_request"])
+    control.open_pull(REPO, branch="fix")
+    first = control.push(REPO, branch="fix")
+    control.push(REPO, branch="fix", forced=True)
+    control.delete_branch(REPO, "fix")
+    control.wait_idle()
+    assert [action for _, action in events(receiver)] == ["opened", "synchronize", "synchronize", "closed"]
+    assert receiver.bodies[2]["before"] == receiver.bodies[1]["after"] == first
+
+
+def test_comments_on_pull_requests_and_issues_are_made_changed_and_deleted(hooked, receiver):
+    control = hooked(["issue_comment"])
+    for number in (control.open_pull(REPO), control.open_issue(REPO)):
+        comment = control.comment(REPO, number, "/retry", user="ann")
+        control.edit_comment(REPO, comment, "/cancel", user="bob")
+        control.delete_comment(REPO, comment, user="ann")
+    control.wait_idle()
+    assert [action for _, action in events(receiver)] == ["created", "edited", "deleted"] * 2
+    assert ["pull_request" in body["issue"] for body in receiver.bodies] == [True] * 3 + [False] * 3
+    edited = receiver.bodies[1]
+    assert (edited["changes"]["body"]["from"], edited["comment"]["body"]) == ("/retry", "/cancel")
+    assert (edited["comment"]["user"]["login"], edited["sender"]["login"]) == ("ann", "bob")
+    assert control.comments(REPO) == []
+
+
+def test_branches_and_tags_are_created_and_deleted(hooked, receiver):
+    control = hooked(["push", "create", "delete"])
+    control.push(REPO, branch="b")
+    control.delete_branch(REPO, "b")
+    control.push_tag(REPO, "v1")
+    control.delete_tag(REPO, "v1")
+    control.wait_idle()
+    told = [(event, body["ref"]) for (event, _), body in zip(events(receiver), receiver.bodies, strict=True)]
+    assert told == [
+        ("push", "refs/heads/b"), ("create", "b"), ("push", "refs/heads/b"), ("delete", "b"),
+        ("push", "refs/tags/v1"), ("create", "v1"), ("push", "refs/tags/v1"), ("delete", "v1"),
+    ]  # fmt: skip
+    assert receiver.bodies[7]["ref_type"] == "tag"
+
+
+def test_a_repository_tells_of_its_new_name_owner_and_default_branch(hooked, receiver):
+    control = hooked(["repository"])
+    control.push(REPO, branch="next")
+    control.set_default_branch(REPO, "next")
+    control.rename(REPO, "store")
+    control.transfer("acme/store", "globex")
+    control.wait_idle()
+    edited, renamed, transferred = receiver.bodies
+    assert edited["changes"]["default_branch"]["from"] == "main"
+    assert (renamed["changes"]["repository"]["name"]["from"], renamed["repository"]["name"]) == ("shop", "store")
+    assert transferred["changes"]["owner"]["from"]["organization"]["login"] == "acme"
+    assert (transferred["repository"]["full_name"], transferred["repository"]["id"]) == (
+        "globex/store",
+        edited["repository"]["id"],
+    )
+
+
+def test_a_merge_group_is_checked_and_lands_or_is_thrown_away(github, receiver):
+    hook = {"url": receiver.url, "events": ["merge_group", "push", "pull_request"]}
+    control = github(repos=[{"full_name": REPO}], app={"public_key": "-", "hook": hook, "install": ["acme"]}).control
+    first, second = control.open_pull(REPO), control.open_pull(REPO)
+    heads = [control.enqueue(REPO, number) for number in (first, second)]
+    with pytest.raises(ValueError, match="not the next to land"):
+        control.finish_group(REPO, heads[1])
+    control.finish_group(REPO, heads[1], "invalidated")
+    control.finish_group(REPO, heads[0])
+    control.wait_idle()
+    assert control.head(REPO) == heads[0]
+    assert [control.pull(REPO, number)["merged"] for number in (first, second)] == [True, False]
+    groups = [one for one in receiver.bodies if "merge_group" in one]
+    assert [(one["action"], one.get("reason")) for one in groups] == [
+        ("checks_requested", None), ("checks_requested", None), ("destroyed", "invalidated"), ("destroyed", "merged"),
+    ]  # fmt: skip
+    assert groups[0]["merge_group"]["head_ref"].startswith(f"refs/heads/gh-readonly-queue/main/pr-{first}-")
+    assert groups[1]["merge_group"]["base_sha"] == heads[0]
+
+
+def test_what_is_only_for_apps_does_not_reach_a_repositorys_hook(hooked, receiver):
+    control = hooked(["*"])
+    control.finish_group(REPO, control.enqueue(REPO, control.open_pull(REPO)))
+    control.wait_idle()
+    assert "merge_group" not in {event for event, _ in events(receiver)}
+
+
+def test_a_ping_goes_to_the_hook_that_was_asked_to_and_to_no_other(hooked, receiver, http):
+    control = hooked()
+    number = control.add_hook(REPO, {"url": f"{receiver.url}/second", "events": ["push"]})
+    site = http(control._w.shapes.api)
+    site.session.headers["Authorization"] = "token t"
+    assert site.post(f"/repos/{REPO}/hooks/{number}/pings").status_code == 204
+    control.wait_idle()
+    assert [request.raw_path for request in receiver.got] == ["/second"]
+
+
+def test_a_merge_may_be_told_by_a_payload_that_does_not_know_it_yet(hooked, receiver):
+    control = hooked(["pull_request"])
+    number = control.open_pull(REPO, quiet=True)
+    control.merge(REPO, number, stale=True)
+    control.wait_idle()
+    shown = receiver.bodies[0]["pull_request"]
+    assert (receiver.bodies[0]["action"], shown["state"], shown["merged"], shown["merged_at"]) == (
+        "closed",
+        "open",
+        False,
+        None,
+    )
+    assert control.pull(REPO, number)["merged"] is True
+
+
+def test_an_apps_hook_is_greeted_without_a_repository(github, receiver):
+    control = github().control
+    control.register_app("-", hook={"url": receiver.url, "events": ["push"]}, ping=True)
+    control.wait_idle()
+    assert (receiver.bodies[0]["hook"]["type"], "repository" in receiver.bodies[0]) == ("App", False)

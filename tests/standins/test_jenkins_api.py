@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from conftest import until
+from tests.standins.conftest import until
 
 FOLDED = {"A": "x"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jenkins as python_jenkins
 import pytest
 import requests
-from conftest import until
+from tests.standins.conftest import until
 
 
 def test_one_whole_build_through_the_client_library(jenkins, client):

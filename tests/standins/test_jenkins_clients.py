@@ -9,7 +9,7 @@ import jenkins as python_jenkins
 import pytest
 import requests
 from api4jenkins.exceptions import AuthenticationError, ItemNotFoundError
-from conftest import until
+from tests.standins.conftest import until
 from jenkinsapi.custom_exceptions import JenkinsAPIException, NotBuiltYet, UnknownJob
 from jenkinsapi.jenkins import Jenkins as JenkinsApiServer
 

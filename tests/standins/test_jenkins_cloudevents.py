@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from conftest import until
+from tests.standins.conftest import until
 
 from standins.wire import Reply
 

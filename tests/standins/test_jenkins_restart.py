@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import requests
-from conftest import until
+from tests.standins.conftest import until
 from jenkins import JenkinsException
 
 WAITING = {"name": "job", "parameters": ["A"], "quiet_period": 60}

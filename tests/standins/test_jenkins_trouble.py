@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import requests
-from conftest import until
+from tests.standins.conftest import until
 from jenkins import BadHTTPException, EmptyResponseException, JenkinsException
 
 WITH = "/job/job/buildWithParameters"

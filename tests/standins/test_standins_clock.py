@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from conftest import until
+from tests.standins.conftest import until
 
 from standins.clock import Clock
 

@@ -65,7 +65,7 @@ def test_everything_that_interlock_sends_is_what_github_describes(workshop: Open
     assert reconcile_heads.heads(shop.context, shop.line) == 3
     log = control.recorded()
     assert {" ".join([one["method"], *one["path"].split("/")[4:5]]) for one in log} >= {
-        "POST statuses", "GET statuses", "GET compare", "GET issues", "POST issues", "GET git"
+        "POST statuses", "GET commits", "GET compare", "GET issues", "POST issues", "GET git"
     }  # fmt: skip
     assert_valid(log)
 

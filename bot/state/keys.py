@@ -109,6 +109,10 @@ class Keys:
         """Set when the trigger of an attempt goes out; expires."""
         return self._key(f"posted:{run}:{attempt}")
 
+    def missing(self, run: str, attempt: int) -> str:
+        """Since when each look at an attempt's build has been in vain; expires."""
+        return self._key(f"missing:{run}:{attempt}")
+
     def said(self, comment: str) -> str:
         """Set when a comment has been written, by its slot; expires."""
         return self._key(f"said:{comment}")

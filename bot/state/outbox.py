@@ -114,6 +114,10 @@ class Outbox:
         seconds, micros = self._redis.time()
         return int(self._redis.zcount(self._keys.due(family), "-inf", seconds * 1000 + micros // 1000))
 
+    def has(self, slot: str) -> bool:
+        """Whether an effect of this slot is to be done, or was given up."""
+        return bool(self._redis.hexists(self._keys.outbox, slot) or self._redis.hexists(self._keys.dead, slot))
+
     def size(self) -> int:
         """How many effects are not done yet."""
         return int(self._redis.hlen(self._keys.outbox))

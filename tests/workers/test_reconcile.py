@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from bot.core.events import Configured
+from bot.core.events import Configured, LockAsked, ModeAsked, UnlockAsked
+from bot.core.pipeline import Mode
 from bot.core.run import Status
 from tests.workers.conftest import Open
-from tests.workers.workshop import Workshop, sha
+from tests.workers.workshop import OWNERS_TEXT, Workshop, sha
 from workers import reconcile
+from workers.perform import attempt
 
 
 @pytest.fixture
@@ -121,10 +123,13 @@ def test_an_item_that_a_crash_lost_is_found_after_a_while(shop: Workshop, monkey
     assert shop.run("S1a").attempt == 2
 
 
-def test_a_build_that_vanished_counts_as_aborted(shop: Workshop) -> None:
+def test_a_build_that_vanished_counts_as_aborted(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     arrived(shop, "pre-production")
     polled(shop)
     shop.jenkins_post("job/shop/job/pre-production/1/doDelete")
+    assert polled(shop) == 0  # after a restart it may be away for a moment
+    assert shop.run("S1a").status is Status.RUNNING
+    monkeypatch.setattr(reconcile, "LOST_AFTER", 0.0)
     polled(shop)
     assert shop.run("S1a").status is Status.FAILED
     assert len(shop.board.locks_of("pre-production")) == 1
@@ -151,7 +156,7 @@ def test_a_jenkins_that_is_away_is_asked_again_later(shop: Workshop) -> None:
 def test_a_build_beyond_the_newest_ones_is_asked_for_by_its_number(
     shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconcile.attempt, "BUILDS", 2)
+    monkeypatch.setattr(attempt, "BUILDS", 2)
     arrived(shop, "acceptance")
     polled(shop)
     for number in range(5):
@@ -184,12 +189,80 @@ def test_a_build_started_by_hand_in_an_empty_stage_keeps_the_next_run_out(shop: 
     assert shop.run("S1a").holds_slot
 
 
-def test_a_build_that_shows_no_parameters_yet_is_not_taken_for_a_strangers(workshop: Open) -> None:
+def test_a_build_that_shows_no_parameters_yet_is_known_by_its_queue_item(workshop: Open) -> None:
     shop = workshop(jenkins={"late_actions": 60.0})
     shop.start()
     shop.merge("S1", "a")
+    assert polled(shop) == 1
+    assert shop.board.foreign == {}
+    assert shop.run("S1a").build == 1
+    assert polled(shop) == 0
+
+
+def test_a_stranger_that_shows_no_parameters_yet_is_waited_for(workshop: Open) -> None:
+    shop = workshop(jenkins={"late_actions": 60.0})
+    shop.start()
+    shop.start_by_hand("acceptance")
     assert polled(shop) == 0
     assert shop.board.foreign == {}
+
+
+# -- the banner ------------------------------------------------------------------------------------------------
+
+
+def test_a_banner_that_somebody_overwrote_is_put_back_within_one_look(shop: Workshop) -> None:
+    arrived(shop, "pre-production")
+    passed(shop, "pre-production", "FAILURE")
+    shop.control.change_job("shop/pre-production", {"description": "as declared"})
+    assert polled(shop) == 1
+    shown = str(shop.control.description("shop/pre-production"))
+    assert "failed in pre-production" in shown
+    assert shown.endswith("as declared")
+    assert shop.facts("banner-put-back") == ["on shop/pre-production the banner had been overwritten: it is put back"]
+    assert polled(shop) == 0
+    shop.tell(UnlockAsked("pre-production", "kim", "it is fine"))
+    assert shop.control.description("shop/pre-production") == "as declared"
+
+
+def test_a_banner_that_was_left_over_is_taken_away(shop: Workshop) -> None:
+    arrived(shop, "pre-production")
+    passed(shop, "pre-production", "FAILURE")
+    shown = shop.control.description("shop/pre-production")
+    shop.tell(UnlockAsked("pre-production", "kim", "it is fine"))
+    shop.control.change_job("shop/pre-production", {"description": shown})
+    assert polled(shop) == 1
+    assert shop.control.description("shop/pre-production") == OWNERS_TEXT
+    assert polled(shop) == 0
+
+
+def test_a_banner_that_may_not_be_put_up_is_not_tried_for_ever(workshop: Open) -> None:
+    user = {"tokens": ["token"], "permissions": ["Overall/Read", "Item/Read", "Item/Build", "Item/Cancel"]}
+    shop = workshop(jenkins={"users": {"interlock": user}})
+    shop.start()
+    shop.tell(LockAsked("pre-production", "kim", "maintenance"))
+    assert [polled(shop) for _ in range(3)] == [0, 0, 0]
+    assert len(shop.dead()) == 1
+
+
+def test_while_observing_banners_are_left_alone(shop: Workshop) -> None:
+    shop.tell(LockAsked("pre-production", "kim", "maintenance"), ModeAsked(Mode.OBSERVE, "kim", "look"))
+    shop.control.change_job("shop/pre-production", {"description": "as declared"})
+    assert polled(shop) == 0
+
+
+# -- jobs that have lost their parameters ----------------------------------------------------------------------
+
+
+def test_a_build_whose_job_lost_its_parameters_is_known_by_its_queue_item(shop: Workshop) -> None:
+    shop.control.quiet_down()
+    shop.merge("S1", "a")
+    (item,) = shop.control.queue()
+    shop.control.change_job("shop/build", {"parameters": []})
+    shop.control.quiet_down(on=False)
+    shop.control.wait_builds("shop/build", seconds=5)
+    polled(shop)
+    assert shop.run("S1a").queue_item == item["id"]
+    assert (shop.run("S1a").status, shop.run("S1a").build) == (Status.RUNNING, 1)
 
 
 def test_a_stranger_that_was_seen_and_seen_to_end_is_seen_again(shop: Workshop) -> None:

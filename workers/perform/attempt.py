@@ -63,9 +63,18 @@ def queue_items(client: JenkinsClient) -> list[dict[str, Any]]:
 
 def builds(client: JenkinsClient, job: Job, most: int = BUILDS) -> list[dict[str, Any]]:
     """The newest builds of a job, in one request."""
-    answer = client.get(job_path(job.name), f"builds[{BUILD_TREE}]{{0,{most}}}")
-    found: list[dict[str, Any]] = answer.get("builds") or []
+    found: list[dict[str, Any]] = _job(client, job, most).get("builds") or []
     return found
+
+
+def job(client: JenkinsClient, job: Job, most: int, *, description: bool) -> dict[str, Any]:
+    """The newest builds of a job, and its description if that is asked for, in one request."""
+    return _job(client, job, most, "description," if description else "")
+
+
+def _job(client: JenkinsClient, job: Job, most: int, more: str = "") -> dict[str, Any]:
+    answer: dict[str, Any] = client.get(job_path(job.name), f"{more}builds[{BUILD_TREE}]{{0,{most}}}")
+    return answer
 
 
 def parameters(thing: dict[str, Any]) -> dict[str, str]:

@@ -23,6 +23,8 @@ _NUMBER = re.compile(r"/(\d+)/?$")
 STILL_COMING = 3.0
 #: How long a build that has just started may be without its parameters (Jenkins: `Executor#run`), in looks.
 LOOKS = 4
+#: How often a build that must end may be gone before it counts as lost, and the pause between, in seconds.
+GONE_LOOKS, GONE_PAUSE = 6, 5.0
 
 
 def client_for(context: Context, job: Job) -> JenkinsClient:
@@ -126,7 +128,7 @@ def withdraw(context: Context, line: Line, claim: Claim, effect: Withdraw) -> Do
     effect = replace(effect, job=posted.job(line, effect.run, effect.attempt) or effect.job)
     jenkins = client_for(context, effect.job)
     if effect.build is not None:
-        return _stop_known(jenkins, effect, effect.build)
+        return _stop_known(jenkins, effect, effect.build, claim.tries)
     found = None if effect.queue_item is None else _withdraw_item(jenkins, effect, effect.queue_item)
     return found or _find_and_withdraw(jenkins, line, effect)
 
@@ -159,13 +161,17 @@ def _withdraw_build(jenkins: JenkinsClient, effect: Withdraw, build: dict[str, A
     return Done(replace(seen, run=effect.run, attempt=effect.attempt))
 
 
-def _stop_known(jenkins: JenkinsClient, effect: Withdraw, number: int) -> Done:
+def _stop_known(jenkins: JenkinsClient, effect: Withdraw, number: int, tries: int) -> Done:
+    """End a build of which the number is known. One that is gone may come back after a restart."""
     if not effect.abort:
         return Done()
     try:
         jenkins.get(f"{job_path(effect.job.name)}/{number}", "number")
     except NotThere:
-        return Done(BuildLost(effect.run, effect.attempt, f"build #{number} is no longer there"))
+        why = f"build #{number} is no longer there"
+        if tries < GONE_LOOKS:
+            raise NotNow(why, after=GONE_PAUSE) from None
+        return Done(BuildLost(effect.run, effect.attempt, why))
     return _end(jenkins, effect.job, number, effect.force)
 
 
@@ -190,7 +196,7 @@ def _cancelled(jenkins: JenkinsClient, item: int) -> bool:
     """Whether Jenkins cancelled the item. 500 and 404: it has left the queue (Jenkins: `Queue#doCancelItem`)."""
     response = jenkins.ask("POST", "queue/cancelItem", data={"id": str(item)}, expect=(204, 302, 404, 422, 500))
     if response.status_code == 422:
-        raise Never(f"Jenkins does not let us cancel queue item {item}: Job/Cancel is missing")
+        raise Never(f"Jenkins does not let us cancel queue item {item}: Item/Cancel is missing")
     return response.status_code == 204
 
 

@@ -11,6 +11,7 @@ from redis import Redis
 from bot.core.pipeline import Pipeline
 from bot.state.connection import connect
 from bot.state.copy import Copy
+from bot.state.delays import Delays
 from bot.state.inbox import Inbox
 from bot.state.keys import Keys
 from bot.state.outbox import Outbox
@@ -30,6 +31,7 @@ class Line:
     store: Store
     inbox: Inbox
     outbox: Outbox
+    delays: Delays
     redis: Redis
     turn: threading.Lock = field(default_factory=threading.Lock)
     asked: threading.Event = field(default_factory=threading.Event)
@@ -78,7 +80,7 @@ def _line(redis: Redis, pipeline: Pipeline, configuration: Configuration) -> Lin
     keep = configuration.keep
     store = Store(redis, keys, facts_kept=keep.facts, ended_kept=keep.history)
     inbox = Inbox(redis, keys, seen_seconds=int(keep.raw_deliveries))
-    return Line(pipeline, keys, store, inbox, Outbox(redis, keys), redis)
+    return Line(pipeline, keys, store, inbox, Outbox(redis, keys), Delays(redis, keys), redis)
 
 
 @lru_cache(maxsize=1)

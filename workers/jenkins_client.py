@@ -40,6 +40,7 @@ class JenkinsClient:
 
     def __init__(self, controller: Controller, token: str) -> None:
         self._controller = controller
+        self.url = controller.url
         self._server = jenkins.Jenkins(controller.url, controller.user, token, timeout=int(controller.timeout) or 1)
         if controller.ca_bundle is not None:
             self._server._session.verify = str(controller.ca_bundle)

@@ -15,6 +15,8 @@ from bot.cli.tiles import View, name, on_the_way, whereabouts
 
 #: Columns of the terminal that a stage needs beside its neighbours.
 NARROWEST = 29
+#: How many things that are held up are told.
+HELD_UP = 5
 #: How many runs of a queue, or of a stage, are drawn.
 DRAWN = 10
 
@@ -49,6 +51,9 @@ def _head(view: View) -> Text:
     if view["mode"] != "run" and view.get("mode_by"):
         head.append(clean(f" by {view['mode_by']}: {view['mode_why']}"))
     head.append(f"  {count(view['live'], 'run')}, version {view['version']}, {clock(view['at'], view['at'])}", "dim")
+    for each in view.get("held_up", [])[:HELD_UP]:
+        text = f"\nheld up: {each['what']}: {each['why']} (in vain {each['tries']} times)"
+        head.append(clean(text.strip()).join(("\n", "")), "yellow")
     return head
 
 

@@ -64,6 +64,11 @@ class Keys:
         return self._key("tries")
 
     @property
+    def delays(self) -> str:
+        """Hash: why an effect has been in vain so far, by its slot."""
+        return self._key("delays")
+
+    @property
     def dead(self) -> str:
         """Hash of effects that were given up, with the reason."""
         return self._key("dead")

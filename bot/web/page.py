@@ -118,6 +118,7 @@ def picture(here: Site, line: Line) -> dict[str, Any]:
     return {
         **drawn,
         "pipeline": line.pipeline.name,
+        "held_up": line.delays.all(),
         "facts": [shapes.fact(*row) for row in facts],
         "ended": [shapes.ended(row) for row in ended],
         "ended_total": total,

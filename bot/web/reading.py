@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import asdict
 
 from flask import Blueprint, Response, request
 
@@ -32,8 +33,9 @@ def pipelines() -> Response:
 def board(pipeline: str) -> Response:
     """The whole pipeline: stages, queues, locks, lanes, each run with the reason why it stands where it stands."""
     line = site().line(pipeline)
+    held_up = [asdict(delay) for delay in line.delays.all()]
     with line.window.look() as (shown, version):
-        return reply(view(shown, version, time.time()))
+        return reply({**view(shown, version, time.time()), "held_up": held_up})
 
 
 @reading.get("/pipelines/<pipeline>/runs/<run>")

@@ -15,6 +15,7 @@ from bot.core.board import Board
 from bot.core.pipeline import Pipeline
 from bot.state.connection import connect
 from bot.state.copy import Copy
+from bot.state.delays import Delays
 from bot.state.inbox import Inbox
 from bot.state.keys import Keys
 from bot.state.outbox import Outbox
@@ -73,6 +74,7 @@ class Line:
     window: Window
     records: Records
     outbox: Outbox
+    delays: Delays
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,7 @@ def _line(redis: Redis, pipeline: Pipeline, seen_seconds: int) -> Line:
         Window(redis, keys, pipeline),
         Records(redis, keys),
         Outbox(redis, keys),
+        Delays(redis, keys),
     )
 
 

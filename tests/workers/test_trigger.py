@@ -59,6 +59,24 @@ def test_a_disabled_job_is_a_refusal(shop: Workshop) -> None:
 
 
 def test_a_job_without_parameters_is_a_refusal(shop: Workshop) -> None:
+    """Nothing is posted: two triggers would be one to Jenkins, and nobody could tell whose the build is."""
+    shop.control.change_job("shop/acceptance", {"parameters": PARAMETERS[1:]})
+    assert "does not declare INTERLOCK_RUN, so" in refusal(shop)
+    assert shop.builds() == []
+    shop.control.change_job("shop/acceptance", {"parameters": PARAMETERS})
+    (event,) = shop.do(shop.trigger(attempt=2))
+    assert isinstance(event, TriggerAccepted)
+
+
+def test_a_job_is_not_asked_every_time_what_it_declares(shop: Workshop) -> None:
+    for attempt in (1, 2, 3):
+        shop.do(shop.trigger(attempt=attempt))
+    assert shop.control.requests()["GET job/api/json"] == 1
+
+
+def test_a_job_that_lost_its_parameters_meanwhile_is_a_refusal(shop: Workshop) -> None:
+    shop.do(shop.trigger("S1.2"))
+    shop.line.redis.delete(shop.line.keys.inbox)
     shop.control.change_job("shop/acceptance", {"parameters": []})
     assert "400" in refusal(shop)
 

@@ -174,9 +174,19 @@ def test_missing_permission_to_cancel_is_for_a_person(workshop: Open) -> None:
     user = {"tokens": ["token"], "permissions": ["Overall/Read", "Item/Read", "Item/Build"]}
     shop = workshop(jenkins={"users": {"interlock": user}})
     shop.control.quiet_down()
+    """It is tried for ever, for the run cannot leave without it; and it is shown that it is held up, and why."""
     item = triggered(shop)
-    assert shop.do(withdraw(item)) == []
-    assert "Item/Cancel is missing" in shop.dead()[0]
+    shop.ask(withdraw(item))
+    for _ in range(3):
+        shop.line.redis.zadd(shop.line.keys.due("jenkins"), {withdraw(item).slot: 0})
+        shop.try_once(withdraw(item))
+    (delay,) = shop.line.delays.all()
+    assert (delay.what, delay.tries) == ("taking back the build of S1.1 in shop/acceptance", 3)
+    assert "Item/Cancel is missing" in delay.why
+    assert shop.dead() == []
+    shop.control.set({"users": {"interlock": {"tokens": ["token"], "permissions": ["*"]}}})
+    assert shop.see_through(withdraw(item), 90.0) == [Withdrawn("S1.1", 1)]
+    assert shop.line.delays.all() == []
 
 
 def test_a_second_build_of_an_attempt_is_stopped(shop: Workshop) -> None:

@@ -14,7 +14,7 @@ from config.errors import SettingsError
 from config.model import Markup
 from workers.context import Context, Line
 from workers.jenkins_client import JenkinsClient, NotAllowed, NotThere, client, job_path
-from workers.perform import attempt, posted
+from workers.perform import attempt, declared, posted
 from workers.perform.banner import with_banner
 from workers.perform.outcome import Done, Lost, Never, NotNow
 
@@ -60,10 +60,22 @@ def trigger(context: Context, line: Line, claim: Claim, effect: Trigger) -> Done
         if since < timeout + STILL_COMING:
             raise NotNow("looking for a build whose trigger got no answer", after=1.0)
         return Done(TriggerRefused(effect.run, effect.attempt, "the trigger got no answer and left no build"))
+    refused = _refused_unasked(jenkins, effect)
+    if refused is not None:
+        return refused
     if line.outbox.renew(claim) is None:
         raise Lost
     posted.note(line, effect.run, effect.attempt, effect.job)
     return _post(jenkins, effect)
+
+
+def _refused_unasked(jenkins: JenkinsClient, effect: Trigger) -> Done | None:
+    """Why the build is not even asked for: nothing was posted, so that is certain (L6)."""
+    try:
+        missing = declared.missing(jenkins, effect.job)
+    except (NotNow, NotThere, NotAllowed) as error:
+        return Done(TriggerRefused(effect.run, effect.attempt, f"{effect.job.name}: {error}"))
+    return Done(TriggerRefused(effect.run, effect.attempt, declared.refusal(effect.job, missing))) if missing else None
 
 
 def _post(jenkins: JenkinsClient, effect: Trigger) -> Done:
@@ -209,8 +221,6 @@ def _end(jenkins: JenkinsClient, job: Job, number: int, force: Force) -> Done:
         jenkins.ask("POST", f"{job_path(job.name)}/{number}/{force}", expect=(200, 302))
     except NotThere:
         return Done() if force is Force.STOP else _end(jenkins, job, number, Force.STOP)
-    except NotAllowed as error:
-        raise Never(str(error)) from error
     return Done()
 
 

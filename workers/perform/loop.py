@@ -14,7 +14,7 @@ from bot.core.events import TriggerRefused
 from bot.state.outbox import Claim
 from workers.context import Context, Line
 from workers.jenkins_client import NotAllowed, NotThere
-from workers.perform import github, jenkins, people
+from workers.perform import github, jenkins, people, telling
 from workers.perform.outcome import Done, Held, Lost, Never, NotNow, pause
 from workers.turn import take_turns
 
@@ -82,7 +82,9 @@ def perform(context: Context, line: Line, claim: Claim) -> bool:
     except (Never, NotThere, NotAllowed) as error:
         if isinstance(effect, Trigger):  # L6: certain that nothing was started, so the run may wait and try again
             return line.outbox.finish(claim, TriggerRefused(effect.run, effect.attempt, str(error)))
-        if isinstance(effect, Compare):
+        if isinstance(
+            effect, MOVES_A_RUN
+        ):  # a token that has ended, say: it must be done all the same once that is mended
             _later(line, claim, str(error), None)
         else:
             _give_up(line, claim, str(error))
@@ -97,6 +99,7 @@ def perform(context: Context, line: Line, claim: Claim) -> bool:
         else:
             _give_up(line, claim, why)
         return False
+    telling.no_longer(line, claim)
     return line.outbox.finish(claim, done.event)
 
 
@@ -105,11 +108,13 @@ def _later(line: Line, claim: Claim, why: str, after: float | None) -> None:
     if most is not None and claim.tries >= most and not isinstance(claim.effect, MOVES_A_RUN):
         _give_up(line, claim, why)
         return
+    telling.held_up(line, claim, why)
     seconds = pause(claim.tries, after)
     log.info("effect-later", effect=claim.effect.slot, why=why, tries=claim.tries + 1, seconds=round(seconds, 1))
     line.outbox.postpone(claim, seconds)
 
 
 def _give_up(line: Line, claim: Claim, why: str) -> None:
+    telling.no_longer(line, claim)
     log.error("effect-given-up", effect=claim.effect.slot, why=why, tries=claim.tries + 1)
     line.outbox.give_up(claim, why, time.time())

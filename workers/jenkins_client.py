@@ -61,17 +61,20 @@ class JenkinsClient:
         params: dict[str, str] | None = None,
         expect: tuple[int, ...] = (200,),
     ) -> requests.Response:
-        """One request; redirects are answers, not followed. Raises unless the status is one of `expect`."""
-        response = self._send(method, path, data, params)
+        """One request; redirects are answers, not followed. Raises unless the status is one of `expect`.
+
+        A connection that breaks under a question is no answer: it is asked once more, at once. A command is not.
+        """
+        response = self._send(method, path, data, params, again=method == "GET")
         if response.status_code == 403 and "crumb" in response.text.lower() and method == "POST":
             self._server.crumb = None  # it dies with the session, a restart loses it: fetch another, once
-            response = self._send(method, path, data, params)
+            response = self._send(method, path, data, params, again=method == "GET")
         if response.status_code in expect:
             return response
         raise _refusal(method, path, response)
 
     def _send(
-        self, method: str, path: str, data: dict[str, str] | None, params: dict[str, str] | None
+        self, method: str, path: str, data: dict[str, str] | None, params: dict[str, str] | None, *, again: bool
     ) -> requests.Response:
         request = requests.Request(method, f"{self._controller.url}/{path}", data=data, params=params)
         self._sign(request)
@@ -88,6 +91,8 @@ class JenkinsClient:
         except RequestsConnectionError as error:
             # Only a connection that never came about is certain to have done nothing.
             never_connected = "NewConnectionError" in repr(error) or "NameResolutionError" in repr(error)
+            if again and not never_connected:
+                return self._send(method, path, data, params, again=False)
             raise NotNow(f"{self._controller.name} cannot be reached", certain=never_connected) from error
         except RequestException as error:
             raise NotNow(f"{self._controller.name}: {type(error).__name__}") from error

@@ -123,6 +123,23 @@ def test_a_lost_reply_of_a_build_that_has_ended_tells_how_it_ended(shop: Worksho
     assert (event.result, event.failed_tests) == ("FAILURE", ("CartTest.adds",))
 
 
+def test_a_question_under_which_the_connection_breaks_is_asked_again_at_once(shop: Workshop) -> None:
+    shop.control.fault("status_after", route=POST, count=1, status=502)
+    shop.control.fault("drop_request", route="GET job/api/json", count=1)
+    shop.ask(shop.trigger())
+    assert shop.try_once(shop.trigger()) == []
+    shop.put_off(shop.trigger(), later=0)
+    (event,) = shop.try_once(shop.trigger())
+    assert isinstance(event, BuildSeen)
+
+
+def test_a_trigger_under_which_the_connection_breaks_is_not_posted_again(shop: Workshop) -> None:
+    shop.control.fault("drop_request", route=POST)
+    shop.ask(shop.trigger())
+    assert shop.try_once(shop.trigger()) == []
+    assert posts(shop) == 1
+
+
 @pytest.mark.slow
 def test_a_reply_that_comes_too_late_is_found_as_a_build(workshop: Open) -> None:
     shop = workshop(timeout=1.0)

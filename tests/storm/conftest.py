@@ -1,4 +1,5 @@
 """The numbers of the storm are shown in the summary, whether it passed or not."""
+
 import pytest
 
 

@@ -58,7 +58,7 @@ class Storm:
         self._world, self._folder, self._runs, self._seed = world, folder, runs, seed
         self._developers = Developers(world)
         self._lost: list[int] | None = None
-        self._restarted = False
+        self._restarted = self._gathered = False
 
     def rage(self) -> Aftermath:
         """Start everything, let it storm until the board is empty, and stop."""
@@ -102,6 +102,9 @@ class Storm:
             self._restarted = True
             weather.restart(self._world.cdp)
         if self._lost is None and share >= CRASH_AT:
+            if not self._gathered:
+                self._gathered = True
+                weather.gather(self._world.cdp)
             self._lost = weather.crash(self._world.cdp)
 
     def _look(self, copy: Copy) -> None:

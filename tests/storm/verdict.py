@@ -27,8 +27,8 @@ class Verdict:
     stopped: list[str] = field(default_factory=list)
     #: Runs that were built again in a stage that they had passed.
     passed_twice: list[str] = field(default_factory=list)
-    #: Builds that Jenkins made a second time from one queue item: how they ended, and whether it was told.
-    repeated_by_jenkins: list[str] = field(default_factory=list)
+    #: Builds that Jenkins made a second time from one queue item, by how they ended and what Interlock made of them.
+    repeated_by_jenkins: Counter[str] = field(default_factory=Counter)
     lost: list[str] = field(default_factory=list)
     over_capacity: list[str] = field(default_factory=list)
     stuck: list[str] = field(default_factory=list)
@@ -50,7 +50,12 @@ class Verdict:
 
 
 def judge(
-    builds: list[Build], board: Board, ended: list[Ended], told: list[Told], merged: dict[str, str], fates: dict[str, Fate]
+    builds: list[Build],
+    board: Board,
+    ended: list[Ended],
+    told: list[Told],
+    merged: dict[str, str],
+    fates: dict[str, Fate],
 ) -> Verdict:
     """Hold everything against everything."""
     verdict = Verdict()
@@ -58,11 +63,8 @@ def judge(
     _double(verdict, ours)
     _capacity(verdict, ours)
     verdict.facts = Counter(str(one.fact.kind) for one in told)
-    duplicated = {one.fact.run for one in told if one.fact.kind == FactKind.BUILD_DUPLICATED}
-    foreign = {(str(one.fact.step), one.fact.build) for one in told if one.fact.kind == FactKind.FOREIGN_BUILD_SEEN}
     for build in again:
-        reported = build["params"]["INTERLOCK_RUN"] in duplicated or (build["stage"], build["number"]) in foreign
-        verdict.repeated_by_jenkins.append(f"{_name(build)}: {build['result']}, {'told' if reported else 'not told'}")
+        verdict.repeated_by_jenkins[f"{build['result']}, {_made_of(build, told)}"] += 1
     verdict.stuck = [f"{run.key} {run.status} in {run.step}" for run in board.runs.values()]
     verdict.ends = Counter(str(one.ending.end) for one in ended)
     _lost(verdict, ended, board, merged)
@@ -111,6 +113,19 @@ def _capacity(verdict: Verdict, builds: list[Build]) -> None:
             inside += change
             if capacity is not None and change > 0 and inside > capacity:
                 verdict.over_capacity.append(f"{name} is number {inside} in {stage} at {at:.3f}")
+
+
+def _made_of(build: Build, told: list[Told]) -> str:
+    """What Interlock said of a build that Jenkins had made a second time."""
+    run, number = build["params"]["INTERLOCK_RUN"], build["number"]
+    for fact in (one.fact for one in told if str(one.fact.step).replace(" ", "-") == build["stage"]):
+        if fact.kind == FactKind.BUILD_DUPLICATED and fact.run == run and fact.why.startswith(f"build #{number} "):
+            return "stopped as a duplicate"
+        if fact.kind == FactKind.FOREIGN_BUILD_SEEN and fact.build == number:
+            return "seen as nobody's"
+        if fact.run == run and fact.build == number:
+            return "taken for the run's own"
+    return "over before it was seen"
 
 
 def _lost(verdict: Verdict, ended: list[Ended], board: Board, merged: dict[str, str]) -> None:

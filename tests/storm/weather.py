@@ -11,8 +11,9 @@ LOST, REPEATED, LATE = 0.20, 0.20, 0.10
 LATENESS = (1.0, 2.0, 4.0)
 #: How long Jenkins is down at a restart, in seconds.
 DOWN = 1.5
-#: How long a build takes that a crash has Jenkins repeat: long enough to be noticed and stopped.
-REPEAT_SECONDS = 6.0
+#: How many builds the crash meets in the middle, and how long they take, as do the second ones that it leads to: long
+#: enough for these to be noticed and stopped.
+LONG, LONG_SECONDS = 3, 6.0
 
 
 def break_out(jenkins: JenkinsStandIn, seed: int) -> None:
@@ -36,19 +37,25 @@ def restart(jenkins: JenkinsStandIn) -> None:
     jenkins.control.restart("clean", seconds=DOWN)
 
 
+def gather(jenkins: JenkinsStandIn) -> None:
+    """Before the crash: the next builds of acceptance take long, so that it meets them in the middle."""
+    jenkins.control.rule("shop/acceptance", duration=LONG_SECONDS, count=LONG)
+
+
 def crash(jenkins: JenkinsStandIn) -> list[int] | None:
     """A crash that loses the queue and builds again what had just started; None if the moment is not bad enough.
 
-    That is: an acceptance item waits and is lost, an acceptance build runs and is repeated, and nothing of
-    pre-production waits (it would only cost time). Returns the ids of the items that were lost.
+    That is: an acceptance item waits and is lost, a long acceptance build runs and is built a second time beside it,
+    and nothing of pre-production waits (it would only cost time). Returns the ids of the items that were lost.
     """
-    control = jenkins.control
+    control, now = jenkins.control, jenkins.controller.clock.now()
     with jenkins.controller.lock:
         queued = control.queue()
         running = control.builds("shop/acceptance", running=True)
+        long = any(now - build["started"] > LONG_SECONDS / 4 for build in running)
         waits = {item["job"] for item in queued}
-        if not running or "shop/acceptance" not in waits or "shop/pre-production" in waits:
+        if not long or "shop/acceptance" not in waits or "shop/pre-production" in waits:
             return None
-        control.rule("shop/acceptance", duration=REPEAT_SECONDS, count=len(running))
+        control.rule("shop/acceptance", duration=LONG_SECONDS, count=len(running))
         control.restart("crash", seconds=DOWN, refuse=True, lose_queue=True, rebuild_started=True)
         return [item["id"] for item in queued]

@@ -24,11 +24,12 @@ log = structlog.get_logger()
 LIMITS = {"jenkins": 12, "github": 3, "people": 2}
 #: After how many tries an effect is given up into the dead letters.
 GIVE_UP = {"github": 60, "people": 30}
-#: After how many tries the pause before the next one grows no more, by family: what Jenkins is asked for may hold up a
-#: slot of a stage, so a look that was in vain a few times comes again within some seconds, not a minute.
-GROWS_UNTIL = {"jenkins": 4}
 #: What moves a run, or what a run may wait for, is not given up however often it was tried.
 MOVES_A_RUN = (Trigger, Withdraw, Compare)
+#: What holds a slot of a stage until it is done, and after how many tries its pause grows no more: a look that was in
+#: vain a few times comes again within four seconds, not within a minute.
+HOLDS_A_SLOT = (Trigger, Withdraw)
+GROWS_UNTIL = 3
 
 PERFORMERS: dict[type, Callable[[Context, Line, Claim, Any], Done]] = {
     Trigger: jenkins.trigger,
@@ -104,7 +105,8 @@ def _later(line: Line, claim: Claim, why: str, after: float | None) -> None:
     if most is not None and claim.tries >= most and not isinstance(claim.effect, MOVES_A_RUN):
         _give_up(line, claim, why)
         return
-    seconds = pause(min(claim.tries, GROWS_UNTIL.get(claim.family, claim.tries)), after)
+    tries = min(claim.tries, GROWS_UNTIL) if isinstance(claim.effect, HOLDS_A_SLOT) else claim.tries
+    seconds = pause(tries, after)
     log.info("effect-later", effect=claim.effect.slot, why=why, tries=claim.tries + 1, seconds=round(seconds, 1))
     line.outbox.postpone(claim, seconds)
 

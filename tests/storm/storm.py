@@ -74,12 +74,8 @@ class Storm:
                 weather.break_out(jenkins, self._seed)
             began = time.monotonic()
             self._merge_and_mend(copy, began)
-            outbox = Outbox(redis, keys)
-            deadline = began + PATIENCE + PATIENCE_PER_RUN * self._runs
-            while (copy.board.runs or outbox.size()) and time.monotonic() < deadline:
-                self._look(copy)
-                time.sleep(0.05)
-            return self._aftermath(redis, copy, time.monotonic() - began)
+            over = self._until_calm(copy, Outbox(redis, keys), began + PATIENCE + PATIENCE_PER_RUN * self._runs)
+            return self._aftermath(redis, copy, over - began)
 
     def _until_ready(self, copy: Copy) -> None:
         deadline = time.monotonic() + 60
@@ -96,6 +92,17 @@ class Storm:
                 self._blow(number / self._runs)
                 time.sleep(0.005)
             self._developers.merge(merge)
+
+    def _until_calm(self, copy: Copy, outbox: Outbox, deadline: float) -> float:
+        """Until nothing is left to do, and the last late callback has changed nothing; returns since when."""
+        calm = time.monotonic()
+        while time.monotonic() < min(deadline, calm + max(weather.LATENESS) + 1):
+            self._look(copy)
+            self._blow(1.0)  # a crash that has not found its moment yet
+            if copy.board.runs or outbox.size():
+                calm = time.monotonic()
+            time.sleep(0.005 if self._lost is None else 0.05)
+        return calm
 
     def _blow(self, share: float) -> None:
         if not self._restarted and share >= RESTART_AT:

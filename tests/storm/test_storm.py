@@ -30,7 +30,7 @@ def test_every_run_comes_through_the_storm_once(tmp_path: Path, record_property:
         developers = after.developers
         verdict = judge(builds, after.board, after.ended, after.told, developers.merged, developers.fates)
         written(tmp_path, after.told, builds)
-        record_property("storm", table(world, builds, after, verdict))
+        record_property(f"numbers: the storm, seed {SEED}", table(world, builds, after, verdict))
     assert not any(verdict.faults.values()), "\n".join(listed(*row) for row in verdict.faults.items() if row[1])
     assert (after.outbox, after.dead, after.parked) == (0, [], [])
     assert after.lost_items, "the crash found nothing to lose"

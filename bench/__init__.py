@@ -1,1 +1,1 @@
-"""The benchmark: the door, the reaction, the growth and the memory, each beside a bare version of the same thing."""
+"""The benchmark: the door, the reaction, the growth, the memory and what Jenkins is asked; where it can be, beside a bare one."""

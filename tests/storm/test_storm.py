@@ -17,7 +17,7 @@ from tests.storm.table import table
 from tests.storm.verdict import Build, judge, listed
 from tests.storm.world import World
 
-RUNS = int(os.environ.get("STORM_RUNS", "100"))
+RUNS = int(os.environ.get("STORM_RUNS", "80"))
 SEED = int(os.environ.get("STORM_SEED", "1"))
 
 

@@ -1,1 +1,1 @@
-"""The benchmark: the door, the reaction, the growth, the memory and what Jenkins is asked; where it can be, beside a bare one."""
+"""The benchmark: door, reaction, growth, memory, each beside a bare version; and what Jenkins is asked."""

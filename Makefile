@@ -44,7 +44,7 @@ format: $(STAMP) ## Put the code into shape
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(STAMP) ## Measure the door, the reaction and the growth
+bench: $(STAMP) ## Measure the door, the reaction, the growth and what Jenkins is asked
 	@$(BIN)/python -m bench $(ARGS)
 
 lock: $(STAMP) ## Renew requirements.lock from pyproject.toml (ARGS=--upgrade for newer releases)

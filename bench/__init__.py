@@ -1,1 +1,1 @@
-"""The benchmark: the door, the reaction, the growth and the memory, each beside a bare version of the same thing."""
+"""The benchmark: door, reaction, growth, memory, each beside a bare version; and what Jenkins is asked."""

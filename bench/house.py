@@ -9,7 +9,7 @@ import tempfile
 import urllib.request
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import yaml
 from redis import Redis
@@ -29,17 +29,17 @@ class House:
     """A temporary folder, a server with an append-only file in it, and some processes. Use as a context manager."""
 
     def __init__(self, *names: str, live: int = 0) -> None:
-        """`names`: which of web, worker, beat, bare-web, bare-worker, sink to start beside the server.
+        """`names`: which of web, worker, beat, bare-web, bare-worker, sink, jenkins to start beside the server.
 
         `live`: so many runs are on the board before they start; none: the board is new.
         """
         self._names = names
         self._live = live
         self._folder = Path(tempfile.mkdtemp(prefix="interlock-bench-"))
-        self.web, self.bare, self.sink = free_port(), free_port(), free_port()
+        self.web, self.bare, self.sink, self.jenkins = (free_port() for _ in range(4))
         self._supervisor: Supervisor | None = None
 
-    def __enter__(self) -> House:
+    def __enter__(self) -> Self:
         self._embedded = Embedded(self._folder, env=_inherited())
         try:
             server = self._embedded.start()
@@ -93,20 +93,22 @@ class House:
             "worker": says(r"\bready\b"),
             "web": answers(f"http://127.0.0.1:{self.web}/healthz"),
             "sink": says("sink ready"),
+            "jenkins": says('"url"'),
             "bare-web": answers(f"http://127.0.0.1:{self.bare}/healthz"),
             "bare-worker": says("ready"),
         }
-        commands = {**read_procfile(ROOT / "Procfile", self.env), **self._bare_commands()}
-        order = ("sink", "worker", "beat", "bare-worker", "web", "bare-web")
+        commands = {**read_procfile(ROOT / "Procfile", self.env), **self._other_commands()}
+        order = ("sink", "jenkins", "worker", "beat", "bare-worker", "web", "bare-web")
         chosen = [Process(name, commands[name], ready=ready.get(name)) for name in order if name in self._names]
         return [[process] for process in chosen]
 
-    def _bare_commands(self) -> dict[str, tuple[str, ...]]:
-        """The bare processes: the same servers with the same settings, but for what they run."""
+    def _other_commands(self) -> dict[str, tuple[str, ...]]:
+        """The sink, the Jenkins stand-in, and the bare processes: the same servers with the same settings as ours."""
         threads = self.env["INTERLOCK_WORKER_THREADS"]
         worker = f"celery -A bench.bare:celery worker --pool threads --concurrency {threads} --without-gossip"
         return {
             "sink": ("python", "-m", "bench.sink", str(self.sink)),
+            "jenkins": ("python", "-m", "standins.jenkins", "--port", str(self.jenkins)),
             "bare-web": tuple(
                 f"gunicorn --config bot/web/gunicorn_conf.py --bind 127.0.0.1:{self.bare} bench.bare:app".split()
             ),
@@ -132,6 +134,10 @@ class House:
         }
 
     def _write_configuration(self) -> None:
+        (self._folder / "interlock.yaml").write_text(yaml.safe_dump(self.configuration()), "utf-8")
+
+    def configuration(self) -> dict[str, Any]:
+        """The pipeline file."""
         sink = f"http://127.0.0.1:{self.sink}"
         lock = {"on_failure": "lock", "capacity": 1}
         stages = [
@@ -141,14 +147,13 @@ class House:
             {"name": "production", "job": "ci: production", **lock},
         ]
         services = [{"name": f"S{n}", "repository": bodies.repository(n)} for n in range(bodies.SERVICES)]
-        content = {
+        return {
             "controllers": {"ci": {"url": sink, "user": "bench"}},
             "pipelines": [{"name": PIPELINE, "stages": stages, "services": services}],
             "github": {"api_url": sink, "write_spacing": "0s"},
             # The sink remembers no builds by job: nothing must be looked up there while it is measured.
             "polling": {"builds": "1h", "heads": "1h", "clock": "1s"},
         }
-        (self._folder / "interlock.yaml").write_text(yaml.safe_dump(content), "utf-8")
 
 
 def family(pid: int) -> list[int]:

@@ -1,10 +1,23 @@
-"""Profiles of the searching tests, by HYPOTHESIS_PROFILE: `quick` by default, `fast` for `make test-fast`, `ci`."""
+"""Profiles of the searching tests, by HYPOTHESIS_PROFILE: `quick` by default, `fast` for `make test-fast`, `ci`.
+
+And the numbers that a test has recorded (`record_property("numbers: ...", text)`): shown at the end, passed or not.
+"""
 
 import os
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("fast", deadline=None, max_examples=20)
 settings.register_profile("quick", deadline=None, max_examples=100)
 settings.register_profile("ci", deadline=None, max_examples=1_000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [report for found in terminalreporter.stats.values() for report in found]
+    for report in reports:
+        for name, value in getattr(report, "user_properties", ()) if getattr(report, "when", "") == "call" else ():
+            if name.startswith("numbers: "):
+                terminalreporter.section(name.removeprefix("numbers: "))
+                terminalreporter.write_line(value)

@@ -17,6 +17,7 @@ from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ConnectTimeout, RequestException
 
 from config.configuration import Controller
+from workers import restarts
 from workers.perform.outcome import NotNow
 
 #: Statuses that say: come back later (a restart is 503; a proxy before a Jenkins that is down says 502 or 504).
@@ -41,6 +42,8 @@ class JenkinsClient:
     def __init__(self, controller: Controller, token: str) -> None:
         self._controller = controller
         self.url = controller.url
+        #: Whether this controller wants crumbs from us: known once it has refused a request without one.
+        self._crumbs = False
         self._server = jenkins.Jenkins(controller.url, controller.user, token, timeout=int(controller.timeout) or 1)
         if controller.ca_bundle is not None:
             self._server._session.verify = str(controller.ca_bundle)
@@ -66,19 +69,25 @@ class JenkinsClient:
         params: dict[str, str] | None = None,
         expect: tuple[int, ...] = (200,),
     ) -> requests.Response:
-        """One request; redirects are answers, not followed. Raises unless the status is one of `expect`."""
-        response = self._send(method, path, data, params)
-        if response.status_code == 403 and "crumb" in response.text.lower() and method == "POST":
-            self._server.crumb = None  # it dies with the session, a restart loses it: fetch another, once
-            response = self._send(method, path, data, params)
+        """One request; redirects are answers, not followed. Raises unless the status is one of `expect`.
+
+        A connection that breaks under a question is no answer: it is asked once more, at once. A command is not.
+        """
+        request = requests.Request(method, f"{self.url}/{path}", data=data, params=params)
+        response = self._send(request, again=method == "GET")
+        if response.status_code == 403 and method == "POST" and "crumb" in response.text.lower():
+            # An API token needs none. Else it dies with the session, and a restart loses that: fetch one, once. The
+            # request has done nothing (Jenkins: `CrumbFilter` stands before everything else).
+            self._server.crumb = None
+            self._crumbs = True
+            response = self._send(request, again=False)
+        restarts.notice(self._controller.name, response.headers.get("X-Jenkins-Session"))
         if response.status_code in expect:
             return response
         raise _refusal(method, path, response)
 
-    def _send(
-        self, method: str, path: str, data: dict[str, str] | None, params: dict[str, str] | None
-    ) -> requests.Response:
-        request = requests.Request(method, f"{self._controller.url}/{path}", data=data, params=params)
+    def _send(self, request: requests.Request, *, again: bool) -> requests.Response:
+        name = self._controller.name
         self._sign(request)
         try:
             session = self._server._session
@@ -89,25 +98,34 @@ class JenkinsClient:
             response: requests.Response = session.send(prepared, **settings)
             return response
         except ConnectTimeout as error:
-            raise NotNow(f"{self._controller.name} does not answer", certain=True) from error
+            raise NotNow(f"{name} does not answer", certain=True) from error
         except RequestsConnectionError as error:
-            # Only a connection that never came about is certain to have done nothing.
-            never_connected = "NewConnectionError" in repr(error) or "NameResolutionError" in repr(error)
-            raise NotNow(f"{self._controller.name} cannot be reached", certain=never_connected) from error
+            nothing_sent = _never_connected(error)
+            if again and not nothing_sent:
+                return self._send(request, again=False)
+            raise NotNow(f"{name} cannot be reached", certain=nothing_sent) from error
         except RequestException as error:
-            raise NotNow(f"{self._controller.name}: {type(error).__name__}") from error
+            raise NotNow(f"{name}: {type(error).__name__}") from error
+        except OSError as error:  # requests: a CA bundle that is not there
+            raise NotNow(f"{name}: {error}", certain=True) from error
 
     def _sign(self, request: requests.Request) -> None:
         """Add who we are and, where it is needed, a crumb. What fails here is certain to have done nothing."""
+        name = self._controller.name
         try:
             self._server._maybe_add_auth()
-            if request.method == "POST":
+            if request.method == "POST" and self._crumbs:
                 self._server.maybe_add_crumb(request)
         except RequestsConnectionError as error:
-            raise NotNow(f"{self._controller.name} cannot be reached", certain=True) from error
+            raise NotNow(f"{name} cannot be reached", certain=True) from error
         except (RequestException, jenkins.JenkinsException, ValueError) as error:
-            why = f"{self._controller.name} gives no crumb: {str(error).partition(chr(10))[0]}"
-            raise NotNow(why, certain=True) from error
+            raise NotNow(f"{name} gives no crumb: {str(error).partition(chr(10))[0]}", certain=True) from error
+
+
+def _never_connected(error: RequestsConnectionError) -> bool:
+    """Whether no connection came about, so that the request has certainly done nothing."""
+    told = repr(error)
+    return any(word in told for word in ("NewConnectionError", "NameResolutionError", "CERTIFICATE_VERIFY_FAILED"))
 
 
 def _refusal(method: str, path: str, response: requests.Response) -> Exception:

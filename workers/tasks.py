@@ -8,7 +8,7 @@ from celery import shared_task
 from bot.core.events import TimePassed
 from bot.state.keys import FAMILIES
 from config.broker import EFFECTS, TURN_TASK, TURNS
-from workers import reconcile
+from workers import reconcile, restarts
 from workers import reconcile_heads as heads_of_main
 from workers.context import context
 from workers.perform.loop import perform_due, perform_next
@@ -66,6 +66,20 @@ def reconcile_builds() -> None:
     for name, line in context().lines.items():
         if reconcile.builds(context(), line):
             turn.apply_async((name,), expires=60)
+
+
+#: How long after a restart was noticed another look for the same reason is not asked for, in milliseconds.
+RESTART_MS = 2_000
+
+
+def look_again() -> None:
+    """A Jenkins has restarted: what it did meanwhile it told nobody, so everything is asked about now."""
+    shared = context()
+    if any(line.redis.set(line.keys.restarted, "1", nx=True, px=RESTART_MS) for line in shared.lines.values()):
+        reconcile_builds.apply_async(expires=60)
+
+
+restarts.listen(look_again)
 
 
 @shared_task(name="interlock.reconcile_heads", queue=TURNS)  # type: ignore[untyped-decorator]

@@ -39,13 +39,32 @@ def stranger(decision: Decision, event: BuildSeen, twin_of: Run | None) -> None:
         return
     seen = Foreign(key, step, event.number, decision.now)
     decision.do(Look(job, event.number))  # it may be old news, overtaken by the word that the build has ended
+    repeats = twin_of.key if twin_of is not None else _late(decision, event.run)
+    if repeats is not None:
+        seen = replace(seen, repeats=repeats, abort=Abort(Force.STOP, decision.now))
+        decision.do(AbortDuplicate(job, event.number, repeats))
     if twin_of is not None:
-        seen = replace(seen, repeats=twin_of.key, abort=Abort(Force.STOP, decision.now))
         text = f"build #{event.number} repeats build #{twin_of.build} of {sentences.name(twin_of)}: it is stopped"
         decision.tell(FactKind.BUILD_DUPLICATED, text, twin_of)
-        decision.do(AbortDuplicate(job, event.number, twin_of.key))
+    elif repeats is not None:
+        text = f"build #{event.number} in {step} is one of {repeats} that nobody waits for any more: it is stopped"
+        decision.tell(FactKind.BUILD_DUPLICATED, text, step=step, build=event.number)
     else:
         whose = f"belongs to no present attempt of {event.run}" if event.run else "was not started by Interlock"
         text = f"build #{event.number} in {step} {whose}: it takes a slot, nothing more"
         decision.tell(FactKind.FOREIGN_BUILD_SEEN, text, step=step, build=event.number)
     decision.board.put(seen)
+
+
+def _late(decision: Decision, key: str | None) -> str | None:
+    """The run that a build names, if it is one of ours: live, or gone.
+
+    Its attempt is over, so nobody waits for this build: its trigger arrived when it was no longer looked for, or
+    Jenkins built it twice after a crash. In a stage that rolls out it would roll out an old commit.
+    """
+    if key is None:
+        return None
+    service, _, number = key.rpartition(".")
+    known = decision.board.services.get(service)
+    gone = known is not None and number.isdecimal() and 0 < int(number) <= known.number
+    return key if gone or key in decision.board.runs else None

@@ -98,6 +98,11 @@ class Keys:
         """Hash: what GitHub last said of the head of each service's main branch."""
         return self._key("heads")
 
+    @property
+    def restarted(self) -> str:
+        """Set for a moment when a Jenkins was seen to have restarted."""
+        return self._key("restarted")
+
     def due(self, family: str) -> str:
         """Sorted set: slots of one family by when they are due (milliseconds)."""
         return self._key(f"due:{family}")

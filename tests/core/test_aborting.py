@@ -175,3 +175,38 @@ def _with_timeout(town: Town, seconds: float) -> Pipeline:
     stages = tuple(replace(s, timeout=seconds) if s.name == "acceptance" else s for s in town.board.pipeline.stages)
     assert stages[1].on_failure is Policy.REPORT
     return replace(town.board.pipeline, stages=stages)
+
+
+# -- builds that nobody waits for any more ---------------------------------------------------------------------
+
+
+def test_a_build_of_an_attempt_that_is_over_is_stopped_before_it_rolls_out_an_old_commit() -> None:
+    """Jenkins may build a queue item twice after a crash; the run has gone on meanwhile."""
+    town = Town()
+    town.arrives("S1", "a", "production")
+    run = town.run("S1a")
+    town.quiet()
+    town.send(BuildSeen("cdp", "pre-production", 900, None, run.key, run.attempt - 1))
+    (stop,) = town.did(AbortDuplicate)
+    assert (stop.number, stop.run) == (900, run.key)
+    assert town.told(FactKind.BUILD_DUPLICATED) == [None]
+    assert [f.number for f in town.board.foreign.values()] == [900]  # and takes a slot until it has ended
+
+
+def test_so_is_a_build_of_a_run_that_has_left_the_board() -> None:
+    town = Town()
+    town.arrives("S1", "a", "production")
+    key = town.run("S1a").key
+    town.passes("S1a")
+    assert town.live() == []
+    town.send(BuildSeen("cdp", "pre-production", 900, None, key, 1))
+    assert [effect.number for effect in town.did(AbortDuplicate)] == [900]
+
+
+@pytest.mark.parametrize("key", ["S1.99", "S9.1", "x", "S1.", "S1.-1", "S1.0"])
+def test_a_build_that_names_no_run_of_ours_is_a_strangers(key: str) -> None:
+    town = Town()
+    town.merge("S1", "a")
+    town.send(BuildSeen("cdp", "pre-production", 900, None, key, 1))
+    assert town.did(AbortDuplicate) == []
+    assert town.board.foreign

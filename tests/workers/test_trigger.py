@@ -12,7 +12,7 @@ from bot.core.pipeline import Job
 from bot.state import outbox
 from tests.workers.conftest import Open
 from tests.workers.workshop import PARAMETERS, Workshop, sha, twice
-from workers.perform import jenkins
+from workers.perform import jenkins, loop, outcome
 from workers.perform.loop import perform
 
 POST = "POST job/buildWithParameters"
@@ -139,6 +139,36 @@ def test_a_lost_reply_of_a_build_that_has_ended_tells_how_it_ended(shop: Worksho
     (event,) = shop.do(shop.trigger())
     assert isinstance(event, BuildSeen)
     assert (event.result, event.failed_tests) == ("FAILURE", ("CartTest.adds",))
+
+
+def test_a_question_under_which_the_connection_breaks_is_asked_again_at_once(shop: Workshop) -> None:
+    shop.control.fault("status_after", route=POST, count=1, status=502)
+    shop.control.fault("drop_request", route="GET job/api/json", count=1)
+    shop.ask(shop.trigger())
+    assert shop.try_once(shop.trigger()) == []
+    shop.put_off(shop.trigger(), later=0)
+    (event,) = shop.try_once(shop.trigger())
+    assert isinstance(event, BuildSeen)
+
+
+def test_a_trigger_under_which_the_connection_breaks_is_not_posted_again(shop: Workshop) -> None:
+    shop.control.fault("drop_request", route=POST)
+    shop.ask(shop.trigger())
+    assert shop.try_once(shop.trigger()) == []
+    assert posts(shop) == 1
+
+
+def test_a_trigger_in_doubt_is_looked_for_within_seconds_however_often_that_was_in_vain(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run holds a slot meanwhile, and with it perhaps a whole stage."""
+    monkeypatch.setattr(loop, "pause", outcome.pause)
+    shop.control.fault("status", status=503)
+    shop.ask(shop.trigger(look_first=True))
+    slot, line = shop.trigger().slot, shop.line
+    line.redis.hset(line.keys.tries, slot, 20)
+    assert shop.try_once(shop.trigger()) == []
+    assert 1.9 < line.redis.zscore(line.keys.due("jenkins"), slot) / 1000 - time.time() < 4.1
 
 
 @pytest.mark.slow

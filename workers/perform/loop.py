@@ -26,6 +26,10 @@ LIMITS = {"jenkins": 12, "github": 3, "people": 2}
 GIVE_UP = {"github": 60, "people": 30}
 #: What moves a run, or what a run may wait for, is not given up however often it was tried.
 MOVES_A_RUN = (Trigger, Withdraw, Compare)
+#: What holds a slot of a stage until it is done, and after how many tries its pause grows no more: a look that was in
+#: vain a few times comes again within four seconds, not within a minute.
+HOLDS_A_SLOT = (Trigger, Withdraw)
+GROWS_UNTIL = 3
 
 PERFORMERS: dict[type, Callable[[Context, Line, Claim, Any], Done]] = {
     Trigger: jenkins.trigger,
@@ -85,7 +89,7 @@ def perform(context: Context, line: Line, claim: Claim) -> bool:
         if isinstance(
             effect, MOVES_A_RUN
         ):  # a token that has ended, say: it must be done all the same once that is mended
-            _later(line, claim, str(error), None)
+            _later(line, claim, str(error), None, refused=True)
         else:
             _give_up(line, claim, str(error))
         return False
@@ -103,13 +107,15 @@ def perform(context: Context, line: Line, claim: Claim) -> bool:
     return line.outbox.finish(claim, done.event)
 
 
-def _later(line: Line, claim: Claim, why: str, after: float | None) -> None:
+def _later(line: Line, claim: Claim, why: str, after: float | None, *, refused: bool = False) -> None:
+    """It is tried again; one that was refused not so soon: a person has to mend something first."""
     most = GIVE_UP.get(claim.family)
     if most is not None and claim.tries >= most and not isinstance(claim.effect, MOVES_A_RUN):
         _give_up(line, claim, why)
         return
     telling.held_up(line, claim, why)
-    seconds = pause(claim.tries, after)
+    soon = isinstance(claim.effect, HOLDS_A_SLOT) and not refused
+    seconds = pause(min(claim.tries, GROWS_UNTIL) if soon else claim.tries, after)
     log.info("effect-later", effect=claim.effect.slot, why=why, tries=claim.tries + 1, seconds=round(seconds, 1))
     line.outbox.postpone(claim, seconds)
 

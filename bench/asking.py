@@ -1,0 +1,191 @@
+"""What Jenkins is asked: requests per finished build, with callbacks and with none, however many builds run at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+from urllib.parse import quote
+
+from bench import bodies
+from bench.house import PIPELINE, House
+from bench.report import Section, Target
+from bench.traffic import Load, send
+from bot.state.keys import Keys
+from standins.jenkins.control import JenkinsControl
+
+JOB = "stage"
+PARAMETERS = [
+    f"INTERLOCK_{name}" for name in ["RUN", "ATTEMPT", "STAGE", "LANE", "SERVICE", "REPOSITORY", "SHA", "VERSION"]
+]
+#: How many builds run at once, and how often so many are started and waited for.
+WAVES = {1: 8, 10: 5, 50: 4}
+#: How long a build takes, and how often Jenkins is asked about builds, in seconds.
+BUILD_SECONDS, POLL_SECONDS = 2.0, 1.0
+#: How long the pipeline is idle.
+IDLE_SECONDS = 15.0
+PATIENCE = 60.0
+#: The most triggers and looks per finished build with callbacks: the trigger, and a look for each callback that may
+#: tell something new (started, completed, finalised).
+MOST_REQUESTS = 4.0
+#: The most that polls per second may grow from one build at once to fifty.
+MOST_GROWTH = 1.3
+
+TRIGGER, LOOK, POLL, QUEUE, ITEM, CRUMB = "trigger", "look", "poll", "queue", "item", "crumb"
+ROUTES = {
+    "POST job/buildWithParameters": TRIGGER,
+    "GET job/N/api/json": LOOK,
+    "GET job/api/json": POLL,
+    "GET queue/api/json": QUEUE,
+    "GET queue/item/N/api/json": ITEM,
+    "GET crumbIssuer/api/json": CRUMB,
+}
+
+
+class Shop(House):
+    """The house with one stage, whose job is that of a Jenkins stand-in, a process of its own."""
+
+    def __init__(self) -> None:
+        super().__init__("sink", "jenkins", "worker", "beat", "web")
+        #: Number of the next push of the story.
+        self._following = 0
+
+    @property
+    def control(self) -> JenkinsControl:
+        """The stand-in."""
+        return JenkinsControl(f"http://127.0.0.1:{self.jenkins}")
+
+    def configuration(self) -> dict[str, Any]:
+        """One stage that takes as many as are ever started at once here, and is watched for strangers."""
+        content = super().configuration()
+        content["controllers"]["ci"]["url"] = f"http://127.0.0.1:{self.jenkins}"
+        content["pipelines"][0]["stages"] = [{"name": "stage", "job": f"ci: {JOB}", "capacity": max(WAVES)}]
+        content["polling"]["builds"] = f"{POLL_SECONDS:g}s"
+        return content
+
+    def make_job(self) -> None:
+        """The one job, on a controller that has users."""
+        self.control.set({"users": {"bench": {"tokens": ["t"]}}})
+        self.control.create_job(JOB, parameters=PARAMETERS, quiet_period=0, duration_seconds=BUILD_SECONDS)
+
+    def call_back(self, *, wanted: bool) -> None:
+        """Whether builds tell us anything from now on."""
+        url = f"http://127.0.0.1:{self.web}/webhooks/jenkins/ci/{quote(bodies.SECRET)}"
+        hooks = [{"url": url, "events": "all", "timeout": 5}]
+        self.control.change_job(JOB, {"callbacks": hooks if wanted else []})
+
+    def wave(self, count: int) -> None:
+        """Merge so many commits at once and wait until all are delivered. Raises RuntimeError if it takes too long."""
+        keys, deadline = Keys(PIPELINE), time.monotonic() + PATIENCE
+        send(Load(self.web, "/webhooks/github", "push", self._following, count))
+        self._following += count
+        while (gone := self.redis.zcard(keys.ended_order)) < self._following:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{gone} of {self._following} runs have ended, after {PATIENCE:g} seconds")
+            time.sleep(0.02)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What Jenkins was asked while so many builds were made."""
+
+    at_once: int
+    callbacks: bool
+    builds: int
+    seconds: float
+    requests: dict[str, int]
+
+    def per_build(self, *kinds: str) -> float:
+        """Requests of these kinds (none named: of all) for each finished build."""
+        return sum(n for kind, n in self.requests.items() if not kinds or kind in kinds) / self.builds
+
+    @property
+    def polls(self) -> float:
+        """Times per second that the builds of the job were asked for."""
+        return self.requests.get(POLL, 0) / self.seconds
+
+
+def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
+    """With callbacks and without, for few and for many builds at once; then with nothing to do."""
+    found = []
+    with Shop() as shop:
+        shop.make_job()
+        say("requests to Jenkins: warming up")
+        for _ in range(2):
+            shop.wave(max(WAVES))  # from now on every thread has its crumb
+        for callbacks in (True, False):
+            shop.call_back(wanted=callbacks)
+            for at_once, waves in WAVES.items():
+                say(f"requests to Jenkins: {at_once} at once, {'with' if callbacks else 'without'} callbacks")
+                found.append(_count(shop, at_once, max(2, int(waves * scale)), callbacks=callbacks))
+        say("requests to Jenkins: an idle pipeline")
+        idle = _idle(shop.control)
+    return _section(found, idle)
+
+
+def _count(shop: Shop, at_once: int, waves: int, *, callbacks: bool) -> Asked:
+    """So many waves, and what Jenkins was asked meanwhile."""
+    shop.control.wait_idle()
+    before = len(shop.control.builds(JOB))
+    shop.control.reset_counters()
+    began = time.monotonic()
+    for _ in range(waves):
+        shop.wave(at_once)
+    shop.control.wait_idle()
+    time.sleep(POLL_SECONDS / 2)  # what the last callbacks lead to
+    requests, seconds = shop.control.requests(), time.monotonic() - began
+    builds = shop.control.builds(JOB)[before:]
+    if len(builds) != waves * at_once or (most := _most_at_once(builds)) != at_once:
+        raise RuntimeError(f"{len(builds)} builds, at most {most} at once; expected {waves} times {at_once}")
+    return Asked(at_once, callbacks, len(builds), seconds, _by_kind(requests))
+
+
+def _idle(control: JenkinsControl) -> float:
+    """Requests per poll with nothing to do."""
+    control.reset_counters()
+    time.sleep(IDLE_SECONDS)
+    return sum(control.requests().values()) / (IDLE_SECONDS / POLL_SECONDS)
+
+
+def _most_at_once(builds: list[dict[str, Any]]) -> int:
+    steps = [(row["started"], 1) for row in builds] + [(row["ended"], -1) for row in builds]
+    most = inside = 0
+    for _, change in sorted(steps):
+        inside += change
+        most = max(most, inside)
+    return most
+
+
+def _by_kind(requests: dict[str, int]) -> dict[str, int]:
+    unknown = set(requests) - set(ROUTES)
+    if unknown:
+        raise RuntimeError(f"Jenkins was asked what the table does not show: {', '.join(sorted(unknown))}")
+    return {kind: requests.get(route, 0) for route, kind in ROUTES.items()}
+
+
+def _section(found: list[Asked], idle: float) -> Section:
+    kinds = list(ROUTES.values())
+    columns = ["callbacks, at once", "builds", "requests", *kinds, "polls/s"]
+    section = Section("requests", "Requests to Jenkins per finished build", columns)
+    for one in found:
+        numbers = [f"{one.per_build():.2f}", *(f"{one.per_build(kind):.2f}" for kind in kinds), f"{one.polls:.2f}"]
+        name = f"{'with' if one.callbacks else 'without'}, {one.at_once}"
+        section.rows.append([name, str(one.builds), *numbers])
+    section.remarks = [
+        f"Builds of {BUILD_SECONDS:g} s in one job with a capacity. Jenkins is polled every {POLL_SECONDS:g} s,"
+        " 30 times as often as by default. Crumbs are fetched once per worker thread: before, in the warm-up.",
+        "Poll: the newest builds of the job, in one request. Queue, item: for builds that have not been seen yet.",
+        f"Idle: {idle:.2f} requests per poll and job with a capacity; at the default of 30 s, {2 * idle:.1f} a minute.",
+    ]
+    many, few = (next(o for o in found if not o.callbacks and o.at_once == n) for n in (max(WAVES), min(WAVES)))
+    most = max(one.per_build(TRIGGER, LOOK) for one in found if one.callbacks)
+    triggers = max(one.per_build(TRIGGER) for one in found)
+    section.targets = [
+        Target("triggers and looks per build with callbacks, at most", most, MOST_REQUESTS, at_least=False),
+        Target("polls per second without callbacks, 50 builds at once / 1", many.polls / few.polls, MOST_GROWTH, False),
+        Target("triggers per build, at most", triggers, 1.0, at_least=False),
+    ]
+    section.figures = {f"{one.at_once}, {'with' if one.callbacks else 'without'}": asdict(one) for one in found}
+    section.figures["idle requests per poll"] = idle
+    return section

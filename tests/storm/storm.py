@@ -1,0 +1,154 @@
+"""The storm itself: the real processes, the developers, the weather; and the wait until it is over."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from bot.core.board import Board
+from bot.core.decision import Ended
+from bot.state.codec import Told
+from bot.state.connection import connect
+from bot.state.copy import Copy
+from bot.state.keys import Keys
+from bot.state.outbox import Outbox
+from bot.state.parked import parked
+from bot.state.records import PAGE, Records
+from bot.state.scripts import Scripts
+from launch import BackOff, Stack
+from tests.storm import weather
+from tests.storm.developers import Developers
+from tests.storm.plan import plan
+from tests.storm.world import PIPELINE, SERVICES, World
+
+ROOT = Path(__file__).resolve().parents[2]
+#: Merges per second: faster than pre-production takes them, so that there is a queue to lock and to overtake.
+MERGES = 4.0
+#: At which share of the merges Jenkins restarts, and crashes.
+RESTART_AT, CRASH_AT = 0.3, 0.6
+#: How long it may take in all: at first, and for each run, in seconds.
+PATIENCE, PATIENCE_PER_RUN = 120.0, 2.0
+
+
+@dataclass
+class Aftermath:
+    """What is left when it is over, or when patience is at its end."""
+
+    seconds: float
+    board: Board
+    ended: list[Ended]
+    told: list[Told]
+    outbox: int
+    dead: list[str]
+    parked: list[str]
+    developers: Developers
+    #: The ids of the queue items that the crash lost.
+    lost_items: list[int] = field(default_factory=list)
+
+
+class Storm:
+    """One storm of so many runs."""
+
+    def __init__(self, world: World, folder: Path, runs: int, seed: int) -> None:
+        self._world, self._folder, self._runs, self._seed = world, folder, runs, seed
+        self._developers = Developers(world)
+        self._lost: list[int] | None = None
+        self._restarted = self._gathered = False
+
+    def rage(self) -> Aftermath:
+        """Start everything, let it storm until the board is empty, and stop."""
+        with ExitStack() as running:
+            stack = Stack(ROOT, data_dir=self._folder, env=self._world.env, back_off=BackOff(first=0.1))
+            running.enter_context(stack)
+            redis = connect(stack.url)
+            running.callback(redis.close)
+            keys = Keys(PIPELINE)
+            copy = Copy(Scripts(redis), keys)
+            self._until_ready(copy)
+            for jenkins in self._world.jenkins.values():
+                weather.break_out(jenkins, self._seed)
+            began = time.monotonic()
+            self._merge_and_mend(copy, began)
+            over = self._until_calm(copy, Outbox(redis, keys), began + PATIENCE + PATIENCE_PER_RUN * self._runs)
+            return self._aftermath(redis, copy, over - began)
+
+    def _until_ready(self, copy: Copy) -> None:
+        deadline = time.monotonic() + 60
+        while len(copy.board.services) < len(SERVICES):
+            assert time.monotonic() < deadline, "the heads of main are not known after a minute"
+            time.sleep(0.1)
+            copy.refresh()
+
+    def _merge_and_mend(self, copy: Copy, began: float) -> None:
+        """Every merge at its time; what breaks is mended as soon as it is seen."""
+        for number, merge in enumerate(plan(self._runs, self._seed)):
+            while time.monotonic() < began + number / MERGES:
+                self._look(copy)
+                self._blow(number / self._runs)
+                time.sleep(0.005)
+            self._developers.merge(merge)
+
+    def _until_calm(self, copy: Copy, outbox: Outbox, deadline: float) -> float:
+        """Until nothing is left to do, and the last late callback has changed nothing; returns since when."""
+        calm = time.monotonic()
+        while time.monotonic() < min(deadline, calm + max(weather.LATENESS) + 1):
+            self._look(copy)
+            self._blow(1.0)  # a crash that has not found its moment yet
+            if copy.board.runs or outbox.size():
+                calm = time.monotonic()
+            time.sleep(0.005 if self._lost is None else 0.05)
+        return calm
+
+    def _blow(self, share: float) -> None:
+        if not self._restarted and share >= RESTART_AT:
+            self._restarted = True
+            weather.restart(self._world.cdp)
+        if self._lost is None and share >= CRASH_AT:
+            if not self._gathered:
+                self._gathered = True
+                weather.gather(self._world.cdp)
+            self._lost = weather.crash(self._world.cdp)
+
+    def _look(self, copy: Copy) -> None:
+        with suppress(RedisError):
+            copy.refresh()
+        self._developers.mend(copy.board)
+
+    def _aftermath(self, redis: Redis, copy: Copy, seconds: float) -> Aftermath:
+        keys = Keys(PIPELINE)
+        records, outbox = Records(redis, keys), Outbox(redis, keys)
+        copy.refresh()
+        return Aftermath(
+            seconds,
+            copy.board,
+            _all_ended(records),
+            _all_told(records),
+            outbox.size(),
+            [f"{letter.slot}: {letter.error}" for letter in outbox.dead_letters()],
+            [f"{letter['source']} {letter['name']}: {letter['error']}" for letter in parked(redis, keys)],
+            self._developers,
+            self._lost or [],
+        )
+
+
+def _all_ended(records: Records) -> list[Ended]:
+    found: list[Ended] = []
+    while True:
+        rows, total = records.ended(len(found), PAGE)
+        found += rows
+        if not rows or len(found) >= total:
+            return found
+
+
+def _all_told(records: Records) -> list[Told]:
+    found: list[Told] = []
+    after = "0-0"
+    while page := records.facts_after(after):
+        found += [told for _, told in page]
+        after = page[-1][0]
+    return found

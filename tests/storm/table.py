@@ -1,0 +1,51 @@
+"""The numbers of a storm, as lines for the terminal."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tests.storm.storm import Aftermath
+from tests.storm.verdict import Build, Verdict
+from tests.storm.world import World
+
+
+def table(world: World, builds: list[Build], after: Aftermath, verdict: Verdict) -> str:
+    """What was done, what went wrong on the way, and what came of it."""
+    statuses, requests = Counter[str](), 0
+    callbacks = Counter[str]()
+    for jenkins in world.jenkins.values():
+        statuses.update(jenkins.control.statuses())
+        for rule in jenkins.controller.notifier.faults:
+            callbacks[rule.kind] += rule.struck
+        callbacks["all"] += len({(r["job"], r["number"], r["phase"]) for r in jenkins.control.callbacks()})
+    requests = sum(statuses.values())
+    facts = verdict.facts
+    rows = [
+        ("runs", f"{len(after.developers.merged)}, of these {after.developers.fixes} fixes, in {after.seconds:.0f} s"),
+        ("ends", _counted(verdict.ends)),
+        ("builds", f"{len(builds)}: {_counted(Counter(str(build['result']) for build in builds))}"),
+        ("requests to Jenkins", f"{requests}, {requests / len(builds):.1f} per build"),
+        ("  reply dropped", _share(statuses["dropped"], requests)),
+        ("  answered 503", _share(statuses["503"], requests)),
+        ("callbacks", f"{callbacks['all']}"),
+        ("  lost", _share(callbacks["drop"], callbacks["all"])),
+        ("  repeated", _share(callbacks["duplicate"], callbacks["all"])),
+        ("  late", _share(callbacks["delay"], callbacks["all"])),
+        ("queue items lost by the crash", str(len(after.lost_items))),
+        ("stages locked, unlocked", f"{facts['stage-locked']}, {facts['stage-unlocked']}"),
+        ("triggers refused", str(facts["trigger-refused"])),
+        ("builds Jenkins made twice", "; ".join(f"{n} {how}" for how, n in verdict.repeated_by_jenkins.items()) or "0"),
+        *((name, str(len(found))) for name, found in verdict.faults.items()),
+        ("left in the outbox", str(after.outbox)),
+        ("dead letters, parked deliveries", f"{len(after.dead)}, {len(after.parked)}"),
+    ]
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def _counted(found: Counter[str]) -> str:
+    return ", ".join(f"{number} {name}" for name, number in found.most_common())
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part} ({part / max(1, whole):.0%})"

@@ -1,0 +1,146 @@
+"""The world of the storm: 20 services, two Jenkins controllers and a GitHub on loopback, and Interlock's settings."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from launch import free_port
+from standins.github import GitHubStandIn
+from standins.jenkins import JenkinsStandIn
+
+PIPELINE = "storm"
+SERVICES = {f"S{n}": f"shop/s{n}" for n in range(1, 21)}
+PARAMETERS = [
+    f"INTERLOCK_{name}" for name in ["RUN", "ATTEMPT", "STAGE", "LANE", "SERVICE", "REPOSITORY", "SHA", "VERSION"]
+]
+#: How many builds of a job may run at once. Pre-production is one after another; the rest keeps it supplied.
+CAPACITY: dict[str, int | None] = {
+    "build": None,
+    "acceptance": 6,
+    "fast-acceptance": 1,
+    "pre-production": 1,
+    "fast-pre-production": 1,
+    "production": 4,
+}
+#: How long a build takes, in seconds: this at least, and up to so much more, by service.
+BUILD_SECONDS, BUILD_MORE = 0.02, 0.08
+
+
+class World:
+    """Everything around Interlock. Use as a context manager; `env` is what its processes need to know."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self._folder = folder
+        self._seed = seed
+        self._stack = ExitStack()
+        self._bind = f"127.0.0.1:{free_port()}"
+        self._secret, self._callback = secrets.token_hex(16), secrets.token_hex(16)
+        self.jenkins: dict[str, JenkinsStandIn] = {}
+
+    def __enter__(self) -> World:
+        settings = {
+            "users": {"interlock": {"tokens": ["token"]}},
+            # Everything takes a moment in Jenkins: the queue, from the queue to the build, the build's parameters.
+            "queue_latency": 0.03,
+            "executable_delay": 0.005,
+            "late_actions": 0.005,
+        }
+        for controller, names in {"build": ["build"], "cdp": [name for name in CAPACITY if name != "build"]}.items():
+            made = JenkinsStandIn(settings, jobs=[self._job(controller, name) for name in names], seed=self._seed)
+            self.jenkins[controller] = self._stack.enter_context(made)
+        for number, service in enumerate(SERVICES):
+            seconds = BUILD_SECONDS + BUILD_MORE * number / (len(SERVICES) - 1)
+            for jenkins in self.jenkins.values():
+                jenkins.control.rule(match={"INTERLOCK_SERVICE": service}, duration=seconds)
+        hook = {"url": f"http://{self._bind}/webhooks/github", "secret": self._secret, "events": ["*"]}
+        repos = [{"full_name": name, "hook": hook} for name in SERVICES.values()]
+        self.github = self._stack.enter_context(GitHubStandIn(repos=repos))
+        self._write_configuration()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def cdp(self) -> JenkinsStandIn:
+        """The controller of all stages but the first."""
+        return self.jenkins["cdp"]
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment of Interlock's processes."""
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("INTERLOCK_")}
+        return inherited | {
+            "INTERLOCK_CONFIG": str(self._folder / "interlock.yaml"),
+            "INTERLOCK_DATA_DIR": str(self._folder),
+            "INTERLOCK_BIND": self._bind,
+            "INTERLOCK_GITHUB_TOKEN": "t",
+            "INTERLOCK_GITHUB_WEBHOOK_SECRETS": self._secret,
+            "INTERLOCK_JENKINS_WEBHOOK_SECRET": self._callback,
+            "INTERLOCK_JENKINS_TOKEN_BUILD": "token",
+            "INTERLOCK_JENKINS_TOKEN_CDP": "token",
+            "INTERLOCK_LOG_LEVEL": "INFO",
+            "INTERLOCK_WEB_WORKERS": "1",
+        }
+
+    def builds(self) -> list[dict[str, Any]]:
+        """Every build there was, as the stand-ins have it, with its controller and the short name of its job."""
+        return [
+            {**row, "controller": name, "stage": row["job"].rpartition("/")[2]}
+            for name, jenkins in self.jenkins.items()
+            for row in jenkins.control.builds()
+        ]
+
+    def controller_of(self, stage: str) -> JenkinsStandIn:
+        """The controller that has a stage's job."""
+        return self.jenkins["build" if stage == "build" else "cdp"]
+
+    def _job(self, controller: str, name: str) -> dict[str, Any]:
+        url = f"http://{self._bind}/webhooks/jenkins/{controller}/{self._callback}"
+        callbacks = [{"url": url, "events": "all", "timeout": 5}]
+        return {"name": f"shop/{name}", "parameters": PARAMETERS, "quiet_period": 0, "callbacks": callbacks}
+
+    def _write_configuration(self) -> None:
+        stages = [
+            {"name": "build", "job": "build: shop/build", "capacity": "unlimited"},
+            {
+                "name": "acceptance",
+                "job": "cdp: shop/acceptance",
+                "capacity": CAPACITY["acceptance"],
+                "retries": 1,
+                "fast": {"job": "cdp: shop/fast-acceptance"},
+            },
+            {
+                "name": "pre-production",
+                "job": "cdp: shop/pre-production",
+                "capacity": 1,
+                "on_failure": "lock",
+                "fast": {"job": "cdp: shop/fast-pre-production"},
+            },
+            {
+                "name": "production",
+                "job": "cdp: shop/production",
+                "capacity": CAPACITY["production"],
+                "on_failure": "lock",
+            },
+        ]
+        services = [{"name": name, "repository": repository} for name, repository in SERVICES.items()]
+        retry = {"first": "1s", "most": "2s"}
+        content = {
+            "controllers": {
+                name: {"url": jenkins.url, "user": "interlock", "timeout": "1s"}
+                for name, jenkins in self.jenkins.items()
+            },
+            "pipelines": [{"name": PIPELINE, "stages": stages, "services": services, "retry": retry}],
+            "github": {"api_url": self.github.url, "web_url": self.github.url},
+            "web": {"public_url": f"http://{self._bind}"},
+            # As often as may be configured.
+            "polling": {"builds": "1s", "heads": "10s", "clock": "1s"},
+        }
+        (self._folder / "interlock.yaml").write_text(yaml.safe_dump(content, sort_keys=False), "utf-8")

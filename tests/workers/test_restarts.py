@@ -1,0 +1,76 @@
+"""A Jenkins that has restarted is noticed by whoever asks it next, once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bot.core.effects import Look
+from bot.core.events import TriggerRefused
+from bot.core.pipeline import Job
+from tests.workers.workshop import Workshop, forget_clients
+from workers import restarts
+
+LOOK = Look(Job("cdp", "shop/acceptance"), 1)
+
+
+@pytest.fixture
+def noticed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    found: list[str] = []
+    monkeypatch.setattr(restarts, "_listeners", [lambda: found.append("restarted")])
+    monkeypatch.setattr(restarts, "_sessions", {})
+    yield found
+
+
+def test_a_restart_is_noticed_with_the_next_answer_and_once(shop: Workshop, noticed: list[str]) -> None:
+    shop.do(shop.trigger())
+    shop.do(LOOK)
+    assert noticed == []
+    shop.control.restart(seconds=0.05)
+    shop.until_jenkins_answers()
+    shop.do(LOOK)
+    shop.do(LOOK)
+    assert noticed == ["restarted"]
+
+
+def test_an_answer_that_names_no_session_says_nothing(shop: Workshop, noticed: list[str]) -> None:
+    """While it starts, Jenkins answers 503 without one; so does a proxy."""
+    shop.do(shop.trigger())
+    shop.control.fault("status", route="GET ", status=503, count=1)
+    shop.do(LOOK)
+    assert noticed == []
+
+
+def test_with_a_token_no_crumb_is_asked_for_and_with_a_password_one_for_many(shop: Workshop) -> None:
+    users = {"interlock": {"password": "token", "permissions": ["*"]}}
+    shop.do(shop.trigger())
+    assert "GET crumbIssuer/api/json" not in shop.control.requests()
+    shop.control.set({"users": users, "crumbs": True})
+    forget_clients()
+    shop.do(shop.trigger("S1.2"))
+    shop.do(shop.trigger("S1.3"))
+    asked = [count for route, count in shop.control.requests().items() if route.startswith("GET crumbIssuer")]
+    assert asked == [1]
+    assert len(shop.builds("acceptance")) == 3
+
+
+def test_a_crumb_that_a_restart_made_worthless_is_fetched_anew(shop: Workshop) -> None:
+    shop.control.set({"users": {"interlock": {"password": "token", "permissions": ["*"]}}, "crumbs": True})
+    forget_clients()
+    shop.do(shop.trigger())
+    shop.control.restart(seconds=0.01)
+    time.sleep(0.1)
+    shop.do(shop.trigger("S1.2"))
+    assert len(shop.builds("acceptance")) == 2
+
+
+def test_authorities_that_are_not_there_are_told_and_nothing_is_lost(shop: Workshop) -> None:
+    cdp = replace(shop.configuration.controllers["cdp"], url="https://127.0.0.1:1", ca_bundle=Path("/nowhere.pem"))
+    shop.reload(replace(shop.configuration, controllers={"cdp": cdp}))
+    (event,) = shop.do(shop.trigger())
+    assert isinstance(event, TriggerRefused)
+    assert "nowhere.pem" in event.why

@@ -1,0 +1,31 @@
+"""Noticing that a Jenkins has restarted: each answer names its session, and everything is looked at again at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import structlog
+
+log = structlog.get_logger()
+
+_lock = threading.Lock()
+_sessions: dict[str, str] = {}
+_listeners: list[Callable[[], object]] = []
+
+
+def listen(listener: Callable[[], object]) -> None:
+    """Call `listener` whenever a controller is seen to have restarted; it must return quickly."""
+    _listeners.append(listener)
+
+
+def notice(controller: str, session: str | None) -> None:
+    """An answer of a controller named this session (X-Jenkins-Session; Jenkins: `hudson.model.Api#setHeaders`)."""
+    if not session:
+        return
+    with _lock:
+        before, _sessions[controller] = _sessions.get(controller), session
+    if before not in (None, session):
+        log.warning("jenkins-restarted", controller=controller)
+        for listener in _listeners:
+            listener()

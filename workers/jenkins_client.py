@@ -81,7 +81,7 @@ class JenkinsClient:
             self._server.crumb = None
             self._crumbs = True
             response = self._send(request, again=False)
-        restarts.notice(self._controller.name, response.headers.get("X-Jenkins-Session"))
+        restarts.notice(self.url, response.headers.get("X-Jenkins-Session"))
         if response.status_code in expect:
             return response
         raise _refusal(method, path, response)

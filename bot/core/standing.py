@@ -19,8 +19,11 @@ def rolls_out(pipeline: Pipeline, step: Step) -> bool:
 
 def fixes(board: Board, service: str) -> list[Run]:
     """What is on its way to open the locks of a service, oldest first: its fast runs, and a build that is repeated."""
-    runs = (run for run in board.of_service(service) if run.lane is Lane.FAST or run.retrying)
-    return [run for run in runs if run.status not in (Status.FAILED, Status.ENDING)]
+    holders = (board.runs.get(lock.run or "") for lock in board.locks_held_by(service))
+    repeated = [run for run in holders if run is not None and run.retrying and run.lane is Lane.MAIN]
+    runs = {run.key: run for run in (*repeated, *board.fast_runs(service))}.values()
+    coming = [run for run in runs if run.status not in (Status.FAILED, Status.ENDING)]
+    return sorted(coming, key=lambda run: (run.created, run.seat))
 
 
 def in_fast_part(pipeline: Pipeline, step: Step) -> bool:

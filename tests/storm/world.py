@@ -138,7 +138,7 @@ class World:
                 for name, jenkins in self.jenkins.items()
             },
             "pipelines": [{"name": PIPELINE, "stages": stages, "services": services, "retry": retry}],
-            "github": {"api_url": self.github.url, "web_url": self.github.url},
+            "github": {"api_url": self.github.url, "web_url": self.github.url, "write_spacing": "0s"},
             "web": {"public_url": f"http://{self._bind}"},
             # As often as may be configured.
             "polling": {"builds": "1s", "heads": "10s", "clock": "1s"},

@@ -20,8 +20,7 @@ def why(board: Board, run: Run, now: float) -> Reason:
         case Status.RUNNING:
             late = "; it has run too long and is being aborted" if run.timed_out else ""
             leaving = f"; {run.cancelled_by} has cancelled it" if run.cancelled_by else ""
-            until = f", until about {sentences.moment(run.expected)}" if run.expected is not None else ""
-            text = f"build #{run.build} runs in {run.step}{until}{late}{leaving}{_pressed(run)}"
+            text = f"build #{run.build} runs in {run.step}{sentences.left(run, now)}{late}{leaving}{_pressed(run)}"
             return Reason(Why.RUNNING, text)
         case Status.RECALLED:
             text = f"called back before its build in {run.step} started: Jenkins is being asked to give it back"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
@@ -92,6 +93,14 @@ def overtaken(fix: Run, stage: str) -> str:
 def moment(at: float) -> str:
     """A time as everybody reads it alike, wherever they are: `2026-11-25 21:40 UTC`."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def left(run: Run, now: float) -> str:
+    """How long Jenkins expects the run's build still to take; empty if it does not say, or hardly knows."""
+    if run.expected is None:
+        return ""
+    minutes = math.ceil((run.expected - now) / 60)
+    return f", about {minutes} min left" if minutes > 0 else ", longer than usual"
 
 
 def coming(run: Run) -> str:

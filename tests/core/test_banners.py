@@ -46,7 +46,10 @@ def test_it_says_until_when_jenkins_expects_the_fix_to_take() -> None:
     run = town.run("S1b")
     town.send(BuildSeen("cdp", "fast-acceptance", 77, None, run.key, run.attempt, expected=1_764_106_800.0))
     assert coming(town) == ["the fix S1 S1b is in fast acceptance, until about 2025-11-25 21:40 UTC"]
-    assert town.says("S1b") == "build #77 runs in fast acceptance, until about 2025-11-25 21:40 UTC"
+    town.now = 1_764_106_800.0 - 61
+    assert town.says("S1b") == "build #77 runs in fast acceptance, about 2 min left"
+    town.now += 70
+    assert town.says("S1b") == "build #77 runs in fast acceptance, longer than usual"
 
 
 def test_a_retry_is_on_its_way_too() -> None:

@@ -15,6 +15,11 @@ from urllib.parse import parse_qsl, unquote
 
 from bench import bodies
 
+#: A job that has no builds to remember, and declares what it must.
+_JOB = {
+    "builds": [],
+    "property": [{"parameterDefinitions": [{"name": "INTERLOCK_RUN"}, {"name": "INTERLOCK_ATTEMPT"}]}],
+}
 _OK, _CREATED, _MISSING = b"200 OK", b"201 Created", b"404 Not Found"
 
 
@@ -63,7 +68,7 @@ class Sink:
         number = path.split("/api/json", 1)[0].rsplit("/", 1)[-1]
         fields = self.builds.get(int(number)) if number.isdigit() else None
         if fields is None:
-            return _response(_MISSING, {}) if number.isdigit() else _response(_OK, {"builds": []})
+            return _response(_MISSING, {}) if number.isdigit() else _response(_OK, _JOB)
         parameters = [{"name": name, "value": value} for name, value in fields.items()]
         build = {"number": int(number), "building": False, "result": "SUCCESS", "timestamp": int(time.time() * 1000)}
         return _response(_OK, {**build, "queueId": int(number), "actions": [{"parameters": parameters}]})

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from bot.core import asked, builds, merges, sentences, strangers
+from bot.core import asked, builds, commands, merges, sentences, strangers
 from bot.core.aborting import press_on
 from bot.core.admission import settle
 from bot.core.banners import banners, changed, put_back
 from bot.core.board import Board
 from bot.core.configured import configured
 from bot.core.decision import Decision
-from bot.core.effects import Compare, Effect, Look
+from bot.core.effects import Compare, Effect, Look, Obey
 from bot.core.events import (
     BannerAmiss,
     BuildHinted,
     BuildLost,
     BuildSeen,
     CancelAsked,
+    CommandAllowed,
+    CommandRefused,
+    CommandSaid,
     Configured,
     ContainmentKnown,
     Event,
@@ -35,6 +38,7 @@ from bot.core.events import (
     TriggerAccepted,
     TriggerRefused,
     UnlockAsked,
+    VerifyAsked,
     Withdrawn,
 )
 from bot.core.facts import FactKind
@@ -89,6 +93,14 @@ def _apply(decision: Decision, event: Event) -> None:  # noqa: C901  one flat li
             asked.cancel_asked(decision, event)
         case FastLaneAsked():
             asked.fast_lane_asked(decision, event)
+        case VerifyAsked():
+            asked.refuse(decision, event.by, f"{decision.board.pipeline.name} verifies no pull requests")
+        case CommandSaid():
+            commands.said(decision, event)
+        case CommandAllowed():
+            commands.allowed(decision, event, _apply)
+        case CommandRefused():
+            commands.refused(decision, event)
         case ModeAsked():
             asked.mode_asked(decision, event)
         case Configured():
@@ -122,4 +134,4 @@ def _clock(decision: Decision) -> None:
 
 def _only_asks(effect: Effect) -> bool:
     """Whether an effect changes nothing outside: all that is done while a pipeline only observes."""
-    return isinstance(effect, (Look, Compare))
+    return isinstance(effect, (Look, Compare, Obey))

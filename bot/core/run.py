@@ -112,6 +112,8 @@ class Run:
     #: When Jenkins expects its build to end, in seconds since the epoch.
     expected: float | None = None
     pull: int | None = None
+    #: All the merged pull requests that it carries, `pull` among them: one push may land several.
+    pulls: tuple[int, ...] = ()
     title: str = ""
     author: str = ""
 
@@ -158,6 +160,16 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """A command at GitHub that we took: which, from whom, when; and whether all that follows has been decided."""
+
+    key: str
+    by: str
+    at: float
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceState:
     """What the board remembers of one service beyond its live runs. All tuples are bounded."""
 
@@ -174,6 +186,9 @@ class ServiceState:
     asked: tuple[tuple[str, str], ...] = ()
     #: Pushes seen lately, as business keys: one push may be delivered several times.
     pushes: tuple[str, ...] = ()
+    #: Commands heard lately, and when which pull request was answered somebody who may not write.
+    heard: tuple[Heard, ...] = ()
+    answered: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

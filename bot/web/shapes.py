@@ -32,6 +32,7 @@ def fact(identity: str, told: Told) -> Shape:
         "track": str(what.step.track) if what.step else None,
         "by": what.by,
         "build": what.build,
+        "via": what.via,
     }
 
 

@@ -249,7 +249,7 @@ def _runs(decision: Decision, event: CommandAllowed) -> list[Run]:
         run = _button_run(decision, event)
         return [] if run is None else [run]
     live = decision.board.of_service(event.service)
-    return [run for run in live if run.place.sha == event.merged or event.said.pull in (run.pull, *run.pulls)]
+    return [run for run in live if run.place.sha == event.merged or event.said.pull in run.carries]
 
 
 def _button_run(decision: Decision, event: CommandAllowed) -> Run | None:

@@ -27,6 +27,7 @@ from bot.core.events import (
     CommandSaid,
     Configured,
     ContainmentKnown,
+    DefaultBranchChanged,
     Event,
     FastLaneAsked,
     HeadSeen,
@@ -66,6 +67,8 @@ def _apply(decision: Decision, event: Event) -> None:  # noqa: C901  one flat li
             merges.merged(decision, event)
         case HeadSeen():
             merges.head_seen(decision, event)
+        case DefaultBranchChanged():
+            merges.default_branch_changed(decision, event)
         case ContainmentKnown():
             merges.learn(decision, event)
             reconsider(decision, event.service)

@@ -130,7 +130,7 @@ class Comment:
 
     @property
     def slot(self) -> str:
-        return f"comment/{self.run}/{self.topic}"
+        return f"comment/{self.run}/{self.pull}/{self.topic}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ class Merged:
     pull: int | None = None
     title: str = ""
     author: str = ""
+    #: What else the push brought, oldest first and bounded: merges that landed together with this one.
+    commits: tuple[str, ...] = ()
     kind: Literal["merged"] = "merged"
 
 
@@ -31,6 +33,16 @@ class HeadSeen:
     service: str
     sha: str
     kind: Literal["head-seen"] = "head-seen"
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultBranchChanged:
+    """The default branch of a service's repository is another one now; which one is followed is configured."""
+
+    service: str
+    before: str
+    now: str
+    kind: Literal["default-branch-changed"] = "default-branch-changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +289,7 @@ class TimePassed:
 Event = (
     Merged
     | HeadSeen
+    | DefaultBranchChanged
     | ContainmentKnown
     | BuildHinted
     | BannerAmiss

@@ -15,6 +15,7 @@ class FactKind(StrEnum):
     BASELINE_TAKEN = "baseline-taken"
     MERGE_ACCEPTED = "merge-accepted"
     MERGE_KNOWN = "merge-known"
+    DEFAULT_BRANCH_CHANGED = "default-branch-changed"
     RUN_QUEUED = "run-queued"
     RUN_ADMITTED = "run-admitted"
     BUILD_STARTED = "build-started"

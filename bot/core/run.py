@@ -118,6 +118,11 @@ class Run:
     author: str = ""
 
     @property
+    def carries(self) -> tuple[int, ...]:
+        """The pull requests that it carries, the first one first; runs of an older version name only that."""
+        return self.pulls or (() if self.pull is None else (self.pull,))
+
+    @property
     def holds_slot(self) -> bool:
         """Whether it occupies a slot of its stage."""
         return self.status in HOLDS_SLOT
@@ -160,6 +165,14 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class Pushed:
+    """What one push brought beside its head: whoever merged one of these is carried by the head's run."""
+
+    head: str
+    commits: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Heard:
     """A command at GitHub that we took: which, from whom, when; and whether all that follows has been decided."""
 
@@ -186,6 +199,10 @@ class ServiceState:
     asked: tuple[tuple[str, str], ...] = ()
     #: Pushes seen lately, as business keys: one push may be delivered several times.
     pushes: tuple[str, ...] = ()
+    #: The pushes of several commits seen lately.
+    pushed: tuple[Pushed, ...] = ()
+    #: The head that GitHub named, while it is not known whether that contains ours.
+    doubt: str = ""
     #: Commands heard lately, and when which pull request was answered somebody who may not write.
     heard: tuple[Heard, ...] = ()
     answered: tuple[tuple[int, float], ...] = ()

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.core.events import Event, Merged
-from bot.translate.reading import flag, line, number, text
+from bot.translate.reading import at, flag, line, number, text
 
 _SHA = re.compile(r"[0-9a-f]{40}\Z")
 _NOTHING = "0" * 40
 _BRANCH = "refs/heads/"
 #: How much of a title is kept: enough to recognise it.
 TITLE = 120
+#: How many commits of a push are kept: those that landed last.
+COMMITS = 51
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,15 @@ def _push(payload: dict[str, Any], service: str) -> Merged:
         push_id=f"{before}..{after}@{pushed_at or ''}",
         title=line(text(payload, "head_commit", "message").split("\n", 1)[0], TITLE),
         author=(text(payload, "head_commit", "author", "username") or text(payload, "pusher", "name"))[:TITLE],
+        commits=_others(payload, after),
     )
+
+
+def _others(payload: dict[str, Any], after: str) -> tuple[str, ...]:
+    """What else a push brought (GitHub docs: `commits` holds at most 2,048, oldest first)."""
+    rows = at(payload, "commits")
+    shas = [text(row, "id") for row in rows[-COMMITS:]] if isinstance(rows, list) else []
+    return tuple(sha for sha in shas if _is_sha(sha) and sha != after)
 
 
 def _is_sha(value: str) -> bool:

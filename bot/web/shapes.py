@@ -69,6 +69,7 @@ def _who(run: Run) -> Shape:
         "title": run.title,
         "author": run.author,
         "pull": run.pull,
+        "pulls": list(run.carries),
         "lane": str(run.lane),
         "stage": run.step.stage,
         "track": str(run.step.track),

@@ -129,7 +129,7 @@ def _is_about(row: Ended, allowed: CommandAllowed) -> bool:
     run, said = row.run, allowed.said
     if said.comment is None:
         return run.place.sha == said.sha
-    mine = said.pull in (run.pull, *run.pulls) or run.place.sha == allowed.merged
+    mine = said.pull in run.carries or run.place.sha == allowed.merged
     return run.service == allowed.service and mine
 
 

@@ -60,8 +60,9 @@ class Reply(NamedTuple):
 def said(decision: Decision, event: CommandSaid) -> None:
     """Somebody commands something: if it is news, in time and not too much, GitHub is asked whether they may."""
     service = _service_of(decision, event)
-    if service is None:
-        return
+    pipeline, separator, _ = event.run.rpartition("/")
+    if service is None or (separator and pipeline != decision.board.pipeline.name):
+        return  # the button of a check that another pipeline has written
     if event.comment is not None and (event.at is None or decision.now - event.at > TOO_OLD):
         _refuse(decision, event, "it came too late: it was written more than an hour ago")
         return
@@ -181,8 +182,8 @@ def _do(decision: Decision, said: CommandSaid, command: Command, wish: Event, ap
     decision.facts[before:] = facts
     no = next((fact.why for fact in facts if fact.kind is FactKind.REQUEST_REFUSED), None)
     if no is not None:
-        return Reply(command.verb, "-1", f"not done: {no}.")
-    return Reply(command.verb, "+1", f"{facts[0].why}." if facts else "done.")
+        return Reply(command.verb, "-1", f"not done: {telling.plain(no)}.")
+    return Reply(command.verb, "+1", f"{telling.plain(facts[0].why)}." if facts else "done.")
 
 
 def _wish(decision: Decision, event: CommandAllowed, command: Command) -> Event | Reply:
@@ -235,7 +236,7 @@ def _verify(decision: Decision, event: CommandAllowed, command: Command) -> Even
     if event.fork and not _SHA.match(wanted):
         why = f"#{said.pull} comes from a fork: look at the commit and name it, as in `verify {head}`"
         return _no(decision, said, command, why)
-    return VerifyAsked(event.service, said.pull, who(said), event.head)
+    return VerifyAsked(event.service, said.pull, who(said), event.head, event.fork)
 
 
 def _no(decision: Decision, said: CommandSaid, command: Command, why: str) -> Reply:
@@ -258,4 +259,5 @@ def _button_run(decision: Decision, event: CommandAllowed) -> Run | None:
     wanted = said.repository.casefold()
     services = [s.name for s in board.pipeline.services if s.repository.casefold() == wanted]
     runs = [run for name in services for run in board.of_commit(name, said.sha)]
-    return next((run for run in runs if run.key == said.run), runs[-1] if runs else None)
+    named = said.run.rpartition("/")[2]  # a check run names pipeline and run
+    return next((run for run in runs if run.key == named), runs[-1] if runs else None)

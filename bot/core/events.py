@@ -191,12 +191,14 @@ class FastLaneAsked:
 
 @dataclass(frozen=True, slots=True)
 class VerifyAsked:
-    """A person wants a commit of a pull request verified: `sha` was its head when GitHub was asked."""
+    """A person wants a pull request verified. `sha`: the head that the person saw; one that came since is not built."""
 
     service: str
     pull: int
     by: str
     sha: str
+    #: Whether its commits come from a fork; None: whoever asks does not know.
+    fork: bool | None = None
     kind: Literal["verify-asked"] = "verify-asked"
 
 

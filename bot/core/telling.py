@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from bot.core import sentences
@@ -31,11 +32,17 @@ HELP = """what can be said, a command on a line of its own, three in a comment:
 
 The first two and the last are for everybody, the others for those who may write to this repository."""
 
+_MARKUP = re.compile(r"[\\`*_\[\]<>~|]")
 _MODES = {
     Mode.RUN: "runs",
     Mode.PAUSE: "is paused: nothing is triggered",
     Mode.OBSERVE: "only observes: nothing is sent outside",
 }
+
+
+def plain(text: str) -> str:
+    """What others have written, shown as they wrote it: no picture, no link, no markup."""
+    return _MARKUP.sub(r"\\\g<0>", text)
 
 
 def answer(replies: Sequence[tuple[str, str]], more: int) -> str:
@@ -64,7 +71,7 @@ def _stage(board: Board, stage: Stage) -> list[str]:
     step, locks = Step(stage.name), board.locks_of(stage.name)
     words = f"{len(board.inside(step))} inside, {board.queue_length(step)} waiting"
     rows = [f"- {stage.name}: {'**locked**, ' if locks else ''}{words}"]
-    shown = [f"  - {lock.reason}, by {lock.by} since {sentences.moment(lock.since)}" for lock in locks[:NAMED]]
+    shown = [f"  - {plain(lock.reason)}, by {plain(lock.by)} since {sentences.moment(lock.since)}" for lock in locks[:NAMED]]
     return rows + shown + _more(len(locks), "lock")
 
 
@@ -72,7 +79,7 @@ def why_all(board: Board, runs: Sequence[Run], event: CommandAllowed, now: float
     """Where the runs of a pull request stand, each with its reason."""
     if not runs:
         return f"{no_run(event)}."
-    rows = [f"{run.key} ({sentences.name(run)}): {why(board, run, now).sentence}." for run in runs[-NAMED:]]
+    rows = [f"{run.key} ({sentences.name(run)}): {plain(why(board, run, now).sentence)}." for run in runs[-NAMED:]]
     return "\n".join(rows + _more(len(runs), "run"))
 
 
@@ -85,7 +92,7 @@ def no_run(event: CommandAllowed) -> str:
     """Nothing on the board belongs to the pull request, and what is known instead."""
     which = "this check" if event.said.comment is None else f"#{event.said.pull}"
     if event.past:
-        return f"no run of {which} is live any more: {event.past}"
+        return f"no run of {which} is live any more: {plain(event.past)}"
     if event.said.comment is not None and not event.merged:
         return f"{which} is not merged, so it has no run"
     return f"no run of {which} is on the board, nor among the latest that have ended"

@@ -371,6 +371,10 @@ class AnyTown(RuleBasedStateMachine):
         assert not left, f"nobody can help these any more: {left}"
         assert not town.board.locks
         assert not town.board.foreign
+        for service in town.board.pipeline.services:
+            head = town.board.service(service.name).chain.head
+            assert head is not None
+            assert head.sha == town.github.heads[service.name], f"main of {service.name} stands elsewhere"
         town.replay()
 
     def _only_people_and_failures_hold(self) -> None:

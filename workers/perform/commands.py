@@ -19,7 +19,6 @@ from workers.github import ourselves
 from workers.github.limits import Purpose
 from workers.github.refusals import NotAllowed, NotThere
 from workers.github.session import Session
-from workers.perform.github import COMMENT, SAID_SECONDS, shortened, tamed
 from workers.perform.outcome import Done, Lost, Never, NotNow
 
 log = structlog.get_logger()
@@ -31,6 +30,10 @@ MISSING = 3
 #: How many of the latest finished runs are looked through.
 PAST = 200
 _MAY_ACT = ("admin", "write")
+#: The most characters of an answer (GitHub takes 65,536 in a comment), and of the name of a branch in it.
+LONGEST, BRANCH = 60_000, 60
+#: How long it is remembered that a reaction was given, in seconds: an answer is not tried for longer.
+GIVEN = 86_400
 
 
 def obey(context: Context, line: Line, claim: Claim, effect: Obey) -> Done:
@@ -98,7 +101,8 @@ def _not_ours(context: Context, line: Line, said: CommandSaid, base: str) -> Don
     first = context.configuration.pipelines_of(said.repository)[:1]
     if [pipeline.name for pipeline in first] != [line.pipeline.name]:
         return Done()
-    return Done(CommandRefused(said, f"#{said.pull} goes into `{shortened(base, 60)}`, which is no service's main"))
+    branch = base[:BRANCH].replace("`", "'")
+    return Done(CommandRefused(said, f"#{said.pull} goes into `{branch}`, which is no service's main"))
 
 
 def _no(session: Session, said: CommandSaid) -> str | None:
@@ -144,9 +148,14 @@ def answer(context: Context, line: Line, claim: Claim, effect: Answer) -> Done:
     if line.outbox.renew(claim) is None:
         raise Lost
     link = f"{context.configuration.web.public_url}/p/{line.pipeline.name}"
-    body = f"{marker}\n{tamed(shortened(effect.text, COMMENT))}\n\n[The pipeline]({link})"
+    body = f"{marker}\n{_tamed(effect.text[:LONGEST])}\n\n[The pipeline]({link})"
     session.write("POST", path, {"body": body}, Purpose.COMMENT, f"{line.pipeline.name}/{slot}")
     return Done()
+
+
+def _tamed(text: str) -> str:
+    """A text that pings nobody and hides nothing, whatever a stranger put into a name."""
+    return text.replace("@", "@\u200b").replace("<!--", "<! --")
 
 
 def _react(line: Line, session: Session, effect: Answer) -> None:
@@ -160,4 +169,4 @@ def _react(line: Line, session: Session, effect: Answer) -> None:
         session.write("POST", path, {"content": effect.reaction}, Purpose.COMMENT, ticket)
     except (NotThere, NotAllowed) as error:
         log.info("reaction-refused", comment=effect.comment, why=str(error))
-    line.redis.set(name, "1", ex=SAID_SECONDS)
+    line.redis.set(name, "1", ex=GIVEN)

@@ -13,6 +13,7 @@ from bot.core.board import Board
 from bot.core.events import BuildLost, BuildSeen, Event, Withdrawn
 from bot.core.pipeline import Job, Outcome
 from bot.core.run import Foreign, Run, Step
+from bot.state.repairs import Repairs
 from workers.context import Context, Line
 from workers.jenkins_client import JenkinsClient, NotAllowed, NotThere, job_path
 from workers.perform import attempt, posted
@@ -157,4 +158,7 @@ def _add(line: Line, live: Live, event: Event) -> int:
             key = f"{name}/{event.kind}/{event.run}/{event.attempt}"
         case _:
             raise AssertionError(f"the reconciler of builds made a {event.kind}")
-    return 1 if line.inbox.add(event, f"seen:{live.version}:{key}") else 0
+    if not line.inbox.add(event, f"seen:{live.version}:{key}"):
+        return 0
+    Repairs(line.redis, line.keys).count("build")
+    return 1

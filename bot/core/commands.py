@@ -76,7 +76,8 @@ def said(decision: Decision, event: CommandSaid) -> None:
         _refuse(decision, event, f"{FROM_ONE} commands in an hour are enough: the next is heard when they are older")
         return
     words = ", ".join(f"`{command.verb or 'something that is no command'}`" for command in event.commands)
-    decision.tell(FactKind.COMMAND_SAID, f"{who(event)} says {words}", by=who(event), via=via(event))
+    text = f"{who(event)} says {words} on {via(event)}"
+    decision.tell(FactKind.COMMAND_SAID, text, by=who(event), via=via(event))
     acts = any(command.verb not in ASKS for command in event.commands)
     decision.do(Obey(event, acts, decision.now))
 
@@ -100,7 +101,8 @@ def _service_of(decision: Decision, event: CommandSaid) -> Service | None:
 
 
 def _refuse(decision: Decision, event: CommandSaid, why: str) -> None:
-    decision.tell(FactKind.REQUEST_REFUSED, f"not done what {who(event)} said: {why}", by=who(event), via=via(event))
+    text = f"not done what {who(event)} says on {via(event)}: {why}"
+    decision.tell(FactKind.REQUEST_REFUSED, text, by=who(event), via=via(event))
 
 
 # -- what GitHub said ------------------------------------------------------------------------------------------

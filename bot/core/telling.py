@@ -10,7 +10,7 @@ from bot.core.board import Board
 from bot.core.events import Command, CommandAllowed
 from bot.core.explain import why
 from bot.core.pipeline import Mode, Stage
-from bot.core.run import Run, Step
+from bot.core.run import Lock, Run, Step
 
 #: How many runs and locks one answer names.
 NAMED = 5
@@ -71,8 +71,11 @@ def _stage(board: Board, stage: Stage) -> list[str]:
     step, locks = Step(stage.name), board.locks_of(stage.name)
     words = f"{len(board.inside(step))} inside, {board.queue_length(step)} waiting"
     rows = [f"- {stage.name}: {'**locked**, ' if locks else ''}{words}"]
-    shown = [f"  - {plain(lock.reason)}, by {plain(lock.by)} since {sentences.moment(lock.since)}" for lock in locks[:NAMED]]
-    return rows + shown + _more(len(locks), "lock")
+    return rows + [_lock(lock) for lock in locks[:NAMED]] + _more(len(locks), "lock")
+
+
+def _lock(lock: Lock) -> str:
+    return f"  - {plain(lock.reason)}, by {plain(lock.by)} since {sentences.moment(lock.since)}"
 
 
 def why_all(board: Board, runs: Sequence[Run], event: CommandAllowed, now: float) -> str:

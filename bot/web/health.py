@@ -23,7 +23,7 @@ def alive() -> Response:
 
 @health.get("/readyz")
 def ready() -> Response:
-    """Redis can be reached; how much waits for a turn, and for how long; what had to be found by asking. 503 if it cannot."""
+    """Redis can be reached; how much waits for a turn, how long; what had to be found by asking. 503 if it cannot."""
     here = site()
     seconds, micros = here.redis.time()
     now = seconds + micros / 1e6

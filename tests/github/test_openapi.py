@@ -71,7 +71,8 @@ def test_everything_that_interlock_sends_is_what_github_describes(workshop: Open
     assert reconcile_heads.heads(shop.context, shop.line) == 3
     log = control.recorded()
     assert {" ".join([one["method"], *one["path"].split("/")[4:5]]) for one in log} >= {
-        "POST statuses", "GET commits", "GET compare", "GET issues", "POST issues", "GET git", "GET pulls", "GET collaborators"
+        "POST statuses", "GET commits", "GET compare", "GET issues", "POST issues", "GET git",
+        "GET pulls", "GET collaborators",
     }  # fmt: skip
     assert_valid(log)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jenkins as python_jenkins
 import pytest
 import requests
+
 from tests.standins.conftest import until
 
 

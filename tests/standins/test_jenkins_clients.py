@@ -9,9 +9,10 @@ import jenkins as python_jenkins
 import pytest
 import requests
 from api4jenkins.exceptions import AuthenticationError, ItemNotFoundError
-from tests.standins.conftest import until
 from jenkinsapi.custom_exceptions import JenkinsAPIException, NotBuiltYet, UnknownJob
 from jenkinsapi.jenkins import Jenkins as JenkinsApiServer
+
+from tests.standins.conftest import until
 
 USERS = {"bot": {"password": "pw", "tokens": ["tok"]}, "reader": {"tokens": ["r"], "permissions": ["Overall/Read"]}}
 JOBS = (

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 import pytest
-from tests.standins.conftest import until
 
 from standins.wire import Reply
+from tests.standins.conftest import until
 
 JOB = {"name": "team/job", "parameters": ["b", "A"], "quiet_period": 0}
 PATH = "team/job/job"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import requests
-from tests.standins.conftest import until
 from jenkins import JenkinsException
+
+from tests.standins.conftest import until
 
 WAITING = {"name": "job", "parameters": ["A"], "quiet_period": 60}
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import requests
-from tests.standins.conftest import until
 from jenkins import BadHTTPException, EmptyResponseException, JenkinsException
+
+from tests.standins.conftest import until
 
 WITH = "/job/job/buildWithParameters"
 WAITING = {"name": "job", "parameters": ["A"], "quiet_period": 60}

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from tests.standins.conftest import until
-
 from standins.clock import Clock
+from tests.standins.conftest import until
 
 
 def test_a_timer_that_fails_is_heard_and_the_others_still_come(monkeypatch):

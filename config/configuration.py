@@ -105,6 +105,10 @@ class Configuration:
         """Whose main branch `branch` of `repository` (`owner/name`, in any case) is, or None."""
         return self._services.get((repository.casefold(), branch))
 
+    def pipelines_of(self, repository: str) -> tuple[Pipeline, ...]:
+        """The pipelines that have a service in `repository` (in any case), in the file's order."""
+        return self._repositories.get(repository.casefold(), ())
+
     @cached_property
     def jobs(self) -> Mapping[tuple[str, str], tuple[str, str, Track]]:
         """(controller, full name of a job) to (pipeline, stage, track): whom a build concerns."""
@@ -120,6 +124,14 @@ class Configuration:
     @cached_property
     def _by_name(self) -> Mapping[str, Pipeline]:
         return {pipeline.name: pipeline for pipeline in self.pipelines}
+
+    @cached_property
+    def _repositories(self) -> Mapping[str, tuple[Pipeline, ...]]:
+        found: dict[str, dict[str, Pipeline]] = {}
+        for pipeline in self.pipelines:
+            for service in pipeline.services:
+                found.setdefault(service.repository.casefold(), {})[pipeline.name] = pipeline
+        return {name: tuple(pipelines.values()) for name, pipelines in found.items()}
 
     @cached_property
     def _services(self) -> Mapping[tuple[str, str], tuple[Pipeline, Service]]:

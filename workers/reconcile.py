@@ -13,6 +13,7 @@ from bot.core.effects import Banner
 from bot.core.events import BannerAmiss, BuildLost, BuildSeen, Event, Withdrawn
 from bot.core.pipeline import Job, Mode, Track
 from bot.core.run import Run, Step
+from bot.state.repairs import Repairs
 from workers.context import Context, Line
 from workers.differences import Asking, Live, differences
 from workers.jenkins_client import NotAllowed, NotThere
@@ -108,4 +109,8 @@ def _add(line: Line, live: Live, event: Event) -> int:
             key = f"{name}/{event.kind}"
         case _:
             raise AssertionError(f"the reconciler of builds made a {event.kind}")
-    return 1 if line.inbox.add(event, f"seen:{live.version}:{key}") else 0
+    if not line.inbox.add(event, f"seen:{live.version}:{key}"):
+        return 0
+    if not isinstance(event, BannerAmiss):
+        Repairs(line.redis, line.keys).count("build")
+    return 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
+from dataclasses import replace
 
 import structlog
 from redis import Redis
@@ -20,7 +21,7 @@ from bot.state.inbox import Entry
 from bot.state.keys import Keys
 from bot.state.parked import park
 from bot.state.store import Busy, Outdated, Store, Unstorable, Work, family_of
-from bot.translate import github, jenkins
+from bot.translate import commands, github, jenkins
 from bot.translate.reading import read_object
 from workers.context import Line
 
@@ -118,6 +119,9 @@ def events_of(entry: Entry, pipeline: Pipeline) -> list[Event]:
     if entry.source == "jenkins":
         return jenkins.events(entry.name, payload)
     name, _, known_as = entry.name.partition(" ")  # the door adds how the file calls a repository that was renamed
+    said = commands.said(name, payload, entry.delivery)
+    if said is not None:
+        return [replace(said, repository=known_as or said.repository)]
     target = github.target(name, payload)
     service = pipeline.service_of(known_as or target.repository, target.branch) if target else None
     return github.events(name, payload, service.name) if service else []

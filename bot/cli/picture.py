@@ -32,7 +32,7 @@ def picture(view: View, width: int) -> RenderableType:
     if not stages:
         return Group(_head(view), Text("It has no stages yet: no worker has put the configuration in force."))
     if not beside:
-        return Group(_head(view), *panels)
+        return Group(_head(view), *panels, *_repairs(view))
     grid = Table.grid(expand=True)
     for number in range(len(stages)):
         if number:
@@ -42,7 +42,15 @@ def picture(view: View, width: int) -> RenderableType:
     for number, panel in enumerate(panels):
         row += [Padding(Text("→", "dim"), (3, 0, 0, 0)), panel] if number else [panel]
     grid.add_row(*row)
-    return Group(_head(view), grid)
+    return Group(_head(view), grid, *_repairs(view))
+
+
+def _repairs(view: View) -> Iterator[Text]:
+    """What had to be found by asking: a number that grows shows that webhooks or callbacks get lost."""
+    found = view.get("repairs") or []
+    told = [f"{r['words']}, last {clock(r['last'], view['at'])}" if r["last"] else str(r["words"]) for r in found]
+    if told:
+        yield Text(clean(f"found by asking, not told: {'; '.join(told)}"), "dim")
 
 
 def _head(view: View) -> Text:

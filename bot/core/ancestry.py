@@ -141,6 +141,19 @@ class Chain:
             return self
         return self.learn(older, newer, contains=True)._advanced()
 
+    def embrace(self, head: Place, shas: Iterable[str]) -> Chain:
+        """The chain with the proof of a push that brought these commits together with `head`."""
+        grown = self
+        for sha in shas:
+            older = grown.find(sha)
+            if older is not None and grown.contains(head, older) is None:
+                grown = grown.learn(older, head, contains=True)
+        return grown if grown is self else grown._advanced()
+
+    def was_pushed(self, place: Place) -> bool:
+        """Whether a push told of the commit, and not only its pull request."""
+        return place.seq > 1 or any(root.segment == place.segment for root in self.roots)
+
     def _advanced(self) -> Chain:
         """With the latest commit that contains the head as head: pull requests may be told in any order."""
         head = self.head

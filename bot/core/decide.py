@@ -8,22 +8,26 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from bot.core import asked, builds, merges, sentences, strangers
+from bot.core import asked, builds, commands, merges, sentences, strangers
 from bot.core.aborting import press_on
 from bot.core.admission import settle
 from bot.core.banners import banners, changed, put_back
 from bot.core.board import Board
 from bot.core.configured import configured
 from bot.core.decision import Decision
-from bot.core.effects import Compare, Effect, Look
+from bot.core.effects import Compare, Effect, Look, Obey
 from bot.core.events import (
     BannerAmiss,
     BuildHinted,
     BuildLost,
     BuildSeen,
     CancelAsked,
+    CommandAllowed,
+    CommandRefused,
+    CommandSaid,
     Configured,
     ContainmentKnown,
+    DefaultBranchChanged,
     Event,
     FastLaneAsked,
     HeadSeen,
@@ -35,6 +39,7 @@ from bot.core.events import (
     TriggerAccepted,
     TriggerRefused,
     UnlockAsked,
+    VerifyAsked,
     Withdrawn,
 )
 from bot.core.facts import FactKind
@@ -62,6 +67,8 @@ def _apply(decision: Decision, event: Event) -> None:  # noqa: C901  one flat li
             merges.merged(decision, event)
         case HeadSeen():
             merges.head_seen(decision, event)
+        case DefaultBranchChanged():
+            merges.default_branch_changed(decision, event)
         case ContainmentKnown():
             merges.learn(decision, event)
             reconsider(decision, event.service)
@@ -89,6 +96,14 @@ def _apply(decision: Decision, event: Event) -> None:  # noqa: C901  one flat li
             asked.cancel_asked(decision, event)
         case FastLaneAsked():
             asked.fast_lane_asked(decision, event)
+        case VerifyAsked():
+            asked.refuse(decision, event.by, f"{decision.board.pipeline.name} verifies no pull requests")
+        case CommandSaid():
+            commands.said(decision, event)
+        case CommandAllowed():
+            commands.allowed(decision, event, _apply)
+        case CommandRefused():
+            commands.refused(decision, event)
         case ModeAsked():
             asked.mode_asked(decision, event)
         case Configured():
@@ -122,4 +137,4 @@ def _clock(decision: Decision) -> None:
 
 def _only_asks(effect: Effect) -> bool:
     """Whether an effect changes nothing outside: all that is done while a pipeline only observes."""
-    return isinstance(effect, (Look, Compare))
+    return isinstance(effect, (Look, Compare, Obey))

@@ -89,10 +89,11 @@ class Decision:
             self.do(SetStatus(service.repository, run.place.sha, step.stage, state, text, run.key))
 
     def comment(self, run: Run, topic: str, text: str) -> None:
-        """Say something on the run's pull request, if one is known; once per topic."""
+        """Say something on the pull requests of a run, as far as they are known; once per topic."""
         service = self.board.pipeline.service(run.service)
-        if service is not None and run.pull is not None:
-            self.do(Comment(service.repository, run.pull, run.key, topic, text))
+        if service is not None:
+            for pull in run.carries:
+                self.do(Comment(service.repository, pull, run.key, topic, text))
 
     def waits(self, run: Run, step: Step, **changes: Any) -> Run:
         """Put a run into the queue of `step`, at its tail unless `seat` says otherwise."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from bot.core.events import CommandSaid
 from bot.core.pipeline import Force, Job, Lane, Track
 
 
@@ -129,7 +130,38 @@ class Comment:
 
     @property
     def slot(self) -> str:
-        return f"comment/{self.run}/{self.topic}"
+        return f"comment/{self.run}/{self.pull}/{self.topic}"
+
+
+@dataclass(frozen=True, slots=True)
+class Obey:
+    """Ask GitHub whether somebody may do what they command, and what it is about. `since`: when we heard of it."""
+
+    said: CommandSaid
+    #: Whether they must be allowed to write; the rest may be asked by anybody who may comment.
+    acts: bool
+    since: float
+    kind: Literal["obey"] = "obey"
+
+    @property
+    def slot(self) -> str:
+        return f"obey/{self.said.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Answer a comment that commands something: a reaction, and one comment with the words."""
+
+    repository: str
+    pull: int
+    comment: int
+    reaction: Literal["+1", "-1", "confused"]
+    text: str
+    kind: Literal["answer"] = "answer"
+
+    @property
+    def slot(self) -> str:
+        return f"answer/{self.comment}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,4 +208,4 @@ class Notify:
         return f"notify/{self.key}"
 
 
-Effect = Trigger | Withdraw | AbortDuplicate | Look | Compare | SetStatus | Comment | Banner | Notify
+Effect = Trigger | Withdraw | AbortDuplicate | Look | Compare | SetStatus | Comment | Obey | Answer | Banner | Notify

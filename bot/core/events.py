@@ -21,6 +21,8 @@ class Merged:
     pull: int | None = None
     title: str = ""
     author: str = ""
+    #: What else the push brought, oldest first and bounded: merges that landed together with this one.
+    commits: tuple[str, ...] = ()
     kind: Literal["merged"] = "merged"
 
 
@@ -31,6 +33,16 @@ class HeadSeen:
     service: str
     sha: str
     kind: Literal["head-seen"] = "head-seen"
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultBranchChanged:
+    """The default branch of a service's repository is another one now; which one is followed is configured."""
+
+    service: str
+    before: str
+    now: str
+    kind: Literal["default-branch-changed"] = "default-branch-changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +190,79 @@ class FastLaneAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class VerifyAsked:
+    """A person wants a pull request verified. `sha`: the head that the person saw; one that came since is not built."""
+
+    service: str
+    pull: int
+    by: str
+    sha: str
+    #: Whether its commits come from a fork; None: whoever asks does not know.
+    fork: bool | None = None
+    kind: Literal["verify-asked"] = "verify-asked"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One line of a comment that begins with `/interlock`. `verb` empty: not understood, perhaps `meant`."""
+
+    verb: str
+    rest: str = ""
+    meant: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandSaid:
+    """Somebody commands something at GitHub: in a comment on a pull request, or by a button of a check run.
+
+    Nobody has been asked yet whether they may.
+    """
+
+    #: Tells it from all others, however often it is delivered.
+    key: str
+    repository: str
+    by: str
+    commands: tuple[Command, ...]
+    pull: int | None = None
+    #: The comment, and when it was written (seconds since the epoch); None: a button.
+    comment: int | None = None
+    at: float | None = None
+    #: How many more commands the comment has than count.
+    more: int = 0
+    #: The commit that the button's check run is about, and the run that it names.
+    sha: str = ""
+    run: str = ""
+    kind: Literal["command-said"] = "command-said"
+
+
+@dataclass(frozen=True, slots=True)
+class CommandAllowed:
+    """GitHub was asked: whoever said it may do it, and this is what it is about at this moment."""
+
+    said: CommandSaid
+    #: The service into whose main branch the pull request goes; empty for a button.
+    service: str = ""
+    #: The head of the pull request, whether that is on a fork, and whether it is open still.
+    head: str = ""
+    fork: bool = False
+    open: bool = False
+    #: The commit that landed; empty: it is not merged.
+    merged: str = ""
+    #: What became of its last run, in words, if one has ended.
+    past: str = ""
+    kind: Literal["command-allowed"] = "command-allowed"
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRefused:
+    """GitHub was asked: nothing is done of it, and why."""
+
+    said: CommandSaid
+    why: str
+    kind: Literal["command-refused"] = "command-refused"
+
+
+@dataclass(frozen=True, slots=True)
 class ModeAsked:
     """A person lets the pipeline run, pauses it, or makes it only observe."""
 
@@ -206,6 +291,7 @@ class TimePassed:
 Event = (
     Merged
     | HeadSeen
+    | DefaultBranchChanged
     | ContainmentKnown
     | BuildHinted
     | BannerAmiss
@@ -219,6 +305,10 @@ Event = (
     | RetryAsked
     | CancelAsked
     | FastLaneAsked
+    | VerifyAsked
+    | CommandSaid
+    | CommandAllowed
+    | CommandRefused
     | ModeAsked
     | Configured
     | TimePassed

@@ -15,6 +15,7 @@ class FactKind(StrEnum):
     BASELINE_TAKEN = "baseline-taken"
     MERGE_ACCEPTED = "merge-accepted"
     MERGE_KNOWN = "merge-known"
+    DEFAULT_BRANCH_CHANGED = "default-branch-changed"
     RUN_QUEUED = "run-queued"
     RUN_ADMITTED = "run-admitted"
     BUILD_STARTED = "build-started"
@@ -45,6 +46,7 @@ class FactKind(StrEnum):
     CONTAINMENT_ASKED = "containment-asked"
     CONTAINMENT_KNOWN = "containment-known"
     MODE_CHANGED = "mode-changed"
+    COMMAND_SAID = "command-said"
     REQUEST_REFUSED = "request-refused"
 
 
@@ -60,3 +62,5 @@ class Fact:
     step: Step | None = None
     by: str | None = None
     build: int | None = None
+    #: Where the wish came from, if not through the API: `shop/s1#12, comment 4711`.
+    via: str | None = None

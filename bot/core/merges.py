@@ -8,16 +8,19 @@ from datetime import UTC, datetime
 from bot.core import lanes, sentences, standing
 from bot.core.ancestry import Chain, Place
 from bot.core.decision import Decision
-from bot.core.events import ContainmentKnown, HeadSeen, Merged
+from bot.core.effects import Notify
+from bot.core.events import ContainmentKnown, DefaultBranchChanged, HeadSeen, Merged
 from bot.core.facts import FactKind
 from bot.core.leaving import leave
 from bot.core.pipeline import Lane
 from bot.core.proofs import ask_containment
-from bot.core.run import End, Ending, Run, ServiceState, Status, Step
+from bot.core.run import End, Ending, Pushed, Run, ServiceState, Status, Step
 
 #: How many pushes and rewritten heads a service remembers.
 PUSHES = 64
 FORCES = 4
+#: How many pushes of several commits a service remembers, how many commits of each, and how many pull requests a run.
+PUSHED, COMMITS, PULLS = 8, 50, 20
 
 
 def merged(decision: Decision, event: Merged) -> None:
@@ -34,15 +37,77 @@ def merged(decision: Decision, event: Merged) -> None:
     if event.push_id:
         state = replace(state, pushes=(*state.pushes, event.push_id)[-PUSHES:])
         board.put(state)
+    if event.commits and not any(pushed.head == event.sha for pushed in state.pushed):
+        state = replace(state, pushed=(*state.pushed, Pushed(event.sha, event.commits[-COMMITS:]))[-PUSHED:])
+        board.put(state)
     place = _known_place(state, event)
-    if place is None:
+    if place is None and (head := _carried_by(state, event)) is not None:
+        _carry(decision, event, head)
+    elif place is None:
         _accept(decision, state, event)
+        _absorb(decision, event)
+    else:
+        _known(decision, event, "its push and its pull request tell of the same commit")
+        if event.forced:
+            _rewritten(decision, state, place)
+        elif event.before is not None:
+            board.put(replace(state, chain=state.chain.join(event.before, event.sha)))
+        _absorb(decision, event)
+
+
+def _carried_by(state: ServiceState, event: Merged) -> str | None:
+    """The head of the push that brought the commit of a pull request, if it was not the head itself."""
+    if event.before is not None or event.forced:
+        return None
+    return next((pushed.head for pushed in reversed(state.pushed) if event.sha in pushed.commits), None)
+
+
+def _carry(decision: Decision, event: Merged, head: str) -> None:
+    """A pull request that landed in one push with others belongs to the run of that push's head."""
+    for run in decision.board.of_commit(event.service, head)[-1:]:
+        _add_pull(decision, run, event)
+    text = f"{sentences.short(event.sha)} is known: it landed together with {sentences.short(head)}, which carries it"
+    decision.tell(FactKind.MERGE_KNOWN, text, service=event.service, sha=event.sha)
+
+
+def _absorb(decision: Decision, event: Merged) -> None:
+    """The other half: pull requests that were told before the push that brought them together.
+
+    Their runs, as far as they have passed nothing, are superseded by the head's, which carries them from now on.
+    """
+    board = decision.board
+    state = board.service(event.service)
+    place = state.chain.find(event.sha)
+    if not event.commits or place is None:
         return
-    _known(decision, event, "its push and its pull request tell of the same commit")
-    if event.forced:
-        _rewritten(decision, state, place)
-    elif event.before is not None:
-        board.put(replace(state, chain=state.chain.join(event.before, event.sha)))
+    board.put(replace(state, chain=state.chain.embrace(place, event.commits)))
+    for run in [run for sha in event.commits for run in board.of_commit(event.service, sha)]:
+        head = next(iter(board.of_commit(event.service, event.sha)[-1:]), None)
+        if head is not None and _has_only_begun(decision, run) and not state.chain.was_pushed(run.place):
+            pulls = tuple(dict.fromkeys((*head.pulls, *run.pulls)))[:PULLS]
+            named = head if head.pull is not None or run.pull is None else run
+            decision.update(head, pulls=pulls, pull=named.pull, title=named.title, author=named.author)
+            leave(decision, run, sentences.superseded(head.key, event.sha))
+
+
+def _has_only_begun(decision: Decision, run: Run) -> bool:
+    """Whether nothing is lost by taking the run out: it has passed nothing, and rolls nothing out."""
+    inside = run.holds_slot and standing.rolls_out(decision.board.pipeline, run.step)
+    early = run.status in (Status.WAITING, Status.STARTING, Status.RUNNING) and not run.passed
+    return early and not inside and run.lane is Lane.MAIN
+
+
+def _add_pull(decision: Decision, run: Run, event: Merged) -> None:
+    """Note a pull request that the run carries; the first one also gives it its title and author."""
+    known = run.carries
+    if event.pull is None or event.pull in known:
+        return
+    pulls = (*known, event.pull)[:PULLS]
+    if known:
+        decision.update(run, pulls=pulls)
+        return
+    title, author = event.title or run.title, event.author or run.author
+    decision.update(run, pulls=pulls, pull=event.pull, title=title, author=author)
 
 
 def _known_place(state: ServiceState, event: Merged) -> Place | None:
@@ -77,8 +142,7 @@ def _rewritten(decision: Decision, state: ServiceState, place: Place) -> None:
 def _known(decision: Decision, event: Merged, why: str) -> None:
     """Nothing new, but perhaps the pull request that the run was still missing."""
     for run in decision.board.of_commit(event.service, event.sha):
-        if event.pull is not None and run.pull is None:
-            decision.update(run, pull=event.pull, title=event.title or run.title, author=event.author or run.author)
+        _add_pull(decision, run, event)
     text = f"{sentences.short(event.sha)} is known: {why}"
     decision.tell(FactKind.MERGE_KNOWN, text, service=event.service, sha=event.sha)
 
@@ -89,7 +153,7 @@ def _accept(decision: Decision, state: ServiceState, event: Merged) -> None:
     chain, place = state.chain.push(event.before, event.sha, forced=event.forced and event.before is not None)
     is_head = chain.head == place
     forces = (*state.forces, place)[-FORCES:] if event.forced and is_head else state.forces
-    decision.board.put(replace(state, chain=chain, forces=forces))
+    decision.board.put(replace(state, chain=chain, forces=forces, doubt=""))
     pull = f" by pull request #{event.pull}" if event.pull is not None else ""
     rewritten = ", by a force-push" if event.forced else ""
     text = f"{sentences.short(event.sha)} is on main of {event.service}{pull}{rewritten}"
@@ -111,9 +175,42 @@ def head_seen(decision: Decision, event: HeadSeen) -> None:
         board.put(replace(state, chain=chain))
         text = f"{sentences.short(event.sha)} is where main of {event.service} stands; nothing is started for it"
         decision.tell(FactKind.BASELINE_TAKEN, text, service=event.service, sha=event.sha)
-    elif state.chain.find(event.sha) is None:
+    elif (place := state.chain.find(event.sha)) is None:
         # It may have been a force-push: what it does not contain was dropped from main, and GitHub can tell.
         _accept(decision, state, Merged(event.service, event.sha, before=None, forced=True))
+    elif place.sha != state.chain.head.sha:
+        _head_is_known(decision, state, place)
+    elif state.doubt:
+        board.put(replace(state, doubt=""))
+
+
+def _head_is_known(decision: Decision, state: ServiceState, place: Place) -> None:
+    """Main stands at another commit that we know: we were told in the wrong order, or a force-push was not told.
+
+    If it contains our head, that only moves on; if it does not, it comes back, which is news. Else GitHub is asked.
+    """
+    head = state.chain.head
+    if head is None:
+        return
+    if (contains := state.chain.contains(place, head)) is None:
+        decision.board.put(replace(state, doubt=place.sha))
+        ask_containment(decision, state.key, base=head.sha, head=place.sha)
+    elif contains:
+        decision.board.put(replace(state, chain=replace(state.chain, head=place), doubt=""))
+    else:
+        _accept(decision, state, Merged(state.key, place.sha, before=head.sha, forced=True))
+
+
+def default_branch_changed(decision: Decision, event: DefaultBranchChanged) -> None:
+    """The configured branch is followed, whatever the repository calls its default: but people must know."""
+    service = decision.board.pipeline.service(event.service)
+    if service is None or service.branch == event.now or service.branch != event.before:
+        return
+    text = sentences.default_branch_changed(service, event.now)
+    decision.tell(FactKind.DEFAULT_BRANCH_CHANGED, text, service=event.service)
+    subject = f"{service.repository}: its default branch is now {event.now}"
+    key = f"{service.name}/default-branch/{decision.now:.3f}"
+    decision.do(Notify("stuck", decision.board.pipeline.stages[0].name, subject, f"{text}\n", key))
 
 
 def start_run(
@@ -146,6 +243,7 @@ def start_run(
         queued=decision.now,
         version=f"{service}-{stamp}",
         pull=pull,
+        pulls=() if pull is None else (pull,),
         title=title,
         author=author,
         permit=permit,
@@ -236,6 +334,8 @@ def learn(decision: Decision, event: ContainmentKnown) -> None:
     verb = "contains" if event.contains else "does not contain"
     text = f"{sentences.short(event.head)} {verb} {sentences.short(event.base)}"
     decision.tell(FactKind.CONTAINMENT_KNOWN, text, service=event.service, sha=event.base)
+    if state.doubt and chain.head is not None and (chain.head.sha, state.doubt) == (event.base, event.head):
+        head_seen(decision, HeadSeen(event.service, state.doubt))
 
 
 def _place_of(decision: Decision, service: str, sha: str) -> Place | None:

@@ -112,8 +112,15 @@ class Run:
     #: When Jenkins expects its build to end, in seconds since the epoch.
     expected: float | None = None
     pull: int | None = None
+    #: All the merged pull requests that it carries, `pull` among them: one push may land several.
+    pulls: tuple[int, ...] = ()
     title: str = ""
     author: str = ""
+
+    @property
+    def carries(self) -> tuple[int, ...]:
+        """The pull requests that it carries, the first one first; runs of an older version name only that."""
+        return self.pulls or (() if self.pull is None else (self.pull,))
 
     @property
     def holds_slot(self) -> bool:
@@ -158,6 +165,24 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class Pushed:
+    """What one push brought beside its head: whoever merged one of these is carried by the head's run."""
+
+    head: str
+    commits: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A command at GitHub that we took: which, from whom, when; and whether all that follows has been decided."""
+
+    key: str
+    by: str
+    at: float
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceState:
     """What the board remembers of one service beyond its live runs. All tuples are bounded."""
 
@@ -174,6 +199,13 @@ class ServiceState:
     asked: tuple[tuple[str, str], ...] = ()
     #: Pushes seen lately, as business keys: one push may be delivered several times.
     pushes: tuple[str, ...] = ()
+    #: The pushes of several commits seen lately.
+    pushed: tuple[Pushed, ...] = ()
+    #: The head that GitHub named, while it is not known whether that contains ours.
+    doubt: str = ""
+    #: Commands heard lately, and when which pull request was answered somebody who may not write.
+    heard: tuple[Heard, ...] = ()
+    answered: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from bot.core.pipeline import Force, Outcome, Pipeline
+from bot.core.pipeline import Force, Outcome, Pipeline, Service
 from bot.core.run import End, Ending, Lock, Run, Status, Step
 
 #: How many failing tests a sentence names before it says how many more there are.
@@ -51,6 +51,15 @@ def listed(names: Iterable[str]) -> str:
 def superseded(replacement: str, sha: str) -> Ending:
     """Contained in a commit that replaced it."""
     return Ending(End.SUPERSEDED, f"contained in {short(sha)}, superseded by {replacement}", replacement)
+
+
+def default_branch_changed(service: Service, now: str) -> str:
+    """What is followed, and what to do if that is not meant."""
+    return (
+        f"the default branch of {service.repository} is now {now}; {service.name} still follows {service.branch}, as "
+        f"the pipeline file says. If that is not meant, correct its branch there; if {service.branch} is gone, nothing "
+        f"of {service.name} is seen any more"
+    )
 
 
 def dropped(run: Run) -> Ending:

@@ -45,6 +45,7 @@ def tile(board: Board, run: Run, now: float, position: int | None = None) -> Vie
         "title": run.title,
         "author": run.author,
         "pull": run.pull,
+        "pulls": list(run.carries),
         "lane": str(run.lane),
         "status": str(run.status),
         "stage": run.step.stage,

@@ -9,7 +9,7 @@ from redis import Redis
 
 from bot.core.board import Change
 from bot.core.decision import Ended
-from bot.core.effects import Banner, Comment, Compare, Effect, Notify, SetStatus
+from bot.core.effects import Answer, Banner, Comment, Compare, Effect, Notify, Obey, SetStatus
 from bot.core.facts import Fact
 from bot.state.codec import Told, dump_effect, dump_ended, dump_record, dump_told, field_of
 from bot.state.copy import Copy
@@ -102,7 +102,7 @@ class Store:
 
 def family_of(effect: Effect) -> str:
     """Whom an effect talks to."""
-    if isinstance(effect, (SetStatus, Comment, Compare)):
+    if isinstance(effect, (SetStatus, Comment, Compare, Obey, Answer)):
         return "github"
     if isinstance(effect, Notify):
         return "people"

@@ -6,14 +6,18 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from bot.core.events import Event, Merged
-from bot.translate.reading import flag, line, number, text
+from bot.core.events import DefaultBranchChanged, Event, Merged
+from bot.translate.reading import at, flag, line, number, text
 
 _SHA = re.compile(r"[0-9a-f]{40}\Z")
 _NOTHING = "0" * 40
 _BRANCH = "refs/heads/"
 #: How much of a title is kept: enough to recognise it.
 TITLE = 120
+#: The same of a branch's name.
+BRANCH = 100
+#: How many commits of a push are kept: those that landed last.
+COMMITS = 51
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +40,25 @@ def target(event: str, payload: dict[str, Any]) -> Target | None:
         repository = text(payload, "repository", "full_name")
         merged = _is_sha(text(payload, "pull_request", "merge_commit_sha"))
         return Target(repository, base) if merged and repository and base else None
+    if event == "repository" and text(payload, "action") == "edited":
+        repository, before = text(payload, "repository", "full_name"), _former_default(payload)
+        changed = before and line(text(payload, "repository", "default_branch"), BRANCH)
+        return Target(repository, before) if repository and changed else None
     return None
+
+
+def _former_default(payload: dict[str, Any]) -> str:
+    """What the default branch was called, or which it was, before it was changed."""
+    return text(payload, "changes", "default_branch", "from")
 
 
 def events(event: str, payload: dict[str, Any], service: str) -> list[Event]:
     """What a delivery about the main branch of `service` means."""
     if event == "push":
         return [_push(payload, service)]
+    if event == "repository":
+        now = line(text(payload, "repository", "default_branch"), BRANCH)
+        return [DefaultBranchChanged(service, _former_default(payload), now)]
     return [
         Merged(
             service,
@@ -65,7 +81,15 @@ def _push(payload: dict[str, Any], service: str) -> Merged:
         push_id=f"{before}..{after}@{pushed_at or ''}",
         title=line(text(payload, "head_commit", "message").split("\n", 1)[0], TITLE),
         author=(text(payload, "head_commit", "author", "username") or text(payload, "pusher", "name"))[:TITLE],
+        commits=_others(payload, after),
     )
+
+
+def _others(payload: dict[str, Any], after: str) -> tuple[str, ...]:
+    """What else a push brought (GitHub docs: `commits` holds at most 2,048, oldest first)."""
+    rows = at(payload, "commits")
+    shas = [text(row, "id") for row in rows[-COMMITS:]] if isinstance(rows, list) else []
+    return tuple(sha for sha in shas if _is_sha(sha) and sha != after)
 
 
 def _is_sha(value: str) -> bool:

@@ -23,10 +23,11 @@ import structlog
 from flask import Blueprint, Response, current_app, request
 from redis.exceptions import RedisError
 
+from bot.core.events import CommandSaid
 from bot.core.pipeline import Pipeline, Service
 from bot.state.inbox import Accepted
 from bot.state.repositories import Repositories
-from bot.translate import github, jenkins
+from bot.translate import commands, github, jenkins
 from bot.translate.reading import Unreadable, number, read_object, text
 from bot.web.problems import Problem, unknown
 from bot.web.site import Line, Site
@@ -84,6 +85,9 @@ def from_github() -> Response:
     payload = _read(body)
     if event == "ping":
         return _say(200, b'{"status":"pong"}')
+    said = commands.said(event, payload, delivery)
+    if said is not None:
+        return _command(hall, event, payload, said, body)
     target = github.target(event, payload)
     if target is None:
         return _ignored(f"{event} moves no main branch")
@@ -127,15 +131,31 @@ def from_jenkins(controller: str, secret: str) -> Response:
     return _keep(hall.site, hall.site.lines[known[0]], "jenkins", controller, delivery, body)
 
 
+def _command(hall: Hall, event: str, payload: dict[str, Any], said: CommandSaid, body: bytes) -> Response:
+    """Keep a command, once however often it is delivered, in each pipeline that has a service in its repository."""
+    names = [said.repository, *_former_names(hall, payload)]
+    found = ((name, hall.site.configuration.pipelines_of(name)) for name in names)
+    known, pipelines = next(((name, found) for name, found in found if found), ("", ()))
+    if not pipelines:
+        return _ignored("no configured service has this repository")
+    kept_as = event if known == said.repository else f"{event} {known}"
+    answers = [_keep(hall.site, hall.site.lines[p.name], "github", kept_as, said.key, body) for p in pipelines]
+    return answers[0]
+
+
 def _renamed(hall: Hall, payload: dict[str, Any], branch: str) -> tuple[Pipeline, Service] | None:
     """Whose repository this is, if it was renamed or transferred since the file was written: ids do not change."""
+    found = (hall.site.configuration.service_for(name, branch) for name in _former_names(hall, payload))
+    return next((known for known in found if known is not None), None)
+
+
+def _former_names(hall: Hall, payload: dict[str, Any]) -> list[str]:
+    """How the file calls, or called, the repository of a delivery, as far as its id is known."""
     identity = number(payload, "repository", "id")
     try:
-        names = [] if identity is None else hall.repositories.of_id(identity)
+        return [] if identity is None else hall.repositories.of_id(identity)
     except RedisError as error:
         raise Problem(503, "the store cannot be reached at the moment: deliver it again") from error
-    found = (hall.site.configuration.service_for(name, branch) for name in names)
-    return next((known for known in found if known is not None), None)
 
 
 def _body() -> bytes:

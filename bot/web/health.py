@@ -8,6 +8,7 @@ from flask import Blueprint, Response
 from redis import Redis
 
 from bot.state.keys import Keys
+from bot.state.repairs import Repairs
 from bot.web.shapes import Shape, reply
 from bot.web.site import site
 
@@ -22,7 +23,7 @@ def alive() -> Response:
 
 @health.get("/readyz")
 def ready() -> Response:
-    """Redis can be reached; how much waits for a turn, and for how long. 503 if it cannot."""
+    """Redis can be reached; how much waits for a turn, how long; what had to be found by asking. 503 if it cannot."""
     here = site()
     seconds, micros = here.redis.time()
     now = seconds + micros / 1e6
@@ -42,4 +43,5 @@ def _backlog(redis: Redis, keys: Keys, now: float) -> Shape:
         "version": version,
         "outbox": int(redis.hlen(keys.outbox)),
         "dead_letters": int(redis.hlen(keys.dead)),
+        "repairs": Repairs(redis, keys).shapes(),
     }

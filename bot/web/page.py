@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 from werkzeug.wrappers import Response as AnyResponse
 
 from bot.core.pipeline import Pipeline, Track
+from bot.state.repairs import Repairs
 from bot.web import shapes
 from bot.web.drawing import draw, steps_of
 from bot.web.links import Links
@@ -122,6 +123,7 @@ def picture(here: Site, line: Line) -> dict[str, Any]:
         "facts": [shapes.fact(*row) for row in facts],
         "ended": [shapes.ended(row) for row in ended],
         "ended_total": total,
+        "repairs": Repairs(here.redis, line.keys).shapes(),
     }
 
 

@@ -12,6 +12,7 @@ from bot.core.board import Board
 from bot.core.run import Status
 from bot.core.view import tile, view
 from bot.state.records import PAGE
+from bot.state.repairs import Repairs
 from bot.web import finding, shapes
 from bot.web.problems import Problem
 from bot.web.shapes import Shape, reply
@@ -33,9 +34,12 @@ def pipelines() -> Response:
 def board(pipeline: str) -> Response:
     """The whole pipeline: stages, queues, locks, lanes, each run with the reason why it stands where it stands."""
     line = site().line(pipeline)
-    held_up = [asdict(delay) for delay in line.delays.all()]
+    more = {
+        "held_up": [asdict(delay) for delay in line.delays.all()],
+        "repairs": Repairs(site().redis, line.keys).shapes(),
+    }
     with line.window.look() as (shown, version):
-        return reply({**view(shown, version, time.time()), "held_up": held_up})
+        return reply({**view(shown, version, time.time()), **more})
 
 
 @reading.get("/pipelines/<pipeline>/runs/<run>")

@@ -32,6 +32,7 @@ def fact(identity: str, told: Told) -> Shape:
         "track": str(what.step.track) if what.step else None,
         "by": what.by,
         "build": what.build,
+        "via": what.via,
     }
 
 
@@ -68,6 +69,7 @@ def _who(run: Run) -> Shape:
         "title": run.title,
         "author": run.author,
         "pull": run.pull,
+        "pulls": list(run.carries),
         "lane": str(run.lane),
         "stage": run.step.stage,
         "track": str(run.step.track),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from bot.core.events import BuildSeen, TriggerRefused
 from bot.core.pipeline import Outcome
 from bot.core.reasons import Why
 from bot.core.run import End, Run, Status
+from bot.state.repairs import Repairs
 from tests.cli.conftest import Interlock
 from tests.web.conftest import Story
 
@@ -32,6 +34,16 @@ def test_the_stages_stand_side_by_side_where_they_fit(interlock: Interlock, brok
     names = ("build", "acceptance", "pre-production LOCKED", "production")
     assert [name in frame for name in names] == [True] * 4
     assert [frame.index(name) for name in names] == sorted(frame.index(name) for name in names)
+
+
+@pytest.mark.parametrize("columns", ["80", "130"])
+def test_what_had_to_be_found_by_asking_stands_below(
+    interlock: Interlock, story: Story, broken: Run, columns: str
+) -> None:
+    assert "found by asking" not in interlock("status", COLUMNS=columns).output
+    Repairs(story.redis, story.keys).count("push")
+    last = lines(interlock("status", COLUMNS=columns).output)[-1]
+    assert re.fullmatch(r"found by asking, not told: 1 push to main, last [0-9]{2}:[0-9]{2}", last)
 
 
 def test_the_stages_stand_below_each_other_where_they_do_not_fit(interlock: Interlock, broken: Run) -> None:

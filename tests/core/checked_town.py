@@ -8,6 +8,9 @@ from bot.core.decision import Decision
 from bot.core.events import (
     BuildLost,
     BuildSeen,
+    CommandAllowed,
+    CommandRefused,
+    CommandSaid,
     Configured,
     ContainmentKnown,
     Event,
@@ -35,6 +38,9 @@ REPEATABLE = (
     Withdrawn,
     BuildLost,
     Configured,
+    CommandSaid,
+    CommandAllowed,
+    CommandRefused,
 )
 #: What a repeated delivery may still say, without changing anything.
 SAYS_ONLY = {FactKind.MERGE_KNOWN, FactKind.CONTAINMENT_KNOWN, FactKind.REQUEST_REFUSED}

@@ -192,7 +192,7 @@ def _mode(decision: Decision, board: Board) -> None:
     if board.header.mode is Mode.PAUSE:
         assert "trigger" not in kinds, "triggered while paused"
     if board.header.mode is Mode.OBSERVE:
-        assert kinds <= {"look", "compare"}, "acted while observing"
+        assert kinds <= {"look", "compare", "obey"}, "acted while observing"
 
 
 def _no_force_where_it_rolls_out(decision: Decision, board: Board) -> None:

@@ -18,6 +18,10 @@ from bot.core.events import (
     BuildLost,
     BuildSeen,
     CancelAsked,
+    Command,
+    CommandAllowed,
+    CommandRefused,
+    CommandSaid,
     Configured,
     ContainmentKnown,
     Event,
@@ -42,7 +46,16 @@ STAGES = ("build", "acceptance", "pre-production", "production")
 SERVICES = ("S1", "S2", "S3")
 FAILURES = tuple(outcome for outcome in Outcome if outcome not in (Outcome.SUCCESS, Outcome.TIMEOUT))
 #: What people do, and how often one beside the other.
-PEOPLE = ["retry"] * 4 + ["unlock"] * 3 + ["cancel"] * 3 + ["fast_lane"] * 2 + ["lock"] * 2 + ["mode", "configure"]
+PEOPLE = (
+    ["retry"] * 4
+    + ["unlock"] * 3
+    + ["cancel"] * 3
+    + ["fast_lane"] * 2
+    + ["lock"] * 2
+    + ["mode", "configure"]
+    + ["command"] * 2
+    + ["permission"] * 2
+)
 #: What else goes wrong outside.
 TROUBLES = ["old_news"] * 3 + ["duplicate", "stranger", "stranger_ends", "hint", "refused", "cancelled", "lost", "late"]
 EVENTS_DECIDED = [0]
@@ -61,6 +74,7 @@ class AnyTown(RuleBasedStateMachine):
         self.past: list[Event] = []
         self.letters = 0
         self.foreign: list[BuildSeen] = []
+        self.said: list[CommandSaid] = []
 
     @initialize(
         acceptance=st.sampled_from([1, 2, 3, None]),
@@ -98,6 +112,25 @@ class AnyTown(RuleBasedStateMachine):
         elif how != "lost":
             self.late.append(push)
 
+    @rule(
+        service=services, count=st.integers(2, 3), told=st.sampled_from(["push", "pulls first", "pulls later", "late"])
+    )
+    def merge_together(self, service: str, count: int, told: str) -> None:
+        """Several pull requests land in one push, as by a merge queue; their pull requests are told before or after."""
+        before = self.town.github.heads[service]
+        shas = [self.town.github.commit(service, f"{service}{self._letter()}")[1] for _ in range(count)]
+        push = replace(self.town.merged(service, before, shas[-1]), commits=tuple(shas[:-1]))
+        pulls = [Merged(service, sha, pull=self.letters + number, title="a change") for number, sha in enumerate(shas)]
+        if told == "pulls first":
+            for pull in reversed(pulls):
+                self._send(pull)
+        if told == "late":
+            self.late.append(push)
+        else:
+            self._send(push)
+        if told in ("pulls later", "late"):
+            self.late += pulls
+
     @rule(pick=picks)
     def fix(self, pick: int) -> None:
         """A service that holds a lock merges its fix."""
@@ -118,8 +151,8 @@ class AnyTown(RuleBasedStateMachine):
         push = replace(self.town.merged(service, before, after), forced=True)
         if pick % 4:
             self._send(push)
-        else:
-            self.late.append(push)
+        elif pick % 8:
+            self.late.append(push)  # else it is lost: look_at_main must find it
 
     @rule(service=services)
     def look_at_main(self, service: str) -> None:
@@ -244,6 +277,28 @@ class AnyTown(RuleBasedStateMachine):
         )
         return Configured(pipeline, Mode.RUN if pick % 4 == 0 else None)
 
+    def _command(self, pick: int, other: int) -> Event:
+        verb = ("retry", "cancel", "unlock", "lock", "fast-lane", "status", "why", "verify")[pick % 8]
+        rest = f"{STAGES[other % 4]} because" if verb in ("lock", "unlock", "fast-lane") else ""
+        number = len(self.said) + 1
+        at = self.town.now - (0 if other % 5 else 4_000)
+        command = Command(verb, rest)
+        if other % 3 == 0:
+            sha = next(iter(self.town.github.heads.values()))
+            self.said.append(CommandSaid(f"check/{number}", "shop/S1", "ann", (command,), sha=sha))
+        else:
+            self.said.append(CommandSaid(f"comment/{number}", "shop/S2", "ann", (command,), 7, number, at))
+        return self.said[-1]
+
+    def _permission(self, pick: int, other: int) -> Event | None:
+        """GitHub says whether somebody may do what they said; perhaps of something that was never heard."""
+        if not self.said:
+            return None
+        said = self.said[pick % len(self.said)]
+        if other % 3 == 0:
+            return CommandRefused(said, "ann may not write")
+        return CommandAllowed(said, "S2" if said.comment else "", merged=self.town.github.heads["S2"])
+
     def _late(self, pick: int) -> Event | None:
         return self.late.pop(pick % len(self.late)) if self.late else None
 
@@ -316,6 +371,10 @@ class AnyTown(RuleBasedStateMachine):
         assert not left, f"nobody can help these any more: {left}"
         assert not town.board.locks
         assert not town.board.foreign
+        for service in town.board.pipeline.services:
+            head = town.board.service(service.name).chain.head
+            assert head is not None
+            assert head.sha == town.github.heads[service.name], f"main of {service.name} stands elsewhere"
         town.replay()
 
     def _only_people_and_failures_hold(self) -> None:
@@ -364,7 +423,8 @@ class AnyTown(RuleBasedStateMachine):
         for asked in [a for a in town.jenkins.attempts.values() if a.state == "running"]:
             self._send(town.jenkins.end(asked, Outcome.SUCCESS))
         for service in [s.name for s in town.board.pipeline.services]:
-            if town.board.service(service).chain.find(town.github.heads[service]) is None:
+            head = town.board.service(service).chain.head
+            if head is None or head.sha != town.github.heads[service]:
                 self._send(HeadSeen(service, town.github.heads[service]))
 
     def _open_news(self) -> bool:

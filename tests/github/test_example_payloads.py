@@ -52,11 +52,45 @@ def used(event: str, payload: dict[str, Any]) -> bool:
     """Whether a delivery moves our main branch, told by the fields that GitHub's documentation names."""
     if payload.get("repository", {}).get("full_name") != OURS.repository:
         return False
+    if event in ("issue_comment", "check_run"):
+        return commanding(event, payload)
+    if event == "repository":
+        before = payload.get("changes", {}).get("default_branch", {}).get("from")
+        return payload["action"] == "edited" and before == OURS.branch
     if event == "push":
         return payload["ref"] == f"refs/heads/{OURS.branch}" and not payload["deleted"]
     pull = payload.get("pull_request") or {}
     merged = event == "pull_request" and payload["action"] == "closed" and pull["merged"]
     return bool(merged and pull["base"]["ref"] == OURS.branch)
+
+
+def commanding(event: str, payload: dict[str, Any]) -> bool:
+    """Whether a person commands something: none of the examples' comments does, but a button of theirs is pressed."""
+    if payload["sender"]["type"] != "User":
+        return False
+    if event == "check_run":
+        pressed = (payload.get("requested_action") or {}).get("identifier") in ("retry", "fast-lane")
+        return payload["action"] == "rerequested" or (payload["action"] == "requested_action" and pressed)
+    lines = payload["comment"]["body"].splitlines()
+    return payload["action"] == "created" and any(line.startswith("/interlock") for line in lines)
+
+
+def said(payload: dict[str, Any]) -> dict[str, Any]:
+    """An example of a comment as it would have come had it been a command on a pull request of ours."""
+    made = copy.deepcopy(payload)
+    made["action"], made["comment"]["body"] = "created", "/interlock retry"
+    made["issue"]["pull_request"] = {"url": made["issue"]["url"]}
+    made["comment"]["id"] = int(uuid.uuid4().hex[:12], 16)
+    return made
+
+
+def unnamed(payload: dict[str, Any]) -> dict[str, Any]:
+    """An example of an edited repository as it would have come had its default branch been ours."""
+    made = copy.deepcopy(payload)
+    made["repository"]["full_name"] = OURS.repository
+    made["action"], made["changes"] = "edited", {"default_branch": {"from": OURS.branch}}
+    made["repository"]["default_branch"] = "trunk"
+    return made
 
 
 def merging(payload: dict[str, Any]) -> dict[str, Any]:
@@ -79,7 +113,10 @@ def interesting() -> list[tuple[str, dict[str, Any]]]:
     pushes = [("push", moving(p)) for event, p in examples() if event == "push"]
     ours = [p for event, p in examples() if event == "pull_request" and p["action"] == "closed"]
     pulls = [("pull_request", merging(p)) for p in ours if p["repository"]["full_name"] == OURS.repository]
-    return pushes + pulls
+    comments = [("issue_comment", said(p)) for event, p in examples() if event == "issue_comment"]
+    buttons = [(event, p) for event, p in examples() if event == "check_run" and used(event, p)]
+    edited = [("repository", unnamed(p)) for event, p in examples() if event == "repository"]
+    return pushes + pulls + comments + buttons + edited
 
 
 def test_there_are_hundreds_of_examples_of_all_kinds() -> None:
@@ -138,6 +175,14 @@ USED = {
     "pull_request": ["action", "repository", "repository/full_name", "pull_request", "pull_request/merged",
                      "pull_request/merge_commit_sha", "pull_request/base", "pull_request/base/ref",
                      "pull_request/number", "pull_request/title", "pull_request/user", "pull_request/user/login"],
+    "issue_comment": ["action", "issue", "issue/number", "issue/pull_request", "comment", "comment/id", "comment/body",
+                      "comment/user", "comment/user/login", "comment/user/type", "comment/created_at", "sender",
+                      "sender/login", "sender/type", "repository", "repository/full_name"],
+    "check_run": ["action", "check_run", "check_run/id", "check_run/head_sha", "check_run/external_id",
+                  "check_run/pull_requests", "requested_action", "requested_action/identifier", "sender",
+                  "sender/login", "sender/type", "repository", "repository/full_name"],
+    "repository": ["action", "changes", "changes/default_branch", "changes/default_branch/from", "repository",
+                   "repository/full_name", "repository/default_branch"],
 }  # fmt: skip
 GONE = object()
 odd = st.sampled_from([GONE, None, "", 0, -1, 1e308, True, [], {}, [None], {"a": None}, "x" * 10_000, "\ud800", "\x00"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 from github import Auth, Github, GithubIntegration
 
-from bot.core.effects import Comment, Compare, SetStatus
+from bot.core.effects import Answer, Comment, Compare, Obey, SetStatus
+from bot.core.events import Command, CommandSaid
 from standins.github import GitHubStandIn
 from standins.github.server import MODULES
 from standins.wire import HttpServer, Reply
@@ -58,6 +60,10 @@ def test_everything_that_interlock_sends_is_what_github_describes(workshop: Open
     shop.do(SetStatus("shop/s1", new, "build", "pending", "in build", "S1.1"))
     shop.do(Compare("S1", "shop/s1", old, new))
     shop.do(Comment("shop/s1", number, "S1.1", "failed", "S1 has left the pipeline"))
+    commented = control.comment("shop/s1", number, "/interlock retry", "dana")
+    said = CommandSaid("comment/1", "shop/s1", "dana", (Command("retry"),), number, commented, time.time())
+    shop.do(Obey(said, acts=True, since=time.time()))
+    shop.do(Answer("shop/s1", number, commented, "+1", "it is repeated"))
     for route in ("POST /repos/.*/statuses", "POST /repos/.*/comments"):  # so that they look before a repeat
         control.fault("drop_reply", route=route, count=1)
     shop.do(SetStatus("shop/s1", new, "build", "success", "done", "S1.1"))
@@ -65,7 +71,8 @@ def test_everything_that_interlock_sends_is_what_github_describes(workshop: Open
     assert reconcile_heads.heads(shop.context, shop.line) == 3
     log = control.recorded()
     assert {" ".join([one["method"], *one["path"].split("/")[4:5]]) for one in log} >= {
-        "POST statuses", "GET commits", "GET compare", "GET issues", "POST issues", "GET git"
+        "POST statuses", "GET commits", "GET compare", "GET issues", "POST issues", "GET git",
+        "GET pulls", "GET collaborators",
     }  # fmt: skip
     assert_valid(log)
 

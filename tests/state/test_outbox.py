@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from bot.core.effects import Banner, Effect, Look, Notify, SetStatus, Trigger
+from bot.core.effects import Banner, Effect, LockShown, Look, Notify, SetStatus, Trigger
 from bot.core.events import TimePassed
 from bot.core.pipeline import Job, Lane, Track
 from bot.state import outbox as outbox_module
@@ -98,7 +98,7 @@ def test_who_claims_is_told_whether_more_is_due(line: Line) -> None:
 
 
 def test_a_banner_waits_a_moment_behind_builds(line: Line) -> None:
-    line.turn(effects=(Banner(JOB, "pre-production", "LOCKED"), look(1)))
+    line.turn(effects=(Banner(JOB, "pre-production", (LockShown("it failed", "S1.1", 1.0),)), look(1)))
     time.sleep(0.005)
     assert [claim(line).effect.kind for _ in range(2)] == ["look", "banner"]
 

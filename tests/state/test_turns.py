@@ -11,7 +11,7 @@ from redis import Redis
 
 from bot.core.ancestry import Place
 from bot.core.decision import Ended
-from bot.core.effects import Banner, Look
+from bot.core.effects import Banner, LockShown, Look
 from bot.core.pipeline import Job, Lane
 from bot.core.run import End, Ending, Foreign, Run, Status, Step
 from bot.state import store as store_module
@@ -271,7 +271,10 @@ def test_a_commit_takes_what_it_was_given_and_returns_what_came_after(line: Line
 
 def test_of_two_effects_in_one_slot_the_later_one_is_kept(line: Line) -> None:
     job = Job("cdp", "shop/pre-production")
-    line.turn(effects=(Banner(job, "pre-production", "LOCKED"), Banner(job, "pre-production", None)))
+    locked = Banner(job, "pre-production", (LockShown("it failed", "S1.1", 1.0),))
+    line.turn(effects=(locked, Banner(job, "pre-production")))
+        effects=(Banner(job, "pre-production", (LockShown("it failed", "S1.1", 1.0),)), Banner(job, "pre-production"))
+    )
     assert line.outbox.size() == 1
 
 

@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 
 from bot.core.pipeline import Outcome
 from bot.state.outbox import Outbox
+from bot.state.repairs import Repairs
 from tests.web.story import Story, sha
 
 
@@ -121,6 +122,15 @@ def test_readiness_says_what_waits_and_for_how_long(client: FlaskClient, base: s
     after = client.get("/readyz").json["pipelines"][story.shape.name]
     assert after["waiting"] == 1
     assert after["oldest_waiting_seconds"] > 0
+
+
+def test_what_had_to_be_found_by_asking_is_told(client: FlaskClient, base: str, story: Story) -> None:
+    assert client.get(base).json["repairs"] == []
+    Repairs(story.redis, story.keys).count("push")
+    (found,) = client.get(base).json["repairs"]
+    assert (found["kind"], found["count"], found["words"]) == ("push", 1, "1 push to main")
+    assert abs(found["last"] - time.time()) < 60
+    assert client.get("/readyz").json["pipelines"][story.shape.name]["repairs"] == [found]
 
 
 def test_before_anything_is_configured_there_is_an_empty_board(client: FlaskClient, story: Story) -> None:

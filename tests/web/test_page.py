@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from bot.core.events import BuildSeen, LockAsked, Merged, ModeAsked, TriggerRefused
 from bot.core.pipeline import Mode, Outcome, Pipeline
 from bot.core.run import Run
+from bot.state.repairs import Repairs
 from bot.web.app import create_app
 from config.configuration import Configuration, Controller
 from config.settings import Settings
@@ -219,3 +220,11 @@ def _contrast(one: str, other: str) -> float:
 def test_text_can_be_read_on_every_ground(theme: int, ink: str, ground: str) -> None:
     colours = _colours(re.findall(r":root \{(.*?)\}", CSS, re.DOTALL)[theme])
     assert _contrast(colours[ink], colours[ground]) >= 4.5
+
+
+def test_what_had_to_be_found_by_asking_is_a_quiet_line(client: FlaskClient, story: Story, broken: Run) -> None:
+    assert "Found by asking" not in shown(client, story)
+    for kind in ("push", "build", "push"):
+        Repairs(story.redis, story.keys).count(kind)
+    words = text(shown(client, story))
+    assert re.search(r"Found by asking, not told: 1 change of a build, last .* ; 2 pushes to main, last ", words)

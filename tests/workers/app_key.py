@@ -9,8 +9,18 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 
 @cache
+def _key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(65537, 2048)
+
+
+@cache
 def pem() -> str:
     """In the form that GitHub hands it out."""
-    key = rsa.generate_private_key(65537, 2048)
     form = serialization.PrivateFormat.TraditionalOpenSSL
-    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode()
+    return _key().private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode()
+
+
+def public_pem() -> str:
+    """What GitHub knows of it."""
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return _key().public_key().public_bytes(serialization.Encoding.PEM, form).decode()

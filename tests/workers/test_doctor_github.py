@@ -15,6 +15,7 @@ from config.settings import Settings
 from standins.github import GitHubStandIn, routes_apps
 from tests.workers.app_key import pem
 from workers.doctor.github import examine_github
+from workers.github.permissions import EVENTS
 
 REPO = "shop/s1"
 URL = "https://interlock.example.com/webhooks/github"
@@ -152,7 +153,7 @@ def test_a_user_who_may_not_write_is_found(github: GitHubStandIn) -> None:
 
 def hook(**changes: Any) -> dict[str, Any]:
     config = {**HOOK, **{name: value for name, value in changes.items() if name in HOOK}}
-    return {"id": 7, "active": True, "events": ["push", "pull_request"], **changes, "config": config}
+    return {"id": 7, "active": True, "events": list(EVENTS), **changes, "config": config}
 
 
 @pytest.mark.parametrize(
@@ -217,7 +218,7 @@ APP = Settings(github_app_id="1", github_app_private_key=SecretStr(pem()))
 def installed(github: GitHubStandIn, permissions: dict[str, str], of_the_app: dict[str, str] | None = None) -> None:
     """An App with these permissions, and its webhook as it must be."""
     wanted = permissions if of_the_app is None else of_the_app
-    answers(github, "GET /app$", {"slug": "interlock", "permissions": wanted, "events": ["push", "pull_request"]})
+    answers(github, "GET /app$", {"slug": "interlock", "permissions": wanted, "events": list(EVENTS)})
     answers(github, "GET /app/installations/", {"account": {"login": "shop"}, "permissions": permissions})
     answers(github, "GET /app/hook/config", HOOK)
     answers(github, "GET /app/hook/deliveries", [DELIVERY])

@@ -10,6 +10,7 @@ import pytest
 from bot.core.events import Configured, LockAsked, ModeAsked, UnlockAsked
 from bot.core.pipeline import Mode
 from bot.core.run import Status
+from bot.state.repairs import Repairs
 from tests.workers.conftest import Open
 from tests.workers.workshop import OWNERS_TEXT, Workshop, sha
 from workers import reconcile
@@ -60,6 +61,14 @@ def test_a_start_that_nobody_told_is_found(shop: Workshop) -> None:
     assert shop.run("S1a").build is None
     assert polled(shop) == 1
     assert (shop.run("S1a").status, shop.run("S1a").build) == (Status.RUNNING, 1)
+
+
+def test_what_was_found_by_asking_is_counted(shop: Workshop) -> None:
+    shop.merge("S1", "a")
+    shop.control.wait_builds("shop/build", state="running")
+    assert Repairs(shop.line.redis, shop.line.keys).all() == {}
+    assert (polled(shop), polled(shop)) == (1, 0)
+    assert Repairs(shop.line.redis, shop.line.keys).all() == {"build": 1}
 
 
 def test_the_end_of_a_build_that_nobody_told_is_found_with_its_tests(shop: Workshop) -> None:

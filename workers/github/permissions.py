@@ -39,6 +39,8 @@ NEEDS = (
 EVENTS = {
     "push": "merges are only found by asking, minutes later",
     "pull_request": "runs do not know their pull request, so nobody is told there",
+    "issue_comment": "commands in comments are not heard",
+    "repository": "nobody is told when the default branch is another one",
 }
 
 

@@ -9,12 +9,24 @@ from typing import Any
 import structlog
 from redis.exceptions import RedisError
 
-from bot.core.effects import AbortDuplicate, Banner, Comment, Compare, Look, Notify, SetStatus, Trigger, Withdraw
+from bot.core.effects import (
+    AbortDuplicate,
+    Answer,
+    Banner,
+    Comment,
+    Compare,
+    Look,
+    Notify,
+    Obey,
+    SetStatus,
+    Trigger,
+    Withdraw,
+)
 from bot.core.events import TriggerRefused
 from bot.state.outbox import Claim
 from workers.context import Context, Line
 from workers.jenkins_client import NotAllowed, NotThere
-from workers.perform import github, jenkins, people, telling
+from workers.perform import commands, github, jenkins, people, telling
 from workers.perform.outcome import Done, Held, Lost, Never, NotNow, pause
 from workers.turn import take_turns
 
@@ -40,6 +52,8 @@ PERFORMERS: dict[type, Callable[[Context, Line, Claim, Any], Done]] = {
     SetStatus: github.status,
     Comment: github.comment,
     Compare: github.compare,
+    Obey: commands.obey,
+    Answer: commands.answer,
     Notify: people.notify,
 }
 

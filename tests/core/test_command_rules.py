@@ -1,0 +1,431 @@
+"""Commands at GitHub: heard once and in time, done like what comes through the API, refused and answered in words."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bot.core import commands
+from bot.core.effects import Answer, Obey
+from bot.core.events import (
+    Command,
+    CommandAllowed,
+    CommandRefused,
+    CommandSaid,
+    Configured,
+    HeadSeen,
+    RetryAsked,
+    UnlockAsked,
+)
+from bot.core.facts import FactKind
+from bot.core.pipeline import Mode
+from tests.core.town import Town
+from tests.core.world import shop
+
+NUMBER = 7
+NUMBERS = itertools.count(1)
+
+
+@pytest.fixture
+def town() -> Town:
+    opened = Town()
+    for service in ("S1", "S2"):
+        opened.github.commit(service, f"{service}-")
+        opened.send(HeadSeen(service, f"{service}-"))
+    return opened
+
+
+class Talk:
+    """Somebody who writes comments, and GitHub that knows what they may."""
+
+    def __init__(self, town: Town, by: str = "dana") -> None:
+        self.town, self.by = town, by
+
+    def says(self, *words: str, pull: int = NUMBER, **changes: Any) -> CommandSaid:
+        """A comment is heard; GitHub has not answered yet."""
+        lines = tuple(Command(verb, rest) for verb, _, rest in (word.partition(" ") for word in words))
+        number = next(NUMBERS)
+        said = CommandSaid(f"comment/{number}", "shop/S1", self.by, lines, pull, number, self.town.now)
+        self.town.send(replace(said, **changes))
+        return replace(said, **changes)
+
+    def may(self, *words: str, about: dict[str, Any] | None = None, **changes: Any) -> Answer | None:
+        """A comment of somebody who may; what they are answered."""
+        said = self.says(*words, **changes)
+        known: dict[str, Any] = {"head": "0" * 40, "open": False, "merged": "S1a", **(about or {})}
+        decision = self.town.send(CommandAllowed(said, "S1", **known))
+        return next((effect for effect in decision.effects if isinstance(effect, Answer)), None)
+
+    def may_not(self, *words: str, **changes: Any) -> Answer | None:
+        """A comment of somebody who may not."""
+        decision = self.town.send(CommandRefused(self.says(*words, **changes), "mallory may not write"))
+        return next((effect for effect in decision.effects if isinstance(effect, Answer)), None)
+
+
+@pytest.fixture
+def dana(town: Town) -> Talk:
+    return Talk(town)
+
+
+def broken(town: Town) -> str:
+    """S1a, merged by pull request 7, has failed in pre-production and locks it."""
+    sha = town.breaks("S1", "a")
+    town.pull("S1", "a", NUMBER)
+    town.quiet()
+    return sha
+
+
+# -- done ------------------------------------------------------------------------------------------------------
+
+
+def test_retry_repeats_the_failed_build_and_says_so(town: Town, dana: Talk) -> None:
+    sha = broken(town)
+    answer = dana.may("retry the network was down")
+    assert town.at(sha) == "pre-production"
+    assert town.run(sha).retrying
+    assert answer is not None
+    assert (answer.reaction, answer.pull, answer.repository) == ("+1", NUMBER, "shop/S1")
+    wanted = "`retry`: github:dana has the build of S1 S1a in pre-production repeated: the network was down."
+    assert answer.text == wanted
+
+
+def test_the_log_says_who_and_where_from(town: Town, dana: Talk) -> None:
+    broken(town)
+    answer = dana.may("retry")
+    assert answer is not None
+    where = f"shop/S1#7, comment {answer.comment}"
+    kinds = [fact.kind for fact in town.facts if (fact.by, fact.via) == ("github:dana", where)]
+    assert kinds[:2] == [FactKind.COMMAND_SAID, FactKind.RUN_RETRIED]
+
+
+def test_it_does_what_the_api_does(town: Town, dana: Talk) -> None:
+    sha, other = broken(town), Town()
+    other.github.commit("S1", "S1-")
+    other.send(HeadSeen("S1", "S1-"))
+    broken(other)
+    other.send(RetryAsked(other.key(sha), "github:dana", "flaky"))
+    dana.may("retry flaky")
+    timeless: dict[str, Any] = {"since": 0, "queued": 0, "created": 0, "version": ""}
+    assert replace(town.run(sha), **timeless) == replace(other.run(sha), **timeless)
+
+
+def test_cancel_takes_the_run_out(town: Town, dana: Talk) -> None:
+    sha = town.merge("S1", "a")
+    town.pull("S1", "a", NUMBER)
+    answer = dana.may("cancel not wanted")
+    assert answer is not None
+    assert answer.reaction == "+1"
+    assert "cancelled by github:dana: not wanted" in answer.text
+    town.gives_back(sha)
+    assert town.left(sha) == ("cancelled", None)
+
+
+def test_a_run_that_does_not_know_its_pull_request_is_found_by_its_commit(town: Town, dana: Talk) -> None:
+    sha = town.breaks("S1", "a")
+    dana.may("retry", about={"merged": sha})
+    assert town.run(sha).retrying
+
+
+def test_lock_and_unlock_with_a_reason(town: Town, dana: Talk) -> None:
+    locked = dana.may("lock acceptance the test data is being renewed")
+    assert town.locks("acceptance") == ["github:dana"]
+    assert locked is not None
+    assert "the test data is being renewed" in locked.text
+    dana.may("unlock acceptance it is done")
+    assert town.locks("acceptance") == []
+
+
+def test_fast_lane_with_and_without_a_stage(town: Town, dana: Talk) -> None:
+    town.breaks("S2", "a")
+    sha = town.merge("S1", "b")
+    answer = dana.may("fast-lane")
+    assert answer is not None
+    assert answer.reaction == "-1"
+    assert "name the stage to open for it" in answer.text
+    dana.may("fast-lane pre-production customers wait")
+    assert town.on_fast_lane() == [sha]
+    assert town.run(sha).permit == "pre-production"
+
+
+def test_several_commands_are_done_in_their_order(town: Town, dana: Talk) -> None:
+    broken(town)
+    answer = dana.may("unlock pre-production fine", "retry", "status")
+    assert answer is not None
+    assert answer.reaction == "-1"  # unlocked, so the failed run has left
+    assert [row.split(":")[0] for row in answer.text.split("\n\n")[:2]] == ["`unlock`", "`retry`"]
+    assert town.locks() == []
+
+
+# -- refused in words ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("lock", "say which stage and why"),
+        ("lock acceptance", "say which stage and why"),
+        ("unlock pre-production", "say which stage and why"),
+        ("lock acceptence because", "shop has no stage 'acceptence'; it has build, acceptance,"),
+        ("unlock acceptance because", "acceptance is not closed"),
+        ("retry", "#7 is not merged, so it has no run"),
+        ("cancel", "#7 is not merged, so it has no run"),
+        ("verify", "#7 is not open"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_what_would(town: Town, dana: Talk, words: str, said: str) -> None:
+    answer = dana.may(words, about={"merged": ""})
+    assert answer is not None
+    assert answer.reaction == "-1"
+    assert said in answer.text
+    assert said in town.refused()
+
+
+def test_a_run_that_has_not_failed_is_not_repeated(town: Town, dana: Talk) -> None:
+    town.merge("S1", "a")
+    answer = dana.may("retry")
+    assert answer is not None
+    assert "has not failed: it is starting in build" in answer.text
+
+
+def test_what_has_ended_is_told_instead(town: Town, dana: Talk) -> None:
+    answer = dana.may("retry", about={"past": "S1.1 ended as delivered in production: S1 1234567 is in production"})
+    assert answer is not None
+    assert "no run of #7 is live any more: S1.1 ended as delivered" in answer.text
+
+
+def test_whoever_may_not_is_told_why_and_nothing_happens(town: Town) -> None:
+    sha = broken(town)
+    answer = Talk(town, "mallory").may_not("retry")
+    assert answer is not None
+    assert (answer.reaction, answer.text) == ("-1", "Not done: mallory may not write.")
+    assert not town.run(sha).retrying
+    assert "github:mallory" in town.refused()
+
+
+def test_what_is_not_understood_is_answered_with_what_was_meant(town: Town, dana: Talk) -> None:
+    said = dana.says("help")
+    said = replace(said, key="comment/1", comment=1, commands=(Command("", meant="retry"),))
+    town.send(said)
+    (answer,) = town.send(CommandAllowed(said, "S1")).effects
+    assert isinstance(answer, Answer)
+    assert (answer.reaction, answer.text.splitlines()[0]) == (
+        "confused",
+        "Not understood: did you mean `/interlock retry`? `/interlock help` names all there are.",
+    )
+
+
+# -- asked -----------------------------------------------------------------------------------------------------
+
+
+def test_why_says_the_sentence_of_the_board(town: Town, dana: Talk) -> None:
+    sha = broken(town)
+    answer = dana.may("why")
+    assert answer is not None
+    assert answer.reaction == "+1"
+    assert town.says(sha) in answer.text
+
+
+def test_status_names_the_stages_and_their_locks(town: Town, dana: Talk) -> None:
+    broken(town)
+    answer = dana.may("status")
+    assert answer is not None
+    assert "**shop** runs; 1 live run." in answer.text
+    assert (
+        "- pre-production: **locked**, 0 inside, 0 waiting\n  - S1 S1a failed in pre-production, by S1.1" in answer.text
+    )
+
+
+def test_no_line_of_help_would_be_obeyed(town: Town, dana: Talk) -> None:
+    answer = dana.may("help")
+    assert answer is not None
+    assert not any(row.startswith("/") for row in answer.text.splitlines())
+    for verb in ("status", "why", "retry", "cancel", "fast-lane", "lock", "unlock", "verify", "help"):
+        assert f"`/interlock {verb}" in answer.text
+
+
+def test_only_what_acts_needs_permission(town: Town, dana: Talk) -> None:
+    town.quiet()
+    dana.says("status", "why", "help")
+    dana.says("status", "retry")
+    assert [effect.acts for effect in town.did(Obey)] == [False, True]
+
+
+def test_what_was_left_out_of_a_long_comment_is_said(town: Town, dana: Talk) -> None:
+    answer = dana.may("help", more=97)
+    assert answer is not None
+    assert "Three commands of a comment count: 97 more were left out." in answer.text
+
+
+# -- once, in time, not too often ------------------------------------------------------------------------------
+
+
+def test_a_comment_counts_once_however_often_it_is_delivered(town: Town, dana: Talk) -> None:
+    said = dana.says("lock acceptance because")
+    before = len(town.effects)
+    town.send(said)
+    assert len(town.effects) == before
+    allowed = CommandAllowed(said, "S1")
+    town.send(allowed)
+    town.send(allowed)
+    town.send(said)
+    town.send(CommandRefused(said, "no"))
+    assert len(town.locks("acceptance")) == 1
+    assert len(town.did(Answer)) == 1
+
+
+def test_what_we_have_not_heard_is_not_done(town: Town) -> None:
+    town.send(
+        CommandAllowed(CommandSaid("comment/9", "shop/S1", "eve", (Command("lock", "build x"),), 7, 9, 1.0), "S1")
+    )
+    assert town.locks("build") == []
+    assert town.did(Answer) == []
+
+
+def test_a_comment_older_than_an_hour_is_not_heard(town: Town, dana: Talk) -> None:
+    town.quiet()
+    dana.says("retry", at=town.now - 3_601)
+    dana.says("retry", at=None)
+    assert town.did(Obey) == []
+    assert "too late" in town.refused()
+    dana.says("retry", at=town.now - 3_500)
+    assert len(town.did(Obey)) == 1
+
+
+def test_another_repository_is_none_of_ours(town: Town, dana: Talk) -> None:
+    town.quiet()
+    dana.says("retry", repository="shop/other")
+    assert (town.did(Obey), town.facts) == ([], [])
+    dana.says("retry", repository="SHOP/s1")
+    assert len(town.did(Obey)) == 1
+
+
+def test_one_person_is_heard_so_often_in_an_hour_and_others_still(town: Town, dana: Talk) -> None:
+    town.quiet()
+    for _ in range(60):
+        dana.says("retry")
+    assert len(town.did(Obey)) == commands.FROM_ONE
+    assert town.told(FactKind.REQUEST_REFUSED) == [None]  # said once
+    Talk(town, "kim").says("retry")
+    assert len(town.did(Obey)) == commands.FROM_ONE + 1
+    town.waits(3_600)
+    dana.says("retry", at=town.now)
+    assert len(town.did(Obey)) == commands.FROM_ONE + 2
+
+
+def test_strangers_get_a_few_answers_on_a_pull_request_in_an_hour(town: Town) -> None:
+    answers = [Talk(town, f"stranger{number}").may_not("retry") for number in range(20)]
+    assert sum(answer is not None for answer in answers) == commands.ON_ONE
+    asking = [Talk(town, f"asks{number}").may("status") for number in range(20)]
+    assert asking == [None] * 20
+    assert Talk(town, "kim").may("lock acceptance because") is not None
+    town.waits(3_600)
+    assert Talk(town, "stranger0").may_not("retry", at=town.now) is not None
+
+
+def test_strangers_get_a_few_answers_on_all_pull_requests_together(town: Town) -> None:
+    answers = [Talk(town, f"stranger{number}").may_not("retry", pull=number) for number in range(100)]
+    assert sum(answer is not None for answer in answers) == commands.ON_ALL
+
+
+def test_what_is_remembered_is_bounded(town: Town) -> None:
+    for number in range(300):
+        Talk(town, f"stranger{number}").may_not("retry", pull=number)
+    state = town.board.service("S1")
+    assert len(state.heard) == commands.HEARD
+    assert len(state.answered) <= commands.ON_ALL
+
+
+# -- modes and configuration -----------------------------------------------------------------------------------
+
+
+def test_observing_asks_and_decides_and_answers_nothing(town: Town, dana: Talk) -> None:
+    town.mode(Mode.OBSERVE)
+    assert dana.may("lock acceptance because") is None
+    assert town.locks("acceptance") == ["github:dana"]
+
+
+def test_a_service_that_is_gone_when_github_answers_is_not_acted_upon(town: Town, dana: Talk) -> None:
+    said = dana.says("lock acceptance because")
+    town.send(Configured(shop(services=("S2", "S3"))))
+    assert town.send(CommandAllowed(said, "S1")).effects == []
+    assert town.locks("acceptance") == []
+
+
+# -- buttons ---------------------------------------------------------------------------------------------------
+
+
+def press(town: Town, verb: str, sha: str, run: str = "", pull: int | None = None, **about: Any) -> list[Any]:
+    said = CommandSaid(f"check/1/{town.now}", "shop/S1", "dana", (Command(verb),), pull, sha=sha, run=run)
+    town.send(said)
+    return town.send(CommandAllowed(said, **about)).effects
+
+
+def test_a_button_repeats_the_run_of_its_commit_and_answers_nothing(town: Town) -> None:
+    sha = broken(town)
+    effects = press(town, "retry", sha, town.key(sha))
+    assert town.run(sha).retrying
+    assert [e for e in effects if isinstance(e, Answer)] == []
+
+
+@pytest.mark.parametrize("run", ["S1.99", "S2.1", ""])
+def test_a_button_that_names_no_run_of_its_commit_means_the_latest_of_those(town: Town, run: str) -> None:
+    town.merge("S2", "a")
+    sha = broken(town)
+    press(town, "rerun", sha, run)
+    assert town.run(sha).retrying
+
+
+def test_a_button_of_a_commit_that_is_gone_does_nothing(town: Town) -> None:
+    press(town, "retry", "f" * 40)
+    assert "no run of this check is on the board" in town.refused()
+    press(town, "fast-lane", "f" * 40)
+    assert "no run of this check is on the board" in town.refused()
+
+
+def test_the_fast_lane_button_sends_the_head_of_its_service(town: Town) -> None:
+    broken(town)
+    fix = town.merge("S1", "b", title="fix")
+    town.send(UnlockAsked("pre-production", "ann", "x"))
+    press(town, "fast-lane", fix)
+    assert "the fast lane is closed to S1" in town.refused()
+
+
+# -- verify ----------------------------------------------------------------------------------------------------
+
+HEAD = "abcdef0" + "1" * 33
+
+
+def test_verify_refuses_a_head_that_has_moved(town: Town, dana: Talk) -> None:
+    answer = dana.may("verify 1234567", about={"head": HEAD, "open": True, "merged": ""})
+    assert answer is not None
+    assert answer.text == "`verify`: not done: the head of #7 is abcdef0 by now: look at it, then ask again."
+
+
+def test_verify_on_a_fork_wants_the_commit_named(town: Town, dana: Talk) -> None:
+    answer = dana.may("verify", about={"head": HEAD, "open": True, "fork": True, "merged": ""})
+    assert answer is not None
+    assert "look at the commit and name it, as in `verify abcdef0`" in answer.text
+
+
+def asked_to_verify(town: Town, words: str, **about: Any) -> list[tuple[Any, ...]]:
+    """What the rules for verifying are asked for."""
+    seen: list[tuple[Any, ...]] = []
+    said = CommandSaid("comment/5", "shop/S1", "dana", (Command("verify", words),), 7, 5, town.now)
+    town.send(said)
+    from bot.core.decision import Decision
+    from bot.core.events import VerifyAsked
+
+    def apply(_: Decision, event: Any) -> None:
+        assert isinstance(event, VerifyAsked)
+        seen.append((event.service, event.pull, event.by, event.sha))
+
+    commands.allowed(Decision(town.board, town.now), CommandAllowed(said, "S1", HEAD, open=True, **about), apply)
+    return seen
+
+
+@pytest.mark.parametrize(("words", "fork"), [("", False), ("please", False), ("ABCDEF0", True), (HEAD, True)])
+def test_verify_asks_for_the_head_that_github_named(town: Town, words: str, *, fork: bool) -> None:
+    assert asked_to_verify(town, words, fork=fork) == [("S1", 7, "github:dana", HEAD)]

@@ -1,0 +1,226 @@
+"""What is told of main, in whatever order, or only found by asking: which runs there are, and whom they carry."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from bot.core.effects import Comment, Compare, Notify
+from bot.core.events import ContainmentKnown, DefaultBranchChanged, Event, HeadSeen, Merged
+from bot.core.facts import FactKind
+from bot.core.run import ServiceState
+from tests.core.town import Town
+
+
+@pytest.fixture
+def town() -> Town:
+    opened = Town()
+    opened.github.commit("S1", "S1-")
+    opened.send(HeadSeen("S1", "S1-"))
+    return opened
+
+
+def state(town: Town) -> ServiceState:
+    return town.board.service("S1")
+
+
+def head(town: Town) -> str:
+    found = state(town).chain.head
+    assert found is not None
+    return found.sha
+
+
+def rewind(town: Town, sha: str) -> None:
+    """A force-push back to a known commit, of which nobody tells us."""
+    town.github.commit("S1", sha)
+
+
+# -- a head that is known --------------------------------------------------------------------------------------
+
+
+def test_a_lost_force_push_back_to_an_older_commit_is_a_new_head_with_a_run(town: Town) -> None:
+    for letter in "ab":
+        town.merge("S1", letter)
+    rewind(town, "S1a")
+    town.quiet()
+    town.looks_at_main("S1")
+    assert head(town) == "S1a"
+    assert town.told(FactKind.MERGE_ACCEPTED) == ["S1a"]
+    assert "dropped from main by a force-push" in " ".join(fact.why for fact in town.facts)
+    town.gives_back("S1b")
+    assert town.left("S1b") == ("dropped", None)
+    assert town.live() == ["S1a", "S1a"]
+
+
+def test_it_is_found_once_however_often_main_is_looked_at_and_the_push_comes_after_all(town: Town) -> None:
+    for letter in "ab":
+        town.merge("S1", letter)
+    rewind(town, "S1a")
+    town.looks_at_main("S1")
+    town.quiet()
+    town.looks_at_main("S1")
+    town.deliver(town.merged("S1", "S1b", "S1a", forced=True))
+    assert town.told(FactKind.MERGE_ACCEPTED) == []
+    assert town.live() == ["S1a", "S1a", "S1b"]
+
+
+def test_what_is_merged_onto_the_old_commit_goes_on_from_there(town: Town) -> None:
+    for letter in "ab":
+        town.merge("S1", letter)
+    rewind(town, "S1a")
+    town.looks_at_main("S1")
+    town.merge("S1", "c")
+    assert head(town) == "S1c"
+    assert town.did(Compare) == []  # the chain proves all of it
+
+
+def test_a_head_that_was_told_before_ours_only_moves_on(town: Town) -> None:
+    """Two pull requests were told in the wrong order, then what joins them."""
+    town.github.commit("S1", "S1a")
+    town.github.commit("S1", "S1b")
+    town.send(Merged("S1", "S1b", pull=2))
+    town.send(Merged("S1", "S1a", pull=1))
+    assert head(town) == "S1a"
+    town.quiet()
+    town.looks_at_main("S1")
+    assert [(q.base, q.head) for q in town.github.questions] == [("S1a", "S1b")]
+    assert town.told(FactKind.MERGE_ACCEPTED) == []  # nothing is believed before GitHub has answered
+    town.answers()
+    assert head(town) == "S1b"
+    assert town.live() == ["S1a", "S1b"]
+    assert town.told(FactKind.MERGE_ACCEPTED) == []
+
+
+def test_a_head_that_does_not_contain_ours_comes_back_once_github_says_so(town: Town) -> None:
+    town.merge("S1", "a")
+    town.force_push("S1", "b", onto="S1-")
+    town.answers()
+    rewind(town, "S1a")
+    town.quiet()
+    town.looks_at_main("S1")
+    town.answers()
+    assert head(town) == "S1a"
+    assert town.told(FactKind.MERGE_ACCEPTED) == ["S1a"]
+
+
+def test_a_doubt_that_is_settled_by_a_push_is_forgotten(town: Town) -> None:
+    town.github.commit("S1", "S1a")
+    town.github.commit("S1", "S1b")
+    town.send(Merged("S1", "S1b", pull=2))
+    town.send(Merged("S1", "S1a", pull=1))
+    town.looks_at_main("S1")
+    assert state(town).doubt == "S1b"
+    town.merge("S1", "c")
+    assert state(town).doubt == ""
+    town.quiet()
+    town.send(ContainmentKnown("S1", "S1a", "S1b", contains=False))
+    assert town.told(FactKind.MERGE_ACCEPTED) == []
+    assert head(town) == "S1c"
+
+
+def test_a_head_that_is_ours_again_is_no_doubt(town: Town) -> None:
+    town.github.commit("S1", "S1a")
+    town.github.commit("S1", "S1b")
+    town.send(Merged("S1", "S1b", pull=2))
+    town.send(Merged("S1", "S1a", pull=1))
+    town.looks_at_main("S1")
+    town.send(HeadSeen("S1", "S1a"))
+    assert state(town).doubt == ""
+
+
+# -- several merges in one push --------------------------------------------------------------------------------
+
+
+def landed_together(town: Town) -> list[Event]:
+    """The push that brings pull requests 1, 2 and 3, and their own deliveries."""
+    for letter in "abc":
+        town.github.commit("S1", f"S1{letter}")
+    push = town.merged("S1", "S1-", "S1c", commits=("S1a", "S1b"), title="The last of three")
+    return [push, *(Merged("S1", f"S1{letter}", pull=n, title=f"PR {n}") for n, letter in enumerate("abc", 1))]
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_pull_requests_that_land_in_one_push_are_carried_by_its_run_in_any_order(
+    town: Town, order: tuple[int, ...]
+) -> None:
+    deliveries = landed_together(town)
+    for number in order:
+        town.send(deliveries[number])
+    for sha in ("S1a", "S1b"):
+        if sha in town.live():
+            town.gives_back(sha)
+        assert town.left(sha) in (None, ("superseded", "S1c"))
+    assert town.live() == ["S1c"]
+    run = town.run("S1c")
+    assert set(run.pulls) == {1, 2, 3}
+    assert run.pull in run.pulls
+    assert run.title == f"PR {run.pull}"
+    assert head(town) == "S1c"
+    town.merge("S1", "d")
+    assert town.did(Compare) == []
+
+
+def test_all_of_them_are_told_what_becomes_of_the_run(town: Town) -> None:
+    for delivery in landed_together(town):
+        town.send(delivery)
+    town.quiet()
+    town.fails("S1c")
+    assert sorted((comment.pull, comment.topic) for comment in town.did(Comment)) == [(n, "failed") for n in (1, 2, 3)]
+    assert len({comment.slot for comment in town.did(Comment)}) == 3
+
+
+def test_a_late_pull_request_does_not_set_main_back_even_if_its_run_is_over(town: Town) -> None:
+    push, first, *_ = landed_together(town)
+    town.send(push)
+    town.fails("S1c")
+    town.quiet()
+    town.send(first)
+    assert (town.live(), head(town)) == ([], "S1c")
+    assert town.told(FactKind.MERGE_KNOWN) == ["S1a"]
+
+
+def test_a_run_that_is_on_its_way_already_goes_on(town: Town) -> None:
+    push, first, *_ = landed_together(town)
+    town.send(first)
+    town.passes("S1a")
+    town.send(push)
+    assert town.live() == ["S1a", "S1c"]
+
+
+def test_a_merge_that_was_pushed_on_its_own_keeps_its_run(town: Town) -> None:
+    town.merge("S1", "a")
+    town.pull("S1", "a", 1)
+    town.github.commit("S1", "S1b")
+    town.send(town.merged("S1", "S1-", "S1b", commits=("S1a",)))
+    assert town.live() == ["S1a", "S1b"]
+
+
+def test_what_is_remembered_of_pushes_is_bounded(town: Town) -> None:
+    for push in range(40):
+        commits = tuple(f"c{push}.{number}" for number in range(300))
+        town.deliver(town.merged("S1", None, f"h{push}", commits=commits))
+    assert len(state(town).pushed) == 8
+    assert max(len(pushed.commits) for pushed in state(town).pushed) == 50
+    for number in range(60):
+        town.send(Merged("S1", f"c39.{299 - number % 50}", pull=number))
+    assert len(town.run("h39").pulls) == 20
+
+
+# -- the default branch ----------------------------------------------------------------------------------------
+
+
+def test_another_default_branch_is_told_and_not_followed(town: Town) -> None:
+    town.send(DefaultBranchChanged("S1", "main", "trunk"))
+    (notice,) = town.did(Notify)
+    assert notice.subject == "shop/S1: its default branch is now trunk"
+    assert "S1 still follows main" in notice.text
+    assert [fact.why for fact in town.facts if fact.kind is FactKind.DEFAULT_BRANCH_CHANGED]
+
+
+@pytest.mark.parametrize(("before", "now"), [("old", "main"), ("a", "b")])
+def test_a_default_branch_that_is_none_of_ours_is_not_told(town: Town, before: str, now: str) -> None:
+    town.quiet()
+    decision: Any = town.send(DefaultBranchChanged("S1", before, now))
+    assert (decision.facts, decision.effects) == ([], [])

@@ -1,0 +1,172 @@
+"""Commands at GitHub: whether whoever said it may, asked live and refused in doubt; and the answer, given once."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import structlog
+
+from bot.core.decision import Ended
+from bot.core.effects import Answer, Obey
+from bot.core.events import CommandAllowed, CommandRefused, CommandSaid
+from bot.state.outbox import Claim
+from bot.state.records import Records
+from bot.translate import commands
+from bot.translate.reading import at, number, text
+from workers.context import Context, Line
+from workers.github import ourselves
+from workers.github.limits import Purpose
+from workers.github.refusals import NotAllowed, NotThere
+from workers.github.session import Session
+from workers.perform.outcome import Done, Lost, Never, NotNow
+
+log = structlog.get_logger()
+
+#: For how long GitHub is asked again, and how old a command may be when we come to it, in seconds.
+PATIENCE, TOO_OLD = 900.0, 3600.0
+#: How often a comment may be missing before it counts as deleted: reads may lag behind the webhook.
+MISSING = 3
+#: How many of the latest finished runs are looked through.
+PAST = 200
+_MAY_ACT = ("admin", "write")
+#: The most characters of an answer (GitHub takes 65,536 in a comment), and of the name of a branch in it.
+LONGEST, BRANCH = 60_000, 60
+#: How long it is remembered that a reaction was given, in seconds: an answer is not tried for longer.
+GIVEN = 86_400
+
+
+def obey(context: Context, line: Line, claim: Claim, effect: Obey) -> Done:
+    """Ask what must be known before anything is done. Whatever GitHub does not say counts as no."""
+    said, waited = effect.said, time.time() - effect.since
+    if waited > TOO_OLD:
+        return Done(CommandRefused(said, "it came too late: nobody was there to hear it for an hour"))
+    try:
+        return _ask(context, line, claim, effect)
+    except NotNow as error:
+        if waited > PATIENCE:
+            log.warning("command-refused", command=said.key, why=str(error))
+            return Done(CommandRefused(said, "GitHub could not be asked whether you may; say it again later"))
+        raise
+    except Never as error:
+        log.warning("command-refused", command=said.key, why=str(error))
+        return Done(CommandRefused(said, "GitHub does not say whether you may"))
+
+
+def _ask(context: Context, line: Line, claim: Claim, effect: Obey) -> Done:
+    said, session = effect.said, Session(context, effect.said.repository)
+    if said.comment is not None and (over := _is_over(session, claim, said)) is not None:
+        return over
+    allowed = CommandAllowed(said)
+    if said.pull is not None:
+        found = session.read(f"/pulls/{said.pull}", Purpose.COMMENT).data
+        base = text(found, "base", "ref")
+        known = context.configuration.service_for(said.repository, base)
+        if known is None or known[0].name != line.pipeline.name:
+            if said.comment is not None:
+                return _not_ours(context, line, said, base) if known is None else Done()
+        else:
+            allowed = _about(said, known[1].name, found)
+    if effect.acts and (no := _no(session, said)) is not None:
+        return Done(CommandRefused(said, no))
+    return Done(_with_past(line, allowed))
+
+
+def _is_over(session: Session, claim: Claim, said: CommandSaid) -> Done | None:
+    """Whether the comment has been deleted or says something else by now: then it is not meant any more."""
+    try:
+        present = session.read(f"/issues/comments/{said.comment}", Purpose.COMMENT).data
+    except NotThere:
+        if claim.tries < MISSING:
+            raise NotNow("the comment is not there (yet)", after=1.0) from None
+        log.info("command-deleted", command=said.key)
+        return Done()
+    if commands.parse(text(present, "body"))[: commands.MOST] != said.commands:
+        return Done(CommandRefused(said, "the comment was changed since; say it in a new one"))
+    return None
+
+
+def _about(said: CommandSaid, service: str, pull: Any) -> CommandAllowed:
+    """What the pull request is at this moment. A fork that is gone is a fork."""
+    own, theirs = number(pull, "base", "repo", "id"), number(pull, "head", "repo", "id")
+    merged = text(pull, "merge_commit_sha") if at(pull, "merged") is True else ""
+    is_open = text(pull, "state") == "open"
+    return CommandAllowed(
+        said, service, text(pull, "head", "sha"), fork=own is None or own != theirs, open=is_open, merged=merged
+    )
+
+
+def _not_ours(context: Context, line: Line, said: CommandSaid, base: str) -> Done:
+    """A pull request into a branch that starts nothing: one pipeline says so, though several share the repository."""
+    first = context.configuration.pipelines_of(said.repository)[:1]
+    if [pipeline.name for pipeline in first] != [line.pipeline.name]:
+        return Done()
+    branch = base[:BRANCH].replace("`", "'")
+    return Done(CommandRefused(said, f"#{said.pull} goes into `{branch}`, which is no service's main"))
+
+
+def _no(session: Session, said: CommandSaid) -> str | None:
+    """Why they may not act. `read` says nothing: on a public repository everybody has it (GitHub docs)."""
+    try:
+        answer = session.read(f"/collaborators/{said.by}/permission", Purpose.COMMENT).data
+    except NotThere:
+        return f"{said.by} may not write to {said.repository}"
+    permission, known_as = text(answer, "permission"), text(answer, "user", "login")
+    if known_as.casefold() != said.by.casefold() or permission not in _MAY_ACT:
+        return f"{said.by} may not write to {said.repository}; `status`, `why` and `help` are for everybody"
+    return None
+
+
+def _with_past(line: Line, allowed: CommandAllowed) -> CommandAllowed:
+    """The same, with what became of the last run that it may be about."""
+    rows, _ = Records(line.redis, line.keys).ended(0, PAST)
+    past = next((row for row in rows if _is_about(row, allowed)), None)
+    if past is None:
+        return allowed
+    words = f"{past.run.key} ended as {past.ending.end} in {past.run.step}: {past.ending.why}"
+    return CommandAllowed(
+        allowed.said, allowed.service, allowed.head, allowed.fork, allowed.open, allowed.merged, past=words
+    )
+
+
+def _is_about(row: Ended, allowed: CommandAllowed) -> bool:
+    run, said = row.run, allowed.said
+    if said.comment is None:
+        return run.place.sha == said.sha
+    mine = said.pull in run.carries or run.place.sha == allowed.merged
+    return run.service == allowed.service and mine
+
+
+def answer(context: Context, line: Line, claim: Claim, effect: Answer) -> Done:
+    """Answer a comment: a reaction, then the words, each once. A hidden marker of ours tells that they are there."""
+    session, slot = Session(context, effect.repository), effect.slot
+    _react(line, session, effect)
+    marker = f"{commands.MARKER}{slot} -->"
+    path = f"/issues/{effect.pull}/comments"
+    if claim.tries and ourselves.has_said(context, session, path, marker):
+        return Done()
+    if line.outbox.renew(claim) is None:
+        raise Lost
+    link = f"{context.configuration.web.public_url}/p/{line.pipeline.name}"
+    body = f"{marker}\n{_tamed(effect.text[:LONGEST])}\n\n[The pipeline]({link})"
+    session.write("POST", path, {"body": body}, Purpose.COMMENT, f"{line.pipeline.name}/{slot}")
+    return Done()
+
+
+def _tamed(text: str) -> str:
+    """A text that pings nobody and hides nothing, whatever a stranger put into a name."""
+    return text.replace("@", "@\u200b").replace("<!--", "<! --")
+
+
+def _react(line: Line, session: Session, effect: Answer) -> None:
+    """Give the reaction: GitHub keeps one of a kind, and it is no matter if the comment is gone by now."""
+    name = line.keys.said(f"{effect.slot}/reaction")
+    if line.redis.exists(name):
+        return
+    path = f"/issues/comments/{effect.comment}/reactions"
+    ticket = f"{line.pipeline.name}/{effect.slot}/reaction"
+    try:
+        session.write("POST", path, {"content": effect.reaction}, Purpose.COMMENT, ticket)
+    except (NotThere, NotAllowed) as error:
+        log.info("reaction-refused", comment=effect.comment, why=str(error))
+    line.redis.set(name, "1", ex=GIVEN)

@@ -273,8 +273,6 @@ def test_of_two_effects_in_one_slot_the_later_one_is_kept(line: Line) -> None:
     job = Job("cdp", "shop/pre-production")
     locked = Banner(job, "pre-production", (LockShown("it failed", "S1.1", 1.0),))
     line.turn(effects=(locked, Banner(job, "pre-production")))
-        effects=(Banner(job, "pre-production", (LockShown("it failed", "S1.1", 1.0),)), Banner(job, "pre-production"))
-    )
     assert line.outbox.size() == 1
 
 

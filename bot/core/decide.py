@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from bot.core import asked, builds, merges, sentences, strangers
+from bot.core import asked, builds, merges, pulls, sentences, strangers, verifying
 from bot.core.aborting import press_on
 from bot.core.admission import settle
 from bot.core.banners import banners, changed, put_back
@@ -30,11 +30,14 @@ from bot.core.events import (
     LockAsked,
     Merged,
     ModeAsked,
+    PullClosed,
+    PullMoved,
     RetryAsked,
     TimePassed,
     TriggerAccepted,
     TriggerRefused,
     UnlockAsked,
+    VerifyAsked,
     Withdrawn,
 )
 from bot.core.facts import FactKind
@@ -50,6 +53,7 @@ def decide(board: Board, event: Event, now: float) -> Decision:
     _apply(decision, event)
     _clock(decision)
     settle(decision)
+    verifying.settle(decision)
     decision.effects += changed(shown, banners(board))
     if board.header.mode is Mode.OBSERVE:
         decision.effects = [effect for effect in decision.effects if _only_asks(effect)]
@@ -65,6 +69,10 @@ def _apply(decision: Decision, event: Event) -> None:  # noqa: C901  one flat li
         case ContainmentKnown():
             merges.learn(decision, event)
             reconsider(decision, event.service)
+        case PullMoved():
+            pulls.moved(decision, event)
+        case PullClosed():
+            pulls.closed(decision, event)
         case BuildHinted():
             _look(decision, event)
         case BannerAmiss():
@@ -89,6 +97,8 @@ def _apply(decision: Decision, event: Event) -> None:  # noqa: C901  one flat li
             asked.cancel_asked(decision, event)
         case FastLaneAsked():
             asked.fast_lane_asked(decision, event)
+        case VerifyAsked():
+            pulls.asked(decision, event)
         case ModeAsked():
             asked.mode_asked(decision, event)
         case Configured():

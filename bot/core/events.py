@@ -45,6 +45,34 @@ class ContainmentKnown:
 
 
 @dataclass(frozen=True, slots=True)
+class PullMoved:
+    """A pull request to a service's main branch is open with this head: new, pushed to, reopened, (no) draft."""
+
+    service: str
+    pull: int
+    sha: str
+    #: The head before a push; None where it was not one.
+    before: str | None = None
+    #: When GitHub changed the pull request, in seconds since the epoch by GitHub's clock.
+    at: float | None = None
+    draft: bool = False
+    #: Its commits come from another repository, or from one that nobody knows.
+    fork: bool = False
+    kind: Literal["pull-moved"] = "pull-moved"
+
+
+@dataclass(frozen=True, slots=True)
+class PullClosed:
+    """A pull request to a service's main branch was merged, or closed without that."""
+
+    service: str
+    pull: int
+    sha: str
+    at: float | None = None
+    kind: Literal["pull-closed"] = "pull-closed"
+
+
+@dataclass(frozen=True, slots=True)
 class BuildHinted:
     """Somebody says that something changed about a build; Jenkins must be asked what (invariant 8)."""
 
@@ -178,6 +206,19 @@ class FastLaneAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class VerifyAsked:
+    """A person wants a pull request verified. `sha`: the head that the person saw; one that came since is not built."""
+
+    service: str
+    pull: int
+    by: str
+    sha: str
+    #: Whether its commits come from a fork; None: whoever asks does not know.
+    fork: bool | None = None
+    kind: Literal["verify-asked"] = "verify-asked"
+
+
+@dataclass(frozen=True, slots=True)
 class ModeAsked:
     """A person lets the pipeline run, pauses it, or makes it only observe."""
 
@@ -207,6 +248,8 @@ Event = (
     Merged
     | HeadSeen
     | ContainmentKnown
+    | PullMoved
+    | PullClosed
     | BuildHinted
     | BannerAmiss
     | BuildSeen
@@ -219,6 +262,7 @@ Event = (
     | RetryAsked
     | CancelAsked
     | FastLaneAsked
+    | VerifyAsked
     | ModeAsked
     | Configured
     | TimePassed

@@ -44,6 +44,9 @@ class FactKind(StrEnum):
     BANNER_PUT_BACK = "banner-put-back"
     CONTAINMENT_ASKED = "containment-asked"
     CONTAINMENT_KNOWN = "containment-known"
+    VERIFICATION_ASKED = "verification-asked"
+    VERIFICATION_HELD = "verification-held"
+    VERIFICATION_ENDED = "verification-ended"
     MODE_CHANGED = "mode-changed"
     REQUEST_REFUSED = "request-refused"
 

@@ -1,7 +1,7 @@
 """What is heard of pull requests, and which of their heads are verified because of it.
 
-GitHub's deliveries come late, twice and in any order. Its clock tells which is older; within one second, and without
-a time, a head that a pull request had before is old news unless the push names the present head as what came before.
+GitHub's deliveries come late, twice and in any order. Its clock tells which is older. Within one second, and without
+a time, only a push moves the head: from the present one, or to one that the pull request has not had before.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SHA = re.compile(r"[0-9a-f]{40}\Z")
 
 def moved(decision: Decision, event: PullMoved) -> None:
     """A pull request is open with this head: it is verified, unless that is old news or not wished."""
-    known = _news(decision.board, event, event.before)
+    known = _news(decision.board, event)
     if known is not None:
         pull = _with_head(known, event.sha, event.before)
         at = known.at if event.at is None else event.at
@@ -33,7 +33,7 @@ def moved(decision: Decision, event: PullMoved) -> None:
 
 def closed(decision: Decision, event: PullClosed) -> None:
     """A pull request is closed: nobody waits for its verification. Remembered, for what may still come late."""
-    known = _news(decision.board, event, None)
+    known = _news(decision.board, event)
     if known is not None:
         pull = _with_head(known, event.sha, None)
         at = known.at if event.at is None else event.at
@@ -70,17 +70,24 @@ def configured(decision: Decision) -> None:
 # -- what it means ---------------------------------------------------------------------------------------------
 
 
-def _news(board: Board, event: PullMoved | PullClosed, before: str | None) -> Pull | None:
+def _news(board: Board, event: PullMoved | PullClosed) -> Pull | None:
     """What was known before this news; None if it is none, or if nobody cares."""
     if not board.pipeline.verifies(event.service):
         return None
     known = board.pull(event.service, event.pull)
+    before = event.before if isinstance(event, PullMoved) else None
     if known is None:
         return Pull(event.pull, event.sha, earlier=(before,) if before is not None else ())
     if event.at is not None and known.at is not None and event.at != known.at:
         return known if event.at > known.at else None
-    had_before = event.sha != known.sha and event.sha in known.earlier
-    return None if had_before and before != known.sha else known
+    return known if isinstance(event, PullClosed) or _may_follow(known, event.sha, before) else None
+
+
+def _may_follow(known: Pull, sha: str, before: str | None) -> bool:
+    """Whether a head can have come after the known one, where no clock tells."""
+    if before is None:
+        return sha == known.sha
+    return known.open and (sha == known.sha or before == known.sha or sha not in known.earlier)
 
 
 def _with_head(known: Pull, sha: str, before: str | None) -> Pull:

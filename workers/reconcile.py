@@ -12,7 +12,7 @@ import structlog
 from bot.core.board import Board
 from bot.core.events import BuildLost, BuildSeen, Event, Withdrawn
 from bot.core.pipeline import Job, Outcome
-from bot.core.run import Foreign, Run, Step
+from bot.core.run import Built, Foreign, Step
 from workers.context import Context, Line
 from workers.jenkins_client import JenkinsClient, NotAllowed, NotThere, job_path
 from workers.perform import attempt, posted
@@ -29,11 +29,11 @@ NAMELESS_FOR = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What the board of this version believes about one job: its runs there, and strangers if the job is ours."""
+    """What the board of this version believes about one job: what has builds there, and strangers if it is ours."""
 
     version: int
     job: Job
-    runs: tuple[Run, ...]
+    runs: tuple[Built, ...]
     strangers: tuple[Foreign, ...] | None
 
 
@@ -56,12 +56,13 @@ def builds(context: Context, line: Line) -> int:
 
 
 def _lives(line: Line, board: Board, version: int) -> list[Live]:
-    watched = {job: step for step in board.steps() if (job := board.job(step)) is not None}
-    at: dict[Job, list[Run]] = defaultdict(list)
-    held = sorted((run for run in board.runs.values() if run.holds_slot), key=lambda r: (r.seat, r.key))
+    watched = board.jobs()
+    at: dict[Job, list[Built]] = defaultdict(list)
+    everything: list[Built] = [*board.runs.values(), *board.verifications.values()]
+    held = sorted((built for built in everything if built.holds_slot), key=lambda b: (b.seat, b.key))
     for run, job in zip(held, posted.jobs(line, held), strict=True):
         # A build runs where it was sent, though the configuration may know its stage no longer, or another job for it.
-        where = job or board.job(run.step)
+        where = job or board.job_of(run)
         if where is not None:
             at[where].append(run)
     lives = [_live(board, version, job, step, at.pop(job, [])) for job, step in watched.items()]
@@ -69,7 +70,7 @@ def _lives(line: Line, board: Board, version: int) -> list[Live]:
     return few + [Live(version, job, tuple(runs), None) for job, runs in at.items()]
 
 
-def _live(board: Board, version: int, job: Job, step: Step, runs: list[Run]) -> Live:
+def _live(board: Board, version: int, job: Job, step: Step, runs: list[Built]) -> Live:
     return Live(version, job, tuple(runs), tuple(board.strangers(step)))
 
 
@@ -94,13 +95,13 @@ def _differences(jenkins: JenkinsClient, live: Live) -> list[Event]:
     return events if live.strangers is None else events + _strangers(jenkins, live, listed)
 
 
-def _news(run: Run, build: dict[str, object], known: set[int]) -> bool:
+def _news(run: Built, build: dict[str, object], known: set[int]) -> bool:
     if run.build in (None, build.get("number")):
         return not build.get("building") or run.build is None
     return bool(build.get("building")) != (build.get("number") in known)  # a second build of the attempt
 
 
-def _gone(jenkins: JenkinsClient, job: Job, run: Run) -> list[Event]:
+def _gone(jenkins: JenkinsClient, job: Job, run: Built) -> list[Event]:
     """The build of a run is not among the newest: ask for it by its number."""
     try:
         build = jenkins.get(f"{job_path(job.name)}/{run.build}", attempt.BUILD_TREE)
@@ -109,7 +110,7 @@ def _gone(jenkins: JenkinsClient, job: Job, run: Run) -> list[Event]:
     return [attempt.seen(jenkins, job, build)] if not build.get("building") else []
 
 
-def _unseen(jenkins: JenkinsClient, run: Run, queued: list[dict[str, object]]) -> list[Event]:
+def _unseen(jenkins: JenkinsClient, run: Built, queued: list[dict[str, object]]) -> list[Event]:
     """No build of the attempt yet: it waits in Jenkins' queue, was cancelled there, or is lost."""
     if run.queue_item is None or any(attempt.is_attempt(item, run.key, run.attempt) for item in queued):
         return []  # without a queue item its trigger is still on its way: that is the performer's matter

@@ -423,9 +423,10 @@ def test_a_refused_trigger_is_tried_again_after_a_pause_as_another_attempt() -> 
     town.moves(A)
     town.send(TriggerRefused("S1.pr12-1", 1, "the job is disabled"))
     assert town.verifying() == {"a": "waiting"}
-    assert "Jenkins did not take the build for verify: the job is disabled" in why(
-        town.board, town.verification(A), town.now
-    ).sentence
+    assert (
+        "Jenkins did not take the build for verify: the job is disabled"
+        in why(town.board, town.verification(A), town.now).sentence
+    )
     assert town.board.next_due(town.now) == town.now + 5
     town.waits(6)
     assert (town.verification(A).attempt, town.verification(A).status) == (2, Status.STARTING)

@@ -118,6 +118,8 @@ class AnyTown(RuleBasedStateMachine):
         for number in range(live):
             self._send(self.town.push(SERVICES[number % 3], self._letter()))
             self.all_go_on(2)
+        for number in range(1, 1 + pulls % 3):
+            self.pull_request(number, "open", "now")
 
     # -- GitHub --------------------------------------------------------------------------------------------------
 
@@ -168,6 +170,15 @@ class AnyTown(RuleBasedStateMachine):
         if questions:
             q = questions.pop(pick % len(questions))
             self._send(ContainmentKnown(q.service, q.base, q.head, self.town.github.contains(q.head, q.base)))
+
+    @rule(pick=picks)
+    def push_again(self, pick: int) -> None:
+        """Somebody pushes to a pull request, at times while its build runs."""
+        number = 1 + pick % 3
+        if pick % 2:
+            self.go_on(pick, good=True, silent=False)
+        self.pull_request(number, "open", "now")
+        self.pull_request(number, "push", "now")
 
     @rule(number=st.integers(1, 4), what=st.sampled_from(PULL_NEWS), told=st.sampled_from(TOLD))
     def pull_request(self, number: int, what: str, told: str) -> None:

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from bot.core.pipeline import Mode, Pipeline, Service, Track
+from bot.core.run import VERIFY
 from config.model import Markup, Notice
 
 
@@ -111,7 +112,7 @@ class Configuration:
 
     @cached_property
     def jobs(self) -> Mapping[tuple[str, str], tuple[str, str, Track]]:
-        """(controller, full name of a job) to (pipeline, stage, track): whom a build concerns."""
+        """(controller, full name of a job) to (pipeline, stage, track): whom a build concerns; `verify` is no stage."""
         found: dict[tuple[str, str], tuple[str, str, Track]] = {}
         for pipeline in self.pipelines:
             for stage in pipeline.stages:
@@ -119,6 +120,9 @@ class Configuration:
                 if stage.fast_job is not None:
                     fast = stage.fast_job
                     found[fast.controller, fast.name] = (pipeline.name, stage.name, Track.FAST)
+            if pipeline.verify is not None:
+                job = pipeline.verify.job
+                found[job.controller, job.name] = (pipeline.name, VERIFY.stage, VERIFY.track)
         return found
 
     @cached_property

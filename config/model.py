@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_v
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from bot.core.pipeline import FastLaneStart, Mode, Policy
+from bot.core.pipeline import FastLaneStart, Forks, Mode, Policy
 from config import values as v
 from config.errors import shown
 
@@ -144,6 +144,8 @@ class ServiceEntry(Section):
     """Its GitHub repository, as `owner/name`."""
     branch: v.Branch = "main"
     """The branch whose merges are rolled out. Default `main`."""
+    verify: v.Switch = True
+    """Whether pull requests to that branch are verified, where the pipeline has `verify`. Default `true`."""
 
 
 class FastLaneEntry(Section):
@@ -174,6 +176,22 @@ class AbortEntry(Section):
     """After `term`: it is then killed. Default 1m. Where a build rolls out, nothing firmer than `stop` is done."""
 
 
+class VerifyEntry(Section):
+    """How pull requests are verified: one build for each push to one, and its result as a commit status."""
+
+    job: JobEntry
+    """The Jenkins job that verifies a pull request."""
+    capacity: v.Capacity = None
+    """How many may be verified at once: a number, or `unlimited`, which is the default."""
+    timeout: Annotated[v.Duration, v.between("1s", "7d")] | None = None
+    """The longest a build may run before it is aborted. Default: no limit."""
+    drafts: v.Switch = False
+    """Whether drafts are verified without being asked for. Default `false`."""
+    forks: Forks = Forks.ON_REQUEST
+    """What comes from a fork, which anybody may have written: `on-request`, each head once a maintainer has asked for
+    it, the default; or `never`."""
+
+
 class PipelineEntry(Section):
     """The ordered stages that a set of services share."""
 
@@ -185,6 +203,8 @@ class PipelineEntry(Section):
     """The stages, in the order a run passes them."""
     services: Annotated[tuple[ServiceEntry, ...], Field(min_length=1)]
     """The services that are rolled out through these stages."""
+    verify: VerifyEntry | None = None
+    """How pull requests are verified; without it they are not."""
     fast_lane: FastLaneEntry = FastLaneEntry()
     """How the fix of a broken stage passes everyone."""
     retry: RetryEntry = RetryEntry()

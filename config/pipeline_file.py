@@ -10,12 +10,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from bot.core.pipeline import FastLane, Job, Outcome, Pipeline, Policy, Service, Stage
+from bot.core.pipeline import FastLane, Job, Outcome, Pipeline, Policy, Service, Stage, Verify
 from config import references, sentences
 from config.configuration import Configuration, Controller, GitHub, Keep, Notify, Polling, Web
 from config.errors import MOST_SHOWN, ConfigurationError, Mistake, Problem
 from config.errors import Path as KeyPath
-from config.model import JobEntry, PipelineEntry, PipelineFile, StageEntry
+from config.model import JobEntry, PipelineEntry, PipelineFile, StageEntry, VerifyEntry
 from config.yaml_nodes import Mark, Node, UnreadableError, compose
 
 #: In bytes; some 20,000 lines.
@@ -114,12 +114,13 @@ def _pipeline(entry: PipelineEntry) -> Pipeline:
     return Pipeline(
         name=entry.name,
         stages=tuple(_stage(stage) for stage in entry.stages),
-        services=tuple(Service(s.name, s.repository, s.branch) for s in entry.services),
+        services=tuple(Service(s.name, s.repository, s.branch, s.verify) for s in entry.services),
         fast_lane=FastLane(entry.fast_lane.start, entry.fast_lane.rejoins),
         retry_first=entry.retry.first,
         retry_most=entry.retry.most,
         term_after=entry.abort.term,
         kill_after=entry.abort.kill,
+        verify=_verify(entry.verify) if entry.verify is not None else None,
     )
 
 
@@ -136,6 +137,10 @@ def _stage(entry: StageEntry) -> Stage:
         fast_job=_job(entry.fast.job) if entry.fast else None,
         fast_capacity=entry.fast.capacity if entry.fast else 1,
     )
+
+
+def _verify(entry: VerifyEntry) -> Verify:
+    return Verify(_job(entry.job), entry.capacity, entry.timeout, entry.drafts, entry.forks)
 
 
 def _job(entry: JobEntry) -> Job:

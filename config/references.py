@@ -24,6 +24,7 @@ def check(data: Any, line_of: Callable[[Path], int]) -> Found:
     jobs = [job for path, pipeline in pipelines for job in _jobs(path, pipeline)]
     for path, pipeline in pipelines:
         yield from _lane(path, pipeline)
+        yield from _verify(path, pipeline)
     if isinstance(controllers, dict):
         yield from _known_controllers(jobs, list(controllers))
     for path, mistake, earlier in _twice(root, pipelines, jobs):
@@ -44,6 +45,16 @@ def _lane(path: Path, pipeline: Entry) -> Found:
             yield asked[0], Mistake("a fast lane without a stage that locks", "`on_failure: lock` at a stage")
     if isinstance(lane, dict) and (rejoins := _text(lane, "rejoins")):
         yield from _rejoins((*path, "fast_lane", "rejoins"), rejoins, names, locking)
+
+
+def _verify(path: Path, pipeline: Entry) -> Found:
+    """`verify` beside a stage of that name would have both set one commit status."""
+    if "verify" not in pipeline:
+        return
+    for stage_path, stage in _entries(pipeline, "stages", path):
+        if _text(stage, "name") == "verify":
+            what = "a stage called `verify` beside the `verify` of pull requests: both would set one commit status"
+            yield (*stage_path, "name"), Mistake(what, "another name")
 
 
 def _rejoins(where: Path, rejoins: str, names: list[str], locking: list[str]) -> Found:
@@ -82,7 +93,7 @@ def _twice(root: Entry, pipelines: Entries, jobs: Entries) -> Iterator[tuple[Pat
     # One Jenkins under two names would hide that two stages share a job.
     controllers = _mappings(root.get("controllers"), ("controllers",))
     yield from _unique(controllers, "url", "address", "one name per Jenkins", _address_key)
-    yield from _unique(jobs, None, "Jenkins job", "a job of its own for each stage and fast lane", _job_key)
+    yield from _unique(jobs, None, "Jenkins job", "a job of its own for each stage, fast lane and `verify`", _job_key)
     words = "each branch of a repository to be one service"
     yield from _unique(services, "repository", "repository", words, _branch_key)
 
@@ -126,11 +137,15 @@ def _jobs(path: Path, pipeline: Entry) -> Entries:
         places = [((*stage_path, "job"), stage.get("job"))]
         if isinstance(fast, dict):
             places.append(((*stage_path, "fast", "job"), fast.get("job")))
-        for job_path, raw in places:
-            job = raw if isinstance(raw, dict) else v.split_job(raw)
-            if job is not None:
-                found.append((job_path, job))
-    return found
+        found += _readable(places)
+    verify = pipeline.get("verify")
+    return found + _readable([((*path, "verify", "job"), verify.get("job"))] if isinstance(verify, dict) else [])
+
+
+def _readable(places: list[tuple[Path, Any]]) -> Entries:
+    """The jobs among these that can be read, taken apart."""
+    jobs = ((path, raw if isinstance(raw, dict) else v.split_job(raw)) for path, raw in places)
+    return [(path, job) for path, job in jobs if job is not None]
 
 
 def _entries(parent: Entry, key: str, path: Path) -> Entries:

@@ -171,6 +171,13 @@ def capacity(value: object) -> int | None:
     refuse(f"{shown(value)} is not a capacity", words)
 
 
+def switch(value: object) -> bool:
+    """`true` or `false`."""
+    if not isinstance(value, bool):
+        refuse(f"{shown(value)} is neither yes nor no", "`true` or `false`")
+    return value
+
+
 def integer(least: int, most: int) -> WithJsonSchema:
     """What `whole` accepts, for editors."""
     return WithJsonSchema({"type": "integer", "minimum": least, "maximum": most})
@@ -219,6 +226,7 @@ Plain = Annotated[
     Field(min_length=1, max_length=255),
 ]
 
+Switch = Annotated[bool, BeforeValidator(switch), WithJsonSchema({"type": "boolean"})]
 Retries = Annotated[int, whole(0, 10), integer(0, 10)]
 Kept = Annotated[int, whole(1, 1_000_000), integer(1, 1_000_000)]
 FastCapacity = Annotated[int, whole(1, 1000), integer(1, 1000)]

@@ -112,7 +112,10 @@ def _jobs(callback: str, secret: str) -> dict[str, list[dict[str, Any]]]:
 
     seconds = {"duration_seconds": BUILD_SECONDS}
     return {
-        "build": [job("build", "build", **seconds)],
+        "build": [
+            job("build", "build", **seconds),
+            job("build", "verify", **{"parameters": [*PARAMETERS, "INTERLOCK_PULL"], **seconds}),
+        ],
         "cdp": [
             job("cdp", "acceptance", **seconds),
             job("cdp", "fast-acceptance", **seconds),

@@ -12,7 +12,7 @@ from typing import Any
 from bot.core.effects import Banner
 from bot.core.events import BannerAmiss, BuildLost, BuildSeen, Event, Withdrawn
 from bot.core.pipeline import Job, Outcome
-from bot.core.run import Foreign, Run
+from bot.core.run import Built, Foreign
 from workers.jenkins_client import JenkinsClient, NotThere, job_path
 from workers.perform import attempt
 
@@ -28,7 +28,7 @@ class Live:
 
     version: int
     job: Job
-    runs: tuple[Run, ...]
+    runs: tuple[Built, ...]
     strangers: tuple[Foreign, ...] | None
     banner: Banner | None
 
@@ -42,7 +42,7 @@ class Asking:
     """
 
     jenkins: JenkinsClient
-    lost: Callable[[Run], bool]
+    lost: Callable[[Built], bool]
     amiss: Callable[[str, Banner], bool]
 
     @cached_property
@@ -93,13 +93,13 @@ def _carried(build: Build) -> tuple[str, str]:
     return carried.get(attempt.RUN, ""), carried.get(attempt.ATTEMPT, "")
 
 
-def _news(run: Run, build: Build, known: set[int]) -> bool:
+def _news(run: Built, build: Build, known: set[int]) -> bool:
     if run.build in (None, build.get("number")):
         return not build.get("building") or run.build is None
     return bool(build.get("building")) != (build.get("number") in known)  # a second build of the attempt
 
 
-def _unseen(asking: Asking, job: Job, run: Run) -> list[Event]:
+def _unseen(asking: Asking, job: Job, run: Built) -> list[Event]:
     """No build of the attempt is among the newest of its job."""
     if run.build is not None:
         return _by_number(asking, job, run)
@@ -115,7 +115,7 @@ def _unseen(asking: Asking, job: Job, run: Run) -> list[Event]:
     return []
 
 
-def _by_number(asking: Asking, job: Job, run: Run) -> list[Event]:
+def _by_number(asking: Asking, job: Job, run: Built) -> list[Event]:
     """The build of a run is not among the newest: it is asked for by its number."""
     try:
         build = asking.jenkins.get(f"{job_path(job.name)}/{run.build}", attempt.BUILD_TREE)

@@ -12,7 +12,7 @@ from bot.core.board import Board
 from bot.core.effects import Banner
 from bot.core.events import BannerAmiss, BuildLost, BuildSeen, Event, Withdrawn
 from bot.core.pipeline import Job, Mode, Track
-from bot.core.run import Run, Step
+from bot.core.run import Built, Step
 from bot.state.repairs import Repairs
 from workers.context import Context, Line
 from workers.differences import Asking, Live, differences
@@ -51,12 +51,13 @@ def builds(context: Context, line: Line) -> int:
 
 
 def _lives(line: Line, board: Board, version: int) -> list[Live]:
-    watched = {job: step for step in board.steps() if (job := board.job(step)) is not None}
-    at: dict[Job, list[Run]] = defaultdict(list)
-    held = sorted((run for run in board.runs.values() if run.holds_slot), key=lambda r: (r.seat, r.key))
+    watched = board.jobs()
+    at: dict[Job, list[Built]] = defaultdict(list)
+    everything: list[Built] = [*board.runs.values(), *board.verifications.values()]
+    held = sorted((built for built in everything if built.holds_slot), key=lambda b: (b.seat, b.key))
     for run, job in zip(held, posted.jobs(line, held), strict=True):
         # A build runs where it was sent, though the configuration may know its stage no longer, or another job for it.
-        where = job or board.job(run.step)
+        where = job or board.job_of(run)
         if where is not None:
             at[where].append(run)
     shown = banners(board)
@@ -65,10 +66,11 @@ def _lives(line: Line, board: Board, version: int) -> list[Live]:
     return few + [Live(version, job, tuple(runs), None, None) for job, runs in at.items()]
 
 
-def _live(board: Board, version: int, job: Job, step: Step, runs: list[Run], shown: Banner | None) -> Live:
+def _live(board: Board, version: int, job: Job, step: Step, runs: list[Built], shown: Banner | None) -> Live:
     # Where there should be none, one of ours may have been left: with a description that was applied anew, say.
     wanted = shown or Banner(job, step.stage)
-    carries = step.track is Track.REAL and board.header.mode is not Mode.OBSERVE
+    real = step.track is Track.REAL and board.pipeline.stage(step.stage) is not None
+    carries = real and board.header.mode is not Mode.OBSERVE
     return Live(version, job, tuple(runs), tuple(board.strangers(step)), wanted if carries else None)
 
 
@@ -86,7 +88,7 @@ def _asking(context: Context, line: Line, job: Job) -> Asking:
     return Asking(client_for(context, job), lambda run: _missing_for(line, run, patience) >= LOST_AFTER, amiss)
 
 
-def _missing_for(line: Line, run: Run, patience: float) -> float:
+def _missing_for(line: Line, run: Built, patience: float) -> float:
     """For how long each look at a run's build was in vain, in seconds; `patience`: what ends such a series."""
     now, key = time.time(), line.keys.missing(run.key, run.attempt)
     line.redis.set(key, repr(now), nx=True)

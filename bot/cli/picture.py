@@ -58,11 +58,23 @@ def _head(view: View) -> Text:
     head = Text.assemble((clean(view["pipeline"]), "bold"), "  ", (word, style))
     if view["mode"] != "run" and view.get("mode_by"):
         head.append(clean(f" by {view['mode_by']}: {view['mode_why']}"))
-    head.append(f"  {count(view['live'], 'run')}, version {view['version']}, {clock(view['at'], view['at'])}", "dim")
+    head.append(
+        f"  {count(view['live'], 'run')}, {_verified(view)}version {view['version']}, {clock(view['at'], view['at'])}",
+        "dim",
+    )
     for each in view.get("held_up", [])[:HELD_UP]:
         text = f"\nheld up: {each['what']}: {each['why']} (in vain {each['tries']} times)"
         head.append(clean(text.strip()).join(("\n", "")), "yellow")
     return head
+
+
+def _verified(view: View) -> str:
+    """How many pull requests are verified, if any: `3 pull requests (1 of a fork, unasked), `."""
+    found = view.get("verifications")
+    if not found or not found["count"] + found["held"]:
+        return ""
+    held = f" ({found['held']} of a fork, unasked)" if found["held"] else ""
+    return f"{count(found['count'] + found['held'], 'pull request')}{held}, "
 
 
 def _panel(view: View, stage: View, *, titles: bool) -> Panel:

@@ -13,7 +13,7 @@ from bot.core.decision import Decision
 from bot.core.effects import AbortDuplicate, Notify, Withdraw
 from bot.core.facts import FactKind
 from bot.core.pipeline import Force
-from bot.core.run import Abort, Foreign, Run, Step
+from bot.core.run import Abort, Built, Foreign, Step
 from bot.core.standing import rolls_out
 
 _FIRMER = {Force.STOP: Force.TERM, Force.TERM: Force.KILL}
@@ -38,8 +38,8 @@ def _firmer(decision: Decision, step: Step, force: Force) -> Force | None:
     return None if rolls_out(decision.board.pipeline, step) else _FIRMER.get(force)
 
 
-def _press_run(decision: Decision, run: Run, abort: Abort, build: int) -> None:
-    force, job = _firmer(decision, run.step, abort.force), decision.board.job(run.step)
+def _press_run(decision: Decision, run: Built, abort: Abort, build: int) -> None:
+    force, job = _firmer(decision, run.step, abort.force), decision.board.job_of(run)
     if force is None or job is None:
         decision.update(run, abort=replace(abort, stuck=True))
         _tell_stuck(decision, run.step, build, sentences.name(run), run)
@@ -63,7 +63,7 @@ def _press_duplicate(decision: Decision, stranger: Foreign, abort: Abort) -> Non
     decision.do(AbortDuplicate(job, stranger.number, stranger.repeats or "", force))
 
 
-def _tell_stuck(decision: Decision, step: Step, build: int, whose: str, run: Run | None) -> None:
+def _tell_stuck(decision: Decision, step: Step, build: int, whose: str, run: Built | None) -> None:
     text = sentences.stuck(build, whose, step, rolls_out=rolls_out(decision.board.pipeline, step))
     decision.tell(FactKind.BUILD_STUCK, text, run, step=step, build=build)
     key = f"{step}/{build}/stuck/{decision.now:.3f}"

@@ -12,7 +12,7 @@ from bot.core.facts import FactKind
 from bot.core.pipeline import Lane, Mode, Track
 from bot.core.proofs import ask_containment
 from bot.core.reasons import Reason, Why
-from bot.core.run import Run, Status, Step
+from bot.core.run import Built, Run, Status, Step, Verification
 from bot.core.standing import fixes
 
 #: How many waiting runs are told on their pull request that a fix has passed them: a queue must not cost requests.
@@ -31,7 +31,7 @@ def door_closed(board: Board, step: Step, now: float) -> Reason | None:
         return Reason(Why.TROUBLE, f"Jenkins did not take the build for {step}: {trouble.why}; it is tried again")
     capacity = board.capacity(step)
     if capacity is not None and board.occupied(step) >= capacity:
-        return Reason(Why.FULL, sentences.full(board.inside(step), capacity, step, len(board.strangers(step))))
+        return Reason(Why.FULL, sentences.full(board.holding(step), capacity, step, len(board.strangers(step))))
     return None
 
 
@@ -130,8 +130,8 @@ def admit(decision: Decision, run: Run, *, look_first: bool = False) -> None:
     decision.status(run, run.step, "pending", f"in {run.step}")
 
 
-def trigger(decision: Decision, run: Run, *, look_first: bool = False) -> None:
-    """Ask for the build of the run's present attempt."""
+def trigger(decision: Decision, run: Built, *, look_first: bool = False) -> None:
+    """Ask for the build of the present attempt of a run or a verification."""
     job, service = decision.board.job(run.step), decision.board.pipeline.service(run.service)
     if job is None or service is None:
         return  # gone from the configuration this very moment: `configured` deals with the run
@@ -144,9 +144,10 @@ def trigger(decision: Decision, run: Run, *, look_first: bool = False) -> None:
             job=job,
             service=run.service,
             repository=service.repository,
-            sha=run.place.sha,
-            lane=run.lane,
+            sha=run.sha,
+            lane=run.lane if isinstance(run, Run) else Lane.MAIN,
             version=run.version,
+            pull=run.pull if isinstance(run, Verification) else None,
             look_first=look_first,
         )
     )

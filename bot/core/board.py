@@ -14,7 +14,20 @@ from dataclasses import dataclass, field, replace
 from bot.core.indexes import Indexes, ticks
 from bot.core.pipeline import Job, Mode, Pipeline, Track
 from bot.core.queueing import turnstile
-from bot.core.run import Abort, Foreign, Lock, Run, ServiceState, Step, Trouble
+from bot.core.run import (
+    VERIFY,
+    Abort,
+    Built,
+    Foreign,
+    Lock,
+    Pull,
+    Pulls,
+    Run,
+    ServiceState,
+    Step,
+    Trouble,
+    Verification,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +52,16 @@ class Counters:
     key: str = "counters"
 
 
-Record = Header | Counters | Run | Lock | ServiceState | Trouble | Foreign
-Tabled = Run | Lock | ServiceState | Trouble | Foreign
+Tabled = Run | Verification | Pulls | Lock | ServiceState | Trouble | Foreign
+Record = Header | Counters | Tabled
 
 #: Where each kind of record is kept: its family name in storage.
 FAMILIES: dict[type, str] = {
     Header: "header",
     Counters: "counters",
     Run: "run",
+    Verification: "verification",
+    Pulls: "pulls",
     Lock: "lock",
     ServiceState: "service",
     Trouble: "trouble",
@@ -73,6 +88,9 @@ class Board:
     services: dict[str, ServiceState] = field(default_factory=dict)
     troubles: dict[str, Trouble] = field(default_factory=dict)
     foreign: dict[str, Foreign] = field(default_factory=dict)
+    verifications: dict[str, Verification] = field(default_factory=dict)
+    #: By service: the pull requests that something was heard of.
+    pulls: dict[str, Pulls] = field(default_factory=dict)
     journal: dict[tuple[str, str], Change] = field(default_factory=dict)
     _indexes: Indexes = field(default_factory=Indexes)
 
@@ -97,7 +115,36 @@ class Board:
 
     def inside(self, step: Step) -> list[Run]:
         """The runs that hold a slot of `step`, longest there first."""
-        return sorted((self.runs[key] for key in self._indexes.slots.get(step, ())), key=lambda r: (r.seat, r.key))
+        return [built for built in self.holding(step) if isinstance(built, Run)]
+
+    def holding(self, step: Step) -> list[Built]:
+        """What holds a slot of `step`, whether run or verification, longest there first."""
+        found = (self._at(key) for key in self._indexes.slots.get(step, ()))
+        return sorted(found, key=lambda built: (built.seat, built.key))
+
+    def built(self, key: str) -> Built | None:
+        """The run or the verification called `key`."""
+        return self.runs.get(key) or self.verifications.get(key)
+
+    def _at(self, key: str) -> Built:
+        return self.runs[key] if key in self.runs else self.verifications[key]
+
+    def verifying(self) -> Iterator[Verification]:
+        """The verifications that wait for a slot, first come first served."""
+        return (self.verifications[entry.run] for entry in self._indexes.queues.get(VERIFY, ()))
+
+    def of_pull(self, service: str, number: int) -> list[Verification]:
+        """The live verifications of one pull request, oldest first: those before the last are on their way out."""
+        found = (self.verifications[key] for key in self._indexes.of_pull.get((service, number), ()))
+        return sorted(found, key=lambda v: (v.created, v.key))
+
+    def pull(self, service: str, number: int) -> Pull | None:
+        """What is known of a pull request."""
+        return self.pulls_of(service).find(number)
+
+    def pulls_of(self, service: str) -> Pulls:
+        """What is known of the pull requests of a service; a fresh record if nothing is."""
+        return self.pulls.get(service) or Pulls(service)
 
     def strangers(self, step: Step) -> list[Foreign]:
         """The builds of nobody's run that occupy a slot of `step`."""
@@ -143,12 +190,23 @@ class Board:
             if track is Track.REAL or stage.fast_job is not None
         ]
 
+    def jobs(self) -> dict[Job, Step]:
+        """Every job that is configured, with the step that it is for."""
+        steps = [*self.steps(), *([VERIFY] if self.pipeline.verify is not None else [])]
+        return {job: step for step in steps if (job := self.job(step)) is not None}
+
+    def job_of(self, built: Built) -> Job | None:
+        """The Jenkins job that what has a build is in."""
+        return built.job if isinstance(built, Verification) else self.job(built.step)
+
     def job(self, step: Step) -> Job | None:
         """The Jenkins job of `step`; None if the configuration has none (any more)."""
         return self.pipeline.job(step.stage, step.track)
 
     def capacity(self, step: Step) -> int | None:
         """How many runs `step` takes at once; None: as many as come; 0: it is no longer configured."""
+        if step == VERIFY:
+            return self.pipeline.verify.capacity if self.pipeline.verify is not None else 0
         stage = self.pipeline.stage(step.stage)
         if stage is None:
             return 0
@@ -158,7 +216,8 @@ class Board:
         """Everything on the board."""
         yield self.header
         yield self.counters
-        for table in (self.runs, self.locks, self.services, self.troubles, self.foreign):
+        tables = (self.runs, self.verifications, self.pulls, self.locks, self.services, self.troubles, self.foreign)
+        for table in tables:
             yield from table.values()
 
     def next_due(self, now: float) -> float | None:
@@ -169,33 +228,33 @@ class Board:
         times += [a.asked + self.pipeline.patience(a.force) for a in self._aborts() if not a.stuck]
         return min(times, default=None)
 
-    def overdue(self, now: float) -> list[Run]:
-        """The runs whose build has run longer than its stage allows, and was not timed out before."""
-        late: list[Run] = []
+    def overdue(self, now: float) -> list[Built]:
+        """Whose build has run longer than its step allows, and was not timed out before."""
+        late: list[Built] = []
         for first, most in self._timed():
             if first.since + most <= now:
-                late += [run for run in self.inside(first.step) if ticks(run) and run.since + most <= now]
-        return sorted(late, key=lambda r: (r.since, r.key))
+                late += [built for built in self.holding(first.step) if ticks(built) and built.since + most <= now]
+        return sorted(late, key=lambda built: (built.since, built.key))
 
-    def aborting(self) -> list[Run]:
-        """The runs whose running build was asked to end, in a fixed order."""
-        found = (self.runs[key] for key in sorted(self._indexes.aborting))
-        return [run for run in found if run.build is not None]
+    def aborting(self) -> list[Built]:
+        """Whose running build was asked to end, in a fixed order."""
+        found = (self._at(key) for key in sorted(self._indexes.aborting))
+        return [built for built in found if built.build is not None]
 
     def duplicates(self) -> list[Foreign]:
         """The builds that repeat one of ours and were asked to end, in a fixed order."""
         return sorted((f for f in self.foreign.values() if f.abort is not None), key=lambda f: f.key)
 
     def _aborts(self) -> Iterator[Abort]:
-        found = [run.abort for run in self.aborting()] + [stranger.abort for stranger in self.duplicates()]
+        found = [built.abort for built in self.aborting()] + [stranger.abort for stranger in self.duplicates()]
         return (abort for abort in found if abort is not None)
 
-    def _timed(self) -> Iterator[tuple[Run, float]]:
-        """Of each step with a time limit, the run whose build has run longest, and the limit."""
-        for run in self._indexes.longest_running(self.runs):
-            stage = self.pipeline.stage(run.step.stage)
-            if stage is not None and stage.timeout is not None:
-                yield run, stage.timeout
+    def _timed(self) -> Iterator[tuple[Built, float]]:
+        """Of each step with a time limit, what has the build that has run longest, and the limit."""
+        for built in self._indexes.longest_running(self.built):
+            timeout = self.pipeline.timeout(built.step.stage, built.step.track)
+            if timeout is not None:
+                yield built, timeout
 
     # -- changing --------------------------------------------------------------------------------------------
 
@@ -239,6 +298,8 @@ class Board:
     def _table(self, record: Tabled) -> dict[str, Record]:
         tables: dict[type, object] = {
             Run: self.runs,
+            Verification: self.verifications,
+            Pulls: self.pulls,
             Lock: self.locks,
             ServiceState: self.services,
             Trouble: self.troubles,
@@ -265,14 +326,14 @@ class Board:
             if isinstance(after, Counters):
                 self.counters = after
             return
-        if isinstance(before, Run):
+        if isinstance(before, Built):
             self._indexes.remove(before)
         table = self._table(record)
         if after is None:
             table.pop(record.key, None)
         else:
             table[record.key] = after
-        if isinstance(after, Run):
+        if isinstance(after, Built):
             self._indexes.add(after)
 
 

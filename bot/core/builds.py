@@ -1,10 +1,14 @@
-"""What Jenkins says of our builds: a trigger taken or refused, a build started, passed, failed, lost."""
+"""What Jenkins says of our builds: a trigger taken or refused, a build started, passed, failed, lost.
+
+Runs and verifications go the same way here; they part where a slot is given back (`give_back`) and where a build has
+ended (`_ended`).
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.core import lanes, sentences
+from bot.core import lanes, sentences, verifying
 from bot.core.admission import trigger
 from bot.core.decision import Decision
 from bot.core.effects import Notify
@@ -14,7 +18,7 @@ from bot.core.leaving import may_abort, withdraw
 from bot.core.locking import lock_by_failure, passed_lock_stage
 from bot.core.merges import find_place, queue
 from bot.core.pipeline import Lane, Mode, Outcome, Policy, Track
-from bot.core.run import End, Ending, Run, Status, Step, Trouble
+from bot.core.run import Built, End, Ending, Run, Status, Step, Trouble, Verification
 from bot.core.strangers import stranger
 
 #: How many shas of failed runs a service remembers (F2: a head that has already failed starts nothing).
@@ -42,7 +46,7 @@ def trigger_refused(decision: Decision, event: TriggerRefused) -> None:
     if run is None or run.build is not None:
         return
     decision.tell(FactKind.TRIGGER_REFUSED, f"Jenkins did not take the build for {run.step}: {event.why}", run)
-    if run.status is Status.STARTING and run.cancelled_by is None:
+    if run.status is Status.STARTING and not _leaves(run):
         hold_off(decision, run.step, event.why)
     give_back(decision, run)
 
@@ -52,7 +56,7 @@ def withdrawn(decision: Decision, event: Withdrawn) -> None:
     run = _attempt(decision, event.run, event.attempt)
     if run is None or run.build is not None:
         return
-    if run.status is Status.STARTING and run.cancelled_by is None:
+    if run.status is Status.STARTING and not _leaves(run):
         hold_off(decision, run.step, event.why or "it was cancelled in Jenkins' queue")
     give_back(decision, run)
 
@@ -80,9 +84,11 @@ def hold_off(decision: Decision, step: Step, why: str) -> None:
     board.put(Trouble(str(step), step, why, since, decision.now + pause, refusals))
 
 
-def give_back(decision: Decision, run: Run) -> None:
+def give_back(decision: Decision, run: Built) -> None:
     """The slot is free again; the run leaves if it was leaving, else it is at the head of its queue."""
-    if run.status is Status.ENDING and run.ending is not None:
+    if isinstance(run, Verification):
+        verifying.give_back(decision, run)
+    elif run.status is Status.ENDING and run.ending is not None:
         decision.end(run, run.ending)
     elif run.cancelled_by is not None:
         decision.end(run, Ending(End.CANCELLED, f"cancelled by {run.cancelled_by}"))
@@ -93,17 +99,22 @@ def give_back(decision: Decision, run: Run) -> None:
         find_place(decision, run)  # its lane or the stages have changed meanwhile
 
 
-def _attempt(decision: Decision, key: str, attempt: int) -> Run | None:
-    """The run, if the event is about the attempt that its slot is held for; else the event is too late to matter."""
-    run = decision.board.runs.get(key)
+def _attempt(decision: Decision, key: str, attempt: int) -> Built | None:
+    """Whose attempt it is, if its slot is held for just that; else the event is too late to matter."""
+    run = decision.board.built(key)
     return run if run is not None and run.holds_slot and run.attempt == attempt else None
+
+
+def _leaves(run: Built) -> bool:
+    """Whether nobody wants its build any more."""
+    return run.status is Status.ENDING or (isinstance(run, Run) and run.cancelled_by is not None)
 
 
 # -- builds ----------------------------------------------------------------------------------------------------
 
 
 def build_seen(decision: Decision, event: BuildSeen) -> None:
-    """Jenkins' own word about a build: it moves a run only if it is the one build of the run's present attempt."""
+    """Jenkins' own word about a build: it moves something only as the one build of the present attempt of that."""
     run = _attempt(decision, event.run or "", event.attempt or 0)
     if run is None or run.build not in (None, event.number):
         stranger(decision, event, twin_of=run)
@@ -114,14 +125,14 @@ def build_seen(decision: Decision, event: BuildSeen) -> None:
         _ended(decision, decision.update(run, **found), event.result)
 
 
-def _started(decision: Decision, run: Run, event: BuildSeen) -> None:
+def _started(decision: Decision, run: Built, event: BuildSeen) -> None:
     number = event.number
     if run.build == number:
         return
-    if run.status is Status.ENDING or run.cancelled_by is not None:
+    if _leaves(run):
         run = decision.update(run, build=number)
-        abort = run.cancelled_by is not None or run.ending is None or run.ending.end is End.CANCELLED
-        withdraw(decision, run, abort=abort or may_abort(decision, run), why="it is on its way out")
+        abort = _was_cancelled(run) or may_abort(decision, run)
+        withdraw(decision, run, abort=abort, why="it is on its way out")
         return
     # L3: it has started
     run = decision.update(run, status=Status.RUNNING, build=number, since=decision.now, expected=event.expected)
@@ -129,8 +140,22 @@ def _started(decision: Decision, run: Run, event: BuildSeen) -> None:
     decision.status(run, run.step, "pending", f"build #{number} runs in {run.step}")
 
 
-def _ended(decision: Decision, run: Run, result: Outcome) -> None:
+def _was_cancelled(run: Built) -> bool:
+    """Whether a person has cancelled a run that is on its way out: its build is aborted whatever the stage."""
+    if isinstance(run, Verification):
+        return False
+    return run.cancelled_by is not None or run.ending is None or run.ending.end is End.CANCELLED
+
+
+def _ended(decision: Decision, run: Built, result: Outcome) -> None:
     outcome = Outcome.TIMEOUT if run.timed_out and result is not Outcome.SUCCESS else result
+    if isinstance(run, Verification):
+        verifying.ended(decision, run, outcome)
+    else:
+        _run_ended(decision, run, outcome)
+
+
+def _run_ended(decision: Decision, run: Run, outcome: Outcome) -> None:
     stage = decision.board.pipeline.stage(run.step.stage)
     policy = stage.policy(outcome) if stage else (Policy.PASS if outcome is Outcome.SUCCESS else Policy.REPORT)
     if run.step.track is Track.FAST and policy is Policy.LOCK:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.core import sentences
+from bot.core import pulls, sentences
 from bot.core.decision import Decision
 from bot.core.events import Configured
 from bot.core.facts import FactKind
@@ -28,7 +28,7 @@ def configured(decision: Decision, event: Configured) -> None:
         return
     board.put(header)
     decision.tell(FactKind.CONFIGURED, f"{event.pipeline.name} is configured: {_summary(decision)}")
-    steps = set(board.steps())
+    steps = set(board.jobs().values())
     for run in sorted(board.runs.values(), key=lambda r: (r.created, r.seat)):
         _place(decision, run)
     for lock in sorted(board.locks.values(), key=lambda k: (k.since, k.key)):
@@ -41,6 +41,7 @@ def configured(decision: Decision, event: Configured) -> None:
         board.drop(trouble)
     for stranger in [f for f in board.foreign.values() if f.step not in steps]:
         board.drop(stranger)
+    pulls.configured(decision)
     mode_changed(decision, before)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from bot.core import asked, builds, commands, merges, sentences, strangers
+from bot.core import asked, builds, commands, merges, pulls, sentences, strangers, verifying
 from bot.core.aborting import press_on
 from bot.core.admission import settle
 from bot.core.banners import banners, changed, put_back
@@ -34,6 +34,8 @@ from bot.core.events import (
     LockAsked,
     Merged,
     ModeAsked,
+    PullClosed,
+    PullMoved,
     RetryAsked,
     TimePassed,
     TriggerAccepted,
@@ -55,6 +57,7 @@ def decide(board: Board, event: Event, now: float) -> Decision:
     _apply(decision, event)
     _clock(decision)
     settle(decision)
+    verifying.settle(decision)
     decision.effects += changed(shown, banners(board))
     if board.header.mode is Mode.OBSERVE:
         decision.effects = [effect for effect in decision.effects if _only_asks(effect)]
@@ -72,6 +75,10 @@ def _apply(decision: Decision, event: Event) -> None:  # noqa: C901  one flat li
         case ContainmentKnown():
             merges.learn(decision, event)
             reconsider(decision, event.service)
+        case PullMoved():
+            pulls.moved(decision, event)
+        case PullClosed():
+            pulls.closed(decision, event)
         case BuildHinted():
             _look(decision, event)
         case BannerAmiss():
@@ -97,7 +104,7 @@ def _apply(decision: Decision, event: Event) -> None:  # noqa: C901  one flat li
         case FastLaneAsked():
             asked.fast_lane_asked(decision, event)
         case VerifyAsked():
-            asked.refuse(decision, event.by, f"{decision.board.pipeline.name} verifies no pull requests")
+            pulls.asked(decision, event)
         case CommandSaid():
             commands.said(decision, event)
         case CommandAllowed():

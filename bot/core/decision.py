@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from bot.core import sentences
 from bot.core.board import Board
 from bot.core.effects import Comment, Effect, SetStatus
 from bot.core.facts import Fact, FactKind
-from bot.core.run import End, Ending, Run, Status, Step
+from bot.core.run import Built, End, Ending, Run, Status, Step, Verification
+
+AnyBuilt = TypeVar("AnyBuilt", bound=Built)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,9 @@ class Decision:
     ended: list[Ended] = field(default_factory=list)
 
     def tell(
-        self, kind: FactKind, why: str, run: Run | None = None, *, holder: str | None = None, **details: Any
+        self, kind: FactKind, why: str, run: Built | None = None, *, holder: str | None = None, **details: Any
     ) -> None:
-        """Note a fact; what concerns a run names it, its service, commit, step and build.
+        """Note a fact; what concerns a run (or a verification) names it, its service, commit, step and build.
 
         `holder` names the run that holds a lock, which may have left the board.
         """
@@ -51,7 +53,7 @@ class Decision:
         if run is not None:
             details = {
                 "service": run.service,
-                "sha": run.place.sha,
+                "sha": run.sha,
                 "step": run.step,
                 "build": run.build,
                 **details,
@@ -63,8 +65,8 @@ class Decision:
         """Ask for something to be done outside."""
         self.effects.append(effect)
 
-    def update(self, run: Run, **changes: Any) -> Run:
-        """Change a run; its `since` follows its status."""
+    def update(self, run: AnyBuilt, **changes: Any) -> AnyBuilt:
+        """Change a run or a verification; its `since` follows its status."""
         status = changes.get("status", run.status)
         if status is not run.status and "since" not in changes:
             changes["since"] = self.now
@@ -82,11 +84,15 @@ class Decision:
         if ending.end is not End.DELIVERED:
             self.comment(run, f"{ending.end}", sentences.ended(self.board.pipeline, run, ending))
 
-    def status(self, run: Run, step: Step, state: Any, text: str) -> None:
-        """Set the commit status of a stage; both jobs of a stage share one."""
+    def status(self, run: Built, step: Step, state: Any, text: str) -> None:
+        """Set the commit status of a stage, both jobs of which share one; or that of a pull request."""
         service = self.board.pipeline.service(run.service)
-        if service is not None and self.board.pipeline.stage(step.stage) is not None:
-            self.do(SetStatus(service.repository, run.place.sha, step.stage, state, text, run.key))
+        if service is None:
+            return
+        if isinstance(run, Verification):
+            self.do(SetStatus(service.repository, run.sha, step.stage, state, text, None, run.job, run.build))
+        elif self.board.pipeline.stage(step.stage) is not None:
+            self.do(SetStatus(service.repository, run.sha, step.stage, state, text, run.key))
 
     def comment(self, run: Run, topic: str, text: str) -> None:
         """Say something on the pull requests of a run, as far as they are known; once per topic."""

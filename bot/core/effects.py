@@ -27,6 +27,8 @@ class Trigger:
     sha: str
     lane: Lane
     version: str
+    #: The pull request that is verified.
+    pull: int | None = None
     #: Look for the build first: an earlier trigger of this attempt may have arrived.
     look_first: bool = False
     kind: Literal["trigger"] = "trigger"
@@ -109,7 +111,10 @@ class SetStatus:
     context: str
     state: Literal["pending", "success", "failure", "error"]
     description: str
-    run: str
+    #: Where it leads to: a run, or else a build; to the pipeline if there is neither.
+    run: str | None
+    job: Job | None = None
+    build: int | None = None
     kind: Literal["status"] = "status"
 
     @property

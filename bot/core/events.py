@@ -57,6 +57,34 @@ class ContainmentKnown:
 
 
 @dataclass(frozen=True, slots=True)
+class PullMoved:
+    """A pull request to a service's main branch is open with this head: new, pushed to, reopened, (no) draft."""
+
+    service: str
+    pull: int
+    sha: str
+    #: The head before a push; None where it was not one.
+    before: str | None = None
+    #: When GitHub changed the pull request, in seconds since the epoch by GitHub's clock.
+    at: float | None = None
+    draft: bool = False
+    #: Its commits come from another repository, or from one that nobody knows.
+    fork: bool = False
+    kind: Literal["pull-moved"] = "pull-moved"
+
+
+@dataclass(frozen=True, slots=True)
+class PullClosed:
+    """A pull request to a service's main branch was merged, or closed without that."""
+
+    service: str
+    pull: int
+    sha: str
+    at: float | None = None
+    kind: Literal["pull-closed"] = "pull-closed"
+
+
+@dataclass(frozen=True, slots=True)
 class BuildHinted:
     """Somebody says that something changed about a build; Jenkins must be asked what (invariant 8)."""
 
@@ -293,6 +321,8 @@ Event = (
     | HeadSeen
     | DefaultBranchChanged
     | ContainmentKnown
+    | PullMoved
+    | PullClosed
     | BuildHinted
     | BannerAmiss
     | BuildSeen

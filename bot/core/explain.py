@@ -7,30 +7,52 @@ from bot.core.admission import door_closed, turned_away
 from bot.core.board import Board
 from bot.core.pipeline import Force
 from bot.core.reasons import Reason, Why
-from bot.core.run import Run, Status
+from bot.core.run import Built, Run, Status, Verification
+from bot.core.verifying import kept_waiting
 
 
-def why(board: Board, run: Run, now: float) -> Reason:
-    """The reason for the run's present state; computed when somebody asks, never stored."""
+def why(board: Board, run: Built, now: float) -> Reason:
+    """The reason for the present state of a run or a verification; computed when somebody asks, never stored."""
+    if isinstance(run, Verification):
+        return _verification(board, run, now)
     match run.status:
         case Status.WAITING:
             return _waiting(board, run, now)
         case Status.STARTING:
             return _starting(run)
         case Status.RUNNING:
-            late = "; it has run too long and is being aborted" if run.timed_out else ""
             leaving = f"; {run.cancelled_by} has cancelled it" if run.cancelled_by else ""
-            text = f"build #{run.build} runs in {run.step}{sentences.left(run, now)}{late}{leaving}{_pressed(run)}"
-            return Reason(Why.RUNNING, text)
+            return _running(run, now, leaving)
         case Status.RECALLED:
             text = f"called back before its build in {run.step} started: Jenkins is being asked to give it back"
             return Reason(Why.RECALLED, text)
         case Status.ENDING:
-            ending = run.ending.why if run.ending else "it is on its way out"
-            slot = f"its build keeps the slot until Jenkins reports that it has ended{_pressed(run)}"
-            return Reason(Why.ENDING, f"{ending}; {slot}")
+            return _ending(run, run.ending.why if run.ending else "it is on its way out")
         case Status.FAILED:
             return _failed(board, run)
+
+
+def _verification(board: Board, verification: Verification, now: float) -> Reason:
+    match verification.status:
+        case Status.WAITING:
+            return kept_waiting(board, now) or Reason(Why.NEXT, "next to be verified")
+        case Status.STARTING:
+            return _asked_for(verification)
+        case Status.RUNNING:
+            return _running(verification, now)
+        case _:
+            return _ending(verification, verification.ending)
+
+
+def _running(built: Built, now: float, leaving: str = "") -> Reason:
+    late = "; it has run too long and is being aborted" if built.timed_out else ""
+    text = f"build #{built.build} runs in {built.step}{sentences.left(built, now)}{late}{leaving}{_pressed(built)}"
+    return Reason(Why.RUNNING, text)
+
+
+def _ending(built: Built, why: str) -> Reason:
+    slot = f"its build keeps the slot until Jenkins reports that it has ended{_pressed(built)}"
+    return Reason(Why.ENDING, f"{why}; {slot}")
 
 
 def _waiting(board: Board, run: Run, now: float) -> Reason:
@@ -53,12 +75,16 @@ def _waiting(board: Board, run: Run, now: float) -> Reason:
 def _starting(run: Run) -> Reason:
     if run.cancelled_by is not None:
         return Reason(Why.ENDING, f"cancelled by {run.cancelled_by}; Jenkins is being asked to give it back")
+    return _asked_for(run)
+
+
+def _asked_for(run: Built) -> Reason:
     if run.queue_item is None:
         return Reason(Why.STARTING, f"its build in {run.step} is being asked for (attempt {run.attempt})")
     return Reason(Why.STARTING, f"its build waits in Jenkins' queue (item {run.queue_item})")
 
 
-def _pressed(run: Run) -> str:
+def _pressed(run: Built) -> str:
     """How the end of a build is asked for that takes its time about it."""
     if run.abort is None or run.build is None:
         return ""

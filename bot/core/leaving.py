@@ -6,7 +6,7 @@ from bot.core.decision import Decision
 from bot.core.effects import Withdraw
 from bot.core.facts import FactKind
 from bot.core.pipeline import Force
-from bot.core.run import Abort, Ending, Run, Status
+from bot.core.run import Abort, Built, Ending, Run, Status
 from bot.core.standing import rolls_out
 
 
@@ -25,14 +25,14 @@ def leave(decision: Decision, run: Run, ending: Ending, *, abort: bool = False) 
     withdraw(decision, run, abort=abort or may_abort(decision, run), why=ending.why)
 
 
-def may_abort(decision: Decision, run: Run) -> bool:
+def may_abort(decision: Decision, run: Built) -> bool:
     """Whether a running build may be aborted without anybody asking: not where it rolls out, half of one is worse."""
     return not rolls_out(decision.board.pipeline, run.step)
 
 
-def withdraw(decision: Decision, run: Run, *, abort: bool, why: str) -> None:
+def withdraw(decision: Decision, run: Built, *, abort: bool, why: str) -> None:
     """Have the present attempt cancelled in Jenkins' queue, and its running build aborted if `abort`."""
-    job = decision.board.job(run.step)
+    job = decision.board.job_of(run)
     if job is None:
         return
     if abort:

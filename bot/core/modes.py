@@ -19,6 +19,9 @@ def mode_changed(decision: Decision, before: Mode) -> None:
     inside = (run for run in board.runs.values() if run.holds_slot)
     for run in sorted(inside, key=lambda r: (r.seat, r.key)):
         _make_up(decision, run)
+    for verification in sorted(board.verifications.values(), key=lambda v: (v.seat, v.key)):
+        if verification.status is Status.ENDING or verification.timed_out:
+            withdraw(decision, verification, abort=True, why="it was decided while the pipeline only observed")
 
 
 def _make_up(decision: Decision, run: Run) -> None:

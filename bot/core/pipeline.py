@@ -7,10 +7,11 @@ from enum import StrEnum
 
 
 class Track(StrEnum):
-    """Which of a stage's two jobs a build belongs to: the real one, or the fast lane's own."""
+    """Which kind of job a build belongs to: a stage's real one, the fast lane's own, the one for pull requests."""
 
     REAL = "real"
     FAST = "fast"
+    VERIFY = "verify"
 
 
 class Lane(StrEnum):
@@ -53,6 +54,13 @@ class FastLaneStart(StrEnum):
     ON_FIX = "on-fix"  # the next merge of the service
     ON_FAILURE = "on-failure"  # the lock itself, if main has moved since the failed commit
     MANUAL = "manual"  # a person
+
+
+class Forks(StrEnum):
+    """Whether a pull request is verified whose commits come from a fork: anybody may have written them."""
+
+    ON_REQUEST = "on-request"  # each head only after a person has asked for it
+    NEVER = "never"
 
 
 class Mode(StrEnum):
@@ -110,6 +118,8 @@ class Service:
     name: str
     repository: str
     branch: str = "main"
+    #: Whether its pull requests are verified, where the pipeline does that.
+    verify: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +129,20 @@ class FastLane:
     start: FastLaneStart = FastLaneStart.ON_FIX
     #: The first stage a fast run enters for real. None: the first lock-policy stage.
     rejoins: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """How pull requests are verified: one build of one job for each push to one."""
+
+    job: Job
+    #: How many may be verified at once. None: as many as come.
+    capacity: int | None = None
+    #: The longest a build may run, in seconds. None: for ever.
+    timeout: float | None = None
+    #: Whether drafts are verified without anybody asking.
+    drafts: bool = False
+    forks: Forks = Forks.ON_REQUEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +159,8 @@ class Pipeline:
     #: How long a build may take to end once it was asked to stop, and once its steps were ended by force, in seconds.
     term_after: float = 60.0
     kill_after: float = 60.0
+    #: How pull requests are verified. None: they are not.
+    verify: Verify | None = None
 
     def stage(self, name: str) -> Stage | None:
         """The stage called `name`, or None if the configuration has none."""
@@ -146,10 +172,22 @@ class Pipeline:
 
     def job(self, stage: str, track: Track) -> Job | None:
         """The Jenkins job of a step; None if the configuration has none (any more)."""
+        if track is Track.VERIFY:
+            return self.verify.job if self.verify is not None else None
         found = self.stage(stage)
         if found is None:
             return None
         return found.job if track is Track.REAL else found.fast_job
+
+    def timeout(self, stage: str, track: Track) -> float | None:
+        """The longest a build of a step may run, in seconds; None: for ever."""
+        found = self.verify if track is Track.VERIFY else self.stage(stage)
+        return found.timeout if found is not None else None
+
+    def verifies(self, service: str) -> bool:
+        """Whether the pull requests of `service` are verified."""
+        found = self.service(service)
+        return self.verify is not None and found is not None and found.verify
 
     def patience(self, force: Force) -> float:
         """How long a build may take to end after it was asked so, in seconds."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from bot.core.lanes import overtakes
-from bot.core.run import Run
+from bot.core.run import Built, Verification
 
 
 class Turnstile(NamedTuple):
@@ -18,8 +18,10 @@ class Turnstile(NamedTuple):
     run: str
 
 
-def turnstile(run: Run) -> Turnstile:
-    """The run's place in the order of its queue."""
+def turnstile(run: Built) -> Turnstile:
+    """The place of a run, or of a verification, in the order of its queue."""
+    if isinstance(run, Verification):
+        return Turnstile(0, run.seat, run.key)
     if run.retrying:
         return Turnstile(0, run.seat, run.key)
     return Turnstile(1 if overtakes(run) else 2, run.seat, run.key)

@@ -1,4 +1,4 @@
-"""What lives on a board: runs, locks, services, troubles, foreign builds. Frozen values, keyed by `key`."""
+"""What lives on a board: runs, verifications, locks, services, troubles, foreign builds. Frozen values, by `key`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bot.core.ancestry import Chain, Place
-from bot.core.pipeline import Force, Lane, Outcome, Track
+from bot.core.pipeline import Force, Job, Lane, Outcome, Track
 
 
 class Status(StrEnum):
@@ -51,13 +51,17 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One place a run can be: a stage's real job, or the fast lane's own job for that stage."""
+    """One place a build can be: a stage's real job, the fast lane's own job for that stage, or `VERIFY`."""
 
     stage: str
     track: Track = Track.REAL
 
     def __str__(self) -> str:
-        return self.stage if self.track is Track.REAL else f"fast {self.stage}"
+        return f"fast {self.stage}" if self.track is Track.FAST else self.stage
+
+
+#: Where pull requests are verified: no stage, and no run is ever there. Its name is the context of the commit status.
+VERIFY = Step("verify", Track.VERIFY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +127,93 @@ class Run:
         return self.pulls or (() if self.pull is None else (self.pull,))
 
     @property
+    def sha(self) -> str:
+        """Its commit."""
+        return self.place.sha
+
+    @property
     def holds_slot(self) -> bool:
         """Whether it occupies a slot of its stage."""
         return self.status in HOLDS_SLOT
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """One head of a pull request that is built. It is waiting, starting, running or ending, and never locks anything.
+
+    What has a build in Jenkins, a run or a verification, calls what concerns that build by the same names.
+    """
+
+    #: `S1.pr12-3`: runs end in a point and a number, so that none can have the same.
+    key: str
+    service: str
+    pull: int
+    sha: str
+    status: Status
+    seat: int
+    #: Seconds since the epoch: when it was asked for, and when the present status began.
+    created: float
+    since: float
+    version: str
+    #: Where its build is asked for: it is taken back there, whatever the configuration says by then.
+    job: Job
+    attempt: int = 0
+    queue_item: int | None = None
+    build: int | None = None
+    #: Why it is on its way out.
+    ending: str = ""
+    timed_out: bool = False
+    abort: Abort | None = None
+    failed_tests: tuple[str, ...] = ()
+    failed_step: str = ""
+    expected: float | None = None
+
+    @property
+    def step(self) -> Step:
+        """The one place where it can be."""
+        return VERIFY
+
+    @property
+    def holds_slot(self) -> bool:
+        """Whether it occupies a slot."""
+        return self.status in HOLDS_SLOT
+
+
+#: What has a build in Jenkins.
+Built = Run | Verification
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """What is known of one pull request: its head, and what was said of it last."""
+
+    number: int
+    sha: str
+    #: When GitHub changed it last, in seconds since the epoch by GitHub's clock: what tells news from old news.
+    at: float | None = None
+    open: bool = True
+    draft: bool = False
+    fork: bool = False
+    #: Of the present head: a person asked for it; it waits for a person to ask; what became of it was said.
+    asked: bool = False
+    held: bool = False
+    done: bool = False
+    #: The heads that it had before, the latest last.
+    earlier: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pulls:
+    """The pull requests of one service that something was heard of, the latest last. Bounded."""
+
+    key: str
+    #: Number of the latest verification.
+    number: int = 0
+    seen: tuple[Pull, ...] = ()
+
+    def find(self, number: int) -> Pull | None:
+        """What is known of a pull request."""
+        return next((pull for pull in self.seen if pull.number == number), None)
 
 
 @dataclass(frozen=True, slots=True)

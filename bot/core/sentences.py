@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from bot.core.pipeline import Force, Outcome, Pipeline, Service
-from bot.core.run import End, Ending, Lock, Run, Status, Step
+from bot.core.run import Built, End, Ending, Lock, Run, Status, Step, Verification
 
 #: How many failing tests a sentence names before it says how many more there are.
 TESTS_NAMED = 3
@@ -26,18 +26,31 @@ def short(sha: str) -> str:
     return sha[:7]
 
 
-def name(run: Run) -> str:
-    """A run as people write it: service, commit."""
-    return f"{run.service} {short(run.place.sha)}"
+def name(run: Built) -> str:
+    """A run as people write it: service, commit; a verification: service, pull request, commit."""
+    pull = f" #{run.pull}" if isinstance(run, Verification) else ""
+    return f"{run.service}{pull} {short(run.sha)}"
 
 
-def failed(run: Run, outcome: Outcome) -> str:
+def failed(run: Built, outcome: Outcome) -> str:
     """`S1 1234567 failed in pre-production (CheckoutTest.pays; step Roll out: script returned exit code 1)`."""
     told = [listed(run.failed_tests)] if run.failed_tests else []
     told += [f"step {run.failed_step}"] if run.failed_step else []
     what = f" ({'; '.join(told)})" if told else ""
-    hand = f" by {run.cancelled_by}" if run.cancelled_by and outcome is Outcome.ABORTED else ""
+    cancelled_by = run.cancelled_by if isinstance(run, Run) and outcome is Outcome.ABORTED else None
+    hand = f" by {cancelled_by}" if cancelled_by else ""
     return f"{name(run)} {_OUTCOMES.get(outcome, 'failed')}{hand} in {run.step}{what}"
+
+
+def verdict(verification: Verification, outcome: Outcome) -> str:
+    """How a verification ended, for the status of its commit, which says itself what and where."""
+    build = f"build #{verification.build}"
+    if outcome is Outcome.SUCCESS:
+        return f"{build} has passed"
+    told = [listed(verification.failed_tests)] if verification.failed_tests else []
+    told += [f"step {verification.failed_step}"] if verification.failed_step else []
+    what = f": {'; '.join(told)}" if told else ""
+    return f"{build} {_OUTCOMES.get(outcome, 'failed')}{what}"
 
 
 def listed(names: Iterable[str]) -> str:
@@ -104,7 +117,7 @@ def moment(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def left(run: Run, now: float) -> str:
+def left(run: Built, now: float) -> str:
     """How long Jenkins expects the run's build still to take; empty if it does not say, or hardly knows."""
     if run.expected is None:
         return ""
@@ -172,7 +185,7 @@ def stuck(build: int, whose: str, step: Step, *, rolls_out: bool) -> str:
     )
 
 
-def full(inside: list[Run], capacity: int, step: Step, strangers: int) -> str:
+def full(inside: Sequence[Built], capacity: int, step: Step, strangers: int) -> str:
     """Why nobody else fits in."""
     who = ", ".join(name(run) for run in inside[:TESTS_NAMED])
     more = len(inside) - TESTS_NAMED

@@ -1,4 +1,4 @@
-"""Builds of our jobs that move no run: duplicates, builds started by hand, news of builds that are long over."""
+"""Builds of our jobs that move nothing: duplicates, builds started by hand, news of builds that are long over."""
 
 from __future__ import annotations
 
@@ -9,22 +9,17 @@ from bot.core.decision import Decision
 from bot.core.effects import AbortDuplicate, Look
 from bot.core.events import BuildSeen
 from bot.core.facts import FactKind
-from bot.core.pipeline import Force, Job, Track
-from bot.core.run import Abort, Foreign, Run, Step
+from bot.core.pipeline import Force, Job
+from bot.core.run import Abort, Built, Foreign, Step
 
 
 def step_of(decision: Decision, job: Job) -> Step | None:
     """The step whose job this is."""
-    for stage in decision.board.pipeline.stages:
-        if stage.job == job:
-            return Step(stage.name)
-        if stage.fast_job == job:
-            return Step(stage.name, Track.FAST)
-    return None
+    return decision.board.jobs().get(job)
 
 
-def stranger(decision: Decision, event: BuildSeen, twin_of: Run | None) -> None:
-    """A build that moves no run: it occupies a slot while it runs; a duplicate of ours is stopped (invariant 5)."""
+def stranger(decision: Decision, event: BuildSeen, twin_of: Built | None) -> None:
+    """A build that moves nothing: it occupies a slot while it runs; a duplicate of ours is stopped (invariant 5)."""
     job = Job(event.controller, event.job)
     step = step_of(decision, job)
     if step is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heapq import nsmallest
 from itertools import islice
 from typing import Any
 
@@ -9,10 +10,12 @@ from bot.core import sentences
 from bot.core.board import Board
 from bot.core.explain import why
 from bot.core.pipeline import Job, Policy, Stage, Track
-from bot.core.run import Lock, Run, Status, Step
+from bot.core.run import VERIFY, Lock, Pull, Run, Status, Step, Verification
 
 #: How many tiles of one queue, or of one stage, are shown; the count says how many there are.
 TILES = 40
+#: How many pull requests are listed.
+VERIFIED = 20
 
 View = dict[str, Any]
 
@@ -31,6 +34,7 @@ def view(board: Board, version: int, now: float) -> View:
         "live": len(board.runs),
         "fast_lane": header.pipeline.fast_lane.start.value,
         "stages": [_stage(board, stage, failed, now) for stage in header.pipeline.stages],
+        "verifications": _verifications(board, now),
     }
 
 
@@ -73,20 +77,74 @@ def _stage(board: Board, stage: Stage, failed: list[Run], now: float) -> View:
 
 
 def _step(board: Board, step: Step, job: Job, failed: list[Run], now: float) -> View:
-    trouble = board.troubles.get(str(step))
     inside = board.inside(step)
     waiting = islice(board.queue(step), TILES)
     return {
         "job": {"controller": job.controller, "name": job.name},
-        "capacity": board.capacity(step),
         "queue": {
             "count": board.queue_length(step),
             "runs": [tile(board, run, now, place) for place, run in enumerate(waiting, 1)],
         },
         "inside": {"count": len(inside), "runs": [tile(board, run, now) for run in inside[:TILES]]},
         "failed": [tile(board, run, now) for run in failed if run.step == step],
+        **_room(board, step),
+    }
+
+
+def _room(board: Board, step: Step) -> View:
+    """What else there is to say of a job: how many fit in, what occupies it, what is wrong with it."""
+    trouble = board.troubles.get(str(step))
+    return {
+        "capacity": board.capacity(step),
         "strangers": [{"number": f.number, "since": f.since} for f in board.strangers(step)],
         "trouble": {"why": trouble.why, "since": trouble.since, "retry_at": trouble.retry_at} if trouble else None,
+    }
+
+
+def _verifications(board: Board, now: float) -> View | None:
+    """The pull requests that are verified, and the heads of forks that wait for somebody to ask; None if none ever."""
+    verify = board.pipeline.verify
+    if verify is None and not board.verifications:
+        return None
+    live = nsmallest(VERIFIED, board.verifications.values(), key=lambda v: (v.seat, v.key))
+    held = [(state.key, pull) for state in board.pulls.values() for pull in state.seen if pull.held]
+    rows = [_verification(v, why(board, v, now).sentence) for v in live]
+    rows += [_held(service, pull) for service, pull in sorted(held, key=lambda row: (row[0], row[1].number))]
+    job = verify.job if verify is not None else None
+    return {
+        "job": {"controller": job.controller, "name": job.name} if job is not None else None,
+        "count": len(board.verifications),
+        "held": len(held),
+        "list": rows[:VERIFIED],
+        **_room(board, VERIFY),
+    }
+
+
+def _verification(verification: Verification, reason: str) -> View:
+    return {
+        "verification": verification.key,
+        "service": verification.service,
+        "pull": verification.pull,
+        "sha": verification.sha,
+        "short": sentences.short(verification.sha),
+        "status": str(verification.status),
+        "build": verification.build,
+        "since": verification.since,
+        "reason": reason,
+    }
+
+
+def _held(service: str, pull: Pull) -> View:
+    return {
+        "verification": None,
+        "service": service,
+        "pull": pull.number,
+        "sha": pull.sha,
+        "short": sentences.short(pull.sha),
+        "status": "held",
+        "build": None,
+        "since": None,
+        "reason": "it comes from a fork: it is verified when a maintainer asks for it",
     }
 
 

@@ -12,10 +12,11 @@ from bot.core.decision import Ended
 from bot.core.effects import Effect
 from bot.core.events import Event
 from bot.core.facts import Fact
-from bot.core.run import Foreign, Lock, Run, ServiceState, Trouble
+from bot.core.run import Foreign, Lock, Pulls, Run, ServiceState, Trouble, Verification
 
 _RECORDS: dict[str, TypeAdapter[Any]] = {
-    FAMILIES[kind]: TypeAdapter(kind) for kind in (Header, Counters, Run, Lock, ServiceState, Trouble, Foreign)
+    FAMILIES[kind]: TypeAdapter(kind)
+    for kind in (Header, Counters, Run, Verification, Pulls, Lock, ServiceState, Trouble, Foreign)
 }
 _EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
 _EFFECT: TypeAdapter[Effect] = TypeAdapter(Annotated[Effect, Field(discriminator="kind")])

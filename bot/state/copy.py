@@ -61,6 +61,8 @@ class Copy:
         family, key = field.split("/", 1)
         tables: dict[str, dict[str, Any]] = {
             "run": self.board.runs,
+            "verification": self.board.verifications,
+            "pulls": self.board.pulls,
             "lock": self.board.locks,
             "service": self.board.services,
             "trouble": self.board.troubles,

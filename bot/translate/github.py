@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from bot.core.events import DefaultBranchChanged, Event, Merged
+from bot.core.events import DefaultBranchChanged, Event, Merged, PullClosed, PullMoved
 from bot.translate.reading import at, flag, line, number, text
 
 _SHA = re.compile(r"[0-9a-f]{40}\Z")
 _NOTHING = "0" * 40
 _BRANCH = "refs/heads/"
+#: After these a pull request is open, perhaps with another head or as (no) draft (GitHub docs: `pull_request`).
+_MOVES = frozenset({"opened", "reopened", "synchronize", "ready_for_review", "converted_to_draft"})
 #: How much of a title is kept: enough to recognise it.
 TITLE = 120
 #: The same of a branch's name.
@@ -26,25 +29,43 @@ class Target:
 
     repository: str
     branch: str
+    #: Nothing has moved the branch: this concerns only those who verify pull requests to it.
+    verified: bool = False
 
 
 def target(event: str, payload: dict[str, Any]) -> Target | None:
-    """The branch that moved, or None if the delivery is of a kind that moves none of ours."""
+    """The branch that moved, or that a pull request is for; None if the delivery is of no such kind."""
     if event == "push":
         ref = text(payload, "ref")
         repository = text(payload, "repository", "full_name")
         moved = ref.startswith(_BRANCH) and not flag(payload, "deleted") and _is_sha(text(payload, "after"))
         return Target(repository, ref.removeprefix(_BRANCH)) if moved and repository else None
-    if event == "pull_request" and text(payload, "action") == "closed" and flag(payload, "pull_request", "merged"):
-        base = text(payload, "pull_request", "base", "ref")
-        repository = text(payload, "repository", "full_name")
-        merged = _is_sha(text(payload, "pull_request", "merge_commit_sha"))
-        return Target(repository, base) if merged and repository and base else None
     if event == "repository" and text(payload, "action") == "edited":
         repository, before = text(payload, "repository", "full_name"), _former_default(payload)
         changed = before and line(text(payload, "repository", "default_branch"), BRANCH)
         return Target(repository, before) if repository and changed else None
-    return None
+    return _target_of_pull(payload) if event == "pull_request" else None
+
+
+def _target_of_pull(payload: dict[str, Any]) -> Target | None:
+    base = text(payload, "pull_request", "base", "ref")
+    repository = text(payload, "repository", "full_name")
+    if not base or not repository:
+        return None
+    if _is_merge(payload):
+        return Target(repository, base)
+    return Target(repository, base, verified=True) if _is_pull(payload) else None
+
+
+def _is_merge(payload: dict[str, Any]) -> bool:
+    closed = text(payload, "action") == "closed" and flag(payload, "pull_request", "merged")
+    return closed and _is_sha(text(payload, "pull_request", "merge_commit_sha"))
+
+
+def _is_pull(payload: dict[str, Any]) -> bool:
+    """Whether this says where the head of a pull request is now."""
+    told = text(payload, "action") in _MOVES | {"closed"} and (number(payload, "pull_request", "number") or 0) > 0
+    return told and _is_sha(text(payload, "pull_request", "head", "sha"))
 
 
 def _former_default(payload: dict[str, Any]) -> str:
@@ -59,15 +80,51 @@ def events(event: str, payload: dict[str, Any], service: str) -> list[Event]:
     if event == "repository":
         now = line(text(payload, "repository", "default_branch"), BRANCH)
         return [DefaultBranchChanged(service, _former_default(payload), now)]
-    return [
-        Merged(
-            service,
-            text(payload, "pull_request", "merge_commit_sha"),
-            pull=number(payload, "pull_request", "number"),
-            title=line(text(payload, "pull_request", "title"), TITLE),
-            author=text(payload, "pull_request", "user", "login")[:TITLE],
-        )
-    ]
+    merged: list[Event] = [_merge(payload, service)] if _is_merge(payload) else []
+    return merged + ([_pull(payload, service)] if _is_pull(payload) else [])
+
+
+def _merge(payload: dict[str, Any], service: str) -> Merged:
+    return Merged(
+        service,
+        text(payload, "pull_request", "merge_commit_sha"),
+        pull=number(payload, "pull_request", "number"),
+        title=line(text(payload, "pull_request", "title"), TITLE),
+        author=text(payload, "pull_request", "user", "login")[:TITLE],
+    )
+
+
+def _pull(payload: dict[str, Any], service: str) -> PullMoved | PullClosed:
+    """What concerns the verification of a pull request; nothing in it but numbers and shas."""
+    pull = payload["pull_request"]
+    action, at = text(payload, "action"), _moment(text(pull, "updated_at"))
+    if action == "closed":
+        return PullClosed(service, pull["number"], pull["head"]["sha"], at)
+    before = text(payload, "before") if action == "synchronize" else ""
+    return PullMoved(
+        service,
+        pull["number"],
+        pull["head"]["sha"],
+        before=before if _is_sha(before) else None,
+        at=at,
+        draft=action == "converted_to_draft" or (action != "ready_for_review" and flag(pull, "draft")),
+        fork=_is_fork(pull),
+    )
+
+
+def _is_fork(pull: dict[str, Any]) -> bool:
+    """Whether the commits come from elsewhere: from another repository, or from one that is gone."""
+    head, base = number(pull, "head", "repo", "id"), number(pull, "base", "repo", "id")
+    return head is None or head != base
+
+
+def _moment(written: str) -> float | None:
+    """A time as GitHub writes it, in seconds since the epoch; None if it is none."""
+    try:
+        at = datetime.fromisoformat(written)
+    except ValueError:
+        return None
+    return at.timestamp() if at.tzinfo is not None else None
 
 
 def _push(payload: dict[str, Any], service: str) -> Merged:

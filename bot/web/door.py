@@ -90,7 +90,7 @@ def from_github() -> Response:
         return _command(hall, event, payload, said, body)
     target = github.target(event, payload)
     if target is None:
-        return _ignored(f"{event} moves no main branch")
+        return _ignored(f"{event} moves no main branch, and no pull request")
     configuration = hall.site.configuration
     known, name = configuration.service_for(target.repository, target.branch), event
     if known is None:
@@ -98,6 +98,8 @@ def from_github() -> Response:
         if known is None:
             return _ignored("no configured service has this repository and branch")
         name = f"{event} {known[1].repository}"  # for the turn, which knows the file alone
+    if target.verified and not known[0].verifies(known[1].name):
+        return _ignored(f"pull requests of {known[1].name} are not verified")
     return _keep(hall.site, hall.site.lines[known[0].name], "github", name, delivery, body)
 
 

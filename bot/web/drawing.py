@@ -25,6 +25,7 @@ _STATES = {
     "recalled": "called back",
     "ending": "leaving",
     "failed": "failed",
+    "held": "waits for a maintainer",
 }
 _MODES = {
     Mode.PAUSE: ("Paused", "Merges are taken in and shown; nothing is triggered."),
@@ -50,6 +51,7 @@ def draw(board: Board, version: int, now: float, pipeline: Pipeline, links: Link
         "columns": columns,
         "has_lane": bool(lane),
         "open_to": sorted({lock.service for lock in board.locks.values() if lock.service is not None}),
+        "verifying": seen["verifications"] and drawer.verifying(seen["verifications"]),
         "banners": [drawer.banner(shape) for shape in seen["stages"] if shape["locks"]],
         "failed": sum(len(column["failed"]) for column in columns),
         "configured": bool(board.pipeline.stages),
@@ -120,6 +122,23 @@ class _Drawer:
             "pull_link": self.links.pull(shape["service"], shape["pull"]),
             "build_link": self.links.build(job, shape["build"]) if job else None,
         }
+
+    def verifying(self, shape: Shape) -> Shape:
+        """The pull requests that are verified, as short lines: they are beside the pipeline, not in it."""
+        job = self.pipeline.verify.job if self.pipeline.verify is not None else None
+        rows = [
+            {
+                **row,
+                "state": _STATES[row["status"]],
+                "commit_link": self.links.commit(row["service"], row["sha"]),
+                "pull_link": self.links.pull(row["service"], row["pull"]),
+                "build_link": self.links.build(job, row["build"]) if job else None,
+            }
+            for row in shape["list"]
+        ]
+        all_of_them = shape["count"] + shape["held"]
+        link = self.links.job(job) if job else None
+        return {**shape, "rows": rows, "all": all_of_them, "more": all_of_them - len(rows), "link": link}
 
     def banner(self, shape: Shape) -> Shape:
         """What stands above the pipeline while a stage is locked: each lock, and the fix on its way."""

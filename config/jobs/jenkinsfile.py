@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bot.core.pipeline import Track
 from config.configuration import Configuration
 from config.jobs.plan import JobPlan, credential, plans
 
@@ -17,8 +18,7 @@ pipeline {{
         script {{ currentBuild.displayName = '#' + env.BUILD_NUMBER + ' ' + params.INTERLOCK_RUN }}
         // Single quotes: the shell reads the parameters from its environment, Groovy puts nothing into the command.
         sh 'echo "$INTERLOCK_SERVICE $INTERLOCK_VERSION ($INTERLOCK_SHA)"'
-        // Put here what the stage does, for example: sh './{example} "$INTERLOCK_SERVICE" "$INTERLOCK_VERSION"'
-      }}
+{work}      }}
     }}
   }}
   post {{
@@ -28,6 +28,16 @@ pipeline {{
 {callback}    }}
   }}
 }}
+"""
+
+_WORK = """\
+        // Put here what the stage does, for example: sh './{example} "$INTERLOCK_SERVICE" "$INTERLOCK_VERSION"'
+"""
+_EXAMPLES = {"build": "build-and-publish"}
+_VERIFY = """\
+        // Put here what has to hold before a merge. Build this very commit, not what the branch says by then:
+        //   git fetch origin "$INTERLOCK_SHA" && git checkout --detach "$INTERLOCK_SHA"
+        // Whoever opened the pull request has written it: give this job no secrets, and an agent of its own.
 """
 
 _CURL = """\
@@ -47,8 +57,10 @@ _PLUGIN = """\
 
 def script(plan: JobPlan, *, callback: str = _PLUGIN) -> str:
     """The pipeline script of one job."""
-    example = {"build": "build-and-publish"}.get(plan.stage, "roll-out-or-test")
-    return _SCRIPT.format(purpose=plan.purpose, stage=plan.stage, example=example, callback=callback)
+    work = (
+        _VERIFY if plan.track is Track.VERIFY else _WORK.format(example=_EXAMPLES.get(plan.stage, "roll-out-or-test"))
+    )
+    return _SCRIPT.format(purpose=plan.purpose, stage=plan.stage, work=work, callback=callback)
 
 
 def jenkinsfile(configuration: Configuration, job: str) -> str:

@@ -8,7 +8,7 @@ import yaml
 
 from config.configuration import Configuration
 from config.jobs.jenkinsfile import script
-from config.jobs.plan import PARAMETERS, JobPlan, callback_url, credential, plans
+from config.jobs.plan import JobPlan, callback_url, credential, plans
 
 
 def jjb(configuration: Configuration, controller: str | None = None) -> str:
@@ -32,7 +32,7 @@ def _job(plan: JobPlan) -> dict[str, Any]:
         "project-type": "pipeline",
         "sandbox": True,
         "concurrent": plan.concurrent,
-        "parameters": [{"string": {"name": n, "description": what, "default": ""}} for n, what in PARAMETERS],
+        "parameters": [{"string": {"name": n, "description": what, "default": ""}} for n, what in plan.parameters],
         "notifications": [
             {
                 "http": {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from config.configuration import Configuration
 from config.jobs.jenkinsfile import script
-from config.jobs.plan import PARAMETERS, JobPlan, callback_url, credential, plans
+from config.jobs.plan import JobPlan, callback_url, credential, plans
 
 _JOB = """\
 pipelineJob({name}) {{
@@ -57,7 +57,7 @@ def job_dsl(configuration: Configuration, controller: str | None = None) -> str:
 
 
 def _job(plan: JobPlan) -> str:
-    parameters = "\n".join(f"    stringParam({quoted(n)}, '', {quoted(what)})" for n, what in PARAMETERS)
+    parameters = "\n".join(f"    stringParam({quoted(n)}, '', {quoted(what)})" for n, what in plan.parameters)
     serial = "" if plan.concurrent else "\n  properties {\n    disableConcurrentBuilds()\n  }"
     return _JOB.format(
         name=quoted(plan.name),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bot.core.pipeline import Stage, Track
+from bot.core.pipeline import Stage, Track, Verify
+from bot.core.run import VERIFY, Step
 from config.configuration import Configuration
 
 #: The parameters that a trigger carries, each with what it is for. They must be declared in the job itself: Jenkins
@@ -20,6 +21,8 @@ PARAMETERS: tuple[tuple[str, str], ...] = (
     ("INTERLOCK_SHA", "the commit to build or roll out"),
     ("INTERLOCK_VERSION", "the version of the artifact: service and time stamp"),
 )
+#: What a trigger carries beside that for a pull request; declared in the job that verifies, and nowhere else.
+PULL = ("INTERLOCK_PULL", "the number of the pull request")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,12 @@ class JobPlan:
     @property
     def step(self) -> str:
         """The stage, as people call it."""
-        return self.stage if self.track is Track.REAL else f"fast {self.stage}"
+        return str(Step(self.stage, self.track))
+
+    @property
+    def parameters(self) -> tuple[tuple[str, str], ...]:
+        """The parameters that must be declared in it, each with what it is for."""
+        return (*PARAMETERS, PULL) if self.track is Track.VERIFY else PARAMETERS
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -53,6 +61,8 @@ class JobPlan:
     @property
     def purpose(self) -> str:
         """One line for people."""
+        if self.track is Track.VERIFY:
+            return f"Verifies the pull requests of the pipeline {self.pipeline}; started by Interlock."
         return f"Stage {self.step} of the pipeline {self.pipeline}; started by Interlock."
 
 
@@ -63,6 +73,9 @@ def plans(configuration: Configuration, controller: str | None = None) -> Iterat
             for plan in _of_stage(pipeline.name, stage):
                 if controller in (None, plan.controller):
                     yield plan
+        verify = pipeline.verify
+        if verify is not None and controller in (None, verify.job.controller):
+            yield _of_verify(pipeline.name, verify)
 
 
 def _of_stage(pipeline: str, stage: Stage) -> Iterator[JobPlan]:
@@ -71,6 +84,11 @@ def _of_stage(pipeline: str, stage: Stage) -> Iterator[JobPlan]:
     if stage.fast_job is not None:
         fast = stage.fast_job
         yield JobPlan(fast.controller, fast.name, pipeline, stage.name, Track.FAST, stage.fast_capacity, locks=False)
+
+
+def _of_verify(pipeline: str, verify: Verify) -> JobPlan:
+    job = verify.job
+    return JobPlan(job.controller, job.name, pipeline, VERIFY.stage, VERIFY.track, verify.capacity, locks=False)
 
 
 def credential(plan: JobPlan) -> str:

@@ -109,8 +109,8 @@ def test_without_anything_bad_the_doctor_ends_well(here: Path) -> None:
 
 
 def test_jobs_come_out_in_each_form(here: Path) -> None:
-    assert typed("jenkins-jobs").stdout.count("pipelineJob(") == 6
-    assert typed("jenkins-jobs", "--controller", "build").stdout.count("pipelineJob(") == 1
+    assert typed("jenkins-jobs").stdout.count("pipelineJob(") == 7
+    assert typed("jenkins-jobs", "--controller", "build").stdout.count("pipelineJob(") == 2
     jjb = yaml.safe_load(typed("jenkins-jobs", "--form", "jjb").stdout)
     assert [item["job"]["name"] for item in jjb][:2] == ["shop", "shop/build"]
     assert typed("jenkins-jobs", "--form", "jenkinsfile", "--job", "shop/build").stdout.count("stage('build')") == 1

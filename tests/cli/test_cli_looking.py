@@ -13,7 +13,7 @@ from bot.cli import answers, looking
 from bot.cli.choosing import CANCELLED, RETRIED
 from bot.cli.errors import Unreachable
 from bot.cli.server import Server
-from bot.core.events import BuildSeen, TriggerRefused
+from bot.core.events import BuildSeen, PullMoved, TriggerRefused
 from bot.core.pipeline import Outcome
 from bot.core.reasons import Why
 from bot.core.run import End, Run, Status
@@ -252,3 +252,10 @@ def test_every_reason_and_every_end_has_its_next_step() -> None:
     assert set(answers.NEXT) == {str(why) for why in Why}
     assert set(answers.AFTER) == {str(end) for end in End}
     assert {str(status) for status in Status} - {"ending"} == CANCELLED | RETRIED
+
+
+def test_pull_requests_that_are_verified_are_counted(interlock: Interlock, story: Story, broken: Run) -> None:
+    assert "pull request" not in interlock("status", COLUMNS="100").output
+    story.put(PullMoved("S1", 12, "a" * 40, at=1.0))
+    story.put(PullMoved("S1", 13, "b" * 40, at=1.0, fork=True))
+    assert ", 2 pull requests (1 of a fork, unasked), version" in interlock("status", COLUMNS="100").output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ HEADINGS = {
     "FastEntry": "`pipelines[].stages[].fast`",
     "JobEntry": "`job`",
     "ServiceEntry": "`pipelines[].services[]`",
+    "VerifyEntry": "`pipelines[].verify`",
     "FastLaneEntry": "`pipelines[].fast_lane`",
     "RetryEntry": "`pipelines[].retry`",
     "AbortEntry": "`pipelines[].abort`",
@@ -62,7 +64,8 @@ def test_every_key_is_in_the_table_of_its_section_with_its_default(section: str)
     assert set(rows) == set(keys)
     for name, key in keys.items():
         if "default" in key:
-            assert rows[name] == f"`{key['default']}`"
+            written = key["default"] if isinstance(key["default"], str) else json.dumps(key["default"])
+            assert rows[name] == f"`{written}`"
 
 
 def test_every_key_is_in_the_example() -> None:

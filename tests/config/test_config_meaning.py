@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bot.core.pipeline import FastLaneStart, Job, Mode, Outcome, Policy, Track
+from bot.core.pipeline import FastLaneStart, Forks, Job, Mode, Outcome, Policy, Track, Verify
 from config.configuration import Configuration, Controller
 from config.pipeline_file import load
 
@@ -54,11 +54,18 @@ def test_the_example_is_the_pipeline_of_the_four_pictures() -> None:
     assert configuration.notify.told("locked") == ("team-chat", "on-call")
 
 
+def test_the_example_verifies_the_pull_requests_of_two_of_its_services() -> None:
+    (pipeline,) = load(EXAMPLE).pipelines
+    assert pipeline.verify == Verify(Job("build", "shop/verify"), None, 1800.0, drafts=False, forks=Forks.ON_REQUEST)
+    assert [name for name in ("S1", "S2", "S3", "S4") if pipeline.verifies(name)] == ["S1", "S2"]
+
+
 def test_builds_and_merges_find_what_they_concern() -> None:
     configuration = load(EXAMPLE)
     assert configuration.jobs["cdp", "shop/fast-acceptance"] == ("epages", "acceptance", Track.FAST)
     assert configuration.jobs["build", "shop/build"] == ("epages", "build", Track.REAL)
-    assert len(configuration.jobs) == 6
+    assert configuration.jobs["build", "shop/verify"] == ("epages", "verify", Track.VERIFY)
+    assert len(configuration.jobs) == 7
     found = configuration.service_for("Shop/S2", "main")
     assert found is not None
     assert (found[0].name, found[1].name) == ("epages", "S2")
@@ -77,6 +84,9 @@ def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
     (pipeline,) = configuration.pipelines
     assert pipeline.fast_lane.rejoins is None
     assert pipeline.services[0].branch == "main"
+    assert (pipeline.verify, pipeline.verifies("S1")) == (None, False)
+    (pipeline,) = loaded(tmp_path, GOOD + '    verify: {job: "cdp: shop/verify"}\n').pipelines
+    assert pipeline.verify == Verify(Job("cdp", "shop/verify"))
 
 
 def test_a_ca_bundle_is_relative_to_the_file(tmp_path: Path) -> None:

@@ -77,8 +77,8 @@ MISTAKES = [
     ('"build: shop/build"', '"build: job/shop/job/build"', "8:14: `job/shop/job/build` is a piece of an address; expected the full name of the job, such as `shop/build`; did you mean `shop/build`? (at pipelines.0.stages.0.job.name)"),
     ('"build: shop/build"', '"build: shop//build"', "8:14: `shop//build` is not the name of a Jenkins job; expected the full name of the job, such as `shop/build` (at pipelines.0.stages.0.job.name)"),
     ('"build: shop/build"', '"biuld: shop/build"', "8:14: there is no controller `biuld`; expected one of `build`, `cdp`; did you mean `build`? (at pipelines.0.stages.0.job)"),
-    ('"cdp: shop/production"', '"build: Shop/Build"', "10:14: Jenkins job `build: shop/build` is used twice (first in line 8); expected a job of its own for each stage and fast lane (at pipelines.0.stages.1.job)"),
-    ("on_failure: lock", 'on_failure: lock\n        fast: {job: "cdp: shop/production"}', "12:21: Jenkins job `cdp: shop/production` is used twice (first in line 10); expected a job of its own for each stage and fast lane (at pipelines.0.stages.1.fast.job)"),
+    ('"cdp: shop/production"', '"build: Shop/Build"', "10:14: Jenkins job `build: shop/build` is used twice (first in line 8); expected a job of its own for each stage, fast lane and `verify` (at pipelines.0.stages.1.job)"),
+    ("on_failure: lock", 'on_failure: lock\n        fast: {job: "cdp: shop/production"}', "12:21: Jenkins job `cdp: shop/production` is used twice (first in line 10); expected a job of its own for each stage, fast lane and `verify` (at pipelines.0.stages.1.fast.job)"),
     # references
     ("name: production", "name: build", "9:15: stage `build` is used twice (first in line 7); expected a name of its own (at pipelines.0.stages.1.name)"),
     ("shop/s1}", "shop/s1}\n      - {name: s1, repository: shop/s2}", "14:16: service `s1` is used twice (first in line 13); expected a name of its own (at pipelines.0.services.1.name)"),
@@ -87,6 +87,13 @@ MISTAKES = [
     ("on_failure: lock", "on_failure: lock\n    fast_lane: {rejoins: biuld}", "12:26: there is no stage `biuld` in this pipeline; expected one of `build`, `production`; did you mean `build`? (at pipelines.0.fast_lane.rejoins)"),
     ("on_failure: lock", "on_failure: report\n    fast_lane: {start: manual}", "12:16: a fast lane without a stage that locks; expected `on_failure: lock` at a stage (at pipelines.0.fast_lane)"),
     ("on_failure: lock", 'fast: {job: "cdp: f"}', "11:15: a fast lane without a stage that locks; expected `on_failure: lock` at a stage (at pipelines.0.stages.1.fast)"),
+    # pull requests
+    ("on_failure: lock", 'on_failure: lock\n    verify: {job: "cdp: Shop/Production"}', "12:19: Jenkins job `cdp: shop/production` is used twice (first in line 10); expected a job of its own for each stage, fast lane and `verify` (at pipelines.0.verify.job)"),
+    ("on_failure: lock", 'on_failure: lock\n    verify: {job: "cpd: shop/verify"}', "12:19: there is no controller `cpd`; expected one of `build`, `cdp`; did you mean `cdp`? (at pipelines.0.verify.job)"),
+    ("on_failure: lock", 'on_failure: lock\n    verify: {job: "cdp: v", forks: always}', "12:36: `always` is not known here; expected one of `on-request`, `never` (at pipelines.0.verify.forks)"),
+    ("on_failure: lock", 'on_failure: lock\n    verify: {job: "cdp: v", drafts: 1}', "12:37: `1` is neither yes nor no; expected `true` or `false` (at pipelines.0.verify.drafts)"),
+    ("on_failure: lock", "on_failure: lock\n    verify: {drafts: true}", "12:13: key `job` is missing; expected the Jenkins job that verifies a pull request (at pipelines.0.verify)"),
+    ("shop/s1}", 'shop/s1, verify: "no"}', "13:49: `no` is neither yes nor no; expected `true` or `false` (at pipelines.0.services.0.verify)"),
     ("controllers:", "notify: {channels: {chat: [lokced]}}\ncontrollers:", "1:28: `lokced` is not known here; expected one of `locked`, `unlocked`, `fix-failed`, `stuck`; did you mean `locked`? (at notify.channels.chat.0)"),
     # YAML
     ('"build: shop/build"', "build: shop/build", '8:19: a second `:` in one line; expected a value with `: ` inside in quotes, as in `job: "build: shop/build"`'),
@@ -113,6 +120,16 @@ def test_a_fix_may_not_rejoin_after_the_stage_it_has_to_pass(tmp_path: Path) -> 
     assert lines(tmp_path, text) == [
         "15:26: `production` comes after `build`, which locks: a fix would never pass that for real; "
         "expected `build` or a stage before it (at pipelines.0.fast_lane.rejoins)"
+    ]
+
+
+def test_no_stage_may_set_the_status_of_pull_requests(tmp_path: Path) -> None:
+    text = GOOD.replace("name: production", "name: verify")
+    (tmp_path / "alone.yaml").write_text(text)
+    assert load(tmp_path / "alone.yaml").pipelines[0].verify is None
+    assert lines(tmp_path, text + '    verify: {job: "cdp: shop/verify"}\n') == [
+        "9:15: a stage called `verify` beside the `verify` of pull requests: both would set one commit status; "
+        "expected another name (at pipelines.0.stages.1.name)"
     ]
 
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 
 from bot.core.board import Board
 from bot.core.decision import Decision
-from bot.core.effects import AbortDuplicate, Trigger, Withdraw
+from bot.core.effects import AbortDuplicate, SetStatus, Trigger, Withdraw
 from bot.core.explain import why
 from bot.core.facts import FactKind
 from bot.core.pipeline import Force, Lane, Mode, Track
 from bot.core.reasons import Why
-from bot.core.run import End, Run, Status, Step
+from bot.core.run import VERIFY, End, Run, Status, Step, Verification
 from bot.core.view import view
 from tests.core.world import indexes_of, rebuilt
 
@@ -30,6 +30,7 @@ class Before:
     """What a check must know of the board as it was before the decision."""
 
     runs: dict[str, Run]
+    verifications: dict[str, Verification]
     queues: dict[Step, list[str]]
     mode: Mode
 
@@ -46,12 +47,14 @@ class Memory:
     #: Commit of each run, and the commits that have passed each lock-policy stage, by service and stage.
     commits: dict[str, str] = field(default_factory=dict)
     passed: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    verified: set[str] = field(default_factory=set)
 
 
 def before(board: Board) -> Before:
     """What is to be remembered of a board before it decides."""
-    queues = {step: [run.key for run in board.queue(step)] for step in list(board._indexes.queues)}
-    return Before(dict(board.runs), queues, board.header.mode)
+    steps = [step for step in board._indexes.queues if step != VERIFY]
+    queues = {step: [run.key for run in board.queue(step)] for step in steps}
+    return Before(dict(board.runs), dict(board.verifications), queues, board.header.mode)
 
 
 def check(board: Board, decision: Decision, was: Before, memory: Memory, now: float, truth: Truth) -> None:
@@ -64,6 +67,7 @@ def check(board: Board, decision: Decision, was: Before, memory: Memory, now: fl
     _mode(decision, board)
     _no_force_where_it_rolls_out(decision, board)
     _proofs(board, decision, memory, truth)
+    _verifications(board, decision, was, memory)
     _reasons(board, now)
     _indexes(board)
 
@@ -145,12 +149,42 @@ def _one_build(decision: Decision, was: Before, memory: Memory) -> None:
     """Invariant 5: one build decides an attempt, and an attempt is triggered once (or looked for first)."""
     for fact in decision.facts:
         if fact.kind in BUILD_DECIDED and fact.run:
-            memory.decided[fact.run, was.runs[fact.run].attempt] += 1
+            built: Run | Verification = was.runs.get(fact.run) or was.verifications[fact.run]
+            memory.decided[fact.run, built.attempt] += 1
     for effect in decision.effects:
         if isinstance(effect, Trigger) and not effect.look_first:
             memory.triggered[effect.run, effect.attempt] += 1
     assert all(count == 1 for count in memory.decided.values()), "two builds moved one attempt"
     assert all(count == 1 for count in memory.triggered.values()), "an attempt was triggered twice"
+
+
+def _verifications(board: Board, decision: Decision, was: Before, memory: Memory) -> None:
+    """One verification of a pull request that counts, each under a name of its own; only the head it is of is told."""
+    live = [v for v in board.verifications.values() if v.status is not Status.ENDING]
+    assert max(Counter((v.service, v.pull) for v in live).values(), default=0) <= 1, "two heads of one pull request"
+    for key in board.verifications.keys() - was.verifications.keys():
+        assert key not in memory.verified, f"{key} is there a second time"
+        memory.verified.add(key)
+    counted = {v.sha for v in was.verifications.values() if v.status is not Status.ENDING}
+    for effect in decision.effects:
+        if isinstance(effect, SetStatus) and effect.context == VERIFY.stage and effect.state in ("success", "failure"):
+            assert effect.sha in counted, "the result of a build that was superseded was told"
+        if isinstance(effect, Trigger) and effect.pull is not None:
+            _begun(board, board.verifications[effect.run])
+    for verification in live:
+        assert board.pipeline.verifies(verification.service), f"{verification.key} is of nobody"
+
+
+def _begun(board: Board, verification: Verification) -> None:
+    """A build is begun where there is room, of the head that the pull request has, and of no draft or fork unasked."""
+    verify, pull = board.pipeline.verify, board.pull(verification.service, verification.pull)
+    assert verify is not None
+    assert pull is not None
+    assert (pull.sha, pull.open) == (verification.sha, True), f"{verification.key} is no head"
+    assert pull.asked or not (pull.fork or (pull.draft and not verify.drafts)), f"{verification.key} was not asked for"
+    inside = sum(1 for v in board.verifications.values() if v.holds_slot)
+    strangers = sum(1 for foreign in board.foreign.values() if foreign.step == VERIFY)
+    assert verify.capacity is None or inside + strangers <= verify.capacity, "more are verified than there is room for"
 
 
 def _proofs(board: Board, decision: Decision, memory: Memory, truth: Truth) -> None:
@@ -209,6 +243,8 @@ def _reasons(board: Board, now: float) -> None:
         assert why(board, run, now).sentence.strip(), f"{run.key} does not say why"
         if run.status is Status.WAITING:
             assert run.step in board.steps(), f"{run.key} waits for {run.step}, which is not there"
+    for verification in board.verifications.values():
+        assert why(board, verification, now).sentence.strip(), f"{verification.key} does not say why"
     json.dumps(view(board, 1, now))
 
 

@@ -8,7 +8,7 @@ that most steps are merges and builds, and lives get as far as locks, fixes and 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -30,14 +30,17 @@ from bot.core.events import (
     LockAsked,
     Merged,
     ModeAsked,
+    PullClosed,
+    PullMoved,
     RetryAsked,
     TimePassed,
     TriggerAccepted,
     TriggerRefused,
     UnlockAsked,
+    VerifyAsked,
     Withdrawn,
 )
-from bot.core.pipeline import FastLaneStart, Lane, Mode, Outcome, Policy, Track
+from bot.core.pipeline import FastLaneStart, Forks, Job, Lane, Mode, Outcome, Pipeline, Policy, Track, Verify
 from bot.core.run import Run, Status
 from tests.core.checked_town import REPEATABLE, CheckedTown
 from tests.core.world import Asked, shop
@@ -50,18 +53,44 @@ PEOPLE = (
     ["retry"] * 4
     + ["unlock"] * 3
     + ["cancel"] * 3
-    + ["fast_lane"] * 2
-    + ["lock"] * 2
+    + ["fast_lane", "lock", "verify", "command", "permission"] * 2
     + ["mode", "configure"]
-    + ["command"] * 2
-    + ["permission"] * 2
 )
+#: What happens to a pull request, and how often one beside the other.
+PULL_NEWS = ["push"] * 4 + ["open"] * 3 + ["close", "draft", "ready", "back"]
+#: Whether GitHub tells of it.
+TOLD = ["now"] * 4 + ["late", "lost"]
 #: What else goes wrong outside.
 TROUBLES = ["old_news"] * 3 + ["duplicate", "stranger", "stranger_ends", "hint", "refused", "cancelled", "lost", "late"]
 EVENTS_DECIDED = [0]
 
 picks = st.integers(0, 30)
 services = st.sampled_from(SERVICES)
+
+
+@dataclass
+class TruePull:
+    """A pull request as it really is; GitHub tells of it, at times late or not at all."""
+
+    heads: list[str]
+    fork: bool
+    open: bool = True
+    draft: bool = False
+
+    def told(self, number: int, at: float, before: str | None = None) -> PullMoved | PullClosed:
+        """What GitHub says of it now."""
+        if not self.open:
+            return PullClosed("S1", number, self.heads[-1], at)
+        return PullMoved("S1", number, self.heads[-1], before=before, at=at, draft=self.draft, fork=self.fork)
+
+
+def verified(pipeline: Pipeline, pick: int) -> Pipeline:
+    """A shop that verifies pull requests in some way, or not at all."""
+    if pick % 4 == 3:
+        return pipeline
+    forks = Forks.NEVER if pick % 7 == 0 else Forks.ON_REQUEST
+    job = Job("cdp", "verify")
+    return replace(pipeline, verify=Verify(job, (None, 1, 2)[pick % 3], 500.0, drafts=pick % 2 == 0, forks=forks))
 
 
 class AnyTown(RuleBasedStateMachine):
@@ -75,6 +104,7 @@ class AnyTown(RuleBasedStateMachine):
         self.letters = 0
         self.foreign: list[BuildSeen] = []
         self.said: list[CommandSaid] = []
+        self.pulls: dict[int, TruePull] = {}
 
     @initialize(
         acceptance=st.sampled_from([1, 2, 3, None]),
@@ -86,17 +116,21 @@ class AnyTown(RuleBasedStateMachine):
         retries=st.sampled_from([0, 0, 1]),
         softer=st.sampled_from([False, False, True]),
         live=st.integers(0, 6),
+        pulls=picks,
     )
-    def found(self, *, softer: bool, live: int, **how: object) -> None:
+    def found(self, *, softer: bool, live: int, pulls: int, **how: object) -> None:
         """A shop of some kind; perhaps with an exception from its failure policy; perhaps with runs on their way."""
         outcomes = ((Outcome.UNSTABLE, Policy.PASS), (Outcome.ABORTED, Policy.REPORT)) if softer else ()
-        self.town = CheckedTown(shop(outcomes=outcomes, timeout=500.0, **how))  # type: ignore[arg-type]
+        pipeline = shop(outcomes=outcomes, timeout=500.0, **how)  # type: ignore[arg-type]
+        self.town = CheckedTown(verified(pipeline, pulls))
         for service in SERVICES:
             self.town.github.commit(service, f"{service}-")
             self._send(HeadSeen(service, f"{service}-"))
         for number in range(live):
             self._send(self.town.push(SERVICES[number % 3], self._letter()))
             self.all_go_on(2)
+        for number in range(1, 1 + pulls % 3):
+            self.pull_request(number, "open", "now")
 
     # -- GitHub --------------------------------------------------------------------------------------------------
 
@@ -166,6 +200,32 @@ class AnyTown(RuleBasedStateMachine):
         if questions:
             q = questions.pop(pick % len(questions))
             self._send(ContainmentKnown(q.service, q.base, q.head, self.town.github.contains(q.head, q.base)))
+
+    @rule(pick=picks)
+    def push_again(self, pick: int) -> None:
+        """Somebody pushes to a pull request, at times while its build runs."""
+        number = 1 + pick % 3
+        if pick % 2:
+            self.go_on(pick, good=True, silent=False)
+        self.pull_request(number, "open", "now")
+        self.pull_request(number, "push", "now")
+
+    @rule(number=st.integers(1, 4), what=st.sampled_from(PULL_NEWS), told=st.sampled_from(TOLD))
+    def pull_request(self, number: int, what: str, told: str) -> None:
+        """Something happens to a pull request of S1; GitHub tells of it at once, late, or not at all."""
+        pull = self.pulls.setdefault(number, TruePull([self._head()], fork=number % 3 == 0))
+        before = pull.heads[-1]
+        if what == "push" and pull.open:
+            pull.heads.append(self._head())
+        elif what == "back" and pull.open:
+            pull.heads.append(pull.heads[0])
+        pull.open = what != "close" if what in ("open", "close") else pull.open
+        pull.draft = what == "draft" if what in ("draft", "ready") else pull.draft
+        event = pull.told(number, self.town.now // 1, before if before != pull.heads[-1] else None)
+        if told == "now":
+            self._send(event)
+        elif told == "late":
+            self.late.append(event)
 
     # -- Jenkins -------------------------------------------------------------------------------------------------
 
@@ -258,6 +318,15 @@ class AnyTown(RuleBasedStateMachine):
     def _fast_lane(self, pick: int, other: int) -> Event:
         return FastLaneAsked(SERVICES[pick % 3], "ann", "urgent", (None, *STAGES)[other % 5])
 
+    def _verify(self, pick: int, other: int) -> Event | None:
+        """Somebody asks for a head: mostly the present one, or one of before."""
+        if not self.pulls:
+            return None
+        number = sorted(self.pulls)[pick % len(self.pulls)]
+        pull = self.pulls[number]
+        head = pull.heads[-1] if other % 3 else pull.heads[other % len(pull.heads)]
+        return VerifyAsked("S1", number, "ann", head, (None, pull.fork)[other % 2])
+
     def _mode(self, pick: int, other: int) -> Event:
         acting = self.town.board.header.mode is Mode.RUN
         return ModeAsked((Mode.PAUSE, Mode.OBSERVE)[pick % 2] if acting else Mode.RUN, "ann", "because")
@@ -275,7 +344,7 @@ class AnyTown(RuleBasedStateMachine):
             production_locks=other % 2 == 0,
             retries=other % 2,
         )
-        return Configured(pipeline, Mode.RUN if pick % 4 == 0 else None)
+        return Configured(verified(pipeline, pick), Mode.RUN if pick % 4 == 0 else None)
 
     def _command(self, pick: int, other: int) -> Event:
         verb = ("retry", "cancel", "unlock", "lock", "fast-lane", "status", "why", "verify")[pick % 8]
@@ -306,7 +375,7 @@ class AnyTown(RuleBasedStateMachine):
         return self.past[-1 - pick % len(self.past)] if self.past else None
 
     def _hint(self, pick: int) -> Event:
-        return BuildHinted("cdp", "acceptance", pick)
+        return BuildHinted("cdp", ("acceptance", "verify")[pick % 2], pick)
 
     def _duplicate(self, pick: int) -> Event | None:
         """A second build of an attempt turns up: a reply was lost, or somebody pressed Rebuild."""
@@ -318,7 +387,7 @@ class AnyTown(RuleBasedStateMachine):
         return self.foreign[-1]
 
     def _stranger(self, pick: int) -> Event:
-        job = ("acceptance", "fast-acceptance", "pre-production")[pick % 3]
+        job = ("acceptance", "fast-acceptance", "pre-production", "verify")[pick % 4]
         self.foreign.append(self.town.jenkins.say(BuildSeen("cdp", job, self.town.jenkins.number(), None)))
         return self.foreign[-1]
 
@@ -357,8 +426,10 @@ class AnyTown(RuleBasedStateMachine):
         if town.board.header.mode is Mode.RUN:
             self._until_quiet()
             self._only_people_and_failures_hold()
+            self._newest_heads_are_verified()
         self._send(ModeAsked(Mode.RUN, "ann", "go on"))
-        self._send(Configured(shop(start=FastLaneStart.ON_FIX)))
+        final = shop(start=FastLaneStart.ON_FIX)
+        self._send(Configured(verified(final, 2) if self.letters % 2 else final))
         for lock in [k for k in town.board.locks.values() if not k.automatic]:
             self._send(UnlockAsked(lock.stage, "ann", "done", lock.key))
         self._until_quiet()
@@ -375,6 +446,7 @@ class AnyTown(RuleBasedStateMachine):
             head = town.board.service(service.name).chain.head
             assert head is not None
             assert head.sha == town.github.heads[service.name], f"main of {service.name} stands elsewhere"
+        assert not town.board.verifications
         town.replay()
 
     def _only_people_and_failures_hold(self) -> None:
@@ -383,6 +455,18 @@ class AnyTown(RuleBasedStateMachine):
             locked = any(lock.stage == run.step.stage for lock in board.locks.values())
             waits = run.status is Status.WAITING and (locked or _fast_part_held(self.town, run.service))
             assert waits or run.status is Status.FAILED, f"{run.key} is stuck: {self.town.says(run.place.sha)}"
+
+    def _newest_heads_are_verified(self) -> None:
+        """Once everybody was told everything, each head was verified, or there is a reason not to."""
+        board, verify = self.town.board, self.town.board.pipeline.verify
+        assert not board.verifications
+        for number, pull in self.pulls.items():
+            self._send(pull.told(number, self.town.now // 1 + 1))
+        self._until_quiet()
+        for number, pull in self.pulls.items():
+            known = board.pull("S1", number)
+            wanted = verify is not None and pull.open and not pull.fork and (verify.drafts or not pull.draft)
+            assert not wanted or (known is not None and (known.sha, known.done) == (pull.heads[-1], True))
 
     def _only_failures_hold(self) -> None:
         board = self.town.board
@@ -397,7 +481,8 @@ class AnyTown(RuleBasedStateMachine):
         town = self.town
         for _ in range(400):
             self._everybody_answers()
-            going = [run for run in town.board.runs.values() if run.holds_slot]
+            everything = [*town.board.runs.values(), *town.board.verifications.values()]
+            going = [built for built in everything if built.holds_slot]
             for run in going:
                 self._help(run.key, run.attempt)
             if going or self._open_news():
@@ -450,6 +535,11 @@ class AnyTown(RuleBasedStateMachine):
         if isinstance(event, REPEATABLE) and not isinstance(event, Configured):
             self.past.append(event)
         self.town.send(event)
+
+    def _head(self) -> str:
+        """The head of a pull request, which has to look like a sha."""
+        self.letters += 1
+        return f"{self.letters:040x}"
 
     def _letter(self) -> str:
         self.letters += 1

@@ -8,6 +8,7 @@ from bot.core.board import Board, Record, build_board
 from bot.core.effects import Compare, Effect, Look, Trigger, Withdraw
 from bot.core.events import BuildSeen
 from bot.core.pipeline import FastLane, FastLaneStart, Job, Outcome, Pipeline, Policy, Service, Stage
+from bot.core.run import VERIFY
 
 SERVICES = ("S1", "S2", "S3")
 
@@ -163,12 +164,17 @@ def indexes_of(board: Board) -> dict[str, object]:
     indexes = board._indexes
     return {
         "queues": {
-            str(step): [run.key for run in board.queue(step)] for step, queue in indexes.queues.items() if queue
+            str(step): [run.key for run in board.queue(step)]
+            for step, queue in indexes.queues.items()
+            if queue and step != VERIFY
         },
+        "verifying": [verification.key for verification in board.verifying()],
         "slots": {str(step): sorted(keys) for step, keys in indexes.slots.items() if keys},
         "of_service": {name: sorted(keys) for name, keys in indexes.of_service.items() if keys},
         "fast": {name: sorted(keys) for name, keys in indexes.fast.items() if keys},
         "of_commit": {commit: sorted(keys) for commit, keys in indexes.of_commit.items() if keys},
+        "of_pull": {pull: sorted(keys) for pull, keys in indexes.of_pull.items() if keys},
+        "aborting": [built.key for built in board.aborting()],
         "due": board.next_due(0.0),
         "overdue": [run.key for run in board.overdue(1e12)],
     }

@@ -15,7 +15,7 @@ from config.configuration import Configuration
 from config.jobs.jenkinsfile import jenkinsfile, script
 from config.jobs.jjb import jjb
 from config.jobs.job_dsl import job_dsl, quoted
-from config.jobs.plan import PARAMETERS, plans
+from config.jobs.plan import PARAMETERS, PULL, plans
 from standins.wire.message import Reply, Request
 from standins.wire.server import HttpServer
 from workers.doctor import notification, settings_xml
@@ -24,7 +24,7 @@ from workers.doctor.finding import About
 pytestmark = pytest.mark.slow  # Job Builder in a process of its own
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "example.yaml"
-NAMES = [name for name, _ in PARAMETERS]
+NAMES = [name for name, _ in (*PARAMETERS, PULL)]
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,15 @@ def test_every_job_declares_the_parameters_of_a_trigger(
 ) -> None:
     for plan in plans(configuration):
         declared = [e.text for e in xml[plan.name].iter("name")]
-        assert [name for name in declared if name in NAMES] == NAMES, plan.name
+        assert [name for name in declared if name in NAMES] == [name for name, _ in plan.parameters], plan.name
+    assert [plan.name for plan in plans(configuration) if PULL in plan.parameters] == ["shop/verify"]
+
+
+def test_the_job_for_pull_requests_says_how_to_build_the_very_commit(configuration: Configuration) -> None:
+    text = jenkinsfile(configuration, "shop/verify")
+    assert 'git checkout --detach "$INTERLOCK_SHA"' in text
+    assert "give this job no secrets" in text
+    assert "give this job no secrets" not in jenkinsfile(configuration, "shop/build")
 
 
 def test_the_script_comes_out_as_it_went_in(configuration: Configuration, xml: dict[str, ET.Element]) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.events import Merged
+from bot.core.events import Merged, PullClosed, PullMoved
 from bot.translate import github
 from bot.translate.github import Target
 
@@ -107,3 +107,118 @@ def test_a_field_may_be_anything(event: str, key: str, value: object) -> None:
     payload = (PUSH if event == "push" else CLOSED) | {key: value}
     if github.target(event, payload) is not None:
         assert all(isinstance(e, Merged) for e in github.events(event, payload, "S1"))
+
+
+# -- pull requests that are verified ---------------------------------------------------------------------------
+
+PULL = {
+    "action": "opened",
+    "repository": {"full_name": "shop/s1"},
+    "pull_request": {
+        "number": 12,
+        "title": "Mend the till",
+        "draft": False,
+        "updated_at": "2026-03-01T10:00:00Z",
+        "head": {"sha": B, "repo": {"id": 7}},
+        "base": {"ref": "main", "repo": {"id": 7}},
+    },
+}
+AT = 1_772_359_200.0
+
+
+def pull(action: str = "opened", **changes: object) -> dict[str, object]:
+    """A delivery about a pull request; `changes` are those of the pull request itself."""
+    return PULL | {"action": action, "pull_request": PULL["pull_request"] | changes}  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("action", ["opened", "reopened", "ready_for_review"])
+def test_a_pull_request_that_is_open_has_a_head(action: str) -> None:
+    assert github.target("pull_request", pull(action)) == Target("shop/s1", "main", verified=True)
+    assert github.events("pull_request", pull(action), "S1") == [PullMoved("S1", 12, B, at=AT)]
+
+
+def test_a_push_to_a_pull_request_says_what_was_before() -> None:
+    pushed = pull("synchronize") | {"before": A, "after": B}
+    assert github.events("pull_request", pushed, "S1") == [PullMoved("S1", 12, B, before=A, at=AT)]
+
+
+def test_a_draft_is_one_whatever_else_is_said() -> None:
+    assert github.events("pull_request", pull(draft=True), "S1") == [PullMoved("S1", 12, B, at=AT, draft=True)]
+    (event,) = github.events("pull_request", pull("converted_to_draft"), "S1")
+    assert event == PullMoved("S1", 12, B, at=AT, draft=True)
+    assert github.events("pull_request", pull("ready_for_review", draft=True), "S1") == [PullMoved("S1", 12, B, at=AT)]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        {"sha": B, "repo": {"id": 8}},
+        {"sha": B, "repo": None},
+        {"sha": B},
+        {"sha": B, "repo": {"id": "7"}},
+        {"sha": B, "repo": {"id": True}},
+    ],
+)
+def test_what_does_not_come_from_the_very_repository_comes_from_a_fork(head: dict[str, object]) -> None:
+    (event,) = github.events("pull_request", pull(head=head), "S1")
+    assert event == PullMoved("S1", 12, B, at=AT, fork=True)
+
+
+def test_where_the_base_is_not_known_the_head_comes_from_a_fork() -> None:
+    (event,) = github.events(
+        "pull_request", pull(base={"ref": "main", "repo": None}, head={"sha": B, "repo": None}), "S1"
+    )
+    assert event == PullMoved("S1", 12, B, at=AT, fork=True)
+
+
+@pytest.mark.parametrize("at", [None, 1, "", "yesterday", "2026-03-01T10:00:00", "9" * 400])
+def test_a_time_that_is_none_is_not_known(at: object) -> None:
+    assert github.events("pull_request", pull(updated_at=at), "S1") == [PullMoved("S1", 12, B)]
+
+
+def test_a_merged_pull_request_is_a_merge_and_is_closed() -> None:
+    merged = pull("closed", merged=True, merge_commit_sha=A, user={"login": "dana"})
+    assert github.target("pull_request", merged) == Target("shop/s1", "main")
+    assert github.events("pull_request", merged, "S1") == [
+        Merged("S1", A, pull=12, title="Mend the till", author="dana"),
+        PullClosed("S1", 12, B, at=AT),
+    ]
+
+
+def test_one_that_is_closed_without_a_merge_is_only_closed() -> None:
+    closed = pull("closed", merged=False, merge_commit_sha=None)
+    assert github.target("pull_request", closed) == Target("shop/s1", "main", verified=True)
+    assert github.events("pull_request", closed, "S1") == [PullClosed("S1", 12, B, at=AT)]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        pytest.param(pull("edited"), id="another action"),
+        pytest.param(pull("labeled"), id="a label"),
+        pytest.param(pull(number=None), id="no number"),
+        pytest.param(pull(number=0), id="number 0"),
+        pytest.param(pull(number=True), id="a number that is none"),
+        pytest.param(pull(head=None), id="no head"),
+        pytest.param(pull(head={"sha": "$(reboot)", "repo": {"id": 7}}), id="a sha that is none"),
+        pytest.param(pull(head={"sha": B.upper(), "repo": {"id": 7}}), id="a sha in capitals"),
+        pytest.param(pull(base=None), id="no base"),
+        pytest.param(PULL | {"repository": None}, id="no repository"),
+        pytest.param(PULL | {"pull_request": None}, id="no pull request"),
+    ],
+)
+def test_what_says_no_head_of_a_pull_request_moves_nothing(payload: dict[str, object]) -> None:
+    assert github.target("pull_request", payload) is None
+
+
+@given(
+    action=st.sampled_from(["opened", "synchronize", "closed"]),
+    key=st.sampled_from(["number", "draft", "updated_at", "head", "base", "merged", "merge_commit_sha"]),
+    value=JSON,
+)
+def test_a_field_of_a_pull_request_may_be_anything(action: str, key: str, value: object) -> None:
+    payload = pull(action, **{key: value})
+    if github.target("pull_request", payload) is not None:
+        for event in github.events("pull_request", payload, "S1"):
+            assert isinstance(event, PullMoved | PullClosed)
+            assert (event.pull > 0, len(event.sha)) == (True, 40)

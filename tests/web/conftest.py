@@ -117,6 +117,20 @@ def merged_pull(story: Story, **changes: Any) -> dict[str, Any]:
     return {"action": "closed", "pull_request": pull, "repository": repository}
 
 
+def moved_pull(story: Story, action: str = "opened", **changes: Any) -> dict[str, Any]:
+    """A pull request to the main branch of S1."""
+    pull = {
+        "number": 12,
+        "draft": False,
+        "updated_at": "2026-03-01T10:00:00Z",
+        "head": {"ref": "x; rm -rf /", "sha": sha("S1p"), "repo": {"id": 7}},
+        "base": {"ref": "main", "repo": {"id": 7}},
+        **changes,
+    }
+    repository = {"full_name": story.shape.services[0].repository}
+    return {"action": action, "pull_request": pull, "repository": repository}
+
+
 def signature(body: bytes, secret: str = SECRET) -> str:
     return "sha256=" + hmac.new(secret.encode(), body, "sha256").hexdigest()
 

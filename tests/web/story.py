@@ -12,7 +12,7 @@ from bot.core.decide import decide
 from bot.core.decision import Decision
 from bot.core.effects import Effect, Trigger
 from bot.core.events import BuildSeen, Configured, Event, HeadSeen, Merged, TriggerAccepted
-from bot.core.pipeline import Job, Outcome, Pipeline, Policy, Service, Stage
+from bot.core.pipeline import Job, Outcome, Pipeline, Policy, Service, Stage, Verify
 from bot.core.run import Run
 from bot.state.codec import load_event
 from bot.state.inbox import Entry, Inbox
@@ -28,7 +28,7 @@ def sha(name: str) -> str:
 
 
 def pipeline(name: str) -> Pipeline:
-    """The pipeline of the four pictures."""
+    """The pipeline of the four pictures; the pull requests of two of its services are verified."""
     return Pipeline(
         name,
         (
@@ -43,7 +43,8 @@ def pipeline(name: str) -> Pipeline:
             ),
             Stage("production", Job("cdp", "shop/production"), 1, Policy.LOCK),
         ),
-        tuple(Service(s, f"shop/{s.lower()}-{name}") for s in ("S1", "S2", "S3")),
+        tuple(Service(s, f"shop/{s.lower()}-{name}", verify=s != "S3") for s in ("S1", "S2", "S3")),
+        verify=Verify(Job("build", "shop/verify")),
     )
 
 

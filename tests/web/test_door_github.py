@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,14 +13,14 @@ from flask.testing import FlaskClient
 from pydantic import SecretStr
 from redis import Redis
 
-from bot.core.events import Merged
+from bot.core.events import Merged, PullClosed, PullMoved
 from bot.state import repositories
 from bot.state.repositories import Repositories
 from bot.web.app import create_app
 from config.configuration import Configuration
 from config.errors import SettingsError
 from config.settings import Settings
-from tests.web.conftest import OLD_SECRET, Send, merged_pull, push, signature
+from tests.web.conftest import OLD_SECRET, Send, merged_pull, moved_pull, push, signature
 from tests.web.story import Story, sha
 from workers.turn import events_of
 
@@ -72,6 +73,53 @@ def test_a_ping_is_answered_and_not_kept(send: Send, story: Story) -> None:
 
 def test_a_merged_pull_request_is_kept(send: Send, story: Story) -> None:
     assert send(merged_pull(story), "pull_request").json == {"status": "kept"}
+
+
+@pytest.mark.parametrize(
+    "action", ["opened", "reopened", "synchronize", "ready_for_review", "converted_to_draft", "closed"]
+)
+def test_what_moves_a_pull_request_that_is_verified_is_kept(send: Send, story: Story, action: str) -> None:
+    assert send(moved_pull(story, action), "pull_request").json == {"status": "kept"}
+    (entry,) = story.store.begin("test")
+    (event,) = events_of(entry, story.shape)
+    assert isinstance(event, PullMoved | PullClosed)
+    assert (event.service, event.pull, event.sha) == ("S1", 12, sha("S1p"))
+
+
+@pytest.mark.parametrize(
+    ("action", "changes"),
+    [
+        ("edited", {}),
+        ("labeled", {}),
+        ("enqueued", {}),
+        (None, {}),
+        ("opened", {"base": {"ref": "release/2", "repo": {"id": 7}}}),
+        ("opened", {"base": None}),
+        ("opened", {"head": {"sha": "main"}}),
+        ("opened", {"head": None}),
+        ("opened", {"number": "12"}),
+    ],
+)
+def test_what_else_is_said_of_pull_requests_is_ignored(
+    send: Send, story: Story, action: Any, changes: dict[str, Any]
+) -> None:
+    answer = send(moved_pull(story, action, **changes), "pull_request")
+    assert (answer.status_code, answer.json["status"]) == (202, "ignored")
+    assert story.nothing_is_stored()
+
+
+def test_pull_requests_that_nobody_verifies_are_ignored(
+    send: Send, story: Story, settings: Settings, configuration: Configuration
+) -> None:
+    not_this_service = moved_pull(story) | {"repository": {"full_name": story.shape.services[2].repository}}
+    answer = send(not_this_service, "pull_request")
+    assert answer.json == {"status": "ignored", "why": "pull requests of S3 are not verified"}
+    without = replace(configuration, pipelines=(replace(story.shape, verify=None),))
+    client = create_app(settings, without, lambda _: None).test_client()
+    body = json.dumps(moved_pull(story)).encode()
+    headers = {"X-GitHub-Event": "pull_request", "X-GitHub-Delivery": "g", "X-Hub-Signature-256": signature(body)}
+    assert client.post("/webhooks/github", data=body, headers=headers).json["status"] == "ignored"
+    assert story.nothing_is_stored()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 from pydantic import SecretStr
 
-from bot.core.events import BuildSeen, LockAsked, Merged, ModeAsked, TriggerRefused
+from bot.core.events import BuildSeen, LockAsked, Merged, ModeAsked, PullMoved, TriggerRefused
 from bot.core.pipeline import Mode, Outcome, Pipeline
 from bot.core.run import Run
 from bot.state.repairs import Repairs
@@ -228,3 +228,23 @@ def test_what_had_to_be_found_by_asking_is_a_quiet_line(client: FlaskClient, sto
         Repairs(story.redis, story.keys).count(kind)
     words = text(shown(client, story))
     assert re.search(r"Found by asking, not told: 1 change of a build, last .* ; 2 pushes to main, last ", words)
+
+
+def test_pull_requests_that_are_verified_stand_small_beside_the_build(client: FlaskClient, story: Story) -> None:
+    story.start()
+    assert "Pull requests 0" in text(shown(client, story))
+    story.put(PullMoved("S1", 12, sha("S1p"), at=1.0), PullMoved("S2", 13, sha("S2p"), at=1.0, fork=True))
+    story.put(BuildSeen("build", "shop/verify", 4, None, "S1.pr12-1", 1))
+    page = shown(client, story)
+    words = text(page)
+    assert f"Pull requests 2 S1 #12 {sha('S1p')[:7]} running S2 #13 {sha('S2p')[:7]} waits for a maintainer" in words
+    assert 'href="https://build.example.com/job/shop/job/verify/4/"' in page
+    assert "/runs/S1.pr12-1" not in page  # a verification has no page of its own
+
+
+def test_the_list_of_pull_requests_is_bounded(client: FlaskClient, story: Story) -> None:
+    story.start()
+    story.put(*(PullMoved("S1", number, sha(f"p{number}"), at=1.0) for number in range(1, 31)))
+    words = text(shown(client, story))
+    assert "Pull requests 30" in words
+    assert "+ 10 more" in words

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bot.core.pipeline import Job, Verify
 from config.jobs.plan import PARAMETERS
 from standins.jenkins import JenkinsStandIn
 from tests.workers.ward import CALLBACK, NAMES, bad, configured, examined, good_job, of_jobs, standin, trigger
+from workers.doctor import Verdict
 
 
 @pytest.fixture
@@ -214,3 +217,16 @@ def test_a_controller_that_stops_answering_is_asked_no_more(tmp_path: Path, jenk
     assert {verdict for verdict, _ in told} == {"bad"}
     assert told[-1][1] == "not looked at: the controller has stopped answering"
     assert jenkins.control.requests()["GET job/api/json"] < 20
+
+
+def test_the_job_for_pull_requests_must_declare_their_number(tmp_path: Path) -> None:
+    with standin() as jenkins:
+        good_job(jenkins)
+        good_job(jenkins, "verify")
+        configuration = configured(tmp_path, jenkins.url)
+        verify = Verify(Job("cdp", "verify"))
+        configuration = replace(configuration, pipelines=(replace(configuration.pipelines[0], verify=verify),))
+        lacking = [f for f in examined(configuration) if f.subject is not None and f.verdict is Verdict.BAD]
+        assert [(f.subject, f.stage, f.found) for f in lacking] == [
+            ("job verify", "verify", "it does not declare INTERLOCK_PULL")
+        ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from config.jobs.plan import PARAMETERS, JobPlan
+from config.jobs.plan import JobPlan
 from workers.doctor import notification, permissions, settings_xml
 from workers.doctor.finding import About, Finding, Verdict
 from workers.doctor.lookup import missing
@@ -39,7 +39,12 @@ def examine(client: JenkinsClient, plan: JobPlan, secret: str | None, *, heard: 
     if "buildable" not in job:
         return [_no_job(about, plan, job)]
     tried = permissions.examine(client, about, plan, job)
-    findings = [*_name(about, plan, job), *_parameters(about, job), *_readiness(about, job, plan), *tried.findings]
+    findings = [
+        *_name(about, plan, job),
+        *_parameters(about, plan, job),
+        *_readiness(about, job, plan),
+        *tried.findings,
+    ]
     findings += _configuration(client, about, plan, secret, heard=heard)
     if any(finding.verdict is not Verdict.GOOD for finding in findings):
         return findings
@@ -77,17 +82,17 @@ def _name(about: About, plan: JobPlan, job: dict[str, Any]) -> Iterator[Finding]
         yield about.bad(f"its name in Jenkins is {name}", mend)
 
 
-def _parameters(about: About, job: dict[str, Any]) -> Iterator[Finding]:
+def _parameters(about: About, plan: JobPlan, job: dict[str, Any]) -> Iterator[Finding]:
     declared = {
         definition.get("name"): str(definition.get("type"))
         for entry in job.get("property") or []
         for definition in entry.get("parameterDefinitions") or []
     }
-    lacking = [name for name, _ in PARAMETERS if name not in declared]
+    lacking = [name for name, _ in plan.parameters if name not in declared]
     if lacking:
         mend = f"{_DECLARE} (`interlock jenkins-jobs` prints jobs that do)"
         yield about.bad(f"it does not declare {', '.join(lacking)}", mend)
-    for name, _ in PARAMETERS:
+    for name, _ in plan.parameters:
         kind = declared.get(name)
         if kind in _WRONG:
             yield about.bad(f"its parameter {name} is {_WRONG[kind]}", "make it a string parameter")

@@ -9,6 +9,7 @@ from workers.context import Context, Line
 from workers.github.limits import Purpose
 from workers.github.refusals import NotThere
 from workers.github.session import Session
+from workers.jenkins_client import job_path
 from workers.perform.outcome import Done, Lost, NotNow
 
 #: GitHub's limits: a status description has 140 characters, a comment 65,536 (GitHub docs: statuses, comments).
@@ -30,12 +31,23 @@ def status(context: Context, line: Line, claim: Claim, effect: SetStatus) -> Don
             return Done()
     body = {
         "state": effect.state,
-        "target_url": f"{context.configuration.web.public_url}/p/{line.pipeline.name}/runs/{effect.run}",
+        "target_url": _target(context, line, effect),
         "description": description,
         "context": name,
     }
     session.write("POST", f"/statuses/{effect.sha}", body, Purpose.STATUS, _ticket(line, effect.slot))
     return Done()
+
+
+def _target(context: Context, line: Line, effect: SetStatus) -> str:
+    """Where a status leads to: a run's page, or a build in Jenkins, or the pipeline."""
+    page = f"{context.configuration.web.public_url}/p/{line.pipeline.name}"
+    if effect.run is not None:
+        return f"{page}/runs/{effect.run}"
+    controller = context.configuration.controllers.get(effect.job.controller) if effect.job is not None else None
+    if controller is None or effect.job is None or effect.build is None:
+        return page
+    return f"{controller.url}/{job_path(effect.job.name)}/{effect.build}/"
 
 
 def comment(context: Context, line: Line, claim: Claim, effect: Comment) -> Done:

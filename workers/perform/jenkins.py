@@ -109,6 +109,7 @@ def _parameters(effect: Trigger) -> dict[str, str]:
         "INTERLOCK_SHA": effect.sha,
         "INTERLOCK_VERSION": effect.version,
         "delay": "0sec",
+        **({"INTERLOCK_PULL": str(effect.pull)} if effect.pull is not None else {}),
     }
 
 

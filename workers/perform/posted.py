@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from bot.core.pipeline import Job
-from bot.core.run import Run
+from bot.core.run import Built
 from workers.context import Line
 
 #: How long a note is kept, in milliseconds: longer than workers are ever down, and than a build runs.
@@ -24,7 +24,7 @@ def since(line: Line, run: str, attempt: int) -> float | None:
     return (NOTED_MS - left) / 1000 if left >= 0 else None
 
 
-def jobs(line: Line, runs: Sequence[Run]) -> list[Job | None]:
+def jobs(line: Line, runs: Sequence[Built]) -> list[Job | None]:
     """To which job the present attempt of each run was posted; None for those that were not."""
     if not runs:
         return []

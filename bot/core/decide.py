@@ -38,6 +38,7 @@ from bot.core.events import (
     Withdrawn,
 )
 from bot.core.facts import FactKind
+from bot.core.journey import tell
 from bot.core.leaving import withdraw
 from bot.core.locking import open_lock, reconsider
 from bot.core.pipeline import Job, Mode
@@ -50,6 +51,7 @@ def decide(board: Board, event: Event, now: float) -> Decision:
     _apply(decision, event)
     _clock(decision)
     settle(decision)
+    tell(decision)
     decision.effects += changed(shown, banners(board))
     if board.header.mode is Mode.OBSERVE:
         decision.effects = [effect for effect in decision.effects if _only_asks(effect)]

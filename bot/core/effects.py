@@ -109,6 +109,13 @@ class SetStatus:
     state: Literal["pending", "success", "failure", "error"]
     description: str
     run: str
+    #: Only a check run shows these: why, in Markdown; how it ended, if that is more than `state` says (GitHub docs:
+    #: check runs, `conclusion`); and its buttons, by their identifiers.
+    summary: str = ""
+    conclusion: str = ""
+    buttons: tuple[str, ...] = ()
+    #: So long it waits for a newer one that takes its place, in seconds.
+    rests: float = 0.0
     kind: Literal["status"] = "status"
 
     @property
@@ -118,18 +125,21 @@ class SetStatus:
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """Say something on a run's pull request, once per `topic`."""
+    """Say on a pull request where its run is: one comment that is kept up to date. `text` is Markdown."""
 
     repository: str
     pull: int
     run: str
-    topic: str
     text: str
+    #: When the run began, in seconds since the epoch: an old one has a comment, even if nobody remembers it.
+    began: float = 0.0
+    #: So long it waits for a newer one that takes its place, in seconds.
+    rests: float = 0.0
     kind: Literal["comment"] = "comment"
 
     @property
     def slot(self) -> str:
-        return f"comment/{self.run}/{self.topic}"
+        return f"comment/{self.repository}/{self.pull}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,8 @@ def _known(decision: Decision, event: Merged, why: str) -> None:
     """Nothing new, but perhaps the pull request that the run was still missing."""
     for run in decision.board.of_commit(event.service, event.sha):
         if event.pull is not None and run.pull is None:
-            decision.update(run, pull=event.pull, title=event.title or run.title, author=event.author or run.author)
+            title, author = event.title or run.title, event.author or run.author
+            decision.note(decision.update(run, pull=event.pull, title=title, author=author))
     text = f"{sentences.short(event.sha)} is known: {why}"
     decision.tell(FactKind.MERGE_KNOWN, text, service=event.service, sha=event.sha)
 
@@ -153,6 +154,7 @@ def start_run(
     board.put(run)
     how = "starts on the fast lane: its service holds a lock" if lane is Lane.FAST else f"queues for {run.step}"
     decision.tell(FactKind.RUN_QUEUED, f"{sentences.name(run)} {how}", run)
+    decision.note(run, how)
     found = lanes.cleaned_up_by(board, run)  # a push that arrives after its successor has passed already
     if found is not None and found[1]:
         leave(decision, run, sentences.superseded(found[0].run, found[0].place.sha))
@@ -169,6 +171,7 @@ def send_fast(decision: Decision, service: str, place: Place, *, why: str, permi
         return
     run = decision.update(live[-1], lane=Lane.FAST, permit=permit)
     decision.tell(FactKind.RUN_PROMOTED, f"{sentences.name(run)} changes to the fast lane: {why}", run)
+    decision.note(run, f"changes to the fast lane: {why}")
     if run.status is Status.WAITING:
         find_place(decision, run)
 
@@ -177,6 +180,7 @@ def queue(decision: Decision, run: Run, step: Step) -> Run:
     """Put a run at the tail of a step's queue; the newest fix replaces what waits there for the same job (F6)."""
     run = decision.waits(run, step)
     decision.tell(FactKind.RUN_QUEUED, f"{sentences.name(run)} queues for {step}", run)
+    decision.note(run)
     newest_fix(decision, run)
     return run
 

@@ -71,6 +71,14 @@ class Abort:
 
 
 @dataclass(frozen=True, slots=True)
+class Happened:
+    """One thing that happened to a run, as its pull request is told; `at` in seconds since the epoch."""
+
+    at: float
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One commit of one service on its way through the stages, on one lane."""
 
@@ -114,6 +122,8 @@ class Run:
     pull: int | None = None
     title: str = ""
     author: str = ""
+    #: The last things that happened to it, oldest first; bounded.
+    story: tuple[Happened, ...] = ()
 
     @property
     def holds_slot(self) -> bool:

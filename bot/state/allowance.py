@@ -48,6 +48,7 @@ class Allowance:
     """The allowance of one identity (`token`, or an installation of an App)."""
 
     def __init__(self, redis: Redis, identity: str, prefix: str = "interlock") -> None:
+        self.identity = identity
         self._redis = redis
         self._scripts = Scripts(redis)
         name = f"{prefix}:{{github:{identity}}}:"

@@ -109,9 +109,9 @@ class Keys:
         """Set when the trigger of an attempt goes out; expires."""
         return self._key(f"posted:{run}:{attempt}")
 
-    def said(self, comment: str) -> str:
-        """Set when a comment has been written, by its slot; expires."""
-        return self._key(f"said:{comment}")
+    def wrote(self, slot: str) -> str:
+        """Hash: what was written to GitHub in a slot, and whether the reply is missing; expires."""
+        return self._key(f"wrote:{slot}")
 
     def seen(self, delivery: str) -> str:
         """Set for a delivery that was kept; expires."""

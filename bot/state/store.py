@@ -138,6 +138,9 @@ def _change(change: Change) -> list[str]:
 
 
 def _effect(effect: Effect) -> list[object]:
-    # Banners wait a moment behind builds: the next trigger of a stage is more urgent than its description.
-    later = 1 if isinstance(effect, Banner) else 0
+    later = 0
+    if isinstance(effect, Banner):
+        later = 1  # behind builds: the next trigger of a stage is more urgent than its description
+    elif isinstance(effect, (SetStatus, Comment)):
+        later = int(effect.rests * 1000)
     return [effect.slot, dump_effect(effect), FAMILIES.index(family_of(effect)), later]

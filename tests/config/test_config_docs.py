@@ -62,7 +62,8 @@ def test_every_key_is_in_the_table_of_its_section_with_its_default(section: str)
     assert set(rows) == set(keys)
     for name, key in keys.items():
         if "default" in key:
-            assert rows[name] == f"`{key['default']}`"
+            default = key["default"]
+            assert rows[name] == f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 
 def test_every_key_is_in_the_example() -> None:

@@ -98,7 +98,7 @@ def test_who_claims_is_told_whether_more_is_due(line: Line) -> None:
 
 
 def test_a_banner_waits_a_moment_behind_builds(line: Line) -> None:
-    line.turn(effects=(Banner(JOB, "pre-production", "LOCKED"), look(1)))
+    line.turn(effects=(Banner(JOB, "pre-production"), look(1)))
     time.sleep(0.005)
     assert [claim(line).effect.kind for _ in range(2)] == ["look", "banner"]
 

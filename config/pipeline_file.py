@@ -71,7 +71,7 @@ def _validate(root: Node) -> tuple[PipelineFile | None, list[tuple[KeyPath, bool
         found += [entry for entry in sentences.mistakes(error) if entry[0] not in empty]
     broken = references.check(data, lambda at: root.mark_of(at).line)
     found += [(at, False, mistake) for at, mistake in islice(broken, MOST_SHOWN)]
-    return model, found + list(_backoff(model)) + list(_production(model))
+    return model, found + list(_backoff(model)) + list(_environments(model))
 
 
 def _backoff(model: PipelineFile | None) -> Iterator[tuple[KeyPath, bool, Mistake]]:
@@ -81,9 +81,14 @@ def _backoff(model: PipelineFile | None) -> Iterator[tuple[KeyPath, bool, Mistak
             yield ("pipelines", index, "retry", "most"), False, mistake
 
 
-def _production(model: PipelineFile | None) -> Iterator[tuple[KeyPath, bool, Mistake]]:
+def _environments(model: PipelineFile | None) -> Iterator[tuple[KeyPath, bool, Mistake]]:
     for index, pipeline in enumerate(model.pipelines if model else ()):
         for number, stage in enumerate(pipeline.stages):
+            if stage.name == "lock" and model is not None and model.github.lock_status is not LockStatus.OFF:
+                mistake = Mistake(
+                    "`lock` is the status that tells of locks", "another name, or `github: lock_status: off`"
+                )
+                yield ("pipelines", index, "stages", number, "name"), False, mistake
             if stage.production and stage.environment is None:
                 mistake = Mistake("a production environment without a name", "`environment` to be set as well")
                 yield ("pipelines", index, "stages", number, "production"), False, mistake

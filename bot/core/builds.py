@@ -7,6 +7,7 @@ from dataclasses import replace
 from bot.core import lanes, sentences
 from bot.core.admission import trigger
 from bot.core.decision import Decision
+from bot.core.deployments import deployed, failed_state
 from bot.core.effects import Notify
 from bot.core.events import BuildLost, BuildSeen, TriggerAccepted, TriggerRefused, Withdrawn
 from bot.core.facts import FactKind
@@ -132,6 +133,7 @@ def _started(decision: Decision, run: Run, event: BuildSeen) -> None:
     run = decision.update(run, status=Status.RUNNING, build=number, since=decision.now, expected=event.expected)
     decision.tell(FactKind.BUILD_STARTED, f"build #{number} of {sentences.name(run)} runs in {run.step}", run)
     decision.status(run, run.step, "pending", f"in {run.step}")
+    deployed(decision, run, "in_progress", f"build #{number} runs")
 
 
 def _ended(decision: Decision, run: Run, result: Outcome) -> None:
@@ -143,8 +145,10 @@ def _ended(decision: Decision, run: Run, result: Outcome) -> None:
     if policy is Policy.PASS:
         _passed(decision, run)
     elif run.status is Status.ENDING and run.ending is not None:
+        deployed(decision, run, "inactive", run.ending.why)
         decision.end(run, run.ending)  # F8: the result of a removed run never locks
     elif run.cancelled_by is not None and policy is not Policy.LOCK:
+        deployed(decision, run, "error", f"cancelled by {run.cancelled_by}")
         decision.end(run, Ending(End.CANCELLED, f"cancelled by {run.cancelled_by}"))
     elif _may_repeat(decision, run):
         _repeat(decision, run, outcome)
@@ -156,6 +160,7 @@ def _passed(decision: Decision, run: Run) -> None:
     decision.tell(FactKind.BUILD_PASSED, f"{sentences.name(run)} has passed {run.step}", run)
     decision.status(run, run.step, "success", f"passed {run.step}")
     decision.note(run, f"passed {run.step}")
+    deployed(decision, run, "success", f"build #{run.build} passed")
     run = decision.update(run, passed=(*run.passed, run.step), retried=0, retrying=False, failure=None, abort=None)
     stage = decision.board.pipeline.stage(run.step.stage)
     # The slot is given up before anything is decided about it: the entry of the next run is part of this decision.
@@ -209,6 +214,7 @@ def _failed(decision: Decision, run: Run, outcome: Outcome, policy: Policy) -> N
     why = sentences.failed(run, outcome)
     decision.tell(FactKind.BUILD_FAILED, why, run)
     decision.note(run, why, soon=True)
+    deployed(decision, run, failed_state(outcome), why)
     board = decision.board
     state = board.service(run.service)
     board.put(replace(state, failed=(*state.failed, run.place.sha)[-FAILURES:]))

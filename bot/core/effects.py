@@ -143,6 +143,62 @@ class Comment:
 
 
 @dataclass(frozen=True, slots=True)
+class FindPull:
+    """Ask GitHub which pull request brought a commit, if nobody has told us by the time that this rests."""
+
+    service: str
+    repository: str
+    branch: str
+    sha: str
+    rests: float = 0.0
+    kind: Literal["find-pull"] = "find-pull"
+
+    @property
+    def slot(self) -> str:
+        return f"find-pull/{self.repository}/{self.sha}"
+
+
+@dataclass(frozen=True, slots=True)
+class Deploy:
+    """Write what becomes of a run in an environment as a deployment (GitHub docs: deployment statuses, `state`).
+
+    The last state counts. The deployment itself is made with the first that goes out, unless that only ends it.
+    """
+
+    repository: str
+    sha: str
+    stage: str
+    environment: str
+    production: bool
+    state: Literal["in_progress", "success", "failure", "error", "inactive"]
+    description: str
+    run: str
+    job: Job
+    build: int | None
+    kind: Literal["deployment"] = "deployment"
+
+    @property
+    def slot(self) -> str:
+        return f"deployment/{self.run}/{self.stage}"
+
+
+@dataclass(frozen=True, slots=True)
+class LockNotice:
+    """Tell the open pull requests to a branch what a lock means for them; or, once told, that nothing is locked."""
+
+    repository: str
+    branch: str
+    state: Literal["pending", "success"]
+    description: str
+    locked: bool
+    kind: Literal["lock-notice"] = "lock-notice"
+
+    @property
+    def slot(self) -> str:
+        return f"lock-notice/{self.repository}/{self.branch}"
+
+
+@dataclass(frozen=True, slots=True)
 class LockShown:
     """One lock as a banner names it; `since` and `until` in seconds since the epoch."""
 
@@ -186,4 +242,17 @@ class Notify:
         return f"notify/{self.key}"
 
 
-Effect = Trigger | Withdraw | AbortDuplicate | Look | Compare | SetStatus | Comment | Banner | Notify
+Effect = (
+    Trigger
+    | Withdraw
+    | AbortDuplicate
+    | Look
+    | Compare
+    | SetStatus
+    | Comment
+    | FindPull
+    | Deploy
+    | LockNotice
+    | Banner
+    | Notify
+)

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from bot.core import lanes, sentences, standing
 from bot.core.ancestry import Chain, Place
 from bot.core.decision import Decision
-from bot.core.events import ContainmentKnown, HeadSeen, Merged
+from bot.core.effects import FindPull
+from bot.core.events import ContainmentKnown, HeadSeen, Merged, PullFound
 from bot.core.facts import FactKind
 from bot.core.leaving import leave
 from bot.core.pipeline import Lane
@@ -18,6 +19,8 @@ from bot.core.run import End, Ending, Run, ServiceState, Status, Step
 #: How many pushes and rewritten heads a service remembers.
 PUSHES = 64
 FORCES = 4
+#: So long the webhook of a merge has time to tell the number of its pull request, in seconds; then GitHub is asked.
+PULL_TOLD = 60.0
 
 
 def merged(decision: Decision, event: Merged) -> None:
@@ -76,12 +79,18 @@ def _rewritten(decision: Decision, state: ServiceState, place: Place) -> None:
 
 def _known(decision: Decision, event: Merged, why: str) -> None:
     """Nothing new, but perhaps the pull request that the run was still missing."""
-    for run in decision.board.of_commit(event.service, event.sha):
-        if event.pull is not None and run.pull is None:
-            title, author = event.title or run.title, event.author or run.author
-            decision.note(decision.update(run, pull=event.pull, title=title, author=author))
+    if event.pull is not None:
+        pull_found(decision, PullFound(event.service, event.sha, event.pull, event.title, event.author))
     text = f"{sentences.short(event.sha)} is known: {why}"
     decision.tell(FactKind.MERGE_KNOWN, text, service=event.service, sha=event.sha)
+
+
+def pull_found(decision: Decision, event: PullFound) -> None:
+    """The pull request that the runs of a commit were still missing: it is told where they are."""
+    for run in decision.board.of_commit(event.service, event.sha):
+        if run.pull is None:
+            title, author = event.title or run.title, event.author or run.author
+            decision.note(decision.update(run, pull=event.pull, title=title, author=author))
 
 
 def _accept(decision: Decision, state: ServiceState, event: Merged) -> None:
@@ -155,6 +164,9 @@ def start_run(
     how = "starts on the fast lane: its service holds a lock" if lane is Lane.FAST else f"queues for {run.step}"
     decision.tell(FactKind.RUN_QUEUED, f"{sentences.name(run)} {how}", run)
     decision.note(run, how)
+    configured = board.pipeline.service(service)
+    if pull is None and configured is not None:
+        decision.do(FindPull(service, configured.repository, configured.branch, place.sha, PULL_TOLD))
     found = lanes.cleaned_up_by(board, run)  # a push that arrives after its successor has passed already
     if found is not None and found[1]:
         leave(decision, run, sentences.superseded(found[0].run, found[0].place.sha))

@@ -9,7 +9,20 @@ from typing import Any
 import structlog
 from redis.exceptions import RedisError
 
-from bot.core.effects import AbortDuplicate, Banner, Comment, Compare, Look, Notify, SetStatus, Trigger, Withdraw
+from bot.core.effects import (
+    AbortDuplicate,
+    Banner,
+    Comment,
+    Compare,
+    Deploy,
+    FindPull,
+    LockNotice,
+    Look,
+    Notify,
+    SetStatus,
+    Trigger,
+    Withdraw,
+)
 from bot.core.events import TriggerRefused
 from bot.state.outbox import Claim
 from workers.context import Context, Line
@@ -36,6 +49,9 @@ PERFORMERS: dict[type, Callable[[Context, Line, Claim, Any], Done]] = {
     SetStatus: github.status,
     Comment: github.comment,
     Compare: github.compare,
+    FindPull: github.find_pull,
+    Deploy: github.deploy,
+    LockNotice: github.tell_of_lock,
     Notify: people.notify,
 }
 

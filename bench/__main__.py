@@ -12,9 +12,15 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bench import door, growth, memory, reaction
+from bench import door, github, growth, memory, reaction
 
-SECTIONS = {"door": door.measure, "reaction": reaction.measure, "growth": growth.measure, "memory": memory.measure}
+SECTIONS = {
+    "door": door.measure,
+    "reaction": reaction.measure,
+    "growth": growth.measure,
+    "memory": memory.measure,
+    "github": github.measure,
+}
 
 
 @click.command()

@@ -27,6 +27,7 @@ def check(context: Context, line: Line, claim: Claim, effect: SetStatus) -> Done
     number = written.id
     if written.doubt and number is None:
         number = _find(session, line, body["name"], effect.sha)
+        entry.looked(number)
         if number is not None and written.doubt == mark:
             entry.settle(mark, number)
             return Done()

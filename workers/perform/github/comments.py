@@ -28,8 +28,9 @@ def comment(context: Context, line: Line, claim: Claim, effect: Comment) -> Done
     body = _body(marker, effect.text, page_of(context, line, effect.run))
     written, mark = entry.read(), mark_of(body)
     number, there = written.id, ""
-    if number is None and (written.doubt or (effect.began and time.time() - effect.began > NEW)):
+    if number is None and (written.doubt or (not written.known and _is_old(effect))):
         number, there = _find(session, effect, marker)
+        entry.looked(number)
     elif not written.doubt and written.mark == mark:
         return Done()
     if number is not None and _same(there, body):
@@ -47,6 +48,10 @@ def comment(context: Context, line: Line, claim: Claim, effect: Comment) -> Done
     made = entry.write(session, "POST", path, {"body": body}, Purpose.COMMENT, mark)
     entry.settle(mark, int(made["id"]))
     return Done()
+
+
+def _is_old(effect: Comment) -> bool:
+    return effect.began > 0 and time.time() - effect.began > NEW
 
 
 def _body(marker: str, text: str, link: str) -> str:

@@ -48,7 +48,7 @@ def _known(session: Session, line: Line, effect: Deploy, entry: Entry) -> Writte
     written = entry.read()
     if written.doubt == MADE:
         number = _find(session, line, effect)
-        return entry.settle(MADE, number) if number is not None else written
+        return entry.settle(MADE if number is not None else "", number)
     if written.doubt and written.id is not None:
         last = next(session.pages(f"/deployments/{written.id}/statuses", Purpose.STATUS), None)  # the latest first
         arrived = last is not None and _mark(last) == written.doubt

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -37,6 +36,8 @@ class Written:
     sent: float = 0.0
     #: How many writes there were.
     count: int = 0
+    #: Whether anything is known at all, be it that nothing stands there.
+    known: bool = False
 
 
 class Hold:
@@ -64,18 +65,23 @@ class Entry:
     def read(self) -> Written:
         """What is known. Raises Held while a write whose reply is missing may still arrive."""
         found = self._read()
-        left = found.sent + STILL_COMING - time.time() if found.doubt else 0.0
+        left = found.sent + STILL_COMING - self._now() if found.doubt else 0.0
         if left > 0:
             raise Held("the reply to the last request is missing: it may still arrive", after=min(left, STILL_COMING))
         self._unsure = bool(found.doubt)
         return found
+
+    def _now(self) -> float:
+        """By the clock of Redis, whichever machine asks."""
+        seconds, micros = self._line.redis.time()
+        return seconds + micros / 1e6
 
     def _read(self) -> Written:
         rows = cast("dict[bytes, bytes]", self._line.redis.hgetall(self._key))
         found = {name.decode(): value.decode() for name, value in rows.items()}
         number = int(found["id"]) if "id" in found else None
         sent, count = float(found.get("sent", 0)), int(found.get("count", 0))
-        return Written(number, found.get("mark", ""), found.get("doubt", ""), sent, count)
+        return Written(number, found.get("mark", ""), found.get("doubt", ""), sent, count, bool(rows))
 
     def write(self, session: Session, verb: str, path: str, body: object, purpose: Purpose, mark: str) -> Any:
         """Send one write, noted before it goes out; returns what GitHub made of it. `settle` says that it is there.
@@ -86,7 +92,7 @@ class Entry:
         def note() -> None:
             self._hold.renew()
             forgotten = {"mark": ""} if self._unsure else {}  # what stands there is not known, whatever comes now
-            self._set({"doubt": mark, "sent": time.time(), **forgotten})
+            self._set({"doubt": mark, "sent": self._now(), **forgotten})
 
         try:
             return session.write(verb, path, body, purpose, self._ticket, before=note)
@@ -111,6 +117,10 @@ class Entry:
                 pipe.hincrby(self._key, "count", 1)
             pipe.expire(self._key, REMEMBERED)
             pipe.execute()
+
+    def looked(self, number: int | None) -> None:
+        """It was looked for, and found under this id or not at all: it need not be looked for again."""
+        self.settle("", number)
 
     def forget(self) -> None:
         """What was written is not there any more."""

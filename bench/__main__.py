@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bench import asking, door, growth, memory, reaction
+from bench import asking, door, github, growth, memory, reaction
 
 SECTIONS = {
     "door": door.measure,
@@ -20,6 +20,7 @@ SECTIONS = {
     "growth": growth.measure,
     "memory": memory.measure,
     "requests": asking.measure,
+    "github": github.measure,
 }
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from bot.core.pipeline import Mode, Pipeline, Service, Track
+from bot.core.pipeline import LockStatus, Mode, Pipeline, Service, Track
 from bot.core.run import VERIFY
-from config.model import Markup, Notice
+from config.model import Markup, Notice, Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,10 @@ class GitHub:
     api_url: str = "https://api.github.com"
     web_url: str = "https://github.com"
     status_context_prefix: str = "interlock"
+    #: How the stages of a run are reported on its commit.
+    report: Report = Report.STATUSES
+    #: Which open pull requests are told of a lock; `Pipeline.lock_status` is the same.
+    lock_status: LockStatus = LockStatus.HOLDER
     #: The longest one request may take, in seconds.
     timeout: float = 15.0
     #: Seconds between two writes, over all processes; 0: as fast as one likes.

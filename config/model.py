@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_v
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from bot.core.pipeline import FastLaneStart, Forks, Mode, Policy
+from bot.core.pipeline import FastLaneStart, Forks, LockStatus, Mode, Policy
 from config import values as v
 from config.errors import shown
 
@@ -28,6 +28,13 @@ class Markup(StrEnum):
 
     PLAIN = "plain"
     HTML = "html"
+
+
+class Report(StrEnum):
+    """How the stages of a run are reported on its commit."""
+
+    STATUSES = "statuses"
+    CHECKS = "checks"
 
 
 class FailurePolicy(StrEnum):
@@ -133,6 +140,10 @@ class StageEntry(Section):
     """How often a failed build is repeated before its failure counts. Default 0."""
     fast: FastEntry | None = None
     """The fast lane's own job for this stage; without it a fast run uses the real job here."""
+    environment: v.Plain | None = None
+    """The GitHub environment that a run is deployed to here. Default: no deployments are written for this stage."""
+    production: bool = False
+    """Whether `environment` is a production environment to GitHub. Default false."""
 
 
 class ServiceEntry(Section):
@@ -222,6 +233,12 @@ class GitHubEntry(Section):
     """Address of the web pages, for links. Default https://github.com."""
     status_context_prefix: v.ContextPrefix = "interlock"
     """What the contexts of our commit statuses begin with: `interlock/build`. Default `interlock`."""
+    report: Report = Report.STATUSES
+    """How the stages of a run are reported on its commit: as commit `statuses`, the default, or as `checks` (check
+    runs, with the reason and buttons), which only a GitHub App may write."""
+    lock_status: LockStatus = LockStatus.HOLDER
+    """Which open pull requests get a commit status while a stage is locked: none (`off`), those of the services that
+    hold a lock (`holder`, the default), or those of all services (`all`)."""
     timeout: Annotated[v.Duration, v.between("1s", "5m")] = 15.0
     """The longest one request to GitHub may take. Default 15s."""
     write_spacing: Annotated[v.Spacing, v.between("0s", "1m")] = 1.0

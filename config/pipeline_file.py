@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from bot.core.pipeline import FastLane, Job, Outcome, Pipeline, Policy, Service, Stage, Verify
+from bot.core.pipeline import FastLane, Job, LockStatus, Outcome, Pipeline, Policy, Service, Stage, Verify
 from config import references, sentences
 from config.configuration import Configuration, Controller, GitHub, Keep, Notify, Polling, Web
 from config.errors import MOST_SHOWN, ConfigurationError, Mistake, Problem
@@ -71,7 +71,7 @@ def _validate(root: Node) -> tuple[PipelineFile | None, list[tuple[KeyPath, bool
         found += [entry for entry in sentences.mistakes(error) if entry[0] not in empty]
     broken = references.check(data, lambda at: root.mark_of(at).line)
     found += [(at, False, mistake) for at, mistake in islice(broken, MOST_SHOWN)]
-    return model, found + list(_backoff(model))
+    return model, found + list(_backoff(model)) + list(_environments(model))
 
 
 def _backoff(model: PipelineFile | None) -> Iterator[tuple[KeyPath, bool, Mistake]]:
@@ -79,6 +79,19 @@ def _backoff(model: PipelineFile | None) -> Iterator[tuple[KeyPath, bool, Mistak
         if pipeline.retry.most < pipeline.retry.first:
             mistake = Mistake("the longest wait is shorter than the first", "`most` to be at least `first`")
             yield ("pipelines", index, "retry", "most"), False, mistake
+
+
+def _environments(model: PipelineFile | None) -> Iterator[tuple[KeyPath, bool, Mistake]]:
+    for index, pipeline in enumerate(model.pipelines if model else ()):
+        for number, stage in enumerate(pipeline.stages):
+            if stage.name == "lock" and model is not None and model.github.lock_status is not LockStatus.OFF:
+                mistake = Mistake(
+                    "`lock` is the status that tells of locks", "another name, or `github: lock_status: off`"
+                )
+                yield ("pipelines", index, "stages", number, "name"), False, mistake
+            if stage.production and stage.environment is None:
+                mistake = Mistake("a production environment without a name", "`environment` to be set as well")
+                yield ("pipelines", index, "stages", number, "production"), False, mistake
 
 
 def _problem(file: str, mark: Mark, at: KeyPath, mistake: Mistake) -> Problem:
@@ -98,7 +111,7 @@ def _configuration(model: PipelineFile, folder: Path) -> Configuration:
         for name, entry in model.controllers.items()
     }
     return Configuration(
-        pipelines=tuple(_pipeline(entry) for entry in model.pipelines),
+        pipelines=tuple(_pipeline(entry, model.github.lock_status) for entry in model.pipelines),
         controllers=controllers,
         modes={entry.name: entry.mode for entry in model.pipelines},
         github=GitHub(**model.github.model_dump()),
@@ -110,7 +123,7 @@ def _configuration(model: PipelineFile, folder: Path) -> Configuration:
     )
 
 
-def _pipeline(entry: PipelineEntry) -> Pipeline:
+def _pipeline(entry: PipelineEntry, lock_status: LockStatus) -> Pipeline:
     return Pipeline(
         name=entry.name,
         stages=tuple(_stage(stage) for stage in entry.stages),
@@ -121,6 +134,7 @@ def _pipeline(entry: PipelineEntry) -> Pipeline:
         term_after=entry.abort.term,
         kill_after=entry.abort.kill,
         verify=_verify(entry.verify) if entry.verify is not None else None,
+        lock_status=lock_status,
     )
 
 
@@ -136,6 +150,8 @@ def _stage(entry: StageEntry) -> Stage:
         retries=entry.retries,
         fast_job=_job(entry.fast.job) if entry.fast else None,
         fast_capacity=entry.fast.capacity if entry.fast else 1,
+        environment=entry.environment or "",
+        production=entry.production,
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from config.configuration import Configuration
 from config.environment import PREFIX, TOKEN_PREFIX
 from config.errors import SettingsError, nearest
+from config.model import Report
 from config.settings import SECRETS, Settings
 
 #: Variables that the Procfile and the launcher read before there are settings.
@@ -25,6 +26,8 @@ def lacking(configuration: Configuration, settings: Settings) -> Iterator[str]:
             yield from error.sentences
         if controller.ca_bundle is not None and not controller.ca_bundle.is_file():
             yield f"controller `{controller.name}`: there is no file `{controller.ca_bundle}` (ca_bundle)"
+    if configuration.github.report is Report.CHECKS and settings.github_app_id is None:
+        yield f"`github: report: checks` takes a GitHub App: {PREFIX}GITHUB_APP_ID is not set; or report `statuses`"
     for channel, _ in configuration.notify.channels:
         if channel not in settings.notify_urls:
             meant = nearest(channel, settings.notify_urls)

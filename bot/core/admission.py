@@ -125,7 +125,9 @@ def admit(decision: Decision, run: Run, *, look_first: bool = False) -> None:
     run = decision.update(run, status=Status.STARTING, attempt=run.attempt + 1, queue_item=None, build=None)
     decision.tell(FactKind.RUN_ADMITTED, _admitted(board, run), run)
     for other in waited_behind:
-        decision.comment(other, f"overtaken-{run.key}", sentences.overtaken(run, run.step.stage))
+        decision.note(other, sentences.overtaken(run, run.step.stage))
+    if str(run.step) not in board.troubles:  # else it is tried once more: when Jenkins has taken it, that is news
+        decision.note(run)
     trigger(decision, run, look_first=look_first)
     decision.status(run, run.step, "pending", f"in {run.step}")
 

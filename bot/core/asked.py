@@ -64,6 +64,7 @@ def retry_asked(decision: Decision, event: RetryAsked) -> None:
         return
     text = f"{event.by} has the build of {sentences.name(run)} in {run.step} repeated: {event.reason}"
     decision.tell(FactKind.RUN_RETRIED, text, run, by=event.by)
+    decision.note(run, f"{event.by} has its build in {run.step} repeated: {event.reason}")
     holds = any(lock.run == run.key for lock in decision.board.locks_of(run.step.stage))
     decision.waits(run, run.step, seat=run.seat, retrying=holds, failure=None, retried=0)
 
@@ -97,6 +98,7 @@ def cancel_asked(decision: Decision, event: CancelAsked) -> None:
     if run.holds_slot and stage is not None and stage.locks and run.step.track is Track.REAL:
         run = decision.update(run, cancelled_by=event.by)
         decision.tell(FactKind.RUN_LEAVING, f"{why}; its build in {run.step} is taken back", run, by=event.by)
+        decision.note(run, why)
         withdraw(decision, run, abort=True, why=why)
     else:
         leave(decision, run, Ending(End.CANCELLED, why), abort=True)

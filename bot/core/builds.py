@@ -11,6 +11,7 @@ from dataclasses import replace
 from bot.core import lanes, sentences, verifying
 from bot.core.admission import trigger
 from bot.core.decision import Decision
+from bot.core.deployments import deployed, failed_state
 from bot.core.effects import Notify
 from bot.core.events import BuildLost, BuildSeen, TriggerAccepted, TriggerRefused, Withdrawn
 from bot.core.facts import FactKind
@@ -18,7 +19,7 @@ from bot.core.leaving import may_abort, withdraw
 from bot.core.locking import lock_by_failure, passed_lock_stage
 from bot.core.merges import find_place, queue
 from bot.core.pipeline import Lane, Mode, Outcome, Policy, Track
-from bot.core.run import Built, End, Ending, Run, Status, Step, Trouble, Verification
+from bot.core.run import Built, End, Ending, Run, Status, Trouble, Verification
 from bot.core.strangers import stranger
 
 #: How many shas of failed runs a service remembers (F2: a head that has already failed starts nothing).
@@ -38,6 +39,7 @@ def trigger_accepted(decision: Decision, event: TriggerAccepted) -> None:
     trouble = decision.board.troubles.get(str(run.step))
     if trouble is not None:
         decision.board.drop(trouble)
+        decision.note(run)
 
 
 def trigger_refused(decision: Decision, event: TriggerRefused) -> None:
@@ -47,7 +49,7 @@ def trigger_refused(decision: Decision, event: TriggerRefused) -> None:
         return
     decision.tell(FactKind.TRIGGER_REFUSED, f"Jenkins did not take the build for {run.step}: {event.why}", run)
     if run.status is Status.STARTING and not _leaves(run):
-        hold_off(decision, run.step, event.why)
+        hold_off(decision, run, event.why)
     give_back(decision, run)
 
 
@@ -57,7 +59,9 @@ def withdrawn(decision: Decision, event: Withdrawn) -> None:
     if run is None or run.build is not None:
         return
     if run.status is Status.STARTING and not _leaves(run):
-        hold_off(decision, run.step, event.why or "it was cancelled in Jenkins' queue")
+        hold_off(decision, run, event.why or "it was cancelled in Jenkins' queue")
+    elif run.status is Status.RECALLED:
+        decision.note(run)
     give_back(decision, run)
 
 
@@ -72,10 +76,12 @@ def build_lost(decision: Decision, event: BuildLost) -> None:
         _ended(decision, decision.update(run, failed_tests=(), failed_step=""), Outcome.ABORTED)
 
 
-def hold_off(decision: Decision, step: Step, why: str) -> None:
+def hold_off(decision: Decision, run: Built, why: str) -> None:
     """Nobody enters a step that Jenkins refused, for a while that doubles with each refusal (L6)."""
-    board = decision.board
+    board, step = decision.board, run.step
     known = board.troubles.get(str(step))
+    if known is None or run.since <= known.since:
+        decision.note(run)  # once: while it is tried again and again, nothing about it changes
     if known is not None and decision.now < known.retry_at:
         return  # several builds were asked for at once: it is the same trouble
     refusals = known.refusals + 1 if known else 1
@@ -137,7 +143,11 @@ def _started(decision: Decision, run: Built, event: BuildSeen) -> None:
     # L3: it has started
     run = decision.update(run, status=Status.RUNNING, build=number, since=decision.now, expected=event.expected)
     decision.tell(FactKind.BUILD_STARTED, f"build #{number} of {sentences.name(run)} runs in {run.step}", run)
-    decision.status(run, run.step, "pending", f"build #{number} runs in {run.step}")
+    if isinstance(run, Run):
+        decision.status(run, run.step, "pending", f"in {run.step}")
+        deployed(decision, run, "in_progress", f"build #{number} runs")
+    else:
+        decision.status(run, run.step, "pending", f"build #{number} runs in {run.step}")
 
 
 def _was_cancelled(run: Built) -> bool:
@@ -163,8 +173,10 @@ def _run_ended(decision: Decision, run: Run, outcome: Outcome) -> None:
     if policy is Policy.PASS:
         _passed(decision, run)
     elif run.status is Status.ENDING and run.ending is not None:
+        deployed(decision, run, "inactive", run.ending.why)
         decision.end(run, run.ending)  # F8: the result of a removed run never locks
     elif run.cancelled_by is not None and policy is not Policy.LOCK:
+        deployed(decision, run, "error", f"cancelled by {run.cancelled_by}")
         decision.end(run, Ending(End.CANCELLED, f"cancelled by {run.cancelled_by}"))
     elif _may_repeat(decision, run):
         _repeat(decision, run, outcome)
@@ -175,6 +187,8 @@ def _run_ended(decision: Decision, run: Run, outcome: Outcome) -> None:
 def _passed(decision: Decision, run: Run) -> None:
     decision.tell(FactKind.BUILD_PASSED, f"{sentences.name(run)} has passed {run.step}", run)
     decision.status(run, run.step, "success", f"passed {run.step}")
+    decision.note(run, f"passed {run.step}")
+    deployed(decision, run, "success", f"build #{run.build} passed")
     run = decision.update(run, passed=(*run.passed, run.step), retried=0, retrying=False, failure=None, abort=None)
     stage = decision.board.pipeline.stage(run.step.stage)
     # The slot is given up before anything is decided about it: the entry of the next run is part of this decision.
@@ -207,6 +221,7 @@ def _repeat(decision: Decision, run: Run, outcome: Outcome) -> None:
     """L4: the stage repeats a failed build by itself, in the slot it has, before its failure counts."""
     text = f"{sentences.failed(run, outcome)}; repeated by itself ({run.retried + 1})"
     decision.tell(FactKind.BUILD_REPEATED, text, run)
+    decision.note(run, text)
     if decision.board.header.mode is Mode.PAUSE:
         decision.waits(run, run.step, seat=run.seat, retried=run.retried + 1)
         return
@@ -226,7 +241,8 @@ def _repeat(decision: Decision, run: Run, outcome: Outcome) -> None:
 def _failed(decision: Decision, run: Run, outcome: Outcome, policy: Policy) -> None:
     why = sentences.failed(run, outcome)
     decision.tell(FactKind.BUILD_FAILED, why, run)
-    decision.status(run, run.step, "failure", why)
+    decision.note(run, why, soon=True)
+    deployed(decision, run, failed_state(outcome), why)
     board = decision.board
     state = board.service(run.service)
     board.put(replace(state, failed=(*state.failed, run.place.sha)[-FAILURES:]))
@@ -236,6 +252,7 @@ def _failed(decision: Decision, run: Run, outcome: Outcome, policy: Policy) -> N
     if not kept:
         decision.end(run, Ending(End.FAILED, why))
         return
+    decision.status(run, run.step, "failure", why, "action_required" if policy is Policy.LOCK else "")
     run = decision.update(run, status=Status.FAILED, failure=outcome, retrying=False, timed_out=False, abort=None)
     if policy is Policy.LOCK:
         lock_by_failure(decision, run)
@@ -245,4 +262,3 @@ def _tell_fix_failed(decision: Decision, run: Run, why: str) -> None:
     decision.tell(FactKind.FIX_FAILED, f"the fix {sentences.name(run)} did not get through: {why}", run)
     text = sentences.fix_failed(run, why)
     decision.do(Notify("fix-failed", run.step.stage, f"fix failed: {why}", text, f"{run.key}/failed/{run.attempt}"))
-    decision.comment(run, f"fix-failed-{run.attempt}", text)

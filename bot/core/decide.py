@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from bot.core import asked, builds, commands, merges, pulls, sentences, strangers, verifying
+from bot.core import asked, builds, commands, lock_notices, merges, pulls, sentences, strangers, verifying
 from bot.core.aborting import press_on
 from bot.core.admission import settle
 from bot.core.banners import banners, changed, put_back
@@ -35,6 +35,7 @@ from bot.core.events import (
     Merged,
     ModeAsked,
     PullClosed,
+    PullFound,
     PullMoved,
     RetryAsked,
     TimePassed,
@@ -45,6 +46,7 @@ from bot.core.events import (
     Withdrawn,
 )
 from bot.core.facts import FactKind
+from bot.core.journey import tell
 from bot.core.leaving import withdraw
 from bot.core.locking import open_lock, reconsider
 from bot.core.pipeline import Job, Mode
@@ -53,12 +55,14 @@ from bot.core.pipeline import Job, Mode
 def decide(board: Board, event: Event, now: float) -> Decision:
     """Apply the rules to one event that was accepted at `now` (seconds since the epoch)."""
     decision = Decision(board, now)
-    shown = banners(board)
+    shown, standing = banners(board), lock_notices.standing(board)
     _apply(decision, event)
     _clock(decision)
     settle(decision)
     verifying.settle(decision)
+    tell(decision)
     decision.effects += changed(shown, banners(board))
+    decision.effects += lock_notices.changed(standing, lock_notices.standing(board))
     if board.header.mode is Mode.OBSERVE:
         decision.effects = [effect for effect in decision.effects if _only_asks(effect)]
     return decision
@@ -68,6 +72,8 @@ def _apply(decision: Decision, event: Event) -> None:  # noqa: C901  one flat li
     match event:
         case Merged():
             merges.merged(decision, event)
+        case PullFound():
+            merges.pull_found(decision, event)
         case HeadSeen():
             merges.head_seen(decision, event)
         case DefaultBranchChanged():

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from bot.core import sentences
 from bot.core.board import Board
-from bot.core.effects import Comment, Effect, SetStatus
+from bot.core.effects import Effect, SetStatus
 from bot.core.facts import Fact, FactKind
 from bot.core.run import Built, End, Ending, Run, Status, Step, Verification
 
@@ -32,6 +31,20 @@ _END_FACTS = {
 }
 
 
+#: How a check run ends for those that are taken out; the commit status says `error`.
+_CONCLUSIONS = {End.SUPERSEDED: "neutral", End.DROPPED: "neutral", End.CANCELLED: "cancelled"}
+#: How long the status of a stage that was just entered waits for more: the start of its build mostly comes at once.
+STATUS_RESTS = 5.0
+
+
+@dataclass(slots=True)
+class News:
+    """What happened to a run in this decision; `soon`: its pull request should hear of it at once."""
+
+    what: list[str] = field(default_factory=list)
+    soon: bool = False
+
+
 @dataclass(slots=True)
 class Decision:
     """What an event led to. `now` is the event's time, in seconds since the epoch."""
@@ -41,6 +54,8 @@ class Decision:
     facts: list[Fact] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
     ended: list[Ended] = field(default_factory=list)
+    #: The runs whose own story has gone on, by key: what their pull requests are told, see `journey`.
+    news: dict[str, News] = field(default_factory=dict)
 
     def tell(
         self, kind: FactKind, why: str, run: Built | None = None, *, holder: str | None = None, **details: Any
@@ -65,6 +80,18 @@ class Decision:
         """Ask for something to be done outside."""
         self.effects.append(effect)
 
+    def note(self, run: Built, what: str = "", *, soon: bool = False) -> None:
+        """A run's own story has gone on: its pull request is told where it is now, and `what` happened.
+
+        A verification has no story: its status says it all.
+        """
+        if isinstance(run, Verification):
+            return
+        news = self.news.setdefault(run.key, News())
+        news.soon = news.soon or soon
+        if what:
+            news.what.append(what)
+
     def update(self, run: AnyBuilt, **changes: Any) -> AnyBuilt:
         """Change a run or a verification; its `since` follows its status."""
         status = changes.get("status", run.status)
@@ -79,27 +106,23 @@ class Decision:
         self.board.drop(run)
         self.ended.append(Ended(replace(run, ending=ending), ending, self.now))
         self.tell(_END_FACTS[ending.end], ending.why, run)
-        if ending.end in (End.SUPERSEDED, End.CANCELLED, End.DROPPED):
-            self.status(run, run.step, "error", ending.why)
-        if ending.end is not End.DELIVERED:
-            self.comment(run, f"{ending.end}", sentences.ended(self.board.pipeline, run, ending))
+        self.note(run, soon=True)
+        if ending.end is End.FAILED:
+            self.status(run, run.step, "failure", ending.why)
+        elif ending.end is not End.DELIVERED:
+            self.status(run, run.step, "error", ending.why, _CONCLUSIONS[ending.end])
 
-    def status(self, run: Built, step: Step, state: Any, text: str) -> None:
+    def status(self, run: Built, step: Step, state: Any, text: str, conclusion: str = "") -> None:
         """Set the commit status of a stage, both jobs of which share one; or that of a pull request."""
         service = self.board.pipeline.service(run.service)
         if service is None:
             return
+        where = (service.repository, run.sha, step.stage)
         if isinstance(run, Verification):
-            self.do(SetStatus(service.repository, run.sha, step.stage, state, text, None, run.job, run.build))
+            self.do(SetStatus(*where, state, text, None, run.job, run.build))
         elif self.board.pipeline.stage(step.stage) is not None:
-            self.do(SetStatus(service.repository, run.sha, step.stage, state, text, run.key))
-
-    def comment(self, run: Run, topic: str, text: str) -> None:
-        """Say something on the pull requests of a run, as far as they are known; once per topic."""
-        service = self.board.pipeline.service(run.service)
-        if service is not None:
-            for pull in run.carries:
-                self.do(Comment(service.repository, pull, run.key, topic, text))
+            rests = STATUS_RESTS if state == "pending" else 0.0
+            self.do(SetStatus(*where, state, text, run.key, conclusion=conclusion, rests=rests))
 
     def waits(self, run: Run, step: Step, **changes: Any) -> Run:
         """Put a run into the queue of `step`, at its tail unless `seat` says otherwise."""

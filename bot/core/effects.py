@@ -115,6 +115,13 @@ class SetStatus:
     run: str | None
     job: Job | None = None
     build: int | None = None
+    #: Only a check run shows these: why, in Markdown; how it ended, if that is more than `state` says (GitHub docs:
+    #: check runs, `conclusion`); and its buttons, by their identifiers.
+    summary: str = ""
+    conclusion: str = ""
+    buttons: tuple[str, ...] = ()
+    #: So long it waits for a newer one that takes its place, in seconds.
+    rests: float = 0.0
     kind: Literal["status"] = "status"
 
     @property
@@ -124,18 +131,21 @@ class SetStatus:
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """Say something on a run's pull request, once per `topic`."""
+    """Say on a pull request where its run is: one comment that is kept up to date. `text` is Markdown."""
 
     repository: str
     pull: int
     run: str
-    topic: str
     text: str
+    #: When the run began, in seconds since the epoch: an old one has a comment, even if nobody remembers it.
+    began: float = 0.0
+    #: So long it waits for a newer one that takes its place, in seconds.
+    rests: float = 0.0
     kind: Literal["comment"] = "comment"
 
     @property
     def slot(self) -> str:
-        return f"comment/{self.run}/{self.pull}/{self.topic}"
+        return f"comment/{self.repository}/{self.pull}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +177,62 @@ class Answer:
     @property
     def slot(self) -> str:
         return f"answer/{self.comment}"
+
+
+@dataclass(frozen=True, slots=True)
+class FindPull:
+    """Ask GitHub which pull request brought a commit, if nobody has told us by the time that this rests."""
+
+    service: str
+    repository: str
+    branch: str
+    sha: str
+    rests: float = 0.0
+    kind: Literal["find-pull"] = "find-pull"
+
+    @property
+    def slot(self) -> str:
+        return f"find-pull/{self.repository}/{self.sha}"
+
+
+@dataclass(frozen=True, slots=True)
+class Deploy:
+    """Write what becomes of a run in an environment as a deployment (GitHub docs: deployment statuses, `state`).
+
+    The last state counts. The deployment itself is made with the first that goes out, unless that only ends it.
+    """
+
+    repository: str
+    sha: str
+    stage: str
+    environment: str
+    production: bool
+    state: Literal["in_progress", "success", "failure", "error", "inactive"]
+    description: str
+    run: str
+    job: Job
+    build: int | None
+    kind: Literal["deployment"] = "deployment"
+
+    @property
+    def slot(self) -> str:
+        return f"deployment/{self.run}/{self.stage}"
+
+
+@dataclass(frozen=True, slots=True)
+class LockNotice:
+    """Tell the open pull requests to a branch what a lock means for them; or, once told, that nothing is locked."""
+
+    repository: str
+    branch: str
+    state: Literal["pending", "success"]
+    description: str
+    locked: bool
+    kind: Literal["lock-notice"] = "lock-notice"
+
+    @property
+    def slot(self) -> str:
+        return f"lock-notice/{self.repository}/{self.branch}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,4 +279,19 @@ class Notify:
         return f"notify/{self.key}"
 
 
-Effect = Trigger | Withdraw | AbortDuplicate | Look | Compare | SetStatus | Comment | Obey | Answer | Banner | Notify
+Effect = (
+    Trigger
+    | Withdraw
+    | AbortDuplicate
+    | Look
+    | Compare
+    | SetStatus
+    | Comment
+    | Obey
+    | Answer
+    | FindPull
+    | Deploy
+    | LockNotice
+    | Banner
+    | Notify
+)

@@ -27,6 +27,18 @@ class Merged:
 
 
 @dataclass(frozen=True, slots=True)
+class PullFound:
+    """GitHub was asked: the pull request that brought a commit of a service."""
+
+    service: str
+    sha: str
+    pull: int
+    title: str = ""
+    author: str = ""
+    kind: Literal["pull-found"] = "pull-found"
+
+
+@dataclass(frozen=True, slots=True)
 class HeadSeen:
     """GitHub was asked: the head of a service's main branch. The first answer is the baseline."""
 
@@ -318,6 +330,7 @@ class TimePassed:
 
 Event = (
     Merged
+    | PullFound
     | HeadSeen
     | DefaultBranchChanged
     | ContainmentKnown

@@ -22,6 +22,7 @@ def leave(decision: Decision, run: Run, ending: Ending, *, abort: bool = False) 
         return
     run = decision.update(run, status=Status.ENDING, ending=ending)
     decision.tell(FactKind.RUN_LEAVING, f"{ending.why}; its build in {run.step} is taken back", run)
+    decision.note(run, ending.why)
     withdraw(decision, run, abort=abort or may_abort(decision, run), why=ending.why)
 
 

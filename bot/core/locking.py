@@ -38,7 +38,6 @@ def lock_by_failure(decision: Decision, run: Run) -> None:
         place=run.place,
         order=decision.board.seat(),
     )
-    decision.comment(run, f"locked-{stage}-{run.attempt}", sentences.locked_comment(lock))
     lock_stage(decision, lock)
     head = lanes.head_enters(decision.board, lock)
     if head is not None:
@@ -71,6 +70,7 @@ def recall_run(decision: Decision, run: Run, why: str) -> None:
     recalled = decision.update(run, status=Status.RECALLED)
     text = f"{why}: the build of {sentences.name(run)}, not started yet, is taken back"
     decision.tell(FactKind.RUN_RECALLED, text, recalled)
+    decision.note(recalled, f"called back from {run.step} before its build started: {why}")
     withdraw(decision, recalled, abort=False, why=why)
 
 
@@ -156,8 +156,9 @@ def leave_lane(decision: Decision, service: str, opener: str) -> None:
             decision.end(run, Ending(End.FAILED, sentences.failed(run, run.failure or Outcome.FAILURE)))
     for run in lanes.leavers(board, service, opener):
         changed = decision.update(run, lane=Lane.MAIN)
-        text = f"{sentences.name(run)} is on the main lane again: the last lock of {service} is open"
-        decision.tell(FactKind.RUN_REJOINED, text, changed)
+        what = f"on the main lane again: the last lock of {service} is open"
+        decision.tell(FactKind.RUN_REJOINED, f"{sentences.name(run)} is {what}", changed)
+        decision.note(changed, what)
         if changed.status is Status.WAITING:
             find_place(decision, changed)
 

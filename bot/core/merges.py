@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from bot.core import lanes, sentences, standing
 from bot.core.ancestry import Chain, Place
 from bot.core.decision import Decision
-from bot.core.effects import Notify
-from bot.core.events import ContainmentKnown, DefaultBranchChanged, HeadSeen, Merged
+from bot.core.effects import FindPull, Notify
+from bot.core.events import ContainmentKnown, DefaultBranchChanged, HeadSeen, Merged, PullFound
 from bot.core.facts import FactKind
 from bot.core.leaving import leave
 from bot.core.pipeline import Lane
@@ -21,6 +22,8 @@ PUSHES = 64
 FORCES = 4
 #: How many pushes of several commits a service remembers, how many commits of each, and how many pull requests a run.
 PUSHED, COMMITS, PULLS = 8, 50, 20
+#: So long the webhook of a merge has time to tell the number of its pull request, in seconds; then GitHub is asked.
+PULL_TOLD = 60.0
 
 
 def merged(decision: Decision, event: Merged) -> None:
@@ -86,7 +89,8 @@ def _absorb(decision: Decision, event: Merged) -> None:
         if head is not None and _has_only_begun(decision, run) and not state.chain.was_pushed(run.place):
             pulls = tuple(dict.fromkeys((*head.pulls, *run.pulls)))[:PULLS]
             named = head if head.pull is not None or run.pull is None else run
-            decision.update(head, pulls=pulls, pull=named.pull, title=named.title, author=named.author)
+            changes = {"pulls": pulls, "pull": named.pull, "title": named.title, "author": named.author}
+            decision.note(decision.update(head, **changes))
             leave(decision, run, sentences.superseded(head.key, event.sha))
 
 
@@ -97,17 +101,16 @@ def _has_only_begun(decision: Decision, run: Run) -> bool:
     return early and not inside and run.lane is Lane.MAIN
 
 
-def _add_pull(decision: Decision, run: Run, event: Merged) -> None:
-    """Note a pull request that the run carries; the first one also gives it its title and author."""
+def _add_pull(decision: Decision, run: Run, event: Merged | PullFound) -> None:
+    """Note a pull request that the run carries, and tell it; the first one also gives the run its title and author."""
     known = run.carries
     if event.pull is None or event.pull in known:
         return
-    pulls = (*known, event.pull)[:PULLS]
-    if known:
-        decision.update(run, pulls=pulls)
-        return
-    title, author = event.title or run.title, event.author or run.author
-    decision.update(run, pulls=pulls, pull=event.pull, title=title, author=author)
+    changes: dict[str, Any] = {"pulls": (*known, event.pull)[:PULLS]}
+    if not known:
+        title, author = event.title or run.title, event.author or run.author
+        changes |= {"pull": event.pull, "title": title, "author": author}
+    decision.note(decision.update(run, **changes))
 
 
 def _known_place(state: ServiceState, event: Merged) -> Place | None:
@@ -145,6 +148,13 @@ def _known(decision: Decision, event: Merged, why: str) -> None:
         _add_pull(decision, run, event)
     text = f"{sentences.short(event.sha)} is known: {why}"
     decision.tell(FactKind.MERGE_KNOWN, text, service=event.service, sha=event.sha)
+
+
+def pull_found(decision: Decision, event: PullFound) -> None:
+    """The pull request that the runs of a commit were still missing: it is told where they are."""
+    for run in decision.board.of_commit(event.service, event.sha):
+        if run.pull is None:
+            _add_pull(decision, run, event)
 
 
 def _accept(decision: Decision, state: ServiceState, event: Merged) -> None:
@@ -251,6 +261,10 @@ def start_run(
     board.put(run)
     how = "starts on the fast lane: its service holds a lock" if lane is Lane.FAST else f"queues for {run.step}"
     decision.tell(FactKind.RUN_QUEUED, f"{sentences.name(run)} {how}", run)
+    decision.note(run, how)
+    configured = board.pipeline.service(service)
+    if pull is None and configured is not None:
+        decision.do(FindPull(service, configured.repository, configured.branch, place.sha, PULL_TOLD))
     found = lanes.cleaned_up_by(board, run)  # a push that arrives after its successor has passed already
     if found is not None and found[1]:
         leave(decision, run, sentences.superseded(found[0].run, found[0].place.sha))
@@ -267,6 +281,7 @@ def send_fast(decision: Decision, service: str, place: Place, *, why: str, permi
         return
     run = decision.update(live[-1], lane=Lane.FAST, permit=permit)
     decision.tell(FactKind.RUN_PROMOTED, f"{sentences.name(run)} changes to the fast lane: {why}", run)
+    decision.note(run, f"changes to the fast lane: {why}")
     if run.status is Status.WAITING:
         find_place(decision, run)
 
@@ -275,6 +290,7 @@ def queue(decision: Decision, run: Run, step: Step) -> Run:
     """Put a run at the tail of a step's queue; the newest fix replaces what waits there for the same job (F6)."""
     run = decision.waits(run, step)
     decision.tell(FactKind.RUN_QUEUED, f"{sentences.name(run)} queues for {step}", run)
+    decision.note(run)
     newest_fix(decision, run)
     return run
 

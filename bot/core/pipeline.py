@@ -71,6 +71,14 @@ class Mode(StrEnum):
     OBSERVE = "observe"  # decide and show, send nothing outside
 
 
+class LockStatus(StrEnum):
+    """Which open pull requests are told that a stage is locked."""
+
+    OFF = "off"
+    HOLDER = "holder"  # those of the services that hold a lock: merging one enters the fast lane
+    ALL = "all"  # those of the others as well: they may be merged, and wait
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """One Jenkins job: `name` is its full name on `controller`, folders separated by `/`."""
@@ -98,6 +106,10 @@ class Stage:
     #: The fast lane's own job for this stage, and how many builds it takes at once.
     fast_job: Job | None = None
     fast_capacity: int = 1
+    #: The GitHub environment that a run is deployed to here; empty: no deployments are written.
+    environment: str = ""
+    #: Whether that is a production environment.
+    production: bool = False
 
     def policy(self, outcome: Outcome) -> Policy:
         """What `outcome` means here: success passes; else the exception for it; else `on_failure`."""
@@ -161,6 +173,8 @@ class Pipeline:
     kill_after: float = 60.0
     #: How pull requests are verified. None: they are not.
     verify: Verify | None = None
+    #: Which open pull requests are told that a stage is locked.
+    lock_status: LockStatus = LockStatus.HOLDER
 
     def stage(self, name: str) -> Stage | None:
         """The stage called `name`, or None if the configuration has none."""

@@ -75,6 +75,14 @@ class Abort:
 
 
 @dataclass(frozen=True, slots=True)
+class Happened:
+    """One thing that happened to a run, as its pull request is told; `at` in seconds since the epoch."""
+
+    at: float
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One commit of one service on its way through the stages, on one lane."""
 
@@ -120,6 +128,8 @@ class Run:
     pulls: tuple[int, ...] = ()
     title: str = ""
     author: str = ""
+    #: The last things that happened to it, oldest first; bounded.
+    story: tuple[Happened, ...] = ()
 
     @property
     def carries(self) -> tuple[int, ...]:

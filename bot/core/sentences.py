@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from bot.core.pipeline import Force, Outcome, Pipeline, Service
+from bot.core.pipeline import Force, Outcome, Service
 from bot.core.run import Built, End, Ending, Lock, Run, Status, Step, Verification
 
 #: How many failing tests a sentence names before it says how many more there are.
@@ -85,31 +85,34 @@ def unconfigured(run: Run) -> Ending:
     return Ending(End.DROPPED, f"{run.service} is no longer configured in this pipeline")
 
 
-def ended(pipeline: Pipeline, run: Run, ending: Ending) -> str:
-    """What the pull request is told when a run ends without being delivered."""
+def afterwards(ending: Ending) -> str:
+    """What is to be done when a run has ended without being delivered."""
     match ending.end:
         case End.FAILED:
-            then = "Merge a fix to start a new run."
+            return "Merge a fix to start a new run."
         case End.SUPERSEDED:
-            then = f"Nothing to do: {ending.by} carries it on."
+            return f"Nothing to do: {ending.by} carries it on."
         case End.DROPPED:
-            then = "If that was not meant, merge it again."
+            return "If that was not meant, merge it again."
         case _:
-            then = "Merge again to start a new run."
-    return f"{name(run)} has left the pipeline `{pipeline.name}` in {run.step}: {ending.why}. {then}"
+            return "Merge again to start a new run."
 
 
-def locked_comment(lock: Lock) -> str:
-    """What the failed run's pull request is told."""
+def fix_wanted(stages: Iterable[str], *, by_itself: bool) -> str:
+    """What is to be done about a run that holds locks."""
+    lane = "it takes the fast lane past everyone" if by_itself else "then ask for the fast lane"
     return (
-        f"{lock.reason}. **{lock.stage} is locked** and nobody passes until it is fixed: merge the fix, it goes on the "
-        f"fast lane past everyone. If the environment was at fault, `retry` repeats the build without a commit."
+        f"Nobody passes {' and '.join(stages)} until it is fixed: merge the fix, {lane}. "
+        f"If the environment was at fault, retry: that repeats the build without a commit."
     )
+
+
+FIX_AGAIN = "Merge another fix, or retry this one: that repeats its build without a commit."
 
 
 def overtaken(fix: Run, stage: str) -> str:
     """What those are told that a fast run passes."""
-    return f"{name(fix)}, the fix for {stage}, has passed you on the fast lane. You keep your place; nothing restarts."
+    return f"{name(fix)}, the fix for {stage}, has passed it on the fast lane: it keeps its place, nothing restarts"
 
 
 def moment(at: float) -> str:

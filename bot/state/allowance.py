@@ -48,6 +48,7 @@ class Allowance:
     """The allowance of one identity (`token`, or an installation of an App)."""
 
     def __init__(self, redis: Redis, identity: str, prefix: str = "interlock") -> None:
+        self.identity = identity
         self._redis = redis
         self._scripts = Scripts(redis)
         name = f"{prefix}:{{github:{identity}}}:"
@@ -57,14 +58,16 @@ class Allowance:
 
     def ask(self, reserve: float) -> Wait:
         """Whether something may be read; `reserve` is the share of the hourly limit that is kept for others."""
-        return self._permit([reserve, "", 0, 1, 1])
+        return self._permit([reserve, "", 0, 1, 1, 0])
 
-    def ask_to_write(self, ticket: str, reserve: float, pace: Pace) -> Wait:
+    def ask_to_write(self, ticket: str, reserve: float, pace: Pace, *, yields: bool = False) -> Wait:
         """Whether something may be written now; if so it counts as written.
 
-        If not, `ticket` (any name of one's own) has a place in the line, and finds it again when it asks again.
+        If not, `ticket` (any name of one's own) has a place in the line, and finds it again when it asks again; but
+        whoever `yields` has none: it may write when nobody else wants to.
         """
-        return self._permit([reserve, ticket, int(pace.spacing * 1000), pace.per_minute, pace.per_hour])
+        pacing = [int(pace.spacing * 1000), pace.per_minute, pace.per_hour]
+        return self._permit([reserve, ticket, *pacing, int(yields)])
 
     def _permit(self, args: list[Any]) -> Wait:
         names = [self._hold, self._primary, self._line, self._wrote]

@@ -123,9 +123,13 @@ class Keys:
         """Since when each look at an attempt's build has been in vain; expires."""
         return self._key(f"missing:{run}:{attempt}")
 
-    def said(self, comment: str) -> str:
-        """Set when a comment has been written, by its slot; expires."""
-        return self._key(f"said:{comment}")
+    def said(self, slot: str) -> str:
+        """Set when something was given that is not looked for; expires."""
+        return self._key(f"said:{slot}")
+
+    def wrote(self, slot: str) -> str:
+        """Hash: what was written to GitHub in a slot, and whether the reply is missing; expires."""
+        return self._key(f"wrote:{slot}")
 
     def seen(self, delivery: str) -> str:
         """Set for a delivery that was kept; expires."""

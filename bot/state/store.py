@@ -9,7 +9,19 @@ from redis import Redis
 
 from bot.core.board import Change
 from bot.core.decision import Ended
-from bot.core.effects import Answer, Banner, Comment, Compare, Effect, Notify, Obey, SetStatus
+from bot.core.effects import (
+    Answer,
+    Banner,
+    Comment,
+    Compare,
+    Deploy,
+    Effect,
+    FindPull,
+    LockNotice,
+    Notify,
+    Obey,
+    SetStatus,
+)
 from bot.core.facts import Fact
 from bot.state.codec import Told, dump_effect, dump_ended, dump_record, dump_told, field_of
 from bot.state.copy import Copy
@@ -23,6 +35,10 @@ LEASE_MS = 8_000
 BATCH = 64
 #: How many versions a copy of the board may lag behind before it is loaded anew.
 CHANGES_KEPT = 2_000
+
+
+#: The effects that talk to GitHub.
+GITHUB = (SetStatus, Comment, Compare, FindPull, Deploy, LockNotice, Obey, Answer)
 
 
 class Busy(Exception):
@@ -102,7 +118,7 @@ class Store:
 
 def family_of(effect: Effect) -> str:
     """Whom an effect talks to."""
-    if isinstance(effect, (SetStatus, Comment, Compare, Obey, Answer)):
+    if isinstance(effect, GITHUB):
         return "github"
     if isinstance(effect, Notify):
         return "people"
@@ -138,6 +154,9 @@ def _change(change: Change) -> list[str]:
 
 
 def _effect(effect: Effect) -> list[object]:
-    # Banners wait a moment behind builds: the next trigger of a stage is more urgent than its description.
-    later = 1 if isinstance(effect, Banner) else 0
+    later = 0
+    if isinstance(effect, Banner):
+        later = 1  # behind builds: the next trigger of a stage is more urgent than its description
+    elif isinstance(effect, (SetStatus, Comment, FindPull)):
+        later = int(effect.rests * 1000)
     return [effect.slot, dump_effect(effect), FAMILIES.index(family_of(effect)), later]

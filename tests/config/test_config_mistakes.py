@@ -29,7 +29,7 @@ pipelines:
 DURATIONS = "a number and a unit (s, m, h or d), as in `90s`, `25m` or `3d`"
 NAMES = "lower-case letters, digits and `-`, at most 63, as in `pre-production`"
 JOBS = '`"controller: full/job/name"`, or a mapping of `controller` and `name`'
-STAGE_KEYS = "one of `name`, `job`, `capacity`, `on_failure`, `outcomes`, `timeout`, `retries`, `fast`"
+STAGE_KEYS = "one of `name`, `job`, `capacity`, `on_failure`, `outcomes`, `timeout`, `retries`, `fast`, `environment`, `production`"
 
 
 def lines(folder: Path, text: str) -> list[str]:
@@ -50,6 +50,7 @@ MISTAKES = [
     ("on_failure: lock", "on_failure: lock\n        name: x", "12:9: key `name` is given twice (first in line 9); expected it once (at pipelines.0.stages.1.name)"),
     ("on_failure: lock", "on_failure: lock\n        fast:", "12:9: `fast` is empty; expected a value; leave it out for the default (at pipelines.0.stages.1.fast)"),
     ("on_failure: lock", "on_failure: lock\n        outcomes: {SUCCESS: pass}", "12:20: a build that ended as SUCCESS has always passed; expected one of `UNSTABLE`, `FAILURE`, `NOT_BUILT`, `ABORTED`, `TIMEOUT` (at pipelines.0.stages.1.outcomes.SUCCESS)"),
+    ("on_failure: lock", "production: true", "11:21: a production environment without a name; expected `environment` to be set as well (at pipelines.0.stages.1.production)"),
     # names
     ("name: shop\n", "name: Shop_1\n", f"5:11: `Shop_1` is not a name; expected {NAMES}; did you mean `shop-1`? (at pipelines.0.name)"),
     ("name: S1", "name: S 1", "13:16: `S 1` is not a name; expected letters, digits, `.`, `_` and `-`, at most 63, as in `S1`; did you mean `S-1`? (at pipelines.0.services.0.name)"),

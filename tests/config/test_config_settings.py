@@ -12,7 +12,9 @@ import pytest
 from pydantic import SecretStr
 
 from config import ready, settings
+from config.configuration import GitHub
 from config.errors import SettingsError
+from config.model import Report
 from config.pipeline_file import load
 from tests.workers.app_key import pem
 
@@ -189,6 +191,15 @@ def test_what_a_pipeline_file_needs_from_the_environment_is_said_at_start(env: p
     env.setenv("INTERLOCK_JENKINS_TOKEN_CDP", "x")
     env.setenv("INTERLOCK_NOTIFY_URLS", "on-call=json://x team-chat=json://y")
     assert list(ready.lacking(load(EXAMPLE), settings.load())) == []
+
+
+def test_check_runs_without_an_app_are_refused_at_start(env: pytest.MonkeyPatch) -> None:
+    found = given(
+        env, JENKINS_TOKEN_BUILD="x", JENKINS_TOKEN_CDP="x", NOTIFY_URLS="on-call=json://x team-chat=json://y"
+    )
+    configuration = replace(load(EXAMPLE), github=GitHub(report=Report.CHECKS))
+    (said,) = ready.lacking(configuration, found)
+    assert said.startswith("`github: report: checks` takes a GitHub App: INTERLOCK_GITHUB_APP_ID is not set")
 
 
 def test_a_misspelt_variable_is_pointed_out(env: pytest.MonkeyPatch) -> None:

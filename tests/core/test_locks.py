@@ -447,7 +447,9 @@ def test_a_lock_tells_people_shows_a_banner_and_comments_where_it_began() -> Non
         "pre-production is locked: S1 S1a failed in pre-production (A, B, C and 2 more)"
     ]
     assert [banner.job.name for banner in town.did(Banner)] == ["pre-production"]
-    assert [(comment.pull, "pre-production is locked" in comment.text) for comment in town.did(Comment)] == [(12, True)]
+    told = town.did(Comment)[-1]
+    assert (told.pull, "**S1 S1a has failed in pre-production.**" in told.text) == (12, True)
+    assert "Nobody passes pre-production until it is fixed: merge the fix" in told.text
 
 
 def test_the_banner_names_the_locks_that_are_left() -> None:

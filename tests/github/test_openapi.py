@@ -6,19 +6,23 @@ import copy
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from github import Auth, Github, GithubIntegration
 
-from bot.core.effects import Answer, Comment, Compare, Obey, SetStatus
-from bot.core.events import Command, CommandSaid
+from bot.core.effects import Answer, Comment, Compare, Deploy, FindPull, LockNotice, Obey, SetStatus
+from bot.core.events import Command, CommandSaid, Configured, Merged
+from bot.core.pipeline import Job
 from standins.github import GitHubStandIn
 from standins.github.server import MODULES
 from standins.wire import HttpServer, Reply
 from tests.github.app import Site, installation_token, keys, web_token
 from tests.github.openapi import assert_deliveries_valid, assert_valid, description
 from tests.workers.conftest import Open
+from tests.workers.test_github_checks import as_app
+from tests.workers.workshop import Workshop
 from workers import reconcile_heads
 
 pytestmark = pytest.mark.slow
@@ -52,28 +56,69 @@ def town() -> Iterator[Town]:
 # -- what Interlock sends --------------------------------------------------------------------------------------
 
 
+def sent(log: list[dict[str, Any]]) -> set[str]:
+    """What was sent, by method and kind: `POST statuses`, `PATCH comments`."""
+    parts = [(one["method"], one["path"].split("/")[4:]) for one in log if one["path"].startswith("/repos/")]
+    return {f"{method} {next((p for p in reversed(rest) if p.isalpha() or '-' in p), '')}" for method, rest in parts}
+
+
+def roll_out(shop: Workshop, sha: str, state: Any) -> Deploy:
+    return Deploy(
+        "shop/s1", sha, "production", "prod", True, state, "build #3", "S1.1", Job("cdp", "shop/production"), 3
+    )
+
+
 def test_everything_that_interlock_sends_is_what_github_describes(workshop: Open) -> None:
     shop = workshop()
     control = shop.github.control
     control.record()
     old, number, new = control.head("shop/s1"), control.open_pull("shop/s1"), control.push("shop/s1")
+    shop.tell(Configured(shop.pipeline), Merged("S1", new))
     shop.do(SetStatus("shop/s1", new, "build", "pending", "in build", "S1.1"))
     shop.do(Compare("S1", "shop/s1", old, new))
-    shop.do(Comment("shop/s1", number, "S1.1", "failed", "S1 has left the pipeline"))
     commented = control.comment("shop/s1", number, "/interlock retry", "dana")
     said = CommandSaid("comment/1", "shop/s1", "dana", (Command("retry"),), number, commented, time.time())
     shop.do(Obey(said, acts=True, since=time.time()))
     shop.do(Answer("shop/s1", number, commented, "+1", "it is repeated"))
-    for route in ("POST /repos/.*/statuses", "POST /repos/.*/comments"):  # so that they look before a repeat
-        control.fault("drop_reply", route=route, count=1)
+    shop.do(Comment("shop/s1", number, "S1.1", "in build"))
+    shop.do(Comment("shop/s1", number, "S1.1", "in acceptance"))
+    shop.do(roll_out(shop, new, "in_progress"))
+    shop.do(LockNotice("shop/s1", "main", "success", "locked", locked=True))
+    shop.do(LockNotice("shop/s1", "main", "success", "open", locked=False))
+    shop.do(FindPull("S1", "shop/s1", "main", new))
+    for route in ("POST /repos/.*/statuses.*", "POST /repos/.*/comments", "POST /repos/.*/deployments"):
+        control.fault("drop_reply", route=route, count=1)  # so that they look before a repeat
     shop.do(SetStatus("shop/s1", new, "build", "success", "done", "S1.1"))
-    shop.do(Comment("shop/s1", number, "S1.1", "overtaken", "it was overtaken"))
-    assert reconcile_heads.heads(shop.context, shop.line) == 3
+    shop.do(Comment("shop/s1", control.open_pull("shop/s1"), "S1.1", "in build"))
+    shop.do(replace(roll_out(shop, new, "failure"), run="S1.2"))
+    control.fault("drop_reply", route="POST /repos/.*/deployments/.*/statuses", count=1)
+    shop.do(replace(roll_out(shop, new, "success"), run="S1.2"))
+    assert reconcile_heads.heads(shop.context, shop.line) == 2  # that of S1 has just been told
+    assert shop.dead() == []
     log = control.recorded()
-    assert {" ".join([one["method"], *one["path"].split("/")[4:5]]) for one in log} >= {
-        "POST statuses", "GET commits", "GET compare", "GET issues", "POST issues", "GET git",
-        "GET pulls", "GET collaborators",
+    assert {"GET user"} <= {f"{one['method']} {one['path'].strip('/')}" for one in log}
+    assert sent(log) >= {
+        "POST statuses", "GET statuses", "GET comments", "POST comments", "PATCH comments", "POST deployments",
+        "GET deployments", "GET pulls", "GET main", "GET collaborators",
     }  # fmt: skip
+    assert_valid(log)
+
+
+def test_everything_that_interlock_sends_as_an_app_is_what_github_describes(workshop: Open) -> None:
+    shop = as_app(workshop())
+    control = shop.github.control
+    control.record()
+    head, number = control.head("shop/s1"), control.open_pull("shop/s1")
+    begun = SetStatus("shop/s1", head, "build", "pending", "in build", "S1.1", summary="**in build**")
+    shop.do(begun)
+    shop.do(replace(begun, state="failure", conclusion="action_required", buttons=("retry", "fast-lane")))
+    for route in ("POST /repos/.*/check-runs", "POST /repos/.*/comments"):
+        control.fault("drop_reply", route=route, count=1)
+    shop.do(replace(begun, context="acceptance"))
+    shop.do(Comment("shop/s1", number, "S1.1", "in build"))
+    log = control.recorded()
+    assert "GET app" in {f"{one['method']} {one['path'].strip('/')}" for one in log}
+    assert sent(log) >= {"POST check-runs", "PATCH check-runs", "GET check-runs", "POST comments", "GET comments"}
     assert_valid(log)
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from bot.core import decision, journey
 from launch.embedded import Embedded
 from tests.workers.workshop import Workshop
 from workers.perform import jenkins, loop
+from workers.perform.github import ledger
 
 Open = Callable[..., Workshop]
 
@@ -46,4 +48,7 @@ def quiet() -> Iterator[None]:
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses and doubts pass quickly."""
     monkeypatch.setattr(jenkins, "STILL_COMING", 0.3)
+    monkeypatch.setattr(ledger, "STILL_COMING", 0.1)
+    monkeypatch.setattr(journey, "RESTS", 0.0)
+    monkeypatch.setattr(decision, "STATUS_RESTS", 0.0)
     monkeypatch.setattr(loop, "pause", lambda _tries, wanted: min(0.04, wanted or 0.04))

@@ -18,11 +18,14 @@ from workers.github import limits, session
 from workers.github.refusals import Limited, refusal
 from workers.github.wire import Answer
 from workers.perform import loop
+from workers.perform.github import ledger
+from workers.perform.github import statuses as github_statuses
 from workers.perform.loop import perform_due
 
 REPO = "shop/s1"
 POST_STATUS = r"POST /repos/.*/statuses"
 POST_COMMENT = r"POST /repos/.*/comments"
+PATCH_COMMENT = r"PATCH /repos/.*/comments/.*"
 
 
 def status(shop: Workshop, state: Any = "pending", text: str = "in build") -> SetStatus:
@@ -40,7 +43,7 @@ def pull(shop: Workshop) -> int:
 
 
 def comment(pull: int, text: str = "S1 has left the pipeline") -> Comment:
-    return Comment(REPO, pull, "S1.1", "failed", text)
+    return Comment(REPO, pull, "S1.1", text)
 
 
 def comments(shop: Workshop, pull: int) -> list[str]:
@@ -87,6 +90,37 @@ def test_a_status_that_did_not_arrive_is_set_again(shop: Workshop) -> None:
     shop.github.control.fault("drop_request", route=POST_STATUS, count=2)
     shop.do(status(shop))
     assert len(statuses(shop)) == 1
+
+
+def test_what_stands_there_is_not_set_again(shop: Workshop) -> None:
+    for state, text in (("pending", "in build"), ("pending", "in build"), ("success", "passed"), ("success", "passed")):
+        shop.do(status(shop, state, text))
+    assert [state for _, state, _ in statuses(shop)] == ["pending", "success"]
+
+
+@pytest.mark.slow
+def test_an_old_status_that_may_still_arrive_is_waited_for_before_a_newer_one_goes_out(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.reload(replace(shop.configuration, github=replace(shop.configuration.github, timeout=1)))
+    monkeypatch.setattr(ledger, "STILL_COMING", 1.5)
+    shop.github.control.fault("delay", route=POST_STATUS, count=1, seconds=1.3)
+    shop.ask(status(shop, "pending"))
+    shop.try_once(status(shop))
+    shop.do(status(shop, "success", "passed"))
+    assert [state for _, state, _ in statuses(shop)] == ["pending", "success"]
+
+
+def test_nothing_is_sent_beyond_what_github_takes_of_one_context(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(github_statuses, "PER_CONTEXT", 4)
+    for number in range(6):
+        shop.do(status(shop, "pending", f"look {number}"))
+    assert len(statuses(shop)) == 4
+    assert len(shop.dead()) == 1
+    assert "GitHub takes no more than 4" in shop.dead()[0]
+    assert shop.github.control.requests() == {"POST /repos/*/*/statuses/*": 4}
 
 
 def test_a_status_that_somebody_set_in_between_is_set_again(shop: Workshop) -> None:
@@ -253,14 +287,6 @@ def test_a_token_that_is_refused_holds_everything_up_and_loses_nothing(shop: Wor
 # -- comment ---------------------------------------------------------------------------------------------------
 
 
-def test_a_comment_is_written_once_and_pings_nobody(shop: Workshop, pull: int) -> None:
-    shop.do(comment(pull, "thanks to @everybody <!-- hidden"))
-    (body,) = comments(shop, pull)
-    assert "@everybody" not in body
-    assert "<!-- hidden" not in body
-    assert "[Where it is now](" in body
-
-
 @pytest.mark.parametrize("fault", [{"kind": "drop_reply"}, {"kind": "status_after", "status": 502}])
 def test_a_comment_whose_reply_was_lost_is_not_written_twice(shop: Workshop, pull: int, fault: dict[str, Any]) -> None:
     for number in range(40):  # more than one page of others
@@ -270,17 +296,67 @@ def test_a_comment_whose_reply_was_lost_is_not_written_twice(shop: Workshop, pul
     assert sum("has left the pipeline" in body for body in comments(shop, pull)) == 1
 
 
-def test_a_comment_that_the_rules_ask_for_again_is_not_written_again(shop: Workshop, pull: int) -> None:
-    for _ in range(3):
-        shop.do(comment(pull))
-    assert len(comments(shop, pull)) == 1
-    assert shop.github.control.requests()["POST /repos/*/*/issues/*/comments"] == 1
+def test_a_comment_is_kept_up_to_date_and_links_to_where_it_is_now(shop: Workshop, pull: int) -> None:
+    for text in ("in build", "in build", "in acceptance", "in production"):
+        shop.do(comment(pull, text))
+    (body,) = comments(shop, pull)
+    assert "in production" in body
+    assert f"/p/{shop.pipeline.name}/runs/S1.1)" in body
+    asked = shop.github.control.requests()
+    assert asked == {"POST /repos/*/*/issues/*/comments": 1, "PATCH /repos/*/*/issues/comments/*": 2}
 
 
-def test_comments_on_different_things_are_different(shop: Workshop, pull: int) -> None:
+def test_a_newer_text_takes_the_place_of_one_that_has_not_gone_out(shop: Workshop, pull: int) -> None:
+    shop.ask(comment(pull, "in build"))
+    shop.do(comment(pull, "in acceptance"))
+    assert ["in acceptance" in body for body in comments(shop, pull)] == [True]
+    assert shop.github.control.requests() == {"POST /repos/*/*/issues/*/comments": 1}
+
+
+def test_a_comment_that_somebody_has_deleted_is_made_anew(shop: Workshop, pull: int) -> None:
+    shop.do(comment(pull, "in build"))
+    (row,) = shop.github.control.comments(REPO, pull)
+    shop.github.control.delete_comment(REPO, row["id"])
+    shop.do(comment(pull, "in acceptance"))
+    assert ["in acceptance" in body for body in comments(shop, pull)] == [True]
+
+
+@pytest.mark.parametrize("fault", [{"kind": "drop_reply"}, {"kind": "status_after", "status": 502}])
+def test_a_change_of_a_comment_whose_reply_was_lost_leaves_the_newest_text(
+    shop: Workshop, pull: int, fault: dict[str, Any]
+) -> None:
+    shop.do(comment(pull, "in build"))
+    shop.github.control.fault(route=PATCH_COMMENT, count=1, **fault)
+    shop.ask(comment(pull, "in acceptance"))
+    shop.try_once(comment(pull))
+    shop.do(comment(pull, "in build"))
+    (body,) = comments(shop, pull)
+    assert "in build" in body
+
+
+def test_a_marker_that_somebody_copied_is_not_taken_for_ours(shop: Workshop, pull: int) -> None:
+    forged = shop.github.control.comment(REPO, pull, f"<!-- interlock {shop.pipeline.name} -->\nours?", user="eve")
+    shop.github.control.fault("drop_request", route=POST_COMMENT, count=1)
     shop.do(comment(pull))
-    shop.do(Comment(REPO, pull, "S1.1", "overtaken-S2.4", "it was overtaken"))
-    assert len(comments(shop, pull)) == 2
+    rows = {row["id"]: row["user"] for row in shop.github.control.comments(REPO, pull)}
+    assert rows.pop(forged) == "eve"
+    assert list(rows.values()) == ["interlock-bot"]
+
+
+def test_what_redis_has_lost_is_found_again_for_a_run_that_is_not_new(shop: Workshop, pull: int) -> None:
+    shop.do(comment(pull, "in build"))
+    shop.line.redis.delete(shop.line.keys.wrote(comment(pull).slot))
+    shop.do(replace(comment(pull, "in acceptance"), began=time.time() - 3600))
+    assert ["in acceptance" in body for body in comments(shop, pull)] == [True]
+
+
+@pytest.mark.parametrize("text", ["ü" * 70_000, "```\n" + "line of a log\n" * 6_000, "x\n" * 40_000])
+def test_a_text_that_is_too_long_is_cut_and_its_code_blocks_are_closed(shop: Workshop, pull: int, text: str) -> None:
+    shop.do(comment(pull, text))
+    (body,) = comments(shop, pull)
+    assert 60_000 < len(body) <= 65_536
+    assert body.count("```") in (0, 2)
+    assert body.endswith(f"[Where it is now](http://localhost:8080/p/{shop.pipeline.name}/runs/S1.1)")
 
 
 def test_a_pull_request_that_is_not_there_is_given_up(shop: Workshop) -> None:

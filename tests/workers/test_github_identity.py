@@ -142,6 +142,6 @@ def test_a_comment_of_the_app_goes_to_the_renamed_repository(shop: Workshop) -> 
     pull = int(shop.github.control.open_pull(REPO, title="Change"))
     shop.github.control.rename(REPO, "s1-new")
     began = time.monotonic()
-    shop.do(Comment(REPO, pull, "S1.1", "failed", "it failed"))
+    shop.do(Comment(REPO, pull, "S1.1", "it failed"))
     assert len(shop.github.control.comments("shop/s1-new", pull)) == 1
     assert time.monotonic() - began < 3

@@ -12,10 +12,11 @@ from bot.core.events import BuildSeen, CancelAsked, LockAsked, Merged, TimePasse
 from bot.core.pipeline import Outcome
 from bot.state.inbox import Accepted
 from bot.state.parked import parked
-from bot.state.store import Outdated
+from bot.state.store import Outdated, family_of
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop, sha
 from workers import turn
+from workers.perform.loop import PERFORMERS
 from workers.turn import take_turns
 
 
@@ -181,3 +182,12 @@ def test_more_than_one_batch_is_taken_in_one_go(shop: Workshop) -> None:
     take_turns(shop.line)
     assert shop.line.inbox.tick(TimePassed()) == 0
     assert len(shop.board.runs) == 150
+
+
+def test_every_effect_stands_in_the_line_of_whom_it_talks_to() -> None:
+    """Else a GitHub that hangs would hold up what is for Jenkins, and nothing for GitHub would ever be given up."""
+    lines = {"jenkins": "jenkins", "github": "github", "commands": "github", "people": "people"}
+    for kind, performer in PERFORMERS.items():
+        room = performer.__module__.removeprefix("workers.perform.").partition(".")[0]
+        effect = object.__new__(kind)
+        assert family_of(effect) == lines[room], kind.__name__

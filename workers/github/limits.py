@@ -6,6 +6,7 @@ write comes in a moment waits for it.
 
 from __future__ import annotations
 
+import random
 import time
 from enum import Enum
 
@@ -33,6 +34,7 @@ class Purpose(Enum):
     HEADS = 0.02
     STATUS = 0.05
     COMMENT = 0.2
+    LOCK = 0.3  # whose writes let all others go first
 
 
 def may_read(allowance: Allowance, purpose: Purpose) -> None:
@@ -43,8 +45,11 @@ def may_read(allowance: Allowance, purpose: Purpose) -> None:
 def may_write(allowance: Allowance, purpose: Purpose, ticket: str, spacing: float) -> None:
     """Take a turn to write, `spacing` seconds after the last one. Raises Held if it has not come yet."""
     pace = Pace(spacing, PER_MINUTE, round(PER_HOUR * (1 - purpose.value)))
-    wait = allowance.ask_to_write(ticket, purpose.value, pace)
-    if wait.why == "spacing" and wait.seconds <= MOMENT:
+    yields = purpose is Purpose.LOCK
+    wait = allowance.ask_to_write(ticket, purpose.value, pace, yields=yields)
+    if yields and wait.seconds > 0:
+        wait = Wait(wait.seconds + random.uniform(0.5, 2.0), wait.why)  # noqa: S311  so that many do not come together
+    elif wait.why == "spacing" and wait.seconds <= MOMENT:
         time.sleep(wait.seconds)
         wait = allowance.ask_to_write(ticket, purpose.value, pace)
     _hold(wait)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, cast
 
 import structlog
 
@@ -32,6 +32,8 @@ _NAME = re.compile(r"(?!\.{1,2}/)[A-Za-z0-9_.-]{1,100}/(?!\.{1,2}\Z)[A-Za-z0-9_.
 FRESH, A_MOMENT = 60.0, 0.5
 #: The most pages that a list is read: at a hundred entries each.
 PAGES = 30
+#: How long our own login is remembered, in seconds.
+OWN_LOGIN_SECONDS = 86_400
 
 
 class Session:
@@ -53,21 +55,33 @@ class Session:
         return self._checked(self._send("GET", self._address(path), None, headers), f"GET {path}")
 
     def pages(self, path: str, purpose: Purpose) -> Iterator[Any]:
-        """The entries of a list, page after page as they are wanted."""
+        """The entries of a list, page after page as they are wanted; `path` may end with a query."""
+        mark = "&" if "?" in path else "?"
         for page in range(1, PAGES + 1):
-            rows = self.read(f"{path}?per_page=100&page={page}", purpose).data
+            rows = self.read(f"{path}{mark}per_page=100&page={page}", purpose).data
             if not isinstance(rows, list):
                 raise NotNow(f"GET {path}: GitHub answers with something that is no list")
             yield from rows
             if len(rows) < 100:
                 return
 
-    def write(self, verb: str, path: str, body: object, purpose: Purpose, ticket: str) -> Any:
+    def write(
+        self,
+        verb: str,
+        path: str,
+        body: object,
+        purpose: Purpose,
+        ticket: str,
+        before: Callable[[], None] | None = None,
+    ) -> Any:
         """Send a write once and return what GitHub made of it; `ticket` finds its place in the line of all writes.
 
-        Raises Held if its turn has not come (nothing was sent), NotNow, NotThere, NotAllowed or Never.
+        `before` is called when its turn has come, just before it goes out. Raises Held if its turn has not come
+        (nothing was sent), NotNow, NotThere, NotAllowed or Never.
         """
         limits.may_write(self._allowance, purpose, ticket, self._context.configuration.github.write_spacing)
+        if before is not None:
+            before()
         answer = self._send(verb, self._address(path), body)
         if _is_redirect(answer):
             self.look_up()  # a write is not followed by GitHub's clients: under the present name it arrives
@@ -75,6 +89,21 @@ class Session:
         if _is_redirect(answer):
             raise Never(f"{verb} {path}: {self.repository} has moved, and cannot be followed")
         return self._checked(answer, f"{verb} {path}").data
+
+    def own_login(self, purpose: Purpose) -> str:
+        """The login under which we write here, asked once a day."""
+        key = f"interlock:{{github}}:login:{self._allowance.identity}"
+        known = cast("bytes | None", self._context.redis.get(key))
+        if known is not None:
+            return known.decode()
+        limits.may_read(self._allowance, purpose)
+        if isinstance(self._auth, identity.InstallationAuth):
+            app = _wire(self._context, "app", identity.app_auth(self._context.settings))
+            login = str(self._checked(app.ask("GET", "/app"), "GET /app").data["slug"]) + "[bot]"
+        else:
+            login = str(self._checked(self._send("GET", "/user"), "GET /user").data["login"])
+        self._context.redis.set(key, login, ex=OWN_LOGIN_SECONDS)
+        return login
 
     def look_up(self, purpose: Purpose = Purpose.HEADS) -> Any:
         """Ask what the repository is called now and which id it has, and remember it; returns GitHub's answer."""

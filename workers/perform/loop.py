@@ -15,6 +15,9 @@ from bot.core.effects import (
     Banner,
     Comment,
     Compare,
+    Deploy,
+    FindPull,
+    LockNotice,
     Look,
     Notify,
     Obey,
@@ -54,6 +57,9 @@ PERFORMERS: dict[type, Callable[[Context, Line, Claim, Any], Done]] = {
     Compare: github.compare,
     Obey: commands.obey,
     Answer: commands.answer,
+    FindPull: github.find_pull,
+    Deploy: github.deploy,
+    LockNotice: github.tell_of_lock,
     Notify: people.notify,
 }
 
@@ -100,9 +106,7 @@ def perform(context: Context, line: Line, claim: Claim) -> bool:
     except (Never, NotThere, NotAllowed) as error:
         if isinstance(effect, Trigger):  # L6: certain that nothing was started, so the run may wait and try again
             return line.outbox.finish(claim, TriggerRefused(effect.run, effect.attempt, str(error)))
-        if isinstance(
-            effect, MOVES_A_RUN
-        ):  # a token that has ended, say: it must be done all the same once that is mended
+        if isinstance(effect, MOVES_A_RUN):  # once what is wrong is mended, it must still be done
             _later(line, claim, str(error), None, refused=True)
         else:
             _give_up(line, claim, str(error))

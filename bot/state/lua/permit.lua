@@ -1,5 +1,6 @@
 -- May a request go to GitHub now? A write also takes its place in the line of all writes, over all processes.
--- KEYS: hold, primary, line, wrote.  ARGV: reserve, ticket ('' for reading), spacing_ms, per_minute, per_hour.
+-- KEYS: hold, primary, line, wrote.  ARGV: reserve, ticket ('' for reading), spacing_ms, per_minute, per_hour,
+-- yields (1: takes no place in the line, and goes only when nobody stands there).
 -- Returns {milliseconds to wait (0: go, and for a write it counts as sent), why}.
 -- The line is a sorted set: tickets by when they may go, and the writes of the last hour by when they went.
 local time = redis.call('TIME')
@@ -37,6 +38,9 @@ if not at then
   end
   local last = redis.call('ZREVRANGE', KEYS[3], 0, 0, 'WITHSCORES')
   at = math.max(from, (last[2] or 0) + spacing)
+  if ARGV[6] == '1' and at > now then
+    return {at - now, why == '' and 'spacing' or why}
+  end
   redis.call('ZADD', KEYS[3], at, ticket)
   redis.call('PEXPIRE', KEYS[3], 7200000)
 end

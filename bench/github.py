@@ -1,0 +1,238 @@
+"""How many requests to GitHub one run costs from its merge to production, with statuses and with check runs."""
+
+from __future__ import annotations
+
+import tempfile
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from pydantic import SecretStr
+
+from bench.report import Section
+from bot.core.events import BuildSeen, Configured, Event, HeadSeen, Merged
+from bot.core.pipeline import Job, Outcome, Pipeline, Policy, Service, Stage
+from bot.core.run import Run
+from config.configuration import Configuration, GitHub
+from config.model import Report
+from config.settings import Settings
+from launch import Embedded
+from standins.github import GitHubStandIn
+from workers.context import Context, Line, build
+from workers.github import session
+from workers.perform.loop import perform_due
+from workers.turn import take_turns
+
+STAGES = ("build", "acceptance", "pre-production", "production")
+SERVICES = ("s1", "s2", "s3")
+#: What GitHub takes of writes in an hour (GitHub docs: secondary rate limits, requests that create content).
+WRITES_AN_HOUR = 500
+
+
+@dataclass
+class Shop:
+    """A pipeline whose Jenkins is played by hand, and a GitHub that counts."""
+
+    context: Context
+    line: Line
+    github: GitHubStandIn
+    builds: int = 0
+    heads: dict[str, str] | None = None
+
+    def tell(self, *events: Event) -> None:
+        """Something happened; what rests goes on resting."""
+        for event in events:
+            self.line.inbox.add(event, uuid.uuid4().hex)
+        while take_turns(self.line):
+            perform_due(self.context, self.line, "github", lambda *_: None)
+
+    def time_passes(self) -> None:
+        """Longer than anything rests."""
+        due = self.line.keys.due("github")
+        slots = cast("list[bytes]", self.line.redis.zrange(due, 0, -1))
+        if slots:
+            self.line.redis.zadd(due, dict.fromkeys(slots, 0))
+        perform_due(self.context, self.line, "github", lambda *_: None)
+        self.tell()
+
+    def merge(self, service: str, *, told: bool = True) -> str:
+        """A pull request is merged; `told`: its own webhook arrives as well as that of the push."""
+        control, repository = self.github.control, f"shop/{service}"
+        number, before = control.open_pull(repository, title="Change"), control.head(repository)
+        sha = str(control.merge(repository, number))
+        self.tell(Merged(service, sha, before, push_id=sha))
+        if told:
+            self.tell(Merged(service, sha, pull=number, title="Change", author="kim"))
+        return sha
+
+    def run(self, sha: str) -> Run | None:
+        """The live run of a commit."""
+        with self.line.reading:
+            return next((run for run in self.line.look().board.runs.values() if run.place.sha == sha), None)
+
+    def passes(self, sha: str, outcome: Outcome = Outcome.SUCCESS) -> None:
+        """The build of a run starts at once, takes its time, and ends."""
+        run = self.run(sha)
+        assert run is not None
+        job = self.line.pipeline.job(run.step.stage, run.step.track)
+        assert job is not None
+        self.builds += 1
+        seen = BuildSeen(job.controller, job.name, self.builds, None, run.key, run.attempt)
+        self.tell(seen)
+        self.time_passes()
+        self.tell(replace(seen, result=outcome))
+
+    def to_production(self, sha: str) -> None:
+        """A run passes all that is left."""
+        while self.run(sha) is not None:
+            self.passes(sha)
+
+
+def straight(shop: Shop) -> None:
+    """A run that waits nowhere."""
+    shop.to_production(shop.merge("s1"))
+
+
+def untold(shop: Shop) -> None:
+    """The same, of whose pull request no webhook told."""
+    shop.to_production(shop.merge("s1", told=False))
+
+
+def waiting(shop: Shop) -> None:
+    """A run that waits in front of acceptance, pre-production and production, while others move."""
+    shop.github.control.reset_counters()
+    first, second = shop.merge("s2"), shop.merge("s3")
+    shop.passes(first)
+    shop.passes(second)
+    mine = shop.merge("s1")
+    shop.passes(mine)
+    for _ in range(3):
+        shop.time_passes()
+        shop.passes(first)
+        shop.time_passes()
+        shop.passes(second)
+        shop.passes(mine)
+
+
+def fixed(shop: Shop) -> None:
+    """A run that locks pre-production with one pull request open, and its fix, both together."""
+    shop.github.control.open_pull("shop/s1", title="Fix")
+    broken = shop.merge("s1")
+    shop.passes(broken)
+    shop.passes(broken)
+    shop.passes(broken, Outcome.FAILURE)
+    shop.time_passes()
+    shop.to_production(shop.merge("s1"))
+
+
+STORIES: dict[str, tuple[Callable[[Shop], None], str]] = {
+    "a run that waits nowhere": (straight, "shop/s1"),
+    "the same, its pull request not told": (untold, "shop/s1"),
+    "a run that waits three times": (waiting, "shop/s1"),
+    "a lock and its fix (two runs)": (fixed, "shop/s1"),
+}
+
+
+def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
+    """Play each story with both kinds of report, and count. `scale` changes nothing: a count is exact."""
+    section = Section(
+        "github",
+        "The requests to GitHub: one run from its merge to production, through four stages, two of them deployed",
+        ["", "statuses: writes", "reads", "check runs: writes", "reads", "runs an hour"],
+    )
+    for name, (story, repository) in STORIES.items():
+        counts = {}
+        for report in Report:
+            say(f"{name}, with {report}")
+            with _shop(report) as shop:
+                story(shop)
+                shop.time_passes()
+                counts[report] = _of(shop, repository)
+        section.figures[name] = {str(report): dict(found) for report, found in counts.items()}
+        cells = [str(n) for report in Report for n in (_writes(counts[report]), _reads(counts[report]))]
+        section.rows.append([name, *cells, f"{WRITES_AN_HOUR / _writes(counts[Report.STATUSES]):.0f}"])
+    routes = section.figures["a run that waits nowhere"]["statuses"]
+    section.remarks = [
+        "Builds start within five seconds and take over thirty; of each run only its own repository is counted.",
+        "The first row: " + ", ".join(f"{count} {route}" for route, count in sorted(routes.items())) + ".",
+        f"Runs an hour: as many as {WRITES_AN_HOUR} writes allow, with statuses; beyond that newer replaces older.",
+    ]
+    return section
+
+
+def _of(shop: Shop, repository: str) -> Counter[str]:
+    """The requests about one repository, by route; not those for the App's tokens, once an hour."""
+    found: Counter[str] = Counter()
+    for row in shop.github.control.recorded():
+        if row["path"].startswith(f"/repos/{repository}/") and not row["path"].endswith("/installation"):
+            parts = row["path"].split("/")[4:]
+            kind = [part for part in parts if not (part.isdigit() or len(part) == 40)]
+            found[f"{row['method']} {'/'.join(kind)}"] += 1
+    return found
+
+
+def _writes(found: Counter[str]) -> int:
+    return sum(count for route, count in found.items() if not route.startswith("GET"))
+
+
+def _reads(found: Counter[str]) -> int:
+    return sum(count for route, count in found.items() if route.startswith("GET"))
+
+
+@contextmanager
+def _shop(report: Report) -> Iterator[Shop]:
+    with (
+        tempfile.TemporaryDirectory(prefix="interlock-bench-") as folder,
+        Embedded(Path(folder), fsync="no") as server,
+        GitHubStandIn(repos=[{"full_name": f"shop/{name}"} for name in SERVICES]) as github,
+    ):
+        found = Configuration(
+            (_pipeline(),), github=GitHub(github.url, report=report, write_spacing=0.0), digest=uuid.uuid4().hex
+        )
+        context = build(_settings(server.url, report), found)
+        shop = Shop(context, context.line("bench"), github)
+        try:
+            shop.tell(
+                Configured(found.pipelines[0]),
+                *(HeadSeen(name, github.control.head(f"shop/{name}")) for name in SERVICES),
+            )
+            github.control.record()
+            yield shop
+        finally:
+            session.close_all()
+            context.redis.close()
+
+
+def _settings(redis_url: str, report: Report) -> Settings:
+    who: dict[str, Any] = {"github_token": SecretStr("t")}
+    if report is Report.CHECKS:
+        key = rsa.generate_private_key(65537, 2048)
+        form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        who = {"github_app_id": "1", "github_app_private_key": SecretStr(key.private_bytes(*form).decode())}
+    return Settings(redis_url=SecretStr(redis_url), **who)
+
+
+def _pipeline() -> Pipeline:
+    def job(name: str) -> Job:
+        return Job("ci", name)
+
+    stages = (
+        Stage("build", job("build")),
+        Stage("acceptance", job("acceptance"), 1, fast_job=job("fast-acceptance")),
+        Stage(
+            "pre-production",
+            job("pre-production"),
+            1,
+            Policy.LOCK,
+            fast_job=job("fast-pre-production"),
+            environment="pre-production",
+        ),
+        Stage("production", job("production"), 1, environment="production", production=True),
+    )
+    return Pipeline("bench", stages, tuple(Service(name, f"shop/{name}") for name in SERVICES))

@@ -1,0 +1,29 @@
+"""What becomes of a run in the stages that have a GitHub environment: its roll-outs there, as deployments."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from bot.core.decision import Decision
+from bot.core.effects import Deploy
+from bot.core.pipeline import Outcome, Track
+from bot.core.run import Run
+
+State = Literal["in_progress", "success", "failure", "error", "inactive"]
+
+#: Nobody knows what a build that was cut off has left behind; the others have failed.
+_CUT_OFF = (Outcome.ABORTED, Outcome.TIMEOUT)
+
+
+def failed_state(outcome: Outcome) -> State:
+    """What a failed build is to GitHub."""
+    return "error" if outcome in _CUT_OFF else "failure"
+
+
+def deployed(decision: Decision, run: Run, state: State, text: str) -> None:
+    """Write the state of a roll-out; only real builds roll out, the fast lane's own jobs do not."""
+    stage, service = decision.board.pipeline.stage(run.step.stage), decision.board.pipeline.service(run.service)
+    if stage is None or service is None or not stage.environment or run.step.track is Track.FAST:
+        return
+    where = (service.repository, run.place.sha, stage.name, stage.environment, stage.production)
+    decision.do(Deploy(*where, state, text, run.key, stage.job, run.build))

@@ -1,0 +1,68 @@
+"""What open pull requests are told while a stage is locked. It follows from the locks, and is told when they change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bot.core import sentences
+from bot.core.board import Board
+from bot.core.effects import LockNotice
+from bot.core.pipeline import FastLaneStart, LockStatus, Mode, Pipeline, Service
+from bot.core.run import Lock
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the notices follow from: cheap to compare, so that they are only worked out when something has changed."""
+
+    pipeline: Pipeline
+    locks: tuple[Lock, ...] = ()
+
+
+def standing(board: Board) -> Standing:
+    """What stands now; nothing while the pipeline only observes, or nobody is to be told."""
+    told = board.header.mode is not Mode.OBSERVE and board.pipeline.lock_status is not LockStatus.OFF
+    locks = sorted(board.locks.values(), key=lambda lock: (lock.since, lock.key)) if told and board.locks else ()
+    return Standing(board.pipeline, tuple(locks))
+
+
+def changed(before: Standing, after: Standing) -> Iterator[LockNotice]:
+    """The notices that must be given, or taken back, in a fixed order."""
+    if before.locks == after.locks and (not after.locks or before.pipeline == after.pipeline):
+        return
+    was, is_now = _notices(before), _notices(after)
+    for where in sorted({**was, **is_now}):
+        if where not in is_now:
+            yield LockNotice(*where, "success", "open", locked=False)
+        elif was.get(where) != is_now[where]:
+            yield is_now[where]
+
+
+def _notices(standing: Standing) -> dict[tuple[str, str], LockNotice]:
+    """The notice for each branch of a repository that there is one for."""
+    found: dict[tuple[str, str], LockNotice] = {}
+    for service in standing.pipeline.services if standing.locks else ():
+        notice = _notice(standing, service)
+        if notice is not None:
+            found[notice.repository, notice.branch] = notice
+    return found
+
+
+def _notice(standing: Standing, service: Service) -> LockNotice | None:
+    own = [lock for lock in standing.locks if lock.service == service.name]
+    where = (service.repository, service.branch)
+    if own:
+        manual = standing.pipeline.fast_lane.start is FastLaneStart.MANUAL
+        then = "merge its fix, then ask for the fast lane" if manual else "merging this enters the fast lane"
+        return LockNotice(*where, "success", f"{_locked(own, service.name)}: {then}", locked=True)
+    if standing.pipeline.lock_status is not LockStatus.ALL:
+        return None
+    first = standing.locks[0]
+    who = f"{_locked(list(standing.locks), first.service or first.by)} since {sentences.moment(first.since)}"
+    return LockNotice(*where, "pending", f"{who}; merging is possible, your change waits", locked=True)
+
+
+def _locked(locks: list[Lock], by: str) -> str:
+    stages = list(dict.fromkeys(lock.stage for lock in locks))
+    return f"{' and '.join(stages)} {'is' if len(stages) == 1 else 'are'} locked by {by}"

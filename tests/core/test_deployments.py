@@ -1,0 +1,102 @@
+"""Roll-outs as deployments: begun and ended as their builds are, in stages that have an environment."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bot.core.effects import Deploy
+from bot.core.pipeline import Mode, Outcome, Pipeline
+from tests.core.town import Town
+from tests.core.world import shop
+
+PRE = "pre-production"
+
+
+def deployed_shop(**how: object) -> Pipeline:
+    made = shop(**how)  # type: ignore[arg-type]
+    stages = (replace(s, environment=s.name, production=s.name == "production") for s in made.stages[2:])
+    return replace(made, stages=(*made.stages[:2], *stages))
+
+
+def states(town: Town, sha: str = "S1a") -> list[tuple[str, str]]:
+    return [(each.environment, each.state) for each in town.did(Deploy) if each.sha == sha]
+
+
+def test_a_run_is_deployed_where_an_environment_is_named_and_nowhere_else() -> None:
+    town = Town(deployed_shop())
+    town.merge("S1", "a")
+    while "S1a" in town.live():
+        town.passes("S1a")
+    assert states(town) == [
+        (PRE, "in_progress"),
+        (PRE, "success"),
+        ("production", "in_progress"),
+        ("production", "success"),
+    ]
+    assert [each.production for each in town.did(Deploy)] == [False, False, True, True]
+    assert len({each.slot for each in town.did(Deploy)}) == 2
+
+
+def test_without_an_environment_there_are_no_deployments() -> None:
+    town = Town()
+    town.arrives("S1", "a", "production")
+    assert states(town) == []
+
+
+def test_the_fast_lanes_own_jobs_deploy_nothing() -> None:
+    town = Town(deployed_shop())
+    town.breaks("S1", "a")
+    town.merge("S1", "e")
+    town.passes("S1e")
+    town.passes("S1e")
+    town.starts("S1e")
+    assert (town.at("S1e"), states(town, "S1e")) == ("fast pre-production", [])
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state"),
+    [
+        (Outcome.FAILURE, "failure"),
+        (Outcome.UNSTABLE, "failure"),
+        (Outcome.ABORTED, "error"),
+    ],
+)
+def test_a_roll_out_that_failed_says_so_and_a_retry_begins_it_anew(outcome: Outcome, state: str) -> None:
+    town = Town(deployed_shop())
+    town.arrives("S1", "a", PRE)
+    town.ends("S1a", outcome)
+    assert states(town)[-1] == (PRE, state)
+    town.retry("S1a")
+    town.passes("S1a")
+    assert states(town)[-2:] == [(PRE, "in_progress"), (PRE, "success")]
+
+
+def test_a_build_that_is_gone_leaves_an_error() -> None:
+    town = Town(deployed_shop())
+    town.arrives("S1", "a", PRE)
+    town.starts("S1a")
+    town.loses("S1a")
+    assert states(town)[-1] == (PRE, "error")
+
+
+def test_a_run_that_a_fix_replaces_while_it_rolls_out_ends_inactive() -> None:
+    town = Town(deployed_shop(pre_production=2))
+    town.arrives("S1", "a", PRE)
+    town.starts("S1a")
+    town.breaks("S1", "b")
+    town.merge("S1", "e")
+    town.fix_passes("S1e")
+    town.fails("S1a")
+    assert states(town)[-1] == (PRE, "inactive")
+    assert states(town, "S1e")[-1] == (PRE, "success")
+
+
+def test_while_observing_nothing_is_deployed() -> None:
+    town = Town(deployed_shop())
+    town.arrives("S1", "a", PRE)
+    town.mode(Mode.OBSERVE)
+    town.quiet()
+    town.passes("S1a")
+    assert states(town) == []

@@ -1,0 +1,288 @@
+"""What a pull request is told of its run: where it is, what happened to it; and never because others moved."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from bot.core import journey, markdown
+from bot.core.effects import Comment, SetStatus
+from bot.core.events import BuildSeen
+from bot.core.pipeline import FastLaneStart, Outcome
+from tests.core.town import Town
+from tests.core.world import shop
+
+PRE = "pre-production"
+
+
+def said(town: Town, pull: int = 7) -> str:
+    """What the comment on a pull request says now."""
+    return str([each.text for each in town.did(Comment) if each.pull == pull][-1])
+
+
+def told(town: Town, pull: int = 7) -> int:
+    return len([each for each in town.did(Comment) if each.pull == pull])
+
+
+def test_each_stage_is_told_from_the_merge_to_production() -> None:
+    town = Town()
+    town.pull("S1", "a")
+    heads = [said(town).split("\n")[0]]
+    while "S1a" in town.live():
+        town.passes("S1a")
+        heads.append(said(town).split("\n")[0])
+    assert heads == [
+        "**S1 S1a is in build.**",
+        "**S1 S1a is in acceptance.**",
+        "**S1 S1a is in pre-production.**",
+        "**S1 S1a is in production.**",
+        "**S1 S1a is in production** since 1970-01-01 00:16 UTC.",
+    ]
+    assert "build ✓ → acceptance ✓ → pre-production ✓ → production ✓" in said(town)
+    assert re.findall(r"UTC: (.*)", said(town)) == [
+        "queues for build",
+        "passed build",
+        "passed acceptance",
+        "passed pre-production",
+        "passed production",
+    ]
+
+
+def test_all_that_is_told_of_a_pull_request_goes_into_one_comment() -> None:
+    town = Town()
+    town.pull("S1", "a")
+    for _ in range(3):
+        town.passes("S1a")
+    assert {each.slot for each in town.did(Comment)} == {"comment/shop/S1/7"}
+
+
+def test_a_run_that_waits_is_told_why_and_not_again_because_others_move() -> None:
+    town = Town()
+    town.arrives("S1", "a", PRE)
+    town.pull("S2", "a")
+    town.passes("S2a")
+    town.passes("S2a")
+    assert "**S2 S2a waits for pre-production.**" in said(town)
+    assert "is full" in said(town)
+    town.quiet()
+    town.merge("S3", "a")
+    town.passes("S3a")
+    town.passes("S3a")
+    town.lock(PRE)
+    town.unlock(PRE)
+    town.starts("S1a")
+    assert town.did(Comment) == []
+    town.passes("S1a")
+    assert [each.pull for each in town.did(Comment)] == [7], "its own turn has come"
+
+
+def test_a_run_that_joins_a_locked_queue_is_told_who_locked_it() -> None:
+    town = Town()
+    town.breaks("S1", "a")
+    town.pull("S2", "a")
+    town.passes("S2a")
+    town.passes("S2a")
+    assert "Pre-production is locked: S1 S1a failed in pre-production (locked by S1.1)" in said(town).replace("\\", "")
+
+
+def test_a_broken_run_says_which_tests_and_what_to_do() -> None:
+    town = Town()
+    town.pull("S1", "a")
+    town.passes("S1a")
+    town.passes("S1a")
+    town.fails("S1a", tests=("Cart.pays", "Login.works"))
+    text = said(town)
+    assert "**S1 S1a has failed in pre-production.**" in text
+    assert "- `Cart.pays`\n- `Login.works`" in text
+    assert "merge the fix, it takes the fast lane past everyone" in text
+    assert "**pre-production** ✗" in text
+    assert town.did(Comment)[-1].rests == 0, "a failure is told at once"
+
+
+def test_with_a_manual_fast_lane_the_fix_has_to_be_sent() -> None:
+    town = Town(shop(start=FastLaneStart.MANUAL))
+    town.pull("S1", "a")
+    town.passes("S1a")
+    town.passes("S1a")
+    town.fails("S1a")
+    assert "merge the fix, then ask for the fast lane" in said(town)
+
+
+def test_a_run_that_the_fix_contains_is_told_who_carries_it_on() -> None:
+    town = Town()
+    town.pull("S1", "a")
+    town.passes("S1a")
+    town.passes("S1a")
+    town.fails("S1a")
+    town.merge("S1", "e")
+    town.fix_passes("S1e")
+    assert "**S1 S1a has been superseded in pre-production**: contained in S1e, superseded by S1.2." in said(town)
+    assert "Nothing to do: S1.2 carries it on." in said(town)
+
+
+def test_a_run_that_is_taken_out_or_dropped_is_told_so() -> None:
+    town = Town()
+    town.pull("S1", "a")
+    town.cancel("S1a")
+    town.aborts("S1a")
+    assert "cancelled by ann: not wanted" in said(town)
+    town.merge("S2", "base")
+    town.pull("S2", "a", number=8)
+    town.force_push("S2", "b", onto="S2base")
+    town.answers()
+    town.aborts("S2a")
+    assert "was dropped from main by a force-push" in said(town, 8)
+    assert "merge it again" in said(town, 8)
+
+
+def test_a_pull_request_that_is_heard_of_later_is_told_everything() -> None:
+    town = Town()
+    town.merge("S1", "a")
+    town.passes("S1a")
+    assert town.did(Comment) == []
+    town.pull("S1", "a")
+    assert "passed build" in said(town)
+
+
+def test_a_build_that_jenkins_refuses_again_and_again_is_told_once() -> None:
+    town = Town()
+    town.pull("S1", "a")
+    town.refuses("S1a")
+    assert "Jenkins did not take the build for build: the job is disabled; it is tried again" in said(town)
+    before = told(town)
+    for _ in range(3):
+        town.waits(300)
+        town.refuses("S1a")
+    assert told(town) == before
+    town.waits(300)
+    town.accepts("S1a")
+    assert "**S1 S1a is in build.**" in said(town)
+
+
+def test_the_story_is_bounded() -> None:
+    town = Town()
+    town.pull("S1", "a")
+    town.passes("S1a")
+    town.passes("S1a")
+    for _ in range(30):
+        town.fails("S1a")
+        town.retry("S1a")
+    assert len(town.run("S1a").story) == journey.STORY
+    assert "(the last 15 things that happened)" in said(town)
+    assert len(said(town)) < 3_000
+
+
+# -- strangers' words ------------------------------------------------------------------------------------------
+
+HOSTILE = (
+    "@shop/everybody",
+    "@kim",
+    "#123",
+    "shop/s2#4",
+    "GH-7",
+    "<!-- interlock shop -->",
+    "<img src=x onerror=alert(1)>",
+    "[click](https://evil.example)",
+    "![](https://evil.example/x.png)",
+    "https://evil.example",
+    "www.evil.example",
+    "`` ` ```",
+    "**bold** _it_ ~no~ | a | b |",
+    "```\nfenced",
+    "line\r\nbreak\u2028next\u202egnol",
+    "</details>",
+    "\\`x\\`",
+    "&lt;b&gt;",
+)
+
+
+def visible(markdown_text: str) -> str:
+    """The text without what is in code spans."""
+    return re.sub(r"(?<![\\`])(`+)(?!`).*?(?<!`)\1(?!`)", "", markdown_text)
+
+
+@pytest.mark.parametrize("words", HOSTILE)
+def test_what_strangers_write_formats_nothing_and_calls_nobody(words: str) -> None:
+    town = Town()
+    town.pull("S1", "a")
+    town.passes("S1a")
+    town.passes("S1a")
+    asked = town.attempt("S1a")
+    town.starts("S1a")
+    seen = asked.seen(Outcome.FAILURE, (words, f"Test.{words}"))
+    town.send(BuildSeen(**{**{n: getattr(seen, n) for n in seen.__dataclass_fields__}, "failed_step": words}))
+    town.retry("S1a")
+    text = said(town)
+    rest = visible(text)
+    assert "<" not in rest.replace("&lt;", "")
+    assert not re.search(r"(?<!\\)[\[\]`|]", rest), rest
+    assert not re.search(r"@(?!\u200b)|#(?!\u200b)|://|www\.(?!\u200b)|GH-(?!\u200b)", rest), rest
+    assert "<!--" not in text
+    assert "\u202e" not in text
+    assert len(rest.split("\n")) < 20
+
+
+def test_a_code_span_cannot_be_ended_from_within() -> None:
+    assert markdown.code("a``b`c") == "```a``b`c```"
+    assert markdown.code("`x`") == "`` `x` ``"
+    assert markdown.code("") == ""
+
+
+# -- statuses and check runs -----------------------------------------------------------------------------------
+
+
+def stages(town: Town) -> list[tuple[str, str, str]]:
+    return [(each.context, each.state, each.description) for each in town.did(SetStatus)]
+
+
+def test_a_status_is_asked_for_as_a_stage_begins_and_as_it_ends() -> None:
+    town = Town()
+    town.arrives("S1", "a", "acceptance")
+    told = list(dict.fromkeys(stages(town)))  # what stands there already is not sent again
+    assert told == [
+        ("build", "pending", "in build"),
+        ("build", "success", "passed build"),
+        ("acceptance", "pending", "in acceptance"),
+    ]
+
+
+def test_the_run_that_locks_a_stage_asks_for_action_and_has_buttons() -> None:
+    town = Town()
+    town.breaks("S1", "a")
+    broken = town.did(SetStatus, of="S1a", state="failure")[-1]
+    assert (broken.conclusion, broken.buttons) == ("action_required", ("retry",))
+    assert "**S1 S1a has failed in pre-production.**" in broken.summary
+    town = Town(shop(start=FastLaneStart.MANUAL))
+    town.arrives("S1", "a", PRE)
+    town.merge("S1", "b")
+    town.fails("S1a")
+    assert town.did(SetStatus, of="S1a", state="failure")[-1].buttons == ("retry", "fast-lane")
+    town.unlock(PRE)
+    over = town.did(SetStatus, of="S1a", state="failure")[-1]
+    assert (over.conclusion, over.buttons) == ("", ()), "nothing is left to press"
+
+
+def test_a_check_run_says_who_is_before_the_run_in_its_next_queue() -> None:
+    town = Town()
+    for service in ("S1", "S2", "S3"):
+        town.merge(service, "a")
+        town.passes(f"{service}a")
+        town.passes(f"{service}a")
+    passed = town.did(SetStatus, of="S3a", context="acceptance", state="success")[-1]
+    assert "1 before it" in passed.summary
+
+
+@pytest.mark.parametrize(("how", "conclusion"), [("cancel", "cancelled"), ("force", "neutral")])
+def test_a_run_that_is_taken_out_ends_its_check_run_without_blame(how: str, conclusion: str) -> None:
+    town = Town()
+    town.merge("S1", "base")
+    town.merge("S1", "a")
+    if how == "cancel":
+        town.cancel("S1a")
+    else:
+        town.force_push("S1", "b", onto="S1base")
+        town.answers()
+    town.aborts("S1a")
+    last = town.did(SetStatus, of="S1a")[-1]
+    assert (last.state, last.conclusion) == ("error", conclusion)

@@ -1,0 +1,101 @@
+"""What open pull requests are told of a lock: whom it concerns, once for each change, taken back with the last lock."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot.core.effects import LockNotice
+from bot.core.pipeline import FastLaneStart, LockStatus, Mode
+from tests.core.town import Town
+from tests.core.world import shop
+
+PRE = "pre-production"
+HOLDER = "pre-production is locked by S1: merging this enters the fast lane"
+
+
+def town_of(policy: LockStatus, **how: object) -> Town:
+    return Town(replace(shop(**how), lock_status=policy))  # type: ignore[arg-type]
+
+
+def told(town: Town) -> list[tuple[str, str, str]]:
+    return [(each.repository, each.state, each.description) for each in town.did(LockNotice)]
+
+
+def test_the_holders_pull_requests_are_told_that_merging_enters_the_fast_lane() -> None:
+    town = town_of(LockStatus.HOLDER)
+    town.breaks("S1", "a")
+    assert told(town) == [("shop/S1", "success", HOLDER)]
+    town.quiet()
+    town.merge("S1", "e")
+    town.arrives("S2", "a", PRE)
+    assert told(town) == [], "others moved: that costs nothing"
+    town.fix_passes("S1e")
+    assert told(town) == [("shop/S1", "success", "open")]
+
+
+def test_all_others_are_told_that_their_change_waits_if_that_is_wished() -> None:
+    town = town_of(LockStatus.ALL)
+    town.breaks("S1", "a")
+    assert [(repository, state) for repository, state, _ in told(town)] == [
+        ("shop/S1", "success"),
+        ("shop/S2", "pending"),
+        ("shop/S3", "pending"),
+    ]
+    words = told(town)[1][2]
+    assert words.startswith("pre-production is locked by S1 since 1970-01-01 00:16 UTC")
+    assert words.endswith("merging is possible, your change waits")
+    assert len(words) <= 140
+    town.quiet()
+    town.unlock(PRE)
+    assert told(town) == [(f"shop/S{n}", "success", "open") for n in (1, 2, 3)]
+
+
+def test_nobody_is_told_if_that_is_not_wished_or_while_observing() -> None:
+    town = town_of(LockStatus.OFF)
+    town.breaks("S1", "a")
+    assert told(town) == []
+    town = town_of(LockStatus.ALL)
+    town.mode(Mode.OBSERVE)
+    town.lock(PRE)
+    assert told(town) == []
+    town.mode(Mode.RUN)
+    assert len(told(town)) == 3, "it begins to act: what stands is told"
+
+
+def test_a_persons_lock_tells_only_the_others() -> None:
+    town = town_of(LockStatus.HOLDER)
+    town.lock(PRE)
+    assert told(town) == []
+    town = town_of(LockStatus.ALL)
+    town.lock(PRE)
+    assert {state for _, state, _ in told(town)} == {"pending"}
+    assert "locked by ann since" in told(town)[0][2]
+
+
+def test_a_second_lock_changes_only_what_it_changes() -> None:
+    town = town_of(LockStatus.HOLDER)
+    town.breaks("S1", "a")
+    town.quiet()
+    town.lock(PRE)
+    assert told(town) == []
+    town.unlock(PRE, lock=f"{PRE}/1")
+    assert told(town) == []
+    town.unlock(PRE)
+    assert told(town) == [("shop/S1", "success", "open")]
+
+
+def test_with_a_manual_fast_lane_the_words_say_to_ask_for_it() -> None:
+    town = town_of(LockStatus.HOLDER, start=FastLaneStart.MANUAL)
+    town.breaks("S1", "a")
+    assert told(town)[0][2] == "pre-production is locked by S1: merge its fix, then ask for the fast lane"
+
+
+def test_what_is_told_follows_the_configuration() -> None:
+    town = town_of(LockStatus.HOLDER)
+    town.breaks("S1", "a")
+    town.quiet()
+    town.configure(replace(town.board.pipeline, lock_status=LockStatus.ALL))
+    assert [repository for repository, _, _ in told(town)] == ["shop/S2", "shop/S3"]
+    town.quiet()
+    town.configure(replace(town.board.pipeline, lock_status=LockStatus.OFF))
+    assert [(repository, words) for repository, _, words in told(town)] == [(f"shop/S{n}", "open") for n in (1, 2, 3)]

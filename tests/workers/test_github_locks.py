@@ -1,0 +1,155 @@
+"""What open pull requests are told of a lock, at GitHub: bounded, once for each head, and never in anybody's way."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import pytest
+
+from bot.core.effects import FindPull, LockNotice, SetStatus
+from bot.core.events import Configured, Merged, PullFound
+from tests.workers.workshop import Workshop
+from workers.perform import loop
+from workers.perform.github import locks
+
+REPO = "shop/s1"
+LIST, SET = "GET /repos/*/*/pulls", "POST /repos/*/*/statuses/*"
+WORDS = "pre-production is locked by S1: merging this enters the fast lane"
+NOTICE = LockNotice(REPO, "main", "success", WORDS, locked=True)
+OPEN = LockNotice(REPO, "main", "success", "open", locked=False)
+
+
+def heads(shop: Workshop, *numbers: int) -> list[str]:
+    return [shop.github.control.pull(REPO, number)["head"]["sha"] for number in numbers]
+
+
+def on(shop: Workshop, sha: str) -> list[tuple[str, str, str]]:
+    return [(row["context"], row["state"], row["description"]) for row in shop.github.control.statuses(REPO, sha)]
+
+
+def asked(shop: Workshop) -> dict[str, int]:
+    return {route: n for route, n in shop.github.control.requests().items() if route in (LIST, SET)}
+
+
+@pytest.fixture
+def pulls(shop: Workshop) -> list[int]:
+    return [int(shop.github.control.open_pull(REPO, title=f"Change {n}")) for n in range(3)]
+
+
+def test_each_open_pull_request_is_told_once_and_told_when_it_is_over(shop: Workshop, pulls: list[int]) -> None:
+    for _ in range(2):
+        shop.do(NOTICE)
+    for sha in heads(shop, *pulls):
+        assert on(shop, sha) == [("interlock/lock", "success", WORDS)]
+    assert asked(shop) == {LIST: 2, SET: 3}, "one list for each notice, one status for each head"
+    shop.do(OPEN)
+    assert [on(shop, sha)[-1] for sha in heads(shop, *pulls)] == [("interlock/lock", "success", "open")] * 3
+
+
+def test_those_that_were_merged_or_never_told_are_not_told_that_it_is_over(shop: Workshop, pulls: list[int]) -> None:
+    shop.do(NOTICE)
+    gone = heads(shop, pulls[0])[0]
+    shop.github.control.close_pull(REPO, pulls[0])
+    late = shop.github.control.open_pull(REPO, title="Opened while it was locked")
+    shop.do(OPEN)
+    assert len(on(shop, gone)) == 1
+    assert on(shop, heads(shop, late)[0]) == []
+    shop.github.control.reset_counters()
+    shop.do(OPEN)
+    assert asked(shop) == {}, "nobody is left who was told"
+
+
+def test_pull_requests_to_other_branches_are_left_alone(shop: Workshop) -> None:
+    shop.github.control.push(REPO, branch="next")
+    other = shop.github.control.open_pull(REPO, base="next")
+    shop.do(NOTICE)
+    assert on(shop, heads(shop, other)[0]) == []
+
+
+def test_a_notice_is_bounded(shop: Workshop, pulls: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "PULLS", 2)
+    shop.do(NOTICE)
+    told = [bool(on(shop, sha)) for sha in heads(shop, *pulls)]
+    assert told == [False, True, True], "the newest are told"
+
+
+def test_a_newer_notice_takes_the_place_of_one_that_is_half_told(
+    shop: Workshop, pulls: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "AT_ONCE", 1)
+    shop.ask(NOTICE)
+    shop.try_once(NOTICE)
+    shop.do(OPEN)
+    last = [on(shop, sha)[-1:] for sha in heads(shop, *pulls)]
+    assert last == [[], [], [("interlock/lock", "success", "open")]]
+
+
+def test_a_head_that_is_gone_keeps_no_others_from_being_told(shop: Workshop, pulls: list[int]) -> None:
+    shop.github.control.fault("status", route="POST .*statuses.*", count=1, status=422, body="{}")
+    shop.do(NOTICE)
+    assert [bool(on(shop, sha)) for sha in heads(shop, *pulls)] == [True, True, False]
+    assert shop.dead() == []
+
+
+@pytest.mark.slow
+def test_a_notice_lets_everybody_else_go_first_and_holds_no_thread(shop: Workshop) -> None:
+    for number in range(4):
+        shop.github.control.open_pull(REPO, title=f"Change {number}")
+    shop.reload(replace(shop.configuration, github=replace(shop.configuration.github, write_spacing=0.4)))
+    head = shop.github.control.head(REPO)
+    others = [SetStatus(REPO, head, f"stage-{n}", "success", "passed", "S1.1") for n in range(4)]
+    shop.ask(NOTICE, *others)
+    longest, deadline = 0.0, time.monotonic() + 30
+    while shop.line.outbox.size():
+        assert time.monotonic() < deadline
+        claim = shop.claim(NOTICE)
+        if claim is None:
+            time.sleep(0.01)
+            continue
+        began = time.monotonic()
+        loop.perform(shop.context, shop.line, claim)
+        if isinstance(claim.effect, LockNotice):
+            longest = max(longest, time.monotonic() - began)
+    rows = [row["context"] for row in shop.github.control.statuses(REPO)]
+    assert len(rows) == 8
+    assert rows.index("interlock/stage-3") < [n for n, name in enumerate(rows) if name == "interlock/lock"][1]
+    assert longest < 0.35, "a notice waited inside of a worker"
+
+
+# -- the pull request of a commit ------------------------------------------------------------------------------
+
+
+def question(sha: str) -> FindPull:
+    return FindPull("S1", REPO, "main", sha)
+
+
+@pytest.fixture
+def merged(shop: Workshop) -> str:
+    """A commit that was merged by pull request, and of which only the push was told."""
+    shop.tell(Configured(shop.pipeline))
+    number = shop.github.control.open_pull(REPO, title="Pay\u202e later", author="kim")
+    commit = str(shop.github.control.merge(REPO, number))
+    shop.tell(Merged("S1", commit))
+    return commit
+
+
+def test_the_pull_request_of_a_commit_is_asked_for(shop: Workshop, merged: str) -> None:
+    assert shop.do(question(merged)) == [PullFound("S1", merged, 1, "Pay later", "kim")]
+    shop.work()
+    assert shop.run_of(merged).pull == 1
+
+
+def test_nobody_is_asked_if_the_webhook_has_told_meanwhile(shop: Workshop, merged: str) -> None:
+    shop.tell(Merged("S1", merged, pull=1))
+    shop.github.control.reset_counters()
+    assert shop.do(question(merged)) == []
+    assert "GET /repos/*/*/commits/*/pulls" not in shop.github.control.requests()
+
+
+def test_a_direct_push_has_no_pull_request(shop: Workshop) -> None:
+    shop.tell(Configured(shop.pipeline))
+    commit = str(shop.github.control.push(REPO))
+    shop.tell(Merged("S1", commit))
+    assert shop.do(question(commit)) == []
+    assert shop.dead() == []

@@ -1,0 +1,49 @@
+"""Questions to GitHub that come back as events: what contains what, and which pull request brought a commit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bot.core.effects import Compare, FindPull
+from bot.core.events import ContainmentKnown, PullFound
+from bot.state.outbox import Claim
+from bot.translate.github import TITLE
+from bot.translate.reading import line as one_line
+from workers.context import Context, Line
+from workers.github.limits import Purpose
+from workers.github.refusals import NotThere
+from workers.github.session import Session
+from workers.perform.outcome import Done, NotNow
+
+
+def compare(context: Context, line: Line, claim: Claim, effect: Compare) -> Done:
+    """Ask whether `head` contains `base`: so it is if GitHub says `ahead` or `identical` (GitHub docs: compare)."""
+    session = Session(context, effect.repository)
+    try:
+        answer = session.read(f"/compare/{effect.base}...{effect.head}?per_page=1&page=1", Purpose.PROOF)
+    except NotThere as error:
+        # Not known (yet: a replica lags): *unknown* is not *no*, so whoever waits for the proof goes on waiting.
+        raise NotNow(f"GitHub does not know {effect.base[:7]} or {effect.head[:7]}") from error
+    contains = answer.data["status"] in ("ahead", "identical")
+    return Done(ContainmentKnown(effect.service, effect.base, effect.head, contains))
+
+
+def find_pull(context: Context, line: Line, claim: Claim, effect: FindPull) -> Done:
+    """Ask which pull request brought a commit, unless its webhook has told meanwhile, or the run is gone."""
+    with line.reading:
+        runs = line.look().board.of_commit(effect.service, effect.sha)
+    if all(run.pull is not None for run in runs):
+        return Done()
+    session = Session(context, effect.repository)
+    try:
+        rows = list(session.pages(f"/commits/{effect.sha}/pulls", Purpose.COMMENT))
+    except NotThere:
+        return Done()  # the commit is gone: nobody is to be told of it
+    merged = [row for row in rows if row.get("merged_at") and row["base"]["ref"] == effect.branch]
+    exact = [row for row in merged if row.get("merge_commit_sha") == effect.sha]
+    return Done(_found(effect, (exact or merged)[0])) if exact or len(merged) == 1 else Done()
+
+
+def _found(effect: FindPull, row: dict[str, Any]) -> PullFound:
+    author = str((row.get("user") or {}).get("login") or "")[:TITLE]
+    return PullFound(effect.service, effect.sha, int(row["number"]), one_line(str(row["title"]), TITLE), author)

@@ -1,0 +1,79 @@
+"""A stage as a check run (GitHub docs: check runs): one for each stage and commit, kept up to date by its id."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from bot.core.buttons import BUTTONS, external_id, run_of
+from bot.core.effects import SetStatus
+from bot.state.outbox import Claim
+from workers.context import Context, Line
+from workers.github.limits import Purpose
+from workers.github.refusals import NotThere
+from workers.github.session import Session
+from workers.perform.github.ledger import Entry, Hold, mark_of
+from workers.perform.github.wording import SUMMARY, cut, leads_to, shortened
+from workers.perform.outcome import Done
+
+_CONCLUSIONS = {"success": "success", "failure": "failure", "error": "neutral"}
+
+
+def check(context: Context, line: Line, claim: Claim, effect: SetStatus) -> Done:
+    """Make the check run, or bring it up to date; what stands there already is not sent again."""
+    entry, session = Entry(Hold(line, claim), effect.slot), Session(context, effect.repository)
+    body = _body(context, line, effect)
+    written, mark = entry.read(), mark_of(body)
+    number = written.id
+    if written.doubt and number is None:
+        number = _find(session, line, body["name"], effect.sha)
+        entry.looked(number)
+        if number is not None and written.doubt == mark:
+            entry.settle(mark, number)
+            return Done()
+    elif not written.doubt and written.mark == mark:
+        return Done()
+    if number is not None:
+        try:
+            entry.write(session, "PATCH", f"/check-runs/{number}", body, Purpose.STATUS, mark)
+        except NotThere:
+            entry.forget()  # GitHub keeps a thousand of one name, and people may delete a suite: make another
+        else:
+            entry.settle(mark, number)
+            return Done()
+    made = entry.write(session, "POST", "/check-runs", {**body, "head_sha": effect.sha}, Purpose.STATUS, mark)
+    entry.settle(mark, int(made["id"]))
+    return Done()
+
+
+def _body(context: Context, line: Line, effect: SetStatus) -> dict[str, Any]:
+    link = leads_to(context, line, effect)
+    tail = f"\n\n[Where it is now]({link})"
+    summary = cut(effect.summary or effect.description, SUMMARY - len(tail)) + tail
+    buttons = [BUTTONS[name] for name in effect.buttons if name in BUTTONS]
+    state: dict[str, Any] = {"status": "in_progress"}
+    if effect.state != "pending":
+        state = {"status": "completed", "conclusion": effect.conclusion or _CONCLUSIONS[effect.state]}
+    return {
+        "name": f"{context.configuration.github.status_context_prefix}/{effect.context}",
+        **state,
+        "external_id": external_id(line.pipeline.name, effect.run or ""),
+        "details_url": link,
+        "output": {"title": shortened(effect.description), "summary": summary},
+        "actions": [
+            {"label": each.label, "description": each.description, "identifier": each.identifier} for each in buttons
+        ],
+    }
+
+
+def _find(session: Session, line: Line, name: str, sha: str) -> int | None:
+    """The check run that a request made whose reply was lost: by name, commit, and whose it is."""
+    path = f"/commits/{sha}/check-runs?check_name={quote(name, safe='')}&filter=latest&per_page=100"
+    rows = session.read(path, Purpose.STATUS).data["check_runs"]
+    ours = session.own_login(Purpose.STATUS).casefold()
+    for row in rows:
+        known = run_of(row["external_id"] or "")
+        theirs = f"{(row['app'] or {}).get('slug', '')}[bot]".casefold()
+        if row["name"] == name and known is not None and known[0] == line.pipeline.name and theirs == ours:
+            return int(row["id"])
+    return None

@@ -1,0 +1,107 @@
+"""A run's roll-out in an environment as a deployment (GitHub docs: deployments): made once, its last state true."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import quote
+
+from bot.core.effects import Deploy
+from bot.state.outbox import Claim
+from workers.context import Context, Line
+from workers.github.limits import Purpose
+from workers.github.refusals import NotThere
+from workers.github.session import Session
+from workers.perform.github.ledger import Entry, Hold, Written, mark_of
+from workers.perform.github.wording import page_of, shortened
+from workers.perform.outcome import Done, NotNow
+
+#: In the ledger: the deployment itself, before it has any state.
+MADE = "made"
+#: These end a deployment: none is made for them alone.
+_ONLY_ENDS = ("inactive",)
+
+
+def deploy(context: Context, line: Line, claim: Claim, effect: Deploy) -> Done:
+    """Make the deployment if there is none, and set its state; the state that stands there is not set again."""
+    entry, session = Entry(Hold(line, claim), effect.slot), Session(context, effect.repository)
+    body = {
+        "state": effect.state,
+        "description": shortened(effect.description),
+        "log_url": _log_url(context, line, effect),
+    }
+    written, mark = _known(session, line, effect, entry), _mark(body)
+    if written.mark == mark or (written.id is None and effect.state in _ONLY_ENDS):
+        return Done()
+    number = written.id if written.id is not None else _make(session, line, effect, entry)
+    try:
+        entry.write(session, "POST", f"/deployments/{number}/statuses", body, Purpose.STATUS, mark)
+    except NotThere as error:
+        entry.forget()
+        raise NotNow(f"deployment {number} is gone: it is made anew") from error
+    entry.settle(mark)
+    return Done()
+
+
+def _known(session: Session, line: Line, effect: Deploy, entry: Entry) -> Written:
+    """What is written; where a reply is missing, after a look."""
+    written = entry.read()
+    if written.doubt == MADE:
+        number = _find(session, line, effect)
+        return entry.settle(MADE if number is not None else "", number)
+    if written.doubt and written.id is not None:
+        last = next(session.pages(f"/deployments/{written.id}/statuses", Purpose.STATUS), None)  # the latest first
+        arrived = last is not None and _mark(last) == written.doubt
+        return entry.settle(written.doubt if arrived else written.mark)
+    return written
+
+
+def _make(session: Session, line: Line, effect: Deploy, entry: Entry) -> int:
+    """Make the deployment of exactly this commit: nothing is merged into it, and no other report is waited for."""
+    body = {
+        "ref": effect.sha,
+        "auto_merge": False,
+        "required_contexts": [],
+        "environment": effect.environment,
+        "production_environment": effect.production,
+        "description": shortened(f"{effect.run} in {effect.stage}"),
+        "payload": _payload(line, effect),
+    }
+    made = entry.write(session, "POST", "/deployments", body, Purpose.STATUS, MADE)
+    number = int(made["id"])
+    entry.settle(MADE, number)
+    return number
+
+
+def _find(session: Session, line: Line, effect: Deploy) -> int | None:
+    """The deployment that a request made whose reply was lost: by commit, environment and what it carries."""
+    query = f"sha={effect.sha}&environment={quote(effect.environment, safe='')}"
+    for row in session.pages(f"/deployments?{query}", Purpose.STATUS):
+        if _read(row.get("payload")) == _payload(line, effect):
+            return int(row["id"])
+    return None
+
+
+def _payload(line: Line, effect: Deploy) -> dict[str, str]:
+    return {"interlock": f"{line.pipeline.name}/{effect.run}/{effect.stage}"}
+
+
+def _read(payload: Any) -> Any:
+    """GitHub gives a payload back as an object or as text."""
+    try:
+        return json.loads(payload) if isinstance(payload, str) else payload
+    except ValueError:
+        return None
+
+
+def _mark(row: dict[str, Any]) -> str:
+    return mark_of([row["state"], row["description"], row["log_url"]])
+
+
+def _log_url(context: Context, line: Line, effect: Deploy) -> str:
+    """The build in Jenkins, if people reach it safely there; else our own page of the run."""
+    controller = context.configuration.controllers.get(effect.job.controller)
+    if controller is None or effect.build is None or not controller.url.startswith("https://"):
+        return page_of(context, line, effect.run)
+    path = "/".join(f"job/{quote(part, safe='')}" for part in effect.job.name.split("/"))
+    return f"{controller.url}/{path}/{effect.build}/"

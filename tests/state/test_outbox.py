@@ -329,3 +329,14 @@ def test_the_sweeper_sees_what_is_due_but_not_what_is_in_hands(line: Line) -> No
     time.sleep(0.003)
     assert line.outbox.due("jenkins") == 1
     assert line.outbox.due("github") == 0
+
+
+def test_who_finds_that_a_newer_effect_has_taken_its_slot_leaves_it_to_others_at_once(line: Line) -> None:
+    line.turn(effects=(status("old"),))
+    old = claim(line, "github")
+    line.turn(effects=(status("new"),))
+    assert line.outbox.claim("github", limit=9)[0] is None, "the older one may still be on its way"
+    assert line.outbox.renew(old) is None
+    newer = claim(line, "github").effect
+    assert isinstance(newer, SetStatus)
+    assert newer.description == "new"

@@ -1,15 +1,19 @@
 -- Hold a claimed effect for longer, if it is still ours to do: the fence before something that cannot be undone.
 -- KEYS: due, held, outbox.  ARGV: slot, revision, hold_ms, held until.
--- Returns until when it is held now; 0 if it is done, replaced, or taken by another.
+-- Returns until when it is held now; 0 if it is done, replaced, or taken by another. If a newer effect has taken its
+-- slot while it was ours, that one is due now: we do nothing any more that could arrive after it.
 local value = redis.call('HGET', KEYS[3], ARGV[1])
-if not value or string.sub(value, 1, #ARGV[2] + 1) ~= ARGV[2] .. '\n' then
-  return 0
-end
-if tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1]) or '0') ~= tonumber(ARGV[4]) then
+if not value or tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1]) or '0') ~= tonumber(ARGV[4]) then
   return 0
 end
 local time = redis.call('TIME')
-local until_ms = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[3]
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if string.sub(value, 1, #ARGV[2] + 1) ~= ARGV[2] .. '\n' then
+  redis.call('ZREM', KEYS[2], ARGV[1])
+  redis.call('ZADD', KEYS[1], now, ARGV[1])
+  return 0
+end
+local until_ms = now + ARGV[3]
 redis.call('ZADD', KEYS[1], until_ms, ARGV[1])
 redis.call('ZADD', KEYS[2], until_ms, ARGV[1])
 return until_ms

@@ -30,6 +30,7 @@ from bot.core.events import (
     DefaultBranchChanged,
     Event,
     FastLaneAsked,
+    GroupFormed,
     HeadSeen,
     LockAsked,
     Merged,
@@ -83,6 +84,8 @@ def _apply(decision: Decision, event: Event) -> None:  # noqa: C901  one flat li
             reconsider(decision, event.service)
         case PullMoved():
             pulls.moved(decision, event)
+        case GroupFormed():
+            pulls.group_formed(decision, event)
         case PullClosed():
             pulls.closed(decision, event)
         case BuildHinted():

@@ -58,6 +58,15 @@ class DefaultBranchChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupFormed:
+    """A merge queue has put pull requests together on a commit of its own, and waits for its required statuses."""
+
+    service: str
+    sha: str
+    kind: Literal["group-formed"] = "group-formed"
+
+
+@dataclass(frozen=True, slots=True)
 class ContainmentKnown:
     """GitHub was asked: whether commit `head` contains commit `base` of a service."""
 
@@ -336,6 +345,7 @@ Event = (
     | ContainmentKnown
     | PullMoved
     | PullClosed
+    | GroupFormed
     | BuildHinted
     | BannerAmiss
     | BuildSeen

@@ -12,10 +12,11 @@ from dataclasses import replace
 from bot.core import sentences, verifying
 from bot.core.board import Board
 from bot.core.decision import Decision
-from bot.core.events import PullClosed, PullMoved, VerifyAsked
+from bot.core.effects import SetStatus
+from bot.core.events import GroupFormed, PullClosed, PullMoved, VerifyAsked
 from bot.core.facts import FactKind
 from bot.core.pipeline import Forks, Verify
-from bot.core.run import Pull, Status, Verification
+from bot.core.run import VERIFY, Pull, Status, Verification
 
 #: How many earlier heads of a pull request are remembered.
 EARLIER = 8
@@ -51,6 +52,15 @@ def asked(decision: Decision, event: VerifyAsked) -> None:
     pull = _with_head(known or Pull(event.pull, event.sha), event.sha, None)
     fork = pull.fork if event.fork is None else event.fork
     _follow(decision, event.service, replace(pull, fork=fork, asked=True, done=False), by=event.by)
+
+
+def group_formed(decision: Decision, event: GroupFormed) -> None:
+    """A merge queue may require our status on its own commits, and would wait for ever: each of the pull requests in it
+    was verified by itself, and that is what the status says. What lands is built as every merge is."""
+    service = decision.board.pipeline.service(event.service)
+    if service is not None and decision.board.pipeline.verifies(event.service):
+        text = "its pull requests were verified one by one; what lands is built"
+        decision.do(SetStatus(service.repository, event.sha, VERIFY.stage, "success", text, None))
 
 
 def configured(decision: Decision) -> None:

@@ -7,7 +7,7 @@ from redis import Redis
 from bot.state.keys import Keys
 
 #: Raised by one whenever an older version could misread what this one stores.
-SCHEMA = 1
+SCHEMA = 2
 
 
 class NewerSchema(Exception):
@@ -15,9 +15,10 @@ class NewerSchema(Exception):
 
 
 def check_schema(redis: Redis, keys: Keys) -> None:
-    """Write the schema number if there is none. Raises NewerSchema if it is higher than ours."""
-    redis.hsetnx(keys.meta, "schema", str(SCHEMA))
-    stored = int(redis.hget(keys.meta, "schema") or SCHEMA)
+    """Write the schema number if there is none or an older one. Raises NewerSchema if it is higher than ours."""
+    stored = int(redis.hget(keys.meta, "schema") or 0)
+    if stored < SCHEMA:
+        redis.hset(keys.meta, "schema", str(SCHEMA))
     if stored > SCHEMA:
         raise NewerSchema(
             f"the state of pipeline {keys.pipeline!r} has schema {stored}, this version understands up to {SCHEMA}: "

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from bot.core.events import DefaultBranchChanged, Event, Merged, PullClosed, PullMoved
+from bot.core.events import DefaultBranchChanged, Event, GroupFormed, Merged, PullClosed, PullMoved
 from bot.translate.reading import at, flag, line, number, text
 
 _SHA = re.compile(r"[0-9a-f]{40}\Z")
@@ -44,6 +44,10 @@ def target(event: str, payload: dict[str, Any]) -> Target | None:
         repository, before = text(payload, "repository", "full_name"), _former_default(payload)
         changed = before and line(text(payload, "repository", "default_branch"), BRANCH)
         return Target(repository, before) if repository and changed else None
+    if event == "merge_group" and text(payload, "action") == "checks_requested":
+        base, repository = text(payload, "merge_group", "base_ref"), text(payload, "repository", "full_name")
+        tested = base.startswith(_BRANCH) and _is_sha(text(payload, "merge_group", "head_sha"))
+        return Target(repository, base.removeprefix(_BRANCH), verified=True) if tested and repository else None
     return _target_of_pull(payload) if event == "pull_request" else None
 
 
@@ -77,6 +81,8 @@ def events(event: str, payload: dict[str, Any], service: str) -> list[Event]:
     """What a delivery about the main branch of `service` means."""
     if event == "push":
         return [_push(payload, service)]
+    if event == "merge_group":
+        return [GroupFormed(service, text(payload, "merge_group", "head_sha"))]
     if event == "repository":
         now = line(text(payload, "repository", "default_branch"), BRANCH)
         return [DefaultBranchChanged(service, _former_default(payload), now)]

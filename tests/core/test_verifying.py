@@ -13,6 +13,7 @@ from bot.core.events import (
     BuildHinted,
     BuildLost,
     BuildSeen,
+    GroupFormed,
     PullClosed,
     PullMoved,
     TriggerAccepted,
@@ -577,3 +578,17 @@ def test_the_page_shows_what_is_verified_and_what_waits_for_permission() -> None
     ]
     assert all(row["reason"] for row in seen["list"])
     assert Town().view()["verifications"] is None
+
+
+def test_a_merge_queue_that_requires_the_status_is_not_kept_waiting() -> None:
+    town = Pulls()
+    town.send(GroupFormed("S1", "group"))
+    (status,) = town.did(SetStatus)
+    assert (status.repository, status.sha, status.context, status.state) == ("shop/S1", "group", "verify", "success")
+    assert town.board.verifications == {}
+
+
+def test_where_nothing_is_verified_a_merge_queue_is_told_nothing() -> None:
+    town = Town()
+    town.send(GroupFormed("S1", "group"))
+    assert town.did(SetStatus) == []

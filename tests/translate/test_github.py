@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.events import Merged, PullClosed, PullMoved
+from bot.core.events import GroupFormed, Merged, PullClosed, PullMoved
 from bot.translate import github
 from bot.translate.github import Target
 
@@ -222,3 +222,21 @@ def test_a_field_of_a_pull_request_may_be_anything(action: str, key: str, value:
         for event in github.events("pull_request", payload, "S1"):
             assert isinstance(event, PullMoved | PullClosed)
             assert (event.pull > 0, len(event.sha)) == (True, 40)
+
+
+def group(**changes: object) -> dict[str, object]:
+    inside = {"base_ref": "refs/heads/main", "head_sha": B, "head_ref": "refs/heads/gh-readonly-queue/main/pr-1"}
+    return {"action": "checks_requested", "merge_group": inside, "repository": {"full_name": "shop/s1"}, **changes}
+
+
+def test_a_merge_group_asks_for_the_status_of_its_own_commit() -> None:
+    assert github.target("merge_group", group()) == github.Target("shop/s1", "main", verified=True)
+    assert github.events("merge_group", group(), "S1") == [GroupFormed("S1", B)]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"action": "destroyed"}, {"merge_group": None}, {"merge_group": {"base_ref": "refs/heads/main"}}],
+)
+def test_a_merge_group_that_asks_for_nothing_is_nothing(changes: dict[str, object]) -> None:
+    assert github.target("merge_group", group(**changes)) is None

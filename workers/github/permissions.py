@@ -41,6 +41,7 @@ EVENTS = {
     "pull_request": "runs do not know their pull request, so nobody is told there",
     "issue_comment": "commands in comments are not heard",
     "repository": "nobody is told when the default branch is another one",
+    "merge_group": "a merge queue that requires the status `verify` waits for it in vain",
 }
 
 

@@ -33,6 +33,8 @@ pytestmark = pytest.mark.slow
 
 #: Repository and branch of the pushes and merges among the examples.
 OURS = Service("S1", "Codertocat/Hello-World", "master")
+#: What is done to a pull request that moves or ends what is verified.
+MOVES = {"opened", "reopened", "synchronize", "ready_for_review", "converted_to_draft", "closed"}
 #: How many damaged deliveries are tried.
 DAMAGED = 500
 
@@ -49,7 +51,7 @@ def story(redis: Redis) -> Story:
 
 
 def used(event: str, payload: dict[str, Any]) -> bool:
-    """Whether a delivery moves our main branch, told by the fields that GitHub's documentation names."""
+    """Whether a delivery concerns our main branch, told by the fields that GitHub's documentation names."""
     if payload.get("repository", {}).get("full_name") != OURS.repository:
         return False
     if event in ("issue_comment", "check_run"):
@@ -59,9 +61,14 @@ def used(event: str, payload: dict[str, Any]) -> bool:
         return payload["action"] == "edited" and before == OURS.branch
     if event == "push":
         return payload["ref"] == f"refs/heads/{OURS.branch}" and not payload["deleted"]
-    pull = payload.get("pull_request") or {}
-    merged = event == "pull_request" and payload["action"] == "closed" and pull["merged"]
-    return bool(merged and pull["base"]["ref"] == OURS.branch)
+    if event == "merge_group":
+        return (
+            payload["action"] == "checks_requested"
+            and payload["merge_group"]["base_ref"] == f"refs/heads/{OURS.branch}"
+        )
+    if event != "pull_request" or payload["pull_request"]["base"]["ref"] != OURS.branch:
+        return False
+    return payload["action"] in MOVES  # the pipeline verifies pull requests
 
 
 def commanding(event: str, payload: dict[str, Any]) -> bool:
@@ -174,7 +181,11 @@ USED = {
              "repository/pushed_at"],
     "pull_request": ["action", "repository", "repository/full_name", "pull_request", "pull_request/merged",
                      "pull_request/merge_commit_sha", "pull_request/base", "pull_request/base/ref",
-                     "pull_request/number", "pull_request/title", "pull_request/user", "pull_request/user/login"],
+                     "pull_request/number", "pull_request/title", "pull_request/user", "pull_request/user/login",
+                     "pull_request/head", "pull_request/head/sha", "pull_request/head/repo", "pull_request/draft",
+                     "pull_request/updated_at", "before"],
+    "merge_group": ["action", "merge_group", "merge_group/base_ref", "merge_group/head_sha", "repository",
+                    "repository/full_name"],
     "issue_comment": ["action", "issue", "issue/number", "issue/pull_request", "comment", "comment/id", "comment/body",
                       "comment/user", "comment/user/login", "comment/user/type", "comment/created_at", "sender",
                       "sender/login", "sender/type", "repository", "repository/full_name"],

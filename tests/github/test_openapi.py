@@ -99,7 +99,7 @@ def test_everything_that_interlock_sends_is_what_github_describes(workshop: Open
     assert {"GET user"} <= {f"{one['method']} {one['path'].strip('/')}" for one in log}
     assert sent(log) >= {
         "POST statuses", "GET statuses", "GET comments", "POST comments", "PATCH comments", "POST deployments",
-        "GET deployments", "GET pulls", "GET main", "GET collaborators",
+        "GET deployments", "GET pulls", "GET main", "GET permission",
     }  # fmt: skip
     assert_valid(log)
 

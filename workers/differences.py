@@ -14,7 +14,7 @@ from bot.core.events import BannerAmiss, BuildLost, BuildSeen, Event, Withdrawn
 from bot.core.pipeline import Job, Outcome
 from bot.core.run import Built, Foreign
 from workers.jenkins_client import JenkinsClient, NotThere, job_path
-from workers.perform import attempt
+from workers.perform.jenkins import attempt
 
 #: How long a build may be without its parameters before it counts as a stranger's, in seconds.
 NAMELESS_FOR = 10.0

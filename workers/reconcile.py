@@ -17,8 +17,9 @@ from bot.state.repairs import Repairs
 from workers.context import Context, Line
 from workers.differences import Asking, Live, differences
 from workers.jenkins_client import NotAllowed, NotThere
-from workers.perform import posted
-from workers.perform.jenkins import client_for, shown_on
+from workers.perform.jenkins import posted
+from workers.perform.jenkins.banners import shown_on
+from workers.perform.jenkins.reach import client_for
 from workers.perform.outcome import Never, NotNow
 
 log = structlog.get_logger()

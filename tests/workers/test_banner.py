@@ -13,7 +13,7 @@ from bot.core.pipeline import Job
 from config.model import Markup
 from tests.workers.conftest import Open
 from tests.workers.workshop import OWNERS_TEXT, Workshop
-from workers.perform.banner import with_banner, without_banner
+from workers.perform.jenkins.wording import with_banner, without_banner
 
 JOB = Job("cdp", "shop/pre-production")
 LINK = "https://interlock.example.com/p/shop"

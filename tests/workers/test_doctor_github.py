@@ -27,6 +27,7 @@ PERMISSIONS = {
     "pull_requests": "write",
     "checks": "write",
     "deployments": "write",
+    "merge_queues": "read",
 }
 HOOK = {"url": URL, "content_type": "json", "insecure_ssl": "0", "secret": "********"}
 DELIVERY = {"guid": "1", "delivered_at": "2030-01-01T00:00:00Z", "status": "OK", "status_code": 202, "event": "push"}

@@ -16,7 +16,7 @@ def test_the_manifest_has_every_permission_and_no_other() -> None:
     permissions = MANIFEST["default_permissions"]
     assert list(lacking(permissions)) == []
     assert set(permissions) == {"metadata", *(need.names[0] for need in NEEDS)}
-    assert {name for name, level in permissions.items() if level == "read"} == {"metadata", "contents"}
+    assert {name for name, level in permissions.items() if level == "read"} == {"metadata", "contents", "merge_queues"}
 
 
 def test_the_manifest_subscribes_to_every_event() -> None:

@@ -17,7 +17,7 @@ from standins.wire.server import HttpServer
 from tests.workers.tls import tls_before
 from tests.workers.ward import configured, good_job, standin
 from workers.jenkins_client import JenkinsClient, job_path
-from workers.perform import attempt
+from workers.perform.jenkins import attempt
 from workers.perform.outcome import NotNow
 
 BRANCH = "shop/feature%2Fx"

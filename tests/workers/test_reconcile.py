@@ -14,7 +14,7 @@ from bot.state.repairs import Repairs
 from tests.workers.conftest import Open
 from tests.workers.workshop import OWNERS_TEXT, Workshop, sha
 from workers import reconcile
-from workers.perform import attempt
+from workers.perform.jenkins import attempt
 
 
 @pytest.fixture

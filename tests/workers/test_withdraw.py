@@ -13,8 +13,7 @@ from bot.core.events import BuildLost, BuildSeen, TriggerAccepted, Withdrawn
 from bot.core.pipeline import Force, Job
 from tests.workers.conftest import Open
 from tests.workers.workshop import PARAMETERS, Workshop
-from workers.perform import jenkins as perform_jenkins
-from workers.perform import posted
+from workers.perform.jenkins import posted, withdrawals
 
 JOB = Job("cdp", "shop/acceptance")
 STOP = "POST job/N/stop"
@@ -161,7 +160,7 @@ def test_a_known_build_that_stays_away_is_told_as_lost(
     shop: Workshop, gone: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else a run whose job was deleted could never be taken out. After a restart it may be away for a moment only."""
-    monkeypatch.setattr(perform_jenkins, "GONE_PAUSE", 0.02)
+    monkeypatch.setattr(withdrawals, "GONE_PAUSE", 0.02)
     item = triggered(shop)
     if gone == "job":
         shop.control.delete_job("shop/acceptance")

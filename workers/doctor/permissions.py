@@ -22,7 +22,7 @@ from typing import Any
 from config.jobs.plan import JobPlan
 from workers.doctor.finding import About, Finding
 from workers.jenkins_client import JenkinsClient, NotAllowed, NotThere, job_path
-from workers.perform.attempt import RUN
+from workers.perform.jenkins.attempt import RUN
 from workers.perform.outcome import NotNow
 
 PIPELINE = "org.jenkinsci.plugins.workflow.job.WorkflowJob"

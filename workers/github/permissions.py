@@ -34,6 +34,7 @@ NEEDS = (
     Need(("pull_requests", "issues"), "write", "nothing can be said on pull requests"),
     Need(("checks",), "write", "no check runs can be written", optional=True, apps_only=True),
     Need(("deployments",), "write", "no deployments can be written", optional=True),
+    Need(("merge_queues",), "read", "the event merge_group is not told", optional=True, apps_only=True),
 )
 #: What a webhook must tell, and what is missed without it.
 EVENTS = {

@@ -9,6 +9,8 @@ from bot.core.pipeline import Job
 from bot.core.run import Built
 from workers.context import Line
 
+#: How long a trigger whose reply was lost may still be on its way, beyond the time-out of the request, in seconds.
+STILL_COMING = 3.0
 #: How long a note is kept, in milliseconds: longer than workers are ever down, and than a build runs.
 NOTED_MS = 14 * 86_400_000
 

@@ -6,7 +6,7 @@ import time
 
 from bot.core.pipeline import Job
 from workers.jenkins_client import JenkinsClient, job_path
-from workers.perform import attempt
+from workers.perform.jenkins import attempt
 
 #: How long a job that was found good is not asked again, in seconds.
 TRUSTED_FOR = 600.0

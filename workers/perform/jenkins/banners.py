@@ -1,0 +1,35 @@
+"""Putting the banner over a job, in the form that its controller shows."""
+
+from __future__ import annotations
+
+from bot.core.effects import Banner
+from bot.state.outbox import Claim
+from config.model import Markup
+from workers.context import Context, Line
+from workers.jenkins_client import NotThere, job_path
+from workers.perform.jenkins.reach import client_for
+from workers.perform.jenkins.wording import with_banner
+from workers.perform.outcome import Done, Never
+
+
+def banner(context: Context, line: Line, claim: Claim, effect: Banner) -> Done:
+    """Put up the banner, or take it away; what the owner of the job wrote stays to the letter."""
+    jenkins = client_for(context, effect.job)
+    path = f"{job_path(effect.job.name)}/description"
+    try:
+        found = jenkins.ask("GET", path)
+        found.encoding = "utf-8"
+        wanted = shown_on(context, line, found.text, effect)
+        if wanted != found.text:
+            jenkins.ask("POST", path, data={"description": wanted}, expect=(204, 200))
+    except NotThere as error:
+        raise Never(f"the banner of {effect.stage}: {error}") from error
+    return Done()
+
+
+def shown_on(context: Context, line: Line, description: str, effect: Banner) -> str:
+    """The description of the effect's job as it has to be."""
+    controller = context.configuration.controllers.get(effect.job.controller)
+    markup = controller.markup if controller is not None else Markup.PLAIN
+    link = f"{context.configuration.web.public_url}/p/{line.pipeline.name}"
+    return with_banner(description, effect, link, markup)

@@ -1,0 +1,28 @@
+"""Looking what has become of a build that somebody hinted at."""
+
+from __future__ import annotations
+
+from bot.core.effects import Look
+from bot.state.outbox import Claim
+from workers.context import Context, Line
+from workers.jenkins_client import NotAllowed, NotThere, job_path
+from workers.perform.jenkins import attempt
+from workers.perform.jenkins.reach import client_for
+from workers.perform.outcome import Done, Never, NotNow
+
+#: How long a build that has just started may be without its parameters (Jenkins: `Executor#run`), in looks.
+LOOKS = 4
+
+
+def look(context: Context, line: Line, claim: Claim, effect: Look) -> Done:
+    """Ask what has become of a build; a build in its first milliseconds may still lack its parameters."""
+    jenkins = client_for(context, effect.job)
+    try:
+        build = jenkins.get(f"{job_path(effect.job.name)}/{effect.number}", attempt.BUILD_TREE)
+    except NotThere:
+        return Done()
+    except NotAllowed as error:
+        raise Never(str(error)) from error
+    if build.get("building") and not attempt.parameters(build) and claim.tries < LOOKS:
+        raise NotNow("the build has no parameters yet", after=0.3)
+    return Done(attempt.seen(jenkins, effect.job, build))

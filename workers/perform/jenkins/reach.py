@@ -1,0 +1,21 @@
+"""This thread's client of the controller that a job is on."""
+
+from __future__ import annotations
+
+from bot.core.pipeline import Job
+from config.errors import SettingsError
+from workers.context import Context
+from workers.jenkins_client import JenkinsClient, client
+from workers.perform.outcome import Never
+
+
+def client_for(context: Context, job: Job) -> JenkinsClient:
+    """This thread's client of the job's controller. Raises Never if it is not configured or has no token."""
+    controller = context.configuration.controllers.get(job.controller)
+    if controller is None:
+        raise Never(f"controller {job.controller!r} is not configured")
+    try:
+        token = context.settings.jenkins_token(controller.name)
+    except SettingsError as error:
+        raise Never(str(error)) from error
+    return client(controller, token.get_secret_value())

@@ -1,0 +1,119 @@
+"""Taking an attempt back, wherever it is: out of the outbox, out of Jenkins' queue, off its executor."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from bot.core.effects import AbortDuplicate, Withdraw
+from bot.core.events import BuildLost, Withdrawn
+from bot.core.pipeline import Force, Job
+from bot.state.outbox import Claim
+from workers.context import Context, Line
+from workers.jenkins_client import JenkinsClient, NotThere, job_path
+from workers.perform.jenkins import attempt, posted
+from workers.perform.jenkins.reach import client_for
+from workers.perform.outcome import Done, Never, NotNow
+
+#: How often a build that must end may be gone before it counts as lost, and the pause between, in seconds.
+GONE_LOOKS, GONE_PAUSE = 6, 5.0
+
+
+def withdraw(context: Context, line: Line, claim: Claim, effect: Withdraw) -> Done:
+    """Take an attempt back: from our outbox, from Jenkins' queue, or (if `abort`) from its executor."""
+    taken = line.outbox.unsend("jenkins", f"trigger/{effect.run}/{effect.attempt}")
+    if taken == "taken-back":
+        return Done(Withdrawn(effect.run, effect.attempt))
+    if taken == "begun":
+        raise NotNow("its trigger is on its way", after=0.3)
+    # The job may have another name in the configuration by now: it is taken back where it was sent.
+    effect = replace(effect, job=posted.job(line, effect.run, effect.attempt) or effect.job)
+    jenkins = client_for(context, effect.job)
+    if effect.build is not None:
+        return _stop_known(jenkins, effect, effect.build, claim.tries)
+    found = None if effect.queue_item is None else _withdraw_item(jenkins, effect, effect.queue_item)
+    return found or _find_and_withdraw(jenkins, line, effect)
+
+
+def _withdraw_item(jenkins: JenkinsClient, effect: Withdraw, number: int) -> Done | None:
+    """Cancel a queue item; if it has left the queue, it says what became of it, for as long as Jenkins remembers it.
+
+    None: Jenkins has forgotten it (after 5 minutes, or a restart), so the attempt must be looked for.
+    """
+    if _cancelled(jenkins, number):
+        return Done(Withdrawn(effect.run, effect.attempt))
+    try:
+        item = jenkins.get(f"queue/item/{number}")
+        if item.get("cancelled"):
+            return Done(Withdrawn(effect.run, effect.attempt))
+        if not item.get("executable"):  # Jenkins: `LeftItem`, whose executable is null for a moment
+            raise NotNow("its build is between queue and executor", after=0.3)
+        path = f"{job_path(effect.job.name)}/{item['executable']['number']}"
+        build = jenkins.get(path, attempt.BUILD_TREE)
+    except NotThere:
+        return None
+    return _withdraw_build(jenkins, effect, build)
+
+
+def _withdraw_build(jenkins: JenkinsClient, effect: Withdraw, build: dict[str, Any]) -> Done:
+    """The attempt has this build: it is told whose it is even if the build does not show its parameters yet."""
+    if effect.abort and build.get("building"):
+        _end(jenkins, effect.job, int(build["number"]), effect.force)
+    seen = attempt.seen(jenkins, effect.job, build)
+    return Done(replace(seen, run=effect.run, attempt=effect.attempt))
+
+
+def _stop_known(jenkins: JenkinsClient, effect: Withdraw, number: int, tries: int) -> Done:
+    """End a build of which the number is known. One that is gone may come back after a restart."""
+    if not effect.abort:
+        return Done()
+    try:
+        jenkins.get(f"{job_path(effect.job.name)}/{number}", "number")
+    except NotThere:
+        why = f"build #{number} is no longer there"
+        if tries < GONE_LOOKS:
+            raise NotNow(why, after=GONE_PAUSE) from None
+        return Done(BuildLost(effect.run, effect.attempt, why))
+    return _end(jenkins, effect.job, number, effect.force)
+
+
+def _find_and_withdraw(jenkins: JenkinsClient, line: Line, effect: Withdraw) -> Done:
+    try:
+        found = attempt.find(jenkins, effect.job, effect.run, effect.attempt)
+    except NotThere:
+        return Done(Withdrawn(effect.run, effect.attempt))
+    if found is None:
+        since = posted.since(line, effect.run, effect.attempt)
+        if since is not None and since < posted.STILL_COMING:
+            raise NotNow("its build is between queue and executor", after=0.3)
+        return Done(Withdrawn(effect.run, effect.attempt))
+    if found.item is not None:
+        if _cancelled(jenkins, found.item):
+            return Done(Withdrawn(effect.run, effect.attempt))
+        raise NotNow("it left the queue this moment", after=0.3)
+    return _withdraw_build(jenkins, effect, found.build or {})
+
+
+def _cancelled(jenkins: JenkinsClient, item: int) -> bool:
+    """Whether Jenkins cancelled the item. 500 and 404: it has left the queue (Jenkins: `Queue#doCancelItem`)."""
+    response = jenkins.ask("POST", "queue/cancelItem", data={"id": str(item)}, expect=(204, 302, 404, 422, 500))
+    if response.status_code == 422:
+        raise Never(f"Jenkins does not let us cancel queue item {item}: Item/Cancel is missing")
+    return response.status_code == 204
+
+
+def _end(jenkins: JenkinsClient, job: Job, number: int, force: Force) -> Done:
+    """Ask for the end of a build; that it has ended is only known when Jenkins says so.
+
+    A build that is no Pipeline knows only `stop`; it may be asked that again (Jenkins: `WorkflowRun#doTerm`).
+    """
+    try:
+        jenkins.ask("POST", f"{job_path(job.name)}/{number}/{force}", expect=(200, 302))
+    except NotThere:
+        return Done() if force is Force.STOP else _end(jenkins, job, number, Force.STOP)
+    return Done()
+
+
+def abort_duplicate(context: Context, line: Line, claim: Claim, effect: AbortDuplicate) -> Done:
+    """Stop a second build of an attempt."""
+    return _end(client_for(context, effect.job), effect.job, effect.number, effect.force)

@@ -28,6 +28,7 @@ from bot.core.events import (
     VerifyAsked,
 )
 from bot.core.facts import FactKind
+from bot.core.markdown import plain
 from bot.core.pipeline import Service
 from bot.core.run import Heard, Run, Status
 
@@ -184,8 +185,8 @@ def _do(decision: Decision, said: CommandSaid, command: Command, wish: Event, ap
     decision.facts[before:] = facts
     no = next((fact.why for fact in facts if fact.kind is FactKind.REQUEST_REFUSED), None)
     if no is not None:
-        return Reply(command.verb, "-1", f"not done: {telling.plain(no)}.")
-    return Reply(command.verb, "+1", f"{telling.plain(facts[0].why)}." if facts else "done.")
+        return Reply(command.verb, "-1", f"not done: {plain(no)}.")
+    return Reply(command.verb, "+1", f"{plain(facts[0].why)}." if facts else "done.")
 
 
 def _wish(decision: Decision, event: CommandAllowed, command: Command) -> Event | Reply:

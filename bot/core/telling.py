@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from bot.core import sentences
 from bot.core.board import Board
 from bot.core.events import Command, CommandAllowed
 from bot.core.explain import why
+from bot.core.markdown import plain
 from bot.core.pipeline import Mode, Stage
 from bot.core.run import Lock, Run, Step
 
@@ -32,17 +32,11 @@ HELP = """what can be said, a command on a line of its own, three in a comment:
 
 The first two and the last are for everybody, the others for those who may write to this repository."""
 
-_MARKUP = re.compile(r"[\\`*_\[\]<>~|]")
 _MODES = {
     Mode.RUN: "runs",
     Mode.PAUSE: "is paused: nothing is triggered",
     Mode.OBSERVE: "only observes: nothing is sent outside",
 }
-
-
-def plain(text: str) -> str:
-    """What others have written, shown as they wrote it: no picture, no link, no markup."""
-    return _MARKUP.sub(r"\\\g<0>", text)
 
 
 def answer(replies: Sequence[tuple[str, str]], more: int) -> str:

@@ -20,17 +20,11 @@ from tests.workers.app_key import pem
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop, clean
 from workers import reconcile
-from workers.github import ourselves
 from workers.perform import commands, loop
 
 REPO = "shop/s1"
 MATRIX = {"admin": True, "maintain": True, "write": True, "triage": False, "read": False}
 GET_PERMISSION = r"GET /repos/.*/permission"
-
-
-@pytest.fixture(autouse=True)
-def nobody_remembered() -> None:
-    ourselves._login.cache_clear()
 
 
 @pytest.fixture

@@ -15,11 +15,12 @@ from bot.state.records import Records
 from bot.translate import commands
 from bot.translate.reading import at, number, text
 from workers.context import Context, Line
-from workers.github import ourselves
 from workers.github.limits import Purpose
 from workers.github.refusals import NotAllowed, NotThere
 from workers.github.session import Session
-from workers.perform.outcome import Done, Lost, Never, NotNow
+from workers.perform.github.ledger import Entry, Hold, mark_of
+from workers.perform.github.wording import page_of
+from workers.perform.outcome import Done, Never, NotNow
 
 log = structlog.get_logger()
 
@@ -139,18 +140,27 @@ def _is_about(row: Ended, allowed: CommandAllowed) -> bool:
 
 def answer(context: Context, line: Line, claim: Claim, effect: Answer) -> Done:
     """Answer a comment: a reaction, then the words, each once. A hidden marker of ours tells that they are there."""
-    session, slot = Session(context, effect.repository), effect.slot
+    entry, session = Entry(Hold(line, claim), effect.slot), Session(context, effect.repository)
     _react(line, session, effect)
-    marker = f"{commands.MARKER}{slot} -->"
-    path = f"/issues/{effect.pull}/comments"
-    if claim.tries and ourselves.has_said(context, session, path, marker):
-        return Done()
-    if line.outbox.renew(claim) is None:
-        raise Lost
-    link = f"{context.configuration.web.public_url}/p/{line.pipeline.name}"
-    body = f"{marker}\n{_tamed(effect.text[:LONGEST])}\n\n[The pipeline]({link})"
-    session.write("POST", path, {"body": body}, Purpose.COMMENT, f"{line.pipeline.name}/{slot}")
+    marker = f"{commands.MARKER}{effect.slot} -->"
+    body = f"{marker}\n{_tamed(effect.text[:LONGEST])}\n\n[The pipeline]({page_of(context, line)})"
+    written, mark, path = entry.read(), mark_of(body), f"/issues/{effect.pull}/comments"
+    if written.doubt:
+        entry.looked(_find(session, path, marker))
+        written = entry.read()
+    if written.id is None:
+        made = entry.write(session, "POST", path, {"body": body}, Purpose.COMMENT, mark)
+        entry.settle(mark, int(made["id"]))
     return Done()
+
+
+def _find(session: Session, path: str, marker: str) -> int | None:
+    """Our answer, if it is there. Anybody can copy the marker: only what we have written ourselves is ours."""
+    ours = session.own_login(Purpose.COMMENT).casefold()
+    for one in session.pages(path, Purpose.COMMENT):
+        if text(one, "body").startswith(marker) and text(one, "user", "login").casefold() == ours:
+            return int(one["id"])
+    return None
 
 
 def _tamed(text: str) -> str:

@@ -113,7 +113,7 @@ def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
         shop.make_job()
         say("requests to Jenkins: warming up")
         for _ in range(2):
-            shop.wave(max(WAVES))  # from now on every thread has its crumb
+            shop.wave(max(WAVES))  # from now on every thread has its connections
         for callbacks in (True, False):
             shop.call_back(wanted=callbacks)
             for at_once, waves in WAVES.items():
@@ -174,7 +174,7 @@ def _section(found: list[Asked], idle: float) -> Section:
         section.rows.append([name, str(one.builds), *numbers])
     section.remarks = [
         f"Builds of {BUILD_SECONDS:g} s in one job with a capacity. Jenkins is polled every {POLL_SECONDS:g} s,"
-        " 30 times as often as by default. Crumbs are fetched once per worker thread: before, in the warm-up.",
+        " 30 times as often as by default.",
         "Poll: the newest builds of the job, in one request. Queue, item: for builds that have not been seen yet.",
         f"Idle: {idle:.2f} requests per poll and job with a capacity; at the default of 30 s, {2 * idle:.1f} a minute.",
     ]

@@ -59,21 +59,30 @@ def differences(asking: Asking, live: Live) -> list[Event]:
     of_attempt, of_item = _by_attempt(listed), _by_item(listed)
     known = {stranger.number for stranger in live.strangers or ()}
     events: list[Event] = []
+    ours: set[Any] = set()
     for run in live.runs:
-        mine = of_attempt[run.key, str(run.attempt)]
+        wanted = _wanted(run)
+        mine = [build for build in of_attempt[run.key, str(run.attempt)] if wanted.is_that_of(build)]
+        ours |= {build.get("number") for build in mine}
         nameless = of_item.get(run.queue_item) if run.queue_item is not None else None
         if mine:
             events += [attempt.seen(asking.jenkins, live.job, build) for build in mine if _news(run, build, known)]
         elif nameless is not None:
+            ours.add(nameless.get("number"))
             # The job lost its parameters, but this is the item that our trigger became (Jenkins: `Run#getQueueId`).
             seen = attempt.seen(asking.jenkins, live.job, nameless)
             events += [replace(seen, run=run.key, attempt=run.attempt)] if _news(run, nameless, known) else []
         else:
             events += _unseen(asking, live.job, run)
-    ours = {run.queue_item for run in live.runs} - {None}
-    strangers = [build for build in listed if _carried(build)[0] or build.get("queueId") not in ours]
-    events += [] if live.strangers is None else _strangers(asking.jenkins, live, strangers)
+    if live.strangers is not None:
+        events += _strangers(asking.jenkins, live, [build for build in listed if build.get("number") not in ours])
+        gone = known - {build.get("number") for build in listed}
+        events += [event for number in sorted(gone) for event in _gone(asking.jenkins, live.job, number)]
     return events + _banner(asking, live, answer.get("description"))
+
+
+def _wanted(run: Built) -> attempt.Attempt:
+    return attempt.Attempt(run.key, run.attempt, run.version)
 
 
 def _by_attempt(listed: list[Build]) -> defaultdict[tuple[str, str], list[Build]]:
@@ -103,7 +112,7 @@ def _unseen(asking: Asking, job: Job, run: Built) -> list[Event]:
     """No build of the attempt is among the newest of its job."""
     if run.build is not None:
         return _by_number(asking, job, run)
-    if run.queue_item is None or any(attempt.is_attempt(item, run.key, run.attempt) for item in asking.queue):
+    if run.queue_item is None or any(_wanted(run).is_that_of(item) for item in asking.queue):
         return []  # without a queue item its trigger is still on its way: that is the performer's matter
     try:
         item = asking.jenkins.get(f"queue/item/{run.queue_item}")
@@ -128,14 +137,21 @@ def _by_number(asking: Asking, job: Job, run: Built) -> list[Event]:
 def _strangers(jenkins: JenkinsClient, live: Live, listed: list[Build]) -> list[Event]:
     """Builds that occupy a slot without being ours, begun or ended since the last look."""
     known = {stranger.number for stranger in live.strangers or ()}
-    ours = {(run.key, str(run.attempt)) for run in live.runs}
     events: list[Event] = []
     for build in listed:
         news = bool(build.get("building")) != (build.get("number") in known)
-        if news and _carried(build) not in ours and not _nameless(build):
+        if news and not _nameless(build):
             events.append(attempt.seen(jenkins, live.job, build))
-    gone = known - {build.get("number") for build in listed}
-    return events + [BuildSeen(live.job.controller, live.job.name, number, Outcome.ABORTED) for number in sorted(gone)]
+    return events
+
+
+def _gone(jenkins: JenkinsClient, job: Job, number: int) -> list[Event]:
+    """A stranger that is not among the newest builds takes its slot for as long as it runs, however many came since."""
+    try:
+        build = jenkins.get(f"{job_path(job.name)}/{number}", attempt.BUILD_TREE)
+    except NotThere:
+        return [BuildSeen(job.controller, job.name, number, Outcome.ABORTED)]
+    return [] if build.get("building") else [attempt.seen(jenkins, job, build)]
 
 
 def _nameless(build: Build) -> bool:

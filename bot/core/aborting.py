@@ -11,8 +11,9 @@ from dataclasses import replace
 from bot.core import sentences
 from bot.core.decision import Decision
 from bot.core.effects import AbortDuplicate, Notify, Withdraw
+from bot.core.events import AbortTaken
 from bot.core.facts import FactKind
-from bot.core.pipeline import Force
+from bot.core.pipeline import Force, Job
 from bot.core.run import Abort, Built, Foreign, Step
 from bot.core.standing import rolls_out
 
@@ -29,9 +30,24 @@ def press_on(decision: Decision) -> None:
             _press_duplicate(decision, stranger, stranger.abort)
 
 
+def abort_taken(decision: Decision, event: AbortTaken) -> None:
+    """Jenkins took the request: from now on the build has its time. What it did not take helps nothing."""
+    board, job = decision.board, Job(event.controller, event.job)
+    for built in board.aborting():
+        if built.build == event.number and board.job_of(built) == job and _waits_for(built.abort, event):
+            decision.update(built, abort=Abort(event.force, decision.now, taken=True))
+    stranger = board.foreign.get(f"{event.controller}/{event.job}/{event.number}")
+    if stranger is not None and _waits_for(stranger.abort, event):
+        board.put(replace(stranger, abort=Abort(event.force, decision.now, taken=True)))
+
+
+def _waits_for(abort: Abort | None, event: AbortTaken) -> bool:
+    return abort is not None and abort.force is event.force and not abort.taken
+
+
 def _is_late(decision: Decision, abort: Abort) -> bool:
     due = abort.asked + decision.board.pipeline.patience(abort.force)
-    return not abort.stuck and due <= decision.now
+    return abort.taken and not abort.stuck and due <= decision.now
 
 
 def _firmer(decision: Decision, step: Step, force: Force) -> Force | None:
@@ -47,7 +63,11 @@ def _press_run(decision: Decision, run: Built, abort: Abort, build: int) -> None
     decision.update(run, abort=Abort(force, decision.now))
     text = sentences.aborted_firmly(build, sentences.name(run), run.step, abort.force, force)
     decision.tell(FactKind.BUILD_ABORTED_FIRMLY, text, run)
-    decision.do(Withdraw(run.key, run.attempt, job, run.queue_item, build, abort=True, why=text, force=force))
+    decision.do(
+        Withdraw(
+            run.key, run.attempt, job, run.queue_item, build, abort=True, why=text, force=force, version=run.version
+        )
+    )
 
 
 def _press_duplicate(decision: Decision, stranger: Foreign, abort: Abort) -> None:

@@ -40,6 +40,8 @@ class Header:
     mode_why: str = ""
     #: The mode that the configuration asked for last; a person's word counts until that changes.
     configured_mode: Mode | None = None
+    #: When the board was first configured, in seconds since the epoch: what is older belongs to another.
+    born: float = 0.0
     key: str = "header"
 
 
@@ -225,7 +227,7 @@ class Board:
         times: list[float] = [k.until for k in self.locks.values() if k.until is not None]
         times += [t.retry_at for t in self.troubles.values() if t.retry_at > now]
         times += [run.since + most for run, most in self._timed()]
-        times += [a.asked + self.pipeline.patience(a.force) for a in self._aborts() if not a.stuck]
+        times += [a.asked + self.pipeline.patience(a.force) for a in self._aborts() if a.taken and not a.stuck]
         return min(times, default=None)
 
     def overdue(self, now: float) -> list[Built]:

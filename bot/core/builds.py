@@ -122,6 +122,8 @@ def _leaves(run: Built) -> bool:
 def build_seen(decision: Decision, event: BuildSeen) -> None:
     """Jenkins' own word about a build: it moves something only as the one build of the present attempt of that."""
     run = _attempt(decision, event.run or "", event.attempt or 0)
+    if run is not None and event.version not in ("", run.version):
+        run = None  # a build of an older installation, whose run had the same name
     if run is None or run.build not in (None, event.number):
         stranger(decision, event, twin_of=run)
     elif event.result is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from bot.core import asked, builds, commands, lock_notices, merges, pulls, sentences, strangers, verifying
-from bot.core.aborting import press_on
+from bot.core.aborting import abort_taken, press_on
 from bot.core.admission import settle
 from bot.core.banners import banners, changed, put_back
 from bot.core.board import Board
@@ -17,6 +17,7 @@ from bot.core.configured import configured
 from bot.core.decision import Decision
 from bot.core.effects import Compare, Effect, Look, Obey
 from bot.core.events import (
+    AbortTaken,
     BannerAmiss,
     BuildHinted,
     BuildLost,
@@ -100,6 +101,8 @@ def _apply(decision: Decision, event: Event) -> None:  # noqa: C901  one flat li
             builds.trigger_refused(decision, event)
         case Withdrawn():
             builds.withdrawn(decision, event)
+        case AbortTaken():
+            abort_taken(decision, event)
         case BuildLost():
             builds.build_lost(decision, event)
         case LockAsked():

@@ -50,6 +50,8 @@ class Withdraw:
     abort: bool
     why: str
     force: Force = Force.STOP
+    #: The artifact version that the trigger carried: an older installation may have had a run of the same name.
+    version: str = ""
     kind: Literal["withdraw"] = "withdraw"
 
     @property

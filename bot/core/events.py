@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from bot.core.pipeline import Mode, Outcome, Pipeline
+from bot.core.pipeline import Force, Mode, Outcome, Pipeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +137,8 @@ class BuildSeen:
     failed_tests: tuple[str, ...] = ()
     #: The step of the Pipeline that went wrong, and what it says.
     failed_step: str = ""
+    #: The artifact version that its trigger carried; empty: the job declares none.
+    version: str = ""
     #: When the build started, and when Jenkins expects it to end, in seconds since the epoch by Jenkins' clock.
     started: float | None = None
     expected: float | None = None
@@ -172,6 +174,17 @@ class Withdrawn:
     #: Set when nobody of ours withdrew it: what became of it.
     why: str = ""
     kind: Literal["withdrawn"] = "withdrawn"
+
+
+@dataclass(frozen=True, slots=True)
+class AbortTaken:
+    """Jenkins took our request to end a build: from now on it has its time."""
+
+    controller: str
+    job: str
+    number: int
+    force: Force
+    kind: Literal["abort-taken"] = "abort-taken"
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,6 +365,7 @@ Event = (
     | TriggerAccepted
     | TriggerRefused
     | Withdrawn
+    | AbortTaken
     | BuildLost
     | LockAsked
     | UnlockAsked

@@ -38,4 +38,4 @@ def withdraw(decision: Decision, run: Built, *, abort: bool, why: str) -> None:
         return
     if abort:
         decision.update(run, abort=Abort(Force.STOP, decision.now))
-    decision.do(Withdraw(run.key, run.attempt, job, run.queue_item, run.build, abort, why))
+    decision.do(Withdraw(run.key, run.attempt, job, run.queue_item, run.build, abort, why, version=run.version))

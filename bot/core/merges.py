@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 from bot.core import lanes, sentences, standing
@@ -239,7 +238,7 @@ def start_run(
     state = board.service(service)
     number = state.number + 1
     board.put(replace(state, number=number))
-    stamp = datetime.fromtimestamp(decision.now, UTC).strftime("%Y%m%d%H%M%S")
+    stamp = sentences.stamp(decision.now)
     run = Run(
         key=f"{service}.{number}",
         service=service,

@@ -70,6 +70,8 @@ class Abort:
 
     force: Force
     asked: float
+    #: Jenkins has taken the request, at `asked`: the build has its time from then on, not from our wish.
+    taken: bool = False
     #: Nothing firmer may be done, and people were told that the build goes on.
     stuck: bool = False
 

@@ -115,6 +115,11 @@ def overtaken(fix: Run, stage: str) -> str:
     return f"{name(fix)}, the fix for {stage}, has passed it on the fast lane: it keeps its place, nothing restarts"
 
 
+def stamp(at: float) -> str:
+    """A time as versions of artifacts have it: `20261125214005`, in UTC."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y%m%d%H%M%S")
+
+
 def moment(at: float) -> str:
     """A time as everybody reads it alike, wherever they are: `2026-11-25 21:40 UTC`."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")

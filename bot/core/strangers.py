@@ -34,7 +34,7 @@ def stranger(decision: Decision, event: BuildSeen, twin_of: Built | None) -> Non
         return
     seen = Foreign(key, step, event.number, decision.now)
     decision.do(Look(job, event.number))  # it may be old news, overtaken by the word that the build has ended
-    repeats = twin_of.key if twin_of is not None else _late(decision, event.run)
+    repeats = twin_of.key if twin_of is not None else _late(decision, event)
     if repeats is not None:
         seen = replace(seen, repeats=repeats, abort=Abort(Force.STOP, decision.now))
         decision.do(AbortDuplicate(job, event.number, repeats))
@@ -51,15 +51,25 @@ def stranger(decision: Decision, event: BuildSeen, twin_of: Built | None) -> Non
     decision.board.put(seen)
 
 
-def _late(decision: Decision, key: str | None) -> str | None:
+def _late(decision: Decision, event: BuildSeen) -> str | None:
     """The run that a build names, if it is one of ours: live, or gone.
 
     Its attempt is over, so nobody waits for this build: its trigger arrived when it was no longer looked for, or
-    Jenkins built it twice after a crash. In a stage that rolls out it would roll out an old commit.
+    Jenkins built it twice after a crash. In a stage that rolls out it would roll out an old commit. A build that an
+    older installation started is not ours, whatever it is called.
     """
-    if key is None:
+    if event.run is None:
         return None
-    service, _, number = key.rpartition(".")
+    live = decision.board.runs.get(event.run)
+    if live is not None:
+        return event.run if event.version in ("", live.version) else None
+    service, _, number = event.run.rpartition(".")
     known = decision.board.services.get(service)
     gone = known is not None and number.isdecimal() and 0 < int(number) <= known.number
-    return key if gone or key in decision.board.runs else None
+    return event.run if gone and _is_of_this_board(decision, event.version) else None
+
+
+def _is_of_this_board(decision: Decision, version: str) -> bool:
+    """Whether a version was made since the board began: its stamp says when (`sentences.stamp`)."""
+    stamp = version.rpartition("-")[2]
+    return not stamp.isdecimal() or stamp >= sentences.stamp(decision.board.header.born)

@@ -7,7 +7,6 @@ says of their builds comes through `builds`, as for runs.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from bot.core import sentences
 from bot.core.admission import door_closed, trigger
@@ -35,7 +34,7 @@ def start(decision: Decision, verify: Verify, service: str, pull: Pull, *, seat:
     state = board.pulls_of(service)
     number = state.number + 1
     board.put(replace(state, number=number))
-    stamp = datetime.fromtimestamp(decision.now, UTC).strftime("%Y%m%d%H%M%S")
+    stamp = sentences.stamp(decision.now)
     verification = Verification(
         key=f"{service}.pr{pull.number}-{number}",
         service=service,

@@ -101,7 +101,7 @@ class Store:
         """
         keys = self.keys
         names = [keys.lease, keys.poke, keys.meta, keys.inbox, keys.board, keys.changes, keys.facts, keys.outbox]
-        names += [keys.ended, keys.ended_order, *(keys.due(family) for family in FAMILIES)]
+        names += [keys.ended, keys.ended_order, *(keys.due(family) for family in FAMILIES), keys.dead]
         copy = self.copy
         args = [token, copy.version, copy.mark, taken[-1].id, len(taken), _packed(work), *self._kept, BATCH, LEASE_MS]
         answer = self._scripts.run("commit", names, args)

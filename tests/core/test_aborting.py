@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from bot.core.decision import Decision
 from bot.core.effects import AbortDuplicate, Notify, Withdraw
-from bot.core.events import BuildSeen
+from bot.core.events import AbortTaken, BuildSeen, Event
 from bot.core.facts import FactKind
 from bot.core.pipeline import Force, Outcome, Pipeline, Policy
 from bot.core.run import Status
@@ -22,10 +23,19 @@ def forces(town: Town, sha: str = "S1a") -> list[Force]:
     return [effect.force for effect in town.did(Withdraw, sha, abort=True) if effect.build is not None]
 
 
+class Obliging(Town):
+    """A town whose Jenkins takes each request to end a build at once, whatever the build makes of it."""
+
+    def send(self, event: Event) -> Decision:
+        decision = super().send(event)
+        self.takes_aborts()
+        return decision
+
+
 @pytest.fixture
-def cancelled() -> Town:
+def cancelled() -> Obliging:
     """S1a was cancelled while its build ran in acceptance."""
-    town = Town()
+    town = Obliging()
     town.arrives("S1", "a", "acceptance")
     town.starts("S1a")
     town.cancel("S1a")
@@ -68,7 +78,7 @@ def test_when_even_a_kill_does_not_help_people_are_told_once(cancelled: Town) ->
 @pytest.mark.parametrize("stage", ["pre-production", "production"])
 def test_where_it_rolls_out_it_is_only_stopped(stage: str) -> None:
     """Production reports and does not lock here, but it is behind a stage that does: half a roll-out all the same."""
-    town = Town(shop(production=1))
+    town = Obliging(shop(production=1))
     town.arrives("S1", "a", stage)
     town.starts("S1a")
     town.cancel("S1a")
@@ -80,7 +90,7 @@ def test_where_it_rolls_out_it_is_only_stopped(stage: str) -> None:
 
 
 def test_a_fast_job_may_be_killed_though_its_stage_locks() -> None:
-    town = Town()
+    town = Obliging()
     town.breaks("S1", "a")
     town.merge("S1", "b")
     town.passes("S1b", "S1b")
@@ -93,7 +103,7 @@ def test_a_fast_job_may_be_killed_though_its_stage_locks() -> None:
 
 
 def test_a_time_out_escalates_too() -> None:
-    town = Town(shop(timeout=None))
+    town = Obliging(shop(timeout=None))
     town.configure(_with_timeout(town, 100.0))
     town.arrives("S1", "a", "acceptance")
     town.starts("S1a")
@@ -106,7 +116,7 @@ def test_a_time_out_escalates_too() -> None:
 
 
 def test_a_build_that_starts_while_it_is_taken_back_has_its_time_from_then_on() -> None:
-    town = Town()
+    town = Obliging()
     town.arrives("S1", "a", "acceptance")
     town.accepts("S1a")
     town.cancel("S1a")
@@ -122,7 +132,7 @@ def test_a_build_that_starts_while_it_is_taken_back_has_its_time_from_then_on() 
 
 def test_a_repeated_build_begins_anew() -> None:
     """L4: the stage repeats a build that ran too long; the second one was asked nothing yet."""
-    town = Town(shop(retries=1, timeout=100.0))
+    town = Obliging(shop(retries=1, timeout=100.0))
     town.arrives("S1", "a", "pre-production")
     town.starts("S1a")
     town.waits(100)
@@ -136,7 +146,7 @@ def test_a_repeated_build_begins_anew() -> None:
 
 
 def test_a_duplicate_is_asked_ever_more_firmly_too() -> None:
-    town = Town()
+    town = Obliging()
     town.arrives("S1", "a", "acceptance")
     town.starts("S1a")
     run = town.run("S1a")
@@ -151,7 +161,7 @@ def test_a_duplicate_is_asked_ever_more_firmly_too() -> None:
 
 
 def test_a_build_that_a_stranger_started_is_never_touched() -> None:
-    town = Town()
+    town = Obliging()
     town.stranger("acceptance")
     town.waits(10_000)
     assert town.did(AbortDuplicate) == []
@@ -159,7 +169,7 @@ def test_a_build_that_a_stranger_started_is_never_touched() -> None:
 
 
 def test_how_long_is_configured() -> None:
-    town = Town(replace(shop(), term_after=5.0, kill_after=7.0))
+    town = Obliging(replace(shop(), term_after=5.0, kill_after=7.0))
     town.arrives("S1", "a", "acceptance")
     town.starts("S1a")
     town.cancel("S1a")
@@ -177,12 +187,40 @@ def _with_timeout(town: Town, seconds: float) -> Pipeline:
     return replace(town.board.pipeline, stages=stages)
 
 
+# -- a Jenkins that is away ------------------------------------------------------------------------------------
+
+
+def test_what_jenkins_has_not_taken_is_not_followed_by_something_firmer() -> None:
+    """After an outage stop, term and kill would go out together, and the script had no time to clean up."""
+    town = Town()
+    town.arrives("S1", "a", "acceptance")
+    town.starts("S1a")
+    town.cancel("S1a")
+    town.waits(10_000)
+    assert forces(town) == [STOP]
+    assert town.board.next_due(town.now) is None
+    town.takes_aborts()
+    town.waits(59)
+    assert forces(town) == [STOP]
+    town.waits(1)
+    assert forces(town) == [STOP, TERM]
+
+
+def test_the_word_that_an_older_request_was_taken_changes_nothing(cancelled: Town) -> None:
+    cancelled.waits(60)
+    before = cancelled.run("S1a")
+    job = before.step.stage
+    cancelled.send(AbortTaken("cdp", job, before.build or 0, STOP))
+    cancelled.send(AbortTaken("cdp", "no job of ours", 1, TERM))
+    assert cancelled.run("S1a") == before
+
+
 # -- builds that nobody waits for any more ---------------------------------------------------------------------
 
 
 def test_a_build_of_an_attempt_that_is_over_is_stopped_before_it_rolls_out_an_old_commit() -> None:
     """Jenkins may build a queue item twice after a crash; the run has gone on meanwhile."""
-    town = Town()
+    town = Obliging()
     town.arrives("S1", "a", "production")
     run = town.run("S1a")
     town.quiet()
@@ -194,7 +232,7 @@ def test_a_build_of_an_attempt_that_is_over_is_stopped_before_it_rolls_out_an_ol
 
 
 def test_so_is_a_build_of_a_run_that_has_left_the_board() -> None:
-    town = Town()
+    town = Obliging()
     town.arrives("S1", "a", "production")
     key = town.run("S1a").key
     town.passes("S1a")
@@ -205,8 +243,40 @@ def test_so_is_a_build_of_a_run_that_has_left_the_board() -> None:
 
 @pytest.mark.parametrize("key", ["S1.99", "S9.1", "x", "S1.", "S1.-1", "S1.0"])
 def test_a_build_that_names_no_run_of_ours_is_a_strangers(key: str) -> None:
-    town = Town()
+    town = Obliging()
     town.merge("S1", "a")
     town.send(BuildSeen("cdp", "pre-production", 900, None, key, 1))
     assert town.did(AbortDuplicate) == []
     assert town.board.foreign
+
+
+# -- builds of an older installation ---------------------------------------------------------------------------
+
+
+def of_another_life(town: Town, result: Outcome | None = None, number: int = 900) -> BuildSeen:
+    """A build whose run had the same name before Redis was lost."""
+    run = town.run("S1a")
+    return BuildSeen("cdp", "acceptance", number, result, run.key, run.attempt, version="S1-19690101000000")
+
+
+def test_a_build_of_an_older_installation_moves_nothing_and_is_left_alone() -> None:
+    town = Town()
+    town.configure(replace(shop(), retry_first=1.0))  # the board is born now
+    town.arrives("S1", "a", "acceptance")
+    town.quiet()
+    town.send(of_another_life(town, Outcome.SUCCESS))
+    assert town.at("S1a") == "acceptance"
+    town.send(of_another_life(town, number=901))
+    assert town.did(AbortDuplicate) == []
+    assert [f.number for f in town.board.foreign.values()] == [901]
+    assert town.run("S1a").build is None
+
+
+def test_so_it_is_if_the_run_of_that_name_is_gone() -> None:
+    town = Town()
+    town.configure(replace(shop(), retry_first=1.0))
+    town.arrives("S1", "a", "acceptance")
+    seen = of_another_life(town)
+    town.fails("S1a")
+    town.send(seen)
+    assert town.did(AbortDuplicate) == []

@@ -167,8 +167,9 @@ def test_an_older_build_that_does_not_end_is_asked_more_firmly_and_keeps_its_slo
     town.starts(A)
     town.moves(B)
     assert town.verifying() == {"a": "ending", "b": "waiting"}
-    town.waits(61)
-    town.waits(61)
+    for _ in range(2):
+        town.takes_aborts()
+        town.waits(61)
     assert [w.force for w in town.did(Withdraw)] == [Force.STOP, Force.TERM, Force.KILL]
     town.ends(A, Outcome.ABORTED)
     assert town.verifying() == {"b": "starting"}

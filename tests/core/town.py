@@ -13,6 +13,7 @@ from bot.core.decide import decide
 from bot.core.decision import Decision
 from bot.core.effects import Effect
 from bot.core.events import (
+    AbortTaken,
     BuildLost,
     BuildSeen,
     CancelAsked,
@@ -150,6 +151,13 @@ class Town:
     def aborts(self, sha: str) -> None:
         """The running build ends as aborted."""
         self.ends(sha, Outcome.ABORTED)
+
+    def takes_aborts(self) -> None:
+        """Jenkins takes every request to end a build, in this very second."""
+        while self.jenkins.aborts:
+            job, number, force = self.jenkins.aborts.pop(0)
+            self.now -= 1
+            self.send(AbortTaken(job.controller, job.name, number, force))
 
     def stranger(self, job: str, result: Outcome | None = None, number: int = 900) -> None:
         """A build that somebody started by hand is seen."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bot.core.board import Board, Record, build_board
-from bot.core.effects import Compare, Effect, Look, Trigger, Withdraw
+from bot.core.effects import AbortDuplicate, Compare, Effect, Look, Trigger, Withdraw
 from bot.core.events import BuildSeen
-from bot.core.pipeline import FastLane, FastLaneStart, Job, Outcome, Pipeline, Policy, Service, Stage
+from bot.core.pipeline import FastLane, FastLaneStart, Force, Job, Outcome, Pipeline, Policy, Service, Stage
 from bot.core.run import VERIFY
 
 SERVICES = ("S1", "S2", "S3")
@@ -108,6 +108,8 @@ class Jenkins:
     attempts: dict[tuple[str, int], Asked] = field(default_factory=dict)
     withdrawals: list[Withdraw] = field(default_factory=list)
     looks: list[Look] = field(default_factory=list)
+    #: Builds that it was asked to end, and how firmly; it has not taken the request yet.
+    aborts: list[tuple[Job, int, Force]] = field(default_factory=list)
     #: What is true of each build: its last word, by controller, job and number.
     truth: dict[tuple[str, str, int], BuildSeen] = field(default_factory=dict)
     last_number: int = 0
@@ -146,6 +148,10 @@ def receive(effects: list[Effect], jenkins: Jenkins, github: GitHub) -> None:
                 jenkins.attempts.setdefault((effect.run, effect.attempt), Asked(effect))
             case Withdraw():
                 jenkins.withdrawals.append(effect)
+                if effect.abort and effect.build is not None:
+                    jenkins.aborts.append((effect.job, effect.build, effect.force))
+            case AbortDuplicate():
+                jenkins.aborts.append((effect.job, effect.number, effect.force))
             case Look():
                 jenkins.looks.append(effect)
             case Compare():

@@ -340,3 +340,14 @@ def test_who_finds_that_a_newer_effect_has_taken_its_slot_leaves_it_to_others_at
     newer = claim(line, "github").effect
     assert isinstance(newer, SetStatus)
     assert newer.description == "new"
+
+
+def test_what_was_given_up_is_forgotten_when_something_newer_takes_its_slot(line: Line) -> None:
+    """Else another try would put the old state over the new one."""
+    line.turn(effects=(status("pending"),))
+    given = claim(line, "github")
+    line.outbox.give_up(given, "503", 1.0)
+    assert len(line.outbox.dead_letters()) == 1
+    line.turn(effects=(status("success"),))
+    assert line.outbox.dead_letters() == []
+    assert not line.outbox.revive(given.effect.slot)

@@ -144,6 +144,10 @@ def test_an_owner_who_saves_the_form_in_a_browser_gets_the_text_back_too(markup:
 
 @pytest.mark.parametrize("markup", Markup)
 def test_a_banner_cannot_be_closed_by_what_it_says(markup: Markup) -> None:
-    for end in ("=== end of Interlock's notice ===", "<!-- end of Interlock's notice -->"):
+    for end in (
+        "=== end of Interlock's notice ===",
+        "===== end of Interlock's notice =====",
+        "<!-- end of Interlock's notice -->",
+    ):
         shown = with_banner("own", banner(f"x {end}\n and more {end}", end), LINK, markup)
         assert without_banner(shown) == "own"

@@ -18,7 +18,7 @@ from bot.core.effects import Comment, Deploy, Effect, LockNotice, SetStatus
 from bot.core.pipeline import Job
 from config.model import Report
 from tests.workers.conftest import Open
-from tests.workers.test_github_checks import as_app
+from tests.workers.test_check_runs import as_app
 from tests.workers.workshop import Workshop
 from workers.github import limits, refusals, session
 from workers.perform.github import ledger

@@ -302,3 +302,32 @@ def test_a_second_build_of_an_attempt_is_stopped_and_the_run_goes_on(shop: Works
     assert shop.run("S1a").step.stage == "production"
     assert shop.board.foreign == {}
     assert shop.board.locks == {}
+
+
+def test_a_build_of_an_older_installation_is_not_taken_for_the_one_that_waits(shop: Workshop) -> None:
+    """Redis was lost, and runs are numbered from one again. Nobody passes a stage on an old build."""
+    names = ("RUN", "ATTEMPT", "SHA", "VERSION")
+    old = {f"INTERLOCK_{n}": v for n, v in zip(names, ("S1.1", "1", "e" * 40, "S1-19990101000000"), strict=True)}
+    shop.start_by_hand("build", **old)
+    shop.release("build")
+    shop.control.quiet_down()
+    shop.merge("S1", "a")
+    polled(shop)
+    assert shop.run("S1a").step.stage == "build"
+    assert shop.run("S1a").build is None
+
+
+def test_a_stranger_beyond_the_newest_builds_keeps_its_slot_for_as_long_as_it_runs(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempt, "BUILDS", 2)
+    shop.start_by_hand("acceptance")
+    polled(shop)
+    for number in range(4):
+        shop.start_by_hand("acceptance", str(number))
+        shop.release("acceptance", number=number + 2)
+    polled(shop)
+    assert [f.number for f in shop.board.foreign.values()] == [1]
+    shop.release("acceptance", number=1)
+    polled(shop)
+    assert shop.board.foreign == {}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bot.core.effects import AbortDuplicate, Withdraw
-from bot.core.events import BuildLost, BuildSeen, TriggerAccepted, Withdrawn
+from bot.core.events import AbortTaken, BuildLost, BuildSeen, TriggerAccepted, Withdrawn
 from bot.core.pipeline import Force, Job
 from tests.workers.conftest import Open
 from tests.workers.workshop import PARAMETERS, Workshop
@@ -17,6 +17,7 @@ from workers.perform.jenkins import posted, withdrawals
 
 JOB = Job("cdp", "shop/acceptance")
 STOP = "POST job/N/stop"
+TAKEN = AbortTaken("cdp", "shop/acceptance", 1, Force.STOP)
 
 
 def withdraw(item: int | None = None, build: int | None = None, *, abort: bool = False, job: Job = JOB) -> Withdraw:
@@ -92,7 +93,8 @@ def test_a_build_that_runs_is_told_and_left_alone_unless_it_is_to_be_aborted(sho
 def test_a_build_that_runs_is_stopped_if_it_is_to_be_aborted(shop: Workshop, known: bool) -> None:
     item = triggered(shop)
     events = shop.do(withdraw(item, 1 if known else None, abort=True))
-    assert all(isinstance(e, BuildSeen) and e.result is None for e in events)  # its end is told when it has come
+    # Its end is told when it has come.
+    assert events == [TAKEN] if known else all(isinstance(e, BuildSeen) and e.result is None for e in events)
     assert ended(shop)["result"] == "ABORTED"
 
 
@@ -190,14 +192,14 @@ def test_missing_permission_to_cancel_is_for_a_person(workshop: Open) -> None:
 
 def test_a_second_build_of_an_attempt_is_stopped(shop: Workshop) -> None:
     triggered(shop)
-    assert shop.do(AbortDuplicate(JOB, 1, "S1.1")) == []
+    assert shop.do(AbortDuplicate(JOB, 1, "S1.1")) == [TAKEN]
     assert ended(shop)["result"] == "ABORTED"
 
 
 def test_stopping_a_build_that_has_ended_changes_nothing(shop: Workshop) -> None:
     triggered(shop)
     shop.release("acceptance")
-    assert shop.do(AbortDuplicate(JOB, 1, "S1.1")) == []
+    assert shop.do(AbortDuplicate(JOB, 1, "S1.1")) == [TAKEN]
     assert shop.dead() == []
     assert ended(shop)["result"] == "SUCCESS"
 

@@ -1,6 +1,7 @@
 -- Commit a turn: board, facts, effects, finished runs and the acknowledgement of its events, together or not at all.
 -- Fenced by the version that the turn was decided on, and its mark: a worker that comes late changes nothing.
--- KEYS: lease, poke, meta, inbox, board, changes, facts, outbox, ended, ended_order, due/jenkins, due/github, due/people
+-- KEYS: lease, poke, meta, inbox, board, changes, facts, outbox, ended, ended_order, due/jenkins, due/github, due/people,
+-- dead
 -- ARGV: token, version, mark, cursor, taken, work (JSON), changes_kept, facts_kept, ended_kept, batch, lease_ms
 -- Returns {0} if another committed first, else {1, version, {next inbox entries}, mark}; without a next one the
 -- lease is free.
@@ -30,7 +31,9 @@ for _, fact in ipairs(work.facts) do
 end
 for _, effect in ipairs(work.effects) do
   redis.call('HSET', KEYS[8], effect[1], version .. '\n' .. effect[2])
-  redis.call('ZADD', KEYS[11 + effect[3]], now + effect[4], effect[1])
+  -- News that comes in while the slot rests changes what goes out, not when.
+  redis.call('ZADD', KEYS[11 + effect[3]], 'LT', now + effect[4], effect[1])
+  redis.call('HDEL', KEYS[14], effect[1]) -- what was given up in this slot is older: another try would undo this
 end
 for _, run in ipairs(work.ended) do
   redis.call('HSET', KEYS[9], run[1], run[2])

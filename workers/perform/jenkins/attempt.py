@@ -13,12 +13,27 @@ from bot.translate.jenkins import outcome
 from workers.jenkins_client import JenkinsClient, NotAllowed, NotThere, job_path
 
 #: Names of the declared job parameters. Jenkins drops undeclared ones, and with them the uniqueness of a trigger.
-RUN, ATTEMPT = "INTERLOCK_RUN", "INTERLOCK_ATTEMPT"
+RUN, ATTEMPT, VERSION = "INTERLOCK_RUN", "INTERLOCK_ATTEMPT", "INTERLOCK_VERSION"
 #: How many builds of a job one look takes in.
 BUILDS = 50
 
 BUILD_TREE = "number,building,result,timestamp,estimatedDuration,queueId,actions[parameters[name,value]]"
 QUEUE_TREE = "items[id,task[url],actions[parameters[name,value]]]"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt as its trigger names it. `version` tells it from one of the same name in an older installation."""
+
+    run: str
+    number: int
+    version: str
+
+    def is_that_of(self, thing: dict[str, Any]) -> bool:
+        """Whether a build or queue item is that of this attempt; a job need not declare the version."""
+        found = parameters(thing)
+        same = found.get(RUN) == self.run and found.get(ATTEMPT) == str(self.number)
+        return same and (not self.version or found.get(VERSION, "") in ("", self.version))
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,28 +44,28 @@ class Found:
     build: dict[str, Any] | None = None
 
 
-def find(client: JenkinsClient, job: Job, run: str, attempt: int) -> Found | None:
+def find(client: JenkinsClient, job: Job, wanted: Attempt) -> Found | None:
     """Look for an attempt: queue, builds, queue again, for an item moves on between two reads.
 
     None means: it is in none of them now. Raises NotThere if the job is not there.
     """
     for look in (_in_queue, _in_builds, _in_queue):
-        found = look(client, job, run, attempt)
+        found = look(client, job, wanted)
         if found is not None:
             return found
     return None
 
 
-def _in_queue(client: JenkinsClient, job: Job, run: str, attempt: int) -> Found | None:
+def _in_queue(client: JenkinsClient, job: Job, wanted: Attempt) -> Found | None:
     for item in queue_items(client):
-        if is_attempt(item, run, attempt):
+        if wanted.is_that_of(item):
             return Found(item=int(item["id"]))
     return None
 
 
-def _in_builds(client: JenkinsClient, job: Job, run: str, attempt: int) -> Found | None:
+def _in_builds(client: JenkinsClient, job: Job, wanted: Attempt) -> Found | None:
     for build in builds(client, job):
-        if is_attempt(build, run, attempt):
+        if wanted.is_that_of(build):
             return Found(build=build)
     return None
 
@@ -89,12 +104,6 @@ def _parameters(thing: dict[str, Any]) -> Iterator[tuple[str, str]]:
                 yield str(parameter["name"]), str(parameter["value"])
 
 
-def is_attempt(thing: dict[str, Any], run: str, attempt: int) -> bool:
-    """Whether a build or queue item is that of this attempt."""
-    found = parameters(thing)
-    return found.get(RUN) == run and found.get(ATTEMPT) == str(attempt)
-
-
 def seen(client: JenkinsClient, job: Job, build: dict[str, Any]) -> BuildSeen:
     """What Jenkins says of a build, as an event. It is over when `building` is false, not when a result is set."""
     carried = parameters(build)
@@ -110,6 +119,7 @@ def seen(client: JenkinsClient, job: Job, build: dict[str, Any]) -> BuildSeen:
         result,
         run=carried.get(RUN) or None,
         attempt=int(attempt) if attempt.isdigit() else None,
+        version=carried.get(VERSION, ""),
         failed_tests=_failed_tests(client, job, number) if wrong else (),
         failed_step=_failed_step(client, job, number) if wrong else "",
         started=started,

@@ -89,7 +89,7 @@ def _parameters(effect: Trigger) -> dict[str, str]:
 
 def _look_for(jenkins: JenkinsClient, effect: Trigger) -> Done | None:
     try:
-        found = attempt.find(jenkins, effect.job, effect.run, effect.attempt)
+        found = attempt.find(jenkins, effect.job, attempt.Attempt(effect.run, effect.attempt, effect.version))
     except NotThere as error:
         return Done(TriggerRefused(effect.run, effect.attempt, str(error)))
     except NotAllowed as error:

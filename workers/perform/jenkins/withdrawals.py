@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from bot.core.effects import AbortDuplicate, Withdraw
-from bot.core.events import BuildLost, Withdrawn
+from bot.core.events import AbortTaken, BuildLost, Withdrawn
 from bot.core.pipeline import Force, Job
 from bot.state.outbox import Claim
 from workers.context import Context, Line
@@ -79,7 +79,7 @@ def _stop_known(jenkins: JenkinsClient, effect: Withdraw, number: int, tries: in
 
 def _find_and_withdraw(jenkins: JenkinsClient, line: Line, effect: Withdraw) -> Done:
     try:
-        found = attempt.find(jenkins, effect.job, effect.run, effect.attempt)
+        found = attempt.find(jenkins, effect.job, attempt.Attempt(effect.run, effect.attempt, effect.version))
     except NotThere:
         return Done(Withdrawn(effect.run, effect.attempt))
     if found is None:
@@ -110,8 +110,10 @@ def _end(jenkins: JenkinsClient, job: Job, number: int, force: Force) -> Done:
     try:
         jenkins.ask("POST", f"{job_path(job.name)}/{number}/{force}", expect=(200, 302))
     except NotThere:
-        return Done() if force is Force.STOP else _end(jenkins, job, number, Force.STOP)
-    return Done()
+        if force is Force.STOP:
+            return Done()
+        jenkins.ask("POST", f"{job_path(job.name)}/{number}/{Force.STOP}", expect=(200, 302))
+    return Done(AbortTaken(job.controller, job.name, number, force))
 
 
 def abort_duplicate(context: Context, line: Line, claim: Claim, effect: AbortDuplicate) -> Done:

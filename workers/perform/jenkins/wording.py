@@ -42,7 +42,7 @@ def _plain(banner: Banner, link: str) -> str:
         lines += [f"LOCKED: {lock.reason}", f"  {_since(lock)}"]
     lines += [f"On its way: {line}" for line in banner.coming]
     lines += [link, _END, ""]
-    return "\n".join(line if line in (_BEGIN, _END) else line.replace("===", "==") for line in lines)
+    return "\n".join(line if line in (_BEGIN, _END) else re.sub("={3,}", "==", line) for line in lines)
 
 
 def _html(banner: Banner, link: str) -> str:

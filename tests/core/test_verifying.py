@@ -271,7 +271,9 @@ def test_the_code_of_a_fork_is_never_built_unasked() -> None:
     town = Pulls(drafts=True)
     town.moves(A, fork=True)
     assert town.did(Trigger) == []
-    assert town.statuses() == [("a", "pending", "from a fork: waits until a maintainer asks for it")]
+    (told,) = town.statuses()
+    assert told == ("a", "pending", f"from a fork: a maintainer looks at it, then says /interlock verify {A}")
+    assert len(told[2]) <= 140, "GitHub takes no more"
     assert [fact.kind for fact in town.facts] == [FactKind.VERIFICATION_HELD]
     town.asks(A)
     assert town.verifying() == {"a": "starting"}

@@ -290,7 +290,8 @@ def test_a_draft_a_fork_and_one_that_is_closed(shop: Workshop, author: Author) -
     draft, _ = author.open(draft=True)
     fork, theirs = author.open(fork="mallory")
     assert built(shop) == []
-    assert author.status(theirs) == ("pending", "from a fork: waits until a maintainer asks for it")
+    held = "from a fork: a maintainer looks at it, then says /interlock verify"
+    assert author.status(theirs) == ("pending", f"{held} {theirs}")
     author.control.ready_for_review("shop/s1", draft)
     author.arrives()
     assert [run for run, _ in built(shop)] == [f"S1.pr{draft}-1"]
@@ -298,7 +299,7 @@ def test_a_draft_a_fork_and_one_that_is_closed(shop: Workshop, author: Author) -
     polled(shop)
     assert [run for run, _ in built(shop)] == [f"S1.pr{draft}-1", f"S1.pr{fork}-2"]
     newer = author.push(fork)
-    assert author.status(newer) == ("pending", "from a fork: waits until a maintainer asks for it")
+    assert author.status(newer) == ("pending", f"{held} {newer}")
     shop.tell(VerifyAsked("S1", fork, "ann", theirs))
     author.control.close_pull("shop/s1", draft)
     author.arrives()

@@ -88,19 +88,12 @@ def from_github() -> Response:
     said = commands.said(event, payload, delivery)
     if said is not None:
         return _command(hall, event, payload, said, body)
-    target = github.target(event, payload)
-    if target is None:
+    found = [_place(hall, event, payload, target) for target in github.targets(event, payload)]
+    if not found:
         return _ignored(f"{event} moves no main branch, and no pull request")
-    configuration = hall.site.configuration
-    known, name = configuration.service_for(target.repository, target.branch), event
-    if known is None:
-        known = _renamed(hall, payload, target.branch)
-        if known is None:
-            return _ignored("no configured service has this repository and branch")
-        name = f"{event} {known[1].repository}"  # for the turn, which knows the file alone
-    if target.verified and not known[0].verifies(known[1].name):
-        return _ignored(f"pull requests of {known[1].name} are not verified")
-    return _keep(hall.site, hall.site.lines[known[0].name], "github", name, delivery, body)
+    places = dict(place for place in found if not isinstance(place, str))
+    answers = [_keep(hall.site, hall.site.lines[p], "github", name, delivery, body) for p, name in places.items()]
+    return answers[0] if answers else _ignored(next(why for why in found if isinstance(why, str)))
 
 
 @door.post("/jenkins", defaults={"controller": "", "secret": ""})
@@ -131,6 +124,19 @@ def from_jenkins(controller: str, secret: str) -> Response:
     about = (controller, job, str(build))
     delivery = _event_id(about, event) if event is not None and event.id else _callback_id(about, data, body)
     return _keep(hall.site, hall.site.lines[known[0]], "jenkins", controller, delivery, body)
+
+
+def _place(hall: Hall, event: str, payload: dict[str, Any], target: github.Target) -> tuple[str, str] | str:
+    """The pipeline that a delivery about a branch is kept for, and its name there; or why it is not kept."""
+    known, name = hall.site.configuration.service_for(target.repository, target.branch), event
+    if known is None:
+        known = _renamed(hall, payload, target.branch)
+        if known is None:
+            return "no configured service has this repository and branch"
+        name = f"{event} {known[1].repository}"  # for the turn, which knows the file alone
+    if target.verified and not known[0].verifies(known[1].name):
+        return f"pull requests of {known[1].name} are not verified"
+    return known[0].name, name
 
 
 def _command(hall: Hall, event: str, payload: dict[str, Any], said: CommandSaid, body: bytes) -> Response:

@@ -331,7 +331,7 @@ def test_asking_repeats_a_verification_and_a_second_time_at_once_is_refused() ->
     [
         (VerifyAsked("S9", 12, "ann", A), "pull requests of S9 are not verified"),
         (VerifyAsked("S1", 12, "ann", "main; rm -rf /"), "which commit is to be verified was not said"),
-        (VerifyAsked("S1", 12, "ann", A), "#12 is closed"),
+        (VerifyAsked("S1", 12, "ann", A), "#12 is closed, or goes to another branch"),
     ],
 )
 def test_what_cannot_be_verified_is_refused(event: VerifyAsked, refusal: str) -> None:

@@ -332,3 +332,49 @@ def test_what_was_learnt_is_heard_of_within_a_while(send: Send, story: Story, re
     assert send(renamed(story)).json["status"] == "ignored"  # type: ignore[index]
     Repositories(redis).learn(story.shape.services[0].repository, "shop/new-name", 4711)
     assert send(renamed(story)).json["status"] == "kept"  # type: ignore[index]
+
+
+# -- pull requests that are sent to another branch -------------------------------------------------------------
+
+
+def turned(story: Story, to: str, before: str) -> dict[str, Any]:
+    """A pull request that goes to another branch than before."""
+    return moved_pull(story, "edited", base={"ref": to, "repo": {"id": 7}}) | {
+        "changes": {"base": {"ref": {"from": before}, "sha": {"from": sha("S1 base")}}}
+    }
+
+
+@pytest.mark.parametrize(
+    ("to", "before", "event"),
+    [
+        ("main", "next", PullMoved("S1", 12, sha("S1p"), at=1_772_359_200.0)),
+        ("next", "main", PullClosed("S1", 12, sha("S1p"), at=1_772_359_200.0, elsewhere=True)),
+    ],
+)
+def test_a_pull_request_that_comes_to_main_or_leaves_it_is_kept(
+    send: Send, story: Story, to: str, before: str, event: object
+) -> None:
+    assert send(turned(story, to, before), "pull_request").json == {"status": "kept"}
+    (entry,) = story.store.begin("test")
+    assert events_of(entry, story.shape) == [event]
+
+
+def test_one_that_goes_from_one_branch_of_nobody_to_another_is_ignored(send: Send, story: Story) -> None:
+    assert send(turned(story, "next", "last"), "pull_request").json["status"] == "ignored"  # type: ignore[index]
+    assert story.nothing_is_stored()
+
+
+def test_one_that_goes_from_one_pipelines_branch_to_anothers_is_kept_for_both(
+    story: Story, settings: Settings, configuration: Configuration
+) -> None:
+    service = story.shape.services[0]
+    other = replace(story.shape, name=f"{story.shape.name}-next", services=(replace(service, branch="next"),))
+    both = replace(configuration, pipelines=(story.shape, other))
+    client = create_app(settings, both, lambda _: None).test_client()
+    body = json.dumps(turned(story, "next", "main")).encode()
+    headers = {"X-GitHub-Event": "pull_request", "X-GitHub-Delivery": "g", "X-Hub-Signature-256": signature(body)}
+    assert client.post("/webhooks/github", data=body, headers=headers).json == {"status": "kept"}
+    (here,) = story.store.begin("test")
+    (there,) = Story(story.redis, other).store.begin("test")
+    assert [type(event) for event in events_of(here, story.shape)] == [PullClosed]
+    assert [type(event) for event in events_of(there, other)] == [PullMoved]

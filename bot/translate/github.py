@@ -31,6 +31,8 @@ class Target:
     branch: str
     #: Nothing has moved the branch: this concerns only those who verify pull requests to it.
     verified: bool = False
+    #: It says where the head of an open pull request is: this concerns also those who tell it of locks.
+    open: bool = False
     #: A pull request went there and goes elsewhere now.
     left: bool = False
 
@@ -66,7 +68,8 @@ def _target_of_pull(payload: dict[str, Any]) -> Target | None:
         return None
     if _is_merge(payload):
         return Target(repository, base)
-    return Target(repository, base, verified=True) if _is_pull(payload) else None
+    is_open = text(payload, "action") != "closed"
+    return Target(repository, base, verified=True, open=is_open) if _is_pull(payload) else None
 
 
 def _left(payload: dict[str, Any]) -> Target | None:

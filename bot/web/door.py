@@ -134,9 +134,11 @@ def _place(hall: Hall, event: str, payload: dict[str, Any], target: github.Targe
         if known is None:
             return "no configured service has this repository and branch"
         name = f"{event} {known[1].repository}"  # for the turn, which knows the file alone
-    if target.verified and not known[0].verifies(known[1].name):
-        return f"pull requests of {known[1].name} are not verified"
-    return known[0].name, name
+    pipeline, service = known
+    heard = pipeline.hears_of_pulls(service.name) if target.open else pipeline.verifies(service.name)
+    if target.verified and not heard:
+        return f"pull requests of {service.name} are not verified"
+    return pipeline.name, name
 
 
 def _command(hall: Hall, event: str, payload: dict[str, Any], said: CommandSaid, body: bytes) -> Response:

@@ -133,7 +133,7 @@ def pull(action: str = "opened", **changes: object) -> dict[str, object]:
 
 @pytest.mark.parametrize("action", ["opened", "reopened", "ready_for_review"])
 def test_a_pull_request_that_is_open_has_a_head(action: str) -> None:
-    assert github.target("pull_request", pull(action)) == Target("shop/s1", "main", verified=True)
+    assert github.target("pull_request", pull(action)) == Target("shop/s1", "main", verified=True, open=True)
     assert github.events("pull_request", pull(action), "S1") == [PullMoved("S1", 12, B, at=AT)]
 
 
@@ -251,7 +251,8 @@ def turned(to: str = "main", before: object = "release/2") -> dict[str, object]:
 
 
 def test_a_pull_request_that_is_sent_to_another_branch_is_open_there_and_closed_where_it_was() -> None:
-    there, here = Target("shop/s1", "main", verified=True), Target("shop/s1", "release/2", verified=True, left=True)
+    there = Target("shop/s1", "main", verified=True, open=True)
+    here = Target("shop/s1", "release/2", verified=True, left=True)
     assert github.targets("pull_request", turned()) == [there, here]
     assert github.events("pull_request", turned(), "S1") == [PullMoved("S1", 12, B, at=AT)]
     assert github.events("pull_request", turned(), "S2", left=True) == [PullClosed("S2", 12, B, AT, elsewhere=True)]

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from redis import Redis
 
 from bot.core.events import Merged, PullClosed, PullMoved
+from bot.core.pipeline import LockStatus
 from bot.state import repositories
 from bot.state.repositories import Repositories
 from bot.web.app import create_app
@@ -111,10 +112,10 @@ def test_what_else_is_said_of_pull_requests_is_ignored(
 def test_pull_requests_that_nobody_verifies_are_ignored(
     send: Send, story: Story, settings: Settings, configuration: Configuration
 ) -> None:
-    not_this_service = moved_pull(story) | {"repository": {"full_name": story.shape.services[2].repository}}
+    not_this_service = moved_pull(story, "closed") | {"repository": {"full_name": story.shape.services[2].repository}}
     answer = send(not_this_service, "pull_request")
     assert answer.json == {"status": "ignored", "why": "pull requests of S3 are not verified"}
-    without = replace(configuration, pipelines=(replace(story.shape, verify=None),))
+    without = replace(configuration, pipelines=(replace(story.shape, verify=None, lock_status=LockStatus.OFF),))
     client = create_app(settings, without, lambda _: None).test_client()
     body = json.dumps(moved_pull(story)).encode()
     headers = {"X-GitHub-Event": "pull_request", "X-GitHub-Delivery": "g", "X-Hub-Signature-256": signature(body)}
@@ -332,6 +333,14 @@ def test_what_was_learnt_is_heard_of_within_a_while(send: Send, story: Story, re
     assert send(renamed(story)).json["status"] == "ignored"  # type: ignore[index]
     Repositories(redis).learn(story.shape.services[0].repository, "shop/new-name", 4711)
     assert send(renamed(story)).json["status"] == "kept"  # type: ignore[index]
+
+
+@pytest.mark.parametrize(("action", "status"), [("opened", "kept"), ("synchronize", "kept"), ("closed", "ignored")])
+def test_heads_of_open_pull_requests_that_are_not_verified_are_kept_for_the_notices_of_a_lock(
+    send: Send, story: Story, action: str, status: str
+) -> None:
+    body = moved_pull(story, action) | {"repository": {"full_name": story.shape.services[2].repository}}
+    assert send(body, "pull_request").json["status"] == status  # type: ignore[index]
 
 
 # -- pull requests that are sent to another branch -------------------------------------------------------------

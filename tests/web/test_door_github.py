@@ -12,6 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from pydantic import SecretStr
 from redis import Redis
+from structlog.testing import capture_logs
 
 from bot.core.events import Merged, PullClosed, PullMoved
 from bot.core.pipeline import LockStatus
@@ -23,6 +24,7 @@ from config.errors import SettingsError
 from config.settings import Settings
 from tests.web.conftest import OLD_SECRET, Send, merged_pull, moved_pull, push, signature
 from tests.web.story import Story, sha
+from tests.web.test_door_commands import comment
 from workers.turn import events_of
 
 
@@ -387,3 +389,46 @@ def test_one_that_goes_from_one_pipelines_branch_to_anothers_is_kept_for_both(
     (there,) = Story(story.redis, other).store.begin("test")
     assert [type(event) for event in events_of(here, story.shape)] == [PullClosed]
     assert [type(event) for event in events_of(there, other)] == [PullMoved]
+
+
+# -- a name that was free and is somebody else's now -----------------------------------------------------------
+
+
+def taken(story: Story, number: object) -> dict[str, Any]:
+    """A push to a repository with the very name that the file has."""
+    name = story.shape.services[0].repository
+    return push(story, repository={"full_name": name, "id": number, "pushed_at": 1_700_000_000})
+
+
+@pytest.mark.parametrize("present", ["shop/new-name", ""])
+def test_a_repository_that_took_the_name_of_ours_is_not_heard_and_that_is_said_loudly(
+    send: Send, story: Story, redis: Redis, present: str
+) -> None:
+    name = story.shape.services[0].repository
+    Repositories(redis).learn(name, present or name, 4711)
+    with capture_logs() as logs:
+        answer = send(taken(story, 666))
+    why = "another repository has the name of a configured one by now"
+    assert (answer.status_code, answer.json) == (202, {"status": "ignored", "why": why})
+    assert story.nothing_is_stored()
+    (said,) = [row for row in logs if row["event"] == "repository-name-taken"]
+    assert (said["log_level"], said["id"], said["other"]) == ("error", 4711, 666)
+    assert send(taken(story, 4711)).json == {"status": "kept"}
+
+
+def test_repositories_that_have_exchanged_their_names_are_told_apart(send: Send, story: Story, redis: Redis) -> None:
+    first, second = (service.repository for service in story.shape.services[:2])
+    Repositories(redis).learn(first, second, 1)
+    Repositories(redis).learn(second, first, 2)
+    assert send(taken(story, 2)).json == {"status": "kept"}
+    (event,) = events_of(story.store.begin("test")[0], story.shape)
+    assert isinstance(event, Merged)
+    assert event.service == "S2"
+
+
+def test_a_comment_in_a_repository_that_took_the_name_of_ours_is_not_heard(
+    send: Send, story: Story, redis: Redis
+) -> None:
+    Repositories(redis).learn(story.shape.services[0].repository, "shop/new-name", 4711)
+    assert send(comment(story), "issue_comment").json["status"] == "ignored"  # type: ignore[index]
+    assert story.nothing_is_stored()

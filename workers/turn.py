@@ -122,9 +122,11 @@ def events_of(entry: Entry, pipeline: Pipeline) -> list[Event]:
     said = commands.said(name, payload, entry.delivery)
     if said is not None:
         return [replace(said, repository=known_as or said.repository)]
-    target = github.target(name, payload)
-    service = pipeline.service_of(known_as or target.repository, target.branch) if target else None
-    return github.events(name, payload, service.name) if service else []
+    found: list[Event] = []
+    for target in github.targets(name, payload):
+        service = pipeline.service_of(known_as or target.repository, target.branch)
+        found += github.events(name, payload, service.name, left=target.left) if service else []
+    return found
 
 
 def _merge(changes: dict[tuple[str, str], Change], newer: Iterable[Change]) -> None:

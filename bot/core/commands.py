@@ -45,6 +45,8 @@ HEARD = 64
 Reaction = Literal["+1", "-1", "confused"]
 Apply = Callable[[Decision, Event], None]
 _SHA = re.compile(r"[0-9a-f]{7,40}\Z")
+#: A whole one. Who can push may make another commit that begins like the one that was looked at.
+_WHOLE = 40
 
 
 class Reply(NamedTuple):
@@ -229,15 +231,16 @@ def _about_run(decision: Decision, event: CommandAllowed, command: Command, reas
 
 
 def _verify(decision: Decision, event: CommandAllowed, command: Command) -> Event | Reply:
-    """Only the commit that is the head now. On a fork it must be named: its owner may move it behind our back."""
-    said, head = event.said, sentences.short(event.head)
+    """Only the commit that is the head now. On a fork it must be named, all of it: its owner may move the head behind
+    our back, to another commit that begins alike."""
+    said, head = event.said, event.head if event.fork else sentences.short(event.head)
     wanted = command.rest.partition(" ")[0].casefold()
     if not event.open or said.pull is None or not event.head:
         return _no(decision, said, command, f"#{said.pull} is not open: there is nothing to verify")
     if _SHA.match(wanted) and not event.head.startswith(wanted):
         return _no(decision, said, command, f"the head of #{said.pull} is {head} by now: look at it, then ask again")
-    if event.fork and not _SHA.match(wanted):
-        why = f"#{said.pull} comes from a fork: look at the commit and name it, as in `verify {head}`"
+    if event.fork and (not _SHA.match(wanted) or len(wanted) != _WHOLE):
+        why = f"#{said.pull} comes from a fork: look at the commit and name all of it, as in `verify {head}`"
         return _no(decision, said, command, why)
     return VerifyAsked(event.service, said.pull, who(said), event.head, event.fork)
 

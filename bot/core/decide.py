@@ -64,7 +64,8 @@ def decide(board: Board, event: Event, now: float) -> Decision:
     verifying.settle(decision)
     tell(decision)
     decision.effects += changed(shown, banners(board))
-    decision.effects += lock_notices.changed(standing, lock_notices.standing(board))
+    decision.effects += lock_notices.changed(standing, now_stands := lock_notices.standing(board))
+    decision.effects += lock_notices.late(event, now_stands)
     if board.header.mode is Mode.OBSERVE:
         decision.effects = [effect for effect in decision.effects if _only_asks(effect)]
     return decision

@@ -230,11 +230,18 @@ class LockNotice:
     state: Literal["pending", "success"]
     description: str
     locked: bool
+    #: Only the pull request with this head, which came while the stage was locked already; all of them if empty.
+    sha: str = ""
     kind: Literal["lock-notice"] = "lock-notice"
 
     @property
-    def slot(self) -> str:
+    def place(self) -> str:
+        """What is told there belongs together, to whomever."""
         return f"lock-notice/{self.repository}/{self.branch}"
+
+    @property
+    def slot(self) -> str:
+        return f"late-{self.place}/{self.sha}" if self.sha else self.place
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,12 +96,13 @@ class PullMoved:
 
 @dataclass(frozen=True, slots=True)
 class PullClosed:
-    """A pull request to a service's main branch was merged, or closed without that."""
+    """A pull request to a service's main branch was merged, or closed without that, or goes to another branch now."""
 
     service: str
     pull: int
     sha: str
     at: float | None = None
+    elsewhere: bool = False
     kind: Literal["pull-closed"] = "pull-closed"
 
 

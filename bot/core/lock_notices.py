@@ -1,13 +1,17 @@
-"""What open pull requests are told while a stage is locked. It follows from the locks, and is told when they change."""
+"""What open pull requests are told while a stage is locked. It follows from the locks, and is told when they change.
+
+One that is opened or pushed to meanwhile is told by itself: it may be the fix.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.core import sentences
 from bot.core.board import Board
 from bot.core.effects import LockNotice
+from bot.core.events import Event, PullMoved
 from bot.core.pipeline import FastLaneStart, LockStatus, Mode, Pipeline, Service
 from bot.core.run import Lock
 
@@ -37,6 +41,21 @@ def changed(before: Standing, after: Standing) -> Iterator[LockNotice]:
             yield LockNotice(*where, "success", "open", locked=False)
         elif was.get(where) != is_now[where]:
             yield is_now[where]
+
+
+def late(event: Event, standing: Standing) -> Iterator[LockNotice]:
+    """The notice for the one pull request that an event is about, if there is one for its branch."""
+    if not isinstance(event, PullMoved) or not standing.locks:
+        return
+    service = standing.pipeline.service(event.service)
+    notice = None if service is None else of_branch(standing, service.repository, service.branch)
+    if notice is not None:
+        yield replace(notice, sha=event.sha)
+
+
+def of_branch(standing: Standing, repository: str, branch: str) -> LockNotice | None:
+    """The notice that stands for the pull requests to a branch."""
+    return _notices(standing).get((repository, branch))
 
 
 def _notices(standing: Standing) -> dict[tuple[str, str], LockNotice]:

@@ -203,6 +203,10 @@ class Pipeline:
         found = self.service(service)
         return self.verify is not None and found is not None and found.verify
 
+    def hears_of_pulls(self, service: str) -> bool:
+        """Whether it matters that a pull request of `service` is open: it is verified, or may be told of a lock."""
+        return self.verifies(service) or self.lock_status is not LockStatus.OFF
+
     def patience(self, force: Force) -> float:
         """How long a build may take to end after it was asked so, in seconds."""
         return self.term_after if force is Force.STOP else self.kill_after

@@ -20,6 +20,8 @@ from bot.core.run import VERIFY, Pull, Status, Verification
 
 #: How many earlier heads of a pull request are remembered.
 EARLIER = 8
+#: Why nobody waits for a verification any more.
+CLOSED, ELSEWHERE = "the pull request is closed", "the pull request goes to another branch now"
 _SHA = re.compile(r"[0-9a-f]{40}\Z")
 
 
@@ -33,12 +35,16 @@ def moved(decision: Decision, event: PullMoved) -> None:
 
 
 def closed(decision: Decision, event: PullClosed) -> None:
-    """A pull request is closed: nobody waits for its verification. Remembered, for what may still come late."""
+    """A pull request is closed, for this branch at least: nobody waits for its verification.
+
+    It is remembered, for what may still come late.
+    """
     known = _news(decision.board, event)
     if known is not None:
         pull = _with_head(known, event.sha, None)
         at = known.at if event.at is None else event.at
-        _follow(decision, event.service, replace(pull, at=at, open=False, asked=False))
+        gone = ELSEWHERE if event.elsewhere else CLOSED
+        _follow(decision, event.service, replace(pull, at=at, open=False, asked=False), gone=gone)
 
 
 def asked(decision: Decision, event: VerifyAsked) -> None:
@@ -109,7 +115,7 @@ def _with_head(known: Pull, sha: str, before: str | None) -> Pull:
     return replace(known, sha=sha, asked=False, held=False, done=False, earlier=earlier)
 
 
-def _follow(decision: Decision, service: str, pull: Pull, by: str | None = None) -> None:
+def _follow(decision: Decision, service: str, pull: Pull, by: str | None = None, gone: str = CLOSED) -> None:
     """Have verified what is to be verified of this pull request now, and nothing else."""
     verify = decision.board.pipeline.verify
     if verify is None:
@@ -121,7 +127,7 @@ def _follow(decision: Decision, service: str, pull: Pull, by: str | None = None)
     seat = None
     if live is not None and (live.sha != pull.sha or not wanted):
         seat = live.seat if live.status is Status.WAITING else None
-        verifying.leave(decision, live, _why_not(pull, live))
+        verifying.leave(decision, live, _why_not(pull, live, gone))
         live = None
     if held and not pull.held:
         verifying.hold(decision, service, pull)
@@ -135,9 +141,9 @@ def _is_wanted(verify: Verify, pull: Pull) -> bool:
     return pull.asked or verify.drafts or not pull.draft
 
 
-def _why_not(pull: Pull, live: Verification) -> str:
+def _why_not(pull: Pull, live: Verification, gone: str) -> str:
     if not pull.open:
-        return "the pull request is closed"
+        return gone
     if live.sha != pull.sha:
         return f"superseded by a newer push ({sentences.short(pull.sha)})"
     return "the pull request is a draft" if pull.draft else "it comes from a fork, and those are never verified"
@@ -159,7 +165,7 @@ def _no(board: Board, event: VerifyAsked, known: Pull | None) -> str | None:
 def _no_more(board: Board, event: VerifyAsked, known: Pull) -> str | None:
     """Why a head of a known pull request is not verified: it is not its head any more, or is being verified."""
     if not known.open:
-        return f"#{known.number} is closed"
+        return f"#{known.number} is closed, or goes to another branch"
     if event.sha != known.sha and event.sha in known.earlier:
         has, had = sentences.short(known.sha), sentences.short(event.sha)
         return f"the head of #{known.number} has moved on from {had} to {has}: look at that, and ask again"

@@ -27,7 +27,7 @@ HELP = """what can be said, a command on a line of its own, three in a comment:
 | `/interlock fast-lane [stage] [reason]` | sends the head of main on the fast lane, into `stage` even if it is locked |
 | `/interlock lock <stage> <reason>` | closes a stage |
 | `/interlock unlock <stage> <reason>` | opens all locks of a stage |
-| `/interlock verify [commit]` | has the head of this pull request built; on a fork, name the commit |
+| `/interlock verify [commit]` | has the head of this pull request built; on a fork, name the commit, all 40 digits |
 | `/interlock help` | says this |
 
 The first two and the last are for everybody, the others for those who may write to this repository."""

@@ -90,7 +90,7 @@ def hold(decision: Decision, service: str, pull: Pull) -> None:
     decision.tell(FactKind.VERIFICATION_HELD, text, service=service, sha=pull.sha, step=VERIFY)
     configured = decision.board.pipeline.service(service)
     if configured is not None and not is_shared(decision.board, service, pull.number, pull.sha):
-        text = "from a fork: waits until a maintainer asks for it"
+        text = f"from a fork: a maintainer looks at it, then says /interlock verify {pull.sha}"
         decision.do(SetStatus(configured.repository, pull.sha, VERIFY.stage, "pending", text, None))
 
 

@@ -31,6 +31,16 @@ class Target:
     branch: str
     #: Nothing has moved the branch: this concerns only those who verify pull requests to it.
     verified: bool = False
+    #: It says where the head of an open pull request is: this concerns also those who tell it of locks.
+    open: bool = False
+    #: A pull request went there and goes elsewhere now.
+    left: bool = False
+
+
+def targets(event: str, payload: dict[str, Any]) -> list[Target]:
+    """Every branch that a delivery is about: two if it sends a pull request from one to another."""
+    found = (target(event, payload), _left(payload) if event == "pull_request" else None)
+    return [one for one in found if one is not None]
 
 
 def target(event: str, payload: dict[str, Any]) -> Target | None:
@@ -58,7 +68,25 @@ def _target_of_pull(payload: dict[str, Any]) -> Target | None:
         return None
     if _is_merge(payload):
         return Target(repository, base)
-    return Target(repository, base, verified=True) if _is_pull(payload) else None
+    is_open = text(payload, "action") != "closed"
+    return Target(repository, base, verified=True, open=is_open) if _is_pull(payload) else None
+
+
+def _left(payload: dict[str, Any]) -> Target | None:
+    """The branch that a pull request went to before."""
+    repository = text(payload, "repository", "full_name")
+    turned = repository and _is_pull(payload) and _is_turned(payload)
+    return Target(repository, _former_base(payload), verified=True, left=True) if turned else None
+
+
+def _is_turned(payload: dict[str, Any]) -> bool:
+    """Whether a pull request goes to another branch from now on (GitHub docs: `pull_request`, `edited`)."""
+    before = _former_base(payload)
+    return text(payload, "action") == "edited" and before not in ("", text(payload, "pull_request", "base", "ref"))
+
+
+def _former_base(payload: dict[str, Any]) -> str:
+    return text(payload, "changes", "base", "ref", "from")
 
 
 def _is_merge(payload: dict[str, Any]) -> bool:
@@ -68,8 +96,9 @@ def _is_merge(payload: dict[str, Any]) -> bool:
 
 def _is_pull(payload: dict[str, Any]) -> bool:
     """Whether this says where the head of a pull request is now."""
-    told = text(payload, "action") in _MOVES | {"closed"} and (number(payload, "pull_request", "number") or 0) > 0
-    return told and _is_sha(text(payload, "pull_request", "head", "sha"))
+    told = text(payload, "action") in _MOVES | {"closed"} or _is_turned(payload)
+    numbered = (number(payload, "pull_request", "number") or 0) > 0
+    return told and numbered and _is_sha(text(payload, "pull_request", "head", "sha"))
 
 
 def _former_default(payload: dict[str, Any]) -> str:
@@ -77,8 +106,12 @@ def _former_default(payload: dict[str, Any]) -> str:
     return text(payload, "changes", "default_branch", "from")
 
 
-def events(event: str, payload: dict[str, Any], service: str) -> list[Event]:
-    """What a delivery about the main branch of `service` means."""
+def events(event: str, payload: dict[str, Any], service: str, *, left: bool = False) -> list[Event]:
+    """What a delivery about the main branch of `service` means; `left`: of a pull request that goes there no more."""
+    if left:
+        pull = payload["pull_request"]
+        changed = _moment(text(pull, "updated_at"))
+        return [PullClosed(service, pull["number"], pull["head"]["sha"], changed, elsewhere=True)]
     if event == "push":
         return [_push(payload, service)]
     if event == "merge_group":

@@ -44,6 +44,8 @@ LONGEST_NAME = 200
 FORM = "application/x-www-form-urlencoded"
 #: A CloudEvent whose attributes stand in the body, beside its data.
 STRUCTURED = "application/cloudevents+json"
+#: Why nothing is heard of a repository whose name we know, but not its id.
+TAKEN = "another repository has the name of a configured one by now"
 
 _ANSWERS = {
     Accepted.DUPLICATE: b'{"status":"duplicate"}',
@@ -88,19 +90,12 @@ def from_github() -> Response:
     said = commands.said(event, payload, delivery)
     if said is not None:
         return _command(hall, event, payload, said, body)
-    target = github.target(event, payload)
-    if target is None:
+    found = [_place(hall, event, payload, target) for target in github.targets(event, payload)]
+    if not found:
         return _ignored(f"{event} moves no main branch, and no pull request")
-    configuration = hall.site.configuration
-    known, name = configuration.service_for(target.repository, target.branch), event
-    if known is None:
-        known = _renamed(hall, payload, target.branch)
-        if known is None:
-            return _ignored("no configured service has this repository and branch")
-        name = f"{event} {known[1].repository}"  # for the turn, which knows the file alone
-    if target.verified and not known[0].verifies(known[1].name):
-        return _ignored(f"pull requests of {known[1].name} are not verified")
-    return _keep(hall.site, hall.site.lines[known[0].name], "github", name, delivery, body)
+    places = dict(place for place in found if not isinstance(place, str))
+    answers = [_keep(hall.site, hall.site.lines[p], "github", name, delivery, body) for p, name in places.items()]
+    return answers[0] if answers else _ignored(next(why for why in found if isinstance(why, str)))
 
 
 @door.post("/jenkins", defaults={"controller": "", "secret": ""})
@@ -133,13 +128,30 @@ def from_jenkins(controller: str, secret: str) -> Response:
     return _keep(hall.site, hall.site.lines[known[0]], "jenkins", controller, delivery, body)
 
 
+def _place(hall: Hall, event: str, payload: dict[str, Any], target: github.Target) -> tuple[str, str] | str:
+    """The pipeline that a delivery about a branch is kept for, and its name there; or why it is not kept."""
+    known, name = hall.site.configuration.service_for(target.repository, target.branch), event
+    taken = known is not None and _is_taken(hall, payload, target.repository)
+    if known is None or taken:
+        known = _renamed(hall, payload, target.branch)
+        if known is None:
+            return TAKEN if taken else "no configured service has this repository and branch"
+        name = f"{event} {known[1].repository}"  # for the turn, which knows the file alone
+    pipeline, service = known
+    heard = pipeline.hears_of_pulls(service.name) if target.open else pipeline.verifies(service.name)
+    if target.verified and not heard:
+        return f"pull requests of {service.name} are not verified"
+    return pipeline.name, name
+
+
 def _command(hall: Hall, event: str, payload: dict[str, Any], said: CommandSaid, body: bytes) -> Response:
     """Keep a command, once however often it is delivered, in each pipeline that has a service in its repository."""
-    names = [said.repository, *_former_names(hall, payload)]
+    taken = _is_taken(hall, payload, said.repository)
+    names = [*([] if taken else [said.repository]), *_former_names(hall, payload)]
     found = ((name, hall.site.configuration.pipelines_of(name)) for name in names)
     known, pipelines = next(((name, found) for name, found in found if found), ("", ()))
     if not pipelines:
-        return _ignored("no configured service has this repository")
+        return _ignored(TAKEN if taken else "no configured service has this repository")
     kept_as = event if known == said.repository else f"{event} {known}"
     answers = [_keep(hall.site, hall.site.lines[p.name], "github", kept_as, said.key, body) for p in pipelines]
     return answers[0]
@@ -149,6 +161,21 @@ def _renamed(hall: Hall, payload: dict[str, Any], branch: str) -> tuple[Pipeline
     """Whose repository this is, if it was renamed or transferred since the file was written: ids do not change."""
     found = (hall.site.configuration.service_for(name, branch) for name in _former_names(hall, payload))
     return next((known for known in found if known is not None), None)
+
+
+def _is_taken(hall: Hall, payload: dict[str, Any], name: str) -> bool:
+    """Whether a repository is known by this name of the file and this is another one: ours has moved away, or is gone,
+    and whoever likes may have made the other under the name that was free."""
+    identity = number(payload, "repository", "id")
+    try:
+        known = None if identity is None else hall.repositories.get(name)
+    except RedisError as error:
+        raise Problem(503, "the store cannot be reached at the moment: deliver it again") from error
+    if known is None or known.id == identity:
+        return False
+    mend = "give ours its present name in the pipeline file; see docs/github.md, What goes wrong"
+    log.error("repository-name-taken", configured=name, present=known.present, id=known.id, other=identity, mend=mend)
+    return True
 
 
 def _former_names(hall: Hall, payload: dict[str, Any]) -> list[str]:

@@ -407,7 +407,20 @@ def test_verify_refuses_a_head_that_has_moved(town: Town, dana: Talk) -> None:
 def test_verify_on_a_fork_wants_the_commit_named(town: Town, dana: Talk) -> None:
     answer = dana.may("verify", about={"head": HEAD, "open": True, "fork": True, "merged": ""})
     assert answer is not None
-    assert "look at the commit and name it, as in `verify abcdef0`" in answer.text
+    assert f"look at the commit and name all of it, as in `verify {HEAD}`" in answer.text
+
+
+@pytest.mark.parametrize("digits", [7, 12, 39])
+def test_the_beginning_of_a_forks_commit_is_not_enough_as_another_may_begin_alike(dana: Talk, digits: int) -> None:
+    answer = dana.may(f"verify {HEAD[:digits]}", about={"head": HEAD, "open": True, "fork": True, "merged": ""})
+    assert answer is not None
+    assert "name all of it" in answer.text
+
+
+def test_a_forks_head_that_has_moved_is_named_in_full(dana: Talk) -> None:
+    answer = dana.may(f"verify {'1' * 40}", about={"head": HEAD, "open": True, "fork": True, "merged": ""})
+    assert answer is not None
+    assert f"the head of #7 is {HEAD} by now" in answer.text
 
 
 def asked_to_verify(town: Town, words: str, **about: Any) -> list[tuple[Any, ...]]:
@@ -426,6 +439,6 @@ def asked_to_verify(town: Town, words: str, **about: Any) -> list[tuple[Any, ...
     return seen
 
 
-@pytest.mark.parametrize(("words", "fork"), [("", False), ("please", False), ("ABCDEF0", True), (HEAD, True)])
+@pytest.mark.parametrize(("words", "fork"), [("", False), ("please", False), ("ABCDEF0", False), (HEAD.upper(), True)])
 def test_verify_asks_for_the_head_that_github_named(town: Town, words: str, *, fork: bool) -> None:
     assert asked_to_verify(town, words, fork=fork) == [("S1", 7, "github:dana", HEAD)]

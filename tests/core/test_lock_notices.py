@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.core.effects import LockNotice
+from bot.core.effects import LockNotice, SetStatus
+from bot.core.events import PullMoved
 from bot.core.pipeline import FastLaneStart, LockStatus, Mode
 from tests.core.town import Town
 from tests.core.world import shop
@@ -99,3 +100,31 @@ def test_what_is_told_follows_the_configuration() -> None:
     town.quiet()
     town.configure(replace(town.board.pipeline, lock_status=LockStatus.OFF))
     assert [(repository, words) for repository, _, words in told(town)] == [(f"shop/S{n}", "open") for n in (1, 2, 3)]
+
+
+# -- those that come while it is locked ------------------------------------------------------------------------
+
+LATE = "d" * 40
+
+
+def test_one_that_is_opened_or_pushed_to_meanwhile_is_told_by_itself_and_only_that_one() -> None:
+    town = town_of(LockStatus.HOLDER)
+    town.breaks("S1", "a")
+    town.quiet()
+    town.send(PullMoved("S1", 12, LATE, at=1.0))
+    assert town.did(LockNotice) == [LockNotice("shop/S1", "main", "success", HOLDER, locked=True, sha=LATE)]
+    assert town.did(SetStatus, context="verify") == [], "nothing is verified because of it"
+    town.quiet()
+    town.send(PullMoved("S2", 13, LATE, at=1.0))
+    assert told(town) == [], "S2 holds no lock"
+
+
+def test_nothing_is_told_of_a_pull_request_while_nothing_is_locked() -> None:
+    town = town_of(LockStatus.ALL)
+    assert town.send(PullMoved("S1", 12, LATE, at=1.0)).effects == []
+
+
+def test_the_late_one_and_all_others_do_not_replace_each_other() -> None:
+    late = LockNotice("shop/S1", "main", "success", HOLDER, locked=True, sha=LATE)
+    assert late.slot != replace(late, sha="").slot
+    assert late.place == replace(late, sha="").slot

@@ -272,7 +272,9 @@ def test_the_code_of_a_fork_is_never_built_unasked() -> None:
     town = Pulls(drafts=True)
     town.moves(A, fork=True)
     assert town.did(Trigger) == []
-    assert town.statuses() == [("a", "pending", "from a fork: waits until a maintainer asks for it")]
+    (told,) = town.statuses()
+    assert told == ("a", "pending", f"from a fork: a maintainer looks at it, then says /interlock verify {A}")
+    assert len(told[2]) <= 140, "GitHub takes no more"
     assert [fact.kind for fact in town.facts] == [FactKind.VERIFICATION_HELD]
     town.asks(A)
     assert town.verifying() == {"a": "starting"}
@@ -330,7 +332,7 @@ def test_asking_repeats_a_verification_and_a_second_time_at_once_is_refused() ->
     [
         (VerifyAsked("S9", 12, "ann", A), "pull requests of S9 are not verified"),
         (VerifyAsked("S1", 12, "ann", "main; rm -rf /"), "which commit is to be verified was not said"),
-        (VerifyAsked("S1", 12, "ann", A), "#12 is closed"),
+        (VerifyAsked("S1", 12, "ann", A), "#12 is closed, or goes to another branch"),
     ],
 )
 def test_what_cannot_be_verified_is_refused(event: VerifyAsked, refusal: str) -> None:

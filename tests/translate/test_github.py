@@ -133,7 +133,7 @@ def pull(action: str = "opened", **changes: object) -> dict[str, object]:
 
 @pytest.mark.parametrize("action", ["opened", "reopened", "ready_for_review"])
 def test_a_pull_request_that_is_open_has_a_head(action: str) -> None:
-    assert github.target("pull_request", pull(action)) == Target("shop/s1", "main", verified=True)
+    assert github.target("pull_request", pull(action)) == Target("shop/s1", "main", verified=True, open=True)
     assert github.events("pull_request", pull(action), "S1") == [PullMoved("S1", 12, B, at=AT)]
 
 
@@ -240,3 +240,29 @@ def test_a_merge_group_asks_for_the_status_of_its_own_commit() -> None:
 )
 def test_a_merge_group_that_asks_for_nothing_is_nothing(changes: dict[str, object]) -> None:
     assert github.target("merge_group", group(**changes)) is None
+
+
+# -- pull requests that are sent to another branch -------------------------------------------------------------
+
+
+def turned(to: str = "main", before: object = "release/2") -> dict[str, object]:
+    base = {"ref": to, "repo": {"id": 7}}
+    return pull("edited", base=base) | {"changes": {"base": {"ref": {"from": before}, "sha": {"from": A}}}}
+
+
+def test_a_pull_request_that_is_sent_to_another_branch_is_open_there_and_closed_where_it_was() -> None:
+    there = Target("shop/s1", "main", verified=True, open=True)
+    here = Target("shop/s1", "release/2", verified=True, left=True)
+    assert github.targets("pull_request", turned()) == [there, here]
+    assert github.events("pull_request", turned(), "S1") == [PullMoved("S1", 12, B, at=AT)]
+    assert github.events("pull_request", turned(), "S2", left=True) == [PullClosed("S2", 12, B, AT, elsewhere=True)]
+
+
+@pytest.mark.parametrize("before", ["main", "", None, 7, ["main"]])
+def test_what_leaves_the_branch_as_it_was_moves_nothing(before: object) -> None:
+    assert github.targets("pull_request", turned(before=before)) == []
+
+
+@given(changes=JSON)
+def test_what_was_changed_of_a_pull_request_may_be_anything(changes: object) -> None:
+    assert github.targets("pull_request", pull("edited") | {"changes": changes}) == []

@@ -100,6 +100,12 @@ def test_a_comment_without_a_command_is_ignored_and_not_stored(send: Send, story
     assert story.nothing_is_stored()
 
 
+def test_re_running_all_checks_names_none_and_is_ignored(send: Send, story: Story) -> None:
+    body = button(story, action="rerequested", check_suite={"id": 1, "head_sha": sha("S1a")})
+    assert send({k: v for k, v in body.items() if k != "check_run"}, "check_suite").json["status"] == "ignored"  # type: ignore[index]
+    assert story.nothing_is_stored()
+
+
 def test_a_command_without_a_signature_is_refused(send: Send, story: Story) -> None:
     assert send(comment(story), "issue_comment", X_Hub_Signature_256=signature(b"")).status_code == 401
     assert story.nothing_is_stored()

@@ -12,8 +12,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from pydantic import SecretStr
 from redis import Redis
+from structlog.testing import capture_logs
 
 from bot.core.events import Merged, PullClosed, PullMoved
+from bot.core.pipeline import LockStatus
 from bot.state import repositories
 from bot.state.repositories import Repositories
 from bot.web.app import create_app
@@ -22,6 +24,7 @@ from config.errors import SettingsError
 from config.settings import Settings
 from tests.web.conftest import OLD_SECRET, Send, merged_pull, moved_pull, push, signature
 from tests.web.story import Story, sha
+from tests.web.test_door_commands import comment
 from workers.turn import events_of
 
 
@@ -111,10 +114,10 @@ def test_what_else_is_said_of_pull_requests_is_ignored(
 def test_pull_requests_that_nobody_verifies_are_ignored(
     send: Send, story: Story, settings: Settings, configuration: Configuration
 ) -> None:
-    not_this_service = moved_pull(story) | {"repository": {"full_name": story.shape.services[2].repository}}
+    not_this_service = moved_pull(story, "closed") | {"repository": {"full_name": story.shape.services[2].repository}}
     answer = send(not_this_service, "pull_request")
     assert answer.json == {"status": "ignored", "why": "pull requests of S3 are not verified"}
-    without = replace(configuration, pipelines=(replace(story.shape, verify=None),))
+    without = replace(configuration, pipelines=(replace(story.shape, verify=None, lock_status=LockStatus.OFF),))
     client = create_app(settings, without, lambda _: None).test_client()
     body = json.dumps(moved_pull(story)).encode()
     headers = {"X-GitHub-Event": "pull_request", "X-GitHub-Delivery": "g", "X-Hub-Signature-256": signature(body)}
@@ -332,3 +335,100 @@ def test_what_was_learnt_is_heard_of_within_a_while(send: Send, story: Story, re
     assert send(renamed(story)).json["status"] == "ignored"  # type: ignore[index]
     Repositories(redis).learn(story.shape.services[0].repository, "shop/new-name", 4711)
     assert send(renamed(story)).json["status"] == "kept"  # type: ignore[index]
+
+
+@pytest.mark.parametrize(("action", "status"), [("opened", "kept"), ("synchronize", "kept"), ("closed", "ignored")])
+def test_heads_of_open_pull_requests_that_are_not_verified_are_kept_for_the_notices_of_a_lock(
+    send: Send, story: Story, action: str, status: str
+) -> None:
+    body = moved_pull(story, action) | {"repository": {"full_name": story.shape.services[2].repository}}
+    assert send(body, "pull_request").json["status"] == status  # type: ignore[index]
+
+
+# -- pull requests that are sent to another branch -------------------------------------------------------------
+
+
+def turned(story: Story, to: str, before: str) -> dict[str, Any]:
+    """A pull request that goes to another branch than before."""
+    return moved_pull(story, "edited", base={"ref": to, "repo": {"id": 7}}) | {
+        "changes": {"base": {"ref": {"from": before}, "sha": {"from": sha("S1 base")}}}
+    }
+
+
+@pytest.mark.parametrize(
+    ("to", "before", "event"),
+    [
+        ("main", "next", PullMoved("S1", 12, sha("S1p"), at=1_772_359_200.0)),
+        ("next", "main", PullClosed("S1", 12, sha("S1p"), at=1_772_359_200.0, elsewhere=True)),
+    ],
+)
+def test_a_pull_request_that_comes_to_main_or_leaves_it_is_kept(
+    send: Send, story: Story, to: str, before: str, event: object
+) -> None:
+    assert send(turned(story, to, before), "pull_request").json == {"status": "kept"}
+    (entry,) = story.store.begin("test")
+    assert events_of(entry, story.shape) == [event]
+
+
+def test_one_that_goes_from_one_branch_of_nobody_to_another_is_ignored(send: Send, story: Story) -> None:
+    assert send(turned(story, "next", "last"), "pull_request").json["status"] == "ignored"  # type: ignore[index]
+    assert story.nothing_is_stored()
+
+
+def test_one_that_goes_from_one_pipelines_branch_to_anothers_is_kept_for_both(
+    story: Story, settings: Settings, configuration: Configuration
+) -> None:
+    service = story.shape.services[0]
+    other = replace(story.shape, name=f"{story.shape.name}-next", services=(replace(service, branch="next"),))
+    both = replace(configuration, pipelines=(story.shape, other))
+    client = create_app(settings, both, lambda _: None).test_client()
+    body = json.dumps(turned(story, "next", "main")).encode()
+    headers = {"X-GitHub-Event": "pull_request", "X-GitHub-Delivery": "g", "X-Hub-Signature-256": signature(body)}
+    assert client.post("/webhooks/github", data=body, headers=headers).json == {"status": "kept"}
+    (here,) = story.store.begin("test")
+    (there,) = Story(story.redis, other).store.begin("test")
+    assert [type(event) for event in events_of(here, story.shape)] == [PullClosed]
+    assert [type(event) for event in events_of(there, other)] == [PullMoved]
+
+
+# -- a name that was free and is somebody else's now -----------------------------------------------------------
+
+
+def taken(story: Story, number: object) -> dict[str, Any]:
+    """A push to a repository with the very name that the file has."""
+    name = story.shape.services[0].repository
+    return push(story, repository={"full_name": name, "id": number, "pushed_at": 1_700_000_000})
+
+
+@pytest.mark.parametrize("present", ["shop/new-name", ""])
+def test_a_repository_that_took_the_name_of_ours_is_not_heard_and_that_is_said_loudly(
+    send: Send, story: Story, redis: Redis, present: str
+) -> None:
+    name = story.shape.services[0].repository
+    Repositories(redis).learn(name, present or name, 4711)
+    with capture_logs() as logs:
+        answer = send(taken(story, 666))
+    why = "another repository has the name of a configured one by now"
+    assert (answer.status_code, answer.json) == (202, {"status": "ignored", "why": why})
+    assert story.nothing_is_stored()
+    (said,) = [row for row in logs if row["event"] == "repository-name-taken"]
+    assert (said["log_level"], said["id"], said["other"]) == ("error", 4711, 666)
+    assert send(taken(story, 4711)).json == {"status": "kept"}
+
+
+def test_repositories_that_have_exchanged_their_names_are_told_apart(send: Send, story: Story, redis: Redis) -> None:
+    first, second = (service.repository for service in story.shape.services[:2])
+    Repositories(redis).learn(first, second, 1)
+    Repositories(redis).learn(second, first, 2)
+    assert send(taken(story, 2)).json == {"status": "kept"}
+    (event,) = events_of(story.store.begin("test")[0], story.shape)
+    assert isinstance(event, Merged)
+    assert event.service == "S2"
+
+
+def test_a_comment_in_a_repository_that_took_the_name_of_ours_is_not_heard(
+    send: Send, story: Story, redis: Redis
+) -> None:
+    Repositories(redis).learn(story.shape.services[0].repository, "shop/new-name", 4711)
+    assert send(comment(story), "issue_comment").json["status"] == "ignored"  # type: ignore[index]
+    assert story.nothing_is_stored()

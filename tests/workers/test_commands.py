@@ -15,11 +15,13 @@ from bot.core.effects import Answer, Obey
 from bot.core.events import Command, CommandAllowed, CommandRefused, CommandSaid, Event, Merged, ModeAsked
 from bot.core.pipeline import Mode, Service
 from bot.core.run import Status
+from bot.state.allowance import Allowance
 from bot.state.records import Records
 from tests.workers.app_key import pem
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop, clean
 from workers import reconcile
+from workers.github import limits
 from workers.perform import commands, loop
 
 REPO = "shop/s1"
@@ -351,6 +353,21 @@ def test_several_commands_are_one_answer(shop: Workshop, pull: int) -> None:
     assert reactions == ["confused"]
     assert [part.split("`")[1] for part in words.split("\n\n")[:2]] == ["lock", "status"]
     assert "1 more was left out" in words
+
+
+def test_an_unlock_is_obeyed_though_little_is_left_of_the_hourly_limit_and_a_question_waits(
+    shop: Workshop, pull: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told(shop, pull, "/interlock lock acceptance because")
+    monkeypatch.setattr(limits, "note", lambda *_: None)  # what is left stays what it is, whatever is answered
+    Allowance(shop.line.redis, "token").saw(remaining=150, limit=5000, reset_in=60)
+    before = len(answers(shop, pull))
+    comment(shop, pull, "/interlock unlock acceptance customers cannot pay")
+    comment(shop, pull, "/interlock status")
+    shop.work()
+    assert not locked(shop)
+    assert shop.line.outbox.size() == 2, "the answer to the one, and all of the other"
+    assert (len(answers(shop, pull)), shop.dead()) == (before, [])
 
 
 # -- verify: the commit that was looked at ---------------------------------------------------------------------

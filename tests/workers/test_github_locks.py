@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from bot.core.effects import FindPull, LockNotice, SetStatus
-from bot.core.events import Configured, Merged, PullFound
+from bot.core.events import Configured, LockAsked, Merged, PullFound, PullMoved, UnlockAsked
+from bot.core.pipeline import LockStatus
 from tests.workers.workshop import Workshop
 from workers.perform import loop
 from workers.perform.github import locks
@@ -115,6 +116,41 @@ def test_a_notice_lets_everybody_else_go_first_and_holds_no_thread(shop: Worksho
     assert len(rows) == 8
     assert rows.index("interlock/stage-3") < [n for n, name in enumerate(rows) if name == "interlock/lock"][1]
     assert longest < 0.35, "a notice waited inside of a worker"
+
+
+# -- those that come while it is locked ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def locked(shop: Workshop) -> Workshop:
+    """A workshop in which a person has locked a stage, and everybody is told."""
+    shop.reload(replace(shop.configuration, pipelines=(replace(shop.pipeline, lock_status=LockStatus.ALL),)))
+    shop.tell(Configured(shop.pipeline), LockAsked("acceptance", "ann", "test data"))
+    shop.github.control.reset_counters()
+    return shop
+
+
+def test_one_that_is_opened_while_it_is_locked_is_told_without_a_question_and_told_when_it_is_over(
+    locked: Workshop,
+) -> None:
+    number = locked.github.control.open_pull(REPO, title="The fix")
+    (sha,) = heads(locked, number)
+    locked.tell(PullMoved("S1", number, sha, at=1.0))
+    ((context, state, words),) = on(locked, sha)
+    assert (context, state, words[:13]) == ("interlock/lock", "pending", "acceptance is")
+    assert asked(locked) == {SET: 1}
+    locked.tell(PullMoved("S1", number, sha, at=2.0))
+    assert asked(locked) == {SET: 1}, "what stands there is not sent again"
+    locked.tell(UnlockAsked("acceptance", "ann", "they are back"))
+    assert on(locked, sha)[-1] == ("interlock/lock", "success", "open")
+
+
+def test_one_whose_turn_comes_after_the_lock_was_opened_is_not_told_that_it_is_locked(locked: Workshop) -> None:
+    number = locked.github.control.open_pull(REPO, title="The fix")
+    (sha,) = heads(locked, number)
+    locked.tell(UnlockAsked("acceptance", "ann", "they are back"))
+    locked.do(replace(NOTICE, sha=sha))
+    assert on(locked, sha) == []
 
 
 # -- the pull request of a commit ------------------------------------------------------------------------------

@@ -286,11 +286,28 @@ def test_a_pull_request_from_its_opening_to_its_merge(shop: Workshop, author: Au
     assert "reboot" not in str(shop.control.builds())
 
 
+def test_one_that_is_sent_to_main_is_verified_and_one_that_is_sent_elsewhere_is_not_any_more(
+    shop: Workshop, author: Author
+) -> None:
+    author.control.push("shop/s1", branch="next")
+    pull, head = author.open(base="next")
+    assert built(shop) == []
+    author.control.edit_pull("shop/s1", pull, base="main")
+    author.arrives()
+    assert built(shop) == [(f"S1.pr{pull}-1", None)]
+    author.control.edit_pull("shop/s1", pull, base="next")
+    author.arrives()
+    shop.control.wait_builds(JOB, state="done", seconds=5)
+    assert built(shop) == [(f"S1.pr{pull}-1", "ABORTED")]
+    assert author.status(head) == ("error", "the pull request goes to another branch now")
+
+
 def test_a_draft_a_fork_and_one_that_is_closed(shop: Workshop, author: Author) -> None:
     draft, _ = author.open(draft=True)
     fork, theirs = author.open(fork="mallory")
     assert built(shop) == []
-    assert author.status(theirs) == ("pending", "from a fork: waits until a maintainer asks for it")
+    held = "from a fork: a maintainer looks at it, then says /interlock verify"
+    assert author.status(theirs) == ("pending", f"{held} {theirs}")
     author.control.ready_for_review("shop/s1", draft)
     author.arrives()
     assert [run for run, _ in built(shop)] == [f"S1.pr{draft}-1"]
@@ -298,7 +315,7 @@ def test_a_draft_a_fork_and_one_that_is_closed(shop: Workshop, author: Author) -
     polled(shop)
     assert [run for run, _ in built(shop)] == [f"S1.pr{draft}-1", f"S1.pr{fork}-2"]
     newer = author.push(fork)
-    assert author.status(newer) == ("pending", "from a fork: waits until a maintainer asks for it")
+    assert author.status(newer) == ("pending", f"{held} {newer}")
     shop.tell(VerifyAsked("S1", fork, "ann", theirs))
     author.control.close_pull("shop/s1", draft)
     author.arrives()

@@ -101,7 +101,8 @@ def together(told: Hooked, before: str, pulls: list[int], landed: list[str]) -> 
     told.github.merge("shop/s2", order="push-first")
     told.settle()
     (push,), (closed, *_) = told.payloads("push")[-1:], told.payloads("pull_request")[::-1]
-    ours = {"full_name": REPO, "id": 1, "pushed_at": 1}
+    identity = told.github.pull(REPO, pulls[0])["base"]["repo"]["id"]
+    ours = {"full_name": REPO, "id": identity, "pushed_at": 1}
     commits = [push["commits"][0] | {"id": sha} for sha in landed]
     made = [{**push, "repository": ours, "before": before, "after": landed[-1], "commits": commits}]
     for number, sha in zip(pulls, landed, strict=True):

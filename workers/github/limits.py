@@ -30,7 +30,7 @@ LONGEST = 900.0
 class Purpose(Enum):
     """What a request is for: the share of the hourly limits that it leaves to more important ones."""
 
-    PROOF = 0.0  # what contains what: a fix may wait for it
+    PROOF = 0.0  # what contains what, and who may command: a fix may wait for it, or all for an unlock
     HEADS = 0.02
     STATUS = 0.05
     COMMENT = 0.2

@@ -56,11 +56,12 @@ def obey(context: Context, line: Line, claim: Claim, effect: Obey) -> Done:
 
 def _ask(context: Context, line: Line, claim: Claim, effect: Obey) -> Done:
     said, session = effect.said, Session(context, effect.said.repository)
-    if said.comment is not None and (over := _is_over(session, claim, said)) is not None:
+    purpose = Purpose.PROOF if effect.acts else Purpose.COMMENT  # an unlock may be what everybody waits for
+    if said.comment is not None and (over := _is_over(session, claim, said, purpose)) is not None:
         return over
     allowed = CommandAllowed(said)
     if said.pull is not None:
-        found = session.read(f"/pulls/{said.pull}", Purpose.COMMENT).data
+        found = session.read(f"/pulls/{said.pull}", purpose).data
         base = text(found, "base", "ref")
         known = context.configuration.service_for(said.repository, base)
         if known is None or known[0].name != line.pipeline.name:
@@ -68,15 +69,15 @@ def _ask(context: Context, line: Line, claim: Claim, effect: Obey) -> Done:
                 return _not_ours(context, line, said, base) if known is None else Done()
         else:
             allowed = _about(said, known[1].name, found)
-    if effect.acts and (no := _no(session, said)) is not None:
+    if effect.acts and (no := _no(session, said, purpose)) is not None:
         return Done(CommandRefused(said, no))
     return Done(_with_past(line, allowed))
 
 
-def _is_over(session: Session, claim: Claim, said: CommandSaid) -> Done | None:
+def _is_over(session: Session, claim: Claim, said: CommandSaid, purpose: Purpose) -> Done | None:
     """Whether the comment has been deleted or says something else by now: then it is not meant any more."""
     try:
-        present = session.read(f"/issues/comments/{said.comment}", Purpose.COMMENT).data
+        present = session.read(f"/issues/comments/{said.comment}", purpose).data
     except NotThere:
         if claim.tries < MISSING:
             raise NotNow("the comment is not there (yet)", after=1.0) from None
@@ -106,10 +107,10 @@ def _not_ours(context: Context, line: Line, said: CommandSaid, base: str) -> Don
     return Done(CommandRefused(said, f"#{said.pull} goes into `{branch}`, which is no service's main"))
 
 
-def _no(session: Session, said: CommandSaid) -> str | None:
+def _no(session: Session, said: CommandSaid, purpose: Purpose) -> str | None:
     """Why they may not act. `read` says nothing: on a public repository everybody has it (GitHub docs)."""
     try:
-        answer = session.read(f"/collaborators/{said.by}/permission", Purpose.COMMENT).data
+        answer = session.read(f"/collaborators/{said.by}/permission", purpose).data
     except NotThere:
         return f"{said.by} may not write to {said.repository}"
     permission, known_as = text(answer, "permission"), text(answer, "user", "login")

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import structlog
 
+from bot.core import lock_notices
 from bot.core.effects import LockNotice, SetStatus
 from bot.state.outbox import Claim
 from workers.context import Context, Line
@@ -34,11 +35,12 @@ _SHA = re.compile(r"[0-9a-f]{40}\Z")
 
 def tell_of_lock(context: Context, line: Line, claim: Claim, effect: LockNotice) -> Done:
     """Tell the open pull requests of a branch, or those that were told that it is over."""
+    if effect.sha:
+        return _tell_late(context, line, claim, effect)
     hold, heads = Hold(line, claim), _left(context, line, claim, effect)
     for sha in heads[:AT_ONCE]:
         if effect.locked:  # before it is: a crash in between must not lose that it was told
-            line.redis.sadd(_told(line, effect), sha)
-            line.redis.expire(_told(line, effect), REMEMBERED)
+            _note_told(line, effect, sha)
         status = SetStatus(effect.repository, sha, CONTEXT, effect.state, effect.description, "")
         try:
             set_status(context, hold, status, Purpose.LOCK)
@@ -53,6 +55,24 @@ def tell_of_lock(context: Context, line: Line, claim: Claim, effect: LockNotice)
     if heads:
         raise Held("others get their turn", after=0.0)
     return Done()
+
+
+def _tell_late(context: Context, line: Line, claim: Claim, effect: LockNotice) -> Done:
+    """Tell one that came late what stands by now, if anything does. Noted first, so that whoever opens the lock after
+    we have looked knows of it."""
+    _note_told(line, effect, effect.sha)
+    with line.reading:
+        standing = lock_notices.standing(line.look().board)
+        present = lock_notices.of_branch(standing, effect.repository, effect.branch)
+    if present is not None:
+        status = SetStatus(effect.repository, effect.sha, CONTEXT, present.state, present.description, "")
+        set_status(context, Hold(line, claim), status, Purpose.LOCK)
+    return Done()
+
+
+def _note_told(line: Line, effect: LockNotice, sha: str) -> None:
+    line.redis.sadd(_told(line, effect), sha)
+    line.redis.expire(_told(line, effect), REMEMBERED)
 
 
 def _left(context: Context, line: Line, claim: Claim, effect: LockNotice) -> list[str]:
@@ -87,4 +107,4 @@ def _keep(line: Line, claim: Claim, effect: LockNotice, heads: list[str]) -> Non
 
 
 def _told(line: Line, effect: LockNotice) -> str:
-    return line.keys.wrote(f"{effect.slot}/told")
+    return line.keys.wrote(f"{effect.place}/told")

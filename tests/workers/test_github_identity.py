@@ -217,6 +217,17 @@ def test_what_github_cannot_say_of_the_installation_is_asked_again(moved: Worksh
     assert (len(moved.github.control.statuses(NOW)), moved.dead()) == (2, [])
 
 
+def test_an_app_that_was_installed_anew_loses_nothing(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    control = shop.github.control
+    (old,) = control.register_app(public_pem(), install=["shop"])
+    shop.do(status(shop))
+    control.uninstall_app(old)
+    control.install_app("shop")
+    monkeypatch.setattr(session, "FRESH", 0.0)
+    shop.do(status(shop, "acceptance"))
+    assert (len(control.statuses(REPO)), shop.dead()) == (2, [])
+
+
 def test_a_limit_of_one_installation_does_not_hold_up_another(shop: Workshop) -> None:
     shop.do(status(shop))
     keys = [key.decode() for key in shop.line.redis.scan_iter("interlock:{github:installation-*}:primary")]

@@ -135,7 +135,7 @@ class Session:
         except (NotNow, Never) as error:
             limits.obey(self._allowance, error)
             if isinstance(error, NotThere | NotAllowed):  # no token to be had: the installation is gone, or suspended
-                installations.forget(self._context.redis, self.repository)
+                self._perhaps_elsewhere(error)
             raise
         limits.note(self._allowance, answer)
         return answer

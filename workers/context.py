@@ -15,6 +15,7 @@ from bot.state.delays import Delays
 from bot.state.inbox import Inbox
 from bot.state.keys import Keys
 from bot.state.outbox import Outbox
+from bot.state.patience import Patience
 from bot.state.scripts import Scripts
 from bot.state.store import Store
 from config import pipeline_file, settings
@@ -32,6 +33,7 @@ class Line:
     inbox: Inbox
     outbox: Outbox
     delays: Delays
+    patience: Patience
     redis: Redis
     turn: threading.Lock = field(default_factory=threading.Lock)
     asked: threading.Event = field(default_factory=threading.Event)
@@ -80,7 +82,8 @@ def _line(redis: Redis, pipeline: Pipeline, configuration: Configuration) -> Lin
     keep = configuration.keep
     store = Store(redis, keys, facts_kept=keep.facts, ended_kept=keep.history)
     inbox = Inbox(redis, keys, seen_seconds=int(keep.raw_deliveries))
-    return Line(pipeline, keys, store, inbox, Outbox(redis, keys), Delays(redis, keys), redis)
+    outbox, delays, patience = Outbox(redis, keys), Delays(redis, keys), Patience(redis, keys)
+    return Line(pipeline, keys, store, inbox, outbox, delays, patience, redis)
 
 
 @lru_cache(maxsize=1)

@@ -69,6 +69,11 @@ class Keys:
         return self._key("delays")
 
     @property
+    def failing(self) -> str:
+        """Hash: since when each effect that may be given up has been in vain."""
+        return self._key("failing")
+
+    @property
     def dead(self) -> str:
         """Hash of effects that were given up, with the reason."""
         return self._key("dead")

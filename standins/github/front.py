@@ -83,7 +83,8 @@ class Front:
         repo = self._world.repos.get(full_name.lower())
         if repo is None and full_name.lower() in self._world.moved:
             return self._moved(call.request, self._world.moved[full_name.lower()])
-        if repo is None or not self._access.sees(call.token, repo):
+        asks_for_app = call.request.route.endswith("/installation")  # an App may find itself on a private one
+        if repo is None or not (asks_for_app or self._access.sees(call.token, repo)):
             raise RefusedError(404, "Not Found")
         call.found_repo = repo
         return None

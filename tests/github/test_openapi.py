@@ -11,10 +11,13 @@ from typing import Any
 
 import pytest
 from github import Auth, Github, GithubIntegration
+from pydantic import SecretStr
 
 from bot.core.effects import Answer, Comment, Compare, Deploy, FindPull, LockNotice, Obey, SetStatus
 from bot.core.events import Command, CommandSaid, Configured, Merged
-from bot.core.pipeline import Job
+from bot.core.pipeline import Job, Pipeline, Service, Stage
+from config.configuration import Configuration, GitHub, Web
+from config.settings import Settings
 from standins.github import GitHubStandIn
 from standins.github.server import MODULES
 from standins.wire import HttpServer, Reply
@@ -24,6 +27,7 @@ from tests.workers.conftest import Open
 from tests.workers.test_check_runs import as_app
 from tests.workers.workshop import Workshop
 from workers import reconcile_heads
+from workers.doctor.github import examine_github
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +41,8 @@ class Town:
 
     def __init__(self, stack: ExitStack) -> None:
         receiver = stack.enter_context(HttpServer(lambda _: Reply(202)))
-        hook = {"url": f"http://127.0.0.1:{receiver.port}/", "secret": "s", "events": WANTED, "realistic": True}
+        self.web = f"http://127.0.0.1:{receiver.port}"
+        hook = {"url": f"{self.web}/webhooks/github", "secret": "s", "events": WANTED, "realistic": True}
         repos = [{"full_name": REPO, "hook": hook, "files": {"a.txt": "a"}, "collaborators": {"ann": "maintain"}}]
         self.github = stack.enter_context(GitHubStandIn(repos))
         self.control = self.github.control
@@ -140,6 +145,43 @@ def test_what_the_client_library_sends_for_an_app_is_what_github_describes(town:
     assert repo.get_collaborator_permission("ann") == "write"
     assert [pull.number for pull in repo.get_pulls(state="open")] == [number]
     gh.close()
+    assert_valid(town.control.recorded())
+
+
+# -- what the doctor asks --------------------------------------------------------------------------------------
+
+
+def examined(town: Town, settings: Settings, *repositories: str) -> set[str]:
+    """Let the doctor look at the town; returns the routes that it asked."""
+    town.control.push(REPO)
+    town.control.wait_idle()
+    town.control.reset_counters()
+    services = tuple(Service(f"S{n}", name) for n, name in enumerate(repositories))
+    pipeline = Pipeline("p", (Stage("build", Job("cdp", "build")),), services)
+    where = Configuration((pipeline,), github=GitHub(town.github.url, timeout=5), web=Web(town.web))
+    told = [f"{one.subject}: {one.found}" for one in examine_github(where, settings)]
+    assert any("deliveries arrived" in one for one in told), told
+    return set(town.control.requests())
+
+
+def test_what_the_doctor_asks_as_a_user_is_what_github_describes(town: Town) -> None:
+    town.control.create_repo("acme/bare")  # has no webhook, so it asks for its organisation's
+    asked = examined(town, Settings(github_token=SecretStr("t")), REPO, "acme/bare")
+    assert asked >= {
+        "GET /user", "GET /repos/*/*", "GET /repos/*/*/git/ref/*", "GET /repos/*/*/hooks",
+        "GET /repos/*/*/hooks/*/deliveries", "GET /rate_limit",
+    }  # fmt: skip
+    log = town.control.recorded()
+    assert "/orgs/acme/hooks" in {one["path"] for one in log}
+    assert_valid(log)
+
+
+def test_what_the_doctor_asks_as_an_app_is_what_github_describes(town: Town) -> None:
+    app = Settings(github_app_id="1", github_app_private_key=SecretStr(keys()[0]))
+    assert examined(town, app, REPO) >= {
+        "GET /app", "GET /repos/*/*/installation", "POST /app/installations/*/access_tokens", "GET /repos/*/*",
+        "GET /app/installations/*", "GET /rate_limit", "GET /app/hook/config", "GET /app/hook/deliveries",
+    }  # fmt: skip
     assert_valid(town.control.recorded())
 
 

@@ -448,7 +448,7 @@ def test_a_button_repeats_the_failed_build_if_the_person_may_write(
 
 
 def test_what_cannot_be_answered_is_given_up_visibly(shop: Workshop, pull: int, monkeypatch: Any) -> None:
-    monkeypatch.setitem(loop.GIVE_UP, "github", 2)
+    monkeypatch.setitem(loop.GIVE_UP, "github", 0.2)
     number = int(shop.github.control.comment(REPO, pull, "hello"))
     shop.github.control.fault("status", route=r"POST /repos/.*/comments$", status=502)
     shop.do(answer(number, pull))

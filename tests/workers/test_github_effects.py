@@ -6,6 +6,7 @@ import threading
 import time
 from dataclasses import replace
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -180,7 +181,7 @@ def test_after_a_limit_nobody_sends_until_it_has_passed(
 
 
 def test_waiting_for_a_limit_counts_as_no_try(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(loop.GIVE_UP, "github", 2)
+    monkeypatch.setitem(loop.GIVE_UP, "github", 0.0)
     Allowance(shop.line.redis, "token").hold(60, "GitHub said so")
     shop.ask(status(shop))
     for _ in range(5):
@@ -221,14 +222,58 @@ def test_what_github_finds_wrong_is_given_up_at_once_with_the_reason(shop: Works
     assert shop.github.control.requests()["POST /repos/*/*/statuses/*"] == 1
 
 
-def test_a_server_that_is_away_is_tried_again_and_in_the_end_given_up(
-    shop: Workshop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(loop.GIVE_UP, "github", 3)
+def fail(shop: Workshop, effect: SetStatus, times: int) -> None:
+    """So many tries, whatever their pauses."""
+    for _ in range(times):
+        shop.all_due("github")
+        shop.try_once(effect)
+
+
+def at(monkeypatch: pytest.MonkeyPatch, moment: float) -> None:
+    """Let that be the time, as far as giving up goes; and no reply be waited for."""
+    monkeypatch.setattr(loop, "time", SimpleNamespace(time=lambda: moment))
+    monkeypatch.setattr(ledger, "STILL_COMING", 0.0)
+
+
+def test_a_server_that_is_away_is_asked_for_a_day_however_often_that_is(shop: Workshop, monkeypatch: Any) -> None:
+    """An outage loses nothing: a hundred tries with the longest pause are not two hours."""
+    began, wanted = time.time(), status(shop)
+    at(monkeypatch, began)
     shop.github.control.fault("status", route=POST_STATUS, status=503)
-    shop.do(status(shop))
-    assert "503" in shop.dead()[0]
-    assert shop.github.control.requests()["POST /repos/*/*/statuses/*"] == 4
+    shop.ask(wanted)
+    fail(shop, wanted, 100)
+    shop.reload(shop.configuration)  # a new process knows it, too
+    at(monkeypatch, began + 86_000)
+    fail(shop, wanted, 1)
+    assert shop.dead() == []
+    at(monkeypatch, began + 86_500)
+    fail(shop, wanted, 1)
+    (why,) = shop.dead()
+    assert "503" in why
+
+
+def test_another_life_and_a_newer_effect_begin_their_day_anew(shop: Workshop, monkeypatch: Any) -> None:
+    began, wanted = time.time(), status(shop)
+    at(monkeypatch, began)
+    shop.github.control.fault("status", route=POST_STATUS, status=503)
+    shop.ask(wanted)
+    fail(shop, wanted, 2)
+    at(monkeypatch, began + 86_500)
+    newer = replace(wanted, state="failure")
+    shop.ask(newer)
+    fail(shop, newer, 2)
+    assert shop.dead() == []
+    at(monkeypatch, began + 2 * 86_500)
+    fail(shop, newer, 1)
+    assert len(shop.dead()) == 1
+    assert shop.line.outbox.revive(newer.slot)
+    fail(shop, newer, 2)
+    assert shop.dead() == []
+    shop.github.control.clear_faults()
+    shop.all_due("github")
+    shop.see_through(newer)
+    assert "failure" in statuses(shop)[0]
+    assert not shop.line.redis.exists(shop.line.keys.failing), "what is done is forgotten"
 
 
 def test_a_status_for_a_repository_that_was_renamed_arrives_under_its_new_name(shop: Workshop) -> None:
@@ -419,7 +464,7 @@ def test_a_commit_that_github_does_not_know_yet_is_waited_for(shop: Workshop) ->
 def test_a_comparison_is_never_given_up_for_a_run_may_wait_for_it(
     shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(loop.GIVE_UP, "github", 2)
+    monkeypatch.setitem(loop.GIVE_UP, "github", 0.0)
     old = shop.github.control.head(REPO)
     new = shop.github.control.push(REPO)
     shop.github.control.fault("status", route="GET .*compare", count=9, status=503)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,12 +12,14 @@ from pydantic import SecretStr
 
 from bot.core.effects import Comment, SetStatus
 from bot.state.allowance import Allowance
-from tests.workers.app_key import pem
+from tests.workers.app_key import pem, public_pem
 from tests.workers.conftest import Open
+from tests.workers.test_check_runs import as_app
 from tests.workers.workshop import Workshop
-from workers.github import identity, session
+from workers.github import identity, installations, session
 from workers.github.limits import Purpose
 from workers.github.session import Session
+from workers.perform.outcome import Held, NotNow
 
 REPO = "shop/s1"
 STATUS = "POST /repos/*/*/statuses/*"
@@ -125,6 +128,104 @@ def test_an_installation_that_is_gone_is_looked_for_again(shop: Workshop) -> Non
     shop.do(status(shop, "acceptance"))
     assert asked(shop)[INSTALLATION] == 2
     assert len(shop.github.control.statuses(REPO)) == 1
+
+
+# -- a repository that another installation reaches by now ------------------------------------------------------
+
+
+@pytest.fixture
+def moved(shop: Workshop) -> Workshop:
+    """The App is installed for two owners, and the repository has just gone from one to the other."""
+    control = shop.github.control
+    control.register_app(public_pem(), install=["shop", "elsewhere"])
+    shop.do(status(shop))
+    control.transfer(REPO, "elsewhere")
+    return shop
+
+
+NOW = "elsewhere/s1"
+
+
+def test_a_status_follows_a_repository_to_another_owner_with_the_app(moved: Workshop) -> None:
+    sha = moved.github.control.head(NOW)
+    moved.do(SetStatus(REPO, sha, "acceptance", "pending", "in it", "S1.1"))
+    contexts = [row["context"] for row in moved.github.control.statuses(NOW)]
+    assert (sorted(contexts), moved.dead()) == (["interlock/acceptance", "interlock/build"], [])
+
+
+def test_a_comment_follows_a_repository_whose_new_name_is_known_already(moved: Workshop) -> None:
+    """Then no redirect tells that it has moved: only the refusal does."""
+    session.names(moved.context).learn(REPO, NOW, moved.github.world.repos[NOW].id)
+    pull = int(moved.github.control.open_pull(NOW))
+    moved.do(Comment(REPO, pull, "S1.1", "it failed"))
+    assert (len(moved.github.control.comments(NOW, pull)), moved.dead()) == (1, [])
+
+
+def test_a_check_run_follows_a_repository_and_is_still_one(moved: Workshop) -> None:
+    control = moved.github.control
+    control.transfer(NOW, "shop")
+    as_app(moved)
+    begun = status(moved, "pre-production")
+    moved.do(begun)
+    control.transfer(REPO, "elsewhere")
+    moved.do(replace(begun, state="success"))
+    (row,) = control.check_runs(NOW, begun.sha)
+    assert (row["conclusion"], moved.dead()) == ("success", [])
+
+
+def test_a_private_repository_is_followed_too(shop: Workshop) -> None:
+    control = shop.github.control
+    control.register_app(public_pem(), install=["shop", "elsewhere"])
+    shop.github.world.repos[REPO].private = True
+    shop.do(status(shop))
+    control.transfer(REPO, "elsewhere")
+    shop.do(SetStatus(REPO, control.head(NOW), "acceptance", "pending", "in it", "S1.1"))
+    assert (len(control.statuses(NOW)), shop.dead()) == (2, [])
+
+
+def test_who_was_refused_while_another_asks_comes_again(moved: Workshop) -> None:
+    session.names(moved.context).learn(REPO, NOW, moved.github.world.repos[NOW].id)
+    late = Session(moved.context, REPO)
+    installations.forget(moved.context.redis, REPO)
+    with pytest.raises(NotNow) as refused:
+        late.write("POST", f"/statuses/{moved.github.control.head(NOW)}", {"state": "success"}, Purpose.STATUS, "t")
+    assert refused.value.certain
+    assert not isinstance(refused.value, Held)
+
+
+def test_a_permission_that_is_missing_costs_one_more_request_in_a_minute_and_is_said(shop: Workshop) -> None:
+    shop.github.control.register_app(public_pem(), install=["shop"], permissions={"contents": "read"})
+    for stage in ("build", "acceptance", "production"):
+        shop.do(status(shop, stage))
+    assert asked(shop) == {INSTALLATION: 2, TOKEN: 1, STATUS: 3}
+    assert len(shop.dead()) == 3
+    assert all("a permission is missing" in why for why in shop.dead())
+
+
+def test_an_owner_without_the_app_is_named_as_the_reason(shop: Workshop) -> None:
+    shop.github.control.register_app(public_pem(), install=["shop"])
+    shop.do(status(shop))
+    shop.github.control.transfer(REPO, "elsewhere")
+    shop.do(SetStatus(REPO, shop.github.control.head(NOW), "acceptance", "pending", "in it", "S1.1"))
+    (why,) = shop.dead()
+    assert "the App is not installed on elsewhere/s1" in why
+
+
+def test_what_github_cannot_say_of_the_installation_is_asked_again(moved: Workshop) -> None:
+    moved.github.control.fault("status", route="GET .*/installation", count=2, status=502)
+    moved.do(SetStatus(REPO, moved.github.control.head(NOW), "acceptance", "pending", "in it", "S1.1"))
+    assert (len(moved.github.control.statuses(NOW)), moved.dead()) == (2, [])
+
+
+def test_an_app_that_was_installed_anew_loses_nothing(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    control = shop.github.control
+    (old,) = control.register_app(public_pem(), install=["shop"])
+    shop.do(status(shop))
+    control.uninstall_app(old)
+    control.install_app("shop")
+    monkeypatch.setattr(session, "FRESH", 0.0)
+    shop.do(status(shop, "acceptance"))
+    assert (len(control.statuses(REPO)), shop.dead()) == (2, [])
 
 
 def test_a_limit_of_one_installation_does_not_hold_up_another(shop: Workshop) -> None:

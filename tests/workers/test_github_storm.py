@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from bot.core.effects import Comment, Deploy, Effect, LockNotice, SetStatus
+from bot.core.effects import Answer, Comment, Deploy, Effect, LockNotice, SetStatus
 from bot.core.pipeline import Job
+from bot.translate.commands import MARKER
 from config.model import Report
 from tests.workers.conftest import Open
 from tests.workers.test_check_runs import as_app
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.slow
 
 REPO, STAGES = "shop/s1", ("build", "acceptance", "pre-production")
 ROUTE = "(GET|POST|PATCH) /repos/.*/.*/.+"
+ANSWER = f"{MARKER}answer/"  # the beginning of each answer; the comment on the journey has another
 LATE = 1.4  # longer than a request to GitHub may take here
 #: Kind of fault, how often, and how.
 FAULTS: tuple[tuple[str, float, dict[str, Any]], ...] = (
@@ -50,6 +52,7 @@ class Truth:
     stages: dict[tuple[str, str], SetStatus] = field(default_factory=dict)
     comments: dict[int, str] = field(default_factory=dict)
     deployments: dict[str, Deploy] = field(default_factory=dict)
+    answers: dict[int, Answer] = field(default_factory=dict)
     asked: int = 0
 
     def take(self, effect: Effect) -> None:
@@ -61,21 +64,24 @@ class Truth:
                 self.comments[effect.pull] = effect.text
             case Deploy():
                 self.deployments[effect.slot] = effect
+            case Answer():
+                self.answers[effect.comment] = effect
             case _:
                 pass
 
 
-def story(commit: int, sha: str, pull: int, chance: random.Random) -> Iterator[list[Effect]]:
-    """What is asked for a run on its way, step by step."""
+def story(commit: int, sha: str, pull: int, commanded: list[int], chance: random.Random) -> Iterator[list[Effect]]:
+    """What is asked for a run on its way, step by step; `commanded`: a comment in each stage that wants an answer."""
     run = f"S1.{commit}"
-    for stage in STAGES:
+    for stage, comment in zip(STAGES, commanded, strict=True):
         yield [
             SetStatus(REPO, sha, stage, "pending", f"in {stage}", run, summary=f"**{stage}**"),
             Comment(REPO, pull, run, f"**{run} is in {stage}**", time.time()),
         ]
         job = Job("cdp", f"shop/{stage}")
         where = (REPO, sha, stage, f"{stage}-env", False)
-        yield [Deploy(*where, "in_progress", "runs", run, job, commit)]
+        answer = Answer(REPO, pull, comment, chance.choice(("+1", "-1", "confused")), f"{run} is in {stage}")
+        yield [Deploy(*where, "in_progress", "runs", run, job, commit), answer]
         passed = chance.random() < 0.7
         yield [
             SetStatus(REPO, sha, stage, "success" if passed else "failure", "over", run, summary="over"),
@@ -91,6 +97,7 @@ class Storm:
         self.shop, self.truth, self.chance = shop, Truth(), random.Random(seed)
         control = shop.github.control
         self.pulls = [int(control.open_pull(REPO, title=f"Change {n}")) for n in range(runs)]
+        self.commanded = [[int(control.comment(REPO, pull, "status", "dana")) for _ in STAGES] for pull in self.pulls]
         self.shas = [str(control.push(REPO)) for _ in range(runs)]
         control.seed(seed)
         for kind, rate, how in FAULTS:
@@ -123,8 +130,8 @@ class Storm:
     def _tell(self) -> None:
         words = "pre-production is locked by S1: merging this enters the fast lane"
         self._ask([LockNotice(REPO, "main", "success", words, locked=True)])
-        many = enumerate(zip(self.shas, self.pulls, strict=True))
-        stories = [story(number, sha, pull, self.chance) for number, (sha, pull) in many]
+        many = enumerate(zip(self.shas, self.pulls, self.commanded, strict=True))
+        stories = [story(number, *one, self.chance) for number, one in many]
         while stories:
             one = self.chance.choice(stories)
             step = next(one, None)
@@ -146,18 +153,39 @@ class Storm:
         """Fails where something stands twice, is missing or not true; returns how much there is."""
         assert self.shop.dead() == []
         self._check_comments()
+        self._check_answers()
         self._check_deployments()
         contexts = self._check_statuses()
         runs = self._check_runs()
         checks = self.shop.configuration.github.report is Report.CHECKS
         assert (runs, contexts) == ((len(self.truth.stages), 0) if checks else (0, len(self.truth.stages)))
-        return {"comments": len(self.truth.comments), "deployments": len(self.truth.deployments), "checks": runs}
+        truth = self.truth
+        made = {"comments": len(truth.comments), "answers": len(truth.answers), "deployments": len(truth.deployments)}
+        return {**made, "checks": runs}
+
+    def _ours(self, pull: int) -> list[str]:
+        """What we said on a pull request."""
+        return [row["body"] for row in self.shop.github.control.comments(REPO, pull) if row["user"] != "dana"]
 
     def _check_comments(self) -> None:
         for pull, text in self.truth.comments.items():
-            bodies = [row["body"] for row in self.shop.github.control.comments(REPO, pull)]
+            bodies = [body for body in self._ours(pull) if not body.startswith(ANSWER)]
             assert len(bodies) == 1, f"#{pull} has {len(bodies)} comments"
             assert text in bodies[0]
+
+    def _check_answers(self) -> None:
+        for pull, comments in zip(self.pulls, self.commanded, strict=True):
+            bodies = [body for body in self._ours(pull) if body.startswith(ANSWER)]
+            for wanted in (self.truth.answers[comment] for comment in comments):
+                found = [body for body in bodies if body.startswith(f"{MARKER}{wanted.slot} -->")]
+                assert len(found) == 1, f"{wanted.slot} was given {len(found)} times"
+                assert wanted.text in found[0]
+                assert self._reactions(pull, wanted.comment) == [wanted.reaction]
+            assert len(bodies) == len(comments), f"#{pull} has answers that nobody asked for"
+
+    def _reactions(self, pull: int, comment: int) -> list[str]:
+        rows = self.shop.github.control.comments(REPO, pull)
+        return [content for row in rows if row["id"] == comment for _, content in row["reactions"]]
 
     def _check_deployments(self) -> None:
         rows = self.shop.github.control.deployments(REPO)

@@ -84,7 +84,7 @@ def test_a_topic_that_no_channel_wants_is_done_at_once(workshop: Open, mailbox: 
 
 
 def test_a_mail_server_that_stays_away_is_given_up_visibly(workshop: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(loop.GIVE_UP, "people", 2)
+    monkeypatch.setitem(loop.GIVE_UP, "people", 0.2)
     shop = workshop(
         notify_urls={"mail": f"mailto://127.0.0.1:{free_port()}?from=i@shop.test&to=r@shop.test&mode=insecure"}
     )

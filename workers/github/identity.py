@@ -32,7 +32,7 @@ class InstallationAuth(Auth.Auth):
     """Signs with the present token of an installation. One for all threads: the token is made once an hour."""
 
     def __init__(self, where: GitHub, app: Auth.AppAuth, installation: int) -> None:
-        self._where, self._app, self._installation = where, app, installation
+        self._where, self._app, self.installation = where, app, installation
         self._lock = threading.Lock()
         self._token: Token | None = None
 
@@ -60,10 +60,10 @@ class InstallationAuth(Auth.Auth):
             self._token = None
 
     def _make(self) -> Token:
-        what = f"a token for installation {self._installation}"
+        what = f"a token for installation {self.installation}"
         wire = Wire(self._where, self._app)
         try:
-            answer = wire.ask("POST", f"/app/installations/{self._installation}/access_tokens", {})
+            answer = wire.ask("POST", f"/app/installations/{self.installation}/access_tokens", {})
         finally:
             wire.close()
         if answer.status >= 400:

@@ -10,7 +10,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import structlog
 
@@ -25,6 +25,7 @@ from workers.perform.outcome import Never, NotNow
 
 log = structlog.get_logger()
 
+_T = TypeVar("_T")
 _local = threading.local()
 _NAME = re.compile(r"(?!\.{1,2}/)[A-Za-z0-9_.-]{1,100}/(?!\.{1,2}\Z)[A-Za-z0-9_.-]{1,100}\Z")
 #: GitHub refuses a token for a moment after making it (octokit/auth-app.js#65): so old one counts as settled, and so
@@ -98,7 +99,7 @@ class Session:
             return known.decode()
         limits.may_read(self._allowance, purpose)
         if isinstance(self._auth, identity.InstallationAuth):
-            app = _wire(self._context, "app", identity.app_auth(self._context.settings))
+            app = _app_wire(self._context)
             login = str(self._checked(app.ask("GET", "/app"), "GET /app").data["slug"]) + "[bot]"
         else:
             login = str(self._checked(self._send("GET", "/user"), "GET /user").data["login"])
@@ -106,15 +107,21 @@ class Session:
         return login
 
     def look_up(self, purpose: Purpose = Purpose.HEADS) -> Any:
-        """Ask what the repository is called now and which id it has, and remember it; returns GitHub's answer."""
+        """Ask what the repository is called now and which id it has, and remember it; returns GitHub's answer.
+
+        Raises NotNow if it is reached in another way under its new name: go on with another session.
+        """
         limits.may_read(self._allowance, purpose)
         data = self._checked(self._send("GET", f"/repos/{self.repository}"), f"GET {self.repository}").data
         present, number = str(data["full_name"]), int(data["id"])
         if not _NAME.match(present):
             raise Never(f"{self.repository} is now called {present!r}, which is no name of a repository")
+        before = self._names.present(self.repository)
         if self._names.learn(self.repository, present, number) and present.casefold() != self.repository.casefold():
             mend = "rename it in the pipeline file"
             log.error("repository-renamed", configured=self.repository, present=present, mend=mend)
+        if present.casefold() != before.casefold():
+            self._reached_anew()
         return data
 
     def _address(self, path: str) -> str:
@@ -126,9 +133,9 @@ class Session:
             if answer.status == 401 and isinstance(self._auth, identity.InstallationAuth):
                 answer = self._again(self._auth, verb, path, body, headers)
         except (NotNow, Never) as error:
-            if isinstance(error, NotThere | NotAllowed):  # no token to be had: the installation is gone, or suspended
-                installations.forget(self._context.redis, self.repository)
             limits.obey(self._allowance, error)
+            if isinstance(error, NotThere | NotAllowed):  # no token to be had: the installation is gone, or suspended
+                self._perhaps_elsewhere(error)
             raise
         limits.note(self._allowance, answer)
         return answer
@@ -149,8 +156,38 @@ class Session:
         if answer.status >= 400:
             error = refusal(answer, f"{what} ({self.repository})")
             limits.obey(self._allowance, error)
+            if isinstance(error, NotThere | NotAllowed):
+                self._perhaps_elsewhere(error)
             raise error
         return answer
+
+    def _reached_anew(self) -> None:
+        """The repository has another name, so perhaps another owner: ask anew which installation reaches it."""
+        if isinstance(self._auth, identity.InstallationAuth):
+            installations.forget(self._context.redis, self.repository)
+            if _installation_of(self._context, self.repository) != self._auth.installation:
+                raise self._elsewhere()
+
+    def _perhaps_elsewhere(self, error: NotThere | NotAllowed) -> None:
+        """Raises NotNow if another installation reaches the repository by now; else the refusal stands.
+
+        A repository that went to another owner, or an App that was installed anew, is refused under the old one.
+        """
+        if not isinstance(self._auth, identity.InstallationAuth):
+            return
+        redis, number, present = self._context.redis, self._auth.installation, self._names.present(self.repository)
+        try:
+            moved = _as_app(
+                self._context, lambda app: installations.is_another(redis, app, self.repository, present, number)
+            )
+        except NotNow as why:  # what was refused did nothing, whatever keeps us from knowing more
+            raise NotNow(f"{error}; {why}", after=why.after, certain=True) from why
+        if moved:
+            raise self._elsewhere() from error
+
+    def _elsewhere(self) -> NotNow:
+        log.warning("installation-changed", repository=self.repository)
+        return NotNow(f"{self.repository} is reached by another installation of the App now", certain=True)
 
 
 def names(context: Context) -> Repositories:
@@ -171,17 +208,30 @@ def _reach(context: Context, repository: str) -> tuple[Any, Wire, Allowance]:
     if not identity.is_app(settings):
         auth = identity.token_auth(settings)
         return auth, _wire(context, "token", auth), Allowance(context.redis, "token")
-    app = identity.app_auth(settings)
-    allowance = Allowance(context.redis, "app")
-    limits.may_read(allowance, Purpose.PROOF)
-    try:
-        number = installations.installation_of(context.redis, _wire(context, "app", app), repository)
-    except (NotNow, Never) as error:
-        limits.obey(allowance, error)
-        raise
+    number = _installation_of(context, repository)
     of_installation = identity.installation_auth(where, settings, number)
     name = f"installation-{number}"
     return of_installation, _wire(context, name, of_installation), Allowance(context.redis, name)
+
+
+def _installation_of(context: Context, repository: str) -> int:
+    present = names(context).present(repository)
+    return _as_app(context, lambda app: installations.installation_of(context.redis, app, repository, present))
+
+
+def _as_app(context: Context, ask: Callable[[Wire], _T]) -> _T:
+    """Ask something as the App itself, within its own limits."""
+    wire, allowance = _app_wire(context), Allowance(context.redis, "app")
+    limits.may_read(allowance, Purpose.PROOF)
+    try:
+        return ask(wire)
+    except (NotNow, Never) as error:
+        limits.obey(allowance, error)
+        raise
+
+
+def _app_wire(context: Context) -> Wire:
+    return _wire(context, "app", identity.app_auth(context.settings))
 
 
 def _wire(context: Context, name: str, auth: Any) -> Wire:

@@ -34,7 +34,7 @@ _MAY_ACT = ("admin", "write")
 #: The most characters of an answer (GitHub takes 65,536 in a comment), and of the name of a branch in it.
 LONGEST, BRANCH = 60_000, 60
 #: How long it is remembered that a reaction was given, in seconds: an answer is not tried for longer.
-GIVEN = 86_400
+GIVEN = 2 * 86_400
 
 
 def obey(context: Context, line: Line, claim: Claim, effect: Obey) -> Done:

@@ -37,8 +37,9 @@ log = structlog.get_logger()
 
 #: How many effects of a family may be under way at once, over all workers: a system that hangs holds up no more.
 LIMITS = {"jenkins": 12, "github": 3, "people": 2}
-#: After how many tries an effect is given up into the dead letters.
-GIVE_UP = {"github": 60, "people": 30}
+#: For how long an effect that cannot be done now is tried, from its first failure on, until it is given up into the
+#: dead letters; in seconds. By time and not by count, so that an outage loses nothing however often we ask.
+GIVE_UP = {"github": 86_400.0, "people": 21_600.0}
 #: What moves a run, or what a run may wait for, is not given up however often it was tried.
 MOVES_A_RUN = (Trigger, Withdraw, Compare)
 #: What holds a slot of a stage until it is done, and after how many tries its pause grows no more: a look that was in
@@ -121,14 +122,19 @@ def perform(context: Context, line: Line, claim: Claim) -> bool:
         else:
             _give_up(line, claim, why)
         return False
+    return _finish(line, claim, done)
+
+
+def _finish(line: Line, claim: Claim, done: Done) -> bool:
     telling.no_longer(line, claim)
+    if claim.tries and claim.family in GIVE_UP:
+        line.patience.forget(claim.effect.slot)
     return line.outbox.finish(claim, done.event)
 
 
 def _later(line: Line, claim: Claim, why: str, after: float | None, *, refused: bool = False) -> None:
     """It is tried again; one that was refused not so soon: a person has to mend something first."""
-    most = GIVE_UP.get(claim.family)
-    if most is not None and claim.tries >= most and not isinstance(claim.effect, MOVES_A_RUN):
+    if _is_hopeless(line, claim):
         _give_up(line, claim, why)
         return
     telling.held_up(line, claim, why)
@@ -138,7 +144,17 @@ def _later(line: Line, claim: Claim, why: str, after: float | None, *, refused: 
     line.outbox.postpone(claim, seconds)
 
 
+def _is_hopeless(line: Line, claim: Claim) -> bool:
+    """Whether it has been in vain for so long that an operator must look at it."""
+    patience = GIVE_UP.get(claim.family)
+    if patience is None or isinstance(claim.effect, MOVES_A_RUN):
+        return False
+    now = time.time()
+    return now - line.patience.since(claim.effect.slot, claim.revision, now) >= patience
+
+
 def _give_up(line: Line, claim: Claim, why: str) -> None:
     telling.no_longer(line, claim)
+    line.patience.forget(claim.effect.slot)
     log.error("effect-given-up", effect=claim.effect.slot, why=why, tries=claim.tries + 1)
     line.outbox.give_up(claim, why, time.time())

@@ -13,7 +13,7 @@ NEXT = {
     "trouble": "Look at the job in Jenkins; it is asked again by itself",
     "full": _WAIT,
     "behind": _WAIT,
-    "locked": "Nothing to do for this run: it keeps its place, and enters when the lock opens (`interlock status`)",
+    "locked": "Nothing to do for this run: it keeps its place until the lock opens, or a fix with it has passed",
     "fix-ahead": _WAIT,
     "proof": _WAIT,
     "recalled": "Nothing to do: it keeps its place at the head of the queue",

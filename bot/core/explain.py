@@ -8,6 +8,7 @@ from bot.core.board import Board
 from bot.core.pipeline import Force
 from bot.core.reasons import Reason, Why
 from bot.core.run import Built, Run, Status, Verification
+from bot.core.standing import fixes
 from bot.core.verifying import kept_waiting
 
 
@@ -61,10 +62,10 @@ def _waiting(board: Board, run: Run, now: float) -> Reason:
     ahead = board.ahead_of(run)
     # What concerns this run alone says more than a full stage, and a lock says more than the people before it.
     if away is not None and (closed is None or closed.why is Why.FULL):
-        place = f" ({ahead} before it)" if ahead and away.stops_queue else ""
+        place = f"; {ahead} before this run" if ahead and away.stops_queue else ""
         return Reason(away.why, away.sentence + place, away.stops_queue)
     if closed is not None:
-        place = f"; {ahead} before it" if ahead else ""
+        place = f"; {ahead} before this run" if ahead else ""
         return Reason(closed.why, closed.sentence + place)
     if ahead:
         first = next(iter(board.queue(run.step)))
@@ -96,7 +97,7 @@ def _pressed(run: Built) -> str:
 def _failed(board: Board, run: Run) -> Reason:
     what = sentences.failed(run, run.failure) if run.failure else f"{sentences.name(run)} failed in {run.step}"
     if any(lock.run == run.key for lock in board.locks.values()):
-        return Reason(
-            Why.HOLDS_LOCK, f"{what}; it holds the lock until the fix has passed, a retry succeeds or it is unlocked"
-        )
+        coming = [each for each in fixes(board, run.service) if each.key != run.key]
+        way = f": {sentences.coming(coming[-1])}" if coming else ", a retry succeeds or it is unlocked"
+        return Reason(Why.HOLDS_LOCK, f"{what}; it holds the lock until the fix has passed{way}")
     return Reason(Why.FIX_FAILED, f"{what}; it can be retried, or a newer merge replaces it")

@@ -232,8 +232,9 @@ def start_run(
     title: str = "",
     author: str = "",
     permit: str | None = None,
+    why: str = "its service holds a lock",
 ) -> Run:
-    """Put a new run of a commit at the start of its lane."""
+    """Put a new run of a commit at the start of its lane; `why`: what puts it on the fast lane."""
     board = decision.board
     state = board.service(service)
     number = state.number + 1
@@ -250,7 +251,7 @@ def start_run(
         created=decision.now,
         since=decision.now,
         queued=decision.now,
-        version=f"{service}-{stamp}",
+        version=f"{service}-{number}-{stamp}",  # several may be merged in one second
         pull=pull,
         pulls=() if pull is None else (pull,),
         title=title,
@@ -258,7 +259,7 @@ def start_run(
         permit=permit,
     )
     board.put(run)
-    how = "starts on the fast lane: its service holds a lock" if lane is Lane.FAST else f"queues for {run.step}"
+    how = f"starts on the fast lane: {why}" if lane is Lane.FAST else f"queues for {run.step}"
     decision.tell(FactKind.RUN_QUEUED, f"{sentences.name(run)} {how}", run)
     decision.note(run, how)
     configured = board.pipeline.service(service)
@@ -276,7 +277,7 @@ def send_fast(decision: Decision, service: str, place: Place, *, why: str, permi
     """Put a commit on the fast lane: its live run changes lane; if it has none, a run is started (F1, F2)."""
     live = [r for r in decision.board.of_commit(service, place.sha) if r.status not in (Status.ENDING, Status.FAILED)]
     if not live:
-        start_run(decision, service, place, Lane.FAST, permit=permit)
+        start_run(decision, service, place, Lane.FAST, permit=permit, why=why)
         return
     run = decision.update(live[-1], lane=Lane.FAST, permit=permit)
     decision.tell(FactKind.RUN_PROMOTED, f"{sentences.name(run)} changes to the fast lane: {why}", run)

@@ -129,8 +129,10 @@ def left(run: Built, now: float) -> str:
     """How long Jenkins expects the run's build still to take; empty if it does not say, or hardly knows."""
     if run.expected is None:
         return ""
-    minutes = math.ceil((run.expected - now) / 60)
-    return f", about {minutes} min left" if minutes > 0 else ", longer than usual"
+    seconds = run.expected - now
+    if seconds <= 0:
+        return ", longer than usual"
+    return f", about {math.ceil(seconds / 60)} min left" if seconds > 60 else ", less than a minute left"
 
 
 def coming(run: Run) -> str:

@@ -270,7 +270,7 @@ def test_a_check_run_says_who_is_before_the_run_in_its_next_queue() -> None:
         town.passes(f"{service}a")
         town.passes(f"{service}a")
     passed = town.did(SetStatus, of="S3a", context="acceptance", state="success")[-1]
-    assert "1 before it" in passed.summary
+    assert "1 before this run" in passed.summary
 
 
 @pytest.mark.parametrize(("how", "conclusion"), [("cancel", "cancelled"), ("force", "neutral")])

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from bot.core.effects import Notify, Trigger, Withdraw
+from bot.core.facts import FactKind
 from bot.core.pipeline import FastLaneStart, Mode, Outcome
 from tests.core.town import Town
 from tests.core.world import shop
@@ -594,3 +595,15 @@ def test_the_fast_lane_triggers_nothing_while_paused() -> None:
     town.ends("S1e", Outcome.SUCCESS)
     assert not town.did(Trigger)
     assert town.says("S1e") == "the pipeline is paused by ann: because"
+
+
+def test_a_head_that_a_person_sends_on_the_fast_lane_anew_says_who_asked_and_why() -> None:
+    town = Town(shop())
+    town.merge("S1", "a")
+    town.cancel("S1a")
+    town.ends("S1a", Outcome.ABORTED)
+    town.quiet()
+    town.fast_lane("S1", "pre-production")
+    assert [fact.why for fact in town.facts if fact.kind is FactKind.RUN_QUEUED] == [
+        "S1 S1a starts on the fast lane: ann: urgent"
+    ]

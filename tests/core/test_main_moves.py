@@ -209,6 +209,15 @@ def test_what_is_remembered_of_pushes_is_bounded(town: Town) -> None:
     assert len(town.run("h39").pulls) == 20
 
 
+def test_two_merges_of_one_second_have_versions_of_their_own(town: Town) -> None:
+    first, second = town.merge("S2", "b"), town.merge("S2", "c")
+    town.now -= 1
+    third = town.merge("S2", "d")
+    versions = [town.run(sha).version for sha in (first, second, third)]
+    assert len(set(versions)) == 3
+    assert versions[1].rsplit("-", 1)[1] == versions[2].rsplit("-", 1)[1]  # the second is the same
+
+
 # -- the default branch ----------------------------------------------------------------------------------------
 
 

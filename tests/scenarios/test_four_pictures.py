@@ -63,7 +63,7 @@ def test_picture_1_seven_runs_on_their_way(one: Town) -> None:
 def test_picture_1_everybody_who_waits_knows_why(one: Town) -> None:
     assert one.says("S1d") == "acceptance is full (3 of 3): S3 S3a, S1 S1c, S2 S2b"
     assert one.says("S2a") == "pre-production is full (1 of 1): S1 S1a"
-    assert one.says("S1b") == "pre-production is full (1 of 1): S1 S1a; 1 before it"
+    assert one.says("S1b") == "pre-production is full (1 of 1): S1 S1a; 1 before this run"
 
 
 def test_picture_2_the_stage_locks_itself_and_nobody_passes(two: Town) -> None:
@@ -94,7 +94,7 @@ def test_picture_2_those_who_wait_read_what_to_do(two: Town) -> None:
     assert two.says("S2a") == (
         "pre-production is locked: S1 S1a failed in pre-production (CheckoutTest) (locked by S1.1); merge the fix to S1"
     )
-    assert two.says("S1b").endswith("merge the fix to S1 (1 before it)")
+    assert two.says("S1b").endswith("merge the fix to S1; 1 before this run")
     assert "holds the lock" in two.says("S1a")
 
 

@@ -95,7 +95,7 @@ def test_as_text_it_says_who_broke_it_since_when_and_what_is_on_its_way() -> Non
         "=== Interlock: this stage is locked ===\n"
         "LOCKED: S1 1234567 failed in pre-production (CheckoutTest)\n"
         "  by S1.1 since 2025-11-25 21:40 UTC, until 2025-11-25 21:50 UTC\n"
-        "On its way: the fix S1 abcdef0 is in fast acceptance\n"
+        "Now: the fix S1 abcdef0 is in fast acceptance\n"
         "https://interlock.example.com/p/shop\n"
         "=== end of Interlock's notice ===\n"
         "own"
@@ -107,7 +107,7 @@ def test_as_html_it_says_the_same_and_nothing_in_it_is_markup() -> None:
     assert "<b>pre-production is locked</b>" in shown
     assert f'<a href="{LINK}">' in shown
     assert "<b>&lt;script&gt;alert(1)&lt;/script&gt; &amp; co</b><br>by S1.1 since 2025-11-25 21:40 UTC" in shown
-    assert "<li>On its way: &lt;i&gt;a fix&lt;/i&gt;</li>" in shown
+    assert "<li>Now: &lt;i&gt;a fix&lt;/i&gt;</li>" in shown
     assert shown.endswith("\n<p>own</p>")
     assert without_banner(shown) == "<p>own</p>"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from bot.core.effects import AbortDuplicate, Banner, Effect, Look, Trigger, Withdraw
+from bot.core.effects import AbortDuplicate, Banner, Effect, Look, Notify, Trigger, Withdraw
 from bot.core.run import Step
 from bot.state.outbox import Claim
 from workers.context import Line
@@ -37,6 +37,8 @@ def words(effect: Effect) -> str:
             return f"ending build #{effect.number} of {effect.job.name}, a second one of {effect.run}"
         case Look():
             return f"looking at build #{effect.number} of {effect.job.name}"
+        case Notify():
+            return f"telling people: {effect.subject}"
         case Banner():
             return f"the banner of {effect.stage}"
         case _:

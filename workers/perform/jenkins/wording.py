@@ -40,7 +40,7 @@ def _plain(banner: Banner, link: str) -> str:
     lines = [_BEGIN]
     for lock in banner.locks:
         lines += [f"LOCKED: {lock.reason}", f"  {_since(lock)}"]
-    lines += [f"On its way: {line}" for line in banner.coming]
+    lines += [f"Now: {line}" for line in banner.coming]
     lines += [link, _END, ""]
     return "\n".join(line if line in (_BEGIN, _END) else re.sub("={3,}", "==", line) for line in lines)
 
@@ -48,7 +48,7 @@ def _plain(banner: Banner, link: str) -> str:
 def _html(banner: Banner, link: str) -> str:
     """Everything in it is escaped: a reason may quote what strangers wrote."""
     rows = [f"<li><b>{escape(lock.reason)}</b><br>{escape(_since(lock))}</li>" for lock in banner.locks]
-    rows += [f"<li>On its way: {escape(line)}</li>" for line in banner.coming]
+    rows += [f"<li>Now: {escape(line)}</li>" for line in banner.coming]
     head = f'<b>{escape(banner.stage)} is locked</b> (<a href="{escape(link)}">Interlock</a>)'
     block = f'<div style="{_STYLE}">{head}<ul>{"".join(rows)}</ul></div>'
     return f"{_HTML_BEGIN}{block}{_HTML_END}\n"

@@ -262,6 +262,7 @@ def start_run(
     how = f"starts on the fast lane: {why}" if lane is Lane.FAST else f"queues for {run.step}"
     decision.tell(FactKind.RUN_QUEUED, f"{sentences.name(run)} {how}", run)
     decision.note(run, how)
+    decision.status(run, run.step, "pending", f"waits for {run.step}")
     configured = board.pipeline.service(service)
     if pull is None and configured is not None:
         decision.do(FindPull(service, configured.repository, configured.branch, place.sha, PULL_TOLD))
@@ -291,6 +292,7 @@ def queue(decision: Decision, run: Run, step: Step) -> Run:
     run = decision.waits(run, step)
     decision.tell(FactKind.RUN_QUEUED, f"{sentences.name(run)} queues for {step}", run)
     decision.note(run)
+    decision.status(run, step, "pending", f"waits for {step}")  # not written if it enters at once
     newest_fix(decision, run)
     return run
 

@@ -236,15 +236,35 @@ def stages(town: Town) -> list[tuple[str, str, str]]:
     return [(each.context, each.state, each.description) for each in town.did(SetStatus)]
 
 
-def test_a_status_is_asked_for_as_a_stage_begins_and_as_it_ends() -> None:
+def test_a_status_is_asked_for_as_a_run_waits_for_a_stage_as_it_enters_and_as_it_leaves() -> None:
     town = Town()
     town.arrives("S1", "a", "acceptance")
     told = list(dict.fromkeys(stages(town)))  # what stands there already is not sent again
     assert told == [
+        ("build", "pending", "waits for build"),
         ("build", "pending", "in build"),
         ("build", "success", "passed build"),
+        ("acceptance", "pending", "waits for acceptance"),
         ("acceptance", "pending", "in acceptance"),
     ]
+
+
+def test_that_a_run_waits_is_not_written_where_it_enters_at_once() -> None:
+    town = Town()
+    town.merge("S1", "a")
+    waits, enters = town.did(SetStatus, of="S1a", context="build")[:2]
+    assert waits.slot == enters.slot  # the later one takes the place of the earlier, which has rested meanwhile
+    assert waits.rests > 0
+
+
+def test_the_status_of_a_stage_that_is_closed_says_that_the_run_waits_and_its_check_run_says_why() -> None:
+    town = Town()
+    town.breaks("S1", "a")
+    town.quiet()
+    town.arrives("S2", "a", PRE)
+    told = town.did(SetStatus, of="S2a", context=PRE)[-1]
+    assert (told.state, told.description) == ("pending", f"waits for {PRE}")
+    assert "is locked: S1 S1a failed" in told.summary
 
 
 def test_the_run_that_locks_a_stage_asks_for_action_and_has_buttons() -> None:

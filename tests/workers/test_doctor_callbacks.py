@@ -111,7 +111,7 @@ def test_nobody_at_our_door_is_told(tmp_path: Path, jenkins: JenkinsStandIn) -> 
         port = server.port
     [(_, found, mend)] = callbacks(tmp_path, jenkins, f"http://127.0.0.1:{port}")
     assert found == f"callbacks: http://127.0.0.1:{port} refuses the connection: nothing listens there"
-    assert "Is Interlock running?" in mend
+    assert "is Interlock running?" in mend
 
 
 def test_the_door_is_asked_about_no_build(tmp_path: Path, jenkins: JenkinsStandIn) -> None:

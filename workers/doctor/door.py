@@ -31,7 +31,7 @@ def examine(controller: Controller, public_url: str, secret: str) -> Iterator[Fi
     try:
         answer = knock(place, f"webhooks/jenkins/{controller.name}/{quote(secret)}", "POST", json=_NOTHING)
     except NoAnswer as error:
-        yield about.unsure(f"callbacks: {error}", f"{error.mend}. Is Interlock running?")
+        yield about.unsure(f"callbacks: {error}", f"is Interlock running? {error.mend}")
         return
     yield _judged(about, controller.name, public_url, answer)
 

@@ -125,11 +125,14 @@ class Decision:
             self.do(SetStatus(*where, state, text, run.key, conclusion=conclusion, rests=rests))
 
     def waits(self, run: Run, step: Step, **changes: Any) -> Run:
-        """Put a run into the queue of `step`, at its tail unless `seat` says otherwise."""
+        """Put a run into the queue of `step`, at its tail unless `seat` says otherwise, and say so on its commit.
+
+        What is said rests: where the run enters at once it is never written.
+        """
         seat = changes.pop("seat", None)
         queued = self.now if seat is None else run.queued or self.now
         seat = seat or self.board.seat()
-        return self.update(
+        waiting = self.update(
             run,
             **{
                 "status": Status.WAITING,
@@ -146,3 +149,5 @@ class Decision:
                 **changes,
             },
         )
+        self.status(waiting, step, "pending", f"waits for {step}")
+        return waiting

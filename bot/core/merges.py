@@ -292,7 +292,6 @@ def queue(decision: Decision, run: Run, step: Step) -> Run:
     run = decision.waits(run, step)
     decision.tell(FactKind.RUN_QUEUED, f"{sentences.name(run)} queues for {step}", run)
     decision.note(run)
-    decision.status(run, step, "pending", f"waits for {step}")  # not written if it enters at once
     newest_fix(decision, run)
     return run
 

@@ -9,7 +9,7 @@ import pytest
 from bot.core import journey, markdown
 from bot.core.effects import Comment, SetStatus
 from bot.core.events import BuildSeen
-from bot.core.pipeline import FastLaneStart, Outcome
+from bot.core.pipeline import FastLaneStart, Mode, Outcome
 from tests.core.town import Town
 from tests.core.world import shop
 
@@ -247,6 +247,15 @@ def test_a_status_is_asked_for_as_a_run_waits_for_a_stage_as_it_enters_and_as_it
         ("acceptance", "pending", "waits for acceptance"),
         ("acceptance", "pending", "in acceptance"),
     ]
+
+
+def test_the_status_of_a_failed_run_that_is_retried_says_that_it_waits() -> None:
+    town = Town()
+    town.breaks("S1", "a")
+    town.mode(Mode.PAUSE)
+    town.quiet()
+    town.retry("S1a")
+    assert stages(town) == [(PRE, "pending", f"waits for {PRE}")]
 
 
 def test_that_a_run_waits_is_not_written_where_it_enters_at_once() -> None:

@@ -113,8 +113,9 @@ def _compare(line: Line, service: Service, look: Look) -> int:
     """Tell the board if its head is another one; returns 1 if that is news."""
     with line.reading:
         copy = line.look()
-        chain, version = copy.board.service(service.name).chain, copy.version
-        head, is_known = chain.head, chain.find(look.sha) is not None
+        state, version = copy.board.service(service.name), copy.version
+    chain = state.chain
+    head, is_known = chain.head, chain.find(look.sha) is not None
     kind = "baseline" if head is None else "push"
     if head is not None and is_known and head.sha != look.sha:
         kind = "rewound"
@@ -124,15 +125,19 @@ def _compare(line: Line, service: Service, look: Look) -> int:
             _remember(line, service, replace(look, doubt=doubt, told=look.told and look.doubt == doubt))
             return 0
         look = replace(look, told=True)
-    added = 0
-    if head is None or head.sha != look.sha:
-        added = (
-            1 if line.inbox.add(HeadSeen(service.name, look.sha), f"head:{version}:{service.name}:{look.sha}") else 0
-        )
+    if head is not None and head.sha == look.sha == state.doubt:
+        kind = "rewound"  # main stands where we think, and lacks a commit that was on it: the board waits for this word
+    is_news = head is None or head.sha != look.sha or kind == "rewound"
+    added = _tell(line, service, look, version) if is_news else 0
     _remember(line, service, look if kind == "rewound" else replace(look, doubt="", told=False))
     if added and kind != "baseline":
         Repairs(line.redis, line.keys).count(kind)
     return added
+
+
+def _tell(line: Line, service: Service, look: Look, version: int) -> int:
+    """Tell the board where main stands, once for each version of the board; returns 1 if that is new."""
+    return 1 if line.inbox.add(HeadSeen(service.name, look.sha), f"head:{version}:{service.name}:{look.sha}") else 0
 
 
 def _remembered(line: Line, service: Service) -> Look:

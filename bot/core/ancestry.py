@@ -125,6 +125,10 @@ class Chain:
         """The chain with `place` known to be a head that was put in place by force."""
         return replace(self, forced=place.segment)
 
+    def first(self, place: Place) -> Place:
+        """The first commit that is remembered of the segment of `place`; what `place` lacks, that lacks too."""
+        return next((each for each in self.places if each.segment == place.segment), place)
+
     def successor(self, place: Place) -> Place:
         """A commit of a later segment that is proven to contain `place`, the first proven; else `place` itself."""
         later = (k.newer for k in self.links if k.older.sha == place.sha and k.newer.segment > place.segment)

@@ -75,10 +75,13 @@ def _apply(decision: Decision, event: Event) -> None:  # noqa: C901  one flat li
     match event:
         case Merged():
             merges.merged(decision, event)
+            if event.forced:
+                reconsider(decision, event.service)
         case PullFound():
             merges.pull_found(decision, event)
         case HeadSeen():
             merges.head_seen(decision, event)
+            reconsider(decision, event.service)
         case DefaultBranchChanged():
             merges.default_branch_changed(decision, event)
         case ContainmentKnown():

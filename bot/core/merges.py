@@ -191,6 +191,8 @@ def head_seen(decision: Decision, event: HeadSeen) -> None:
         _head_is_known(decision, state, place)
     elif state.doubt:
         board.put(replace(state, doubt=""))
+        if state.doubt == event.sha:
+            _rewritten(decision, board.service(event.service), state.chain.first(place))
 
 
 def _head_is_known(decision: Decision, state: ServiceState, place: Place) -> None:
@@ -347,12 +349,21 @@ def learn(decision: Decision, event: ContainmentKnown) -> None:
     chain = state.chain
     if base is not None and head is not None and chain.contains(head, base) is None:
         chain = chain.learn(base, head, contains=event.contains)
-    board.put(replace(state, asked=asked, chain=chain))
+    lost = not event.contains and base is not None and head is not None and _may_be_off_main(chain, base, head)
+    board.put(replace(state, asked=asked, chain=chain, doubt=event.head if lost else state.doubt))
     verb = "contains" if event.contains else "does not contain"
     text = f"{sentences.short(event.head)} {verb} {sentences.short(event.base)}"
     decision.tell(FactKind.CONTAINMENT_KNOWN, text, service=event.service, sha=event.base)
     if state.doubt and chain.head is not None and (chain.head.sha, state.doubt) == (event.base, event.head):
         head_seen(decision, HeadSeen(event.service, state.doubt))
+
+
+def _may_be_off_main(chain: Chain, base: Place, head: Place) -> bool:
+    """Whether main seems to have lost `base` by a force-push that nobody told: our head, which came later, lacks it.
+
+    If GitHub names the same head, that is so: both have been on main.
+    """
+    return chain.head is not None and chain.head.sha == head.sha and chain.forced <= base.segment < head.segment
 
 
 def _place_of(decision: Decision, service: str, sha: str) -> Place | None:

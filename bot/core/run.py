@@ -301,7 +301,8 @@ class ServiceState:
     pushes: tuple[str, ...] = ()
     #: The pushes of several commits seen lately.
     pushed: tuple[Pushed, ...] = ()
-    #: The head that GitHub named, while it is not known whether that contains ours.
+    #: The head that GitHub named, while it is not known whether that contains ours; or our head, if it lacks a commit
+    #: that was on main, until GitHub names it.
     doubt: str = ""
     #: Commands heard lately, and when which pull request was answered somebody who may not write.
     heard: tuple[Heard, ...] = ()

@@ -508,8 +508,8 @@ class AnyTown(RuleBasedStateMachine):
         for asked in [a for a in town.jenkins.attempts.values() if a.state == "running"]:
             self._send(town.jenkins.end(asked, Outcome.SUCCESS))
         for service in [s.name for s in town.board.pipeline.services]:
-            head = town.board.service(service).chain.head
-            if head is None or head.sha != town.github.heads[service]:
+            state, head = town.board.service(service), town.board.service(service).chain.head
+            if head is None or head.sha != town.github.heads[service] or state.doubt == head.sha:
                 self._send(HeadSeen(service, town.github.heads[service]))
 
     def _open_news(self) -> bool:

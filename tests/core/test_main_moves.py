@@ -66,6 +66,18 @@ def test_it_is_found_once_however_often_main_is_looked_at_and_the_push_comes_aft
     assert town.live() == ["S1a", "S1a", "S1b"]
 
 
+def test_a_lost_force_push_shows_when_what_was_pushed_onto_it_lacks_what_was_on_main(town: Town) -> None:
+    town.breaks("S1", "b")
+    town.github.commit("S1", "S1c", onto="S1-")  # by force, and nobody was told
+    town.merge("S1", "d")
+    town.fix_passes("S1d")
+    town.answers()
+    assert town.locks() == ["S1b"]  # GitHub has not said where main stands
+    town.looks_at_main("S1")
+    assert town.locks() == []
+    assert state(town).doubt == ""
+
+
 def test_what_is_merged_onto_the_old_commit_goes_on_from_there(town: Town) -> None:
     for letter in "ab":
         town.merge("S1", letter)

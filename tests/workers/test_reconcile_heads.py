@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
-from bot.core.events import Configured, HeadSeen, Merged
+from bot.core.events import Configured, ContainmentKnown, HeadSeen, Merged
 from bot.core.pipeline import Service
 from bot.state.codec import load_event
 from bot.state.repairs import Repairs
@@ -164,6 +164,18 @@ def test_a_branch_that_was_set_back_to_a_known_commit_is_told_once_it_is_certain
     impatient.github.world.repos[REPO].branches["main"] = old  # a force-push whose webhook is lost
     assert [reconcile_heads.heads(impatient.context, impatient.line) for _ in range(4)] == [0, 1, 0, 0]
     assert impatient.heard() == [HeadSeen("S1", old)]
+    assert repairs(impatient) == {"rewound": 1}
+
+
+def test_a_head_of_ours_that_lacks_what_was_on_main_is_told_again_for_the_board_waits_for_it(
+    impatient: Workshop,
+) -> None:
+    one = impatient.github.control.push(REPO)
+    impatient.tell(Merged("S1", one, push_id="1"))
+    two = impatient.github.control.push(REPO)
+    impatient.tell(Merged("S1", two, "f" * 40, push_id="2"))  # onto a commit that nobody told of
+    impatient.tell(ContainmentKnown("S1", one, two, contains=False))
+    assert [heads(impatient) for _ in range(3)] == [1, 0, 0]
     assert repairs(impatient) == {"rewound": 1}
 
 

@@ -161,9 +161,10 @@ def _wrong(one: Ended, by_run: dict[str, Ended], results: set[tuple[str, str]], 
 
 
 def _unfit(fate: Fate | None, results: set[tuple[str, str]]) -> str:
-    """A run that was to fail may have come around that job: superseded, or merged as a fix while its lane was open."""
-    built_there = fate is not None and fate.stage in {stage for stage, _ in results}
-    return "it was to fail" if fate is not None and fate.fatal and built_there else ""
+    """A run whose build failed for good was delivered. It may have come around that job: superseded, merged as a fix
+    while its lane was open, or one of the long builds that the crash is to meet, whose rule then is the newer one."""
+    failed = fate is not None and fate.fatal and (fate.stage, fate.result) in results
+    return "it was to fail" if failed else ""
 
 
 def _not_contained(one: Ended, by_run: dict[str, Ended]) -> str:

@@ -350,7 +350,7 @@ def learn(decision: Decision, event: ContainmentKnown) -> None:
     if base is not None and head is not None and chain.contains(head, base) is None:
         chain = chain.learn(base, head, contains=event.contains)
     lost = not event.contains and base is not None and head is not None and _may_be_off_main(chain, base, head)
-    board.put(replace(state, asked=asked, chain=chain, doubt=event.head if lost else state.doubt))
+    board.put(replace(state, asked=asked, chain=chain, doubt=state.doubt or (event.head if lost else "")))
     verb = "contains" if event.contains else "does not contain"
     text = f"{sentences.short(event.head)} {verb} {sentences.short(event.base)}"
     decision.tell(FactKind.CONTAINMENT_KNOWN, text, service=event.service, sha=event.base)

@@ -164,13 +164,22 @@ def _accept(decision: Decision, state: ServiceState, event: Merged) -> None:
     forces = (*state.forces, place)[-FORCES:] if event.forced and is_head else state.forces
     decision.board.put(replace(state, chain=chain, forces=forces, doubt=""))
     pull = f" by pull request #{event.pull}" if event.pull is not None else ""
-    rewritten = ", by a force-push" if event.forced else ""
-    text = f"{sentences.short(event.sha)} is on main of {event.service}{pull}{rewritten}"
+    text = f"{sentences.short(event.sha)} is on main of {event.service}{pull}{_how(event)}"
     decision.tell(FactKind.MERGE_ACCEPTED, text, service=event.service, sha=event.sha)
     lane = Lane.FAST if is_head and lanes.merge_enters(decision.board, event.service) else Lane.MAIN
     start_run(decision, event.service, place, lane, pull=event.pull, title=event.title, author=event.author)
     if event.forced and is_head and before is not None:
         drop_unmerged(decision, event.service)
+
+
+def _how(event: Merged) -> str:
+    """How a commit came to main, where that is more than an ordinary push.
+
+    A head that GitHub named when it was asked may have been pushed in any way: only a push that says so was forced.
+    """
+    if not event.forced:
+        return ""
+    return ", by a force-push" if event.before is not None else ", found by polling"
 
 
 def head_seen(decision: Decision, event: HeadSeen) -> None:

@@ -37,6 +37,30 @@ def rewind(town: Town, sha: str) -> None:
     town.github.commit("S1", sha)
 
 
+# -- how a commit came to main ---------------------------------------------------------------------------------
+
+
+def accepted(town: Town) -> list[str]:
+    return [fact.why for fact in town.facts if fact.kind is FactKind.MERGE_ACCEPTED]
+
+
+def test_a_merge_whose_webhook_was_lost_is_found_by_polling_and_called_no_force_push(town: Town) -> None:
+    town.merge("S1", "a")
+    town.looks_at_main("S1", "b")
+    assert accepted(town) == ["S1a is on main of S1", "S1b is on main of S1, found by polling"]
+
+
+def test_only_a_rewrite_that_was_shown_is_called_a_force_push(town: Town) -> None:
+    for letter in "ab":
+        town.merge("S1", letter)
+    town.force_push("S1", "c", onto="S1a")
+    assert accepted(town)[-1] == "S1c is on main of S1, by a force-push"
+    rewind(town, "S1b")
+    town.looks_at_main("S1")
+    town.answers()
+    assert accepted(town)[-1] == "S1b is on main of S1, by a force-push", "it lacks the head that was there"
+
+
 # -- a head that is known --------------------------------------------------------------------------------------
 
 

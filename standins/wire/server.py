@@ -7,6 +7,7 @@ cannot lose a reply on purpose. A bench drives thousands of requests per second 
 from __future__ import annotations
 
 import contextlib
+import io
 import socket
 import ssl
 import threading
@@ -23,6 +24,8 @@ Handler = Callable[[Request], Reply]
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 _IDLE_SECONDS = 120.0
+#: How long a connection is kept open for reading after a refusal, in seconds.
+_LINGER_SECONDS = 5.0
 
 
 class _BadRequestError(Exception):
@@ -144,11 +147,12 @@ class HttpServer:
             self._connections[wrapped] = thread
         return wrapped
 
-    def _serve_one(self, connection: socket.socket, reader: BinaryIO, peer: str) -> bool:
+    def _serve_one(self, connection: socket.socket, reader: io.BufferedReader, peer: str) -> bool:
         try:
             request = self._read(connection, reader, peer)
         except _BadRequestError as error:
             connection.sendall(_encode(Reply(error.status, str(error).encode()), head_only=False, keep=False))
+            _linger(connection, reader)
             return False
         if request is None:
             return False
@@ -166,7 +170,12 @@ class HttpServer:
         except Exception:  # whatever it is, the client must be told
             return Reply(500, traceback.format_exc().encode(), [("Content-Type", "text/plain; charset=utf-8")])
 
-    def _read(self, connection: socket.socket, reader: BinaryIO, peer: str) -> Request | None:
+    def _read(self, connection: socket.socket, reader: io.BufferedReader, peer: str) -> Request | None:
+        first = reader.peek(1)[:1]
+        if first and first < b" " and first not in b"\r\n":
+            # A client that speaks TLS to this port sends no line that could be waited for. Jetty answers 400 at its
+            # first byte (`HttpParser`: illegal character).
+            raise _BadRequestError(400, f"Illegal character CNTL=0x{first.hex()}")
         line = reader.readline(self._max_head + 1)
         if not line:
             return None
@@ -198,6 +207,16 @@ class HttpServer:
             name, _, value = line.decode("latin-1").partition(":")
             name, value = name.strip().lower(), value.strip()
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
+
+
+def _linger(connection: socket.socket, reader: io.BufferedReader) -> None:
+    """Read on after a refusal until the client hangs up: closing with unread data would break the connection (TCP RST)
+    and could take the refusal back before the client has read it (RFC 9112, 9.6).
+    """
+    connection.shutdown(socket.SHUT_WR)
+    connection.settimeout(_LINGER_SECONDS)
+    while reader.read1(65_536):
+        pass
 
 
 def _read_body(reader: BinaryIO, headers: dict[str, str]) -> bytes:

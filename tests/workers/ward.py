@@ -60,7 +60,7 @@ def configured(
     stage = {"name": "stage", "job": f"cdp: {job}", "capacity": 1, "on_failure": "lock", **stage}
     stages = [stage, *({"name": name, "job": f"cdp: {name}"} for name in others)]
     file = {
-        "controllers": {"cdp": {"url": url, "user": "interlock", "timeout": "2s", **(controller or {})}},
+        "controllers": {"cdp": {"url": url, "user": "interlock", "timeout": "60s", **(controller or {})}},
         "pipelines": [{"name": "p", "stages": stages, "services": [{"name": "S1", "repository": "shop/s1"}]}],
         "web": {"public_url": public_url},
     }

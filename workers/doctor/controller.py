@@ -33,6 +33,7 @@ def examine(controller: Controller, token: str) -> Iterator[Finding]:
     try:
         before = time.time()
         response = knock(place, _TREE, auth=auth)
+        after = time.time()
         wrong = _wrong(about, controller, place, response)
         if wrong is not None:
             yield wrong
@@ -44,7 +45,7 @@ def examine(controller: Controller, token: str) -> Iterator[Finding]:
             return
         yield about.good(f"Jenkins {_version(response)} answers {controller.user}")
         yield from versions.examine(about, _version(response))
-        yield from _clocks(about, response, (before + time.time()) / 2)
+        yield from clocks(about, response.headers.get("Date", ""), before, after)
         yield from _signing_in(about, root, knock(place, "api/json?tree=mode", "POST", auth=auth))
         yield from _state(about, root)
     except NoAnswer as error:
@@ -184,14 +185,19 @@ def _unknown(about: About, controller: Controller, root: dict[str, Any], me: req
     return about.bad(f"it does not say whom it takes {controller.user} for ({me.status_code})", _new_token(controller))
 
 
-def _clocks(about: About, response: requests.Response, now: float) -> Iterator[Finding]:
-    """The header is whole seconds, and may be from a proxy: only what is far apart is told."""
+def clocks(about: About, date: str, before: float, after: float) -> Iterator[Finding]:
+    """Whether the clock of `date` is certainly far from ours: it was written between `before` and `after`.
+
+    Ours in seconds since the epoch. The header is whole seconds, and may be from a proxy; an answer that took long says
+    little about clocks. So what is told is the least that they can be apart.
+    """
     try:
-        apart = parsedate_to_datetime(response.headers.get("Date", "")).timestamp() + 0.5 - now
+        theirs = parsedate_to_datetime(date).timestamp()
     except ValueError:
         return
-    if abs(apart) > CLOCKS_APART:
-        found = f"its clock is {abs(apart):.0f} s {'ahead of' if apart > 0 else 'behind'} ours"
+    behind, ahead = before - (theirs + 1), theirs - after  # at least; negative where it need not be so at all
+    if max(behind, ahead) > CLOCKS_APART:
+        found = f"its clock is at least {max(behind, ahead):.0f} s {'ahead of' if ahead > behind else 'behind'} ours"
         mend = "set both by NTP: a build that has just begun is told from a stranger's by when it began"
         yield about.unsure(found, mend)
 

@@ -1,12 +1,20 @@
-"""How every process logs: one line of JSON (or text for people) per event, never a secret."""
+"""How every process logs: one line of JSON (or text for people) per event, written at once, never a secret."""
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
+
+#: The longest line of JSON in bytes, its end included. POSIX lets a pipe tear what is longer among several writers
+#: (PIPE_BUF, 4096 on Linux), and the processes of one service share theirs.
+LONGEST = 4_096
+#: What stands where something was left out of a value.
+_GAP = " [...] "
 
 _BARE: tuple[Any, ...] = (
     structlog.contextvars.merge_contextvars,
@@ -17,13 +25,55 @@ _BARE: tuple[Any, ...] = (
 
 
 def set_up(level: str = "INFO", form: str = "json") -> None:
-    """Log from `level` on to standard error, as `json` or as `text`. Call once per process."""
-    renderer: Any = (
-        structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer(colors=False)
-    )
+    """Log from `level` on to standard error, as `json` or as `text`. Call once per process.
+
+    What libraries log with Python's `logging` (warnings and worse) becomes such a line, too.
+    """
+    renderer: Any = render if form == "json" else structlog.dev.ConsoleRenderer(colors=False)
     structlog.configure(
         processors=[*_BARE, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: LineLogger(sys.stderr),
         cache_logger_on_first_use=True,
     )
+    root = logging.getLogger()
+    root.handlers = [_Libraries(level=logging.WARNING)]
+
+
+class LineLogger:
+    """Writes each line by one `write` to the file's descriptor, past all buffers: so lines of several processes mix,
+    but their parts do not."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._descriptor = file.fileno()
+
+    def msg(self, line: str) -> None:
+        """Write one line. A pipe takes up to LONGEST bytes whole; of more, the rest follows in another write."""
+        rest = line.encode("utf-8", "backslashreplace") + b"\n"
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
+
+    debug = info = warning = warn = error = critical = exception = fatal = failure = err = log = msg
+
+
+def render(_logger: Any, _method: str, event: dict[str, Any]) -> str:
+    """The event as one line of JSON, at most LONGEST bytes long: of what is too long, the middle is left out."""
+    line = json.dumps(event, default=repr)
+    while (excess := len(line) + 1 - LONGEST) > 0:
+        longest = max(event, key=lambda name: len(json.dumps(event[name], default=repr)))
+        value = event[longest] if isinstance(event[longest], str) else repr(event[longest])
+        # An escaped character takes up to twelve bytes, so this may take several rounds; each takes something away.
+        kept = max(0, len(value) - excess // 12 - 2 * len(_GAP)) // 2
+        event[longest] = value[:kept] + _GAP + value[len(value) - kept :]
+        if event[longest] == value:
+            break  # nothing is left to cut: too many fields for one line
+        line = json.dumps(event, default=repr)
+    return line
+
+
+class _Libraries(logging.Handler):
+    """What libraries log, in our form."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log = structlog.get_logger()
+        log.log(record.levelno, "library", logger=record.name, said=record.getMessage(), exc_info=record.exc_info)

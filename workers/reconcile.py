@@ -17,6 +17,7 @@ from bot.state.repairs import Repairs
 from workers.context import Context, Line
 from workers.differences import Asking, Live, differences
 from workers.jenkins_client import NotAllowed, NotThere
+from workers.once import Once
 from workers.perform.jenkins import posted
 from workers.perform.jenkins.banners import shown_on
 from workers.perform.jenkins.reach import client_for
@@ -27,6 +28,8 @@ log = structlog.get_logger()
 #: How long a build must be nowhere to be seen, at every look, before it counts as lost, in seconds: queue and executor
 #: lag behind, and a Jenkins that has just restarted answers before it has read everything.
 LOST_AFTER = 30.0
+
+_said = Once()
 
 
 def builds(context: Context, line: Line) -> int:
@@ -40,6 +43,7 @@ def builds(context: Context, line: Line) -> int:
         copy = line.look()
         lives = _lives(line, copy.board, copy.version)
     asking: dict[str, Asking] = {}
+    later: dict[str, dict[str, str]] = {}
     found = 0
     for live in lives:
         try:
@@ -47,8 +51,21 @@ def builds(context: Context, line: Line) -> int:
                 asking[live.job.controller] = _asking(context, line, live.job)
             found += sum(_add(line, live, event) for event in differences(asking[live.job.controller], live))
         except (NotNow, NotAllowed, NotThere, Never) as error:
-            log.warning("reconcile-later", job=live.job.name, controller=live.job.controller, why=str(error))
+            later.setdefault(live.job.controller, {})[live.job.name] = str(error)
+    for controller in {live.job.controller for live in lives}:
+        _say(line, controller, later.get(controller, {}))
     return found
+
+
+def _say(line: Line, controller: str, later: dict[str, str]) -> None:
+    """Log which jobs of a controller could not be compared, if they were others the last time."""
+    matter = (line.pipeline.name, controller)
+    if not later:
+        if _said.is_over(matter):
+            log.info("reconcile-resumed", pipeline=line.pipeline.name, controller=controller)
+    elif _said.is_new(matter, frozenset(later)):
+        job, why = next(iter(later.items()))
+        log.warning("reconcile-later", controller=controller, jobs=len(later), job=job, why=why)
 
 
 def _lives(line: Line, board: Board, version: int) -> list[Live]:

@@ -24,6 +24,7 @@ from workers.github import identity
 from workers.github.limits import Purpose
 from workers.github.refusals import Unreachable
 from workers.github.session import Session, names
+from workers.once import Once
 from workers.perform.outcome import Held, Never, NotNow
 
 log = structlog.get_logger()
@@ -33,6 +34,7 @@ AWAY = 3
 #: How many pages of facts are read to learn of whom we have just been told.
 PAGES = 10
 _SHA = re.compile(r"[0-9a-f]{40}\Z")
+_said = Once()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +62,12 @@ def heads(context: Context, line: Line) -> int:
             look = _ask(context, line, service)
         except (NotNow, Never) as error:
             silent = silent + 1 if isinstance(error, Unreachable) else 0
-            say = log.debug if isinstance(error, Held) else log.warning  # the limit itself has been told
-            say("reconcile-later", repository=service.repository, why=str(error))
+            if not isinstance(error, Held) and _said.is_new(service.repository, str(error)):  # limits tell themselves
+                log.warning("reconcile-later", repository=service.repository, why=str(error))
             continue
         silent = 0
+        if _said.is_over(service.repository):
+            log.info("reconcile-resumed", repository=service.repository)
         found += _compare(line, service, look)
     return found
 

@@ -29,11 +29,13 @@ from bot.core.events import TriggerRefused
 from bot.state.outbox import Claim
 from workers.context import Context, Line
 from workers.jenkins_client import NotAllowed, NotThere
+from workers.once import Once
 from workers.perform import commands, github, jenkins, people, telling
 from workers.perform.outcome import Done, Held, Lost, Never, NotNow, pause
 from workers.turn import take_turns
 
 log = structlog.get_logger()
+_said = Once()
 
 #: How many effects of a family may be under way at once, over all workers: a system that hangs holds up no more.
 LIMITS = {"jenkins": 12, "github": 3, "people": 2}
@@ -127,6 +129,8 @@ def perform(context: Context, line: Line, claim: Claim) -> bool:
 
 def _finish(line: Line, claim: Claim, done: Done) -> bool:
     telling.no_longer(line, claim)
+    if _said.is_over((line.pipeline.name, claim.effect.slot)):
+        log.info("effect-done", effect=claim.effect.slot, tries=claim.tries + 1)
     if claim.tries and claim.family in GIVE_UP:
         line.patience.forget(claim.effect.slot)
     return line.outbox.finish(claim, done.event)
@@ -140,7 +144,8 @@ def _later(line: Line, claim: Claim, why: str, after: float | None, *, refused: 
     telling.held_up(line, claim, why)
     soon = isinstance(claim.effect, HOLDS_A_SLOT) and not refused
     seconds = pause(min(claim.tries, GROWS_UNTIL) if soon else claim.tries, after)
-    log.info("effect-later", effect=claim.effect.slot, why=why, tries=claim.tries + 1, seconds=round(seconds, 1))
+    if _said.is_new((line.pipeline.name, claim.effect.slot), (claim.revision, why)):
+        log.info("effect-later", effect=claim.effect.slot, why=why, tries=claim.tries + 1, seconds=round(seconds, 1))
     line.outbox.postpone(claim, seconds)
 
 
@@ -156,5 +161,6 @@ def _is_hopeless(line: Line, claim: Claim) -> bool:
 def _give_up(line: Line, claim: Claim, why: str) -> None:
     telling.no_longer(line, claim)
     line.patience.forget(claim.effect.slot)
+    _said.is_over((line.pipeline.name, claim.effect.slot))
     log.error("effect-given-up", effect=claim.effect.slot, why=why, tries=claim.tries + 1)
     line.outbox.give_up(claim, why, time.time())

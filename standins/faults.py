@@ -9,8 +9,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from standins.clock import Clock
 from standins.wire.message import Reply, Request
 
+#: How often a delay looks whether time was moved forward, in seconds.
+_LOOKS = 0.02
 KINDS = ("status", "drop_request", "drop_reply", "delay", "delay_after", "status_after", "repeat")
 
 
@@ -43,7 +46,9 @@ class Fault:
 class Faults:
     """The rules in force. Thread-safe."""
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, clock: Clock | None = None) -> None:
+        """`clock`: whose seconds a delay lasts; None: real ones."""
+        self._clock = clock or Clock()
         self._rules: list[Fault] = []
         self._random = random.Random(seed)  # noqa: S311  the same seed must give the same faults
         self._lock = threading.Lock()
@@ -102,7 +107,9 @@ class Faults:
     def _delay(self, struck: list[Fault], kind: str) -> None:
         for fault in struck:
             if fault.kind == kind:
-                self._ended.wait(fault.seconds)
+                due = self._clock.now() + fault.seconds
+                while (left := due - self._clock.now()) > 0 and not self._ended.wait(min(left, _LOOKS)):
+                    pass
 
     def _strike(self, route: str) -> list[Fault]:
         with self._lock:

@@ -18,6 +18,8 @@ from workers.perform.jenkins import attempt
 
 #: How long a build may be without its parameters before it counts as a stranger's, in seconds.
 NAMELESS_FOR = 10.0
+#: How far Jenkins' clock and ours may be apart, in seconds, without a build of ours being taken for one of old.
+CLOCKS_APART = 60.0
 
 Build = dict[str, Any]
 
@@ -67,7 +69,7 @@ def differences(asking: Asking, live: Live) -> list[Event]:
         nameless = of_item.get(run.queue_item) if run.queue_item is not None else None
         if mine:
             events += [attempt.seen(asking.jenkins, live.job, build) for build in mine if _news(run, build, known)]
-        elif nameless is not None:
+        elif nameless is not None and _may_be_of(run, nameless):
             ours.add(nameless.get("number"))
             # The job lost its parameters, but this is the item that our trigger became (Jenkins: `Run#getQueueId`).
             seen = attempt.seen(asking.jenkins, live.job, nameless)
@@ -93,8 +95,14 @@ def _by_attempt(listed: list[Build]) -> defaultdict[tuple[str, str], list[Build]
 
 
 def _by_item(listed: list[Build]) -> dict[int, Build]:
-    """The builds that do not say whose they are, by the queue item that they were."""
-    return {int(build["queueId"]): build for build in listed if not _carried(build)[0] and build.get("queueId")}
+    """The builds that do not say whose they are, by the queue item that they were; the newest of each."""
+    nameless = (build for build in reversed(listed) if not _carried(build)[0] and build.get("queueId"))
+    return {int(build["queueId"]): build for build in nameless}
+
+
+def _may_be_of(run: Built, build: Build) -> bool:
+    """Whether a build with the right queue item is not one of old: a crash lets Jenkins give the numbers again."""
+    return float(build.get("timestamp") or 0) / 1000 > run.since - CLOCKS_APART
 
 
 def _carried(build: Build) -> tuple[str, str]:
@@ -115,8 +123,10 @@ def _unseen(asking: Asking, job: Job, run: Built) -> list[Event]:
     if run.queue_item is None or any(_wanted(run).is_that_of(item) for item in asking.queue):
         return []  # without a queue item its trigger is still on its way: that is the performer's matter
     try:
-        item = asking.jenkins.get(f"queue/item/{run.queue_item}")
+        item = asking.jenkins.get(f"queue/item/{run.queue_item}", attempt.ITEM_TREE)
     except NotThere:
+        item = None
+    if item is None or _wanted(run).is_not_that_of(item):
         why = f"queue item {run.queue_item} is gone and left no build"
         return [BuildLost(run.key, run.attempt, why)] if asking.lost(run) else []
     if item.get("cancelled"):

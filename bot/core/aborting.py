@@ -35,10 +35,14 @@ def abort_taken(decision: Decision, event: AbortTaken) -> None:
     board, job = decision.board, Job(event.controller, event.job)
     for built in board.aborting():
         if built.build == event.number and board.job_of(built) == job and _waits_for(built.abort, event):
-            decision.update(built, abort=Abort(event.force, decision.now, taken=True))
+            decision.update(built, abort=_taken(decision, event))
     stranger = board.foreign.get(f"{event.controller}/{event.job}/{event.number}")
     if stranger is not None and _waits_for(stranger.abort, event):
-        board.put(replace(stranger, abort=Abort(event.force, decision.now, taken=True)))
+        board.put(replace(stranger, abort=_taken(decision, event)))
+
+
+def _taken(decision: Decision, event: AbortTaken) -> Abort:
+    return Abort(event.force, decision.now, taken=True, only_stop=event.only_stop)
 
 
 def _waits_for(abort: Abort | None, event: AbortTaken) -> bool:

@@ -185,6 +185,8 @@ class AbortTaken:
     job: str
     number: int
     force: Force
+    #: The build knows nothing firmer than stop, and was asked that again.
+    only_stop: bool = False
     kind: Literal["abort-taken"] = "abort-taken"
 
 

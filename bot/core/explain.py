@@ -91,6 +91,8 @@ def _pressed(run: Built) -> str:
         return ""
     if run.abort.stuck:
         return f"; build #{run.build} does not end: end it in Jenkins"
+    if run.abort.only_stop:
+        return "; it knows nothing firmer than stop, and was asked that again"
     return {Force.TERM: "; its steps were ended by force", Force.KILL: "; it was killed"}.get(run.abort.force, "")
 
 

@@ -74,6 +74,8 @@ class Abort:
     taken: bool = False
     #: Nothing firmer may be done, and people were told that the build goes on.
     stuck: bool = False
+    #: Nothing firmer than stop is known to it (a build that is no Pipeline): it was asked that again.
+    only_stop: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,15 @@ class Builds:
         job, now = item.job, self._c.clock.now()
         outcome = self._c.outcomes.of(job, item.values)
         build = Build(
-            job.next_number, job, item.id, item.values, item.causes, outcome, timestamp=now, queued_for=now - item.since
+            job.next_number,
+            job,
+            item.id,
+            item.values,
+            item.causes,
+            outcome,
+            timestamp=now,
+            queued_for=now - item.since,
+            ready_for=max(0.0, now - item.due),
         )
         job.next_number += 1
         job.builds[build.number] = build
@@ -157,6 +165,17 @@ class Builds:
             self._c.queue.poke_all()
         else:
             self._c.queue.poke(job)
+
+    def forget(self, build: Build) -> None:
+        """The record of a build that has ended is gone, as if it had never been; its number is not given again."""
+        job = build.job
+        job.builds.pop(build.number, None)
+        job.newest.clear()
+        for left in job.builds.values():
+            if not left.in_progress:
+                _remember(job, left)
+        if job.builds:
+            job.newest["any"] = job.builds[max(job.builds)]
 
     # -- stopping ---------------------------------------------------------------------------------
 

@@ -31,7 +31,7 @@ class Controller:
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
         self.clock = Clock()
-        self.faults = Faults(seed)
+        self.faults = Faults(seed, self.clock)
         self.requests: Counter[str] = Counter()
         self.statuses: Counter[str] = Counter()
         self.jobs: dict[str, Job] = {}

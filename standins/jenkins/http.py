@@ -8,7 +8,7 @@ from standins import remote
 from standins.jenkins import routes_builds, routes_jobs, routes_root
 from standins.jenkins.beans import PERMALINKS, permalink
 from standins.jenkins.model import Build, Job, RefusedError
-from standins.jenkins.pages import HTML, authentication_page, page, starting_page
+from standins.jenkins.pages import HTML, authentication_page, crumb_page, page, starting_page
 from standins.jenkins.signins import must_see, require
 from standins.jenkins.site import Call, Handle, Site
 from standins.wire.message import Reply, Request
@@ -57,7 +57,7 @@ class Front:
             text = ""  # a script gets no page that redirects (HudsonAuthenticationEntryPoint)
         if not any(name == "Content-Type" for name, _ in headers):
             headers = [*HTML, *headers]
-        if refused.status == 403:
+        if text != crumb_page():  # that filter stands before whatever names the version
             headers = [*headers, *self._site.identity()]
         return Reply(refused.status, text.encode(), headers)
 
@@ -65,11 +65,13 @@ class Front:
         c = self._c
         asker = c.signins.asker(request)
         c.signins.check_crumb(request, asker)
-        require(asker, "Overall/Read")
-        if rest is None:
-            raise _not_found()
         self._site.serve_as(request)
         call = Call(self._site, request, asker)
+        if not names and tuple(rest or ()) in routes_root.OPEN:
+            return routes_root.OPEN[tuple(rest or ())](call)
+        require(asker, "Overall/Read", version=c.settings.version)
+        if rest is None:
+            raise _not_found()
         if names:
             call.found_job = self._find_job(names)
             must_see(asker, call.found_job)

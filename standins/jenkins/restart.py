@@ -20,13 +20,15 @@ SAVE_AFTER = 60.0
 class Losses:
     """What a crash does to what came after the last save of the queue.
 
-    queue: what waited is gone. started: what had started comes back and is built again. ids: they are given again, so
-    that two items, and two builds, have had the same one.
+    queue: what waited is gone. started: what had started comes back and is built again. ids: they are given again,
+    from 1 on if nothing had been saved, so that two items, and two builds, have had the same one. builds: the records
+    of FreeStyle builds that ran are gone; their numbers are not given again.
     """
 
     queue: bool = False
     started: bool = False
     ids: bool = False
+    builds: bool = False
 
 
 class Restart:
@@ -42,7 +44,8 @@ class Restart:
     def begin(self, mode: str, seconds: float, *, refuse: bool = False, losses: Losses | None = None) -> None:
         """Goes down for `seconds`.
 
-        clean: waiting items keep their ids; Pipelines go on afterwards; FreeStyle builds are ABORTED.
+        clean: waiting items keep their ids; Pipelines go on afterwards; FreeStyle builds are ABORTED, or (a real core
+        did either) their records are gone, if `losses` says so; nobody is told of them.
         crash: what `losses` says of the time since the last save; builds that end meanwhile tell nobody.
         """
         if mode not in MODES:
@@ -50,24 +53,26 @@ class Restart:
         c, now = self._c, self._c.clock.now()
         self.down, self.refusing = True, refuse
         crash = mode == "crash"
-        lost = losses if crash and losses is not None else Losses()
+        lost = losses or Losses()
+        lost = lost if crash else Losses(builds=lost.builds)
         queued = [item for job in c.jobs.values() for item in job.queued.values()]
         started = [item for item in c.queue.items.values() if item.build is not None and item.build.building]
         unsaved = [item for item in c.queue.items.values() if now - item.since < SAVE_AFTER]
-        if lost.queue:
-            for item in queued:
-                if now - item.since < SAVE_AFTER:
-                    c.queue.lose(item)
-        if lost.ids and unsaved:
-            c.queue.count_from(min(item.id for item in unsaved))
+        kept = [item for item in queued if not (lost.queue and item in unsaved)]
+        for item in queued:
+            if item not in kept:
+                c.queue.lose(item)
+        if lost.ids:
+            saved = [item.id for item in c.queue.items.values() if item not in unsaved or item in kept]
+            c.queue.count_from(max(saved, default=0) + 1)
         c.queue.forget_left()
         again = [item for item in started if _unsaved(item, now)] if lost.started else []
-        c.clock.after(seconds, lambda: self._end(again))
+        c.clock.after(seconds, lambda: self._end(again, lost))
         self._silent = crash
         for build in self._running():
             build.silent = build.silent or crash
 
-    def _end(self, again: list[QueueItem]) -> None:
+    def _end(self, again: list[QueueItem], lost: Losses) -> None:
         c = self._c
         with c.lock:
             self.down = self.refusing = False
@@ -75,17 +80,19 @@ class Restart:
             c.quieting_down, c.quiet_reason = False, None
             c.signins.forget_sessions()
             for build in self._running():
-                self._resume(build)
+                self._resume(build, lost)
             for item in again:
                 c.queue.restore(item)
             c.queue.poke_all()
             c.changed.notify_all()
 
-    def _resume(self, build: Build) -> None:
+    def _resume(self, build: Build, lost: Losses) -> None:
         """FreeStyle builds died with the process. Pipelines resume: same number, same queue id."""
         if build.job.kind == "freestyle":
             build.silent = True
             self._c.builds.end(build, "ABORTED")
+            if lost.builds:
+                self._c.builds.forget(build)
             return
         build.log.append("Resuming build after Jenkins restart")
         # a completion during a crash was marked on load, without listeners; a later one is told as usual

@@ -16,7 +16,6 @@ from standins.wire.message import Reply
 
 #: Versions from which the answers changed.
 FOLDED_SEE_OTHER = (2, 308)
-POST_ALWAYS = (2, 469)
 NOT_PARAMETERIZED_400 = (2, 524)
 
 
@@ -45,8 +44,6 @@ def _authorise(call: Call, *, form: str = "") -> bool:
             raise RefusedError(403, page("Error 403", "Invalid token provided."), HTML)
         return True
     require(call.asker, "Item/Build", call.job)
-    if call.asker.by_token and call.c.settings.version < POST_ALWAYS:
-        return False  # a GET with an API token was a trigger once
     call.need_post(form)
     return False
 

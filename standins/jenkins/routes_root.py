@@ -89,6 +89,29 @@ def me(call: Call) -> Reply:
     )
 
 
+def who_am_i(call: Call) -> Reply:
+    """Whom Jenkins takes us for; open to everybody. Source: hudson.security.WhoAmI."""
+    nobody = call.asker.name is None
+    return call.site.api(
+        plain(
+            "hudson.security.WhoAmI",
+            1,
+            anonymous=nobody,
+            authenticated=True,
+            authorities=["anonymous"] if nobody else ["authenticated"],
+            details=None,
+            name=call.asker.label,
+            toString="",
+        ),
+        call.request,
+    )
+
+
+def login(call: Call) -> Reply:
+    """The page to sign in at; open to everybody."""
+    return html(page("Sign in [Jenkins]", "Sign in"))
+
+
 def nodes(call: Call) -> Reply:
     return call.site.api(computers.all_nodes(call.c, call.site.view), call.request)
 
@@ -133,7 +156,7 @@ def cancel_item(call: Call) -> Reply:
         item = None
     old = call.c.settings.version < CANCEL_STATUSES
     if item is None:
-        return back(call, "") if old else text("java.lang.NullPointerException: not found", 404)
+        return back(call, "") if old else html(page("Error 404", "No such queue item"), 404)
     if not call.asker.may("Item/Cancel", item.job):
         return back(call, "") if old else text(f"{item.job.full_name} is not cancellable", 422)
     if item.state is ItemState.LEFT:
@@ -206,6 +229,9 @@ def _failure(reason: str) -> RefusedError:
 def _not_found() -> RefusedError:
     return RefusedError(404, page("Error 404 Not Found", "Not Found"), HTML)
 
+
+#: What needs no permission at all.
+OPEN: dict[tuple[str, ...], Handle] = {("whoAmI", "api", "json"): who_am_i, ("login",): login}
 
 ROUTES: dict[tuple[str, ...], Handle] = {
     (): show,

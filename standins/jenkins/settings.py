@@ -32,7 +32,7 @@ class Settings:
     #: None: crumbs exactly if there are users.
     crumbs: bool | None = None
     context: str = ""
-    #: The configured Jenkins Location; None: `url` fields follow the request.
+    #: The configured Jenkins Location; None: `url` fields follow the request, and callbacks have no `full_url`.
     root_url: str | None = None
     #: Host, or scheme and host, that the Location headers name instead of the request's (a proxy set up wrongly).
     location_host: str | None = None
@@ -50,6 +50,8 @@ class Settings:
     agents_offline: bool = False
     system_message: str | None = None
     markup: str = "plain"
+    #: The secret texts that callbacks may name in place of an address.
+    credentials: dict[str, str] = field(default_factory=dict)
     #: The CloudEvents plugin: {url, events, job_data}; None: not installed.
     cloud_events: Sink | None = None
 

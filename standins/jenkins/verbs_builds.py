@@ -41,7 +41,8 @@ class BuildVerbs:
         """Creates or replaces a job. `name` is the full name; its folders are created too.
 
         `parameters`: names, or objects {name, type, default, choices, description}. `callbacks`: {url, events,
-        timeout, retries, credential, branch}; `events` is an event of the notification plugin or a list of phases.
+        timeout, retries, credential, branch, log_lines, notes}; `events` is an event of the notification plugin or a
+        list of phases. A `credential` without a `url` is looked up among those of the settings.
         Times in seconds. `late_parameters`: a Jenkinsfile declares them: Jenkins knows of them after the first build.
         """
         check_result(result)

@@ -70,12 +70,14 @@ class TroubleVerbs:
         lose_queue: bool = True,
         rebuild_started: bool = False,
         reuse_ids: bool = False,
+        lose_builds: bool | None = None,
     ) -> None:
         """Goes down, `clean` or by `crash`; answers 503 meanwhile, or with `refuse` breaks connections.
 
         A crash may lose what was queued in the last minute, build twice what started in it, and give its ids again.
+        `lose_builds`: the records of FreeStyle builds that ran are gone; unless said, a crash does that.
         """
-        losses = Losses(lose_queue, rebuild_started, reuse_ids)
+        losses = Losses(lose_queue, rebuild_started, reuse_ids, mode == "crash" if lose_builds is None else lose_builds)
         with self._c.lock:
             self._c.restart.begin(mode, seconds, refuse=refuse, losses=losses)
 

@@ -83,19 +83,24 @@ def _write_endpoints(properties: Element, job: Job) -> None:
             SubElement(element, name).text = value
         SubElement(element, "timeout").text = f"{endpoint.timeout * 1000:g}"
         SubElement(element, "retries").text = str(endpoint.retries)
-        SubElement(element, "branch").text = endpoint.branch
+        SubElement(element, "loglines").text = str(endpoint.log_lines)
+        if endpoint.branch is not None:
+            SubElement(element, "branch").text = endpoint.branch
 
 
 def _endpoint(element: Element) -> Endpoint:
     secret = element.findtext("urlInfo/urlType") == "SECRET"
     address = element.findtext("urlInfo/urlOrId") or element.findtext("url") or ""
+    event = element.findtext("event")
     return Endpoint(
-        address,
-        element.findtext("event") or "all",
+        "" if secret else address,
+        "all" if event is None else event,
         float(element.findtext("timeout") or 30_000) / 1000,
         int(element.findtext("retries") or 0),
         credential=address if secret else "",
-        branch=element.findtext("branch") or ".*",
+        branch=element.findtext("branch"),
+        log_lines=int(element.findtext("loglines") or 0),
+        notes="" if element.find("urlInfo") is not None else None,
     )
 
 

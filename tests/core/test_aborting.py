@@ -55,6 +55,21 @@ def test_each_is_asked_when_the_one_before_has_had_its_time(cancelled: Town) -> 
     assert cancelled.says("S1a").endswith("it was killed")
 
 
+def test_a_build_that_knows_only_stop_is_not_said_to_have_been_ended_by_force() -> None:
+    town = Town()
+    town.arrives("S1", "a", "acceptance")
+    town.starts("S1a")
+    town.cancel("S1a")
+    run = town.run("S1a")
+    assert run.build is not None
+    job = town.board.job(run.step)
+    assert job is not None
+    town.send(AbortTaken(job.controller, job.name, run.build, STOP))
+    town.waits(60)
+    town.send(AbortTaken(job.controller, job.name, run.build, TERM, only_stop=True))
+    assert town.says("S1a").endswith("it knows nothing firmer than stop, and was asked that again")
+
+
 def test_a_build_that_ends_is_asked_no_more(cancelled: Town) -> None:
     cancelled.aborts("S1a")
     cancelled.waits(600)

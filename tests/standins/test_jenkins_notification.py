@@ -53,7 +53,6 @@ def test_60_the_payload_is_snake_case_without_nulls_and_names_the_queue_item(not
     assert body == {"name": "job", "display_name": "job", "url": "job/team/job/job/"}
     assert (build.pop("timestamp") > 0, build.pop("duration") > 0) == (True, True)
     assert build == {
-        "full_url": f"{server.url}/job/team/job/job/1/",
         "number": 1,
         "queue_id": number,
         "phase": "COMPLETED",
@@ -62,6 +61,7 @@ def test_60_the_payload_is_snake_case_without_nulls_and_names_the_queue_item(not
         "scm": {"changes": [], "culprits": []},
         "parameters": {"A": "1"},
         "log": "",
+        "notes": "",
         "artifacts": {},
     }
     assert receiver.got[0].headers["content-type"] == "application/json;charset=UTF-8"

@@ -225,9 +225,29 @@ def test_a_kill_ends_it_at_once(shop: Workshop) -> None:
     assert ended(shop)["result"] == "ABORTED"
 
 
-def test_a_build_that_is_no_pipeline_is_stopped_once_more(shop: Workshop) -> None:
-    """Only Pipelines know term and kill; elsewhere both are 404 (Jenkins: `WorkflowRun#doTerm`)."""
+@pytest.mark.parametrize("force", [Force.TERM, Force.KILL])
+def test_a_freestyle_build_is_asked_to_stop_again_for_it_knows_nothing_firmer(shop: Workshop, force: Force) -> None:
+    """Jenkins sends to the same path with a slash, where nothing is: that is not there, and nothing was taken."""
     shop.control.create_job("shop/acceptance", parameters=PARAMETERS, kind="freestyle", duration_seconds=3600)
     triggered(shop)
-    shop.do(replace(withdraw(build=1, abort=True), force=Force.KILL))
-    assert ended(shop)["result"] == "ABORTED"
+    assert shop.do(replace(withdraw(build=1, abort=True), force=force)) == [replace(TAKEN, force=force, only_stop=True)]
+    assert (stops(shop), ended(shop)["result"]) == (1, "ABORTED")
+
+
+@pytest.mark.parametrize("gone", ["waits", "built"])
+def test_a_number_that_jenkins_gave_again_after_a_crash_is_anothers_and_left_alone(shop: Workshop, gone: str) -> None:
+    shop.control.quiet_down()
+    item = triggered(shop)
+    shop.control.restart("crash", seconds=0.05, lose_queue=True, reuse_ids=True)
+    time.sleep(0.4)
+    if gone == "waits":
+        shop.control.quiet_down()
+    (other,) = shop.do(shop.trigger("S2.1"))
+    assert isinstance(other, TriggerAccepted)
+    assert other.queue_item == item
+    shop.line.redis.delete(shop.line.keys.inbox)
+    assert shop.do(withdraw(item, abort=True)) == [Withdrawn("S1.1", 1)]
+    assert stops(shop) == 0
+    assert [row["result"] for row in shop.builds()] + [row["id"] for row in shop.control.queue()] == (
+        [item] if gone == "waits" else [None]
+    )

@@ -18,6 +18,7 @@ RUN, ATTEMPT, VERSION = "INTERLOCK_RUN", "INTERLOCK_ATTEMPT", "INTERLOCK_VERSION
 BUILDS = 50
 
 BUILD_TREE = "number,building,result,timestamp,estimatedDuration,queueId,actions[parameters[name,value]]"
+ITEM_TREE = "cancelled,executable[number],actions[parameters[name,value]]"
 QUEUE_TREE = "items[id,task[url],actions[parameters[name,value]]]"
 
 
@@ -34,6 +35,13 @@ class Attempt:
         found = parameters(thing)
         same = found.get(RUN) == self.run and found.get(ATTEMPT) == str(self.number)
         return same and (not self.version or found.get(VERSION, "") in ("", self.version))
+
+    def is_not_that_of(self, thing: dict[str, Any]) -> bool:
+        """Whether a build or queue item says that it is another's; one without our parameters says nothing.
+
+        After a crash Jenkins gives the numbers of queue items again, from 1 on if it had not saved its queue.
+        """
+        return RUN in parameters(thing) and not self.is_that_of(thing)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from bot.core.effects import AbortDuplicate, Withdraw
 from bot.core.events import AbortTaken, BuildLost, Withdrawn
@@ -38,12 +39,17 @@ def withdraw(context: Context, line: Line, claim: Claim, effect: Withdraw) -> Do
 def _withdraw_item(jenkins: JenkinsClient, effect: Withdraw, number: int) -> Done | None:
     """Cancel a queue item; if it has left the queue, it says what became of it, for as long as Jenkins remembers it.
 
-    None: Jenkins has forgotten it (after 5 minutes, or a restart), so the attempt must be looked for.
+    None: Jenkins has forgotten it (after 5 minutes, or a restart; then another may have its number), so the attempt
+    must be looked for.
     """
-    if _cancelled(jenkins, number):
-        return Done(Withdrawn(effect.run, effect.attempt))
     try:
-        item = jenkins.get(f"queue/item/{number}")
+        item = jenkins.get(f"queue/item/{number}", attempt.ITEM_TREE)
+        if attempt.Attempt(effect.run, effect.attempt, effect.version).is_not_that_of(item):
+            return None
+        if not str(item.get("_class", "")).endswith("LeftItem"):
+            if _cancelled(jenkins, number):
+                return Done(Withdrawn(effect.run, effect.attempt))
+            raise NotNow("it left the queue this moment", after=0.3)
         if item.get("cancelled"):
             return Done(Withdrawn(effect.run, effect.attempt))
         if not item.get("executable"):  # Jenkins: `LeftItem`, whose executable is null for a moment
@@ -105,15 +111,26 @@ def _cancelled(jenkins: JenkinsClient, item: int) -> bool:
 def _end(jenkins: JenkinsClient, job: Job, number: int, force: Force) -> Done:
     """Ask for the end of a build; that it has ended is only known when Jenkins says so.
 
-    A build that is no Pipeline knows only `stop`; it may be asked that again (Jenkins: `WorkflowRun#doTerm`).
+    A build that is no Pipeline knows only `stop`, so it is asked that again (Jenkins: `WorkflowRun#doTerm`).
+    """
+    path = f"{job_path(job.name)}/{number}"
+    if _taken(jenkins, f"{path}/{force}"):
+        return Done(AbortTaken(job.controller, job.name, number, force))
+    if force is not Force.STOP and _taken(jenkins, f"{path}/{Force.STOP}"):
+        return Done(AbortTaken(job.controller, job.name, number, force, only_stop=True))
+    return Done()
+
+
+def _taken(jenkins: JenkinsClient, path: str) -> bool:
+    """Whether Jenkins took a request to end a build; False: there is no such build, or it cannot be ended in this way.
+
+    For the second a real core (2.426.3) does not answer 404, but sends to the same path with a slash, where nothing is.
     """
     try:
-        jenkins.ask("POST", f"{job_path(job.name)}/{number}/{force}", expect=(200, 302))
+        response = jenkins.ask("POST", path, expect=(200, 302))
     except NotThere:
-        if force is Force.STOP:
-            return Done()
-        jenkins.ask("POST", f"{job_path(job.name)}/{number}/{Force.STOP}", expect=(200, 302))
-    return Done(AbortTaken(job.controller, job.name, number, force))
+        return False
+    return not urlsplit(response.headers.get("Location", "")).path.endswith(f"/{path}/")
 
 
 def abort_duplicate(context: Context, line: Line, claim: Claim, effect: AbortDuplicate) -> Done:

@@ -15,6 +15,7 @@ from bot.core.pipeline import Job, Outcome
 from bot.core.run import Built, Foreign
 from workers.jenkins_client import JenkinsClient, NotThere, job_path
 from workers.perform.jenkins import attempt
+from workers.perform.jenkins.gone import gone
 
 #: How long a build may be without its parameters before it counts as a stranger's, in seconds.
 NAMELESS_FOR = 10.0
@@ -139,7 +140,7 @@ def _by_number(asking: Asking, job: Job, run: Built) -> list[Event]:
     try:
         build = asking.jenkins.get(f"{job_path(job.name)}/{run.build}", attempt.BUILD_TREE)
     except NotThere:
-        why = f"build #{run.build} is no longer there"
+        why = gone(asking.jenkins, run.build or 0, run.since)
         return [BuildLost(run.key, run.attempt, why)] if asking.lost(run) else []
     return [attempt.seen(asking.jenkins, job, build)] if not build.get("building") else []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import structlog
@@ -11,6 +12,7 @@ log = structlog.get_logger()
 
 _lock = threading.Lock()
 _sessions: dict[str, str] = {}
+_restarted: dict[str, float] = {}
 _listeners: list[Callable[[], object]] = []
 
 
@@ -25,7 +27,15 @@ def notice(controller: str, session: str | None) -> None:
         return
     with _lock:
         before, _sessions[controller] = _sessions.get(controller), session
+        if before not in (None, session):
+            _restarted[controller] = time.time()
     if before not in (None, session):
         log.warning("jenkins-restarted", controller=controller)
         for listener in _listeners:
             listener()
+
+
+def last(controller: str) -> float | None:
+    """When this process last noticed a restart of a controller, in seconds since the epoch; None: it never did."""
+    with _lock:
+        return _restarted.get(controller)

@@ -73,7 +73,7 @@ def build_lost(decision: Decision, event: BuildLost) -> None:
     if run.build is None:
         withdrawn(decision, Withdrawn(event.run, event.attempt, event.why))
     else:
-        _ended(decision, decision.update(run, failed_tests=(), failed_step=""), Outcome.ABORTED)
+        _ended(decision, decision.update(run, failed_tests=(), failed_step="", lost=event.why), Outcome.ABORTED)
 
 
 def hold_off(decision: Decision, run: Built, why: str) -> None:
@@ -130,7 +130,7 @@ def build_seen(decision: Decision, event: BuildSeen) -> None:
         _started(decision, run, event)
     else:
         found = {"build": event.number, "failed_tests": event.failed_tests, "failed_step": event.failed_step}
-        _ended(decision, decision.update(run, **found), event.result)
+        _ended(decision, decision.update(run, **found, lost=""), event.result)
 
 
 def _started(decision: Decision, run: Built, event: BuildSeen) -> None:

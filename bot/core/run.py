@@ -125,6 +125,8 @@ class Run:
     failure: Outcome | None = None
     failed_tests: tuple[str, ...] = ()
     failed_step: str = ""
+    #: How its build was lost, if Jenkins did not say how it ended.
+    lost: str = ""
     #: When Jenkins expects its build to end, in seconds since the epoch.
     expected: float | None = None
     pull: int | None = None
@@ -180,6 +182,8 @@ class Verification:
     abort: Abort | None = None
     failed_tests: tuple[str, ...] = ()
     failed_step: str = ""
+    #: How its build was lost, if Jenkins did not say how it ended.
+    lost: str = ""
     expected: float | None = None
 
     @property

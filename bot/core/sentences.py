@@ -34,6 +34,8 @@ def name(run: Built) -> str:
 
 def failed(run: Built, outcome: Outcome) -> str:
     """`S1 1234567 failed in pre-production (CheckoutTest.pays; step Roll out: script returned exit code 1)`."""
+    if run.lost:
+        return f"{name(run)} was lost in {run.step}: {run.lost}"
     told = [listed(run.failed_tests)] if run.failed_tests else []
     told += [f"step {run.failed_step}"] if run.failed_step else []
     what = f" ({'; '.join(told)})" if told else ""
@@ -47,6 +49,8 @@ def verdict(verification: Verification, outcome: Outcome) -> str:
     build = f"build #{verification.build}"
     if outcome is Outcome.SUCCESS:
         return f"{build} has passed"
+    if verification.lost:
+        return verification.lost
     told = [listed(verification.failed_tests)] if verification.failed_tests else []
     told += [f"step {verification.failed_step}"] if verification.failed_step else []
     what = f": {'; '.join(told)}" if told else ""

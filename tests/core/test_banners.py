@@ -120,3 +120,20 @@ def test_the_step_that_failed_is_in_the_reason_everywhere() -> None:
     assert [lock.reason for banner in town.did(Banner) for lock in banner.locks] == [wanted]
     assert wanted in town.says("S1a")
     assert any(wanted in effect.text for effect in town.effects if effect.kind == "notify")
+
+
+def test_a_build_that_jenkins_lost_is_told_as_lost_and_why_wherever_the_lock_is_told() -> None:
+    town = Town()
+    town.arrives("S1", "a", "pre-production")
+    town.starts("S1a")
+    town.quiet()
+    town.loses("S1a")
+    sentence = "S1 S1a was lost in pre-production: it was deleted"
+    (lock,) = town.board.locks_of("pre-production")
+    failed = next(fact.why for fact in town.facts if fact.kind is FactKind.BUILD_FAILED)
+    (banner,) = town.did(Banner)
+    assert [lock.reason, failed, banner.locks[0].reason] == [sentence] * 3
+    assert town.says("S1a").startswith(f"{sentence}; it holds the lock")
+    town.retry("S1a")
+    town.fails("S1a")
+    assert town.says("S1a").startswith("S1 S1a failed in pre-production")

@@ -452,7 +452,7 @@ def test_a_build_that_is_lost_is_an_error_and_can_be_asked_for_again() -> None:
     town.moves(A)
     town.starts(A)
     town.send(BuildLost("S1.pr12-1", 1, "build #1 is no longer there"))
-    assert town.statuses()[-1] == ("a", "error", "build #1 was aborted")
+    assert town.statuses()[-1] == ("a", "error", "build #1 is no longer there")
     town.asks(A)
     assert town.verification(A).key == "S1.pr12-2"
 

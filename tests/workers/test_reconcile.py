@@ -12,7 +12,7 @@ from bot.core.pipeline import Mode
 from bot.core.run import Status
 from bot.state.repairs import Repairs
 from tests.workers.conftest import Open
-from tests.workers.workshop import OWNERS_TEXT, Workshop, sha
+from tests.workers.workshop import OWNERS_TEXT, PARAMETERS, Workshop, sha
 from workers import reconcile
 from workers.perform.jenkins import attempt
 
@@ -142,6 +142,22 @@ def test_a_build_that_vanished_counts_as_aborted(shop: Workshop, monkeypatch: py
     polled(shop)
     assert shop.run("S1a").status is Status.FAILED
     assert len(shop.board.locks_of("pre-production")) == 1
+
+
+def test_a_build_that_a_crash_of_jenkins_lost_is_told_with_the_restart(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.control.create_job("shop/pre-production", parameters=PARAMETERS, kind="freestyle", duration_seconds=3600)
+    arrived(shop, "pre-production")
+    polled(shop)
+    shop.control.restart("crash", seconds=0.01)
+    shop.until_jenkins_answers()
+    assert polled(shop) == 0
+    monkeypatch.setattr(reconcile, "LOST_AFTER", 0.0)
+    polled(shop)
+    (lock,) = shop.board.locks_of("pre-production")
+    assert "was lost in pre-production: build #1 is no longer there: Jenkins restarted at" in lock.reason
+    assert lock.reason in shop.control.description("shop/pre-production")
 
 
 def test_a_job_that_may_not_be_seen_for_a_while_is_not_taken_for_lost_builds(shop: Workshop) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,11 +14,14 @@ from bot.state.outbox import Claim
 from workers.context import Context, Line
 from workers.jenkins_client import JenkinsClient, NotThere, job_path
 from workers.perform.jenkins import attempt, posted
+from workers.perform.jenkins.gone import gone
 from workers.perform.jenkins.reach import client_for
 from workers.perform.outcome import Done, Never, NotNow
 
 #: How often a build that must end may be gone before it counts as lost, and the pause between, in seconds.
 GONE_LOOKS, GONE_PAUSE = 6, 5.0
+#: A restart of Jenkins so long ago, in seconds, is what a build is gone for that must end.
+LATELY = 600.0
 
 
 def withdraw(context: Context, line: Line, claim: Claim, effect: Withdraw) -> Done:
@@ -76,7 +80,7 @@ def _stop_known(jenkins: JenkinsClient, effect: Withdraw, number: int, tries: in
     try:
         jenkins.get(f"{job_path(effect.job.name)}/{number}", "number")
     except NotThere:
-        why = f"build #{number} is no longer there"
+        why = gone(jenkins, number, time.time() - LATELY)
         if tries < GONE_LOOKS:
             raise NotNow(why, after=GONE_PAUSE) from None
         return Done(BuildLost(effect.run, effect.attempt, why))

@@ -89,7 +89,7 @@ def _no_retry(decision: Decision, run: Run | None) -> str | None:
 def cancel_asked(decision: Decision, event: CancelAsked) -> None:
     """Take a run out. In a real lock-policy stage the ABORTED policy decides what its build leaves behind (L5)."""
     run = decision.board.runs.get(event.run)
-    if run is None or run.status is Status.ENDING or run.cancelled_by is not None:
+    if run is None or run.status is Status.ENDING or (run.holds_slot and run.cancelled_by is not None):
         state = "is not on the board" if run is None else "is on its way out already"
         refuse(decision, event.by, f"{event.run} {state}", run)
         return

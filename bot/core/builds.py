@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.core import lanes, sentences, verifying
-from bot.core.admission import trigger
 from bot.core.decision import Decision
 from bot.core.deployments import deployed, failed_state
 from bot.core.effects import Notify
@@ -18,7 +17,7 @@ from bot.core.facts import FactKind
 from bot.core.leaving import may_abort, withdraw
 from bot.core.locking import lock_by_failure, passed_lock_stage
 from bot.core.merges import find_place, queue
-from bot.core.pipeline import Lane, Mode, Outcome, Policy, Track
+from bot.core.pipeline import Lane, Outcome, Policy, Track
 from bot.core.run import Built, End, Ending, Run, Status, Trouble, Verification
 from bot.core.strangers import stranger
 
@@ -36,6 +35,11 @@ def trigger_accepted(decision: Decision, event: TriggerAccepted) -> None:
         return
     if run.queue_item is None:
         decision.update(run, queue_item=event.queue_item)
+    _works_again(decision, run)
+
+
+def _works_again(decision: Decision, run: Built) -> None:
+    """Jenkins has taken a build of the step: whatever it refused before, the step is in trouble no more."""
     trouble = decision.board.troubles.get(str(run.step))
     if trouble is not None:
         decision.board.drop(trouble)
@@ -137,6 +141,7 @@ def _started(decision: Decision, run: Built, event: BuildSeen) -> None:
     number = event.number
     if run.build == number:
         return
+    _works_again(decision, run)
     if _leaves(run):
         run = decision.update(run, build=number)
         abort = _was_cancelled(run) or may_abort(decision, run)
@@ -220,24 +225,14 @@ def _may_repeat(decision: Decision, run: Run) -> bool:
 
 
 def _repeat(decision: Decision, run: Run, outcome: Outcome) -> None:
-    """L4: the stage repeats a failed build by itself, in the slot it has, before its failure counts."""
+    """L4: the stage repeats a failed build by itself before its failure counts.
+
+    The run is next in line for the stage, and enters in this decision unless something keeps it out: a lock, a pause.
+    """
     text = f"{sentences.failed(run, outcome)}; repeated by itself ({run.retried + 1})"
     decision.tell(FactKind.BUILD_REPEATED, text, run)
     decision.note(run, text)
-    if decision.board.header.mode is Mode.PAUSE:
-        decision.waits(run, run.step, seat=run.seat, retried=run.retried + 1)
-        return
-    again = decision.update(
-        run,
-        status=Status.STARTING,
-        attempt=run.attempt + 1,
-        retried=run.retried + 1,
-        build=None,
-        queue_item=None,
-        timed_out=False,
-        abort=None,
-    )
-    trigger(decision, again)
+    decision.waits(run, run.step, seat=run.seat, retried=run.retried + 1)
 
 
 def _failed(decision: Decision, run: Run, outcome: Outcome, policy: Policy) -> None:
@@ -255,9 +250,10 @@ def _failed(decision: Decision, run: Run, outcome: Outcome, policy: Policy) -> N
         decision.end(run, Ending(End.FAILED, why))
         return
     decision.status(run, run.step, "failure", why, "action_required" if policy is Policy.LOCK else "")
-    run = decision.update(run, status=Status.FAILED, failure=outcome, retrying=False, timed_out=False, abort=None)
+    changes = {"retrying": False, "timed_out": False, "abort": None, "expected": None, "cancelled_by": None}
+    kept_run = decision.update(run, status=Status.FAILED, failure=outcome, **changes)
     if policy is Policy.LOCK:
-        lock_by_failure(decision, run)
+        lock_by_failure(decision, kept_run, why, taken_back=run.cancelled_by is not None)
 
 
 def _tell_fix_failed(decision: Decision, run: Run, why: str) -> None:

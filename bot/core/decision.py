@@ -127,11 +127,13 @@ class Decision:
     def waits(self, run: Run, step: Step, **changes: Any) -> Run:
         """Put a run into the queue of `step`, at its tail unless `seat` says otherwise, and say so on its commit.
 
-        What is said rests: where the run enters at once it is never written.
+        What is said rests: where the run enters at once it is never written. What was noted of its last build, or
+        about the step that it was in, does not hold for the next.
         """
         seat = changes.pop("seat", None)
         queued = self.now if seat is None else run.queued or self.now
         seat = seat or self.board.seat()
+        elsewhere = {} if run.step == step else {"retried": 0, "retrying": False}
         waiting = self.update(
             run,
             **{
@@ -146,6 +148,7 @@ class Decision:
                 "cancelled_by": None,
                 "queued": queued,
                 "since": queued,
+                **elsewhere,
                 **changes,
             },
         )

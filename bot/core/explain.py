@@ -97,9 +97,11 @@ def _pressed(run: Built) -> str:
 
 
 def _failed(board: Board, run: Run) -> Reason:
-    what = sentences.failed(run, run.failure) if run.failure else f"{sentences.name(run)} failed in {run.step}"
-    if any(lock.run == run.key for lock in board.locks.values()):
+    held = next((lock for lock in board.locks_held_by(run.service) if lock.run == run.key), None)
+    if held is not None:
+        what = held.reason
         coming = [each for each in fixes(board, run.service) if each.key != run.key]
         way = f": {sentences.coming(coming[-1])}" if coming else ", a retry succeeds or it is unlocked"
         return Reason(Why.HOLDS_LOCK, f"{what}; it holds the lock until the fix has passed{way}")
+    what = sentences.failed(run, run.failure) if run.failure else f"{sentences.name(run)} failed in {run.step}"
     return Reason(Why.FIX_FAILED, f"{what}; it can be retried, or a newer merge replaces it")

@@ -67,11 +67,11 @@ class Indexes:
 
     def longest_running(self, find: Callable[[str], Built | None]) -> Iterator[Built]:
         """Of each step that has one, what has the build that has run longest. Forgets what no longer holds."""
-        for started in self.started.values():
+        for step, started in self.started.items():
             while started:
                 since, key = started[0]
                 built = find(key)
-                if built is not None and ticks(built) and built.since == since:
+                if built is not None and ticks(built) and (built.step, built.since) == (step, since):
                     yield built
                     break
                 heappop(started)

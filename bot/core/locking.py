@@ -22,15 +22,18 @@ PASSAGES = 8
 # -- locking ---------------------------------------------------------------------------------------------------
 
 
-def lock_by_failure(decision: Decision, run: Run) -> None:
-    """L1: the stage locks itself; the failed run frees its slot and stays as the holder of the lock."""
+def lock_by_failure(decision: Decision, run: Run, why: str, *, taken_back: bool) -> None:
+    """L1: the stage locks itself; the failed run frees its slot and stays as the holder of the lock.
+
+    `taken_back`: a person has cancelled its build. Of a repeated build that tells nothing new about the stage, so the
+    lock keeps the reason that it had (L5).
+    """
     stage = run.step.stage
-    why = sentences.failed(run, run.failure or Outcome.FAILURE)
     held = decision.board.locks.get(f"{stage}/{run.key}")
     lock = Lock(
         key=f"{stage}/{run.key}",
         stage=stage,
-        reason=why,
+        reason=held.reason if held is not None and taken_back else why,
         by=run.key,
         since=held.since if held else decision.now,
         run=run.key,

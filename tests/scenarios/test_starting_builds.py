@@ -1,0 +1,178 @@
+"""Every build starts through the same doors: closed by hand, locked by another service, full, paused, in trouble."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bot.core.effects import Trigger, Withdraw
+from bot.core.facts import FactKind
+from bot.core.pipeline import Outcome, Pipeline
+from bot.core.run import Status
+from tests.core.town import Town
+from tests.core.world import shop
+
+PRE, ACC = "pre-production", "acceptance"
+
+
+@pytest.fixture
+def patient() -> Town:
+    """Pre-production repeats a failed build once by itself; S1a runs in it."""
+    town = Town(shop(retries=1, pre_production=2))
+    town.arrives("S1", "a", PRE)
+    town.starts("S1a")
+    town.quiet()
+    return town
+
+
+# -- a stage repeats a failed build by itself ------------------------------------------------------------------
+
+
+def test_the_repeat_enters_in_the_decision_that_saw_the_failure(patient: Town) -> None:
+    patient.arrives("S2", "a", PRE)
+    patient.arrives("S3", "a", PRE)
+    patient.quiet()
+    patient.fails("S1a")
+    assert patient.told(FactKind.BUILD_REPEATED) == ["S1a"]
+    assert len(patient.did(Trigger, of="S1a")) == 1
+    assert (patient.queue(PRE), patient.runs_in(PRE)) == (["S3a"], ["S2a", "S1a"])
+    patient.fails("S1a")
+    assert patient.locks() == ["S1a"]
+
+
+def test_a_stage_that_a_person_closed_is_not_entered_by_a_repeat(patient: Town) -> None:
+    patient.lock(PRE)
+    patient.fails("S1a")
+    assert not patient.did(Trigger)
+    assert patient.says("S1a") == f"{PRE} is locked: maintenance (locked by ann)"
+    patient.unlock(PRE)
+    assert patient.runs_in(PRE) == ["S1a"]
+
+
+def test_nor_one_that_another_service_has_locked(patient: Town) -> None:
+    patient.arrives("S2", "a", PRE)
+    patient.fails("S2a")
+    patient.fails("S2a")
+    assert patient.locks() == ["S2a"]
+    patient.quiet()
+    patient.fails("S1a")
+    assert not patient.did(Trigger)
+    assert patient.queue(PRE) == ["S1a"]
+    patient.unlock(PRE)
+    assert patient.runs_in(PRE) == ["S1a"], "it stood first in line, and that is its one repeat"
+    patient.fails("S1a")
+    assert patient.locks() == ["S1a"]
+
+
+def test_nor_one_that_jenkins_refuses_builds_for(patient: Town) -> None:
+    patient.arrives("S2", "a", PRE)
+    patient.refuses("S2a")
+    patient.quiet()
+    patient.fails("S1a")
+    assert not patient.did(Trigger)
+    patient.waits(5)
+    assert patient.runs_in(PRE) == ["S2a", "S1a"]
+
+
+def test_nor_one_that_builds_started_by_hand_have_filled(patient: Town) -> None:
+    for number in 900, 901:
+        patient.stranger(PRE, number=number)
+    patient.fails("S1a")
+    assert not patient.did(Trigger)
+    patient.stranger(PRE, Outcome.SUCCESS, number=900)
+    assert patient.runs_in(PRE) == ["S1a"]
+
+
+def test_a_repeat_does_not_roll_an_older_commit_over_a_newer_one(patient: Town) -> None:
+    patient.arrives("S1", "b", PRE)
+    patient.passes("S1b")
+    patient.fails("S1a")
+    assert patient.left("S1a") == ("superseded", "S1b")
+
+
+def test_a_repeated_build_is_not_shown_the_end_of_the_one_that_failed() -> None:
+    town = Town(shop(retries=1))
+    town.arrives("S1", "a", PRE)
+    asked = town.attempt("S1a")
+    town.send(replace(town.jenkins.start(asked), expected=town.now + 600))
+    assert town.run("S1a").expected is not None
+    town.fails("S1a")
+    assert (town.status("S1a"), town.run("S1a").expected) == (Status.STARTING, None)
+
+
+# -- what is noted of a build ends with it ---------------------------------------------------------------------
+
+
+def with_timeouts(pipeline: Pipeline) -> Pipeline:
+    return replace(pipeline, stages=tuple(replace(stage, timeout=100.0) for stage in pipeline.stages))
+
+
+def test_a_run_that_goes_on_in_the_instant_in_which_it_started_is_timed_out_once_in_its_own_stage() -> None:
+    town = Town(with_timeouts(shop()))
+    town.merge("S2", "a")
+    town.starts("S2a")
+    town.merge("S1", "a")
+    town.starts("S1a")
+    at = town.now
+    for event in "end", "start":
+        town.now = at - 1
+        asked = town.attempt("S1a")
+        town.send(town.jenkins.start(asked) if event == "start" else town.jenkins.end(asked, Outcome.SUCCESS))
+    town.passes("S2a")  # what ran longest in build has left: S1a did so before
+    town.quiet()
+    town.waits(100)
+    assert town.told(FactKind.BUILD_TIMED_OUT) == ["S1a"]
+    assert [effect.build for effect in town.did(Withdraw, of="S1a")] == [town.run("S1a").build]
+
+
+def test_a_build_that_starts_shows_that_jenkins_works_again() -> None:
+    town = Town()
+    town.merge("S1", "a")
+    town.refuses("S1a")
+    town.waits(5)
+    town.starts("S1a")  # the answer to its trigger was lost
+    assert not town.board.troubles
+    town.merge("S2", "a")
+    assert town.runs_in("build") == ["S2a", "S1a"]
+
+
+# -- cancelled -------------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_failed_because_it_was_cancelled_can_be_cancelled() -> None:
+    town = Town()
+    town.arrives("S1", "a", PRE)
+    town.starts("S1a")
+    town.cancel("S1a")
+    town.aborts("S1a")
+    assert town.status("S1a") is Status.FAILED
+    assert "S1 S1a was aborted by ann in pre-production; it holds the lock" in town.says("S1a")
+    town.cancel("S1a")
+    assert town.left("S1a") == ("cancelled", None)
+    assert len(town.board.locks_of(PRE)) == 1, "L5: its lock stays"
+
+
+def test_the_next_build_of_a_run_that_was_cancelled_is_not_called_cancelled() -> None:
+    town = Town()
+    town.arrives("S1", "a", PRE)
+    town.starts("S1a")
+    town.cancel("S1a")
+    town.aborts("S1a")
+    town.retry("S1a")
+    town.aborts("S1a")  # by hand, in Jenkins
+    assert town.board.locks_of(PRE)[0].reason == "S1 S1a was aborted in pre-production"
+
+
+def test_cancelling_the_retry_of_a_holder_leaves_the_first_reason_of_its_lock() -> None:
+    town = Town()
+    town.arrives("S1", "a", PRE)
+    town.fails("S1a", tests=("Cart.pays",))
+    town.retry("S1a")
+    town.starts("S1a")
+    town.cancel("S1a")
+    town.aborts("S1a")
+    assert town.board.locks_of(PRE)[0].reason == "S1 S1a failed in pre-production (Cart.pays)"
+    town.retry("S1a")
+    town.fails("S1a", tests=("Login.works",))
+    assert town.board.locks_of(PRE)[0].reason == "S1 S1a failed in pre-production (Login.works)"

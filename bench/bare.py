@@ -18,15 +18,16 @@ from flask import Flask, Response, abort, request
 from redis import Redis
 
 from bench.bodies import SECRET
-from config.broker import broker_url, transport_options
+from config import broker
 
 REDIS, JENKINS = os.environ.get("BENCH_REDIS_URL", ""), os.environ.get("BENCH_JENKINS_URL", "")
 
 app = Flask(__name__)
 redis = Redis.from_url(REDIS) if REDIS else None
-celery = Celery("bare", broker=broker_url(REDIS) if REDIS else None)
+found = broker.settings(REDIS or "redis://localhost")
+celery = Celery("bare", broker=found["broker_url"] if REDIS else None)
 celery.conf.update(
-    broker_transport_options={**transport_options(), "global_keyprefix": "bare:"},
+    broker_transport_options={**found["broker_transport_options"], "global_keyprefix": "bare:"},
     broker_connection_retry_on_startup=True,
     task_default_queue="bare",
     task_ignore_result=True,

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import quote
+
+from bot.state.address import Address, parse
+from bot.state.connection import sentinel_options
 
 #: The queue of pokes: each says that the inbox of one pipeline holds something.
 TURNS = "turns"
@@ -15,33 +18,49 @@ EFFECTS = {"jenkins": "effects-jenkins", "github": "effects-github", "people": "
 QUEUES = (TURNS, *EFFECTS.values())
 
 
-def broker_url(url: str) -> str:
-    """The address of a Redis as Celery's transport wants it; redis-py's `unix://` has another name there.
-
-    `unix://:password@/run/redis.sock?db=2` becomes `redis+socket://:password@/run/redis.sock?virtual_host=2`
-    (kombu.transport.redis.Channel#_connparams). All others stay as they are.
-    """
-    parts = urlsplit(url)
-    if parts.scheme != "unix":
-        return url
-    query = dict(parse_qsl(parts.query))
-    query.setdefault("virtual_host", query.pop("db", "0"))
-    return f"redis+socket://{parts.netloc}{parts.path}?{urlencode(query)}"
-
-
-def transport_options() -> dict[str, Any]:
-    """Celery's `broker_transport_options`; a fresh dictionary, for kombu changes what it is given.
-
-    `global_keyprefix` sets us apart from others on the same Redis, and from our own state. A task that a worker took
-    and never finished comes back after `visibility_timeout` seconds: no task may take that long.
-    """
-    return {
-        "global_keyprefix": "interlock-celery:",
-        "visibility_timeout": 900,
-        "unacked_restore_interval": 5,
-        "unacked_restore_throttle": 1,
-        "socket_timeout": 30,
-        "socket_connect_timeout": 5,
-        "socket_keepalive": True,
-        "health_check_interval": 10,
+def settings(url: str) -> dict[str, Any]:
+    """Celery's settings for the broker at this address (the grammar is in `bot.state.address`). Raises AddressError."""
+    address = parse(url)
+    found: dict[str, Any] = {
+        "broker_url": _celery_url(address),
+        "broker_transport_options": {**_OPTIONS, **_sentinel_options(address)},
     }
+    return found if address.tls is None else {**found, "broker_use_ssl": dict(address.tls)}
+
+
+def _celery_url(address: Address) -> str:
+    """The address as Celery's transports want it (kombu.transport.redis: `Channel#_connparams`, `SentinelChannel`)."""
+    who = _who(address)
+    if address.socket:
+        return f"redis+socket://{who}{quote(address.socket)}?virtual_host={address.db}"
+    scheme = "sentinel" if address.master else "redis"
+    places = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in address.hosts)
+    return ";".join(f"{scheme}://{who}{place}/{address.db}" for place in places)
+
+
+def _who(address: Address) -> str:
+    username, password = (quote(part or "", safe="") for part in (address.sign_in.username, address.sign_in.password))
+    return f"{username}:{password}@" if username or password else ""
+
+
+def _sentinel_options(address: Address) -> dict[str, Any]:
+    """kombu asks the sentinels with these; what it does not name it would take from the connection to the master."""
+    if not address.master:
+        return {}
+    return {"master_name": address.master, "sentinel_kwargs": sentinel_options(address)}
+
+
+#: Celery's `broker_transport_options`.
+#:
+#: `global_keyprefix` sets us apart from others on the same Redis, and from our own state. A task that a worker took
+#: and never finished comes back after `visibility_timeout` seconds: no task may take that long.
+_OPTIONS: dict[str, Any] = {
+    "global_keyprefix": "interlock-celery:",
+    "visibility_timeout": 900,
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+    "socket_timeout": 30,
+    "socket_connect_timeout": 5,
+    "socket_keepalive": True,
+    "health_check_interval": 10,
+}

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from bot.state.address import AddressError
+from bot.state.address import parse as parse_address
 from config import values as v
 from config.errors import nearest, one_of
 
 _WHO = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,62}"
-_SCHEMES = ("redis", "rediss", "unix", "redis+socket", "redis+sentinel", "rediss+sentinel", "sentinel")
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 FORMATS = ("json", "text")
 
@@ -97,9 +99,13 @@ def _parts(text: str, separator: str) -> list[str]:
 
 
 def _redis_url(text: str) -> str:
-    scheme, middle, rest = secret(text).partition("://")
-    if not middle or not rest or scheme not in _SCHEMES:
-        raise RefusedError("is not the address of a Redis; expected one such as `redis://localhost:6379/0`")
+    try:
+        found = parse_address(text)
+    except AddressError as error:
+        raise RefusedError(str(error)) from error
+    for option, path in found.files.items():
+        if not Path(path).is_file():
+            raise RefusedError(f"names a file in `{option}` that is not there")
     return text
 
 

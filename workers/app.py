@@ -9,8 +9,8 @@ from celery import Celery
 from celery.signals import celeryd_init, setup_logging, worker_ready
 from kombu import Queue  # type: ignore[attr-defined]
 
-from config import settings
-from config.broker import QUEUES, TURNS, broker_url, transport_options
+from config import broker, settings
+from config.broker import QUEUES, TURNS
 from config.logs import set_up
 from workers.context import context
 
@@ -19,10 +19,9 @@ def make_app() -> Celery:
     """The application as the settings say. Without INTERLOCK_REDIS_URL it exists, but reaches no broker."""
     found = settings.load()
     app = Celery("interlock", include=["workers.tasks"])
-    broker = found.broker
+    address = found.broker
     app.conf.update(
-        broker_url=broker_url(broker.get_secret_value()) if broker is not None else None,
-        broker_transport_options=transport_options(),
+        **(broker.settings(address.get_secret_value()) if address is not None else {"broker_url": None}),
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         task_queues=[Queue(name) for name in QUEUES],  # type: ignore[no-untyped-call]

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
 import structlog
 from celery import shared_task
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from bot.core.events import TimePassed
 from bot.state.keys import FAMILIES
@@ -20,7 +26,26 @@ log = structlog.get_logger()
 POKE_MS = 2_000
 
 
-@shared_task(name=TURN_TASK, queue=TURNS)  # type: ignore[untyped-decorator]
+def task(name: str, **options: Any) -> Callable[[Callable[..., None]], Any]:
+    """A Celery task that ends quietly while store or broker cannot be reached: a fail-over, say.
+
+    Whatever it was about is in inbox and outbox, and the sweeper asks again.
+    """
+
+    def made(function: Callable[..., None]) -> Any:
+        @wraps(function)
+        def tried(*arguments: Any) -> None:
+            try:
+                function(*arguments)
+            except (RedisError, OperationalError) as error:  # its text may hold an address, and tells no more
+                log.warning("store-unreachable", task=name, error=type(error).__name__)
+
+        return shared_task(name=name, **options)(tried)
+
+    return made
+
+
+@task(TURN_TASK, queue=TURNS)
 def turn(pipeline: str) -> None:
     """Decide what waits in the inbox, then do what that asks of Jenkins at once."""
     line = context().line(pipeline)
@@ -34,7 +59,7 @@ def turn(pipeline: str) -> None:
         perform_due(context(), line, "jenkins", poke_performer)
 
 
-@shared_task(name="interlock.perform")  # type: ignore[untyped-decorator]
+@task("interlock.perform")
 def perform(pipeline: str, family: str) -> None:
     """Do the effects of a family that are due."""
     line = context().line(pipeline)
@@ -49,7 +74,7 @@ def poke_performer(pipeline: str, family: str) -> None:
         perform.apply_async((pipeline, family), queue=EFFECTS[family], expires=60)
 
 
-@shared_task(name="interlock.tick", queue=TURNS)  # type: ignore[untyped-decorator]
+@task("interlock.tick", queue=TURNS)
 def tick() -> None:
     """The clock and the sweeper: what is due is said, what was left lying is picked up."""
     for name, line in context().lines.items():
@@ -60,7 +85,7 @@ def tick() -> None:
                 poke_performer(name, family)
 
 
-@shared_task(name="interlock.reconcile_builds", queue=TURNS)  # type: ignore[untyped-decorator]
+@task("interlock.reconcile_builds", queue=TURNS)
 def reconcile_builds() -> None:
     """Ask Jenkins what it did not tell (invariant 8)."""
     for name, line in context().lines.items():
@@ -82,7 +107,7 @@ def look_again() -> None:
 restarts.listen(look_again)
 
 
-@shared_task(name="interlock.reconcile_heads", queue=TURNS)  # type: ignore[untyped-decorator]
+@task("interlock.reconcile_heads", queue=TURNS)
 def reconcile_heads() -> None:
     """Ask GitHub where main stands: the baseline at the first start, lost pushes later (invariant 8)."""
     for name, line in context().lines.items():
@@ -90,7 +115,7 @@ def reconcile_heads() -> None:
             turn.apply_async((name,), expires=60)
 
 
-@shared_task(name="interlock.housekeep", queue=TURNS)  # type: ignore[untyped-decorator]
+@task("interlock.housekeep", queue=TURNS)
 def housekeep() -> None:
     """Forget raw deliveries that are older than the configuration wants them kept."""
     for line in context().lines.values():

@@ -8,7 +8,8 @@ import kombu.transport.redis  # noqa: F401  loaded by name otherwise, at the fir
 import structlog
 from celery import Celery
 
-from config.broker import TURN_TASK, TURNS, broker_url, transport_options
+from config import broker
+from config.broker import TURN_TASK, TURNS
 
 log = structlog.get_logger()
 
@@ -25,13 +26,11 @@ class Poker:
 
     def __init__(self, url: str) -> None:
         """`url`: the broker's, as redis-py writes it."""
-        self._app = Celery("interlock", broker=broker_url(url), set_as_current=False)
+        found = broker.settings(url)
+        timeouts = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
+        self._app = Celery("interlock", broker=found["broker_url"], set_as_current=False)
         self._app.conf.update(
-            broker_transport_options={
-                **transport_options(),
-                "socket_timeout": TIMEOUT,
-                "socket_connect_timeout": TIMEOUT,
-            },
+            {**found, "broker_transport_options": {**found["broker_transport_options"], **timeouts}},
             broker_connection_timeout=TIMEOUT,
             broker_pool_limit=4,
             task_ignore_result=True,

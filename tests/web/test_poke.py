@@ -15,25 +15,40 @@ import pytest
 from redis import Redis
 
 from bot.web.poke import Poker
-from config.broker import QUEUES, TURN_TASK, TURNS, broker_url, transport_options
+from config import broker
+from config.broker import QUEUES, TURN_TASK, TURNS
 from launch.binary import find_server
+
+PREFIX = broker.settings("redis://localhost")["broker_transport_options"]["global_keyprefix"]
 
 
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
         ("redis://:p@host:6379/1", "redis://:p@host:6379/1"),
-        ("rediss://host/0?ssl_cert_reqs=required", "rediss://host/0?ssl_cert_reqs=required"),
+        ("redis://:p%40%2F@host?db=2", "redis://:p%40%2F@host:6379/2"),
+        ("rediss://host/0?ssl_cert_reqs=required", "redis://host:6379/0"),
         ("unix:///run/redis.sock", "redis+socket:///run/redis.sock?virtual_host=0"),
         ("unix://:p@/run/redis.sock?db=2", "redis+socket://:p@/run/redis.sock?virtual_host=2"),
+        ("redis+sentinel://:p@a,[::1]:5/m/2", "sentinel://:p@a:26379/2;sentinel://:p@[::1]:5/2"),
     ],
 )
 def test_the_brokers_address_is_as_celery_wants_it(url: str, expected: str) -> None:
-    assert broker_url(url) == expected
+    assert broker.settings(url)["broker_url"] == expected
+
+
+def test_a_broker_with_tls_is_spoken_to_with_tls() -> None:
+    found = broker.settings("rediss://host?ssl_ca_certs=/ca.pem")
+    assert found["broker_use_ssl"] == {
+        "ssl_ca_certs": "/ca.pem",
+        "ssl_cert_reqs": "required",
+        "ssl_check_hostname": True,
+    }
+    assert "broker_use_ssl" not in broker.settings("redis://host")
 
 
 def message(redis: Redis) -> dict[str, Any]:
-    raw: Any = redis.rpop(transport_options()["global_keyprefix"] + TURNS)
+    raw: Any = redis.rpop(PREFIX + TURNS)
     return dict(json.loads(raw))
 
 

@@ -21,9 +21,9 @@ from cryptography.x509.oid import NameOID
 @contextlib.contextmanager
 def tls_before(port: int, folder: Path, *, name: str = "127.0.0.1", days: int = 2) -> Iterator[tuple[int, Path]]:
     """Its own port, and the file with its certificate. It is for `name`, and ends in `days`."""
-    certificate = _certificate(folder, name, days)
+    made = certificate(folder, name, days)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
+    context.load_cert_chain(made)
 
     class Relay(socketserver.BaseRequestHandler):
         def handle(self) -> None:
@@ -45,7 +45,7 @@ def tls_before(port: int, folder: Path, *, name: str = "127.0.0.1", days: int = 
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
-            yield server.server_address[1], certificate
+            yield server.server_address[1], made
         finally:
             server.shutdown()
             thread.join()
@@ -59,7 +59,7 @@ def _copy(source: socket.socket, target: socket.socket) -> None:
         target.shutdown(socket.SHUT_WR)
 
 
-def _certificate(folder: Path, name: str, days: int) -> Path:
+def certificate(folder: Path, name: str, days: int) -> Path:
     """Certificate and key in one file; the certificate is its own authority."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "an authority that nobody knows")])

@@ -1,0 +1,255 @@
+"""A replicated store on loopback: real servers, one of them the master, and three real sentinels that watch them."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from redis import Redis
+from redis.exceptions import RedisError
+from redis.sentinel import Sentinel
+
+from launch import free_port
+from launch.binary import find_server
+
+MASTER = "mymaster"
+HOST = "127.0.0.1"
+#: After how long a master that does not answer counts as down, and how long a fail-over may take; milliseconds.
+DOWN_AFTER, FAILOVER_TIMEOUT = 400, 1_000
+#: The longest that anything here is waited for, in seconds.
+PATIENCE = 20.0
+
+
+@dataclass
+class Node:
+    """One server process."""
+
+    port: int
+    folder: Path
+    command: list[str]
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *more: str) -> None:
+        log = (self.folder / f"{self.port}.log").open("ab")
+        with log:
+            self.process = subprocess.Popen([*self.command, *more], stdout=log, stderr=log)
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait(5)
+            self.process = None
+
+
+@dataclass(frozen=True)
+class Secure:
+    """The files of TLS: what the servers show, and whom the clients believe."""
+
+    certificate: Path
+    key: Path
+    authority: Path
+
+
+@dataclass
+class Replicated:
+    """A context manager: `servers` servers, the first one the master of the others, and three sentinels."""
+
+    folder: Path
+    servers: int = 2
+    secure: Secure | None = None
+    password: str = field(default_factory=lambda: secrets.token_hex(8) + "@/:%")
+    sentinel_password: str = field(default_factory=lambda: secrets.token_hex(8))
+    nodes: dict[int, Node] = field(default_factory=dict)
+    sentinels: dict[int, Node] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        """The address as the settings take it."""
+        hosts = ",".join(f"{HOST}:{port}" for port in self.sentinels)
+        scheme, more = "redis+sentinel", ""
+        if self.secure is not None:
+            scheme, more = "rediss+sentinel", f"&ssl_ca_certs={self.secure.authority}"
+        who = quote(self.password, safe="")
+        return f"{scheme}://:{who}@{hosts}/{MASTER}/0?sentinel_password={self.sentinel_password}{more}"
+
+    def __enter__(self) -> Replicated:
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for node in (*self.sentinels.values(), *self.nodes.values()):
+            node.kill()
+
+    # -- what is done to it ------------------------------------------------------------------------------------
+
+    def master(self) -> int:
+        """The port of the master, as the sentinels say."""
+        return int(self._ask_sentinels().discover_master(MASTER)[1])
+
+    def failover(self) -> None:
+        """An orderly fail-over: a sentinel is asked to make another server the master, and does."""
+        before = self.master()
+        until(lambda: self._asked_to_fail_over(), "a sentinel takes the request")
+        until(lambda: self.master() != before, "another server is the master")
+
+    def kill_master(self) -> int:
+        """Kill the master and wait for another; returns the port of the dead one: see `revive`."""
+        before = self.master()
+        self.nodes[before].kill()
+        until(lambda: self.master() != before, "another server is the master")
+        return before
+
+    def revive(self, port: int) -> None:
+        """Start a dead server again; a sentinel would make it a replica within some ten seconds, we do at once."""
+        self.nodes[port].start("--replicaof", HOST, str(self.master()))
+
+    def cut_off(self) -> Callable[[], None]:
+        """Keep the replicas from hearing anything from now on; returns what lets them hear again.
+
+        What the master acknowledges meanwhile is lost if it is killed.
+        """
+        master = self.client(self.master())
+        replicas = [self.client(port) for port in self.nodes if port != self.master()]
+        for replica in replicas:
+            replica.config_set("masterauth", "wrong")
+        master.execute_command("CLIENT", "KILL", "TYPE", "replica")
+        master.close()
+
+        def heal() -> None:
+            for replica in replicas:
+                replica.config_set("masterauth", self.password)
+                replica.close()
+
+        return heal
+
+    def settled(self) -> bool:
+        """Whether all servers live, all but the master follow it, and all sentinels know."""
+        try:
+            with self.client(self.master()) as master:
+                found: Any = master.info("replication")
+            following = [found[f"slave{n}"]["state"] == "online" for n in range(int(found["connected_slaves"]))]
+            masters = {self._sentinel(port).sentinel_master(MASTER)["port"] for port in self.sentinels}
+        except (RedisError, KeyError):
+            return False
+        return len(following) == self.servers - 1 and all(following) and masters == {self.master()}
+
+    def until_settled(self) -> None:
+        until(self.settled, "all servers follow the master")
+
+    def client(self, port: int) -> Redis:
+        """A client of one server, whatever it is."""
+        return Redis(HOST, port, password=self.password, socket_timeout=5, **self._tls())
+
+    # -- inside ------------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        binary = str(find_server(os.environ))
+        for _ in range(self.servers):
+            port = free_port()
+            command = [binary, *self._listen(port), *("--requirepass", self.password, "--masterauth", self.password)]
+            folder = self.folder / str(port)
+            folder.mkdir(parents=True)
+            # With an append-only file, as the settings advise; a replica is filled without the disk, at once.
+            command += ["--dir", str(folder), "--appendonly", "yes", "--save", "", "--repl-diskless-sync-delay", "0"]
+            self.nodes[port] = Node(port, self.folder, command)
+        first = next(iter(self.nodes))
+        for port, node in self.nodes.items():
+            node.start(*(() if port == first else ("--replicaof", HOST, str(first))))
+        for port in self.nodes:
+            until(lambda port=port: self._answers(self.client(port)), f"the server on {port} answers")  # type: ignore[misc]
+        for _ in range(3):
+            self._start_sentinel(binary, free_port(), first)
+        until(self._sentinels_know_all, "the sentinels know each other and the replicas")
+        self.until_settled()
+
+    def _start_sentinel(self, binary: str, port: int, master: int) -> None:
+        path = self.folder / f"sentinel-{port}.conf"
+        lines = [
+            f"sentinel monitor {MASTER} {HOST} {master} 2",
+            f"sentinel auth-pass {MASTER} {self.password}",
+            f"sentinel down-after-milliseconds {MASTER} {DOWN_AFTER}",
+            f"sentinel failover-timeout {MASTER} {FAILOVER_TIMEOUT}",
+            f"requirepass {self.sentinel_password}",
+            f"sentinel sentinel-pass {self.sentinel_password}",
+            f"dir {self.folder}",
+        ]
+        options = self._listen(port)
+        lines += [f"{name.removeprefix('--')} {value}" for name, value in zip(options[::2], options[1::2], strict=True)]
+        path.write_text("\n".join(lines) + "\n")
+        self.sentinels[port] = Node(port, self.folder, [binary, str(path), "--sentinel"])
+        self.sentinels[port].start()
+        until(lambda: self._answers(self._sentinel(port)), f"the sentinel on {port} answers")
+
+    def _listen(self, port: int) -> list[str]:
+        listen = ["--bind", HOST]
+        if self.secure is None:
+            return [*listen, "--port", str(port)]
+        files = {"cert": self.secure.certificate, "key": self.secure.key, "ca-cert": self.secure.authority}
+        listen += ["--port", "0", "--tls-port", str(port), "--tls-replication", "yes", "--tls-auth-clients", "no"]
+        for name, path in files.items():
+            listen += [f"--tls-{name}-file", str(path)]
+        return listen
+
+    def _tls(self) -> dict[str, Any]:
+        return {} if self.secure is None else {"ssl": True, "ssl_ca_certs": str(self.secure.authority)}
+
+    def _sentinel(self, port: int) -> Redis:
+        return Redis(HOST, port, password=self.sentinel_password, socket_timeout=5, **self._tls())
+
+    def _ask_sentinels(self) -> Sentinel:
+        asked = {"password": self.sentinel_password, "socket_timeout": 2, **self._tls()}
+        return Sentinel([(HOST, port) for port in self.sentinels], sentinel_kwargs=asked)
+
+    def _asked_to_fail_over(self) -> bool:
+        try:
+            return bool(self._sentinel(next(iter(self.sentinels))).execute_command("SENTINEL", "FAILOVER", MASTER))
+        except RedisError:  # in progress, or no replica is good enough yet
+            return False
+
+    def _sentinels_know_all(self) -> bool:
+        for port in self.sentinels:
+            found: Any = self._sentinel(port).sentinel_master(MASTER)
+            if (found["num-other-sentinels"], found["num-slaves"]) != (len(self.sentinels) - 1, self.servers - 1):
+                return False
+        return True
+
+    @staticmethod
+    def _answers(client: Redis) -> bool:
+        try:
+            return bool(client.ping())
+        except RedisError:
+            return False
+        finally:
+            client.close()
+
+
+def until(true: Callable[[], Any], what: str, seconds: float = PATIENCE) -> None:
+    """Wait until something is so; an error of Redis counts as not yet."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if true():
+                return
+        except RedisError:
+            pass
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} seconds: {what}"
+        time.sleep(0.02)
+
+
+def speaks_tls(folder: Path) -> bool:
+    """Whether the server that is used here was built with TLS: without, it does not know the option."""
+    command = [str(find_server(os.environ)), "--port", "0", "--tls-port", "0", "--tls-cert-file", str(folder / "no")]
+    done = subprocess.run([*command, "--tls-port", str(free_port())], capture_output=True, timeout=10, check=False)
+    return b"Missing implement" not in done.stdout and b"without TLS" not in done.stdout

@@ -20,6 +20,7 @@ from bot.core.run import (
     Built,
     Foreign,
     Lock,
+    PastBuild,
     Pull,
     Pulls,
     Run,
@@ -54,7 +55,7 @@ class Counters:
     key: str = "counters"
 
 
-Tabled = Run | Verification | Pulls | Lock | ServiceState | Trouble | Foreign
+Tabled = Run | Verification | Pulls | Lock | ServiceState | Trouble | Foreign | PastBuild
 Record = Header | Counters | Tabled
 
 #: Where each kind of record is kept: its family name in storage.
@@ -68,6 +69,7 @@ FAMILIES: dict[type, str] = {
     ServiceState: "service",
     Trouble: "trouble",
     Foreign: "foreign",
+    PastBuild: "past",
 }
 
 
@@ -90,6 +92,7 @@ class Board:
     services: dict[str, ServiceState] = field(default_factory=dict)
     troubles: dict[str, Trouble] = field(default_factory=dict)
     foreign: dict[str, Foreign] = field(default_factory=dict)
+    past: dict[str, PastBuild] = field(default_factory=dict)
     verifications: dict[str, Verification] = field(default_factory=dict)
     #: By service: the pull requests that something was heard of.
     pulls: dict[str, Pulls] = field(default_factory=dict)
@@ -219,7 +222,7 @@ class Board:
         yield self.header
         yield self.counters
         tables = (self.runs, self.verifications, self.pulls, self.locks, self.services, self.troubles, self.foreign)
-        for table in tables:
+        for table in (*tables, self.past):
             yield from table.values()
 
     def next_due(self, now: float) -> float | None:
@@ -306,6 +309,7 @@ class Board:
             ServiceState: self.services,
             Trouble: self.troubles,
             Foreign: self.foreign,
+            PastBuild: self.past,
         }
         return tables[type(record)]  # type: ignore[return-value]
 

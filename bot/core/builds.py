@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.core import lanes, sentences, verifying
+from bot.core import lanes, past, sentences, verifying
 from bot.core.decision import Decision
 from bot.core.deployments import deployed, failed_state
 from bot.core.effects import Notify
@@ -17,9 +17,9 @@ from bot.core.facts import FactKind
 from bot.core.leaving import may_abort, withdraw
 from bot.core.locking import lock_by_failure, passed_lock_stage
 from bot.core.merges import find_place, queue
-from bot.core.pipeline import Lane, Outcome, Policy, Track
+from bot.core.pipeline import Job, Lane, Outcome, Policy, Track
 from bot.core.run import Built, End, Ending, Run, Status, Trouble, Verification
-from bot.core.strangers import stranger
+from bot.core.strangers import step_of, stranger
 
 #: How many shas of failed runs a service remembers (F2: a head that has already failed starts nothing).
 FAILURES = 32
@@ -125,6 +125,8 @@ def _leaves(run: Built) -> bool:
 
 def build_seen(decision: Decision, event: BuildSeen) -> None:
     """Jenkins' own word about a build: it moves something only as the one build of the present attempt of that."""
+    if event.result is not None and step_of(decision, Job(event.controller, event.job)) is not None:
+        past.remember(decision.board, event)
     run = _attempt(decision, event.run or "", event.attempt or 0)
     if run is not None and event.version not in ("", run.version):
         run = None  # a build of an older installation, whose run had the same name

@@ -43,6 +43,9 @@ def configured(decision: Decision, event: Configured) -> None:
         board.drop(trouble)
     for stranger in [f for f in board.foreign.values() if f.step not in steps]:
         board.drop(stranger)
+    jobs = {f"{job.controller}/{job.name}" for job in board.jobs()}
+    for build in [past for past in board.past.values() if past.key.rpartition("/")[0] not in jobs]:
+        board.drop(build)
     pulls.configured(decision)
     mode_changed(decision, before)
 

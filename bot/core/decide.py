@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from bot.core import asked, builds, commands, lock_notices, merges, pulls, sentences, strangers, verifying
+from bot.core import asked, builds, commands, lock_notices, merges, past, pulls, sentences, strangers, verifying
 from bot.core.aborting import abort_taken, press_on
 from bot.core.admission import settle
 from bot.core.banners import banners, changed, put_back
@@ -138,8 +138,13 @@ def _apply(decision: Decision, event: Event) -> None:  # noqa: C901  one flat li
 
 
 def _look(decision: Decision, event: BuildHinted) -> None:
-    """Invariant 8: a callback only asks for a look; what Jenkins then says is the event."""
+    """Invariant 8: a callback only asks for a look; what Jenkins then says is the event.
+
+    FINALIZED follows COMPLETED at once: by then the build is known to have ended.
+    """
     job = Job(event.controller, event.job)
+    if event.over and past.has_ended(decision.board, event):
+        return
     if strangers.step_of(decision, job) is not None:
         decision.do(Look(job, event.number))
 

@@ -113,6 +113,8 @@ class BuildHinted:
     controller: str
     job: str
     number: int
+    #: Whoever says it says that the build has ended.
+    over: bool = False
     kind: Literal["build-hinted"] = "build-hinted"
 
 

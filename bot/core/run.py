@@ -338,3 +338,12 @@ class Foreign:
     #: It repeats a build of this run and was asked to end (invariant 5).
     repeats: str | None = None
     abort: Abort | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PastBuild:
+    """A build of one of our jobs that is known to have ended; `started` in seconds since the epoch, by Jenkins."""
+
+    key: str
+    number: int
+    started: float | None = None

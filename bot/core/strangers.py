@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.core import sentences
+from bot.core import past, sentences
 from bot.core.decision import Decision
 from bot.core.effects import AbortDuplicate, Look
 from bot.core.events import BuildSeen
 from bot.core.facts import FactKind
-from bot.core.pipeline import Force, Job
+from bot.core.pipeline import Force, Job, Outcome
 from bot.core.run import Abort, Built, Foreign, Step
 
 
@@ -29,8 +29,9 @@ def stranger(decision: Decision, event: BuildSeen, twin_of: Built | None) -> Non
     if event.result is not None:
         if known is not None:
             decision.board.drop(known)
+            _ended(decision, known, event.result)
         return
-    if known is not None:
+    if known is not None or past.has_ended(decision.board, event):
         return
     seen = Foreign(key, step, event.number, decision.now)
     decision.do(Look(job, event.number))  # it may be old news, overtaken by the word that the build has ended
@@ -39,16 +40,27 @@ def stranger(decision: Decision, event: BuildSeen, twin_of: Built | None) -> Non
         seen = replace(seen, repeats=repeats, abort=Abort(Force.STOP, decision.now))
         decision.do(AbortDuplicate(job, event.number, repeats))
     if twin_of is not None:
-        text = f"build #{event.number} repeats build #{twin_of.build} of {sentences.name(twin_of)}: it is stopped"
+        text = f"build #{event.number} repeats build #{twin_of.build} of {sentences.name(twin_of)}: it is asked to stop"
         decision.tell(FactKind.BUILD_DUPLICATED, text, twin_of)
     elif repeats is not None:
-        text = f"build #{event.number} in {step} is one of {repeats} that nobody waits for any more: it is stopped"
+        text = (
+            f"build #{event.number} in {step} is one of {repeats} that nobody waits for any more: it is asked to stop"
+        )
         decision.tell(FactKind.BUILD_DUPLICATED, text, step=step, build=event.number)
     else:
         whose = f"belongs to no present attempt of {event.run}" if event.run else "was not started by Interlock"
         text = f"build #{event.number} in {step} {whose}: it takes a slot, nothing more"
         decision.tell(FactKind.FOREIGN_BUILD_SEEN, text, step=step, build=event.number)
     decision.board.put(seen)
+
+
+def _ended(decision: Decision, known: Foreign, result: Outcome) -> None:
+    """What became of a build of ours that was asked to stop; only Jenkins knows whether that came in time."""
+    if known.repeats is None:
+        return
+    how = "was stopped" if result is Outcome.ABORTED else f"was not stopped in time: it ended as {result}"
+    text = f"build #{known.number} in {known.step}, one of {known.repeats} that nobody waited for, {how}"
+    decision.tell(FactKind.BUILD_DUPLICATED, text, step=known.step, build=known.number)
 
 
 def _late(decision: Decision, event: BuildSeen) -> str | None:

@@ -18,8 +18,8 @@ from bot.translate.reading import at, number, text
 
 _RESULTS = {str(outcome): outcome for outcome in Outcome if outcome is not Outcome.TIMEOUT}
 _JOB_PATH = re.compile(r"(?:^|/)job/(.+?)/?$")
-
-
+#: The phases that follow the end of a build (notification plugin: `Phase`).
+_OVER = ("COMPLETED", "FINALIZED")
 _QUEUE = "org.jenkinsci.queue."
 
 
@@ -93,7 +93,8 @@ def events(controller: str, payload: dict[str, Any]) -> list[Event]:
     if text(payload, "build", "phase") == "QUEUED":
         return []
     job, build = job_of(payload), build_of(payload)
-    return [BuildHinted(controller, job, build)] if job and build is not None else []
+    over = text(payload, "build", "phase") in _OVER
+    return [BuildHinted(controller, job, build, over)] if job and build is not None else []
 
 
 def outcome(result: str | None) -> Outcome | None:

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from bot.core import past
 from bot.core.decision import Decision
-from bot.core.effects import AbortDuplicate, Notify, Withdraw
-from bot.core.events import AbortTaken, BuildSeen, Event
+from bot.core.effects import AbortDuplicate, Look, Notify, Withdraw
+from bot.core.events import AbortTaken, BuildHinted, BuildSeen, Event
 from bot.core.facts import FactKind
 from bot.core.pipeline import Force, Outcome, Pipeline, Policy
 from bot.core.run import Status
@@ -263,6 +264,78 @@ def test_a_build_that_names_no_run_of_ours_is_a_strangers(key: str) -> None:
     town.send(BuildSeen("cdp", "pre-production", 900, None, key, 1))
     assert town.did(AbortDuplicate) == []
     assert town.board.foreign
+
+
+def ended_in_acceptance(town: Town, number: int = 77, started: float | None = 1000.0) -> BuildSeen:
+    """S1a's build in acceptance has ended, the run is further; returns the late news that the build runs."""
+    run = town.run("S1a")
+    town.starts("S1a")
+    number = town.run("S1a").build or number
+    late = BuildSeen("cdp", "acceptance", number, None, run.key, run.attempt, started=started)
+    town.send(replace(late, result=Outcome.SUCCESS))
+    assert town.at("S1a") == "pre-production"
+    town.quiet()
+    return late
+
+
+def test_late_news_of_a_build_that_is_known_to_have_ended_is_ignored() -> None:
+    town = Town()
+    town.arrives("S1", "a", "acceptance")
+    late = ended_in_acceptance(town)
+    for news in (late, replace(late, started=None), replace(late, run=None, attempt=None)):
+        town.send(news)
+    assert (town.did(AbortDuplicate), town.did(Look), town.facts, town.board.foreign) == ([], [], [], {})
+
+
+def test_a_build_that_has_the_number_of_one_that_ended_but_began_later_is_another() -> None:
+    """A job that was made anew counts from 1 again."""
+    town = Town()
+    town.arrives("S1", "a", "acceptance")
+    late = ended_in_acceptance(town)
+    town.send(replace(late, run=None, attempt=None, started=2000.0))
+    assert [f.number for f in town.board.foreign.values()] == [late.number]
+    town.send(replace(late, run=None, attempt=None, started=2000.0, result=Outcome.SUCCESS))
+    assert town.board.foreign == {}
+
+
+def test_ended_builds_are_remembered_up_to_a_bound_and_as_long_as_their_job_is_configured() -> None:
+    town = Town()
+    town.merge("S1", "a")
+    for number in range(1000, 1000 + 3 * past.REMEMBERED):
+        town.stranger("acceptance", Outcome.SUCCESS, number)
+    assert len(town.board.past) == past.REMEMBERED
+    town.stranger("acceptance", None, 1000 + 2 * past.REMEMBERED)
+    assert town.board.foreign == {}
+    pipeline = shop()
+    town.configure(replace(pipeline, stages=tuple(s for s in pipeline.stages if s.name != "acceptance")))
+    assert town.board.past == {}
+
+
+def test_a_hint_that_a_build_is_over_asks_for_no_second_look() -> None:
+    town = Town()
+    town.arrives("S1", "a", "acceptance")
+    late = ended_in_acceptance(town)
+    town.send(BuildHinted("cdp", "acceptance", late.number, over=True))
+    assert town.did(Look) == []
+    town.send(BuildHinted("cdp", "acceptance", late.number))  # a start: perhaps of a job that was made anew
+    town.send(BuildHinted("cdp", "acceptance", late.number + 1, over=True))
+    assert [effect.number for effect in town.did(Look)] == [late.number, late.number + 1]
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [(Outcome.ABORTED, "was stopped"), (Outcome.SUCCESS, "was not stopped in time: it ended as SUCCESS")],
+)
+def test_stopped_is_said_of_a_second_build_only_when_jenkins_says_so(result: Outcome, said: str) -> None:
+    town = Obliging()
+    town.arrives("S1", "a", "production")
+    run = town.run("S1a")
+    town.quiet()
+    seen = BuildSeen("cdp", "pre-production", 900, None, run.key, run.attempt - 1)
+    town.send(seen)
+    assert [fact.why.rpartition(": ")[2] for fact in town.facts] == ["it is asked to stop"]
+    town.send(replace(seen, result=result))
+    assert town.facts[-1].why.endswith(said)
 
 
 # -- builds of an older installation ---------------------------------------------------------------------------

@@ -112,3 +112,14 @@ def test_a_restart_is_not_taken_for_a_build_that_is_gone(shop: Workshop) -> None
     seen = look(shop)
     assert seen is not None
     assert seen.run == "S1.1"
+
+
+def test_what_went_wrong_is_read_once_however_often_the_end_is_told(shop: Workshop) -> None:
+    started(shop)
+    shop.release("acceptance", "FAILURE", tests=["shop.CartTest.pays"])
+    shop.control.reset_counters()
+    first = look(shop)
+    shop.line.redis.delete(shop.line.keys.inbox)
+    assert look(shop) == first
+    asked = shop.control.requests()
+    assert (asked["GET job/N/testReport/api/json"], asked["GET job/N/wfapi/describe"]) == (1, 1)

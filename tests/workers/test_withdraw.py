@@ -196,12 +196,12 @@ def test_a_second_build_of_an_attempt_is_stopped(shop: Workshop) -> None:
     assert ended(shop)["result"] == "ABORTED"
 
 
-def test_stopping_a_build_that_has_ended_changes_nothing(shop: Workshop) -> None:
+def test_a_second_build_that_has_ended_is_told_as_it_ended_and_not_stopped(shop: Workshop) -> None:
     triggered(shop)
     shop.release("acceptance")
-    assert shop.do(AbortDuplicate(JOB, 1, "S1.1")) == [TAKEN]
-    assert shop.dead() == []
-    assert ended(shop)["result"] == "SUCCESS"
+    (event,) = shop.do(AbortDuplicate(JOB, 1, "S1.1"))
+    assert isinstance(event, BuildSeen)
+    assert (event.result, stops(shop), shop.dead()) == ("SUCCESS", 0, [])
 
 
 # -- ever more firmly ------------------------------------------------------------------------------------------

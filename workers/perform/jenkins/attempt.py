@@ -8,9 +8,9 @@ from typing import Any
 
 from bot.core.events import BuildSeen
 from bot.core.pipeline import Job
-from bot.translate import reports
 from bot.translate.jenkins import outcome
-from workers.jenkins_client import JenkinsClient, NotAllowed, NotThere, job_path
+from workers.jenkins_client import JenkinsClient, job_path
+from workers.perform.jenkins.causes import Causes, causes
 
 #: Names of the declared job parameters. Jenkins drops undeclared ones, and with them the uniqueness of a trigger.
 RUN, ATTEMPT, VERSION = "INTERLOCK_RUN", "INTERLOCK_ATTEMPT", "INTERLOCK_VERSION"
@@ -119,7 +119,7 @@ def seen(client: JenkinsClient, job: Job, build: dict[str, Any]) -> BuildSeen:
     result = None if build.get("building") else outcome(build.get("result") or "ABORTED")
     started = _seconds(build.get("timestamp"))
     lasts = _seconds(build.get("estimatedDuration"))  # -1 without history
-    wrong = result not in (None, "SUCCESS")
+    wrong = causes(client, job, build) if result not in (None, "SUCCESS") else Causes()
     return BuildSeen(
         job.controller,
         job.name,
@@ -128,8 +128,8 @@ def seen(client: JenkinsClient, job: Job, build: dict[str, Any]) -> BuildSeen:
         run=carried.get(RUN) or None,
         attempt=int(attempt) if attempt.isdigit() else None,
         version=carried.get(VERSION, ""),
-        failed_tests=_failed_tests(client, job, number) if wrong else (),
-        failed_step=_failed_step(client, job, number) if wrong else "",
+        failed_tests=wrong.tests,
+        failed_step=wrong.step,
         started=started,
         expected=started + lasts if started is not None and lasts is not None and lasts > 0 else None,
     )
@@ -137,20 +137,3 @@ def seen(client: JenkinsClient, job: Job, build: dict[str, Any]) -> BuildSeen:
 
 def _seconds(milliseconds: Any) -> float | None:
     return milliseconds / 1000 if isinstance(milliseconds, (int, float)) else None
-
-
-def _failed_tests(client: JenkinsClient, job: Job, number: int) -> tuple[str, ...]:
-    """The names of the tests that failed, the first few; none if there is no report."""
-    try:
-        report = client.get(f"{job_path(job.name)}/{number}/testReport", "suites[cases[className,name,status]]")
-    except (NotThere, NotAllowed):
-        return ()
-    return reports.failed_tests(report)
-
-
-def _failed_step(client: JenkinsClient, job: Job, number: int) -> str:
-    """The step of the Pipeline that went wrong; empty if it is none, or the plugin for it is not there."""
-    try:
-        return reports.failed_step(client.read(f"{job_path(job.name)}/{number}/wfapi/describe"))
-    except (NotThere, NotAllowed):
-        return ""

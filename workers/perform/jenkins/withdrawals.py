@@ -138,5 +138,12 @@ def _taken(jenkins: JenkinsClient, path: str) -> bool:
 
 
 def abort_duplicate(context: Context, line: Line, claim: Claim, effect: AbortDuplicate) -> Done:
-    """Stop a second build of an attempt."""
-    return _end(client_for(context, effect.job), effect.job, effect.number, effect.force)
+    """Stop a second build of an attempt; one that has ended meanwhile is told as it ended, and not stopped."""
+    jenkins = client_for(context, effect.job)
+    try:
+        build = jenkins.get(f"{job_path(effect.job.name)}/{effect.number}", attempt.BUILD_TREE)
+    except NotThere:
+        return Done()
+    if not build.get("building"):
+        return Done(attempt.seen(jenkins, effect.job, build))
+    return _end(jenkins, effect.job, effect.number, effect.force)

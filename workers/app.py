@@ -5,14 +5,22 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import structlog
 from celery import Celery
-from celery.signals import celeryd_init, setup_logging, worker_ready
+from celery.signals import celeryd_init, setup_logging, task_failure, worker_ready
+from celery.worker import state
 from kombu import Queue  # type: ignore[attr-defined]
 
+from bot.state.schema import OtherSchema
 from config import broker, settings
 from config.broker import QUEUES, TURNS
 from config.logs import set_up
 from workers.context import context
+
+log = structlog.get_logger()
+
+#: The exit code of a worker that must not touch what is stored (sysexits.h: EX_CONFIG).
+REFUSED = 78
 
 
 def make_app() -> Celery:
@@ -66,10 +74,28 @@ def _log(**_: Any) -> None:
 
 @celeryd_init.connect  # type: ignore[untyped-decorator]
 def _check(**_: Any) -> None:
-    """Refuse to start on what a newer version stored, or with a configuration that is wrong."""
+    """Migrate what an older version stored; refuse to start on what a newer one did, or with a wrong configuration."""
     from workers.start import check
 
-    check(context())
+    try:
+        check(context())
+    except OtherSchema as error:
+        _say(error)
+        raise SystemExit(REFUSED) from None  # Celery swallows every Exception of a signal's handler, but not this
+
+
+@task_failure.connect  # type: ignore[untyped-decorator]
+def _end(exception: BaseException, **_: Any) -> None:
+    """Another version has taken over what is stored: this worker ends, after what is under way."""
+    if isinstance(exception, OtherSchema) and not state.should_stop:
+        _say(exception)
+        state.should_stop = REFUSED  # looked at by the consumer's loop (celery.worker.state.maybe_shutdown)
+
+
+def _say(error: OtherSchema) -> None:
+    log.error("worker-refuses", why=str(error))
+    sys.stderr.write(f"{error}\n")  # whatever the log level and form
+    sys.stderr.flush()
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]

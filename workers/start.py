@@ -5,7 +5,8 @@ from __future__ import annotations
 import structlog
 
 from bot.core.events import Configured
-from bot.state.schema import check_schema
+from bot.state.migrations import migrate
+from bot.state.schema import SCHEMA
 from config import ready
 from workers.context import Context, Line
 
@@ -13,9 +14,14 @@ log = structlog.get_logger()
 
 
 def check(context: Context) -> None:
-    """Raises NewerSchema if a newer version wrote what is stored; says what the environment lacks."""
-    for line in context.lines.values():
-        check_schema(line.redis, line.keys)
+    """Migrate what an older version stored, and say what the environment lacks.
+
+    Raises NewerSchema if a newer version wrote what is stored.
+    """
+    for name, line in context.lines.items():
+        before = migrate(line.redis, line.keys)
+        if before is not None:
+            log.warning("state-migrated", pipeline=name, before=before, now=SCHEMA)
     for sentence in (*ready.lacking(context.configuration, context.settings), *ready.unknown()):
         log.warning("configuration", what=sentence)
 

@@ -12,6 +12,9 @@ from bot.state.codec import load_record
 from bot.state.keys import Keys
 from bot.state.scripts import Scripts
 
+#: A field of the board's hash that is no record. Versions before 3 have no fence: this they cannot load, so they stop.
+BARRIER = "schema/3"
+
 
 class Copy:
     """The board of one pipeline as of `version`. Reading an event's worth of changes costs the same at any size.
@@ -32,13 +35,13 @@ class Copy:
     def refresh(self) -> None:
         """Catch up with what was committed since the last time, by anybody."""
         names = [self._keys.meta, self._keys.changes, self._keys.board]
-        version, mark, changes, *rest = self._scripts.run("read", names, [self.version, self.mark])
+        version, mark, changes, *rest = self._scripts.run("read", names, [self.version, self.mark], fence=self._keys)
         if not rest:
             self.catch_up(version, mark, changes)
         else:
             (whole,) = rest
-            fields = (f.decode() for f in whole[::2])
-            records = [load_record(field, text) for field, text in zip(fields, whole[1::2], strict=True)]
+            rows = zip((field.decode() for field in whole[::2]), whole[1::2], strict=True)
+            records = [load_record(field, text) for field, text in rows if field != BARRIER]
             self.board = _assemble(self._keys.pipeline, records)
             self.version, self.mark = version, mark.decode()
 

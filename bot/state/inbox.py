@@ -66,12 +66,13 @@ class Inbox:
         keys = self._keys
         names = [keys.seen(f"{source}:{delivery}"), keys.inbox, keys.poke, keys.meta]
         args = [self._seen_seconds, POKE_MS, source, name, delivery, body]
-        what, identity = self._scripts.run("accept", names, args)
+        what, identity = self._scripts.run("accept", names, args, fence=keys)
         return Accepted(what), identity.decode()
 
     def tick(self, event: Event) -> int:
         """Add `event` if something on the board is due by now; returns how many deliveries wait for a turn."""
-        return int(self._scripts.run("tick", [self._keys.meta, self._keys.inbox], [dump_event(event)]))
+        names = [self._keys.meta, self._keys.inbox]
+        return int(self._scripts.run("tick", names, [dump_event(event)], fence=self._keys))
 
     def trim(self, keep_seconds: float) -> int:
         """Forget raw deliveries that were taken and are older than `keep_seconds`; returns how many."""

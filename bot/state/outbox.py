@@ -62,7 +62,7 @@ class Outbox:
 
     def claim(self, family: str, *, limit: int) -> tuple[Claim | None, bool]:
         """Take one effect that is due, so that at most `limit` of the family are held; and whether more are due."""
-        more, *flat = self._scripts.run("claim", self._names(family), [HOLD_MS, 1, limit])
+        more, *flat = self._scripts.run("claim", self._names(family), [HOLD_MS, 1, limit], fence=self._keys)
         if not flat:
             return None, False
         _, tries, value, held_until = flat
@@ -72,7 +72,7 @@ class Outbox:
     def renew(self, claim: Claim) -> Claim | None:
         """Hold a claim for longer; None if it is lost: then it must not be done by this performer."""
         args = [claim.effect.slot, claim.revision, HOLD_MS, claim.held_until]
-        until = int(self._scripts.run("renew", self._names(claim.family)[:3], args))
+        until = int(self._scripts.run("renew", self._names(claim.family)[:3], args, fence=self._keys))
         return replace(claim, held_until=until) if until else None
 
     def finish(self, claim: Claim, event: Event | None = None) -> bool:
@@ -80,7 +80,9 @@ class Outbox:
         keys = self._keys
         names = [*self._names(claim.family), keys.inbox, keys.poke, keys.meta]
         text = b"" if event is None else dump_event(event)
-        return bool(self._scripts.run("finish", names, [claim.effect.slot, claim.revision, POKE_MS, text]))
+        args = [claim.effect.slot, claim.revision, POKE_MS, text]
+        fence = keys if event else None  # what was done is done; an event of ours a newer version could misread
+        return bool(self._scripts.run("finish", names, args, fence))
 
     def postpone(self, claim: Claim, seconds: float, *, untried: bool = False) -> None:
         """It cannot be done now: it is due again in `seconds`. `untried`: nothing was sent, so it counts as no try."""
@@ -102,7 +104,7 @@ class Outbox:
     def _postpone(self, claim: Claim, seconds: float, letter: str, *, untried: bool = False) -> None:
         names = [*self._names(claim.family), self._keys.dead]
         args = [claim.effect.slot, claim.revision, int(seconds * 1000), letter, -1 if untried else 0]
-        self._scripts.run("postpone", names, args)
+        self._scripts.run("postpone", names, args, fence=self._keys if letter else None)
 
     def unsend(self, family: str, slot: str) -> str:
         """Take back an effect nobody has begun: `absent`, `taken-back`, or `begun`."""
@@ -136,7 +138,8 @@ class Outbox:
         effect = load_effect(json.dumps(letter["effect"]))
         keys = self._keys
         names = [keys.due(family_of(effect)), keys.outbox, keys.tries, keys.dead]
-        return bool(self._scripts.run("revive", names, [slot, f"{letter['revision']}\n{dump_effect(effect)}"]))
+        args = [slot, f"{letter['revision']}\n{dump_effect(effect)}"]
+        return bool(self._scripts.run("revive", names, args, fence=keys))
 
     def _forget_oldest_dead(self) -> None:
         """Make room for a tenth of what is kept, so that it is seldom done."""

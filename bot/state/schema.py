@@ -1,26 +1,52 @@
-"""The schema number of what is stored, and the refusal to touch what a newer version wrote."""
+"""The schema number of what is stored, and the refusal to read or write what another version stored.
+
+The number stands beside the version in `meta`. Every script that reads or writes what another version could misread
+compares it (`lua/fence.lua`), so a process that runs on while a newer version starts does nothing more.
+"""
 
 from __future__ import annotations
+
+from typing import cast
 
 from redis import Redis
 
 from bot.state.keys import Keys
 
-#: Raised by one whenever an older version could misread what this one stores.
-SCHEMA = 2
+#: Raised by one whenever an older version could misread what this one stores; `bot.state.migrations` has the step.
+SCHEMA = 3
 
 
-class NewerSchema(Exception):
-    """What is stored was written by a newer version of Interlock; this one must not touch it."""
+class OtherSchema(Exception):
+    """What is stored was not written by this version of Interlock; it was neither read nor changed."""
+
+
+class NewerSchema(OtherSchema):
+    """A newer version wrote it: this process must end."""
+
+
+class OlderSchema(OtherSchema):
+    """An older version wrote it, and nobody has migrated it yet."""
+
+
+def stored_schema(redis: Redis, keys: Keys) -> int | None:
+    """The number of what is stored; None if nothing is. Raises RedisError."""
+    found = cast("bytes | None", redis.hget(keys.meta, "schema"))
+    return None if found is None else int(found)
+
+
+def refusal(pipeline: str, stored: int) -> OtherSchema:
+    """What to raise because the state of `pipeline` has the schema `stored`, which is not ours."""
+    found = f"the state of pipeline {pipeline!r} has schema {stored}"
+    if stored > SCHEMA:
+        return NewerSchema(
+            f"{found}, this version understands up to {SCHEMA}: start the newer version again, "
+            f"or restore a backup from before it ran"
+        )
+    return OlderSchema(f"{found} and must be migrated to {SCHEMA}: the next start of a worker or a web process does it")
 
 
 def check_schema(redis: Redis, keys: Keys) -> None:
-    """Write the schema number if there is none or an older one. Raises NewerSchema if it is higher than ours."""
-    stored = int(redis.hget(keys.meta, "schema") or 0)
-    if stored < SCHEMA:
-        redis.hset(keys.meta, "schema", str(SCHEMA))
-    if stored > SCHEMA:
-        raise NewerSchema(
-            f"the state of pipeline {keys.pipeline!r} has schema {stored}, this version understands up to {SCHEMA}: "
-            f"start the newer version again, or restore a backup from before it ran"
-        )
+    """Raises NewerSchema or OlderSchema unless what is stored, if anything is, is of our schema. Changes nothing."""
+    stored = stored_schema(redis, keys)
+    if stored is not None and stored != SCHEMA:
+        raise refusal(keys.pipeline, stored)

@@ -8,9 +8,16 @@ from typing import Any
 
 from redis import Redis
 from redis.commands.core import Script
+from redis.exceptions import ResponseError
+
+from bot.state.keys import Keys
+from bot.state.schema import SCHEMA, refusal
+
+#: How the fence's error begins.
+OTHER = "OTHERSCHEMA "
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=64)
 def source(name: str) -> str:
     """The text of `bot/state/lua/<name>.lua`."""
     return files("bot.state").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
@@ -21,11 +28,26 @@ class Scripts:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._loaded: dict[str, Script] = {}
+        self._loaded: dict[tuple[str, bool], Script] = {}
 
-    def run(self, name: str, keys: list[str], args: list[Any]) -> Any:
-        """Run one script. Raises redis.exceptions.RedisError if the server cannot be reached or refuses."""
-        script = self._loaded.get(name)
+    def run(self, name: str, keys: list[str], args: list[Any], fence: Keys | None = None) -> Any:
+        """Run one script; with `fence`, only if the state of that pipeline is of our schema, or there is none.
+
+        Raises redis.exceptions.RedisError if the server cannot be reached or refuses, NewerSchema or OlderSchema if
+        the fence keeps it off: then nothing was changed.
+        """
+        if fence is None:
+            return self._script(name, fenced=False)(keys=keys, args=args)
+        try:
+            return self._script(name, fenced=True)(keys=[*keys, fence.meta], args=[*args, SCHEMA])
+        except ResponseError as error:
+            if str(error).startswith(OTHER):
+                raise refusal(fence.pipeline, int(str(error).removeprefix(OTHER))) from error
+            raise
+
+    def _script(self, name: str, *, fenced: bool) -> Script:
+        script = self._loaded.get((name, fenced))
         if script is None:
-            script = self._loaded[name] = self._redis.register_script(source(name))
-        return script(keys=keys, args=args)
+            text = source("fence") + source(name) if fenced else source(name)
+            script = self._loaded[name, fenced] = self._redis.register_script(text)
+        return script

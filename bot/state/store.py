@@ -82,7 +82,8 @@ class Store:
         keys, copy = self.keys, self.copy
         names = [keys.lease, keys.poke, keys.meta, keys.inbox, keys.changes]
         while True:
-            answer = self._scripts.run("begin", names, [token, LEASE_MS, copy.version, copy.mark, BATCH])
+            args = [token, LEASE_MS, copy.version, copy.mark, BATCH]
+            answer = self._scripts.run("begin", names, args, fence=keys)
             if answer[0] == 0:
                 raise Busy(keys.pipeline)
             _, version, entries, changes, mark = answer
@@ -104,7 +105,7 @@ class Store:
         names += [keys.ended, keys.ended_order, *(keys.due(family) for family in FAMILIES), keys.dead]
         copy = self.copy
         args = [token, copy.version, copy.mark, taken[-1].id, len(taken), _packed(work), *self._kept, BATCH, LEASE_MS]
-        answer = self._scripts.run("commit", names, args)
+        answer = self._scripts.run("commit", names, args, fence=keys)
         if answer[0] == 0:
             raise Outdated(keys.pipeline)
         copy.version, copy.mark = answer[1], answer[3].decode()

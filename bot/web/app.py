@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import structlog
 from flask import Flask
+from redis.exceptions import RedisError
 
+from bot.state.migrations import migrate
+from bot.state.schema import SCHEMA
 from bot.web import door, page, problems, site
 from bot.web.actions import actions
 from bot.web.health import health
@@ -18,6 +22,8 @@ from config.errors import SettingsError
 from config.logs import set_up
 from config.settings import Settings
 
+log = structlog.get_logger()
+
 
 def create_app(
     settings: Settings | None = None,
@@ -26,13 +32,15 @@ def create_app(
 ) -> Flask:
     """The application. What is not given is read: the environment, the pipeline file; and Celery is poked.
 
-    Raises SettingsError or ConfigurationError if something is wrong with either, before the first request.
+    Raises SettingsError or ConfigurationError if something is wrong with either, NewerSchema if a newer version wrote
+    what is stored: before the first request.
     """
     if settings is None:
         settings = environment.load()
         set_up(settings.log_level, settings.log_format)
     configuration = configuration or pipeline_file.load(settings.config)
     here = site.build(settings, configuration, poke or _poker(settings))
+    _migrate(here)
     app = Flask(__name__, static_folder="static", template_folder="templates")
     app.url_map.merge_slashes = False  # an address is what it says: nobody is sent elsewhere
     app.config["MAX_CONTENT_LENGTH"] = door.LARGEST
@@ -43,6 +51,18 @@ def create_app(
         app.register_blueprint(blueprint)
     page.install(app)
     return app
+
+
+def _migrate(here: site.Site) -> None:
+    """Bring what an older version stored to our schema. Raises NewerSchema: then the process must not start."""
+    for name, line in here.lines.items():
+        try:
+            before = migrate(here.redis, line.keys)
+        except RedisError as error:
+            log.warning("state-unchecked", pipeline=name, error=type(error).__name__)  # each request looks again
+            return
+        if before is not None:
+            log.warning("state-migrated", pipeline=name, before=before, now=SCHEMA)
 
 
 def _poker(settings: Settings) -> Poker:

@@ -9,6 +9,7 @@ from redis import Redis
 
 from bot.state.keys import Keys
 from bot.state.repairs import Repairs
+from bot.state.schema import check_schema
 from bot.web.shapes import Shape, reply
 from bot.web.site import site
 
@@ -23,10 +24,15 @@ def alive() -> Response:
 
 @health.get("/readyz")
 def ready() -> Response:
-    """Redis can be reached; how much waits for a turn, how long; what had to be found by asking. 503 if it cannot."""
+    """Redis can be reached; how much waits for a turn, how long; what had to be found by asking.
+
+    503 if it cannot, or if another version of Interlock has taken over what is stored.
+    """
     here = site()
     seconds, micros = here.redis.time()
     now = seconds + micros / 1e6
+    for line in here.lines.values():
+        check_schema(here.redis, line.keys)
     lines = {name: _backlog(here.redis, line.keys, now) for name, line in here.lines.items()}
     return reply({"status": "ok", "pipelines": lines})
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import structlog
 from redis import Redis
 
+from bot.state.schema import OtherSchema
 from bot.web.site import beyond
 
 log = structlog.get_logger()
@@ -98,7 +99,7 @@ class Feed:
             version, html = self._render()
         except Exception as error:  # the thread must live: the page says that it is not up to date, and why
             log.warning("live-feed-lost", error=type(error).__name__, stream=self._changes)
-            self._publish(None, "the store cannot be reached")
+            self._publish(None, str(error) if isinstance(error, OtherSchema) else "the store cannot be reached")
             return None
         self._publish(version, html)
         return version

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from bot.core.pipeline import Pipeline, Track
 from bot.state.repairs import Repairs
+from bot.state.schema import OtherSchema
 from bot.web import shapes
 from bot.web.drawing import draw, steps_of
 from bot.web.links import Links
@@ -150,6 +151,12 @@ def _guard(response: Response) -> Response:
 @page.errorhandler(Problem)
 def _problem(problem: Problem) -> tuple[str, int]:
     return render_template("problem.html", problem=problem), problem.status
+
+
+@page.errorhandler(OtherSchema)
+def _other_schema(error: OtherSchema) -> tuple[str, int, dict[str, str]]:
+    problem = Problem(503, str(error))
+    return render_template("problem.html", problem=problem), 503, {"Retry-After": str(RETRY_AFTER)}
 
 
 @page.errorhandler(RedisError)

@@ -12,7 +12,7 @@ from flask import Flask, Response, request
 from redis.exceptions import RedisError
 from werkzeug.exceptions import HTTPException
 
-from bot.state.schema import NewerSchema
+from bot.state.schema import OtherSchema
 from config.errors import nearest
 
 log = structlog.get_logger()
@@ -66,7 +66,7 @@ def install(app: Flask) -> None:
     app.register_error_handler(Problem, _problem)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(RedisError, _redis)
-    app.register_error_handler(NewerSchema, _newer)
+    app.register_error_handler(OtherSchema, _other_schema)
     app.register_error_handler(Exception, _ours)
 
 
@@ -93,7 +93,7 @@ def _redis(error: RedisError) -> Response:
     return answer(503, "the store cannot be reached at the moment: nothing was kept; try again")
 
 
-def _newer(error: NewerSchema) -> Response:
+def _other_schema(error: OtherSchema) -> Response:
     _note(503, str(error))
     return answer(503, str(error))
 

@@ -20,7 +20,6 @@ from bot.state.inbox import Inbox
 from bot.state.keys import Keys
 from bot.state.outbox import Outbox
 from bot.state.records import Records
-from bot.state.schema import check_schema
 from bot.state.scripts import Scripts
 from bot.web.problems import unknown
 from config.configuration import Configuration
@@ -36,22 +35,16 @@ class Window:
 
     def __init__(self, redis: Redis, keys: Keys, configured: Pipeline) -> None:
         self._copy = Copy(Scripts(redis), keys)
-        self._redis = redis
-        self._keys = keys
         self._configured = configured
         self._lock = threading.Lock()
-        self._checked = False
 
     @contextmanager
     def look(self) -> Iterator[tuple[Board, int]]:
         """The board and its version, up to date; it stays as it is until the block ends.
 
-        Raises RedisError if the store cannot be reached, NewerSchema if a newer version has written it.
+        Raises RedisError if the store cannot be reached, OtherSchema if another version has written it.
         """
         with self._lock:
-            if not self._checked:
-                check_schema(self._redis, self._keys)
-                self._checked = True
             try:
                 self._copy.refresh()
             except Exception:

@@ -16,7 +16,6 @@ from bot.core.run import End, Ending, Run, Status, Step
 from bot.state.inbox import Entry
 from bot.state.parked import KEPT, park, parked
 from bot.state.records import PAGE, Records
-from bot.state.schema import SCHEMA, NewerSchema, check_schema
 from bot.state.store import Store, Work
 from tests.state.conftest import Line, fact
 
@@ -103,19 +102,7 @@ def test_parked_deliveries_are_listed_newest_first_and_bounded(line: Line) -> No
     assert line.redis.llen(line.keys.parked) == KEPT
 
 
-# -- versions --------------------------------------------------------------------------------------------------
-
-
-def test_the_schema_is_written_at_the_first_start_and_found_at_the_next(line: Line) -> None:
-    check_schema(line.redis, line.keys)
-    check_schema(line.redis, line.keys)
-    assert int(line.redis.hget(line.keys.meta, "schema")) == SCHEMA
-
-
-def test_what_a_newer_version_wrote_is_not_touched(line: Line) -> None:
-    line.redis.hset(line.keys.meta, "schema", SCHEMA + 1)
-    with pytest.raises(NewerSchema, match="start the newer version again"):
-        check_schema(line.redis, line.keys)
+# -- keys and scripts ------------------------------------------------------------------------------------------
 
 
 def test_pipelines_and_installations_on_one_server_do_not_meet(line: Line, redis: Redis) -> None:

@@ -27,6 +27,7 @@ from bot.core.effects import (
 )
 from bot.core.events import TriggerRefused
 from bot.state.outbox import Claim
+from bot.state.schema import OtherSchema
 from workers.context import Context, Line
 from workers.jenkins_client import NotAllowed, NotThere
 from workers.once import Once
@@ -104,7 +105,7 @@ def perform(context: Context, line: Line, claim: Claim) -> bool:
     except Lost:
         log.info("effect-lost", effect=effect.slot, pipeline=line.pipeline.name)
         return False
-    except RedisError:
+    except (RedisError, OtherSchema):
         raise  # nothing can be stored now; when the hold ends, somebody else goes on from what is noted
     except (Never, NotThere, NotAllowed) as error:
         if isinstance(effect, Trigger):  # L6: certain that nothing was started, so the run may wait and try again

@@ -9,6 +9,7 @@ if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then
   end
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
 end
+redis.call('HSETNX', KEYS[3], 'schema', schema) -- of the fence: the first turn on an empty store says whose it is
 redis.call('DEL', KEYS[2])
 local meta = redis.call('HMGET', KEYS[3], 'version', 'cursor', 'mark')
 local version, mark = tonumber(meta[1]) or 0, meta[3] or '0'

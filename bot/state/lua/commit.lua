@@ -14,6 +14,9 @@ local work = cjson.decode(ARGV[6])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local mark = time[1] .. string.format('%06d', time[2])
+if version == 0 then
+  redis.call('HSET', KEYS[5], 'schema/3', '1') -- copy.py: BARRIER
+end
 version = version + 1
 local delta = {}
 for _, change in ipairs(work.board) do

@@ -1,0 +1,45 @@
+"""The step from schema 2 to 3: how each stored value changes. Pure: from parsed JSON to parsed JSON.
+
+A new field whose default means *unknown* needs nothing here. A value that this version could not load, or would
+misread, does. Records are stored without the fields that have their default (`codec.dump_record`), so use
+`raw.get(...)`. Tests: `tests/state/test_migration.py`, on what the code of schema 2 stored.
+
+What lies in the inbox, in the fact log and among parked deliveries is not rewritten: events and facts of the version
+before must load as they are.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+#: One stored value as parsed JSON.
+Raw = dict[str, Any]
+
+
+def migrate_record(family: str, key: str, raw: Raw) -> dict[str, Raw]:
+    """What takes the place of one record of the board, by its field `family/key` (`bot.core.board.FAMILIES`).
+
+    Return `{f"{family}/{key}": changed}` for a change, several fields to split a record, none to drop it. The runs of
+    the history (`ended`) pass through here as well, as family `run`.
+    """
+    return {f"{family}/{key}": raw}
+
+
+def migrate_board(records: dict[str, Raw]) -> dict[str, Raw]:
+    """All records of one board, by field. The place for what one record alone does not tell."""
+    moved: dict[str, Raw] = {}
+    for field, raw in records.items():
+        family, _, key = field.partition("/")
+        moved.update(migrate_record(family, key, raw))
+    return moved
+
+
+def migrate_ended(raw: Raw) -> Raw:
+    """One finished run of the history: `{"run": ..., "ending": ..., "at": ...}`."""
+    key = raw["run"]["key"]
+    return {**raw, "run": migrate_record("run", key, raw["run"])[f"run/{key}"]}
+
+
+def migrate_effect(raw: Raw) -> Raw:
+    """One effect of the outbox or of the dead letters, by its `kind`. Its slot stays."""
+    return raw

@@ -1,0 +1,157 @@
+"""The real worker and the real web process on what another version stored: they migrate it, or refuse and end."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+from redis import Redis
+
+from bot.state.connection import connect
+from bot.state.copy import Copy
+from bot.state.inbox import Inbox
+from bot.state.keys import Keys
+from bot.state.schema import SCHEMA
+from bot.state.scripts import Scripts
+from bot.web.poke import Poker
+from demo.town import Town
+from launch import Embedded, read_procfile
+from tests.state.stored import put_back
+
+ROOT = Path(__file__).resolve().parents[2]
+#: How a worker ends that must not touch what is stored (sysexits.h: EX_CONFIG).
+REFUSED = 78
+SENTENCE = f"has schema {SCHEMA + 1}, this version understands up to {SCHEMA}: start the newer version again"
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+
+
+class House:
+    """A Redis, and the processes of the Procfile one by one, on the pipeline of the demo's file."""
+
+    def __init__(self, town: Town, folder: Path, url: str, redis: Redis) -> None:
+        self.url, self.redis, self._folder = url, redis, folder
+        self.env = {**town.env, "INTERLOCK_REDIS_URL": url, "INTERLOCK_LOG_LEVEL": "INFO"}
+        self.keys = Keys(_one_pipeline(folder / "interlock.yaml"))
+        self.address = f"http://{town.bind}"
+
+    @contextmanager
+    def process(self, name: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Start one process; it is killed at the end if it still runs."""
+        with self.log(name).open("wb") as log:
+            command = list(read_procfile(ROOT / "Procfile", self.env)[name])
+            command[0] = str(Path(sys.executable).parent / command[0])
+            process = subprocess.Popen(command, cwd=ROOT, env=self.env, stdout=log, stderr=log)
+            try:
+                yield process
+            finally:
+                process.kill()
+                process.wait()
+
+    def log(self, name: str) -> Path:
+        return self._folder / f"{name}.log"
+
+    def until_said(self, name: str, text: str) -> None:
+        deadline = time.monotonic() + 30
+        while text not in self.log(name).read_text():
+            assert time.monotonic() < deadline, self.log(name).read_text()[-4000:]
+            time.sleep(0.05)
+
+    def raise_schema(self) -> None:
+        self.redis.hset(self.keys.meta, "schema", SCHEMA + 1)
+
+
+def _one_pipeline(file: Path) -> str:
+    """Name the file's pipeline as that of the stored state; returns the name."""
+    text = file.read_text()
+    assert "name: epages" in text
+    file.write_text(text.replace("name: epages", "name: shop"))
+    return "shop"
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    with Town(tmp_path) as town, Embedded(tmp_path / "redis", fsync="no") as server:
+        redis = connect(server.url)
+        yield House(town, tmp_path, server.url, redis)
+        redis.close()
+
+
+def test_a_worker_does_not_start_on_what_a_newer_version_stored(house: House) -> None:
+    house.raise_schema()
+    with house.process("worker") as worker:
+        assert worker.wait(30) == REFUSED
+    assert SENTENCE in house.log("worker").read_text()
+
+
+def test_a_worker_that_runs_ends_when_a_newer_version_has_taken_over(house: House) -> None:
+    with house.process("worker") as worker:
+        house.until_said("worker", "worker ready")
+        copy = Copy(Scripts(house.redis), house.keys)
+        deadline = time.monotonic() + 20
+        while not copy.version:
+            assert time.monotonic() < deadline
+            copy.refresh()
+            time.sleep(0.05)
+        house.raise_schema()
+        version = house.redis.hget(house.keys.meta, "version")
+        Poker(house.url)(house.keys.pipeline)
+        assert worker.wait(30) == REFUSED
+        assert house.redis.hget(house.keys.meta, "version") == version
+    assert SENTENCE in house.log("worker").read_text()
+
+
+def test_a_web_process_does_not_start_on_what_a_newer_version_stored(house: House) -> None:
+    house.raise_schema()
+    with house.process("web") as web:
+        assert web.wait(30) != 0
+    assert SENTENCE in house.log("web").read_text()
+
+
+def test_a_web_process_that_runs_refuses_with_the_sentence(house: House) -> None:
+    with house.process("web"):
+        deadline = time.monotonic() + 30
+        while not answers(house.address):
+            assert time.monotonic() < deadline, house.log("web").read_text()
+            time.sleep(0.05)
+        house.raise_schema()
+        secret = house.env["INTERLOCK_JENKINS_WEBHOOK_SECRET"]
+        callback = {"name": "shop/build", "build": {"full_url": "", "number": 1, "phase": "STARTED"}}
+        door = requests.post(f"{house.address}/webhooks/jenkins/build/{secret}", json=callback, timeout=5)
+        page = requests.get(f"{house.address}/p/shop", timeout=5)
+        api = requests.get(f"{house.address}/api/v1/pipelines/shop", timeout=5)
+        ready = requests.get(f"{house.address}/readyz", timeout=5)
+    for answer in (door, page, api, ready):
+        assert answer.status_code == 503
+        assert "start the newer version again" in answer.text
+    assert house.redis.xlen(house.keys.inbox) == 0
+
+
+def answers(address: str) -> bool:
+    try:
+        return requests.get(f"{address}/healthz", timeout=1).status_code == 200
+    except requests.RequestException:
+        return False
+
+
+def test_the_worker_that_starts_first_migrates_what_schema_2_stored_and_goes_on(house: House) -> None:
+    """The raw push that waited since before is taken; everything is there."""
+    assert put_back(house.redis, 2, "interlock") == house.keys
+    with house.process("worker"):
+        house.until_said("worker", "worker ready")
+        assert int(house.redis.hget(house.keys.meta, "schema")) == SCHEMA
+        copy = Copy(Scripts(house.redis), house.keys)
+        deadline = time.monotonic() + 20
+        while house.redis.hget(house.keys.meta, "taken") != house.redis.hget(house.keys.meta, "accepted"):
+            assert time.monotonic() < deadline, house.log("worker").read_text()[-4000:]
+            time.sleep(0.05)
+        copy.refresh()
+    assert "state-migrated" in house.log("worker").read_text()
+    assert [lock.run for lock in copy.board.locks_of("pre-production")] == ["S1.1"]
+    assert {"S1.1", "S1.5"} <= set(copy.board.runs)
+    assert Inbox(house.redis, house.keys).trim(0) > 0

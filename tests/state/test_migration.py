@@ -1,0 +1,283 @@
+"""What schema 2 stored is brought to our schema once, whole, and whoever has another schema does nothing more."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from bot.core.effects import Look
+from bot.core.events import TimePassed
+from bot.core.pipeline import Job
+from bot.core.run import Status
+from bot.state.codec import load_effect
+from bot.state.copy import BARRIER, Copy
+from bot.state.keys import FAMILIES, Keys
+from bot.state.migrations import migrate, migration, to_3
+from bot.state.outbox import Claim, Outbox
+from bot.state.parked import parked
+from bot.state.records import Records
+from bot.state.schema import SCHEMA, NewerSchema, OlderSchema, OtherSchema, check_schema
+from bot.state.scripts import Scripts
+from bot.state.store import Store
+from tests.state.conftest import NOTHING, Line
+from tests.state.stored import put_back, stored
+
+FENCED = {"begin", "commit", "read", "accept", "tick", "claim", "renew", "finish", "postpone", "revive"}
+
+
+@pytest.fixture
+def keys(redis: Redis) -> Keys:
+    """What schema 2 stored."""
+    return put_back(redis, 2, f"i{uuid.uuid4().hex[:12]}")
+
+
+@pytest.fixture
+def changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step that changes every record and every effect in a way that can be seen."""
+
+    def record(family: str, key: str, raw: dict[str, Any]) -> dict[str, Any]:
+        return {f"{family}/{key}": {**raw, "seen": 1}}
+
+    monkeypatch.setattr(to_3, "migrate_record", record)
+    monkeypatch.setattr(to_3, "migrate_effect", lambda raw: {**raw, "seen": 1})
+
+
+def footprint(redis: Redis, keys: Keys) -> dict[bytes, Any]:
+    """Everything that is stored, but for the lease and the mark of the version."""
+    read: dict[bytes, Callable[[bytes], Any]] = {
+        b"hash": redis.hgetall,
+        b"string": redis.get,
+        b"list": lambda key: redis.lrange(key, 0, -1),
+        b"zset": lambda key: redis.zrange(key, 0, -1, withscores=True),
+        b"stream": redis.xrange,
+    }
+    found = {key: read[redis.type(key)](key) for key in redis.scan_iter(f"{keys.prefix}:*", count=1000)}
+    found.pop(keys.lease.encode(), None)
+    found[keys.meta.encode()].pop(b"mark")
+    return found
+
+
+def board(redis: Redis, keys: Keys) -> Copy:
+    copy = Copy(Scripts(redis), keys)
+    copy.refresh()
+    return copy
+
+
+# -- what schema 2 stored --------------------------------------------------------------------------------------
+
+
+def test_everything_that_schema_2_stored_is_there_after_the_migration(redis: Redis, keys: Keys) -> None:
+    before = stored(2)
+    families = Counter(field.split("/")[0] for field in before["interlock:{shop}:board"]["value"])
+    assert migrate(redis, keys) == 2
+    found = board(redis, keys).board
+    tables = {
+        "run": found.runs,
+        "verification": found.verifications,
+        "pulls": found.pulls,
+        "lock": found.locks,
+        "service": found.services,
+        "trouble": found.troubles,
+        "foreign": found.foreign,
+    }
+    assert {name: len(table) for name, table in tables.items()} == {name: families[name] for name in tables}
+    assert all(tables.values())
+    titles = {run.title: (str(run.step), run.status) for run in found.runs.values()}
+    assert titles["S1a"] == ("pre-production", Status.FAILED)
+    assert titles["S1e"] == ("pre-production", Status.RUNNING)
+    assert [lock.run for lock in found.locks_of("pre-production")] == ["S1.1"]
+
+    records, outbox = Records(redis, keys), Outbox(redis, keys)
+    ended, total = records.ended()
+    assert sorted((e.run.title, str(e.ending.end)) for e in ended) == [("S2y", "failed"), ("S3z", "delivered")]
+    assert total == 2
+    assert len(records.facts_after("0-0", 1000)) == len(before["interlock:{shop}:facts"]["value"])
+    assert len(outbox.dead_letters()) == len(before["interlock:{shop}:dead"]["value"])
+    assert outbox.size() == len(before["interlock:{shop}:outbox"]["value"])
+    for text in redis.hvals(keys.outbox):
+        load_effect(text.partition(b"\n")[2])
+    assert len(parked(redis, keys)) == 1
+
+
+def test_what_waits_in_the_inbox_is_taken_after_the_migration(redis: Redis, keys: Keys) -> None:
+    migrate(redis, keys)
+    store = Store(redis, keys)
+    entries = store.begin("me")
+    assert [(entry.source, entry.name) for entry in entries] == [("github", "push"), ("event", "mode-asked")]
+    assert store.commit("me", entries, NOTHING) == []
+
+
+def test_the_second_start_migrates_nothing(redis: Redis, keys: Keys) -> None:
+    assert migrate(redis, keys) == 2
+    before = footprint(redis, keys)
+    assert migrate(redis, keys) is None
+    assert footprint(redis, keys) == before
+
+
+def test_an_empty_store_is_ours_from_the_first_turn_on(line: Line) -> None:
+    assert migrate(line.redis, line.keys) is None
+    check_schema(line.redis, line.keys)
+    line.accept()
+    line.turn()
+    assert int(line.redis.hget(line.keys.meta, "schema")) == SCHEMA
+
+
+# -- the step, whole or not at all -----------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("changed")
+def test_records_history_outbox_and_dead_letters_go_through_the_step(redis: Redis, keys: Keys) -> None:
+    migrate(redis, keys)
+    rows = redis.hgetall(keys.board)
+    assert rows.pop(BARRIER.encode())
+    assert all(json.loads(text)["seen"] == 1 for text in rows.values())
+    assert all(json.loads(text)["run"]["seen"] == 1 for text in redis.hvals(keys.ended))
+    assert all(json.loads(text.partition(b"\n")[2])["seen"] == 1 for text in redis.hvals(keys.outbox))
+    assert all(json.loads(text)["effect"]["seen"] == 1 for text in redis.hvals(keys.dead))
+
+
+class Cut(Redis):
+    """A connection that breaks before its n-th request."""
+
+    left = 0
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        if self.left == 0:
+            raise RedisConnectionError("cut")
+        self.left -= 1
+        return super().execute_command(*args, **options)
+
+
+@pytest.mark.usefixtures("changed")
+def test_wherever_a_process_dies_the_next_start_ends_with_the_same(redis: Redis, redis_url: str) -> None:
+    undisturbed = put_back(redis, 2, "undisturbed")
+    migrate(redis, undisturbed)
+    wanted = {key.split(b":", 1)[1]: value for key, value in footprint(redis, undisturbed).items()}
+    cut = Cut.from_url(redis_url)
+    for requests in range(100):
+        keys = put_back(redis, 2, f"cut{requests}")
+        before = redis.hgetall(keys.board)
+        cut.left = requests
+        try:
+            migrate(cut, keys)
+        except RedisConnectionError:
+            assert redis.hgetall(keys.board) in (before, wanted[b"{shop}:board"])
+            redis.delete(keys.lease)  # it has run out
+            migrate(redis, keys)
+        else:
+            break
+        assert {key.split(b":", 1)[1]: value for key, value in footprint(redis, keys).items()} == wanted, requests
+    assert requests > 10
+    cut.close()
+
+
+def test_of_several_that_start_at_once_one_migrates_and_the_others_wait(redis: Redis, keys: Keys) -> None:
+    found: list[int | None] = []
+    threads = [threading.Thread(target=lambda: found.append(migrate(redis, keys))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(found, key=str) == [2, None, None, None]
+
+
+def test_a_turn_that_is_under_way_is_waited_for(redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migration, "PATIENCE", 0.05)
+    redis.set(keys.lease, "an old worker")
+    with pytest.raises(OlderSchema, match="a worker held the lease"):
+        migrate(redis, keys)
+    redis.delete(keys.lease)
+    assert migrate(redis, keys) == 2
+
+
+@pytest.mark.usefixtures("changed")
+def test_an_effect_that_is_done_meanwhile_does_not_come_back(
+    redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slot = next(iter(redis.hkeys(keys.outbox)))
+    step = to_3.migrate_effect
+
+    def done_meanwhile(raw: dict[str, Any]) -> dict[str, Any]:
+        redis.hdel(keys.outbox, slot)
+        return step(raw)
+
+    monkeypatch.setattr(to_3, "migrate_effect", done_meanwhile)
+    migrate(redis, keys)
+    assert not redis.hexists(keys.outbox, slot)
+
+
+def test_copies_of_the_board_are_loaded_anew(redis: Redis, keys: Keys, changed: None) -> None:
+    """Whoever read the state before cannot catch up with changes: there are none that lead over a migration."""
+    migrate(redis, keys)
+    assert not redis.exists(keys.changes)
+    reader = Copy(Scripts(redis), keys)
+    reader.version, reader.mark = int(redis.hget(keys.meta, "version")) - 1, "1"
+    with pytest.raises(Exception, match="seen"):  # the whole board, whose fields are of another version
+        reader.refresh()
+
+
+# -- whoever has another schema --------------------------------------------------------------------------------
+
+
+def calls(line: Line) -> Iterator[tuple[str, Callable[[], object]]]:
+    """One call of each script that reads or writes what another version could misread."""
+    claim = Claim("jenkins", Look(Job("cdp", "shop/build"), 1), "1", 0, 1)
+    inbox, outbox, store = line.inbox, line.outbox, line.store
+    yield "accept", lambda: inbox.accept("github", "push", uuid.uuid4().hex, b"{}")
+    yield "begin", lambda: store.begin("me")
+    yield "commit", lambda: store.commit("me", line.waiting(), NOTHING)
+    yield "read", lambda: line.reader().refresh()
+    yield "tick", lambda: inbox.tick(TimePassed())
+    yield "claim", lambda: [outbox.claim(family, limit=1) for family in FAMILIES]
+    yield "renew", lambda: outbox.renew(claim)
+    yield "finish", lambda: outbox.finish(claim, TimePassed())
+    yield "postpone", lambda: outbox.give_up(claim, "no", 1.0)
+    yield "revive", lambda: outbox.revive(claim.effect.slot)
+
+
+@pytest.mark.parametrize(("stored_number", "error"), [(SCHEMA + 1, NewerSchema), (SCHEMA - 1, OlderSchema)])
+def test_another_version_reads_and_writes_nothing(line: Line, stored_number: int, error: type[OtherSchema]) -> None:
+    """A process that has run since before: each of its scripts is refused, and nothing is changed."""
+    line.turn(effects=(Look(Job("cdp", "shop/build"), 1),))
+    claim, _ = line.outbox.claim("jenkins", limit=1)
+    assert claim is not None
+    line.outbox.give_up(claim, "no", 1.0)
+    line.accept()
+    line.redis.hset(line.keys.meta, "schema", stored_number)
+    before = footprint_of(line)
+    refused = set()
+    for name, call in calls(line):
+        with pytest.raises(error, match=f"schema {stored_number}"):
+            call()
+        refused.add(name)
+    assert refused == FENCED
+    assert footprint_of(line) == before
+
+
+def test_what_is_done_is_done_though_a_newer_version_has_taken_over(line: Line) -> None:
+    """No event of ours comes in; but an effect that was done is not done twice."""
+    line.turn(effects=(Look(Job("cdp", "shop/build"), 1),))
+    claim, _ = line.outbox.claim("jenkins", limit=1)
+    assert claim is not None
+    line.redis.hset(line.keys.meta, "schema", SCHEMA + 1)
+    line.outbox.finish(claim)
+    assert line.outbox.size() == 0
+
+
+def footprint_of(line: Line) -> dict[bytes, bytes | None]:
+    return {key: line.redis.dump(key) for key in line.redis.scan_iter(match=f"*{line.keys.pipeline}*", count=1000)}
+
+
+def test_the_sentence_says_what_to_do(line: Line) -> None:
+    line.redis.hset(line.keys.meta, "schema", SCHEMA + 1)
+    with pytest.raises(NewerSchema, match=re.escape("start the newer version again, or restore a backup")):
+        migrate(line.redis, line.keys)

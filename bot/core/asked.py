@@ -125,12 +125,13 @@ def fast_lane_asked(decision: Decision, event: FastLaneAsked) -> None:
 def _no_fast_lane(decision: Decision, event: FastLaneAsked, head: Place) -> str | None:
     """F1: why this head of main cannot take the fast lane now."""
     board = decision.board
-    live = [r for r in board.of_commit(event.service, head.sha) if r.status is not Status.ENDING]
+    of_head = board.of_commit(event.service, head.sha)
+    live = [r for r in of_head if r.status is not Status.ENDING and not r.taken_out]
     if event.stage is None and not lanes.is_open(board, event.service):
         return f"the fast lane is closed to {event.service}, which holds no lock: name the stage to open for it"
     if not live and standing.has_passed(board, event.service, head):
         return f"{sentences.short(head.sha)}, the head of {event.service}, is through already: merge a fix"
-    if any(r.lane is Lane.FAST and event.stage in (None, r.permit) for r in live):
+    if any(r.lane is Lane.FAST and event.stage in (None, *r.permits) for r in live):
         return f"{sentences.short(head.sha)}, the head of {event.service}, is on the fast lane already"
     return None
 

@@ -42,7 +42,8 @@ def head_enters(board: Board, lock: Lock) -> Place | None:
     head = state.chain.head
     if head is None or head == lock.place or head.sha in state.failed or has_passed(board, lock.service, head):
         return None
-    return head
+    cancelled = any(run.taken_out for run in board.of_commit(lock.service, head.sha))
+    return None if cancelled else head
 
 
 def route(pipeline: Pipeline, lane: Lane) -> list[Step]:
@@ -86,7 +87,7 @@ def lets_in(board: Board, stage: str, run: Run) -> bool:
     """
     locks = board.locks_of(stage)
     forbidden = any(not lock.automatic and not lock.let_fixes_in for lock in locks)
-    holds_one = run.permit == stage or any(lock.service == run.service for lock in locks)
+    holds_one = stage in run.permits or any(lock.service == run.service for lock in locks)
     only_manual = all(not lock.automatic for lock in locks)  # those that are left all let fixes in
     return overtakes(run) and not forbidden and (holds_one or only_manual)
 
@@ -122,7 +123,14 @@ def fix_ahead(board: Board, run: Run) -> Run | None:
     if not at_first_fast_job(board, run):
         return None
     others = (r for r in board.fast_runs(run.service) if r.key != run.key and r.status is not Status.FAILED)
-    return next((r for r in others if has_started_fast_part(board.pipeline, r) and not has_mended(board, r)), None)
+    coming = (r for r in others if has_started_fast_part(board.pipeline, r) and not has_mended(board, r))
+    return next((r for r in coming if not _is_shut_out(board, r, run)), None)
+
+
+def _is_shut_out(board: Board, older: Run, newer: Run) -> bool:
+    """Whether the older fix stands before locks that keep it out and let the newer one in, as a permit does (F1)."""
+    stage, at_lock = older.step.stage, older.status is Status.WAITING and older.step.track is Track.REAL
+    return at_lock and kept_out(board, stage, older) and not kept_out(board, stage, newer)
 
 
 def failure_keeps_run(run: Run) -> bool:
@@ -229,7 +237,7 @@ def leavers(board: Board, service: str, opener: str) -> list[Run]:
         run
         for run in board.fast_runs(service)
         if run.key != opener
-        and run.permit is None
+        and not run.permits
         and run.status not in (Status.ENDING, Status.FAILED)
         and not in_real_stage(board.pipeline, run)
     ]

@@ -84,13 +84,19 @@ def _absorb(decision: Decision, event: Merged) -> None:
         return
     board.put(replace(state, chain=state.chain.embrace(place, event.commits)))
     for run in [run for sha in event.commits for run in board.of_commit(event.service, sha)]:
-        head = next(iter(board.of_commit(event.service, event.sha)[-1:]), None)
+        carriers = [head for head in board.of_commit(event.service, event.sha) if _stays(head)]
+        head = carriers[-1] if carriers else None
         if head is not None and _has_only_begun(decision, run) and not state.chain.was_pushed(run.place):
             pulls = tuple(dict.fromkeys((*head.pulls, *run.pulls)))[:PULLS]
             named = head if head.pull is not None or run.pull is None else run
             changes = {"pulls": pulls, "pull": named.pull, "title": named.title, "author": named.author}
             decision.note(decision.update(head, **changes))
             leave(decision, run, sentences.superseded(head.key, event.sha))
+
+
+def _stays(run: Run) -> bool:
+    """Whether the run can carry others: it is not on its way out, and nobody has cancelled it."""
+    return run.status is not Status.ENDING and not run.taken_out
 
 
 def _has_only_begun(decision: Decision, run: Run) -> bool:
@@ -267,7 +273,7 @@ def start_run(
         pulls=() if pull is None else (pull,),
         title=title,
         author=author,
-        permit=permit,
+        permits=() if permit is None else (permit,),
     )
     board.put(run)
     how = f"starts on the fast lane: {why}" if lane is Lane.FAST else f"queues for {run.step}"
@@ -287,15 +293,23 @@ def start_run(
 
 def send_fast(decision: Decision, service: str, place: Place, *, why: str, permit: str | None = None) -> None:
     """Put a commit on the fast lane: its live run changes lane; if it has none, a run is started (F1, F2)."""
-    live = [r for r in decision.board.of_commit(service, place.sha) if r.status not in (Status.ENDING, Status.FAILED)]
+    live = [run for run in decision.board.of_commit(service, place.sha) if _goes_on(run)]
     if not live:
         start_run(decision, service, place, Lane.FAST, permit=permit, why=why)
         return
-    run = decision.update(live[-1], lane=Lane.FAST, permit=permit)
-    decision.tell(FactKind.RUN_PROMOTED, f"{sentences.name(run)} changes to the fast lane: {why}", run)
-    decision.note(run, f"changes to the fast lane: {why}")
-    if run.status is Status.WAITING:
+    before = live[-1]
+    permits = before.permits if permit is None else tuple(dict.fromkeys((*before.permits, permit)))
+    run = decision.update(before, lane=Lane.FAST, permits=permits)
+    what = "changes to the fast lane" if before.lane is Lane.MAIN else f"may enter {permit}"
+    decision.tell(FactKind.RUN_PROMOTED, f"{sentences.name(run)} {what}: {why}", run)
+    decision.note(run, f"{what}: {why}")
+    if run.status is Status.WAITING and before.lane is Lane.MAIN:
         find_place(decision, run)
+
+
+def _goes_on(run: Run) -> bool:
+    """Whether the run is on its way still: nobody has taken it out, and it has not failed."""
+    return run.status not in (Status.ENDING, Status.FAILED) and not run.taken_out
 
 
 def queue(decision: Decision, run: Run, step: Step) -> Run:

@@ -113,8 +113,8 @@ class Run:
     build: int | None = None
     #: Waits to repeat the build that failed in the stage it locked (L4).
     retrying: bool = False
-    #: The locked stage that an operator opened for this run (F1).
-    permit: str | None = None
+    #: The locked stages that operators opened for this run (F1).
+    permits: tuple[str, ...] = ()
     #: Set when the run is on its way out.
     ending: Ending | None = None
     #: A person asked to cancel the running build of a lock-policy stage (L5).
@@ -146,6 +146,11 @@ class Run:
     def sha(self) -> str:
         """Its commit."""
         return self.place.sha
+
+    @property
+    def taken_out(self) -> bool:
+        """Whether a person has cancelled it, and it has not left yet."""
+        return self.cancelled_by is not None or (self.ending is not None and self.ending.end is End.CANCELLED)
 
     @property
     def holds_slot(self) -> bool:

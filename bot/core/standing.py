@@ -57,9 +57,10 @@ def in_real_stage(pipeline: Pipeline, run: Run) -> bool:
 
 
 def has_mended(board: Board, run: Run) -> bool:
-    """Whether the run has passed all that its service has locked: it is no fix of that, only on its way."""
-    locks = board.locks_held_by(run.service)
-    return bool(locks) and all(Step(lock.stage) in run.passed for lock in locks)
+    """Whether the run has passed all that it is on the fast lane for: what its service has locked, what was opened
+    for it (F1). It is no fix any more, only on its way."""
+    stages = {lock.stage for lock in board.locks_held_by(run.service)} | set(run.permits)
+    return bool(stages) and all(Step(stage) in run.passed for stage in stages)
 
 
 def has_passed(board: Board, service: str, place: Place) -> bool:

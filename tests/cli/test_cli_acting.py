@@ -98,7 +98,7 @@ def test_the_head_of_main_is_sent_on_the_fast_lane(interlock: Interlock, story: 
     done = interlock("fast-lane", "S3", *R, "--stage", "pre-production")
     assert (done.exit_code, done.stdout.startswith("done: S3 7b72891 ")) == (0, True)
     (run,) = story.board.of_service("S3")
-    assert (str(run.lane), run.permit) == ("fast", "pre-production")
+    assert (str(run.lane), run.permits) == ("fast", ("pre-production",))
 
 
 def test_a_refusal_of_the_rules_is_told_and_fails(interlock: Interlock, broken: Run) -> None:

@@ -96,7 +96,7 @@ def _locks(board: Board, decision: Decision) -> None:
         forbidding = [lock for lock in locks if lock.service is None and not lock.let_fixes_in]
         assert not forbidding, f"{key} passed a lock that lets no fixes in"
         retried = any(lock.run == key for lock in locks) and run.retrying
-        own = any(lock.service == run.service for lock in locks) or run.permit == step.stage
+        own = any(lock.service == run.service for lock in locks) or step.stage in run.permits
         no_fix_needed = all(lock.service is None for lock in locks)
         assert retried or (run.lane is Lane.FAST and (own or no_fix_needed)), f"{key} entered the locked {step}"
 

@@ -147,7 +147,7 @@ def test_fast_lane_with_and_without_a_stage(town: Town, dana: Talk) -> None:
     assert "name the stage to open for it" in answer.text
     dana.may("fast-lane pre-production customers wait")
     assert town.on_fast_lane() == [sha]
-    assert town.run(sha).permit == "pre-production"
+    assert town.run(sha).permits == ("pre-production",)
 
 
 def test_several_commands_are_done_in_their_order(town: Town, dana: Talk) -> None:

@@ -1,0 +1,121 @@
+"""What an operator opens for a run stays open for it; what a person takes out, nothing relies on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot.core.events import Merged
+from bot.core.pipeline import FastLaneStart
+from bot.core.run import Status
+from tests.core.town import Town
+from tests.core.world import shop
+
+PRE, PRODUCTION = "pre-production", "production"
+
+
+def both_locked() -> Town:
+    """S1 has locked pre-production and S3 production; S2a is on its way to pre-production."""
+    town = Town(shop(production_locks=True))
+    town.arrives("S3", "a", PRODUCTION)
+    town.breaks("S1", "a")
+    town.fails("S3a")
+    assert (town.locks(PRE), town.locks(PRODUCTION)) == (["S1a"], ["S3a"])
+    town.merge("S2", "a")
+    return town
+
+
+# -- permits ---------------------------------------------------------------------------------------------------
+
+
+def test_a_second_permit_does_not_erase_the_first() -> None:
+    town = both_locked()
+    town.fast_lane("S2", PRODUCTION)
+    town.fast_lane("S2", PRE)
+    for _ in range(4):
+        town.passes("S2a")
+    assert town.runs_in(PRODUCTION) == ["S2a"]
+
+
+def test_a_permit_keeps_the_place_that_the_run_has_on_the_fast_lane() -> None:
+    town = both_locked()
+    town.fast_lane("S2", PRODUCTION)
+    town.fast_lane("S3")
+    town.passes("S2a")
+    place = town.run("S2a").seat
+    town.fast_lane("S2", PRE)
+    assert town.run("S2a").seat == place
+
+
+def test_a_promotion_by_the_lock_itself_leaves_the_permit() -> None:
+    town = Town(shop(production_locks=True, start=FastLaneStart.ON_FAILURE, pre_production=2))
+    town.arrives("S3", "a", PRODUCTION)
+    town.fails("S3a")
+    town.arrives("S1", "a", PRE)
+    town.merge("S1", "b")
+    town.fast_lane("S1", PRODUCTION)
+    town.fails("S1a")
+    assert town.run("S1b").permits == (PRODUCTION,)
+
+
+def test_a_newer_run_does_not_wait_behind_one_that_is_kept_out_where_it_may_enter() -> None:
+    town = both_locked()
+    town.fast_lane("S2", PRE)
+    for _ in range(4):
+        town.passes("S2a")
+    assert (town.at("S2a"), town.status("S2a")) == (PRODUCTION, Status.WAITING)
+    town.merge("S2", "b")
+    town.fast_lane("S2", PRODUCTION)
+    town.passes("S2b")
+    assert town.runs_in("fast acceptance") == ["S2b"]
+
+
+def test_nor_behind_one_that_has_passed_what_was_opened_for_it() -> None:
+    town = both_locked()
+    town.fast_lane("S2", PRE)
+    for _ in range(4):
+        town.passes("S2a")
+    town.merge("S2", "b")
+    town.fast_lane("S2", PRE)
+    town.passes("S2b")
+    assert town.runs_in("fast acceptance") == ["S2b"]
+
+
+# -- what a person took out ------------------------------------------------------------------------------------
+
+
+def test_a_lock_does_not_send_a_run_on_the_fast_lane_that_a_person_has_cancelled() -> None:
+    town = Town(shop(start=FastLaneStart.ON_FAILURE, pre_production=2))
+    town.arrives("S1", "a", PRE)
+    town.arrives("S1", "b", PRE)
+    town.starts("S1b")
+    town.cancel("S1b")
+    town.fails("S1a")
+    assert town.on_fast_lane() == []
+    assert town.live() == ["S1a", "S1b"]
+
+
+def test_an_operator_who_asks_for_the_head_while_its_run_is_taken_out_gets_another_run() -> None:
+    town = Town(shop(pre_production=2))
+    town.arrives("S1", "a", PRE)
+    town.arrives("S1", "b", PRE)
+    town.starts("S1b")
+    town.cancel("S1b")
+    town.fails("S1a")
+    town.fast_lane("S1")
+    assert town.on_fast_lane() == ["S1b"]
+    assert town.at("S1b") == "build"
+
+
+def test_runs_are_not_given_over_to_one_that_a_person_has_cancelled() -> None:
+    """Two pull requests land in one push; the run of its head was cancelled: the other goes on by itself."""
+    town = Town()
+    town.merge("S1", "-")
+    for letter in "ab":
+        town.github.commit("S1", f"S1{letter}")
+    town.send(Merged("S1", "S1b", pull=8))
+    town.starts("S1b")
+    town.cancel("S1b")
+    town.send(Merged("S1", "S1a", pull=7))
+    town.deliver(replace(town.merged("S1", "S1-", "S1b"), commits=("S1a",)))
+    assert town.left("S1a") is None
+    assert "S1a" in town.live()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.core.effects import AbortDuplicate, Banner, Comment, Compare, Look, Notify, Trigger, Withdraw
+from bot.core.effects import AbortDuplicate, Banner, Comment, Compare, Notify, Trigger, Withdraw
 from bot.core.events import BuildSeen, Configured, ContainmentKnown, Merged
 from bot.core.facts import FactKind
 from bot.core.pipeline import FastLaneStart, Mode, Outcome, Policy
@@ -543,15 +543,14 @@ def test_a_build_started_by_hand_takes_a_slot_and_moves_nobody() -> None:
     assert town.runs_in(PRE) == ["S1a"]
 
 
-def test_old_news_of_a_build_that_is_over_is_looked_into() -> None:
+def test_old_news_of_a_build_that_is_over_moves_nothing() -> None:
     town = Town()
     town.arrives("S1", "a", PRE)
     started = town.jenkins.start(town.attempt("S1a"))
     town.passes("S1a")
     town.quiet()
     town.send(started)
-    (look,) = town.did(Look)
-    assert look.number == started.number
+    assert (town.effects, town.board.foreign) == ([], {})
 
 
 def test_the_end_of_a_build_arrives_before_its_start() -> None:

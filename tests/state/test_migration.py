@@ -281,3 +281,18 @@ def test_the_sentence_says_what_to_do(line: Line) -> None:
     line.redis.hset(line.keys.meta, "schema", SCHEMA + 1)
     with pytest.raises(NewerSchema, match=re.escape("start the newer version again, or restore a backup")):
         migrate(line.redis, line.keys)
+
+
+# -- what the step changes -------------------------------------------------------------------------------------
+
+
+def test_the_permit_of_a_run_is_kept_as_one_of_several() -> None:
+    run = {"key": "S1.1", "status": "waiting", "permit": "production", "cancelled_by": "ann"}
+    assert to_3.migrate_record("run", "S1.1", run) == {
+        "run/S1.1": {"key": "S1.1", "status": "waiting", "permits": ["production"], "cancelled_by": "ann"}
+    }
+
+
+def test_a_run_that_has_failed_forgets_who_cancelled_its_build() -> None:
+    run = {"key": "S1.1", "status": "failed", "cancelled_by": "ann"}
+    assert to_3.migrate_record("run", "S1.1", run) == {"run/S1.1": {"key": "S1.1", "status": "failed"}}

@@ -22,7 +22,19 @@ def migrate_record(family: str, key: str, raw: Raw) -> dict[str, Raw]:
     Return `{f"{family}/{key}": changed}` for a change, several fields to split a record, none to drop it. The runs of
     the history (`ended`) pass through here as well, as family `run`.
     """
+    if family == "run":
+        raw = _run(raw)
     return {f"{family}/{key}": raw}
+
+
+def _run(raw: Raw) -> Raw:
+    """A run may have several permits. Who cancelled a build is not kept once the run has failed by it."""
+    changed = {name: value for name, value in raw.items() if name != "permit"}
+    if raw.get("permit") is not None:
+        changed["permits"] = [raw["permit"]]
+    if raw.get("status") == "failed":
+        changed.pop("cancelled_by", None)
+    return changed
 
 
 def migrate_board(records: dict[str, Raw]) -> dict[str, Raw]:

@@ -12,26 +12,31 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bench import asking, door, github, growth, memory, reaction
+from bench import asking, backlog, door, github, growth, memory, reaction
+from bench.report import Section, written_into
 
 SECTIONS = {
     "door": door.measure,
     "reaction": reaction.measure,
+    "backlog": backlog.measure,
     "growth": growth.measure,
     "memory": memory.measure,
     "requests": asking.measure,
     "github": github.measure,
 }
+#: What a text says of the machine stands in a place of its own.
+MACHINE = "machine"
 
 
 @click.command()
 @click.option("--only", type=click.Choice(list(SECTIONS)), multiple=True, help="Measure just this; may be repeated.")
 @click.option("--scale", default=1.0, show_default=True, help="Shorter (or longer) rounds: 0.2 for a quick look.")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Write all figures to this file as well.")
+@click.option("--into", type=click.Path(exists=True, path_type=Path), help="Put the tables into this Markdown file.")
 @click.option("--check", is_flag=True, help="Exit with 1 if a target is missed.")
-def bench(only: tuple[str, ...], scale: float, file: Path | None, *, check: bool) -> None:
+def bench(only: tuple[str, ...], scale: float, file: Path | None, into: Path | None, *, check: bool) -> None:
     """Measure Interlock beside bare versions of the same thing."""
-    console = Console(width=max(124, Console().width))
+    console = Console(width=max(140, Console().width))
     began, sections = time.monotonic(), []
     for name, measure in SECTIONS.items():
         if only and name not in only:
@@ -42,13 +47,28 @@ def bench(only: tuple[str, ...], scale: float, file: Path | None, *, check: bool
         section.seconds = time.monotonic() - start
         section.show(console)
         sections.append(section)
-    seconds = time.monotonic() - began
-    console.print(f"{os.cpu_count()} cores, Python {platform.python_version()}, {seconds:.0f} seconds in all.")
+    machine = _machine(time.monotonic() - began)
+    console.print(machine, highlight=False)
     if file is not None:
         file.write_text(json.dumps([section.as_json() for section in sections], indent=1), "utf-8")
+    if into is not None:
+        _write(into, sections, machine if not only else None)
     missed = [target.name for section in sections for target in section.targets if not target.met]
     if check and missed:
         sys.exit(1)
+
+
+def _machine(seconds: float) -> str:
+    """What it was measured on, and how busy that was with other things."""
+    load = f", load average {os.getloadavg()[2]:.1f} over 15 minutes" if hasattr(os, "getloadavg") else ""
+    return f"{os.cpu_count()} cores, Python {platform.python_version()}{load}; {seconds:.0f} seconds in all."
+
+
+def _write(into: Path, sections: list[Section], machine: str | None) -> None:
+    places = {section.name: section.markdown() for section in sections}
+    if machine is not None:
+        places[MACHINE] = machine
+    into.write_text(written_into(into.read_text("utf-8"), places), "utf-8")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from bench import bodies
 from bench.house import PIPELINE, House
-from bench.report import Section, Target
+from bench.report import SMALL, Section, Target, rounds
 from bench.traffic import Load, send
 from bot.state.keys import Keys
 from standins.jenkins.control import JenkinsControl
@@ -21,6 +21,8 @@ PARAMETERS = [
 ]
 #: How many builds run at once, and how often so many are started and waited for.
 WAVES = {1: 8, 10: 5, 50: 4}
+#: The same where nothing is measured.
+FEW_WAVES = {1: 1, 2: 1}
 #: How long a build takes, and how often Jenkins is asked about builds, in seconds.
 BUILD_SECONDS, POLL_SECONDS = 2.0, 1.0
 #: How long the pipeline is idle.
@@ -46,8 +48,9 @@ ROUTES = {
 class Shop(House):
     """The house with one stage, whose job is that of a Jenkins stand-in, a process of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, capacity: int) -> None:
         super().__init__("sink", "jenkins", "worker", "beat", "web")
+        self._capacity = capacity
         #: Number of the next push of the story.
         self._following = 0
 
@@ -60,7 +63,7 @@ class Shop(House):
         """One stage that takes as many as are ever started at once here, and is watched for strangers."""
         content = super().configuration()
         content["controllers"]["ci"]["url"] = f"http://127.0.0.1:{self.jenkins}"
-        content["pipelines"][0]["stages"] = [{"name": "stage", "job": f"ci: {JOB}", "capacity": max(WAVES)}]
+        content["pipelines"][0]["stages"] = [{"name": "stage", "job": f"ci: {JOB}", "capacity": self._capacity}]
         content["polling"]["builds"] = f"{POLL_SECONDS:g}s"
         return content
 
@@ -109,18 +112,20 @@ class Asked:
 def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
     """With callbacks and without, for few and for many builds at once; then with nothing to do."""
     found = []
-    with Shop() as shop:
+    idle_seconds = IDLE_SECONDS if scale >= SMALL else 2 * POLL_SECONDS
+    waves_of = WAVES if scale >= SMALL else FEW_WAVES
+    with Shop(max(waves_of)) as shop:
         shop.make_job()
         say("requests to Jenkins: warming up")
-        for _ in range(2):
-            shop.wave(max(WAVES))  # from now on every thread has its connections
+        for _ in range(rounds(2, scale)):
+            shop.wave(max(waves_of))  # from now on every thread has its connections
         for callbacks in (True, False):
             shop.call_back(wanted=callbacks)
-            for at_once, waves in WAVES.items():
+            for at_once, waves in waves_of.items():
                 say(f"requests to Jenkins: {at_once} at once, {'with' if callbacks else 'without'} callbacks")
-                found.append(_count(shop, at_once, max(2, int(waves * scale)), callbacks=callbacks))
+                found.append(_count(shop, at_once, rounds(max(2, int(waves * scale)), scale), callbacks=callbacks))
         say("requests to Jenkins: an idle pipeline")
-        idle = _idle(shop.control)
+        idle = _idle(shop.control, idle_seconds)
     return _section(found, idle)
 
 
@@ -141,11 +146,11 @@ def _count(shop: Shop, at_once: int, waves: int, *, callbacks: bool) -> Asked:
     return Asked(at_once, callbacks, len(builds), seconds, _by_kind(requests))
 
 
-def _idle(control: JenkinsControl) -> float:
+def _idle(control: JenkinsControl, seconds: float) -> float:
     """Requests per poll with nothing to do."""
     control.reset_counters()
-    time.sleep(IDLE_SECONDS)
-    return sum(control.requests().values()) / (IDLE_SECONDS / POLL_SECONDS)
+    time.sleep(seconds)
+    return sum(control.requests().values()) / (seconds / POLL_SECONDS)
 
 
 def _most_at_once(builds: list[dict[str, Any]]) -> int:
@@ -178,12 +183,13 @@ def _section(found: list[Asked], idle: float) -> Section:
         "Poll: the newest builds of the job, in one request. Queue, item: for builds that have not been seen yet.",
         f"Idle: {idle:.2f} requests per poll and job with a capacity; at the default of 30 s, {2 * idle:.1f} a minute.",
     ]
-    many, few = (next(o for o in found if not o.callbacks and o.at_once == n) for n in (max(WAVES), min(WAVES)))
+    without = [one for one in found if not one.callbacks]
+    few, many = without[0], without[-1]
     most = max(one.per_build(TRIGGER, LOOK) for one in found if one.callbacks)
     triggers = max(one.per_build(TRIGGER) for one in found)
     section.targets = [
         Target("triggers and looks per build with callbacks, at most", most, MOST_REQUESTS, at_least=False),
-        Target("polls per second without callbacks, 50 builds at once / 1", many.polls / few.polls, MOST_GROWTH, False),
+        Target(f"polls/s without callbacks, {many.at_once} at once / 1", many.polls / few.polls, MOST_GROWTH, False),
         Target("triggers per build, at most", triggers, 1.0, at_least=False),
     ]
     section.figures = {f"{one.at_once}, {'with' if one.callbacks else 'without'}": asdict(one) for one in found}

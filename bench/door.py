@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bench.house import PIPELINE, House
-from bench.report import Section, Target, p50, p99
+from bench.house import House
+from bench.report import Section, Target, p50, p99, rounds
 from bench.traffic import Load, send
-from bot.state.keys import Keys
 
 #: Deliveries in one round, by event; and how often ours and the bare view take turns.
 ROUND = {"push": 600, "pull_request": 400}
 ROUNDS = 7
 #: The same with the worker on, which then works off what came in before the next round.
 WORKER_ROUND, WORKER_ROUNDS = 500, 2
-PATIENCE = 30.0
 TARGET = 0.8
 
 
@@ -61,11 +58,12 @@ def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
     with House("web", "bare-web") as house:
         for event, count in ROUND.items():
             say(f"the door: {event}")
-            ratio = _alternate(section, house, event, max(100, int(count * scale)), ROUNDS, working=False)
+            ratio = _alternate(section, house, event, max(32, int(count * scale)), rounds(ROUNDS, scale), working=False)
             section.targets.append(Target(f"door, {event}: ours / bare", ratio, TARGET, at_least=True))
     with House("sink", "worker", "beat", "web", "bare-web") as house:
         say("the door: push, while the worker works")
-        _alternate(section, house, "push", max(100, int(WORKER_ROUND * scale)), WORKER_ROUNDS, working=True)
+        count = max(32, int(WORKER_ROUND * scale))
+        _alternate(section, house, "push", count, rounds(WORKER_ROUNDS, scale), working=True)
     section.remarks = [
         f"{ROUNDS} alternating rounds of {ROUND['push']} pushes (9 KB) or {ROUND['pull_request']} pull requests "
         "(23 KB); the generator shares the cores. Ratio: median of the rounds' ratios of deliveries per second.",
@@ -76,18 +74,18 @@ def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
     return section
 
 
-def _alternate(section: Section, house: House, event: str, count: int, rounds: int, *, working: bool) -> float:
+def _alternate(section: Section, house: House, event: str, count: int, turns: int, *, working: bool) -> float:
     """Rounds in turn; the ratio of the rates."""
     sides = (Side("bare view", "bare-web", "/view"), Side("Interlock", "web", "/webhooks/github"))
-    for number in range(rounds + 1):
+    for number in range(turns + 1):
         for side in sides:
             if not working:
                 house.redis.flushall()  # both sides' streams start empty; a worker would lose its configuration
-            side.play(house, event, count if number else 200)
+            side.play(house, event, count if number else min(200, count))
             if number == 0:
                 side.forget()  # the first round only warms up: connections, scripts, code
             if working:
-                _work_off(house)
+                house.work_off()
     bare, ours = sides
     ratio = p50([mine / theirs for mine, theirs in zip(ours.rates, bare.rates, strict=True)])
     words = f"{event}, worker works" if working else event
@@ -95,14 +93,3 @@ def _alternate(section: Section, house: House, event: str, count: int, rounds: i
     section.rows.append([f"Interlock, {words}", *ours.row(), f"{ratio:.2f}"])
     section.figures[words] = {side.name: {"rates": side.rates, "cpu": side.cpu} for side in sides} | {"ratio": ratio}
     return ratio
-
-
-def _work_off(house: House) -> None:
-    """Wait until the worker has decided and done everything. Raises RuntimeError if that takes too long."""
-    keys, deadline = Keys(PIPELINE), time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        accepted, taken = house.redis.hmget(keys.meta, ["accepted", "taken"])
-        if accepted == taken and not house.redis.hlen(keys.outbox):
-            return
-        time.sleep(0.1)
-    raise RuntimeError(f"the worker had not worked off everything after {PATIENCE:g} seconds")

@@ -6,23 +6,28 @@ import json
 import os
 import shutil
 import tempfile
+import time
 import urllib.request
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import yaml
+from celery import Celery
 from redis import Redis
 
 from bench import boards, bodies
 from bot.state.connection import connect
-from bot.state.keys import Keys
+from bot.state.keys import FAMILIES, Keys
 from config import pipeline_file
+from config.broker import EFFECTS, broker_url, transport_options
 from launch import Embedded, Process, Supervisor, answers, free_port, read_procfile, says
 
 ROOT = Path(__file__).absolute().parent.parent
 PIPELINE = "bench"
 PROC = Path("/proc")
+#: The longest that the worker may need for what it was given, in seconds.
+PATIENCE = 90.0
 
 
 class House:
@@ -46,6 +51,8 @@ class House:
             self._server = server.pid
             self.env = self._environment(server.url)
             self.redis: Redis = connect(server.url)
+            self._broker = Celery("bench", broker=broker_url(server.url), set_as_current=False)
+            self._broker.conf.update(broker_transport_options=transport_options(), task_ignore_result=True)
             self._write_configuration()
             if self._live:
                 shape = pipeline_file.load(self._folder / "interlock.yaml").pipelines[0]
@@ -83,6 +90,31 @@ class House:
         """What the sink has noted: `/arrivals` (told once) or `/writes`."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.sink}{path}", timeout=10) as answer:
             return json.load(answer)
+
+    def work_off(self) -> None:
+        """Wait until the worker has decided and done everything that it was given; it is idle then, and stays so.
+
+        What rests until later is due now: else it would be done while something else is measured, or waited for here.
+        Raises RuntimeError if it takes too long.
+        """
+        keys, deadline = Keys(PIPELINE), time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            accepted, taken = self.redis.hmget(keys.meta, ["accepted", "taken"])
+            if accepted == taken:
+                if not self.redis.hlen(keys.outbox):
+                    return
+                self._hurry(keys)
+            time.sleep(0.1)
+        raise RuntimeError(f"the worker had not worked off everything after {PATIENCE:g} seconds")
+
+    def _hurry(self, keys: Keys) -> None:
+        """Whatever rests rests no longer, and is performed; what has been tried in vain stays as it is."""
+        tried = set(self.redis.hkeys(keys.tries))
+        for family in FAMILIES:
+            resting = [slot for slot in self.redis.zrange(keys.due(family), 0, -1) if slot not in tried]
+            if resting:
+                self.redis.zadd(keys.due(family), dict.fromkeys(resting, 0), xx=True)
+                self._broker.send_task("interlock.perform", (PIPELINE, family), queue=EFFECTS[family], expires=60)
 
     def _leave(self) -> None:
         self._embedded.stop()
@@ -151,8 +183,9 @@ class House:
             "controllers": {"ci": {"url": sink, "user": "bench"}},
             "pipelines": [{"name": PIPELINE, "stages": stages, "services": services}],
             "github": {"api_url": sink, "write_spacing": "0s"},
-            # The sink remembers no builds by job: nothing must be looked up there while it is measured.
-            "polling": {"builds": "1h", "heads": "1h", "clock": "1s"},
+            # The sink remembers no builds by job: nothing must be looked up there while it is measured. The clock is
+            # that of an installation that says nothing about it.
+            "polling": {"builds": "1h", "heads": "1h"},
         }
 
 

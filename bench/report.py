@@ -1,7 +1,8 @@
-"""What was measured, as tables for people and as JSON for programs."""
+"""What was measured: as tables for people, as Markdown for the documentation, as JSON for programs."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import median
@@ -9,6 +10,14 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+#: Below this scale nothing is measured: each section only shows that it works.
+SMALL = 0.1
+
+
+def rounds(count: int, scale: float) -> int:
+    """How many rounds to play: as many at every scale at which something is measured, else one."""
+    return count if scale >= SMALL else 1
 
 
 @dataclass(frozen=True)
@@ -24,6 +33,10 @@ class Target:
     def met(self) -> bool:
         """Whether it holds."""
         return self.value >= self.limit if self.at_least else self.value <= self.limit
+
+    def __str__(self) -> str:
+        word, sign = ("met" if self.met else "MISSED"), (">=" if self.at_least else "<=")
+        return f"target {word}: {self.name} {self.value:.2f} ({sign} {self.limit:g})"
 
 
 @dataclass
@@ -51,17 +64,37 @@ class Section:
         for remark in self.remarks:
             console.print(f"  {remark}", style="dim", markup=False, highlight=False)
         for target in self.targets:
-            sign, style = (">=", "green") if target.at_least else ("<=", "green")
-            word = "met" if target.met else "MISSED"
-            text = f"  target {word}: {target.name} {target.value:.2f} ({sign} {target.limit:g})"
-            console.print(text, style=style if target.met else "bold red", markup=False, highlight=False)
+            style = "green" if target.met else "bold red"
+            console.print(f"  {target}", style=style, markup=False, highlight=False)
         console.print()
+
+    def markdown(self) -> str:
+        """The table and what became of the targets; the remarks are the documentation's own matter."""
+        lines = [_row(self.columns), _row(["---"] + ["---:"] * (len(self.columns) - 1)), *map(_row, self.rows)]
+        return "\n".join([*lines, *([""] if self.targets else []), *(f"- {target}" for target in self.targets)])
 
     def as_json(self) -> dict[str, Any]:
         """Everything, for programs."""
         found = asdict(self)
         found["targets"] = [{**asdict(target), "met": target.met} for target in self.targets]
         return found
+
+
+def written_into(text: str, places: dict[str, str]) -> str:
+    """A Markdown text with what stands between `<!-- bench NAME -->` and `<!-- end -->` replaced, for each name.
+
+    Raises ValueError if a name has no place in the text, or more than one.
+    """
+    for name, content in places.items():
+        place = re.compile(rf"(<!-- bench {re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)
+        text, count = place.subn(lambda found, new=content: f"{found[1]}\n{new}\n\n{found[2]}", text)  # type: ignore[misc]
+        if count != 1:
+            raise ValueError(f"there are {count} places for {name} in the text, expected one")
+    return text
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def quantile(values: Sequence[float], share: float) -> float:

@@ -1,0 +1,68 @@
+"""The backlog: how long the first of many merges that waited for a worker waits for its trigger, and the last."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+
+from bench import bodies
+from bench.house import PIPELINE, House
+from bench.report import SMALL, Section, Target, p50, rounds
+from bot.state.inbox import Inbox
+from bot.state.keys import Keys
+from bot.web.poke import Poker
+
+#: Merges that wait, and how often.
+WAITING, ROUNDS = 1_500, 3
+#: The longest that the last trigger may take, in seconds.
+PATIENCE = 60.0
+MOST_SECONDS = 0.1
+
+
+def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
+    """Merges come in while no worker is told; then one is."""
+    count = max(50, int(WAITING * scale)) if scale >= SMALL else 100
+    firsts, lasts, following = [], [], 0
+    # No beat: its clock would have the worker begin before everything is there.
+    with House("sink", "worker") as house:
+        poke = Poker(house.env["INTERLOCK_REDIS_URL"])
+        for number in range(rounds(ROUNDS, scale) + 1):
+            say(f"the backlog: {count} merges wait")
+            _fill(house, following, count)
+            began = time.monotonic()
+            poke(PIPELINE)
+            arrived = _arrivals(house, count)
+            following += count
+            if number:  # the first round only warms up
+                firsts.append(min(arrived) - began)
+                lasts.append(max(arrived) - began)
+    section = Section("backlog", f"The backlog: {count:,} merges wait for a worker", ["", "seconds"])
+    section.rows = [
+        ["until the first trigger arrives at Jenkins", f"{p50(firsts):.3f}"],
+        ["until the last trigger arrives", f"{p50(lasts):.2f}"],
+    ]
+    section.remarks = [f"From the message that tells the worker; median of {len(firsts)} rounds."]
+    section.targets = [Target("seconds until the first trigger", p50(firsts), MOST_SECONDS, at_least=False)]
+    section.figures = {"first": firsts, "last": lasts}
+    return section
+
+
+def _fill(house: House, first: int, count: int) -> None:
+    """Keep so many pushes as the door would, and tell nobody."""
+    inbox = Inbox(house.redis, Keys(PIPELINE))
+    for index in range(first, first + count):
+        repository, before, after = bodies.push(index)
+        inbox.accept("github", "push", uuid.uuid4().hex, bodies.body("push", repository, before, after))
+
+
+def _arrivals(house: House, count: int) -> list[float]:
+    """When the triggers arrived (seconds, monotonic). Raises RuntimeError if some do not in time."""
+    arrived: list[float] = []
+    deadline = time.monotonic() + PATIENCE
+    while len(arrived) < count:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{count - len(arrived)} of {count} triggers did not arrive in time")
+        arrived += [at for _, at, _ in house.ask_sink("/arrivals")]
+        time.sleep(0.05)
+    return arrived

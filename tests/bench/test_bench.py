@@ -1,0 +1,51 @@
+"""The benchmark works, whole: every section runs, as small as it can be, and has its place in the documentation."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.__main__ import MACHINE, SECTIONS
+from bench.report import Section, Target, written_into
+
+ROOT = Path(__file__).absolute().parents[2]
+PAGE = ROOT / "docs" / "performance.md"
+PLACE = re.compile(r"<!-- bench (\S+) -->\n(.*?)<!-- end -->", re.DOTALL)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", SECTIONS)
+def test_a_section_runs_and_writes_its_table(name: str, tmp_path: Path) -> None:
+    page = tmp_path / "performance.md"
+    page.write_text(PAGE.read_text("utf-8"), "utf-8")
+    command = [sys.executable, "-m", "bench", "--only", name, "--scale", "0.02", "--into", str(page)]
+    wide = {**os.environ, "COLUMNS": "140"}
+    done = subprocess.run(command, cwd=ROOT, env=wide, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [line for line in dict(PLACE.findall(page.read_text("utf-8")))[name].splitlines() if line.startswith("|")]
+    assert len(rows) > 2, "a table with a head and at least one row"
+    assert len({row.count("|") for row in rows}) == 1
+
+
+def test_every_section_has_its_place_in_the_documentation() -> None:
+    assert {name for name, _ in PLACE.findall(PAGE.read_text("utf-8"))} == {*SECTIONS, MACHINE}
+
+
+def test_a_table_takes_the_place_of_the_one_before_and_the_rest_of_the_text_stays() -> None:
+    section = Section("door", "The door", ["side", "per second"], [["ours", "9"]], targets=[Target("t", 9, 8, True)])
+    text = "before\n<!-- bench door -->\n\n| old |\n\n<!-- end -->\nafter\n"
+    once = written_into(text, {"door": section.markdown()})
+    table = "| side | per second |\n| --- | ---: |\n| ours | 9 |"
+    assert once == (f"before\n<!-- bench door -->\n\n{table}\n\n- target met: t 9.00 (>= 8)\n\n<!-- end -->\nafter\n")
+    assert written_into(once, {"door": section.markdown()}) == once
+
+
+def test_a_table_without_a_place_is_refused() -> None:
+    with pytest.raises(ValueError, match="there are 0 places for door in the text, expected one"):
+        written_into("no places here", {"door": "| a |"})

@@ -19,8 +19,7 @@ from redis import Redis
 from bench import boards, bodies
 from bot.state.connection import connect
 from bot.state.keys import FAMILIES, Keys
-from config import pipeline_file
-from config.broker import EFFECTS, broker_url, transport_options
+from config import broker, pipeline_file
 from launch import Embedded, Process, Supervisor, answers, free_port, read_procfile, says
 
 ROOT = Path(__file__).absolute().parent.parent
@@ -51,8 +50,8 @@ class House:
             self._server = server.pid
             self.env = self._environment(server.url)
             self.redis: Redis = connect(server.url)
-            self._broker = Celery("bench", broker=broker_url(server.url), set_as_current=False)
-            self._broker.conf.update(broker_transport_options=transport_options(), task_ignore_result=True)
+            self._broker = Celery("bench", set_as_current=False)
+            self._broker.conf.update(**broker.settings(server.url), task_ignore_result=True)
             self._write_configuration()
             if self._live:
                 shape = pipeline_file.load(self._folder / "interlock.yaml").pipelines[0]
@@ -111,10 +110,13 @@ class House:
         """Whatever rests rests no longer, and is performed; what has been tried in vain stays as it is."""
         tried = set(self.redis.hkeys(keys.tries))
         for family in FAMILIES:
-            resting = [slot for slot in self.redis.zrange(keys.due(family), 0, -1) if slot not in tried]
+            slots: Any = self.redis.zrange(keys.due(family), 0, -1)
+            resting: dict[Any, Any] = {slot: 0 for slot in slots if slot not in tried}
             if resting:
-                self.redis.zadd(keys.due(family), dict.fromkeys(resting, 0), xx=True)
-                self._broker.send_task("interlock.perform", (PIPELINE, family), queue=EFFECTS[family], expires=60)
+                self.redis.zadd(keys.due(family), resting, xx=True)
+                self._broker.send_task(
+                    "interlock.perform", (PIPELINE, family), queue=broker.EFFECTS[family], expires=60
+                )
 
     def _leave(self) -> None:
         self._embedded.stop()

@@ -266,7 +266,7 @@ class KeepEntry(Section):
     raw_deliveries: Annotated[v.Duration, v.between("1h", "90d")] = 7 * 86400.0
     """How long webhook deliveries are kept as they came, to look into or play again. Default 7d."""
     history: v.Kept = 5_000
-    """How many finished runs each pipeline keeps. Default 5000."""
+    """How many finished runs each pipeline keeps, each with what was told of it. Default 5000."""
     facts: v.Kept = 50_000
     """How many facts (the audit log) each pipeline keeps. Default 50000."""
 

@@ -54,6 +54,14 @@ class Keys:
         return self._key("facts")
 
     @property
+    def stories(self) -> str:
+        """Hash of the facts about each run that lives or is in the history.
+
+        By run: how many turns told of it; by `run#n`: what the n-th told, the id and the JSON of each fact, by lines.
+        """
+        return self._key("stories")
+
+    @property
     def outbox(self) -> str:
         """Hash of effects to be done, by slot."""
         return self._key("outbox")

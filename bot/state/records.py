@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from redis import Redis
 
 from bot.core.decision import Ended
 from bot.state.codec import Told, load_ended, load_told
 from bot.state.keys import Keys
+from bot.state.store import STORY_KEPT
 
 #: The most that one page holds.
 PAGE = 200
@@ -42,18 +42,14 @@ class Records:
         """The facts told after the one with id `after` (`0-0`: from the first that is kept), oldest first."""
         return _told(self._redis.xrange(self._keys.facts, min=f"({after}", max="+", count=limit))
 
-    def facts_of(self, run: str, limit: int = PAGE) -> list[tuple[str, Told]]:
-        """What the last few thousand facts say of one run, oldest first."""
-        found = [row for row in self._recent() if row[1].fact.run == run]
-        return list(reversed(found))[-limit:]
-
-    def _recent(self) -> Iterator[tuple[str, Told]]:
-        page = self.facts(limit=PAGE)
-        for _ in range(25):
-            yield from page.facts
-            if page.next is None:
-                return
-            page = self.facts(page.next, PAGE)
+    def facts_of(self, run: str) -> list[tuple[str, Told]]:
+        """The facts of one run, those of the last `STORY_KEPT` turns, oldest first; kept as long as the run itself."""
+        stories = self._keys.stories
+        number = int(cast("bytes | None", self._redis.hget(stories, run)) or 0)
+        fields = [f"{run}#{n}" for n in range(max(1, number - STORY_KEPT + 1), number + 1)]
+        rows = cast("list[bytes | None]", self._redis.hmget(stories, fields)) if fields else []
+        lines = [line for row in rows if row is not None for line in row.split(b"\n")]
+        return [(lines[n].decode(), load_told(lines[n + 1])) for n in range(0, len(lines), 2)]
 
     def ended(self, offset: int = 0, limit: int = 50) -> tuple[list[Ended], int]:
         """A page of finished runs, the last to end first, and how many are kept in all."""

@@ -35,6 +35,8 @@ LEASE_MS = 8_000
 BATCH = 64
 #: How many versions a copy of the board may lag behind before it is loaded anew.
 CHANGES_KEPT = 2_000
+#: The facts of how many turns are kept with each run, beside the log. They go when the history forgets the run.
+STORY_KEPT = 100
 
 
 #: The effects that talk to GitHub.
@@ -102,9 +104,10 @@ class Store:
         """
         keys = self.keys
         names = [keys.lease, keys.poke, keys.meta, keys.inbox, keys.board, keys.changes, keys.facts, keys.outbox]
-        names += [keys.ended, keys.ended_order, *(keys.due(family) for family in FAMILIES), keys.dead]
+        names += [keys.ended, keys.ended_order, *(keys.due(family) for family in FAMILIES), keys.dead, keys.stories]
         copy = self.copy
         args = [token, copy.version, copy.mark, taken[-1].id, len(taken), _packed(work), *self._kept, BATCH, LEASE_MS]
+        args.append(STORY_KEPT)
         answer = self._scripts.run("commit", names, args, fence=keys)
         if answer[0] == 0:
             raise Outdated(keys.pipeline)
@@ -138,7 +141,7 @@ def _json(work: Work) -> str:
     return json.dumps(
         {
             "board": [_change(change) for change in work.changes],
-            "facts": [dump_told(Told(entry.at, entry.id, fact)) for entry, fact in work.facts],
+            "facts": [[dump_told(Told(entry.at, entry.id, fact)), fact.run or ""] for entry, fact in work.facts],
             "effects": [_effect(effect) for effect in effects.values()],
             "ended": [[e.run.key, dump_ended(e), e.at] for e in work.ended],
             "due": "" if work.due is None else work.due,

@@ -108,6 +108,19 @@ def test_everything_that_schema_2_stored_is_there_after_the_migration(redis: Red
     assert len(parked(redis, keys)) == 1
 
 
+def test_the_facts_of_each_run_of_the_board_and_of_the_history_are_kept_with_it(redis: Redis, keys: Keys) -> None:
+    log = [json.loads(fields["f"])["fact"] for _, fields in stored(2)["interlock:{shop}:facts"]["value"]]
+    migrate(redis, keys)
+    records = Records(redis, keys)
+    runs = [*board(redis, keys).board.runs, *(e.run.key for e in records.ended()[0])]
+    for run in runs:
+        wanted = [fact["why"] for fact in log if fact["run"] == run]
+        assert wanted
+        assert [told.fact.why for _, told in records.facts_of(run)] == wanted
+    stories = {field.decode().partition("#")[0] for field in redis.hkeys(keys.stories)}
+    assert stories == set(runs)
+
+
 def test_what_waits_in_the_inbox_is_taken_after_the_migration(redis: Redis, keys: Keys) -> None:
     migrate(redis, keys)
     store = Store(redis, keys)

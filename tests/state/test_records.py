@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,8 @@ from bot.core.run import End, Ending, Run, Status, Step
 from bot.state.inbox import Entry
 from bot.state.parked import KEPT, park, parked
 from bot.state.records import PAGE, Records
-from bot.state.store import Store, Work
-from tests.state.conftest import Line, fact
+from bot.state.store import STORY_KEPT, Store, Work
+from tests.state.conftest import Line, fact, put
 
 LUA = sorted((Path(bot.state.__file__).parent / "lua").glob("*.lua"))
 
@@ -65,9 +66,64 @@ def test_facts_can_be_followed(line: Line) -> None:
     assert [told.fact.why for _, told in line.records.facts_after(seen[-1][0])] == ["fact 0", "fact 1"]
 
 
+def told_of(line: Line, run: str) -> list[str]:
+    return [told.fact.why for _, told in line.records.facts_of(run)]
+
+
+def told(line: Line, whys: list[str], run: str, store: Store | None = None, work: Work | None = None) -> None:
+    """Commit a turn that tells these facts of one run."""
+    store = store or line.store
+    line.accept()
+    entries = store.begin("me")
+    work = work or Work([], [], [], [], None)
+    store.commit("me", entries, replace(work, facts=[(entries[0], fact(why, run)) for why in whys]))
+
+
 def test_the_facts_of_one_run_are_found_oldest_first(line: Line) -> None:
-    decided(line, facts=9)
-    assert [told.fact.why for _, told in line.records.facts_of("S1.1")] == ["fact 1", "fact 4", "fact 7"]
+    decided(line, facts=9, runs=range(3))
+    assert told_of(line, "S1.1") == ["fact 1", "fact 4", "fact 7"]
+    in_the_log = dict(line.records.facts().facts)
+    assert all(in_the_log[identity] == told for identity, told in line.records.facts_of("S1.1"))
+
+
+def test_the_story_of_a_run_stays_when_the_log_has_forgotten_it(line: Line) -> None:
+    """However much was told of others since: it goes with the run's place in the history."""
+    store = Store(line.redis, line.keys, facts_kept=50)
+    decided(line, facts=3, runs=range(3), store=store)
+    for _ in range(10):
+        told(line, ["another"] * 100, "S1.2", store)
+    assert "fact 1" not in [row.fact.why for _, row in line.records.facts_after("0-0", 2_000)]
+    assert told_of(line, "S1.1") == ["fact 1"]
+
+
+def test_a_run_that_lives_has_its_story(line: Line) -> None:
+    told(line, ["queued"], "S1.7", work=Work([put(ended(7).run)], [], [], [], None))
+    told(line, ["admitted"], "S1.7")
+    assert told_of(line, "S1.7") == ["queued", "admitted"]
+
+
+def test_of_a_story_only_what_the_last_turns_told_is_kept(line: Line) -> None:
+    decided(line, runs=range(1, 2))
+    whys = [str(n) for n in range(STORY_KEPT + 30)]
+    for why in whys:
+        told(line, [why], "S1.1")
+    assert told_of(line, "S1.1") == whys[-STORY_KEPT:]
+    assert line.redis.hlen(line.keys.stories) == STORY_KEPT + 1
+
+
+def test_a_story_goes_with_its_run_and_does_not_come_back(line: Line) -> None:
+    """Late news of a run that the history has forgotten stand in the log alone."""
+    store = Store(line.redis, line.keys, ended_kept=2)
+    for number in range(20):
+        told(line, ["x"] * 5, f"S1.{number}", store, Work([], [], [], [ended(number)], None))
+        told(line, ["y"], f"S1.{number}", store)
+    told(line, ["late"], "S1.3", store)
+    told(line, ["of a pull request"], "S1.pr3-1", store)
+    fields = {field.decode().partition("#")[0] for field in line.redis.hkeys(line.keys.stories)}
+    assert fields == {"S1.18", "S1.19"}
+    assert told_of(line, "S1.18") == ["x"] * 5 + ["y"]
+    assert line.redis.hlen(line.keys.stories) == 2 * (2 + 1)
+    assert told_of(line, "S1.3") == []
 
 
 def test_the_fact_log_is_bounded(line: Line) -> None:

@@ -1,8 +1,9 @@
 -- Commit a turn: board, facts, effects, finished runs and the acknowledgement of its events, together or not at all.
 -- Fenced by the version that the turn was decided on, and its mark: a worker that comes late changes nothing.
 -- KEYS: lease, poke, meta, inbox, board, changes, facts, outbox, ended, ended_order, due/jenkins, due/github, due/people,
--- dead
--- ARGV: token, version, mark, cursor, taken, work (JSON), changes_kept, facts_kept, ended_kept, batch, lease_ms
+-- dead, stories
+-- ARGV: token, version, mark, cursor, taken, work (JSON), changes_kept, facts_kept, ended_kept, batch, lease_ms,
+-- story_kept
 -- Returns {0} if another committed first, else {1, version, {next inbox entries}, mark}; without a next one the
 -- lease is free.
 local meta = redis.call('HMGET', KEYS[3], 'version', 'mark')
@@ -29,8 +30,10 @@ for _, change in ipairs(work.board) do
   delta[#delta + 1] = change[2]
 end
 redis.call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[7], version .. '-' .. mark, 'c', #delta == 0 and '[]' or cjson.encode(delta))
+local told = {}
 for _, fact in ipairs(work.facts) do
-  redis.call('XADD', KEYS[7], 'MAXLEN', '~', ARGV[8], '*', 'f', fact)
+  local id = redis.call('XADD', KEYS[7], 'MAXLEN', '~', ARGV[8], '*', 'f', fact[1])
+  told[fact[2]] = (told[fact[2]] and told[fact[2]] .. '\n' or '') .. id .. '\n' .. fact[1]
 end
 for _, effect in ipairs(work.effects) do
   redis.call('HSET', KEYS[8], effect[1], version .. '\n' .. effect[2])
@@ -42,11 +45,27 @@ for _, run in ipairs(work.ended) do
   redis.call('HSET', KEYS[9], run[1], run[2])
   redis.call('ZADD', KEYS[10], run[3], run[1])
 end
+for run, facts in pairs(told) do
+  -- What is told of a run that the history has forgotten is in the log alone: nothing would take it away again.
+  if run ~= '' and (redis.call('HEXISTS', KEYS[5], 'run/' .. run) == 1 or redis.call('HEXISTS', KEYS[9], run) == 1) then
+    local number = redis.call('HINCRBY', KEYS[15], run, 1)
+    redis.call('HSET', KEYS[15], run .. '#' .. number, facts)
+    if number > tonumber(ARGV[12]) then
+      redis.call('HDEL', KEYS[15], run .. '#' .. (number - ARGV[12]))
+    end
+  end
+end
 local surplus = redis.call('ZCARD', KEYS[10]) - tonumber(ARGV[9])
 if surplus > 0 then
   local popped = redis.call('ZPOPMIN', KEYS[10], surplus)
   for i = 1, #popped, 2 do
     redis.call('HDEL', KEYS[9], popped[i])
+    local number = tonumber(redis.call('HGET', KEYS[15], popped[i]) or 0)
+    local story = {popped[i]}
+    for n = math.max(1, number - ARGV[12] + 1), number do
+      story[#story + 1] = popped[i] .. '#' .. n
+    end
+    redis.call('HDEL', KEYS[15], unpack(story))
   end
 end
 redis.call('HSET', KEYS[3], 'version', version, 'mark', mark, 'cursor', ARGV[4])

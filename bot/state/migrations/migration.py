@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 from redis import Redis
@@ -77,6 +77,8 @@ class _Migration:
             self._prepare(keys.board, {field: json.dumps(raw) for field, raw in records.items()} | {BARRIER: "1"})
             ended = {run: json.dumps(to_3.migrate_ended(json.loads(text))) for run, text in self._all(keys.ended)}
             self._prepare(keys.ended, ended)
+            runs = {field.removeprefix("run/") for field in records if field.startswith("run/")}
+            self._prepare(keys.stories, to_3.stories(self._facts(), runs | ended.keys()))
         effects = [*self._effects(1, keys.outbox, _in_outbox), *self._effects(2, keys.dead, _in_letter)]
         names = [keys.lease, keys.meta, keys.changes, keys.outbox, keys.dead]
         names += [name for pair in self._prepared for name in pair]
@@ -86,6 +88,14 @@ class _Migration:
     def _all(self, key: str) -> list[tuple[str, str]]:
         rows = cast("dict[bytes, bytes]", self._redis.hgetall(key))
         return [(field.decode(), text.decode()) for field, text in rows.items()]
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        """Id and JSON of all facts of the log, oldest first."""
+        last = "-"
+        while page := cast("list[Any]", self._redis.xrange(self._keys.facts, min=last, count=SLICE)):
+            for identity, fields in page:
+                yield identity.decode(), fields[b"f"].decode()
+            last = f"({page[-1][0].decode()}"
 
     def _prepare(self, key: str, values: dict[str, str]) -> None:
         """Write what shall take the place of the hash `key` beside it, and keep the lease."""

@@ -10,7 +10,12 @@ before must load as they are.
 
 from __future__ import annotations
 
+import json
+from collections import defaultdict, deque
+from collections.abc import Iterable, Set
 from typing import Any
+
+from bot.state.store import STORY_KEPT
 
 #: One stored value as parsed JSON.
 Raw = dict[str, Any]
@@ -55,3 +60,14 @@ def migrate_ended(raw: Raw) -> Raw:
 def migrate_effect(raw: Raw) -> Raw:
     """One effect of the outbox or of the dead letters, by its `kind`. Its slot stays."""
     return raw
+
+
+def stories(facts: Iterable[tuple[str, str]], runs: Set[str]) -> dict[str, str]:
+    """The hash `stories` for these runs, from the log (id and JSON of each fact): schema 2 kept facts there alone."""
+    found: dict[str, deque[str]] = defaultdict(lambda: deque(maxlen=STORY_KEPT))
+    for identity, text in facts:
+        run = json.loads(text)["fact"].get("run")
+        if run in runs:
+            found[run].append(f"{identity}\n{text}")
+    rows = {run: str(len(story)) for run, story in found.items()}
+    return rows | {f"{run}#{n}": text for run, story in found.items() for n, text in enumerate(story, 1)}

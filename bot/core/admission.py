@@ -6,7 +6,7 @@ from itertools import islice
 
 from bot.core import lanes, sentences
 from bot.core.board import Board
-from bot.core.decision import Decision
+from bot.core.decision import AnyBuilt, Decision
 from bot.core.effects import Trigger
 from bot.core.facts import FactKind
 from bot.core.pipeline import Lane, Mode, Track
@@ -22,10 +22,12 @@ OVERTAKEN_SEEN = 40
 
 
 def door_closed(board: Board, step: Step, now: float) -> Reason | None:
-    """What keeps everybody out of a step, whoever they are: paused, refused by Jenkins, full."""
+    """What keeps everybody out of a step, whoever they are: paused or observing, refused by Jenkins, full."""
     if board.header.mode is Mode.PAUSE:
         by = f" by {board.header.mode_by}: {board.header.mode_why}" if board.header.mode_by else ""
         return Reason(Why.PAUSED, f"the pipeline is paused{by}")
+    if board.header.mode is Mode.OBSERVE:
+        return Reason(Why.PAUSED, "the pipeline only observes: no build is asked for")
     trouble = board.troubles.get(str(step))
     if trouble is not None and now < trouble.retry_at:
         return Reason(Why.TROUBLE, f"Jenkins did not take the build for {step}: {trouble.why}; it is tried again")
@@ -51,6 +53,12 @@ def turned_away(board: Board, run: Run) -> Reason | None:
         text = f"GitHub is being asked whether {sentences.short(found.place.sha)}, already further, contains it"
         return Reason(Why.PROOF, text, stops_queue=False)
     return None
+
+
+def blocked_by(board: Board, waiting: Built, now: float) -> Reason | None:
+    """What keeps a run or a verification from its build now; None: it may start."""
+    closed = door_closed(board, waiting.step, now)
+    return closed if closed is not None or isinstance(waiting, Verification) else turned_away(board, waiting)
 
 
 def locked_sentence(board: Board, stage: str, run: Run) -> str:
@@ -114,45 +122,52 @@ def _knock(decision: Decision, run: Run) -> None:
         return
     if found is not None:
         ask_containment(decision, run.service, base=run.place.sha, head=found.place.sha)
-    if turned_away(decision.board, run) is None:
-        admit(decision, run)
+    admit(decision, run)
 
 
-def admit(decision: Decision, run: Run, *, look_first: bool = False) -> None:
-    """Give a run its slot and have its build started."""
+def admit(decision: Decision, run: Run) -> None:
+    """Let a run enter its stage, unless something keeps it out."""
     board = decision.board
     waited_behind = [] if run.step.track is Track.FAST else _passed_by(board, run)
-    run = decision.update(run, status=Status.STARTING, attempt=run.attempt + 1, queue_item=None, build=None)
-    decision.tell(FactKind.RUN_ADMITTED, _admitted(board, run), run)
+    entered = start_build(decision, run)
+    if entered is None:
+        return
+    decision.tell(FactKind.RUN_ADMITTED, _admitted(board, entered), entered)
     for other in waited_behind:
-        decision.note(other, sentences.overtaken(run, run.step.stage))
+        decision.note(other, sentences.overtaken(entered, entered.step.stage))
     if str(run.step) not in board.troubles:  # else it is tried once more: when Jenkins has taken it, that is news
-        decision.note(run)
-    trigger(decision, run, look_first=look_first)
-    decision.status(run, run.step, "pending", f"in {run.step}")
+        decision.note(entered)
+    decision.status(entered, entered.step, "pending", f"in {entered.step}")
 
 
-def trigger(decision: Decision, run: Built, *, look_first: bool = False) -> None:
-    """Ask for the build of the present attempt of a run or a verification."""
-    job, service = decision.board.job(run.step), decision.board.pipeline.service(run.service)
-    if job is None or service is None:
-        return  # gone from the configuration this very moment: `configured` deals with the run
+def start_build(decision: Decision, waiting: AnyBuilt) -> AnyBuilt | None:
+    """The one way to start a build of a run or a verification: a first one, a repeat, a retry, one called back.
+
+    What waits takes its slot, and Jenkins is asked for its next attempt. None: something keeps it waiting.
+    """
+    board = decision.board
+    job, service = board.job(waiting.step), board.pipeline.service(waiting.service)
+    if job is None or service is None or blocked_by(board, waiting, decision.now) is not None:
+        return None
+    attempt = {"attempt": waiting.attempt + 1, "queue_item": None, "build": None}
+    where = {"job": job} if isinstance(waiting, Verification) else {}
+    built = decision.update(waiting, status=Status.STARTING, **attempt, **where)
     decision.do(
         Trigger(
-            run=run.key,
-            stage=run.step.stage,
-            track=run.step.track,
-            attempt=run.attempt,
+            run=built.key,
+            stage=built.step.stage,
+            track=built.step.track,
+            attempt=built.attempt,
             job=job,
-            service=run.service,
+            service=built.service,
             repository=service.repository,
-            sha=run.sha,
-            lane=run.lane if isinstance(run, Run) else Lane.MAIN,
-            version=run.version,
-            pull=run.pull if isinstance(run, Verification) else None,
-            look_first=look_first,
+            sha=built.sha,
+            lane=built.lane if isinstance(built, Run) else Lane.MAIN,
+            version=built.version,
+            pull=built.pull if isinstance(built, Verification) else None,
         )
     )
+    return built
 
 
 def _admitted(board: Board, run: Run) -> str:

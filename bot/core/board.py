@@ -215,7 +215,9 @@ class Board:
         stage = self.pipeline.stage(step.stage)
         if stage is None:
             return 0
-        return stage.capacity if step.track is Track.REAL else stage.fast_capacity
+        if step.track is Track.FAST:
+            return stage.fast_capacity if stage.fast_job is not None else 0
+        return stage.capacity
 
     def records(self) -> Iterator[Record]:
         """Everything on the board."""

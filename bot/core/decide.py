@@ -15,7 +15,7 @@ from bot.core.banners import banners, changed, put_back
 from bot.core.board import Board
 from bot.core.configured import configured
 from bot.core.decision import Decision
-from bot.core.effects import Compare, Effect, Look, Obey
+from bot.core.effects import Compare, Effect, Look, Obey, Withdraw
 from bot.core.events import (
     AbortTaken,
     BannerAmiss,
@@ -57,6 +57,7 @@ from bot.core.pipeline import Job, Mode
 def decide(board: Board, event: Event, now: float) -> Decision:
     """Apply the rules to one event that was accepted at `now` (seconds since the epoch)."""
     decision = Decision(board, now)
+    observed = board.header.mode is Mode.OBSERVE
     shown, standing = banners(board), lock_notices.standing(board)
     _apply(decision, event)
     _clock(decision)
@@ -67,7 +68,7 @@ def decide(board: Board, event: Event, now: float) -> Decision:
     decision.effects += lock_notices.changed(standing, now_stands := lock_notices.standing(board))
     decision.effects += lock_notices.late(event, now_stands)
     if board.header.mode is Mode.OBSERVE:
-        decision.effects = [effect for effect in decision.effects if _only_asks(effect)]
+        decision.effects = [e for e in decision.effects if _only_asks(e) or (not observed and _takes_back(e))]
     return decision
 
 
@@ -166,3 +167,8 @@ def _clock(decision: Decision) -> None:
 def _only_asks(effect: Effect) -> bool:
     """Whether an effect changes nothing outside: all that is done while a pipeline only observes."""
     return isinstance(effect, (Look, Compare, Obey))
+
+
+def _takes_back(effect: Effect) -> bool:
+    """Whether an effect takes back what may not have been posted yet: the last that is sent before observing."""
+    return isinstance(effect, Withdraw) and not effect.abort

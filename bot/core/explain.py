@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from bot.core import sentences
-from bot.core.admission import door_closed, turned_away
+from bot.core.admission import blocked_by, door_closed, turned_away
 from bot.core.board import Board
 from bot.core.pipeline import Force
 from bot.core.reasons import Reason, Why
 from bot.core.run import Built, Run, Status, Verification
 from bot.core.standing import fixes
-from bot.core.verifying import kept_waiting
 
 
 def why(board: Board, run: Built, now: float) -> Reason:
@@ -25,8 +24,7 @@ def why(board: Board, run: Built, now: float) -> Reason:
             leaving = f"; {run.cancelled_by} has cancelled it" if run.cancelled_by else ""
             return _running(run, now, leaving)
         case Status.RECALLED:
-            text = f"called back before its build in {run.step} started: Jenkins is being asked to give it back"
-            return Reason(Why.RECALLED, text)
+            return _recalled(run)
         case Status.ENDING:
             return _ending(run, run.ending.why if run.ending else "it is on its way out")
         case Status.FAILED:
@@ -36,13 +34,20 @@ def why(board: Board, run: Built, now: float) -> Reason:
 def _verification(board: Board, verification: Verification, now: float) -> Reason:
     match verification.status:
         case Status.WAITING:
-            return kept_waiting(board, now) or Reason(Why.NEXT, "next to be verified")
+            return blocked_by(board, verification, now) or Reason(Why.NEXT, "next to be verified")
         case Status.STARTING:
             return _asked_for(verification)
         case Status.RUNNING:
             return _running(verification, now)
+        case Status.RECALLED:
+            return _recalled(verification)
         case _:
             return _ending(verification, verification.ending)
+
+
+def _recalled(built: Built) -> Reason:
+    text = f"called back before its build in {built.step} started: Jenkins is being asked to give it back"
+    return Reason(Why.RECALLED, text)
 
 
 def _running(built: Built, now: float, leaving: str = "") -> Reason:

@@ -1,45 +1,64 @@
-"""Run, pause, observe: what is made up for when a pipeline that only observed begins to act."""
+"""Mode changes. Whatever was asked of Jenkins and not confirmed is called back; what is still wanted starts again as
+every build does. On leaving observe, the withdrawals are sent that were decided meanwhile.
+"""
 
 from __future__ import annotations
 
-from bot.core.admission import trigger
+from bot.core import verifying
 from bot.core.builds import give_back
 from bot.core.decision import Decision
 from bot.core.leaving import may_abort, withdraw
 from bot.core.locking import recall_run
 from bot.core.pipeline import Mode
-from bot.core.run import End, Run, Status
+from bot.core.run import Built, Run, Status
+
+_OBSERVED = "it was decided while the pipeline only observed"
+_WHY = {
+    Mode.PAUSE: "the pipeline is paused",
+    Mode.OBSERVE: "the pipeline only observes from now on",
+    Mode.RUN: "it may not have been asked for while the pipeline observed",
+}
 
 
 def mode_changed(decision: Decision, before: Mode) -> None:
-    """Send what was decided while observing and still stands: triggers, withdrawals."""
+    """What follows when the pipeline is to run, to pause or to observe from now on."""
     board = decision.board
-    if before is not Mode.OBSERVE or board.header.mode is Mode.OBSERVE:
+    mode = board.header.mode
+    if mode is before:
         return
-    inside = (run for run in board.runs.values() if run.holds_slot)
-    for run in sorted(inside, key=lambda r: (r.seat, r.key)):
-        _make_up(decision, run)
-    for verification in sorted(board.verifications.values(), key=lambda v: (v.seat, v.key)):
-        if verification.status is Status.ENDING or verification.timed_out:
-            withdraw(decision, verification, abort=True, why="it was decided while the pipeline only observed")
+    for built in sorted([*board.runs.values(), *board.verifications.values()], key=lambda b: (b.seat, b.key)):
+        if before is Mode.OBSERVE and _is_leaving(built):
+            _send_withdrawal(decision, built)
+        elif built.status is Status.STARTING and built.queue_item is None and not _is_leaving(built):
+            _call_back(decision, built, _WHY[mode])
 
 
-def _make_up(decision: Decision, run: Run) -> None:
-    if decision.board.job(run.step) is None and run.build is None:
-        give_back(decision, run)  # its stage is gone from the configuration: nothing was sent, nothing will be
-        return
-    leaving = run.status in (Status.ENDING, Status.RECALLED) or run.cancelled_by is not None or run.timed_out
-    if leaving:
-        asked = run.cancelled_by is not None or (run.ending is not None and run.ending.end is End.CANCELLED)
-        abort = asked or run.timed_out or (run.status is Status.ENDING and may_abort(decision, run))
-        withdraw(decision, run, abort=abort, why="it was decided while the pipeline only observed")
-    elif run.status is Status.STARTING and run.queue_item is None:
-        _begin(decision, run)
+def _is_leaving(built: Built) -> bool:
+    """Whether its build is to end, or was called back already."""
+    if not built.holds_slot:
+        return False
+    cancelled = isinstance(built, Run) and built.cancelled_by is not None
+    return built.status in (Status.ENDING, Status.RECALLED) or built.timed_out or cancelled
 
 
-def _begin(decision: Decision, run: Run) -> None:
-    """Ask for the build that was only decided; paused, nothing is triggered: the run goes back to its queue."""
-    if decision.board.header.mode is Mode.PAUSE:
-        recall_run(decision, run, "the pipeline is paused")
+def _call_back(decision: Decision, built: Built, why: str) -> None:
+    """Take back a build that is asked for, perhaps not posted yet, and not known to be in Jenkins' queue."""
+    if decision.board.job_of(built) is None:
+        give_back(decision, built)
+    elif isinstance(built, Run):
+        recall_run(decision, built, why)
     else:
-        trigger(decision, run, look_first=True)
+        verifying.recall(decision, built, why)
+
+
+def _send_withdrawal(decision: Decision, built: Built) -> None:
+    if decision.board.job_of(built) is None and built.build is None:
+        give_back(decision, built)  # its stage is gone from the configuration: nothing was sent, nothing will be
+        return
+    withdraw(decision, built, abort=_is_aborted(decision, built), why=_OBSERVED)
+
+
+def _is_aborted(decision: Decision, built: Built) -> bool:
+    if not isinstance(built, Run):
+        return built.status is not Status.RECALLED
+    return built.taken_out or built.timed_out or (built.status is Status.ENDING and may_abort(decision, built))

@@ -160,7 +160,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """One head of a pull request that is built. It is waiting, starting, running or ending, and never locks anything.
+    """One head of a pull request that is built. It waits, starts, runs or ends as a run does, and never locks anything.
 
     What has a build in Jenkins, a run or a verification, calls what concerns that build by the same names.
     """

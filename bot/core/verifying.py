@@ -9,14 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.core import sentences
-from bot.core.admission import door_closed, trigger
+from bot.core.admission import start_build
 from bot.core.board import Board
 from bot.core.decision import Decision
 from bot.core.effects import SetStatus
 from bot.core.facts import FactKind
 from bot.core.leaving import withdraw
-from bot.core.pipeline import Mode, Outcome, Verify
-from bot.core.reasons import Reason, Why
+from bot.core.pipeline import Outcome, Verify
 from bot.core.run import VERIFY, Pull, Status, Verification
 
 #: What a build says of the commit. Any other outcome says nothing of it: the status is then an error.
@@ -56,18 +55,16 @@ def start(decision: Decision, verify: Verify, service: str, pull: Pull, *, seat:
 
 def settle(decision: Decision) -> None:
     """Begin as many as there is room for, first come first served. Called once after every event."""
-    board = decision.board
-    while (first := next(board.verifying(), None)) is not None and kept_waiting(board, decision.now) is None:
-        job = board.job(VERIFY) or first.job
-        begun = decision.update(first, status=Status.STARTING, attempt=first.attempt + 1, job=job)
-        trigger(decision, begun)
+    while (first := next(decision.board.verifying(), None)) is not None and start_build(decision, first) is not None:
+        pass
 
 
-def kept_waiting(board: Board, now: float) -> Reason | None:
-    """What keeps every verification from its build. While the pipeline only observes, none is even begun."""
-    if board.header.mode is Mode.OBSERVE:
-        return Reason(Why.PAUSED, "the pipeline only observes: no build is asked for")
-    return door_closed(board, VERIFY, now)
+def recall(decision: Decision, verification: Verification, why: str) -> None:
+    """Take back the build that has not started; the verification is at the head of its queue again after that."""
+    recalled = decision.update(verification, status=Status.RECALLED)
+    text = f"{why}: the build of {sentences.name(verification)}, not started yet, is taken back"
+    decision.tell(FactKind.RUN_RECALLED, text, recalled)
+    withdraw(decision, recalled, abort=False, why=why)
 
 
 def leave(decision: Decision, verification: Verification, why: str) -> None:

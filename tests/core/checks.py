@@ -64,12 +64,18 @@ def check(board: Board, decision: Decision, was: Before, memory: Memory, now: fl
     _order(board, decision, was, memory, now)
     _nobody_lost(board, decision, memory)
     _one_build(decision, was, memory)
-    _mode(decision, board)
+    _mode(decision, board, was)
+    _doors(board, decision, now)
     _no_force_where_it_rolls_out(decision, board)
     _proofs(board, decision, memory, truth)
     _verifications(board, decision, was, memory)
     _reasons(board, now)
     _indexes(board)
+
+
+def _triggered(decision: Decision) -> list[tuple[str, Step]]:
+    """Every start of a build, whoever caused it."""
+    return [(e.run, Step(e.stage, e.track)) for e in decision.effects if isinstance(e, Trigger)]
 
 
 def _admitted(decision: Decision) -> list[tuple[str, Step]]:
@@ -78,19 +84,20 @@ def _admitted(decision: Decision) -> list[tuple[str, Step]]:
 
 
 def _capacity(board: Board, decision: Decision) -> None:
-    """Invariant 1, with strangers counted: who is let in fits in."""
-    for _, step in _admitted(decision):
+    """Invariant 1, with strangers counted: whatever is started fits in."""
+    for _, step in _triggered(decision):
         capacity = board.capacity(step)
-        inside = sum(1 for run in board.runs.values() if run.holds_slot and run.step == step)
+        everything = [*board.runs.values(), *board.verifications.values()]
+        inside = sum(1 for built in everything if built.holds_slot and built.step == step)
         strangers = sum(1 for foreign in board.foreign.values() if foreign.step == step)
         assert capacity is None or inside + strangers <= capacity, f"{step} holds more than {capacity}"
 
 
 def _locks(board: Board, decision: Decision) -> None:
     """Invariant 2: a locked stage lets in a fix whose service holds a lock, a permitted run, or the retried run."""
-    for key, step in _admitted(decision):
+    for key, step in _triggered(decision):
         locks = [lock for lock in board.locks.values() if lock.stage == step.stage]
-        if step.track is Track.FAST or not locks:
+        if step.track is not Track.REAL or not locks:
             continue
         run = board.runs[key]
         forbidding = [lock for lock in locks if lock.service is None and not lock.let_fixes_in]
@@ -220,13 +227,23 @@ def _forwards(board: Board, run: Run, memory: Memory, truth: Truth, later: set[s
         assert not newer, f"{run.key} goes backwards: {sha} is already further"
 
 
-def _mode(decision: Decision, board: Board) -> None:
-    """`pause` triggers nothing; `observe` changes nothing outside."""
+def _doors(board: Board, decision: Decision, now: float) -> None:
+    """There is one way to start a build: each start is of the run's next attempt, in a step that is not in trouble."""
+    for key, step in _triggered(decision):
+        trouble, built = board.troubles.get(str(step)), board.built(key)
+        assert trouble is None or trouble.retry_at <= now, f"{key} is started in {step}, which Jenkins refuses"
+        assert built is not None
+        assert (built.status, built.step, built.build) == (Status.STARTING, step, None), f"{key} was started from aside"
+
+
+def _mode(decision: Decision, board: Board, was: Before) -> None:
+    """`pause` triggers nothing; `observe` changes nothing outside, but takes back first what may not be posted yet."""
     kinds = {effect.kind for effect in decision.effects}
     if board.header.mode is Mode.PAUSE:
         assert "trigger" not in kinds, "triggered while paused"
     if board.header.mode is Mode.OBSERVE:
-        assert kinds <= {"look", "compare", "obey"}, "acted while observing"
+        takes_back = {"withdraw"} if was.mode is not Mode.OBSERVE else set()
+        assert kinds <= {"look", "compare", "obey"} | takes_back, "acted while observing"
 
 
 def _no_force_where_it_rolls_out(decision: Decision, board: Board) -> None:

@@ -480,11 +480,10 @@ def test_observing_everything_is_decided_and_nothing_is_sent() -> None:
     town = Town()
     town.mode(Mode.OBSERVE)
     town.merge("S1", "a")
-    assert town.runs_in("build") == ["S1a"]
+    assert town.says("S1a") == "the pipeline only observes: no build is asked for"
     assert not town.effects
     town.mode(Mode.RUN)
-    (trigger,) = town.did(Trigger)
-    assert trigger.look_first
+    assert town.did(Trigger, of="S1a")
 
 
 def test_from_observing_to_paused_nothing_is_triggered_and_nobody_is_stuck() -> None:
@@ -493,8 +492,7 @@ def test_from_observing_to_paused_nothing_is_triggered_and_nobody_is_stuck() -> 
     town.merge("S1", "a")
     town.mode(Mode.PAUSE)
     assert not town.did(Trigger)
-    assert town.did(Withdraw)
-    assert town.status("S1a") is Status.RECALLED
+    assert town.queue("build") == ["S1a"]
 
 
 def test_what_was_taken_back_while_observing_is_taken_back_afterwards() -> None:

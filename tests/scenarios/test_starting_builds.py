@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from bot import core
 from bot.core.effects import Trigger, Withdraw
+from bot.core.events import PullMoved, Withdrawn
+from bot.core.explain import why
 from bot.core.facts import FactKind
-from bot.core.pipeline import Outcome, Pipeline
+from bot.core.pipeline import Job, Mode, Outcome, Pipeline, Verify
 from bot.core.run import Status
 from tests.core.town import Town
 from tests.core.world import shop
@@ -176,3 +181,85 @@ def test_cancelling_the_retry_of_a_holder_leaves_the_first_reason_of_its_lock() 
     town.retry("S1a")
     town.fails("S1a", tests=("Login.works",))
     assert town.board.locks_of(PRE)[0].reason == "S1 S1a failed in pre-production (Login.works)"
+
+
+# -- pause and observe -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", [Mode.PAUSE, Mode.OBSERVE])
+def test_a_trigger_that_was_not_posted_yet_is_taken_back(mode: Mode) -> None:
+    town = Town(shop(acceptance=1))
+    for service in "S1", "S2", "S3":
+        town.merge(service, "a")
+    town.accepts("S1a")
+    town.starts("S2a")
+    town.quiet()
+    town.mode(mode)
+    assert [(effect.run, effect.abort) for effect in town.did(Withdraw)] == [(town.key("S3a"), False)]
+    assert town.status("S3a") is Status.RECALLED
+    town.gives_back("S3a")
+    assert town.queue("build") == ["S3a"]
+    town.mode(Mode.RUN)
+    assert town.runs_in("build") == ["S3a", "S2a", "S1a"]
+
+
+def test_one_that_was_posted_after_all_goes_on() -> None:
+    town = Town()
+    town.merge("S1", "a")
+    town.mode(Mode.PAUSE)
+    town.starts("S1a")
+    assert town.status("S1a") is Status.RUNNING
+
+
+def test_so_it_is_with_the_verification_of_a_pull_request() -> None:
+    head = "a" * 40
+    town = Town(replace(shop(), verify=Verify(Job("build", "verify"), capacity=1)))
+    town.send(PullMoved("S1", 12, head, at=1.0))
+    town.mode(Mode.PAUSE)
+    (verification,) = town.board.verifications.values()
+    assert verification.status is Status.RECALLED
+    assert "called back before its build" in why(town.board, verification, town.now).sentence
+    town.quiet()
+    town.send(Withdrawn(verification.key, verification.attempt))
+    town.mode(Mode.RUN)
+    assert [effect.attempt for effect in town.did(Trigger)] == [2]
+
+
+def test_after_observing_nothing_is_started_in_a_stage_that_is_full() -> None:
+    town = Town(shop(pre_production=1))
+    town.arrives("S1", "a", PRE)
+    town.mode(Mode.OBSERVE)
+    town.stranger(PRE)
+    town.quiet()
+    town.mode(Mode.RUN)
+    assert not town.did(Trigger)
+    town.gives_back("S1a")
+    assert town.says("S1a") == f"{PRE} is full (1 of 1): 1 build started by hand"
+    town.stranger(PRE, Outcome.SUCCESS)
+    assert town.runs_in(PRE) == ["S1a"]
+
+
+def test_while_observing_nobody_enters_and_afterwards_all_doors_count() -> None:
+    town = Town()
+    town.mode(Mode.OBSERVE)
+    for service in "S1", "S2", "S3":
+        town.merge(service, "a")
+    town.lock("build")
+    assert town.runs_in("build") == []
+    town.mode(Mode.RUN)
+    assert town.runs_in("build") == []
+    town.unlock("build")
+    assert town.runs_in("build") == ["S3a", "S2a", "S1a"]
+
+
+def test_a_build_is_asked_for_in_one_place_only() -> None:
+    """Whoever adds a second way to start a build finds this test."""
+    found = [
+        (path.name, function.name)
+        for path in Path(core.__file__).parent.rglob("*.py")
+        for function in ast.walk(ast.parse(path.read_text()))
+        if isinstance(function, ast.FunctionDef)
+        for call in ast.walk(function)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Trigger"
+    ]
+    assert found == [("admission.py", "start_build")]

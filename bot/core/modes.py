@@ -26,7 +26,8 @@ def mode_changed(decision: Decision, before: Mode) -> None:
     mode = board.header.mode
     if mode is before:
         return
-    for built in sorted([*board.runs.values(), *board.verifications.values()], key=lambda b: (b.seat, b.key)):
+    everything: list[Built] = [*board.runs.values(), *board.verifications.values()]
+    for built in sorted(everything, key=lambda built: (built.seat, built.key)):
         if before is Mode.OBSERVE and _is_leaving(built):
             _send_withdrawal(decision, built)
         elif built.status is Status.STARTING and built.queue_item is None and not _is_leaving(built):

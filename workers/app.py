@@ -47,6 +47,7 @@ def make_app() -> Celery:
         task_serializer="json",
         accept_content=["json"],
         beat_schedule=schedule(),
+        beat_scheduler="workers.beat:Scheduler",
     )
     return app
 

@@ -85,7 +85,7 @@ def differences(asking: Asking, live: Live) -> list[Event]:
 
 
 def _wanted(run: Built) -> attempt.Attempt:
-    return attempt.Attempt(run.key, run.attempt, run.version)
+    return attempt.Attempt(run.key, run.attempt, run.version, run.sha)
 
 
 def _by_attempt(listed: list[Build]) -> defaultdict[tuple[str, str], list[Build]]:

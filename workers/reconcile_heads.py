@@ -48,11 +48,14 @@ class Look:
     told: bool = False
 
 
-def heads(context: Context, line: Line) -> int:
-    """Compare where each service's main stands with what the board knows; returns how many differ."""
+def heads(context: Context, line: Line, *, everybody: bool = False) -> int:
+    """Compare where each service's main stands with what the board knows; returns how many differ.
+
+    Without `everybody` those are left out of whom we have just been told.
+    """
     if not identity.known(context.settings):
         return 0
-    told = _just_told(line, context.configuration.polling.heads)
+    told = set() if everybody else _just_told(line, context.configuration.polling.heads)
     found = silent = 0
     # The file's services: at the first start the board may not have taken its configuration yet.
     for service in line.pipeline.services:

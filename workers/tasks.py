@@ -77,8 +77,18 @@ def poke_performer(pipeline: str, family: str) -> None:
 @task("interlock.tick", queue=TURNS)
 def tick() -> None:
     """The clock and the sweeper: what is due is said, what was left lying is picked up."""
+    sweep()
+
+
+def sweep() -> None:
+    """What the clock does, for every pipeline."""
     for name, line in context().lines.items():
-        if line.inbox.tick(TimePassed()):
+        waiting, look = line.inbox.tick_and_look(TimePassed())
+        if look:  # what was accepted and lost with the former master is found by asking: now, and not at the next poll
+            log.warning("store-changed-master", pipeline=name)
+            reconcile_builds.apply_async(expires=60)
+            reconcile_heads.apply_async((True,), expires=60)
+        if waiting:
             turn.apply_async((name,), expires=60)
         for family in FAMILIES:
             if line.outbox.due(family):
@@ -108,10 +118,13 @@ restarts.listen(look_again)
 
 
 @task("interlock.reconcile_heads", queue=TURNS)
-def reconcile_heads() -> None:
-    """Ask GitHub where main stands: the baseline at the first start, lost pushes later (invariant 8)."""
+def reconcile_heads(everybody: bool = False) -> None:
+    """Ask GitHub where main stands: the baseline at the first start, lost pushes later (invariant 8).
+
+    `everybody`: those too of whom we have just been told.
+    """
     for name, line in context().lines.items():
-        if heads_of_main.heads(context(), line):
+        if heads_of_main.heads(context(), line, everybody=everybody):
             turn.apply_async((name,), expires=60)
 
 

@@ -128,8 +128,8 @@ def build_seen(decision: Decision, event: BuildSeen) -> None:
     if event.result is not None and step_of(decision, Job(event.controller, event.job)) is not None:
         past.remember(decision.board, event)
     run = _attempt(decision, event.run or "", event.attempt or 0)
-    if run is not None and event.version not in ("", run.version):
-        run = None  # a build of an older installation, whose run had the same name
+    if run is not None and (event.version not in ("", run.version) or event.sha not in ("", run.sha)):
+        run = None  # a build of an older installation, or of what a fail-over lost, whose run had the same name
     if run is None or run.build not in (None, event.number):
         stranger(decision, event, twin_of=run)
     elif event.result is None:

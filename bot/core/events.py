@@ -142,6 +142,8 @@ class BuildSeen:
     failed_step: str = ""
     #: The artifact version that its trigger carried; empty: the job declares none.
     version: str = ""
+    #: The commit that its trigger carried; empty: the job declares none.
+    sha: str = ""
     #: When the build started, and when Jenkins expects it to end, in seconds since the epoch by Jenkins' clock.
     started: float | None = None
     expected: float | None = None

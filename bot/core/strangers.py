@@ -74,7 +74,7 @@ def _late(decision: Decision, event: BuildSeen) -> str | None:
         return None
     live = decision.board.runs.get(event.run)
     if live is not None:
-        return event.run if event.version in ("", live.version) else None
+        return event.run if event.version in ("", live.version) and event.sha in ("", live.sha) else None
     service, _, number = event.run.rpartition(".")
     known = decision.board.services.get(service)
     gone = known is not None and number.isdecimal() and 0 < int(number) <= known.number

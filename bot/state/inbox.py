@@ -71,8 +71,13 @@ class Inbox:
 
     def tick(self, event: Event) -> int:
         """Add `event` if something on the board is due by now; returns how many deliveries wait for a turn."""
+        return self.tick_and_look(event)[0]
+
+    def tick_and_look(self, event: Event) -> tuple[int, bool]:
+        """The same; and whether the store has changed its history, so that everything must be asked for now."""
         names = [self._keys.meta, self._keys.inbox]
-        return int(self._scripts.run("tick", names, [dump_event(event)], fence=self._keys))
+        waiting, look = self._scripts.run("tick", names, [dump_event(event)], fence=self._keys)
+        return int(waiting), bool(look)
 
     def trim(self, keep_seconds: float) -> int:
         """Forget raw deliveries that were taken and are older than `keep_seconds`; returns how many."""

@@ -19,6 +19,10 @@ from bot.state.store import family_of
 #: How long a performer has for one effect before another may try, in milliseconds. Before it does something that
 #: cannot be undone it renews its hold, so that a stalled performer that wakes up late does nothing.
 HOLD_MS = 30_000
+#: How long a replica may take to confirm a note, in milliseconds.
+CONFIRM_MS = 500
+#: How long it is in doubt what was posted, after a change of history, in milliseconds: longer than most builds run.
+IN_DOUBT_MS = 1_800_000
 #: How many effects that were given up are kept; the oldest go first.
 DEAD_KEPT = 1_000
 
@@ -35,6 +39,24 @@ class Claim:
     revision: str
     tries: int
     held_until: int
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """It is stored that an attempt is about to be posted. `follows`: a replica has to confirm that first."""
+
+    follows: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """The store has changed its history, and may have forgotten what was posted: `when` names the change.
+
+    `seconds`: how long ago that was noticed.
+    """
+
+    when: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +96,34 @@ class Outbox:
         args = [claim.effect.slot, claim.revision, HOLD_MS, claim.held_until]
         until = int(self._scripts.run("renew", self._names(claim.family)[:3], args, fence=self._keys))
         return replace(claim, held_until=until) if until else None
+
+    def intend(
+        self, claim: Claim, note: str, text: str, kept_ms: int, looked: Doubt | None = None
+    ) -> Noted | Doubt | None:
+        """Store under `note` that what was claimed is about to be sent; in one step with the proof that it is ours.
+
+        None: it is not ours any more. A Doubt: nothing was noted, what was sent already must be looked for first;
+        `looked` says after which change of history that was done.
+        """
+        names = [*self._names(claim.family)[:3], self._keys.meta, note]
+        held = [claim.effect.slot, claim.revision, HOLD_MS, claim.held_until]
+        args = [*held, text, kept_ms, looked.when if looked is not None else 0, IN_DOUBT_MS]
+        what, *rest = self._scripts.run("intent", names, args, fence=self._keys)
+        if what == 1:
+            return Noted(bool(rest[1]))
+        return Doubt(int(rest[0]), int(rest[1]) / 1000) if what == 2 else None
+
+    def confirm(self, note: str, kept_ms: int) -> bool:
+        """Whether a replica has the note, and with it all that was stored before; waits for it a moment.
+
+        Asked in one go on one connection: the note is on this server, and a replica of this server has it. Sentinel
+        promotes the replica that has most, so that a note which was confirmed outlives the master.
+        """
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.pexpire(note, kept_ms)
+            pipe.wait(1, CONFIRM_MS)
+            there, replicas = pipe.execute()
+        return bool(there) and int(replicas) > 0
 
     def finish(self, claim: Claim, event: Event | None = None) -> bool:
         """The effect is done, and `event` came of it: both are stored together. True: poke a worker."""

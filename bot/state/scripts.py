@@ -17,9 +17,18 @@ from bot.state.schema import SCHEMA, refusal
 OTHER = "OTHERSCHEMA "
 
 
+#: Which scripts use the functions of `history.lua`.
+_WITH_HISTORY = frozenset({"intent", "tick"})
+
+
 @lru_cache(maxsize=64)
 def source(name: str) -> str:
-    """The text of `bot/state/lua/<name>.lua`."""
+    """The text of `bot/state/lua/<name>.lua`, behind the functions that it needs."""
+    text = _text(name)
+    return f"{_text('history')}{text}" if name in _WITH_HISTORY else text
+
+
+def _text(name: str) -> str:
     return files("bot.state").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
 
 

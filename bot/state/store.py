@@ -91,6 +91,8 @@ class Store:
             _, version, entries, changes, mark = answer
             if copy.catch_up(version, mark, changes):
                 return [entry(raw) for raw in entries]
+            if version < copy.version or (version == copy.version and mark.decode() != copy.mark):
+                self._scripts.run("doubt", [keys.meta], [], fence=keys)  # what we know was committed has been lost
             # Loaded anew, the copy may be newer than the entries: a worker whose lease had ended may have committed.
             # Entries and board must be of one version, or an entry is decided twice. So begin again, caught up.
             copy.forget()

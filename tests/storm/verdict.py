@@ -61,7 +61,7 @@ def judge(
     verdict = Verdict()
     ours, again = _without_repeats(builds)
     _double(verdict, ours)
-    _capacity(verdict, ours)
+    capacity(verdict, ours)
     verdict.facts = Counter(str(one.fact.kind) for one in told)
     for build in again:
         verdict.repeated_by_jenkins[f"{build['result']}, {_made_of(build, told)}"] += 1
@@ -99,7 +99,7 @@ def _double(verdict: Verdict, builds: list[Build]) -> None:
     verdict.passed_twice = [f"{run}: {', '.join(map(_name, f))}" for (run, _), f in passed.items() if len(f) > 1]
 
 
-def _capacity(verdict: Verdict, builds: list[Build]) -> None:
+def capacity(verdict: Verdict, builds: list[Build]) -> None:
     """In real time, from the starts and ends of the builds of each job."""
     for stage, capacity in CAPACITY.items():
         steps = sorted(

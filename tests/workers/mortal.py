@@ -2,7 +2,7 @@
 
 Each line on standard input is the JSON of one life; each line on standard output says how it ended. The program has
 everything imported before it forks, so that a life begins within milliseconds. Nothing of this is in the worker's own
-code: the steps are counted by wrapping the scripts, the requests and the note of a post, in the child alone.
+code: the steps are counted by wrapping the scripts and the requests, in the child alone.
 """
 
 from __future__ import annotations
@@ -109,7 +109,6 @@ def live(life: Life) -> dict[str, Any]:
     steps = Steps(life.kill_at)
     steps.after(Scripts, "run", script_name)
     steps.after(requests.Session, "send", request_name)
-    steps.after(posted, "note", lambda *_: "note")
     work(context, context.line(life.pipeline), life)
     return {"ended": "quiet", "steps": len(steps.names), "names": steps.names}
 

@@ -184,7 +184,7 @@ def test_killed_after_any_of_its_steps_a_delivery_ends_the_same(
     apart = 25
     kills = [name for first in range(1, apart + 1) for name in play(redis_url, nursery, delivery, first, apart)]
     told(capsys, "delivery", kills)
-    assert {"begin", "commit", "claim", "renew", "note", "finish"} <= set(kills)
+    assert {"begin", "commit", "claim", "intent", "finish"} <= set(kills)
     assert any(name.endswith("buildWithParameters") for name in kills)
     assert len(kills) >= 100
 
@@ -195,5 +195,5 @@ def test_killed_again_and_again_the_lock_and_its_fix_end_the_same(
     apart = 17
     kills = [name for first in range(1, apart + 1, 2) for name in play(redis_url, nursery, fix, first, apart)]
     told(capsys, "lock and fix", kills)
-    assert {"begin", "commit", "claim", "renew", "note", "finish"} <= set(kills)
+    assert {"begin", "commit", "claim", "intent", "finish"} <= set(kills)
     assert len(kills) >= 60

@@ -314,7 +314,7 @@ def test_redis_out_of_reach_in_the_middle_gives_nothing_up(shop: Workshop, monke
         raise RedisConnectionError("the server is being restarted")
 
     with monkeypatch.context() as outage:
-        outage.setattr(type(shop.line.outbox), "renew", away)
+        outage.setattr(type(shop.line.outbox), "intend", away)
         with pytest.raises(RedisConnectionError):
             perform(shop.context, shop.line, claim)
     monkeypatch.setattr(outbox, "HOLD_MS", 30_000)

@@ -117,7 +117,7 @@ def test_an_attempt_that_never_arrived_is_withdrawn(shop: Workshop) -> None:
 
 
 def test_an_attempt_that_was_posted_this_moment_is_waited_for(shop: Workshop) -> None:
-    posted.note(shop.line, "S1.1", 1, JOB)
+    shop.line.redis.set(shop.line.keys.posted("S1.1", 1), f"{JOB.controller}\n{JOB.name}", px=posted.NOTED_MS)
     shop.ask(withdraw())
     assert shop.try_once(withdraw()) == []
     assert shop.see_through(withdraw()) == [Withdrawn("S1.1", 1)]

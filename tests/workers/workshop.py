@@ -13,7 +13,6 @@ from urllib.parse import quote
 
 import requests
 from pydantic import SecretStr
-from redis import Redis
 
 from bot.core.board import Board
 from bot.core.effects import Effect, Trigger
@@ -21,6 +20,7 @@ from bot.core.events import Configured, Event, HeadSeen, Merged, TimePassed
 from bot.core.pipeline import Job, Lane, Pipeline, Policy, Service, Stage, Track
 from bot.core.run import Run
 from bot.state.codec import load_event
+from bot.state.connection import connect
 from bot.state.keys import FAMILIES
 from bot.state.outbox import Claim
 from bot.state.records import Records
@@ -275,7 +275,7 @@ class Workshop:
 def clean(settings: Settings) -> None:
     """Forget what was learnt of GitHub: names, limits, installations."""
     assert settings.redis_url is not None
-    with Redis.from_url(settings.redis_url.get_secret_value()) as redis:
+    with connect(settings.redis_url.get_secret_value()) as redis:
         for key in redis.scan_iter("interlock:{github*"):
             redis.delete(key)
 

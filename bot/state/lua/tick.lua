@@ -1,6 +1,16 @@
--- The clock: if something on the board is due, say so in the inbox, once.
--- KEYS: meta, inbox.  ARGV: event.  Returns how many accepted deliveries wait for a turn.
+-- The clock: if something on the board is due, say so in the inbox, once. Needs history.lua.
+-- KEYS: meta, inbox.  ARGV: event.
+-- Returns {how many accepted deliveries wait for a turn, 1 if everything must be asked for now}: after a change of
+-- history at once, and once more when those that had not noticed it yet have had their time.
 local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local changed = goes_on(1, now)
+local look = (tonumber(redis.call('HGET', KEYS[1], 'look') or '') or now + 1) <= now
+if look and now - changed < LOOK_AGAIN_AFTER then
+  redis.call('HSET', KEYS[1], 'look', changed + LOOK_AGAIN_AFTER)
+elseif look then
+  redis.call('HDEL', KEYS[1], 'look')
+end
 local meta = redis.call('HMGET', KEYS[1], 'due', 'accepted', 'taken')
 local waiting = (tonumber(meta[2]) or 0) - (tonumber(meta[3]) or 0)
 if meta[1] and tonumber(meta[1]) <= tonumber(time[1]) + time[2] / 1000000 then
@@ -9,4 +19,4 @@ if meta[1] and tonumber(meta[1]) <= tonumber(time[1]) + time[2] / 1000000 then
   redis.call('HINCRBY', KEYS[1], 'accepted', 1)
   waiting = waiting + 1
 end
-return waiting
+return {waiting, look and 1 or 0}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from bot.core.events import BuildSeen
 from bot.core.pipeline import Job
@@ -13,7 +13,7 @@ from workers.jenkins_client import JenkinsClient, job_path
 from workers.perform.jenkins.causes import Causes, causes
 
 #: Names of the declared job parameters. Jenkins drops undeclared ones, and with them the uniqueness of a trigger.
-RUN, ATTEMPT, VERSION = "INTERLOCK_RUN", "INTERLOCK_ATTEMPT", "INTERLOCK_VERSION"
+RUN, ATTEMPT, VERSION, SHA = "INTERLOCK_RUN", "INTERLOCK_ATTEMPT", "INTERLOCK_VERSION", "INTERLOCK_SHA"
 #: How many builds of a job one look takes in.
 BUILDS = 50
 
@@ -24,17 +24,22 @@ QUEUE_TREE = "items[id,task[url],actions[parameters[name,value]]]"
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt as its trigger names it. `version` tells it from one of the same name in an older installation."""
+    """One attempt as its trigger names it.
+
+    Version and commit tell it from one of the same name in an older installation, or before a fail-over.
+    """
 
     run: str
     number: int
     version: str
+    sha: str = ""
 
     def is_that_of(self, thing: dict[str, Any]) -> bool:
-        """Whether a build or queue item is that of this attempt; a job need not declare the version."""
+        """Whether a build or queue item is that of this attempt; a job need not declare version and commit."""
         found = parameters(thing)
         same = found.get(RUN) == self.run and found.get(ATTEMPT) == str(self.number)
-        return same and (not self.version or found.get(VERSION, "") in ("", self.version))
+        more = ((VERSION, self.version), (SHA, self.sha))
+        return same and all(not own or found.get(name, "") in ("", own) for name, own in more)
 
     def is_not_that_of(self, thing: dict[str, Any]) -> bool:
         """Whether a build or queue item says that it is another's; one without our parameters says nothing.
@@ -42,6 +47,13 @@ class Attempt:
         After a crash Jenkins gives the numbers of queue items again, from 1 on if it had not saved its queue.
         """
         return RUN in parameters(thing) and not self.is_that_of(thing)
+
+
+class Wanted(Protocol):
+    """What is looked for."""
+
+    def is_that_of(self, thing: dict[str, Any]) -> bool:
+        """Whether a build or queue item is that of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +64,8 @@ class Found:
     build: dict[str, Any] | None = None
 
 
-def find(client: JenkinsClient, job: Job, wanted: Attempt) -> Found | None:
-    """Look for an attempt: queue, builds, queue again, for an item moves on between two reads.
+def find(client: JenkinsClient, job: Job, wanted: Wanted) -> Found | None:
+    """Look for an attempt, or what else is wanted: queue, builds, queue again, for an item moves on between two reads.
 
     None means: it is in none of them now. Raises NotThere if the job is not there.
     """
@@ -64,14 +76,14 @@ def find(client: JenkinsClient, job: Job, wanted: Attempt) -> Found | None:
     return None
 
 
-def _in_queue(client: JenkinsClient, job: Job, wanted: Attempt) -> Found | None:
+def _in_queue(client: JenkinsClient, job: Job, wanted: Wanted) -> Found | None:
     for item in queue_items(client):
         if wanted.is_that_of(item):
             return Found(item=int(item["id"]))
     return None
 
 
-def _in_builds(client: JenkinsClient, job: Job, wanted: Attempt) -> Found | None:
+def _in_builds(client: JenkinsClient, job: Job, wanted: Wanted) -> Found | None:
     for build in builds(client, job):
         if wanted.is_that_of(build):
             return Found(build=build)
@@ -128,6 +140,7 @@ def seen(client: JenkinsClient, job: Job, build: dict[str, Any]) -> BuildSeen:
         run=carried.get(RUN) or None,
         attempt=int(attempt) if attempt.isdigit() else None,
         version=carried.get(VERSION, ""),
+        sha=carried.get(SHA, ""),
         failed_tests=wrong.tests,
         failed_step=wrong.step,
         started=started,

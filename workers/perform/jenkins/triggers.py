@@ -6,12 +6,12 @@ import re
 
 from bot.core.effects import Trigger
 from bot.core.events import TriggerAccepted, TriggerRefused
-from bot.state.outbox import Claim
+from bot.state.outbox import Claim, Doubt
 from workers.context import Context, Line
 from workers.jenkins_client import JenkinsClient, NotAllowed, NotThere, job_path
-from workers.perform.jenkins import attempt, declared, posted
+from workers.perform.jenkins import attempt, declared, forgotten, posted
 from workers.perform.jenkins.reach import client_for
-from workers.perform.outcome import Done, Lost, NotNow
+from workers.perform.outcome import Done, NotNow
 
 _NUMBER = re.compile(r"/(\d+)/?$")
 
@@ -19,28 +19,48 @@ _NUMBER = re.compile(r"/(\d+)/?$")
 def trigger(context: Context, line: Line, claim: Claim, effect: Trigger) -> Done:
     """Start one build. An attempt is posted at most once, ever: after a doubt it is only looked for (invariant 5).
 
-    The order is: note the intent, post, keep the answer. If the answer is lost, the note says when it was posted;
-    once it cannot arrive any more and is nowhere to be found, it is refused, and the rules start another attempt.
+    The order is: note the intent, have a replica confirm it (if there is one), post, keep the answer. If the answer
+    is lost, the note says when it was posted; once it cannot arrive any more and is nowhere to be found, it is
+    refused, and the rules start another attempt. After a fail-over of the store even a note may be lost: then whatever
+    was started for this commit is looked for first.
     """
     jenkins = client_for(context, effect.job)
-    tried = claim.tries > 0 or effect.look_first
-    since = posted.since(line, effect.run, effect.attempt) if tried else None
-    if tried:
-        found = _look_for(jenkins, effect)
+    done = _became_of_it(context, line, jenkins, effect) if claim.tries > 0 or effect.look_first else None
+    done = done or _refused_unasked(jenkins, effect) or _noted(context, line, claim, jenkins, effect)
+    return done or _post(jenkins, effect)
+
+
+def _became_of_it(context: Context, line: Line, jenkins: JenkinsClient, effect: Trigger) -> Done | None:
+    """What became of an earlier try; None: it is certain that nothing was posted."""
+    since = posted.since(line, effect.run, effect.attempt)
+    found = _look_for(jenkins, effect)
+    if found is not None or since is None:
+        return found
+    if since < _may_still_arrive(context, effect):
+        raise NotNow("looking for a build whose trigger got no answer", after=1.0)
+    return Done(TriggerRefused(effect.run, effect.attempt, "the trigger got no answer and left no build"))
+
+
+def _noted(context: Context, line: Line, claim: Claim, jenkins: JenkinsClient, effect: Trigger) -> Done | None:
+    """Note that the attempt is about to be posted; what was found of it instead, if the store may have forgotten it."""
+    noted = posted.note(line, claim, effect)
+    if isinstance(noted, Doubt):
+        found = _look_for(jenkins, effect) or forgotten.build_of(jenkins, line, effect)
         if found is not None:
             return found
-    if since is not None:
-        timeout = context.configuration.controllers[effect.job.controller].timeout
-        if since < timeout + posted.STILL_COMING:
-            raise NotNow("looking for a build whose trigger got no answer", after=1.0)
-        return Done(TriggerRefused(effect.run, effect.attempt, "the trigger got no answer and left no build"))
-    refused = _refused_unasked(jenkins, effect)
-    if refused is not None:
-        return refused
-    if line.outbox.renew(claim) is None:
-        raise Lost
-    posted.note(line, effect.run, effect.attempt, effect.job)
-    return _post(jenkins, effect)
+        if noted.seconds < _may_still_arrive(context, effect):
+            raise NotNow("the store has a new master: looking for builds that the old one may have started", after=1.0)
+        noted = posted.note(line, claim, effect, looked=noted)
+        if isinstance(noted, Doubt):
+            raise NotNow("the store has changed its master once more", after=0.0)
+    if noted.follows:
+        posted.confirm(line, effect)
+    return None
+
+
+def _may_still_arrive(context: Context, effect: Trigger) -> float:
+    """How long after it was sent a trigger without an answer may still arrive, in seconds."""
+    return context.configuration.controllers[effect.job.controller].timeout + posted.STILL_COMING
 
 
 def _refused_unasked(jenkins: JenkinsClient, effect: Trigger) -> Done | None:
@@ -87,9 +107,13 @@ def _parameters(effect: Trigger) -> dict[str, str]:
     }
 
 
+def _attempt(effect: Trigger) -> attempt.Attempt:
+    return attempt.Attempt(effect.run, effect.attempt, effect.version, effect.sha)
+
+
 def _look_for(jenkins: JenkinsClient, effect: Trigger) -> Done | None:
     try:
-        found = attempt.find(jenkins, effect.job, attempt.Attempt(effect.run, effect.attempt, effect.version))
+        found = attempt.find(jenkins, effect.job, _attempt(effect))
     except NotThere as error:
         return Done(TriggerRefused(effect.run, effect.attempt, str(error)))
     except NotAllowed as error:

@@ -1,0 +1,5 @@
+-- The store turned out to have lost what it had acknowledged: it is in doubt what was posted.  KEYS: meta
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('HSET', KEYS[1], 'changed', now, 'look', now)
+return now

@@ -1,0 +1,26 @@
+-- Note that an attempt is about to be posted, if its trigger is still ours to do, and hold it for longer: one step, so
+-- that hold and note are of one server, whatever becomes of the others. Needs history.lua.
+-- KEYS: due, held, outbox, meta, posted.  ARGV: slot, revision, hold_ms, held until, note, note_ms, looked, in_doubt_ms
+-- `looked`: the change of history after which the caller has looked for what was posted before it; 0: has not.
+-- Returns {0}: it is done, replaced, or taken by another; {1, held until, 1 if a replica must confirm it};
+-- {2, changed, milliseconds since}: look first.
+local value = redis.call('HGET', KEYS[3], ARGV[1])
+if not value or tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1]) or '0') ~= tonumber(ARGV[4]) then
+  return {0}
+end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if string.sub(value, 1, #ARGV[2] + 1) ~= ARGV[2] .. '\n' then
+  redis.call('ZREM', KEYS[2], ARGV[1])
+  redis.call('ZADD', KEYS[1], now, ARGV[1])
+  return {0}
+end
+local changed, follows = goes_on(4, now)
+if changed > 0 and now - changed < tonumber(ARGV[8]) and changed ~= tonumber(ARGV[7]) then
+  return {2, changed, now - changed}
+end
+local until_ms = now + ARGV[3]
+redis.call('ZADD', KEYS[1], until_ms, ARGV[1])
+redis.call('ZADD', KEYS[2], until_ms, ARGV[1])
+redis.call('SET', KEYS[5], ARGV[5], 'PX', ARGV[6])
+return {1, until_ms, follows and 1 or 0}

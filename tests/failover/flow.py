@@ -1,0 +1,265 @@
+"""Merges that flow through real processes while the store fails over, again and again; and what came of it.
+
+The store is real: a master, a replica, three sentinels. Web, worker and beat are real. GitHub and Jenkins are the
+stand-ins of the storm, and their own records say what happened.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from redis.exceptions import RedisError
+
+from bot.state.connection import connect
+from bot.state.copy import Copy
+from bot.state.keys import Keys
+from bot.state.outbox import Outbox
+from bot.state.parked import parked
+from bot.state.scripts import Scripts
+from launch import BackOff, Stack
+from tests.failover.sentinels import Replicated
+from tests.storm.verdict import Build, Verdict, capacity
+from tests.storm.world import PIPELINE, SERVICES, World
+
+ROOT = Path(__file__).resolve().parents[2]
+#: Merges per second.
+MERGES = 3.0
+#: How long the master goes on alone before it is killed, in seconds: what it acknowledges meanwhile is lost.
+ALONE = 0.7
+#: How long a master that was killed stays away, in seconds.
+AWAY = 1.5
+#: How long the flow goes on quietly before each fail-over, in seconds.
+QUIET = 1.0
+#: The longest that one fail-over takes with all that belongs to it, and the longest until all is delivered; seconds.
+PER_FAILOVER, PATIENCE = 30.0, 180.0
+
+
+@dataclass
+class Outcome:
+    """What came of it; all lists must be empty but the last."""
+
+    failovers: int
+    merged: dict[str, tuple[str, int]]
+    seconds: float
+    #: How long it took from the last fail-over until all was delivered, in seconds.
+    calm_after: float
+    double: list[str]
+    over_capacity: list[str]
+    lost: list[str]
+    stuck: list[str]
+    dead: list[str]
+    parked: list[str]
+    #: Tracebacks in the logs of the processes.
+    tracebacks: list[str]
+    #: Writes that were acknowledged and lost, by fail-over: how many versions of the board were rolled back.
+    rolled_back: list[int]
+    builds: int
+
+    @property
+    def faults(self) -> dict[str, list[str]]:
+        """What must not be, by its name."""
+        return {
+            "double triggers": self.double,
+            "capacity violations": self.over_capacity,
+            "lost merges": self.lost,
+            "stuck runs": self.stuck,
+            "dead letters": self.dead,
+            "parked deliveries": self.parked,
+            "tracebacks": self.tracebacks,
+        }
+
+    def table(self) -> str:
+        """The numbers, for the terminal."""
+        rows = [
+            ("fail-overs", f"{self.failovers}, every other one by kill -9 of a master that was cut off before"),
+            ("versions rolled back by each", ", ".join(map(str, self.rolled_back))),
+            ("merges, builds", f"{len(self.merged)}, {self.builds}, in {self.seconds:.0f} s"),
+            ("all delivered after the last fail-over", f"{self.calm_after:.0f} s"),
+            *((name, str(len(found))) for name, found in self.faults.items()),
+        ]
+        return "\n".join(f"{name:<40} {value}" for name, value in rows)
+
+
+@dataclass
+class Merger:
+    """Somebody merges to one service after the other; a thread."""
+
+    world: World
+    merged: dict[str, tuple[str, int]] = field(default_factory=dict)
+    _over: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._merge, name="merger", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join(20)
+
+    def _merge(self) -> None:
+        names = list(SERVICES)
+        while not self._over.wait(1 / MERGES):
+            number = len(self.merged)
+            service = names[number % len(names)]
+            sha = self.world.github.control.merge(SERVICES[service], title=f"change {number}", author="dana")
+            self.merged[sha] = (service, number)
+
+
+class Flow:
+    """A flow of merges with so many fail-overs."""
+
+    def __init__(self, folder: Path, failovers: int, seed: int = 1) -> None:
+        self._folder, self._failovers, self._seed = folder, failovers, seed
+        self._rolled_back: list[int] = []
+
+    def run(self) -> Outcome:
+        """Start everything, fail over, wait until all is delivered, stop everything; bounded in time."""
+        with ExitStack() as running:
+            store = running.enter_context(Replicated(self._folder / "store"))
+            world = running.enter_context(World(self._folder, self._seed))
+            env = {**world.env, "INTERLOCK_REDIS_URL": store.url}
+            running.enter_context(Stack(ROOT, data_dir=self._folder, env=env, back_off=BackOff(first=0.1)))
+            redis = connect(store.url)
+            running.callback(redis.close)
+            keys = Keys(PIPELINE)
+            copy, outbox = Copy(Scripts(redis), keys), Outbox(redis, keys)
+            self._until(lambda: len(_board(copy).services) == len(SERVICES), "the heads of main are known", 60)
+            merger = Merger(world)
+            running.callback(merger.stop)
+            began = time.monotonic()
+            merger.start()
+            for number in range(self._failovers):
+                time.sleep(QUIET)
+                self._fail_over(store, copy, orderly=number % 2 == 0)
+            time.sleep(QUIET)
+            merger.stop()
+            last = time.monotonic()
+            self._until(lambda: self._delivered(world, merger, copy, outbox), None, PATIENCE)
+            over = time.monotonic()
+            self._settle(copy, outbox)
+            builds = world.builds()
+            verdict = Verdict()
+            capacity(verdict, builds)
+            return Outcome(
+                self._failovers,
+                merger.merged,
+                over - began,
+                over - last,
+                double(builds),
+                verdict.over_capacity,
+                lost(builds, merger.merged),
+                [f"{run.key} {run.status} in {run.step}" for run in _board(copy).runs.values()]
+                + ([f"{outbox.size()} effects"] if outbox.size() else []),
+                [f"{letter.slot}: {letter.error}" for letter in outbox.dead_letters()],
+                [f"{letter['source']} {letter['name']}: {letter['error']}" for letter in parked(redis, keys)],
+                tracebacks(self._folder),
+                self._rolled_back,
+                len(builds),
+            )
+
+    def _fail_over(self, store: Replicated, copy: Copy, *, orderly: bool) -> None:
+        """One fail-over, and all of it: at its end the former master follows the new one."""
+        store.until_settled()
+        if orderly:
+            before = store.master()
+            store.failover()
+            # The former master takes what comes in over open connections, until a sentinel makes it a replica.
+            ahead = 0
+            with suppress(RedisError), store.client(before) as former:
+                ahead = self._version(former)
+                while former.info("replication")["role"] == "master":  # type: ignore[index,call-overload]
+                    ahead = max(ahead, self._version(former))
+                    time.sleep(0.05)
+            with store.client(store.master()) as present:
+                self._rolled_back.append(max(0, ahead - self._version(present)))
+        else:
+            heal = store.cut_off()
+            time.sleep(ALONE)
+            with store.client(store.master()) as master:
+                ahead = self._version(master)
+            dead = store.kill_master()
+            with store.client(store.master()) as present:
+                self._rolled_back.append(max(0, ahead - self._version(present)))
+            heal()
+            time.sleep(AWAY)
+            store.revive(dead)
+        store.until_settled()
+
+    @staticmethod
+    def _version(server: object) -> int:
+        return int(server.hget(Keys(PIPELINE).meta, "version") or 0)  # type: ignore[attr-defined]
+
+    @staticmethod
+    def _delivered(world: World, merger: Merger, copy: Copy, outbox: Outbox) -> bool:
+        return not lost(world.builds(), merger.merged) and not _board(copy).runs and not outbox.size()
+
+    @staticmethod
+    def _settle(copy: Copy, outbox: Outbox) -> None:
+        """Let late news come in, so that what it does wrong is seen."""
+        deadline = time.monotonic() + 4
+        while time.monotonic() < deadline:
+            time.sleep(0.2)
+            with suppress(RedisError):
+                copy.refresh()
+
+    @staticmethod
+    def _until(true: object, what: str | None, seconds: float) -> None:
+        """Wait until something is so; `what` None: whoever judges sees it, if it never is."""
+        deadline = time.monotonic() + seconds
+        while True:
+            with suppress(RedisError):
+                if true():  # type: ignore[operator]
+                    return
+            if time.monotonic() > deadline:
+                assert what is None, f"not within {seconds:.0f} seconds: {what}"
+                return
+            time.sleep(0.1)
+
+
+def _board(copy: Copy):  # type: ignore[no-untyped-def]
+    copy.refresh()
+    return copy.board
+
+
+def double(builds: list[Build]) -> list[str]:
+    """Commits that were built more than once in one stage: nothing fails here, so nothing is to be repeated."""
+    found: defaultdict[tuple[str, str, str], list[Build]] = defaultdict(list)
+    for build in builds:
+        params = build["params"]
+        found[params["INTERLOCK_SERVICE"], params["INTERLOCK_SHA"], build["stage"]].append(build)
+    return [
+        f"{service} {sha[:7]} in {stage}: "
+        + ", ".join(
+            f"#{b['number']} ({b['params']['INTERLOCK_RUN']}/{b['params']['INTERLOCK_ATTEMPT']}, {b['result']})"
+            for b in several
+        )
+        for (service, sha, stage), several in found.items()
+        if len(several) > 1
+    ]
+
+
+def lost(builds: list[Build], merged: dict[str, tuple[str, int]]) -> list[str]:
+    """Merges that are not in production, neither themselves nor in a later merge of their service."""
+    newest: dict[str, int] = {}
+    for build in builds:
+        sha = build["params"]["INTERLOCK_SHA"]
+        if build["stage"] == "production" and build["result"] == "SUCCESS" and sha in merged:
+            service, number = merged[sha]
+            newest[service] = max(number, newest.get(service, -1))
+    return [f"{service} {sha[:7]}" for sha, (service, number) in merged.items() if number > newest.get(service, -1)]
+
+
+def tracebacks(folder: Path) -> list[str]:
+    """The last line of each traceback in the logs of the processes."""
+    found: list[str] = []
+    for path in sorted((folder / "log").glob("*.log")):
+        lines = path.read_text("utf-8", "replace").splitlines()
+        found += [f"{path.name}: {line[:200]}" for line in lines if "Traceback (most recent" in line]
+    return found

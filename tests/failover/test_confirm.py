@@ -1,0 +1,72 @@
+"""Nothing is posted that a fail-over could forget: where replicas are, one of them confirms the intent first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from bot.core.events import TimePassed, TriggerAccepted
+from tests.failover.sentinels import Replicated
+from tests.workers.workshop import Workshop
+from workers.perform.jenkins import posted
+
+pytestmark = pytest.mark.slow
+POST = "POST job/buildWithParameters"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicated]:
+    with Replicated(tmp_path_factory.mktemp("replicated")) as found:
+        yield found
+
+
+@pytest.fixture
+def bench(store: Replicated) -> Iterator[Workshop]:
+    """A worker whose store is replicated."""
+    store.until_settled()
+    with ExitStack() as stack:
+        yield Workshop(stack, store.url)
+
+
+def posts(shop: Workshop) -> int:
+    return int(shop.control.requests().get(POST, 0))
+
+
+def test_what_was_posted_is_known_to_the_next_master(store: Replicated, bench: Workshop) -> None:
+    (event,) = bench.do(bench.trigger())
+    assert isinstance(event, TriggerAccepted)
+    heal = store.cut_off()  # the replica knows what it knows at this moment
+    dead = store.kill_master()
+    heal()
+    try:
+        assert posted.job(bench.line, "S1.1", 1) is not None
+    finally:
+        store.revive(dead)
+
+
+def test_without_a_replica_that_confirms_nothing_is_posted(store: Replicated, bench: Workshop) -> None:
+    bench.do(bench.trigger())
+    heal = store.cut_off()
+    bench.ask(bench.trigger(run="S1.2"))
+    for _ in range(4):
+        bench.all_due("jenkins")
+        assert bench.try_once(bench.trigger(run="S1.2")) == []
+    assert posts(bench) == 1
+    (delay,) = bench.line.delays.all()
+    assert delay.why == "no replica of the store confirms that the build is about to be started"
+    assert posted.job(bench.line, "S1.2", 1) is None
+    heal()
+    (event,) = bench.see_through(bench.trigger(run="S1.2"))
+    assert isinstance(event, TriggerAccepted)
+    assert posts(bench) == 2
+
+
+def test_a_server_that_has_been_alone_for_a_minute_needs_no_confirmation(store: Replicated, bench: Workshop) -> None:
+    bench.line.inbox.tick(TimePassed())
+    heal = store.cut_off()
+    bench.line.redis.hincrby(bench.line.keys.meta, "followed", -60_001)
+    (event,) = bench.do(bench.trigger())
+    assert isinstance(event, TriggerAccepted)
+    heal()

@@ -1,0 +1,154 @@
+"""After a change of master the store may have forgotten builds: they are looked for before anything is started."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bot.core.events import BuildSeen, TimePassed, TriggerAccepted
+from bot.core.pipeline import Outcome
+from bot.state import outbox
+from tests.workers.workshop import PARAMETERS, Workshop, sha
+from workers import tasks
+from workers.perform.jenkins import posted
+
+POST = "POST job/buildWithParameters"
+#: An id that no server has.
+ANOTHER = "0" * 40
+
+
+@pytest.fixture
+def patient(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+    """A worker that has a short patience with what may still arrive, and knows the history of its store."""
+    monkeypatch.setattr(posted, "STILL_COMING", -shop.configuration.controllers["cdp"].timeout)
+    shop.line.inbox.tick(TimePassed())
+    return shop
+
+
+def fail_over(shop: Workshop) -> None:
+    """From now on it seems as if the history that the store has noted were another server's."""
+    shop.line.redis.hset(shop.line.keys.meta, "history", ANOTHER)
+
+
+def posts(shop: Workshop) -> int:
+    return int(shop.control.requests().get(POST, 0))
+
+
+def started_by_the_lost_history(shop: Workshop, run: str, attempt: str, commit: str, version: str) -> None:
+    """A build that was started, and then forgotten by the store."""
+    values = [run, attempt, "acceptance", "main", "S1", "shop/s1", commit, version]
+    shop.start_by_hand("acceptance", **dict(zip(PARAMETERS, values, strict=True)))
+
+
+def test_a_fresh_store_is_not_in_doubt(patient: Workshop) -> None:
+    (event,) = patient.do(patient.trigger())
+    assert isinstance(event, TriggerAccepted)
+    assert patient.control.requests().get("GET queue", 0) == 0
+
+
+def test_the_attempt_itself_that_was_forgotten_is_found(patient: Workshop) -> None:
+    started_by_the_lost_history(patient, "S1.1", "1", sha("S1.1"), "S1-1")
+    before = posts(patient)
+    fail_over(patient)
+    (event,) = patient.do(patient.trigger())
+    assert isinstance(event, (BuildSeen, TriggerAccepted))
+    assert (posts(patient), len(patient.builds())) == (before, 1)
+
+
+def test_a_forgotten_build_of_the_same_commit_is_waited_for_and_taken_over(patient: Workshop) -> None:
+    started_by_the_lost_history(patient, "S1.7", "3", sha("S1.1"), "S1-7-older")
+    before = posts(patient)
+    fail_over(patient)
+    patient.ask(patient.trigger())
+    for _ in range(4):
+        patient.all_due("jenkins")
+        assert patient.try_once(patient.trigger()) == []
+    (delay,) = patient.line.delays.all()
+    assert "of the same commit was started before the store changed its master" in delay.why
+    patient.release("acceptance")
+    patient.all_due("jenkins")
+    (event,) = patient.try_once(patient.trigger())
+    assert isinstance(event, BuildSeen)
+    assert (event.run, event.attempt, event.version, event.result) == ("S1.1", 1, "S1-1", Outcome.SUCCESS)
+    assert (posts(patient), len(patient.builds())) == (before, 1)
+
+
+def test_a_forgotten_build_that_failed_is_built_again(patient: Workshop) -> None:
+    started_by_the_lost_history(patient, "S1.7", "3", sha("S1.1"), "S1-7-older")
+    patient.release("acceptance", "FAILURE")
+    fail_over(patient)
+    (event,) = patient.do(patient.trigger())
+    assert isinstance(event, TriggerAccepted)
+    assert len(patient.builds()) == 2
+
+
+def test_a_build_of_another_commit_under_the_same_name_is_not_ours(patient: Workshop) -> None:
+    started_by_the_lost_history(patient, "S1.1", "1", sha("another"), "")
+    fail_over(patient)
+    (event,) = patient.do(patient.trigger())
+    assert isinstance(event, TriggerAccepted)
+    assert len(patient.builds()) == 2
+
+
+def test_an_earlier_attempt_of_the_run_itself_is_not_forgotten(patient: Workshop) -> None:
+    patient.do(patient.trigger(attempt=1))
+    patient.release("acceptance", "SUCCESS")
+    fail_over(patient)
+    (event,) = [e for e in patient.do(patient.trigger(attempt=2)) if getattr(e, "attempt", 0) == 2]
+    assert isinstance(event, TriggerAccepted)
+    assert len(patient.builds()) == 2
+
+
+def test_what_the_former_master_may_have_sent_this_moment_is_waited_for(shop: Workshop) -> None:
+    shop.line.inbox.tick(TimePassed())
+    fail_over(shop)
+    shop.ask(shop.trigger())
+    assert shop.try_once(shop.trigger()) == []
+    assert posts(shop) == 0
+    shop.line.redis.hincrby(shop.line.keys.meta, "changed", -60_000)  # a minute later
+    shop.all_due("jenkins")
+    (event,) = shop.try_once(shop.trigger())
+    assert isinstance(event, TriggerAccepted)
+    assert posts(shop) == 1
+
+
+def test_the_doubt_ends(patient: Workshop) -> None:
+    started_by_the_lost_history(patient, "S1.7", "3", sha("S1.1"), "S1-7-older")
+    fail_over(patient)
+    patient.line.inbox.tick(TimePassed())
+    patient.line.redis.hincrby(patient.line.keys.meta, "changed", -outbox.IN_DOUBT_MS)
+    (event,) = patient.do(patient.trigger())
+    assert isinstance(event, TriggerAccepted)
+    assert len(patient.builds()) == 2
+
+
+def test_a_worker_that_knows_more_than_the_store_puts_it_in_doubt(patient: Workshop) -> None:
+    patient.start()
+    keys, redis = patient.line.keys, patient.line.redis
+    before: Any = {name: redis.dump(name) for name in (keys.meta, keys.board, keys.changes)}
+    patient.merge("S1", "a")
+    for name, value in before.items():  # what was committed last is lost, and nothing else says so
+        redis.restore(name, 0, value, replace=True)
+    assert redis.hget(keys.meta, "changed") is None
+    patient.tell(TimePassed())
+    assert redis.hget(keys.meta, "changed") is not None
+
+
+def test_everything_is_asked_for_at_once_and_once_more(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    inbox, redis, meta = shop.line.inbox, shop.line.redis, shop.line.keys.meta
+    assert inbox.tick_and_look(TimePassed())[1] is False
+    fail_over(shop)
+    assert [inbox.tick_and_look(TimePassed())[1] for _ in range(3)] == [True, False, False]
+    redis.hset(meta, mapping={"changed": int(time.time() * 1000) - 13_000, "look": int(time.time() * 1000) - 1_000})
+    assert [inbox.tick_and_look(TimePassed())[1] for _ in range(3)] == [True, False, False]
+    fail_over(shop)
+    asked: list[str] = []
+    monkeypatch.setattr(tasks, "context", lambda: shop.context)
+    for name in ("reconcile_builds", "reconcile_heads", "turn"):
+        sent = SimpleNamespace(apply_async=lambda *_, name=name, **__: asked.append(name))
+        monkeypatch.setattr(tasks, name, sent)
+    tasks.sweep()
+    assert asked == ["reconcile_builds", "reconcile_heads"]

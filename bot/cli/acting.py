@@ -44,17 +44,21 @@ def lock(server: Server, stage: str, reason: str, let_fixes_in: bool, until: str
     )
 
 
-@click.command(short_help="Open all locks of a stage, or one.")
+@click.command(short_help="Open the lock of a stage, or one of several, or all.")
 @click.argument("stage")
 @reason
-@click.option("--lock", "key", metavar="KEY", help="Open this lock only; `interlock status --json` has the keys.")
+@click.option("--lock", "key", metavar="KEY", help="Open this one of several; `interlock status` names them.")
+@click.option("--all", "every", is_flag=True, help="Open all of several.")
 @patience
 @asks_server
-def unlock(server: Server, stage: str, reason: str, key: str | None, patience: int) -> None:
-    """Open all locks of STAGE, or one; a failed run that held one ends as a reported failure."""
+def unlock(server: Server, stage: str, reason: str, key: str | None, every: bool, patience: int) -> None:
+    """Open the lock of STAGE; a failed run that held it ends as a reported failure.
+
+    If there are several, they are named, and one must be chosen, or all.
+    """
     from bot.cli.outcome import ask
 
-    ask(server, "stages", stage, "unlock", patience=patience, reason=reason, lock=key)
+    ask(server, "stages", stage, "unlock", patience=patience, reason=reason, lock=key, all=every or None)
 
 
 @click.command(short_help="Repeat a failed build, without a new commit.")

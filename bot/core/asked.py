@@ -45,11 +45,18 @@ def lock_asked(decision: Decision, event: LockAsked) -> None:
 
 
 def unlock_asked(decision: Decision, event: UnlockAsked) -> None:
-    """A person opens one lock or all of a stage; a failed run that held one ends as a reported failure (L1)."""
-    locks = [k for k in decision.board.locks_of(event.stage) if event.lock in (None, k.key)]
+    """A person opens one lock or all of a stage; a failed run that held one ends as a reported failure (L1).
+
+    One of several must be named, or all asked for: opening one too many may cost a fix its lane.
+    """
+    closing = decision.board.locks_of(event.stage)
+    locks = [lock for lock in closing if event.lock in (None, lock.key)]
     if not locks:
-        which = f"lock {event.lock}" if event.lock else "any lock"
-        refuse(decision, event.by, f"{event.stage} is not closed by {which}")
+        refuse(decision, event.by, sentences.not_closed_by(event.stage, event.lock, closing))
+        return
+    if len(locks) > 1 and not event.every:
+        refuse(decision, event.by, sentences.which_lock(event.stage, locks))
+        return
     for lock in locks:
         if lock.key in decision.board.locks:
             open_lock(decision, lock, f"unlocked by {event.by}: {event.reason}", by=event.by)

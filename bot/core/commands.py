@@ -39,6 +39,8 @@ TOO_OLD = 3600.0
 #: How many comments of one person are heard in an hour; and how many answers those who may not write get in an hour,
 #: on one pull request and on all of a service.
 FROM_ONE, ON_ONE, ON_ALL = 20, 5, 30
+#: Opens all locks of a stage.
+ALL = "--all"
 #: How many heard commands a service remembers.
 HEARD = 64
 
@@ -203,7 +205,7 @@ def _wish(decision: Decision, event: CommandAllowed, command: Command) -> Event 
         case "lock":
             return LockAsked(first, who(said), others.strip())
         case "unlock":
-            return UnlockAsked(first, who(said), others.strip())
+            return _unlock(decision, said, first, others.strip())
         case "fast-lane":
             stage = first if decision.board.pipeline.stage(first) is not None else None
             run = _button_run(decision, event) if said.comment is None else None
@@ -217,6 +219,16 @@ def _wish(decision: Decision, event: CommandAllowed, command: Command) -> Event 
             return _verify(decision, event, replace(command, rest=said.sha))
         case _:
             return _about_run(decision, event, command, reason)
+
+
+def _unlock(decision: Decision, said: CommandSaid, target: str, others: str) -> Event:
+    """`unlock <stage> <reason>`, `unlock <stage> --all <reason>`, or `unlock <key of a lock> <reason>`."""
+    lock = decision.board.locks.get(target)
+    if lock is not None:
+        return UnlockAsked(lock.stage, who(said), others, lock=lock.key)
+    flag, _, reason = others.partition(" ")
+    every = flag == ALL and bool(reason.strip())
+    return UnlockAsked(target, who(said), reason.strip() if every else others, every=every)
 
 
 def _about_run(decision: Decision, event: CommandAllowed, command: Command, reason: str) -> Event | Reply:

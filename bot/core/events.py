@@ -218,12 +218,13 @@ class LockAsked:
 
 @dataclass(frozen=True, slots=True)
 class UnlockAsked:
-    """A person opens one lock of a stage, or all of them (`lock` None)."""
+    """A person opens the lock of a stage, the one with the key `lock`, or every one."""
 
     stage: str
     by: str
     reason: str
     lock: str | None = None
+    every: bool = False
     kind: Literal["unlock-asked"] = "unlock-asked"
 
 

@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 from bot.core.pipeline import Force, Outcome, Service
 from bot.core.run import Built, End, Ending, Lock, Run, Status, Step, Verification
 
-#: How many failing tests a sentence names before it says how many more there are.
-TESTS_NAMED = 3
+#: How many failing tests, and how many locks, a sentence names before it says how many more there are.
+TESTS_NAMED, LOCKS_NAMED = 3, 5
+#: How much of its reason is shown where a lock is only named.
+REASON = 80
 
 _OUTCOMES = {
     Outcome.UNSTABLE: "was unstable",
@@ -168,6 +170,29 @@ def locked_mail(lock: Lock) -> str:
     else:
         then = "Nobody enters until it is unlocked" + (", but fixes on the fast lane." if lock.let_fixes_in else ".")
     return f"{lock.stage} is locked: {lock.reason}.\nLocked by: {lock.by}\n\n{then}\n"
+
+
+def which_lock(stage: str, locks: Sequence[Lock]) -> str:
+    """Several locks close a stage, and which of them is to be opened was not said."""
+    return f"{stage} has {len(locks)} locks: {named(locks)}. Name the one to open by its key, or all with --all"
+
+
+def not_closed_by(stage: str, key: str | None, locks: Sequence[Lock]) -> str:
+    """There is no such lock; which there are."""
+    if not locks:
+        return f"{stage} is not closed by any lock" if key is None else f"{stage} is not closed by lock {key}"
+    return f"{stage} is not closed by lock {key}; it has {named(locks)}"
+
+
+def named(locks: Sequence[Lock]) -> str:
+    """The first few locks, each by its key, with its reason and whose it is; and how many more there are."""
+    shown = [f"{lock.key} ({_cut(lock.reason)}, by {lock.by})" for lock in locks[:LOCKS_NAMED]]
+    more = len(locks) - LOCKS_NAMED
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+
+
+def _cut(reason: str) -> str:
+    return reason if len(reason) <= REASON else f"{reason[: REASON - 1]}…"
 
 
 def unlocked(stage: str, why: str, left: int) -> str:

@@ -8,7 +8,7 @@ from bot.core import sentences
 from bot.core.board import Board
 from bot.core.events import Command, CommandAllowed
 from bot.core.explain import why
-from bot.core.markdown import plain
+from bot.core.markdown import code, plain
 from bot.core.pipeline import Mode, Stage
 from bot.core.run import Lock, Run, Step
 
@@ -26,7 +26,7 @@ HELP = """what can be said, a command on a line of its own, three in a comment:
 | `/interlock cancel [reason]` | takes its run out |
 | `/interlock fast-lane [stage] [reason]` | sends the head of main on the fast lane, into `stage` even if it is locked |
 | `/interlock lock <stage> <reason>` | closes a stage |
-| `/interlock unlock <stage> <reason>` | opens all locks of a stage |
+| `/interlock unlock <stage> <reason>` | opens the lock of a stage; of several give the key of one instead, or `--all` |
 | `/interlock verify [commit]` | has the head of this pull request built; on a fork, name the commit, all 40 digits |
 | `/interlock help` | says this |
 
@@ -69,7 +69,7 @@ def _stage(board: Board, stage: Stage) -> list[str]:
 
 
 def _lock(lock: Lock) -> str:
-    return f"  - {plain(lock.reason)}, by {plain(lock.by)} since {sentences.moment(lock.since)}"
+    return f"  - {code(lock.key)}: {plain(lock.reason)}, by {plain(lock.by)} since {sentences.moment(lock.since)}"
 
 
 def why_all(board: Board, runs: Sequence[Run], event: CommandAllowed, now: float) -> str:

@@ -37,17 +37,20 @@ def lock(pipeline: str, stage: str) -> Response:
 
 @actions.post("/stages/<stage>/unlock")
 def unlock(pipeline: str, stage: str) -> Response:
-    """Open one lock of a stage, or all."""
+    """Open the lock of a stage; of several the one that is named, or all."""
 
     def event(line: Line, by: str, body: bodies.Unlock) -> Event:
         with line.window.look() as (board, _):
             finding.stage(line.window.pipeline(board), stage)
-            keys = [each.key for each in board.locks_of(stage)]
+            locks = board.locks_of(stage)
+        keys = [lock.key for lock in locks]
         if not keys:
             raise Problem(409, f"{stage} is not locked")
         if body.lock is not None and body.lock not in keys:
             raise unknown(f"lock of {stage} called", body.lock, keys)
-        return UnlockAsked(stage, by, body.reason, body.lock)
+        if body.lock is None and not body.every and len(keys) > 1:
+            raise Problem(409, sentences.which_lock(stage, locks))
+        return UnlockAsked(stage, by, body.reason, body.lock, body.every)
 
     return _act(pipeline, bodies.Unlock, event)
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 from flask import request
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from bot.core.pipeline import Mode
@@ -73,9 +73,16 @@ class Lock(Request):
 
 
 class Unlock(Request):
-    """Open one lock of a stage, or all."""
+    """Open the lock of a stage; of several the one that is named, or all."""
 
     lock: Name | None = None
+    every: Annotated[bool, Field(alias="all")] = False
+
+    @model_validator(mode="after")
+    def _one_or_all(self) -> Unlock:
+        if self.lock is not None and self.every:
+            raise PydanticCustomError("both", "name one lock, or ask for all, not both")
+        return self
 
 
 class FastLane(Request):

@@ -48,6 +48,19 @@ def test_one_lock_of_several_is_opened_by_its_key(interlock: Interlock, story: S
     assert "done: production is open: unlocked by alex" in interlock("unlock", "production", *R).stdout
 
 
+def test_several_locks_are_named_until_one_is_chosen_or_all(interlock: Interlock, story: Story) -> None:
+    story.start()
+    for reason in ("first", "second"):
+        interlock("lock", "production", "-r", reason)
+    asked = interlock("unlock", "production", *R)
+    assert asked.exit_code == 1
+    assert "production has 2 locks: production/1 (first, by alex), production/2 (second, by alex)" in asked.stderr
+    assert "with --all" in asked.stderr
+    assert interlock("unlock", "production", *R, "--all", "--lock", "production/1").exit_code != 0
+    assert "done: " in interlock("unlock", "production", *R, "--all").stdout
+    assert story.board.locks_of("production") == []
+
+
 def test_unlock_tells_who_enters_at_once(interlock: Interlock, broken: Run) -> None:
     said = interlock("unlock", "pre-production", *R).stdout.splitlines()
     assert said[0].startswith("done: pre-production is open: unlocked by alex")

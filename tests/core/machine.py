@@ -305,7 +305,7 @@ class AnyTown(RuleBasedStateMachine):
         if not locks:
             return None
         lock = locks[pick % len(locks)]
-        return UnlockAsked(lock.stage, "ann", "fine", None if other % 3 == 0 else lock.key)
+        return UnlockAsked(lock.stage, "ann", "fine", None if other % 3 == 0 else lock.key, every=other % 2 == 0)
 
     def _retry(self, pick: int, other: int) -> Event | None:
         runs = self._runs(lambda run: run.status is not Status.FAILED)

@@ -233,9 +233,8 @@ def test_status_names_the_stages_and_their_locks(town: Town, dana: Talk) -> None
     answer = dana.may("status")
     assert answer is not None
     assert "**shop** runs; 1 live run." in answer.text
-    assert (
-        "- pre-production: **locked**, 0 inside, 0 waiting\n  - S1 S1a failed in pre-production, by S1.1" in answer.text
-    )
+    shown = "**locked**, 0 inside, 0 waiting\n  - `pre-production/S1.1`: S1 S1a failed in pre-production, by S1.1 since"
+    assert f"- pre-production: {shown}" in answer.text
 
 
 def test_no_line_of_help_would_be_obeyed(town: Town, dana: Talk) -> None:

@@ -183,9 +183,9 @@ class Town:
         """A person locks a stage."""
         self.send(LockAsked(stage, by, "maintenance", let_fixes_in, until))
 
-    def unlock(self, stage: str, by: str = "ann", lock: str | None = None) -> None:
-        """A person opens one lock of a stage, or all."""
-        self.send(UnlockAsked(stage, by, "it is fine", lock))
+    def unlock(self, stage: str, by: str = "ann", lock: str | None = None, *, every: bool = False) -> None:
+        """A person opens the lock of a stage, one of several, or every one."""
+        self.send(UnlockAsked(stage, by, "it is fine", lock, every))
 
     def retry(self, sha: str) -> None:
         """A person wants the failed build repeated."""

@@ -125,6 +125,23 @@ def test_retry_and_cancel_reach_the_run(api: Api, story: Story, broken: Run) -> 
     assert waits.key not in story.board.runs
 
 
+def test_of_several_locks_one_is_named_or_all_are_asked_for(api: Api, story: Story) -> None:
+    story.start()
+    for _ in range(3):
+        api.post("/stages/production/lock")
+    story.turns()
+    asked = api.post("/stages/production/unlock")
+    assert asked.status_code == 409
+    assert "production has 3 locks: production/1 (" in asked.json["detail"]
+    api.post("/stages/production/unlock", {**WHY, "lock": "production/2"})
+    story.turns()
+    assert [lock.key for lock in story.board.locks_of("production")] == ["production/1", "production/3"]
+    assert api.post("/stages/production/unlock", {**WHY, "lock": "production/1", "all": True}).status_code == 422
+    api.post("/stages/production/unlock", {**WHY, "all": True})
+    story.turns()
+    assert story.board.locks_of("production") == []
+
+
 def test_unlock_opens_the_stage(api: Api, story: Story, broken: Run) -> None:
     api.post("/stages/pre-production/unlock")
     story.turns()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import structlog
@@ -18,7 +18,7 @@ from workers import reconcile, restarts
 from workers import reconcile_heads as heads_of_main
 from workers.context import context
 from workers.perform.loop import perform_due, perform_next
-from workers.turn import take_turns
+from workers.turn import TURN, take_turns
 
 log = structlog.get_logger()
 
@@ -49,14 +49,14 @@ def task(name: str, **options: Any) -> Callable[[Callable[..., None]], Any]:
 def turn(pipeline: str) -> None:
     """Decide what waits in the inbox, then do what that asks of Jenkins at once."""
     line = context().line(pipeline)
-    asked = take_turns(line)
+    asked = take_turns(line, partial(poke, pipeline))
     triggers = "jenkins" in asked
     if triggers:  # one first: a poke costs as much as a trigger. Should Jenkins hang, the clock pokes for the others
-        perform_next(context(), line, "jenkins", poke_performer)
+        perform_next(context(), line, "jenkins", poke)
     for family in asked - {"jenkins"}:
-        poke_performer(pipeline, family)
+        poke(pipeline, family)
     if triggers:
-        perform_due(context(), line, "jenkins", poke_performer)
+        perform_due(context(), line, "jenkins", poke)
 
 
 @task("interlock.perform")
@@ -64,11 +64,19 @@ def perform(pipeline: str, family: str) -> None:
     """Do the effects of a family that are due."""
     line = context().line(pipeline)
     line.redis.delete(line.keys.performer_poke(family))
-    perform_due(context(), line, family, poke_performer)
+    perform_due(context(), line, family, poke)
+
+
+def poke(pipeline: str, whom: str) -> None:
+    """Have another thread, here or elsewhere, take the turn (`TURN`) or help with a family's effects."""
+    if whom == TURN:
+        turn.apply_async((pipeline,), expires=60)
+    else:
+        poke_performer(pipeline, whom)
 
 
 def poke_performer(pipeline: str, family: str) -> None:
-    """Have another worker help with a family's effects, unless one is on its way already."""
+    """Have another thread help with a family's effects, unless one is on its way already."""
     line = context().line(pipeline)
     if line.redis.set(line.keys.performer_poke(family), "1", nx=True, px=POKE_MS):
         perform.apply_async((pipeline, family), queue=EFFECTS[family], expires=60)

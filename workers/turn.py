@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import structlog
@@ -27,9 +27,19 @@ from workers.context import Line
 
 log = structlog.get_logger()
 
+#: Whom to wake: who performs a family of effects, or, by this name, who takes the turn.
+TURN = "turn"
+Wake = Callable[[str], None]
+#: How many commits one thread makes in a row: then somebody else takes the turn, and this thread does what was asked of
+#: it. Else it would never come to that while deliveries never stop.
+COMMITS_IN_A_ROW = 16
 
-def take_turns(line: Line) -> set[str]:
-    """Decide everything that waits in the inbox; returns the families of effects that were asked for.
+
+def take_turns(line: Line, wake: Wake = lambda _: None) -> set[str]:
+    """Decide what waits in the inbox; returns the families of effects that were asked for.
+
+    Effects do not wait until everything is decided: after each commit that has some and is not the last, `wake` is
+    called for whoever performs them. What the last one asks for, the caller does.
 
     Returns at once if somebody else, in this process or another, takes the turn: they will see what came in. Between
     the commit of the last turn and the release of the lock they would not, so they are asked to look once more.
@@ -39,21 +49,30 @@ def take_turns(line: Line) -> set[str]:
     while line.asked.is_set() and line.turn.acquire(blocking=False):
         try:
             line.asked.clear()
-            families |= _take_turns(line.store, line.redis)
+            asked_for, handed_on = _take_turns(line.store, line.redis, wake)
+            families |= asked_for
         finally:
             line.turn.release()
+        if handed_on:
+            wake(TURN)
+            break
     return families
 
 
-def _take_turns(store: Store, redis: Redis) -> set[str]:
+def _take_turns(store: Store, redis: Redis, wake: Wake) -> tuple[set[str], bool]:
+    """The families that were asked for, and whether more waits that others must decide."""
     token = uuid.uuid4().hex
     families: set[str] = set()
+    commits = 0
     try:
         entries = store.begin(token)
         while entries or store.release(token):
             if not entries:
                 entries = store.begin(token)
                 continue
+            if commits == COMMITS_IN_A_ROW:
+                store.hand_on(token)
+                return families, True
             work = decide_all(store.copy.board, entries, redis, store.keys)
             try:
                 entries = store.commit(token, entries, work)
@@ -65,15 +84,19 @@ def _take_turns(store: Store, redis: Redis) -> set[str]:
             except Unstorable as error:
                 entries = _without_culprit(store, token, redis, len(entries), error)
                 continue
-            families |= {family_of(effect) for effect in work.effects}
+            commits += 1
+            asked_for = {family_of(effect) for effect in work.effects}
+            families |= asked_for
             if not entries:
                 break  # the commit has given the lease back
+            for family in sorted(asked_for):
+                wake(family)
     except Busy:
-        return families
+        return families, False
     except BaseException:
         store.copy.forget()  # whatever was half decided must not be built upon
         raise
-    return families
+    return families, False
 
 
 def _without_culprit(store: Store, token: str, redis: Redis, batch: int, error: Unstorable) -> list[Entry]:

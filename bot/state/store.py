@@ -119,7 +119,12 @@ class Store:
     def release(self, token: str) -> bool:
         """Give the lease back; True if something came in meanwhile: then it is still held."""
         keys = self.keys
-        return bool(self._scripts.run("release", [keys.lease, keys.meta, keys.inbox], [token]))
+        return bool(self._scripts.run("release", [keys.lease, keys.meta, keys.inbox], [token, 0]))
+
+    def hand_on(self, token: str) -> None:
+        """Give the lease back although more has come in: whoever does so pokes a worker for the rest."""
+        keys = self.keys
+        self._scripts.run("release", [keys.lease, keys.meta, keys.inbox], [token, 1])
 
 
 def family_of(effect: Effect) -> str:

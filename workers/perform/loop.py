@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import structlog
@@ -69,7 +70,7 @@ PERFORMERS: dict[type, Callable[[Context, Line, Claim, Any], Done]] = {
 
 
 def perform_due(context: Context, line: Line, family: str, poke: Callable[[str, str], None]) -> None:
-    """Do the effects of a family until none is due; if there are more, `poke(pipeline, family)` for a helper.
+    """Do the effects of a family until none is due; `poke(pipeline, family)` calls for a helper if there are more.
 
     What an effect leads to is decided by this very thread: from a callback to the next trigger it takes one task.
     """
@@ -84,7 +85,7 @@ def perform_next(context: Context, line: Line, family: str, poke: Callable[[str,
         return False
     if more:
         poke(line.pipeline.name, family)
-    for asked in take_turns(line) if perform(context, line, claim) else ():
+    for asked in take_turns(line, partial(poke, line.pipeline.name)) if perform(context, line, claim) else ():
         if asked != family:
             poke(line.pipeline.name, asked)
     return True

@@ -82,6 +82,17 @@ class Polling:
     clock: float = 5.0
 
 
+@dataclass(frozen=True, slots=True)
+class Health:
+    """From when on something counts as wrong, and when people are told of it; seconds."""
+
+    heartbeat: float = 15.0
+    undecided: float = 30.0
+    silence: float = 60.0
+    tell_after: float = 15.0
+    calm: float = 120.0
+
+
 @dataclass(frozen=True)
 class Configuration:
     """Everything the pipeline file says. Only `pipelines` is needed to make one by hand."""
@@ -95,6 +106,7 @@ class Configuration:
     web: Web = Web()
     keep: Keep = Keep()
     polling: Polling = Polling()
+    health: Health = Health()
     #: SHA-256 of the meaning, in hex: comments, order of keys and ways to write a value do not change it.
     digest: str = ""
 

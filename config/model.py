@@ -15,12 +15,13 @@ from config.errors import shown
 
 
 class Notice(StrEnum):
-    """What people can be told about: the topics of `bot.core.effects.Notify`."""
+    """What people can be told about: the topics of `bot.core.effects.Notify`, and how Interlock itself is."""
 
     LOCKED = "locked"
     UNLOCKED = "unlocked"
     FIX_FAILED = "fix-failed"
     STUCK = "stuck"
+    HEALTH = "health"
 
 
 class Markup(StrEnum):
@@ -282,6 +283,21 @@ class PollingEntry(Section):
     """How often passing time is looked at: time limits, the end of a lock, the next try. Default 5s."""
 
 
+class HealthEntry(Section):
+    """From when on Interlock itself counts as `degraded` or `down`, and when the channels with `health` hear of it."""
+
+    heartbeat: Annotated[v.Duration, v.between("5s", "10m")] = 15.0
+    """A web process, worker or beat that is silent for so long is gone. Default 15s."""
+    undecided: Annotated[v.Duration, v.between("5s", "1h")] = 30.0
+    """A delivery that waits so long to be decided waits too long. Default 30s."""
+    silence: Annotated[v.Duration, v.between("5s", "1h")] = 60.0
+    """So long may a Jenkins, GitHub or a channel answer with errors, or an action fail. Default 1m."""
+    tell_after: Annotated[v.Duration, v.between("1s", "1h")] = 15.0
+    """What is wrong for so long is told. Default 15s."""
+    calm: Annotated[v.Duration, v.between("1s", "1h")] = 120.0
+    """What is no longer wrong for so long is told to be over. Default 2m."""
+
+
 class PipelineFile(Section):
     """The pipeline file of Interlock."""
 
@@ -299,3 +315,5 @@ class PipelineFile(Section):
     """How much of the past is kept."""
     polling: PollingEntry = PollingEntry()
     """How often we look for what we were not told."""
+    health: HealthEntry = HealthEntry()
+    """From when on Interlock itself counts as unwell."""

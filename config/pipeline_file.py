@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from bot.core.pipeline import FastLane, Job, LockStatus, Outcome, Pipeline, Policy, Service, Stage, Verify
 from config import references, sentences
-from config.configuration import Configuration, Controller, GitHub, Keep, Notify, Polling, Web
+from config.configuration import Configuration, Controller, GitHub, Health, Keep, Notify, Polling, Web
 from config.errors import MOST_SHOWN, ConfigurationError, Mistake, Problem
 from config.errors import Path as KeyPath
 from config.model import JobEntry, PipelineEntry, PipelineFile, StageEntry, VerifyEntry
@@ -119,6 +119,7 @@ def _configuration(model: PipelineFile, folder: Path) -> Configuration:
         web=Web(**model.web.model_dump()),
         keep=Keep(**model.keep.model_dump()),
         polling=Polling(**model.polling.model_dump()),
+        health=Health(**model.health.model_dump()),
         digest=_digest(model),
     )
 

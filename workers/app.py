@@ -7,10 +7,13 @@ from typing import Any
 
 import structlog
 from celery import Celery
-from celery.signals import celeryd_init, setup_logging, task_failure, worker_ready
+from celery.signals import after_task_publish, beat_init, celeryd_init, setup_logging, task_failure, worker_ready
 from celery.worker import state
 from kombu import Queue  # type: ignore[attr-defined]
+from redis.exceptions import RedisError
 
+from bot.health import watch
+from bot.health.heartbeats import BEAT, WORKER, Heartbeats
 from bot.state.schema import OtherSchema
 from config import broker, settings
 from config.broker import QUEUES, TURNS
@@ -107,8 +110,23 @@ def _announce(**_: Any) -> None:
     for pipeline in configure(context()):
         turn.delay(pipeline)
     reconcile_heads.delay()
+    watch.start(WORKER, context().settings, context().configuration)
     sys.stderr.write("worker ready\n")  # whatever the log level: the supervisor waits for it
     sys.stderr.flush()
+
+
+@beat_init.connect  # type: ignore[untyped-decorator]
+def _listen(**_: Any) -> None:
+    """Beat lives as long as it sends: whenever a message of its schedule has gone out, it says so."""
+    heartbeats = Heartbeats(context().redis)
+
+    def said(**_: Any) -> None:
+        try:
+            heartbeats.beat(BEAT)
+        except RedisError as error:  # the message went out; that the store takes nothing is found by the watch
+            log.debug("heartbeat-lost", error=type(error).__name__)
+
+    after_task_publish.connect(said, weak=False)
 
 
 app = make_app()

@@ -9,6 +9,7 @@ from functools import lru_cache
 from redis import Redis
 
 from bot.core.pipeline import Pipeline
+from bot.health.contacts import Contacts
 from bot.state.connection import connect
 from bot.state.copy import Copy
 from bot.state.delays import Delays
@@ -55,12 +56,13 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Settings, configuration and lines of this process."""
+    """Settings, configuration and lines of this process; and where is noted how those outside answer."""
 
     settings: Settings
     configuration: Configuration
     redis: Redis
     lines: dict[str, Line]
+    contacts: Contacts
 
     def line(self, pipeline: str) -> Line:
         """The line of one pipeline. Raises KeyError if it is not (or no longer) configured."""
@@ -72,9 +74,8 @@ def build(found: Settings, configuration: Configuration) -> Context:
     if found.redis_url is None:
         raise ValueError("INTERLOCK_REDIS_URL is not set: start the processes with `interlock up`, or set it")
     redis = connect(found.redis_url.get_secret_value())
-    return Context(
-        found, configuration, redis, {p.name: _line(redis, p, configuration) for p in configuration.pipelines}
-    )
+    lines = {p.name: _line(redis, p, configuration) for p in configuration.pipelines}
+    return Context(found, configuration, redis, lines, Contacts(redis))
 
 
 def _line(redis: Redis, pipeline: Pipeline, configuration: Configuration) -> Line:

@@ -8,7 +8,9 @@ authentication and its crumb are used. One place maps what can go wrong to *not 
 from __future__ import annotations
 
 import threading
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
 from urllib.parse import quote
 
 import jenkins
@@ -16,12 +18,15 @@ import requests
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ConnectTimeout, RequestException
 
+from bot.health.contacts import Contact
 from config.configuration import Controller
 from workers import restarts
 from workers.perform.outcome import NotNow
 
 #: Statuses that say: come back later (a restart is 503; a proxy before a Jenkins that is down says 502 or 504).
 LATER = frozenset({429, 502, 503, 504})
+#: Statuses of a controller that does not let us in: a sign-in, as a page or by a redirect to one, or no permission.
+SHUT_OUT = frozenset({301, 302, 303, 307, 401, 403})
 
 
 class NotThere(Exception):
@@ -36,11 +41,42 @@ class NotAllowed(Exception):
         self.status = status
 
 
+_P = ParamSpec("_P")
+_Asking = Callable[Concatenate["JenkinsClient", _P], requests.Response]
+
+
+def _noted(ask: _Asking[_P]) -> _Asking[_P]:
+    """Note what comes of each request: whether the controller answers, and lets us in."""
+
+    @wraps(ask)
+    def noting(self: JenkinsClient, /, *args: _P.args, **kwargs: _P.kwargs) -> requests.Response:
+        try:
+            answer = ask(self, *args, **kwargs)
+        except (NotNow, NotThere, NotAllowed) as error:
+            _note(self.contact, error)
+            raise
+        _note(self.contact, None)
+        return answer
+
+    return noting
+
+
+def _note(contact: Contact | None, error: NotNow | NotThere | NotAllowed | None) -> None:
+    if contact is None:
+        return
+    status = error.status if isinstance(error, NotAllowed) else 0
+    if isinstance(error, NotNow) or status in SHUT_OUT:
+        contact.bad(str(error), forbidden=status == 403)
+    else:
+        contact.good()  # it answers: a refusal like "not there" concerns what was asked
+
+
 class JenkinsClient:
     """One controller, for one thread: the session under it is not safe to share."""
 
-    def __init__(self, controller: Controller, token: str) -> None:
+    def __init__(self, controller: Controller, token: str, contact: Contact | None = None) -> None:
         self._controller = controller
+        self.contact = contact
         self.url = controller.url
         #: Whether this controller wants crumbs from us: known once it has refused a request without one.
         self._crumbs = False
@@ -60,6 +96,7 @@ class JenkinsClient:
         except ValueError as error:
             raise NotAllowed(response.status_code, "Jenkins answered a page instead of JSON: a sign-in?") from error
 
+    @_noted
     def ask(
         self,
         method: str,
@@ -149,9 +186,9 @@ def job_path(name: str) -> str:
 _local = threading.local()
 
 
-def client(controller: Controller, token: str) -> JenkinsClient:
+def client(controller: Controller, token: str, contact: Contact | None = None) -> JenkinsClient:
     """This thread's client of a controller; made at the first use and kept."""
     clients: dict[str, JenkinsClient] = _local.__dict__.setdefault("clients", {})
     if controller.name not in clients:
-        clients[controller.name] = JenkinsClient(controller, token)
+        clients[controller.name] = JenkinsClient(controller, token, contact)
     return clients[controller.name]

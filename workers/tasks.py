@@ -138,6 +138,7 @@ def reconcile_heads(everybody: bool = False) -> None:
 
 @task("interlock.housekeep", queue=TURNS)
 def housekeep() -> None:
-    """Forget raw deliveries that are older than the configuration wants them kept."""
+    """Forget raw deliveries that are older than the configuration wants them kept, and notes of what is done."""
     for line in context().lines.values():
+        line.delays.forget_gone()
         line.inbox.trim(context().configuration.keep.raw_deliveries)

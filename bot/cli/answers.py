@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from bot.cli.texts import lasting
+from collections.abc import Iterator
+
+from bot.cli.texts import clock, lasting
 from bot.cli.tiles import View, name, step_name
+from bot.health.wording import sentence
 
 _WAIT = "Nothing to do"
 
@@ -36,11 +39,27 @@ AFTER = {
 }
 
 
-def live(tile: View) -> str:
-    """The sentence for a run on the board."""
+def unwell(health: View | None, now: float) -> Iterator[str]:
+    """What is wrong with Interlock itself, a sentence for each cause; nothing if it is well."""
+    if health is None or health["status"] == "ok":
+        return
+    yield f"Interlock is {health['status']}:"
+    for finding in health["findings"]:
+        yield f"- {told(finding, now)}"
+
+
+def told(finding: View, now: float) -> str:
+    """One finding: what is wrong, since when, what to do."""
+    return sentence(finding, lambda at: clock(at, now))
+
+
+def live(tile: View, health: View | None = None) -> str:
+    """The sentence for a run on the board. While Interlock is unwell it says so: then there is something to do."""
     place = f", place {tile['position']}" if tile.get("position") else ""
     where = f" waits for {step_name(tile)}{place}" if tile["status"] == "waiting" else ""
     then = NEXT.get(tile["why"], _WAIT).format(service=tile["service"], run=tile["run"])
+    if then.startswith(_WAIT) and health is not None and any(each["holds_up"] for each in health["findings"]):
+        then = f"Interlock is {health['status']}: mend what is said of it above, then the run goes on by itself"
     who = "" if name(tile) in tile["reason"] and not where else f" ({name(tile)})"
     return f"{tile['run']}{who}{where}: {tile['reason']}. {then}."
 

@@ -85,13 +85,17 @@ def why(server: Server, query: str | None, as_json: bool) -> None:
         view = server.get(has="stages")
         found: Answer = {"q": None, "runs": list(tiles(view)), "ended": [], "more": False}
         found["more"] = view["live"] > len(found["runs"])
+        found["health"] = view.get("health")
     else:
         found = server.get("why", has="runs", q=query)
     if as_json:
         dump(found)
         return
+    health = found.get("health")
+    for line in answers.unwell(health, time.time()):
+        say(line)
     for tile in found["runs"]:
-        say(answers.live(tile))
+        say(answers.live(tile, health))
     for row in found["ended"]:
         say(answers.ended(row, time.time()))
     if found["more"]:

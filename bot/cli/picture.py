@@ -10,17 +10,17 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from bot.cli.answers import told
 from bot.cli.texts import clean, clock, count, lasting
 from bot.cli.tiles import View, name, on_the_way, whereabouts
 
 #: Columns of the terminal that a stage needs beside its neighbours.
 NARROWEST = 29
-#: How many things that are held up are told.
-HELD_UP = 5
 #: How many runs of a queue, or of a stage, are drawn.
 DRAWN = 10
 
 _MODES = {"run": ("running", "green"), "pause": ("PAUSED", "bold yellow"), "observe": ("OBSERVING", "bold yellow")}
+_HEALTH = {"down": "bold red", "degraded": "bold yellow"}
 _STATES = {"starting": "starting", "recalled": "called back", "ending": "leaving"}
 
 
@@ -62,9 +62,13 @@ def _head(view: View) -> Text:
         f"  {count(view['live'], 'run')}, {_verified(view)}version {view['version']}, {clock(view['at'], view['at'])}",
         "dim",
     )
-    for each in view.get("held_up", [])[:HELD_UP]:
-        text = f"\nheld up: {each['what']}: {each['why']} (in vain {each['tries']} times)"
-        head.append(clean(text.strip()).join(("\n", "")), "yellow")
+    health = view.get("health") or {"status": "ok", "findings": []}
+    if health["status"] != "ok":
+        head.append(f"\nInterlock is {clean(health['status'])}", _HEALTH.get(health["status"], "bold"))
+    for finding in health["findings"]:
+        head.append(f"\n{clean(told(finding, view['at']))}", _HEALTH.get(finding["status"], "").removeprefix("bold "))
+        for detail in finding["details"]:
+            head.append(f"\n  {clean(detail['what'])}, since {clock(detail['since'], view['at'])}", "dim")
     return head
 
 

@@ -36,7 +36,9 @@ class Delays:
         """One more try was in vain; `at` in seconds since the epoch."""
         known = self._redis.hget(self._keys.delays, slot)
         if known is None and self._redis.hlen(self._keys.delays) >= KEPT:
-            return
+            self.forget_gone()
+            if self._redis.hlen(self._keys.delays) >= KEPT:
+                return
         since = float(json.loads(known)["since"]) if known is not None else at
         self._redis.hset(self._keys.delays, slot, json.dumps(asdict(Delay(slot, what, why, since, tries))))
 
@@ -45,14 +47,20 @@ class Delays:
         self._redis.hdel(self._keys.delays, slot)
 
     def all(self) -> list[Delay]:
-        """All that is delayed now, oldest first. Notes about what is no longer to be done are forgotten."""
+        """All that is delayed now, oldest first. Notes about what is no longer to be done are passed over."""
         rows = cast("dict[bytes, bytes]", self._redis.hgetall(self._keys.delays))
         if not rows:
             return []
         slots = list(rows)
         there = cast("list[bytes | None]", self._redis.hmget(self._keys.outbox, slots))
+        found = [Delay(**json.loads(rows[slot])) for slot, value in zip(slots, there, strict=True) if value is not None]
+        return sorted(found, key=lambda delay: (delay.since, delay.slot))
+
+    def forget_gone(self) -> None:
+        """Forget the notes about what is no longer to be done. Apart from reading: a reader needs no store that it can
+        write to."""
+        slots = cast("list[bytes]", self._redis.hkeys(self._keys.delays))
+        there = cast("list[bytes | None]", self._redis.hmget(self._keys.outbox, slots)) if slots else []
         gone = [slot for slot, value in zip(slots, there, strict=True) if value is None]
         if gone:
             self._redis.hdel(self._keys.delays, *gone)
-        found = [Delay(**json.loads(rows[slot])) for slot in slots if slot not in gone]
-        return sorted(found, key=lambda delay: (delay.since, delay.slot))

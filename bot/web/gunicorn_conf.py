@@ -1,6 +1,7 @@
 """How gunicorn serves the web application; values that differ between machines come from the environment."""
 
 import os
+from typing import Any
 
 bind = os.environ.get("INTERLOCK_BIND") or "127.0.0.1:8080"
 workers = int(os.environ.get("INTERLOCK_WEB_WORKERS") or 2)
@@ -22,3 +23,12 @@ accesslog = None  # the application logs what it accepts and refuses, with the r
 errorlog = "-"
 loglevel = "warning"
 control_socket_disable = True  # its default path is one per user, shared by every copy on the machine
+
+
+def post_worker_init(worker: Any) -> None:
+    """Each web process says that it lives, and watches how the rest is."""
+    from bot.health import watch
+    from bot.health.heartbeats import WEB
+
+    here = worker.wsgi.extensions["interlock"]
+    watch.start(WEB, here.settings, here.configuration)

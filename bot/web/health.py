@@ -6,12 +6,14 @@ from typing import Any, cast
 
 from flask import Blueprint, Response
 from redis import Redis
+from redis.exceptions import RedisError
 
+from bot.health import wording
+from bot.health.judgement import Status
 from bot.state.keys import Keys
 from bot.state.repairs import Repairs
-from bot.state.schema import check_schema
 from bot.web.shapes import Shape, reply
-from bot.web.site import site
+from bot.web.site import Site, site
 
 health = Blueprint("health", __name__)
 
@@ -24,17 +26,23 @@ def alive() -> Response:
 
 @health.get("/readyz")
 def ready() -> Response:
-    """Redis can be reached; how much waits for a turn, how long; what had to be found by asking.
+    """How Interlock is, with every finding; how much waits for a turn, how long; what had to be found by asking.
 
-    503 if it cannot, or if another version of Interlock has taken over what is stored.
+    503 when nothing can be decided or stored.
     """
     here = site()
-    seconds, micros = here.redis.time()
-    now = seconds + micros / 1e6
-    for line in here.lines.values():
-        check_schema(here.redis, line.keys)
-    lines = {name: _backlog(here.redis, line.keys, now) for name, line in here.lines.items()}
-    return reply({"status": "ok", "pipelines": lines})
+    judged = here.observer.health()
+    status = 503 if judged.status is Status.DOWN else 200
+    return reply({**wording.shape(judged), "pipelines": _backlogs(here)}, status)
+
+
+def _backlogs(here: Site) -> Shape:
+    """What waits in each pipeline; nothing if the store cannot be reached, which the judgement says."""
+    try:
+        seconds, micros = here.redis.time()
+        return {name: _backlog(here.redis, line.keys, seconds + micros / 1e6) for name, line in here.lines.items()}
+    except RedisError:
+        return {}
 
 
 def _backlog(redis: Redis, keys: Keys, now: float) -> Shape:

@@ -51,8 +51,19 @@ class Frame:
 class Feed:
     """The frames of one pipeline. The thread starts with the first listener and stops after the last."""
 
-    def __init__(self, redis: Redis, changes: str, render: Callable[[], tuple[int, str]]) -> None:
-        """`changes`: the stream that gets an entry per version. `render`: the board's version and its HTML."""
+    def __init__(
+        self,
+        redis: Redis,
+        changes: str,
+        render: Callable[[], tuple[int, str]],
+        health: Callable[[], object] = lambda: None,
+    ) -> None:
+        """`changes`: the stream that gets an entry per version. `render`: the board's version and its HTML.
+
+        `health`: how Interlock is, to be compared with how it was: who decides nothing any more changes no board.
+        """
+        self._health = health
+        self._drawn: object = None
         self._redis = redis
         self._changes = changes
         self._render = render
@@ -96,6 +107,7 @@ class Feed:
     def _draw(self) -> int | None:
         """Render and publish; None if that was not possible."""
         try:
+            self._drawn = self._health()
             version, html = self._render()
         except Exception as error:  # the thread must live: the page says that it is not up to date, and why
             log.warning("live-feed-lost", error=type(error).__name__, stream=self._changes)
@@ -118,6 +130,8 @@ class Feed:
             block = max(1, int(min(left, 1.0) * 1_000))  # 0 would be for ever; and listeners may leave meanwhile
             try:
                 if self._redis.xread({self._changes: beyond(version)}, count=1, block=block):
+                    break
+                if self._health() != self._drawn:
                     break
             except Exception as error:
                 log.warning("live-feed-lost", error=type(error).__name__, stream=self._changes)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import UTC, datetime
 from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app, redirect, render_template, request
+from markupsafe import Markup, escape
 from redis.exceptions import RedisError
 from werkzeug.wrappers import Response as AnyResponse
 
 from bot.core.pipeline import Pipeline, Track
+from bot.health import wording
 from bot.state.repairs import Repairs
 from bot.state.schema import OtherSchema
 from bot.web import shapes
@@ -38,10 +41,16 @@ def install(app: Flask) -> None:
     here: Site = app.extensions["interlock"]
     app.jinja_env.filters["clock"] = clock
     app.jinja_env.filters["iso"] = iso
+    app.jinja_env.filters["commands"] = commands
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.extensions["interlock-seats"] = Seats()
     app.extensions["interlock-feeds"] = {name: _feed(app, here, line) for name, line in here.lines.items()}
     app.register_blueprint(page)
+
+
+def commands(text: str) -> Markup:
+    """A sentence in which what stands between backticks is something to type."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704  escaped before
 
 
 @page.get("/")
@@ -50,7 +59,8 @@ def pipelines() -> AnyResponse | str:
     here = site()
     if len(here.lines) == 1:
         return redirect(f"/p/{next(iter(here.lines))}")
-    return render_template("pipelines.html", pipelines=[summary(line) for line in here.lines.values()])
+    health = wording.shape(here.observer.health())
+    return render_template("pipelines.html", health=health, pipelines=[summary(line) for line in here.lines.values()])
 
 
 @page.get("/p/<pipeline>")
@@ -95,6 +105,7 @@ def run(pipeline: str, run: str) -> str:
     return render_template(
         "run.html",
         pipeline=pipeline,
+        health=wording.shape(here.observer.health().of(pipeline)),
         told=told,
         shown=shown,
         steps=steps_of(configured, shown),
@@ -120,7 +131,7 @@ def picture(here: Site, line: Line) -> dict[str, Any]:
     return {
         **drawn,
         "pipeline": line.pipeline.name,
-        "held_up": line.delays.all(),
+        "health": wording.shape(here.observer.health().of(line.pipeline.name)),
         "facts": [shapes.fact(*row) for row in facts],
         "ended": [shapes.ended(row) for row in ended],
         "ended_total": total,
@@ -136,7 +147,7 @@ def _feed(app: Flask, here: Site, line: Line) -> Feed:
         # Looked up here (Jinja keeps it compiled): a process that nobody watches never compiles it.
         return shown["version"], app.jinja_env.get_template("board.html").render(shown)
 
-    return Feed(here.redis, line.keys.changes, render)
+    return Feed(here.redis, line.keys.changes, render, lambda: here.observer.health().of(line.pipeline.name))
 
 
 @page.after_request

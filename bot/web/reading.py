@@ -11,6 +11,7 @@ from flask import Blueprint, Response, request
 from bot.core.board import Board
 from bot.core.run import Status
 from bot.core.view import tile, view
+from bot.health import wording
 from bot.state.records import PAGE
 from bot.state.repairs import Repairs
 from bot.web import finding, shapes
@@ -35,6 +36,7 @@ def board(pipeline: str) -> Response:
     """The whole pipeline: stages, queues, locks, lanes, each run with the reason why it stands where it stands."""
     line = site().line(pipeline)
     more = {
+        "health": wording.shape(site().observer.health().of(pipeline)),
         "held_up": [asdict(delay) for delay in line.delays.all()],
         "repairs": Repairs(site().redis, line.keys).shapes(),
     }
@@ -62,7 +64,8 @@ def why(pipeline: str) -> Response:
     ended = [shapes.ended(row) for row in finding.finished(line, question)] if not tiles else []
     if not tiles and not ended:
         raise Problem(404, f"no run is known by {question[:80]!r}: neither on the board nor among the latest to end")
-    return reply({"q": question, "runs": tiles, "more": more, "ended": ended})
+    health = wording.shape(site().observer.health().of(pipeline))
+    return reply({"q": question, "runs": tiles, "more": more, "ended": ended, "health": health})
 
 
 @reading.get("/pipelines/<pipeline>/facts")

@@ -13,6 +13,7 @@ from redis import Redis
 
 from bot.core.board import Board
 from bot.core.pipeline import Pipeline
+from bot.health.observing import Observer
 from bot.state.connection import connect
 from bot.state.copy import Copy
 from bot.state.delays import Delays
@@ -78,6 +79,7 @@ class Site:
     configuration: Configuration
     redis: Redis
     poke: Callable[[str], None]
+    observer: Observer
     lines: dict[str, Line] = field(default_factory=dict)
 
     def line(self, name: str) -> Line:
@@ -94,7 +96,8 @@ def build(settings: Settings, configuration: Configuration, poke: Callable[[str]
         raise SettingsError(["INTERLOCK_REDIS_URL is not set: start the processes with `interlock up`, or set it"])
     redis = connect(settings.redis_url.get_secret_value(), timeout=REDIS_TIMEOUT, retries=REDIS_RETRIES)
     seen = int(configuration.keep.raw_deliveries)
-    return Site(settings, configuration, redis, poke, {p.name: _line(redis, p, seen) for p in configuration.pipelines})
+    lines = {p.name: _line(redis, p, seen) for p in configuration.pipelines}
+    return Site(settings, configuration, redis, poke, Observer(redis, configuration), lines)
 
 
 def _line(redis: Redis, pipeline: Pipeline, seen_seconds: int) -> Line:

@@ -34,6 +34,7 @@ HEADINGS = {
     "WebEntry": "`web`",
     "KeepEntry": "`keep`",
     "PollingEntry": "`polling`",
+    "HealthEntry": "`health`",
 }
 
 

@@ -95,7 +95,7 @@ MISTAKES = [
     ("on_failure: lock", 'on_failure: lock\n    verify: {job: "cdp: v", drafts: 1}', "12:37: `1` is neither yes nor no; expected `true` or `false` (at pipelines.0.verify.drafts)"),
     ("on_failure: lock", "on_failure: lock\n    verify: {drafts: true}", "12:13: key `job` is missing; expected the Jenkins job that verifies a pull request (at pipelines.0.verify)"),
     ("shop/s1}", 'shop/s1, verify: "no"}', "13:49: `no` is neither yes nor no; expected `true` or `false` (at pipelines.0.services.0.verify)"),
-    ("controllers:", "notify: {channels: {chat: [lokced]}}\ncontrollers:", "1:28: `lokced` is not known here; expected one of `locked`, `unlocked`, `fix-failed`, `stuck`; did you mean `locked`? (at notify.channels.chat.0)"),
+    ("controllers:", "notify: {channels: {chat: [lokced]}}\ncontrollers:", "1:28: `lokced` is not known here; expected one of `locked`, `unlocked`, `fix-failed`, `stuck`, `health`; did you mean `locked`? (at notify.channels.chat.0)"),
     # YAML
     ('"build: shop/build"', "build: shop/build", '8:19: a second `:` in one line; expected a value with `: ` inside in quotes, as in `job: "build: shop/build"`'),
     ("on_failure: lock", "\ton_failure: lock", "11:9: a character that cannot start a value; expected spaces to indent, quotes around special characters"),

@@ -12,6 +12,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from bot.core import effects
+from bot.health import watch
 from config import schema
 from config.model import Notice
 
@@ -80,5 +81,6 @@ def test_editors_mark_what_the_loader_refuses(path: tuple[str | int, ...], value
     assert not Draft202012Validator(schema.schema()).is_valid(data)
 
 
-def test_people_can_be_told_exactly_what_the_rules_tell() -> None:
-    assert set(get_args(get_type_hints(effects.Notify)["topic"])) == {str(notice) for notice in Notice}
+def test_people_can_be_told_exactly_what_the_rules_tell_and_how_interlock_is() -> None:
+    told = {*get_args(get_type_hints(effects.Notify)["topic"]), watch.TOPIC}
+    assert told == {str(notice) for notice in Notice}

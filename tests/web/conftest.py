@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from pydantic import SecretStr
 from redis import Redis
 from werkzeug.test import TestResponse
 
+from bot.health.heartbeats import BEAT, WEB, WORKER, Heartbeats
 from bot.state.connection import connect
 from bot.web.app import create_app
 from config.configuration import Configuration, Controller
@@ -47,7 +49,14 @@ def redis(redis_url: str) -> Iterator[Redis]:
 @pytest.fixture
 def story(redis: Redis) -> Story:
     redis.delete("interlock:{github}:repositories")  # names that another test has learnt
+    all_live(redis)
     return Story(redis, pipeline(f"p{uuid.uuid4().hex[:12]}"))
+
+
+def all_live(redis: Redis, seconds: float = 3_600) -> None:
+    """As if a process of each kind were running, for so long."""
+    until = (time.time() + seconds) * 1000
+    redis.zadd(Heartbeats(redis).key, {f"{kind} of-this-test": until for kind in (WEB, WORKER, BEAT)})
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,13 +75,13 @@ def served(pipeline: Pipeline, redis_url: str, folder: Path, **more: str) -> Ite
 
 
 def _await(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 20
+    """Until the application itself answers: gunicorn listens before it has loaded it."""
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         assert process.poll() is None, "gunicorn has ended"
         try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=30):
+                return
         except OSError:
             time.sleep(0.05)
-        else:
-            return
-    raise AssertionError("gunicorn does not listen")
+    raise AssertionError("the application does not answer")

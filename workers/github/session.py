@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 
 import structlog
 
+from bot.health.contacts import GITHUB
 from bot.state.allowance import Allowance
 from bot.state.repositories import Repositories
 from workers.context import Context
@@ -238,7 +239,7 @@ def _wire(context: Context, name: str, auth: Any) -> Wire:
     wires: dict[tuple[str, str], Wire] = _local.__dict__.setdefault("wires", {})
     key = (context.configuration.github.api_url, name)
     if key not in wires:
-        wires[key] = Wire(context.configuration.github, auth)
+        wires[key] = Wire(context.configuration.github, auth, context.contacts.of(GITHUB, name))
     return wires[key]
 
 

@@ -17,9 +17,10 @@ from jwt.exceptions import PyJWTError
 from requests.exceptions import RequestException
 from urllib3.util import Retry
 
+from bot.health.contacts import Contact
 from config.configuration import GitHub
-from workers.github.refusals import Unreachable
-from workers.perform.outcome import Never
+from workers.github.refusals import NotAllowed, Unreachable, refusal
+from workers.perform.outcome import Never, NotNow
 
 #: For broken connections. A status is an answer, and `Retry-After` is not slept through.
 _RETRY = Retry(
@@ -49,7 +50,8 @@ class Answer:
 class Wire:
     """A connection under one identity. For one thread at a time: PyGithub keeps the request in its fields."""
 
-    def __init__(self, where: GitHub, auth: Auth.Auth | None) -> None:
+    def __init__(self, where: GitHub, auth: Auth.Auth | None, contact: Contact | None = None) -> None:
+        self._contact = contact
         self._github = Github(
             auth=auth,
             base_url=where.api_url,
@@ -68,6 +70,17 @@ class Wire:
         another host.
         """
         try:
+            answer = self._ask(verb, path, body, headers)
+        except (NotNow, Never) as error:
+            if self._contact is not None:
+                self._contact.bad(str(error))
+            raise
+        if self._contact is not None:
+            _note(self._contact, refusal(answer, f"{verb} {path}") if answer.status >= 400 else None)
+        return answer
+
+    def _ask(self, verb: str, path: str, body: object, headers: Mapping[str, str] | None) -> Answer:
+        try:
             requester = self._github.requester
             status, found, text = requester.requestJson(verb, path, headers=dict(headers or {}), input=body)
         except RequestException as error:
@@ -81,6 +94,13 @@ class Wire:
     def close(self) -> None:
         """Close the connections."""
         self._github.close()
+
+
+def _note(contact: Contact, refused: NotNow | Never | None) -> None:
+    if isinstance(refused, NotNow | NotAllowed):
+        contact.bad(str(refused), forbidden=isinstance(refused, NotAllowed))
+    else:
+        contact.good()  # it answers: a refusal like "not there" concerns what was asked
 
 
 def _read(text: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bot.core.pipeline import Job
+from bot.health.contacts import JENKINS
 from config.errors import SettingsError
 from workers.context import Context
 from workers.jenkins_client import JenkinsClient, client
@@ -18,4 +19,4 @@ def client_for(context: Context, job: Job) -> JenkinsClient:
         token = context.settings.jenkins_token(controller.name)
     except SettingsError as error:
         raise Never(str(error)) from error
-    return client(controller, token.get_secret_value())
+    return client(controller, token.get_secret_value(), context.contacts.of(JENKINS, controller.name))

@@ -1,0 +1,35 @@
+"""Sending one message to one channel: e-mail and everything else that apprise can reach."""
+
+from __future__ import annotations
+
+import logging
+
+import structlog
+
+from bot.translate.reading import line as one_line
+
+log = structlog.get_logger()
+
+#: How much of a channel's refusal is shown.
+REASON = 160
+
+
+def send(address: str, subject: str, text: str, *, key: str, topic: str) -> str | None:
+    """Send a message; None if the channel took it, else why not, as apprise says it (it names no address).
+
+    `key` stays the same when a message is sent once more.
+    """
+    import apprise  # loads 170 services: only where it is needed
+    import apprise.plugins.email
+
+    teller = apprise.Apprise()
+    if not teller.add(address):
+        log.error("channel-unusable", topic=topic)
+        return None  # said at start already; trying again would not mend the address
+    for server in teller.services:
+        if isinstance(server, apprise.plugins.email.NotifyEmail):
+            # apprise makes the Message-ID itself; this header stays the same when a mail is sent a second time.
+            server.headers["X-Interlock-Notice"] = key
+    with apprise.LogCapture(level=logging.WARNING, fmt="%(message)s") as said:  # type: ignore[no-untyped-call]
+        taken = teller.notify(body=text, title=subject.replace("\n", " "), body_format=apprise.NotifyFormat.TEXT)
+        return None if taken else one_line(said.getvalue(), REASON) or "it gave no reason"

@@ -1,0 +1,93 @@
+"""Contacts: when each Jenkins, GitHub identity and channel last gave a good answer, and what went wrong since."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from dataclasses import dataclass
+from typing import cast
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from bot.health.observations import ContactSeen
+from bot.state.scripts import Scripts
+
+#: How often one process notes the same again, in seconds: far less than what is judged by it.
+EVERY = 5.0
+#: How long a contact is remembered when nobody asks any more, in seconds.
+REMEMBERED = 7 * 86_400
+#: How much of an error is kept.
+LONGEST = 300
+
+JENKINS, GITHUB, CHANNEL = "jenkins", "github", "channel"
+
+
+class Contacts:
+    """The contacts of an installation. Safe to share between threads; noting costs nothing as long as all is well."""
+
+    def __init__(self, redis: Redis, prefix: str = "interlock") -> None:
+        self._redis = redis
+        self._scripts = Scripts(redis)
+        self.key = f"{prefix}:{{health}}:contacts"
+        self._noted: dict[str, tuple[bool, float]] = {}
+        self._lock = threading.Lock()
+
+    def of(self, kind: str, name: str) -> Contact:
+        """One contact, for whoever talks to it."""
+        return Contact(self, kind, name)
+
+    def note(self, kind: str, name: str, error: str | None, *, forbidden: bool = False) -> None:
+        """What came of a request: a good answer (None), or why not.
+
+        It never fails: that the store takes nothing is found by whoever judges the health, and the request that is
+        noted has happened all the same.
+        """
+        known_as, now = f"{kind}/{name}", time.monotonic()
+        with self._lock:
+            well, at = self._noted.get(known_as, (error is not None, 0.0))
+            if well == (error is None) and now - at < EVERY:
+                return
+            self._noted[known_as] = (error is None, now)
+        args = [known_as, "good" if error is None else "bad", (error or "")[:LONGEST], int(forbidden)]
+        try:
+            self._scripts.run("contact", [self.key], [*args, REMEMBERED * 1000])
+        except RedisError:
+            with self._lock:
+                del self._noted[known_as]  # so that the next one is noted
+
+    def seen(self) -> list[ContactSeen]:
+        """What is known of all of them."""
+        rows = cast("dict[bytes, bytes]", self._redis.hgetall(self.key))
+        found = {field.decode(): value for field, value in rows.items()}
+        names = sorted({field.rpartition(" ")[0] for field in found})
+        return [_seen(name, found.get(f"{name} good"), found.get(f"{name} bad")) for name in names]
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """One Jenkins, GitHub identity or channel."""
+
+    contacts: Contacts
+    kind: str
+    name: str
+
+    def good(self) -> None:
+        """It gave a good answer."""
+        self.contacts.note(self.kind, self.name, None)
+
+    def bad(self, why: str, *, forbidden: bool = False) -> None:
+        """It gave no answer, or a bad one; `forbidden`: it refused this request, and perhaps no other."""
+        self.contacts.note(self.kind, self.name, why, forbidden=forbidden)
+
+
+def _seen(name: str, good: bytes | None, bad: bytes | None) -> ContactSeen:
+    kind, _, short = name.partition("/")
+    good_at = None if good is None else int(good) / 1000
+    if bad is None:
+        return ContactSeen(kind, short, good_at)
+    error = json.loads(bad)
+    return ContactSeen(
+        kind, short, good_at, error["at"] / 1000, error["since"] / 1000, str(error["why"]), bool(error["forbidden"])
+    )

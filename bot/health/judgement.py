@@ -1,0 +1,241 @@
+"""The judgement: from what was observed to `ok`, `degraded` or `down`, with a sentence for each cause. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from bot.health.observations import ContactSeen, Observations, PipelineSeen, StoreSeen
+
+#: Of `maxmemory`: what is used up beyond this is worth a word before nothing can be stored any more.
+NEARLY_FULL = 0.9
+#: An error that is older than this, in seconds, and no request since: nobody asks any more, so it says nothing.
+MOOT = 3_600.0
+#: How many of several actions that fail are told one by one.
+DETAILS = 5
+
+
+class Status(StrEnum):
+    """How Interlock is. `down`: nothing can be decided or stored. `degraded`: something else does not work."""
+
+    OK = "ok"
+    DEGRADED = "degraded"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """One of several things that a finding is about."""
+
+    what: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One cause: what is wrong, since when (seconds since the epoch; None: not known), and what to do.
+
+    `cause` is its name for programs. `what` and `mend` are sentences without their full stops; `good_at` is when it
+    last was well, where that is known apart from `since`. `pipeline`: which one it concerns; empty: all of them.
+    `holds_up`: whether runs may stand still for it.
+    """
+
+    cause: str
+    status: Status
+    what: str
+    since: float | None
+    mend: str
+    good_at: float | None = None
+    details: tuple[Detail, ...] = ()
+    pipeline: str = ""
+    holds_up: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The judgement: the worst first."""
+
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def status(self) -> Status:
+        """The worst of its findings; `ok` if there is none."""
+        return self.findings[0].status if self.findings else Status.OK
+
+    def of(self, pipeline: str) -> Health:
+        """What concerns one pipeline."""
+        return Health(tuple(each for each in self.findings if each.pipeline in ("", pipeline)))
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """From when on something counts as wrong, in seconds."""
+
+    #: A process that is silent for so long is gone; beat speaks at the pace of its clock.
+    heartbeat: float = 15.0
+    beat: float = 30.0
+    #: A delivery that waits so long for a decision waits too long.
+    undecided: float = 30.0
+    #: No good answer for so long, but errors, and somebody outside is out of reach.
+    silence: float = 60.0
+    #: The same where it answers, but refuses: by kind of contact, two rounds of asking it everything.
+    refusing: Mapping[str, float] = field(default_factory=dict)
+
+
+def judge(seen: Observations, limits: Limits, now: float) -> Health:
+    """What is wrong at `now`, in seconds since the epoch by the clock of the store."""
+    findings = list(_store(seen.store))
+    if not seen.store.unreachable:  # else nothing else is known
+        findings += _processes(seen, limits, now)
+        findings += [found for each in seen.pipelines for found in _deciding(each, seen, limits, now)]
+        findings += [found for each in seen.contacts for found in _contact(each, limits, now)]
+        findings += [found for each in seen.pipelines for found in _left(each, limits, now)]
+    return Health((*_with(findings, Status.DOWN), *_with(findings, Status.DEGRADED)))
+
+
+def _with(findings: list[Finding], status: Status) -> list[Finding]:
+    return [each for each in findings if each.status is status]
+
+
+def _store(store: StoreSeen) -> Iterator[Finding]:
+    if store.unreachable:
+        what = f"the store (Redis) cannot be reached: {store.unreachable}"
+        mend = "start Redis, or correct INTERLOCK_REDIS_URL; webhooks are refused meanwhile, and asked for afterwards"
+        yield Finding("store", Status.DOWN, what, store.wrote_at, mend)
+    elif store.refused:
+        what = f"the store (Redis) takes no writes: {store.refused}"
+        yield Finding("store", Status.DOWN, what, store.wrote_at, _writable(store.refused))
+    elif not store.log_written:
+        what = "the store (Redis) cannot write its append-only file"
+        yield Finding("store", Status.DEGRADED, what, store.wrote_at, "look for a full or broken disk where it runs")
+    if store.most_bytes and store.policy != "noeviction":
+        what = f"the store (Redis) throws state away when it is full (maxmemory-policy {store.policy})"
+        mend = "set its maxmemory-policy to noeviction"
+        yield Finding("store-policy", Status.DEGRADED, what, None, mend, holds_up=False)
+    if not store.refused and store.most_bytes and store.used_bytes >= NEARLY_FULL * store.most_bytes:
+        what = f"the store (Redis) has used {store.used_bytes / store.most_bytes:.0%} of its maxmemory"
+        mend = "raise its maxmemory, or keep less of the past (`keep:` in the pipeline file)"
+        yield Finding("store-memory", Status.DEGRADED, what, None, mend, holds_up=False)
+
+
+def _writable(refused: str) -> str:
+    match refused.partition(" ")[0]:
+        case "OOM":
+            return (
+                "raise its maxmemory, or free memory there; deliveries are refused meanwhile, and asked for afterwards"
+            )
+        case "MISCONF":
+            return "look for a full or broken disk where it writes; its log names the file"
+        case "READONLY":
+            return "it is a replica: give the address of the primary in INTERLOCK_REDIS_URL"
+        case _:
+            return "look at the log of Redis; deliveries are refused meanwhile, and asked for afterwards"
+
+
+def _processes(seen: Observations, limits: Limits, now: float) -> Iterator[Finding]:
+    if not _lives(seen, "worker", limits.heartbeat, now):
+        waiting = sum(each.undecided + each.due for each in seen.pipelines)
+        waits = f", and {_count(waiting, 'thing waits', 'things wait')} for one" if waiting else ""
+        mend = "start the worker, or look at its log; what comes in is kept and decided then"
+        status = Status.DOWN if waiting else Status.DEGRADED
+        yield Finding("worker", status, f"no worker is running{waits}", seen.heard.get("worker"), mend)
+    if not _lives(seen, "beat", limits.beat, now):
+        what = "beat is not running: no time limit ends, no lock opens by the clock, and nothing that was lost is found"
+        mend = "start beat, or look at its log; webhooks and callbacks move runs meanwhile"
+        yield Finding("beat", Status.DEGRADED, what, seen.heard.get("beat"), mend)
+    if not _lives(seen, "web", limits.heartbeat, now):
+        what = "no web process is running: webhooks, the page and the API find nobody"
+        mend = "start the web process, or look at its log; what was missed is asked for meanwhile"
+        yield Finding("web", Status.DEGRADED, what, seen.heard.get("web"), mend)
+
+
+def _lives(seen: Observations, kind: str, limit: float, now: float) -> bool:
+    heard = seen.heard.get(kind)
+    return heard is not None and now - heard <= limit
+
+
+def _deciding(pipeline: PipelineSeen, seen: Observations, limits: Limits, now: float) -> Iterator[Finding]:
+    """Deliveries that wait too long although a worker runs."""
+    name, oldest = pipeline.name, pipeline.oldest_at
+    if pipeline.other_schema:
+        what, _, mend = pipeline.other_schema.rpartition(": ")
+        yield Finding("schema", Status.DOWN, what, None, mend, pipeline=name)
+        return
+    if oldest is None or now - oldest <= limits.undecided or not _lives(seen, "worker", limits.heartbeat, now):
+        return
+    waits = _count(pipeline.undecided, "delivery waits", "deliveries wait")
+    if pipeline.decided_at is None or now - pipeline.decided_at > limits.undecided:
+        what = f"a worker runs but decides nothing in {name}: {waits}"
+        mend = "look for errors in the worker's log, then start it anew"
+        yield Finding("undecided", Status.DOWN, what, oldest, mend, pipeline=name)
+    else:
+        what = f"{waits} in {name} to be decided, longer than usual"
+        mend = "wait; if their number grows, start another worker"
+        yield Finding("undecided", Status.DEGRADED, what, oldest, mend, pipeline=name)
+
+
+def _contact(contact: ContactSeen, limits: Limits, now: float) -> Iterator[Finding]:
+    """Somebody outside who gives no good answer any more."""
+    if contact.error_at is None or contact.since is None or contact.error_at <= (contact.good_at or 0.0):
+        return
+    limit = limits.silence
+    if contact.forbidden:
+        limit = max(limit, limits.refusing.get(contact.kind, 0.0))
+    if now - contact.since < limit or now - contact.error_at > MOOT:
+        return
+    who, mend = _who(contact)
+    cause = f"{contact.kind}/{contact.name}"
+    what = f"{who} gives no good answer: {contact.error}"
+    holds_up = contact.kind != "channel"
+    yield Finding(cause, Status.DEGRADED, what, contact.since, mend, contact.good_at, holds_up=holds_up)
+
+
+def _who(contact: ContactSeen) -> tuple[str, str]:
+    """What a contact is called, and what to do about it."""
+    match contact.kind:
+        case "jenkins":
+            token = f"INTERLOCK_JENKINS_TOKEN_{contact.name.upper().replace('-', '_')}"
+            mend = f"see whether it runs, and whether its user and {token} are right: `interlock doctor` looks"
+            return f"Jenkins {contact.name}", f"{mend}; everything waiting for it goes on by itself"
+        case "github":
+            mend = "see whether it can be reached and still knows us: `interlock doctor` looks"
+            return f"GitHub (as {contact.name})", f"{mend}; what is to be told is tried for a day"
+        case _:
+            mend = "see whether its address in INTERLOCK_NOTIFY_URLS is right and it takes messages"
+            return f"channel {contact.name}", f"{mend}; each message is tried for six hours"
+
+
+def _left(pipeline: PipelineSeen, limits: Limits, now: float) -> Iterator[Finding]:
+    """What fails again and again, was given up, or could not be digested."""
+    name, failing = pipeline.name, [each for each in pipeline.retried if now - each.since >= limits.silence]
+    if failing:
+        most = max(each.tries for each in failing)
+        what = (
+            f"{_count(len(failing), 'action of', 'actions of')} {name} {'is' if len(failing) == 1 else 'are'} failing"
+        )
+        what += f" and being retried ({_count(most, 'attempt', 'attempts')}{' at most' if len(failing) > 1 else ''})"
+        details = tuple(
+            Detail(f"{r.what}: {r.why} ({_count(r.tries, 'attempt', 'attempts')})", r.since) for r in failing
+        )
+        since = min(each.since for each in failing)
+        mend = "mend what is said of each; it goes on by itself then"
+        yield Finding("retries", Status.DEGRADED, what, since, mend, details=details[:DETAILS], pipeline=name)
+    if pipeline.dead_letters.count:
+        letters = pipeline.dead_letters
+        what = (
+            f"{_count(letters.count, 'action', 'actions')} of {name} {'was' if letters.count == 1 else 'were'} given up"
+        )
+        what += f" (dead letters); the last one: {letters.why}" if letters.why else " (dead letters)"
+        mend = "mend the cause, then `interlock dead-letters retry --all`; `interlock dead-letters` lists them"
+        yield Finding("dead-letters", Status.DEGRADED, what, letters.at, mend, pipeline=name, holds_up=False)
+    if pipeline.parked.count:
+        parked = pipeline.parked
+        what = f"{_count(parked.count, 'delivery', 'deliveries')} to {name} could not be digested and"
+        what += f" {'was' if parked.count == 1 else 'were'} set aside; the last one: {parked.why}"
+        mend = "`interlock parked` lists them; mend the cause, then `interlock parked retry --all`"
+        yield Finding("parked", Status.DEGRADED, what, parked.at, mend, pipeline=name)
+
+
+def _count(number: int, one: str, several: str) -> str:
+    return f"{number:,} {one if number == 1 else several}"

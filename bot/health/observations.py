@@ -1,0 +1,89 @@
+"""What is observed of a running Interlock, as plain values: the judgement is made of these alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSeen:
+    """The store (Redis). `wrote_at`: when this process last saw it take a write, in seconds since the epoch."""
+
+    #: Why it cannot be reached; empty if it can.
+    unreachable: str = ""
+    #: The server's own words when it refused a small write (`OOM command not allowed ...`); empty if it took it.
+    refused: str = ""
+    wrote_at: float | None = None
+    used_bytes: int = 0
+    #: `maxmemory`; 0: no limit.
+    most_bytes: int = 0
+    #: What it does when that is reached (`maxmemory-policy`).
+    policy: str = "noeviction"
+    #: Whether the append-only file could be written the last time.
+    log_written: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ContactSeen:
+    """A Jenkins, a GitHub identity or a channel; times in seconds since the epoch, None: never.
+
+    `since` is the first error after the last good answer, `error_at` the last one. `forbidden`: it answered, but
+    refused what was asked, which may be true of one request only.
+    """
+
+    kind: str
+    name: str
+    good_at: float | None = None
+    error_at: float | None = None
+    since: float | None = None
+    error: str = ""
+    forbidden: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """An action that fails and is tried again."""
+
+    what: str
+    why: str
+    since: float
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """Dead letters, or parked deliveries: how many, and of the latest when (seconds since the epoch) and why."""
+
+    count: int = 0
+    at: float | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineSeen:
+    """What waits in one pipeline; times in seconds since the epoch."""
+
+    name: str
+    #: Deliveries that are kept and not decided, and when the oldest of them was accepted.
+    undecided: int = 0
+    oldest_at: float | None = None
+    #: When the last turn was committed.
+    decided_at: float | None = None
+    #: Effects that are due now.
+    due: int = 0
+    retried: tuple[Retried, ...] = ()
+    dead_letters: SetAside = SetAside()
+    parked: SetAside = SetAside()
+    #: Why this version of Interlock must not touch what is stored; empty if it may.
+    other_schema: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Observations:
+    """All of it. `heard`: by kind of process (web, worker, beat), when one of them was last heard."""
+
+    store: StoreSeen = StoreSeen()
+    heard: Mapping[str, float] = field(default_factory=dict)
+    contacts: tuple[ContactSeen, ...] = ()
+    pipelines: tuple[PipelineSeen, ...] = ()

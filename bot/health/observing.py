@@ -1,0 +1,164 @@
+"""Observing: what Redis knows of the processes, of those outside and of what waits, in two round trips."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from bot.health.contacts import CHANNEL, GITHUB, JENKINS, Contacts
+from bot.health.heartbeats import Heartbeats
+from bot.health.judgement import Health, Limits, judge
+from bot.health.observations import ContactSeen, Observations, PipelineSeen, Retried, SetAside, StoreSeen
+from bot.state.delays import Delays
+from bot.state.keys import FAMILIES, Keys
+from bot.state.outbox import Outbox
+from bot.state.parked import parked
+from bot.state.schema import SCHEMA, refusal
+from bot.state.scripts import Scripts
+from config.configuration import Configuration
+
+#: How long an observation serves everybody who asks, in seconds.
+FRESH = 1.0
+#: How long the words of the latest dead letter or parked delivery are believed while their number stays, in seconds.
+WORDS = 60.0
+
+
+class Observer:
+    """Observes one installation. Safe to share between threads."""
+
+    def __init__(self, redis: Redis, configuration: Configuration, prefix: str = "interlock") -> None:
+        self._redis = redis
+        self._configuration = configuration
+        self._limits = limits(configuration)
+        self._scripts = Scripts(redis)
+        self._heartbeats, self._contacts = Heartbeats(redis, prefix), Contacts(redis, prefix)
+        self._write_key = f"{prefix}:{{health}}:write"
+        self._pipelines = [Keys(each.name, prefix) for each in configuration.pipelines]
+        self._wrote_at: float | None = None
+        self._words: dict[str, tuple[int, float, SetAside]] = {}
+        self._lock = threading.Lock()
+        self._judged: tuple[float, Health] | None = None
+
+    def health(self) -> Health:
+        """The judgement as of now, at most FRESH seconds old."""
+        with self._lock:
+            if self._judged is None or time.monotonic() - self._judged[0] > FRESH:
+                seen, now = self.observe()
+                self._judged = (time.monotonic(), judge(seen, self._limits, now))
+            return self._judged[1]
+
+    def observe(self) -> tuple[Observations, float]:
+        """What is observed now, and when that is, by the clock of the store. Never raises RedisError."""
+        try:
+            store, now = self._store()
+            contacts = tuple(each for each in self._contacts.seen() if self._is_ours(each))
+            heard = {kind: rows[0][1] for kind, rows in self._heartbeats.heard().items()}
+            pipelines = tuple(self._pipeline(keys, now) for keys in self._pipelines)
+        except RedisError as error:
+            # The text of the error may hold the address with its password; its kind says enough.
+            return Observations(StoreSeen(unreachable=_kind(error), wrote_at=self._wrote_at)), time.time()
+        return Observations(store, heard, contacts, pipelines), now
+
+    def _store(self) -> tuple[StoreSeen, float]:
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.time()
+            pipe.set(self._write_key, "1", px=60_000)
+            pipe.info("memory")
+            pipe.info("persistence")
+            moment, wrote, memory, persistence = pipe.execute(raise_on_error=False)
+        for lost in (moment, wrote):
+            if isinstance(lost, RedisError) and not isinstance(lost, ResponseError):
+                raise lost
+        now = moment[0] + moment[1] / 1e6
+        refused = str(wrote) if isinstance(wrote, ResponseError) else ""
+        if not refused:
+            self._wrote_at = now
+        # Not every server lets us ask; then less is known.
+        memory = memory if isinstance(memory, dict) else {}
+        persistence = persistence if isinstance(persistence, dict) else {}
+        seen = StoreSeen(
+            refused=_with_code(wrote) if refused else "",
+            wrote_at=self._wrote_at,
+            used_bytes=int(memory.get("used_memory", 0)),
+            most_bytes=int(memory.get("maxmemory", 0)),
+            policy=str(memory.get("maxmemory_policy", "noeviction")),
+            log_written=persistence.get("aof_last_write_status", "ok") == "ok",
+        )
+        return seen, now
+
+    def _is_ours(self, contact: ContactSeen) -> bool:
+        """Whether it is still configured: what was taken out of the file is nobody's trouble."""
+        names: dict[str, Iterable[str]] = {
+            JENKINS: self._configuration.controllers,
+            CHANNEL: (name for name, _ in self._configuration.notify.channels),
+        }
+        return contact.kind == GITHUB or contact.name in names.get(contact.kind, ())
+
+    def _pipeline(self, keys: Keys, now: float) -> PipelineSeen:
+        names = [keys.meta, keys.inbox, keys.outbox, keys.dead, keys.parked, *(keys.due(each) for each in FAMILIES)]
+        accepted, taken, _, mark, oldest, _, due, dead, aside, schema = self._scripts.run("backlog", names, [])
+        oldest_at = int(oldest.split(b"-")[0]) / 1000 if oldest and accepted > taken else None
+        delays = Delays(self._redis, keys).all()
+        return PipelineSeen(
+            keys.pipeline,
+            max(0, accepted - taken),
+            oldest_at,
+            int(mark) / 1e6 if mark else None,
+            due,
+            tuple(Retried(delay.what, delay.why, delay.since, delay.tries) for delay in delays),
+            self._aside(f"dead {keys.pipeline}", dead, lambda: self._dead(keys, dead)),
+            self._aside(f"parked {keys.pipeline}", aside, lambda: self._parked(keys, aside)),
+            str(refusal(keys.pipeline, int(schema))) if schema and int(schema) != SCHEMA else "",
+        )
+
+    def _aside(self, name: str, count: int, read: Any) -> SetAside:
+        """What `read` says of them, read anew when their number has changed and now and then."""
+        if not count:
+            return SetAside()
+        known = self._words.get(name)
+        if known is None or known[0] != count or time.monotonic() - known[1] > WORDS:
+            known = self._words[name] = (count, time.monotonic(), read())
+        return known[2]
+
+    def _dead(self, keys: Keys, count: int) -> SetAside:
+        letters = Outbox(self._redis, keys).dead_letters(1)
+        return SetAside(count, letters[0].at, letters[0].error) if letters else SetAside(count)
+
+    def _parked(self, keys: Keys, count: int) -> SetAside:
+        rows = parked(self._redis, keys, 1)
+        return (
+            SetAside(count, int(rows[0]["entry"].split("-")[0]) / 1000, rows[0]["error"]) if rows else SetAside(count)
+        )
+
+
+def limits(configuration: Configuration) -> Limits:
+    """The limits of the file. What speaks or is asked at a pace of the file is given three of its rounds."""
+    health, polling = configuration.health, configuration.polling
+    return Limits(
+        heartbeat=health.heartbeat,
+        beat=max(health.heartbeat, 3 * polling.clock),
+        undecided=health.undecided,
+        silence=health.silence,
+        refusing={JENKINS: 3 * polling.builds, GITHUB: 3 * polling.heads},
+    )
+
+
+def _kind(error: RedisError) -> str:
+    words: Iterator[tuple[type[RedisError], str]] = iter(
+        ((RedisTimeoutError, "it does not answer in time"), (RedisConnectionError, "no connection"))
+    )
+    return next((said for kind, said in words if isinstance(error, kind)), type(error).__name__)
+
+
+def _with_code(error: Exception) -> str:
+    """The server's words with the code before them: redis-py takes it off where it has a class for it."""
+    codes = {"OutOfMemoryError": "OOM", "ReadOnlyError": "READONLY"}
+    code = codes.get(type(error).__name__, "")
+    return f"{code} {error}" if code and not str(error).startswith(code) else str(error)

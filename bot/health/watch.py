@@ -1,0 +1,121 @@
+"""The watch: a thread of each web process and worker that looks how Interlock is, logs changes and tells people.
+
+Whoever still lives sees that the others do not; the processes agree on who tells (told.py). A second thread says that
+this process lives, by itself, so that a message that takes long to send makes nobody believe that it is gone.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable
+
+import structlog
+from redis import Redis
+from redis.exceptions import RedisError
+
+from bot.channels import send
+from bot.health.contacts import CHANNEL, Contacts
+from bot.health.heartbeats import Heartbeats
+from bot.health.judgement import Health
+from bot.health.observing import Observer
+from bot.health.steady import Steady
+from bot.health.told import Ledger
+from bot.health.wording import headline, sentences
+from bot.state.connection import connect
+from config.configuration import Configuration
+from config.settings import Settings
+
+log = structlog.get_logger()
+
+#: How often a process says that it lives, and how often it looks; in seconds.
+BEAT, LOOK = 3.0, 5.0
+#: How long one command to Redis may take here, in seconds; nothing is repeated, for the next look comes soon.
+REDIS_TIMEOUT = 3.0
+#: How often a message is tried that a channel did not take.
+TRIES = 3
+TOPIC = "health"
+
+
+def start(kind: str, settings: Settings, configuration: Configuration) -> Watch:
+    """Say from now on that this process (`web` or `worker`) lives, and watch how the rest is."""
+    if settings.redis_url is None:
+        raise ValueError("INTERLOCK_REDIS_URL is not set: start the processes with `interlock up`, or set it")
+    redis = connect(settings.redis_url.get_secret_value(), timeout=REDIS_TIMEOUT, retries=0)
+    watch = Watch(redis, settings, configuration)
+    heartbeats = Heartbeats(redis)
+    _every(BEAT, lambda: _beat(heartbeats, kind), f"heartbeat of {kind}")
+    _every(LOOK, watch.look, "health")
+    return watch
+
+
+def _beat(heartbeats: Heartbeats, kind: str) -> None:
+    try:
+        heartbeats.beat(kind)
+    except RedisError as error:  # the watch says so, once
+        log.debug("heartbeat-lost", error=type(error).__name__)
+
+
+def _every(seconds: float, act: Callable[[], object], name: str) -> None:
+    def run() -> None:
+        while True:
+            try:
+                act()
+            except Exception:  # the thread must live: whatever happened, it looks again
+                log.exception("health-failed", thread=name)
+            time.sleep(seconds)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+
+
+class Watch:
+    """Looks, and tells what has changed."""
+
+    def __init__(self, redis: Redis, settings: Settings, configuration: Configuration) -> None:
+        limits = configuration.health
+        self._observer = Observer(redis, configuration)
+        self._ledger = Ledger(redis, settings.data_dir / "health.json")
+        self._steady = Steady(limits.tell_after, limits.calm)
+        self._contacts = Contacts(redis)
+        self._settings, self._configuration = settings, configuration
+        self._untold: list[Message] = []
+
+    def look(self) -> None:
+        """Look once, and tell if there is something to tell."""
+        health = self._observer.health()
+        now = time.time()
+        self._steady.see(health, now)
+        told = self._ledger.take(lambda before: self._steady.change(before, now))
+        if told is not None:
+            say = log.warning if health.findings else log.info
+            say("health-changed", status=str(health.status), causes=sorted(told.causes), findings=sentences(health))
+            self._untold += self._messages(health)
+        self._untold = [message for message in self._untold if not self._is_done(message)]
+
+    def _messages(self, health: Health) -> list[Message]:
+        link = self._configuration.web.public_url
+        text = "\n\n".join([*sentences(health), link]) + "\n"
+        channels = self._configuration.notify.told(TOPIC)
+        key = uuid.uuid4().hex
+        return [Message(name, headline(health), text, key) for name in channels]
+
+    def _is_done(self, message: Message) -> bool:
+        """Send it; whether it need not be sent once more."""
+        address = self._settings.notify_urls.get(message.channel)
+        if address is None:
+            return True  # said at start
+        why = send(address.get_secret_value(), message.subject, message.text, key=message.key, topic=TOPIC)
+        self._contacts.note(CHANNEL, message.channel, why)
+        message.tries += 1
+        if why is not None and message.tries >= TRIES:
+            log.error("health-not-told", channel=message.channel, why=why, tries=message.tries)
+        return why is None or message.tries >= TRIES
+
+
+class Message:
+    """A message to one channel."""
+
+    def __init__(self, channel: str, subject: str, text: str, key: str) -> None:
+        self.channel, self.subject, self.text, self.key = channel, subject, text, key
+        self.tries = 0

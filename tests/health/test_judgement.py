@@ -1,0 +1,127 @@
+"""The judgement: each cause by itself, with its limits; all is well only if nothing is wrong."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bot.health.judgement import MOOT, Health, Limits, Status, judge
+from bot.health.observations import ContactSeen, Observations, PipelineSeen, Retried, SetAside, StoreSeen
+from bot.health.wording import headline, sentences, shape
+
+NOW = 1_800_000_000.0
+LIMITS = Limits(refusing={"jenkins": 90.0})
+ALIVE = {"web": NOW, "worker": NOW, "beat": NOW}
+WELL = Observations(heard=ALIVE, pipelines=(PipelineSeen("shop"),))
+
+
+def seen(**changes: object) -> Observations:
+    return replace(WELL, **changes)  # type: ignore[arg-type]
+
+
+def waiting(**changes: object) -> Observations:
+    """Three deliveries wait, the oldest for a minute."""
+    pipeline = PipelineSeen("shop", undecided=3, oldest_at=NOW - 60, decided_at=NOW - 70)
+    return seen(pipelines=(replace(pipeline, **changes),))  # type: ignore[arg-type]
+
+
+def contact(kind: str = "jenkins", ago: float = 70, **changes: object) -> Observations:
+    found = ContactSeen(kind, "cdp", NOW - ago - 1, NOW - 2, NOW - ago, "Jenkins answers 401")
+    return seen(contacts=(replace(found, **changes),))  # type: ignore[arg-type]
+
+
+def left(**changes: object) -> Observations:
+    return seen(pipelines=(PipelineSeen("shop", **changes),))  # type: ignore[arg-type]
+
+
+CASES = {
+    "all is well": (WELL, []),
+    "the store is away": (seen(store=StoreSeen(unreachable="no connection"), heard={}), ["store down"]),
+    "the store is full": (seen(store=StoreSeen(refused="OOM command not allowed")), ["store down"]),
+    "the store's disk is full": (seen(store=StoreSeen(refused="MISCONF Errors writing")), ["store down"]),
+    "the store is a replica": (seen(store=StoreSeen(refused="READONLY You can't write")), ["store down"]),
+    "the append-only file is not written": (seen(store=StoreSeen(log_written=False)), ["store degraded"]),
+    "the store is nearly full": (seen(store=StoreSeen(used_bytes=91, most_bytes=100)), ["store-memory degraded"]),
+    "the store has room": (seen(store=StoreSeen(used_bytes=89, most_bytes=100)), []),
+    "the store evicts": (seen(store=StoreSeen(most_bytes=9, policy="allkeys-lru")), ["store-policy degraded"]),
+    "no worker, nothing to do": (seen(heard={"web": NOW, "beat": NOW}), ["worker degraded"]),
+    "no worker for a while": (seen(heard={**ALIVE, "worker": NOW - 16}), ["worker degraded"]),
+    "a worker that was heard just now": (seen(heard={**ALIVE, "worker": NOW - 14}), []),
+    "no worker, a delivery waits": (replace(waiting(), heard={"web": NOW, "beat": NOW}), ["worker down"]),
+    "no worker, an effect is due": (replace(left(due=1), heard={"web": NOW, "beat": NOW}), ["worker down"]),
+    "no beat": (seen(heard={**ALIVE, "beat": NOW - 31}), ["beat degraded"]),
+    "no web": (seen(heard={**ALIVE, "web": NOW - 16}), ["web degraded"]),
+    "deliveries wait and nothing is decided": (waiting(), ["undecided down"]),
+    "deliveries wait and nothing ever was decided": (waiting(decided_at=None), ["undecided down"]),
+    "deliveries wait and are worked off": (waiting(decided_at=NOW - 1), ["undecided degraded"]),
+    "deliveries wait for a moment": (waiting(oldest_at=NOW - 29), []),
+    "another version owns the state": (left(other_schema="the state has schema 9: start it again"), ["schema down"]),
+    "a controller refuses us": (contact(), ["jenkins/cdp degraded"]),
+    "a controller refuses us since a moment": (contact(ago=50), []),
+    "a controller answered well after its error": (contact(good_at=NOW - 1), []),
+    "nobody has asked a controller for long": (contact(ago=MOOT + 60, error_at=NOW - MOOT - 1), []),
+    "a controller forbids something, perhaps one thing": (contact(forbidden=True), []),
+    "a controller forbids all": (contact(forbidden=True, ago=91), ["jenkins/cdp degraded"]),
+    "GitHub is away": (contact("github"), ["github/cdp degraded"]),
+    "a channel takes nothing": (contact("channel"), ["channel/cdp degraded"]),
+    "an action fails": (left(retried=(Retried("x", "no", NOW - 61, 5),)), ["retries degraded"]),
+    "an action has just failed": (left(retried=(Retried("x", "no", NOW - 59, 5),)), []),
+    "a dead letter": (left(dead_letters=SetAside(1, NOW - 9, "no")), ["dead-letters degraded"]),
+    "a parked delivery": (left(parked=SetAside(2, NOW - 9, "KeyError")), ["parked degraded"]),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_each_cause_by_itself(name: str) -> None:
+    observed, expected = CASES[name]
+    health = judge(observed, LIMITS, NOW)
+    assert [f"{each.cause} {each.status}" for each in health.findings] == expected
+    assert health.status == (expected[0].split()[1] if expected else "ok")
+    for each in health.findings:
+        assert each.what and each.mend
+        assert not each.what.endswith(".") and not each.mend.endswith(".")
+
+
+def test_what_is_down_comes_first_and_counts() -> None:
+    observed = replace(waiting(), heard={"web": NOW}, contacts=contact().contacts)
+    health = judge(observed, LIMITS, NOW)
+    assert [each.status for each in health.findings] == [Status.DOWN, Status.DEGRADED, Status.DEGRADED]
+    assert health.status is Status.DOWN
+
+
+def test_a_pipeline_is_not_told_of_another_one_s_dead_letters() -> None:
+    observed = seen(pipelines=(PipelineSeen("shop"), PipelineSeen("bank", dead_letters=SetAside(1, NOW, "no"))))
+    health = judge(observed, LIMITS, NOW)
+    assert health.of("shop") == Health()
+    assert health.of("bank") == health
+
+
+def test_each_sentence_says_what_since_when_and_what_to_do() -> None:
+    retried = (Retried("the build of S1.2", "Jenkins answers 401", NOW - 100, 5), Retried("a mail", "no", NOW - 80, 3))
+    health = judge(replace(contact(), pipelines=left(retried=retried).pipelines), LIMITS, NOW)
+    assert sentences(health, lambda at: f"{NOW - at:.0f} s ago") == [
+        "Jenkins cdp gives no good answer: Jenkins answers 401, since 70 s ago (last good answer 71 s ago). See "
+        "whether it runs, and whether its user and INTERLOCK_JENKINS_TOKEN_CDP are right: `interlock doctor` looks; "
+        "everything waiting for it goes on by itself.",
+        "2 actions of shop are failing and being retried (5 attempts at most), since 100 s ago. Mend what is said of "
+        "each; it goes on by itself then.",
+    ]
+    assert headline(health).startswith("Interlock is degraded: Jenkins cdp gives no good answer")
+    assert headline(health).endswith("(and 1 more)")
+    details = shape(health)["findings"][1]["details"]
+    assert details[0] == {"what": "the build of S1.2: Jenkins answers 401 (5 attempts)", "since": NOW - 100}
+
+
+def test_the_runbook_has_a_row_for_each_cause_and_status() -> None:
+    runbook = (Path(__file__).parents[2] / "docs" / "runbook.md").read_text()
+    rows = {
+        (cause, status.split()[0]) for cause, status in re.findall(r"^\| `([^`]+)` \|[^|]*\| ([^|]+) \|", runbook, re.M)
+    }
+    told = set()
+    for observed, _ in CASES.values():
+        for each in judge(observed, LIMITS, NOW).findings:
+            told.add((each.cause.replace("/cdp", "/NAME"), str(each.status)))
+    assert rows | {("worker", "degraded")} == told

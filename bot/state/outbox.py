@@ -52,7 +52,7 @@ class Noted:
 class Doubt:
     """The store has changed its history, and may have forgotten what was posted: `when` names the change.
 
-    `seconds`: how long ago that was noticed.
+    `seconds`: for how long nothing can have been sent by what came before: since that was noticed.
     """
 
     when: int

@@ -104,6 +104,7 @@ def test_an_earlier_attempt_of_the_run_itself_is_not_forgotten(patient: Workshop
 
 def test_what_the_former_master_may_have_sent_this_moment_is_waited_for(shop: Workshop) -> None:
     shop.line.inbox.tick(TimePassed())
+    shop.line.redis.hset(shop.line.keys.meta, "followed", int(time.time() * 1000) - 3_600_000)
     fail_over(shop)
     shop.ask(shop.trigger())
     assert shop.try_once(shop.trigger()) == []
@@ -113,6 +114,14 @@ def test_what_the_former_master_may_have_sent_this_moment_is_waited_for(shop: Wo
     (event,) = shop.try_once(shop.trigger())
     assert isinstance(event, TriggerAccepted)
     assert posts(shop) == 1
+
+
+def test_after_the_restart_of_a_server_without_replicas_nothing_is_waited_for(shop: Workshop) -> None:
+    shop.line.inbox.tick(TimePassed())
+    fail_over(shop)
+    shop.ask(shop.trigger())
+    (event,) = shop.try_once(shop.trigger())
+    assert isinstance(event, TriggerAccepted)
 
 
 def test_the_doubt_ends(patient: Workshop) -> None:

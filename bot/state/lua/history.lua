@@ -4,8 +4,11 @@
 -- was written last before that may have been lost, although it was acknowledged: then builds may be there that the store
 -- knows nothing of, and deliveries are not there that were answered 202. So from then on it is in doubt what was posted.
 --
--- goes_on(at, now), with meta at KEYS[at], returns when it changed last (milliseconds, 0: never), and whether a replica has to confirm
--- what must not be lost: one follows, or did within the last minute. Without INFO (an ACL) neither can be known.
+-- goes_on(at, now), with meta at KEYS[at], returns
+--   when it changed last (milliseconds, 0: never),
+--   whether a replica has to confirm what must not be lost: one follows, or did within the last minute,
+--   whether any ever followed: only then a former master may go on beside this one.
+-- Without INFO (an ACL) none of it can be known.
 local ALONE_AFTER, NOTED_EVERY, LOOK_AGAIN_AFTER = 60000, 10000, 12000
 local function goes_on(at, now)
   local info = redis.pcall('INFO', 'replication')
@@ -27,5 +30,5 @@ local function goes_on(at, now)
     followed = now
     redis.call('HSET', KEYS[at], 'followed', now)
   end
-  return changed, online > 0 or now - followed < ALONE_AFTER
+  return changed, online > 0 or now - followed < ALONE_AFTER, followed > 0
 end

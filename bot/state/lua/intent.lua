@@ -3,7 +3,9 @@
 -- KEYS: due, held, outbox, meta, posted.  ARGV: slot, revision, hold_ms, held until, note, note_ms, looked, in_doubt_ms
 -- `looked`: the change of history after which the caller has looked for what was posted before it; 0: has not.
 -- Returns {0}: it is done, replaced, or taken by another; {1, held until, 1 if a replica must confirm it};
--- {2, changed, milliseconds since}: look first.
+-- {2, changed, milliseconds since}: look first. A server that never had a replica has come back by itself: what was sent
+-- before that has arrived long ago, so it counts as changed a day ago.
+local LONG_AGO = 86400000
 local value = redis.call('HGET', KEYS[3], ARGV[1])
 if not value or tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1]) or '0') ~= tonumber(ARGV[4]) then
   return {0}
@@ -15,9 +17,9 @@ if string.sub(value, 1, #ARGV[2] + 1) ~= ARGV[2] .. '\n' then
   redis.call('ZADD', KEYS[1], now, ARGV[1])
   return {0}
 end
-local changed, follows = goes_on(4, now)
+local changed, follows, replicated = goes_on(4, now)
 if changed > 0 and now - changed < tonumber(ARGV[8]) and changed ~= tonumber(ARGV[7]) then
-  return {2, changed, now - changed}
+  return {2, changed, replicated and now - changed or LONG_AGO}
 end
 local until_ms = now + ARGV[3]
 redis.call('ZADD', KEYS[1], until_ms, ARGV[1])

@@ -32,7 +32,7 @@ def picture(view: View, width: int) -> RenderableType:
     if not stages:
         return Group(_head(view), Text("It has no stages yet: no worker has put the configuration in force."))
     if not beside:
-        return Group(_head(view), *panels, *_repairs(view))
+        return Group(_head(view), *panels, *_removed(view), *_repairs(view))
     grid = Table.grid(expand=True)
     for number in range(len(stages)):
         if number:
@@ -42,7 +42,14 @@ def picture(view: View, width: int) -> RenderableType:
     for number, panel in enumerate(panels):
         row += [Padding(Text("→", "dim"), (3, 0, 0, 0)), panel] if number else [panel]
     grid.add_row(*row)
-    return Group(_head(view), grid, *_repairs(view))
+    return Group(_head(view), grid, *_removed(view), *_repairs(view))
+
+
+def _removed(view: View) -> Iterator[RenderableType]:
+    """The stages that are no longer configured, in which builds have not ended."""
+    for step in view.get("removed") or []:
+        yield Text(clean(f"{step['name']} is no longer configured, {count(step['count'], 'run')} left in it"), "yellow")
+        yield _rows(step["runs"], step["count"], view["at"], titles=True)
 
 
 def _repairs(view: View) -> Iterator[Text]:

@@ -34,7 +34,8 @@ def abort_taken(decision: Decision, event: AbortTaken) -> None:
     """Jenkins took the request: from now on the build has its time. What it did not take helps nothing."""
     board, job = decision.board, Job(event.controller, event.job)
     for built in board.aborting():
-        if built.build == event.number and board.job_of(built) == job and _waits_for(built.abort, event):
+        told = (built.key, built.attempt) == (event.run, event.attempt) if event.run else board.job_of(built) == job
+        if told and built.build == event.number and _waits_for(built.abort, event):
             decision.update(built, abort=_taken(decision, event))
     stranger = board.foreign.get(f"{event.controller}/{event.job}/{event.number}")
     if stranger is not None and _waits_for(stranger.abort, event):

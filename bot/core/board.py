@@ -195,6 +195,12 @@ class Board:
             if track is Track.REAL or stage.fast_job is not None
         ]
 
+    def removed_steps(self) -> list[Step]:
+        """The steps that are configured no more and in which builds of runs have not ended yet, in a fixed order."""
+        configured = {*self.steps(), VERIFY}
+        left = (step for step, keys in self._indexes.slots.items() if keys and step not in configured)
+        return sorted(left, key=str)
+
     def jobs(self) -> dict[Job, Step]:
         """Every job that is configured, with the step that it is for."""
         steps = [*self.steps(), *([VERIFY] if self.pipeline.verify is not None else [])]

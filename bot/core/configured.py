@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.core import pulls, sentences
+from bot.core import lanes, pulls, sentences
 from bot.core.decision import Decision
 from bot.core.events import Configured
 from bot.core.facts import FactKind
@@ -31,7 +31,7 @@ def configured(decision: Decision, event: Configured) -> None:
     board.put(header)
     decision.tell(FactKind.CONFIGURED, f"{event.pipeline.name} is configured: {_summary(decision)}")
     steps = set(board.jobs().values())
-    for run in sorted(board.runs.values(), key=lambda r: (r.created, r.seat)):
+    for run in sorted(board.runs.values(), key=lambda r: r.seat):
         _place(decision, run)
     for lock in sorted(board.locks.values(), key=lambda k: (k.since, k.key)):
         gone = board.pipeline.stage(lock.stage) is None
@@ -41,9 +41,9 @@ def configured(decision: Decision, event: Configured) -> None:
             open_lock(decision, lock, f"{what} is no longer configured", by="configuration")
     for trouble in [t for t in board.troubles.values() if t.step not in steps]:
         board.drop(trouble)
-    for stranger in [f for f in board.foreign.values() if f.step not in steps]:
-        board.drop(stranger)
     jobs = {f"{job.controller}/{job.name}" for job in board.jobs()}
+    for stranger in [f for f in board.foreign.values() if f.step not in steps or f.key.rpartition("/")[0] not in jobs]:
+        board.drop(stranger)  # nobody would tell of its end; under another name of its job it is seen anew
     for build in [past for past in board.past.values() if past.key.rpartition("/")[0] not in jobs]:
         board.drop(build)
     pulls.configured(decision)
@@ -51,19 +51,22 @@ def configured(decision: Decision, event: Configured) -> None:
 
 
 def _place(decision: Decision, run: Run) -> None:
-    """A run whose service or stage is gone: it ends, or goes on at the next stage that there is."""
+    """A run whose service is gone ends; one that waits does so before the first stage that it has not passed.
+
+    So whoever waited for a stage that was removed goes on, and comes back to it if it is put back in time.
+    """
     board = decision.board
     if run.status is Status.ENDING:
         return
     if board.pipeline.service(run.service) is None:
         leave(decision, run, sentences.unconfigured(run))
         return
-    if run.holds_slot or run.step in board.steps():
+    if run.holds_slot or run.retrying:
         return  # a running build is waited for; what comes after it is decided when it has ended
-    if run.status is Status.FAILED:
+    if run.status is Status.WAITING and lanes.next_step(board.pipeline, run) != run.step:
+        find_place(decision, run)
+    elif run.status is Status.FAILED and run.step not in board.steps():
         decision.end(run, Ending(End.FAILED, f"{run.step} is no longer configured"))
-        return
-    find_place(decision, run)
 
 
 def _summary(decision: Decision) -> str:

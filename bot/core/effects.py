@@ -190,6 +190,10 @@ class FindPull:
     branch: str
     sha: str
     rests: float = 0.0
+    #: What is to be said there of a run that has ended already, and when that began (seconds since the epoch).
+    run: str = ""
+    text: str = ""
+    began: float = 0.0
     kind: Literal["find-pull"] = "find-pull"
 
     @property

@@ -35,6 +35,10 @@ class PullFound:
     pull: int
     title: str = ""
     author: str = ""
+    #: What is to be said there of a run that has ended, and when that began (seconds since the epoch).
+    run: str = ""
+    text: str = ""
+    began: float = 0.0
     kind: Literal["pull-found"] = "pull-found"
 
 
@@ -183,7 +187,10 @@ class Withdrawn:
 
 @dataclass(frozen=True, slots=True)
 class AbortTaken:
-    """Jenkins took our request to end a build: from now on it has its time."""
+    """Jenkins took our request to end a build: from now on it has its time.
+
+    `run` and `attempt`: whose build it is, for the job may have another name by now; empty for a duplicate.
+    """
 
     controller: str
     job: str
@@ -191,6 +198,8 @@ class AbortTaken:
     force: Force
     #: The build knows nothing firmer than stop, and was asked that again.
     only_stop: bool = False
+    run: str = ""
+    attempt: int = 0
     kind: Literal["abort-taken"] = "abort-taken"
 
 

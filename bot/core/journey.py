@@ -13,9 +13,10 @@ from bot.core import lanes, sentences
 from bot.core.board import Board
 from bot.core.buttons import FAST_LANE, RETRY
 from bot.core.decision import Decision, News
-from bot.core.effects import Comment, Effect, SetStatus
+from bot.core.effects import Comment, Effect, FindPull, SetStatus
 from bot.core.explain import why
 from bot.core.markdown import code, plain
+from bot.core.merges import PULL_TOLD
 from bot.core.pipeline import FastLaneStart, Lane, Track
 from bot.core.run import End, Ending, Happened, Run, Status, Step
 
@@ -52,9 +53,15 @@ def _with_story(decision: Decision, run: Run, news: News) -> Run:
 
 def _tell(decision: Decision, run: Run, news: News) -> None:
     service = decision.board.pipeline.service(run.service)
-    if service is None or not run.carries:
+    if service is None:
+        return
+    rests = run.created + PULL_TOLD - decision.now
+    if not run.carries and (run.key in decision.board.runs or rests <= 0):
         return
     text = comment(decision.board, run, decision.now)
+    if not run.carries:  # it has ended before its pull request was told: that hears of it once it is known
+        where = (run.service, service.repository, service.branch, run.sha)
+        decision.do(FindPull(*where, rests, run.key, text, run.created))
     for pull in run.carries:
         decision.do(Comment(service.repository, pull, run.key, text, run.created, 0.0 if news.soon else RESTS))
 

@@ -101,7 +101,7 @@ def kept_out(board: Board, stage: str, run: Run) -> bool:
 
 
 def replaced_by(board: Board, newer: Run) -> list[Run]:
-    """F6 Newest fix. A newer fix, once built, replaces an older one whose first fast job has not started.
+    """F6 Newest fix. A newer fix, once built, replaces an older one whose first fast job is not asked for yet.
 
     The older fixes that `newer` replaces now.
     """

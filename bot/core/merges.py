@@ -8,7 +8,7 @@ from typing import Any
 from bot.core import lanes, sentences, standing
 from bot.core.ancestry import Chain, Place
 from bot.core.decision import Decision
-from bot.core.effects import FindPull, Notify
+from bot.core.effects import Comment, FindPull, Notify
 from bot.core.events import ContainmentKnown, DefaultBranchChanged, HeadSeen, Merged, PullFound
 from bot.core.facts import FactKind
 from bot.core.leaving import leave
@@ -157,9 +157,13 @@ def _known(decision: Decision, event: Merged, why: str) -> None:
 
 def pull_found(decision: Decision, event: PullFound) -> None:
     """The pull request that the runs of a commit were still missing: it is told where they are."""
-    for run in decision.board.of_commit(event.service, event.sha):
+    runs = decision.board.of_commit(event.service, event.sha)
+    for run in runs:
         if run.pull is None:
             _add_pull(decision, run, event)
+    service = decision.board.pipeline.service(event.service)
+    if event.text and not runs and service is not None:  # its run has ended before anybody told of the pull request
+        decision.do(Comment(service.repository, event.pull, event.run, event.text, event.began))
 
 
 def _accept(decision: Decision, state: ServiceState, event: Merged) -> None:

@@ -32,7 +32,7 @@ def in_fast_part(pipeline: Pipeline, step: Step) -> bool:
 
 
 def has_started_fast_part(pipeline: Pipeline, run: Run) -> bool:
-    """Whether a fast job of the run has started (F6): from then on nothing replaces it."""
+    """Whether a fast job of the run was asked for (F6): from then on nothing replaces it, started or not."""
     if any(in_fast_part(pipeline, step) for step in run.passed):
         return True
     return (run.holds_slot or run.status is Status.FAILED) and in_fast_part(pipeline, run.step)

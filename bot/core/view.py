@@ -34,6 +34,7 @@ def view(board: Board, version: int, now: float) -> View:
         "live": len(board.runs),
         "fast_lane": header.pipeline.fast_lane.start.value,
         "stages": [_stage(board, stage, failed, now) for stage in header.pipeline.stages],
+        "removed": [_removed(board, step, now) for step in board.removed_steps()],
         "verifications": _verifications(board, now),
     }
 
@@ -74,6 +75,12 @@ def _stage(board: Board, stage: Stage, failed: list[Run], now: float) -> View:
         "locks": [_lock(lock) for lock in board.locks_of(stage.name)],
         "fast": _step(board, Step(stage.name, Track.FAST), stage.fast_job, failed, now) if stage.fast_job else None,
     }
+
+
+def _removed(board: Board, step: Step, now: float) -> View:
+    """The runs whose builds have not ended in a stage that is no longer configured."""
+    inside = board.inside(step)
+    return {"name": str(step), "count": len(inside), "runs": [tile(board, run, now) for run in inside[:TILES]]}
 
 
 def _step(board: Board, step: Step, job: Job, failed: list[Run], now: float) -> View:

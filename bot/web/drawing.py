@@ -51,6 +51,7 @@ def draw(board: Board, version: int, now: float, pipeline: Pipeline, links: Link
         "columns": columns,
         "has_lane": bool(lane),
         "open_to": sorted({lock.service for lock in board.locks.values() if lock.service is not None}),
+        "removed": [drawer.removed(shape) for shape in seen["removed"]],
         "verifying": seen["verifications"] and drawer.verifying(seen["verifications"]),
         "banners": [drawer.banner(shape) for shape in seen["stages"] if shape["locks"]],
         "failed": sum(len(column["failed"]) for column in columns),
@@ -109,6 +110,10 @@ class _Drawer:
             "strangers": [{**each, "link": self.links.build(job, each["number"])} for each in shape["strangers"]],
             "trouble": shape["trouble"],
         }
+
+    def removed(self, shape: Shape) -> Shape:
+        """A stage that is no longer configured, in which builds have not ended."""
+        return {**shape, "runs": [self.decorated(each) for each in shape["runs"]]}
 
     def decorated(self, shape: Shape) -> Shape:
         """A tile with its links and the word for its state."""

@@ -7,8 +7,8 @@ import re
 import pytest
 
 from bot.core import journey, markdown
-from bot.core.effects import Comment, SetStatus
-from bot.core.events import BuildSeen
+from bot.core.effects import Comment, FindPull, SetStatus
+from bot.core.events import BuildSeen, PullFound
 from bot.core.pipeline import FastLaneStart, Mode, Outcome
 from tests.core.town import Town
 from tests.core.world import shop
@@ -143,6 +143,28 @@ def test_a_pull_request_that_is_heard_of_later_is_told_everything() -> None:
     assert town.did(Comment) == []
     town.pull("S1", "a")
     assert "passed build" in said(town)
+
+
+def test_a_run_that_ends_before_its_pull_request_is_known_is_told_there_once_it_is() -> None:
+    town = Town()
+    town.merge("S1", "a")
+    town.fails("S1a")
+    asked = town.did(FindPull)[-1]
+    assert asked.slot == town.did(FindPull)[0].slot, "it takes the place of the question that rests since the push"
+    assert 0 < asked.rests < 60
+    assert town.did(Comment) == []
+    town.send(PullFound("S1", "S1a", 7, "a change", "ann", asked.run, asked.text, asked.began))
+    assert "**S1 S1a has failed in build**" in said(town)
+    assert "Merge a fix" in said(town)
+
+
+def test_nobody_is_asked_twice_for_the_pull_request_of_a_run_that_took_longer() -> None:
+    town = Town()
+    town.merge("S1", "a")
+    town.starts("S1a")
+    town.waits(60)
+    town.fails("S1a")
+    assert len(town.did(FindPull)) == 1
 
 
 def test_a_build_that_jenkins_refuses_again_and_again_is_told_once() -> None:

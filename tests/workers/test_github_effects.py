@@ -461,6 +461,22 @@ def test_a_commit_that_github_does_not_know_yet_is_waited_for(shop: Workshop) ->
     assert shop.do(compare(old, new)) == [ContainmentKnown("S1", old, new, contains=True)]
 
 
+def test_what_github_has_lost_for_good_contains_nothing(shop: Workshop) -> None:
+    """A commit that was taken off main long ago is gone one day; whoever waits for the proof would wait for ever."""
+    head = shop.github.control.head(REPO)
+    assert shop.do(compare("d" * 40, head)) == [ContainmentKnown("S1", "d" * 40, head, contains=False)]
+
+
+def test_a_repository_that_we_do_not_see_is_no_answer(shop: Workshop) -> None:
+    head = shop.github.control.head(REPO)
+    shop.github.control.fault("status", route="GET .*", count=30, status=404)
+    shop.ask(compare("d" * 40, head))
+    for _ in range(9):
+        shop.all_due("github")
+        assert shop.try_once(compare("d" * 40, head)) == []
+    assert shop.dead() == []
+
+
 def test_a_comparison_is_never_given_up_for_a_run_may_wait_for_it(
     shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from bot.core.effects import FindPull, LockNotice, SetStatus
-from bot.core.events import Configured, LockAsked, Merged, PullFound, PullMoved, UnlockAsked
+from bot.core.events import CancelAsked, Configured, LockAsked, Merged, PullFound, PullMoved, UnlockAsked
 from bot.core.pipeline import LockStatus
 from tests.workers.workshop import Workshop
 from workers.perform import loop
@@ -181,6 +181,17 @@ def test_nobody_is_asked_if_the_webhook_has_told_meanwhile(shop: Workshop, merge
     shop.github.control.reset_counters()
     assert shop.do(question(merged)) == []
     assert "GET /repos/*/*/commits/*/pulls" not in shop.github.control.requests()
+
+
+def test_what_is_to_be_said_of_a_run_that_has_ended_comes_back_with_its_pull_request(
+    shop: Workshop, merged: str
+) -> None:
+    run = shop.run_of(merged)
+    shop.tell(CancelAsked(run.key, "ann", "not wanted"))
+    shop.work()
+    told = replace(question(merged), run=run.key, text="**it was taken out**", began=run.created)
+    found = PullFound("S1", merged, 1, "Pay later", "kim", run.key, "**it was taken out**", run.created)
+    assert shop.do(told) == [found]
 
 
 def test_a_direct_push_has_no_pull_request(shop: Workshop) -> None:

@@ -17,7 +17,7 @@ from workers.perform.jenkins import posted, withdrawals
 
 JOB = Job("cdp", "shop/acceptance")
 STOP = "POST job/N/stop"
-TAKEN = AbortTaken("cdp", "shop/acceptance", 1, Force.STOP)
+TAKEN = AbortTaken("cdp", "shop/acceptance", 1, Force.STOP, run="S1.1", attempt=1)
 
 
 def withdraw(item: int | None = None, build: int | None = None, *, abort: bool = False, job: Job = JOB) -> Withdraw:
@@ -192,7 +192,7 @@ def test_missing_permission_to_cancel_is_for_a_person(workshop: Open) -> None:
 
 def test_a_second_build_of_an_attempt_is_stopped(shop: Workshop) -> None:
     triggered(shop)
-    assert shop.do(AbortDuplicate(JOB, 1, "S1.1")) == [TAKEN]
+    assert shop.do(AbortDuplicate(JOB, 1, "S1.1")) == [AbortTaken("cdp", "shop/acceptance", 1, Force.STOP)]
     assert ended(shop)["result"] == "ABORTED"
 
 

@@ -15,15 +15,24 @@ from workers.github.refusals import NotThere
 from workers.github.session import Session
 from workers.perform.outcome import Done, NotNow
 
+#: After how many tries a comparison that is answered 404 is answered no; with the pauses between, half a minute.
+NOT_KNOWN_TRIES = 6
+
 
 def compare(context: Context, line: Line, claim: Claim, effect: Compare) -> Done:
-    """Ask whether `head` contains `base`: so it is if GitHub says `ahead` or `identical` (GitHub docs: compare)."""
+    """Ask whether `head` contains `base`: so it is if GitHub says `ahead` or `identical` (GitHub docs: compare).
+
+    404 may come from a replica that lags, so it is asked again. If it stays so though the repository is there, GitHub
+    has lost one of the commits (it was taken off main long ago), or they have nothing in common: the answer is no.
+    """
     session = Session(context, effect.repository)
     try:
         answer = session.read(f"/compare/{effect.base}...{effect.head}?per_page=1&page=1", Purpose.PROOF)
     except NotThere as error:
-        # Not known (yet: a replica lags): *unknown* is not *no*, so whoever waits for the proof goes on waiting.
-        raise NotNow(f"GitHub does not know {effect.base[:7]} or {effect.head[:7]}") from error
+        if claim.tries < NOT_KNOWN_TRIES:
+            raise NotNow(f"GitHub does not know {effect.base[:7]} or {effect.head[:7]}") from error
+        session.read("", Purpose.PROOF)  # raises NotThere if we do not see the repository at all: that is no answer
+        return Done(ContainmentKnown(effect.service, effect.base, effect.head, contains=False))
     contains = answer.data["status"] in ("ahead", "identical")
     return Done(ContainmentKnown(effect.service, effect.base, effect.head, contains))
 
@@ -32,7 +41,7 @@ def find_pull(context: Context, line: Line, claim: Claim, effect: FindPull) -> D
     """Ask which pull request brought a commit, unless its webhook has told meanwhile, or the run is gone."""
     with line.reading:
         runs = line.look().board.of_commit(effect.service, effect.sha)
-    if all(run.pull is not None for run in runs):
+    if all(run.pull is not None for run in runs) and not effect.text:
         return Done()
     session = Session(context, effect.repository)
     try:
@@ -46,4 +55,5 @@ def find_pull(context: Context, line: Line, claim: Claim, effect: FindPull) -> D
 
 def _found(effect: FindPull, row: dict[str, Any]) -> PullFound:
     author = str((row.get("user") or {}).get("login") or "")[:TITLE]
-    return PullFound(effect.service, effect.sha, int(row["number"]), one_line(str(row["title"]), TITLE), author)
+    title, said = one_line(str(row["title"]), TITLE), (effect.run, effect.text, effect.began)
+    return PullFound(effect.service, effect.sha, int(row["number"]), title, author, *said)

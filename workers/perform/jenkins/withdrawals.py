@@ -35,9 +35,16 @@ def withdraw(context: Context, line: Line, claim: Claim, effect: Withdraw) -> Do
     effect = replace(effect, job=posted.job(line, effect.run, effect.attempt) or effect.job)
     jenkins = client_for(context, effect.job)
     if effect.build is not None:
-        return _stop_known(jenkins, effect, effect.build, claim.tries)
+        return _of(effect, _stop_known(jenkins, effect, effect.build, claim.tries))
     found = None if effect.queue_item is None else _withdraw_item(jenkins, effect, effect.queue_item)
     return found or _find_and_withdraw(jenkins, line, effect)
+
+
+def _of(effect: Withdraw, done: Done) -> Done:
+    """Whose build it is whose end was asked for: its job may have another name by the time that this is decided."""
+    if isinstance(done.event, AbortTaken):
+        return Done(replace(done.event, run=effect.run, attempt=effect.attempt))
+    return done
 
 
 def _withdraw_item(jenkins: JenkinsClient, effect: Withdraw, number: int) -> Done | None:

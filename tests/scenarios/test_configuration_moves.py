@@ -1,0 +1,90 @@
+"""The configuration changes while runs are live: whoever waits stands where its way now leads, and is seen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bot.core.effects import Withdraw
+from bot.core.events import AbortTaken, HeadSeen
+from bot.core.pipeline import Force, Job, Pipeline
+from tests.core.town import Town
+from tests.core.world import shop
+
+ACC, PRE = "acceptance", "pre-production"
+
+
+def renamed(pipeline: Pipeline, stage: str, job: str) -> Pipeline:
+    """The pipeline with another job for a stage."""
+    stages = (replace(s, job=Job("cdp", job)) if s.name == stage else s for s in pipeline.stages)
+    return replace(pipeline, stages=tuple(stages))
+
+
+def test_a_stage_that_is_removed_and_put_back_is_not_skipped_by_those_who_waited() -> None:
+    town = Town(shop(acceptance=1))
+    town.lock(PRE)
+    for service in "S1", "S2", "S3":
+        town.merge(service, "a")
+        town.passes(f"{service}a")
+    assert town.queue(ACC) == ["S3a", "S2a"]
+    town.configure(shop(without=(ACC,)))
+    assert town.queue(PRE) == ["S3a", "S2a"]
+    town.configure(shop(acceptance=1))
+    assert town.queue(PRE) == []
+    assert (town.queue(ACC), town.runs_in(ACC)) == (["S3a", "S2a"], ["S1a"])
+
+
+def test_whoever_has_passed_it_does_not_go_back() -> None:
+    town = Town()
+    town.lock(PRE)
+    town.arrives("S1", "a", PRE)
+    town.configure(shop(without=(ACC,)))
+    town.configure(shop())
+    assert town.queue(PRE) == ["S1a"]
+
+
+def test_runs_whose_builds_have_not_ended_in_a_removed_stage_are_on_a_tile() -> None:
+    town = Town()
+    town.arrives("S1", "a", ACC)
+    town.starts("S1a")
+    town.configure(shop(without=(ACC,)))
+    (removed,) = town.view()["removed"]
+    assert (removed["name"], removed["count"]) == (ACC, 1)
+    assert [tile["run"] for tile in removed["runs"]] == ["S1.1"]
+    town.passes("S1a")
+    assert town.view()["removed"] == []
+    assert town.at("S1a") == PRE
+
+
+def test_a_job_that_is_renamed_while_its_build_is_aborted_is_asked_more_firmly_all_the_same() -> None:
+    town = Town()
+    town.arrives("S1", "a", ACC)
+    town.starts("S1a")
+    town.cancel("S1a")
+    run = town.run("S1a")
+    town.configure(renamed(shop(), ACC, "acceptance-2"))
+    town.send(AbortTaken("cdp", ACC, run.build or 0, Force.STOP, run=run.key, attempt=run.attempt))
+    town.quiet()
+    town.waits(60)
+    assert [effect.force for effect in town.did(Withdraw, of="S1a")] == [Force.TERM]
+
+
+def test_a_build_of_nobody_in_a_job_that_is_no_longer_ours_takes_no_slot() -> None:
+    town = Town(shop(acceptance=1))
+    town.stranger(ACC)
+    town.configure(renamed(shop(acceptance=1), ACC, "acceptance-2"))
+    town.arrives("S1", "a", ACC)
+    assert town.runs_in(ACC) == ["S1a"]
+
+
+@pytest.mark.parametrize("moved", [True, False])
+def test_the_head_of_a_service_that_returns_is_run_if_main_has_moved_meanwhile(moved: bool) -> None:
+    town = Town()
+    town.send(HeadSeen("S1", "S1-"))
+    town.configure(shop(services=("S2", "S3")))
+    town.send(HeadSeen("S1", "S1a"))
+    assert town.live() == []
+    town.configure(shop())
+    town.send(HeadSeen("S1", "S1a" if moved else "S1-"))
+    assert town.live() == (["S1a"] if moved else [])

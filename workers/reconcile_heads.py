@@ -17,6 +17,7 @@ import structlog
 from bot.core.events import HeadSeen
 from bot.core.facts import FactKind
 from bot.core.pipeline import Service
+from bot.core.run import ServiceState
 from bot.state.records import Records
 from bot.state.repairs import Repairs
 from workers.context import Context, Line
@@ -61,6 +62,7 @@ def heads(context: Context, line: Line, *, everybody: bool = False) -> int:
     for service in line.pipeline.services:
         if service.name in told or silent >= AWAY:
             continue
+        moves = _known(line, service).moves
         try:
             look = _ask(context, line, service)
         except (NotNow, Never) as error:
@@ -71,8 +73,14 @@ def heads(context: Context, line: Line, *, everybody: bool = False) -> int:
         silent = 0
         if _said.is_over(service.repository):
             log.info("reconcile-resumed", repository=service.repository)
-        found += _compare(line, service, look)
+        found += _compare(line, service, look, moves)
     return found
+
+
+def _known(line: Line, service: Service) -> ServiceState:
+    """What the board knows of a service now."""
+    with line.reading:
+        return line.look().board.service(service.name)
 
 
 def _just_told(line: Line, seconds: float) -> set[str]:
@@ -116,11 +124,18 @@ def _is_elsewhere(data: Any, present: str) -> bool:
     return bool(url) and f"/repos/{present}/".casefold() not in url.casefold()
 
 
-def _compare(line: Line, service: Service, look: Look) -> int:
-    """Tell the board if its head is another one; returns 1 if that is news."""
+def _compare(line: Line, service: Service, look: Look, moves: int) -> int:
+    """Tell the board if its head is another one; returns 1 if that is news.
+
+    `moves`: how often main had moved, as far as the board knew, before GitHub was asked. What GitHub says of a time
+    before main moved is not told: the next look will know more.
+    """
     with line.reading:
         copy = line.look()
         state, version = copy.board.service(service.name), copy.version
+    if state.moves != moves:
+        _remember(line, service, replace(look, doubt="", told=False))
+        return 0
     chain = state.chain
     head, is_known = chain.head, chain.find(look.sha) is not None
     kind = "baseline" if head is None else "push"
@@ -135,16 +150,16 @@ def _compare(line: Line, service: Service, look: Look) -> int:
     if head is not None and head.sha == look.sha == state.doubt:
         kind = "rewound"  # main stands where we think, and lacks a commit that was on it: the board waits for this word
     is_news = head is None or head.sha != look.sha or kind == "rewound"
-    added = _tell(line, service, look, version) if is_news else 0
+    added = _tell(line, HeadSeen(service.name, look.sha, moves), version) if is_news else 0
     _remember(line, service, look if kind == "rewound" else replace(look, doubt="", told=False))
     if added and kind != "baseline":
         Repairs(line.redis, line.keys).count(kind)
     return added
 
 
-def _tell(line: Line, service: Service, look: Look, version: int) -> int:
+def _tell(line: Line, seen: HeadSeen, version: int) -> int:
     """Tell the board where main stands, once for each version of the board; returns 1 if that is new."""
-    return 1 if line.inbox.add(HeadSeen(service.name, look.sha), f"head:{version}:{service.name}:{look.sha}") else 0
+    return 1 if line.inbox.add(seen, f"head:{version}:{seen.service}:{seen.sha}") else 0
 
 
 def _remembered(line: Line, service: Service) -> Look:

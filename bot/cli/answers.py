@@ -19,6 +19,7 @@ NEXT = {
     "locked": "Nothing to do for this run: it keeps its place until the lock opens, or a fix with it has passed",
     "fix-ahead": _WAIT,
     "proof": _WAIT,
+    "one-at-a-time": _WAIT,
     "recalled": "Nothing to do: it keeps its place at the head of the queue",
     "starting": _WAIT,
     "running": _WAIT,

@@ -10,9 +10,10 @@ from bot.core.decision import AnyBuilt, Decision
 from bot.core.effects import Trigger
 from bot.core.facts import FactKind
 from bot.core.pipeline import Lane, Mode, Track
-from bot.core.proofs import ask_containment
+from bot.core.proofs import ask_whether_contained
 from bot.core.reasons import Reason, Why
-from bot.core.run import Built, Run, Status, Step, Verification
+from bot.core.run import Built, Ending, Run, Status, Step, Verification
+from bot.core.stage_versions import Ahead
 from bot.core.standing import fixes
 
 #: How many waiting runs are told on their pull request that a fix has passed them: a queue must not cost requests.
@@ -38,7 +39,7 @@ def door_closed(board: Board, step: Step, now: float) -> Reason | None:
 
 
 def turned_away(board: Board, run: Run) -> Reason | None:
-    """What keeps this run out of a step that has room: a lock (L3, F5), a fix ahead (F6), a missing proof (F11)."""
+    """What keeps this run out of a step that has room: a lock (L3, F5), a fix ahead (F6), a newer run (F11)."""
     step = run.step
     if step.track is Track.REAL and lanes.kept_out(board, step.stage, run):
         # Behind a main-lane run stand only main-lane runs, and the lock stops them all.
@@ -48,10 +49,14 @@ def turned_away(board: Board, run: Run) -> Reason | None:
     if ahead is not None:
         text = f"waits behind the older fix {sentences.name(ahead)}, which is already on its way"
         return Reason(Why.FIX_AHEAD, text, stops_queue=False)
-    found = _backwards(board, run)
+    found = lanes.backwards(board, run)
     if found is not None and found.contains is None:
         text = f"GitHub is being asked whether {sentences.short(found.place.sha)}, already further, contains it"
         return Reason(Why.PROOF, text, stops_queue=False)
+    other = lanes.one_at_a_time(board, run)
+    if other is not None:
+        text = f"{sentences.name(other)} is in {step}: one run of {run.service} at a time"
+        return Reason(Why.ONE_AT_A_TIME, text, stops_queue=False)
     return None
 
 
@@ -74,13 +79,6 @@ def locked_sentence(board: Board, stage: str, run: Run) -> str:
         return f"{stage} is locked: {causes}; {sentences.coming(coming[-1])}"
     hint = f"; merge the fix to {' and '.join(held)}" if held else ""
     return f"{stage} is locked: {causes}{hint}"
-
-
-def _backwards(board: Board, run: Run) -> lanes.Backwards | None:
-    stage = board.pipeline.stage(run.step.stage)
-    if run.step.track is Track.FAST or stage is None or not stage.locks:
-        return None
-    return lanes.backwards(board, run, stage.name)
 
 
 def settle(decision: Decision) -> None:
@@ -116,13 +114,20 @@ def _first_in_line(decision: Decision, step: Step, looked_at: set[str]) -> Run |
 
 def _knock(decision: Decision, run: Run) -> None:
     """Let one run in, or remove it (F11), or ask for the proof that is missing."""
-    found = _backwards(decision.board, run)
+    found = lanes.backwards(decision.board, run)
     if found is not None and found.contains:
-        decision.end(run, sentences.superseded(found.run, found.place.sha))
+        decision.end(run, _overtaken(decision.board, run, found))
         return
     if found is not None:
-        ask_containment(decision, run.service, base=run.place.sha, head=found.place.sha)
+        ask_whether_contained(decision, run, found.place)
     admit(decision, run)
+
+
+def _overtaken(board: Board, run: Run, found: Ahead) -> Ending:
+    """F11: the newer run carries it on, unless that has failed there and is gone."""
+    if found.broken and found.run not in board.runs:
+        return sentences.contained_in_failed(found.place.sha, run.step)
+    return sentences.superseded(found.run, found.place.sha)
 
 
 def admit(decision: Decision, run: Run) -> None:

@@ -69,6 +69,10 @@ class Chain:
         """The latest remembered place of `sha` (a force-push may bring a commit back to a second place)."""
         return next((p for p in reversed(self.places) if p.sha == sha), None)
 
+    def latest(self, place: Place) -> Place:
+        """Where the commit of `place` stood last: a force-push may have brought it back since."""
+        return self.find(place.sha) or place
+
     def contains(self, newer: Place, older: Place) -> bool | None:
         """Whether `newer` contains `older`: True or False when proven, None when nobody has asked yet."""
         if newer.sha == older.sha or self._reaches(newer, older):

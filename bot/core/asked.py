@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.core import lanes, sentences, standing
+from bot.core import lanes, sentences, stage_versions, standing
 from bot.core.ancestry import Place
 from bot.core.decision import Decision
 from bot.core.events import CancelAsked, FastLaneAsked, LockAsked, ModeAsked, RetryAsked, UnlockAsked
@@ -82,14 +82,19 @@ def _no_retry(decision: Decision, run: Run | None) -> str | None:
         return None
     if run.status is not Status.FAILED:
         return f"{sentences.name(run)} has not failed: it is {run.status} in {run.step}"
+    if standing.off_main(board, run.service, run.place):
+        return f"{sentences.name(run)} is not on main any more: it cannot be repeated"
     if run.step.track is Track.FAST:
         return None
     others = [r for r in board.fast_runs(run.service) if r.key != run.key and r.status is not Status.ENDING]
     fixes = [r for r in others if (r.holds_slot and r.step == run.step) or run.step in r.passed]
-    ahead = lanes.backwards(board, run, run.step.stage)
-    if fixes or ahead is not None:
-        who = sentences.name(fixes[0]) if fixes else sentences.short(ahead.place.sha if ahead else "")
-        return f"the fix {who} is in {run.step} or past it: {sentences.name(run)} cannot be repeated any more"
+    ahead = lanes.backwards(board, run)
+    if fixes or (ahead is not None and ahead.contains):
+        who = sentences.short(ahead.place.sha) if ahead is not None and not fixes else fixes[0].sha
+        return (
+            f"the fix {run.service} {sentences.short(who)} is in {run.step} or past it: "
+            f"{sentences.name(run)} cannot be repeated any more"
+        )
     return None
 
 
@@ -114,13 +119,12 @@ def cancel_asked(decision: Decision, event: CancelAsked) -> None:
 def fast_lane_asked(decision: Decision, event: FastLaneAsked) -> None:
     """F1: an operator sends the head of main on the fast lane once, into `stage` even if others have locked it."""
     board = decision.board
-    state = board.service(event.service)
-    head = state.chain.head
+    head = board.service(event.service).chain.head
     if event.stage is not None and board.pipeline.stage(event.stage) is None:
         refuse(decision, event.by, no_stage(decision, event.stage))
     elif board.pipeline.service(event.service) is None or head is None:
         refuse(decision, event.by, f"no commit on main of {event.service} is known")
-    elif head.sha in state.failed:
+    elif stage_versions.has_failed(board, event.service, head.sha):
         text = f"{sentences.short(head.sha)}, the head of {event.service}, has failed already: merge a fix, or retry it"
         refuse(decision, event.by, text)
     elif (no := _no_fast_lane(decision, event, head)) is not None:
@@ -136,7 +140,7 @@ def _no_fast_lane(decision: Decision, event: FastLaneAsked, head: Place) -> str 
     live = [r for r in of_head if r.status is not Status.ENDING and not r.taken_out]
     if event.stage is None and not lanes.is_open(board, event.service):
         return f"the fast lane is closed to {event.service}, which holds no lock: name the stage to open for it"
-    if not live and standing.has_passed(board, event.service, head):
+    if not live and stage_versions.is_through(board, event.service, head.sha):
         return f"{sentences.short(head.sha)}, the head of {event.service}, is through already: merge a fix"
     if any(r.lane is Lane.FAST and event.stage in (None, *r.permits) for r in live):
         return f"{sentences.short(head.sha)}, the head of {event.service}, is on the fast lane already"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from bot.core.indexes import Indexes, ticks
 from bot.core.pipeline import Job, Mode, Pipeline, Track
@@ -25,6 +26,7 @@ from bot.core.run import (
     Pulls,
     Run,
     ServiceState,
+    StageVersion,
     Step,
     Trouble,
     Verification,
@@ -55,7 +57,7 @@ class Counters:
     key: str = "counters"
 
 
-Tabled = Run | Verification | Pulls | Lock | ServiceState | Trouble | Foreign | PastBuild
+Tabled = Run | Verification | Pulls | Lock | ServiceState | StageVersion | Trouble | Foreign | PastBuild
 Record = Header | Counters | Tabled
 
 #: Where each kind of record is kept: its family name in storage.
@@ -67,6 +69,7 @@ FAMILIES: dict[type, str] = {
     Pulls: "pulls",
     Lock: "lock",
     ServiceState: "service",
+    StageVersion: "version",
     Trouble: "trouble",
     Foreign: "foreign",
     PastBuild: "past",
@@ -90,6 +93,8 @@ class Board:
     runs: dict[str, Run] = field(default_factory=dict)
     locks: dict[str, Lock] = field(default_factory=dict)
     services: dict[str, ServiceState] = field(default_factory=dict)
+    #: By service and step, see `version`.
+    versions: dict[str, StageVersion] = field(default_factory=dict)
     troubles: dict[str, Trouble] = field(default_factory=dict)
     foreign: dict[str, Foreign] = field(default_factory=dict)
     past: dict[str, PastBuild] = field(default_factory=dict)
@@ -178,6 +183,16 @@ class Board:
         """What is known of a service; a fresh state if nothing is."""
         return self.services.get(name) or ServiceState(name)
 
+    def version(self, service: str, step: Step) -> StageVersion:
+        """What is in a step for a service; an empty record if nothing is known to be."""
+        key = f"{service}/{step}"
+        return self.versions.get(key) or StageVersion(key, service, step)
+
+    def versions_of(self, service: str) -> Iterator[StageVersion]:
+        """What is known of a service in each step that is configured, in the order of the stages."""
+        found = (self.versions.get(f"{service}/{step}") for step in self.steps())
+        return (version for version in found if version is not None)
+
     def locks_of(self, stage: str) -> list[Lock]:
         """The locks that close `stage`, oldest first."""
         return sorted((k for k in self.locks.values() if k.stage == stage), key=lambda k: (k.since, k.key))
@@ -229,9 +244,9 @@ class Board:
         """Everything on the board."""
         yield self.header
         yield self.counters
-        tables = (self.runs, self.verifications, self.pulls, self.locks, self.services, self.troubles, self.foreign)
-        for table in (*tables, self.past):
-            yield from table.values()
+        yield from chain(self.runs.values(), self.verifications.values(), self.pulls.values(), self.locks.values())
+        yield from chain(self.services.values(), self.versions.values(), self.troubles.values(), self.foreign.values())
+        yield from self.past.values()
 
     def next_due(self, now: float) -> float | None:
         """When the clock matters next: a lock that ends, a trigger to try again, a build that times out."""
@@ -315,6 +330,7 @@ class Board:
             Pulls: self.pulls,
             Lock: self.locks,
             ServiceState: self.services,
+            StageVersion: self.versions,
             Trouble: self.troubles,
             Foreign: self.foreign,
             PastBuild: self.past,

@@ -6,24 +6,18 @@ ended (`_ended`).
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from bot.core import lanes, past, sentences, verifying
+from bot.core import lanes, past, sentences, stage_versions, standing, verifying
 from bot.core.decision import Decision
 from bot.core.deployments import deployed, failed_state
 from bot.core.effects import Notify
 from bot.core.events import BuildLost, BuildSeen, TriggerAccepted, TriggerRefused, Withdrawn
 from bot.core.facts import FactKind
 from bot.core.leaving import may_abort, withdraw
-from bot.core.locking import lock_by_failure, passed_lock_stage
+from bot.core.locking import lock_by_failure, passed_stage
 from bot.core.merges import find_place, queue
 from bot.core.pipeline import Job, Lane, Outcome, Policy, Track
 from bot.core.run import Built, End, Ending, Run, Status, Trouble, Verification
 from bot.core.strangers import step_of, stranger
-
-#: How many shas of failed runs a service remembers (F2: a head that has already failed starts nothing).
-FAILURES = 32
-
 
 # -- triggers --------------------------------------------------------------------------------------------------
 
@@ -136,7 +130,7 @@ def build_seen(decision: Decision, event: BuildSeen) -> None:
         _started(decision, run, event)
     else:
         found = {"build": event.number, "failed_tests": event.failed_tests, "failed_step": event.failed_step}
-        _ended(decision, decision.update(run, **found, lost=""), event.result)
+        _ended(decision, decision.update(run, **found, lost=""), event.result, event.ended)
 
 
 def _started(decision: Decision, run: Built, event: BuildSeen) -> None:
@@ -166,19 +160,22 @@ def _was_cancelled(run: Built) -> bool:
     return run.cancelled_by is not None or run.ending is None or run.ending.end is End.CANCELLED
 
 
-def _ended(decision: Decision, run: Built, result: Outcome) -> None:
+def _ended(decision: Decision, run: Built, result: Outcome, at: float | None = None) -> None:
+    """A build has ended, `at` (epoch seconds by Jenkins' clock; None: not known)."""
     outcome = Outcome.TIMEOUT if run.timed_out and result is not Outcome.SUCCESS else result
     if isinstance(run, Verification):
         verifying.ended(decision, run, outcome)
     else:
-        _run_ended(decision, run, outcome)
+        _run_ended(decision, run, outcome, at)
 
 
-def _run_ended(decision: Decision, run: Run, outcome: Outcome) -> None:
+def _run_ended(decision: Decision, run: Run, outcome: Outcome, at: float | None) -> None:
     stage = decision.board.pipeline.stage(run.step.stage)
     policy = stage.policy(outcome) if stage else (Policy.PASS if outcome is Outcome.SUCCESS else Policy.REPORT)
     if run.step.track is Track.FAST and policy is Policy.LOCK:
         policy = Policy.REPORT  # nothing real broke: a fast job locks nothing
+    if policy is not Policy.PASS and standing.rolls_out(decision.board.pipeline, run.step):
+        stage_versions.failed(decision.board, run, decision.now)  # whatever becomes of the run: half of it is there
     if policy is Policy.PASS:
         _passed(decision, run)
     elif run.status is Status.ENDING and run.ending is not None:
@@ -190,7 +187,7 @@ def _run_ended(decision: Decision, run: Run, outcome: Outcome) -> None:
     elif _may_repeat(decision, run):
         _repeat(decision, run, outcome)
     else:
-        _failed(decision, run, outcome, policy)
+        _failed(decision, run, outcome, policy, at)
 
 
 def _passed(decision: Decision, run: Run) -> None:
@@ -199,11 +196,9 @@ def _passed(decision: Decision, run: Run) -> None:
     decision.note(run, f"passed {run.step}")
     deployed(decision, run, "success", f"build #{run.build} passed")
     run = decision.update(run, passed=(*run.passed, run.step), retried=0, retrying=False, failure=None, abort=None)
-    stage = decision.board.pipeline.stage(run.step.stage)
     # The slot is given up before anything is decided about it: the entry of the next run is part of this decision.
     _goes_on(decision, run)
-    if stage is not None and run.step.track is Track.REAL and (stage.locks or decision.board.locks_of(stage.name)):
-        passed_lock_stage(decision, run, stage.name)
+    passed_stage(decision, run)
 
 
 def _goes_on(decision: Decision, run: Run) -> None:
@@ -223,6 +218,8 @@ def _goes_on(decision: Decision, run: Run) -> None:
 def _may_repeat(decision: Decision, run: Run) -> bool:
     stage = decision.board.pipeline.stage(run.step.stage)
     configured = stage is not None and decision.board.job(run.step) is not None
+    if standing.off_main(decision.board, run.service, run.place):
+        return False
     return configured and stage is not None and run.retried < stage.retries and run.cancelled_by is None
 
 
@@ -237,14 +234,13 @@ def _repeat(decision: Decision, run: Run, outcome: Outcome) -> None:
     decision.waits(run, run.step, seat=run.seat, retried=run.retried + 1)
 
 
-def _failed(decision: Decision, run: Run, outcome: Outcome, policy: Policy) -> None:
+def _failed(decision: Decision, run: Run, outcome: Outcome, policy: Policy, at: float | None) -> None:
     why = sentences.failed(run, outcome)
     decision.tell(FactKind.BUILD_FAILED, why, run)
     decision.note(run, why, soon=True)
     deployed(decision, run, failed_state(outcome), why)
     board = decision.board
-    state = board.service(run.service)
-    board.put(replace(state, failed=(*state.failed, run.place.sha)[-FAILURES:]))
+    stage_versions.failed(board, run, decision.now)
     kept = policy is Policy.LOCK or (lanes.failure_keeps_run(run) and lanes.is_open(board, run.service))
     if run.lane is Lane.FAST:
         _tell_fix_failed(decision, run, why)
@@ -255,7 +251,7 @@ def _failed(decision: Decision, run: Run, outcome: Outcome, policy: Policy) -> N
     changes = {"retrying": False, "timed_out": False, "abort": None, "expected": None, "cancelled_by": None}
     kept_run = decision.update(run, status=Status.FAILED, failure=outcome, **changes)
     if policy is Policy.LOCK:
-        lock_by_failure(decision, kept_run, why, taken_back=run.cancelled_by is not None)
+        lock_by_failure(decision, kept_run, why, at, taken_back=run.cancelled_by is not None)
 
 
 def _tell_fix_failed(decision: Decision, run: Run, why: str) -> None:

@@ -44,10 +44,15 @@ class PullFound:
 
 @dataclass(frozen=True, slots=True)
 class HeadSeen:
-    """GitHub was asked: the head of a service's main branch. The first answer is the baseline."""
+    """GitHub was asked: the head of a service's main branch. The first answer is the baseline.
+
+    `moves`: how often main had moved, as far as the board knew (`ServiceState.moves`) before GitHub was asked. If main
+    has moved since, the answer is old and counts for nothing.
+    """
 
     service: str
     sha: str
+    moves: int = 0
     kind: Literal["head-seen"] = "head-seen"
 
 
@@ -148,9 +153,10 @@ class BuildSeen:
     version: str = ""
     #: The commit that its trigger carried; empty: the job declares none.
     sha: str = ""
-    #: When the build started, and when Jenkins expects it to end, in seconds since the epoch by Jenkins' clock.
+    #: When the build started, when Jenkins expects it to end, and when it ended: epoch seconds by Jenkins' clock.
     started: float | None = None
     expected: float | None = None
+    ended: float | None = None
     kind: Literal["build-seen"] = "build-seen"
 
 

@@ -65,8 +65,10 @@ def _waiting(board: Board, run: Run, now: float) -> Reason:
     closed = door_closed(board, run.step, now)
     away = turned_away(board, run)
     ahead = board.ahead_of(run)
-    # What concerns this run alone says more than a full stage, and a lock says more than the people before it.
-    if away is not None and (closed is None or closed.why is Why.FULL):
+    # What concerns this run alone says more than a full stage, and a lock says more than the people before it. But who
+    # waits for another run of its service waits for a slot as well.
+    says_more = closed is None or (closed.why is Why.FULL and away is not None and away.why is not Why.ONE_AT_A_TIME)
+    if away is not None and says_more:
         place = f"; {ahead} before this run" if ahead and away.stops_queue else ""
         return Reason(away.why, away.sentence + place, away.stops_queue)
     if closed is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from bot.core import lanes, sentences
+from bot.core import lanes, sentences, stage_versions
 from bot.core.board import Board
 from bot.core.buttons import FAST_LANE, RETRY
 from bot.core.decision import Decision, News
@@ -190,6 +190,6 @@ def _may_send_fast(board: Board, run: Run) -> bool:
     """Whether main has moved to a commit that has not failed, and nobody has sent it yet."""
     state = board.service(run.service)
     head = state.chain.head
-    if head is None or head.sha in state.failed or not lanes.is_open(board, run.service):
+    if head is None or stage_versions.has_failed(board, run.service, head.sha) or not lanes.is_open(board, run.service):
         return False
     return all(live.lane is Lane.MAIN for live in board.of_commit(run.service, head.sha))

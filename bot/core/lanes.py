@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
+from bot.core import stage_versions
 from bot.core.pipeline import FastLaneStart, Lane, Pipeline, Track
-from bot.core.run import Lock, Passage, Run, ServiceState, Status, Step
-from bot.core.standing import at_first_fast_job, drops, has_mended, has_passed, has_started_fast_part, in_real_stage
+from bot.core.run import Lock, Run, ServiceState, Status, Step, Version
+from bot.core.stage_versions import Ahead
+from bot.core.standing import at_first_fast_job, drops, has_mended, has_started_fast_part, in_real_stage, rolls_out
 
 if TYPE_CHECKING:
     from bot.core.ancestry import Place
@@ -34,16 +36,27 @@ def merge_enters(board: Board, service: str) -> bool:
     return is_open(board, service) and not manual
 
 
-def head_enters(board: Board, lock: Lock) -> Place | None:
-    """F2 Entry. With `on-failure` the lock itself starts one, if main has moved to a commit that has not failed."""
-    if board.pipeline.fast_lane.start is not FastLaneStart.ON_FAILURE or lock.service is None:
+def head_enters(board: Board, lock: Lock, ended: float | None) -> Place | None:
+    """F2 Entry. With `on-failure` the lock itself starts one, if main has moved to a commit that has not failed.
+
+    With `on-fix` a head that was merged after the failing build had ended (`ended`, in epoch seconds; None: not known)
+    is the fix as well: it came before the news of the failure.
+    """
+    start = board.pipeline.fast_lane.start
+    if lock.service is None or start is FastLaneStart.MANUAL:
         return None
-    state = board.service(lock.service)
-    head = state.chain.head
-    if head is None or head == lock.place or head.sha in state.failed or has_passed(board, lock.service, head):
+    head = board.service(lock.service).chain.head
+    if head is None or lock.place is None or head.sha == lock.place.sha:
         return None
-    cancelled = any(run.taken_out for run in board.of_commit(lock.service, head.sha))
-    return None if cancelled else head
+    if stage_versions.has_failed(board, lock.service, head.sha):
+        return None
+    runs = board.of_commit(lock.service, head.sha)
+    if any(run.taken_out for run in runs):
+        return None  # a person has cancelled it
+    if start is FastLaneStart.ON_FAILURE:
+        return head
+    merged = [run.created for run in runs if run.status is not Status.ENDING]
+    return head if merged and ended is not None and merged[-1] > ended else None
 
 
 def route(pipeline: Pipeline, lane: Lane) -> list[Step]:
@@ -141,34 +154,31 @@ def failure_keeps_run(run: Run) -> bool:
 # -- F8 to F12: what happens when it has passed ----------------------------------------------------------------
 
 
-def cleaned_up_by(board: Board, run: Run) -> tuple[Passage, bool | None] | None:
+def cleaned_up_by(board: Board, run: Run) -> tuple[Version, bool | None] | None:
     """F8 Clean-up. When a fast run has passed a stage that locks, the runs of its service that it contains go.
 
-    The passage that removes `run` (True), or may remove it (None: ask GitHub).
+    The version that removes `run` (True), or may remove it (None: ask GitHub).
     """
-    chain = board.service(run.service).chain
-    doubt: Passage | None = None
-    for passage in board.service(run.service).passages:
-        if not _may_be_removed(board.pipeline, passage, run):
+    doubt: Version | None = None
+    for found in board.versions_of(run.service):
+        if found.fix is None or not _may_be_removed(board.pipeline, found.step, run):
             continue
-        contained = chain.contains(passage.place, run.place)
+        contained = stage_versions.covers(board, found.fix, run)
         if contained:
-            return passage, True
+            return found.fix, True
         if contained is None:
-            doubt = doubt or passage
+            doubt = doubt or found.fix
     return (doubt, None) if doubt else None
 
 
-def _may_be_removed(pipeline: Pipeline, passage: Passage, run: Run) -> bool:
+def _may_be_removed(pipeline: Pipeline, mended: Step, run: Run) -> bool:
     """F10 Nobody restarts. Overtaken runs of other services keep their place and their running builds.
 
     Nor is a run removed (F8) that is rolling out beyond the passed stage: half a roll-out is worse than an old one.
     """
-    if passage.lane is not Lane.FAST or run.key == passage.run or run.status is Status.ENDING:
-        return False
-    beyond = pipeline.index(run.step.stage) > pipeline.index(passage.stage)
+    beyond = pipeline.index(run.step.stage) > pipeline.index(mended.stage)
     rolling_out = run.step.track is Track.REAL and (run.holds_slot or run.status is Status.FAILED)
-    return not (beyond and rolling_out)
+    return run.status is not Status.ENDING and not (beyond and rolling_out)
 
 
 class Opening(NamedTuple):
@@ -179,54 +189,37 @@ class Opening(NamedTuple):
     base: Place
 
 
-def opened_by(board: Board, passage: Passage, service: str) -> Iterator[Opening]:
+def opened_by(board: Board, version: Version, stage: str, service: str) -> Iterator[Opening]:
     """F9 Opening the lock. A lock opens when a run that contains the failed commit has passed the stage after it.
 
-    The locks that a passage may open.
+    The locks of a stage that the version opens which is in it, whole, for the service.
     """
-    for lock in board.locks_of(passage.stage):
-        if lock.service == service and lock.place is not None and lock.order < passage.order:
-            yield _opening(board.service(service), passage, lock, lock.place)
+    for lock in board.locks_of(stage):
+        if lock.service == service and lock.place is not None:
+            yield _opening(board.service(service), version, lock, lock.place)
 
 
-def _opening(state: ServiceState, passage: Passage, lock: Lock, failed: Place) -> Opening:
+def _opening(state: ServiceState, version: Version, lock: Lock, failed: Place) -> Opening:
     """F9 Opening the lock. Where a force-push dropped the failed commit, containing the new head counts as well."""
     bases = [failed, *(force for force in state.forces if drops(state.chain, force, failed))]
-    answers = {base: state.chain.contains(passage.place, base) for base in bases}
+    answers = {base: state.chain.contains(version.place, base) for base in bases}
     for base, contained in answers.items():
         if contained is not False:
             return Opening(lock, contained, base)
     return Opening(lock, opens=False, base=failed)
 
 
-class Backwards(NamedTuple):
-    """The run (or commit) that is ahead, and whether it contains the one that wants to enter."""
+def backwards(board: Board, run: Run) -> Ahead | None:
+    """F11 Never backwards. No run enters a stage that rolls out and has, or had, a commit that contains it.
 
-    run: str
-    place: Place
-    contains: bool | None
-
-
-def backwards(board: Board, run: Run, stage: str) -> Backwards | None:
-    """F11 Never backwards. No run enters a lock-policy stage that a run containing it is in or has passed.
-
-    The run that contains `run`, or may contain it.
+    The run that was there with that commit, or may have been; None where nothing is rolled out.
     """
-    state = board.service(run.service)
-    ahead = [(other.key, other.place) for other in board.inside(Step(stage)) if _is_in(other, run)]
-    ahead += [(p.run, p.place) for p in state.passages if p.stage == stage and p.run != run.key]
-    doubt: Backwards | None = None
-    for key, place in ahead:
-        contains = state.chain.contains(place, run.place)
-        if contains:
-            return Backwards(key, place, contains=True)
-        if contains is None:
-            doubt = doubt or Backwards(key, place, contains=None)
-    return doubt
+    return stage_versions.ahead(board, run, run.step) if rolls_out(board.pipeline, run.step) else None
 
 
-def _is_in(other: Run, run: Run) -> bool:
-    return other.service == run.service and other.key != run.key and other.status is not Status.ENDING
+def one_at_a_time(board: Board, run: Run) -> Run | None:
+    """F11 Never backwards. The other run of its service that `run` waits for: a stage rolls out one at a time."""
+    return stage_versions.inside(board, run, run.step) if rolls_out(board.pipeline, run.step) else None
 
 
 def leavers(board: Board, service: str, opener: str) -> list[Run]:

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from bot.core import lanes, sentences, standing
+from bot.core import lanes, sentences, stage_versions, standing
 from bot.core.ancestry import Place
 from bot.core.decision import Decision
 from bot.core.effects import Notify
 from bot.core.facts import FactKind
 from bot.core.leaving import leave, withdraw
 from bot.core.merges import drop, drop_unmerged, find_place, newest_fix, send_fast
-from bot.core.pipeline import Lane, Outcome
-from bot.core.proofs import ask_containment
-from bot.core.run import End, Ending, Lock, Passage, Run, Status, Step
-
-#: How many passages of lock-policy stages a service remembers.
-PASSAGES = 8
-
+from bot.core.pipeline import Lane, Outcome, Track
+from bot.core.proofs import ask_containment, ask_whether_contained
+from bot.core.run import End, Ending, Lock, Run, Status, Step, Version
 
 # -- locking ---------------------------------------------------------------------------------------------------
 
 
-def lock_by_failure(decision: Decision, run: Run, why: str, *, taken_back: bool) -> None:
+def lock_by_failure(decision: Decision, run: Run, why: str, ended: float | None, *, taken_back: bool) -> None:
     """L1: the stage locks itself; the failed run frees its slot and stays as the holder of the lock.
 
-    `taken_back`: a person has cancelled its build. Of a repeated build that tells nothing new about the stage, so the
-    lock keeps the reason that it had (L5).
+    `ended`: when the failing build ended, in epoch seconds by Jenkins' clock, if that is known. `taken_back`: a person
+    has cancelled its build. Of a repeated build that tells nothing new about the stage, so the lock keeps the reason
+    that it had (L5).
     """
     stage = run.step.stage
     held = decision.board.locks.get(f"{stage}/{run.key}")
@@ -39,10 +34,9 @@ def lock_by_failure(decision: Decision, run: Run, why: str, *, taken_back: bool)
         run=run.key,
         service=run.service,
         place=run.place,
-        order=decision.board.seat(),
     )
     lock_stage(decision, lock)
-    head = lanes.head_enters(decision.board, lock)
+    head = lanes.head_enters(decision.board, lock, ended)
     if head is not None:
         send_fast(decision, run.service, head, why=f"{stage} locked and main has moved since")
 
@@ -80,18 +74,22 @@ def recall_run(decision: Decision, run: Run, why: str) -> None:
 # -- opening ---------------------------------------------------------------------------------------------------
 
 
-def passed_lock_stage(decision: Decision, run: Run, stage: str) -> None:
-    """Note that a run has passed a lock-policy stage; clean up and open what it opens (F8, F9)."""
-    board = decision.board
-    state = board.service(run.service)
-    mine = Passage(stage, run.place, run.key, run.lane, board.seat())
-    others = tuple(p for p in state.passages if not (p.stage == stage and p.run == run.key))
-    board.put(replace(state, passages=(*others, mine)[-PASSAGES:]))
-    if run.lane is Lane.FAST:
+def passed_stage(decision: Decision, run: Run) -> None:
+    """A run has passed its step: note what is there now; clean up and open what it opens (F8, F9).
+
+    A stage may have locks though it locks no more: of a person, or from before its policy was changed.
+    """
+    board, step = decision.board, run.step
+    stage = board.pipeline.stage(step.stage)
+    real = stage is not None and step.track is Track.REAL
+    locks = real and stage is not None and (stage.locks or bool(board.locks_of(stage.name)))
+    stage_versions.passed(board, run, decision.now, cleans_up=locks and run.lane is Lane.FAST)
+    if locks and run.lane is Lane.FAST:
         clean_up(decision, run.service)
-    open_passed(decision, run.service)
+    if locks:
+        open_passed(decision, run.service)
     live = board.runs.get(run.key)
-    if live is not None and standing.dropped_from_main(board, run.service, run.place):
+    if real and live is not None and standing.off_main(board, run.service, run.place):
         drop(decision, live)
 
 
@@ -101,31 +99,34 @@ def clean_up(decision: Decision, service: str) -> None:
         found = lanes.cleaned_up_by(decision.board, run)
         if found is None:
             continue
-        passage, contained = found
+        version, contained = found
         if contained:
-            leave(decision, run, sentences.superseded(passage.run, passage.place.sha))
+            leave(decision, run, sentences.superseded(version.run, version.place.sha))
         else:
-            ask_containment(decision, service, base=run.place.sha, head=passage.place.sha)
+            ask_whether_contained(decision, run, version.place)
 
 
 def open_passed(decision: Decision, service: str) -> None:
-    """F9: open the service's locks that a passage opens; where containment is not known, ask."""
-    for passage in decision.board.service(service).passages:
-        for lock, opens, base in list(lanes.opened_by(decision.board, passage, service)):
+    """F9: open the service's locks that what is in their stage opens; where containment is not known, ask."""
+    for found in list(decision.board.versions_of(service)):
+        version = stage_versions.opens(found)
+        if version is None:
+            continue
+        for lock, opens, base in list(lanes.opened_by(decision.board, version, found.step.stage, service)):
             if opens:
-                why = f"{service} {sentences.short(passage.place.sha)} has passed {passage.stage}"
-                _replace_holder(decision, lock, passage, base)
-                open_lock(decision, lock, why, by=passage.run)
+                why = f"{service} {sentences.short(version.place.sha)} has passed {found.step}"
+                _replace_holder(decision, lock, version, base)
+                open_lock(decision, lock, why, by=version.run)
             elif opens is None:
-                ask_containment(decision, service, base=base.sha, head=passage.place.sha)
+                ask_containment(decision, service, base=base.sha, head=version.place.sha)
 
 
-def _replace_holder(decision: Decision, lock: Lock, passage: Passage, base: Place) -> None:
+def _replace_holder(decision: Decision, lock: Lock, version: Version, base: Place) -> None:
     """The failed run that holds the lock ends as superseded by the run that passed, whatever its lane."""
     holder = decision.board.runs.get(lock.run or "")
-    if holder is not None and holder.status is Status.FAILED and holder.key != passage.run:
+    if holder is not None and holder.status is Status.FAILED and holder.key != version.run:
         contained = base == lock.place
-        ending = sentences.superseded(passage.run, passage.place.sha) if contained else sentences.dropped(holder)
+        ending = sentences.superseded(version.run, version.place.sha) if contained else sentences.dropped(holder)
         leave(decision, holder, ending)
 
 

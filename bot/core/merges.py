@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from bot.core import lanes, sentences, standing
+from bot.core import lanes, sentences, stage_versions, standing
 from bot.core.ancestry import Chain, Place
 from bot.core.decision import Decision
 from bot.core.effects import Comment, FindPull, Notify
@@ -13,7 +13,7 @@ from bot.core.events import ContainmentKnown, DefaultBranchChanged, HeadSeen, Me
 from bot.core.facts import FactKind
 from bot.core.leaving import leave
 from bot.core.pipeline import Lane
-from bot.core.proofs import ask_containment
+from bot.core.proofs import ask_about_main, ask_containment, ask_whether_contained
 from bot.core.run import End, Ending, Pushed, Run, ServiceState, Status, Step
 
 #: How many pushes and rewritten heads a service remembers.
@@ -53,7 +53,7 @@ def merged(decision: Decision, event: Merged) -> None:
         if event.forced:
             _rewritten(decision, state, place)
         elif event.before is not None:
-            board.put(replace(state, chain=state.chain.join(event.before, event.sha)))
+            _keep(decision, state, state.chain.join(event.before, event.sha))
         _absorb(decision, event)
 
 
@@ -82,7 +82,7 @@ def _absorb(decision: Decision, event: Merged) -> None:
     place = state.chain.find(event.sha)
     if not event.commits or place is None:
         return
-    board.put(replace(state, chain=state.chain.embrace(place, event.commits)))
+    state = _keep(decision, state, state.chain.embrace(place, event.commits))
     for run in [run for sha in event.commits for run in board.of_commit(event.service, sha)]:
         carriers = [head for head in board.of_commit(event.service, event.sha) if _stays(head)]
         head = carriers[-1] if carriers else None
@@ -172,7 +172,8 @@ def _accept(decision: Decision, state: ServiceState, event: Merged) -> None:
     chain, place = state.chain.push(event.before, event.sha, forced=event.forced and event.before is not None)
     is_head = chain.head == place
     forces = (*state.forces, place)[-FORCES:] if event.forced and is_head else state.forces
-    decision.board.put(replace(state, chain=chain, forces=forces, doubt=""))
+    state = replace(state, forces=forces, doubt="")
+    _keep(decision, state, chain)
     pull = f" by pull request #{event.pull}" if event.pull is not None else ""
     text = f"{sentences.short(event.sha)} is on main of {event.service}{pull}{_how(event)}"
     decision.tell(FactKind.MERGE_ACCEPTED, text, service=event.service, sha=event.sha)
@@ -180,6 +181,14 @@ def _accept(decision: Decision, state: ServiceState, event: Merged) -> None:
     start_run(decision, event.service, place, lane, pull=event.pull, title=event.title, author=event.author)
     if event.forced and is_head and before is not None:
         drop_unmerged(decision, event.service)
+
+
+def _keep(decision: Decision, state: ServiceState, chain: Chain) -> ServiceState:
+    """Store what is known of main now. If it has moved, what GitHub says of an earlier time is old."""
+    moved = chain.head != state.chain.head
+    kept = replace(state, chain=chain, moves=state.moves + moved, doubt="" if moved else state.doubt)
+    decision.board.put(kept)
+    return kept
 
 
 def _how(event: Merged) -> str:
@@ -193,42 +202,44 @@ def _how(event: Merged) -> str:
 
 
 def head_seen(decision: Decision, event: HeadSeen) -> None:
-    """The first head is the baseline and starts nothing; a later unknown one is a push that was missed."""
+    """The first head is the baseline and starts nothing; a later unknown one is a push that was missed.
+
+    An answer from before main moved, as far as we know, counts for nothing: it is asked again.
+    """
     board = decision.board
-    if board.pipeline.service(event.service) is None:
-        return
     state = board.service(event.service)
+    if board.pipeline.service(event.service) is None or event.moves != state.moves:
+        return
     if state.chain.head is None:
         chain, _ = state.chain.push(None, event.sha, forced=False)
-        board.put(replace(state, chain=chain))
+        _keep(decision, state, chain)
         text = f"{sentences.short(event.sha)} is where main of {event.service} stands; nothing is started for it"
         decision.tell(FactKind.BASELINE_TAKEN, text, service=event.service, sha=event.sha)
     elif (place := state.chain.find(event.sha)) is None:
         # It may have been a force-push: what it does not contain was dropped from main, and GitHub can tell.
         _accept(decision, state, Merged(event.service, event.sha, before=None, forced=True))
     elif place.sha != state.chain.head.sha:
-        _head_is_known(decision, state, place)
+        _head_is_known(decision, state, place, state.chain.head)
     elif state.doubt:
         board.put(replace(state, doubt=""))
         if state.doubt == event.sha:
             _rewritten(decision, board.service(event.service), state.chain.first(place))
 
 
-def _head_is_known(decision: Decision, state: ServiceState, place: Place) -> None:
-    """Main stands at another commit that we know: we were told in the wrong order, or a force-push was not told.
+def _head_is_known(decision: Decision, state: ServiceState, place: Place, head: Place) -> None:
+    """Main stands at another commit that we know: we were told in the wrong order, or a push was not told.
 
-    If it contains our head, that only moves on; if it does not, it comes back, which is news. Else GitHub is asked.
+    If it contains our head, that only moves on; unless it had been dropped from main: then it was pushed again, which
+    is news. If it does not contain our head, it comes back by force, which is news as well. Else GitHub is asked.
     """
-    head = state.chain.head
-    if head is None:
-        return
-    if (contains := state.chain.contains(place, head)) is None:
+    contains = state.chain.contains(place, head)
+    if contains is None:
         decision.board.put(replace(state, doubt=place.sha))
         ask_containment(decision, state.key, base=head.sha, head=place.sha)
-    elif contains:
-        decision.board.put(replace(state, chain=replace(state.chain, head=place), doubt=""))
+    elif contains and place.segment >= state.chain.forced:
+        _keep(decision, state, replace(state.chain, head=place))
     else:
-        _accept(decision, state, Merged(state.key, place.sha, before=head.sha, forced=True))
+        _accept(decision, state, Merged(state.key, place.sha, before=head.sha, forced=not contains))
 
 
 def default_branch_changed(decision: Decision, event: DefaultBranchChanged) -> None:
@@ -295,6 +306,15 @@ def start_run(
     return run
 
 
+def _ask_early(decision: Decision, run: Run) -> None:
+    """Ask now what the stages will want to know of a fix (F11): the answer is there when it gets to them."""
+    for found in decision.board.versions_of(run.service):
+        if standing.rolls_out(decision.board.pipeline, found.step):
+            ahead = stage_versions.ahead(decision.board, run, found.step)
+            if ahead is not None and ahead.contains is None:
+                ask_whether_contained(decision, run, ahead.place)
+
+
 def send_fast(decision: Decision, service: str, place: Place, *, why: str, permit: str | None = None) -> None:
     """Put a commit on the fast lane: its live run changes lane; if it has none, a run is started (F1, F2)."""
     live = [run for run in decision.board.of_commit(service, place.sha) if _goes_on(run)]
@@ -322,6 +342,8 @@ def queue(decision: Decision, run: Run, step: Step) -> Run:
     decision.tell(FactKind.RUN_QUEUED, f"{sentences.name(run)} queues for {step}", run)
     decision.note(run)
     newest_fix(decision, run)
+    if run.lane is Lane.FAST and run.key in decision.board.runs:
+        _ask_early(decision, run)
     return run
 
 
@@ -345,9 +367,9 @@ def drop_unmerged(decision: Decision, service: str) -> None:
     """End the live runs that a force-push took off main, except in a lock-policy stage; newest first, for proof."""
     board = decision.board
     for run in reversed(board.of_service(service)):
-        verdict = standing.dropped_from_main(board, service, run.place)
+        verdict = standing.off_main(board, service, run.place)
         if verdict is None:
-            _ask_about(decision, run)
+            ask_about_main(decision, service, run.place)
             return  # the answer for the newest usually answers for all before it
         if verdict:
             drop(decision, run)
@@ -358,13 +380,6 @@ def drop(decision: Decision, run: Run) -> None:
     inside = run.holds_slot or run.status is Status.FAILED
     if run.status is not Status.ENDING and not (inside and standing.rolls_out(decision.board.pipeline, run.step)):
         leave(decision, run, sentences.dropped(run))
-
-
-def _ask_about(decision: Decision, run: Run) -> None:
-    state = decision.board.service(run.service)
-    for force in state.forces:
-        if force.segment > run.place.segment and state.chain.contains(force, run.place) is None:
-            ask_containment(decision, run.service, base=run.place.sha, head=force.sha)
 
 
 def learn(decision: Decision, event: ContainmentKnown) -> None:
@@ -382,7 +397,7 @@ def learn(decision: Decision, event: ContainmentKnown) -> None:
     text = f"{sentences.short(event.head)} {verb} {sentences.short(event.base)}"
     decision.tell(FactKind.CONTAINMENT_KNOWN, text, service=event.service, sha=event.base)
     if state.doubt and chain.head is not None and (chain.head.sha, state.doubt) == (event.base, event.head):
-        head_seen(decision, HeadSeen(event.service, state.doubt))
+        head_seen(decision, HeadSeen(event.service, state.doubt, state.moves))
 
 
 def _may_be_off_main(chain: Chain, base: Place, head: Place) -> bool:
@@ -394,10 +409,10 @@ def _may_be_off_main(chain: Chain, base: Place, head: Place) -> bool:
 
 
 def _place_of(decision: Decision, service: str, sha: str) -> Place | None:
-    """Where a commit stands: by the chain, a live run, a passage, a lock or a rewritten head that still names it."""
+    """Where a commit stands: by the chain, a live run, a stage, a lock or a rewritten head that still names it."""
     board = decision.board
     state = board.service(service)
-    named = [p.place for p in state.passages] + list(state.forces)
+    named = [v.place for each in board.versions_of(service) for v in each.all] + list(state.forces)
     named += [k.place for k in board.locks_held_by(service) if k.place is not None]
     named += [run.place for run in board.of_commit(service, sha)]
     return state.chain.find(sha) or next((place for place in named if place.sha == sha), None)

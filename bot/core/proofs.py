@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.core import sentences
+from bot.core.ancestry import Place
 from bot.core.decision import Decision
 from bot.core.effects import Compare
 from bot.core.facts import FactKind
+from bot.core.run import Run
+from bot.core.standing import off_main
 
 #: How many questions may be open per service; those beyond are asked when answers have come in.
 QUESTIONS = 32
@@ -23,3 +26,27 @@ def ask_containment(decision: Decision, service: str, *, base: str, head: str) -
     decision.do(Compare(service, configured.repository, base, head))
     text = f"asked GitHub whether {sentences.short(head)} contains {sentences.short(base)}"
     decision.tell(FactKind.CONTAINMENT_ASKED, text, service=service, sha=base)
+
+
+def ask_whether_contained(decision: Decision, run: Run, place: Place) -> None:
+    """Have asked what is missing to say whether what is on main at `place` contains the run.
+
+    Of a run that was told later it is asked first whether that contains `place`: mostly it does, which tells both.
+    """
+    chain = decision.board.service(run.service).chain
+    if chain.contains(place, run.place) is None:
+        if run.place.segment > place.segment and chain.contains(run.place, place) is None:
+            ask_containment(decision, run.service, base=place.sha, head=run.sha)
+        else:
+            ask_containment(decision, run.service, base=run.sha, head=place.sha)
+    if off_main(decision.board, run.service, place) is None:
+        ask_about_main(decision, run.service, place)
+
+
+def ask_about_main(decision: Decision, service: str, place: Place) -> None:
+    """Have asked whether a force-push took the commit off main."""
+    state = decision.board.service(service)
+    latest = state.chain.latest(place)
+    for force in state.forces:
+        if force.segment > latest.segment and state.chain.contains(force, latest) is None:
+            ask_containment(decision, service, base=latest.sha, head=force.sha)

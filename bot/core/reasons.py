@@ -16,6 +16,7 @@ class Why(StrEnum):
     LOCKED = "locked"
     FIX_AHEAD = "fix-ahead"
     PROOF = "proof"
+    ONE_AT_A_TIME = "one-at-a-time"
     RECALLED = "recalled"
     STARTING = "starting"
     RUNNING = "running"

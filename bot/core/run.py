@@ -1,4 +1,7 @@
-"""What lives on a board: runs, verifications, locks, services, troubles, foreign builds. Frozen values, by `key`."""
+"""What lives on a board: runs, verifications, locks, services, what is in the stages, troubles, foreign builds.
+
+Frozen values, by `key`.
+"""
 
 from __future__ import annotations
 
@@ -254,8 +257,6 @@ class Lock:
     place: Place | None = None
     let_fixes_in: bool = False
     until: float | None = None
-    #: Its place in the order of locks and passages: only a later passage opens it.
-    order: int = 0
 
     @property
     def automatic(self) -> bool:
@@ -264,15 +265,46 @@ class Lock:
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
-    """A run of the service has passed a lock-policy stage: the ground for F8 (clean-up) and F11."""
+class Version:
+    """One commit that a build has brought into a step: by which run, on which lane; `since` in epoch seconds."""
 
-    stage: str
     place: Place
     run: str
     lane: Lane
-    #: Its place in the order of locks and passages.
-    order: int = 0
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class StageVersion:
+    """What is in one step for one service. The rules about it: `bot.core.stage_versions`.
+
+    `broken` is what failed on top of `whole`: while it is set, it is what is in the step. The whole version below it
+    stays known, because a force-push may take the broken commit off main: then the whole one still keeps older
+    commits out. `fix` is the last whole version that came on the fast lane: its clean-up (F8) goes on, where GitHub
+    has not answered yet, even if another version has replaced or broken it since.
+    """
+
+    key: str
+    service: str
+    step: Step
+    whole: Version | None = None
+    broken: Version | None = None
+    fix: Version | None = None
+
+    @property
+    def present(self) -> Version | None:
+        """What was brought there last, whole or broken."""
+        return self.broken or self.whole
+
+    @property
+    def versions(self) -> tuple[Version, ...]:
+        """What is there, the broken version first."""
+        return tuple(version for version in (self.broken, self.whole) if version is not None)
+
+    @property
+    def all(self) -> tuple[Version, ...]:
+        """All the versions that are remembered."""
+        return tuple(version for version in (self.broken, self.whole, self.fix) if version is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,11 +333,10 @@ class ServiceState:
     chain: Chain = field(default_factory=Chain)
     #: Number of the latest run.
     number: int = 0
-    passages: tuple[Passage, ...] = ()
+    #: How often main has moved, as far as we know: what GitHub answers about an earlier time is old.
+    moves: int = 0
     #: The heads that a force-push put in place: what they do not contain was dropped from main.
     forces: tuple[Place, ...] = ()
-    #: Shas whose run failed: a head that has already failed starts nothing (F2).
-    failed: tuple[str, ...] = ()
     #: Questions about containment under way: (base sha, head sha).
     asked: tuple[tuple[str, str], ...] = ()
     #: Pushes seen lately, as business keys: one push may be delivered several times.

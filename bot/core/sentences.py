@@ -72,6 +72,11 @@ def superseded(replacement: str, sha: str) -> Ending:
     return Ending(End.SUPERSEDED, f"contained in {short(sha)}, superseded by {replacement}", replacement)
 
 
+def contained_in_failed(sha: str, step: Step) -> Ending:
+    """Contained in a newer commit that failed in a stage: an older one is not rolled out over it."""
+    return Ending(End.SUPERSEDED, f"contained in {short(sha)}, which has failed in {step}: that stage never goes back")
+
+
 def default_branch_changed(service: Service, now: str) -> str:
     """What is followed, and what to do if that is not meant."""
     return (
@@ -96,7 +101,7 @@ def afterwards(ending: Ending) -> str:
     match ending.end:
         case End.FAILED:
             return "Merge a fix to start a new run."
-        case End.SUPERSEDED:
+        case End.SUPERSEDED if ending.by is not None:
             return f"Nothing to do: {ending.by} carries it on."
         case End.DROPPED:
             return "If that was not meant, merge it again."

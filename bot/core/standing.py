@@ -63,15 +63,16 @@ def has_mended(board: Board, run: Run) -> bool:
     return bool(stages) and all(Step(stage) in run.passed for stage in stages)
 
 
-def has_passed(board: Board, service: str, place: Place) -> bool:
-    """Whether a commit has passed a lock-policy stage already: a second run of it would end there (F11)."""
-    return any(passage.place.sha == place.sha for passage in board.service(service).passages)
+def off_main(board: Board, service: str, place: Place) -> bool | None:
+    """Whether a force-push took the commit off main: some rewritten head, later than it, does not contain it.
 
-
-def dropped_from_main(board: Board, service: str, place: Place) -> bool | None:
-    """Whether a force-push took the commit off main: some rewritten head, later than it, does not contain it."""
+    None: GitHub has to be asked (`merges.ask_about_main`). A commit that came back to main is on it.
+    """
     state = board.service(service)
-    answers = [state.chain.contains(force, place) for force in state.forces if force.segment > place.segment]
+    if not state.forces:
+        return False
+    latest = state.chain.latest(place)
+    answers = [state.chain.contains(force, latest) for force in state.forces if force.segment > latest.segment]
     if any(answer is False for answer in answers):
         return True
     return None if None in answers else False
@@ -79,4 +80,5 @@ def dropped_from_main(board: Board, service: str, place: Place) -> bool | None:
 
 def drops(chain: Chain, force: Place, place: Place) -> bool:
     """Whether the forced head `force` came after `place` and is proven to lack it."""
-    return force.segment > place.segment and chain.contains(force, place) is False
+    latest = chain.latest(place)
+    return force.segment > latest.segment and chain.contains(force, latest) is False

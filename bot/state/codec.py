@@ -12,12 +12,22 @@ from bot.core.decision import Ended
 from bot.core.effects import Effect
 from bot.core.events import Event
 from bot.core.facts import Fact
-from bot.core.run import Foreign, Lock, PastBuild, Pulls, Run, ServiceState, Trouble, Verification
+from bot.core.run import Foreign, Lock, PastBuild, Pulls, Run, ServiceState, StageVersion, Trouble, Verification
 
-_RECORDS: dict[str, TypeAdapter[Any]] = {
-    FAMILIES[kind]: TypeAdapter(kind)
-    for kind in (Header, Counters, Run, Verification, Pulls, Lock, ServiceState, Trouble, Foreign, PastBuild)
-}
+_KINDS = (
+    Header,
+    Counters,
+    Run,
+    Verification,
+    Pulls,
+    Lock,
+    ServiceState,
+    StageVersion,
+    Trouble,
+    Foreign,
+    PastBuild,
+)
+_RECORDS: dict[str, TypeAdapter[Any]] = {FAMILIES[kind]: TypeAdapter(kind) for kind in _KINDS}
 _EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
 _EFFECT: TypeAdapter[Effect] = TypeAdapter(Annotated[Effect, Field(discriminator="kind")])
 _ENDED: TypeAdapter[Ended] = TypeAdapter(Ended)

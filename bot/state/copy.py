@@ -68,6 +68,7 @@ class Copy:
             "pulls": self.board.pulls,
             "lock": self.board.locks,
             "service": self.board.services,
+            "version": self.board.versions,
             "trouble": self.board.troubles,
             "foreign": self.board.foreign,
         }

@@ -44,9 +44,9 @@ class Memory:
     triggered: Counter[tuple[str, int]] = field(default_factory=Counter)
     arrived: dict[str, int] = field(default_factory=dict)
     arrivals: int = 0
-    #: Commit of each run, and the commits that have passed each lock-policy stage, by service and stage.
+    #: Commit of each run; and what the last build brought to each stage that rolls out, by service and stage.
     commits: dict[str, str] = field(default_factory=dict)
-    passed: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    brought: dict[tuple[str, str], str] = field(default_factory=dict)
     verified: set[str] = field(default_factory=set)
 
 
@@ -113,7 +113,7 @@ def _is_plain(run: Run | None) -> bool:
 
 
 def _order(board: Board, decision: Decision, was: Before, memory: Memory, now: float) -> None:
-    """Invariant 3: a main lane stands in the order of arrival; nobody is passed, but over a missing proof."""
+    """Invariant 3: a main lane stands in the order of arrival; nobody is passed, but for a proof or another run."""
     for fact in decision.facts:
         if fact.kind is FactKind.RUN_QUEUED and fact.run:
             memory.arrivals += 1
@@ -135,7 +135,8 @@ def _may_be_passed(board: Board, key: str, step: Step, now: float) -> None:
     run = board.runs.get(key)
     if run is not None and run.status is Status.WAITING and run.step == step and run.lane is Lane.MAIN:
         reason = why(board, run, now)
-        assert reason.why is Why.PROOF, f"{key} was passed in the queue for {step}: {reason}"
+        beside = any(other.service == run.service for other in board.inside(step))
+        assert beside or reason.why is Why.PROOF, f"{key} was passed in the queue for {step}: {reason}"
 
 
 def _nobody_lost(board: Board, decision: Decision, memory: Memory) -> None:
@@ -202,29 +203,33 @@ def _proofs(board: Board, decision: Decision, memory: Memory, truth: Truth) -> N
         if ended.ending.end is End.SUPERSEDED and ended.ending.by:
             assert truth(memory.commits[ended.ending.by], ended.run.place.sha), f"{ended.run.key} is not contained"
     for fact in decision.facts:
-        if fact.kind is FactKind.BUILD_PASSED and fact.step and _is_lock_step(board, fact.step):
-            memory.passed.setdefault((str(fact.service), fact.step.stage), []).append(str(fact.sha))
+        if fact.kind in BUILD_DECIDED and fact.step and _rolls_out(board, fact.step):
+            memory.brought[str(fact.service), fact.step.stage] = str(fact.sha)
         if fact.kind is FactKind.STAGE_UNLOCKED and fact.by in memory.commits and fact.run:
             dropped = board.service(str(fact.service)).forces
             assert dropped or truth(memory.commits[str(fact.by)], memory.commits[fact.run]), "opened by a stranger"
     admitted = _admitted(decision)
-    for place, (key, step) in enumerate(admitted):
-        if _is_lock_step(board, step):
-            _forwards(board, board.runs[key], memory, truth, {later for later, _ in admitted[place + 1 :]})
+    for key, step in admitted:
+        if _rolls_out(board, step):
+            _forwards(board, board.runs[key], memory, truth)
 
 
-def _is_lock_step(board: Board, step: Step) -> bool:
-    stage = board.pipeline.stage(step.stage)
-    return step.track is Track.REAL and stage is not None and stage.locks
+def _rolls_out(board: Board, step: Step) -> bool:
+    """Whether it is a real stage from the first one that locks on."""
+    names = [stage.name for stage in board.pipeline.stages]
+    locks = [stage.locks for stage in board.pipeline.stages]
+    return step.track is Track.REAL and step.stage in names and any(locks[: names.index(step.stage) + 1])
 
 
-def _forwards(board: Board, run: Run, memory: Memory, truth: Truth, later: set[str]) -> None:
-    """Nothing that contains the run was in the stage, or is among the latest that have passed it."""
-    others = [r for r in board.inside(run.step) if r.service == run.service and r.key not in {run.key, *later}]
-    inside = [r.place.sha for r in others if r.status is not Status.ENDING]
-    for sha in inside + memory.passed.get((run.service, run.step.stage), [])[-3:]:
-        newer = sha != run.place.sha and truth(sha, run.place.sha)
-        assert not newer, f"{run.key} goes backwards: {sha} is already further"
+def _forwards(board: Board, run: Run, memory: Memory, truth: Truth) -> None:
+    """Invariant 11: no other run of the service is there; nothing newer on main, as we know it, was brought there."""
+    others = [r for r in board.inside(run.step) if r.service == run.service and r.key != run.key]
+    assert not others, f"{run.key} enters {run.step} beside {others[0].key}"
+    sha, head = memory.brought.get((run.service, run.step.stage)), board.service(run.service).chain.head
+    if sha is None or head is None or sha == run.place.sha:
+        return
+    newer = truth(sha, run.place.sha) and truth(head.sha, sha)
+    assert not newer, f"{run.key} goes backwards: {sha} was brought to {run.step} already"
 
 
 def _doors(board: Board, decision: Decision, now: float) -> None:

@@ -191,7 +191,7 @@ class AnyTown(RuleBasedStateMachine):
     @rule(service=services)
     def look_at_main(self, service: str) -> None:
         """The reconciler asks for the head."""
-        self._send(HeadSeen(service, self.town.github.heads[service]))
+        self._send(HeadSeen(service, self.town.github.heads[service], self.town.board.service(service).moves))
 
     @rule(pick=picks)
     def answer(self, pick: int) -> None:
@@ -510,7 +510,7 @@ class AnyTown(RuleBasedStateMachine):
         for service in [s.name for s in town.board.pipeline.services]:
             state, head = town.board.service(service), town.board.service(service).chain.head
             if head is None or head.sha != town.github.heads[service] or state.doubt == head.sha:
-                self._send(HeadSeen(service, town.github.heads[service]))
+                self._send(HeadSeen(service, town.github.heads[service], state.moves))
 
     def _open_news(self) -> bool:
         town = self.town

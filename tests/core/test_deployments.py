@@ -81,16 +81,13 @@ def test_a_build_that_is_gone_leaves_an_error() -> None:
     assert states(town)[-1] == (PRE, "error")
 
 
-def test_a_run_that_a_fix_replaces_while_it_rolls_out_ends_inactive() -> None:
-    town = Town(deployed_shop(pre_production=2))
-    town.arrives("S1", "a", PRE)
+def test_a_run_that_is_taken_out_while_it_rolls_out_ends_inactive() -> None:
+    town = Town(deployed_shop())
+    town.arrives("S1", "a", "production")
     town.starts("S1a")
-    town.breaks("S1", "b")
-    town.merge("S1", "e")
-    town.fix_passes("S1e")
-    town.fails("S1a")
-    assert states(town)[-1] == (PRE, "inactive")
-    assert states(town, "S1e")[-1] == (PRE, "success")
+    town.cancel("S1a")
+    town.aborts("S1a")
+    assert states(town)[-1] == ("production", "inactive")
 
 
 def test_while_observing_nothing_is_deployed() -> None:

@@ -101,7 +101,7 @@ class Town:
         """GitHub is asked for the head of main; with a letter: a commit that nobody told us of."""
         if letter is not None:
             self.github.commit(service, f"{service}{letter}")
-        self.send(HeadSeen(service, self.github.heads[service]))
+        self.send(HeadSeen(service, self.github.heads[service], self.board.service(service).moves))
 
     def accepts(self, *shas: str) -> None:
         """Jenkins takes the triggers into its queue."""

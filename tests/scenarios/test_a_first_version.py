@@ -213,15 +213,15 @@ def test_a_commit_that_a_force_push_dropped_may_be_pushed_again() -> None:
 
 def test_a_fix_that_turns_out_to_be_contained_lets_the_next_one_go_on_at_once() -> None:
     """S1f was told before S1e, which it contains; S1g waits behind S1e, which ends at the door when that is proven."""
-    town = Town(shop(pre_production=2))
-    town.arrives("S1", "a", PRE)
+    town = Town(shop(production_locks=True))
+    town.arrives("S1", "a", "production")
+    town.starts("S1a")
     town.push("S1", "e")
     town.pull("S1", "f")
     town.passes("S1f", "S1f")
     town.answers()
-    town.starts("S1f")
-    town.fails("S1a")
     town.passes("S1f")
+    town.fails("S1a")
     town.pull("S1", "e")
     town.passes("S1e", "S1e", "S1e")
     assert town.says("S1e") == "GitHub is being asked whether S1f, already further, contains it"
@@ -309,9 +309,10 @@ def test_a_forced_push_is_no_proof_even_if_its_commit_was_known() -> None:
     town.github.commit("S1", "S1x", onto="S10")
     town.looks_at_main("S1")
     town.deliver(Merged("S1", "S1x", "S1a", forced=True, push_id="p"))
-    town.fix_passes("S1x")
-    assert town.left("S1a") != ("superseded", "S1x")
+    town.passes("S1x", "S1x", "S1x")
+    assert town.says("S1x") == "GitHub is being asked whether S1a, already further, contains it"
     town.answers()
+    town.passes("S1x")
     assert town.locks() == []
     assert town.left("S1a") == ("dropped", None)
 
@@ -329,24 +330,14 @@ def test_the_lock_of_a_dropped_commit_opens_when_the_new_main_has_passed() -> No
     assert town.left("S1a") == ("dropped", None)
 
 
-def test_the_old_main_does_not_open_the_lock_of_a_dropped_commit() -> None:
-    town = Town(shop(pre_production=2))
-    town.arrives("S1", "0", PRE)
-    town.arrives("S1", "a", PRE)
-    town.starts("S10", "S1a")
-    town.fails("S1a")
-    town.force_push("S1", "c", onto="S1x")
-    town.answers()
-    town.passes("S10")
-    town.answers()
-    assert town.locks() == ["S1a"]
-
-
-def test_a_passage_from_before_the_lock_opens_nothing() -> None:
-    town = Town(shop(pre_production=2))
-    town.arrives("S1", "a", PRE)
-    town.arrives("S1", "b", PRE)
-    town.passes("S1b")
+def test_what_passed_before_the_failure_opens_nothing() -> None:
+    town = Town()
+    for letter in "ab":
+        town.merge("S1", letter)
+        while f"S1{letter}" in town.live():
+            town.passes(f"S1{letter}")
+    town.force_push("S1", "a", onto=None)
+    town.passes("S1a", "S1a")
     town.fails("S1a")
     town.send(ContainmentKnown("S1", "S1a", "S1b", contains=True))
     assert town.locks() == ["S1a"]
@@ -561,17 +552,14 @@ def test_the_end_of_a_build_arrives_before_its_start() -> None:
 
 
 def test_what_a_removed_run_does_in_the_end_never_locks() -> None:
-    town = Town(shop(pre_production=2))
+    town = Town()
     town.arrives("S1", "a", PRE)
-    town.arrives("S1", "b", PRE)
-    town.starts("S1b")
+    town.starts("S1a")
+    town.configure(shop(services=("S2", "S3")))
+    assert town.status("S1a") is Status.ENDING
     town.fails("S1a")
-    town.merge("S1", "e")
-    town.fix_passes("S1e")
-    assert town.status("S1b") is Status.ENDING
-    town.fails("S1b")
     assert town.locks() == []
-    assert town.left("S1b") == ("superseded", "S1e")
+    assert town.left("S1a") == ("dropped", None)
 
 
 # -- who is told what ------------------------------------------------------------------------------------------

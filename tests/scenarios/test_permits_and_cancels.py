@@ -84,9 +84,9 @@ def test_nor_behind_one_that_has_passed_what_was_opened_for_it() -> None:
 
 
 def test_a_lock_does_not_send_a_run_on_the_fast_lane_that_a_person_has_cancelled() -> None:
-    town = Town(shop(start=FastLaneStart.ON_FAILURE, pre_production=2))
+    town = Town(shop(start=FastLaneStart.ON_FAILURE))
     town.arrives("S1", "a", PRE)
-    town.arrives("S1", "b", PRE)
+    town.arrives("S1", "b", "acceptance")
     town.starts("S1b")
     town.cancel("S1b")
     town.fails("S1a")
@@ -95,9 +95,9 @@ def test_a_lock_does_not_send_a_run_on_the_fast_lane_that_a_person_has_cancelled
 
 
 def test_an_operator_who_asks_for_the_head_while_its_run_is_taken_out_gets_another_run() -> None:
-    town = Town(shop(pre_production=2))
+    town = Town()
     town.arrives("S1", "a", PRE)
-    town.arrives("S1", "b", PRE)
+    town.arrives("S1", "b", "acceptance")
     town.starts("S1b")
     town.cancel("S1b")
     town.fails("S1a")

@@ -89,11 +89,12 @@ def test_nor_one_that_builds_started_by_hand_have_filled(patient: Town) -> None:
     assert patient.runs_in(PRE) == ["S1a"]
 
 
-def test_a_repeat_does_not_roll_an_older_commit_over_a_newer_one(patient: Town) -> None:
+def test_a_newer_commit_is_not_rolled_out_beside_a_repeat(patient: Town) -> None:
     patient.arrives("S1", "b", PRE)
-    patient.passes("S1b")
     patient.fails("S1a")
-    assert patient.left("S1a") == ("superseded", "S1b")
+    assert (patient.runs_in(PRE), patient.queue(PRE)) == (["S1a"], ["S1b"])
+    patient.passes("S1a")
+    assert patient.runs_in(PRE) == ["S1b"]
 
 
 def test_a_repeated_build_is_not_shown_the_end_of_the_one_that_failed() -> None:

@@ -17,7 +17,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from bot.core.effects import Look
 from bot.core.events import TimePassed
 from bot.core.pipeline import Job
-from bot.core.run import Status
+from bot.core.run import Status, Step
 from bot.state.codec import load_effect
 from bot.state.copy import BARRIER, Copy
 from bot.state.keys import FAMILIES, Keys
@@ -121,6 +121,47 @@ def test_the_facts_of_each_run_of_the_board_and_of_the_history_are_kept_with_it(
     assert stories == set(runs)
 
 
+def test_passages_locks_and_failed_runs_become_what_is_in_the_stages(redis: Redis, keys: Keys) -> None:
+    migrate(redis, keys)
+    found = board(redis, keys).board
+    told = {
+        key: [version and version.run for version in (each.whole, each.broken, each.fix)]
+        for key, each in found.versions.items()
+    }
+    assert told == {
+        "S1/pre-production": [None, "S1.1", None],
+        "S3/pre-production": ["S3.1", None, None],
+        "S3/production": ["S3.1", None, None],
+    }
+    assert {state.moves for state in found.services.values()} == {1}
+    (lock,) = found.locks_of("pre-production")
+    broken = found.version("S1", Step("pre-production")).broken
+    assert broken is not None
+    assert (broken.place, broken.since) == (lock.place, lock.since)
+
+
+def test_what_locked_a_stage_after_a_passage_has_broken_it_and_what_passed_after_that_is_whole() -> None:
+    place = {"segment": 1, "seq": 1, "sha": "a" * 40}
+    passage = {"stage": "pre-production", "place": place, "run": "S1.1", "lane": "fast", "order": 5}
+    lock = {"run": "S1.2", "service": "S1", "stage": "pre-production", "place": place, "since": 7.0}
+    failed = {"key": "S1.3", "service": "S1", "place": place, "lane": "fast", "status": "failed", "since": 8.0}
+    step = {"stage": "acceptance", "track": "fast"}
+
+    def moved(order: int) -> dict[str, Any]:
+        records = {
+            "service/S1": {"key": "S1", "passages": [passage]},
+            "lock/pre-production/S1.2": {**lock, "order": order},
+            "run/S1.3": {**failed, "step": step},
+        }
+        return to_3.migrate_board(records)
+
+    before, after = (moved(order)["version/S1/pre-production"] for order in (4, 6))
+    assert (before["whole"]["run"], before["fix"]["run"], "broken" in before) == ("S1.1", "S1.1", False)
+    assert (after["whole"]["run"], after["broken"]["run"], after["broken"]["lane"]) == ("S1.1", "S1.2", "main")
+    fast = moved(4)["version/S1/fast acceptance"]
+    assert (fast["step"], fast["broken"]["run"]) == (step, "S1.3")
+
+
 def test_what_waits_in_the_inbox_is_taken_after_the_migration(redis: Redis, keys: Keys) -> None:
     migrate(redis, keys)
     store = Store(redis, keys)
@@ -152,7 +193,8 @@ def test_records_history_outbox_and_dead_letters_go_through_the_step(redis: Redi
     migrate(redis, keys)
     rows = redis.hgetall(keys.board)
     assert rows.pop(BARRIER.encode())
-    assert all(json.loads(text)["seen"] == 1 for text in rows.values())
+    moved = [text for field, text in rows.items() if not field.startswith(b"version/")]  # the others are new
+    assert all(json.loads(text)["seen"] == 1 for text in moved)
     assert all(json.loads(text)["run"]["seen"] == 1 for text in redis.hvals(keys.ended))
     assert all(json.loads(text.partition(b"\n")[2])["seen"] == 1 for text in redis.hvals(keys.outbox))
     assert all(json.loads(text)["effect"]["seen"] == 1 for text in redis.hvals(keys.dead))

@@ -16,6 +16,7 @@ from bot.state.repositories import Repositories
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop
 from workers import reconcile_heads, start
+from workers.context import Context, Line
 
 REPO = "shop/s1"
 
@@ -157,13 +158,29 @@ def test_an_answer_that_lags_behind_is_not_believed(impatient: Workshop) -> None
     assert repairs(impatient) == {}
 
 
+def test_what_github_said_before_a_push_was_taken_is_not_told(
+    impatient: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, ask = impatient.github.control.head(REPO), reconcile_heads._ask
+
+    def while_a_push_comes(context: Context, line: Line, service: Service) -> reconcile_heads.Look:
+        look = ask(context, line, service)
+        if service.name == "S1":
+            impatient.tell(Merged("S1", "b" * 40, old, push_id="1"))
+        return look
+
+    monkeypatch.setattr(reconcile_heads, "_ask", while_a_push_comes)
+    assert reconcile_heads.heads(impatient.context, impatient.line) == 0
+    assert impatient.heard() == []
+
+
 def test_a_branch_that_was_set_back_to_a_known_commit_is_told_once_it_is_certain(impatient: Workshop) -> None:
     old = impatient.github.control.head(REPO)
     new = impatient.github.control.push(REPO)
     impatient.tell(Merged("S1", new, old, push_id="1"))
     impatient.github.world.repos[REPO].branches["main"] = old  # a force-push whose webhook is lost
     assert [reconcile_heads.heads(impatient.context, impatient.line) for _ in range(4)] == [0, 1, 0, 0]
-    assert impatient.heard() == [HeadSeen("S1", old)]
+    assert impatient.heard() == [HeadSeen("S1", old, moves=2)]
     assert repairs(impatient) == {"rewound": 1}
 
 

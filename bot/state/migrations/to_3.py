@@ -15,6 +15,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Set
 from typing import Any
 
+from bot.state.migrations import versions
 from bot.state.store import STORY_KEPT
 
 #: One stored value as parsed JSON.
@@ -29,6 +30,10 @@ def migrate_record(family: str, key: str, raw: Raw) -> dict[str, Raw]:
     """
     if family == "run":
         raw = _run(raw)
+    elif family == "service":
+        raw = _service(raw)
+    elif family == "lock":
+        raw = {name: value for name, value in raw.items() if name != "order"}
     return {f"{family}/{key}": raw}
 
 
@@ -42,13 +47,22 @@ def _run(raw: Raw) -> Raw:
     return changed
 
 
+def _service(raw: Raw) -> Raw:
+    """What its runs have passed and where they failed stands by itself now (`versions`); `moves` counts from 1.
+
+    An answer about main that waits in the inbox says nothing of `moves`: it counts as old, and is asked again.
+    """
+    kept = {name: value for name, value in raw.items() if name not in ("passages", "failed")}
+    return {**kept, "moves": 1} if raw.get("chain", {}).get("head") else kept
+
+
 def migrate_board(records: dict[str, Raw]) -> dict[str, Raw]:
     """All records of one board, by field. The place for what one record alone does not tell."""
     moved: dict[str, Raw] = {}
     for field, raw in records.items():
         family, _, key = field.partition("/")
         moved.update(migrate_record(family, key, raw))
-    return moved
+    return {**moved, **versions.stage_versions(records)}
 
 
 def migrate_ended(raw: Raw) -> Raw:

@@ -17,7 +17,7 @@ RUN, ATTEMPT, VERSION, SHA = "INTERLOCK_RUN", "INTERLOCK_ATTEMPT", "INTERLOCK_VE
 #: How many builds of a job one look takes in.
 BUILDS = 50
 
-BUILD_TREE = "number,building,result,timestamp,estimatedDuration,queueId,actions[parameters[name,value]]"
+BUILD_TREE = "number,building,result,timestamp,duration,estimatedDuration,queueId,actions[parameters[name,value]]"
 ITEM_TREE = "cancelled,executable[number],actions[parameters[name,value]]"
 QUEUE_TREE = "items[id,task[url],actions[parameters[name,value]]]"
 
@@ -145,7 +145,15 @@ def seen(client: JenkinsClient, job: Job, build: dict[str, Any]) -> BuildSeen:
         failed_step=wrong.step,
         started=started,
         expected=started + lasts if started is not None and lasts is not None and lasts > 0 else None,
+        ended=None if result is None else _ended(build),
     )
+
+
+def _ended(build: dict[str, Any]) -> float | None:
+    """When a build ended, in epoch seconds by Jenkins' clock (Jenkins: `Run#getDuration`, 0 if it is not known)."""
+    began = _seconds(build.get("timestamp"))
+    took = _seconds(build.get("duration"))
+    return began + took if began is not None and took is not None and took > 0 else None
 
 
 def _seconds(milliseconds: Any) -> float | None:

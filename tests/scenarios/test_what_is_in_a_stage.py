@@ -1,0 +1,329 @@
+"""What is in a stage decides who may enter: force-pushes, old answers, retries, two at once, a fix that came first.
+
+Each case is a story on the four pictures' pipeline. `S1a` is commit a of service S1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bot.core.events import BuildSeen, HeadSeen
+from bot.core.pipeline import FastLaneStart, Outcome
+from bot.core.run import Status
+from tests.core.town import Town
+from tests.core.world import shop
+
+PRE = "pre-production"
+
+
+def delivers(town: Town, sha: str) -> None:
+    """A run passes everything that is left."""
+    while sha in town.live():
+        town.passes(sha)
+
+
+def delivered(town: Town) -> list[str]:
+    """The commits that were delivered, in order."""
+    return [sha for sha, ending in town.ended.values() if str(ending.end) == "delivered"]
+
+
+def drops_from_main(town: Town, service: str, letter: str) -> str:
+    """Main is moved by force, back to a commit that is known."""
+    return town.force_push(service, letter, onto=None)
+
+
+# -- 1. main goes back to a commit that has passed once --------------------------------------------------------
+
+
+def test_a_head_that_comes_back_by_force_is_the_fix_of_what_was_dropped_and_opens_its_lock() -> None:
+    town = Town()
+    town.merge("S1", "a")
+    delivers(town, "S1a")
+    town.breaks("S1", "b")
+    town.arrives("S2", "a", PRE)
+    drops_from_main(town, "S1", "a")
+    town.fix_passes("S1a")
+    assert town.locks() == []
+    assert town.runs_in(PRE) == ["S2a"]
+    assert town.at("S1a") == "production"
+
+
+def test_a_commit_that_comes_back_without_a_lock_is_delivered_again() -> None:
+    town = Town()
+    for letter in "ab":
+        town.merge("S1", letter)
+        delivers(town, f"S1{letter}")
+    drops_from_main(town, "S1", "a")
+    delivers(town, "S1a")
+    assert delivered(town) == ["S1a", "S1b", "S1a"]
+
+
+def test_a_commit_that_comes_back_is_not_taken_out_by_the_fix_that_was_dropped() -> None:
+    town = Town()
+    town.merge("S1", "a")
+    delivers(town, "S1a")
+    town.breaks("S1", "b")
+    town.merge("S1", "e")
+    town.fix_passes("S1e")
+    delivers(town, "S1e")
+    drops_from_main(town, "S1", "a")
+    delivers(town, "S1a")
+    assert delivered(town)[-1] == "S1a"
+
+
+def test_a_commit_that_is_on_main_again_keeps_older_ones_out() -> None:
+    """a, then b delivered, back to a, on to b again: the run of a, still in acceptance, is older than b."""
+    town = Town()
+    for letter in "ab":
+        town.merge("S1", letter)
+        delivers(town, f"S1{letter}")
+    drops_from_main(town, "S1", "a")
+    town.passes("S1a")
+    drops_from_main(town, "S1", "b")
+    town.passes("S1a")
+    assert "S1a" not in town.live()
+    delivers(town, "S1b")
+    assert delivered(town)[-1] == "S1b"
+
+
+def test_an_older_commit_does_not_enter_after_what_was_dropped_but_is_carried_by_the_new_head() -> None:
+    town = Town(shop(acceptance=None))
+    town.arrives("S1", "z", "acceptance")
+    for letter in "ab":
+        town.merge("S1", letter)
+        delivers(town, f"S1{letter}")
+    drops_from_main(town, "S1", "a")
+    town.passes("S1z")
+    assert town.left("S1z") == ("superseded", "S1a")
+    delivers(town, "S1a")
+    assert delivered(town)[-1] == "S1a"
+
+
+# -- 2. an old answer about main -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def main_known() -> Town:
+    town = Town()
+    town.github.commit("S1", "S1-")
+    town.looks_at_main("S1")
+    return town
+
+
+def test_an_answer_about_main_from_before_a_merge_drops_nothing(main_known: Town) -> None:
+    town = main_known
+    town.merge("S1", "a")
+    asked = town.board.service("S1").moves
+    town.merge("S1", "b")
+    town.send(HeadSeen("S1", "S1a", asked))
+    assert town.live() == ["S1a", "S1b"]
+    delivers(town, "S1b")
+    assert town.left("S1b") == ("delivered", None)
+
+
+def test_an_answer_from_before_main_went_and_came_back_is_old_too(main_known: Town) -> None:
+    town = main_known
+    for letter in "ab":
+        town.merge("S1", letter)
+    asked = town.board.service("S1").moves
+    town.merge("S1", "c")
+    drops_from_main(town, "S1", "b")
+    town.quiet()
+    town.send(HeadSeen("S1", "S1c", asked))
+    head = town.board.service("S1").chain.head
+    assert head is not None
+    assert head.sha == "S1b"
+    assert town.facts == []
+
+
+def test_on_a_fresh_board_a_push_that_came_first_makes_the_first_answer_old() -> None:
+    town = Town()
+    town.github.commit("S1", "S1a")
+    town.merge("S1", "b")
+    town.send(HeadSeen("S1", "S1a", 0))
+    assert town.live() == ["S1b"]
+    town.passes("S1b")
+    assert town.left("S1b") is None
+
+
+def test_what_was_dropped_and_pushed_again_has_a_run_though_that_push_was_lost(main_known: Town) -> None:
+    town = main_known
+    for letter in "ab":
+        town.merge("S1", letter)
+    drops_from_main(town, "S1", "a")
+    town.gives_back("S1b")
+    assert town.left("S1b") == ("dropped", None)
+    town.github.commit("S1", "S1b")  # pushed again, and nobody told us
+    town.looks_at_main("S1")
+    delivers(town, "S1b")
+    assert delivered(town)[-1] == "S1b"
+
+
+# -- 3. on-failure, and heads that have failed -----------------------------------------------------------------
+
+
+def test_a_head_that_has_passed_another_stage_that_locks_starts_on_failure() -> None:
+    town = Town(shop(start=FastLaneStart.ON_FAILURE, production_locks=True))
+    town.arrives("S1", "a", "production")
+    town.starts("S1a")
+    town.arrives("S1", "b", "production")
+    town.fails("S1a")
+    assert town.locks("production") == ["S1a"]
+    assert town.on_fast_lane() == ["S1b"]
+    assert town.runs_in("production") == ["S1b"]
+
+
+def test_a_head_that_failed_was_retried_and_passed_has_not_failed() -> None:
+    town = Town(shop(start=FastLaneStart.MANUAL, production_locks=True))
+    town.breaks("S1", "a")
+    town.retry("S1a")
+    town.passes("S1a")
+    town.cancel("S1a")
+    town.gives_back("S1a")
+    town.fast_lane("S1", "production")
+    assert town.on_fast_lane() == ["S1a"]
+
+
+# -- 5. never backwards, by a retry or an unlock ---------------------------------------------------------------
+
+
+def with_a_failed_fix() -> Town:
+    """S1a has locked pre-production, S1b waits; the fix S1e was rolled out there and failed, too."""
+    town = Town()
+    town.arrives("S1", "a", PRE)
+    town.arrives("S1", "b", PRE)
+    town.fails("S1a")
+    town.merge("S1", "e")
+    for _ in range(3):
+        town.passes("S1e")
+    town.fails("S1e")
+    return town
+
+
+def test_a_retry_does_not_roll_an_older_commit_over_the_fix_that_failed() -> None:
+    town = with_a_failed_fix()
+    town.retry("S1a")
+    assert town.refused() == "the fix S1 S1e is in pre-production or past it: S1 S1a cannot be repeated any more"
+    town.retry("S1e")
+    assert town.runs_in(PRE) == ["S1e"]
+
+
+def test_an_unlock_does_not_roll_an_older_commit_over_the_fix_that_failed() -> None:
+    town = with_a_failed_fix()
+    town.unlock(PRE)
+    assert town.left("S1b") == ("superseded", None)
+    assert "S1e" in town.ended[town.key("S1b")][1].why
+    assert town.runs_in(PRE) == []
+
+
+def test_a_commit_that_is_off_main_is_not_retried() -> None:
+    town = Town()
+    town.breaks("S1", "b")
+    town.force_push("S1", "c", onto="S1-")
+    town.answers()
+    town.retry("S1b")
+    assert town.refused() == "S1 S1b is not on main any more: it cannot be repeated"
+
+
+# -- 6. production that only reports ---------------------------------------------------------------------------
+
+
+def test_production_that_only_reports_does_not_go_backwards() -> None:
+    town = Town(shop(production=2, pre_production=2))
+    town.arrives("S1", "a", "production")
+    town.starts("S1a")
+    town.arrives("S1", "b", "production")
+    assert town.runs_in("production") == ["S1a"]
+    town.passes("S1a")
+    assert town.runs_in("production") == ["S1b"]
+
+
+def test_a_service_is_rolled_out_by_one_run_at_a_time_and_others_pass_it() -> None:
+    town = Town(shop(pre_production=3))
+    for service, letter in ("S1", "a"), ("S1", "b"), ("S2", "a"):
+        town.arrives(service, letter, PRE)
+    assert town.runs_in(PRE) == ["S2a", "S1a"]
+    assert town.says("S1b") == "S1 S1a is in pre-production: one run of S1 at a time"
+    town.passes("S1a")
+    assert town.runs_in(PRE) == ["S2a", "S1b"]
+
+
+def test_what_has_failed_in_production_keeps_older_commits_out_of_it() -> None:
+    town = Town(shop(pre_production=2, production=2, acceptance=None))
+    town.arrives("S1", "a", "acceptance")
+    town.arrives("S1", "b", "production")
+    town.fails("S1b")
+    town.passes("S1a")
+    assert town.left("S1a") == ("superseded", "S1b")  # S1b has passed pre-production
+
+
+# -- 7. the fix that was merged before anybody knew -----------------------------------------------------------
+
+
+def ended_at(town: Town, sha: str, ended: float | None) -> BuildSeen:
+    """What Jenkins says of a failed build, with the time at which it ended."""
+    asked = town.attempt(sha)
+    return replace(town.jenkins.end(asked, Outcome.FAILURE), ended=ended)
+
+
+def test_a_fix_that_was_merged_after_the_failure_and_before_its_news_is_the_fix() -> None:
+    town = Town()
+    town.arrives("S1", "a", PRE)
+    town.starts("S1a")
+    failed = town.now + 5
+    town.waits(10)
+    town.merge("S1", "e")
+    town.send(ended_at(town, "S1a", failed))
+    assert town.on_fast_lane() == ["S1e"]
+    town.fix_passes("S1e")
+    assert town.locks() == []
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_head_that_was_merged_before_the_failure_or_nobody_knows_is_not(*, known: bool) -> None:
+    town = Town()
+    town.arrives("S1", "a", PRE)
+    town.starts("S1a")
+    town.merge("S1", "b")
+    town.waits(10)
+    town.send(ended_at(town, "S1a", town.now if known else None))
+    assert town.on_fast_lane() == []
+
+
+def test_where_only_a_person_starts_the_fast_lane_it_is_left_to_them() -> None:
+    town = Town(shop(start=FastLaneStart.MANUAL))
+    town.arrives("S1", "a", PRE)
+    town.starts("S1a")
+    failed = town.now + 1
+    town.waits(10)
+    town.merge("S1", "e")
+    town.send(ended_at(town, "S1a", failed))
+    assert town.on_fast_lane() == []
+
+
+# -- 8. who has only been let in has not overtaken anybody ------------------------------------------------------
+
+
+def test_a_newer_run_that_has_not_started_supersedes_nobody() -> None:
+    town = Town(shop(pre_production=2, acceptance=None))
+    for letter in "ab":
+        town.arrives("S1", letter, "acceptance")
+    town.passes("S1b")
+    town.passes("S1a")
+    assert town.status("S1b") is Status.STARTING
+    assert town.queue(PRE) == ["S1a"]
+    town.cancel("S1b")
+    town.gives_back("S1b")
+    assert town.runs_in(PRE) == ["S1a"]
+
+
+def test_once_it_runs_the_older_one_is_superseded() -> None:
+    town = Town(shop(pre_production=2, acceptance=None))
+    for letter in "ab":
+        town.arrives("S1", letter, "acceptance")
+    town.passes("S1b")
+    town.passes("S1a")
+    town.starts("S1b")
+    assert town.left("S1a") == ("superseded", "S1b")

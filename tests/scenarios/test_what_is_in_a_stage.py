@@ -212,7 +212,7 @@ def test_a_retry_does_not_roll_an_older_commit_over_the_fix_that_failed() -> Non
 
 def test_an_unlock_does_not_roll_an_older_commit_over_the_fix_that_failed() -> None:
     town = with_a_failed_fix()
-    town.unlock(PRE)
+    town.unlock(PRE, every=True)
     assert town.left("S1b") == ("superseded", None)
     assert "S1e" in town.ended[town.key("S1b")][1].why
     assert town.runs_in(PRE) == []

@@ -83,8 +83,8 @@ def test_the_head_of_a_service_that_returns_is_run_if_main_has_moved_meanwhile(m
     town = Town()
     town.send(HeadSeen("S1", "S1-"))
     town.configure(shop(services=("S2", "S3")))
-    town.send(HeadSeen("S1", "S1a"))
+    town.send(HeadSeen("S1", "S1a", moves=1))
     assert town.live() == []
     town.configure(shop())
-    town.send(HeadSeen("S1", "S1a" if moved else "S1-"))
+    town.send(HeadSeen("S1", "S1a" if moved else "S1-", moves=1))
     assert town.live() == (["S1a"] if moved else [])

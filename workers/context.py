@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from redis import Redis
 
-from bot.core.pipeline import Pipeline
+from bot.core.pipeline import Mode, Pipeline
 from bot.health.contacts import Contacts
 from bot.state.connection import connect
 from bot.state.copy import Copy
@@ -29,6 +29,7 @@ class Line:
     """One pipeline as its workers see it. `turn` keeps this process to one turn at a time, `asked` asks for one."""
 
     pipeline: Pipeline
+    mode: Mode
     keys: Keys
     store: Store
     inbox: Inbox
@@ -38,6 +39,8 @@ class Line:
     redis: Redis
     turn: threading.Lock = field(default_factory=threading.Lock)
     asked: threading.Event = field(default_factory=threading.Event)
+    #: Set by a turn that began a board: GitHub and Jenkins must be asked what they know.
+    began: threading.Event = field(default_factory=threading.Event)
     _reading: threading.Lock = field(default_factory=threading.Lock)
     _copy: Copy | None = None
 
@@ -84,7 +87,7 @@ def _line(redis: Redis, pipeline: Pipeline, configuration: Configuration) -> Lin
     store = Store(redis, keys, facts_kept=keep.facts, ended_kept=keep.history)
     inbox = Inbox(redis, keys, seen_seconds=int(keep.raw_deliveries))
     outbox, delays, patience = Outbox(redis, keys), Delays(redis, keys), Patience(redis, keys)
-    return Line(pipeline, keys, store, inbox, outbox, delays, patience, redis)
+    return Line(pipeline, configuration.mode(pipeline.name), keys, store, inbox, outbox, delays, patience, redis)
 
 
 @lru_cache(maxsize=1)

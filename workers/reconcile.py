@@ -88,7 +88,8 @@ def _live(board: Board, version: int, job: Job, step: Step, runs: list[Built], s
     # Where there should be none, one of ours may have been left: with a description that was applied anew, say.
     wanted = shown or Banner(job, step.stage)
     real = step.track is Track.REAL and board.pipeline.stage(step.stage) is not None
-    carries = real and board.header.mode is not Mode.OBSERVE
+    # Until it is proven that nothing was lost, a banner may be all that is left of a lock.
+    carries = real and board.header.mode is not Mode.OBSERVE and not board.header.unproven
     return Live(version, job, tuple(runs), tuple(board.strangers(step)), wanted if carries else None)
 
 

@@ -14,9 +14,9 @@ from redis.exceptions import RedisError
 from bot.core.events import TimePassed
 from bot.state.keys import FAMILIES
 from config.broker import EFFECTS, TURN_TASK, TURNS
-from workers import reconcile, restarts
+from workers import beginning, reconcile, restarts
 from workers import reconcile_heads as heads_of_main
-from workers.context import context
+from workers.context import Line, context
 from workers.perform.loop import perform_due, perform_next
 from workers.turn import TURN, take_turns
 
@@ -50,6 +50,7 @@ def turn(pipeline: str) -> None:
     """Decide what waits in the inbox, then do what that asks of Jenkins at once."""
     line = context().line(pipeline)
     asked = take_turns(line, partial(poke, pipeline))
+    ask_at_the_beginning(line)
     triggers = "jenkins" in asked
     if triggers:  # one first: a poke costs as much as a trigger. Should Jenkins hang, the clock pokes for the others
         perform_next(context(), line, "jenkins", poke)
@@ -96,18 +97,27 @@ def sweep() -> None:
             log.warning("store-changed-master", pipeline=name)
             reconcile_builds.apply_async(expires=60)
             reconcile_heads.apply_async((True,), expires=60)
-        if waiting:
+        ask_at_the_beginning(line)
+        if waiting or not line.store.is_configured():
             turn.apply_async((name,), expires=60)
         for family in FAMILIES:
             if line.outbox.due(family):
                 poke_performer(name, family)
 
 
+def ask_at_the_beginning(line: Line) -> None:
+    """A board has begun: where main stands, and whether state was lost, is asked at once."""
+    if line.began.is_set():
+        line.began.clear()
+        reconcile_heads.apply_async((True,), expires=60)
+        reconcile_builds.apply_async(expires=60)
+
+
 @task("interlock.reconcile_builds", queue=TURNS)
 def reconcile_builds() -> None:
     """Ask Jenkins what it did not tell (invariant 8)."""
     for name, line in context().lines.items():
-        if reconcile.builds(context(), line):
+        if beginning.prove(context(), line) + reconcile.builds(context(), line):
             turn.apply_async((name,), expires=60)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import structlog
@@ -11,10 +11,8 @@ from redis import Redis
 
 from bot.core.board import FAMILIES, Board, Change
 from bot.core.decide import decide
-from bot.core.decision import Ended
-from bot.core.effects import Effect
-from bot.core.events import Event
-from bot.core.facts import Fact
+from bot.core.events import Event, TimePassed
+from bot.core.facts import FactKind
 from bot.core.pipeline import Pipeline
 from bot.state.codec import load_event
 from bot.state.inbox import Entry
@@ -23,6 +21,7 @@ from bot.state.parked import park
 from bot.state.store import Busy, Outdated, Store, Unstorable, Work, family_of
 from bot.translate import commands, github, jenkins
 from bot.translate.reading import read_object
+from workers import beginning
 from workers.context import Line
 
 log = structlog.get_logger()
@@ -49,7 +48,7 @@ def take_turns(line: Line, wake: Wake = lambda _: None) -> set[str]:
     while line.asked.is_set() and line.turn.acquire(blocking=False):
         try:
             line.asked.clear()
-            asked_for, handed_on = _take_turns(line.store, line.redis, wake)
+            asked_for, handed_on = _take_turns(line, wake)
             families |= asked_for
         finally:
             line.turn.release()
@@ -59,13 +58,14 @@ def take_turns(line: Line, wake: Wake = lambda _: None) -> set[str]:
     return families
 
 
-def _take_turns(store: Store, redis: Redis, wake: Wake) -> tuple[set[str], bool]:
+def _take_turns(line: Line, wake: Wake) -> tuple[set[str], bool]:
     """The families that were asked for, and whether more waits that others must decide."""
+    store, redis = line.store, line.redis
     token = uuid.uuid4().hex
     families: set[str] = set()
     commits = 0
     try:
-        entries = store.begin(token)
+        entries = _opened(line, token)
         while entries or store.release(token):
             if not entries:
                 entries = store.begin(token)
@@ -73,7 +73,8 @@ def _take_turns(store: Store, redis: Redis, wake: Wake) -> tuple[set[str], bool]
             if commits == COMMITS_IN_A_ROW:
                 store.hand_on(token)
                 return families, True
-            work = decide_all(store.copy.board, entries, redis, store.keys)
+            begun = beginning.events(line, store.copy)
+            work = decide_all(store.copy.board, entries, redis, store.keys, begun)
             try:
                 entries = store.commit(token, entries, work)
             except Outdated:
@@ -84,6 +85,7 @@ def _take_turns(store: Store, redis: Redis, wake: Wake) -> tuple[set[str], bool]
             except Unstorable as error:
                 entries = _without_culprit(store, token, redis, len(entries), error)
                 continue
+            _has_begun(line, begun)
             commits += 1
             asked_for = {family_of(effect) for effect in work.effects}
             families |= asked_for
@@ -99,6 +101,22 @@ def _take_turns(store: Store, redis: Redis, wake: Wake) -> tuple[set[str], bool]
     return families, False
 
 
+def _opened(line: Line, token: str) -> list[Entry]:
+    """What there is to decide; if nothing came in and the board has yet to begin, that is the reason for a turn."""
+    entries = line.store.begin(token)
+    if entries or not beginning.events(line, line.store.copy):
+        return entries
+    line.inbox.add(TimePassed(), f"begin:{token}")
+    return line.store.begin(token)
+
+
+def _has_begun(line: Line, begun: Sequence[Event]) -> None:
+    """The beginning of the board is stored: what is remembered has been used, and others must be asked."""
+    if begun:
+        line.store.copy.settled()
+        line.began.set()
+
+
 def _without_culprit(store: Store, token: str, redis: Redis, batch: int, error: Unstorable) -> list[Entry]:
     """One of `batch` entries leads to something that cannot be stored: they are taken one by one, and it is parked."""
     store.copy.forget()
@@ -110,28 +128,43 @@ def _without_culprit(store: Store, token: str, redis: Redis, batch: int, error: 
     return store.commit(token, first, Work([], [], [], [], store.copy.board.next_due(first[0].at)))
 
 
-def decide_all(board: Board, entries: list[Entry], redis: Redis, keys: Keys) -> Work:
-    """Decide these entries, one after the other, as one piece of work."""
+def decide_all(board: Board, entries: list[Entry], redis: Redis, keys: Keys, begun: Sequence[Event] = ()) -> Work:
+    """Decide what begins the board, then these entries, one after the other, as one piece of work."""
     changes: dict[tuple[str, str], Change] = {}
-    facts: list[tuple[Entry, Fact]] = []
-    effects: list[Effect] = []
-    ended: list[Ended] = []
+    work = Work([], [], [], [], None)
+
+    def take(entry: Entry, events: Sequence[Event]) -> None:
+        decisions = [decide(board, event, entry.at) for event in events]
+        _merge(changes, board.take_changes())
+        for decision in decisions:
+            work.facts.extend((entry, fact) for fact in decision.facts)
+            work.effects.extend(decision.effects)
+            work.ended.extend(decision.ended)
+
+    if begun:
+        _begin(board, entries[0], begun, take)
     for entry in entries:
         try:
-            decisions = [decide(board, event, entry.at) for event in events_of(entry, board.pipeline)]
+            take(entry, events_of(entry, board.pipeline))
         except Exception as error:
             # One delivery that we cannot digest must not stop the line: it is kept for people, loudly.
             log.exception("delivery-parked", pipeline=keys.pipeline, entry=entry.id, source=entry.source)
             board.undo()
             park(redis, keys, entry, error)
-            continue
-        _merge(changes, board.take_changes())
-        for decision in decisions:
-            facts += [(entry, fact) for fact in decision.facts]
-            effects += decision.effects
-            ended += decision.ended
+    if any(fact.kind is FactKind.STATE_LOST for _, fact in work.facts):
+        log.error("state-lost", pipeline=keys.pipeline, why=board.header.lost_why, locked=len(board.locks))
     lasting = [change for change in changes.values() if change.before != change.after]
-    return Work(lasting, facts, effects, ended, board.next_due(entries[-1].at))
+    return replace(work, changes=lasting, due=board.next_due(entries[-1].at))
+
+
+def _begin(board: Board, entry: Entry, begun: Sequence[Event], take: Callable[[Entry, Sequence[Event]], None]) -> None:
+    """Decide what begins the board; what a worker remembers must not keep it from beginning."""
+    try:
+        take(entry, begun)
+    except Exception:
+        log.exception("memory-unusable", pipeline=board.pipeline.name)
+        board.undo()
+        take(entry, beginning.bare(begun))
 
 
 def events_of(entry: Entry, pipeline: Pipeline) -> list[Event]:

@@ -45,6 +45,11 @@ class Header:
     configured_mode: Mode | None = None
     #: When the board was first configured, in seconds since the epoch: what is older belongs to another.
     born: float = 0.0
+    #: Jenkins has not been asked yet whether it shows anything of ours from before: whether state was lost.
+    unproven: bool = False
+    #: When it was found that all that had been stored was lost (seconds since the epoch), and how.
+    lost: float | None = None
+    lost_why: str = ""
     key: str = "header"
 
 

@@ -21,9 +21,9 @@ def configured(decision: Decision, event: Configured) -> None:
     before = board.header.mode
     mode = event.mode or before
     asked = event.mode or board.header.configured_mode
-    header = replace(
-        board.header, pipeline=event.pipeline, mode=mode, configured_mode=asked, born=board.header.born or decision.now
-    )
+    header = replace(board.header, pipeline=event.pipeline, mode=mode, configured_mode=asked)
+    if not header.born:
+        header = replace(header, born=decision.now, unproven=True)
     if mode is not before:
         header = replace(header, mode_by="the configuration", mode_why="its mode was changed")
     if board.header == header:

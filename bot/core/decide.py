@@ -8,7 +8,19 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from bot.core import asked, builds, commands, lock_notices, merges, past, pulls, sentences, strangers, verifying
+from bot.core import (
+    asked,
+    builds,
+    commands,
+    lock_notices,
+    merges,
+    past,
+    pulls,
+    sentences,
+    state_lost,
+    strangers,
+    verifying,
+)
 from bot.core.aborting import abort_taken, press_on
 from bot.core.admission import settle
 from bot.core.banners import banners, changed, put_back
@@ -31,6 +43,7 @@ from bot.core.events import (
     DefaultBranchChanged,
     Event,
     FastLaneAsked,
+    FirstStart,
     GroupFormed,
     HeadSeen,
     LockAsked,
@@ -40,6 +53,7 @@ from bot.core.events import (
     PullFound,
     PullMoved,
     RetryAsked,
+    StateLost,
     TimePassed,
     TriggerAccepted,
     TriggerRefused,
@@ -132,6 +146,10 @@ def _apply(decision: Decision, event: Event) -> None:  # noqa: C901  one flat li
             asked.mode_asked(decision, event)
         case Configured():
             configured(decision, event)
+        case StateLost():
+            state_lost.state_lost(decision, event)
+        case FirstStart():
+            state_lost.first_start(decision, event)
         case TimePassed():
             pass  # what is due is looked at after every event
         case _:

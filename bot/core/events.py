@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bot.core.pipeline import Force, Mode, Outcome, Pipeline
+from bot.core.run import Run, ServiceState
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,6 +368,31 @@ class Configured:
 
 
 @dataclass(frozen=True, slots=True)
+class StateLost:
+    """The store was found empty though this pipeline had run. What is still known of the time before comes along."""
+
+    #: How it was noticed.
+    why: str
+    #: Stage and reason of what was locked, as far as that is known.
+    locked: tuple[tuple[str, str], ...] = ()
+    #: What is remembered of the services, and the runs that were on their way, the longest there first.
+    services: tuple[ServiceState, ...] = ()
+    runs: tuple[Run, ...] = ()
+    #: The mode that the pipeline was in; None: not known.
+    mode: Mode | None = None
+    mode_by: str = ""
+    mode_why: str = ""
+    kind: Literal["state-lost"] = "state-lost"
+
+
+@dataclass(frozen=True, slots=True)
+class FirstStart:
+    """Jenkins was asked: it shows nothing of ours from before this board began, so nothing was lost."""
+
+    kind: Literal["first-start"] = "first-start"
+
+
+@dataclass(frozen=True, slots=True)
 class TimePassed:
     """The clock moved past something that was due. The time itself comes with the turn."""
 
@@ -401,5 +427,7 @@ Event = (
     | CommandRefused
     | ModeAsked
     | Configured
+    | StateLost
+    | FirstStart
     | TimePassed
 )

@@ -49,6 +49,7 @@ class FactKind(StrEnum):
     VERIFICATION_HELD = "verification-held"
     VERIFICATION_ENDED = "verification-ended"
     MODE_CHANGED = "mode-changed"
+    STATE_LOST = "state-lost"
     COMMAND_SAID = "command-said"
     REQUEST_REFUSED = "request-refused"
 

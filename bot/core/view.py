@@ -11,6 +11,7 @@ from bot.core.board import Board
 from bot.core.explain import why
 from bot.core.pipeline import Job, Policy, Stage, Track
 from bot.core.run import VERIFY, Lock, Pull, Run, Status, Step, Verification
+from bot.core.state_lost import loss
 
 #: How many tiles of one queue, or of one stage, are shown; the count says how many there are.
 TILES = 40
@@ -36,6 +37,7 @@ def view(board: Board, version: int, now: float) -> View:
         "stages": [_stage(board, stage, failed, now) for stage in header.pipeline.stages],
         "removed": [_removed(board, step, now) for step in board.removed_steps()],
         "verifications": _verifications(board, now),
+        "state_lost": _state_lost(board, now),
     }
 
 
@@ -106,6 +108,12 @@ def _room(board: Board, step: Step) -> View:
         "strangers": [{"number": f.number, "since": f.since} for f in board.strangers(step)],
         "trouble": {"why": trouble.why, "since": trouble.since, "retry_at": trouble.retry_at} if trouble else None,
     }
+
+
+def _state_lost(board: Board, now: float) -> View | None:
+    """That all that had been stored was lost, for as long as people must still know."""
+    found = loss(board, now)
+    return None if found is None else {"at": found.at, "locked": list(found.locked), "sentence": found.sentence}
 
 
 def _verifications(board: Board, now: float) -> View | None:

@@ -25,12 +25,28 @@ class Copy:
     def __init__(self, scripts: Scripts, keys: Keys) -> None:
         self._scripts = scripts
         self._keys = keys
+        self._before: Board | None = None
+        self.board: Board = empty(keys.pipeline)
         self.forget()
 
     def forget(self) -> None:
         """Start afresh: the next refresh loads everything."""
+        if self.board.header.born:
+            self._before = self.board
         self.version, self.mark = 0, "0"
-        self.board: Board = empty(self._keys.pipeline)
+        self.board = empty(self._keys.pipeline)
+
+    def lost(self) -> Board | None:
+        """What this copy held before the store was emptied; None if what is stored has the same beginning.
+
+        It may be some versions old, and hold what was half decided: good for what people must be told, and for what
+        happened on GitHub, not for what is under way in Jenkins.
+        """
+        return self._before
+
+    def settled(self) -> None:
+        """What was lost has been dealt with."""
+        self._before = None
 
     def refresh(self) -> None:
         """Catch up with what was committed since the last time, by anybody."""
@@ -44,6 +60,8 @@ class Copy:
             records = [load_record(field, text) for field, text in rows if field != BARRIER]
             self.board = _assemble(self._keys.pipeline, records)
             self.version, self.mark = version, mark.decode()
+            if self._before is not None and self._before.header.born == self.board.header.born:
+                self._before = None
 
     def catch_up(self, version: int, mark: bytes, changes: list[Any]) -> bool:
         """Apply the changes up to `version`; False (and nothing done) if they do not lead there from this copy."""

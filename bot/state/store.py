@@ -33,6 +33,8 @@ from bot.state.scripts import Scripts
 LEASE_MS = 8_000
 #: How many deliveries one turn decides at most.
 BATCH = 64
+#: The field of the board's hash that keeps the configuration.
+HEADER = "header/header"
 #: How many versions a copy of the board may lag behind before it is loaded anew.
 CHANGES_KEPT = 2_000
 #: The facts of how many turns are kept with each run, beside the log. They go when the history forgets the run.
@@ -72,6 +74,7 @@ class Store:
 
     def __init__(self, redis: Redis, keys: Keys, *, facts_kept: int = 10_000, ended_kept: int = 10_000) -> None:
         self.keys = keys
+        self._redis = redis
         self._scripts = Scripts(redis)
         self._kept = (CHANGES_KEPT, facts_kept, ended_kept)
         self.copy = Copy(self._scripts, keys)
@@ -115,6 +118,10 @@ class Store:
             raise Outdated(keys.pipeline)
         copy.version, copy.mark = answer[1], answer[3].decode()
         return [entry(raw) for raw in answer[2]]
+
+    def is_configured(self) -> bool:
+        """Whether anything is stored that a turn can build upon; False at the first start, and when state was lost."""
+        return bool(self._redis.hexists(self.keys.board, HEADER))
 
     def release(self, token: str) -> bool:
         """Give the lease back; True if something came in meanwhile: then it is still held."""

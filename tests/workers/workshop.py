@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from bot.core.board import Board
 from bot.core.effects import Effect, Trigger
-from bot.core.events import Configured, Event, HeadSeen, Merged, TimePassed
+from bot.core.events import Configured, Event, FirstStart, HeadSeen, Merged, TimePassed
 from bot.core.pipeline import Job, Lane, Pipeline, Policy, Service, Stage, Track
 from bot.core.run import Run
 from bot.state.codec import load_event
@@ -218,7 +218,8 @@ class Workshop:
 
     def start(self) -> None:
         """Configure the pipeline and take the heads of main as its baseline."""
-        self.tell(Configured(self.pipeline), *(HeadSeen(s.name, sha(f"{s.name} base")) for s in self.pipeline.services))
+        heads = (HeadSeen(s.name, sha(f"{s.name} base")) for s in self.pipeline.services)
+        self.tell(Configured(self.pipeline), FirstStart(), *heads)
 
     def tell(self, *events: Event) -> None:
         """Put events into the inbox and do everything that follows."""

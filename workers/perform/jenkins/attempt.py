@@ -22,6 +22,10 @@ ITEM_TREE = "cancelled,executable[number],actions[parameters[name,value]]"
 QUEUE_TREE = "items[id,task[url],actions[parameters[name,value]]]"
 
 
+#: A build as Jenkins describes it.
+Build = dict[str, Any]
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One attempt as its trigger names it.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from html import escape
+from html import escape, unescape
 
 from bot.core.effects import Banner, LockShown
 from bot.core.sentences import moment
@@ -23,6 +23,17 @@ _STYLE = "border-left: 4px solid #c00; padding: 4px 12px; margin-bottom: 8px"
 def without_banner(description: str) -> str:
     """What the owner of the job wrote."""
     return _BLOCK.sub("", description)
+
+
+def told_by_banner(description: str) -> list[str]:
+    """What a banner of ours in a description says has locked the stage, one line for each lock; none without one."""
+    found = _BLOCK.search(description)
+    if found is None:
+        return []
+    text = found.group()
+    plain = re.findall(r"^LOCKED: (.+)$", text, re.MULTILINE)
+    html = [unescape(reason) for reason in re.findall(r"<li><b>(.*?)</b>", text)]
+    return plain or html or ["what its banner said can no longer be read"]
 
 
 def with_banner(description: str, banner: Banner, link: str, markup: Markup = Markup.PLAIN) -> str:

@@ -1,0 +1,134 @@
+"""The real processes on a Redis that is emptied: while they live, and before they all start again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from redis import Redis
+
+from bot.state.connection import connect
+from demo.town import OWNERS_TEXT, PIPELINE, Town
+from launch import BackOff, Stack
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[Town]:
+    with Town(tmp_path) as made:
+        yield made
+
+
+class Running:
+    """Interlock with all its processes, and those who look at it."""
+
+    def __init__(self, town: Town, stack: Stack, redis: Redis) -> None:
+        self.town, self.stack, self.redis = town, stack, redis
+
+    def view(self) -> dict[str, Any]:
+        found: dict[str, Any] = requests.get(f"{self.stack.web_url}/api/v1/pipelines/{PIPELINE}", timeout=10).json()
+        return found
+
+    def locks(self) -> dict[str, list[str]]:
+        stages = self.view()["stages"]
+        return {s["name"]: [lock["reason"] for lock in s["locks"]] for s in stages if s["locks"]}
+
+    def runs(self) -> set[str]:
+        stages = self.view()["stages"]
+        return {run["title"] for s in stages for place in ("queue", "inside") for run in s[place]["runs"]}
+
+    def merge(self, service: str) -> None:
+        self.town.github.control.push(service, message=f"a change of {service}")
+
+    def until(self, what: str, ready: Callable[[], object], seconds: float = 45) -> None:
+        deadline = time.monotonic() + seconds
+        while not ready():
+            assert time.monotonic() < deadline, f"{what}: not within {seconds} s; {self.locks()}"
+            time.sleep(0.1)
+
+    def breaks_pre_production(self) -> None:
+        """A change of S1 fails in pre-production."""
+        control = self.town.jenkins["cdp"].control
+        control.rule("shop/pre-production", result="FAILURE", count=1)
+        self.until("ready", lambda: self.redis.hlen(f"interlock:{{{PIPELINE}}}:board") > 4)
+        self.merge("shop/s1")
+        self.until("the lock", lambda: "pre-production" in self.locks())
+        self.until("the banner", lambda: self.description() != OWNERS_TEXT)
+
+    def description(self) -> str:
+        text: str = self.town.jenkins["cdp"].control.description("shop/pre-production")
+        return text
+
+
+@contextmanager
+def running(town: Town, folder: Path) -> Iterator[Running]:
+    stack = Stack(ROOT, data_dir=folder, env=town.env, back_off=BackOff(first=0.1))
+    with stack:
+        redis = connect(stack.url)
+        try:
+            yield Running(town, stack, redis)
+        finally:
+            redis.close()
+
+
+def is_closed(here: Running) -> bool:
+    return set(here.locks()) == {"pre-production", "production"}
+
+
+def test_a_redis_that_is_emptied_under_living_processes_is_noticed_at_once(town: Town, tmp_path: Path) -> None:
+    with running(town, tmp_path) as here:
+        here.breaks_pre_production()
+        here.redis.flushall()
+        emptied = time.monotonic()
+        here.until("closed", lambda: is_closed(here), 15)
+        noticed = time.monotonic() - emptied
+        (reason,) = here.locks()["pre-production"]
+        assert reason.startswith("state was lost: look, then unlock (it was locked: S1 ")
+        assert here.view()["state_lost"]["locked"] == ["pre-production", "production"]
+        page = requests.get(f"{here.stack.web_url}/p/{PIPELINE}", timeout=10).text
+        assert "State was lost" in page
+        here.merge("shop/s2")  # what comes in now is decided
+        here.until("the merge", lambda: any("shop/s2" in title for title in here.runs()))
+        here.until("the banner", lambda: "state was lost" in here.description())
+        here.until("people are told", lambda: any("state was lost" in s for s in town.mailbox.subjects))
+        assert noticed < 15
+    assert '"event": "state-lost"' in (tmp_path / "log" / "worker.log").read_text()
+
+
+def test_a_redis_that_is_empty_when_everything_starts_again_opens_nothing(town: Town, tmp_path: Path) -> None:
+    """The banner over the job is all that is left of the lock: it is not removed, and the stage is closed."""
+    with running(town, tmp_path) as here:
+        here.breaks_pre_production()
+    files = list(tmp_path.glob("**/*.aof"))
+    assert files
+    for file in files:
+        file.unlink()
+    for manifest in tmp_path.glob("**/*.manifest"):
+        manifest.unlink()
+    with running(town, tmp_path) as here:
+        seen: set[str] = set()
+
+        def closed() -> bool:
+            seen.add(here.description())
+            return is_closed(here)
+
+        here.until("closed", closed)
+        assert OWNERS_TEXT not in seen
+        (reason,) = here.locks()["pre-production"]
+        assert reason.startswith("state was lost: look, then unlock (it was locked: S1 ")
+        here.until("the banner", lambda: "state was lost" in here.description())
+
+
+def test_at_a_first_start_nothing_is_locked(town: Town, tmp_path: Path) -> None:
+    with running(town, tmp_path) as here:
+        key = f"interlock:{{{PIPELINE}}}:board"
+        here.until("proven", lambda: b'"unproven"' not in (here.redis.hget(key, "header/header") or b'"unproven"'))
+        assert here.locks() == {}
+        assert here.view()["state_lost"] is None

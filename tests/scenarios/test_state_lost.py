@@ -1,0 +1,167 @@
+"""State was lost: every stage that locks is closed until a person has looked; what is remembered goes on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bot.core.board import Header, build_board
+from bot.core.decide import decide
+from bot.core.effects import Banner, Notify, Trigger
+from bot.core.events import Configured, FirstStart, HeadSeen, Merged, ModeAsked, StateLost, UnlockAsked
+from bot.core.facts import FactKind
+from bot.core.pipeline import Mode, Pipeline, Policy
+from bot.core.state_lost import REASON, SHOWN, loss, remembered
+from tests.core.town import Town
+from tests.core.world import shop
+
+
+@pytest.fixture
+def before() -> Town:
+    """S1a has broken pre-production; S1b and S2a wait there, S1c is in acceptance, S3a has been delivered."""
+    pipeline = shop()
+    *early, production = pipeline.stages
+    town = Town(replace(pipeline, stages=(*early, replace(production, on_failure=Policy.LOCK))))
+    town.arrives("S3", "a", before="production")
+    town.passes("S3a")
+    for service, letter in ("S1", "a"), ("S2", "a"), ("S1", "b"):
+        town.arrives(service, letter, before="pre-production")
+    town.arrives("S1", "c", before="acceptance")
+    town.fails("S1a", tests=("CheckoutTest",))
+    return town
+
+
+def emptied(town: Town, event: StateLost | None = None) -> Town:
+    """The same pipeline on an empty store, and what its first turn decides."""
+    after = Town()
+    after.board = build_board(Header(Pipeline(town.board.pipeline.name, (), ())), [])
+    after.quiet()
+    after.send(Configured(town.board.pipeline))
+    after.send(event or remembered(town.board, "the store was emptied while Interlock ran"))
+    return after
+
+
+def closed(town: Town) -> dict[str, list[str]]:
+    stages = (stage.name for stage in town.board.pipeline.stages)
+    return {name: [k.reason for k in town.board.locks_of(name)] for name in stages if town.board.locks_of(name)}
+
+
+def test_every_stage_that_locks_is_closed_and_says_what_is_known(before: Town) -> None:
+    assert closed(emptied(before)) == {
+        "pre-production": [f"{REASON} (it was locked: S1 S1a failed in pre-production (CheckoutTest))"],
+        "production": [REASON],
+    }
+
+
+def test_nothing_is_known_and_still_they_are_closed(before: Town) -> None:
+    after = emptied(before, StateLost("Jenkins shows what the store does not"))
+    assert closed(after) == {"pre-production": [REASON], "production": [REASON]}
+    assert not after.did(Trigger)
+
+
+def test_people_are_told_once_with_what_was_on_its_way(before: Town) -> None:
+    after = emptied(before)
+    (notice,) = [n for n in after.did(Notify) if n.topic == "stuck"]
+    assert notice.subject.endswith(": state was lost")
+    for part in (
+        "pre-production was locked: S1 S1a failed in pre-production (CheckoutTest)",
+        "S2 S2a, in pre-production (waiting)",
+        "Started again from the first stage: S2 S2a, S1 S1c.",
+        "interlock unlock STAGE",
+    ):
+        assert part in notice.text
+    assert len([f for f in after.facts if f.kind is FactKind.STATE_LOST]) == 1
+    assert {banner.stage for banner in after.did(Banner)} == {"pre-production", "production"}
+
+
+def test_for_each_service_the_newest_commit_that_was_on_its_way_starts_again(before: Town) -> None:
+    after = emptied(before)
+    assert sorted((run.service, run.sha, str(run.step)) for run in after.board.runs.values()) == [
+        ("S1", "S1c", "build"),
+        ("S2", "S2a", "build"),
+    ]
+    numbers = {run.key for run in after.board.runs.values()} & {run.key for run in before.board.runs.values()}
+    assert not numbers, "a run has the key of one that Jenkins may still build"
+
+
+def test_where_main_stood_is_remembered_so_that_a_merge_nobody_was_told_of_is_found(before: Town) -> None:
+    after = emptied(before)
+    after.quiet()
+    moves = after.board.service("S3").moves
+    after.send(HeadSeen("S3", "S3a", moves=moves))
+    assert not after.board.of_service("S3")
+    after.send(HeadSeen("S3", "S3b", moves=moves))
+    assert [run.sha for run in after.board.of_service("S3")] == ["S3b"]
+
+
+def test_without_memory_the_heads_are_the_baseline(before: Town) -> None:
+    after = emptied(before, StateLost("Jenkins shows what the store does not"))
+    after.send(HeadSeen("S3", "S3b"))
+    assert not after.board.runs
+
+
+def test_what_was_accepted_after_the_loss_is_decided(before: Town) -> None:
+    after = emptied(before)
+    after.send(Merged("S1", "S1d", "S1c"))
+    assert "S1d" in {run.sha for run in after.board.runs.values()}
+
+
+def test_a_run_waits_until_a_person_has_unlocked(before: Town) -> None:
+    after = emptied(before)
+    for _ in range(2):
+        after.passes("S2a")
+    reason = "state was lost: look, then unlock (it was locked: S1 S1a failed in pre-production (CheckoutTest))"
+    assert after.says("S2a") == f"pre-production is locked: {reason} (locked by Interlock)"
+    after.send(UnlockAsked("pre-production", "alex", "looked"))
+    assert after.runs_in("pre-production") == ["S2a"]
+
+
+def test_the_mode_that_a_person_set_is_kept(before: Town) -> None:
+    before.send(ModeAsked(Mode.PAUSE, "alex", "upgrade"))
+    after = emptied(before)
+    header = after.board.header
+    assert (header.mode, header.mode_by, header.mode_why) == (Mode.PAUSE, "alex", "upgrade")
+    assert not after.did(Trigger)
+
+
+def test_a_loss_is_told_once(before: Town) -> None:
+    after = emptied(before)
+    after.send(UnlockAsked("pre-production", "alex", "looked"))
+    after.send(StateLost("another worker remembers as well"))
+    assert list(closed(after)) == ["production"]
+
+
+def test_it_is_shown_as_long_as_one_of_its_locks_stands_and_for_a_day(before: Town) -> None:
+    after = emptied(before)
+    later = after.now + 2 * SHOWN
+    found = loss(after.board, later)
+    assert found is not None
+    assert found.sentence == (
+        "state was lost: the store was emptied while Interlock ran; look, then unlock pre-production, production"
+    )
+    for stage in ("pre-production", "production"):
+        after.send(UnlockAsked(stage, "alex", "looked"))
+    assert loss(after.board, after.now + 1) is not None
+    assert loss(after.board, later) is None
+
+
+def test_a_first_start_locks_nothing(before: Town) -> None:
+    town = Town()
+    town.board = build_board(Header(Pipeline(before.board.pipeline.name, (), ())), [])
+    town.send(Configured(before.board.pipeline))
+    assert town.board.header.unproven
+    town.send(FirstStart())
+    assert not town.board.header.unproven
+    assert not town.board.locks
+    assert loss(town.board, town.now) is None
+
+
+def test_a_service_that_is_not_configured_any_more_is_not_remembered(before: Town) -> None:
+    event = remembered(before.board, "x")
+    fewer = replace(before.board.pipeline, services=tuple(s for s in before.board.pipeline.services if s.name != "S2"))
+    board = build_board(Header(Pipeline(fewer.name, (), ())), [])
+    decide(board, Configured(fewer), 1.0)
+    decide(board, event, 2.0)
+    assert "S2" not in board.services
+    assert {run.service for run in board.runs.values()} == {"S1"}

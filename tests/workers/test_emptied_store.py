@@ -1,0 +1,308 @@
+"""A Redis that was emptied: while workers run, and while nothing ran; and a first start, which is neither."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from bot.core import state_lost
+from bot.core.effects import Banner, LockShown
+from bot.core.events import LockAsked, Merged, UnlockAsked
+from bot.core.pipeline import Job
+from bot.core.state_lost import REASON
+from config.model import Markup
+from launch.embedded import Embedded
+from tests.workers.workshop import OWNERS_TEXT, Workshop, sha
+from workers import beginning, reconcile, reconcile_heads, start
+from workers.perform.jenkins.wording import told_by_banner, with_banner
+from workers.turn import take_turns
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Workshop]:
+    """A workshop with a server of its own, which may be emptied."""
+    with Embedded(tmp_path, fsync="no") as server, ExitStack() as stack:
+        yield Workshop(stack, server.url)
+
+
+def polled(shop: Workshop) -> None:
+    reconcile.builds(shop.context, shop.line)
+    shop.work()
+
+
+def proven(shop: Workshop) -> int:
+    found = beginning.prove(shop.context, shop.line)
+    shop.work()
+    return found
+
+
+def broken(shop: Workshop) -> None:
+    """S1a has failed in pre-production; S1b waits there; S2a is in acceptance."""
+    shop.start()
+    for letter in "ab":
+        shop.merge("S1", letter)
+        for stage in ("build", "acceptance"):
+            polled(shop)
+            shop.release(stage)
+            polled(shop)
+    polled(shop)
+    shop.release("pre-production", "FAILURE")
+    polled(shop)
+    shop.merge("S2", "a")
+    polled(shop)
+    assert [lock.run for lock in shop.board.locks_of("pre-production")] == ["S1.1"]
+
+
+def restarted(shop: Workshop) -> None:
+    """All processes begin anew, with nothing in memory."""
+    shop.reload(shop.configuration)
+    start.configure(shop.context)
+    shop.work()
+
+
+def reasons(shop: Workshop) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for lock in shop.board.locks.values():
+        found.setdefault(lock.stage, []).append(lock.reason)
+    return found
+
+
+# -- emptied while workers run ---------------------------------------------------------------------------------
+
+
+def test_the_first_delivery_after_the_loss_is_decided_on_a_board_that_knows_its_services(shop: Workshop) -> None:
+    broken(shop)
+    shop.line.redis.flushall()
+    shop.tell(Merged("S2", sha("S2b"), sha("S2a")))
+    assert shop.board.pipeline == shop.pipeline
+    assert {"S2a", "S1b"} <= set(shop.live())
+    assert shop.run("S2b").status == "starting"
+    assert len(shop.facts("state-lost")) == 1
+    assert set(reasons(shop)) == {"pre-production", "production"}
+    (why,) = reasons(shop)["pre-production"]
+    assert why.startswith(f"{REASON} (it was locked: S1 {sha('S1a')[:7]} failed in pre-production")
+
+
+def test_a_store_that_was_emptied_while_nothing_happens_is_noticed_by_the_next_turn(shop: Workshop) -> None:
+    broken(shop)
+    shop.line.redis.flushall()
+    assert not shop.line.store.is_configured()  # what the clock looks at: it asks for a turn
+    take_turns(shop.line)
+    assert shop.line.store.is_configured()
+    assert shop.line.began.is_set()  # GitHub and Jenkins are asked at once
+    assert set(reasons(shop)) == {"pre-production", "production"}
+
+
+def test_the_banner_stays_over_the_job_and_says_why(shop: Workshop) -> None:
+    broken(shop)
+    shop.line.redis.flushall()
+    take_turns(shop.line)
+    shop.work()
+    for _ in range(2):
+        polled(shop)
+        description = shop.control.description("shop/pre-production")
+        assert REASON in description
+        assert "failed in pre-production" in description
+
+
+def test_a_merge_that_was_accepted_and_lost_with_the_store_is_found(shop: Workshop) -> None:
+    broken(shop)
+    shop.line.redis.flushall()
+    take_turns(shop.line)
+    head = shop.board.service("S3").chain.head
+    assert head is not None, "where main stood is forgotten: the next head would be taken for the baseline"
+    reconcile_heads.heads(shop.context, shop.line)
+    shop.work()
+    assert shop.board.of_service("S3"), "main of S3 stands elsewhere than when the state was lost"
+
+
+def until(shop: Workshop, ready: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not ready():
+        assert time.monotonic() < deadline, (shop.live(), reasons(shop))
+        polled(shop)
+
+
+def test_nothing_enters_a_stage_that_locks_until_a_person_has_looked_and_nothing_is_built_twice(shop: Workshop) -> None:
+    broken(shop)
+    built = len(shop.builds())
+    _stamp_passes(shop)
+    shop.line.redis.flushall()
+    take_turns(shop.line)
+    until(shop, lambda: str(shop.run("S1b").step) == "pre-production")
+    assert shop.run("S1b").status == "waiting"
+    assert len(shop.builds()) == built  # what it had passed is found in Jenkins
+    shop.tell(UnlockAsked("pre-production", "alex", "looked"))
+    until(shop, lambda: len(shop.builds("pre-production")) == 2)
+
+
+def test_a_turn_that_failed_on_the_way_forgets_nothing(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis goes away, and comes back empty: the turn that met it away has dropped its copy of the board."""
+    broken(shop)
+    real = shop.line.store.begin
+
+    def away(token: str) -> object:
+        raise RedisConnectionError("away")
+
+    monkeypatch.setattr(shop.line.store, "begin", away)
+    with pytest.raises(RedisConnectionError):
+        take_turns(shop.line)
+    monkeypatch.setattr(shop.line.store, "begin", real)
+    shop.line.redis.flushall()
+    take_turns(shop.line)
+    assert "it was locked" in reasons(shop)["pre-production"][0]
+
+
+def test_a_worker_that_loads_the_board_anew_has_lost_nothing(shop: Workshop) -> None:
+    broken(shop)
+    shop.line.store.copy.forget()
+    shop.tell(LockAsked("production", "alex", "trade fair"))
+    assert shop.facts("state-lost") == []
+    assert shop.line.store.copy.lost() is None
+
+
+def test_a_second_worker_that_remembers_as_well_tells_nothing_twice(shop: Workshop) -> None:
+    broken(shop)
+    first = shop.line
+    shop.reload(shop.configuration)
+    take_turns(shop.line)
+    shop.line.redis.flushall()
+    take_turns(first)
+    take_turns(shop.line)
+    shop.tell(LockAsked("production", "alex", "trade fair"))
+    assert len(shop.facts("state-lost")) == 1
+
+
+def test_a_memory_that_cannot_be_used_does_not_keep_the_board_from_beginning(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken(shop)
+
+    def broken_memory(*_: object) -> object:
+        raise KeyError("of another version")
+
+    monkeypatch.setattr(state_lost, "_start_again", broken_memory)
+    real = beginning.bare
+
+    def bare(begun: object) -> object:
+        monkeypatch.undo()
+        return real(begun)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(beginning, "bare", bare)
+    shop.line.redis.flushall()
+    take_turns(shop.line)
+    assert reasons(shop) == {"pre-production": [REASON], "production": [REASON]}
+
+
+# -- emptied, and everything restarted -------------------------------------------------------------------------
+
+
+def test_after_a_restart_the_banner_over_a_job_tells_that_state_was_lost_and_what_had_locked_it(shop: Workshop) -> None:
+    broken(shop)
+    shop.line.redis.flushall()
+    restarted(shop)
+    assert shop.board.header.unproven
+    assert proven(shop) == 1
+    assert reasons(shop)["production"] == [REASON]
+    (why,) = reasons(shop)["pre-production"]
+    assert why.startswith(f"{REASON} (it was locked: S1 {sha('S1a')[:7]} failed in pre-production")
+    assert len(shop.facts("state-lost")) == 1
+
+
+def test_until_that_is_known_no_banner_is_taken_away(shop: Workshop) -> None:
+    broken(shop)
+    shown = shop.control.description("shop/pre-production")
+    assert shown != OWNERS_TEXT
+    shop.line.redis.flushall()
+    restarted(shop)
+    polled(shop)
+    assert shop.control.description("shop/pre-production") == shown
+    proven(shop)
+    polled(shop)
+    assert REASON in shop.control.description("shop/pre-production")
+    for stage in ("pre-production", "production"):
+        shop.tell(UnlockAsked(stage, "alex", "looked"))
+    polled(shop)
+    assert shop.control.description("shop/pre-production") == OWNERS_TEXT
+
+
+def test_builds_of_ours_tell_it_as_well(shop: Workshop) -> None:
+    shop.start()
+    shop.merge("S1", "a")
+    polled(shop)
+    shop.line.redis.flushall()
+    _stamp_passes(shop)
+    restarted(shop)
+    proven(shop)
+    assert set(reasons(shop)) == {"pre-production", "production"}
+    assert "of shop/build was started for S1.1" in shop.facts("state-lost")[0]
+
+
+def _stamp_passes(shop: Workshop) -> None:
+    """Versions tell installations apart by the second: wait for the next one."""
+    second = shop.line.redis.time()[0]
+    while shop.line.redis.time()[0] == second:
+        pass
+
+
+def test_a_first_start_locks_nothing(shop: Workshop) -> None:
+    restarted(shop)
+    assert shop.board.header.unproven
+    assert proven(shop) == 1
+    assert not shop.board.header.unproven
+    assert reasons(shop) == {}
+    assert shop.facts("state-lost") == []
+    assert proven(shop) == 0
+
+
+def test_what_this_board_has_built_itself_is_no_sign_of_a_loss(shop: Workshop) -> None:
+    restarted(shop)
+    reconcile_heads.heads(shop.context, shop.line)
+    shop.work()
+    shop.merge("S1", "a")
+    polled(shop)
+    proven(shop)
+    assert reasons(shop) == {}
+
+
+def test_as_long_as_jenkins_does_not_answer_it_is_asked_again(shop: Workshop) -> None:
+    restarted(shop)
+    shop.control.fault("status", status=503)
+    assert proven(shop) == 0
+    assert shop.board.header.unproven
+    shop.control.clear_faults()
+    assert proven(shop) == 1
+    assert not shop.board.header.unproven
+
+
+def test_another_installation_that_was_here_before_with_an_equal_number_is_not_adopted(shop: Workshop) -> None:
+    """The build of S1.1 from before must not move the S1.1 of now."""
+    shop.start()
+    shop.merge("S1", "a")
+    polled(shop)
+    shop.release("build")
+    shop.line.redis.flushall()
+    _stamp_passes(shop)
+    restarted(shop)
+    shop.start()
+    run = shop.merge("S1", "b")
+    assert run.key == "S1.1"
+    polled(shop)
+    assert str(shop.run("S1b").step) == "build"
+    assert len(shop.builds("build")) == 2
+
+
+# -- what a banner says ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("markup", list(Markup))
+def test_what_a_banner_says_can_be_read_again(markup: Markup) -> None:
+    locks = (LockShown("S1 a <b> & c failed", "S1.1", 1.0), LockShown("trade fair", "alex", 2.0))
+    text = with_banner(OWNERS_TEXT, Banner(Job("cdp", "x"), "production", locks), "http://x/p/shop", markup)
+    assert told_by_banner(text) == ["S1 a <b> & c failed", "trade fair"]
+    assert told_by_banner(OWNERS_TEXT) == []

@@ -1,0 +1,112 @@
+"""The beginning of a board: a turn that finds none configures it; a first start is told from an emptied store.
+
+A worker that has run since before remembers the board (`Copy.lost`). After a restart of everything only Jenkins can
+tell: a banner of ours over a job, or builds that carry our parameters, from before this board began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import structlog
+
+from bot.core import sentences
+from bot.core.board import Board
+from bot.core.events import Configured, Event, FirstStart, StateLost
+from bot.core.pipeline import Job
+from bot.core.state_lost import remembered
+from bot.state.copy import Copy
+from workers.context import Context, Line
+from workers.differences import CLOCKS_APART
+from workers.jenkins_client import NotAllowed, NotThere
+from workers.perform.jenkins import attempt
+from workers.perform.jenkins.reach import client_for
+from workers.perform.jenkins.wording import told_by_banner
+from workers.perform.outcome import Never, NotNow
+
+log = structlog.get_logger()
+
+#: How many of the newest builds of a job are looked at for one of ours from before.
+BUILDS = 20
+
+
+def events(line: Line, copy: Copy) -> list[Event]:
+    """What must be decided before anything else on the board that this copy has; mostly nothing."""
+    header = copy.board.header
+    found: list[Event] = []
+    if not header.born:
+        found.append(Configured(line.pipeline, mode=line.mode))
+    before = copy.lost()
+    if before is not None and header.lost is None:
+        why = "the store was emptied while Interlock ran"
+        found.append(remembered(before, why))
+    return found
+
+
+def bare(begun: Sequence[Event]) -> list[Event]:
+    """The same without what is remembered: should that not fit any more, what locks is closed all the same."""
+    return [StateLost(event.why) if isinstance(event, StateLost) else event for event in begun]
+
+
+def prove(context: Context, line: Line) -> int:
+    """Ask Jenkins whether this board is the first; returns how many events went into the inbox.
+
+    It is asked once, and again as long as a controller does not answer and the others show nothing.
+    """
+    with line.reading:
+        copy = line.look()
+        board = copy.board
+        if not board.header.unproven:
+            return 0
+        jobs, born = _jobs(board), board.header.born
+    shown: list[_Shown] = []
+    silent = False
+    for stage, job in jobs:
+        try:
+            shown += _shown(context, board, stage, job)
+        except (NotNow, NotAllowed, Never) as error:
+            silent = True
+            log.warning("first-start-unproven", job=job.name, controller=job.controller, why=str(error))
+        except NotThere:
+            continue  # no job, so nothing of ours in it
+    if not shown and silent:
+        return 0
+    event = _lost(shown) if shown else FirstStart()
+    return 1 if line.inbox.add(event, f"proven:{born}") else 0
+
+
+#: What one job shows from before: the stage and the lines of a banner, or (with the stage empty) a sentence of a build.
+_Shown = tuple[str, str]
+
+
+def _jobs(board: Board) -> list[tuple[str, Job]]:
+    """Every job of the pipeline, with the stage whose banner it would carry; empty: none."""
+    real = {stage.job: stage.name for stage in board.pipeline.stages}
+    return [(real.get(job, ""), job) for job in board.jobs()]
+
+
+def _shown(context: Context, board: Board, stage: str, job: Job) -> Iterator[_Shown]:
+    answer = attempt.job(client_for(context, job), job, BUILDS, description=True)
+    description = answer.get("description")
+    told = told_by_banner(description) if stage and isinstance(description, str) else []
+    yield from ((stage, line) for line in told)
+    for build in answer.get("builds") or []:
+        carried = attempt.parameters(build)
+        if carried.get(attempt.RUN) and _is_older(board, carried.get(attempt.VERSION, ""), build):
+            yield "", f"build #{build.get('number')} of {job.name} was started for {carried[attempt.RUN]}"
+            return
+
+
+def _is_older(board: Board, version: str, build: attempt.Build) -> bool:
+    """Whether a build was asked for before this board began: its version says when, or else when it started."""
+    stamp, born = version.rpartition("-")[2], board.header.born
+    if stamp.isdecimal():
+        return stamp < sentences.stamp(born)
+    return float(build.get("timestamp") or 0) / 1000 < born - CLOCKS_APART
+
+
+def _lost(shown: list[_Shown]) -> StateLost:
+    locked = tuple((stage, line) for stage, line in shown if stage)
+    builds = [line for stage, line in shown if not stage]
+    first = builds[0] if builds else f"the banner over {locked[0][0]} says that it is locked"
+    return StateLost(f"Jenkins shows what the store does not: {first}", locked)

@@ -89,6 +89,7 @@ def _take_turns(line: Line, wake: Wake) -> tuple[set[str], bool]:
             commits += 1
             asked_for = {family_of(effect) for effect in work.effects}
             families |= asked_for
+            entries = _or_what_goes_on(line, token, entries)
             if not entries:
                 break  # the commit has given the lease back
             for family in sorted(asked_for):
@@ -107,6 +108,14 @@ def _opened(line: Line, token: str) -> list[Entry]:
     if entries or not beginning.events(line, line.store.copy):
         return entries
     line.inbox.add(TimePassed(), f"begin:{token}")
+    return line.store.begin(token)
+
+
+def _or_what_goes_on(line: Line, token: str, entries: list[Entry]) -> list[Entry]:
+    """What there is to decide after a commit; a clean-up under way goes on at once, not when the clock ticks."""
+    if entries or not line.store.copy.board.clean_ups:
+        return entries
+    line.inbox.tick(TimePassed())
     return line.store.begin(token)
 
 

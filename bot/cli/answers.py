@@ -20,6 +20,7 @@ NEXT = {
     "fix-ahead": _WAIT,
     "proof": _WAIT,
     "one-at-a-time": _WAIT,
+    "clean-up": _WAIT,
     "recalled": "Nothing to do: it keeps its place at the head of the queue",
     "starting": _WAIT,
     "running": _WAIT,

@@ -41,6 +41,9 @@ def door_closed(board: Board, step: Step, now: float) -> Reason | None:
 def turned_away(board: Board, run: Run) -> Reason | None:
     """What keeps this run out of a step that has room: a lock (L3, F5), a fix ahead (F6), a newer run (F11)."""
     step = run.step
+    if run.lane is Lane.MAIN and run.service in board.clean_ups:
+        text = f"older runs of {run.service} that its fix contains are being removed; this goes on at once"
+        return Reason(Why.CLEAN_UP, text)
     if step.track is Track.REAL and lanes.kept_out(board, step.stage, run):
         # Behind a main-lane run stand only main-lane runs, and the lock stops them all.
         stops = run.lane is Lane.MAIN and not run.retrying

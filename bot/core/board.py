@@ -19,6 +19,7 @@ from bot.core.run import (
     VERIFY,
     Abort,
     Built,
+    CleanUp,
     Foreign,
     Lock,
     PastBuild,
@@ -62,7 +63,7 @@ class Counters:
     key: str = "counters"
 
 
-Tabled = Run | Verification | Pulls | Lock | ServiceState | StageVersion | Trouble | Foreign | PastBuild
+Tabled = Run | Verification | Pulls | Lock | ServiceState | StageVersion | Trouble | Foreign | PastBuild | CleanUp
 Record = Header | Counters | Tabled
 
 #: Where each kind of record is kept: its family name in storage.
@@ -78,6 +79,7 @@ FAMILIES: dict[type, str] = {
     Trouble: "trouble",
     Foreign: "foreign",
     PastBuild: "past",
+    CleanUp: "clean-up",
 }
 
 
@@ -103,6 +105,8 @@ class Board:
     troubles: dict[str, Trouble] = field(default_factory=dict)
     foreign: dict[str, Foreign] = field(default_factory=dict)
     past: dict[str, PastBuild] = field(default_factory=dict)
+    #: By service: the clean-ups that go on in the next decision.
+    clean_ups: dict[str, CleanUp] = field(default_factory=dict)
     verifications: dict[str, Verification] = field(default_factory=dict)
     #: By service: the pull requests that something was heard of.
     pulls: dict[str, Pulls] = field(default_factory=dict)
@@ -251,10 +255,15 @@ class Board:
         yield self.counters
         yield from chain(self.runs.values(), self.verifications.values(), self.pulls.values(), self.locks.values())
         yield from chain(self.services.values(), self.versions.values(), self.troubles.values(), self.foreign.values())
-        yield from self.past.values()
+        yield from chain(self.past.values(), self.clean_ups.values())
 
     def next_due(self, now: float) -> float | None:
-        """When the clock matters next: a lock that ends, a trigger to try again, a build that times out."""
+        """When the clock matters next: a lock that ends, a trigger to try again, a build that times out.
+
+        At once while a clean-up is under way.
+        """
+        if self.clean_ups:
+            return now
         times: list[float] = [k.until for k in self.locks.values() if k.until is not None]
         times += [t.retry_at for t in self.troubles.values() if t.retry_at > now]
         times += [run.since + most for run, most in self._timed()]
@@ -328,7 +337,15 @@ class Board:
             return self.counters
         return self._table(record).get(record.key)
 
+    def stored(self, family: str, key: str) -> Record | None:
+        """The record of a family (`FAMILIES`) under its key, if there is one."""
+        kind = next(kind for kind, name in FAMILIES.items() if name == family)
+        return self._tables()[kind].get(key)
+
     def _table(self, record: Tabled) -> dict[str, Record]:
+        return self._tables()[type(record)]
+
+    def _tables(self) -> dict[type, dict[str, Record]]:
         tables: dict[type, object] = {
             Run: self.runs,
             Verification: self.verifications,
@@ -339,8 +356,9 @@ class Board:
             Trouble: self.troubles,
             Foreign: self.foreign,
             PastBuild: self.past,
+            CleanUp: self.clean_ups,
         }
-        return tables[type(record)]  # type: ignore[return-value]
+        return tables  # type: ignore[return-value]
 
     def _note(self, record: Record, before: Record | None, after: Record | None) -> None:
         where = (FAMILIES[type(record)], record.key)

@@ -64,7 +64,7 @@ from bot.core.events import (
 from bot.core.facts import FactKind
 from bot.core.journey import tell
 from bot.core.leaving import withdraw
-from bot.core.locking import open_lock, reconsider
+from bot.core.locking import go_on_cleaning, open_lock, reconsider
 from bot.core.pipeline import Job, Mode
 
 
@@ -72,9 +72,11 @@ def decide(board: Board, event: Event, now: float) -> Decision:
     """Apply the rules to one event that was accepted at `now` (seconds since the epoch)."""
     decision = Decision(board, now)
     observed = board.header.mode is Mode.OBSERVE
+    cleaning = sorted(board.clean_ups)
     shown, standing = banners(board), lock_notices.standing(board)
     _apply(decision, event)
     _clock(decision)
+    go_on_cleaning(decision, cleaning)
     settle(decision)
     verifying.settle(decision)
     tell(decision)

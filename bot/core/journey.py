@@ -6,7 +6,7 @@ from strangers is made harmless here (`markdown`). The performer adds the link t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from bot.core import lanes, sentences, stage_versions
@@ -31,24 +31,33 @@ RESTS = 30.0
 
 def tell(decision: Decision) -> None:
     """What the runs of this decision are told: on their pull requests, and with the check runs of their stages."""
-    over = {ended.run.key: ended.run for ended in decision.ended}
+    places = {ended.run.key: place for place, ended in enumerate(decision.ended)}
     for key, news in decision.news.items():
-        run = over.get(key) or decision.board.runs.get(key)
+        place = places.get(key)
+        run = decision.board.runs.get(key) if place is None else decision.ended[place].run
         if run is not None:
-            _tell(decision, _with_story(decision, run, news), news)
-    decision.effects = [_explained(decision, effect) for effect in decision.effects]
+            told = _with_story(run, news, decision.now)
+            if told is not run:
+                _keep(decision, told, place)
+            _tell(decision, told, news)
+    over = {ended.run.key: ended.run for ended in decision.ended}
+    decision.effects = [_explained(decision, effect, over) for effect in decision.effects]
 
 
-def _with_story(decision: Decision, run: Run, news: News) -> Run:
-    """The run with what happened to it, stored with it: on the board, or in the history."""
+def _with_story(run: Run, news: News, now: float) -> Run:
+    """The run with what happened to it."""
     if not news.what:
         return run
-    story = (*run.story, *(Happened(decision.now, what[:WORDS]) for what in news.what))[-STORY:]
-    told = replace(run, story=story)
-    if run.key in decision.board.runs:
-        decision.board.put(told)
-    decision.ended = [replace(e, run=told) if e.run.key == run.key else e for e in decision.ended]
-    return told
+    story = (*run.story, *(Happened(now, what[:WORDS]) for what in news.what))[-STORY:]
+    return replace(run, story=story)
+
+
+def _keep(decision: Decision, run: Run, place: int | None) -> None:
+    """Store the story with the run: on the board, or in the history, at its place among those that have ended."""
+    if place is None:
+        decision.board.put(run)
+    else:
+        decision.ended[place] = replace(decision.ended[place], run=run)
 
 
 def _tell(decision: Decision, run: Run, news: News) -> None:
@@ -66,11 +75,10 @@ def _tell(decision: Decision, run: Run, news: News) -> None:
         decision.do(Comment(service.repository, pull, run.key, text, run.created, 0.0 if news.soon else RESTS))
 
 
-def _explained(decision: Decision, effect: Effect) -> Effect:
-    if not isinstance(effect, SetStatus):
+def _explained(decision: Decision, effect: Effect, over: Mapping[str, Run]) -> Effect:
+    if not isinstance(effect, SetStatus) or effect.run is None:
         return effect
-    over = (ended.run for ended in decision.ended if ended.run.key == effect.run)
-    run = decision.board.runs.get(effect.run or "") or next(over, None)
+    run = decision.board.runs.get(effect.run) or over.get(effect.run)
     if run is None:
         return effect
     return replace(effect, summary=summary(decision.board, run, decision.now), buttons=buttons(decision.board, run))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bot.core import lanes, sentences, stage_versions, standing
 from bot.core.ancestry import Place
 from bot.core.decision import Decision
@@ -11,7 +13,10 @@ from bot.core.leaving import leave, withdraw
 from bot.core.merges import drop, drop_unmerged, find_place, newest_fix, send_fast
 from bot.core.pipeline import Lane, Outcome, Track
 from bot.core.proofs import ask_containment, ask_whether_contained
-from bot.core.run import End, Ending, Lock, Run, Status, Step, Version
+from bot.core.run import CleanUp, End, Ending, Lock, Run, Status, Step, Version
+
+#: How many runs one decision removes (F8): else a turn would take as long as there are runs, and Redis stand still.
+REMOVED_AT_ONCE = 100
 
 # -- locking ---------------------------------------------------------------------------------------------------
 
@@ -94,20 +99,42 @@ def passed_stage(decision: Decision, run: Run) -> None:
 
 
 def clean_up(decision: Decision, service: str) -> None:
-    """F8: remove the runs that a passed fast run contains; where that is not known, keep them and ask."""
-    for run in decision.board.of_service(service):
-        found = lanes.cleaned_up_by(decision.board, run)
+    """F8: remove the runs that a passed fast run contains; where that is not known, keep them and ask.
+
+    One decision removes `REMOVED_AT_ONCE`; if there are more, they go in the next ones, which are due at once.
+    """
+    board, removed = decision.board, 0
+    for run in board.of_service(service):
+        found = lanes.cleaned_up_by(board, run)
         if found is None:
             continue
         version, contained = found
-        if contained:
-            leave(decision, run, sentences.superseded(version.run, version.place.sha))
-        else:
+        if not contained:
             ask_whether_contained(decision, run, version.place)
+        elif removed == REMOVED_AT_ONCE:
+            board.put(CleanUp(service))
+            return
+        else:
+            leave(decision, run, sentences.superseded(version.run, version.place.sha))
+            removed += 1
+    board.drop(CleanUp(service))
+
+
+def go_on_cleaning(decision: Decision, services: Sequence[str]) -> None:
+    """The next part of the clean-ups that were under way before this decision, and what follows the last (F9)."""
+    for service in services:
+        if service in decision.board.clean_ups:
+            clean_up(decision, service)
+            open_passed(decision, service)
 
 
 def open_passed(decision: Decision, service: str) -> None:
-    """F9: open the service's locks that what is in their stage opens; where containment is not known, ask."""
+    """F9: open the service's locks that what is in their stage opens, once all that it contains is removed.
+
+    Where containment is not known, ask.
+    """
+    if service in decision.board.clean_ups:
+        return
     for found in list(decision.board.versions_of(service)):
         version = stage_versions.opens(found)
         if version is None:

@@ -17,6 +17,7 @@ class Why(StrEnum):
     FIX_AHEAD = "fix-ahead"
     PROOF = "proof"
     ONE_AT_A_TIME = "one-at-a-time"
+    CLEAN_UP = "clean-up"
     RECALLED = "recalled"
     STARTING = "starting"
     RUNNING = "running"

@@ -383,3 +383,10 @@ class PastBuild:
     key: str
     number: int
     started: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CleanUp:
+    """A clean-up (F8) that is not through: more runs of the service `key` go in the next decisions."""
+
+    key: str

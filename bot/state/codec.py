@@ -12,7 +12,18 @@ from bot.core.decision import Ended
 from bot.core.effects import Effect
 from bot.core.events import Event
 from bot.core.facts import Fact
-from bot.core.run import Foreign, Lock, PastBuild, Pulls, Run, ServiceState, StageVersion, Trouble, Verification
+from bot.core.run import (
+    CleanUp,
+    Foreign,
+    Lock,
+    PastBuild,
+    Pulls,
+    Run,
+    ServiceState,
+    StageVersion,
+    Trouble,
+    Verification,
+)
 
 _KINDS = (
     Header,
@@ -26,6 +37,7 @@ _KINDS = (
     Trouble,
     Foreign,
     PastBuild,
+    CleanUp,
 )
 _RECORDS: dict[str, TypeAdapter[Any]] = {FAMILIES[kind]: TypeAdapter(kind) for kind in _KINDS}
 _EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])

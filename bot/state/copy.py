@@ -79,18 +79,7 @@ class Copy:
         if text:
             self.board.put(load_record(field, text))
             return
-        family, key = field.split("/", 1)
-        tables: dict[str, dict[str, Any]] = {
-            "run": self.board.runs,
-            "verification": self.board.verifications,
-            "pulls": self.board.pulls,
-            "lock": self.board.locks,
-            "service": self.board.services,
-            "version": self.board.versions,
-            "trouble": self.board.troubles,
-            "foreign": self.board.foreign,
-        }
-        gone = tables[family].get(key)
+        gone = self.board.stored(*field.split("/", 1))
         if gone is not None:
             self.board.drop(gone)
 

@@ -75,6 +75,8 @@ class CheckedTown(Town):
         self.facts += decision.facts
         receive(decision.effects, self.jenkins, self.github)
         check(self.board, decision, was, self.memory, self.now, self.github.contains)
+        if self.board.clean_ups:  # it goes on at once, whatever happens next
+            return decision
         self._nothing_new(TimePassed(), set())
         if isinstance(event, REPEATABLE):
             self._nothing_new(event, SAYS_ONLY)

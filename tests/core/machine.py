@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from bot.core import locking
 from bot.core.events import (
     BuildHinted,
     BuildLost,
@@ -63,6 +64,8 @@ TOLD = ["now"] * 4 + ["late", "lost"]
 #: What else goes wrong outside.
 TROUBLES = ["old_news"] * 3 + ["duplicate", "stranger", "stranger_ends", "hint", "refused", "cancelled", "lost", "late"]
 EVENTS_DECIDED = [0]
+#: What the rules have, while no life is played.
+REMOVED_AT_ONCE = locking.REMOVED_AT_ONCE
 
 picks = st.integers(0, 30)
 services = st.sampled_from(SERVICES)
@@ -117,11 +120,13 @@ class AnyTown(RuleBasedStateMachine):
         softer=st.sampled_from([False, False, True]),
         live=st.integers(0, 6),
         pulls=picks,
+        slice_=st.sampled_from([1, 1, 100]),
     )
-    def found(self, *, softer: bool, live: int, pulls: int, **how: object) -> None:
+    def found(self, *, softer: bool, live: int, pulls: int, slice_: int, **how: object) -> None:
         """A shop of some kind; perhaps with an exception from its failure policy; perhaps with runs on their way."""
         outcomes = ((Outcome.UNSTABLE, Policy.PASS), (Outcome.ABORTED, Policy.REPORT)) if softer else ()
         pipeline = shop(outcomes=outcomes, timeout=500.0, **how)  # type: ignore[arg-type]
+        locking.REMOVED_AT_ONCE = slice_  # with 1, clean-ups are under way while anything else happens
         self.town = CheckedTown(verified(pipeline, pulls))
         for service in SERVICES:
             self.town.github.commit(service, f"{service}-")
@@ -418,8 +423,13 @@ class AnyTown(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Let everything succeed: what then is left must have a legitimate reason to be."""
-        if not hasattr(self, "town"):
-            return
+        try:
+            if hasattr(self, "town"):
+                self._everything_succeeds()
+        finally:
+            locking.REMOVED_AT_ONCE = REMOVED_AT_ONCE
+
+    def _everything_succeeds(self) -> None:
         town = self.town
         town.step = 1.0
         town.replay()
@@ -486,6 +496,9 @@ class AnyTown(RuleBasedStateMachine):
             for run in going:
                 self._help(run.key, run.attempt)
             if going or self._open_news():
+                continue
+            if town.board.clean_ups:
+                self._send(TimePassed())
                 continue
             if not town.board.troubles or all(t.retry_at <= town.now for t in town.board.troubles.values()):
                 return

@@ -8,9 +8,22 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from bot.core.ancestry import Place
-from bot.core.board import Board, Change, Counters, Header, Record
+from bot.core.board import FAMILIES, Board, Change, Counters, Header, Record
 from bot.core.pipeline import Job, Lane, Mode, Pipeline, Policy, Service, Stage
-from bot.core.run import Foreign, Lock, Run, ServiceState, Status, Step, Trouble
+from bot.core.run import (
+    CleanUp,
+    Foreign,
+    Lock,
+    PastBuild,
+    Pulls,
+    Run,
+    ServiceState,
+    StageVersion,
+    Status,
+    Step,
+    Trouble,
+    Verification,
+)
 from bot.state import store as store_module
 from bot.state.codec import dump_record, field_of, load_record
 from bot.state.copy import Copy
@@ -174,3 +187,34 @@ def test_a_record_that_came_and_went_within_one_turn_leaves_nothing(line: Line) 
 
 def test_a_pipeline_that_nobody_configured_is_an_empty_board(line: Line) -> None:
     assert list(whole(line).records()) == [Header(Pipeline(line.keys.pipeline, (), ())), Counters()]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        Run("S1.1", "S1", Place(1, 1, "a"), Lane.MAIN, Status.WAITING, STEPS[0], 1, 0.0, 0.0, "v"),
+        Verification("S1.pr1-1", "S1", 1, "a", Status.WAITING, 1, 0.0, 0.0, "v", Job("cdp", "verify")),
+        Pulls("S1"),
+        Lock("build/1", "build", "why", "ann", 0.0),
+        ServiceState("S1"),
+        StageVersion("S1/build", "S1", STEPS[0]),
+        Trouble("build", STEPS[0], "why", 0.0, 1.0),
+        Foreign("cdp/build/1", STEPS[0], 1, 0.0),
+        PastBuild("cdp/build/1", 1, 0.0),
+        CleanUp("S1"),
+    ],
+    ids=lambda record: type(record).__name__,
+)
+def test_a_record_of_every_kind_is_gone_from_a_copy_when_it_was_dropped(line: Line, record: Record) -> None:
+    reader = line.reader()
+    line.turn(put(record))
+    reader.refresh()
+    assert record in list(reader.board.records())
+    line.turn(Change(record, None))
+    reader.refresh()
+    assert record not in list(reader.board.records())
+
+
+def test_every_kind_of_record_is_among_them() -> None:
+    mark = test_a_record_of_every_kind_is_gone_from_a_copy_when_it_was_dropped.pytestmark[0]
+    assert {type(record) for record in mark.args[1]} == {*FAMILIES} - {Header, Counters}

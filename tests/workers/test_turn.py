@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import uuid
 
 import pytest
 from structlog.testing import capture_logs
 
-from bot.core.events import BuildSeen, CancelAsked, LockAsked, Merged, TimePassed
+from bot.core import locking
+from bot.core.events import BuildSeen, CancelAsked, Event, LockAsked, Merged, TimePassed
 from bot.core.pipeline import Outcome
+from bot.core.run import Status
 from bot.state.inbox import Accepted
 from bot.state.parked import parked
 from bot.state.store import Outdated, family_of
@@ -191,3 +194,39 @@ def test_every_effect_stands_in_the_line_of_whom_it_talks_to() -> None:
         room = performer.__module__.removeprefix("workers.perform.").partition(".")[0]
         effect = object.__new__(kind)
         assert family_of(effect) == lines[room], kind.__name__
+
+
+# -- a clean-up in parts ---------------------------------------------------------------------------------------
+
+
+def test_a_clean_up_in_parts_goes_on_without_the_clock(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F8: one run a decision here; all of them, the lock and the entry of the next come of one look at the inbox."""
+    monkeypatch.setattr(locking, "REMOVED_AT_ONCE", 1)
+    numbers = itertools.count(100)
+
+    def decide_all_of(*events: Event) -> None:
+        for event in events:
+            shop.line.inbox.add(event, uuid.uuid4().hex)
+        take_turns(shop.line)
+
+    def ends(letter: str, result: Outcome) -> str:
+        run = shop.run_of(sha("S1" + letter))
+        job = shop.pipeline.job(run.step.stage, run.step.track)
+        assert job is not None
+        decide_all_of(BuildSeen(job.controller, job.name, next(numbers), result, run.key, run.attempt))
+        return run.step.stage
+
+    before = None
+    for letter in "abcdef":
+        decide_all_of(Merged("S1", sha("S1" + letter), before, push_id=letter))
+        before = sha("S1" + letter)
+    while ends("a", Outcome.SUCCESS) != "acceptance":
+        pass
+    ends("a", Outcome.FAILURE)
+    assert [lock.stage for lock in shop.board.locks.values()] == ["pre-production"]
+    decide_all_of(Merged("S1", sha("S1g"), before, push_id="g"))
+    while shop.board.locks:
+        ends("g", Outcome.SUCCESS)
+    assert (shop.board.locks, shop.board.clean_ups) == ({}, {})
+    others = [run.status for run in shop.board.runs.values() if run.sha != sha("S1g")]
+    assert set(others) == {Status.ENDING}, "but for builds that have not ended yet, all are gone"

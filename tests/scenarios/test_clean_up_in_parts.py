@@ -1,0 +1,95 @@
+"""A fix that contains thousands of runs: they go in parts, a turn each; the lock opens with the last (F8, F9)."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.core import locking
+from bot.core.board import Board, build_board
+from bot.core.effects import Trigger
+from bot.core.facts import FactKind
+from bot.state.codec import dump_record, field_of, load_record
+from tests.core.town import Town
+from tests.core.world import shop
+
+ACC, PRE = "acceptance", "pre-production"
+
+
+@pytest.fixture
+def town(monkeypatch: pytest.MonkeyPatch) -> Town:
+    """S1a holds the lock; S1b to S1f wait behind it and S2a behind those; the fix S1g is in pre-production."""
+    monkeypatch.setattr(locking, "REMOVED_AT_ONCE", 2)
+    opened = Town(shop(acceptance=1))
+    for service, letter in ("S1", "a"), ("S1", "b"), ("S1", "c"), ("S2", "a"):
+        opened.arrives(service, letter, PRE)
+    for letter in "de":
+        opened.merge("S1", letter)
+        opened.passes(f"S1{letter}")
+    opened.fails("S1a")
+    opened.merge("S1", "g")
+    while opened.at("S1g") != PRE:
+        opened.passes("S1g")
+    opened.starts("S1g")
+    assert (opened.queue(PRE), opened.queue(ACC), opened.runs_in(ACC)) == (["S2a", "S1c", "S1b"], ["S1e"], ["S1d"])
+    opened.quiet()
+    return opened
+
+
+def stored(board: Board) -> Board:
+    """The board as the next worker finds it, when this one died after its commit."""
+    records = [load_record(field_of(record), dump_record(record)) for record in board.records()]
+    return build_board(board.header, [record for record in records if record.key != board.header.key])
+
+
+def test_a_part_goes_in_each_decision_and_the_next_is_due_at_once(town: Town) -> None:
+    town.passes("S1g")
+    assert town.told(FactKind.RUN_SUPERSEDED) == ["S1a", "S1b"]
+    assert town.board.next_due(town.now) == town.now
+    assert town.locks() == ["S1a"], "the lock stays until the last is gone"
+    assert town.queue(PRE) == ["S2a", "S1c"]
+    town.waits(0)
+    assert town.told(FactKind.RUN_SUPERSEDED) == ["S1a", "S1b", "S1c"]
+    town.waits(0)
+    assert town.told(FactKind.RUN_SUPERSEDED) == ["S1a", "S1b", "S1c", "S1e"]
+    assert town.board.next_due(town.now) is None
+
+
+def test_with_the_last_part_the_lock_opens_and_the_next_run_enters_in_one_decision(town: Town) -> None:
+    town.passes("S1g")
+    town.waits(0)
+    assert town.runs_in(PRE) == []
+    town.quiet()
+    town.waits(0)
+    assert town.told(FactKind.STAGE_UNLOCKED)
+    assert town.runs_in(PRE) == ["S2a"]
+    assert town.board.locks == {}
+
+
+def test_what_is_about_to_go_enters_nowhere_meanwhile(town: Town) -> None:
+    town.passes("S1g")
+    town.starts("S1d")
+    assert town.says("S1e").startswith("older runs of S1 that its fix contains are being removed")
+    town.passes("S1d")
+    assert not town.did(Trigger, of="S1e")
+    assert town.left("S1e") == ("superseded", "S1g")
+
+
+def test_a_worker_that_dies_between_two_parts_leaves_the_rest_to_the_next(town: Town) -> None:
+    town.passes("S1g")
+    town.board = stored(town.board)
+    town.waits(0)
+    town.board = stored(town.board)
+    town.waits(0)
+    assert (town.board.locks, town.board.clean_ups) == ({}, {})
+    assert town.runs_in(PRE) == ["S2a"]
+    assert town.left("S1e") == ("superseded", "S1g")
+
+
+def test_a_person_may_unlock_meanwhile_and_nothing_is_left(town: Town) -> None:
+    town.passes("S1g")
+    town.unlock(PRE)
+    for _ in range(3):
+        town.waits(0)
+    assert town.board.clean_ups == {}
+    assert town.live() == ["S1d", "S1g", "S2a"], "S1d keeps its slot until its build has ended"
+    assert town.runs_in(PRE) == ["S2a"]

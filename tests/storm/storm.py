@@ -127,7 +127,7 @@ class Storm:
             seconds,
             copy.board,
             _all_ended(records),
-            _all_told(records),
+            all_told(records),
             outbox.size(),
             [f"{letter.slot}: {letter.error}" for letter in outbox.dead_letters()],
             [f"{letter['source']} {letter['name']}: {letter['error']}" for letter in parked(redis, keys)],
@@ -145,7 +145,7 @@ def _all_ended(records: Records) -> list[Ended]:
             return found
 
 
-def _all_told(records: Records) -> list[Told]:
+def all_told(records: Records) -> list[Told]:
     found: list[Told] = []
     after = "0-0"
     while page := records.facts_after(after):

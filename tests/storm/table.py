@@ -1,9 +1,12 @@
-"""The numbers of a storm, as lines for the terminal."""
+"""The numbers of a storm, as lines for the terminal; and its story, in files."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from pathlib import Path
 
+from bot.state.codec import Told
 from tests.storm.storm import Aftermath
 from tests.storm.verdict import Build, Verdict
 from tests.storm.world import World
@@ -49,3 +52,10 @@ def _counted(found: Counter[str]) -> str:
 
 def _share(part: int, whole: int) -> str:
     return f"{part} ({part / max(1, whole):.0%})"
+
+
+def written(folder: Path, told: list[Told], builds: list[Build]) -> None:
+    """The story, for whoever must find out what went wrong: the facts and the builds beside the processes' logs."""
+    facts = (f"{t.at:.3f} {t.fact.kind} {t.fact.run or '-'} {t.fact.step or '-'} {t.fact.why}\n" for t in told)
+    (folder / "facts.txt").write_text("".join(facts), "utf-8")
+    (folder / "builds.jsonl").write_text("".join(json.dumps(build) + "\n" for build in builds), "utf-8")

@@ -5,16 +5,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 import pytest
 
-from bot.state.codec import Told
 from tests.storm.storm import PATIENCE, PATIENCE_PER_RUN, Storm
-from tests.storm.table import table
-from tests.storm.verdict import Build, judge, listed
+from tests.storm.table import table, written
+from tests.storm.verdict import judge, listed
 from tests.storm.world import World
 
 RUNS = int(os.environ.get("STORM_RUNS", "80"))
@@ -34,10 +32,3 @@ def test_every_run_comes_through_the_storm_once(tmp_path: Path, record_property:
     assert not any(verdict.faults.values()), "\n".join(listed(*row) for row in verdict.faults.items() if row[1])
     assert (after.outbox, after.dead, after.parked) == (0, [], [])
     assert after.lost_items, "the crash found nothing to lose"
-
-
-def written(folder: Path, told: list[Told], builds: list[Build]) -> None:
-    """The story, for whoever must find out what went wrong: the facts and the builds beside the processes' logs."""
-    facts = (f"{t.at:.3f} {t.fact.kind} {t.fact.run or '-'} {t.fact.step or '-'} {t.fact.why}\n" for t in told)
-    (folder / "facts.txt").write_text("".join(facts), "utf-8")
-    (folder / "builds.jsonl").write_text("".join(json.dumps(build) + "\n" for build in builds), "utf-8")

@@ -37,7 +37,7 @@ def set_up(level: str = "INFO", form: str = "json") -> None:
         cache_logger_on_first_use=True,
     )
     root = logging.getLogger()
-    root.handlers = [_Libraries(level=logging.WARNING)]
+    root.handlers = [Libraries(level=logging.WARNING)]
 
 
 class LineLogger:
@@ -71,9 +71,21 @@ def render(_logger: Any, _method: str, event: dict[str, Any]) -> str:
     return line
 
 
-class _Libraries(logging.Handler):
+class Libraries(logging.Handler):
     """What libraries log, in our form."""
 
     def emit(self, record: logging.LogRecord) -> None:
         log = structlog.get_logger()
-        log.log(record.levelno, "library", logger=record.name, said=record.getMessage(), exc_info=record.exc_info)
+        more = {"exc_info": None if _is_away(record) else record.exc_info}
+        log.log(record.levelno, "library", logger=record.name, said=record.getMessage(), **more)
+
+
+def _is_away(record: logging.LogRecord) -> bool:
+    """Whether a library tells that somebody cannot be reached, such as Redis: the stack would say no more."""
+    error = record.exc_info[1] if record.exc_info else None
+    if error is None:
+        return False
+    from redis.exceptions import ConnectionError as RedisConnectionError  # only who talks to Redis has it loaded
+    from redis.exceptions import TimeoutError as RedisTimeoutError
+
+    return isinstance(error, (RedisConnectionError, RedisTimeoutError, ConnectionError, TimeoutError))

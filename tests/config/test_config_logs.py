@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
+from structlog.testing import capture_logs
 
-from config.logs import LONGEST, render
+from config.logs import LONGEST, Libraries, render
 
 ROOT = Path(__file__).parents[2]
 PROCESSES, LINES = 6, 300
@@ -61,3 +64,15 @@ def test_a_line_is_never_longer_than_a_pipe_takes_at_once(text: str) -> None:
 def test_what_is_no_json_is_told_all_the_same() -> None:
     line = render(None, "", {"event": "odd", "value": Path("/x"), "bytes": b"\xff"})
     assert json.loads(line) == {"event": "odd", "value": repr(Path("/x")), "bytes": repr(b"\xff")}
+
+
+@pytest.mark.parametrize(
+    ("error", "is_shown"),
+    [(RedisConnectionError("reset by peer"), False), (ConnectionResetError(), False), (KeyError("a mistake"), True)],
+)
+def test_a_library_that_lost_its_connection_tells_it_without_a_stack(error: Exception, is_shown: bool) -> None:
+    record = logging.LogRecord("celery", logging.ERROR, "", 0, "cannot ack", (), (type(error), error, None))
+    with capture_logs() as said:
+        Libraries().emit(record)
+    assert bool(said[0]["exc_info"]) is is_shown
+    assert said[0]["said"] == "cannot ack"

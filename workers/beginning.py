@@ -19,6 +19,7 @@ from bot.state.copy import Copy
 from workers.context import Context, Line
 from workers.differences import CLOCKS_APART
 from workers.jenkins_client import NotAllowed, NotThere
+from workers.once import Once
 from workers.perform.jenkins import attempt
 from workers.perform.jenkins.reach import client_for
 from workers.perform.jenkins.wording import told_by_banner
@@ -28,6 +29,8 @@ log = structlog.get_logger()
 
 #: How many of the newest builds of a job are looked at for one of ours from before.
 BUILDS = 20
+
+_said = Once()
 
 
 def events(line: Line, copy: Copy) -> list[Event]:
@@ -66,7 +69,8 @@ def prove(context: Context, line: Line) -> int:
             shown += _shown(context, board, stage, job)
         except (NotNow, NotAllowed, Never) as error:
             silent = True
-            log.warning("first-start-unproven", job=job.name, controller=job.controller, why=str(error))
+            if _said.is_new((line.pipeline.name, job), str(error)):
+                log.warning("first-start-unproven", job=job.name, controller=job.controller, why=str(error))
         except NotThere:
             continue  # no job, so nothing of ours in it
     if not shown and silent:

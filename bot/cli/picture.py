@@ -69,8 +69,6 @@ def _head(view: View) -> Text:
         f"  {count(view['live'], 'run')}, {_verified(view)}version {view['version']}, {clock(view['at'], view['at'])}",
         "dim",
     )
-    if lost := view.get("state_lost"):
-        head.append(clean(f"\n{lost['sentence']}").strip().join(("\n", "")), "bold yellow")
     health = view.get("health") or {"status": "ok", "findings": []}
     if health["status"] != "ok":
         head.append(f"\nInterlock is {clean(health['status'])}", _HEALTH.get(health["status"], "bold"))

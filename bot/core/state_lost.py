@@ -45,12 +45,17 @@ class Loss:
         return f"state was lost: {self.why}; {todo}"
 
 
+def lock_key(stage: str) -> str:
+    """The key of the lock that closes a stage because state was lost."""
+    return f"{stage}/lost"
+
+
 def loss(board: Board, now: float) -> Loss | None:
     """The loss that is to be shown: while one of its locks stands, and for a day."""
     header = board.header
     if header.lost is None:
         return None
-    locked = tuple(s.name for s in board.pipeline.stages if _key(s.name) in board.locks)
+    locked = tuple(s.name for s in board.pipeline.stages if lock_key(s.name) in board.locks)
     return Loss(header.lost, header.lost_why, locked) if locked or now < header.lost + SHOWN else None
 
 
@@ -61,7 +66,7 @@ def remembered(board: Board, why: str) -> StateLost:
     locks = sorted(board.locks.values(), key=lambda lock: (lock.since, lock.key))
     return StateLost(
         why,
-        locked=tuple((lock.stage, lock.reason) for lock in locks if lock.key != _key(lock.stage)),
+        locked=tuple((lock.stage, lock.reason) for lock in locks if lock.key != lock_key(lock.stage)),
         services=tuple(replace(state, asked=()) for _, state in sorted(board.services.items())),
         runs=tuple(run for run in live if not run.taken_out),
         mode=board.header.mode,
@@ -96,14 +101,10 @@ def first_start(decision: Decision, _: FirstStart) -> None:
         board.put(replace(board.header, unproven=False))
 
 
-def _key(stage: str) -> str:
-    return f"{stage}/lost"
-
-
 def _close(decision: Decision, stage: str, before: list[str]) -> None:
     """One lock beside those that there may be; it tells what was known to have locked the stage before."""
     known = f" (it was locked: {'; '.join(before[:LISTED])})" if before else ""
-    lock_stage(decision, Lock(_key(stage), stage, f"{REASON}{known}", BY, decision.now))
+    lock_stage(decision, Lock(lock_key(stage), stage, f"{REASON}{known}", BY, decision.now))
 
 
 def _start_again(decision: Decision, event: StateLost) -> list[Run]:

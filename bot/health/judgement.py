@@ -207,7 +207,14 @@ def _who(contact: ContactSeen) -> tuple[str, str]:
 
 
 def _left(pipeline: PipelineSeen, limits: Limits, now: float) -> Iterator[Finding]:
-    """What fails again and again, was given up, or could not be digested."""
+    """What was lost, fails again and again, was given up, or could not be digested."""
+    if pipeline.closed:
+        stages = ", ".join(pipeline.closed)
+        what = (
+            f"the state of {pipeline.name} was lost ({pipeline.lost_why}): closed until somebody has looked: {stages}"
+        )
+        mend = "look in Jenkins at what is rolled out, then `interlock unlock STAGE --reason ...`"
+        yield Finding("state-lost", Status.DEGRADED, what, pipeline.lost_at, mend, pipeline=pipeline.name)
     name, failing = pipeline.name, [each for each in pipeline.retried if now - each.since >= limits.silence]
     if failing:
         most = max(each.tries for each in failing)

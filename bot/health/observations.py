@@ -77,6 +77,10 @@ class PipelineSeen:
     parked: SetAside = SetAside()
     #: Why this version of Interlock must not touch what is stored; empty if it may.
     other_schema: str = ""
+    #: All that was stored was lost, and these stages wait for a person who has looked: when that was found, and how.
+    lost_at: float | None = None
+    lost_why: str = ""
+    closed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from bot.health.judgement import Health, Limits, judge
 from bot.health.observations import ContactSeen, Observations, PipelineSeen, Retried, SetAside, StoreSeen
 from bot.state.delays import Delays
 from bot.state.keys import FAMILIES, Keys
+from bot.state.losses import stored_loss
 from bot.state.outbox import Outbox
 from bot.state.parked import parked
 from bot.state.schema import SCHEMA, refusal
@@ -116,7 +117,13 @@ class Observer:
             self._aside(f"dead {keys.pipeline}", dead, lambda: self._dead(keys, dead)),
             self._aside(f"parked {keys.pipeline}", aside, lambda: self._parked(keys, aside)),
             str(refusal(keys.pipeline, int(schema))) if schema and int(schema) != SCHEMA else "",
+            **self._lost(keys),
         )
+
+    def _lost(self, keys: Keys) -> dict[str, Any]:
+        """The fields of PipelineSeen that tell of a loss."""
+        found = stored_loss(self._redis, keys)
+        return {} if found is None else {"lost_at": found.at, "lost_why": found.why, "closed": found.locked}
 
     def _aside(self, name: str, count: int, read: Any) -> SetAside:
         """What `read` says of them, read anew when their number has changed and now and then."""

@@ -46,7 +46,7 @@ def draw(board: Board, version: int, now: float, pipeline: Pipeline, links: Link
         column["leaves"] = bool(lane) and index == max(0, first - 1)
         column["between"] = bool(lane) and not column["fast"] and first < index < columns.index(lane[-1])
     return {
-        **{name: seen[name] for name in ("pipeline", "version", "at", "live", "state_lost")},
+        **{name: seen[name] for name in ("pipeline", "version", "at", "live")},
         "mode": drawer.mode(),
         "columns": columns,
         "has_lane": bool(lane),

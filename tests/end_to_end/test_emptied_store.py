@@ -93,7 +93,7 @@ def test_a_redis_that_is_emptied_under_living_processes_is_noticed_at_once(town:
         assert reason.startswith("state was lost: look, then unlock (it was locked: S1 ")
         assert here.view()["state_lost"]["locked"] == ["pre-production", "production"]
         page = requests.get(f"{here.stack.web_url}/p/{PIPELINE}", timeout=10).text
-        assert "State was lost" in page
+        assert "was lost (the store was emptied while Interlock ran)" in page
         here.merge("shop/s2")  # what comes in now is decided
         here.until("the merge", lambda: any("shop/s2" in title for title in here.runs()))
         here.until("the banner", lambda: "state was lost" in here.description())

@@ -54,6 +54,8 @@ CASES = {
     "no worker, an effect is due": (replace(left(due=1), heard={"web": NOW, "beat": NOW}), ["worker down"]),
     "no beat": (seen(heard={**ALIVE, "beat": NOW - 31}), ["beat degraded"]),
     "no web": (seen(heard={**ALIVE, "web": NOW - 16}), ["web degraded"]),
+    "state was lost": (left(lost_at=NOW, lost_why="emptied", closed=("production",)), ["state-lost degraded"]),
+    "state was lost, people have looked": (left(lost_at=NOW, lost_why="emptied"), []),
     "deliveries wait and nothing is decided": (waiting(), ["undecided down"]),
     "deliveries wait and nothing ever was decided": (waiting(decided_at=None), ["undecided down"]),
     "deliveries wait and are worked off": (waiting(decided_at=NOW - 1), ["undecided degraded"]),

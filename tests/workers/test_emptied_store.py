@@ -15,6 +15,8 @@ from bot.core.effects import Banner, LockShown
 from bot.core.events import LockAsked, Merged, UnlockAsked
 from bot.core.pipeline import Job
 from bot.core.state_lost import REASON
+from bot.health.observing import Observer
+from bot.state.losses import stored_loss
 from config.model import Markup
 from launch.embedded import Embedded
 from tests.workers.workshop import OWNERS_TEXT, Workshop, sha
@@ -306,3 +308,24 @@ def test_what_a_banner_says_can_be_read_again(markup: Markup) -> None:
     text = with_banner(OWNERS_TEXT, Banner(Job("cdp", "x"), "production", locks), "http://x/p/shop", markup)
     assert told_by_banner(text) == ["S1 a <b> & c failed", "trade fair"]
     assert told_by_banner(OWNERS_TEXT) == []
+
+
+# -- what is told ----------------------------------------------------------------------------------------------
+
+
+def test_health_tells_of_it_until_every_stage_has_been_unlocked(shop: Workshop) -> None:
+    broken(shop)
+    assert stored_loss(shop.line.redis, shop.line.keys) is None
+    shop.line.redis.flushall()
+    take_turns(shop.line)
+    observer = Observer(shop.line.redis, shop.configuration)
+    (seen,) = observer.observe()[0].pipelines
+    assert (seen.lost_why, seen.closed) == (
+        "the store was emptied while Interlock ran",
+        ("pre-production", "production"),
+    )
+    assert seen.lost_at == shop.board.header.lost
+    for stage in seen.closed:
+        shop.tell(UnlockAsked(stage, "alex", "looked"))
+    (seen,) = observer.observe()[0].pipelines
+    assert seen.closed == ()

@@ -26,6 +26,8 @@ class Controller:
     timeout: float = 10.0
     #: How it shows descriptions.
     markup: Markup = Markup.PLAIN
+    #: For how long it must answer, in seconds, before a trigger that got no answer is given up where builds roll out.
+    late_triggers: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)

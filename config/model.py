@@ -71,6 +71,10 @@ class ControllerEntry(Section):
     """The longest one request to this controller may take. Default 10s."""
     markup: Markup = Markup.PLAIN
     """How this controller shows descriptions: as `plain` text, Jenkins' default, or as `html` (its Safe HTML)."""
+    late_triggers: Annotated[v.Duration, v.between("1s", "1h")] = 60.0
+    """Where builds roll out, a trigger without an answer is given up only once the controller has answered for so long.
+
+    Default 1m. It must be longer than the read time-out of a proxy before Jenkins."""
 
 
 class JobEntry(Section):

@@ -107,6 +107,7 @@ def _configuration(model: PipelineFile, folder: Path) -> Configuration:
             (folder / entry.ca_bundle) if entry.ca_bundle else None,
             entry.timeout,
             entry.markup,
+            entry.late_triggers,
         )
         for name, entry in model.controllers.items()
     }

@@ -78,6 +78,8 @@ class JenkinsClient:
         self._controller = controller
         self.contact = contact
         self.url = controller.url
+        #: The session that Jenkins named last (X-Jenkins-Session): another one after each restart.
+        self.session = ""
         #: Whether this controller wants crumbs from us: known once it has refused a request without one.
         self._crumbs = False
         self._server = jenkins.Jenkins(controller.url, controller.user, token, timeout=int(controller.timeout) or 1)
@@ -118,6 +120,7 @@ class JenkinsClient:
             self._server.crumb = None
             self._crumbs = True
             response = self._send(request, again=False)
+        self.session = response.headers.get("X-Jenkins-Session") or self.session
         restarts.notice(self.url, response.headers.get("X-Jenkins-Session"))
         if response.status_code in expect:
             return response
@@ -140,7 +143,7 @@ class JenkinsClient:
             nothing_sent = _never_connected(error)
             if again and not nothing_sent:
                 return self._send(request, again=False)
-            raise NotNow(f"{name} cannot be reached", certain=nothing_sent) from error
+            raise NotNow(f"{name} cannot be reached", certain=nothing_sent, over=_was_closed(error)) from error
         except RequestException as error:
             raise NotNow(f"{name}: {type(error).__name__}") from error
         except OSError as error:  # requests: a CA bundle that is not there
@@ -159,6 +162,11 @@ class JenkinsClient:
             raise NotNow(f"{name} gives no crumb: {str(error).partition(chr(10))[0]}", certain=True) from error
 
 
+def _was_closed(error: RequestsConnectionError) -> bool:
+    """Whether the other side closed the connection; else we gave up, and it may still be working on the request."""
+    return "Timeout" not in repr(error) and "timed out" not in repr(error)
+
+
 def _never_connected(error: RequestsConnectionError) -> bool:
     """Whether no connection came about, so that the request has certainly done nothing."""
     told = repr(error)
@@ -171,9 +179,10 @@ def _refusal(method: str, path: str, response: requests.Response) -> Exception:
         return NotThere(f"{path} is not there (or may not be seen)")
     if status in LATER:
         wait = response.headers.get("Retry-After", "")
-        return NotNow(f"Jenkins answers {status}", after=float(wait) if wait.isdigit() else None)
+        # 504: a proxy has given up, but Jenkins may be at it still.
+        return NotNow(f"Jenkins answers {status}", after=float(wait) if wait.isdigit() else None, over=status != 504)
     if status == 500:
-        return NotNow(f"Jenkins answers 500 to {method} {path}")
+        return NotNow(f"Jenkins answers 500 to {method} {path}", over=True)
     reason = response.headers.get("X-Error") or response.reason
     return NotAllowed(status, f"Jenkins answers {status} ({reason}) to {method} {path}")
 

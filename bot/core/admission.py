@@ -14,7 +14,7 @@ from bot.core.proofs import ask_whether_contained
 from bot.core.reasons import Reason, Why
 from bot.core.run import Built, Ending, Run, Status, Step, Verification
 from bot.core.stage_versions import Ahead
-from bot.core.standing import fixes
+from bot.core.standing import fixes, rolls_out
 
 #: How many waiting runs are told on their pull request that a fix has passed them: a queue must not cost requests.
 OVERTAKEN_TOLD = 10
@@ -173,6 +173,7 @@ def start_build(decision: Decision, waiting: AnyBuilt) -> AnyBuilt | None:
             lane=built.lane if isinstance(built, Run) else Lane.MAIN,
             version=built.version,
             pull=built.pull if isinstance(built, Verification) else None,
+            rolls_out=rolls_out(board.pipeline, built.step),
         )
     )
     return built

@@ -10,7 +10,7 @@ from bot.core import lanes, past, sentences, stage_versions, standing, verifying
 from bot.core.decision import Decision
 from bot.core.deployments import deployed, failed_state
 from bot.core.effects import Notify
-from bot.core.events import BuildLost, BuildSeen, TriggerAccepted, TriggerRefused, Withdrawn
+from bot.core.events import BuildLost, BuildSeen, TriggerAccepted, TriggerRefused, TriggerUnanswered, Withdrawn
 from bot.core.facts import FactKind
 from bot.core.leaving import may_abort, withdraw
 from bot.core.locking import lock_by_failure, passed_stage
@@ -38,6 +38,16 @@ def _works_again(decision: Decision, run: Built) -> None:
     if trouble is not None:
         decision.board.drop(trouble)
         decision.note(run)
+
+
+def trigger_unanswered(decision: Decision, event: TriggerUnanswered) -> None:
+    """Where a build rolls out, an attempt that may still arrive is not given up yet: its run says so."""
+    run = _attempt(decision, event.run, event.attempt)
+    if run is None or run.build is not None or run.queue_item is not None:
+        return
+    waiting = decision.update(run, unanswered=event.attempt)
+    text = f"the trigger of {sentences.name(run)} for {run.step} {sentences.unanswered(event.answering)}"
+    decision.tell(FactKind.TRIGGER_UNANSWERED, text, waiting)
 
 
 def trigger_refused(decision: Decision, event: TriggerRefused) -> None:

@@ -57,6 +57,7 @@ from bot.core.events import (
     TimePassed,
     TriggerAccepted,
     TriggerRefused,
+    TriggerUnanswered,
     UnlockAsked,
     VerifyAsked,
     Withdrawn,
@@ -118,6 +119,8 @@ def _apply(decision: Decision, event: Event) -> None:  # noqa: C901  one flat li
             builds.build_seen(decision, event)
         case TriggerAccepted():
             builds.trigger_accepted(decision, event)
+        case TriggerUnanswered():
+            builds.trigger_unanswered(decision, event)
         case TriggerRefused():
             builds.trigger_refused(decision, event)
         case Withdrawn():

@@ -31,6 +31,8 @@ class Trigger:
     pull: int | None = None
     #: Look for the build first: an earlier trigger of this attempt may have arrived.
     look_first: bool = False
+    #: Its build changes what is there: two at once do harm even for a moment.
+    rolls_out: bool = False
     kind: Literal["trigger"] = "trigger"
 
     @property

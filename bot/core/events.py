@@ -172,6 +172,19 @@ class TriggerAccepted:
 
 
 @dataclass(frozen=True, slots=True)
+class TriggerUnanswered:
+    """The trigger of an attempt got no answer and left no build so far; where it rolls out, that is waited for.
+
+    `answering`: for how long Jenkins must answer before the attempt is given up, in seconds.
+    """
+
+    run: str
+    attempt: int
+    answering: float
+    kind: Literal["trigger-unanswered"] = "trigger-unanswered"
+
+
+@dataclass(frozen=True, slots=True)
 class TriggerRefused:
     """It is certain that the trigger of one attempt did not arrive, and why (L6)."""
 
@@ -412,6 +425,7 @@ Event = (
     | BannerAmiss
     | BuildSeen
     | TriggerAccepted
+    | TriggerUnanswered
     | TriggerRefused
     | Withdrawn
     | AbortTaken

@@ -87,6 +87,9 @@ def _starting(run: Run) -> Reason:
 
 
 def _asked_for(run: Built) -> Reason:
+    if run.queue_item is None and run.unanswered == run.attempt:
+        text = f"its trigger for {run.step} got no answer (attempt {run.attempt}) and may still arrive: its build is "
+        return Reason(Why.STARTING, text + "looked for, and no other one is asked for before that is settled")
     if run.queue_item is None:
         return Reason(Why.STARTING, f"its build in {run.step} is being asked for (attempt {run.attempt})")
     return Reason(Why.STARTING, f"its build waits in Jenkins' queue (item {run.queue_item})")

@@ -28,6 +28,7 @@ class FactKind(StrEnum):
     BUILD_DUPLICATED = "build-duplicated"
     FOREIGN_BUILD_SEEN = "foreign-build-seen"
     TRIGGER_REFUSED = "trigger-refused"
+    TRIGGER_UNANSWERED = "trigger-unanswered"
     RUN_RECALLED = "run-recalled"
     RUN_RETURNED = "run-returned"
     RUN_RETRIED = "run-retried"

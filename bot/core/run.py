@@ -110,6 +110,8 @@ class Run:
     passed: tuple[Step, ...] = ()
     #: How many builds were asked for so far; with run, stage and track it names one build.
     attempt: int = 0
+    #: The attempt whose trigger got no answer, and which is waited for all the same; 0: none was.
+    unanswered: int = 0
     #: How many automatic retries of the present stage were used.
     retried: int = 0
     queue_item: int | None = None
@@ -182,6 +184,8 @@ class Verification:
     #: Where its build is asked for: it is taken back there, whatever the configuration says by then.
     job: Job
     attempt: int = 0
+    #: The attempt whose trigger got no answer, and which is waited for all the same; 0: none was.
+    unanswered: int = 0
     queue_item: int | None = None
     build: int | None = None
     #: Why it is on its way out.

@@ -59,6 +59,14 @@ def verdict(verification: Verification, outcome: Outcome) -> str:
     return f"{build} {_OUTCOMES.get(outcome, 'failed')}{what}"
 
 
+def unanswered(seconds: float) -> str:
+    """A trigger that may still arrive where a build rolls out; `seconds`: for how long Jenkins must answer first."""
+    return (
+        f"got no answer and may still arrive: no other build is asked for until Jenkins has answered for "
+        f"{seconds:g} s, or has restarted"
+    )
+
+
 def listed(names: Iterable[str]) -> str:
     """The first few names, and how many more there are."""
     everything = list(names)

@@ -132,6 +132,10 @@ class Keys:
         """Set when the trigger of an attempt goes out; expires."""
         return self._key(f"posted:{run}:{attempt}")
 
+    def answering(self, run: str, attempt: int) -> str:
+        """Since when Jenkins has answered every look for an attempt whose trigger got no answer; expires."""
+        return self._key(f"answering:{run}:{attempt}")
+
     def missing(self, run: str, attempt: int) -> str:
         """Since when each look at an attempt's build has been in vain; expires."""
         return self._key(f"missing:{run}:{attempt}")

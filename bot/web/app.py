@@ -12,6 +12,7 @@ from bot.state.migrations import migrate
 from bot.state.schema import SCHEMA
 from bot.web import door, page, problems, site
 from bot.web.actions import actions
+from bot.web.attempts import attempts
 from bot.web.health import health
 from bot.web.poke import Poker
 from bot.web.reading import reading
@@ -47,7 +48,7 @@ def create_app(
     app.extensions["interlock"] = here
     app.extensions["interlock-hall"] = door.Hall.of(here)
     problems.install(app)
-    for blueprint in (door.door, reading, actions, health):
+    for blueprint in (door.door, reading, actions, attempts, health):
         app.register_blueprint(blueprint)
     page.install(app)
     return app

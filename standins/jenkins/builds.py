@@ -79,8 +79,15 @@ class Builds:
             if build.pending_end is not None:
                 self.finish(build, build.pending_end)
             elif not self._c.agents.must_wait(build):
-                self.proceed(build)
+                self._begin_work(build)
             self._c.changed.notify_all()
+
+    def _begin_work(self, build: Build) -> None:
+        if build.job.asks is None:
+            self.proceed(build)
+        else:
+            build.asking = True
+            self._c.asker.ask(build, build.job.asks)
 
     def proceed(self, build: Build) -> None:
         """The work goes on to its end, unless the build is held."""

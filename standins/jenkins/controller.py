@@ -17,6 +17,7 @@ from standins.jenkins.builds import Builds
 from standins.jenkins.model import Build, Job
 from standins.jenkins.notify import Notifier
 from standins.jenkins.outcomes import Outcomes
+from standins.jenkins.questions import Asker
 from standins.jenkins.queue import Queue
 from standins.jenkins.restart import Restart
 from standins.jenkins.settings import Settings
@@ -49,6 +50,7 @@ class Controller:
         self.builds = Builds(self)
         self.restart = Restart(self)
         self.agents = Agents(self)
+        self.asker = Asker(self)
 
     @property
     def root_url(self) -> str:
@@ -117,9 +119,11 @@ class Controller:
         self.faults.start()
         self.clock.start()
         self.notifier.start()
+        self.asker.start()
         with self.lock:
             self.builds.go_on()
 
     def stop(self) -> None:
         self.clock.stop()
+        self.asker.stop()
         self.notifier.stop()

@@ -7,6 +7,7 @@ from typing import Any
 
 from standins.jenkins.model import Endpoint, Job, ParameterDefinition
 from standins.jenkins.notification import PHASES
+from standins.jenkins.questions import Question
 from standins.jenkins.settings import Settings
 
 _KINDS = ("string", "text", "choice", "boolean", "password")
@@ -37,6 +38,7 @@ def make(
     token: str | None,
     late_parameters: bool,
     refuses_queue: bool,
+    asks: dict[str, Any] | None,
 ) -> Job:
     """A new job; raises ValueError for what Jenkins could not be."""
     if kind not in _JOB_KINDS:
@@ -49,6 +51,7 @@ def make(
         parameters=() if late_parameters else declared,
         late_parameters=declared if late_parameters else (),
         refuses_queue=refuses_queue,
+        asks=Question.from_json(asks),
         description=description,
         declared_description=description,
         quiet_period=quiet_period,
@@ -69,6 +72,8 @@ def change(job: Job, changes: dict[str, Any]) -> None:
             job.endpoints = [_endpoint(one) for one in value]
         elif name == "parameters":
             job.parameters = tuple(_definition(one) for one in value)
+        elif name == "asks":
+            job.asks = Question.from_json(value)
         elif name in _CHANGEABLE:
             setattr(job, name, value)
         else:

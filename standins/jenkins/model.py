@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from standins.clock import Timer
+
+if TYPE_CHECKING:
+    from standins.jenkins.questions import Question
 
 RESULTS = ("SUCCESS", "UNSTABLE", "FAILURE", "NOT_BUILT", "ABORTED")
 
@@ -159,6 +163,9 @@ class Build:
     timer: Timer | None = None
     #: Its completion came while nobody listens (a crash): no callbacks.
     silent: bool = False
+    #: It asks whether it is still waited for; it was told that it is not, and did nothing.
+    asking: bool = False
+    turned_away: bool = False
 
     @property
     def building(self) -> bool:
@@ -187,6 +194,8 @@ class Job:
     late_parameters: tuple[ParameterDefinition, ...] = ()
     #: A queue decision handler turns every trigger away.
     refuses_queue: bool = False
+    #: What its builds ask before they do anything, see `questions`.
+    asks: Question | None = None
     #: Seconds; None takes the controller's.
     quiet_period: float | None = None
     concurrent: bool = True

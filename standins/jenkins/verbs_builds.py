@@ -37,13 +37,15 @@ class BuildVerbs:
         token: str | None = None,
         late_parameters: bool = False,
         refuses_queue: bool = False,
+        asks: Json | None = None,
     ) -> None:
         """Creates or replaces a job. `name` is the full name; its folders are created too.
 
         `parameters`: names, or objects {name, type, default, choices, description}. `callbacks`: {url, events,
         timeout, retries, credential, branch, log_lines, notes}; `events` is an event of the notification plugin or a
-        list of phases. A `credential` without a `url` is looked up among those of the settings.
-        Times in seconds. `late_parameters`: a Jenkinsfile declares them: Jenkins knows of them after the first build.
+        list of phases. A `credential` without a `url` is looked up among those of the settings. `asks`: {url, silent,
+        tries, pause, timeout}, what each build asks before it does anything. Times in seconds. `late_parameters`: a
+        Jenkinsfile declares them: Jenkins knows of them after the first build.
         """
         check_result(result)
         made = jobs.make(
@@ -60,6 +62,7 @@ class BuildVerbs:
             token=token,
             late_parameters=late_parameters,
             refuses_queue=refuses_queue,
+            asks=asks,
         )
         made.outcome.duration, made.outcome.result = duration_seconds, result
         with self._c.lock:

@@ -121,6 +121,8 @@ def _row(build: Build) -> Json:
         "result": None if build.building else build.result,
         "building": build.building,
         "held": build.outcome.held,
+        "asking": build.asking,
+        "turned_away": build.turned_away,
         "queue_id": build.queue_id,
         "started": build.timestamp,
         "ended": build.timestamp + build.duration_ms / 1000 if build.duration_ms else None,

@@ -13,7 +13,7 @@ from bot.core.pipeline import Outcome
 from bot.state import outbox
 from tests.workers.workshop import PARAMETERS, Workshop, sha
 from workers import tasks
-from workers.perform.jenkins import posted
+from workers.perform.jenkins import arrival
 
 POST = "POST job/buildWithParameters"
 #: An id that no server has.
@@ -23,7 +23,7 @@ ANOTHER = "0" * 40
 @pytest.fixture
 def patient(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> Workshop:
     """A worker that has a short patience with what may still arrive, and knows the history of its store."""
-    monkeypatch.setattr(posted, "STILL_COMING", -shop.configuration.controllers["cdp"].timeout)
+    monkeypatch.setattr(arrival, "STILL_COMING", -shop.configuration.controllers["cdp"].timeout)
     shop.line.inbox.tick(TimePassed())
     return shop
 

@@ -14,7 +14,7 @@ from launch.embedded import Embedded
 from tests.workers.workshop import Workshop
 from workers.perform import loop
 from workers.perform.github import ledger
-from workers.perform.jenkins import posted
+from workers.perform.jenkins import arrival
 
 Open = Callable[..., Workshop]
 
@@ -48,7 +48,7 @@ def quiet() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses and doubts pass quickly."""
-    monkeypatch.setattr(posted, "STILL_COMING", 0.3)
+    monkeypatch.setattr(arrival, "STILL_COMING", 0.3)
     monkeypatch.setattr(ledger, "STILL_COMING", 0.1)
     monkeypatch.setattr(journey, "RESTS", 0.0)
     monkeypatch.setattr(decision, "STATUS_RESTS", 0.0)

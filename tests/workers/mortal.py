@@ -32,7 +32,7 @@ from workers import reconcile
 from workers.context import Context, Line, build
 from workers.perform import loop
 from workers.perform.github import ledger
-from workers.perform.jenkins import posted
+from workers.perform.jenkins import arrival
 from workers.perform.loop import perform_due
 from workers.turn import take_turns
 
@@ -100,7 +100,7 @@ def request_name(_result: Any, _session: Any, request: requests.PreparedRequest,
 def live(life: Life) -> dict[str, Any]:
     """Work until nothing is left to do now; short holds, so that what a dead worker held is soon free."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    store.LEASE_MS, outbox.HOLD_MS, posted.STILL_COMING = 100, life.hold, 0.1
+    store.LEASE_MS, outbox.HOLD_MS, arrival.STILL_COMING = 100, life.hold, 0.1
     ledger.STILL_COMING, journey.RESTS, decision.STATUS_RESTS, merges.PULL_TOLD = 0.1, 0.0, 0.0, 0.0
     loop.pause = lambda _tries, wanted: min(0.03, wanted or 0.03)  # type: ignore[assignment]
     if life.refuse:

@@ -13,7 +13,7 @@ from bot.state import outbox
 from tests.workers.conftest import Open
 from tests.workers.workshop import PARAMETERS, Workshop, sha, twice
 from workers.perform import jenkins, loop, outcome
-from workers.perform.jenkins import posted
+from workers.perform.jenkins import arrival
 from workers.perform.loop import perform
 
 POST = "POST job/buildWithParameters"
@@ -206,7 +206,7 @@ def test_a_trigger_that_never_arrived_is_refused_when_the_doubt_has_passed(
     began = time.monotonic()
     (event,) = shop.see_through(shop.trigger())
     assert isinstance(event, TriggerRefused)
-    assert time.monotonic() - began >= 0.5 + posted.STILL_COMING - 0.05
+    assert time.monotonic() - began >= 0.5 + arrival.STILL_COMING - 0.05
     assert (posts(shop), shop.builds()) == (1, [])
 
 

@@ -18,7 +18,8 @@ from bot.core.board import Board
 from bot.core.effects import Effect, Trigger
 from bot.core.events import Configured, Event, FirstStart, HeadSeen, Merged, TimePassed
 from bot.core.pipeline import Job, Lane, Pipeline, Policy, Service, Stage, Track
-from bot.core.run import Run
+from bot.core.run import Run, Step
+from bot.core.standing import rolls_out
 from bot.state.codec import load_event
 from bot.state.connection import connect
 from bot.state.keys import FAMILIES
@@ -81,9 +82,11 @@ def settings(redis_url: str, notify_urls: dict[str, str] | None = None) -> Setti
     )
 
 
-def configuration(pipeline: Pipeline, jenkins: str, github: str, timeout: float) -> Configuration:
+def configuration(
+    pipeline: Pipeline, jenkins: str, github: str, timeout: float, late_triggers: float = 0.2
+) -> Configuration:
     """The pipeline file of a worker, with the addresses of the stand-ins."""
-    controllers = {"cdp": Controller("cdp", jenkins, "interlock", timeout=timeout)}
+    controllers = {"cdp": Controller("cdp", jenkins, "interlock", timeout=timeout, late_triggers=late_triggers)}
     return Configuration((pipeline,), controllers, github=GitHub(github, timeout=timeout, write_spacing=0), digest="1")
 
 
@@ -96,6 +99,7 @@ class Workshop:
         redis_url: str,
         *,
         timeout: float = 2.0,
+        late_triggers: float = 0.2,
         jenkins: dict[str, Any] | None = None,
         notify_urls: dict[str, str] | None = None,
         **changes: Any,
@@ -108,7 +112,7 @@ class Workshop:
         self.settings = settings(redis_url, notify_urls)
         clean(self.settings)  # what was learnt of another test's GitHub is not true of this one
         self.configuration = replace(
-            configuration(self.pipeline, self.jenkins.url, self.github.url, timeout),
+            configuration(self.pipeline, self.jenkins.url, self.github.url, timeout, late_triggers),
             notify=Notify(tuple((name, ("locked", "unlocked", "fix-failed")) for name in notify_urls or {})),
         )
         self.reload(self.configuration)
@@ -183,6 +187,7 @@ class Workshop:
     def trigger(self, run: str = "S1.1", attempt: int = 1, stage: str = "acceptance", **more: Any) -> Trigger:
         """A trigger as the rules ask for it."""
         job = Job("cdp", f"shop/{stage}")
+        more.setdefault("rolls_out", rolls_out(self.pipeline, Step(stage)))
         return Trigger(run, stage, Track.REAL, attempt, job, "S1", "shop/s1", sha(run), Lane.MAIN, "S1-1", **more)
 
     def jenkins_post(self, path: str) -> None:

@@ -26,7 +26,8 @@ from bot.core.effects import (
     Trigger,
     Withdraw,
 )
-from bot.core.events import TriggerRefused
+from bot.core.events import Event, TriggerRefused
+from bot.state.inbox import Accepted
 from bot.state.outbox import Claim
 from bot.state.schema import OtherSchema
 from workers.context import Context, Line
@@ -102,7 +103,7 @@ def perform(context: Context, line: Line, claim: Claim) -> bool:
         return False
     except NotNow as error:
         _later(line, claim, str(error), error.after)
-        return False
+        return error.event is not None and _told(line, claim, error.event)
     except Lost:
         log.info("effect-lost", effect=effect.slot, pipeline=line.pipeline.name)
         return False
@@ -127,6 +128,11 @@ def perform(context: Context, line: Line, claim: Claim) -> bool:
             _give_up(line, claim, why)
         return False
     return _finish(line, claim, done)
+
+
+def _told(line: Line, claim: Claim, event: Event) -> bool:
+    """Tell the board of an event, once for this effect; True if it is news."""
+    return line.inbox.add(event, f"{event.kind}:{claim.effect.slot}") is not Accepted.DUPLICATE
 
 
 def _finish(line: Line, claim: Claim, done: Done) -> bool:

@@ -21,13 +21,24 @@ class Done:
 class NotNow(Exception):
     """It cannot be done now and may work later. `after`: seconds to wait; None: longer with each try.
 
-    `certain` says that the request did nothing; else it may have arrived, and must be looked for.
+    `certain` says that the request did nothing; else it may have arrived, and must be looked for. `over`: it was
+    answered, or its connection was closed, so that it cannot arrive later. `event`: what the board should know of it.
     """
 
-    def __init__(self, why: str, *, after: float | None = None, certain: bool = False) -> None:
+    def __init__(
+        self,
+        why: str,
+        *,
+        after: float | None = None,
+        certain: bool = False,
+        over: bool = False,
+        event: Event | None = None,
+    ) -> None:
         super().__init__(why)
         self.after = after
         self.certain = certain
+        self.over = over
+        self.event = event
 
 
 class Held(NotNow):

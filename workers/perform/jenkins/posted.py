@@ -1,8 +1,12 @@
-"""The note that an attempt was posted: when, and to which job. Known after a crash and under a new configuration."""
+"""The note that an attempt was posted: when, to which job, in which session of Jenkins, and whether that is over.
+
+Known after a crash and under a new configuration.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import cast
 
 from bot.core.effects import Trigger
@@ -12,19 +16,33 @@ from bot.state.outbox import Claim, Doubt, Noted
 from workers.context import Line
 from workers.perform.outcome import Lost, NotNow
 
-#: How long a trigger whose reply was lost may still be on its way, beyond the time-out of the request, in seconds.
-STILL_COMING = 3.0
 #: How long a note is kept, in milliseconds: longer than workers are ever down, and than a build runs.
 NOTED_MS = 14 * 86_400_000
 
 
-def note(line: Line, claim: Claim, effect: Trigger, looked: Doubt | None = None) -> Noted | Doubt:
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What is known of a post. `session`: of Jenkins, as it was known before; empty: unknown.
+
+    `closed`: the request was answered, or its connection was closed by the other side.
+    """
+
+    job: Job
+    session: str = ""
+    closed: bool = False
+
+    def outlived_by(self, session: str) -> bool:
+        """Whether Jenkins has restarted since: a session of another name answers now."""
+        return bool(self.session and session) and self.session != session
+
+
+def note(line: Line, claim: Claim, effect: Trigger, session: str = "", looked: Doubt | None = None) -> Noted | Doubt:
     """Store the intent before the request goes out; by the clock of Redis, whichever machine reads it.
 
-    Raises Lost if the trigger is no longer ours to do.
+    `session`: that of Jenkins, as far as it is known. Raises Lost if the trigger is no longer ours to do.
     """
-    key, text = line.keys.posted(effect.run, effect.attempt), f"{effect.job.controller}\n{effect.job.name}"
-    noted = line.outbox.intend(claim, key, text, NOTED_MS, looked)
+    key = line.keys.posted(effect.run, effect.attempt)
+    noted = line.outbox.intend(claim, key, _text(Note(effect.job, session)), NOTED_MS, looked)
     if noted is None:
         raise Lost
     return noted
@@ -41,6 +59,18 @@ def confirm(line: Line, effect: Trigger) -> None:
         raise NotNow("no replica of the store confirms that the build is about to be started", certain=True)
 
 
+def close(line: Line, run: str, attempt: int) -> None:
+    """The request is over, whatever came of it. What is not noted here (a worker died) counts as under way."""
+    found = read(line, run, attempt)
+    if found is not None:
+        line.redis.set(line.keys.posted(run, attempt), _text(replace(found, closed=True)), keepttl=True, xx=True)
+
+
+def read(line: Line, run: str, attempt: int) -> Note | None:
+    """What is known of the post of an attempt; None if it was not posted."""
+    return _note(cast("bytes | None", line.redis.get(line.keys.posted(run, attempt))))
+
+
 def since(line: Line, run: str, attempt: int) -> float | None:
     """Seconds since the attempt was posted; None if it was not, or longer ago than anybody remembers."""
     left = int(line.redis.pttl(line.keys.posted(run, attempt)))
@@ -52,14 +82,21 @@ def jobs(line: Line, runs: Sequence[Built]) -> list[Job | None]:
     if not runs:
         return []
     rows = cast("list[bytes | None]", line.redis.mget([line.keys.posted(run.key, run.attempt) for run in runs]))
-    return [_job(row) for row in rows]
+    notes = (_note(row) for row in rows)
+    return [found.job if found is not None else None for found in notes]
 
 
 def job(line: Line, run: str, attempt: int) -> Job | None:
     """To which job an attempt was posted; None if it was not."""
-    return _job(cast("bytes | None", line.redis.get(line.keys.posted(run, attempt))))
+    found = read(line, run, attempt)
+    return found.job if found is not None else None
 
 
-def _job(row: bytes | None) -> Job | None:
-    controller, separator, name = (row or b"").decode().partition("\n")
-    return Job(controller, name) if separator else None
+def _text(note: Note) -> str:
+    return "\n".join((note.job.controller, note.job.name, note.session, "closed" if note.closed else ""))
+
+
+def _note(row: bytes | None) -> Note | None:
+    """Notes of an older version end after the job."""
+    controller, name, session, state, *_ = [*(row or b"").decode().split("\n"), "", "", "", ""]
+    return Note(Job(controller, name), session, state == "closed") if name else None

@@ -9,7 +9,7 @@ from bot.core.events import TriggerAccepted, TriggerRefused
 from bot.state.outbox import Claim, Doubt
 from workers.context import Context, Line
 from workers.jenkins_client import JenkinsClient, NotAllowed, NotThere, job_path
-from workers.perform.jenkins import attempt, declared, forgotten, posted
+from workers.perform.jenkins import arrival, attempt, declared, forgotten, posted
 from workers.perform.jenkins.reach import client_for
 from workers.perform.outcome import Done, NotNow
 
@@ -27,30 +27,33 @@ def trigger(context: Context, line: Line, claim: Claim, effect: Trigger) -> Done
     jenkins = client_for(context, effect.job)
     done = _became_of_it(context, line, jenkins, effect) if claim.tries > 0 or effect.look_first else None
     done = done or _refused_unasked(jenkins, effect) or _noted(context, line, claim, jenkins, effect)
-    return done or _post(jenkins, effect)
+    return done or _sent(line, jenkins, effect)
 
 
 def _became_of_it(context: Context, line: Line, jenkins: JenkinsClient, effect: Trigger) -> Done | None:
     """What became of an earlier try; None: it is certain that nothing was posted."""
     since = posted.since(line, effect.run, effect.attempt)
-    found = _look_for(jenkins, effect)
+    try:
+        found = _look_for(jenkins, effect)
+    except NotNow:
+        arrival.unanswered_look(line, effect)
+        raise
     if found is not None or since is None:
         return found
-    if since < _may_still_arrive(context, effect):
-        raise NotNow("looking for a build whose trigger got no answer", after=1.0)
+    arrival.await_arrival(context, line, jenkins, effect, since)
     return Done(TriggerRefused(effect.run, effect.attempt, "the trigger got no answer and left no build"))
 
 
 def _noted(context: Context, line: Line, claim: Claim, jenkins: JenkinsClient, effect: Trigger) -> Done | None:
     """Note that the attempt is about to be posted; what was found of it instead, if the store may have forgotten it."""
-    noted = posted.note(line, claim, effect)
+    noted = posted.note(line, claim, effect, jenkins.session)
     if isinstance(noted, Doubt):
         found = _look_for(jenkins, effect) or forgotten.build_of(jenkins, line, effect)
         if found is not None:
             return found
-        if noted.seconds < _may_still_arrive(context, effect):
+        if noted.seconds < arrival.patience(context, effect):
             raise NotNow("the store has a new master: looking for builds that the old one may have started", after=1.0)
-        noted = posted.note(line, claim, effect, looked=noted)
+        noted = posted.note(line, claim, effect, jenkins.session, looked=noted)
         if isinstance(noted, Doubt):
             raise NotNow("the store has changed its master once more", after=0.0)
     if noted.follows:
@@ -58,9 +61,14 @@ def _noted(context: Context, line: Line, claim: Claim, jenkins: JenkinsClient, e
     return None
 
 
-def _may_still_arrive(context: Context, effect: Trigger) -> float:
-    """How long after it was sent a trigger without an answer may still arrive, in seconds."""
-    return context.configuration.controllers[effect.job.controller].timeout + posted.STILL_COMING
+def _sent(line: Line, jenkins: JenkinsClient, effect: Trigger) -> Done:
+    """Post it; without an answer to keep, at least note whether the request is over."""
+    try:
+        return _post(jenkins, effect)
+    except NotNow as error:
+        if error.over:
+            posted.close(line, effect.run, effect.attempt)
+        raise
 
 
 def _refused_unasked(jenkins: JenkinsClient, effect: Trigger) -> Done | None:
@@ -84,10 +92,10 @@ def _post(jenkins: JenkinsClient, effect: Trigger) -> Done:
     except NotNow as error:
         if error.certain:
             return Done(TriggerRefused(effect.run, effect.attempt, str(error)))
-        raise NotNow(str(error), after=1.0) from error
+        raise NotNow(str(error), after=1.0, over=error.over) from error
     number = _NUMBER.search(response.headers.get("Location", ""))
     if number is None:
-        raise NotNow("Jenkins took the trigger but named no queue item", after=0.5)
+        raise NotNow("Jenkins took the trigger but named no queue item", after=0.5, over=True)
     return Done(TriggerAccepted(effect.run, effect.attempt, int(number.group(1))))
 
 

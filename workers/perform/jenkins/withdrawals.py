@@ -13,7 +13,7 @@ from bot.core.pipeline import Force, Job
 from bot.state.outbox import Claim
 from workers.context import Context, Line
 from workers.jenkins_client import JenkinsClient, NotThere, job_path
-from workers.perform.jenkins import attempt, posted
+from workers.perform.jenkins import arrival, attempt, posted
 from workers.perform.jenkins.gone import gone
 from workers.perform.jenkins.reach import client_for
 from workers.perform.outcome import Done, Never, NotNow
@@ -101,7 +101,7 @@ def _find_and_withdraw(jenkins: JenkinsClient, line: Line, effect: Withdraw) -> 
         return Done(Withdrawn(effect.run, effect.attempt))
     if found is None:
         since = posted.since(line, effect.run, effect.attempt)
-        if since is not None and since < posted.STILL_COMING:
+        if since is not None and since < arrival.STILL_COMING:
             raise NotNow("its build is between queue and executor", after=0.3)
         return Done(Withdrawn(effect.run, effect.attempt))
     if found.item is not None:

@@ -1,0 +1,87 @@
+"""What a build is told that asks, before it rolls out, whether it is still waited for."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.core.attempts import no_longer
+from bot.core.events import TriggerUnanswered
+from bot.core.facts import FactKind
+from bot.core.run import Status
+from tests.core.town import Town
+
+STAGE = "pre-production"
+
+
+@pytest.fixture
+def town() -> Town:
+    """S1a was admitted to pre-production; its build was asked for."""
+    town = Town()
+    town.arrives("S1", "a", STAGE)
+    town.quiet()
+    return town
+
+
+def asks(town: Town, sha: str = "S1a", stage: str = STAGE, attempt: int | None = None, **how: object) -> str:
+    run = town.run(sha)
+    return no_longer(town.board, run.key, stage, run.attempt if attempt is None else attempt, **how)  # type: ignore[arg-type]
+
+
+def test_the_present_attempt_goes_on_before_and_after_its_start_was_seen(town: Town) -> None:
+    version = town.run("S1a").version
+    assert asks(town) == asks(town, version=version, build=7) == ""
+    town.starts("S1a")
+    assert asks(town, version=version, build=town.run("S1a").build) == ""
+
+
+def test_another_attempt_stage_version_or_build_is_told_so(town: Town) -> None:
+    town.starts("S1a")
+    run = town.run("S1a")
+    assert asks(town, attempt=run.attempt - 1) == (
+        f"attempt {run.attempt - 1} was given up: attempt {run.attempt} is the present one"
+    )
+    assert asks(town, stage="production") == "its run is at pre-production now"
+    assert "older installation" in asks(town, version="S1-19690101000000")
+    assert asks(town, build=(run.build or 0) + 1) == f"build #{run.build} is that of attempt {run.attempt}"
+    assert no_longer(town.board, "S9.1", STAGE, 1) == "its run is not on the board: it has ended, or was never there"
+
+
+def test_an_attempt_that_was_refused_is_over_while_its_run_waits_again(town: Town) -> None:
+    town.refuses("S1a")
+    assert asks(town).endswith("was given up: its run waits to enter pre-production again")
+
+
+def test_a_second_build_after_the_failure_is_told_so(town: Town) -> None:
+    town.fails("S1a")
+    assert asks(town).endswith("has failed already")
+
+
+def test_a_run_that_leaves_rolls_out_no_more(town: Town) -> None:
+    town.cancel("S1a")
+    assert asks(town) == "its run is on its way out"
+
+
+def test_one_that_is_called_back_by_a_lock_and_starts_all_the_same_finishes_as_usual(town: Town) -> None:
+    town.lock(STAGE)
+    assert town.status("S1a") is Status.RECALLED
+    assert asks(town) == ""
+
+
+def test_a_trigger_without_an_answer_is_told_once_and_said_until_its_build_is_there(town: Town) -> None:
+    run = town.run("S1a")
+    town.send(TriggerUnanswered(run.key, run.attempt, 60.0))
+    assert town.told(FactKind.TRIGGER_UNANSWERED) == ["S1a"]
+    assert "got no answer" in town.says("S1a")
+    town.accepts("S1a")
+    assert "got no answer" not in town.says("S1a")
+    town.send(TriggerUnanswered(run.key, run.attempt, 60.0))  # old news
+    assert "got no answer" not in town.says("S1a")
+
+
+def test_the_next_attempt_begins_without_that_word(town: Town) -> None:
+    run = town.run("S1a")
+    town.send(TriggerUnanswered(run.key, run.attempt, 60.0))
+    town.refuses("S1a")
+    town.waits(60)
+    assert town.run("S1a").attempt == run.attempt + 1
+    assert "got no answer" not in town.says("S1a")

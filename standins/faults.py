@@ -21,6 +21,8 @@ KINDS = ("status", "drop_request", "drop_reply", "delay", "delay_after", "status
 class Fault:
     """One rule. It strikes requests whose route (see the counters) matches `route`, at `rate`, `count` times.
 
+    `path`: a regular expression on the path, for one job among many.
+
     Kinds: `status` answers `status` without doing the work; `status_after` does it and then answers `status`;
     `drop_request` closes the connection before, `drop_reply` after the work; `delay` waits `seconds` first,
     `delay_after` between the work and its answer; `repeat` is a proxy that sends the request again: the work is done
@@ -35,12 +37,14 @@ class Fault:
     seconds: float = 0.0
     headers: dict[str, str] = field(default_factory=dict)
     body: str = ""
+    path: str = ""
     struck: int = 0
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"a fault's kind is one of {', '.join(KINDS)}, not {self.kind!r}")
         re.compile(self.route)
+        re.compile(self.path)
 
 
 class Faults:
@@ -81,7 +85,7 @@ class Faults:
         """Does the work, or what the rules make of it. `request.route` must have been set."""
         if not self._rules:
             return work()
-        struck = self._strike(request.route)
+        struck = self._strike(request)
         self._delay(struck, "delay")
         for fault in struck:
             if fault.kind == "drop_request":
@@ -111,12 +115,13 @@ class Faults:
                 while (left := due - self._clock.now()) > 0 and not self._ended.wait(min(left, _LOOKS)):
                     pass
 
-    def _strike(self, route: str) -> list[Fault]:
+    def _strike(self, request: Request) -> list[Fault]:
         with self._lock:
             struck = []
             for rule in self._rules:
                 spent = rule.count is not None and rule.struck >= rule.count
-                if not spent and re.search(rule.route, route) and self._random.random() < rule.rate:
+                fits = re.search(rule.route, request.route) and re.search(rule.path, request.target)
+                if not spent and fits and self._random.random() < rule.rate:
                     rule.struck += 1
                     struck.append(rule)
             return struck

@@ -133,7 +133,7 @@ class Keys:
         return self._key(f"posted:{run}:{attempt}")
 
     def answering(self, run: str, attempt: int) -> str:
-        """Since when Jenkins has answered every look for an attempt whose trigger got no answer; expires."""
+        """Hash: for how long Jenkins has answered looks for an attempt whose trigger got no answer; expires."""
         return self._key(f"answering:{run}:{attempt}")
 
     def missing(self, run: str, attempt: int) -> str:

@@ -11,8 +11,8 @@ _SCRIPT = """\
 // The parameters are declared in the job, not here: a `parameters` block would count only from the second build on.
 pipeline {{
   agent any
-  stages {{
-    stage('{stage}') {{
+{environment}  stages {{
+{question}    stage('{stage}') {{
       steps {{
         // Shows in Jenkins whose build it is; leave it out if you would rather see the number alone.
         script {{ currentBuild.displayName = '#' + env.BUILD_NUMBER + ' ' + params.INTERLOCK_RUN }}
@@ -30,6 +30,40 @@ pipeline {{
 }}
 """
 
+#: A trigger that Jenkins took late may become a build that was given up: then another rolls out the same already.
+_ENVIRONMENT = """\
+  environment {
+    // What a build does if Interlock does not answer for about a minute: 'stop' changes nothing, ends NOT_BUILT and
+    // can be retried; 'go' rolls out all the same, at the risk that two builds of one run do so at once.
+    INTERLOCK_SILENT = 'stop'
+  }
+"""
+_QUESTION = """\
+    stage('Still wanted?') {
+      steps {
+        // Jenkins may have hung and started this build after Interlock had given it up and asked for another.
+        script {
+          def answer = sh(returnStdout: true, script: '''set +x
+            if [ -z "$INTERLOCK_RUN" ]; then printf 'by hand'; exit 0; fi
+            for try in 1 2 3 4 5 6 7 8 9 10 11 12; do
+              answer=$(curl --silent --max-time 5 --output /dev/null --write-out '%{http_code}' \\
+                "QUESTION") || true
+              case "$answer" in 200|409) break ;; esac
+              sleep "${INTERLOCK_ASK_AGAIN:-3}"
+            done
+            printf '%s' "$answer"''').trim()
+          if (answer == '409') {
+            currentBuild.result = 'NOT_BUILT'
+            error('Interlock does not wait for this build any more: nothing was rolled out')
+          }
+          if (answer != '200' && answer != 'by hand' && env.INTERLOCK_SILENT != 'go') {
+            currentBuild.result = 'NOT_BUILT'
+            error('Interlock did not say whether it waits for this build (' + answer + '): nothing was rolled out')
+          }
+        }
+      }
+    }
+"""
 _WORK = """\
         // Put here what the stage does, for example: sh './{example} "$INTERLOCK_SERVICE" "$INTERLOCK_VERSION"'
 """
@@ -60,7 +94,14 @@ def script(plan: JobPlan, *, callback: str = _PLUGIN) -> str:
     work = (
         _VERIFY if plan.track is Track.VERIFY else _WORK.format(example=_EXAMPLES.get(plan.stage, "roll-out-or-test"))
     )
-    return _SCRIPT.format(purpose=plan.purpose, stage=plan.stage, work=work, callback=callback)
+    return _SCRIPT.format(
+        purpose=plan.purpose,
+        stage=plan.stage,
+        work=work,
+        callback=callback,
+        environment=_ENVIRONMENT if plan.question else "",
+        question=_QUESTION.replace("QUESTION", plan.question) if plan.question else "",
+    )
 
 
 def jenkinsfile(configuration: Configuration, job: str) -> str:

@@ -8,7 +8,7 @@ import yaml
 
 from config.configuration import Configuration
 from config.jobs.jenkinsfile import script
-from config.jobs.plan import JobPlan, callback_url, credential, plans
+from config.jobs.plan import CALLBACK_RETRIES, CALLBACK_TIMEOUT_MS, JobPlan, callback_url, credential, plans
 
 
 def jjb(configuration: Configuration, controller: str | None = None) -> str:
@@ -40,8 +40,8 @@ def _job(plan: JobPlan) -> dict[str, Any]:
                     "url-type": "SECRET",
                     "format": "JSON",
                     "event": "all",
-                    "timeout": 5000,
-                    "retries": 2,
+                    "timeout": CALLBACK_TIMEOUT_MS,
+                    "retries": CALLBACK_RETRIES,
                 }
             }
         ],

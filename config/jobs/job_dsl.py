@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from config.configuration import Configuration
 from config.jobs.jenkinsfile import script
-from config.jobs.plan import JobPlan, callback_url, credential, plans
+from config.jobs.plan import CALLBACK_RETRIES, CALLBACK_TIMEOUT_MS, JobPlan, callback_url, credential, plans
 
 _JOB = """\
 pipelineJob({name}) {{
@@ -26,9 +26,9 @@ pipelineJob({name}) {{
       protocol('HTTP')
       format('JSON')
       event('all')
-      timeout(5000)
+      timeout({timeout}) // short: the plugin waits in the build itself, and a lost callback is found by asking
       loglines(0)
-      retries(2)
+      retries({retries})
       branch('.*') // without it the plugin sends nothing (from 1.17 on)
       urlInfo {{
         urlOrId({credential})
@@ -66,6 +66,8 @@ def _job(plan: JobPlan) -> str:
         serial=serial,
         script=quoted(script(plan)),
         credential=quoted(credential(plan)),
+        timeout=CALLBACK_TIMEOUT_MS,
+        retries=CALLBACK_RETRIES,
     )
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from bot.core.pipeline import Stage, Track, Verify
 from bot.core.run import VERIFY, Step
+from bot.core.standing import rolls_out
 from config.configuration import Configuration
 
 #: The parameters that a trigger carries, each with what it is for. They must be declared in the job itself: Jenkins
@@ -21,6 +23,10 @@ PARAMETERS: tuple[tuple[str, str], ...] = (
     ("INTERLOCK_SHA", "the commit to build or roll out"),
     ("INTERLOCK_VERSION", "the version of the artifact: service and time stamp"),
 )
+#: How long the notification plugin waits for Interlock, in milliseconds, and how often it tries again. It waits in the
+#: build itself, twice before the first step and twice at the end: an Interlock that hangs must cost no more. What is
+#: lost is found by asking.
+CALLBACK_TIMEOUT_MS, CALLBACK_RETRIES = 2000, 0
 #: What a trigger carries beside that for a pull request; declared in the job that verifies, and nowhere else.
 PULL = ("INTERLOCK_PULL", "the number of the pull request")
 
@@ -36,6 +42,8 @@ class JobPlan:
     track: Track
     capacity: int | None
     locks: bool
+    #: Where its builds ask before they roll out whether they are still waited for; empty: nothing rolls out here.
+    question: str = ""
 
     @property
     def concurrent(self) -> bool:
@@ -70,7 +78,9 @@ def plans(configuration: Configuration, controller: str | None = None) -> Iterat
     """The jobs that the configuration names, in its order; of one controller, or of all."""
     for pipeline in configuration.pipelines:
         for stage in pipeline.stages:
-            for plan in _of_stage(pipeline.name, stage):
+            asks = rolls_out(pipeline, Step(stage.name))
+            question = _question(configuration, pipeline.name, stage.name) if asks else ""
+            for plan in _of_stage(pipeline.name, stage, question):
                 if controller in (None, plan.controller):
                     yield plan
         verify = pipeline.verify
@@ -78,9 +88,17 @@ def plans(configuration: Configuration, controller: str | None = None) -> Iterat
             yield _of_verify(pipeline.name, verify)
 
 
-def _of_stage(pipeline: str, stage: Stage) -> Iterator[JobPlan]:
+def _question(configuration: Configuration, pipeline: str, stage: str) -> str:
+    """The address of `bot.web.attempts`, as a shell fills it in from the environment of a build."""
+    attempt = f"attempts/$INTERLOCK_RUN/{quote(stage)}/$INTERLOCK_ATTEMPT"
+    query = "version=$INTERLOCK_VERSION&build=$BUILD_NUMBER"
+    return f"{configuration.web.public_url}/api/v1/pipelines/{quote(pipeline)}/{attempt}?{query}"
+
+
+def _of_stage(pipeline: str, stage: Stage, question: str) -> Iterator[JobPlan]:
     job = stage.job
-    yield JobPlan(job.controller, job.name, pipeline, stage.name, Track.REAL, stage.capacity, stage.locks)
+    real = (pipeline, stage.name, Track.REAL, stage.capacity, stage.locks, question)
+    yield JobPlan(job.controller, job.name, *real)
     if stage.fast_job is not None:
         fast = stage.fast_job
         yield JobPlan(fast.controller, fast.name, pipeline, stage.name, Track.FAST, stage.fast_capacity, locks=False)

@@ -30,9 +30,13 @@ class TroubleVerbs:
         seconds: float = 0.0,
         headers: dict[str, str] | None = None,
         body: str = "",
+        path: str = "",
     ) -> None:
-        """Adds a fault: status, status_after, drop_request, drop_reply, repeat or delay, on routes matching `route`."""
-        self._c.faults.add(Fault(kind, route, rate, count, status, seconds, headers or {}, body))
+        """Adds a fault: status, status_after, drop_request, drop_reply, repeat or delay, on routes matching `route`.
+
+        `path`: a regular expression on the path as well.
+        """
+        self._c.faults.add(Fault(kind, route, rate, count, status, seconds, headers or {}, body, path))
 
     def callback_fault(
         self,

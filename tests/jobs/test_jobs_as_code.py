@@ -140,7 +140,7 @@ def test_groovy_strings_expand_nothing() -> None:
 
 def test_a_jenkinsfile_never_puts_a_parameter_into_a_shell_command(configuration: Configuration) -> None:
     text = jenkinsfile(configuration, "shop/pre-production")
-    assert "${" not in text
+    assert "${" not in text.replace("${INTERLOCK_ASK_AGAIN:-3}", "")  # the shell's, and of no parameter
     assert "credentialsId: 'interlock-callback-cdp'" in text
     assert text.count("post {") == 1
 
@@ -166,6 +166,58 @@ def test_the_curl_calls_back_and_a_refusal_neither_fails_the_build_nor_prints_th
     assert (done.returncode, bodies) == (0, [b'{"job": "mb/a%2Fb", "build": "7"}'])
     assert "s3cret" not in done.stdout + done.stderr
     assert said in done.stderr
+
+
+def question_of(configuration: Configuration, job: str = "shop/production") -> str:
+    """The shell script that asks whether the build is still waited for, as Groovy reads it."""
+    text = jenkinsfile(configuration, job).partition("script: '''")[2].partition("'''")[0]
+    return text.replace("\\\n", "")
+
+
+def test_only_jobs_that_roll_out_ask_whether_they_are_still_waited_for(configuration: Configuration) -> None:
+    asking = [plan.name for plan in plans(configuration) if "Still wanted?" in script(plan)]
+    assert asking == ["shop/pre-production", "shop/production"]
+    text = jenkinsfile(configuration, "shop/production")
+    assert text.index("stage('Still wanted?')") < text.index("stage('production')")
+    assert "INTERLOCK_SILENT = 'stop'" in text
+    assert text.count("{") == text.count("}")
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.parametrize(
+    ("answers", "run", "said"),
+    [
+        ([200], "S1.1", "200"),
+        ([409], "S1.1", "409"),
+        ([503, 404, 200], "S1.1", "200"),
+        ([503] * 12, "S1.1", "503"),
+        ([], "", "by hand"),
+    ],
+)
+def test_a_build_asks_until_it_has_an_answer_but_not_for_ever(
+    configuration: Configuration, answers: list[int], run: str, said: str
+) -> None:
+    asked: list[str] = []
+
+    def web(request: Request) -> Reply:
+        asked.append(request.target)
+        return Reply(answers[len(asked) - 1], b"{}")
+
+    with HttpServer(web) as server:
+        script = question_of(configuration).replace(configuration.web.public_url, f"http://127.0.0.1:{server.port}")
+        build = {"INTERLOCK_RUN": run, "INTERLOCK_ATTEMPT": "3", "INTERLOCK_VERSION": "S1-1", "BUILD_NUMBER": "7"}
+        environment = {**os.environ, **build, "INTERLOCK_ASK_AGAIN": "0"}
+        command = ["sh", "-xe", "-c", script]  # as Jenkins does
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    path = f"/api/v1/pipelines/{configuration.pipelines[0].name}/attempts/S1.1/production/3?version=S1-1&build=7"
+    assert (done.returncode, done.stdout.strip(), asked) == (0, said, [path] * len(answers))
+
+
+def test_a_hanging_interlock_costs_a_build_little(configuration: Configuration, xml: dict[str, ET.Element]) -> None:
+    """The plugin waits in the build itself: twice before its first step, twice at its end, each time for each try."""
+    for plan in plans(configuration):
+        [endpoint] = list(xml[plan.name].iter("com.tikal.hudson.plugins.notification.Endpoint"))
+        assert (endpoint.findtext("timeout"), endpoint.findtext("retries")) == ("2000", "0")
 
 
 def test_an_unknown_job_is_answered_with_those_there_are(configuration: Configuration) -> None:

@@ -38,6 +38,7 @@ def table(world: World, builds: list[Build], after: Aftermath, verdict: Verdict)
         ("stages locked, unlocked", f"{facts['stage-locked']}, {facts['stage-unlocked']}"),
         ("triggers refused", str(facts["trigger-refused"])),
         ("builds Jenkins made twice", "; ".join(f"{n} {how}" for how, n in verdict.repeated_by_jenkins.items()) or "0"),
+        ("late attempts that rolled nothing out", str(verdict.turned_away)),
         *((name, str(len(found))) for name, found in verdict.faults.items()),
         ("left in the outbox", str(after.outbox)),
         ("dead letters, parked deliveries", f"{len(after.dead)}, {len(after.parked)}"),

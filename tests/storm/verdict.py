@@ -29,6 +29,8 @@ class Verdict:
     passed_twice: list[str] = field(default_factory=list)
     #: Builds that Jenkins made a second time from one queue item, by how they ended and what Interlock made of them.
     repeated_by_jenkins: Counter[str] = field(default_factory=Counter)
+    #: Builds that came so late that Interlock had given their attempt up, and that rolled nothing out.
+    turned_away: int = 0
     lost: list[str] = field(default_factory=list)
     over_capacity: list[str] = field(default_factory=list)
     stuck: list[str] = field(default_factory=list)
@@ -61,7 +63,8 @@ def judge(
     verdict = Verdict()
     ours, again = _without_repeats(builds)
     _double(verdict, ours)
-    capacity(verdict, ours)
+    verdict.turned_away = sum(1 for build in ours if build["turned_away"])
+    capacity(verdict, [build for build in ours if not build["turned_away"]])
     verdict.facts = Counter(str(one.fact.kind) for one in told)
     for build in again:
         verdict.repeated_by_jenkins[f"{build['result']}, {_made_of(build, told)}"] += 1

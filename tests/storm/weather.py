@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from standins.jenkins import JenkinsStandIn
+from tests.storm.world import ROLLS_OUT
 
 #: Shares of all replies and of all callbacks.
 DROPPED, UNAVAILABLE = 0.20, 0.10
 LOST, REPEATED, LATE = 0.20, 0.20, 0.10
+#: Of the triggers of stages that roll out, so many hang in Jenkins and arrive after so many seconds: longer than the
+#: time-out (1 s), what is allowed for its way (3 s) and `late_triggers` (4 s of answered looks, about half of which are
+#: lost here) together, so that they were given up.
+HANGING, HANGS = 0.06, 25.0
 #: By how many seconds late callbacks are late.
 LATENESS = (1.0, 2.0, 4.0)
 #: How long Jenkins is down at a restart, in seconds.
@@ -22,6 +27,8 @@ def break_out(jenkins: JenkinsStandIn, seed: int) -> None:
     control.seed(seed)
     control.fault("status", rate=UNAVAILABLE, status=503)
     control.fault("drop_reply", rate=DROPPED / (1 - UNAVAILABLE))  # of those that are not 503
+    path = "|".join(f"/{stage}/" for stage in ROLLS_OUT)
+    control.fault("delay", route="POST job/buildWithParameters", path=path, rate=HANGING, seconds=HANGS)
     left = 1.0
     for kind, share, seconds in (
         ("drop", LOST, 0.0),

@@ -28,6 +28,8 @@ CAPACITY: dict[str, int | None] = {
     "fast-pre-production": 1,
     "production": 4,
 }
+#: The stages whose builds change what is there.
+ROLLS_OUT = ("pre-production", "production")
 #: How long a build takes, in seconds: this at least, and up to so much more, by service.
 BUILD_SECONDS, BUILD_MORE = 0.02, 0.08
 
@@ -104,7 +106,15 @@ class World:
     def _job(self, controller: str, name: str) -> dict[str, Any]:
         url = f"http://{self._bind}/webhooks/jenkins/{controller}/{self._callback}"
         callbacks = [{"url": url, "events": "all", "timeout": 5}]
-        return {"name": f"shop/{name}", "parameters": PARAMETERS, "quiet_period": 0, "callbacks": callbacks}
+        job = {"name": f"shop/{name}", "parameters": PARAMETERS, "quiet_period": 0, "callbacks": callbacks}
+        return job | {"asks": self._question(name)} if name in ROLLS_OUT else job
+
+    def _question(self, stage: str) -> dict[str, Any]:
+        """What the printed jobs ask before they roll out; patient, for Redis may be failing over meanwhile."""
+        attempt = f"attempts/$INTERLOCK_RUN/{stage}/$INTERLOCK_ATTEMPT"
+        query = "version=$INTERLOCK_VERSION&build=$BUILD_NUMBER"
+        url = f"http://{self._bind}/api/v1/pipelines/{PIPELINE}/{attempt}?{query}"
+        return {"url": url, "tries": 120, "pause": 0.25}
 
     def _write_configuration(self) -> None:
         stages = [
@@ -134,7 +144,7 @@ class World:
         retry = {"first": "1s", "most": "2s"}
         content = {
             "controllers": {
-                name: {"url": jenkins.url, "user": "interlock", "timeout": "1s"}
+                name: {"url": jenkins.url, "user": "interlock", "timeout": "1s", "late_triggers": "4s"}
                 for name, jenkins in self.jenkins.items()
             },
             "pipelines": [{"name": PIPELINE, "stages": stages, "services": services, "retry": retry}],

@@ -23,6 +23,7 @@ from bot.web.app import create_app
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop
 from workers import reconcile
+from workers.perform.jenkins import arrival
 from workers.perform.loop import perform, perform_next
 from workers.turn import take_turns
 
@@ -177,28 +178,19 @@ def test_a_gateway_that_gave_up_is_no_answer(workshop: Open) -> None:
     assert time.monotonic() - began > 0.8
 
 
-@pytest.mark.slow
-def test_a_jenkins_that_stops_answering_begins_the_wait_anew(workshop: Open) -> None:
-    shop = workshop(timeout=0.3, late_triggers=0.6)
+def test_only_the_time_in_which_jenkins_answers_counts(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But it adds up: a Jenkins that drops a reply now and then does not hold a stage up for ever."""
+    clock = [1000.0]
+    monkeypatch.setattr(arrival.time, "time", lambda: clock[0])
     trigger = shop.trigger(stage="pre-production")
-    shop.control.fault("status", route=POST, count=1, status=504)
-    shop.ask(trigger)
-    key = shop.line.keys.answering(trigger.run, trigger.attempt)
-    deadline = time.monotonic() + 5
-    while not shop.line.redis.exists(key):
-        assert time.monotonic() < deadline
-        claim = shop.claim(trigger)
-        if claim is None:
-            time.sleep(0.02)
+    seconds = []
+    for pause, answered in ((0, True), (2, True), (3, False), (4, True), (1, True), (60, True), (5, True)):
+        clock[0] += pause
+        if answered:
+            seconds.append(arrival._answering_for(shop.line, trigger))
         else:
-            perform(shop.context, shop.line, claim)
-    shop.control.fault("status", route="GET queue/api/json", count=1, status=503)
-    while shop.line.redis.exists(key):
-        assert time.monotonic() < deadline
-        claim = shop.claim(trigger)
-        if claim is not None:
-            perform(shop.context, shop.line, claim)
-    assert shop.see_through(trigger)[-1].kind == "trigger-refused"
+            arrival.unanswered_look(shop.line, trigger)
+    assert seconds == [0, 2, 2, 3, 3, 8]
 
 
 def test_where_nothing_rolls_out_a_moment_is_enough(workshop: Open) -> None:

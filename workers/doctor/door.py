@@ -9,11 +9,12 @@ from urllib.parse import quote, urlsplit
 import requests
 
 from config.configuration import Controller
+from config.jobs.plan import CALLBACK_TIMEOUT_MS
 from workers.doctor.finding import About, Finding
 from workers.doctor.knock import NoAnswer, Place, knock, shown
 
 #: The longest that a callback may take to be answered, in seconds: the printed jobs wait as long.
-_TIMEOUT = 5.0
+_TIMEOUT = CALLBACK_TIMEOUT_MS / 1000
 #: Names no job and no build, so nothing comes of it.
 _NOTHING = {"name": "interlock doctor"}
 #: Names that mean another machine on every machine.

@@ -7,8 +7,8 @@ other attempt is asked for there until one of these holds:
 - Jenkins, or whatever stands before it, has answered the request or closed its connection: it is in nobody's hands
   any more;
 - Jenkins has restarted since (X-Jenkins-Session): what the old process had taken died with it;
-- Jenkins has answered every look for `late_triggers` (a proxy gives a request up after its read time-out, 60 s in
-  nginx unless set; a Jenkins that answers is past what held it up).
+- Jenkins has answered looks for `late_triggers` (a proxy gives a request up after its read time-out, 60 s in nginx
+  unless set; a Jenkins that answers is past what held it up). Time in which it did not answer does not count.
 
 Only the second is certain beyond doubt. So the printed jobs ask Interlock before they roll out (`bot.core.attempts`).
 """
@@ -16,6 +16,7 @@ Only the second is certain beyond doubt. So the printed jobs ask Interlock befor
 from __future__ import annotations
 
 import time
+from typing import cast
 
 from bot.core.effects import Trigger
 from bot.core.events import TriggerUnanswered
@@ -26,8 +27,10 @@ from workers.perform.outcome import NotNow
 
 #: How long a trigger whose reply was lost may still be on its way, beyond the time-out of the request, in seconds.
 STILL_COMING = 3.0
-#: How long the note is kept since when Jenkins answers every look, in milliseconds: longer than a series of looks.
-ANSWERING_MS = 600_000
+#: How long it is kept for how long Jenkins has answered, in milliseconds: longer than workers are ever down.
+ANSWERING_MS = 14 * 86_400_000
+#: The longest pause between two looks that still count as one stretch of time in which Jenkins answers, in seconds.
+STRETCH = 10.0
 
 
 def await_arrival(context: Context, line: Line, jenkins: JenkinsClient, effect: Trigger, since: float) -> None:
@@ -55,13 +58,16 @@ def patience(context: Context, effect: Trigger) -> float:
 
 
 def _answering_for(line: Line, effect: Trigger) -> float:
-    """For how long Jenkins has answered every look for this attempt, in seconds, this one included."""
+    """For how long Jenkins has answered the looks for this attempt, in seconds, up to this one."""
     now, key = time.time(), line.keys.answering(effect.run, effect.attempt)
-    line.redis.set(key, repr(now), nx=True)
+    last, before = cast("list[bytes | None]", line.redis.hmget(key, ["last", "seconds"]))
+    pause = now - float(last) if last is not None else 0.0
+    seconds = float(before or 0.0) + (pause if 0.0 < pause <= STRETCH else 0.0)
+    line.redis.hset(key, mapping={"last": repr(now), "seconds": repr(seconds)})
     line.redis.pexpire(key, ANSWERING_MS)
-    return now - float(line.redis.get(key) or now)
+    return seconds
 
 
 def unanswered_look(line: Line, effect: Trigger) -> None:
-    """Jenkins did not answer a look: the series begins anew."""
-    line.redis.delete(line.keys.answering(effect.run, effect.attempt))
+    """Jenkins did not answer a look: the time since the last one that it answered does not count."""
+    line.redis.hdel(line.keys.answering(effect.run, effect.attempt), "last")

@@ -86,7 +86,7 @@ class Limits:
 def judge(seen: Observations, limits: Limits, now: float) -> Health:
     """What is wrong at `now`, in seconds since the epoch by the clock of the store."""
     findings = list(_store(seen.store))
-    if not seen.store.unreachable:  # else nothing else is known
+    if not seen.blind:
         findings += _processes(seen, limits, now)
         findings += [found for each in seen.pipelines for found in _deciding(each, seen, limits, now)]
         findings += [found for each in seen.contacts for found in _contact(each, limits, now)]

@@ -91,3 +91,5 @@ class Observations:
     heard: Mapping[str, float] = field(default_factory=dict)
     contacts: tuple[ContactSeen, ...] = ()
     pipelines: tuple[PipelineSeen, ...] = ()
+    #: Whether the store did not let us read, so that nothing is known but its own state.
+    blind: bool = False

@@ -62,9 +62,12 @@ class Observer:
             contacts = tuple(each for each in self._contacts.seen() if self._is_ours(each))
             heard = {kind: rows[0][1] for kind, rows in self._heartbeats.heard().items()}
             pipelines = tuple(self._pipeline(keys, now) for keys in self._pipelines)
+        except ResponseError as error:
+            return Observations(StoreSeen(refused=_with_code(error), wrote_at=self._wrote_at), blind=True), time.time()
         except RedisError as error:
             # The text of the error may hold the address with its password; its kind says enough.
-            return Observations(StoreSeen(unreachable=_kind(error), wrote_at=self._wrote_at)), time.time()
+            store = StoreSeen(unreachable=_kind(error), wrote_at=self._wrote_at)
+            return Observations(store, blind=True), time.time()
         return Observations(store, heard, contacts, pipelines), now
 
     def _store(self) -> tuple[StoreSeen, float]:

@@ -41,7 +41,9 @@ def connect(url: str, *, timeout: float = 10.0, retries: int = 4) -> Redis:
         "socket_connect_timeout": min(timeout, 5.0),
         "retry": Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), retries),
         "retry_on_error": [RedisConnectionError, RedisTimeoutError, ReadOnlyError],
-        "health_check_interval": 30,
+        # No PING before a command: a server whose disk is full refuses it (MISCONF), though it lets us read. That a
+        # connection broke meanwhile is found by the command itself, which may be repeated.
+        "health_check_interval": 0,
         **address.sign_in.options(),
     }
     if address.socket:

@@ -39,7 +39,7 @@ def left(**changes: object) -> Observations:
 
 CASES = {
     "all is well": (WELL, []),
-    "the store is away": (seen(store=StoreSeen(unreachable="no connection"), heard={}), ["store down"]),
+    "the store is away": (seen(store=StoreSeen(unreachable="no connection"), heard={}, blind=True), ["store down"]),
     "the store is full": (seen(store=StoreSeen(refused="OOM command not allowed")), ["store down"]),
     "the store's disk is full": (seen(store=StoreSeen(refused="MISCONF Errors writing")), ["store down"]),
     "the store is a replica": (seen(store=StoreSeen(refused="READONLY You can't write")), ["store down"]),

@@ -1,0 +1,140 @@
+"""All of Interlock as real processes in the demo's town, and what people see of how it is: for tests that break it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bot.state.connection import connect
+from bot.state.copy import Copy
+from bot.state.keys import Keys
+from bot.state.scripts import Scripts
+from demo.town import PIPELINE, SERVICES, Town
+from launch import BackOff, Stack
+from tests.cli.conftest import typed
+
+ROOT = Path(__file__).resolve().parents[2]
+#: The longest that anything here may take, in seconds: machines that build are busy.
+PATIENCE = 60.0
+
+
+def until(what: str, so: Callable[[], Any], patience: float = PATIENCE) -> Any:
+    """Wait until something is so, and return it; fails with `what` and the last that was seen."""
+    deadline = time.monotonic() + patience
+    while not (found := so()):
+        assert time.monotonic() < deadline, f"after {patience:.0f} seconds it is still not so that {what}"
+        time.sleep(0.05)
+    return found
+
+
+class World:
+    """A running Interlock."""
+
+    def __init__(self, town: Town, stack: Stack) -> None:
+        self.town, self.stack = town, stack
+        self.redis = connect(stack.url)
+        self.keys = Keys(PIPELINE)
+        self.copy = Copy(Scripts(self.redis), self.keys)
+        self.url = stack.web_url
+
+    # -- what happens ------------------------------------------------------------------------------------------
+
+    def merge(self, service: str, title: str = "a change") -> str:
+        """Merge something; returns its commit."""
+        return str(self.town.github.control.merge(SERVICES[service], title=title, author="dana"))
+
+    def pid(self, name: str) -> int:
+        return int(until(f"{name} runs", lambda: self.stack.supervisor.pid(name)))
+
+    def send(self, name: str, number: signal.Signals) -> None:
+        os.kill(self.pid(name), number)
+
+    @contextmanager
+    def stopped(self, *names: str) -> Iterator[None]:
+        """Processes that hang: they live, and do nothing."""
+        pids = [pid for name in names for pid in self._family(name)]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+
+    def _family(self, name: str) -> list[int]:
+        """A process and its children (gunicorn's are its workers), by the kernel's list of them."""
+        pid = self.pid(name)
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [pid, *map(int, children)]
+
+    # -- what is seen ------------------------------------------------------------------------------------------
+
+    def board(self) -> Any:
+        self.copy.refresh()
+        return self.copy.board
+
+    def configured(self) -> bool:
+        """The pipeline is configured, and where main stands is known: from there on every merge counts."""
+        return len(self.board().services) == len(SERVICES)
+
+    def run_of(self, sha: str) -> Any:
+        """The live run of a commit, or None."""
+        return next((run for run in self.board().runs.values() if run.place.sha == sha), None)
+
+    def builds(self, stage: str, sha: str) -> int:
+        """How many builds of a commit Jenkins has in a stage's job."""
+        controller = "build" if stage == "build" else "cdp"
+        rows = self.town.jenkins[controller].control.builds(self.town.job(stage))
+        return sum(row["params"]["INTERLOCK_SHA"] == sha for row in rows)
+
+    def get(self, path: str, timeout: float = 30.0) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(self.url + path, timeout=timeout) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def ready(self) -> tuple[int, dict[str, Any]]:
+        status, body = self.get("/readyz")
+        return status, json.loads(body)
+
+    def causes(self) -> dict[str, str]:
+        """What /readyz finds wrong: its status by its cause."""
+        return {each["cause"]: each["status"] for each in self.ready()[1]["findings"]}
+
+    def typed(self, *words: str) -> str:
+        return typed(*words, INTERLOCK_URL=self.url, INTERLOCK_TOKEN=self.town.token, COLUMNS="400").output
+
+    def mails(self, word: str) -> list[str]:
+        return [subject for subject in self.town.mailbox.subjects if word in subject]
+
+
+@contextmanager
+def world(folder: Path, health: dict[str, str] | None = None) -> Iterator[World]:
+    """Interlock and its town, ready for merges."""
+    with Town(folder) as town:
+        file = folder / "interlock.yaml"
+        data = yaml.safe_load(file.read_text())
+        data["notify"] = {"channels": {"mail": ["locked", "unlocked", "fix-failed", "health"]}}
+        data["polling"] = {"builds": "2s", "heads": "10s", "clock": "1s"}
+        if health is not None:
+            data["health"] = health
+        file.write_text(yaml.safe_dump(data, sort_keys=False))
+        env = {**town.env, "INTERLOCK_LOG_LEVEL": "INFO"}
+        with Stack(ROOT, data_dir=folder, env=env, back_off=BackOff(first=0.1)) as stack:
+            made = World(town, stack)
+            try:
+                until("the heads of main are known", made.configured)
+                yield made
+            finally:
+                made.redis.close()

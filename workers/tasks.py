@@ -11,7 +11,7 @@ from celery import shared_task
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from bot.core.events import TimePassed
+from bot.core.events import StoreChanged, TimePassed
 from bot.state.keys import FAMILIES
 from config.broker import EFFECTS, TURN_TASK, TURNS
 from workers import beginning, reconcile, restarts
@@ -94,7 +94,10 @@ def sweep() -> None:
     for name, line in context().lines.items():
         waiting, look = line.inbox.tick_and_look(TimePassed())
         if look:  # what was accepted and lost with the former master is found by asking: now, and not at the next poll
-            log.warning("store-changed-master", pipeline=name)
+            log.warning("store-changed", pipeline=name)
+            when = line.redis.hget(line.keys.meta, "changed")
+            line.inbox.add(StoreChanged(), f"store-changed:{when!r}")  # it is told once, though it is looked twice
+            waiting += 1
             reconcile_builds.apply_async(expires=60)
             reconcile_heads.apply_async((True,), expires=60)
         ask_at_the_beginning(line)

@@ -54,6 +54,7 @@ from bot.core.events import (
     PullMoved,
     RetryAsked,
     StateLost,
+    StoreChanged,
     TimePassed,
     TriggerAccepted,
     TriggerRefused,
@@ -155,6 +156,8 @@ def _apply(decision: Decision, event: Event) -> None:  # noqa: C901  one flat li
             state_lost.state_lost(decision, event)
         case FirstStart():
             state_lost.first_start(decision, event)
+        case StoreChanged():
+            decision.tell(FactKind.STORE_CHANGED, sentences.STORE_CHANGED)
         case TimePassed():
             pass  # what is due is looked at after every event
         case _:

@@ -399,6 +399,13 @@ class StateLost:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreChanged:
+    """The store goes on with another history: a replica became its master, or it was started anew."""
+
+    kind: Literal["store-changed"] = "store-changed"
+
+
+@dataclass(frozen=True, slots=True)
 class FirstStart:
     """Jenkins was asked: it shows nothing of ours from before this board began, so nothing was lost."""
 
@@ -443,5 +450,6 @@ Event = (
     | Configured
     | StateLost
     | FirstStart
+    | StoreChanged
     | TimePassed
 )

@@ -51,6 +51,7 @@ class FactKind(StrEnum):
     VERIFICATION_ENDED = "verification-ended"
     MODE_CHANGED = "mode-changed"
     STATE_LOST = "state-lost"
+    STORE_CHANGED = "store-changed"
     COMMAND_SAID = "command-said"
     REQUEST_REFUSED = "request-refused"
 

@@ -14,6 +14,12 @@ TESTS_NAMED, LOCKS_NAMED = 3, 5
 #: How much of its reason is shown where a lock is only named.
 REASON = 80
 
+#: What is told when the store has failed over.
+STORE_CHANGED = (
+    "the store has another master or was started anew, and may have forgotten what it acknowledged last: GitHub and "
+    "Jenkins are asked for it, and before a build is started Jenkins is looked at"
+)
+
 _OUTCOMES = {
     Outcome.UNSTABLE: "was unstable",
     Outcome.FAILURE: "failed",

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from bot.core.events import BuildSeen, TimePassed, TriggerAccepted
+from bot.core import sentences
+from bot.core.events import BuildSeen, StoreChanged, TimePassed, TriggerAccepted
 from bot.core.pipeline import Outcome
 from bot.state import outbox
 from tests.workers.workshop import PARAMETERS, Workshop, sha
@@ -160,4 +161,7 @@ def test_everything_is_asked_for_at_once_and_once_more(shop: Workshop, monkeypat
         sent = SimpleNamespace(apply_async=lambda *_, name=name, **__: asked.append(name))
         monkeypatch.setattr(tasks, name, sent)
     tasks.sweep()
-    assert [name for name in asked if name != "turn"] == ["reconcile_builds", "reconcile_heads"]
+    assert asked == ["reconcile_builds", "reconcile_heads", "turn"]
+    assert shop.heard() == [StoreChanged()]
+    shop.start()
+    assert shop.facts("store-changed") == [sentences.STORE_CHANGED]

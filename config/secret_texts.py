@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from bot.state.address import AddressError
 from bot.state.address import parse as parse_address
 from config import values as v
-from config.errors import nearest, one_of
+from config.errors import nearest, one_of, shown
 
 _WHO = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,62}"
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 FORMATS = ("json", "text")
+Network = IPv4Network | IPv6Network
 
 
 class RefusedError(Exception):
@@ -57,7 +59,7 @@ def _private_key(text: str) -> str:
     return pem
 
 
-def _webhook_secrets(text: str) -> tuple[str, ...]:
+def _one_or_two(text: str) -> tuple[str, ...]:
     found = tuple(secret(part) for part in _parts(text, r"[,\n]"))
     if len(found) not in (1, 2):
         raise RefusedError(f"holds {len(found)} secrets; expected one, or two while they are being changed")
@@ -131,18 +133,32 @@ def _bind(text: str) -> str:
     return f"{host}:{int(port)}"
 
 
+def _networks(text: str) -> tuple[Network, ...]:
+    found = []
+    for part in _parts(text, r"[,\s]"):
+        try:
+            found.append(ip_network(part))
+        except ValueError:
+            raise RefusedError(
+                f"has an entry, {shown(part)}, that is no address; expected addresses or networks such as "
+                "`10.0.0.7` or `10.0.0.0/8`"
+            ) from None
+    return tuple(found)
+
+
 _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "redis_url": _redis_url,
     "broker_url": _redis_url,
     "github_token": secret,
     "github_app_id": _app_id,
     "github_app_private_key": _private_key,
-    "github_webhook_secrets": _webhook_secrets,
-    "jenkins_webhook_secret": secret,
+    "github_webhook_secrets": _one_or_two,
+    "jenkins_webhook_secret": _one_or_two,
     "jenkins_tokens": secret,
     "api_tokens": _api_tokens,
     "notify_urls": _notify_urls,
     "log_level": _word(LEVELS),
     "log_format": _word(FORMATS),
     "bind": _bind,
+    "trusted_proxies": _networks,
 }

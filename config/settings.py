@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterator
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -56,8 +57,8 @@ class Settings(BaseSettings):
     """The private key of that App, in PEM form."""
     github_webhook_secrets: tuple[SecretStr, ...] = ()
     """Secrets that GitHub signs its webhooks with: one, or two while they are being changed."""
-    jenkins_webhook_secret: SecretStr | None = None
-    """Secret in the address that Jenkins calls back."""
+    jenkins_webhook_secret: tuple[SecretStr, ...] = ()
+    """Secret in the address that Jenkins calls back: one, or two while it is being changed, the new one first."""
     jenkins_tokens: dict[str, SecretStr] = {}
     """API tokens of the Jenkins users, by controller as the variables have it; ask `jenkins_token`."""
     api_tokens: dict[str, SecretStr] = {}
@@ -70,6 +71,8 @@ class Settings(BaseSettings):
     """One JSON object per line for machines, or text for people."""
     bind: str = "127.0.0.1:8080"
     """Where the web process listens, `host:port`."""
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Proxies whose X-Forwarded-For is believed, for the number of live pages of one address."""
 
     @classmethod
     def settings_customise_sources(
@@ -127,10 +130,10 @@ class Settings(BaseSettings):
         words = "the secret of the GitHub webhook: without one anybody could send us merges"
         return _needed(self.github_webhook_secrets or None, "GITHUB_WEBHOOK_SECRETS", words)
 
-    def need_jenkins_webhook_secret(self) -> SecretStr:
-        """The secret of Jenkins' callbacks; raises SettingsError if there is none."""
+    def need_jenkins_webhook_secrets(self) -> tuple[SecretStr, ...]:
+        """The secrets of Jenkins' callbacks, at least one; raises SettingsError if there is none."""
         words = "the secret in the address that Jenkins calls back"
-        return _needed(self.jenkins_webhook_secret, "JENKINS_WEBHOOK_SECRET", words)
+        return _needed(self.jenkins_webhook_secret or None, "JENKINS_WEBHOOK_SECRET", words)
 
     def jenkins_token(self, controller: str) -> SecretStr:
         """The API token for `controller` (a name from the pipeline file); raises SettingsError if there is none."""

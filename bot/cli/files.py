@@ -97,7 +97,7 @@ def environment(configuration: Configuration) -> tuple[list[str], list[str]]:
     except SettingsError as error:
         return list(error.sentences), doubtful
     wrong = list(ready.lacking(configuration, found))
-    for need in (found.need_github, found.need_github_webhook_secrets, found.need_jenkins_webhook_secret):
+    for need in (found.need_github, found.need_github_webhook_secrets, found.need_jenkins_webhook_secrets):
         try:
             need()
         except SettingsError as error:

@@ -110,7 +110,7 @@ def mode(pipeline: str) -> Response:
 @actions.post("/dead-letters/retry")
 def revive(pipeline: str) -> Response:
     """Give an effect that was given up another try. Done when it answers: no turn decides about it."""
-    by = auth.person(site().settings)
+    by = auth.person()
     line = site().line(pipeline)
     body = bodies.read(bodies.Revive)
     if not line.outbox.revive(body.slot):
@@ -133,7 +133,7 @@ def _act(pipeline: str, kind: type[bodies.Body], event: Callable[[Line, str, bod
 
     `event` refuses what makes no sense on the present board, unless the request was kept before under its key.
     """
-    by = auth.person(site().settings)  # first of all: who may not act learns nothing about what there is
+    by = auth.person()  # first of all: who may not act learns nothing about what there is
     line = site().line(pipeline)
     body, seconds = bodies.read(kind), _seconds()
     identity = asking.kept_before(site(), line, by)

@@ -9,9 +9,11 @@ from flask import Flask
 from redis.exceptions import RedisError
 
 from bot.state.migrations import migrate
+from bot.state.repositories import Repositories
 from bot.state.schema import SCHEMA
 from bot.web import door, page, problems, site
 from bot.web.actions import actions
+from bot.web.admission import Admission
 from bot.web.attempts import attempts
 from bot.web.health import health
 from bot.web.poke import Poker
@@ -44,9 +46,11 @@ def create_app(
     _migrate(here)
     app = Flask(__name__, static_folder="static", template_folder="templates")
     app.url_map.merge_slashes = False  # an address is what it says: nobody is sent elsewhere
-    app.config["MAX_CONTENT_LENGTH"] = door.LARGEST
+    admission = Admission(settings)
     app.extensions["interlock"] = here
-    app.extensions["interlock-hall"] = door.Hall.of(here)
+    app.extensions["interlock-admission"] = admission
+    app.extensions["interlock-body-limit"] = admission.body_limit  # for the worker that collects bodies
+    app.extensions["interlock-hall"] = door.Hall(here, Repositories(here.redis), admission)
     problems.install(app)
     for blueprint in (door.door, reading, actions, attempts, health):
         app.register_blueprint(blueprint)

@@ -1,22 +1,22 @@
-"""What a person may send with a request: each body with its checks, and each mistake with its reason."""
+"""The bodies of requests: read whole and never beyond a limit; and what a person may send, with every check."""
 
 from __future__ import annotations
 
-import json
 import time
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 from flask import request
+from gunicorn.http.errors import ParseException
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from bot.core.pipeline import Mode
+from bot.translate.reading import Unreadable, read_object
+from bot.web.admission import MOST_FROM_PEOPLE
 from bot.web.problems import Problem
 from config.values import duration
 
-#: Bytes: a request is a few words.
-LARGEST = 64 << 10
 #: Seconds: a lock that ends in more than a year ends when somebody opens it.
 LONGEST_LOCK = 366 * 86_400.0
 
@@ -103,15 +103,45 @@ class Revive(Request):
     slot: Annotated[str, Field(min_length=1, max_length=1_000)]
 
 
-def read(kind: type[Body]) -> Body:
-    """The body of the present request. Raises Problem (400 if it is not JSON, 422 with every mistake)."""
-    request.max_content_length = LARGEST
+def raw(most: int) -> bytes:
+    """The body of the present request, byte for byte.
+
+    Raises Problem: 413 if it is larger than `most` bytes, before reading if its length was announced; 400 if it ends
+    early or its chunks make no sense.
+    """
+    stream = request.environ["wsgi.input"]
+    chunked = "HTTP_TRANSFER_ENCODING" in request.environ
+    length = most + 1 if chunked else request.content_length or 0
+    if length > most and not chunked:
+        raise _too_large(most)
     try:
-        data = json.loads(request.get_data().decode("utf-8") or "{}")
-    except (ValueError, RecursionError) as error:
-        raise Problem(400, 'the body is not JSON; expected an object such as {"reason": "..."}') from error
-    if not isinstance(data, dict):
-        raise Problem(400, 'expected a JSON object such as {"reason": "..."}')
+        body: bytes = stream.read(length)  # at once: werkzeug's bounded stream copies it several times
+    except (ParseException, OSError) as error:  # gunicorn: a malformed chunk or trailer; the client is gone
+        raise Problem(400, "the body is broken: its chunks make no sense, or it ends early") from error
+    if len(body) > most:
+        raise _too_large(most)
+    if not chunked and len(body) != length:
+        raise Problem(400, f"the body has ended after {len(body)} of {length} bytes")
+    return body
+
+
+def _too_large(most: int) -> Problem:
+    size = f"{most >> 20} MiB" if most >= 1 << 20 else f"{most >> 10} KiB"
+    return Problem(413, f"the body is too large: at most {size} are taken here")
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """The JSON object in a body. Raises Problem (400) with what is wrong."""
+    try:
+        return read_object(body)
+    except Unreadable as error:
+        raise Problem(400, str(error)) from error
+
+
+def read(kind: type[Body]) -> Body:
+    """What a person asks for in the present request. Raises Problem (400 if it is no JSON object, 413; 422 with every
+    mistake in it)."""
+    data = json_object(raw(MOST_FROM_PEOPLE) or b"{}")
     try:
         return kind.model_validate(data)
     except ValidationError as error:

@@ -14,7 +14,6 @@ import hashlib
 import hmac
 import json
 import uuid
-from base64 import b64decode
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
@@ -28,7 +27,9 @@ from bot.core.pipeline import Pipeline, Service
 from bot.state.inbox import Accepted
 from bot.state.repositories import Repositories
 from bot.translate import commands, github, jenkins
-from bot.translate.reading import Unreadable, number, read_object, text
+from bot.translate.reading import number, text
+from bot.web import bodies
+from bot.web.admission import MOST_FROM_GITHUB, MOST_FROM_JENKINS, Admission, is_signature
 from bot.web.problems import Problem, unknown
 from bot.web.site import Line, Site
 from config.configuration import Configuration
@@ -36,8 +37,6 @@ from config.configuration import Configuration
 log = structlog.get_logger()
 door = Blueprint("door", __name__, url_prefix="/webhooks")
 
-#: GitHub sends at most 25 MiB (GitHub docs: webhook events and payloads).
-LARGEST = 26 << 20
 #: The longest event name or delivery id that we take.
 LONGEST_NAME = 200
 #: What GitHub sends if nobody has set the webhook's content type to JSON.
@@ -56,35 +55,24 @@ _ANSWERS = {
 
 @dataclass(frozen=True, slots=True)
 class Hall:
-    """What the door needs at hand, made once: secrets as bytes, and who is who."""
+    """What the door needs at hand, made once: who may send what, and who is who."""
 
     site: Site
     repositories: Repositories
-    github_secrets: tuple[bytes, ...]
-    jenkins_secret: bytes
-
-    @classmethod
-    def of(cls, site: Site) -> Hall:
-        """The hall of a site. Raises SettingsError if a secret is missing: an open door is worse than none."""
-        secrets = site.settings.need_github_webhook_secrets()
-        return cls(
-            site,
-            Repositories(site.redis),
-            tuple(secret.get_secret_value().encode() for secret in secrets),
-            site.settings.need_jenkins_webhook_secret().get_secret_value().encode(),
-        )
+    admission: Admission
 
 
 @door.post("/github")
 def from_github() -> Response:
     """Take one delivery of GitHub."""
     hall: Hall = current_app.extensions["interlock-hall"]
-    body = _body()
-    _verify(hall, body)
+    signature = _signature()
+    body = bodies.raw(MOST_FROM_GITHUB)
+    _verify(hall, signature, body)
     event, delivery = _name("X-GitHub-Event"), _name("X-GitHub-Delivery")
     if request.mimetype == FORM and body.startswith(b"payload="):  # without it, JSON that nobody has labelled
         body = _form_payload(body)
-    payload = _read(body)
+    payload = bodies.json_object(body)
     if event == "ping":
         return _say(200, b'{"status":"pong"}')
     said = commands.said(event, payload, delivery)
@@ -104,12 +92,12 @@ def from_github() -> Response:
 def from_jenkins(controller: str, secret: str) -> Response:
     """Take one callback of Jenkins. Without a name in the address there must be one controller only."""
     hall: Hall = current_app.extensions["interlock-hall"]
-    if not hmac.compare_digest(_given_secret(secret), hall.jenkins_secret):
+    if not hall.admission.knows_jenkins(secret.encode(), request.headers.get("Authorization", "")):
         raise Problem(401, "the secret is missing or wrong")
     controller = _controller(hall.site.configuration, controller)
-    body = _body()
+    body = bodies.raw(MOST_FROM_JENKINS)
     # Release 1.0.0 of the CloudEvents plugin sends nothing at all as the data of an event about a job.
-    payload = _read(body) if body or "ce-specversion" not in request.headers else {}
+    payload = bodies.json_object(body) if body or "ce-specversion" not in request.headers else {}
     event, data = jenkins.cloud_event(_event_headers(), payload), jenkins.data_of(payload)
     if event is None and request.mimetype == STRUCTURED:
         raise Problem(400, "a CloudEvent needs specversion, type, source and id")
@@ -187,26 +175,25 @@ def _former_names(hall: Hall, payload: dict[str, Any]) -> list[str]:
         raise Problem(503, "the store cannot be reached at the moment: deliver it again") from error
 
 
-def _body() -> bytes:
-    """The raw body. Read at once when its length is announced: werkzeug's bounded stream copies it several times."""
-    length = request.content_length
-    if length is None or length > LARGEST:
-        return request.get_data(cache=False)  # bounded by MAX_CONTENT_LENGTH: more is answered with 413
-    body: bytes = request.environ["wsgi.input"].read(length)
-    return body
+def _signature() -> bytes:
+    """The signature that came with the request. Raises Problem (401) before the body is read: without one, nothing
+    in it counts."""
+    given: str = request.environ.get("HTTP_X_HUB_SIGNATURE_256", "")
+    if not given:
+        raise Problem(401, "the signature is missing (X-Hub-Signature-256)")
+    if not is_signature(given):
+        raise Problem(401, "the signature (X-Hub-Signature-256) is not `sha256=` and 64 hexadecimal digits")
+    return given.encode()
 
 
-def _verify(hall: Hall, body: bytes) -> None:
+def _verify(hall: Hall, signature: bytes, body: bytes) -> None:
     """Compare with every secret, always all of them; the time taken says nothing (GitHub docs: validating webhooks)."""
-    # Bytes, because compare_digest refuses text that is not ASCII; WSGI hands headers over as latin-1.
-    given = request.environ.get("HTTP_X_HUB_SIGNATURE_256", "").encode("latin-1", "replace")
     right = False
-    for secret in hall.github_secrets:
+    for secret in hall.admission.github_secrets:
         wanted = b"sha256=" + hmac.digest(secret, body, "sha256").hex().encode()
-        right |= hmac.compare_digest(given, wanted)
+        right |= hmac.compare_digest(signature, wanted)
     if not right:
-        what = "does not fit the body" if given else "is missing (X-Hub-Signature-256)"
-        raise Problem(401, f"the signature {what}")
+        raise Problem(401, "the signature does not fit the body")
 
 
 def _name(header: str) -> str:
@@ -229,27 +216,6 @@ def _form_payload(body: bytes) -> bytes:
 def _event_headers() -> dict[str, str]:
     """The headers in which a CloudEvent in binary mode has its attributes, by their lower-case names."""
     return {name.lower(): value for name, value in request.headers.items() if name.lower().startswith("ce-")}
-
-
-def _read(body: bytes) -> dict[str, Any]:
-    try:
-        return read_object(body)
-    except Unreadable as error:
-        raise Problem(400, str(error)) from error
-
-
-def _given_secret(in_address: str) -> bytes:
-    """The secret that came with the request, wherever it was put."""
-    if in_address:
-        return in_address.encode("utf-8", "surrogatepass")
-    kind, _, value = request.headers.get("Authorization", "").partition(" ")
-    given = value.strip().encode("utf-8", "surrogatepass")
-    if kind.lower() == "basic":
-        try:
-            return b64decode(given, validate=True).partition(b":")[2]
-        except ValueError:
-            return b""
-    return given if kind.lower() == "bearer" else b""
 
 
 def _controller(configuration: Configuration, name: str) -> str:

@@ -8,8 +8,9 @@ workers = int(os.environ.get("INTERLOCK_WEB_WORKERS") or 2)
 
 # A live page holds a thread for as long as it is open: threads must exceed the cap on live pages by a margin,
 # or deliveries would wait behind pages (with 16 threads and 40 pages open, every delivery timed out).
-worker_class = "gthread"
+worker_class = "bot.web.buffering_worker.BufferingWorker"  # a slow client costs no thread: docs/design.md
 threads = 64
+worker_connections = 4096  # a connection without a thread costs a few KiB; with too many, the slowest goes
 
 timeout = 30
 graceful_timeout = 3  # an open live page would otherwise hold up every stop

@@ -5,9 +5,11 @@ Each listener is shown the latest frame only: one that is slow misses frames, an
 
 from __future__ import annotations
 
+import select
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +24,8 @@ log = structlog.get_logger()
 
 #: How many live pages one process serves: gunicorn's threads less a margin for deliveries (gunicorn_conf.py).
 MOST_LISTENERS = 48
+#: How many of them one address may have: one that opens many leaves half for the others.
+MOST_FROM_ONE_ADDRESS = MOST_LISTENERS // 2
 #: Seconds: at most four frames a second, whatever happens.
 PAUSE = 0.25
 #: Seconds: reasons change with time as well ("tried again at...").
@@ -142,20 +146,29 @@ class Feed:
 
 
 class Seats:
-    """How many listeners this process takes."""
+    """How many listeners this process takes, in all and from one address."""
 
-    def __init__(self, most: int = MOST_LISTENERS) -> None:
-        self._free = threading.BoundedSemaphore(most)
+    def __init__(self, most: int = MOST_LISTENERS, most_from_one: int = MOST_FROM_ONE_ADDRESS) -> None:
+        self._most, self._most_from_one = most, most_from_one
+        self._taken: Counter[str] = Counter()
+        self._lock = threading.Lock()
 
-    def take(self) -> Callable[[], None] | None:
-        """A function that gives the seat back (once, however often it is called), or None if all are taken."""
-        if not self._free.acquire(blocking=False):
-            return None
+    def take(self, address: str) -> Callable[[], None] | str:
+        """A function that gives the seat back (once, however often it is called), or why there is none."""
+        with self._lock:
+            if self._taken.total() >= self._most:
+                return "too many live pages are open"
+            if self._taken[address] >= self._most_from_one:
+                return "too many live pages are open from your address"
+            self._taken[address] += 1
         held = threading.Lock()
 
         def leave() -> None:
             if held.acquire(blocking=False):
-                self._free.release()
+                with self._lock:
+                    self._taken[address] -= 1
+                    if not self._taken[address]:
+                        del self._taken[address]
 
         return leave
 
@@ -183,8 +196,9 @@ def _gone(connection: object) -> bool:
     if type(connection) is not socket.socket:
         return False
     try:
-        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
-    except BlockingIOError:
-        return False
+        # Asked first whether there is anything to read: the socket has a timeout, which recv would wait for.
+        ready = select.poll()
+        ready.register(connection, select.POLLIN)
+        return bool(ready.poll(0)) and connection.recv(1, socket.MSG_PEEK) == b""
     except OSError:
         return True

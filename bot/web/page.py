@@ -17,6 +17,7 @@ from bot.health import wording
 from bot.state.repairs import Repairs
 from bot.state.schema import OtherSchema
 from bot.web import shapes
+from bot.web.client_address import client_address
 from bot.web.drawing import draw, steps_of
 from bot.web.links import Links
 from bot.web.live import Feed, Seats, events
@@ -83,9 +84,10 @@ def live(pipeline: str) -> Response:
     site().line(pipeline)
     feed: Feed = current_app.extensions["interlock-feeds"][pipeline]
     seats: Seats = current_app.extensions["interlock-seats"]
-    leave = seats.take()
-    if leave is None:
-        return answer(503, f"too many live pages are open: ask /p/{pipeline}/board every few seconds instead")
+    forwarded = request.headers.get("X-Forwarded-For", "")
+    leave = seats.take(client_address(request.remote_addr or "", forwarded, site().settings.trusted_proxies))
+    if isinstance(leave, str):
+        return answer(503, f"{leave}: ask /p/{pipeline}/board every few seconds instead")
     response = Response(events(feed, request.environ.get("gunicorn.socket")), mimetype="text/event-stream")
     response.call_on_close(leave)
     response.headers["X-Accel-Buffering"] = "no"  # nginx: ngx_http_proxy_module

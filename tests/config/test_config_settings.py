@@ -57,7 +57,7 @@ def test_a_secret_can_come_from_a_file_and_loses_its_last_line_break(env: pytest
         env.setenv(f"INTERLOCK_{name}_FILE", str(tmp_path / "secret"))
     found = settings.load()
     assert found.github_token == SecretStr(HUSH)
-    assert found.need_jenkins_webhook_secret() == SecretStr(HUSH)
+    assert found.need_jenkins_webhook_secrets() == (SecretStr(HUSH),)
     assert found.jenkins_token("cdp") == SecretStr(HUSH)
     assert found.need_github_webhook_secrets() == (SecretStr(HUSH),)
 
@@ -168,7 +168,7 @@ def test_no_secret_is_shown_with_the_settings(env: pytest.MonkeyPatch) -> None:
     [
         (lambda s: s.need_github(), "GITHUB_TOKEN"),
         (lambda s: s.need_github_webhook_secrets(), "GITHUB_WEBHOOK_SECRETS"),
-        (lambda s: s.need_jenkins_webhook_secret(), "JENKINS_WEBHOOK_SECRET"),
+        (lambda s: s.need_jenkins_webhook_secrets(), "JENKINS_WEBHOOK_SECRET"),
         (lambda s: s.jenkins_token("cdp-eu"), "JENKINS_TOKEN_CDP_EU"),
     ],
 )

@@ -64,7 +64,7 @@ def settings(redis_url: str) -> Settings:
     return Settings(
         redis_url=SecretStr(redis_url),
         github_webhook_secrets=(SecretStr(OLD_SECRET), SecretStr(SECRET)),
-        jenkins_webhook_secret=SecretStr(JENKINS_SECRET),
+        jenkins_webhook_secret=(SecretStr(JENKINS_SECRET),),
         api_tokens={"alex": SecretStr(TOKEN)},
     )
 

@@ -133,15 +133,26 @@ def test_a_listener_that_hangs_up_is_noticed(board: Board, feed: Feed) -> None:
 
 
 def test_seats_are_bounded_and_given_back_once() -> None:
-    seats = Seats(2)
-    first, second = seats.take(), seats.take()
-    assert seats.take() is None
-    assert first is not None
+    seats = Seats(2, 2)
+    first, second = seats.take("a"), seats.take("a")
+    assert seats.take("b") == "too many live pages are open"
+    assert callable(first)
     first()
     first()
-    assert seats.take() is not None
-    assert seats.take() is None
-    assert second is not None
+    assert callable(seats.take("b"))
+    assert isinstance(seats.take("b"), str)
+    assert callable(second)
+
+
+def test_one_address_leaves_seats_for_others() -> None:
+    seats = Seats(4, 2)
+    leave = seats.take("a")
+    assert callable(seats.take("a"))
+    assert seats.take("a") == "too many live pages are open from your address"
+    assert callable(seats.take("b"))
+    assert callable(leave)
+    leave()
+    assert callable(seats.take("a"))
 
 
 def test_live_pages_and_waiting_people_leave_threads_for_deliveries() -> None:
@@ -149,12 +160,14 @@ def test_live_pages_and_waiting_people_leave_threads_for_deliveries() -> None:
 
 
 def test_beyond_the_seats_a_page_is_told_to_ask(app: Flask, client: FlaskClient, story: Story) -> None:
-    app.extensions["interlock-seats"] = Seats(1)
+    app.extensions["interlock-seats"] = Seats(9, 1)
     path = f"/p/{story.shape.name}/live"
     first = client.get(path, buffered=False)
     assert first.mimetype == "text/event-stream"
     refused = client.get(path)
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+    forged = client.get(path, headers={"X-Forwarded-For": "192.0.2.1"})
+    assert forged.status_code == 503
     first.close()
     again = client.get(path, buffered=False)
     assert again.status_code == 200

@@ -41,7 +41,7 @@ def jenkins() -> Iterator[JenkinsStandIn]:
 
 def callbacks(folder: Path, jenkins: JenkinsStandIn, public_url: str, **settings: Any) -> list[tuple[str, str, str]]:
     """What is found about the answering of callbacks, with how to mend it."""
-    secret = {"jenkins_webhook_secret": SecretStr(SECRET), **settings}
+    secret = {"jenkins_webhook_secret": (SecretStr(SECRET),), **settings}
     found = examined(configured(folder, jenkins.url, public_url=public_url), **secret)
     assert not any(SECRET in f"{finding}" for finding in found)
     return [(str(f.verdict), f.found, f.mend) for f in found if f.found.startswith("callbacks")]
@@ -55,7 +55,7 @@ def web(configuration: Configuration, redis_url: str, secret: str) -> Any:
     settings = Settings(
         redis_url=SecretStr(redis_url),
         github_webhook_secrets=(SecretStr("github"),),
-        jenkins_webhook_secret=SecretStr(secret),
+        jenkins_webhook_secret=(SecretStr(secret),),
     )
     return create_app(settings, configuration, lambda _: None)
 
@@ -127,13 +127,13 @@ def test_the_door_is_asked_about_no_build(tmp_path: Path, jenkins: JenkinsStandI
 
 
 def test_without_the_secret_it_is_said_that_callbacks_cannot_be_tried(tmp_path: Path, jenkins: JenkinsStandIn) -> None:
-    [(verdict, found, _)] = callbacks(tmp_path, jenkins, "http://127.0.0.1:1", jenkins_webhook_secret=None)
+    [(verdict, found, _)] = callbacks(tmp_path, jenkins, "http://127.0.0.1:1", jenkins_webhook_secret=())
     assert (verdict, "is not set here" in found) == ("unsure", True)
 
 
 def test_a_public_url_that_only_this_machine_has_is_told(tmp_path: Path) -> None:
     configuration = configured(tmp_path, "http://jenkins.invalid", public_url="http://localhost:1")
-    found = [f.found for f in examined(configuration, jenkins_webhook_secret=SecretStr(SECRET))]
+    found = [f.found for f in examined(configuration, jenkins_webhook_secret=(SecretStr(SECRET),))]
     assert "callbacks: http://localhost:1 is this machine only here; for Jenkins it is its own" in found
 
 

@@ -207,7 +207,7 @@ def door(shop: Workshop) -> Iterator[str]:
     settings = shop.settings.model_copy(
         update={
             "github_webhook_secrets": (secret,),
-            "jenkins_webhook_secret": secret,
+            "jenkins_webhook_secret": (secret,),
             "api_tokens": {"ann": SecretStr("a token of Ann")},
         }
     )

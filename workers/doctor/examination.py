@@ -26,9 +26,9 @@ def examine_jenkins(configuration: Configuration, settings: Settings) -> Iterato
     ears = None
     if settings.redis_url is not None:
         ears = heard.listen(configuration, settings.redis_url.get_secret_value())
-    secret = settings.jenkins_webhook_secret.get_secret_value() if settings.jenkins_webhook_secret else None
+    secrets = tuple(secret.get_secret_value() for secret in settings.jenkins_webhook_secret)
     for controller in configuration.controllers.values():
-        yield from _callbacks(controller, configuration, secret, ears)
+        yield from _callbacks(controller, configuration, secrets, ears)
         try:
             token = settings.jenkins_token(controller.name).get_secret_value()
         except SettingsError as error:
@@ -39,20 +39,21 @@ def examine_jenkins(configuration: Configuration, settings: Settings) -> Iterato
             answers &= finding.verdict is not Verdict.BAD
             yield finding
         if answers:
-            ward = _Ward(controller, token, secret, ears)
+            ward = _Ward(controller, token, secrets, ears)
             with ThreadPoolExecutor(_AT_ONCE) as pool:
                 for findings in pool.map(ward.examine, plans(configuration, controller.name)):
                     yield from findings
 
 
 def _callbacks(
-    controller: Controller, configuration: Configuration, secret: str | None, ears: heard.Heard | None
+    controller: Controller, configuration: Configuration, secrets: tuple[str, ...], ears: heard.Heard | None
 ) -> Iterator[Finding]:
-    if secret is None:
+    if not secrets:
         found = "callbacks: INTERLOCK_JENKINS_WEBHOOK_SECRET is not set here, so they cannot be tried"
         yield About.controller(controller.name).unsure(found, "call the doctor with the environment of the processes")
     else:
-        yield from door.examine(controller, configuration.web.public_url, secret)
+        for secret in secrets:
+            yield from door.examine(controller, configuration.web.public_url, secret)
     if ears is not None:
         yield from heard.examine(controller.name, ears)
 
@@ -63,7 +64,7 @@ class _Ward:
 
     controller: Controller
     token: str
-    secret: str | None
+    secrets: tuple[str, ...]
     ears: heard.Heard | None
     gone: threading.Event = field(default_factory=threading.Event)
 
@@ -74,7 +75,7 @@ class _Ward:
             return [about.bad("not looked at: the controller has stopped answering", "look again when it is back")]
         called = self.ears is not None and (plan.controller, plan.name) in self.ears.jobs
         try:
-            return job.examine(client(self.controller, self.token), plan, self.secret, heard=called)
+            return job.examine(client(self.controller, self.token), plan, self.secrets, heard=called)
         except NotNow as error:
             if error.__cause__ is not None:  # not an answer that says so, but none
                 self.gone.set()

@@ -27,7 +27,7 @@ _WRONG = {
 _DECLARE = "Jenkins drops undeclared parameters, so builds could not be told apart: declare them in the job as strings"
 
 
-def examine(client: JenkinsClient, plan: JobPlan, secret: str | None, *, heard: bool) -> list[Finding]:
+def examine(client: JenkinsClient, plan: JobPlan, secrets: tuple[str, ...], *, heard: bool) -> list[Finding]:
     """Everything about one job; one good finding if there is nothing else. Raises NotNow if Jenkins is gone."""
     about = About.job(plan)
     try:
@@ -45,7 +45,7 @@ def examine(client: JenkinsClient, plan: JobPlan, secret: str | None, *, heard: 
         *_readiness(about, job, plan),
         *tried.findings,
     ]
-    findings += _configuration(client, about, plan, secret, heard=heard)
+    findings += _configuration(client, about, plan, secrets, heard=heard)
     if any(finding.verdict is not Verdict.GOOD for finding in findings):
         return findings
     untried = f" ({', '.join(tried.untried)} could not be tried)" if tried.untried else ""
@@ -53,7 +53,7 @@ def examine(client: JenkinsClient, plan: JobPlan, secret: str | None, *, heard: 
 
 
 def _configuration(
-    client: JenkinsClient, about: About, plan: JobPlan, secret: str | None, *, heard: bool
+    client: JenkinsClient, about: About, plan: JobPlan, secrets: tuple[str, ...], *, heard: bool
 ) -> Iterator[Finding]:
     try:
         root = settings_xml.read(client, about, plan)
@@ -61,7 +61,7 @@ def _configuration(
         yield hidden.finding
         return
     yield from settings_xml.examine(about, plan, root)
-    yield from notification.examine(about, plan, root, secret, heard=heard)
+    yield from notification.examine(about, plan, root, secrets, heard=heard)
 
 
 def _no_job(about: About, plan: JobPlan, job: dict[str, Any]) -> Finding:

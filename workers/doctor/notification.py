@@ -22,7 +22,9 @@ _LONGEST = 10_000
 _FILTERED = (1, 17)
 
 
-def examine(about: About, plan: JobPlan, root: ET.Element, secret: str | None, *, heard: bool) -> Iterator[Finding]:
+def examine(
+    about: About, plan: JobPlan, root: ET.Element, secrets: tuple[str, ...], *, heard: bool
+) -> Iterator[Finding]:
     """What is wrong with the callbacks. `heard`: one came from this job not long ago, so somebody does call."""
     holder = next(root.iter(_PROPERTY), None)
     endpoints = [] if holder is None else list(holder.iter(_ENDPOINT))
@@ -30,7 +32,7 @@ def examine(about: About, plan: JobPlan, root: ET.Element, secret: str | None, *
     if holder is not None and ours:
         plugin = number(holder.get("plugin", "").rpartition("@")[2]) or _FILTERED
         for endpoint in ours:
-            yield from _address(about, plan, endpoint, secret)
+            yield from _address(about, plan, endpoint, secrets)
             yield from _manner(about, endpoint, plugin)
     elif not heard and not _by_script(root):
         yield _none(about, plan, endpoints)
@@ -67,7 +69,7 @@ def _by_script(root: ET.Element) -> bool:
     return _OURS in script or _DOOR in script
 
 
-def _address(about: About, plan: JobPlan, endpoint: ET.Element, secret: str | None) -> Iterator[Finding]:
+def _address(about: About, plan: JobPlan, endpoint: ET.Element, secrets: tuple[str, ...]) -> Iterator[Finding]:
     if _kind(endpoint) == "SECRET":
         if _url(endpoint) != credential(plan):
             found = f"it calls back by the credential {_url(endpoint)}, which is that of another controller"
@@ -80,7 +82,7 @@ def _address(about: About, plan: JobPlan, endpoint: ET.Element, secret: str | No
     if controller not in ("", plan.controller):
         found = f"its callback names the controller {controller}"
         yield about.unsure(found, f"write /webhooks/jenkins/{plan.controller}/SECRET: others are ignored")
-    if given and secret is not None and given != secret:
+    if given and secrets and given not in secrets:
         mend = "put INTERLOCK_JENKINS_WEBHOOK_SECRET into it: callbacks with another are refused"
         yield about.unsure("the secret in its callback's address is not ours", mend)
 

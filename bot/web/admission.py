@@ -1,0 +1,89 @@
+"""How much of a body a request may send, judged by its head alone: who shows no secret sends nothing.
+
+The worker asks before it collects a body (buffering_worker.py), the views ask before they read one.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from base64 import b64decode
+from collections.abc import Mapping
+
+from config.settings import Settings
+
+#: GitHub sends at most 25 MiB (GitHub docs: webhook events and payloads).
+MOST_FROM_GITHUB = 26 << 20
+#: What a callback of Jenkins says takes a few KiB; with the lines of a log in it, it may be large.
+MOST_FROM_JENKINS = 1 << 20
+#: A request to the API is a few words.
+MOST_FROM_PEOPLE = 64 << 10
+LONGEST_TOKEN = 1_000
+
+_SIGNATURE = re.compile(r"sha256=[0-9a-f]{64}\Z")
+_GITHUB, _JENKINS, _API = "/webhooks/github", "/webhooks/jenkins", "/api/"
+
+
+class Admission:
+    """Knows the secrets, and compares them in a time that says nothing about them."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises SettingsError if a secret is missing: an open door is worse than none."""
+        self._settings = settings
+        self.github_secrets = tuple(s.get_secret_value().encode() for s in settings.need_github_webhook_secrets())
+        self._jenkins_secrets = tuple(s.get_secret_value().encode() for s in settings.need_jenkins_webhook_secrets())
+
+    def body_limit(self, method: str, path: str, headers: Mapping[str, str]) -> int:
+        """The most bytes of a body that are read of this request; 0: none. Names of headers in lower case."""
+        if method != "POST":
+            return 0
+        if path == _GITHUB:
+            return MOST_FROM_GITHUB if is_signature(headers.get("x-hub-signature-256", "")) else 0
+        authorization = headers.get("authorization", "")
+        if path == _JENKINS or path.startswith(_JENKINS + "/"):
+            in_path = path.removeprefix(_JENKINS).removeprefix("/").partition("/")[2]
+            return MOST_FROM_JENKINS if self.knows_jenkins(in_path.encode("latin-1"), authorization) else 0
+        if path.startswith(_API):
+            return MOST_FROM_PEOPLE if self.person(authorization) is not None else 0
+        return 0
+
+    def knows_jenkins(self, in_path: bytes, authorization: str) -> bool:
+        """Whether a callback brings one of the secrets: at the end of its path, or in its Authorization header."""
+        given = in_path or _given(authorization)
+        known = False
+        for secret in self._jenkins_secrets:
+            known |= hmac.compare_digest(given, secret)
+        return known
+
+    @property
+    def anybody_may_act(self) -> bool:
+        """Whether there is an API token at all."""
+        return bool(self._settings.api_tokens)
+
+    def person(self, authorization: str) -> str | None:
+        """Who has the API token of this Authorization header."""
+        token = bearer(authorization)
+        return self._settings.who(token) if token and len(token) <= LONGEST_TOKEN else None
+
+
+def is_signature(text: str) -> bool:
+    """Whether a text has the form of a signature (GitHub docs: validating webhook deliveries)."""
+    return _SIGNATURE.match(text) is not None
+
+
+def bearer(authorization: str) -> str:
+    """The token of an Authorization header, or nothing."""
+    kind, _, token = authorization.partition(" ")
+    return token.strip() if kind.lower() == "bearer" else ""
+
+
+def _given(authorization: str) -> bytes:
+    """The secret in an Authorization header: a Bearer token, or the password of HTTP Basic (any user)."""
+    kind, _, value = authorization.partition(" ")
+    given = value.strip().encode("latin-1", "replace")
+    if kind.lower() == "basic":
+        try:
+            return b64decode(given, validate=True).partition(b":")[2]
+        except ValueError:
+            return b""
+    return given if kind.lower() == "bearer" else b""

@@ -271,4 +271,4 @@ def test_what_the_plugins_of_a_jenkins_really_send_is_understood(
     assert completed == (["kept", "duplicate"] if job_data else ["ignored", "ignored"])
     assert {status for kind, status in answers if ".queue." in kind} == {"ignored"}
     events = [event for entry in story.store.begin("test") for event in jenkins.events("cdp", json.loads(entry.body))]
-    assert set(events) == {BuildHinted("cdp", "shop/pre-production", 1)}
+    assert set(events) == {BuildHinted("cdp", "shop/pre-production", 1, over) for over in (False, True)}

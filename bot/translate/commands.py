@@ -7,6 +7,7 @@ fenced code blocks, block quotes, HTML blocks.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from datetime import datetime
@@ -81,11 +82,11 @@ def _closes(row: str, fence: str) -> bool:
     return len(row) - len(row.lstrip(" ")) <= 3 and len(sign) >= len(fence) and set(sign) == {fence[0]}
 
 
-def said(event: str, payload: dict[str, Any], delivery: str) -> CommandSaid | None:
-    """What a delivery commands, or None. `delivery` is the id of the delivery."""
+def said(event: str, payload: dict[str, Any], body: bytes) -> CommandSaid | None:
+    """What a delivery commands, or None. `body`: the same, as GitHub signed it."""
     if event == "issue_comment":
         return _comment(payload)
-    return _button(payload, delivery) if event == "check_run" else None
+    return _button(payload, body) if event == "check_run" else None
 
 
 def _comment(payload: dict[str, Any]) -> CommandSaid | None:
@@ -104,7 +105,12 @@ def _comment(payload: dict[str, Any]) -> CommandSaid | None:
     return CommandSaid(f"comment/{identity}", repository, by, commands[:MOST], pull, identity, when, more)
 
 
-def _button(payload: dict[str, Any], delivery: str) -> CommandSaid | None:
+def _button(payload: dict[str, Any], body: bytes) -> CommandSaid | None:
+    """A press of a button. It is known by all that GitHub signed of it: GitHub gives a press no id, and the id of the
+    delivery is not signed, so whoever has seen a delivery could send it again under another.
+
+    A second press counts as the first if nothing at all has changed on GitHub in between; a comment always counts.
+    """
     pressed = BUTTONS.get(text(payload, "requested_action", "identifier"))
     command = {"requested_action": pressed, "rerequested": RERUN}.get(text(payload, "action"))
     by, sha = _person(payload), text(payload, "check_run", "head_sha")
@@ -115,7 +121,8 @@ def _button(payload: dict[str, Any], delivery: str) -> CommandSaid | None:
     pull = number(pulls[0], "number") if isinstance(pulls, list) and pulls else None
     pull = pull if _is_id(pull) else None
     run = line(text(payload, "check_run", "external_id"), LENGTH)
-    return CommandSaid(f"check/{identity}/{delivery}", repository, by, (command,), pull, sha=sha, run=run)
+    press = hashlib.sha256(body).hexdigest()[:32]
+    return CommandSaid(f"check/{identity}/{press}", repository, by, (command,), pull, sha=sha, run=run)
 
 
 def _is_id(found: int | None) -> TypeGuard[int]:

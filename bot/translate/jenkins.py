@@ -83,14 +83,31 @@ def build_of(payload: dict[str, Any]) -> int | None:
     return found if found is not None and found > 0 else None
 
 
-def events(controller: str, payload: dict[str, Any]) -> list[Event]:
-    """What a callback means: somebody should look at that build. One without a build means nothing.
+def is_queued(data: dict[str, Any]) -> bool:
+    """Whether this says only that a build was queued. It is sent when the build starts, right before STARTED
+    (notification plugin: `JobListener#onStarted`), so STARTED says all of it."""
+    return text(data, "build", "phase") == "QUEUED"
 
-    QUEUED is sent when the build starts, right before STARTED (notification plugin: `JobListener#onStarted`), so there
-    is nothing to learn from it that STARTED does not say.
+
+def reduced(data: dict[str, Any]) -> dict[str, Any]:
+    """What is read of a callback, in its own shape: which job, which build, which phase, when.
+
+    The rest (parameters, log lines, artifacts, test summary) is not read: a callback is only a hint, and Jenkins is
+    asked for the build. It may be megabytes, and hold what nobody wants kept.
     """
+    kept = {name: found for name in ("name", "url", "job") if (found := text(data, name))}
+    build = at(data, "build")
+    if isinstance(build, dict):
+        fields = ("number", "phase", "status", "timestamp")
+        build = {name: found for name in fields if isinstance(found := build.get(name), str | int)}
+    return {**kept, "build": build} if isinstance(build, str | int | dict) else dict(kept)
+
+
+def events(controller: str, payload: dict[str, Any]) -> list[Event]:
+    """What a callback means, whole or reduced: somebody should look at that build. One without a build means
+    nothing, nor does QUEUED."""
     payload = data_of(payload)
-    if text(payload, "build", "phase") == "QUEUED":
+    if is_queued(payload):
         return []
     job, build = job_of(payload), build_of(payload)
     over = text(payload, "build", "phase") in _OVER

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from itertools import accumulate
 from typing import Any
 
 #: How deep a payload may nest. GitHub's published examples stay below ten.
 DEEPEST = 64
+#: How many objects and lists it may hold: a push of 2,048 commits, the most that GitHub sends, has about 12,000. Each
+#: costs the parser some hundred bytes, whatever it holds.
+MOST_PARTS = 200_000
 
 
 class Unreadable(ValueError):
@@ -16,6 +20,10 @@ class Unreadable(ValueError):
 
 def read_object(body: bytes) -> dict[str, Any]:
     """The JSON object in `body` (UTF-8). Raises Unreadable, also for what would upset the parser or us later."""
+    if body.count(b"[") + body.count(b"{") > MOST_PARTS:
+        raise Unreadable(
+            f"the JSON holds more than {MOST_PARTS:,} objects and lists, or is nested deeper than sensible"
+        )
     if _depth(body) > DEEPEST:
         raise Unreadable(f"the JSON is nested deeper than {DEEPEST} levels")
     try:
@@ -26,6 +34,21 @@ def read_object(body: bytes) -> dict[str, Any]:
         raise Unreadable(f"the body is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise Unreadable(f"expected a JSON object, found {type(value).__name__}")
+    return _without_surrogates(value) if _SURROGATE.search(body) else value
+
+
+#: Half a character, as JSON may write one (RFC 8259, section 8.2). No UTF-8 can, so it could not be stored.
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+def _without_surrogates(value: Any) -> Any:
+    """The same with U+FFFD for each half of a character that stands alone; whole pairs are characters already."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_without_surrogates(each) for each in value]
+    if isinstance(value, dict):
+        return {_without_surrogates(name): _without_surrogates(each) for name, each in value.items()}
     return value
 
 

@@ -14,7 +14,7 @@ import hashlib
 import hmac
 import json
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -60,6 +60,8 @@ class Hall:
     site: Site
     repositories: Repositories
     admission: Admission
+    #: By the name of a configured repository, the id of another one that bears it now: as far as it was logged.
+    taken: dict[str, int] = field(default_factory=dict)
 
 
 @door.post("/github")
@@ -75,7 +77,7 @@ def from_github() -> Response:
     payload = bodies.json_object(body)
     if event == "ping":
         return _say(200, b'{"status":"pong"}')
-    said = commands.said(event, payload, delivery)
+    said = commands.said(event, payload, body)
     if said is not None:
         return _command(hall, event, payload, said, body)
     found = [_place(hall, event, payload, target) for target in github.targets(event, payload)]
@@ -111,9 +113,11 @@ def from_jenkins(controller: str, secret: str) -> Response:
         return _ignored("no stage has this job")
     if build is None:
         return _ignored("no build is named")
-    about = (controller, job, str(build))
-    delivery = _event_id(about, event) if event is not None and event.id else _callback_id(about, data, body)
-    return _keep(hall.site, hall.site.lines[known[0]], "jenkins", controller, delivery, body)
+    if jenkins.is_queued(data):
+        return _ignored("QUEUED comes with STARTED, which says more")
+    about, kept = (controller, job, str(build)), jenkins.reduced(data)
+    delivery = _event_id(about, event) if event is not None and event.id else _callback_id(about, kept)
+    return _keep(hall.site, hall.site.lines[known[0]], "jenkins", controller, delivery, json.dumps(kept).encode())
 
 
 def _place(hall: Hall, event: str, payload: dict[str, Any], target: github.Target) -> tuple[str, str] | str:
@@ -159,8 +163,12 @@ def _is_taken(hall: Hall, payload: dict[str, Any], name: str) -> bool:
         known = None if identity is None else hall.repositories.get(name)
     except RedisError as error:
         raise Problem(503, "the store cannot be reached at the moment: deliver it again") from error
-    if known is None or known.id == identity:
+    if identity is None or known is None or known.id == identity:
+        hall.taken.pop(name, None)
         return False
+    if hall.taken.get(name) == identity:
+        return True
+    hall.taken[name] = identity
     mend = "give ours its present name in the pipeline file; see docs/github.md, What goes wrong"
     log.error("repository-name-taken", configured=name, present=known.present, id=known.id, other=identity, mend=mend)
     return True
@@ -230,17 +238,18 @@ def _controller(configuration: Configuration, name: str) -> str:
     raise unknown("Jenkins controller", name, controllers)
 
 
-def _callback_id(about: tuple[str, ...], payload: dict[str, Any], body: bytes) -> str:
+def _callback_id(about: tuple[str, ...], kept: dict[str, Any]) -> str:
     """What tells one callback from another: the plugin may repeat one, and gives them no id.
 
-    Source: notification plugin, com.tikal.hudson.plugins.notification.Phase.
+    Source: notification plugin, com.tikal.hudson.plugins.notification.Phase; each phase has a time of its own, which
+    also tells a build from one of the same number that Jenkins had before (a job that was made anew).
 
     A call that names no phase, such as a plain `curl` from a Jenkinsfile, looks the same at start and end: each counts.
     """
-    phase = text(payload, "build", "phase") or text(payload, "phase")
+    phase = text(kept, "build", "phase")
     if not phase:
         return uuid.uuid4().hex
-    return hashlib.sha256(_joined(*about, phase) + b"\0" + hashlib.sha256(body).digest()).hexdigest()
+    return hashlib.sha256(_joined(*about, phase, str(number(kept, "build", "timestamp")))).hexdigest()
 
 
 def _event_id(about: tuple[str, ...], event: jenkins.CloudEvent) -> str:

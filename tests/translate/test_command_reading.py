@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import pytest
@@ -43,7 +44,7 @@ def pressed(**changes: Any) -> dict[str, Any]:
 
 
 def said(payload: dict[str, Any], event: str = "issue_comment") -> CommandSaid | None:
-    return commands.said(event, payload, "guid-1")
+    return commands.said(event, payload, b"as it was signed")
 
 
 def verbs(body: str) -> list[str]:
@@ -190,7 +191,8 @@ def test_nobody_else_and_nothing_else_is_listened_to(changes: dict[str, Any]) ->
 
 def test_a_button_names_the_check_and_each_press_counts_once() -> None:
     found = said(pressed(), "check_run")
-    assert found == CommandSaid("check/99/guid-1", "shop/s1", "dana", (Command("retry"),), 12, sha=SHA, run="S1.3")
+    press = hashlib.sha256(b"as it was signed").hexdigest()[:32]
+    assert found == CommandSaid(f"check/99/{press}", "shop/s1", "dana", (Command("retry"),), 12, sha=SHA, run="S1.3")
 
 
 def test_rerun_is_a_command_too_and_a_fork_names_no_pull_request() -> None:

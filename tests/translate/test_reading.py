@@ -1,5 +1,7 @@
 """Bytes from strangers: a JSON object comes out, or a sentence that says what is wrong."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,12 +24,27 @@ def test_an_object_is_read() -> None:
         ('{"a": 1}'.encode("utf-16"), "not UTF-8"),
         (b'{"a": ' + b"9" * 5000 + b"}", "not JSON"),
         (b"[" * 100_000, "nested deeper"),
+        (b'{"a": [' + b"[]," * 250_000 + b"[]]}", "more than 200,000 objects and lists"),
         (b'{"a":' * 70 + b"1" + b"}" * 70, "nested deeper"),
     ],
 )
 def test_what_is_no_object_is_refused_with_the_reason(body: bytes, says: str) -> None:
     with pytest.raises(Unreadable, match=says):
         read_object(body)
+
+
+def test_twenty_megabytes_of_brackets_are_refused_without_being_parsed() -> None:
+    """Counting them takes 0.05 s; adding up their depth took 0.7 s, and parsing them a gigabyte."""
+    for body in (b"[" * 20_000_000, b"[]," * 7_000_000, b'{"a":' * 4_000_000):
+        began = time.process_time()
+        with pytest.raises(Unreadable):
+            read_object(body)
+        assert time.process_time() - began < 0.3
+
+
+def test_half_a_character_is_replaced_and_whole_ones_stay() -> None:
+    body = rb'{"\udc00": ["a\ud83d", "\ud83d\ude00", "\\ud83d", {"b": "\uDFFF\uD800"}], "n": 1}'
+    assert read_object(body) == {"\ufffd": ["a\ufffd", "\U0001f600", "\\ud83d", {"b": "\ufffd\ufffd"}], "n": 1}
 
 
 def test_nesting_up_to_the_limit_is_read() -> None:

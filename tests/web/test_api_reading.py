@@ -95,7 +95,17 @@ def test_history_comes_page_by_page(client: FlaskClient, base: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["facts?limit=0", "facts?limit=201", "facts?limit=x", "facts?before=x", "history?offset=-1"]
+    "query",
+    [
+        "facts?limit=0",
+        "facts?limit=201",
+        "facts?limit=x",
+        "facts?before=x",
+        "facts?before=0-0",
+        f"facts?before={2**64}-0",
+        "facts?before=1-" + "9" * 20,
+        "history?offset=-1",
+    ],
 )
 def test_a_page_out_of_bounds_is_refused(client: FlaskClient, base: str, query: str) -> None:
     assert client.get(f"{base}/{query}").status_code == 400

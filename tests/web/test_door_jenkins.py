@@ -56,7 +56,8 @@ def test_a_callback_with_the_secret_is_kept(
     answer = call(client, callback(), path, headers)
     assert (answer.status_code, answer.json) == (202, {"status": "kept"})
     (entry,) = story.store.begin("test")
-    assert (entry.source, entry.name, json.loads(entry.body)) == ("jenkins", "cdp", callback())
+    kept = {"number": 7, "phase": "STARTED"}
+    assert (entry.source, entry.name, json.loads(entry.body)["build"]) == ("jenkins", "cdp", kept)
     assert pokes == [story.shape.name]
 
 
@@ -107,9 +108,37 @@ def test_with_one_controller_the_address_needs_no_name(
 
 
 def test_a_repeated_callback_counts_once_and_each_phase_counts(client: FlaskClient, story: Story) -> None:
-    for phase in ("QUEUED", "STARTED", "STARTED", "COMPLETED", "COMPLETED", "FINALIZED"):
+    for phase in ("STARTED", "STARTED", "COMPLETED", "COMPLETED", "FINALIZED"):
         call(client, callback(phase=phase))
-    assert story.waiting() == 4
+    assert story.waiting() == 3
+
+
+def test_repeats_are_known_by_phase_and_time_whatever_else_they_say(client: FlaskClient, story: Story) -> None:
+    def at(milliseconds: int, log: str) -> dict[str, Any]:
+        build = {"number": 7, "phase": "COMPLETED", "timestamp": milliseconds, "log": log}
+        return {"name": "pre-production", "url": "job/shop/job/pre-production/", "build": build}
+
+    answers = [call(client, body) for body in (at(1, "a"), at(1, "b"), at(2, "a"))]
+    assert [answer.json["status"] for answer in answers] == ["kept", "duplicate", "kept"]
+
+
+def test_of_a_callback_only_what_is_read_is_kept(client: FlaskClient, story: Story) -> None:
+    more = {"log": "x" * 900_000, "parameters": {"TOKEN": "a secret"}, "artifacts": {}, "full_url": "https://x"}
+    body = callback(timestamp=1)
+    body["build"] |= {"timestamp": 17, "status": "SUCCESS", **more}
+    assert call(client, body).json == {"status": "kept"}
+    (entry,) = story.store.begin("test")
+    assert json.loads(entry.body) == {
+        "name": "pre-production",
+        "url": "job/shop/job/pre-production/",
+        "build": {"number": 7, "phase": "STARTED", "status": "SUCCESS", "timestamp": 17},
+    }
+
+
+def test_queued_is_not_kept_at_all(client: FlaskClient, story: Story) -> None:
+    assert call(client, callback(phase="QUEUED")).json["status"] == "ignored"
+    assert call(client, event_data(phase="QUEUED"), headers=binary(1)).json["status"] == "ignored"
+    assert story.nothing_is_stored()
 
 
 def test_a_call_without_a_phase_counts_each_time(client: FlaskClient, story: Story) -> None:
@@ -164,7 +193,7 @@ def test_a_cloudevent_is_kept_in_binary_and_in_structured_mode(client: FlaskClie
     assert call(client, event_data(), headers=binary(1)).json == {"status": "kept"}
     assert call(client, structured, headers=BEARER | STRUCTURED).json == {"status": "kept"}
     entries = story.store.begin("test")
-    assert [json.loads(entry.body) for entry in entries] == [event_data(), structured]
+    assert [json.loads(entry.body)["build"]["number"] for entry in entries] == [7, 8]
     hints = [jenkins.events(entry.name, json.loads(entry.body)) for entry in entries]
     assert hints == [[BuildHinted("cdp", "shop/pre-production", number)] for number in (7, 8)]
 
@@ -265,8 +294,8 @@ def test_what_the_plugins_of_a_jenkins_really_send_is_understood(
             requests.post(f"{server.url}/job/shop/job/pre-production/build", timeout=5)
             server.control.wait_idle()
             assert {(row["status"], row["error"]) for row in server.control.callbacks()} == {(202, None)}
-    assert story.waiting() == 4 + kept
-    assert [status for kind, status in answers if kind == "callback"] == ["kept"] * 4
+    assert story.waiting() == 3 + kept
+    assert [status for kind, status in answers if kind == "callback"] == ["ignored", "kept", "kept", "kept"]
     completed = [status for kind, status in answers if kind.endswith("job.completed")]
     assert completed == (["kept", "duplicate"] if job_data else ["ignored", "ignored"])
     assert {status for kind, status in answers if ".queue." in kind} == {"ignored"}

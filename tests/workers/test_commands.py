@@ -425,6 +425,7 @@ def pressed(shop: Workshop, user: str, sha: str, run: str = "", action: str = "r
         "check_run": {"id": 5, "head_sha": sha, "external_id": run, "pull_requests": []},
         "repository": {"full_name": REPO},
         "sender": {"login": user, "type": "User"},
+        "check_suite": {"updated_at": uuid.uuid4().hex},
     }
     shop.line.inbox.accept("github", "check_run", f"check/5/{uuid.uuid4().hex}", json.dumps(payload).encode())
     shop.work()

@@ -9,7 +9,6 @@ from __future__ import annotations
 from bot.core import lanes, past, sentences, stage_versions, standing, verifying
 from bot.core.decision import Decision
 from bot.core.deployments import deployed, failed_state
-from bot.core.effects import Notify
 from bot.core.events import BuildLost, BuildSeen, TriggerAccepted, TriggerRefused, TriggerUnanswered, Withdrawn
 from bot.core.facts import FactKind
 from bot.core.leaving import may_abort, withdraw
@@ -266,5 +265,4 @@ def _failed(decision: Decision, run: Run, outcome: Outcome, policy: Policy, at: 
 
 def _tell_fix_failed(decision: Decision, run: Run, why: str) -> None:
     decision.tell(FactKind.FIX_FAILED, f"the fix {sentences.name(run)} did not get through: {why}", run)
-    text = sentences.fix_failed(run, why)
-    decision.do(Notify("fix-failed", run.step.stage, f"fix failed: {why}", text, f"{run.key}/failed/{run.attempt}"))
+    decision.failed_fixes.append((run, why))

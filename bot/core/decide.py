@@ -15,6 +15,7 @@ from bot.core import (
     lock_notices,
     merges,
     past,
+    people_notices,
     pulls,
     sentences,
     state_lost,
@@ -82,11 +83,13 @@ def decide(board: Board, event: Event, now: float) -> Decision:
     settle(decision)
     verifying.settle(decision)
     tell(decision)
+    decision.effects += people_notices.notices(decision)
     decision.effects += changed(shown, banners(board))
     decision.effects += lock_notices.changed(standing, now_stands := lock_notices.standing(board))
     decision.effects += lock_notices.late(event, now_stands)
     if board.header.mode is Mode.OBSERVE:
         decision.effects = [e for e in decision.effects if _only_asks(e) or (not observed and _takes_back(e))]
+    people_notices.in_order(decision)
     return decision
 
 

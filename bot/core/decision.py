@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from bot.core.board import Board
 from bot.core.effects import Effect, SetStatus
 from bot.core.facts import Fact, FactKind
-from bot.core.run import Built, End, Ending, Run, Status, Step, Verification
+from bot.core.run import Built, End, Ending, Lock, Run, Status, Step, Verification
 
 AnyBuilt = TypeVar("AnyBuilt", bound=Built)
 
@@ -56,6 +56,10 @@ class Decision:
     ended: list[Ended] = field(default_factory=list)
     #: The runs whose own story has gone on, by key: what their pull requests are told, see `journey`.
     news: dict[str, News] = field(default_factory=dict)
+    #: What people are told of: locks that closed a stage; locks that opened, and why; fixes that failed, and why.
+    locked: list[Lock] = field(default_factory=list)
+    unlocked: list[tuple[Lock, str]] = field(default_factory=list)
+    failed_fixes: list[tuple[Run, str]] = field(default_factory=list)
 
     def tell(
         self, kind: FactKind, why: str, run: Built | None = None, *, holder: str | None = None, **details: Any

@@ -278,15 +278,20 @@ class Banner:
         return f"banner/{self.job.controller}/{self.job.name}"
 
 
+Topic = Literal["locked", "unlocked", "fix-failed", "stuck"]
+
+
 @dataclass(frozen=True, slots=True)
 class Notify:
-    """Tell people. `key` makes it unique and becomes the Message-ID of the mail."""
+    """Tell people. `key` makes it unique and becomes a header of the mail; of two notices the later has the greater."""
 
-    topic: Literal["locked", "unlocked", "fix-failed", "stuck"]
+    topic: Topic
     stage: str
     subject: str
     text: str
     key: str
+    #: What else it is about: whoever wants to know of one of these is told, too, once.
+    also: tuple[Topic, ...] = ()
     kind: Literal["notify"] = "notify"
 
     @property

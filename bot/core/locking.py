@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from bot.core import lanes, sentences, stage_versions, standing
 from bot.core.ancestry import Place
 from bot.core.decision import Decision
-from bot.core.effects import Notify
 from bot.core.facts import FactKind
 from bot.core.leaving import leave, withdraw
 from bot.core.merges import drop, drop_unmerged, find_place, newest_fix, send_fast
@@ -55,8 +54,7 @@ def lock_stage(decision: Decision, lock: Lock) -> None:
     where = Step(lock.stage)
     decision.tell(FactKind.STAGE_LOCKED, subject, step=where, holder=lock.run, service=lock.service, by=lock.by)
     if not again:
-        key = f"{lock.key}/locked/{lock.since:.3f}"
-        decision.do(Notify("locked", lock.stage, subject, sentences.locked_mail(lock), key))
+        decision.locked.append(lock)
     recall(decision, lock.stage)
 
 
@@ -165,9 +163,7 @@ def open_lock(decision: Decision, lock: Lock, why: str, *, by: str) -> None:
     text = sentences.unlocked(lock.stage, why, left)
     where = Step(lock.stage)
     decision.tell(FactKind.STAGE_UNLOCKED, text, step=where, holder=lock.run, service=lock.service, by=by)
-    subject = f"{lock.stage} is open" if not left else f"{lock.stage}: one lock less"
-    key = f"{lock.key}/unlocked/{decision.now:.3f}"
-    decision.do(Notify("unlocked", lock.stage, subject, text + "\n", key))
+    decision.unlocked.append((lock, why))
     holder = board.runs.get(lock.run) if lock.run else None
     if holder is not None and holder.status is Status.FAILED:
         decision.end(holder, Ending(End.FAILED, lock.reason))

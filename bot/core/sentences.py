@@ -187,7 +187,8 @@ def locked_mail(lock: Lock) -> str:
             f"lane. If the environment was at fault, retry {lock.run}; or unlock the stage with a reason."
         )
     else:
-        then = "Nobody enters until it is unlocked" + (", but fixes on the fast lane." if lock.let_fixes_in else ".")
+        end = "" if lock.until is None else f", or until {moment(lock.until)}: then it opens by itself"
+        then = f"Nobody enters{' but fixes on the fast lane' if lock.let_fixes_in else ''} until it is unlocked{end}."
     return f"{lock.stage} is locked: {lock.reason}.\nLocked by: {lock.by}\n\n{then}\n"
 
 
@@ -220,10 +221,23 @@ def unlocked(stage: str, why: str, left: int) -> str:
     return f"{why}{rest}" if left else f"{stage} is open: {why}"
 
 
-def fix_failed(run: Run, why: str) -> str:
-    """The text of the mail about a failing fix."""
+def stays_locked(stage: str, left: Sequence[Lock], before: int) -> str:
+    """The subject of the mail about a lock that was opened and was not the only one."""
+    return f"{stage} stays locked: {len(left)} of {before} locks left"
+
+
+def one_less(stage: str, left: Sequence[Lock], why: str) -> str:
+    """The text of that mail."""
+    return f"A lock of {stage} is open: {why}.\n{stage} stays locked by {named(left)}.\n"
+
+
+def fix_failed(run: Run, why: str, locks: Sequence[Lock]) -> str:
+    """The text of the mail about a failing fix; `locks`: those of its stage, if it holds one of them now itself."""
+    others = len(locks) - 1
+    beside = "" if others < 1 else f", beside {others} other {'lock' if others == 1 else 'locks'}"
+    stays = f"It holds a lock of {run.step.stage} now{beside}." if locks else "The lock stays."
     return (
-        f"The fix {name(run)} did not get through: {why}.\nThe lock stays. Merge another fix, or retry {run.key}; "
+        f"The fix {name(run)} did not get through: {why}.\n{stays} Merge another fix, or retry {run.key}; "
         f"a newer fix that waited goes on at once.\n"
     )
 

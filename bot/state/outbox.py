@@ -161,6 +161,14 @@ class Outbox:
         answer = self._scripts.run("unsend", self._names(family), [slot])
         return ("absent", "taken-back", "begun")[answer]
 
+    def earlier(self, claim: Claim) -> list[Effect]:
+        """The effects of the same kind and family that are not done yet and whose slots come before this one's."""
+        kind = f"{claim.effect.kind}/".encode()
+        slots = cast("list[bytes]", self._redis.zrange(self._keys.due(claim.family), 0, -1))
+        found = sorted(slot for slot in slots if slot.startswith(kind) and slot < claim.effect.slot.encode())
+        texts = cast("list[bytes | None]", self._redis.hmget(self._keys.outbox, found)) if found else []
+        return [load_effect(text.partition(b"\n")[2]) for text in texts if text is not None]
+
     def due(self, family: str) -> int:
         """How many effects of a family are due now and not held."""
         seconds, micros = self._redis.time()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
@@ -107,3 +108,39 @@ def test_a_mail_server_that_stays_away_is_given_up_visibly(workshop: Open, monke
     (dead,) = shop.dead()
     assert dead.startswith("could not tell mail (")
     assert "mailto" not in dead
+
+
+# -- in order --------------------------------------------------------------------------------------------------
+
+FIRST = replace(NOTICE, subject="first", key="000000000001/pre-production/locked")
+SECOND = replace(NOTICE, subject="second", key="000000000002/pre-production/unlocked", topic="unlocked")
+
+
+def test_a_later_notice_waits_until_the_earlier_one_was_taken(shop: Workshop, mailbox: Mailbox) -> None:
+    mailbox.refuse = 1
+    shop.ask(FIRST, SECOND)
+    assert shop.try_once(FIRST) == []
+    assert shop.try_once(SECOND) == []
+    assert mailbox.mails == [], "the first was refused, and the second has to wait for it"
+    shop.see_through(FIRST)
+    shop.see_through(SECOND)
+    assert [mail["Subject"] for mail in mailbox.mails] == ["first", "second"]
+
+
+def test_it_does_not_wait_for_one_that_the_channel_has_or_does_not_want(
+    workshop: Open, mailbox: Mailbox, address: str
+) -> None:
+    away = f"mailto://127.0.0.1:{free_port()}?from=i@shop.test&to=r@shop.test&mode=insecure"
+    shop = workshop(notify_urls={"away": away, "mail": address})
+    shop.ask(FIRST, SECOND)
+    shop.try_once(FIRST)
+    shop.try_once(SECOND)
+    assert [mail["Subject"] for mail in mailbox.mails] == ["first", "second"]
+
+
+def test_a_notice_about_two_things_is_told_once_to_whoever_wants_to_know_of_either(
+    shop: Workshop, mailbox: Mailbox
+) -> None:
+    shop.do(replace(NOTICE, topic="fix-failed", also=("locked",)))
+    shop.do(replace(NOTICE, key="2", topic="stuck", also=("locked",)))
+    assert len(mailbox.mails) == 2

@@ -7,22 +7,30 @@ from bot.core.effects import Notify
 from bot.health.contacts import CHANNEL
 from bot.state.outbox import Claim
 from workers.context import Context, Line
-from workers.perform.outcome import Done, NotNow
+from workers.perform.outcome import Done, Held, NotNow
 
 #: How long it is remembered that a channel took something, in seconds: longer than it is tried.
 TOLD_SECONDS = 2 * 86_400
+#: How long a notice waits before it looks again whether the earlier ones have gone out, in seconds.
+EARLIER_PAUSE = 0.5
 
 
 def notify(context: Context, line: Line, claim: Claim, effect: Notify) -> Done:
-    """Tell every channel that wants to know of the topic, each until it has taken it, and then not again.
+    """Tell every channel that wants to know of it, each until it has taken it, and then not again.
 
-    At least once: a channel that took it while we died, or whose answer was lost, may hear it twice.
+    At least once: a channel that took it while we died, or whose answer was lost, may hear it twice. A channel hears
+    the notices in their order: a later one waits until the earlier ones were taken, or given up.
     """
     failed: list[str] = []
+    waiting: list[str] = []
+    earlier = line.outbox.earlier(claim)
     link = f"{context.configuration.web.public_url}/p/{line.pipeline.name}"
-    for name in context.configuration.notify.told(effect.topic):
+    for name in _listeners(context, effect):
         address, told = context.settings.notify_urls.get(name), line.keys.said(f"{effect.slot}/{name}")
         if address is None or line.redis.exists(told):
+            continue
+        if any(name in _listeners(context, other) and not _was_told(line, other, name) for other in earlier):
+            waiting.append(name)
             continue
         text = f"{effect.text}\n{link}\n"
         why = channels.send(address.get_secret_value(), effect.subject, text, key=effect.key, topic=effect.topic)
@@ -33,4 +41,16 @@ def notify(context: Context, line: Line, claim: Claim, effect: Notify) -> Done:
             failed.append(f"{name} ({why})")
     if failed:
         raise NotNow(f"could not tell {', '.join(failed)}")
+    if waiting:
+        raise Held(f"an earlier notice goes to {', '.join(waiting)} first", after=EARLIER_PAUSE)
     return Done()
+
+
+def _listeners(context: Context, effect: Notify) -> list[str]:
+    """The channels that want to know of what a notice is about, each once."""
+    told = context.configuration.notify.told
+    return list(dict.fromkeys(name for topic in (effect.topic, *effect.also) for name in told(topic)))
+
+
+def _was_told(line: Line, effect: Notify, name: str) -> bool:
+    return bool(line.redis.exists(line.keys.said(f"{effect.slot}/{name}")))

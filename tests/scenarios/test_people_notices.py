@@ -1,0 +1,97 @@
+"""People hear of a stage once for each decision, in order, and what they hear is true when it is said."""
+
+from __future__ import annotations
+
+from bot.core.effects import Notify
+from tests.core.town import Town
+from tests.core.world import shop
+
+PRE = "pre-production"
+
+
+def mails(town: Town) -> list[Notify]:
+    return list(town.did(Notify))
+
+
+def thrice_locked() -> Town:
+    """S1a and S2a have broken the stage, and ann has closed it."""
+    town = Town(shop(pre_production=2))
+    for service in "S1", "S2":
+        town.arrives(service, "a", PRE)
+    for service in "S1", "S2":
+        town.fails(f"{service}a")
+    town.lock(PRE)
+    town.quiet()
+    return town
+
+
+def test_three_locks_that_open_together_are_one_notice_that_says_open() -> None:
+    town = thrice_locked()
+    town.unlock(PRE, every=True)
+    (mail,) = mails(town)
+    assert (mail.topic, mail.subject) == ("unlocked", "pre-production is open")
+    assert mail.text == "pre-production is open: unlocked by ann: it is fine\n"
+
+
+def test_one_lock_of_three_says_which_ones_are_left() -> None:
+    town = thrice_locked()
+    town.unlock(PRE, lock=f"{PRE}/S1.1")
+    (mail,) = mails(town)
+    assert mail.subject == "pre-production stays locked: 2 of 3 locks left"
+    assert "A lock of pre-production is open: unlocked by ann: it is fine." in mail.text
+    assert "stays locked by pre-production/S2.1 (S2 S2a failed in pre-production, by S2.1), pre-pro" in mail.text
+
+
+def test_a_fix_that_fails_and_holds_a_lock_itself_is_one_notice_for_whoever_hears_of_either() -> None:
+    town = Town()
+    town.breaks("S1", "a")
+    town.merge("S1", "e")
+    while town.at("S1e") != PRE:
+        town.passes("S1e")
+    town.quiet()
+    town.fails("S1e")
+    (mail,) = mails(town)
+    assert (mail.topic, mail.also) == ("fix-failed", ("locked",))
+    assert mail.subject == "fix failed: S1 S1e failed in pre-production"
+    assert "It holds a lock of pre-production now, beside 1 other lock. Merge another fix, or retry S1.2" in mail.text
+
+
+def test_a_fix_that_fails_in_a_job_of_the_fast_lane_leaves_the_lock_as_it_is() -> None:
+    town = Town()
+    town.breaks("S1", "a")
+    town.merge("S1", "e")
+    town.passes("S1e")
+    town.quiet()
+    town.fails("S1e")
+    (mail,) = mails(town)
+    assert (mail.topic, mail.also) == ("fix-failed", ())
+    assert "The lock stays." in mail.text
+
+
+def test_the_notice_of_a_lock_that_ends_by_itself_says_when() -> None:
+    town = Town()
+    town.lock(PRE, until=town.now + 7_200)
+    (mail,) = mails(town)
+    assert "until it is unlocked, or until 1970-01-01 02:16 UTC: then it opens by itself." in mail.text
+    town.lock("production", let_fixes_in=True)
+    assert "Nobody enters but fixes on the fast lane until it is unlocked." in mails(town)[-1].text
+
+
+def test_a_passing_fix_that_opens_the_stage_is_one_notice() -> None:
+    town = Town()
+    town.breaks("S1", "a")
+    town.merge("S1", "e")
+    town.quiet()
+    town.fix_passes("S1e")
+    assert [mail.subject for mail in mails(town)] == ["pre-production is open"]
+
+
+def test_later_notices_have_greater_keys_whatever_they_are_about() -> None:
+    town = thrice_locked()
+    town.unlock(PRE, every=True)
+    town.lock("acceptance")
+    town.unlock("acceptance")
+    town.lock("build")
+    slots = [mail.slot for mail in mails(town)]
+    assert len(slots) == 4
+    assert slots == sorted(slots), "of those that are due at the same moment the lesser slot goes first"

@@ -23,7 +23,7 @@ def notify(context: Context, line: Line, claim: Claim, effect: Notify) -> Done:
     """
     failed: list[str] = []
     waiting: list[str] = []
-    earlier = line.outbox.earlier(claim)
+    earlier = [other for other in line.outbox.earlier(claim) if isinstance(other, Notify)]
     link = f"{context.configuration.web.public_url}/p/{line.pipeline.name}"
     for name in _listeners(context, effect):
         address, told = context.settings.notify_urls.get(name), line.keys.said(f"{effect.slot}/{name}")

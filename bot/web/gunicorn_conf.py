@@ -28,8 +28,10 @@ control_socket_disable = True  # its default path is one per user, shared by eve
 
 def post_worker_init(worker: Any) -> None:
     """Each web process says that it lives, and watches how the rest is."""
+    here = getattr(worker.wsgi, "extensions", {}).get("interlock")
+    if here is None:
+        return  # another application with our settings: the bare view of the benchmark
     from bot.health import watch
     from bot.health.heartbeats import WEB
 
-    here = worker.wsgi.extensions["interlock"]
     watch.start(WEB, here.settings, here.configuration)

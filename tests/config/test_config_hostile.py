@@ -50,10 +50,10 @@ def test_a_hostile_file_is_refused_quickly(tmp_path: Path, name: str) -> None:
     text, message = HOSTILE[name]
     path = tmp_path / "interlock.yaml"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(ConfigurationError) as caught:
         load(path)
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5, "seconds of CPU, so that a busy machine makes no difference"
     assert [str(problem) for problem in caught.value.problems] == [f"{path}:{message}"]
 
 

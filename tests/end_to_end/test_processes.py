@@ -26,7 +26,7 @@ from demo.words import Names
 from launch import BackOff, Stack
 
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 class Steadfast(Copy):
@@ -53,7 +53,7 @@ class Disturbed(Story):
 
 @pytest.fixture
 def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
-    monkeypatch.setattr(demo_story, "PATIENCE", 60.0)
+    monkeypatch.setattr(demo_story, "PATIENCE", 180.0)
     with Town(tmp_path) as made:
         yield made
 
@@ -87,9 +87,8 @@ def asking_often(folder: Path) -> None:
 
 
 def kill(stack: Stack, name: str) -> None:
-    pid = stack.supervisor.pid(name)
-    if pid is not None:
-        os.kill(pid, signal.SIGKILL)
+    """Kill a process that is up: one that is being started again already would not die once more."""
+    os.kill(stack.supervisor.await_ready(name, within=120), signal.SIGKILL)
 
 
 def test_the_pictures_come_about_through_the_death_of_every_process(town: Town, tmp_path: Path) -> None:

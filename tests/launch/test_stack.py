@@ -71,7 +71,7 @@ def test_the_procfile_runs_and_survives_the_death_of_each_process(house: Path) -
         supervisor = stack.supervisor
         assert running_url(house / ".interlock") == stack.url
         with redis.Redis.from_url(stack.url, decode_responses=True) as line:
-            assert grows(lambda: int(line.get("ticks") or 0), within=15)
+            assert grows(lambda: int(line.get("ticks") or 0), within=60)
             before = int(line.get("ticks") or 0)
             pids = {name: supervisor.pid(name) for name in ("server", "worker", "beat", "web")}
             for pid in pids.values():
@@ -79,7 +79,7 @@ def test_the_procfile_runs_and_survives_the_death_of_each_process(house: Path) -
                 os.kill(pid, signal.SIGKILL)
             for name, pid in pids.items():
                 assert wait_for_restart(stack, name) != pid
-            assert grows(lambda: int(line.get("ticks") or 0), within=20)
+            assert grows(lambda: int(line.get("ticks") or 0), within=60)
             assert int(line.get("ticks") or 0) > before
     log = (house / ".interlock" / "log" / "launch.log").read_text()
     ended = [text.split()[2] for text in log.splitlines() if "has stopped" in text]
@@ -114,7 +114,7 @@ def test_the_folder_is_given_back_when_a_process_does_not_start(tmp_path: Path) 
 
 def wait_for_restart(stack: Stack, name: str) -> int | None:
     assert eventually(lambda: stack.supervisor.restarts(name) > 0)
-    return stack.supervisor.await_ready(name, within=30)
+    return stack.supervisor.await_ready(name, within=60)
 
 
 def grows(read: Callable[[], int], within: float) -> bool:
@@ -124,7 +124,7 @@ def grows(read: Callable[[], int], within: float) -> bool:
     return eventually(lambda: read() > start, within)
 
 
-def eventually(claim: Callable[[], bool], within: float = 5.0) -> bool:
+def eventually(claim: Callable[[], bool], within: float = 60.0) -> bool:
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
         try:

@@ -67,7 +67,7 @@ def served(pipeline: Pipeline, redis_url: str, folder: Path, **more: str) -> Ite
     finally:
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(30)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -76,7 +76,7 @@ def served(pipeline: Pipeline, redis_url: str, folder: Path, **more: str) -> Ite
 
 def _await(port: int, process: subprocess.Popen[bytes]) -> None:
     """Until the application itself answers: gunicorn listens before it has loaded it."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
         assert process.poll() is None, "gunicorn has ended"
         try:

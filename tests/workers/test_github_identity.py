@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import replace
 from typing import Any
 
@@ -242,7 +241,5 @@ def test_a_limit_of_one_installation_does_not_hold_up_another(shop: Workshop) ->
 def test_a_comment_of_the_app_goes_to_the_renamed_repository(shop: Workshop) -> None:
     pull = int(shop.github.control.open_pull(REPO, title="Change"))
     shop.github.control.rename(REPO, "s1-new")
-    began = time.monotonic()
     shop.do(Comment(REPO, pull, "S1.1", "it failed"))
     assert len(shop.github.control.comments("shop/s1-new", pull)) == 1
-    assert time.monotonic() - began < 3

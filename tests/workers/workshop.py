@@ -146,7 +146,7 @@ class Workshop:
         perform(self.context, self.line, claim)
         return self.heard()
 
-    def do(self, effect: Effect, seconds: float = 8.0) -> list[Event]:
+    def do(self, effect: Effect, seconds: float = 60.0) -> list[Event]:
         """Ask for an effect and try until it is done or given up; returns the events that came of it."""
         self.ask(effect)
         return self.see_through(effect, seconds)
@@ -162,7 +162,7 @@ class Workshop:
         for slot in self.line.redis.zrange(due, 0, -1):
             self.line.redis.zadd(due, {slot: 0})
 
-    def see_through(self, effect: Effect, seconds: float = 8.0) -> list[Event]:
+    def see_through(self, effect: Effect, seconds: float = 60.0) -> list[Event]:
         """Try until the effect is done or given up; returns the events that came of it."""
         deadline = time.monotonic() + seconds
         while self.line.redis.hexists(self.line.keys.outbox, effect.slot):
@@ -192,7 +192,7 @@ class Workshop:
 
     def jenkins_post(self, path: str) -> None:
         """Start or stop something in Jenkins by hand."""
-        answer = requests.post(f"{self.jenkins.url}/{path}", timeout=5, allow_redirects=False)
+        answer = requests.post(f"{self.jenkins.url}/{path}", timeout=60, allow_redirects=False)
         assert answer.status_code in (201, 204, 302), (answer.status_code, answer.text)
 
     def start_by_hand(self, stage: str, run: str = "", **parameters: str) -> None:
@@ -203,8 +203,8 @@ class Workshop:
 
     def until_jenkins_answers(self) -> None:
         """Wait for the end of a restart."""
-        deadline = time.monotonic() + 5
-        while requests.get(f"{self.jenkins.url}/api/json", timeout=5).status_code != 200:
+        deadline = time.monotonic() + 60
+        while requests.get(f"{self.jenkins.url}/api/json", timeout=60).status_code != 200:
             assert time.monotonic() < deadline
             time.sleep(0.01)
 
@@ -232,7 +232,7 @@ class Workshop:
             self.line.inbox.add(event, uuid.uuid4().hex)
         self.work()
 
-    def work(self, seconds: float = 10.0) -> None:
+    def work(self, seconds: float = 60.0) -> None:
         """Take turns and perform until nothing is left to do now."""
         deadline = time.monotonic() + seconds
         asked = set(FAMILIES)

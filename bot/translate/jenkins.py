@@ -95,12 +95,14 @@ def reduced(data: dict[str, Any]) -> dict[str, Any]:
     The rest (parameters, log lines, artifacts, test summary) is not read: a callback is only a hint, and Jenkins is
     asked for the build. It may be megabytes, and hold what nobody wants kept.
     """
-    kept = {name: found for name in ("name", "url", "job") if (found := text(data, name))}
+    kept: dict[str, Any] = {name: text(data, name) for name in ("name", "url", "job") if text(data, name)}
     build = at(data, "build")
     if isinstance(build, dict):
         fields = ("number", "phase", "status", "timestamp")
-        build = {name: found for name in fields if isinstance(found := build.get(name), str | int)}
-    return {**kept, "build": build} if isinstance(build, str | int | dict) else dict(kept)
+        kept["build"] = {name: build[name] for name in fields if isinstance(build.get(name), str | int)}
+    elif isinstance(build, str | int):
+        kept["build"] = build
+    return kept
 
 
 def events(controller: str, payload: dict[str, Any]) -> list[Event]:

@@ -76,6 +76,8 @@ def prove(context: Context, line: Line) -> int:
     if not shown and silent:
         return 0
     event = _lost(shown) if shown else FirstStart()
+    if shown:
+        line.store.doubt()
     return 1 if line.inbox.add(event, f"proven:{born}") else 0
 
 

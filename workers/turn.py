@@ -11,7 +11,7 @@ from redis import Redis
 
 from bot.core.board import FAMILIES, Board, Change
 from bot.core.decide import decide
-from bot.core.events import Event, TimePassed
+from bot.core.events import Event, StateLost, TimePassed
 from bot.core.facts import FactKind
 from bot.core.pipeline import Pipeline
 from bot.state.codec import load_event
@@ -73,7 +73,7 @@ def _take_turns(line: Line, wake: Wake) -> tuple[set[str], bool]:
             if commits == COMMITS_IN_A_ROW:
                 store.hand_on(token)
                 return families, True
-            begun = beginning.events(line, store.copy)
+            begun = _beginning(line)
             work = decide_all(store.copy.board, entries, redis, store.keys, begun)
             try:
                 entries = store.commit(token, entries, work)
@@ -117,6 +117,14 @@ def _or_what_goes_on(line: Line, token: str, entries: list[Entry]) -> list[Entry
         return entries
     line.inbox.tick(TimePassed())
     return line.store.begin(token)
+
+
+def _beginning(line: Line) -> list[Event]:
+    """What must be decided first; after a loss, what was posted is in doubt before a trigger of this turn goes out."""
+    begun = beginning.events(line, line.store.copy)
+    if any(isinstance(event, StateLost) for event in begun):
+        line.store.doubt()
+    return begun
 
 
 def _has_begun(line: Line, begun: Sequence[Event]) -> None:

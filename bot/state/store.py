@@ -95,7 +95,7 @@ class Store:
             if copy.catch_up(version, mark, changes):
                 return [entry(raw) for raw in entries]
             if version < copy.version or (version == copy.version and mark.decode() != copy.mark):
-                self._scripts.run("doubt", [keys.meta], [], fence=keys)  # what we know was committed has been lost
+                self.doubt()  # what we know was committed has been lost
             # Loaded anew, the copy may be newer than the entries: a worker whose lease had ended may have committed.
             # Entries and board must be of one version, or an entry is decided twice. So begin again, caught up.
             copy.forget()
@@ -118,6 +118,10 @@ class Store:
             raise Outdated(keys.pipeline)
         copy.version, copy.mark = answer[1], answer[3].decode()
         return [entry(raw) for raw in answer[2]]
+
+    def doubt(self) -> None:
+        """What was acknowledged has been lost: for a while each trigger looks first for what was posted before."""
+        self._scripts.run("doubt", [self.keys.meta], [], fence=self.keys)
 
     def is_configured(self) -> bool:
         """Whether anything is stored that a turn can build upon; False at the first start, and when state was lost."""

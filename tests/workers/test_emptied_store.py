@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -158,6 +159,26 @@ def test_a_turn_that_failed_on_the_way_forgets_nothing(shop: Workshop, monkeypat
     shop.line.redis.flushall()
     take_turns(shop.line)
     assert "it was locked" in reasons(shop)["pre-production"][0]
+
+
+def test_a_store_that_is_emptied_in_the_middle_of_a_turn_is_in_doubt_about_what_was_posted(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commit of that turn is refused, and the copy of the board is dropped: the worker remembers all the same."""
+    broken(shop)
+    real = shop.line.store.commit
+
+    def emptied_before(*given: Any) -> Any:
+        monkeypatch.setattr(shop.line.store, "commit", real)
+        shop.line.redis.flushall()
+        return real(*given)
+
+    monkeypatch.setattr(shop.line.store, "commit", emptied_before)
+    shop.line.inbox.add(LockAsked("production", "alex", "trade fair"), "lost with the rest")
+    take_turns(shop.line)
+    take_turns(shop.line)
+    assert "it was locked" in reasons(shop)["pre-production"][0]
+    assert shop.line.redis.hexists(shop.line.keys.meta, "changed")
 
 
 def test_a_worker_that_loads_the_board_anew_has_lost_nothing(shop: Workshop) -> None:

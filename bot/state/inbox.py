@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import cast
+from typing import Any, cast
 
 from redis import Redis
 
@@ -95,3 +96,15 @@ def entry(raw: tuple[bytes, list[bytes]]) -> Entry:
     identity, flat = raw
     fields = dict(zip(flat[::2], flat[1::2], strict=True))
     return Entry(identity.decode(), fields[b"s"].decode(), fields[b"n"].decode(), fields[b"d"].decode(), fields[b"b"])
+
+
+def newest(redis: Redis, keys: Keys, most: int, at_a_time: int = 100) -> Iterator[Entry]:
+    """The last deliveries of a pipeline, the newest first, at most so many; `at_a_time`: each may be large."""
+    until = "+"
+    for _ in range(most // at_a_time):
+        page = cast("list[Any]", redis.xrevrange(keys.inbox, max=until, count=at_a_time))
+        for identity, fields in page:
+            yield entry((identity, [part for pair in fields.items() for part in pair]))
+        if len(page) < at_a_time:
+            return
+        until = f"({page[-1][0].decode()}"

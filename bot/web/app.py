@@ -15,6 +15,7 @@ from bot.web import door, page, problems, site
 from bot.web.actions import actions
 from bot.web.admission import Admission
 from bot.web.attempts import attempts
+from bot.web.callbacks import Memory, callbacks
 from bot.web.health import health
 from bot.web.poke import Poker
 from bot.web.reading import reading
@@ -48,11 +49,12 @@ def create_app(
     app.url_map.merge_slashes = False  # an address is what it says: nobody is sent elsewhere
     admission = Admission(settings)
     app.extensions["interlock"] = here
+    app.extensions["interlock-callbacks"] = Memory()
     app.extensions["interlock-admission"] = admission
     app.extensions["interlock-body-limit"] = admission.body_limit  # for the worker that collects bodies
     app.extensions["interlock-hall"] = door.Hall(here, Repositories(here.redis), admission)
     problems.install(app)
-    for blueprint in (door.door, reading, actions, attempts, health):
+    for blueprint in (door.door, reading, actions, attempts, callbacks, health):
         app.register_blueprint(blueprint)
     page.install(app)
     return app

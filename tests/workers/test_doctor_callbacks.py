@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ from standins.jenkins import JenkinsStandIn
 from standins.wire.message import Reply, Request
 from standins.wire.server import HttpServer
 from tests.cli.conftest import serving
-from tests.workers.ward import configured, examined, good_job, of_jobs, standin
+from tests.workers.ward import configured, examined, good_job, of_jobs, standin, trigger
 from workers.doctor import heard, notification, settings_xml
 from workers.doctor.finding import About
 
@@ -118,7 +119,7 @@ def test_the_door_is_asked_about_no_build(tmp_path: Path, jenkins: JenkinsStandI
     bodies: list[bytes] = []
 
     def door(request: Request) -> Reply:
-        bodies.append(request.body)
+        bodies.extend([request.body] if request.method == "POST" else [])
         return Reply(202, b'{"status": "ignored"}')
 
     with HttpServer(door) as server:
@@ -135,6 +136,28 @@ def test_a_public_url_that_only_this_machine_has_is_told(tmp_path: Path) -> None
     configuration = configured(tmp_path, "http://jenkins.invalid", public_url="http://localhost:1")
     found = [f.found for f in examined(configuration, jenkins_webhook_secret=(SecretStr(SECRET),))]
     assert "callbacks: http://localhost:1 is this machine only here; for Jenkins it is its own" in found
+
+
+# -- asking before a roll-out ----------------------------------------------------------------------------------
+
+
+def asking(folder: Path, jenkins: JenkinsStandIn, public_url: str) -> list[str]:
+    found = examined(configured(folder, jenkins.url, public_url=public_url))
+    return [f.found for f in found if f.found.startswith("asking before a roll-out")]
+
+
+def test_our_own_web_process_answers_what_a_roll_out_asks(
+    tmp_path: Path, jenkins: JenkinsStandIn, redis_url: str
+) -> None:
+    with serving(web(configured(tmp_path, jenkins.url), redis_url, SECRET)) as url:
+        assert asking(tmp_path, jenkins, url) == []
+
+
+@pytest.mark.parametrize("reply", [Reply(200, b"<html>Sign in</html>"), Reply(403, b"no"), Reply(409, b"[]")])
+def test_what_keeps_a_roll_out_from_its_answer_is_told(tmp_path: Path, jenkins: JenkinsStandIn, reply: Reply) -> None:
+    with HttpServer(lambda _: reply) as server:
+        [found] = asking(tmp_path, jenkins, f"http://127.0.0.1:{server.port}")
+    assert f"answers {reply.status}, not as Interlock does" in found
 
 
 # -- heard -----------------------------------------------------------------------------------------------------
@@ -198,6 +221,88 @@ def test_a_redis_out_of_reach_is_told(tmp_path: Path, jenkins: JenkinsStandIn) -
     assert words.startswith("when it called last is not known")
 
 
+# -- a build that did not call -----------------------------------------------------------------------------------
+
+
+def set_up(jenkins: JenkinsStandIn, url: str, **endpoint: Any) -> None:
+    """A job that calls back by a credential, as the printed ones do, and one build of it that has ended."""
+    jenkins.control.set({"credentials": {"interlock-callback-cdp": f"{url}/webhooks/jenkins/cdp/{SECRET}"}})
+    callback = {"credential": "interlock-callback-cdp", "timeout": 2.0, **endpoint}
+    good_job(jenkins, callbacks=[callback], quiet_period=0, duration_seconds=0.01)
+    trigger(jenkins, "deploy", "S1.1")
+    jenkins.control.wait_builds("deploy", state="done")
+    jenkins.control.wait_idle()
+
+
+def silent(findings: list[Any]) -> list[Any]:
+    return [f for f in findings if f.found.startswith("no callback has come in of its build")]
+
+
+@pytest.mark.parametrize("known_by", ["redis", "web"])
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [("all is well", 0), ("another secret", 1), ("no credential", 1), ("ALL", 1), ("a dollar", 1)],
+)
+def test_a_set_up_that_looks_right_and_is_silent_is_found_by_its_last_build(
+    tmp_path: Path,
+    jenkins: JenkinsStandIn,
+    redis: Redis,
+    redis_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    known_by: str,
+    what: str,
+    told: int,
+) -> None:
+    monkeypatch.setattr(heard, "_SLACK", 0.0)
+    Inbox(redis, Keys("p")).accept("github", "push", uuid.uuid4().hex, b"{}")  # since then all is known
+    configuration = configured(tmp_path, jenkins.url)
+    with serving(web(configuration, redis_url, SECRET)) as url:
+        set_up(jenkins, url, **({"events": "ALL"} if what == "ALL" else {}))
+        address = f"{url}/webhooks/jenkins/cdp/"
+        credentials = {"another secret": f"{address}another", "a dollar": f"{address}pa$$", "no credential": None}
+        if what in credentials:
+            holds = {} if credentials[what] is None else {"interlock-callback-cdp": credentials[what]}
+            redis.delete(Keys("p").inbox)
+            Inbox(redis, Keys("p")).accept("github", "push", uuid.uuid4().hex, b"{}")
+            jenkins.control.set({"credentials": holds})
+            trigger(jenkins, "deploy", "S1.2")
+            jenkins.control.wait_builds("deploy", 2, state="done")
+            jenkins.control.wait_idle()
+        where: dict[str, Any] = {"redis_url": SecretStr(redis_url)} if known_by == "redis" else {}
+        findings = examined(configured(tmp_path, jenkins.url, public_url=url), **where)
+    assert len(silent(findings)) == told
+    for finding in silent(findings):
+        assert "NullPointerException" in finding.mend
+        assert "401" in finding.mend
+
+
+def test_without_redis_and_without_an_interlock_it_is_said_that_nothing_is_known(
+    tmp_path: Path, jenkins: JenkinsStandIn
+) -> None:
+    [finding] = [f for f in examined(configured(tmp_path, jenkins.url)) if f.found.startswith("when it called last")]
+    assert "is not known: http://127.0.0.1:1 refuses the connection" in finding.found
+    assert "INTERLOCK_REDIS_URL" in finding.mend
+
+
+def test_an_older_interlock_that_does_not_know_the_question_is_told(tmp_path: Path, jenkins: JenkinsStandIn) -> None:
+    for reply in (Reply(404, b"{}"), Reply(200, b"[]"), Reply(200, b'{"since": "x", "callbacks": []}')):
+        with HttpServer(lambda _, reply=reply: reply) as server:
+            configuration = configured(tmp_path, jenkins.url, public_url=f"http://127.0.0.1:{server.port}")
+            assert [f.found for f in examined(configuration) if f.found.startswith("when it called last")]
+
+
+def test_what_is_older_than_what_is_known_and_what_has_just_ended_is_not_judged(jenkins: JenkinsStandIn) -> None:
+    about, job = About("cdp", "deploy", "stage"), ("cdp", "deploy")
+    now = time.time()
+    for ended, since in ((now - 7200, now - 3600), (now - 5, now - 3600), (now - 600, None)):
+        last = {"number": 7, "timestamp": (ended - 1) * 1000, "duration": 1000}
+        assert list(heard.examine_job(about, job, last, heard.Heard(since=since))) == []
+    last = {"number": 7, "timestamp": (now - 601) * 1000, "duration": 1000}
+    [told] = heard.examine_job(about, job, last, heard.Heard(since=now - 3600, jobs={job: now - 1800}))
+    assert "of its build #7" in told.found
+    assert list(heard.examine_job(about, job, last, heard.Heard(since=now - 3600, jobs={job: now - 600}))) == []
+
+
 # -- configured ------------------------------------------------------------------------------------------------
 
 ENDPOINT = {
@@ -255,6 +360,13 @@ def test_the_printed_endpoint_is_good() -> None:
         ({"protocol": "TCP"}, "by TCP in JSON"),
         ({"timeout": "30000"}, "may hold up the build for 30 s"),
         ({"timeout": None}, "may hold up the build for 30 s"),
+        ({"retries": "2"}, "may hold up the build for 15 s (3 times 5 s)"),
+        ({"timeout": "2000", "retries": "9"}, "may hold up the build for 20 s (10 times 2 s)"),
+        ({"event": "ALL"}, "for the event 'ALL', which the plugin does not know, so it sends nothing"),
+        ({"event": "Finalized"}, "for the event 'Finalized', which the plugin does not know"),
+        ({"event": ""}, "for the event '', which the plugin does not know"),
+        ({"loglines": "-1"}, "carries the whole log of the build"),
+        ({"loglines": "50"}, "carries 50 lines of the build's log"),
         ({"branch": None}, "it has no branch filter at all"),
         ({"branch": "main"}, "for branches like 'main' only"),
     ],

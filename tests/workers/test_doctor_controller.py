@@ -173,7 +173,11 @@ def test_a_redirect_is_told_and_not_followed(look: Look, location: str, words: s
         ),
         (Reply(403, b"no"), "something before Jenkins refuses us (403)"),
         (
-            Reply(403, b"no", [("X-Jenkins", "2.555"), ("X-You-Are-Authenticated-As", "anonymous")]),
+            Reply(403, b"no", [("X-Jenkins", "2.579"), ("X-You-Are-Authenticated-As", "anonymous")]),
+            "our sign-in does not reach Jenkins, which takes us for nobody",
+        ),
+        (
+            Reply(403, b"no", [("X-Jenkins", "2.555")]),
             "our sign-in does not reach Jenkins, which takes us for nobody",
         ),
         (Reply(429), "the proxy before Jenkins says: too many requests (429)"),
@@ -201,6 +205,29 @@ def test_a_proxy_that_drops_the_sign_in_of_a_readable_jenkins_is_found(tmp_path:
         with HttpServer(forgetful) as proxy:
             finding = bad(examined(configured(tmp_path, f"http://127.0.0.1:{proxy.port}")))
         assert finding.found == "our sign-in does not reach Jenkins, which takes us for nobody"
+
+
+@pytest.mark.parametrize("version", ["2.426.3", "2.555", "2.579"])
+def test_a_proxy_that_drops_the_sign_in_of_a_closed_jenkins_is_found_whatever_its_403_says(
+    tmp_path: Path, version: str
+) -> None:
+    """Most versions do not say in their 403 that it is for nobody."""
+    with standin(version=version) as jenkins:
+
+        def forgetful(request: Request) -> Reply:
+            request.headers.pop("authorization", None)
+            return front(request)
+
+        front = jenkins._server._handler
+        with HttpServer(forgetful) as proxy:
+            finding = bad(examined(configured(tmp_path, f"http://127.0.0.1:{proxy.port}")))
+        assert finding.found == "our sign-in does not reach Jenkins, which takes us for nobody"
+
+
+def test_a_known_user_without_overall_read_is_not_taken_for_nobody(tmp_path: Path) -> None:
+    with standin(without="Overall/Read") as jenkins:
+        finding = bad(examined(configured(tmp_path, jenkins.url)))
+    assert finding.found == "the user interlock may not: it lacks Overall/Read (403)"
 
 
 # -- how it is -------------------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ LATE, NEXT = 3, 4
 @contextmanager
 def web(shop: Workshop) -> Iterator[str]:
     """The web application over the same store; yields its address."""
-    secrets = {"github_webhook_secrets": [SecretStr("g" * 20)], "jenkins_webhook_secret": SecretStr("j" * 20)}
+    secrets = {"github_webhook_secrets": (SecretStr("g" * 20),), "jenkins_webhook_secret": (SecretStr("j" * 20),)}
     app = create_app(shop.settings.model_copy(update=secrets), shop.configuration, lambda _: None)
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)

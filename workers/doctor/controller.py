@@ -34,7 +34,7 @@ def examine(controller: Controller, token: str) -> Iterator[Finding]:
         before = time.time()
         response = knock(place, _TREE, auth=auth)
         after = time.time()
-        wrong = _wrong(about, controller, place, response)
+        wrong = _wrong(about, controller, place, response, auth)
         if wrong is not None:
             yield wrong
             return
@@ -59,7 +59,9 @@ def _version(response: requests.Response) -> str:
 # -- what is wrong with an answer ------------------------------------------------------------------------------
 
 
-def _wrong(about: About, controller: Controller, place: Place, response: requests.Response) -> Finding | None:
+def _wrong(
+    about: About, controller: Controller, place: Place, response: requests.Response, auth: tuple[str, str]
+) -> Finding | None:
     """Why this answer is not that of our Jenkins; None if it is."""
     status = response.status_code
     if status == HTTPStatus.OK:
@@ -68,6 +70,8 @@ def _wrong(about: About, controller: Controller, place: Place, response: request
         return _redirected(about, controller, response.headers.get("Location", ""))
     if status == HTTPStatus.NOT_FOUND:
         return _elsewhere(about, place)
+    if status == HTTPStatus.FORBIDDEN:
+        return _forbidden(about, controller, place, response, auth)
     say = _STATUSES.get(status)
     if say is not None:
         return say(about, controller, response)
@@ -132,16 +136,31 @@ def _new_token(controller: Controller) -> str:
     return f"make an API token for it (Jenkins: People, {controller.user}, Security) and put it into {variable}"
 
 
-def _forbidden(about: About, controller: Controller, response: requests.Response) -> Finding:
+def _forbidden(
+    about: About, controller: Controller, place: Place, response: requests.Response, auth: tuple[str, str]
+) -> Finding:
     if "X-Jenkins" not in response.headers:
         mend = "is Interlock's machine on the list of whom it lets through?"
         return about.bad("something before Jenkins refuses us (403)", mend)
-    if response.headers.get("X-You-Are-Authenticated-As") == "anonymous":
+    if _is_anonymous(place, response, auth):
         return _anonymous(about)
     needed = response.headers.get("X-Required-Permission", "hudson.model.Hudson.Read")
     permission = needed.removeprefix("hudson.model.").replace("Hudson.", "Overall/").replace(".", "/")
     found = f"the user {controller.user} may not: it lacks {permission} (403)"
     return about.bad(found, f"give the user {controller.user} Overall/Read (docs/jenkins.md has all that it needs)")
+
+
+def _is_anonymous(place: Place, refused: requests.Response, auth: tuple[str, str]) -> bool:
+    """Whether Jenkins takes us for nobody. `/whoAmI` says so outright, to everybody (Jenkins: `WhoAmI`).
+
+    The 403 itself names whom it was for, but not if that was nobody, up to 2.555 at least (seen on 2.426.3): so if
+    `/whoAmI` cannot be asked, one that names nobody was for nobody.
+    """
+    try:
+        who = knock(place, "whoAmI/api/json", auth=auth).json()
+        return bool(who["anonymous"])
+    except (NoAnswer, ValueError, KeyError, TypeError):
+        return refused.headers.get("X-You-Are-Authenticated-As", "anonymous") == "anonymous"
 
 
 def _anonymous(about: About) -> Finding:
@@ -165,7 +184,6 @@ def _too_many(about: About, controller: Controller, response: requests.Response)
 
 _STATUSES: dict[int, Callable[[About, Controller, requests.Response], Finding]] = {
     401: _unauthorised,
-    403: _forbidden,
     429: _too_many,
     502: _proxy,
     503: _starting,

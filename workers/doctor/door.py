@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 import requests
 
 from config.configuration import Controller
-from config.jobs.plan import CALLBACK_TIMEOUT_MS
+from config.jobs.plan import CALLBACK_TIMEOUT_MS, JobPlan
 from workers.doctor.finding import About, Finding
 from workers.doctor.knock import NoAnswer, Place, knock, shown
 
@@ -35,6 +35,22 @@ def examine(controller: Controller, public_url: str, secret: str) -> Iterator[Fi
         yield about.unsure(f"callbacks: {error}", f"is Interlock running? {error.mend}")
         return
     yield _judged(about, controller.name, public_url, answer)
+
+
+def examine_question(plan: JobPlan, public_url: str) -> Iterator[Finding]:
+    """Ask what a job asks before it rolls out, about a run that nobody has; nothing if nobody answers at all."""
+    about = About.controller(plan.controller)
+    path = f"api/v1/pipelines/{quote(plan.pipeline)}/attempts/doctor.1/{quote(plan.stage)}/1"
+    try:
+        answer = knock(Place(public_url, "web.public_url", _TIMEOUT), path)
+        told = answer.json() if answer.status_code == HTTPStatus.CONFLICT else {}
+    except (NoAnswer, ValueError):
+        return  # said of the callbacks already
+    if isinstance(told, dict) and told.get("current") is False:
+        return
+    found = f"asking before a roll-out: {shown(public_url)} answers {answer.status_code}, not as Interlock does"
+    mend = "let GET under /api/v1/pipelines/ reach Interlock without a sign-in: else printed jobs roll nothing out"
+    yield about.unsure(found, mend)
 
 
 def _judged(about: About, controller: str, public_url: str, answer: requests.Response) -> Finding:

@@ -23,9 +23,11 @@ _AT_ONCE = 4
 
 def examine_jenkins(configuration: Configuration, settings: Settings) -> Iterator[Finding]:
     """Look at every controller, and at every job on those that answer; the jobs in the order of the file."""
-    ears = None
-    if settings.redis_url is not None:
-        ears = heard.listen(configuration, settings.redis_url.get_secret_value())
+    ears = (
+        heard.listen(configuration, settings.redis_url.get_secret_value())
+        if settings.redis_url is not None
+        else heard.ask(configuration)
+    )
     secrets = tuple(secret.get_secret_value() for secret in settings.jenkins_webhook_secret)
     for controller in configuration.controllers.values():
         yield from _callbacks(controller, configuration, secrets, ears)
@@ -46,16 +48,21 @@ def examine_jenkins(configuration: Configuration, settings: Settings) -> Iterato
 
 
 def _callbacks(
-    controller: Controller, configuration: Configuration, secrets: tuple[str, ...], ears: heard.Heard | None
+    controller: Controller, configuration: Configuration, secrets: tuple[str, ...], ears: heard.Heard
 ) -> Iterator[Finding]:
+    told: list[Finding] = []
     if not secrets:
         found = "callbacks: INTERLOCK_JENKINS_WEBHOOK_SECRET is not set here, so they cannot be tried"
         yield About.controller(controller.name).unsure(found, "call the doctor with the environment of the processes")
     else:
         for secret in secrets:
-            yield from door.examine(controller, configuration.web.public_url, secret)
-    if ears is not None:
+            told += door.examine(controller, configuration.web.public_url, secret)
+    yield from told
+    if not ears.trouble or not any(ears.trouble in finding.found for finding in told):
         yield from heard.examine(controller.name, ears)
+    asking = next((plan for plan in plans(configuration, controller.name) if plan.question), None)
+    if asking is not None:
+        yield from door.examine_question(asking, configuration.web.public_url)
 
 
 @dataclass(slots=True)
@@ -65,7 +72,7 @@ class _Ward:
     controller: Controller
     token: str
     secrets: tuple[str, ...]
-    ears: heard.Heard | None
+    ears: heard.Heard
     gone: threading.Event = field(default_factory=threading.Event)
 
     def examine(self, plan: JobPlan) -> list[Finding]:
@@ -73,9 +80,8 @@ class _Ward:
         about = About.job(plan)
         if self.gone.is_set():
             return [about.bad("not looked at: the controller has stopped answering", "look again when it is back")]
-        called = self.ears is not None and (plan.controller, plan.name) in self.ears.jobs
         try:
-            return job.examine(client(self.controller, self.token), plan, self.secrets, heard=called)
+            return job.examine(client(self.controller, self.token), plan, self.secrets, self.ears)
         except NotNow as error:
             if error.__cause__ is not None:  # not an answer that says so, but none
                 self.gone.set()

@@ -8,11 +8,12 @@ from typing import Any
 from config.jobs.plan import JobPlan
 from workers.doctor import notification, permissions, settings_xml
 from workers.doctor.finding import About, Finding, Verdict
+from workers.doctor.heard import Heard, examine_job
 from workers.doctor.lookup import missing
 from workers.jenkins_client import JenkinsClient, NotAllowed, NotThere, job_path
 
 _TREE = (
-    "fullName,buildable,concurrentBuild,lastCompletedBuild[number],property[parameterDefinitions[name,type]],"
+    "fullName,buildable,concurrentBuild,lastCompletedBuild[number,timestamp,duration],property[parameterDefinitions[name,type]],"
     "jobs[name]{0,5}"
 )
 #: Parameters that would refuse what a trigger carries, or keep it from being read back.
@@ -27,7 +28,7 @@ _WRONG = {
 _DECLARE = "Jenkins drops undeclared parameters, so builds could not be told apart: declare them in the job as strings"
 
 
-def examine(client: JenkinsClient, plan: JobPlan, secrets: tuple[str, ...], *, heard: bool) -> list[Finding]:
+def examine(client: JenkinsClient, plan: JobPlan, secrets: tuple[str, ...], heard: Heard) -> list[Finding]:
     """Everything about one job; one good finding if there is nothing else. Raises NotNow if Jenkins is gone."""
     about = About.job(plan)
     try:
@@ -45,7 +46,9 @@ def examine(client: JenkinsClient, plan: JobPlan, secrets: tuple[str, ...], *, h
         *_readiness(about, job, plan),
         *tried.findings,
     ]
-    findings += _configuration(client, about, plan, secrets, heard=heard)
+    name = (plan.controller, plan.name)
+    findings += _configuration(client, about, plan, secrets, heard=name in heard.jobs)
+    findings += examine_job(about, name, job.get("lastCompletedBuild") or {}, heard)
     if any(finding.verdict is not Verdict.GOOD for finding in findings):
         return findings
     untried = f" ({', '.join(tried.untried)} could not be tried)" if tried.untried else ""

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from urllib.parse import unquote, urlsplit
 
-from config.jobs.plan import JobPlan, credential
+from config.jobs.plan import CALLBACK_RETRIES, CALLBACK_TIMEOUT_MS, JobPlan, credential
 from workers.doctor.finding import About, Finding
 from workers.doctor.versions import number
 
@@ -16,7 +16,10 @@ _OURS = "interlock-callback-"
 _DOOR = "/webhooks/jenkins"
 #: The events of an endpoint with which Interlock hears of the end of every build (plugin: `Phase#isRun`).
 _ENOUGH = ("all", "completed", "finalized")
-#: The longest time-out in milliseconds that does not hold builds up much: the plugin waits in the build itself.
+#: All events that the plugin knows. It compares exactly, and sends nothing for others such as `ALL` (seen with 1.19).
+_KNOWN = (*_ENOUGH, "queued", "started", "failed", "failedAndFirstSuccess", "manual")
+#: The longest that one callback may hold a build up, in milliseconds, all its tries together: the plugin waits in the
+#: build itself, twice before the first step and twice at the end.
 _LONGEST = 10_000
 #: Since when an endpoint without a branch filter is skipped (plugin: `Phase#handle` compares ".*" with null).
 _FILTERED = (1, 17)
@@ -92,18 +95,36 @@ def _after_the_door(url: str) -> str:
 
 
 def _manner(about: About, endpoint: ET.Element, plugin: tuple[int, int]) -> Iterator[Finding]:
-    event = (endpoint.findtext("event") or "all").lower()
-    if event not in _ENOUGH:
+    event = endpoint.findtext("event")
+    if event is not None and event not in _KNOWN:
+        found = f"it calls back for the event {event!r}, which the plugin does not know, so it sends nothing"
+        yield about.unsure(found, "set the event to all, written exactly so")
+    elif event is not None and event not in _ENOUGH:
         found = f"it calls back for the event {event} only, so that the end of a build is found by asking"
         yield about.unsure(found, "set the event to all")
     wire = (endpoint.findtext("protocol") or "HTTP", endpoint.findtext("format") or "JSON")
     if wire != ("HTTP", "JSON"):
         yield about.unsure(f"it calls back by {wire[0]} in {wire[1]}", "set protocol HTTP and format JSON")
-    timeout = endpoint.findtext("timeout") or "30000"
-    if timeout.isdigit() and int(timeout) > _LONGEST:
-        found = f"each of its callbacks may hold up the build for {int(timeout) / 1000:g} s if nobody answers"
-        yield about.unsure(found, "set the time-out to 5000 (milliseconds)")
+    timeout, retries = _number(endpoint, "timeout", 30_000), _number(endpoint, "retries", 0)
+    if timeout * (retries + 1) > _LONGEST:
+        tries = f" ({retries + 1} times {timeout / 1000:g} s)" if retries else ""
+        found = f"each of its callbacks may hold up the build for {timeout * (retries + 1) / 1000:g} s{tries}"
+        mend = f"set the retries to {CALLBACK_RETRIES} and the time-out to {CALLBACK_TIMEOUT_MS} (milliseconds)"
+        yield about.unsure(f"{found} if nobody answers", f"{mend}: a callback that is lost is found by asking")
+    lines = _number(endpoint, "loglines", 0)
+    if lines:
+        what = "the whole log of the build" if lines < 0 else f"{lines} lines of the build's log"
+        mend = "set the log lines to 0: nobody reads them here, and a log may be large and hold what is not for us"
+        yield about.unsure(f"each of its callbacks carries {what}", mend)
     yield from _filter(about, endpoint.findtext("branch"), plugin)
+
+
+def _number(endpoint: ET.Element, name: str, default: int) -> int:
+    """A whole number of the endpoint; the plugin's own default where it has none."""
+    try:
+        return int(endpoint.findtext(name) or default)
+    except ValueError:
+        return default
 
 
 def _filter(about: About, branch: str | None, plugin: tuple[int, int]) -> Iterator[Finding]:

@@ -76,7 +76,8 @@ class Inbox:
 
     def tick_and_look(self, event: Event) -> tuple[int, bool]:
         """The same; and whether the store has changed its history, so that everything must be asked for now."""
-        names = [self._keys.meta, self._keys.inbox]
+        keys = self._keys
+        names = [keys.meta, keys.inbox, keys.due("jenkins"), keys.held("jenkins")]
         waiting, look = self._scripts.run("tick", names, [dump_event(event)], fence=self._keys)
         return int(waiting), bool(look)
 

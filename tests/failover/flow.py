@@ -35,7 +35,7 @@ from tests.storm.world import PIPELINE, SERVICES, World
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Merges per second.
-MERGES = 3.0
+MERGES = 1.0
 #: How long the master goes on alone before it is killed, in seconds: what it acknowledges meanwhile is lost.
 ALONE = 0.7
 #: How long a master that was killed stays away, in seconds.
@@ -122,14 +122,14 @@ class Merger:
 class Flow:
     """A flow of merges with so many fail-overs."""
 
-    def __init__(self, folder: Path, failovers: int, seed: int = 1) -> None:
-        self._folder, self._failovers, self._seed = folder, failovers, seed
+    def __init__(self, folder: Path, failovers: int, *, servers: int = 2, seed: int = 1) -> None:
+        self._folder, self._failovers, self._servers, self._seed = folder, failovers, servers, seed
         self._rolled_back: list[int] = []
 
     def run(self) -> Outcome:
         """Start everything, fail over, wait until all is delivered, stop everything; bounded in time."""
         with ExitStack() as running:
-            store = running.enter_context(Replicated(self._folder / "store"))
+            store = running.enter_context(Replicated(self._folder / "store", self._servers))
             world = running.enter_context(World(self._folder, self._seed))
             env = {**world.env, "INTERLOCK_REDIS_URL": store.url}
             running.enter_context(Stack(ROOT, data_dir=self._folder, env=env, back_off=BackOff(first=0.1)))

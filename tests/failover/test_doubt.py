@@ -12,6 +12,8 @@ from bot.core import sentences
 from bot.core.events import BuildSeen, StoreChanged, TimePassed, TriggerAccepted
 from bot.core.pipeline import Outcome
 from bot.state import outbox
+from bot.state.outbox import Claim
+from tests.failover.sentinels import until
 from tests.workers.workshop import PARAMETERS, Workshop, sha
 from workers import tasks
 from workers.perform.jenkins import arrival
@@ -145,6 +147,20 @@ def test_a_worker_that_knows_more_than_the_store_puts_it_in_doubt(patient: Works
     assert redis.hget(keys.meta, "changed") is None
     patient.tell(TimePassed())
     assert redis.hget(keys.meta, "changed") is not None
+
+
+def test_what_was_held_is_free_at_once(patient: Workshop) -> None:
+    patient.ask(patient.trigger())
+    theirs = patient.claim(patient.trigger())
+    assert theirs is not None
+    assert patient.claim(patient.trigger()) is None
+    fail_over(patient)
+    patient.line.inbox.tick(TimePassed())
+    ours: list[Claim | None] = []
+    until(lambda: ours.append(patient.claim(patient.trigger())) or ours[-1], "it can be claimed again", 1)
+    assert ours[-1] is not None
+    assert ours[-1].tries == 1
+    assert patient.line.outbox.intend(theirs, "note", "", 1_000) is None  # whoever wakes up late does nothing
 
 
 def test_everything_is_asked_for_at_once_and_once_more(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:

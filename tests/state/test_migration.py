@@ -31,7 +31,7 @@ from bot.state.store import Store
 from tests.state.conftest import NOTHING, Line
 from tests.state.stored import put_back, stored
 
-FENCED = {"begin", "commit", "read", "accept", "tick", "claim", "renew", "finish", "postpone", "revive"}
+FENCED = {"begin", "commit", "read", "accept", "tick", "claim", "renew", "intent", "finish", "postpone", "revive"}
 
 
 @pytest.fixture
@@ -294,6 +294,7 @@ def calls(line: Line) -> Iterator[tuple[str, Callable[[], object]]]:
     yield "tick", lambda: inbox.tick(TimePassed())
     yield "claim", lambda: [outbox.claim(family, limit=1) for family in FAMILIES]
     yield "renew", lambda: outbox.renew(claim)
+    yield "intent", lambda: outbox.intend(claim, "note", "text", 1_000)
     yield "finish", lambda: outbox.finish(claim, TimePassed())
     yield "postpone", lambda: outbox.give_up(claim, "no", 1.0)
     yield "revive", lambda: outbox.revive(claim.effect.slot)

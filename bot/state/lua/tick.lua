@@ -1,5 +1,5 @@
 -- The clock: if something on the board is due, say so in the inbox, once. Needs history.lua.
--- KEYS: meta, inbox.  ARGV: event.
+-- KEYS: meta, inbox, due/jenkins, held/jenkins.  ARGV: event.
 -- Returns {how many accepted deliveries wait for a turn, 1 if everything must be asked for now}: after a change of
 -- history at once, and once more when those that had not noticed it yet have had their time.
 local time = redis.call('TIME')
@@ -8,6 +8,12 @@ local changed = goes_on(1, now)
 local look = (tonumber(redis.call('HGET', KEYS[1], 'look') or '') or now + 1) <= now
 if look and now - changed < LOOK_AGAIN_AFTER then
   redis.call('HSET', KEYS[1], 'look', changed + LOOK_AGAIN_AFTER)
+  -- Whoever held an effect could store nothing of it: the holds end now and not in half a minute. Whoever goes on all
+  -- the same is told apart by the end of its hold; a few milliseconds later no other has the same.
+  for _, slot in ipairs(redis.call('ZRANGE', KEYS[4], 0, -1)) do
+    redis.call('ZADD', KEYS[3], 'XX', now + 10, slot)
+  end
+  redis.call('DEL', KEYS[4])
 elseif look then
   redis.call('HDEL', KEYS[1], 'look')
 end

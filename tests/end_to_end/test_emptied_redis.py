@@ -36,6 +36,9 @@ class Running:
         found: dict[str, Any] = requests.get(f"{self.stack.web_url}/api/v1/pipelines/{PIPELINE}", timeout=10).json()
         return found
 
+    def page(self) -> str:
+        return requests.get(f"{self.stack.web_url}/p/{PIPELINE}", timeout=10).text
+
     def locks(self) -> dict[str, list[str]]:
         stages = self.view()["stages"]
         return {s["name"]: [lock["reason"] for lock in s["locks"]] for s in stages if s["locks"]}
@@ -92,8 +95,7 @@ def test_a_redis_that_is_emptied_under_living_processes_is_noticed_at_once(town:
         (reason,) = here.locks()["pre-production"]
         assert reason.startswith("state was lost: look, then unlock (it was locked: S1 ")
         assert here.view()["state_lost"]["locked"] == ["pre-production", "production"]
-        page = requests.get(f"{here.stack.web_url}/p/{PIPELINE}", timeout=10).text
-        assert "was lost (the store was emptied while Interlock ran)" in page
+        here.until("the page", lambda: "was lost (the store was emptied while Interlock ran)" in here.page())
         here.merge("shop/s2")  # what comes in now is decided
         here.until("the merge", lambda: any("shop/s2" in title for title in here.runs()))
         here.until("the banner", lambda: "state was lost" in here.description())

@@ -12,8 +12,8 @@ from bot.core.board import Counters, Header, Record
 from bot.core.merges import PUSHES
 from bot.core.pipeline import Job, Lane, Pipeline, Policy, Service, Stage
 from bot.core.run import Run, ServiceState, Status, Step
-from bot.state.codec import dump_record, field_of
 from bot.state.keys import Keys
+from bot.state.parts import fields_of
 
 CONTROLLER = "ci"
 PRE_PRODUCTION = Step("pre-production")
@@ -45,7 +45,8 @@ def fill(redis: Redis, keys: Keys, shape: Pipeline, live: int) -> None:
     with redis.pipeline(transaction=True) as pipe:
         pipe.hset(keys.meta, mapping={"version": 1, "cursor": "0-0", "accepted": 0, "taken": 0})
         for record in _records(shape, live):
-            pipe.hset(keys.board, field_of(record), dump_record(record))
+            for field, text in fields_of(record).items():
+                pipe.hset(keys.board, field, text)
         pipe.execute()
 
 

@@ -64,6 +64,8 @@ class Chain:
     roots: tuple[Root, ...] = ()
     #: The segment that the latest force-push began: what stands before it may have been dropped from main.
     forced: int = 0
+    #: How many places there have been: the number of the last one that is remembered.
+    told: int = 0
 
     def find(self, sha: str) -> Place | None:
         """The latest remembered place of `sha` (a force-push may bring a commit back to a second place)."""
@@ -193,7 +195,9 @@ class Chain:
         ]
 
     def _with(self, place: Place, links: Iterable[Link], *, keep_head: bool = True) -> Chain:
-        grown = replace(self, places=_last((*self.places, place)), links=_last((*self.links, *links)), head=self.head)
+        places, added = _last((*self.places, place)), tuple(links)
+        proven = _last((*self.links, *added)) if added else self.links
+        grown = replace(self, places=places, told=self.told + 1, links=proven, head=self.head)
         older = keep_head and self.head is not None and grown.contains(self.head, place)
         return grown if older else replace(grown, head=place)
 

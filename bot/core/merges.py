@@ -37,10 +37,12 @@ def merged(decision: Decision, event: Merged) -> None:
         _known(decision, event, "the same push was delivered before")
         return
     if event.push_id:
-        state = replace(state, pushes=(*state.pushes, event.push_id)[-PUSHES:])
+        pushes = (*state.pushes, event.push_id)[-PUSHES:]
+        state = replace(state, pushes=pushes, pushes_told=state.pushes_told + 1)
         board.put(state)
     if event.commits and not any(pushed.head == event.sha for pushed in state.pushed):
-        state = replace(state, pushed=(*state.pushed, Pushed(event.sha, event.commits[-COMMITS:]))[-PUSHED:])
+        pushed = (*state.pushed, Pushed(event.sha, event.commits[-COMMITS:]))[-PUSHED:]
+        state = replace(state, pushed=pushed, pushed_told=state.pushed_told + 1)
         board.put(state)
     place = _known_place(state, event)
     if place is None and (head := _carried_by(state, event)) is not None:
@@ -172,8 +174,7 @@ def _accept(decision: Decision, state: ServiceState, event: Merged) -> None:
     chain, place = state.chain.push(event.before, event.sha, forced=event.forced and event.before is not None)
     is_head = chain.head == place
     forces = (*state.forces, place)[-FORCES:] if event.forced and is_head else state.forces
-    state = replace(state, forces=forces, doubt="")
-    _keep(decision, state, chain)
+    decision.board.put(replace(state, chain=chain, forces=forces, moves=state.moves + 1, doubt=""))
     pull = f" by pull request #{event.pull}" if event.pull is not None else ""
     text = f"{sentences.short(event.sha)} is on main of {event.service}{pull}{_how(event)}"
     decision.tell(FactKind.MERGE_ACCEPTED, text, service=event.service, sha=event.sha)

@@ -337,7 +337,7 @@ class ServiceState:
     chain: Chain = field(default_factory=Chain)
     #: Number of the latest run.
     number: int = 0
-    #: How often main has moved, as far as we know: what GitHub answers about an earlier time is old.
+    #: How often we have learned that main moved: what GitHub answers about an earlier time is old.
     moves: int = 0
     #: The heads that a force-push put in place: what they do not contain was dropped from main.
     forces: tuple[Place, ...] = ()
@@ -347,6 +347,9 @@ class ServiceState:
     pushes: tuple[str, ...] = ()
     #: The pushes of several commits seen lately.
     pushed: tuple[Pushed, ...] = ()
+    #: How many of each there have been: the number of the last one that is remembered.
+    pushes_told: int = 0
+    pushed_told: int = 0
     #: The head that GitHub named, while it is not known whether that contains ours; or our head, if it lacks a commit
     #: that was on main, until GitHub names it.
     doubt: str = ""

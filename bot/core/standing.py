@@ -66,19 +66,30 @@ def has_mended(board: Board, run: Run) -> bool:
 def off_main(board: Board, service: str, place: Place) -> bool | None:
     """Whether a force-push took the commit off main: some rewritten head, later than it, does not contain it.
 
-    None: GitHub has to be asked (`merges.ask_about_main`). A commit that came back to main is on it.
+    None: GitHub has to be asked (`proofs.ask_about_main`). What came back to main is on it, itself or in a later head.
     """
     state = board.service(service)
     if not state.forces:
         return False
     latest = state.chain.latest(place)
-    answers = [state.chain.contains(force, latest) for force in state.forces if force.segment > latest.segment]
-    if any(answer is False for answer in answers):
+    later = [force for force in state.forces if force.segment > latest.segment]
+    if any(drops(state.chain, force, place) for force in later):
         return True
-    return None if None in answers else False
+    open_question = any(state.chain.contains(force, latest) is None for force in later)
+    return None if open_question and not any(_came_back(state.chain, force, latest) for force in later) else False
 
 
 def drops(chain: Chain, force: Place, place: Place) -> bool:
-    """Whether the forced head `force` came after `place` and is proven to lack it."""
+    """Whether the forced head `force` came after `place` and is proven to lack it, and main has not got it back."""
     latest = chain.latest(place)
-    return force.segment > latest.segment and chain.contains(force, latest) is False
+    lacks = force.segment > latest.segment and chain.contains(force, latest) is False
+    return lacks and not _came_back(chain, force, latest)
+
+
+def _came_back(chain: Chain, force: Place, place: Place) -> bool:
+    """Whether a later push, or our head, contains the commit: it was back on main after the force-push."""
+    if chain.head is not None and chain.contains(chain.head, place):
+        return True
+    pushed = {root.segment for root in chain.roots if root.segment > force.segment}
+    tips = {each.segment: each for each in chain.places if each.segment in pushed}
+    return any(chain.contains(tip, place) for tip in tips.values())

@@ -10,6 +10,7 @@ from bot.core.board import Board, Counters, Header, Record, build_board
 from bot.core.pipeline import Pipeline
 from bot.state.codec import load_record
 from bot.state.keys import Keys
+from bot.state.parts import records_of, service_of, with_changes
 from bot.state.scripts import Scripts
 
 #: A field of the board's hash that is no record. Versions before 3 have no fence: this they cannot load, so they stop.
@@ -57,7 +58,7 @@ class Copy:
         else:
             (whole,) = rest
             rows = zip((field.decode() for field in whole[::2]), whole[1::2], strict=True)
-            records = [load_record(field, text) for field, text in rows if field != BARRIER]
+            records = records_of((field, text) for field, text in rows if field != BARRIER)
             self.board = _assemble(self._keys.pipeline, records)
             self.version, self.mark = version, mark.decode()
             if self._before is not None and self._before.header.born == self.board.header.born:
@@ -69,11 +70,27 @@ class Copy:
             return False
         for _, fields in changes:
             delta = json.loads(fields[1])
-            for field, text in zip(delta[::2], delta[1::2], strict=True):
-                self._apply(field, text)
+            self._apply_all(list(zip(delta[::2], delta[1::2], strict=True)))
         self.board.take_changes()
         self.version, self.mark = version, mark.decode()
         return True
+
+    def _apply_all(self, changed: list[tuple[str, str]]) -> None:
+        """Apply one commit. What is remembered of a service is stored in parts: those that changed, put together."""
+        parts: dict[str, list[tuple[str, str]]] = {}
+        for field, text in changed:
+            service = service_of(field)
+            if service is None:
+                self._apply(field, text)
+            else:
+                parts.setdefault(service, []).append((field, text))
+        for service, fields in parts.items():
+            known = self.board.services.get(service)
+            state = with_changes(known, service, fields)
+            if state is not None:
+                self.board.put(state)
+            elif known is not None:
+                self.board.drop(known)
 
     def _apply(self, field: str, text: str) -> None:
         if text:

@@ -23,10 +23,11 @@ from bot.core.effects import (
     SetStatus,
 )
 from bot.core.facts import Fact
-from bot.state.codec import Told, dump_effect, dump_ended, dump_record, dump_told, field_of
+from bot.state.codec import Told, dump_effect, dump_ended, dump_told
 from bot.state.copy import Copy
 from bot.state.inbox import Entry, entry
 from bot.state.keys import FAMILIES, Keys
+from bot.state.parts import changed_fields
 from bot.state.scripts import Scripts
 
 #: How long a turn may take before another worker may begin one, in milliseconds. A late commit is refused anyway.
@@ -158,21 +159,13 @@ def _json(work: Work) -> str:
     effects = {effect.slot: effect for effect in work.effects}  # the last one in a slot is the one that counts
     return json.dumps(
         {
-            "board": [_change(change) for change in work.changes],
+            "board": [list(row) for change in work.changes for row in changed_fields(change)],
             "facts": [[dump_told(Told(entry.at, entry.id, fact)), fact.run or ""] for entry, fact in work.facts],
             "effects": [_effect(effect) for effect in effects.values()],
             "ended": [[e.run.key, dump_ended(e), e.at] for e in work.ended],
             "due": "" if work.due is None else work.due,
         }
     )
-
-
-def _change(change: Change) -> list[str]:
-    if change.after is not None:
-        return [field_of(change.after), dump_record(change.after)]
-    if change.before is None:
-        raise AssertionError("a change from nothing to nothing")
-    return [field_of(change.before), ""]
 
 
 def _effect(effect: Effect) -> list[object]:

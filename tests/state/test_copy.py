@@ -7,15 +7,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
-from bot.core.ancestry import Place
+from bot.core.ancestry import Chain, Place
 from bot.core.board import FAMILIES, Board, Change, Counters, Header, Record
 from bot.core.pipeline import Job, Lane, Mode, Pipeline, Policy, Service, Stage
 from bot.core.run import (
     CleanUp,
     Foreign,
+    Heard,
     Lock,
     PastBuild,
     Pulls,
+    Pushed,
     Run,
     ServiceState,
     StageVersion,
@@ -27,6 +29,7 @@ from bot.core.run import (
 from bot.state import store as store_module
 from bot.state.codec import dump_record, field_of, load_record
 from bot.state.copy import Copy
+from bot.state.parts import changed_fields, fields_of, records_of, with_changes
 from bot.state.store import Store
 from tests.state.conftest import Line, line_of, put
 
@@ -71,7 +74,25 @@ LOCKS = st.builds(
     st.none() | st.floats(0, 2e9),
     WORDS,
 )
-SERVICES = st.builds(lambda n: ServiceState("S1", number=n), st.integers(0, 99))
+
+
+@st.composite
+def services(draw: st.DrawFn) -> ServiceState:
+    """What is remembered of S1 after some pushes and commands: the first and the last of what came."""
+    chain, head = Chain(), None
+    for number in range(draw(st.integers(0, 60))):
+        before = head if draw(st.booleans()) else "?"
+        head = f"c{draw(st.integers(0, 40))}-{number}"
+        chain, _ = chain.push(before, head, forced=draw(st.booleans()))
+    told = draw(st.integers(0, 9))
+    pushes = tuple(f"push {number}" for number in range(max(1, told - 3), told + 1))
+    pushed = tuple(Pushed(f"head {number}", ("a", "b")) for number in range(max(1, told - 1), told + 1))
+    heard = tuple(Heard(f"comment/{number}", "ann", 1.0) for number in range(draw(st.integers(0, 2))))
+    counts = {"pushes_told": told, "pushed_told": told, "number": draw(st.integers(0, 99))}
+    return ServiceState("S1", chain, pushes=pushes, pushed=pushed, heard=heard, answered=((1, 2.0),) * told, **counts)
+
+
+SERVICES = services()
 TROUBLES = st.builds(lambda s, n: Trouble(str(s), s, "why", 1.0, 2.0, n), st.sampled_from(STEPS), st.integers(1, 9))
 STRANGERS = st.builds(lambda s, n: Foreign(f"cdp/job/{n}", s, n, 1.0), st.sampled_from(STEPS), st.integers(1, 3))
 COUNTERS = st.builds(Counters, st.integers(1, 99), st.integers(1, 99))
@@ -130,6 +151,18 @@ def test_a_reader_that_catches_up_sees_what_a_full_load_shows(redis: Redis, stor
 @given(record=RECORDS)
 def test_a_record_is_read_as_it_was_written(record: Record) -> None:
     assert load_record(field_of(record), dump_record(record)) == record
+    assert list(records_of(fields_of(record).items())) == [record]
+
+
+@given(before=SERVICES, after=SERVICES)
+def test_the_parts_of_a_service_that_changed_make_the_old_one_the_new_one(
+    before: ServiceState, after: ServiceState
+) -> None:
+    changed = list(changed_fields(Change(before, after)))
+    assert with_changes(before, "S1", changed) == after
+    stored = fields_of(before) | dict(changed)
+    assert list(records_of((field, text) for field, text in stored.items() if text)) == [after]
+    assert with_changes(after, "S1", changed_fields(Change(after, None))) is None
 
 
 def test_a_configuration_is_read_as_it_was_written() -> None:

@@ -140,6 +140,39 @@ def test_passages_locks_and_failed_runs_become_what_is_in_the_stages(redis: Redi
     assert (broken.place, broken.since) == (lock.place, lock.since)
 
 
+def test_what_is_remembered_of_a_service_is_there_in_the_order_in_which_it_came(redis: Redis, keys: Keys) -> None:
+    before = json.loads(stored(2)["interlock:{shop}:board"]["value"]["service/S1"])
+    migrate(redis, keys)
+    state = board(redis, keys).board.service("S1")
+    assert [place.sha for place in state.chain.places] == [place["sha"] for place in before["chain"]["places"]]
+    assert state.chain.told == len(state.chain.places)
+    assert state.chain.head is not None
+    assert state.chain.head.sha == before["chain"]["head"]["sha"]
+    full = {
+        "key": "S1",
+        "chain": {"head": {"segment": 1, "seq": 1, "sha": "a"}, "links": [], "places": [], "roots": [{"segment": 1}]},
+        "pushes": ["1", "2"],
+        "pushed": [{"head": "a", "commits": ["b"]}],
+        "heard": [{"key": "1"}],
+        "forces": [{"segment": 1}],
+        "failed": ["a"],
+    }
+    assert to_3.migrate_board({"service/S1": full}) == {
+        "service/S1": {
+            "key": "S1",
+            "chain": {"head": {"segment": 1, "seq": 1, "sha": "a"}, "told": 0},
+            "pushes_told": 2,
+            "pushed_told": 1,
+            "moves": 1,
+        },
+        "proofs/S1": {"forces": [{"segment": 1}], "links": [], "roots": [{"segment": 1}]},
+        "heard/S1": {"heard": [{"key": "1"}]},
+        "push/S1/1": "1",
+        "push/S1/2": "2",
+        "pushed/S1/1": {"head": "a", "commits": ["b"]},
+    }
+
+
 def test_what_locked_a_stage_after_a_passage_has_broken_it_and_what_passed_after_that_is_whole() -> None:
     place = {"segment": 1, "seq": 1, "sha": "a" * 40}
     passage = {"stage": "pre-production", "place": place, "run": "S1.1", "lane": "fast", "order": 5}

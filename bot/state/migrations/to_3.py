@@ -15,7 +15,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Set
 from typing import Any
 
-from bot.state.migrations import versions
+from bot.state.migrations import services, versions
 from bot.state.store import STORY_KEPT
 
 #: One stored value as parsed JSON.
@@ -28,10 +28,10 @@ def migrate_record(family: str, key: str, raw: Raw) -> dict[str, Raw]:
     Return `{f"{family}/{key}": changed}` for a change, several fields to split a record, none to drop it. The runs of
     the history (`ended`) pass through here as well, as family `run`.
     """
+    if family == "service":
+        return services.parts(key, raw)
     if family == "run":
         raw = _run(raw)
-    elif family == "service":
-        raw = _service(raw)
     elif family == "lock":
         raw = {name: value for name, value in raw.items() if name != "order"}
     return {f"{family}/{key}": raw}
@@ -45,15 +45,6 @@ def _run(raw: Raw) -> Raw:
     if raw.get("status") == "failed":
         changed.pop("cancelled_by", None)
     return changed
-
-
-def _service(raw: Raw) -> Raw:
-    """What its runs have passed and where they failed stands by itself now (`versions`); `moves` counts from 1.
-
-    An answer about main that waits in the inbox says nothing of `moves`: it counts as old, and is asked again.
-    """
-    kept = {name: value for name, value in raw.items() if name not in ("passages", "failed")}
-    return {**kept, "moves": 1} if raw.get("chain", {}).get("head") else kept
 
 
 def migrate_board(records: dict[str, Raw]) -> dict[str, Raw]:

@@ -82,6 +82,20 @@ FAMILIES: dict[type, str] = {
     CleanUp: "clean-up",
 }
 
+#: Where each kind of record with a key of its own is kept on the board: the attribute.
+_TABLES: dict[type, str] = {
+    Run: "runs",
+    Verification: "verifications",
+    Pulls: "pulls",
+    Lock: "locks",
+    ServiceState: "services",
+    StageVersion: "versions",
+    Trouble: "troubles",
+    Foreign: "foreign",
+    PastBuild: "past",
+    CleanUp: "clean_ups",
+}
+
 
 @dataclass(slots=True)
 class Change:
@@ -112,6 +126,10 @@ class Board:
     pulls: dict[str, Pulls] = field(default_factory=dict)
     journal: dict[tuple[str, str], Change] = field(default_factory=dict)
     _indexes: Indexes = field(default_factory=Indexes)
+    #: The steps, and the configuration that they are of.
+    _steps: tuple[Pipeline | None, tuple[Step, ...]] = (None, ())
+    #: The versions of each service, by step.
+    _in_steps: dict[str, dict[Step, StageVersion]] = field(default_factory=dict)
 
     @property
     def pipeline(self) -> Pipeline:
@@ -194,13 +212,13 @@ class Board:
 
     def version(self, service: str, step: Step) -> StageVersion:
         """What is in a step for a service; an empty record if nothing is known to be."""
-        key = f"{service}/{step}"
-        return self.versions.get(key) or StageVersion(key, service, step)
+        found = self._in_steps.get(service, {}).get(step)
+        return found or StageVersion(f"{service}/{step}", service, step)
 
     def versions_of(self, service: str) -> Iterator[StageVersion]:
         """What is known of a service in each step that is configured, in the order of the stages."""
-        found = (self.versions.get(f"{service}/{step}") for step in self.steps())
-        return (version for version in found if version is not None)
+        found = self._in_steps.get(service, {})
+        return (found[step] for step in self.steps() if step in found) if found else iter(())
 
     def locks_of(self, stage: str) -> list[Lock]:
         """The locks that close `stage`, oldest first."""
@@ -210,14 +228,13 @@ class Board:
         """The automatic locks that `service` holds, oldest first."""
         return sorted((k for k in self.locks.values() if k.service == service), key=lambda k: (k.since, k.key))
 
-    def steps(self) -> list[Step]:
+    def steps(self) -> tuple[Step, ...]:
         """Every step that a run can be in, in the order of the stages, the fast one of a stage first."""
-        return [
-            Step(stage.name, track)
-            for stage in self.pipeline.stages
-            for track in (Track.FAST, Track.REAL)
-            if track is Track.REAL or stage.fast_job is not None
-        ]
+        pipeline, steps = self._steps
+        if pipeline is not self.header.pipeline:
+            steps = tuple(_steps(self.header.pipeline))
+            self._steps = self.header.pipeline, steps
+        return steps
 
     def removed_steps(self) -> list[Step]:
         """The steps that are configured no more and in which builds of runs have not ended yet, in a fixed order."""
@@ -340,25 +357,14 @@ class Board:
     def stored(self, family: str, key: str) -> Record | None:
         """The record of a family (`FAMILIES`) under its key, if there is one."""
         kind = next(kind for kind, name in FAMILIES.items() if name == family)
-        return self._tables()[kind].get(key)
+        return self._kept(kind).get(key)
 
     def _table(self, record: Tabled) -> dict[str, Record]:
-        return self._tables()[type(record)]
+        return self._kept(type(record))
 
-    def _tables(self) -> dict[type, dict[str, Record]]:
-        tables: dict[type, object] = {
-            Run: self.runs,
-            Verification: self.verifications,
-            Pulls: self.pulls,
-            Lock: self.locks,
-            ServiceState: self.services,
-            StageVersion: self.versions,
-            Trouble: self.troubles,
-            Foreign: self.foreign,
-            PastBuild: self.past,
-            CleanUp: self.clean_ups,
-        }
-        return tables  # type: ignore[return-value]
+    def _kept(self, kind: type) -> dict[str, Record]:
+        table: dict[str, Record] = getattr(self, _TABLES[kind])
+        return table
 
     def _note(self, record: Record, before: Record | None, after: Record | None) -> None:
         where = (FAMILIES[type(record)], record.key)
@@ -379,15 +385,30 @@ class Board:
             if isinstance(after, Counters):
                 self.counters = after
             return
-        if isinstance(before, Built):
-            self._indexes.remove(before)
         table = self._table(record)
         if after is None:
             table.pop(record.key, None)
         else:
             table[record.key] = after
+        self._index(before, after)
+
+    def _index(self, before: Record | None, after: Record | None) -> None:
+        """Keep what is looked up by something else than its key."""
+        if isinstance(before, Built):
+            self._indexes.remove(before)
         if isinstance(after, Built):
             self._indexes.add(after)
+        elif isinstance(after, StageVersion):
+            self._in_steps.setdefault(after.service, {})[after.step] = after
+        elif isinstance(before, StageVersion):
+            self._in_steps[before.service].pop(before.step)
+
+
+def _steps(pipeline: Pipeline) -> Iterator[Step]:
+    for stage in pipeline.stages:
+        if stage.fast_job is not None:
+            yield Step(stage.name, Track.FAST)
+        yield Step(stage.name)
 
 
 def build_board(header: Header, records: Iterable[Record]) -> Board:

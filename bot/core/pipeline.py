@@ -120,7 +120,7 @@ class Stage:
     @property
     def locks(self) -> bool:
         """Whether this is a lock-policy stage: one that at least one outcome locks."""
-        return self.on_failure is Policy.LOCK or any(p is Policy.LOCK for _, p in self.outcomes)
+        return self.on_failure is Policy.LOCK or Policy.LOCK in dict(self.outcomes).values()
 
 
 @dataclass(frozen=True, slots=True)

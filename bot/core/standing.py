@@ -14,7 +14,14 @@ if TYPE_CHECKING:
 
 def rolls_out(pipeline: Pipeline, step: Step) -> bool:
     """Whether a build of this step changes what is there: the first real lock-policy stage, or one behind it."""
-    return step.track is Track.REAL and pipeline.index(step.stage) >= pipeline.locks_at
+    if step.track is not Track.REAL:
+        return False
+    locked = False
+    for stage in pipeline.stages:
+        locked = locked or stage.locks
+        if stage.name == step.stage:
+            return locked
+    return False
 
 
 def fixes(board: Board, service: str) -> list[Run]:

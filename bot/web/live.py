@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from redis import Redis
@@ -127,6 +128,11 @@ class Feed:
                 self._frame = Frame(before.number + 1 if before else 1, version, html)
                 self._news.notify_all()
 
+    def _is_rolled_back(self, version: int) -> bool:
+        """Whether the store has forgotten what is shown: after a fail-over it may go on from an older version."""
+        last: Any = self._redis.xrevrange(self._changes, count=1)
+        return bool(last) and int(last[0][0].partition(b"-")[0]) < version
+
     def _wait(self, version: int | None, began: float) -> None:
         """Until there is something new to draw, and not before its time."""
         redraw = began + REDRAW
@@ -135,7 +141,7 @@ class Feed:
             try:
                 if self._redis.xread({self._changes: beyond(version)}, count=1, block=block):
                     break
-                if self._health() != self._drawn:
+                if self._health() != self._drawn or self._is_rolled_back(version):
                     break
             except Exception as error:
                 log.warning("live-feed-lost", error=type(error).__name__, stream=self._changes)

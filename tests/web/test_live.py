@@ -60,6 +60,22 @@ def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
+def test_a_board_that_a_failover_set_back_is_shown_at_once(board: Board, feed: Feed) -> None:
+    for _ in range(3):
+        board.change()
+    with feed.listening():
+        frame = feed.after(0, 5.0)
+        assert frame is not None
+        assert frame.version == 4
+        newest = board.redis.xrevrange(board.stream, count=2)
+        board.redis.xdel(board.stream, *(identity for identity, _ in newest))
+        board.version = 2
+        frame = feed.after(frame.number, live.REDRAW / 2)
+        assert frame is not None
+        assert frame.version == 2
+
+
 def test_a_change_comes_as_an_event_with_its_version(board: Board, feed: Feed) -> None:
     events = live.events(feed, None)
     assert next(events) == b"retry: 2000\n\n"

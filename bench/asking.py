@@ -69,7 +69,7 @@ class Shop(House):
 
     def make_job(self) -> None:
         """The one job, on a controller that has users."""
-        self.control.set({"users": {"bench": {"tokens": ["t"]}}})
+        self.control.set({"users": {"bench": {"tokens": ["token"]}}})
         self.control.create_job(JOB, parameters=PARAMETERS, quiet_period=0, duration_seconds=BUILD_SECONDS)
 
     def call_back(self, *, wanted: bool) -> None:

@@ -261,8 +261,8 @@ class NotifyEntry(Section):
 class WebEntry(Section):
     """The live page and its address."""
 
-    public_url: v.Url = "http://localhost:8080"
-    """The address under which people reach the page, for links in statuses and messages."""
+    public_url: v.Origin = "http://localhost:8080"
+    """The address under which people and Jenkins reach Interlock, without a path: for links, and for callbacks."""
 
 
 class KeepEntry(Section):

@@ -18,6 +18,12 @@ from config import values as v
 from config.errors import nearest, one_of, shown
 
 _WHO = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,62}"
+#: The fewest characters of a secret that somebody makes for Interlock, and how many of them differ at least.
+LEAST_OF_OURS, DIFFERENT = 16, 5
+#: The fewest of one that GitHub or Jenkins made (theirs have 34 and more), or of a password in its place.
+LEAST_FROM_ELSEWHERE = 4
+#: What examples have in place of an address (RFC 2606: the names of examples).
+_PLACEHOLDER = re.compile(r"\.\.\.|[<>]|\bTOKEN(_[A-Z])?\b|[@/.]example\.(com|net|org)\b")
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 FORMATS = ("json", "text")
 Network = IPv4Network | IPv6Network
@@ -40,6 +46,25 @@ def secret(text: str) -> str:
     return text
 
 
+def _safe(least: int, different: int, whose: str) -> Callable[[str], str]:
+    """A secret that nobody guesses; `whose`: where to get a better one."""
+
+    def check(text: str) -> str:
+        found = secret(text.strip())
+        if len(found) < least or len(set(found)) < different:
+            raise RefusedError(
+                f"holds a secret that is easy to guess; expected at least {least} characters, {different} of them "
+                f"different, {whose}"
+            )
+        return found
+
+    return check
+
+
+_our_own = _safe(LEAST_OF_OURS, DIFFERENT, "for example from `openssl rand -hex 32`")
+_from_elsewhere = _safe(LEAST_FROM_ELSEWHERE, 2, "as Jenkins or GitHub gives them")
+
+
 def _app_id(text: str) -> str:
     found = text.strip()
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", found):
@@ -60,7 +85,9 @@ def _private_key(text: str) -> str:
 
 
 def _one_or_two(text: str) -> tuple[str, ...]:
-    found = tuple(secret(part) for part in _parts(text, r"[,\n]"))
+    if any(not part.strip() for part in text.split(",")):
+        raise RefusedError("has nothing before or after a comma; expected one secret, or two with a comma between them")
+    found = tuple(_our_own(part) for part in _parts(text, r"[,\n]"))
     if len(found) not in (1, 2):
         raise RefusedError(f"holds {len(found)} secrets; expected one, or two while they are being changed")
     return found
@@ -68,6 +95,8 @@ def _one_or_two(text: str) -> tuple[str, ...]:
 
 def _api_tokens(text: str) -> dict[str, str]:
     tokens = _pairs(text, r"[,\n]", ":", _WHO, "`who:token`")
+    for token in tokens.values():
+        _our_own(token)
     if len(set(tokens.values())) != len(tokens):
         raise RefusedError("gives the same token to two people; expected one of their own for each")
     return tokens
@@ -78,6 +107,8 @@ def _notify_urls(text: str) -> dict[str, str]:
     for name, address in addresses.items():
         if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://.", address):
             raise RefusedError(f"holds no address for `{name}`; expected one such as `slack://...`")
+        if _PLACEHOLDER.search(address):
+            raise RefusedError(f"holds a placeholder for `{name}`; expected its real address")
     return addresses
 
 
@@ -149,12 +180,12 @@ def _networks(text: str) -> tuple[Network, ...]:
 _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "redis_url": _redis_url,
     "broker_url": _redis_url,
-    "github_token": secret,
+    "github_token": _from_elsewhere,
     "github_app_id": _app_id,
     "github_app_private_key": _private_key,
     "github_webhook_secrets": _one_or_two,
     "jenkins_webhook_secret": _one_or_two,
-    "jenkins_tokens": secret,
+    "jenkins_tokens": _from_elsewhere,
     "api_tokens": _api_tokens,
     "notify_urls": _notify_urls,
     "log_level": _word(LEVELS),

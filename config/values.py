@@ -18,6 +18,7 @@ CONTEXT = r"^[A-Za-z0-9][A-Za-z0-9._/ -]{0,62}$"
 DURATION = r"^[1-9][0-9]{0,8}[smhd]$"
 SPACING = r"^(0s|[1-9][0-9]{0,8}[smhd])$"
 URL = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"
+ORIGIN = r"^https?://[^\s/?#@]+/?$"
 #: `controller: full/job/name`
 JOB = r"^\s*[a-z0-9][a-z0-9-]{0,62}\s*:\s*\S.*$"
 
@@ -100,6 +101,14 @@ def url(value: object) -> str:
     except ValueError:
         refuse("this is not an address", words)
     return address.rstrip("/")
+
+
+def origin(value: object) -> str:
+    """An address without a path. Interlock answers at the root of its host; a path would lead every link astray."""
+    address = url(value)
+    if urlsplit(address).path:
+        refuse("the address has a path", "scheme and host alone, such as `https://interlock.example.com`")
+    return address
 
 
 def controller_name(value: str) -> str:
@@ -211,6 +220,7 @@ ContextPrefix = Annotated[
     _text_schema(CONTEXT, "interlock"),
 ]
 Url = Annotated[str, BeforeValidator(url), _text_schema(URL, "https://ci.example.com/jenkins")]
+Origin = Annotated[str, BeforeValidator(origin), _text_schema(ORIGIN, "https://interlock.example.com")]
 Branch = Annotated[str, BeforeValidator(branch), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 255})]
 JobName = Annotated[
     str, BeforeValidator(job_name), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 255})

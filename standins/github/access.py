@@ -68,7 +68,7 @@ class Access:
     """`limit` requests an hour per token; 0: not limited, as on a GHES with default settings."""
 
     apps: Apps
-    tokens: dict[str, Token] = field(default_factory=lambda: {"t": Token("interlock-bot")})
+    tokens: dict[str, Token] = field(default_factory=lambda: {each: Token("interlock-bot") for each in ("t", "token")})
     limit: int = 1_000_000
     anonymous_limit: int = 60
     #: Writes a minute and token beyond which the secondary limit strikes (GitHub's own is 80); 0: never.

@@ -23,14 +23,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 NAMES = [name for name, _ in PARAMETERS]
 REPO = {"full_name": "shop/s1", "hook": {"url": "http://127.0.0.1:1/webhooks/github", "secret": "s3cret"}}
-TOKENS = {"INTERLOCK_JENKINS_TOKEN_CDP": "t", "INTERLOCK_GITHUB_TOKEN": "t"}
+TOKENS = {"INTERLOCK_JENKINS_TOKEN_CDP": "token", "INTERLOCK_GITHUB_TOKEN": "token"}
 CALLBACK = {"url": "http://127.0.0.1:1/", "credential": "interlock-callback-cdp", "timeout": 5.0}
 
 
 @contextmanager
 def hospital(here: Path, jobs: Mapping[str, list[str]]) -> Iterator[str]:
     """A controller with these jobs, each with its parameters, and a stage for each; the address of it."""
-    users = {"interlock": {"tokens": ["t"], "permissions": ["*"]}}
+    users = {"interlock": {"tokens": ["token"], "permissions": ["*"]}}
     with JenkinsStandIn(settings={"users": users}) as jenkins, GitHubStandIn(repos=[REPO]) as github:
         for name, parameters in jobs.items():
             jenkins.control.create_job(name, parameters=parameters, callbacks=[CALLBACK])
@@ -49,9 +49,9 @@ def test_the_doctor_says_what_is_bad_before_what_is_good_and_how_to_mend_it(here
     with hospital(here, {"test": NAMES, "deploy": NAMES[1:]}) as url:
         told = typed(
             "doctor",
-            INTERLOCK_JENKINS_TOKEN_CDP="t",
-            INTERLOCK_GITHUB_TOKEN="t",
-            INTERLOCK_JENKINS_WEBHOOK_SECRET="s3cret",
+            INTERLOCK_JENKINS_TOKEN_CDP="token",
+            INTERLOCK_GITHUB_TOKEN="token",
+            INTERLOCK_JENKINS_WEBHOOK_SECRET="a-long-enough-secret",
         )
     assert told.exit_code == 1
     lines = told.stdout.splitlines()

@@ -11,10 +11,10 @@ from config.schema import FILE
 from tests.cli.conftest import typed
 
 SECRETS = {
-    "INTERLOCK_JENKINS_TOKEN_BUILD": "x",
-    "INTERLOCK_JENKINS_TOKEN_CDP": "x",
+    "INTERLOCK_JENKINS_TOKEN_BUILD": "token",
+    "INTERLOCK_JENKINS_TOKEN_CDP": "token",
     "INTERLOCK_NOTIFY_URLS": "team-chat=json://localhost on-call=json://localhost",
-    "INTERLOCK_GITHUB_TOKEN": "x",
+    "INTERLOCK_GITHUB_TOKEN": "token",
     "INTERLOCK_GITHUB_WEBHOOK_SECRETS": "a-long-enough-secret",
     "INTERLOCK_JENKINS_WEBHOOK_SECRET": "a-long-enough-secret",
     "INTERLOCK_API_TOKENS": "alex:a-long-enough-token-for-alex",

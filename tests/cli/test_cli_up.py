@@ -75,7 +75,7 @@ def test_a_wrong_pipeline_file_starts_nothing(here: Path, started: list[dict[str
 
 
 def test_the_processes_start_in_the_checkout_with_paths_from_here(here: Path, started: list[dict[str, Any]]) -> None:
-    (here / "token").write_text("x")
+    (here / "token").write_text("token")
     env = {**SECRETS, "INTERLOCK_GITHUB_TOKEN": None, "INTERLOCK_GITHUB_TOKEN_FILE": "token", "INTERLOCK_TOKEN": "mine"}
     done = typed("up", "--bind", "127.0.0.1:1234", **env)
     assert done.exit_code == 0

@@ -19,7 +19,8 @@ from config.pipeline_file import load
 from tests.workers.app_key import pem
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "example.yaml"
-HUSH = "hush-hush-4711"
+HUSH = "hush-hush-hush-4711"
+OTHER = "another-secret-4712"
 
 
 @pytest.fixture(autouse=True)
@@ -63,39 +64,43 @@ def test_a_secret_can_come_from_a_file_and_loses_its_last_line_break(env: pytest
 
 
 def test_each_controller_has_its_own_token(env: pytest.MonkeyPatch) -> None:
-    found = given(env, JENKINS_TOKEN_BUILD="b", JENKINS_TOKEN_CDP_EU="c")
-    assert found.jenkins_token("build") == SecretStr("b")
-    assert found.jenkins_token("cdp-eu") == SecretStr("c")
+    found = given(env, JENKINS_TOKEN_BUILD="bbb-", JENKINS_TOKEN_CDP_EU="ccc-")
+    assert found.jenkins_token("build") == SecretStr("bbb-")
+    assert found.jenkins_token("cdp-eu") == SecretStr("ccc-")
 
 
 def test_two_webhook_secrets_are_taken_while_one_replaces_the_other(env: pytest.MonkeyPatch) -> None:
-    assert given(env, GITHUB_WEBHOOK_SECRETS="old, new").github_webhook_secrets == (
-        SecretStr("old"),
-        SecretStr("new"),
-    )
+    found = given(env, GITHUB_WEBHOOK_SECRETS=f"{HUSH}, {OTHER}", JENKINS_WEBHOOK_SECRET=f"{OTHER}\n{HUSH}\n")
+    assert found.github_webhook_secrets == (SecretStr(HUSH), SecretStr(OTHER))
+    assert found.need_jenkins_webhook_secrets() == (SecretStr(OTHER), SecretStr(HUSH))
+
+
+def test_proxies_are_addresses_or_networks(env: pytest.MonkeyPatch) -> None:
+    found = given(env, TRUSTED_PROXIES="10.0.0.0/8, 192.0.2.7 fd00::/8")
+    assert [str(network) for network in found.trusted_proxies] == ["10.0.0.0/8", "192.0.2.7/32", "fd00::/8"]
 
 
 def test_a_token_tells_who_is_asking(env: pytest.MonkeyPatch) -> None:
-    found = given(env, API_TOKENS="alice:t0ken:with:colons, bob@example.com:other\n")
+    found = given(env, API_TOKENS="alice:t0ken:with:colons, bob@example.com:the-other-of-bob\n")
     assert found.who("t0ken:with:colons") == "alice"
-    assert found.who("other") == "bob@example.com"
-    for wrong in ("", "t0ken", "alice", "Other", "öther", "\udcff"):
+    assert found.who("the-other-of-bob") == "bob@example.com"
+    for wrong in ("", "t0ken", "alice", "The-other-of-bob", "öther", "\udcff"):
         assert found.who(wrong) is None
 
 
 def test_every_token_is_compared_whoever_asks(env: pytest.MonkeyPatch) -> None:
-    found = given(env, API_TOKENS="a:1,b:2,c:3")
+    found = given(env, API_TOKENS=",".join(f"{who}:the-token-number-{who}" for who in "abc"))
     compared: list[bytes] = []
     env.setattr(settings.hmac, "compare_digest", lambda a, b: compared.append(a) or a == b)
-    assert found.who("1") == "a"
-    assert compared == [b"1", b"2", b"3"]
+    assert found.who("the-token-number-a") == "a"
+    assert compared == [b"the-token-number-a", b"the-token-number-b", b"the-token-number-c"]
 
 
 def test_channels_have_addresses(env: pytest.MonkeyPatch) -> None:
-    found = given(env, NOTIFY_URLS="chat=slack://A/B/C?x=1 mail=mailtos://u:p@example.com\n")
+    found = given(env, NOTIFY_URLS="chat=slack://A/B/C?x=1 mail=mailtos://u:p@mail.test\n")
     assert {name: url.get_secret_value() for name, url in found.notify_urls.items()} == {
         "chat": "slack://A/B/C?x=1",
-        "mail": "mailtos://u:p@example.com",
+        "mail": "mailtos://u:p@mail.test",
     }
 
 
@@ -104,6 +109,14 @@ def test_settings_cannot_be_changed(env: pytest.MonkeyPatch) -> None:
         settings.load().bind = "0.0.0.0:1"  # type: ignore[misc]
 
 
+GUESSED = (
+    "holds a secret that is easy to guess; expected at least 16 characters, 5 of them different, "
+    "for example from `openssl rand -hex 32`"
+)
+FOREIGN = (
+    "holds a secret that is easy to guess; expected at least 4 characters, 2 of them different, "
+    "as Jenkins or GitHub gives them"
+)
 MISTAKES = [
     ({"GITHUB_TOKEN": ""}, "INTERLOCK_GITHUB_TOKEN is empty; expected a value, or the variable not set"),
     ({"CONFIG": " "}, "INTERLOCK_CONFIG is empty; expected a value, or the variable not set"),
@@ -116,8 +129,18 @@ MISTAKES = [
     ({"GITHUB_TOKEN_FILE": "/dev/zero"}, "INTERLOCK_GITHUB_TOKEN_FILE names a file of more than 64 KiB"),
     ({"GITHUB_TOKEN_FILE": "/dev/null"}, "INTERLOCK_GITHUB_TOKEN_FILE names an empty file"),
     ({"GITHUB_TOKEN": f"{HUSH}\nmore"}, "INTERLOCK_GITHUB_TOKEN holds a line break or another character that no secret has"),
-    ({"GITHUB_WEBHOOK_SECRETS": f"{HUSH},b,c"}, "INTERLOCK_GITHUB_WEBHOOK_SECRETS holds 3 secrets; expected one, or two while they are being changed"),
-    ({"GITHUB_WEBHOOK_SECRETS": ","}, "INTERLOCK_GITHUB_WEBHOOK_SECRETS holds 0 secrets; expected one, or two while they are being changed"),
+    ({"GITHUB_WEBHOOK_SECRETS": f"{HUSH},{OTHER},{OTHER}3"}, "INTERLOCK_GITHUB_WEBHOOK_SECRETS holds 3 secrets; expected one, or two while they are being changed"),
+    ({"GITHUB_WEBHOOK_SECRETS": ","}, "INTERLOCK_GITHUB_WEBHOOK_SECRETS has nothing before or after a comma; expected one secret, or two with a comma between them"),
+    ({"JENKINS_WEBHOOK_SECRET": ",,x"}, "INTERLOCK_JENKINS_WEBHOOK_SECRET has nothing before or after a comma; expected one secret, or two with a comma between them"),
+    ({"JENKINS_WEBHOOK_SECRET": "x"}, f"INTERLOCK_JENKINS_WEBHOOK_SECRET {GUESSED}"),
+    ({"GITHUB_WEBHOOK_SECRETS": "abababababababababab"}, f"INTERLOCK_GITHUB_WEBHOOK_SECRETS {GUESSED}"),
+    ({"API_TOKENS": "alice:x"}, f"INTERLOCK_API_TOKENS {GUESSED}"),
+    ({"GITHUB_TOKEN": "x"}, f"INTERLOCK_GITHUB_TOKEN {FOREIGN}"),
+    ({"JENKINS_TOKEN_CDP": "xxxxxxxx"}, f"INTERLOCK_JENKINS_TOKEN_CDP {FOREIGN}"),
+    ({"NOTIFY_URLS": "chat=slack://TOKEN_A/TOKEN_B/TOKEN_C"}, "INTERLOCK_NOTIFY_URLS holds a placeholder for `chat`; expected its real address"),
+    ({"NOTIFY_URLS": "chat=mailtos://user:password@example.com"}, "INTERLOCK_NOTIFY_URLS holds a placeholder for `chat`; expected its real address"),
+    ({"NOTIFY_URLS": "chat=slack://..."}, "INTERLOCK_NOTIFY_URLS holds a placeholder for `chat`; expected its real address"),
+    ({"TRUSTED_PROXIES": "10.0.0.1/8"}, "INTERLOCK_TRUSTED_PROXIES has an entry, `10.0.0.1/8`, that is no address; expected addresses or networks such as `10.0.0.7` or `10.0.0.0/8`"),
     ({"API_TOKENS": f"alice:{HUSH},{HUSH}"}, "INTERLOCK_API_TOKENS has an entry, number 2, that is not `who:token`"),
     ({"API_TOKENS": "alice:"}, "INTERLOCK_API_TOKENS has an entry, number 1, that is not `who:token`"),
     ({"API_TOKENS": f"alice:{HUSH},alice:x"}, "INTERLOCK_API_TOKENS names `alice` twice"),
@@ -182,7 +205,7 @@ def test_what_a_pipeline_file_needs_from_the_environment_is_said_at_start(env: p
     configuration = load(EXAMPLE)
     cdp = replace(configuration.controllers["cdp"], ca_bundle=Path("/nowhere/ca.pem"))
     configuration = replace(configuration, controllers={**configuration.controllers, "cdp": cdp})
-    found = given(env, JENKINS_TOKEN_BUILD="x", NOTIFY_URLS="on-call=json://x teamchat=json://y")
+    found = given(env, JENKINS_TOKEN_BUILD="token", NOTIFY_URLS="on-call=json://x teamchat=json://y")
     assert list(ready.lacking(configuration, found)) == [
         "INTERLOCK_JENKINS_TOKEN_CDP (or INTERLOCK_JENKINS_TOKEN_CDP_FILE) is not set; "
         "expected the API token of the Jenkins user of controller `cdp`",
@@ -190,14 +213,14 @@ def test_what_a_pipeline_file_needs_from_the_environment_is_said_at_start(env: p
         "INTERLOCK_NOTIFY_URLS has no address for channel `team-chat`; expected `team-chat=...`; "
         "is `teamchat` meant for it?",
     ]
-    env.setenv("INTERLOCK_JENKINS_TOKEN_CDP", "x")
+    env.setenv("INTERLOCK_JENKINS_TOKEN_CDP", "token")
     env.setenv("INTERLOCK_NOTIFY_URLS", "on-call=json://x team-chat=json://y")
     assert list(ready.lacking(load(EXAMPLE), settings.load())) == []
 
 
 def test_check_runs_without_an_app_are_refused_at_start(env: pytest.MonkeyPatch) -> None:
     found = given(
-        env, JENKINS_TOKEN_BUILD="x", JENKINS_TOKEN_CDP="x", NOTIFY_URLS="on-call=json://x team-chat=json://y"
+        env, JENKINS_TOKEN_BUILD="token", JENKINS_TOKEN_CDP="token", NOTIFY_URLS="on-call=json://x team-chat=json://y"
     )
     configuration = replace(load(EXAMPLE), github=GitHub(report=Report.CHECKS))
     (said,) = ready.lacking(configuration, found)
@@ -205,7 +228,7 @@ def test_check_runs_without_an_app_are_refused_at_start(env: pytest.MonkeyPatch)
 
 
 def test_a_misspelt_variable_is_pointed_out(env: pytest.MonkeyPatch) -> None:
-    given(env, GITHUB_TOKN=HUSH, BIND="127.0.0.1:1", WEB_WORKERS="2", JENKINS_TOKEN_X="x", ZZZ="1")
+    given(env, GITHUB_TOKN=HUSH, BIND="127.0.0.1:1", WEB_WORKERS="2", JENKINS_TOKEN_X="token", ZZZ="1")
     assert list(ready.unknown()) == [
         "INTERLOCK_GITHUB_TOKN is not known; did you mean `INTERLOCK_GITHUB_TOKEN`?",
         "INTERLOCK_ZZZ is not known",

@@ -82,7 +82,7 @@ class World:
             "INTERLOCK_CONFIG": str(self._folder / "interlock.yaml"),
             "INTERLOCK_DATA_DIR": str(self._folder),
             "INTERLOCK_BIND": self._bind,
-            "INTERLOCK_GITHUB_TOKEN": "t",
+            "INTERLOCK_GITHUB_TOKEN": "token",
             "INTERLOCK_GITHUB_WEBHOOK_SECRETS": self._secret,
             "INTERLOCK_JENKINS_WEBHOOK_SECRET": self._callback,
             "INTERLOCK_JENKINS_TOKEN_BUILD": "token",

@@ -8,15 +8,18 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+import bot.state
+from bot.core.decide import decide
 from bot.core.effects import Look
-from bot.core.events import TimePassed
-from bot.core.pipeline import Job
+from bot.core.events import BuildSeen, TimePassed
+from bot.core.pipeline import Job, Outcome
 from bot.core.run import Status, Step
 from bot.state.codec import load_effect
 from bot.state.copy import BARRIER, Copy
@@ -31,7 +34,24 @@ from bot.state.store import Store
 from tests.state.conftest import NOTHING, Line
 from tests.state.stored import put_back, stored
 
-FENCED = {"begin", "commit", "read", "accept", "tick", "claim", "renew", "intent", "finish", "postpone", "revive"}
+FENCED = {
+    "begin",
+    "commit",
+    "read",
+    "accept",
+    "tick",
+    "claim",
+    "renew",
+    "finish",
+    "postpone",
+    "revive",
+    "intent",
+    "doubt",
+}
+#: What another version cannot misread: giving back, counting, what concerns GitHub or the health of processes.
+OPEN = {"release", "unsend", "hold", "permit", "backlog", "contact", "heartbeat", "told"}
+#: No scripts by themselves; and the migration, which looks at the number itself.
+APART = {"fence", "history", "migrate"}
 
 
 @pytest.fixture
@@ -195,6 +215,21 @@ def test_what_locked_a_stage_after_a_passage_has_broken_it_and_what_passed_after
     assert (fast["step"], fast["broken"]["run"]) == (step, "S1.3")
 
 
+def test_the_story_goes_on_where_schema_2_left_it(redis: Redis, keys: Keys) -> None:
+    """The fix S1e passes pre-production: its lock opens, what it contains is gone, S2a enters."""
+    migrate(redis, keys)
+    found = board(redis, keys).board
+    fix = found.runs["S1.5"]
+    passed = BuildSeen(
+        "cdp", "shop/pre-production", fix.build or 0, Outcome.SUCCESS, fix.key, fix.attempt, version=fix.version
+    )
+    decision = decide(found, passed, fix.since + 60)
+    assert found.locks_of("pre-production") == []
+    superseded = {e.run.title for e in decision.ended if str(e.ending.end) == "superseded"}
+    assert {"S1a", "S1b", "S1d"} <= superseded
+    assert [run.title for run in found.inside(Step("pre-production"))] == ["S2a"]
+
+
 def test_what_waits_in_the_inbox_is_taken_after_the_migration(redis: Redis, keys: Keys) -> None:
     migrate(redis, keys)
     store = Store(redis, keys)
@@ -216,6 +251,12 @@ def test_an_empty_store_is_ours_from_the_first_turn_on(line: Line) -> None:
     line.accept()
     line.turn()
     assert int(line.redis.hget(line.keys.meta, "schema")) == SCHEMA
+    assert line.redis.hexists(line.keys.board, BARRIER)  # what a version without a fence cannot load
+
+
+def test_what_keeps_an_older_version_off_is_of_no_family_that_it_knows() -> None:
+    known = {field.split("/")[0] for field in stored(2)["interlock:{shop}:board"]["value"]}
+    assert BARRIER.split("/")[0] not in known
 
 
 # -- the step, whole or not at all -----------------------------------------------------------------------------
@@ -328,6 +369,8 @@ def calls(line: Line) -> Iterator[tuple[str, Callable[[], object]]]:
     yield "claim", lambda: [outbox.claim(family, limit=1) for family in FAMILIES]
     yield "renew", lambda: outbox.renew(claim)
     yield "intent", lambda: outbox.intend(claim, "note", "text", 1_000)
+    yield "intent", lambda: outbox.intend(claim, line.keys.posted("S1.1", 1), "", 1_000)
+    yield "doubt", store.doubt
     yield "finish", lambda: outbox.finish(claim, TimePassed())
     yield "postpone", lambda: outbox.give_up(claim, "no", 1.0)
     yield "revive", lambda: outbox.revive(claim.effect.slot)
@@ -360,6 +403,12 @@ def test_what_is_done_is_done_though_a_newer_version_has_taken_over(line: Line) 
     line.redis.hset(line.keys.meta, "schema", SCHEMA + 1)
     line.outbox.finish(claim)
     assert line.outbox.size() == 0
+
+
+def test_it_is_known_of_every_script_whether_another_version_may_run_it() -> None:
+    """A new script belongs into one of these; the test above shows that a fenced one is."""
+    scripts = {path.stem for path in (Path(bot.state.__file__).parent / "lua").glob("*.lua")}
+    assert scripts == FENCED | OPEN | APART
 
 
 def footprint_of(line: Line) -> dict[bytes, bytes | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -13,7 +14,7 @@ from bot.cli import answers, looking
 from bot.cli.choosing import CANCELLED, RETRIED
 from bot.cli.errors import Unreachable
 from bot.cli.server import Server
-from bot.core.events import BuildSeen, PullMoved, TriggerRefused
+from bot.core.events import BuildSeen, Configured, PullMoved, TriggerRefused
 from bot.core.pipeline import Outcome
 from bot.core.reasons import Why
 from bot.core.run import End, Run, Status
@@ -79,6 +80,14 @@ def test_a_lock_of_a_person_says_how_it_opens(interlock: Interlock, broken: Run)
     at = shown.index("LOCKED trade fair")
     assert ", until " in shown[at + 1]
     assert shown[at + 2] == "fixes are let in; opens with: interlock unlock production --lock production/1"
+
+
+def test_runs_left_in_a_stage_that_was_removed_are_listed(interlock: Interlock, story: Story, broken: Run) -> None:
+    stages = tuple(stage for stage in story.shape.stages if stage.name != "acceptance")
+    story.put(Configured(replace(story.shape, stages=stages)))
+    shown = lines(interlock("status", COLUMNS="100").output)
+    at = shown.index("acceptance is no longer configured, 1 run left in it")
+    assert shown[at + 1].startswith("• S3 7b72891 Change a of S3")
 
 
 def test_a_long_queue_is_cut_and_counted(interlock: Interlock, story: Story, broken: Run) -> None:

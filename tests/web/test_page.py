@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 from pydantic import SecretStr
 
-from bot.core.events import BuildSeen, LockAsked, Merged, ModeAsked, PullMoved, TriggerRefused
+from bot.core.events import BuildSeen, Configured, LockAsked, Merged, ModeAsked, PullMoved, TriggerRefused
 from bot.core.pipeline import Mode, Outcome, Pipeline
 from bot.core.run import Run
 from bot.state.repairs import Repairs
@@ -118,6 +119,14 @@ def test_strangers_troubles_and_a_pause_are_shown(client: FlaskClient, story: St
     assert "Jenkins takes nothing here: build does not answer. Next try" in words
     assert "Build #99 , started by hand, takes a slot" in words
     assert "Paused by alex: Jenkins is being upgraded" in words
+
+
+def test_a_run_left_in_a_stage_that_was_removed_has_a_tile(client: FlaskClient, story: Story, broken: Run) -> None:
+    stages = tuple(stage for stage in story.shape.stages if stage.name != "acceptance")
+    story.put(Configured(replace(story.shape, stages=stages)))
+    html = shown(client, story)
+    assert "acceptance is no longer configured 1" in text(html)
+    assert f"S1 {sha('S1b')[:7]}" in text(html[html.index('class="removed"') :])
 
 
 def test_a_long_queue_is_drawn_in_part_and_counted(client: FlaskClient, story: Story) -> None:

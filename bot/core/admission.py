@@ -97,18 +97,26 @@ def settle(decision: Decision) -> None:
 
 def _fill(decision: Decision, step: Step) -> None:
     looked_at: set[str] = set()
-    while (run := _first_in_line(decision, step, looked_at)) is not None:
+    busy: set[str] = set()
+    while (run := _first_in_line(decision, step, looked_at, busy)) is not None:
         looked_at.add(run.key)
         _knock(decision, run)
+        if run.key in decision.board.runs and lanes.one_at_a_time(decision.board, run) is not None:
+            busy.add(run.service)
 
 
-def _first_in_line(decision: Decision, step: Step, looked_at: set[str]) -> Run | None:
-    """The next run to look at, if the step has room: whoever stops the queue ends the search (cost stays flat)."""
+def _first_in_line(decision: Decision, step: Step, looked_at: set[str], busy: set[str]) -> Run | None:
+    """The next run to look at, if the step has room: whoever stops the queue ends the search (cost stays flat).
+
+    `busy`: the services of which one run waits for another (F11): those behind it wait, too.
+    """
     board = decision.board
     if not board.queue_length(step) or door_closed(board, step, decision.now):
         return None
+    if board.services_waiting(step) <= busy:
+        return None
     for run in board.queue(step):
-        if run.key in looked_at:
+        if run.service in busy or run.key in looked_at:
             continue
         reason = turned_away(board, run)
         return None if reason is not None and reason.stops_queue else run

@@ -8,7 +8,7 @@ changed, and take everything back if another worker committed first.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
@@ -145,6 +145,10 @@ class Board:
     def queue_length(self, step: Step) -> int:
         """How many runs wait to enter `step`."""
         return len(self._indexes.queues.get(step, ()))
+
+    def services_waiting(self, step: Step) -> Set[str]:
+        """The services of which runs wait to enter `step`."""
+        return self._indexes.in_line[step].keys() if step in self._indexes.in_line else set()
 
     def ahead_of(self, run: Run) -> int:
         """How many runs stand before `run` in its queue."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
@@ -21,6 +21,8 @@ class Indexes:
     """Keys of runs and verifications by what is asked for. `add` and `remove` are the only ways to change them."""
 
     queues: dict[Step, list[Turnstile]] = field(default_factory=lambda: defaultdict(list))
+    #: How many runs of which service stand in a queue.
+    in_line: dict[Step, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     slots: dict[Step, set[str]] = field(default_factory=lambda: defaultdict(set))
     of_service: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     fast: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -43,6 +45,7 @@ class Indexes:
             self.of_pull[built.service, built.pull].add(built.key)
         if built.status is Status.WAITING:
             insort(self.queues[built.step], turnstile(built))
+            self.in_line[built.step][built.service] += 1
         elif built.holds_slot:
             self.slots[built.step].add(built.key)
         if built.abort is not None:
@@ -62,8 +65,15 @@ class Indexes:
         if built.status is Status.WAITING:
             queue = self.queues[built.step]
             del queue[bisect_left(queue, turnstile(built))]
+            self._leave_line(built)
         elif built.holds_slot:
             self.slots[built.step].discard(built.key)
+
+    def _leave_line(self, built: Built) -> None:
+        line = self.in_line[built.step]
+        line[built.service] -= 1
+        if not line[built.service]:
+            del line[built.service]
 
     def longest_running(self, find: Callable[[str], Built | None]) -> Iterator[Built]:
         """Of each step that has one, what has the build that has run longest. Forgets what no longer holds."""

@@ -46,9 +46,10 @@ class Count:
             sys.settrace(before)
 
 
-def crowd(live: int, services: list[str]) -> Town:
+def crowd(live: int, services: list[str], pre_production: int = 1) -> Town:
     """S1a runs in pre-production, S1z in acceptance; `live` runs of `services` wait or run around them."""
-    town = Town(shop(acceptance=None, services=("S1", *(name for name in services if name != "S1"))))
+    names = ("S1", *(name for name in services if name != "S1"))
+    town = Town(shop(acceptance=None, services=names, pre_production=pre_production))
     town.arrives("S1", "a", before="pre-production")
     town.starts("S1a")
     town.arrives("S1", "z", before="acceptance")
@@ -126,6 +127,21 @@ def test_an_event_costs_the_same_with_many_live_runs(
     event: Callable[[Town], None], services: list[str], *, locked: bool
 ) -> None:
     few, many = (cost(event, live, services, locked=locked) for live in (FEW, MANY))
+    assert many <= few * GROWTH, f"{few} steps with {FEW} live runs, {many} with {MANY}"
+
+
+def waits_for_its_own(live: int) -> int:
+    """The cost of an event while pre-production has room, but all who wait for it wait for a run of their service."""
+    town = crowd(live, ["S1"], pre_production=3)
+    count = Count()
+    with count.counting():
+        acceptance_ends(town)
+    assert town.board.queue_length(Step("pre-production")) > live // 2
+    return count.steps
+
+
+def test_to_wait_for_a_run_of_its_own_service_costs_the_same_however_many_wait() -> None:
+    few, many = waits_for_its_own(FEW), waits_for_its_own(MANY)
     assert many <= few * GROWTH, f"{few} steps with {FEW} live runs, {many} with {MANY}"
 
 

@@ -18,6 +18,7 @@ from bot.state.schema import OtherSchema
 from config import broker, settings
 from config.broker import QUEUES, TURNS
 from config.logs import set_up
+from workers import broken_messages
 from workers.context import context
 
 log = structlog.get_logger()
@@ -68,6 +69,9 @@ def schedule() -> dict[str, dict[str, Any]]:
         name: {"task": name, "schedule": seconds, "options": {"expires": max(seconds, 1.0)}}
         for name, seconds in every.items()
     }
+
+
+broken_messages.tolerate()
 
 
 @setup_logging.connect  # type: ignore[untyped-decorator]

@@ -1,0 +1,38 @@
+"""A message in a Celery queue that is none must not end the worker.
+
+kombu takes a message off the list and decodes it in the worker's own loop, where nothing catches what goes wrong (kombu
+5.7, `transport.redis.Channel#_brpop_read`). Such a message is lost: it carries nothing (see docs/design.md), and the
+clock finds what it was to poke for.
+"""
+
+from __future__ import annotations
+
+from queue import Empty
+from typing import Any
+
+import structlog
+from kombu.transport import redis
+
+log = structlog.get_logger()
+
+
+class TolerantChannel(redis.Channel):  # type: ignore[misc]
+    """Redis channel that drops what it cannot read."""
+
+    def _brpop_read(self, **options: Any) -> Any:
+        try:
+            return super()._brpop_read(**options)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            # No JSON; or JSON without what every message has. kombu has given the connection free by now.
+            log.error("message-unreadable", error=type(error).__name__, exc_info=error)
+            raise Empty from error
+
+
+class TolerantSentinelChannel(TolerantChannel, redis.SentinelChannel):  # type: ignore[misc]
+    """The same where sentinels say which Redis is the master."""
+
+
+def tolerate() -> None:
+    """From now on the worker outlives them. kombu makes channels of the class that its transport names."""
+    redis.Transport.Channel = TolerantChannel
+    redis.SentinelTransport.Channel = TolerantSentinelChannel

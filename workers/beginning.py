@@ -40,9 +40,10 @@ def events(line: Line, copy: Copy) -> list[Event]:
     if not header.born:
         found.append(Configured(line.pipeline, mode=line.mode))
     before = copy.lost()
-    if before is not None and header.lost is None:
-        why = "the store was emptied while Interlock ran"
-        found.append(remembered(before, why))
+    if before is not None and header.lost is not None:
+        copy.settled()  # another worker has dealt with it
+    elif before is not None:
+        found.append(remembered(before, "the store was emptied while Interlock ran"))
     return found
 
 

@@ -23,16 +23,18 @@ class Copy:
     `mark` tells the version from another of the same number, as there may be one after a failover that lost data.
     """
 
-    def __init__(self, scripts: Scripts, keys: Keys) -> None:
+    def __init__(self, scripts: Scripts, keys: Keys, *, remembers: bool = False) -> None:
+        """`remembers`: keep what was held before a loss (see `lost`), for whoever decides what follows from one."""
         self._scripts = scripts
         self._keys = keys
+        self._remembers = remembers
         self._before: Board | None = None
         self.board: Board = empty(keys.pipeline)
         self.forget()
 
     def forget(self) -> None:
         """Start afresh: the next refresh loads everything."""
-        if self.board.header.born:
+        if self._remembers and self.board.header.born:
             self._before = self.board
         self.version, self.mark = 0, "0"
         self.board = empty(self._keys.pipeline)

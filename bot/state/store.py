@@ -78,7 +78,7 @@ class Store:
         self._redis = redis
         self._scripts = Scripts(redis)
         self._kept = (CHANGES_KEPT, facts_kept, ended_kept)
-        self.copy = Copy(self._scripts, keys)
+        self.copy = Copy(self._scripts, keys, remembers=True)
 
     def begin(self, token: str) -> list[Entry]:
         """Take the lease and read what came in, the copy of the board being up to date after it.

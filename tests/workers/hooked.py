@@ -86,7 +86,7 @@ def served(shop: Workshop) -> Iterator[str]:
     settings = shop.settings.model_copy(
         update={
             "github_webhook_secrets": (SecretStr(SECRET),),
-            "jenkins_webhook_secret": (SecretStr("a secret that Jenkins knows"),),
+            "jenkins_webhook_secret": (SecretStr("a-secret-that-Jenkins-knows"),),
         }
     )
     server = make_server("127.0.0.1", 0, create_app(settings, shop.configuration, lambda _: None), threaded=True)

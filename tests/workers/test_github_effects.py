@@ -15,9 +15,7 @@ from bot.core.effects import Comment, Compare, SetStatus
 from bot.core.events import ContainmentKnown
 from bot.state.allowance import Allowance
 from tests.workers.workshop import Workshop, clean
-from workers.github import limits, session
-from workers.github.refusals import Limited, refusal
-from workers.github.wire import Answer
+from workers.github import session
 from workers.perform import loop
 from workers.perform.github import ledger
 from workers.perform.github import statuses as github_statuses
@@ -190,27 +188,6 @@ def test_waiting_for_a_limit_counts_as_no_try(shop: Workshop, monkeypatch: pytes
     claim = shop.claim(status(shop))
     assert claim is not None
     assert claim.tries == 0
-
-
-def test_limits_that_follow_on_each_other_make_the_pause_longer(shop: Workshop) -> None:
-    allowance = Allowance(shop.line.redis, "token")
-    waits = []
-    for _ in range(6):
-        silent = refusal(Answer(429, {}), "a test")
-        limits.obey(allowance, silent)
-        waits.append(silent.after)  # type: ignore[union-attr]
-    assert waits == [60, 120, 240, 480, 900, 900]
-
-
-def test_the_end_of_the_hour_is_taken_from_githubs_own_clock() -> None:
-    headers = {
-        "x-ratelimit-remaining": "0",
-        "x-ratelimit-reset": "1000000300",
-        "date": "Sun, 09 Sep 2001 01:46:40 GMT",  # 1000000000
-    }
-    error = refusal(Answer(403, headers), "a test")
-    assert isinstance(error, Limited)
-    assert error.after == 301
 
 
 def test_what_github_finds_wrong_is_given_up_at_once_with_the_reason(shop: Workshop) -> None:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from bot.core.effects import Look
-from bot.core.events import TriggerRefused
 from bot.core.pipeline import Job
 from tests.workers.workshop import Workshop, forget_clients
 from workers import restarts
@@ -37,14 +34,6 @@ def test_a_restart_is_noticed_with_the_next_answer_and_once(shop: Workshop, noti
     assert noticed == ["restarted"]
 
 
-def test_an_answer_that_names_no_session_says_nothing(shop: Workshop, noticed: list[str]) -> None:
-    """While it starts, Jenkins answers 503 without one; so does a proxy."""
-    shop.do(shop.trigger())
-    shop.control.fault("status", route="GET ", status=503, count=1)
-    shop.do(LOOK)
-    assert noticed == []
-
-
 def test_with_a_token_no_crumb_is_asked_for_and_with_a_password_one_for_many(shop: Workshop) -> None:
     users = {"interlock": {"password": "token", "permissions": ["*"]}}
     shop.do(shop.trigger())
@@ -66,11 +55,3 @@ def test_a_crumb_that_a_restart_made_worthless_is_fetched_anew(shop: Workshop) -
     time.sleep(0.1)
     shop.do(shop.trigger("S1.2"))
     assert len(shop.builds("acceptance")) == 2
-
-
-def test_authorities_that_are_not_there_are_told_and_nothing_is_lost(shop: Workshop) -> None:
-    cdp = replace(shop.configuration.controllers["cdp"], url="https://127.0.0.1:1", ca_bundle=Path("/nowhere.pem"))
-    shop.reload(replace(shop.configuration, controllers={"cdp": cdp}))
-    (event,) = shop.do(shop.trigger())
-    assert isinstance(event, TriggerRefused)
-    assert "nowhere.pem" in event.why

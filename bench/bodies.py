@@ -8,7 +8,7 @@ import json
 from functools import lru_cache
 from typing import Any
 
-SECRET = "a secret of the benchmark"
+SECRET = "a-secret-of-the-benchmark"
 #: How many services the pushes are spread over.
 SERVICES = 50
 

@@ -93,6 +93,26 @@ def _one_or_two(text: str) -> tuple[str, ...]:
     return found
 
 
+#: What may stand as it is in the path of an address and before its `@`, less `$` (RFC 3986: `pchar`, `userinfo`).
+_SENDABLE = re.compile(r"[A-Za-z0-9._~!&'()*+;=:-]*")
+
+
+def _callback_secrets(text: str) -> tuple[str, ...]:
+    """Secrets that stand in an address. Jenkins' notification plugin sends it as it is written.
+
+    It takes `$` for a variable, and then sends nothing at all; and what is percent-encoded as the password of an
+    address is not decoded (seen with its release 1.19), so that it is another secret.
+    """
+    found = _one_or_two(text)
+    for each in found:
+        if not _SENDABLE.fullmatch(each):
+            raise RefusedError(
+                "holds a character that Jenkins' notification plugin cannot send in an address, such as `$`, `/`, `@`, "
+                "`%` or a blank; expected letters, digits, `-`, `_` and the like, as `openssl rand -hex 32` makes them"
+            )
+    return found
+
+
 def _api_tokens(text: str) -> dict[str, str]:
     tokens = _pairs(text, r"[,\n]", ":", _WHO, "`who:token`")
     for token in tokens.values():
@@ -184,7 +204,7 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "github_app_id": _app_id,
     "github_app_private_key": _private_key,
     "github_webhook_secrets": _one_or_two,
-    "jenkins_webhook_secret": _one_or_two,
+    "jenkins_webhook_secret": _callback_secrets,
     "jenkins_tokens": _from_elsewhere,
     "api_tokens": _api_tokens,
     "notify_urls": _notify_urls,

@@ -20,6 +20,7 @@ from tests.workers.app_key import pem
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "example.yaml"
 HUSH = "hush-hush-hush-4711"
+LONG = "0123456789abcdef0123"
 OTHER = "another-secret-4712"
 
 
@@ -67,6 +68,22 @@ def test_each_controller_has_its_own_token(env: pytest.MonkeyPatch) -> None:
     found = given(env, JENKINS_TOKEN_BUILD="bbb-", JENKINS_TOKEN_CDP_EU="ccc-")
     assert found.jenkins_token("build") == SecretStr("bbb-")
     assert found.jenkins_token("cdp-eu") == SecretStr("ccc-")
+
+
+@pytest.mark.parametrize("secret", ["$", "/", "@", "%25", " ", "ä", "#", "?", f",{LONG}$"])
+def test_a_callback_secret_that_the_plugin_cannot_send_is_refused(env: pytest.MonkeyPatch, secret: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        given(env, JENKINS_WEBHOOK_SECRET=f"{LONG}{secret}{LONG}")
+    [sentence] = refused.value.sentences
+    assert (
+        "INTERLOCK_JENKINS_WEBHOOK_SECRET holds a character that Jenkins' notification plugin cannot send" in sentence
+    )
+    assert LONG not in sentence
+
+
+def test_a_callback_secret_of_other_signs_is_taken(env: pytest.MonkeyPatch) -> None:
+    secret = "aZ09-._~!&'()*+;=:"
+    assert given(env, JENKINS_WEBHOOK_SECRET=secret).jenkins_webhook_secret == (SecretStr(secret),)
 
 
 def test_two_webhook_secrets_are_taken_while_one_replaces_the_other(env: pytest.MonkeyPatch) -> None:

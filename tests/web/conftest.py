@@ -29,7 +29,7 @@ from tests.web.story import Story, pipeline, sha
 
 SECRET = "a secret that GitHub knows"
 OLD_SECRET = "the secret before it"
-JENKINS_SECRET = "a secret that Jenkins knows"
+JENKINS_SECRET = "a-secret-that-Jenkins-knows"
 
 
 @pytest.fixture(scope="session")

@@ -52,7 +52,7 @@ def served(pipeline: Pipeline, redis_url: str, folder: Path, **more: str) -> Ite
         "INTERLOCK_REDIS_URL": redis_url,
         "INTERLOCK_CONFIG": str(folder / "interlock.yaml"),
         "INTERLOCK_GITHUB_WEBHOOK_SECRETS": "a secret that GitHub knows",
-        "INTERLOCK_JENKINS_WEBHOOK_SECRET": "a secret that Jenkins knows",
+        "INTERLOCK_JENKINS_WEBHOOK_SECRET": "a-secret-that-Jenkins-knows",
         "INTERLOCK_API_TOKENS": "alex:the token of alex",
         "INTERLOCK_BIND": f"127.0.0.1:{port}",
         "INTERLOCK_WEB_WORKERS": "1",

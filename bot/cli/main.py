@@ -10,7 +10,7 @@ import click
 from bot.cli.acting import cancel, fast_lane, lock, observe, pause, resume, retry, unlock
 from bot.cli.connecting import doctor, jenkins_jobs
 from bot.cli.files import check, example, schema
-from bot.cli.letters import dead_letters
+from bot.cli.letters import dead_letters, parked
 from bot.cli.looking import history, log, status, why
 from bot.cli.up import up
 
@@ -40,7 +40,7 @@ def cli() -> None:
 
 for command in (status, why, log, history):
     cli.add_command(command)
-for command in (lock, unlock, retry, cancel, fast_lane, pause, resume, observe, dead_letters):
+for command in (lock, unlock, retry, cancel, fast_lane, pause, resume, observe, dead_letters, parked):
     cli.add_command(command)
 for command in (example, check, schema, jenkins_jobs, doctor, up):
     cli.add_command(command)

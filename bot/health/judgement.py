@@ -240,7 +240,7 @@ def _left(pipeline: PipelineSeen, limits: Limits, now: float) -> Iterator[Findin
         parked = pipeline.parked
         what = f"{_count(parked.count, 'delivery', 'deliveries')} to {name} could not be digested and"
         what += f" {'was' if parked.count == 1 else 'were'} set aside; the last one: {parked.why}"
-        mend = "`interlock parked` lists them; mend the cause, then `interlock parked retry --all`"
+        mend = "`interlock parked` lists them; a newer version may digest them (`retry`), else `drop` them"
         yield Finding("parked", Status.DEGRADED, what, parked.at, mend, pipeline=name)
 
 

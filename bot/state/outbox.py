@@ -199,6 +199,10 @@ class Outbox:
         args = [slot, f"{letter['revision']}\n{dump_effect(effect)}"]
         return bool(self._scripts.run("revive", names, args, fence=keys))
 
+    def drop_dead(self, slot: str) -> bool:
+        """Forget a dead letter: it is not to be done any more; False if there is none in that slot."""
+        return bool(self._redis.hdel(self._keys.dead, slot))
+
     def _forget_oldest_dead(self) -> None:
         """Make room for a tenth of what is kept, so that it is seldom done."""
         by_age = sorted(self._all_dead().items(), key=lambda row: float(json.loads(row[1])["at"]))

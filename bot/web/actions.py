@@ -11,6 +11,7 @@ from flask import Blueprint, Response
 from bot.core import sentences
 from bot.core.events import CancelAsked, Event, FastLaneAsked, LockAsked, ModeAsked, RetryAsked, UnlockAsked
 from bot.core.run import Status
+from bot.state import parked
 from bot.web import asking, auth, bodies, finding
 from bot.web.problems import Problem, unknown
 from bot.web.reading import whole_number
@@ -112,11 +113,40 @@ def revive(pipeline: str) -> Response:
     """Give an effect that was given up another try. Done when it answers: no turn decides about it."""
     by = auth.person()
     line = site().line(pipeline)
-    body = bodies.read(bodies.Revive)
+    body = bodies.read(bodies.OfDeadLetter)
     if not line.outbox.revive(body.slot):
         raise unknown("dead letter", body.slot, (letter.slot for letter in line.outbox.dead_letters()))
     log.info("dead-letter-revived", pipeline=pipeline, slot=body.slot, by=by, reason=body.reason)
     return reply({"state": "done", "slot": body.slot})
+
+
+@actions.post("/dead-letters/drop")
+def drop_dead_letter(pipeline: str) -> Response:
+    """Forget an effect that was given up: nobody needs it any more."""
+    by = auth.person(site().settings)
+    line = site().line(pipeline)
+    body = bodies.read(bodies.OfDeadLetter)
+    if not line.outbox.drop_dead(body.slot):
+        raise unknown("dead letter", body.slot, (letter.slot for letter in line.outbox.dead_letters()))
+    log.info("dead-letter-dropped", pipeline=pipeline, slot=body.slot, by=by, reason=body.reason)
+    return reply({"state": "done", "slot": body.slot})
+
+
+@actions.post("/parked/<any(retry, drop):what>")
+def take_out(pipeline: str, what: str) -> Response:
+    """Decide a parked delivery once more, or forget it. Done when it answers; the next turn decides."""
+    by = auth.person(site().settings)
+    line = site().line(pipeline)
+    body = bodies.read(bodies.OfParked)
+    rows = parked.deliveries(site().redis, line.keys)
+    found = next((row for row in rows if row.entry == body.entry), None)
+    wake = None if found is None else parked.take_out(site().redis, line.keys, found, again=what == "retry")
+    if wake is None:
+        raise unknown("parked delivery", body.entry, (row.entry for row in rows))
+    if wake:
+        site().poke(pipeline)
+    log.info("parked-delivery-taken-out", pipeline=pipeline, entry=body.entry, what=what, by=by, reason=body.reason)
+    return reply({"state": "done", "entry": body.entry})
 
 
 @actions.get("/requests/<request_id>")

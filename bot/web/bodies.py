@@ -97,8 +97,14 @@ class ChangeMode(Request):
     mode: Annotated[Mode, BeforeValidator(lambda value: Mode(value) if value in list(Mode) else value)]
 
 
-class Revive(Request):
-    """Give an effect that was given up another try."""
+class OfParked(Request):
+    """Have another try made at a parked delivery, or drop it."""
+
+    entry: Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class OfDeadLetter(Request):
+    """Give an effect that was given up another try, or drop it."""
 
     slot: Annotated[str, Field(min_length=1, max_length=1_000)]
 

@@ -12,6 +12,7 @@ from bot.core.board import Board
 from bot.core.run import Status
 from bot.core.view import tile, view
 from bot.health import wording
+from bot.state.parked import deliveries
 from bot.state.records import PAGE
 from bot.state.repairs import Repairs
 from bot.web import finding, shapes
@@ -105,6 +106,13 @@ def _is_fact_id(text: str) -> bool:
         return False
     numbers = [int(part) for part in text.split("-")]
     return any(numbers) and max(numbers) < 2**64
+
+
+@reading.get("/pipelines/<pipeline>/parked")
+def parked(pipeline: str) -> Response:
+    """The deliveries that could not be digested, newest first, without their bodies."""
+    line = site().line(pipeline)
+    return reply({"parked": [shapes.parked(row) for row in deliveries(site().redis, line.keys)]})
 
 
 def summary(line: Line) -> Shape:

@@ -12,6 +12,7 @@ from bot.core.decision import Ended
 from bot.core.run import Run
 from bot.state.codec import Told
 from bot.state.outbox import DeadLetter
+from bot.state.parked import Parked
 
 Shape = dict[str, Any]
 
@@ -57,6 +58,18 @@ def dead_letter(letter: DeadLetter) -> Shape:
         "error": letter.error,
         "at": letter.at,
         "tries": letter.tries,
+    }
+
+
+def parked(found: Parked) -> Shape:
+    """One delivery that could not be digested."""
+    return {
+        "entry": found.entry,
+        "source": found.source,
+        "name": found.name,
+        "delivery": found.delivery,
+        "error": found.error,
+        "at": found.at,
     }
 
 

@@ -7,9 +7,13 @@ from datetime import UTC, datetime
 
 import pytest
 
+from bot.core.events import LockAsked
 from bot.core.pipeline import Mode, Outcome
 from bot.core.run import Run, Status
+from bot.state.codec import dump_event
+from bot.state.inbox import Entry
 from bot.state.outbox import Outbox
+from bot.state.parked import park
 from bot.web import asking
 from bot.web.app import create_app
 from config.configuration import Configuration
@@ -159,6 +163,8 @@ def test_what_is_not_there_is_said_with_what_is(
         ("dead-letters", "retry", "x", "--all"),
         ("dead-letters", "--all"),
         ("dead-letters", "bury"),
+        ("parked", "drop"),
+        ("parked", "--all"),
         ("log", "-n", "0"),
         ("up", "--bnd", "x"),
     ],
@@ -238,3 +244,27 @@ def test_one_dead_letter_that_is_gone_does_not_keep_the_others_back(
     assert mixed.exit_code == 1
     assert mixed.stdout == f"done: {slot} is given another try\n"
     assert mixed.stderr.splitlines()[1] == "error: 1 of 2 were refused"
+
+
+def test_a_dead_letter_that_nobody_needs_is_dropped(interlock: Interlock, story: Story, broken: Run) -> None:
+    slot = bury(story)
+    assert interlock("dead-letters", "drop", slot).stdout == f"done: {slot} is dropped\n"
+    outbox = Outbox(story.redis, story.keys)
+    assert outbox.dead_letters() == []
+    assert not outbox.has(slot)
+
+
+def test_parked_deliveries_are_listed_decided_once_more_or_dropped(interlock: Interlock, story: Story) -> None:
+    """One is a request that is good by now, the other one stays what it is."""
+    story.start()
+    good = LockAsked("production", "alex", "trade fair")
+    park(story.redis, story.keys, Entry("1700000000000-0", "event", good.kind, "a", dump_event(good)), KeyError("x"))
+    park(story.redis, story.keys, Entry("1700000000000-1", "event", "nonsense", "b", b"{}"), ValueError("no\x1b[31m"))
+    listed = interlock("parked").output.splitlines()
+    assert [line.split()[0] for line in listed[0::2]] == ["1700000000000-1", "1700000000000-0"]
+    assert listed[1] == "  ValueError: no�[31m"
+    assert interlock("parked", "retry", "1700000000000-0").stdout == "done: 1700000000000-0 is given another try\n"
+    assert [lock.reason for lock in story.board.locks_of("production")] == ["trade fair"]
+    assert interlock("parked", "drop", "--all").stdout == "done: 1700000000000-1 is dropped\n"
+    assert interlock("parked").stdout.startswith("There are no parked deliveries")
+    assert interlock("parked", "retry", "--all").stdout == "done: there are no parked deliveries\n"

@@ -157,6 +157,9 @@ def test_unlock_opens_the_stage(api: Api, story: Story, broken: Run) -> None:
         ("/services/s1/fast-lane", WHY, "S1"),
         ("/services/S1/fast-lane", {**WHY, "stage": "preproduction"}, "pre-production"),
         ("/dead-letters/retry", {**WHY, "slot": "nothing"}, None),
+        ("/dead-letters/drop", {**WHY, "slot": "nothing"}, None),
+        ("/parked/retry", {**WHY, "entry": "1-0"}, None),
+        ("/parked/drop", {**WHY, "entry": "1-0"}, None),
     ],
 )
 def test_what_does_not_exist_is_said_with_what_does(

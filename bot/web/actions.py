@@ -123,7 +123,7 @@ def revive(pipeline: str) -> Response:
 @actions.post("/dead-letters/drop")
 def drop_dead_letter(pipeline: str) -> Response:
     """Forget an effect that was given up: nobody needs it any more."""
-    by = auth.person(site().settings)
+    by = auth.person()
     line = site().line(pipeline)
     body = bodies.read(bodies.OfDeadLetter)
     if not line.outbox.drop_dead(body.slot):
@@ -135,7 +135,7 @@ def drop_dead_letter(pipeline: str) -> Response:
 @actions.post("/parked/<any(retry, drop):what>")
 def take_out(pipeline: str, what: str) -> Response:
     """Decide a parked delivery once more, or forget it. Done when it answers; the next turn decides."""
-    by = auth.person(site().settings)
+    by = auth.person()
     line = site().line(pipeline)
     body = bodies.read(bodies.OfParked)
     rows = parked.deliveries(site().redis, line.keys)

@@ -9,7 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,8 @@ class World:
             yield
         finally:
             for pid in pids:
-                os.kill(pid, signal.SIGCONT)
+                with suppress(ProcessLookupError):  # the test has killed it meanwhile
+                    os.kill(pid, signal.SIGCONT)
 
     def _family(self, name: str) -> list[int]:
         """A process and its children (gunicorn's are its workers), by the kernel's list of them."""

@@ -27,7 +27,7 @@ class Process:
 
     `ready` says whether the running process can do its work; without it, being alive is enough.
     `stop_within` is the time between the polite SIGTERM and SIGKILL. `keep_fds` stay open in the
-    process; `umask` is the launcher's own unless given.
+    process; with the `umask` its files are its owner's alone.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Process:
     ready_within: float = 60.0
     stop_within: float = 10.0
     keep_fds: tuple[int, ...] = ()
-    umask: int = -1
+    umask: int = 0o077
 
 
 class Child:

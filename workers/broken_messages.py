@@ -16,19 +16,19 @@ from kombu.transport import redis
 log = structlog.get_logger()
 
 
-class TolerantChannel(redis.Channel):  # type: ignore[misc]
+class TolerantChannel(redis.Channel):
     """Redis channel that drops what it cannot read."""
 
     def _brpop_read(self, **options: Any) -> Any:
         try:
-            return super()._brpop_read(**options)
+            return super()._brpop_read(**options)  # type: ignore[no-untyped-call]
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             # No JSON; or JSON without what every message has. kombu has given the connection free by now.
             log.error("message-unreadable", error=type(error).__name__, exc_info=error)
             raise Empty from error
 
 
-class TolerantSentinelChannel(TolerantChannel, redis.SentinelChannel):  # type: ignore[misc]
+class TolerantSentinelChannel(TolerantChannel, redis.SentinelChannel):
     """The same where sentinels say which Redis is the master."""
 
 

@@ -3,6 +3,7 @@
 import io
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -144,6 +145,18 @@ def test_lines_are_kept_with_their_name_and_shown_if_asked(tmp_path: Path) -> No
     assert "beat   | ready\n" in (tmp_path / "beat.log").read_text()
     assert "beat   | ready\n" in terminal.getvalue()
     assert "launch | everything has stopped\n" in terminal.getvalue()
+
+
+def test_what_processes_write_and_print_is_for_their_owner_alone(tmp_path: Path) -> None:
+    (tmp_path / "beat.log").touch(0o644)  # of an older version
+    script = f"open({str(tmp_path / 'schedule')!r}, 'w').close()\n{LIVES}"
+    with Supervisor([[python("beat", script)]], log_dir=tmp_path):
+        pass
+    assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {
+        "beat.log": 0o600,
+        "launch.log": 0o600,
+        "schedule": 0o600,
+    }
 
 
 def test_two_processes_of_one_name_are_refused(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ class Trigger:
     version: str
     #: The pull request that is verified.
     pull: int | None = None
-    #: Look for the build first: an earlier trigger of this attempt may have arrived.
+    #: Look for the build first: an earlier trigger of this attempt may have arrived. Only what schema 2 stored has it.
     look_first: bool = False
     #: Its build changes what is there: two at once do harm even for a moment.
     rolls_out: bool = False

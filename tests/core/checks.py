@@ -66,6 +66,7 @@ def check(board: Board, decision: Decision, was: Before, memory: Memory, now: fl
     _one_build(decision, was, memory)
     _mode(decision, board, was)
     _doors(board, decision, now)
+    _flags(board)
     _no_force_where_it_rolls_out(decision, board)
     _proofs(board, decision, memory, truth)
     _verifications(board, decision, was, memory)
@@ -239,6 +240,22 @@ def _doors(board: Board, decision: Decision, now: float) -> None:
         assert trouble is None or trouble.retry_at <= now, f"{key} is started in {step}, which Jenkins refuses"
         assert built is not None
         assert (built.status, built.step, built.build) == (Status.STARTING, step, None), f"{key} was started from aside"
+
+
+def _flags(board: Board) -> None:
+    """What is noted of a build or of a status ends with it."""
+    for run in board.runs.values():
+        where, holds = f"{run.key}, which is {run.status}", run.holds_slot
+        assert holds or (run.cancelled_by, run.abort, run.timed_out) == (None, None, False), (
+            f"a cancel outlives {where}"
+        )
+        assert run.status is not Status.WAITING or (run.build, run.queue_item, run.expected) == (None, None, None), (
+            where
+        )
+        assert (run.ending is not None) == (run.status is Status.ENDING), f"an end is noted of {where}"
+        assert (run.failure is not None) == (run.status is Status.FAILED), f"a failure is noted of {where}"
+        assert not run.retrying or run.status not in (Status.FAILED, Status.ENDING), f"a retry outlives {where}"
+        assert not run.retrying or any(lock.run == run.key for lock in board.locks_of(run.step.stage)), where
 
 
 def _mode(decision: Decision, board: Board, was: Before) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bot.core.locking import REMOVED_AT_ONCE
 from bot.core.pipeline import Lane, Track
 from bot.core.run import Run, ServiceState, Status, Step
 from tests.core.town import Town
@@ -163,6 +164,27 @@ def fix_passes(live: int) -> int:
 def test_clean_up_unlock_and_entry_cost_the_same_with_many_live_runs() -> None:
     few, many = fix_passes(FEW), fix_passes(MANY)
     assert many <= few * GROWTH, f"{few} steps with {FEW} live runs, {many} with {MANY}"
+
+
+def removes(live: int) -> int:
+    """The cost of the event with which a fix passes that contains `live` runs, of which so many go at once."""
+    town = crowd(live, ["S1"])
+    town.github.heads["S1"] = f"S1x{live - 1}"  # the fix is merged onto the last of them
+    town.fails("S1a")
+    town.merge("S1", "e")
+    while town.run("S1e").step != Step("pre-production", Track.REAL):
+        town.passes("S1e")
+    town.starts("S1e")
+    count = Count()
+    with count.counting():
+        town.passes("S1e")
+    assert town.board.clean_ups, "there is more to remove than goes at once"
+    return count.steps
+
+
+def test_the_first_part_of_a_clean_up_costs_the_same_however_much_there_is_to_remove() -> None:
+    few, many = removes(3 * REMOVED_AT_ONCE), removes(MANY)
+    assert many <= few * GROWTH, f"{few} steps with {3 * REMOVED_AT_ONCE} runs to remove, {many} with {MANY}"
 
 
 def test_the_count_sees_a_walk_through_all_runs() -> None:

@@ -105,13 +105,17 @@ class Chain:
         return any(_is_within(place, reached) for place in (older, *namesakes))
 
     def push(self, before: str | None, after: str, *, forced: bool) -> tuple[Chain, Place]:
-        """The chain with `after` added, and its place. `before` None means: not known what came before."""
+        """The chain with `after` added, and its place. `before` None means: not known what came before.
+
+        A forced push may be told after what was pushed onto its commit: then main has moved on from it.
+        """
         head = self.head
         if head is not None and before == head.sha and not forced and after != head.sha:
             place = Place(head.segment, head.seq + 1, after)
             return self._with(place, [*self._joins(place), *self._returns(place)]), place
         place = Place(self.segments + 1, 1, after)
-        links = [*self._joins(place), *self._returns(place)]
+        onto_it = self._joins(place)
+        links = [*onto_it, *self._returns(place)]
         roots = self.roots
         if not forced and before is not None:
             parent = self.find(before)
@@ -119,8 +123,9 @@ class Chain:
                 links.append(Link(parent, place))
             roots = _last((*roots, Root(place.segment, before)))
         grown = replace(self, segments=place.segment, roots=roots)
-        grown = grown._with(place, links, keep_head=not forced)
-        return (grown.rewritten(place) if forced else grown), place
+        late = bool(onto_it) and head is not None and before != head.sha
+        grown = grown._with(place, links, keep_head=late or not forced)
+        return (grown.rewritten(grown.forced_to(place)) if forced else grown), place
 
     def _returns(self, place: Place) -> list[Link]:
         """A commit that comes back to main is the same commit: each of its places contains the other."""
@@ -130,6 +135,12 @@ class Chain:
     def rewritten(self, place: Place) -> Chain:
         """The chain with `place` known to be a head that was put in place by force."""
         return replace(self, forced=place.segment)
+
+    def forced_to(self, place: Place) -> Place:
+        """Where main goes on after a forced push to `place`: there, or at what was pushed onto it and told before."""
+        if self.head == place:
+            return place
+        return next((link.newer for link in self.links if link.older == place), place)
 
     def first(self, place: Place) -> Place:
         """The first commit that is remembered of the segment of `place`; what `place` lacks, that lacks too."""

@@ -12,7 +12,7 @@ from bot.core.leaving import leave
 from bot.core.locking import open_lock
 from bot.core.merges import find_place
 from bot.core.modes import mode_changed
-from bot.core.run import End, Ending, Run, Status
+from bot.core.run import End, Ending, Status
 
 
 def configured(decision: Decision, event: Configured) -> None:
@@ -32,7 +32,7 @@ def configured(decision: Decision, event: Configured) -> None:
     decision.tell(FactKind.CONFIGURED, f"{event.pipeline.name} is configured: {_summary(decision)}")
     steps = set(board.jobs().values())
     for run in sorted(board.runs.values(), key=lambda r: r.seat):
-        _place(decision, run)
+        _place(decision, run.key)
     for lock in sorted(board.locks.values(), key=lambda k: (k.since, k.key)):
         gone = board.pipeline.stage(lock.stage) is None
         orphan = lock.service is not None and board.pipeline.service(lock.service) is None
@@ -50,14 +50,15 @@ def configured(decision: Decision, event: Configured) -> None:
     mode_changed(decision, before)
 
 
-def _place(decision: Decision, run: Run) -> None:
+def _place(decision: Decision, key: str) -> None:
     """A run whose service is gone ends; one that waits does so before the first stage that it has not passed.
 
     So whoever waited for a stage that was removed goes on, and comes back to it if it is put back in time.
     """
     board = decision.board
-    if run.status is Status.ENDING:
-        return
+    run = board.runs.get(key)
+    if run is None or run.status is Status.ENDING:
+        return  # a newer one that found its place may have replaced it (F6)
     if board.pipeline.service(run.service) is None:
         leave(decision, run, sentences.unconfigured(run))
         return

@@ -173,14 +173,15 @@ def _accept(decision: Decision, state: ServiceState, event: Merged) -> None:
     # A forced head of which nobody knows what came before was looked up: perhaps main has moved on since.
     chain, place = state.chain.push(event.before, event.sha, forced=event.forced and event.before is not None)
     is_head = chain.head == place
-    forces = (*state.forces, place)[-FORCES:] if event.forced and is_head else state.forces
+    forced = event.forced and (is_head or event.before is not None)
+    forces = (*state.forces, chain.forced_to(place))[-FORCES:] if forced else state.forces
     decision.board.put(replace(state, chain=chain, forces=forces, moves=state.moves + 1, doubt=""))
     pull = f" by pull request #{event.pull}" if event.pull is not None else ""
     text = f"{sentences.short(event.sha)} is on main of {event.service}{pull}{_how(event)}"
     decision.tell(FactKind.MERGE_ACCEPTED, text, service=event.service, sha=event.sha)
     lane = Lane.FAST if is_head and lanes.merge_enters(decision.board, event.service) else Lane.MAIN
     start_run(decision, event.service, place, lane, pull=event.pull, title=event.title, author=event.author)
-    if event.forced and is_head and before is not None:
+    if forced and before is not None:
         drop_unmerged(decision, event.service)
 
 

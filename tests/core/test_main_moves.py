@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from bot.core import sentences
 from bot.core.effects import Comment, Compare, Notify
 from bot.core.events import ContainmentKnown, DefaultBranchChanged, Event, HeadSeen, Merged
 from bot.core.facts import FactKind
-from bot.core.run import ServiceState
+from bot.core.run import ServiceState, Status
 from tests.core.town import Town
 
 
@@ -102,6 +103,21 @@ def test_a_lost_force_push_shows_when_what_was_pushed_onto_it_lacks_what_was_on_
     town.looks_at_main("S1")
     assert town.locks() == []
     assert state(town).doubt == ""
+
+
+def test_a_force_push_that_is_told_after_what_was_pushed_onto_it_drops_what_was_before_and_not_that(town: Town) -> None:
+    town.merge("S1", "a")
+    forced = town.merged("S1", *town.github.commit("S1", "S1x", onto="S1-"), forced=True)
+    town.merge("S1", "b")
+    town.deliver(forced)
+    while town.answers():
+        pass
+    assert head(town) == "S1b"
+    assert town.status("S1a") is Status.ENDING
+    assert town.run("S1a").ending == sentences.dropped(town.run("S1a"))
+    assert [sha for sha in town.live() if town.status(sha) is not Status.ENDING] == ["S1b", "S1x"]
+    town.looks_at_main("S1")
+    assert head(town) == "S1b"
 
 
 def test_what_is_merged_onto_the_old_commit_goes_on_from_there(town: Town) -> None:

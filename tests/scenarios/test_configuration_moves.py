@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bot.core.effects import Withdraw
-from bot.core.events import AbortTaken, HeadSeen
+from bot.core.events import AbortTaken, ContainmentKnown, HeadSeen
 from bot.core.pipeline import Force, Job, Pipeline
 from tests.core.town import Town
 from tests.core.world import shop
@@ -88,3 +88,20 @@ def test_the_head_of_a_service_that_returns_is_run_if_main_has_moved_meanwhile(m
     town.configure(shop())
     town.send(HeadSeen("S1", "S1a" if moved else "S1-", moves=1))
     assert town.live() == (["S1a"] if moved else [])
+
+
+def test_a_run_that_a_newer_one_replaces_while_all_find_their_place_is_not_placed_again() -> None:
+    """S1e was told after S1f, which contains it: it goes where S1f finds its fast job."""
+    town = Town(shop(fast=False, acceptance=1))
+    town.breaks("S1", "a")
+    town.arrives("S3", "a", ACC)
+    town.push("S1", "e")
+    town.pull("S1", "f")
+    town.passes("S1f")
+    town.pull("S1", "e")
+    town.passes("S1e")
+    town.send(ContainmentKnown("S1", "S1e", "S1f", contains=True))
+    assert (town.queue(ACC), town.on_fast_lane()) == (["S1e", "S1f"], ["S1e", "S1f"])
+    town.configure(shop())
+    assert town.left("S1e") == ("superseded", "S1f")
+    assert "S1e" not in town.live()

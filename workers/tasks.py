@@ -12,6 +12,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from bot.core.events import StoreChanged, TimePassed
+from bot.state.connection import is_out_of_reach
 from bot.state.keys import FAMILIES
 from config.broker import EFFECTS, TURN_TASK, TURNS
 from workers import beginning, reconcile, restarts
@@ -33,16 +34,24 @@ def task(name: str, **options: Any) -> Callable[[Callable[..., None]], Any]:
     """
 
     def made(function: Callable[..., None]) -> Any:
-        @wraps(function)
-        def tried(*arguments: Any) -> None:
-            try:
-                function(*arguments)
-            except (RedisError, OperationalError) as error:  # its text may hold an address, and tells no more
-                log.warning("store-unreachable", task=name, error=type(error).__name__)
-
-        return shared_task(name=name, **options)(tried)
+        return shared_task(name=name, **options)(patient(name, function))
 
     return made
+
+
+def patient(name: str, function: Callable[..., None]) -> Callable[..., None]:
+    """The function, ending quietly while store or broker cannot be reached."""
+
+    @wraps(function)
+    def tried(*arguments: Any) -> None:
+        try:
+            function(*arguments)
+        except (RedisError, OperationalError) as error:  # its text may hold an address, and tells no more
+            if isinstance(error, RedisError) and not is_out_of_reach(error):
+                raise
+            log.warning("store-unreachable", task=name, error=type(error).__name__)
+
+    return tried
 
 
 @task(TURN_TASK, queue=TURNS)

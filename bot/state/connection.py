@@ -10,7 +10,7 @@ from typing import Any
 from redis import Redis
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ReadOnlyError, RedisError
+from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool
@@ -55,6 +55,20 @@ def connect(url: str, *, timeout: float = 10.0, retries: int = 4) -> Redis:
         return client
     host, port = address.hosts[0]
     return Redis(host=host, port=port, **options, **secure)
+
+
+def is_out_of_reach(error: RedisError) -> bool:
+    """Whether the store cannot be reached or takes no writes now, which passes; else a request of ours was wrong."""
+    return not isinstance(error, ResponseError) or str(error).startswith(_REFUSING)
+
+
+#: How a server that lives refuses to be written to: it is a replica, lacks its replicas, its memory or its disk.
+#: redis-py takes the code off the errors that it has a class for, which is why their texts stand here as well.
+_REFUSING = (
+    *("READONLY", "You can't write against a read only"),
+    *("NOREPLICAS", "MISCONF", "MASTERDOWN", "Link with MASTER is down"),
+    *("OOM", "command not allowed when used memory"),
+)
 
 
 def sentinel_options(address: Address) -> dict[str, Any]:

@@ -11,14 +11,19 @@ import pytest
 from celery import Celery
 from pydantic import SecretStr
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
+from structlog.testing import capture_logs
 
-from bot.state.connection import connect
+from bot.core.events import TimePassed
+from bot.state.connection import connect, is_out_of_reach
+from bot.state.inbox import Inbox
+from bot.state.keys import Keys
 from bot.web.poke import Poker
 from config import broker, settings
 from config.broker import TURN_TASK, TURNS
 from tests.failover.sentinels import Replicated, Secure, speaks_tls, until
 from tests.workers.tls import certificate
+from workers.tasks import patient
 
 pytestmark = pytest.mark.slow
 
@@ -73,8 +78,37 @@ def test_a_replica_that_was_taken_for_the_master_is_no_traceback(store: Replicat
     with store.client(port) as replica:
         address = f"redis://:{replica.connection_pool.connection_kwargs['password']}@127.0.0.1:{port}/0"
     quoted = address.replace("@/:%", "%40%2F%3A%25", 1)
-    with connect(quoted, timeout=1, retries=1) as client, pytest.raises(RedisError):
-        client.set("a", "1")
+    with connect(quoted, timeout=1, retries=1) as client:
+        for write in (lambda: client.set("a", "1"), lambda: Inbox(client, Keys("p")).add(TimePassed(), "1")):
+            with pytest.raises(RedisError) as caught:
+                write()
+            assert is_out_of_reach(caught.value)
+            with capture_logs() as said:
+                patient("interlock.turn", write)()
+            assert said == [
+                {
+                    "event": "store-unreachable",
+                    "task": "interlock.turn",
+                    "error": "ReadOnlyError",
+                    "log_level": "warning",
+                }
+            ]
+
+
+def test_a_master_that_lacks_its_replicas_is_no_traceback(store: Replicated, client: Redis) -> None:
+    with store.client(store.master()) as master:
+        master.config_set("min-replicas-to-write", 2)
+        try:
+            with pytest.raises(RedisError) as caught:
+                Inbox(client, Keys("p")).add(TimePassed(), "1")
+            assert is_out_of_reach(caught.value)
+        finally:
+            master.config_set("min-replicas-to-write", 0)
+
+
+def test_a_mistake_of_ours_is_told_with_its_traceback(store: Replicated, client: Redis) -> None:
+    with pytest.raises(ResponseError):
+        patient("interlock.turn", lambda: client.execute_command("EVAL", "return nil + 1", 0))()
 
 
 def test_pokes_reach_the_queue_before_and_after_a_failover(store: Replicated, client: Redis) -> None:

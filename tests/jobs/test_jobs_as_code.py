@@ -106,12 +106,12 @@ def test_the_doctor_finds_nothing_wrong_with_the_printed_jobs(
         body = ET.tostring(xml[plan.name])
         root = settings_xml.parsed(body)
         assert list(settings_xml.examine(about, plan, root)) == []
-        assert list(notification.examine(about, plan, root, None, heard=False)) == []
+        assert list(notification.examine(about, plan, root, (), heard=False)) == []
         # And it would have seen what it looks for, in the very XML that Job Builder makes:
         silent = settings_xml.parsed(body.replace(b"<branch>.*</branch>", b""))
-        assert len(list(notification.examine(about, plan, silent, None, heard=False))) == 1
+        assert len(list(notification.examine(about, plan, silent, (), heard=False))) == 1
         partial = settings_xml.parsed(body.replace(b"<event>all</event>", b"<event>failed</event>"))
-        assert len(list(notification.examine(about, plan, partial, None, heard=False))) == 1
+        assert len(list(notification.examine(about, plan, partial, (), heard=False))) == 1
 
 
 def test_job_dsl_names_every_job_and_only_those_of_the_controller(configuration: Configuration) -> None:

@@ -331,15 +331,41 @@ def job(plugin: str = "notification@1.18", inside: str = "", **endpoint: str | N
     return settings_xml.parsed(body.encode())
 
 
-def told(root: ET.Element) -> list[str]:
+def told(root: ET.Element, public_url: str = "") -> list[str]:
     about = About("cdp", "deploy", "stage")
     findings = [
-        *notification.examine(about, PLAN, root, SECRET, heard=False),
+        *notification.examine(about, PLAN, root, (SECRET,), heard=False, public_url=public_url),
         *settings_xml.examine(about, PLAN, root),
     ]
     assert all(finding.mend for finding in findings)
     assert not any(SECRET in f"{finding}" for finding in findings)
     return [finding.found for finding in findings]
+
+
+@pytest.mark.parametrize(
+    ("address", "public_url", "words"),
+    [
+        ("https://interlock.example.com", "https://interlock.example.com", None),
+        ("https://INTERLOCK.example.com:443", "https://interlock.example.com", None),
+        ("https://elsewhere.example.com", "https://interlock.example.com", "goes to elsewhere.example.com, but"),
+        ("http://interlock.example.com:81", "http://interlock.example.com", "with another port"),
+        ("http://interlock.example.com:x", "http://interlock.example.com", "with another port"),
+        ("https://interlock.example.com", "", None),
+    ],
+)
+def test_a_callback_that_goes_to_another_host_is_told(address: str, public_url: str, words: str | None) -> None:
+    root = job(urlType="PUBLIC", urlOrId=f"{address}/webhooks/jenkins/cdp/{SECRET}")
+    found = [each for each in told(root, public_url) if "its callback goes to" in each]
+    assert [words in each for each in found if words] == ([True] if words else [])
+    assert bool(found) == bool(words)
+
+
+def test_either_of_two_secrets_is_right_while_one_replaces_the_other() -> None:
+    root = job(urlType="PUBLIC", urlOrId=f"https://interlock.example.com/webhooks/jenkins/cdp/{SECRET}")
+    about = About("cdp", "deploy", "stage")
+    for secrets in ((SECRET, "the new one, of 16"), ("the new one, of 16", SECRET)):
+        found = notification.examine(about, PLAN, root, secrets, heard=False)
+        assert not any("is not ours" in finding.found for finding in found)
 
 
 def test_the_printed_endpoint_is_good() -> None:

@@ -41,7 +41,7 @@ def examine_jenkins(configuration: Configuration, settings: Settings) -> Iterato
             answers &= finding.verdict is not Verdict.BAD
             yield finding
         if answers:
-            ward = _Ward(controller, token, secrets, ears)
+            ward = _Ward(controller, token, secrets, ears, configuration.web.public_url)
             with ThreadPoolExecutor(_AT_ONCE) as pool:
                 for findings in pool.map(ward.examine, plans(configuration, controller.name)):
                     yield from findings
@@ -73,6 +73,7 @@ class _Ward:
     token: str
     secrets: tuple[str, ...]
     ears: heard.Heard
+    public_url: str
     gone: threading.Event = field(default_factory=threading.Event)
 
     def examine(self, plan: JobPlan) -> list[Finding]:
@@ -81,7 +82,7 @@ class _Ward:
         if self.gone.is_set():
             return [about.bad("not looked at: the controller has stopped answering", "look again when it is back")]
         try:
-            return job.examine(client(self.controller, self.token), plan, self.secrets, self.ears)
+            return job.examine(client(self.controller, self.token), plan, self.secrets, self.ears, self.public_url)
         except NotNow as error:
             if error.__cause__ is not None:  # not an answer that says so, but none
                 self.gone.set()

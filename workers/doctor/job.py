@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,7 +29,9 @@ _WRONG = {
 _DECLARE = "Jenkins drops undeclared parameters, so builds could not be told apart: declare them in the job as strings"
 
 
-def examine(client: JenkinsClient, plan: JobPlan, secrets: tuple[str, ...], heard: Heard) -> list[Finding]:
+def examine(
+    client: JenkinsClient, plan: JobPlan, secrets: tuple[str, ...], heard: Heard, public_url: str
+) -> list[Finding]:
     """Everything about one job; one good finding if there is nothing else. Raises NotNow if Jenkins is gone."""
     about = About.job(plan)
     try:
@@ -47,7 +50,12 @@ def examine(client: JenkinsClient, plan: JobPlan, secrets: tuple[str, ...], hear
         *tried.findings,
     ]
     name = (plan.controller, plan.name)
-    findings += _configuration(client, about, plan, secrets, heard=name in heard.jobs)
+    root = _settings(client, about, plan)
+    if isinstance(root, Finding):
+        findings.append(root)
+    else:
+        findings += settings_xml.examine(about, plan, root)
+        findings += notification.examine(about, plan, root, secrets, heard=name in heard.jobs, public_url=public_url)
     findings += examine_job(about, name, job.get("lastCompletedBuild") or {}, heard)
     if any(finding.verdict is not Verdict.GOOD for finding in findings):
         return findings
@@ -55,16 +63,11 @@ def examine(client: JenkinsClient, plan: JobPlan, secrets: tuple[str, ...], hear
     return [about.good(f"it is as it must be{untried}")]
 
 
-def _configuration(
-    client: JenkinsClient, about: About, plan: JobPlan, secrets: tuple[str, ...], *, heard: bool
-) -> Iterator[Finding]:
+def _settings(client: JenkinsClient, about: About, plan: JobPlan) -> ET.Element | Finding:
     try:
-        root = settings_xml.read(client, about, plan)
+        return settings_xml.read(client, about, plan)
     except settings_xml.Hidden as hidden:
-        yield hidden.finding
-        return
-    yield from settings_xml.examine(about, plan, root)
-    yield from notification.examine(about, plan, root, secrets, heard=heard)
+        return hidden.finding
 
 
 def _no_job(about: About, plan: JobPlan, job: dict[str, Any]) -> Finding:

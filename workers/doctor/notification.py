@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from config.jobs.plan import CALLBACK_RETRIES, CALLBACK_TIMEOUT_MS, JobPlan, credential
 from workers.doctor.finding import About, Finding
@@ -26,9 +26,10 @@ _FILTERED = (1, 17)
 
 
 def examine(
-    about: About, plan: JobPlan, root: ET.Element, secrets: tuple[str, ...], *, heard: bool
+    about: About, plan: JobPlan, root: ET.Element, secrets: tuple[str, ...], *, heard: bool, public_url: str = ""
 ) -> Iterator[Finding]:
-    """What is wrong with the callbacks. `heard`: one came from this job not long ago, so somebody does call."""
+    """What is wrong with the callbacks. `heard`: one came from this job not long ago, so somebody does call.
+    `public_url`: where we are, to compare with where they go; empty: that is not known."""
     holder = next(root.iter(_PROPERTY), None)
     endpoints = [] if holder is None else list(holder.iter(_ENDPOINT))
     ours = [endpoint for endpoint in endpoints if _is_ours(endpoint)]
@@ -36,6 +37,7 @@ def examine(
         plugin = number(holder.get("plugin", "").rpartition("@")[2]) or _FILTERED
         for endpoint in ours:
             yield from _address(about, plan, endpoint, secrets)
+            yield from _host(about, endpoint, public_url)
             yield from _manner(about, endpoint, plugin)
     elif not heard and not _by_script(root):
         yield _none(about, plan, endpoints)
@@ -88,6 +90,25 @@ def _address(about: About, plan: JobPlan, endpoint: ET.Element, secrets: tuple[s
     if given and secrets and given not in secrets:
         mend = "put INTERLOCK_JENKINS_WEBHOOK_SECRET into it: callbacks with another are refused"
         yield about.unsure("the secret in its callback's address is not ours", mend)
+
+
+def _host(about: About, endpoint: ET.Element, public_url: str) -> Iterator[Finding]:
+    """Whether a callback with an address that can be seen goes to us; that in a credential is Jenkins' secret."""
+    if _kind(endpoint) == "SECRET" or not public_url:
+        return
+    theirs, ours = urlsplit(_url(endpoint)), urlsplit(public_url)
+    if _place(theirs) != _place(ours):
+        # Host and port alone: the rest of it may be the secret.
+        found = f"its callback goes to {theirs.hostname or 'nowhere'}, but Interlock is at {ours.hostname}"
+        mend = "write the address of web.public_url into it, or mend web.public_url: another host learns the secret"
+        yield about.unsure(found if theirs.hostname != ours.hostname else f"{found} with another port", mend)
+
+
+def _place(parts: SplitResult) -> tuple[str | None, int | None]:
+    try:
+        return parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return None, None  # no port that there can be
 
 
 def _after_the_door(url: str) -> str:

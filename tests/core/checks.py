@@ -48,6 +48,12 @@ class Memory:
     commits: dict[str, str] = field(default_factory=dict)
     brought: dict[tuple[str, str], str] = field(default_factory=dict)
     verified: set[str] = field(default_factory=set)
+    #: By service, the commits that were delivered, in that order.
+    delivered: dict[str, list[str]] = field(default_factory=dict)
+    #: The commits of which a run failed, or was taken out by a person: nobody promises that they are delivered.
+    given_up: set[str] = field(default_factory=set)
+    #: The heads that were taken for where main stands: nothing is started for them.
+    baselines: set[str] = field(default_factory=set)
 
 
 def before(board: Board) -> Before:
@@ -68,6 +74,9 @@ def check(board: Board, decision: Decision, was: Before, memory: Memory, now: fl
     _doors(board, decision, now)
     _flags(board)
     _no_force_where_it_rolls_out(decision, board)
+    _no_abort_where_it_rolls_out(board, decision)
+    _grounds(board)
+    _endings(board, decision, was, memory, truth)
     _proofs(board, decision, memory, truth)
     _verifications(board, decision, was, memory)
     _reasons(board, now)
@@ -176,7 +185,7 @@ def _verifications(board: Board, decision: Decision, was: Before, memory: Memory
         memory.verified.add(key)
     counted = {v.sha for v in was.verifications.values() if v.status is not Status.ENDING}
     for effect in decision.effects:
-        if isinstance(effect, SetStatus) and effect.context == VERIFY.stage and effect.state in ("success", "failure"):
+        if isinstance(effect, SetStatus) and effect.job is not None and effect.state in ("success", "failure"):
             assert effect.sha in counted, "the result of a build that was superseded was told"
         if isinstance(effect, Trigger) and effect.pull is not None:
             _begun(board, board.verifications[effect.run])
@@ -285,6 +294,49 @@ def _reasons(board: Board, now: float) -> None:
     for verification in board.verifications.values():
         assert why(board, verification, now).sentence.strip(), f"{verification.key} does not say why"
     json.dumps(view(board, 1, now))
+
+
+def _no_abort_where_it_rolls_out(board: Board, decision: Decision) -> None:
+    """Where a build rolls out it is aborted only because a person said so, or because it ran too long."""
+    first = next((at for at, stage in enumerate(board.pipeline.stages) if stage.locks), len(board.pipeline.stages))
+    rolling = {stage.job for stage in board.pipeline.stages[first:]}
+    for effect in decision.effects:
+        if isinstance(effect, Withdraw) and effect.abort and effect.job in rolling and effect.run in board.runs:
+            run = board.runs[effect.run]
+            asked = run.cancelled_by is not None or (run.ending is not None and run.ending.end is End.CANCELLED)
+            assert asked or run.timed_out, f"{run.key} is aborted where it rolls out, and nobody asked for it"
+
+
+def _grounds(board: Board) -> None:
+    """A failed run stays for a reason: it holds a lock, or it is a fix whose service still holds one."""
+    for run in board.runs.values():
+        if run.status is Status.FAILED:
+            holds = any(lock.run == run.key for lock in board.locks.values())
+            fix = run.lane is Lane.FAST and any(lock.service == run.service for lock in board.locks.values())
+            assert holds or fix, f"{run.key} has failed and stays for nothing"
+
+
+def _endings(board: Board, decision: Decision, was: Before, memory: Memory, truth: Truth) -> None:
+    """Who is dropped is not on main as the board knows it at that moment, or its service is no longer configured."""
+    for fact in decision.facts:
+        if fact.kind is FactKind.BASELINE_TAKEN and fact.sha:
+            memory.baselines.add(fact.sha)
+    for ended in decision.ended:
+        run, end = ended.run, ended.ending.end
+        if end is End.DELIVERED:
+            memory.delivered.setdefault(run.service, []).append(run.sha)
+        if end in (End.FAILED, End.CANCELLED):
+            memory.given_up.add(run.sha)
+    leaving = [run for run in board.runs.values() if run.ending is not None and run.ending.end is End.DROPPED]
+    dropped = [ended.run for ended in decision.ended if ended.ending.end is End.DROPPED]
+    for run in [*leaving, *dropped]:
+        before = was.runs.get(run.key)
+        decided = before is None or before.ending is None
+        if decided and board.pipeline.service(run.service) is not None:
+            head = board.service(run.service).chain.head
+            assert head is not None
+            again = any(other.key != run.key for other in board.of_commit(run.service, run.sha))
+            assert again or not truth(head.sha, run.sha), f"{run.key} was dropped from main, where it is"
 
 
 def _indexes(board: Board) -> None:

@@ -15,6 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from bot.core import locking
 from bot.core.events import (
+    AbortTaken,
+    BannerAmiss,
     BuildHinted,
     BuildLost,
     BuildSeen,
@@ -27,11 +29,13 @@ from bot.core.events import (
     ContainmentKnown,
     Event,
     FastLaneAsked,
+    GroupFormed,
     HeadSeen,
     LockAsked,
     Merged,
     ModeAsked,
     PullClosed,
+    PullFound,
     PullMoved,
     RetryAsked,
     TimePassed,
@@ -62,7 +66,12 @@ PULL_NEWS = ["push"] * 4 + ["open"] * 3 + ["close", "draft", "ready", "back"]
 #: Whether GitHub tells of it.
 TOLD = ["now"] * 4 + ["late", "lost"]
 #: What else goes wrong outside.
-TROUBLES = ["old_news"] * 3 + ["duplicate", "stranger", "stranger_ends", "hint", "refused", "cancelled", "lost", "late"]
+TROUBLES = (
+    ["old_news"] * 3
+    + ["abort_taken", "pull_found"] * 2
+    + ["duplicate", "stranger", "stranger_ends", "hint", "refused", "cancelled", "lost", "late"]
+    + ["banner_amiss", "group_formed"]
+)
 EVENTS_DECIDED = [0]
 #: What the rules have, while no life is played.
 REMOVED_AT_ONCE = locking.REMOVED_AT_ONCE
@@ -112,11 +121,14 @@ class AnyTown(RuleBasedStateMachine):
     @initialize(
         acceptance=st.sampled_from([1, 2, 3, None]),
         pre_production=st.integers(1, 3),
+        production=st.sampled_from([1, 1, 2, None]),
+        acceptance_locks=st.sampled_from([False, False, False, True]),
         production_locks=st.booleans(),
         fast=st.sampled_from([True, True, True, False]),
         fast_capacity=st.integers(1, 3),
         start=st.sampled_from(FastLaneStart),
-        retries=st.sampled_from([0, 0, 1]),
+        rejoins=st.sampled_from([None, None, "acceptance", "pre-production"]),
+        retries=st.sampled_from([0, 0, 1, 2]),
         softer=st.sampled_from([False, False, True]),
         live=st.integers(0, 6),
         pulls=picks,
@@ -192,6 +204,16 @@ class AnyTown(RuleBasedStateMachine):
             self._send(push)
         elif pick % 8:
             self.late.append(push)  # else it is lost: look_at_main must find it
+
+    @rule(service=services, told=st.booleans())
+    def back_to_delivered(self, service: str, *, told: bool) -> None:
+        """Main is moved by force back to a commit that was delivered, as a hurried revert does; told or lost."""
+        delivered = self.town.memory.delivered.get(service, [])
+        onto = delivered[-1] if delivered else ""
+        if onto and self.town.github.heads[service] != onto:
+            before, after = self.town.github.commit(service, onto, onto=onto)
+            if told:
+                self._send(replace(self.town.merged(service, before, after), forced=True))
 
     @rule(service=services)
     def look_at_main(self, service: str) -> None:
@@ -333,10 +355,12 @@ class AnyTown(RuleBasedStateMachine):
         return VerifyAsked("S1", number, "ann", head, (None, pull.fork)[other % 2])
 
     def _mode(self, pick: int, other: int) -> Event:
-        acting = self.town.board.header.mode is Mode.RUN
-        return ModeAsked((Mode.PAUSE, Mode.OBSERVE)[pick % 2] if acting else Mode.RUN, "ann", "because")
+        """Another mode: mostly back to work if the pipeline does not act, else a pause or only observing."""
+        modes = [mode for mode in Mode if mode is not self.town.board.header.mode]
+        return ModeAsked(Mode.RUN if Mode.RUN in modes and other % 3 else modes[pick % 2], "ann", "because")
 
     def _configure(self, pick: int, other: int) -> Event:
+        """Another configuration: stages and services go and come back, jobs get other names, rooms other sizes."""
         without = ((), (), ("acceptance",), ("production",), ("pre-production",))[pick % 5]
         members = SERVICES[:2] if other % 4 == 0 else SERVICES
         start = self.town.board.pipeline.fast_lane.start
@@ -345,9 +369,13 @@ class AnyTown(RuleBasedStateMachine):
             services=members,
             start=start,
             pre_production=1 + pick % 3,
+            production=(1, 2, None)[other % 3],
             fast=bool(other % 3),
+            acceptance_locks=pick % 6 == 0,
             production_locks=other % 2 == 0,
-            retries=other % 2,
+            retries=other % 3,
+            rejoins=(None, None, "acceptance")[pick % 3],
+            renamed=((), (), (), STAGES[pick % 4 : pick % 4 + 1])[other % 4],
         )
         return Configured(verified(pipeline, pick), Mode.RUN if pick % 4 == 0 else None)
 
@@ -378,6 +406,27 @@ class AnyTown(RuleBasedStateMachine):
 
     def _old_news(self, pick: int) -> Event | None:
         return self.past[-1 - pick % len(self.past)] if self.past else None
+
+    def _abort_taken(self, pick: int) -> Event | None:
+        """Jenkins takes a request to end a build, which goes on for a while all the same."""
+        aborts = self.town.jenkins.aborts
+        if not aborts:
+            return None
+        job, number, force = aborts.pop(pick % len(aborts))
+        return AbortTaken(job.controller, job.name, number, force)
+
+    def _pull_found(self, pick: int) -> Event | None:
+        searches = self.town.github.searches
+        if not searches:
+            return None
+        search = searches.pop(pick % len(searches))
+        return PullFound(search.service, search.sha, 7 + pick, "a change", "ben")
+
+    def _banner_amiss(self, pick: int) -> Event:
+        return BannerAmiss("cdp", STAGES[pick % 4])
+
+    def _group_formed(self, pick: int) -> Event:
+        return GroupFormed(SERVICES[pick % 3], self._head())
 
     def _hint(self, pick: int) -> Event:
         return BuildHinted("cdp", ("acceptance", "verify")[pick % 2], pick)
@@ -422,14 +471,14 @@ class AnyTown(RuleBasedStateMachine):
     # -- the end -------------------------------------------------------------------------------------------------
 
     def teardown(self) -> None:
-        """Let everything succeed: what then is left must have a legitimate reason to be."""
+        """Liveness: from now on the world behaves and fixes are merged, under whatever configuration is in force."""
         try:
             if hasattr(self, "town"):
-                self._everything_succeeds()
+                self._everything_ends()
         finally:
             locking.REMOVED_AT_ONCE = REMOVED_AT_ONCE
 
-    def _everything_succeeds(self) -> None:
+    def _everything_ends(self) -> None:
         town = self.town
         town.step = 1.0
         town.replay()
@@ -438,26 +487,47 @@ class AnyTown(RuleBasedStateMachine):
             self._only_people_and_failures_hold()
             self._newest_heads_are_verified()
         self._send(ModeAsked(Mode.RUN, "ann", "go on"))
-        final = shop(start=FastLaneStart.ON_FIX)
-        self._send(Configured(verified(final, 2) if self.letters % 2 else final))
         for lock in [k for k in town.board.locks.values() if not k.automatic]:
             self._send(UnlockAsked(lock.stage, "ann", "done", lock.key))
         self._until_quiet()
         self._only_failures_hold()
+        self._the_head_was_delivered_last()
         for _ in range(4):  # a fix may fail nowhere now: each service that holds a lock merges one
             for service in sorted({k.service for k in town.board.locks.values() if k.service}):
                 self._send(town.push(service, self._letter()))
+                if town.board.pipeline.fast_lane.start is FastLaneStart.MANUAL:
+                    self._send(FastLaneAsked(service, "ann", "it is the fix"))
             self._until_quiet()
+        self._everything_has_ended()
+        for service in town.board.pipeline.services:
+            self._send(town.push(service.name, self._letter()))
+        self._until_quiet()
+        self._everything_has_ended()
+        self._the_head_was_delivered_last()
+        town.replay()
+
+    def _everything_has_ended(self) -> None:
+        town = self.town
         left = {run.key: (run.status, str(run.step), town.says(run.place.sha)) for run in town.board.runs.values()}
         assert not left, f"nobody can help these any more: {left}"
         assert not town.board.locks
         assert not town.board.foreign
+        assert not town.board.verifications
         for service in town.board.pipeline.services:
             head = town.board.service(service.name).chain.head
             assert head is not None
             assert head.sha == town.github.heads[service.name], f"main of {service.name} stands elsewhere"
-        assert not town.board.verifications
-        town.replay()
+
+    def _the_head_was_delivered_last(self) -> None:
+        """The head of main was rolled out last, unless its run failed, or a person took it out."""
+        memory = self.town.memory
+        for service in [s.name for s in self.town.board.pipeline.services]:
+            head, delivered = self.town.github.heads[service], memory.delivered.get(service, [])
+            if delivered and head not in memory.given_up and head not in memory.baselines:
+                live = self.town.board.of_commit(service, head)
+                assert live or delivered[-1] == head, (
+                    f"{service}: {delivered[-1]} was delivered last, main is at {head}"
+                )
 
     def _only_people_and_failures_hold(self) -> None:
         board = self.town.board

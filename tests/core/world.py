@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bot.core.board import Board, Record, build_board
-from bot.core.effects import AbortDuplicate, Compare, Effect, Look, Trigger, Withdraw
+from bot.core.effects import AbortDuplicate, Compare, Effect, FindPull, Look, Trigger, Withdraw
 from bot.core.events import BuildSeen
 from bot.core.pipeline import FastLane, FastLaneStart, Force, Job, Outcome, Pipeline, Policy, Service, Stage
 from bot.core.run import VERIFY
@@ -27,20 +27,38 @@ def shop(
     timeout: float | None = None,
     services: tuple[str, ...] = SERVICES,
     without: tuple[str, ...] = (),
+    acceptance_locks: bool = False,
+    rejoins: str | None = None,
+    renamed: tuple[str, ...] = (),
 ) -> Pipeline:
-    """The pipeline of the four pictures: build, acceptance, pre-production (locks), production."""
+    """The pipeline of the four pictures: build, acceptance, pre-production (locks), production.
+
+    `renamed`: the stages whose jobs, the fast lane's too, have another name in Jenkins than they have by default.
+    """
+
+    def job(controller: str, name: str, stage: str) -> Job:
+        return Job(controller, f"{name}-renamed" if stage in renamed else name)
 
     def own(name: str) -> Job | None:
-        return Job("cdp", f"fast-{name}") if fast else None
+        return job("cdp", f"fast-{name}", name) if fast else None
+
+    def policy(locks: bool) -> Policy:
+        return Policy.LOCK if locks else Policy.REPORT
 
     stages = (
-        Stage("build", Job("build", "build")),
+        Stage("build", job("build", "build", "build")),
         Stage(
-            "acceptance", Job("cdp", "acceptance"), acceptance, fast_job=own("acceptance"), fast_capacity=fast_capacity
+            "acceptance",
+            job("cdp", "acceptance", "acceptance"),
+            acceptance,
+            policy(acceptance_locks),
+            retries=retries if acceptance_locks else 0,
+            fast_job=own("acceptance"),
+            fast_capacity=fast_capacity,
         ),
         Stage(
             "pre-production",
-            Job("cdp", "pre-production"),
+            job("cdp", "pre-production", "pre-production"),
             pre_production,
             Policy.LOCK,
             outcomes,
@@ -49,13 +67,13 @@ def shop(
             own("pre-production"),
             fast_capacity,
         ),
-        Stage("production", Job("cdp", "production"), production, Policy.LOCK if production_locks else Policy.REPORT),
+        Stage("production", job("cdp", "production", "production"), production, policy(production_locks)),
     )
     return Pipeline(
         "shop",
         tuple(stage for stage in stages if stage.name not in without),
         tuple(Service(name, f"shop/{name}") for name in services),
-        FastLane(start),
+        FastLane(start, rejoins),
     )
 
 
@@ -66,6 +84,8 @@ class GitHub:
     parents: dict[str, str | None] = field(default_factory=dict)
     heads: dict[str, str] = field(default_factory=dict)
     questions: list[Compare] = field(default_factory=list)
+    #: The commits of which nobody has told which pull request brought them.
+    searches: list[FindPull] = field(default_factory=list)
 
     def commit(self, service: str, sha: str, *, onto: str | None = None) -> tuple[str | None, str]:
         """Make a commit the head of main, on top of `onto` or of the present head: (before, after) of the push."""
@@ -156,6 +176,8 @@ def receive(effects: list[Effect], jenkins: Jenkins, github: GitHub) -> None:
                 jenkins.looks.append(effect)
             case Compare():
                 github.questions.append(effect)
+            case FindPull():
+                github.searches.append(effect)
             case _:
                 pass  # statuses, comments, banners and mail move nothing
 

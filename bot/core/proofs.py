@@ -44,9 +44,14 @@ def ask_whether_contained(decision: Decision, run: Run, place: Place) -> None:
 
 
 def ask_about_main(decision: Decision, service: str, place: Place) -> None:
-    """Have asked whether a force-push took the commit off main."""
+    """Have asked whether a force-push took the commit off main; and if main has left the forced head, whether the
+    present head has the commit."""
     state = decision.board.service(service)
-    latest = state.chain.latest(place)
-    for force in state.forces:
-        if force.segment > latest.segment and state.chain.contains(force, latest) is None:
-            ask_containment(decision, service, base=latest.sha, head=force.sha)
+    chain, latest = state.chain, state.chain.latest(place)
+    forces = [force for force in state.forces if force.segment > latest.segment]
+    asked = [force for force in forces if chain.contains(force, latest) is None]
+    if chain.head is not None and any(chain.contains(force, latest) is False for force in forces):
+        asked.append(chain.head)
+    for head in asked:
+        if chain.contains(head, latest) is None:
+            ask_containment(decision, service, base=latest.sha, head=head.sha)

@@ -71,19 +71,29 @@ def has_mended(board: Board, run: Run) -> bool:
 
 
 def off_main(board: Board, service: str, place: Place) -> bool | None:
-    """Whether a force-push took the commit off main: some rewritten head, later than it, does not contain it.
+    """Whether a force-push took the commit off main: a forced head, later than it, lacks it, and main stands on that.
 
-    None: GitHub has to be asked (`proofs.ask_about_main`). What came back to main is on it, itself or in a later head.
+    None: GitHub has to be asked (`proofs.ask_about_main`). What came back to main is on it, itself or in a later head,
+    even if nobody told of the force-push that brought it back.
     """
     state = board.service(service)
     if not state.forces:
         return False
-    latest = state.chain.latest(place)
+    chain, latest = state.chain, state.chain.latest(place)
     later = [force for force in state.forces if force.segment > latest.segment]
-    if any(drops(state.chain, force, place) for force in later):
-        return True
-    open_question = any(state.chain.contains(force, latest) is None for force in later)
-    return None if open_question and not any(_came_back(state.chain, force, latest) for force in later) else False
+    later = [force for force in later if not _came_back(chain, force, latest)]
+    lacking = [force for force in later if chain.contains(force, latest) is False]
+    if lacking:
+        return True if _stands_on(chain, lacking, latest) else None
+    return None if any(chain.contains(force, latest) is None for force in later) else False
+
+
+def _stands_on(chain: Chain, lacking: list[Place], latest: Place) -> bool:
+    """Whether main is proven to lack the commit as well: it stands on one that lacks it, or was asked about."""
+    head = chain.head
+    return head is not None and (
+        chain.contains(head, latest) is False or any(chain.contains(head, force) for force in lacking)
+    )
 
 
 def drops(chain: Chain, force: Place, place: Place) -> bool:

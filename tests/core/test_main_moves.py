@@ -288,3 +288,17 @@ def test_a_default_branch_that_is_none_of_ours_is_not_told(town: Town, before: s
     town.quiet()
     decision: Any = town.send(DefaultBranchChanged("S1", before, now))
     assert (decision.facts, decision.effects) == ([], [])
+
+
+def test_who_came_back_to_main_unheard_is_not_dropped(town: Town) -> None:
+    """Main was forced away and back, and the way back was not told: GitHub knows it is there."""
+    b = town.merge("S1", "b")
+    town.github.commit("S1", "S1c", onto="S1-")
+    town.send(Merged("S1", "S1c", before=b, forced=True, push_id="away"))
+    town.github.commit("S1", b, onto=b)  # back again: that webhook is lost, and so is the push of the next commit
+    town.github.commit("S1", "S1d")
+    before, after = town.github.commit("S1", "S1e")
+    town.send(Merged("S1", after, before=before, push_id="onto d"))
+    assert town.answers()  # of the questions of before, and of those that the answers raise
+    assert town.told(FactKind.RUN_LEAVING) == []
+    assert town.did(Compare, base=b, head=after)

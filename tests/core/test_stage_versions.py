@@ -1,0 +1,141 @@
+"""What is in a stage for a service: what passing, failing and force-pushes make of it, and what keeps whom out."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.core import stage_versions
+from bot.core.pipeline import Track
+from bot.core.run import StageVersion, Step
+from tests.core.town import Town
+from tests.core.world import shop
+
+PRE = "pre-production"
+
+
+def there(town: Town, service: str = "S1", stage: str = PRE, track: Track = Track.REAL) -> tuple[str, str, str]:
+    """The whole version, the broken one and the fix, by commit; empty for none."""
+    found: StageVersion = town.board.version(service, Step(stage, track))
+    whole, broken, fix = ("" if each is None else each.place.sha for each in (found.whole, found.broken, found.fix))
+    return whole, broken, fix
+
+
+def test_nothing_is_known_of_a_stage_where_nothing_was_built() -> None:
+    town = Town()
+    town.arrives("S1", "a", PRE)
+    town.starts("S1a")
+    assert there(town) == ("", "", "")
+    assert town.board.version("S1", Step(PRE)).present is None
+
+
+def test_what_passes_is_whole_and_what_fails_stands_broken_on_top_of_it() -> None:
+    town = Town()
+    town.arrives("S1", "a", PRE)
+    town.passes("S1a")
+    at = town.now
+    town.breaks("S1", "b")
+    assert there(town) == ("S1a", "S1b", "")
+    whole = town.board.version("S1", Step(PRE)).whole
+    assert whole is not None
+    assert (whole.run, whole.since) == (town.key("S1a"), at)
+
+
+def test_a_retry_that_passes_makes_it_whole() -> None:
+    town = Town()
+    town.breaks("S1", "a")
+    town.retry("S1a")
+    assert there(town) == ("", "S1a", "")
+    town.passes("S1a")
+    assert there(town) == ("S1a", "", "")
+
+
+def test_a_fix_that_passed_is_remembered_though_its_successor_has_replaced_or_broken_it() -> None:
+    town = Town()
+    town.breaks("S1", "a")
+    town.merge("S1", "e")
+    town.fix_passes("S1e")
+    assert there(town) == ("S1e", "", "S1e")
+    town.arrives("S1", "g", PRE)
+    town.passes("S1g")
+    assert there(town) == ("S1g", "", "S1e")
+    town.breaks("S1", "h")
+    assert there(town) == ("S1g", "S1h", "S1e")
+
+
+def test_a_fix_cleans_up_when_the_proof_comes_though_the_stage_was_broken_since() -> None:
+    town = Town()
+    town.arrives("S1", "a", PRE)
+    town.arrives("S1", "b", "acceptance")
+    town.fails("S1a")
+    town.push("S1", "lost")
+    town.merge("S1", "f")
+    town.passes("S1f", "S1f", "S1f")
+    town.answers()
+    town.passes("S1f")
+    town.breaks("S1", "g")
+    assert town.left("S1b") is None
+    assert there(town) == ("S1f", "S1g", "S1f")
+    town.answers()
+    assert town.run("S1b").ending is not None
+    town.gives_back("S1b")
+    assert town.left("S1b") == ("superseded", "S1f")
+
+
+def test_a_build_that_was_taken_out_half_way_leaves_the_stage_broken() -> None:
+    town = Town()
+    town.arrives("S1", "a", "production")
+    town.starts("S1a")
+    town.cancel("S1a")
+    town.aborts("S1a")
+    assert there(town, stage="production") == ("", "S1a", "")
+
+
+def test_where_nothing_is_rolled_out_the_newest_commit_counts_whichever_build_ends_last() -> None:
+    town = Town()
+    for letter in "ab":
+        town.arrives("S1", letter, "acceptance")
+    town.fails("S1b")
+    town.passes("S1a")
+    assert there(town, stage="acceptance") == ("S1a", "S1b", "")
+    assert stage_versions.has_failed(town.board, "S1", "S1b")
+
+
+def test_a_fast_job_has_a_version_of_its_own_and_the_stage_keeps_its() -> None:
+    town = Town()
+    town.breaks("S1", "a")
+    town.merge("S1", "e")
+    town.passes("S1e", "S1e")
+    town.fails("S1e")
+    assert there(town, track=Track.FAST) == ("", "S1e", "")
+    assert there(town) == ("", "S1a", "")
+
+
+def test_a_failed_head_does_not_count_as_failed_while_it_is_repeated() -> None:
+    town = Town()
+    town.breaks("S1", "a")
+    assert stage_versions.has_failed(town.board, "S1", "S1a")
+    town.retry("S1a")
+    assert not stage_versions.has_failed(town.board, "S1", "S1a")
+
+
+@pytest.mark.parametrize("passes", [True, False])
+def test_a_commit_is_through_once_the_last_stage_has_it_whole(passes: bool) -> None:
+    town = Town()
+    town.arrives("S1", "a", "production")
+    assert not stage_versions.is_through(town.board, "S1", "S1a")
+    town.passes("S1a") if passes else town.fails("S1a")
+    assert stage_versions.is_through(town.board, "S1", "S1a") is passes
+
+
+def test_the_same_commit_is_superseded_only_while_the_other_run_carries_it() -> None:
+    town = Town(shop(acceptance=None))
+    town.merge("S1", "a")
+    town.passes("S1a", "S1a", "S1a")
+    first = town.key("S1a")
+    town.merge("S1", "b")
+    town.force_push("S1", "a", onto=None)
+    second = max(run.key for run in town.board.runs.values() if run.place.sha == "S1a")
+    assert second != first
+    town.passes("S1a", "S1a")  # the latest run of the commit
+    assert second not in town.board.runs
+    assert town.ended[second][1].by == first

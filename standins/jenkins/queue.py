@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -124,6 +125,9 @@ class Queue:
         if item.timer is not None:
             item.timer.cancel()
         wait = delay + self._c.settings.queue_latency
+        tick = self._c.settings.queue_tick
+        if tick and delay > 0:
+            wait = math.ceil((now + wait) / tick) * tick - now
         if wait <= 0:
             self._consider(item)
             return

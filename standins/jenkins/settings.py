@@ -43,6 +43,9 @@ class Settings:
     late_actions: float = 0.0
     #: How much later than due an item moves (Jenkins' timer: up to 5).
     queue_latency: float = 0.0
+    #: How often the queue is looked at for items whose quiet period is over, in seconds (a real core: every 5); 0: at
+    #: the very moment. An item without a quiet period starts at once either way.
+    queue_tick: float = 0.0
     executors: int = 1000
     #: How long a restart that was asked over HTTP takes.
     restart_seconds: float = 1.0

@@ -110,6 +110,19 @@ def test_72_ids_of_the_queue_begin_anew_at_1_after_a_crash_before_anything_was_s
     assert [row["queueId"] for row in shown] == [1, 3, 2, 1]
 
 
+def test_72b_an_item_with_a_delay_starts_at_the_next_look_of_the_queue(jenkins, http):
+    """On a real core one with a delay of 3 s started after 6: its queue looks every 5 s."""
+    server = jenkins({"queue_tick": 100.0})
+    site = http(server.url)
+    site.trigger(A="at once", delay="0sec")
+    server.control.wait_builds("job")
+    waiting = server.controller.queue.items[site.trigger(A="later", delay="3sec")]
+    assert round(waiting.timer.due, 3) % 100 == 0  # Jenkins' own clock: at a whole look
+    assert waiting.due <= waiting.timer.due < waiting.due + 100.001
+    server.control.advance(104)
+    server.control.wait_builds("job", 2)
+
+
 def test_73_notes_are_always_there_and_the_full_address_only_with_a_configured_root(told, http, receiver):
     build(told(), http)
     assert {(body["build"]["notes"], body["build"].get("full_url")) for body in receiver.bodies} == {("", None)}

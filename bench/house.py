@@ -21,6 +21,7 @@ from bot.state.connection import connect
 from bot.state.keys import FAMILIES, Keys
 from config import broker, pipeline_file
 from launch import Embedded, Process, Supervisor, answers, free_port, read_procfile, says
+from launch.stack import worker_names
 
 ROOT = Path(__file__).absolute().parent.parent
 PIPELINE = "bench"
@@ -81,9 +82,13 @@ class House:
             raise RuntimeError(f"{name} is not running")
         return found
 
+    def pids(self, name: str) -> list[int]:
+        """The process ids of a part: there may be several workers. Raises RuntimeError if one is down."""
+        return [self.pid(each) for each in (worker_names(self.env) if name == "worker" else [name])]
+
     def cpu(self, name: str) -> float:
         """Seconds of CPU that a part and its processes have used so far; 0 where there is no /proc (proc(5), stat)."""
-        return sum(_cpu(pid) for pid in family(self.pid(name))) if PROC.exists() else 0.0
+        return sum(_cpu(pid) for one in self.pids(name) for pid in family(one)) if PROC.exists() else 0.0
 
     def ask_sink(self, path: str) -> Any:
         """What the sink has noted: `/arrivals` (told once) or `/writes`."""
@@ -133,8 +138,11 @@ class House:
         }
         commands = {**read_procfile(ROOT / "Procfile", self.env), **self._other_commands()}
         order = ("sink", "jenkins", "worker", "beat", "bare-worker", "web", "bare-web")
-        chosen = [Process(name, commands[name], ready=ready.get(name)) for name in order if name in self._names]
-        return [[process] for process in chosen]
+        chosen = [name for name in order if name in self._names]
+        workers = [Process(each, commands["worker"], ready=ready["worker"]) for each in worker_names(self.env)]
+        return [
+            workers if name == "worker" else [Process(name, commands[name], ready=ready.get(name))] for name in chosen
+        ]
 
     def _other_commands(self) -> dict[str, tuple[str, ...]]:
         """The sink, the Jenkins stand-in, and the bare processes: the same servers with the same settings as ours."""
@@ -156,6 +164,7 @@ class House:
             "INTERLOCK_DATA_DIR": str(self._folder),
             "INTERLOCK_BIND": f"127.0.0.1:{self.web}",
             "INTERLOCK_WEB_WORKERS": "2",
+            "INTERLOCK_WORKERS": os.environ.get("INTERLOCK_WORKERS", ""),
             "INTERLOCK_WORKER_THREADS": os.environ.get("INTERLOCK_WORKER_THREADS", "24"),
             "INTERLOCK_GITHUB_TOKEN": "token",
             "INTERLOCK_GITHUB_WEBHOOK_SECRETS": bodies.SECRET,

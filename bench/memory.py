@@ -21,15 +21,16 @@ def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
     if not (PROC / "self" / "smaps_rollup").exists():
         section.remarks = ["Not measured: this system has no /proc/PID/smaps_rollup."]
         return section
-    weighed = []
+    weighed, workers = [], 1
     for size in sizes:
         say(f"the memory with {size:,} live runs")
         with House("sink", "worker", "beat", "web", live=size) as house:
             _work(house)
-            weighed.append({part: _weigh(house.pid(part)) for part in PARTS})
+            weighed.append({part: _weigh(house.pids(part)) for part in PARTS})
+            workers = len(house.pids("worker"))
     for part in PARTS:
         kilobytes = [each[part][kind] for kind in ("Pss", "Rss") for each in weighed]
-        section.rows.append([_words(part), *(f"{value / 1024:.0f}" for value in kilobytes)])
+        section.rows.append([_words(part, workers), *(f"{value / 1024:.0f}" for value in kilobytes)])
     totals = [sum(each[part][kind] for part in PARTS) for kind in ("Pss", "Rss") for each in weighed]
     section.rows.append(["in all", *(f"{value / 1024:.0f}" for value in totals)])
     section.remarks = [
@@ -40,8 +41,9 @@ def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
     return section
 
 
-def _words(part: str) -> str:
-    return {"web": "web (gunicorn and 2 processes)", "server": "server (valkey)"}.get(part, part)
+def _words(part: str, workers: int) -> str:
+    words = {"web": "web (gunicorn and 2 processes)", "worker": f"{workers} worker{'s'[: workers - 1]}"}
+    return {**words, "server": "server (valkey)"}.get(part, part)
 
 
 def _work(house: House) -> None:
@@ -52,10 +54,10 @@ def _work(house: House) -> None:
     house.work_off()
 
 
-def _weigh(pid: int) -> dict[str, int]:
-    """Kilobytes of a process and all below it."""
+def _weigh(pids: list[int]) -> dict[str, int]:
+    """Kilobytes of processes and all below them."""
     total = {"Pss": 0, "Rss": 0}
-    for each in family(pid):
+    for each in (below for pid in pids for below in family(pid)):
         for line in (PROC / str(each) / "smaps_rollup").read_text().splitlines():
             name, _, value = line.partition(":")
             if name in total:

@@ -12,7 +12,7 @@ from config.model import Report
 from config.settings import SECRETS, Settings
 
 #: Variables that the Procfile and the launcher read before there are settings.
-LAUNCH = ("REDIS_BINARY", "REDIS_FSYNC", "WEB_WORKERS", "WORKER_THREADS")
+LAUNCH = ("REDIS_BINARY", "REDIS_FSYNC", "WEB_WORKERS", "WORKERS", "WORKER_THREADS")
 #: Variables that only the command line reads: where the server is, and a person's own token.
 PERSONAL = ("URL", "TOKEN", "TOKEN_FILE")
 

@@ -17,15 +17,20 @@ from launch.supervisor import BackOff, Supervisor
 REDIS_URL = "INTERLOCK_REDIS_URL"
 DATA_DIR = "INTERLOCK_DATA_DIR"
 BIND = "INTERLOCK_BIND"
+WORKERS = "INTERLOCK_WORKERS"
 _BIND_DEFAULT = "127.0.0.1:8080"
-_AFTER_SERVER = ("worker", "beat")
+_WORKER = "worker"
+_AFTER_SERVER = (_WORKER, "beat")
+#: How many workers run where nothing is said and there are as many cores: one process uses one core.
+_WORKERS_DEFAULT = 2
 
 
 class Stack:
     """Everything that `interlock up` runs, from the Procfile in `root`.
 
     With INTERLOCK_REDIS_URL in `env` that server is used and none is started. Otherwise the embedded one is
-    started on the data folder, and the processes are told its address in that variable. `first` are further
+    started on the data folder, and the processes are told its address in that variable. The Procfile's `worker` runs
+    as often as INTERLOCK_WORKERS says: `worker`, `worker-2` and so on. `first` are further
     processes to start after the server and before the worker. Nothing is touched before `run()` or `with`.
     `web_url` is where a person or a probe on this machine asks.
     """
@@ -110,17 +115,34 @@ class Stack:
         self._folder.release()
 
     def _groups(self, commands: Mapping[str, tuple[str, ...]]) -> list[list[Process]]:
-        processes = {name: self._process(name, command) for name, command in commands.items()}
-        early = [processes[name] for name in _AFTER_SERVER if name in processes]
-        late = [process for name, process in processes.items() if name not in _AFTER_SERVER]
+        early = [
+            self._process(each, commands[name])
+            for name in _AFTER_SERVER
+            if name in commands
+            for each in (worker_names(self._env) if name == _WORKER else [name])
+        ]
+        late = [self._process(name, command) for name, command in commands.items() if name not in _AFTER_SERVER]
         return [group for group in (self._first, early, late) if group]
 
     def _process(self, name: str, command: tuple[str, ...]) -> Process:
-        if name == "worker":  # it may finish the tasks it has begun; what SIGKILL cuts off is delivered again
+        if (
+            name.partition("-")[0] == _WORKER
+        ):  # it may finish the tasks it has begun; what SIGKILL cuts off is delivered again
             return Process(name, command, ready=says(r"\bready\b"), stop_within=30.0)
         if name == "web":
             return Process(name, command, ready=answers(self.web_url + "/healthz"))
         return Process(name, command)
+
+
+def worker_names(env: Mapping[str, str]) -> list[str]:
+    """What the workers are called: as many as INTERLOCK_WORKERS says, else two, or one on a single core.
+
+    Raises LaunchError if it is no number from 1 on.
+    """
+    said = env.get(WORKERS) or str(min(_WORKERS_DEFAULT, os.cpu_count() or 1))
+    if not said.isdecimal() or int(said) < 1:
+        raise LaunchError(f"{WORKERS} is {said!r}; expected the number of worker processes, for example 2.")
+    return [_WORKER, *(f"{_WORKER}-{number}" for number in range(2, int(said) + 1))]
 
 
 def local_address(bind: str) -> str:

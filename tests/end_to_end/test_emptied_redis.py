@@ -72,7 +72,7 @@ class Running:
 
 @contextmanager
 def running(town: Town, folder: Path) -> Iterator[Running]:
-    stack = Stack(ROOT, data_dir=folder, env=town.env, back_off=BackOff(first=0.1))
+    stack = Stack(ROOT, data_dir=folder, env={"INTERLOCK_WORKERS": "1", **town.env}, back_off=BackOff(first=0.1))
     with stack:
         redis = connect(stack.url)
         try:

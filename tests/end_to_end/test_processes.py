@@ -26,6 +26,8 @@ from demo.words import Names
 from launch import BackOff, Stack
 
 ROOT = Path(__file__).resolve().parents[2]
+#: With two workers the death of one would be no test of anything.
+LONE = {"INTERLOCK_WORKERS": "1"}
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
@@ -62,7 +64,9 @@ def play(town: Town, folder: Path, disturb: Callable[[Stack, str], None]) -> Sta
     """Start everything, play the four pictures, and stop; returns the stack as it was."""
     said = io.StringIO()
     with ExitStack() as running:
-        stack = running.enter_context(Stack(ROOT, data_dir=folder, env=town.env, back_off=BackOff(first=0.1)))
+        stack = running.enter_context(
+            Stack(ROOT, data_dir=folder, env={**town.env, **LONE}, back_off=BackOff(first=0.1))
+        )
         redis = connect(stack.url)
         running.callback(redis.close)
         copy = Steadfast(Scripts(redis), Keys(PIPELINE))

@@ -132,7 +132,7 @@ def world(folder: Path, health: dict[str, str] | None = None) -> Iterator[World]
             data["health"] = health
         file.write_text(yaml.safe_dump(data, sort_keys=False))
         env = {**town.env, "INTERLOCK_LOG_LEVEL": "INFO"}
-        with Stack(ROOT, data_dir=folder, env=env, back_off=BackOff(first=0.1)) as stack:
+        with Stack(ROOT, data_dir=folder, env={"INTERLOCK_WORKERS": "1", **env}, back_off=BackOff(first=0.1)) as stack:
             made = World(town, stack)
             try:
                 until("the heads of main are known", made.configured)

@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from launch import BackOff, FolderInUseError, LaunchError, Stack, free_port, running_url
+from launch.stack import worker_names
 
 pytestmark = pytest.mark.slow  # real processes
 
@@ -53,7 +54,8 @@ def house(tmp_path: Path) -> Path:
     (tmp_path / "workers" / "app.py").write_text(WORKERS)
     (tmp_path / "bot" / "web" / "app.py").write_text(WEB)
     shutil.copy(ROOT / "Procfile", tmp_path)
-    shutil.copy(ROOT / "bot/web/gunicorn_conf.py", tmp_path / "bot/web")
+    for name in ("gunicorn_conf.py", "buffering_worker.py", "request_buffer.py"):
+        shutil.copy(ROOT / "bot/web" / name, tmp_path / "bot/web")
     for package in ("workers", "bot", "bot/web"):  # or Python would find the real ones first
         (tmp_path / package / "__init__.py").touch()
     return tmp_path
@@ -134,3 +136,26 @@ def eventually(claim: Callable[[], bool], within: float = 60.0) -> bool:
             pass  # not back yet
         time.sleep(0.02)
     return False
+
+
+@pytest.mark.parametrize(
+    ("said", "cores", "names"),
+    [
+        ("", 8, ["worker", "worker-2"]),
+        ("", 1, ["worker"]),
+        ("", None, ["worker"]),
+        ("1", 8, ["worker"]),
+        ("3", 1, ["worker", "worker-2", "worker-3"]),
+    ],
+)
+def test_two_workers_run_where_there_are_two_cores_and_nothing_else_is_said(
+    monkeypatch: pytest.MonkeyPatch, said: str, cores: int | None, names: list[str]
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    assert worker_names({"INTERLOCK_WORKERS": said} if said else {}) == names
+
+
+@pytest.mark.parametrize("said", ["0", "-1", "two", "1.5"])
+def test_a_number_of_workers_that_is_none_is_refused(said: str) -> None:
+    with pytest.raises(LaunchError, match=r"INTERLOCK_WORKERS is '.*'; expected the number of worker processes"):
+        worker_names({"INTERLOCK_WORKERS": said})

@@ -44,6 +44,8 @@ class Town:
         #: After which step, counted over all lives, a worker is killed; and after how many more the next one.
         self.kill_at = 0
         self.every = 0
+        #: Whether the store is emptied in this story.
+        self.emptied = False
         start.configure(self.shop.context)
         self.names: dict[str, str] = {}
 
@@ -58,6 +60,7 @@ class Town:
                     self.shop.github.url,
                     self.shop.pipeline.name,
                     kill_at=max(left, 0),
+                    emptied=self.emptied,
                 )
             )
             assert said["ended"] in ("quiet", "killed"), said
@@ -197,3 +200,37 @@ def test_killed_again_and_again_the_lock_and_its_fix_end_the_same(
     told(capsys, "lock and fix", kills)
     assert {"begin", "commit", "claim", "intent", "finish"} <= set(kills)
     assert len(kills) >= 60
+
+
+def test_wherever_a_worker_dies_after_the_store_was_emptied_no_stage_that_locks_is_left_open(
+    redis_url: str, nursery: Nursery
+) -> None:
+    """Every worker is a fresh process: what Jenkins shows is all that is left."""
+    with ExitStack() as stack:
+        town = Town(stack, redis_url, nursery)
+        town.lives()
+        town.merge("S1", "S1a")
+        for stage in ("build", "acceptance"):
+            town.ends(stage, "S1a")
+        town.ends("pre-production", "S1a", "FAILURE")
+        assert [lock.run for lock in town.shop.board.locks_of("pre-production")] == ["S1.1"]
+        town.emptied = True
+        kills = 0
+        for step in range(1, 40):
+            empty(town.shop)
+            town.steps, town.kills, town.kill_at = [], [], step
+            town.lives()
+            closed = {lock.stage for lock in town.shop.board.locks.values()}
+            assert closed == {"pre-production", "production"}, (step, town.kills)
+            assert len(town.shop.facts("state-lost")) == 1
+            assert "state was lost" in town.shop.control.description("shop/pre-production")
+            kills += len(town.kills)
+            if not town.kills:
+                break
+        assert kills > 5
+
+
+def empty(shop: Workshop) -> None:
+    """All that is stored of the pipeline is gone."""
+    redis = shop.line.redis
+    redis.delete(*redis.scan_iter(match=f"*{{{shop.pipeline.name}}}*", count=1000))

@@ -164,8 +164,8 @@ def test_a_delivery_that_cannot_be_digested(well: World) -> None:
 def test_a_store_that_dies_is_told_and_nothing_is_lost(well: World) -> None:
     """While it is away /readyz says so within its time-outs; the supervisor starts it again."""
     with well.stopped("server"):
-        code, ready = well.ready()
-        assert code == 503
+        until("/readyz says so", lambda: well.ready()[0] == 503)
+        _, ready = well.ready()
         assert ready["findings"][0]["what"].startswith("the store (Redis) cannot be reached")
         until("a mail tells it", lambda: well.mails("Interlock is down: the store (Redis) cannot be reached"))
     is_over(well, "store")

@@ -94,7 +94,9 @@ def from_github() -> Response:
 def from_jenkins(controller: str, secret: str) -> Response:
     """Take one callback of Jenkins. Without a name in the address there must be one controller only."""
     hall: Hall = current_app.extensions["interlock-hall"]
-    if not hall.admission.knows_jenkins(secret.encode(), request.headers.get("Authorization", "")):
+    if not hall.admission.knows_jenkins(
+        secret.encode("utf-8", "surrogatepass"), request.headers.get("Authorization", "")
+    ):
         raise Problem(401, "the secret is missing or wrong")
     controller = _controller(hall.site.configuration, controller)
     body = bodies.raw(MOST_FROM_JENKINS)

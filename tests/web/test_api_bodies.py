@@ -35,7 +35,6 @@ def test_a_lock_may_end_by_itself(api: Api, story: Story, until: str | None) -> 
         ("/stages/production/lock", {"reason": "  "}, "reason"),
         ("/stages/production/lock", {"reason": 1}, "reason"),
         ("/stages/production/lock", {"reason": "a\nb"}, "reason"),
-        ("/stages/production/lock", {"reason": "\ud800"}, "reason"),
         ("/stages/production/lock", {"reason": "x" * 501}, "reason"),
         ("/stages/production/lock", {**WHY, "let_fixes_in": "yes"}, "let_fixes_in"),
         ("/stages/production/lock", {**WHY, "until": "2020-01-01T00:00:00Z"}, "until"),

@@ -25,7 +25,7 @@ PIPELINE = "slowclients"
 CHUNKED = "Transfer-Encoding: chunked"
 SIGNED = (wire.signature(b"{}"), "X-GitHub-Event: ping", "X-GitHub-Delivery: 1")
 TOKEN = "Authorization: Bearer the token of alex"
-CALLBACK = "/webhooks/jenkins/cdp/a%20secret%20that%20Jenkins%20knows"
+CALLBACK = "/webhooks/jenkins/cdp/a-secret-that-Jenkins-knows"
 LOCK = f"/api/v1/pipelines/{PIPELINE}/stages/production/lock"
 #: Each place that reads a body: its path, and the headers that make a body welcome there.
 PLACES = [("/webhooks/github", SIGNED), (CALLBACK, ()), (LOCK, (TOKEN,))]

@@ -23,10 +23,11 @@ from bot.core.pipeline import Job, Outcome
 from bot.core.run import Status, Step
 from bot.state.codec import load_effect
 from bot.state.copy import BARRIER, Copy
+from bot.state.inbox import Entry
 from bot.state.keys import FAMILIES, Keys
 from bot.state.migrations import migrate, migration, to_3
 from bot.state.outbox import Claim, Outbox
-from bot.state.parked import parked
+from bot.state.parked import deliveries, park, parked, take_out
 from bot.state.records import Records
 from bot.state.schema import SCHEMA, NewerSchema, OlderSchema, OtherSchema, check_schema
 from bot.state.scripts import Scripts
@@ -45,6 +46,7 @@ FENCED = {
     "finish",
     "postpone",
     "revive",
+    "unpark",
     "intent",
     "doubt",
 }
@@ -373,6 +375,7 @@ def calls(line: Line) -> Iterator[tuple[str, Callable[[], object]]]:
     yield "doubt", store.doubt
     yield "finish", lambda: outbox.finish(claim, TimePassed())
     yield "postpone", lambda: outbox.give_up(claim, "no", 1.0)
+    yield "unpark", lambda: take_out(line.redis, line.keys, deliveries(line.redis, line.keys)[0], again=True)
     yield "revive", lambda: outbox.revive(claim.effect.slot)
 
 
@@ -383,6 +386,7 @@ def test_another_version_reads_and_writes_nothing(line: Line, stored_number: int
     claim, _ = line.outbox.claim("jenkins", limit=1)
     assert claim is not None
     line.outbox.give_up(claim, "no", 1.0)
+    park(line.redis, line.keys, Entry("1-0", "github", "push", "guid", b"{}"), ValueError("no"))
     line.accept()
     line.redis.hset(line.keys.meta, "schema", stored_number)
     before = footprint_of(line)

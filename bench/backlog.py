@@ -37,7 +37,7 @@ def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
             if number:  # the first round only warms up
                 firsts.append(min(arrived) - began)
                 lasts.append(max(arrived) - began)
-    section = Section("backlog", f"The backlog: {count:,} merges wait for a worker", [f"{count:,} merges wait", "seconds"])
+    section = Section("backlog", "The backlog: merges that waited for a worker", [f"{count:,} merges wait", "seconds"])
     section.rows = [
         ["until the first trigger arrives at Jenkins", f"{p50(firsts):.3f}"],
         ["until the last trigger arrives", f"{p50(lasts):.2f}"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,10 +30,10 @@ from tests.storm.world import PIPELINE, SERVICES, World
 ROOT = Path(__file__).resolve().parents[2]
 #: Merges per second: faster than pre-production takes them, so that there is a queue to lock and to overtake.
 MERGES = 4.0
-#: At which share of the merges Jenkins restarts, and crashes.
-RESTART_AT, CRASH_AT = 0.3, 0.6
+#: At which share of the merges Jenkins restarts, the worker hangs, Jenkins crashes, and the store is full.
+RESTART_AT, HANG_AT, CRASH_AT, FULL_AT = 0.3, 0.45, 0.6, 0.85
 #: How long it may take in all: at first, and for each run, in seconds.
-PATIENCE, PATIENCE_PER_RUN = 120.0, 2.0
+PATIENCE, PATIENCE_PER_RUN = 240.0, 2.0
 
 
 @dataclass
@@ -51,6 +52,32 @@ class Aftermath:
     lost_items: list[int] = field(default_factory=list)
 
 
+class Trouble:
+    """Something that begins at a share of the merges, lasts for so many seconds, and ends."""
+
+    def __init__(self, begins_at: float, seconds: float, begin: Callable[[], Callable[[], None]]) -> None:
+        self.begins_at, self._seconds, self._begin = begins_at, seconds, begin
+        self._end: Callable[[], None] | None = None
+        self._began = 0.0
+
+    @property
+    def lasts(self) -> bool:
+        return self._end is not None
+
+    def blow(self, share: float) -> None:
+        """It begins when it is time, and ends when it is time."""
+        if not self._began and share >= self.begins_at:
+            self._began, self._end = time.monotonic(), self._begin()
+        elif self._end is not None and time.monotonic() - self._began >= self._seconds:
+            self.end()
+
+    def end(self) -> None:
+        """It ends now, if it lasts."""
+        if self._end is not None:
+            self._end()
+            self._end = None
+
+
 class Storm:
     """One storm of so many runs."""
 
@@ -59,6 +86,7 @@ class Storm:
         self._developers = Developers(world)
         self._lost: list[int] | None = None
         self._restarted = self._gathered = False
+        self._troubles: list[Trouble] = []
 
     def rage(self) -> Aftermath:
         """Start everything, let it storm until the board is empty, and stop."""
@@ -73,6 +101,11 @@ class Storm:
             for jenkins in self._world.jenkins.values():
                 weather.break_out(jenkins, self._seed)
             began = time.monotonic()
+            self._troubles = [
+                Trouble(HANG_AT, weather.HUNG, lambda: weather.hang(stack)),
+                Trouble(FULL_AT, weather.FULL, lambda: self._fill(redis)),
+            ]
+            running.callback(lambda: [each.end() for each in self._troubles])
             self._merge_and_mend(copy, began)
             over = self._until_calm(copy, Outbox(redis, keys), began + PATIENCE + PATIENCE_PER_RUN * self._runs)
             return self._aftermath(redis, copy, over - began)
@@ -91,7 +124,23 @@ class Storm:
                 self._look(copy)
                 self._blow(number / self._runs)
                 time.sleep(0.005)
+            self._wait_for_room(copy, number / self._runs)
             self._developers.merge(merge)
+
+    def _fill(self, redis: Redis) -> Callable[[], None]:
+        """When all that GitHub had to tell is told: see `_is_full`."""
+        self._world.github.control.wait_idle()
+        return weather.fill(redis)
+
+    def _is_full(self) -> bool:
+        """Nobody merges while the store is full: of several pushes that no webhook tells, asking finds the last one."""
+        return any(each.begins_at == FULL_AT and each.lasts for each in self._troubles)
+
+    def _wait_for_room(self, copy: Copy, share: float) -> None:
+        while self._is_full():
+            self._look(copy)
+            self._blow(share)
+            time.sleep(0.05)
 
     def _until_calm(self, copy: Copy, outbox: Outbox, deadline: float) -> float:
         """Until nothing is left to do, and the last late callback has changed nothing; returns since when."""
@@ -99,12 +148,14 @@ class Storm:
         while time.monotonic() < min(deadline, calm + max(weather.LATENESS) + 1):
             self._look(copy)
             self._blow(1.0)  # a crash that has not found its moment yet
-            if copy.board.runs or outbox.size():
+            if copy.board.runs or outbox.size() or any(each.lasts for each in self._troubles):
                 calm = time.monotonic()
             time.sleep(0.005 if self._lost is None else 0.05)
         return calm
 
     def _blow(self, share: float) -> None:
+        for trouble in self._troubles:
+            trouble.blow(share)
         if not self._restarted and share >= RESTART_AT:
             self._restarted = True
             weather.restart(self._world.cdp)
@@ -117,7 +168,8 @@ class Storm:
     def _look(self, copy: Copy) -> None:
         with suppress(RedisError):
             copy.refresh()
-        self._developers.mend(copy.board)
+        if not self._is_full():
+            self._developers.mend(copy.board)
 
     def _aftermath(self, redis: Redis, copy: Copy, seconds: float) -> Aftermath:
         keys = Keys(PIPELINE)

@@ -1,7 +1,15 @@
-"""The trouble while the storm lasts: lost replies, 503s, callbacks lost, repeated and late, and two restarts."""
+"""The trouble while the storm lasts: lost replies, 503s, callbacks lost, repeated and late, and two restarts; a worker
+that hangs, and a store that is full."""
 
 from __future__ import annotations
 
+import os
+import signal
+from collections.abc import Callable
+
+from redis import Redis
+
+from launch import Stack
 from standins.jenkins import JenkinsStandIn
 from tests.storm.world import ROLLS_OUT
 
@@ -14,6 +22,9 @@ LOST, REPEATED, LATE = 0.20, 0.20, 0.10
 HANGING, HANGS = 0.06, 25.0
 #: By how many seconds late callbacks are late.
 LATENESS = (1.0, 2.0, 4.0)
+#: How long the worker hangs: longer than its lease (8 s), so that it wakes up late in the middle of what it did. And
+#: how long the store takes nothing; in seconds.
+HUNG, FULL = 10.0, 4.0
 #: How long Jenkins is down at a restart, in seconds.
 DOWN = 1.5
 #: How many builds the crash meets in the middle, and how long they take, as do the second ones that it leads to: long
@@ -66,3 +77,21 @@ def crash(jenkins: JenkinsStandIn) -> list[int] | None:
         control.rule("shop/acceptance", duration=LONG_SECONDS, count=len(running))
         control.restart("crash", seconds=DOWN, refuse=True, lose_queue=True, rebuild_started=True)
         return [item["id"] for item in queued]
+
+
+def hang(stack: Stack) -> Callable[[], None]:
+    """The worker stops in the middle of whatever it does; returns what lets it go on."""
+    pid = stack.supervisor.pid("worker")
+    assert pid is not None, "the worker is not there"
+    os.kill(pid, signal.SIGSTOP)
+    return lambda: os.kill(pid, signal.SIGCONT)
+
+
+def fill(redis: Redis) -> Callable[[], None]:
+    """The store has no memory left: it refuses what would take more; returns what gives it room again."""
+
+    def make_room() -> None:
+        redis.config_set("maxmemory", "0")
+
+    redis.config_set("maxmemory", "1")
+    return make_room

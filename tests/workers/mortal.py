@@ -103,7 +103,8 @@ def live(life: Life) -> dict[str, Any]:
     """Work until nothing is left to do now; short holds, so that what a dead worker held is soon free."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     store.LEASE_MS, outbox.HOLD_MS, arrival.STILL_COMING = 100, life.hold, 0.1
-    ledger.STILL_COMING, journey.RESTS, decision.STATUS_RESTS, merges.PULL_TOLD = 0.1, 0.0, 0.0, 0.0
+    ledger.STILL_COMING, journey.RESTS, decision.STATUS_RESTS = 0.1, 0.0, 0.0
+    merges.PULL_TOLD = journey.PULL_TOLD = 0.0
     loop.pause = lambda _tries, wanted: min(0.03, wanted or 0.03)  # type: ignore[assignment]
     if life.refuse:
         flaky(life.refuse)

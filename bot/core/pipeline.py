@@ -226,6 +226,11 @@ class Pipeline:
         return next((i for i, s in enumerate(self.stages) if s.locks), len(self.stages))
 
     @property
+    def rolls_out_at(self) -> int:
+        """Index of the first stage whose builds roll out: the first that locks; the last one if nothing locks."""
+        return min(self.locks_at, len(self.stages) - 1)
+
+    @property
     def rejoins_at(self) -> int:
         """Index of the first stage a fast run enters for real, at the latest the first that locks."""
         asked = self.index(self.fast_lane.rejoins) if self.fast_lane.rejoins is not None else -1

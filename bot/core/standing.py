@@ -13,15 +13,8 @@ if TYPE_CHECKING:
 
 
 def rolls_out(pipeline: Pipeline, step: Step) -> bool:
-    """Whether a build of this step changes what is there: the first real lock-policy stage, or one behind it."""
-    if step.track is not Track.REAL:
-        return False
-    locked = False
-    for stage in pipeline.stages:
-        locked = locked or stage.locks
-        if stage.name == step.stage:
-            return locked
-    return False
+    """Whether a build of this step changes what is there: a real stage from the first that locks on, and the last."""
+    return step.track is Track.REAL and pipeline.index(step.stage) >= pipeline.rolls_out_at
 
 
 def fixes(board: Board, service: str) -> list[Run]:

@@ -225,10 +225,15 @@ def _proofs(board: Board, decision: Decision, memory: Memory, truth: Truth) -> N
 
 
 def _rolls_out(board: Board, step: Step) -> bool:
-    """Whether it is a real stage from the first one that locks on."""
-    names = [stage.name for stage in board.pipeline.stages]
-    locks = [stage.locks for stage in board.pipeline.stages]
-    return step.track is Track.REAL and step.stage in names and any(locks[: names.index(step.stage) + 1])
+    """Whether it is a real stage from the first one that locks on, or the last."""
+    return step.track is Track.REAL and step.stage in _rolling(board)
+
+
+def _rolling(board: Board) -> list[str]:
+    """The stages that roll out."""
+    stages = board.pipeline.stages
+    first = next((at for at, stage in enumerate(stages) if stage.locks), len(stages) - 1)
+    return [stage.name for stage in stages[first:]]
 
 
 def _forwards(board: Board, run: Run, memory: Memory, truth: Truth) -> None:
@@ -298,8 +303,7 @@ def _reasons(board: Board, now: float) -> None:
 
 def _no_abort_where_it_rolls_out(board: Board, decision: Decision) -> None:
     """Where a build rolls out it is aborted only because a person said so, or because it ran too long."""
-    first = next((at for at, stage in enumerate(board.pipeline.stages) if stage.locks), len(board.pipeline.stages))
-    rolling = {stage.job for stage in board.pipeline.stages[first:]}
+    rolling = {stage.job for stage in board.pipeline.stages if stage.name in _rolling(board)}
     for effect in decision.effects:
         if isinstance(effect, Withdraw) and effect.abort and effect.job in rolling and effect.run in board.runs:
             run = board.runs[effect.run]

@@ -240,6 +240,17 @@ def test_production_that_only_reports_does_not_go_backwards() -> None:
     assert town.runs_in("production") == ["S1b"]
 
 
+def test_production_does_not_go_backwards_where_no_stage_locks() -> None:
+    """The last stage rolls out, whatever the stages before it are: S1a was overtaken in acceptance."""
+    town = Town(shop(production=2, acceptance=None, without=(PRE,)))
+    town.arrives("S1", "a", "acceptance")
+    town.arrives("S1", "b", "production")
+    town.starts("S1b")
+    town.passes("S1a")
+    assert town.left("S1a") == ("superseded", "S1b")
+    assert town.runs_in("production") == ["S1b"]
+
+
 def test_a_service_is_rolled_out_by_one_run_at_a_time_and_others_pass_it() -> None:
     town = Town(shop(pre_production=3))
     for service, letter in ("S1", "a"), ("S1", "b"), ("S2", "a"):

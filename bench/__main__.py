@@ -7,12 +7,13 @@ import os
 import platform
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import click
 from rich.console import Console
 
-from bench import asking, backlog, door, github, growth, memory, reaction
+from bench import asking, backlog, decide, door, github, growth, memory, reaction
 from bench.report import Section, written_into
 
 SECTIONS = {
@@ -21,6 +22,7 @@ SECTIONS = {
     "backlog": backlog.measure,
     "growth": growth.measure,
     "memory": memory.measure,
+    "decide": decide.measure,
     "requests": asking.measure,
     "github": github.measure,
 }
@@ -33,14 +35,19 @@ MACHINE = "machine"
 @click.option("--scale", default=1.0, show_default=True, help="Shorter (or longer) rounds: 0.2 for a quick look.")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Write all figures to this file as well.")
 @click.option("--into", type=click.Path(exists=True, path_type=Path), help="Put the tables into this Markdown file.")
+@click.option("--against", type=click.Path(exists=True, path_type=Path), help="Another checkout, for decide.")
 @click.option("--check", is_flag=True, help="Exit with 1 if a target is missed.")
-def bench(only: tuple[str, ...], scale: float, file: Path | None, into: Path | None, *, check: bool) -> None:
+def bench(
+    only: tuple[str, ...], scale: float, file: Path | None, into: Path | None, against: Path | None, *, check: bool
+) -> None:
     """Measure Interlock beside bare versions of the same thing."""
     console = Console(width=max(140, Console().width))
     began, sections = time.monotonic(), []
     for name, measure in SECTIONS.items():
         if only and name not in only:
             continue
+        if name == "decide":
+            measure = partial(decide.measure, against=against)
         start = time.monotonic()
         with console.status("") as status:
             section = measure(lambda text, status=status: status.update(text), scale)  # type: ignore[misc]

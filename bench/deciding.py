@@ -1,0 +1,170 @@
+"""One process with one board, on which the same events are decided again and again: `python -P bench/deciding.py 1000`.
+
+It imports nothing of ours but `bot.core`, of whichever checkout `PYTHONPATH` names, and only what has long been there:
+so the rules of two checkouts can be compared. Each decision is taken back (`Board.undo`), and only deciding is timed.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import bot
+from bot.core.board import Header, build_board
+from bot.core.decide import decide
+from bot.core.effects import Trigger
+from bot.core.events import BuildSeen, Event, Merged
+from bot.core.pipeline import Job, Outcome, Pipeline, Policy, Service, Stage
+
+#: The rules that are measured: only what is executed there is counted.
+RULES = str(Path(bot.__file__).parent / "core")
+
+
+def pipeline(services: int) -> Pipeline:
+    """Build, acceptance, pre-production (one at a time, locks; a job of the fast lane's own), production."""
+
+    def job(name: str) -> Job:
+        return Job("ci", name)
+
+    stages = (
+        Stage("build", job("build")),
+        Stage("acceptance", job("acceptance"), fast_job=job("fast-acceptance")),
+        Stage("pre-production", job("pre-production"), 1, Policy.LOCK, fast_job=job("fast-pre-production")),
+        Stage("production", job("production"), 1),
+    )
+    return Pipeline("decide", stages, tuple(Service(f"S{n}", f"shop/S{n}") for n in range(services)))
+
+
+class Board:
+    """A board with a live run of each service: some in acceptance, most waiting for pre-production."""
+
+    def __init__(self, services: int) -> None:
+        self._board = build_board(Header(pipeline(services)), [])
+        self._now = 1_700_000_000.0
+        self._heads: dict[str, str] = {}
+        self._triggers: dict[str, Trigger] = {}
+        self._runs: dict[str, str] = {}
+        self._builds = 0
+        self._events = self._fill(services)
+
+    def event(self, kind: str) -> Event:
+        """The event of a kind; that of the fix is prepared last, for it locks the board."""
+        if kind == "fix passes" and kind not in self._events:
+            self._events[kind] = self._with_fix()
+        return self._events[kind]
+
+    def microseconds(self, event: Event, repeats: int) -> list[float]:
+        """The CPU time of each decision about it."""
+        took = []
+        gc.collect()
+        gc.disable()
+        for _ in range(repeats):
+            begin = time.thread_time_ns()
+            decide(self._board, event, self._now)
+            took.append((time.thread_time_ns() - begin) / 1000)
+            self._board.undo()
+        gc.enable()
+        return took
+
+    def instructions(self, event: Event) -> int:
+        """How many instructions of the interpreter one decision about it executes in the rules."""
+        count = 0
+
+        def trace(frame: FrameType, what: str, _: Any) -> Any:
+            nonlocal count
+            if not frame.f_code.co_filename.startswith(RULES):
+                return None
+            frame.f_trace_opcodes = True
+            count += what == "opcode"
+            return trace
+
+        sys.settrace(trace)
+        decide(self._board, event, self._now)
+        sys.settrace(None)
+        self._board.undo()
+        return count
+
+    def _fill(self, services: int) -> dict[str, Event]:
+        """The runs, and one event of each kind but the last."""
+        self._pass("S1", "build", "acceptance", "pre-production")
+        self._start("S1")  # it rolls out to production
+        delivered = self._ends("S1", Outcome.SUCCESS)
+        self._pass("S0", "build", "acceptance")
+        self._start("S0")  # it is in pre-production, and all others wait behind it
+        for number in range(2, services):
+            self._pass(f"S{number}", *["build", "acceptance"][: 1 if number % 3 == 0 else 2])
+        self._start("S3")
+        self._merge("S2")
+        self._start("S2")
+        return {
+            "merge": self._push("S4"),
+            "build passes": self._ends("S2", Outcome.SUCCESS),
+            "acceptance passes": self._ends("S3", Outcome.SUCCESS),
+            "pre-production passes": self._ends("S0", Outcome.SUCCESS),
+            "pre-production breaks": self._ends("S0", Outcome.FAILURE),
+            "delivered": delivered,
+        }
+
+    def _with_fix(self) -> Event:
+        """Pre-production breaks, a fix is merged and stands in the real stage: it passes."""
+        self._send(self._ends("S0", Outcome.FAILURE))
+        self._pass("S0", "build", "fast acceptance", "fast pre-production")
+        self._start("S0")
+        return self._ends("S0", Outcome.SUCCESS)
+
+    def _pass(self, service: str, *steps: str) -> None:
+        """A new run passes these steps."""
+        self._merge(service)
+        for _ in steps:
+            self._start(service)
+            self._send(self._ends(service, Outcome.SUCCESS))
+
+    def _push(self, service: str) -> Merged:
+        before = self._heads.get(service)
+        after = f"{service}-{self._builds}-{len(self._heads)}".ljust(40, "0")
+        return Merged(service, after, before, push_id=f"{before}..{after}")
+
+    def _merge(self, service: str) -> None:
+        event = self._push(service)
+        self._heads[service] = event.sha
+        self._send(event)
+        self._send(Merged(service, event.sha, pull=len(self._heads), title="A change", author="ann"))
+        self._runs[service] = self._board.of_commit(service, event.sha)[-1].key
+
+    def _start(self, service: str) -> None:
+        self._builds += 1
+        self._send(self._seen(service, self._builds, None))
+
+    def _ends(self, service: str, result: Outcome) -> BuildSeen:
+        build = self._board.runs[self._runs[service]].build
+        assert build is not None
+        return self._seen(service, build, result)
+
+    def _seen(self, service: str, build: int, result: Outcome | None) -> BuildSeen:
+        trigger = self._triggers[self._runs[service]]
+        return BuildSeen("ci", trigger.job.name, build, result, trigger.run, trigger.attempt)
+
+    def _send(self, event: Event) -> None:
+        self._now += 1
+        decision = decide(self._board, event, self._now)
+        self._board.take_changes()
+        self._triggers |= {effect.run: effect for effect in decision.effects if isinstance(effect, Trigger)}
+
+
+def main() -> None:
+    """Answer each line, a kind of event and how often it is decided, with the microseconds and the instructions."""
+    board = Board(int(sys.argv[1]))
+    for line in sys.stdin:
+        kind, repeats = line.strip().rsplit(" ", 1)
+        event = board.event(kind)
+        answer = {"us": board.microseconds(event, int(repeats)), "instructions": board.instructions(event)}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

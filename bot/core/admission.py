@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import islice
+from typing import NamedTuple
 
 from bot.core import lanes, sentences
 from bot.core.board import Board
@@ -29,17 +31,22 @@ def door_closed(board: Board, step: Step, now: float) -> Reason | None:
         return Reason(Why.PAUSED, f"the pipeline is paused{by}")
     if board.header.mode is Mode.OBSERVE:
         return Reason(Why.PAUSED, "the pipeline only observes: no build is asked for")
-    trouble = board.troubles.get(str(step))
+    trouble = board.troubles.get(str(step)) if board.troubles else None
     if trouble is not None and now < trouble.retry_at:
         return Reason(Why.TROUBLE, f"Jenkins did not take the build for {step}: {trouble.why}; it is tried again")
     capacity = board.capacity(step)
     if capacity is not None and board.occupied(step) >= capacity:
-        return Reason(Why.FULL, sentences.full(board.holding(step), capacity, step, len(board.strangers(step))))
+        return Reason(Why.FULL, partial(_full_sentence, board, step, capacity))
     return None
 
 
 def turned_away(board: Board, run: Run) -> Reason | None:
     """What keeps this run out of a step that has room: a lock (L3, F5), a fix ahead (F6), a newer run (F11)."""
+    return _kept_out(board, run) or _kept_in_order(board, run, lanes.backwards(board, run))
+
+
+def _kept_out(board: Board, run: Run) -> Reason | None:
+    """A clean-up of its service, a lock (L3, F5), or a fix ahead (F6)."""
     step = run.step
     if run.lane is Lane.MAIN and run.service in board.clean_ups:
         text = f"older runs of {run.service} that its fix contains are being removed; this goes on at once"
@@ -47,18 +54,22 @@ def turned_away(board: Board, run: Run) -> Reason | None:
     if step.track is Track.REAL and lanes.kept_out(board, step.stage, run):
         # Behind a main-lane run stand only main-lane runs, and the lock stops them all.
         stops = run.lane is Lane.MAIN and not run.retrying
-        return Reason(Why.LOCKED, locked_sentence(board, step.stage, run), stops_queue=stops)
+        return Reason(Why.LOCKED, partial(locked_sentence, board, step.stage, run), stops_queue=stops)
     ahead = lanes.fix_ahead(board, run)
     if ahead is not None:
         text = f"waits behind the older fix {sentences.name(ahead)}, which is already on its way"
         return Reason(Why.FIX_AHEAD, text, stops_queue=False)
-    found = lanes.backwards(board, run)
+    return None
+
+
+def _kept_in_order(board: Board, run: Run, found: Ahead | None) -> Reason | None:
+    """F11: it is not known whether the newer commit `found` contains it, or another run of its service is inside."""
     if found is not None and found.contains is None:
         text = f"GitHub is being asked whether {sentences.short(found.place.sha)}, already further, contains it"
         return Reason(Why.PROOF, text, stops_queue=False)
     other = lanes.one_at_a_time(board, run)
     if other is not None:
-        text = f"{sentences.name(other)} is in {step}: one run of {run.service} at a time"
+        text = f"{sentences.name(other)} is in {run.step}: one run of {run.service} at a time"
         return Reason(Why.ONE_AT_A_TIME, text, stops_queue=False)
     return None
 
@@ -67,6 +78,10 @@ def blocked_by(board: Board, waiting: Built, now: float) -> Reason | None:
     """What keeps a run or a verification from its build now; None: it may start."""
     closed = door_closed(board, waiting.step, now)
     return closed if closed is not None or isinstance(waiting, Verification) else turned_away(board, waiting)
+
+
+def _full_sentence(board: Board, step: Step, capacity: int) -> str:
+    return sentences.full(board.holding(step), capacity, step, len(board.strangers(step)))
 
 
 def locked_sentence(board: Board, stage: str, run: Run) -> str:
@@ -95,17 +110,27 @@ def settle(decision: Decision) -> None:
             _fill(decision, step)
 
 
+class _Look(NamedTuple):
+    """A waiting run that was looked at: who is ahead of it (F11), and what keeps it out; None: it may enter."""
+
+    run: Run
+    ahead: Ahead | None
+    reason: Reason | None
+
+
 def _fill(decision: Decision, step: Step) -> None:
+    board = decision.board
     looked_at: set[str] = set()
     busy: set[str] = set()
-    while (run := _first_in_line(decision, step, looked_at, busy)) is not None:
+    while (look := _first_in_line(decision, step, looked_at, busy)) is not None:
+        run = look.run
         looked_at.add(run.key)
-        _knock(decision, run)
-        if run.key in decision.board.runs and lanes.one_at_a_time(decision.board, run) is not None:
+        _knock(decision, look)
+        if board.runs.get(run.key) is run and lanes.one_at_a_time(board, run) is not None:
             busy.add(run.service)
 
 
-def _first_in_line(decision: Decision, step: Step, looked_at: set[str], busy: set[str]) -> Run | None:
+def _first_in_line(decision: Decision, step: Step, looked_at: set[str], busy: set[str]) -> _Look | None:
     """The next run to look at, if the step has room: whoever stops the queue ends the search (cost stays flat).
 
     `busy`: the services of which one run waits for another (F11): those behind it wait, too.
@@ -118,20 +143,23 @@ def _first_in_line(decision: Decision, step: Step, looked_at: set[str], busy: se
     for run in board.queue(step):
         if run.service in busy or run.key in looked_at:
             continue
-        reason = turned_away(board, run)
-        return None if reason is not None and reason.stops_queue else run
+        reason = _kept_out(board, run)
+        if reason is not None and reason.stops_queue:
+            return None
+        ahead = lanes.backwards(board, run)
+        return _Look(run, ahead, reason or _kept_in_order(board, run, ahead))
     return None
 
 
-def _knock(decision: Decision, run: Run) -> None:
+def _knock(decision: Decision, look: _Look) -> None:
     """Let one run in, or remove it (F11), or ask for the proof that is missing."""
-    found = lanes.backwards(decision.board, run)
+    run, found = look.run, look.ahead
     if found is not None and found.contains:
         decision.end(run, _overtaken(decision.board, run, found))
         return
     if found is not None:
         ask_whether_contained(decision, run, found.place)
-    admit(decision, run)
+    _admit(decision, look)
 
 
 def _overtaken(board: Board, run: Run, found: Ahead) -> Ending:
@@ -141,11 +169,11 @@ def _overtaken(board: Board, run: Run, found: Ahead) -> Ending:
     return sentences.superseded(found.run, found.place.sha)
 
 
-def admit(decision: Decision, run: Run) -> None:
+def _admit(decision: Decision, look: _Look) -> None:
     """Let a run enter its stage, unless something keeps it out."""
-    board = decision.board
+    board, run = decision.board, look.run
     waited_behind = [] if run.step.track is Track.FAST else _passed_by(board, run)
-    entered = start_build(decision, run)
+    entered = start_build(decision, run, look.reason)
     if entered is None:
         return
     decision.tell(FactKind.RUN_ADMITTED, _admitted(board, entered), entered)
@@ -156,14 +184,15 @@ def admit(decision: Decision, run: Run) -> None:
     decision.status(entered, entered.step, "pending", f"in {entered.step}")
 
 
-def start_build(decision: Decision, waiting: AnyBuilt) -> AnyBuilt | None:
+def start_build(decision: Decision, waiting: AnyBuilt, reason: Reason | None) -> AnyBuilt | None:
     """The one way to start a build of a run or a verification: a first one, a repeat, a retry, one called back.
 
-    What waits takes its slot, and Jenkins is asked for its next attempt. None: something keeps it waiting.
+    What waits takes its slot, and Jenkins is asked for its next attempt. `reason`: the answer of all doors, asked just
+    before (`blocked_by`). None: something keeps it waiting.
     """
     board = decision.board
     job, service = board.job(waiting.step), board.pipeline.service(waiting.service)
-    if job is None or service is None or blocked_by(board, waiting, decision.now) is not None:
+    if job is None or service is None or reason is not None:
         return None
     attempt = {"attempt": waiting.attempt + 1, "queue_item": None, "build": None}
     where = {"job": job} if isinstance(waiting, Verification) else {}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from bot.core import sentences
 from bot.core.board import Board
@@ -11,30 +12,47 @@ from bot.core.effects import Banner, LockShown
 from bot.core.events import BannerAmiss
 from bot.core.facts import FactKind
 from bot.core.pipeline import Job, Mode
-from bot.core.run import Lock, Step
+from bot.core.run import Lock, Run, Step
 from bot.core.standing import fixes
 
 #: How many locks of one stage, and fixes of one service, a banner names.
 SHOWN = 5
 
-Banners = dict[Job, Banner]
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a banner follows from: cheap to compare, so that it is only worked out where something has changed."""
+
+    stage: str
+    locks: tuple[Lock, ...]
+    #: By service that holds one of the locks: what is on its way to open it.
+    coming: tuple[tuple[str, tuple[Run, ...]], ...]
 
 
-def banners(board: Board) -> Banners:
-    """The banner of every locked stage, by its job; none while the pipeline only observes."""
+def standing(board: Board) -> dict[Job, Standing]:
+    """What stands over the job of every locked stage; nothing while the pipeline only observes."""
     if not board.locks or board.header.mode is Mode.OBSERVE:
         return {}
-    stages = (stage for stage in board.pipeline.stages if board.locks_of(stage.name))
-    return {stage.job: _banner(board, stage.job, stage.name) for stage in stages}
+    locked = ((stage, tuple(board.locks_of(stage.name))) for stage in board.pipeline.stages)
+    return {stage.job: Standing(stage.name, locks, _coming(board, locks)) for stage, locks in locked if locks}
 
 
-def changed(before: Banners, after: Banners) -> Iterator[Banner]:
+def banners(board: Board) -> dict[Job, Banner]:
+    """The banner of every locked stage, by its job; none while the pipeline only observes."""
+    return {job: _banner(job, each) for job, each in standing(board).items()}
+
+
+def changed(before: dict[Job, Standing], after: dict[Job, Standing]) -> Iterator[Banner]:
     """What must be put up, put up anew or taken away, in a fixed order."""
+    if before == after:
+        return
     for job in sorted({**before, **after}, key=lambda job: (job.controller, job.name)):
         if job not in after:
             yield Banner(job, before[job].stage)
-        elif before.get(job) != after[job]:
-            yield after[job]
+            continue
+        shown = _banner(job, after[job])
+        if job not in before or _banner(job, before[job]) != shown:
+            yield shown
 
 
 def put_back(decision: Decision, event: BannerAmiss) -> None:
@@ -49,19 +67,24 @@ def put_back(decision: Decision, event: BannerAmiss) -> None:
     decision.do(shown or Banner(job, stage.name))
 
 
-def _banner(board: Board, job: Job, stage: str) -> Banner:
-    locks = board.locks_of(stage)
-    return Banner(job, stage, tuple(_shown(lock) for lock in locks[:SHOWN]), tuple(_coming(board, locks)))
+def _banner(job: Job, standing: Standing) -> Banner:
+    """What is shown over the job of a locked stage."""
+    locks = tuple(_shown(lock) for lock in standing.locks[:SHOWN])
+    return Banner(job, standing.stage, locks, tuple(_told(standing)))
 
 
 def _shown(lock: Lock) -> LockShown:
     return LockShown(lock.reason, lock.by, lock.since, lock.until)
 
 
-def _coming(board: Board, locks: list[Lock]) -> Iterator[str]:
+def _coming(board: Board, locks: Iterable[Lock]) -> tuple[tuple[str, tuple[Run, ...]], ...]:
+    services = dict.fromkeys(lock.service for lock in locks if lock.service is not None)
+    return tuple((service, tuple(fixes(board, service)[-SHOWN:])) for service in services)
+
+
+def _told(standing: Standing) -> Iterator[str]:
     """What is on its way to open the stage, or what has to be done for it."""
-    for service in dict.fromkeys(lock.service for lock in locks if lock.service is not None):
-        coming = fixes(board, service)
-        yield from (sentences.coming(run) for run in coming[-SHOWN:])
+    for service, coming in standing.coming:
+        yield from (sentences.coming(run) for run in coming)
         if not coming:
             yield sentences.nothing_coming(service)

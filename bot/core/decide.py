@@ -10,6 +10,7 @@ from typing import assert_never
 
 from bot.core import (
     asked,
+    banners,
     builds,
     commands,
     lock_notices,
@@ -24,7 +25,6 @@ from bot.core import (
 )
 from bot.core.aborting import abort_taken, press_on
 from bot.core.admission import settle
-from bot.core.banners import banners, changed, put_back
 from bot.core.board import Board
 from bot.core.configured import configured
 from bot.core.decision import Decision
@@ -76,7 +76,7 @@ def decide(board: Board, event: Event, now: float) -> Decision:
     decision = Decision(board, now)
     observed = board.header.mode is Mode.OBSERVE
     cleaning = sorted(board.clean_ups)
-    shown, standing = banners(board), lock_notices.standing(board)
+    shown, standing = banners.standing(board), lock_notices.standing(board)
     _apply(decision, event)
     _clock(decision)
     go_on_cleaning(decision, cleaning)
@@ -84,7 +84,7 @@ def decide(board: Board, event: Event, now: float) -> Decision:
     verifying.settle(decision)
     tell(decision)
     decision.effects += people_notices.notices(decision)
-    decision.effects += changed(shown, banners(board))
+    decision.effects += banners.changed(shown, banners.standing(board))
     decision.effects += lock_notices.changed(standing, now_stands := lock_notices.standing(board))
     decision.effects += lock_notices.late(event, now_stands)
     if board.header.mode is Mode.OBSERVE:
@@ -118,7 +118,7 @@ def _apply(decision: Decision, event: Event) -> None:  # noqa: C901  one flat li
         case BuildHinted():
             _look(decision, event)
         case BannerAmiss():
-            put_back(decision, event)
+            banners.put_back(decision, event)
         case BuildSeen():
             builds.build_seen(decision, event)
         case TriggerAccepted():

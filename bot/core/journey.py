@@ -32,6 +32,7 @@ RESTS = 30.0
 def tell(decision: Decision) -> None:
     """What the runs of this decision are told: on their pull requests, and with the check runs of their stages."""
     places = {ended.run.key: place for place, ended in enumerate(decision.ended)}
+    summaries = Summaries(decision.board, decision.now)
     for key, news in decision.news.items():
         place = places.get(key)
         run = decision.board.runs.get(key) if place is None else decision.ended[place].run
@@ -39,9 +40,26 @@ def tell(decision: Decision) -> None:
             told = _with_story(run, news, decision.now)
             if told is not run:
                 _keep(decision, told, place)
-            _tell(decision, told, news)
+            _tell(decision, told, news, summaries)
     over = {ended.run.key: ended.run for ended in decision.ended}
-    decision.effects = [_explained(decision, effect, over) for effect in decision.effects]
+    decision.effects = [_explained(decision, effect, over, summaries) for effect in decision.effects]
+
+
+class Summaries:
+    """The summary of each run that is told anything, worked out once: several statuses and comments show it.
+
+    It follows from the board, which does not change any more but for the stories of the runs, and they are no part.
+    """
+
+    def __init__(self, board: Board, now: float) -> None:
+        self._board, self._now = board, now
+        self._found: dict[str, str] = {}
+
+    def of(self, run: Run) -> str:
+        """The summary of a run, live or ended."""
+        if run.key not in self._found:
+            self._found[run.key] = summary(self._board, run, self._now)
+        return self._found[run.key]
 
 
 def _with_story(run: Run, news: News, now: float) -> Run:
@@ -60,14 +78,14 @@ def _keep(decision: Decision, run: Run, place: int | None) -> None:
         decision.ended[place] = replace(decision.ended[place], run=run)
 
 
-def _tell(decision: Decision, run: Run, news: News) -> None:
+def _tell(decision: Decision, run: Run, news: News, summaries: Summaries) -> None:
     service = decision.board.pipeline.service(run.service)
     if service is None:
         return
     rests = run.created + PULL_TOLD - decision.now
     if not run.carries and (run.key in decision.board.runs or rests <= 0):
         return
-    text = comment(decision.board, run, decision.now)
+    text = comment(decision.board, run, summaries.of(run))
     if not run.carries:  # it has ended before its pull request was told: that hears of it once it is known
         where = (run.service, service.repository, service.branch, run.sha)
         decision.do(FindPull(*where, rests, run.key, text, run.created))
@@ -75,24 +93,24 @@ def _tell(decision: Decision, run: Run, news: News) -> None:
         decision.do(Comment(service.repository, pull, run.key, text, run.created, 0.0 if news.soon else RESTS))
 
 
-def _explained(decision: Decision, effect: Effect, over: Mapping[str, Run]) -> Effect:
+def _explained(decision: Decision, effect: Effect, over: Mapping[str, Run], summaries: Summaries) -> Effect:
     if not isinstance(effect, SetStatus) or effect.run is None:
         return effect
     run = decision.board.runs.get(effect.run) or over.get(effect.run)
     if run is None:
         return effect
-    return replace(effect, summary=summary(decision.board, run, decision.now), buttons=buttons(decision.board, run))
+    return replace(effect, summary=summaries.of(run), buttons=buttons(decision.board, run))
 
 
 # -- the text --------------------------------------------------------------------------------------------------
 
 
-def comment(board: Board, run: Run, now: float) -> str:
-    """The whole text: where the run is, what is to be done, its way, and what happened to it."""
+def comment(board: Board, run: Run, where: str) -> str:
+    """The whole text; `where`: its summary, where the run is, what is to be done, its way, and what happened to it."""
     happened = [f"- {sentences.moment(each.at)}: {plain(each.what)}" for each in run.story]
     if len(happened) == STORY:
         happened[0] = f"- … (the last {STORY - 1} things that happened)"
-    return "\n\n".join([summary(board, run, now), _way(board, run), "\n".join(happened)]).rstrip()
+    return "\n\n".join([where, _way(board, run), "\n".join(happened)]).rstrip()
 
 
 def summary(board: Board, run: Run, now: float) -> str:

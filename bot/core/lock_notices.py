@@ -5,7 +5,7 @@ One that is opened or pushed to meanwhile is told by itself: it may be the fix.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from bot.core import sentences
@@ -61,11 +61,21 @@ def of_branch(standing: Standing, repository: str, branch: str) -> LockNotice | 
 def _notices(standing: Standing) -> dict[tuple[str, str], LockNotice]:
     """The notice for each branch of a repository that there is one for."""
     found: dict[tuple[str, str], LockNotice] = {}
-    for service in standing.pipeline.services if standing.locks else ():
+    for service in _told(standing):
         notice = _notice(standing, service)
         if notice is not None:
             found[notice.repository, notice.branch] = notice
     return found
+
+
+def _told(standing: Standing) -> Iterable[Service]:
+    """The services whose pull requests are told: of many services, mostly those few that hold a lock."""
+    if not standing.locks:
+        return ()
+    if standing.pipeline.lock_status is LockStatus.ALL:
+        return standing.pipeline.services
+    holders = (standing.pipeline.service(lock.service) for lock in standing.locks if lock.service is not None)
+    return [service for service in holders if service is not None]
 
 
 def _notice(standing: Standing, service: Service) -> LockNotice | None:

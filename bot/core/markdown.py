@@ -30,4 +30,5 @@ def code(text: str) -> str:
 
 def _line(text: str) -> str:
     """On one line, without what cannot be seen: control characters, and marks that turn the direction of reading."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    seen = text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)
+    return " ".join(seen.split())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 
 
 class Track(StrEnum):
@@ -87,7 +88,7 @@ class Job:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: what follows from it is worked out once
 class Stage:
     """A step of the pipeline: a Jenkins job, a capacity, a queue before it, a failure policy."""
 
@@ -117,7 +118,7 @@ class Stage:
             return Policy.PASS
         return dict(self.outcomes).get(outcome, self.on_failure)
 
-    @property
+    @cached_property
     def locks(self) -> bool:
         """Whether this is a lock-policy stage: one that at least one outcome locks."""
         return self.on_failure is Policy.LOCK or Policy.LOCK in dict(self.outcomes).values()
@@ -157,9 +158,13 @@ class Verify:
     forks: Forks = Forks.ON_REQUEST
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: what follows from it is worked out once
 class Pipeline:
-    """The ordered stages that a set of services share."""
+    """The ordered stages that a set of services share.
+
+    Every event asks for stages and services by name, so how to find them is worked out once for each value. That is
+    no part of it: equality, `replace` and what is stored know the fields alone.
+    """
 
     name: str
     stages: tuple[Stage, ...]
@@ -178,11 +183,11 @@ class Pipeline:
 
     def stage(self, name: str) -> Stage | None:
         """The stage called `name`, or None if the configuration has none."""
-        return next((s for s in self.stages if s.name == name), None)
+        return self._stages.get(name)
 
     def service(self, name: str) -> Service | None:
         """The service called `name`, or None if the configuration has none."""
-        return next((s for s in self.services if s.name == name), None)
+        return self._services.get(name)
 
     def job(self, stage: str, track: Track) -> Job | None:
         """The Jenkins job of a step; None if the configuration has none (any more)."""
@@ -213,25 +218,42 @@ class Pipeline:
 
     def service_of(self, repository: str, branch: str) -> Service | None:
         """The service that `branch` of `repository` is the main branch of; names compare as GitHub does."""
-        wanted = repository.lower()
-        return next((s for s in self.services if s.repository.lower() == wanted and s.branch == branch), None)
+        return self._branches.get((repository.lower(), branch))
 
     def index(self, name: str) -> int:
         """Where the stage stands in the order, from 0; -1 if it is not (or no longer) configured."""
-        return next((i for i, s in enumerate(self.stages) if s.name == name), -1)
+        return self._order.get(name, -1)
 
-    @property
+    @cached_property
     def locks_at(self) -> int:
         """Index of the first lock-policy stage; past the end if nothing ever locks."""
         return next((i for i, s in enumerate(self.stages) if s.locks), len(self.stages))
 
-    @property
+    @cached_property
     def rolls_out_at(self) -> int:
         """Index of the first stage whose builds roll out: the first that locks; the last one if nothing locks."""
         return min(self.locks_at, len(self.stages) - 1)
 
-    @property
+    @cached_property
     def rejoins_at(self) -> int:
         """Index of the first stage a fast run enters for real, at the latest the first that locks."""
         asked = self.index(self.fast_lane.rejoins) if self.fast_lane.rejoins is not None else -1
         return self.locks_at if asked < 0 else min(asked, self.locks_at)
+
+    # -- how to find things: of two with one name the first counts -----------------------------------------------
+
+    @cached_property
+    def _stages(self) -> dict[str, Stage]:
+        return {stage.name: stage for stage in reversed(self.stages)}
+
+    @cached_property
+    def _order(self) -> dict[str, int]:
+        return {stage.name: index for index, stage in reversed(list(enumerate(self.stages)))}
+
+    @cached_property
+    def _services(self) -> dict[str, Service]:
+        return {service.name: service for service in reversed(self.services)}
+
+    @cached_property
+    def _branches(self) -> dict[tuple[str, str], Service]:
+        return {(service.repository.lower(), service.branch): service for service in reversed(self.services)}

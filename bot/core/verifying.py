@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.core import sentences
-from bot.core.admission import start_build
+from bot.core.admission import blocked_by, start_build
 from bot.core.board import Board
 from bot.core.decision import Decision
 from bot.core.effects import SetStatus
@@ -55,8 +55,10 @@ def start(decision: Decision, verify: Verify, service: str, pull: Pull, *, seat:
 
 def settle(decision: Decision) -> None:
     """Begin as many as there is room for, first come first served. Called once after every event."""
-    while (first := next(decision.board.verifying(), None)) is not None and start_build(decision, first) is not None:
-        pass
+    board = decision.board
+    while (first := next(board.verifying(), None)) is not None:
+        if start_build(decision, first, blocked_by(board, first, decision.now)) is None:
+            return
 
 
 def recall(decision: Decision, verification: Verification, why: str) -> None:

@@ -131,6 +131,14 @@ def test_an_event_costs_the_same_with_many_live_runs(
     assert many <= few * GROWTH, f"{few} steps with {FEW} live runs, {many} with {MANY}"
 
 
+@pytest.mark.parametrize("event", [merge, pre_production_ends, pre_production_breaks, acceptance_ends])
+def test_an_event_costs_the_same_with_many_services(event: Callable[[Town], None]) -> None:
+    few, many = (
+        cost(event, FEW, [f"T{number}" for number in range(services)], locked=False) for services in (10, 1_000)
+    )
+    assert many <= few * GROWTH, f"{few} steps with 10 services, {many} with 1,000"
+
+
 def waits_for_its_own(live: int) -> int:
     """The cost of an event while pre-production has room, but all who wait for it wait for a run of their service."""
     town = crowd(live, ["S1"], pre_production=3)

@@ -1,0 +1,48 @@
+"""What follows from a pipeline is worked out once, and is no part of the value: nobody sees whether it was."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+
+from bot.core.board import Header
+from bot.core.pipeline import FastLane, Pipeline, Policy, Service
+from bot.state.codec import dump_record, load_record
+from tests.core.world import shop
+
+
+def asked(pipeline: Pipeline) -> Pipeline:
+    """The pipeline after everything has been asked of it that is worked out once."""
+    assert pipeline.stage("acceptance") is pipeline.stages[1]
+    assert pipeline.service("S2") is pipeline.services[1]
+    assert pipeline.service_of("SHOP/s3", "main") is pipeline.services[2]
+    assert (pipeline.index("production"), pipeline.locks_at, pipeline.rejoins_at) == (3, 2, 2)
+    return pipeline
+
+
+def test_what_was_asked_of_a_pipeline_is_no_part_of_it() -> None:
+    fresh, used = shop(), asked(shop())
+    assert used == fresh
+    assert hash(used) == hash(fresh)
+    assert repr(used) == repr(fresh)
+    assert dump_record(Header(used)) == dump_record(Header(fresh))
+    assert load_record("header", dump_record(Header(used))) == Header(fresh)
+    assert asked(pickle.loads(pickle.dumps(used))) == fresh
+
+
+def test_a_changed_pipeline_is_asked_anew() -> None:
+    used = asked(shop())
+    build, acceptance, pre_production, production = used.stages
+    other = replace(used, stages=(acceptance, build, pre_production, production), services=used.services[:1])
+    assert (other.index("build"), other.index("acceptance"), other.service("S2")) == (1, 0, None)
+    assert other.service_of("shop/S3", "main") is None
+    assert replace(used, fast_lane=FastLane(rejoins="acceptance")).rejoins_at == 1
+    assert not replace(pre_production, on_failure=Policy.REPORT).locks
+    assert replace(used, stages=(build, acceptance, production)).locks_at == 3
+
+
+def test_what_is_not_configured_is_not_found_and_of_two_with_one_name_the_first_counts() -> None:
+    pipeline = replace(shop(), services=(Service("S1", "shop/S1"), Service("S1", "shop/other")))
+    assert pipeline.service("S1") is pipeline.services[0]
+    assert (pipeline.service("S9"), pipeline.stage("none"), pipeline.index("none")) == (None, None, -1)
+    assert pipeline.service_of("shop/S1", "other") is None

@@ -63,16 +63,17 @@ def mutants(
     if sample is not None and sample < in_all:
         chosen = random.Random(seed).sample(chosen, sample)
     click.echo(f"{len(chosen)} of {in_all} mutants, seed {seed}; first the tests without any")
-    reach = trial.reach()
+    results = trial.trials(chosen, search=search)
+    next(results)
     tried, survivors = 0, []
     for mutant in chosen:
         if seconds is not None and time.monotonic() - began > seconds:
             break
         tried += 1
-        code = compile(mutant.tree(), str(trial.CORE / f"{mutant.module}.py"), "exec")
-        if not trial.noticed(mutant.module, code, reach.tests_of(mutant.module, mutant.line), search=search):
+        if not next(results):
             survivors.append(mutant)
             click.echo(f"survives  bot/core/{mutant.module}.py:{mutant.line}  {mutant.name}")
+    results.close()
     share = 1 - len(survivors) / tried if tried else 1.0
     click.echo(f"{share:.1%} noticed: {tried - len(survivors)} of {tried}, in {time.monotonic() - began:.0f} seconds")
     if share < at_least:

@@ -1,27 +1,35 @@
-"""The trial of a mutant: a forked process in which its module is the changed one, and the tests that reach its line.
+"""The trial of a mutant: a fork in which its function has the changed code, and the tests that reach its line.
 
-Why not mutmut: it rewrites every function into a trampoline that imports mutmut, which our own tests of bot/core refuse
-(it imports nothing but itself and the standard library), and works on a copy of the tree, to which the tests that read
-the documentation beside the code would have to be led.
+pytest is started once and collects once; each trial is a fork of that process. What is called while modules and tests
+are imported has done its work by then: a mutant there gets a process of its own, in which nothing of bot/core is
+imported yet.
+
+Why not mutmut (tried: 3.8.1, on `leaving.py`): of its 70 mutants there, 62 leave out an argument or make it None, which
+the type checker refuses anyhow; it leaves properties alone, and so half of what a run is asked (`Run.holds_slot`); its
+names are numbers that move with the code, so that no list can say which are equivalent; and what it tries is a copy of
+the tree whose functions go through a trampoline that imports mutmut, which bot/core must not.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib.abc
 import importlib.machinery
 import json
 import os
 import resource
+import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from types import CodeType, FrameType, ModuleType
+from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any
 
 import pytest
+
+from mutants.operators import Mutant
 
 ROOT = Path(__file__).absolute().parent.parent
 CORE = ROOT / "bot" / "core"
@@ -33,19 +41,8 @@ SEARCH = "tests/core/test_invariants.py"
 LEFT_OUT = ("tests/core/test_cost.py",)
 #: Seconds of CPU after which a mutant counts as noticed: it does not come to an end.
 LONGEST = 60
-
-
-@dataclass(frozen=True)
-class Reach:
-    """What each test reaches: its seconds, and lines of bot/core by module."""
-
-    seconds: dict[str, float]
-    lines: dict[str, dict[str, list[int]]]
-
-    def tests_of(self, module: str, line: int) -> list[str]:
-        """The tests that reach a line, the quickest first."""
-        found = [test for test, lines in self.lines.items() if line in lines.get(module, ())]
-        return sorted(found, key=self.seconds.__getitem__)
+#: Bytes of memory that a trial may use: some mutants never stop to collect.
+LARGEST = 4 << 30
 
 
 class _Changed(importlib.abc.Loader, importlib.abc.MetaPathFinder):
@@ -75,68 +72,163 @@ class _Chosen:
 
 
 class _Recorder:
-    """A plugin of pytest: notes what each test reaches."""
+    """Notes which lines of bot/core are reached: by module."""
+
+    def __init__(self) -> None:
+        self._reached: dict[str, set[int]] = {}
+
+    def __enter__(self) -> _Recorder:
+        sys.settrace(self._calls)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(None)
+
+    def lines(self) -> dict[str, list[int]]:
+        return {Path(name).stem: sorted(found) for name, found in self._reached.items()}
+
+    def _calls(self, frame: FrameType, _event: str, _: Any) -> Any:
+        name = frame.f_code.co_filename
+        if not name.startswith(str(CORE)):
+            return None
+        reached = self._reached.setdefault(name, set())
+        reached.add(frame.f_lineno)
+
+        def local(frame: FrameType, _event: str, _: Any) -> Any:
+            reached.add(frame.f_lineno)
+            return local
+
+        return local
+
+
+class _Reach:
+    """A plugin of pytest: what each test reaches, and how many seconds of CPU it takes."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self.lines: dict[str, dict[str, list[int]]] = {}
 
-    @pytest.hookimpl(hookwrapper=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        reached: dict[str, set[int]] = {}
-
-        def local(frame: FrameType, event: str, _: Any) -> Any:
-            reached[frame.f_code.co_filename].add(frame.f_lineno)
-            return local
-
-        def calls(frame: FrameType, _event: str, _: Any) -> Any:
-            name = frame.f_code.co_filename
-            if not name.startswith(str(CORE)):
-                return None
-            reached.setdefault(name, set()).add(frame.f_lineno)
-            return local
-
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
         began = time.process_time()
-        sys.settrace(calls)
-        try:
-            yield
-        finally:
-            sys.settrace(None)
-            self.seconds[item.nodeid] = time.process_time() - began
-            self.lines[item.nodeid] = {Path(name).stem: sorted(found) for name, found in reached.items()}
-
-
-def reach() -> Reach:
-    """Run every test once, unchanged. Raises RuntimeError if one fails."""
-    read, write = os.pipe()
-
-    def record() -> int:
         recorder = _Recorder()
-        code = _pytest([*TESTS, *_ignoring(SEARCH, *LEFT_OUT)], recorder)
-        with os.fdopen(write, "w") as pipe:
-            json.dump([recorder.seconds, recorder.lines], pipe)
-        return code
+        with recorder:
+            result = yield
+        self.seconds[item.nodeid] = time.process_time() - began
+        self.lines[item.nodeid] = recorder.lines()
+        return result
 
-    pid = _fork(record, seconds=10 * LONGEST)
+    def tests_of(self, module: str, line: int) -> list[str]:
+        """The tests that reach a line, the quickest first."""
+        found = [test for test, lines in self.lines.items() if line in lines.get(module, ())]
+        return sorted(found, key=self.seconds.__getitem__)
+
+
+class _Server:
+    """A plugin of pytest: once everything is collected, a fork for each mutant; the answers go into a pipe, by line."""
+
+    def __init__(self, mutants: Sequence[Mutant], importing: _Recorder, answers: int, *, search: bool) -> None:
+        self._mutants, self._importing, self._search = mutants, importing, search
+        self._answers = answers
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, Any, Any]:
+        self._importing.__exit__()
+        reach = _Reach()
+        read, write = os.pipe()
+        if not (pid := _fork(seconds=10 * LONGEST)):
+            session.config.pluginmanager.register(reach)
+            try:
+                yield
+            finally:
+                with os.fdopen(write, "w") as pipe:
+                    json.dump([reach.seconds, reach.lines], pipe)
+                os._exit(bool(session.testsfailed))
+        os.close(write)
+        with os.fdopen(read) as pipe:
+            text = pipe.read()
+        self._answer("failed" if _ended(pid) else "ready")
+        reach.seconds, reach.lines = json.loads(text)
+        items = {item.nodeid: item for item in session.items}
+        imported = self._importing.lines()
+        for mutant in self._mutants:
+            tests, code = reach.tests_of(mutant.module, mutant.line), code_of(mutant)
+            if mutant.line in imported.get(mutant.module, ()):
+                self._answer("noticed" if noticed(mutant.module, code, tests, search=self._search) else "survives")
+                continue
+            if not (pid := _fork(seconds=LONGEST)):
+                session.items[:] = [items[test] for test in tests]
+                failed = True
+                try:
+                    _replace(code)
+                    yield
+                    failed = bool(session.testsfailed)
+                finally:
+                    os._exit(failed)
+            found = _ended(pid) != 0 or (self._search and noticed(mutant.module, code, [], search=True))
+            self._answer("noticed" if found else "survives")
+        session.items.clear()
+        return (yield)
+
+    def _answer(self, word: str) -> None:
+        os.write(self._answers, f"{word}\n".encode())
+
+
+def code_of(mutant: Mutant) -> CodeType:
+    """Its whole module, compiled."""
+    code: CodeType = compile(mutant.tree(), str(CORE / f"{mutant.module}.py"), "exec")
+    return code
+
+
+def _replace(code: CodeType) -> None:
+    """Give every function of an imported module its code in this one; names that others have imported stay good."""
+    new: dict[tuple[str, int], CodeType] = {}
+    todo = [code]
+    while todo:
+        each = todo.pop()
+        new[each.co_qualname, each.co_firstlineno] = each
+        todo += [constant for constant in each.co_consts if isinstance(constant, CodeType)]
+    for function in gc.get_objects():
+        if isinstance(function, FunctionType) and function.__code__.co_filename == code.co_filename:
+            function.__code__ = new[function.__code__.co_qualname, function.__code__.co_firstlineno]
+
+
+def trials(mutants: Sequence[Mutant], *, search: bool, tests: Sequence[str] = TESTS) -> Generator[bool, None, None]:
+    """Of each mutant in turn, whether a test, or the search, fails with it. First comes True: the tests pass without.
+
+    Raises RuntimeError if they do not.
+    """
+    read, write = os.pipe()
+    if not (pid := _fork(seconds=None)):
+        os.setpgid(0, 0)
+        with _quiet(), _Recorder() as importing:
+            _pytest([*tests, *_ignoring(SEARCH, *LEFT_OUT)], _Server(mutants, importing, write, search=search))
+        os._exit(0)
     os.close(write)
-    with os.fdopen(read) as pipe:
-        text = pipe.read()
-    if _ended(pid) != 0:
-        raise RuntimeError("the tests fail without a mutant: run tests/core and tests/scenarios")
-    return Reach(*json.loads(text))
+    try:
+        with os.fdopen(read) as answers:
+            if answers.readline() != "ready\n":
+                raise RuntimeError("the tests fail without a mutant: run tests/core and tests/scenarios")
+            yield True
+            for line in answers:
+                yield line == "noticed\n"
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
+        _ended(pid)
 
 
 def noticed(module: str, code: CodeType, tests: list[str], *, search: bool) -> bool:
-    """Whether one of these tests, or the search, fails when `bot.core.<module>` is `code`."""
-
-    def run() -> int:
+    """Whether one of these tests, or the search, fails when `bot.core.<module>` is imported as `code`."""
+    if pid := _fork(seconds=LONGEST):
+        return _ended(pid) != 0
+    failed = True
+    with _quiet():
         sys.meta_path.insert(0, _Changed(f"bot.core.{module}", code))
         files = sorted({test.partition("::")[0] for test in tests})
-        if files and (failed := _pytest([*files, *_ignoring(*LEFT_OUT)], _Chosen(tests))):
-            return failed
-        return _pytest([SEARCH]) if search else 0
-
-    return _ended(_fork(run, seconds=LONGEST)) != 0
+        failed = bool(files and _pytest([*files, *_ignoring(*LEFT_OUT)], _Chosen(tests)))
+        failed = failed or bool(search and _pytest([SEARCH]))
+    os._exit(failed)
 
 
 def _ignoring(*files: str) -> list[str]:
@@ -148,22 +240,27 @@ def _pytest(arguments: list[str], *plugins: object) -> int:
     return int(pytest.main([*quiet, *arguments], plugins=list(plugins)))
 
 
-def _fork(run: Callable[[], int], *, seconds: int) -> int:
-    """Do something in a process of its own, which has imported nothing of bot/core yet; it exits with the result."""
+def _fork(*, seconds: int | None) -> int:
+    """0 in the new process, which may use so many seconds of CPU."""
     pid = os.fork()
-    if pid:
-        return pid
-    code = 1
-    try:
+    if not pid and seconds is not None:
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+        resource.setrlimit(resource.RLIMIT_AS, (LARGEST, LARGEST))
         sys.setrecursionlimit(1_000)
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 1)
-        os.dup2(nowhere, 2)
+    return pid
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Nothing is shown; whatever goes wrong, this process of ours ends here."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    try:
         with contextlib.suppress(SystemExit):
-            code = run()
-    finally:
-        os._exit(code)
+            yield
+    except BaseException:
+        os._exit(1)
 
 
 def _ended(pid: int) -> int:

@@ -107,7 +107,8 @@ def settle(decision: Decision) -> None:
     while told != len(decision.facts):
         told = len(decision.facts)
         for step in decision.board.steps():
-            _fill(decision, step)
+            if decision.board.queue_length(step):
+                _fill(decision, step)
 
 
 class _Look(NamedTuple):

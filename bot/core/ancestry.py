@@ -208,9 +208,9 @@ class Chain:
     def _with(self, place: Place, links: Iterable[Link], *, keep_head: bool = True) -> Chain:
         places, added = _last((*self.places, place)), tuple(links)
         proven = _last((*self.links, *added)) if added else self.links
-        grown = replace(self, places=places, told=self.told + 1, links=proven, head=self.head)
+        grown = replace(self, places=places, told=self.told + 1, links=proven, head=place)
         older = keep_head and self.head is not None and grown.contains(self.head, place)
-        return grown if older else replace(grown, head=place)
+        return replace(grown, head=self.head) if older else grown
 
 
 def _is_within(place: Place, reached: dict[int, int]) -> bool:

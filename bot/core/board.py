@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from bot.core.indexes import Indexes, ticks
+from bot.core.layout import Layout, lay_out
 from bot.core.pipeline import Job, Mode, Pipeline, Track
 from bot.core.queueing import turnstile
 from bot.core.run import (
@@ -126,8 +127,7 @@ class Board:
     pulls: dict[str, Pulls] = field(default_factory=dict)
     journal: dict[tuple[str, str], Change] = field(default_factory=dict)
     _indexes: Indexes = field(default_factory=Indexes)
-    #: The steps, and the configuration that they are of.
-    _steps: tuple[Pipeline | None, tuple[Step, ...]] = (None, ())
+    _laid_out: Layout = field(default_factory=Layout)
     #: The versions of each service, by step.
     _in_steps: dict[str, dict[Step, StageVersion]] = field(default_factory=dict)
 
@@ -234,11 +234,13 @@ class Board:
 
     def steps(self) -> tuple[Step, ...]:
         """Every step that a run can be in, in the order of the stages, the fast one of a stage first."""
-        pipeline, steps = self._steps
-        if pipeline is not self.header.pipeline:
-            steps = tuple(_steps(self.header.pipeline))
-            self._steps = self.header.pipeline, steps
-        return steps
+        return self._layout().steps
+
+    def _layout(self) -> Layout:
+        """Worked out anew when the configuration is another one."""
+        if self._laid_out.pipeline is not self.header.pipeline:
+            self._laid_out = lay_out(self.header.pipeline)
+        return self._laid_out
 
     def removed_steps(self) -> list[Step]:
         """The steps that are configured no more and in which builds of runs have not ended yet, in a fixed order."""
@@ -248,8 +250,7 @@ class Board:
 
     def jobs(self) -> dict[Job, Step]:
         """Every job that is configured, with the step that it is for."""
-        steps = [*self.steps(), *([VERIFY] if self.pipeline.verify is not None else [])]
-        return {job: step for step in steps if (job := self.job(step)) is not None}
+        return self._layout().jobs
 
     def job_of(self, built: Built) -> Job | None:
         """The Jenkins job that what has a build is in."""
@@ -261,7 +262,7 @@ class Board:
 
     def capacity(self, step: Step) -> int | None:
         """How many runs `step` takes at once; None: as many as come; 0: it is no longer configured."""
-        if step == VERIFY:
+        if step.track is Track.VERIFY:
             return self.pipeline.verify.capacity if self.pipeline.verify is not None else 0
         stage = self.pipeline.stage(step.stage)
         if stage is None:
@@ -406,13 +407,6 @@ class Board:
             self._in_steps.setdefault(after.service, {})[after.step] = after
         elif isinstance(before, StageVersion):
             self._in_steps[before.service].pop(before.step)
-
-
-def _steps(pipeline: Pipeline) -> Iterator[Step]:
-    for stage in pipeline.stages:
-        if stage.fast_job is not None:
-            yield Step(stage.name, Track.FAST)
-        yield Step(stage.name)
 
 
 def build_board(header: Header, records: Iterable[Record]) -> Board:

@@ -9,15 +9,24 @@ GAP = "\u200b"
 
 _ACTIVE = re.compile(r"([\\`*_{}\[\]()~|$])")
 _CALLS = re.compile(r"@|#|://|\bwww\.|\bgh-(?=\d)", re.IGNORECASE)
+#: A line of nothing else is harmless unless it calls somebody in words: nearly all lines are, and stay as they are.
+_QUIET = re.compile(r"[^\\`*_{}\[\]()~|$@#&<>/]*")
 _HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
 def plain(text: str) -> str:
     """The text as it is read, on one line, whatever is in it."""
+    line = _line(text)
+    if _QUIET.fullmatch(line) and not _calls(line.lower()):
+        return line
     parted = _CALLS.sub(
-        lambda found: f"{found[0][0]}{GAP}{found[0][1:]}" if found[0] == "://" else f"{found[0]}{GAP}", _line(text)
+        lambda found: f"{found[0][0]}{GAP}{found[0][1:]}" if found[0] == "://" else f"{found[0]}{GAP}", line
     )
     return _ACTIVE.sub(r"\\\1", parted).translate(_HTML)
+
+
+def _calls(line: str) -> bool:
+    return "www." in line or "gh-" in line
 
 
 def code(text: str) -> str:

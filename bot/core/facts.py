@@ -15,6 +15,7 @@ class FactKind(StrEnum):
     BASELINE_TAKEN = "baseline-taken"
     MERGE_ACCEPTED = "merge-accepted"
     MERGE_KNOWN = "merge-known"
+    FORCE_PUSH_UNPLACED = "force-push-unplaced"
     DEFAULT_BRANCH_CHANGED = "default-branch-changed"
     RUN_QUEUED = "run-queued"
     RUN_ADMITTED = "run-admitted"

@@ -47,6 +47,10 @@ def merged(decision: Decision, event: Merged) -> None:
     place = _known_place(state, event)
     if place is None and (head := _carried_by(state, event)) is not None:
         _carry(decision, event, head)
+    elif place is None and _began_elsewhere(state.chain, event):
+        head = state.chain.head.sha if state.chain.head is not None else ""
+        text = sentences.unplaced(event.sha, event.before or "", head)
+        decision.tell(FactKind.FORCE_PUSH_UNPLACED, text, service=event.service, sha=event.sha)
     elif place is None:
         _accept(decision, state, event)
         _absorb(decision, event)
@@ -134,6 +138,19 @@ def _is_late(chain: Chain, head: Place, place: Place, event: Merged) -> bool:
     """Whether a forced push tells of a time before the present head: main has moved on from its commit since."""
     told = event.before is not None and chain.find(event.before) is not None
     return told and event.before != head.sha and chain.contains(head, place) is True
+
+
+def _began_elsewhere(chain: Chain, event: Merged) -> bool:
+    """Whether a force-push moved main from a commit that we know, and our head is another one.
+
+    It may be told late: then main has moved on since, and to take its commit for the head would drop what is there.
+    Or main went back to that commit and nobody told us. GitHub knows: nothing follows until it names a head.
+    """
+    before = chain.find(event.before) if event.forced and event.before is not None else None
+    if before is None or chain.head is None or before.sha == chain.head.sha:
+        return False
+    was_passed = any(root.before == event.sha for root in chain.roots)  # we know what was pushed onto its commit
+    return not was_passed and chain.contains(before, chain.head) is not True
 
 
 def _rewritten(decision: Decision, state: ServiceState, place: Place) -> None:

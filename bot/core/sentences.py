@@ -65,6 +65,14 @@ def verdict(verification: Verification, outcome: Outcome) -> str:
     return f"{build} {_OUTCOMES.get(outcome, 'failed')}{what}"
 
 
+def unplaced(sha: str, before: str, head: str) -> str:
+    """A force-push that did not begin at the head that we know."""
+    return (
+        f"a force-push from {short(before)} to {short(sha)} was told, but main stood at {short(head)}: "
+        "GitHub is asked where it stands now"
+    )
+
+
 def unanswered(seconds: float) -> str:
     """A trigger that may still arrive where a build rolls out; `seconds`: for how long Jenkins must answer first."""
     return (

@@ -82,10 +82,13 @@ def off_main(board: Board, service: str, place: Place) -> bool | None:
 
 
 def _stands_on(chain: Chain, lacking: list[Place], latest: Place) -> bool:
-    """Whether main is proven to lack the commit as well: it stands on one that lacks it, or was asked about."""
+    """Whether main is proven to lack the commit as well: it was asked about, or only pushes followed one that lacks it.
+
+    What stands on that by a detour (a lost push, another force-push) may have got the commit back on it.
+    """
     head = chain.head
     return head is not None and (
-        chain.contains(head, latest) is False or any(chain.contains(head, force) for force in lacking)
+        chain.contains(head, latest) is False or any(force.segment == head.segment for force in lacking)
     )
 
 

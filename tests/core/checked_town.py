@@ -48,7 +48,7 @@ REPEATABLE = (
     CommandRefused,
 )
 #: What a repeated delivery may still say, without changing anything.
-SAYS_ONLY = {FactKind.MERGE_KNOWN, FactKind.CONTAINMENT_KNOWN, FactKind.REQUEST_REFUSED}
+SAYS_ONLY = {FactKind.MERGE_KNOWN, FactKind.FORCE_PUSH_UNPLACED, FactKind.CONTAINMENT_KNOWN, FactKind.REQUEST_REFUSED}
 
 
 class CheckedTown(Town):

@@ -68,7 +68,7 @@ TOLD = ["now"] * 4 + ["late", "lost"]
 #: What else goes wrong outside.
 TROUBLES = (
     ["old_news"] * 3
-    + ["abort_taken", "pull_found"] * 2
+    + ["abort_taken", "pull_found", "old_answer"] * 2
     + ["duplicate", "stranger", "stranger_ends", "hint", "refused", "cancelled", "lost", "late"]
     + ["banner_amiss", "group_formed"]
 )
@@ -113,6 +113,8 @@ class AnyTown(RuleBasedStateMachine):
         self.town: CheckedTown
         self.late: list[Event] = []
         self.past: list[Event] = []
+        #: Answers about main that are on their way: what GitHub said, of how often main had moved when it was asked.
+        self.answers: list[HeadSeen] = []
         self.letters = 0
         self.foreign: list[BuildSeen] = []
         self.said: list[CommandSaid] = []
@@ -407,6 +409,15 @@ class AnyTown(RuleBasedStateMachine):
     def _old_news(self, pick: int) -> Event | None:
         return self.past[-1 - pick % len(self.past)] if self.past else None
 
+    def _old_answer(self, pick: int) -> Event | None:
+        """GitHub is asked where main stands, and its answer takes a while; or one of those answers comes in."""
+        if pick % 2 and self.answers:
+            return self.answers.pop(pick % len(self.answers))
+        service = SERVICES[pick % 3]
+        moves = self.town.board.service(service).moves
+        self.answers.append(HeadSeen(service, self.town.github.heads[service], moves))
+        return None
+
     def _abort_taken(self, pick: int) -> Event | None:
         """Jenkins takes a request to end a build, which goes on for a while all the same."""
         aborts = self.town.jenkins.aborts
@@ -581,6 +592,8 @@ class AnyTown(RuleBasedStateMachine):
         town = self.town
         while self.late:
             self._send(self.late.pop(0))
+        while self.answers:
+            self._send(self.answers.pop(0))
         while town.jenkins.withdrawals:
             self._confirm(0)
         while town.github.questions:

@@ -302,3 +302,49 @@ def test_who_came_back_to_main_unheard_is_not_dropped(town: Town) -> None:
     assert town.answers()  # of the questions of before, and of those that the answers raise
     assert town.told(FactKind.RUN_LEAVING) == []
     assert town.did(Compare, base=b, head=after)
+
+
+# -- force-pushes that are told late ---------------------------------------------------------------------------
+
+
+def test_a_force_push_that_is_told_long_after_main_went_on_from_it_moves_nothing(town: Town) -> None:
+    """S1b was on main, by force S1c came, then S1d onto it: of these only S1d was seen, by looking."""
+    b = town.merge("S1", "b")
+    town.github.commit("S1", "S1c", onto="S1-")
+    town.looks_at_main("S1", "d")
+    town.send(Merged("S1", "S1c", before=b, forced=True, push_id="late"))
+    assert head(town) == "S1d"
+    assert town.told(FactKind.FORCE_PUSH_UNPLACED) == ["S1c"]
+    while town.answers():
+        pass
+    town.looks_at_main("S1")
+    assert [sha for sha in town.live() if town.status(sha) is not Status.ENDING] == ["S1d"]
+
+
+def test_a_force_push_that_began_elsewhere_than_we_think_is_taken_once_github_names_its_head(town: Town) -> None:
+    """The force-push back to S1a is lost; then main is moved by force once more, from S1a to S1c."""
+    for letter in "ab":
+        town.merge("S1", letter)
+    rewind(town, "S1a")
+    town.force_push("S1", "c", onto="S1-")
+    assert head(town) == "S1b"
+    town.looks_at_main("S1")
+    while town.answers():
+        pass
+    assert head(town) == "S1c"
+    assert [sha for sha in town.live() if town.status(sha) is not Status.ENDING] == ["S1c"]
+
+
+def test_who_stands_on_a_forced_head_is_asked_before_what_that_lacks_is_dropped(town: Town) -> None:
+    """Main went S1f (by force), S1g, S1b, S1h; the pushes of S1f and S1g are told after S1b was seen."""
+    town.github.commit("S1", "S1z", onto="S1-")
+    forced = town.merged("S1", *town.github.commit("S1", "S1f", onto="S1-"), forced=True)
+    pushed = town.push("S1", "g")
+    town.looks_at_main("S1", "b")
+    town.deliver(forced)
+    town.deliver(pushed)
+    town.looks_at_main("S1", "h")
+    while town.answers():
+        pass
+    assert head(town) == "S1h"
+    assert town.status("S1b") is not Status.ENDING

@@ -16,7 +16,7 @@ from bot.core.proofs import ask_whether_contained
 from bot.core.reasons import Reason, Why
 from bot.core.run import Built, Ending, Run, Status, Step, Verification
 from bot.core.stage_versions import Ahead
-from bot.core.standing import fixes, rolls_out
+from bot.core.standing import fixes, may_be_off_main, rolls_out
 
 #: How many waiting runs are told on their pull request that a fix has passed them: a queue must not cost requests.
 OVERTAKEN_TOLD = 10
@@ -66,6 +66,11 @@ def _kept_in_order(board: Board, run: Run, found: Ahead | None) -> Reason | None
     """F11: it is not known whether the newer commit `found` contains it, or another run of its service is inside."""
     if found is not None and found.contains is None:
         text = f"GitHub is being asked whether {sentences.short(found.place.sha)}, already further, contains it"
+        return Reason(Why.PROOF, text, stops_queue=False)
+    head = board.service(run.service).chain.head
+    if head is not None and rolls_out(board.pipeline, run.step) and may_be_off_main(board, run):
+        lacks = f"{sentences.short(head.sha)}, its head, lacks {sentences.short(run.sha)}"
+        text = f"GitHub is being asked where main of {run.service} stands: {lacks}"
         return Reason(Why.PROOF, text, stops_queue=False)
     other = lanes.one_at_a_time(board, run)
     if other is not None:

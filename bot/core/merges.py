@@ -242,7 +242,19 @@ def head_seen(decision: Decision, event: HeadSeen) -> None:
     elif state.doubt:
         board.put(replace(state, doubt=""))
         if state.doubt == event.sha:
-            _rewritten(decision, board.service(event.service), state.chain.first(place))
+            _found_off_main(decision, board.service(event.service), place)
+
+
+def _found_off_main(decision: Decision, state: ServiceState, head: Place) -> None:
+    """Main stands at our head, which lacks what was on main: that was taken off, and nobody told.
+
+    If some of it was told later than the head, the head gets one more place, behind that.
+    """
+    place = state.chain.first(head)
+    if any(denial.head.sha == head.sha and denial.base.segment > head.segment for denial in state.chain.denials):
+        chain, place = state.chain.push(None, head.sha, forced=False)
+        state = _keep(decision, state, replace(chain, head=place))
+    _rewritten(decision, state, place)
 
 
 def _head_is_known(decision: Decision, state: ServiceState, place: Place, head: Place) -> None:
@@ -420,11 +432,12 @@ def learn(decision: Decision, event: ContainmentKnown) -> None:
 
 
 def _may_be_off_main(chain: Chain, base: Place, head: Place) -> bool:
-    """Whether main seems to have lost `base` by a force-push that nobody told: our head, which came later, lacks it.
+    """Whether main seems to have lost `base` by a force-push that nobody told: our head lacks it.
 
     If GitHub names the same head, that is so: both have been on main.
     """
-    return chain.head is not None and chain.head.sha == head.sha and chain.forced <= base.segment < head.segment
+    is_head = chain.head is not None and chain.head.sha == head.sha
+    return is_head and chain.forced <= base.segment != head.segment
 
 
 def _place_of(decision: Decision, service: str, sha: str) -> Place | None:

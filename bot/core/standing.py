@@ -92,6 +92,13 @@ def _stands_on(chain: Chain, lacking: list[Place], latest: Place) -> bool:
     )
 
 
+def may_be_off_main(board: Board, run: Run) -> bool:
+    """Whether our head lacks the commit, and GitHub has still to say that main stands at that head."""
+    state = board.service(run.service)
+    head = state.chain.head
+    return head is not None and state.doubt == head.sha and state.chain.contains(head, run.place) is False
+
+
 def drops(chain: Chain, force: Place, place: Place) -> bool:
     """Whether the forced head `force` came after `place` and is proven to lack it, and main has not got it back."""
     latest = chain.latest(place)

@@ -348,3 +348,30 @@ def test_who_stands_on_a_forced_head_is_asked_before_what_that_lacks_is_dropped(
         pass
     assert head(town) == "S1h"
     assert town.status("S1b") is not Status.ENDING
+
+
+def all_pass(town: Town) -> None:
+    """Every build that there is passes, and GitHub answers, until nothing goes on."""
+    while going := [run.sha for run in town.board.runs.values() if run.holds_slot]:
+        town.passes(*going[:1])
+        town.answers()
+
+
+def test_what_main_has_left_is_not_rolled_out_after_the_head_though_it_was_told_later(town: Town) -> None:
+    """Main went S1a, S1b, back by force unheard, S1c, S1d; the pushes of S1a and S1c come when S1d is delivered."""
+    before = town.push("S1", "a")
+    town.merge("S1", "b")
+    rewind(town, "S1-")
+    after = town.push("S1", "c")
+    town.merge("S1", "d")
+    all_pass(town)
+    town.deliver(before)
+    town.deliver(after)
+    town.looks_at_main("S1")
+    town.passes("S1a", "S1a")
+    town.answers()
+    assert town.says("S1a") == "GitHub is being asked where main of S1 stands: S1d, its head, lacks S1a"
+    town.looks_at_main("S1")
+    assert town.left("S1a") == ("dropped", None)
+    all_pass(town)
+    assert head(town) == "S1d"

@@ -18,7 +18,7 @@ from bot.state.schema import OtherSchema
 from config import broker, settings
 from config.broker import QUEUES, TURNS
 from config.logs import set_up
-from workers import broken_messages
+from workers import broken_messages, restarts
 from workers.context import context
 
 log = structlog.get_logger()
@@ -109,8 +109,9 @@ def _say(error: OtherSchema) -> None:
 @worker_ready.connect  # type: ignore[untyped-decorator]
 def _announce(**_: Any) -> None:
     from workers.start import configure
-    from workers.tasks import reconcile_heads, turn
+    from workers.tasks import look_again, reconcile_heads, turn
 
+    restarts.listen(look_again)
     for pipeline in configure(context()):
         turn.delay(pipeline)
     reconcile_heads.delay()

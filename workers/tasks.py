@@ -15,7 +15,7 @@ from bot.core.events import StoreChanged, TimePassed
 from bot.state.connection import is_out_of_reach
 from bot.state.keys import FAMILIES
 from config.broker import EFFECTS, TURN_TASK, TURNS
-from workers import beginning, reconcile, restarts
+from workers import beginning, reconcile
 from workers import reconcile_heads as heads_of_main
 from workers.context import Line, context
 from workers.perform.loop import perform_due, perform_next
@@ -142,9 +142,6 @@ def look_again() -> None:
     shared = context()
     if any(line.redis.set(line.keys.restarted, "1", nx=True, px=RESTART_MS) for line in shared.lines.values()):
         reconcile_builds.apply_async(expires=60)
-
-
-restarts.listen(look_again)
 
 
 @task("interlock.reconcile_heads", queue=TURNS)

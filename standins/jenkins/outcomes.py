@@ -1,4 +1,4 @@
-"""Rules that say in advance how builds go: by job and by parameter values, newest rule first."""
+"""Rules that say in advance how builds go: by job and by parameter values. All that fit count, the newest most."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ class Outcomes:
 
     def add(self, rule: Rule) -> None:
         check_result(rule.changes.get("result"))
-        self.rules.insert(0, rule)
+        self.rules.append(rule)
 
     def clear(self, job: str | None = None) -> None:
         self.rules = [rule for rule in self.rules if job is not None and rule.job != job]
 
     def of(self, job: Job, values: Values) -> Outcome:
-        """The outcome for a build that starts now: the job's own, changed by the first rule that fits."""
+        """The outcome for a build that starts now: the job's own, changed by every rule that fits, the oldest first."""
         outcome = replace(job.outcome, held=job.held)
         for rule in self.rules:
             if rule.job in ("*", job.full_name) and matches(values, rule.match) and rule.count != 0:
                 if rule.count is not None:
                     rule.count -= 1
-                return replace(outcome, **rule.changes)
+                outcome = replace(outcome, **rule.changes)
         return outcome
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
@@ -32,6 +34,11 @@ def test_a_restart_is_noticed_with_the_next_answer_and_once(shop: Workshop, noti
     shop.do(LOOK)
     shop.do(LOOK)
     assert noticed == ["restarted"]
+
+
+def test_only_a_worker_that_runs_listens_for_restarts() -> None:
+    code = "import workers.tasks; from workers import restarts; assert not restarts._listeners"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def test_with_a_token_no_crumb_is_asked_for_and_with_a_password_one_for_many(shop: Workshop) -> None:

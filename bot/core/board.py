@@ -357,15 +357,12 @@ class Board:
             return self.header
         if isinstance(record, Counters):
             return self.counters
-        return self._table(record).get(record.key)
+        return self._kept(type(record)).get(record.key)
 
     def stored(self, family: str, key: str) -> Record | None:
         """The record of a family (`FAMILIES`) under its key, if there is one."""
         kind = next(kind for kind, name in FAMILIES.items() if name == family)
         return self._kept(kind).get(key)
-
-    def _table(self, record: Tabled) -> dict[str, Record]:
-        return self._kept(type(record))
 
     def _kept(self, kind: type) -> dict[str, Record]:
         table: dict[str, Record] = getattr(self, _TABLES[kind])
@@ -373,8 +370,9 @@ class Board:
 
     def _note(self, record: Record, before: Record | None, after: Record | None) -> None:
         where = (FAMILIES[type(record)], record.key)
-        if where in self.journal:
-            self.journal[where].after = after
+        known = self.journal.get(where)
+        if known is not None:
+            known.after = after
         else:
             self.journal[where] = Change(before, after)
 
@@ -390,7 +388,7 @@ class Board:
             if isinstance(after, Counters):
                 self.counters = after
             return
-        table = self._table(record)
+        table = self._kept(type(record))
         if after is None:
             table.pop(record.key, None)
         else:

@@ -8,7 +8,8 @@ from functools import lru_cache
 
 from redis import Redis
 
-from bot.core.pipeline import Mode, Pipeline
+from bot.core.board import Board, Header
+from bot.core.pipeline import Job, Mode, Pipeline
 from bot.health.contacts import Contacts
 from bot.state.connection import connect
 from bot.state.copy import Copy
@@ -37,6 +38,8 @@ class Line:
     delays: Delays
     patience: Patience
     redis: Redis
+    #: The pipeline's Jenkins jobs, by controller.
+    jobs: dict[str, list[Job]]
     turn: threading.Lock = field(default_factory=threading.Lock)
     asked: threading.Event = field(default_factory=threading.Event)
     #: Set by a turn that began a board: GitHub and Jenkins must be asked what they know.
@@ -87,7 +90,15 @@ def _line(redis: Redis, pipeline: Pipeline, configuration: Configuration) -> Lin
     store = Store(redis, keys, facts_kept=keep.facts, ended_kept=keep.history)
     inbox = Inbox(redis, keys, seen_seconds=int(keep.raw_deliveries))
     outbox, delays, patience = Outbox(redis, keys), Delays(redis, keys), Patience(redis, keys)
-    return Line(pipeline, configuration.mode(pipeline.name), keys, store, inbox, outbox, delays, patience, redis)
+    mode, jobs = configuration.mode(pipeline.name), _jobs(pipeline)
+    return Line(pipeline, mode, keys, store, inbox, outbox, delays, patience, redis, jobs)
+
+
+def _jobs(pipeline: Pipeline) -> dict[str, list[Job]]:
+    found: dict[str, list[Job]] = {}
+    for job in Board(Header(pipeline)).jobs():
+        found.setdefault(job.controller, []).append(job)
+    return found
 
 
 @lru_cache(maxsize=1)

@@ -85,6 +85,7 @@ class JenkinsClient:
         self._server = jenkins.Jenkins(controller.url, controller.user, token, timeout=int(controller.timeout) or 1)
         if controller.ca_bundle is not None:
             self._server._session.verify = str(controller.ca_bundle)
+        self._settings: dict[str, Any] | None = None
 
     def get(self, path: str, tree: str | None = None) -> Any:
         """The JSON of `path`, narrowed by `tree`. Raises NotThere, NotAllowed or NotNow."""
@@ -132,10 +133,7 @@ class JenkinsClient:
         try:
             session = self._server._session
             prepared = session.prepare_request(request)
-            settings = session.merge_environment_settings(prepared.url, {}, None, session.verify, None)
-            settings["timeout"] = self._controller.timeout
-            settings["allow_redirects"] = False
-            response: requests.Response = session.send(prepared, **settings)
+            response: requests.Response = session.send(prepared, **self._sending())
             return response
         except ConnectTimeout as error:
             raise NotNow(f"{name} does not answer", certain=True) from error
@@ -148,6 +146,17 @@ class JenkinsClient:
             raise NotNow(f"{name}: {type(error).__name__}") from error
         except OSError as error:  # requests: a CA bundle that is not there
             raise NotNow(f"{name}: {error}", certain=True) from error
+
+    def _sending(self) -> dict[str, Any]:
+        """How requests go out: by which proxies, whom to believe, for how long; the environment is read once.
+
+        requests reads all of it anew for each request, twice (`get_environ_proxies`): half of what a request costs us.
+        """
+        if self._settings is None:
+            session = self._server._session
+            found = session.merge_environment_settings(self.url, {}, None, session.verify, None)
+            self._settings = {**found, "timeout": self._controller.timeout, "allow_redirects": False}
+        return self._settings
 
     def _sign(self, request: requests.Request) -> None:
         """Add who we are and, where it is needed, a crumb. What fails here is certain to have done nothing."""

@@ -18,7 +18,7 @@ from bot.state.codec import load_event
 from bot.state.inbox import Entry
 from bot.state.keys import Keys
 from bot.state.parked import park
-from bot.state.store import Busy, Outdated, Store, Unstorable, Work, family_of
+from bot.state.store import Busy, Outdated, Store, Unstorable, Work, family_of, rests
 from bot.translate import commands, github, jenkins
 from bot.translate.reading import read_object
 from workers import beginning
@@ -32,10 +32,12 @@ Wake = Callable[[str], None]
 #: How many commits one thread makes in a row: then somebody else takes the turn, and this thread does what was asked of
 #: it. Else it would never come to that while deliveries never stop.
 COMMITS_IN_A_ROW = 16
+#: From how many milliseconds on an effect rests: nobody is woken up for it, for the clock finds it when it is due.
+RESTS = 100
 
 
 def take_turns(line: Line, wake: Wake = lambda _: None) -> set[str]:
-    """Decide what waits in the inbox; returns the families of effects that were asked for.
+    """Decide what waits in the inbox; returns the families of effects that were asked for and are due.
 
     Effects do not wait until everything is decided: after each commit that has some and is not the last, `wake` is
     called for whoever performs them. What the last one asks for, the caller does.
@@ -87,7 +89,7 @@ def _take_turns(line: Line, wake: Wake) -> tuple[set[str], bool]:
                 continue
             _has_begun(line, begun)
             commits += 1
-            asked_for = {family_of(effect) for effect in work.effects}
+            asked_for = {family_of(effect) for effect in work.effects if rests(effect) < RESTS}
             families |= asked_for
             entries = _or_what_goes_on(line, token, entries)
             if not entries:

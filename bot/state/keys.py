@@ -130,7 +130,12 @@ class Keys:
 
     def posted(self, run: str, attempt: int) -> str:
         """Set when the trigger of an attempt goes out; expires."""
-        return self._key(f"posted:{run}:{attempt}")
+        return f"{self.posted_prefix}{run}:{attempt}"
+
+    @property
+    def posted_prefix(self) -> str:
+        """How the keys of `posted` begin."""
+        return self._key("posted:")
 
     def answering(self, run: str, attempt: int) -> str:
         """Hash: for how long Jenkins has answered looks for an attempt whose trigger got no answer; expires."""

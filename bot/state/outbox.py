@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -10,6 +12,7 @@ from redis import Redis
 
 from bot.core.effects import Effect
 from bot.core.events import Event
+from bot.core.pipeline import Job
 from bot.state.codec import dump_effect, dump_event, load_effect
 from bot.state.inbox import POKE_MS
 from bot.state.keys import FAMILIES, Keys
@@ -28,10 +31,18 @@ DEAD_KEPT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
+class Noted:
+    """It is stored that an attempt is about to be posted. `follows`: a replica has to confirm that first."""
+
+    follows: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """An effect that a performer has taken; `revision` tells it from a newer one in the same slot.
 
-    `tries` is how often it was claimed before; `held_until` (milliseconds) is the proof of whose claim it is.
+    `tries` is how often it was claimed before; `held_until` (milliseconds) is the proof of whose claim it is. `noted`:
+    it is a trigger, and the same step has noted that it is about to be posted, at `at` (this process' monotonic clock).
     """
 
     family: str
@@ -39,13 +50,8 @@ class Claim:
     revision: str
     tries: int
     held_until: int
-
-
-@dataclass(frozen=True, slots=True)
-class Noted:
-    """It is stored that an attempt is about to be posted. `follows`: a replica has to confirm that first."""
-
-    follows: bool
+    noted: Noted | None = None
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +88,25 @@ class Outbox:
         keys = self._keys
         return [keys.due(family), keys.held(family), keys.outbox, keys.tries]
 
-    def claim(self, family: str, *, limit: int) -> tuple[Claim | None, bool]:
-        """Take one effect that is due, so that at most `limit` of the family are held; and whether more are due."""
-        more, *flat = self._scripts.run("claim", self._names(family), [HOLD_MS, 1, limit], fence=self._keys)
+    def claim(
+        self, family: str, *, limit: int, notes: Mapping[Job, str] | None = None, kept_ms: int = 1
+    ) -> tuple[Claim | None, bool]:
+        """Take one effect that is due, so that at most `limit` of the family are held; and whether more are due.
+
+        `notes`: what to note of a trigger that goes to one of these jobs at its first try, as `intend` does, kept for
+        `kept_ms`; where something is in doubt nothing is noted.
+        """
+        names = [*self._names(family), self._keys.meta, self._keys.posted_prefix]
+        texts = {f"{job.controller}\n{job.name}": text for job, text in (notes or {}).items()}
+        args = [HOLD_MS, 1, limit, json.dumps(texts), kept_ms, IN_DOUBT_MS]
+        before = time.monotonic()
+        more, *flat = self._scripts.run("claim", names, args, fence=self._keys)
         if not flat:
             return None, False
-        _, tries, value, held_until = flat
+        _, tries, value, held_until, noted = flat
         revision, text = value.split(b"\n", 1)
-        return Claim(family, load_effect(text), revision.decode(), int(tries), int(held_until)), more > 0
+        said = Noted(noted == 2) if noted else None
+        return Claim(family, load_effect(text), revision.decode(), int(tries), int(held_until), said, before), more > 0
 
     def renew(self, claim: Claim) -> Claim | None:
         """Hold a claim for longer; None if it is lost: then it must not be done by this performer."""

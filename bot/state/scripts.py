@@ -18,7 +18,7 @@ OTHER = "OTHERSCHEMA "
 
 
 #: Which scripts use the functions of `history.lua`.
-_WITH_HISTORY = frozenset({"intent", "tick"})
+_WITH_HISTORY = frozenset({"claim", "intent", "tick"})
 
 
 @lru_cache(maxsize=64)

@@ -168,10 +168,12 @@ def _json(work: Work) -> str:
     )
 
 
-def _effect(effect: Effect) -> list[object]:
-    later = 0
+def rests(effect: Effect) -> int:
+    """How long an effect is not due after it was asked for, in milliseconds."""
     if isinstance(effect, Banner):
-        later = 1  # behind builds: the next trigger of a stage is more urgent than its description
-    elif isinstance(effect, (SetStatus, Comment, FindPull)):
-        later = int(effect.rests * 1000)
-    return [effect.slot, dump_effect(effect), FAMILIES.index(family_of(effect)), later]
+        return 1  # behind builds: the next trigger of a stage is more urgent than its description
+    return int(effect.rests * 1000) if isinstance(effect, (SetStatus, Comment, FindPull)) else 0
+
+
+def _effect(effect: Effect) -> list[object]:
+    return [effect.slot, dump_effect(effect), FAMILIES.index(family_of(effect)), rests(effect)]

@@ -79,6 +79,16 @@ def test_a_forgotten_build_of_the_same_commit_is_waited_for_and_taken_over(patie
     assert (posts(patient), len(patient.builds())) == (before, 1)
 
 
+def test_in_doubt_nothing_is_noted_with_the_claim(patient: Workshop) -> None:
+    patient.do(patient.trigger())
+    fail_over(patient)
+    patient.ask(patient.trigger(run="S1.2"))
+    claim = patient.claim(patient.trigger(run="S1.2"))
+    assert claim is not None
+    assert claim.noted is None
+    assert not patient.line.redis.exists(patient.line.keys.posted("S1.2", 1))
+
+
 def test_a_forgotten_build_that_failed_is_built_again(patient: Workshop) -> None:
     started_by_the_lost_history(patient, "S1.7", "3", sha("S1.1"), "S1-7-older")
     patient.release("acceptance", "FAILURE")

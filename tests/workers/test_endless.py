@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bot.core import decision
 from bot.core.events import BuildHinted, Merged
 from bot.state.records import Records
 from bot.state.store import BATCH
@@ -67,6 +68,14 @@ def test_a_single_delivery_wakes_nobody_for_what_its_own_thread_does(shop: Works
     _push(shop, 1)
     assert "jenkins" in take_turns(shop.line, woken.append)
     assert woken == []
+
+
+def test_nobody_is_woken_for_what_rests(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A status that says "pending" rests for seconds: the clock finds it when it is due."""
+    monkeypatch.setattr(decision, "STATUS_RESTS", 5.0)
+    _push(shop, 1)
+    assert take_turns(shop.line) == {"jenkins"}
+    assert shop.line.redis.zcard(shop.line.keys.due("github")) > 0
 
 
 def test_a_turn_is_handed_on_while_deliveries_never_stop(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:

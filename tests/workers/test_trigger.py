@@ -13,7 +13,7 @@ from bot.state import outbox
 from tests.workers.conftest import Open
 from tests.workers.workshop import PARAMETERS, Workshop, sha, twice
 from workers.perform import jenkins, loop, outcome
-from workers.perform.jenkins import arrival
+from workers.perform.jenkins import arrival, posted, triggers
 from workers.perform.loop import perform
 
 POST = "POST job/buildWithParameters"
@@ -112,6 +112,54 @@ def test_a_missing_token_is_a_refusal(shop: Workshop) -> None:
     shop.settings = shop.settings.model_copy(update={"jenkins_tokens": {}})
     shop.reload(shop.configuration)
     assert "INTERLOCK_JENKINS_TOKEN_CDP" in refusal(shop)
+
+
+# -- the claim notes the intent ---------------------------------------------------------------------------------
+
+
+def test_the_first_try_is_noted_together_with_its_claim_once_the_job_is_known(shop: Workshop) -> None:
+    shop.ask(shop.trigger())
+    first = shop.claim(shop.trigger())
+    assert first is not None
+    assert first.noted is None, "the job must be asked what it declares"
+    assert posted.job(shop.line, "S1.1", 1) is None
+    perform(shop.context, shop.line, first)
+    shop.ask(shop.trigger("S1.2"))
+    second = shop.claim(shop.trigger("S1.2"))
+    assert second is not None
+    assert second.noted == outbox.Noted(follows=False)
+    assert posted.job(shop.line, "S1.2", 1) == Job("cdp", "shop/acceptance")
+    perform(shop.context, shop.line, second)
+    assert posts(shop) == len(shop.builds()) == 2
+
+
+def test_whoever_claims_after_a_crash_looks_and_does_not_post(shop: Workshop) -> None:
+    shop.do(shop.trigger())
+    shop.ask(shop.trigger("S1.2"))
+    crashed = shop.claim(shop.trigger("S1.2"))
+    assert crashed is not None
+    assert crashed.noted is not None
+    shop.line.redis.delete(shop.line.keys.held("jenkins"))
+    shop.all_due("jenkins")
+    again = shop.claim(shop.trigger("S1.2"))
+    assert again is not None
+    assert (again.tries, again.noted) == (1, None)
+    perform(shop.context, shop.line, again)
+    assert posts(shop) == 1, "it may have gone out before the crash, and may still arrive"
+
+
+def test_whoever_was_held_up_after_the_claim_proves_first_that_it_is_still_theirs(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.do(shop.trigger())
+    shop.ask(shop.trigger("S1.2"))
+    slow = shop.claim(shop.trigger("S1.2"))
+    assert slow is not None
+    assert slow.noted is not None
+    shop.line.redis.delete(shop.line.keys.held("jenkins"))  # another may have it now
+    monkeypatch.setattr(triggers, "AT_ONCE", 0.0)
+    perform(shop.context, shop.line, slow)
+    assert posts(shop) == 1
 
 
 # -- in doubt --------------------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ from standins.jenkins import JenkinsStandIn
 from workers import jenkins_client
 from workers.context import build
 from workers.github import session
-from workers.perform.loop import perform, perform_due
+from workers.perform.loop import claim_next, perform, perform_due
 from workers.turn import take_turns
 
 PARAMETERS = [
@@ -137,7 +137,7 @@ class Workshop:
 
     def claim(self, effect: Effect) -> Claim | None:
         """Claim what is due of the effect's family; None if nothing is due now."""
-        return self.line.outbox.claim(family_of(effect), limit=9)[0]
+        return claim_next(self.context, self.line, family_of(effect), 9)[0]
 
     def try_once(self, effect: Effect) -> list[Event]:
         """One try at what is due; returns the events that came of it."""

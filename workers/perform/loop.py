@@ -34,6 +34,7 @@ from workers.context import Context, Line
 from workers.jenkins_client import NotAllowed, NotThere
 from workers.once import Once
 from workers.perform import commands, github, jenkins, people, telling
+from workers.perform.jenkins import posted
 from workers.perform.outcome import Done, Held, Lost, Never, NotNow, pause
 from workers.turn import take_turns
 
@@ -81,7 +82,7 @@ def perform_due(context: Context, line: Line, family: str, poke: Callable[[str, 
 
 def perform_next(context: Context, line: Line, family: str, poke: Callable[[str, str], None]) -> bool:
     """Do one effect of a family; False if none is due."""
-    claim, more = line.outbox.claim(family, limit=LIMITS[family])
+    claim, more = claim_next(context, line, family, LIMITS[family])
     if claim is None:
         return False
     if more:
@@ -90,6 +91,13 @@ def perform_next(context: Context, line: Line, family: str, poke: Callable[[str,
         if asked != family:
             poke(line.pipeline.name, asked)
     return True
+
+
+def claim_next(context: Context, line: Line, family: str, limit: int) -> tuple[Claim | None, bool]:
+    """Claim one effect that is due; and whether more are. The first try of a trigger is noted in the same step."""
+    if family != "jenkins":
+        return line.outbox.claim(family, limit=limit)
+    return line.outbox.claim(family, limit=limit, notes=posted.notes(context, line), kept_ms=posted.NOTED_MS)
 
 
 def perform(context: Context, line: Line, claim: Claim) -> bool:

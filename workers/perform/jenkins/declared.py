@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 from bot.core.pipeline import Job
 from workers.jenkins_client import JenkinsClient, job_path
@@ -33,6 +34,12 @@ def missing(jenkins: JenkinsClient, job: Job) -> list[str]:
     if not lacking:
         _good_until[key] = time.monotonic() + TRUSTED_FOR
     return lacking
+
+
+def known_good(url: str, jobs: Iterable[Job]) -> list[Job]:
+    """Those of the jobs on this controller that `missing` would not ask about now."""
+    now = time.monotonic()
+    return [job for job in jobs if _good_until.get((url, job), 0.0) > now]
 
 
 def refusal(job: Job, names: list[str]) -> str:

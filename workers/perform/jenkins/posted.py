@@ -13,7 +13,9 @@ from bot.core.effects import Trigger
 from bot.core.pipeline import Job
 from bot.core.run import Built
 from bot.state.outbox import Claim, Doubt, Noted
-from workers.context import Line
+from workers.context import Context, Line
+from workers.perform.jenkins import declared
+from workers.perform.jenkins.reach import client_for
 from workers.perform.outcome import Lost, NotNow
 
 #: How long a note is kept, in milliseconds: longer than workers are ever down, and than a build runs.
@@ -46,6 +48,18 @@ def note(line: Line, claim: Claim, effect: Trigger, session: str = "", looked: D
     if noted is None:
         raise Lost
     return noted
+
+
+def notes(context: Context, line: Line) -> dict[Job, str]:
+    """What a claim may note at once of a trigger, by job: of those that need not be asked what they declare."""
+    found: dict[Job, str] = {}
+    for controller, jobs in line.jobs.items():
+        where = context.configuration.controllers.get(controller)
+        good = declared.known_good(where.url, jobs) if where is not None else []
+        if good:
+            session = client_for(context, good[0]).session
+            found |= {job: _text(Note(job, session)) for job in good}
+    return found
 
 
 def confirm(line: Line, effect: Trigger) -> None:

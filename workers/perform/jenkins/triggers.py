@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 from bot.core.effects import Trigger
 from bot.core.events import TriggerAccepted, TriggerRefused
@@ -13,18 +14,25 @@ from workers.perform.jenkins import arrival, attempt, declared, forgotten, poste
 from workers.perform.jenkins.reach import client_for
 from workers.perform.outcome import Done, NotNow
 
+#: How long after its claim a trigger goes out on what the claim has noted, in seconds: far less than it is held for
+#: (`outbox.HOLD_MS`). Later it is noted once more, which proves that it is still ours.
+AT_ONCE = 2.0
 _NUMBER = re.compile(r"/(\d+)/?$")
 
 
 def trigger(context: Context, line: Line, claim: Claim, effect: Trigger) -> Done:
     """Start one build. An attempt is posted at most once, ever: after a doubt it is only looked for (invariant 5).
 
-    The order is: note the intent, have a replica confirm it (if there is one), post, keep the answer. If the answer
-    is lost, the note says when it was posted; once it cannot arrive any more and is nowhere to be found, it is
-    refused, and the rules start another attempt. After a fail-over of the store even a note may be lost: then whatever
-    was started for this commit is looked for first.
+    The order is: note the intent (at a first try mostly together with the claim), have a replica confirm it (if there
+    is one), post, keep the answer. If the answer is lost, the note says when it was posted; once it cannot arrive any
+    more and is nowhere to be found, it is refused, and the rules start another attempt. After a fail-over of the store
+    even a note may be lost: then whatever was started for this commit is looked for first.
     """
     jenkins = client_for(context, effect.job)
+    if claim.noted is not None and time.monotonic() - claim.at < AT_ONCE:  # the claim has noted the intent
+        if claim.noted.follows:
+            posted.confirm(line, effect)
+        return _sent(line, jenkins, effect)
     done = _became_of_it(context, line, jenkins, effect) if claim.tries > 0 or effect.look_first else None
     done = done or _refused_unasked(jenkins, effect) or _noted(context, line, claim, jenkins, effect)
     return done or _sent(line, jenkins, effect)

@@ -39,8 +39,10 @@ TESTS = ("tests/core", "tests/scenarios")
 SEARCH = "tests/core/test_invariants.py"
 #: Not run: it counts operations, which is about cost.
 LEFT_OUT = ("tests/core/test_cost.py",)
-#: Seconds of CPU after which a mutant counts as noticed: it does not come to an end.
-LONGEST = 60
+#: Seconds of CPU after which a mutant counts as noticed: it does not come to an end. That is in a process that imports
+#: all anew; in a fork it is `SHORTEST`, and half of what its tests took while it was noted what they reach, which makes
+#: them several times slower.
+LONGEST, SHORTEST = 60, 4
 #: Bytes of memory that a trial may use: some mutants never stop to collect.
 LARGEST = 4 << 30
 
@@ -156,7 +158,7 @@ class _Server:
             if mutant.line in imported.get(mutant.module, ()):
                 self._answer("noticed" if noticed(mutant.module, code, tests, search=self._search) else "survives")
                 continue
-            if not (pid := _fork(seconds=LONGEST)):
+            if not (pid := _fork(seconds=SHORTEST + int(sum(map(reach.seconds.__getitem__, tests)) / 2))):
                 session.items[:] = [items[test] for test in tests]
                 failed = True
                 try:

@@ -253,6 +253,69 @@ def test_while_observing_nobody_enters_and_afterwards_all_doors_count() -> None:
     assert town.runs_in("build") == ["S3a", "S2a", "S1a"]
 
 
+def entered_acceptance() -> Town:
+    """S1a has been let into acceptance; whether Jenkins has its trigger is not known yet."""
+    town = Town()
+    town.arrives("S1", "a", ACC)
+    return town
+
+
+def test_a_pause_gives_back_at_once_the_slot_of_a_build_whose_stage_is_gone() -> None:
+    town = entered_acceptance()
+    town.configure(shop(without=(ACC,)))
+    assert town.at("S1a") == ACC
+    town.mode(Mode.PAUSE)
+    assert town.queue(PRE) == ["S1a"]
+
+
+def test_whoever_was_taken_out_while_observing_from_a_stage_that_is_gone_leaves_when_that_ends() -> None:
+    town = entered_acceptance()
+    town.mode(Mode.OBSERVE)
+    town.cancel("S1a")
+    town.configure(shop(without=(ACC,)))
+    assert town.status("S1a") is Status.ENDING
+    town.mode(Mode.RUN)
+    assert town.left("S1a") == ("cancelled", None)
+
+
+def test_but_not_before_its_build_has_ended_if_one_runs() -> None:
+    town = entered_acceptance()
+    town.starts("S1a")
+    town.mode(Mode.OBSERVE)
+    town.cancel("S1a")
+    town.configure(shop(without=(ACC,)))
+    town.mode(Mode.RUN)
+    assert town.status("S1a") is Status.ENDING
+    town.aborts("S1a")
+    assert town.left("S1a") == ("cancelled", None)
+
+
+def test_what_a_lock_called_back_while_observing_is_not_aborted_if_it_runs_by_now() -> None:
+    town = entered_acceptance()
+    town.accepts("S1a")
+    town.mode(Mode.OBSERVE)
+    town.lock(ACC)
+    assert town.status("S1a") is Status.RECALLED
+    town.quiet()
+    town.mode(Mode.RUN)
+    assert [effect.abort for effect in town.did(Withdraw, of="S1a")] == [False]
+
+
+@pytest.mark.parametrize(("stage", "aborted"), [(ACC, True), (PRE, False)])
+def test_what_a_new_configuration_took_out_while_observing_is_aborted_unless_it_rolls_out(
+    stage: str, *, aborted: bool
+) -> None:
+    town = Town()
+    town.arrives("S1", "a", stage)
+    town.starts("S1a")
+    town.mode(Mode.OBSERVE)
+    town.configure(shop(services=("S2", "S3")))
+    assert town.status("S1a") is Status.ENDING
+    town.quiet()
+    town.mode(Mode.RUN)
+    assert [effect.abort for effect in town.did(Withdraw, of="S1a")] == [aborted]
+
+
 def test_a_build_is_asked_for_in_one_place_only() -> None:
     """Whoever adds a second way to start a build finds this test."""
     found = [

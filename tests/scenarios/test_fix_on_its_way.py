@@ -1,0 +1,165 @@
+"""A fix on its way: behind which older one it waits, what it replaces, what it removes and opens once it has passed."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from bot.core import lanes
+from bot.core.events import ContainmentKnown
+from bot.core.pipeline import Lane, Outcome
+from bot.core.run import Status
+from tests.core.town import Town
+from tests.core.world import shop
+
+PRE, PRODUCTION, ACC = "pre-production", "production", "acceptance"
+
+# -- F3: the route ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("fast", "rejoins"), list(product([True, False], [None, "build", ACC, PRE])))
+def test_no_step_stands_on_a_route_twice(*, fast: bool, rejoins: str | None) -> None:
+    steps = lanes.route(shop(fast=fast, rejoins=rejoins), Lane.FAST)
+    assert len(set(steps)) == len(steps)
+
+
+# -- F6: behind which older fix a newer one waits --------------------------------------------------------------
+
+
+def kept_out() -> Town:
+    """S1 has locked pre-production and S3 production; S2a is sent past the lock of production alone."""
+    town = Town(shop(production_locks=True))
+    town.arrives("S3", "a", PRODUCTION)
+    town.breaks("S1", "a")
+    town.fails("S3a")
+    town.merge("S2", "a")
+    town.fast_lane("S2", PRODUCTION)
+    town.passes("S2a", "S2a")
+    return town
+
+
+def test_a_fix_does_not_wait_behind_an_older_one_that_stands_before_a_lock_which_lets_only_itself_in() -> None:
+    town = kept_out()
+    town.passes("S2a")
+    assert (town.at("S2a"), town.status("S2a")) == (PRE, Status.WAITING)
+    town.merge("S2", "b")
+    town.fast_lane("S2", PRE)
+    town.passes("S2b")
+    assert town.runs_in("fast acceptance") == ["S2b"]
+
+
+def test_it_waits_if_the_lock_lets_neither_in() -> None:
+    town = kept_out()
+    town.passes("S2a")
+    town.merge("S2", "b")
+    town.fast_lane("S2", PRODUCTION)
+    town.passes("S2b")
+    assert town.queue("fast acceptance") == ["S2b"]
+    assert "waits behind the older fix S2 S2a" in town.says("S2b")
+
+
+def test_it_waits_while_the_older_one_is_in_a_job_of_the_fast_lane_or_before_one() -> None:
+    town = kept_out()
+    town.merge("S1", "e")
+    assert town.runs_in("fast pre-production") == ["S2a"]
+    town.merge("S2", "b")
+    town.fast_lane("S2", PRE)
+    town.passes("S2b")
+    assert town.queue("fast acceptance") == ["S2b"]
+
+
+def test_it_waits_behind_an_older_one_that_waits_for_a_job_of_the_fast_lane() -> None:
+    town = kept_out()
+    town.refuses("S2a")
+    assert (town.at("S2a"), town.status("S2a")) == ("fast pre-production", Status.WAITING)
+    town.merge("S2", "b")
+    town.fast_lane("S2", PRE)
+    town.passes("S2b")
+    assert town.queue("fast acceptance") == ["S2b"]
+
+
+def test_an_older_fix_is_replaced_as_soon_as_github_has_said_that_the_newer_one_contains_it() -> None:
+    town = Town(shop(pre_production=2))
+    for service in "S1", "S2":
+        town.arrives(service, "a", PRE)
+    for service in "S1", "S2":
+        town.fails(f"{service}a")
+    town.merge("S2", "e")
+    town.passes("S2e")
+    assert town.runs_in("fast acceptance") == ["S2e"]
+    town.merge("S1", "e")
+    town.passes("S1e")
+    town.looks_at_main("S1", "f")  # nobody told of its push: whether it contains the older one is not known
+    town.passes("S1f")
+    assert town.queue("fast acceptance") == ["S1f", "S1e"]
+    town.send(ContainmentKnown("S1", base="S1e", head="S1f", contains=True))
+    assert town.queue("fast acceptance") == ["S1f"]
+    assert town.left("S1e") == ("superseded", "S1f")
+
+
+# -- F8, F9: when it has passed --------------------------------------------------------------------------------
+
+
+def test_an_overtaken_run_that_waits_beyond_the_stage_is_removed_and_one_that_rolls_out_there_is_not() -> None:
+    town = Town()
+    town.arrives("S1", "a", PRODUCTION)
+    town.starts("S1a")
+    town.arrives("S1", "b", PRODUCTION)
+    assert town.queue(PRODUCTION) == ["S1b"]
+    town.breaks("S1", "c")
+    town.merge("S1", "e")
+    town.fix_passes("S1e")
+    assert town.left("S1b") == ("superseded", "S1e")
+    assert town.runs_in(PRODUCTION) == ["S1a"]
+
+
+def test_a_forced_head_opens_no_lock_of_a_commit_that_has_come_back_to_main_since() -> None:
+    town = Town()
+    town.merge("S1", "-")
+    town.breaks("S1", "b")
+    town.force_push("S1", "y", onto="S1-")
+    town.answers()
+    while town.at("S1y") != PRE:
+        town.passes("S1y")
+    town.starts("S1y")
+    town.force_push("S1", "w", onto="S1b")
+    while town.answers():
+        pass
+    town.passes("S1y")
+    assert town.locks() == ["S1b"]
+
+
+@pytest.mark.parametrize("outcome", [Outcome.UNSTABLE, Outcome.ABORTED])
+def test_a_failed_fix_that_the_closing_lane_ends_is_said_to_have_ended_as_it_did(outcome: Outcome) -> None:
+    town = Town()
+    town.breaks("S1", "a")
+    town.merge("S1", "e")
+    town.passes("S1e")
+    town.ends("S1e", outcome)
+    failed = next(fact.why for fact in reversed(town.facts) if "S1e" in fact.why and "fix" not in fact.why)
+    town.unlock(PRE)
+    (_, ending) = town.ended[town.key("S1e")]
+    assert ending.why == failed
+
+
+def test_a_fix_that_is_kept_out_is_not_said_to_wait_for_itself() -> None:
+    town = Town()
+    town.breaks("S1", "a")
+    town.lock(PRE)
+    town.merge("S1", "e")
+    town.unlock(PRE, lock=f"{PRE}/1")
+    town.merge("S2", "b")
+    town.fast_lane("S2", PRODUCTION)
+    for _ in range(3):
+        town.passes("S2b")
+    assert "S2b" not in town.says("S2b").removeprefix("S2 S2b")
+
+
+def test_who_stands_first_in_line_enters_first_though_one_of_its_service_has_just_entered() -> None:
+    town = Town(shop(acceptance=2))
+    town.lock(ACC)
+    for sha in "S1a", "S1b", "S2a":
+        town.arrives(sha[:2], sha[2], ACC)
+    town.unlock(ACC)
+    assert (town.queue(ACC), town.runs_in(ACC)) == (["S2a"], ["S1b", "S1a"])

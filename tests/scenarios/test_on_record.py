@@ -1,0 +1,71 @@
+"""What happens is on record: as a fact, and in the story of the run, which its pull request is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from bot.core.facts import FactKind
+from bot.core.pipeline import Mode
+from tests.core.town import Town
+from tests.core.world import shop
+
+PRE, ACC = "pre-production", "acceptance"
+
+
+def story(town: Town, sha: str) -> list[str]:
+    """What happened to the run of a commit, in words."""
+    return [each.what for each in town.run(sha).story]
+
+
+def rejoined() -> Town:
+    """S1 has locked pre-production; its fix S1b is on the fast lane when a person opens the lock."""
+    town = Town()
+    town.breaks("S1", "a")
+    town.merge("S1", "b")
+    town.quiet()
+    town.unlock(PRE)
+    return town
+
+
+def recalled() -> Town:
+    """S2a has entered pre-production and has not started when S1a locks it."""
+    town = Town(shop(pre_production=2))
+    town.arrives("S1", "a", PRE)
+    town.arrives("S2", "a", PRE)
+    town.fails("S1a")
+    return town
+
+
+def taken_out() -> Town:
+    """S1a runs in acceptance when a person cancels it."""
+    town = Town()
+    town.arrives("S1", "a", ACC)
+    town.starts("S1a")
+    town.cancel("S1a")
+    return town
+
+
+@pytest.mark.parametrize(
+    ("happens", "kind", "sha", "last"),
+    [
+        (rejoined, FactKind.RUN_REJOINED, "S1b", "on the main lane again: the last lock of S1 is open"),
+        (recalled, FactKind.RUN_RECALLED, "S2a", f"called back from {PRE} before its build started: {PRE} is locked"),
+        (taken_out, FactKind.RUN_LEAVING, "S1a", "cancelled by ann: not wanted"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else None,
+)
+def test_it_is_a_fact_and_the_last_thing_in_the_story_of_the_run(
+    happens: Callable[[], Town], kind: FactKind, sha: str, last: str
+) -> None:
+    town = happens()
+    assert town.told(kind) == [sha]
+    assert story(town, sha)[-1] == last
+
+
+def test_a_pause_that_calls_a_build_back_is_in_the_story_of_its_run() -> None:
+    town = Town()
+    town.merge("S1", "a")
+    town.mode(Mode.PAUSE)
+    assert story(town, "S1a")[-1] == "called back from build before its build started: the pipeline is paused"

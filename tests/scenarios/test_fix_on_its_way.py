@@ -6,9 +6,9 @@ from itertools import product
 
 import pytest
 
-from bot.core import lanes
-from bot.core.events import ContainmentKnown
-from bot.core.pipeline import Lane, Outcome
+from bot.core import lanes, past
+from bot.core.events import BuildSeen, ContainmentKnown
+from bot.core.pipeline import Lane, Mode, Outcome
 from bot.core.run import Status
 from tests.core.town import Town
 from tests.core.world import shop
@@ -163,3 +163,32 @@ def test_who_stands_first_in_line_enters_first_though_one_of_its_service_has_jus
         town.arrives(sha[:2], sha[2], ACC)
     town.unlock(ACC)
     assert (town.queue(ACC), town.runs_in(ACC)) == (["S2a"], ["S1b", "S1a"])
+
+
+def test_a_repeat_of_the_build_that_locked_the_stage_goes_before_a_fix_that_joined_the_queue_earlier() -> None:
+    town = Town()
+    town.breaks("S2", "a")
+    town.looks_at_main("S2", "e")
+    for _ in range(3):
+        town.passes("S2e")
+    town.merge("S1", "a")
+    town.fast_lane("S1", PRE)
+    for _ in range(3):
+        town.passes("S1a")
+    town.fails("S1a")
+    assert town.queue(PRE) == ["S2e"], "whether it contains what failed there is not known yet"
+    town.mode(Mode.PAUSE)
+    town.retry("S1a")
+    town.answers()
+    assert town.run("S2e").seat < town.run("S1a").seat
+    town.mode(Mode.RUN)
+    assert (town.queue(PRE), town.runs_in(PRE)) == (["S2e"], ["S1a"])
+
+
+@pytest.mark.parametrize(("apart", "same"), [(1.0, True), (1.5, False)])
+def test_two_words_about_when_a_build_began_are_about_the_same_build_if_they_are_a_second_apart_at_most(
+    apart: float, *, same: bool
+) -> None:
+    board = Town().board
+    past.remember(board, BuildSeen("cdp", ACC, 7, Outcome.SUCCESS, started=100.0))
+    assert past.has_ended(board, BuildSeen("cdp", ACC, 7, None, started=100.0 + apart)) is same

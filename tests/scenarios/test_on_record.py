@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from bot.core.effects import AbortDuplicate
+from bot.core.events import BuildSeen
 from bot.core.facts import FactKind
-from bot.core.pipeline import Mode
+from bot.core.pipeline import Force, Mode
 from tests.core.town import Town
 from tests.core.world import shop
 
@@ -47,6 +49,22 @@ def taken_out() -> Town:
     return town
 
 
+def refused() -> Town:
+    """Jenkins does not take the build of S1a for acceptance."""
+    town = Town()
+    town.arrives("S1", "a", ACC)
+    town.refuses("S1a")
+    return town
+
+
+def aborted_firmly() -> Town:
+    """S1a runs in acceptance, is cancelled, and does not end."""
+    town = taken_out()
+    town.takes_aborts()
+    town.waits(60)
+    return town
+
+
 @pytest.mark.parametrize(
     ("happens", "kind", "sha", "last"),
     [
@@ -69,3 +87,32 @@ def test_a_pause_that_calls_a_build_back_is_in_the_story_of_its_run() -> None:
     town.merge("S1", "a")
     town.mode(Mode.PAUSE)
     assert story(town, "S1a")[-1] == "called back from build before its build started: the pipeline is paused"
+
+
+@pytest.mark.parametrize(
+    ("happens", "kind"), [(refused, FactKind.TRIGGER_REFUSED), (aborted_firmly, FactKind.BUILD_ABORTED_FIRMLY)]
+)
+def test_it_is_a_fact(happens: Callable[[], Town], kind: FactKind) -> None:
+    assert happens().told(kind) == ["S1a"]
+
+
+def test_a_second_build_that_does_not_end_is_aborted_firmly_in_the_name_of_the_run_that_it_repeats() -> None:
+    town = Town()
+    town.arrives("S1", "a", ACC)
+    town.starts("S1a")
+    town.send(BuildSeen("cdp", ACC, 99, None, town.key("S1a"), town.run("S1a").attempt))
+    town.takes_aborts()
+    town.quiet()
+    town.waits(60)
+    assert [(effect.number, effect.force) for effect in town.did(AbortDuplicate, of="S1a")] == [(99, Force.TERM)]
+    assert [fact.build for fact in town.facts if fact.kind is FactKind.BUILD_ABORTED_FIRMLY] == [99]
+
+
+@pytest.mark.parametrize(
+    ("run", "said"), [(None, "was not started by Interlock"), ("S1.1", "belongs to no present attempt of S1.1")]
+)
+def test_a_build_of_nobody_is_said_to_be_started_by_hand_only_if_it_names_no_run(run: str | None, said: str) -> None:
+    town = Town()
+    town.send(BuildSeen("cdp", ACC, 99, None, run, 1 if run else None, version="another installation"))
+    (fact,) = [fact for fact in town.facts if fact.kind is FactKind.FOREIGN_BUILD_SEEN]
+    assert said in fact.why

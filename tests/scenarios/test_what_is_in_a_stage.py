@@ -292,6 +292,16 @@ def test_a_fix_that_was_merged_after_the_failure_and_before_its_news_is_the_fix(
     assert town.locks() == []
 
 
+def test_nor_is_one_that_was_merged_in_the_very_instant_of_the_failure() -> None:
+    town = Town()
+    town.arrives("S1", "a", PRE)
+    town.starts("S1a")
+    town.merge("S1", "b")
+    merged = town.run("S1b").created
+    town.send(ended_at(town, "S1a", merged))
+    assert town.on_fast_lane() == []
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_a_head_that_was_merged_before_the_failure_or_nobody_knows_is_not(*, known: bool) -> None:
     town = Town()

@@ -1,0 +1,110 @@
+"""What is told of main twice, late, or of commits that stand far behind: it starts nothing new and loses nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot.core.events import ContainmentKnown, Merged, PullFound
+from bot.core.facts import FactKind
+from bot.core.pipeline import Lane
+from tests.core.town import Town
+
+PRE, ACC = "pre-production", "acceptance"
+
+
+def head(town: Town, service: str = "S1") -> str | None:
+    found = town.board.service(service).chain.head
+    return found.sha if found is not None else None
+
+
+def test_a_push_that_is_delivered_again_after_main_was_forced_back_starts_nothing() -> None:
+    town = Town()
+    town.merge("S1", "a")
+    push = town.push("S1", "b")
+    town.deliver(push)
+    town.force_push("S1", "a", onto=None)
+    town.quiet()
+    town.deliver(push)
+    assert head(town) == "S1a"
+    assert town.told(FactKind.MERGE_KNOWN) == ["S1b"]
+    assert not town.told(FactKind.MERGE_ACCEPTED)
+
+
+def landed_together(town: Town) -> None:
+    """S1a and S1b land in one push, of which we are told after the pull request of S1a."""
+    town.deliver(replace(town.merged("S1", "S1-", "S1b"), commits=("S1a",)))
+
+
+def told_early() -> Town:
+    """The pull request of S1a is merged: its run has begun. The push, with S1b on top of it, is told later."""
+    town = Town()
+    town.merge("S1", "-")
+    for letter in "ab":
+        town.github.commit("S1", f"S1{letter}")
+    town.send(Merged("S1", "S1a", pull=7))
+    return town
+
+
+def test_a_run_that_has_only_begun_is_given_over_to_that_of_the_head() -> None:
+    town = told_early()
+    landed_together(town)
+    town.gives_back("S1a")
+    assert town.left("S1a") == ("superseded", "S1b")
+    assert town.run("S1b").carries == (7,)
+
+
+def test_one_that_has_passed_a_stage_goes_on() -> None:
+    town = told_early()
+    town.passes("S1a")
+    landed_together(town)
+    assert town.runs_in(ACC) == ["S1a"]
+    assert town.run("S1a").ending is None
+
+
+def test_one_on_the_fast_lane_goes_on() -> None:
+    town = told_early()
+    town.fast_lane("S1", PRE)
+    assert town.run("S1a").lane is Lane.FAST
+    landed_together(town)
+    assert town.run("S1a").ending is None
+
+
+def test_a_lock_of_a_commit_that_stands_far_behind_opens_by_what_github_says_of_it() -> None:
+    town = Town()
+    town.breaks("S1", "a")
+    town.cancel("S1a")
+    for number in range(200):
+        town.merge("S1", f"m{number}")
+        town.cancel(f"S1m{number}")
+        town.gives_back(f"S1m{number}")
+    assert town.board.service("S1").chain.find("S1a") is None
+    town.merge("S1", "e")
+    town.send(ContainmentKnown("S1", base="S1a", head="S1e", contains=True))
+    found = town.board.service("S1").chain.find("S1e")
+    assert found is not None
+    (lock,) = town.board.locks_of(PRE)
+    assert lock.place is not None
+    assert town.board.service("S1").chain.contains(found, lock.place) is True
+
+
+def test_a_push_of_what_a_pull_request_told_before_counts_as_told_though_nobody_knows_what_came_before_it() -> None:
+    town = Town()
+    town.pull("S1", "a")
+    town.deliver(town.merged("S1", None, "S1a"))
+    assert town.board.service("S1").pushes_told == 1
+    assert town.live() == ["S1a"]
+
+
+def test_a_pull_request_that_was_looked_up_is_carried_by_the_run_that_was_missing_one_and_by_no_other() -> None:
+    town = Town()
+    town.merge("S1", "a")
+    town.send(PullFound("S1", "S1a", 7))
+    town.send(PullFound("S1", "S1a", 8))
+    assert town.run("S1a").carries == (7,)
+
+
+def test_a_merge_of_a_service_that_is_not_configured_is_refused() -> None:
+    town = Town()
+    town.send(Merged("S9", "S9a", pull=1))
+    assert town.refused() == "S9 is not configured in this pipeline"
+    assert town.live() == []

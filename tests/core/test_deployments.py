@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bot.core.effects import Deploy
-from bot.core.pipeline import Mode, Outcome, Pipeline
+from bot.core.pipeline import Mode, Outcome, Pipeline, Policy
 from tests.core.town import Town
 from tests.core.world import shop
 
@@ -97,3 +97,13 @@ def test_while_observing_nothing_is_deployed() -> None:
     town.quiet()
     town.passes("S1a")
     assert states(town) == []
+
+
+def test_a_cancelled_roll_out_that_the_policy_only_reports_ends_as_an_error() -> None:
+    made = deployed_shop(outcomes=((Outcome.ABORTED, Policy.REPORT),))
+    town = Town(made)
+    town.arrives("S1", "a", PRE)
+    town.starts("S1a")
+    town.cancel("S1a")
+    town.aborts("S1a")
+    assert states(town) == [(PRE, "in_progress"), (PRE, "error")]

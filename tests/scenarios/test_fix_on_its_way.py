@@ -192,3 +192,31 @@ def test_two_words_about_when_a_build_began_are_about_the_same_build_if_they_are
     board = Town().board
     past.remember(board, BuildSeen("cdp", ACC, 7, Outcome.SUCCESS, started=100.0))
     assert past.has_ended(board, BuildSeen("cdp", ACC, 7, None, started=100.0 + apart)) is same
+
+
+# -- F12: leaving the lane -------------------------------------------------------------------------------------
+
+
+def test_a_fix_that_has_been_in_a_real_stage_stays_on_the_fast_lane_when_a_person_opens_the_last_lock() -> None:
+    town = Town(shop(production_locks=True))
+    town.breaks("S1", "a", PRODUCTION)
+    town.merge("S1", "e")
+    for _ in range(4):
+        town.passes("S1e")
+    town.refuses("S1e")
+    assert (town.at("S1e"), town.status("S1e")) == (PRODUCTION, Status.WAITING)
+    town.unlock(PRODUCTION)
+    assert town.on_fast_lane() == ["S1e"]
+
+
+def test_one_that_has_passed_only_the_jobs_of_the_fast_lane_leaves_it() -> None:
+    town = Town()
+    town.breaks("S1", "a")
+    town.merge("S1", "e")
+    town.lock(PRE)
+    for _ in range(3):
+        town.passes("S1e")
+    assert (town.at("S1e"), town.status("S1e")) == (PRE, Status.WAITING)
+    town.unlock(PRE, lock=f"{PRE}/S1.1")
+    assert town.on_fast_lane() == []
+    assert town.queue(PRE) == ["S1e"]

@@ -90,7 +90,12 @@ def test_a_pause_that_calls_a_build_back_is_in_the_story_of_its_run() -> None:
 
 
 @pytest.mark.parametrize(
-    ("happens", "kind"), [(refused, FactKind.TRIGGER_REFUSED), (aborted_firmly, FactKind.BUILD_ABORTED_FIRMLY)]
+    ("happens", "kind"),
+    [
+        (refused, FactKind.TRIGGER_REFUSED),
+        (refused, FactKind.RUN_RETURNED),
+        (aborted_firmly, FactKind.BUILD_ABORTED_FIRMLY),
+    ],
 )
 def test_it_is_a_fact(happens: Callable[[], Town], kind: FactKind) -> None:
     assert happens().told(kind) == ["S1a"]
@@ -116,3 +121,26 @@ def test_a_build_of_nobody_is_said_to_be_started_by_hand_only_if_it_names_no_run
     town.send(BuildSeen("cdp", ACC, 99, None, run, 1 if run else None, version="another installation"))
     (fact,) = [fact for fact in town.facts if fact.kind is FactKind.FOREIGN_BUILD_SEEN]
     assert said in fact.why
+
+
+def test_the_start_of_a_build_is_a_fact_and_so_is_its_end() -> None:
+    town = Town()
+    town.arrives("S1", "a", ACC)
+    town.quiet()
+    town.starts("S1a")
+    assert [fact.why for fact in town.facts] == ["build #2 of S1 S1a runs in acceptance"]
+    town.passes("S1a")
+    assert town.told(FactKind.BUILD_PASSED) == ["S1a"]
+
+
+@pytest.mark.parametrize(
+    ("why", "kept"),
+    [("it is gone from the queue", "it is gone from the queue"), ("", "it was cancelled in Jenkins' queue")],
+)
+def test_why_a_stage_is_tried_again_later_is_what_was_told_of_the_build_that_was_given_back(
+    why: str, kept: str
+) -> None:
+    town = Town()
+    town.arrives("S1", "a", ACC)
+    town.gives_back("S1a", why)
+    assert town.board.troubles[ACC].why == kept

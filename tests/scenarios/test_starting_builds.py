@@ -184,39 +184,6 @@ def test_cancelling_the_retry_of_a_holder_leaves_the_first_reason_of_its_lock() 
     assert town.board.locks_of(PRE)[0].reason == "S1 S1a failed in pre-production (Login.works)"
 
 
-def test_a_stage_repeats_a_failed_build_as_often_as_it_is_set_to() -> None:
-    town = Town(shop(retries=2))
-    town.arrives("S1", "a", PRE)
-    for _ in range(2):
-        town.fails("S1a")
-        assert town.locks() == []
-    town.fails("S1a")
-    assert town.locks() == ["S1a"]
-
-
-def test_a_build_of_the_fast_lane_is_not_repeated_where_its_job_is_gone() -> None:
-    town = Town(shop(retries=1))
-    town.breaks("S1", "a")
-    town.fails("S1a")
-    town.merge("S1", "e")
-    town.passes("S1e", "S1e")
-    town.starts("S1e")
-    assert town.at("S1e") == f"fast {PRE}"
-    town.configure(shop(retries=1, fast=False))
-    town.fails("S1e")
-    assert town.told(FactKind.BUILD_REPEATED) == ["S1a"]
-    assert town.status("S1e") is Status.FAILED
-
-
-def test_that_jenkins_refused_builds_of_a_stage_is_forgotten_with_the_stage() -> None:
-    town = Town()
-    town.arrives("S1", "a", ACC)
-    town.refuses("S1a")
-    town.configure(shop(without=(ACC,)))
-    assert not town.board.troubles
-    assert town.queue(PRE) == [] and town.runs_in(PRE) == ["S1a"]
-
-
 # -- pause and observe -----------------------------------------------------------------------------------------
 
 

@@ -108,3 +108,21 @@ def test_a_merge_of_a_service_that_is_not_configured_is_refused() -> None:
     town.send(Merged("S9", "S9a", pull=1))
     assert town.refused() == "S9 is not configured in this pipeline"
     assert town.live() == []
+
+
+def test_a_run_of_a_commit_that_stands_far_behind_is_one_that_github_can_tell_of() -> None:
+    town = Town()
+    town.lock(ACC)
+    town.arrives("S1", "a", ACC)
+    for number in range(60):
+        town.merge("S1", f"m{number}")
+        town.cancel(f"S1m{number}")
+        town.gives_back(f"S1m{number}")
+    chain = town.board.service("S1").chain
+    assert chain.find("S1a") is None
+    town.looks_at_main("S1", "e")
+    town.send(ContainmentKnown("S1", base="S1a", head="S1e", contains=True))
+    chain = town.board.service("S1").chain
+    head = chain.find("S1e")
+    assert head is not None
+    assert chain.contains(head, town.run("S1a").place) is True

@@ -1,0 +1,200 @@
+"""What Jenkins says of builds, late, twice, or of those that nobody wants any more; and what a stage keeps of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bot.core.effects import Comment, SetStatus, Withdraw
+from bot.core.events import BuildLost, BuildSeen, TriggerRefused, TriggerUnanswered, Withdrawn
+from bot.core.facts import FactKind
+from bot.core.pipeline import Outcome
+from bot.core.run import Status
+from tests.core.town import Town
+from tests.core.world import shop
+
+PRE, ACC = "pre-production", "acceptance"
+
+
+def test_a_stage_repeats_a_failed_build_as_often_as_it_is_set_to() -> None:
+    town = Town(shop(retries=2))
+    town.arrives("S1", "a", PRE)
+    for _ in range(2):
+        town.fails("S1a")
+        assert town.locks() == []
+    town.fails("S1a")
+    assert town.locks() == ["S1a"]
+
+
+def test_a_build_of_the_fast_lane_is_not_repeated_where_its_job_is_gone() -> None:
+    town = Town(shop(retries=1))
+    town.breaks("S1", "a")
+    town.fails("S1a")
+    town.merge("S1", "e")
+    town.passes("S1e", "S1e")
+    town.starts("S1e")
+    assert town.at("S1e") == f"fast {PRE}"
+    town.configure(shop(retries=1, fast=False))
+    town.fails("S1e")
+    assert town.told(FactKind.BUILD_REPEATED) == ["S1a"]
+    assert town.status("S1e") is Status.FAILED
+
+
+def test_that_jenkins_refused_builds_of_a_stage_is_forgotten_with_the_stage() -> None:
+    town = Town()
+    town.arrives("S1", "a", ACC)
+    town.refuses("S1a")
+    town.configure(shop(without=(ACC,)))
+    assert not town.board.troubles
+    assert town.queue(PRE) == [] and town.runs_in(PRE) == ["S1a"]
+
+
+@pytest.mark.parametrize("late", [TriggerRefused, TriggerUnanswered, Withdrawn, BuildLost])
+def test_what_is_told_late_of_an_attempt_whose_run_is_gone_moves_nothing(late: type[Any]) -> None:
+    town = Town()
+    town.arrives("S1", "a", ACC)
+    run = town.run("S1a")
+    town.cancel("S1a")
+    town.gives_back("S1a")
+    assert town.live() == []
+    town.quiet()
+    town.send(late(run.key, run.attempt, "late news"))
+    assert (town.facts, town.effects) == ([], [])
+
+
+@pytest.mark.parametrize("late", [TriggerRefused, TriggerUnanswered, Withdrawn])
+def test_nor_does_what_is_told_late_of_one_whose_build_runs(late: type[Any]) -> None:
+    town = Town()
+    town.arrives("S1", "a", ACC)
+    town.starts("S1a")
+    run = town.run("S1a")
+    town.quiet()
+    town.send(late(run.key, run.attempt, "late news"))
+    assert (town.facts, town.effects) == ([], [])
+    assert town.run("S1a") == run
+
+
+def test_a_new_configuration_leaves_the_builds_that_are_known_in_jobs_that_stay() -> None:
+    town = Town()
+    town.stranger(ACC)
+    town.passes(town.merge("S1", "a"))
+    before = dict(town.board.past)
+    town.configure(shop(acceptance=2))
+    assert len(town.board.foreign) == 1
+    assert town.board.past == before != {}
+
+
+def test_each_refusal_doubles_the_time_until_the_next_build_is_asked_for() -> None:
+    town = Town()
+    town.arrives("S1", "a", ACC)
+    first, most = town.board.pipeline.retry_first, town.board.pipeline.retry_most
+    pauses = []
+    for refusals in range(1, 10):
+        town.refuses("S1a")
+        trouble = town.board.troubles[ACC]
+        assert trouble.refusals == refusals
+        pauses.append(trouble.retry_at - town.now)
+        town.waits(pauses[-1])
+    assert pauses[:3] == [first, 2 * first, 4 * first]
+    assert pauses == sorted(pauses) and pauses[-1] == most
+
+
+def test_builds_that_jenkins_refuses_at_once_are_one_trouble() -> None:
+    town = Town()
+    for service in "S1", "S2":
+        town.arrives(service, "a", ACC)
+    town.refuses("S1a")
+    town.refuses("S2a")
+    assert town.board.troubles[ACC].refusals == 1
+
+
+@pytest.mark.parametrize("take_back", [lambda town: town.lock(ACC), lambda town: town.cancel("S1a")])
+def test_a_refusal_of_what_was_called_back_or_cancelled_holds_nobody_off(take_back: Callable[[Town], None]) -> None:
+    town = Town()
+    town.arrives("S1", "a", ACC)
+    take_back(town)
+    town.refuses("S1a")
+    assert not town.board.troubles
+
+
+def test_the_pull_request_is_told_that_its_run_waits_again_after_it_was_called_back() -> None:
+    town = Town()
+    town.pull("S1", "a", 7)
+    town.passes("S1a")
+    town.lock(ACC)
+    assert town.status("S1a") is Status.RECALLED
+    town.quiet()
+    town.gives_back("S1a")
+    assert "waits for acceptance" in town.did(Comment, pull=7)[-1].text
+
+
+def test_of_a_retry_that_is_lost_it_is_not_said_which_tests_failed_before() -> None:
+    town = Town()
+    town.arrives("S1", "a", PRE)
+    town.starts("S1a")
+    failed = town.jenkins.end(town.attempt("S1a"), Outcome.FAILURE, ("Cart.pays",))
+    town.send(replace(failed, failed_step="Test"))
+    assert (town.run("S1a").failed_tests, town.run("S1a").failed_step) == (("Cart.pays",), "Test")
+    town.retry("S1a")
+    town.starts("S1a")
+    town.loses("S1a")
+    assert (town.run("S1a").failed_tests, town.run("S1a").failed_step) == ((), "")
+
+
+def test_a_build_that_names_a_run_and_no_attempt_is_not_the_build_of_its_first() -> None:
+    town = Town()
+    town.merge("S1", "a")
+    town.send(BuildSeen("build", "build", 99, None, "S1.1", None))
+    assert town.status("S1a") is Status.STARTING
+    assert town.run("S1a").build is None
+
+
+def test_a_repeat_that_was_used_in_one_stage_is_not_missing_in_the_next() -> None:
+    town = Town(shop(retries=1, acceptance_locks=True))
+    town.arrives("S1", "a", ACC)
+    town.fails("S1a")
+    town.passes("S1a")
+    town.fails("S1a")
+    assert town.locks() == []
+    assert town.runs_in(PRE) == ["S1a"]
+
+
+def test_a_retry_that_has_passed_is_no_retry_in_the_next_stage() -> None:
+    town = Town()
+    town.breaks("S1", "a")
+    town.retry("S1a")
+    assert town.run("S1a").retrying
+    town.passes("S1a")
+    assert town.at("S1a") == "production"
+    assert not town.run("S1a").retrying
+
+
+@pytest.mark.parametrize("stage", [ACC, PRE, "production"])
+def test_a_build_that_starts_after_its_run_was_cancelled_is_aborted_in_every_stage(stage: str) -> None:
+    town = Town()
+    town.arrives("S1", "a", stage)
+    town.cancel("S1a")
+    town.quiet()
+    town.starts("S1a")
+    assert [(effect.abort, effect.build) for effect in town.did(Withdraw)] == [(True, town.run("S1a").build)]
+
+
+@pytest.mark.parametrize(("stage", "aborted"), [(ACC, True), (PRE, False)])
+def test_one_whose_run_leaves_for_another_reason_only_where_it_does_not_roll_out(stage: str, *, aborted: bool) -> None:
+    town = Town()
+    town.arrives("S1", "a", stage)
+    town.configure(shop(services=("S2", "S3")))
+    town.quiet()
+    town.starts("S1a")
+    assert [effect.abort for effect in town.did(Withdraw)] == [aborted]
+
+
+def test_the_commit_is_told_of_the_build_that_has_started() -> None:
+    town = Town()
+    town.arrives("S1", "a", ACC)
+    town.quiet()
+    town.starts("S1a")
+    assert [(status.context, status.state) for status in town.did(SetStatus, of="S1a")] == [(ACC, "pending")]

@@ -57,7 +57,7 @@ def _repairs(view: View) -> Iterator[Text]:
     found = view.get("repairs") or []
     told = [f"{r['words']}, last {clock(r['last'], view['at'])}" if r["last"] else str(r["words"]) for r in found]
     if told:
-        yield Text(clean(f"found by asking, not told: {'; '.join(told)}"), "dim")
+        yield Text(clean(f"found by polling: {'; '.join(told)}"), "dim")
 
 
 def _head(view: View) -> Text:

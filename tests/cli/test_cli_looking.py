@@ -41,10 +41,10 @@ def test_the_stages_stand_side_by_side_where_they_fit(interlock: Interlock, brok
 def test_what_had_to_be_found_by_asking_stands_below(
     interlock: Interlock, story: Story, broken: Run, columns: str
 ) -> None:
-    assert "found by asking" not in interlock("status", COLUMNS=columns).output
+    assert "found by polling" not in interlock("status", COLUMNS=columns).output
     Repairs(story.redis, story.keys).count("push")
     last = lines(interlock("status", COLUMNS=columns).output)[-1]
-    assert re.fullmatch(r"found by asking, not told: 1 push to main, last [0-9]{2}:[0-9]{2}", last)
+    assert re.fullmatch(r"found by polling: 1 push to main, last [0-9]{2}:[0-9]{2}", last)
 
 
 def test_the_stages_stand_below_each_other_where_they_do_not_fit(interlock: Interlock, broken: Run) -> None:

@@ -236,7 +236,7 @@ def test_what_had_to_be_found_by_asking_is_a_quiet_line(client: FlaskClient, sto
     for kind in ("push", "build", "push"):
         Repairs(story.redis, story.keys).count(kind)
     words = text(shown(client, story))
-    assert re.search(r"Found by asking, not told: 1 change of a build, last .* ; 2 pushes to main, last ", words)
+    assert re.search(r"Found by polling: 1 change of a build, last .* ; 2 pushes to main, last ", words)
 
 
 def test_pull_requests_that_are_verified_stand_small_beside_the_build(client: FlaskClient, story: Story) -> None:

@@ -198,3 +198,70 @@ def test_the_commit_is_told_of_the_build_that_has_started() -> None:
     town.quiet()
     town.starts("S1a")
     assert [(status.context, status.state) for status in town.did(SetStatus, of="S1a")] == [(ACC, "pending")]
+
+
+# -- what becomes of the run when its build has ended ----------------------------------------------------------
+
+
+def test_a_removed_run_whose_build_passes_all_the_same_ends_as_what_removed_it_says() -> None:
+    town = Town()
+    town.arrives("S1", "a", PRE)
+    town.arrives("S1", "b", ACC)
+    town.starts("S1b")
+    town.fails("S1a")
+    town.merge("S1", "e")
+    town.fix_passes("S1e")
+    assert town.status("S1b") is Status.ENDING
+    town.passes("S1b")
+    assert town.left("S1b") == ("superseded", "S1e")
+
+
+def test_a_run_that_was_cancelled_and_has_passed_its_stage_all_the_same_goes_no_further() -> None:
+    town = Town()
+    town.arrives("S1", "a", PRE)
+    town.starts("S1a")
+    town.cancel("S1a")
+    town.passes("S1a")
+    (_, ending) = town.ended["S1.1"]
+    assert ending.why == "cancelled by ann, after it had passed pre-production"
+    assert town.left("S1a") == ("cancelled", None)
+
+
+def test_a_repeat_is_in_the_story_of_the_run() -> None:
+    town = Town(shop(retries=1))
+    town.arrives("S1", "a", PRE)
+    town.fails("S1a")
+    assert town.run("S1a").story[-1].what == "S1 S1a failed in pre-production; repeated by itself (1)"
+
+
+def test_a_main_lane_run_that_fails_where_no_stage_locks_ends_though_its_service_has_a_lock() -> None:
+    town = Town()
+    town.arrives("S1", "a", PRE)
+    town.arrives("S1", "b", ACC)
+    town.fails("S1a")
+    assert town.on_fast_lane() == []
+    town.fails("S1b")
+    assert town.left("S1b") == ("failed", None)
+
+
+def test_a_run_that_an_operator_sent_on_the_fast_lane_ends_where_it_fails_if_its_service_has_no_lock() -> None:
+    town = Town()
+    town.breaks("S1", "a")
+    town.merge("S2", "b")
+    town.fast_lane("S2", PRE)
+    town.passes("S2b")
+    town.fails("S2b")
+    assert town.told(FactKind.FIX_FAILED) == ["S2b"]
+    assert town.left("S2b") == ("failed", None)
+
+
+def test_of_a_build_that_ran_too_long_nothing_is_left_on_its_failed_run() -> None:
+    town = Town(shop(timeout=60.0))
+    town.arrives("S1", "a", PRE)
+    town.starts("S1a")
+    town.waits(99)
+    assert town.run("S1a").timed_out and town.run("S1a").abort is not None
+    town.aborts("S1a")
+    run = town.run("S1a")
+    assert (run.status, run.failure) == (Status.FAILED, Outcome.TIMEOUT)
+    assert (run.timed_out, run.abort, run.expected, run.cancelled_by, run.retrying) == (False, None, None, None, False)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.core.events import ContainmentKnown, Merged, PullFound
+from bot.core.effects import Comment, FindPull, Notify
+from bot.core.events import ContainmentKnown, DefaultBranchChanged, Merged, PullFound
 from bot.core.facts import FactKind
 from bot.core.pipeline import Lane
 from tests.core.town import Town
@@ -126,3 +127,82 @@ def test_a_run_of_a_commit_that_stands_far_behind_is_one_that_github_can_tell_of
     head = chain.find("S1e")
     assert head is not None
     assert chain.contains(head, town.run("S1a").place) is True
+
+
+def test_what_landed_with_a_head_is_remembered_though_the_head_itself_was_known() -> None:
+    town = Town()
+    town.merge("S1", "-")
+    for letter in "ab":
+        town.github.commit("S1", f"S1{letter}")
+    town.send(Merged("S1", "S1b", pull=8))
+    town.deliver(replace(town.merged("S1", None, "S1b"), commits=("S1a",)))
+    assert town.board.service("S1").pushed_told == 1
+    town.send(Merged("S1", "S1a", pull=7))
+    assert town.run("S1b").carries == (8, 7)
+    assert "S1a" not in town.live()
+
+
+def test_of_several_pull_requests_the_run_is_called_by_that_of_its_head_and_else_by_the_first_that_has_one() -> None:
+    for head_pull, named in (8, 8), (None, 7):
+        town = told_early()
+        if head_pull is not None:
+            town.send(Merged("S1", "S1b", pull=head_pull))
+        landed_together(town)
+        assert town.run("S1b").pull == named
+        assert set(town.run("S1b").carries) == {7, head_pull} - {None}
+
+
+def test_runs_are_not_given_over_to_one_that_is_on_its_way_out() -> None:
+    town = told_early()
+    town.send(Merged("S1", "S1b", pull=8))
+    town.starts("S1b")
+    town.cancel("S1b")
+    assert town.run("S1b").taken_out
+    landed_together(town)
+    assert town.run("S1a").ending is None
+
+
+def test_the_author_of_a_pull_request_that_is_told_after_its_push_is_that_of_the_run() -> None:
+    town = Town()
+    town.merge("S1", "a")
+    town.pull("S1", "a", 7)
+    assert (town.run("S1a").author, town.run("S1a").title) == ("ann", "PR 7")
+
+
+def test_a_pull_request_is_commented_on_after_the_end_of_its_run_only_if_there_is_something_to_say() -> None:
+    town = Town()
+    town.quiet()
+    town.send(PullFound("S1", "S1a", 7))
+    assert not town.did(Comment)
+    town.send(PullFound("S1", "S1a", 7, run="S1.1", text="it has ended"))
+    assert [comment.text for comment in town.did(Comment)] == ["it has ended"]
+    town.merge("S1", "b")
+    town.quiet()
+    town.send(PullFound("S1", "S1b", 8, run="S1.1", text="it has ended"))
+    assert "it has ended" not in [comment.text for comment in town.did(Comment)]
+
+
+def test_each_time_that_main_moves_counts_once_and_a_baseline_is_on_record() -> None:
+    town = Town()
+    town.looks_at_main("S1", "-")
+    assert [fact.sha for fact in town.facts if fact.kind is FactKind.BASELINE_TAKEN] == ["S1-"]
+    moves = town.board.service("S1").moves
+    for count, letter in enumerate("abc", start=1):
+        push = town.push("S1", letter)
+        town.deliver(push)
+        town.deliver(push)
+        assert town.board.service("S1").moves == moves + count
+
+
+def test_github_is_asked_for_the_pull_request_of_a_commit_only_where_none_was_told() -> None:
+    town = Town()
+    town.pull("S1", "a", 7)
+    assert not town.did(FindPull)
+    town.merge("S1", "b")
+    assert [search.sha for search in town.did(FindPull)] == ["S1b"]
+
+
+def test_that_the_default_branch_has_changed_is_told_to_those_of_the_first_stage() -> None:
+    town = Town()
+    town.send(DefaultBranchChanged("S1", before="main", now="trunk"))
+    assert [notice.stage for notice in town.did(Notify)] == ["build"]

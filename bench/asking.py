@@ -21,8 +21,9 @@ PARAMETERS = [
 ]
 #: How many builds run at once, and how often so many are started and waited for.
 WAVES = {1: 8, 10: 5, 50: 4}
-#: The same where nothing is measured.
+#: The same where nothing is measured, with builds of so many seconds.
 FEW_WAVES = {1: 1, 2: 1}
+QUICK_SECONDS = 1.0
 #: How long a build takes, and how often Jenkins is asked about builds, in seconds.
 BUILD_SECONDS, POLL_SECONDS = 2.0, 1.0
 #: How long the pipeline is idle.
@@ -67,10 +68,10 @@ class Shop(House):
         content["polling"]["builds"] = f"{POLL_SECONDS:g}s"
         return content
 
-    def make_job(self) -> None:
-        """The one job, on a controller that has users."""
+    def make_job(self, seconds: float) -> None:
+        """The one job, on a controller that has users; `seconds`: how long its builds take."""
         self.control.set({"users": {"bench": {"tokens": ["token"]}}})
-        self.control.create_job(JOB, parameters=PARAMETERS, quiet_period=0, duration_seconds=BUILD_SECONDS)
+        self.control.create_job(JOB, parameters=PARAMETERS, quiet_period=0, duration_seconds=seconds)
 
     def call_back(self, *, wanted: bool) -> None:
         """Whether builds tell us anything from now on."""
@@ -115,7 +116,7 @@ def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
     idle_seconds = IDLE_SECONDS if scale >= SMALL else 2 * POLL_SECONDS
     waves_of = WAVES if scale >= SMALL else FEW_WAVES
     with Shop(max(waves_of)) as shop:
-        shop.make_job()
+        shop.make_job(BUILD_SECONDS if scale >= SMALL else QUICK_SECONDS)
         say("requests to Jenkins: warming up")
         for _ in range(rounds(2, scale)):
             shop.wave(max(waves_of))  # from now on every thread has its connections

@@ -137,11 +137,17 @@ class House:
             "bare-worker": says("ready"),
         }
         commands = {**read_procfile(ROOT / "Procfile", self.env), **self._other_commands()}
-        order = ("sink", "jenkins", "worker", "beat", "bare-worker", "web", "bare-web")
-        chosen = [name for name in order if name in self._names]
-        workers = [Process(each, commands["worker"], ready=ready["worker"]) for each in worker_names(self.env)]
+        workers = dict.fromkeys(worker_names(self.env), commands["worker"])
+        groups = (("sink", "jenkins"), ("worker", "beat", "bare-worker", "web", "bare-web"))
+        chosen = [[name for name in group if name in self._names] for group in groups]
         return [
-            workers if name == "worker" else [Process(name, commands[name], ready=ready.get(name))] for name in chosen
+            [
+                Process(each, command, ready=ready.get(name))
+                for name in group
+                for each, command in (workers if name == "worker" else {name: commands[name]}).items()
+            ]
+            for group in chosen
+            if group
         ]
 
     def _other_commands(self) -> dict[str, tuple[str, ...]]:
@@ -163,7 +169,7 @@ class House:
             "INTERLOCK_CONFIG": str(self._folder / "interlock.yaml"),
             "INTERLOCK_DATA_DIR": str(self._folder),
             "INTERLOCK_BIND": f"127.0.0.1:{self.web}",
-            "INTERLOCK_WEB_WORKERS": "2",
+            "INTERLOCK_WEB_WORKERS": os.environ.get("INTERLOCK_WEB_WORKERS", "2"),
             "INTERLOCK_WORKERS": os.environ.get("INTERLOCK_WORKERS", ""),
             "INTERLOCK_WORKER_THREADS": os.environ.get("INTERLOCK_WORKER_THREADS", "24"),
             "INTERLOCK_GITHUB_TOKEN": "token",

@@ -10,6 +10,8 @@ from bench.report import SMALL, Section
 from bench.traffic import Load, send
 
 SIZES = (10, 10_000)
+#: Merges before it is weighed, and where nothing is measured.
+MERGES, FEW_MERGES = 200, 20
 PARTS = ("web", "worker", "beat", "server")
 
 
@@ -25,7 +27,7 @@ def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
     for size in sizes:
         say(f"the memory with {size:,} live runs")
         with House("sink", "worker", "beat", "web", live=size) as house:
-            _work(house)
+            _work(house, MERGES if scale >= SMALL else FEW_MERGES)
             weighed.append({part: _weigh(house.pids(part)) for part in PARTS})
             workers = len(house.pids("worker"))
     for part in PARTS:
@@ -34,7 +36,7 @@ def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
     totals = [sum(each[part][kind] for part in PARTS) for kind in ("Pss", "Rss") for each in weighed]
     section.rows.append(["in all", *(f"{value / 1024:.0f}" for value in totals)])
     section.remarks = [
-        "After 200 merges, with the board loaded by the worker and by both web processes. "
+        f"After {MERGES} merges, with the board loaded by the worker and by both web processes. "
         "PSS: memory that processes share is divided among them; RSS counts it in each.",
     ]
     section.figures = {str(size): each for size, each in zip(sizes, weighed, strict=True)}
@@ -46,8 +48,8 @@ def _words(part: str, workers: int) -> str:
     return {**words, "server": "server (valkey)"}.get(part, part)
 
 
-def _work(house: House) -> None:
-    send(Load(house.web, "/webhooks/github", "push", 0, 200))
+def _work(house: House, merges: int) -> None:
+    send(Load(house.web, "/webhooks/github", "push", 0, merges))
     for _ in range(30):  # new connections: whichever web process answers has the board then
         with urllib.request.urlopen(f"http://127.0.0.1:{house.web}/api/v1/pipelines/{PIPELINE}", timeout=10) as answer:
             answer.read()

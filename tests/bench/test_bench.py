@@ -25,7 +25,7 @@ def test_a_section_runs_and_writes_its_table(name: str, tmp_path: Path) -> None:
     page = tmp_path / "performance.md"
     page.write_text(PAGE.read_text("utf-8"), "utf-8")
     command = [sys.executable, "-m", "bench", "--only", name, "--scale", "0.02", "--into", str(page)]
-    wide = {**os.environ, "COLUMNS": "140"}
+    wide = {**os.environ, "COLUMNS": "140", "INTERLOCK_WORKERS": "1", "INTERLOCK_WEB_WORKERS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=wide, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = [line for line in dict(PLACE.findall(page.read_text("utf-8")))[name].splitlines() if line.startswith("|")]

@@ -8,6 +8,7 @@ import pytest
 
 from bot.core import lanes, past
 from bot.core.events import BuildSeen, ContainmentKnown
+from bot.core.facts import FactKind
 from bot.core.pipeline import Lane, Mode, Outcome
 from bot.core.run import Status
 from tests.core.town import Town
@@ -220,3 +221,35 @@ def test_one_that_has_passed_only_the_jobs_of_the_fast_lane_leaves_it() -> None:
     town.unlock(PRE, lock=f"{PRE}/S1.1")
     assert town.on_fast_lane() == []
     assert town.queue(PRE) == ["S1e"]
+
+
+# -- on its way ------------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_changes_to_the_fast_lane_says_who_asked_and_so_does_a_second_permit() -> None:
+    town = kept_out()
+    promoted = [fact.why for fact in town.facts if fact.kind is FactKind.RUN_PROMOTED]
+    assert promoted == ["S2 S2a changes to the fast lane: ann: urgent"]
+    assert "changes to the fast lane: ann: urgent" in [each.what for each in town.run("S2a").story]
+    town.quiet()
+    town.fast_lane("S2", PRE)
+    assert [fact.why for fact in town.facts if fact.kind is FactKind.RUN_PROMOTED] == [
+        "S2 S2a may enter pre-production: ann: urgent"
+    ]
+
+
+def test_a_run_that_waits_for_the_last_stage_is_delivered_when_that_is_removed() -> None:
+    town = Town()
+    town.lock(PRODUCTION)
+    town.arrives("S1", "a", PRODUCTION)
+    town.configure(shop(without=(PRODUCTION,)))
+    assert town.left("S1a") == ("delivered", None)
+    assert town.live() == []
+
+
+def test_that_a_run_queues_for_its_next_stage_is_a_fact() -> None:
+    town = Town()
+    town.merge("S1", "a")
+    town.quiet()
+    town.passes("S1a")
+    assert [fact.why for fact in town.facts if fact.kind is FactKind.RUN_QUEUED] == ["S1 S1a queues for acceptance"]

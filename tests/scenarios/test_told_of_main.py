@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.core.effects import Comment, FindPull, Notify
+from bot.core.effects import Comment, Compare, FindPull, Notify
 from bot.core.events import ContainmentKnown, DefaultBranchChanged, Merged, PullFound
 from bot.core.facts import FactKind
 from bot.core.pipeline import Lane
@@ -206,3 +206,30 @@ def test_that_the_default_branch_has_changed_is_told_to_those_of_the_first_stage
     town = Town()
     town.send(DefaultBranchChanged("S1", before="main", now="trunk"))
     assert [notice.stage for notice in town.did(Notify)] == ["build"]
+
+
+def test_a_push_that_is_told_after_the_fix_on_top_of_it_has_passed_starts_a_run_that_is_superseded_at_once() -> None:
+    town = Town()
+    town.breaks("S1", "a")
+    late = town.push("S1", "b")
+    town.merge("S1", "e")
+    town.answers()
+    while "S1e" in town.live():
+        town.passes("S1e")
+        town.answers()
+    town.deliver(late)
+    assert town.left("S1b") == ("superseded", "S1e")
+
+
+def test_what_github_has_answered_is_asked_no_more_and_the_rest_still_is() -> None:
+    town = Town()
+    town.breaks("S1", "a")
+    for letter in "ef":
+        town.looks_at_main("S1", letter)
+    open_now = town.board.service("S1").asked
+    assert len(open_now) > 1
+    base, head = open_now[0]
+    town.quiet()
+    town.send(ContainmentKnown("S1", base, head, contains=True))
+    new = {(compare.base, compare.head) for compare in town.did(Compare)}
+    assert set(town.board.service("S1").asked) == {*open_now[1:], *new}

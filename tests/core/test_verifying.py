@@ -95,6 +95,7 @@ def test_a_pull_request_is_verified_by_one_build_and_the_commit_is_told() -> Non
         ("a", "success", "build #1 has passed"),
     ]
     assert town.verifying() == {}
+    assert town.told(FactKind.BUILD_PASSED) == [A]
 
 
 @pytest.mark.parametrize(

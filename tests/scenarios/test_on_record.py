@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from bot.core.effects import AbortDuplicate
-from bot.core.events import BuildSeen
+from bot.core.events import BuildSeen, ContainmentKnown
 from bot.core.facts import FactKind
 from bot.core.pipeline import Force, Mode
 from tests.core.town import Town
@@ -144,3 +144,13 @@ def test_why_a_stage_is_tried_again_later_is_what_was_told_of_the_build_that_was
     town.arrives("S1", "a", ACC)
     town.gives_back("S1a", why)
     assert town.board.troubles[ACC].why == kept
+
+
+@pytest.mark.parametrize(("contains", "said"), [(True, "S1e contains S1a"), (False, "S1e does not contain S1a")])
+def test_what_github_says_of_two_commits_is_a_fact(contains: bool, said: str) -> None:
+    town = Town()
+    town.breaks("S1", "a")
+    town.looks_at_main("S1", "e")
+    town.quiet()
+    town.send(ContainmentKnown("S1", base="S1a", head="S1e", contains=contains))
+    assert said in [fact.why for fact in town.facts if fact.kind is FactKind.CONTAINMENT_KNOWN]

@@ -119,3 +119,13 @@ def test_runs_are_not_given_over_to_one_that_a_person_has_cancelled() -> None:
     town.deliver(replace(town.merged("S1", "S1-", "S1b"), commits=("S1a",)))
     assert town.left("S1a") is None
     assert "S1a" in town.live()
+
+
+def test_a_head_that_is_through_is_not_sent_on_the_fast_lane_anew() -> None:
+    town = Town()
+    town.merge("S1", "a")
+    while "S1a" in town.live():
+        town.passes("S1a")
+    town.fast_lane("S1", PRE)
+    assert town.refused() == "S1a, the head of S1, is through already: merge a fix"
+    assert town.live() == []

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from bot.core.effects import Withdraw
-from bot.core.events import AbortTaken, ContainmentKnown, HeadSeen
-from bot.core.pipeline import Force, Job, Pipeline
+from bot.core.events import AbortTaken, Configured, ContainmentKnown, HeadSeen
+from bot.core.pipeline import Force, Job, Mode, Pipeline
 from tests.core.town import Town
 from tests.core.world import shop
 
@@ -105,3 +105,25 @@ def test_a_run_that_a_newer_one_replaces_while_all_find_their_place_is_not_place
     town.configure(shop())
     assert town.left("S1e") == ("superseded", "S1f")
     assert "S1e" not in town.live()
+
+
+def test_a_mode_that_the_configuration_sets_is_said_to_be_of_the_configuration() -> None:
+    town = Town()
+    town.mode(Mode.PAUSE)
+    town.send(Configured(shop(acceptance=2), Mode.OBSERVE))
+    header = town.board.header
+    assert (header.mode, header.mode_by, header.mode_why) == (
+        Mode.OBSERVE,
+        "the configuration",
+        "its mode was changed",
+    )
+
+
+def test_a_configuration_that_names_no_mode_leaves_that_of_a_person_and_what_was_configured_before() -> None:
+    town = Town()
+    town.send(Configured(shop(acceptance=2), Mode.RUN))
+    town.mode(Mode.PAUSE)
+    town.send(Configured(shop(acceptance=1)))
+    header = town.board.header
+    assert (header.mode, header.mode_by, header.mode_why) == (Mode.PAUSE, "ann", "because")
+    assert header.configured_mode is Mode.RUN

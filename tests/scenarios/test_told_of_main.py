@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
+from bot.core.ancestry import Place
 from bot.core.effects import Comment, Compare, FindPull, Notify
 from bot.core.events import ContainmentKnown, DefaultBranchChanged, Merged, PullFound
 from bot.core.facts import FactKind
@@ -70,22 +73,34 @@ def test_one_on_the_fast_lane_goes_on() -> None:
     assert town.run("S1a").ending is None
 
 
-def test_a_lock_of_a_commit_that_stands_far_behind_opens_by_what_github_says_of_it() -> None:
-    town = Town()
-    town.breaks("S1", "a")
-    town.cancel("S1a")
-    for number in range(200):
+def far_behind(town: Town, sha: str) -> None:
+    """Main moves on until nobody remembers where the commit stood; the last commit is found by polling."""
+    for number in range(60):
         town.merge("S1", f"m{number}")
         town.cancel(f"S1m{number}")
         town.gives_back(f"S1m{number}")
-    assert town.board.service("S1").chain.find("S1a") is None
-    town.merge("S1", "e")
-    town.send(ContainmentKnown("S1", base="S1a", head="S1e", contains=True))
-    found = town.board.service("S1").chain.find("S1e")
-    assert found is not None
+    assert town.board.service("S1").chain.find(sha) is None
+    town.looks_at_main("S1", "e")
+
+
+def contains(town: Town, place: Place) -> bool | None:
+    """Whether the head of main is known to contain a commit."""
+    chain = town.board.service("S1").chain
+    assert chain.head is not None
+    return chain.contains(chain.head, place)
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_of_a_lock_whose_commit_stands_far_behind_github_can_tell(*, answer: bool) -> None:
+    town = Town()
+    town.breaks("S1", "a")
+    town.cancel("S1a")
+    far_behind(town, "S1a")
     (lock,) = town.board.locks_of(PRE)
     assert lock.place is not None
-    assert town.board.service("S1").chain.contains(found, lock.place) is True
+    assert contains(town, lock.place) is None
+    town.send(ContainmentKnown("S1", base="S1a", head="S1e", contains=answer))
+    assert contains(town, lock.place) is answer
 
 
 def test_a_push_of_what_a_pull_request_told_before_counts_as_told_though_nobody_knows_what_came_before_it() -> None:
@@ -111,22 +126,14 @@ def test_a_merge_of_a_service_that_is_not_configured_is_refused() -> None:
     assert town.live() == []
 
 
-def test_a_run_of_a_commit_that_stands_far_behind_is_one_that_github_can_tell_of() -> None:
+def test_of_a_run_whose_commit_stands_far_behind_github_can_tell() -> None:
     town = Town()
     town.lock(ACC)
     town.arrives("S1", "a", ACC)
-    for number in range(60):
-        town.merge("S1", f"m{number}")
-        town.cancel(f"S1m{number}")
-        town.gives_back(f"S1m{number}")
-    chain = town.board.service("S1").chain
-    assert chain.find("S1a") is None
-    town.looks_at_main("S1", "e")
+    far_behind(town, "S1a")
+    assert contains(town, town.run("S1a").place) is None
     town.send(ContainmentKnown("S1", base="S1a", head="S1e", contains=True))
-    chain = town.board.service("S1").chain
-    head = chain.find("S1e")
-    assert head is not None
-    assert chain.contains(head, town.run("S1a").place) is True
+    assert contains(town, town.run("S1a").place) is True
 
 
 def test_what_landed_with_a_head_is_remembered_though_the_head_itself_was_known() -> None:

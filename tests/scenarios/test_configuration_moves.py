@@ -127,3 +127,14 @@ def test_a_configuration_that_names_no_mode_leaves_that_of_a_person_and_what_was
     header = town.board.header
     assert (header.mode, header.mode_by, header.mode_why) == (Mode.PAUSE, "ann", "because")
     assert header.configured_mode is Mode.RUN
+
+
+def test_a_fix_that_has_failed_in_a_job_which_is_gone_ends_as_failed() -> None:
+    town = Town()
+    town.breaks("S1", "a")
+    town.merge("S1", "e")
+    town.passes("S1e")
+    town.fails("S1e")
+    assert town.at("S1e") == "fast acceptance"
+    town.configure(shop(fast=False))
+    assert town.left("S1e") == ("failed", None)

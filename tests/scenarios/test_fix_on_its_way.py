@@ -253,3 +253,17 @@ def test_that_a_run_queues_for_its_next_stage_is_a_fact() -> None:
     town.quiet()
     town.passes("S1a")
     assert [fact.why for fact in town.facts if fact.kind is FactKind.RUN_QUEUED] == ["S1 S1a queues for acceptance"]
+
+
+def test_a_fix_whose_build_is_in_the_first_real_stage_stays_on_the_fast_lane_when_a_person_opens_the_last_lock() -> (
+    None
+):
+    town = Town()
+    town.breaks("S1", "a")
+    town.merge("S1", "e")
+    for _ in range(3):
+        town.passes("S1e")
+    town.starts("S1e")
+    assert town.runs_in(PRE) == ["S1e"]
+    town.unlock(PRE)
+    assert town.on_fast_lane() == ["S1e"]

@@ -19,7 +19,7 @@ LOST, REPEATED, LATE = 0.20, 0.20, 0.10
 #: Of the triggers of stages that roll out, so many hang in Jenkins and arrive after so many seconds: longer than the
 #: time-out (1 s), what is allowed for its way (3 s) and `late_triggers` (4 s of answered looks, about half of which are
 #: lost here) together, so that they were given up.
-HANGING, HANGS = 0.06, 25.0
+HANGING, HANGS = 0.03, 25.0
 #: By how many seconds late callbacks are late.
 LATENESS = (1.0, 2.0, 4.0)
 #: How long the worker hangs: longer than its lease (8 s), so that it wakes up late in the middle of what it did. And

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import random
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -13,7 +15,7 @@ import click
 from mutants import trial
 from mutants.operators import Mutant, mutants_of
 
-#: Written for people only: not what is decided.
+#: Written for people only: not what is decided. Tried only if they are named.
 TEXTS = ("sentences", "markdown", "buttons", "view", "explain", "telling", "lock_notices", "people_notices", "banners")
 EQUIVALENT = Path(__file__).with_name("equivalent.txt")
 
@@ -27,21 +29,38 @@ def equivalent() -> dict[str, str]:
             found[name] = f"{found.get(name, '')} {line.strip()}".strip()
         elif line and not line.startswith("#"):
             name = line
+            found.setdefault(name, "")
     return found
 
 
-def every(modules: tuple[str, ...] = ()) -> list[Mutant]:
-    """All mutants of these modules (none named: of all that decide), but for those that are equivalent."""
-    names = sorted(path.stem for path in trial.CORE.glob("*.py") if path.stem not in TEXTS)
-    if unknown := set(modules) - set(names):
-        raise click.BadParameter(f"no such module: {', '.join(sorted(unknown))}; there are {', '.join(names)}")
-    known = equivalent()
-    found = [
-        mutant
-        for name in modules or names
-        for mutant in mutants_of(name, (trial.CORE / f"{name}.py").read_text("utf-8"))
-    ]
-    return [mutant for mutant in found if mutant.name not in known]
+def mutants_in(modules: Iterable[str]) -> list[Mutant]:
+    """All mutants of these modules."""
+    return [mutant for name in modules for mutant in mutants_of(name, trial.path_of(name).read_text("utf-8"))]
+
+
+def stale(known: Iterable[str]) -> list[str]:
+    """The names that no mutant has any more, each with the one that it is most like: the code there has changed."""
+    names = [mutant.name for mutant in mutants_in(trial.modules())]
+    told = []
+    for name in sorted(set(known) - set(names)):
+        near = difflib.get_close_matches(name, names, n=1)
+        told.append(f"stale     {name}" + (f"\n  most like {near[0]}" if near else ""))
+    return told
+
+
+def chosen_modules(wanted: Iterable[str]) -> list[str]:
+    """The modules that are called so: `rules.locking`, or `locking` if no other is; none wanted: all that decide."""
+    there = trial.modules()
+    found = []
+    for name in wanted:
+        fitting = [module for module in there if module == name] or [
+            module for module in there if module.endswith(f".{name}")
+        ]
+        if len(fitting) != 1:
+            which = f"several are called {name}" if fitting else f"no module is called {name}"
+            raise click.BadParameter(f"{which}: there are {', '.join(fitting or there)}")
+        found += fitting
+    return found or [module for module in there if module.rpartition(".")[2] not in TEXTS]
 
 
 @click.command()
@@ -58,11 +77,19 @@ def mutants(
     os.chdir(trial.ROOT)
     os.environ["HYPOTHESIS_PROFILE"], os.environ["MACHINE_STEPS"] = "fast", "400"
     began = time.monotonic()
-    chosen = every(modules)
+    known = equivalent()
+    gone = stale(known)
+    for line in gone:
+        click.echo(line)
+    every = mutants_in(chosen_modules(modules))
+    chosen = [mutant for mutant in every if mutant.name not in known]
     in_all = len(chosen)
     if sample is not None and sample < in_all:
         chosen = random.Random(seed).sample(chosen, sample)
-    click.echo(f"{len(chosen)} of {in_all} mutants, seed {seed}; first the tests without any")
+    click.echo(
+        f"{len(chosen)} of {in_all} mutants ({len(every) - in_all} more are equivalent), seed {seed}; "
+        "first the tests without any"
+    )
     results = trial.trials(chosen, search=search)
     next(results)
     tried, survivors = 0, []
@@ -72,12 +99,18 @@ def mutants(
         tried += 1
         if not next(results):
             survivors.append(mutant)
-            click.echo(f"survives  bot/core/{mutant.module}.py:{mutant.line}  {mutant.name}")
+            where = trial.path_of(mutant.module).relative_to(trial.ROOT)
+            click.echo(f"survives  {where}:{mutant.line}  {mutant.name}")
     results.close()
     share = 1 - len(survivors) / tried if tried else 1.0
     click.echo(f"{share:.1%} noticed: {tried - len(survivors)} of {tried}, in {time.monotonic() - began:.0f} seconds")
     if share < at_least:
         click.echo(f"less than {at_least:.0%}: write tests, or say in {EQUIVALENT.name} why none is needed")
+    if gone:
+        click.echo(
+            f"{len(gone)} names in {EQUIVALENT.name} fit no mutant any more: judge anew, then mend or delete them"
+        )
+    if share < at_least or gone:
         sys.exit(1)
 
 

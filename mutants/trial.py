@@ -47,6 +47,21 @@ LONGEST, SHORTEST = 60, 4
 LARGEST = 4 << 30
 
 
+def modules() -> list[str]:
+    """Every module of bot/core by its name below that (`rules.locking`), in order; packages are no more than names."""
+    return sorted(module_of(path) for path in CORE.rglob("*.py") if path.name != "__init__.py")
+
+
+def module_of(path: Path) -> str:
+    """The name of the module in this file."""
+    return ".".join(path.relative_to(CORE).with_suffix("").parts)
+
+
+def path_of(module: str) -> Path:
+    """The file of a module."""
+    return CORE.joinpath(*module.split(".")).with_suffix(".py")
+
+
 class _Changed(importlib.abc.Loader, importlib.abc.MetaPathFinder):
     """Gives one module other code."""
 
@@ -87,7 +102,7 @@ class _Recorder:
         sys.settrace(None)
 
     def lines(self) -> dict[str, list[int]]:
-        return {Path(name).stem: sorted(found) for name, found in self._reached.items()}
+        return {module_of(Path(name)): sorted(found) for name, found in self._reached.items()}
 
     def _calls(self, frame: FrameType, _event: str, _: Any) -> Any:
         name = frame.f_code.co_filename
@@ -178,7 +193,7 @@ class _Server:
 
 def code_of(mutant: Mutant) -> CodeType:
     """Its whole module, compiled."""
-    code: CodeType = compile(mutant.tree(), str(CORE / f"{mutant.module}.py"), "exec")
+    code: CodeType = compile(mutant.tree(), str(path_of(mutant.module)), "exec")
     return code
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
+from mutants import __main__ as command
 from mutants import trial
-from mutants.__main__ import TEXTS, equivalent
+from mutants.__main__ import chosen_modules, equivalent, mutants, stale
 from mutants.operators import mutants_of
 
 FUNCTION = """
@@ -45,9 +49,71 @@ def test_two_changes_that_read_alike_have_names_of_their_own() -> None:
 
 
 def test_every_mutant_called_equivalent_is_one_that_is_there_and_has_a_reason() -> None:
-    paths = [path for path in trial.CORE.glob("*.py") if path.stem not in TEXTS]
-    names = {mutant.name for path in paths for mutant in mutants_of(path.stem, path.read_text("utf-8"))}
-    assert [name for name, why in equivalent().items() if name not in names or not why] == []
+    assert stale(equivalent()) == []
+    assert [name for name, why in equivalent().items() if not why] == []
+
+
+# -- modules and names that change ------------------------------------------------------------------------------
+
+GIVEN = """
+def late(run):
+    return run.since < 7
+"""
+
+
+@pytest.fixture
+def core(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A bot/core with packages in it, two modules of which have the same name."""
+    for name in (
+        "model/__init__.py",
+        "model/lanes.py",
+        "rules/__init__.py",
+        "rules/lanes.py",
+        "rules/locks.py",
+        "view.py",
+    ):
+        file = tmp_path / "bot" / "core" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("" if name.endswith("__init__.py") else GIVEN, "utf-8")
+    monkeypatch.setattr(trial, "CORE", tmp_path / "bot" / "core")
+    return tmp_path
+
+
+@pytest.mark.usefixtures("core")
+def test_modules_in_packages_are_found_and_those_for_people_only_if_they_are_named() -> None:
+    assert chosen_modules([]) == ["model.lanes", "rules.lanes", "rules.locks"]
+    assert chosen_modules(["view", "locks"]) == ["view", "rules.locks"]
+    assert [mutant.name for mutant in command.mutants_in(["rules.lanes"])] == [
+        "rules.lanes.late: run.since < 7 -> run.since <= 7",
+        "rules.lanes.late: 7 -> 8",
+    ]
+
+
+@pytest.mark.usefixtures("core")
+def test_of_two_modules_with_one_name_the_package_must_be_named() -> None:
+    with pytest.raises(click.BadParameter, match=r"several are called lanes: there are model\.lanes, rules\.lanes"):
+        chosen_modules(["lanes"])
+    assert chosen_modules(["rules.lanes"]) == ["rules.lanes"]
+    with pytest.raises(click.BadParameter, match="no module is called ranes"):
+        chosen_modules(["ranes"])
+
+
+def test_a_name_that_fits_no_mutant_any_more_is_told_with_the_one_that_it_has_become(
+    core: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a rename: the module has moved, the mutant with it."""
+    file = core / "equivalent.txt"
+    file.write_text("lanes.late: 7 -> 8\n    Nobody waits so long.\n", "utf-8")
+    monkeypatch.setattr(command, "EQUIVALENT", file)
+    monkeypatch.setattr(trial, "trials", lambda *_, **__: (noticed for noticed in [True] * 3))
+    monkeypatch.setattr(trial, "ROOT", core)
+    monkeypatch.chdir(core)
+    monkeypatch.setenv("HYPOTHESIS_PROFILE", "")
+    monkeypatch.setenv("MACHINE_STEPS", "")
+    done = CliRunner().invoke(mutants, ["--module", "rules.lanes"])
+    assert done.exit_code == 1
+    assert "stale     lanes.late: 7 -> 8\n  most like " in done.output
+    assert "1 names in equivalent.txt fit no mutant any more" in done.output
 
 
 TRIAL = """

@@ -334,11 +334,15 @@ def start_run(
         leave(decision, run, sentences.superseded(found[0].run, found[0].place.sha))
     else:
         newest_fix(decision, run)
+        if standing.in_fast_part(board.pipeline, run.step):  # else there is time yet: its push may prove it meanwhile
+            _ask_early(decision, run)
     return run
 
 
 def _ask_early(decision: Decision, run: Run) -> None:
     """Ask now what the stages will want to know of a fix (F11): the answer is there when it gets to them."""
+    if run.lane is Lane.MAIN:
+        return
     for found in decision.board.versions_of(run.service):
         if standing.rolls_out(decision.board.pipeline, found.step):
             ahead = stage_versions.ahead(decision.board, run, found.step)
@@ -360,6 +364,8 @@ def send_fast(decision: Decision, service: str, place: Place, *, why: str, permi
     decision.note(run, f"{what}: {why}")
     if run.status is Status.WAITING and before.lane is Lane.MAIN:
         find_place(decision, run)
+    else:
+        _ask_early(decision, run)
 
 
 def _goes_on(run: Run) -> bool:
@@ -373,8 +379,7 @@ def queue(decision: Decision, run: Run, step: Step) -> Run:
     decision.tell(FactKind.RUN_QUEUED, f"{sentences.name(run)} queues for {step}", run)
     decision.note(run)
     newest_fix(decision, run)
-    if run.lane is Lane.FAST and run.key in decision.board.runs:
-        _ask_early(decision, run)
+    _ask_early(decision, run)
     return run
 
 

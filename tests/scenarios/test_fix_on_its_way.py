@@ -9,7 +9,7 @@ import pytest
 from bot.core import lanes, past
 from bot.core.events import BuildSeen, ContainmentKnown
 from bot.core.facts import FactKind
-from bot.core.pipeline import Lane, Mode, Outcome
+from bot.core.pipeline import FastLaneStart, Lane, Mode, Outcome
 from bot.core.run import Status
 from tests.core.town import Town
 from tests.core.world import shop
@@ -267,3 +267,30 @@ def test_a_fix_whose_build_is_in_the_first_real_stage_stays_on_the_fast_lane_whe
     assert town.runs_in(PRE) == ["S1e"]
     town.unlock(PRE)
     assert town.on_fast_lane() == ["S1e"]
+
+
+# -- what GitHub is asked early --------------------------------------------------------------------------------
+
+
+def test_a_fix_found_by_polling_does_not_wait_for_github_where_its_first_job_is_one_of_the_fast_lane() -> None:
+    """The holder of the lock was cancelled: no live run raises the question whether main contains its commit."""
+    town = Town(shop(without=("build", ACC)))
+    town.breaks("S1", "a")
+    town.cancel("S1a")
+    town.looks_at_main("S1", "e")
+    town.answers()
+    town.passes("S1e")
+    assert town.runs_in(PRE) == ["S1e"]
+
+
+def test_nor_does_one_that_a_person_sends_on_the_fast_lane_while_its_last_build_before_the_lock_runs() -> None:
+    town = Town(shop(fast=False, start=FastLaneStart.MANUAL))
+    town.breaks("S1", "a")
+    town.cancel("S1a")
+    town.looks_at_main("S1", "e")
+    town.passes("S1e")
+    town.starts("S1e")
+    town.fast_lane("S1")
+    town.answers()
+    town.passes("S1e")
+    assert town.runs_in(PRE) == ["S1e"]

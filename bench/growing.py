@@ -25,7 +25,7 @@ from bot.state.store import Work
 from config.configuration import Configuration, Controller
 from config.settings import Settings
 from workers.context import build
-from workers.perform.loop import perform_due
+from workers.perform.loop import decide_and_perform
 from workers.turn import take_turns
 
 
@@ -87,8 +87,7 @@ class Board:
         body = json.dumps({"name": job.name, "build": {"number": self._number, "phase": "COMPLETED"}}).encode()
         begin = time.monotonic()
         self._line.inbox.accept("jenkins", "ci", uuid.uuid4().hex, body)
-        take_turns(self._line)
-        perform_due(self._context, self._line, "jenkins", lambda *_: None)
+        decide_and_perform(self._context, self._line, lambda *_: None)
         ((_, arrived, self._number),) = self._ask("/arrivals")
         self._refill(run)
         return float(arrived - begin) * 1000

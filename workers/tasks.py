@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial, wraps
+from functools import wraps
 from typing import Any
 
 import structlog
@@ -18,8 +18,8 @@ from config.broker import EFFECTS, TURN_TASK, TURNS
 from workers import beginning, reconcile
 from workers import reconcile_heads as heads_of_main
 from workers.context import Line, context
-from workers.perform.loop import perform_due, perform_next
-from workers.turn import TURN, take_turns
+from workers.perform.loop import decide_and_perform, perform_due
+from workers.turn import TURN
 
 log = structlog.get_logger()
 
@@ -58,15 +58,8 @@ def patient(name: str, function: Callable[..., None]) -> Callable[..., None]:
 def turn(pipeline: str) -> None:
     """Decide what waits in the inbox, then do what that asks of Jenkins at once."""
     line = context().line(pipeline)
-    asked = take_turns(line, partial(poke, pipeline))
+    decide_and_perform(context(), line, poke)
     ask_at_the_beginning(line)
-    triggers = "jenkins" in asked
-    if triggers:  # one first: a poke costs as much as a trigger. Should Jenkins hang, the clock pokes for the others
-        perform_next(context(), line, "jenkins", poke)
-    for family in asked - {"jenkins"}:
-        poke(pipeline, family)
-    if triggers:
-        perform_due(context(), line, "jenkins", poke)
 
 
 @task("interlock.perform")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import structlog
 from redis import Redis
@@ -17,8 +18,9 @@ from bot.core.pipeline import Pipeline
 from bot.state.codec import load_event
 from bot.state.inbox import Entry
 from bot.state.keys import Keys
+from bot.state.outbox import Claim
 from bot.state.parked import park
-from bot.state.store import Busy, Outdated, Store, Unstorable, Work, family_of, rests
+from bot.state.store import Busy, Outdated, Store, Unstorable, Wanted, Work, family_of, rests
 from bot.translate import commands, github, jenkins
 from bot.translate.reading import read_object
 from workers import beginning
@@ -36,8 +38,35 @@ COMMITS_IN_A_ROW = 16
 RESTS = 100
 
 
+#: An effect that was claimed, if one was due, and whether more are.
+Claimed = tuple[Claim | None, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the caller goes on with: an effect of this family, claimed in the same step as the last commit."""
+
+    family: str
+    wanted: Callable[[], Wanted]
+
+
+@dataclass(slots=True)
+class Turned:
+    """What came of the turns: the families of effects that were asked for and are due, and what was claimed, if
+    anything was wished for and everything was decided. `handed_on`: more waits, which others must decide."""
+
+    families: set[str] = field(default_factory=set)
+    claimed: Claimed | None = None
+    handed_on: bool = False
+
+
 def take_turns(line: Line, wake: Wake = lambda _: None) -> set[str]:
-    """Decide what waits in the inbox; returns the families of effects that were asked for and are due.
+    """Decide what waits in the inbox; returns the families of effects that were asked for and are due."""
+    return take_turns_and_claim(line, wake, None).families
+
+
+def take_turns_and_claim(line: Line, wake: Wake, wish: Wish | None) -> Turned:
+    """Decide what waits in the inbox, and claim what the caller wishes to go on with.
 
     Effects do not wait until everything is decided: after each commit that has some and is not the last, `wake` is
     called for whoever performs them. What the last one asks for, the caller does.
@@ -45,26 +74,24 @@ def take_turns(line: Line, wake: Wake = lambda _: None) -> set[str]:
     Returns at once if somebody else, in this process or another, takes the turn: they will see what came in. Between
     the commit of the last turn and the release of the lock they would not, so they are asked to look once more.
     """
-    families: set[str] = set()
+    turned = Turned()
     line.asked.set()
     while line.asked.is_set() and line.turn.acquire(blocking=False):
         try:
             line.asked.clear()
-            asked_for, handed_on = _take_turns(line, wake)
-            families |= asked_for
+            _take_turns(line, wake, wish, turned)
         finally:
             line.turn.release()
-        if handed_on:
+        if turned.handed_on:
             wake(TURN)
             break
-    return families
+    return turned
 
 
-def _take_turns(line: Line, wake: Wake) -> tuple[set[str], bool]:
-    """The families that were asked for, and whether more waits that others must decide."""
+def _take_turns(line: Line, wake: Wake, wish: Wish | None, turned: Turned) -> None:
+    """Take turns until nothing is left to decide; or as many as one thread may, and `handed_on` says so."""
     store, redis = line.store, line.redis
     token = uuid.uuid4().hex
-    families: set[str] = set()
     commits = 0
     try:
         entries = _opened(line, token)
@@ -74,11 +101,12 @@ def _take_turns(line: Line, wake: Wake) -> tuple[set[str], bool]:
                 continue
             if commits == COMMITS_IN_A_ROW:
                 store.hand_on(token)
-                return families, True
+                turned.handed_on = True
+                return
             begun = _beginning(line)
             work = decide_all(store.copy.board, entries, redis, store.keys, begun)
             try:
-                entries = store.commit(token, entries, work)
+                entries = _committed(line, token, entries, work, wish, turned)
             except Outdated:
                 log.warning("turn-outdated", pipeline=store.keys.pipeline, version=store.copy.version)
                 store.copy.forget()
@@ -90,18 +118,34 @@ def _take_turns(line: Line, wake: Wake) -> tuple[set[str], bool]:
             _has_begun(line, begun)
             commits += 1
             asked_for = {family_of(effect) for effect in work.effects if rests(effect) < RESTS}
-            families |= asked_for
+            turned.families |= asked_for
             entries = _or_what_goes_on(line, token, entries)
             if not entries:
                 break  # the commit has given the lease back
             for family in sorted(asked_for):
                 wake(family)
     except Busy:
-        return families, False
+        return
     except BaseException:
         store.copy.forget()  # whatever was half decided must not be built upon
         raise
-    return families, False
+
+
+def _committed(
+    line: Line, token: str, entries: list[Entry], work: Work, wish: Wish | None, turned: Turned
+) -> list[Entry]:
+    """Commit, and claim in the same step what is wished for and was not claimed yet; the next entries.
+
+    Nothing is claimed while a clean-up goes on: it would be held meanwhile.
+    """
+    store, board = line.store, line.store.copy.board
+    if wish is None or board.clean_ups or (turned.claimed is not None and turned.claimed[0] is not None):
+        return store.commit(token, entries, work)
+    asked_at = time.monotonic()
+    following, answer = store.commit_and_claim(token, entries, work, wish.wanted())
+    if not following:
+        turned.claimed = line.outbox.claimed(wish.family, answer, asked_at)
+    return following
 
 
 def _opened(line: Line, token: str) -> list[Entry]:

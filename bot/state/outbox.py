@@ -17,7 +17,7 @@ from bot.state.codec import dump_effect, dump_event, load_effect
 from bot.state.inbox import POKE_MS
 from bot.state.keys import FAMILIES, Keys
 from bot.state.scripts import Scripts
-from bot.state.store import family_of
+from bot.state.store import Wanted, family_of
 
 #: How long a performer has for one effect before another may try, in milliseconds. Before it does something that
 #: cannot be undone it renews its hold, so that a stalled performer that wakes up late does nothing.
@@ -35,6 +35,15 @@ class Noted:
     """It is stored that an attempt is about to be posted. `follows`: a replica has to confirm that first."""
 
     follows: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What to note of a trigger that goes to one of these jobs at its first try, as `intend` does, kept for `kept_ms`;
+    where something is in doubt nothing is noted."""
+
+    by_job: Mapping[Job, str]
+    kept_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,25 +97,30 @@ class Outbox:
         keys = self._keys
         return [keys.due(family), keys.held(family), keys.outbox, keys.tries]
 
-    def claim(
-        self, family: str, *, limit: int, notes: Mapping[Job, str] | None = None, kept_ms: int = 1
-    ) -> tuple[Claim | None, bool]:
-        """Take one effect that is due, so that at most `limit` of the family are held; and whether more are due.
-
-        `notes`: what to note of a trigger that goes to one of these jobs at its first try, as `intend` does, kept for
-        `kept_ms`; where something is in doubt nothing is noted.
-        """
-        names = [*self._names(family), self._keys.meta, self._keys.posted_prefix]
-        texts = {f"{job.controller}\n{job.name}": text for job, text in (notes or {}).items()}
-        args = [HOLD_MS, 1, limit, json.dumps(texts), kept_ms, IN_DOUBT_MS]
+    def claim(self, family: str, *, limit: int, notes: Notes | None = None) -> tuple[Claim | None, bool]:
+        """Take one effect that is due, so that at most `limit` of the family are held; and whether more are due."""
+        wanted = self.wanted(family, limit=limit, notes=notes)
         before = time.monotonic()
-        more, *flat = self._scripts.run("claim", names, args, fence=self._keys)
+        answer = self._scripts.run("claim", wanted.names, wanted.args, fence=self._keys)
+        return self.claimed(family, answer, before)
+
+    def wanted(self, family: str, *, limit: int, notes: Notes | None = None) -> Wanted:
+        """The same as a wish, for `Store.commit_and_claim`; what comes of it is read by `claimed`."""
+        names = [*self._names(family), self._keys.meta, self._keys.posted_prefix]
+        texts, kept_ms = (notes.by_job, notes.kept_ms) if notes is not None else ({}, 1)
+        by_job = {f"{job.controller}\n{job.name}": text for job, text in texts.items()}
+        return Wanted(names, [HOLD_MS, 1, limit, json.dumps(by_job), kept_ms, IN_DOUBT_MS])
+
+    def claimed(self, family: str, answer: list[Any], asked_at: float) -> tuple[Claim | None, bool]:
+        """What came of a wish that was sent at `asked_at` (this process' monotonic clock)."""
+        more, *flat = answer or (0,)
         if not flat:
             return None, False
         _, tries, value, held_until, noted = flat
         revision, text = value.split(b"\n", 1)
         said = Noted(noted == 2) if noted else None
-        return Claim(family, load_effect(text), revision.decode(), int(tries), int(held_until), said, before), more > 0
+        claim = Claim(family, load_effect(text), revision.decode(), int(tries), int(held_until), said, asked_at)
+        return claim, more > 0
 
     def renew(self, claim: Claim) -> Claim | None:
         """Hold a claim for longer; None if it is lost: then it must not be done by this performer."""

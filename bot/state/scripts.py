@@ -17,15 +17,19 @@ from bot.state.schema import SCHEMA, refusal
 OTHER = "OTHERSCHEMA "
 
 
-#: Which scripts use the functions of `history.lua`.
-_WITH_HISTORY = frozenset({"claim", "intent", "tick"})
+#: Which scripts use the functions of others, and those of which.
+_BEHIND = {
+    "claim": ("history", "claiming"),
+    "commit": ("history", "claiming"),
+    "intent": ("history",),
+    "tick": ("history",),
+}
 
 
 @lru_cache(maxsize=64)
 def source(name: str) -> str:
     """The text of `bot/state/lua/<name>.lua`, behind the functions that it needs."""
-    text = _text(name)
-    return f"{_text('history')}{text}" if name in _WITH_HISTORY else text
+    return "".join(map(_text, (*_BEHIND.get(name, ()), name)))
 
 
 def _text(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from redis import Redis
 
@@ -70,6 +71,14 @@ class Work:
     due: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to claim (`bot/state/lua/claiming.lua` says by which keys and arguments), made by `Outbox.wanted`."""
+
+    names: list[str]
+    args: list[Any]
+
+
 class Store:
     """The state of one pipeline, for the worker that takes the turn."""
 
@@ -108,17 +117,29 @@ class Store:
         Without next entries the lease is given back. Raises Outdated if another worker committed first, and Unstorable
         if the work cannot be written down: then nothing was stored, and the copy must be forgotten.
         """
+        return self.commit_and_claim(token, taken, work)[0]
+
+    def commit_and_claim(
+        self, token: str, taken: list[Entry], work: Work, wanted: Wanted | None = None
+    ) -> tuple[list[Entry], list[Any]]:
+        """Commit; and in the same step claim what is wanted, unless there are next entries: those come first.
+
+        Returns the next entries, and what `Outbox.claimed` reads.
+        """
         keys = self.keys
         names = [keys.lease, keys.poke, keys.meta, keys.inbox, keys.board, keys.changes, keys.facts, keys.outbox]
         names += [keys.ended, keys.ended_order, *(keys.due(family) for family in FAMILIES), keys.dead, keys.stories]
         copy = self.copy
         args = [token, copy.version, copy.mark, taken[-1].id, len(taken), _packed(work), *self._kept, BATCH, LEASE_MS]
         args.append(STORY_KEPT)
+        if wanted is not None:
+            names += wanted.names
+            args += wanted.args
         answer = self._scripts.run("commit", names, args, fence=keys)
         if answer[0] == 0:
             raise Outdated(keys.pipeline)
         copy.version, copy.mark = answer[1], answer[3].decode()
-        return [entry(raw) for raw in answer[2]]
+        return [entry(raw) for raw in answer[2]], answer[4]
 
     def doubt(self) -> None:
         """What was acknowledged has been lost: for a while each trigger looks first for what was posted before."""

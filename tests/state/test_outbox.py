@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -12,7 +13,8 @@ from bot.core.events import TimePassed
 from bot.core.pipeline import Job, Lane, Track
 from bot.state import outbox as outbox_module
 from bot.state.outbox import DEAD_KEPT, Claim
-from tests.state.conftest import Line
+from bot.state.store import Outdated
+from tests.state.conftest import NOTHING, Line
 
 JOB = Job("cdp", "shop/pre-production")
 
@@ -55,6 +57,55 @@ def test_an_effect_is_claimed_by_one_performer(line: Line) -> None:
     line.turn(effects=(look(1),))
     assert claim(line).effect == look(1)
     assert nothing_due(line)
+
+
+def commit_wishing_for(line: Line, *effects: Effect) -> tuple[int, tuple[Claim | None, bool], Claim | None]:
+    """Commit these effects and wish for one of Jenkins: how many deliveries come next, and what was claimed; and what
+    another performer gets that comes right after."""
+    entries = line.store.begin("me")[:1]
+    wanted = line.outbox.wanted("jenkins", limit=1)
+    following, answer = line.store.commit_and_claim("me", entries, replace(NOTHING, effects=list(effects)), wanted)
+    return len(following), line.outbox.claimed("jenkins", answer, 0.0), line.outbox.claim("jenkins", limit=9)[0]
+
+
+def test_a_commit_claims_what_is_wished_for_in_the_same_step(line: Line) -> None:
+    line.accept()
+    following, (mine, more), others = commit_wishing_for(line, look(1), look(2))
+    assert mine is not None
+    assert others is not None
+    assert [mine.effect, others.effect] == [look(1), look(2)]
+    assert (following, more) == (0, True)
+    line.outbox.finish(mine)
+    assert line.outbox.size() == 1
+
+
+def test_a_commit_that_deliveries_follow_claims_nothing(line: Line) -> None:
+    line.accept()
+    line.accept()
+    following, mine, others = commit_wishing_for(line, look(1))
+    assert (following, mine) == (1, (None, False))
+    assert others is not None
+    assert others.effect == look(1)
+
+
+def test_a_commit_claims_nothing_beyond_the_limit(line: Line) -> None:
+    line.turn(effects=(look(1),))
+    assert claim(line).effect == look(1)
+    line.accept()
+    _, mine, _ = commit_wishing_for(line, look(2))
+    assert mine == (None, False)
+
+
+def test_a_refused_commit_claims_nothing(line: Line) -> None:
+    line.turn(effects=(look(1),))
+    line.accept()
+    late = line.another()
+    entries = late.begin("late")
+    line.redis.delete(line.keys.lease)
+    line.turn()
+    with pytest.raises(Outdated):
+        late.commit_and_claim("late", entries, NOTHING, line.outbox.wanted("jenkins", limit=9))
+    assert claim(line).tries == 0
 
 
 def test_many_performers_at_once_get_different_effects(line: Line) -> None:

@@ -33,8 +33,7 @@ from workers.context import Context, Line, build
 from workers.perform import loop
 from workers.perform.github import ledger
 from workers.perform.jenkins import arrival
-from workers.perform.loop import perform_due
-from workers.turn import take_turns
+from workers.perform.loop import decide_and_perform, perform_due
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ def work(context: Context, line: Line, life: Life) -> None:
     while time.monotonic() < deadline:
         waiting = line.inbox.tick(TimePassed()) or (life.emptied and not line.store.is_configured())
         if waiting:
-            take_turns(line)
+            decide_and_perform(context, line, lambda *_: None)
         for family in FAMILIES:
             perform_due(context, line, family, lambda *_: None)
         if waiting or line.outbox.size() or line.redis.hexists(line.keys.meta, "due"):

@@ -24,7 +24,7 @@ from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop
 from workers import reconcile
 from workers.perform.jenkins import arrival
-from workers.perform.loop import perform, perform_next
+from workers.perform.loop import perform, perform_due
 from workers.turn import take_turns
 
 POST = "POST job/buildWithParameters"
@@ -74,10 +74,10 @@ def asks(shop: Workshop, address: str) -> None:
 
 
 def step(shop: Workshop) -> None:
-    """One turn, and one try at what is due for Jenkins."""
+    """One turn, and a try at all that is due for Jenkins."""
     shop.line.inbox.tick(TimePassed())
     take_turns(shop.line)
-    perform_next(shop.context, shop.line, "jenkins", lambda *_: None)
+    perform_due(shop.context, shop.line, "jenkins", lambda *_: None)
     time.sleep(0.005)
 
 

@@ -28,15 +28,16 @@ from bot.core.effects import (
 )
 from bot.core.events import Event, TriggerRefused
 from bot.state.inbox import Accepted
-from bot.state.outbox import Claim
+from bot.state.outbox import Claim, Notes
 from bot.state.schema import OtherSchema
+from bot.state.store import Wanted
 from workers.context import Context, Line
 from workers.jenkins_client import NotAllowed, NotThere
 from workers.once import Once
 from workers.perform import commands, github, jenkins, people, telling
 from workers.perform.jenkins import posted
 from workers.perform.outcome import Done, Held, Lost, Never, NotNow, pause
-from workers.turn import take_turns
+from workers.turn import Claimed, Wish, take_turns_and_claim
 
 log = structlog.get_logger()
 _said = Once()
@@ -71,33 +72,64 @@ PERFORMERS: dict[type, Callable[[Context, Line, Claim, Any], Done]] = {
 }
 
 
+def decide_and_perform(context: Context, line: Line, poke: Callable[[str, str], None]) -> None:
+    """Decide what waits in the inbox, then do what that asks of Jenkins at once; others are poked for the rest.
+
+    The first effect that is due for Jenkins is claimed in the same step as the commit: a trigger goes out the sooner.
+    """
+    turned = take_turns_and_claim(line, partial(poke, line.pipeline.name), _wish(context, line, "jenkins"))
+    triggers = "jenkins" in turned.families
+    claimed = turned.claimed or (
+        (None, False) if not triggers else claim_next(context, line, "jenkins", LIMITS["jenkins"])
+    )
+    following = _perform(context, line, "jenkins", poke, claimed)  # one first: a poke costs as much as a trigger
+    for family in sorted(turned.families - {"jenkins"}):
+        poke(line.pipeline.name, family)
+    _perform_all(context, line, "jenkins", poke, following)
+
+
 def perform_due(context: Context, line: Line, family: str, poke: Callable[[str, str], None]) -> None:
     """Do the effects of a family until none is due; `poke(pipeline, family)` calls for a helper if there are more.
 
     What an effect leads to is decided by this very thread: from a callback to the next trigger it takes one task.
     """
-    while perform_next(context, line, family, poke):
-        pass
+    _perform_all(context, line, family, poke, claim_next(context, line, family, LIMITS[family]))
 
 
-def perform_next(context: Context, line: Line, family: str, poke: Callable[[str, str], None]) -> bool:
-    """Do one effect of a family; False if none is due."""
-    claim, more = claim_next(context, line, family, LIMITS[family])
+def _perform_all(context: Context, line: Line, family: str, poke: Callable[[str, str], None], claimed: Claimed) -> None:
+    while claimed[0] is not None:
+        claimed = _perform(context, line, family, poke, claimed)
+
+
+def _perform(context: Context, line: Line, family: str, poke: Callable[[str, str], None], claimed: Claimed) -> Claimed:
+    """Do one effect of a family that was claimed; returns the next one, if any is due."""
+    claim, more = claimed
     if claim is None:
-        return False
+        return claimed
     if more:
         poke(line.pipeline.name, family)
-    for asked in take_turns(line, partial(poke, line.pipeline.name)) if perform(context, line, claim) else ():
-        if asked != family:
-            poke(line.pipeline.name, asked)
-    return True
+    if not perform(context, line, claim):
+        return claim_next(context, line, family, LIMITS[family])
+    turned = take_turns_and_claim(line, partial(poke, line.pipeline.name), _wish(context, line, family))
+    for asked in sorted(turned.families - {family}):
+        poke(line.pipeline.name, asked)
+    return turned.claimed or claim_next(context, line, family, LIMITS[family])
 
 
-def claim_next(context: Context, line: Line, family: str, limit: int) -> tuple[Claim | None, bool]:
+def _wish(context: Context, line: Line, family: str) -> Wish:
+    def wanted() -> Wanted:
+        return line.outbox.wanted(family, limit=LIMITS[family], notes=_notes(context, line, family))
+
+    return Wish(family, wanted)
+
+
+def claim_next(context: Context, line: Line, family: str, limit: int) -> Claimed:
     """Claim one effect that is due; and whether more are. The first try of a trigger is noted in the same step."""
-    if family != "jenkins":
-        return line.outbox.claim(family, limit=limit)
-    return line.outbox.claim(family, limit=limit, notes=posted.notes(context, line), kept_ms=posted.NOTED_MS)
+    return line.outbox.claim(family, limit=limit, notes=_notes(context, line, family))
+
+
+def _notes(context: Context, line: Line, family: str) -> Notes | None:
+    return Notes(posted.notes(context, line), posted.NOTED_MS) if family == "jenkins" else None
 
 
 def perform(context: Context, line: Line, claim: Claim) -> bool:

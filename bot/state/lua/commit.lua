@@ -1,11 +1,13 @@
 -- Commit a turn: board, facts, effects, finished runs and the acknowledgement of its events, together or not at all.
 -- Fenced by the version that the turn was decided on, and its mark: a worker that comes late changes nothing.
 -- KEYS: lease, poke, meta, inbox, board, changes, facts, outbox, ended, ended_order, due/jenkins, due/github, due/people,
--- dead, stories
+-- dead, stories; and perhaps those of claiming.lua.
 -- ARGV: token, version, mark, cursor, taken, work (JSON), changes_kept, facts_kept, ended_kept, batch, lease_ms,
--- story_kept
--- Returns {0} if another committed first, else {1, version, {next inbox entries}, mark}; without a next one the
--- lease is free.
+-- story_kept; and perhaps the arguments of claiming.lua: then the caller goes on with an effect that is due, unless
+-- there is more to decide before. Needs claiming.lua and history.lua.
+-- Returns {0} if another committed first, else {1, version, {next inbox entries}, mark, {what was claimed}}; without a
+-- next one the lease is free.
+local CLAIMS_FROM = 13 -- behind the others; the very last argument is the fence's
 local meta = redis.call('HMGET', KEYS[3], 'version', 'mark')
 local version = tonumber(meta[1]) or 0
 if version ~= tonumber(ARGV[2]) or (meta[2] or '0') ~= ARGV[3] then
@@ -84,4 +86,8 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then
     redis.call('PEXPIRE', KEYS[1], ARGV[11])
   end
 end
-return {1, version, entries, mark}
+local claimed = {}
+if #entries == 0 and #ARGV > CLAIMS_FROM then
+  claimed = claim_due(16, CLAIMS_FROM, now)
+end
+return {1, version, entries, mark, claimed}

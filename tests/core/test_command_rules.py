@@ -21,7 +21,8 @@ from bot.core.events import (
     UnlockAsked,
 )
 from bot.core.facts import FactKind
-from bot.core.pipeline import Mode
+from bot.core.pipeline import FastLaneStart, Job, Mode, Verify
+from bot.core.run import Run, Status
 from tests.core.town import Town
 from tests.core.world import shop
 
@@ -32,6 +33,7 @@ NUMBERS = itertools.count(1)
 @pytest.fixture
 def town() -> Town:
     opened = Town()
+    opened.now = 1_000_000.0  # no hour begins with the clock
     for service in ("S1", "S2"):
         opened.github.commit(service, f"{service}-")
         opened.send(HeadSeen(service, f"{service}-"))
@@ -101,6 +103,14 @@ def test_the_log_says_who_and_where_from(town: Town, dana: Talk) -> None:
     assert kinds[:2] == [FactKind.COMMAND_SAID, FactKind.RUN_RETRIED]
 
 
+def test_and_so_of_all_that_follows_from_it(town: Town, dana: Talk) -> None:
+    broken(town)
+    dana.may("unlock pre-production fine")
+    assert {fact.by for fact in town.facts if fact.kind in (FactKind.STAGE_UNLOCKED, FactKind.RUN_FAILED)} == {
+        "github:dana"
+    }
+
+
 def test_it_does_what_the_api_does(town: Town, dana: Talk) -> None:
     sha, other = broken(town), Town()
     other.github.commit("S1", "S1-")
@@ -157,6 +167,103 @@ def test_several_commands_are_done_in_their_order(town: Town, dana: Talk) -> Non
     assert answer.reaction == "-1"  # unlocked, so the failed run has left
     assert [row.split(":")[0] for row in answer.text.split("\n\n")[:2]] == ["`unlock`", "`retry`"]
     assert town.locks() == []
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("fast-lane the shop is down", "the shop is down"),
+        ("fast-lane production customers wait", "customers wait"),
+        ("fast-lane production", f"asked on shop/S1#{NUMBER}"),
+        ("fast-lane", f"asked on shop/S1#{NUMBER}"),
+    ],
+)
+def test_the_reason_is_what_is_left_of_the_command_and_a_stage_is_no_part_of_it(
+    town: Town, dana: Talk, words: str, reason: str
+) -> None:
+    town.configure(shop(start=FastLaneStart.MANUAL))
+    town.breaks("S1", "a")
+    town.merge("S1", "b")
+    dana.may(words)
+    (promoted,) = [fact for fact in town.facts if fact.kind is FactKind.RUN_PROMOTED]
+    assert promoted.why.endswith(f"github:dana: {reason}")
+
+
+# -- of several runs ---
+
+
+def came_back(town: Town, stage: str) -> tuple[Run, Run]:
+    """Main was forced away from S1a, of pull request 7, and back: one run in acceptance, a younger one in `stage`."""
+    town.github.commit("S1", "S1a")
+    town.send(town.merged("S1", "S1-", "S1a"))
+    town.pull("S1", "a", NUMBER)
+    town.passes("S1a")
+    town.starts("S1a")
+    older = town.run("S1a").key
+    town.merge("S1", "b")
+    town.force_push("S1", "a", onto=None)
+    while town.at("S1a") != stage:
+        town.passes("S1a")
+    town.starts("S1a")
+    return town.board.runs[older], town.run("S1a")
+
+
+@pytest.mark.parametrize("stage", ["build", "pre-production"])
+def test_cancel_takes_out_the_latest_run_that_nobody_has_taken_out_yet(town: Town, dana: Talk, stage: str) -> None:
+    older, younger = came_back(town, stage)
+    dana.may("cancel")
+    assert town.board.runs[younger.key].taken_out
+    assert not town.board.runs[older.key].taken_out
+    dana.may("cancel")
+    assert town.board.runs[older.key].taken_out
+    answer = dana.may("cancel")
+    assert answer is not None
+    assert f"{younger.key} is on its way out already" in answer.text
+
+
+def test_retry_repeats_the_run_that_has_failed_though_a_younger_one_has_not(town: Town, dana: Talk) -> None:
+    broken(town)
+    town.merge("S1", "b")
+    town.force_push("S1", "a", onto=None)
+    assert len(town.board.of_commit("S1", "S1a")) == 2
+    dana.may("retry")
+    assert town.board.runs["S1.1"].retrying
+
+
+@pytest.mark.parametrize("merged", ["", "S1a"])
+def test_a_comment_is_about_the_runs_of_its_pull_request_and_no_other_of_the_service(
+    town: Town, dana: Talk, merged: str
+) -> None:
+    town.merge("S1", "a")
+    town.pull("S1", "a", NUMBER)
+    town.merge("S1", "b")
+    dana.may("cancel", about={"merged": merged})
+    assert [run.sha for run in town.board.runs.values() if run.taken_out] == ["S1a"]
+
+
+@pytest.mark.parametrize("named", ["older", "younger"])
+def test_a_button_means_the_run_that_it_names_if_that_is_of_its_commit(town: Town, named: str) -> None:
+    runs = dict(zip(("older", "younger"), came_back(town, "build"), strict=True))
+    press(town, "cancel", "S1a", f"shop/{runs[named].key}")
+    assert [run.key for run in town.board.runs.values() if run.taken_out and run.sha == "S1a"] == [runs[named].key]
+
+
+def test_a_button_means_no_run_of_another_repository_though_it_has_the_same_commit(town: Town) -> None:
+    town.merge("S1", "a")
+    town.send(town.merged("S2", "S2-", "S1a"))
+    press(town, "cancel", "S1a")
+    assert {run.key: run.status for run in town.board.runs.values()} == {
+        "S1.1": Status.ENDING,
+        "S2.1": Status.STARTING,
+    }
+
+
+def test_a_button_of_another_pipelines_check_is_not_heard(town: Town) -> None:
+    sha = broken(town)
+    press(town, "retry", sha, f"other/{town.key(sha)}")
+    assert (town.facts, town.run(sha).retrying) == ([], False)
+    press(town, "retry", sha, f"shop/{town.key(sha)}")
+    assert town.run(sha).retrying
 
 
 # -- refused in words ------------------------------------------------------------------------------------------
@@ -314,6 +421,28 @@ def test_one_person_is_heard_so_often_in_an_hour_and_others_still(town: Town, da
     assert len(town.did(Obey)) == commands.FROM_ONE + 2
 
 
+def test_an_hour_is_over_when_it_is_over(town: Town, dana: Talk) -> None:
+    town.quiet()
+    dana.says("retry", at=town.now + 1 - commands.TOO_OLD)
+    assert len(town.did(Obey)) == 1, "what is just an hour old is not too old"
+    began = town.now
+    for _ in range(commands.FROM_ONE - 1):
+        dana.says("retry")
+    town.now = began + commands.TOO_OLD - 1
+    dana.says("retry", at=town.now)
+    assert len(town.did(Obey)) == commands.FROM_ONE + 1, "and counts no more"
+
+
+def test_so_it_is_with_the_answers_that_strangers_get(town: Town) -> None:
+    Talk(town, "first").may_not("retry")
+    began = town.now
+    for number in range(commands.ON_ONE - 1):
+        assert Talk(town, f"stranger{number}").may_not("retry") is not None
+    said = Talk(town, "last").says("retry")
+    town.now = began + commands.TOO_OLD - 1
+    assert [type(effect) for effect in town.send(CommandRefused(said, "no")).effects] == [Answer]
+
+
 def test_strangers_get_a_few_answers_on_a_pull_request_in_an_hour(town: Town) -> None:
     answers = [Talk(town, f"stranger{number}").may_not("retry") for number in range(20)]
     assert sum(answer is not None for answer in answers) == commands.ON_ONE
@@ -395,6 +524,37 @@ def test_the_fast_lane_button_sends_the_head_of_its_service(town: Town) -> None:
 # -- verify ----------------------------------------------------------------------------------------------------
 
 HEAD = "abcdef0" + "1" * 33
+
+
+@pytest.fixture
+def verifies(town: Town) -> Town:
+    """The same, and pull requests are verified."""
+    town.configure(replace(shop(), verify=Verify(Job("build", "verify"))))
+    town.quiet()
+    return town
+
+
+ABOUT: dict[str, Any] = {"service": "S1", "head": HEAD, "open": True}
+
+
+@pytest.mark.parametrize("fork", [False, True])
+def test_the_button_of_a_verified_head_verifies_it_again_as_it_names_the_commit(verifies: Town, fork: bool) -> None:
+    press(verifies, "rerun", HEAD, pull=NUMBER, fork=fork, **ABOUT)
+    assert [verification.sha for verification in verifies.board.verifications.values()] == [HEAD]
+
+
+def test_but_not_if_the_head_has_moved_since_or_the_pull_request_is_not_known(verifies: Town) -> None:
+    press(verifies, "rerun", "1" * 40, pull=NUMBER, **ABOUT)
+    press(verifies, "rerun", HEAD, **ABOUT)
+    assert not verifies.board.verifications
+    assert verifies.told(FactKind.REQUEST_REFUSED) == [None, None]
+
+
+def test_the_button_of_a_run_repeats_that_and_verifies_nothing(verifies: Town) -> None:
+    sha = broken(verifies)
+    press(verifies, "rerun", sha, pull=NUMBER, **ABOUT)
+    assert verifies.run(sha).retrying
+    assert not verifies.board.verifications
 
 
 def test_verify_refuses_a_head_that_has_moved(town: Town, dana: Talk) -> None:

@@ -26,35 +26,34 @@ local function note_post(at, args, notes, slot, value, now)
   return follows and 2 or 1
 end
 local function claim_due(at, args, now)
-  local due, held_key, outbox, tries_key = KEYS[at], KEYS[at + 1], KEYS[at + 2], KEYS[at + 3]
   local notes = cjson.decode(ARGV[args + 3])
   local held_until = now + ARGV[args]
-  redis.call('ZREMRANGEBYSCORE', held_key, '-inf', now)
-  local held = redis.call('ZCARD', held_key)
+  redis.call('ZREMRANGEBYSCORE', KEYS[at + 1], '-inf', now)
+  local held = redis.call('ZCARD', KEYS[at + 1])
   local room = math.min(tonumber(ARGV[args + 1]), tonumber(ARGV[args + 2]) - held)
   local out = {0}
   if room <= 0 then
     return out
   end
-  for _, slot in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now + 1, 'LIMIT', 0, room + held)) do
-    local value = redis.call('HGET', outbox, slot)
+  for _, slot in ipairs(redis.call('ZRANGEBYSCORE', KEYS[at], '-inf', now + 1, 'LIMIT', 0, room + held)) do
+    local value = redis.call('HGET', KEYS[at + 2], slot)
     if room == 0 then
       break
-    elseif value and redis.call('ZSCORE', held_key, slot) then
+    elseif value and redis.call('ZSCORE', KEYS[at + 1], slot) then
       -- its performer is not done: finishing makes the newer effect due, and the end of the hold does, too
     elseif value then
       room = room - 1
-      redis.call('ZADD', due, held_until, slot)
-      redis.call('ZADD', held_key, held_until, slot)
-      local tries = redis.call('HINCRBY', tries_key, slot, 1) - 1
+      redis.call('ZADD', KEYS[at], held_until, slot)
+      redis.call('ZADD', KEYS[at + 1], held_until, slot)
+      local tries = redis.call('HINCRBY', KEYS[at + 3], slot, 1) - 1
       local noted = tries == 0 and note_post(at, args, notes, slot, value, now) or 0
       for _, part in ipairs({slot, tries, value, held_until, noted}) do
         out[#out + 1] = part
       end
     else
-      redis.call('ZREM', due, slot)
+      redis.call('ZREM', KEYS[at], slot)
     end
   end
-  out[1] = redis.call('ZCOUNT', due, '-inf', now + 1)
+  out[1] = redis.call('ZCOUNT', KEYS[at], '-inf', now + 1)
   return out
 end

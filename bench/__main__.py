@@ -72,10 +72,10 @@ def _machine(seconds: float) -> str:
 
 
 def _write(into: Path, sections: list[Section], machine: str | None) -> None:
-    places = {section.name: section.markdown() for section in sections}
+    positions = {section.name: section.markdown() for section in sections}
     if machine is not None:
-        places[MACHINE] = machine
-    into.write_text(written_into(into.read_text("utf-8"), places), "utf-8")
+        positions[MACHINE] = machine
+    into.write_text(written_into(into.read_text("utf-8"), positions), "utf-8")
 
 
 if __name__ == "__main__":

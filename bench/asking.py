@@ -12,7 +12,7 @@ from bench import bodies
 from bench.house import PIPELINE, House
 from bench.report import SMALL, Section, Target, rounds
 from bench.traffic import Load, send
-from bot.state.keys import Keys
+from bot.store.keys import Keys
 from standins.jenkins.control import JenkinsControl
 
 JOB = "stage"

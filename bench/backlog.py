@@ -9,8 +9,8 @@ from collections.abc import Callable
 from bench import bodies
 from bench.house import PIPELINE, House
 from bench.report import SMALL, Section, Target, p50, rounds
-from bot.state.inbox import Inbox
-from bot.state.keys import Keys
+from bot.store.inbox import Inbox
+from bot.store.keys import Keys
 from bot.web.poke import Poker
 
 #: Merges that wait, and how often.

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from redis import Redis
 
 from bench import bodies
-from bot.core.ancestry import REMEMBERED, Chain, Place
-from bot.core.board import Counters, Header, Record
-from bot.core.merges import PUSHES
-from bot.core.pipeline import Job, Lane, Pipeline, Policy, Service, Stage
-from bot.core.run import Run, ServiceState, Status, Step
-from bot.state.keys import Keys
-from bot.state.parts import fields_of
+from bot.core.model.board import Counters, Header, Record
+from bot.core.model.history import REMEMBERED, CommitHistory, Position
+from bot.core.model.pipeline import Job, Lane, Pipeline, Policy, Service, Stage
+from bot.core.model.run import Run, ServiceState, Status, Step
+from bot.core.rules.merges import PUSHES
+from bot.store.keys import Keys
+from bot.store.parts import fields_of
 
 CONTROLLER = "ci"
 PRE_PRODUCTION = Step("pre-production")
@@ -52,28 +52,28 @@ def fill(redis: Redis, keys: Keys, shape: Pipeline, live: int) -> None:
 
 def _records(shape: Pipeline, live: int) -> Iterator[Record]:
     yield Header(shape)
-    yield Counters(next_seat=live + 1_000)
+    yield Counters(next_queue_number=live + 1_000)
     numbers = dict.fromkeys((service.name for service in shape.services), 0)
-    for seat in range(1, live + 1):
-        service = shape.services[seat % len(shape.services)].name
+    for queue_number in range(1, live + 1):
+        service = shape.services[queue_number % len(shape.services)].name
         numbers[service] += 1
-        yield _run(service, numbers[service], seat, live)
+        yield _run(service, numbers[service], queue_number, live)
     for service, number in numbers.items():
         yield _state(service, number)
 
 
-def _run(service: str, number: int, seat: int, live: int) -> Run:
-    status, step, build = _standing(seat, live)
+def _run(service: str, number: int, queue_number: int, live: int) -> Run:
+    status, step, build = _standing(queue_number, live)
     return Run(
         key=f"{service}.{number}",
         service=service,
-        place=Place(1, REMEMBERED + number, bodies.sha(f"{service} {number}")),
+        position=Position(1, REMEMBERED + number, bodies.sha(f"{service} {number}")),
         lane=Lane.MAIN,
         status=status,
         step=step,
-        seat=seat,
-        created=MERGED + seat,
-        since=MERGED + seat,
+        queue_number=queue_number,
+        created=MERGED + queue_number,
+        since=MERGED + queue_number,
         version=f"{service}-20231114221320",
         passed=_before(step),
         attempt=0 if status is Status.WAITING else 1,
@@ -84,17 +84,17 @@ def _run(service: str, number: int, seat: int, live: int) -> Run:
     )
 
 
-def _standing(seat: int, live: int) -> tuple[Status, Step, int | None]:
+def _standing(queue_number: int, live: int) -> tuple[Status, Step, int | None]:
     """Where the run with this seat stands; the first ones are the furthest."""
-    if seat <= 2:
-        return Status.RUNNING, (Step("production"), PRE_PRODUCTION)[seat - 1], seat
-    if seat <= 2 + live // 4:
+    if queue_number <= 2:
+        return Status.RUNNING, (Step("production"), PRE_PRODUCTION)[queue_number - 1], queue_number
+    if queue_number <= 2 + live // 4:
         return Status.WAITING, PRE_PRODUCTION, None
-    if seat <= 5 + live // 4:
-        return Status.RUNNING, Step("acceptance"), seat
-    if seat <= 3 * live // 4:
+    if queue_number <= 5 + live // 4:
+        return Status.RUNNING, Step("acceptance"), queue_number
+    if queue_number <= 3 * live // 4:
         return Status.WAITING, Step("acceptance"), None
-    return Status.RUNNING, Step("build"), seat
+    return Status.RUNNING, Step("build"), queue_number
 
 
 def _before(step: Step) -> tuple[Step, ...]:
@@ -103,8 +103,9 @@ def _before(step: Step) -> tuple[Step, ...]:
 
 
 def _state(service: str, number: int) -> ServiceState:
-    places = tuple(
-        Place(1, number + seq, bodies.sha(f"{service} {number - REMEMBERED + seq}")) for seq in range(1, REMEMBERED + 1)
+    positions = tuple(
+        Position(1, number + seq, bodies.sha(f"{service} {number - REMEMBERED + seq}"))
+        for seq in range(1, REMEMBERED + 1)
     )
     pushes = tuple(f"{bodies.sha(f'b{n}')}..{bodies.sha(f'a{n}')}@1557933657" for n in range(PUSHES))
-    return ServiceState(service, Chain(places[-1], 1, places), number, pushes=pushes)
+    return ServiceState(service, CommitHistory(positions[-1], 1, positions), number, pushes=pushes)

@@ -15,11 +15,11 @@ from types import FrameType
 from typing import Any
 
 import bot
-from bot.core.board import Header, build_board
-from bot.core.decide import decide
-from bot.core.effects import Trigger
-from bot.core.events import BuildSeen, Event, Merged
-from bot.core.pipeline import Job, Outcome, Pipeline, Policy, Service, Stage
+from bot.core.model.board import Header, build_board
+from bot.core.model.effects import Trigger
+from bot.core.model.events import BuildSeen, Event, Merged
+from bot.core.model.pipeline import Job, Outcome, Pipeline, Policy, Service, Stage
+from bot.core.rules.decide import decide
 
 #: The rules that are measured: only what is executed there is counted.
 RULES = str(Path(bot.__file__).parent / "core")

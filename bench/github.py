@@ -16,15 +16,15 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from pydantic import SecretStr
 
 from bench.report import Section
-from bot.core.events import BuildSeen, Configured, Event, HeadSeen, Merged
-from bot.core.pipeline import Job, Outcome, Pipeline, Policy, Service, Stage
-from bot.core.run import Run
+from bot.core.model.events import BuildSeen, Configured, Event, HeadSeen, Merged
+from bot.core.model.pipeline import Job, Outcome, Pipeline, Policy, Service, Stage
+from bot.core.model.run import Run
 from config.configuration import Configuration, GitHub
 from config.model import Report
 from config.settings import Settings
 from launch import Embedded
 from standins.github import GitHubStandIn
-from workers.context import Context, Line, build
+from workers.context import Context, PipelineContext, build
 from workers.github import session
 from workers.perform.loop import perform_due
 from workers.turn import take_turns
@@ -40,7 +40,7 @@ class Shop:
     """A pipeline whose Jenkins is played by hand, and a GitHub that counts."""
 
     context: Context
-    line: Line
+    line: PipelineContext
     github: GitHubStandIn
     builds: int = 0
     heads: dict[str, str] | None = None
@@ -74,7 +74,7 @@ class Shop:
     def run(self, sha: str) -> Run | None:
         """The live run of a commit."""
         with self.line.reading:
-            return next((run for run in self.line.look().board.runs.values() if run.place.sha == sha), None)
+            return next((run for run in self.line.look().board.runs.values() if run.position.sha == sha), None)
 
     def passes(self, sha: str, outcome: Outcome = Outcome.SUCCESS) -> None:
         """The build of a run starts at once, takes its time, and ends."""

@@ -16,12 +16,12 @@ from typing import Any
 from pydantic import SecretStr
 
 from bench import boards, bodies
-from bot.core.ancestry import Place
-from bot.core.events import BuildSeen, Event, TimePassed
-from bot.core.pipeline import Outcome
-from bot.core.run import Run, Status, Step
-from bot.state.keys import FAMILIES
-from bot.state.store import Work
+from bot.core.model.events import BuildSeen, Event, TimePassed
+from bot.core.model.history import Position
+from bot.core.model.pipeline import Outcome
+from bot.core.model.run import Run, Status, Step
+from bot.store.keys import FAMILIES
+from bot.store.store import Work
 from config.configuration import Configuration, Controller
 from config.settings import Settings
 from workers.context import build
@@ -56,7 +56,7 @@ class Board:
         name = f"S{self._count % bodies.SERVICES}"
         state = self._board.service(name)
         after = bodies.sha(f"merge {self._count}")
-        body = bodies.body("push", bodies.repository(self._count % bodies.SERVICES), state.chain.head.sha, after)
+        body = bodies.body("push", bodies.repository(self._count % bodies.SERVICES), state.history.head.sha, after)
         begin = time.perf_counter()
         self._line.inbox.accept("github", "push", uuid.uuid4().hex, body)
         take_turns(self._line)
@@ -111,8 +111,8 @@ class Board:
         if now.step != Step("production") or now.status is not Status.WAITING:
             raise RuntimeError(f"{passed.key} is {now.status} in {now.step} instead of waiting for production")
         self._count += 1
-        later = Place(1, 1_000_000 + self._count, bodies.sha(f"{passed.service} refill {self._count}"))
-        fresh = replace(passed, key=f"{passed.service}.{later.seq}", place=later, seat=later.seq, build=None)
+        later = Position(1, 1_000_000 + self._count, bodies.sha(f"{passed.service} refill {self._count}"))
+        fresh = replace(passed, key=f"{passed.service}.{later.seq}", position=later, queue_number=later.seq, build=None)
         self._board.drop(now)
         self._board.put(replace(fresh, status=Status.WAITING, step=boards.PRE_PRODUCTION, attempt=0, queue_item=None))
         line.store.commit(token, entries, Work(self._board.take_changes(), [], [], [], None))

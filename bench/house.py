@@ -17,8 +17,8 @@ from celery import Celery
 from redis import Redis
 
 from bench import boards, bodies
-from bot.state.connection import connect
-from bot.state.keys import FAMILIES, Keys
+from bot.store.connection import connect
+from bot.store.keys import FAMILIES, Keys
 from config import broker, pipeline_file
 from launch import Embedded, Process, Supervisor, answers, free_port, read_procfile, says
 from launch.stack import worker_names

@@ -80,14 +80,14 @@ class Section:
         return found
 
 
-def written_into(text: str, places: dict[str, str]) -> str:
+def written_into(text: str, positions: dict[str, str]) -> str:
     """A Markdown text with what stands between `<!-- bench NAME -->` and `<!-- end -->` replaced, for each name.
 
     Raises ValueError if a name has no place in the text, or more than one.
     """
-    for name, content in places.items():
-        place = re.compile(rf"(<!-- bench {re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)
-        text, count = place.subn(lambda found, new=content: f"{found[1]}\n{new}\n\n{found[2]}", text)  # type: ignore[misc]
+    for name, content in positions.items():
+        position = re.compile(rf"(<!-- bench {re.escape(name)} -->\n).*?(<!-- end -->)", re.DOTALL)
+        text, count = position.subn(lambda found, new=content: f"{found[1]}\n{new}\n\n{found[2]}", text)  # type: ignore[misc]
         if count != 1:
             raise ValueError(f"there are {count} places for {name} in the text, expected one")
     return text

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import quote
 
-from bot.state.address import Address, parse
-from bot.state.connection import sentinel_options
+from bot.store.address import Address, parse
+from bot.store.connection import sentinel_options
 
 #: The queue of pokes: each says that the inbox of one pipeline holds something.
 TURNS = "turns"
@@ -19,7 +19,7 @@ QUEUES = (TURNS, *EFFECTS.values())
 
 
 def settings(url: str) -> dict[str, Any]:
-    """Celery's settings for the broker at this address (the grammar is in `bot.state.address`). Raises AddressError."""
+    """Celery's settings for the broker at this address (the grammar is in `bot.store.address`). Raises AddressError."""
     address = parse(url)
     found: dict[str, Any] = {
         "broker_url": _celery_url(address),

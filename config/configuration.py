@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from bot.core.pipeline import LockStatus, Mode, Pipeline, Service, Track
-from bot.core.run import VERIFY
+from bot.core.model.pipeline import LockStatus, Mode, Pipeline, Service, Track
+from bot.core.model.run import VERIFY
 from config.model import Markup, Notice, Report
 
 
@@ -54,7 +54,7 @@ class Notify:
     channels: tuple[tuple[str, tuple[Notice, ...]], ...] = ()
 
     def told(self, notice: str) -> tuple[str, ...]:
-        """The channels that are told of `notice` (a topic of `bot.core.effects.Notify`), in the file's order."""
+        """The channels that are told of `notice` (a topic of `bot.core.model.effects.Notify`), in the file's order."""
         return tuple(name for name, notices in self.channels if notice in notices)
 
 

@@ -9,13 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_v
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from bot.core.pipeline import FastLaneStart, Forks, LockStatus, Mode, Policy
+from bot.core.model.pipeline import FastLaneStart, Forks, LockStatus, Mode, Policy
 from config import values as v
 from config.errors import shown
 
 
 class Notice(StrEnum):
-    """What people can be told about: the topics of `bot.core.effects.Notify`, and how Interlock itself is."""
+    """What people can be told about: the topics of `bot.core.model.effects.Notify`, and how Interlock itself is."""
 
     LOCKED = "locked"
     UNLOCKED = "unlocked"

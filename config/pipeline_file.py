@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from bot.core.pipeline import FastLane, Job, LockStatus, Outcome, Pipeline, Policy, Service, Stage, Verify
+from bot.core.model.pipeline import FastLane, Job, LockStatus, Outcome, Pipeline, Policy, Service, Stage, Verify
 from config import references, sentences
 from config.configuration import Configuration, Controller, GitHub, Health, Keep, Notify, Polling, Web
 from config.errors import MOST_SHOWN, ConfigurationError, Mistake, Problem

@@ -12,8 +12,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from bot.state.address import AddressError
-from bot.state.address import parse as parse_address
+from bot.store.address import AddressError
+from bot.store.address import parse as parse_address
 from config import values as v
 from config.errors import nearest, one_of, shown
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bot.state.connection import connect
-from bot.state.copy import Copy
-from bot.state.keys import Keys
-from bot.state.records import Records
-from bot.state.scripts import Scripts
+from bot.store.connection import connect
+from bot.store.keys import Keys
+from bot.store.records import Records
+from bot.store.replica import BoardReplica
+from bot.store.scripts import Scripts
 from demo.story import Spoiled, Story
 from demo.teller import Teller
 from demo.town import PIPELINE, Town
@@ -53,7 +53,7 @@ def _play(console: Console, folder: Path, *, keep: bool, pace: float, bind: str 
         console.print(f"Interlock runs: web, worker, beat and Redis. The live page: [link]{stack.web_url}[/link]\n")
         redis, keys, names = connect(stack.url), Keys(PIPELINE), Names()
         with Teller(console, Records(redis, keys), names) as teller:
-            story = Story(town, Copy(Scripts(redis), keys), names, console, pace)
+            story = Story(town, BoardReplica(Scripts(redis), keys), names, console, pace)
             story.wait_until_ready()
             story.play()
             teller.catch_up()

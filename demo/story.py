@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from bot.core.view import view
-from bot.state.copy import Copy
+from bot.store.replica import BoardReplica
 from demo.pictures import PICTURES, TITLES, Picture, differences, drawn, seen
 from demo.town import OWNERS_TEXT, SERVICES, Town
 from demo.words import Names
@@ -27,7 +27,7 @@ class Spoiled(Exception):
 class Story:
     """Plays the four pictures. `pace` is the pause, in seconds, that lets a person follow."""
 
-    def __init__(self, town: Town, copy: Copy, names: Names, console: Console, pace: float) -> None:
+    def __init__(self, town: Town, copy: BoardReplica, names: Names, console: Console, pace: float) -> None:
         self._town = town
         self._copy = copy
         self._names = names

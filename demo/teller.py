@@ -9,9 +9,9 @@ from datetime import datetime
 from rich.console import Console
 from rich.markup import escape
 
-from bot.core.facts import FactKind
-from bot.state.codec import Told
-from bot.state.records import Records
+from bot.core.model.facts import FactKind
+from bot.store.codec import Told
+from bot.store.records import Records
 from demo.words import Names
 
 _STYLES = {

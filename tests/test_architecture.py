@@ -66,7 +66,7 @@ def test_the_core_is_where_we_look_for_it() -> None:
         "from random import choice",
         "import os.path",
         "import redis.client",
-        "from bot.state import inbox",
+        "from bot.store import inbox",
         "from bot import state",
         "import bot.corelike",
         "def f():\n    import logging",
@@ -83,7 +83,7 @@ def test_the_search_for_impurities_finds(source: str) -> None:
 
 def test_the_search_for_impurities_lets_pure_code_pass() -> None:
     assert not list(
-        impurities("from datetime import datetime\nfrom bot.core.pipeline import Stage\nimport enum\nself.now")
+        impurities("from datetime import datetime\nfrom bot.core.model.pipeline import Stage\nimport enum\nself.now")
     )
 
 

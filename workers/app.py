@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from bot.health import watch
 from bot.health.heartbeats import BEAT, WORKER, Heartbeats
-from bot.state.schema import OtherSchema
+from bot.store.schema import OtherSchema
 from config import broker, settings
 from config.broker import QUEUES, TURNS
 from config.logs import set_up

@@ -11,19 +11,19 @@ from collections.abc import Iterator, Sequence
 import structlog
 
 from bot.core import sentences
-from bot.core.board import Board
-from bot.core.events import Configured, Event, FirstStart, StateLost
-from bot.core.pipeline import Job
-from bot.core.state_lost import remembered
-from bot.state.copy import Copy
-from workers.context import Context, Line
+from bot.core.model.board import Board
+from bot.core.model.events import Configured, Event, FirstStart, StateLost
+from bot.core.model.pipeline import Job
+from bot.core.rules.state_lost import remembered
+from bot.store.replica import BoardReplica
+from workers.context import Context, PipelineContext
 from workers.differences import CLOCKS_APART
 from workers.jenkins_client import NotAllowed, NotThere
 from workers.once import Once
 from workers.perform.jenkins import attempt
 from workers.perform.jenkins.reach import client_for
 from workers.perform.jenkins.wording import told_by_banner
-from workers.perform.outcome import Never, NotNow
+from workers.perform.outcome import PermanentFailure, RetryLater
 
 log = structlog.get_logger()
 
@@ -33,7 +33,7 @@ BUILDS = 20
 _said = Once()
 
 
-def events(line: Line, copy: Copy) -> list[Event]:
+def events(line: PipelineContext, copy: BoardReplica) -> list[Event]:
     """What must be decided before anything else on the board that this copy has; mostly nothing."""
     header = copy.board.header
     found: list[Event] = []
@@ -52,7 +52,7 @@ def bare(begun: Sequence[Event]) -> list[Event]:
     return [StateLost(event.why) if isinstance(event, StateLost) else event for event in begun]
 
 
-def prove(context: Context, line: Line) -> int:
+def prove(context: Context, line: PipelineContext) -> int:
     """Ask Jenkins whether this board is the first; returns how many events went into the inbox.
 
     It is asked once, and again as long as a controller does not answer and the others show nothing.
@@ -68,7 +68,7 @@ def prove(context: Context, line: Line) -> int:
     for stage, job in jobs:
         try:
             shown += _shown(context, board, stage, job)
-        except (NotNow, NotAllowed, Never) as error:
+        except (RetryLater, NotAllowed, PermanentFailure) as error:
             silent = True
             if _said.is_new((line.pipeline.name, job), str(error)):
                 log.warning("first-start-unproven", job=job.name, controller=job.controller, why=str(error))

@@ -8,25 +8,25 @@ from functools import lru_cache
 
 from redis import Redis
 
-from bot.core.board import Board, Header
-from bot.core.pipeline import Job, Mode, Pipeline
+from bot.core.model.board import Board, Header
+from bot.core.model.pipeline import Job, Mode, Pipeline
 from bot.health.contacts import Contacts
-from bot.state.connection import connect
-from bot.state.copy import Copy
-from bot.state.delays import Delays
-from bot.state.inbox import Inbox
-from bot.state.keys import Keys
-from bot.state.outbox import Outbox
-from bot.state.patience import Patience
-from bot.state.scripts import Scripts
-from bot.state.store import Store
+from bot.store.connection import connect
+from bot.store.delays import Delays
+from bot.store.inbox import Inbox
+from bot.store.keys import Keys
+from bot.store.outbox import Outbox
+from bot.store.patience import Patience
+from bot.store.replica import BoardReplica
+from bot.store.scripts import Scripts
+from bot.store.store import Store
 from config import pipeline_file, settings
 from config.configuration import Configuration
 from config.settings import Settings
 
 
 @dataclass(slots=True)
-class Line:
+class PipelineContext:
     """One pipeline as its workers see it. `turn` keeps this process to one turn at a time, `asked` asks for one."""
 
     pipeline: Pipeline
@@ -45,12 +45,12 @@ class Line:
     #: Set by a turn that began a board: GitHub and Jenkins must be asked what they know.
     began: threading.Event = field(default_factory=threading.Event)
     _reading: threading.Lock = field(default_factory=threading.Lock)
-    _copy: Copy | None = None
+    _copy: BoardReplica | None = None
 
-    def look(self) -> Copy:
+    def look(self) -> BoardReplica:
         """A copy of the board for reading, brought up to date; only for one thread at a time: see `reading`."""
         if self._copy is None:
-            self._copy = Copy(Scripts(self.redis), self.keys)
+            self._copy = BoardReplica(Scripts(self.redis), self.keys)
         self._copy.refresh()
         return self._copy
 
@@ -67,10 +67,10 @@ class Context:
     settings: Settings
     configuration: Configuration
     redis: Redis
-    lines: dict[str, Line]
+    lines: dict[str, PipelineContext]
     contacts: Contacts
 
-    def line(self, pipeline: str) -> Line:
+    def line(self, pipeline: str) -> PipelineContext:
         """The line of one pipeline. Raises KeyError if it is not (or no longer) configured."""
         return self.lines[pipeline]
 
@@ -84,14 +84,14 @@ def build(found: Settings, configuration: Configuration) -> Context:
     return Context(found, configuration, redis, lines, Contacts(redis))
 
 
-def _line(redis: Redis, pipeline: Pipeline, configuration: Configuration) -> Line:
+def _line(redis: Redis, pipeline: Pipeline, configuration: Configuration) -> PipelineContext:
     keys = Keys(pipeline.name)
     keep = configuration.keep
     store = Store(redis, keys, facts_kept=keep.facts, ended_kept=keep.history)
     inbox = Inbox(redis, keys, seen_seconds=int(keep.raw_deliveries))
     outbox, delays, patience = Outbox(redis, keys), Delays(redis, keys), Patience(redis, keys)
     mode, jobs = configuration.mode(pipeline.name), _jobs(pipeline)
-    return Line(pipeline, mode, keys, store, inbox, outbox, delays, patience, redis, jobs)
+    return PipelineContext(pipeline, mode, keys, store, inbox, outbox, delays, patience, redis, jobs)
 
 
 def _jobs(pipeline: Pipeline) -> dict[str, list[Job]]:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from bot.core.effects import Banner
-from bot.core.events import BannerAmiss, BuildLost, BuildSeen, Event, Withdrawn
-from bot.core.pipeline import Job, Outcome
-from bot.core.run import Built, Foreign
+from bot.core.model.effects import Banner
+from bot.core.model.events import BannerAmiss, BuildLost, BuildSeen, Event, Withdrawn
+from bot.core.model.pipeline import Job, Outcome
+from bot.core.model.run import Buildable, UnmanagedBuild
 from workers.jenkins_client import JenkinsClient, NotThere, job_path
 from workers.perform.jenkins import attempt
 from workers.perform.jenkins.gone import gone
@@ -31,8 +31,8 @@ class Live:
 
     version: int
     job: Job
-    runs: tuple[Built, ...]
-    strangers: tuple[Foreign, ...] | None
+    runs: tuple[Buildable, ...]
+    unmanaged_builds: tuple[UnmanagedBuild, ...] | None
     banner: Banner | None
 
 
@@ -45,7 +45,7 @@ class Asking:
     """
 
     jenkins: JenkinsClient
-    lost: Callable[[Built], bool]
+    lost: Callable[[Buildable], bool]
     amiss: Callable[[str, Banner], bool]
 
     @cached_property
@@ -60,7 +60,7 @@ def differences(asking: Asking, live: Live) -> list[Event]:
     answer = attempt.job(asking.jenkins, live.job, most, description=live.banner is not None)
     listed: list[Build] = answer.get("builds") or []
     of_attempt, of_item = _by_attempt(listed), _by_item(listed)
-    known = {stranger.number for stranger in live.strangers or ()}
+    known = {unmanaged.number for unmanaged in live.unmanaged_builds or ()}
     events: list[Event] = []
     ours: set[Any] = set()
     for run in live.runs:
@@ -77,14 +77,14 @@ def differences(asking: Asking, live: Live) -> list[Event]:
             events += [replace(seen, run=run.key, attempt=run.attempt)] if _news(run, nameless, known) else []
         else:
             events += _unseen(asking, live.job, run)
-    if live.strangers is not None:
+    if live.unmanaged_builds is not None:
         events += _strangers(asking.jenkins, live, [build for build in listed if build.get("number") not in ours])
         gone = known - {build.get("number") for build in listed}
         events += [event for number in sorted(gone) for event in _gone(asking.jenkins, live.job, number)]
     return events + _banner(asking, live, answer.get("description"))
 
 
-def _wanted(run: Built) -> attempt.Attempt:
+def _wanted(run: Buildable) -> attempt.Attempt:
     return attempt.Attempt(run.key, run.attempt, run.version, run.sha)
 
 
@@ -101,7 +101,7 @@ def _by_item(listed: list[Build]) -> dict[int, Build]:
     return {int(build["queueId"]): build for build in nameless}
 
 
-def _may_be_of(run: Built, build: Build) -> bool:
+def _may_be_of(run: Buildable, build: Build) -> bool:
     """Whether a build with the right queue item is not one of old: a crash lets Jenkins give the numbers again."""
     return float(build.get("timestamp") or 0) / 1000 > run.since - CLOCKS_APART
 
@@ -111,13 +111,13 @@ def _carried(build: Build) -> tuple[str, str]:
     return carried.get(attempt.RUN, ""), carried.get(attempt.ATTEMPT, "")
 
 
-def _news(run: Built, build: Build, known: set[int]) -> bool:
+def _news(run: Buildable, build: Build, known: set[int]) -> bool:
     if run.build in (None, build.get("number")):
         return not build.get("building") or run.build is None
     return bool(build.get("building")) != (build.get("number") in known)  # a second build of the attempt
 
 
-def _unseen(asking: Asking, job: Job, run: Built) -> list[Event]:
+def _unseen(asking: Asking, job: Job, run: Buildable) -> list[Event]:
     """No build of the attempt is among the newest of its job."""
     if run.build is not None:
         return _by_number(asking, job, run)
@@ -135,7 +135,7 @@ def _unseen(asking: Asking, job: Job, run: Built) -> list[Event]:
     return []
 
 
-def _by_number(asking: Asking, job: Job, run: Built) -> list[Event]:
+def _by_number(asking: Asking, job: Job, run: Buildable) -> list[Event]:
     """The build of a run is not among the newest: it is asked for by its number."""
     try:
         build = asking.jenkins.get(f"{job_path(job.name)}/{run.build}", attempt.BUILD_TREE)
@@ -147,7 +147,7 @@ def _by_number(asking: Asking, job: Job, run: Built) -> list[Event]:
 
 def _strangers(jenkins: JenkinsClient, live: Live, listed: list[Build]) -> list[Event]:
     """Builds that occupy a slot without being ours, begun or ended since the last look."""
-    known = {stranger.number for stranger in live.strangers or ()}
+    known = {unmanaged.number for unmanaged in live.unmanaged_builds or ()}
     events: list[Event] = []
     for build in listed:
         news = bool(build.get("building")) != (build.get("number") in known)

@@ -21,7 +21,7 @@ from requests.exceptions import ConnectTimeout, RequestException
 from bot.health.contacts import Contact
 from config.configuration import Controller
 from workers import restarts
-from workers.perform.outcome import NotNow
+from workers.perform.outcome import RetryLater
 
 #: Statuses that say: come back later (a restart is 503; a proxy before a Jenkins that is down says 502 or 504).
 LATER = frozenset({429, 502, 503, 504})
@@ -52,7 +52,7 @@ def _noted(ask: _Asking[_P]) -> _Asking[_P]:
     def noting(self: JenkinsClient, /, *args: _P.args, **kwargs: _P.kwargs) -> requests.Response:
         try:
             answer = ask(self, *args, **kwargs)
-        except (NotNow, NotThere, NotAllowed) as error:
+        except (RetryLater, NotThere, NotAllowed) as error:
             _note(self.contact, error)
             raise
         _note(self.contact, None)
@@ -61,11 +61,11 @@ def _noted(ask: _Asking[_P]) -> _Asking[_P]:
     return noting
 
 
-def _note(contact: Contact | None, error: NotNow | NotThere | NotAllowed | None) -> None:
+def _note(contact: Contact | None, error: RetryLater | NotThere | NotAllowed | None) -> None:
     if contact is None:
         return
     status = error.status if isinstance(error, NotAllowed) else 0
-    if isinstance(error, NotNow) or status in SHUT_OUT:
+    if isinstance(error, RetryLater) or status in SHUT_OUT:
         contact.bad(str(error), forbidden=status == 403)
     else:
         contact.good()  # it answers: a refusal like "not there" concerns what was asked
@@ -136,16 +136,16 @@ class JenkinsClient:
             response: requests.Response = session.send(prepared, **self._sending())
             return response
         except ConnectTimeout as error:
-            raise NotNow(f"{name} does not answer", certain=True) from error
+            raise RetryLater(f"{name} does not answer", certain=True) from error
         except RequestsConnectionError as error:
             nothing_sent = _never_connected(error)
             if again and not nothing_sent:
                 return self._send(request, again=False)
-            raise NotNow(f"{name} cannot be reached", certain=nothing_sent, over=_was_closed(error)) from error
+            raise RetryLater(f"{name} cannot be reached", certain=nothing_sent, over=_was_closed(error)) from error
         except RequestException as error:
-            raise NotNow(f"{name}: {type(error).__name__}") from error
+            raise RetryLater(f"{name}: {type(error).__name__}") from error
         except OSError as error:  # requests: a CA bundle that is not there
-            raise NotNow(f"{name}: {error}", certain=True) from error
+            raise RetryLater(f"{name}: {error}", certain=True) from error
 
     def _sending(self) -> dict[str, Any]:
         """How requests go out: by which proxies, whom to believe, for how long; the environment is read once.
@@ -166,9 +166,9 @@ class JenkinsClient:
             if request.method == "POST" and self._crumbs:
                 self._server.maybe_add_crumb(request)
         except RequestsConnectionError as error:
-            raise NotNow(f"{name} cannot be reached", certain=True) from error
+            raise RetryLater(f"{name} cannot be reached", certain=True) from error
         except (RequestException, jenkins.JenkinsException, ValueError) as error:
-            raise NotNow(f"{name} gives no crumb: {str(error).partition(chr(10))[0]}", certain=True) from error
+            raise RetryLater(f"{name} gives no crumb: {str(error).partition(chr(10))[0]}", certain=True) from error
 
 
 def _was_closed(error: RequestsConnectionError) -> bool:
@@ -189,9 +189,11 @@ def _refusal(method: str, path: str, response: requests.Response) -> Exception:
     if status in LATER:
         wait = response.headers.get("Retry-After", "")
         # 504: a proxy has given up, but Jenkins may be at it still.
-        return NotNow(f"Jenkins answers {status}", after=float(wait) if wait.isdigit() else None, over=status != 504)
+        return RetryLater(
+            f"Jenkins answers {status}", after=float(wait) if wait.isdigit() else None, over=status != 504
+        )
     if status == 500:
-        return NotNow(f"Jenkins answers 500 to {method} {path}", over=True)
+        return RetryLater(f"Jenkins answers 500 to {method} {path}", over=True)
     reason = response.headers.get("X-Error") or response.reason
     return NotAllowed(status, f"Jenkins answers {status} ({reason}) to {method} {path}")
 

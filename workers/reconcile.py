@@ -8,20 +8,20 @@ from collections import defaultdict
 import structlog
 
 from bot.core.banners import banners
-from bot.core.board import Board
-from bot.core.effects import Banner
-from bot.core.events import BannerAmiss, BuildLost, BuildSeen, Event, Withdrawn
-from bot.core.pipeline import Job, Mode, Track
-from bot.core.run import Built, Step
-from bot.state.repairs import Repairs
-from workers.context import Context, Line
+from bot.core.model.board import Board
+from bot.core.model.effects import Banner
+from bot.core.model.events import BannerAmiss, BuildLost, BuildSeen, Event, Withdrawn
+from bot.core.model.pipeline import Job, Mode, Track
+from bot.core.model.run import Buildable, Step
+from bot.store.repairs import Repairs
+from workers.context import Context, PipelineContext
 from workers.differences import Asking, Live, differences
 from workers.jenkins_client import NotAllowed, NotThere
 from workers.once import Once
 from workers.perform.jenkins import posted
 from workers.perform.jenkins.banners import shown_on
 from workers.perform.jenkins.reach import client_for
-from workers.perform.outcome import Never, NotNow
+from workers.perform.outcome import PermanentFailure, RetryLater
 
 log = structlog.get_logger()
 
@@ -32,7 +32,7 @@ LOST_AFTER = 30.0
 _said = Once()
 
 
-def builds(context: Context, line: Line) -> int:
+def builds(context: Context, line: PipelineContext) -> int:
     """Compare every job that matters now with Jenkins; returns how many differences went into the inbox.
 
     Those are the jobs with live builds, those with few slots, for a build started by hand may take one of them, and
@@ -50,14 +50,14 @@ def builds(context: Context, line: Line) -> int:
             if live.job.controller not in asking:
                 asking[live.job.controller] = _asking(context, line, live.job)
             found += sum(_add(line, live, event) for event in differences(asking[live.job.controller], live))
-        except (NotNow, NotAllowed, NotThere, Never) as error:
+        except (RetryLater, NotAllowed, NotThere, PermanentFailure) as error:
             later.setdefault(live.job.controller, {})[live.job.name] = str(error)
     for controller in {live.job.controller for live in lives}:
         _say(line, controller, later.get(controller, {}))
     return found
 
 
-def _say(line: Line, controller: str, later: dict[str, str]) -> None:
+def _say(line: PipelineContext, controller: str, later: dict[str, str]) -> None:
     """Log which jobs of a controller could not be compared, if they were others the last time."""
     matter = (line.pipeline.name, controller)
     if not later:
@@ -68,11 +68,11 @@ def _say(line: Line, controller: str, later: dict[str, str]) -> None:
         log.warning("reconcile-later", controller=controller, jobs=len(later), job=job, why=why)
 
 
-def _lives(line: Line, board: Board, version: int) -> list[Live]:
+def _lives(line: PipelineContext, board: Board, version: int) -> list[Live]:
     watched = board.jobs()
-    at: dict[Job, list[Built]] = defaultdict(list)
-    everything: list[Built] = [*board.runs.values(), *board.verifications.values()]
-    held = sorted((built for built in everything if built.holds_slot), key=lambda b: (b.seat, b.key))
+    at: dict[Job, list[Buildable]] = defaultdict(list)
+    everything: list[Buildable] = [*board.runs.values(), *board.verifications.values()]
+    held = sorted((built for built in everything if built.holds_slot), key=lambda b: (b.queue_number, b.key))
     for run, job in zip(held, posted.jobs(line, held), strict=True):
         # A build runs where it was sent, though the configuration may know its stage no longer, or another job for it.
         where = job or board.job_of(run)
@@ -84,20 +84,20 @@ def _lives(line: Line, board: Board, version: int) -> list[Live]:
     return few + [Live(version, job, tuple(runs), None, None) for job, runs in at.items()]
 
 
-def _live(board: Board, version: int, job: Job, step: Step, runs: list[Built], shown: Banner | None) -> Live:
+def _live(board: Board, version: int, job: Job, step: Step, runs: list[Buildable], shown: Banner | None) -> Live:
     # Where there should be none, one of ours may have been left: with a description that was applied anew, say.
     wanted = shown or Banner(job, step.stage)
     real = step.track is Track.REAL and board.pipeline.stage(step.stage) is not None
     # Until it is proven that nothing was lost, a banner may be all that is left of a lock.
     carries = real and board.header.mode is not Mode.OBSERVE and not board.header.unproven
-    return Live(version, job, tuple(runs), tuple(board.strangers(step)), wanted if carries else None)
+    return Live(version, job, tuple(runs), tuple(board.unmanaged_builds(step)), wanted if carries else None)
 
 
 def _matters(board: Board, live: Live, step: Step, shown: dict[Job, Banner]) -> bool:
-    return bool(live.runs or live.strangers) or board.capacity(step) is not None or live.job in shown
+    return bool(live.runs or live.unmanaged_builds) or board.capacity(step) is not None or live.job in shown
 
 
-def _asking(context: Context, line: Line, job: Job) -> Asking:
+def _asking(context: Context, line: PipelineContext, job: Job) -> Asking:
     patience = LOST_AFTER + 2 * context.configuration.polling.builds
 
     def amiss(description: str, banner: Banner) -> bool:
@@ -107,7 +107,7 @@ def _asking(context: Context, line: Line, job: Job) -> Asking:
     return Asking(client_for(context, job), lambda run: _missing_for(line, run, patience) >= LOST_AFTER, amiss)
 
 
-def _missing_for(line: Line, run: Built, patience: float) -> float:
+def _missing_for(line: PipelineContext, run: Buildable, patience: float) -> float:
     """For how long each look at a run's build was in vain, in seconds; `patience`: what ends such a series."""
     now, key = time.time(), line.keys.missing(run.key, run.attempt)
     line.redis.set(key, repr(now), nx=True)
@@ -115,7 +115,7 @@ def _missing_for(line: Line, run: Built, patience: float) -> float:
     return now - float(line.redis.get(key) or now)
 
 
-def _add(line: Line, live: Live, event: Event) -> int:
+def _add(line: PipelineContext, live: Live, event: Event) -> int:
     """Put one difference into the inbox, once however often it is seen before a turn is taken.
 
     A difference that is still there after a turn is said again: the turn may have been about something else.

@@ -14,19 +14,19 @@ from urllib.parse import quote
 
 import structlog
 
-from bot.core.events import HeadSeen
-from bot.core.facts import FactKind
-from bot.core.pipeline import Service
-from bot.core.run import ServiceState
-from bot.state.records import Records
-from bot.state.repairs import Repairs
-from workers.context import Context, Line
+from bot.core.model.events import HeadSeen
+from bot.core.model.facts import FactKind
+from bot.core.model.pipeline import Service
+from bot.core.model.run import ServiceState
+from bot.store.records import Records
+from bot.store.repairs import Repairs
+from workers.context import Context, PipelineContext
 from workers.github import identity
 from workers.github.limits import Purpose
 from workers.github.refusals import Unreachable
 from workers.github.session import Session, names
 from workers.once import Once
-from workers.perform.outcome import Held, Never, NotNow
+from workers.perform.outcome import PermanentFailure, RateLimited, RetryLater
 
 log = structlog.get_logger()
 
@@ -45,11 +45,11 @@ class Look:
     branch: str = ""
     etag: str = ""
     sha: str = ""
-    doubt: str = ""
+    unconfirmed_head: str = ""
     told: bool = False
 
 
-def heads(context: Context, line: Line, *, everybody: bool = False) -> int:
+def heads(context: Context, line: PipelineContext, *, everybody: bool = False) -> int:
     """Compare where each service's main stands with what the board knows; returns how many differ.
 
     Without `everybody` those are left out of whom we have just been told.
@@ -65,9 +65,11 @@ def heads(context: Context, line: Line, *, everybody: bool = False) -> int:
         moves = _known(line, service).moves
         try:
             look = _ask(context, line, service)
-        except (NotNow, Never) as error:
+        except (RetryLater, PermanentFailure) as error:
             silent = silent + 1 if isinstance(error, Unreachable) else 0
-            if not isinstance(error, Held) and _said.is_new(service.repository, str(error)):  # limits tell themselves
+            if not isinstance(error, RateLimited) and _said.is_new(
+                service.repository, str(error)
+            ):  # limits tell themselves
                 log.warning("reconcile-later", repository=service.repository, why=str(error))
             continue
         silent = 0
@@ -77,13 +79,13 @@ def heads(context: Context, line: Line, *, everybody: bool = False) -> int:
     return found
 
 
-def _known(line: Line, service: Service) -> ServiceState:
+def _known(line: PipelineContext, service: Service) -> ServiceState:
     """What the board knows of a service now."""
     with line.reading:
         return line.look().board.service(service.name)
 
 
-def _just_told(line: Line, seconds: float) -> set[str]:
+def _just_told(line: PipelineContext, seconds: float) -> set[str]:
     """The services whose main has moved, as far as we know, in the last so many seconds."""
     records, now = Records(line.redis, line.keys), int(line.redis.time()[0])
     told: set[str] = set()
@@ -101,7 +103,7 @@ def _just_told(line: Line, seconds: float) -> set[str]:
     return told
 
 
-def _ask(context: Context, line: Line, service: Service) -> Look:
+def _ask(context: Context, line: PipelineContext, service: Service) -> Look:
     """What GitHub says of the branch now, or as before if nothing has changed."""
     session = Session(context, service.repository)
     before = _remembered(line, service)
@@ -114,7 +116,7 @@ def _ask(context: Context, line: Line, service: Service) -> Look:
         return before
     sha = answer.data["object"]["sha"] if isinstance(answer.data, dict) else ""
     if not _SHA.match(sha):
-        raise NotNow(f"GitHub's answer names no head of {service.repository}")
+        raise RetryLater(f"GitHub's answer names no head of {service.repository}")
     return replace(before, branch=service.branch, etag=answer.headers.get("etag", ""), sha=sha)
 
 
@@ -124,7 +126,7 @@ def _is_elsewhere(data: Any, present: str) -> bool:
     return bool(url) and f"/repos/{present}/".casefold() not in url.casefold()
 
 
-def _compare(line: Line, service: Service, look: Look, moves: int) -> int:
+def _compare(line: PipelineContext, service: Service, look: Look, moves: int) -> int:
     """Tell the board if its head is another one; returns 1 if that is news.
 
     `moves`: how often main had moved, as far as the board knew, before GitHub was asked. What GitHub says of a time
@@ -134,39 +136,47 @@ def _compare(line: Line, service: Service, look: Look, moves: int) -> int:
         copy = line.look()
         state, version = copy.board.service(service.name), copy.version
     if state.moves != moves:
-        _remember(line, service, replace(look, doubt="", told=False))
+        _remember(line, service, replace(look, unconfirmed_head="", told=False))
         return 0
-    chain = state.chain
-    head, is_known = chain.head, chain.find(look.sha) is not None
+    history = state.history
+    head, is_known = history.head, history.find(look.sha) is not None
     kind = "baseline" if head is None else "push"
     if head is not None and is_known and head.sha != look.sha:
         kind = "rewound"
-        doubt = f"{head.sha} {look.sha}"
-        if look.doubt != doubt or look.told:
+        unconfirmed_head = f"{head.sha} {look.sha}"
+        if look.unconfirmed_head != unconfirmed_head or look.told:
             # A replica may lag behind what we were told already: a head that was passed is believed the second time.
-            _remember(line, service, replace(look, doubt=doubt, told=look.told and look.doubt == doubt))
+            _remember(
+                line,
+                service,
+                replace(
+                    look,
+                    unconfirmed_head=unconfirmed_head,
+                    told=look.told and look.unconfirmed_head == unconfirmed_head,
+                ),
+            )
             return 0
         look = replace(look, told=True)
-    if head is not None and head.sha == look.sha == state.doubt:
+    if head is not None and head.sha == look.sha == state.unconfirmed_head:
         kind = "rewound"  # main stands where we think, and lacks a commit that was on it: the board waits for this word
     is_news = head is None or head.sha != look.sha or kind == "rewound"
     added = _tell(line, HeadSeen(service.name, look.sha, moves), version) if is_news else 0
-    _remember(line, service, look if kind == "rewound" else replace(look, doubt="", told=False))
+    _remember(line, service, look if kind == "rewound" else replace(look, unconfirmed_head="", told=False))
     if added and kind != "baseline":
         Repairs(line.redis, line.keys).count(kind)
     return added
 
 
-def _tell(line: Line, seen: HeadSeen, version: int) -> int:
+def _tell(line: PipelineContext, seen: HeadSeen, version: int) -> int:
     """Tell the board where main stands, once for each version of the board; returns 1 if that is new."""
     return 1 if line.inbox.add(seen, f"head:{version}:{seen.service}:{seen.sha}") else 0
 
 
-def _remembered(line: Line, service: Service) -> Look:
+def _remembered(line: PipelineContext, service: Service) -> Look:
     text = line.redis.hget(line.keys.heads, f"{service.name} {service.repository}")
     look = Look(**json.loads(text)) if text else Look()
     return look if look.branch == service.branch else Look()
 
 
-def _remember(line: Line, service: Service, look: Look) -> None:
+def _remember(line: PipelineContext, service: Service, look: Look) -> None:
     line.redis.hset(line.keys.heads, f"{service.name} {service.repository}", json.dumps(asdict(look)))

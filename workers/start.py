@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import structlog
 
-from bot.core.events import Configured
-from bot.state.migrations import migrate
-from bot.state.schema import SCHEMA
+from bot.core.model.events import Configured
+from bot.store.migrations import migrate
+from bot.store.schema import SCHEMA
 from config import ready
-from workers.context import Context, Line
+from workers.context import Context, PipelineContext
 
 log = structlog.get_logger()
 
@@ -35,7 +35,7 @@ def configure(context: Context) -> list[str]:
     return [name for name, line in context.lines.items() if _configure(context, name, line)]
 
 
-def _configure(context: Context, name: str, line: Line) -> bool:
+def _configure(context: Context, name: str, line: PipelineContext) -> bool:
     with line.reading:
         copy = line.look()
         header, mode = copy.board.header, context.configuration.mode(name)

@@ -11,13 +11,13 @@ from celery import shared_task
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from bot.core.events import StoreChanged, TimePassed
-from bot.state.connection import is_out_of_reach
-from bot.state.keys import FAMILIES
+from bot.core.model.events import StoreChanged, TimePassed
+from bot.store.connection import is_out_of_reach
+from bot.store.keys import FAMILIES
 from config.broker import EFFECTS, TURN_TASK, TURNS
 from workers import beginning, reconcile
 from workers import reconcile_heads as heads_of_main
-from workers.context import Line, context
+from workers.context import PipelineContext, context
 from workers.perform.loop import decide_and_perform, perform_due
 from workers.turn import TURN
 
@@ -110,7 +110,7 @@ def sweep() -> None:
                 poke_performer(name, family)
 
 
-def ask_at_the_beginning(line: Line) -> None:
+def ask_at_the_beginning(line: PipelineContext) -> None:
     """A board has begun: where main stands, and whether state was lost, is asked at once."""
     if line.began.is_set():
         line.began.clear()

@@ -10,21 +10,21 @@ from dataclasses import dataclass, field, replace
 import structlog
 from redis import Redis
 
-from bot.core.board import FAMILIES, Board, Change
-from bot.core.decide import decide
-from bot.core.events import Event, StateLost, TimePassed
-from bot.core.facts import FactKind
-from bot.core.pipeline import Pipeline
-from bot.state.codec import load_event
-from bot.state.inbox import Entry
-from bot.state.keys import Keys
-from bot.state.outbox import Claim
-from bot.state.parked import park
-from bot.state.store import Busy, Outdated, Store, Unstorable, Wanted, Work, family_of, rests
+from bot.core.model.board import FAMILIES, Board, Change
+from bot.core.model.events import Event, StateLost, TimePassed
+from bot.core.model.facts import FactKind
+from bot.core.model.pipeline import Pipeline
+from bot.core.rules.decide import decide
+from bot.store.codec import load_event
+from bot.store.inbox import Entry
+from bot.store.keys import Keys
+from bot.store.outbox import Claim
+from bot.store.parked import park
+from bot.store.store import Busy, Outdated, Store, Unstorable, Wanted, Work, debounce, family_of
 from bot.translate import commands, github, jenkins
 from bot.translate.reading import read_object
 from workers import beginning
-from workers.context import Line
+from workers.context import PipelineContext
 
 log = structlog.get_logger()
 
@@ -35,7 +35,7 @@ Wake = Callable[[str], None]
 #: it. Else it would never come to that while deliveries never stop.
 COMMITS_IN_A_ROW = 16
 #: From how many milliseconds on an effect rests: nobody is woken up for it, for the clock finds it when it is due.
-RESTS = 100
+DEBOUNCE = 100
 
 
 #: An effect that was claimed, if one was due, and whether more are.
@@ -60,12 +60,12 @@ class Turned:
     handed_on: bool = False
 
 
-def take_turns(line: Line, wake: Wake = lambda _: None) -> set[str]:
+def take_turns(line: PipelineContext, wake: Wake = lambda _: None) -> set[str]:
     """Decide what waits in the inbox; returns the families of effects that were asked for and are due."""
     return take_turns_and_claim(line, wake, None).families
 
 
-def take_turns_and_claim(line: Line, wake: Wake, wish: Wish | None) -> Turned:
+def take_turns_and_claim(line: PipelineContext, wake: Wake, wish: Wish | None) -> Turned:
     """Decide what waits in the inbox, and claim what the caller wishes to go on with.
 
     Effects do not wait until everything is decided: after each commit that has some and is not the last, `wake` is
@@ -88,7 +88,7 @@ def take_turns_and_claim(line: Line, wake: Wake, wish: Wish | None) -> Turned:
     return turned
 
 
-def _take_turns(line: Line, wake: Wake, wish: Wish | None, turned: Turned) -> None:
+def _take_turns(line: PipelineContext, wake: Wake, wish: Wish | None, turned: Turned) -> None:
     """Take turns until nothing is left to decide; or as many as one thread may, and `handed_on` says so."""
     store, redis = line.store, line.redis
     token = uuid.uuid4().hex
@@ -117,7 +117,7 @@ def _take_turns(line: Line, wake: Wake, wish: Wish | None, turned: Turned) -> No
                 continue
             _has_begun(line, begun)
             commits += 1
-            asked_for = {family_of(effect) for effect in work.effects if rests(effect) < RESTS}
+            asked_for = {family_of(effect) for effect in work.effects if debounce(effect) < DEBOUNCE}
             turned.families |= asked_for
             entries = _or_what_goes_on(line, token, entries)
             if not entries:
@@ -132,7 +132,7 @@ def _take_turns(line: Line, wake: Wake, wish: Wish | None, turned: Turned) -> No
 
 
 def _committed(
-    line: Line, token: str, entries: list[Entry], work: Work, wish: Wish | None, turned: Turned
+    line: PipelineContext, token: str, entries: list[Entry], work: Work, wish: Wish | None, turned: Turned
 ) -> list[Entry]:
     """Commit, and claim in the same step what is wished for and was not claimed yet; the next entries.
 
@@ -148,7 +148,7 @@ def _committed(
     return following
 
 
-def _opened(line: Line, token: str) -> list[Entry]:
+def _opened(line: PipelineContext, token: str) -> list[Entry]:
     """What there is to decide; if nothing came in and the board has yet to begin, that is the reason for a turn."""
     entries = line.store.begin(token)
     if entries or not beginning.events(line, line.store.copy):
@@ -157,7 +157,7 @@ def _opened(line: Line, token: str) -> list[Entry]:
     return line.store.begin(token)
 
 
-def _or_what_goes_on(line: Line, token: str, entries: list[Entry]) -> list[Entry]:
+def _or_what_goes_on(line: PipelineContext, token: str, entries: list[Entry]) -> list[Entry]:
     """What there is to decide after a commit; a clean-up under way goes on at once, not when the clock ticks."""
     if entries or not line.store.copy.board.clean_ups:
         return entries
@@ -165,7 +165,7 @@ def _or_what_goes_on(line: Line, token: str, entries: list[Entry]) -> list[Entry
     return line.store.begin(token)
 
 
-def _beginning(line: Line) -> list[Event]:
+def _beginning(line: PipelineContext) -> list[Event]:
     """What must be decided first; after a loss, what was posted is in doubt before a trigger of this turn goes out."""
     begun = beginning.events(line, line.store.copy)
     if any(isinstance(event, StateLost) for event in begun):
@@ -173,7 +173,7 @@ def _beginning(line: Line) -> list[Event]:
     return begun
 
 
-def _has_begun(line: Line, begun: Sequence[Event]) -> None:
+def _has_begun(line: PipelineContext, begun: Sequence[Event]) -> None:
     """The beginning of the board is stored: what is remembered has been used, and others must be asked."""
     if begun:
         line.store.copy.settled()

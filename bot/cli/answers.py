@@ -10,10 +10,10 @@ from bot.health.wording import sentence
 
 _WAIT = "Nothing to do"
 
-#: By the reason's name in the API (bot.core.reasons.Why).
+#: By the reason's name in the API (bot.core.model.reasons.Why).
 NEXT = {
     "paused": "`interlock resume --reason ...` lets the pipeline run again",
-    "trouble": "Look at the job in Jenkins; it is asked again by itself",
+    "backoff": "Look at the job in Jenkins; it is asked again by itself",
     "full": _WAIT,
     "behind": _WAIT,
     "locked": "Nothing to do for this run: it keeps its place until the lock opens, or a fix with it has passed",
@@ -31,7 +31,7 @@ NEXT = {
     "next": _WAIT,
 }
 
-#: By how a run ended (bot.core.run.End).
+#: By how a run ended (bot.core.model.run.End).
 AFTER = {
     "delivered": _WAIT,
     "failed": "Merge a fix: it starts a new run",

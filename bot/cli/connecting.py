@@ -26,9 +26,9 @@ def doctor(config: Path | None, as_json: bool) -> None:
     same environment.
     """
     from bot.cli.diagnosis import as_rows, tell
+    from bot.doctor import examine_github, examine_jenkins
     from config import settings
     from config.errors import SettingsError
-    from workers.doctor import examine_github, examine_jenkins
 
     configuration = checked_file(_path(config))
     try:

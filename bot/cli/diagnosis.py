@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bot.cli.out import say
 
 if TYPE_CHECKING:
-    from workers.doctor import Finding
+    from bot.doctor import Finding
 
 #: In the order in which they are told: verdict, mark, colour.
 _KINDS = (("bad", "BAD", "red"), ("unsure", "unsure", "yellow"), ("good", "ok", "green"))

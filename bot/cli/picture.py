@@ -98,7 +98,7 @@ def _panel(view: View, stage: View, *, titles: bool) -> Panel:
         parts += [*_lock(view, lock), Text()]
     parts += _step(stage, view["at"], titles=titles)
     fast = stage.get("fast")
-    if fast and (fast["queue"]["count"] or fast["inside"]["count"] or fast["failed"] or fast["strangers"]):
+    if fast and (fast["queue"]["count"] or fast["inside"]["count"] or fast["failed"] or fast["unmanaged"]):
         parts += [Text("fast lane", "bold cyan"), *_step(fast, view["at"], titles=titles)]
     return Panel(Group(*parts), title=title, title_align="left", border_style="red" if locks else "dim")
 
@@ -128,16 +128,16 @@ def _step(step: View, now: float, *, titles: bool) -> Iterator[RenderableType]:
     if queue["runs"]:
         yield _rows(queue["runs"], queue["count"], now, titles=titles)
     room = "" if step["capacity"] is None else f" of {step['capacity']}"
-    yield Text(f"running {inside['count'] + len(step['strangers'])}{room}", "bold" if inside["count"] else "dim")
+    yield Text(f"running {inside['count'] + len(step['unmanaged'])}{room}", "bold" if inside["count"] else "dim")
     if inside["runs"]:
         yield _rows(inside["runs"], inside["count"], now, titles=titles)
-    for stranger in step["strangers"][:DRAWN]:
-        yield Text(f"  build #{stranger['number']}, started by hand", "yellow")
+    for unmanaged in step["unmanaged"][:DRAWN]:
+        yield Text(f"  build #{unmanaged['number']}, started by hand", "yellow")
     if step["failed"]:
         yield Text(f"failed {len(step['failed'])}", "bold red")
         yield _rows(step["failed"], len(step["failed"]), now, titles=titles)
-    if step["trouble"]:
-        yield Text(clean(f"Jenkins did not take the build: {step['trouble']['why']}; it is asked again"), "yellow")
+    if step["backoff"]:
+        yield Text(clean(f"Jenkins did not take the build: {step['backoff']['why']}; it is asked again"), "yellow")
 
 
 def _rows(runs: list[View], everybody: int, now: float, *, titles: bool) -> RenderableType:

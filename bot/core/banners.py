@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from bot.core import sentences
-from bot.core.board import Board
-from bot.core.decision import Decision
-from bot.core.effects import Banner, LockShown
-from bot.core.events import BannerAmiss
-from bot.core.facts import FactKind
-from bot.core.pipeline import Job, Mode
-from bot.core.run import Lock, Run, Step
-from bot.core.standing import fixes
+from bot.core.model.board import Board
+from bot.core.model.effects import Banner, LockShown
+from bot.core.model.events import BannerAmiss
+from bot.core.model.facts import FactKind
+from bot.core.model.pipeline import Job, Mode
+from bot.core.model.run import Lock, Run, Step
+from bot.core.rules.decision import Decision
+from bot.core.rules.standing import fixes
 
 #: How many locks of one stage, and fixes of one service, a banner names.
 SHOWN = 5

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from bot.core.decision import Decision
-from bot.core.effects import Deploy
-from bot.core.pipeline import Outcome, Track
-from bot.core.run import Run
+from bot.core.model.effects import Deploy
+from bot.core.model.pipeline import Outcome, Track
+from bot.core.model.run import Run
+from bot.core.rules.decision import Decision
 
 State = Literal["in_progress", "success", "failure", "error", "inactive"]
 
@@ -25,5 +25,5 @@ def deployed(decision: Decision, run: Run, state: State, text: str) -> None:
     stage, service = decision.board.pipeline.stage(run.step.stage), decision.board.pipeline.service(run.service)
     if stage is None or service is None or not stage.environment or run.step.track is Track.FAST:
         return
-    where = (service.repository, run.place.sha, stage.name, stage.environment, stage.production)
+    where = (service.repository, run.position.sha, stage.name, stage.environment, stage.production)
     decision.do(Deploy(*where, state, text, run.key, stage.job, run.build))

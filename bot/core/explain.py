@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from bot.core import sentences
-from bot.core.admission import blocked_by, door_closed, turned_away
-from bot.core.board import Board
-from bot.core.pipeline import Force
-from bot.core.reasons import Reason, Why
-from bot.core.run import Built, Run, Status, Verification
-from bot.core.standing import fixes
+from bot.core.model.board import Board
+from bot.core.model.pipeline import AbortLevel
+from bot.core.model.reasons import Reason, Why
+from bot.core.model.run import Buildable, Run, Status, Verification
+from bot.core.rules.queue import blocked_by, run_blocked_by, stage_blocked_by
+from bot.core.rules.standing import fixes
 
 
-def why(board: Board, run: Built, now: float) -> Reason:
+def why(board: Board, run: Buildable, now: float) -> Reason:
     """The reason for the present state of a run or a verification; computed when somebody asks, never stored."""
     if isinstance(run, Verification):
         return _verification(board, run, now)
@@ -45,35 +45,35 @@ def _verification(board: Board, verification: Verification, now: float) -> Reaso
             return _ending(verification, verification.ending)
 
 
-def _recalled(built: Built) -> Reason:
+def _recalled(built: Buildable) -> Reason:
     text = f"called back before its build in {built.step} started: Jenkins is being asked to give it back"
     return Reason(Why.RECALLED, text)
 
 
-def _running(built: Built, now: float, leaving: str = "") -> Reason:
+def _running(built: Buildable, now: float, leaving: str = "") -> Reason:
     late = "; it has run too long and is being aborted" if built.timed_out else ""
     text = f"build #{built.build} runs in {built.step}{sentences.left(built, now)}{late}{leaving}{_pressed(built)}"
     return Reason(Why.RUNNING, text)
 
 
-def _ending(built: Built, why: str) -> Reason:
+def _ending(built: Buildable, why: str) -> Reason:
     slot = f"its build keeps the slot until Jenkins reports that it has ended{_pressed(built)}"
     return Reason(Why.ENDING, f"{why}; {slot}")
 
 
 def _waiting(board: Board, run: Run, now: float) -> Reason:
-    closed = door_closed(board, run.step, now)
-    away = turned_away(board, run)
+    closed = stage_blocked_by(board, run.step, now)
+    away = run_blocked_by(board, run)
     ahead = board.ahead_of(run)
     # What concerns this run alone says more than a full stage, and a lock says more than the people before it. But who
     # waits for another run of its service waits for a slot as well.
     says_more = closed is None or (closed.why is Why.FULL and away is not None and away.why is not Why.ONE_AT_A_TIME)
     if away is not None and says_more:
-        place = f"; {ahead} before this run" if ahead and away.stops_queue else ""
-        return Reason(away.why, away.sentence + place, away.stops_queue)
+        position = f"; {ahead} before this run" if ahead and away.stops_queue else ""
+        return Reason(away.why, away.sentence + position, away.stops_queue)
     if closed is not None:
-        place = f"; {ahead} before this run" if ahead else ""
-        return Reason(closed.why, closed.sentence + place)
+        position = f"; {ahead} before this run" if ahead else ""
+        return Reason(closed.why, closed.sentence + position)
     if ahead:
         first = next(iter(board.queue(run.step)))
         return Reason(Why.BEHIND, f"{ahead} before it in the queue for {run.step}, first {sentences.name(first)}")
@@ -86,7 +86,7 @@ def _starting(run: Run) -> Reason:
     return _asked_for(run)
 
 
-def _asked_for(run: Built) -> Reason:
+def _asked_for(run: Buildable) -> Reason:
     if run.queue_item is None and run.unanswered == run.attempt:
         text = f"its trigger for {run.step} got no answer (attempt {run.attempt}) and may still arrive: its build is "
         return Reason(Why.STARTING, text + "looked for, and no other one is asked for before that is settled")
@@ -95,7 +95,7 @@ def _asked_for(run: Built) -> Reason:
     return Reason(Why.STARTING, f"its build waits in Jenkins' queue (item {run.queue_item})")
 
 
-def _pressed(run: Built) -> str:
+def _pressed(run: Buildable) -> str:
     """How the end of a build is asked for that takes its time about it."""
     if run.abort is None or run.build is None:
         return ""
@@ -103,7 +103,9 @@ def _pressed(run: Built) -> str:
         return f"; build #{run.build} does not end: end it in Jenkins"
     if run.abort.only_stop:
         return "; it knows nothing firmer than stop, and was asked that again"
-    return {Force.TERM: "; its steps were ended by force", Force.KILL: "; it was killed"}.get(run.abort.force, "")
+    return {AbortLevel.TERM: "; its steps were ended by force", AbortLevel.KILL: "; it was killed"}.get(
+        run.abort.level, ""
+    )
 
 
 def _failed(board: Board, run: Run) -> Reason:

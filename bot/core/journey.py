@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from bot.core import lanes, sentences, stage_versions
-from bot.core.board import Board
+from bot.core import sentences
 from bot.core.buttons import FAST_LANE, RETRY
-from bot.core.decision import Decision, News
-from bot.core.effects import Comment, Effect, FindPull, SetStatus
 from bot.core.explain import why
 from bot.core.markdown import code, plain
-from bot.core.merges import PULL_TOLD
-from bot.core.pipeline import FastLaneStart, Lane, Track
-from bot.core.run import End, Ending, Happened, Run, Status, Step
+from bot.core.model.board import Board
+from bot.core.model.effects import Comment, Effect, FindPull, SetStatus
+from bot.core.model.pipeline import FastLaneStart, Lane, Track
+from bot.core.model.run import End, Ending, Happened, Run, Status, Step
+from bot.core.rules import fast_lane, stage_versions
+from bot.core.rules.decision import Decision, News
+from bot.core.rules.merges import PULL_TOLD
 
 #: How many of the last things that happened are told, and how many failing tests.
 STORY, TESTS = 16, 20
@@ -26,20 +27,20 @@ STORY, TESTS = 16, 20
 WORDS = 600
 #: How long the news waits for more, in seconds: a run that goes on at once is told of once. Nobody waits for it, the
 #: link leads to what is true now.
-RESTS = 30.0
+DEBOUNCE = 30.0
 
 
 def tell(decision: Decision) -> None:
     """What the runs of this decision are told: on their pull requests, and with the check runs of their stages."""
-    places = {ended.run.key: place for place, ended in enumerate(decision.ended)}
+    positions = {ended.run.key: position for position, ended in enumerate(decision.ended)}
     summaries = Summaries(decision.board, decision.now)
     for key, news in decision.news.items():
-        place = places.get(key)
-        run = decision.board.runs.get(key) if place is None else decision.ended[place].run
+        position = positions.get(key)
+        run = decision.board.runs.get(key) if position is None else decision.ended[position].run
         if run is not None:
             told = _with_story(run, news, decision.now)
             if told is not run:
-                _keep(decision, told, place)
+                _keep(decision, told, position)
             _tell(decision, told, news, summaries)
     over = {ended.run.key: ended.run for ended in decision.ended}
     decision.effects = [_explained(decision, effect, over, summaries) for effect in decision.effects]
@@ -70,27 +71,27 @@ def _with_story(run: Run, news: News, now: float) -> Run:
     return replace(run, story=story)
 
 
-def _keep(decision: Decision, run: Run, place: int | None) -> None:
+def _keep(decision: Decision, run: Run, position: int | None) -> None:
     """Store the story with the run: on the board, or in the history, at its place among those that have ended."""
-    if place is None:
+    if position is None:
         decision.board.put(run)
     else:
-        decision.ended[place] = replace(decision.ended[place], run=run)
+        decision.ended[position] = replace(decision.ended[position], run=run)
 
 
 def _tell(decision: Decision, run: Run, news: News, summaries: Summaries) -> None:
     service = decision.board.pipeline.service(run.service)
     if service is None:
         return
-    rests = run.created + PULL_TOLD - decision.now
-    if not run.carries and (run.key in decision.board.runs or rests <= 0):
+    debounce = run.created + PULL_TOLD - decision.now
+    if not run.carries and (run.key in decision.board.runs or debounce <= 0):
         return
     text = comment(decision.board, run, summaries.of(run))
     if not run.carries:  # it has ended before its pull request was told: that hears of it once it is known
         where = (run.service, service.repository, service.branch, run.sha)
-        decision.do(FindPull(*where, rests, run.key, text, run.created))
+        decision.do(FindPull(*where, debounce, run.key, text, run.created))
     for pull in run.carries:
-        decision.do(Comment(service.repository, pull, run.key, text, run.created, 0.0 if news.soon else RESTS))
+        decision.do(Comment(service.repository, pull, run.key, text, run.created, 0.0 if news.soon else DEBOUNCE))
 
 
 def _explained(decision: Decision, effect: Effect, over: Mapping[str, Run], summaries: Summaries) -> Effect:
@@ -180,7 +181,7 @@ def _next(board: Board, run: Run, gone: Ending | None) -> str:
 
 def _way(board: Board, run: Run) -> str:
     """All the steps of the run's way: passed, the present one, and those to come."""
-    steps = lanes.route(board.pipeline, run.lane)
+    steps = fast_lane.route(board.pipeline, run.lane)
     return " → ".join(_step(board, run, step) for step in steps)
 
 
@@ -215,7 +216,11 @@ def buttons(board: Board, run: Run) -> tuple[str, ...]:
 def _may_send_fast(board: Board, run: Run) -> bool:
     """Whether main has moved to a commit that has not failed, and nobody has sent it yet."""
     state = board.service(run.service)
-    head = state.chain.head
-    if head is None or stage_versions.has_failed(board, run.service, head.sha) or not lanes.is_open(board, run.service):
+    head = state.history.head
+    if (
+        head is None
+        or stage_versions.has_failed(board, run.service, head.sha)
+        or not fast_lane.is_open(board, run.service)
+    ):
         return False
     return all(live.lane is Lane.MAIN for live in board.of_commit(run.service, head.sha))

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from bot.core import sentences
-from bot.core.board import Board
-from bot.core.effects import LockNotice
-from bot.core.events import Event, PullMoved
-from bot.core.pipeline import FastLaneStart, LockStatus, Mode, Pipeline, Service
-from bot.core.run import Lock
+from bot.core.model.board import Board
+from bot.core.model.effects import LockNotice
+from bot.core.model.events import Event, PullMoved
+from bot.core.model.pipeline import FastLaneStart, LockStatus, Mode, Pipeline, Service
+from bot.core.model.run import Lock
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from bot.core import sentences
-from bot.core.decision import Decision
-from bot.core.effects import Effect, Notify, Topic
-from bot.core.run import Lock, Run
+from bot.core.model.effects import Effect, Notify, Topic
+from bot.core.model.run import Lock, Run
+from bot.core.rules.decision import Decision
 
 
 def notices(decision: Decision) -> Iterator[Notify]:
@@ -33,7 +33,7 @@ def in_order(decision: Decision) -> None:
 def _numbered(decision: Decision, effect: Effect) -> Effect:
     if not isinstance(effect, Notify):
         return effect
-    return replace(effect, key=f"{decision.board.seat():012d}/{effect.key}")
+    return replace(effect, key=f"{decision.board.queue_number():012d}/{effect.key}")
 
 
 def _of_stage(decision: Decision, stage: str) -> Notify | None:

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from bot.core.pipeline import Force, Outcome, Service
-from bot.core.run import Built, End, Ending, Lock, Run, Status, Step, Verification
+from bot.core.model.pipeline import AbortLevel, Outcome, Service
+from bot.core.model.run import Buildable, End, Ending, Lock, Run, Status, Step, Verification
 
 #: How many failing tests, and how many locks, a sentence names before it says how many more there are.
 TESTS_NAMED, LOCKS_NAMED = 3, 5
@@ -34,13 +34,13 @@ def short(sha: str) -> str:
     return sha[:7]
 
 
-def name(run: Built) -> str:
+def name(run: Buildable) -> str:
     """A run as people write it: service, commit; a verification: service, pull request, commit."""
     pull = f" #{run.pull}" if isinstance(run, Verification) else ""
     return f"{run.service}{pull} {short(run.sha)}"
 
 
-def failed(run: Built, outcome: Outcome) -> str:
+def failed(run: Buildable, outcome: Outcome) -> str:
     """`S1 1234567 failed in pre-production (CheckoutTest.pays; step Roll out: script returned exit code 1)`."""
     if run.lost:
         return f"{name(run)} was lost in {run.step}: {run.lost}"
@@ -110,7 +110,7 @@ def default_branch_changed(service: Service, now: str) -> str:
 
 def dropped(run: Run) -> Ending:
     """A force-push took it off main."""
-    return Ending(End.DROPPED, f"{short(run.place.sha)} was dropped from main by a force-push")
+    return Ending(End.DROPPED, f"{short(run.position.sha)} was dropped from main by a force-push")
 
 
 def unconfigured(run: Run) -> Ending:
@@ -158,7 +158,7 @@ def moment(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def left(run: Built, now: float) -> str:
+def left(run: Buildable, now: float) -> str:
     """How long Jenkins expects the run's build still to take; empty if it does not say, or hardly knows."""
     if run.expected is None:
         return ""
@@ -250,9 +250,9 @@ def fix_failed(run: Run, why: str, locks: Sequence[Lock]) -> str:
     )
 
 
-def aborted_firmly(build: int, whose: str, step: Step, before: Force, now: Force) -> str:
+def aborted_firmly(build: int, whose: str, step: Step, before: AbortLevel, now: AbortLevel) -> str:
     """A build that was asked to end and did not is asked more firmly."""
-    how = {Force.TERM: "its steps are ended by force", Force.KILL: "it is killed"}.get(now, "it is stopped")
+    how = {AbortLevel.TERM: "its steps are ended by force", AbortLevel.KILL: "it is killed"}.get(now, "it is stopped")
     return f"build #{build} of {whose} in {step} has not ended after {before}: {how}"
 
 
@@ -265,12 +265,12 @@ def stuck(build: int, whose: str, step: Step, *, rolls_out: bool) -> str:
     )
 
 
-def full(inside: Sequence[Built], capacity: int, step: Step, strangers: int) -> str:
+def full(inside: Sequence[Buildable], capacity: int, step: Step, unmanaged_builds: int) -> str:
     """Why nobody else fits in."""
     who = ", ".join(name(run) for run in inside[:TESTS_NAMED])
     more = len(inside) - TESTS_NAMED
     who += f" and {more} more" if more > 0 else ""
-    if strangers:
-        builds = f"{strangers} {'build' if strangers == 1 else 'builds'} started by hand"
+    if unmanaged_builds:
+        builds = f"{unmanaged_builds} {'build' if unmanaged_builds == 1 else 'builds'} started by hand"
         who = f"{who} and {builds}" if who else builds
-    return f"{step} is full ({len(inside) + strangers} of {capacity}): {who}" if who else f"{step} takes nobody"
+    return f"{step} is full ({len(inside) + unmanaged_builds} of {capacity}): {who}" if who else f"{step} takes nobody"

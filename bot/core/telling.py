@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bot.core import sentences
-from bot.core.board import Board
-from bot.core.events import Command, CommandAllowed
 from bot.core.explain import why
 from bot.core.markdown import code, plain
-from bot.core.pipeline import Mode, Stage
-from bot.core.run import Lock, Run, Step
+from bot.core.model.board import Board
+from bot.core.model.events import Command, CommandAllowed
+from bot.core.model.pipeline import Mode, Stage
+from bot.core.model.run import Lock, Run, Step
 
 #: How many runs and locks one answer names.
 NAMED = 5

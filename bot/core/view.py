@@ -7,11 +7,11 @@ from itertools import islice
 from typing import Any
 
 from bot.core import sentences
-from bot.core.board import Board
 from bot.core.explain import why
-from bot.core.pipeline import Job, Policy, Stage, Track
-from bot.core.run import VERIFY, Lock, Pull, Run, Status, Step, Verification
-from bot.core.state_lost import loss
+from bot.core.model.board import Board
+from bot.core.model.pipeline import Job, Policy, Stage, Track
+from bot.core.model.run import VERIFY, Lock, Pull, Run, Status, Step, Verification
+from bot.core.rules.state_lost import loss
 
 #: How many tiles of one queue, or of one stage, are shown; the count says how many there are.
 TILES = 40
@@ -24,7 +24,9 @@ View = dict[str, Any]
 def view(board: Board, version: int, now: float) -> View:
     """The whole pipeline as JSON-able values. `now`: seconds since the epoch, for reasons that depend on time."""
     header = board.header
-    failed = sorted((r for r in board.runs.values() if r.status is Status.FAILED), key=lambda r: (r.since, r.seat))
+    failed = sorted(
+        (r for r in board.runs.values() if r.status is Status.FAILED), key=lambda r: (r.since, r.queue_number)
+    )
     return {
         "pipeline": header.pipeline.name,
         "mode": str(header.mode),
@@ -47,8 +49,8 @@ def tile(board: Board, run: Run, now: float, position: int | None = None) -> Vie
     return {
         "run": run.key,
         "service": run.service,
-        "sha": run.place.sha,
-        "short": sentences.short(run.place.sha),
+        "sha": run.position.sha,
+        "short": sentences.short(run.position.sha),
         "title": run.title,
         "author": run.author,
         "pull": run.pull,
@@ -92,7 +94,7 @@ def _step(board: Board, step: Step, job: Job, failed: list[Run], now: float) -> 
         "job": {"controller": job.controller, "name": job.name},
         "queue": {
             "count": board.queue_length(step),
-            "runs": [tile(board, run, now, place) for place, run in enumerate(waiting, 1)],
+            "runs": [tile(board, run, now, position) for position, run in enumerate(waiting, 1)],
         },
         "inside": {"count": len(inside), "runs": [tile(board, run, now) for run in inside[:TILES]]},
         "failed": [tile(board, run, now) for run in failed if run.step == step],
@@ -102,11 +104,11 @@ def _step(board: Board, step: Step, job: Job, failed: list[Run], now: float) -> 
 
 def _room(board: Board, step: Step) -> View:
     """What else there is to say of a job: how many fit in, what occupies it, what is wrong with it."""
-    trouble = board.troubles.get(str(step))
+    backoff = board.backoffs.get(str(step))
     return {
         "capacity": board.capacity(step),
-        "strangers": [{"number": f.number, "since": f.since} for f in board.strangers(step)],
-        "trouble": {"why": trouble.why, "since": trouble.since, "retry_at": trouble.retry_at} if trouble else None,
+        "unmanaged": [{"number": f.number, "since": f.since} for f in board.unmanaged_builds(step)],
+        "backoff": {"why": backoff.why, "since": backoff.since, "retry_at": backoff.retry_at} if backoff else None,
     }
 
 
@@ -121,7 +123,7 @@ def _verifications(board: Board, now: float) -> View | None:
     verify = board.pipeline.verify
     if verify is None and not board.verifications:
         return None
-    live = nsmallest(VERIFIED, board.verifications.values(), key=lambda v: (v.seat, v.key))
+    live = nsmallest(VERIFIED, board.verifications.values(), key=lambda v: (v.queue_number, v.key))
     held = [(state.key, pull) for state in board.pulls.values() for pull in state.seen if pull.held]
     rows = [_verification(v, why(board, v, now).sentence) for v in live]
     rows += [_held(service, pull) for service, pull in sorted(held, key=lambda row: (row[0], row[1].number))]

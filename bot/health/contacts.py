@@ -12,7 +12,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from bot.health.observations import ContactSeen
-from bot.state.scripts import Scripts
+from bot.store.scripts import Scripts
 
 #: How often one process notes the same again, in seconds: far less than what is judged by it.
 EVERY = 5.0

@@ -8,7 +8,7 @@ from typing import cast
 
 from redis import Redis
 
-from bot.state.scripts import Scripts
+from bot.store.scripts import Scripts
 
 #: How long it is remembered when a process was last heard, in seconds: for "since when" in the morning after.
 REMEMBERED = 3 * 86_400

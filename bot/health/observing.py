@@ -16,13 +16,13 @@ from bot.health.contacts import CHANNEL, GITHUB, JENKINS, Contacts
 from bot.health.heartbeats import Heartbeats
 from bot.health.judgement import Health, Limits, judge
 from bot.health.observations import ContactSeen, Observations, PipelineSeen, Retried, SetAside, StoreSeen
-from bot.state.delays import Delays
-from bot.state.keys import FAMILIES, Keys
-from bot.state.losses import stored_loss
-from bot.state.outbox import Outbox
-from bot.state.parked import parked
-from bot.state.schema import SCHEMA, refusal
-from bot.state.scripts import Scripts
+from bot.store.delays import Delays
+from bot.store.keys import FAMILIES, Keys
+from bot.store.losses import stored_loss
+from bot.store.outbox import Outbox
+from bot.store.parked import parked
+from bot.store.schema import SCHEMA, refusal
+from bot.store.scripts import Scripts
 from config.configuration import Configuration
 
 #: How long an observation serves everybody who asks, in seconds.

@@ -12,7 +12,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from bot.health.steady import Told
-from bot.state.scripts import Scripts
+from bot.store.scripts import Scripts
 
 Step = Callable[[Told], Told | None]
 

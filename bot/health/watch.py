@@ -23,7 +23,7 @@ from bot.health.observing import Observer
 from bot.health.steady import Steady
 from bot.health.told import Ledger
 from bot.health.wording import headline, sentences
-from bot.state.connection import connect
+from bot.store.connection import connect
 from config.configuration import Configuration
 from config.settings import Settings
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from difflib import get_close_matches
 from typing import Any, TypeGuard
 
-from bot.core.events import Command, CommandSaid
+from bot.core.model.events import Command, CommandSaid
 from bot.translate.reading import at, line, number, text
 
 #: What may be commanded; the rules have a way for each.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from bot.core.events import DefaultBranchChanged, Event, GroupFormed, Merged, PullClosed, PullMoved
+from bot.core.model.events import DefaultBranchChanged, Event, GroupFormed, Merged, PullClosed, PullMoved
 from bot.translate.reading import at, flag, line, number, text
 
 _SHA = re.compile(r"[0-9a-f]{40}\Z")

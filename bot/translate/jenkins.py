@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from bot.core.events import BuildHinted, Event
-from bot.core.pipeline import Outcome
+from bot.core.model.events import BuildHinted, Event
+from bot.core.model.pipeline import Outcome
 from bot.translate.reading import at, number, text
 
 _RESULTS = {str(outcome): outcome for outcome in Outcome if outcome is not Outcome.TIMEOUT}

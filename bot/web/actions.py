@@ -9,14 +9,14 @@ import structlog
 from flask import Blueprint, Response
 
 from bot.core import sentences
-from bot.core.events import CancelAsked, Event, FastLaneAsked, LockAsked, ModeAsked, RetryAsked, UnlockAsked
-from bot.core.run import Status
-from bot.state import parked
+from bot.core.model.events import CancelAsked, Event, FastLaneAsked, LockAsked, ModeAsked, RetryAsked, UnlockAsked
+from bot.core.model.run import Status
+from bot.store import parked
 from bot.web import asking, auth, bodies, finding
 from bot.web.problems import Problem, unknown
 from bot.web.reading import whole_number
 from bot.web.shapes import reply
-from bot.web.site import Line, site
+from bot.web.site import PipelineContext, site
 
 actions = Blueprint("actions", __name__, url_prefix="/api/v1/pipelines/<pipeline>")
 log = structlog.get_logger()
@@ -28,7 +28,7 @@ _REQUEST_ID = re.compile(r"[0-9]{1,16}-[0-9]{1,16}")
 def lock(pipeline: str, stage: str) -> Response:
     """Close a stage to everybody, or to all but fixes."""
 
-    def event(line: Line, by: str, body: bodies.Lock) -> Event:
+    def event(line: PipelineContext, by: str, body: bodies.Lock) -> Event:
         with line.window.look() as (board, _):
             finding.stage(line.window.pipeline(board), stage)
         return LockAsked(stage, by, body.reason, body.let_fixes_in, body.until)
@@ -40,7 +40,7 @@ def lock(pipeline: str, stage: str) -> Response:
 def unlock(pipeline: str, stage: str) -> Response:
     """Open the lock of a stage; of several the one that is named, or all."""
 
-    def event(line: Line, by: str, body: bodies.Unlock) -> Event:
+    def event(line: PipelineContext, by: str, body: bodies.Unlock) -> Event:
         with line.window.look() as (board, _):
             finding.stage(line.window.pipeline(board), stage)
             locks = board.locks_of(stage)
@@ -60,7 +60,7 @@ def unlock(pipeline: str, stage: str) -> Response:
 def retry(pipeline: str, run: str) -> Response:
     """Repeat the build that failed, without a new commit."""
 
-    def event(line: Line, by: str, body: bodies.Request) -> Event:
+    def event(line: PipelineContext, by: str, body: bodies.Request) -> Event:
         with line.window.look() as (board, _):
             found = finding.run(line, board, run)
         if found.status is not Status.FAILED:
@@ -74,7 +74,7 @@ def retry(pipeline: str, run: str) -> Response:
 def cancel(pipeline: str, run: str) -> Response:
     """Take a run out."""
 
-    def event(line: Line, by: str, body: bodies.Request) -> Event:
+    def event(line: PipelineContext, by: str, body: bodies.Request) -> Event:
         with line.window.look() as (board, _):
             found = finding.run(line, board, run)
         if found.status is Status.ENDING or found.cancelled_by is not None:
@@ -88,7 +88,7 @@ def cancel(pipeline: str, run: str) -> Response:
 def fast_lane(pipeline: str, service: str) -> Response:
     """Send the head of a service's main branch on the fast lane, once."""
 
-    def event(line: Line, by: str, body: bodies.FastLane) -> Event:
+    def event(line: PipelineContext, by: str, body: bodies.FastLane) -> Event:
         with line.window.look() as (board, _):
             finding.service(line.window.pipeline(board), service)
             if body.stage is not None:
@@ -102,7 +102,7 @@ def fast_lane(pipeline: str, service: str) -> Response:
 def mode(pipeline: str) -> Response:
     """Let the pipeline run, pause it, or make it only observe."""
 
-    def event(_: Line, by: str, body: bodies.ChangeMode) -> Event:
+    def event(_: PipelineContext, by: str, body: bodies.ChangeMode) -> Event:
         return ModeAsked(body.mode, by, body.reason)
 
     return _act(pipeline, bodies.ChangeMode, event)
@@ -158,7 +158,9 @@ def request_state(pipeline: str, request_id: str) -> Response:
     return reply(asking.outcome(site(), line, request_id, _seconds()))
 
 
-def _act(pipeline: str, kind: type[bodies.Body], event: Callable[[Line, str, bodies.Body], Event]) -> Response:
+def _act(
+    pipeline: str, kind: type[bodies.Body], event: Callable[[PipelineContext, str, bodies.Body], Event]
+) -> Response:
     """Keep what `event` makes of the request and answer 202; with `wait`, what the turn has made of it by then.
 
     `event` refuses what makes no sense on the present board, unless the request was kept before under its key.

@@ -8,9 +8,9 @@ import structlog
 from flask import Flask
 from redis.exceptions import RedisError
 
-from bot.state.migrations import migrate
-from bot.state.repositories import Repositories
-from bot.state.schema import SCHEMA
+from bot.store.migrations import migrate
+from bot.store.repositories import Repositories
+from bot.store.schema import SCHEMA
 from bot.web import door, page, problems, site
 from bot.web.actions import actions
 from bot.web.admission import Admission
@@ -52,7 +52,7 @@ def create_app(
     app.extensions["interlock-callbacks"] = Memory()
     app.extensions["interlock-admission"] = admission
     app.extensions["interlock-body-limit"] = admission.body_limit  # for the worker that collects bodies
-    app.extensions["interlock-hall"] = door.Hall(here, Repositories(here.redis), admission)
+    app.extensions["interlock-hall"] = door.WebhookIngress(here, Repositories(here.redis), admission)
     problems.install(app)
     for blueprint in (door.door, reading, actions, attempts, callbacks, health):
         app.register_blueprint(blueprint)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from bot.core.attempts import no_longer
+from bot.core.rules.attempts import no_longer
 from bot.web.problems import Problem
 from bot.web.shapes import reply
 from bot.web.site import site

@@ -11,7 +11,7 @@ from gunicorn.http.errors import ParseException
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from bot.core.pipeline import Mode
+from bot.core.model.pipeline import Mode
 from bot.translate.reading import Unreadable, read_object
 from bot.web.admission import MOST_FROM_PEOPLE
 from bot.web.problems import Problem

@@ -7,7 +7,7 @@ import time
 
 from flask import Blueprint, Response, current_app
 
-from bot.state.inbox import newest
+from bot.store.inbox import newest
 from bot.translate.callbacks import Callbacks
 from bot.web.shapes import Shape, reply
 from bot.web.site import Site, site

@@ -22,16 +22,16 @@ import structlog
 from flask import Blueprint, Response, current_app, request
 from redis.exceptions import RedisError
 
-from bot.core.events import CommandSaid
-from bot.core.pipeline import Pipeline, Service
-from bot.state.inbox import Accepted
-from bot.state.repositories import Repositories
+from bot.core.model.events import CommandSaid
+from bot.core.model.pipeline import Pipeline, Service
+from bot.store.inbox import Accepted
+from bot.store.repositories import Repositories
 from bot.translate import commands, github, jenkins
 from bot.translate.reading import number, text
 from bot.web import bodies
 from bot.web.admission import MOST_FROM_GITHUB, MOST_FROM_JENKINS, Admission, is_signature
 from bot.web.problems import Problem, unknown
-from bot.web.site import Line, Site
+from bot.web.site import PipelineContext, Site
 from config.configuration import Configuration
 
 log = structlog.get_logger()
@@ -54,7 +54,7 @@ _ANSWERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Hall:
+class WebhookIngress:
     """What the door needs at hand, made once: who may send what, and who is who."""
 
     site: Site
@@ -67,10 +67,10 @@ class Hall:
 @door.post("/github")
 def from_github() -> Response:
     """Take one delivery of GitHub."""
-    hall: Hall = current_app.extensions["interlock-hall"]
+    ingress: WebhookIngress = current_app.extensions["interlock-hall"]
     signature = _signature()
     body = bodies.raw(MOST_FROM_GITHUB)
-    _verify(hall, signature, body)
+    _verify(ingress, signature, body)
     event, delivery = _name("X-GitHub-Event"), _name("X-GitHub-Delivery")
     if request.mimetype == FORM and body.startswith(b"payload="):  # without it, JSON that nobody has labelled
         body = _form_payload(body)
@@ -79,12 +79,12 @@ def from_github() -> Response:
         return _say(200, b'{"status":"pong"}')
     said = commands.said(event, payload, body)
     if said is not None:
-        return _command(hall, event, payload, said, body)
-    found = [_place(hall, event, payload, target) for target in github.targets(event, payload)]
+        return _command(ingress, event, payload, said, body)
+    found = [_place(ingress, event, payload, target) for target in github.targets(event, payload)]
     if not found:
         return _ignored(f"{event} moves no main branch, and no pull request")
     places = dict(place for place in found if not isinstance(place, str))
-    answers = [_keep(hall.site, hall.site.lines[p], "github", name, delivery, body) for p, name in places.items()]
+    answers = [_keep(ingress.site, ingress.site.lines[p], "github", name, delivery, body) for p, name in places.items()]
     return answers[0] if answers else _ignored(next(why for why in found if isinstance(why, str)))
 
 
@@ -93,12 +93,12 @@ def from_github() -> Response:
 @door.post("/jenkins/<controller>/<path:secret>")
 def from_jenkins(controller: str, secret: str) -> Response:
     """Take one callback of Jenkins. Without a name in the address there must be one controller only."""
-    hall: Hall = current_app.extensions["interlock-hall"]
-    if not hall.admission.knows_jenkins(
+    ingress: WebhookIngress = current_app.extensions["interlock-hall"]
+    if not ingress.admission.knows_jenkins(
         secret.encode("utf-8", "surrogatepass"), request.headers.get("Authorization", "")
     ):
         raise Problem(401, "the secret is missing or wrong")
-    controller = _controller(hall.site.configuration, controller)
+    controller = _controller(ingress.site.configuration, controller)
     body = bodies.raw(MOST_FROM_JENKINS)
     # Release 1.0.0 of the CloudEvents plugin sends nothing at all as the data of an event about a job.
     payload = bodies.json_object(body) if body or "ce-specversion" not in request.headers else {}
@@ -110,7 +110,7 @@ def from_jenkins(controller: str, secret: str) -> Response:
     if event is not None and event.is_about_the_queue:
         return _ignored("an event about the queue names no build")
     job, build = jenkins.job_of(data), jenkins.build_of(data)
-    known = hall.site.configuration.jobs.get((controller, job))
+    known = ingress.site.configuration.jobs.get((controller, job))
     if known is None:
         return _ignored("no stage has this job")
     if build is None:
@@ -119,15 +119,17 @@ def from_jenkins(controller: str, secret: str) -> Response:
         return _ignored("QUEUED comes with STARTED, which says more")
     about, kept = (controller, job, str(build)), jenkins.reduced(data)
     delivery = _event_id(about, event) if event is not None and event.id else _callback_id(about, kept)
-    return _keep(hall.site, hall.site.lines[known[0]], "jenkins", controller, delivery, json.dumps(kept).encode())
+    return _keep(ingress.site, ingress.site.lines[known[0]], "jenkins", controller, delivery, json.dumps(kept).encode())
 
 
-def _place(hall: Hall, event: str, payload: dict[str, Any], target: github.Target) -> tuple[str, str] | str:
+def _place(
+    ingress: WebhookIngress, event: str, payload: dict[str, Any], target: github.Target
+) -> tuple[str, str] | str:
     """The pipeline that a delivery about a branch is kept for, and its name there; or why it is not kept."""
-    known, name = hall.site.configuration.service_for(target.repository, target.branch), event
-    taken = known is not None and _is_taken(hall, payload, target.repository)
+    known, name = ingress.site.configuration.service_for(target.repository, target.branch), event
+    taken = known is not None and _is_taken(ingress, payload, target.repository)
     if known is None or taken:
-        known = _renamed(hall, payload, target.branch)
+        known = _renamed(ingress, payload, target.branch)
         if known is None:
             return TAKEN if taken else "no configured service has this repository and branch"
         name = f"{event} {known[1].repository}"  # for the turn, which knows the file alone
@@ -138,49 +140,49 @@ def _place(hall: Hall, event: str, payload: dict[str, Any], target: github.Targe
     return pipeline.name, name
 
 
-def _command(hall: Hall, event: str, payload: dict[str, Any], said: CommandSaid, body: bytes) -> Response:
+def _command(ingress: WebhookIngress, event: str, payload: dict[str, Any], said: CommandSaid, body: bytes) -> Response:
     """Keep a command, once however often it is delivered, in each pipeline that has a service in its repository."""
-    taken = _is_taken(hall, payload, said.repository)
-    names = [*([] if taken else [said.repository]), *_former_names(hall, payload)]
-    found = ((name, hall.site.configuration.pipelines_of(name)) for name in names)
+    taken = _is_taken(ingress, payload, said.repository)
+    names = [*([] if taken else [said.repository]), *_former_names(ingress, payload)]
+    found = ((name, ingress.site.configuration.pipelines_of(name)) for name in names)
     known, pipelines = next(((name, found) for name, found in found if found), ("", ()))
     if not pipelines:
         return _ignored(TAKEN if taken else "no configured service has this repository")
     kept_as = event if known == said.repository else f"{event} {known}"
-    answers = [_keep(hall.site, hall.site.lines[p.name], "github", kept_as, said.key, body) for p in pipelines]
+    answers = [_keep(ingress.site, ingress.site.lines[p.name], "github", kept_as, said.key, body) for p in pipelines]
     return answers[0]
 
 
-def _renamed(hall: Hall, payload: dict[str, Any], branch: str) -> tuple[Pipeline, Service] | None:
+def _renamed(ingress: WebhookIngress, payload: dict[str, Any], branch: str) -> tuple[Pipeline, Service] | None:
     """Whose repository this is, if it was renamed or transferred since the file was written: ids do not change."""
-    found = (hall.site.configuration.service_for(name, branch) for name in _former_names(hall, payload))
+    found = (ingress.site.configuration.service_for(name, branch) for name in _former_names(ingress, payload))
     return next((known for known in found if known is not None), None)
 
 
-def _is_taken(hall: Hall, payload: dict[str, Any], name: str) -> bool:
+def _is_taken(ingress: WebhookIngress, payload: dict[str, Any], name: str) -> bool:
     """Whether a repository is known by this name of the file and this is another one: ours has moved away, or is gone,
     and whoever likes may have made the other under the name that was free."""
     identity = number(payload, "repository", "id")
     try:
-        known = None if identity is None else hall.repositories.get(name)
+        known = None if identity is None else ingress.repositories.get(name)
     except RedisError as error:
         raise Problem(503, "the store cannot be reached at the moment: deliver it again") from error
     if identity is None or known is None or known.id == identity:
-        hall.taken.pop(name, None)
+        ingress.taken.pop(name, None)
         return False
-    if hall.taken.get(name) == identity:
+    if ingress.taken.get(name) == identity:
         return True
-    hall.taken[name] = identity
+    ingress.taken[name] = identity
     mend = "give ours its present name in the pipeline file; see docs/github.md, What goes wrong"
     log.error("repository-name-taken", configured=name, present=known.present, id=known.id, other=identity, mend=mend)
     return True
 
 
-def _former_names(hall: Hall, payload: dict[str, Any]) -> list[str]:
+def _former_names(ingress: WebhookIngress, payload: dict[str, Any]) -> list[str]:
     """How the file calls, or called, the repository of a delivery, as far as its id is known."""
     identity = number(payload, "repository", "id")
     try:
-        return [] if identity is None else hall.repositories.of_id(identity)
+        return [] if identity is None else ingress.repositories.of_id(identity)
     except RedisError as error:
         raise Problem(503, "the store cannot be reached at the moment: deliver it again") from error
 
@@ -196,10 +198,10 @@ def _signature() -> bytes:
     return given.encode()
 
 
-def _verify(hall: Hall, signature: bytes, body: bytes) -> None:
+def _verify(ingress: WebhookIngress, signature: bytes, body: bytes) -> None:
     """Compare with every secret, always all of them; the time taken says nothing (GitHub docs: validating webhooks)."""
     right = False
-    for secret in hall.admission.github_secrets:
+    for secret in ingress.admission.github_secrets:
         wanted = b"sha256=" + hmac.digest(secret, body, "sha256").hex().encode()
         right |= hmac.compare_digest(signature, wanted)
     if not right:
@@ -267,7 +269,7 @@ def _joined(*fields: str) -> bytes:
     return "\0".join(fields).encode("utf-8", "surrogatepass")
 
 
-def _keep(site: Site, line: Line, source: str, name: str, delivery: str, body: bytes) -> Response:
+def _keep(site: Site, line: PipelineContext, source: str, name: str, delivery: str, body: bytes) -> Response:
     try:
         accepted = line.inbox.accept(source, name, delivery, body)
     except RedisError as error:

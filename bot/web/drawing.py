@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.core.board import Board
-from bot.core.pipeline import Job, Mode, Pipeline, Stage, Track
-from bot.core.run import Run, Step
-from bot.core.standing import fixes
+from bot.core.model.board import Board
+from bot.core.model.pipeline import Job, Mode, Pipeline, Stage, Track
+from bot.core.model.run import Run, Step
+from bot.core.rules.standing import fixes
 from bot.core.view import tile, view
 from bot.web.links import Links
 
@@ -95,7 +95,7 @@ class _Drawer:
     def step(self, shape: Shape, job: Job) -> Shape:
         """One job with who waits before it and who is inside; the longest wait stands first in the queue."""
         inside, capacity = shape["inside"], shape["capacity"]
-        taken = inside["count"] + len(shape["strangers"])
+        taken = inside["count"] + len(shape["unmanaged"])
         free = 0 if capacity is None else max(0, capacity - taken)
         queue = [self.decorated(each) for each in shape["queue"]["runs"]]
         return {
@@ -107,8 +107,8 @@ class _Drawer:
             "inside": [self.decorated(each) for each in inside["runs"]],
             "inside_more": inside["count"] - len(inside["runs"]),
             "failed": [self.decorated(each) for each in shape["failed"]],
-            "strangers": [{**each, "link": self.links.build(job, each["number"])} for each in shape["strangers"]],
-            "trouble": shape["trouble"],
+            "unmanaged": [{**each, "link": self.links.build(job, each["number"])} for each in shape["unmanaged"]],
+            "backoff": shape["backoff"],
         }
 
     def removed(self, shape: Shape) -> Shape:

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 
-from bot.core.board import Board
-from bot.core.decision import Ended
-from bot.core.pipeline import Pipeline, Stage
-from bot.core.run import Run
+from bot.core.model.board import Board
+from bot.core.model.pipeline import Pipeline, Stage
+from bot.core.model.run import Run
+from bot.core.rules.decision import Ended
 from bot.web.problems import Problem, unknown
-from bot.web.site import Line
+from bot.web.site import PipelineContext
 
 #: How many runs one question finds at most.
 MOST = 50
@@ -28,11 +28,11 @@ def runs(board: Board, question: str) -> tuple[list[Run], bool]:
     if exact is not None:
         return [exact], False
     found = list(islice((run for run in board.runs.values() if _means(run, question)), MOST + 1))
-    found.sort(key=lambda run: (run.created, run.seat))
+    found.sort(key=lambda run: (run.created, run.queue_number))
     return found[:MOST], len(found) > MOST
 
 
-def finished(line: Line, question: str) -> list[Ended]:
+def finished(line: PipelineContext, question: str) -> list[Ended]:
     """The finished runs that `question` may mean, the last to end first: any by its key, else of the latest few."""
     exact = line.records.ended_run(question)
     if exact is not None:
@@ -47,12 +47,12 @@ def _means(run: Run, question: str) -> bool:
     return (
         run.key.casefold() == folded
         or run.service.casefold() == folded
-        or (_SHA.fullmatch(folded) is not None and run.place.sha.startswith(folded))
+        or (_SHA.fullmatch(folded) is not None and run.position.sha.startswith(folded))
         or (pull is not None and int(pull.group(1)) in run.carries)
     )
 
 
-def run(line: Line, board: Board, key: str) -> Run:
+def run(line: PipelineContext, board: Board, key: str) -> Run:
     """The live run called `key`. Raises Problem: 409 with what became of it if it has ended, else 404."""
     found = board.runs.get(key)
     if found is not None:

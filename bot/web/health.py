@@ -10,8 +10,8 @@ from redis.exceptions import RedisError
 
 from bot.health import wording
 from bot.health.judgement import Status
-from bot.state.keys import Keys
-from bot.state.repairs import Repairs
+from bot.store.keys import Keys
+from bot.store.repairs import Repairs
 from bot.web.shapes import Shape, reply
 from bot.web.site import Site, site
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from bot.core.pipeline import Job, Pipeline
+from bot.core.model.pipeline import Job, Pipeline
 from config.configuration import Configuration
 
 

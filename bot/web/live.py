@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 from redis import Redis
 
-from bot.state.schema import OtherSchema
+from bot.store.schema import OtherSchema
 from bot.web.site import beyond
 
 log = structlog.get_logger()

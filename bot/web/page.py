@@ -12,10 +12,10 @@ from markupsafe import Markup, escape
 from redis.exceptions import RedisError
 from werkzeug.wrappers import Response as AnyResponse
 
-from bot.core.pipeline import Pipeline, Track
+from bot.core.model.pipeline import Pipeline, Track
 from bot.health import wording
-from bot.state.repairs import Repairs
-from bot.state.schema import OtherSchema
+from bot.store.repairs import Repairs
+from bot.store.schema import OtherSchema
 from bot.web import shapes
 from bot.web.client_address import client_address
 from bot.web.drawing import draw, steps_of
@@ -23,7 +23,7 @@ from bot.web.links import Links
 from bot.web.live import Feed, Seats, events
 from bot.web.problems import RETRY_AFTER, Problem, answer
 from bot.web.reading import story, summary
-from bot.web.site import Line, Site, site
+from bot.web.site import PipelineContext, Site, site
 
 page = Blueprint("page", __name__)
 
@@ -123,7 +123,7 @@ def _build_link(links: Links, configured: Pipeline, shown: dict[str, Any]) -> st
     return links.build(job, shown["build"]) if job else None
 
 
-def picture(here: Site, line: Line) -> dict[str, Any]:
+def picture(here: Site, line: PipelineContext) -> dict[str, Any]:
     """All that the board's template shows."""
     with line.window.look() as (board, version):
         configured = line.window.pipeline(board)
@@ -141,7 +141,7 @@ def picture(here: Site, line: Line) -> dict[str, Any]:
     }
 
 
-def _feed(app: Flask, here: Site, line: Line) -> Feed:
+def _feed(app: Flask, here: Site, line: PipelineContext) -> Feed:
     """The feed of one pipeline. It renders outside of any request, so templates use plain addresses."""
 
     def render() -> tuple[int, str]:

@@ -8,17 +8,17 @@ from dataclasses import asdict
 
 from flask import Blueprint, Response, request
 
-from bot.core.board import Board
-from bot.core.run import Status
+from bot.core.model.board import Board
+from bot.core.model.run import Status
 from bot.core.view import tile, view
 from bot.health import wording
-from bot.state.parked import deliveries
-from bot.state.records import PAGE
-from bot.state.repairs import Repairs
+from bot.store.parked import deliveries
+from bot.store.records import PAGE
+from bot.store.repairs import Repairs
 from bot.web import finding, shapes
 from bot.web.problems import Problem
 from bot.web.shapes import Shape, reply
-from bot.web.site import Line, site
+from bot.web.site import PipelineContext, site
 
 reading = Blueprint("reading", __name__, url_prefix="/api/v1")
 
@@ -115,7 +115,7 @@ def parked(pipeline: str) -> Response:
     return reply({"parked": [shapes.parked(row) for row in deliveries(site().redis, line.keys)]})
 
 
-def summary(line: Line) -> Shape:
+def summary(line: PipelineContext) -> Shape:
     """One pipeline in a list."""
     with line.window.look() as (shown, version):
         stages = line.window.pipeline(shown).stages
@@ -131,7 +131,7 @@ def summary(line: Line) -> Shape:
         }
 
 
-def story(line: Line, key: str) -> Shape:
+def story(line: PipelineContext, key: str) -> Shape:
     """Where a run is or what became of it, and its facts, oldest first. Raises Problem (404)."""
     with line.window.look() as (shown, _):
         live = shown.runs.get(key)

@@ -8,11 +8,11 @@ from typing import Any
 from flask import Response
 
 from bot.core import sentences
-from bot.core.decision import Ended
-from bot.core.run import Run
-from bot.state.codec import Told
-from bot.state.outbox import DeadLetter
-from bot.state.parked import Parked
+from bot.core.model.run import Run
+from bot.core.rules.decision import Ended
+from bot.store.codec import Told
+from bot.store.outbox import DeadLetter
+from bot.store.parked import Parked
 
 Shape = dict[str, Any]
 
@@ -77,8 +77,8 @@ def _who(run: Run) -> Shape:
     return {
         "run": run.key,
         "service": run.service,
-        "sha": run.place.sha,
-        "short": sentences.short(run.place.sha),
+        "sha": run.position.sha,
+        "short": sentences.short(run.position.sha),
         "title": run.title,
         "author": run.author,
         "pull": run.pull,

@@ -11,17 +11,17 @@ from typing import cast
 from flask import current_app
 from redis import Redis
 
-from bot.core.board import Board
-from bot.core.pipeline import Pipeline
+from bot.core.model.board import Board
+from bot.core.model.pipeline import Pipeline
 from bot.health.observing import Observer
-from bot.state.connection import connect
-from bot.state.copy import Copy
-from bot.state.delays import Delays
-from bot.state.inbox import Inbox
-from bot.state.keys import Keys
-from bot.state.outbox import Outbox
-from bot.state.records import Records
-from bot.state.scripts import Scripts
+from bot.store.connection import connect
+from bot.store.delays import Delays
+from bot.store.inbox import Inbox
+from bot.store.keys import Keys
+from bot.store.outbox import Outbox
+from bot.store.records import Records
+from bot.store.replica import BoardReplica
+from bot.store.scripts import Scripts
 from bot.web.problems import unknown
 from config.configuration import Configuration
 from config.errors import SettingsError
@@ -35,7 +35,7 @@ class Window:
     """This process's copy of a board, for one reader at a time."""
 
     def __init__(self, redis: Redis, keys: Keys, configured: Pipeline) -> None:
-        self._copy = Copy(Scripts(redis), keys)
+        self._copy = BoardReplica(Scripts(redis), keys)
         self._configured = configured
         self._lock = threading.Lock()
 
@@ -59,7 +59,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class PipelineContext:
     """One pipeline as the web process sees it."""
 
     pipeline: Pipeline
@@ -80,9 +80,9 @@ class Site:
     redis: Redis
     poke: Callable[[str], None]
     observer: Observer
-    lines: dict[str, Line] = field(default_factory=dict)
+    lines: dict[str, PipelineContext] = field(default_factory=dict)
 
-    def line(self, name: str) -> Line:
+    def line(self, name: str) -> PipelineContext:
         """The pipeline called `name`. Raises Problem (404) with the names there are."""
         line = self.lines.get(name)
         if line is None:
@@ -100,9 +100,9 @@ def build(settings: Settings, configuration: Configuration, poke: Callable[[str]
     return Site(settings, configuration, redis, poke, Observer(redis, configuration), lines)
 
 
-def _line(redis: Redis, pipeline: Pipeline, seen_seconds: int) -> Line:
+def _line(redis: Redis, pipeline: Pipeline, seen_seconds: int) -> PipelineContext:
     keys = Keys(pipeline.name)
-    return Line(
+    return PipelineContext(
         pipeline,
         keys,
         Inbox(redis, keys, seen_seconds=seen_seconds),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.core.pipeline import Track
+from bot.core.model.pipeline import Track
 from config.configuration import Configuration
 from config.jobs.plan import JobPlan, credential, plans
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from bot.core.events import LockAsked, Merged, ModeAsked, UnlockAsked
-from bot.core.pipeline import Mode, Outcome
-from bot.core.run import Run
+from bot.core.model.events import LockAsked, Merged, ModeAsked, UnlockAsked
+from bot.core.model.pipeline import Mode, Outcome
+from bot.core.model.run import Run
 from tests.web.serving import served
 from tests.web.story import Story, sha
 

@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 from werkzeug.serving import make_server
 
 from bot.cli.main import cli
-from bot.core.pipeline import Outcome
-from bot.core.run import Run
+from bot.core.model.pipeline import Outcome
+from bot.core.model.run import Run
 from bot.web.app import create_app
 from config.configuration import Configuration
 from config.settings import Settings

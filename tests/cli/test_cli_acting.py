@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bot.core.events import LockAsked
-from bot.core.pipeline import Mode, Outcome
-from bot.core.run import Run, Status
-from bot.state.codec import dump_event
-from bot.state.inbox import Entry
-from bot.state.outbox import Outbox
-from bot.state.parked import park
+from bot.core.model.events import LockAsked
+from bot.core.model.pipeline import Mode, Outcome
+from bot.core.model.run import Run, Status
+from bot.store.codec import dump_event
+from bot.store.inbox import Entry
+from bot.store.outbox import Outbox
+from bot.store.parked import park
 from bot.web import asking
 from bot.web.app import create_app
 from config.configuration import Configuration

@@ -12,8 +12,8 @@ import pytest
 
 from bot.cli import looking, picture
 from bot.cli.main import cli
-from bot.core.pipeline import Outcome
-from bot.state.outbox import Outbox
+from bot.core.model.pipeline import Outcome
+from bot.store.outbox import Outbox
 from bot.web import reading
 from tests.cli.conftest import Interlock
 from tests.cli.test_cli_files import SECRETS

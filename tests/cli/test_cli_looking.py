@@ -14,11 +14,11 @@ from bot.cli import answers, looking
 from bot.cli.choosing import CANCELLED, RETRIED
 from bot.cli.errors import Unreachable
 from bot.cli.server import Server
-from bot.core.events import BuildSeen, Configured, PullMoved, TriggerRefused
-from bot.core.pipeline import Outcome
-from bot.core.reasons import Why
-from bot.core.run import End, Run, Status
-from bot.state.repairs import Repairs
+from bot.core.model.events import BuildSeen, Configured, PullMoved, TriggerRefused
+from bot.core.model.pipeline import Outcome
+from bot.core.model.reasons import Why
+from bot.core.model.run import End, Run, Status
+from bot.store.repairs import Repairs
 from tests.cli.conftest import Interlock
 from tests.web.conftest import Story
 
@@ -68,7 +68,7 @@ def test_the_fix_is_shown_on_its_way_and_on_the_fast_lane(interlock: Interlock, 
     story.passes(fix)
     story.build(fix, None)
     shown = lines(interlock("status", COLUMNS="100").output)
-    short = fix.place.sha[:7]
+    short = fix.position.sha[:7]
     assert f"on the way: S1 {short} runs in fast acceptance" in shown
     assert shown[shown.index("fast lane") + 1 : shown.index("fast lane") + 3] == ["queue 0", "running 1 of 1"]
     assert any(line.startswith(f"» S1 {short} Change b of S1 #41, fast lane") for line in shown)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bot.core.pipeline import FastLaneStart, Forks, Job, Mode, Outcome, Policy, Track, Verify
+from bot.core.model.pipeline import FastLaneStart, Forks, Job, Mode, Outcome, Policy, Track, Verify
 from config.configuration import Configuration, Controller
 from config.pipeline_file import load
 

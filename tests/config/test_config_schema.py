@@ -11,7 +11,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from bot.core import effects
+from bot.core.model import effects
 from bot.health import watch
 from config import schema
 from config.model import Notice

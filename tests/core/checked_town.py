@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from bot.core.board import Header, build_board
-from bot.core.decide import decide
-from bot.core.decision import Decision
-from bot.core.effects import LockNotice
-from bot.core.events import (
+from bot.core.model.board import Header, build_board
+from bot.core.model.effects import LockNotice
+from bot.core.model.events import (
     BuildLost,
     BuildSeen,
     CommandAllowed,
@@ -24,8 +22,10 @@ from bot.core.events import (
     TriggerRefused,
     Withdrawn,
 )
-from bot.core.facts import FactKind
-from bot.core.pipeline import Pipeline
+from bot.core.model.facts import FactKind
+from bot.core.model.pipeline import Pipeline
+from bot.core.rules.decide import decide
+from bot.core.rules.decision import Decision
 from tests.core.checks import Memory, before, check
 from tests.core.town import Town
 from tests.core.world import indexes_of, receive, records_of

@@ -10,14 +10,14 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bot.core.board import Board
-from bot.core.decision import Decision
-from bot.core.effects import AbortDuplicate, SetStatus, Trigger, Withdraw
 from bot.core.explain import why
-from bot.core.facts import FactKind
-from bot.core.pipeline import Force, Lane, Mode, Track
-from bot.core.reasons import Why
-from bot.core.run import VERIFY, End, Run, Status, Step, Verification
+from bot.core.model.board import Board
+from bot.core.model.effects import AbortDuplicate, SetStatus, Trigger, Withdraw
+from bot.core.model.facts import FactKind
+from bot.core.model.pipeline import AbortLevel, Lane, Mode, Track
+from bot.core.model.reasons import Why
+from bot.core.model.run import VERIFY, End, Run, Status, Step, Verification
+from bot.core.rules.decision import Decision
 from bot.core.view import view
 from tests.core.world import indexes_of, rebuilt
 
@@ -99,8 +99,8 @@ def _capacity(board: Board, decision: Decision) -> None:
         capacity = board.capacity(step)
         everything = [*board.runs.values(), *board.verifications.values()]
         inside = sum(1 for built in everything if built.holds_slot and built.step == step)
-        strangers = sum(1 for foreign in board.foreign.values() if foreign.step == step)
-        assert capacity is None or inside + strangers <= capacity, f"{step} holds more than {capacity}"
+        unmanaged_builds = sum(1 for unmanaged in board.unmanaged.values() if unmanaged.step == step)
+        assert capacity is None or inside + unmanaged_builds <= capacity, f"{step} holds more than {capacity}"
 
 
 def _locks(board: Board, decision: Decision) -> None:
@@ -134,9 +134,9 @@ def _order(board: Board, decision: Decision, was: Before, memory: Memory, now: f
     admitted = dict(_admitted(decision))
     for step, keys in was.queues.items():
         plain = [key for key in keys if _is_plain(was.runs[key])]
-        for place, key in enumerate(plain):
+        for position, key in enumerate(plain):
             if admitted.get(key) == step and board.runs[key].lane is Lane.MAIN:
-                for passed in plain[:place]:
+                for passed in plain[:position]:
                     if was.runs[passed].service != was.runs[key].service:  # its own newer commit contains it (F11)
                         _may_be_passed(board, passed, step, now)
 
@@ -201,22 +201,24 @@ def _begun(board: Board, verification: Verification) -> None:
     assert (pull.sha, pull.open) == (verification.sha, True), f"{verification.key} is no head"
     assert pull.asked or not (pull.fork or (pull.draft and not verify.drafts)), f"{verification.key} was not asked for"
     inside = sum(1 for v in board.verifications.values() if v.holds_slot)
-    strangers = sum(1 for foreign in board.foreign.values() if foreign.step == VERIFY)
-    assert verify.capacity is None or inside + strangers <= verify.capacity, "more are verified than there is room for"
+    unmanaged_builds = sum(1 for unmanaged in board.unmanaged.values() if unmanaged.step == VERIFY)
+    assert verify.capacity is None or inside + unmanaged_builds <= verify.capacity, (
+        "more are verified than there is room for"
+    )
 
 
 def _proofs(board: Board, decision: Decision, memory: Memory, truth: Truth) -> None:
     """F8, F9, F11: who is superseded is contained; a lock opens for what contains it; nobody goes backwards."""
-    memory.commits.update({run.key: run.place.sha for run in board.runs.values()})
-    memory.commits.update({ended.run.key: ended.run.place.sha for ended in decision.ended})
+    memory.commits.update({run.key: run.position.sha for run in board.runs.values()})
+    memory.commits.update({ended.run.key: ended.run.position.sha for ended in decision.ended})
     for ended in decision.ended:
         if ended.ending.end is End.SUPERSEDED and ended.ending.by:
-            assert truth(memory.commits[ended.ending.by], ended.run.place.sha), f"{ended.run.key} is not contained"
+            assert truth(memory.commits[ended.ending.by], ended.run.position.sha), f"{ended.run.key} is not contained"
     for fact in decision.facts:
         if fact.kind in BUILD_DECIDED and fact.step and _rolls_out(board, fact.step):
             memory.brought[str(fact.service), fact.step.stage] = str(fact.sha)
         if fact.kind is FactKind.STAGE_UNLOCKED and fact.by in memory.commits and fact.run:
-            dropped = board.service(str(fact.service)).forces
+            dropped = board.service(str(fact.service)).forced_heads
             assert dropped or truth(memory.commits[str(fact.by)], memory.commits[fact.run]), "opened by a stranger"
     admitted = _admitted(decision)
     for key, step in admitted:
@@ -240,18 +242,18 @@ def _forwards(board: Board, run: Run, memory: Memory, truth: Truth) -> None:
     """Invariant 11: no other run of the service is there; nothing newer on main, as we know it, was brought there."""
     others = [r for r in board.inside(run.step) if r.service == run.service and r.key != run.key]
     assert not others, f"{run.key} enters {run.step} beside {others[0].key}"
-    sha, head = memory.brought.get((run.service, run.step.stage)), board.service(run.service).chain.head
-    if sha is None or head is None or sha == run.place.sha:
+    sha, head = memory.brought.get((run.service, run.step.stage)), board.service(run.service).history.head
+    if sha is None or head is None or sha == run.position.sha:
         return
-    newer = truth(sha, run.place.sha) and truth(head.sha, sha)
+    newer = truth(sha, run.position.sha) and truth(head.sha, sha)
     assert not newer, f"{run.key} goes backwards: {sha} was brought to {run.step} already"
 
 
 def _doors(board: Board, decision: Decision, now: float) -> None:
     """There is one way to start a build: each start is of the run's next attempt, in a step that is not in trouble."""
     for key, step in _triggered(decision):
-        trouble, built = board.troubles.get(str(step)), board.built(key)
-        assert trouble is None or trouble.retry_at <= now, f"{key} is started in {step}, which Jenkins refuses"
+        backoff, built = board.backoffs.get(str(step)), board.built(key)
+        assert backoff is None or backoff.retry_at <= now, f"{key} is started in {step}, which Jenkins refuses"
         assert built is not None
         assert (built.status, built.step, built.build) == (Status.STARTING, step, None), f"{key} was started from aside"
 
@@ -279,13 +281,13 @@ def _mode(decision: Decision, board: Board, was: Before) -> None:
         assert "trigger" not in kinds, "triggered while paused"
     if board.header.mode is Mode.OBSERVE:
         takes_back = {"withdraw"} if was.mode is not Mode.OBSERVE else set()
-        assert kinds <= {"look", "compare", "obey"} | takes_back, "acted while observing"
+        assert kinds <= {"look", "compare", "authorize-command"} | takes_back, "acted while observing"
 
 
 def _no_force_where_it_rolls_out(decision: Decision, board: Board) -> None:
     """A build in a stage that locks is asked to stop, never more: half a roll-out is left behind otherwise."""
     for effect in decision.effects:
-        if isinstance(effect, (Withdraw, AbortDuplicate)) and effect.force is not Force.STOP:
+        if isinstance(effect, (Withdraw, AbortDuplicate)) and effect.level is not AbortLevel.STOP:
             real = [stage for stage in board.pipeline.stages if stage.job == effect.job]
             assert not any(stage.locks for stage in real), f"{effect.slot} in a stage that locks"
 
@@ -337,7 +339,7 @@ def _endings(board: Board, decision: Decision, was: Before, memory: Memory, trut
         before = was.runs.get(run.key)
         decided = before is None or before.ending is None
         if decided and board.pipeline.service(run.service) is not None:
-            head = board.service(run.service).chain.head
+            head = board.service(run.service).history.head
             assert head is not None
             again = any(other.key != run.key for other in board.of_commit(run.service, run.sha))
             assert again or not truth(head.sha, run.sha), f"{run.key} was dropped from main, where it is"
@@ -350,5 +352,5 @@ def _indexes(board: Board) -> None:
         assert board.queue_length(step) == sum(
             run.status is Status.WAITING and run.step == step for run in board.runs.values()
         )
-        for place, run in enumerate(board.queue(step)):
-            assert board.ahead_of(run) == place
+        for position, run in enumerate(board.queue(step)):
+            assert board.ahead_of(run) == position

@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from bot.core import locking
-from bot.core.events import (
+from bot.core.model.events import (
     AbortTaken,
     BannerAmiss,
     BuildHinted,
@@ -45,8 +44,9 @@ from bot.core.events import (
     VerifyAsked,
     Withdrawn,
 )
-from bot.core.pipeline import FastLaneStart, Forks, Job, Lane, Mode, Outcome, Pipeline, Policy, Track, Verify
-from bot.core.run import Run, Status
+from bot.core.model.pipeline import FastLaneStart, Forks, Job, Lane, Mode, Outcome, Pipeline, Policy, Track, Verify
+from bot.core.model.run import Run, Status
+from bot.core.rules import stage_locks
 from tests.core.checked_town import REPEATABLE, CheckedTown
 from tests.core.world import Asked, shop
 
@@ -74,7 +74,7 @@ TROUBLES = (
 )
 EVENTS_DECIDED = [0]
 #: What the rules have, while no life is played.
-REMOVED_AT_ONCE = locking.REMOVED_AT_ONCE
+REMOVED_AT_ONCE = stage_locks.REMOVED_AT_ONCE
 
 picks = st.integers(0, 30)
 services = st.sampled_from(SERVICES)
@@ -116,7 +116,7 @@ class AnyTown(RuleBasedStateMachine):
         #: Answers about main that are on their way: what GitHub said, of how often main had moved when it was asked.
         self.answers: list[HeadSeen] = []
         self.letters = 0
-        self.foreign: list[BuildSeen] = []
+        self.unmanaged: list[BuildSeen] = []
         self.said: list[CommandSaid] = []
         self.pulls: dict[int, TruePull] = {}
 
@@ -140,7 +140,7 @@ class AnyTown(RuleBasedStateMachine):
         """A shop of some kind; perhaps with an exception from its failure policy; perhaps with runs on their way."""
         outcomes = ((Outcome.UNSTABLE, Policy.PASS), (Outcome.ABORTED, Policy.REPORT)) if softer else ()
         pipeline = shop(outcomes=outcomes, timeout=500.0, **how)  # type: ignore[arg-type]
-        locking.REMOVED_AT_ONCE = slice_  # with 1, clean-ups are under way while anything else happens
+        stage_locks.REMOVED_AT_ONCE = slice_  # with 1, clean-ups are under way while anything else happens
         self.town = CheckedTown(verified(pipeline, pulls))
         for service in SERVICES:
             self.town.github.commit(service, f"{service}-")
@@ -310,7 +310,7 @@ class AnyTown(RuleBasedStateMachine):
             self._send(event)
 
     @rule(what=st.sampled_from(TROUBLES), pick=picks)
-    def troubles(self, what: str, pick: int) -> None:
+    def backoffs(self, what: str, pick: int) -> None:
         """Something else happens outside."""
         event = getattr(self, f"_{what}")(pick)
         if event is not None:
@@ -423,8 +423,8 @@ class AnyTown(RuleBasedStateMachine):
         aborts = self.town.jenkins.aborts
         if not aborts:
             return None
-        job, number, force = aborts.pop(pick % len(aborts))
-        return AbortTaken(job.controller, job.name, number, force)
+        job, number, level = aborts.pop(pick % len(aborts))
+        return AbortTaken(job.controller, job.name, number, level)
 
     def _pull_found(self, pick: int) -> Event | None:
         searches = self.town.github.searches
@@ -448,18 +448,18 @@ class AnyTown(RuleBasedStateMachine):
         if not attempts:
             return None
         twin = replace(attempts[-1 - pick % len(attempts)], number=self.town.jenkins.number(), state="running")
-        self.foreign.append(self.town.jenkins.say(twin.seen()))
-        return self.foreign[-1]
+        self.unmanaged.append(self.town.jenkins.say(twin.seen()))
+        return self.unmanaged[-1]
 
     def _stranger(self, pick: int) -> Event:
         job = ("acceptance", "fast-acceptance", "pre-production", "verify")[pick % 4]
-        self.foreign.append(self.town.jenkins.say(BuildSeen("cdp", job, self.town.jenkins.number(), None)))
-        return self.foreign[-1]
+        self.unmanaged.append(self.town.jenkins.say(BuildSeen("cdp", job, self.town.jenkins.number(), None)))
+        return self.unmanaged[-1]
 
     def _stranger_ends(self, pick: int) -> Event | None:
-        if not self.foreign:
+        if not self.unmanaged:
             return None
-        seen = self.foreign.pop(pick % len(self.foreign))
+        seen = self.unmanaged.pop(pick % len(self.unmanaged))
         return self.town.jenkins.say(replace(seen, result=Outcome.SUCCESS))
 
     def _refused(self, pick: int) -> Event | None:
@@ -487,7 +487,7 @@ class AnyTown(RuleBasedStateMachine):
             if hasattr(self, "town"):
                 self._everything_ends()
         finally:
-            locking.REMOVED_AT_ONCE = REMOVED_AT_ONCE
+            stage_locks.REMOVED_AT_ONCE = REMOVED_AT_ONCE
 
     def _everything_ends(self) -> None:
         town = self.town
@@ -519,13 +519,13 @@ class AnyTown(RuleBasedStateMachine):
 
     def _everything_has_ended(self) -> None:
         town = self.town
-        left = {run.key: (run.status, str(run.step), town.says(run.place.sha)) for run in town.board.runs.values()}
+        left = {run.key: (run.status, str(run.step), town.says(run.position.sha)) for run in town.board.runs.values()}
         assert not left, f"nobody can help these any more: {left}"
         assert not town.board.locks
-        assert not town.board.foreign
+        assert not town.board.unmanaged
         assert not town.board.verifications
         for service in town.board.pipeline.services:
-            head = town.board.service(service.name).chain.head
+            head = town.board.service(service.name).history.head
             assert head is not None
             assert head.sha == town.github.heads[service.name], f"main of {service.name} stands elsewhere"
 
@@ -545,7 +545,7 @@ class AnyTown(RuleBasedStateMachine):
         for run in board.runs.values():
             locked = any(lock.stage == run.step.stage for lock in board.locks.values())
             waits = run.status is Status.WAITING and (locked or _fast_part_held(self.town, run.service))
-            assert waits or run.status is Status.FAILED, f"{run.key} is stuck: {self.town.says(run.place.sha)}"
+            assert waits or run.status is Status.FAILED, f"{run.key} is stuck: {self.town.says(run.position.sha)}"
 
     def _newest_heads_are_verified(self) -> None:
         """Once everybody was told everything, each head was verified, or there is a reason not to."""
@@ -581,7 +581,7 @@ class AnyTown(RuleBasedStateMachine):
             if town.board.clean_ups:
                 self._send(TimePassed())
                 continue
-            if not town.board.troubles or all(t.retry_at <= town.now for t in town.board.troubles.values()):
+            if not town.board.backoffs or all(t.retry_at <= town.now for t in town.board.backoffs.values()):
                 return
             town.now += 200
             self._send(TimePassed())
@@ -604,13 +604,13 @@ class AnyTown(RuleBasedStateMachine):
         for asked in [a for a in town.jenkins.attempts.values() if a.state == "running"]:
             self._send(town.jenkins.end(asked, Outcome.SUCCESS))
         for service in [s.name for s in town.board.pipeline.services]:
-            state, head = town.board.service(service), town.board.service(service).chain.head
-            if head is None or head.sha != town.github.heads[service] or state.doubt == head.sha:
+            state, head = town.board.service(service), town.board.service(service).history.head
+            if head is None or head.sha != town.github.heads[service] or state.unconfirmed_head == head.sha:
                 self._send(HeadSeen(service, town.github.heads[service], state.moves))
 
     def _open_news(self) -> bool:
         town = self.town
-        return bool(town.github.questions or town.jenkins.looks or town.jenkins.withdrawals or self.foreign)
+        return bool(town.github.questions or town.jenkins.looks or town.jenkins.withdrawals or self.unmanaged)
 
     def _help(self, key: str, attempt: int) -> None:
         """Jenkins does its best for one attempt; the reconciler tells what nobody told."""

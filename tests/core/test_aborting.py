@@ -6,22 +6,22 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core import past
-from bot.core.decision import Decision
-from bot.core.effects import AbortDuplicate, Look, Notify, Withdraw
-from bot.core.events import AbortTaken, BuildHinted, BuildSeen, Event
-from bot.core.facts import FactKind
-from bot.core.pipeline import Force, Outcome, Pipeline, Policy
-from bot.core.run import Status
+from bot.core.model.effects import AbortDuplicate, Look, Notify, Withdraw
+from bot.core.model.events import AbortTaken, BuildHinted, BuildSeen, Event
+from bot.core.model.facts import FactKind
+from bot.core.model.pipeline import AbortLevel, Outcome, Pipeline, Policy
+from bot.core.model.run import Status
+from bot.core.rules import ended_builds
+from bot.core.rules.decision import Decision
 from tests.core.town import Town
 from tests.core.world import shop
 
-STOP, TERM, KILL = Force.STOP, Force.TERM, Force.KILL
+STOP, TERM, KILL = AbortLevel.STOP, AbortLevel.TERM, AbortLevel.KILL
 
 
-def forces(town: Town, sha: str = "S1a") -> list[Force]:
+def forced_heads(town: Town, sha: str = "S1a") -> list[AbortLevel]:
     """How the run's running build was asked to end, in order."""
-    return [effect.force for effect in town.did(Withdraw, sha, abort=True) if effect.build is not None]
+    return [effect.level for effect in town.did(Withdraw, sha, abort=True) if effect.build is not None]
 
 
 class Obliging(Town):
@@ -44,15 +44,15 @@ def cancelled() -> Obliging:
 
 
 def test_each_is_asked_when_the_one_before_has_had_its_time(cancelled: Town) -> None:
-    assert forces(cancelled) == [STOP]
+    assert forced_heads(cancelled) == [STOP]
     assert cancelled.board.next_due(cancelled.now) == cancelled.now + 60
     cancelled.waits(59)
-    assert forces(cancelled) == [STOP]
+    assert forced_heads(cancelled) == [STOP]
     cancelled.waits(1)
-    assert forces(cancelled) == [STOP, TERM]
+    assert forced_heads(cancelled) == [STOP, TERM]
     assert cancelled.says("S1a").endswith("its steps were ended by force")
     cancelled.waits(60)
-    assert forces(cancelled) == [STOP, TERM, KILL]
+    assert forced_heads(cancelled) == [STOP, TERM, KILL]
     assert cancelled.says("S1a").endswith("it was killed")
 
 
@@ -74,14 +74,14 @@ def test_a_build_that_knows_only_stop_is_not_said_to_have_been_ended_by_force() 
 def test_a_build_that_ends_is_asked_no_more(cancelled: Town) -> None:
     cancelled.aborts("S1a")
     cancelled.waits(600)
-    assert forces(cancelled) == [STOP]
+    assert forced_heads(cancelled) == [STOP]
     assert cancelled.board.next_due(cancelled.now) is None
 
 
 def test_when_even_a_kill_does_not_help_people_are_told_once(cancelled: Town) -> None:
     for _ in range(5):
         cancelled.waits(60)
-    assert forces(cancelled) == [STOP, TERM, KILL]
+    assert forced_heads(cancelled) == [STOP, TERM, KILL]
     assert cancelled.told(FactKind.BUILD_STUCK) == ["S1a"]
     (notice,) = [effect for effect in cancelled.effects if isinstance(effect, Notify)]
     assert (notice.topic, notice.subject) == ("stuck", "acceptance: build #2 does not end")
@@ -100,7 +100,7 @@ def test_where_it_rolls_out_it_is_only_stopped(stage: str) -> None:
     town.cancel("S1a")
     for _ in range(5):
         town.waits(60)
-    assert forces(town) == [STOP]
+    assert forced_heads(town) == [STOP]
     assert town.told(FactKind.BUILD_STUCK) == ["S1a"]
     assert "nothing firmer is done where it rolls out: end it in Jenkins" in town.facts[-1].why
 
@@ -115,7 +115,7 @@ def test_a_fast_job_may_be_killed_though_its_stage_locks() -> None:
     town.cancel("S1b")
     for _ in range(3):
         town.waits(60)
-    assert forces(town, "S1b") == [STOP, TERM, KILL]
+    assert forced_heads(town, "S1b") == [STOP, TERM, KILL]
 
 
 def test_a_time_out_escalates_too() -> None:
@@ -124,9 +124,9 @@ def test_a_time_out_escalates_too() -> None:
     town.arrives("S1", "a", "acceptance")
     town.starts("S1a")
     town.waits(100)
-    assert forces(town) == [STOP]
+    assert forced_heads(town) == [STOP]
     town.waits(60)
-    assert forces(town) == [STOP, TERM]
+    assert forced_heads(town) == [STOP, TERM]
     town.ends("S1a", Outcome.ABORTED)
     assert town.left("S1a") == ("failed", None)
 
@@ -137,13 +137,13 @@ def test_a_build_that_starts_while_it_is_taken_back_has_its_time_from_then_on() 
     town.accepts("S1a")
     town.cancel("S1a")
     town.waits(500)
-    assert forces(town) == []  # nothing runs that could be asked to end
+    assert forced_heads(town) == []  # nothing runs that could be asked to end
     town.starts("S1a")
-    assert forces(town) == [STOP]
+    assert forced_heads(town) == [STOP]
     town.waits(59)
-    assert forces(town) == [STOP]
+    assert forced_heads(town) == [STOP]
     town.waits(1)
-    assert forces(town) == [STOP, TERM]
+    assert forced_heads(town) == [STOP, TERM]
 
 
 def test_a_repeated_build_begins_anew() -> None:
@@ -158,7 +158,7 @@ def test_a_repeated_build_begins_anew() -> None:
     assert town.run("S1a").abort is None
     town.quiet()
     town.waits(70)
-    assert forces(town) == []
+    assert forced_heads(town) == []
 
 
 def test_a_duplicate_is_asked_ever_more_firmly_too() -> None:
@@ -169,16 +169,16 @@ def test_a_duplicate_is_asked_ever_more_firmly_too() -> None:
     town.send(BuildSeen("cdp", "acceptance", 900, None, run.key, run.attempt))
     for _ in range(4):
         town.waits(60)
-    assert [effect.force for effect in town.did(AbortDuplicate)] == [STOP, TERM, KILL]
+    assert [effect.level for effect in town.did(AbortDuplicate)] == [STOP, TERM, KILL]
     assert "a second build of S1.1" in town.facts[-1].why
     town.send(BuildSeen("cdp", "acceptance", 900, Outcome.ABORTED, run.key, run.attempt))
-    assert town.board.foreign == {}
+    assert town.board.unmanaged == {}
     assert town.status("S1a") is Status.RUNNING
 
 
 def test_a_build_that_a_stranger_started_is_never_touched() -> None:
     town = Obliging()
-    town.stranger("acceptance")
+    town.unmanaged("acceptance")
     town.waits(10_000)
     assert town.did(AbortDuplicate) == []
     assert town.did(Withdraw) == []
@@ -190,11 +190,11 @@ def test_how_long_is_configured() -> None:
     town.starts("S1a")
     town.cancel("S1a")
     town.waits(5)
-    assert forces(town) == [STOP, TERM]
+    assert forced_heads(town) == [STOP, TERM]
     town.waits(6)
-    assert forces(town) == [STOP, TERM]
+    assert forced_heads(town) == [STOP, TERM]
     town.waits(1)
-    assert forces(town) == [STOP, TERM, KILL]
+    assert forced_heads(town) == [STOP, TERM, KILL]
 
 
 def _with_timeout(town: Town, seconds: float) -> Pipeline:
@@ -213,13 +213,13 @@ def test_what_jenkins_has_not_taken_is_not_followed_by_something_firmer() -> Non
     town.starts("S1a")
     town.cancel("S1a")
     town.waits(10_000)
-    assert forces(town) == [STOP]
+    assert forced_heads(town) == [STOP]
     assert town.board.next_due(town.now) is None
     town.takes_aborts()
     town.waits(59)
-    assert forces(town) == [STOP]
+    assert forced_heads(town) == [STOP]
     town.waits(1)
-    assert forces(town) == [STOP, TERM]
+    assert forced_heads(town) == [STOP, TERM]
 
 
 def test_the_word_that_an_older_request_was_taken_changes_nothing(cancelled: Town) -> None:
@@ -244,7 +244,7 @@ def test_a_build_of_an_attempt_that_is_over_is_stopped_before_it_rolls_out_an_ol
     (stop,) = town.did(AbortDuplicate)
     assert (stop.number, stop.run) == (900, run.key)
     assert town.told(FactKind.BUILD_DUPLICATED) == [None]
-    assert [f.number for f in town.board.foreign.values()] == [900]  # and takes a slot until it has ended
+    assert [f.number for f in town.board.unmanaged.values()] == [900]  # and takes a slot until it has ended
 
 
 def test_so_is_a_build_of_a_run_that_has_left_the_board() -> None:
@@ -263,7 +263,7 @@ def test_a_build_that_names_no_run_of_ours_is_a_strangers(key: str) -> None:
     town.merge("S1", "a")
     town.send(BuildSeen("cdp", "pre-production", 900, None, key, 1))
     assert town.did(AbortDuplicate) == []
-    assert town.board.foreign
+    assert town.board.unmanaged
 
 
 def ended_in_acceptance(town: Town, number: int = 77, started: float | None = 1000.0) -> BuildSeen:
@@ -284,7 +284,7 @@ def test_late_news_of_a_build_that_is_known_to_have_ended_is_ignored() -> None:
     late = ended_in_acceptance(town)
     for news in (late, replace(late, started=None), replace(late, run=None, attempt=None)):
         town.send(news)
-    assert (town.did(AbortDuplicate), town.did(Look), town.facts, town.board.foreign) == ([], [], [], {})
+    assert (town.did(AbortDuplicate), town.did(Look), town.facts, town.board.unmanaged) == ([], [], [], {})
 
 
 def test_a_build_that_has_the_number_of_one_that_ended_but_began_later_is_another() -> None:
@@ -293,19 +293,19 @@ def test_a_build_that_has_the_number_of_one_that_ended_but_began_later_is_anothe
     town.arrives("S1", "a", "acceptance")
     late = ended_in_acceptance(town)
     town.send(replace(late, run=None, attempt=None, started=2000.0))
-    assert [f.number for f in town.board.foreign.values()] == [late.number]
+    assert [f.number for f in town.board.unmanaged.values()] == [late.number]
     town.send(replace(late, run=None, attempt=None, started=2000.0, result=Outcome.SUCCESS))
-    assert town.board.foreign == {}
+    assert town.board.unmanaged == {}
 
 
 def test_ended_builds_are_remembered_up_to_a_bound_and_as_long_as_their_job_is_configured() -> None:
     town = Town()
     town.merge("S1", "a")
-    for number in range(1000, 1000 + 3 * past.REMEMBERED):
-        town.stranger("acceptance", Outcome.SUCCESS, number)
-    assert len(town.board.past) == past.REMEMBERED
-    town.stranger("acceptance", None, 1000 + 2 * past.REMEMBERED)
-    assert town.board.foreign == {}
+    for number in range(1000, 1000 + 3 * ended_builds.REMEMBERED):
+        town.unmanaged("acceptance", Outcome.SUCCESS, number)
+    assert len(town.board.past) == ended_builds.REMEMBERED
+    town.unmanaged("acceptance", None, 1000 + 2 * ended_builds.REMEMBERED)
+    assert town.board.unmanaged == {}
     pipeline = shop()
     town.configure(replace(pipeline, stages=tuple(s for s in pipeline.stages if s.name != "acceptance")))
     assert town.board.past == {}
@@ -356,7 +356,7 @@ def test_a_build_of_an_older_installation_moves_nothing_and_is_left_alone() -> N
     assert town.at("S1a") == "acceptance"
     town.send(of_another_life(town, number=901))
     assert town.did(AbortDuplicate) == []
-    assert [f.number for f in town.board.foreign.values()] == [901]
+    assert [f.number for f in town.board.unmanaged.values()] == [901]
     assert town.run("S1a").build is None
 
 

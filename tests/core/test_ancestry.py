@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.ancestry import REMEMBERED, Chain, Place
+from bot.core.model.history import REMEMBERED, CommitHistory, Position
 
 #: What happens to main, and how we are told: a push, a pull request before its push, a push told late or never, a
 #: force-push to a new commit or back to a known one, and GitHub's answer about two commits.
@@ -18,9 +18,9 @@ class History:
 
     parents: dict[str, str | None] = field(default_factory=lambda: {"0": None})
     head: str = "0"
-    chain: Chain = field(default_factory=lambda: Chain().push(None, "0", forced=False)[0])
+    history: CommitHistory = field(default_factory=lambda: CommitHistory().push(None, "0", forced=False)[0])
     late: list[tuple[str, str]] = field(default_factory=list)
-    places: list[Place] = field(default_factory=lambda: [Place(1, 1, "0")])
+    positions: list[Position] = field(default_factory=lambda: [Position(1, 1, "0")])
 
     def contains(self, newer: str, older: str) -> bool:
         """The truth."""
@@ -54,32 +54,32 @@ class History:
             self.late.append((before, after))
         elif kind == "late":
             self.late.append((before, after))
-        elif kind == "head" and self.chain.find(after) is None:
+        elif kind == "head" and self.history.find(after) is None:
             self._push(None, after)
 
     def _push(self, before: str | None, after: str, *, forced: bool = False) -> None:
-        self.chain, place = self.chain.push(before, after, forced=forced)
-        self.places.append(place)
+        self.history, position = self.history.push(before, after, forced=forced)
+        self.positions.append(position)
 
     def deliver_late(self, pick: int) -> None:
         """A push that was held up is delivered."""
         if self.late:
             before, after = self.late.pop(pick % len(self.late))
-            if self.chain.find(after) is None:
+            if self.history.find(after) is None:
                 self._push(before, after)
             else:
-                self.chain = self.chain.join(before, after)
+                self.history = self.history.join(before, after)
 
     def _compare(self, base: int, head: int) -> None:
-        older, newer = self.places[base % len(self.places)], self.places[head % len(self.places)]
-        if self.chain.contains(newer, older) is None:
-            self.chain = self.chain.learn(older, newer, contains=self.contains(newer.sha, older.sha))
+        older, newer = self.positions[base % len(self.positions)], self.positions[head % len(self.positions)]
+        if self.history.contains(newer, older) is None:
+            self.history = self.history.learn(older, newer, contains=self.contains(newer.sha, older.sha))
 
     def check(self) -> None:
         """No claim about any two places is false."""
-        for newer in self.places:
-            for older in self.places:
-                claim = self.chain.contains(newer, older)
+        for newer in self.positions:
+            for older in self.positions:
+                claim = self.history.contains(newer, older)
                 assert claim in (None, self.contains(newer.sha, older.sha)), f"{newer} contains {older}: {claim}"
 
 
@@ -100,72 +100,72 @@ def test_each_question_is_asked_at_most_once(changes: list[tuple[str, int, bool]
         history.change(kind, pick)
         if late:
             history.deliver_late(pick)
-    for newer in history.places:
-        for older in history.places:
-            if history.chain.contains(newer, older) is None:
+    for newer in history.positions:
+        for older in history.positions:
+            if history.history.contains(newer, older) is None:
                 true = history.contains(newer.sha, older.sha)
-                named_newer, named_older = history.chain.find(newer.sha), history.chain.find(older.sha)
+                named_newer, named_older = history.history.find(newer.sha), history.history.find(older.sha)
                 assert named_newer is not None
                 assert named_older is not None
-                history.chain = history.chain.learn(named_older, named_newer, contains=true)
-                assert history.chain.contains(newer, older) is true
+                history.history = history.history.learn(named_older, named_newer, contains=true)
+                assert history.history.contains(newer, older) is true
 
 
 @given(st.permutations(range(1, 7)), st.permutations(range(1, 7)))
 def test_pushes_and_pull_requests_in_any_order_end_with_the_whole_truth(pulls: list[int], pushes: list[int]) -> None:
-    chain, places = Chain().push(None, "0", forced=False)[0], {}
+    history, positions = CommitHistory().push(None, "0", forced=False)[0], {}
     for number in pulls:
-        chain, places[number] = chain.push(None, str(number), forced=False)
+        history, positions[number] = history.push(None, str(number), forced=False)
     for number in pushes:
-        chain = chain.join(str(number - 1), str(number))
-    assert chain.head is not None
-    assert chain.head.sha == "6"
-    assert all(chain.contains(places[n], places[o]) is (n >= o) for n in places for o in places)
+        history = history.join(str(number - 1), str(number))
+    assert history.head is not None
+    assert history.head.sha == "6"
+    assert all(history.contains(positions[n], positions[o]) is (n >= o) for n in positions for o in positions)
 
 
-def told(*pushes: tuple[str | None, str, bool]) -> tuple[Chain, list[Place]]:
-    chain, places = Chain(), []
+def told(*pushes: tuple[str | None, str, bool]) -> tuple[CommitHistory, list[Position]]:
+    history, positions = CommitHistory(), []
     for before, after, forced in pushes:
-        chain, place = chain.push(before, after, forced=forced)
-        places.append(place)
-    return chain, places
+        history, position = history.push(before, after, forced=forced)
+        positions.append(position)
+    return history, positions
 
 
 def test_an_unbroken_chain_is_proof_enough() -> None:
-    chain, (a, b, c) = told((None, "a", False), ("a", "b", False), ("b", "c", False))
-    assert chain.contains(c, a) is True
-    assert chain.contains(a, b) is False
+    history, (a, b, c) = told((None, "a", False), ("a", "b", False), ("b", "c", False))
+    assert history.contains(c, a) is True
+    assert history.contains(a, b) is False
 
 
 def test_a_gap_is_not_known_until_the_lost_push_arrives() -> None:
-    chain, (a, c) = told((None, "a", False), ("b", "c", False))
-    assert chain.contains(c, a) is None
-    chain, _ = chain.push("a", "b", forced=False)
-    assert chain.contains(c, a) is True
+    history, (a, c) = told((None, "a", False), ("b", "c", False))
+    assert history.contains(c, a) is None
+    history, _ = history.push("a", "b", forced=False)
+    assert history.contains(c, a) is True
 
 
 def test_a_force_push_proves_nothing() -> None:
-    chain, (a, b) = told((None, "a", False), ("a", "b", True))
-    assert chain.contains(b, a) is None
+    history, (a, b) = told((None, "a", False), ("a", "b", True))
+    assert history.contains(b, a) is None
 
 
 def test_a_commit_that_comes_back_is_the_same_commit() -> None:
-    chain, (a, b, again) = told((None, "a", False), ("a", "b", False), ("b", "a", True))
-    assert chain.contains(again, a) is True
-    assert chain.contains(b, again) is True
-    assert chain.contains(again, b) is False
-    assert chain.head == again
+    history, (a, b, again) = told((None, "a", False), ("a", "b", False), ("b", "a", True))
+    assert history.contains(again, a) is True
+    assert history.contains(b, again) is True
+    assert history.contains(again, b) is False
+    assert history.head == again
 
 
 def test_a_denial_counts_for_all_that_follows_from_it() -> None:
-    chain, (a, b, x, y) = told((None, "a", False), ("a", "b", False), ("b", "x", True), ("x", "y", False))
-    chain = chain.learn(a, y, contains=False)
-    assert chain.contains(x, a) is False
-    assert chain.contains(x, b) is False
+    history, (a, b, x, y) = told((None, "a", False), ("a", "b", False), ("b", "x", True), ("x", "y", False))
+    history = history.learn(a, y, contains=False)
+    assert history.contains(x, a) is False
+    assert history.contains(x, b) is False
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    chain = Chain()
+    history = CommitHistory()
     for number in range(500):
-        chain, _ = chain.push(str(number - 1) if number % 3 else "?", str(number), forced=number % 7 == 0)
-    assert max(len(chain.places), len(chain.links), len(chain.roots), len(chain.denials)) <= REMEMBERED
+        history, _ = history.push(str(number - 1) if number % 3 else "?", str(number), forced=number % 7 == 0)
+    assert max(len(history.positions), len(history.links), len(history.roots), len(history.denials)) <= REMEMBERED

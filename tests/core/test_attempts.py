@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bot.core.attempts import no_longer
-from bot.core.events import TriggerUnanswered
-from bot.core.facts import FactKind
-from bot.core.run import Status
+from bot.core.model.events import TriggerUnanswered
+from bot.core.model.facts import FactKind
+from bot.core.model.run import Status
+from bot.core.rules.attempts import no_longer
 from tests.core.town import Town
 
 STAGE = "pre-production"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.core.effects import Banner
-from bot.core.events import BannerAmiss, BuildSeen
-from bot.core.facts import FactKind
-from bot.core.pipeline import Job, Mode, Outcome
+from bot.core.model.effects import Banner
+from bot.core.model.events import BannerAmiss, BuildSeen
+from bot.core.model.facts import FactKind
+from bot.core.model.pipeline import Job, Mode, Outcome
 from tests.core.town import Town
 from tests.core.world import shop
 

@@ -8,21 +8,12 @@ from typing import Any
 
 import pytest
 
-from bot.core import commands
-from bot.core.effects import Answer, Obey
-from bot.core.events import (
-    Command,
-    CommandAllowed,
-    CommandRefused,
-    CommandSaid,
-    Configured,
-    HeadSeen,
-    RetryAsked,
-    UnlockAsked,
-)
-from bot.core.facts import FactKind
-from bot.core.pipeline import FastLaneStart, Job, Mode, Verify
-from bot.core.run import Run, Status
+from bot.core.rules import commands
+from bot.core.model.effects import Answer, AuthorizeCommand
+from bot.core.model.events import Command, CommandAllowed, CommandRefused, CommandSaid, Configured, HeadSeen, RetryAsked, UnlockAsked
+from bot.core.model.facts import FactKind
+from bot.core.model.pipeline import FastLaneStart, Job, Mode, Verify
+from bot.core.model.run import Run, Status
 from tests.core.town import Town
 from tests.core.world import shop
 
@@ -356,7 +347,7 @@ def test_only_what_acts_needs_permission(town: Town, dana: Talk) -> None:
     town.quiet()
     dana.says("status", "why", "help")
     dana.says("status", "retry")
-    assert [effect.acts for effect in town.did(Obey)] == [False, True]
+    assert [effect.acts for effect in town.did(AuthorizeCommand)] == [False, True]
 
 
 def test_what_was_left_out_of_a_long_comment_is_said(town: Town, dana: Talk) -> None:
@@ -394,43 +385,43 @@ def test_a_comment_older_than_an_hour_is_not_heard(town: Town, dana: Talk) -> No
     town.quiet()
     dana.says("retry", at=town.now - 3_601)
     dana.says("retry", at=None)
-    assert town.did(Obey) == []
+    assert town.did(AuthorizeCommand) == []
     assert "too late" in town.refused()
     dana.says("retry", at=town.now - 3_500)
-    assert len(town.did(Obey)) == 1
+    assert len(town.did(AuthorizeCommand)) == 1
 
 
 def test_another_repository_is_none_of_ours(town: Town, dana: Talk) -> None:
     town.quiet()
     dana.says("retry", repository="shop/other")
-    assert (town.did(Obey), town.facts) == ([], [])
+    assert (town.did(AuthorizeCommand), town.facts) == ([], [])
     dana.says("retry", repository="SHOP/s1")
-    assert len(town.did(Obey)) == 1
+    assert len(town.did(AuthorizeCommand)) == 1
 
 
 def test_one_person_is_heard_so_often_in_an_hour_and_others_still(town: Town, dana: Talk) -> None:
     town.quiet()
     for _ in range(60):
         dana.says("retry")
-    assert len(town.did(Obey)) == commands.FROM_ONE
+    assert len(town.did(AuthorizeCommand)) == commands.FROM_ONE
     assert town.told(FactKind.REQUEST_REFUSED) == [None]  # said once
     Talk(town, "kim").says("retry")
-    assert len(town.did(Obey)) == commands.FROM_ONE + 1
+    assert len(town.did(AuthorizeCommand)) == commands.FROM_ONE + 1
     town.waits(3_600)
     dana.says("retry", at=town.now)
-    assert len(town.did(Obey)) == commands.FROM_ONE + 2
+    assert len(town.did(AuthorizeCommand)) == commands.FROM_ONE + 2
 
 
 def test_an_hour_is_over_when_it_is_over(town: Town, dana: Talk) -> None:
     town.quiet()
     dana.says("retry", at=town.now + 1 - commands.TOO_OLD)
-    assert len(town.did(Obey)) == 1, "what is just an hour old is not too old"
+    assert len(town.did(AuthorizeCommand)) == 1, "what is just an hour old is not too old"
     began = town.now
     for _ in range(commands.FROM_ONE - 1):
         dana.says("retry")
     town.now = began + commands.TOO_OLD - 1
     dana.says("retry", at=town.now)
-    assert len(town.did(Obey)) == commands.FROM_ONE + 1, "and counts no more"
+    assert len(town.did(AuthorizeCommand)) == commands.FROM_ONE + 1, "and counts no more"
 
 
 def test_so_it_is_with_the_answers_that_strangers_get(town: Town) -> None:
@@ -587,8 +578,8 @@ def asked_to_verify(town: Town, words: str, **about: Any) -> list[tuple[Any, ...
     seen: list[tuple[Any, ...]] = []
     said = CommandSaid("comment/5", "shop/S1", "dana", (Command("verify", words),), 7, 5, town.now)
     town.send(said)
-    from bot.core.decision import Decision
-    from bot.core.events import VerifyAsked
+    from bot.core.rules.decision import Decision
+    from bot.core.model.events import VerifyAsked
 
     def apply(_: Decision, event: Any) -> None:
         assert isinstance(event, VerifyAsked)

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from bot.core.locking import REMOVED_AT_ONCE
-from bot.core.pipeline import Lane, Track
-from bot.core.run import Run, ServiceState, Status, Step
+from bot.core.model.pipeline import Lane, Track
+from bot.core.model.run import Run, ServiceState, Status, Step
+from bot.core.rules.stage_locks import REMOVED_AT_ONCE
 from tests.core.town import Town
 from tests.core.world import shop
 
@@ -57,25 +57,25 @@ def crowd(live: int, services: list[str], pre_production: int = 1) -> Town:
     town.starts("S1z")
     for number in range(live):
         _join(town, services[number % len(services)], number)
-    town.board.put(replace(town.board.counters, next_seat=live + 1_000))
+    town.board.put(replace(town.board.counters, next_queue_number=live + 1_000))
     town.board.take_changes()
     return town
 
 
 def _join(town: Town, service: str, number: int) -> None:
     state = town.board.services.get(service) or ServiceState(service)
-    before = state.chain.head.sha if state.chain.head else None
-    chain, place = state.chain.push(before, f"{service}x{number}", forced=False)
-    town.board.put(replace(state, chain=chain, number=state.number + 1))
+    before = state.history.head.sha if state.history.head else None
+    history, position = state.history.push(before, f"{service}x{number}", forced=False)
+    town.board.put(replace(state, history=history, number=state.number + 1))
     waits = number % 3 != 0
     run = Run(
         key=f"{service}.{state.number + 1}",
         service=service,
-        place=place,
+        position=position,
         lane=Lane.MAIN,
         status=Status.WAITING if waits else Status.RUNNING,
         step=Step("pre-production" if waits else "acceptance"),
-        seat=100 + number,
+        queue_number=100 + number,
         created=town.now,
         since=town.now,
         version="1",

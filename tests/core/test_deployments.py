@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.effects import Deploy
-from bot.core.pipeline import Mode, Outcome, Pipeline, Policy
+from bot.core.model.effects import Deploy
+from bot.core.model.pipeline import Mode, Outcome, Pipeline, Policy
 from tests.core.town import Town
 from tests.core.world import shop
 

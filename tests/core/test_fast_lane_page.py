@@ -1,4 +1,4 @@
-"""docs/fast-lane.md and bot/core/lanes.py say the same: rule by rule, the same title and the same first sentence."""
+"""docs/fast-lane.md and bot/core/rules/fast_lane.py say the same, rule by rule: title and first sentence."""
 
 import ast
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.core import lanes
+from bot.core.rules import fast_lane
 
 PAGE = Path(__file__).parents[2] / "docs" / "fast-lane.md"
 RULES = [f"F{number}" for number in range(1, 13)]
@@ -29,7 +29,7 @@ def on_the_page() -> dict[str, tuple[str, str]]:
 def in_the_code() -> dict[str, list[tuple[str, str]]]:
     """Titles and first sentences of the functions of each rule, in the order of the module."""
     rules: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    tree = ast.parse(Path(lanes.__file__).read_text())
+    tree = ast.parse(Path(fast_lane.__file__).read_text())
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef) and (match := RULE.match(_one_line(ast.get_docstring(node) or ""))):
             rules[match[1]].append((match[2], match[3]))

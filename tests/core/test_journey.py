@@ -7,9 +7,9 @@ import re
 import pytest
 
 from bot.core import journey, markdown
-from bot.core.effects import Comment, FindPull, SetStatus
-from bot.core.events import BuildSeen, PullFound
-from bot.core.pipeline import FastLaneStart, Mode, Outcome
+from bot.core.model.effects import Comment, FindPull, SetStatus
+from bot.core.model.events import BuildSeen, PullFound
+from bot.core.model.pipeline import FastLaneStart, Mode, Outcome
 from tests.core.town import Town
 from tests.core.world import shop
 
@@ -97,7 +97,7 @@ def test_a_broken_run_says_which_tests_and_what_to_do() -> None:
     assert "- `Cart.pays`\n- `Login.works`" in text
     assert "merge the fix, it takes the fast lane past everyone" in text
     assert "**pre-production** ✗" in text
-    assert town.did(Comment)[-1].rests == 0, "a failure is told at once"
+    assert town.did(Comment)[-1].debounce == 0, "a failure is told at once"
 
 
 def test_with_a_manual_fast_lane_the_fix_has_to_be_sent() -> None:
@@ -151,7 +151,7 @@ def test_a_run_that_ends_before_its_pull_request_is_known_is_told_there_once_it_
     town.fails("S1a")
     asked = town.did(FindPull)[-1]
     assert asked.slot == town.did(FindPull)[0].slot, "it takes the place of the question that rests since the push"
-    assert 0 < asked.rests < 60
+    assert 0 < asked.debounce < 60
     assert town.did(Comment) == []
     town.send(PullFound("S1", "S1a", 7, "a change", "ann", asked.run, asked.text, asked.began))
     assert "**S1 S1a has failed in build**" in said(town)
@@ -285,7 +285,7 @@ def test_that_a_run_waits_is_not_written_where_it_enters_at_once() -> None:
     town.merge("S1", "a")
     waits, enters = town.did(SetStatus, of="S1a", context="build")[:2]
     assert waits.slot == enters.slot  # the later one takes the place of the earlier, which has rested meanwhile
-    assert waits.rests > 0
+    assert waits.debounce > 0
 
 
 def test_the_status_of_a_stage_that_is_closed_says_that_the_run_waits_and_its_check_run_says_why() -> None:

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from bot.core.effects import Notify, Trigger, Withdraw
-from bot.core.facts import FactKind
-from bot.core.pipeline import FastLaneStart, Mode, Outcome
+from bot.core.model.effects import Notify, Trigger, Withdraw
+from bot.core.model.facts import FactKind
+from bot.core.model.pipeline import FastLaneStart, Mode, Outcome
 from tests.core.town import Town
 from tests.core.world import shop
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.core.effects import LockNotice, SetStatus
-from bot.core.events import PullMoved
-from bot.core.pipeline import FastLaneStart, LockStatus, Mode
+from bot.core.model.effects import LockNotice, SetStatus
+from bot.core.model.events import PullMoved
+from bot.core.model.pipeline import FastLaneStart, LockStatus, Mode
 from tests.core.town import Town
 from tests.core.world import shop
 
@@ -127,4 +127,4 @@ def test_nothing_is_told_of_a_pull_request_while_nothing_is_locked() -> None:
 def test_the_late_one_and_all_others_do_not_replace_each_other() -> None:
     late = LockNotice("shop/S1", "main", "success", HOLDER, locked=True, sha=LATE)
     assert late.slot != replace(late, sha="").slot
-    assert late.place == replace(late, sha="").slot
+    assert late.position == replace(late, sha="").slot

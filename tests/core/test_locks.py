@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from bot.core.effects import Banner, Comment, Notify, Trigger, Withdraw
-from bot.core.pipeline import Outcome, Policy
+from bot.core.model.effects import Banner, Comment, Notify, Trigger, Withdraw
+from bot.core.model.pipeline import Outcome, Policy
 from tests.core.town import Town
 from tests.core.world import shop
 

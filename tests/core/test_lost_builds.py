@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bot.core.pipeline import Outcome
-from bot.core.run import Status
+from bot.core.model.pipeline import Outcome
+from bot.core.model.run import Status
 from tests.core.town import Town
 
 STAGE = "pre-production"

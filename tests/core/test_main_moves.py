@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from bot.core import sentences
-from bot.core.effects import Comment, Compare, Notify
-from bot.core.events import ContainmentKnown, DefaultBranchChanged, Event, HeadSeen, Merged
-from bot.core.facts import FactKind
-from bot.core.run import ServiceState, Status
+from bot.core.model.effects import Comment, Compare, Notify
+from bot.core.model.events import ContainmentKnown, DefaultBranchChanged, Event, HeadSeen, Merged
+from bot.core.model.facts import FactKind
+from bot.core.model.run import ServiceState, Status
 from tests.core.town import Town
 
 
@@ -28,7 +28,7 @@ def state(town: Town) -> ServiceState:
 
 
 def head(town: Town) -> str:
-    found = state(town).chain.head
+    found = state(town).history.head
     assert found is not None
     return found.sha
 
@@ -102,7 +102,7 @@ def test_a_lost_force_push_shows_when_what_was_pushed_onto_it_lacks_what_was_on_
     assert town.locks() == ["S1b"]  # GitHub has not said where main stands
     town.looks_at_main("S1")
     assert town.locks() == []
-    assert state(town).doubt == ""
+    assert state(town).unconfirmed_head == ""
 
 
 def test_a_force_push_that_is_told_after_what_was_pushed_onto_it_drops_what_was_before_and_not_that(town: Town) -> None:
@@ -165,9 +165,9 @@ def test_a_doubt_that_is_settled_by_a_push_is_forgotten(town: Town) -> None:
     town.send(Merged("S1", "S1b", pull=2))
     town.send(Merged("S1", "S1a", pull=1))
     town.looks_at_main("S1")
-    assert state(town).doubt == "S1b"
+    assert state(town).unconfirmed_head == "S1b"
     town.merge("S1", "c")
-    assert state(town).doubt == ""
+    assert state(town).unconfirmed_head == ""
     town.quiet()
     town.send(ContainmentKnown("S1", "S1a", "S1b", contains=False))
     assert town.told(FactKind.MERGE_ACCEPTED) == []
@@ -181,7 +181,7 @@ def test_a_head_that_is_ours_again_is_no_doubt(town: Town) -> None:
     town.send(Merged("S1", "S1a", pull=1))
     town.looks_at_main("S1")
     town.send(HeadSeen("S1", "S1a", state(town).moves))
-    assert state(town).doubt == ""
+    assert state(town).unconfirmed_head == ""
 
 
 # -- several merges in one push --------------------------------------------------------------------------------

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pickle
 from dataclasses import replace
 
-from bot.core.board import Header
-from bot.core.pipeline import FastLane, Pipeline, Policy, Service
-from bot.state.codec import dump_record, load_record
+from bot.core.model.board import Header
+from bot.core.model.pipeline import FastLane, Pipeline, Policy, Service
+from bot.store.codec import dump_record, load_record
 from tests.core.world import shop
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bot.core import stage_versions
-from bot.core.pipeline import Track
-from bot.core.run import StageVersion, Step
+from bot.core.model.pipeline import Track
+from bot.core.model.run import StageVersion, Step
+from bot.core.rules import stage_versions
 from tests.core.town import Town
 from tests.core.world import shop
 
@@ -16,7 +16,7 @@ PRE = "pre-production"
 def there(town: Town, service: str = "S1", stage: str = PRE, track: Track = Track.REAL) -> tuple[str, str, str]:
     """The whole version, the broken one and the fix, by commit; empty for none."""
     found: StageVersion = town.board.version(service, Step(stage, track))
-    whole, broken, fix = ("" if each is None else each.place.sha for each in (found.whole, found.broken, found.fix))
+    whole, broken, fix = ("" if each is None else each.position.sha for each in (found.whole, found.broken, found.fix))
     return whole, broken, fix
 
 
@@ -134,7 +134,7 @@ def test_the_same_commit_is_superseded_only_while_the_other_run_carries_it() -> 
     first = town.key("S1a")
     town.merge("S1", "b")
     town.force_push("S1", "a", onto=None)
-    second = max(run.key for run in town.board.runs.values() if run.place.sha == "S1a")
+    second = max(run.key for run in town.board.runs.values() if run.position.sha == "S1a")
     assert second != first
     town.passes("S1a", "S1a")  # the latest run of the commit
     assert second not in town.board.runs

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from bot.core.effects import AbortDuplicate, Notify, SetStatus, Trigger, Withdraw
-from bot.core.events import (
+from bot.core.explain import why
+from bot.core.model.effects import AbortDuplicate, Notify, SetStatus, Trigger, Withdraw
+from bot.core.model.events import (
     BuildHinted,
     BuildLost,
     BuildSeen,
@@ -21,11 +22,10 @@ from bot.core.events import (
     VerifyAsked,
     Withdrawn,
 )
-from bot.core.explain import why
-from bot.core.facts import FactKind
-from bot.core.pipeline import Force, Forks, Job, Mode, Outcome, Pipeline, Service, Track, Verify
-from bot.core.run import VERIFY, Status, Verification
-from bot.core.verifying import PULLS
+from bot.core.model.facts import FactKind
+from bot.core.model.pipeline import AbortLevel, Forks, Job, Mode, Outcome, Pipeline, Service, Track, Verify
+from bot.core.model.run import VERIFY, Status, Verification
+from bot.core.rules.verifications import PULLS
 from tests.core.town import Town
 from tests.core.world import Asked, shop
 
@@ -171,7 +171,7 @@ def test_an_older_build_that_does_not_end_is_asked_more_firmly_and_keeps_its_slo
     for _ in range(2):
         town.takes_aborts()
         town.waits(61)
-    assert [w.force for w in town.did(Withdraw)] == [Force.STOP, Force.TERM, Force.KILL]
+    assert [w.level for w in town.did(Withdraw)] == [AbortLevel.STOP, AbortLevel.TERM, AbortLevel.KILL]
     town.ends(A, Outcome.ABORTED)
     assert town.verifying() == {"b": "starting"}
 
@@ -436,7 +436,7 @@ def test_a_refused_trigger_is_tried_again_after_a_pause_as_another_attempt() -> 
     town.waits(6)
     assert (town.verification(A).attempt, town.verification(A).status) == (2, Status.STARTING)
     town.accepts(A)
-    assert town.board.troubles == {}
+    assert town.board.backoffs == {}
 
 
 def test_an_item_that_somebody_cancels_in_jenkins_is_asked_for_again() -> None:
@@ -481,7 +481,7 @@ def test_a_second_build_of_an_attempt_is_stopped() -> None:
 def test_a_build_started_by_hand_takes_a_slot() -> None:
     town = Pulls(capacity=1)
     town.send(BuildSeen("build", "verify", 900, None))
-    assert town.board.strangers(VERIFY)
+    assert town.board.unmanaged_builds(VERIFY)
     town.moves(A)
     assert town.verifying() == {"a": "waiting"}
     town.send(BuildSeen("build", "verify", 900, Outcome.SUCCESS))

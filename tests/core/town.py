@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.core.board import Header, build_board
-from bot.core.decide import decide
-from bot.core.decision import Decision
-from bot.core.effects import Effect
-from bot.core.events import (
+from bot.core.explain import why
+from bot.core.model.board import Header, build_board
+from bot.core.model.effects import Effect
+from bot.core.model.events import (
     AbortTaken,
     BuildLost,
     BuildSeen,
@@ -32,10 +31,11 @@ from bot.core.events import (
     UnlockAsked,
     Withdrawn,
 )
-from bot.core.explain import why
-from bot.core.facts import Fact, FactKind
-from bot.core.pipeline import Lane, Mode, Outcome, Pipeline, Track
-from bot.core.run import Ending, Run, Status, Step
+from bot.core.model.facts import Fact, FactKind
+from bot.core.model.pipeline import Lane, Mode, Outcome, Pipeline, Track
+from bot.core.model.run import Ending, Run, Status, Step
+from bot.core.rules.decide import decide
+from bot.core.rules.decision import Decision
 from bot.core.view import View, view
 from tests.core.world import Asked, GitHub, Jenkins, receive, shop
 
@@ -63,7 +63,7 @@ class Town:
         self.facts += decision.facts
         self.effects += decision.effects
         for ended in decision.ended:
-            self.ended[ended.run.key] = (ended.run.place.sha, ended.ending)
+            self.ended[ended.run.key] = (ended.run.position.sha, ended.ending)
         receive(decision.effects, self.jenkins, self.github)
         return decision
 
@@ -155,11 +155,11 @@ class Town:
     def takes_aborts(self) -> None:
         """Jenkins takes every request to end a build, in this very second."""
         while self.jenkins.aborts:
-            job, number, force = self.jenkins.aborts.pop(0)
+            job, number, level = self.jenkins.aborts.pop(0)
             self.now -= 1
-            self.send(AbortTaken(job.controller, job.name, number, force))
+            self.send(AbortTaken(job.controller, job.name, number, level))
 
-    def stranger(self, job: str, result: Outcome | None = None, number: int = 900) -> None:
+    def unmanaged(self, job: str, result: Outcome | None = None, number: int = 900) -> None:
         """A build that somebody started by hand is seen."""
         self.send(BuildSeen("cdp", job, number, result))
 
@@ -233,13 +233,13 @@ class Town:
 
     def run(self, sha: str) -> Run:
         """The live run of a commit; the latest, if there are several."""
-        found = [run for run in self.board.runs.values() if run.place.sha == sha]
+        found = [run for run in self.board.runs.values() if run.position.sha == sha]
         assert found, f"{sha} is not on the board: {self.left(sha)}"
-        return max(found, key=lambda run: run.seat)
+        return max(found, key=lambda run: run.queue_number)
 
     def key(self, sha: str) -> str:
         """The key of a commit's run, whether or not it is live."""
-        live = [run.key for run in self.board.runs.values() if run.place.sha == sha]
+        live = [run.key for run in self.board.runs.values() if run.position.sha == sha]
         return live[-1] if live else next(key for key, (name, _) in self.ended.items() if name == sha)
 
     def attempt(self, sha: str) -> Asked:
@@ -250,15 +250,15 @@ class Town:
 
     def live(self) -> list[str]:
         """All live runs, in the order of their commits' names."""
-        return sorted(run.place.sha for run in self.board.runs.values())
+        return sorted(run.position.sha for run in self.board.runs.values())
 
     def queue(self, step: str) -> list[str]:
         """Who waits to enter a step: tail .. head."""
-        return [run.place.sha for run in self.board.queue(_step(step))][::-1]
+        return [run.position.sha for run in self.board.queue(_step(step))][::-1]
 
     def runs_in(self, step: str) -> list[str]:
         """Who holds a slot of a step: last in .. first in."""
-        return [run.place.sha for run in self.board.inside(_step(step))][::-1]
+        return [run.position.sha for run in self.board.inside(_step(step))][::-1]
 
     def status(self, sha: str) -> Status:
         """Where a run stands."""
@@ -270,7 +270,7 @@ class Town:
 
     def on_fast_lane(self) -> list[str]:
         """The runs on the fast lane."""
-        return sorted(run.place.sha for run in self.board.runs.values() if run.lane is Lane.FAST)
+        return sorted(run.position.sha for run in self.board.runs.values() if run.lane is Lane.FAST)
 
     def says(self, sha: str) -> str:
         """Why a run stands where it stands, in words."""
@@ -282,12 +282,12 @@ class Town:
             if name == sha:
                 by = self.ended.get(ending.by or "", (None,))[0]
                 live = self.board.runs.get(ending.by or "")
-                return str(ending.end), live.place.sha if live else by
+                return str(ending.end), live.position.sha if live else by
         return None
 
     def locks(self, stage: str = "pre-production") -> list[str]:
         """Who holds the locks of a stage: commits, or people."""
-        return [lock.place.sha if lock.place else lock.by for lock in self.board.locks_of(stage)]
+        return [lock.position.sha if lock.position else lock.by for lock in self.board.locks_of(stage)]
 
     def quiet(self) -> None:
         """Forget what was told and done so far: `did` and `told` speak of what comes now."""

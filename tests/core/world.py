@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bot.core.board import Board, Record, build_board
-from bot.core.effects import AbortDuplicate, Compare, Effect, FindPull, Look, Trigger, Withdraw
-from bot.core.events import BuildSeen
-from bot.core.pipeline import FastLane, FastLaneStart, Force, Job, Outcome, Pipeline, Policy, Service, Stage
-from bot.core.run import VERIFY
+from bot.core.model.board import Board, Record, build_board
+from bot.core.model.effects import AbortDuplicate, Compare, Effect, FindPull, Look, Trigger, Withdraw
+from bot.core.model.events import BuildSeen
+from bot.core.model.pipeline import AbortLevel, FastLane, FastLaneStart, Job, Outcome, Pipeline, Policy, Service, Stage
+from bot.core.model.run import VERIFY
 
 SERVICES = ("S1", "S2", "S3")
 
@@ -129,7 +129,7 @@ class Jenkins:
     withdrawals: list[Withdraw] = field(default_factory=list)
     looks: list[Look] = field(default_factory=list)
     #: Builds that it was asked to end, and how firmly; it has not taken the request yet.
-    aborts: list[tuple[Job, int, Force]] = field(default_factory=list)
+    aborts: list[tuple[Job, int, AbortLevel]] = field(default_factory=list)
     #: What is true of each build: its last word, by controller, job and number.
     truth: dict[tuple[str, str, int], BuildSeen] = field(default_factory=dict)
     last_number: int = 0
@@ -169,9 +169,9 @@ def receive(effects: list[Effect], jenkins: Jenkins, github: GitHub) -> None:
             case Withdraw():
                 jenkins.withdrawals.append(effect)
                 if effect.abort and effect.build is not None:
-                    jenkins.aborts.append((effect.job, effect.build, effect.force))
+                    jenkins.aborts.append((effect.job, effect.build, effect.level))
             case AbortDuplicate():
-                jenkins.aborts.append((effect.job, effect.number, effect.force))
+                jenkins.aborts.append((effect.job, effect.number, effect.level))
             case Look():
                 jenkins.looks.append(effect)
             case Compare():

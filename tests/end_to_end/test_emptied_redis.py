@@ -12,7 +12,7 @@ import pytest
 import requests
 from redis import Redis
 
-from bot.state.connection import connect
+from bot.store.connection import connect
 from demo.town import OWNERS_TEXT, PIPELINE, Town
 from launch import BackOff, Stack
 

@@ -11,7 +11,7 @@ import pytest
 from redis.exceptions import RedisError
 
 from bot.health.told import Ledger
-from bot.state.inbox import Inbox
+from bot.store.inbox import Inbox
 from demo.town import PIPELINE
 from tests.end_to_end.world import World, until, world
 

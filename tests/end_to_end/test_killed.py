@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from redis.exceptions import RedisError
 
-from bot.core.run import Status
-from bot.state.outbox import HOLD_MS
-from bot.state.store import LEASE_MS
+from bot.core.model.run import Status
+from bot.store.outbox import HOLD_MS
+from bot.store.store import LEASE_MS
 from config.broker import TURNS, settings
 from demo.town import SERVICES
 from tests.end_to_end.world import ROOT, World, until, world

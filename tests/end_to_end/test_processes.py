@@ -15,10 +15,10 @@ import pytest
 from redis.exceptions import RedisError
 from rich.console import Console
 
-from bot.state.connection import connect
-from bot.state.copy import Copy
-from bot.state.keys import Keys
-from bot.state.scripts import Scripts
+from bot.store.connection import connect
+from bot.store.keys import Keys
+from bot.store.replica import BoardReplica
+from bot.store.scripts import Scripts
 from demo import story as demo_story
 from demo.story import Story
 from demo.town import PIPELINE, Town
@@ -31,7 +31,7 @@ LONE = {"INTERLOCK_WORKERS": "1"}
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-class Steadfast(Copy):
+class Steadfast(BoardReplica):
     """A reader that goes on after the server was killed."""
 
     def refresh(self) -> None:

@@ -13,12 +13,12 @@ import pytest
 import requests
 from redis import Redis
 
-from bot.state.connection import connect
-from bot.state.copy import Copy
-from bot.state.inbox import Inbox
-from bot.state.keys import Keys
-from bot.state.schema import SCHEMA
-from bot.state.scripts import Scripts
+from bot.store.connection import connect
+from bot.store.inbox import Inbox
+from bot.store.keys import Keys
+from bot.store.replica import BoardReplica
+from bot.store.schema import SCHEMA
+from bot.store.scripts import Scripts
 from bot.web.poke import Poker
 from demo.town import Town
 from launch import Embedded, read_procfile
@@ -92,7 +92,7 @@ def test_a_worker_does_not_start_on_what_a_newer_version_stored(house: House) ->
 def test_a_worker_that_runs_ends_when_a_newer_version_has_taken_over(house: House) -> None:
     with house.process("worker") as worker:
         house.until_said("worker", "worker ready")
-        copy = Copy(Scripts(house.redis), house.keys)
+        copy = BoardReplica(Scripts(house.redis), house.keys)
         deadline = time.monotonic() + 20
         while not copy.version:
             assert time.monotonic() < deadline
@@ -145,7 +145,7 @@ def test_the_worker_that_starts_first_migrates_what_schema_2_stored_and_goes_on(
     with house.process("worker"):
         house.until_said("worker", "worker ready")
         assert int(house.redis.hget(house.keys.meta, "schema")) == SCHEMA
-        copy = Copy(Scripts(house.redis), house.keys)
+        copy = BoardReplica(Scripts(house.redis), house.keys)
         deadline = time.monotonic() + 20
         while house.redis.hget(house.keys.meta, "taken") != house.redis.hget(house.keys.meta, "accepted"):
             assert time.monotonic() < deadline, house.log("worker").read_text()[-4000:]

@@ -15,10 +15,10 @@ from typing import Any
 
 import yaml
 
-from bot.state.connection import connect
-from bot.state.copy import Copy
-from bot.state.keys import Keys
-from bot.state.scripts import Scripts
+from bot.store.connection import connect
+from bot.store.keys import Keys
+from bot.store.replica import BoardReplica
+from bot.store.scripts import Scripts
 from demo.town import PIPELINE, SERVICES, Town
 from launch import BackOff, Stack
 from tests.cli.conftest import typed
@@ -44,7 +44,7 @@ class World:
         self.town, self.stack = town, stack
         self.redis = connect(stack.url)
         self.keys = Keys(PIPELINE)
-        self.copy = Copy(Scripts(self.redis), self.keys)
+        self.copy = BoardReplica(Scripts(self.redis), self.keys)
         self.url = stack.web_url
 
     # -- what happens ------------------------------------------------------------------------------------------
@@ -90,7 +90,7 @@ class World:
 
     def run_of(self, sha: str) -> Any:
         """The live run of a commit, or None."""
-        return next((run for run in self.board().runs.values() if run.place.sha == sha), None)
+        return next((run for run in self.board().runs.values() if run.position.sha == sha), None)
 
     def builds(self, stage: str, sha: str) -> int:
         """How many builds of a commit Jenkins has in a stage's job."""

@@ -18,14 +18,14 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import RedisError
 
-from bot.core.board import Board
-from bot.state.connection import connect
-from bot.state.copy import Copy
-from bot.state.keys import Keys
-from bot.state.outbox import Outbox
-from bot.state.parked import parked
-from bot.state.records import Records
-from bot.state.scripts import Scripts
+from bot.core.model.board import Board
+from bot.store.connection import connect
+from bot.store.keys import Keys
+from bot.store.outbox import Outbox
+from bot.store.parked import parked
+from bot.store.records import Records
+from bot.store.replica import BoardReplica
+from bot.store.scripts import Scripts
 from launch import BackOff, Stack
 from tests.failover.sentinels import Replicated
 from tests.storm.storm import all_told
@@ -136,7 +136,7 @@ class Flow:
             redis = connect(store.url)
             running.callback(redis.close)
             keys = Keys(PIPELINE)
-            copy, outbox = Copy(Scripts(redis), keys), Outbox(redis, keys)
+            copy, outbox = BoardReplica(Scripts(redis), keys), Outbox(redis, keys)
             self._until(lambda: len(_board(copy).services) == len(SERVICES), "the heads of main are known", 60)
             merger = Merger(world)
             running.callback(merger.stop)
@@ -171,7 +171,7 @@ class Flow:
                 len(builds),
             )
 
-    def _fail_over(self, store: Replicated, copy: Copy, *, orderly: bool) -> None:
+    def _fail_over(self, store: Replicated, copy: BoardReplica, *, orderly: bool) -> None:
         """One fail-over, and all of it: at its end the former master follows the new one."""
         store.until_settled()
         before = store.master()
@@ -197,11 +197,11 @@ class Flow:
         store.until_settled()
 
     @staticmethod
-    def _delivered(world: World, merger: Merger, copy: Copy, redis: Redis) -> bool:
+    def _delivered(world: World, merger: Merger, copy: BoardReplica, redis: Redis) -> bool:
         return not lost(world.builds(), merger.merged) and not _board(copy).runs and not _moving(redis)
 
     @staticmethod
-    def _settle(copy: Copy) -> None:
+    def _settle(copy: BoardReplica) -> None:
         """Let late news come in, so that what it does wrong is seen."""
         deadline = time.monotonic() + 4
         while time.monotonic() < deadline:
@@ -223,7 +223,7 @@ class Flow:
             time.sleep(0.1)
 
 
-def _board(copy: Copy) -> Board:
+def _board(copy: BoardReplica) -> Board:
     copy.refresh()
     return copy.board
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from bot.core.events import TimePassed, TriggerAccepted
+from bot.core.model.events import TimePassed, TriggerAccepted
 from tests.failover.sentinels import Replicated
 from tests.workers.workshop import Workshop
 from workers.perform.jenkins import posted

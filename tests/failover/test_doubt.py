@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from bot.core import sentences
-from bot.core.events import BuildSeen, StoreChanged, TimePassed, TriggerAccepted
-from bot.core.pipeline import Outcome
-from bot.state import outbox
-from bot.state.outbox import Claim
+from bot.core.model.events import BuildSeen, StoreChanged, TimePassed, TriggerAccepted
+from bot.core.model.pipeline import Outcome
+from bot.store import outbox
+from bot.store.outbox import Claim
 from tests.failover.sentinels import until
 from tests.workers.workshop import PARAMETERS, Workshop, sha
 from workers import tasks

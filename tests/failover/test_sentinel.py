@@ -14,10 +14,10 @@ from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 from structlog.testing import capture_logs
 
-from bot.core.events import TimePassed
-from bot.state.connection import connect, is_out_of_reach
-from bot.state.inbox import Inbox
-from bot.state.keys import Keys
+from bot.core.model.events import TimePassed
+from bot.store.connection import connect, is_out_of_reach
+from bot.store.inbox import Inbox
+from bot.store.keys import Keys
 from bot.web.poke import Poker
 from config import broker, settings
 from config.broker import TURN_TASK, TURNS

@@ -17,12 +17,12 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from redis import Redis
 
-from bot.core.board import Board, Header
-from bot.core.events import Configured, HeadSeen
-from bot.core.pipeline import Service
-from bot.state.codec import dump_event
-from bot.state.inbox import Entry
-from bot.state.keys import Keys
+from bot.core.model.board import Board, Header
+from bot.core.model.events import Configured, HeadSeen
+from bot.core.model.pipeline import Service
+from bot.store.codec import dump_event
+from bot.store.inbox import Entry
+from bot.store.keys import Keys
 from tests.github.packages import EXAMPLES, content
 from tests.web.conftest import Send, signature
 from tests.web.serving import served

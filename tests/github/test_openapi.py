@@ -13,9 +13,10 @@ import pytest
 from github import Auth, Github, GithubIntegration
 from pydantic import SecretStr
 
-from bot.core.effects import Answer, Comment, Compare, Deploy, FindPull, LockNotice, Obey, SetStatus
-from bot.core.events import Command, CommandSaid, Configured, Merged
-from bot.core.pipeline import Job, Pipeline, Service, Stage
+from bot.core.model.effects import Answer, AuthorizeCommand, Comment, Compare, Deploy, FindPull, LockNotice, SetStatus
+from bot.core.model.events import Command, CommandSaid, Configured, Merged
+from bot.core.model.pipeline import Job, Pipeline, Service, Stage
+from bot.doctor.github import examine_github
 from config.configuration import Configuration, GitHub, Web
 from config.settings import Settings
 from standins.github import GitHubStandIn
@@ -27,7 +28,6 @@ from tests.workers.conftest import Open
 from tests.workers.test_check_runs import as_app
 from tests.workers.workshop import Workshop
 from workers import reconcile_heads
-from workers.doctor.github import examine_github
 
 pytestmark = pytest.mark.slow
 
@@ -83,7 +83,7 @@ def test_everything_that_interlock_sends_is_what_github_describes(workshop: Open
     shop.do(Compare("S1", "shop/s1", old, new))
     commented = control.comment("shop/s1", number, "/interlock retry", "dana")
     said = CommandSaid("comment/1", "shop/s1", "dana", (Command("retry"),), number, commented, time.time())
-    shop.do(Obey(said, acts=True, since=time.time()))
+    shop.do(AuthorizeCommand(said, acts=True, since=time.time()))
     shop.do(Answer("shop/s1", number, commented, "+1", "it is repeated"))
     shop.do(Comment("shop/s1", number, "S1.1", "in build"))
     shop.do(Comment("shop/s1", number, "S1.1", "in acceptance"))

@@ -11,7 +11,7 @@ from redis import Redis
 from bot.health.judgement import Finding, Health, Status
 from bot.health.steady import MOST_AN_HOUR, Steady, Told
 from bot.health.told import Ledger
-from bot.state.connection import connect
+from bot.store.connection import connect
 from launch.embedded import Embedded
 
 WELL = Health()

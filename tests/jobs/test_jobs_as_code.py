@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from bot.doctor import notification, settings_xml
+from bot.doctor.finding import About
 from config import pipeline_file
 from config.configuration import Configuration
 from config.jobs.jenkinsfile import jenkinsfile, script
@@ -18,8 +20,6 @@ from config.jobs.job_dsl import job_dsl, quoted
 from config.jobs.plan import PARAMETERS, PULL, plans
 from standins.wire.message import Reply, Request
 from standins.wire.server import HttpServer
-from workers.doctor import notification, settings_xml
-from workers.doctor.finding import About
 
 pytestmark = pytest.mark.slow  # Job Builder in a process of its own
 

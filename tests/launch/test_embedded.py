@@ -81,8 +81,8 @@ def test_it_never_throws_data_away_and_writes_the_append_only_file(tmp_path: Pat
 def test_nobody_else_gets_in(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     with Embedded(folder) as server:
-        stranger = server.url.replace(server.url[len("redis://:") : server.url.index("@")], "guess")
-        with client(stranger) as line, pytest.raises(redis.AuthenticationError):
+        unmanaged = server.url.replace(server.url[len("redis://:") : server.url.index("@")], "guess")
+        with client(unmanaged) as line, pytest.raises(redis.AuthenticationError):
             line.ping()
         assert server.url not in repr(server)
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700

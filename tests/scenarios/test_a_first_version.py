@@ -2,11 +2,11 @@
 
 import pytest
 
-from bot.core.effects import AbortDuplicate, Banner, Comment, Compare, Notify, Trigger, Withdraw
-from bot.core.events import BuildSeen, Configured, ContainmentKnown, Merged
-from bot.core.facts import FactKind
-from bot.core.pipeline import FastLaneStart, Mode, Outcome, Policy
-from bot.core.run import Status
+from bot.core.model.effects import AbortDuplicate, Banner, Comment, Compare, Notify, Trigger, Withdraw
+from bot.core.model.events import BuildSeen, Configured, ContainmentKnown, Merged
+from bot.core.model.facts import FactKind
+from bot.core.model.pipeline import FastLaneStart, Mode, Outcome, Policy
+from bot.core.model.run import Status
 from tests.core.town import Town
 from tests.core.world import shop
 
@@ -524,10 +524,10 @@ def test_a_second_build_of_an_attempt_is_stopped_and_moves_nothing() -> None:
 
 def test_a_build_started_by_hand_takes_a_slot_and_moves_nobody() -> None:
     town = Town()
-    town.stranger(PRE)
+    town.unmanaged(PRE)
     town.arrives("S1", "a", PRE)
     assert town.says("S1a") == "pre-production is full (1 of 1): 1 build started by hand"
-    town.stranger(PRE, Outcome.FAILURE)
+    town.unmanaged(PRE, Outcome.FAILURE)
     assert town.locks() == []
     assert town.runs_in(PRE) == ["S1a"]
 
@@ -539,7 +539,7 @@ def test_old_news_of_a_build_that_is_over_moves_nothing() -> None:
     town.passes("S1a")
     town.quiet()
     town.send(started)
-    assert (town.effects, town.board.foreign) == ([], {})
+    assert (town.effects, town.board.unmanaged) == ([], {})
 
 
 def test_the_end_of_a_build_arrives_before_its_start() -> None:

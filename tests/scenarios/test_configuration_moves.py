@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.effects import Withdraw
-from bot.core.events import AbortTaken, Configured, ContainmentKnown, HeadSeen
-from bot.core.pipeline import Force, Job, Mode, Pipeline
+from bot.core.model.effects import Withdraw
+from bot.core.model.events import AbortTaken, Configured, ContainmentKnown, HeadSeen
+from bot.core.model.pipeline import AbortLevel, Job, Mode, Pipeline
 from tests.core.town import Town
 from tests.core.world import shop
 
@@ -64,15 +64,15 @@ def test_a_job_that_is_renamed_while_its_build_is_aborted_is_asked_more_firmly_a
     town.cancel("S1a")
     run = town.run("S1a")
     town.configure(renamed(shop(), ACC, "acceptance-2"))
-    town.send(AbortTaken("cdp", ACC, run.build or 0, Force.STOP, run=run.key, attempt=run.attempt))
+    town.send(AbortTaken("cdp", ACC, run.build or 0, AbortLevel.STOP, run=run.key, attempt=run.attempt))
     town.quiet()
     town.waits(60)
-    assert [effect.force for effect in town.did(Withdraw, of="S1a")] == [Force.TERM]
+    assert [effect.level for effect in town.did(Withdraw, of="S1a")] == [AbortLevel.TERM]
 
 
 def test_a_build_of_nobody_in_a_job_that_is_no_longer_ours_takes_no_slot() -> None:
     town = Town(shop(acceptance=1))
-    town.stranger(ACC)
+    town.unmanaged(ACC)
     town.configure(renamed(shop(acceptance=1), ACC, "acceptance-2"))
     town.arrives("S1", "a", ACC)
     assert town.runs_in(ACC) == ["S1a"]

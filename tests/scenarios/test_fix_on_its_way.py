@@ -6,11 +6,11 @@ from itertools import product
 
 import pytest
 
-from bot.core import lanes, past
-from bot.core.events import BuildSeen, ContainmentKnown
-from bot.core.facts import FactKind
-from bot.core.pipeline import FastLaneStart, Lane, Mode, Outcome
-from bot.core.run import Status
+from bot.core.model.events import BuildSeen, ContainmentKnown
+from bot.core.model.facts import FactKind
+from bot.core.model.pipeline import FastLaneStart, Lane, Mode, Outcome
+from bot.core.model.run import Status
+from bot.core.rules import ended_builds, fast_lane
 from tests.core.town import Town
 from tests.core.world import shop
 
@@ -21,7 +21,7 @@ PRE, PRODUCTION, ACC = "pre-production", "production", "acceptance"
 
 @pytest.mark.parametrize(("fast", "rejoins"), list(product([True, False], [None, "build", ACC, PRE])))
 def test_no_step_stands_on_a_route_twice(*, fast: bool, rejoins: str | None) -> None:
-    steps = lanes.route(shop(fast=fast, rejoins=rejoins), Lane.FAST)
+    steps = fast_lane.route(shop(fast=fast, rejoins=rejoins), Lane.FAST)
     assert len(set(steps)) == len(steps)
 
 
@@ -181,7 +181,7 @@ def test_a_repeat_of_the_build_that_locked_the_stage_goes_before_a_fix_that_join
     town.mode(Mode.PAUSE)
     town.retry("S1a")
     town.answers()
-    assert town.run("S2e").seat < town.run("S1a").seat
+    assert town.run("S2e").queue_number < town.run("S1a").queue_number
     town.mode(Mode.RUN)
     assert (town.queue(PRE), town.runs_in(PRE)) == (["S2e"], ["S1a"])
 
@@ -191,8 +191,8 @@ def test_two_words_about_when_a_build_began_are_about_the_same_build_if_they_are
     apart: float, *, same: bool
 ) -> None:
     board = Town().board
-    past.remember(board, BuildSeen("cdp", ACC, 7, Outcome.SUCCESS, started=100.0))
-    assert past.has_ended(board, BuildSeen("cdp", ACC, 7, None, started=100.0 + apart)) is same
+    ended_builds.remember(board, BuildSeen("cdp", ACC, 7, Outcome.SUCCESS, started=100.0))
+    assert ended_builds.has_ended(board, BuildSeen("cdp", ACC, 7, None, started=100.0 + apart)) is same
 
 
 # -- F12: leaving the lane -------------------------------------------------------------------------------------

@@ -2,10 +2,10 @@
 
 import pytest
 
-from bot.core.effects import Banner, Comment, LockShown, Notify, Trigger, Withdraw
-from bot.core.facts import FactKind
-from bot.core.pipeline import Job, Outcome
-from bot.core.run import Status
+from bot.core.model.effects import Banner, Comment, LockShown, Notify, Trigger, Withdraw
+from bot.core.model.facts import FactKind
+from bot.core.model.pipeline import Job, Outcome
+from bot.core.model.run import Status
 from tests.core.town import Town
 
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from bot.core.effects import AbortDuplicate
-from bot.core.events import BuildSeen, ContainmentKnown
-from bot.core.facts import FactKind
-from bot.core.pipeline import Force, Mode
+from bot.core.model.effects import AbortDuplicate
+from bot.core.model.events import BuildSeen, ContainmentKnown
+from bot.core.model.facts import FactKind
+from bot.core.model.pipeline import AbortLevel, Mode
 from tests.core.town import Town
 from tests.core.world import shop
 
@@ -110,7 +110,7 @@ def test_a_second_build_that_does_not_end_is_aborted_firmly_in_the_name_of_the_r
     town.takes_aborts()
     town.quiet()
     town.waits(60)
-    assert [(effect.number, effect.force) for effect in town.did(AbortDuplicate, of="S1a")] == [(99, Force.TERM)]
+    assert [(effect.number, effect.level) for effect in town.did(AbortDuplicate, of="S1a")] == [(99, AbortLevel.TERM)]
     assert [fact.build for fact in town.facts if fact.kind is FactKind.BUILD_ABORTED_FIRMLY] == [99]
 
 
@@ -120,7 +120,7 @@ def test_a_second_build_that_does_not_end_is_aborted_firmly_in_the_name_of_the_r
 def test_a_build_of_nobody_is_said_to_be_started_by_hand_only_if_it_names_no_run(run: str | None, said: str) -> None:
     town = Town()
     town.send(BuildSeen("cdp", ACC, 99, None, run, 1 if run else None, version="another installation"))
-    (fact,) = [fact for fact in town.facts if fact.kind is FactKind.FOREIGN_BUILD_SEEN]
+    (fact,) = [fact for fact in town.facts if fact.kind is FactKind.UNMANAGED_BUILD_SEEN]
     assert said in fact.why
 
 
@@ -144,7 +144,7 @@ def test_why_a_stage_is_tried_again_later_is_what_was_told_of_the_build_that_was
     town = Town()
     town.arrives("S1", "a", ACC)
     town.gives_back("S1a", why)
-    assert town.board.troubles[ACC].why == kept
+    assert town.board.backoffs[ACC].why == kept
 
 
 @pytest.mark.parametrize(("contains", "said"), [(True, "S1e contains S1a"), (False, "S1e does not contain S1a")])

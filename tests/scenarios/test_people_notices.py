@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.core.effects import Notify
+from bot.core.model.effects import Notify
 from tests.core.town import Town
 from tests.core.world import shop
 

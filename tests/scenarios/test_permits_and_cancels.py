@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.core.events import Merged
-from bot.core.pipeline import FastLaneStart
-from bot.core.run import Status
+from bot.core.model.events import Merged
+from bot.core.model.pipeline import FastLaneStart
+from bot.core.model.run import Status
 from tests.core.town import Town
 from tests.core.world import shop
 
@@ -41,9 +41,9 @@ def test_a_permit_keeps_the_place_that_the_run_has_on_the_fast_lane() -> None:
     town.fast_lane("S2", PRODUCTION)
     town.fast_lane("S3")
     town.passes("S2a")
-    place = town.run("S2a").seat
+    position = town.run("S2a").queue_number
     town.fast_lane("S2", PRE)
-    assert town.run("S2a").seat == place
+    assert town.run("S2a").queue_number == position
 
 
 def test_a_promotion_by_the_lock_itself_leaves_the_permit() -> None:

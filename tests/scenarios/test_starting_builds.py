@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from bot import core
-from bot.core.effects import Trigger, Withdraw
-from bot.core.events import PullMoved, Withdrawn
 from bot.core.explain import why
-from bot.core.facts import FactKind
-from bot.core.pipeline import Job, Mode, Outcome, Pipeline, Verify
-from bot.core.run import Status
+from bot.core.model.effects import Trigger, Withdraw
+from bot.core.model.events import PullMoved, Withdrawn
+from bot.core.model.facts import FactKind
+from bot.core.model.pipeline import Job, Mode, Outcome, Pipeline, Verify
+from bot.core.model.run import Status
 from tests.core.town import Town
 from tests.core.world import shop
 
@@ -82,10 +82,10 @@ def test_nor_one_that_jenkins_refuses_builds_for(patient: Town) -> None:
 
 def test_nor_one_that_builds_started_by_hand_have_filled(patient: Town) -> None:
     for number in 900, 901:
-        patient.stranger(PRE, number=number)
+        patient.unmanaged(PRE, number=number)
     patient.fails("S1a")
     assert not patient.did(Trigger)
-    patient.stranger(PRE, Outcome.SUCCESS, number=900)
+    patient.unmanaged(PRE, Outcome.SUCCESS, number=900)
     assert patient.runs_in(PRE) == ["S1a"]
 
 
@@ -138,7 +138,7 @@ def test_a_build_that_starts_shows_that_jenkins_works_again() -> None:
     town.refuses("S1a")
     town.waits(5)
     town.starts("S1a")  # the answer to its trigger was lost
-    assert not town.board.troubles
+    assert not town.board.backoffs
     town.merge("S2", "a")
     assert town.runs_in("build") == ["S2a", "S1a"]
 
@@ -230,13 +230,13 @@ def test_after_observing_nothing_is_started_in_a_stage_that_is_full() -> None:
     town = Town(shop(pre_production=1))
     town.arrives("S1", "a", PRE)
     town.mode(Mode.OBSERVE)
-    town.stranger(PRE)
+    town.unmanaged(PRE)
     town.quiet()
     town.mode(Mode.RUN)
     assert not town.did(Trigger)
     town.gives_back("S1a")
     assert town.says("S1a") == f"{PRE} is full (1 of 1): 1 build started by hand"
-    town.stranger(PRE, Outcome.SUCCESS)
+    town.unmanaged(PRE, Outcome.SUCCESS)
     assert town.runs_in(PRE) == ["S1a"]
 
 
@@ -326,4 +326,4 @@ def test_a_build_is_asked_for_in_one_place_only() -> None:
         for call in ast.walk(function)
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Trigger"
     ]
-    assert found == [("admission.py", "start_build")]
+    assert found == [("queue.py", "start_build")]

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from bot.core.effects import Comment, SetStatus, Withdraw
-from bot.core.events import BuildLost, BuildSeen, TriggerRefused, TriggerUnanswered, Withdrawn
-from bot.core.facts import FactKind
-from bot.core.pipeline import Outcome
-from bot.core.run import Status
+from bot.core.model.effects import Comment, SetStatus, Withdraw
+from bot.core.model.events import BuildLost, BuildSeen, TriggerRefused, TriggerUnanswered, Withdrawn
+from bot.core.model.facts import FactKind
+from bot.core.model.pipeline import Outcome
+from bot.core.model.run import Status
 from tests.core.town import Town
 from tests.core.world import shop
 
@@ -48,7 +48,7 @@ def test_that_jenkins_refused_builds_of_a_stage_is_forgotten_with_the_stage() ->
     town.arrives("S1", "a", ACC)
     town.refuses("S1a")
     town.configure(shop(without=(ACC,)))
-    assert not town.board.troubles
+    assert not town.board.backoffs
     assert town.queue(PRE) == [] and town.runs_in(PRE) == ["S1a"]
 
 
@@ -79,11 +79,11 @@ def test_nor_does_what_is_told_late_of_one_whose_build_runs(late: type[Any]) -> 
 
 def test_a_new_configuration_leaves_the_builds_that_are_known_in_jobs_that_stay() -> None:
     town = Town()
-    town.stranger(ACC)
+    town.unmanaged(ACC)
     town.passes(town.merge("S1", "a"))
     before = dict(town.board.past)
     town.configure(shop(acceptance=2))
-    assert len(town.board.foreign) == 1
+    assert len(town.board.unmanaged) == 1
     assert town.board.past == before != {}
 
 
@@ -94,9 +94,9 @@ def test_each_refusal_doubles_the_time_until_the_next_build_is_asked_for() -> No
     pauses = []
     for refusals in range(1, 10):
         town.refuses("S1a")
-        trouble = town.board.troubles[ACC]
-        assert trouble.refusals == refusals
-        pauses.append(trouble.retry_at - town.now)
+        backoff = town.board.backoffs[ACC]
+        assert backoff.refusals == refusals
+        pauses.append(backoff.retry_at - town.now)
         town.waits(pauses[-1])
     assert pauses[:3] == [first, 2 * first, 4 * first]
     assert pauses == sorted(pauses) and pauses[-1] == most
@@ -108,7 +108,7 @@ def test_builds_that_jenkins_refuses_at_once_are_one_trouble() -> None:
         town.arrives(service, "a", ACC)
     town.refuses("S1a")
     town.refuses("S2a")
-    assert town.board.troubles[ACC].refusals == 1
+    assert town.board.backoffs[ACC].refusals == 1
 
 
 @pytest.mark.parametrize("take_back", [lambda town: town.lock(ACC), lambda town: town.cancel("S1a")])
@@ -117,7 +117,7 @@ def test_a_refusal_of_what_was_called_back_or_cancelled_holds_nobody_off(take_ba
     town.arrives("S1", "a", ACC)
     take_back(town)
     town.refuses("S1a")
-    assert not town.board.troubles
+    assert not town.board.backoffs
 
 
 def test_the_pull_request_is_told_that_its_run_waits_again_after_it_was_called_back() -> None:

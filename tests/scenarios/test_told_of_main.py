@@ -6,18 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.ancestry import Place
-from bot.core.effects import Comment, Compare, FindPull, Notify
-from bot.core.events import ContainmentKnown, DefaultBranchChanged, Merged, PullFound
-from bot.core.facts import FactKind
-from bot.core.pipeline import Lane
+from bot.core.model.effects import Comment, Compare, FindPull, Notify
+from bot.core.model.events import ContainmentKnown, DefaultBranchChanged, Merged, PullFound
+from bot.core.model.facts import FactKind
+from bot.core.model.history import Position
+from bot.core.model.pipeline import Lane
 from tests.core.town import Town
 
 PRE, ACC = "pre-production", "acceptance"
 
 
 def head(town: Town, service: str = "S1") -> str | None:
-    found = town.board.service(service).chain.head
+    found = town.board.service(service).history.head
     return found.sha if found is not None else None
 
 
@@ -79,15 +79,15 @@ def far_behind(town: Town, sha: str) -> None:
         town.merge("S1", f"m{number}")
         town.cancel(f"S1m{number}")
         town.gives_back(f"S1m{number}")
-    assert town.board.service("S1").chain.find(sha) is None
+    assert town.board.service("S1").history.find(sha) is None
     town.looks_at_main("S1", "e")
 
 
-def contains(town: Town, place: Place) -> bool | None:
+def contains(town: Town, position: Position) -> bool | None:
     """Whether the head of main is known to contain a commit."""
-    chain = town.board.service("S1").chain
-    assert chain.head is not None
-    return chain.contains(chain.head, place)
+    history = town.board.service("S1").history
+    assert history.head is not None
+    return history.contains(history.head, position)
 
 
 @pytest.mark.parametrize("answer", [True, False])
@@ -97,10 +97,10 @@ def test_of_a_lock_whose_commit_stands_far_behind_github_can_tell(*, answer: boo
     town.cancel("S1a")
     far_behind(town, "S1a")
     (lock,) = town.board.locks_of(PRE)
-    assert lock.place is not None
-    assert contains(town, lock.place) is None
+    assert lock.position is not None
+    assert contains(town, lock.position) is None
     town.send(ContainmentKnown("S1", base="S1a", head="S1e", contains=answer))
-    assert contains(town, lock.place) is answer
+    assert contains(town, lock.position) is answer
 
 
 def test_a_push_of_what_a_pull_request_told_before_counts_as_told_though_nobody_knows_what_came_before_it() -> None:
@@ -131,9 +131,9 @@ def test_of_a_run_whose_commit_stands_far_behind_github_can_tell() -> None:
     town.lock(ACC)
     town.arrives("S1", "a", ACC)
     far_behind(town, "S1a")
-    assert contains(town, town.run("S1a").place) is None
+    assert contains(town, town.run("S1a").position) is None
     town.send(ContainmentKnown("S1", base="S1a", head="S1e", contains=True))
-    assert contains(town, town.run("S1a").place) is True
+    assert contains(town, town.run("S1a").position) is True
 
 
 def test_what_landed_with_a_head_is_remembered_though_the_head_itself_was_known() -> None:

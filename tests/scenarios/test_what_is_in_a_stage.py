@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.events import BuildSeen, HeadSeen
-from bot.core.pipeline import FastLaneStart, Outcome
-from bot.core.run import Status
+from bot.core.model.events import BuildSeen, HeadSeen
+from bot.core.model.pipeline import FastLaneStart, Outcome
+from bot.core.model.run import Status
 from tests.core.town import Town
 from tests.core.world import shop
 
@@ -132,7 +132,7 @@ def test_an_answer_from_before_main_went_and_came_back_is_old_too(main_known: To
     drops_from_main(town, "S1", "b")
     town.quiet()
     town.send(HeadSeen("S1", "S1c", asked))
-    head = town.board.service("S1").chain.head
+    head = town.board.service("S1").history.head
     assert head is not None
     assert head.sha == "S1b"
     assert town.facts == []

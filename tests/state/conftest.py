@@ -10,25 +10,25 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from bot.core.board import Change, Record
-from bot.core.effects import Effect
-from bot.core.events import Event, TimePassed
-from bot.core.facts import Fact, FactKind
-from bot.state.connection import connect
-from bot.state.copy import Copy
-from bot.state.inbox import Accepted, Entry, Inbox
-from bot.state.keys import Keys
-from bot.state.outbox import Outbox
-from bot.state.records import Records
-from bot.state.scripts import Scripts
-from bot.state.store import Store, Work
+from bot.core.model.board import Change, Record
+from bot.core.model.effects import Effect
+from bot.core.model.events import Event, TimePassed
+from bot.core.model.facts import Fact, FactKind
+from bot.store.connection import connect
+from bot.store.inbox import Accepted, Entry, Inbox
+from bot.store.keys import Keys
+from bot.store.outbox import Outbox
+from bot.store.records import Records
+from bot.store.replica import BoardReplica
+from bot.store.scripts import Scripts
+from bot.store.store import Store, Work
 from launch.embedded import Embedded
 
 NOTHING = Work([], [], [], [], None)
 
 
 @dataclass
-class Line:
+class PipelineContext:
     """One pipeline as the door, the workers and the readers see it."""
 
     redis: Redis
@@ -42,9 +42,9 @@ class Line:
         """The store as another worker process has it."""
         return Store(self.redis, self.keys)
 
-    def reader(self) -> Copy:
+    def reader(self) -> BoardReplica:
         """A reader's own copy of the board, not yet loaded."""
-        return Copy(Scripts(self.redis), self.keys)
+        return BoardReplica(Scripts(self.redis), self.keys)
 
     def accept(self, name: str = "", event: Event | None = None) -> Accepted:
         """Put an event into the inbox under a delivery id; a fresh one if it is not named."""
@@ -94,12 +94,14 @@ def redis(redis_url: str) -> Iterator[Redis]:
     client.close()
 
 
-def line_of(redis: Redis) -> Line:
+def line_of(redis: Redis) -> PipelineContext:
     """A pipeline that nobody has used before."""
     keys = Keys(f"p{uuid.uuid4().hex[:12]}")
-    return Line(redis, keys, Inbox(redis, keys), Store(redis, keys), Outbox(redis, keys), Records(redis, keys))
+    return PipelineContext(
+        redis, keys, Inbox(redis, keys), Store(redis, keys), Outbox(redis, keys), Records(redis, keys)
+    )
 
 
 @pytest.fixture
-def line(redis: Redis) -> Line:
+def line(redis: Redis) -> PipelineContext:
     return line_of(redis)

@@ -8,7 +8,7 @@ from typing import Any
 
 from redis import Redis
 
-from bot.state.keys import Keys
+from bot.store.keys import Keys
 
 DATA = Path(__file__).parent / "data"
 

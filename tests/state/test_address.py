@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from redis.connection import SSLConnection
 
-from bot.state.address import Address, AddressError, SignIn, parse
-from bot.state.connection import connect
+from bot.store.address import Address, AddressError, SignIn, parse
+from bot.store.connection import connect
 from config import broker
 
 ADDRESSES = [

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from bot.state.allowance import Allowance, Pace
+from bot.store.allowance import Allowance, Pace
 
 PACE = Pace(1.0, 80, 500)
 WRITER = """
 import sys, time
-from bot.state.allowance import Allowance, Pace
-from bot.state.connection import connect
+from bot.store.allowance import Allowance, Pace
+from bot.store.connection import connect
 redis = connect(sys.argv[1])
 allowance, name = Allowance(redis, sys.argv[2]), sys.argv[3]
 for number in range(4):

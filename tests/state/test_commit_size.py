@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bot.core.board import Change, Header, build_board
-from bot.core.decide import decide
-from bot.core.events import HeadSeen, Merged
-from bot.core.run import ServiceState
-from bot.state.parts import changed_fields
+from bot.core.model.board import Change, Header, build_board
+from bot.core.model.events import HeadSeen, Merged
+from bot.core.model.run import ServiceState
+from bot.core.rules.decide import decide
+from bot.store.parts import changed_fields
 from tests.core.world import shop
 
 #: How many bytes of the board one merge may write: its run, the head of its service, one place, one push, the counters.
@@ -56,4 +56,4 @@ def test_of_what_is_remembered_of_a_service_only_what_came_is_written() -> None:
         for field, text in changed_fields(change)
         if text
     ]
-    assert fields == ["service/S1", "place/S1/102", "push/S1/101", "pushed/S1/101"]
+    assert fields == ["service/S1", "position/S1/102", "push/S1/101", "pushed/S1/101"]

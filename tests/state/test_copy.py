@@ -7,31 +7,31 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
-from bot.core.ancestry import Chain, Place
-from bot.core.board import FAMILIES, Board, Change, Counters, Header, Record
-from bot.core.pipeline import Job, Lane, Mode, Pipeline, Policy, Service, Stage
-from bot.core.run import (
+from bot.core.model.board import FAMILIES, Board, Change, Counters, Header, Record
+from bot.core.model.history import CommitHistory, Position
+from bot.core.model.pipeline import Job, Lane, Mode, Pipeline, Policy, Service, Stage
+from bot.core.model.run import (
     CleanUp,
-    Foreign,
-    Heard,
+    HandledCommand,
     Lock,
     PastBuild,
     Pulls,
-    Pushed,
+    PushedCommits,
     Run,
     ServiceState,
+    StageBackoff,
     StageVersion,
     Status,
     Step,
-    Trouble,
+    UnmanagedBuild,
     Verification,
 )
-from bot.state import store as store_module
-from bot.state.codec import dump_record, field_of, load_record
-from bot.state.copy import Copy
-from bot.state.parts import changed_fields, fields_of, records_of, with_changes
-from bot.state.store import Store
-from tests.state.conftest import Line, line_of, put
+from bot.store import store as store_module
+from bot.store.codec import dump_record, field_of, load_record
+from bot.store.parts import changed_fields, fields_of, records_of, with_changes
+from bot.store.replica import BoardReplica
+from bot.store.store import Store
+from tests.state.conftest import PipelineContext, line_of, put
 
 STEPS = (Step("build"), Step("acceptance"), Step("pre-production"))
 WORDS = st.text(max_size=8).filter(lambda t: t.isprintable())
@@ -55,7 +55,7 @@ def runs(draw: st.DrawFn) -> Run:
     return Run(
         f"S1.{number}",
         "S1",
-        Place(1, number, f"{number:040x}"),
+        Position(1, number, f"{number:040x}"),
         draw(st.sampled_from(Lane)),
         draw(st.sampled_from(Status)),
         draw(st.sampled_from(STEPS)),
@@ -79,22 +79,24 @@ LOCKS = st.builds(
 @st.composite
 def services(draw: st.DrawFn) -> ServiceState:
     """What is remembered of S1 after some pushes and commands: the first and the last of what came."""
-    chain, head = Chain(), None
+    history, head = CommitHistory(), None
     for number in range(draw(st.integers(0, 60))):
         before = head if draw(st.booleans()) else "?"
         head = f"c{draw(st.integers(0, 40))}-{number}"
-        chain, _ = chain.push(before, head, forced=draw(st.booleans()))
+        history, _ = history.push(before, head, forced=draw(st.booleans()))
     told = draw(st.integers(0, 9))
     pushes = tuple(f"push {number}" for number in range(max(1, told - 3), told + 1))
-    pushed = tuple(Pushed(f"head {number}", ("a", "b")) for number in range(max(1, told - 1), told + 1))
-    heard = tuple(Heard(f"comment/{number}", "ann", 1.0) for number in range(draw(st.integers(0, 2))))
+    pushed = tuple(PushedCommits(f"head {number}", ("a", "b")) for number in range(max(1, told - 1), told + 1))
+    heard = tuple(HandledCommand(f"comment/{number}", "ann", 1.0) for number in range(draw(st.integers(0, 2))))
     counts = {"pushes_told": told, "pushed_told": told, "number": draw(st.integers(0, 99))}
-    return ServiceState("S1", chain, pushes=pushes, pushed=pushed, heard=heard, answered=((1, 2.0),) * told, **counts)
+    return ServiceState("S1", history, pushes=pushes, pushed=pushed, heard=heard, answered=((1, 2.0),) * told, **counts)
 
 
 SERVICES = services()
-TROUBLES = st.builds(lambda s, n: Trouble(str(s), s, "why", 1.0, 2.0, n), st.sampled_from(STEPS), st.integers(1, 9))
-STRANGERS = st.builds(lambda s, n: Foreign(f"cdp/job/{n}", s, n, 1.0), st.sampled_from(STEPS), st.integers(1, 3))
+TROUBLES = st.builds(
+    lambda s, n: StageBackoff(str(s), s, "why", 1.0, 2.0, n), st.sampled_from(STEPS), st.integers(1, 9)
+)
+STRANGERS = st.builds(lambda s, n: UnmanagedBuild(f"cdp/job/{n}", s, n, 1.0), st.sampled_from(STEPS), st.integers(1, 3))
 COUNTERS = st.builds(Counters, st.integers(1, 99), st.integers(1, 99))
 RECORDS = st.one_of(runs(), LOCKS, SERVICES, TROUBLES, STRANGERS, COUNTERS)
 #: A step of somebody's life with the board: put or drop a record, commit, or let a reader catch up.
@@ -107,14 +109,14 @@ def everything(board: Board) -> dict[str, Record]:
     return {field_of(record): record for record in board.records()}
 
 
-def whole(line: Line) -> Board:
+def whole(line: PipelineContext) -> Board:
     """The board as a reader loads it that has never seen it."""
     reader = line.reader()
     reader.refresh()
     return reader.board
 
 
-def commit(line: Line, board: Board) -> None:
+def commit(line: PipelineContext, board: Board) -> None:
     line.turn(*board.take_changes())
 
 
@@ -170,75 +172,75 @@ def test_a_configuration_is_read_as_it_was_written() -> None:
     assert load_record(field_of(header), dump_record(header)) == header
 
 
-def stranger(number: int) -> Foreign:
-    return Foreign(f"cdp/job/{number}", STEPS[0], number, 1.0)
+def unmanaged(number: int) -> UnmanagedBuild:
+    return UnmanagedBuild(f"cdp/job/{number}", STEPS[0], number, 1.0)
 
 
-def requests_for_everything(line: Line, reader: Copy) -> int:
+def requests_for_everything(line: PipelineContext, reader: BoardReplica) -> int:
     """How often a refresh asks for the whole board."""
     line.redis.config_resetstat()
     reader.refresh()
     return int(line.redis.info("commandstats").get("cmdstat_hgetall", {}).get("calls", 0))
 
 
-def test_a_reader_loads_everything_once_and_then_only_what_changed(line: Line) -> None:
-    line.turn(put(stranger(1)))
+def test_a_reader_loads_everything_once_and_then_only_what_changed(line: PipelineContext) -> None:
+    line.turn(put(unmanaged(1)))
     reader = line.reader()
     assert requests_for_everything(line, reader) == 1
-    line.turn(put(stranger(2)))
+    line.turn(put(unmanaged(2)))
     assert requests_for_everything(line, reader) == 0
     assert requests_for_everything(line, reader) == 0
-    assert len(reader.board.foreign) == 2
+    assert len(reader.board.unmanaged) == 2
 
 
 @pytest.mark.slow
-def test_a_copy_that_lags_too_far_behind_is_loaded_anew(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_copy_that_lags_too_far_behind_is_loaded_anew(line: PipelineContext, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "CHANGES_KEPT", 10)
     store = Store(line.redis, line.keys)
-    line.turn(put(stranger(0)), store=store)
+    line.turn(put(unmanaged(0)), store=store)
     reader, worker = line.reader(), line.another()
     reader.refresh()
     worker.begin("w")
     worker.release("w")
     for number in range(1, 250):
-        line.turn(put(stranger(number)), store=store)
+        line.turn(put(unmanaged(number)), store=store)
     assert line.redis.xlen(line.keys.changes) < 200
     reader.refresh()
-    assert len(reader.board.foreign) == 250
+    assert len(reader.board.unmanaged) == 250
     line.accept()
     worker.begin("w")
-    assert len(worker.copy.board.foreign) == 250
+    assert len(worker.copy.board.unmanaged) == 250
 
 
-def test_a_record_that_came_and_went_within_one_turn_leaves_nothing(line: Line) -> None:
+def test_a_record_that_came_and_went_within_one_turn_leaves_nothing(line: PipelineContext) -> None:
     reader = line.reader()
     reader.refresh()
-    line.turn(Change(stranger(1), None))
+    line.turn(Change(unmanaged(1), None))
     reader.refresh()
-    assert reader.board.foreign == {}
+    assert reader.board.unmanaged == {}
 
 
-def test_a_pipeline_that_nobody_configured_is_an_empty_board(line: Line) -> None:
+def test_a_pipeline_that_nobody_configured_is_an_empty_board(line: PipelineContext) -> None:
     assert list(whole(line).records()) == [Header(Pipeline(line.keys.pipeline, (), ())), Counters()]
 
 
 @pytest.mark.parametrize(
     "record",
     [
-        Run("S1.1", "S1", Place(1, 1, "a"), Lane.MAIN, Status.WAITING, STEPS[0], 1, 0.0, 0.0, "v"),
+        Run("S1.1", "S1", Position(1, 1, "a"), Lane.MAIN, Status.WAITING, STEPS[0], 1, 0.0, 0.0, "v"),
         Verification("S1.pr1-1", "S1", 1, "a", Status.WAITING, 1, 0.0, 0.0, "v", Job("cdp", "verify")),
         Pulls("S1"),
         Lock("build/1", "build", "why", "ann", 0.0),
         ServiceState("S1"),
         StageVersion("S1/build", "S1", STEPS[0]),
-        Trouble("build", STEPS[0], "why", 0.0, 1.0),
-        Foreign("cdp/build/1", STEPS[0], 1, 0.0),
+        StageBackoff("build", STEPS[0], "why", 0.0, 1.0),
+        UnmanagedBuild("cdp/build/1", STEPS[0], 1, 0.0),
         PastBuild("cdp/build/1", 1, 0.0),
         CleanUp("S1"),
     ],
     ids=lambda record: type(record).__name__,
 )
-def test_a_record_of_every_kind_is_gone_from_a_copy_when_it_was_dropped(line: Line, record: Record) -> None:
+def test_a_record_of_every_kind_is_gone_from_a_copy_when_it_was_dropped(line: PipelineContext, record: Record) -> None:
     reader = line.reader()
     line.turn(put(record))
     reader.refresh()

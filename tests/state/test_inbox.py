@@ -8,35 +8,35 @@ import time
 import pytest
 from redis import Redis
 
-from bot.core.events import LockAsked, TimePassed
-from bot.state.codec import load_event
-from bot.state.inbox import Accepted, Inbox
-from bot.state.store import Work
-from tests.state.conftest import NOTHING, Line
+from bot.core.model.events import LockAsked, TimePassed
+from bot.store.codec import load_event
+from bot.store.inbox import Accepted, Inbox
+from bot.store.store import Work
+from tests.state.conftest import NOTHING, PipelineContext
 
 
-def test_a_delivery_is_kept_once_however_often_it_comes(line: Line) -> None:
+def test_a_delivery_is_kept_once_however_often_it_comes(line: PipelineContext) -> None:
     answers = [line.inbox.accept("github", "push", "guid", b"{}") for _ in range(3)]
     assert answers == [Accepted.POKE, Accepted.DUPLICATE, Accepted.DUPLICATE]
     assert len(line.waiting()) == 1
 
 
-def test_the_same_delivery_id_of_another_source_is_another_delivery(line: Line) -> None:
+def test_the_same_delivery_id_of_another_source_is_another_delivery(line: PipelineContext) -> None:
     line.inbox.accept("github", "push", "7", b"{}")
     assert line.inbox.accept("jenkins", "cdp", "7", b"{}") is Accepted.KEPT
 
 
-def test_a_duplicate_names_the_entry_of_the_first(line: Line) -> None:
+def test_a_duplicate_names_the_entry_of_the_first(line: PipelineContext) -> None:
     first = line.inbox.add_and_tell(TimePassed(), "mine")[1]
     assert line.inbox.add_and_tell(TimePassed(), "mine") == (Accepted.DUPLICATE, first)
 
 
-def test_only_the_first_of_many_pokes_a_worker(line: Line) -> None:
+def test_only_the_first_of_many_pokes_a_worker(line: PipelineContext) -> None:
     answers = [line.accept() for _ in range(4)]
     assert answers == [Accepted.POKE, Accepted.KEPT, Accepted.KEPT, Accepted.KEPT]
 
 
-def test_a_delivery_comes_out_as_it_went_in_and_in_the_order_of_acceptance(line: Line) -> None:
+def test_a_delivery_comes_out_as_it_went_in_and_in_the_order_of_acceptance(line: PipelineContext) -> None:
     bodies = [bytes([n, 0, 255]) + "ü\r\n".encode() for n in range(10)]
     for number, body in enumerate(bodies):
         line.inbox.accept("github", "push", str(number), body)
@@ -47,13 +47,13 @@ def test_a_delivery_comes_out_as_it_went_in_and_in_the_order_of_acceptance(line:
     assert abs(entries[0].at - time.time()) < 5
 
 
-def test_an_event_of_our_own_comes_out_as_it_was(line: Line) -> None:
+def test_an_event_of_our_own_comes_out_as_it_was(line: PipelineContext) -> None:
     asked = LockAsked("pre-production", "kim", "a “quoted” reason", until=1e9)
     line.accept(event=asked)
     assert load_event(line.store.begin("me")[0].body) == asked
 
 
-def test_acceptance_is_one_round_trip(line: Line, redis_url: str) -> None:
+def test_acceptance_is_one_round_trip(line: PipelineContext, redis_url: str) -> None:
     client = Redis.from_url(redis_url)
     inbox = Inbox(client, line.keys)
     inbox.accept("github", "push", "the script is known after this", b"{}")
@@ -71,7 +71,7 @@ def test_acceptance_is_one_round_trip(line: Line, redis_url: str) -> None:
     assert requests == ["EVALSHA"] * 3
 
 
-def test_acceptance_from_many_doors_at_once_loses_and_repeats_nothing(line: Line) -> None:
+def test_acceptance_from_many_doors_at_once_loses_and_repeats_nothing(line: PipelineContext) -> None:
     def door(number: int) -> None:
         for delivery in range(number, number + 30):
             line.inbox.accept("github", "push", str(delivery), b"{}")
@@ -88,20 +88,20 @@ def test_acceptance_from_many_doors_at_once_loses_and_repeats_nothing(line: Line
 # -- the clock -------------------------------------------------------------------------------------------------
 
 
-def due(line: Line, seconds: float | None) -> None:
+def due(line: PipelineContext, seconds: float | None) -> None:
     """Commit a turn after which the clock matters `seconds` from now."""
     line.accept()
     when = None if seconds is None else time.time() + seconds
     line.store.commit("me", line.store.begin("me"), Work([], [], [], [], when))
 
 
-def test_the_clock_says_so_once_when_something_is_due(line: Line) -> None:
+def test_the_clock_says_so_once_when_something_is_due(line: PipelineContext) -> None:
     due(line, -0.5)
     assert [line.inbox.tick(TimePassed()) for _ in range(3)] == [1, 1, 1]
     assert len(line.waiting()) == 1
 
 
-def test_the_clock_says_nothing_before_it_is_due_nor_when_nothing_is(line: Line) -> None:
+def test_the_clock_says_nothing_before_it_is_due_nor_when_nothing_is(line: PipelineContext) -> None:
     due(line, 60)
     assert line.inbox.tick(TimePassed()) == 0
     due(line, None)
@@ -109,14 +109,14 @@ def test_the_clock_says_nothing_before_it_is_due_nor_when_nothing_is(line: Line)
     assert line.waiting() == []
 
 
-def test_the_clock_is_due_again_when_a_later_turn_says_so(line: Line) -> None:
+def test_the_clock_is_due_again_when_a_later_turn_says_so(line: PipelineContext) -> None:
     due(line, -1)
     line.inbox.tick(TimePassed())
     due(line, -1)
     assert line.inbox.tick(TimePassed()) == 1
 
 
-def test_the_sweeper_sees_how_many_deliveries_nobody_took(line: Line) -> None:
+def test_the_sweeper_sees_how_many_deliveries_nobody_took(line: PipelineContext) -> None:
     for _ in range(3):
         line.accept()
     assert line.inbox.tick(TimePassed()) == 3
@@ -128,7 +128,7 @@ def test_the_sweeper_sees_how_many_deliveries_nobody_took(line: Line) -> None:
 # -- forgetting ------------------------------------------------------------------------------------------------
 
 
-def test_trimming_removes_only_what_was_taken(line: Line) -> None:
+def test_trimming_removes_only_what_was_taken(line: PipelineContext) -> None:
     for _ in range(5):
         line.accept()
     entries = line.store.begin("me")
@@ -139,14 +139,14 @@ def test_trimming_removes_only_what_was_taken(line: Line) -> None:
     assert [e.id for e in line.store.begin("me")] == [e.id for e in entries[3:]]
 
 
-def test_trimming_keeps_what_was_taken_lately(line: Line) -> None:
+def test_trimming_keeps_what_was_taken_lately(line: PipelineContext) -> None:
     for _ in range(3):
         line.turn()
     assert line.inbox.trim(60) == 0
     assert line.redis.xlen(line.keys.inbox) == 3
 
 
-def test_trimming_forgets_what_was_taken_long_ago(line: Line) -> None:
+def test_trimming_forgets_what_was_taken_long_ago(line: PipelineContext) -> None:
     for _ in range(3):
         line.turn()
         time.sleep(0.003)
@@ -154,19 +154,19 @@ def test_trimming_forgets_what_was_taken_long_ago(line: Line) -> None:
     assert line.inbox.trim(0) == 0
 
 
-def test_trimming_before_anything_was_taken_removes_nothing(line: Line) -> None:
+def test_trimming_before_anything_was_taken_removes_nothing(line: PipelineContext) -> None:
     line.accept()
     assert line.inbox.trim(0) == 0
     assert len(line.waiting()) == 1
 
 
-def test_a_delivery_id_is_forgotten_when_raw_deliveries_are(line: Line) -> None:
+def test_a_delivery_id_is_forgotten_when_raw_deliveries_are(line: PipelineContext) -> None:
     inbox = Inbox(line.redis, line.keys, seen_seconds=7)
     inbox.accept("github", "push", "guid", b"{}")
     assert 0 < line.redis.ttl(line.keys.seen("github:guid")) <= 7
 
 
 @pytest.mark.parametrize("body", [b"", b"\x00\xff", b"x" * 1_000_000])
-def test_any_bytes_are_kept_to_the_letter(line: Line, body: bytes) -> None:
+def test_any_bytes_are_kept_to_the_letter(line: PipelineContext, body: bytes) -> None:
     line.inbox.accept("github", "push", "guid", body)
     assert line.store.begin("me")[0].body == body

@@ -15,24 +15,24 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-import bot.state
-from bot.core.decide import decide
-from bot.core.effects import Look
-from bot.core.events import BuildSeen, TimePassed
-from bot.core.pipeline import Job, Outcome
-from bot.core.run import Status, Step
-from bot.state.codec import load_effect
-from bot.state.copy import BARRIER, Copy
-from bot.state.inbox import Entry
-from bot.state.keys import FAMILIES, Keys
-from bot.state.migrations import migrate, migration, to_3
-from bot.state.outbox import Claim, Outbox
-from bot.state.parked import deliveries, park, parked, take_out
-from bot.state.records import Records
-from bot.state.schema import SCHEMA, NewerSchema, OlderSchema, OtherSchema, check_schema
-from bot.state.scripts import Scripts
-from bot.state.store import Store
-from tests.state.conftest import NOTHING, Line
+import bot.store
+from bot.core.model.effects import Look
+from bot.core.model.events import BuildSeen, TimePassed
+from bot.core.model.pipeline import Job, Outcome
+from bot.core.model.run import Status, Step
+from bot.core.rules.decide import decide
+from bot.store.codec import load_effect
+from bot.store.inbox import Entry
+from bot.store.keys import FAMILIES, Keys
+from bot.store.migrations import migrate, migration, to_3
+from bot.store.outbox import Claim, Outbox
+from bot.store.parked import deliveries, park, parked, take_out
+from bot.store.records import Records
+from bot.store.replica import BARRIER, BoardReplica
+from bot.store.schema import SCHEMA, NewerSchema, OlderSchema, OtherSchema, check_schema
+from bot.store.scripts import Scripts
+from bot.store.store import Store
+from tests.state.conftest import NOTHING, PipelineContext
 from tests.state.stored import put_back, stored
 
 FENCED = {
@@ -88,8 +88,8 @@ def footprint(redis: Redis, keys: Keys) -> dict[bytes, Any]:
     return found
 
 
-def board(redis: Redis, keys: Keys) -> Copy:
-    copy = Copy(Scripts(redis), keys)
+def board(redis: Redis, keys: Keys) -> BoardReplica:
+    copy = BoardReplica(Scripts(redis), keys)
     copy.refresh()
     return copy
 
@@ -108,10 +108,12 @@ def test_everything_that_schema_2_stored_is_there_after_the_migration(redis: Red
         "pulls": found.pulls,
         "lock": found.locks,
         "service": found.services,
-        "trouble": found.troubles,
-        "foreign": found.foreign,
+        "backoff": found.backoffs,
+        "unmanaged": found.unmanaged,
     }
-    assert {name: len(table) for name, table in tables.items()} == {name: families[name] for name in tables}
+    was = {"backoff": "trouble", "unmanaged": "foreign"}
+    sizes = {name: families[was.get(name, name)] for name in tables}
+    assert {name: len(table) for name, table in tables.items()} == sizes
     assert all(tables.values())
     titles = {run.title: (str(run.step), run.status) for run in found.runs.values()}
     assert titles["S1a"] == ("pre-production", Status.FAILED)
@@ -159,17 +161,19 @@ def test_passages_locks_and_failed_runs_become_what_is_in_the_stages(redis: Redi
     (lock,) = found.locks_of("pre-production")
     broken = found.version("S1", Step("pre-production")).broken
     assert broken is not None
-    assert (broken.place, broken.since) == (lock.place, lock.since)
+    assert (broken.position, broken.since) == (lock.position, lock.since)
 
 
 def test_what_is_remembered_of_a_service_is_there_in_the_order_in_which_it_came(redis: Redis, keys: Keys) -> None:
     before = json.loads(stored(2)["interlock:{shop}:board"]["value"]["service/S1"])
     migrate(redis, keys)
     state = board(redis, keys).board.service("S1")
-    assert [place.sha for place in state.chain.places] == [place["sha"] for place in before["chain"]["places"]]
-    assert state.chain.told == len(state.chain.places)
-    assert state.chain.head is not None
-    assert state.chain.head.sha == before["chain"]["head"]["sha"]
+    assert [position.sha for position in state.history.positions] == [
+        position["sha"] for position in before["chain"]["places"]
+    ]
+    assert state.history.told == len(state.history.positions)
+    assert state.history.head is not None
+    assert state.history.head.sha == before["chain"]["head"]["sha"]
     full = {
         "key": "S1",
         "chain": {"head": {"segment": 1, "seq": 1, "sha": "a"}, "links": [], "places": [], "roots": [{"segment": 1}]},
@@ -196,10 +200,10 @@ def test_what_is_remembered_of_a_service_is_there_in_the_order_in_which_it_came(
 
 
 def test_what_locked_a_stage_after_a_passage_has_broken_it_and_what_passed_after_that_is_whole() -> None:
-    place = {"segment": 1, "seq": 1, "sha": "a" * 40}
-    passage = {"stage": "pre-production", "place": place, "run": "S1.1", "lane": "fast", "order": 5}
-    lock = {"run": "S1.2", "service": "S1", "stage": "pre-production", "place": place, "since": 7.0}
-    failed = {"key": "S1.3", "service": "S1", "place": place, "lane": "fast", "status": "failed", "since": 8.0}
+    position = {"segment": 1, "seq": 1, "sha": "a" * 40}
+    passage = {"stage": "pre-production", "place": position, "run": "S1.1", "lane": "fast", "order": 5}
+    lock = {"run": "S1.2", "service": "S1", "stage": "pre-production", "place": position, "since": 7.0}
+    failed = {"key": "S1.3", "service": "S1", "place": position, "lane": "fast", "status": "failed", "since": 8.0}
     step = {"stage": "acceptance", "track": "fast"}
 
     def moved(order: int) -> dict[str, Any]:
@@ -247,7 +251,7 @@ def test_the_second_start_migrates_nothing(redis: Redis, keys: Keys) -> None:
     assert footprint(redis, keys) == before
 
 
-def test_an_empty_store_is_ours_from_the_first_turn_on(line: Line) -> None:
+def test_an_empty_store_is_ours_from_the_first_turn_on(line: PipelineContext) -> None:
     assert migrate(line.redis, line.keys) is None
     check_schema(line.redis, line.keys)
     line.accept()
@@ -350,7 +354,7 @@ def test_copies_of_the_board_are_loaded_anew(redis: Redis, keys: Keys, changed: 
     """Whoever read the state before cannot catch up with changes: there are none that lead over a migration."""
     migrate(redis, keys)
     assert not redis.exists(keys.changes)
-    reader = Copy(Scripts(redis), keys)
+    reader = BoardReplica(Scripts(redis), keys)
     reader.version, reader.mark = int(redis.hget(keys.meta, "version")) - 1, "1"
     with pytest.raises(Exception, match="seen"):  # the whole board, whose fields are of another version
         reader.refresh()
@@ -359,7 +363,7 @@ def test_copies_of_the_board_are_loaded_anew(redis: Redis, keys: Keys, changed: 
 # -- whoever has another schema --------------------------------------------------------------------------------
 
 
-def calls(line: Line) -> Iterator[tuple[str, Callable[[], object]]]:
+def calls(line: PipelineContext) -> Iterator[tuple[str, Callable[[], object]]]:
     """One call of each script that reads or writes what another version could misread."""
     claim = Claim("jenkins", Look(Job("cdp", "shop/build"), 1), "1", 0, 1)
     inbox, outbox, store = line.inbox, line.outbox, line.store
@@ -380,7 +384,9 @@ def calls(line: Line) -> Iterator[tuple[str, Callable[[], object]]]:
 
 
 @pytest.mark.parametrize(("stored_number", "error"), [(SCHEMA + 1, NewerSchema), (SCHEMA - 1, OlderSchema)])
-def test_another_version_reads_and_writes_nothing(line: Line, stored_number: int, error: type[OtherSchema]) -> None:
+def test_another_version_reads_and_writes_nothing(
+    line: PipelineContext, stored_number: int, error: type[OtherSchema]
+) -> None:
     """A process that has run since before: each of its scripts is refused, and nothing is changed."""
     line.turn(effects=(Look(Job("cdp", "shop/build"), 1),))
     claim, _ = line.outbox.claim("jenkins", limit=1)
@@ -399,7 +405,7 @@ def test_another_version_reads_and_writes_nothing(line: Line, stored_number: int
     assert footprint_of(line) == before
 
 
-def test_what_is_done_is_done_though_a_newer_version_has_taken_over(line: Line) -> None:
+def test_what_is_done_is_done_though_a_newer_version_has_taken_over(line: PipelineContext) -> None:
     """No event of ours comes in; but an effect that was done is not done twice."""
     line.turn(effects=(Look(Job("cdp", "shop/build"), 1),))
     claim, _ = line.outbox.claim("jenkins", limit=1)
@@ -411,15 +417,15 @@ def test_what_is_done_is_done_though_a_newer_version_has_taken_over(line: Line) 
 
 def test_it_is_known_of_every_script_whether_another_version_may_run_it() -> None:
     """A new script belongs into one of these; the test above shows that a fenced one is."""
-    scripts = {path.stem for path in (Path(bot.state.__file__).parent / "lua").glob("*.lua")}
+    scripts = {path.stem for path in (Path(bot.store.__file__).parent / "lua").glob("*.lua")}
     assert scripts == FENCED | OPEN | APART
 
 
-def footprint_of(line: Line) -> dict[bytes, bytes | None]:
+def footprint_of(line: PipelineContext) -> dict[bytes, bytes | None]:
     return {key: line.redis.dump(key) for key in line.redis.scan_iter(match=f"*{line.keys.pipeline}*", count=1000)}
 
 
-def test_the_sentence_says_what_to_do(line: Line) -> None:
+def test_the_sentence_says_what_to_do(line: PipelineContext) -> None:
     line.redis.hset(line.keys.meta, "schema", SCHEMA + 1)
     with pytest.raises(NewerSchema, match=re.escape("start the newer version again, or restore a backup")):
         migrate(line.redis, line.keys)

@@ -9,27 +9,27 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-import bot.state
-from bot.core.ancestry import Place
-from bot.core.decision import Ended
-from bot.core.pipeline import Lane
-from bot.core.run import End, Ending, Run, Status, Step
-from bot.state.inbox import Entry
-from bot.state.parked import KEPT, park, parked
-from bot.state.records import PAGE, Records
-from bot.state.store import STORY_KEPT, Store, Work
-from tests.state.conftest import Line, fact, put
+import bot.store
+from bot.core.model.history import Position
+from bot.core.model.pipeline import Lane
+from bot.core.model.run import End, Ending, Run, Status, Step
+from bot.core.rules.decision import Ended
+from bot.store.inbox import Entry
+from bot.store.parked import KEPT, park, parked
+from bot.store.records import PAGE, Records
+from bot.store.store import STORY_KEPT, Store, Work
+from tests.state.conftest import PipelineContext, fact, put
 
-LUA = sorted((Path(bot.state.__file__).parent / "lua").glob("*.lua"))
+LUA = sorted((Path(bot.store.__file__).parent / "lua").glob("*.lua"))
 
 
 def ended(number: int) -> Ended:
-    place = Place(1, number, f"{number:040x}")
-    run = Run(f"S1.{number}", "S1", place, Lane.MAIN, Status.RUNNING, Step("build"), number, 1.0, 1.0, "S1-1")
+    position = Position(1, number, f"{number:040x}")
+    run = Run(f"S1.{number}", "S1", position, Lane.MAIN, Status.RUNNING, Step("build"), number, 1.0, 1.0, "S1-1")
     return Ended(run, Ending(End.DELIVERED, "it is in production"), float(number))
 
 
-def decided(line: Line, facts: int = 0, runs: range = range(0), store: Store | None = None) -> None:
+def decided(line: PipelineContext, facts: int = 0, runs: range = range(0), store: Store | None = None) -> None:
     """Commit a turn that tells so many facts and ends these runs."""
     store = store or line.store
     line.accept()
@@ -38,7 +38,7 @@ def decided(line: Line, facts: int = 0, runs: range = range(0), store: Store | N
     store.commit("me", entries, Work([], told, [], [ended(n) for n in runs], None))
 
 
-def test_facts_come_page_by_page_newest_first_each_once(line: Line) -> None:
+def test_facts_come_page_by_page_newest_first_each_once(line: PipelineContext) -> None:
     decided(line, facts=25)
     page = line.records.facts(limit=10)
     found = [told.fact.why for _, told in page.facts]
@@ -51,14 +51,14 @@ def test_facts_come_page_by_page_newest_first_each_once(line: Line) -> None:
     assert sizes == [10, 10, 5]
 
 
-def test_a_page_holds_at_most_so_many_whatever_is_asked_for(line: Line) -> None:
+def test_a_page_holds_at_most_so_many_whatever_is_asked_for(line: PipelineContext) -> None:
     decided(line, facts=PAGE + 20, runs=range(PAGE + 20))
     assert len(line.records.facts(limit=10_000).facts) == PAGE
     assert len(line.records.facts(limit=-5).facts) == 1
     assert len(line.records.ended(limit=10_000)[0]) == PAGE
 
 
-def test_facts_can_be_followed(line: Line) -> None:
+def test_facts_can_be_followed(line: PipelineContext) -> None:
     decided(line, facts=3)
     seen = line.records.facts_after("0-0")
     assert line.records.facts_after(seen[-1][0]) == []
@@ -66,11 +66,13 @@ def test_facts_can_be_followed(line: Line) -> None:
     assert [told.fact.why for _, told in line.records.facts_after(seen[-1][0])] == ["fact 0", "fact 1"]
 
 
-def told_of(line: Line, run: str) -> list[str]:
+def told_of(line: PipelineContext, run: str) -> list[str]:
     return [told.fact.why for _, told in line.records.facts_of(run)]
 
 
-def told(line: Line, whys: list[str], run: str, store: Store | None = None, work: Work | None = None) -> None:
+def told(
+    line: PipelineContext, whys: list[str], run: str, store: Store | None = None, work: Work | None = None
+) -> None:
     """Commit a turn that tells these facts of one run."""
     store = store or line.store
     line.accept()
@@ -79,14 +81,14 @@ def told(line: Line, whys: list[str], run: str, store: Store | None = None, work
     store.commit("me", entries, replace(work, facts=[(entries[0], fact(why, run)) for why in whys]))
 
 
-def test_the_facts_of_one_run_are_found_oldest_first(line: Line) -> None:
+def test_the_facts_of_one_run_are_found_oldest_first(line: PipelineContext) -> None:
     decided(line, facts=9, runs=range(3))
     assert told_of(line, "S1.1") == ["fact 1", "fact 4", "fact 7"]
     in_the_log = dict(line.records.facts().facts)
     assert all(in_the_log[identity] == told for identity, told in line.records.facts_of("S1.1"))
 
 
-def test_the_story_of_a_run_stays_when_the_log_has_forgotten_it(line: Line) -> None:
+def test_the_story_of_a_run_stays_when_the_log_has_forgotten_it(line: PipelineContext) -> None:
     """However much was told of others since: it goes with the run's place in the history."""
     store = Store(line.redis, line.keys, facts_kept=50)
     decided(line, facts=3, runs=range(3), store=store)
@@ -96,13 +98,13 @@ def test_the_story_of_a_run_stays_when_the_log_has_forgotten_it(line: Line) -> N
     assert told_of(line, "S1.1") == ["fact 1"]
 
 
-def test_a_run_that_lives_has_its_story(line: Line) -> None:
+def test_a_run_that_lives_has_its_story(line: PipelineContext) -> None:
     told(line, ["queued"], "S1.7", work=Work([put(ended(7).run)], [], [], [], None))
     told(line, ["admitted"], "S1.7")
     assert told_of(line, "S1.7") == ["queued", "admitted"]
 
 
-def test_of_a_story_only_what_the_last_turns_told_is_kept(line: Line) -> None:
+def test_of_a_story_only_what_the_last_turns_told_is_kept(line: PipelineContext) -> None:
     decided(line, runs=range(1, 2))
     whys = [str(n) for n in range(STORY_KEPT + 30)]
     for why in whys:
@@ -111,7 +113,7 @@ def test_of_a_story_only_what_the_last_turns_told_is_kept(line: Line) -> None:
     assert line.redis.hlen(line.keys.stories) == STORY_KEPT + 1
 
 
-def test_a_story_goes_with_its_run_and_does_not_come_back(line: Line) -> None:
+def test_a_story_goes_with_its_run_and_does_not_come_back(line: PipelineContext) -> None:
     """Late news of a run that the history has forgotten stand in the log alone."""
     store = Store(line.redis, line.keys, ended_kept=2)
     for number in range(20):
@@ -126,21 +128,21 @@ def test_a_story_goes_with_its_run_and_does_not_come_back(line: Line) -> None:
     assert told_of(line, "S1.3") == []
 
 
-def test_the_fact_log_is_bounded(line: Line) -> None:
+def test_the_fact_log_is_bounded(line: PipelineContext) -> None:
     store = Store(line.redis, line.keys, facts_kept=50)
     for _ in range(10):
         decided(line, facts=100, store=store)
     assert 50 <= line.redis.xlen(line.keys.facts) <= 50 + 200  # trimmed by whole nodes of 100
 
 
-def test_finished_runs_come_page_by_page_the_last_to_end_first(line: Line) -> None:
+def test_finished_runs_come_page_by_page_the_last_to_end_first(line: PipelineContext) -> None:
     decided(line, runs=range(25))
     pages = [line.records.ended(offset, 10) for offset in (0, 10, 20, 30)]
     assert [e.run.key for rows, _ in pages for e in rows] == [f"S1.{n}" for n in reversed(range(25))]
     assert {total for _, total in pages} == {25}
 
 
-def test_the_history_is_bounded_and_the_oldest_goes_first(line: Line) -> None:
+def test_the_history_is_bounded_and_the_oldest_goes_first(line: PipelineContext) -> None:
     store = Store(line.redis, line.keys, ended_kept=10)
     for first in (0, 10, 20):
         decided(line, runs=range(first, first + 10), store=store)
@@ -151,7 +153,7 @@ def test_the_history_is_bounded_and_the_oldest_goes_first(line: Line) -> None:
     assert line.records.ended_run("S1.25") == ended(25)
 
 
-def test_parked_deliveries_are_listed_newest_first_and_bounded(line: Line) -> None:
+def test_parked_deliveries_are_listed_newest_first_and_bounded(line: PipelineContext) -> None:
     for number in range(KEPT + 3):
         park(line.redis, line.keys, Entry(f"{number}-0", "github", "push", "guid", b"\xff"), ValueError("no"))
     assert [letter["entry"] for letter in parked(line.redis, line.keys, 2)] == [f"{KEPT + 2}-0", f"{KEPT + 1}-0"]
@@ -161,7 +163,7 @@ def test_parked_deliveries_are_listed_newest_first_and_bounded(line: Line) -> No
 # -- keys and scripts ------------------------------------------------------------------------------------------
 
 
-def test_pipelines_and_installations_on_one_server_do_not_meet(line: Line, redis: Redis) -> None:
+def test_pipelines_and_installations_on_one_server_do_not_meet(line: PipelineContext, redis: Redis) -> None:
     decided(line, facts=1)
     other = type(line.keys)(line.keys.pipeline, prefix="another")
     assert Records(redis, other).facts().facts == []

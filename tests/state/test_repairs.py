@@ -7,8 +7,8 @@ import uuid
 
 from redis import Redis
 
-from bot.state.keys import Keys
-from bot.state.repairs import Repair, Repairs
+from bot.store.keys import Keys
+from bot.store.repairs import Repair, Repairs
 
 
 def test_each_kind_is_counted_with_its_last_time(redis: Redis) -> None:

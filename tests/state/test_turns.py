@@ -9,43 +9,43 @@ from collections.abc import Iterator
 import pytest
 from redis import Redis
 
-from bot.core.ancestry import Place
-from bot.core.decision import Ended
-from bot.core.effects import Banner, LockShown, Look
-from bot.core.pipeline import Job, Lane
-from bot.core.run import End, Ending, Foreign, Run, Status, Step
-from bot.state import store as store_module
-from bot.state.inbox import Accepted
-from bot.state.store import BATCH, Busy, Outdated, Store, Work
-from tests.state.conftest import NOTHING, Line, fact, line_of, put
+from bot.core.model.effects import Banner, LockShown, Look
+from bot.core.model.history import Position
+from bot.core.model.pipeline import Job, Lane
+from bot.core.model.run import End, Ending, Run, Status, Step, UnmanagedBuild
+from bot.core.rules.decision import Ended
+from bot.store import store as store_module
+from bot.store.inbox import Accepted
+from bot.store.store import BATCH, Busy, Outdated, Store, Work
+from tests.state.conftest import NOTHING, PipelineContext, fact, line_of, put
 
 LOOK = Look(Job("cdp", "shop/acceptance"), 7)
 
 
-def stranger(number: int) -> Foreign:
-    return Foreign(f"cdp/job/{number}", Step("acceptance"), number, 1.0)
+def unmanaged(number: int) -> UnmanagedBuild:
+    return UnmanagedBuild(f"cdp/job/{number}", Step("acceptance"), number, 1.0)
 
 
 def run(key: str) -> Run:
-    return Run(key, "S1", Place(1, 1, "a" * 40), Lane.MAIN, Status.WAITING, Step("build"), 1, 1.0, 1.0, "S1-1")
+    return Run(key, "S1", Position(1, 1, "a" * 40), Lane.MAIN, Status.WAITING, Step("build"), 1, 1.0, 1.0, "S1-1")
 
 
 # -- the lease -------------------------------------------------------------------------------------------------
 
 
-def test_one_worker_takes_the_turn_and_the_others_are_told_so(line: Line) -> None:
+def test_one_worker_takes_the_turn_and_the_others_are_told_so(line: PipelineContext) -> None:
     line.accept()
     assert len(line.store.begin("first")) == 1
     with pytest.raises(Busy):
         line.another().begin("second")
 
 
-def test_who_holds_the_lease_may_begin_again(line: Line) -> None:
+def test_who_holds_the_lease_may_begin_again(line: PipelineContext) -> None:
     line.accept()
     assert line.store.begin("me") == line.store.begin("me")
 
 
-def test_a_lease_ends_by_itself_when_its_holder_is_gone(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lease_ends_by_itself_when_its_holder_is_gone(line: PipelineContext, monkeypatch: pytest.MonkeyPatch) -> None:
     line.accept()
     monkeypatch.setattr(store_module, "LEASE_MS", 30)
     line.store.begin("gone")
@@ -53,13 +53,13 @@ def test_a_lease_ends_by_itself_when_its_holder_is_gone(line: Line, monkeypatch:
     assert len(line.another().begin("next")) == 1
 
 
-def test_the_last_commit_gives_the_lease_back(line: Line) -> None:
+def test_the_last_commit_gives_the_lease_back(line: PipelineContext) -> None:
     line.turn()
     line.accept()
     assert len(line.another().begin("other")) == 1
 
 
-def test_giving_back_is_refused_when_something_came_in_meanwhile(line: Line) -> None:
+def test_giving_back_is_refused_when_something_came_in_meanwhile(line: PipelineContext) -> None:
     assert line.store.begin("me") == []
     line.accept()
     assert line.store.release("me") is True
@@ -67,7 +67,7 @@ def test_giving_back_is_refused_when_something_came_in_meanwhile(line: Line) -> 
         line.another().begin("other")
 
 
-def test_giving_back_what_another_holds_takes_nothing_from_it(line: Line) -> None:
+def test_giving_back_what_another_holds_takes_nothing_from_it(line: PipelineContext) -> None:
     line.store.begin("me")
     assert line.another().release("other") is False
     with pytest.raises(Busy):
@@ -164,12 +164,12 @@ def test_in_whatever_order_doors_and_workers_step_no_delivery_is_left_lying(redi
     assert played > deliveries
 
 
-def test_a_poke_that_was_lost_is_pending_only_for_a_while(line: Line) -> None:
+def test_a_poke_that_was_lost_is_pending_only_for_a_while(line: PipelineContext) -> None:
     line.accept()
     assert 0 < line.redis.pttl(line.keys.poke) <= 3_000
 
 
-def test_begin_takes_the_poke_down_so_that_the_next_delivery_pokes_again(line: Line) -> None:
+def test_begin_takes_the_poke_down_so_that_the_next_delivery_pokes_again(line: PipelineContext) -> None:
     line.accept()
     line.store.begin("me")
     assert line.accept() is Accepted.POKE
@@ -178,15 +178,15 @@ def test_begin_takes_the_poke_down_so_that_the_next_delivery_pokes_again(line: L
 # -- the commit ------------------------------------------------------------------------------------------------
 
 
-def test_a_commit_stores_everything_together(line: Line) -> None:
+def test_a_commit_stores_everything_together(line: PipelineContext) -> None:
     line.accept()
     entries = line.store.begin("me")
     ended = Ended(run("S1.1"), Ending(End.FAILED, "it failed"), 3.0)
-    work = Work([put(stranger(1))], [(entries[0], fact("why"))], [LOOK], [ended], 99.0)
+    work = Work([put(unmanaged(1))], [(entries[0], fact("why"))], [LOOK], [ended], 99.0)
     assert line.store.commit("me", entries, work) == []
     reader = line.reader()
     reader.refresh()
-    assert list(reader.board.foreign) == ["cdp/job/1"]
+    assert list(reader.board.unmanaged) == ["cdp/job/1"]
     assert [t.fact.why for _, t in line.records.facts().facts] == ["why"]
     assert line.records.facts().facts[0][1].entry == entries[0].id
     assert line.records.ended() == ([ended], 1)
@@ -196,39 +196,39 @@ def test_a_commit_stores_everything_together(line: Line) -> None:
     assert line.waiting() == []
 
 
-def footprint(line: Line) -> dict[bytes, bytes | None]:
+def footprint(line: PipelineContext) -> dict[bytes, bytes | None]:
     """Everything that is stored for a pipeline, but for when things expire."""
     return {key: line.redis.dump(key) for key in line.redis.scan_iter(match=f"*{line.keys.pipeline}*", count=1000)}
 
 
-def test_of_two_workers_that_decided_on_one_version_exactly_one_commits(line: Line) -> None:
+def test_of_two_workers_that_decided_on_one_version_exactly_one_commits(line: PipelineContext) -> None:
     line.accept()
     first, second = line.store, line.another()
     entries = first.begin("first")
     line.redis.delete(line.keys.lease)  # its lease has ended while it was stalled
     assert second.begin("second") == entries
-    first.commit("first", entries, Work([put(stranger(1))], [], [LOOK], [], 5.0))
+    first.commit("first", entries, Work([put(unmanaged(1))], [], [LOOK], [], 5.0))
     before = footprint(line)
     with pytest.raises(Outdated):
-        second.commit("second", entries, Work([put(stranger(2))], [(entries[0], fact("no"))], [LOOK], [], 7.0))
+        second.commit("second", entries, Work([put(unmanaged(2))], [(entries[0], fact("no"))], [LOOK], [], 7.0))
     assert footprint(line) == before
 
 
-def test_a_worker_that_lost_starts_afresh_and_sees_what_the_winner_stored(line: Line) -> None:
+def test_a_worker_that_lost_starts_afresh_and_sees_what_the_winner_stored(line: PipelineContext) -> None:
     line.accept()
     loser = line.another()
     entries = loser.begin("loser")
     line.redis.delete(line.keys.lease)
     line.store.begin("winner")
-    line.store.commit("winner", entries, Work([put(stranger(1))], [], [], [], None))
+    line.store.commit("winner", entries, Work([put(unmanaged(1))], [], [], [], None))
     with pytest.raises(Outdated):
         loser.commit("loser", entries, NOTHING)
     loser.copy.forget()
     assert loser.begin("loser") == []
-    assert list(loser.copy.board.foreign) == ["cdp/job/1"]
+    assert list(loser.copy.board.unmanaged) == ["cdp/job/1"]
 
 
-def test_many_workers_that_race_store_each_entry_once(line: Line) -> None:
+def test_many_workers_that_race_store_each_entry_once(line: PipelineContext) -> None:
     """Leases are taken away all the time; the fence alone must hold."""
     for number in range(60):
         line.accept(str(number))
@@ -259,7 +259,7 @@ def test_many_workers_that_race_store_each_entry_once(line: Line) -> None:
     assert len(told) == len(set(told)) == len(wins) == 60
 
 
-def test_a_commit_takes_what_it_was_given_and_returns_what_came_after(line: Line) -> None:
+def test_a_commit_takes_what_it_was_given_and_returns_what_came_after(line: PipelineContext) -> None:
     for number in range(BATCH + 5):
         line.accept(str(number))
     entries = line.store.begin("me")
@@ -269,32 +269,32 @@ def test_a_commit_takes_what_it_was_given_and_returns_what_came_after(line: Line
     assert line.store.commit("me", rest, NOTHING) == []
 
 
-def test_of_two_effects_in_one_slot_the_later_one_is_kept(line: Line) -> None:
+def test_of_two_effects_in_one_slot_the_later_one_is_kept(line: PipelineContext) -> None:
     job = Job("cdp", "shop/pre-production")
     locked = Banner(job, "pre-production", (LockShown("it failed", "S1.1", 1.0),))
     line.turn(effects=(locked, Banner(job, "pre-production")))
     assert line.outbox.size() == 1
 
 
-def test_a_worker_that_kept_its_copy_through_a_loss_of_data_does_not_build_on_it(line: Line) -> None:
+def test_a_worker_that_kept_its_copy_through_a_loss_of_data_does_not_build_on_it(line: PipelineContext) -> None:
     """At a failover the last second may be lost, and others may go on from before it to the same version."""
-    line.turn(put(stranger(1)))
+    line.turn(put(unmanaged(1)))
     saved = {key: (line.redis.dump(key) or b"") for key in line.redis.scan_iter(match=f"*{line.keys.pipeline}*")}
-    line.turn(put(stranger(2)))
+    line.turn(put(unmanaged(2)))
     for key in line.redis.scan_iter(match=f"*{line.keys.pipeline}*"):
         line.redis.delete(key)
     for key, value in saved.items():
         line.redis.restore(key, 0, value)
     other = line.another()
-    line.turn(put(stranger(3)), store=other)
+    line.turn(put(unmanaged(3)), store=other)
     line.accept()
     entries = line.store.begin("back")
-    assert sorted(line.store.copy.board.foreign) == ["cdp/job/1", "cdp/job/3"]
+    assert sorted(line.store.copy.board.unmanaged) == ["cdp/job/1", "cdp/job/3"]
     line.store.commit("back", entries, NOTHING)
 
 
 def test_entries_and_board_are_of_one_version_even_when_another_commits_in_between(
-    line: Line, monkeypatch: pytest.MonkeyPatch
+    line: PipelineContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker without a copy begins; the one before it, whose lease has ended, still commits; then the copy loads."""
     line.accept()
@@ -307,10 +307,10 @@ def test_entries_and_board_are_of_one_version_even_when_another_commits_in_betwe
 
     def late() -> None:
         monkeypatch.setattr(fresh.copy, "refresh", load)
-        stalled.commit("stalled", entries, Work([put(stranger(1))], [], [], [], None))
+        stalled.commit("stalled", entries, Work([put(unmanaged(1))], [], [], [], None))
         load()
 
     fresh.copy.version = 1_000  # a copy that is of no use: it must be loaded
     monkeypatch.setattr(fresh.copy, "refresh", late)
     assert fresh.begin("fresh") == []
-    assert list(fresh.copy.board.foreign) == ["cdp/job/1"]
+    assert list(fresh.copy.board.unmanaged) == ["cdp/job/1"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from bot.core.board import Board
-from bot.core.pipeline import Lane
-from bot.core.run import Status
+from bot.core.model.board import Board
+from bot.core.model.pipeline import Lane
+from bot.core.model.run import Status
 from tests.storm.plan import BAD_FIX, Fate, Merge
 from tests.storm.world import SERVICES, World
 

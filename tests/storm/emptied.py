@@ -17,17 +17,17 @@ from pathlib import Path
 from redis import Redis
 from redis.exceptions import RedisError
 
-from bot.core.board import Board
-from bot.core.events import UnlockAsked
-from bot.core.state_lost import lock_key
-from bot.state.connection import connect
-from bot.state.copy import Copy
-from bot.state.inbox import Inbox
-from bot.state.keys import Keys
-from bot.state.outbox import Outbox
-from bot.state.parked import parked
-from bot.state.records import Records
-from bot.state.scripts import Scripts
+from bot.core.model.board import Board
+from bot.core.model.events import UnlockAsked
+from bot.core.rules.state_lost import lock_key
+from bot.store.connection import connect
+from bot.store.inbox import Inbox
+from bot.store.keys import Keys
+from bot.store.outbox import Outbox
+from bot.store.parked import parked
+from bot.store.records import Records
+from bot.store.replica import BoardReplica
+from bot.store.scripts import Scripts
 from launch import BackOff, Stack
 from tests.failover.flow import Merger, double, lost, tracebacks
 from tests.storm.storm import all_told
@@ -85,7 +85,7 @@ class Emptied:
             running.enter_context(stack)
             redis = connect(stack.url)
             running.callback(redis.close)
-            copy = Copy(Scripts(redis), Keys(PIPELINE))
+            copy = BoardReplica(Scripts(redis), Keys(PIPELINE))
             self._until(lambda board: len(board.services) == len(SERVICES), copy, 60, "the heads of main are known")
             merger = Merger(world)
             running.callback(merger.stop)
@@ -100,7 +100,7 @@ class Emptied:
                 time.sleep(0.2)
             return self._outcome(world, merger, redis, copy)
 
-    def _empty(self, redis: Redis, copy: Copy) -> None:
+    def _empty(self, redis: Redis, copy: BoardReplica) -> None:
         """Lose everything; then somebody looks, and unlocks."""
         redis.flushall()
         emptied = time.monotonic()
@@ -113,7 +113,7 @@ class Emptied:
         self._until(lambda board: not board.locks, copy, NOTICED, "they are unlocked")
 
     @staticmethod
-    def _until(true: Callable[[Board], bool], copy: Copy, seconds: float, what: str) -> None:
+    def _until(true: Callable[[Board], bool], copy: BoardReplica, seconds: float, what: str) -> None:
         deadline = time.monotonic() + seconds
         while True:
             with suppress(RedisError):
@@ -124,11 +124,11 @@ class Emptied:
             time.sleep(0.05)
 
     @staticmethod
-    def _delivered(world: World, merger: Merger, copy: Copy) -> bool:
+    def _delivered(world: World, merger: Merger, copy: BoardReplica) -> bool:
         copy.refresh()
         return not copy.board.runs and not lost(world.builds(), merger.merged)
 
-    def _outcome(self, world: World, merger: Merger, redis: Redis, copy: Copy) -> Outcome:
+    def _outcome(self, world: World, merger: Merger, redis: Redis, copy: BoardReplica) -> Outcome:
         keys, builds, verdict = Keys(PIPELINE), world.builds(), Verdict()
         copy.refresh()
         written(self._folder, all_told(Records(redis, keys)), builds)

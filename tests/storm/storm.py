@@ -11,16 +11,16 @@ from pathlib import Path
 from redis import Redis
 from redis.exceptions import RedisError
 
-from bot.core.board import Board
-from bot.core.decision import Ended
-from bot.state.codec import Told
-from bot.state.connection import connect
-from bot.state.copy import Copy
-from bot.state.keys import Keys
-from bot.state.outbox import Outbox
-from bot.state.parked import parked
-from bot.state.records import PAGE, Records
-from bot.state.scripts import Scripts
+from bot.core.model.board import Board
+from bot.core.rules.decision import Ended
+from bot.store.codec import Told
+from bot.store.connection import connect
+from bot.store.keys import Keys
+from bot.store.outbox import Outbox
+from bot.store.parked import parked
+from bot.store.records import PAGE, Records
+from bot.store.replica import BoardReplica
+from bot.store.scripts import Scripts
 from launch import BackOff, Stack
 from tests.storm import weather
 from tests.storm.developers import Developers
@@ -52,7 +52,7 @@ class Aftermath:
     lost_items: list[int] = field(default_factory=list)
 
 
-class Trouble:
+class StageBackoff:
     """Something that begins at a share of the merges, lasts for so many seconds, and ends."""
 
     def __init__(self, begins_at: float, seconds: float, begin: Callable[[], Callable[[], None]]) -> None:
@@ -86,7 +86,7 @@ class Storm:
         self._developers = Developers(world)
         self._lost: list[int] | None = None
         self._restarted = self._gathered = False
-        self._troubles: list[Trouble] = []
+        self._troubles: list[StageBackoff] = []
 
     def rage(self) -> Aftermath:
         """Start everything, let it storm until the board is empty, and stop."""
@@ -96,28 +96,28 @@ class Storm:
             redis = connect(stack.url)
             running.callback(redis.close)
             keys = Keys(PIPELINE)
-            copy = Copy(Scripts(redis), keys)
+            copy = BoardReplica(Scripts(redis), keys)
             self._until_ready(copy)
             for jenkins in self._world.jenkins.values():
                 weather.break_out(jenkins, self._seed)
             began = time.monotonic()
             self._troubles = [
-                Trouble(HANG_AT, weather.HUNG, lambda: weather.hang(stack)),
-                Trouble(FULL_AT, weather.FULL, lambda: self._fill(redis)),
+                StageBackoff(HANG_AT, weather.HUNG, lambda: weather.hang(stack)),
+                StageBackoff(FULL_AT, weather.FULL, lambda: self._fill(redis)),
             ]
             running.callback(lambda: [each.end() for each in self._troubles])
             self._merge_and_mend(copy, began)
             over = self._until_calm(copy, Outbox(redis, keys), began + PATIENCE + PATIENCE_PER_RUN * self._runs)
             return self._aftermath(redis, copy, over - began)
 
-    def _until_ready(self, copy: Copy) -> None:
+    def _until_ready(self, copy: BoardReplica) -> None:
         deadline = time.monotonic() + 60
         while len(copy.board.services) < len(SERVICES):
             assert time.monotonic() < deadline, "the heads of main are not known after a minute"
             time.sleep(0.1)
             copy.refresh()
 
-    def _merge_and_mend(self, copy: Copy, began: float) -> None:
+    def _merge_and_mend(self, copy: BoardReplica, began: float) -> None:
         """Every merge at its time; what breaks is mended as soon as it is seen."""
         for number, merge in enumerate(plan(self._runs, self._seed)):
             while time.monotonic() < began + number / MERGES:
@@ -136,13 +136,13 @@ class Storm:
         """Nobody merges while the store is full: of several pushes that no webhook tells, asking finds the last one."""
         return any(each.begins_at == FULL_AT and each.lasts for each in self._troubles)
 
-    def _wait_for_room(self, copy: Copy, share: float) -> None:
+    def _wait_for_room(self, copy: BoardReplica, share: float) -> None:
         while self._is_full():
             self._look(copy)
             self._blow(share)
             time.sleep(0.05)
 
-    def _until_calm(self, copy: Copy, outbox: Outbox, deadline: float) -> float:
+    def _until_calm(self, copy: BoardReplica, outbox: Outbox, deadline: float) -> float:
         """Until nothing is left to do, and the last late callback has changed nothing; returns since when."""
         calm = time.monotonic()
         while time.monotonic() < min(deadline, calm + max(weather.LATENESS) + 1):
@@ -165,13 +165,13 @@ class Storm:
                 weather.gather(self._world.cdp)
             self._lost = weather.crash(self._world.cdp)
 
-    def _look(self, copy: Copy) -> None:
+    def _look(self, copy: BoardReplica) -> None:
         with suppress(RedisError):
             copy.refresh()
         if not self._is_full():
             self._developers.mend(copy.board)
 
-    def _aftermath(self, redis: Redis, copy: Copy, seconds: float) -> Aftermath:
+    def _aftermath(self, redis: Redis, copy: BoardReplica, seconds: float) -> Aftermath:
         keys = Keys(PIPELINE)
         records, outbox = Records(redis, keys), Outbox(redis, keys)
         copy.refresh()

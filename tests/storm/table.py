@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from bot.state.codec import Told
+from bot.store.codec import Told
 from tests.storm.storm import Aftermath
 from tests.storm.verdict import Build, Verdict
 from tests.storm.world import World

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot.core.board import Board
-from bot.core.decision import Ended
-from bot.core.facts import FactKind
-from bot.core.run import End
-from bot.state.codec import Told
+from bot.core.model.board import Board
+from bot.core.model.facts import FactKind
+from bot.core.model.run import End
+from bot.core.rules.decision import Ended
+from bot.store.codec import Told
 from tests.storm.plan import Fate
 from tests.storm.world import CAPACITY
 
@@ -124,7 +124,7 @@ def _made_of(build: Build, told: list[Told]) -> str:
     for fact in (one.fact for one in told if str(one.fact.step).replace(" ", "-") == build["stage"]):
         if fact.kind == FactKind.BUILD_DUPLICATED and fact.run == run and fact.why.startswith(f"build #{number} "):
             return "stopped as a duplicate"
-        if fact.kind == FactKind.FOREIGN_BUILD_SEEN and fact.build == number:
+        if fact.kind == FactKind.UNMANAGED_BUILD_SEEN and fact.build == number:
             return "seen as nobody's"
         if fact.run == run and fact.build == number:
             return "taken for the run's own"
@@ -132,7 +132,7 @@ def _made_of(build: Build, told: list[Told]) -> str:
 
 
 def _lost(verdict: Verdict, ended: list[Ended], board: Board, merged: dict[str, str]) -> None:
-    runs = Counter([*(one.run.place.sha for one in ended), *(run.place.sha for run in board.runs.values())])
+    runs = Counter([*(one.run.position.sha for one in ended), *(run.position.sha for run in board.runs.values())])
     verdict.lost = [f"{service} {sha[:7]} has no run" for sha, service in merged.items() if not runs[sha]]
     verdict.lost += [f"{sha[:7]} has {number} runs" for sha, number in runs.items() if number > 1 or sha not in merged]
 
@@ -177,7 +177,7 @@ def _not_contained(one: Ended, by_run: dict[str, Ended]) -> str:
         newer = by_run.get(at.ending.by or "")
         if newer is None or newer.run.key in seen or newer.run.service != one.run.service:
             return f"superseded by {at.ending.by}, which is not there"
-        if newer.run.place.seq <= at.run.place.seq and newer.run.place.segment == at.run.place.segment:
+        if newer.run.position.seq <= at.run.position.seq and newer.run.position.segment == at.run.position.segment:
             return f"superseded by {newer.run.key}, which is older"
         seen.add(newer.run.key)
         at = newer

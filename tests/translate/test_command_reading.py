@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.events import Command, CommandSaid
+from bot.core.model.events import Command, CommandSaid
 from bot.translate import commands
 from bot.translate.commands import MOST, RERUN, VERBS, parse
 

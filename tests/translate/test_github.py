@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.events import GroupFormed, Merged, PullClosed, PullMoved
+from bot.core.model.events import GroupFormed, Merged, PullClosed, PullMoved
 from bot.translate import github
 from bot.translate.github import Target
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from bot.core.events import BuildHinted
-from bot.core.pipeline import Outcome
+from bot.core.model.events import BuildHinted
+from bot.core.model.pipeline import Outcome
 from bot.translate import jenkins
 
 

@@ -19,7 +19,7 @@ from redis import Redis
 from werkzeug.test import TestResponse
 
 from bot.health.heartbeats import BEAT, WEB, WORKER, Heartbeats
-from bot.state.connection import connect
+from bot.store.connection import connect
 from bot.web.app import create_app
 from config.configuration import Configuration, Controller
 from config.settings import Settings

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bot.core.pipeline import Pipeline, Stage
+from bot.core.model.pipeline import Pipeline, Stage
 
 ROOT = Path(__file__).parents[2]
 

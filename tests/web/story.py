@@ -7,17 +7,17 @@ import uuid
 
 from redis import Redis
 
-from bot.core.board import Board
-from bot.core.decide import decide
-from bot.core.decision import Decision
-from bot.core.effects import Effect, Trigger
-from bot.core.events import BuildSeen, Configured, Event, HeadSeen, Merged, TriggerAccepted
-from bot.core.pipeline import Job, Outcome, Pipeline, Policy, Service, Stage, Verify
-from bot.core.run import Run
-from bot.state.codec import load_event
-from bot.state.inbox import Entry, Inbox
-from bot.state.keys import Keys
-from bot.state.store import Store, Work
+from bot.core.model.board import Board
+from bot.core.model.effects import Effect, Trigger
+from bot.core.model.events import BuildSeen, Configured, Event, HeadSeen, Merged, TriggerAccepted
+from bot.core.model.pipeline import Job, Outcome, Pipeline, Policy, Service, Stage, Verify
+from bot.core.model.run import Run
+from bot.core.rules.decide import decide
+from bot.core.rules.decision import Decision
+from bot.store.codec import load_event
+from bot.store.inbox import Entry, Inbox
+from bot.store.keys import Keys
+from bot.store.store import Store, Work
 from bot.translate import github
 from bot.translate.reading import read_object
 
@@ -103,12 +103,12 @@ class Story:
 
     def merge(self, service: str, letter: str, title: str = "", before: str | None = None) -> Run:
         """Merge one commit and return its run."""
-        head = self.board.service(service).chain.head
+        head = self.board.service(service).history.head
         known = sha(before) if before else head.sha if head else None
         number = self.store.copy.board.service(service).number + 40
         title = title or f"Change {letter} of {service}"
         self.put(Merged(service, sha(service + letter), known, pull=number, title=title, author="kim"))
-        return next(r for r in self.board.runs.values() if r.place.sha == sha(service + letter))
+        return next(r for r in self.board.runs.values() if r.position.sha == sha(service + letter))
 
     def build(self, run: Run, result: Outcome | None, tests: tuple[str, ...] = ()) -> Run | None:
         """Let the build of a run start, and end with `result`; returns the run, or None if it has ended."""

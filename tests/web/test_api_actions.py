@@ -10,8 +10,8 @@ import pytest
 from flask.testing import FlaskClient
 from pydantic import SecretStr
 
-from bot.core.pipeline import Outcome
-from bot.core.run import Run
+from bot.core.model.pipeline import Outcome
+from bot.core.model.run import Run
 from bot.web.app import create_app
 from config.configuration import Configuration
 from config.settings import Settings

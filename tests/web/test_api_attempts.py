@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from flask.testing import FlaskClient
 
-from bot.core.pipeline import Outcome
-from bot.core.run import Run
+from bot.core.model.pipeline import Outcome
+from bot.core.model.run import Run
 from tests.web.story import Story
 
 

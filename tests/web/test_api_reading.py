@@ -7,9 +7,9 @@ import time
 import pytest
 from flask.testing import FlaskClient
 
-from bot.core.pipeline import Outcome
-from bot.state.outbox import Outbox
-from bot.state.repairs import Repairs
+from bot.core.model.pipeline import Outcome
+from bot.store.outbox import Outbox
+from bot.store.repairs import Repairs
 from tests.web.story import Story, sha
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from bot.core.events import Command, CommandSaid
-from bot.core.pipeline import Pipeline, Service
-from bot.state.keys import Keys
-from bot.state.repositories import Repositories
+from bot.core.model.events import Command, CommandSaid
+from bot.core.model.pipeline import Pipeline, Service
+from bot.store.keys import Keys
+from bot.store.repositories import Repositories
 from bot.web.app import create_app
 from config.configuration import Configuration
 from config.settings import Settings

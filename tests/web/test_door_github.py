@@ -14,10 +14,10 @@ from pydantic import SecretStr
 from redis import Redis
 from structlog.testing import capture_logs
 
-from bot.core.events import Merged, PullClosed, PullMoved
-from bot.core.pipeline import LockStatus
-from bot.state import repositories
-from bot.state.repositories import Repositories
+from bot.core.model.events import Merged, PullClosed, PullMoved
+from bot.core.model.pipeline import LockStatus
+from bot.store import repositories
+from bot.store.repositories import Repositories
 from bot.web.app import create_app
 from config.configuration import Configuration
 from config.errors import SettingsError

@@ -12,7 +12,7 @@ import requests
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from bot.core.events import BuildHinted
+from bot.core.model.events import BuildHinted
 from bot.translate import jenkins
 from bot.web.app import create_app
 from config.configuration import Configuration, Controller

@@ -17,7 +17,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from redis import Redis
 
-from bot.core.events import LockAsked
+from bot.core.model.events import LockAsked
 from bot.web import gunicorn_conf, live
 from bot.web.asking import MOST_WAITING
 from bot.web.live import Feed, Seats

@@ -12,10 +12,10 @@ import pytest
 from flask.testing import FlaskClient
 from pydantic import SecretStr
 
-from bot.core.events import BuildSeen, Configured, LockAsked, Merged, ModeAsked, PullMoved, TriggerRefused
-from bot.core.pipeline import Mode, Outcome, Pipeline
-from bot.core.run import Run
-from bot.state.repairs import Repairs
+from bot.core.model.events import BuildSeen, Configured, LockAsked, Merged, ModeAsked, PullMoved, TriggerRefused
+from bot.core.model.pipeline import Mode, Outcome, Pipeline
+from bot.core.model.run import Run
+from bot.store.repairs import Repairs
 from bot.web.app import create_app
 from config.configuration import Configuration, Controller
 from config.settings import Settings

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from bot.core import decision, journey
+from bot.core import journey
+from bot.core.rules import decision
 from launch.embedded import Embedded
 from tests.workers.workshop import Workshop
 from workers.perform import loop
@@ -50,6 +51,6 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses and doubts pass quickly."""
     monkeypatch.setattr(arrival, "STILL_COMING", 0.3)
     monkeypatch.setattr(ledger, "STILL_COMING", 0.1)
-    monkeypatch.setattr(journey, "RESTS", 0.0)
-    monkeypatch.setattr(decision, "STATUS_RESTS", 0.0)
+    monkeypatch.setattr(journey, "DEBOUNCE", 0.0)
+    monkeypatch.setattr(decision, "STATUS_DEBOUNCE", 0.0)
     monkeypatch.setattr(loop, "pause", lambda _tries, wanted: min(0.04, wanted or 0.04))

@@ -14,8 +14,8 @@ import requests
 from pydantic import SecretStr
 from werkzeug.serving import make_server
 
-from bot.core.events import Configured
-from bot.core.run import Run
+from bot.core.model.events import Configured
+from bot.core.model.run import Run
 from bot.web.app import create_app
 from tests.workers.app_key import public_pem
 from tests.workers.workshop import Workshop
@@ -75,7 +75,7 @@ class Hooked:
 
     def head(self, service: str = "S1") -> str:
         """Where we think main stands."""
-        found = self.shop.board.service(service).chain.head
+        found = self.shop.board.service(service).history.head
         assert found is not None
         return found.sha
 

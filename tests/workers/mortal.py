@@ -21,15 +21,16 @@ from typing import Any
 import requests
 import structlog
 
-from bot.core import decision, journey, merges
-from bot.core.events import TimePassed
-from bot.state import outbox, store
-from bot.state.keys import FAMILIES
-from bot.state.scripts import Scripts
-from bot.state.store import Outdated, Store
+from bot.core import journey
+from bot.core.model.events import TimePassed
+from bot.core.rules import decision, merges
+from bot.store import outbox, store
+from bot.store.keys import FAMILIES
+from bot.store.scripts import Scripts
+from bot.store.store import Outdated, Store
 from tests.workers.workshop import configuration, settings, shape
 from workers import beginning, reconcile
-from workers.context import Context, Line, build
+from workers.context import Context, PipelineContext, build
 from workers.perform import loop
 from workers.perform.github import ledger
 from workers.perform.jenkins import arrival
@@ -102,7 +103,7 @@ def live(life: Life) -> dict[str, Any]:
     """Work until nothing is left to do now; short holds, so that what a dead worker held is soon free."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     store.LEASE_MS, outbox.HOLD_MS, arrival.STILL_COMING = 100, life.hold, 0.1
-    ledger.STILL_COMING, journey.RESTS, decision.STATUS_RESTS = 0.1, 0.0, 0.0
+    ledger.STILL_COMING, journey.DEBOUNCE, decision.STATUS_DEBOUNCE = 0.1, 0.0, 0.0
     merges.PULL_TOLD = journey.PULL_TOLD = 0.0
     loop.pause = lambda _tries, wanted: min(0.03, wanted or 0.03)  # type: ignore[assignment]
     if life.refuse:
@@ -127,7 +128,7 @@ def flaky(rate: float) -> None:
     Store.commit = commit  # type: ignore[method-assign]
 
 
-def work(context: Context, line: Line, life: Life) -> None:
+def work(context: Context, line: PipelineContext, life: Life) -> None:
     """What the tasks of a worker do, one after the other, until all is quiet and `life.seconds` have passed."""
     until, deadline = time.monotonic() + life.seconds, time.monotonic() + life.seconds + 30
     while time.monotonic() < deadline:

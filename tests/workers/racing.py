@@ -9,18 +9,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from redis import Redis
 
-from bot.core.board import Board
-from bot.core.events import BuildSeen, Configured, ContainmentKnown, Event, Merged, Withdrawn
-from bot.core.facts import FactKind
-from bot.core.pipeline import Job, Outcome, Pipeline, Policy, Service, Stage, Track
-from bot.core.run import Run, Status
-from bot.state.copy import Copy
-from bot.state.inbox import Accepted, Entry, Inbox
-from bot.state.keys import Keys
-from bot.state.parked import parked
-from bot.state.records import Records
-from bot.state.scripts import Scripts
-from bot.state.store import Busy, Outdated, Store, Work
+from bot.core.model.board import Board
+from bot.core.model.events import BuildSeen, Configured, ContainmentKnown, Event, Merged, Withdrawn
+from bot.core.model.facts import FactKind
+from bot.core.model.pipeline import Job, Outcome, Pipeline, Policy, Service, Stage, Track
+from bot.core.model.run import Run, Status
+from bot.store.inbox import Accepted, Entry, Inbox
+from bot.store.keys import Keys
+from bot.store.parked import parked
+from bot.store.records import Records
+from bot.store.replica import BoardReplica
+from bot.store.scripts import Scripts
+from bot.store.store import Busy, Outdated, Store, Work
 from workers.turn import decide_all
 
 SERVICES = ("S1", "S2", "S3")
@@ -84,7 +84,7 @@ class Racing(RuleBasedStateMachine):
         super().__init__()
         self.keys = Keys(f"p{uuid.uuid4().hex[:12]}")
         self.inbox = Inbox(self.redis, self.keys)
-        self.reader = Copy(Scripts(self.redis), self.keys)
+        self.reader = BoardReplica(Scripts(self.redis), self.keys)
         self.records = Records(self.redis, self.keys)
         self.workers = [Worker(self.redis, self.keys) for _ in range(2)]
         self.history: dict[str, list[str]] = {name: [f"{n:040x}"] for n, name in enumerate(SERVICES, 0xA0)}
@@ -177,11 +177,11 @@ class Racing(RuleBasedStateMachine):
         self.settle()
         board, merged = self.board(), [sha for commits in self.history.values() for sha in commits[1:]]
         ended, total = self.records.ended(limit=200)
-        places = Counter(run.place.sha for run in [*board.runs.values(), *(e.run for e in ended)])
+        places = Counter(run.position.sha for run in [*board.runs.values(), *(e.run for e in ended)])
         assert total <= 200
         assert places == Counter(merged)
         assert parked(self.redis, self.keys) == []
-        copy = Copy(Scripts(self.redis), self.keys)
+        copy = BoardReplica(Scripts(self.redis), self.keys)
         copy.refresh()
         assert (copy.board.runs, copy.board.locks, copy.board.services) == (board.runs, board.locks, board.services)
         told = [row.fact for _, row in self.records.facts_after("0-0", 5_000)]

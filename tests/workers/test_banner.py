@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.effects import Banner, LockShown
-from bot.core.pipeline import Job
+from bot.core.model.effects import Banner, LockShown
+from bot.core.model.pipeline import Job
 from config.model import Markup
 from tests.workers.conftest import Open
 from tests.workers.workshop import OWNERS_TEXT, Workshop

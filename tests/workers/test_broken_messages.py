@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.events import LockAsked
-from bot.state.connection import connect
-from bot.state.inbox import Inbox
-from bot.state.keys import Keys
+from bot.core.model.events import LockAsked
+from bot.store.connection import connect
+from bot.store.inbox import Inbox
+from bot.store.keys import Keys
 from bot.web.poke import Poker
 from config.broker import TURNS
 from launch.embedded import Embedded

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from bot.core import buttons
-from bot.core.effects import SetStatus
+from bot.core.model.effects import SetStatus
 from config.model import Report
 from tests.workers.app_key import pem
 from tests.workers.conftest import Open

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from bot.core.effects import Answer, Obey
-from bot.core.events import Command, CommandAllowed, CommandRefused, CommandSaid, Event, Merged, ModeAsked
-from bot.core.pipeline import Mode, Service
-from bot.core.run import Status
-from bot.state.allowance import Allowance
-from bot.state.records import Records
+from bot.core.model.effects import Answer, AuthorizeCommand
+from bot.core.model.events import Command, CommandAllowed, CommandRefused, CommandSaid, Event, Merged, ModeAsked
+from bot.core.model.pipeline import Mode, Service
+from bot.core.model.run import Status
+from bot.store.allowance import Allowance
+from bot.store.records import Records
 from tests.workers.app_key import pem
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop, clean
@@ -374,7 +374,7 @@ def test_an_unlock_is_obeyed_though_little_is_left_of_the_hourly_limit_and_a_que
 
 
 def obeyed(shop: Workshop, said: CommandSaid, *, acts: bool = True) -> list[Event]:
-    return shop.do(Obey(said, acts, time.time()))
+    return shop.do(AuthorizeCommand(said, acts, time.time()))
 
 
 def verify(shop: Workshop, pull: int) -> CommandSaid:
@@ -439,7 +439,7 @@ def test_a_button_repeats_the_failed_build_if_the_person_may_write(
     run = shop.merge("S1", "a")
     fails_in_pre_production(shop)
     shop.github.control.reset_counters()
-    pressed(shop, user, run.place.sha, run.key, action)
+    pressed(shop, user, run.position.sha, run.key, action)
     assert shop.run("S1a").retrying is may
     assert not [route for route in shop.github.control.requests() if "comments" in route]
     assert bool(shop.facts("request-refused")) is not may

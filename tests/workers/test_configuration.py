@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
-from bot.core.events import CancelAsked, LockAsked, Merged, ModeAsked
-from bot.core.pipeline import Job, Mode
-from bot.core.run import Status
-from bot.state.schema import SCHEMA, NewerSchema
+from bot.core.model.events import CancelAsked, LockAsked, Merged, ModeAsked
+from bot.core.model.pipeline import Job, Mode
+from bot.core.model.run import Status
+from bot.store.schema import SCHEMA, NewerSchema
 from config.configuration import Controller
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop, sha

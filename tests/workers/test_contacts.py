@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.core.effects import Notify, SetStatus
+from bot.core.model.effects import Notify, SetStatus
 from bot.health.contacts import Contacts
 from bot.health.observations import ContactSeen
 from tests.workers.conftest import Open

@@ -14,9 +14,9 @@ from itertools import pairwise
 
 import pytest
 
-from bot.core.events import Merged
-from bot.core.run import Status
-from bot.state.records import Records
+from bot.core.model.events import Merged
+from bot.core.model.run import Status
+from bot.store.records import Records
 from tests.workers.mortal import Life
 from tests.workers.nursery import Nursery
 from tests.workers.workshop import OWNERS_TEXT, Workshop, twice

@@ -13,10 +13,12 @@ import pytest
 from pydantic import SecretStr
 from redis import Redis
 
-from bot.core.pipeline import Track
-from bot.state.connection import connect
-from bot.state.inbox import Inbox
-from bot.state.keys import Keys
+from bot.core.model.pipeline import Track
+from bot.doctor import heard, notification, settings_xml
+from bot.doctor.finding import About
+from bot.store.connection import connect
+from bot.store.inbox import Inbox
+from bot.store.keys import Keys
 from bot.web.app import create_app
 from config.configuration import Configuration
 from config.jobs.plan import JobPlan
@@ -26,8 +28,6 @@ from standins.wire.message import Reply, Request
 from standins.wire.server import HttpServer
 from tests.cli.conftest import serving
 from tests.workers.ward import configured, examined, good_job, of_jobs, standin, trigger
-from workers.doctor import heard, notification, settings_xml
-from workers.doctor.finding import About
 
 SECRET = "s3cret"
 PLAN = JobPlan("cdp", "deploy", "p", "stage", Track.REAL, 3, locks=True)

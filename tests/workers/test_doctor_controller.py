@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 import responses
 
+from bot.doctor import Finding
+from bot.doctor.controller import clocks
+from bot.doctor.finding import About
+from bot.doctor.versions import number
 from standins.jenkins import JenkinsStandIn
 from standins.wire.message import Reply, Request
 from standins.wire.server import HttpServer
 from tests.workers.tls import tls_before
 from tests.workers.ward import bad, configured, examined, good_job, of_controller, standin
-from workers.doctor import Finding
-from workers.doctor.controller import clocks
-from workers.doctor.finding import About
-from workers.doctor.versions import number
 
 GOOD = ("good", "Jenkins 2.555 answers interlock")
 #: Looks at a controller, and returns the one bad finding about it.
@@ -146,11 +146,11 @@ def test_a_context_path_too_much_is_found(tmp_path: Path, jenkins: JenkinsStandI
 def test_the_token_is_not_given_to_whoever_may_be_at_another_path(look: Look) -> None:
     asked: list[tuple[str, bool]] = []
 
-    def stranger(request: Request) -> Reply:
+    def unmanaged(request: Request) -> Reply:
         asked.append((request.raw_path, "authorization" in request.headers))
         return Reply(404)
 
-    assert "no Jenkins at" in look(stranger).found
+    assert "no Jenkins at" in look(unmanaged).found
     assert asked == [("/api/json", True), ("/jenkins/api/json", False)]
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from bot.core.pipeline import Job, Pipeline, Service, Stage
+from bot.core.model.pipeline import Job, Pipeline, Service, Stage
+from bot.doctor.github import examine_github
 from config.configuration import Configuration, GitHub, Web
 from config.settings import Settings
 from standins.github import GitHubStandIn, routes_apps
 from tests.workers.app_key import pem
-from workers.doctor.github import examine_github
 from workers.github.permissions import EVENTS
 
 REPO = "shop/s1"

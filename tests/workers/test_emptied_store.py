@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from bot.core import state_lost
-from bot.core.effects import Banner, LockShown
-from bot.core.events import LockAsked, Merged, UnlockAsked
-from bot.core.pipeline import Job
-from bot.core.state_lost import REASON
+from bot.core.model.effects import Banner, LockShown
+from bot.core.model.events import LockAsked, Merged, UnlockAsked
+from bot.core.model.pipeline import Job
+from bot.core.rules import state_lost
+from bot.core.rules.state_lost import REASON
 from bot.health.observing import Observer
-from bot.state.losses import stored_loss
+from bot.store.losses import stored_loss
 from config.model import Markup
 from launch.embedded import Embedded
 from tests.workers.workshop import OWNERS_TEXT, Workshop, sha
@@ -117,7 +117,7 @@ def test_a_merge_that_was_accepted_and_lost_with_the_store_is_found(shop: Worksh
     broken(shop)
     shop.line.redis.flushall()
     take_turns(shop.line)
-    head = shop.board.service("S3").chain.head
+    head = shop.board.service("S3").history.head
     assert head is not None, "where main stood is forgotten: the next head would be taken for the baseline"
     reconcile_heads.heads(shop.context, shop.line)
     shop.work()

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from bot.core import decision
-from bot.core.events import BuildHinted, Merged
-from bot.state.records import Records
-from bot.state.store import BATCH
+from bot.core.model.events import BuildHinted, Merged
+from bot.core.rules import decision
+from bot.store.records import Records
+from bot.store.store import BATCH
 from tests.workers.conftest import Open
 from tests.workers.workshop import STAGES, Workshop, sha
 from workers.perform.loop import perform_due
@@ -72,7 +72,7 @@ def test_a_single_delivery_wakes_nobody_for_what_its_own_thread_does(shop: Works
 
 def test_nobody_is_woken_for_what_rests(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     """A status that says "pending" rests for seconds: the clock finds it when it is due."""
-    monkeypatch.setattr(decision, "STATUS_RESTS", 5.0)
+    monkeypatch.setattr(decision, "STATUS_DEBOUNCE", 5.0)
     _push(shop, 1)
     assert take_turns(shop.line) == {"jenkins"}
     assert shop.line.redis.zcard(shop.line.keys.due("github")) > 0

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from bot.core.effects import Deploy
-from bot.core.pipeline import Job
+from bot.core.model.effects import Deploy
+from bot.core.model.pipeline import Job
 from tests.workers.test_github_effects import status
 from tests.workers.workshop import Workshop
 

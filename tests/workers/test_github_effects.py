@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from bot.core.effects import Comment, Compare, SetStatus
-from bot.core.events import ContainmentKnown
-from bot.state.allowance import Allowance
+from bot.core.model.effects import Comment, Compare, SetStatus
+from bot.core.model.events import ContainmentKnown
+from bot.store.allowance import Allowance
 from tests.workers.workshop import Workshop, clean
 from workers.github import session
 from workers.perform import loop
@@ -387,7 +387,7 @@ def test_a_pull_request_that_is_not_there_is_given_up(shop: Workshop) -> None:
 def test_a_performer_whose_hold_has_ended_writes_no_comment(
     shop: Workshop, pull: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bot.state import outbox
+    from bot.store import outbox
 
     monkeypatch.setattr(outbox, "HOLD_MS", 20)
     shop.ask(comment(pull))

@@ -17,8 +17,8 @@ from github import Auth
 from pydantic import SecretStr
 from responses import matchers
 
-from bot.core.pipeline import Job, Pipeline, Service, Stage
-from bot.state.allowance import Allowance
+from bot.core.model.pipeline import Job, Pipeline, Service, Stage
+from bot.store.allowance import Allowance
 from config.configuration import Configuration, Controller, GitHub
 from config.settings import Settings
 from tests.workers.workshop import clean
@@ -27,8 +27,8 @@ from workers.github import limits, session, wire
 from workers.github.limits import Purpose
 from workers.github.refusals import Limited, NotAllowed, NotKnown, NotThere, Unreachable, refusal
 from workers.github.session import Session
-from workers.github.wire import Answer, Wire
-from workers.perform.outcome import Held, Never, NotNow
+from workers.github.wire import Answer, GitHubTransport
+from workers.perform.outcome import PermanentFailure, RateLimited, RetryLater
 
 API = "https://api.github.example.com"
 #: The same as PyGithub asks for it.
@@ -46,8 +46,8 @@ def net() -> Iterator[responses.RequestsMock]:
 
 
 @pytest.fixture
-def line() -> Iterator[Wire]:
-    made = Wire(GitHub(API, timeout=3.0), Auth.Token("t0ken"))
+def line() -> Iterator[GitHubTransport]:
+    made = GitHubTransport(GitHub(API, timeout=3.0), Auth.Token("t0ken"))
     yield made
     made.close()
 
@@ -74,7 +74,7 @@ def posted(there: Session) -> Any:
 # -- the wire --------------------------------------------------------------------------------------------------
 
 
-def test_a_request_says_who_we_are_and_is_bounded_in_time(net: responses.RequestsMock, line: Wire) -> None:
+def test_a_request_says_who_we_are_and_is_bounded_in_time(net: responses.RequestsMock, line: GitHubTransport) -> None:
     signed = matchers.header_matcher({"Authorization": "token t0ken", "User-Agent": "interlock"})
     bounded = matchers.request_kwargs_matcher({"timeout": 3})
     net.add("GET", f"{AT}/user", json={"login": "bot"}, headers={"X-Some": "Thing"}, match=[signed, bounded])
@@ -84,7 +84,7 @@ def test_a_request_says_who_we_are_and_is_bounded_in_time(net: responses.Request
 
 @pytest.mark.parametrize("status", [200, 204, 304, 307, 401, 403, 404, 409, 422, 500, 502, 503])
 def test_every_status_is_handed_back_as_it_is_and_asked_for_once(
-    net: responses.RequestsMock, line: Wire, status: int
+    net: responses.RequestsMock, line: GitHubTransport, status: int
 ) -> None:
     headers = {"Location": f"{AT}/repositories/7"} if status == 307 else {}
     net.add("POST", f"{AT}/x", status=status, headers=headers)
@@ -93,7 +93,7 @@ def test_every_status_is_handed_back_as_it_is_and_asked_for_once(
 
 
 @pytest.mark.parametrize("body", ["", "<html>", "[1, 2", "[" * 100_000])
-def test_what_is_no_json_is_no_data(net: responses.RequestsMock, line: Wire, body: str) -> None:
+def test_what_is_no_json_is_no_data(net: responses.RequestsMock, line: GitHubTransport, body: str) -> None:
     net.add("GET", f"{AT}/x", body=body)
     assert line.ask("GET", "/x").data is None
 
@@ -103,7 +103,7 @@ def test_what_is_no_json_is_no_data(net: responses.RequestsMock, line: Wire, bod
     [requests.exceptions.ReadTimeout(), requests.exceptions.ConnectionError("reset"), requests.exceptions.SSLError()],
 )
 def test_a_write_without_an_answer_is_unreachable_and_not_repeated(
-    net: responses.RequestsMock, line: Wire, error: Exception
+    net: responses.RequestsMock, line: GitHubTransport, error: Exception
 ) -> None:
     net.add("POST", f"{AT}/x", body=error)
     with pytest.raises(Unreachable) as caught:
@@ -117,13 +117,17 @@ def test_only_reading_may_be_repeated_and_only_when_the_connection_broke() -> No
     assert (wire._RETRY.total, wire._RETRY.respect_retry_after_header) == (1, False)
 
 
-def test_github_elsewhere_is_for_a_person(net: responses.RequestsMock, line: Wire) -> None:
+def test_github_elsewhere_is_for_a_person(net: responses.RequestsMock, line: GitHubTransport) -> None:
     net.add("GET", f"{AT}/x", status=301, headers={"Location": "https://other.example.com/x"})
-    with pytest.raises(Never, match="correct `github: api_url`"):
+    with pytest.raises(PermanentFailure, match="correct `github: api_url`"):
         line.ask("GET", "/x")
 
 
 # -- what a refusal means --------------------------------------------------------------------------------------
+
+
+def invalid(*errors: Any) -> dict[str, Any]:
+    return {"message": "Invalid", "errors": list(errors)}
 
 
 @pytest.mark.parametrize(
@@ -133,16 +137,16 @@ def test_github_elsewhere_is_for_a_person(net: responses.RequestsMock, line: Wir
         (403, {"message": "Must have admin rights"}, NotAllowed, "Must have admin rights"),
         (403, {"message": "Resource not accessible by integration"}, NotAllowed, "a permission is missing"),
         (404, {"message": "Not Found"}, NotThere, "not there, or not ours to see"),
-        (408, None, NotNow, "408"),
-        (425, None, NotNow, "425"),
-        (500, None, NotNow, "500"),
-        (502, "<html>", NotNow, "502"),
-        (409, {"message": "Conflict"}, Never, "Conflict"),
-        (410, {"message": "Gone"}, Never, "Gone"),
-        (422, {"message": "Invalid", "errors": [{"code": "custom", "message": "No commit"}]}, Never, "(No commit)"),
-        (422, {"message": "Invalid", "errors": ["plain", {"code": "missing_field"}]}, Never, "(plain; missing_field)"),
-        (422, {"message": "Validation Failed", "errors": "odd"}, Never, "Validation Failed"),
-        (422, ["odd"], Never, "422"),
+        (408, None, RetryLater, "408"),
+        (425, None, RetryLater, "425"),
+        (500, None, RetryLater, "500"),
+        (502, "<html>", RetryLater, "502"),
+        (409, {"message": "Conflict"}, PermanentFailure, "Conflict"),
+        (410, {"message": "Gone"}, PermanentFailure, "Gone"),
+        (422, invalid({"code": "custom", "message": "No commit"}), PermanentFailure, "(No commit)"),
+        (422, invalid("plain", {"code": "missing_field"}), PermanentFailure, "(plain; missing_field)"),
+        (422, {"message": "Validation Failed", "errors": "odd"}, PermanentFailure, "Validation Failed"),
+        (422, ["odd"], PermanentFailure, "422"),
     ],
 )  # fmt: skip
 def test_a_refusal_is_told_from_others_with_githubs_own_words(
@@ -161,7 +165,7 @@ def test_the_permission_that_github_names_is_told() -> None:
 def test_no_answer_and_a_server_error_are_not_certain_but_a_limit_and_a_bad_token_are() -> None:
     def certain(status: int, **headers: str) -> bool:
         error = refusal(Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}), "x")
-        return isinstance(error, NotNow) and error.certain
+        return isinstance(error, RetryLater) and error.certain
 
     assert [certain(500), certain(429), certain(401), certain(403, retry_after="7")] == [False, True, True, True]
 
@@ -201,7 +205,7 @@ def test_after_a_limit_nothing_is_sent_until_it_has_passed(net: responses.Reques
     with pytest.raises(Limited):
         posted(there)
     for ask in (lambda: posted(there), lambda: there.read("/git/ref/heads/main", Purpose.PROOF)):
-        with pytest.raises(Held) as held:
+        with pytest.raises(RateLimited) as held:
             ask()
         assert 4 < (held.value.after or 0) <= 7
     assert len(net.calls) == 1
@@ -222,7 +226,7 @@ def test_a_token_that_is_refused_holds_everything_up(net: responses.RequestsMock
     there = Session(context, REPO)
     with pytest.raises(NotKnown):
         posted(there)
-    with pytest.raises(Held):
+    with pytest.raises(RateLimited):
         posted(there)
     assert len(net.calls) == 1
 
@@ -234,7 +238,7 @@ def test_what_is_left_of_the_hour_is_kept_for_what_matters_more(net: responses.R
     there.read("/git/ref/heads/main", Purpose.PROOF)
     there.read("/git/ref/heads/main", Purpose.HEADS)  # 4 % are left, 2 % of them are not for this
     for purpose in (Purpose.STATUS, Purpose.COMMENT):
-        with pytest.raises(Held, match="kept for what matters more"):
+        with pytest.raises(RateLimited, match="kept for what matters more"):
             there.read("/git/ref/heads/main", purpose)
 
 
@@ -260,7 +264,7 @@ def test_a_list_is_read_page_after_page_and_ends_with_a_short_one(
 
 def test_a_list_that_is_none_is_asked_for_again_later(net: responses.RequestsMock, context: Context) -> None:
     net.add("GET", f"{AT}/repos/{REPO}/pulls", json={"message": "odd"})
-    with pytest.raises(NotNow, match="no list"):
+    with pytest.raises(RetryLater, match="no list"):
         list(Session(context, REPO).pages("/pulls", Purpose.LOCK))
 
 
@@ -278,7 +282,7 @@ def test_a_write_follows_a_repository_that_was_renamed_and_is_sent_there_once(
 def test_a_write_that_is_sent_round_in_circles_is_for_a_person(net: responses.RequestsMock, context: Context) -> None:
     net.add("POST", STATUSES, status=307, headers={"Location": f"{AT}/repositories/7/statuses/abc"})
     net.add("GET", f"{AT}/repos/{REPO}", json={"full_name": REPO, "id": 7})
-    with pytest.raises(Never, match="has moved, and cannot be followed"):
+    with pytest.raises(PermanentFailure, match="has moved, and cannot be followed"):
         posted(Session(context, REPO))
 
 
@@ -287,5 +291,5 @@ def test_a_new_name_that_is_no_repositorys_is_not_followed(
     net: responses.RequestsMock, context: Context, name: str
 ) -> None:
     net.add("GET", f"{AT}/repos/{REPO}", json={"full_name": name, "id": 7})
-    with pytest.raises(Never, match="no name of a repository"):
+    with pytest.raises(PermanentFailure, match="no name of a repository"):
         Session(context, REPO).look_up()

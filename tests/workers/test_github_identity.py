@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from bot.core.effects import Comment, SetStatus
-from bot.state.allowance import Allowance
+from bot.core.model.effects import Comment, SetStatus
+from bot.store.allowance import Allowance
 from tests.workers.app_key import pem, public_pem
 from tests.workers.conftest import Open
 from tests.workers.test_check_runs import as_app
@@ -18,7 +18,7 @@ from tests.workers.workshop import Workshop
 from workers.github import identity, installations, session
 from workers.github.limits import Purpose
 from workers.github.session import Session
-from workers.perform.outcome import Held, NotNow
+from workers.perform.outcome import RateLimited, RetryLater
 
 REPO = "shop/s1"
 STATUS = "POST /repos/*/*/statuses/*"
@@ -186,10 +186,10 @@ def test_who_was_refused_while_another_asks_comes_again(moved: Workshop) -> None
     session.names(moved.context).learn(REPO, NOW, moved.github.world.repos[NOW].id)
     late = Session(moved.context, REPO)
     installations.forget(moved.context.redis, REPO)
-    with pytest.raises(NotNow) as refused:
+    with pytest.raises(RetryLater) as refused:
         late.write("POST", f"/statuses/{moved.github.control.head(NOW)}", {"state": "success"}, Purpose.STATUS, "t")
     assert refused.value.certain
-    assert not isinstance(refused.value, Held)
+    assert not isinstance(refused.value, RateLimited)
 
 
 def test_a_permission_that_is_missing_costs_one_more_request_in_a_minute_and_is_said(shop: Workshop) -> None:

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.effects import FindPull, LockNotice, SetStatus
-from bot.core.events import CancelAsked, Configured, LockAsked, Merged, PullFound, PullMoved, UnlockAsked
-from bot.core.pipeline import LockStatus
+from bot.core.model.effects import FindPull, LockNotice, SetStatus
+from bot.core.model.events import CancelAsked, Configured, LockAsked, Merged, PullFound, PullMoved, UnlockAsked
+from bot.core.model.pipeline import LockStatus
 from tests.workers.workshop import Workshop
 from workers.perform import loop
 from workers.perform.github import locks

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from bot.core.effects import Answer, Comment, Deploy, Effect, LockNotice, SetStatus
-from bot.core.pipeline import Job
+from bot.core.model.effects import Answer, Comment, Deploy, Effect, LockNotice, SetStatus
+from bot.core.model.pipeline import Job
 from bot.translate.commands import MARKER
 from config.model import Report
 from tests.workers.conftest import Open

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.pipeline import Job
+from bot.core.model.pipeline import Job
 from bot.translate.jenkins import build_of, job_of
 from config.configuration import Configuration, Controller
 from standins.jenkins import JenkinsStandIn
@@ -18,7 +18,7 @@ from tests.workers.tls import tls_before
 from tests.workers.ward import configured, good_job, standin
 from workers.jenkins_client import JenkinsClient, job_path
 from workers.perform.jenkins import attempt
-from workers.perform.outcome import NotNow
+from workers.perform.outcome import RetryLater
 
 BRANCH = "shop/feature%2Fx"
 
@@ -36,9 +36,9 @@ def controller(configuration: Configuration) -> Controller:
 def test_a_certificate_of_an_unknown_authority_is_refused_for_certain(tmp_path: Path, jenkins: JenkinsStandIn) -> None:
     with tls_before(int(jenkins.base.rpartition(":")[2]), tmp_path) as (port, _):
         wary = JenkinsClient(controller(configured(tmp_path, f"https://127.0.0.1:{port}/ci/jenkins")), "token")
-        with pytest.raises(NotNow):
+        with pytest.raises(RetryLater):
             wary.get(job_path("deploy"))
-        with pytest.raises(NotNow) as refused:
+        with pytest.raises(RetryLater) as refused:
             wary.ask("POST", "job/deploy/buildWithParameters", data={"INTERLOCK_RUN": "S1.1"}, expect=(201,))
         assert refused.value.certain  # the crumb could not be fetched, so nothing was posted
     assert jenkins.control.requests() == {}

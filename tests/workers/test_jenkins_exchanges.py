@@ -21,7 +21,7 @@ from urllib3.exceptions import NewConnectionError
 from config.configuration import Controller
 from workers import restarts
 from workers.jenkins_client import JenkinsClient, NotAllowed, NotThere, job_path
-from workers.perform.outcome import NotNow
+from workers.perform.outcome import RetryLater
 
 URL = "https://ci.example.com/jenkins"
 CONTROLLER = Controller("cdp", URL, "interlock", timeout=7.0)
@@ -45,7 +45,7 @@ def client(monkeypatch: pytest.MonkeyPatch) -> JenkinsClient:
 def refused(net: responses.RequestsMock, client: JenkinsClient, method: str = "GET", **answer: Any) -> Exception:
     """What comes of a request that is answered so."""
     net.add(method, f"{URL}/{JOB}/x", **answer)
-    with pytest.raises((NotNow, NotThere, NotAllowed)) as caught:
+    with pytest.raises((RetryLater, NotThere, NotAllowed)) as caught:
         client.ask(method, f"{JOB}/x")
     return caught.value
 
@@ -78,7 +78,7 @@ def test_what_passes_is_asked_later_and_only_a_gateway_that_gave_up_may_still_be
     net: responses.RequestsMock, client: JenkinsClient, status: int, over: bool
 ) -> None:
     error = refused(net, client, "POST", status=status)
-    assert isinstance(error, NotNow)
+    assert isinstance(error, RetryLater)
     assert (error.certain, error.over, error.after) == (False, over, None)
 
 
@@ -87,7 +87,7 @@ def test_a_proxys_retry_after_is_obeyed_if_it_is_a_number(
     net: responses.RequestsMock, client: JenkinsClient, wait: str, after: float | None
 ) -> None:
     error = refused(net, client, status=429, headers={"Retry-After": wait})
-    assert isinstance(error, NotNow)
+    assert isinstance(error, RetryLater)
     assert error.after == after
 
 
@@ -129,7 +129,7 @@ def test_a_command_goes_out_once_and_what_is_certain_of_it_is_told(
     net: responses.RequestsMock, client: JenkinsClient, error: Exception, certain: bool, over: bool, asked: int
 ) -> None:
     told = refused(net, client, "POST", body=error)
-    assert isinstance(told, NotNow)
+    assert isinstance(told, RetryLater)
     assert (told.certain, told.over, len(net.calls)) == (certain, over, asked)
 
 
@@ -141,7 +141,7 @@ def test_a_question_under_which_the_connection_breaks_is_asked_once_more(
     assert client.get(JOB) == {"name": "build"}
     net.add("GET", f"{URL}/queue/api/json", body=BROKEN)
     net.add("GET", f"{URL}/queue/api/json", body=BROKEN)
-    with pytest.raises(NotNow, match="cannot be reached"):
+    with pytest.raises(RetryLater, match="cannot be reached"):
         client.get("queue")
     assert len(net.calls) == 4
 
@@ -149,14 +149,14 @@ def test_a_question_under_which_the_connection_breaks_is_asked_once_more(
 def test_a_question_that_never_got_through_is_not_asked_again(
     net: responses.RequestsMock, client: JenkinsClient
 ) -> None:
-    assert isinstance(refused(net, client, body=NEVER), NotNow)
+    assert isinstance(refused(net, client, body=NEVER), RetryLater)
     assert len(net.calls) == 1
 
 
 def test_authorities_that_are_not_there_are_told_and_certain(net: responses.RequestsMock) -> None:
     wary = JenkinsClient(replace(CONTROLLER, ca_bundle=Path("/nowhere.pem")), "token")
     net.add_passthru(URL)  # the file is looked for before anything is sent
-    with pytest.raises(NotNow, match=r"nowhere\.pem") as caught:
+    with pytest.raises(RetryLater, match=r"nowhere\.pem") as caught:
         wary.get(JOB)
     assert caught.value.certain
 
@@ -230,7 +230,7 @@ def test_without_a_crumb_to_be_had_it_is_certain_that_nothing_was_done(
 ) -> None:
     net.add("POST", f"{URL}/{JOB}/stop", **NO_CRUMB)
     net.add("GET", ISSUER, **answer)
-    with pytest.raises(NotNow) as caught:
+    with pytest.raises(RetryLater) as caught:
         client.ask("POST", f"{JOB}/stop", expect=(302,))
     assert caught.value.certain
 
@@ -250,7 +250,7 @@ def test_a_restart_is_noticed_by_the_next_answer_once_and_not_by_one_that_names_
         net.add("GET", f"{URL}/{JOB}/api/json", json={}, status=status, headers=headers)
     seen = []
     for _ in range(6):
-        with suppress(NotNow, NotThere):
+        with suppress(RetryLater, NotThere):
             client.get(JOB)
         seen.append((client.session, len(noticed)))
     assert seen == [("a", 0), ("a", 0), ("a", 0), ("a", 0), ("b", 1), ("b", 1)]

@@ -15,10 +15,10 @@ import pytest
 from pydantic import SecretStr
 from werkzeug.serving import make_server
 
-from bot.core.events import TimePassed
 from bot.core.explain import why
-from bot.core.facts import FactKind
-from bot.core.run import Run, Status
+from bot.core.model.events import TimePassed
+from bot.core.model.facts import FactKind
+from bot.core.model.run import Run, Status
 from bot.web.app import create_app
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop
@@ -112,7 +112,7 @@ def test_an_attempt_that_arrives_after_it_was_given_up_does_not_roll_out(shop: W
         wakes(shop)
         (late,) = shop.control.wait_builds(JOB, state="done", match={"INTERLOCK_ATTEMPT": str(LATE)})
         assert (late["result"], late["turned_away"]) == ("NOT_BUILT", True)
-        run = waits_for(shop, lambda run: not shop.board.foreign)
+        run = waits_for(shop, lambda run: not shop.board.unmanaged)
         assert (run.attempt, run.status) == (NEXT, Status.RUNNING)
         assert attempts(shop, turned_away=False) == [str(NEXT)]
         assert shop.board.locks_of("pre-production") == []

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bot.core.effects import Look
-from bot.core.events import BuildHinted
-from bot.core.pipeline import Job
+from bot.core.model.effects import Look
+from bot.core.model.events import BuildHinted
+from bot.core.model.pipeline import Job
 from tests.workers.workshop import Workshop
 from workers import reconcile
 from workers.perform import jenkins
@@ -29,7 +29,7 @@ def test_an_answer_that_comes_after_the_end_of_its_build_is_known_moves_and_stop
     shop.line.outbox.finish(claim, slow.event)
     assert [event.kind for event in shop.heard()] == ["build-seen"]
     shop.work()
-    assert (shop.facts("build-duplicated"), shop.facts("foreign-build-seen"), shop.board.foreign) == ([], [], {})
+    assert (shop.facts("build-duplicated"), shop.facts("unmanaged-build-seen"), shop.board.unmanaged) == ([], [], {})
     assert not any(route.endswith("/stop") for route in shop.control.requests())
 
 

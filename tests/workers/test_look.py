@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bot.core.effects import Look
-from bot.core.events import BuildSeen
-from bot.core.pipeline import Job
+from bot.core.model.effects import Look
+from bot.core.model.events import BuildSeen
+from bot.core.model.pipeline import Job
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 
-from bot.core.effects import Notify
+from bot.core.model.effects import Notify
 from launch import free_port
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop

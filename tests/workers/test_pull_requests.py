@@ -13,10 +13,10 @@ import pytest
 from pydantic import SecretStr
 from werkzeug.serving import make_server
 
-from bot.core.effects import Trigger
-from bot.core.events import Configured, PullClosed, PullMoved, TriggerAccepted, VerifyAsked
-from bot.core.pipeline import Job, Lane, Track, Verify
-from bot.core.run import Status
+from bot.core.model.effects import Trigger
+from bot.core.model.events import Configured, PullClosed, PullMoved, TriggerAccepted, VerifyAsked
+from bot.core.model.pipeline import Job, Lane, Track, Verify
+from bot.core.model.run import Status
 from bot.web.app import create_app
 from tests.workers.conftest import Open
 from tests.workers.workshop import PARAMETERS, Workshop, sha, twice

@@ -11,14 +11,14 @@ from contextlib import ExitStack
 
 import pytest
 
-from bot.core.board import Board
-from bot.core.decide import decide
-from bot.core.events import LockAsked, Merged, UnlockAsked
-from bot.state.codec import field_of
-from bot.state.copy import empty
-from bot.state.inbox import entry
-from bot.state.parked import parked
-from bot.state.records import Records
+from bot.core.model.board import Board
+from bot.core.model.events import LockAsked, Merged, UnlockAsked
+from bot.core.rules.decide import decide
+from bot.store.codec import field_of
+from bot.store.inbox import entry
+from bot.store.parked import parked
+from bot.store.records import Records
+from bot.store.replica import empty
 from tests.workers.mortal import Life
 from tests.workers.nursery import Nursery
 from tests.workers.workshop import Workshop, twice
@@ -153,7 +153,7 @@ def test_workers_that_race_are_killed_and_refused_keep_one_line(
     for job, capacity in {**CAPACITY, **dict.fromkeys(FAST, 1)}.items():
         assert overlapping([row for row in rows if row["job"] == job]) <= capacity, job
     ended, _ = Records(shop.line.redis, shop.line.keys).ended(limit=200)
-    assert {row.run.place.sha for row in ended} == set(load.merged)
+    assert {row.run.position.sha for row in ended} == set(load.merged)
     assert Counter(row.run.key for row in ended).most_common(1)[0][1] == 1
     assert parked(shop.line.redis, shop.line.keys) == []
     assert shop.dead() == []

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 from redis import Redis
 
-from bot.state.connection import connect
+from bot.store.connection import connect
 from tests.workers.racing import Racing
 
 STEPS_PER_LIFE = 60

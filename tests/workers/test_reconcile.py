@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from bot.core.events import Configured, LockAsked, ModeAsked, UnlockAsked
-from bot.core.pipeline import Mode
-from bot.core.run import Status
-from bot.state.repairs import Repairs
+from bot.core.model.events import Configured, LockAsked, ModeAsked, UnlockAsked
+from bot.core.model.pipeline import Mode
+from bot.core.model.run import Status
+from bot.store.repairs import Repairs
 from tests.workers.conftest import Open
 from tests.workers.workshop import OWNERS_TEXT, PARAMETERS, Workshop, sha
 from workers import reconcile
@@ -106,7 +106,7 @@ def test_a_queue_item_that_somebody_cancelled_in_jenkins_is_found_and_tried_agai
     (item,) = shop.control.queue()
     shop.jenkins_post(f"queue/cancelItem?id={item['id']}")
     assert polled(shop) == 1
-    assert "cancelled in Jenkins' queue" in str(shop.board.troubles)
+    assert "cancelled in Jenkins' queue" in str(shop.board.backoffs)
     shop.control.quiet_down(on=False)
     shop.later()
     polled(shop)
@@ -198,10 +198,10 @@ def test_a_build_started_by_hand_takes_a_slot_until_it_has_ended(shop: Workshop)
     arrived(shop, "acceptance")
     shop.start_by_hand("acceptance")
     polled(shop)
-    assert [f.number for f in shop.board.foreign.values()] == [2]
+    assert [f.number for f in shop.board.unmanaged.values()] == [2]
     shop.release("acceptance", number=2)
     polled(shop)
-    assert shop.board.foreign == {}
+    assert shop.board.unmanaged == {}
 
 
 def test_a_build_started_by_hand_in_an_empty_stage_keeps_the_next_run_out(shop: Workshop) -> None:
@@ -219,7 +219,7 @@ def test_a_build_that_shows_no_parameters_yet_is_known_by_its_queue_item(worksho
     shop.start()
     shop.merge("S1", "a")
     assert polled(shop) == 1
-    assert shop.board.foreign == {}
+    assert shop.board.unmanaged == {}
     assert shop.run("S1a").build == 1
     assert polled(shop) == 0
 
@@ -229,7 +229,7 @@ def test_a_stranger_that_shows_no_parameters_yet_is_waited_for(workshop: Open) -
     shop.start()
     shop.start_by_hand("acceptance")
     assert polled(shop) == 0
-    assert shop.board.foreign == {}
+    assert shop.board.unmanaged == {}
 
 
 # -- the banner ------------------------------------------------------------------------------------------------
@@ -298,9 +298,9 @@ def test_a_stranger_that_was_seen_and_seen_to_end_is_seen_again(shop: Workshop) 
     without = replace(shop.pipeline, stages=tuple(s for s in shop.pipeline.stages if s.name != "acceptance"))
     shop.tell(Configured(without))
     shop.tell(Configured(shop.pipeline))
-    assert shop.board.foreign == {}
+    assert shop.board.unmanaged == {}
     polled(shop)
-    assert [f.number for f in shop.board.foreign.values()] == [2]
+    assert [f.number for f in shop.board.unmanaged.values()] == [2]
 
 
 def test_a_second_build_of_an_attempt_is_stopped_and_the_run_goes_on(shop: Workshop) -> None:
@@ -316,7 +316,7 @@ def test_a_second_build_of_an_attempt_is_stopped_and_the_run_goes_on(shop: Works
     assert [polled(shop) for _ in range(3)] == [0, 0, 0]
     passed(shop, "pre-production", number=1)
     assert shop.run("S1a").step.stage == "production"
-    assert shop.board.foreign == {}
+    assert shop.board.unmanaged == {}
     assert shop.board.locks == {}
 
 
@@ -343,7 +343,7 @@ def test_a_stranger_beyond_the_newest_builds_keeps_its_slot_for_as_long_as_it_ru
         shop.start_by_hand("acceptance", str(number))
         shop.release("acceptance", number=number + 2)
     polled(shop)
-    assert [f.number for f in shop.board.foreign.values()] == [1]
+    assert [f.number for f in shop.board.unmanaged.values()] == [1]
     shop.release("acceptance", number=1)
     polled(shop)
-    assert shop.board.foreign == {}
+    assert shop.board.unmanaged == {}

@@ -8,15 +8,15 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
-from bot.core.events import Configured, ContainmentKnown, HeadSeen, Merged
-from bot.core.pipeline import Service
-from bot.state.codec import load_event
-from bot.state.repairs import Repairs
-from bot.state.repositories import Repositories
+from bot.core.model.events import Configured, ContainmentKnown, HeadSeen, Merged
+from bot.core.model.pipeline import Service
+from bot.store.codec import load_event
+from bot.store.repairs import Repairs
+from bot.store.repositories import Repositories
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop
 from workers import reconcile_heads, start
-from workers.context import Context, Line
+from workers.context import Context, PipelineContext
 
 REPO = "shop/s1"
 
@@ -59,7 +59,7 @@ def test_a_push_that_was_missed_is_found_and_starts_a_run(fresh: Workshop) -> No
     new = fresh.github.control.push(REPO)
     assert heads(fresh) == 1
     (run,) = fresh.board.runs.values()
-    assert run.place.sha == new
+    assert run.position.sha == new
     assert len(fresh.builds("build")) == 1
     assert heads(fresh) == 0
 
@@ -163,7 +163,7 @@ def test_what_github_said_before_a_push_was_taken_is_not_told(
 ) -> None:
     old, ask = impatient.github.control.head(REPO), reconcile_heads._ask
 
-    def while_a_push_comes(context: Context, line: Line, service: Service) -> reconcile_heads.Look:
+    def while_a_push_comes(context: Context, line: PipelineContext, service: Service) -> reconcile_heads.Look:
         look = ask(context, line, service)
         if service.name == "S1":
             impatient.tell(Merged("S1", "b" * 40, old, push_id="1"))

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from bot.core.effects import Look
-from bot.core.pipeline import Job
+from bot.core.model.effects import Look
+from bot.core.model.pipeline import Job
 from tests.workers.workshop import Workshop, forget_clients
 from workers import restarts
 

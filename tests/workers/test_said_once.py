@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
-from bot.core.effects import Look
-from bot.core.pipeline import Job
+from bot.core.model.effects import Look
+from bot.core.model.pipeline import Job
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop
 from workers import reconcile, reconcile_heads

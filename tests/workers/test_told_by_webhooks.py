@@ -10,9 +10,9 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
-from bot.core.pipeline import Service
-from bot.core.run import Status
-from bot.state import repositories
+from bot.core.model.pipeline import Service
+from bot.core.model.run import Status
+from bot.store import repositories
 from tests.workers.conftest import Open
 from tests.workers.hooked import Hooked, served
 
@@ -52,7 +52,7 @@ def test_a_merge_is_one_run_of_the_commit_that_landed(told: Hooked, method: str,
     told.settle()
     told.look_at_main()
     (run,) = told.runs()
-    assert (run.place.sha, told.head()) == (landed, landed)
+    assert (run.position.sha, told.head()) == (landed, landed)
     if order in ("push-only", "none"):
         assert run.pull is None
     else:
@@ -67,7 +67,7 @@ def test_one_merge_after_the_other_is_a_run_each_and_main_goes_on(told: Hooked, 
         landed.append(told.github.merge(REPO, order=order))
         told.settle()
         told.look_at_main()
-    assert [run.place.sha for run in told.runs()] == landed
+    assert [run.position.sha for run in told.runs()] == landed
     assert told.head() == landed[-1]
 
 
@@ -75,7 +75,7 @@ def test_a_merge_whose_pull_request_says_that_it_is_not_merged_has_its_push(told
     landed = told.github.merge(REPO, order="pull_request-first", stale=True)
     told.settle()
     (run,) = told.runs()
-    assert run.place.sha == landed
+    assert run.position.sha == landed
 
 
 def test_several_pull_requests_in_one_push_are_one_run_that_carries_them_all(told: Hooked) -> None:
@@ -88,7 +88,7 @@ def test_several_pull_requests_in_one_push_are_one_run_that_carries_them_all(tol
     assert told.post("pull_request", closed[2]) == "kept"
     assert told.post("pull_request", closed[1]) == "kept"
     (run,) = [run for run in told.runs() if run.status is not Status.ENDING]
-    assert run.place.sha == landed[2]
+    assert run.position.sha == landed[2]
     assert set(run.pulls) == set(pulls)
     assert told.head() == landed[2]
     told.github.merge(REPO)
@@ -125,8 +125,8 @@ def test_a_force_push_back_is_a_new_head_and_what_it_dropped_ends(told: Hooked, 
     told.settle()
     told.look_at_main()
     assert told.head() == first
-    assert [run.place.sha for run in told.runs() if run.status is not Status.ENDING] == [first, first]
-    assert {run.place.sha for run in told.runs() if run.status is Status.ENDING} <= {second}
+    assert [run.position.sha for run in told.runs() if run.status is not Status.ENDING] == [first, first]
+    assert {run.position.sha for run in told.runs() if run.status is Status.ENDING} <= {second}
     assert len(told.shop.facts("merge-accepted")) == 3
     told.look_at_main()
     assert len(told.shop.facts("merge-accepted")) == 3
@@ -136,7 +136,7 @@ def test_a_revert_is_a_merge_like_any_other(told: Hooked) -> None:
     bad = told.github.push(REPO)
     back = told.github.revert(REPO, bad)
     told.settle()
-    assert [run.place.sha for run in told.runs()] == [bad, back]
+    assert [run.position.sha for run in told.runs()] == [bad, back]
     assert told.head() == back
 
 
@@ -166,7 +166,7 @@ def test_a_merge_from_a_fork_that_is_gone_is_a_run(told: Hooked) -> None:
     told.github.delete_fork(REPO, pull)
     landed = told.github.merge(REPO, pull)
     told.settle()
-    assert [run.place.sha for run in told.runs()] == [landed]
+    assert [run.position.sha for run in told.runs()] == [landed]
 
 
 def test_a_merge_queue_tests_its_groups_itself_and_what_lands_is_a_run(told: Hooked) -> None:
@@ -177,7 +177,7 @@ def test_a_merge_queue_tests_its_groups_itself_and_what_lands_is_a_run(told: Hoo
     told.github.finish_group(REPO, groups[1])
     told.github.finish_group(REPO, groups[2], reason="dequeued")
     told.settle()
-    assert [run.place.sha for run in told.runs()] == groups[:2]
+    assert [run.position.sha for run in told.runs()] == groups[:2]
     assert [run.pull for run in told.runs()] == [1, 2]
     assert {payload["action"] for payload in told.payloads("merge_group")} == {"checks_requested", "destroyed"}
 
@@ -210,7 +210,7 @@ def test_a_default_branch_that_is_another_one_now_is_told_loudly_and_not_followe
     told.github.push(REPO, branch="trunk")
     on_main = told.github.push(REPO, branch="main")
     told.settle()
-    assert [run.place.sha for run in told.runs()] == [on_main]
+    assert [run.position.sha for run in told.runs()] == [on_main]
 
 
 @pytest.mark.parametrize("how", ["renamed", "transferred"])
@@ -229,14 +229,14 @@ def test_a_repository_with_another_name_is_the_same_repository(
         told.look_at_main()
     landed = told.github.merge(name)
     told.settle()
-    assert [run.place.sha for run in told.runs()] == [landed]
+    assert [run.position.sha for run in told.runs()] == [landed]
 
 
 def test_a_repository_in_another_case_is_the_same_repository(hooked: Told) -> None:
     told = hooked(services=(Service("S1", "SHOP/S1"),))
     landed = told.github.merge(REPO)
     told.settle()
-    assert [(run.place.sha, run.pull) for run in told.runs()] == [(landed, 1)]
+    assert [(run.position.sha, run.pull) for run in told.runs()] == [(landed, 1)]
 
 
 # -- once ------------------------------------------------------------------------------------------------------
@@ -266,7 +266,7 @@ def test_what_was_lost_can_be_delivered_again(told: Hooked) -> None:
         if row["outcome"] == "lost":
             told.github.redeliver(row["id"])
     told.settle()
-    assert [(run.place.sha, run.pull) for run in told.runs()] == [(landed, 1)]
+    assert [(run.position.sha, run.pull) for run in told.runs()] == [(landed, 1)]
 
 
 # -- commands --------------------------------------------------------------------------------------------------
@@ -303,9 +303,9 @@ def test_a_button_of_a_check_run_repeats_the_failed_build(told: Hooked) -> None:
     told.settle()
     (run,) = told.runs()
     assert run.status is Status.STARTING
-    told.post("check_run", pressed(run.place.sha, f"{told.shop.pipeline.name}/{run.key}"))
+    told.post("check_run", pressed(run.position.sha, f"{told.shop.pipeline.name}/{run.key}"))
     assert "has not failed: it is starting in build" in told.shop.facts("request-refused")[0]
-    told.post("check_run", pressed(run.place.sha, "another-pipeline/S1.1"))
+    told.post("check_run", pressed(run.position.sha, "another-pipeline/S1.1"))
     assert len(told.shop.facts("request-refused")) == 1
 
 

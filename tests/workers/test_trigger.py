@@ -7,9 +7,9 @@ import time
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from bot.core.events import BuildSeen, TriggerAccepted, TriggerRefused
-from bot.core.pipeline import Job
-from bot.state import outbox
+from bot.core.model.events import BuildSeen, TriggerAccepted, TriggerRefused
+from bot.core.model.pipeline import Job
+from bot.store import outbox
 from tests.workers.conftest import Open
 from tests.workers.workshop import PARAMETERS, Workshop, sha, twice
 from workers.perform import jenkins, loop, outcome

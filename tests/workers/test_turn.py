@@ -9,13 +9,13 @@ import uuid
 import pytest
 from structlog.testing import capture_logs
 
-from bot.core import locking
-from bot.core.events import BuildSeen, CancelAsked, Event, LockAsked, Merged, TimePassed
-from bot.core.pipeline import Outcome
-from bot.core.run import Status
-from bot.state.inbox import Accepted
-from bot.state.parked import parked
-from bot.state.store import Outdated, family_of
+from bot.core.model.events import BuildSeen, CancelAsked, Event, LockAsked, Merged, TimePassed
+from bot.core.model.pipeline import Outcome
+from bot.core.model.run import Status
+from bot.core.rules import stage_locks
+from bot.store.inbox import Accepted
+from bot.store.parked import parked
+from bot.store.store import Outdated, family_of
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop, sha
 from workers import turn
@@ -114,7 +114,7 @@ def test_what_comes_and_goes_within_one_batch_leaves_nothing_and_stops_nothing(s
     shop.line.inbox.add(merged(shop, "a"), "merge")
     shop.line.inbox.add(CancelAsked("S1.1", "kim", "not needed"), "cancel")
     shop.work()
-    assert (shop.live(), shop.board.foreign) == ([], {})
+    assert (shop.live(), shop.board.unmanaged) == ([], {})
     assert len(shop.facts("run-cancelled")) == 1
     assert shop.line.inbox.tick(TimePassed()) == 0
 
@@ -199,7 +199,7 @@ def test_every_effect_stands_in_the_line_of_whom_it_talks_to() -> None:
 
 def test_a_clean_up_in_parts_goes_on_without_the_clock(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     """F8: one run a decision here; all of them, the lock and the entry of the next come of one look at the inbox."""
-    monkeypatch.setattr(locking, "REMOVED_AT_ONCE", 1)
+    monkeypatch.setattr(stage_locks, "REMOVED_AT_ONCE", 1)
     numbers = itertools.count(100)
 
     def decide_all_of(*events: Event) -> None:

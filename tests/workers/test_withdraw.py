@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from bot.core.effects import AbortDuplicate, Withdraw
-from bot.core.events import AbortTaken, BuildLost, BuildSeen, TriggerAccepted, Withdrawn
-from bot.core.pipeline import Force, Job
+from bot.core.model.effects import AbortDuplicate, Withdraw
+from bot.core.model.events import AbortTaken, BuildLost, BuildSeen, TriggerAccepted, Withdrawn
+from bot.core.model.pipeline import AbortLevel, Job
 from tests.workers.conftest import Open
 from tests.workers.workshop import PARAMETERS, Workshop
 from workers.perform.jenkins import posted, withdrawals
 
 JOB = Job("cdp", "shop/acceptance")
 STOP = "POST job/N/stop"
-TAKEN = AbortTaken("cdp", "shop/acceptance", 1, Force.STOP, run="S1.1", attempt=1)
+TAKEN = AbortTaken("cdp", "shop/acceptance", 1, AbortLevel.STOP, run="S1.1", attempt=1)
 
 
 def withdraw(item: int | None = None, build: int | None = None, *, abort: bool = False, job: Job = JOB) -> Withdraw:
@@ -192,7 +192,7 @@ def test_missing_permission_to_cancel_is_for_a_person(workshop: Open) -> None:
 
 def test_a_second_build_of_an_attempt_is_stopped(shop: Workshop) -> None:
     triggered(shop)
-    assert shop.do(AbortDuplicate(JOB, 1, "S1.1")) == [AbortTaken("cdp", "shop/acceptance", 1, Force.STOP)]
+    assert shop.do(AbortDuplicate(JOB, 1, "S1.1")) == [AbortTaken("cdp", "shop/acceptance", 1, AbortLevel.STOP)]
     assert ended(shop)["result"] == "ABORTED"
 
 
@@ -212,25 +212,27 @@ def test_a_build_that_ignores_stop_is_ended_by_force(shop: Workshop) -> None:
     triggered(shop)
     shop.do(withdraw(build=1, abort=True))
     assert shop.builds("acceptance")[0]["building"]
-    shop.do(replace(withdraw(build=1, abort=True), force=Force.TERM))
+    shop.do(replace(withdraw(build=1, abort=True), level=AbortLevel.TERM))
     assert ended(shop)["result"] == "ABORTED"
 
 
 def test_a_kill_ends_it_at_once(shop: Workshop) -> None:
     shop.control.rule("shop/acceptance", ignores_stop=True, stop_seconds=600)
     triggered(shop)
-    shop.do(replace(withdraw(build=1, abort=True), force=Force.TERM))
+    shop.do(replace(withdraw(build=1, abort=True), level=AbortLevel.TERM))
     assert shop.builds("acceptance")[0]["building"]
-    shop.do(replace(withdraw(build=1, abort=True), force=Force.KILL))
+    shop.do(replace(withdraw(build=1, abort=True), level=AbortLevel.KILL))
     assert ended(shop)["result"] == "ABORTED"
 
 
-@pytest.mark.parametrize("force", [Force.TERM, Force.KILL])
-def test_a_freestyle_build_is_asked_to_stop_again_for_it_knows_nothing_firmer(shop: Workshop, force: Force) -> None:
+@pytest.mark.parametrize("level", [AbortLevel.TERM, AbortLevel.KILL])
+def test_a_freestyle_build_is_asked_to_stop_again_for_it_knows_nothing_firmer(
+    shop: Workshop, level: AbortLevel
+) -> None:
     """Jenkins sends to the same path with a slash, where nothing is: that is not there, and nothing was taken."""
     shop.control.create_job("shop/acceptance", parameters=PARAMETERS, kind="freestyle", duration_seconds=3600)
     triggered(shop)
-    assert shop.do(replace(withdraw(build=1, abort=True), force=force)) == [replace(TAKEN, force=force, only_stop=True)]
+    assert shop.do(replace(withdraw(build=1, abort=True), level=level)) == [replace(TAKEN, level=level, only_stop=True)]
     assert (stops(shop), ended(shop)["result"]) == (1, "ABORTED")
 
 

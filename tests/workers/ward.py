@@ -11,12 +11,12 @@ import requests
 import yaml
 from pydantic import SecretStr
 
+from bot.doctor import Finding, Verdict, examine_jenkins
 from config import pipeline_file
 from config.configuration import Configuration
 from config.jobs.plan import PARAMETERS
 from config.settings import Settings
 from standins.jenkins import JenkinsStandIn
-from workers.doctor import Finding, Verdict, examine_jenkins
 
 NAMES = [name for name, _ in PARAMETERS]
 ALL = ["Overall/Read", "Item/Read", "Item/Build", "Item/Cancel", "Item/Configure", "Item/ExtendedRead"]

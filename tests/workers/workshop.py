@@ -14,18 +14,18 @@ from urllib.parse import quote
 import requests
 from pydantic import SecretStr
 
-from bot.core.board import Board
-from bot.core.effects import Effect, Trigger
-from bot.core.events import Configured, Event, FirstStart, HeadSeen, Merged, TimePassed
-from bot.core.pipeline import Job, Lane, Pipeline, Policy, Service, Stage, Track
-from bot.core.run import Run, Step
-from bot.core.standing import rolls_out
-from bot.state.codec import load_event
-from bot.state.connection import connect
-from bot.state.keys import FAMILIES
-from bot.state.outbox import Claim
-from bot.state.records import Records
-from bot.state.store import Work, family_of
+from bot.core.model.board import Board
+from bot.core.model.effects import Effect, Trigger
+from bot.core.model.events import Configured, Event, FirstStart, HeadSeen, Merged, TimePassed
+from bot.core.model.pipeline import Job, Lane, Pipeline, Policy, Service, Stage, Track
+from bot.core.model.run import Run, Step
+from bot.core.rules.standing import rolls_out
+from bot.store.codec import load_event
+from bot.store.connection import connect
+from bot.store.keys import FAMILIES
+from bot.store.outbox import Claim
+from bot.store.records import Records
+from bot.store.store import Work, family_of
 from config.configuration import Configuration, Controller, GitHub, Notify
 from config.settings import Settings
 from standins.github import GitHubStandIn
@@ -247,18 +247,18 @@ class Workshop:
 
     def merge(self, service: str, letter: str) -> Run:
         """Merge one commit; returns its run."""
-        head = self.board.service(service).chain.head
+        head = self.board.service(service).history.head
         name = sha(service + letter)
         self.tell(Merged(service, name, head.sha if head else None, title=f"{service}{letter}"))
         return self.run(service + letter)
 
     def run(self, name: str) -> Run:
         """The live run of a commit such as `S1a`."""
-        return next(r for r in self.board.runs.values() if r.place.sha == sha(name))
+        return next(r for r in self.board.runs.values() if r.position.sha == sha(name))
 
     def run_of(self, commit: str) -> Run:
         """The live run of a commit, by its sha."""
-        return next(r for r in self.board.runs.values() if r.place.sha == commit)
+        return next(r for r in self.board.runs.values() if r.position.sha == commit)
 
     def live(self) -> list[str]:
         """The titles of the live runs."""

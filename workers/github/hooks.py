@@ -8,15 +8,15 @@ from typing import Any
 
 from workers.github.permissions import EVENTS
 from workers.github.report import Report, bad, good, unsure
-from workers.github.wire import Wire
-from workers.perform.outcome import NotNow
+from workers.github.wire import GitHubTransport
+from workers.perform.outcome import RetryLater
 
 #: How many of the last deliveries are looked at.
 LOOKED_AT = 50
 _SECRET = "one of INTERLOCK_GITHUB_WEBHOOK_SECRETS"  # noqa: S105  words
 
 
-def of_app(wire: Wire, app: dict[str, Any], url: str) -> Iterator[Report]:
+def of_app(wire: GitHubTransport, app: dict[str, Any], url: str) -> Iterator[Report]:
     """The App's own webhook; `wire` is the App's."""
     what = "webhook of the App"
     answer = wire.ask("GET", "/app/hook/config")
@@ -30,7 +30,7 @@ def of_app(wire: Wire, app: dict[str, Any], url: str) -> Iterator[Report]:
     yield from _deliveries(wire, what, "/app/hook")
 
 
-def of_repositories(wire: Wire, repositories: list[str], url: str) -> Iterator[Report]:
+def of_repositories(wire: GitHubTransport, repositories: list[str], url: str) -> Iterator[Report]:
     """The webhooks of repositories, or of the organisations that they belong to."""
     unseen: list[str] = []
     organisations: dict[str, dict[str, Any] | None] = {}
@@ -62,7 +62,7 @@ def of_repositories(wire: Wire, repositories: list[str], url: str) -> Iterator[R
         )
 
 
-def _find(wire: Wire, path: str, url: str) -> tuple[dict[str, Any] | None, bool]:
+def _find(wire: GitHubTransport, path: str, url: str) -> tuple[dict[str, Any] | None, bool]:
     """The webhook to us among those below `path`, and whether they may be seen at all."""
     answer = wire.ask("GET", f"{path}?per_page=100")
     if answer.status != 200 or not isinstance(answer.data, list):
@@ -100,11 +100,11 @@ def _hook(what: str, hook: dict[str, Any], url: str) -> Iterator[Report]:
     yield from problems or [good(what, "its address, its events and its having a secret are as they must be")]
 
 
-def _deliveries(wire: Wire, what: str, path: str) -> Iterator[Report]:
+def _deliveries(wire: GitHubTransport, what: str, path: str) -> Iterator[Report]:
     """The last deliveries; what failed and was delivered again since counts as delivered."""
     try:
         answer = wire.ask("GET", f"{path}/deliveries?per_page={LOOKED_AT}")
-    except NotNow as error:
+    except RetryLater as error:
         yield unsure(what, f"its deliveries could not be read: {error}")
         return
     if answer.status != 200 or not isinstance(answer.data, list):

@@ -12,8 +12,8 @@ from github import Auth
 from config.configuration import GitHub
 from config.settings import Settings
 from workers.github.refusals import refusal
-from workers.github.wire import Wire
-from workers.perform.outcome import Never, NotNow
+from workers.github.wire import GitHubTransport
+from workers.perform.outcome import PermanentFailure, RetryLater
 
 #: So long before its end a token is renewed, in seconds: longer than a request may take.
 RENEWED_BEFORE = 300.0
@@ -61,7 +61,7 @@ class InstallationAuth(Auth.Auth):
 
     def _make(self) -> Token:
         what = f"a token for installation {self.installation}"
-        wire = Wire(self._where, self._app)
+        wire = GitHubTransport(self._where, self._app)
         try:
             answer = wire.ask("POST", f"/app/installations/{self.installation}/access_tokens", {})
         finally:
@@ -72,7 +72,7 @@ class InstallationAuth(Auth.Auth):
             ends = datetime.fromisoformat(answer.data["expires_at"]).timestamp()
             return Token(str(answer.data["token"]), ends, time.time())
         except (TypeError, KeyError, ValueError):
-            raise NotNow(f"{what}: GitHub's answer has none") from None
+            raise RetryLater(f"{what}: GitHub's answer has none") from None
 
 
 _installations: dict[tuple[str, str, int], InstallationAuth] = {}
@@ -93,14 +93,14 @@ def app_auth(settings: Settings) -> Auth.AppAuth:
     """The App itself, which may look for its installations and make their tokens, and nothing else."""
     key = settings.github_app_private_key
     if settings.github_app_id is None or key is None:
-        raise Never("there is no GitHub App: INTERLOCK_GITHUB_APP_ID is not set")
+        raise PermanentFailure("there is no GitHub App: INTERLOCK_GITHUB_APP_ID is not set")
     return Auth.AppAuth(settings.github_app_id, key.get_secret_value())
 
 
 def token_auth(settings: Settings) -> Auth.Token:
     """The person or machine user whose token it is. Raises Never if there is none."""
     if settings.github_token is None:
-        raise Never(
+        raise PermanentFailure(
             "neither INTERLOCK_GITHUB_APP_ID nor INTERLOCK_GITHUB_TOKEN is set: "
             "GitHub can be neither asked nor told anything"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from redis import Redis
 
 from workers.github.refusals import NotThere, refusal
-from workers.github.wire import Wire
+from workers.github.wire import GitHubTransport
 
 #: In seconds. Another installation, as after a transfer, is also found after the first refusal under the old one.
 REMEMBERED = 86_400
@@ -22,7 +22,7 @@ def _confirmed(repository: str) -> str:
     return f"{_key(repository)}:confirmed"
 
 
-def installation_of(redis: Redis, app: Wire, repository: str, present: str) -> int:
+def installation_of(redis: Redis, app: GitHubTransport, repository: str, present: str) -> int:
     """The id of the installation that reaches `repository`, now called `present`; `app` is a wire of the App itself.
 
     Raises NotThere if the App is not installed there, NotNow or Never for other refusals.
@@ -35,7 +35,7 @@ def installation_of(redis: Redis, app: Wire, repository: str, present: str) -> i
     return int(found)
 
 
-def is_another(redis: Redis, app: Wire, repository: str, present: str, number: int) -> bool:
+def is_another(redis: Redis, app: GitHubTransport, repository: str, present: str, number: int) -> bool:
     """After a refusal under installation `number`: whether another may reach the repository by now.
 
     Raises what `installation_of` raises.
@@ -52,7 +52,7 @@ def is_another(redis: Redis, app: Wire, repository: str, present: str, number: i
     return present_number != number
 
 
-def ask(app: Wire, repository: str) -> int:
+def ask(app: GitHubTransport, repository: str) -> int:
     """Ask GitHub. A repository that has another name now is found under the old one, too."""
     answer = app.ask("GET", f"/repos/{repository}/installation")
     if answer.status == 404:

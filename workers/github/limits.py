@@ -12,10 +12,10 @@ from enum import Enum
 
 import structlog
 
-from bot.state.allowance import Allowance, Pace, Wait
+from bot.store.allowance import Allowance, Pace, Wait
 from workers.github.refusals import A_MINUTE, Limited, NotKnown, reset_in
 from workers.github.wire import Answer
-from workers.perform.outcome import Held
+from workers.perform.outcome import RateLimited
 
 log = structlog.get_logger()
 
@@ -62,7 +62,7 @@ def _hold(wait: Wait) -> None:
         "content": "GitHub's limit of things created in a minute or an hour is used up",
     }
     if wait.seconds > 0:
-        raise Held(reasons.get(wait.why, wait.why), after=wait.seconds)
+        raise RateLimited(reasons.get(wait.why, wait.why), after=wait.seconds)
 
 
 def note(allowance: Allowance, answer: Answer) -> None:

@@ -6,7 +6,7 @@ import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-from workers.perform.outcome import Never, NotNow
+from workers.perform.outcome import PermanentFailure, RetryLater
 
 if TYPE_CHECKING:
     from workers.github.wire import Answer
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 A_MINUTE = 60.0
 
 
-class Unreachable(NotNow):
+class Unreachable(RetryLater):
     """No answer came. A write may have arrived."""
 
 
-class Limited(NotNow):
+class Limited(RetryLater):
     """A rate limit: nothing was done, and nobody may ask before `after` seconds have passed.
 
     `said`: GitHub said for how long.
@@ -30,22 +30,22 @@ class Limited(NotNow):
         self.said = said
 
 
-class NotKnown(NotNow):
+class NotKnown(RetryLater):
     """Our token or App is not accepted: a matter of us, not of what was asked. Nothing was done."""
 
     def __init__(self, why: str) -> None:
         super().__init__(why, after=A_MINUTE, certain=True)
 
 
-class NotThere(Never):
+class NotThere(PermanentFailure):
     """It does not exist, or we may not know that it does: GitHub says 404 for both."""
 
 
-class NotAllowed(Never):
+class NotAllowed(PermanentFailure):
     """We are known, but lack a permission."""
 
 
-def refusal(answer: Answer, what: str) -> NotNow | Never:
+def refusal(answer: Answer, what: str) -> RetryLater | PermanentFailure:
     """What to raise for an answer with an error status to `what` (in words, for the log and for people)."""
     status, said = answer.status, f"{what}: GitHub answers {answer.status}"
     told = f"{said}: {answer.message}" if answer.message else said
@@ -54,12 +54,12 @@ def refusal(answer: Answer, what: str) -> NotNow | Never:
     if status == 401:
         return NotKnown(f"{told} (is the token, or the App's key, still good?)")
     if status in (408, 425, 429) or status >= 500:
-        return NotNow(said)
+        return RetryLater(said)
     if status == 404:
         return NotThere(f"{told} (not there, or not ours to see)")
     if status == 403:
         return NotAllowed(f"{told}{_missing(answer)}")
-    return Never(f"{told}{_errors(answer)}")
+    return PermanentFailure(f"{told}{_errors(answer)}")
 
 
 def _limit(answer: Answer, said: str) -> Limited | None:

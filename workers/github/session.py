@@ -15,14 +15,14 @@ from typing import Any, TypeVar, cast
 import structlog
 
 from bot.health.contacts import GITHUB
-from bot.state.allowance import Allowance
-from bot.state.repositories import Repositories
+from bot.store.allowance import Allowance
+from bot.store.repositories import Repositories
 from workers.context import Context
 from workers.github import identity, installations, limits
 from workers.github.limits import Purpose
 from workers.github.refusals import NotAllowed, NotThere, refusal
-from workers.github.wire import Answer, Wire
-from workers.perform.outcome import Never, NotNow
+from workers.github.wire import Answer, GitHubTransport
+from workers.perform.outcome import PermanentFailure, RetryLater
 
 log = structlog.get_logger()
 
@@ -62,7 +62,7 @@ class Session:
         for page in range(1, PAGES + 1):
             rows = self.read(f"{path}{mark}per_page=100&page={page}", purpose).data
             if not isinstance(rows, list):
-                raise NotNow(f"GET {path}: GitHub answers with something that is no list")
+                raise RetryLater(f"GET {path}: GitHub answers with something that is no list")
             yield from rows
             if len(rows) < 100:
                 return
@@ -89,7 +89,7 @@ class Session:
             self.look_up()  # a write is not followed by GitHub's clients: under the present name it arrives
             answer = self._send(verb, self._address(path), body)
         if _is_redirect(answer):
-            raise Never(f"{verb} {path}: {self.repository} has moved, and cannot be followed")
+            raise PermanentFailure(f"{verb} {path}: {self.repository} has moved, and cannot be followed")
         return self._checked(answer, f"{verb} {path}").data
 
     def own_login(self, purpose: Purpose) -> str:
@@ -116,7 +116,7 @@ class Session:
         data = self._checked(self._send("GET", f"/repos/{self.repository}"), f"GET {self.repository}").data
         present, number = str(data["full_name"]), int(data["id"])
         if not _NAME.match(present):
-            raise Never(f"{self.repository} is now called {present!r}, which is no name of a repository")
+            raise PermanentFailure(f"{self.repository} is now called {present!r}, which is no name of a repository")
         before = self._names.present(self.repository)
         if self._names.learn(self.repository, present, number) and present.casefold() != self.repository.casefold():
             mend = "rename it in the pipeline file"
@@ -133,7 +133,7 @@ class Session:
             answer = self._wire.ask(verb, path, body, headers)
             if answer.status == 401 and isinstance(self._auth, identity.InstallationAuth):
                 answer = self._again(self._auth, verb, path, body, headers)
-        except (NotNow, Never) as error:
+        except (RetryLater, PermanentFailure) as error:
             limits.obey(self._allowance, error)
             if isinstance(error, NotThere | NotAllowed):  # no token to be had: the installation is gone, or suspended
                 self._perhaps_elsewhere(error)
@@ -153,7 +153,7 @@ class Session:
 
     def _checked(self, answer: Answer, what: str) -> Answer:
         if _is_redirect(answer) and answer.status != 304:
-            raise NotNow(f"{what} ({self.repository}): GitHub answers {answer.status}", certain=True)
+            raise RetryLater(f"{what} ({self.repository}): GitHub answers {answer.status}", certain=True)
         if answer.status >= 400:
             error = refusal(answer, f"{what} ({self.repository})")
             limits.obey(self._allowance, error)
@@ -181,14 +181,14 @@ class Session:
             moved = _as_app(
                 self._context, lambda app: installations.is_another(redis, app, self.repository, present, number)
             )
-        except NotNow as why:  # what was refused did nothing, whatever keeps us from knowing more
-            raise NotNow(f"{error}; {why}", after=why.after, certain=True) from why
+        except RetryLater as why:  # what was refused did nothing, whatever keeps us from knowing more
+            raise RetryLater(f"{error}; {why}", after=why.after, certain=True) from why
         if moved:
             raise self._elsewhere() from error
 
-    def _elsewhere(self) -> NotNow:
+    def _elsewhere(self) -> RetryLater:
         log.warning("installation-changed", repository=self.repository)
-        return NotNow(f"{self.repository} is reached by another installation of the App now", certain=True)
+        return RetryLater(f"{self.repository} is reached by another installation of the App now", certain=True)
 
 
 def names(context: Context) -> Repositories:
@@ -203,7 +203,7 @@ def _is_redirect(answer: Answer) -> bool:
     return 300 <= answer.status < 400
 
 
-def _reach(context: Context, repository: str) -> tuple[Any, Wire, Allowance]:
+def _reach(context: Context, repository: str) -> tuple[Any, GitHubTransport, Allowance]:
     """How to sign, this thread's line, and the allowance, for one repository."""
     where, settings = context.configuration.github, context.settings
     if not identity.is_app(settings):
@@ -220,26 +220,26 @@ def _installation_of(context: Context, repository: str) -> int:
     return _as_app(context, lambda app: installations.installation_of(context.redis, app, repository, present))
 
 
-def _as_app(context: Context, ask: Callable[[Wire], _T]) -> _T:
+def _as_app(context: Context, ask: Callable[[GitHubTransport], _T]) -> _T:
     """Ask something as the App itself, within its own limits."""
     wire, allowance = _app_wire(context), Allowance(context.redis, "app")
     limits.may_read(allowance, Purpose.PROOF)
     try:
         return ask(wire)
-    except (NotNow, Never) as error:
+    except (RetryLater, PermanentFailure) as error:
         limits.obey(allowance, error)
         raise
 
 
-def _app_wire(context: Context) -> Wire:
+def _app_wire(context: Context) -> GitHubTransport:
     return _wire(context, "app", identity.app_auth(context.settings))
 
 
-def _wire(context: Context, name: str, auth: Any) -> Wire:
-    wires: dict[tuple[str, str], Wire] = _local.__dict__.setdefault("wires", {})
+def _wire(context: Context, name: str, auth: Any) -> GitHubTransport:
+    wires: dict[tuple[str, str], GitHubTransport] = _local.__dict__.setdefault("wires", {})
     key = (context.configuration.github.api_url, name)
     if key not in wires:
-        wires[key] = Wire(context.configuration.github, auth, context.contacts.of(GITHUB, name))
+        wires[key] = GitHubTransport(context.configuration.github, auth, context.contacts.of(GITHUB, name))
     return wires[key]
 
 

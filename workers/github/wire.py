@@ -20,7 +20,7 @@ from urllib3.util import Retry
 from bot.health.contacts import Contact
 from config.configuration import GitHub
 from workers.github.refusals import NotAllowed, Unreachable, refusal
-from workers.perform.outcome import Never, NotNow
+from workers.perform.outcome import PermanentFailure, RetryLater
 
 #: For broken connections. A status is an answer, and `Retry-After` is not slept through.
 _RETRY = Retry(
@@ -47,7 +47,7 @@ class Answer:
         return found if isinstance(found, str) else ""
 
 
-class Wire:
+class GitHubTransport:
     """A connection under one identity. For one thread at a time: PyGithub keeps the request in its fields."""
 
     def __init__(self, where: GitHub, auth: Auth.Auth | None, contact: Contact | None = None) -> None:
@@ -71,7 +71,7 @@ class Wire:
         """
         try:
             answer = self._ask(verb, path, body, headers)
-        except (NotNow, Never) as error:
+        except (RetryLater, PermanentFailure) as error:
             if self._contact is not None:
                 self._contact.bad(str(error))
             raise
@@ -86,9 +86,9 @@ class Wire:
         except RequestException as error:
             raise Unreachable(f"GitHub cannot be reached: {type(error).__name__}") from error
         except (GithubException, PyJWTError) as error:  # not from this request, whose status is an answer
-            raise Never(f"the request to GitHub could not be made: {type(error).__name__}") from error
+            raise PermanentFailure(f"the request to GitHub could not be made: {type(error).__name__}") from error
         except RuntimeError as error:  # PyGithub's word for a redirect to elsewhere
-            raise Never(f"GitHub is elsewhere: correct `github: api_url` ({error})") from error
+            raise PermanentFailure(f"GitHub is elsewhere: correct `github: api_url` ({error})") from error
         return Answer(status, {name.lower(): str(value) for name, value in found.items()}, _read(text))
 
     def close(self) -> None:
@@ -96,8 +96,8 @@ class Wire:
         self._github.close()
 
 
-def _note(contact: Contact, refused: NotNow | Never | None) -> None:
-    if isinstance(refused, NotNow | NotAllowed):
+def _note(contact: Contact, refused: RetryLater | PermanentFailure | None) -> None:
+    if isinstance(refused, RetryLater | NotAllowed):
         contact.bad(str(refused), forbidden=isinstance(refused, NotAllowed))
     else:
         contact.good()  # it answers: a refusal like "not there" concerns what was asked

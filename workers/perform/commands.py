@@ -7,20 +7,20 @@ from typing import Any
 
 import structlog
 
-from bot.core.decision import Ended
-from bot.core.effects import Answer, Obey
-from bot.core.events import CommandAllowed, CommandRefused, CommandSaid
-from bot.state.outbox import Claim
-from bot.state.records import Records
+from bot.core.model.effects import Answer, AuthorizeCommand
+from bot.core.model.events import CommandAllowed, CommandRefused, CommandSaid
+from bot.core.rules.decision import Ended
+from bot.store.outbox import Claim
+from bot.store.records import Records
 from bot.translate import commands
 from bot.translate.reading import at, number, text
-from workers.context import Context, Line
+from workers.context import Context, PipelineContext
 from workers.github.limits import Purpose
 from workers.github.refusals import NotAllowed, NotThere
 from workers.github.session import Session
 from workers.perform.github.ledger import Entry, Hold, mark_of
 from workers.perform.github.wording import page_of
-from workers.perform.outcome import Done, Never, NotNow
+from workers.perform.outcome import Done, PermanentFailure, RetryLater
 
 log = structlog.get_logger()
 
@@ -37,24 +37,24 @@ LONGEST, BRANCH = 60_000, 60
 GIVEN = 2 * 86_400
 
 
-def obey(context: Context, line: Line, claim: Claim, effect: Obey) -> Done:
+def authorize(context: Context, line: PipelineContext, claim: Claim, effect: AuthorizeCommand) -> Done:
     """Ask what must be known before anything is done. Whatever GitHub does not say counts as no."""
     said, waited = effect.said, time.time() - effect.since
     if waited > TOO_OLD:
         return Done(CommandRefused(said, "it came too late: nobody was there to hear it for an hour"))
     try:
         return _ask(context, line, claim, effect)
-    except NotNow as error:
+    except RetryLater as error:
         if waited > PATIENCE:
             log.warning("command-refused", command=said.key, why=str(error))
             return Done(CommandRefused(said, "GitHub could not be asked whether you may; say it again later"))
         raise
-    except Never as error:
+    except PermanentFailure as error:
         log.warning("command-refused", command=said.key, why=str(error))
         return Done(CommandRefused(said, "GitHub does not say whether you may"))
 
 
-def _ask(context: Context, line: Line, claim: Claim, effect: Obey) -> Done:
+def _ask(context: Context, line: PipelineContext, claim: Claim, effect: AuthorizeCommand) -> Done:
     said, session = effect.said, Session(context, effect.said.repository)
     purpose = Purpose.PROOF if effect.acts else Purpose.COMMENT  # an unlock may be what everybody waits for
     if said.comment is not None and (over := _is_over(session, claim, said, purpose)) is not None:
@@ -80,7 +80,7 @@ def _is_over(session: Session, claim: Claim, said: CommandSaid, purpose: Purpose
         present = session.read(f"/issues/comments/{said.comment}", purpose).data
     except NotThere:
         if claim.tries < MISSING:
-            raise NotNow("the comment is not there (yet)", after=1.0) from None
+            raise RetryLater("the comment is not there (yet)", after=1.0) from None
         log.info("command-deleted", command=said.key)
         return Done()
     if commands.parse(text(present, "body"))[: commands.MOST] != said.commands:
@@ -98,7 +98,7 @@ def _about(said: CommandSaid, service: str, pull: Any) -> CommandAllowed:
     )
 
 
-def _not_ours(context: Context, line: Line, said: CommandSaid, base: str) -> Done:
+def _not_ours(context: Context, line: PipelineContext, said: CommandSaid, base: str) -> Done:
     """A pull request into a branch that starts nothing: one pipeline says so, though several share the repository."""
     first = context.configuration.pipelines_of(said.repository)[:1]
     if [pipeline.name for pipeline in first] != [line.pipeline.name]:
@@ -119,7 +119,7 @@ def _no(session: Session, said: CommandSaid, purpose: Purpose) -> str | None:
     return None
 
 
-def _with_past(line: Line, allowed: CommandAllowed) -> CommandAllowed:
+def _with_past(line: PipelineContext, allowed: CommandAllowed) -> CommandAllowed:
     """The same, with what became of the last run that it may be about."""
     rows, _ = Records(line.redis, line.keys).ended(0, PAST)
     past = next((row for row in rows if _is_about(row, allowed)), None)
@@ -134,12 +134,12 @@ def _with_past(line: Line, allowed: CommandAllowed) -> CommandAllowed:
 def _is_about(row: Ended, allowed: CommandAllowed) -> bool:
     run, said = row.run, allowed.said
     if said.comment is None:
-        return run.place.sha == said.sha
-    mine = said.pull in run.carries or run.place.sha == allowed.merged
+        return run.position.sha == said.sha
+    mine = said.pull in run.carries or run.position.sha == allowed.merged
     return run.service == allowed.service and mine
 
 
-def answer(context: Context, line: Line, claim: Claim, effect: Answer) -> Done:
+def answer(context: Context, line: PipelineContext, claim: Claim, effect: Answer) -> Done:
     """Answer a comment: a reaction, then the words, each once. A hidden marker of ours tells that they are there."""
     entry, session = Entry(Hold(line, claim), effect.slot), Session(context, effect.repository)
     _react(line, session, effect)
@@ -169,7 +169,7 @@ def _tamed(text: str) -> str:
     return text.replace("@", "@\u200b").replace("<!--", "<! --")
 
 
-def _react(line: Line, session: Session, effect: Answer) -> None:
+def _react(line: PipelineContext, session: Session, effect: Answer) -> None:
     """Give the reaction: GitHub keeps one of a kind, and it is no matter if the comment is gone by now."""
     name = line.keys.said(f"{effect.slot}/reaction")
     if line.redis.exists(name):

@@ -10,9 +10,10 @@ from typing import Any
 import structlog
 from redis.exceptions import RedisError
 
-from bot.core.effects import (
+from bot.core.model.effects import (
     AbortDuplicate,
     Answer,
+    AuthorizeCommand,
     Banner,
     Comment,
     Compare,
@@ -21,22 +22,21 @@ from bot.core.effects import (
     LockNotice,
     Look,
     Notify,
-    Obey,
     SetStatus,
     Trigger,
     Withdraw,
 )
-from bot.core.events import Event, TriggerRefused
-from bot.state.inbox import Accepted
-from bot.state.outbox import Claim, Notes
-from bot.state.schema import OtherSchema
-from bot.state.store import Wanted
-from workers.context import Context, Line
+from bot.core.model.events import Event, TriggerRefused
+from bot.store.inbox import Accepted
+from bot.store.outbox import Claim, Notes
+from bot.store.schema import OtherSchema
+from bot.store.store import Wanted
+from workers.context import Context, PipelineContext
 from workers.jenkins_client import NotAllowed, NotThere
 from workers.once import Once
 from workers.perform import commands, github, jenkins, people, telling
 from workers.perform.jenkins import posted
-from workers.perform.outcome import Done, Held, Lost, Never, NotNow, pause
+from workers.perform.outcome import ClaimLost, Done, PermanentFailure, RateLimited, RetryLater, pause
 from workers.turn import Claimed, Wish, take_turns_and_claim
 
 log = structlog.get_logger()
@@ -54,7 +54,7 @@ MOVES_A_RUN = (Trigger, Withdraw, Compare)
 HOLDS_A_SLOT = (Trigger, Withdraw)
 GROWS_UNTIL = 3
 
-PERFORMERS: dict[type, Callable[[Context, Line, Claim, Any], Done]] = {
+PERFORMERS: dict[type, Callable[[Context, PipelineContext, Claim, Any], Done]] = {
     Trigger: jenkins.trigger,
     Withdraw: jenkins.withdraw,
     AbortDuplicate: jenkins.abort_duplicate,
@@ -63,7 +63,7 @@ PERFORMERS: dict[type, Callable[[Context, Line, Claim, Any], Done]] = {
     SetStatus: github.status,
     Comment: github.comment,
     Compare: github.compare,
-    Obey: commands.obey,
+    AuthorizeCommand: commands.authorize,
     Answer: commands.answer,
     FindPull: github.find_pull,
     Deploy: github.deploy,
@@ -72,7 +72,7 @@ PERFORMERS: dict[type, Callable[[Context, Line, Claim, Any], Done]] = {
 }
 
 
-def decide_and_perform(context: Context, line: Line, poke: Callable[[str, str], None]) -> None:
+def decide_and_perform(context: Context, line: PipelineContext, poke: Callable[[str, str], None]) -> None:
     """Decide what waits in the inbox, then do what that asks of Jenkins at once; others are poked for the rest.
 
     The first effect that is due for Jenkins is claimed in the same step as the commit: a trigger goes out the sooner.
@@ -88,7 +88,7 @@ def decide_and_perform(context: Context, line: Line, poke: Callable[[str, str], 
     _perform_all(context, line, "jenkins", poke, following)
 
 
-def perform_due(context: Context, line: Line, family: str, poke: Callable[[str, str], None]) -> None:
+def perform_due(context: Context, line: PipelineContext, family: str, poke: Callable[[str, str], None]) -> None:
     """Do the effects of a family until none is due; `poke(pipeline, family)` calls for a helper if there are more.
 
     What an effect leads to is decided by this very thread: from a callback to the next trigger it takes one task.
@@ -96,12 +96,16 @@ def perform_due(context: Context, line: Line, family: str, poke: Callable[[str, 
     _perform_all(context, line, family, poke, claim_next(context, line, family, LIMITS[family]))
 
 
-def _perform_all(context: Context, line: Line, family: str, poke: Callable[[str, str], None], claimed: Claimed) -> None:
+def _perform_all(
+    context: Context, line: PipelineContext, family: str, poke: Callable[[str, str], None], claimed: Claimed
+) -> None:
     while claimed[0] is not None:
         claimed = _perform(context, line, family, poke, claimed)
 
 
-def _perform(context: Context, line: Line, family: str, poke: Callable[[str, str], None], claimed: Claimed) -> Claimed:
+def _perform(
+    context: Context, line: PipelineContext, family: str, poke: Callable[[str, str], None], claimed: Claimed
+) -> Claimed:
     """Do one effect of a family that was claimed; returns the next one, if any is due."""
     claim, more = claimed
     if claim is None:
@@ -116,40 +120,40 @@ def _perform(context: Context, line: Line, family: str, poke: Callable[[str, str
     return turned.claimed or claim_next(context, line, family, LIMITS[family])
 
 
-def _wish(context: Context, line: Line, family: str) -> Wish:
+def _wish(context: Context, line: PipelineContext, family: str) -> Wish:
     def wanted() -> Wanted:
         return line.outbox.wanted(family, limit=LIMITS[family], notes=_notes(context, line, family))
 
     return Wish(family, wanted)
 
 
-def claim_next(context: Context, line: Line, family: str, limit: int) -> Claimed:
+def claim_next(context: Context, line: PipelineContext, family: str, limit: int) -> Claimed:
     """Claim one effect that is due; and whether more are. The first try of a trigger is noted in the same step."""
     return line.outbox.claim(family, limit=limit, notes=_notes(context, line, family))
 
 
-def _notes(context: Context, line: Line, family: str) -> Notes | None:
+def _notes(context: Context, line: PipelineContext, family: str) -> Notes | None:
     return Notes(posted.notes(context, line), posted.NOTED_MS) if family == "jenkins" else None
 
 
-def perform(context: Context, line: Line, claim: Claim) -> bool:
+def perform(context: Context, line: PipelineContext, claim: Claim) -> bool:
     """Do one effect and store what came of it; True if a turn must be taken for that."""
     effect = claim.effect
     try:
         done = PERFORMERS[type(effect)](context, line, claim, effect)
-    except Held as error:
+    except RateLimited as error:
         log.debug("effect-held", effect=effect.slot, why=str(error), seconds=round(error.after or 0.0, 1))
         line.outbox.postpone(claim, error.after or 0.0, untried=True)
         return False
-    except NotNow as error:
+    except RetryLater as error:
         _later(line, claim, str(error), error.after)
         return error.event is not None and _told(line, claim, error.event)
-    except Lost:
+    except ClaimLost:
         log.info("effect-lost", effect=effect.slot, pipeline=line.pipeline.name)
         return False
     except (RedisError, OtherSchema):
         raise  # nothing can be stored now; when the hold ends, somebody else goes on from what is noted
-    except (Never, NotThere, NotAllowed) as error:
+    except (PermanentFailure, NotThere, NotAllowed) as error:
         if isinstance(effect, Trigger):  # L6: certain that nothing was started, so the run may wait and try again
             return line.outbox.finish(claim, TriggerRefused(effect.run, effect.attempt, str(error)))
         if isinstance(effect, MOVES_A_RUN):  # once what is wrong is mended, it must still be done
@@ -170,12 +174,12 @@ def perform(context: Context, line: Line, claim: Claim) -> bool:
     return _finish(line, claim, done)
 
 
-def _told(line: Line, claim: Claim, event: Event) -> bool:
+def _told(line: PipelineContext, claim: Claim, event: Event) -> bool:
     """Tell the board of an event, once for this effect; True if it is news."""
     return line.inbox.add(event, f"{event.kind}:{claim.effect.slot}") is not Accepted.DUPLICATE
 
 
-def _finish(line: Line, claim: Claim, done: Done) -> bool:
+def _finish(line: PipelineContext, claim: Claim, done: Done) -> bool:
     telling.no_longer(line, claim)
     if _said.is_over((line.pipeline.name, claim.effect.slot)):
         log.info("effect-done", effect=claim.effect.slot, tries=claim.tries + 1)
@@ -184,7 +188,7 @@ def _finish(line: Line, claim: Claim, done: Done) -> bool:
     return line.outbox.finish(claim, done.event)
 
 
-def _later(line: Line, claim: Claim, why: str, after: float | None, *, refused: bool = False) -> None:
+def _later(line: PipelineContext, claim: Claim, why: str, after: float | None, *, refused: bool = False) -> None:
     """It is tried again; one that was refused not so soon: a person has to mend something first."""
     if _is_hopeless(line, claim):
         _give_up(line, claim, why)
@@ -197,7 +201,7 @@ def _later(line: Line, claim: Claim, why: str, after: float | None, *, refused: 
     line.outbox.postpone(claim, seconds)
 
 
-def _is_hopeless(line: Line, claim: Claim) -> bool:
+def _is_hopeless(line: PipelineContext, claim: Claim) -> bool:
     """Whether it has been in vain for so long that an operator must look at it."""
     patience = GIVE_UP.get(claim.family)
     if patience is None or isinstance(claim.effect, MOVES_A_RUN):
@@ -206,7 +210,7 @@ def _is_hopeless(line: Line, claim: Claim) -> bool:
     return now - line.patience.since(claim.effect.slot, claim.revision, now) >= patience
 
 
-def _give_up(line: Line, claim: Claim, why: str) -> None:
+def _give_up(line: PipelineContext, claim: Claim, why: str) -> None:
     telling.no_longer(line, claim)
     line.patience.forget(claim.effect.slot)
     _said.is_over((line.pipeline.name, claim.effect.slot))

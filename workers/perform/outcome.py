@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from bot.core.events import Event
+from bot.core.model.events import Event
 
 #: The longest pause between two tries of one effect, in seconds.
 LONGEST_PAUSE = 60.0
@@ -18,7 +18,7 @@ class Done:
     event: Event | None = None
 
 
-class NotNow(Exception):
+class RetryLater(Exception):
     """It cannot be done now and may work later. `after`: seconds to wait; None: longer with each try.
 
     `certain` says that the request did nothing; else it may have arrived, and must be looked for. `over`: it was
@@ -41,18 +41,18 @@ class NotNow(Exception):
         self.event = event
 
 
-class Held(NotNow):
+class RateLimited(RetryLater):
     """It was not even tried: a limit asks to wait first. It counts as no try, however long it takes."""
 
     def __init__(self, why: str, *, after: float) -> None:
         super().__init__(why, after=after, certain=True)
 
 
-class Lost(Exception):
+class ClaimLost(Exception):
     """It is no longer ours to do: our hold has ended and another has it, or it is done or replaced."""
 
 
-class Never(Exception):
+class PermanentFailure(Exception):
     """It will not work however often it is tried: a person must look at it."""
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from bot import channels
-from bot.core.effects import Notify
+from bot.core.model.effects import Notify
 from bot.health.contacts import CHANNEL
-from bot.state.outbox import Claim
-from workers.context import Context, Line
-from workers.perform.outcome import Done, Held, NotNow
+from bot.store.outbox import Claim
+from workers.context import Context, PipelineContext
+from workers.perform.outcome import Done, RateLimited, RetryLater
 
 #: How long it is remembered that a channel took something, in seconds: longer than it is tried.
 TOLD_SECONDS = 2 * 86_400
@@ -15,7 +15,7 @@ TOLD_SECONDS = 2 * 86_400
 EARLIER_PAUSE = 0.5
 
 
-def notify(context: Context, line: Line, claim: Claim, effect: Notify) -> Done:
+def notify(context: Context, line: PipelineContext, claim: Claim, effect: Notify) -> Done:
     """Tell every channel that wants to know of it, each until it has taken it, and then not again.
 
     At least once: a channel that took it while we died, or whose answer was lost, may hear it twice. A channel hears
@@ -40,9 +40,9 @@ def notify(context: Context, line: Line, claim: Claim, effect: Notify) -> Done:
         else:
             failed.append(f"{name} ({why})")
     if failed:
-        raise NotNow(f"could not tell {', '.join(failed)}")
+        raise RetryLater(f"could not tell {', '.join(failed)}")
     if waiting:
-        raise Held(f"an earlier notice goes to {', '.join(waiting)} first", after=EARLIER_PAUSE)
+        raise RateLimited(f"an earlier notice goes to {', '.join(waiting)} first", after=EARLIER_PAUSE)
     return Done()
 
 
@@ -52,5 +52,5 @@ def _listeners(context: Context, effect: Notify) -> list[str]:
     return list(dict.fromkeys(name for topic in (effect.topic, *effect.also) for name in told(topic)))
 
 
-def _was_told(line: Line, effect: Notify, name: str) -> bool:
+def _was_told(line: PipelineContext, effect: Notify, name: str) -> bool:
     return bool(line.redis.exists(line.keys.said(f"{effect.slot}/{name}")))

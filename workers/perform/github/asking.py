@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.core.effects import Compare, FindPull
-from bot.core.events import ContainmentKnown, PullFound
-from bot.state.outbox import Claim
+from bot.core.model.effects import Compare, FindPull
+from bot.core.model.events import ContainmentKnown, PullFound
+from bot.store.outbox import Claim
 from bot.translate.github import TITLE
 from bot.translate.reading import line as one_line
-from workers.context import Context, Line
+from workers.context import Context, PipelineContext
 from workers.github.limits import Purpose
 from workers.github.refusals import NotThere
 from workers.github.session import Session
-from workers.perform.outcome import Done, NotNow
+from workers.perform.outcome import Done, RetryLater
 
 #: After how many tries a comparison that is answered 404 is answered no; with the pauses between, half a minute.
 NOT_KNOWN_TRIES = 6
 
 
-def compare(context: Context, line: Line, claim: Claim, effect: Compare) -> Done:
+def compare(context: Context, line: PipelineContext, claim: Claim, effect: Compare) -> Done:
     """Ask whether `head` contains `base`: so it is if GitHub says `ahead` or `identical` (GitHub docs: compare).
 
     404 may come from a replica that lags, so it is asked again. If it stays so though the repository is there, GitHub
@@ -30,14 +30,14 @@ def compare(context: Context, line: Line, claim: Claim, effect: Compare) -> Done
         answer = session.read(f"/compare/{effect.base}...{effect.head}?per_page=1&page=1", Purpose.PROOF)
     except NotThere as error:
         if claim.tries < NOT_KNOWN_TRIES:
-            raise NotNow(f"GitHub does not know {effect.base[:7]} or {effect.head[:7]}") from error
+            raise RetryLater(f"GitHub does not know {effect.base[:7]} or {effect.head[:7]}") from error
         session.read("", Purpose.PROOF)  # raises NotThere if we do not see the repository at all: that is no answer
         return Done(ContainmentKnown(effect.service, effect.base, effect.head, contains=False))
     contains = answer.data["status"] in ("ahead", "identical")
     return Done(ContainmentKnown(effect.service, effect.base, effect.head, contains))
 
 
-def find_pull(context: Context, line: Line, claim: Claim, effect: FindPull) -> Done:
+def find_pull(context: Context, line: PipelineContext, claim: Claim, effect: FindPull) -> Done:
     """Ask which pull request brought a commit, unless its webhook has told meanwhile, or the run is gone."""
     with line.reading:
         runs = line.look().board.of_commit(effect.service, effect.sha)

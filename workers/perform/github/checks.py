@@ -6,9 +6,9 @@ from typing import Any
 from urllib.parse import quote
 
 from bot.core.buttons import BUTTONS, external_id, run_of
-from bot.core.effects import SetStatus
-from bot.state.outbox import Claim
-from workers.context import Context, Line
+from bot.core.model.effects import SetStatus
+from bot.store.outbox import Claim
+from workers.context import Context, PipelineContext
 from workers.github.limits import Purpose
 from workers.github.refusals import NotThere
 from workers.github.session import Session
@@ -19,7 +19,7 @@ from workers.perform.outcome import Done
 _CONCLUSIONS = {"success": "success", "failure": "failure", "error": "neutral"}
 
 
-def check(context: Context, line: Line, claim: Claim, effect: SetStatus) -> Done:
+def check(context: Context, line: PipelineContext, claim: Claim, effect: SetStatus) -> Done:
     """Make the check run, or bring it up to date; what stands there already is not sent again."""
     entry, session = Entry(Hold(line, claim), effect.slot), Session(context, effect.repository)
     body = _body(context, line, effect)
@@ -46,7 +46,7 @@ def check(context: Context, line: Line, claim: Claim, effect: SetStatus) -> Done
     return Done()
 
 
-def _body(context: Context, line: Line, effect: SetStatus) -> dict[str, Any]:
+def _body(context: Context, line: PipelineContext, effect: SetStatus) -> dict[str, Any]:
     link = leads_to(context, line, effect)
     tail = f"\n\n[Where it is now]({link})"
     summary = cut(effect.summary or effect.description, SUMMARY - len(tail)) + tail
@@ -66,7 +66,7 @@ def _body(context: Context, line: Line, effect: SetStatus) -> dict[str, Any]:
     }
 
 
-def _find(session: Session, line: Line, name: str, sha: str) -> int | None:
+def _find(session: Session, line: PipelineContext, name: str, sha: str) -> int | None:
     """The check run that a request made whose reply was lost: by name, commit, and whose it is."""
     path = f"/commits/{sha}/check-runs?check_name={quote(name, safe='')}&filter=latest&per_page=100"
     rows = session.read(path, Purpose.STATUS).data["check_runs"]

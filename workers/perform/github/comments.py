@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-from bot.core.effects import Comment
-from bot.state.outbox import Claim
-from workers.context import Context, Line
+from bot.core.model.effects import Comment
+from bot.store.outbox import Claim
+from workers.context import Context, PipelineContext
 from workers.github.limits import Purpose
 from workers.github.refusals import NotThere
 from workers.github.session import Session
@@ -21,7 +21,7 @@ NEW = 900.0
 SKEW = 3600.0
 
 
-def comment(context: Context, line: Line, claim: Claim, effect: Comment) -> Done:
+def comment(context: Context, line: PipelineContext, claim: Claim, effect: Comment) -> Done:
     """Bring the comment up to date; what stands there already is not sent again."""
     entry, session = Entry(Hold(line, claim), effect.slot), Session(context, effect.repository)
     marker = f"<!-- interlock {line.pipeline.name} -->"

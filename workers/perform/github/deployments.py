@@ -6,15 +6,15 @@ import json
 from typing import Any
 from urllib.parse import quote
 
-from bot.core.effects import Deploy
-from bot.state.outbox import Claim
-from workers.context import Context, Line
+from bot.core.model.effects import Deploy
+from bot.store.outbox import Claim
+from workers.context import Context, PipelineContext
 from workers.github.limits import Purpose
 from workers.github.refusals import NotThere
 from workers.github.session import Session
 from workers.perform.github.ledger import Entry, Hold, Written, mark_of
 from workers.perform.github.wording import page_of, shortened
-from workers.perform.outcome import Done, NotNow
+from workers.perform.outcome import Done, RetryLater
 
 #: In the ledger: the deployment itself, before it has any state.
 MADE = "made"
@@ -22,7 +22,7 @@ MADE = "made"
 _ONLY_ENDS = ("inactive",)
 
 
-def deploy(context: Context, line: Line, claim: Claim, effect: Deploy) -> Done:
+def deploy(context: Context, line: PipelineContext, claim: Claim, effect: Deploy) -> Done:
     """Make the deployment if there is none, and set its state; the state that stands there is not set again."""
     entry, session = Entry(Hold(line, claim), effect.slot), Session(context, effect.repository)
     body = {
@@ -38,12 +38,12 @@ def deploy(context: Context, line: Line, claim: Claim, effect: Deploy) -> Done:
         entry.write(session, "POST", f"/deployments/{number}/statuses", body, Purpose.STATUS, mark)
     except NotThere as error:
         entry.forget()
-        raise NotNow(f"deployment {number} is gone: it is made anew") from error
+        raise RetryLater(f"deployment {number} is gone: it is made anew") from error
     entry.settle(mark)
     return Done()
 
 
-def _known(session: Session, line: Line, effect: Deploy, entry: Entry) -> Written:
+def _known(session: Session, line: PipelineContext, effect: Deploy, entry: Entry) -> Written:
     """What is written; where a reply is missing, after a look."""
     written = entry.read()
     if written.doubt == MADE:
@@ -56,7 +56,7 @@ def _known(session: Session, line: Line, effect: Deploy, entry: Entry) -> Writte
     return written
 
 
-def _make(session: Session, line: Line, effect: Deploy, entry: Entry) -> int:
+def _make(session: Session, line: PipelineContext, effect: Deploy, entry: Entry) -> int:
     """Make the deployment of exactly this commit: nothing is merged into it, and no other report is waited for."""
     body = {
         "ref": effect.sha,
@@ -73,7 +73,7 @@ def _make(session: Session, line: Line, effect: Deploy, entry: Entry) -> int:
     return number
 
 
-def _find(session: Session, line: Line, effect: Deploy) -> int | None:
+def _find(session: Session, line: PipelineContext, effect: Deploy) -> int | None:
     """The deployment that a request made whose reply was lost: by commit, environment and what it carries."""
     query = f"sha={effect.sha}&environment={quote(effect.environment, safe='')}"
     for row in session.pages(f"/deployments?{query}", Purpose.STATUS):
@@ -82,7 +82,7 @@ def _find(session: Session, line: Line, effect: Deploy) -> int | None:
     return None
 
 
-def _payload(line: Line, effect: Deploy) -> dict[str, str]:
+def _payload(line: PipelineContext, effect: Deploy) -> dict[str, str]:
     return {"interlock": f"{line.pipeline.name}/{effect.run}/{effect.stage}"}
 
 
@@ -98,7 +98,7 @@ def _mark(row: dict[str, Any]) -> str:
     return mark_of([row["state"], row["description"], row["log_url"]])
 
 
-def _log_url(context: Context, line: Line, effect: Deploy) -> str:
+def _log_url(context: Context, line: PipelineContext, effect: Deploy) -> str:
     """The build in Jenkins, if people reach it safely there; else our own page of the run."""
     controller = context.configuration.controllers.get(effect.job.controller)
     if controller is None or effect.build is None or not controller.url.startswith("https://"):

@@ -12,11 +12,11 @@ import json
 from dataclasses import dataclass
 from typing import Any, cast
 
-from bot.state.outbox import Claim
-from workers.context import Line
+from bot.store.outbox import Claim
+from workers.context import PipelineContext
 from workers.github.limits import Purpose
 from workers.github.session import Session
-from workers.perform.outcome import Held, Lost, Never, NotNow
+from workers.perform.outcome import ClaimLost, PermanentFailure, RateLimited, RetryLater
 
 #: How long what was written is remembered, in seconds: longer than a run lives.
 REMEMBERED = 14 * 86_400
@@ -43,14 +43,14 @@ class Written:
 class Hold:
     """Our hold on an effect, renewed before each write: who has lost it to another writes nothing any more."""
 
-    def __init__(self, line: Line, claim: Claim) -> None:
+    def __init__(self, line: PipelineContext, claim: Claim) -> None:
         self.line, self._claim = line, claim
 
     def renew(self) -> None:
         """Hold it for longer. Raises Lost if it is not ours any more."""
         renewed = self.line.outbox.renew(self._claim)
         if renewed is None:
-            raise Lost
+            raise ClaimLost
         self._claim = renewed
 
 
@@ -67,7 +67,9 @@ class Entry:
         found = self._read()
         left = found.sent + STILL_COMING - self._now() if found.doubt else 0.0
         if left > 0:
-            raise Held("the reply to the last request is missing: it may still arrive", after=min(left, STILL_COMING))
+            raise RateLimited(
+                "the reply to the last request is missing: it may still arrive", after=min(left, STILL_COMING)
+            )
         self._unsure = bool(found.doubt)
         return found
 
@@ -96,8 +98,8 @@ class Entry:
 
         try:
             return session.write(verb, path, body, purpose, self._ticket, before=note)
-        except (NotNow, Never) as error:
-            if isinstance(error, Never) or (error.certain and not isinstance(error, Held)):
+        except (RetryLater, PermanentFailure) as error:
+            if isinstance(error, PermanentFailure) or (error.certain and not isinstance(error, RateLimited)):
                 self._line.redis.hdel(self._key, "doubt", "sent")  # it is certain that it did nothing
             raise
 

@@ -15,15 +15,15 @@ from urllib.parse import quote
 import structlog
 
 from bot.core import lock_notices
-from bot.core.effects import LockNotice, SetStatus
-from bot.state.outbox import Claim
-from workers.context import Context, Line
+from bot.core.model.effects import LockNotice, SetStatus
+from bot.store.outbox import Claim
+from workers.context import Context, PipelineContext
 from workers.github.limits import Purpose
 from workers.github.refusals import NotAllowed, NotThere
 from workers.github.session import Session
 from workers.perform.github.ledger import REMEMBERED, Hold
 from workers.perform.github.statuses import set_status
-from workers.perform.outcome import Done, Held, Never
+from workers.perform.outcome import Done, PermanentFailure, RateLimited
 
 log = structlog.get_logger()
 
@@ -33,7 +33,7 @@ PULLS, AT_ONCE = 300, 20
 _SHA = re.compile(r"[0-9a-f]{40}\Z")
 
 
-def tell_of_lock(context: Context, line: Line, claim: Claim, effect: LockNotice) -> Done:
+def tell_of_lock(context: Context, line: PipelineContext, claim: Claim, effect: LockNotice) -> Done:
     """Tell the open pull requests of a branch, or those that were told that it is over."""
     if effect.sha:
         return _tell_late(context, line, claim, effect)
@@ -46,18 +46,18 @@ def tell_of_lock(context: Context, line: Line, claim: Claim, effect: LockNotice)
             set_status(context, hold, status, Purpose.LOCK)
         except (NotThere, NotAllowed):
             raise
-        except Never as error:  # this head is gone, or has had its thousand: the others have not
+        except PermanentFailure as error:  # this head is gone, or has had its thousand: the others have not
             log.warning("lock-notice-skipped", repository=effect.repository, sha=sha, why=str(error))
         if not effect.locked:
             line.redis.srem(_told(line, effect), sha)
         heads = [head for head in heads if head != sha]
         _keep(line, claim, effect, heads)
     if heads:
-        raise Held("others get their turn", after=0.0)
+        raise RateLimited("others get their turn", after=0.0)
     return Done()
 
 
-def _tell_late(context: Context, line: Line, claim: Claim, effect: LockNotice) -> Done:
+def _tell_late(context: Context, line: PipelineContext, claim: Claim, effect: LockNotice) -> Done:
     """Tell one that came late what stands by now, if anything does. Noted first, so that whoever opens the lock after
     we have looked knows of it."""
     _note_told(line, effect, effect.sha)
@@ -70,12 +70,12 @@ def _tell_late(context: Context, line: Line, claim: Claim, effect: LockNotice) -
     return Done()
 
 
-def _note_told(line: Line, effect: LockNotice, sha: str) -> None:
+def _note_told(line: PipelineContext, effect: LockNotice, sha: str) -> None:
     line.redis.sadd(_told(line, effect), sha)
     line.redis.expire(_told(line, effect), REMEMBERED)
 
 
-def _left(context: Context, line: Line, claim: Claim, effect: LockNotice) -> list[str]:
+def _left(context: Context, line: PipelineContext, claim: Claim, effect: LockNotice) -> list[str]:
     """The heads that this notice has not reached yet; GitHub is asked for them once for each notice."""
     known = cast("bytes | None", line.redis.hget(line.keys.wrote(effect.slot), claim.revision))
     if known is not None:
@@ -100,11 +100,11 @@ def _open(context: Context, effect: LockNotice) -> list[str]:
     return list(dict.fromkeys(sha for sha in found if _SHA.match(sha)))
 
 
-def _keep(line: Line, claim: Claim, effect: LockNotice, heads: list[str]) -> None:
+def _keep(line: PipelineContext, claim: Claim, effect: LockNotice, heads: list[str]) -> None:
     key = line.keys.wrote(effect.slot)
     line.redis.hset(key, claim.revision, json.dumps(heads))
     line.redis.expire(key, REMEMBERED)
 
 
-def _told(line: Line, effect: LockNotice) -> str:
-    return line.keys.wrote(f"{effect.place}/told")
+def _told(line: PipelineContext, effect: LockNotice) -> str:
+    return line.keys.wrote(f"{effect.position}/told")

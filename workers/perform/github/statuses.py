@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from bot.core.effects import SetStatus
-from bot.state.outbox import Claim
+from bot.core.model.effects import SetStatus
+from bot.store.outbox import Claim
 from config.model import Report
-from workers.context import Context, Line
+from workers.context import Context, PipelineContext
 from workers.github import identity
 from workers.github.limits import Purpose
 from workers.github.session import Session
 from workers.perform.github import checks
 from workers.perform.github.ledger import Entry, Hold, mark_of
 from workers.perform.github.wording import leads_to, shortened
-from workers.perform.outcome import Done, Never
+from workers.perform.outcome import Done, PermanentFailure
 
 #: So many statuses of one context GitHub takes on one commit, ever (GitHub docs: commit statuses).
 PER_CONTEXT = 1000
 
 
-def status(context: Context, line: Line, claim: Claim, effect: SetStatus) -> Done:
+def status(context: Context, line: PipelineContext, claim: Claim, effect: SetStatus) -> Done:
     """Report on one stage. What stands there already is not sent again."""
     if context.configuration.github.report is Report.CHECKS and identity.is_app(context.settings):
         return checks.check(context, line, claim, effect)
@@ -46,7 +46,7 @@ def set_status(context: Context, hold: Hold, effect: SetStatus, purpose: Purpose
     if written.mark == mark:
         return
     if written.count >= PER_CONTEXT:
-        raise Never(
+        raise PermanentFailure(
             f"{name} was set {written.count} times on {effect.sha[:7]}, and GitHub takes no more than {PER_CONTEXT}"
         )
     entry.write(session, "POST", f"/statuses/{effect.sha}", body, purpose, mark)

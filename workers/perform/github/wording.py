@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from bot.core.effects import SetStatus
-from workers.context import Context, Line
+from bot.core.model.effects import SetStatus
+from workers.context import Context, PipelineContext
 from workers.jenkins_client import job_path
 
 #: GitHub's limits, in characters (GitHub docs: statuses, comments, check runs).
@@ -46,7 +46,7 @@ def _open_fence(markdown: str) -> str:
     return opened
 
 
-def leads_to(context: Context, line: Line, effect: SetStatus) -> str:
+def leads_to(context: Context, line: PipelineContext, effect: SetStatus) -> str:
     """Where a status leads to: a run's page, or a build in Jenkins, or the pipeline."""
     controller = context.configuration.controllers.get(effect.job.controller) if effect.job is not None else None
     if effect.run is None and effect.job is not None and controller is not None and effect.build is not None:
@@ -54,6 +54,6 @@ def leads_to(context: Context, line: Line, effect: SetStatus) -> str:
     return page_of(context, line, effect.run or "")
 
 
-def page_of(context: Context, line: Line, run: str = "") -> str:
+def page_of(context: Context, line: PipelineContext, run: str = "") -> str:
     """Our own page: of a run, or of the whole pipeline."""
     return f"{context.configuration.web.public_url}/p/{line.pipeline.name}" + (f"/runs/{run}" if run else "")

@@ -10,7 +10,8 @@ other attempt is asked for there until one of these holds:
 - Jenkins has answered looks for `late_triggers` (a proxy gives a request up after its read time-out, 60 s in nginx
   unless set; a Jenkins that answers is past what held it up). Time in which it did not answer does not count.
 
-Only the second is certain beyond doubt. So the printed jobs ask Interlock before they roll out (`bot.core.attempts`).
+Only the second is certain beyond doubt. So the printed jobs ask Interlock before they roll out
+(`bot.core.rules.attempts`).
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from __future__ import annotations
 import time
 from typing import cast
 
-from bot.core.effects import Trigger
-from bot.core.events import TriggerUnanswered
-from workers.context import Context, Line
+from bot.core.model.effects import Trigger
+from bot.core.model.events import TriggerUnanswered
+from workers.context import Context, PipelineContext
 from workers.jenkins_client import JenkinsClient
 from workers.perform.jenkins import posted
-from workers.perform.outcome import NotNow
+from workers.perform.outcome import RetryLater
 
 #: How long a trigger whose reply was lost may still be on its way, beyond the time-out of the request, in seconds.
 STILL_COMING = 3.0
@@ -33,11 +34,13 @@ ANSWERING_MS = 14 * 86_400_000
 STRETCH = 10.0
 
 
-def await_arrival(context: Context, line: Line, jenkins: JenkinsClient, effect: Trigger, since: float) -> None:
+def await_arrival(
+    context: Context, line: PipelineContext, jenkins: JenkinsClient, effect: Trigger, since: float
+) -> None:
     """Raise NotNow while an attempt that was posted `since` seconds ago, and that a look has not found, may arrive."""
     controller = context.configuration.controllers[effect.job.controller]
     if since < patience(context, effect):
-        raise NotNow("looking for a build whose trigger got no answer", after=1.0)
+        raise RetryLater("looking for a build whose trigger got no answer", after=1.0)
     if not effect.rolls_out:
         return
     note = posted.read(line, effect.run, effect.attempt)
@@ -49,7 +52,7 @@ def await_arrival(context: Context, line: Line, jenkins: JenkinsClient, effect: 
             f"its trigger got no answer and may still arrive: nothing else is rolled out until {effect.job.controller} "
             f"has answered for {controller.late_triggers:g} s"
         )
-        raise NotNow(why, after=1.0, event=TriggerUnanswered(effect.run, effect.attempt, controller.late_triggers))
+        raise RetryLater(why, after=1.0, event=TriggerUnanswered(effect.run, effect.attempt, controller.late_triggers))
 
 
 def patience(context: Context, effect: Trigger) -> float:
@@ -57,7 +60,7 @@ def patience(context: Context, effect: Trigger) -> float:
     return context.configuration.controllers[effect.job.controller].timeout + STILL_COMING
 
 
-def _answering_for(line: Line, effect: Trigger) -> float:
+def _answering_for(line: PipelineContext, effect: Trigger) -> float:
     """For how long Jenkins has answered the looks for this attempt, in seconds, up to this one."""
     now, key = time.time(), line.keys.answering(effect.run, effect.attempt)
     last, before = cast("list[bytes | None]", line.redis.hmget(key, ["last", "seconds"]))
@@ -68,6 +71,6 @@ def _answering_for(line: Line, effect: Trigger) -> float:
     return seconds
 
 
-def unanswered_look(line: Line, effect: Trigger) -> None:
+def unanswered_look(line: PipelineContext, effect: Trigger) -> None:
     """Jenkins did not answer a look: the time since the last one that it answered does not count."""
     line.redis.hdel(line.keys.answering(effect.run, effect.attempt), "last")

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from bot.core.events import BuildSeen
-from bot.core.pipeline import Job
+from bot.core.model.events import BuildSeen
+from bot.core.model.pipeline import Job
 from bot.translate.jenkins import outcome
 from workers.jenkins_client import JenkinsClient, job_path
 from workers.perform.jenkins.causes import Causes, causes

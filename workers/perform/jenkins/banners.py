@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from bot.core.effects import Banner
-from bot.state.outbox import Claim
+from bot.core.model.effects import Banner
+from bot.store.outbox import Claim
 from config.model import Markup
-from workers.context import Context, Line
+from workers.context import Context, PipelineContext
 from workers.jenkins_client import NotThere, job_path
 from workers.perform.jenkins.reach import client_for
 from workers.perform.jenkins.wording import with_banner
-from workers.perform.outcome import Done, Never
+from workers.perform.outcome import Done, PermanentFailure
 
 
-def banner(context: Context, line: Line, claim: Claim, effect: Banner) -> Done:
+def banner(context: Context, line: PipelineContext, claim: Claim, effect: Banner) -> Done:
     """Put up the banner, or take it away; what the owner of the job wrote stays to the letter."""
     jenkins = client_for(context, effect.job)
     path = f"{job_path(effect.job.name)}/description"
@@ -23,11 +23,11 @@ def banner(context: Context, line: Line, claim: Claim, effect: Banner) -> Done:
         if wanted != found.text:
             jenkins.ask("POST", path, data={"description": wanted}, expect=(204, 200))
     except NotThere as error:
-        raise Never(f"the banner of {effect.stage}: {error}") from error
+        raise PermanentFailure(f"the banner of {effect.stage}: {error}") from error
     return Done()
 
 
-def shown_on(context: Context, line: Line, description: str, effect: Banner) -> str:
+def shown_on(context: Context, line: PipelineContext, description: str, effect: Banner) -> str:
     """The description of the effect's job as it has to be."""
     controller = context.configuration.controllers.get(effect.job.controller)
     markup = controller.markup if controller is not None else Markup.PLAIN

@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from typing import Any, NamedTuple
 
-from bot.core.pipeline import Job
+from bot.core.model.pipeline import Job
 from bot.translate import reports
 from workers.jenkins_client import JenkinsClient, NotAllowed, NotThere, job_path
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from bot.core.pipeline import Job
+from bot.core.model.pipeline import Job
 from workers.jenkins_client import JenkinsClient, job_path
 from workers.perform.jenkins import attempt
 

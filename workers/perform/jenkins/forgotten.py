@@ -10,13 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bot.core.effects import Trigger
-from bot.core.pipeline import Outcome
-from bot.state.records import Records
-from workers.context import Line
+from bot.core.model.effects import Trigger
+from bot.core.model.pipeline import Outcome
+from bot.store.records import Records
+from workers.context import PipelineContext
 from workers.jenkins_client import JenkinsClient
 from workers.perform.jenkins import attempt
-from workers.perform.outcome import Done, NotNow
+from workers.perform.outcome import Done, RetryLater
 
 #: How long until a build that is waited for is looked at again, in seconds.
 AGAIN = 2.0
@@ -42,7 +42,7 @@ class Forgotten:
         return not self.is_known(run, int(number) if number.isdecimal() else 0, version)
 
 
-def build_of(jenkins: JenkinsClient, line: Line, effect: Trigger) -> Done | None:
+def build_of(jenkins: JenkinsClient, line: PipelineContext, effect: Trigger) -> Done | None:
     """What a build that the store has forgotten means for this trigger; None: there is none that matters.
 
     One that waits or runs is waited for (NotNow): it ends under its own name. One that has passed is taken for this
@@ -57,14 +57,14 @@ def build_of(jenkins: JenkinsClient, line: Line, effect: Trigger) -> Done | None
         return None
     if found.build is None or found.build.get("building"):
         what = f"queue item {found.item}" if found.build is None else f"build #{found.build['number']}"
-        raise NotNow(f"{what} of the same commit was started before the store changed its master", after=AGAIN)
+        raise RetryLater(f"{what} of the same commit was started before the store changed its master", after=AGAIN)
     seen = attempt.seen(jenkins, effect.job, found.build)
     if seen.result is not Outcome.SUCCESS:
         return None
     return Done(replace(seen, run=effect.run, attempt=effect.attempt, version=effect.version, sha=effect.sha))
 
 
-def _is_known(line: Line, effect: Trigger, run: str, number: int, version: str) -> bool:
+def _is_known(line: PipelineContext, effect: Trigger, run: str, number: int, version: str) -> bool:
     """Whether the store knows this attempt: one of its own run that came before this, or one of another run."""
     if run == effect.run and version in ("", effect.version):
         return number < effect.attempt

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from bot.core.effects import Look
-from bot.state.outbox import Claim
-from workers.context import Context, Line
+from bot.core.model.effects import Look
+from bot.store.outbox import Claim
+from workers.context import Context, PipelineContext
 from workers.jenkins_client import NotAllowed, NotThere, job_path
 from workers.perform.jenkins import attempt
 from workers.perform.jenkins.reach import client_for
-from workers.perform.outcome import Done, Never, NotNow
+from workers.perform.outcome import Done, PermanentFailure, RetryLater
 
 #: How long a build that has just started may be without its parameters (Jenkins: `Executor#run`), in looks.
 LOOKS = 4
 
 
-def look(context: Context, line: Line, claim: Claim, effect: Look) -> Done:
+def look(context: Context, line: PipelineContext, claim: Claim, effect: Look) -> Done:
     """Ask what has become of a build; a build in its first milliseconds may still lack its parameters."""
     jenkins = client_for(context, effect.job)
     try:
@@ -22,7 +22,7 @@ def look(context: Context, line: Line, claim: Claim, effect: Look) -> Done:
     except NotThere:
         return Done()
     except NotAllowed as error:
-        raise Never(str(error)) from error
+        raise PermanentFailure(str(error)) from error
     if build.get("building") and not attempt.parameters(build) and claim.tries < LOOKS:
-        raise NotNow("the build has no parameters yet", after=0.3)
+        raise RetryLater("the build has no parameters yet", after=0.3)
     return Done(attempt.seen(jenkins, effect.job, build))

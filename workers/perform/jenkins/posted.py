@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
-from bot.core.effects import Trigger
-from bot.core.pipeline import Job
-from bot.core.run import Built
-from bot.state.outbox import Claim, Doubt, Noted
-from workers.context import Context, Line
+from bot.core.model.effects import Trigger
+from bot.core.model.pipeline import Job
+from bot.core.model.run import Buildable
+from bot.store.outbox import Claim, Noted, UnacknowledgedWrites
+from workers.context import Context, PipelineContext
 from workers.perform.jenkins import declared
 from workers.perform.jenkins.reach import client_for
-from workers.perform.outcome import Lost, NotNow
+from workers.perform.outcome import ClaimLost, RetryLater
 
 #: How long a note is kept, in milliseconds: longer than workers are ever down, and than a build runs.
 NOTED_MS = 14 * 86_400_000
@@ -38,7 +38,9 @@ class Note:
         return bool(self.session and session) and self.session != session
 
 
-def note(line: Line, claim: Claim, effect: Trigger, session: str = "", looked: Doubt | None = None) -> Noted | Doubt:
+def note(
+    line: PipelineContext, claim: Claim, effect: Trigger, session: str = "", looked: UnacknowledgedWrites | None = None
+) -> Noted | UnacknowledgedWrites:
     """Store the intent before the request goes out; by the clock of Redis, whichever machine reads it.
 
     `session`: that of Jenkins, as far as it is known. Raises Lost if the trigger is no longer ours to do.
@@ -46,11 +48,11 @@ def note(line: Line, claim: Claim, effect: Trigger, session: str = "", looked: D
     key = line.keys.posted(effect.run, effect.attempt)
     noted = line.outbox.intend(claim, key, _text(Note(effect.job, session)), NOTED_MS, looked)
     if noted is None:
-        raise Lost
+        raise ClaimLost
     return noted
 
 
-def notes(context: Context, line: Line) -> dict[Job, str]:
+def notes(context: Context, line: PipelineContext) -> dict[Job, str]:
     """What a claim may note at once of a trigger, by job: of those that need not be asked what they declare."""
     found: dict[Job, str] = {}
     for controller, jobs in line.jobs.items():
@@ -62,7 +64,7 @@ def notes(context: Context, line: Line) -> dict[Job, str]:
     return found
 
 
-def confirm(line: Line, effect: Trigger) -> None:
+def confirm(line: PipelineContext, effect: Trigger) -> None:
     """Wait until a replica has the note. Raises NotNow if none has: then nothing may go out, and it is taken back.
 
     Else a fail-over could forget that this attempt was posted, and it would be posted once more.
@@ -70,28 +72,28 @@ def confirm(line: Line, effect: Trigger) -> None:
     key = line.keys.posted(effect.run, effect.attempt)
     if not line.outbox.confirm(key, NOTED_MS):
         line.redis.delete(key)
-        raise NotNow("no replica of the store confirms that the build is about to be started", certain=True)
+        raise RetryLater("no replica of the store confirms that the build is about to be started", certain=True)
 
 
-def close(line: Line, run: str, attempt: int) -> None:
+def close(line: PipelineContext, run: str, attempt: int) -> None:
     """The request is over, whatever came of it. What is not noted here (a worker died) counts as under way."""
     found = read(line, run, attempt)
     if found is not None:
         line.redis.set(line.keys.posted(run, attempt), _text(replace(found, closed=True)), keepttl=True, xx=True)
 
 
-def read(line: Line, run: str, attempt: int) -> Note | None:
+def read(line: PipelineContext, run: str, attempt: int) -> Note | None:
     """What is known of the post of an attempt; None if it was not posted."""
     return _note(cast("bytes | None", line.redis.get(line.keys.posted(run, attempt))))
 
 
-def since(line: Line, run: str, attempt: int) -> float | None:
+def since(line: PipelineContext, run: str, attempt: int) -> float | None:
     """Seconds since the attempt was posted; None if it was not, or longer ago than anybody remembers."""
     left = int(line.redis.pttl(line.keys.posted(run, attempt)))
     return (NOTED_MS - left) / 1000 if left >= 0 else None
 
 
-def jobs(line: Line, runs: Sequence[Built]) -> list[Job | None]:
+def jobs(line: PipelineContext, runs: Sequence[Buildable]) -> list[Job | None]:
     """To which job the present attempt of each run was posted; None for those that were not."""
     if not runs:
         return []
@@ -100,7 +102,7 @@ def jobs(line: Line, runs: Sequence[Built]) -> list[Job | None]:
     return [found.job if found is not None else None for found in notes]
 
 
-def job(line: Line, run: str, attempt: int) -> Job | None:
+def job(line: PipelineContext, run: str, attempt: int) -> Job | None:
     """To which job an attempt was posted; None if it was not."""
     found = read(line, run, attempt)
     return found.job if found is not None else None

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from bot.core.pipeline import Job
+from bot.core.model.pipeline import Job
 from bot.health.contacts import JENKINS
 from config.errors import SettingsError
 from workers.context import Context
 from workers.jenkins_client import JenkinsClient, client
-from workers.perform.outcome import Never
+from workers.perform.outcome import PermanentFailure
 
 
 def client_for(context: Context, job: Job) -> JenkinsClient:
     """This thread's client of the job's controller. Raises Never if it is not configured or has no token."""
     controller = context.configuration.controllers.get(job.controller)
     if controller is None:
-        raise Never(f"controller {job.controller!r} is not configured")
+        raise PermanentFailure(f"controller {job.controller!r} is not configured")
     try:
         token = context.settings.jenkins_token(controller.name)
     except SettingsError as error:
-        raise Never(str(error)) from error
+        raise PermanentFailure(str(error)) from error
     return client(controller, token.get_secret_value(), context.contacts.of(JENKINS, controller.name))

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import time
 
-from bot.core.effects import Trigger
-from bot.core.events import TriggerAccepted, TriggerRefused
-from bot.state.outbox import Claim, Doubt
-from workers.context import Context, Line
+from bot.core.model.effects import Trigger
+from bot.core.model.events import TriggerAccepted, TriggerRefused
+from bot.store.outbox import Claim, UnacknowledgedWrites
+from workers.context import Context, PipelineContext
 from workers.jenkins_client import JenkinsClient, NotAllowed, NotThere, job_path
 from workers.perform.jenkins import arrival, attempt, declared, forgotten, posted
 from workers.perform.jenkins.reach import client_for
-from workers.perform.outcome import Done, NotNow
+from workers.perform.outcome import Done, RetryLater
 
 #: How long after its claim a trigger goes out on what the claim has noted, in seconds: far less than it is held for
 #: (`outbox.HOLD_MS`). Later it is noted once more, which proves that it is still ours.
@@ -20,7 +20,7 @@ AT_ONCE = 2.0
 _NUMBER = re.compile(r"/(\d+)/?$")
 
 
-def trigger(context: Context, line: Line, claim: Claim, effect: Trigger) -> Done:
+def trigger(context: Context, line: PipelineContext, claim: Claim, effect: Trigger) -> Done:
     """Start one build. An attempt is posted at most once, ever: after a doubt it is only looked for (invariant 5).
 
     The order is: note the intent (at a first try mostly together with the claim), have a replica confirm it (if there
@@ -38,12 +38,12 @@ def trigger(context: Context, line: Line, claim: Claim, effect: Trigger) -> Done
     return done or _sent(line, jenkins, effect)
 
 
-def _became_of_it(context: Context, line: Line, jenkins: JenkinsClient, effect: Trigger) -> Done | None:
+def _became_of_it(context: Context, line: PipelineContext, jenkins: JenkinsClient, effect: Trigger) -> Done | None:
     """What became of an earlier try; None: it is certain that nothing was posted."""
     since = posted.since(line, effect.run, effect.attempt)
     try:
         found = _look_for(jenkins, effect)
-    except NotNow:
+    except RetryLater:
         arrival.unanswered_look(line, effect)
         raise
     if found is not None or since is None:
@@ -52,28 +52,32 @@ def _became_of_it(context: Context, line: Line, jenkins: JenkinsClient, effect: 
     return Done(TriggerRefused(effect.run, effect.attempt, "the trigger got no answer and left no build"))
 
 
-def _noted(context: Context, line: Line, claim: Claim, jenkins: JenkinsClient, effect: Trigger) -> Done | None:
+def _noted(
+    context: Context, line: PipelineContext, claim: Claim, jenkins: JenkinsClient, effect: Trigger
+) -> Done | None:
     """Note that the attempt is about to be posted; what was found of it instead, if the store may have forgotten it."""
     noted = posted.note(line, claim, effect, jenkins.session)
-    if isinstance(noted, Doubt):
+    if isinstance(noted, UnacknowledgedWrites):
         found = _look_for(jenkins, effect) or forgotten.build_of(jenkins, line, effect)
         if found is not None:
             return found
         if noted.seconds < arrival.patience(context, effect):
-            raise NotNow("the store has a new master: looking for builds that the old one may have started", after=1.0)
+            raise RetryLater(
+                "the store has a new master: looking for builds that the old one may have started", after=1.0
+            )
         noted = posted.note(line, claim, effect, jenkins.session, looked=noted)
-        if isinstance(noted, Doubt):
-            raise NotNow("the store has changed its master once more", after=0.0)
+        if isinstance(noted, UnacknowledgedWrites):
+            raise RetryLater("the store has changed its master once more", after=0.0)
     if noted.follows:
         posted.confirm(line, effect)
     return None
 
 
-def _sent(line: Line, jenkins: JenkinsClient, effect: Trigger) -> Done:
+def _sent(line: PipelineContext, jenkins: JenkinsClient, effect: Trigger) -> Done:
     """Post it; without an answer to keep, at least note whether the request is over."""
     try:
         return _post(jenkins, effect)
-    except NotNow as error:
+    except RetryLater as error:
         if error.over:
             posted.close(line, effect.run, effect.attempt)
         raise
@@ -83,7 +87,7 @@ def _refused_unasked(jenkins: JenkinsClient, effect: Trigger) -> Done | None:
     """Why the build is not even asked for: nothing was posted, so that is certain (L6)."""
     try:
         missing = declared.missing(jenkins, effect.job)
-    except (NotNow, NotThere, NotAllowed) as error:
+    except (RetryLater, NotThere, NotAllowed) as error:
         return Done(TriggerRefused(effect.run, effect.attempt, f"{effect.job.name}: {error}"))
     return Done(TriggerRefused(effect.run, effect.attempt, declared.refusal(effect.job, missing))) if missing else None
 
@@ -97,13 +101,13 @@ def _post(jenkins: JenkinsClient, effect: Trigger) -> Done:
         return Done(TriggerRefused(effect.run, effect.attempt, f"{effect.job.name}: {error}"))
     except NotAllowed as error:
         return Done(TriggerRefused(effect.run, effect.attempt, str(error)))
-    except NotNow as error:
+    except RetryLater as error:
         if error.certain:
             return Done(TriggerRefused(effect.run, effect.attempt, str(error)))
-        raise NotNow(str(error), after=1.0, over=error.over) from error
+        raise RetryLater(str(error), after=1.0, over=error.over) from error
     number = _NUMBER.search(response.headers.get("Location", ""))
     if number is None:
-        raise NotNow("Jenkins took the trigger but named no queue item", after=0.5, over=True)
+        raise RetryLater("Jenkins took the trigger but named no queue item", after=0.5, over=True)
     return Done(TriggerAccepted(effect.run, effect.attempt, int(number.group(1))))
 
 
@@ -133,7 +137,7 @@ def _look_for(jenkins: JenkinsClient, effect: Trigger) -> Done | None:
     except NotThere as error:
         return Done(TriggerRefused(effect.run, effect.attempt, str(error)))
     except NotAllowed as error:
-        raise NotNow(f"Jenkins does not let us look for a build whose trigger got no answer: {error}") from error
+        raise RetryLater(f"Jenkins does not let us look for a build whose trigger got no answer: {error}") from error
     if found is None:
         return None
     if found.build is not None:

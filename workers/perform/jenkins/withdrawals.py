@@ -7,16 +7,16 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from bot.core.effects import AbortDuplicate, Withdraw
-from bot.core.events import AbortTaken, BuildLost, Withdrawn
-from bot.core.pipeline import Force, Job
-from bot.state.outbox import Claim
-from workers.context import Context, Line
+from bot.core.model.effects import AbortDuplicate, Withdraw
+from bot.core.model.events import AbortTaken, BuildLost, Withdrawn
+from bot.core.model.pipeline import AbortLevel, Job
+from bot.store.outbox import Claim
+from workers.context import Context, PipelineContext
 from workers.jenkins_client import JenkinsClient, NotThere, job_path
 from workers.perform.jenkins import arrival, attempt, posted
 from workers.perform.jenkins.gone import gone
 from workers.perform.jenkins.reach import client_for
-from workers.perform.outcome import Done, Never, NotNow
+from workers.perform.outcome import Done, PermanentFailure, RetryLater
 
 #: How often a build that must end may be gone before it counts as lost, and the pause between, in seconds.
 GONE_LOOKS, GONE_PAUSE = 6, 5.0
@@ -24,13 +24,13 @@ GONE_LOOKS, GONE_PAUSE = 6, 5.0
 LATELY = 600.0
 
 
-def withdraw(context: Context, line: Line, claim: Claim, effect: Withdraw) -> Done:
+def withdraw(context: Context, line: PipelineContext, claim: Claim, effect: Withdraw) -> Done:
     """Take an attempt back: from our outbox, from Jenkins' queue, or (if `abort`) from its executor."""
     taken = line.outbox.unsend("jenkins", f"trigger/{effect.run}/{effect.attempt}")
     if taken == "taken-back":
         return Done(Withdrawn(effect.run, effect.attempt))
     if taken == "begun":
-        raise NotNow("its trigger is on its way", after=0.3)
+        raise RetryLater("its trigger is on its way", after=0.3)
     # The job may have another name in the configuration by now: it is taken back where it was sent.
     effect = replace(effect, job=posted.job(line, effect.run, effect.attempt) or effect.job)
     jenkins = client_for(context, effect.job)
@@ -60,11 +60,11 @@ def _withdraw_item(jenkins: JenkinsClient, effect: Withdraw, number: int) -> Don
         if not str(item.get("_class", "")).endswith("LeftItem"):
             if _cancelled(jenkins, number):
                 return Done(Withdrawn(effect.run, effect.attempt))
-            raise NotNow("it left the queue this moment", after=0.3)
+            raise RetryLater("it left the queue this moment", after=0.3)
         if item.get("cancelled"):
             return Done(Withdrawn(effect.run, effect.attempt))
         if not item.get("executable"):  # Jenkins: `LeftItem`, whose executable is null for a moment
-            raise NotNow("its build is between queue and executor", after=0.3)
+            raise RetryLater("its build is between queue and executor", after=0.3)
         path = f"{job_path(effect.job.name)}/{item['executable']['number']}"
         build = jenkins.get(path, attempt.BUILD_TREE)
     except NotThere:
@@ -75,7 +75,7 @@ def _withdraw_item(jenkins: JenkinsClient, effect: Withdraw, number: int) -> Don
 def _withdraw_build(jenkins: JenkinsClient, effect: Withdraw, build: dict[str, Any]) -> Done:
     """The attempt has this build: it is told whose it is even if the build does not show its parameters yet."""
     if effect.abort and build.get("building"):
-        _end(jenkins, effect.job, int(build["number"]), effect.force)
+        _end(jenkins, effect.job, int(build["number"]), effect.level)
     seen = attempt.seen(jenkins, effect.job, build)
     return Done(replace(seen, run=effect.run, attempt=effect.attempt))
 
@@ -89,12 +89,12 @@ def _stop_known(jenkins: JenkinsClient, effect: Withdraw, number: int, tries: in
     except NotThere:
         why = gone(jenkins, number, time.time() - LATELY)
         if tries < GONE_LOOKS:
-            raise NotNow(why, after=GONE_PAUSE) from None
+            raise RetryLater(why, after=GONE_PAUSE) from None
         return Done(BuildLost(effect.run, effect.attempt, why))
-    return _end(jenkins, effect.job, number, effect.force)
+    return _end(jenkins, effect.job, number, effect.level)
 
 
-def _find_and_withdraw(jenkins: JenkinsClient, line: Line, effect: Withdraw) -> Done:
+def _find_and_withdraw(jenkins: JenkinsClient, line: PipelineContext, effect: Withdraw) -> Done:
     try:
         found = attempt.find(jenkins, effect.job, attempt.Attempt(effect.run, effect.attempt, effect.version))
     except NotThere:
@@ -102,12 +102,12 @@ def _find_and_withdraw(jenkins: JenkinsClient, line: Line, effect: Withdraw) -> 
     if found is None:
         since = posted.since(line, effect.run, effect.attempt)
         if since is not None and since < arrival.STILL_COMING:
-            raise NotNow("its build is between queue and executor", after=0.3)
+            raise RetryLater("its build is between queue and executor", after=0.3)
         return Done(Withdrawn(effect.run, effect.attempt))
     if found.item is not None:
         if _cancelled(jenkins, found.item):
             return Done(Withdrawn(effect.run, effect.attempt))
-        raise NotNow("it left the queue this moment", after=0.3)
+        raise RetryLater("it left the queue this moment", after=0.3)
     return _withdraw_build(jenkins, effect, found.build or {})
 
 
@@ -115,20 +115,20 @@ def _cancelled(jenkins: JenkinsClient, item: int) -> bool:
     """Whether Jenkins cancelled the item. 500 and 404: it has left the queue (Jenkins: `Queue#doCancelItem`)."""
     response = jenkins.ask("POST", "queue/cancelItem", data={"id": str(item)}, expect=(204, 302, 404, 422, 500))
     if response.status_code == 422:
-        raise Never(f"Jenkins does not let us cancel queue item {item}: Item/Cancel is missing")
+        raise PermanentFailure(f"Jenkins does not let us cancel queue item {item}: Item/Cancel is missing")
     return response.status_code == 204
 
 
-def _end(jenkins: JenkinsClient, job: Job, number: int, force: Force) -> Done:
+def _end(jenkins: JenkinsClient, job: Job, number: int, level: AbortLevel) -> Done:
     """Ask for the end of a build; that it has ended is only known when Jenkins says so.
 
     A build that is no Pipeline knows only `stop`, so it is asked that again (Jenkins: `WorkflowRun#doTerm`).
     """
     path = f"{job_path(job.name)}/{number}"
-    if _taken(jenkins, f"{path}/{force}"):
-        return Done(AbortTaken(job.controller, job.name, number, force))
-    if force is not Force.STOP and _taken(jenkins, f"{path}/{Force.STOP}"):
-        return Done(AbortTaken(job.controller, job.name, number, force, only_stop=True))
+    if _taken(jenkins, f"{path}/{level}"):
+        return Done(AbortTaken(job.controller, job.name, number, level))
+    if level is not AbortLevel.STOP and _taken(jenkins, f"{path}/{AbortLevel.STOP}"):
+        return Done(AbortTaken(job.controller, job.name, number, level, only_stop=True))
     return Done()
 
 
@@ -144,7 +144,7 @@ def _taken(jenkins: JenkinsClient, path: str) -> bool:
     return not urlsplit(response.headers.get("Location", "")).path.endswith(f"/{path}/")
 
 
-def abort_duplicate(context: Context, line: Line, claim: Claim, effect: AbortDuplicate) -> Done:
+def abort_duplicate(context: Context, line: PipelineContext, claim: Claim, effect: AbortDuplicate) -> Done:
     """Stop a second build of an attempt; one that has ended meanwhile is told as it ended, and not stopped."""
     jenkins = client_for(context, effect.job)
     try:
@@ -153,4 +153,4 @@ def abort_duplicate(context: Context, line: Line, claim: Claim, effect: AbortDup
         return Done()
     if not build.get("building"):
         return Done(attempt.seen(jenkins, effect.job, build))
-    return _end(jenkins, effect.job, effect.number, effect.force)
+    return _end(jenkins, effect.job, effect.number, effect.level)

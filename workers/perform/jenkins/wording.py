@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from html import escape, unescape
 
-from bot.core.effects import Banner, LockShown
+from bot.core.model.effects import Banner, LockShown
 from bot.core.sentences import moment
 from config.model import Markup
 

@@ -1,0 +1,430 @@
+"""The live state of one pipeline, with the indexes that keep an event's cost flat, and an undo journal.
+
+Everything on a board is a frozen record with a key; `put` and `drop` are the only ways to change one. They keep the
+indexes (queues, slots, runs of a service) and note what was there before, so that a turn can store just what it
+changed, and take everything back if another worker committed first.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Set
+from dataclasses import dataclass, field, replace
+from itertools import chain
+
+from bot.core.model.indexes import Indexes, ticks
+from bot.core.model.layout import Layout, lay_out
+from bot.core.model.pipeline import Job, Mode, Pipeline, Track
+from bot.core.model.queueing import queue_key
+from bot.core.model.run import (
+    VERIFY,
+    Abort,
+    Buildable,
+    CleanUp,
+    Lock,
+    PastBuild,
+    Pull,
+    Pulls,
+    Run,
+    ServiceState,
+    StageBackoff,
+    StageVersion,
+    Step,
+    UnmanagedBuild,
+    Verification,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What there is once per board and rarely changes: the configuration and the mode."""
+
+    pipeline: Pipeline
+    mode: Mode = Mode.RUN
+    mode_by: str = ""
+    mode_why: str = ""
+    #: The mode that the configuration asked for last; a person's word counts until that changes.
+    configured_mode: Mode | None = None
+    #: When the board was first configured, in seconds since the epoch: what is older belongs to another.
+    born: float = 0.0
+    #: Jenkins has not been asked yet whether it shows anything of ours from before: whether state was lost.
+    unproven: bool = False
+    #: When it was found that all that had been stored was lost (seconds since the epoch), and how.
+    lost: float | None = None
+    lost_why: str = ""
+    key: str = "header"
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """The next place in line, and the number of the next manual lock. Apart from the header: it changes often."""
+
+    next_queue_number: int = 1
+    next_lock: int = 1
+    key: str = "counters"
+
+
+Tabled = (
+    Run
+    | Verification
+    | Pulls
+    | Lock
+    | ServiceState
+    | StageVersion
+    | StageBackoff
+    | UnmanagedBuild
+    | PastBuild
+    | CleanUp
+)
+Record = Header | Counters | Tabled
+
+#: Where each kind of record is kept: its family name in storage.
+FAMILIES: dict[type, str] = {
+    Header: "header",
+    Counters: "counters",
+    Run: "run",
+    Verification: "verification",
+    Pulls: "pulls",
+    Lock: "lock",
+    ServiceState: "service",
+    StageVersion: "version",
+    StageBackoff: "backoff",
+    UnmanagedBuild: "unmanaged",
+    PastBuild: "past",
+    CleanUp: "clean-up",
+}
+
+#: Where each kind of record with a key of its own is kept on the board: the attribute.
+_TABLES: dict[type, str] = {
+    Run: "runs",
+    Verification: "verifications",
+    Pulls: "pulls",
+    Lock: "locks",
+    ServiceState: "services",
+    StageVersion: "versions",
+    StageBackoff: "backoffs",
+    UnmanagedBuild: "unmanaged",
+    PastBuild: "past",
+    CleanUp: "clean_ups",
+}
+
+
+@dataclass(slots=True)
+class Change:
+    """One record before and after; None stands for *not there*."""
+
+    before: Record | None
+    after: Record | None
+
+
+@dataclass(slots=True)
+class Board:
+    """See the module's text. Reading an attribute is free; changing one goes through `put` and `drop`."""
+
+    header: Header
+    counters: Counters = field(default_factory=Counters)
+    runs: dict[str, Run] = field(default_factory=dict)
+    locks: dict[str, Lock] = field(default_factory=dict)
+    services: dict[str, ServiceState] = field(default_factory=dict)
+    #: By service and step, see `version`.
+    versions: dict[str, StageVersion] = field(default_factory=dict)
+    backoffs: dict[str, StageBackoff] = field(default_factory=dict)
+    unmanaged: dict[str, UnmanagedBuild] = field(default_factory=dict)
+    past: dict[str, PastBuild] = field(default_factory=dict)
+    #: By service: the clean-ups that go on in the next decision.
+    clean_ups: dict[str, CleanUp] = field(default_factory=dict)
+    verifications: dict[str, Verification] = field(default_factory=dict)
+    #: By service: the pull requests that something was heard of.
+    pulls: dict[str, Pulls] = field(default_factory=dict)
+    journal: dict[tuple[str, str], Change] = field(default_factory=dict)
+    _indexes: Indexes = field(default_factory=Indexes)
+    _laid_out: Layout = field(default_factory=Layout)
+    #: The versions of each service, by step.
+    _in_steps: dict[str, dict[Step, StageVersion]] = field(default_factory=dict)
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The configuration in force."""
+        return self.header.pipeline
+
+    # -- reading ---------------------------------------------------------------------------------------------
+
+    def queue(self, step: Step) -> Iterator[Run]:
+        """The runs that wait to enter `step`, first come first served, fast lane first."""
+        return (self.runs[entry.run] for entry in self._indexes.queues.get(step, ()))
+
+    def queue_length(self, step: Step) -> int:
+        """How many runs wait to enter `step`."""
+        return len(self._indexes.queues.get(step, ()))
+
+    def services_waiting(self, step: Step) -> Set[str]:
+        """The services of which runs wait to enter `step`."""
+        return self._indexes.in_line[step].keys() if step in self._indexes.in_line else set()
+
+    def ahead_of(self, run: Run) -> int:
+        """How many runs stand before `run` in its queue."""
+        return bisect_left(self._indexes.queues.get(run.step, []), queue_key(run))
+
+    def inside(self, step: Step) -> list[Run]:
+        """The runs that hold a slot of `step`, longest there first."""
+        return [built for built in self.holding(step) if isinstance(built, Run)]
+
+    def holding(self, step: Step) -> list[Buildable]:
+        """What holds a slot of `step`, whether run or verification, longest there first."""
+        found = (self._at(key) for key in self._indexes.slots.get(step, ()))
+        return sorted(found, key=lambda built: (built.queue_number, built.key))
+
+    def built(self, key: str) -> Buildable | None:
+        """The run or the verification called `key`."""
+        return self.runs.get(key) or self.verifications.get(key)
+
+    def _at(self, key: str) -> Buildable:
+        return self.runs[key] if key in self.runs else self.verifications[key]
+
+    def verifying(self) -> Iterator[Verification]:
+        """The verifications that wait for a slot, first come first served."""
+        return (self.verifications[entry.run] for entry in self._indexes.queues.get(VERIFY, ()))
+
+    def of_pull(self, service: str, number: int) -> list[Verification]:
+        """The live verifications of one pull request, oldest first: those before the last are on their way out."""
+        found = (self.verifications[key] for key in self._indexes.of_pull.get((service, number), ()))
+        return sorted(found, key=lambda v: (v.created, v.key))
+
+    def pull(self, service: str, number: int) -> Pull | None:
+        """What is known of a pull request."""
+        return self.pulls_of(service).find(number)
+
+    def pulls_of(self, service: str) -> Pulls:
+        """What is known of the pull requests of a service; a fresh record if nothing is."""
+        return self.pulls.get(service) or Pulls(service)
+
+    def unmanaged_builds(self, step: Step) -> list[UnmanagedBuild]:
+        """The builds of nobody's run that occupy a slot of `step`."""
+        return sorted((f for f in self.unmanaged.values() if f.step == step), key=lambda f: (f.since, f.number))
+
+    def occupied(self, step: Step) -> int:
+        """How many slots of `step` are taken."""
+        return len(self._indexes.slots.get(step, ())) + (len(self.unmanaged_builds(step)) if self.unmanaged else 0)
+
+    def of_service(self, service: str) -> list[Run]:
+        """The live runs of `service`, oldest first."""
+        return self._by_age(self._indexes.of_service.get(service, ()))
+
+    def fast_runs(self, service: str) -> list[Run]:
+        """The runs of `service` on the fast lane, oldest first."""
+        return self._by_age(self._indexes.fast.get(service, ()))
+
+    def _by_age(self, keys: Iterable[str]) -> list[Run]:
+        return sorted((self.runs[key] for key in keys), key=lambda r: (r.created, r.queue_number))
+
+    def of_commit(self, service: str, sha: str) -> list[Run]:
+        """The live runs of one commit of `service`, oldest first: seldom more than one."""
+        return sorted(
+            (self.runs[key] for key in self._indexes.of_commit.get((service, sha), ())), key=lambda r: r.queue_number
+        )
+
+    def service(self, name: str) -> ServiceState:
+        """What is known of a service; a fresh state if nothing is."""
+        return self.services.get(name) or ServiceState(name)
+
+    def version(self, service: str, step: Step) -> StageVersion:
+        """What is in a step for a service; an empty record if nothing is known to be."""
+        found = self._in_steps.get(service, {}).get(step)
+        return found or StageVersion(f"{service}/{step}", service, step)
+
+    def versions_of(self, service: str) -> Iterator[StageVersion]:
+        """What is known of a service in each step that is configured, in the order of the stages."""
+        found = self._in_steps.get(service, {})
+        return (found[step] for step in self.steps() if step in found) if found else iter(())
+
+    def locks_of(self, stage: str) -> list[Lock]:
+        """The locks that close `stage`, oldest first."""
+        return sorted((k for k in self.locks.values() if k.stage == stage), key=lambda k: (k.since, k.key))
+
+    def locks_held_by(self, service: str) -> list[Lock]:
+        """The automatic locks that `service` holds, oldest first."""
+        return sorted((k for k in self.locks.values() if k.service == service), key=lambda k: (k.since, k.key))
+
+    def steps(self) -> tuple[Step, ...]:
+        """Every step that a run can be in, in the order of the stages, the fast one of a stage first."""
+        return self._layout().steps
+
+    def _layout(self) -> Layout:
+        """Worked out anew when the configuration is another one."""
+        if self._laid_out.pipeline is not self.header.pipeline:
+            self._laid_out = lay_out(self.header.pipeline)
+        return self._laid_out
+
+    def removed_steps(self) -> list[Step]:
+        """The steps that are configured no more and in which builds of runs have not ended yet, in a fixed order."""
+        configured = {*self.steps(), VERIFY}
+        left = (step for step, keys in self._indexes.slots.items() if keys and step not in configured)
+        return sorted(left, key=str)
+
+    def jobs(self) -> dict[Job, Step]:
+        """Every job that is configured, with the step that it is for."""
+        return self._layout().jobs
+
+    def job_of(self, built: Buildable) -> Job | None:
+        """The Jenkins job that what has a build is in."""
+        return built.job if isinstance(built, Verification) else self.job(built.step)
+
+    def job(self, step: Step) -> Job | None:
+        """The Jenkins job of `step`; None if the configuration has none (any more)."""
+        return self.pipeline.job(step.stage, step.track)
+
+    def capacity(self, step: Step) -> int | None:
+        """How many runs `step` takes at once; None: as many as come; 0: it is no longer configured."""
+        if step.track is Track.VERIFY:
+            return self.pipeline.verify.capacity if self.pipeline.verify is not None else 0
+        stage = self.pipeline.stage(step.stage)
+        if stage is None:
+            return 0
+        if step.track is Track.FAST:
+            return stage.fast_capacity if stage.fast_job is not None else 0
+        return stage.capacity
+
+    def records(self) -> Iterator[Record]:
+        """Everything on the board."""
+        yield self.header
+        yield self.counters
+        yield from chain(self.runs.values(), self.verifications.values(), self.pulls.values(), self.locks.values())
+        yield from chain(
+            self.services.values(), self.versions.values(), self.backoffs.values(), self.unmanaged.values()
+        )
+        yield from chain(self.past.values(), self.clean_ups.values())
+
+    def next_due(self, now: float) -> float | None:
+        """When the clock matters next: a lock that ends, a trigger to try again, a build that times out.
+
+        At once while a clean-up is under way.
+        """
+        if self.clean_ups:
+            return now
+        times: list[float] = [k.until for k in self.locks.values() if k.until is not None]
+        times += [t.retry_at for t in self.backoffs.values() if t.retry_at > now]
+        times += [run.since + most for run, most in self._timed()]
+        times += [a.asked + self.pipeline.patience(a.level) for a in self._aborts() if a.taken and not a.stuck]
+        return min(times, default=None)
+
+    def overdue(self, now: float) -> list[Buildable]:
+        """Whose build has run longer than its step allows, and was not timed out before."""
+        late: list[Buildable] = []
+        for first, most in self._timed():
+            if first.since + most <= now:
+                late += [built for built in self.holding(first.step) if ticks(built) and built.since + most <= now]
+        return sorted(late, key=lambda built: (built.since, built.key))
+
+    def aborting(self) -> list[Buildable]:
+        """Whose running build was asked to end, in a fixed order."""
+        found = (self._at(key) for key in sorted(self._indexes.aborting))
+        return [built for built in found if built.build is not None]
+
+    def duplicates(self) -> list[UnmanagedBuild]:
+        """The builds that repeat one of ours and were asked to end, in a fixed order."""
+        return sorted((f for f in self.unmanaged.values() if f.abort is not None), key=lambda f: f.key)
+
+    def _aborts(self) -> Iterator[Abort]:
+        found = [built.abort for built in self.aborting()] + [unmanaged.abort for unmanaged in self.duplicates()]
+        return (abort for abort in found if abort is not None)
+
+    def _timed(self) -> Iterator[tuple[Buildable, float]]:
+        """Of each step with a time limit, what has the build that has run longest, and the limit."""
+        for built in self._indexes.longest_running(self.built):
+            timeout = self.pipeline.timeout(built.step.stage, built.step.track)
+            if timeout is not None:
+                yield built, timeout
+
+    # -- changing --------------------------------------------------------------------------------------------
+
+    def put(self, record: Record) -> None:
+        """Store `record` under its key, in place of what was there."""
+        before = self._get(record)
+        self._note(record, before, record)
+        self._set(before, record)
+
+    def drop(self, record: Record) -> None:
+        """Remove what is stored under the record's key."""
+        before = self._get(record)
+        self._note(record, before, None)
+        self._set(before, None)
+
+    def take_changes(self) -> list[Change]:
+        """What was changed since the last call, each record once; forgets it."""
+        changes = [c for c in self.journal.values() if c.before != c.after]
+        self.journal.clear()
+        return changes
+
+    def undo(self) -> None:
+        """Take back everything changed since the last `take_changes`."""
+        journal, self.journal = self.journal, {}
+        for change in journal.values():
+            self._set(change.after, change.before)
+
+    def queue_number(self) -> int:
+        """The next place in line."""
+        number = self.counters.next_queue_number
+        self.put(replace(self.counters, next_queue_number=number + 1))
+        return number
+
+    def _get(self, record: Record) -> Record | None:
+        if isinstance(record, Header):
+            return self.header
+        if isinstance(record, Counters):
+            return self.counters
+        return self._kept(type(record)).get(record.key)
+
+    def stored(self, family: str, key: str) -> Record | None:
+        """The record of a family (`FAMILIES`) under its key, if there is one."""
+        kind = next(kind for kind, name in FAMILIES.items() if name == family)
+        return self._kept(kind).get(key)
+
+    def _kept(self, kind: type) -> dict[str, Record]:
+        table: dict[str, Record] = getattr(self, _TABLES[kind])
+        return table
+
+    def _note(self, record: Record, before: Record | None, after: Record | None) -> None:
+        where = (FAMILIES[type(record)], record.key)
+        known = self.journal.get(where)
+        if known is not None:
+            known.after = after
+        else:
+            self.journal[where] = Change(before, after)
+
+    def _set(self, before: Record | None, after: Record | None) -> None:
+        record = after or before
+        if record is None:
+            return
+        if isinstance(record, Header):
+            if isinstance(after, Header):
+                self.header = after
+            return
+        if isinstance(record, Counters):
+            if isinstance(after, Counters):
+                self.counters = after
+            return
+        table = self._kept(type(record))
+        if after is None:
+            table.pop(record.key, None)
+        else:
+            table[record.key] = after
+        self._index(before, after)
+
+    def _index(self, before: Record | None, after: Record | None) -> None:
+        """Keep what is looked up by something else than its key."""
+        if isinstance(before, Buildable):
+            self._indexes.remove(before)
+        if isinstance(after, Buildable):
+            self._indexes.add(after)
+        elif isinstance(after, StageVersion):
+            self._in_steps.setdefault(after.service, {})[after.step] = after
+        elif isinstance(before, StageVersion):
+            self._in_steps[before.service].pop(before.step)
+
+
+def build_board(header: Header, records: Iterable[Record]) -> Board:
+    """A board with these records, and nothing in its journal."""
+    board = Board(header)
+    for record in records:
+        board._set(None, record)
+    return board

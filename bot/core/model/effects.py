@@ -1,0 +1,317 @@
+"""What must now be done outside. Frozen values; doing one twice is harmless, because each has an id.
+
+`slot` names what an effect is about: a newer effect in the same slot replaces an older one that has not gone out
+(a status, a banner). For all others the slot is unique, so the same effect is never kept twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bot.core.model.events import CommandSaid
+from bot.core.model.pipeline import AbortLevel, Job, Lane, Track
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """Start one build: at most one build per attempt may ever move the run (invariant 5)."""
+
+    run: str
+    stage: str
+    track: Track
+    attempt: int
+    job: Job
+    service: str
+    repository: str
+    sha: str
+    lane: Lane
+    version: str
+    #: The pull request that is verified.
+    pull: int | None = None
+    #: Look for the build first: an earlier trigger of this attempt may have arrived. Only what schema 2 stored has it.
+    look_first: bool = False
+    #: Its build changes what is there: two at once do harm even for a moment.
+    rolls_out: bool = False
+    kind: Literal["trigger"] = "trigger"
+
+    @property
+    def slot(self) -> str:
+        return f"trigger/{self.run}/{self.attempt}"
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Take back one attempt: cancel it in Jenkins' queue; abort its running build only if `abort`, with `force`."""
+
+    run: str
+    attempt: int
+    job: Job
+    queue_item: int | None
+    build: int | None
+    abort: bool
+    why: str
+    level: AbortLevel = AbortLevel.STOP
+    #: The artifact version that the trigger carried: an older installation may have had a run of the same name.
+    version: str = ""
+    kind: Literal["withdraw"] = "withdraw"
+
+    @property
+    def slot(self) -> str:
+        # Its own slot for each build and purpose, so that abort after cancel is not taken for the same.
+        firmly = f"/{self.level}" if self.abort else ""
+        return f"withdraw/{self.run}/{self.attempt}/{self.build or ''}{firmly}"
+
+
+@dataclass(frozen=True, slots=True)
+class AbortDuplicate:
+    """Stop a second build of an attempt that already has one (invariant 5)."""
+
+    job: Job
+    number: int
+    run: str
+    level: AbortLevel = AbortLevel.STOP
+    kind: Literal["abort-duplicate"] = "abort-duplicate"
+
+    @property
+    def slot(self) -> str:
+        return f"abort/{self.job.controller}/{self.job.name}/{self.number}/{self.level}"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Ask Jenkins what has become of a build that somebody hinted at."""
+
+    job: Job
+    number: int
+    kind: Literal["look"] = "look"
+
+    @property
+    def slot(self) -> str:
+        return f"look/{self.job.controller}/{self.job.name}/{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """Ask GitHub whether commit `head` contains commit `base`."""
+
+    service: str
+    repository: str
+    base: str
+    head: str
+    kind: Literal["compare"] = "compare"
+
+    @property
+    def slot(self) -> str:
+        return f"compare/{self.service}/{self.base}/{self.head}"
+
+
+@dataclass(frozen=True, slots=True)
+class SetStatus:
+    """Set the commit status of one stage. `state`: pending, success, failure or error (GitHub docs: statuses)."""
+
+    repository: str
+    sha: str
+    context: str
+    state: Literal["pending", "success", "failure", "error"]
+    description: str
+    #: Where it leads to: a run, or else a build; to the pipeline if there is neither.
+    run: str | None
+    job: Job | None = None
+    build: int | None = None
+    #: Only a check run shows these: why, in Markdown; how it ended, if that is more than `state` says (GitHub docs:
+    #: check runs, `conclusion`); and its buttons, by their identifiers.
+    summary: str = ""
+    conclusion: str = ""
+    buttons: tuple[str, ...] = ()
+    #: So long it waits for a newer one that takes its place, in seconds.
+    debounce: float = 0.0
+    kind: Literal["status"] = "status"
+
+    @property
+    def slot(self) -> str:
+        return f"status/{self.repository}/{self.sha}/{self.context}"
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """Say on a pull request where its run is: one comment that is kept up to date. `text` is Markdown."""
+
+    repository: str
+    pull: int
+    run: str
+    text: str
+    #: When the run began, in seconds since the epoch: an old one has a comment, even if nobody remembers it.
+    began: float = 0.0
+    #: So long it waits for a newer one that takes its place, in seconds.
+    debounce: float = 0.0
+    kind: Literal["comment"] = "comment"
+
+    @property
+    def slot(self) -> str:
+        return f"comment/{self.repository}/{self.pull}"
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizeCommand:
+    """Ask GitHub whether somebody may do what they command, and what it is about. `since`: when we heard of it."""
+
+    said: CommandSaid
+    #: Whether they must be allowed to write; the rest may be asked by anybody who may comment.
+    acts: bool
+    since: float
+    kind: Literal["authorize-command"] = "authorize-command"
+
+    @property
+    def slot(self) -> str:
+        return f"authorize-command/{self.said.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Answer a comment that commands something: a reaction, and one comment with the words."""
+
+    repository: str
+    pull: int
+    comment: int
+    reaction: Literal["+1", "-1", "confused"]
+    text: str
+    kind: Literal["answer"] = "answer"
+
+    @property
+    def slot(self) -> str:
+        return f"answer/{self.comment}"
+
+
+@dataclass(frozen=True, slots=True)
+class FindPull:
+    """Ask GitHub which pull request brought a commit, if nobody has told us by the time that this rests."""
+
+    service: str
+    repository: str
+    branch: str
+    sha: str
+    debounce: float = 0.0
+    #: What is to be said there of a run that has ended already, and when that began (seconds since the epoch).
+    run: str = ""
+    text: str = ""
+    began: float = 0.0
+    kind: Literal["find-pull"] = "find-pull"
+
+    @property
+    def slot(self) -> str:
+        return f"find-pull/{self.repository}/{self.sha}"
+
+
+@dataclass(frozen=True, slots=True)
+class Deploy:
+    """Write what becomes of a run in an environment as a deployment (GitHub docs: deployment statuses, `state`).
+
+    The last state counts. The deployment itself is made with the first that goes out, unless that only ends it.
+    """
+
+    repository: str
+    sha: str
+    stage: str
+    environment: str
+    production: bool
+    state: Literal["in_progress", "success", "failure", "error", "inactive"]
+    description: str
+    run: str
+    job: Job
+    build: int | None
+    kind: Literal["deployment"] = "deployment"
+
+    @property
+    def slot(self) -> str:
+        return f"deployment/{self.run}/{self.stage}"
+
+
+@dataclass(frozen=True, slots=True)
+class LockNotice:
+    """Tell the open pull requests to a branch what a lock means for them; or, once told, that nothing is locked."""
+
+    repository: str
+    branch: str
+    state: Literal["pending", "success"]
+    description: str
+    locked: bool
+    #: Only the pull request with this head, which came while the stage was locked already; all of them if empty.
+    sha: str = ""
+    kind: Literal["lock-notice"] = "lock-notice"
+
+    @property
+    def position(self) -> str:
+        """What is told there belongs together, to whomever."""
+        return f"lock-notice/{self.repository}/{self.branch}"
+
+    @property
+    def slot(self) -> str:
+        return f"late-{self.position}/{self.sha}" if self.sha else self.position
+
+
+@dataclass(frozen=True, slots=True)
+class LockShown:
+    """One lock as a banner names it; `since` and `until` in seconds since the epoch."""
+
+    reason: str
+    by: str
+    since: float
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Banner:
+    """Put the locks of a stage, and what is on its way, over the description of its Jenkins job.
+
+    Without locks the banner is taken away.
+    """
+
+    job: Job
+    stage: str
+    locks: tuple[LockShown, ...] = ()
+    coming: tuple[str, ...] = ()
+    kind: Literal["banner"] = "banner"
+
+    @property
+    def slot(self) -> str:
+        return f"banner/{self.job.controller}/{self.job.name}"
+
+
+Topic = Literal["locked", "unlocked", "fix-failed", "stuck"]
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Tell people. `key` makes it unique and becomes a header of the mail; of two notices the later has the greater."""
+
+    topic: Topic
+    stage: str
+    subject: str
+    text: str
+    key: str
+    #: What else it is about: whoever wants to know of one of these is told, too, once.
+    also: tuple[Topic, ...] = ()
+    kind: Literal["notify"] = "notify"
+
+    @property
+    def slot(self) -> str:
+        return f"notify/{self.key}"
+
+
+Effect = (
+    Trigger
+    | Withdraw
+    | AbortDuplicate
+    | Look
+    | Compare
+    | SetStatus
+    | Comment
+    | AuthorizeCommand
+    | Answer
+    | FindPull
+    | Deploy
+    | LockNotice
+    | Banner
+    | Notify
+)

@@ -1,0 +1,78 @@
+"""What was decided: the audit log and the live feed are made of facts. Frozen values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bot.core.model.run import Step
+
+
+class FactKind(StrEnum):
+    """The closed list of things that can be decided."""
+
+    CONFIGURED = "configured"
+    BASELINE_TAKEN = "baseline-taken"
+    MERGE_ACCEPTED = "merge-accepted"
+    MERGE_KNOWN = "merge-known"
+    FORCE_PUSH_UNPLACED = "force-push-unplaced"
+    DEFAULT_BRANCH_CHANGED = "default-branch-changed"
+    RUN_QUEUED = "run-queued"
+    RUN_ADMITTED = "run-admitted"
+    BUILD_STARTED = "build-started"
+    BUILD_PASSED = "build-passed"
+    BUILD_FAILED = "build-failed"
+    BUILD_REPEATED = "build-repeated"
+    BUILD_TIMED_OUT = "build-timed-out"
+    BUILD_ABORTED_FIRMLY = "build-aborted-firmly"
+    BUILD_STUCK = "build-stuck"
+    BUILD_DUPLICATED = "build-duplicated"
+    UNMANAGED_BUILD_SEEN = "unmanaged-build-seen"
+    TRIGGER_REFUSED = "trigger-refused"
+    TRIGGER_UNANSWERED = "trigger-unanswered"
+    RUN_RECALLED = "run-recalled"
+    RUN_RETURNED = "run-returned"
+    RUN_RETRIED = "run-retried"
+    RUN_PROMOTED = "run-promoted"
+    RUN_REJOINED = "run-rejoined"
+    RUN_LEAVING = "run-leaving"
+    RUN_DELIVERED = "run-delivered"
+    RUN_FAILED = "run-failed"
+    RUN_SUPERSEDED = "run-superseded"
+    RUN_CANCELLED = "run-cancelled"
+    RUN_DROPPED = "run-dropped"
+    STAGE_LOCKED = "stage-locked"
+    STAGE_UNLOCKED = "stage-unlocked"
+    FIX_FAILED = "fix-failed"
+    BANNER_PUT_BACK = "banner-put-back"
+    CONTAINMENT_ASKED = "containment-asked"
+    CONTAINMENT_KNOWN = "containment-known"
+    VERIFICATION_ASKED = "verification-asked"
+    VERIFICATION_HELD = "verification-held"
+    VERIFICATION_ENDED = "verification-ended"
+    MODE_CHANGED = "mode-changed"
+    STATE_LOST = "state-lost"
+    STORE_CHANGED = "store-changed"
+    COMMAND_SAID = "command-said"
+    REQUEST_REFUSED = "request-refused"
+
+    @classmethod
+    def _missing_(cls, value: object) -> FactKind | None:
+        """The log is not rewritten: what schema 3 called otherwise is read as what it is called now."""
+        return cls.UNMANAGED_BUILD_SEEN if value == "foreign-build-seen" else None
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One decision: what, about which run and stage, by whom, and why in words."""
+
+    kind: FactKind
+    why: str
+    run: str | None = None
+    service: str | None = None
+    sha: str | None = None
+    step: Step | None = None
+    by: str | None = None
+    build: int | None = None
+    #: Where the wish came from, if not through the API: `shop/s1#12, comment 4711`.
+    via: str | None = None

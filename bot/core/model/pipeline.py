@@ -1,0 +1,259 @@
+"""What a pipeline is, as configured: services, stages, policies, the fast lane. Never changed by a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+
+
+class Track(StrEnum):
+    """Which kind of job a build belongs to: a stage's real one, the fast lane's own, the one for pull requests."""
+
+    REAL = "real"
+    FAST = "fast"
+    VERIFY = "verify"
+
+
+class Lane(StrEnum):
+    """How a run competes for a place; never which stages it must pass."""
+
+    MAIN = "main"
+    FAST = "fast"
+
+
+class Outcome(StrEnum):
+    """How one build ended. The first five are Jenkins' results; the last is ours (Jenkins: hudson.model.Result)."""
+
+    SUCCESS = "SUCCESS"
+    UNSTABLE = "UNSTABLE"
+    FAILURE = "FAILURE"
+    NOT_BUILT = "NOT_BUILT"
+    ABORTED = "ABORTED"
+    TIMEOUT = "TIMEOUT"
+
+
+class Policy(StrEnum):
+    """What an outcome means for the run and its stage."""
+
+    PASS = "pass"  # noqa: S105  the run has passed the stage
+    REPORT = "report"  # the run ends as a reported failure
+    LOCK = "lock"  # the stage locks itself; the failed run holds the lock
+
+
+class AbortLevel(StrEnum):
+    """How firmly a running build is asked to end (Jenkins: `WorkflowRun#doStop`, `doTerm`, `doKill`)."""
+
+    STOP = "stop"  # interrupt it; its script may clean up, or go on
+    TERM = "term"  # end its running steps by force
+    KILL = "kill"  # end it at once, whatever it leaves behind
+
+
+class FastLaneStart(StrEnum):
+    """What starts a fast run while the lane is open to a service (rule F2)."""
+
+    ON_FIX = "on-fix"  # the next merge of the service
+    ON_FAILURE = "on-failure"  # the lock itself, if main has moved since the failed commit
+    MANUAL = "manual"  # a person
+
+
+class Forks(StrEnum):
+    """Whether a pull request is verified whose commits come from a fork: anybody may have written them."""
+
+    ON_REQUEST = "on-request"  # each head only after a person has asked for it
+    NEVER = "never"
+
+
+class Mode(StrEnum):
+    """Whether a pipeline acts."""
+
+    RUN = "run"
+    PAUSE = "pause"  # take in and show, trigger nothing
+    OBSERVE = "observe"  # decide and show, send nothing outside
+
+
+class LockStatus(StrEnum):
+    """Which open pull requests are told that a stage is locked."""
+
+    OFF = "off"
+    HOLDER = "holder"  # those of the services that hold a lock: merging one enters the fast lane
+    ALL = "all"  # those of the others as well: they may be merged, and wait
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One Jenkins job: `name` is its full name on `controller`, folders separated by `/`."""
+
+    controller: str
+    name: str
+
+
+@dataclass(frozen=True)  # without slots: what follows from it is worked out once
+class Stage:
+    """A step of the pipeline: a Jenkins job, a capacity, a queue before it, a failure policy."""
+
+    name: str
+    job: Job
+    #: How many runs may be in the real stage at once. None: as many as come.
+    capacity: int | None = None
+    #: What a failed build does to the stage (rule L1).
+    on_failure: Policy = Policy.REPORT
+    #: Exceptions from `on_failure`, for single outcomes.
+    outcomes: tuple[tuple[Outcome, Policy], ...] = ()
+    #: The longest a build may run, in seconds. None: for ever.
+    timeout: float | None = None
+    #: How often a failed build is repeated by itself before its failure counts (rule L4).
+    retries: int = 0
+    #: The fast lane's own job for this stage, and how many builds it takes at once.
+    fast_job: Job | None = None
+    fast_capacity: int = 1
+    #: The GitHub environment that a run is deployed to here; empty: no deployments are written.
+    environment: str = ""
+    #: Whether that is a production environment.
+    production: bool = False
+
+    def policy(self, outcome: Outcome) -> Policy:
+        """What `outcome` means here: success passes; else the exception for it; else `on_failure`."""
+        if outcome is Outcome.SUCCESS:
+            return Policy.PASS
+        return dict(self.outcomes).get(outcome, self.on_failure)
+
+    @cached_property
+    def locks(self) -> bool:
+        """Whether this is a lock-policy stage: one that at least one outcome locks."""
+        return self.on_failure is Policy.LOCK or Policy.LOCK in dict(self.outcomes).values()
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One microservice: one GitHub repository (`owner/name`), one main branch."""
+
+    name: str
+    repository: str
+    branch: str = "main"
+    #: Whether its pull requests are verified, where the pipeline does that.
+    verify: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class FastLane:
+    """When a fast run starts, and the stage from which it uses the real jobs again (rules F2 to F4)."""
+
+    start: FastLaneStart = FastLaneStart.ON_FIX
+    #: The first stage a fast run enters for real. None: the first lock-policy stage.
+    rejoins: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """How pull requests are verified: one build of one job for each push to one."""
+
+    job: Job
+    #: How many may be verified at once. None: as many as come.
+    capacity: int | None = None
+    #: The longest a build may run, in seconds. None: for ever.
+    timeout: float | None = None
+    #: Whether drafts are verified without anybody asking.
+    drafts: bool = False
+    forks: Forks = Forks.ON_REQUEST
+
+
+@dataclass(frozen=True)  # without slots: what follows from it is worked out once
+class Pipeline:
+    """The ordered stages that a set of services share.
+
+    Every event asks for stages and services by name, so how to find them is worked out once for each value. That is
+    no part of it: equality, `replace` and what is stored know the fields alone.
+    """
+
+    name: str
+    stages: tuple[Stage, ...]
+    services: tuple[Service, ...]
+    fast_lane: FastLane = field(default_factory=FastLane)
+    #: How long to wait before a refused trigger is tried again (rule L6), in seconds: first, and at most.
+    retry_first: float = 5.0
+    retry_most: float = 120.0
+    #: How long a build may take to end once it was asked to stop, and once its steps were ended by force, in seconds.
+    term_after: float = 60.0
+    kill_after: float = 60.0
+    #: How pull requests are verified. None: they are not.
+    verify: Verify | None = None
+    #: Which open pull requests are told that a stage is locked.
+    lock_status: LockStatus = LockStatus.HOLDER
+
+    def stage(self, name: str) -> Stage | None:
+        """The stage called `name`, or None if the configuration has none."""
+        return self._stages.get(name)
+
+    def service(self, name: str) -> Service | None:
+        """The service called `name`, or None if the configuration has none."""
+        return self._services.get(name)
+
+    def job(self, stage: str, track: Track) -> Job | None:
+        """The Jenkins job of a step; None if the configuration has none (any more)."""
+        if track is Track.VERIFY:
+            return self.verify.job if self.verify is not None else None
+        found = self.stage(stage)
+        if found is None:
+            return None
+        return found.job if track is Track.REAL else found.fast_job
+
+    def timeout(self, stage: str, track: Track) -> float | None:
+        """The longest a build of a step may run, in seconds; None: for ever."""
+        found = self.verify if track is Track.VERIFY else self.stage(stage)
+        return found.timeout if found is not None else None
+
+    def verifies(self, service: str) -> bool:
+        """Whether the pull requests of `service` are verified."""
+        found = self.service(service)
+        return self.verify is not None and found is not None and found.verify
+
+    def hears_of_pulls(self, service: str) -> bool:
+        """Whether it matters that a pull request of `service` is open: it is verified, or may be told of a lock."""
+        return self.verifies(service) or self.lock_status is not LockStatus.OFF
+
+    def patience(self, level: AbortLevel) -> float:
+        """How long a build may take to end after it was asked so, in seconds."""
+        return self.term_after if level is AbortLevel.STOP else self.kill_after
+
+    def service_of(self, repository: str, branch: str) -> Service | None:
+        """The service that `branch` of `repository` is the main branch of; names compare as GitHub does."""
+        return self._branches.get((repository.lower(), branch))
+
+    def index(self, name: str) -> int:
+        """Where the stage stands in the order, from 0; -1 if it is not (or no longer) configured."""
+        return self._order.get(name, -1)
+
+    @cached_property
+    def locks_at(self) -> int:
+        """Index of the first lock-policy stage; past the end if nothing ever locks."""
+        return next((i for i, s in enumerate(self.stages) if s.locks), len(self.stages))
+
+    @cached_property
+    def rolls_out_at(self) -> int:
+        """Index of the first stage whose builds roll out: the first that locks; the last one if nothing locks."""
+        return min(self.locks_at, len(self.stages) - 1)
+
+    @cached_property
+    def rejoins_at(self) -> int:
+        """Index of the first stage a fast run enters for real, at the latest the first that locks."""
+        asked = self.index(self.fast_lane.rejoins) if self.fast_lane.rejoins is not None else -1
+        return self.locks_at if asked < 0 else min(asked, self.locks_at)
+
+    # -- how to find things: of two with one name the first counts -----------------------------------------------
+
+    @cached_property
+    def _stages(self) -> dict[str, Stage]:
+        return {stage.name: stage for stage in reversed(self.stages)}
+
+    @cached_property
+    def _order(self) -> dict[str, int]:
+        return {stage.name: index for index, stage in reversed(list(enumerate(self.stages)))}
+
+    @cached_property
+    def _services(self) -> dict[str, Service]:
+        return {service.name: service for service in reversed(self.services)}
+
+    @cached_property
+    def _branches(self) -> dict[tuple[str, str], Service]:
+        return {(service.repository.lower(), service.branch): service for service in reversed(self.services)}

@@ -1,0 +1,269 @@
+"""What Jenkins says of our builds: a trigger taken or refused, a build started, passed, failed, lost.
+
+Runs and verifications go the same way here; they part where a slot is given back (`give_back`) and where a build has
+ended (`_ended`).
+"""
+
+from __future__ import annotations
+
+from bot.core import sentences
+from bot.core.deployments import deployed, failed_state
+from bot.core.model.events import BuildLost, BuildSeen, TriggerAccepted, TriggerRefused, TriggerUnanswered, Withdrawn
+from bot.core.model.facts import FactKind
+from bot.core.model.pipeline import Job, Lane, Outcome, Policy, Track
+from bot.core.model.run import Buildable, End, Ending, Run, StageBackoff, Status, Verification
+from bot.core.rules import ended_builds, fast_lane, stage_versions, standing, verifications
+from bot.core.rules.decision import Decision
+from bot.core.rules.leaving import may_abort, withdraw
+from bot.core.rules.merges import find_place, queue
+from bot.core.rules.stage_locks import lock_by_failure, passed_stage
+from bot.core.rules.unmanaged_builds import step_of, stranger
+
+# -- triggers --------------------------------------------------------------------------------------------------
+
+
+def trigger_accepted(decision: Decision, event: TriggerAccepted) -> None:
+    """The build of an attempt is in Jenkins' queue; a step that was in trouble works again."""
+    run = _attempt(decision, event.run, event.attempt)
+    if run is None:
+        return
+    if run.queue_item is None:
+        decision.update(run, queue_item=event.queue_item)
+    _works_again(decision, run)
+
+
+def _works_again(decision: Decision, run: Buildable) -> None:
+    """Jenkins has taken a build of the step: whatever it refused before, the step is in trouble no more."""
+    backoff = decision.board.backoffs.get(str(run.step))
+    if backoff is not None:
+        decision.board.drop(backoff)
+        decision.note(run)
+
+
+def trigger_unanswered(decision: Decision, event: TriggerUnanswered) -> None:
+    """Where a build rolls out, an attempt that may still arrive is not given up yet: its run says so."""
+    run = _attempt(decision, event.run, event.attempt)
+    if run is None or run.build is not None or run.queue_item is not None:
+        return
+    waiting = decision.update(run, unanswered=event.attempt)
+    text = f"the trigger of {sentences.name(run)} for {run.step} {sentences.unanswered(event.answering)}"
+    decision.tell(FactKind.TRIGGER_UNANSWERED, text, waiting)
+
+
+def trigger_refused(decision: Decision, event: TriggerRefused) -> None:
+    """L6: it has not failed in the stage, so no lock; back to the head of the queue, and tried again later."""
+    run = _attempt(decision, event.run, event.attempt)
+    if run is None or run.build is not None:
+        return
+    decision.tell(FactKind.TRIGGER_REFUSED, f"Jenkins did not take the build for {run.step}: {event.why}", run)
+    if run.status is Status.STARTING and not _leaves(run):
+        back_off(decision, run, event.why)
+    give_back(decision, run)
+
+
+def withdrawn(decision: Decision, event: Withdrawn) -> None:
+    """An attempt has no build and will get none: recalled (L3), taken out, or cancelled in Jenkins by hand."""
+    run = _attempt(decision, event.run, event.attempt)
+    if run is None or run.build is not None:
+        return
+    if run.status is Status.STARTING and not _leaves(run):
+        back_off(decision, run, event.why or "it was cancelled in Jenkins' queue")
+    elif run.status is Status.RECALLED:
+        decision.note(run)
+    give_back(decision, run)
+
+
+def build_lost(decision: Decision, event: BuildLost) -> None:
+    """A build that is gone: if it ran, nobody knows what it left behind, so it counts as aborted."""
+    run = _attempt(decision, event.run, event.attempt)
+    if run is None:
+        return
+    if run.build is None:
+        withdrawn(decision, Withdrawn(event.run, event.attempt, event.why))
+    else:
+        _ended(decision, decision.update(run, failed_tests=(), failed_step="", lost=event.why), Outcome.ABORTED)
+
+
+def back_off(decision: Decision, run: Buildable, why: str) -> None:
+    """Nobody enters a step that Jenkins refused, for a while that doubles with each refusal (L6)."""
+    board, step = decision.board, run.step
+    known = board.backoffs.get(str(step))
+    if known is None or run.since <= known.since:
+        decision.note(run)  # once: while it is tried again and again, nothing about it changes
+    if known is not None and decision.now < known.retry_at:
+        return  # several builds were asked for at once: it is the same trouble
+    refusals = known.refusals + 1 if known else 1
+    pause = min(board.pipeline.retry_first * 2 ** min(refusals - 1, 16), board.pipeline.retry_most)
+    since = known.since if known else decision.now
+    board.put(StageBackoff(str(step), step, why, since, decision.now + pause, refusals))
+
+
+def give_back(decision: Decision, run: Buildable) -> None:
+    """The slot is free again; the run leaves if it was leaving, else it is at the head of its queue."""
+    if isinstance(run, Verification):
+        verifications.give_back(decision, run)
+    elif run.status is Status.ENDING and run.ending is not None:
+        decision.end(run, run.ending)
+    elif run.cancelled_by is not None:
+        decision.end(run, Ending(End.CANCELLED, f"cancelled by {run.cancelled_by}"))
+    elif fast_lane.next_step(decision.board.pipeline, run) == run.step:
+        back = decision.waits(run, run.step, queue_number=run.queue_number)
+        decision.tell(FactKind.RUN_RETURNED, f"{sentences.name(run)} is back at the head of the queue", back)
+    else:
+        find_place(decision, run)  # its lane or the stages have changed meanwhile
+
+
+def _attempt(decision: Decision, key: str, attempt: int) -> Buildable | None:
+    """Whose attempt it is, if its slot is held for just that; else the event is too late to matter."""
+    run = decision.board.built(key)
+    return run if run is not None and run.holds_slot and run.attempt == attempt else None
+
+
+def _leaves(run: Buildable) -> bool:
+    """Whether nobody wants its build any more."""
+    return run.status is Status.ENDING or (isinstance(run, Run) and run.cancelled_by is not None)
+
+
+# -- builds ----------------------------------------------------------------------------------------------------
+
+
+def build_seen(decision: Decision, event: BuildSeen) -> None:
+    """Jenkins' own word about a build: it moves something only as the one build of the present attempt of that."""
+    if event.result is not None and step_of(decision, Job(event.controller, event.job)) is not None:
+        ended_builds.remember(decision.board, event)
+    run = _attempt(decision, event.run or "", event.attempt or 0)
+    if run is not None and (event.version not in ("", run.version) or event.sha not in ("", run.sha)):
+        run = None  # a build of an older installation, or of what a fail-over lost, whose run had the same name
+    if run is None or run.build not in (None, event.number):
+        stranger(decision, event, twin_of=run)
+    elif event.result is None:
+        _started(decision, run, event)
+    else:
+        found = {"build": event.number, "failed_tests": event.failed_tests, "failed_step": event.failed_step}
+        _ended(decision, decision.update(run, **found, lost=""), event.result, event.ended)
+
+
+def _started(decision: Decision, run: Buildable, event: BuildSeen) -> None:
+    number = event.number
+    if run.build == number:
+        return
+    _works_again(decision, run)
+    if _leaves(run):
+        run = decision.update(run, build=number)
+        abort = _was_cancelled(run) or may_abort(decision, run)
+        withdraw(decision, run, abort=abort, why="it is on its way out")
+        return
+    # L3: it has started
+    run = decision.update(run, status=Status.RUNNING, build=number, since=decision.now, expected=event.expected)
+    decision.tell(FactKind.BUILD_STARTED, f"build #{number} of {sentences.name(run)} runs in {run.step}", run)
+    if isinstance(run, Run):
+        decision.status(run, run.step, "pending", f"in {run.step}")
+        deployed(decision, run, "in_progress", f"build #{number} runs")
+    else:
+        decision.status(run, run.step, "pending", f"build #{number} runs in {run.step}")
+
+
+def _was_cancelled(run: Buildable) -> bool:
+    """Whether a person has cancelled a run that is on its way out: its build is aborted whatever the stage."""
+    if isinstance(run, Verification):
+        return False
+    return run.cancelled_by is not None or run.ending is None or run.ending.end is End.CANCELLED
+
+
+def _ended(decision: Decision, run: Buildable, result: Outcome, at: float | None = None) -> None:
+    """A build has ended, `at` (epoch seconds by Jenkins' clock; None: not known)."""
+    outcome = Outcome.TIMEOUT if run.timed_out and result is not Outcome.SUCCESS else result
+    if isinstance(run, Verification):
+        verifications.ended(decision, run, outcome)
+    else:
+        _run_ended(decision, run, outcome, at)
+
+
+def _run_ended(decision: Decision, run: Run, outcome: Outcome, at: float | None) -> None:
+    stage = decision.board.pipeline.stage(run.step.stage)
+    policy = stage.policy(outcome) if stage else (Policy.PASS if outcome is Outcome.SUCCESS else Policy.REPORT)
+    if run.step.track is Track.FAST and policy is Policy.LOCK:
+        policy = Policy.REPORT  # nothing real broke: a fast job locks nothing
+    if policy is not Policy.PASS and standing.rolls_out(decision.board.pipeline, run.step):
+        stage_versions.failed(decision.board, run, decision.now)  # whatever becomes of the run: half of it is there
+    if policy is Policy.PASS:
+        _passed(decision, run)
+    elif run.status is Status.ENDING and run.ending is not None:
+        deployed(decision, run, "inactive", run.ending.why)
+        decision.end(run, run.ending)  # F8: the result of a removed run never locks
+    elif run.cancelled_by is not None and policy is not Policy.LOCK:
+        deployed(decision, run, "error", f"cancelled by {run.cancelled_by}")
+        decision.end(run, Ending(End.CANCELLED, f"cancelled by {run.cancelled_by}"))
+    elif _may_repeat(decision, run):
+        _repeat(decision, run, outcome)
+    else:
+        _failed(decision, run, outcome, policy, at)
+
+
+def _passed(decision: Decision, run: Run) -> None:
+    decision.tell(FactKind.BUILD_PASSED, f"{sentences.name(run)} has passed {run.step}", run)
+    decision.status(run, run.step, "success", f"passed {run.step}")
+    decision.note(run, f"passed {run.step}")
+    deployed(decision, run, "success", f"build #{run.build} passed")
+    run = decision.update(run, passed=(*run.passed, run.step), retried=0, retrying=False, failure=None, abort=None)
+    # The slot is given up before anything is decided about it: the entry of the next run is part of this decision.
+    _goes_on(decision, run)
+    passed_stage(decision, run)
+
+
+def _goes_on(decision: Decision, run: Run) -> None:
+    """What becomes of a run that has passed its step: it is through, it was to leave, or it queues for the next."""
+    step = fast_lane.next_step(decision.board.pipeline, run)
+    removed = run.ending is not None and run.ending.end is not End.CANCELLED
+    if step is None and not removed:  # whoever wanted to cancel it came too late
+        decision.end(run, Ending(End.DELIVERED, f"{sentences.name(run)} is in {run.step}"))
+    elif run.ending is not None:
+        decision.end(run, run.ending)
+    elif run.cancelled_by is not None or step is None:
+        decision.end(run, Ending(End.CANCELLED, f"cancelled by {run.cancelled_by}, after it had passed {run.step}"))
+    else:
+        queue(decision, run, step)
+
+
+def _may_repeat(decision: Decision, run: Run) -> bool:
+    stage = decision.board.pipeline.stage(run.step.stage)
+    configured = stage is not None and decision.board.job(run.step) is not None
+    if standing.off_main(decision.board, run.service, run.position):
+        return False
+    return configured and stage is not None and run.retried < stage.retries and run.cancelled_by is None
+
+
+def _repeat(decision: Decision, run: Run, outcome: Outcome) -> None:
+    """L4: the stage repeats a failed build by itself before its failure counts.
+
+    The run is next in line for the stage, and enters in this decision unless something keeps it out: a lock, a pause.
+    """
+    text = f"{sentences.failed(run, outcome)}; repeated by itself ({run.retried + 1})"
+    decision.tell(FactKind.BUILD_REPEATED, text, run)
+    decision.note(run, text)
+    decision.waits(run, run.step, queue_number=run.queue_number, retried=run.retried + 1)
+
+
+def _failed(decision: Decision, run: Run, outcome: Outcome, policy: Policy, at: float | None) -> None:
+    why = sentences.failed(run, outcome)
+    decision.tell(FactKind.BUILD_FAILED, why, run)
+    decision.note(run, why, soon=True)
+    deployed(decision, run, failed_state(outcome), why)
+    board = decision.board
+    stage_versions.failed(board, run, decision.now)
+    kept = policy is Policy.LOCK or (fast_lane.failure_keeps_run(run) and fast_lane.is_open(board, run.service))
+    if run.lane is Lane.FAST:
+        _tell_fix_failed(decision, run, why)
+    if not kept:
+        decision.end(run, Ending(End.FAILED, why))
+        return
+    decision.status(run, run.step, "failure", why, "action_required" if policy is Policy.LOCK else "")
+    changes = {"retrying": False, "timed_out": False, "abort": None, "expected": None, "cancelled_by": None}
+    kept_run = decision.update(run, status=Status.FAILED, failure=outcome, **changes)
+    if policy is Policy.LOCK:
+        lock_by_failure(decision, kept_run, why, at, taken_back=run.cancelled_by is not None)
+
+
+def _tell_fix_failed(decision: Decision, run: Run, why: str) -> None:
+    decision.tell(FactKind.FIX_FAILED, f"the fix {sentences.name(run)} did not get through: {why}", run)
+    decision.failed_fixes.append((run, why))

@@ -1,0 +1,281 @@
+"""What people command at GitHub: heard once, asked about, then done as what comes through the API; and answered.
+
+Anybody may comment. So whoever may not write there is not obeyed, and hears from us only so often; and nobody can
+make us ask GitHub without end.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal, NamedTuple
+
+from bot.core import sentences, telling
+from bot.core.markdown import plain
+from bot.core.model.effects import Answer, AuthorizeCommand
+from bot.core.model.events import (
+    CancelAsked,
+    Command,
+    CommandAllowed,
+    CommandRefused,
+    CommandSaid,
+    Event,
+    FastLaneAsked,
+    LockAsked,
+    RetryAsked,
+    UnlockAsked,
+    VerifyAsked,
+)
+from bot.core.model.facts import FactKind
+from bot.core.model.pipeline import Service
+from bot.core.model.run import HandledCommand, Run, Status
+from bot.core.rules.decision import Decision
+
+#: What acts on nothing: whoever may comment may ask it. An empty verb is what we did not understand.
+ASKS = frozenset({"status", "why", "help", ""})
+#: How old a comment may be, in seconds: what comes later was lost on the way, and is not meant any more.
+TOO_OLD = 3600.0
+#: How many comments of one person are heard in an hour; and how many answers those who may not write get in an hour,
+#: on one pull request and on all of a service.
+FROM_ONE, ON_ONE, ON_ALL = 20, 5, 30
+#: Opens all locks of a stage.
+ALL = "--all"
+#: How many heard commands a service remembers.
+HEARD = 64
+
+Reaction = Literal["+1", "-1", "confused"]
+Apply = Callable[[Decision, Event], None]
+_SHA = re.compile(r"[0-9a-f]{7,40}\Z")
+#: A whole one. Who can push may make another commit that begins like the one that was looked at.
+_WHOLE = 40
+
+
+class Reply(NamedTuple):
+    """What became of one command: its name, how it went, and the words."""
+
+    command: str
+    reaction: Reaction
+    text: str
+
+
+# -- hearing ---------------------------------------------------------------------------------------------------
+
+
+def said(decision: Decision, event: CommandSaid) -> None:
+    """Somebody commands something: if it is news, in time and not too much, GitHub is asked whether they may."""
+    service = _service_of(decision, event)
+    pipeline, separator, _ = event.run.rpartition("/")
+    if service is None or (separator and pipeline != decision.board.pipeline.name):
+        return  # the button of a check that another pipeline has written
+    if event.comment is not None and (event.at is None or decision.now - event.at > TOO_OLD):
+        _refuse(decision, event, "it came too late: it was written more than an hour ago")
+        return
+    state = decision.board.service(service.name)
+    lately = [heard for heard in state.heard if heard.by == event.by and decision.now - heard.at < TOO_OLD]
+    if any(heard.key == event.key for heard in state.heard) or len(lately) > FROM_ONE:
+        return
+    heard = (*state.heard, HandledCommand(event.key, event.by, decision.now, done=len(lately) == FROM_ONE))[-HEARD:]
+    decision.board.put(replace(state, heard=heard))
+    if len(lately) == FROM_ONE:
+        _refuse(decision, event, f"{FROM_ONE} commands in an hour are enough: the next is heard when they are older")
+        return
+    words = ", ".join(f"`{command.verb or 'something that is no command'}`" for command in event.commands)
+    text = f"{who(event)} says {words} on {via(event)}"
+    decision.tell(FactKind.COMMAND_SAID, text, by=who(event), via=via(event))
+    acts = any(command.verb not in ASKS for command in event.commands)
+    decision.do(AuthorizeCommand(event, acts, decision.now))
+
+
+def who(event: CommandSaid) -> str:
+    """The person, as the log names them."""
+    return f"github:{event.by}"
+
+
+def via(event: CommandSaid) -> str:
+    """Where it was said."""
+    if event.comment is not None:
+        return f"{event.repository}#{event.pull}, comment {event.comment}"
+    return f"{event.repository}, a check of {sentences.short(event.sha)}"
+
+
+def _service_of(decision: Decision, event: CommandSaid) -> Service | None:
+    """The service that remembers what was heard in its repository: the first, if there are several."""
+    wanted = event.repository.casefold()
+    return next((s for s in decision.board.pipeline.services if s.repository.casefold() == wanted), None)
+
+
+def _refuse(decision: Decision, event: CommandSaid, why: str) -> None:
+    text = f"not done what {who(event)} says on {via(event)}: {why}"
+    decision.tell(FactKind.REQUEST_REFUSED, text, by=who(event), via=via(event))
+
+
+# -- what GitHub said ------------------------------------------------------------------------------------------
+
+
+def refused(decision: Decision, event: CommandRefused) -> None:
+    """They may not, it is too late, or GitHub did not say: nothing is done."""
+    if _take(decision, event.said):
+        _refuse(decision, event.said, event.why)
+        _answer(decision, event.said, [Reply("", "-1", f"Not done: {event.why}.")], trusted=False)
+
+
+def allowed(decision: Decision, event: CommandAllowed, apply: Apply) -> None:
+    """They may: each command is done as if it had come through the API, one after the other."""
+    if _take(decision, event.said):
+        replies = [_obey(decision, event, command, apply) for command in event.said.commands]
+        acts = any(command.verb not in ASKS for command in event.said.commands)
+        _answer(decision, event.said, replies, trusted=acts)
+
+
+def _take(decision: Decision, event: CommandSaid) -> bool:
+    """Whether this is the first word of GitHub about a command that we have heard."""
+    service = _service_of(decision, event)
+    if service is None:
+        return False
+    state = decision.board.service(service.name)
+    if not any(heard.key == event.key and not heard.done for heard in state.heard):
+        return False
+    heard = tuple(replace(one, done=True) if one.key == event.key else one for one in state.heard)
+    decision.board.put(replace(state, heard=heard))
+    return True
+
+
+def _answer(decision: Decision, event: CommandSaid, replies: list[Reply], *, trusted: bool) -> None:
+    """Answer a comment; a button shows by itself what became of it. Those who may not write are answered so often."""
+    if event.comment is None or event.pull is None or not (trusted or _may_answer(decision, event, event.pull)):
+        return
+    found = {reply.reaction for reply in replies}
+    reaction: Reaction = "-1" if "-1" in found else "confused" if "confused" in found else "+1"
+    text = telling.answer([(reply.command, reply.text) for reply in replies], event.more)
+    decision.do(Answer(event.repository, event.pull, event.comment, reaction, text))
+
+
+def _may_answer(decision: Decision, event: CommandSaid, pull: int) -> bool:
+    service = _service_of(decision, event)
+    if service is None:
+        return False
+    state = decision.board.service(service.name)
+    lately = tuple((number, at) for number, at in state.answered if decision.now - at < TOO_OLD)
+    if len(lately) >= ON_ALL or sum(number == pull for number, _ in lately) >= ON_ONE:
+        return False
+    decision.board.put(replace(state, answered=(*lately, (pull, decision.now))))
+    return True
+
+
+# -- doing -----------------------------------------------------------------------------------------------------
+
+
+def _obey(decision: Decision, event: CommandAllowed, command: Command, apply: Apply) -> Reply:
+    match command.verb:
+        case "help":
+            return Reply("help", "+1", telling.HELP)
+        case "status":
+            return Reply("status", "+1", telling.status(decision.board, decision.now))
+        case "why":
+            return Reply("why", "+1", telling.why_all(decision.board, _runs(decision, event), event, decision.now))
+        case "":
+            return Reply("", "confused", telling.not_understood(command))
+        case _:
+            wish = _wish(decision, event, command)
+            return wish if isinstance(wish, Reply) else _do(decision, event.said, command, wish, apply)
+
+
+def _do(decision: Decision, said: CommandSaid, command: Command, wish: Event, apply: Apply) -> Reply:
+    """Do it, note with every fact who wanted it and where from; the facts are the answer."""
+    before = len(decision.facts)
+    apply(decision, wish)
+    facts = [replace(fact, by=fact.by or who(said), via=via(said)) for fact in decision.facts[before:]]
+    decision.facts[before:] = facts
+    no = next((fact.why for fact in facts if fact.kind is FactKind.REQUEST_REFUSED), None)
+    if no is not None:
+        return Reply(command.verb, "-1", f"not done: {plain(no)}.")
+    return Reply(command.verb, "+1", f"{plain(facts[0].why)}." if facts else "done.")
+
+
+def _wish(decision: Decision, event: CommandAllowed, command: Command) -> Event | Reply:
+    """What the API would be asked for the same; or why that cannot even be asked."""
+    said = event.said
+    first, _, others = command.rest.partition(" ")
+    reason = command.rest or f"asked on {said.repository}" + (f"#{said.pull}" if said.pull is not None else "")
+    match command.verb:
+        case "lock" | "unlock" if not others.strip():
+            usage = f"say which stage and why: `{command.verb} <stage> <reason>`. The reason is shown to all who wait"
+            return _no(decision, said, command, usage)
+        case "lock":
+            return LockAsked(first, who(said), others.strip())
+        case "unlock":
+            return _unlock(decision, said, first, others.strip())
+        case "fast-lane":
+            stage = first if decision.board.pipeline.stage(first) is not None else None
+            run = _button_run(decision, event) if said.comment is None else None
+            if run is None and not event.service:
+                return _no(decision, said, command, telling.no_run(event))
+            why = others.strip() or f"asked on {said.repository}#{said.pull}" if stage is not None else reason
+            return FastLaneAsked(run.service if run else event.service, who(said), why, stage)
+        case "verify":
+            return _verify(decision, event, command)
+        case "rerun" if _button_run(decision, event) is None and said.pull is not None and event.service:
+            return _verify(decision, event, replace(command, rest=said.sha))
+        case _:
+            return _about_run(decision, event, command, reason)
+
+
+def _unlock(decision: Decision, said: CommandSaid, target: str, others: str) -> Event:
+    """`unlock <stage> <reason>`, `unlock <stage> --all <reason>`, or `unlock <key of a lock> <reason>`."""
+    lock = decision.board.locks.get(target)
+    if lock is not None:
+        return UnlockAsked(lock.stage, who(said), others, lock=lock.key)
+    flag, _, reason = others.partition(" ")
+    every = flag == ALL and bool(reason.strip())
+    return UnlockAsked(target, who(said), reason.strip() if every else others, every=every)
+
+
+def _about_run(decision: Decision, event: CommandAllowed, command: Command, reason: str) -> Event | Reply:
+    said, runs = event.said, _runs(decision, event)
+    if not runs:
+        return _no(decision, said, command, telling.no_run(event))
+    if command.verb == "cancel":
+        staying = [run for run in runs if run.status is not Status.ENDING and run.cancelled_by is None]
+        return CancelAsked((staying or runs)[-1].key, who(said), reason)
+    failed = [run for run in runs if run.status is Status.FAILED]
+    return RetryAsked((failed or runs)[-1].key, who(said), reason)
+
+
+def _verify(decision: Decision, event: CommandAllowed, command: Command) -> Event | Reply:
+    """Only the commit that is the head now. On a fork it must be named, all of it: its owner may move the head behind
+    our back, to another commit that begins alike."""
+    said, head = event.said, event.head if event.fork else sentences.short(event.head)
+    wanted = command.rest.partition(" ")[0].casefold()
+    if not event.open or said.pull is None or not event.head:
+        return _no(decision, said, command, f"#{said.pull} is not open: there is nothing to verify")
+    if _SHA.match(wanted) and not event.head.startswith(wanted):
+        return _no(decision, said, command, f"the head of #{said.pull} is {head} by now: look at it, then ask again")
+    if event.fork and (not _SHA.match(wanted) or len(wanted) != _WHOLE):
+        why = f"#{said.pull} comes from a fork: look at the commit and name all of it, as in `verify {head}`"
+        return _no(decision, said, command, why)
+    return VerifyAsked(event.service, said.pull, who(said), event.head, event.fork)
+
+
+def _no(decision: Decision, said: CommandSaid, command: Command, why: str) -> Reply:
+    _refuse(decision, said, why)
+    return Reply(command.verb, "-1", f"not done: {why}.")
+
+
+def _runs(decision: Decision, event: CommandAllowed) -> list[Run]:
+    """The live runs that it is about: those of the pull request, or the one of the button, oldest first."""
+    if event.said.comment is None:
+        run = _button_run(decision, event)
+        return [] if run is None else [run]
+    live = decision.board.of_service(event.service)
+    return [run for run in live if run.position.sha == event.merged or event.said.pull in run.carries]
+
+
+def _button_run(decision: Decision, event: CommandAllowed) -> Run | None:
+    """The live run that a check run is about: the one it names if that is of its commit, else the latest of those."""
+    board, said = decision.board, event.said
+    wanted = said.repository.casefold()
+    services = [s.name for s in board.pipeline.services if s.repository.casefold() == wanted]
+    runs = [run for name in services for run in board.of_commit(name, said.sha)]
+    named = said.run.rpartition("/")[2]  # a check run names pipeline and run
+    return next((run for run in runs if run.key == named), runs[-1] if runs else None)

@@ -1,0 +1,160 @@
+"""The notebook of one decision: what was changed, told, asked for and ended, while one event is decided."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from bot.core.model.board import Board
+from bot.core.model.effects import Effect, SetStatus
+from bot.core.model.facts import Fact, FactKind
+from bot.core.model.run import Buildable, End, Ending, Lock, Run, Status, Step, Verification
+
+AnyBuildable = TypeVar("AnyBuildable", bound=Buildable)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A run that left the board, as the history keeps it."""
+
+    run: Run
+    ending: Ending
+    at: float
+
+
+_END_FACTS = {
+    End.DELIVERED: FactKind.RUN_DELIVERED,
+    End.FAILED: FactKind.RUN_FAILED,
+    End.SUPERSEDED: FactKind.RUN_SUPERSEDED,
+    End.CANCELLED: FactKind.RUN_CANCELLED,
+    End.DROPPED: FactKind.RUN_DROPPED,
+}
+
+
+#: How a check run ends for those that are taken out; the commit status says `error`.
+_CONCLUSIONS = {End.SUPERSEDED: "neutral", End.DROPPED: "neutral", End.CANCELLED: "cancelled"}
+#: How long the status of a stage that was just entered waits for more: the start of its build mostly comes at once.
+STATUS_DEBOUNCE = 5.0
+
+
+@dataclass(slots=True)
+class News:
+    """What happened to a run in this decision; `soon`: its pull request should hear of it at once."""
+
+    what: list[str] = field(default_factory=list)
+    soon: bool = False
+
+
+@dataclass(slots=True)
+class Decision:
+    """What an event led to. `now` is the event's time, in seconds since the epoch."""
+
+    board: Board
+    now: float
+    facts: list[Fact] = field(default_factory=list)
+    effects: list[Effect] = field(default_factory=list)
+    ended: list[Ended] = field(default_factory=list)
+    #: The runs whose own story has gone on, by key: what their pull requests are told, see `journey`.
+    news: dict[str, News] = field(default_factory=dict)
+    #: What people are told of: locks that closed a stage; locks that opened, and why; fixes that failed, and why.
+    locked: list[Lock] = field(default_factory=list)
+    unlocked: list[tuple[Lock, str]] = field(default_factory=list)
+    failed_fixes: list[tuple[Run, str]] = field(default_factory=list)
+
+    def tell(
+        self, kind: FactKind, why: str, run: Buildable | None = None, *, holder: str | None = None, **details: Any
+    ) -> None:
+        """Note a fact; what concerns a run (or a verification) names it, its service, commit, step and build.
+
+        `holder` names the run that holds a lock, which may have left the board.
+        """
+        details = {"run": holder, **details}
+        if run is not None:
+            details = {
+                "service": run.service,
+                "sha": run.sha,
+                "step": run.step,
+                "build": run.build,
+                **details,
+                "run": run.key,
+            }
+        self.facts.append(Fact(kind, why, **details))
+
+    def do(self, effect: Effect) -> None:
+        """Ask for something to be done outside."""
+        self.effects.append(effect)
+
+    def note(self, run: Buildable, what: str = "", *, soon: bool = False) -> None:
+        """A run's own story has gone on: its pull request is told where it is now, and `what` happened.
+
+        A verification has no story: its status says it all.
+        """
+        if isinstance(run, Verification):
+            return
+        news = self.news.setdefault(run.key, News())
+        news.soon = news.soon or soon
+        if what:
+            news.what.append(what)
+
+    def update(self, run: AnyBuildable, **changes: Any) -> AnyBuildable:
+        """Change a run or a verification; its `since` follows its status."""
+        status = changes.get("status", run.status)
+        if status is not run.status and "since" not in changes:
+            changes["since"] = self.now
+        changed = replace(run, **changes)
+        self.board.put(changed)
+        return changed
+
+    def end(self, run: Run, ending: Ending) -> None:
+        """Take a run off the board and say what became of it, here and on its commit and pull request."""
+        self.board.drop(run)
+        self.ended.append(Ended(replace(run, ending=ending), ending, self.now))
+        self.tell(_END_FACTS[ending.end], ending.why, run)
+        self.note(run, soon=True)
+        if ending.end is End.FAILED:
+            self.status(run, run.step, "failure", ending.why)
+        elif ending.end is not End.DELIVERED:
+            self.status(run, run.step, "error", ending.why, _CONCLUSIONS[ending.end])
+
+    def status(self, run: Buildable, step: Step, state: Any, text: str, conclusion: str = "") -> None:
+        """Set the commit status of a stage, both jobs of which share one; or that of a pull request."""
+        service = self.board.pipeline.service(run.service)
+        if service is None:
+            return
+        where = (service.repository, run.sha, step.stage)
+        if isinstance(run, Verification):
+            self.do(SetStatus(*where, state, text, None, run.job, run.build))
+        elif self.board.pipeline.stage(step.stage) is not None:
+            debounce = STATUS_DEBOUNCE if state == "pending" else 0.0
+            self.do(SetStatus(*where, state, text, run.key, conclusion=conclusion, debounce=debounce))
+
+    def waits(self, run: Run, step: Step, **changes: Any) -> Run:
+        """Put a run into the queue of `step`, at its tail unless `seat` says otherwise, and say so on its commit.
+
+        What is said rests: where the run enters at once it is never written. What was noted of its last build, or
+        about the step that it was in, does not hold for the next.
+        """
+        queue_number = changes.pop("queue_number", None)
+        queued = self.now if queue_number is None else run.queued or self.now
+        queue_number = queue_number or self.board.queue_number()
+        elsewhere = {} if run.step == step else {"retried": 0, "retrying": False}
+        waiting = self.update(
+            run,
+            **{
+                "status": Status.WAITING,
+                "step": step,
+                "queue_number": queue_number,
+                "queue_item": None,
+                "build": None,
+                "timed_out": False,
+                "abort": None,
+                "expected": None,
+                "cancelled_by": None,
+                "queued": queued,
+                "since": queued,
+                **elsewhere,
+                **changes,
+            },
+        )
+        self.status(waiting, step, "pending", f"waits for {step}")
+        return waiting

@@ -1,0 +1,243 @@
+"""The fast lane: rules F1 to F12, one small function each. Questions only; `decide` acts on the answers.
+
+The fix of a service whose run locked a stage passes everyone, but skips nothing: it goes through the fast lane's own
+jobs and ends in the real stages. When it has passed, what it contains is removed and the lock opens.
+The same rules for people: docs/fast-lane.md; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import takewhile
+from typing import TYPE_CHECKING, NamedTuple
+
+from bot.core.model.pipeline import FastLaneStart, Lane, Pipeline, Track
+from bot.core.model.run import Lock, Run, ServiceState, Status, Step, Version
+from bot.core.rules import stage_versions
+from bot.core.rules.stage_versions import Ahead
+from bot.core.rules.standing import (
+    at_first_fast_job,
+    drops,
+    has_mended,
+    has_started_fast_part,
+    in_real_stage,
+    rolls_out,
+)
+
+if TYPE_CHECKING:
+    from bot.core.model.board import Board
+    from bot.core.model.history import Position
+
+
+# -- F1 to F3: how a fast run comes to be, and where it goes ---------------------------------------------------
+
+
+def is_open(board: Board, service: str) -> bool:
+    """F1 Opening. The fast lane is open to a service while it holds an automatic lock."""
+    return bool(board.locks_held_by(service))
+
+
+def merge_enters(board: Board, service: str) -> bool:
+    """F2 Entry. While the lane is open, each new merge of the service starts a fast run at the head of main."""
+    manual = board.pipeline.fast_lane.start is FastLaneStart.MANUAL
+    return is_open(board, service) and not manual
+
+
+def head_enters(board: Board, lock: Lock, ended: float | None) -> Position | None:
+    """F2 Entry. With `on-failure` the lock itself starts one, if main has moved to a commit that has not failed.
+
+    With `on-fix` a head that was merged after the failing build had ended (`ended`, in epoch seconds; None: not known)
+    is the fix as well: it came before the news of the failure.
+    """
+    start = board.pipeline.fast_lane.start
+    if lock.service is None or start is FastLaneStart.MANUAL:
+        return None
+    head = board.service(lock.service).history.head
+    if head is None or lock.position is None or head.sha == lock.position.sha:
+        return None
+    if stage_versions.has_failed(board, lock.service, head.sha):
+        return None
+    runs = board.of_commit(lock.service, head.sha)
+    if any(run.taken_out for run in runs):
+        return None  # a person has cancelled it
+    if start is FastLaneStart.ON_FAILURE:
+        return head
+    merged = [run.created for run in runs if run.status is not Status.ENDING]
+    return head if merged and ended is not None and merged[-1] > ended else None
+
+
+def route(pipeline: Pipeline, lane: Lane) -> list[Step]:
+    """F3 Same stages. A fast run passes what everyone passes: the fast lane's own jobs first, then the real stages."""
+    real = [Step(stage.name) for stage in pipeline.stages]
+    rejoins = pipeline.rejoins_at
+    if lane is Lane.MAIN or rejoins == len(real):
+        return real
+    ahead = takewhile(lambda at: at[1].fast_job or at[0] < rejoins, enumerate(pipeline.stages))
+    fast = [Step(stage.name, Track.FAST if stage.fast_job else Track.REAL) for _, stage in ahead]
+    return fast + real[rejoins:]
+
+
+def next_step(pipeline: Pipeline, run: Run) -> Step | None:
+    """F3 Same stages. The first step of its route that the run has not passed; None: it has passed them all.
+
+    Before the stage where the fast lane rejoins, either job of a stage counts; from there on only the real one does.
+    """
+    rejoins = pipeline.rejoins_at
+    passed = {step.stage: step for step in run.passed if pipeline.index(step.stage) < rejoins}
+    done = set(run.passed)
+    for step in route(pipeline, run.lane):
+        swapped = Step(step.stage)  # the real job satisfies the fast one for a run that was promoted
+        if step not in done and step.stage not in passed and not (step.track is Track.FAST and swapped in done):
+            return step
+    return None
+
+
+# -- F4 to F7: how it competes ---------------------------------------------------------------------------------
+
+
+def overtakes(run: Run) -> bool:
+    """F4 Overtaking. A fast run waits in no main-lane queue, only for a free slot."""
+    return run.lane is Lane.FAST
+
+
+def lets_in(board: Board, stage: str, run: Run) -> bool:
+    """F5 The lock lets it in. A fast run enters a locked stage if its service holds one of the locks there.
+
+    A manual lock forbids it unless it lets fixes in; where only such locks are left, any fast run may enter.
+    """
+    locks = board.locks_of(stage)
+    forbidden = any(not lock.automatic and not lock.let_fixes_in for lock in locks)
+    holds_one = stage in run.permits or any(lock.service == run.service for lock in locks)
+    only_manual = all(not lock.automatic for lock in locks)  # those that are left all let fixes in
+    return overtakes(run) and not forbidden and (holds_one or only_manual)
+
+
+def kept_out(board: Board, stage: str, run: Run) -> bool:
+    """F5 The lock lets it in. Whether the locks of a stage keep this run out; a retry is let in by L4."""
+    locks = board.locks_of(stage)
+    if run.retrying:
+        return any(not lock.automatic and not lock.let_fixes_in for lock in locks)
+    return bool(locks) and not lets_in(board, stage, run)
+
+
+def replaced_by(board: Board, newer: Run) -> list[Run]:
+    """F6 Newest fix. A newer fix, once built, replaces an older one whose first fast job is not asked for yet.
+
+    The older fixes that `newer` replaces now.
+    """
+    if not at_first_fast_job(board, newer):
+        return []
+    history = board.service(newer.service).history
+    return [
+        older
+        for older in board.fast_runs(newer.service)
+        if older.key != newer.key
+        and older.status not in (Status.ENDING, Status.FAILED)
+        and not has_started_fast_part(board.pipeline, older)
+        and history.contains(newer.position, older.position)
+    ]
+
+
+def fix_ahead(board: Board, run: Run) -> Run | None:
+    """F6 Newest fix. The older fix on its way that `run` must wait behind; one that has mended all is none any more."""
+    if not at_first_fast_job(board, run):
+        return None
+    others = (r for r in board.fast_runs(run.service) if r.key != run.key and r.status is not Status.FAILED)
+    coming = (r for r in others if has_started_fast_part(board.pipeline, r) and not has_mended(board, r))
+    return next((r for r in coming if not _is_shut_out(board, r, run)), None)
+
+
+def _is_shut_out(board: Board, older: Run, newer: Run) -> bool:
+    """Whether the older fix stands before locks that keep it out and let the newer one in, as a permit does (F1)."""
+    stage, at_lock = older.step.stage, older.status is Status.WAITING and older.step.track is Track.REAL
+    return at_lock and kept_out(board, stage, older) and not kept_out(board, stage, newer)
+
+
+def failure_keeps_run(run: Run) -> bool:
+    """F7 A failing fix. Lock and lane stay, and the failed fix stays on the board, so that it can be retried."""
+    return run.lane is Lane.FAST
+
+
+# -- F8 to F12: what happens when it has passed ----------------------------------------------------------------
+
+
+def cleaned_up_by(board: Board, run: Run) -> tuple[Version, bool | None] | None:
+    """F8 Clean-up. When a fast run has passed a stage that locks, the runs of its service that it contains go.
+
+    The version that removes `run` (True), or may remove it (None: ask GitHub).
+    """
+    doubt: Version | None = None
+    for found in board.versions_of(run.service):
+        if found.fix is None or not _may_be_removed(board.pipeline, found.step, run):
+            continue
+        contained = stage_versions.covers(board, found.fix, run)
+        if contained:
+            return found.fix, True
+        if contained is None:
+            doubt = doubt or found.fix
+    return (doubt, None) if doubt else None
+
+
+def _may_be_removed(pipeline: Pipeline, mended: Step, run: Run) -> bool:
+    """F10 Nobody restarts. Overtaken runs of other services keep their place and their running builds.
+
+    Nor is a run removed (F8) that is rolling out beyond the passed stage: half a roll-out is worse than an old one.
+    """
+    beyond = pipeline.index(run.step.stage) > pipeline.index(mended.stage)
+    rolling_out = run.step.track is Track.REAL and (run.holds_slot or run.status is Status.FAILED)
+    return run.status is not Status.ENDING and not (beyond and rolling_out)
+
+
+class Opening(NamedTuple):
+    """A lock and whether it opens: None means that the proof is missing that the passed run contains `base`."""
+
+    lock: Lock
+    opens: bool | None
+    base: Position
+
+
+def opened_by(board: Board, version: Version, stage: str, service: str) -> Iterator[Opening]:
+    """F9 Opening the lock. A lock opens when a run that contains the failed commit has passed the stage after it.
+
+    The locks of a stage that the version opens which is in it, whole, for the service.
+    """
+    for lock in board.locks_of(stage):
+        if lock.service == service and lock.position is not None:
+            yield _opening(board.service(service), version, lock, lock.position)
+
+
+def _opening(state: ServiceState, version: Version, lock: Lock, failed: Position) -> Opening:
+    """F9 Opening the lock. Where a force-push dropped the failed commit, containing the new head counts as well."""
+    bases = [failed, *(forced_head for forced_head in state.forced_heads if drops(state.history, forced_head, failed))]
+    answers = {base: state.history.contains(version.position, base) for base in bases}
+    for base, contained in answers.items():
+        if contained is not False:
+            return Opening(lock, contained, base)
+    return Opening(lock, opens=False, base=failed)
+
+
+def backwards(board: Board, run: Run) -> Ahead | None:
+    """F11 Never backwards. No run enters a stage that rolls out and has, or had, a commit that contains it.
+
+    The run that was there with that commit, or may have been; None where nothing is rolled out.
+    """
+    return stage_versions.ahead(board, run, run.step) if rolls_out(board.pipeline, run.step) else None
+
+
+def one_at_a_time(board: Board, run: Run) -> Run | None:
+    """F11 Never backwards. The other run of its service that `run` waits for: a stage rolls out one at a time."""
+    return stage_versions.inside(board, run, run.step) if rolls_out(board.pipeline, run.step) else None
+
+
+def leavers(board: Board, service: str, opener: str) -> list[Run]:
+    """F12 Leaving the lane. When the service's last lock opens, fast runs not in a real stage join the main lane."""
+    if is_open(board, service):
+        return []
+    return [
+        run
+        for run in board.fast_runs(service)
+        if run.key != opener
+        and not run.permits
+        and run.status not in (Status.ENDING, Status.FAILED)
+        and not in_real_stage(board.pipeline, run)
+    ]

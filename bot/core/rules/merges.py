@@ -1,0 +1,468 @@
+"""What follows when main moves: a new run, on the lane that is open to it; and what a force-push takes off main."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from bot.core import sentences
+from bot.core.model.effects import Comment, FindPull, Notify
+from bot.core.model.events import ContainmentKnown, DefaultBranchChanged, HeadSeen, Merged, PullFound
+from bot.core.model.facts import FactKind
+from bot.core.model.history import CommitHistory, Position
+from bot.core.model.pipeline import Lane
+from bot.core.model.run import End, Ending, PushedCommits, Run, ServiceState, Status, Step
+from bot.core.rules import fast_lane, stage_versions, standing
+from bot.core.rules.decision import Decision
+from bot.core.rules.leaving import leave
+from bot.core.rules.proofs import ask_about_main, ask_containment, ask_whether_contained
+
+#: How many pushes and rewritten heads a service remembers.
+PUSHES = 64
+FORCED_HEADS = 4
+#: How many pushes of several commits a service remembers, how many commits of each, and how many pull requests a run.
+PUSHED, COMMITS, PULLS = 8, 50, 20
+#: So long the webhook of a merge has time to tell the number of its pull request, in seconds; then GitHub is asked.
+PULL_TOLD = 60.0
+
+
+def merged(decision: Decision, event: Merged) -> None:
+    """A push or a merged pull request: new to us, or the other half of something known (invariant 6)."""
+    board = decision.board
+    if board.pipeline.service(event.service) is None:
+        text = f"{event.service} is not configured in this pipeline"
+        decision.tell(FactKind.REQUEST_REFUSED, text, service=event.service, sha=event.sha)
+        return
+    state = board.service(event.service)
+    if event.push_id and event.push_id in state.pushes:
+        _known(decision, event, "the same push was delivered before")
+        return
+    if event.push_id:
+        pushes = (*state.pushes, event.push_id)[-PUSHES:]
+        state = replace(state, pushes=pushes, pushes_told=state.pushes_told + 1)
+        board.put(state)
+    if event.commits and not any(pushed.head == event.sha for pushed in state.pushed):
+        pushed = (*state.pushed, PushedCommits(event.sha, event.commits[-COMMITS:]))[-PUSHED:]
+        state = replace(state, pushed=pushed, pushed_told=state.pushed_told + 1)
+        board.put(state)
+    position = _known_place(state, event)
+    if position is None and (head := _carried_by(state, event)) is not None:
+        _carry(decision, event, head)
+    elif position is None and _began_elsewhere(state.history, event):
+        head = state.history.head.sha if state.history.head is not None else ""
+        text = sentences.unplaced(event.sha, event.before or "", head)
+        decision.tell(FactKind.FORCE_PUSH_UNPLACED, text, service=event.service, sha=event.sha)
+    elif position is None:
+        _accept(decision, state, event)
+        _absorb(decision, event)
+    else:
+        _known(decision, event, "its push and its pull request tell of the same commit")
+        if event.forced:
+            _rewritten(decision, state, position)
+        elif event.before is not None:
+            _keep(decision, state, state.history.join(event.before, event.sha))
+        _absorb(decision, event)
+
+
+def _carried_by(state: ServiceState, event: Merged) -> str | None:
+    """The head of the push that brought the commit of a pull request, if it was not the head itself."""
+    if event.before is not None or event.forced:
+        return None
+    return next((pushed.head for pushed in reversed(state.pushed) if event.sha in pushed.commits), None)
+
+
+def _carry(decision: Decision, event: Merged, head: str) -> None:
+    """A pull request that landed in one push with others belongs to the run of that push's head."""
+    for run in decision.board.of_commit(event.service, head)[-1:]:
+        _add_pull(decision, run, event)
+    text = f"{sentences.short(event.sha)} is known: it landed together with {sentences.short(head)}, which carries it"
+    decision.tell(FactKind.MERGE_KNOWN, text, service=event.service, sha=event.sha)
+
+
+def _absorb(decision: Decision, event: Merged) -> None:
+    """The other half: pull requests that were told before the push that brought them together.
+
+    Their runs, as far as they have passed nothing, are superseded by the head's, which carries them from now on.
+    """
+    board = decision.board
+    state = board.service(event.service)
+    position = state.history.find(event.sha)
+    if not event.commits or position is None:
+        return
+    state = _keep(decision, state, state.history.include(position, event.commits))
+    for run in [run for sha in event.commits for run in board.of_commit(event.service, sha)]:
+        carriers = [head for head in board.of_commit(event.service, event.sha) if _stays(head)]
+        head = carriers[-1] if carriers else None
+        if head is not None and _has_only_begun(decision, run) and not state.history.was_pushed(run.position):
+            pulls = tuple(dict.fromkeys((*head.pulls, *run.pulls)))[:PULLS]
+            named = head if head.pull is not None or run.pull is None else run
+            changes = {"pulls": pulls, "pull": named.pull, "title": named.title, "author": named.author}
+            decision.note(decision.update(head, **changes))
+            leave(decision, run, sentences.superseded(head.key, event.sha))
+
+
+def _stays(run: Run) -> bool:
+    """Whether the run can carry others: it is not on its way out, and nobody has cancelled it."""
+    return run.status is not Status.ENDING and not run.taken_out
+
+
+def _has_only_begun(decision: Decision, run: Run) -> bool:
+    """Whether nothing is lost by taking the run out: it has passed nothing, and rolls nothing out."""
+    inside = run.holds_slot and standing.rolls_out(decision.board.pipeline, run.step)
+    early = run.status in (Status.WAITING, Status.STARTING, Status.RUNNING) and not run.passed
+    return early and not inside and run.lane is Lane.MAIN
+
+
+def _add_pull(decision: Decision, run: Run, event: Merged | PullFound) -> None:
+    """Note a pull request that the run carries, and tell it; the first one also gives the run its title and author."""
+    known = run.carries
+    if event.pull is None or event.pull in known:
+        return
+    changes: dict[str, Any] = {"pulls": (*known, event.pull)[:PULLS]}
+    if not known:
+        title, author = event.title or run.title, event.author or run.author
+        changes |= {"pull": event.pull, "title": title, "author": author}
+    decision.note(decision.update(run, **changes))
+
+
+def _known_place(state: ServiceState, event: Merged) -> Position | None:
+    """Where the commit stands if this is no news; a commit that comes back by a force-push, or after one, is news."""
+    head, position = state.history.head, state.history.find(event.sha)
+    if head is None or position is None:
+        return None
+    dropped = event.before == head.sha and position.segment < state.history.forced
+    comes_back = not _is_late(state.history, head, position, event) if event.forced else dropped
+    return None if comes_back and event.sha != head.sha else position
+
+
+def _is_late(history: CommitHistory, head: Position, position: Position, event: Merged) -> bool:
+    """Whether a forced push tells of a time before the present head: main has moved on from its commit since."""
+    told = event.before is not None and history.find(event.before) is not None
+    return told and event.before != head.sha and history.contains(head, position) is True
+
+
+def _began_elsewhere(history: CommitHistory, event: Merged) -> bool:
+    """Whether a force-push moved main from a commit that we know, and our head is another one.
+
+    It may be told late: then main has moved on since, and to take its commit for the head would drop what is there.
+    Or main went back to that commit and nobody told us. GitHub knows: nothing follows until it names a head.
+    """
+    before = history.find(event.before) if event.forced and event.before is not None else None
+    if before is None or history.head is None or before.sha == history.head.sha:
+        return False
+    was_passed = any(root.before == event.sha for root in history.roots)  # we know what was pushed onto its commit
+    return not was_passed and history.contains(before, history.head) is not True
+
+
+def _rewritten(decision: Decision, state: ServiceState, position: Position) -> None:
+    """A head that was known already turns out to have been put in place by force.
+
+    If it is an older commit of ours, what was dropped stands behind it in the same segment: the first commit that was
+    pushed onto it since is what the dropped ones are told from.
+    """
+    position = state.history.successor(position)
+    if position not in state.forced_heads:
+        history, forced_heads = state.history.rewritten(position), (*state.forced_heads, position)[-FORCED_HEADS:]
+        decision.board.put(replace(state, history=history, forced_heads=forced_heads))
+        drop_unmerged(decision, state.key)
+
+
+def _known(decision: Decision, event: Merged, why: str) -> None:
+    """Nothing new, but perhaps the pull request that the run was still missing."""
+    for run in decision.board.of_commit(event.service, event.sha):
+        _add_pull(decision, run, event)
+    text = f"{sentences.short(event.sha)} is known: {why}"
+    decision.tell(FactKind.MERGE_KNOWN, text, service=event.service, sha=event.sha)
+
+
+def pull_found(decision: Decision, event: PullFound) -> None:
+    """The pull request that the runs of a commit were still missing: it is told where they are."""
+    runs = decision.board.of_commit(event.service, event.sha)
+    for run in runs:
+        if run.pull is None:
+            _add_pull(decision, run, event)
+    service = decision.board.pipeline.service(event.service)
+    if event.text and not runs and service is not None:  # its run has ended before anybody told of the pull request
+        decision.do(Comment(service.repository, event.pull, event.run, event.text, event.began))
+
+
+def _accept(decision: Decision, state: ServiceState, event: Merged) -> None:
+    before = state.history.head
+    # A forced head of which nobody knows what came before was looked up: perhaps main has moved on since.
+    history, position = state.history.push(event.before, event.sha, forced=event.forced and event.before is not None)
+    is_head = history.head == position
+    forced = event.forced and (is_head or event.before is not None)
+    forced_heads = (*state.forced_heads, history.forced_to(position))[-FORCED_HEADS:] if forced else state.forced_heads
+    decision.board.put(
+        replace(state, history=history, forced_heads=forced_heads, moves=state.moves + 1, unconfirmed_head="")
+    )
+    pull = f" by pull request #{event.pull}" if event.pull is not None else ""
+    text = f"{sentences.short(event.sha)} is on main of {event.service}{pull}{_how(event)}"
+    decision.tell(FactKind.MERGE_ACCEPTED, text, service=event.service, sha=event.sha)
+    lane = Lane.FAST if is_head and fast_lane.merge_enters(decision.board, event.service) else Lane.MAIN
+    start_run(decision, event.service, position, lane, pull=event.pull, title=event.title, author=event.author)
+    if forced and before is not None:
+        drop_unmerged(decision, event.service)
+
+
+def _keep(decision: Decision, state: ServiceState, history: CommitHistory) -> ServiceState:
+    """Store what is known of main now. If it has moved, what GitHub says of an earlier time is old."""
+    moved = history.head != state.history.head
+    kept = replace(
+        state, history=history, moves=state.moves + moved, unconfirmed_head="" if moved else state.unconfirmed_head
+    )
+    decision.board.put(kept)
+    return kept
+
+
+def _how(event: Merged) -> str:
+    """How a commit came to main, where that is more than an ordinary push.
+
+    A head that GitHub named when it was asked may have been pushed in any way: only a push that says so was forced.
+    """
+    if not event.forced:
+        return ""
+    return ", by a force-push" if event.before is not None else ", found by polling"
+
+
+def head_seen(decision: Decision, event: HeadSeen) -> None:
+    """The first head is the baseline and starts nothing; a later unknown one is a push that was missed.
+
+    An answer from before main moved, as far as we know, counts for nothing: it is asked again.
+    """
+    board = decision.board
+    state = board.service(event.service)
+    if board.pipeline.service(event.service) is None or event.moves != state.moves:
+        return
+    if state.history.head is None:
+        history, _ = state.history.push(None, event.sha, forced=False)
+        _keep(decision, state, history)
+        text = f"{sentences.short(event.sha)} is where main of {event.service} stands; nothing is started for it"
+        decision.tell(FactKind.BASELINE_TAKEN, text, service=event.service, sha=event.sha)
+    elif (position := state.history.find(event.sha)) is None:
+        # It may have been a force-push: what it does not contain was dropped from main, and GitHub can tell.
+        _accept(decision, state, Merged(event.service, event.sha, before=None, forced=True))
+    elif position.sha != state.history.head.sha:
+        _head_is_known(decision, state, position, state.history.head)
+    elif state.unconfirmed_head:
+        board.put(replace(state, unconfirmed_head=""))
+        if state.unconfirmed_head == event.sha:
+            _found_off_main(decision, board.service(event.service), position)
+
+
+def _found_off_main(decision: Decision, state: ServiceState, head: Position) -> None:
+    """Main stands at our head, which lacks what was on main: that was taken off, and nobody told.
+
+    If some of it was told later than the head, the head gets one more place, behind that.
+    """
+    position = state.history.first(head)
+    if any(denial.head.sha == head.sha and denial.base.segment > head.segment for denial in state.history.denials):
+        history, position = state.history.push(None, head.sha, forced=False)
+        state = _keep(decision, state, replace(history, head=position))
+    _rewritten(decision, state, position)
+
+
+def _head_is_known(decision: Decision, state: ServiceState, position: Position, head: Position) -> None:
+    """Main stands at another commit that we know: we were told in the wrong order, or a push was not told.
+
+    If it contains our head, that only moves on; unless it had been dropped from main: then it was pushed again, which
+    is news. If it does not contain our head, it comes back by force, which is news as well. Else GitHub is asked.
+    """
+    contains = state.history.contains(position, head)
+    if contains is None:
+        decision.board.put(replace(state, unconfirmed_head=position.sha))
+        ask_containment(decision, state.key, base=head.sha, head=position.sha)
+    elif contains and position.segment >= state.history.forced:
+        _keep(decision, state, replace(state.history, head=position))
+    else:
+        _accept(decision, state, Merged(state.key, position.sha, before=head.sha, forced=not contains))
+
+
+def default_branch_changed(decision: Decision, event: DefaultBranchChanged) -> None:
+    """The configured branch is followed, whatever the repository calls its default: but people must know."""
+    service = decision.board.pipeline.service(event.service)
+    if service is None or service.branch == event.now or service.branch != event.before:
+        return
+    text = sentences.default_branch_changed(service, event.now)
+    decision.tell(FactKind.DEFAULT_BRANCH_CHANGED, text, service=event.service)
+    subject = f"{service.repository}: its default branch is now {event.now}"
+    key = f"{service.name}/default-branch/{decision.now:.3f}"
+    decision.do(Notify("stuck", decision.board.pipeline.stages[0].name, subject, f"{text}\n", key))
+
+
+def start_run(
+    decision: Decision,
+    service: str,
+    position: Position,
+    lane: Lane,
+    *,
+    pull: int | None = None,
+    title: str = "",
+    author: str = "",
+    permit: str | None = None,
+    why: str = "its service holds a lock",
+) -> Run:
+    """Put a new run of a commit at the start of its lane; `why`: what puts it on the fast lane."""
+    board = decision.board
+    state = board.service(service)
+    number = state.number + 1
+    board.put(replace(state, number=number))
+    stamp = sentences.stamp(decision.now)
+    run = Run(
+        key=f"{service}.{number}",
+        service=service,
+        position=position,
+        lane=lane,
+        status=Status.WAITING,
+        step=fast_lane.route(board.pipeline, lane)[0],
+        queue_number=board.queue_number(),
+        created=decision.now,
+        since=decision.now,
+        queued=decision.now,
+        version=f"{service}-{number}-{stamp}",  # several may be merged in one second
+        pull=pull,
+        pulls=() if pull is None else (pull,),
+        title=title,
+        author=author,
+        permits=() if permit is None else (permit,),
+    )
+    board.put(run)
+    how = f"starts on the fast lane: {why}" if lane is Lane.FAST else f"queues for {run.step}"
+    decision.tell(FactKind.RUN_QUEUED, f"{sentences.name(run)} {how}", run)
+    decision.note(run, how)
+    decision.status(run, run.step, "pending", f"waits for {run.step}")
+    configured = board.pipeline.service(service)
+    if pull is None and configured is not None:
+        decision.do(FindPull(service, configured.repository, configured.branch, position.sha, PULL_TOLD))
+    found = fast_lane.cleaned_up_by(board, run)  # a push that arrives after its successor has passed already
+    if found is not None and found[1]:
+        leave(decision, run, sentences.superseded(found[0].run, found[0].position.sha))
+    else:
+        newest_fix(decision, run)
+        if standing.in_fast_part(board.pipeline, run.step):  # else there is time yet: its push may prove it meanwhile
+            _ask_early(decision, run)
+    return run
+
+
+def _ask_early(decision: Decision, run: Run) -> None:
+    """Ask now what the stages will want to know of a fix (F11): the answer is there when it gets to them."""
+    if run.lane is Lane.MAIN:
+        return
+    for found in decision.board.versions_of(run.service):
+        if standing.rolls_out(decision.board.pipeline, found.step):
+            ahead = stage_versions.ahead(decision.board, run, found.step)
+            if ahead is not None and ahead.contains is None:
+                ask_whether_contained(decision, run, ahead.position)
+
+
+def send_fast(decision: Decision, service: str, position: Position, *, why: str, permit: str | None = None) -> None:
+    """Put a commit on the fast lane: its live run changes lane; if it has none, a run is started (F1, F2)."""
+    live = [run for run in decision.board.of_commit(service, position.sha) if _goes_on(run)]
+    if not live:
+        start_run(decision, service, position, Lane.FAST, permit=permit, why=why)
+        return
+    before = live[-1]
+    permits = before.permits if permit is None else tuple(dict.fromkeys((*before.permits, permit)))
+    run = decision.update(before, lane=Lane.FAST, permits=permits)
+    what = "changes to the fast lane" if before.lane is Lane.MAIN else f"may enter {permit}"
+    decision.tell(FactKind.RUN_PROMOTED, f"{sentences.name(run)} {what}: {why}", run)
+    decision.note(run, f"{what}: {why}")
+    if run.status is Status.WAITING and before.lane is Lane.MAIN:
+        find_place(decision, run)
+    else:
+        _ask_early(decision, run)
+
+
+def _goes_on(run: Run) -> bool:
+    """Whether the run is on its way still: nobody has taken it out, and it has not failed."""
+    return run.status not in (Status.ENDING, Status.FAILED) and not run.taken_out
+
+
+def queue(decision: Decision, run: Run, step: Step) -> Run:
+    """Put a run at the tail of a step's queue; the newest fix replaces what waits there for the same job (F6)."""
+    run = decision.waits(run, step)
+    decision.tell(FactKind.RUN_QUEUED, f"{sentences.name(run)} queues for {step}", run)
+    decision.note(run)
+    newest_fix(decision, run)
+    _ask_early(decision, run)
+    return run
+
+
+def find_place(decision: Decision, run: Run) -> None:
+    """Queue a run for the first step that it has not passed, now that its lane or the stages have changed."""
+    step = fast_lane.next_step(decision.board.pipeline, run)
+    if step is None:
+        text = f"{sentences.name(run)} has passed every stage that is configured"
+        decision.end(run, Ending(End.DELIVERED, text))
+    else:
+        queue(decision, run, step)
+
+
+def newest_fix(decision: Decision, newer: Run) -> None:
+    """F6: remove the older fixes that this one, whose build has passed, replaces; ask where the proof is missing."""
+    for older in fast_lane.replaced_by(decision.board, newer):
+        leave(decision, older, sentences.superseded(newer.key, newer.position.sha))
+
+
+def drop_unmerged(decision: Decision, service: str) -> None:
+    """End the live runs that a force-push took off main, except in a lock-policy stage; newest first, for proof."""
+    board = decision.board
+    for run in reversed(board.of_service(service)):
+        verdict = standing.off_main(board, service, run.position)
+        if verdict is None:
+            ask_about_main(decision, service, run.position)
+            return  # the answer for the newest usually answers for all before it
+        if verdict:
+            drop(decision, run)
+
+
+def drop(decision: Decision, run: Run) -> None:
+    """End a run that is no longer on main, unless it rolls out at this moment: that is finished first."""
+    inside = run.holds_slot or run.status is Status.FAILED
+    if run.status is not Status.ENDING and not (inside and standing.rolls_out(decision.board.pipeline, run.step)):
+        leave(decision, run, sentences.dropped(run))
+
+
+def learn(decision: Decision, event: ContainmentKnown) -> None:
+    """Keep GitHub's answer as a proof about the two commits, wherever they stand."""
+    board = decision.board
+    state = board.service(event.service)
+    asked = tuple(pair for pair in state.asked if pair != (event.base, event.head))
+    base, head = _place_of(decision, event.service, event.base), _place_of(decision, event.service, event.head)
+    history = state.history
+    if base is not None and head is not None and history.contains(head, base) is None:
+        history = history.learn(base, head, contains=event.contains)
+    lost = not event.contains and base is not None and head is not None and _may_be_off_main(history, base, head)
+    board.put(
+        replace(
+            state, asked=asked, history=history, unconfirmed_head=state.unconfirmed_head or (event.head if lost else "")
+        )
+    )
+    verb = "contains" if event.contains else "does not contain"
+    text = f"{sentences.short(event.head)} {verb} {sentences.short(event.base)}"
+    decision.tell(FactKind.CONTAINMENT_KNOWN, text, service=event.service, sha=event.base)
+    if (
+        state.unconfirmed_head
+        and history.head is not None
+        and (history.head.sha, state.unconfirmed_head) == (event.base, event.head)
+    ):
+        head_seen(decision, HeadSeen(event.service, state.unconfirmed_head, state.moves))
+
+
+def _may_be_off_main(history: CommitHistory, base: Position, head: Position) -> bool:
+    """Whether main seems to have lost `base` by a force-push that nobody told: our head lacks it.
+
+    If GitHub names the same head, that is so: both have been on main.
+    """
+    is_head = history.head is not None and history.head.sha == head.sha
+    return is_head and history.forced <= base.segment != head.segment
+
+
+def _place_of(decision: Decision, service: str, sha: str) -> Position | None:
+    """Where a commit stands: by the chain, a live run, a stage, a lock or a rewritten head that still names it."""
+    board = decision.board
+    state = board.service(service)
+    named = [v.position for each in board.versions_of(service) for v in each.all] + list(state.forced_heads)
+    named += [k.position for k in board.locks_held_by(service) if k.position is not None]
+    named += [run.position for run in board.of_commit(service, sha)]
+    return state.history.find(sha) or next((position for position in named if position.sha == sha), None)

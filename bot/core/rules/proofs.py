@@ -1,0 +1,57 @@
+"""Asking for the proofs of containment that the chain of pushes does not give, each once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot.core import sentences
+from bot.core.model.effects import Compare
+from bot.core.model.facts import FactKind
+from bot.core.model.history import Position
+from bot.core.model.run import Run
+from bot.core.rules.decision import Decision
+from bot.core.rules.standing import off_main
+
+#: How many questions may be open per service; those beyond are asked when answers have come in.
+QUESTIONS = 32
+
+
+def ask_containment(decision: Decision, service: str, *, base: str, head: str) -> None:
+    """Have GitHub asked whether `head` contains `base`; nothing happens if that question is open already."""
+    state = decision.board.service(service)
+    configured = decision.board.pipeline.service(service)
+    if (base, head) in state.asked or configured is None or len(state.asked) >= QUESTIONS:
+        return
+    decision.board.put(replace(state, asked=(*state.asked, (base, head))))
+    decision.do(Compare(service, configured.repository, base, head))
+    text = f"asked GitHub whether {sentences.short(head)} contains {sentences.short(base)}"
+    decision.tell(FactKind.CONTAINMENT_ASKED, text, service=service, sha=base)
+
+
+def ask_whether_contained(decision: Decision, run: Run, position: Position) -> None:
+    """Have asked what is missing to say whether what is on main at `place` contains the run.
+
+    Of a run that was told later it is asked first whether that contains `place`: mostly it does, which tells both.
+    """
+    history = decision.board.service(run.service).history
+    if history.contains(position, run.position) is None:
+        if run.position.segment > position.segment and history.contains(run.position, position) is None:
+            ask_containment(decision, run.service, base=position.sha, head=run.sha)
+        else:
+            ask_containment(decision, run.service, base=run.sha, head=position.sha)
+    if off_main(decision.board, run.service, position) is None:
+        ask_about_main(decision, run.service, position)
+
+
+def ask_about_main(decision: Decision, service: str, position: Position) -> None:
+    """Have asked whether a force-push took the commit off main; and if main has left the forced head, whether the
+    present head has the commit."""
+    state = decision.board.service(service)
+    history, latest = state.history, state.history.latest(position)
+    forced_heads = [level for level in state.forced_heads if level.segment > latest.segment]
+    asked = [level for level in forced_heads if history.contains(level, latest) is None]
+    if history.head is not None and any(history.contains(level, latest) is False for level in forced_heads):
+        asked.append(history.head)
+    for head in asked:
+        if history.contains(head, latest) is None:
+            ask_containment(decision, service, base=latest.sha, head=head.sha)

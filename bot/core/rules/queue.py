@@ -1,0 +1,240 @@
+"""Who enters which stage next: the questions asked at every door, in order, and the loop that opens the doors."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import islice
+from typing import NamedTuple
+
+from bot.core import sentences
+from bot.core.model.board import Board
+from bot.core.model.effects import Trigger
+from bot.core.model.facts import FactKind
+from bot.core.model.pipeline import Lane, Mode, Track
+from bot.core.model.reasons import Reason, Why
+from bot.core.model.run import Buildable, Ending, Run, Status, Step, Verification
+from bot.core.rules import fast_lane
+from bot.core.rules.decision import AnyBuildable, Decision
+from bot.core.rules.proofs import ask_whether_contained
+from bot.core.rules.stage_versions import Ahead
+from bot.core.rules.standing import fixes, may_be_off_main, rolls_out
+
+#: How many waiting runs are told on their pull request that a fix has passed them: a queue must not cost requests.
+OVERTAKEN_TOLD = 10
+#: How many waiting runs are looked at for that.
+OVERTAKEN_SEEN = 40
+
+
+def stage_blocked_by(board: Board, step: Step, now: float) -> Reason | None:
+    """What keeps everybody out of a step, whoever they are: paused or observing, refused by Jenkins, full."""
+    if board.header.mode is Mode.PAUSE:
+        by = f" by {board.header.mode_by}: {board.header.mode_why}" if board.header.mode_by else ""
+        return Reason(Why.PAUSED, f"the pipeline is paused{by}")
+    if board.header.mode is Mode.OBSERVE:
+        return Reason(Why.PAUSED, "the pipeline only observes: no build is asked for")
+    backoff = board.backoffs.get(str(step)) if board.backoffs else None
+    if backoff is not None and now < backoff.retry_at:
+        return Reason(Why.BACKOFF, f"Jenkins did not take the build for {step}: {backoff.why}; it is tried again")
+    capacity = board.capacity(step)
+    if capacity is not None and board.occupied(step) >= capacity:
+        return Reason(Why.FULL, partial(_full_sentence, board, step, capacity))
+    return None
+
+
+def run_blocked_by(board: Board, run: Run) -> Reason | None:
+    """What keeps this run out of a step that has room: a lock (L3, F5), a fix ahead (F6), a newer run (F11)."""
+    return _kept_out(board, run) or _kept_in_order(board, run, fast_lane.backwards(board, run))
+
+
+def _kept_out(board: Board, run: Run) -> Reason | None:
+    """A clean-up of its service, a lock (L3, F5), or a fix ahead (F6)."""
+    step = run.step
+    if run.lane is Lane.MAIN and run.service in board.clean_ups:
+        text = f"older runs of {run.service} that its fix contains are being removed; this goes on at once"
+        return Reason(Why.CLEAN_UP, text)
+    if step.track is Track.REAL and fast_lane.kept_out(board, step.stage, run):
+        # Behind a main-lane run stand only main-lane runs, and the lock stops them all.
+        stops = run.lane is Lane.MAIN and not run.retrying
+        return Reason(Why.LOCKED, partial(locked_sentence, board, step.stage, run), stops_queue=stops)
+    ahead = fast_lane.fix_ahead(board, run)
+    if ahead is not None:
+        text = f"waits behind the older fix {sentences.name(ahead)}, which is already on its way"
+        return Reason(Why.FIX_AHEAD, text, stops_queue=False)
+    return None
+
+
+def _kept_in_order(board: Board, run: Run, found: Ahead | None) -> Reason | None:
+    """F11: it is not known whether the newer commit `found` contains it, or another run of its service is inside."""
+    if found is not None and found.contains is None:
+        text = f"GitHub is being asked whether {sentences.short(found.position.sha)}, already further, contains it"
+        return Reason(Why.PROOF, text, stops_queue=False)
+    head = board.service(run.service).history.head
+    if head is not None and rolls_out(board.pipeline, run.step) and may_be_off_main(board, run):
+        lacks = f"{sentences.short(head.sha)}, its head, lacks {sentences.short(run.sha)}"
+        text = f"GitHub is being asked where main of {run.service} stands: {lacks}"
+        return Reason(Why.PROOF, text, stops_queue=False)
+    other = fast_lane.one_at_a_time(board, run)
+    if other is not None:
+        text = f"{sentences.name(other)} is in {run.step}: one run of {run.service} at a time"
+        return Reason(Why.ONE_AT_A_TIME, text, stops_queue=False)
+    return None
+
+
+def blocked_by(board: Board, waiting: Buildable, now: float) -> Reason | None:
+    """What keeps a run or a verification from its build now; None: it may start."""
+    closed = stage_blocked_by(board, waiting.step, now)
+    return closed if closed is not None or isinstance(waiting, Verification) else run_blocked_by(board, waiting)
+
+
+def _full_sentence(board: Board, step: Step, capacity: int) -> str:
+    return sentences.full(board.holding(step), capacity, step, len(board.unmanaged_builds(step)))
+
+
+def locked_sentence(board: Board, stage: str, run: Run) -> str:
+    """Why the locks of a stage keep this run out, and what is on its way to open them."""
+    locks = board.locks_of(stage)
+    causes = "; ".join(f"{lock.reason} (locked by {lock.by})" for lock in locks)
+    fix = run.retrying or run.lane is Lane.FAST
+    if fix and any(not k.automatic and not k.let_fixes_in for k in locks):
+        return f"{stage} is locked, for fixes too: {causes}"
+    held = sorted({lock.service for lock in locks if lock.service})
+    coming = [each for service in held for each in fixes(board, service) if each.key != run.key]
+    if coming:
+        return f"{stage} is locked: {causes}; {sentences.coming(coming[-1])}"
+    hint = f"; merge the fix to {' and '.join(held)}" if held else ""
+    return f"{stage} is locked: {causes}{hint}"
+
+
+def admit_waiting(decision: Decision) -> None:
+    """Let everybody in who may enter now. Called once after every event, so that a free slot is never left empty."""
+    told = -1
+    # A run that ends at a door (F11) may be the one that others waited behind (F6), and one that enters may contain
+    # another that was looked at before: whatever happens is a fact, and all doors are looked at once more.
+    while told != len(decision.facts):
+        told = len(decision.facts)
+        for step in decision.board.steps():
+            if decision.board.queue_length(step):
+                _fill(decision, step)
+
+
+class _Look(NamedTuple):
+    """A waiting run that was looked at: who is ahead of it (F11), and what keeps it out; None: it may enter."""
+
+    run: Run
+    ahead: Ahead | None
+    reason: Reason | None
+
+
+def _fill(decision: Decision, step: Step) -> None:
+    board = decision.board
+    looked_at: set[str] = set()
+    busy: set[str] = set()
+    while (look := _first_in_line(decision, step, looked_at, busy)) is not None:
+        run = look.run
+        looked_at.add(run.key)
+        _try_admit(decision, look)
+        if board.runs.get(run.key) is run and fast_lane.one_at_a_time(board, run) is not None:
+            busy.add(run.service)
+
+
+def _first_in_line(decision: Decision, step: Step, looked_at: set[str], busy: set[str]) -> _Look | None:
+    """The next run to look at, if the step has room: whoever stops the queue ends the search (cost stays flat).
+
+    `busy`: the services of which one run waits for another (F11): those behind it wait, too.
+    """
+    board = decision.board
+    if not board.queue_length(step) or stage_blocked_by(board, step, decision.now):
+        return None
+    if board.services_waiting(step) <= busy:
+        return None
+    for run in board.queue(step):
+        if run.service in busy or run.key in looked_at:
+            continue
+        reason = _kept_out(board, run)
+        if reason is not None and reason.stops_queue:
+            return None
+        ahead = fast_lane.backwards(board, run)
+        return _Look(run, ahead, reason or _kept_in_order(board, run, ahead))
+    return None
+
+
+def _try_admit(decision: Decision, look: _Look) -> None:
+    """Let one run in, or remove it (F11), or ask for the proof that is missing."""
+    run, found = look.run, look.ahead
+    if found is not None and found.contains:
+        decision.end(run, _overtaken(decision.board, run, found))
+        return
+    if found is not None:
+        ask_whether_contained(decision, run, found.position)
+    _admit(decision, look)
+
+
+def _overtaken(board: Board, run: Run, found: Ahead) -> Ending:
+    """F11: the newer run carries it on, unless that has failed there and is gone."""
+    if found.broken and found.run not in board.runs:
+        return sentences.contained_in_failed(found.position.sha, run.step)
+    return sentences.superseded(found.run, found.position.sha)
+
+
+def _admit(decision: Decision, look: _Look) -> None:
+    """Let a run enter its stage, unless something keeps it out."""
+    board, run = decision.board, look.run
+    waited_behind = [] if run.step.track is Track.FAST else _passed_by(board, run)
+    entered = start_build(decision, run, look.reason)
+    if entered is None:
+        return
+    decision.tell(FactKind.RUN_ADMITTED, _admitted(board, entered), entered)
+    for other in waited_behind:
+        decision.note(other, sentences.overtaken(entered, entered.step.stage))
+    if str(run.step) not in board.backoffs:  # else it is tried once more: when Jenkins has taken it, that is news
+        decision.note(entered)
+    decision.status(entered, entered.step, "pending", f"in {entered.step}")
+
+
+def start_build(decision: Decision, waiting: AnyBuildable, reason: Reason | None) -> AnyBuildable | None:
+    """The one way to start a build of a run or a verification: a first one, a repeat, a retry, one called back.
+
+    What waits takes its slot, and Jenkins is asked for its next attempt. `reason`: the answer of all doors, asked just
+    before (`blocked_by`). None: something keeps it waiting.
+    """
+    board = decision.board
+    job, service = board.job(waiting.step), board.pipeline.service(waiting.service)
+    if job is None or service is None or reason is not None:
+        return None
+    attempt = {"attempt": waiting.attempt + 1, "queue_item": None, "build": None}
+    where = {"job": job} if isinstance(waiting, Verification) else {}
+    built = decision.update(waiting, status=Status.STARTING, **attempt, **where)
+    decision.do(
+        Trigger(
+            run=built.key,
+            stage=built.step.stage,
+            track=built.step.track,
+            attempt=built.attempt,
+            job=job,
+            service=built.service,
+            repository=service.repository,
+            sha=built.sha,
+            lane=built.lane if isinstance(built, Run) else Lane.MAIN,
+            version=built.version,
+            pull=built.pull if isinstance(built, Verification) else None,
+            rolls_out=rolls_out(board.pipeline, built.step),
+        )
+    )
+    return built
+
+
+def _admitted(board: Board, run: Run) -> str:
+    if run.lane is Lane.FAST and run.step.track is Track.REAL and board.queue_length(run.step):
+        return f"{sentences.name(run)} enters {run.step} ahead of its queue: it is the fix"
+    lane = " on the fast lane" if run.lane is Lane.FAST else ""
+    return f"{sentences.name(run)} enters {run.step}{lane}"
+
+
+def _passed_by(board: Board, run: Run) -> list[Run]:
+    """The waiting runs that a fix passes as it enters a lock-policy stage: those who are told so."""
+    stage = board.pipeline.stage(run.step.stage)
+    if run.lane is Lane.MAIN or stage is None or not stage.locks:
+        return []
+    waiting = islice(board.queue(run.step), OVERTAKEN_SEEN)
+    others = [other for other in waiting if other.service != run.service and other.lane is Lane.MAIN]
+    return others[:OVERTAKEN_TOLD]

@@ -1,0 +1,164 @@
+"""What people ask for: lock, unlock, retry, cancel, the fast lane, pause. Each is done, or refused with a sentence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot.core import sentences
+from bot.core.model.events import CancelAsked, FastLaneAsked, LockAsked, ModeAsked, RetryAsked, UnlockAsked
+from bot.core.model.facts import FactKind
+from bot.core.model.history import Position
+from bot.core.model.pipeline import Lane, Track
+from bot.core.model.run import End, Ending, Lock, Run, Status
+from bot.core.rules import fast_lane, stage_versions, standing
+from bot.core.rules.decision import Decision
+from bot.core.rules.leaving import leave, withdraw
+from bot.core.rules.merges import send_fast
+from bot.core.rules.modes import mode_changed
+from bot.core.rules.stage_locks import lock_stage, open_lock
+
+
+def refuse(decision: Decision, by: str, why: str, run: Run | None = None) -> None:
+    """Say no, with the reason; the request itself is on record with it."""
+    decision.tell(FactKind.REQUEST_REFUSED, why, run, by=by)
+
+
+def lock_asked(decision: Decision, event: LockAsked) -> None:
+    """L2: a person closes a stage, beside whatever else closes it."""
+    board = decision.board
+    if board.pipeline.stage(event.stage) is None:
+        refuse(decision, event.by, no_stage(decision, event.stage))
+        return
+    number = board.counters.next_lock
+    board.put(replace(board.counters, next_lock=number + 1))
+    lock_stage(
+        decision,
+        Lock(
+            key=f"{event.stage}/{number}",
+            stage=event.stage,
+            reason=event.reason,
+            by=event.by,
+            since=decision.now,
+            let_fixes_in=event.let_fixes_in,
+            until=event.until,
+        ),
+    )
+
+
+def unlock_asked(decision: Decision, event: UnlockAsked) -> None:
+    """A person opens one lock or all of a stage; a failed run that held one ends as a reported failure (L1).
+
+    One of several must be named, or all asked for: opening one too many may cost a fix its lane.
+    """
+    closing = decision.board.locks_of(event.stage)
+    locks = [lock for lock in closing if event.lock in (None, lock.key)]
+    if not locks:
+        refuse(decision, event.by, sentences.not_closed_by(event.stage, event.lock, closing))
+        return
+    if len(locks) > 1 and not event.every:
+        refuse(decision, event.by, sentences.which_lock(event.stage, locks))
+        return
+    for lock in locks:
+        if lock.key in decision.board.locks:
+            open_lock(decision, lock, f"unlocked by {event.by}: {event.reason}", by=event.by)
+
+
+def retry_asked(decision: Decision, event: RetryAsked) -> None:
+    """L4, F7: repeat the failed build of a run, in the stage where it failed, without a new commit."""
+    run = decision.board.runs.get(event.run)
+    no = _no_retry(decision, run)
+    if run is None or no is not None:
+        refuse(decision, event.by, no or f"{event.run} is not on the board", run)
+        return
+    text = f"{event.by} has the build of {sentences.name(run)} in {run.step} repeated: {event.reason}"
+    decision.tell(FactKind.RUN_RETRIED, text, run, by=event.by)
+    decision.note(run, f"{event.by} has its build in {run.step} repeated: {event.reason}")
+    holds = any(lock.run == run.key for lock in decision.board.locks_of(run.step.stage))
+    decision.waits(run, run.step, queue_number=run.queue_number, retrying=holds, failure=None, retried=0)
+
+
+def _no_retry(decision: Decision, run: Run | None) -> str | None:
+    board = decision.board
+    if run is None:
+        return None
+    if run.status is not Status.FAILED:
+        return f"{sentences.name(run)} has not failed: it is {run.status} in {run.step}"
+    if standing.off_main(board, run.service, run.position):
+        return f"{sentences.name(run)} is not on main any more: it cannot be repeated"
+    if run.step.track is Track.FAST:
+        return None
+    others = [r for r in board.fast_runs(run.service) if r.key != run.key and r.status is not Status.ENDING]
+    fixes = [r for r in others if (r.holds_slot and r.step == run.step) or run.step in r.passed]
+    ahead = fast_lane.backwards(board, run)
+    if fixes or (ahead is not None and ahead.contains):
+        who = sentences.short(ahead.position.sha) if ahead is not None and not fixes else fixes[0].sha
+        return (
+            f"the fix {run.service} {sentences.short(who)} is in {run.step} or past it: "
+            f"{sentences.name(run)} cannot be repeated any more"
+        )
+    return None
+
+
+def cancel_asked(decision: Decision, event: CancelAsked) -> None:
+    """Take a run out. In a real lock-policy stage the ABORTED policy decides what its build leaves behind (L5)."""
+    run = decision.board.runs.get(event.run)
+    if run is None or run.status is Status.ENDING or (run.holds_slot and run.cancelled_by is not None):
+        state = "is not on the board" if run is None else "is on its way out already"
+        refuse(decision, event.by, f"{event.run} {state}", run)
+        return
+    stage = decision.board.pipeline.stage(run.step.stage)
+    why = f"cancelled by {event.by}: {event.reason}"
+    if run.holds_slot and stage is not None and stage.locks and run.step.track is Track.REAL:
+        run = decision.update(run, cancelled_by=event.by)
+        decision.tell(FactKind.RUN_LEAVING, f"{why}; its build in {run.step} is taken back", run, by=event.by)
+        decision.note(run, why)
+        withdraw(decision, run, abort=True, why=why)
+    else:
+        leave(decision, run, Ending(End.CANCELLED, why), abort=True)
+
+
+def fast_lane_asked(decision: Decision, event: FastLaneAsked) -> None:
+    """F1: an operator sends the head of main on the fast lane once, into `stage` even if others have locked it."""
+    board = decision.board
+    head = board.service(event.service).history.head
+    if event.stage is not None and board.pipeline.stage(event.stage) is None:
+        refuse(decision, event.by, no_stage(decision, event.stage))
+    elif board.pipeline.service(event.service) is None or head is None:
+        refuse(decision, event.by, f"no commit on main of {event.service} is known")
+    elif stage_versions.has_failed(board, event.service, head.sha):
+        text = f"{sentences.short(head.sha)}, the head of {event.service}, has failed already: merge a fix, or retry it"
+        refuse(decision, event.by, text)
+    elif (no := _no_fast_lane(decision, event, head)) is not None:
+        refuse(decision, event.by, no)
+    else:
+        send_fast(decision, event.service, head, why=f"{event.by}: {event.reason}", permit=event.stage)
+
+
+def _no_fast_lane(decision: Decision, event: FastLaneAsked, head: Position) -> str | None:
+    """F1: why this head of main cannot take the fast lane now."""
+    board = decision.board
+    of_head = board.of_commit(event.service, head.sha)
+    live = [r for r in of_head if r.status is not Status.ENDING and not r.taken_out]
+    if event.stage is None and not fast_lane.is_open(board, event.service):
+        return f"the fast lane is closed to {event.service}, which holds no lock: name the stage to open for it"
+    if not live and stage_versions.is_through(board, event.service, head.sha):
+        return f"{sentences.short(head.sha)}, the head of {event.service}, is through already: merge a fix"
+    if any(r.lane is Lane.FAST and event.stage in (None, *r.permits) for r in live):
+        return f"{sentences.short(head.sha)}, the head of {event.service}, is on the fast lane already"
+    return None
+
+
+def mode_asked(decision: Decision, event: ModeAsked) -> None:
+    """Let the pipeline run, pause it, or make it observe; what was not sent while observing is sent now."""
+    board = decision.board
+    before = board.header.mode
+    board.put(replace(board.header, mode=event.mode, mode_by=event.by, mode_why=event.reason))
+    text = f"{event.by} sets the pipeline from {before} to {event.mode}: {event.reason}"
+    decision.tell(FactKind.MODE_CHANGED, text, by=event.by)
+    mode_changed(decision, before)
+
+
+def no_stage(decision: Decision, name: str) -> str:
+    """There is no such stage; which there are."""
+    names = ", ".join(stage.name for stage in decision.board.pipeline.stages)
+    return f"{decision.board.pipeline.name} has no stage {name!r}; it has {names}"

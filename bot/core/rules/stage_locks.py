@@ -1,0 +1,205 @@
+"""Locking a stage, opening its locks, and what follows at once: clean-up, leaving the lane (L1 to L5, F8, F9, F12)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bot.core import sentences
+from bot.core.model.facts import FactKind
+from bot.core.model.history import Position
+from bot.core.model.pipeline import Lane, Outcome, Track
+from bot.core.model.run import CleanUp, End, Ending, Lock, Run, Status, Step, Version
+from bot.core.rules import fast_lane, stage_versions, standing
+from bot.core.rules.decision import Decision
+from bot.core.rules.leaving import leave, withdraw
+from bot.core.rules.merges import drop, drop_unmerged, find_place, newest_fix, send_fast
+from bot.core.rules.proofs import ask_containment, ask_whether_contained
+
+#: How many runs one decision removes (F8): else a turn would take as long as there are runs, and Redis stand still.
+REMOVED_AT_ONCE = 100
+
+# -- locking ---------------------------------------------------------------------------------------------------
+
+
+def lock_by_failure(decision: Decision, run: Run, why: str, ended: float | None, *, taken_back: bool) -> None:
+    """L1: the stage locks itself; the failed run frees its slot and stays as the holder of the lock.
+
+    `ended`: when the failing build ended, in epoch seconds by Jenkins' clock, if that is known. `taken_back`: a person
+    has cancelled its build. Of a repeated build that tells nothing new about the stage, so the lock keeps the reason
+    that it had (L5).
+    """
+    stage = run.step.stage
+    held = decision.board.locks.get(f"{stage}/{run.key}")
+    lock = Lock(
+        key=f"{stage}/{run.key}",
+        stage=stage,
+        reason=held.reason if held is not None and taken_back else why,
+        by=run.key,
+        since=held.since if held else decision.now,
+        run=run.key,
+        service=run.service,
+        position=run.position,
+    )
+    lock_stage(decision, lock)
+    head = fast_lane.head_enters(decision.board, lock, ended)
+    if head is not None:
+        send_fast(decision, run.service, head, why=f"{stage} locked and main has moved since")
+
+
+def lock_stage(decision: Decision, lock: Lock) -> None:
+    """Close a stage by one more lock: people are told, the banner goes up, the not yet started come back (L3)."""
+    board = decision.board
+    again = lock.key in board.locks
+    board.put(lock)
+    subject = sentences.locked_subject(lock)
+    where = Step(lock.stage)
+    decision.tell(FactKind.STAGE_LOCKED, subject, step=where, holder=lock.run, service=lock.service, by=lock.by)
+    if not again:
+        decision.locked.append(lock)
+    recall(decision, lock.stage)
+
+
+def recall(decision: Decision, stage: str) -> None:
+    """L3: call back the runs that were admitted, may not enter now, and have no build yet."""
+    for run in decision.board.inside(Step(stage)):
+        if (
+            run.status is Status.STARTING
+            and run.cancelled_by is None
+            and fast_lane.kept_out(decision.board, stage, run)
+        ):
+            recall_run(decision, run, f"{stage} is locked")
+
+
+def recall_run(decision: Decision, run: Run, why: str) -> None:
+    """Call back one admitted run; it is at the head of its queue again once Jenkins has confirmed."""
+    recalled = decision.update(run, status=Status.RECALLED)
+    text = f"{why}: the build of {sentences.name(run)}, not started yet, is taken back"
+    decision.tell(FactKind.RUN_RECALLED, text, recalled)
+    decision.note(recalled, f"called back from {run.step} before its build started: {why}")
+    withdraw(decision, recalled, abort=False, why=why)
+
+
+# -- opening ---------------------------------------------------------------------------------------------------
+
+
+def passed_stage(decision: Decision, run: Run) -> None:
+    """A run has passed its step: note what is there now; clean up and open what it opens (F8, F9).
+
+    A stage may have locks though it locks no more: of a person, or from before its policy was changed.
+    """
+    board, step = decision.board, run.step
+    stage = board.pipeline.stage(step.stage)
+    real = stage is not None and step.track is Track.REAL
+    locks = real and stage is not None and (stage.locks or bool(board.locks_of(stage.name)))
+    stage_versions.passed(board, run, decision.now, cleans_up=locks and run.lane is Lane.FAST)
+    if locks and run.lane is Lane.FAST:
+        clean_up(decision, run.service)
+    if locks:
+        open_passed(decision, run.service)
+    live = board.runs.get(run.key)
+    if real and live is not None and standing.off_main(board, run.service, run.position):
+        drop(decision, live)
+
+
+def clean_up(decision: Decision, service: str) -> None:
+    """F8: remove the runs that a passed fast run contains; where that is not known, keep them and ask.
+
+    One decision removes `REMOVED_AT_ONCE`; if there are more, they go in the next ones, which are due at once.
+    """
+    board, removed = decision.board, 0
+    for run in board.of_service(service):
+        found = fast_lane.cleaned_up_by(board, run)
+        if found is None:
+            continue
+        version, contained = found
+        if not contained:
+            ask_whether_contained(decision, run, version.position)
+        elif removed == REMOVED_AT_ONCE:
+            board.put(CleanUp(service))
+            return
+        else:
+            leave(decision, run, sentences.superseded(version.run, version.position.sha))
+            removed += 1
+    board.drop(CleanUp(service))
+
+
+def go_on_cleaning(decision: Decision, services: Sequence[str]) -> None:
+    """The next part of the clean-ups that were under way before this decision, and what follows the last (F9)."""
+    for service in services:
+        if service in decision.board.clean_ups:
+            clean_up(decision, service)
+            open_passed(decision, service)
+
+
+def open_passed(decision: Decision, service: str) -> None:
+    """F9: open the service's locks that what is in their stage opens, once all that it contains is removed.
+
+    Where containment is not known, ask.
+    """
+    if service in decision.board.clean_ups:
+        return
+    for found in list(decision.board.versions_of(service)):
+        version = stage_versions.opens(found)
+        if version is None:
+            continue
+        for lock, opens, base in list(fast_lane.opened_by(decision.board, version, found.step.stage, service)):
+            if opens:
+                why = f"{service} {sentences.short(version.position.sha)} has passed {found.step}"
+                _replace_holder(decision, lock, version, base)
+                open_lock(decision, lock, why, by=version.run)
+            elif opens is None:
+                ask_containment(decision, service, base=base.sha, head=version.position.sha)
+
+
+def _replace_holder(decision: Decision, lock: Lock, version: Version, base: Position) -> None:
+    """The failed run that holds the lock ends as superseded by the run that passed, whatever its lane."""
+    holder = decision.board.runs.get(lock.run or "")
+    if holder is not None and holder.status is Status.FAILED and holder.key != version.run:
+        contained = base == lock.position
+        ending = sentences.superseded(version.run, version.position.sha) if contained else sentences.dropped(holder)
+        leave(decision, holder, ending)
+
+
+def open_lock(decision: Decision, lock: Lock, why: str, *, by: str) -> None:
+    """Take one lock away; the rest follows in the same decision: the banner, the lane, people (F9, F12)."""
+    board = decision.board
+    board.drop(lock)
+    left = len(board.locks_of(lock.stage))
+    text = sentences.unlocked(lock.stage, why, left)
+    where = Step(lock.stage)
+    decision.tell(FactKind.STAGE_UNLOCKED, text, step=where, holder=lock.run, service=lock.service, by=by)
+    decision.unlocked.append((lock, why))
+    holder = board.runs.get(lock.run) if lock.run else None
+    if holder is not None and holder.status is Status.FAILED:
+        decision.end(holder, Ending(End.FAILED, lock.reason))
+    elif holder is not None and holder.retrying:
+        decision.update(holder, retrying=False)  # it holds nothing any more: other locks count for it (L4)
+    if lock.service is not None:
+        leave_lane(decision, lock.service, opener=by)
+
+
+def leave_lane(decision: Decision, service: str, opener: str) -> None:
+    """F12: once the last lock of a service is open, its fast runs not yet in a real stage join the main lane."""
+    board = decision.board
+    if fast_lane.is_open(board, service):
+        return
+    for run in board.fast_runs(service):
+        if run.status is Status.FAILED:  # a failed fix stays for a retry only as long as the lane is open (F7)
+            decision.end(run, Ending(End.FAILED, sentences.failed(run, run.failure or Outcome.FAILURE)))
+    for run in fast_lane.leavers(board, service, opener):
+        changed = decision.update(run, lane=Lane.MAIN)
+        what = f"on the main lane again: the last lock of {service} is open"
+        decision.tell(FactKind.RUN_REJOINED, f"{sentences.name(run)} is {what}", changed)
+        decision.note(changed, what)
+        if changed.status is Status.WAITING:
+            find_place(decision, changed)
+
+
+def reconsider(decision: Decision, service: str) -> None:
+    """A new proof is there: everything that waited for one is looked at again."""
+    clean_up(decision, service)
+    open_passed(decision, service)
+    drop_unmerged(decision, service)
+    for run in decision.board.fast_runs(service):
+        if run.key in decision.board.runs:
+            newest_fix(decision, decision.board.runs[run.key])

@@ -1,0 +1,158 @@
+"""What is in each stage for a service: which commit came there last, by which run, since when, and whether it is whole.
+
+Every rule that asks *is this commit in the stage already, or past it?* asks here. The answer changes by four things
+only: a build that passes, a build that does not, a force-push (what was dropped from main contains nothing any more),
+and the build of another run that has begun there.
+
+A stage that rolls out has one run of a service at a time, and no older one after a newer one (F11). So what is in it
+is what the last build has brought: `whole` if that passed, else `broken`, on top of the last whole version. A step
+that rolls nothing out (the build, acceptance, the fast lane's own jobs) takes several at once; there the newest commit
+counts, whenever its build ended, so that it is known whether the head of main has failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from bot.core.model.pipeline import Track
+from bot.core.model.run import Run, StageVersion, Status, Step, Version
+from bot.core.rules.standing import off_main, rolls_out
+
+if TYPE_CHECKING:
+    from bot.core.model.board import Board
+    from bot.core.model.history import Position
+
+
+class Ahead(NamedTuple):
+    """The run (and its commit) that has been in a stage before another one, and whether it contains that.
+
+    `contains` None: GitHub has to be asked. `broken`: its build did not pass. `running`: its build goes on.
+    """
+
+    run: str
+    position: Position
+    contains: bool | None
+    broken: bool = False
+    running: bool = False
+
+
+# -- what changes it -------------------------------------------------------------------------------------------
+
+
+def passed(board: Board, run: Run, now: float, *, cleans_up: bool) -> None:
+    """The build of a run has passed its step: that is there now, whole. `cleans_up`: it is a fix that F8 follows."""
+    before, mine = board.version(run.service, run.step), Version(run.position, run.key, run.lane, now)
+    stays = None if rolls_out(board.pipeline, run.step) else _ahead_of(board, before.broken, run)
+    whole = before.whole if _stays(board, before.whole, run) else mine
+    board.put(replace(before, whole=whole, broken=stays, fix=mine if cleans_up else before.fix))
+
+
+def failed(board: Board, run: Run, now: float) -> None:
+    """The build of a run did not pass: where it rolls out, nobody knows what is left of the version before."""
+    before = board.version(run.service, run.step)
+    if not _stays(board, before.broken, run):
+        board.put(replace(before, broken=Version(run.position, run.key, run.lane, now)))
+
+
+def _stays(board: Board, version: Version | None, run: Run) -> bool:
+    """Whether a version stays what counts, where several builds run at once: it is newer than the one that ended."""
+    return not rolls_out(board.pipeline, run.step) and _ahead_of(board, version, run) is not None
+
+
+def _ahead_of(board: Board, version: Version | None, run: Run) -> Version | None:
+    """The version, if its commit is on main, is another one, and contains that of the run."""
+    if version is None or version.position.sha == run.sha or off_main(board, run.service, version.position):
+        return None
+    return version if board.service(run.service).history.contains(version.position, run.position) else None
+
+
+# -- what is asked of it ---------------------------------------------------------------------------------------
+
+
+def ahead(board: Board, run: Run, step: Step) -> Ahead | None:
+    """Who is in a stage that rolls out, or was there, and contains this run (True), or may contain it (None).
+
+    Such a run must not enter any more. Another run of its service that was only let in has not begun: see `inside`.
+    """
+    doubt: Ahead | None = None
+    for found in (*_running(board, run, step), *_left_there(board, run, step)):
+        if found.contains:
+            return found
+        if found.contains is None:
+            doubt = doubt or found
+    return doubt
+
+
+def inside(board: Board, run: Run, step: Step) -> Run | None:
+    """Another run of the same service that has a slot of a stage that rolls out: one at a time."""
+    return next((other for other in board.inside(step) if other.service == run.service and other.key != run.key), None)
+
+
+def _running(board: Board, run: Run, step: Step) -> Iterator[Ahead]:
+    """The runs of the same service whose build has begun in the stage."""
+    for other in board.inside(step):
+        begun = other.build is not None and other.status is not Status.ENDING
+        if other.service == run.service and other.key != run.key and begun:
+            yield Ahead(other.key, other.position, _covers(board, other.position, other.key, run), running=True)
+
+
+def _left_there(board: Board, run: Run, step: Step) -> Iterator[Ahead]:
+    """What builds have left in the stage."""
+    version = board.version(run.service, step)
+    for each in version.versions:
+        broken = each is version.broken
+        if each.position.sha == run.sha and version.broken is not None:
+            continue  # it is to be rolled out again
+        if off_main(board, run.service, each.position):
+            yield from _forced_since(board, run)
+        elif each.run != run.key:
+            yield Ahead(each.run, each.position, _covers(board, each.position, each.run, run), broken)
+
+
+def _forced_since(board: Board, run: Run) -> Iterator[Ahead]:
+    """In the place of what was dropped stands the head that main was forced to, while a run carries that."""
+    state = board.service(run.service)
+    for level in state.forced_heads:
+        live = [other for other in board.of_commit(run.service, level.sha) if other.status is not Status.ENDING]
+        if live and level.sha != run.sha and not off_main(board, run.service, level):
+            yield Ahead(live[-1].key, level, state.history.contains(level, run.position))
+
+
+def covers(board: Board, version: Version, run: Run) -> bool | None:
+    """Whether a version that is in a stage makes the run needless; None: GitHub has to be asked."""
+    return version.run != run.key and _covers(board, version.position, version.run, run)
+
+
+def _covers(board: Board, position: Position, key: str, run: Run) -> bool | None:
+    """Whether `place`, which the run `key` brought, contains the commit of `run`.
+
+    What is off main contains nothing any more. The same commit is needless only while the other run carries it on:
+    else the head of main might never be delivered, when main comes back to a commit that has passed once.
+    """
+    if position.sha == run.sha:
+        return key in board.runs
+    dropped = off_main(board, run.service, position)
+    if dropped:
+        return False
+    contains = board.service(run.service).history.contains(position, run.position)
+    return None if contains and dropped is None else contains
+
+
+def opens(version: StageVersion) -> Version | None:
+    """The version that may open locks of the stage: the present one, if it is whole (F9)."""
+    return version.whole if version.broken is None and version.step.track is Track.REAL else None
+
+
+def has_failed(board: Board, service: str, sha: str) -> bool:
+    """Whether a commit has failed somewhere, and no build of it is on its way that may still pass."""
+    going = (run.status not in (Status.FAILED, Status.ENDING) for run in board.of_commit(service, sha))
+    broken = (version.broken for version in board.versions_of(service))
+    return any(each is not None and each.position.sha == sha for each in broken) and not any(going)
+
+
+def is_through(board: Board, service: str, sha: str) -> bool:
+    """Whether a commit is what the last stage has, whole: there is nothing left to deliver."""
+    last = board.version(service, Step(board.pipeline.stages[-1].name))
+    return last.broken is None and last.whole is not None and last.whole.position.sha == sha

@@ -1,5 +1,0 @@
-"""Bringing what an older version stored to the schema of this one, once, at the first start."""
-
-from bot.state.migrations.migration import migrate
-
-__all__ = ["migrate"]

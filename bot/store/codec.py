@@ -1,0 +1,116 @@
+"""Records, events, effects and facts as JSON, and back: pydantic reads and writes the frozen values of the core."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter
+
+from bot.core.model.board import FAMILIES, Counters, Header, Record
+from bot.core.model.effects import Effect
+from bot.core.model.events import Event
+from bot.core.model.facts import Fact
+from bot.core.model.run import (
+    CleanUp,
+    Lock,
+    PastBuild,
+    Pulls,
+    Run,
+    ServiceState,
+    StageBackoff,
+    StageVersion,
+    UnmanagedBuild,
+    Verification,
+)
+from bot.core.rules.decision import Ended
+
+_KINDS = (
+    Header,
+    Counters,
+    Run,
+    Verification,
+    Pulls,
+    Lock,
+    ServiceState,
+    StageVersion,
+    StageBackoff,
+    UnmanagedBuild,
+    PastBuild,
+    CleanUp,
+)
+_RECORDS: dict[str, TypeAdapter[Any]] = {FAMILIES[kind]: TypeAdapter(kind) for kind in _KINDS}
+_EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])
+_EFFECT: TypeAdapter[Effect] = TypeAdapter(Annotated[Effect, Field(discriminator="kind")])
+_ENDED: TypeAdapter[Ended] = TypeAdapter(Ended)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A fact with when it was decided (seconds since the epoch) and the inbox entry that led to it."""
+
+    at: float
+    entry: str
+    fact: Fact
+
+
+_TOLD: TypeAdapter[Told] = TypeAdapter(Told)
+
+
+def field_of(record: Record) -> str:
+    """The field of the board's hash that keeps a record."""
+    return f"{FAMILIES[type(record)]}/{record.key}"
+
+
+def dump_record(record: Record) -> str:
+    """A record as JSON."""
+    return _RECORDS[FAMILIES[type(record)]].dump_json(record, exclude_defaults=True).decode()
+
+
+def load_record(field: str, text: bytes | str) -> Record:
+    """The record kept in `field`. Raises pydantic.ValidationError if it is not of our making."""
+    family = field.split("/", 1)[0]
+    record: Record = _RECORDS[family].validate_json(text)
+    return record
+
+
+def dump_event(event: Event) -> bytes:
+    """An event as JSON."""
+    return _EVENT.dump_json(event)
+
+
+def load_event(text: bytes) -> Event:
+    """The event in `text`, whoever stored it. Raises pydantic.ValidationError if it is none."""
+    if b'"abort-taken"' in text:
+        text = text.replace(b'"force":', b'"level":')  # as schema 3 called it; the inbox is not rewritten
+    return _EVENT.validate_json(text)
+
+
+def dump_effect(effect: Effect) -> str:
+    """An effect as JSON."""
+    return _EFFECT.dump_json(effect).decode()
+
+
+def load_effect(text: bytes | str) -> Effect:
+    """The effect in `text`. Raises pydantic.ValidationError if it is none."""
+    return _EFFECT.validate_json(text)
+
+
+def dump_ended(ended: Ended) -> str:
+    """A finished run as JSON."""
+    return _ENDED.dump_json(ended).decode()
+
+
+def load_ended(text: bytes | str) -> Ended:
+    """The finished run in `text`."""
+    return _ENDED.validate_json(text)
+
+
+def dump_told(told: Told) -> str:
+    """A fact of the log as JSON."""
+    return _TOLD.dump_json(told).decode()
+
+
+def load_told(text: bytes | str) -> Told:
+    """The fact of the log in `text`."""
+    return _TOLD.validate_json(text)

@@ -1,0 +1,66 @@
+"""What is to be done outside and has been in vain a few times: for people to see, with the reason of the last try."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import cast
+
+from redis import Redis
+
+from bot.store.keys import Keys
+
+#: How many are kept; beyond, the oldest notes are no better than the newest.
+KEPT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """An effect that is still tried: what it is (in words), why it was in vain, since when, how often."""
+
+    slot: str
+    what: str
+    why: str
+    since: float
+    tries: int
+
+
+class Delays:
+    """The delays of one pipeline. For people only: nothing is decided by them."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+
+    def note(self, slot: str, what: str, why: str, at: float, tries: int) -> None:
+        """One more try was in vain; `at` in seconds since the epoch."""
+        known = self._redis.hget(self._keys.delays, slot)
+        if known is None and self._redis.hlen(self._keys.delays) >= KEPT:
+            self.forget_gone()
+            if self._redis.hlen(self._keys.delays) >= KEPT:
+                return
+        since = float(json.loads(known)["since"]) if known is not None else at
+        self._redis.hset(self._keys.delays, slot, json.dumps(asdict(Delay(slot, what, why, since, tries))))
+
+    def clear(self, slot: str) -> None:
+        """It is done, or given up."""
+        self._redis.hdel(self._keys.delays, slot)
+
+    def all(self) -> list[Delay]:
+        """All that is delayed now, oldest first. Notes about what is no longer to be done are passed over."""
+        rows = cast("dict[bytes, bytes]", self._redis.hgetall(self._keys.delays))
+        if not rows:
+            return []
+        slots = list(rows)
+        there = cast("list[bytes | None]", self._redis.hmget(self._keys.outbox, slots))
+        found = [Delay(**json.loads(rows[slot])) for slot, value in zip(slots, there, strict=True) if value is not None]
+        return sorted(found, key=lambda delay: (delay.since, delay.slot))
+
+    def forget_gone(self) -> None:
+        """Forget the notes about what is no longer to be done. Apart from reading: a reader needs no store that it can
+        write to."""
+        slots = cast("list[bytes]", self._redis.hkeys(self._keys.delays))
+        there = cast("list[bytes | None]", self._redis.hmget(self._keys.outbox, slots)) if slots else []
+        gone = [slot for slot, value in zip(slots, there, strict=True) if value is None]
+        if gone:
+            self._redis.hdel(self._keys.delays, *gone)

@@ -1,0 +1,5 @@
+"""Bringing what an older version stored to the schema of this one, once, at the first start."""
+
+from bot.store.migrations.migration import migrate
+
+__all__ = ["migrate"]

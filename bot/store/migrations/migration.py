@@ -1,0 +1,152 @@
+"""The migration of one pipeline: under the lease, prepared beside what is in force, put in force by one script.
+
+A crash before that script leaves the old state in force; the next start begins again. Effects may be finished by their
+performers meanwhile: of those only what is still as it was read is replaced. There is no way back: a version that
+finds a higher number refuses (`bot.store.schema`).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol, cast
+
+from redis import Redis
+
+from bot.store.keys import Keys
+from bot.store.migrations import to_3, to_4
+from bot.store.migrations.to_3 import Raw
+from bot.store.replica import BARRIER
+from bot.store.schema import SCHEMA, OlderSchema, refusal, stored_schema
+from bot.store.scripts import Scripts
+
+#: For how long one slice of the work may hold the lease, in milliseconds; it is renewed after each.
+LEASE_MS = 30_000
+#: For how long a worker that holds the lease is waited for, and between two tries, in seconds.
+PATIENCE, PAUSE = 60.0, 0.1
+#: How many values are written at a time.
+SLICE = 500
+
+
+class _Step(Protocol):
+    """The module of one step: from one schema number to the next."""
+
+    def migrate_board(self, records: dict[str, Raw], /) -> dict[str, Raw]: ...
+    def migrate_ended(self, raw: Raw, /) -> Raw: ...
+    def migrate_effect(self, raw: Raw, /) -> Raw: ...
+
+
+#: The steps, by the schema number that each leads to.
+_STEPS: tuple[tuple[int, _Step], ...] = ((3, to_3), (4, to_4))
+
+
+def migrate(redis: Redis, keys: Keys) -> int | None:
+    """Bring the state of one pipeline to our schema; returns the number it had, or None if nothing was to be done.
+
+    Of several processes that start at once one does it, the others wait for it. Raises NewerSchema if a newer version
+    wrote it, OlderSchema if a worker held the lease all the time, RedisError if the store cannot be reached.
+    """
+    token = uuid.uuid4().hex
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        stored = stored_schema(redis, keys)
+        if stored is None or stored == SCHEMA:
+            return None
+        if stored > SCHEMA:
+            raise refusal(keys.pipeline, stored)
+        if redis.set(keys.lease, token, nx=True, px=LEASE_MS):
+            try:
+                if _Migration(redis, keys, token).run(stored):
+                    return stored
+            finally:
+                _release(redis, keys, token)
+        if time.monotonic() > deadline:
+            raise OlderSchema(f"{refusal(keys.pipeline, stored)}; a worker held the lease for {PATIENCE:g} s")
+        time.sleep(PAUSE)
+
+
+def _release(redis: Redis, keys: Keys, token: str) -> None:
+    """Give the lease back, if it is ours still."""
+    if redis.get(keys.lease) == token.encode():
+        redis.delete(keys.lease)
+
+
+class _Migration:
+    """One try."""
+
+    def __init__(self, redis: Redis, keys: Keys, token: str) -> None:
+        self._redis, self._keys, self._token = redis, keys, token
+        self._prepared: list[tuple[str, str]] = []
+
+    def run(self, stored: int) -> bool:
+        """True if it is done; False, and nothing changed, if somebody came between."""
+        keys = self._keys
+        version, mark = self._redis.hmget(keys.meta, ["version", "mark"])
+        steps = [step for number, step in _STEPS if number > stored]
+        records = {field: json.loads(text) for field, text in self._all(keys.board) if field != BARRIER}
+        ended = {run: json.loads(text) for run, text in self._all(keys.ended)}
+        for step in steps:
+            records = step.migrate_board(records)
+            ended = {run: step.migrate_ended(raw) for run, raw in ended.items()}
+        barrier = {BARRIER: "1"}
+        self._prepare(keys.board, {field: json.dumps(raw) for field, raw in records.items()} | barrier)
+        self._prepare(keys.ended, {run: json.dumps(raw) for run, raw in ended.items()})
+        if stored < 3:
+            runs = {field.removeprefix("run/") for field in records if field.startswith("run/")}
+            self._prepare(keys.stories, to_3.stories(self._facts(), runs | ended.keys()))
+        outbox = self._effects(1, keys.outbox, lambda text: _in_outbox(steps, text))
+        effects = [*outbox, *self._effects(2, keys.dead, lambda text: _in_letter(steps, text))]
+        names = [keys.lease, keys.meta, keys.changes, keys.outbox, keys.dead]
+        names += [name for pair in self._prepared for name in pair]
+        args = [self._token, stored, SCHEMA, version or 0, mark or 0, json.dumps(effects)]
+        return bool(Scripts(self._redis).run("migrate", names, args))
+
+    def _all(self, key: str) -> list[tuple[str, str]]:
+        rows = cast("dict[bytes, bytes]", self._redis.hgetall(key))
+        return [(field.decode(), text.decode()) for field, text in rows.items()]
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        """Id and JSON of all facts of the log, oldest first."""
+        last = "-"
+        while page := cast("list[Any]", self._redis.xrange(self._keys.facts, min=last, count=SLICE)):
+            for identity, fields in page:
+                yield identity.decode(), fields[b"f"].decode()
+            last = f"({page[-1][0].decode()}"
+
+    def _prepare(self, key: str, values: dict[str, str]) -> None:
+        """Write what shall take the place of the hash `key` beside it, and keep the lease."""
+        beside = f"{key}:migrated"
+        self._redis.delete(beside)
+        rows = list(values.items())
+        for start in range(0, len(rows), SLICE):
+            self._redis.hset(beside, mapping=dict(rows[start : start + SLICE]))
+            if self._redis.get(self._keys.lease) == self._token.encode():
+                self._redis.pexpire(self._keys.lease, LEASE_MS)
+        self._prepared.append((beside, key))
+
+    def _effects(self, which: int, key: str, change: Callable[[str], str]) -> list[list[Any]]:
+        changed = ((slot, text, change(text)) for slot, text in self._all(key))
+        return [[which, slot, text, after] for slot, text, after in changed if after != text]
+
+
+def _in_outbox(steps: list[_Step], text: str) -> str:
+    """An effect of the outbox: its revision, a line break, its JSON."""
+    revision, _, effect = text.partition("\n")
+    before: Raw = json.loads(effect)
+    after = _migrated(steps, before)
+    return text if after == before else f"{revision}\n{json.dumps(after)}"
+
+
+def _in_letter(steps: list[_Step], text: str) -> str:
+    """A dead letter."""
+    letter = json.loads(text)
+    after = _migrated(steps, letter["effect"])
+    return text if after == letter["effect"] else json.dumps({**letter, "effect": after})
+
+
+def _migrated(steps: list[_Step], effect: Raw) -> Raw:
+    for step in steps:
+        effect = step.migrate_effect(effect)
+    return effect

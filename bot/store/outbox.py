@@ -1,0 +1,251 @@
+"""The outbox: effects to be done, each claimed by one performer at a time, postponed, done, or given up visibly."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+from redis import Redis
+
+from bot.core.model.effects import Effect
+from bot.core.model.events import Event
+from bot.core.model.pipeline import Job
+from bot.store.codec import dump_effect, dump_event, load_effect
+from bot.store.inbox import POKE_MS
+from bot.store.keys import FAMILIES, Keys
+from bot.store.scripts import Scripts
+from bot.store.store import Wanted, family_of
+
+#: How long a performer has for one effect before another may try, in milliseconds. Before it does something that
+#: cannot be undone it renews its hold, so that a stalled performer that wakes up late does nothing.
+HOLD_MS = 30_000
+#: How long a replica may take to confirm a note, in milliseconds.
+CONFIRM_MS = 500
+#: How long it is in doubt what was posted, after a change of history, in milliseconds: longer than most builds run.
+IN_DOUBT_MS = 1_800_000
+#: How many effects that were given up are kept; the oldest go first.
+DEAD_KEPT = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """It is stored that an attempt is about to be posted. `follows`: a replica has to confirm that first."""
+
+    follows: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What to note of a trigger that goes to one of these jobs at its first try, as `intend` does, kept for `kept_ms`;
+    where something is in doubt nothing is noted."""
+
+    by_job: Mapping[Job, str]
+    kept_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An effect that a performer has taken; `revision` tells it from a newer one in the same slot.
+
+    `tries` is how often it was claimed before; `held_until` (milliseconds) is the proof of whose claim it is. `noted`:
+    it is a trigger, and the same step has noted that it is about to be posted, at `at` (this process' monotonic clock).
+    """
+
+    family: str
+    effect: Effect
+    revision: str
+    tries: int
+    held_until: int
+    noted: Noted | None = None
+    at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class UnacknowledgedWrites:
+    """The store has changed its history, and may have forgotten what was posted: `when` names the change.
+
+    `seconds`: for how long nothing can have been sent by what came before: since that was noticed.
+    """
+
+    when: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An effect that was given up: what, why, when (seconds since the epoch), after how many tries."""
+
+    slot: str
+    effect: Effect
+    error: str
+    at: float
+    tries: int
+
+
+class Outbox:
+    """The outbox of one pipeline."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._scripts = Scripts(redis)
+
+    def _names(self, family: str) -> list[str]:
+        keys = self._keys
+        return [keys.due(family), keys.held(family), keys.outbox, keys.tries]
+
+    def claim(self, family: str, *, limit: int, notes: Notes | None = None) -> tuple[Claim | None, bool]:
+        """Take one effect that is due, so that at most `limit` of the family are held; and whether more are due."""
+        wanted = self.wanted(family, limit=limit, notes=notes)
+        before = time.monotonic()
+        answer = self._scripts.run("claim", wanted.names, wanted.args, fence=self._keys)
+        return self.claimed(family, answer, before)
+
+    def wanted(self, family: str, *, limit: int, notes: Notes | None = None) -> Wanted:
+        """The same as a wish, for `Store.commit_and_claim`; what comes of it is read by `claimed`."""
+        names = [*self._names(family), self._keys.meta, self._keys.posted_prefix]
+        texts, kept_ms = (notes.by_job, notes.kept_ms) if notes is not None else ({}, 1)
+        by_job = {f"{job.controller}\n{job.name}": text for job, text in texts.items()}
+        return Wanted(names, [HOLD_MS, 1, limit, json.dumps(by_job), kept_ms, IN_DOUBT_MS])
+
+    def claimed(self, family: str, answer: list[Any], asked_at: float) -> tuple[Claim | None, bool]:
+        """What came of a wish that was sent at `asked_at` (this process' monotonic clock)."""
+        more, *flat = answer or (0,)
+        if not flat:
+            return None, False
+        _, tries, value, held_until, noted = flat
+        revision, text = value.split(b"\n", 1)
+        said = Noted(noted == 2) if noted else None
+        claim = Claim(family, load_effect(text), revision.decode(), int(tries), int(held_until), said, asked_at)
+        return claim, more > 0
+
+    def renew(self, claim: Claim) -> Claim | None:
+        """Hold a claim for longer; None if it is lost: then it must not be done by this performer."""
+        args = [claim.effect.slot, claim.revision, HOLD_MS, claim.held_until]
+        until = int(self._scripts.run("renew", self._names(claim.family)[:3], args, fence=self._keys))
+        return replace(claim, held_until=until) if until else None
+
+    def intend(
+        self, claim: Claim, note: str, text: str, kept_ms: int, looked: UnacknowledgedWrites | None = None
+    ) -> Noted | UnacknowledgedWrites | None:
+        """Store under `note` that what was claimed is about to be sent; in one step with the proof that it is ours.
+
+        None: it is not ours any more. A Doubt: nothing was noted, what was sent already must be looked for first;
+        `looked` says after which change of history that was done.
+        """
+        names = [*self._names(claim.family)[:3], self._keys.meta, note]
+        held = [claim.effect.slot, claim.revision, HOLD_MS, claim.held_until]
+        args = [*held, text, kept_ms, looked.when if looked is not None else 0, IN_DOUBT_MS]
+        what, *rest = self._scripts.run("intent", names, args, fence=self._keys)
+        if what == 1:
+            return Noted(bool(rest[1]))
+        return UnacknowledgedWrites(int(rest[0]), int(rest[1]) / 1000) if what == 2 else None
+
+    def confirm(self, note: str, kept_ms: int) -> bool:
+        """Whether a replica has the note, and with it all that was stored before; waits for it a moment.
+
+        Asked in one go on one connection: the note is on this server, and a replica of this server has it. Sentinel
+        promotes the replica that has most, so that a note which was confirmed outlives the master.
+        """
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.pexpire(note, kept_ms)
+            pipe.wait(1, CONFIRM_MS)
+            there, replicas = pipe.execute()
+        return bool(there) and int(replicas) > 0
+
+    def finish(self, claim: Claim, event: Event | None = None) -> bool:
+        """The effect is done, and `event` came of it: both are stored together. True: poke a worker."""
+        keys = self._keys
+        names = [*self._names(claim.family), keys.inbox, keys.poke, keys.meta]
+        text = b"" if event is None else dump_event(event)
+        args = [claim.effect.slot, claim.revision, POKE_MS, text]
+        fence = keys if event else None  # what was done is done; an event of ours a newer version could misread
+        return bool(self._scripts.run("finish", names, args, fence))
+
+    def postpone(self, claim: Claim, seconds: float, *, untried: bool = False) -> None:
+        """It cannot be done now: it is due again in `seconds`. `untried`: nothing was sent, so it counts as no try."""
+        self._postpone(claim, seconds, "", untried=untried)
+
+    def give_up(self, claim: Claim, error: str, at: float) -> None:
+        """It will not work: put it where an operator sees it and can give it another try."""
+        letter = {
+            "effect": json.loads(dump_effect(claim.effect)),
+            "error": error,
+            "at": at,
+            "tries": claim.tries + 1,
+            "revision": claim.revision,
+        }
+        self._postpone(claim, 0, json.dumps(letter))
+        if self._redis.hlen(self._keys.dead) > DEAD_KEPT:
+            self._forget_oldest_dead()
+
+    def _postpone(self, claim: Claim, seconds: float, letter: str, *, untried: bool = False) -> None:
+        names = [*self._names(claim.family), self._keys.dead]
+        args = [claim.effect.slot, claim.revision, int(seconds * 1000), letter, -1 if untried else 0]
+        self._scripts.run("postpone", names, args, fence=self._keys if letter else None)
+
+    def unsend(self, family: str, slot: str) -> str:
+        """Take back an effect nobody has begun: `absent`, `taken-back`, or `begun`."""
+        answer = self._scripts.run("unsend", self._names(family), [slot])
+        return ("absent", "taken-back", "begun")[answer]
+
+    def earlier(self, claim: Claim) -> list[Effect]:
+        """The effects of the same kind and family that are not done yet and whose slots come before this one's."""
+        kind = f"{claim.effect.kind}/".encode()
+        slots = cast("list[bytes]", self._redis.zrange(self._keys.due(claim.family), 0, -1))
+        found = sorted(slot for slot in slots if slot.startswith(kind) and slot < claim.effect.slot.encode())
+        texts = cast("list[bytes | None]", self._redis.hmget(self._keys.outbox, found)) if found else []
+        return [load_effect(text.partition(b"\n")[2]) for text in texts if text is not None]
+
+    def due(self, family: str) -> int:
+        """How many effects of a family are due now and not held."""
+        seconds, micros = self._redis.time()
+        return int(self._redis.zcount(self._keys.due(family), "-inf", seconds * 1000 + micros // 1000))
+
+    def has(self, slot: str) -> bool:
+        """Whether an effect of this slot is to be done, or was given up."""
+        return bool(self._redis.hexists(self._keys.outbox, slot) or self._redis.hexists(self._keys.dead, slot))
+
+    def size(self) -> int:
+        """How many effects are not done yet."""
+        return int(self._redis.hlen(self._keys.outbox))
+
+    def dead_letters(self, limit: int = 200) -> list[DeadLetter]:
+        """The effects that were given up, newest first, at most `limit`."""
+        letters = [_letter(slot.decode(), json.loads(text)) for slot, text in self._all_dead().items()]
+        return sorted(letters, key=lambda letter: -letter.at)[:limit]
+
+    def revive(self, slot: str) -> bool:
+        """Give a dead letter another try, at once; False if there is none in that slot."""
+        text = self._redis.hget(self._keys.dead, slot)
+        if text is None:
+            return False
+        letter = json.loads(text)
+        effect = load_effect(json.dumps(letter["effect"]))
+        keys = self._keys
+        names = [keys.due(family_of(effect)), keys.outbox, keys.tries, keys.dead]
+        args = [slot, f"{letter['revision']}\n{dump_effect(effect)}"]
+        return bool(self._scripts.run("revive", names, args, fence=keys))
+
+    def drop_dead(self, slot: str) -> bool:
+        """Forget a dead letter: it is not to be done any more; False if there is none in that slot."""
+        return bool(self._redis.hdel(self._keys.dead, slot))
+
+    def _forget_oldest_dead(self) -> None:
+        """Make room for a tenth of what is kept, so that it is seldom done."""
+        by_age = sorted(self._all_dead().items(), key=lambda row: float(json.loads(row[1])["at"]))
+        self._redis.hdel(self._keys.dead, *(slot for slot, _ in by_age[: -DEAD_KEPT + DEAD_KEPT // 10]))
+
+    def _all_dead(self) -> dict[bytes, bytes]:
+        return cast("dict[bytes, bytes]", self._redis.hgetall(self._keys.dead))
+
+
+def _letter(slot: str, raw: dict[str, Any]) -> DeadLetter:
+    effect = load_effect(json.dumps(raw["effect"]))
+    return DeadLetter(slot, effect, str(raw["error"]), float(raw["at"]), int(raw["tries"]))
+
+
+__all__ = ["FAMILIES", "Claim", "DeadLetter", "Outbox"]

@@ -1,0 +1,69 @@
+"""Reading what was decided: the fact log and the history of finished runs, page by page, newest first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+from redis import Redis
+
+from bot.core.rules.decision import Ended
+from bot.store.codec import Told, load_ended, load_told
+from bot.store.keys import Keys
+from bot.store.store import STORY_KEPT
+
+#: The most that one page holds.
+PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class FactPage:
+    """Facts, newest first, each with its id; `next` is what to ask for to go on, or None at the end."""
+
+    facts: list[tuple[str, Told]]
+    next: str | None
+
+
+class Records:
+    """The fact log and the history of one pipeline."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+
+    def facts(self, before: str | None = None, limit: int = 50) -> FactPage:
+        """A page of the log, newest first; `before` is the `next` of the page before it."""
+        limit = max(1, min(limit, PAGE))
+        end = f"({before}" if before else "+"
+        facts = _told(self._redis.xrevrange(self._keys.facts, max=end, min="-", count=limit))
+        return FactPage(facts, facts[-1][0] if len(facts) == limit else None)
+
+    def facts_after(self, after: str, limit: int = PAGE) -> list[tuple[str, Told]]:
+        """The facts told after the one with id `after` (`0-0`: from the first that is kept), oldest first."""
+        return _told(self._redis.xrange(self._keys.facts, min=f"({after}", max="+", count=limit))
+
+    def facts_of(self, run: str) -> list[tuple[str, Told]]:
+        """The facts of one run, those of the last `STORY_KEPT` turns, oldest first; kept as long as the run itself."""
+        stories = self._keys.stories
+        number = int(cast("bytes | None", self._redis.hget(stories, run)) or 0)
+        fields = [f"{run}#{n}" for n in range(max(1, number - STORY_KEPT + 1), number + 1)]
+        rows = cast("list[bytes | None]", self._redis.hmget(stories, fields)) if fields else []
+        lines = [line for row in rows if row is not None for line in row.split(b"\n")]
+        return [(lines[n].decode(), load_told(lines[n + 1])) for n in range(0, len(lines), 2)]
+
+    def ended(self, offset: int = 0, limit: int = 50) -> tuple[list[Ended], int]:
+        """A page of finished runs, the last to end first, and how many are kept in all."""
+        limit = max(1, min(limit, PAGE))
+        total = int(self._redis.zcard(self._keys.ended_order))
+        keys: Any = self._redis.zrevrange(self._keys.ended_order, offset, offset + limit - 1)
+        rows = self._redis.hmget(self._keys.ended, keys) if keys else []
+        return [load_ended(row) for row in rows if row is not None], total
+
+    def ended_run(self, run: str) -> Ended | None:
+        """One finished run, or None if it is unknown or too long ago."""
+        row = self._redis.hget(self._keys.ended, run)
+        return None if row is None else load_ended(row)
+
+
+def _told(rows: Any) -> list[tuple[str, Told]]:
+    return [(identity.decode(), load_told(fields[b"f"])) for identity, fields in rows]

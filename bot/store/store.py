@@ -1,0 +1,200 @@
+"""Taking turns: one writer at a time by lease, and only one commit per version whatever happens to the lease."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from redis import Redis
+
+from bot.core.model.board import Change
+from bot.core.model.effects import (
+    Answer,
+    AuthorizeCommand,
+    Banner,
+    Comment,
+    Compare,
+    Deploy,
+    Effect,
+    FindPull,
+    LockNotice,
+    Notify,
+    SetStatus,
+)
+from bot.core.model.facts import Fact
+from bot.core.rules.decision import Ended
+from bot.store.codec import Told, dump_effect, dump_ended, dump_told
+from bot.store.inbox import Entry, entry
+from bot.store.keys import FAMILIES, Keys
+from bot.store.parts import changed_fields
+from bot.store.replica import BoardReplica
+from bot.store.scripts import Scripts
+
+#: How long a turn may take before another worker may begin one, in milliseconds. A late commit is refused anyway.
+LEASE_MS = 8_000
+#: How many deliveries one turn decides at most.
+BATCH = 64
+#: The field of the board's hash that keeps the configuration.
+HEADER = "header/header"
+#: How many versions a copy of the board may lag behind before it is loaded anew.
+CHANGES_KEPT = 2_000
+#: The facts of how many turns are kept with each run, beside the log. They go when the history forgets the run.
+STORY_KEPT = 100
+
+
+#: The effects that talk to GitHub.
+GITHUB = (SetStatus, Comment, Compare, FindPull, Deploy, LockNotice, AuthorizeCommand, Answer)
+
+
+class Busy(Exception):
+    """Another worker holds the lease."""
+
+
+class Unstorable(Exception):
+    """What was decided cannot be written down: nothing of this turn was stored."""
+
+
+class Outdated(Exception):
+    """Another worker committed first: nothing of this turn was stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a turn decided, ready to be committed."""
+
+    changes: list[Change]
+    facts: list[tuple[Entry, Fact]]
+    effects: list[Effect]
+    ended: list[Ended]
+    #: When the clock matters next, in seconds since the epoch.
+    due: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to claim (`bot/store/lua/claiming.lua` says by which keys and arguments), made by `Outbox.wanted`."""
+
+    names: list[str]
+    args: list[Any]
+
+
+class Store:
+    """The state of one pipeline, for the worker that takes the turn."""
+
+    def __init__(self, redis: Redis, keys: Keys, *, facts_kept: int = 10_000, ended_kept: int = 10_000) -> None:
+        self.keys = keys
+        self._redis = redis
+        self._scripts = Scripts(redis)
+        self._kept = (CHANGES_KEPT, facts_kept, ended_kept)
+        self.copy = BoardReplica(self._scripts, keys, remembers=True)
+
+    def begin(self, token: str) -> list[Entry]:
+        """Take the lease and read what came in, the copy of the board being up to date after it.
+
+        Raises Busy if another worker holds the lease.
+        """
+        keys, copy = self.keys, self.copy
+        names = [keys.lease, keys.poke, keys.meta, keys.inbox, keys.changes]
+        while True:
+            args = [token, LEASE_MS, copy.version, copy.mark, BATCH]
+            answer = self._scripts.run("begin", names, args, fence=keys)
+            if answer[0] == 0:
+                raise Busy(keys.pipeline)
+            _, version, entries, changes, mark = answer
+            if copy.catch_up(version, mark, changes):
+                return [entry(raw) for raw in entries]
+            if version < copy.version or (version == copy.version and mark.decode() != copy.mark):
+                self.doubt()  # what we know was committed has been lost
+            # Loaded anew, the copy may be newer than the entries: a worker whose lease had ended may have committed.
+            # Entries and board must be of one version, or an entry is decided twice. So begin again, caught up.
+            copy.forget()
+            copy.refresh()
+
+    def commit(self, token: str, taken: list[Entry], work: Work) -> list[Entry]:
+        """Store a turn and acknowledge its entries, together; returns the next entries, the lease still held.
+
+        Without next entries the lease is given back. Raises Outdated if another worker committed first, and Unstorable
+        if the work cannot be written down: then nothing was stored, and the copy must be forgotten.
+        """
+        return self.commit_and_claim(token, taken, work)[0]
+
+    def commit_and_claim(
+        self, token: str, taken: list[Entry], work: Work, wanted: Wanted | None = None
+    ) -> tuple[list[Entry], list[Any]]:
+        """Commit; and in the same step claim what is wanted, unless there are next entries: those come first.
+
+        Returns the next entries, and what `Outbox.claimed` reads.
+        """
+        keys = self.keys
+        names = [keys.lease, keys.poke, keys.meta, keys.inbox, keys.board, keys.changes, keys.facts, keys.outbox]
+        names += [keys.ended, keys.ended_order, *(keys.due(family) for family in FAMILIES), keys.dead, keys.stories]
+        copy = self.copy
+        args = [token, copy.version, copy.mark, taken[-1].id, len(taken), _packed(work), *self._kept, BATCH, LEASE_MS]
+        args.append(STORY_KEPT)
+        if wanted is not None:
+            names += wanted.names
+            args += wanted.args
+        answer = self._scripts.run("commit", names, args, fence=keys)
+        if answer[0] == 0:
+            raise Outdated(keys.pipeline)
+        copy.version, copy.mark = answer[1], answer[3].decode()
+        return [entry(raw) for raw in answer[2]], answer[4]
+
+    def doubt(self) -> None:
+        """What was acknowledged has been lost: for a while each trigger looks first for what was posted before."""
+        self._scripts.run("doubt", [self.keys.meta], [], fence=self.keys)
+
+    def is_configured(self) -> bool:
+        """Whether anything is stored that a turn can build upon; False at the first start, and when state was lost."""
+        return bool(self._redis.hexists(self.keys.board, HEADER))
+
+    def release(self, token: str) -> bool:
+        """Give the lease back; True if something came in meanwhile: then it is still held."""
+        keys = self.keys
+        return bool(self._scripts.run("release", [keys.lease, keys.meta, keys.inbox], [token, 0]))
+
+    def hand_on(self, token: str) -> None:
+        """Give the lease back although more has come in: whoever does so pokes a worker for the rest."""
+        keys = self.keys
+        self._scripts.run("release", [keys.lease, keys.meta, keys.inbox], [token, 1])
+
+
+def family_of(effect: Effect) -> str:
+    """Whom an effect talks to."""
+    if isinstance(effect, GITHUB):
+        return "github"
+    if isinstance(effect, Notify):
+        return "people"
+    return "jenkins"
+
+
+def _packed(work: Work) -> str:
+    try:
+        return _json(work)
+    except ValueError as error:  # such as half a surrogate pair in a name: valid in JSON, no text in UTF-8
+        raise Unstorable(str(error)) from error
+
+
+def _json(work: Work) -> str:
+    effects = {effect.slot: effect for effect in work.effects}  # the last one in a slot is the one that counts
+    return json.dumps(
+        {
+            "board": [list(row) for change in work.changes for row in changed_fields(change)],
+            "facts": [[dump_told(Told(entry.at, entry.id, fact)), fact.run or ""] for entry, fact in work.facts],
+            "effects": [_effect(effect) for effect in effects.values()],
+            "ended": [[e.run.key, dump_ended(e), e.at] for e in work.ended],
+            "due": "" if work.due is None else work.due,
+        }
+    )
+
+
+def debounce(effect: Effect) -> int:
+    """How long an effect is not due after it was asked for, in milliseconds."""
+    if isinstance(effect, Banner):
+        return 1  # behind builds: the next trigger of a stage is more urgent than its description
+    return int(effect.debounce * 1000) if isinstance(effect, (SetStatus, Comment, FindPull)) else 0
+
+
+def _effect(effect: Effect) -> list[object]:
+    return [effect.slot, dump_effect(effect), FAMILIES.index(family_of(effect)), debounce(effect)]

@@ -8,12 +8,21 @@ from typing import Any
 
 import pytest
 
-from bot.core.rules import commands
 from bot.core.model.effects import Answer, AuthorizeCommand
-from bot.core.model.events import Command, CommandAllowed, CommandRefused, CommandSaid, Configured, HeadSeen, RetryAsked, UnlockAsked
+from bot.core.model.events import (
+    Command,
+    CommandAllowed,
+    CommandRefused,
+    CommandSaid,
+    Configured,
+    HeadSeen,
+    RetryAsked,
+    UnlockAsked,
+)
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import FastLaneStart, Job, Mode, Verify
 from bot.core.model.run import Run, Status
+from bot.core.rules import commands
 from tests.core.town import Town
 from tests.core.world import shop
 
@@ -578,8 +587,8 @@ def asked_to_verify(town: Town, words: str, **about: Any) -> list[tuple[Any, ...
     seen: list[tuple[Any, ...]] = []
     said = CommandSaid("comment/5", "shop/S1", "dana", (Command("verify", words),), 7, 5, town.now)
     town.send(said)
-    from bot.core.rules.decision import Decision
     from bot.core.model.events import VerifyAsked
+    from bot.core.rules.decision import Decision
 
     def apply(_: Decision, event: Any) -> None:
         assert isinstance(event, VerifyAsked)

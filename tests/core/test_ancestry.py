@@ -164,6 +164,50 @@ def test_a_denial_counts_for_all_that_follows_from_it() -> None:
     assert history.contains(x, b) is False
 
 
+def test_main_goes_on_from_a_force_push_told_late_at_what_was_pushed_onto_that_and_at_nothing_else() -> None:
+    history, _ = told((None, "a", False), ("b", "c", False), ("a", "b", False))  # an older link: c was told before b
+    history, y = history.push("x", "y", forced=False)
+    history, x = history.push("c", "x", forced=True)
+    assert history.head == y
+    assert (history.forced, history.forced_to(x)) == (y.segment, y)
+    assert history.contains(y, x) is True
+
+
+def test_what_stands_behind_a_commit_is_the_first_that_was_proven_to_contain_it() -> None:
+    history, (a, c, b) = told((None, "a", False), ("b", "c", False), ("a", "b", False))
+    assert history.successor(b) == b, "c, which contains it, was told in an earlier segment"
+    history, (x, y) = told((None, "x", False), ("x", "y", True))
+    history = history.learn(x, y, contains=True)
+    assert (history.successor(x), history.successor(y)) == (y, y)
+    history = history.push("?", "z", forced=False)[0]
+    assert history.successor(y) == y
+    assert a.segment < c.segment < b.segment
+
+
+def test_a_commit_was_pushed_if_a_push_told_what_came_before_it() -> None:
+    history, (a, b) = told((None, "a", False), ("a", "b", False))
+    assert (history.was_pushed(a), history.was_pushed(b)) == (False, True)
+    history, d = history.push("c", "d", forced=False)
+    assert history.was_pushed(d), "though nobody knows the commit before it"
+
+
+def test_a_merge_that_brings_what_was_taken_for_the_head_is_the_head_though_it_came_right_after_a_force_push() -> None:
+    history, _ = told((None, "a", False), ("a", "x", True))
+    history, y = history.push("x", "y", forced=False)
+    history, z = history.push(None, "z", forced=False)
+    assert (history.head, y.segment) == (z, history.forced)
+    assert history.include(y, ("z",)).head == y
+
+
+def test_a_push_told_after_its_pull_request_joins_what_came_before_it_whenever_that_is_told() -> None:
+    history, (a, c) = told((None, "a", False), (None, "c", False))
+    history = history.join("b", "c")
+    assert history.contains(c, a) is None
+    history, _ = history.push("a", "b", forced=False)
+    assert history.contains(c, a) is True
+    assert history.told == 3
+
+
 def test_what_is_remembered_is_bounded() -> None:
     history = CommitHistory()
     for number in range(500):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pickle
 from dataclasses import replace
 
+import pytest
+
 from bot.core.model.board import Header
-from bot.core.model.pipeline import FastLane, Pipeline, Policy, Service
+from bot.core.model.pipeline import FastLane, Job, LockStatus, Pipeline, Policy, Service, Verify
 from bot.store.codec import dump_record, load_record
 from tests.core.world import shop
 
@@ -39,6 +41,22 @@ def test_a_changed_pipeline_is_asked_anew() -> None:
     assert replace(used, fast_lane=FastLane(rejoins="acceptance")).rejoins_at == 1
     assert not replace(pre_production, on_failure=Policy.REPORT).locks
     assert replace(used, stages=(build, acceptance, production)).locks_at == 3
+
+
+def test_the_fast_lane_may_rejoin_at_the_first_stage_already() -> None:
+    assert [shop(rejoins=stage).rejoins_at for stage in ("build", "acceptance", None, "gone")] == [0, 1, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("verifies", "told", "matters"),
+    [(False, False, False), (True, False, True), (False, True, True), (True, True, True)],
+)
+def test_an_open_pull_request_matters_where_it_is_verified_or_told_of_a_lock(
+    verifies: bool, told: bool, matters: bool
+) -> None:
+    verify = Verify(Job("build", "verify")) if verifies else None
+    pipeline = replace(shop(), verify=verify, lock_status=LockStatus.ALL if told else LockStatus.OFF)
+    assert pipeline.hears_of_pulls("S1") is matters
 
 
 def test_what_is_not_configured_is_not_found_and_of_two_with_one_name_the_first_counts() -> None:

@@ -1,0 +1,146 @@
+"""What the board looks up is what is on it; what was changed is told once, and can be taken back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bot.core.model.board import Board, Change
+from bot.core.model.effects import Withdraw
+from bot.core.model.events import PullMoved
+from bot.core.model.pipeline import AbortLevel, Job, Track, Verify
+from bot.core.model.run import VERIFY, Lock, StageBackoff, Step
+from tests.core.town import Town
+from tests.core.world import records_of, shop
+
+ACC, PRE = "acceptance", "pre-production"
+
+
+def lock(key: str, since: float = 1.0, until: float | None = None) -> Lock:
+    return Lock(f"{PRE}/{key}", PRE, "maintenance", "ann", since, until=until)
+
+
+@pytest.fixture
+def board() -> Board:
+    return Town().board
+
+
+# -- changes ---------------------------------------------------------------------------------------------------
+
+
+def test_each_record_that_was_changed_is_told_once_and_as_it_was_before_all_changes(board: Board) -> None:
+    first, second = lock("1"), lock("2")
+    board.put(first)
+    assert board.take_changes() == [Change(None, first)]
+    assert board.take_changes() == []
+    later = replace(first, reason="it takes longer")
+    for record in replace(first, reason="for now"), later, second:
+        board.put(record)
+    board.drop(second)
+    assert board.take_changes() == [Change(first, later)], "what came and went meanwhile is no change"
+    board.drop(later)
+    assert board.take_changes() == [Change(later, None)]
+
+
+def test_what_is_taken_back_is_in_no_look_up_any_more() -> None:
+    town = Town()
+    town.breaks("S1", "a")
+    before = records_of(town.board)
+    run = town.run("S1a")
+    version = town.board.version("S1", run.step)
+    town.board.put(replace(version, service="S2", key=f"S2/{run.step}"))
+    town.board.drop(run)
+    town.board.drop(town.board.locks_of(PRE)[0])
+    town.board.undo()
+    assert records_of(town.board) == before
+    assert town.board.version("S2", run.step).present is None
+    assert town.board.of_commit("S1", "S1a") == [run]
+    assert town.board.take_changes() == []
+
+
+def test_a_record_is_found_by_its_family_and_key(board: Board) -> None:
+    board.put(lock("1"))
+    assert board.stored("lock", f"{PRE}/1") == lock("1")
+    assert board.stored("run", f"{PRE}/1") is None
+
+
+# -- slots -----------------------------------------------------------------------------------------------------
+
+
+def test_a_build_started_by_hand_takes_a_slot_of_its_own_stage_only() -> None:
+    town = Town()
+    town.unmanaged_build(ACC)
+    town.arrives("S1", "a", PRE)
+    assert town.runs_in(PRE) == ["S1a"]
+    assert [len(town.board.unmanaged_builds(Step(stage))) for stage in (ACC, PRE)] == [1, 0]
+
+
+def test_what_is_not_configured_has_no_slots(board: Board) -> None:
+    steps = Step("gone"), Step("gone", Track.FAST), Step("build", Track.FAST), VERIFY
+    assert [board.capacity(step) for step in steps] == [0, 0, 0, 0]
+    assert board.capacity(Step("build")) is None
+
+
+def test_a_verification_holds_a_slot_and_is_no_run_inside() -> None:
+    town = Town(replace(shop(), verify=Verify(Job("build", "verify"))))
+    town.send(PullMoved("S1", 12, "a" * 40, at=1.0))
+    assert [built.key for built in town.board.holding(VERIFY)] == ["S1.pr12-1"]
+    assert town.board.inside(VERIFY) == []
+
+
+def test_all_of_a_service_enter_where_there_is_room() -> None:
+    town = Town()
+    town.lock(ACC)
+    for letter in "ab":
+        town.arrives("S1", letter, ACC)
+    town.unlock(ACC)
+    assert town.runs_in(ACC) == ["S1b", "S1a"]
+
+
+def test_of_two_runs_of_one_commit_the_other_is_found_when_one_has_left() -> None:
+    town = Town()
+    town.merge("S1", "a")
+    town.merge("S1", "b")
+    town.force_push("S1", "a", onto=None)
+    older, younger = town.board.of_commit("S1", "S1a")
+    town.board.drop(older)
+    assert town.board.of_commit("S1", "S1a") == [younger]
+
+
+# -- the clock -------------------------------------------------------------------------------------------------
+
+
+def test_a_lock_without_an_end_is_never_due(board: Board) -> None:
+    board.put(lock("1"))
+    assert board.next_due(0.0) is None
+    board.put(lock("2", until=70.0))
+    assert board.next_due(0.0) == 70.0
+
+
+def test_a_stage_that_is_tried_again_by_now_is_due_no_more(board: Board) -> None:
+    board.put(StageBackoff(PRE, Step(PRE), "503", 1.0, retry_at=6.0))
+    assert [board.next_due(now) for now in (5.0, 6.0, 7.0)] == [6.0, None, None]
+
+
+def test_of_several_builds_in_a_stage_only_those_are_late_that_have_run_too_long() -> None:
+    pipeline = shop()
+    town = Town(replace(pipeline, stages=tuple(replace(stage, timeout=100.0) for stage in pipeline.stages)))
+    for service in "S1", "S2":
+        town.arrives(service, "a", ACC)
+    town.starts("S1a")
+    started = town.now
+    town.waits(50)
+    town.starts("S2a")
+    assert [built.sha for built in town.board.overdue(started + 99.0)] == []
+    assert [built.sha for built in town.board.overdue(started + 100.0)] == ["S1a"]
+
+
+# -- what goes out ---------------------------------------------------------------------------------------------
+
+
+def test_a_build_that_is_cancelled_in_the_queue_then_stopped_then_ended_by_force_is_three_things_to_do() -> None:
+    cancel = Withdraw("S1.1", 1, Job("cdp", ACC), 7, 9, abort=False, why="x")
+    stop = replace(cancel, abort=True)
+    assert len({cancel.slot, stop.slot, replace(stop, level=AbortLevel.TERM).slot, replace(stop, build=10).slot}) == 4
+    assert replace(cancel, level=AbortLevel.TERM).slot == cancel.slot, "what is not aborted is not forced"

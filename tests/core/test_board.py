@@ -70,7 +70,7 @@ def test_a_record_is_found_by_its_family_and_key(board: Board) -> None:
 
 def test_a_build_started_by_hand_takes_a_slot_of_its_own_stage_only() -> None:
     town = Town()
-    town.unmanaged_build(ACC)
+    town.unmanaged(ACC)
     town.arrives("S1", "a", PRE)
     assert town.runs_in(PRE) == ["S1a"]
     assert [len(town.board.unmanaged_builds(Step(stage))) for stage in (ACC, PRE)] == [1, 0]

@@ -21,6 +21,7 @@ from requests.exceptions import ConnectTimeout, RequestException
 from bot.health.contacts import Contact
 from config.configuration import Controller
 from workers import restarts
+from workers.jenkins_requests import Requests
 from workers.perform.outcome import RetryLater
 
 #: Statuses that say: come back later (a restart is 503; a proxy before a Jenkins that is down says 502 or 504).
@@ -86,6 +87,7 @@ class JenkinsClient:
         if controller.ca_bundle is not None:
             self._server._session.verify = str(controller.ca_bundle)
         self._settings: dict[str, Any] | None = None
+        self._requests = Requests(self._server._session, self.url)
 
     def get(self, path: str, tree: str | None = None) -> Any:
         """The JSON of `path`, narrowed by `tree`. Raises NotThere, NotAllowed or NotNow."""
@@ -132,8 +134,7 @@ class JenkinsClient:
         self._sign(request)
         try:
             session = self._server._session
-            prepared = session.prepare_request(request)
-            response: requests.Response = session.send(prepared, **self._sending())
+            response: requests.Response = session.send(self._requests.prepare(request), **self._sending())
             return response
         except ConnectTimeout as error:
             raise RetryLater(f"{name} does not answer", certain=True) from error

@@ -114,6 +114,13 @@ def test_a_missing_token_is_a_refusal(shop: Workshop) -> None:
     assert "INTERLOCK_JENKINS_TOKEN_CDP" in refusal(shop)
 
 
+def test_a_token_that_is_gone_is_a_refusal_for_a_job_that_is_known_to_be_fit_as_well(shop: Workshop) -> None:
+    shop.do(shop.trigger("S1.0"))
+    shop.settings = shop.settings.model_copy(update={"jenkins_tokens": {}})
+    shop.reload(shop.configuration)
+    assert "INTERLOCK_JENKINS_TOKEN_CDP" in refusal(shop)
+
+
 # -- the claim notes the intent ---------------------------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ from bot.store.outbox import Claim, Noted, UnacknowledgedWrites
 from workers.context import Context, PipelineContext
 from workers.perform.jenkins import declared
 from workers.perform.jenkins.reach import client_for
-from workers.perform.outcome import ClaimLost, RetryLater
+from workers.perform.outcome import ClaimLost, PermanentFailure, RetryLater
 
 #: How long a note is kept, in milliseconds: longer than workers are ever down, and than a build runs.
 NOTED_MS = 14 * 86_400_000
@@ -58,9 +58,11 @@ def notes(context: Context, line: PipelineContext) -> dict[Job, str]:
     for controller, jobs in line.jobs.items():
         where = context.configuration.controllers.get(controller)
         good = declared.known_good(where.url, jobs) if where is not None else []
-        if good:
-            session = client_for(context, good[0]).session
-            found |= {job: _text(Note(job, session)) for job in good}
+        try:
+            session = client_for(context, good[0]).session if good else ""
+        except PermanentFailure:  # without a client nothing is noted at once; the trigger is refused with the reason
+            continue
+        found |= {job: _text(Note(job, session)) for job in good}
     return found
 
 

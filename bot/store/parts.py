@@ -8,7 +8,7 @@ however much is remembered. On the board it is one value, `ServiceState`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -50,15 +50,37 @@ _ADAPTERS: dict[str, TypeAdapter[Any]] = {
 #: The families of which a service has many, each with a number.
 _NUMBERED = ("position", "push", "pushed")
 
-#: The parts of a service: by family and number (0 where there is one).
-Parts = dict[tuple[str, int], Any]
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """The parts of one family of which a service has many: numbered one after the other, from `first` on."""
+
+    first: int
+    items: tuple[Any, ...]
+
+    @classmethod
+    def that_ends_with(cls, last: int, items: tuple[Any, ...]) -> Numbered:
+        """Items of which the last one has this number."""
+        return cls(last - len(items) + 1, items)
+
+    @property
+    def end(self) -> int:
+        """The number of the one that comes next."""
+        return self.first + len(self.items)
+
+    def by_number(self) -> dict[int, Any]:
+        """Each with its number."""
+        return dict(enumerate(self.items, self.first))
+
+
+_NOTHING = Numbered(0, ())
 
 
 def fields_of(record: Record) -> dict[str, str]:
     """All the fields in which a record is stored, as JSON."""
     if not isinstance(record, ServiceState):
         return {field_of(record): dump_record(record)}
-    return {_field(record.key, part): _dump(part, value) for part, value in _split(record).items()}
+    return dict(_changed_parts(None, record))
 
 
 def changed_fields(change: Change) -> Iterator[tuple[str, str]]:
@@ -75,40 +97,72 @@ def changed_fields(change: Change) -> Iterator[tuple[str, str]]:
 
 
 def _changed_parts(before: Record | None, after: Record | None) -> Iterator[tuple[str, str]]:
-    was = _split(before) if isinstance(before, ServiceState) else {}
-    now = _split(after) if isinstance(after, ServiceState) else {}
     key = (after or before).key  # type: ignore[union-attr]  # one of them is there
-    for part, value in now.items():
-        stood = was.get(part)
-        if stood is not value and stood != value:
-            yield _field(key, part), _dump(part, value)
-    yield from ((_field(key, part), "") for part in was if part not in now)
+    was = _singles(before) if isinstance(before, ServiceState) else {}
+    now = _singles(after) if isinstance(after, ServiceState) else {}
+    for family, value in now.items():
+        if was.get(family) != value:
+            yield _field(key, (family, 0)), _dump((family, 0), value)
+    yield from ((_field(key, (family, 0)), "") for family in was if family not in now)
+    stood = _numbered(before) if isinstance(before, ServiceState) else {}
+    stands = _numbered(after) if isinstance(after, ServiceState) else {}
+    for family in _NUMBERED:
+        for number, item in _changed_items(stood.get(family, _NOTHING), stands.get(family, _NOTHING)):
+            part = (family, number)
+            yield _field(key, part), "" if item is None else _dump(part, item)
+
+
+def _changed_items(was: Numbered, now: Numbered) -> Iterator[tuple[int, Any]]:
+    """What came, is another, or went (None), by number. Mostly one came and one went, and all between are the same."""
+    low, high = max(was.first, now.first), min(was.end, now.end)
+    numbers: Iterable[int] = range(now.first, now.end)
+    if low < high and was.items[low - was.first : high - was.first] == now.items[low - now.first : high - now.first]:
+        numbers = (*range(now.first, low), *range(high, now.end))
+    for number in numbers:
+        item = now.items[number - now.first]
+        if not was.first <= number < was.end or was.items[number - was.first] != item:
+            yield number, item
+    yield from ((number, None) for number in range(was.first, was.end) if not now.first <= number < now.end)
 
 
 def records_of(rows: Iterable[tuple[str, bytes | str]]) -> Iterator[Record]:
     """The records that are stored in these fields. Raises pydantic.ValidationError if one is not of our making."""
-    services: dict[str, Parts] = {}
+    services: dict[str, list[tuple[str, str | bytes]]] = {}
     for field, text in rows:
         found = _part_of(field)
         if found is None:
             yield load_record(field, text)
         else:
-            services.setdefault(found[0], {})[found[1]] = _load(found[1], text)
-    yield from (_join(key, parts) for key, parts in services.items())
+            services.setdefault(found[0], []).append((field, text))
+    for key, fields in services.items():
+        state = with_changes(None, key, fields)
+        if state is not None:
+            yield state
 
 
-def with_changes(state: ServiceState | None, key: str, changes: Iterable[tuple[str, str]]) -> ServiceState | None:
+def with_changes(
+    state: ServiceState | None, key: str, changes: Iterable[tuple[str, bytes | str]]
+) -> ServiceState | None:
     """What is remembered of a service after these fields have changed; None: nothing is."""
-    parts = _split(state) if state is not None else {}
+    singles = _singles(state) if state is not None else {}
+    numbered = _numbered(state) if state is not None else {}
+    items: dict[str, dict[int, Any]] = {}
     for field, text in changes:
         found = _part_of(field)
         if found is None:
             raise AssertionError(f"{field} is no part of a service")
+        family, number = found[1]
+        of_family: dict[Any, Any] = singles
+        if family in _NUMBERED:
+            of_family = items.setdefault(family, numbered.get(family, _NOTHING).by_number())
+        at = number if family in _NUMBERED else family
         if text:
-            parts[found[1]] = _load(found[1], text)
+            of_family[at] = _load(found[1], text)
         else:
-            parts.pop(found[1], None)
-    return _join(key, parts) if parts else None
+            of_family.pop(at, None)
+    many = {family: each.items for family, each in numbered.items()}
+    many |= {family: tuple(found[number] for number in sorted(found)) for family, found in items.items()}
+    return _join(key, singles, many) if singles or any(many.values()) else None
 
 
 def service_of(field: str) -> str | None:
@@ -117,50 +171,52 @@ def service_of(field: str) -> str | None:
     return None if found is None else found[0]
 
 
-def _split(state: ServiceState) -> Parts:
+def _singles(state: ServiceState) -> dict[str, Any]:
+    """The parts of which a service has one, by family; what is empty is left out."""
     history = state.history
     small = replace(history, positions=(), links=(), denials=(), roots=())
-    parts: Parts = {
-        ("service", 0): replace(
-            state, history=small, pushes=(), pushed=(), forced_heads=(), asked=(), heard=(), answered=()
-        )
+    parts: dict[str, Any] = {
+        "service": replace(state, history=small, pushes=(), pushed=(), forced_heads=(), asked=(), heard=(), answered=())
     }
     proofs = Proofs(history.links, history.denials, history.roots, state.forced_heads, state.asked)
-    commands = Commands(state.heard, state.answered)
-    parts.update({("proofs", 0): proofs} if proofs != Proofs() else {})
-    parts.update({("heard", 0): commands} if commands != Commands() else {})
-    for family, items, last in (
-        ("position", history.positions, history.told),
-        ("push", state.pushes, state.pushes_told),
-        ("pushed", state.pushed, state.pushed_told),
-    ):
-        parts.update(((family, number), item) for number, item in enumerate(items, last - len(items) + 1))
+    if proofs != Proofs():
+        parts["proofs"] = proofs
+    if state.heard or state.answered:
+        parts["heard"] = Commands(state.heard, state.answered)
     return parts
 
 
-def _join(key: str, parts: Parts) -> ServiceState:
-    state: ServiceState = parts.get(("service", 0)) or ServiceState(key)
-    proofs: Proofs = parts.get(("proofs", 0)) or Proofs()
-    commands: Commands = parts.get(("heard", 0)) or Commands()
-    many = {family: _in_order(parts, family) for family in _NUMBERED}
+def _numbered(state: ServiceState) -> dict[str, Numbered]:
+    """The parts of which a service has many, by family."""
+    history = state.history
+    return {
+        "position": Numbered.that_ends_with(history.told, history.positions),
+        "push": Numbered.that_ends_with(state.pushes_told, state.pushes),
+        "pushed": Numbered.that_ends_with(state.pushed_told, state.pushed),
+    }
+
+
+def _join(key: str, singles: Mapping[str, Any], many: Mapping[str, tuple[Any, ...]]) -> ServiceState:
+    state: ServiceState = singles.get("service") or ServiceState(key)
+    proofs: Proofs = singles.get("proofs") or Proofs()
+    commands: Commands = singles.get("heard") or Commands()
     history = replace(
-        state.history, positions=many["position"], links=proofs.links, denials=proofs.denials, roots=proofs.roots
+        state.history,
+        positions=many.get("position", ()),
+        links=proofs.links,
+        denials=proofs.denials,
+        roots=proofs.roots,
     )
     return replace(
         state,
         history=history,
-        pushes=many["push"],
-        pushed=many["pushed"],
+        pushes=many.get("push", ()),
+        pushed=many.get("pushed", ()),
         forced_heads=proofs.forced_heads,
         asked=proofs.asked,
         heard=commands.heard,
         answered=commands.answered,
     )
-
-
-def _in_order(parts: Parts, family: str) -> tuple[Any, ...]:
-    numbers = sorted(number for found, number in parts if found == family)
-    return tuple(parts[family, number] for number in numbers)
 
 
 def _field(key: str, part: tuple[str, int]) -> str:

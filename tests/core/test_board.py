@@ -108,6 +108,21 @@ def test_of_two_runs_of_one_commit_the_other_is_found_when_one_has_left() -> Non
     assert town.board.of_commit("S1", "S1a") == [younger]
 
 
+def test_a_service_waits_for_a_step_as_long_as_one_of_its_runs_does() -> None:
+    town = Town()
+    town.lock(ACC)
+    for letter in "ab":
+        town.arrives("S1", letter, ACC)
+    step = town.run("S1a").step
+    first, second = town.board.queue(step)
+    for run in first, second, first, second:  # nothing is counted twice
+        town.board.put(run)
+    town.board.drop(first)
+    assert town.board.services_waiting(step) == {"S1"}
+    town.board.drop(second)
+    assert town.board.services_waiting(step) == set()
+
+
 # -- the clock -------------------------------------------------------------------------------------------------
 
 

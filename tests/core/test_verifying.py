@@ -178,7 +178,7 @@ def test_an_older_build_that_does_not_end_is_asked_more_firmly_and_keeps_its_slo
 
 def test_pull_requests_wait_for_a_slot_in_the_order_in_which_they_came() -> None:
     town = Pulls(capacity=1)
-    for number, sha in enumerate((A, B, C)):
+    for number, sha in zip((0, 20, 10), (A, B, C), strict=True):
         town.moves(sha, pull=number)
     assert town.verifying() == {"a": "starting", "b": "waiting", "c": "waiting"}
     reason = why(town.board, town.verification(B), town.now)
@@ -354,6 +354,50 @@ def test_another_pull_request_with_the_same_head_cannot_undo_what_was_said_of_it
     assert town.statuses() == []
 
 
+def test_each_head_of_a_fork_is_said_to_wait_for_permission() -> None:
+    town = Pulls()
+    town.moves(A, fork=True)
+    town.moves(B, before=A, fork=True)
+    assert [(sha, state) for sha, state, _ in town.statuses()] == [("a", "pending"), ("b", "pending")]
+
+
+def test_permission_to_build_the_head_of_a_fork_ends_when_the_pull_request_is_closed() -> None:
+    town = Pulls()
+    town.moves(A, fork=True)
+    town.asks(A)
+    town.closes(A)
+    town.gives_back(A)
+    town.quiet()
+    town.moves(A, fork=True)
+    assert town.did(Trigger) == []
+    assert [(sha, state) for sha, state, _ in town.statuses()] == [("a", "pending")]
+
+
+def test_whoever_asks_does_not_make_a_fork_forgotten_and_may_tell_of_one() -> None:
+    town = Pulls()
+    town.moves(A, fork=True)
+    town.asks(A)
+    town.asks(C, pull=99, fork=True)
+    assert [(pull.number, pull.fork) for pull in town.board.pulls["S1"].seen] == [(12, True), (99, True)]
+
+
+def test_a_pull_request_that_is_known_to_be_none_of_a_fork_can_be_asked_for_where_forks_are_never_verified() -> None:
+    town = Pulls(forks=Forks.NEVER)
+    town.moves(A)
+    town.fails(A)
+    town.asks(A)
+    assert town.verifying() == {"a": "starting"}
+
+
+def test_what_is_asked_for_and_taken_back_is_on_record() -> None:
+    town = Pulls()
+    town.moves(A)
+    assert town.told(FactKind.VERIFICATION_ASKED) == [A]
+    town.closes(A)
+    assert town.told(FactKind.VERIFICATION_ENDED) == [A]
+    assert town.verification(A).ending == "the pull request is closed"
+
+
 # -- late, twice, in any order ---------------------------------------------------------------------------------
 
 
@@ -379,6 +423,32 @@ def test_closed_before_late_news_of_the_time_before() -> None:
     town.send(PullMoved("S1", 12, A, at=1.0))
     town.send(PullMoved("S1", 12, B, before=A, at=5.0))
     assert (town.did(Trigger), town.facts) == ([], [])
+
+
+@pytest.mark.parametrize("closed", [5.0, None])
+def test_old_news_after_the_end_of_a_pull_request_opens_it_only_if_github_does_not_know_when_that_was(
+    closed: float | None,
+) -> None:
+    town = Pulls()
+    town.send(PullMoved("S1", 12, A, at=2.0))
+    town.send(PullClosed("S1", 12, A, at=closed))
+    town.send(PullMoved("S1", 12, A, at=3.0))
+    pull = town.board.pull("S1", 12)
+    assert pull is not None
+    assert (pull.open, pull.at) == ((False, 5.0) if closed else (True, 3.0))
+    town.send(PullClosed("S1", 12, A, at=None))
+    town.send(PullMoved("S1", 12, A, at=1.0))
+    assert town.board.pull("S1", 12) == replace(pull, open=False)
+
+
+def test_the_head_is_none_of_the_earlier_ones() -> None:
+    town = Pulls()
+    town.moves(A)
+    town.moves(B, before=A)
+    town.moves(A, before=B)
+    pull = town.board.pull("S1", 12)
+    assert pull is not None
+    assert pull.earlier == (B,)
 
 
 def test_a_head_that_comes_back_by_force_is_built_anew() -> None:
@@ -437,6 +507,29 @@ def test_a_refused_trigger_is_tried_again_after_a_pause_as_another_attempt() -> 
     assert (town.verification(A).attempt, town.verification(A).status) == (2, Status.STARTING)
     town.accepts(A)
     assert town.board.backoffs == {}
+
+
+def test_a_build_that_is_given_back_is_asked_for_and_timed_as_if_it_were_the_first() -> None:
+    town = Pulls(timeout=600.0)
+    town.moves(A)
+    town.accepts(A)
+    assert town.verification(A).queue_item is not None
+    town.gives_back(A, "it was cancelled in Jenkins' queue")
+    assert (town.verification(A).queue_item, town.verification(A).status) == (None, Status.WAITING)
+    town.waits(6)
+    town.starts(A)
+    town.waits(600)
+    assert town.told(FactKind.BUILD_TIMED_OUT) == [A]
+
+
+def test_the_result_of_a_pull_request_that_nobody_remembers_any_more_is_told_all_the_same() -> None:
+    town = Pulls()
+    town.moves(A)
+    for number in range(100, 100 + PULLS):
+        town.moves(B, pull=number)
+    assert town.board.pull("S1", 12) is None
+    town.passes(A)
+    assert town.statuses()[-1][:2] == ("a", "success")
 
 
 def test_an_item_that_somebody_cancels_in_jenkins_is_asked_for_again() -> None:

@@ -219,6 +219,8 @@ def test_so_it_is_with_the_verification_of_a_pull_request() -> None:
     town.mode(Mode.PAUSE)
     (verification,) = town.board.verifications.values()
     assert verification.status is Status.RECALLED
+    assert [effect.abort for effect in town.did(Withdraw)] == [False]
+    assert town.told(FactKind.RUN_RECALLED) == [head]
     assert "called back before its build" in why(town.board, verification, town.now).sentence
     town.quiet()
     town.send(Withdrawn(verification.key, verification.attempt))

@@ -132,6 +132,53 @@ def test_a_loss_is_told_once(before: Town) -> None:
     assert list(closed(after)) == ["production"]
 
 
+def test_it_is_known_then_that_something_was_lost_and_it_is_told_to_those_of_the_first_stage(before: Town) -> None:
+    after = emptied(before)
+    assert not after.board.header.unproven
+    assert [n.stage for n in after.did(Notify) if n.topic == "stuck"] == ["build"]
+
+
+def test_a_second_loss_does_not_tell_of_the_locks_that_the_first_has_put_up(before: Town) -> None:
+    after = emptied(before)
+    after.lock("acceptance")
+    assert remembered(after.board, "again").locked == (("acceptance", "maintenance"),)
+
+
+def test_what_a_person_has_taken_out_does_not_start_again(before: Town) -> None:
+    before.starts("S1c")
+    before.cancel("S1c")
+    before.cancel("S2a")
+    assert {run.sha for run in emptied(before).board.runs.values()} == {"S1b"}
+
+
+def test_what_is_remembered_does_not_depend_on_the_order_in_which_a_board_was_read(before: Town) -> None:
+    records = [record for record in before.board.records() if record is not before.board.header]
+    backwards = build_board(before.board.header, records[::-1])
+    assert remembered(backwards, "x") == remembered(before.board, "x")
+
+
+def test_what_github_was_asked_before_is_asked_again(before: Town) -> None:
+    before.looks_at_main("S1", "z")
+    assert before.board.service("S1").asked
+    assert not any(state.asked for state in remembered(before.board, "x").services)
+
+
+def test_a_commit_starts_again_only_if_it_is_known_where_it_stood_and_has_not_started_yet(before: Town) -> None:
+    event = remembered(before.board, "x")
+    assert not emptied(before, replace(event, services=())).live()
+    after = Town()
+    after.board = build_board(Header(Pipeline("shop", (), ())), [])
+    after.send(Configured(before.board.pipeline))
+    after.send(Merged("S1", "S1c", "S1b"))
+    after.send(event)
+    assert sorted(run.sha for run in after.board.runs.values()) == ["S1c", "S2a"]
+
+
+def test_a_run_that_starts_again_says_so_in_its_story(before: Town) -> None:
+    after = emptied(before)
+    assert any("starts again" in each.what for each in after.run("S2a").story)
+
+
 def test_it_is_shown_as_long_as_one_of_its_locks_stands_and_for_a_day(before: Town) -> None:
     after = emptied(before)
     later = after.now + 2 * SHOWN
@@ -142,7 +189,10 @@ def test_it_is_shown_as_long_as_one_of_its_locks_stands_and_for_a_day(before: To
     )
     for stage in ("pre-production", "production"):
         after.send(UnlockAsked(stage, "alex", "looked"))
-    assert loss(after.board, after.now + 1) is not None
+    found_at = after.board.header.lost
+    assert found_at is not None
+    assert loss(after.board, found_at + SHOWN - 1) is not None
+    assert loss(after.board, found_at + SHOWN) is None
     assert loss(after.board, later) is None
 
 

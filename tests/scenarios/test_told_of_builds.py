@@ -265,3 +265,35 @@ def test_of_a_build_that_ran_too_long_nothing_is_left_on_its_failed_run() -> Non
     run = town.run("S1a")
     assert (run.status, run.failure) == (Status.FAILED, Outcome.TIMEOUT)
     assert (run.timed_out, run.abort, run.expected, run.cancelled_by, run.retrying) == (False, None, None, None, False)
+
+
+def test_a_run_that_is_back_in_its_queue_has_waited_since_it_joined_it() -> None:
+    town = Town()
+    town.arrives("S1", "a", ACC)
+    joined = town.now
+    assert town.run("S1a").queued == joined
+    town.waits(50)
+    town.refuses("S1a")
+    assert (town.run("S1a").queued, town.run("S1a").since) == (joined, joined)
+    town.waits(6)
+    town.passes("S1a")
+    assert town.run("S1a").queued == town.now
+
+
+def test_a_retry_that_was_refused_is_let_in_by_its_own_lock_still() -> None:
+    town = Town()
+    town.breaks("S1", "a")
+    town.retry("S1a")
+    town.refuses("S1a")
+    town.waits(6)
+    assert town.runs_in(PRE) == ["S1a"]
+
+
+def test_the_end_of_a_run_is_told_at_once() -> None:
+    town = Town()
+    town.lock(ACC)
+    town.pull("S1", "a", 7)
+    town.passes("S1a")
+    town.quiet()
+    town.cancel("S1a")
+    assert [comment.debounce for comment in town.did(Comment, pull=7)] == [0.0]

@@ -70,17 +70,19 @@ class BoardReplica:
         """Apply the changes up to `version`; False (and nothing done) if they do not lead there from this copy."""
         if version - self.version != len(changes) or (not changes and mark.decode() != self.mark):
             return False
+        together: dict[str, str] = {}
         for _, fields in changes:
             delta = json.loads(fields[1])
-            self._apply_all(list(zip(delta[::2], delta[1::2], strict=True)))
+            together.update(zip(delta[::2], delta[1::2], strict=True))  # of several, the last one counts
+        self._apply_all(together)
         self.board.take_changes()
         self.version, self.mark = version, mark.decode()
         return True
 
-    def _apply_all(self, changed: list[tuple[str, str]]) -> None:
-        """Apply one commit. What is remembered of a service is stored in parts: those that changed, put together."""
+    def _apply_all(self, changed: dict[str, str]) -> None:
+        """Apply commits. What is remembered of a service is stored in parts: those that changed, put together."""
         parts: dict[str, list[tuple[str, str]]] = {}
-        for field, text in changed:
+        for field, text in changed.items():
             service = service_of(field)
             if service is None:
                 self._apply(field, text)

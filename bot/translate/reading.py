@@ -27,7 +27,7 @@ def read_object(body: bytes) -> dict[str, Any]:
     if _depth(body) > DEEPEST:
         raise Unreadable(f"the JSON is nested deeper than {DEEPEST} levels")
     try:
-        value = json.loads(body.decode("utf-8"), parse_constant=_refuse)
+        value = _DECODER.decode(body.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise Unreadable(f"the body is not UTF-8: {error.reason} at byte {error.start}") from error
     except (ValueError, RecursionError) as error:
@@ -54,6 +54,9 @@ def _without_surrogates(value: Any) -> Any:
 
 def _refuse(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
 
 
 def _depth(body: bytes) -> int:

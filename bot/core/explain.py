@@ -7,7 +7,7 @@ from bot.core.model.board import Board
 from bot.core.model.pipeline import AbortLevel
 from bot.core.model.reasons import Reason, Why
 from bot.core.model.run import Buildable, Run, Status, Verification
-from bot.core.rules.queue import blocked_by, run_blocked_by, stage_blocked_by
+from bot.core.rules.queue import run_blocked_by, stage_blocked_by
 from bot.core.rules.standing import fixes
 
 
@@ -34,7 +34,7 @@ def why(board: Board, run: Buildable, now: float) -> Reason:
 def _verification(board: Board, verification: Verification, now: float) -> Reason:
     match verification.status:
         case Status.WAITING:
-            return blocked_by(board, verification, now) or Reason(Why.NEXT, "next to be verified")
+            return stage_blocked_by(board, verification.step, now) or Reason(Why.NEXT, "next to be verified")
         case Status.STARTING:
             return _asked_for(verification)
         case Status.RUNNING:

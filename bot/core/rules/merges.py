@@ -164,7 +164,6 @@ def _rewritten(decision: Decision, state: ServiceState, position: Position) -> N
     if position not in state.forced_heads:
         history, forced_heads = state.history.rewritten(position), (*state.forced_heads, position)[-FORCED_HEADS:]
         decision.board.put(replace(state, history=history, forced_heads=forced_heads))
-        drop_unmerged(decision, state.key)
 
 
 def _known(decision: Decision, event: Merged, why: str) -> None:
@@ -187,7 +186,6 @@ def pull_found(decision: Decision, event: PullFound) -> None:
 
 
 def _accept(decision: Decision, state: ServiceState, event: Merged) -> None:
-    before = state.history.head
     # A forced head of which nobody knows what came before was looked up: perhaps main has moved on since.
     history, position = state.history.push(event.before, event.sha, forced=event.forced and event.before is not None)
     is_head = history.head == position
@@ -201,8 +199,6 @@ def _accept(decision: Decision, state: ServiceState, event: Merged) -> None:
     decision.tell(FactKind.MERGE_ACCEPTED, text, service=event.service, sha=event.sha)
     lane = Lane.FAST if is_head and fast_lane.merge_enters(decision.board, event.service) else Lane.MAIN
     start_run(decision, event.service, position, lane, pull=event.pull, title=event.title, author=event.author)
-    if forced and before is not None:
-        drop_unmerged(decision, event.service)
 
 
 def _keep(decision: Decision, state: ServiceState, history: CommitHistory) -> ServiceState:

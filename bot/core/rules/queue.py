@@ -12,7 +12,7 @@ from bot.core.model.effects import Trigger
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Lane, Mode, Track
 from bot.core.model.reasons import Reason, Why
-from bot.core.model.run import Buildable, Ending, Run, Status, Step, Verification
+from bot.core.model.run import Ending, Run, Status, Step, Verification
 from bot.core.rules import fast_lane
 from bot.core.rules.decision import AnyBuildable, Decision
 from bot.core.rules.proofs import ask_whether_contained
@@ -78,12 +78,6 @@ def _kept_in_order(board: Board, run: Run, found: Ahead | None) -> Reason | None
         text = f"{sentences.name(other)} is in {run.step}: one run of {run.service} at a time"
         return Reason(Why.ONE_AT_A_TIME, text, stops_queue=False)
     return None
-
-
-def blocked_by(board: Board, waiting: Buildable, now: float) -> Reason | None:
-    """What keeps a run or a verification from its build now; None: it may start."""
-    closed = stage_blocked_by(board, waiting.step, now)
-    return closed if closed is not None or isinstance(waiting, Verification) else run_blocked_by(board, waiting)
 
 
 def _full_sentence(board: Board, step: Step, capacity: int) -> str:
@@ -195,7 +189,7 @@ def start_build(decision: Decision, waiting: AnyBuildable, reason: Reason | None
     """The one way to start a build of a run or a verification: a first one, a repeat, a retry, one called back.
 
     What waits takes its slot, and Jenkins is asked for its next attempt. `reason`: the answer of all doors, asked just
-    before (`blocked_by`). None: something keeps it waiting.
+    before (`stage_blocked_by`, `run_blocked_by`). Returns None if something keeps it waiting.
     """
     board = decision.board
     job, service = board.job(waiting.step), board.pipeline.service(waiting.service)

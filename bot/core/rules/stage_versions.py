@@ -28,14 +28,13 @@ if TYPE_CHECKING:
 class Ahead(NamedTuple):
     """The run (and its commit) that has been in a stage before another one, and whether it contains that.
 
-    `contains` None: GitHub has to be asked. `broken`: its build did not pass. `running`: its build goes on.
+    `contains` None: GitHub has to be asked. `broken`: its build did not pass.
     """
 
     run: str
     position: Position
     contains: bool | None
     broken: bool = False
-    running: bool = False
 
 
 # -- what changes it -------------------------------------------------------------------------------------------
@@ -95,7 +94,7 @@ def _running(board: Board, run: Run, step: Step) -> Iterator[Ahead]:
     for other in board.inside(step):
         begun = other.build is not None and other.status is not Status.ENDING
         if other.service == run.service and other.key != run.key and begun:
-            yield Ahead(other.key, other.position, _covers(board, other.position, other.key, run), running=True)
+            yield Ahead(other.key, other.position, _covers(board, other.position, other.key, run))
 
 
 def _left_there(board: Board, run: Run, step: Step) -> Iterator[Ahead]:

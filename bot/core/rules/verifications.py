@@ -16,7 +16,7 @@ from bot.core.model.pipeline import Outcome, Verify
 from bot.core.model.run import VERIFY, Pull, Status, Verification
 from bot.core.rules.decision import Decision
 from bot.core.rules.leaving import withdraw
-from bot.core.rules.queue import blocked_by, start_build
+from bot.core.rules.queue import stage_blocked_by, start_build
 
 #: What a build says of the commit. Any other outcome says nothing of it: the status is then an error.
 _VERDICTS = {Outcome.SUCCESS: "success", Outcome.UNSTABLE: "failure", Outcome.FAILURE: "failure"}
@@ -59,7 +59,7 @@ def admit_waiting(decision: Decision) -> None:
     """Begin as many as there is room for, first come first served. Called once after every event."""
     board = decision.board
     while (first := next(board.verifying(), None)) is not None:
-        if start_build(decision, first, blocked_by(board, first, decision.now)) is None:
+        if start_build(decision, first, stage_blocked_by(board, first.step, decision.now)) is None:
             return
 
 

@@ -19,12 +19,12 @@ from bench.report import Section
 from bot.core.model.events import BuildSeen, Configured, Event, HeadSeen, Merged
 from bot.core.model.pipeline import Job, Outcome, Pipeline, Policy, Service, Stage
 from bot.core.model.run import Run
+from bot.runtime import PipelineContext, Runtime, build
 from config.configuration import Configuration, GitHub
 from config.model import Report
 from config.settings import Settings
 from launch import Embedded
 from standins.github import GitHubStandIn
-from workers.context import Context, PipelineContext, build
 from workers.github import session
 from workers.perform.loop import perform_due
 from workers.turn import take_turns
@@ -39,8 +39,8 @@ WRITES_AN_HOUR = 500
 class Shop:
     """A pipeline whose Jenkins is played by hand, and a GitHub that counts."""
 
-    context: Context
-    line: PipelineContext
+    runtime: Runtime
+    context: PipelineContext
     github: GitHubStandIn
     builds: int = 0
     heads: dict[str, str] | None = None
@@ -48,17 +48,17 @@ class Shop:
     def tell(self, *events: Event) -> None:
         """Something happened; what rests goes on resting."""
         for event in events:
-            self.line.inbox.add(event, uuid.uuid4().hex)
-        while take_turns(self.line):
-            perform_due(self.context, self.line, "github", lambda *_: None)
+            self.context.inbox.add(event, uuid.uuid4().hex)
+        while take_turns(self.context):
+            perform_due(self.runtime, self.context, "github", lambda *_: None)
 
     def time_passes(self) -> None:
         """Longer than anything rests."""
-        due = self.line.keys.due("github")
-        slots = cast("list[bytes]", self.line.redis.zrange(due, 0, -1))
+        due = self.context.keys.due("github")
+        slots = cast("list[bytes]", self.context.redis.zrange(due, 0, -1))
         if slots:
-            self.line.redis.zadd(due, dict.fromkeys(slots, 0))
-        perform_due(self.context, self.line, "github", lambda *_: None)
+            self.context.redis.zadd(due, dict.fromkeys(slots, 0))
+        perform_due(self.runtime, self.context, "github", lambda *_: None)
         self.tell()
 
     def merge(self, service: str, *, told: bool = True) -> str:
@@ -73,14 +73,14 @@ class Shop:
 
     def run(self, sha: str) -> Run | None:
         """The live run of a commit."""
-        with self.line.reading:
-            return next((run for run in self.line.look().board.runs.values() if run.position.sha == sha), None)
+        with self.context.look() as replica:
+            return next((run for run in replica.board.runs.values() if run.position.sha == sha), None)
 
     def passes(self, sha: str, outcome: Outcome = Outcome.SUCCESS) -> None:
         """The build of a run starts at once, takes its time, and ends."""
         run = self.run(sha)
         assert run is not None
-        job = self.line.pipeline.job(run.step.stage, run.step.track)
+        job = self.context.pipeline.job(run.step.stage, run.step.track)
         assert job is not None
         self.builds += 1
         seen = BuildSeen(job.controller, job.name, self.builds, None, run.key, run.attempt)
@@ -195,8 +195,8 @@ def _shop(report: Report) -> Iterator[Shop]:
         found = Configuration(
             (_pipeline(),), github=GitHub(github.url, report=report, write_spacing=0.0), digest=uuid.uuid4().hex
         )
-        context = build(_settings(server.url, report), found)
-        shop = Shop(context, context.line("bench"), github)
+        runtime = build(_settings(server.url, report), found)
+        shop = Shop(runtime, runtime.pipeline("bench"), github)
         try:
             shop.tell(
                 Configured(found.pipelines[0]),
@@ -206,7 +206,7 @@ def _shop(report: Report) -> Iterator[Shop]:
             yield shop
         finally:
             session.close_all()
-            context.redis.close()
+            runtime.redis.close()
 
 
 def _settings(redis_url: str, report: Report) -> Settings:

@@ -20,11 +20,11 @@ from bot.core.model.events import BuildSeen, Event, TimePassed
 from bot.core.model.history import Position
 from bot.core.model.pipeline import Outcome
 from bot.core.model.run import Run, Status, Step
+from bot.runtime import build
 from bot.store.keys import FAMILIES
 from bot.store.store import Work
 from config.configuration import Configuration, Controller
 from config.settings import Settings
-from workers.context import build
 from workers.perform.loop import decide_and_perform
 from workers.turn import take_turns
 
@@ -36,19 +36,19 @@ class Board:
         shape = boards.pipeline(f"live-{live}")
         configuration = Configuration((shape,), {"ci": Controller("ci", f"http://127.0.0.1:{sink}", "bench")})
         settings = Settings(redis_url=SecretStr(redis_url), jenkins_tokens={"CI": SecretStr("t")})
-        self._context = build(settings, configuration)
-        self._line = self._context.line(shape.name)
+        self._runtime = build(settings, configuration)
+        self._context = self._runtime.pipeline(shape.name)
         self._sink = f"http://127.0.0.1:{sink}"
         self._count = 0
         self._number: int | None = None
-        boards.fill(self._context.redis, self._line.keys, shape, live)
+        boards.fill(self._runtime.redis, self._context.keys, shape, live)
         self._decide(TimePassed())  # loads the board
         if len(self._board.runs) != live:
             raise RuntimeError(f"{len(self._board.runs)} runs are live instead of {live}")
 
     @property
     def _board(self) -> Any:
-        return self._line.store.copy.board
+        return self._context.store.copy.board
 
     def merge(self) -> float:
         """A push is accepted and decided: a new run, in the build stage at once."""
@@ -58,8 +58,8 @@ class Board:
         after = bodies.sha(f"merge {self._count}")
         body = bodies.body("push", bodies.repository(self._count % bodies.SERVICES), state.history.head.sha, after)
         begin = time.perf_counter()
-        self._line.inbox.accept("github", "push", uuid.uuid4().hex, body)
-        take_turns(self._line)
+        self._context.inbox.accept("github", "push", uuid.uuid4().hex, body)
+        take_turns(self._context)
         took = time.perf_counter() - begin
         run = self._board.of_commit(name, after)[0]
         job = self._board.pipeline.stages[0].job
@@ -71,8 +71,8 @@ class Board:
         run = self._inside()
         event = self._passed(run)
         begin = time.perf_counter()
-        self._line.inbox.add(event, uuid.uuid4().hex)
-        take_turns(self._line)
+        self._context.inbox.add(event, uuid.uuid4().hex)
+        take_turns(self._context)
         took = time.perf_counter() - begin
         self._refill(run)
         return took * 1000
@@ -86,8 +86,8 @@ class Board:
         job = self._board.pipeline.stage(boards.PRE_PRODUCTION.stage).job
         body = json.dumps({"name": job.name, "build": {"number": self._number, "phase": "COMPLETED"}}).encode()
         begin = time.monotonic()
-        self._line.inbox.accept("jenkins", "ci", uuid.uuid4().hex, body)
-        decide_and_perform(self._context, self._line, lambda *_: None)
+        self._context.inbox.accept("jenkins", "ci", uuid.uuid4().hex, body)
+        decide_and_perform(self._runtime, self._context, lambda *_: None)
         ((_, arrived, self._number),) = self._ask("/arrivals")
         self._refill(run)
         return float(arrived - begin) * 1000
@@ -104,9 +104,9 @@ class Board:
 
     def _refill(self, passed: Run) -> None:
         """Take off the run that has passed, and put another at the tail of the queue before pre-production."""
-        line, token = self._line, uuid.uuid4().hex
-        line.inbox.add(TimePassed(), uuid.uuid4().hex)
-        entries = line.store.begin(token)
+        context, token = self._context, uuid.uuid4().hex
+        context.inbox.add(TimePassed(), uuid.uuid4().hex)
+        entries = context.store.begin(token)
         now = self._board.runs[passed.key]
         if now.step != Step("production") or now.status is not Status.WAITING:
             raise RuntimeError(f"{passed.key} is {now.status} in {now.step} instead of waiting for production")
@@ -115,17 +115,17 @@ class Board:
         fresh = replace(passed, key=f"{passed.service}.{later.seq}", position=later, queue_number=later.seq, build=None)
         self._board.drop(now)
         self._board.put(replace(fresh, status=Status.WAITING, step=boards.PRE_PRODUCTION, attempt=0, queue_item=None))
-        line.store.commit(token, entries, Work(self._board.take_changes(), [], [], [], None))
+        context.store.commit(token, entries, Work(self._board.take_changes(), [], [], [], None))
         self._forget_effects()
 
     def _decide(self, event: Event) -> None:
-        self._line.inbox.add(event, uuid.uuid4().hex)
-        take_turns(self._line)
+        self._context.inbox.add(event, uuid.uuid4().hex)
+        take_turns(self._context)
         self._forget_effects()
 
     def _forget_effects(self) -> None:
-        keys = self._line.keys
-        self._context.redis.delete(keys.outbox, *(keys.due(family) for family in FAMILIES))
+        keys = self._context.keys
+        self._runtime.redis.delete(keys.outbox, *(keys.due(family) for family in FAMILIES))
 
     def _ask(self, path: str, content: dict[str, str] | None = None) -> Any:
         data = None if content is None else json.dumps(content).encode()

@@ -12,14 +12,13 @@ from celery.worker import state
 from kombu import Queue  # type: ignore[attr-defined]
 from redis.exceptions import RedisError
 
-from bot.health import watch
 from bot.health.heartbeats import BEAT, WORKER, Heartbeats
+from bot.runtime import runtime
 from bot.store.schema import OtherSchema
 from config import broker, settings
 from config.broker import QUEUES, TURNS
 from config.logs import set_up
 from workers import broken_messages, restarts
-from workers.context import context
 
 log = structlog.get_logger()
 
@@ -58,7 +57,7 @@ def make_app() -> Celery:
 
 def schedule() -> dict[str, dict[str, Any]]:
     """What beat asks for, and how often (seconds). A message that nobody took in time is void: another follows."""
-    polling = context().configuration.polling
+    polling = runtime().configuration.polling
     every = {
         "interlock.tick": polling.clock,
         "interlock.reconcile_builds": polling.builds,
@@ -86,7 +85,7 @@ def _check(**_: Any) -> None:
     from workers.start import check
 
     try:
-        check(context())
+        check(runtime())
     except OtherSchema as error:
         _say(error)
         raise SystemExit(REFUSED) from None  # Celery swallows every Exception of a signal's handler, but not this
@@ -112,10 +111,10 @@ def _announce(**_: Any) -> None:
     from workers.tasks import look_again, reconcile_heads, turn
 
     restarts.listen(look_again)
-    for pipeline in configure(context()):
+    for pipeline in configure(runtime()):
         turn.delay(pipeline)
     reconcile_heads.delay()
-    watch.start(WORKER, context().settings, context().configuration)
+    runtime().start_watch(WORKER)
     sys.stderr.write("worker ready\n")  # whatever the log level: the supervisor waits for it
     sys.stderr.flush()
 
@@ -123,7 +122,7 @@ def _announce(**_: Any) -> None:
 @beat_init.connect  # type: ignore[untyped-decorator]
 def _listen(**_: Any) -> None:
     """Beat lives as long as it sends: whenever a message of its schedule has gone out, it says so."""
-    heartbeats = Heartbeats(context().redis)
+    heartbeats = Heartbeats(runtime().redis)
 
     def said(**_: Any) -> None:
         try:

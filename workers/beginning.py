@@ -15,8 +15,8 @@ from bot.core.model.board import Board
 from bot.core.model.events import Configured, Event, FirstStart, StateLost
 from bot.core.model.pipeline import Job
 from bot.core.rules.state_lost import remembered
+from bot.runtime import PipelineContext, Runtime
 from bot.store.replica import BoardReplica
-from workers.context import Context, PipelineContext
 from workers.differences import CLOCKS_APART
 from workers.jenkins_client import NotAllowed, NotThere
 from workers.once import Once
@@ -33,12 +33,12 @@ BUILDS = 20
 _said = Once()
 
 
-def events(line: PipelineContext, copy: BoardReplica) -> list[Event]:
+def events(context: PipelineContext, copy: BoardReplica) -> list[Event]:
     """What must be decided before anything else on the board that this copy has; mostly nothing."""
     header = copy.board.header
     found: list[Event] = []
     if not header.born:
-        found.append(Configured(line.pipeline, mode=line.mode))
+        found.append(Configured(context.pipeline, mode=context.mode))
     before = copy.lost()
     if before is not None and header.lost is not None:
         copy.settled()  # another worker has dealt with it
@@ -52,13 +52,12 @@ def bare(begun: Sequence[Event]) -> list[Event]:
     return [StateLost(event.why) if isinstance(event, StateLost) else event for event in begun]
 
 
-def prove(context: Context, line: PipelineContext) -> int:
+def prove(runtime: Runtime, context: PipelineContext) -> int:
     """Ask Jenkins whether this board is the first; returns how many events went into the inbox.
 
     It is asked once, and again as long as a controller does not answer and the others show nothing.
     """
-    with line.reading:
-        copy = line.look()
+    with context.look() as copy:
         board = copy.board
         if not board.header.unproven:
             return 0
@@ -67,10 +66,10 @@ def prove(context: Context, line: PipelineContext) -> int:
     silent = False
     for stage, job in jobs:
         try:
-            shown += _shown(context, board, stage, job)
+            shown += _shown(runtime, board, stage, job)
         except (RetryLater, NotAllowed, PermanentFailure) as error:
             silent = True
-            if _said.is_new((line.pipeline.name, job), str(error)):
+            if _said.is_new((context.pipeline.name, job), str(error)):
                 log.warning("first-start-unproven", job=job.name, controller=job.controller, why=str(error))
         except NotThere:
             continue  # no job, so nothing of ours in it
@@ -78,8 +77,8 @@ def prove(context: Context, line: PipelineContext) -> int:
         return 0
     event = _lost(shown) if shown else FirstStart()
     if shown:
-        line.store.doubt()
-    return 1 if line.inbox.add(event, f"proven:{born}") else 0
+        context.store.doubt()
+    return 1 if context.inbox.add(event, f"proven:{born}") else 0
 
 
 #: What one job shows from before: the stage and the lines of a banner, or (with the stage empty) a sentence of a build.
@@ -92,8 +91,8 @@ def _jobs(board: Board) -> list[tuple[str, Job]]:
     return [(real.get(job, ""), job) for job in board.jobs()]
 
 
-def _shown(context: Context, board: Board, stage: str, job: Job) -> Iterator[_Shown]:
-    answer = attempt.job(client_for(context, job), job, BUILDS, description=True)
+def _shown(runtime: Runtime, board: Board, stage: str, job: Job) -> Iterator[_Shown]:
+    answer = attempt.job(client_for(runtime, job), job, BUILDS, description=True)
     description = answer.get("description")
     told = told_by_banner(description) if stage and isinstance(description, str) else []
     yield from ((stage, line) for line in told)

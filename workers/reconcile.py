@@ -13,8 +13,8 @@ from bot.core.model.effects import Banner
 from bot.core.model.events import BannerAmiss, BuildLost, BuildSeen, Event, Withdrawn
 from bot.core.model.pipeline import Job, Mode, Track
 from bot.core.model.run import Buildable, Step
+from bot.runtime import PipelineContext, Runtime
 from bot.store.repairs import Repairs
-from workers.context import Context, PipelineContext
 from workers.differences import Asking, Live, differences
 from workers.jenkins_client import NotAllowed, NotThere
 from workers.once import Once
@@ -32,48 +32,47 @@ LOST_AFTER = 30.0
 _said = Once()
 
 
-def builds(context: Context, line: PipelineContext) -> int:
+def builds(runtime: Runtime, context: PipelineContext) -> int:
     """Compare every job that matters now with Jenkins; returns how many differences went into the inbox.
 
     Those are the jobs with live builds, those with few slots, for a build started by hand may take one of them, and
     those that carry a banner. One request per job and one per controller, however many builds run (Jenkins:
     `builds[...]{0,N}` under `tree=`).
     """
-    with line.reading:
-        copy = line.look()
-        lives = _lives(line, copy.board, copy.version)
+    with context.look() as copy:
+        lives = _lives(context, copy.board, copy.version)
     asking: dict[str, Asking] = {}
     later: dict[str, dict[str, str]] = {}
     found = 0
     for live in lives:
         try:
             if live.job.controller not in asking:
-                asking[live.job.controller] = _asking(context, line, live.job)
-            found += sum(_add(line, live, event) for event in differences(asking[live.job.controller], live))
+                asking[live.job.controller] = _asking(runtime, context, live.job)
+            found += sum(_add(context, live, event) for event in differences(asking[live.job.controller], live))
         except (RetryLater, NotAllowed, NotThere, PermanentFailure) as error:
             later.setdefault(live.job.controller, {})[live.job.name] = str(error)
     for controller in {live.job.controller for live in lives}:
-        _say(line, controller, later.get(controller, {}))
+        _say(context, controller, later.get(controller, {}))
     return found
 
 
-def _say(line: PipelineContext, controller: str, later: dict[str, str]) -> None:
+def _say(context: PipelineContext, controller: str, later: dict[str, str]) -> None:
     """Log which jobs of a controller could not be compared, if they were others the last time."""
-    matter = (line.pipeline.name, controller)
+    matter = (context.pipeline.name, controller)
     if not later:
         if _said.is_over(matter):
-            log.info("reconcile-resumed", pipeline=line.pipeline.name, controller=controller)
+            log.info("reconcile-resumed", pipeline=context.pipeline.name, controller=controller)
     elif _said.is_new(matter, frozenset(later)):
         job, why = next(iter(later.items()))
         log.warning("reconcile-later", controller=controller, jobs=len(later), job=job, why=why)
 
 
-def _lives(line: PipelineContext, board: Board, version: int) -> list[Live]:
+def _lives(context: PipelineContext, board: Board, version: int) -> list[Live]:
     watched = board.jobs()
     at: dict[Job, list[Buildable]] = defaultdict(list)
     everything: list[Buildable] = [*board.runs.values(), *board.verifications.values()]
     held = sorted((built for built in everything if built.holds_slot), key=lambda b: (b.queue_number, b.key))
-    for run, job in zip(held, posted.jobs(line, held), strict=True):
+    for run, job in zip(held, posted.jobs(context, held), strict=True):
         # A build runs where it was sent, though the configuration may know its stage no longer, or another job for it.
         where = job or board.job_of(run)
         if where is not None:
@@ -97,25 +96,25 @@ def _matters(board: Board, live: Live, step: Step, shown: dict[Job, Banner]) -> 
     return bool(live.runs or live.unmanaged_builds) or board.capacity(step) is not None or live.job in shown
 
 
-def _asking(context: Context, line: PipelineContext, job: Job) -> Asking:
-    patience = LOST_AFTER + 2 * context.configuration.polling.builds
+def _asking(runtime: Runtime, context: PipelineContext, job: Job) -> Asking:
+    patience = LOST_AFTER + 2 * runtime.configuration.polling.builds
 
     def amiss(description: str, banner: Banner) -> bool:
-        wrong = shown_on(context, line, description, banner) != description
-        return wrong and not line.outbox.has(banner.slot)  # it is on its way, or an operator has been told why not
+        wrong = shown_on(runtime, context, description, banner) != description
+        return wrong and not context.outbox.has(banner.slot)  # it is on its way, or an operator has been told why not
 
-    return Asking(client_for(context, job), lambda run: _missing_for(line, run, patience) >= LOST_AFTER, amiss)
+    return Asking(client_for(runtime, job), lambda run: _missing_for(context, run, patience) >= LOST_AFTER, amiss)
 
 
-def _missing_for(line: PipelineContext, run: Buildable, patience: float) -> float:
+def _missing_for(context: PipelineContext, run: Buildable, patience: float) -> float:
     """For how long each look at a run's build was in vain, in seconds; `patience`: what ends such a series."""
-    now, key = time.time(), line.keys.missing(run.key, run.attempt)
-    line.redis.set(key, repr(now), nx=True)
-    line.redis.pexpire(key, int(patience * 1000))
-    return now - float(line.redis.get(key) or now)
+    now, key = time.time(), context.keys.missing(run.key, run.attempt)
+    context.redis.set(key, repr(now), nx=True)
+    context.redis.pexpire(key, int(patience * 1000))
+    return now - float(context.redis.get(key) or now)
 
 
-def _add(line: PipelineContext, live: Live, event: Event) -> int:
+def _add(context: PipelineContext, live: Live, event: Event) -> int:
     """Put one difference into the inbox, once however often it is seen before a turn is taken.
 
     A difference that is still there after a turn is said again: the turn may have been about something else.
@@ -130,8 +129,8 @@ def _add(line: PipelineContext, live: Live, event: Event) -> int:
             key = f"{name}/{event.kind}"
         case _:
             raise AssertionError(f"the reconciler of builds made a {event.kind}")
-    if not line.inbox.add(event, f"seen:{live.version}:{key}"):
+    if not context.inbox.add(event, f"seen:{live.version}:{key}"):
         return 0
     if not isinstance(event, BannerAmiss):
-        Repairs(line.redis, line.keys).count("build")
+        Repairs(context.redis, context.keys).count("build")
     return 1

@@ -18,9 +18,9 @@ from bot.core.model.events import HeadSeen
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Service
 from bot.core.model.run import ServiceState
+from bot.runtime import PipelineContext, Runtime
 from bot.store.records import Records
 from bot.store.repairs import Repairs
-from workers.context import Context, PipelineContext
 from workers.github import identity
 from workers.github.limits import Purpose
 from workers.github.refusals import Unreachable
@@ -49,22 +49,22 @@ class Look:
     told: bool = False
 
 
-def heads(context: Context, line: PipelineContext, *, everybody: bool = False) -> int:
+def heads(runtime: Runtime, context: PipelineContext, *, everybody: bool = False) -> int:
     """Compare where each service's main stands with what the board knows; returns how many differ.
 
     Without `everybody` those are left out of whom we have just been told.
     """
-    if not identity.known(context.settings):
+    if not identity.known(runtime.settings):
         return 0
-    told = set() if everybody else _just_told(line, context.configuration.polling.heads)
+    told = set() if everybody else _just_told(context, runtime.configuration.polling.heads)
     found = silent = 0
     # The file's services: at the first start the board may not have taken its configuration yet.
-    for service in line.pipeline.services:
+    for service in context.pipeline.services:
         if service.name in told or silent >= AWAY:
             continue
-        moves = _known(line, service).moves
+        moves = _known(context, service).moves
         try:
-            look = _ask(context, line, service)
+            look = _ask(runtime, context, service)
         except (RetryLater, PermanentFailure) as error:
             silent = silent + 1 if isinstance(error, Unreachable) else 0
             if not isinstance(error, RateLimited) and _said.is_new(
@@ -75,19 +75,19 @@ def heads(context: Context, line: PipelineContext, *, everybody: bool = False) -
         silent = 0
         if _said.is_over(service.repository):
             log.info("reconcile-resumed", repository=service.repository)
-        found += _compare(line, service, look, moves)
+        found += _compare(context, service, look, moves)
     return found
 
 
-def _known(line: PipelineContext, service: Service) -> ServiceState:
+def _known(context: PipelineContext, service: Service) -> ServiceState:
     """What the board knows of a service now."""
-    with line.reading:
-        return line.look().board.service(service.name)
+    with context.look() as replica:
+        return replica.board.service(service.name)
 
 
-def _just_told(line: PipelineContext, seconds: float) -> set[str]:
+def _just_told(context: PipelineContext, seconds: float) -> set[str]:
     """The services whose main has moved, as far as we know, in the last so many seconds."""
-    records, now = Records(line.redis, line.keys), int(line.redis.time()[0])
+    records, now = Records(context.redis, context.keys), int(context.redis.time()[0])
     told: set[str] = set()
     before: str | None = None
     for _ in range(PAGES):
@@ -103,13 +103,13 @@ def _just_told(line: PipelineContext, seconds: float) -> set[str]:
     return told
 
 
-def _ask(context: Context, line: PipelineContext, service: Service) -> Look:
+def _ask(runtime: Runtime, context: PipelineContext, service: Service) -> Look:
     """What GitHub says of the branch now, or as before if nothing has changed."""
-    session = Session(context, service.repository)
-    before = _remembered(line, service)
+    session = Session(runtime, service.repository)
+    before = _remembered(context, service)
     path = f"/git/ref/heads/{quote(service.branch)}"
     answer = session.read(path, Purpose.HEADS, before.etag)
-    known = names(context).get(service.repository)
+    known = names(runtime).get(service.repository)
     if known is None or (answer.status != 304 and _is_elsewhere(answer.data, known.present)):
         session.look_up()
     if answer.status == 304:
@@ -126,17 +126,16 @@ def _is_elsewhere(data: Any, present: str) -> bool:
     return bool(url) and f"/repos/{present}/".casefold() not in url.casefold()
 
 
-def _compare(line: PipelineContext, service: Service, look: Look, moves: int) -> int:
+def _compare(context: PipelineContext, service: Service, look: Look, moves: int) -> int:
     """Tell the board if its head is another one; returns 1 if that is news.
 
     `moves`: how often main had moved, as far as the board knew, before GitHub was asked. What GitHub says of a time
     before main moved is not told: the next look will know more.
     """
-    with line.reading:
-        copy = line.look()
+    with context.look() as copy:
         state, version = copy.board.service(service.name), copy.version
     if state.moves != moves:
-        _remember(line, service, replace(look, unconfirmed_head="", told=False))
+        _remember(context, service, replace(look, unconfirmed_head="", told=False))
         return 0
     history = state.history
     head, is_known = history.head, history.find(look.sha) is not None
@@ -147,7 +146,7 @@ def _compare(line: PipelineContext, service: Service, look: Look, moves: int) ->
         if look.unconfirmed_head != unconfirmed_head or look.told:
             # A replica may lag behind what we were told already: a head that was passed is believed the second time.
             _remember(
-                line,
+                context,
                 service,
                 replace(
                     look,
@@ -160,23 +159,23 @@ def _compare(line: PipelineContext, service: Service, look: Look, moves: int) ->
     if head is not None and head.sha == look.sha == state.unconfirmed_head:
         kind = "rewound"  # main stands where we think, and lacks a commit that was on it: the board waits for this word
     is_news = head is None or head.sha != look.sha or kind == "rewound"
-    added = _tell(line, HeadSeen(service.name, look.sha, moves), version) if is_news else 0
-    _remember(line, service, look if kind == "rewound" else replace(look, unconfirmed_head="", told=False))
+    added = _tell(context, HeadSeen(service.name, look.sha, moves), version) if is_news else 0
+    _remember(context, service, look if kind == "rewound" else replace(look, unconfirmed_head="", told=False))
     if added and kind != "baseline":
-        Repairs(line.redis, line.keys).count(kind)
+        Repairs(context.redis, context.keys).count(kind)
     return added
 
 
-def _tell(line: PipelineContext, seen: HeadSeen, version: int) -> int:
+def _tell(context: PipelineContext, seen: HeadSeen, version: int) -> int:
     """Tell the board where main stands, once for each version of the board; returns 1 if that is new."""
-    return 1 if line.inbox.add(seen, f"head:{version}:{seen.service}:{seen.sha}") else 0
+    return 1 if context.inbox.add(seen, f"head:{version}:{seen.service}:{seen.sha}") else 0
 
 
-def _remembered(line: PipelineContext, service: Service) -> Look:
-    text = line.redis.hget(line.keys.heads, f"{service.name} {service.repository}")
+def _remembered(context: PipelineContext, service: Service) -> Look:
+    text = context.redis.hget(context.keys.heads, f"{service.name} {service.repository}")
     look = Look(**json.loads(text)) if text else Look()
     return look if look.branch == service.branch else Look()
 
 
-def _remember(line: PipelineContext, service: Service, look: Look) -> None:
-    line.redis.hset(line.keys.heads, f"{service.name} {service.repository}", json.dumps(asdict(look)))
+def _remember(context: PipelineContext, service: Service, look: Look) -> None:
+    context.redis.hset(context.keys.heads, f"{service.name} {service.repository}", json.dumps(asdict(look)))

@@ -12,12 +12,12 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from bot.core.model.events import StoreChanged, TimePassed
+from bot.runtime import PipelineContext, runtime
 from bot.store.connection import is_out_of_reach
 from bot.store.keys import FAMILIES
 from config.broker import EFFECTS, TURN_TASK, TURNS
 from workers import beginning, reconcile
 from workers import reconcile_heads as heads_of_main
-from workers.context import PipelineContext, context
 from workers.perform.loop import decide_and_perform, perform_due
 from workers.turn import TURN
 
@@ -57,17 +57,17 @@ def patient(name: str, function: Callable[..., None]) -> Callable[..., None]:
 @task(TURN_TASK, queue=TURNS)
 def turn(pipeline: str) -> None:
     """Decide what waits in the inbox, then do what that asks of Jenkins at once."""
-    line = context().line(pipeline)
-    decide_and_perform(context(), line, poke)
-    ask_at_the_beginning(line)
+    context = runtime().pipeline(pipeline)
+    decide_and_perform(runtime(), context, poke)
+    ask_at_the_beginning(context)
 
 
 @task("interlock.perform")
 def perform(pipeline: str, family: str) -> None:
     """Do the effects of a family that are due."""
-    line = context().line(pipeline)
-    line.redis.delete(line.keys.performer_poke(family))
-    perform_due(context(), line, family, poke)
+    context = runtime().pipeline(pipeline)
+    context.redis.delete(context.keys.performer_poke(family))
+    perform_due(runtime(), context, family, poke)
 
 
 def poke(pipeline: str, whom: str) -> None:
@@ -80,8 +80,8 @@ def poke(pipeline: str, whom: str) -> None:
 
 def poke_performer(pipeline: str, family: str) -> None:
     """Have another thread help with a family's effects, unless one is on its way already."""
-    line = context().line(pipeline)
-    if line.redis.set(line.keys.performer_poke(family), "1", nx=True, px=POKE_MS):
+    context = runtime().pipeline(pipeline)
+    if context.redis.set(context.keys.performer_poke(family), "1", nx=True, px=POKE_MS):
         perform.apply_async((pipeline, family), queue=EFFECTS[family], expires=60)
 
 
@@ -93,27 +93,27 @@ def tick() -> None:
 
 def sweep() -> None:
     """What the clock does, for every pipeline."""
-    for name, line in context().lines.items():
-        waiting, look = line.inbox.tick_and_look(TimePassed())
+    for name, context in runtime().pipelines.items():
+        waiting, look = context.inbox.tick_and_look(TimePassed())
         if look:  # what was accepted and lost with the former master is found by asking: now, and not at the next poll
             log.warning("store-changed", pipeline=name)
-            when = line.redis.hget(line.keys.meta, "changed")
-            line.inbox.add(StoreChanged(), f"store-changed:{when!r}")  # it is told once, though it is looked twice
+            when = context.redis.hget(context.keys.meta, "changed")
+            context.inbox.add(StoreChanged(), f"store-changed:{when!r}")  # it is told once, though it is looked twice
             waiting += 1
             reconcile_builds.apply_async(expires=60)
             reconcile_heads.apply_async((True,), expires=60)
-        ask_at_the_beginning(line)
-        if waiting or not line.store.is_configured():
+        ask_at_the_beginning(context)
+        if waiting or not context.store.is_configured():
             turn.apply_async((name,), expires=60)
         for family in FAMILIES:
-            if line.outbox.due(family):
+            if context.outbox.due(family):
                 poke_performer(name, family)
 
 
-def ask_at_the_beginning(line: PipelineContext) -> None:
+def ask_at_the_beginning(context: PipelineContext) -> None:
     """A board has begun: where main stands, and whether state was lost, is asked at once."""
-    if line.began.is_set():
-        line.began.clear()
+    if context.began.is_set():
+        context.began.clear()
         reconcile_heads.apply_async((True,), expires=60)
         reconcile_builds.apply_async(expires=60)
 
@@ -121,8 +121,8 @@ def ask_at_the_beginning(line: PipelineContext) -> None:
 @task("interlock.reconcile_builds", queue=TURNS)
 def reconcile_builds() -> None:
     """Ask Jenkins what it did not tell (invariant 8)."""
-    for name, line in context().lines.items():
-        if beginning.prove(context(), line) + reconcile.builds(context(), line):
+    for name, context in runtime().pipelines.items():
+        if beginning.prove(runtime(), context) + reconcile.builds(runtime(), context):
             turn.apply_async((name,), expires=60)
 
 
@@ -132,8 +132,10 @@ RESTART_MS = 2_000
 
 def look_again() -> None:
     """A Jenkins has restarted: what it did meanwhile it told nobody, so everything is asked about now."""
-    shared = context()
-    if any(line.redis.set(line.keys.restarted, "1", nx=True, px=RESTART_MS) for line in shared.lines.values()):
+    shared = runtime()
+    if any(
+        context.redis.set(context.keys.restarted, "1", nx=True, px=RESTART_MS) for context in shared.pipelines.values()
+    ):
         reconcile_builds.apply_async(expires=60)
 
 
@@ -143,14 +145,14 @@ def reconcile_heads(everybody: bool = False) -> None:
 
     `everybody`: those too of whom we have just been told.
     """
-    for name, line in context().lines.items():
-        if heads_of_main.heads(context(), line, everybody=everybody):
+    for name, context in runtime().pipelines.items():
+        if heads_of_main.heads(runtime(), context, everybody=everybody):
             turn.apply_async((name,), expires=60)
 
 
 @task("interlock.housekeep", queue=TURNS)
 def housekeep() -> None:
     """Forget raw deliveries that are older than the configuration wants them kept, and notes of what is done."""
-    for line in context().lines.values():
-        line.delays.forget_gone()
-        line.inbox.trim(context().configuration.keep.raw_deliveries)
+    for context in runtime().pipelines.values():
+        context.delays.forget_gone()
+        context.inbox.trim(runtime().configuration.keep.raw_deliveries)

@@ -15,6 +15,7 @@ from bot.core.model.events import Event, StateLost, TimePassed
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Pipeline
 from bot.core.rules.decide import decide
+from bot.runtime import PipelineContext
 from bot.store.codec import load_event
 from bot.store.inbox import Entry
 from bot.store.keys import Keys
@@ -24,7 +25,6 @@ from bot.store.store import Busy, Outdated, Store, Unstorable, Wanted, Work, deb
 from bot.translate import commands, github, jenkins
 from bot.translate.reading import read_object
 from workers import beginning
-from workers.context import PipelineContext
 
 log = structlog.get_logger()
 
@@ -60,12 +60,12 @@ class Turned:
     handed_on: bool = False
 
 
-def take_turns(line: PipelineContext, wake: Wake = lambda _: None) -> set[str]:
+def take_turns(context: PipelineContext, wake: Wake = lambda _: None) -> set[str]:
     """Decide what waits in the inbox; returns the families of effects that were asked for and are due."""
-    return take_turns_and_claim(line, wake, None).families
+    return take_turns_and_claim(context, wake, None).families
 
 
-def take_turns_and_claim(line: PipelineContext, wake: Wake, wish: Wish | None) -> Turned:
+def take_turns_and_claim(context: PipelineContext, wake: Wake, wish: Wish | None) -> Turned:
     """Decide what waits in the inbox, and claim what the caller wishes to go on with.
 
     Effects do not wait until everything is decided: after each commit that has some and is not the last, `wake` is
@@ -75,26 +75,26 @@ def take_turns_and_claim(line: PipelineContext, wake: Wake, wish: Wish | None) -
     the commit of the last turn and the release of the lock they would not, so they are asked to look once more.
     """
     turned = Turned()
-    line.asked.set()
-    while line.asked.is_set() and line.turn.acquire(blocking=False):
+    context.asked.set()
+    while context.asked.is_set() and context.turn.acquire(blocking=False):
         try:
-            line.asked.clear()
-            _take_turns(line, wake, wish, turned)
+            context.asked.clear()
+            _take_turns(context, wake, wish, turned)
         finally:
-            line.turn.release()
+            context.turn.release()
         if turned.handed_on:
             wake(TURN)
             break
     return turned
 
 
-def _take_turns(line: PipelineContext, wake: Wake, wish: Wish | None, turned: Turned) -> None:
+def _take_turns(context: PipelineContext, wake: Wake, wish: Wish | None, turned: Turned) -> None:
     """Take turns until nothing is left to decide; or as many as one thread may, and `handed_on` says so."""
-    store, redis = line.store, line.redis
+    store, redis = context.store, context.redis
     token = uuid.uuid4().hex
     commits = 0
     try:
-        entries = _opened(line, token)
+        entries = _opened(context, token)
         while entries or store.release(token):
             if not entries:
                 entries = store.begin(token)
@@ -103,10 +103,10 @@ def _take_turns(line: PipelineContext, wake: Wake, wish: Wish | None, turned: Tu
                 store.hand_on(token)
                 turned.handed_on = True
                 return
-            begun = _beginning(line)
+            begun = _beginning(context)
             work = decide_all(store.copy.board, entries, redis, store.keys, begun)
             try:
-                entries = _committed(line, token, entries, work, wish, turned)
+                entries = _committed(context, token, entries, work, wish, turned)
             except Outdated:
                 log.warning("turn-outdated", pipeline=store.keys.pipeline, version=store.copy.version)
                 store.copy.forget()
@@ -115,11 +115,11 @@ def _take_turns(line: PipelineContext, wake: Wake, wish: Wish | None, turned: Tu
             except Unstorable as error:
                 entries = _without_culprit(store, token, redis, len(entries), error)
                 continue
-            _has_begun(line, begun)
+            _has_begun(context, begun)
             commits += 1
             asked_for = {family_of(effect) for effect in work.effects if debounce(effect) < DEBOUNCE}
             turned.families |= asked_for
-            entries = _or_what_goes_on(line, token, entries)
+            entries = _or_what_goes_on(context, token, entries)
             if not entries:
                 break  # the commit has given the lease back
             for family in sorted(asked_for):
@@ -132,52 +132,52 @@ def _take_turns(line: PipelineContext, wake: Wake, wish: Wish | None, turned: Tu
 
 
 def _committed(
-    line: PipelineContext, token: str, entries: list[Entry], work: Work, wish: Wish | None, turned: Turned
+    context: PipelineContext, token: str, entries: list[Entry], work: Work, wish: Wish | None, turned: Turned
 ) -> list[Entry]:
     """Commit, and claim in the same step what is wished for and was not claimed yet; the next entries.
 
     Nothing is claimed while a clean-up goes on: it would be held meanwhile.
     """
-    store, board = line.store, line.store.copy.board
+    store, board = context.store, context.store.copy.board
     if wish is None or board.clean_ups or (turned.claimed is not None and turned.claimed[0] is not None):
         return store.commit(token, entries, work)
     asked_at = time.monotonic()
     following, answer = store.commit_and_claim(token, entries, work, wish.wanted())
     if not following:
-        turned.claimed = line.outbox.claimed(wish.family, answer, asked_at)
+        turned.claimed = context.outbox.claimed(wish.family, answer, asked_at)
     return following
 
 
-def _opened(line: PipelineContext, token: str) -> list[Entry]:
+def _opened(context: PipelineContext, token: str) -> list[Entry]:
     """What there is to decide; if nothing came in and the board has yet to begin, that is the reason for a turn."""
-    entries = line.store.begin(token)
-    if entries or not beginning.events(line, line.store.copy):
+    entries = context.store.begin(token)
+    if entries or not beginning.events(context, context.store.copy):
         return entries
-    line.inbox.add(TimePassed(), f"begin:{token}")
-    return line.store.begin(token)
+    context.inbox.add(TimePassed(), f"begin:{token}")
+    return context.store.begin(token)
 
 
-def _or_what_goes_on(line: PipelineContext, token: str, entries: list[Entry]) -> list[Entry]:
+def _or_what_goes_on(context: PipelineContext, token: str, entries: list[Entry]) -> list[Entry]:
     """What there is to decide after a commit; a clean-up under way goes on at once, not when the clock ticks."""
-    if entries or not line.store.copy.board.clean_ups:
+    if entries or not context.store.copy.board.clean_ups:
         return entries
-    line.inbox.tick(TimePassed())
-    return line.store.begin(token)
+    context.inbox.tick(TimePassed())
+    return context.store.begin(token)
 
 
-def _beginning(line: PipelineContext) -> list[Event]:
+def _beginning(context: PipelineContext) -> list[Event]:
     """What must be decided first; after a loss, what was posted is in doubt before a trigger of this turn goes out."""
-    begun = beginning.events(line, line.store.copy)
+    begun = beginning.events(context, context.store.copy)
     if any(isinstance(event, StateLost) for event in begun):
-        line.store.doubt()
+        context.store.doubt()
     return begun
 
 
-def _has_begun(line: PipelineContext, begun: Sequence[Event]) -> None:
+def _has_begun(context: PipelineContext, begun: Sequence[Event]) -> None:
     """The beginning of the board is stored: what is remembered has been used, and others must be asked."""
     if begun:
-        line.store.copy.settled()
-        line.began.set()
+        context.store.copy.settled()
+        context.began.set()
 
 
 def _without_culprit(store: Store, token: str, redis: Redis, batch: int, error: Unstorable) -> list[Entry]:
@@ -210,7 +210,7 @@ def decide_all(board: Board, entries: list[Entry], redis: Redis, keys: Keys, beg
         try:
             take(entry, events_of(entry, board.pipeline))
         except Exception as error:
-            # One delivery that we cannot digest must not stop the line: it is kept for people, loudly.
+            # One delivery that we cannot digest must not stop the pipeline: it is kept for people, loudly.
             log.exception("delivery-parked", pipeline=keys.pipeline, entry=entry.id, source=entry.source)
             board.undo()
             park(redis, keys, entry, error)

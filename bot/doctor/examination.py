@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from bot.doctor import controller as controllers
 from bot.doctor import door, heard, job
 from bot.doctor.finding import About, Finding, Verdict
+from bot.runtime import WATCH_LIMITS, connect_store
 from config.configuration import Configuration, Controller
 from config.errors import SettingsError
 from config.jobs.plan import JobPlan, plans
@@ -24,7 +25,7 @@ _AT_ONCE = 4
 def examine_jenkins(configuration: Configuration, settings: Settings) -> Iterator[Finding]:
     """Look at every controller, and at every job on those that answer; the jobs in the order of the file."""
     ears = (
-        heard.listen(configuration, settings.redis_url.get_secret_value())
+        heard.listen(configuration, connect_store(settings, WATCH_LIMITS))
         if settings.redis_url is not None
         else heard.ask(configuration)
     )

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+from redis import Redis
 from redis.exceptions import RedisError
 
 from bot.doctor.finding import About, Finding
 from bot.doctor.knock import NoAnswer, Place, knock, shown
-from bot.store.connection import connect
 from bot.store.inbox import newest
 from bot.store.keys import Keys
 from bot.translate.callbacks import Callbacks
@@ -37,10 +37,9 @@ class Heard(Callbacks):
     mend: str = ""
 
 
-def listen(configuration: Configuration, redis_url: str) -> Heard:
-    """Read the end of every pipeline's inbox."""
+def listen(configuration: Configuration, redis: Redis) -> Heard:
+    """Read the end of every pipeline's inbox, and close the connection."""
     heard = Heard()
-    redis = connect(redis_url, timeout=3.0, retries=0)
     try:
         for pipeline in configuration.pipelines:
             found = newest(redis, Keys(pipeline.name), _LOOKED_AT)

@@ -23,7 +23,6 @@ from bot.health.observing import Observer
 from bot.health.steady import Steady
 from bot.health.told import Ledger
 from bot.health.wording import headline, sentences
-from bot.store.connection import connect
 from config.configuration import Configuration
 from config.settings import Settings
 
@@ -31,18 +30,16 @@ log = structlog.get_logger()
 
 #: How often a process says that it lives, and how often it looks; in seconds.
 BEAT, LOOK = 3.0, 5.0
-#: How long one command to Redis may take here, in seconds; nothing is repeated, for the next look comes soon.
-REDIS_TIMEOUT = 3.0
 #: How often a message is tried that a channel did not take.
 TRIES = 3
 TOPIC = "health"
 
 
-def start(kind: str, settings: Settings, configuration: Configuration) -> Watch:
-    """Say from now on that this process (`web` or `worker`) lives, and watch how the rest is."""
-    if settings.redis_url is None:
-        raise ValueError("INTERLOCK_REDIS_URL is not set: start the processes with `interlock up`, or set it")
-    redis = connect(settings.redis_url.get_secret_value(), timeout=REDIS_TIMEOUT, retries=0)
+def start(kind: str, redis: Redis, settings: Settings, configuration: Configuration) -> Watch:
+    """Say from now on that this process (`web` or `worker`) lives, and watch how the rest is.
+
+    `redis`: a client of the watch's own that repeats nothing, for the next look comes soon.
+    """
     watch = Watch(redis, settings, configuration)
     heartbeats = Heartbeats(redis)
     _every(BEAT, lambda: _beat(heartbeats, kind), f"heartbeat of {kind}")

@@ -11,12 +11,13 @@ from flask import Blueprint, Response
 from bot.core import sentences
 from bot.core.model.events import CancelAsked, Event, FastLaneAsked, LockAsked, ModeAsked, RetryAsked, UnlockAsked
 from bot.core.model.run import Status
+from bot.runtime import PipelineContext
 from bot.store import parked
 from bot.web import asking, auth, bodies, finding
 from bot.web.problems import Problem, unknown
 from bot.web.reading import whole_number
 from bot.web.shapes import reply
-from bot.web.site import PipelineContext, site
+from bot.web.site import site
 
 actions = Blueprint("actions", __name__, url_prefix="/api/v1/pipelines/<pipeline>")
 log = structlog.get_logger()
@@ -28,9 +29,9 @@ _REQUEST_ID = re.compile(r"[0-9]{1,16}-[0-9]{1,16}")
 def lock(pipeline: str, stage: str) -> Response:
     """Close a stage to everybody, or to all but fixes."""
 
-    def event(line: PipelineContext, by: str, body: bodies.Lock) -> Event:
-        with line.window.look() as (board, _):
-            finding.stage(line.window.pipeline(board), stage)
+    def event(context: PipelineContext, by: str, body: bodies.Lock) -> Event:
+        with context.look() as replica:
+            finding.stage(context.in_force(replica.board), stage)
         return LockAsked(stage, by, body.reason, body.let_fixes_in, body.until)
 
     return _act(pipeline, bodies.Lock, event)
@@ -40,10 +41,10 @@ def lock(pipeline: str, stage: str) -> Response:
 def unlock(pipeline: str, stage: str) -> Response:
     """Open the lock of a stage; of several the one that is named, or all."""
 
-    def event(line: PipelineContext, by: str, body: bodies.Unlock) -> Event:
-        with line.window.look() as (board, _):
-            finding.stage(line.window.pipeline(board), stage)
-            locks = board.locks_of(stage)
+    def event(context: PipelineContext, by: str, body: bodies.Unlock) -> Event:
+        with context.look() as replica:
+            finding.stage(context.in_force(replica.board), stage)
+            locks = replica.board.locks_of(stage)
         keys = [lock.key for lock in locks]
         if not keys:
             raise Problem(409, f"{stage} is not locked")
@@ -60,9 +61,9 @@ def unlock(pipeline: str, stage: str) -> Response:
 def retry(pipeline: str, run: str) -> Response:
     """Repeat the build that failed, without a new commit."""
 
-    def event(line: PipelineContext, by: str, body: bodies.Request) -> Event:
-        with line.window.look() as (board, _):
-            found = finding.run(line, board, run)
+    def event(context: PipelineContext, by: str, body: bodies.Request) -> Event:
+        with context.look() as replica:
+            found = finding.run(context, replica.board, run)
         if found.status is not Status.FAILED:
             raise Problem(409, f"{sentences.name(found)} has not failed: it is {found.status} in {found.step}")
         return RetryAsked(run, by, body.reason)
@@ -74,9 +75,9 @@ def retry(pipeline: str, run: str) -> Response:
 def cancel(pipeline: str, run: str) -> Response:
     """Take a run out."""
 
-    def event(line: PipelineContext, by: str, body: bodies.Request) -> Event:
-        with line.window.look() as (board, _):
-            found = finding.run(line, board, run)
+    def event(context: PipelineContext, by: str, body: bodies.Request) -> Event:
+        with context.look() as replica:
+            found = finding.run(context, replica.board, run)
         if found.status is Status.ENDING or found.cancelled_by is not None:
             raise Problem(409, f"{sentences.name(found)} is on its way out already")
         return CancelAsked(run, by, body.reason)
@@ -88,11 +89,11 @@ def cancel(pipeline: str, run: str) -> Response:
 def fast_lane(pipeline: str, service: str) -> Response:
     """Send the head of a service's main branch on the fast lane, once."""
 
-    def event(line: PipelineContext, by: str, body: bodies.FastLane) -> Event:
-        with line.window.look() as (board, _):
-            finding.service(line.window.pipeline(board), service)
+    def event(context: PipelineContext, by: str, body: bodies.FastLane) -> Event:
+        with context.look() as replica:
+            finding.service(context.in_force(replica.board), service)
             if body.stage is not None:
-                finding.stage(line.window.pipeline(board), body.stage)
+                finding.stage(context.in_force(replica.board), body.stage)
         return FastLaneAsked(service, by, body.reason, body.stage)
 
     return _act(pipeline, bodies.FastLane, event)
@@ -112,10 +113,10 @@ def mode(pipeline: str) -> Response:
 def revive(pipeline: str) -> Response:
     """Give an effect that was given up another try. Done when it answers: no turn decides about it."""
     by = auth.person()
-    line = site().line(pipeline)
+    context = site().pipeline(pipeline)
     body = bodies.read(bodies.OfDeadLetter)
-    if not line.outbox.revive(body.slot):
-        raise unknown("dead letter", body.slot, (letter.slot for letter in line.outbox.dead_letters()))
+    if not context.outbox.revive(body.slot):
+        raise unknown("dead letter", body.slot, (letter.slot for letter in context.outbox.dead_letters()))
     log.info("dead-letter-revived", pipeline=pipeline, slot=body.slot, by=by, reason=body.reason)
     return reply({"state": "done", "slot": body.slot})
 
@@ -124,10 +125,10 @@ def revive(pipeline: str) -> Response:
 def drop_dead_letter(pipeline: str) -> Response:
     """Forget an effect that was given up: nobody needs it any more."""
     by = auth.person()
-    line = site().line(pipeline)
+    context = site().pipeline(pipeline)
     body = bodies.read(bodies.OfDeadLetter)
-    if not line.outbox.drop_dead(body.slot):
-        raise unknown("dead letter", body.slot, (letter.slot for letter in line.outbox.dead_letters()))
+    if not context.outbox.drop_dead(body.slot):
+        raise unknown("dead letter", body.slot, (letter.slot for letter in context.outbox.dead_letters()))
     log.info("dead-letter-dropped", pipeline=pipeline, slot=body.slot, by=by, reason=body.reason)
     return reply({"state": "done", "slot": body.slot})
 
@@ -136,11 +137,11 @@ def drop_dead_letter(pipeline: str) -> Response:
 def take_out(pipeline: str, what: str) -> Response:
     """Decide a parked delivery once more, or forget it. Done when it answers; the next turn decides."""
     by = auth.person()
-    line = site().line(pipeline)
+    context = site().pipeline(pipeline)
     body = bodies.read(bodies.OfParked)
-    rows = parked.deliveries(site().redis, line.keys)
+    rows = parked.deliveries(site().redis, context.keys)
     found = next((row for row in rows if row.entry == body.entry), None)
-    wake = None if found is None else parked.take_out(site().redis, line.keys, found, again=what == "retry")
+    wake = None if found is None else parked.take_out(site().redis, context.keys, found, again=what == "retry")
     if wake is None:
         raise unknown("parked delivery", body.entry, (row.entry for row in rows))
     if wake:
@@ -152,10 +153,10 @@ def take_out(pipeline: str, what: str) -> Response:
 @actions.get("/requests/<request_id>")
 def request_state(pipeline: str, request_id: str) -> Response:
     """What became of a request: at once, or within `wait` seconds."""
-    line = site().line(pipeline)
+    context = site().pipeline(pipeline)
     if not _REQUEST_ID.fullmatch(request_id):
         raise Problem(404, "a request is known by the `request` of the answer to it, such as 1700000000000-0")
-    return reply(asking.outcome(site(), line, request_id, _seconds()))
+    return reply(asking.outcome(site(), context, request_id, _seconds()))
 
 
 def _act(
@@ -166,14 +167,14 @@ def _act(
     `event` refuses what makes no sense on the present board, unless the request was kept before under its key.
     """
     by = auth.person()  # first of all: who may not act learns nothing about what there is
-    line = site().line(pipeline)
+    context = site().pipeline(pipeline)
     body, seconds = bodies.read(kind), _seconds()
-    identity = asking.kept_before(site(), line, by)
+    identity = asking.kept_before(site(), context, by)
     if identity is None:
-        asked = event(line, by, body)
-        identity = asking.ask(site(), line, asked, by)
+        asked = event(context, by, body)
+        identity = asking.ask(site(), context, asked, by)
         log.info("request-kept", pipeline=pipeline, request=identity, kind=asked.kind, by=by)
-    return reply(asking.outcome(site(), line, identity, seconds), 202)
+    return reply(asking.outcome(site(), context, identity, seconds), 202)
 
 
 def _seconds() -> int:

@@ -8,10 +8,8 @@ import structlog
 from flask import Flask
 from redis.exceptions import RedisError
 
-from bot.store.migrations import migrate
-from bot.store.repositories import Repositories
-from bot.store.schema import SCHEMA
-from bot.web import door, page, problems, site
+from bot import runtime
+from bot.web import door, page, problems
 from bot.web.actions import actions
 from bot.web.admission import Admission
 from bot.web.attempts import attempts
@@ -19,6 +17,7 @@ from bot.web.callbacks import Memory, callbacks
 from bot.web.health import health
 from bot.web.poke import Poker
 from bot.web.reading import reading
+from bot.web.site import Site
 from config import pipeline_file
 from config import settings as environment
 from config.configuration import Configuration
@@ -43,8 +42,12 @@ def create_app(
         settings = environment.load()
         set_up(settings.log_level, settings.log_format)
     configuration = configuration or pipeline_file.load(settings.config)
-    here = site.build(settings, configuration, poke or _poker(settings))
-    _migrate(here)
+    shared = runtime.build(settings, configuration, runtime.WEB_LIMITS)
+    here = Site(shared, poke or _poker(settings))
+    try:
+        shared.migrate()
+    except RedisError as error:
+        log.warning("state-unchecked", error=type(error).__name__)  # each request looks again
     app = Flask(__name__, static_folder="static", template_folder="templates")
     app.url_map.merge_slashes = False  # an address is what it says: nobody is sent elsewhere
     admission = Admission(settings)
@@ -52,24 +55,12 @@ def create_app(
     app.extensions["interlock-callbacks"] = Memory()
     app.extensions["interlock-admission"] = admission
     app.extensions["interlock-body-limit"] = admission.body_limit  # for the worker that collects bodies
-    app.extensions["interlock-hall"] = door.WebhookIngress(here, Repositories(here.redis), admission)
+    app.extensions["interlock-hall"] = door.WebhookIngress(here, shared.repositories, admission)
     problems.install(app)
     for blueprint in (door.door, reading, actions, attempts, callbacks, health):
         app.register_blueprint(blueprint)
     page.install(app)
     return app
-
-
-def _migrate(here: site.Site) -> None:
-    """Bring what an older version stored to our schema. Raises NewerSchema: then the process must not start."""
-    for name, line in here.lines.items():
-        try:
-            before = migrate(here.redis, line.keys)
-        except RedisError as error:
-            log.warning("state-unchecked", pipeline=name, error=type(error).__name__)  # each request looks again
-            return
-        if before is not None:
-            log.warning("state-migrated", pipeline=name, before=before, now=SCHEMA)
 
 
 def _poker(settings: Settings) -> Poker:

@@ -21,11 +21,11 @@ def current(pipeline: str, run: str, stage: str, attempt: str) -> Response:
 
     `version` and `build` (its number in Jenkins) of the query tell it from others of the same name.
     """
-    line = site().line(pipeline)
+    context = site().pipeline(pipeline)
     number, build = _number("attempt", attempt), request.args.get("build", "")
     known = _number("build", build) if build else None
-    with line.window.look() as (board, _):
-        why = no_longer(board, run, stage, number, request.args.get("version", ""), known)
+    with context.look() as replica:
+        why = no_longer(replica.board, run, stage, number, request.args.get("version", ""), known)
     if why:
         raise Problem(409, f"nobody waits for this build any more: {why}", current=False)
     return reply({"current": True})

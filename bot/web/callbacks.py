@@ -44,7 +44,7 @@ def last() -> Response:
 
 def _shape(here: Site) -> Shape:
     found = Callbacks()
-    for line in here.lines.values():
-        found.take((e.source, e.name, e.at, e.body) for e in newest(here.redis, line.keys, LOOKED_AT))
+    for context in here.pipelines.values():
+        found.take((e.source, e.name, e.at, e.body) for e in newest(here.redis, context.keys, LOOKED_AT))
     rows = [{"controller": controller, "job": job, "at": at} for (controller, job), at in sorted(found.jobs.items())]
     return {"since": found.since, "callbacks": rows}

@@ -31,7 +31,7 @@ from bot.translate.reading import number, text
 from bot.web import bodies
 from bot.web.admission import MOST_FROM_GITHUB, MOST_FROM_JENKINS, Admission, is_signature
 from bot.web.problems import Problem, unknown
-from bot.web.site import PipelineContext, Site
+from bot.web.site import Site
 from config.configuration import Configuration
 
 log = structlog.get_logger()
@@ -84,7 +84,7 @@ def from_github() -> Response:
     if not found:
         return _ignored(f"{event} moves no main branch, and no pull request")
     places = dict(place for place in found if not isinstance(place, str))
-    answers = [_keep(ingress.site, ingress.site.lines[p], "github", name, delivery, body) for p, name in places.items()]
+    answers = [_keep(ingress.site, p, "github", name, delivery, body) for p, name in places.items()]
     return answers[0] if answers else _ignored(next(why for why in found if isinstance(why, str)))
 
 
@@ -119,7 +119,7 @@ def from_jenkins(controller: str, secret: str) -> Response:
         return _ignored("QUEUED comes with STARTED, which says more")
     about, kept = (controller, job, str(build)), jenkins.reduced(data)
     delivery = _event_id(about, event) if event is not None and event.id else _callback_id(about, kept)
-    return _keep(ingress.site, ingress.site.lines[known[0]], "jenkins", controller, delivery, json.dumps(kept).encode())
+    return _keep(ingress.site, known[0], "jenkins", controller, delivery, json.dumps(kept).encode())
 
 
 def _place(
@@ -149,7 +149,7 @@ def _command(ingress: WebhookIngress, event: str, payload: dict[str, Any], said:
     if not pipelines:
         return _ignored(TAKEN if taken else "no configured service has this repository")
     kept_as = event if known == said.repository else f"{event} {known}"
-    answers = [_keep(ingress.site, ingress.site.lines[p.name], "github", kept_as, said.key, body) for p in pipelines]
+    answers = [_keep(ingress.site, p.name, "github", kept_as, said.key, body) for p in pipelines]
     return answers[0]
 
 
@@ -269,14 +269,15 @@ def _joined(*fields: str) -> bytes:
     return "\0".join(fields).encode("utf-8", "surrogatepass")
 
 
-def _keep(site: Site, line: PipelineContext, source: str, name: str, delivery: str, body: bytes) -> Response:
+def _keep(site: Site, pipeline: str, source: str, name: str, delivery: str, body: bytes) -> Response:
+    context = site.pipelines[pipeline]
     try:
-        accepted = line.inbox.accept(source, name, delivery, body)
+        accepted = context.inbox.accept(source, name, delivery, body)
     except RedisError as error:
         raise Problem(503, "the store cannot be reached at the moment: deliver it again") from error
     log.debug("delivery-kept", source=source, name=name, delivery=delivery, what=accepted.name)
     if accepted is Accepted.POKE:
-        site.poke(line.pipeline.name)
+        site.poke(context.pipeline.name)
     return _say(202, _ANSWERS[accepted])
 
 

@@ -10,8 +10,8 @@ from bot.core.model.board import Board
 from bot.core.model.pipeline import Pipeline, Stage
 from bot.core.model.run import Run
 from bot.core.rules.decision import Ended
+from bot.runtime import PipelineContext
 from bot.web.problems import Problem, unknown
-from bot.web.site import PipelineContext
 
 #: How many runs one question finds at most.
 MOST = 50
@@ -32,12 +32,12 @@ def runs(board: Board, question: str) -> tuple[list[Run], bool]:
     return found[:MOST], len(found) > MOST
 
 
-def finished(line: PipelineContext, question: str) -> list[Ended]:
+def finished(context: PipelineContext, question: str) -> list[Ended]:
     """The finished runs that `question` may mean, the last to end first: any by its key, else of the latest few."""
-    exact = line.records.ended_run(question)
+    exact = context.records.ended_run(question)
     if exact is not None:
         return [exact]
-    rows, _ = line.records.ended(0, LOOKED_THROUGH)
+    rows, _ = context.records.ended(0, LOOKED_THROUGH)
     return [row for row in rows if _means(row.run, question)][:MOST]
 
 
@@ -52,12 +52,12 @@ def _means(run: Run, question: str) -> bool:
     )
 
 
-def run(line: PipelineContext, board: Board, key: str) -> Run:
+def run(context: PipelineContext, board: Board, key: str) -> Run:
     """The live run called `key`. Raises Problem: 409 with what became of it if it has ended, else 404."""
     found = board.runs.get(key)
     if found is not None:
         return found
-    ended = line.records.ended_run(key)
+    ended = context.records.ended_run(key)
     if ended is not None:
         raise Problem(409, f"{key} is not on the board any more: {ended.ending.end}, {ended.ending.why}")
     raise no_run(board, key)

@@ -31,7 +31,6 @@ def post_worker_init(worker: Any) -> None:
     here = getattr(worker.wsgi, "extensions", {}).get("interlock")
     if here is None:
         return  # another application with our settings: the bare view of the benchmark
-    from bot.health import watch
     from bot.health.heartbeats import WEB
 
-    watch.start(WEB, here.settings, here.configuration)
+    here.runtime.start_watch(WEB)

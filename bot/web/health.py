@@ -40,7 +40,9 @@ def _backlogs(here: Site) -> Shape:
     """What waits in each pipeline; nothing if the store cannot be reached, which the judgement says."""
     try:
         seconds, micros = here.redis.time()
-        return {name: _backlog(here.redis, line.keys, seconds + micros / 1e6) for name, line in here.lines.items()}
+        return {
+            name: _backlog(here.redis, context.keys, seconds + micros / 1e6) for name, context in here.pipelines.items()
+        }
     except RedisError:
         return {}
 

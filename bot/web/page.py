@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from bot.core.model.pipeline import Pipeline, Track
 from bot.health import wording
+from bot.runtime import PipelineContext
 from bot.store.repairs import Repairs
 from bot.store.schema import OtherSchema
 from bot.web import shapes
@@ -23,7 +24,7 @@ from bot.web.links import Links
 from bot.web.live import Feed, Seats, events
 from bot.web.problems import RETRY_AFTER, Problem, answer
 from bot.web.reading import story, summary
-from bot.web.site import PipelineContext, Site, site
+from bot.web.site import Site, site
 
 page = Blueprint("page", __name__)
 
@@ -45,7 +46,7 @@ def install(app: Flask) -> None:
     app.jinja_env.filters["commands"] = commands
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.extensions["interlock-seats"] = Seats()
-    app.extensions["interlock-feeds"] = {name: _feed(app, here, line) for name, line in here.lines.items()}
+    app.extensions["interlock-feeds"] = {name: _feed(app, here, context) for name, context in here.pipelines.items()}
     app.register_blueprint(page)
 
 
@@ -58,30 +59,32 @@ def commands(text: str) -> Markup:
 def pipelines() -> AnyResponse | str:
     """The pipelines; straight to it if there is one only."""
     here = site()
-    if len(here.lines) == 1:
-        return redirect(f"/p/{next(iter(here.lines))}")
+    if len(here.pipelines) == 1:
+        return redirect(f"/p/{next(iter(here.pipelines))}")
     health = wording.shape(here.observer.health())
-    return render_template("pipelines.html", health=health, pipelines=[summary(line) for line in here.lines.values()])
+    return render_template(
+        "pipelines.html", health=health, pipelines=[summary(context) for context in here.pipelines.values()]
+    )
 
 
 @page.get("/p/<pipeline>")
 def pipeline(pipeline: str) -> str:
     """One pipeline, live."""
     here = site()
-    return render_template("pipeline.html", many=len(here.lines) > 1, **picture(here, here.line(pipeline)))
+    return render_template("pipeline.html", many=len(here.pipelines) > 1, **picture(here, here.pipeline(pipeline)))
 
 
 @page.get("/p/<pipeline>/board")
 def board(pipeline: str) -> str:
     """The part of the page that changes, for those who ask for it every few seconds."""
     here = site()
-    return render_template("board.html", **picture(here, here.line(pipeline)))
+    return render_template("board.html", **picture(here, here.pipeline(pipeline)))
 
 
 @page.get("/p/<pipeline>/live")
 def live(pipeline: str) -> Response:
     """The same part as server-sent events, whenever something changes; 503 if too many look already."""
-    site().line(pipeline)
+    site().pipeline(pipeline)
     feed: Feed = current_app.extensions["interlock-feeds"][pipeline]
     seats: Seats = current_app.extensions["interlock-seats"]
     forwarded = request.headers.get("X-Forwarded-For", "")
@@ -98,11 +101,11 @@ def live(pipeline: str) -> Response:
 def run(pipeline: str, run: str) -> str:
     """One run: where it is, why, how it got there, and what replaced it."""
     here = site()
-    line = here.line(pipeline)
-    told = story(line, run)
+    context = here.pipeline(pipeline)
+    told = story(context, run)
     shown = told["tile"] or told["ended"]
-    with line.window.look() as (board, _):
-        configured = line.window.pipeline(board)
+    with context.look() as replica:
+        configured = context.in_force(replica.board)
     links = Links(here.configuration, configured)
     return render_template(
         "run.html",
@@ -123,33 +126,33 @@ def _build_link(links: Links, configured: Pipeline, shown: dict[str, Any]) -> st
     return links.build(job, shown["build"]) if job else None
 
 
-def picture(here: Site, line: PipelineContext) -> dict[str, Any]:
+def picture(here: Site, context: PipelineContext) -> dict[str, Any]:
     """All that the board's template shows."""
-    with line.window.look() as (board, version):
-        configured = line.window.pipeline(board)
-        drawn = draw(board, version, time.time(), configured, Links(here.configuration, configured))
-    ended, total = line.records.ended(0, ENDED)
-    facts = line.records.facts(limit=FACTS).facts
+    with context.look() as replica:
+        configured = context.in_force(replica.board)
+        drawn = draw(replica.board, replica.version, time.time(), configured, Links(here.configuration, configured))
+    ended, total = context.records.ended(0, ENDED)
+    facts = context.records.facts(limit=FACTS).facts
     return {
         **drawn,
-        "pipeline": line.pipeline.name,
-        "health": wording.shape(here.observer.health().of(line.pipeline.name)),
+        "pipeline": context.pipeline.name,
+        "health": wording.shape(here.observer.health().of(context.pipeline.name)),
         "facts": [shapes.fact(*row) for row in facts],
         "ended": [shapes.ended(row) for row in ended],
         "ended_total": total,
-        "repairs": Repairs(here.redis, line.keys).shapes(),
+        "repairs": Repairs(here.redis, context.keys).shapes(),
     }
 
 
-def _feed(app: Flask, here: Site, line: PipelineContext) -> Feed:
+def _feed(app: Flask, here: Site, context: PipelineContext) -> Feed:
     """The feed of one pipeline. It renders outside of any request, so templates use plain addresses."""
 
     def render() -> tuple[int, str]:
-        shown = picture(here, line)
+        shown = picture(here, context)
         # Looked up here (Jinja keeps it compiled): a process that nobody watches never compiles it.
         return shown["version"], app.jinja_env.get_template("board.html").render(shown)
 
-    return Feed(here.redis, line.keys.changes, render, lambda: here.observer.health().of(line.pipeline.name))
+    return Feed(here.redis, context.keys.changes, render, lambda: here.observer.health().of(context.pipeline.name))
 
 
 @page.after_request

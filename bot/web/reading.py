@@ -12,13 +12,14 @@ from bot.core.model.board import Board
 from bot.core.model.run import Status
 from bot.core.view import tile, view
 from bot.health import wording
+from bot.runtime import PipelineContext
 from bot.store.parked import deliveries
 from bot.store.records import PAGE
 from bot.store.repairs import Repairs
 from bot.web import finding, shapes
 from bot.web.problems import Problem
 from bot.web.shapes import Shape, reply
-from bot.web.site import PipelineContext, site
+from bot.web.site import site
 
 reading = Blueprint("reading", __name__, url_prefix="/api/v1")
 
@@ -29,40 +30,42 @@ LONGEST_QUESTION = 200
 @reading.get("/pipelines")
 def pipelines() -> Response:
     """The pipelines, each with how it is."""
-    return reply({"pipelines": [summary(line) for line in site().lines.values()]})
+    return reply({"pipelines": [summary(context) for context in site().pipelines.values()]})
 
 
 @reading.get("/pipelines/<pipeline>")
 def board(pipeline: str) -> Response:
     """The whole pipeline: stages, queues, locks, lanes, each run with the reason why it stands where it stands."""
-    line = site().line(pipeline)
+    context = site().pipeline(pipeline)
     more = {
         "health": wording.shape(site().observer.health().of(pipeline)),
-        "held_up": [asdict(delay) for delay in line.delays.all()],
-        "repairs": Repairs(site().redis, line.keys).shapes(),
+        "held_up": [asdict(delay) for delay in context.delays.all()],
+        "repairs": Repairs(site().redis, context.keys).shapes(),
     }
-    with line.window.look() as (shown, version):
-        return reply({**view(shown, version, time.time()), **more})
+    with context.look() as replica:
+        shown = replica.board
+        return reply({**view(shown, replica.version, time.time()), **more})
 
 
 @reading.get("/pipelines/<pipeline>/runs/<run>")
 def one_run(pipeline: str, run: str) -> Response:
     """One run, live or ended, with its journey so far."""
-    return reply(story(site().line(pipeline), run))
+    return reply(story(site().pipeline(pipeline), run))
 
 
 @reading.get("/pipelines/<pipeline>/why")
 def why(pipeline: str) -> Response:
     """The runs that `q` may mean (key, service, commit, pull request), each with the sentence why it waits."""
-    line = site().line(pipeline)
+    context = site().pipeline(pipeline)
     question = request.args.get("q", "").strip()
     if not question or len(question) > LONGEST_QUESTION:
         raise Problem(400, "ask with q=: a run, a service, the beginning of a commit's sha, or a pull request (#12)")
     now = time.time()
-    with line.window.look() as (shown, _):
+    with context.look() as replica:
+        shown = replica.board
         found, more = finding.runs(shown, question)
         tiles = [tile(shown, run, now, _position(shown, run.key)) for run in found]
-    ended = [shapes.ended(row) for row in finding.finished(line, question)] if not tiles else []
+    ended = [shapes.ended(row) for row in finding.finished(context, question)] if not tiles else []
     if not tiles and not ended:
         raise Problem(404, f"no run is known by {question[:80]!r}: neither on the board nor among the latest to end")
     health = wording.shape(site().observer.health().of(pipeline))
@@ -72,20 +75,20 @@ def why(pipeline: str) -> Response:
 @reading.get("/pipelines/<pipeline>/facts")
 def facts(pipeline: str) -> Response:
     """A page of the log, newest first; `before` is the `next` of the page before it."""
-    line = site().line(pipeline)
+    context = site().pipeline(pipeline)
     before = request.args.get("before")
     if before is not None and not _is_fact_id(before):
         raise Problem(400, "`before` is the `next` of another page, such as 1700000000000-0")
-    page = line.records.facts(before, whole_number("limit", 50, 1, PAGE))
+    page = context.records.facts(before, whole_number("limit", 50, 1, PAGE))
     return reply({"facts": [shapes.fact(*row) for row in page.facts], "next": page.next})
 
 
 @reading.get("/pipelines/<pipeline>/history")
 def history(pipeline: str) -> Response:
     """A page of finished runs, the last to end first."""
-    line = site().line(pipeline)
+    context = site().pipeline(pipeline)
     offset, limit = whole_number("offset", 0, 0, 10_000_000), whole_number("limit", 50, 1, PAGE)
-    rows, total = line.records.ended(offset, limit)
+    rows, total = context.records.ended(offset, limit)
     more = offset + limit < total
     return reply(
         {"runs": [shapes.ended(row) for row in rows], "total": total, "next": offset + limit if more else None}
@@ -95,8 +98,8 @@ def history(pipeline: str) -> Response:
 @reading.get("/pipelines/<pipeline>/dead-letters")
 def dead_letters(pipeline: str) -> Response:
     """What was to be done outside and was given up, newest first."""
-    line = site().line(pipeline)
-    letters = line.outbox.dead_letters()
+    context = site().pipeline(pipeline)
+    letters = context.outbox.dead_letters()
     return reply({"dead_letters": [shapes.dead_letter(letter) for letter in letters]})
 
 
@@ -111,38 +114,40 @@ def _is_fact_id(text: str) -> bool:
 @reading.get("/pipelines/<pipeline>/parked")
 def parked(pipeline: str) -> Response:
     """The deliveries that could not be digested, newest first, without their bodies."""
-    line = site().line(pipeline)
-    return reply({"parked": [shapes.parked(row) for row in deliveries(site().redis, line.keys)]})
+    context = site().pipeline(pipeline)
+    return reply({"parked": [shapes.parked(row) for row in deliveries(site().redis, context.keys)]})
 
 
-def summary(line: PipelineContext) -> Shape:
+def summary(context: PipelineContext) -> Shape:
     """One pipeline in a list."""
-    with line.window.look() as (shown, version):
-        stages = line.window.pipeline(shown).stages
+    with context.look() as replica:
+        shown = replica.board
+        stages = context.in_force(shown).stages
         return {
-            "name": line.pipeline.name,
+            "name": context.pipeline.name,
             "mode": str(shown.header.mode),
-            "version": version,
+            "version": replica.version,
             "live": len(shown.runs),
             "stages": [stage.name for stage in stages],
             "locked": [stage.name for stage in stages if shown.locks_of(stage.name)],
             "failed": sum(1 for run in shown.runs.values() if run.status is Status.FAILED),
-            "services": len(line.window.pipeline(shown).services),
+            "services": len(context.in_force(shown).services),
         }
 
 
-def story(line: PipelineContext, key: str) -> Shape:
+def story(context: PipelineContext, key: str) -> Shape:
     """Where a run is or what became of it, and its facts, oldest first. Raises Problem (404)."""
-    with line.window.look() as (shown, _):
+    with context.look() as replica:
+        shown = replica.board
         live = shown.runs.get(key)
         shape = None if live is None else tile(shown, live, time.time(), _position(shown, key))
-    facts_of = [shapes.fact(*row) for row in line.records.facts_of(key)]
+    facts_of = [shapes.fact(*row) for row in context.records.facts_of(key)]
     if shape is not None:
         return {"run": key, "state": "live", "tile": shape, "ended": None, "facts": facts_of}
-    ended = line.records.ended_run(key)
+    ended = context.records.ended_run(key)
     if ended is None:
-        with line.window.look() as (shown, _):
-            raise finding.no_run(shown, key)
+        with context.look() as replica:
+            raise finding.no_run(replica.board, key)
     return {"run": key, "state": "ended", "tile": None, "ended": shapes.ended(ended), "facts": facts_of}
 
 

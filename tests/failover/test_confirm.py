@@ -41,7 +41,7 @@ def test_what_was_posted_is_known_to_the_next_master(store: Replicated, bench: W
     dead = store.kill_master()
     heal()
     try:
-        assert posted.job(bench.line, "S1.1", 1) is not None
+        assert posted.job(bench.context, "S1.1", 1) is not None
     finally:
         store.revive(dead)
 
@@ -54,9 +54,9 @@ def test_without_a_replica_that_confirms_nothing_is_posted(store: Replicated, be
         bench.all_due("jenkins")
         assert bench.try_once(bench.trigger(run="S1.2")) == []
     assert posts(bench) == 1
-    (delay,) = bench.line.delays.all()
+    (delay,) = bench.context.delays.all()
     assert delay.why == "no replica of the store confirms that the build is about to be started"
-    assert posted.job(bench.line, "S1.2", 1) is None
+    assert posted.job(bench.context, "S1.2", 1) is None
     heal()
     (event,) = bench.see_through(bench.trigger(run="S1.2"))
     assert isinstance(event, TriggerAccepted)
@@ -64,9 +64,9 @@ def test_without_a_replica_that_confirms_nothing_is_posted(store: Replicated, be
 
 
 def test_a_server_that_has_been_alone_for_a_minute_needs_no_confirmation(store: Replicated, bench: Workshop) -> None:
-    bench.line.inbox.tick(TimePassed())
+    bench.context.inbox.tick(TimePassed())
     heal = store.cut_off()
-    bench.line.redis.hincrby(bench.line.keys.meta, "followed", -60_001)
+    bench.context.redis.hincrby(bench.context.keys.meta, "followed", -60_001)
     (event,) = bench.do(bench.trigger())
     assert isinstance(event, TriggerAccepted)
     heal()

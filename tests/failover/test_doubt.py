@@ -27,13 +27,13 @@ ANOTHER = "0" * 40
 def patient(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> Workshop:
     """A worker that has a short patience with what may still arrive, and knows the history of its store."""
     monkeypatch.setattr(arrival, "STILL_COMING", -shop.configuration.controllers["cdp"].timeout)
-    shop.line.inbox.tick(TimePassed())
+    shop.context.inbox.tick(TimePassed())
     return shop
 
 
 def fail_over(shop: Workshop) -> None:
     """From now on it seems as if the history that the store has noted were another server's."""
-    shop.line.redis.hset(shop.line.keys.meta, "history", ANOTHER)
+    shop.context.redis.hset(shop.context.keys.meta, "history", ANOTHER)
 
 
 def posts(shop: Workshop) -> int:
@@ -69,7 +69,7 @@ def test_a_forgotten_build_of_the_same_commit_is_waited_for_and_taken_over(patie
     for _ in range(4):
         patient.all_due("jenkins")
         assert patient.try_once(patient.trigger()) == []
-    (delay,) = patient.line.delays.all()
+    (delay,) = patient.context.delays.all()
     assert "of the same commit was started before the store changed its master" in delay.why
     patient.release("acceptance")
     patient.all_due("jenkins")
@@ -86,7 +86,7 @@ def test_in_doubt_nothing_is_noted_with_the_claim(patient: Workshop) -> None:
     claim = patient.claim(patient.trigger(run="S1.2"))
     assert claim is not None
     assert claim.noted is None
-    assert not patient.line.redis.exists(patient.line.keys.posted("S1.2", 1))
+    assert not patient.context.redis.exists(patient.context.keys.posted("S1.2", 1))
 
 
 def test_a_forgotten_build_that_failed_is_built_again(patient: Workshop) -> None:
@@ -116,13 +116,13 @@ def test_an_earlier_attempt_of_the_run_itself_is_not_forgotten(patient: Workshop
 
 
 def test_what_the_former_master_may_have_sent_this_moment_is_waited_for(shop: Workshop) -> None:
-    shop.line.inbox.tick(TimePassed())
-    shop.line.redis.hset(shop.line.keys.meta, "followed", int(time.time() * 1000) - 3_600_000)
+    shop.context.inbox.tick(TimePassed())
+    shop.context.redis.hset(shop.context.keys.meta, "followed", int(time.time() * 1000) - 3_600_000)
     fail_over(shop)
     shop.ask(shop.trigger())
     assert shop.try_once(shop.trigger()) == []
     assert posts(shop) == 0
-    shop.line.redis.hincrby(shop.line.keys.meta, "changed", -60_000)  # a minute later
+    shop.context.redis.hincrby(shop.context.keys.meta, "changed", -60_000)  # a minute later
     shop.all_due("jenkins")
     (event,) = shop.try_once(shop.trigger())
     assert isinstance(event, TriggerAccepted)
@@ -130,7 +130,7 @@ def test_what_the_former_master_may_have_sent_this_moment_is_waited_for(shop: Wo
 
 
 def test_after_the_restart_of_a_server_without_replicas_nothing_is_waited_for(shop: Workshop) -> None:
-    shop.line.inbox.tick(TimePassed())
+    shop.context.inbox.tick(TimePassed())
     fail_over(shop)
     shop.ask(shop.trigger())
     (event,) = shop.try_once(shop.trigger())
@@ -140,8 +140,8 @@ def test_after_the_restart_of_a_server_without_replicas_nothing_is_waited_for(sh
 def test_the_doubt_ends(patient: Workshop) -> None:
     started_by_the_lost_history(patient, "S1.7", "3", sha("S1.1"), "S1-7-older")
     fail_over(patient)
-    patient.line.inbox.tick(TimePassed())
-    patient.line.redis.hincrby(patient.line.keys.meta, "changed", -outbox.IN_DOUBT_MS)
+    patient.context.inbox.tick(TimePassed())
+    patient.context.redis.hincrby(patient.context.keys.meta, "changed", -outbox.IN_DOUBT_MS)
     (event,) = patient.do(patient.trigger())
     assert isinstance(event, TriggerAccepted)
     assert len(patient.builds()) == 2
@@ -149,7 +149,7 @@ def test_the_doubt_ends(patient: Workshop) -> None:
 
 def test_a_worker_that_knows_more_than_the_store_puts_it_in_doubt(patient: Workshop) -> None:
     patient.start()
-    keys, redis = patient.line.keys, patient.line.redis
+    keys, redis = patient.context.keys, patient.context.redis
     before: Any = {name: redis.dump(name) for name in (keys.meta, keys.board, keys.changes)}
     patient.merge("S1", "a")
     for name, value in before.items():  # what was committed last is lost, and nothing else says so
@@ -165,16 +165,16 @@ def test_what_was_held_is_free_at_once(patient: Workshop) -> None:
     assert theirs is not None
     assert patient.claim(patient.trigger()) is None
     fail_over(patient)
-    patient.line.inbox.tick(TimePassed())
+    patient.context.inbox.tick(TimePassed())
     ours: list[Claim | None] = []
     until(lambda: ours.append(patient.claim(patient.trigger())) or ours[-1], "it can be claimed again", 1)
     assert ours[-1] is not None
     assert ours[-1].tries == 1
-    assert patient.line.outbox.intend(theirs, "note", "", 1_000) is None  # whoever wakes up late does nothing
+    assert patient.context.outbox.intend(theirs, "note", "", 1_000) is None  # whoever wakes up late does nothing
 
 
 def test_everything_is_asked_for_at_once_and_once_more(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    inbox, redis, meta = shop.line.inbox, shop.line.redis, shop.line.keys.meta
+    inbox, redis, meta = shop.context.inbox, shop.context.redis, shop.context.keys.meta
     assert inbox.tick_and_look(TimePassed())[1] is False
     fail_over(shop)
     assert [inbox.tick_and_look(TimePassed())[1] for _ in range(3)] == [True, False, False]
@@ -182,7 +182,7 @@ def test_everything_is_asked_for_at_once_and_once_more(shop: Workshop, monkeypat
     assert [inbox.tick_and_look(TimePassed())[1] for _ in range(3)] == [True, False, False]
     fail_over(shop)
     asked: list[str] = []
-    monkeypatch.setattr(tasks, "context", lambda: shop.context)
+    monkeypatch.setattr(tasks, "runtime", lambda: shop.runtime)
     for name in ("reconcile_builds", "reconcile_heads", "turn"):
         sent = SimpleNamespace(apply_async=lambda *_, name=name, **__: asked.append(name))
         monkeypatch.setattr(tasks, name, sent)

@@ -43,12 +43,12 @@ class Hooked:
         failed = [row for row in rows if row["outcome"] != "lost" and not 200 <= (row["status_code"] or 0) < 300]
         assert not failed, failed
         self.shop.work()
-        assert not self.shop.line.redis.exists(self.shop.line.keys.parked)
+        assert not self.shop.context.redis.exists(self.shop.context.keys.parked)
 
     def look_at_main(self) -> None:
         """The heads reconciler asks, until it is certain."""
         for _ in range(2):
-            reconcile_heads.heads(self.shop.context, self.shop.line)
+            reconcile_heads.heads(self.shop.runtime, self.shop.context)
         self.shop.work()
 
     def post(self, event: str, payload: dict[str, Any], guid: str | None = None) -> str:

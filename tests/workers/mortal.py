@@ -24,13 +24,13 @@ import structlog
 from bot.core import journey
 from bot.core.model.events import TimePassed
 from bot.core.rules import decision, merges
+from bot.runtime import PipelineContext, Runtime, build
 from bot.store import outbox, store
 from bot.store.keys import FAMILIES
 from bot.store.scripts import Scripts
 from bot.store.store import Outdated, Store
 from tests.workers.workshop import configuration, settings, shape
 from workers import beginning, reconcile
-from workers.context import Context, PipelineContext, build
 from workers.perform import loop
 from workers.perform.github import ledger
 from workers.perform.jenkins import arrival
@@ -108,11 +108,11 @@ def live(life: Life) -> dict[str, Any]:
     loop.pause = lambda _tries, wanted: min(0.03, wanted or 0.03)  # type: ignore[assignment]
     if life.refuse:
         flaky(life.refuse)
-    context = build(settings(life.redis), configuration(shape(life.pipeline), life.jenkins, life.github, life.timeout))
+    runtime = build(settings(life.redis), configuration(shape(life.pipeline), life.jenkins, life.github, life.timeout))
     steps = Steps(life.kill_at)
     steps.after(Scripts, "run", script_name)
     steps.after(requests.Session, "send", request_name)
-    work(context, context.line(life.pipeline), life)
+    work(runtime, runtime.pipeline(life.pipeline), life)
     return {"ended": "quiet", "steps": len(steps.names), "names": steps.names}
 
 
@@ -128,20 +128,20 @@ def flaky(rate: float) -> None:
     Store.commit = commit  # type: ignore[method-assign]
 
 
-def work(context: Context, line: PipelineContext, life: Life) -> None:
+def work(runtime: Runtime, context: PipelineContext, life: Life) -> None:
     """What the tasks of a worker do, one after the other, until all is quiet and `life.seconds` have passed."""
     until, deadline = time.monotonic() + life.seconds, time.monotonic() + life.seconds + 30
     while time.monotonic() < deadline:
-        waiting = line.inbox.tick(TimePassed()) or (life.emptied and not line.store.is_configured())
+        waiting = context.inbox.tick(TimePassed()) or (life.emptied and not context.store.is_configured())
         if waiting:
-            decide_and_perform(context, line, lambda *_: None)
+            decide_and_perform(runtime, context, lambda *_: None)
         for family in FAMILIES:
-            perform_due(context, line, family, lambda *_: None)
-        if waiting or line.outbox.size() or line.redis.hexists(line.keys.meta, "due"):
+            perform_due(runtime, context, family, lambda *_: None)
+        if waiting or context.outbox.size() or context.redis.hexists(context.keys.meta, "due"):
             time.sleep(0.003)
-        elif life.emptied and beginning.prove(context, line):
+        elif life.emptied and beginning.prove(runtime, context):
             continue
-        elif not reconcile.builds(context, line) and not line.redis.exists(line.keys.lease):
+        elif not reconcile.builds(runtime, context) and not context.redis.exists(context.keys.lease):
             if time.monotonic() > until:
                 return
             time.sleep(life.rest)

@@ -59,7 +59,7 @@ def deliver(shop: Workshop, pull: int, number: int, body: str, user: str, at: fl
         "repository": {"full_name": REPO},
         "sender": person,
     }
-    shop.line.inbox.accept("github", "issue_comment", f"comment/{number}", json.dumps(payload).encode())
+    shop.context.inbox.accept("github", "issue_comment", f"comment/{number}", json.dumps(payload).encode())
 
 
 def told(shop: Workshop, pull: int, body: str, user: str = "dana") -> tuple[list[str], str]:
@@ -229,7 +229,7 @@ def test_words_around_a_command_may_be_mended(shop: Workshop, pull: int) -> None
 def test_a_comment_that_was_deleted_since_is_neither_obeyed_nor_answered(shop: Workshop, pull: int) -> None:
     number = comment(shop, pull, "/interlock lock acceptance because")
     shop.github.control.delete_comment(REPO, number)
-    until(shop, lambda: not shop.line.outbox.size())
+    until(shop, lambda: not shop.context.outbox.size())
     assert answers(shop, pull) == []
     assert not locked(shop)
     assert shop.dead() == []
@@ -266,7 +266,7 @@ def fails_in_pre_production(shop: Workshop) -> None:
     for stage, result in (("build", "SUCCESS"), ("acceptance", "SUCCESS"), ("pre-production", "FAILURE")):
         shop.control.wait_builds(f"shop/{stage}", state="running")
         shop.release(stage, result)
-        reconcile.builds(shop.context, shop.line)
+        reconcile.builds(shop.runtime, shop.context)
         shop.work()
 
 
@@ -276,9 +276,9 @@ def test_what_became_of_a_run_that_has_ended_is_told(shop: Workshop, pull: int) 
     shop.tell(Merged("S1", landed, head, push_id="1", pull=pull))
     told(shop, pull, "/interlock cancel not wanted")
     shop.control.wait_builds("shop/build", state="done")
-    reconcile.builds(shop.context, shop.line)
+    reconcile.builds(shop.runtime, shop.context)
     until(shop, lambda: shop.live() == [])
-    assert Records(shop.line.redis, shop.line.keys).ended()[1] == 1
+    assert Records(shop.context.redis, shop.context.keys).ended()[1] == 1
     _, words = told(shop, pull, "/interlock why")
     assert f"no run of #{pull} is live any more: S1.1 ended as cancelled in build" in words
 
@@ -360,13 +360,13 @@ def test_an_unlock_is_obeyed_though_little_is_left_of_the_hourly_limit_and_a_que
 ) -> None:
     told(shop, pull, "/interlock lock acceptance because")
     monkeypatch.setattr(limits, "note", lambda *_: None)  # what is left stays what it is, whatever is answered
-    Allowance(shop.line.redis, "token").saw(remaining=150, limit=5000, reset_in=60)
+    Allowance(shop.context.redis, "token").saw(remaining=150, limit=5000, reset_in=60)
     before = len(answers(shop, pull))
     comment(shop, pull, "/interlock unlock acceptance customers cannot pay")
     comment(shop, pull, "/interlock status")
     shop.work()
     assert not locked(shop)
-    assert shop.line.outbox.size() == 2, "the answer to the one, and all of the other"
+    assert shop.context.outbox.size() == 2, "the answer to the one, and all of the other"
     assert (len(answers(shop, pull)), shop.dead()) == (before, [])
 
 
@@ -427,7 +427,7 @@ def pressed(shop: Workshop, user: str, sha: str, run: str = "", action: str = "r
         "sender": {"login": user, "type": "User"},
         "check_suite": {"updated_at": uuid.uuid4().hex},
     }
-    shop.line.inbox.accept("github", "check_run", f"check/5/{uuid.uuid4().hex}", json.dumps(payload).encode())
+    shop.context.inbox.accept("github", "check_run", f"check/5/{uuid.uuid4().hex}", json.dumps(payload).encode())
     shop.work()
 
 

@@ -32,7 +32,7 @@ def restart(shop: Workshop, **changes: object) -> list[str]:
     pipeline = replace(shop.pipeline, **changes)
     configuration = replace(shop.configuration, pipelines=(pipeline,), digest=uuid.uuid4().hex)
     shop.reload(configuration)
-    asked = start.configure(shop.context)
+    asked = start.configure(shop.runtime)
     shop.work()
     return asked
 
@@ -43,50 +43,50 @@ def without(shop: Workshop, stage: str) -> tuple[object, ...]:
 
 def test_the_first_start_configures_the_board_once(workshop: Open) -> None:
     shop = workshop()
-    assert start.configure(shop.context) == [shop.pipeline.name]
-    assert start.configure(shop.context) == [shop.pipeline.name]  # another worker, before the turn was taken
+    assert start.configure(shop.runtime) == [shop.pipeline.name]
+    assert start.configure(shop.runtime) == [shop.pipeline.name]  # another worker, before the turn was taken
     shop.work()
     assert shop.board.pipeline == shop.pipeline
     assert len(shop.facts("configured")) == 1
-    assert start.configure(shop.context) == []
+    assert start.configure(shop.runtime) == []
 
 
 def test_a_mode_that_is_new_in_the_file_takes_effect(workshop: Open) -> None:
     shop = workshop()
     for mode in (Mode.PAUSE, Mode.RUN, Mode.OBSERVE):
         shop.reload(replace(shop.configuration, modes={shop.pipeline.name: mode}))
-        start.configure(shop.context)
+        start.configure(shop.runtime)
         shop.work()
         assert shop.board.header.mode is mode
 
 
 def test_a_restart_does_not_undo_what_a_person_set(workshop: Open) -> None:
     shop = workshop()
-    start.configure(shop.context)
+    start.configure(shop.runtime)
     shop.work()
     shop.tell(ModeAsked(Mode.PAUSE, "alex", "upgrade"))
-    assert start.configure(shop.context) == []
+    assert start.configure(shop.runtime) == []
     restart(shop, retry_most=99.0)
     assert shop.board.header.mode is Mode.PAUSE
 
 
 def test_a_worker_refuses_what_a_newer_version_stored(shop: Workshop) -> None:
-    shop.line.redis.hset(shop.line.keys.meta, "schema", SCHEMA + 1)
+    shop.context.redis.hset(shop.context.keys.meta, "schema", SCHEMA + 1)
     with pytest.raises(NewerSchema):
-        start.check(shop.context)
+        start.check(shop.runtime)
 
 
 def test_what_the_environment_lacks_is_said_at_the_start(shop: Workshop) -> None:
     shop.settings = shop.settings.model_copy(update={"jenkins_tokens": {}})
     shop.reload(shop.configuration)
     with capture_logs() as logs:
-        start.check(shop.context)
+        start.check(shop.runtime)
     assert any("INTERLOCK_JENKINS_TOKEN_CDP" in row["what"] for row in logs)
 
 
 def test_a_change_while_runs_are_live_moves_nobody_who_has_a_place(shop: Workshop) -> None:
     shop.merge("S1", "a")
-    reconcile.builds(shop.context, shop.line)
+    reconcile.builds(shop.runtime, shop.context)
     shop.work()
     before = shop.run("S1a")
     restart(shop, retry_most=77.0)
@@ -138,8 +138,8 @@ def test_a_run_whose_build_runs_in_a_removed_stage_goes_on_when_it_has_ended(sho
 
 def test_a_trigger_that_was_asked_of_a_controller_that_is_gone_is_tried_at_the_new_one(shop: Workshop) -> None:
     shop.jenkins.stop()
-    shop.line.inbox.add(Merged("S1", sha("S1a"), None, title="S1a"), "a")
-    take_turns(shop.line)
+    shop.context.inbox.add(Merged("S1", sha("S1a"), None, title="S1a"), "a")
+    take_turns(shop.context)
     stages = tuple(replace(s, job=Job("new", s.job.name), fast_job=None) for s in shop.pipeline.stages)
     shop.jenkins.start()
     renamed = {"new": Controller("new", shop.jenkins.url, "interlock")}
@@ -183,7 +183,7 @@ def test_a_run_that_is_taken_out_is_aborted_in_the_job_where_its_build_runs(shop
 
 
 def polled(shop: Workshop) -> None:
-    reconcile.builds(shop.context, shop.line)
+    reconcile.builds(shop.runtime, shop.context)
     shop.work()
 
 

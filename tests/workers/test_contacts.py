@@ -18,21 +18,21 @@ pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:Deprecati
 @pytest.fixture
 def shop(workshop: Open) -> Workshop:
     opened = workshop(notify_urls={"chat": "json://127.0.0.1:1/"})
-    opened.line.redis.delete(opened.context.contacts.key)
+    opened.context.redis.delete(opened.runtime.contacts.key)
     opened.start()
     return opened
 
 
 def known(shop: Workshop, kind: str) -> ContactSeen:
     """What is known of a contact after one more request, noted at once."""
-    (found,) = (each for each in Contacts(shop.line.redis).seen() if each.kind == kind)
+    (found,) = (each for each in Contacts(shop.context.redis).seen() if each.kind == kind)
     return found
 
 
 def poll(shop: Workshop) -> None:
     """Ask Jenkins as a process does that has noted nothing yet."""
     shop.reload(shop.configuration)
-    reconcile.builds(shop.context, shop.line)
+    reconcile.builds(shop.runtime, shop.context)
 
 
 def test_a_poll_of_jenkins_says_how_it_answers(shop: Workshop) -> None:
@@ -76,13 +76,13 @@ def test_which_answers_of_jenkins_are_good(shop: Workshop, status: int, bad: boo
 )
 def test_which_answers_of_github_are_good(shop: Workshop, status: int, body: str, bad: bool) -> None:
     shop.reload(shop.configuration)
-    shop.line.redis.delete(shop.context.contacts.key)
+    shop.context.redis.delete(shop.runtime.contacts.key)
     shop.github.control.fault("status", status=status, body=body)
     shop.ask(SetStatus("shop/s1", sha("S1a"), "interlock/build", "success", "it passed", None))
     shop.all_due("github")
-    claim, _ = shop.line.outbox.claim("github", limit=9)
+    claim, _ = shop.context.outbox.claim("github", limit=9)
     assert claim is not None
-    perform(shop.context, shop.line, claim)
+    perform(shop.runtime, shop.context, claim)
     found = known(shop, "github")
     assert found.name == "token"
     assert (found.error_at is not None) is bad
@@ -91,11 +91,11 @@ def test_which_answers_of_github_are_good(shop: Workshop, status: int, body: str
 
 def test_a_poll_of_github_says_how_it_answers(shop: Workshop) -> None:
     shop.reload(shop.configuration)
-    reconcile_heads.heads(shop.context, shop.line)
+    reconcile_heads.heads(shop.runtime, shop.context)
     assert known(shop, "github").good_at is not None
     shop.reload(shop.configuration)
     shop.github.control.fault("drop_request")
-    reconcile_heads.heads(shop.context, shop.line)
+    reconcile_heads.heads(shop.runtime, shop.context)
     assert "cannot be reached" in known(shop, "github").error
 
 

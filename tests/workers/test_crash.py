@@ -46,7 +46,7 @@ class Town:
         self.every = 0
         #: Whether the store is emptied in this story.
         self.emptied = False
-        start.configure(self.shop.context)
+        start.configure(self.shop.runtime)
         self.names: dict[str, str] = {}
 
     def lives(self) -> None:
@@ -78,7 +78,7 @@ class Town:
         landed = self.shop.github.control.merge(repository, number, order="none")
         self.names[name] = landed
         event = Merged(service, landed, before, pull=number, title=name, author="kim")
-        self.shop.line.inbox.add(event, name)
+        self.shop.context.inbox.add(event, name)
         self.lives()
 
     def ends(self, stage: str, name: str, result: str = "SUCCESS") -> None:
@@ -96,7 +96,7 @@ class Town:
         return Counter((row["job"].removeprefix("shop/"), titles[row["params"]["INTERLOCK_SHA"]]) for row in rows)
 
     def ended(self) -> dict[str, str]:
-        rows, _ = Records(self.shop.line.redis, self.shop.line.keys).ended()
+        rows, _ = Records(self.shop.context.redis, self.shop.context.keys).ended()
         assert len({row.run.key for row in rows}) == len(rows)
         return {row.run.title: row.ending.end.value for row in rows}
 
@@ -232,5 +232,5 @@ def test_wherever_a_worker_dies_after_the_store_was_emptied_no_stage_that_locks_
 
 def empty(shop: Workshop) -> None:
     """All that is stored of the pipeline is gone."""
-    redis = shop.line.redis
+    redis = shop.context.redis
     redis.delete(*redis.scan_iter(match=f"*{{{shop.pipeline.name}}}*", count=1000))

@@ -207,12 +207,12 @@ def test_a_job_that_called_lately_is_not_said_to_be_silent(
     assert ([verdict for verdict, _ in silent], [verdict for verdict, _ in heard_of]) == (["unsure"], ["good"])
 
 
-def test_only_so_many_deliveries_are_looked_at(redis: Redis, redis_url: str, tmp_path: Path) -> None:
+def test_only_so_many_deliveries_are_looked_at(redis: Redis, tmp_path: Path) -> None:
     inbox = Inbox(redis, Keys("p"))
     inbox.accept("jenkins", "cdp", "1", b'{"job": "deploy", "build": "7"}')
     for number in range(heard._LOOKED_AT):
         inbox.accept("github", "push", str(number), b"{}")
-    assert heard.listen(configured(tmp_path, "http://127.0.0.1:1"), redis_url).controllers == {}
+    assert heard.listen(configured(tmp_path, "http://127.0.0.1:1"), redis).controllers == {}
 
 
 def test_a_redis_out_of_reach_is_told(tmp_path: Path, jenkins: JenkinsStandIn) -> None:

@@ -34,12 +34,12 @@ def shop(tmp_path: Path) -> Iterator[Workshop]:
 
 
 def polled(shop: Workshop) -> None:
-    reconcile.builds(shop.context, shop.line)
+    reconcile.builds(shop.runtime, shop.context)
     shop.work()
 
 
 def proven(shop: Workshop) -> int:
-    found = beginning.prove(shop.context, shop.line)
+    found = beginning.prove(shop.runtime, shop.context)
     shop.work()
     return found
 
@@ -64,7 +64,7 @@ def broken(shop: Workshop) -> None:
 def restarted(shop: Workshop) -> None:
     """All processes begin anew, with nothing in memory."""
     shop.reload(shop.configuration)
-    start.configure(shop.context)
+    start.configure(shop.runtime)
     shop.work()
 
 
@@ -80,7 +80,7 @@ def reasons(shop: Workshop) -> dict[str, list[str]]:
 
 def test_the_first_delivery_after_the_loss_is_decided_on_a_board_that_knows_its_services(shop: Workshop) -> None:
     broken(shop)
-    shop.line.redis.flushall()
+    shop.context.redis.flushall()
     shop.tell(Merged("S2", sha("S2b"), sha("S2a")))
     assert shop.board.pipeline == shop.pipeline
     assert {"S2a", "S1b"} <= set(shop.live())
@@ -93,18 +93,18 @@ def test_the_first_delivery_after_the_loss_is_decided_on_a_board_that_knows_its_
 
 def test_a_store_that_was_emptied_while_nothing_happens_is_noticed_by_the_next_turn(shop: Workshop) -> None:
     broken(shop)
-    shop.line.redis.flushall()
-    assert not shop.line.store.is_configured()  # what the clock looks at: it asks for a turn
-    take_turns(shop.line)
-    assert shop.line.store.is_configured()
-    assert shop.line.began.is_set()  # GitHub and Jenkins are asked at once
+    shop.context.redis.flushall()
+    assert not shop.context.store.is_configured()  # what the clock looks at: it asks for a turn
+    take_turns(shop.context)
+    assert shop.context.store.is_configured()
+    assert shop.context.began.is_set()  # GitHub and Jenkins are asked at once
     assert set(reasons(shop)) == {"pre-production", "production"}
 
 
 def test_the_banner_stays_over_the_job_and_says_why(shop: Workshop) -> None:
     broken(shop)
-    shop.line.redis.flushall()
-    take_turns(shop.line)
+    shop.context.redis.flushall()
+    take_turns(shop.context)
     shop.work()
     for _ in range(2):
         polled(shop)
@@ -115,11 +115,11 @@ def test_the_banner_stays_over_the_job_and_says_why(shop: Workshop) -> None:
 
 def test_a_merge_that_was_accepted_and_lost_with_the_store_is_found(shop: Workshop) -> None:
     broken(shop)
-    shop.line.redis.flushall()
-    take_turns(shop.line)
+    shop.context.redis.flushall()
+    take_turns(shop.context)
     head = shop.board.service("S3").history.head
     assert head is not None, "where main stood is forgotten: the next head would be taken for the baseline"
-    reconcile_heads.heads(shop.context, shop.line)
+    reconcile_heads.heads(shop.runtime, shop.context)
     shop.work()
     assert shop.board.of_service("S3"), "main of S3 stands elsewhere than when the state was lost"
 
@@ -135,8 +135,8 @@ def test_nothing_enters_a_stage_that_locks_until_a_person_has_looked_and_nothing
     broken(shop)
     built = len(shop.builds())
     _stamp_passes(shop)
-    shop.line.redis.flushall()
-    take_turns(shop.line)
+    shop.context.redis.flushall()
+    take_turns(shop.context)
     until(shop, lambda: str(shop.run("S1b").step) == "pre-production")
     assert shop.run("S1b").status == "waiting"
     assert len(shop.builds()) == built  # what it had passed is found in Jenkins
@@ -147,17 +147,17 @@ def test_nothing_enters_a_stage_that_locks_until_a_person_has_looked_and_nothing
 def test_a_turn_that_failed_on_the_way_forgets_nothing(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Redis goes away, and comes back empty: the turn that met it away has dropped its copy of the board."""
     broken(shop)
-    real = shop.line.store.begin
+    real = shop.context.store.begin
 
     def away(token: str) -> object:
         raise RedisConnectionError("away")
 
-    monkeypatch.setattr(shop.line.store, "begin", away)
+    monkeypatch.setattr(shop.context.store, "begin", away)
     with pytest.raises(RedisConnectionError):
-        take_turns(shop.line)
-    monkeypatch.setattr(shop.line.store, "begin", real)
-    shop.line.redis.flushall()
-    take_turns(shop.line)
+        take_turns(shop.context)
+    monkeypatch.setattr(shop.context.store, "begin", real)
+    shop.context.redis.flushall()
+    take_turns(shop.context)
     assert "it was locked" in reasons(shop)["pre-production"][0]
 
 
@@ -166,37 +166,37 @@ def test_a_store_that_is_emptied_in_the_middle_of_a_turn_is_in_doubt_about_what_
 ) -> None:
     """The commit of that turn is refused, and the copy of the board is dropped: the worker remembers all the same."""
     broken(shop)
-    real = shop.line.store.commit
+    real = shop.context.store.commit
 
     def emptied_before(*given: Any) -> Any:
-        monkeypatch.setattr(shop.line.store, "commit", real)
-        shop.line.redis.flushall()
+        monkeypatch.setattr(shop.context.store, "commit", real)
+        shop.context.redis.flushall()
         return real(*given)
 
-    monkeypatch.setattr(shop.line.store, "commit", emptied_before)
-    shop.line.inbox.add(LockAsked("production", "alex", "trade fair"), "lost with the rest")
-    take_turns(shop.line)
-    take_turns(shop.line)
+    monkeypatch.setattr(shop.context.store, "commit", emptied_before)
+    shop.context.inbox.add(LockAsked("production", "alex", "trade fair"), "lost with the rest")
+    take_turns(shop.context)
+    take_turns(shop.context)
     assert "it was locked" in reasons(shop)["pre-production"][0]
-    assert shop.line.redis.hexists(shop.line.keys.meta, "changed")
+    assert shop.context.redis.hexists(shop.context.keys.meta, "changed")
 
 
 def test_a_worker_that_loads_the_board_anew_has_lost_nothing(shop: Workshop) -> None:
     broken(shop)
-    shop.line.store.copy.forget()
+    shop.context.store.copy.forget()
     shop.tell(LockAsked("production", "alex", "trade fair"))
     assert shop.facts("state-lost") == []
-    assert shop.line.store.copy.lost() is None
+    assert shop.context.store.copy.lost() is None
 
 
 def test_a_second_worker_that_remembers_as_well_tells_nothing_twice(shop: Workshop) -> None:
     broken(shop)
-    first = shop.line
+    first = shop.context
     shop.reload(shop.configuration)
-    take_turns(shop.line)
-    shop.line.redis.flushall()
+    take_turns(shop.context)
+    shop.context.redis.flushall()
     take_turns(first)
-    take_turns(shop.line)
+    take_turns(shop.context)
     shop.tell(LockAsked("production", "alex", "trade fair"))
     assert len(shop.facts("state-lost")) == 1
 
@@ -217,8 +217,8 @@ def test_a_memory_that_cannot_be_used_does_not_keep_the_board_from_beginning(
         return real(begun)  # type: ignore[arg-type]
 
     monkeypatch.setattr(beginning, "bare", bare)
-    shop.line.redis.flushall()
-    take_turns(shop.line)
+    shop.context.redis.flushall()
+    take_turns(shop.context)
     assert reasons(shop) == {"pre-production": [REASON], "production": [REASON]}
 
 
@@ -227,7 +227,7 @@ def test_a_memory_that_cannot_be_used_does_not_keep_the_board_from_beginning(
 
 def test_after_a_restart_the_banner_over_a_job_tells_that_state_was_lost_and_what_had_locked_it(shop: Workshop) -> None:
     broken(shop)
-    shop.line.redis.flushall()
+    shop.context.redis.flushall()
     restarted(shop)
     assert shop.board.header.unproven
     assert proven(shop) == 1
@@ -241,7 +241,7 @@ def test_until_that_is_known_no_banner_is_taken_away(shop: Workshop) -> None:
     broken(shop)
     shown = shop.control.description("shop/pre-production")
     assert shown != OWNERS_TEXT
-    shop.line.redis.flushall()
+    shop.context.redis.flushall()
     restarted(shop)
     polled(shop)
     assert shop.control.description("shop/pre-production") == shown
@@ -258,7 +258,7 @@ def test_builds_of_ours_tell_it_as_well(shop: Workshop) -> None:
     shop.start()
     shop.merge("S1", "a")
     polled(shop)
-    shop.line.redis.flushall()
+    shop.context.redis.flushall()
     _stamp_passes(shop)
     restarted(shop)
     proven(shop)
@@ -268,8 +268,8 @@ def test_builds_of_ours_tell_it_as_well(shop: Workshop) -> None:
 
 def _stamp_passes(shop: Workshop) -> None:
     """Versions tell installations apart by the second: wait for the next one."""
-    second = shop.line.redis.time()[0]
-    while shop.line.redis.time()[0] == second:
+    second = shop.context.redis.time()[0]
+    while shop.context.redis.time()[0] == second:
         pass
 
 
@@ -285,7 +285,7 @@ def test_a_first_start_locks_nothing(shop: Workshop) -> None:
 
 def test_what_this_board_has_built_itself_is_no_sign_of_a_loss(shop: Workshop) -> None:
     restarted(shop)
-    reconcile_heads.heads(shop.context, shop.line)
+    reconcile_heads.heads(shop.runtime, shop.context)
     shop.work()
     shop.merge("S1", "a")
     polled(shop)
@@ -309,7 +309,7 @@ def test_another_installation_that_was_here_before_with_an_equal_number_is_not_a
     shop.merge("S1", "a")
     polled(shop)
     shop.release("build")
-    shop.line.redis.flushall()
+    shop.context.redis.flushall()
     _stamp_passes(shop)
     restarted(shop)
     shop.start()
@@ -336,10 +336,10 @@ def test_what_a_banner_says_can_be_read_again(markup: Markup) -> None:
 
 def test_health_tells_of_it_until_every_stage_has_been_unlocked(shop: Workshop) -> None:
     broken(shop)
-    assert stored_loss(shop.line.redis, shop.line.keys) is None
-    shop.line.redis.flushall()
-    take_turns(shop.line)
-    observer = Observer(shop.line.redis, shop.configuration)
+    assert stored_loss(shop.context.redis, shop.context.keys) is None
+    shop.context.redis.flushall()
+    take_turns(shop.context)
+    observer = Observer(shop.context.redis, shop.configuration)
     (seen,) = observer.observe()[0].pipelines
     assert (seen.lost_why, seen.closed) == (
         "the store was emptied while Interlock ran",

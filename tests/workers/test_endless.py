@@ -33,7 +33,7 @@ class Log:
 
     def __init__(self, shop: Workshop, monkeypatch: pytest.MonkeyPatch, before: Callable[[], None]) -> None:
         self.rows: list[str] = []
-        real = shop.line.store.commit
+        real = shop.context.store.commit
 
         def commit(*args: Any) -> Any:
             before()
@@ -41,11 +41,11 @@ class Log:
             assert self.rows.count("commit") < ENDLESS, "a turn without end"
             return real(*args)
 
-        monkeypatch.setattr(shop.line.store, "commit", commit)
+        monkeypatch.setattr(shop.context.store, "commit", commit)
 
 
 def _push(shop: Workshop, number: int) -> None:
-    shop.line.inbox.add(Merged("S2", sha(f"S2 {number}"), None, title=f"S2 {number}"), uuid.uuid4().hex)
+    shop.context.inbox.add(Merged("S2", sha(f"S2 {number}"), None, title=f"S2 {number}"), uuid.uuid4().hex)
 
 
 def test_performers_are_woken_after_each_commit_that_others_follow(
@@ -54,7 +54,7 @@ def test_performers_are_woken_after_each_commit_that_others_follow(
     log = Log(shop, monkeypatch, lambda: None)
     for number in range(4 * BATCH):
         _push(shop, number)
-    asked = take_turns(shop.line, log.rows.append)
+    asked = take_turns(shop.context, log.rows.append)
     commits = [index for index, row in enumerate(log.rows) if row == "commit"]
     assert len(commits) == 4
     assert log.rows[commits[0] : commits[1]] == ["commit", "github", "jenkins"]
@@ -66,7 +66,7 @@ def test_performers_are_woken_after_each_commit_that_others_follow(
 def test_a_single_delivery_wakes_nobody_for_what_its_own_thread_does(shop: Workshop) -> None:
     woken: list[str] = []
     _push(shop, 1)
-    assert "jenkins" in take_turns(shop.line, woken.append)
+    assert "jenkins" in take_turns(shop.context, woken.append)
     assert woken == []
 
 
@@ -74,26 +74,26 @@ def test_nobody_is_woken_for_what_rests(shop: Workshop, monkeypatch: pytest.Monk
     """A status that says "pending" rests for seconds: the clock finds it when it is due."""
     monkeypatch.setattr(decision, "STATUS_DEBOUNCE", 5.0)
     _push(shop, 1)
-    assert take_turns(shop.line) == {"jenkins"}
-    assert shop.line.redis.zcard(shop.line.keys.due("github")) > 0
+    assert take_turns(shop.context) == {"jenkins"}
+    assert shop.context.redis.zcard(shop.context.keys.due("github")) > 0
 
 
 def test_a_turn_is_handed_on_while_deliveries_never_stop(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = iter(range(ENDLESS))
     log = Log(shop, monkeypatch, lambda: _push(shop, next(numbers)))
     _push(shop, ENDLESS)
-    asked = take_turns(shop.line, log.rows.append)
+    asked = take_turns(shop.context, log.rows.append)
     assert log.rows.count("commit") == COMMITS_IN_A_ROW
     assert log.rows[-1] == TURN
     assert "jenkins" in asked
-    assert not shop.line.redis.exists(shop.line.keys.lease), "whoever was woken can begin at once"
+    assert not shop.context.redis.exists(shop.context.keys.lease), "whoever was woken can begin at once"
 
 
 @pytest.mark.slow
 def test_a_run_ends_while_deliveries_never_stop(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each commit finds one more push. Whoever is woken does what is due then: the turn is not theirs to take."""
     mine = shop.merge("S1", "a")
-    records = Records(shop.line.redis, shop.line.keys)
+    records = Records(shop.context.redis, shop.context.keys)
     numbers = iter(range(ENDLESS))
 
     def goes_on() -> None:
@@ -103,12 +103,12 @@ def test_a_run_ends_while_deliveries_never_stop(shop: Workshop, monkeypatch: pyt
 
     def help_with(whom: str) -> None:
         if whom != TURN:
-            perform_due(shop.context, shop.line, whom, lambda *_: None)
+            perform_due(shop.runtime, shop.context, whom, lambda *_: None)
 
     log = Log(shop, monkeypatch, goes_on)
     _push(shop, ENDLESS)
     while records.ended_run(mine.key) is None:
-        take_turns(shop.line, help_with)
+        take_turns(shop.context, help_with)
     assert log.rows.count("commit") < ENDLESS
     assert shop.facts("run-delivered") != []
 
@@ -118,4 +118,4 @@ def _finish_builds(shop: Workshop, run: str) -> None:
     for stage in STAGES:
         running = [row for row in shop.builds(stage) if row["building"] and row["params"]["INTERLOCK_RUN"] == run]
         for number in shop.control.release(f"shop/{stage}", match={"INTERLOCK_RUN": run}) if running else ():
-            shop.line.inbox.add(BuildHinted("cdp", f"shop/{stage}", number), uuid.uuid4().hex)
+            shop.context.inbox.add(BuildHinted("cdp", f"shop/{stage}", number), uuid.uuid4().hex)

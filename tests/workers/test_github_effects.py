@@ -165,9 +165,9 @@ def test_after_a_limit_nobody_sends_until_it_has_passed(
     for _ in range(3):
         shop.all_due("github")
         while (claim := shop.claim(others[0])) is not None:
-            loop.perform(shop.context, shop.line, claim)
+            loop.perform(shop.runtime, shop.context, claim)
     assert sum(shop.github.control.requests().values()) == 1, "somebody asked in spite of the limit"
-    held = Allowance(shop.line.redis, "token").standing()
+    held = Allowance(shop.context.redis, "token").standing()
     assert seconds - 3 < held.held <= seconds
     clean(shop.settings)
     shop.all_due("github")
@@ -178,7 +178,7 @@ def test_after_a_limit_nobody_sends_until_it_has_passed(
 
 def test_waiting_for_a_limit_counts_as_no_try(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(loop.GIVE_UP, "github", 0.0)
-    Allowance(shop.line.redis, "token").hold(60, "GitHub said so")
+    Allowance(shop.context.redis, "token").hold(60, "GitHub said so")
     shop.ask(status(shop))
     for _ in range(5):
         shop.all_due("github")
@@ -241,14 +241,14 @@ def test_another_life_and_a_newer_effect_begin_their_day_anew(shop: Workshop, mo
     at(monkeypatch, began + 2 * 86_500)
     fail(shop, newer, 1)
     assert len(shop.dead()) == 1
-    assert shop.line.outbox.revive(newer.slot)
+    assert shop.context.outbox.revive(newer.slot)
     fail(shop, newer, 2)
     assert shop.dead() == []
     shop.github.control.clear_faults()
     shop.all_due("github")
     shop.see_through(newer)
     assert "failure" in statuses(shop)[0]
-    assert not shop.line.redis.exists(shop.line.keys.failing), "what is done is forgotten"
+    assert not shop.context.redis.exists(shop.context.keys.failing), "what is done is forgotten"
 
 
 def test_a_status_for_a_repository_that_was_renamed_arrives_under_its_new_name(shop: Workshop) -> None:
@@ -296,7 +296,7 @@ def test_a_token_that_is_refused_holds_everything_up_and_loses_nothing(shop: Wor
     shop.ask(status(shop))
     shop.try_once(status(shop))
     assert shop.dead() == []
-    assert Allowance(shop.line.redis, "token").standing().held > 50
+    assert Allowance(shop.context.redis, "token").standing().held > 50
     shop.github.control.set_tokens({"t": {"login": "kim"}})
     clean(shop.settings)
     shop.all_due("github")
@@ -365,7 +365,7 @@ def test_a_marker_that_somebody_copied_is_not_taken_for_ours(shop: Workshop, pul
 
 def test_what_redis_has_lost_is_found_again_for_a_run_that_is_not_new(shop: Workshop, pull: int) -> None:
     shop.do(comment(pull, "in build"))
-    shop.line.redis.delete(shop.line.keys.wrote(comment(pull).slot))
+    shop.context.redis.delete(shop.context.keys.wrote(comment(pull).slot))
     shop.do(replace(comment(pull, "in acceptance"), began=time.time() - 3600))
     assert ["in acceptance" in body for body in comments(shop, pull)] == [True]
 
@@ -397,8 +397,8 @@ def test_a_performer_whose_hold_has_ended_writes_no_comment(
     monkeypatch.setattr(outbox, "HOLD_MS", 30_000)
     other = shop.claim(comment(pull))
     assert other is not None
-    loop.perform(shop.context, shop.line, other)
-    loop.perform(shop.context, shop.line, stalled)
+    loop.perform(shop.runtime, shop.context, other)
+    loop.perform(shop.runtime, shop.context, stalled)
     assert len(comments(shop, pull)) == 1
 
 
@@ -413,7 +413,7 @@ def test_a_comparison_tells_what_contains_what(shop: Workshop) -> None:
     old = shop.github.control.head(REPO)
     new = shop.github.control.push(REPO)
     assert shop.do(compare(old, new)) == [ContainmentKnown("S1", old, new, contains=True)]
-    shop.line.redis.delete(shop.line.keys.inbox)
+    shop.context.redis.delete(shop.context.keys.inbox)
     assert shop.do(compare(new, old)) == [ContainmentKnown("S1", new, old, contains=False)]
 
 
@@ -474,8 +474,8 @@ def test_threads_that_write_at_once_keep_the_distance_and_lose_nothing(shop: Wor
     stop = time.monotonic() + 20
 
     def work() -> None:
-        while shop.line.outbox.size() and time.monotonic() < stop:
-            perform_due(shop.context, shop.line, "github", lambda *_: None)
+        while shop.context.outbox.size() and time.monotonic() < stop:
+            perform_due(shop.runtime, shop.context, "github", lambda *_: None)
             time.sleep(0.02)
         session.close_all()
 
@@ -492,10 +492,10 @@ def test_threads_that_write_at_once_keep_the_distance_and_lose_nothing(shop: Wor
 
 
 def test_a_comment_waits_where_a_status_may_go(shop: Workshop, pull: int) -> None:
-    Allowance(shop.line.redis, "token").saw(remaining=900, limit=5000, reset_in=60)
+    Allowance(shop.context.redis, "token").saw(remaining=900, limit=5000, reset_in=60)
     shop.ask(comment(pull), status(shop))
     for _ in range(2):
         claim = shop.claim(status(shop))
         assert claim is not None
-        loop.perform(shop.context, shop.line, claim)
+        loop.perform(shop.runtime, shop.context, claim)
     assert (len(statuses(shop)), comments(shop, pull), shop.dead()) == (1, [], [])

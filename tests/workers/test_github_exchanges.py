@@ -18,11 +18,11 @@ from pydantic import SecretStr
 from responses import matchers
 
 from bot.core.model.pipeline import Job, Pipeline, Service, Stage
+from bot.runtime import Runtime, build
 from bot.store.allowance import Allowance
 from config.configuration import Configuration, Controller, GitHub
 from config.settings import Settings
 from tests.workers.workshop import clean
-from workers.context import Context, build
 from workers.github import limits, session, wire
 from workers.github.limits import Purpose
 from workers.github.refusals import Limited, NotAllowed, NotKnown, NotThere, Unreachable, refusal
@@ -46,14 +46,14 @@ def net() -> Iterator[responses.RequestsMock]:
 
 
 @pytest.fixture
-def line() -> Iterator[GitHubTransport]:
+def transport() -> Iterator[GitHubTransport]:
     made = GitHubTransport(GitHub(API, timeout=3.0), Auth.Token("t0ken"))
     yield made
     made.close()
 
 
 @pytest.fixture
-def context(redis_url: str) -> Iterator[Context]:
+def runtime(redis_url: str) -> Iterator[Runtime]:
     """What a worker has, with nobody at GitHub's address but `net`."""
     pipeline = Pipeline(f"p{uuid.uuid4().hex[:8]}", (Stage("b", Job("cdp", "b")),), (Service("S1", REPO),))
     controllers = {"cdp": Controller("cdp", "https://ci.example.com", "interlock")}
@@ -74,28 +74,30 @@ def posted(there: Session) -> Any:
 # -- the wire --------------------------------------------------------------------------------------------------
 
 
-def test_a_request_says_who_we_are_and_is_bounded_in_time(net: responses.RequestsMock, line: GitHubTransport) -> None:
+def test_a_request_says_who_we_are_and_is_bounded_in_time(
+    net: responses.RequestsMock, transport: GitHubTransport
+) -> None:
     signed = matchers.header_matcher({"Authorization": "token t0ken", "User-Agent": "interlock"})
     bounded = matchers.request_kwargs_matcher({"timeout": 3})
     net.add("GET", f"{AT}/user", json={"login": "bot"}, headers={"X-Some": "Thing"}, match=[signed, bounded])
-    answer = line.ask("GET", "/user")
+    answer = transport.ask("GET", "/user")
     assert (answer.status, answer.data, answer.headers["x-some"]) == (200, {"login": "bot"}, "Thing")
 
 
 @pytest.mark.parametrize("status", [200, 204, 304, 307, 401, 403, 404, 409, 422, 500, 502, 503])
 def test_every_status_is_handed_back_as_it_is_and_asked_for_once(
-    net: responses.RequestsMock, line: GitHubTransport, status: int
+    net: responses.RequestsMock, transport: GitHubTransport, status: int
 ) -> None:
     headers = {"Location": f"{AT}/repositories/7"} if status == 307 else {}
     net.add("POST", f"{AT}/x", status=status, headers=headers)
-    assert line.ask("POST", "/x", {"a": 1}).status == status
+    assert transport.ask("POST", "/x", {"a": 1}).status == status
     assert len(net.calls) == 1
 
 
 @pytest.mark.parametrize("body", ["", "<html>", "[1, 2", "[" * 100_000])
-def test_what_is_no_json_is_no_data(net: responses.RequestsMock, line: GitHubTransport, body: str) -> None:
+def test_what_is_no_json_is_no_data(net: responses.RequestsMock, transport: GitHubTransport, body: str) -> None:
     net.add("GET", f"{AT}/x", body=body)
-    assert line.ask("GET", "/x").data is None
+    assert transport.ask("GET", "/x").data is None
 
 
 @pytest.mark.parametrize(
@@ -103,11 +105,11 @@ def test_what_is_no_json_is_no_data(net: responses.RequestsMock, line: GitHubTra
     [requests.exceptions.ReadTimeout(), requests.exceptions.ConnectionError("reset"), requests.exceptions.SSLError()],
 )
 def test_a_write_without_an_answer_is_unreachable_and_not_repeated(
-    net: responses.RequestsMock, line: GitHubTransport, error: Exception
+    net: responses.RequestsMock, transport: GitHubTransport, error: Exception
 ) -> None:
     net.add("POST", f"{AT}/x", body=error)
     with pytest.raises(Unreachable) as caught:
-        line.ask("POST", "/x", {"a": 1})
+        transport.ask("POST", "/x", {"a": 1})
     assert (caught.value.certain, len(net.calls)) == (False, 1)  # it may have arrived
 
 
@@ -117,10 +119,10 @@ def test_only_reading_may_be_repeated_and_only_when_the_connection_broke() -> No
     assert (wire._RETRY.total, wire._RETRY.respect_retry_after_header) == (1, False)
 
 
-def test_github_elsewhere_is_for_a_person(net: responses.RequestsMock, line: GitHubTransport) -> None:
+def test_github_elsewhere_is_for_a_person(net: responses.RequestsMock, transport: GitHubTransport) -> None:
     net.add("GET", f"{AT}/x", status=301, headers={"Location": "https://other.example.com/x"})
     with pytest.raises(PermanentFailure, match="correct `github: api_url`"):
-        line.ask("GET", "/x")
+        transport.ask("GET", "/x")
 
 
 # -- what a refusal means --------------------------------------------------------------------------------------
@@ -199,9 +201,9 @@ def test_the_end_of_the_hour_is_taken_from_githubs_own_clock() -> None:
 # -- limits, over all requests of one identity -----------------------------------------------------------------
 
 
-def test_after_a_limit_nothing_is_sent_until_it_has_passed(net: responses.RequestsMock, context: Context) -> None:
+def test_after_a_limit_nothing_is_sent_until_it_has_passed(net: responses.RequestsMock, runtime: Runtime) -> None:
     net.add("POST", STATUSES, status=403, headers={"Retry-After": "7"})
-    there = Session(context, REPO)
+    there = Session(runtime, REPO)
     with pytest.raises(Limited):
         posted(there)
     for ask in (lambda: posted(there), lambda: there.read("/git/ref/heads/main", Purpose.PROOF)):
@@ -211,8 +213,8 @@ def test_after_a_limit_nothing_is_sent_until_it_has_passed(net: responses.Reques
     assert len(net.calls) == 1
 
 
-def test_limits_that_do_not_say_how_long_make_the_pause_longer_each_time(context: Context) -> None:
-    allowance, waits = Allowance(context.redis, "token"), []
+def test_limits_that_do_not_say_how_long_make_the_pause_longer_each_time(runtime: Runtime) -> None:
+    allowance, waits = Allowance(runtime.redis, "token"), []
     for _ in range(6):
         silent = refusal(Answer(429, {}), "a test")
         assert isinstance(silent, Limited)
@@ -221,9 +223,9 @@ def test_limits_that_do_not_say_how_long_make_the_pause_longer_each_time(context
     assert waits == [60, 120, 240, 480, 900, 900]
 
 
-def test_a_token_that_is_refused_holds_everything_up(net: responses.RequestsMock, context: Context) -> None:
+def test_a_token_that_is_refused_holds_everything_up(net: responses.RequestsMock, runtime: Runtime) -> None:
     net.add("POST", STATUSES, status=401, json={"message": "Bad credentials"})
-    there = Session(context, REPO)
+    there = Session(runtime, REPO)
     with pytest.raises(NotKnown):
         posted(there)
     with pytest.raises(RateLimited):
@@ -231,10 +233,10 @@ def test_a_token_that_is_refused_holds_everything_up(net: responses.RequestsMock
     assert len(net.calls) == 1
 
 
-def test_what_is_left_of_the_hour_is_kept_for_what_matters_more(net: responses.RequestsMock, context: Context) -> None:
+def test_what_is_left_of_the_hour_is_kept_for_what_matters_more(net: responses.RequestsMock, runtime: Runtime) -> None:
     left = {"x-ratelimit-limit": "5000", "x-ratelimit-remaining": "200", "x-ratelimit-reset": "99999999999"}
     net.add("GET", f"{AT}/repos/{REPO}/git/ref/heads/main", json={}, headers=left)
-    there = Session(context, REPO)
+    there = Session(runtime, REPO)
     there.read("/git/ref/heads/main", Purpose.PROOF)
     there.read("/git/ref/heads/main", Purpose.HEADS)  # 4 % are left, 2 % of them are not for this
     for purpose in (Purpose.STATUS, Purpose.COMMENT):
@@ -246,50 +248,50 @@ def test_what_is_left_of_the_hour_is_kept_for_what_matters_more(net: responses.R
 
 
 def test_a_read_with_an_etag_may_be_answered_304_and_costs_nothing(
-    net: responses.RequestsMock, context: Context
+    net: responses.RequestsMock, runtime: Runtime
 ) -> None:
     known = matchers.header_matcher({"If-None-Match": '"e1"'})
     net.add("GET", f"{AT}/repos/{REPO}/x", status=304, match=[known])
-    assert Session(context, REPO).read("/x", Purpose.HEADS, etag='"e1"').status == 304
+    assert Session(runtime, REPO).read("/x", Purpose.HEADS, etag='"e1"').status == 304
 
 
 def test_a_list_is_read_page_after_page_and_ends_with_a_short_one(
-    net: responses.RequestsMock, context: Context
+    net: responses.RequestsMock, runtime: Runtime
 ) -> None:
     for page, rows in (("1", 100), ("2", 3)):
         query = matchers.query_param_matcher({"state": "open", "per_page": "100", "page": page})
         net.add("GET", f"{AT}/repos/{REPO}/pulls", json=[{"number": n} for n in range(rows)], match=[query])
-    assert len(list(Session(context, REPO).pages("/pulls?state=open", Purpose.LOCK))) == 103
+    assert len(list(Session(runtime, REPO).pages("/pulls?state=open", Purpose.LOCK))) == 103
 
 
-def test_a_list_that_is_none_is_asked_for_again_later(net: responses.RequestsMock, context: Context) -> None:
+def test_a_list_that_is_none_is_asked_for_again_later(net: responses.RequestsMock, runtime: Runtime) -> None:
     net.add("GET", f"{AT}/repos/{REPO}/pulls", json={"message": "odd"})
     with pytest.raises(RetryLater, match="no list"):
-        list(Session(context, REPO).pages("/pulls", Purpose.LOCK))
+        list(Session(runtime, REPO).pages("/pulls", Purpose.LOCK))
 
 
 def test_a_write_follows_a_repository_that_was_renamed_and_is_sent_there_once(
-    net: responses.RequestsMock, context: Context
+    net: responses.RequestsMock, runtime: Runtime
 ) -> None:
     net.add("POST", STATUSES, status=307, headers={"Location": f"{AT}/repositories/7/statuses/abc"})
     net.add("GET", f"{AT}/repos/{REPO}", json={"full_name": "shop/new", "id": 7})
     net.add("POST", f"{AT}/repos/shop/new/statuses/abc", status=201, json={"id": 1})
-    assert posted(Session(context, REPO)) == {"id": 1}
+    assert posted(Session(runtime, REPO)) == {"id": 1}
     sent = [json.loads(call.request.body or "null") for call in net.calls if call.request.method == "POST"]
     assert sent == [{"state": "success"}] * 2
 
 
-def test_a_write_that_is_sent_round_in_circles_is_for_a_person(net: responses.RequestsMock, context: Context) -> None:
+def test_a_write_that_is_sent_round_in_circles_is_for_a_person(net: responses.RequestsMock, runtime: Runtime) -> None:
     net.add("POST", STATUSES, status=307, headers={"Location": f"{AT}/repositories/7/statuses/abc"})
     net.add("GET", f"{AT}/repos/{REPO}", json={"full_name": REPO, "id": 7})
     with pytest.raises(PermanentFailure, match="has moved, and cannot be followed"):
-        posted(Session(context, REPO))
+        posted(Session(runtime, REPO))
 
 
 @pytest.mark.parametrize("name", ["../evil", "shop/..", "shop", "shop/s1/x", "a b/c"])
 def test_a_new_name_that_is_no_repositorys_is_not_followed(
-    net: responses.RequestsMock, context: Context, name: str
+    net: responses.RequestsMock, runtime: Runtime, name: str
 ) -> None:
     net.add("GET", f"{AT}/repos/{REPO}", json={"full_name": name, "id": 7})
     with pytest.raises(PermanentFailure, match="no name of a repository"):
-        Session(context, REPO).look_up()
+        Session(runtime, REPO).look_up()

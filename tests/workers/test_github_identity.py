@@ -61,7 +61,7 @@ def test_all_threads_of_a_process_share_the_token_but_not_the_client(shop: Works
 
     def read() -> None:
         try:
-            Session(shop.context, REPO).read("/git/ref/heads/main", Purpose.HEADS)
+            Session(shop.runtime, REPO).read("/git/ref/heads/main", Purpose.HEADS)
         except Exception as error:
             failed.append(error)
         finally:
@@ -116,7 +116,7 @@ def test_an_app_that_github_does_not_know_is_asked_no_more_for_a_while(shop: Wor
         shop.try_once(status(shop, stage))
     assert asked(shop) == {INSTALLATION: 1}
     assert shop.dead() == []
-    assert Allowance(shop.line.redis, "app").standing().held > 50
+    assert Allowance(shop.context.redis, "app").standing().held > 50
 
 
 def test_an_installation_that_is_gone_is_looked_for_again(shop: Workshop) -> None:
@@ -154,7 +154,7 @@ def test_a_status_follows_a_repository_to_another_owner_with_the_app(moved: Work
 
 def test_a_comment_follows_a_repository_whose_new_name_is_known_already(moved: Workshop) -> None:
     """Then no redirect tells that it has moved: only the refusal does."""
-    session.names(moved.context).learn(REPO, NOW, moved.github.world.repos[NOW].id)
+    session.names(moved.runtime).learn(REPO, NOW, moved.github.world.repos[NOW].id)
     pull = int(moved.github.control.open_pull(NOW))
     moved.do(Comment(REPO, pull, "S1.1", "it failed"))
     assert (len(moved.github.control.comments(NOW, pull)), moved.dead()) == (1, [])
@@ -183,9 +183,9 @@ def test_a_private_repository_is_followed_too(shop: Workshop) -> None:
 
 
 def test_who_was_refused_while_another_asks_comes_again(moved: Workshop) -> None:
-    session.names(moved.context).learn(REPO, NOW, moved.github.world.repos[NOW].id)
-    late = Session(moved.context, REPO)
-    installations.forget(moved.context.redis, REPO)
+    session.names(moved.runtime).learn(REPO, NOW, moved.github.world.repos[NOW].id)
+    late = Session(moved.runtime, REPO)
+    installations.forget(moved.runtime.redis, REPO)
     with pytest.raises(RetryLater) as refused:
         late.write("POST", f"/statuses/{moved.github.control.head(NOW)}", {"state": "success"}, Purpose.STATUS, "t")
     assert refused.value.certain
@@ -229,10 +229,10 @@ def test_an_app_that_was_installed_anew_loses_nothing(shop: Workshop, monkeypatc
 
 def test_a_limit_of_one_installation_does_not_hold_up_another(shop: Workshop) -> None:
     shop.do(status(shop))
-    keys = [key.decode() for key in shop.line.redis.scan_iter("interlock:{github:installation-*}:primary")]
+    keys = [key.decode() for key in shop.context.redis.scan_iter("interlock:{github:installation-*}:primary")]
     assert len(keys) == 1
     name = keys[0].split("{github:")[1].split("}")[0]
-    Allowance(shop.line.redis, name).hold(60, "a limit")
+    Allowance(shop.context.redis, name).hold(60, "a limit")
     other = SetStatus("shop/s2", shop.github.control.head("shop/s2"), "build", "pending", "in it", "S2.1")
     shop.do(other)
     assert len(shop.github.control.statuses("shop/s2")) == 1

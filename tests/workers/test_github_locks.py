@@ -102,14 +102,14 @@ def test_a_notice_lets_everybody_else_go_first_and_holds_no_thread(shop: Worksho
     others = [SetStatus(REPO, head, f"stage-{n}", "success", "passed", "S1.1") for n in range(4)]
     shop.ask(NOTICE, *others)
     longest, deadline = 0.0, time.monotonic() + 30
-    while shop.line.outbox.size():
+    while shop.context.outbox.size():
         assert time.monotonic() < deadline
         claim = shop.claim(NOTICE)
         if claim is None:
             time.sleep(0.01)
             continue
         began = time.monotonic()
-        loop.perform(shop.context, shop.line, claim)
+        loop.perform(shop.runtime, shop.context, claim)
         if isinstance(claim.effect, LockNotice):
             longest = max(longest, time.monotonic() - began)
     rows = [row["context"] for row in shop.github.control.statuses(REPO)]
@@ -136,8 +136,8 @@ def test_one_that_is_opened_while_it_is_locked_is_told_without_a_question_and_to
     number = locked.github.control.open_pull(REPO, title="The fix")
     (sha,) = heads(locked, number)
     locked.tell(PullMoved("S1", number, sha, at=1.0))
-    ((context, state, words),) = on(locked, sha)
-    assert (context, state, words[:13]) == ("interlock/lock", "pending", "acceptance is")
+    ((runtime, state, words),) = on(locked, sha)
+    assert (runtime, state, words[:13]) == ("interlock/lock", "pending", "acceptance is")
     assert asked(locked) == {SET: 1}
     locked.tell(PullMoved("S1", number, sha, at=2.0))
     assert asked(locked) == {SET: 1}, "what stands there is not sent again"

@@ -109,10 +109,10 @@ class Storm:
         began, told = time.monotonic(), threading.Event()
 
         def work() -> None:
-            while not (told.is_set() and not self.shop.line.outbox.size()):
+            while not (told.is_set() and not self.shop.context.outbox.size()):
                 if time.monotonic() - began > seconds:
                     return
-                perform_due(self.shop.context, self.shop.line, "github", lambda *_: None)
+                perform_due(self.shop.runtime, self.shop.context, "github", lambda *_: None)
                 time.sleep(0.01)
             session.close_all()
 
@@ -123,7 +123,7 @@ class Storm:
         told.set()
         for thread in threads:
             thread.join(seconds + 10)
-        left = self.shop.line.outbox.size()
+        left = self.shop.context.outbox.size()
         assert not left, f"{left} effects are still not done"
         return time.monotonic() - began
 
@@ -207,7 +207,7 @@ class Storm:
         if self.shop.configuration.github.report is Report.STATUSES:
             for (sha, stage), effect in self.truth.stages.items():
                 assert rows[sha, f"interlock/{stage}"][-1] == (effect.state, effect.description)
-        locks = [have for (sha, context), have in rows.items() if context == "interlock/lock"]
+        locks = [have for (sha, runtime), have in rows.items() if runtime == "interlock/lock"]
         assert locks, "nobody was told of the lock"
         assert {have[-1][1] for have in locks} == {"open"}, "somebody was told of a lock, and not that it is open"
         return len(rows) - len(locks)

@@ -60,7 +60,7 @@ def shop(workshop: Open) -> Workshop:
         if stage == "acceptance":
             shop.control.fault("delay", route=POST, count=1, seconds=HANGS)
         shop.release(stage)
-        reconcile.builds(shop.context, shop.line)
+        reconcile.builds(shop.runtime, shop.context)
         if stage == "build":
             shop.work()
     return shop
@@ -75,9 +75,9 @@ def asks(shop: Workshop, address: str) -> None:
 
 def step(shop: Workshop) -> None:
     """One turn, and a try at all that is due for Jenkins."""
-    shop.line.inbox.tick(TimePassed())
-    take_turns(shop.line)
-    perform_due(shop.context, shop.line, "jenkins", lambda *_: None)
+    shop.context.inbox.tick(TimePassed())
+    take_turns(shop.context)
+    perform_due(shop.runtime, shop.context, "jenkins", lambda *_: None)
     time.sleep(0.005)
 
 
@@ -87,7 +87,7 @@ def waits_for(shop: Workshop, ready: Any, seconds: float = 12.0) -> Run:
     while not ready(run := shop.run("S1a")):
         assert time.monotonic() < deadline, (run.status, run.attempt, shop.builds("pre-production"))
         step(shop)
-        reconcile.builds(shop.context, shop.line)
+        reconcile.builds(shop.runtime, shop.context)
     return run
 
 
@@ -151,7 +151,7 @@ def test_a_restart_of_jenkins_ends_the_wait_for_nothing_of_before_can_arrive(wor
         if claim is None:
             time.sleep(0.02)
         else:
-            perform(shop.context, shop.line, claim)
+            perform(shop.runtime, shop.context, claim)
     assert [event.kind for event in shop.heard()] == ["trigger-unanswered"]
     shop.control.restart(seconds=0.05)
     events = shop.see_through(trigger)
@@ -187,9 +187,9 @@ def test_only_the_time_in_which_jenkins_answers_counts(shop: Workshop, monkeypat
     for pause, answered in ((0, True), (2, True), (3, False), (4, True), (1, True), (60, True), (5, True)):
         clock[0] += pause
         if answered:
-            seconds.append(arrival._answering_for(shop.line, trigger))
+            seconds.append(arrival._answering_for(shop.context, trigger))
         else:
-            arrival.unanswered_look(shop.line, trigger)
+            arrival.unanswered_look(shop.context, trigger)
     assert seconds == [0, 2, 2, 3, 3, 8]
 
 

@@ -15,18 +15,18 @@ LOOK = "GET job/N/api/json"
 def test_an_answer_that_comes_after_the_end_of_its_build_is_known_moves_and_stops_nothing(shop: Workshop) -> None:
     shop.start()
     shop.merge("S1", "a")
-    reconcile.builds(shop.context, shop.line)
+    reconcile.builds(shop.runtime, shop.context)
     shop.work()
     effect = Look(Job("cdp", "shop/build"), 1)
     shop.ask(effect)
     claim = shop.claim(effect)
     assert claim is not None
-    slow = jenkins.look(shop.context, shop.line, claim, effect)  # it runs, Jenkins says; and that is long on its way
+    slow = jenkins.look(shop.runtime, shop.context, claim, effect)  # it runs, Jenkins says; and that is long on its way
     shop.release("build")
-    reconcile.builds(shop.context, shop.line)
+    reconcile.builds(shop.runtime, shop.context)
     shop.work()
     assert shop.run("S1a").step.stage == "acceptance"
-    shop.line.outbox.finish(claim, slow.event)
+    shop.context.outbox.finish(claim, slow.event)
     assert [event.kind for event in shop.heard()] == ["build-seen"]
     shop.work()
     assert (shop.facts("build-duplicated"), shop.facts("unmanaged-build-seen"), shop.board.unmanaged) == ([], [], {})
@@ -36,7 +36,7 @@ def test_an_answer_that_comes_after_the_end_of_its_build_is_known_moves_and_stop
 def test_the_last_callback_of_a_build_asks_nothing_more(shop: Workshop) -> None:
     shop.start()
     shop.merge("S1", "a")
-    reconcile.builds(shop.context, shop.line)
+    reconcile.builds(shop.runtime, shop.context)
     shop.work()
     shop.release("build")
     shop.tell(BuildHinted("cdp", "shop/build", 1, over=True))  # COMPLETED

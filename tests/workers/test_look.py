@@ -21,7 +21,7 @@ def look(shop: Workshop, number: int = 1) -> BuildSeen | None:
 
 def started(shop: Workshop) -> None:
     shop.do(shop.trigger())
-    shop.line.redis.delete(shop.line.keys.inbox)
+    shop.context.redis.delete(shop.context.keys.inbox)
 
 
 def test_a_running_build_is_told_as_running(shop: Workshop) -> None:
@@ -77,7 +77,7 @@ def test_when_jenkins_expects_a_build_to_end_is_told(shop: Workshop) -> None:
     started(shop)
     shop.release("acceptance")
     shop.do(shop.trigger("S1.2"))
-    shop.line.redis.delete(shop.line.keys.inbox)
+    shop.context.redis.delete(shop.context.keys.inbox)
     seen = look(shop, 2)
     assert seen is not None
     assert seen.started is not None
@@ -119,7 +119,7 @@ def test_what_went_wrong_is_read_once_however_often_the_end_is_told(shop: Worksh
     shop.release("acceptance", "FAILURE", tests=["shop.CartTest.pays"])
     shop.control.reset_counters()
     first = look(shop)
-    shop.line.redis.delete(shop.line.keys.inbox)
+    shop.context.redis.delete(shop.context.keys.inbox)
     assert look(shop) == first
     asked = shop.control.requests()
     assert (asked["GET job/N/testReport/api/json"], asked["GET job/N/wfapi/describe"]) == (1, 1)

@@ -72,8 +72,8 @@ def test_a_notice_arrives_with_its_subject_text_and_a_link(shop: Workshop, mailb
 def test_a_mail_that_was_not_taken_is_sent_again_under_the_same_name(shop: Workshop, mailbox: Mailbox) -> None:
     mailbox.refuse = 1
     shop.do(NOTICE)
-    shop.line.redis.delete(
-        shop.line.keys.said(f"{NOTICE.slot}/mail")
+    shop.context.redis.delete(
+        shop.context.keys.said(f"{NOTICE.slot}/mail")
     )  # as after a crash between the mail and the note of it
     shop.do(NOTICE)
     names = [mail["X-Interlock-Notice"] for mail in mailbox.mails]

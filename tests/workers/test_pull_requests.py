@@ -51,7 +51,7 @@ def pushed(letter: str, pull: int = 12, **how: Any) -> PullMoved:
 
 def polled(shop: Workshop) -> int:
     """Ask Jenkins, and do what follows; returns how many differences there were."""
-    found = reconcile.builds(shop.context, shop.line)
+    found = reconcile.builds(shop.runtime, shop.context)
     shop.work()
     return found
 

@@ -48,7 +48,7 @@ def shop(redis_url: str) -> Iterator[Workshop]:
         opened = Workshop(stack, redis_url, timeout=2.0)
         for job in (*CAPACITY, *FAST, "shop/build"):
             opened.control.change_job(job, {"duration_seconds": 0.06})
-        start.configure(opened.context)
+        start.configure(opened.runtime)
         yield opened
 
 
@@ -69,7 +69,7 @@ class Load:
             self.shop.control.rule(f"shop/{stage}", match={"INTERLOCK_SHA": landed}, result="FAILURE")
         event = Merged(service, landed, before, push_id=landed, title=f"{service}.{len(self.merged)}")
         for copy in range(self.dice.choice([1, 1, 2])):
-            self.shop.line.inbox.add(event, f"{landed}/{copy}")
+            self.shop.context.inbox.add(event, f"{landed}/{copy}")
         self.merged.append(landed)
 
     def run(self, seconds: float) -> None:
@@ -77,8 +77,8 @@ class Load:
         while time.monotonic() < until:
             self.merge(self.dice.choice(SERVICES), good=self.dice.random() < 0.75)
             if self.dice.random() < 0.1:
-                self.shop.line.inbox.add(LockAsked("production", "kim", "to look"), f"lock {time.monotonic()}")
-                self.shop.line.inbox.add(UnlockAsked("production", "kim", "seen"), f"unlock {time.monotonic()}")
+                self.shop.context.inbox.add(LockAsked("production", "kim", "to look"), f"lock {time.monotonic()}")
+                self.shop.context.inbox.add(UnlockAsked("production", "kim", "seen"), f"unlock {time.monotonic()}")
             time.sleep(self.dice.uniform(0.0, 0.25))
 
 
@@ -126,7 +126,7 @@ def overlapping(rows: list[dict[str, float]]) -> int:
 def replayed(shop: Workshop) -> Board:
     """The board that the rules make of the inbox as it was accepted, in one process, without a single race."""
     board = empty(shop.pipeline.name)
-    for raw in shop.line.redis.xrange(shop.line.keys.inbox):
+    for raw in shop.context.redis.xrange(shop.context.keys.inbox):
         identity, fields = raw
         flat = [part for pair in fields.items() for part in pair]
         taken = entry((identity, flat))
@@ -152,10 +152,10 @@ def test_workers_that_race_are_killed_and_refused_keep_one_line(
     assert twice(rows) == []
     for job, capacity in {**CAPACITY, **dict.fromkeys(FAST, 1)}.items():
         assert overlapping([row for row in rows if row["job"] == job]) <= capacity, job
-    ended, _ = Records(shop.line.redis, shop.line.keys).ended(limit=200)
+    ended, _ = Records(shop.context.redis, shop.context.keys).ended(limit=200)
     assert {row.run.position.sha for row in ended} == set(load.merged)
     assert Counter(row.run.key for row in ended).most_common(1)[0][1] == 1
-    assert parked(shop.line.redis, shop.line.keys) == []
+    assert parked(shop.context.redis, shop.context.keys) == []
     assert shop.dead() == []
     stored, again = shop.board, replayed(shop)
     assert {field_of(r): r for r in stored.records()} == {field_of(r): r for r in again.records()}

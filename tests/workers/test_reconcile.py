@@ -26,7 +26,7 @@ def shop(workshop: Open) -> Workshop:
 
 def polled(shop: Workshop) -> int:
     """Ask Jenkins, and do what follows; returns how many differences there were."""
-    found = reconcile.builds(shop.context, shop.line)
+    found = reconcile.builds(shop.runtime, shop.context)
     shop.work()
     return found
 
@@ -66,9 +66,9 @@ def test_a_start_that_nobody_told_is_found(shop: Workshop) -> None:
 def test_what_was_found_by_asking_is_counted(shop: Workshop) -> None:
     shop.merge("S1", "a")
     shop.control.wait_builds("shop/build", state="running")
-    assert Repairs(shop.line.redis, shop.line.keys).all() == {}
+    assert Repairs(shop.context.redis, shop.context.keys).all() == {}
     assert (polled(shop), polled(shop)) == (1, 0)
-    assert Repairs(shop.line.redis, shop.line.keys).all() == {"build": 1}
+    assert Repairs(shop.context.redis, shop.context.keys).all() == {"build": 1}
 
 
 def test_the_end_of_a_build_that_nobody_told_is_found_with_its_tests(shop: Workshop) -> None:
@@ -91,13 +91,13 @@ def test_nothing_is_asked_for_every_run(shop: Workshop) -> None:
         shop.merge("S1", letter)
     polled(shop)
     shop.control.reset_counters()
-    reconcile.builds(shop.context, shop.line)
+    reconcile.builds(shop.runtime, shop.context)
     assert sum(shop.control.requests().values()) <= len({j for p in shop.pipeline.stages for j in (p.job, p.fast_job)})
 
 
 def test_what_was_said_is_said_once_while_it_waits(shop: Workshop) -> None:
     shop.merge("S1", "a")
-    assert [reconcile.builds(shop.context, shop.line) for _ in range(3)] == [1, 0, 0]
+    assert [reconcile.builds(shop.runtime, shop.context) for _ in range(3)] == [1, 0, 0]
 
 
 def test_a_queue_item_that_somebody_cancelled_in_jenkins_is_found_and_tried_again(shop: Workshop) -> None:

@@ -10,19 +10,19 @@ from structlog.testing import capture_logs
 
 from bot.core.model.events import Configured, ContainmentKnown, HeadSeen, Merged
 from bot.core.model.pipeline import Service
+from bot.runtime import PipelineContext, Runtime
 from bot.store.codec import load_event
 from bot.store.repairs import Repairs
 from bot.store.repositories import Repositories
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop
 from workers import reconcile_heads, start
-from workers.context import Context, PipelineContext
 
 REPO = "shop/s1"
 
 
 def heads(shop: Workshop) -> int:
-    found = reconcile_heads.heads(shop.context, shop.line)
+    found = reconcile_heads.heads(shop.runtime, shop.context)
     shop.work()
     return found
 
@@ -48,8 +48,8 @@ def test_the_first_look_takes_the_baseline_and_starts_nothing(fresh: Workshop) -
 
 def test_the_baseline_is_taken_even_if_the_configuration_still_waits_for_its_turn(workshop: Open) -> None:
     shop = workshop()
-    start.configure(shop.context)
-    assert reconcile_heads.heads(shop.context, shop.line) == 3
+    start.configure(shop.runtime)
+    assert reconcile_heads.heads(shop.runtime, shop.context) == 3
     shop.work()
     assert len(shop.facts("baseline-taken")) == 3
 
@@ -112,8 +112,8 @@ def test_as_long_as_main_stands_still_one_free_request_is_made_for_each_service(
 
 
 def test_a_board_that_lost_its_head_gets_it_though_github_says_nothing_new(fresh: Workshop) -> None:
-    reconcile_heads.heads(fresh.context, fresh.line)
-    fresh.line.redis.delete(fresh.line.keys.inbox)  # what was heard is gone before it was taken
+    reconcile_heads.heads(fresh.runtime, fresh.context)
+    fresh.context.redis.delete(fresh.context.keys.inbox)  # what was heard is gone before it was taken
     fresh.tell(Configured(replace(fresh.pipeline, retry_most=99.0)))
     assert heads(fresh) == 3
 
@@ -137,7 +137,7 @@ def impatient(fresh: Workshop) -> Workshop:
 
 
 def repairs(shop: Workshop) -> dict[str, int]:
-    return Repairs(shop.line.redis, shop.line.keys).all()
+    return Repairs(shop.context.redis, shop.context.keys).all()
 
 
 def test_what_was_repaired_is_counted(impatient: Workshop) -> None:
@@ -163,14 +163,14 @@ def test_what_github_said_before_a_push_was_taken_is_not_told(
 ) -> None:
     old, ask = impatient.github.control.head(REPO), reconcile_heads._ask
 
-    def while_a_push_comes(context: Context, line: PipelineContext, service: Service) -> reconcile_heads.Look:
-        look = ask(context, line, service)
+    def while_a_push_comes(runtime: Runtime, context: PipelineContext, service: Service) -> reconcile_heads.Look:
+        look = ask(runtime, context, service)
         if service.name == "S1":
             impatient.tell(Merged("S1", "b" * 40, old, push_id="1"))
         return look
 
     monkeypatch.setattr(reconcile_heads, "_ask", while_a_push_comes)
-    assert reconcile_heads.heads(impatient.context, impatient.line) == 0
+    assert reconcile_heads.heads(impatient.runtime, impatient.context) == 0
     assert impatient.heard() == []
 
 
@@ -179,7 +179,7 @@ def test_a_branch_that_was_set_back_to_a_known_commit_is_told_once_it_is_certain
     new = impatient.github.control.push(REPO)
     impatient.tell(Merged("S1", new, old, push_id="1"))
     impatient.github.world.repos[REPO].branches["main"] = old  # a force-push whose webhook is lost
-    assert [reconcile_heads.heads(impatient.context, impatient.line) for _ in range(4)] == [0, 1, 0, 0]
+    assert [reconcile_heads.heads(impatient.runtime, impatient.context) for _ in range(4)] == [0, 1, 0, 0]
     assert impatient.heard() == [HeadSeen("S1", old, moves=2)]
     assert repairs(impatient) == {"rewound": 1}
 
@@ -204,7 +204,7 @@ def test_a_renamed_repository_is_followed_and_told_once(impatient: Workshop) -> 
     assert impatient.run_of(new).service == "S1"
     told = [(row["log_level"], row["present"]) for row in logs if row["event"] == "repository-renamed"]
     assert told == [("error", "shop/s1-new")]
-    known = Repositories(impatient.line.redis).get(REPO)
+    known = Repositories(impatient.context.redis).get(REPO)
     assert known is not None
     assert known.renamed
     impatient.github.control.reset_counters()
@@ -221,6 +221,6 @@ def test_a_branch_with_a_slash_or_a_hash_is_asked_for_whole(workshop: Open) -> N
 
 
 def test_what_reconciling_says_are_plain_events_in_the_inbox(fresh: Workshop) -> None:
-    reconcile_heads.heads(fresh.context, fresh.line)
-    rows = fresh.line.redis.xrevrange(fresh.line.keys.inbox, count=3)
+    reconcile_heads.heads(fresh.runtime, fresh.context)
+    rows = fresh.context.redis.xrevrange(fresh.context.keys.inbox, count=3)
     assert {type(load_event(fields[b"b"])) for _, fields in rows} == {HeadSeen}

@@ -25,10 +25,10 @@ def test_a_controller_that_refuses_every_poll_is_logged_once_and_when_it_answers
     shop.control.fault("status", status=401)
     with capture_logs() as logs:
         for _ in range(20):
-            reconcile.builds(shop.context, shop.line)
+            reconcile.builds(shop.runtime, shop.context)
         shop.control.clear_faults()
         for _ in range(3):
-            reconcile.builds(shop.context, shop.line)
+            reconcile.builds(shop.runtime, shop.context)
     told = [(row["event"], row["controller"]) for row in logs if row["event"].startswith("reconcile")]
     assert told == [("reconcile-later", "cdp"), ("reconcile-resumed", "cdp")]
     assert logs[0]["jobs"] > 1
@@ -39,7 +39,7 @@ def test_a_github_that_refuses_every_poll_is_logged_once_for_each_repository(sho
     shop.github.control.fault("status", route="GET .*git/ref", status=404, body='{"message": "Not Found"}')
     with capture_logs() as logs:
         for _ in range(20):
-            reconcile_heads.heads(shop.context, shop.line)
+            reconcile_heads.heads(shop.runtime, shop.context)
     told = [row["repository"] for row in logs if row["event"] == "reconcile-later"]
     assert told == ["shop/s1", "shop/s2", "shop/s3"]
 

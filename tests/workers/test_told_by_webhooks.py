@@ -185,9 +185,9 @@ def test_a_merge_queue_tests_its_groups_itself_and_what_lands_is_a_run(told: Hoo
 @pytest.mark.parametrize("event", ["ping", "installation", "installation_repositories", "star", "check_suite", "x"])
 @pytest.mark.parametrize("payload", [{}, {"action": None, "repository": None}, {"action": "created", "sender": {}}])
 def test_other_events_are_taken_and_forgotten(told: Hooked, event: str, payload: dict[str, object]) -> None:
-    before = told.shop.line.redis.xlen(told.shop.line.keys.inbox)
+    before = told.shop.context.redis.xlen(told.shop.context.keys.inbox)
     assert told.post(event, payload) == ("pong" if event == "ping" else "ignored")
-    assert told.shop.line.redis.xlen(told.shop.line.keys.inbox) == before
+    assert told.shop.context.redis.xlen(told.shop.context.keys.inbox) == before
 
 
 def test_an_app_that_is_installed_and_taken_away_again_is_no_matter(told: Hooked) -> None:

@@ -44,7 +44,7 @@ def test_a_trigger_carries_everything_and_tells_its_queue_item(shop: Workshop) -
 def test_an_equal_item_in_the_queue_is_taken_for_ours(shop: Workshop) -> None:
     shop.control.quiet_down()
     first = shop.do(shop.trigger())
-    shop.line.redis.delete(shop.line.keys.posted("S1.1", 1))
+    shop.context.redis.delete(shop.context.keys.posted("S1.1", 1))
     shop.ask(shop.trigger())
     assert shop.see_through(shop.trigger()) == first
     assert posts(shop) == 2  # the second was answered 303, with the item of the first
@@ -77,7 +77,7 @@ def test_a_job_is_not_asked_every_time_what_it_declares(shop: Workshop) -> None:
 
 def test_a_job_that_lost_its_parameters_meanwhile_is_a_refusal(shop: Workshop) -> None:
     shop.do(shop.trigger("S1.2"))
-    shop.line.redis.delete(shop.line.keys.inbox)
+    shop.context.redis.delete(shop.context.keys.inbox)
     shop.control.change_job("shop/acceptance", {"parameters": []})
     assert "400" in refusal(shop)
 
@@ -129,14 +129,14 @@ def test_the_first_try_is_noted_together_with_its_claim_once_the_job_is_known(sh
     first = shop.claim(shop.trigger())
     assert first is not None
     assert first.noted is None, "the job must be asked what it declares"
-    assert posted.job(shop.line, "S1.1", 1) is None
-    perform(shop.context, shop.line, first)
+    assert posted.job(shop.context, "S1.1", 1) is None
+    perform(shop.runtime, shop.context, first)
     shop.ask(shop.trigger("S1.2"))
     second = shop.claim(shop.trigger("S1.2"))
     assert second is not None
     assert second.noted == outbox.Noted(follows=False)
-    assert posted.job(shop.line, "S1.2", 1) == Job("cdp", "shop/acceptance")
-    perform(shop.context, shop.line, second)
+    assert posted.job(shop.context, "S1.2", 1) == Job("cdp", "shop/acceptance")
+    perform(shop.runtime, shop.context, second)
     assert posts(shop) == len(shop.builds()) == 2
 
 
@@ -146,12 +146,12 @@ def test_whoever_claims_after_a_crash_looks_and_does_not_post(shop: Workshop) ->
     crashed = shop.claim(shop.trigger("S1.2"))
     assert crashed is not None
     assert crashed.noted is not None
-    shop.line.redis.delete(shop.line.keys.held("jenkins"))
+    shop.context.redis.delete(shop.context.keys.held("jenkins"))
     shop.all_due("jenkins")
     again = shop.claim(shop.trigger("S1.2"))
     assert again is not None
     assert (again.tries, again.noted) == (1, None)
-    perform(shop.context, shop.line, again)
+    perform(shop.runtime, shop.context, again)
     assert posts(shop) == 1, "it may have gone out before the crash, and may still arrive"
 
 
@@ -163,9 +163,9 @@ def test_whoever_was_held_up_after_the_claim_proves_first_that_it_is_still_their
     slow = shop.claim(shop.trigger("S1.2"))
     assert slow is not None
     assert slow.noted is not None
-    shop.line.redis.delete(shop.line.keys.held("jenkins"))  # another may have it now
+    shop.context.redis.delete(shop.context.keys.held("jenkins"))  # another may have it now
     monkeypatch.setattr(triggers, "AT_ONCE", 0.0)
-    perform(shop.context, shop.line, slow)
+    perform(shop.runtime, shop.context, slow)
     assert posts(shop) == 1
 
 
@@ -233,11 +233,11 @@ def test_a_trigger_in_doubt_is_looked_for_within_seconds_however_often_that_was_
     monkeypatch.setattr(loop, "pause", outcome.pause)
     shop.control.fault("status", status=503)
     shop.ask(shop.trigger(look_first=True))
-    slot, line = shop.trigger().slot, shop.line
-    line.redis.hset(line.keys.tries, slot, 20)
+    slot, context = shop.trigger().slot, shop.context
+    context.redis.hset(context.keys.tries, slot, 20)
     before = time.time()
     assert shop.try_once(shop.trigger()) == []
-    due = line.redis.zscore(line.keys.due("jenkins"), slot) / 1000
+    due = context.redis.zscore(context.keys.due("jenkins"), slot) / 1000
     assert before + 1.9 < due < time.time() + 4.1
 
 
@@ -278,7 +278,7 @@ def test_while_jenkins_is_down_the_doubt_stays(workshop: Open) -> None:
     while time.monotonic() < deadline:
         claim = shop.claim(shop.trigger())
         if claim is not None:
-            perform(shop.context, shop.line, claim)
+            perform(shop.runtime, shop.context, claim)
         time.sleep(0.02)
     assert shop.heard() == []
     shop.jenkins.start()
@@ -307,7 +307,7 @@ def test_an_attempt_that_was_cut_off_by_a_crash_after_its_post_is_not_posted_aga
     shop.ask(shop.trigger())
     claim = shop.claim(shop.trigger())
     assert claim is not None
-    jenkins.trigger(shop.context, shop.line, claim, shop.trigger())  # and dies before it can say so
+    jenkins.trigger(shop.runtime, shop.context, claim, shop.trigger())  # and dies before it can say so
     time.sleep(0.05)
     monkeypatch.setattr(outbox, "HOLD_MS", 30_000)
     (event,) = shop.see_through(shop.trigger())
@@ -322,10 +322,10 @@ def test_an_attempt_that_was_cut_off_is_looked_for_however_long_the_worker_was_d
     shop.ask(shop.trigger())
     claim = shop.claim(shop.trigger())
     assert claim is not None
-    jenkins.trigger(shop.context, shop.line, claim, shop.trigger())
+    jenkins.trigger(shop.runtime, shop.context, claim, shop.trigger())
     time.sleep(0.05)
     monkeypatch.setattr(outbox, "HOLD_MS", 30_000)
-    shop.line.redis.delete(shop.line.keys.posted("S1.1", 1))  # as time does with the note of a post
+    shop.context.redis.delete(shop.context.keys.posted("S1.1", 1))  # as time does with the note of a post
     (event,) = shop.see_through(shop.trigger())
     assert isinstance(event, BuildSeen)
     assert twice(shop.builds()) == []
@@ -333,7 +333,7 @@ def test_an_attempt_that_was_cut_off_is_looked_for_however_long_the_worker_was_d
 
 def test_a_post_is_remembered_over_a_weekend(shop: Workshop) -> None:
     shop.do(shop.trigger())
-    assert shop.line.redis.ttl(shop.line.keys.posted("S1.1", 1)) > 4 * 86_400
+    assert shop.context.redis.ttl(shop.context.keys.posted("S1.1", 1)) > 4 * 86_400
 
 
 def test_a_performer_whose_hold_has_ended_posts_nothing(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -345,16 +345,16 @@ def test_a_performer_whose_hold_has_ended_posts_nothing(shop: Workshop, monkeypa
     monkeypatch.setattr(outbox, "HOLD_MS", 30_000)
     other = shop.claim(shop.trigger())
     assert other is not None
-    perform(shop.context, shop.line, stalled)
+    perform(shop.runtime, shop.context, stalled)
     assert posts(shop) == 0
-    perform(shop.context, shop.line, other)
+    perform(shop.runtime, shop.context, other)
     shop.see_through(shop.trigger())
     assert posts(shop) == 1
 
 
 def test_asked_to_look_first_a_build_that_is_there_is_found(shop: Workshop) -> None:
     shop.do(shop.trigger())
-    shop.line.redis.delete(shop.line.keys.posted("S1.1", 1))
+    shop.context.redis.delete(shop.context.keys.posted("S1.1", 1))
     shop.work()
     (event,) = shop.do(shop.trigger(look_first=True))
     assert isinstance(event, BuildSeen)
@@ -371,9 +371,9 @@ def test_redis_out_of_reach_in_the_middle_gives_nothing_up(shop: Workshop, monke
         raise RedisConnectionError("the server is being restarted")
 
     with monkeypatch.context() as outage:
-        outage.setattr(type(shop.line.outbox), "intend", away)
+        outage.setattr(type(shop.context.outbox), "intend", away)
         with pytest.raises(RedisConnectionError):
-            perform(shop.context, shop.line, claim)
+            perform(shop.runtime, shop.context, claim)
     monkeypatch.setattr(outbox, "HOLD_MS", 30_000)
     time.sleep(0.06)
     (event,) = shop.see_through(shop.trigger())
@@ -396,13 +396,13 @@ def test_faults_at_random_never_build_an_attempt_twice(workshop: Open) -> None:
         trigger = shop.trigger(run=f"S1.{number}")
         shop.ask(trigger)
     deadline = time.monotonic() + 15
-    while shop.line.outbox.size():
+    while shop.context.outbox.size():
         assert time.monotonic() < deadline
         claim = shop.claim(shop.trigger())
         if claim is None:
             time.sleep(0.01)
         else:
-            perform(shop.context, shop.line, claim)
+            perform(shop.runtime, shop.context, claim)
     events = shop.heard()
     refused = {e.run for e in events if isinstance(e, TriggerRefused)}
     built = {row["params"]["INTERLOCK_RUN"] for row in shop.builds()}

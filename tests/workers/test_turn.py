@@ -1,4 +1,4 @@
-"""Taking turns: nothing stops the line, nothing is left lying, a new configuration finds everyone a place."""
+"""Taking turns: nothing stops the pipeline, nothing is left lying, a new configuration finds everyone a place."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def shop(workshop: Open) -> Workshop:
 
 
 def deliver(shop: Workshop, body: bytes, source: str = "github", name: str = "push") -> None:
-    shop.line.inbox.accept(source, name, uuid.uuid4().hex, body)
+    shop.context.inbox.accept(source, name, uuid.uuid4().hex, body)
 
 
 def merged(shop: Workshop, letter: str, **more: str) -> Merged:
@@ -39,7 +39,7 @@ def merged(shop: Workshop, letter: str, **more: str) -> Merged:
 
 
 def reasons(shop: Workshop) -> list[str]:
-    return [letter["error"].split(":")[0] for letter in parked(shop.line.redis, shop.line.keys)]
+    return [letter["error"].split(":")[0] for letter in parked(shop.context.redis, shop.context.keys)]
 
 
 # -- what cannot be digested -----------------------------------------------------------------------------------
@@ -62,7 +62,7 @@ def test_a_delivery_that_cannot_be_digested_is_parked_and_the_line_goes_on(shop:
     assert shop.live() == ["S1a"]
     assert len(reasons(shop)) == 1
     assert [row["event"] for row in logs if row["event"] == "delivery-parked"] == ["delivery-parked"]
-    assert take_turns(shop.line) == set()
+    assert take_turns(shop.context) == set()
 
 
 def test_what_the_rules_did_before_they_failed_is_taken_back(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +76,7 @@ def test_what_the_rules_did_before_they_failed_is_taken_back(shop: Workshop, mon
 
     monkeypatch.setattr(turn, "decide", fails)
     for letter in "abc":
-        shop.line.inbox.add(merged(shop, letter), letter)
+        shop.context.inbox.add(merged(shop, letter), letter)
     shop.work()
     assert shop.live() == ["S1a", "S1c"]
     assert reasons(shop) == ["RuntimeError"]
@@ -86,7 +86,7 @@ def test_what_the_rules_did_before_they_failed_is_taken_back(shop: Workshop, mon
 def test_a_decision_that_cannot_be_stored_is_parked_and_the_line_goes_on(shop: Workshop) -> None:
     """Half a surrogate pair is valid JSON and no valid text: in an event of ours it gets as far as the commit."""
     for letter in "abcde":
-        shop.line.inbox.add(merged(shop, letter), letter)
+        shop.context.inbox.add(merged(shop, letter), letter)
         if letter == "c":
             body = b'{"kind":"lock-asked","stage":"production","by":"kim","reason":"\\ud800"}'
             deliver(shop, body, source="event")
@@ -94,29 +94,29 @@ def test_a_decision_that_cannot_be_stored_is_parked_and_the_line_goes_on(shop: W
     assert shop.live() == ["S1a", "S1b", "S1c", "S1d", "S1e"]
     assert len(reasons(shop)) == 1
     assert len(shop.builds("build")) == 5
-    assert shop.line.inbox.tick(TimePassed()) == 0
+    assert shop.context.inbox.tick(TimePassed()) == 0
 
 
 def test_a_delivery_that_concerns_nobody_is_taken_and_forgotten(shop: Workshop) -> None:
     deliver(shop, b'{"ref":"refs/heads/main","repository":{"full_name":"some/other"},"after":"' + b"a" * 40 + b'"}')
     deliver(shop, b'{"zen":"Speak like a human."}', name="ping")
     deliver(shop, b"{}", source="jenkins", name="cdp")
-    assert take_turns(shop.line) == set()
+    assert take_turns(shop.context) == set()
     assert reasons(shop) == []
-    assert shop.line.inbox.tick(TimePassed()) == 0
+    assert shop.context.inbox.tick(TimePassed()) == 0
 
 
 def test_what_comes_and_goes_within_one_batch_leaves_nothing_and_stops_nothing(shop: Workshop) -> None:
     """A stranger's build that has started and ended before the turn was taken; a run that is cancelled at once."""
     for result in (None, Outcome.SUCCESS):
-        shop.line.inbox.add(BuildSeen("cdp", "shop/acceptance", 7, result), str(result))
-    shop.line.inbox.add(LockAsked("build", "kim", "to look"), "lock")
-    shop.line.inbox.add(merged(shop, "a"), "merge")
-    shop.line.inbox.add(CancelAsked("S1.1", "kim", "not needed"), "cancel")
+        shop.context.inbox.add(BuildSeen("cdp", "shop/acceptance", 7, result), str(result))
+    shop.context.inbox.add(LockAsked("build", "kim", "to look"), "lock")
+    shop.context.inbox.add(merged(shop, "a"), "merge")
+    shop.context.inbox.add(CancelAsked("S1.1", "kim", "not needed"), "cancel")
     shop.work()
     assert (shop.live(), shop.board.unmanaged) == ([], {})
     assert len(shop.facts("run-cancelled")) == 1
-    assert shop.line.inbox.tick(TimePassed()) == 0
+    assert shop.context.inbox.tick(TimePassed()) == 0
 
 
 # -- nothing is left lying -------------------------------------------------------------------------------------
@@ -126,23 +126,23 @@ def test_what_comes_in_at_the_end_of_a_turn_is_decided_by_the_same_worker(
     shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A second thread is poked while the first still holds the lock of the process: it leaves the work to the first."""
-    real = shop.line.store.commit
+    real = shop.context.store.commit
     helped = threading.Event()
 
     def commit(*args):  # type: ignore[no-untyped-def]
         rest = real(*args)
         if not rest and not helped.is_set():
             helped.set()
-            assert shop.line.inbox.add(merged(shop, "b"), "late") is Accepted.POKE
-            other = threading.Thread(target=take_turns, args=(shop.line,))
+            assert shop.context.inbox.add(merged(shop, "b"), "late") is Accepted.POKE
+            other = threading.Thread(target=take_turns, args=(shop.context,))
             other.start()
             other.join(5)
             assert not other.is_alive()
         return rest
 
-    monkeypatch.setattr(shop.line.store, "commit", commit)
-    shop.line.inbox.add(merged(shop, "a"), "first")
-    take_turns(shop.line)
+    monkeypatch.setattr(shop.context.store, "commit", commit)
+    shop.context.inbox.add(merged(shop, "a"), "first")
+    take_turns(shop.context)
     assert helped.is_set()
     assert shop.live() == ["S1a", "S1b"]
 
@@ -150,7 +150,7 @@ def test_what_comes_in_at_the_end_of_a_turn_is_decided_by_the_same_worker(
 def test_a_turn_that_lost_the_race_is_taken_again_with_what_the_winner_stored(
     shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = shop.line.store.commit
+    real = shop.context.store.commit
     refused: list[int] = []
 
     def commit(*args):  # type: ignore[no-untyped-def]
@@ -159,7 +159,7 @@ def test_a_turn_that_lost_the_race_is_taken_again_with_what_the_winner_stored(
             raise Outdated
         return real(*args)
 
-    monkeypatch.setattr(shop.line.store, "commit", commit)
+    monkeypatch.setattr(shop.context.store, "commit", commit)
     shop.merge("S1", "a")
     assert shop.live() == ["S1a"]
     assert len(shop.builds("build")) == 1
@@ -169,19 +169,19 @@ def test_a_turn_that_lost_the_race_is_taken_again_with_what_the_winner_stored(
 def test_a_turn_that_breaks_leaves_the_entries_for_the_next(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as broken:
         broken.setattr(turn, "decide_all", lambda *_: 1 / 0)
-        shop.line.inbox.add(merged(shop, "a"), "a")
+        shop.context.inbox.add(merged(shop, "a"), "a")
         with pytest.raises(ZeroDivisionError):
-            take_turns(shop.line)
-    shop.line.redis.delete(shop.line.keys.lease)  # which ends by itself
+            take_turns(shop.context)
+    shop.context.redis.delete(shop.context.keys.lease)  # which ends by itself
     shop.work()
     assert shop.live() == ["S1a"]
 
 
 def test_more_than_one_batch_is_taken_in_one_go(shop: Workshop) -> None:
     for number in range(150):
-        shop.line.inbox.add(merged(shop, str(number)), str(number))
-    take_turns(shop.line)
-    assert shop.line.inbox.tick(TimePassed()) == 0
+        shop.context.inbox.add(merged(shop, str(number)), str(number))
+    take_turns(shop.context)
+    assert shop.context.inbox.tick(TimePassed()) == 0
     assert len(shop.board.runs) == 150
 
 
@@ -204,8 +204,8 @@ def test_a_clean_up_in_parts_goes_on_without_the_clock(shop: Workshop, monkeypat
 
     def decide_all_of(*events: Event) -> None:
         for event in events:
-            shop.line.inbox.add(event, uuid.uuid4().hex)
-        take_turns(shop.line)
+            shop.context.inbox.add(event, uuid.uuid4().hex)
+        take_turns(shop.context)
 
     def ends(letter: str, result: Outcome) -> str:
         run = shop.run_of(sha("S1" + letter))

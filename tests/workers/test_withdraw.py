@@ -28,7 +28,7 @@ def triggered(shop: Workshop) -> int:
     """Trigger the attempt; returns its queue item."""
     (event,) = shop.do(shop.trigger())
     assert isinstance(event, TriggerAccepted)
-    shop.line.redis.delete(shop.line.keys.inbox)  # told, and taken
+    shop.context.redis.delete(shop.context.keys.inbox)  # told, and taken
     return event.queue_item
 
 
@@ -45,7 +45,7 @@ def test_a_trigger_that_has_not_gone_out_is_taken_back(shop: Workshop) -> None:
     shop.ask(shop.trigger(), withdraw())
     shop.put_off(shop.trigger(), later=60)
     assert shop.see_through(withdraw()) == [Withdrawn("S1.1", 1)]
-    assert shop.line.outbox.size() == 0
+    assert shop.context.outbox.size() == 0
     assert shop.builds() == []
 
 
@@ -55,7 +55,7 @@ def test_a_trigger_that_is_on_its_way_is_waited_for(shop: Workshop) -> None:
     assert sending is not None
     shop.ask(withdraw())
     assert shop.try_once(withdraw()) == []
-    assert shop.line.redis.hexists(shop.line.keys.outbox, withdraw().slot)
+    assert shop.context.redis.hexists(shop.context.keys.outbox, withdraw().slot)
 
 
 def test_an_item_in_jenkins_queue_is_cancelled(shop: Workshop) -> None:
@@ -77,7 +77,7 @@ def test_an_item_that_somebody_cancelled_already_is_withdrawn(shop: Workshop) ->
     shop.control.quiet_down()
     item = triggered(shop)
     shop.do(withdraw(item))
-    shop.line.redis.delete(shop.line.keys.inbox)
+    shop.context.redis.delete(shop.context.keys.inbox)
     assert shop.do(withdraw(item)) == [Withdrawn("S1.1", 1)]
 
 
@@ -117,7 +117,7 @@ def test_an_attempt_that_never_arrived_is_withdrawn(shop: Workshop) -> None:
 
 
 def test_an_attempt_that_was_posted_this_moment_is_waited_for(shop: Workshop) -> None:
-    shop.line.redis.set(shop.line.keys.posted("S1.1", 1), f"{JOB.controller}\n{JOB.name}", px=posted.NOTED_MS)
+    shop.context.redis.set(shop.context.keys.posted("S1.1", 1), f"{JOB.controller}\n{JOB.name}", px=posted.NOTED_MS)
     shop.ask(withdraw())
     assert shop.try_once(withdraw()) == []
     assert shop.see_through(withdraw()) == [Withdrawn("S1.1", 1)]
@@ -179,15 +179,15 @@ def test_missing_permission_to_cancel_is_for_a_person(workshop: Open) -> None:
     item = triggered(shop)
     shop.ask(withdraw(item))
     for _ in range(3):
-        shop.line.redis.zadd(shop.line.keys.due("jenkins"), {withdraw(item).slot: 0})
+        shop.context.redis.zadd(shop.context.keys.due("jenkins"), {withdraw(item).slot: 0})
         shop.try_once(withdraw(item))
-    (delay,) = shop.line.delays.all()
+    (delay,) = shop.context.delays.all()
     assert (delay.what, delay.tries) == ("taking back the build of S1.1 in shop/acceptance", 3)
     assert "Item/Cancel is missing" in delay.why
     assert shop.dead() == []
     shop.control.set({"users": {"interlock": {"tokens": ["token"], "permissions": ["*"]}}})
     assert shop.see_through(withdraw(item), 90.0) == [Withdrawn("S1.1", 1)]
-    assert shop.line.delays.all() == []
+    assert shop.context.delays.all() == []
 
 
 def test_a_second_build_of_an_attempt_is_stopped(shop: Workshop) -> None:
@@ -247,7 +247,7 @@ def test_a_number_that_jenkins_gave_again_after_a_crash_is_anothers_and_left_alo
     (other,) = shop.do(shop.trigger("S2.1"))
     assert isinstance(other, TriggerAccepted)
     assert other.queue_item == item
-    shop.line.redis.delete(shop.line.keys.inbox)
+    shop.context.redis.delete(shop.context.keys.inbox)
     assert shop.do(withdraw(item, abort=True)) == [Withdrawn("S1.1", 1)]
     assert stops(shop) == 0
     assert [row["result"] for row in shop.builds()] + [row["id"] for row in shop.control.queue()] == (

@@ -20,6 +20,7 @@ from bot.core.model.events import Configured, Event, FirstStart, HeadSeen, Merge
 from bot.core.model.pipeline import Job, Lane, Pipeline, Policy, Service, Stage, Track
 from bot.core.model.run import Run, Step
 from bot.core.rules.standing import rolls_out
+from bot.runtime import build
 from bot.store.codec import load_event
 from bot.store.connection import connect
 from bot.store.keys import FAMILIES
@@ -31,7 +32,6 @@ from config.settings import Settings
 from standins.github import GitHubStandIn
 from standins.jenkins import JenkinsStandIn
 from workers import jenkins_client
-from workers.context import build
 from workers.github import session
 from workers.perform.loop import claim_next, perform, perform_due
 from workers.turn import take_turns
@@ -116,7 +116,7 @@ class Workshop:
             notify=Notify(tuple((name, ("locked", "unlocked", "fix-failed")) for name in notify_urls or {})),
         )
         self.reload(self.configuration)
-        stack.callback(lambda: self.context.redis.close())
+        stack.callback(lambda: self.runtime.redis.close())
         stack.callback(forget_clients)
 
     def reload(self, configuration: Configuration) -> None:
@@ -124,26 +124,26 @@ class Workshop:
         forget_clients()
         self.configuration = configuration
         self.pipeline = configuration.pipelines[0]
-        self.context = build(self.settings, configuration)
-        self.line = self.context.line(self.pipeline.name)
+        self.runtime = build(self.settings, configuration)
+        self.context = self.runtime.pipeline(self.pipeline.name)
 
     # -- single effects ----------------------------------------------------------------------------------------
 
     def ask(self, *effects: Effect) -> None:
         """Put effects into the outbox, as a turn does."""
-        self.line.inbox.add(Configured(self.pipeline), uuid.uuid4().hex)
-        entries = self.line.store.begin("workshop")
-        self.line.store.commit("workshop", entries, Work([], [], list(effects), [], None))
+        self.context.inbox.add(Configured(self.pipeline), uuid.uuid4().hex)
+        entries = self.context.store.begin("workshop")
+        self.context.store.commit("workshop", entries, Work([], [], list(effects), [], None))
 
     def claim(self, effect: Effect) -> Claim | None:
         """Claim what is due of the effect's family; None if nothing is due now."""
-        return claim_next(self.context, self.line, family_of(effect), 9)[0]
+        return claim_next(self.runtime, self.context, family_of(effect), 9)[0]
 
     def try_once(self, effect: Effect) -> list[Event]:
         """One try at what is due; returns the events that came of it."""
         claim = self.claim(effect)
         assert claim is not None, "nothing is due"
-        perform(self.context, self.line, claim)
+        perform(self.runtime, self.context, claim)
         return self.heard()
 
     def do(self, effect: Effect, seconds: float = 60.0) -> list[Event]:
@@ -154,35 +154,35 @@ class Workshop:
     def put_off(self, effect: Effect, *, later: float) -> None:
         """Make an effect due `later` (seconds), as if others had to be done before it."""
         now = time.time() + later
-        self.line.redis.zadd(self.line.keys.due(family_of(effect)), {effect.slot: now * 1000})
+        self.context.redis.zadd(self.context.keys.due(family_of(effect)), {effect.slot: now * 1000})
 
     def all_due(self, family: str) -> None:
         """Let every pause of a family's effects have passed."""
-        due = self.line.keys.due(family)
-        for slot in self.line.redis.zrange(due, 0, -1):
-            self.line.redis.zadd(due, {slot: 0})
+        due = self.context.keys.due(family)
+        for slot in self.context.redis.zrange(due, 0, -1):
+            self.context.redis.zadd(due, {slot: 0})
 
     def see_through(self, effect: Effect, seconds: float = 60.0) -> list[Event]:
         """Try until the effect is done or given up; returns the events that came of it."""
         deadline = time.monotonic() + seconds
-        while self.line.redis.hexists(self.line.keys.outbox, effect.slot):
+        while self.context.redis.hexists(self.context.keys.outbox, effect.slot):
             assert time.monotonic() < deadline, f"{effect.slot} is still not done"
             claim = self.claim(effect)
             if claim is None:
                 time.sleep(0.01)
             else:
-                perform(self.context, self.line, claim)
+                perform(self.runtime, self.context, claim)
         return self.heard()
 
     def heard(self) -> list[Event]:
         """The events in the inbox that nobody has taken yet."""
-        cursor = self.line.redis.hget(self.line.keys.meta, "cursor") or b"0-0"
-        rows = self.line.redis.xrange(self.line.keys.inbox, min=b"(" + cursor)
+        cursor = self.context.redis.hget(self.context.keys.meta, "cursor") or b"0-0"
+        rows = self.context.redis.xrange(self.context.keys.inbox, min=b"(" + cursor)
         return [load_event(fields[b"b"]) for _, fields in rows]
 
     def dead(self) -> list[str]:
         """The reasons of what was given up."""
-        return [letter.error for letter in self.line.outbox.dead_letters()]
+        return [letter.error for letter in self.context.outbox.dead_letters()]
 
     def trigger(self, run: str = "S1.1", attempt: int = 1, stage: str = "acceptance", **more: Any) -> Trigger:
         """A trigger as the rules ask for it."""
@@ -211,15 +211,16 @@ class Workshop:
     def later(self, seconds: float = 0.25) -> None:
         """Let the pause after a refusal pass, and the clock say so."""
         time.sleep(seconds)
-        self.line.inbox.tick(TimePassed())
+        self.context.inbox.tick(TimePassed())
         self.work()
 
-    # -- the whole line ----------------------------------------------------------------------------------------
+    # -- the whole pipeline ----------------------------------------------------------------------------------------
 
     @property
     def board(self) -> Board:
         """The board as it is stored now."""
-        return self.line.look().board
+        with self.context.look() as replica:
+            return replica.board
 
     def start(self) -> None:
         """Configure the pipeline and take the heads of main as its baseline."""
@@ -229,7 +230,7 @@ class Workshop:
     def tell(self, *events: Event) -> None:
         """Put events into the inbox and do everything that follows."""
         for event in events:
-            self.line.inbox.add(event, uuid.uuid4().hex)
+            self.context.inbox.add(event, uuid.uuid4().hex)
         self.work()
 
     def work(self, seconds: float = 60.0) -> None:
@@ -239,11 +240,11 @@ class Workshop:
         while asked:
             assert time.monotonic() < deadline, "the work does not come to an end"
             for family in asked:
-                perform_due(self.context, self.line, family, lambda *_: None)
-            asked = take_turns(self.line) | {f for f in FAMILIES if self.due(f)}
+                perform_due(self.runtime, self.context, family, lambda *_: None)
+            asked = take_turns(self.context) | {f for f in FAMILIES if self.due(f)}
 
     def due(self, family: str) -> bool:
-        return self.line.outbox.due(family) > 0
+        return self.context.outbox.due(family) > 0
 
     def merge(self, service: str, letter: str) -> Run:
         """Merge one commit; returns its run."""
@@ -266,7 +267,7 @@ class Workshop:
 
     def facts(self, kind: str) -> list[str]:
         """What was told of one kind, oldest first."""
-        told = Records(self.line.redis, self.line.keys).facts_after("0-0", limit=2000)
+        told = Records(self.context.redis, self.context.keys).facts_after("0-0", limit=2000)
         return [t.fact.why for _, t in told if t.fact.kind == kind]
 
     def builds(self, stage: str | None = None) -> list[dict[str, Any]]:

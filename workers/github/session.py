@@ -15,9 +15,9 @@ from typing import Any, TypeVar, cast
 import structlog
 
 from bot.health.contacts import GITHUB
+from bot.runtime import Runtime
 from bot.store.allowance import Allowance
 from bot.store.repositories import Repositories
-from workers.context import Context
 from workers.github import identity, installations, limits
 from workers.github.limits import Purpose
 from workers.github.refusals import NotAllowed, NotThere, refusal
@@ -41,11 +41,11 @@ OWN_LOGIN_SECONDS = 86_400
 class Session:
     """One repository, by the name in the pipeline file, under the identity that reaches it."""
 
-    def __init__(self, context: Context, repository: str) -> None:
+    def __init__(self, runtime: Runtime, repository: str) -> None:
         self.repository = repository
-        self._context = context
-        self._names = names(context)
-        self._auth, self._wire, self._allowance = _reach(context, repository)
+        self._runtime = runtime
+        self._names = names(runtime)
+        self._auth, self._wire, self._allowance = _reach(runtime, repository)
 
     def read(self, path: str, purpose: Purpose, etag: str | None = None) -> Answer:
         """GET `path` below the repository. With `etag` the answer may be 304, which is free.
@@ -81,7 +81,7 @@ class Session:
         `before` is called when its turn has come, just before it goes out. Raises Held if its turn has not come
         (nothing was sent), NotNow, NotThere, NotAllowed or Never.
         """
-        limits.may_write(self._allowance, purpose, ticket, self._context.configuration.github.write_spacing)
+        limits.may_write(self._allowance, purpose, ticket, self._runtime.configuration.github.write_spacing)
         if before is not None:
             before()
         answer = self._send(verb, self._address(path), body)
@@ -95,16 +95,16 @@ class Session:
     def own_login(self, purpose: Purpose) -> str:
         """The login under which we write here, asked once a day."""
         key = f"interlock:{{github}}:login:{self._allowance.identity}"
-        known = cast("bytes | None", self._context.redis.get(key))
+        known = cast("bytes | None", self._runtime.redis.get(key))
         if known is not None:
             return known.decode()
         limits.may_read(self._allowance, purpose)
         if isinstance(self._auth, identity.InstallationAuth):
-            app = _app_wire(self._context)
+            app = _app_wire(self._runtime)
             login = str(self._checked(app.ask("GET", "/app"), "GET /app").data["slug"]) + "[bot]"
         else:
             login = str(self._checked(self._send("GET", "/user"), "GET /user").data["login"])
-        self._context.redis.set(key, login, ex=OWN_LOGIN_SECONDS)
+        self._runtime.redis.set(key, login, ex=OWN_LOGIN_SECONDS)
         return login
 
     def look_up(self, purpose: Purpose = Purpose.HEADS) -> Any:
@@ -165,8 +165,8 @@ class Session:
     def _reached_anew(self) -> None:
         """The repository has another name, so perhaps another owner: ask anew which installation reaches it."""
         if isinstance(self._auth, identity.InstallationAuth):
-            installations.forget(self._context.redis, self.repository)
-            if _installation_of(self._context, self.repository) != self._auth.installation:
+            installations.forget(self._runtime.redis, self.repository)
+            if _installation_of(self._runtime, self.repository) != self._auth.installation:
                 raise self._elsewhere()
 
     def _perhaps_elsewhere(self, error: NotThere | NotAllowed) -> None:
@@ -176,10 +176,10 @@ class Session:
         """
         if not isinstance(self._auth, identity.InstallationAuth):
             return
-        redis, number, present = self._context.redis, self._auth.installation, self._names.present(self.repository)
+        redis, number, present = self._runtime.redis, self._auth.installation, self._names.present(self.repository)
         try:
             moved = _as_app(
-                self._context, lambda app: installations.is_another(redis, app, self.repository, present, number)
+                self._runtime, lambda app: installations.is_another(redis, app, self.repository, present, number)
             )
         except RetryLater as why:  # what was refused did nothing, whatever keeps us from knowing more
             raise RetryLater(f"{error}; {why}", after=why.after, certain=True) from why
@@ -191,11 +191,11 @@ class Session:
         return RetryLater(f"{self.repository} is reached by another installation of the App now", certain=True)
 
 
-def names(context: Context) -> Repositories:
+def names(runtime: Runtime) -> Repositories:
     """What the repositories are called now: one object per thread and Redis."""
     found: tuple[Any, Repositories] | None = getattr(_local, "names", None)
-    if found is None or found[0] is not context.redis:
-        found = _local.names = (context.redis, Repositories(context.redis))
+    if found is None or found[0] is not runtime.redis:
+        found = _local.names = (runtime.redis, Repositories(runtime.redis))
     return found[1]
 
 
@@ -203,26 +203,26 @@ def _is_redirect(answer: Answer) -> bool:
     return 300 <= answer.status < 400
 
 
-def _reach(context: Context, repository: str) -> tuple[Any, GitHubTransport, Allowance]:
+def _reach(runtime: Runtime, repository: str) -> tuple[Any, GitHubTransport, Allowance]:
     """How to sign, this thread's line, and the allowance, for one repository."""
-    where, settings = context.configuration.github, context.settings
+    where, settings = runtime.configuration.github, runtime.settings
     if not identity.is_app(settings):
         auth = identity.token_auth(settings)
-        return auth, _wire(context, "token", auth), Allowance(context.redis, "token")
-    number = _installation_of(context, repository)
+        return auth, _wire(runtime, "token", auth), Allowance(runtime.redis, "token")
+    number = _installation_of(runtime, repository)
     of_installation = identity.installation_auth(where, settings, number)
     name = f"installation-{number}"
-    return of_installation, _wire(context, name, of_installation), Allowance(context.redis, name)
+    return of_installation, _wire(runtime, name, of_installation), Allowance(runtime.redis, name)
 
 
-def _installation_of(context: Context, repository: str) -> int:
-    present = names(context).present(repository)
-    return _as_app(context, lambda app: installations.installation_of(context.redis, app, repository, present))
+def _installation_of(runtime: Runtime, repository: str) -> int:
+    present = names(runtime).present(repository)
+    return _as_app(runtime, lambda app: installations.installation_of(runtime.redis, app, repository, present))
 
 
-def _as_app(context: Context, ask: Callable[[GitHubTransport], _T]) -> _T:
+def _as_app(runtime: Runtime, ask: Callable[[GitHubTransport], _T]) -> _T:
     """Ask something as the App itself, within its own limits."""
-    wire, allowance = _app_wire(context), Allowance(context.redis, "app")
+    wire, allowance = _app_wire(runtime), Allowance(runtime.redis, "app")
     limits.may_read(allowance, Purpose.PROOF)
     try:
         return ask(wire)
@@ -231,15 +231,15 @@ def _as_app(context: Context, ask: Callable[[GitHubTransport], _T]) -> _T:
         raise
 
 
-def _app_wire(context: Context) -> GitHubTransport:
-    return _wire(context, "app", identity.app_auth(context.settings))
+def _app_wire(runtime: Runtime) -> GitHubTransport:
+    return _wire(runtime, "app", identity.app_auth(runtime.settings))
 
 
-def _wire(context: Context, name: str, auth: Any) -> GitHubTransport:
+def _wire(runtime: Runtime, name: str, auth: Any) -> GitHubTransport:
     wires: dict[tuple[str, str], GitHubTransport] = _local.__dict__.setdefault("wires", {})
-    key = (context.configuration.github.api_url, name)
+    key = (runtime.configuration.github.api_url, name)
     if key not in wires:
-        wires[key] = GitHubTransport(context.configuration.github, auth, context.contacts.of(GITHUB, name))
+        wires[key] = GitHubTransport(runtime.configuration.github, auth, runtime.contacts.of(GITHUB, name))
     return wires[key]
 
 

@@ -10,11 +10,11 @@ import structlog
 from bot.core.model.effects import Answer, AuthorizeCommand
 from bot.core.model.events import CommandAllowed, CommandRefused, CommandSaid
 from bot.core.rules.decision import Ended
+from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
 from bot.store.records import Records
 from bot.translate import commands
 from bot.translate.reading import at, number, text
-from workers.context import Context, PipelineContext
 from workers.github.limits import Purpose
 from workers.github.refusals import NotAllowed, NotThere
 from workers.github.session import Session
@@ -37,13 +37,13 @@ LONGEST, BRANCH = 60_000, 60
 GIVEN = 2 * 86_400
 
 
-def authorize(context: Context, line: PipelineContext, claim: Claim, effect: AuthorizeCommand) -> Done:
+def authorize(runtime: Runtime, context: PipelineContext, claim: Claim, effect: AuthorizeCommand) -> Done:
     """Ask what must be known before anything is done. Whatever GitHub does not say counts as no."""
     said, waited = effect.said, time.time() - effect.since
     if waited > TOO_OLD:
         return Done(CommandRefused(said, "it came too late: nobody was there to hear it for an hour"))
     try:
-        return _ask(context, line, claim, effect)
+        return _ask(runtime, context, claim, effect)
     except RetryLater as error:
         if waited > PATIENCE:
             log.warning("command-refused", command=said.key, why=str(error))
@@ -54,8 +54,8 @@ def authorize(context: Context, line: PipelineContext, claim: Claim, effect: Aut
         return Done(CommandRefused(said, "GitHub does not say whether you may"))
 
 
-def _ask(context: Context, line: PipelineContext, claim: Claim, effect: AuthorizeCommand) -> Done:
-    said, session = effect.said, Session(context, effect.said.repository)
+def _ask(runtime: Runtime, context: PipelineContext, claim: Claim, effect: AuthorizeCommand) -> Done:
+    said, session = effect.said, Session(runtime, effect.said.repository)
     purpose = Purpose.PROOF if effect.acts else Purpose.COMMENT  # an unlock may be what everybody waits for
     if said.comment is not None and (over := _is_over(session, claim, said, purpose)) is not None:
         return over
@@ -63,15 +63,15 @@ def _ask(context: Context, line: PipelineContext, claim: Claim, effect: Authoriz
     if said.pull is not None:
         found = session.read(f"/pulls/{said.pull}", purpose).data
         base = text(found, "base", "ref")
-        known = context.configuration.service_for(said.repository, base)
-        if known is None or known[0].name != line.pipeline.name:
+        known = runtime.configuration.service_for(said.repository, base)
+        if known is None or known[0].name != context.pipeline.name:
             if said.comment is not None:
-                return _not_ours(context, line, said, base) if known is None else Done()
+                return _not_ours(runtime, context, said, base) if known is None else Done()
         else:
             allowed = _about(said, known[1].name, found)
     if effect.acts and (no := _no(session, said, purpose)) is not None:
         return Done(CommandRefused(said, no))
-    return Done(_with_past(line, allowed))
+    return Done(_with_past(context, allowed))
 
 
 def _is_over(session: Session, claim: Claim, said: CommandSaid, purpose: Purpose) -> Done | None:
@@ -98,10 +98,10 @@ def _about(said: CommandSaid, service: str, pull: Any) -> CommandAllowed:
     )
 
 
-def _not_ours(context: Context, line: PipelineContext, said: CommandSaid, base: str) -> Done:
+def _not_ours(runtime: Runtime, context: PipelineContext, said: CommandSaid, base: str) -> Done:
     """A pull request into a branch that starts nothing: one pipeline says so, though several share the repository."""
-    first = context.configuration.pipelines_of(said.repository)[:1]
-    if [pipeline.name for pipeline in first] != [line.pipeline.name]:
+    first = runtime.configuration.pipelines_of(said.repository)[:1]
+    if [pipeline.name for pipeline in first] != [context.pipeline.name]:
         return Done()
     branch = base[:BRANCH].replace("`", "'")
     return Done(CommandRefused(said, f"#{said.pull} goes into `{branch}`, which is no service's main"))
@@ -119,9 +119,9 @@ def _no(session: Session, said: CommandSaid, purpose: Purpose) -> str | None:
     return None
 
 
-def _with_past(line: PipelineContext, allowed: CommandAllowed) -> CommandAllowed:
+def _with_past(context: PipelineContext, allowed: CommandAllowed) -> CommandAllowed:
     """The same, with what became of the last run that it may be about."""
-    rows, _ = Records(line.redis, line.keys).ended(0, PAST)
+    rows, _ = Records(context.redis, context.keys).ended(0, PAST)
     past = next((row for row in rows if _is_about(row, allowed)), None)
     if past is None:
         return allowed
@@ -139,12 +139,12 @@ def _is_about(row: Ended, allowed: CommandAllowed) -> bool:
     return run.service == allowed.service and mine
 
 
-def answer(context: Context, line: PipelineContext, claim: Claim, effect: Answer) -> Done:
+def answer(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Answer) -> Done:
     """Answer a comment: a reaction, then the words, each once. A hidden marker of ours tells that they are there."""
-    entry, session = Entry(Hold(line, claim), effect.slot), Session(context, effect.repository)
-    _react(line, session, effect)
+    entry, session = Entry(Hold(context, claim), effect.slot), Session(runtime, effect.repository)
+    _react(context, session, effect)
     marker = f"{commands.MARKER}{effect.slot} -->"
-    body = f"{marker}\n{_tamed(effect.text[:LONGEST])}\n\n[The pipeline]({page_of(context, line)})"
+    body = f"{marker}\n{_tamed(effect.text[:LONGEST])}\n\n[The pipeline]({page_of(runtime, context)})"
     written, mark, path = entry.read(), mark_of(body), f"/issues/{effect.pull}/comments"
     if written.doubt:
         entry.looked(_find(session, path, marker))
@@ -169,15 +169,15 @@ def _tamed(text: str) -> str:
     return text.replace("@", "@\u200b").replace("<!--", "<! --")
 
 
-def _react(line: PipelineContext, session: Session, effect: Answer) -> None:
+def _react(context: PipelineContext, session: Session, effect: Answer) -> None:
     """Give the reaction: GitHub keeps one of a kind, and it is no matter if the comment is gone by now."""
-    name = line.keys.said(f"{effect.slot}/reaction")
-    if line.redis.exists(name):
+    name = context.keys.said(f"{effect.slot}/reaction")
+    if context.redis.exists(name):
         return
     path = f"/issues/comments/{effect.comment}/reactions"
-    ticket = f"{line.pipeline.name}/{effect.slot}/reaction"
+    ticket = f"{context.pipeline.name}/{effect.slot}/reaction"
     try:
         session.write("POST", path, {"content": effect.reaction}, Purpose.COMMENT, ticket)
     except (NotThere, NotAllowed) as error:
         log.info("reaction-refused", comment=effect.comment, why=str(error))
-    line.redis.set(name, "1", ex=GIVEN)
+    context.redis.set(name, "1", ex=GIVEN)

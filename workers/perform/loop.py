@@ -27,11 +27,11 @@ from bot.core.model.effects import (
     Withdraw,
 )
 from bot.core.model.events import Event, TriggerRefused
+from bot.runtime import PipelineContext, Runtime
 from bot.store.inbox import Accepted
 from bot.store.outbox import Claim, Notes
 from bot.store.schema import OtherSchema
 from bot.store.store import Wanted
-from workers.context import Context, PipelineContext
 from workers.jenkins_client import NotAllowed, NotThere
 from workers.once import Once
 from workers.perform import commands, github, jenkins, people, telling
@@ -54,7 +54,7 @@ MOVES_A_RUN = (Trigger, Withdraw, Compare)
 HOLDS_A_SLOT = (Trigger, Withdraw)
 GROWS_UNTIL = 3
 
-PERFORMERS: dict[type, Callable[[Context, PipelineContext, Claim, Any], Done]] = {
+PERFORMERS: dict[type, Callable[[Runtime, PipelineContext, Claim, Any], Done]] = {
     Trigger: jenkins.trigger,
     Withdraw: jenkins.withdraw,
     AbortDuplicate: jenkins.abort_duplicate,
@@ -72,147 +72,147 @@ PERFORMERS: dict[type, Callable[[Context, PipelineContext, Claim, Any], Done]] =
 }
 
 
-def decide_and_perform(context: Context, line: PipelineContext, poke: Callable[[str, str], None]) -> None:
+def decide_and_perform(runtime: Runtime, context: PipelineContext, poke: Callable[[str, str], None]) -> None:
     """Decide what waits in the inbox, then do what that asks of Jenkins at once; others are poked for the rest.
 
     The first effect that is due for Jenkins is claimed in the same step as the commit: a trigger goes out the sooner.
     """
-    turned = take_turns_and_claim(line, partial(poke, line.pipeline.name), _wish(context, line, "jenkins"))
+    turned = take_turns_and_claim(context, partial(poke, context.pipeline.name), _wish(runtime, context, "jenkins"))
     triggers = "jenkins" in turned.families
     claimed = turned.claimed or (
-        (None, False) if not triggers else claim_next(context, line, "jenkins", LIMITS["jenkins"])
+        (None, False) if not triggers else claim_next(runtime, context, "jenkins", LIMITS["jenkins"])
     )
-    following = _perform(context, line, "jenkins", poke, claimed)  # one first: a poke costs as much as a trigger
+    following = _perform(runtime, context, "jenkins", poke, claimed)  # one first: a poke costs as much as a trigger
     for family in sorted(turned.families - {"jenkins"}):
-        poke(line.pipeline.name, family)
-    _perform_all(context, line, "jenkins", poke, following)
+        poke(context.pipeline.name, family)
+    _perform_all(runtime, context, "jenkins", poke, following)
 
 
-def perform_due(context: Context, line: PipelineContext, family: str, poke: Callable[[str, str], None]) -> None:
+def perform_due(runtime: Runtime, context: PipelineContext, family: str, poke: Callable[[str, str], None]) -> None:
     """Do the effects of a family until none is due; `poke(pipeline, family)` calls for a helper if there are more.
 
     What an effect leads to is decided by this very thread: from a callback to the next trigger it takes one task.
     """
-    _perform_all(context, line, family, poke, claim_next(context, line, family, LIMITS[family]))
+    _perform_all(runtime, context, family, poke, claim_next(runtime, context, family, LIMITS[family]))
 
 
 def _perform_all(
-    context: Context, line: PipelineContext, family: str, poke: Callable[[str, str], None], claimed: Claimed
+    runtime: Runtime, context: PipelineContext, family: str, poke: Callable[[str, str], None], claimed: Claimed
 ) -> None:
     while claimed[0] is not None:
-        claimed = _perform(context, line, family, poke, claimed)
+        claimed = _perform(runtime, context, family, poke, claimed)
 
 
 def _perform(
-    context: Context, line: PipelineContext, family: str, poke: Callable[[str, str], None], claimed: Claimed
+    runtime: Runtime, context: PipelineContext, family: str, poke: Callable[[str, str], None], claimed: Claimed
 ) -> Claimed:
     """Do one effect of a family that was claimed; returns the next one, if any is due."""
     claim, more = claimed
     if claim is None:
         return claimed
     if more:
-        poke(line.pipeline.name, family)
-    if not perform(context, line, claim):
-        return claim_next(context, line, family, LIMITS[family])
-    turned = take_turns_and_claim(line, partial(poke, line.pipeline.name), _wish(context, line, family))
+        poke(context.pipeline.name, family)
+    if not perform(runtime, context, claim):
+        return claim_next(runtime, context, family, LIMITS[family])
+    turned = take_turns_and_claim(context, partial(poke, context.pipeline.name), _wish(runtime, context, family))
     for asked in sorted(turned.families - {family}):
-        poke(line.pipeline.name, asked)
-    return turned.claimed or claim_next(context, line, family, LIMITS[family])
+        poke(context.pipeline.name, asked)
+    return turned.claimed or claim_next(runtime, context, family, LIMITS[family])
 
 
-def _wish(context: Context, line: PipelineContext, family: str) -> Wish:
+def _wish(runtime: Runtime, context: PipelineContext, family: str) -> Wish:
     def wanted() -> Wanted:
-        return line.outbox.wanted(family, limit=LIMITS[family], notes=_notes(context, line, family))
+        return context.outbox.wanted(family, limit=LIMITS[family], notes=_notes(runtime, context, family))
 
     return Wish(family, wanted)
 
 
-def claim_next(context: Context, line: PipelineContext, family: str, limit: int) -> Claimed:
+def claim_next(runtime: Runtime, context: PipelineContext, family: str, limit: int) -> Claimed:
     """Claim one effect that is due; and whether more are. The first try of a trigger is noted in the same step."""
-    return line.outbox.claim(family, limit=limit, notes=_notes(context, line, family))
+    return context.outbox.claim(family, limit=limit, notes=_notes(runtime, context, family))
 
 
-def _notes(context: Context, line: PipelineContext, family: str) -> Notes | None:
-    return Notes(posted.notes(context, line), posted.NOTED_MS) if family == "jenkins" else None
+def _notes(runtime: Runtime, context: PipelineContext, family: str) -> Notes | None:
+    return Notes(posted.notes(runtime, context), posted.NOTED_MS) if family == "jenkins" else None
 
 
-def perform(context: Context, line: PipelineContext, claim: Claim) -> bool:
+def perform(runtime: Runtime, context: PipelineContext, claim: Claim) -> bool:
     """Do one effect and store what came of it; True if a turn must be taken for that."""
     effect = claim.effect
     try:
-        done = PERFORMERS[type(effect)](context, line, claim, effect)
+        done = PERFORMERS[type(effect)](runtime, context, claim, effect)
     except RateLimited as error:
         log.debug("effect-held", effect=effect.slot, why=str(error), seconds=round(error.after or 0.0, 1))
-        line.outbox.postpone(claim, error.after or 0.0, untried=True)
+        context.outbox.postpone(claim, error.after or 0.0, untried=True)
         return False
     except RetryLater as error:
-        _later(line, claim, str(error), error.after)
-        return error.event is not None and _told(line, claim, error.event)
+        _later(context, claim, str(error), error.after)
+        return error.event is not None and _told(context, claim, error.event)
     except ClaimLost:
-        log.info("effect-lost", effect=effect.slot, pipeline=line.pipeline.name)
+        log.info("effect-lost", effect=effect.slot, pipeline=context.pipeline.name)
         return False
     except (RedisError, OtherSchema):
         raise  # nothing can be stored now; when the hold ends, somebody else goes on from what is noted
     except (PermanentFailure, NotThere, NotAllowed) as error:
         if isinstance(effect, Trigger):  # L6: certain that nothing was started, so the run may wait and try again
-            return line.outbox.finish(claim, TriggerRefused(effect.run, effect.attempt, str(error)))
+            return context.outbox.finish(claim, TriggerRefused(effect.run, effect.attempt, str(error)))
         if isinstance(effect, MOVES_A_RUN):  # once what is wrong is mended, it must still be done
-            _later(line, claim, str(error), None, refused=True)
+            _later(context, claim, str(error), None, refused=True)
         else:
-            _give_up(line, claim, str(error))
+            _give_up(context, claim, str(error))
         return False
     except Exception as error:
         # A mistake of ours: it must not be lost, nor stop the others. What moves a run is tried again; the rest an
         # operator finds among the dead letters.
-        log.exception("effect-broken", effect=effect.slot, pipeline=line.pipeline.name)
+        log.exception("effect-broken", effect=effect.slot, pipeline=context.pipeline.name)
         why = f"{type(error).__name__}: {error}"
         if isinstance(effect, MOVES_A_RUN):
-            _later(line, claim, why, None)
+            _later(context, claim, why, None)
         else:
-            _give_up(line, claim, why)
+            _give_up(context, claim, why)
         return False
-    return _finish(line, claim, done)
+    return _finish(context, claim, done)
 
 
-def _told(line: PipelineContext, claim: Claim, event: Event) -> bool:
+def _told(context: PipelineContext, claim: Claim, event: Event) -> bool:
     """Tell the board of an event, once for this effect; True if it is news."""
-    return line.inbox.add(event, f"{event.kind}:{claim.effect.slot}") is not Accepted.DUPLICATE
+    return context.inbox.add(event, f"{event.kind}:{claim.effect.slot}") is not Accepted.DUPLICATE
 
 
-def _finish(line: PipelineContext, claim: Claim, done: Done) -> bool:
-    telling.no_longer(line, claim)
-    if _said.is_over((line.pipeline.name, claim.effect.slot)):
+def _finish(context: PipelineContext, claim: Claim, done: Done) -> bool:
+    telling.no_longer(context, claim)
+    if _said.is_over((context.pipeline.name, claim.effect.slot)):
         log.info("effect-done", effect=claim.effect.slot, tries=claim.tries + 1)
     if claim.tries and claim.family in GIVE_UP:
-        line.patience.forget(claim.effect.slot)
-    return line.outbox.finish(claim, done.event)
+        context.patience.forget(claim.effect.slot)
+    return context.outbox.finish(claim, done.event)
 
 
-def _later(line: PipelineContext, claim: Claim, why: str, after: float | None, *, refused: bool = False) -> None:
+def _later(context: PipelineContext, claim: Claim, why: str, after: float | None, *, refused: bool = False) -> None:
     """It is tried again; one that was refused not so soon: a person has to mend something first."""
-    if _is_hopeless(line, claim):
-        _give_up(line, claim, why)
+    if _is_hopeless(context, claim):
+        _give_up(context, claim, why)
         return
-    telling.held_up(line, claim, why)
+    telling.held_up(context, claim, why)
     soon = isinstance(claim.effect, HOLDS_A_SLOT) and not refused
     seconds = pause(min(claim.tries, GROWS_UNTIL) if soon else claim.tries, after)
-    if _said.is_new((line.pipeline.name, claim.effect.slot), (claim.revision, why)):
+    if _said.is_new((context.pipeline.name, claim.effect.slot), (claim.revision, why)):
         log.info("effect-later", effect=claim.effect.slot, why=why, tries=claim.tries + 1, seconds=round(seconds, 1))
-    line.outbox.postpone(claim, seconds)
+    context.outbox.postpone(claim, seconds)
 
 
-def _is_hopeless(line: PipelineContext, claim: Claim) -> bool:
+def _is_hopeless(context: PipelineContext, claim: Claim) -> bool:
     """Whether it has been in vain for so long that an operator must look at it."""
     patience = GIVE_UP.get(claim.family)
     if patience is None or isinstance(claim.effect, MOVES_A_RUN):
         return False
     now = time.time()
-    return now - line.patience.since(claim.effect.slot, claim.revision, now) >= patience
+    return now - context.patience.since(claim.effect.slot, claim.revision, now) >= patience
 
 
-def _give_up(line: PipelineContext, claim: Claim, why: str) -> None:
-    telling.no_longer(line, claim)
-    line.patience.forget(claim.effect.slot)
-    _said.is_over((line.pipeline.name, claim.effect.slot))
+def _give_up(context: PipelineContext, claim: Claim, why: str) -> None:
+    telling.no_longer(context, claim)
+    context.patience.forget(claim.effect.slot)
+    _said.is_over((context.pipeline.name, claim.effect.slot))
     log.error("effect-given-up", effect=claim.effect.slot, why=why, tries=claim.tries + 1)
-    line.outbox.give_up(claim, why, time.time())
+    context.outbox.give_up(claim, why, time.time())

@@ -5,8 +5,8 @@ from __future__ import annotations
 from bot import channels
 from bot.core.model.effects import Notify
 from bot.health.contacts import CHANNEL
+from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
-from workers.context import Context, PipelineContext
 from workers.perform.outcome import Done, RateLimited, RetryLater
 
 #: How long it is remembered that a channel took something, in seconds: longer than it is tried.
@@ -15,7 +15,7 @@ TOLD_SECONDS = 2 * 86_400
 EARLIER_PAUSE = 0.5
 
 
-def notify(context: Context, line: PipelineContext, claim: Claim, effect: Notify) -> Done:
+def notify(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Notify) -> Done:
     """Tell every channel that wants to know of it, each until it has taken it, and then not again.
 
     At least once: a channel that took it while we died, or whose answer was lost, may hear it twice. A channel hears
@@ -23,20 +23,20 @@ def notify(context: Context, line: PipelineContext, claim: Claim, effect: Notify
     """
     failed: list[str] = []
     waiting: list[str] = []
-    earlier = [other for other in line.outbox.earlier(claim) if isinstance(other, Notify)]
-    link = f"{context.configuration.web.public_url}/p/{line.pipeline.name}"
-    for name in _listeners(context, effect):
-        address, told = context.settings.notify_urls.get(name), line.keys.said(f"{effect.slot}/{name}")
-        if address is None or line.redis.exists(told):
+    earlier = [other for other in context.outbox.earlier(claim) if isinstance(other, Notify)]
+    link = f"{runtime.configuration.web.public_url}/p/{context.pipeline.name}"
+    for name in _listeners(runtime, effect):
+        address, told = runtime.settings.notify_urls.get(name), context.keys.said(f"{effect.slot}/{name}")
+        if address is None or context.redis.exists(told):
             continue
-        if any(name in _listeners(context, other) and not _was_told(line, other, name) for other in earlier):
+        if any(name in _listeners(runtime, other) and not _was_told(context, other, name) for other in earlier):
             waiting.append(name)
             continue
         text = f"{effect.text}\n{link}\n"
         why = channels.send(address.get_secret_value(), effect.subject, text, key=effect.key, topic=effect.topic)
-        context.contacts.note(CHANNEL, name, why)
+        runtime.contacts.note(CHANNEL, name, why)
         if why is None:
-            line.redis.set(told, "1", ex=TOLD_SECONDS)
+            context.redis.set(told, "1", ex=TOLD_SECONDS)
         else:
             failed.append(f"{name} ({why})")
     if failed:
@@ -46,11 +46,11 @@ def notify(context: Context, line: PipelineContext, claim: Claim, effect: Notify
     return Done()
 
 
-def _listeners(context: Context, effect: Notify) -> list[str]:
+def _listeners(runtime: Runtime, effect: Notify) -> list[str]:
     """The channels that want to know of what a notice is about, each once."""
-    told = context.configuration.notify.told
+    told = runtime.configuration.notify.told
     return list(dict.fromkeys(name for topic in (effect.topic, *effect.also) for name in told(topic)))
 
 
-def _was_told(line: PipelineContext, effect: Notify, name: str) -> bool:
-    return bool(line.redis.exists(line.keys.said(f"{effect.slot}/{name}")))
+def _was_told(context: PipelineContext, effect: Notify, name: str) -> bool:
+    return bool(context.redis.exists(context.keys.said(f"{effect.slot}/{name}")))

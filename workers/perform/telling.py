@@ -6,23 +6,23 @@ import time
 
 from bot.core.model.effects import AbortDuplicate, Banner, Effect, Look, Notify, Trigger, Withdraw
 from bot.core.model.run import Step
+from bot.runtime import PipelineContext
 from bot.store.outbox import Claim
-from workers.context import PipelineContext
 
 #: After how many tries in vain people are told.
 TOLD_AFTER = 2
 
 
-def held_up(line: PipelineContext, claim: Claim, why: str) -> None:
+def held_up(context: PipelineContext, claim: Claim, why: str) -> None:
     """Note one more try in vain, if it is not the first."""
     if claim.tries >= TOLD_AFTER:
-        line.delays.note(claim.effect.slot, words(claim.effect), why, time.time(), claim.tries + 1)
+        context.delays.note(claim.effect.slot, words(claim.effect), why, time.time(), claim.tries + 1)
 
 
-def no_longer(line: PipelineContext, claim: Claim) -> None:
+def no_longer(context: PipelineContext, claim: Claim) -> None:
     """It is done, or given up."""
     if claim.tries >= TOLD_AFTER:
-        line.delays.clear(claim.effect.slot)
+        context.delays.clear(claim.effect.slot)
 
 
 def words(effect: Effect) -> str:

@@ -6,10 +6,10 @@ from typing import Any
 
 from bot.core.model.effects import Compare, FindPull
 from bot.core.model.events import ContainmentKnown, PullFound
+from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
 from bot.translate.github import TITLE
 from bot.translate.reading import line as one_line
-from workers.context import Context, PipelineContext
 from workers.github.limits import Purpose
 from workers.github.refusals import NotThere
 from workers.github.session import Session
@@ -19,13 +19,13 @@ from workers.perform.outcome import Done, RetryLater
 NOT_KNOWN_TRIES = 6
 
 
-def compare(context: Context, line: PipelineContext, claim: Claim, effect: Compare) -> Done:
+def compare(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Compare) -> Done:
     """Ask whether `head` contains `base`: so it is if GitHub says `ahead` or `identical` (GitHub docs: compare).
 
     404 may come from a replica that lags, so it is asked again. If it stays so though the repository is there, GitHub
     has lost one of the commits (it was taken off main long ago), or they have nothing in common: the answer is no.
     """
-    session = Session(context, effect.repository)
+    session = Session(runtime, effect.repository)
     try:
         answer = session.read(f"/compare/{effect.base}...{effect.head}?per_page=1&page=1", Purpose.PROOF)
     except NotThere as error:
@@ -37,13 +37,13 @@ def compare(context: Context, line: PipelineContext, claim: Claim, effect: Compa
     return Done(ContainmentKnown(effect.service, effect.base, effect.head, contains))
 
 
-def find_pull(context: Context, line: PipelineContext, claim: Claim, effect: FindPull) -> Done:
+def find_pull(runtime: Runtime, context: PipelineContext, claim: Claim, effect: FindPull) -> Done:
     """Ask which pull request brought a commit, unless its webhook has told meanwhile, or the run is gone."""
-    with line.reading:
-        runs = line.look().board.of_commit(effect.service, effect.sha)
+    with context.look() as replica:
+        runs = replica.board.of_commit(effect.service, effect.sha)
     if all(run.pull is not None for run in runs) and not effect.text:
         return Done()
-    session = Session(context, effect.repository)
+    session = Session(runtime, effect.repository)
     try:
         rows = list(session.pages(f"/commits/{effect.sha}/pulls", Purpose.COMMENT))
     except NotThere:

@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 from bot.core.buttons import BUTTONS, external_id, run_of
 from bot.core.model.effects import SetStatus
+from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
-from workers.context import Context, PipelineContext
 from workers.github.limits import Purpose
 from workers.github.refusals import NotThere
 from workers.github.session import Session
@@ -19,14 +19,14 @@ from workers.perform.outcome import Done
 _CONCLUSIONS = {"success": "success", "failure": "failure", "error": "neutral"}
 
 
-def check(context: Context, line: PipelineContext, claim: Claim, effect: SetStatus) -> Done:
+def check(runtime: Runtime, context: PipelineContext, claim: Claim, effect: SetStatus) -> Done:
     """Make the check run, or bring it up to date; what stands there already is not sent again."""
-    entry, session = Entry(Hold(line, claim), effect.slot), Session(context, effect.repository)
-    body = _body(context, line, effect)
+    entry, session = Entry(Hold(context, claim), effect.slot), Session(runtime, effect.repository)
+    body = _body(runtime, context, effect)
     written, mark = entry.read(), mark_of(body)
     number = written.id
     if written.doubt and number is None:
-        number = _find(session, line, body["name"], effect.sha)
+        number = _find(session, context, body["name"], effect.sha)
         entry.looked(number)
         if number is not None and written.doubt == mark:
             entry.settle(mark, number)
@@ -46,8 +46,8 @@ def check(context: Context, line: PipelineContext, claim: Claim, effect: SetStat
     return Done()
 
 
-def _body(context: Context, line: PipelineContext, effect: SetStatus) -> dict[str, Any]:
-    link = leads_to(context, line, effect)
+def _body(runtime: Runtime, context: PipelineContext, effect: SetStatus) -> dict[str, Any]:
+    link = leads_to(runtime, context, effect)
     tail = f"\n\n[Where it is now]({link})"
     summary = cut(effect.summary or effect.description, SUMMARY - len(tail)) + tail
     buttons = [BUTTONS[name] for name in effect.buttons if name in BUTTONS]
@@ -55,9 +55,9 @@ def _body(context: Context, line: PipelineContext, effect: SetStatus) -> dict[st
     if effect.state != "pending":
         state = {"status": "completed", "conclusion": effect.conclusion or _CONCLUSIONS[effect.state]}
     return {
-        "name": f"{context.configuration.github.status_context_prefix}/{effect.context}",
+        "name": f"{runtime.configuration.github.status_context_prefix}/{effect.context}",
         **state,
-        "external_id": external_id(line.pipeline.name, effect.run or ""),
+        "external_id": external_id(context.pipeline.name, effect.run or ""),
         "details_url": link,
         "output": {"title": shortened(effect.description), "summary": summary},
         "actions": [
@@ -66,7 +66,7 @@ def _body(context: Context, line: PipelineContext, effect: SetStatus) -> dict[st
     }
 
 
-def _find(session: Session, line: PipelineContext, name: str, sha: str) -> int | None:
+def _find(session: Session, context: PipelineContext, name: str, sha: str) -> int | None:
     """The check run that a request made whose reply was lost: by name, commit, and whose it is."""
     path = f"/commits/{sha}/check-runs?check_name={quote(name, safe='')}&filter=latest&per_page=100"
     rows = session.read(path, Purpose.STATUS).data["check_runs"]
@@ -74,6 +74,6 @@ def _find(session: Session, line: PipelineContext, name: str, sha: str) -> int |
     for row in rows:
         known = run_of(row["external_id"] or "")
         theirs = f"{(row['app'] or {}).get('slug', '')}[bot]".casefold()
-        if row["name"] == name and known is not None and known[0] == line.pipeline.name and theirs == ours:
+        if row["name"] == name and known is not None and known[0] == context.pipeline.name and theirs == ours:
             return int(row["id"])
     return None

@@ -6,8 +6,8 @@ import time
 from datetime import UTC, datetime
 
 from bot.core.model.effects import Comment
+from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
-from workers.context import Context, PipelineContext
 from workers.github.limits import Purpose
 from workers.github.refusals import NotThere
 from workers.github.session import Session
@@ -21,11 +21,11 @@ NEW = 900.0
 SKEW = 3600.0
 
 
-def comment(context: Context, line: PipelineContext, claim: Claim, effect: Comment) -> Done:
+def comment(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Comment) -> Done:
     """Bring the comment up to date; what stands there already is not sent again."""
-    entry, session = Entry(Hold(line, claim), effect.slot), Session(context, effect.repository)
-    marker = f"<!-- interlock {line.pipeline.name} -->"
-    body = _body(marker, effect.text, page_of(context, line, effect.run))
+    entry, session = Entry(Hold(context, claim), effect.slot), Session(runtime, effect.repository)
+    marker = f"<!-- interlock {context.pipeline.name} -->"
+    body = _body(marker, effect.text, page_of(runtime, context, effect.run))
     written, mark = entry.read(), mark_of(body)
     number, there = written.id, ""
     if number is None and (written.doubt or (not written.known and _is_old(effect))):

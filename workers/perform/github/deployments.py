@@ -7,8 +7,8 @@ from typing import Any
 from urllib.parse import quote
 
 from bot.core.model.effects import Deploy
+from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
-from workers.context import Context, PipelineContext
 from workers.github.limits import Purpose
 from workers.github.refusals import NotThere
 from workers.github.session import Session
@@ -22,18 +22,18 @@ MADE = "made"
 _ONLY_ENDS = ("inactive",)
 
 
-def deploy(context: Context, line: PipelineContext, claim: Claim, effect: Deploy) -> Done:
+def deploy(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Deploy) -> Done:
     """Make the deployment if there is none, and set its state; the state that stands there is not set again."""
-    entry, session = Entry(Hold(line, claim), effect.slot), Session(context, effect.repository)
+    entry, session = Entry(Hold(context, claim), effect.slot), Session(runtime, effect.repository)
     body = {
         "state": effect.state,
         "description": shortened(effect.description),
-        "log_url": _log_url(context, line, effect),
+        "log_url": _log_url(runtime, context, effect),
     }
-    written, mark = _known(session, line, effect, entry), _mark(body)
+    written, mark = _known(session, context, effect, entry), _mark(body)
     if written.mark == mark or (written.id is None and effect.state in _ONLY_ENDS):
         return Done()
-    number = written.id if written.id is not None else _make(session, line, effect, entry)
+    number = written.id if written.id is not None else _make(session, context, effect, entry)
     try:
         entry.write(session, "POST", f"/deployments/{number}/statuses", body, Purpose.STATUS, mark)
     except NotThere as error:
@@ -43,11 +43,11 @@ def deploy(context: Context, line: PipelineContext, claim: Claim, effect: Deploy
     return Done()
 
 
-def _known(session: Session, line: PipelineContext, effect: Deploy, entry: Entry) -> Written:
+def _known(session: Session, context: PipelineContext, effect: Deploy, entry: Entry) -> Written:
     """What is written; where a reply is missing, after a look."""
     written = entry.read()
     if written.doubt == MADE:
-        number = _find(session, line, effect)
+        number = _find(session, context, effect)
         return entry.settle(MADE if number is not None else "", number)
     if written.doubt and written.id is not None:
         last = next(session.pages(f"/deployments/{written.id}/statuses", Purpose.STATUS), None)  # the latest first
@@ -56,7 +56,7 @@ def _known(session: Session, line: PipelineContext, effect: Deploy, entry: Entry
     return written
 
 
-def _make(session: Session, line: PipelineContext, effect: Deploy, entry: Entry) -> int:
+def _make(session: Session, context: PipelineContext, effect: Deploy, entry: Entry) -> int:
     """Make the deployment of exactly this commit: nothing is merged into it, and no other report is waited for."""
     body = {
         "ref": effect.sha,
@@ -65,7 +65,7 @@ def _make(session: Session, line: PipelineContext, effect: Deploy, entry: Entry)
         "environment": effect.environment,
         "production_environment": effect.production,
         "description": shortened(f"{effect.run} in {effect.stage}"),
-        "payload": _payload(line, effect),
+        "payload": _payload(context, effect),
     }
     made = entry.write(session, "POST", "/deployments", body, Purpose.STATUS, MADE)
     number = int(made["id"])
@@ -73,17 +73,17 @@ def _make(session: Session, line: PipelineContext, effect: Deploy, entry: Entry)
     return number
 
 
-def _find(session: Session, line: PipelineContext, effect: Deploy) -> int | None:
+def _find(session: Session, context: PipelineContext, effect: Deploy) -> int | None:
     """The deployment that a request made whose reply was lost: by commit, environment and what it carries."""
     query = f"sha={effect.sha}&environment={quote(effect.environment, safe='')}"
     for row in session.pages(f"/deployments?{query}", Purpose.STATUS):
-        if _read(row.get("payload")) == _payload(line, effect):
+        if _read(row.get("payload")) == _payload(context, effect):
             return int(row["id"])
     return None
 
 
-def _payload(line: PipelineContext, effect: Deploy) -> dict[str, str]:
-    return {"interlock": f"{line.pipeline.name}/{effect.run}/{effect.stage}"}
+def _payload(context: PipelineContext, effect: Deploy) -> dict[str, str]:
+    return {"interlock": f"{context.pipeline.name}/{effect.run}/{effect.stage}"}
 
 
 def _read(payload: Any) -> Any:
@@ -98,10 +98,10 @@ def _mark(row: dict[str, Any]) -> str:
     return mark_of([row["state"], row["description"], row["log_url"]])
 
 
-def _log_url(context: Context, line: PipelineContext, effect: Deploy) -> str:
+def _log_url(runtime: Runtime, context: PipelineContext, effect: Deploy) -> str:
     """The build in Jenkins, if people reach it safely there; else our own page of the run."""
-    controller = context.configuration.controllers.get(effect.job.controller)
+    controller = runtime.configuration.controllers.get(effect.job.controller)
     if controller is None or effect.build is None or not controller.url.startswith("https://"):
-        return page_of(context, line, effect.run)
+        return page_of(runtime, context, effect.run)
     path = "/".join(f"job/{quote(part, safe='')}" for part in effect.job.name.split("/"))
     return f"{controller.url}/{path}/{effect.build}/"

@@ -12,8 +12,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, cast
 
+from bot.runtime import PipelineContext
 from bot.store.outbox import Claim
-from workers.context import PipelineContext
 from workers.github.limits import Purpose
 from workers.github.session import Session
 from workers.perform.outcome import ClaimLost, PermanentFailure, RateLimited, RetryLater
@@ -43,12 +43,12 @@ class Written:
 class Hold:
     """Our hold on an effect, renewed before each write: who has lost it to another writes nothing any more."""
 
-    def __init__(self, line: PipelineContext, claim: Claim) -> None:
-        self.line, self._claim = line, claim
+    def __init__(self, context: PipelineContext, claim: Claim) -> None:
+        self.context, self._claim = context, claim
 
     def renew(self) -> None:
         """Hold it for longer. Raises Lost if it is not ours any more."""
-        renewed = self.line.outbox.renew(self._claim)
+        renewed = self.context.outbox.renew(self._claim)
         if renewed is None:
             raise ClaimLost
         self._claim = renewed
@@ -58,8 +58,8 @@ class Entry:
     """The ledger's entry of one slot, for whoever holds the effect."""
 
     def __init__(self, hold: Hold, slot: str) -> None:
-        self._hold, self._line, self._key = hold, hold.line, hold.line.keys.wrote(slot)
-        self._ticket = f"{hold.line.pipeline.name}/{slot}"
+        self._hold, self._context, self._key = hold, hold.context, hold.context.keys.wrote(slot)
+        self._ticket = f"{hold.context.pipeline.name}/{slot}"
         self._unsure = False
 
     def read(self) -> Written:
@@ -75,11 +75,11 @@ class Entry:
 
     def _now(self) -> float:
         """By the clock of Redis, whichever machine asks."""
-        seconds, micros = self._line.redis.time()
+        seconds, micros = self._context.redis.time()
         return seconds + micros / 1e6
 
     def _read(self) -> Written:
-        rows = cast("dict[bytes, bytes]", self._line.redis.hgetall(self._key))
+        rows = cast("dict[bytes, bytes]", self._context.redis.hgetall(self._key))
         found = {name.decode(): value.decode() for name, value in rows.items()}
         number = int(found["id"]) if "id" in found else None
         sent, count = float(found.get("sent", 0)), int(found.get("count", 0))
@@ -100,7 +100,7 @@ class Entry:
             return session.write(verb, path, body, purpose, self._ticket, before=note)
         except (RetryLater, PermanentFailure) as error:
             if isinstance(error, PermanentFailure) or (error.certain and not isinstance(error, RateLimited)):
-                self._line.redis.hdel(self._key, "doubt", "sent")  # it is certain that it did nothing
+                self._context.redis.hdel(self._key, "doubt", "sent")  # it is certain that it did nothing
             raise
 
     def settle(self, mark: str, number: int | None = None, *, counts: bool = False) -> Written:
@@ -111,7 +111,7 @@ class Entry:
         return self._read()
 
     def _set(self, fields: dict[str, object], *, count: bool = False) -> None:
-        with self._line.redis.pipeline() as pipe:
+        with self._context.redis.pipeline() as pipe:
             if "doubt" not in fields:
                 pipe.hdel(self._key, "doubt", "sent")
             pipe.hset(self._key, mapping={name: str(value) for name, value in fields.items()})
@@ -126,7 +126,7 @@ class Entry:
 
     def forget(self) -> None:
         """What was written is not there any more."""
-        self._line.redis.delete(self._key)
+        self._context.redis.delete(self._key)
 
 
 def mark_of(content: Any) -> str:

@@ -16,8 +16,8 @@ import structlog
 
 from bot.core import lock_notices
 from bot.core.model.effects import LockNotice, SetStatus
+from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
-from workers.context import Context, PipelineContext
 from workers.github.limits import Purpose
 from workers.github.refusals import NotAllowed, NotThere
 from workers.github.session import Session
@@ -33,78 +33,78 @@ PULLS, AT_ONCE = 300, 20
 _SHA = re.compile(r"[0-9a-f]{40}\Z")
 
 
-def tell_of_lock(context: Context, line: PipelineContext, claim: Claim, effect: LockNotice) -> Done:
+def tell_of_lock(runtime: Runtime, context: PipelineContext, claim: Claim, effect: LockNotice) -> Done:
     """Tell the open pull requests of a branch, or those that were told that it is over."""
     if effect.sha:
-        return _tell_late(context, line, claim, effect)
-    hold, heads = Hold(line, claim), _left(context, line, claim, effect)
+        return _tell_late(runtime, context, claim, effect)
+    hold, heads = Hold(context, claim), _left(runtime, context, claim, effect)
     for sha in heads[:AT_ONCE]:
         if effect.locked:  # before it is: a crash in between must not lose that it was told
-            _note_told(line, effect, sha)
+            _note_told(context, effect, sha)
         status = SetStatus(effect.repository, sha, CONTEXT, effect.state, effect.description, "")
         try:
-            set_status(context, hold, status, Purpose.LOCK)
+            set_status(runtime, hold, status, Purpose.LOCK)
         except (NotThere, NotAllowed):
             raise
         except PermanentFailure as error:  # this head is gone, or has had its thousand: the others have not
             log.warning("lock-notice-skipped", repository=effect.repository, sha=sha, why=str(error))
         if not effect.locked:
-            line.redis.srem(_told(line, effect), sha)
+            context.redis.srem(_told(context, effect), sha)
         heads = [head for head in heads if head != sha]
-        _keep(line, claim, effect, heads)
+        _keep(context, claim, effect, heads)
     if heads:
         raise RateLimited("others get their turn", after=0.0)
     return Done()
 
 
-def _tell_late(context: Context, line: PipelineContext, claim: Claim, effect: LockNotice) -> Done:
+def _tell_late(runtime: Runtime, context: PipelineContext, claim: Claim, effect: LockNotice) -> Done:
     """Tell one that came late what stands by now, if anything does. Noted first, so that whoever opens the lock after
     we have looked knows of it."""
-    _note_told(line, effect, effect.sha)
-    with line.reading:
-        standing = lock_notices.standing(line.look().board)
+    _note_told(context, effect, effect.sha)
+    with context.look() as replica:
+        standing = lock_notices.standing(replica.board)
         present = lock_notices.of_branch(standing, effect.repository, effect.branch)
     if present is not None:
         status = SetStatus(effect.repository, effect.sha, CONTEXT, present.state, present.description, "")
-        set_status(context, Hold(line, claim), status, Purpose.LOCK)
+        set_status(runtime, Hold(context, claim), status, Purpose.LOCK)
     return Done()
 
 
-def _note_told(line: PipelineContext, effect: LockNotice, sha: str) -> None:
-    line.redis.sadd(_told(line, effect), sha)
-    line.redis.expire(_told(line, effect), REMEMBERED)
+def _note_told(context: PipelineContext, effect: LockNotice, sha: str) -> None:
+    context.redis.sadd(_told(context, effect), sha)
+    context.redis.expire(_told(context, effect), REMEMBERED)
 
 
-def _left(context: Context, line: PipelineContext, claim: Claim, effect: LockNotice) -> list[str]:
+def _left(runtime: Runtime, context: PipelineContext, claim: Claim, effect: LockNotice) -> list[str]:
     """The heads that this notice has not reached yet; GitHub is asked for them once for each notice."""
-    known = cast("bytes | None", line.redis.hget(line.keys.wrote(effect.slot), claim.revision))
+    known = cast("bytes | None", context.redis.hget(context.keys.wrote(effect.slot), claim.revision))
     if known is not None:
         return cast("list[str]", json.loads(known))
-    told = {sha.decode() for sha in cast("set[bytes]", line.redis.smembers(_told(line, effect)))}
-    heads = _open(context, effect) if effect.locked or told else []
+    told = {sha.decode() for sha in cast("set[bytes]", context.redis.smembers(_told(context, effect)))}
+    heads = _open(runtime, effect) if effect.locked or told else []
     heads = heads if effect.locked else [sha for sha in heads if sha in told]
     if not effect.locked:
-        line.redis.delete(_told(line, effect))  # those that are not open any more need not be told
+        context.redis.delete(_told(context, effect))  # those that are not open any more need not be told
         if heads:
-            line.redis.sadd(_told(line, effect), *heads)
-    line.redis.delete(line.keys.wrote(effect.slot))
-    _keep(line, claim, effect, heads)
+            context.redis.sadd(_told(context, effect), *heads)
+    context.redis.delete(context.keys.wrote(effect.slot))
+    _keep(context, claim, effect, heads)
     return heads
 
 
-def _open(context: Context, effect: LockNotice) -> list[str]:
+def _open(runtime: Runtime, effect: LockNotice) -> list[str]:
     """The heads of the open pull requests to the branch, the newest first."""
     path = f"/pulls?state=open&base={quote(effect.branch, safe='')}"
-    rows = islice(Session(context, effect.repository).pages(path, Purpose.LOCK), PULLS)
+    rows = islice(Session(runtime, effect.repository).pages(path, Purpose.LOCK), PULLS)
     found = (str(row["head"]["sha"]) for row in rows)
     return list(dict.fromkeys(sha for sha in found if _SHA.match(sha)))
 
 
-def _keep(line: PipelineContext, claim: Claim, effect: LockNotice, heads: list[str]) -> None:
-    key = line.keys.wrote(effect.slot)
-    line.redis.hset(key, claim.revision, json.dumps(heads))
-    line.redis.expire(key, REMEMBERED)
+def _keep(context: PipelineContext, claim: Claim, effect: LockNotice, heads: list[str]) -> None:
+    key = context.keys.wrote(effect.slot)
+    context.redis.hset(key, claim.revision, json.dumps(heads))
+    context.redis.expire(key, REMEMBERED)
 
 
-def _told(line: PipelineContext, effect: LockNotice) -> str:
-    return line.keys.wrote(f"{effect.position}/told")
+def _told(context: PipelineContext, effect: LockNotice) -> str:
+    return context.keys.wrote(f"{effect.position}/told")

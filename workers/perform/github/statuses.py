@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bot.core.model.effects import SetStatus
+from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
 from config.model import Report
-from workers.context import Context, PipelineContext
 from workers.github import identity
 from workers.github.limits import Purpose
 from workers.github.session import Session
@@ -18,26 +18,26 @@ from workers.perform.outcome import Done, PermanentFailure
 PER_CONTEXT = 1000
 
 
-def status(context: Context, line: PipelineContext, claim: Claim, effect: SetStatus) -> Done:
+def status(runtime: Runtime, context: PipelineContext, claim: Claim, effect: SetStatus) -> Done:
     """Report on one stage. What stands there already is not sent again."""
-    if context.configuration.github.report is Report.CHECKS and identity.is_app(context.settings):
-        return checks.check(context, line, claim, effect)
-    set_status(context, Hold(line, claim), effect, Purpose.STATUS)
+    if runtime.configuration.github.report is Report.CHECKS and identity.is_app(runtime.settings):
+        return checks.check(runtime, context, claim, effect)
+    set_status(runtime, Hold(context, claim), effect, Purpose.STATUS)
     return Done()
 
 
-def set_status(context: Context, hold: Hold, effect: SetStatus, purpose: Purpose) -> None:
+def set_status(runtime: Runtime, hold: Hold, effect: SetStatus, purpose: Purpose) -> None:
     """Set a commit status, unless it is what was set last in this slot."""
-    name = f"{context.configuration.github.status_context_prefix}/{effect.context}"
+    name = f"{runtime.configuration.github.status_context_prefix}/{effect.context}"
     body = {
         "state": effect.state,
-        "target_url": leads_to(context, hold.line, effect),
+        "target_url": leads_to(runtime, hold.context, effect),
         "description": shortened(effect.description),
         "context": name,
     }
     entry = Entry(hold, effect.slot)
     written, mark = entry.read(), _mark(body)
-    session = Session(context, effect.repository)
+    session = Session(runtime, effect.repository)
     if written.doubt:
         found = session.pages(f"/commits/{effect.sha}/statuses", purpose)  # the latest first
         last = next((row for row in found if row["context"].lower() == name.lower()), None)

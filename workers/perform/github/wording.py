@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from bot.core.model.effects import SetStatus
-from workers.context import Context, PipelineContext
+from bot.runtime import PipelineContext, Runtime
 from workers.jenkins_client import job_path
 
 #: GitHub's limits, in characters (GitHub docs: statuses, comments, check runs).
@@ -46,14 +46,14 @@ def _open_fence(markdown: str) -> str:
     return opened
 
 
-def leads_to(context: Context, line: PipelineContext, effect: SetStatus) -> str:
+def leads_to(runtime: Runtime, context: PipelineContext, effect: SetStatus) -> str:
     """Where a status leads to: a run's page, or a build in Jenkins, or the pipeline."""
-    controller = context.configuration.controllers.get(effect.job.controller) if effect.job is not None else None
+    controller = runtime.configuration.controllers.get(effect.job.controller) if effect.job is not None else None
     if effect.run is None and effect.job is not None and controller is not None and effect.build is not None:
         return f"{controller.url}/{job_path(effect.job.name)}/{effect.build}/"
-    return page_of(context, line, effect.run or "")
+    return page_of(runtime, context, effect.run or "")
 
 
-def page_of(context: Context, line: PipelineContext, run: str = "") -> str:
+def page_of(runtime: Runtime, context: PipelineContext, run: str = "") -> str:
     """Our own page: of a run, or of the whole pipeline."""
-    return f"{context.configuration.web.public_url}/p/{line.pipeline.name}" + (f"/runs/{run}" if run else "")
+    return f"{runtime.configuration.web.public_url}/p/{context.pipeline.name}" + (f"/runs/{run}" if run else "")

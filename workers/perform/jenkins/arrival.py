@@ -21,7 +21,7 @@ from typing import cast
 
 from bot.core.model.effects import Trigger
 from bot.core.model.events import TriggerUnanswered
-from workers.context import Context, PipelineContext
+from bot.runtime import PipelineContext, Runtime
 from workers.jenkins_client import JenkinsClient
 from workers.perform.jenkins import posted
 from workers.perform.outcome import RetryLater
@@ -35,18 +35,18 @@ STRETCH = 10.0
 
 
 def await_arrival(
-    context: Context, line: PipelineContext, jenkins: JenkinsClient, effect: Trigger, since: float
+    runtime: Runtime, context: PipelineContext, jenkins: JenkinsClient, effect: Trigger, since: float
 ) -> None:
     """Raise NotNow while an attempt that was posted `since` seconds ago, and that a look has not found, may arrive."""
-    controller = context.configuration.controllers[effect.job.controller]
-    if since < patience(context, effect):
+    controller = runtime.configuration.controllers[effect.job.controller]
+    if since < patience(runtime, effect):
         raise RetryLater("looking for a build whose trigger got no answer", after=1.0)
     if not effect.rolls_out:
         return
-    note = posted.read(line, effect.run, effect.attempt)
+    note = posted.read(context, effect.run, effect.attempt)
     if note is None or note.closed or note.outlived_by(jenkins.session):
         return
-    answering = _answering_for(line, effect)
+    answering = _answering_for(context, effect)
     if answering < controller.late_triggers:
         why = (
             f"its trigger got no answer and may still arrive: nothing else is rolled out until {effect.job.controller} "
@@ -55,22 +55,22 @@ def await_arrival(
         raise RetryLater(why, after=1.0, event=TriggerUnanswered(effect.run, effect.attempt, controller.late_triggers))
 
 
-def patience(context: Context, effect: Trigger) -> float:
+def patience(runtime: Runtime, effect: Trigger) -> float:
     """How long after it was sent a trigger without an answer may still arrive wherever nothing hangs, in seconds."""
-    return context.configuration.controllers[effect.job.controller].timeout + STILL_COMING
+    return runtime.configuration.controllers[effect.job.controller].timeout + STILL_COMING
 
 
-def _answering_for(line: PipelineContext, effect: Trigger) -> float:
+def _answering_for(context: PipelineContext, effect: Trigger) -> float:
     """For how long Jenkins has answered the looks for this attempt, in seconds, up to this one."""
-    now, key = time.time(), line.keys.answering(effect.run, effect.attempt)
-    last, before = cast("list[bytes | None]", line.redis.hmget(key, ["last", "seconds"]))
+    now, key = time.time(), context.keys.answering(effect.run, effect.attempt)
+    last, before = cast("list[bytes | None]", context.redis.hmget(key, ["last", "seconds"]))
     pause = now - float(last) if last is not None else 0.0
     seconds = float(before or 0.0) + (pause if 0.0 < pause <= STRETCH else 0.0)
-    line.redis.hset(key, mapping={"last": repr(now), "seconds": repr(seconds)})
-    line.redis.pexpire(key, ANSWERING_MS)
+    context.redis.hset(key, mapping={"last": repr(now), "seconds": repr(seconds)})
+    context.redis.pexpire(key, ANSWERING_MS)
     return seconds
 
 
-def unanswered_look(line: PipelineContext, effect: Trigger) -> None:
+def unanswered_look(context: PipelineContext, effect: Trigger) -> None:
     """Jenkins did not answer a look: the time since the last one that it answered does not count."""
-    line.redis.hdel(line.keys.answering(effect.run, effect.attempt), "last")
+    context.redis.hdel(context.keys.answering(effect.run, effect.attempt), "last")

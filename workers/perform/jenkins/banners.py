@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from bot.core.model.effects import Banner
+from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
 from config.model import Markup
-from workers.context import Context, PipelineContext
 from workers.jenkins_client import NotThere, job_path
 from workers.perform.jenkins.reach import client_for
 from workers.perform.jenkins.wording import with_banner
 from workers.perform.outcome import Done, PermanentFailure
 
 
-def banner(context: Context, line: PipelineContext, claim: Claim, effect: Banner) -> Done:
+def banner(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Banner) -> Done:
     """Put up the banner, or take it away; what the owner of the job wrote stays to the letter."""
-    jenkins = client_for(context, effect.job)
+    jenkins = client_for(runtime, effect.job)
     path = f"{job_path(effect.job.name)}/description"
     try:
         found = jenkins.ask("GET", path)
         found.encoding = "utf-8"
-        wanted = shown_on(context, line, found.text, effect)
+        wanted = shown_on(runtime, context, found.text, effect)
         if wanted != found.text:
             jenkins.ask("POST", path, data={"description": wanted}, expect=(204, 200))
     except NotThere as error:
@@ -27,9 +27,9 @@ def banner(context: Context, line: PipelineContext, claim: Claim, effect: Banner
     return Done()
 
 
-def shown_on(context: Context, line: PipelineContext, description: str, effect: Banner) -> str:
+def shown_on(runtime: Runtime, context: PipelineContext, description: str, effect: Banner) -> str:
     """The description of the effect's job as it has to be."""
-    controller = context.configuration.controllers.get(effect.job.controller)
+    controller = runtime.configuration.controllers.get(effect.job.controller)
     markup = controller.markup if controller is not None else Markup.PLAIN
-    link = f"{context.configuration.web.public_url}/p/{line.pipeline.name}"
+    link = f"{runtime.configuration.web.public_url}/p/{context.pipeline.name}"
     return with_banner(description, effect, link, markup)

@@ -12,8 +12,8 @@ from typing import Any
 
 from bot.core.model.effects import Trigger
 from bot.core.model.pipeline import Outcome
+from bot.runtime import PipelineContext
 from bot.store.records import Records
-from workers.context import PipelineContext
 from workers.jenkins_client import JenkinsClient
 from workers.perform.jenkins import attempt
 from workers.perform.outcome import Done, RetryLater
@@ -42,7 +42,7 @@ class Forgotten:
         return not self.is_known(run, int(number) if number.isdecimal() else 0, version)
 
 
-def build_of(jenkins: JenkinsClient, line: PipelineContext, effect: Trigger) -> Done | None:
+def build_of(jenkins: JenkinsClient, context: PipelineContext, effect: Trigger) -> Done | None:
     """What a build that the store has forgotten means for this trigger; None: there is none that matters.
 
     One that waits or runs is waited for (NotNow): it ends under its own name. One that has passed is taken for this
@@ -51,7 +51,7 @@ def build_of(jenkins: JenkinsClient, line: PipelineContext, effect: Trigger) -> 
     """
     if effect.pull is not None:
         return None
-    wanted = Forgotten(effect.service, effect.sha, effect.stage, lambda *whose: _is_known(line, effect, *whose))
+    wanted = Forgotten(effect.service, effect.sha, effect.stage, lambda *whose: _is_known(context, effect, *whose))
     found = attempt.find(jenkins, effect.job, wanted)
     if found is None:
         return None
@@ -64,13 +64,13 @@ def build_of(jenkins: JenkinsClient, line: PipelineContext, effect: Trigger) -> 
     return Done(replace(seen, run=effect.run, attempt=effect.attempt, version=effect.version, sha=effect.sha))
 
 
-def _is_known(line: PipelineContext, effect: Trigger, run: str, number: int, version: str) -> bool:
+def _is_known(context: PipelineContext, effect: Trigger, run: str, number: int, version: str) -> bool:
     """Whether the store knows this attempt: one of its own run that came before this, or one of another run."""
     if run == effect.run and version in ("", effect.version):
         return number < effect.attempt
-    with line.reading:
-        live = line.look().board.runs.get(run)
+    with context.look() as replica:
+        live = replica.board.runs.get(run)
         if live is not None:
             return version in ("", live.version)
-    ended = Records(line.redis, line.keys).ended_run(run)
+    ended = Records(context.redis, context.keys).ended_run(run)
     return ended is not None and version in ("", ended.run.version)

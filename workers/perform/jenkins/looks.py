@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bot.core.model.effects import Look
+from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
-from workers.context import Context, PipelineContext
 from workers.jenkins_client import NotAllowed, NotThere, job_path
 from workers.perform.jenkins import attempt
 from workers.perform.jenkins.reach import client_for
@@ -14,9 +14,9 @@ from workers.perform.outcome import Done, PermanentFailure, RetryLater
 LOOKS = 4
 
 
-def look(context: Context, line: PipelineContext, claim: Claim, effect: Look) -> Done:
+def look(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Look) -> Done:
     """Ask what has become of a build; a build in its first milliseconds may still lack its parameters."""
-    jenkins = client_for(context, effect.job)
+    jenkins = client_for(runtime, effect.job)
     try:
         build = jenkins.get(f"{job_path(effect.job.name)}/{effect.number}", attempt.BUILD_TREE)
     except NotThere:

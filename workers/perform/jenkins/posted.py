@@ -12,8 +12,8 @@ from typing import cast
 from bot.core.model.effects import Trigger
 from bot.core.model.pipeline import Job
 from bot.core.model.run import Buildable
+from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim, Noted, UnacknowledgedWrites
-from workers.context import Context, PipelineContext
 from workers.perform.jenkins import declared
 from workers.perform.jenkins.reach import client_for
 from workers.perform.outcome import ClaimLost, PermanentFailure, RetryLater
@@ -39,74 +39,78 @@ class Note:
 
 
 def note(
-    line: PipelineContext, claim: Claim, effect: Trigger, session: str = "", looked: UnacknowledgedWrites | None = None
+    context: PipelineContext,
+    claim: Claim,
+    effect: Trigger,
+    session: str = "",
+    looked: UnacknowledgedWrites | None = None,
 ) -> Noted | UnacknowledgedWrites:
     """Store the intent before the request goes out; by the clock of Redis, whichever machine reads it.
 
     `session`: that of Jenkins, as far as it is known. Raises Lost if the trigger is no longer ours to do.
     """
-    key = line.keys.posted(effect.run, effect.attempt)
-    noted = line.outbox.intend(claim, key, _text(Note(effect.job, session)), NOTED_MS, looked)
+    key = context.keys.posted(effect.run, effect.attempt)
+    noted = context.outbox.intend(claim, key, _text(Note(effect.job, session)), NOTED_MS, looked)
     if noted is None:
         raise ClaimLost
     return noted
 
 
-def notes(context: Context, line: PipelineContext) -> dict[Job, str]:
+def notes(runtime: Runtime, context: PipelineContext) -> dict[Job, str]:
     """What a claim may note at once of a trigger, by job: of those that need not be asked what they declare."""
     found: dict[Job, str] = {}
-    for controller, jobs in line.jobs.items():
-        where = context.configuration.controllers.get(controller)
+    for controller, jobs in context.jobs.items():
+        where = runtime.configuration.controllers.get(controller)
         good = declared.known_good(where.url, jobs) if where is not None else []
         try:
-            session = client_for(context, good[0]).session if good else ""
+            session = client_for(runtime, good[0]).session if good else ""
         except PermanentFailure:  # without a client nothing is noted at once; the trigger is refused with the reason
             continue
         found |= {job: _text(Note(job, session)) for job in good}
     return found
 
 
-def confirm(line: PipelineContext, effect: Trigger) -> None:
+def confirm(context: PipelineContext, effect: Trigger) -> None:
     """Wait until a replica has the note. Raises NotNow if none has: then nothing may go out, and it is taken back.
 
     Else a fail-over could forget that this attempt was posted, and it would be posted once more.
     """
-    key = line.keys.posted(effect.run, effect.attempt)
-    if not line.outbox.confirm(key, NOTED_MS):
-        line.redis.delete(key)
+    key = context.keys.posted(effect.run, effect.attempt)
+    if not context.outbox.confirm(key, NOTED_MS):
+        context.redis.delete(key)
         raise RetryLater("no replica of the store confirms that the build is about to be started", certain=True)
 
 
-def close(line: PipelineContext, run: str, attempt: int) -> None:
+def close(context: PipelineContext, run: str, attempt: int) -> None:
     """The request is over, whatever came of it. What is not noted here (a worker died) counts as under way."""
-    found = read(line, run, attempt)
+    found = read(context, run, attempt)
     if found is not None:
-        line.redis.set(line.keys.posted(run, attempt), _text(replace(found, closed=True)), keepttl=True, xx=True)
+        context.redis.set(context.keys.posted(run, attempt), _text(replace(found, closed=True)), keepttl=True, xx=True)
 
 
-def read(line: PipelineContext, run: str, attempt: int) -> Note | None:
+def read(context: PipelineContext, run: str, attempt: int) -> Note | None:
     """What is known of the post of an attempt; None if it was not posted."""
-    return _note(cast("bytes | None", line.redis.get(line.keys.posted(run, attempt))))
+    return _note(cast("bytes | None", context.redis.get(context.keys.posted(run, attempt))))
 
 
-def since(line: PipelineContext, run: str, attempt: int) -> float | None:
+def since(context: PipelineContext, run: str, attempt: int) -> float | None:
     """Seconds since the attempt was posted; None if it was not, or longer ago than anybody remembers."""
-    left = int(line.redis.pttl(line.keys.posted(run, attempt)))
+    left = int(context.redis.pttl(context.keys.posted(run, attempt)))
     return (NOTED_MS - left) / 1000 if left >= 0 else None
 
 
-def jobs(line: PipelineContext, runs: Sequence[Buildable]) -> list[Job | None]:
+def jobs(context: PipelineContext, runs: Sequence[Buildable]) -> list[Job | None]:
     """To which job the present attempt of each run was posted; None for those that were not."""
     if not runs:
         return []
-    rows = cast("list[bytes | None]", line.redis.mget([line.keys.posted(run.key, run.attempt) for run in runs]))
+    rows = cast("list[bytes | None]", context.redis.mget([context.keys.posted(run.key, run.attempt) for run in runs]))
     notes = (_note(row) for row in rows)
     return [found.job if found is not None else None for found in notes]
 
 
-def job(line: PipelineContext, run: str, attempt: int) -> Job | None:
+def job(context: PipelineContext, run: str, attempt: int) -> Job | None:
     """To which job an attempt was posted; None if it was not."""
-    found = read(line, run, attempt)
+    found = read(context, run, attempt)
     return found.job if found is not None else None
 
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from bot.core.model.pipeline import Job
 from bot.health.contacts import JENKINS
+from bot.runtime import Runtime
 from config.errors import SettingsError
-from workers.context import Context
 from workers.jenkins_client import JenkinsClient, client
 from workers.perform.outcome import PermanentFailure
 
 
-def client_for(context: Context, job: Job) -> JenkinsClient:
+def client_for(runtime: Runtime, job: Job) -> JenkinsClient:
     """This thread's client of the job's controller. Raises Never if it is not configured or has no token."""
-    controller = context.configuration.controllers.get(job.controller)
+    controller = runtime.configuration.controllers.get(job.controller)
     if controller is None:
         raise PermanentFailure(f"controller {job.controller!r} is not configured")
     try:
-        token = context.settings.jenkins_token(controller.name)
+        token = runtime.settings.jenkins_token(controller.name)
     except SettingsError as error:
         raise PermanentFailure(str(error)) from error
-    return client(controller, token.get_secret_value(), context.contacts.of(JENKINS, controller.name))
+    return client(controller, token.get_secret_value(), runtime.contacts.of(JENKINS, controller.name))

@@ -7,8 +7,8 @@ import time
 
 from bot.core.model.effects import Trigger
 from bot.core.model.events import TriggerAccepted, TriggerRefused
+from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim, UnacknowledgedWrites
-from workers.context import Context, PipelineContext
 from workers.jenkins_client import JenkinsClient, NotAllowed, NotThere, job_path
 from workers.perform.jenkins import arrival, attempt, declared, forgotten, posted
 from workers.perform.jenkins.reach import client_for
@@ -20,7 +20,7 @@ AT_ONCE = 2.0
 _NUMBER = re.compile(r"/(\d+)/?$")
 
 
-def trigger(context: Context, line: PipelineContext, claim: Claim, effect: Trigger) -> Done:
+def trigger(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Trigger) -> Done:
     """Start one build. An attempt is posted at most once, ever: after a doubt it is only looked for (invariant 5).
 
     The order is: note the intent (at a first try mostly together with the claim), have a replica confirm it (if there
@@ -28,58 +28,58 @@ def trigger(context: Context, line: PipelineContext, claim: Claim, effect: Trigg
     more and is nowhere to be found, it is refused, and the rules start another attempt. After a fail-over of the store
     even a note may be lost: then whatever was started for this commit is looked for first.
     """
-    jenkins = client_for(context, effect.job)
+    jenkins = client_for(runtime, effect.job)
     if claim.noted is not None and time.monotonic() - claim.at < AT_ONCE:  # the claim has noted the intent
         if claim.noted.follows:
-            posted.confirm(line, effect)
-        return _sent(line, jenkins, effect)
-    done = _became_of_it(context, line, jenkins, effect) if claim.tries > 0 or effect.look_first else None
-    done = done or _refused_unasked(jenkins, effect) or _noted(context, line, claim, jenkins, effect)
-    return done or _sent(line, jenkins, effect)
+            posted.confirm(context, effect)
+        return _sent(context, jenkins, effect)
+    done = _became_of_it(runtime, context, jenkins, effect) if claim.tries > 0 or effect.look_first else None
+    done = done or _refused_unasked(jenkins, effect) or _noted(runtime, context, claim, jenkins, effect)
+    return done or _sent(context, jenkins, effect)
 
 
-def _became_of_it(context: Context, line: PipelineContext, jenkins: JenkinsClient, effect: Trigger) -> Done | None:
+def _became_of_it(runtime: Runtime, context: PipelineContext, jenkins: JenkinsClient, effect: Trigger) -> Done | None:
     """What became of an earlier try; None: it is certain that nothing was posted."""
-    since = posted.since(line, effect.run, effect.attempt)
+    since = posted.since(context, effect.run, effect.attempt)
     try:
         found = _look_for(jenkins, effect)
     except RetryLater:
-        arrival.unanswered_look(line, effect)
+        arrival.unanswered_look(context, effect)
         raise
     if found is not None or since is None:
         return found
-    arrival.await_arrival(context, line, jenkins, effect, since)
+    arrival.await_arrival(runtime, context, jenkins, effect, since)
     return Done(TriggerRefused(effect.run, effect.attempt, "the trigger got no answer and left no build"))
 
 
 def _noted(
-    context: Context, line: PipelineContext, claim: Claim, jenkins: JenkinsClient, effect: Trigger
+    runtime: Runtime, context: PipelineContext, claim: Claim, jenkins: JenkinsClient, effect: Trigger
 ) -> Done | None:
     """Note that the attempt is about to be posted; what was found of it instead, if the store may have forgotten it."""
-    noted = posted.note(line, claim, effect, jenkins.session)
+    noted = posted.note(context, claim, effect, jenkins.session)
     if isinstance(noted, UnacknowledgedWrites):
-        found = _look_for(jenkins, effect) or forgotten.build_of(jenkins, line, effect)
+        found = _look_for(jenkins, effect) or forgotten.build_of(jenkins, context, effect)
         if found is not None:
             return found
-        if noted.seconds < arrival.patience(context, effect):
+        if noted.seconds < arrival.patience(runtime, effect):
             raise RetryLater(
                 "the store has a new master: looking for builds that the old one may have started", after=1.0
             )
-        noted = posted.note(line, claim, effect, jenkins.session, looked=noted)
+        noted = posted.note(context, claim, effect, jenkins.session, looked=noted)
         if isinstance(noted, UnacknowledgedWrites):
             raise RetryLater("the store has changed its master once more", after=0.0)
     if noted.follows:
-        posted.confirm(line, effect)
+        posted.confirm(context, effect)
     return None
 
 
-def _sent(line: PipelineContext, jenkins: JenkinsClient, effect: Trigger) -> Done:
+def _sent(context: PipelineContext, jenkins: JenkinsClient, effect: Trigger) -> Done:
     """Post it; without an answer to keep, at least note whether the request is over."""
     try:
         return _post(jenkins, effect)
     except RetryLater as error:
         if error.over:
-            posted.close(line, effect.run, effect.attempt)
+            posted.close(context, effect.run, effect.attempt)
         raise
 
 

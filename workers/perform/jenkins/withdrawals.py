@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from bot.core.model.effects import AbortDuplicate, Withdraw
 from bot.core.model.events import AbortTaken, BuildLost, Withdrawn
 from bot.core.model.pipeline import AbortLevel, Job
+from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
-from workers.context import Context, PipelineContext
 from workers.jenkins_client import JenkinsClient, NotThere, job_path
 from workers.perform.jenkins import arrival, attempt, posted
 from workers.perform.jenkins.gone import gone
@@ -24,20 +24,20 @@ GONE_LOOKS, GONE_PAUSE = 6, 5.0
 LATELY = 600.0
 
 
-def withdraw(context: Context, line: PipelineContext, claim: Claim, effect: Withdraw) -> Done:
+def withdraw(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Withdraw) -> Done:
     """Take an attempt back: from our outbox, from Jenkins' queue, or (if `abort`) from its executor."""
-    taken = line.outbox.unsend("jenkins", f"trigger/{effect.run}/{effect.attempt}")
+    taken = context.outbox.unsend("jenkins", f"trigger/{effect.run}/{effect.attempt}")
     if taken == "taken-back":
         return Done(Withdrawn(effect.run, effect.attempt))
     if taken == "begun":
         raise RetryLater("its trigger is on its way", after=0.3)
     # The job may have another name in the configuration by now: it is taken back where it was sent.
-    effect = replace(effect, job=posted.job(line, effect.run, effect.attempt) or effect.job)
-    jenkins = client_for(context, effect.job)
+    effect = replace(effect, job=posted.job(context, effect.run, effect.attempt) or effect.job)
+    jenkins = client_for(runtime, effect.job)
     if effect.build is not None:
         return _of(effect, _stop_known(jenkins, effect, effect.build, claim.tries))
     found = None if effect.queue_item is None else _withdraw_item(jenkins, effect, effect.queue_item)
-    return found or _find_and_withdraw(jenkins, line, effect)
+    return found or _find_and_withdraw(jenkins, context, effect)
 
 
 def _of(effect: Withdraw, done: Done) -> Done:
@@ -94,13 +94,13 @@ def _stop_known(jenkins: JenkinsClient, effect: Withdraw, number: int, tries: in
     return _end(jenkins, effect.job, number, effect.level)
 
 
-def _find_and_withdraw(jenkins: JenkinsClient, line: PipelineContext, effect: Withdraw) -> Done:
+def _find_and_withdraw(jenkins: JenkinsClient, context: PipelineContext, effect: Withdraw) -> Done:
     try:
         found = attempt.find(jenkins, effect.job, attempt.Attempt(effect.run, effect.attempt, effect.version))
     except NotThere:
         return Done(Withdrawn(effect.run, effect.attempt))
     if found is None:
-        since = posted.since(line, effect.run, effect.attempt)
+        since = posted.since(context, effect.run, effect.attempt)
         if since is not None and since < arrival.STILL_COMING:
             raise RetryLater("its build is between queue and executor", after=0.3)
         return Done(Withdrawn(effect.run, effect.attempt))
@@ -144,9 +144,9 @@ def _taken(jenkins: JenkinsClient, path: str) -> bool:
     return not urlsplit(response.headers.get("Location", "")).path.endswith(f"/{path}/")
 
 
-def abort_duplicate(context: Context, line: PipelineContext, claim: Claim, effect: AbortDuplicate) -> Done:
+def abort_duplicate(runtime: Runtime, context: PipelineContext, claim: Claim, effect: AbortDuplicate) -> Done:
     """Stop a second build of an attempt; one that has ended meanwhile is told as it ended, and not stopped."""
-    jenkins = client_for(context, effect.job)
+    jenkins = client_for(runtime, effect.job)
     try:
         build = jenkins.get(f"{job_path(effect.job.name)}/{effect.number}", attempt.BUILD_TREE)
     except NotThere:

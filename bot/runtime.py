@@ -1,0 +1,186 @@
+"""The composition root: what a process needs of settings, configuration, Redis and each pipeline, built in one place.
+
+The web process and the workers build a `Runtime`; the commands, the doctor and the watch connect by `connect_store`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+
+import structlog
+from redis import Redis
+
+from bot.core.model.board import Board, Header
+from bot.core.model.pipeline import Job, Mode, Pipeline
+from bot.health.contacts import Contacts
+from bot.health.observing import Observer
+from bot.store.connection import connect
+from bot.store.delays import Delays
+from bot.store.inbox import Inbox
+from bot.store.keys import Keys
+from bot.store.migrations import migrate
+from bot.store.outbox import Outbox
+from bot.store.patience import Patience
+from bot.store.records import Records
+from bot.store.replica import BoardReplica
+from bot.store.repositories import Repositories
+from bot.store.schema import SCHEMA
+from bot.store.scripts import Scripts
+from bot.store.store import Store
+from config import pipeline_file
+from config import settings as environment
+from config.configuration import Configuration
+from config.errors import SettingsError
+from config.settings import Settings
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class RedisLimits:
+    """How long one command to Redis may take, in seconds, and how often it is repeated."""
+
+    timeout: float
+    retries: int
+
+
+#: A worker rides out a fail-over.
+WORKER_LIMITS = RedisLimits(10.0, 4)
+#: Two tries in vain still leave GitHub's ten seconds to say so.
+WEB_LIMITS = RedisLimits(3.0, 1)
+#: Whoever looks again soon, or is waited for by a person, repeats nothing.
+WATCH_LIMITS = RedisLimits(3.0, 0)
+
+
+@dataclass(slots=True)
+class PipelineContext:
+    """One pipeline in this process: its definition and everything that reads or writes its store."""
+
+    pipeline: Pipeline
+    mode: Mode
+    #: The pipeline's Jenkins jobs, by controller.
+    jobs: dict[str, list[Job]]
+    redis: Redis
+    keys: Keys
+    store: Store
+    inbox: Inbox
+    outbox: Outbox
+    delays: Delays
+    patience: Patience
+    records: Records
+    #: Keeps this process to one turn at a time; `asked` is set by whoever wants one.
+    turn: threading.Lock = field(default_factory=threading.Lock)
+    asked: threading.Event = field(default_factory=threading.Event)
+    #: Set by a turn that began a board: GitHub and Jenkins must be asked what they know.
+    began: threading.Event = field(default_factory=threading.Event)
+    _reading: threading.Lock = field(default_factory=threading.Lock)
+    _replica: BoardReplica | None = None
+
+    @contextmanager
+    def look(self) -> Iterator[BoardReplica]:
+        """This process's copy of the board for readers, up to date; it stays as it is until the block ends.
+
+        One reader at a time. Raises RedisError if the store cannot be reached, OtherSchema if another version has
+        written it; the next look then loads everything.
+        """
+        with self._reading:
+            if self._replica is None:
+                self._replica = BoardReplica(Scripts(self.redis), self.keys)
+            try:
+                self._replica.refresh()
+            except Exception:
+                self._replica.forget()
+                raise
+            yield self._replica
+
+    def in_force(self, board: Board) -> Pipeline:
+        """The pipeline as the board has it; before the workers have put one in force, that of our own file."""
+        return board.pipeline if board.pipeline.stages else self.pipeline
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What the threads of one process share. Nothing here connects before it is used."""
+
+    settings: Settings
+    configuration: Configuration
+    redis: Redis
+    pipelines: dict[str, PipelineContext]
+    #: Where is noted how those outside answer.
+    contacts: Contacts
+
+    def pipeline(self, name: str) -> PipelineContext:
+        """The context of one pipeline. Raises KeyError if it is not (or no longer) configured."""
+        return self.pipelines[name]
+
+    @cached_property
+    def observer(self) -> Observer:
+        """Judges the health of the installation."""
+        return Observer(self.redis, self.configuration)
+
+    @cached_property
+    def repositories(self) -> Repositories:
+        """The names and ids of repositories, as GitHub told them."""
+        return Repositories(self.redis)
+
+    def migrate(self) -> None:
+        """Bring what an older version stored to our schema. Raises NewerSchema if a newer version wrote it."""
+        for name, context in self.pipelines.items():
+            before = migrate(context.redis, context.keys)
+            if before is not None:
+                log.warning("state-migrated", pipeline=name, before=before, now=SCHEMA)
+
+    def start_watch(self, kind: str) -> None:
+        """Say from now on that this process (`web` or `worker`) lives, and watch how the rest is."""
+        from bot.health import watch  # notifications load slowly, and the commands and tests send none
+
+        watch.start(kind, connect_store(self.settings, WATCH_LIMITS), self.settings, self.configuration)
+
+
+def build(settings: Settings, configuration: Configuration, limits: RedisLimits = WORKER_LIMITS) -> Runtime:
+    """The runtime for these settings. Raises SettingsError without INTERLOCK_REDIS_URL."""
+    redis = connect_store(settings, limits)
+    pipelines = {each.name: _context(redis, each, configuration) for each in configuration.pipelines}
+    return Runtime(settings, configuration, redis, pipelines, Contacts(redis))
+
+
+def connect_store(settings: Settings, limits: RedisLimits) -> Redis:
+    """A client for the Redis of the settings. Raises SettingsError without INTERLOCK_REDIS_URL."""
+    if settings.redis_url is None:
+        raise SettingsError(["INTERLOCK_REDIS_URL is not set: start the processes with `interlock up`, or set it"])
+    return connect(settings.redis_url.get_secret_value(), timeout=limits.timeout, retries=limits.retries)
+
+
+@lru_cache(maxsize=1)
+def runtime() -> Runtime:
+    """The runtime of this worker or beat. Raises ConfigurationError or SettingsError if something is wrong."""
+    settings = environment.load()
+    return build(settings, pipeline_file.load(settings.config))
+
+
+def _context(redis: Redis, pipeline: Pipeline, configuration: Configuration) -> PipelineContext:
+    keys, keep = Keys(pipeline.name), configuration.keep
+    return PipelineContext(
+        pipeline=pipeline,
+        mode=configuration.mode(pipeline.name),
+        jobs=_jobs(pipeline),
+        redis=redis,
+        keys=keys,
+        store=Store(redis, keys, facts_kept=keep.facts, ended_kept=keep.history),
+        inbox=Inbox(redis, keys, seen_seconds=int(keep.raw_deliveries)),
+        outbox=Outbox(redis, keys),
+        delays=Delays(redis, keys),
+        patience=Patience(redis, keys),
+        records=Records(redis, keys),
+    )
+
+
+def _jobs(pipeline: Pipeline) -> dict[str, list[Job]]:
+    found: dict[str, list[Job]] = {}
+    for job in Board(Header(pipeline)).jobs():
+        found.setdefault(job.controller, []).append(job)
+    return found

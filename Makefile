@@ -12,7 +12,7 @@ TRIED := python3 python3.14 python3.13 python3.12 python3.11
 HASH := $(shell (cat requirements.lock pyproject.toml; pwd) | (sha256sum 2>/dev/null || shasum -a 256) | cut -c1-16)
 STAMP := .venv/.built-$(HASH)
 
-.PHONY: help demo up test test-fast lint format bench mutants lock clean bootstrap chromium
+.PHONY: help demo up test test-fast lint format bench house mutants lock clean bootstrap chromium
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -46,6 +46,9 @@ format: $(STAMP) ## Put the code into shape
 
 bench: $(STAMP) ## Measure the door, the reaction, the growth and what Jenkins is asked
 	@$(BIN)/python -m bench $(ARGS)
+
+house: $(STAMP) ## Print how much of the code one path runs through, and other figures of its structure
+	@$(BIN)/python -m bench.structure $(ARGS)
 
 mutants: $(STAMP) ## Change bot/core a little and see whether a test notices (ARGS="--module locking", "--sample 40 --seed 7")
 	@$(BIN)/python -m mutants $(ARGS)

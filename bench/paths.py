@@ -1,0 +1,234 @@
+"""Which files of ours two paths execute: `python -P bench/paths.py`, of whichever checkout `PYTHONPATH` names.
+
+The demo is played in one process, with its stand-ins: the web application in threads of a server, every Celery task in
+one other thread. Prints JSON: for each path its files, and of the decision that opens the lock the files and how often
+something in one file calls something in another.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import queue
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+ROOT = Path(os.environ["PYTHONPATH"]).absolute()
+PACKAGES = tuple(f"{ROOT / name}{os.sep}" for name in ("bot", "workers", "config"))
+TRIGGER, UNLOCK = "push webhook to Jenkins trigger", "callback to unlock and next trigger, all effects"
+#: The longest that anything may take, in seconds.
+PATIENCE = 60.0
+
+
+class Recorder:
+    """Notes the files of ours that are executed while it is on, in every thread that began after it was made."""
+
+    def __init__(self) -> None:
+        self._on = False
+        self._files: set[str] = set()
+        self.decisions: list[tuple[set[str], int]] = []
+        threading.setprofile(self._Thread(self))
+
+    class _Thread:
+        """One thread: where it is, and whether it is inside a decision."""
+
+        def __init__(self, recorder: Recorder) -> None:
+            self._recorder = recorder
+            self._local = threading.local()
+
+        def __call__(self, frame: FrameType, what: str, _: Any) -> None:
+            recorder, name = self._recorder, frame.f_code.co_filename
+            if not recorder._on or what not in ("call", "return") or not name.startswith(PACKAGES):
+                return
+            recorder._files.add(name)
+            inside: tuple[set[str], list[int]] | None = getattr(self._local, "decision", None)
+            if frame.f_code.co_name == "decide" and name.endswith("decide.py"):
+                if what == "call":
+                    self._local.decision = ({name}, [0])
+                elif inside is not None:
+                    recorder.decisions.append((inside[0], inside[1][0]))
+                    self._local.decision = None
+            elif inside is not None and what == "call":
+                caller = frame.f_back.f_code.co_filename if frame.f_back is not None else ""
+                inside[0].add(name)
+                inside[1][0] += name != caller and caller.startswith(PACKAGES)
+
+    @contextmanager
+    def recording(self) -> Iterator[set[str]]:
+        """The files that are executed meanwhile."""
+        self._files, self._on = set(), True
+        yield self._files
+        self._on = False
+
+
+class Work:
+    """What a worker would do, task by task in one thread: those that are asked for, and the clock in between."""
+
+    def __init__(self) -> None:
+        self._asked: queue.Queue[Any] = queue.Queue()
+        self._thread = threading.Thread(target=self._run)
+        self.clock = True
+
+    def ask(self, pipeline: str, *_: object) -> None:
+        """Have a turn taken, as the web application asks for it."""
+        from workers import tasks
+
+        self._asked.put((tasks.turn, (pipeline,)))
+
+    def __enter__(self) -> Work:
+        from workers.app import app
+
+        def later(task: Any, args: tuple[Any, ...] = (), *_: object, **__: object) -> None:
+            self._asked.put((task, args))
+
+        app.set_default()
+        app.Task.apply_async = later
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._asked.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        from workers import tasks
+
+        while True:
+            try:
+                asked = self._asked.get(timeout=0.2)
+            except queue.Empty:
+                if self.clock:
+                    tasks.tick()
+                continue
+            if asked is None:
+                return
+            task, arguments = asked
+            task(*arguments)
+
+
+def play(folder: Path, recorder: Recorder) -> dict[str, Any]:
+    """The demo up to the fix in pre-production; recorded are its first merge and the end of the fix's build."""
+    from demo.story import Story
+    from demo.town import Town
+    from launch import Embedded
+
+    found: dict[str, Any] = {}
+    with ExitStack() as stack:
+        server = stack.enter_context(Embedded(folder / "data"))
+        town = stack.enter_context(Town(folder))
+        os.environ.update(town.env | {"INTERLOCK_REDIS_URL": server.url, "INTERLOCK_LOG_LEVEL": "ERROR"})
+        story = _story(Story, town, server.url, stack)
+        work = stack.enter_context(_running(town))
+        story.wait_until_ready()
+        for stage in ("acceptance", "fast-acceptance", "fast-pre-production", "pre-production", "production"):
+            town.jenkins["cdp"].control.hold(town.job(stage))
+        work.clock = False
+        time.sleep(2.0)  # what was asked at the beginning is done by then
+        with recorder.recording() as files:
+            story._merge("S3", "S3z")
+            _until(lambda: bool(town.jenkins["build"].control.builds()))
+        found[TRIGGER] = {"files": _ours(files)}
+        work.clock = True
+        story._pass("acceptance", "S3z")
+        for stage in ("pre-production", "production"):
+            story._pass(stage, "S3z")
+        _until(lambda: not story._copy_refreshed().runs)
+        story._first_picture()
+        story._second_picture()
+        story._third_picture()
+        work.clock = False
+        recorder.decisions.clear()
+        with recorder.recording() as files:
+            story._pass("pre-production", "S1e")
+            story._show(4)
+            time.sleep(2.0)
+        found[UNLOCK] = {"files": _ours(files)}
+        decided, switches = max(recorder.decisions, key=lambda one: one[1])
+        found["decide"] = {"files": _ours(decided), "switches": switches}
+        work.clock = True
+        story.let_go()
+    return found
+
+
+def _story(kind: Any, town: Any, url: str, stack: ExitStack) -> Any:
+    from rich.console import Console
+
+    from demo.words import Names
+
+    replica, keys, scripts, connect = _replica()
+    redis = connect(url)
+    stack.callback(redis.close)
+    copy = replica(scripts(redis), keys("epages"))
+
+    class Quiet(kind):  # type: ignore[misc]
+        def _copy_refreshed(self) -> Any:
+            self._copy.refresh()
+            return self._copy.board
+
+    return Quiet(town, copy, Names(), Console(file=io.StringIO()), 0.0)
+
+
+def _replica() -> Any:
+    """The classes that follow the board, by the names of this checkout."""
+    try:
+        from bot.store.connection import connect
+        from bot.store.keys import Keys
+        from bot.store.replica import BoardReplica
+        from bot.store.scripts import Scripts
+    except ModuleNotFoundError:  # a checkout of before
+        from bot.state.connection import connect  # type: ignore[import-not-found,no-redef]
+        from bot.state.copy import Copy as BoardReplica  # type: ignore[import-not-found,no-redef]
+        from bot.state.keys import Keys  # type: ignore[import-not-found,no-redef]
+        from bot.state.scripts import Scripts  # type: ignore[import-not-found,no-redef]
+    return BoardReplica, Keys, Scripts, connect
+
+
+@contextmanager
+def _running(town: Any) -> Iterator[Work]:
+    """The web application on its address, and a worker's thread."""
+    from werkzeug.serving import make_server
+
+    from bot.web.app import create_app
+
+    work = Work()
+    host, _, port = town.bind.partition(":")
+    server = make_server(host, int(port), create_app(None, None, work.ask), threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    with work:
+        from workers import tasks
+
+        tasks.reconcile_heads()
+        yield work
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def _ours(files: set[str]) -> list[str]:
+    return sorted(str(Path(name).relative_to(ROOT)) for name in files if not name.endswith("__init__.py"))
+
+
+def _until(so: Any) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not so():
+        if time.monotonic() > deadline:
+            raise TimeoutError("the demo does not go on")
+        time.sleep(0.02)
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        print(json.dumps(play(Path(folder), Recorder())))
+    sys.stdout.flush()
+    os._exit(0)

@@ -1,4 +1,4 @@
-"""The commands for the pipeline file: check, schema, example. They ask no server."""
+"""The commands for files: example, check, schema, jenkins-jobs. They call no server."""
 
 from __future__ import annotations
 
@@ -8,14 +8,26 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bot.cli.errors import FAILED, Failed
-from bot.cli.out import say, warn
+from bot.cli.common import FAILED, CommandFailed, count, say, warn
 
 if TYPE_CHECKING:
     from config.configuration import Configuration
 
-#: Variables that only this command reads, not the processes (bot.cli.server, bot.cli.options).
-OURS = ("INTERLOCK_URL", "INTERLOCK_TOKEN", "INTERLOCK_TOKEN_FILE")
+config_option = click.option(
+    "--config",
+    "file",
+    type=click.Path(path_type=Path),
+    help="The pipeline file, instead of INTERLOCK_CONFIG or interlock.yaml.",
+)
+
+
+@click.command()
+def example() -> None:
+    """Print a complete pipeline file with comments, to start from."""
+    import config
+
+    example_file = Path(config.__file__).with_name("example.yaml")
+    click.echo(example_file.read_text(encoding="utf-8"), nl=False)
 
 
 @click.command(short_help="Check a pipeline file and the environment.")
@@ -26,20 +38,18 @@ def check(file: Path | None, strict: bool) -> None:
 
     FILE is INTERLOCK_CONFIG, or interlock.yaml, if it is left out.
     """
-    from bot.cli.texts import count
-
-    path = file or Path(os.environ.get("INTERLOCK_CONFIG") or "interlock.yaml")
+    path = config_path(file)
     configuration = checked_file(path)
     say(f"{path}: no mistakes")
     for pipeline in configuration.pipelines:
         stages = ", ".join(stage.name + (" (locks)" if stage.locks else "") for stage in pipeline.stages)
         mode = configuration.mode(pipeline.name)
         say(f"  {pipeline.name}: {stages}; {count(len(pipeline.services), 'service')}; mode {mode}")
-    wrong, doubtful = environment(configuration)
+    wrong, doubtful = check_environment(configuration)
     if not wrong and not doubtful:
         say("The environment has everything it needs.")
         return
-    say("The environment, as it is here:")
+    say("The environment of this command:")
     for sentence in (*wrong, *doubtful):
         say(f"  {sentence}")
     if strict and wrong:
@@ -58,21 +68,46 @@ def schema(output: Path | None) -> None:
     try:
         output.write_text(text(), encoding="utf-8")
     except OSError as error:
-        raise Failed(f"{output} cannot be written: {error.strerror}") from None
+        raise CommandFailed(f"{output} cannot be written: {error.strerror}") from None
     say(f"done: {output}")
 
 
 @click.command()
-def example() -> None:
-    """Print a complete pipeline file with comments, to start from."""
-    import config
+@click.option(
+    "--form",
+    type=click.Choice(["job-dsl", "jjb", "jenkinsfile"]),
+    default="job-dsl",
+    show_default=True,
+    help="Job DSL script, Jenkins Job Builder YAML, or the Jenkinsfile of one job.",
+)
+@click.option("--controller", help="Only the jobs on this controller.")
+@click.option("--job", help="Which job's Jenkinsfile.")
+@config_option
+def jenkins_jobs(form: str, controller: str | None, job: str | None, file: Path | None) -> None:
+    """Print the Jenkins jobs of the configured stages as code, with their parameters and their callback."""
+    from config.jobs.jenkinsfile import jenkinsfile
+    from config.jobs.jjb import jjb
+    from config.jobs.job_dsl import job_dsl
 
-    file = Path(config.__file__).with_name("example.yaml")
-    click.echo(file.read_text(encoding="utf-8"), nl=False)
+    configuration = checked_file(config_path(file))
+    if controller is not None and controller not in configuration.controllers:
+        raise CommandFailed(f"there is no controller {controller!r}; there are {', '.join(configuration.controllers)}")
+    if form == "jenkinsfile":
+        try:
+            click.echo(jenkinsfile(configuration, job or ""), nl=False)
+        except LookupError as error:
+            raise CommandFailed(f"--job: {error.args[0]}") from None
+        return
+    click.echo(job_dsl(configuration, controller) if form == "job-dsl" else jjb(configuration, controller), nl=False)
+
+
+def config_path(given: Path | None) -> Path:
+    """The pipeline file: the given one, else INTERLOCK_CONFIG, else interlock.yaml."""
+    return given or Path(os.environ.get("INTERLOCK_CONFIG") or "interlock.yaml")
 
 
 def checked_file(path: Path) -> Configuration:
-    """The configuration. Prints every mistake and ends the command if there is one."""
+    """The configuration that the file describes. Prints every mistake and ends the command if there is one."""
     from config.errors import ConfigurationError
     from config.pipeline_file import load
 
@@ -86,8 +121,8 @@ def checked_file(path: Path) -> Configuration:
         raise click.exceptions.Exit(FAILED) from None
 
 
-def environment(configuration: Configuration) -> tuple[list[str], list[str]]:
-    """What is wrong with the environment for this configuration, and what is merely doubtful about it."""
+def check_environment(configuration: Configuration) -> tuple[list[str], list[str]]:
+    """What is wrong with the environment for this configuration, and what is merely doubtful; sentences."""
     from config import ready, settings
     from config.errors import SettingsError
 

@@ -10,9 +10,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from bot.cli.answers import told
-from bot.cli.texts import clean, clock, count, lasting
-from bot.cli.tiles import View, name, on_the_way, whereabouts
+from bot.cli.common import clean, clock, count, duration
+from bot.cli.sentences import View, finding_sentence, on_the_way, run_name, whereabouts
 
 #: Columns of the terminal that a stage needs beside its neighbours.
 NARROWEST = 29
@@ -21,7 +20,7 @@ DRAWN = 10
 
 _MODES = {"run": ("running", "green"), "pause": ("PAUSED", "bold yellow"), "observe": ("OBSERVING", "bold yellow")}
 _HEALTH = {"down": "bold red", "degraded": "bold yellow"}
-_STATES = {"starting": "starting", "recalled": "called back", "ending": "leaving"}
+_STATES = {"starting": "starting", "recalled": "recalled", "ending": "leaving"}
 
 
 def picture(view: View, width: int) -> RenderableType:
@@ -30,7 +29,7 @@ def picture(view: View, width: int) -> RenderableType:
     beside = len(stages) * NARROWEST + max(0, len(stages) - 1) <= width
     panels = [_panel(view, stage, titles=not beside) for stage in stages]
     if not stages:
-        return Group(_head(view), Text("It has no stages yet: no worker has put the configuration in force."))
+        return Group(_head(view), Text("It has no stages yet: no worker has loaded the configuration."))
     if not beside:
         return Group(_head(view), *panels, *_removed(view), *_repairs(view))
     grid = Table.grid(expand=True)
@@ -53,7 +52,7 @@ def _removed(view: View) -> Iterator[RenderableType]:
 
 
 def _repairs(view: View) -> Iterator[Text]:
-    """What had to be found by asking: a number that grows shows that webhooks or callbacks get lost."""
+    """What only polling found: if a number grows, webhooks or callbacks get lost."""
     found = view.get("repairs") or []
     told = [f"{r['words']}, last {clock(r['last'], view['at'])}" if r["last"] else str(r["words"]) for r in found]
     if told:
@@ -73,7 +72,10 @@ def _head(view: View) -> Text:
     if health["status"] != "ok":
         head.append(f"\nInterlock is {clean(health['status'])}", _HEALTH.get(health["status"], "bold"))
     for finding in health["findings"]:
-        head.append(f"\n{clean(told(finding, view['at']))}", _HEALTH.get(finding["status"], "").removeprefix("bold "))
+        head.append(
+            f"\n{clean(finding_sentence(finding, view['at']))}",
+            _HEALTH.get(finding["status"], "").removeprefix("bold "),
+        )
         for detail in finding["details"]:
             head.append(f"\n  {clean(detail['what'])}, since {clock(detail['since'], view['at'])}", "dim")
     return head
@@ -104,25 +106,25 @@ def _panel(view: View, stage: View, *, titles: bool) -> Panel:
 
 
 def _lock(view: View, lock: View) -> Iterator[Text]:
-    """A lock in words: why, who, since when, until when, and what is on the way to open it."""
+    """A lock in words: why, who, since when, until when, and which runs may open it."""
     yield Text.assemble((" LOCKED ", "bold white on red"), " ", (clean(lock["reason"]), "red"))
-    since = f"by {lock['by']} since {clock(lock['since'], view['at'])} ({lasting(view['at'] - lock['since'])})"
+    since = f"by {lock['by']} since {clock(lock['since'], view['at'])} ({duration(view['at'] - lock['since'])})"
     if lock["until"]:
         since += f", until {clock(lock['until'], view['at'])}"
     yield Text(clean(since), "red")
     if not lock["automatic"]:
-        fixes = "fixes are let in" if lock["let_fixes_in"] else "fixes are kept out, too"
+        fixes = "fixes may enter" if lock["let_fixes_in"] else "fixes do not enter either"
         yield Text(clean(f"{fixes}; opens with: interlock unlock {lock['stage']} --lock {lock['key']}"))
         return
     coming = on_the_way(view, lock)
     for tile in coming:
-        yield Text(clean(f"on the way: {name(tile)} {whereabouts(tile)}"), "cyan")
+        yield Text(clean(f"on the way: {run_name(tile)} {whereabouts(tile)}"), "cyan")
     if not coming:
         yield Text(clean(f"nothing on the way: merge the fix to {lock['service']}, or retry {lock['run']}"))
 
 
 def _step(step: View, now: float, *, titles: bool) -> Iterator[RenderableType]:
-    """One job: its queue, who is inside, who failed, what else holds it up."""
+    """One job: its queue, who is inside, who failed, what else occupies or blocks it."""
     queue, inside = step["queue"], step["inside"]
     yield Text(f"queue {queue['count']}", "bold" if queue["count"] else "dim")
     if queue["runs"]:
@@ -137,7 +139,7 @@ def _step(step: View, now: float, *, titles: bool) -> Iterator[RenderableType]:
         yield Text(f"failed {len(step['failed'])}", "bold red")
         yield _rows(step["failed"], len(step["failed"]), now, titles=titles)
     if step["backoff"]:
-        yield Text(clean(f"Jenkins did not take the build: {step['backoff']['why']}; it is asked again"), "yellow")
+        yield Text(clean(f"Jenkins did not start the build: {step['backoff']['why']}; Interlock tries again"), "yellow")
 
 
 def _rows(runs: list[View], everybody: int, now: float, *, titles: bool) -> RenderableType:
@@ -165,7 +167,7 @@ def _rows(runs: list[View], everybody: int, now: float, *, titles: bool) -> Rend
 
 
 def _detail(tile: View, now: float, units: int) -> str:
-    long = lasting(now - tile["since"], units)
+    long = duration(now - tile["since"], units)
     if tile["status"] in _STATES:
         return _STATES[tile["status"]]
     return f"#{tile['build']} {long}" if tile["build"] else long

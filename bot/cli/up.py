@@ -1,4 +1,4 @@
-"""The command `up`: everything on this machine, after all mistakes of file and environment have been told."""
+"""The command `up`: everything on this machine, once the pipeline file and the environment are free of mistakes."""
 
 from __future__ import annotations
 
@@ -11,36 +11,48 @@ from pathlib import Path
 
 import click
 
-from bot.cli.errors import FAILED, Failed
-from bot.cli.files import OURS, checked_file, environment
-from bot.cli.out import say, warn
-from bot.cli.processes import root
+from bot.cli.common import FAILED, CommandFailed, say, warn
+from bot.cli.files import check_environment, checked_file, config_path
 
 #: Variables that hold a path, beside those whose name ends with _FILE.
-PATHS = ("INTERLOCK_CONFIG", "INTERLOCK_DATA_DIR", "INTERLOCK_REDIS_BINARY")
+PATH_VARIABLES = ("INTERLOCK_CONFIG", "INTERLOCK_DATA_DIR", "INTERLOCK_REDIS_BINARY")
+
+#: Variables that only this command reads, not the processes (bot.cli.client, bot.cli.common).
+PERSONAL_VARIABLES = ("INTERLOCK_URL", "INTERLOCK_TOKEN", "INTERLOCK_TOKEN_FILE")
+
+#: The project's Procfile, which a wheel does not contain; a test holds the two together. gunicorn's settings are
+#: named as a module, because an installed package is no folder below the working directory.
+PROCFILE = """\
+web: gunicorn --config python:bot.web.gunicorn_conf "bot.web.app:create_app()"
+worker: celery --quiet -A workers.app worker --pool threads --concurrency ${INTERLOCK_WORKER_THREADS:-24} \
+--without-gossip --without-mingle --without-heartbeat -O fair --loglevel WARNING
+beat: celery --quiet -A workers.app beat --schedule ${INTERLOCK_DATA_DIR:-.interlock}/beat-schedule --loglevel WARNING
+"""
+
+#: Where this code lies: a checkout, or the packages of a Python.
+HERE = Path(__file__).resolve().parents[2]
 
 
-@click.command(short_help="Run Interlock here, all of it.")
+@click.command(short_help="Run all of Interlock on this machine.")
 @click.option(
     "--config", "file", type=click.Path(path_type=Path), help="The pipeline file, instead of INTERLOCK_CONFIG."
 )
 @click.option("--bind", metavar="HOST:PORT", help="Where the web process listens, instead of INTERLOCK_BIND.")
 def up(file: Path | None, bind: str | None) -> None:
-    """Run Interlock here: a Redis of its own unless INTERLOCK_REDIS_URL is set, web, worker and beat.
+    """Run all of Interlock here: a Redis of its own unless INTERLOCK_REDIS_URL is set, worker, beat and web.
 
-    First the pipeline file and the environment are checked; with a mistake nothing is started.
+    It checks the pipeline file and the environment first, and starts nothing if there is a mistake.
     """
     given = {"INTERLOCK_CONFIG": str(file) if file else None, "INTERLOCK_BIND": bind}
     with _variables({name: value for name, value in given.items() if value is not None}):
-        path = Path(os.environ.get("INTERLOCK_CONFIG") or "interlock.yaml")
-        configuration = checked_file(path)
-        wrong, doubtful = environment(configuration)
+        configuration = checked_file(config_path(None))
+        wrong, doubtful = check_environment(configuration)
         for sentence in (*wrong, *doubtful):
             warn(sentence)
         if wrong:
             warn("Nothing was started: the environment is incomplete (see docs/configuration.md).")
             raise click.exceptions.Exit(FAILED)
-        _run(settled(os.environ, Path.cwd()))
+        _run(process_environment(os.environ, Path.cwd()))
 
 
 def _run(env: Mapping[str, str]) -> None:
@@ -49,39 +61,39 @@ def _run(env: Mapping[str, str]) -> None:
 
     data = Path(env["INTERLOCK_DATA_DIR"])
     try:
-        folder = root(data)
+        folder = procfile_folder(data)
     except OSError as error:
-        raise Failed(f"the data folder {data} cannot be used: {error.strerror}") from None
+        raise CommandFailed(f"the data folder {data} cannot be used: {error.strerror}") from None
     try:
         stack = Stack(folder, data_dir=data, env=env, echo=sys.stdout)
-        _free(stack.web_url)
+        _check_free(stack.web_url)
         say(f"Starting; it will answer at {stack.web_url} (Ctrl-C stops everything; logs are in {data / 'log'})")
         stack.run()
     except LaunchError as error:
-        raise Failed(str(error)) from None
+        raise CommandFailed(str(error)) from None
 
 
-def _free(address: str) -> None:
-    """Refuse to start where somebody else answers already; they would be taken for us."""
+def _check_free(address: str) -> None:
+    """Raise CommandFailed if another program listens there already: its answers would be taken for ours."""
     host, port = address.rpartition("//")[2].rsplit(":", 1)
     with socket.socket(socket.AF_INET6 if host.startswith("[") else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host.strip("[]"), int(port)))
         except OSError as error:
-            raise Failed(f"{host}:{port} cannot be listened on ({error.strerror}): choose another --bind") from None
+            raise CommandFailed(f"{host}:{port} cannot be used ({error.strerror}): choose another --bind") from None
 
 
-def settled(env: Mapping[str, str], here: Path) -> dict[str, str]:
+def process_environment(env: Mapping[str, str], here: Path) -> dict[str, str]:
     """The environment of the processes: every path made absolute, for they run in another folder than `here`.
 
     What only this command reads, a person's own token above all, is left out.
     """
-    found = {name: value for name, value in env.items() if name not in OURS}
+    found = {name: value for name, value in env.items() if name not in PERSONAL_VARIABLES}
     found.setdefault("INTERLOCK_CONFIG", "interlock.yaml")
     found.setdefault("INTERLOCK_DATA_DIR", ".interlock")
     for name, value in found.items():
-        is_path = name in PATHS or (name.startswith("INTERLOCK_") and name.endswith("_FILE"))
+        is_path = name in PATH_VARIABLES or (name.startswith("INTERLOCK_") and name.endswith("_FILE"))
         if is_path and value:
             found[name] = str(here / Path(value).expanduser())
     return found
@@ -100,3 +112,17 @@ def _variables(given: Mapping[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def procfile_folder(data: Path, installed: Path | None = None) -> Path:
+    """The folder to start the processes in: the one with their Procfile.
+
+    That is the checkout whose code runs, from wherever it is called. An installed package has none: there it is the
+    data folder, and the Procfile is written into it. Raises OSError if that fails.
+    """
+    installed = installed or HERE
+    if (installed / "Procfile").is_file() and (installed / "pyproject.toml").is_file():
+        return installed
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (data / "Procfile").write_text(PROCFILE, encoding="utf-8")
+    return data

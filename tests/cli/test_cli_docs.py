@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bot.cli import looking, picture
+from bot.cli import picture, read
 from bot.cli.main import cli
 from bot.core.model.pipeline import Outcome
 from bot.store.outbox import Outbox
@@ -56,7 +56,7 @@ def told(story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     outbox.give_up(claim, "could not tell team-chat (Failed to send notification: error=403)", time.time())
     later = SimpleNamespace(time=lambda: time.time() + 725, sleep=time.sleep)
     monkeypatch.setattr(reading, "time", later)
-    monkeypatch.setattr(looking, "time", later)
+    monkeypatch.setattr(read, "time", later)
     monkeypatch.setattr(picture, "clock", lambda at, now: "14:05" if at == now else "13:53")  # wider at midnight
     monkeypatch.chdir(tmp_path)
 

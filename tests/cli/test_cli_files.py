@@ -35,7 +35,7 @@ def test_a_newcomer_begins_with_the_example(here: Path) -> None:
     assert checked.stdout.splitlines()[:3] == [
         "interlock.yaml: no mistakes",
         "  epages: build, acceptance, pre-production (locks), production (locks); 3 services; mode run",
-        "The environment, as it is here:",
+        "The environment of this command:",
     ]
     assert "  INTERLOCK_JENKINS_TOKEN_BUILD (or INTERLOCK_JENKINS_TOKEN_BUILD_FILE) is not set" in checked.stdout
     assert typed("check", "--strict").exit_code == 1

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 import launch
-from bot.cli import processes
-from bot.cli.errors import Failed
-from bot.cli.up import _free, settled
+from bot.cli import up
+from bot.cli.common import CommandFailed
+from bot.cli.up import _check_free, process_environment
 from launch import LaunchError, free_port, read_procfile
 from tests.cli.conftest import typed
 from tests.cli.test_cli_files import SECRETS
@@ -109,7 +109,7 @@ def test_paths_are_made_absolute_and_nothing_else_is_touched() -> None:
         "INTERLOCK_REDIS_BINARY": "/usr/bin/r",
         "INTERLOCK_TOKEN": "t",
     }
-    assert settled(env, Path("/srv")) == {
+    assert process_environment(env, Path("/srv")) == {
         "PATH": "bin",
         "INTERLOCK_CONFIG": "/srv/interlock.yaml",
         "INTERLOCK_DATA_DIR": "/srv/.interlock",
@@ -119,7 +119,7 @@ def test_paths_are_made_absolute_and_nothing_else_is_touched() -> None:
 
 
 def test_an_installed_package_starts_the_processes_of_the_procfile(tmp_path: Path) -> None:
-    data = processes.root(tmp_path / "data", installed=tmp_path / "site-packages")
+    data = up.procfile_folder(tmp_path / "data", installed=tmp_path / "site-packages")
     assert data == tmp_path / "data"
     ours = (ROOT / "Procfile").read_text()
     assert (data / "Procfile").read_text() == ours
@@ -130,8 +130,8 @@ def test_an_installed_package_starts_the_processes_of_the_procfile(tmp_path: Pat
 @pytest.mark.parametrize("installed", [False, True], ids=["checkout", "installed"])
 def test_everything_starts_answers_and_stops(here: Path, installed: bool) -> None:
     bind = f"127.0.0.1:{free_port()}"
-    code = "from bot.cli import main, processes\n"
-    code += f"processes.HERE = __import__('pathlib').Path({str(here)!r})\n" if installed else ""
+    code = "from bot.cli import main, up\n"
+    code += f"up.HERE = __import__('pathlib').Path({str(here)!r})\n" if installed else ""
     bare = {name: value for name, value in os.environ.items() if not name.startswith("INTERLOCK_")}
     env = {**bare, **SECRETS, "INTERLOCK_WEB_WORKERS": "1", "INTERLOCK_WORKER_THREADS": "2"}
     words = [sys.executable, "-c", code + "main.cli()", "up", "--bind", bind]
@@ -162,5 +162,5 @@ def once_it_answers(url: str, running: subprocess.Popen[bytes]) -> str:
 
 
 def test_a_place_that_somebody_listens_on_is_refused_before_anything_starts(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(Failed, match="cannot be listened on"):
-        _free(f"http://127.0.0.1:{taken.getsockname()[1]}")
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(CommandFailed, match="cannot be used"):
+        _check_free(f"http://127.0.0.1:{taken.getsockname()[1]}")

@@ -10,10 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from bot.cli import answers, looking
-from bot.cli.choosing import CANCELLED, RETRIED
-from bot.cli.errors import Unreachable
-from bot.cli.server import Server
+from bot.cli import read, sentences
+from bot.cli.act import CANCELLABLE, RETRYABLE
+from bot.cli.client import ApiClient
+from bot.cli.common import ServerUnreachable
 from bot.core.model.events import BuildSeen, Configured, PullMoved, TriggerRefused
 from bot.core.model.pipeline import Outcome
 from bot.core.model.reasons import Why
@@ -79,7 +79,7 @@ def test_a_lock_of_a_person_says_how_it_opens(interlock: Interlock, broken: Run)
     shown = lines(interlock("status", COLUMNS="100").output)
     at = shown.index("LOCKED trade fair")
     assert ", until " in shown[at + 1]
-    assert shown[at + 2] == "fixes are let in; opens with: interlock unlock production --lock production/1"
+    assert shown[at + 2] == "fixes may enter; opens with: interlock unlock production --lock production/1"
 
 
 def test_runs_left_in_a_stage_that_was_removed_are_listed(interlock: Interlock, story: Story, broken: Run) -> None:
@@ -132,7 +132,7 @@ def test_watching_draws_again_and_ends_with_ctrl_c(
             raise KeyboardInterrupt
         story.merge("S2", "b")
 
-    monkeypatch.setattr(looking, "time", SimpleNamespace(sleep=between))
+    monkeypatch.setattr(read, "time", SimpleNamespace(sleep=between))
     shown = interlock("status", "--watch")
     assert shown.exit_code == 0
     assert story.board.service("S2").number == 2
@@ -144,20 +144,20 @@ def test_watching_outlasts_a_server_that_is_away(
 ) -> None:
     looks = 0
 
-    def away(_: Server, **__: object) -> None:
-        raise Unreachable("gone")
+    def away(_: ApiClient, **__: object) -> None:
+        raise ServerUnreachable("gone")
 
     def between(_: float) -> None:
         nonlocal looks
         looks += 1
         if looks == 2:
             raise KeyboardInterrupt
-        monkeypatch.setattr(Server, "get", away)
+        monkeypatch.setattr(ApiClient, "get", away)
 
-    monkeypatch.setattr(looking, "time", SimpleNamespace(sleep=between))
+    monkeypatch.setattr(read, "time", SimpleNamespace(sleep=between))
     shown = interlock("status", "--watch")
     assert (shown.exit_code, looks) == (0, 2)
-    assert "Interlock does not answer: this is how it was; trying again" in shown.output
+    assert "Interlock does not answer: this is its last answer; trying again" in shown.output
     assert "3 runs" in shown.output
 
 
@@ -167,7 +167,7 @@ def test_what_else_holds_a_stage_up_is_shown(interlock: Interlock, story: Story,
     story.put(TriggerRefused(run.key, 1, "the job is disabled"))
     shown = lines(interlock("status", COLUMNS="100").output)
     assert shown[shown.index("production") + 2 :][:2] == ["running 1 of 1", "build #900, started by hand"]
-    assert "Jenkins did not take the build: the job is disabled; it is asked again" in shown
+    assert "Jenkins did not start the build: the job is disabled; Interlock tries again" in shown
 
 
 def test_why_tells_every_run_in_one_sentence_with_what_to_do(interlock: Interlock, broken: Run) -> None:
@@ -175,7 +175,7 @@ def test_why_tells_every_run_in_one_sentence_with_what_to_do(interlock: Interloc
         "S3.1 (S3 7b72891): build #107 runs in acceptance. Nothing to do.",
         "S2.1 (S2 80fe969) waits for pre-production, place 1: pre-production is locked: S1 b22c32c failed in "
         "pre-production (CheckoutTest) (locked by S1.1); merge the fix to S1. Nothing to do for this run: it keeps its "
-        "place until the lock opens, or a fix with it has passed.",
+        "place until the lock opens, or a fix that contains it passes.",
         "S1.1: S1 b22c32c failed in pre-production (CheckoutTest); it holds the lock until the fix has passed, a retry "
         "succeeds or it is unlocked. Merge the fix to main of S1; if the environment was at fault: "
         "`interlock retry S1.1 --reason ...`.",
@@ -230,7 +230,7 @@ def test_the_log_ends_with_the_newest(interlock: Interlock, broken: Run) -> None
 
 def test_the_log_is_read_over_several_pages(interlock: Interlock, broken: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = interlock("log", "-n", "1000", "--json").output.splitlines()
-    monkeypatch.setattr(looking, "PAGE", 4)
+    monkeypatch.setattr(read, "PAGE", 4)
     assert interlock("log", "-n", "1000", "--json").output.splitlines() == whole
     assert len(interlock("log", "-n", "10", "--json").output.splitlines()) == 10
     ids = [json.loads(line)["id"] for line in whole]
@@ -250,7 +250,7 @@ def test_following_tells_every_new_fact_once(
         if looks == 2:
             story.merge("S2", "b")
 
-    monkeypatch.setattr(looking, "time", SimpleNamespace(sleep=between, time=time.time))
+    monkeypatch.setattr(read, "time", SimpleNamespace(sleep=between, time=time.time))
     shown = interlock("log", "-n", "1", "--follow")
     assert shown.exit_code == 0
     kinds = [line.split()[2] for line in shown.output.splitlines()]
@@ -258,9 +258,9 @@ def test_following_tells_every_new_fact_once(
 
 
 def test_every_reason_and_every_end_has_its_next_step() -> None:
-    assert set(answers.NEXT) == {str(why) for why in Why}
-    assert set(answers.AFTER) == {str(end) for end in End}
-    assert {str(status) for status in Status} - {"ending"} == CANCELLED | RETRIED
+    assert set(sentences.NEXT_STEPS) == {str(why) for why in Why}
+    assert set(sentences.NEXT_STEPS_AFTER_END) == {str(end) for end in End}
+    assert {str(status) for status in Status} - {"ending"} == CANCELLABLE | RETRYABLE
 
 
 def test_pull_requests_that_are_verified_are_counted(interlock: Interlock, story: Story, broken: Run) -> None:

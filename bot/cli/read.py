@@ -1,4 +1,4 @@
-"""The commands that look: status, why, history, log."""
+"""The commands that read: status, why, log, history."""
 
 from __future__ import annotations
 
@@ -8,16 +8,34 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bot.cli.errors import Failed, Misused, Unreachable
-from bot.cli.options import as_json, asks_server, limit
-from bot.cli.out import dump, say, warn
+from bot.cli.common import (
+    CommandFailed,
+    ServerUnreachable,
+    WrongUsage,
+    as_json,
+    calls_api,
+    date_and_time,
+    limit,
+    print_json,
+    say,
+    warn,
+)
+from bot.cli.sentences import (
+    ended_run_sentence,
+    fact_sentence,
+    health_sentences,
+    run_name,
+    run_sentence,
+    step_name,
+    tiles,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bot.cli.server import Answer, Server
+    from bot.cli.client import Answer, ApiClient
 
-#: Seconds between two looks of --watch and --follow.
+#: Seconds between two requests of --watch and --follow.
 EVERY = 2.0
 #: The most that one page of the API holds.
 PAGE = 200
@@ -25,14 +43,14 @@ PAGE = 200
 
 @click.command(short_help="Show the pipeline: queues, runs, locks, fast lane.")
 @as_json
-@click.option("-w", "--watch", is_flag=True, help="Draw it again whenever it changes, until Ctrl-C.")
-@asks_server
-def status(server: Server, as_json: bool, watch: bool) -> None:
+@click.option("-w", "--watch", is_flag=True, help="Draw it again every two seconds, until Ctrl-C.")
+@calls_api
+def status(api: ApiClient, as_json: bool, watch: bool) -> None:
     """Show the pipeline: stages, queues, runs, locks and the fast lane."""
     if as_json and watch:
-        raise Misused("--json and --watch do not go together")
+        raise WrongUsage("--json and --watch do not go together")
     if as_json:
-        dump(server.get(has="stages"))
+        print_json(api.get(has="stages"))
         return
     from rich.console import Console
 
@@ -40,29 +58,29 @@ def status(server: Server, as_json: bool, watch: bool) -> None:
 
     console = Console(markup=False, highlight=False, emoji=False)
     if watch:
-        _watch(server, console)
+        _watch(api, console)
     else:
-        console.print(picture(server.get(has="stages"), console.width))
+        console.print(picture(api.get(has="stages"), console.width))
 
 
-def _watch(server: Server, console: Console) -> None:
-    """Draw until Ctrl-C; a server that is away for a while is waited for."""
+def _watch(api: ApiClient, console: Console) -> None:
+    """Draw until Ctrl-C. While the server does not answer, show the last picture and try again."""
     from rich.console import Group
     from rich.live import Live
     from rich.text import Text
 
     from bot.cli.picture import picture
 
-    drawn = picture(server.get(has="stages"), console.width)
+    drawn = picture(api.get(has="stages"), console.width)
     try:
         with Live(drawn, console=console, auto_refresh=False, screen=console.is_terminal) as live:
             while True:
                 live.update(drawn, refresh=True)
                 time.sleep(EVERY)
                 try:
-                    drawn = picture(server.get(has="stages"), console.width)
-                except (Failed, Unreachable):
-                    gone = Text("Interlock does not answer: this is how it was; trying again", "bold yellow")
+                    drawn = picture(api.get(has="stages"), console.width)
+                except (CommandFailed, ServerUnreachable):
+                    gone = Text("Interlock does not answer: this is its last answer; trying again", "bold yellow")
                     live.update(Group(gone, drawn), refresh=True)
                     time.sleep(EVERY)
     except KeyboardInterrupt:
@@ -72,34 +90,31 @@ def _watch(server: Server, console: Console) -> None:
 @click.command()
 @click.argument("query", required=False)
 @as_json
-@asks_server
-def why(server: Server, query: str | None, as_json: bool) -> None:
-    """Say where runs are, why, and what to do next.
+@calls_api
+def why(api: ApiClient, query: str | None, as_json: bool) -> None:
+    """Say where a run is, why, and what to do next.
 
-    QUERY is a service, a run, the beginning of a commit's sha or a pull request (#12); without it every run is told.
+    QUERY is a service, a run, the beginning of a sha or a pull request (#12). Without it every run is shown.
     """
-    from bot.cli import answers
-    from bot.cli.tiles import tiles
-
     if query is None:
-        view = server.get(has="stages")
+        view = api.get(has="stages")
         found: Answer = {"q": None, "runs": list(tiles(view)), "ended": [], "more": False}
         found["more"] = view["live"] > len(found["runs"])
         found["health"] = view.get("health")
     else:
-        found = server.get("why", has="runs", q=query)
+        found = api.get("why", has="runs", q=query)
     if as_json:
-        dump(found)
+        print_json(found)
         return
     health = found.get("health")
-    for line in answers.unwell(health, time.time()):
+    for line in health_sentences(health, time.time()):
         say(line)
     for tile in found["runs"]:
-        say(answers.live(tile, health))
+        say(run_sentence(tile, health))
     for row in found["ended"]:
-        say(answers.ended(row, time.time()))
+        say(ended_run_sentence(row, time.time()))
     if found["more"]:
-        say("There are more; ask for one of them by its run, or by the beginning of its sha.")
+        say("There are more; name one by its run, or by the beginning of its sha.")
     if not found["runs"] and not found["ended"]:
         say("There is no run on the board.")
 
@@ -107,64 +122,62 @@ def why(server: Server, query: str | None, as_json: bool) -> None:
 @click.command()
 @limit(20)
 @as_json
-@asks_server
-def history(server: Server, limit: int, as_json: bool) -> None:
+@calls_api
+def history(api: ApiClient, limit: int, as_json: bool) -> None:
     """List the runs that have ended, the last to end first."""
-    from bot.cli.texts import moment
-    from bot.cli.tiles import name, step_name
-
     rows: list[Answer] = []
     after: int | None = 0
     while after is not None and len(rows) < limit:
-        page = server.get("history", has="runs", offset=after, limit=min(PAGE, limit - len(rows)))
+        page = api.get("history", has="runs", offset=after, limit=min(PAGE, limit - len(rows)))
         rows, after = rows + page["runs"], page["next"]
     if as_json:
-        dump(rows)
+        print_json(rows)
         return
     for row in rows:
-        say(f"{moment(row['at'])}  {row['end']:<10}  {row['run']} ({name(row)}) in {step_name(row)}: {row['reason']}")
+        run = f"{row['run']} ({run_name(row)})"
+        say(f"{date_and_time(row['at'])}  {row['end']:<10}  {run} in {step_name(row)}: {row['reason']}")
     if not rows:
         say("No run has ended yet.")
 
 
 @click.command()
 @limit(20)
-@click.option("-f", "--follow", is_flag=True, help="Go on with what is decided from now, until Ctrl-C.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with new decisions, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Print each fact as one line of JSON, for programs.")
-@asks_server
-def log(server: Server, limit: int, follow: bool, as_json: bool) -> None:
-    """Print what was decided, the newest last."""
-    facts = list(_facts(server, limit=limit))
-    last = _tell(facts, as_json)
+@calls_api
+def log(api: ApiClient, limit: int, follow: bool, as_json: bool) -> None:
+    """Print the decisions, the newest last."""
+    facts = list(_facts(api, limit=limit))
+    last = _print_facts(facts, as_json)
     if not follow:
         return
     try:
-        _follow(server, last, as_json)
+        _follow(api, last, as_json)
     except KeyboardInterrupt:
         return
 
 
-def _follow(server: Server, last: str, as_json: bool) -> None:
-    """Print new facts until Ctrl-C; a server that is away for a while is waited for."""
+def _follow(api: ApiClient, last: str, as_json: bool) -> None:
+    """Print new facts until Ctrl-C. While the server does not answer, try again."""
     away = False
     while True:
         time.sleep(EVERY)
         try:
-            facts = list(_facts(server, after=last))
-        except (Failed, Unreachable) as error:
+            facts = list(_facts(api, after=last))
+        except (CommandFailed, ServerUnreachable) as error:
             if not away:
                 warn(f"{error.message}; trying again")
             away = True
             continue
         away = False
-        last = _tell(facts, as_json) or last
+        last = _print_facts(facts, as_json) or last
 
 
-def _facts(server: Server, *, limit: int = 10_000, after: str = "") -> Iterator[Answer]:
+def _facts(api: ApiClient, *, limit: int = 10_000, after: str = "") -> Iterator[Answer]:
     """At most `limit` facts, newest first, as far back as the one called `after`."""
     query: dict[str, str | int] = {}
     while limit > 0:
-        page = server.get("facts", has="facts", limit=min(PAGE, limit), **query)
+        page = api.get("facts", has="facts", limit=min(PAGE, limit), **query)
         for fact in page["facts"]:
             if _order(str(fact["id"])) <= _order(after):
                 return
@@ -175,16 +188,13 @@ def _facts(server: Server, *, limit: int = 10_000, after: str = "") -> Iterator[
         query["before"] = str(page["next"])
 
 
-def _tell(facts: list[Answer], as_json: bool) -> str:
+def _print_facts(facts: list[Answer], as_json: bool) -> str:
     """Print facts that came newest first, oldest first; returns the id of the newest, or nothing."""
-    from bot.cli.outcome import sentence
-    from bot.cli.texts import moment
-
     for fact in reversed(facts):
         if as_json:
-            dump(fact, lines=True)
+            print_json(fact, lines=True)
         else:
-            say(f"{moment(fact['at'])}  {fact['kind']:<18}  {sentence(fact)}")
+            say(f"{date_and_time(fact['at'])}  {fact['kind']:<18}  {fact_sentence(fact)}")
     return str(facts[0]["id"]) if facts else ""
 
 

@@ -91,7 +91,7 @@ def test_several_runs_are_listed_and_the_key_is_asked_for(interlock: Interlock, 
     asked = interlock("cancel", "S2", *R)
     assert asked.exit_code == 2
     first, *rest = asked.stderr.splitlines()
-    assert first == "error: S2 means several runs; say which one to cancel, by its key:"
+    assert first == "error: S2 matches several runs; give the key of the one to cancel:"
     assert [line.split()[0] for line in rest] == ["S2.1", "S2.2"]
     assert interlock("cancel", "S2.2", *R).exit_code == 0
     assert "S2.1" in story.board.runs
@@ -108,7 +108,7 @@ def test_a_run_that_has_ended_is_told_with_its_end(interlock: Interlock, story: 
     story.build(story.merge("S1", "a"), Outcome.FAILURE)
     no = interlock("retry", "S1", *R)
     assert no.exit_code == 1
-    assert "the last to end: S1.1 (failed: S1 b22c32c failed in build)" in no.stderr
+    assert "the last ones ended: S1.1 (failed: S1 b22c32c failed in build)" in no.stderr
 
 
 def test_the_head_of_main_is_sent_on_the_fast_lane(interlock: Interlock, story: Story, broken: Run) -> None:
@@ -189,7 +189,7 @@ def test_without_a_worker_the_request_is_kept_and_the_command_says_that_it_is_no
     with serving(create_app(settings, configuration, lambda _: None)) as url:
         kept = typed("lock", "production", *R, "--wait", "0", INTERLOCK_URL=url, INTERLOCK_TOKEN=TOKEN)
     assert (kept.exit_code, kept.stdout.startswith("done")) == (1, False)
-    assert "not decided yet: the request " in kept.stderr
+    assert "not decided yet: no worker has decided request " in kept.stderr
     story.turns()
     assert len(story.board.locks_of("production")) == 1
 
@@ -230,9 +230,9 @@ def test_dead_letters_are_listed_and_given_another_try(interlock: Interlock, sto
     assert set(listed[0::3]) == slots
     assert listed[2] == "  401 Bad credentials �[31m"
     one = slots.pop()
-    assert interlock("dead-letters", "retry", one).stdout == f"done: {one} is given another try\n"
+    assert interlock("dead-letters", "retry", one).stdout == f"done: {one} will be retried\n"
     rest = interlock("dead-letters", "retry", "--all")
-    assert (rest.exit_code, rest.stdout) == (0, f"done: {slots.pop()} is given another try\n")
+    assert (rest.exit_code, rest.stdout) == (0, f"done: {slots.pop()} will be retried\n")
     assert Outbox(story.redis, story.keys).dead_letters() == []
 
 
@@ -242,7 +242,7 @@ def test_one_dead_letter_that_is_gone_does_not_keep_the_others_back(
     slot = bury(story)
     mixed = interlock("dead-letters", "retry", "nothing", slot)
     assert mixed.exit_code == 1
-    assert mixed.stdout == f"done: {slot} is given another try\n"
+    assert mixed.stdout == f"done: {slot} will be retried\n"
     assert mixed.stderr.splitlines()[1] == "error: 1 of 2 were refused"
 
 
@@ -263,7 +263,7 @@ def test_parked_deliveries_are_listed_decided_once_more_or_dropped(interlock: In
     listed = interlock("parked").output.splitlines()
     assert [line.split()[0] for line in listed[0::2]] == ["1700000000000-1", "1700000000000-0"]
     assert listed[1] == "  ValueError: no�[31m"
-    assert interlock("parked", "retry", "1700000000000-0").stdout == "done: 1700000000000-0 is given another try\n"
+    assert interlock("parked", "retry", "1700000000000-0").stdout == "done: 1700000000000-0 will be retried\n"
     assert [lock.reason for lock in story.board.locks_of("production")] == ["trade fair"]
     assert interlock("parked", "drop", "--all").stdout == "done: 1700000000000-1 is dropped\n"
     assert interlock("parked").stdout.startswith("There are no parked deliveries")

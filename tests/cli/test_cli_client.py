@@ -58,7 +58,7 @@ def test_nobody_there_ends_with_3() -> None:
         (answering("200 OK", {"hello": 1}), 3, "answers 200, but not like Interlock"),
         (answering("200 OK", b"[" * 100_000), 3, "answers 200, but not like Interlock"),
         (answering("502 Bad Gateway", b"no", "text/html"), 3, "answers 502, but not like Interlock"),
-        (answering("302 Found", b"", Location="https://login.example.com/\x1b[2J"), 3, "sends us to https://login."),
+        (answering("302 Found", b"", Location="https://login.example.com/\x1b[2J"), 3, "redirects to https://login."),
         (answering("503 Service Unavailable", {"detail": "the store cannot be reached"}), 1, "the store cannot be"),
         (answering("404 Not Found", {"detail": "no [red]such\x1b[2J thing"}), 1, "error: no [red]such�[2J thing"),
         (answering("200 OK", b"x" * (33 << 20)), 3, "more than 32 MiB"),

@@ -1,4 +1,4 @@
-"""Talks to Interlock's HTTP API: one address, one pipeline, a time-out on every call, every failure a sentence."""
+"""The client of Interlock's HTTP API: every call has a time-out, every failure is a sentence."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 
 import requests
 
-from bot.cli.errors import Failed, Misused, Refused, Unreachable
+from bot.cli.common import CommandFailed, RequestRefused, ServerUnreachable, WrongUsage
 
 Answer = dict[str, Any]
 
@@ -23,8 +23,8 @@ LARGEST = 32 << 20
 NAMES = 12
 
 
-class Bearer(requests.auth.AuthBase):
-    """Sends the token, or none; being there, it keeps ~/.netrc out of the matter."""
+class BearerAuth(requests.auth.AuthBase):
+    """Sends the token, or none; because it is set, requests does not read ~/.netrc."""
 
     def __init__(self, token: str | None) -> None:
         self._token = token
@@ -35,11 +35,12 @@ class Bearer(requests.auth.AuthBase):
         return request
 
 
-class Server:
-    """One Interlock. Nothing is asked before it is needed.
+class ApiClient:
+    """Calls one Interlock, about one of its pipelines. Making one calls nothing.
 
-    Its methods raise Unreachable if nobody answers like Interlock, Refused or Failed with the server's own
-    sentence if it says no, and Misused if the address, the token or the pipeline cannot be used.
+    Its methods raise ServerUnreachable if nothing at the address answers like Interlock; RequestRefused or
+    CommandFailed with the server's own sentence if it refuses or fails; WrongUsage if the address, the token or the
+    pipeline cannot be used.
     """
 
     def __init__(self, url: str, pipeline: str | None = None) -> None:
@@ -48,7 +49,7 @@ class Server:
         self._session = requests.Session()
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._session.close()
 
     @cached_property
@@ -59,24 +60,24 @@ class Server:
         names = [str(each.get("name")) for each in self._call("GET", "/pipelines", has="pipelines")["pipelines"]]
         if len(names) != 1:
             which = f"there are several: {', '.join(names)}" if names else "there is none"
-            raise Misused(f"say which pipeline with --pipeline; {which}")
+            raise WrongUsage(f"say which pipeline with --pipeline; {which}")
         return names[0]
 
     def get(self, *path: str, has: str, **query: str | int) -> Answer:
-        """What the pipeline's `path` says; `has` is a key that the answer must have."""
+        """The answer to a GET of the pipeline's `path`; `has` is a key that it must have."""
         return self._call("GET", self._path(path), has=has, query=query)
 
     def post(self, *path: str, body: Answer, has: str, key: str | None = None) -> Answer:
-        """Ask for something, as the person of the token, and wait a little for what comes of it.
+        """Send a request as the owner of the token, and wait up to five seconds for the decision.
 
         `key` names the request: with one, it is sent again if the answer is lost, and counts once.
         """
-        token = Bearer(_token())
+        token = BearerAuth(_token())
         headers = {"Idempotency-Key": key} if key else {}
         where = self._path(path)
         try:
             return self._call("POST", where, has=has, query={"wait": 5}, body=body, auth=token, headers=headers)
-        except Unreachable:
+        except ServerUnreachable:
             if key is None:
                 raise
         return self._call("POST", where, has=has, query={"wait": 5}, body=body, auth=token, headers=headers)
@@ -92,7 +93,7 @@ class Server:
         has: str,
         query: dict[str, Any] | None = None,
         body: Answer | None = None,
-        auth: Bearer | None = None,
+        auth: BearerAuth | None = None,
         headers: dict[str, str] | None = None,
     ) -> Answer:
         try:
@@ -101,7 +102,7 @@ class Server:
                 f"{self.url}/api/v1{path}",
                 params=query,
                 json=body,
-                auth=auth or Bearer(None),
+                auth=auth or BearerAuth(None),
                 headers={**(headers or {}), "Accept": "application/json"},
                 timeout=TIMEOUT,
                 allow_redirects=False,  # a POST would become a GET on the way
@@ -109,17 +110,19 @@ class Server:
             ) as response:
                 return self._read(response, has)
         except requests.RequestException as error:
-            raise Unreachable(f"no Interlock can be reached at {self.url}: {_why(error)}") from None
+            raise ServerUnreachable(f"no Interlock can be reached at {self.url}: {_why(error)}") from None
 
     def _read(self, response: requests.Response, has: str) -> Answer:
         if response.is_redirect:
             where = response.headers.get("Location", "elsewhere")
-            raise Unreachable(f"{self.url} sends us to {where}: give that address with --url if it is Interlock")
+            raise ServerUnreachable(
+                f"{self.url} redirects to {where}: give that address with --url if Interlock is there"
+            )
         raw = bytearray()
         for piece in response.iter_content(64 << 10):
             raw += piece
             if len(raw) > LARGEST:
-                raise Unreachable(f"{self.url} answers with more than {LARGEST >> 20} MiB: that is not Interlock")
+                raise ServerUnreachable(f"{self.url} answers with more than {LARGEST >> 20} MiB: that is not Interlock")
         try:
             data = json.loads(raw)
         except (ValueError, RecursionError):
@@ -128,11 +131,13 @@ class Server:
             return data
         if isinstance(data, dict) and not response.ok and "detail" in data:
             raise _problem(response, data)
-        raise Unreachable(f"{self.url} answers {response.status_code}, but not like Interlock: is the address right?")
+        raise ServerUnreachable(
+            f"{self.url} answers {response.status_code}, but not like Interlock: is the address right?"
+        )
 
 
 def _problem(response: requests.Response, data: Answer) -> Exception:
-    """The problem (RFC 9457) as the end of the command."""
+    """The error for a problem (RFC 9457) that the server answered."""
     sentence = str(data["detail"])
     names = data.get("valid")
     if isinstance(names, list) and names:
@@ -140,8 +145,8 @@ def _problem(response: requests.Response, data: Answer) -> Exception:
         sentence += f" (valid: {', '.join(str(name) for name in names[:NAMES])}{more})"
     if response.status_code == 401:
         sentence += ". Your token comes from INTERLOCK_TOKEN or INTERLOCK_TOKEN_FILE"
-    asked = response.request.method == "POST" and response.status_code < 500
-    return Refused(sentence) if asked else Failed(sentence)
+    refusal = response.request.method == "POST" and response.status_code < 500
+    return RequestRefused(sentence) if refusal else CommandFailed(sentence)
 
 
 def _checked(url: str) -> str:
@@ -151,25 +156,27 @@ def _checked(url: str) -> str:
     except ValueError:  # a port that is no number
         parts, usable = urlsplit(""), False
     if not usable:
-        raise Misused(f"{url!r} is not an address; expected one such as http://127.0.0.1:8080 (--url, INTERLOCK_URL)")
+        raise WrongUsage(
+            f"{url!r} is not an address; expected one such as http://127.0.0.1:8080 (--url, INTERLOCK_URL)"
+        )
     if "@" in parts.netloc:
-        raise Misused("the address holds credentials; give the token in INTERLOCK_TOKEN or INTERLOCK_TOKEN_FILE")
+        raise WrongUsage("the address holds credentials; give the token in INTERLOCK_TOKEN or INTERLOCK_TOKEN_FILE")
     return url.rstrip("/")
 
 
 def _token() -> str:
-    """The token of the person who asks. Its value, and the name of its file, are never repeated."""
+    """The token of the caller. No message contains its value or the name of its file."""
     given, file = os.environ.get("INTERLOCK_TOKEN"), os.environ.get("INTERLOCK_TOKEN_FILE")
     if given and file:
-        raise Misused("INTERLOCK_TOKEN and INTERLOCK_TOKEN_FILE are both set; expected one of them")
+        raise WrongUsage("INTERLOCK_TOKEN and INTERLOCK_TOKEN_FILE are both set; expected one of them")
     if not given and not file:
-        raise Misused(
+        raise WrongUsage(
             "this needs your token: put it into INTERLOCK_TOKEN, or its file's name into INTERLOCK_TOKEN_FILE; "
             "the server knows it from INTERLOCK_API_TOKENS"
         )
     token = (given or _first_line(str(file))).strip()
     if not token or not token.isascii() or not token.isprintable():
-        raise Misused(f"{'INTERLOCK_TOKEN' if given else 'INTERLOCK_TOKEN_FILE'} holds no token")
+        raise WrongUsage(f"{'INTERLOCK_TOKEN' if given else 'INTERLOCK_TOKEN_FILE'} holds no token")
     return token
 
 
@@ -178,9 +185,9 @@ def _first_line(file: str) -> str:
         with Path(file).expanduser().open(encoding="utf-8") as stream:
             return stream.readline(4_096)
     except OSError as error:
-        raise Misused(f"INTERLOCK_TOKEN_FILE names a file that cannot be read ({error.strerror})") from None
+        raise WrongUsage(f"INTERLOCK_TOKEN_FILE names a file that cannot be read ({error.strerror})") from None
     except ValueError:
-        raise Misused("INTERLOCK_TOKEN_FILE names a file that is not text") from None
+        raise WrongUsage("INTERLOCK_TOKEN_FILE names a file that is not text") from None
 
 
 def _why(error: requests.RequestException) -> str:
@@ -189,11 +196,11 @@ def _why(error: requests.RequestException) -> str:
         case requests.exceptions.SSLError():
             return "its certificate is not trusted (REQUESTS_CA_BUNDLE names a file of authorities)"
         case requests.exceptions.ProxyError():
-            return "the proxy does not let us through (see HTTP_PROXY, HTTPS_PROXY, NO_PROXY)"
+            return "the proxy refuses the connection (see HTTP_PROXY, HTTPS_PROXY, NO_PROXY)"
         case requests.exceptions.ConnectTimeout():
             return f"it does not answer within {TIMEOUT[0]:.0f} s"
         case requests.exceptions.ReadTimeout():
-            return f"it took the request and did not answer within {TIMEOUT[1]:.0f} s"
+            return f"it accepted the connection and did not answer within {TIMEOUT[1]:.0f} s"
         case requests.exceptions.ConnectionError():
             return "the connection is refused or lost; is it running (`interlock up`), is the address right (--url)?"
         case _:

@@ -1,0 +1,195 @@
+"""The commands that act: lock, unlock, retry, cancel, fast-lane, pause, resume, observe.
+
+Each sends one request to the API and prints what was decided, or why it was refused.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bot.cli.common import CommandPending, RequestRefused, WrongUsage, calls_api, parse_until, reason, say, wait
+from bot.cli.sentences import fact_sentence, run_sentence
+
+if TYPE_CHECKING:
+    from bot.cli.client import Answer, ApiClient
+
+#: The statuses of a run that may be retried, and that may be cancelled; the server has the last word.
+RETRYABLE = frozenset({"failed"})
+CANCELLABLE = frozenset({"waiting", "starting", "running", "recalled", "failed"})
+#: How many facts of one request are printed.
+SHOWN_FACTS = 12
+
+
+# -- the commands ------------------------------------------------------------------------------------------------
+
+
+@click.command(short_help="Lock a stage: no run of the main lane enters it.")
+@click.argument("stage")
+@reason
+@click.option("--let-fixes-in", is_flag=True, help="Let runs of the fast lane enter.")
+@click.option("--until", metavar="TIME", callback=parse_until, help="Unlock it then: 2h, or 2026-12-01T18:00.")
+@wait
+@calls_api
+def lock(api: ApiClient, stage: str, reason: str, let_fixes_in: bool, until: str | None, wait: int) -> None:
+    """Lock STAGE: no run of the main lane enters it until the lock is opened. Other locks of it stay."""
+    _request(
+        api,
+        "stages",
+        stage,
+        "lock",
+        wait=wait,
+        reason=reason,
+        let_fixes_in=let_fixes_in or None,
+        until=until,
+    )
+
+
+@click.command(short_help="Open the lock of a stage, or one of several, or all.")
+@click.argument("stage")
+@reason
+@click.option("--lock", "key", metavar="KEY", help="Open this one of several; `interlock status` names them.")
+@click.option("--all", "every", is_flag=True, help="Open all of several.")
+@wait
+@calls_api
+def unlock(api: ApiClient, stage: str, reason: str, key: str | None, every: bool, wait: int) -> None:
+    """Open the lock of STAGE. If a failed run held it, that run ends as a reported failure.
+
+    If the stage has several locks, the command lists them: choose one with --lock, or all with --all.
+    """
+    _request(api, "stages", stage, "unlock", wait=wait, reason=reason, lock=key, all=every or None)
+
+
+@click.command(short_help="Retry a failed build, without a new commit.")
+@click.argument("run", metavar="RUN|SERVICE")
+@reason
+@wait
+@calls_api
+def retry(api: ApiClient, run: str, reason: str, wait: int) -> None:
+    """Retry the build of a failed run, without a new commit.
+
+    Instead of the run's key give its service, the beginning of its sha or its pull request, if one failed run matches.
+    """
+    _request(api, "runs", find_run(api, run, RETRYABLE, "retry"), "retry", wait=wait, reason=reason)
+
+
+@click.command(short_help="Cancel a run and abort its build.")
+@click.argument("run", metavar="RUN|SERVICE")
+@reason
+@wait
+@calls_api
+def cancel(api: ApiClient, run: str, reason: str, wait: int) -> None:
+    """Cancel a run. Interlock aborts its build if one is running.
+
+    A stage that locks on failure may be locked by that: an aborted build leaves its environment in an unknown state.
+    """
+    _request(api, "runs", find_run(api, run, CANCELLABLE, "cancel"), "cancel", wait=wait, reason=reason)
+
+
+@click.command(name="fast-lane", short_help="Send the head of main on the fast lane, once.")
+@click.argument("service")
+@reason
+@click.option(
+    "--stage",
+    metavar="STAGE",
+    help="Let it enter this stage even if the stage is locked; needed unless SERVICE holds a lock.",
+)
+@wait
+@calls_api
+def fast_lane(api: ApiClient, service: str, reason: str, stage: str | None, wait: int) -> None:
+    """Send the head of SERVICE's main branch on the fast lane, once."""
+    _request(api, "services", service, "fast-lane", wait=wait, reason=reason, stage=stage)
+
+
+@click.command(short_help="Pause the pipeline: accept every event, trigger nothing.")
+@reason
+@wait
+@calls_api
+def pause(api: ApiClient, reason: str, wait: int) -> None:
+    """Pause the pipeline: Interlock accepts every event and triggers nothing."""
+    _request(api, "mode", wait=wait, reason=reason, mode="pause")
+
+
+@click.command(short_help="Resume the pipeline: trigger again.")
+@reason
+@wait
+@calls_api
+def resume(api: ApiClient, reason: str, wait: int) -> None:
+    """Resume the pipeline after `pause` or `observe`: Interlock triggers again."""
+    _request(api, "mode", wait=wait, reason=reason, mode="run")
+
+
+@click.command(short_help="Only observe: decide and show, send nothing to Jenkins or GitHub.")
+@reason
+@wait
+@calls_api
+def observe(api: ApiClient, reason: str, wait: int) -> None:
+    """Only observe: Interlock decides and shows what it decided, and sends nothing to Jenkins or GitHub."""
+    _request(api, "mode", wait=wait, reason=reason, mode="observe")
+
+
+# -- which run is meant ------------------------------------------------------------------------------------------
+
+
+def find_run(api: ApiClient, query: str, statuses: frozenset[str], verb: str) -> str:
+    """The key of the one run that `query` matches and that is in one of `statuses`; `verb` says what is to be done.
+
+    `query` is a key, a service, the beginning of a sha or a pull request.
+    Raises WrongUsage if several runs match, RequestRefused if none does; both list the runs there are.
+    """
+    found = api.get("why", has="runs", q=query)
+    live = found["runs"]
+    if len(live) == 1 and live[0]["run"] == query:
+        return query
+    matching = [tile for tile in live if tile["status"] in statuses]
+    if len(matching) == 1 and not found["more"]:
+        return str(matching[0]["run"])
+    if matching:
+        raise WrongUsage(_listed(f"{query} matches several runs; give the key of the one to {verb}:", matching))
+    if live:
+        raise RequestRefused(_listed(f"{query} has no run to {verb}:", live))
+    ended = [f"{row['run']} ({row['end']}: {row['reason']})" for row in found["ended"][:3]]
+    raise RequestRefused(f"{query} has no run on the board; the last ones ended: {'; '.join(ended)}")
+
+
+def _listed(head: str, tiles: list[dict[str, object]]) -> str:
+    return "\n".join([head, *(f"  {run_sentence(tile)}" for tile in tiles)])
+
+
+# -- what was decided --------------------------------------------------------------------------------------------
+
+
+def _request(api: ApiClient, *path: str, wait: float, **body: Any) -> None:
+    """Send a request and print what was decided. Raises RequestRefused, or CommandPending after `wait` seconds.
+
+    What is None in `body` is left out.
+    """
+    given = {name: value for name, value in body.items() if value is not None}
+    deadline = time.monotonic() + wait
+    answer = api.post(*path, body=given, has="state", key=uuid.uuid4().hex)
+    while answer["state"] == "waiting" and time.monotonic() < deadline:
+        time.sleep(0.2)  # the server answers at once while too many requests wait
+        seconds = max(0, min(5, int(deadline - time.monotonic())))
+        answer = api.get("requests", str(answer["request"]), has="state", wait=seconds)
+    _print_decision(answer, wait)
+
+
+def _print_decision(answer: Answer, wait: float) -> None:
+    facts = answer.get("facts") or []
+    if answer["state"] == "waiting":
+        raise CommandPending(
+            f"no worker has decided request {answer.get('request')} within {wait:g} s. It is stored, and the next "
+            "worker decides it; `interlock log` shows the decision"
+        )
+    if answer["state"] == "refused":
+        reasons = [str(fact.get("why")) for fact in facts if fact.get("kind") == "request-refused"]
+        raise RequestRefused("; ".join(reasons) or "no reason is on record")
+    if not facts:
+        say("done: nothing had to change")
+    for number, fact in enumerate(facts[:SHOWN_FACTS]):
+        say(("      " if number else "done: ") + fact_sentence(fact))
+    if len(facts) > SHOWN_FACTS:
+        say(f"      and {len(facts) - SHOWN_FACTS} more, see `interlock log`")

@@ -1,0 +1,194 @@
+"""What all commands share: their options, what they print, how they end.
+
+Nothing slow is imported here: `interlock --help` loads this file and the commands, and no library but click.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import wraps
+from typing import IO, Any
+
+import click
+
+Command = Callable[..., None]
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+#: Exit codes, beside 0 for done: scripts depend on them.
+FAILED, USAGE, UNREACHABLE = 1, 2, 3
+#: The most characters of the terminal that one name or sentence from outside may take.
+LONGEST = 2_000
+_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+_DURATION = re.compile(r"[1-9][0-9]{0,8}[smhd]")
+
+
+# -- errors and exit codes ---------------------------------------------------------------------------------------
+
+
+class CommandError(click.ClickException):
+    """The command ends with a sentence on standard error; `prefix` says in a word how."""
+
+    prefix = "error"
+    exit_code = FAILED
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the sentence, cleaned: text from the server cannot control the terminal."""
+        for number, line in enumerate(self.message.splitlines() or [""]):
+            click.echo(clean(line) if number else f"{self.prefix}: {clean(line)}", file=file, err=file is None)
+
+
+class CommandFailed(CommandError):
+    """The command was tried and failed, or what it was asked about does not exist."""
+
+
+class RequestRefused(CommandError):
+    """Interlock refused the request, and says why."""
+
+    prefix = "refused"
+
+
+class CommandPending(CommandError):
+    """The request is stored, and no worker has decided it yet."""
+
+    prefix = "not decided yet"
+
+
+class ServerUnreachable(CommandError):
+    """No Interlock answers at the address."""
+
+    exit_code = UNREACHABLE
+
+
+class WrongUsage(CommandError):
+    """An argument, an option or an environment variable of the command cannot be used."""
+
+    exit_code = USAGE
+
+
+# -- options -----------------------------------------------------------------------------------------------------
+
+
+def calls_api(command: Command) -> Command:
+    """Give a command `--url` and `--pipeline`, and pass it an ApiClient as its first argument."""
+
+    @click.option("--url", envvar="INTERLOCK_URL", default=DEFAULT_URL, show_default=True, help="Where Interlock is.")
+    @click.option("-p", "--pipeline", metavar="NAME", help="Which pipeline; not needed if there is only one.")
+    @wraps(command)
+    def wrapped(url: str, pipeline: str | None, **rest: Any) -> None:
+        from bot.cli.client import ApiClient  # requests takes a while to load
+
+        api = ApiClient(url, pipeline)
+        try:
+            command(api, **rest)
+        finally:
+            api.close()
+
+    return wrapped
+
+
+def _parse_reason(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    if not value.strip():
+        raise click.BadParameter("say why: everybody who waits is shown it.")
+    return value
+
+
+reason = click.option(
+    "-r", "--reason", required=True, metavar="TEXT", callback=_parse_reason, help="Why; shown to everybody and kept."
+)
+
+wait = click.option(
+    "--wait",
+    "wait",
+    type=click.IntRange(0, 600),
+    default=15,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for the decision.",
+)
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print what the API returns, for programs.")
+
+
+def limit(default: int) -> Callable[[Command], Command]:
+    """`--limit`, with its own default."""
+    return click.option(
+        "-n", "--limit", type=click.IntRange(1, 10_000), default=default, show_default=True, help="How many at most."
+    )
+
+
+def parse_until(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """The value of `--until` as the server takes it: `2h`, or a time of ISO 8601 with its zone.
+
+    A time without a zone is one of this terminal's.
+    """
+    if value is None or _DURATION.fullmatch(value):
+        return value
+    try:
+        found = datetime.fromisoformat(value)
+        return (found if found.tzinfo else found.astimezone()).isoformat()
+    except (ValueError, OverflowError):
+        raise click.BadParameter("expected a duration (90m, 2h, 3d) or a time (2026-12-01T18:00).") from None
+
+
+# -- output ------------------------------------------------------------------------------------------------------
+
+
+def say(text: str, **style: Any) -> None:
+    """Print one line, cleaned; `style` as click.style takes it."""
+    click.secho(clean(text), **style)
+
+
+def warn(text: str) -> None:
+    """Print one line on standard error, cleaned."""
+    click.echo(clean(text), err=True)
+
+
+def print_json(data: Any, *, lines: bool = False) -> None:
+    """Print JSON, in ASCII so that it holds no control character; with `lines` on a single line."""
+    click.echo(json.dumps(data, indent=None if lines else 2))
+
+
+def clean(text: object) -> str:
+    """Text from outside on one line, without control, direction or other invisible characters. Never rich markup."""
+    plain = str(text)
+    cut = plain if len(plain) <= LONGEST else plain[:LONGEST] + "…"
+    return "".join(c if c.isprintable() else "�" for c in cut)
+
+
+def count(number: int, noun: str) -> str:
+    """`1 run`, `3 runs`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def duration(seconds: float, units: int = 2) -> str:
+    """A duration in its largest units, no seconds beside minutes: `40 s`, `12 min`, `2 h 10 min`, `3 d`."""
+    left = max(0, int(seconds))
+    parts: list[str] = []
+    for unit, size in _UNITS:
+        number, left = divmod(left, size)
+        if number:
+            parts.append(f"{number} {unit}")
+        if parts and (len(parts) >= units or unit == "min" or not left):
+            break
+    return " ".join(parts) or "0 s"
+
+
+def date_and_time(at: float) -> str:
+    """A time in seconds of the epoch, in this terminal's zone: `2026-11-23 14:05:12`."""
+    return _local(at).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def clock(at: float, now: float) -> str:
+    """The same in short: `14:05` if it is on the day of `now`, else with the date."""
+    here, today = _local(at), _local(now)
+    return here.strftime("%H:%M" if here.date() == today.date() else "%Y-%m-%d %H:%M")
+
+
+def _local(at: float) -> datetime:
+    try:
+        return datetime.fromtimestamp(at, tz=UTC).astimezone()
+    except (OverflowError, OSError, ValueError):  # out of the range of dates
+        return datetime.fromtimestamp(0, tz=UTC)

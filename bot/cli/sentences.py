@@ -1,0 +1,136 @@
+"""A run, a fact or a finding of Interlock's health as one sentence for the terminal, from the API's data.
+
+The API shows a run as a tile (`bot.core.view`): where it is, its status, and the reason why it is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from bot.cli.common import clock, duration
+from bot.health.wording import sentence
+
+View = dict[str, Any]
+
+_NOTHING = "Nothing to do"
+
+#: What to do next, by the reason's name in the API (bot.core.model.reasons.Why).
+NEXT_STEPS = {
+    "paused": "`interlock resume --reason ...` lets the pipeline run again",
+    "backoff": "Look at the job in Jenkins; Interlock goes on trying to trigger it",
+    "full": _NOTHING,
+    "behind": _NOTHING,
+    "locked": "Nothing to do for this run: it keeps its place until the lock opens, or a fix that contains it passes",
+    "fix-ahead": _NOTHING,
+    "proof": _NOTHING,
+    "one-at-a-time": _NOTHING,
+    "clean-up": _NOTHING,
+    "recalled": "Nothing to do: it keeps its place at the head of the queue",
+    "starting": _NOTHING,
+    "running": _NOTHING,
+    "ending": _NOTHING,
+    "holds-lock": "Merge the fix to main of {service}; if the environment was at fault: "
+    "`interlock retry {run} --reason ...`",
+    "fix-failed": "Merge another fix to main of {service}, or `interlock retry {run} --reason ...`",
+    "next": _NOTHING,
+}
+
+#: The same by how a run ended (bot.core.model.run.End).
+NEXT_STEPS_AFTER_END = {
+    "delivered": _NOTHING,
+    "failed": "Merge a fix: it starts a new run",
+    "superseded": "Nothing to do: {by} contains its change",
+    "cancelled": "Merge again to start a new run",
+    "dropped": "If that was not intended, merge it again",
+}
+
+
+# -- runs --------------------------------------------------------------------------------------------------------
+
+
+def tiles(view: View) -> Iterator[View]:
+    """Every run of the view, each once, stage by stage: the queue, who is inside, who failed; then the fast lane."""
+    seen: set[str] = set()
+    for stage in view["stages"]:
+        for step in filter(None, (stage, stage.get("fast"))):
+            for tile in (*step["queue"]["runs"], *step["inside"]["runs"], *step["failed"]):
+                if tile["run"] not in seen:
+                    seen.add(tile["run"])
+                    yield tile
+
+
+def step_name(tile: View) -> str:
+    """Where a run is: `pre-production`, `fast pre-production`."""
+    return f"fast {tile['stage']}" if tile["track"] == "fast" else str(tile["stage"])
+
+
+def run_name(tile: View) -> str:
+    """A run as people write it: service, short sha."""
+    return f"{tile['service']} {tile['short']}"
+
+
+def whereabouts(tile: View) -> str:
+    """Where a run is, as the end of a sentence: `waits for production`, `runs in build`."""
+    status = str(tile["status"])
+    words = {"waiting": "waits for", "running": "runs in", "starting": "starts in"}
+    return f"{words.get(status, f'is {status} in')} {step_name(tile)}"
+
+
+def on_the_way(view: View, lock: View) -> list[View]:
+    """The runs that may open an automatic lock: the service's fast runs, and its holder while it is retried."""
+    return [
+        tile
+        for tile in tiles(view)
+        if tile["service"] == lock["service"]
+        and tile["status"] != "failed"
+        and (tile["lane"] == "fast" or tile["run"] == lock["run"])
+    ]
+
+
+def run_sentence(tile: View, health: View | None = None) -> str:
+    """The sentence for a run on the board: where it is, why, what to do next.
+
+    If Interlock itself is unwell and that blocks runs, then the next step is to mend that.
+    """
+    place = f", place {tile['position']}" if tile.get("position") else ""
+    where = f" waits for {step_name(tile)}{place}" if tile["status"] == "waiting" else ""
+    then = NEXT_STEPS.get(tile["why"], _NOTHING).format(service=tile["service"], run=tile["run"])
+    if then.startswith(_NOTHING) and health is not None and any(each["holds_up"] for each in health["findings"]):
+        then = f"Interlock is {health['status']}: mend the cause named above, then the run continues"
+    who = "" if run_name(tile) in tile["reason"] and not where else f" ({run_name(tile)})"
+    return f"{tile['run']}{who}{where}: {tile['reason']}. {then}."
+
+
+def ended_run_sentence(row: View, now: float) -> str:
+    """The sentence for a run that has left the board; `now` in seconds of the epoch."""
+    then = NEXT_STEPS_AFTER_END.get(row["end"], _NOTHING).format(by=row.get("by") or "a newer run")
+    ago = duration(now - row["at"])
+    return f"{row['run']} ({run_name(row)}) {row['end']} {ago} ago in {step_name(row)}: {row['reason']}. {then}."
+
+
+# -- facts and health --------------------------------------------------------------------------------------------
+
+
+def fact_sentence(fact: View) -> str:
+    """The sentence for a fact of the log, with the run it is about and the person who asked for it."""
+    text = str(fact.get("why") or fact.get("kind"))
+    service, short = fact.get("service"), str(fact.get("sha") or "")[:7]
+    if service and fact.get("run") and short not in text:
+        text = f"{service} {short}: {text}"
+    by = fact.get("by")
+    return f"{text} (by {by})" if by and str(by) not in text else text
+
+
+def health_sentences(health: View | None, now: float) -> Iterator[str]:
+    """What is wrong with Interlock itself, a sentence for each cause; nothing if it is well."""
+    if health is None or health["status"] == "ok":
+        return
+    yield f"Interlock is {health['status']}:"
+    for finding in health["findings"]:
+        yield f"- {finding_sentence(finding, now)}"
+
+
+def finding_sentence(finding: View, now: float) -> str:
+    """The sentence for a finding: what is wrong, since when, what to do."""
+    return sentence(finding, lambda at: clock(at, now))

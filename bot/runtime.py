@@ -77,6 +77,8 @@ class PipelineContext:
     asked: threading.Event = field(default_factory=threading.Event)
     #: Set by a turn that began a board: GitHub and Jenkins must be asked what they know.
     began: threading.Event = field(default_factory=threading.Event)
+    #: Set by a turn that was told of a move of main which fits nowhere: GitHub must be asked where main stands.
+    main_unclear: threading.Event = field(default_factory=threading.Event)
     _reading: threading.Lock = field(default_factory=threading.Lock)
     _replica: BoardReplica | None = None
 

@@ -59,7 +59,7 @@ def turn(pipeline: str) -> None:
     """Decide what waits in the inbox, then do what that asks of Jenkins at once."""
     context = runtime().pipeline(pipeline)
     decide_and_perform(runtime(), context, poke)
-    ask_at_the_beginning(context)
+    ask_at_once(context)
 
 
 @task("interlock.perform")
@@ -102,7 +102,7 @@ def sweep() -> None:
             waiting += 1
             reconcile_builds.apply_async(expires=60)
             reconcile_heads.apply_async((True,), expires=60)
-        ask_at_the_beginning(context)
+        ask_at_once(context)
         if waiting or not context.store.is_configured():
             turn.apply_async((name,), expires=60)
         for family in FAMILIES:
@@ -110,11 +110,18 @@ def sweep() -> None:
                 poke_performer(name, family)
 
 
-def ask_at_the_beginning(context: PipelineContext) -> None:
-    """A board has begun: where main stands, and whether state was lost, is asked at once."""
-    if context.began.is_set():
+def ask_at_once(context: PipelineContext) -> None:
+    """Ask what a turn has found to be unknown, and do not wait for the next poll.
+
+    Where main stands, when a board has begun or main was moved in a way that fits nowhere; and whether state was lost,
+    when a board has begun.
+    """
+    began = context.began.is_set()
+    if began or context.main_unclear.is_set():
         context.began.clear()
+        context.main_unclear.clear()
         reconcile_heads.apply_async((True,), expires=60)
+    if began:
         reconcile_builds.apply_async(expires=60)
 
 

@@ -115,7 +115,7 @@ def _take_turns(context: PipelineContext, wake: Wake, wish: Wish | None, turned:
             except Unstorable as error:
                 entries = _without_culprit(store, token, redis, len(entries), error)
                 continue
-            _has_begun(context, begun)
+            _note_what_to_ask(context, begun, work)
             commits += 1
             asked_for = {family_of(effect) for effect in work.effects if debounce(effect) < DEBOUNCE}
             turned.families |= asked_for
@@ -173,11 +173,16 @@ def _beginning(context: PipelineContext) -> list[Event]:
     return begun
 
 
-def _has_begun(context: PipelineContext, begun: Sequence[Event]) -> None:
-    """The beginning of the board is stored: what is remembered has been used, and others must be asked."""
+def _note_what_to_ask(context: PipelineContext, begun: Sequence[Event], work: Work) -> None:
+    """A turn is stored: what it could not know is to be asked of others at once (`tasks.ask_at_once`).
+
+    If it began the board, what is remembered has been used.
+    """
     if begun:
         context.store.copy.settled()
         context.began.set()
+    if any(fact.kind is FactKind.FORCE_PUSH_UNPLACED for _, fact in work.facts):
+        context.main_unclear.set()
 
 
 def _without_culprit(store: Store, token: str, redis: Redis, batch: int, error: Unstorable) -> list[Entry]:

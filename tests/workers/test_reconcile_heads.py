@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from structlog.testing import capture_logs
@@ -16,7 +17,7 @@ from bot.store.repairs import Repairs
 from bot.store.repositories import Repositories
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop
-from workers import reconcile_heads, start
+from workers import reconcile_heads, start, tasks
 
 REPO = "shop/s1"
 
@@ -194,6 +195,28 @@ def test_a_head_of_ours_that_lacks_what_was_on_main_is_told_again_for_the_board_
     impatient.tell(ContainmentKnown("S1", one, two, contains=False))
     assert [heads(impatient) for _ in range(3)] == [1, 0, 0]
     assert repairs(impatient) == {"rewound": 1}
+
+
+def test_a_force_push_that_began_elsewhere_than_we_think_has_main_asked_for_at_once(
+    impatient: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only GitHub knows which of two moves of main was the last: the task asks it, and not at the next poll."""
+    shop = impatient
+    heads(shop)
+    begun = shop.github.control.push(REPO)
+    heads(shop)
+    shop.github.control.push(REPO)
+    heads(shop)
+    asked_for: list[tuple[object, ...]] = []
+    sent = SimpleNamespace(apply_async=lambda arguments=(), **_: asked_for.append(arguments))
+    monkeypatch.setattr(tasks, "reconcile_heads", sent)
+    shop.context.inbox.add(Merged("S1", "f" * 40, before=begun, forced=True, push_id="late"), "late")
+    shop.work()
+    assert len(shop.facts("force-push-unplaced")) == 1
+    tasks.ask_at_once(shop.context)
+    assert asked_for == [(True,)]
+    tasks.ask_at_once(shop.context)
+    assert len(asked_for) == 1
 
 
 def test_a_renamed_repository_is_followed_and_told_once(impatient: Workshop) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from bot.core import sentences
 from bot.core.model.effects import AbortDuplicate, Look, Notify, Withdraw
 from bot.core.model.events import AbortTaken, BuildHinted, BuildSeen, Event
 from bot.core.model.facts import FactKind
@@ -368,3 +369,31 @@ def test_so_it_is_if_the_run_of_that_name_is_gone() -> None:
     town.fails("S1a")
     town.send(seen)
     assert town.did(AbortDuplicate) == []
+
+
+def test_a_second_build_that_is_not_killed_where_it_rolls_out_is_told_once_and_not_asked_again() -> None:
+    town = Obliging()
+    town.arrives("S1", "a", "production")
+    run = town.run("S1a")
+    town.send(BuildSeen("cdp", "pre-production", 900, None, run.key, run.attempt - 1))
+    for _ in range(4):
+        town.waits(60)
+    assert [effect.level for effect in town.did(AbortDuplicate)] == [STOP]
+    assert [fact.build for fact in town.facts if fact.kind is FactKind.BUILD_STUCK] == [900]
+    assert [notice.topic for notice in town.did(Notify)] == ["stuck"]
+    assert town.board.next_due(town.now) is None
+
+
+def test_a_build_of_nobody_that_runs_is_looked_at_as_it_may_have_ended_since() -> None:
+    town = Town()
+    town.unmanaged("acceptance")
+    assert [(look.job.name, look.number) for look in town.did(Look)] == [("acceptance", 900)]
+
+
+def test_a_build_of_the_second_in_which_the_board_was_born_is_ours() -> None:
+    town = Town()
+    town.configure(replace(shop(), retry_first=1.0))
+    version = f"S1-1-{sentences.stamp(town.board.header.born)}"
+    town.fails(town.merge("S1", "a"))
+    town.send(BuildSeen("cdp", "acceptance", 900, None, "S1.1", 1, version=version))
+    assert [effect.number for effect in town.did(AbortDuplicate)] == [900]

@@ -139,3 +139,39 @@ def test_the_same_commit_is_superseded_only_while_the_other_run_carries_it() -> 
     town.passes("S1a", "S1a")  # the latest run of the commit
     assert second not in town.board.runs
     assert town.ended[second][1].by == first
+
+
+def test_what_is_there_is_what_came_last_whole_or_broken() -> None:
+    town = Town()
+    town.arrives("S1", "a", PRE)
+    town.passes("S1a")
+    version = town.board.version("S1", Step(PRE))
+    assert version.present == version.whole
+    town.breaks("S1", "b")
+    version = town.board.version("S1", Step(PRE))
+    assert version.present == version.broken
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_an_older_commit_does_not_replace_a_newer_one_where_nothing_is_rolled_out(good: bool) -> None:
+    town = Town()
+    for letter in "ab":
+        town.arrives("S1", letter, "acceptance")
+    for letter in "ba":
+        town.passes(f"S1{letter}") if good else town.fails(f"S1{letter}")
+    assert there(town, stage="acceptance") == (("S1b", "", "") if good else ("", "S1b", ""))
+
+
+def test_nobody_is_superseded_by_the_run_of_a_forced_head_that_is_on_its_way_out() -> None:
+    """S1x is delivered and dropped from main, S1a still in acceptance; the run of the new head S1y is cancelled."""
+    town = Town(shop(acceptance=None))
+    town.arrives("S1", "a", "acceptance")
+    town.merge("S1", "x")
+    while "S1x" in town.live():
+        town.passes("S1x")
+    town.force_push("S1", "y", onto="S1a")
+    town.cancel("S1y")
+    town.passes("S1a")
+    while town.answers():
+        pass
+    assert town.runs_in(PRE) == ["S1a"]

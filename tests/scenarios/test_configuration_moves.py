@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.model.effects import Withdraw
+from bot.core.model.effects import Comment, Withdraw
 from bot.core.model.events import AbortTaken, Configured, ContainmentKnown, HeadSeen
+from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import AbortLevel, Job, Mode, Pipeline
+from bot.core.model.run import Status
 from tests.core.town import Town
 from tests.core.world import shop
 
@@ -138,3 +140,72 @@ def test_a_fix_that_has_failed_in_a_job_which_is_gone_ends_as_failed() -> None:
     assert town.at("S1e") == "fast acceptance"
     town.configure(shop(fast=False))
     assert town.left("S1e") == ("failed", None)
+
+
+def test_a_board_is_born_when_it_is_configured_first_and_each_new_configuration_is_on_record() -> None:
+    town = Town()
+    town.configure(shop(acceptance=2))
+    born = town.now
+    town.configure(shop(acceptance=1))
+    assert town.board.header.born == born
+    assert town.told(FactKind.CONFIGURED) == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "gone"), [(shop(without=(PRE,)), PRE), (shop(services=("S2", "S3")), "S1")], ids=["stage", "service"]
+)
+def test_a_lock_that_ends_with_its_stage_or_service_says_which_is_gone(pipeline: Pipeline, gone: str) -> None:
+    town = Town()
+    town.breaks("S1", "a")
+    town.configure(pipeline)
+    (opened,) = [fact.why for fact in town.facts if fact.kind is FactKind.STAGE_UNLOCKED]
+    assert f"{gone} is no longer configured" in opened
+
+
+def test_that_jenkins_refuses_builds_of_a_stage_is_known_after_a_change_elsewhere() -> None:
+    town = Town()
+    town.arrives("S1", "a", ACC)
+    town.refuses("S1a")
+    town.configure(shop(pre_production=2))
+    assert list(town.board.backoffs) == [ACC]
+    assert town.runs_in(ACC) == []
+
+
+def test_a_pause_that_the_configuration_sets_calls_back_what_is_not_posted_yet() -> None:
+    town = Town()
+    town.merge("S1", "a")
+    town.send(Configured(shop(acceptance=2), Mode.PAUSE))
+    assert town.status("S1a") is Status.RECALLED
+
+
+def test_a_configuration_that_lets_the_pipeline_only_observe_aborts_nothing_of_what_it_takes_out() -> None:
+    town = Town()
+    town.arrives("S1", "b", PRE)
+    town.arrives("S1", "a", ACC)
+    town.starts("S1a")
+    town.quiet()
+    town.send(Configured(shop(services=("S2", "S3")), Mode.OBSERVE))
+    assert [(effect.kind, effect.run, effect.abort) for effect in town.effects] == [
+        ("withdraw", town.key("S1b"), False)
+    ]
+
+
+def test_a_retry_that_waits_before_its_stage_stays_there_though_a_stage_is_put_before_it() -> None:
+    town = Town(shop(without=(ACC,)))
+    town.breaks("S1", "a")
+    town.lock(PRE)
+    town.retry("S1a")
+    town.configure(shop())
+    assert town.queue(PRE) == ["S1a"]
+
+
+def test_a_run_that_waits_elsewhere_since_its_stage_was_removed_tells_its_pull_request() -> None:
+    town = Town()
+    town.lock(ACC)
+    town.lock(PRE)
+    town.pull("S1", "a", 7)
+    town.passes("S1a")
+    town.quiet()
+    town.configure(shop(without=(ACC,)))
+    assert town.queue(PRE) == ["S1a"]
+    assert [comment.pull for comment in town.did(Comment)] == [7]

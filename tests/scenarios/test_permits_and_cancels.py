@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from bot.core.model.events import Merged
-from bot.core.model.pipeline import FastLaneStart
+from bot.core.model.facts import FactKind
+from bot.core.model.pipeline import FastLaneStart, Lane
 from bot.core.model.run import Status
 from tests.core.town import Town
 from tests.core.world import shop
@@ -129,3 +132,109 @@ def test_a_head_that_is_through_is_not_sent_on_the_fast_lane_anew() -> None:
     town.fast_lane("S1", PRE)
     assert town.refused() == "S1a, the head of S1, is through already: merge a fix"
     assert town.live() == []
+
+
+@pytest.mark.parametrize("passes", [1, 3])
+def test_a_fix_that_a_person_has_taken_out_is_not_on_the_fast_lane_any_more(passes: int) -> None:
+    town = Town()
+    town.breaks("S1", "a")
+    town.merge("S1", "e")
+    for _ in range(passes):
+        town.passes("S1e")
+    town.starts("S1e")
+    taken_out = town.key("S1e")
+    town.cancel("S1e")
+    town.fast_lane("S1")
+    assert [run.key for run in town.board.of_commit("S1", "S1e") if not run.taken_out] == ["S1.3"]
+    assert town.at("S1e") == "build"
+    assert town.board.runs[taken_out].taken_out
+
+
+def test_a_second_permit_leaves_a_fix_that_waits_where_it_stands() -> None:
+    town = both_locked()
+    town.fast_lane("S2", PRODUCTION)
+    for _ in range(3):
+        town.passes("S2a")
+    assert (town.at("S2a"), town.status("S2a")) == (PRE, Status.WAITING)
+    number = town.run("S2a").queue_number
+    town.quiet()
+    town.fast_lane("S2", "acceptance")
+    assert (town.run("S2a").queue_number, town.told(FactKind.RUN_QUEUED)) == (number, [])
+
+
+def test_what_is_promoted_while_its_build_runs_goes_on_there() -> None:
+    town = Town(shop(start=FastLaneStart.ON_FAILURE))
+    town.arrives("S1", "a", PRE)
+    town.arrives("S1", "b", "acceptance")
+    town.starts("S1b")
+    town.fails("S1a")
+    assert (town.on_fast_lane(), town.status("S1b"), town.at("S1b")) == (["S1b"], Status.RUNNING, "acceptance")
+
+
+def test_of_two_runs_of_the_head_the_one_that_goes_on_is_sent_and_not_the_one_that_has_failed() -> None:
+    town = Town(shop(start=FastLaneStart.MANUAL))
+    town.arrives("S1", "a", "acceptance")
+    town.merge("S1", "b")
+    town.force_push("S1", "a", onto=None)
+    while town.at("S1a") != PRE:
+        town.passes("S1a")
+    town.fails("S1a")
+    town.fast_lane("S1")
+    assert {run.key: run.lane for run in town.board.of_commit("S1", "S1a")} == {"S1.1": Lane.FAST, "S1.3": Lane.MAIN}
+
+
+def test_that_a_person_cancels_where_it_rolls_out_is_on_record_and_in_the_story_of_the_run() -> None:
+    town = Town()
+    town.arrives("S1", "a", PRE)
+    town.starts("S1a")
+    before = len(town.run("S1a").story)
+    town.cancel("S1a")
+    assert town.told(FactKind.RUN_LEAVING) == ["S1a"]
+    assert len(town.run("S1a").story) == before + 1
+
+
+# -- retries and locks -----------------------------------------------------------------------------------------
+
+
+def test_a_retry_of_a_fix_keeps_its_place_and_nothing_is_left_of_the_failure() -> None:
+    town = Town(shop(pre_production=3))
+    for service in "S1", "S2", "S3":
+        town.arrives(service, "a", PRE)
+    for service in "S1", "S2", "S3":
+        town.fails(f"{service}a")
+    for service in "S1", "S2", "S3":
+        town.merge(service, "e")
+        town.passes(f"{service}e")
+    town.fails("S1e")
+    assert (town.runs_in("fast acceptance"), town.queue("fast acceptance")) == (["S2e"], ["S3e"])
+    before = len(town.run("S1e").story)
+    town.retry("S1e")
+    assert town.queue("fast acceptance") == ["S3e", "S1e"]
+    assert town.run("S1e").failure is None
+    assert len(town.run("S1e").story) == before + 1
+
+
+def test_after_a_retry_that_a_person_asked_for_the_stage_repeats_by_itself_as_often_as_before() -> None:
+    town = Town(shop(retries=1))
+    town.breaks("S1", "a")
+    town.fails("S1a")
+    assert town.status("S1a") is Status.FAILED
+    town.retry("S1a")
+    town.fails("S1a")
+    assert town.told(FactKind.BUILD_REPEATED) == ["S1a", "S1a"]
+
+
+def test_the_locks_of_people_are_numbered() -> None:
+    town = Town()
+    for _ in range(3):
+        town.lock(PRE)
+    assert [lock.key for lock in town.board.locks_of(PRE)] == [f"{PRE}/{number}" for number in (1, 2, 3)]
+
+
+def test_a_lock_opens_in_the_very_instant_in_which_it_ends() -> None:
+    town = Town()
+    town.lock(PRE, until=town.now + 60)
+    (lock,) = town.board.locks_of(PRE)
+    assert lock.until is not None
+    town.waits(lock.until - town.now)
+    assert town.locks() == []

@@ -1,0 +1,88 @@
+"""Where a run stands: what is off main, what a force-push dropped, and which fixes are on their way."""
+
+from __future__ import annotations
+
+from bot.core.model.events import ContainmentKnown
+from bot.core.model.history import Position
+from bot.core.model.pipeline import Lane
+from bot.core.model.run import Version
+from bot.core.rules import fast_lane, standing
+from tests.core.town import Town
+from tests.core.world import shop
+
+PRE = "pre-production"
+
+
+def position(town: Town, sha: str) -> Position:
+    found = town.board.service("S1").history.find(sha)
+    assert found is not None
+    return found
+
+
+def off_main(town: Town, sha: str) -> bool | None:
+    return standing.off_main(town.board, "S1", position(town, sha))
+
+
+def forced() -> Town:
+    """Main was forced from S1a to S1y, which lacks it."""
+    town = Town()
+    town.merge("S1", "-")
+    town.merge("S1", "a")
+    town.force_push("S1", "y", onto="S1-")
+    town.answers()
+    return town
+
+
+def test_what_a_forced_head_lacks_is_off_main_while_main_stands_on_it() -> None:
+    town = forced()
+    assert (off_main(town, "S1a"), off_main(town, "S1y")) == (True, False)
+    town.merge("S1", "w")
+    assert off_main(town, "S1a") is True, "what is pushed onto a head that lacks it brings nothing back"
+    town.pull("S1", "z")
+    assert off_main(town, "S1a") is None, "of a head that nobody knows the way to, GitHub has to tell"
+    town.looks_at_main("S1")
+    town.answers()
+    assert off_main(town, "S1a") is True
+
+
+def test_what_was_merged_after_a_force_push_is_on_main_wherever_that_stands_now() -> None:
+    town = forced()
+    town.merge("S1", "w")
+    town.pull("S1", "z")
+    assert off_main(town, "S1w") is False
+
+
+def test_what_came_back_to_main_is_on_it() -> None:
+    town = forced()
+    town.github.commit("S1", "S1v", onto="S1a")
+    town.send(town.merged("S1", "S1lost", "S1v"))
+    town.send(ContainmentKnown("S1", base="S1a", head="S1v", contains=True))
+    assert off_main(town, "S1a") is False
+
+
+def test_a_force_push_from_before_a_commit_has_not_dropped_it() -> None:
+    town = forced()
+    town.breaks("S1", "b")
+    version = Version(position(town, "S1y"), "S1.3", Lane.MAIN, town.now)
+    assert [opening.opens for opening in fast_lane.opened_by(town.board, version, PRE, "S1")] == [False]
+
+
+def test_a_fix_that_has_failed_is_not_on_its_way() -> None:
+    town = Town()
+    town.breaks("S1", "a")
+    town.merge("S1", "e")
+    town.passes("S1e")
+    assert [run.sha for run in standing.fixes(town.board, "S1")] == ["S1e"]
+    town.fails("S1e")
+    assert standing.fixes(town.board, "S1") == []
+
+
+def test_without_jobs_of_the_fast_lane_a_newer_fix_replaces_one_that_waits_before_the_stage_where_it_rejoins() -> None:
+    town = Town(shop(fast=False))
+    town.breaks("S1", "a")
+    town.lock(PRE)
+    for letter in "ef":
+        town.merge("S1", letter)
+        town.passes(f"S1{letter}", f"S1{letter}")
+    assert town.queue(PRE) == ["S1f"]
+    assert town.left("S1e") == ("superseded", "S1f")

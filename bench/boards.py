@@ -9,11 +9,12 @@ from redis import Redis
 from bench import bodies
 from bot.core.model.board import Counters, Header, Record
 from bot.core.model.history import REMEMBERED, CommitHistory, Position
-from bot.core.model.pipeline import Job, Lane, Pipeline, Policy, Service, Stage
+from bot.core.model.pipeline import Job, Lane, Pipeline, Service
 from bot.core.model.run import Run, ServiceState, Status, Step
 from bot.core.rules.merges import PUSHES
 from bot.store.keys import Keys
 from bot.store.parts import fields_of
+from demo.pipeline import pipeline as pictures
 
 CONTROLLER = "ci"
 PRE_PRODUCTION = Step("pre-production")
@@ -24,17 +25,8 @@ MERGED = 1_700_000_000.0
 def pipeline(name: str) -> Pipeline:
     """Build as many as come; acceptance 3 at once; pre-production and production one at a time, and they lock."""
 
-    def job(stage: str) -> Job:
-        return Job(CONTROLLER, f"{name}-{stage}")
-
-    stages = (
-        Stage("build", job("build")),
-        Stage("acceptance", job("acceptance"), 3),
-        Stage("pre-production", job("pre-production"), 1, Policy.LOCK),
-        Stage("production", job("production"), 1, Policy.LOCK),
-    )
     services = tuple(Service(f"S{n}", bodies.repository(n)) for n in range(bodies.SERVICES))
-    return Pipeline(name, stages, services)
+    return pictures(name, lambda stage: Job(CONTROLLER, f"{name}-{stage}"), services=services, fast=False)
 
 
 def fill(redis: Redis, keys: Keys, shape: Pipeline, live: int) -> None:

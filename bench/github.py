@@ -17,12 +17,13 @@ from pydantic import SecretStr
 
 from bench.report import Section
 from bot.core.model.events import BuildSeen, Configured, Event, HeadSeen, Merged
-from bot.core.model.pipeline import Job, Outcome, Pipeline, Policy, Service, Stage
+from bot.core.model.pipeline import Job, Outcome, Pipeline, Policy, Service
 from bot.core.model.run import Run
 from bot.runtime import PipelineContext, Runtime, build
 from config.configuration import Configuration, GitHub
 from config.model import Report
 from config.settings import Settings
+from demo.pipeline import pipeline as pictures
 from launch import Embedded
 from standins.github import GitHubStandIn
 from workers.github import session
@@ -219,20 +220,13 @@ def _settings(redis_url: str, report: Report) -> Settings:
 
 
 def _pipeline() -> Pipeline:
-    def job(name: str) -> Job:
-        return Job("ci", name)
-
-    stages = (
-        Stage("build", job("build")),
-        Stage("acceptance", job("acceptance"), 1, fast_job=job("fast-acceptance")),
-        Stage(
-            "pre-production",
-            job("pre-production"),
-            1,
-            Policy.LOCK,
-            fast_job=job("fast-pre-production"),
-            environment="pre-production",
-        ),
-        Stage("production", job("production"), 1, environment="production", production=True),
+    return pictures(
+        "bench",
+        lambda name: Job("ci", name),
+        services=[Service(name, f"shop/{name}") for name in SERVICES],
+        changes={
+            "acceptance": {"capacity": 1},
+            "pre-production": {"environment": "pre-production"},
+            "production": {"on_failure": Policy.REPORT, "environment": "production", "production": True},
+        },
     )
-    return Pipeline("bench", stages, tuple(Service(name, f"shop/{name}") for name in SERVICES))

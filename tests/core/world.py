@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from bot.core.model.board import Board, Record, build_board
 from bot.core.model.effects import AbortDuplicate, Compare, Effect, FindPull, Look, Trigger, Withdraw
 from bot.core.model.events import BuildSeen
-from bot.core.model.pipeline import AbortLevel, FastLane, FastLaneStart, Job, Outcome, Pipeline, Policy, Service, Stage
+from bot.core.model.pipeline import AbortLevel, FastLane, FastLaneStart, Job, Outcome, Pipeline, Policy, Service
 from bot.core.model.run import VERIFY
+from demo.pipeline import pipeline as pictures
 
 SERVICES = ("S1", "S2", "S3")
 
@@ -36,45 +38,34 @@ def shop(
     `renamed`: the stages whose jobs, the fast lane's too, have another name in Jenkins than they have by default.
     """
 
-    def job(controller: str, name: str, stage: str) -> Job:
-        return Job(controller, f"{name}-renamed" if stage in renamed else name)
-
-    def own(name: str) -> Job | None:
-        return job("cdp", f"fast-{name}", name) if fast else None
+    def job(name: str) -> Job:
+        controller = "build" if name == "build" else "cdp"
+        return Job(controller, f"{name}-renamed" if name.removeprefix("fast-") in renamed else name)
 
     def policy(locks: bool) -> Policy:
         return Policy.LOCK if locks else Policy.REPORT
 
-    stages = (
-        Stage("build", job("build", "build", "build")),
-        Stage(
-            "acceptance",
-            job("cdp", "acceptance", "acceptance"),
-            acceptance,
-            policy(acceptance_locks),
-            retries=retries if acceptance_locks else 0,
-            fast_job=own("acceptance"),
-            fast_capacity=fast_capacity,
-        ),
-        Stage(
-            "pre-production",
-            job("cdp", "pre-production", "pre-production"),
-            pre_production,
-            Policy.LOCK,
-            outcomes,
-            timeout,
-            retries,
-            own("pre-production"),
-            fast_capacity,
-        ),
-        Stage("production", job("cdp", "production", "production"), production, policy(production_locks)),
+    changes: dict[str, dict[str, Any]] = {
+        "acceptance": {
+            "capacity": acceptance,
+            "on_failure": policy(acceptance_locks),
+            "retries": retries if acceptance_locks else 0,
+            "fast_capacity": fast_capacity,
+        },
+        "pre-production": {
+            "capacity": pre_production,
+            "outcomes": outcomes,
+            "timeout": timeout,
+            "retries": retries,
+            "fast_capacity": fast_capacity,
+        },
+        "production": {"capacity": production, "on_failure": policy(production_locks)},
+    }
+    found = pictures(
+        "shop", job, services=[Service(name, f"shop/{name}") for name in services], fast=fast, changes=changes
     )
-    return Pipeline(
-        "shop",
-        tuple(stage for stage in stages if stage.name not in without),
-        tuple(Service(name, f"shop/{name}") for name in services),
-        FastLane(start, rejoins),
-    )
+    kept = tuple(stage for stage in found.stages if stage.name not in without)
+    return replace(found, stages=kept, fast_lane=FastLane(start, rejoins))
 
 
 @dataclass

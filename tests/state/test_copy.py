@@ -9,7 +9,7 @@ from redis import Redis
 
 from bot.core.model.board import FAMILIES, Board, Change, Counters, Header, Record
 from bot.core.model.history import CommitHistory, Position
-from bot.core.model.pipeline import Job, Lane, Mode, Pipeline, Policy, Service, Stage
+from bot.core.model.pipeline import Job, Lane, Mode, Pipeline, Service
 from bot.core.model.run import (
     CleanUp,
     HandledCommand,
@@ -31,6 +31,7 @@ from bot.store.codec import dump_record, field_of, load_record
 from bot.store.parts import changed_fields, fields_of, records_of, with_changes
 from bot.store.replica import BoardReplica
 from bot.store.store import Store
+from demo.pipeline import pipeline as pictures
 from tests.state.conftest import PipelineContext, line_of, put
 
 STEPS = (Step("build"), Step("acceptance"), Step("pre-production"))
@@ -38,15 +39,8 @@ WORDS = st.text(max_size=8).filter(lambda t: t.isprintable())
 
 
 def shape(name: str, capacity: int | None = 3) -> Pipeline:
-    return Pipeline(
-        name,
-        (
-            Stage("build", Job("build", "shop/build")),
-            Stage("acceptance", Job("cdp", "shop/acceptance"), capacity),
-            Stage("pre-production", Job("cdp", "shop/pre-production"), 1, Policy.LOCK),
-        ),
-        (Service("S1", "shop/s1"),),
-    )
+    services = [Service("S1", "shop/s1")]
+    return pictures(name, services=services, fast=False, changes={"acceptance": {"capacity": capacity}})
 
 
 @st.composite

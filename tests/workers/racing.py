@@ -12,7 +12,7 @@ from redis import Redis
 from bot.core.model.board import Board
 from bot.core.model.events import BuildSeen, Configured, ContainmentKnown, Event, Merged, Withdrawn
 from bot.core.model.facts import FactKind
-from bot.core.model.pipeline import Job, Outcome, Pipeline, Policy, Service, Stage, Track
+from bot.core.model.pipeline import Outcome, Pipeline, Service, Track
 from bot.core.model.run import Run, Status
 from bot.store.inbox import Accepted, Entry, Inbox
 from bot.store.keys import Keys
@@ -21,6 +21,7 @@ from bot.store.records import Records
 from bot.store.replica import BoardReplica
 from bot.store.scripts import Scripts
 from bot.store.store import Busy, Outdated, Store, Work
+from demo.pipeline import pipeline as pictures
 from workers.turn import decide_all
 
 SERVICES = ("S1", "S2", "S3")
@@ -30,16 +31,8 @@ RESULTS = (Outcome.SUCCESS, Outcome.SUCCESS, Outcome.SUCCESS, Outcome.FAILURE, O
 def shop() -> Pipeline:
     """The pipeline of the pictures, a little narrower."""
 
-    def job(name: str) -> Job:
-        return Job("cdp", name)
-
-    stages = (
-        Stage("build", job("build")),
-        Stage("acceptance", job("acceptance"), 2, fast_job=job("fast-acceptance")),
-        Stage("pre-production", job("pre-production"), 1, Policy.LOCK, fast_job=job("fast-pre-production")),
-        Stage("production", job("production"), 1, Policy.LOCK),
-    )
-    return Pipeline("p", stages, tuple(Service(name, f"shop/{name}") for name in SERVICES))
+    services = [Service(name, f"shop/{name}") for name in SERVICES]
+    return pictures("p", services=services, changes={"acceptance": {"capacity": 2}})
 
 
 class Worker:

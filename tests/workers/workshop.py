@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from bot.core.model.board import Board
 from bot.core.model.effects import Effect, Trigger
 from bot.core.model.events import Configured, Event, FirstStart, HeadSeen, Merged, TimePassed
-from bot.core.model.pipeline import Job, Lane, Pipeline, Policy, Service, Stage, Track
+from bot.core.model.pipeline import Job, Lane, Pipeline, Track
 from bot.core.model.run import Run, Step
 from bot.core.rules.standing import rolls_out
 from bot.runtime import build
@@ -29,6 +29,7 @@ from bot.store.records import Records
 from bot.store.store import Work, family_of
 from config.configuration import Configuration, Controller, GitHub, Notify
 from config.settings import Settings
+from demo.pipeline import pipeline as pictures
 from standins.github import GitHubStandIn
 from standins.jenkins import JenkinsStandIn
 from workers import jenkins_client
@@ -50,20 +51,7 @@ def sha(name: str) -> str:
 
 def shape(name: str, **changes: Any) -> Pipeline:
     """The pipeline of the four pictures on one controller; refused triggers are tried again at once."""
-    stages = (
-        Stage("build", Job("cdp", "shop/build")),
-        Stage("acceptance", Job("cdp", "shop/acceptance"), 3, fast_job=Job("cdp", "shop/fast-acceptance")),
-        Stage(
-            "pre-production",
-            Job("cdp", "shop/pre-production"),
-            1,
-            Policy.LOCK,
-            fast_job=Job("cdp", "shop/fast-pre-production"),
-        ),
-        Stage("production", Job("cdp", "shop/production"), 1, Policy.LOCK),
-    )
-    services = (Service("S1", "shop/s1"), Service("S2", "shop/s2"), Service("S3", "shop/s3"))
-    return replace(Pipeline(name, stages, services, retry_first=0.05, retry_most=0.2), **changes)
+    return pictures(name, **{"retry_first": 0.05, "retry_most": 0.2, **changes})
 
 
 def jobs() -> list[dict[str, Any]]:

@@ -28,7 +28,7 @@ NOTHING = Work([], [], [], [], None)
 
 
 @dataclass
-class PipelineContext:
+class StoredPipeline:
     """One pipeline as the door, the workers and the readers see it."""
 
     redis: Redis
@@ -94,14 +94,14 @@ def redis(redis_url: str) -> Iterator[Redis]:
     client.close()
 
 
-def line_of(redis: Redis) -> PipelineContext:
+def stored_pipeline(redis: Redis) -> StoredPipeline:
     """A pipeline that nobody has used before."""
     keys = Keys(f"p{uuid.uuid4().hex[:12]}")
-    return PipelineContext(
+    return StoredPipeline(
         redis, keys, Inbox(redis, keys), Store(redis, keys), Outbox(redis, keys), Records(redis, keys)
     )
 
 
 @pytest.fixture
-def line(redis: Redis) -> PipelineContext:
-    return line_of(redis)
+def pipeline(redis: Redis) -> StoredPipeline:
+    return stored_pipeline(redis)

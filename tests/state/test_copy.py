@@ -32,7 +32,7 @@ from bot.store.parts import changed_fields, fields_of, records_of, with_changes
 from bot.store.replica import BoardReplica
 from bot.store.store import Store
 from demo.pipeline import pipeline as pictures
-from tests.state.conftest import PipelineContext, line_of, put
+from tests.state.conftest import StoredPipeline, put, stored_pipeline
 
 STEPS = (Step("build"), Step("acceptance"), Step("pre-production"))
 WORDS = st.text(max_size=8).filter(lambda t: t.isprintable())
@@ -103,25 +103,25 @@ def everything(board: Board) -> dict[str, Record]:
     return {field_of(record): record for record in board.records()}
 
 
-def whole(line: PipelineContext) -> Board:
+def whole(pipeline: StoredPipeline) -> Board:
     """The board as a reader loads it that has never seen it."""
-    reader = line.reader()
+    reader = pipeline.reader()
     reader.refresh()
     return reader.board
 
 
-def commit(line: PipelineContext, board: Board) -> None:
-    line.turn(*board.take_changes())
+def commit(pipeline: StoredPipeline, board: Board) -> None:
+    pipeline.turn(*board.take_changes())
 
 
 @pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(story=STEPS_OF_LIFE)
 def test_a_reader_that_catches_up_sees_what_a_full_load_shows(redis: Redis, story: list[tuple[str, Record]]) -> None:
-    line = line_of(redis)
-    board, reader = line.store.copy.board, line.reader()
-    board.put(Header(shape(line.keys.pipeline), Mode.RUN))
-    commit(line, board)
+    pipeline = stored_pipeline(redis)
+    board, reader = pipeline.store.copy.board, pipeline.reader()
+    board.put(Header(shape(pipeline.keys.pipeline), Mode.RUN))
+    commit(pipeline, board)
     reader.refresh()
     for what, record in story:
         if what == "put":
@@ -129,19 +129,19 @@ def test_a_reader_that_catches_up_sees_what_a_full_load_shows(redis: Redis, stor
         elif what == "drop" and not isinstance(record, (Counters, Header)):
             board.drop(record)
         elif what == "commit":
-            commit(line, line.store.copy.board)
+            commit(pipeline, pipeline.store.copy.board)
         elif what == "read":
             reader.refresh()
-    commit(line, line.store.copy.board)
+    commit(pipeline, pipeline.store.copy.board)
     reader.refresh()
-    stored = whole(line)
-    assert everything(reader.board) == everything(stored) == everything(line.store.copy.board)
-    assert reader.version == line.store.copy.version
+    stored = whole(pipeline)
+    assert everything(reader.board) == everything(stored) == everything(pipeline.store.copy.board)
+    assert reader.version == pipeline.store.copy.version
     for step in STEPS:
         queues = [[r.key for r in b.queue(step)] for b in (reader.board, stored)]
         assert queues[0] == queues[1]
         assert reader.board.inside(step) == stored.inside(step)
-    line.redis.delete(*redis.scan_iter(match=f"*{line.keys.pipeline}*", count=1000))
+    pipeline.redis.delete(*redis.scan_iter(match=f"*{pipeline.keys.pipeline}*", count=1000))
 
 
 @given(record=RECORDS)
@@ -170,52 +170,54 @@ def unmanaged(number: int) -> UnmanagedBuild:
     return UnmanagedBuild(f"cdp/job/{number}", STEPS[0], number, 1.0)
 
 
-def requests_for_everything(line: PipelineContext, reader: BoardReplica) -> int:
+def requests_for_everything(pipeline: StoredPipeline, reader: BoardReplica) -> int:
     """How often a refresh asks for the whole board."""
-    line.redis.config_resetstat()
+    pipeline.redis.config_resetstat()
     reader.refresh()
-    return int(line.redis.info("commandstats").get("cmdstat_hgetall", {}).get("calls", 0))
+    return int(pipeline.redis.info("commandstats").get("cmdstat_hgetall", {}).get("calls", 0))
 
 
-def test_a_reader_loads_everything_once_and_then_only_what_changed(line: PipelineContext) -> None:
-    line.turn(put(unmanaged(1)))
-    reader = line.reader()
-    assert requests_for_everything(line, reader) == 1
-    line.turn(put(unmanaged(2)))
-    assert requests_for_everything(line, reader) == 0
-    assert requests_for_everything(line, reader) == 0
+def test_a_reader_loads_everything_once_and_then_only_what_changed(pipeline: StoredPipeline) -> None:
+    pipeline.turn(put(unmanaged(1)))
+    reader = pipeline.reader()
+    assert requests_for_everything(pipeline, reader) == 1
+    pipeline.turn(put(unmanaged(2)))
+    assert requests_for_everything(pipeline, reader) == 0
+    assert requests_for_everything(pipeline, reader) == 0
     assert len(reader.board.unmanaged) == 2
 
 
 @pytest.mark.slow
-def test_a_copy_that_lags_too_far_behind_is_loaded_anew(line: PipelineContext, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_copy_that_lags_too_far_behind_is_loaded_anew(
+    pipeline: StoredPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(store_module, "CHANGES_KEPT", 10)
-    store = Store(line.redis, line.keys)
-    line.turn(put(unmanaged(0)), store=store)
-    reader, worker = line.reader(), line.another()
+    store = Store(pipeline.redis, pipeline.keys)
+    pipeline.turn(put(unmanaged(0)), store=store)
+    reader, worker = pipeline.reader(), pipeline.another()
     reader.refresh()
     worker.begin("w")
     worker.release("w")
     for number in range(1, 250):
-        line.turn(put(unmanaged(number)), store=store)
-    assert line.redis.xlen(line.keys.changes) < 200
+        pipeline.turn(put(unmanaged(number)), store=store)
+    assert pipeline.redis.xlen(pipeline.keys.changes) < 200
     reader.refresh()
     assert len(reader.board.unmanaged) == 250
-    line.accept()
+    pipeline.accept()
     worker.begin("w")
     assert len(worker.copy.board.unmanaged) == 250
 
 
-def test_a_record_that_came_and_went_within_one_turn_leaves_nothing(line: PipelineContext) -> None:
-    reader = line.reader()
+def test_a_record_that_came_and_went_within_one_turn_leaves_nothing(pipeline: StoredPipeline) -> None:
+    reader = pipeline.reader()
     reader.refresh()
-    line.turn(Change(unmanaged(1), None))
+    pipeline.turn(Change(unmanaged(1), None))
     reader.refresh()
     assert reader.board.unmanaged == {}
 
 
-def test_a_pipeline_that_nobody_configured_is_an_empty_board(line: PipelineContext) -> None:
-    assert list(whole(line).records()) == [Header(Pipeline(line.keys.pipeline, (), ())), Counters()]
+def test_a_pipeline_that_nobody_configured_is_an_empty_board(pipeline: StoredPipeline) -> None:
+    assert list(whole(pipeline).records()) == [Header(Pipeline(pipeline.keys.pipeline, (), ())), Counters()]
 
 
 @pytest.mark.parametrize(
@@ -234,12 +236,14 @@ def test_a_pipeline_that_nobody_configured_is_an_empty_board(line: PipelineConte
     ],
     ids=lambda record: type(record).__name__,
 )
-def test_a_record_of_every_kind_is_gone_from_a_copy_when_it_was_dropped(line: PipelineContext, record: Record) -> None:
-    reader = line.reader()
-    line.turn(put(record))
+def test_a_record_of_every_kind_is_gone_from_a_copy_when_it_was_dropped(
+    pipeline: StoredPipeline, record: Record
+) -> None:
+    reader = pipeline.reader()
+    pipeline.turn(put(record))
     reader.refresh()
     assert record in list(reader.board.records())
-    line.turn(Change(record, None))
+    pipeline.turn(Change(record, None))
     reader.refresh()
     assert record not in list(reader.board.records())
 

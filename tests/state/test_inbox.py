@@ -12,161 +12,161 @@ from bot.core.model.events import LockAsked, TimePassed
 from bot.store.codec import load_event
 from bot.store.inbox import Accepted, Inbox
 from bot.store.store import Work
-from tests.state.conftest import NOTHING, PipelineContext
+from tests.state.conftest import NOTHING, StoredPipeline
 
 
-def test_a_delivery_is_kept_once_however_often_it_comes(line: PipelineContext) -> None:
-    answers = [line.inbox.accept("github", "push", "guid", b"{}") for _ in range(3)]
+def test_a_delivery_is_kept_once_however_often_it_comes(pipeline: StoredPipeline) -> None:
+    answers = [pipeline.inbox.accept("github", "push", "guid", b"{}") for _ in range(3)]
     assert answers == [Accepted.POKE, Accepted.DUPLICATE, Accepted.DUPLICATE]
-    assert len(line.waiting()) == 1
+    assert len(pipeline.waiting()) == 1
 
 
-def test_the_same_delivery_id_of_another_source_is_another_delivery(line: PipelineContext) -> None:
-    line.inbox.accept("github", "push", "7", b"{}")
-    assert line.inbox.accept("jenkins", "cdp", "7", b"{}") is Accepted.KEPT
+def test_the_same_delivery_id_of_another_source_is_another_delivery(pipeline: StoredPipeline) -> None:
+    pipeline.inbox.accept("github", "push", "7", b"{}")
+    assert pipeline.inbox.accept("jenkins", "cdp", "7", b"{}") is Accepted.KEPT
 
 
-def test_a_duplicate_names_the_entry_of_the_first(line: PipelineContext) -> None:
-    first = line.inbox.add_and_tell(TimePassed(), "mine")[1]
-    assert line.inbox.add_and_tell(TimePassed(), "mine") == (Accepted.DUPLICATE, first)
+def test_a_duplicate_names_the_entry_of_the_first(pipeline: StoredPipeline) -> None:
+    first = pipeline.inbox.add_and_tell(TimePassed(), "mine")[1]
+    assert pipeline.inbox.add_and_tell(TimePassed(), "mine") == (Accepted.DUPLICATE, first)
 
 
-def test_only_the_first_of_many_pokes_a_worker(line: PipelineContext) -> None:
-    answers = [line.accept() for _ in range(4)]
+def test_only_the_first_of_many_pokes_a_worker(pipeline: StoredPipeline) -> None:
+    answers = [pipeline.accept() for _ in range(4)]
     assert answers == [Accepted.POKE, Accepted.KEPT, Accepted.KEPT, Accepted.KEPT]
 
 
-def test_a_delivery_comes_out_as_it_went_in_and_in_the_order_of_acceptance(line: PipelineContext) -> None:
+def test_a_delivery_comes_out_as_it_went_in_and_in_the_order_of_acceptance(pipeline: StoredPipeline) -> None:
     bodies = [bytes([n, 0, 255]) + "ü\r\n".encode() for n in range(10)]
     for number, body in enumerate(bodies):
-        line.inbox.accept("github", "push", str(number), body)
-    entries = line.store.begin("me")
+        pipeline.inbox.accept("github", "push", str(number), body)
+    entries = pipeline.store.begin("me")
     assert [e.body for e in entries] == bodies
     assert {(e.source, e.name) for e in entries} == {("github", "push")}
     assert [e.delivery for e in entries] == [str(n) for n in range(10)]
     assert abs(entries[0].at - time.time()) < 5
 
 
-def test_an_event_of_our_own_comes_out_as_it_was(line: PipelineContext) -> None:
+def test_an_event_of_our_own_comes_out_as_it_was(pipeline: StoredPipeline) -> None:
     asked = LockAsked("pre-production", "kim", "a “quoted” reason", until=1e9)
-    line.accept(event=asked)
-    assert load_event(line.store.begin("me")[0].body) == asked
+    pipeline.accept(event=asked)
+    assert load_event(pipeline.store.begin("me")[0].body) == asked
 
 
-def test_acceptance_is_one_round_trip(line: PipelineContext, redis_url: str) -> None:
+def test_acceptance_is_one_round_trip(pipeline: StoredPipeline, redis_url: str) -> None:
     client = Redis.from_url(redis_url)
-    inbox = Inbox(client, line.keys)
+    inbox = Inbox(client, pipeline.keys)
     inbox.accept("github", "push", "the script is known after this", b"{}")
     requests: list[str] = []
-    with line.redis.monitor() as monitor:
+    with pipeline.redis.monitor() as monitor:
         for number in range(3):
             inbox.accept("github", "push", str(number), b"{}")
-        line.redis.echo("the end")
+        pipeline.redis.echo("the end")
         for command in monitor.listen():
             if "the end" in command["command"]:
                 break
-            if line.keys.inbox in command["command"] and command["client_type"] != "lua":
+            if pipeline.keys.inbox in command["command"] and command["client_type"] != "lua":
                 requests.append(command["command"].split()[0])
     client.close()
     assert requests == ["EVALSHA"] * 3
 
 
-def test_acceptance_from_many_doors_at_once_loses_and_repeats_nothing(line: PipelineContext) -> None:
+def test_acceptance_from_many_doors_at_once_loses_and_repeats_nothing(pipeline: StoredPipeline) -> None:
     def door(number: int) -> None:
         for delivery in range(number, number + 30):
-            line.inbox.accept("github", "push", str(delivery), b"{}")
+            pipeline.inbox.accept("github", "push", str(delivery), b"{}")
 
     doors = [threading.Thread(target=door, args=(n,)) for n in (0, 10, 20, 30)]
     for thread in doors:
         thread.start()
     for thread in doors:
         thread.join()
-    taken = [e.delivery for e in line.store.begin("me")]
+    taken = [e.delivery for e in pipeline.store.begin("me")]
     assert sorted(taken, key=int) == [str(n) for n in range(60)]
 
 
 # -- the clock -------------------------------------------------------------------------------------------------
 
 
-def due(line: PipelineContext, seconds: float | None) -> None:
+def due(pipeline: StoredPipeline, seconds: float | None) -> None:
     """Commit a turn after which the clock matters `seconds` from now."""
-    line.accept()
+    pipeline.accept()
     when = None if seconds is None else time.time() + seconds
-    line.store.commit("me", line.store.begin("me"), Work([], [], [], [], when))
+    pipeline.store.commit("me", pipeline.store.begin("me"), Work([], [], [], [], when))
 
 
-def test_the_clock_says_so_once_when_something_is_due(line: PipelineContext) -> None:
-    due(line, -0.5)
-    assert [line.inbox.tick(TimePassed()) for _ in range(3)] == [1, 1, 1]
-    assert len(line.waiting()) == 1
+def test_the_clock_says_so_once_when_something_is_due(pipeline: StoredPipeline) -> None:
+    due(pipeline, -0.5)
+    assert [pipeline.inbox.tick(TimePassed()) for _ in range(3)] == [1, 1, 1]
+    assert len(pipeline.waiting()) == 1
 
 
-def test_the_clock_says_nothing_before_it_is_due_nor_when_nothing_is(line: PipelineContext) -> None:
-    due(line, 60)
-    assert line.inbox.tick(TimePassed()) == 0
-    due(line, None)
-    assert line.inbox.tick(TimePassed()) == 0
-    assert line.waiting() == []
+def test_the_clock_says_nothing_before_it_is_due_nor_when_nothing_is(pipeline: StoredPipeline) -> None:
+    due(pipeline, 60)
+    assert pipeline.inbox.tick(TimePassed()) == 0
+    due(pipeline, None)
+    assert pipeline.inbox.tick(TimePassed()) == 0
+    assert pipeline.waiting() == []
 
 
-def test_the_clock_is_due_again_when_a_later_turn_says_so(line: PipelineContext) -> None:
-    due(line, -1)
-    line.inbox.tick(TimePassed())
-    due(line, -1)
-    assert line.inbox.tick(TimePassed()) == 1
+def test_the_clock_is_due_again_when_a_later_turn_says_so(pipeline: StoredPipeline) -> None:
+    due(pipeline, -1)
+    pipeline.inbox.tick(TimePassed())
+    due(pipeline, -1)
+    assert pipeline.inbox.tick(TimePassed()) == 1
 
 
-def test_the_sweeper_sees_how_many_deliveries_nobody_took(line: PipelineContext) -> None:
+def test_the_sweeper_sees_how_many_deliveries_nobody_took(pipeline: StoredPipeline) -> None:
     for _ in range(3):
-        line.accept()
-    assert line.inbox.tick(TimePassed()) == 3
-    entries = line.store.begin("me")
-    line.store.commit("me", entries[:2], NOTHING)
-    assert line.inbox.tick(TimePassed()) == 1
+        pipeline.accept()
+    assert pipeline.inbox.tick(TimePassed()) == 3
+    entries = pipeline.store.begin("me")
+    pipeline.store.commit("me", entries[:2], NOTHING)
+    assert pipeline.inbox.tick(TimePassed()) == 1
 
 
 # -- forgetting ------------------------------------------------------------------------------------------------
 
 
-def test_trimming_removes_only_what_was_taken(line: PipelineContext) -> None:
+def test_trimming_removes_only_what_was_taken(pipeline: StoredPipeline) -> None:
     for _ in range(5):
-        line.accept()
-    entries = line.store.begin("me")
-    line.store.commit("me", entries[:3], NOTHING)
+        pipeline.accept()
+    entries = pipeline.store.begin("me")
+    pipeline.store.commit("me", entries[:3], NOTHING)
     time.sleep(0.005)
-    line.inbox.trim(0)
-    assert [e.id for e in line.waiting()] == [e.id for e in entries[3:]]
-    assert [e.id for e in line.store.begin("me")] == [e.id for e in entries[3:]]
+    pipeline.inbox.trim(0)
+    assert [e.id for e in pipeline.waiting()] == [e.id for e in entries[3:]]
+    assert [e.id for e in pipeline.store.begin("me")] == [e.id for e in entries[3:]]
 
 
-def test_trimming_keeps_what_was_taken_lately(line: PipelineContext) -> None:
+def test_trimming_keeps_what_was_taken_lately(pipeline: StoredPipeline) -> None:
     for _ in range(3):
-        line.turn()
-    assert line.inbox.trim(60) == 0
-    assert line.redis.xlen(line.keys.inbox) == 3
+        pipeline.turn()
+    assert pipeline.inbox.trim(60) == 0
+    assert pipeline.redis.xlen(pipeline.keys.inbox) == 3
 
 
-def test_trimming_forgets_what_was_taken_long_ago(line: PipelineContext) -> None:
+def test_trimming_forgets_what_was_taken_long_ago(pipeline: StoredPipeline) -> None:
     for _ in range(3):
-        line.turn()
+        pipeline.turn()
         time.sleep(0.003)
-    assert line.inbox.trim(0) == 2  # the last one taken stays as a mark
-    assert line.inbox.trim(0) == 0
+    assert pipeline.inbox.trim(0) == 2  # the last one taken stays as a mark
+    assert pipeline.inbox.trim(0) == 0
 
 
-def test_trimming_before_anything_was_taken_removes_nothing(line: PipelineContext) -> None:
-    line.accept()
-    assert line.inbox.trim(0) == 0
-    assert len(line.waiting()) == 1
+def test_trimming_before_anything_was_taken_removes_nothing(pipeline: StoredPipeline) -> None:
+    pipeline.accept()
+    assert pipeline.inbox.trim(0) == 0
+    assert len(pipeline.waiting()) == 1
 
 
-def test_a_delivery_id_is_forgotten_when_raw_deliveries_are(line: PipelineContext) -> None:
-    inbox = Inbox(line.redis, line.keys, seen_seconds=7)
+def test_a_delivery_id_is_forgotten_when_raw_deliveries_are(pipeline: StoredPipeline) -> None:
+    inbox = Inbox(pipeline.redis, pipeline.keys, seen_seconds=7)
     inbox.accept("github", "push", "guid", b"{}")
-    assert 0 < line.redis.ttl(line.keys.seen("github:guid")) <= 7
+    assert 0 < pipeline.redis.ttl(pipeline.keys.seen("github:guid")) <= 7
 
 
 @pytest.mark.parametrize("body", [b"", b"\x00\xff", b"x" * 1_000_000])
-def test_any_bytes_are_kept_to_the_letter(line: PipelineContext, body: bytes) -> None:
-    line.inbox.accept("github", "push", "guid", body)
-    assert line.store.begin("me")[0].body == body
+def test_any_bytes_are_kept_to_the_letter(pipeline: StoredPipeline, body: bytes) -> None:
+    pipeline.inbox.accept("github", "push", "guid", body)
+    assert pipeline.store.begin("me")[0].body == body

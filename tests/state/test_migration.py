@@ -32,7 +32,7 @@ from bot.store.replica import BARRIER, BoardReplica
 from bot.store.schema import SCHEMA, NewerSchema, OlderSchema, OtherSchema, check_schema
 from bot.store.scripts import Scripts
 from bot.store.store import Store
-from tests.state.conftest import NOTHING, PipelineContext
+from tests.state.conftest import NOTHING, StoredPipeline
 from tests.state.stored import put_back, stored
 
 FENCED = {
@@ -251,13 +251,13 @@ def test_the_second_start_migrates_nothing(redis: Redis, keys: Keys) -> None:
     assert footprint(redis, keys) == before
 
 
-def test_an_empty_store_is_ours_from_the_first_turn_on(line: PipelineContext) -> None:
-    assert migrate(line.redis, line.keys) is None
-    check_schema(line.redis, line.keys)
-    line.accept()
-    line.turn()
-    assert int(line.redis.hget(line.keys.meta, "schema")) == SCHEMA
-    assert line.redis.hexists(line.keys.board, BARRIER)  # what a version without a fence cannot load
+def test_an_empty_store_is_ours_from_the_first_turn_on(pipeline: StoredPipeline) -> None:
+    assert migrate(pipeline.redis, pipeline.keys) is None
+    check_schema(pipeline.redis, pipeline.keys)
+    pipeline.accept()
+    pipeline.turn()
+    assert int(pipeline.redis.hget(pipeline.keys.meta, "schema")) == SCHEMA
+    assert pipeline.redis.hexists(pipeline.keys.board, BARRIER)  # what a version without a fence cannot load
 
 
 def test_what_keeps_an_older_version_off_is_of_no_family_that_it_knows() -> None:
@@ -363,56 +363,59 @@ def test_copies_of_the_board_are_loaded_anew(redis: Redis, keys: Keys, changed: 
 # -- whoever has another schema --------------------------------------------------------------------------------
 
 
-def calls(line: PipelineContext) -> Iterator[tuple[str, Callable[[], object]]]:
+def calls(pipeline: StoredPipeline) -> Iterator[tuple[str, Callable[[], object]]]:
     """One call of each script that reads or writes what another version could misread."""
     claim = Claim("jenkins", Look(Job("cdp", "shop/build"), 1), "1", 0, 1)
-    inbox, outbox, store = line.inbox, line.outbox, line.store
+    inbox, outbox, store = pipeline.inbox, pipeline.outbox, pipeline.store
     yield "accept", lambda: inbox.accept("github", "push", uuid.uuid4().hex, b"{}")
     yield "begin", lambda: store.begin("me")
-    yield "commit", lambda: store.commit("me", line.waiting(), NOTHING)
-    yield "read", lambda: line.reader().refresh()
+    yield "commit", lambda: store.commit("me", pipeline.waiting(), NOTHING)
+    yield "read", lambda: pipeline.reader().refresh()
     yield "tick", lambda: inbox.tick(TimePassed())
     yield "claim", lambda: [outbox.claim(family, limit=1) for family in FAMILIES]
     yield "renew", lambda: outbox.renew(claim)
     yield "intent", lambda: outbox.intend(claim, "note", "text", 1_000)
-    yield "intent", lambda: outbox.intend(claim, line.keys.posted("S1.1", 1), "", 1_000)
+    yield "intent", lambda: outbox.intend(claim, pipeline.keys.posted("S1.1", 1), "", 1_000)
     yield "doubt", store.doubt
     yield "finish", lambda: outbox.finish(claim, TimePassed())
     yield "postpone", lambda: outbox.give_up(claim, "no", 1.0)
-    yield "unpark", lambda: take_out(line.redis, line.keys, deliveries(line.redis, line.keys)[0], again=True)
+    yield (
+        "unpark",
+        lambda: take_out(pipeline.redis, pipeline.keys, deliveries(pipeline.redis, pipeline.keys)[0], again=True),
+    )
     yield "revive", lambda: outbox.revive(claim.effect.slot)
 
 
 @pytest.mark.parametrize(("stored_number", "error"), [(SCHEMA + 1, NewerSchema), (SCHEMA - 1, OlderSchema)])
 def test_another_version_reads_and_writes_nothing(
-    line: PipelineContext, stored_number: int, error: type[OtherSchema]
+    pipeline: StoredPipeline, stored_number: int, error: type[OtherSchema]
 ) -> None:
     """A process that has run since before: each of its scripts is refused, and nothing is changed."""
-    line.turn(effects=(Look(Job("cdp", "shop/build"), 1),))
-    claim, _ = line.outbox.claim("jenkins", limit=1)
+    pipeline.turn(effects=(Look(Job("cdp", "shop/build"), 1),))
+    claim, _ = pipeline.outbox.claim("jenkins", limit=1)
     assert claim is not None
-    line.outbox.give_up(claim, "no", 1.0)
-    park(line.redis, line.keys, Entry("1-0", "github", "push", "guid", b"{}"), ValueError("no"))
-    line.accept()
-    line.redis.hset(line.keys.meta, "schema", stored_number)
-    before = footprint_of(line)
+    pipeline.outbox.give_up(claim, "no", 1.0)
+    park(pipeline.redis, pipeline.keys, Entry("1-0", "github", "push", "guid", b"{}"), ValueError("no"))
+    pipeline.accept()
+    pipeline.redis.hset(pipeline.keys.meta, "schema", stored_number)
+    before = footprint_of(pipeline)
     refused = set()
-    for name, call in calls(line):
+    for name, call in calls(pipeline):
         with pytest.raises(error, match=f"schema {stored_number}"):
             call()
         refused.add(name)
     assert refused == FENCED
-    assert footprint_of(line) == before
+    assert footprint_of(pipeline) == before
 
 
-def test_what_is_done_is_done_though_a_newer_version_has_taken_over(line: PipelineContext) -> None:
+def test_what_is_done_is_done_though_a_newer_version_has_taken_over(pipeline: StoredPipeline) -> None:
     """No event of ours comes in; but an effect that was done is not done twice."""
-    line.turn(effects=(Look(Job("cdp", "shop/build"), 1),))
-    claim, _ = line.outbox.claim("jenkins", limit=1)
+    pipeline.turn(effects=(Look(Job("cdp", "shop/build"), 1),))
+    claim, _ = pipeline.outbox.claim("jenkins", limit=1)
     assert claim is not None
-    line.redis.hset(line.keys.meta, "schema", SCHEMA + 1)
-    line.outbox.finish(claim)
-    assert line.outbox.size() == 0
+    pipeline.redis.hset(pipeline.keys.meta, "schema", SCHEMA + 1)
+    pipeline.outbox.finish(claim)
+    assert pipeline.outbox.size() == 0
 
 
 def test_it_is_known_of_every_script_whether_another_version_may_run_it() -> None:
@@ -421,14 +424,17 @@ def test_it_is_known_of_every_script_whether_another_version_may_run_it() -> Non
     assert scripts == FENCED | OPEN | APART
 
 
-def footprint_of(line: PipelineContext) -> dict[bytes, bytes | None]:
-    return {key: line.redis.dump(key) for key in line.redis.scan_iter(match=f"*{line.keys.pipeline}*", count=1000)}
+def footprint_of(pipeline: StoredPipeline) -> dict[bytes, bytes | None]:
+    return {
+        key: pipeline.redis.dump(key)
+        for key in pipeline.redis.scan_iter(match=f"*{pipeline.keys.pipeline}*", count=1000)
+    }
 
 
-def test_the_sentence_says_what_to_do(line: PipelineContext) -> None:
-    line.redis.hset(line.keys.meta, "schema", SCHEMA + 1)
+def test_the_sentence_says_what_to_do(pipeline: StoredPipeline) -> None:
+    pipeline.redis.hset(pipeline.keys.meta, "schema", SCHEMA + 1)
     with pytest.raises(NewerSchema, match=re.escape("start the newer version again, or restore a backup")):
-        migrate(line.redis, line.keys)
+        migrate(pipeline.redis, pipeline.keys)
 
 
 # -- what the step changes -------------------------------------------------------------------------------------

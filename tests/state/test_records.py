@@ -18,7 +18,7 @@ from bot.store.inbox import Entry
 from bot.store.parked import KEPT, park, parked
 from bot.store.records import PAGE, Records
 from bot.store.store import STORY_KEPT, Store, Work
-from tests.state.conftest import PipelineContext, fact, put
+from tests.state.conftest import StoredPipeline, fact, put
 
 LUA = sorted((Path(bot.store.__file__).parent / "lua").glob("*.lua"))
 
@@ -29,147 +29,150 @@ def ended(number: int) -> Ended:
     return Ended(run, Ending(End.DELIVERED, "it is in production"), float(number))
 
 
-def decided(line: PipelineContext, facts: int = 0, runs: range = range(0), store: Store | None = None) -> None:
+def decided(pipeline: StoredPipeline, facts: int = 0, runs: range = range(0), store: Store | None = None) -> None:
     """Commit a turn that tells so many facts and ends these runs."""
-    store = store or line.store
-    line.accept()
+    store = store or pipeline.store
+    pipeline.accept()
     entries = store.begin("me")
     told = [(entries[0], fact(f"fact {n}", run=f"S1.{n % 3}")) for n in range(facts)]
     store.commit("me", entries, Work([], told, [], [ended(n) for n in runs], None))
 
 
-def test_facts_come_page_by_page_newest_first_each_once(line: PipelineContext) -> None:
-    decided(line, facts=25)
-    page = line.records.facts(limit=10)
+def test_facts_come_page_by_page_newest_first_each_once(pipeline: StoredPipeline) -> None:
+    decided(pipeline, facts=25)
+    page = pipeline.records.facts(limit=10)
     found = [told.fact.why for _, told in page.facts]
     sizes = [len(page.facts)]
     while page.next is not None:
-        page = line.records.facts(page.next, limit=10)
+        page = pipeline.records.facts(page.next, limit=10)
         sizes.append(len(page.facts))
         found += [told.fact.why for _, told in page.facts]
     assert found == [f"fact {n}" for n in reversed(range(25))]
     assert sizes == [10, 10, 5]
 
 
-def test_a_page_holds_at_most_so_many_whatever_is_asked_for(line: PipelineContext) -> None:
-    decided(line, facts=PAGE + 20, runs=range(PAGE + 20))
-    assert len(line.records.facts(limit=10_000).facts) == PAGE
-    assert len(line.records.facts(limit=-5).facts) == 1
-    assert len(line.records.ended(limit=10_000)[0]) == PAGE
+def test_a_page_holds_at_most_so_many_whatever_is_asked_for(pipeline: StoredPipeline) -> None:
+    decided(pipeline, facts=PAGE + 20, runs=range(PAGE + 20))
+    assert len(pipeline.records.facts(limit=10_000).facts) == PAGE
+    assert len(pipeline.records.facts(limit=-5).facts) == 1
+    assert len(pipeline.records.ended(limit=10_000)[0]) == PAGE
 
 
-def test_facts_can_be_followed(line: PipelineContext) -> None:
-    decided(line, facts=3)
-    seen = line.records.facts_after("0-0")
-    assert line.records.facts_after(seen[-1][0]) == []
-    decided(line, facts=2)
-    assert [told.fact.why for _, told in line.records.facts_after(seen[-1][0])] == ["fact 0", "fact 1"]
+def test_facts_can_be_followed(pipeline: StoredPipeline) -> None:
+    decided(pipeline, facts=3)
+    seen = pipeline.records.facts_after("0-0")
+    assert pipeline.records.facts_after(seen[-1][0]) == []
+    decided(pipeline, facts=2)
+    assert [told.fact.why for _, told in pipeline.records.facts_after(seen[-1][0])] == ["fact 0", "fact 1"]
 
 
-def told_of(line: PipelineContext, run: str) -> list[str]:
-    return [told.fact.why for _, told in line.records.facts_of(run)]
+def told_of(pipeline: StoredPipeline, run: str) -> list[str]:
+    return [told.fact.why for _, told in pipeline.records.facts_of(run)]
 
 
 def told(
-    line: PipelineContext, whys: list[str], run: str, store: Store | None = None, work: Work | None = None
+    pipeline: StoredPipeline, whys: list[str], run: str, store: Store | None = None, work: Work | None = None
 ) -> None:
     """Commit a turn that tells these facts of one run."""
-    store = store or line.store
-    line.accept()
+    store = store or pipeline.store
+    pipeline.accept()
     entries = store.begin("me")
     work = work or Work([], [], [], [], None)
     store.commit("me", entries, replace(work, facts=[(entries[0], fact(why, run)) for why in whys]))
 
 
-def test_the_facts_of_one_run_are_found_oldest_first(line: PipelineContext) -> None:
-    decided(line, facts=9, runs=range(3))
-    assert told_of(line, "S1.1") == ["fact 1", "fact 4", "fact 7"]
-    in_the_log = dict(line.records.facts().facts)
-    assert all(in_the_log[identity] == told for identity, told in line.records.facts_of("S1.1"))
+def test_the_facts_of_one_run_are_found_oldest_first(pipeline: StoredPipeline) -> None:
+    decided(pipeline, facts=9, runs=range(3))
+    assert told_of(pipeline, "S1.1") == ["fact 1", "fact 4", "fact 7"]
+    in_the_log = dict(pipeline.records.facts().facts)
+    assert all(in_the_log[identity] == told for identity, told in pipeline.records.facts_of("S1.1"))
 
 
-def test_the_story_of_a_run_stays_when_the_log_has_forgotten_it(line: PipelineContext) -> None:
+def test_the_story_of_a_run_stays_when_the_log_has_forgotten_it(pipeline: StoredPipeline) -> None:
     """However much was told of others since: it goes with the run's place in the history."""
-    store = Store(line.redis, line.keys, facts_kept=50)
-    decided(line, facts=3, runs=range(3), store=store)
+    store = Store(pipeline.redis, pipeline.keys, facts_kept=50)
+    decided(pipeline, facts=3, runs=range(3), store=store)
     for _ in range(10):
-        told(line, ["another"] * 100, "S1.2", store)
-    assert "fact 1" not in [row.fact.why for _, row in line.records.facts_after("0-0", 2_000)]
-    assert told_of(line, "S1.1") == ["fact 1"]
+        told(pipeline, ["another"] * 100, "S1.2", store)
+    assert "fact 1" not in [row.fact.why for _, row in pipeline.records.facts_after("0-0", 2_000)]
+    assert told_of(pipeline, "S1.1") == ["fact 1"]
 
 
-def test_a_run_that_lives_has_its_story(line: PipelineContext) -> None:
-    told(line, ["queued"], "S1.7", work=Work([put(ended(7).run)], [], [], [], None))
-    told(line, ["admitted"], "S1.7")
-    assert told_of(line, "S1.7") == ["queued", "admitted"]
+def test_a_run_that_lives_has_its_story(pipeline: StoredPipeline) -> None:
+    told(pipeline, ["queued"], "S1.7", work=Work([put(ended(7).run)], [], [], [], None))
+    told(pipeline, ["admitted"], "S1.7")
+    assert told_of(pipeline, "S1.7") == ["queued", "admitted"]
 
 
-def test_of_a_story_only_what_the_last_turns_told_is_kept(line: PipelineContext) -> None:
-    decided(line, runs=range(1, 2))
+def test_of_a_story_only_what_the_last_turns_told_is_kept(pipeline: StoredPipeline) -> None:
+    decided(pipeline, runs=range(1, 2))
     whys = [str(n) for n in range(STORY_KEPT + 30)]
     for why in whys:
-        told(line, [why], "S1.1")
-    assert told_of(line, "S1.1") == whys[-STORY_KEPT:]
-    assert line.redis.hlen(line.keys.stories) == STORY_KEPT + 1
+        told(pipeline, [why], "S1.1")
+    assert told_of(pipeline, "S1.1") == whys[-STORY_KEPT:]
+    assert pipeline.redis.hlen(pipeline.keys.stories) == STORY_KEPT + 1
 
 
-def test_a_story_goes_with_its_run_and_does_not_come_back(line: PipelineContext) -> None:
+def test_a_story_goes_with_its_run_and_does_not_come_back(pipeline: StoredPipeline) -> None:
     """Late news of a run that the history has forgotten stand in the log alone."""
-    store = Store(line.redis, line.keys, ended_kept=2)
+    store = Store(pipeline.redis, pipeline.keys, ended_kept=2)
     for number in range(20):
-        told(line, ["x"] * 5, f"S1.{number}", store, Work([], [], [], [ended(number)], None))
-        told(line, ["y"], f"S1.{number}", store)
-    told(line, ["late"], "S1.3", store)
-    told(line, ["of a pull request"], "S1.pr3-1", store)
-    fields = {field.decode().partition("#")[0] for field in line.redis.hkeys(line.keys.stories)}
+        told(pipeline, ["x"] * 5, f"S1.{number}", store, Work([], [], [], [ended(number)], None))
+        told(pipeline, ["y"], f"S1.{number}", store)
+    told(pipeline, ["late"], "S1.3", store)
+    told(pipeline, ["of a pull request"], "S1.pr3-1", store)
+    fields = {field.decode().partition("#")[0] for field in pipeline.redis.hkeys(pipeline.keys.stories)}
     assert fields == {"S1.18", "S1.19"}
-    assert told_of(line, "S1.18") == ["x"] * 5 + ["y"]
-    assert line.redis.hlen(line.keys.stories) == 2 * (2 + 1)
-    assert told_of(line, "S1.3") == []
+    assert told_of(pipeline, "S1.18") == ["x"] * 5 + ["y"]
+    assert pipeline.redis.hlen(pipeline.keys.stories) == 2 * (2 + 1)
+    assert told_of(pipeline, "S1.3") == []
 
 
-def test_the_fact_log_is_bounded(line: PipelineContext) -> None:
-    store = Store(line.redis, line.keys, facts_kept=50)
+def test_the_fact_log_is_bounded(pipeline: StoredPipeline) -> None:
+    store = Store(pipeline.redis, pipeline.keys, facts_kept=50)
     for _ in range(10):
-        decided(line, facts=100, store=store)
-    assert 50 <= line.redis.xlen(line.keys.facts) <= 50 + 200  # trimmed by whole nodes of 100
+        decided(pipeline, facts=100, store=store)
+    assert 50 <= pipeline.redis.xlen(pipeline.keys.facts) <= 50 + 200  # trimmed by whole nodes of 100
 
 
-def test_finished_runs_come_page_by_page_the_last_to_end_first(line: PipelineContext) -> None:
-    decided(line, runs=range(25))
-    pages = [line.records.ended(offset, 10) for offset in (0, 10, 20, 30)]
+def test_finished_runs_come_page_by_page_the_last_to_end_first(pipeline: StoredPipeline) -> None:
+    decided(pipeline, runs=range(25))
+    pages = [pipeline.records.ended(offset, 10) for offset in (0, 10, 20, 30)]
     assert [e.run.key for rows, _ in pages for e in rows] == [f"S1.{n}" for n in reversed(range(25))]
     assert {total for _, total in pages} == {25}
 
 
-def test_the_history_is_bounded_and_the_oldest_goes_first(line: PipelineContext) -> None:
-    store = Store(line.redis, line.keys, ended_kept=10)
+def test_the_history_is_bounded_and_the_oldest_goes_first(pipeline: StoredPipeline) -> None:
+    store = Store(pipeline.redis, pipeline.keys, ended_kept=10)
     for first in (0, 10, 20):
-        decided(line, runs=range(first, first + 10), store=store)
-    rows, total = line.records.ended(0, 50)
-    assert total == line.redis.hlen(line.keys.ended) == 10
+        decided(pipeline, runs=range(first, first + 10), store=store)
+    rows, total = pipeline.records.ended(0, 50)
+    assert total == pipeline.redis.hlen(pipeline.keys.ended) == 10
     assert [e.run.key for e in rows] == [f"S1.{n}" for n in range(29, 19, -1)]
-    assert line.records.ended_run("S1.5") is None
-    assert line.records.ended_run("S1.25") == ended(25)
+    assert pipeline.records.ended_run("S1.5") is None
+    assert pipeline.records.ended_run("S1.25") == ended(25)
 
 
-def test_parked_deliveries_are_listed_newest_first_and_bounded(line: PipelineContext) -> None:
+def test_parked_deliveries_are_listed_newest_first_and_bounded(pipeline: StoredPipeline) -> None:
     for number in range(KEPT + 3):
-        park(line.redis, line.keys, Entry(f"{number}-0", "github", "push", "guid", b"\xff"), ValueError("no"))
-    assert [letter["entry"] for letter in parked(line.redis, line.keys, 2)] == [f"{KEPT + 2}-0", f"{KEPT + 1}-0"]
-    assert line.redis.llen(line.keys.parked) == KEPT
+        park(pipeline.redis, pipeline.keys, Entry(f"{number}-0", "github", "push", "guid", b"\xff"), ValueError("no"))
+    assert [letter["entry"] for letter in parked(pipeline.redis, pipeline.keys, 2)] == [
+        f"{KEPT + 2}-0",
+        f"{KEPT + 1}-0",
+    ]
+    assert pipeline.redis.llen(pipeline.keys.parked) == KEPT
 
 
 # -- keys and scripts ------------------------------------------------------------------------------------------
 
 
-def test_pipelines_and_installations_on_one_server_do_not_meet(line: PipelineContext, redis: Redis) -> None:
-    decided(line, facts=1)
-    other = type(line.keys)(line.keys.pipeline, prefix="another")
+def test_pipelines_and_installations_on_one_server_do_not_meet(pipeline: StoredPipeline, redis: Redis) -> None:
+    decided(pipeline, facts=1)
+    other = type(pipeline.keys)(pipeline.keys.pipeline, prefix="another")
     assert Records(redis, other).facts().facts == []
-    names = list(redis.scan_iter(match=f"*{line.keys.pipeline}*", count=1000))
+    names = list(redis.scan_iter(match=f"*{pipeline.keys.pipeline}*", count=1000))
     assert names
-    assert all(f"{{{line.keys.pipeline}}}".encode() in name for name in names)
+    assert all(f"{{{pipeline.keys.pipeline}}}".encode() in name for name in names)
 
 
 def commands(text: str) -> set[str]:

@@ -17,7 +17,7 @@ from bot.core.rules.decision import Ended
 from bot.store import store as store_module
 from bot.store.inbox import Accepted
 from bot.store.store import BATCH, Busy, Outdated, Store, Work
-from tests.state.conftest import NOTHING, PipelineContext, fact, line_of, put
+from tests.state.conftest import NOTHING, StoredPipeline, fact, put, stored_pipeline
 
 LOOK = Look(Job("cdp", "shop/acceptance"), 7)
 
@@ -33,45 +33,47 @@ def run(key: str) -> Run:
 # -- the lease -------------------------------------------------------------------------------------------------
 
 
-def test_one_worker_takes_the_turn_and_the_others_are_told_so(line: PipelineContext) -> None:
-    line.accept()
-    assert len(line.store.begin("first")) == 1
+def test_one_worker_takes_the_turn_and_the_others_are_told_so(pipeline: StoredPipeline) -> None:
+    pipeline.accept()
+    assert len(pipeline.store.begin("first")) == 1
     with pytest.raises(Busy):
-        line.another().begin("second")
+        pipeline.another().begin("second")
 
 
-def test_who_holds_the_lease_may_begin_again(line: PipelineContext) -> None:
-    line.accept()
-    assert line.store.begin("me") == line.store.begin("me")
+def test_who_holds_the_lease_may_begin_again(pipeline: StoredPipeline) -> None:
+    pipeline.accept()
+    assert pipeline.store.begin("me") == pipeline.store.begin("me")
 
 
-def test_a_lease_ends_by_itself_when_its_holder_is_gone(line: PipelineContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    line.accept()
+def test_a_lease_ends_by_itself_when_its_holder_is_gone(
+    pipeline: StoredPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.accept()
     monkeypatch.setattr(store_module, "LEASE_MS", 30)
-    line.store.begin("gone")
+    pipeline.store.begin("gone")
     threading.Event().wait(0.05)
-    assert len(line.another().begin("next")) == 1
+    assert len(pipeline.another().begin("next")) == 1
 
 
-def test_the_last_commit_gives_the_lease_back(line: PipelineContext) -> None:
-    line.turn()
-    line.accept()
-    assert len(line.another().begin("other")) == 1
+def test_the_last_commit_gives_the_lease_back(pipeline: StoredPipeline) -> None:
+    pipeline.turn()
+    pipeline.accept()
+    assert len(pipeline.another().begin("other")) == 1
 
 
-def test_giving_back_is_refused_when_something_came_in_meanwhile(line: PipelineContext) -> None:
-    assert line.store.begin("me") == []
-    line.accept()
-    assert line.store.release("me") is True
+def test_giving_back_is_refused_when_something_came_in_meanwhile(pipeline: StoredPipeline) -> None:
+    assert pipeline.store.begin("me") == []
+    pipeline.accept()
+    assert pipeline.store.release("me") is True
     with pytest.raises(Busy):
-        line.another().begin("other")
+        pipeline.another().begin("other")
 
 
-def test_giving_back_what_another_holds_takes_nothing_from_it(line: PipelineContext) -> None:
-    line.store.begin("me")
-    assert line.another().release("other") is False
+def test_giving_back_what_another_holds_takes_nothing_from_it(pipeline: StoredPipeline) -> None:
+    pipeline.store.begin("me")
+    assert pipeline.another().release("other") is False
     with pytest.raises(Busy):
-        line.another().begin("other")
+        pipeline.another().begin("other")
 
 
 # -- pokes -----------------------------------------------------------------------------------------------------
@@ -107,11 +109,11 @@ class Scene:
     """Two workers, a door, and the messages between them; steps are taken in whatever order one wants."""
 
     def __init__(self, redis: Redis, deliveries: int) -> None:
-        self.line = line_of(redis)
+        self.pipeline = stored_pipeline(redis)
         self.left = deliveries
         self.messages = 0
         self.tokens = itertools.count()
-        self.stores = [self.line.store, self.line.another()]
+        self.stores = [self.pipeline.store, self.pipeline.another()]
         self.turns: list[Iterator[None] | None] = [None, None]
 
     def choices(self) -> list[str]:
@@ -124,7 +126,7 @@ class Scene:
     def take(self, choice: str) -> None:
         if choice == "accept":
             self.left -= 1
-            self.messages += self.line.accept() is Accepted.POKE
+            self.messages += self.pipeline.accept() is Accepted.POKE
             return
         number = int(choice[-1])
         turn = self.turns[number]
@@ -158,69 +160,72 @@ def test_in_whatever_order_doors_and_workers_step_no_delivery_is_left_lying(redi
     played = 0
     for path, scene in schedules(redis, deliveries):
         played += 1
-        assert scene.line.waiting() == [], path
-        assert not redis.exists(scene.line.keys.lease), path
-        scene.line.redis.delete(*redis.scan_iter(match=f"*{scene.line.keys.pipeline}*", count=1000))
+        assert scene.pipeline.waiting() == [], path
+        assert not redis.exists(scene.pipeline.keys.lease), path
+        scene.pipeline.redis.delete(*redis.scan_iter(match=f"*{scene.pipeline.keys.pipeline}*", count=1000))
     assert played > deliveries
 
 
-def test_a_poke_that_was_lost_is_pending_only_for_a_while(line: PipelineContext) -> None:
-    line.accept()
-    assert 0 < line.redis.pttl(line.keys.poke) <= 3_000
+def test_a_poke_that_was_lost_is_pending_only_for_a_while(pipeline: StoredPipeline) -> None:
+    pipeline.accept()
+    assert 0 < pipeline.redis.pttl(pipeline.keys.poke) <= 3_000
 
 
-def test_begin_takes_the_poke_down_so_that_the_next_delivery_pokes_again(line: PipelineContext) -> None:
-    line.accept()
-    line.store.begin("me")
-    assert line.accept() is Accepted.POKE
+def test_begin_takes_the_poke_down_so_that_the_next_delivery_pokes_again(pipeline: StoredPipeline) -> None:
+    pipeline.accept()
+    pipeline.store.begin("me")
+    assert pipeline.accept() is Accepted.POKE
 
 
 # -- the commit ------------------------------------------------------------------------------------------------
 
 
-def test_a_commit_stores_everything_together(line: PipelineContext) -> None:
-    line.accept()
-    entries = line.store.begin("me")
+def test_a_commit_stores_everything_together(pipeline: StoredPipeline) -> None:
+    pipeline.accept()
+    entries = pipeline.store.begin("me")
     ended = Ended(run("S1.1"), Ending(End.FAILED, "it failed"), 3.0)
     work = Work([put(unmanaged(1))], [(entries[0], fact("why"))], [LOOK], [ended], 99.0)
-    assert line.store.commit("me", entries, work) == []
-    reader = line.reader()
+    assert pipeline.store.commit("me", entries, work) == []
+    reader = pipeline.reader()
     reader.refresh()
     assert list(reader.board.unmanaged) == ["cdp/job/1"]
-    assert [t.fact.why for _, t in line.records.facts().facts] == ["why"]
-    assert line.records.facts().facts[0][1].entry == entries[0].id
-    assert line.records.ended() == ([ended], 1)
-    claim, _ = line.outbox.claim("jenkins", limit=1)
+    assert [t.fact.why for _, t in pipeline.records.facts().facts] == ["why"]
+    assert pipeline.records.facts().facts[0][1].entry == entries[0].id
+    assert pipeline.records.ended() == ([ended], 1)
+    claim, _ = pipeline.outbox.claim("jenkins", limit=1)
     assert claim is not None
     assert claim.effect == LOOK
-    assert line.waiting() == []
+    assert pipeline.waiting() == []
 
 
-def footprint(line: PipelineContext) -> dict[bytes, bytes | None]:
+def footprint(pipeline: StoredPipeline) -> dict[bytes, bytes | None]:
     """Everything that is stored for a pipeline, but for when things expire."""
-    return {key: line.redis.dump(key) for key in line.redis.scan_iter(match=f"*{line.keys.pipeline}*", count=1000)}
+    return {
+        key: pipeline.redis.dump(key)
+        for key in pipeline.redis.scan_iter(match=f"*{pipeline.keys.pipeline}*", count=1000)
+    }
 
 
-def test_of_two_workers_that_decided_on_one_version_exactly_one_commits(line: PipelineContext) -> None:
-    line.accept()
-    first, second = line.store, line.another()
+def test_of_two_workers_that_decided_on_one_version_exactly_one_commits(pipeline: StoredPipeline) -> None:
+    pipeline.accept()
+    first, second = pipeline.store, pipeline.another()
     entries = first.begin("first")
-    line.redis.delete(line.keys.lease)  # its lease has ended while it was stalled
+    pipeline.redis.delete(pipeline.keys.lease)  # its lease has ended while it was stalled
     assert second.begin("second") == entries
     first.commit("first", entries, Work([put(unmanaged(1))], [], [LOOK], [], 5.0))
-    before = footprint(line)
+    before = footprint(pipeline)
     with pytest.raises(Outdated):
         second.commit("second", entries, Work([put(unmanaged(2))], [(entries[0], fact("no"))], [LOOK], [], 7.0))
-    assert footprint(line) == before
+    assert footprint(pipeline) == before
 
 
-def test_a_worker_that_lost_starts_afresh_and_sees_what_the_winner_stored(line: PipelineContext) -> None:
-    line.accept()
-    loser = line.another()
+def test_a_worker_that_lost_starts_afresh_and_sees_what_the_winner_stored(pipeline: StoredPipeline) -> None:
+    pipeline.accept()
+    loser = pipeline.another()
     entries = loser.begin("loser")
-    line.redis.delete(line.keys.lease)
-    line.store.begin("winner")
-    line.store.commit("winner", entries, Work([put(unmanaged(1))], [], [], [], None))
+    pipeline.redis.delete(pipeline.keys.lease)
+    pipeline.store.begin("winner")
+    pipeline.store.commit("winner", entries, Work([put(unmanaged(1))], [], [], [], None))
     with pytest.raises(Outdated):
         loser.commit("loser", entries, NOTHING)
     loser.copy.forget()
@@ -228,16 +233,16 @@ def test_a_worker_that_lost_starts_afresh_and_sees_what_the_winner_stored(line: 
     assert list(loser.copy.board.unmanaged) == ["cdp/job/1"]
 
 
-def test_many_workers_that_race_store_each_entry_once(line: PipelineContext) -> None:
+def test_many_workers_that_race_store_each_entry_once(pipeline: StoredPipeline) -> None:
     """Leases are taken away all the time; the fence alone must hold."""
     for number in range(60):
-        line.accept(str(number))
+        pipeline.accept(str(number))
     wins: list[str] = []
 
     def race(name: int) -> None:
-        store = line.another()
+        store = pipeline.another()
         while len(wins) < 60:
-            line.redis.delete(line.keys.lease)
+            pipeline.redis.delete(pipeline.keys.lease)
             try:
                 entries = store.begin(f"w{name}")[:1]
                 if not entries:
@@ -254,55 +259,57 @@ def test_many_workers_that_race_store_each_entry_once(line: PipelineContext) -> 
         thread.start()
     for thread in threads:
         thread.join(30)
-    told = [t.fact.why for _, t in line.records.facts_after("0-0")]
+    told = [t.fact.why for _, t in pipeline.records.facts_after("0-0")]
     assert told == sorted(told, key=lambda i: [int(n) for n in i.split("-")])
     assert len(told) == len(set(told)) == len(wins) == 60
 
 
-def test_a_commit_takes_what_it_was_given_and_returns_what_came_after(line: PipelineContext) -> None:
+def test_a_commit_takes_what_it_was_given_and_returns_what_came_after(pipeline: StoredPipeline) -> None:
     for number in range(BATCH + 5):
-        line.accept(str(number))
-    entries = line.store.begin("me")
+        pipeline.accept(str(number))
+    entries = pipeline.store.begin("me")
     assert len(entries) == BATCH
-    rest = line.store.commit("me", entries, NOTHING)
+    rest = pipeline.store.commit("me", entries, NOTHING)
     assert [e.delivery for e in rest] == [str(n) for n in range(BATCH, BATCH + 5)]
-    assert line.store.commit("me", rest, NOTHING) == []
+    assert pipeline.store.commit("me", rest, NOTHING) == []
 
 
-def test_of_two_effects_in_one_slot_the_later_one_is_kept(line: PipelineContext) -> None:
+def test_of_two_effects_in_one_slot_the_later_one_is_kept(pipeline: StoredPipeline) -> None:
     job = Job("cdp", "shop/pre-production")
     locked = Banner(job, "pre-production", (LockShown("it failed", "S1.1", 1.0),))
-    line.turn(effects=(locked, Banner(job, "pre-production")))
-    assert line.outbox.size() == 1
+    pipeline.turn(effects=(locked, Banner(job, "pre-production")))
+    assert pipeline.outbox.size() == 1
 
 
-def test_a_worker_that_kept_its_copy_through_a_loss_of_data_does_not_build_on_it(line: PipelineContext) -> None:
+def test_a_worker_that_kept_its_copy_through_a_loss_of_data_does_not_build_on_it(pipeline: StoredPipeline) -> None:
     """At a failover the last second may be lost, and others may go on from before it to the same version."""
-    line.turn(put(unmanaged(1)))
-    saved = {key: (line.redis.dump(key) or b"") for key in line.redis.scan_iter(match=f"*{line.keys.pipeline}*")}
-    line.turn(put(unmanaged(2)))
-    for key in line.redis.scan_iter(match=f"*{line.keys.pipeline}*"):
-        line.redis.delete(key)
+    pipeline.turn(put(unmanaged(1)))
+    saved = {
+        key: (pipeline.redis.dump(key) or b"") for key in pipeline.redis.scan_iter(match=f"*{pipeline.keys.pipeline}*")
+    }
+    pipeline.turn(put(unmanaged(2)))
+    for key in pipeline.redis.scan_iter(match=f"*{pipeline.keys.pipeline}*"):
+        pipeline.redis.delete(key)
     for key, value in saved.items():
-        line.redis.restore(key, 0, value)
-    other = line.another()
-    line.turn(put(unmanaged(3)), store=other)
-    line.accept()
-    entries = line.store.begin("back")
-    assert sorted(line.store.copy.board.unmanaged) == ["cdp/job/1", "cdp/job/3"]
-    line.store.commit("back", entries, NOTHING)
+        pipeline.redis.restore(key, 0, value)
+    other = pipeline.another()
+    pipeline.turn(put(unmanaged(3)), store=other)
+    pipeline.accept()
+    entries = pipeline.store.begin("back")
+    assert sorted(pipeline.store.copy.board.unmanaged) == ["cdp/job/1", "cdp/job/3"]
+    pipeline.store.commit("back", entries, NOTHING)
 
 
 def test_entries_and_board_are_of_one_version_even_when_another_commits_in_between(
-    line: PipelineContext, monkeypatch: pytest.MonkeyPatch
+    pipeline: StoredPipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker without a copy begins; the one before it, whose lease has ended, still commits; then the copy loads."""
-    line.accept()
-    stalled, fresh = line.store, line.another()
-    line.turn(store=stalled)
-    line.accept()
+    pipeline.accept()
+    stalled, fresh = pipeline.store, pipeline.another()
+    pipeline.turn(store=stalled)
+    pipeline.accept()
     entries = stalled.begin("stalled")
-    line.redis.delete(line.keys.lease)
+    pipeline.redis.delete(pipeline.keys.lease)
     load = fresh.copy.refresh
 
     def late() -> None:

@@ -19,6 +19,7 @@ from bench.report import Section
 from bot.core.model.events import BuildSeen, Configured, Event, HeadSeen, Merged
 from bot.core.model.pipeline import Job, Outcome, Pipeline, Policy, Service
 from bot.core.model.run import Run
+from bot.github import session
 from bot.runtime import PipelineContext, Runtime, build
 from config.configuration import Configuration, GitHub
 from config.model import Report
@@ -26,7 +27,6 @@ from config.settings import Settings
 from demo.pipeline import pipeline as pictures
 from launch import Embedded
 from standins.github import GitHubStandIn
-from workers.github import session
 from workers.perform.loop import perform_due
 from workers.turn import take_turns
 

@@ -6,7 +6,7 @@ import logging
 
 import structlog
 
-from bot.translate.reading import line as one_line
+from bot.payloads import line as one_line
 
 log = structlog.get_logger()
 

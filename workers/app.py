@@ -13,12 +13,13 @@ from kombu import Queue  # type: ignore[attr-defined]
 from redis.exceptions import RedisError
 
 from bot.health.heartbeats import BEAT, WORKER, Heartbeats
+from bot.jenkins import restarts
 from bot.runtime import runtime
 from bot.store.schema import OtherSchema
 from config import broker, settings
 from config.broker import QUEUES, TURNS
 from config.logs import set_up
-from workers import broken_messages, restarts
+from workers import broken_messages
 
 log = structlog.get_logger()
 

@@ -15,15 +15,15 @@ from bot.core.model.board import Board
 from bot.core.model.events import Configured, Event, FirstStart, StateLost
 from bot.core.model.pipeline import Job
 from bot.core.rules.state_lost import remembered
+from bot.effect_outcomes import PermanentFailure, RetryLater
+from bot.jenkins import attempt
+from bot.jenkins.banner_text import told_by_banner
+from bot.jenkins.client import NotAllowed, NotThere
+from bot.jenkins.differences import CLOCKS_APART
+from bot.jenkins.reach import client_for
 from bot.runtime import PipelineContext, Runtime
 from bot.store.replica import BoardReplica
-from workers.differences import CLOCKS_APART
-from workers.jenkins_client import NotAllowed, NotThere
 from workers.once import Once
-from workers.perform.jenkins import attempt
-from workers.perform.jenkins.reach import client_for
-from workers.perform.jenkins.wording import told_by_banner
-from workers.perform.outcome import PermanentFailure, RetryLater
 
 log = structlog.get_logger()
 

@@ -13,15 +13,15 @@ from bot.core.model.effects import Banner
 from bot.core.model.events import BannerAmiss, BuildLost, BuildSeen, Event, Withdrawn
 from bot.core.model.pipeline import Job, Mode, Track
 from bot.core.model.run import Buildable, Step
+from bot.effect_outcomes import PermanentFailure, RetryLater
+from bot.jenkins import posted
+from bot.jenkins.banners import shown_on
+from bot.jenkins.client import NotAllowed, NotThere
+from bot.jenkins.differences import Asking, Live, differences
+from bot.jenkins.reach import client_for
 from bot.runtime import PipelineContext, Runtime
 from bot.store.repairs import Repairs
-from workers.differences import Asking, Live, differences
-from workers.jenkins_client import NotAllowed, NotThere
 from workers.once import Once
-from workers.perform.jenkins import posted
-from workers.perform.jenkins.banners import shown_on
-from workers.perform.jenkins.reach import client_for
-from workers.perform.outcome import PermanentFailure, RetryLater
 
 log = structlog.get_logger()
 

@@ -18,15 +18,15 @@ from bot.core.model.events import HeadSeen
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Service
 from bot.core.model.run import ServiceState
+from bot.effect_outcomes import PermanentFailure, RateLimited, RetryLater
+from bot.github import identity
+from bot.github.limits import Purpose
+from bot.github.refusals import Unreachable
+from bot.github.session import Session, names
 from bot.runtime import PipelineContext, Runtime
 from bot.store.records import Records
 from bot.store.repairs import Repairs
-from workers.github import identity
-from workers.github.limits import Purpose
-from workers.github.refusals import Unreachable
-from workers.github.session import Session, names
 from workers.once import Once
-from workers.perform.outcome import PermanentFailure, RateLimited, RetryLater
 
 log = structlog.get_logger()
 

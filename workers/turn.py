@@ -15,6 +15,10 @@ from bot.core.model.events import Event, StateLost, TimePassed
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Pipeline
 from bot.core.rules.decide import decide
+from bot.github import commands
+from bot.github import webhooks as github
+from bot.jenkins import callbacks as jenkins
+from bot.payloads import read_object
 from bot.runtime import PipelineContext
 from bot.store.codec import load_event
 from bot.store.inbox import Entry
@@ -22,8 +26,6 @@ from bot.store.keys import Keys
 from bot.store.outbox import Claim
 from bot.store.parked import park
 from bot.store.store import Busy, Outdated, Store, Unstorable, Wanted, Work, debounce, family_of
-from bot.translate import commands, github, jenkins
-from bot.translate.reading import read_object
 from workers import beginning
 
 log = structlog.get_logger()

@@ -155,7 +155,8 @@ def doctor(file: Path | None, as_json: bool) -> None:
     It starts nothing and changes nothing. It calls Jenkins and GitHub itself, so run it where Interlock runs, with the
     same environment.
     """
-    from bot.doctor import examine_github, examine_jenkins
+    from bot.github.doctor import examine_github
+    from bot.jenkins.doctor.examination import examine_jenkins
     from config import settings
     from config.errors import SettingsError
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from config.jobs.plan import JobPlan
-
 
 class Verdict(StrEnum):
     """How bad a finding is."""
@@ -50,9 +48,9 @@ class About:
         return cls(f"controller {name}")
 
     @classmethod
-    def job(cls, plan: JobPlan) -> About:
+    def job(cls, controller: str, name: str, stage: str) -> About:
         """About a job on one."""
-        return cls(f"controller {plan.controller}", f"job {plan.name}", plan.step)
+        return cls(f"controller {controller}", f"job {name}", stage)
 
     def good(self, found: str) -> Finding:
         """All is well with it."""

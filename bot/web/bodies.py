@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from bot.core.model.pipeline import Mode
-from bot.translate.reading import Unreadable, read_object
+from bot.payloads import Unreadable, read_object
 from bot.web.admission import MOST_FROM_PEOPLE
 from bot.web.problems import Problem
 from config.values import duration

@@ -7,8 +7,8 @@ import time
 
 from flask import Blueprint, Response, current_app
 
+from bot.jenkins.recent_callbacks import Callbacks
 from bot.store.inbox import newest
-from bot.translate.callbacks import Callbacks
 from bot.web.shapes import Shape, reply
 from bot.web.site import Site, site
 

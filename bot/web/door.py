@@ -24,10 +24,12 @@ from redis.exceptions import RedisError
 
 from bot.core.model.events import CommandSaid
 from bot.core.model.pipeline import Pipeline, Service
+from bot.github import commands
+from bot.github import webhooks as github
+from bot.jenkins import callbacks as jenkins
+from bot.payloads import number, text
 from bot.store.inbox import Accepted
 from bot.store.repositories import Repositories
-from bot.translate import commands, github, jenkins
-from bot.translate.reading import number, text
 from bot.web import bodies
 from bot.web.admission import MOST_FROM_GITHUB, MOST_FROM_JENKINS, Admission, is_signature
 from bot.web.problems import Problem, unknown

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from config.jobs.plan import PARAMETERS
+from bot.jenkins.job_plan import PARAMETERS
 from standins.github import GitHubStandIn
 from standins.jenkins import JenkinsStandIn
 from tests.cli.conftest import typed

@@ -8,9 +8,9 @@ from contextlib import ExitStack
 import pytest
 
 from bot.core.model.events import TimePassed, TriggerAccepted
+from bot.jenkins import posted
 from tests.failover.sentinels import Replicated
 from tests.workers.workshop import Workshop
-from workers.perform.jenkins import posted
 
 pytestmark = pytest.mark.slow
 POST = "POST job/buildWithParameters"

@@ -11,12 +11,12 @@ import pytest
 from bot.core import sentences
 from bot.core.model.events import BuildSeen, StoreChanged, TimePassed, TriggerAccepted
 from bot.core.model.pipeline import Outcome
+from bot.jenkins import arrival
 from bot.store import outbox
 from bot.store.outbox import Claim
 from tests.failover.sentinels import until
 from tests.workers.workshop import PARAMETERS, Workshop, sha
 from workers import tasks
-from workers.perform.jenkins import arrival
 
 POST = "POST job/buildWithParameters"
 #: An id that no server has.

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from bot.core.model.effects import Answer, AuthorizeCommand, Comment, Compare, Deploy, FindPull, LockNotice, SetStatus
 from bot.core.model.events import Command, CommandSaid, Configured, Merged
 from bot.core.model.pipeline import Job, Pipeline, Service, Stage
-from bot.doctor.github import examine_github
+from bot.github.doctor import examine_github
 from config.configuration import Configuration, GitHub, Web
 from config.settings import Settings
 from standins.github import GitHubStandIn
@@ -98,7 +98,7 @@ def test_everything_that_interlock_sends_is_what_github_describes(workshop: Open
     shop.do(replace(roll_out(shop, new, "failure"), run="S1.2"))
     control.fault("drop_reply", route="POST /repos/.*/deployments/.*/statuses", count=1)
     shop.do(replace(roll_out(shop, new, "success"), run="S1.2"))
-    assert reconcile_heads.heads(shop.context, shop.line) == 2  # that of S1 has just been told
+    assert reconcile_heads.heads(shop.runtime, shop.context) == 2  # that of S1 has just been told
     assert shop.dead() == []
     log = control.recorded()
     assert {"GET user"} <= {f"{one['method']} {one['path'].strip('/')}" for one in log}

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from bot.doctor import notification, settings_xml
 from bot.doctor.finding import About
+from bot.jenkins.doctor import notification, settings_xml
+from bot.jenkins.jenkinsfile import jenkinsfile, script
+from bot.jenkins.jjb import jjb
+from bot.jenkins.job_dsl import job_dsl, quoted
+from bot.jenkins.job_plan import PARAMETERS, PULL, plans
 from config import pipeline_file
 from config.configuration import Configuration
-from config.jobs.jenkinsfile import jenkinsfile, script
-from config.jobs.jjb import jjb
-from config.jobs.job_dsl import job_dsl, quoted
-from config.jobs.plan import PARAMETERS, PULL, plans
 from standins.wire.message import Reply, Request
 from standins.wire.server import HttpServer
 

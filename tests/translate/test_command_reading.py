@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.model.events import Command, CommandSaid
-from bot.translate import commands
-from bot.translate.commands import MOST, RERUN, VERBS, parse
+from bot.github import commands
+from bot.github.commands import MOST, RERUN, VERBS, parse
 
 SHA = "a" * 40
 AT = 1_700_000_000

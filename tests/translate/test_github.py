@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.model.events import GroupFormed, Merged, PullClosed, PullMoved
-from bot.translate import github
-from bot.translate.github import Target
+from bot.github import webhooks as github
+from bot.github.webhooks import Target
 
 A, B = "a" * 40, "b" * 40
 PUSH = {

@@ -4,7 +4,7 @@ import pytest
 
 from bot.core.model.events import BuildHinted
 from bot.core.model.pipeline import Outcome
-from bot.translate import jenkins
+from bot.jenkins import callbacks as jenkins
 
 
 def callback(**build: object) -> dict[str, object]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.translate.reading import DEEPEST, Unreadable, at, flag, number, read_object, text
+from bot.payloads import DEEPEST, Unreadable, at, flag, number, read_object, text
 
 
 def test_an_object_is_read() -> None:

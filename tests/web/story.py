@@ -14,12 +14,12 @@ from bot.core.model.pipeline import Job, Outcome, Pipeline, Policy, Service, Sta
 from bot.core.model.run import Run
 from bot.core.rules.decide import decide
 from bot.core.rules.decision import Decision
+from bot.github import webhooks as github
+from bot.payloads import read_object
 from bot.store.codec import load_event
 from bot.store.inbox import Entry, Inbox
 from bot.store.keys import Keys
 from bot.store.store import Store, Work
-from bot.translate import github
-from bot.translate.reading import read_object
 
 
 def sha(name: str) -> str:

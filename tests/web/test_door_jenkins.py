@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from bot.core.model.events import BuildHinted
-from bot.translate import jenkins
+from bot.jenkins import callbacks as jenkins
 from bot.web.app import create_app
 from config.configuration import Configuration, Controller
 from config.settings import Settings

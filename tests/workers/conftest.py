@@ -11,11 +11,11 @@ from structlog.testing import capture_logs
 
 from bot.core import journey
 from bot.core.rules import decision
+from bot.github import written_state as ledger
+from bot.jenkins import arrival
 from launch.embedded import Embedded
 from tests.workers.workshop import Workshop
 from workers.perform import loop
-from workers.perform.github import ledger
-from workers.perform.jenkins import arrival
 
 Open = Callable[..., Workshop]
 

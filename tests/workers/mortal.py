@@ -24,6 +24,8 @@ import structlog
 from bot.core import journey
 from bot.core.model.events import TimePassed
 from bot.core.rules import decision, merges
+from bot.github import written_state as ledger
+from bot.jenkins import arrival
 from bot.runtime import PipelineContext, Runtime, build
 from bot.store import outbox, store
 from bot.store.keys import FAMILIES
@@ -32,8 +34,6 @@ from bot.store.store import Outdated, Store
 from tests.workers.workshop import configuration, settings, shape
 from workers import beginning, reconcile
 from workers.perform import loop
-from workers.perform.github import ledger
-from workers.perform.jenkins import arrival
 from workers.perform.loop import decide_and_perform, perform_due
 
 

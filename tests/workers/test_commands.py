@@ -15,14 +15,15 @@ from bot.core.model.effects import Answer, AuthorizeCommand
 from bot.core.model.events import Command, CommandAllowed, CommandRefused, CommandSaid, Event, Merged, ModeAsked
 from bot.core.model.pipeline import Mode, Service
 from bot.core.model.run import Status
+from bot.github import command_replies as commands
+from bot.github import limits
 from bot.store.allowance import Allowance
 from bot.store.records import Records
 from tests.workers.app_key import pem
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop, clean
 from workers import reconcile
-from workers.github import limits
-from workers.perform import commands, loop
+from workers.perform import loop
 
 REPO = "shop/s1"
 MATRIX = {"admin": True, "maintain": True, "write": True, "triage": False, "read": False}

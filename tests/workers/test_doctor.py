@@ -11,7 +11,7 @@ import pytest
 
 from bot.core.model.pipeline import Job, Verify
 from bot.doctor import Verdict
-from config.jobs.plan import PARAMETERS
+from bot.jenkins.job_plan import PARAMETERS
 from standins.jenkins import JenkinsStandIn
 from tests.workers.ward import CALLBACK, NAMES, bad, configured, examined, good_job, of_jobs, standin, trigger
 
@@ -73,7 +73,7 @@ def picture(jenkins: JenkinsStandIn) -> Any:
 def test_a_trigger_that_should_have_been_refused_is_taken_out_of_the_queue(
     tmp_path: Path, jenkins: JenkinsStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bot.doctor import permissions
+    from bot.jenkins.doctor import permissions
 
     built(jenkins)
     once = permissions._TWICE.replace("INTERLOCK_RUN=doctor&", "", 1)  # as a proxy would that makes one of two

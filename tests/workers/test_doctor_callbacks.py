@@ -14,14 +14,14 @@ from pydantic import SecretStr
 from redis import Redis
 
 from bot.core.model.pipeline import Track
-from bot.doctor import heard, notification, settings_xml
 from bot.doctor.finding import About
+from bot.jenkins.doctor import heard, notification, settings_xml
+from bot.jenkins.job_plan import JobPlan
 from bot.store.connection import connect
 from bot.store.inbox import Inbox
 from bot.store.keys import Keys
 from bot.web.app import create_app
 from config.configuration import Configuration
-from config.jobs.plan import JobPlan
 from config.settings import Settings
 from standins.jenkins import JenkinsStandIn
 from standins.wire.message import Reply, Request

@@ -14,9 +14,9 @@ import pytest
 import responses
 
 from bot.doctor import Finding
-from bot.doctor.controller import clocks
 from bot.doctor.finding import About
-from bot.doctor.versions import number
+from bot.jenkins.doctor.controller import clocks
+from bot.jenkins.doctor.versions import number
 from standins.jenkins import JenkinsStandIn
 from standins.wire.message import Reply, Request
 from standins.wire.server import HttpServer

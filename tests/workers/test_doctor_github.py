@@ -10,12 +10,12 @@ import pytest
 from pydantic import SecretStr
 
 from bot.core.model.pipeline import Job, Pipeline, Service, Stage
-from bot.doctor.github import examine_github
+from bot.github.doctor import examine_github
+from bot.github.permissions import EVENTS
 from config.configuration import Configuration, GitHub, Web
 from config.settings import Settings
 from standins.github import GitHubStandIn, routes_apps
 from tests.workers.app_key import pem
-from workers.github.permissions import EVENTS
 
 REPO = "shop/s1"
 URL = "https://interlock.example.com/webhooks/github"

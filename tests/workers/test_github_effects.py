@@ -13,12 +13,12 @@ import pytest
 
 from bot.core.model.effects import Comment, Compare, SetStatus
 from bot.core.model.events import ContainmentKnown
+from bot.github import session
+from bot.github import statuses as github_statuses
+from bot.github import written_state as ledger
 from bot.store.allowance import Allowance
 from tests.workers.workshop import Workshop, clean
-from workers.github import session
 from workers.perform import loop
-from workers.perform.github import ledger
-from workers.perform.github import statuses as github_statuses
 from workers.perform.loop import perform_due
 
 REPO = "shop/s1"

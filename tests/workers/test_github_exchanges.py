@@ -18,17 +18,18 @@ from pydantic import SecretStr
 from responses import matchers
 
 from bot.core.model.pipeline import Job, Pipeline, Service, Stage
+from bot.effect_outcomes import PermanentFailure, RateLimited, RetryLater
+from bot.github import limits, session
+from bot.github import transport as wire
+from bot.github.limits import Purpose
+from bot.github.refusals import Limited, NotAllowed, NotKnown, NotThere, Unreachable, refusal
+from bot.github.session import Session
+from bot.github.transport import Answer, GitHubTransport
 from bot.runtime import Runtime, build
 from bot.store.allowance import Allowance
 from config.configuration import Configuration, Controller, GitHub
 from config.settings import Settings
 from tests.workers.workshop import clean
-from workers.github import limits, session, wire
-from workers.github.limits import Purpose
-from workers.github.refusals import Limited, NotAllowed, NotKnown, NotThere, Unreachable, refusal
-from workers.github.session import Session
-from workers.github.wire import Answer, GitHubTransport
-from workers.perform.outcome import PermanentFailure, RateLimited, RetryLater
 
 API = "https://api.github.example.com"
 #: The same as PyGithub asks for it.

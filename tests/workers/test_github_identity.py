@@ -10,15 +10,15 @@ import pytest
 from pydantic import SecretStr
 
 from bot.core.model.effects import Comment, SetStatus
+from bot.effect_outcomes import RateLimited, RetryLater
+from bot.github import identity, installations, session
+from bot.github.limits import Purpose
+from bot.github.session import Session
 from bot.store.allowance import Allowance
 from tests.workers.app_key import pem, public_pem
 from tests.workers.conftest import Open
 from tests.workers.test_check_runs import as_app
 from tests.workers.workshop import Workshop
-from workers.github import identity, installations, session
-from workers.github.limits import Purpose
-from workers.github.session import Session
-from workers.perform.outcome import RateLimited, RetryLater
 
 REPO = "shop/s1"
 STATUS = "POST /repos/*/*/statuses/*"

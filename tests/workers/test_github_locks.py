@@ -10,9 +10,9 @@ import pytest
 from bot.core.model.effects import FindPull, LockNotice, SetStatus
 from bot.core.model.events import CancelAsked, Configured, LockAsked, Merged, PullFound, PullMoved, UnlockAsked
 from bot.core.model.pipeline import LockStatus
+from bot.github import lock_notices as locks
 from tests.workers.workshop import Workshop
 from workers.perform import loop
-from workers.perform.github import locks
 
 REPO = "shop/s1"
 LIST, SET = "GET /repos/*/*/pulls", "POST /repos/*/*/statuses/*"

@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from workers.github.permissions import EVENTS, NEEDS, lacking
+from bot.github.permissions import EVENTS, NEEDS, lacking
 
 PAGE = (Path(__file__).parents[2] / "docs" / "github.md").read_text()
 MANIFEST = json.loads(re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)[0])

@@ -16,13 +16,13 @@ import pytest
 
 from bot.core.model.effects import Answer, Comment, Deploy, Effect, LockNotice, SetStatus
 from bot.core.model.pipeline import Job
-from bot.translate.commands import MARKER
+from bot.github import limits, refusals, session
+from bot.github import written_state as ledger
+from bot.github.commands import MARKER
 from config.model import Report
 from tests.workers.conftest import Open
 from tests.workers.test_check_runs import as_app
 from tests.workers.workshop import Workshop
-from workers.github import limits, refusals, session
-from workers.perform.github import ledger
 from workers.perform.loop import perform_due
 
 pytestmark = pytest.mark.slow

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from bot.core.model.pipeline import Job
-from bot.translate.jenkins import build_of, job_of
+from bot.effect_outcomes import RetryLater
+from bot.jenkins import attempt
+from bot.jenkins.callbacks import build_of, job_of
+from bot.jenkins.client import JenkinsClient, job_path
 from config.configuration import Configuration, Controller
 from standins.jenkins import JenkinsStandIn
 from standins.wire.message import Reply, Request
 from standins.wire.server import HttpServer
 from tests.workers.tls import tls_before
 from tests.workers.ward import configured, good_job, standin
-from workers.jenkins_client import JenkinsClient, job_path
-from workers.perform.jenkins import attempt
-from workers.perform.outcome import RetryLater
 
 BRANCH = "shop/feature%2Fx"
 

@@ -18,10 +18,10 @@ import responses
 from responses import matchers
 from urllib3.exceptions import NewConnectionError
 
+from bot.effect_outcomes import RetryLater
+from bot.jenkins import restarts
+from bot.jenkins.client import JenkinsClient, NotAllowed, NotThere, job_path
 from config.configuration import Controller
-from workers import restarts
-from workers.jenkins_client import JenkinsClient, NotAllowed, NotThere, job_path
-from workers.perform.outcome import RetryLater
 
 URL = "https://ci.example.com/jenkins"
 CONTROLLER = Controller("cdp", URL, "interlock", timeout=7.0)

@@ -8,8 +8,8 @@ import pytest
 import requests
 from requests.auth import HTTPBasicAuth
 
-from workers.jenkins_client import job_path
-from workers.jenkins_requests import Requests
+from bot.jenkins.client import job_path
+from bot.jenkins.prepared_requests import Requests
 
 FORM = {"INTERLOCK_RUN": "S1.1", "INTERLOCK_SERVICE": "späti & co = +%~/\u2028", "delay": "0sec"}
 TREE = {"tree": "builds[number,actions[parameters[name,value]]]{0,50}"}

@@ -19,11 +19,11 @@ from bot.core.explain import why
 from bot.core.model.events import TimePassed
 from bot.core.model.facts import FactKind
 from bot.core.model.run import Run, Status
+from bot.jenkins import arrival
 from bot.web.app import create_app
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop
 from workers import reconcile
-from workers.perform.jenkins import arrival
 from workers.perform.loop import perform, perform_due
 from workers.turn import take_turns
 

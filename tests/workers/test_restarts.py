@@ -11,8 +11,8 @@ import pytest
 
 from bot.core.model.effects import Look
 from bot.core.model.pipeline import Job
+from bot.jenkins import restarts
 from tests.workers.workshop import Workshop, forget_clients
-from workers import restarts
 
 LOOK = Look(Job("cdp", "shop/acceptance"), 1)
 

@@ -7,13 +7,14 @@ import time
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from bot import effect_outcomes as outcome
 from bot.core.model.events import BuildSeen, TriggerAccepted, TriggerRefused
 from bot.core.model.pipeline import Job
+from bot.jenkins import arrival, posted, triggers
 from bot.store import outbox
 from tests.workers.conftest import Open
 from tests.workers.workshop import PARAMETERS, Workshop, sha, twice
-from workers.perform import jenkins, loop, outcome
-from workers.perform.jenkins import arrival, posted, triggers
+from workers.perform import loop
 from workers.perform.loop import perform
 
 POST = "POST job/buildWithParameters"
@@ -307,7 +308,7 @@ def test_an_attempt_that_was_cut_off_by_a_crash_after_its_post_is_not_posted_aga
     shop.ask(shop.trigger())
     claim = shop.claim(shop.trigger())
     assert claim is not None
-    jenkins.trigger(shop.runtime, shop.context, claim, shop.trigger())  # and dies before it can say so
+    triggers.trigger(shop.runtime, shop.context, claim, shop.trigger())  # and dies before it can say so
     time.sleep(0.05)
     monkeypatch.setattr(outbox, "HOLD_MS", 30_000)
     (event,) = shop.see_through(shop.trigger())
@@ -322,7 +323,7 @@ def test_an_attempt_that_was_cut_off_is_looked_for_however_long_the_worker_was_d
     shop.ask(shop.trigger())
     claim = shop.claim(shop.trigger())
     assert claim is not None
-    jenkins.trigger(shop.runtime, shop.context, claim, shop.trigger())
+    triggers.trigger(shop.runtime, shop.context, claim, shop.trigger())
     time.sleep(0.05)
     monkeypatch.setattr(outbox, "HOLD_MS", 30_000)
     shop.context.redis.delete(shop.context.keys.posted("S1.1", 1))  # as time does with the note of a post

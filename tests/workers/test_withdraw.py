@@ -11,9 +11,9 @@ import pytest
 from bot.core.model.effects import AbortDuplicate, Withdraw
 from bot.core.model.events import AbortTaken, BuildLost, BuildSeen, TriggerAccepted, Withdrawn
 from bot.core.model.pipeline import AbortLevel, Job
+from bot.jenkins import posted, withdrawals
 from tests.workers.conftest import Open
 from tests.workers.workshop import PARAMETERS, Workshop
-from workers.perform.jenkins import posted, withdrawals
 
 JOB = Job("cdp", "shop/acceptance")
 STOP = "POST job/N/stop"

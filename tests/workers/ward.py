@@ -11,10 +11,11 @@ import requests
 import yaml
 from pydantic import SecretStr
 
-from bot.doctor import Finding, Verdict, examine_jenkins
+from bot.doctor import Finding, Verdict
+from bot.jenkins.doctor.examination import examine_jenkins
+from bot.jenkins.job_plan import PARAMETERS
 from config import pipeline_file
 from config.configuration import Configuration
-from config.jobs.plan import PARAMETERS
 from config.settings import Settings
 from standins.jenkins import JenkinsStandIn
 

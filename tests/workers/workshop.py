@@ -20,6 +20,8 @@ from bot.core.model.events import Configured, Event, FirstStart, HeadSeen, Merge
 from bot.core.model.pipeline import Job, Lane, Pipeline, Track
 from bot.core.model.run import Run, Step
 from bot.core.rules.standing import rolls_out
+from bot.github import session
+from bot.jenkins import client as jenkins_client
 from bot.runtime import build
 from bot.store.codec import load_event
 from bot.store.connection import connect
@@ -32,8 +34,6 @@ from config.settings import Settings
 from demo.pipeline import pipeline as pictures
 from standins.github import GitHubStandIn
 from standins.jenkins import JenkinsStandIn
-from workers import jenkins_client
-from workers.github import session
 from workers.perform.loop import claim_next, perform, perform_due
 from workers.turn import take_turns
 

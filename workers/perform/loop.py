@@ -27,16 +27,17 @@ from bot.core.model.effects import (
     Withdraw,
 )
 from bot.core.model.events import Event, TriggerRefused
+from bot.effect_outcomes import ClaimLost, Done, PermanentFailure, RateLimited, RetryLater, pause
+from bot.github import command_replies, comments, deployments, lock_notices, lookups, statuses
+from bot.jenkins import banners, looks, posted, triggers, withdrawals
+from bot.jenkins.client import NotAllowed, NotThere
 from bot.runtime import PipelineContext, Runtime
 from bot.store.inbox import Accepted
 from bot.store.outbox import Claim, Notes
 from bot.store.schema import OtherSchema
 from bot.store.store import Wanted
-from workers.jenkins_client import NotAllowed, NotThere
 from workers.once import Once
-from workers.perform import commands, github, jenkins, people, telling
-from workers.perform.jenkins import posted
-from workers.perform.outcome import ClaimLost, Done, PermanentFailure, RateLimited, RetryLater, pause
+from workers.perform import people, telling
 from workers.turn import Claimed, Wish, take_turns_and_claim
 
 log = structlog.get_logger()
@@ -55,19 +56,19 @@ HOLDS_A_SLOT = (Trigger, Withdraw)
 GROWS_UNTIL = 3
 
 PERFORMERS: dict[type, Callable[[Runtime, PipelineContext, Claim, Any], Done]] = {
-    Trigger: jenkins.trigger,
-    Withdraw: jenkins.withdraw,
-    AbortDuplicate: jenkins.abort_duplicate,
-    Look: jenkins.look,
-    Banner: jenkins.banner,
-    SetStatus: github.status,
-    Comment: github.comment,
-    Compare: github.compare,
-    AuthorizeCommand: commands.authorize,
-    Answer: commands.answer,
-    FindPull: github.find_pull,
-    Deploy: github.deploy,
-    LockNotice: github.tell_of_lock,
+    Trigger: triggers.trigger,
+    Withdraw: withdrawals.withdraw,
+    AbortDuplicate: withdrawals.abort_duplicate,
+    Look: looks.look,
+    Banner: banners.banner,
+    SetStatus: statuses.status,
+    Comment: comments.comment,
+    Compare: lookups.compare,
+    AuthorizeCommand: command_replies.authorize,
+    Answer: command_replies.answer,
+    FindPull: lookups.find_pull,
+    Deploy: deployments.deploy,
+    LockNotice: lock_notices.tell_of_lock,
     Notify: people.notify,
 }
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from bot import channels
 from bot.core.model.effects import Notify
+from bot.effect_outcomes import Done, RateLimited, RetryLater
 from bot.health.contacts import CHANNEL
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
-from workers.perform.outcome import Done, RateLimited, RetryLater
 
 #: How long it is remembered that a channel took something, in seconds: longer than it is tried.
 TOLD_SECONDS = 2 * 86_400

@@ -1,0 +1,107 @@
+"""A run's roll-out in an environment as a deployment (GitHub docs: deployments): made once, its last state true."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import quote
+
+from bot.core.model.effects import Deploy
+from bot.effect_outcomes import Done, RetryLater
+from bot.github.limits import Purpose
+from bot.github.refusals import NotThere
+from bot.github.session import Session
+from bot.github.wording import page_of, shortened
+from bot.github.written_state import Entry, Hold, Written, mark_of
+from bot.runtime import PipelineContext, Runtime
+from bot.store.outbox import Claim
+
+#: In the ledger: the deployment itself, before it has any state.
+MADE = "made"
+#: These end a deployment: none is made for them alone.
+_ONLY_ENDS = ("inactive",)
+
+
+def deploy(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Deploy) -> Done:
+    """Make the deployment if there is none, and set its state; the state that stands there is not set again."""
+    entry, session = Entry(Hold(context, claim), effect.slot), Session(runtime, effect.repository)
+    body = {
+        "state": effect.state,
+        "description": shortened(effect.description),
+        "log_url": _log_url(runtime, context, effect),
+    }
+    written, mark = _known(session, context, effect, entry), _mark(body)
+    if written.mark == mark or (written.id is None and effect.state in _ONLY_ENDS):
+        return Done()
+    number = written.id if written.id is not None else _make(session, context, effect, entry)
+    try:
+        entry.write(session, "POST", f"/deployments/{number}/statuses", body, Purpose.STATUS, mark)
+    except NotThere as error:
+        entry.forget()
+        raise RetryLater(f"deployment {number} is gone: it is made anew") from error
+    entry.settle(mark)
+    return Done()
+
+
+def _known(session: Session, context: PipelineContext, effect: Deploy, entry: Entry) -> Written:
+    """What is written; where a reply is missing, after a look."""
+    written = entry.read()
+    if written.doubt == MADE:
+        number = _find(session, context, effect)
+        return entry.settle(MADE if number is not None else "", number)
+    if written.doubt and written.id is not None:
+        last = next(session.pages(f"/deployments/{written.id}/statuses", Purpose.STATUS), None)  # the latest first
+        arrived = last is not None and _mark(last) == written.doubt
+        return entry.settle(written.doubt if arrived else written.mark)
+    return written
+
+
+def _make(session: Session, context: PipelineContext, effect: Deploy, entry: Entry) -> int:
+    """Make the deployment of exactly this commit: nothing is merged into it, and no other report is waited for."""
+    body = {
+        "ref": effect.sha,
+        "auto_merge": False,
+        "required_contexts": [],
+        "environment": effect.environment,
+        "production_environment": effect.production,
+        "description": shortened(f"{effect.run} in {effect.stage}"),
+        "payload": _payload(context, effect),
+    }
+    made = entry.write(session, "POST", "/deployments", body, Purpose.STATUS, MADE)
+    number = int(made["id"])
+    entry.settle(MADE, number)
+    return number
+
+
+def _find(session: Session, context: PipelineContext, effect: Deploy) -> int | None:
+    """The deployment that a request made whose reply was lost: by commit, environment and what it carries."""
+    query = f"sha={effect.sha}&environment={quote(effect.environment, safe='')}"
+    for row in session.pages(f"/deployments?{query}", Purpose.STATUS):
+        if _read(row.get("payload")) == _payload(context, effect):
+            return int(row["id"])
+    return None
+
+
+def _payload(context: PipelineContext, effect: Deploy) -> dict[str, str]:
+    return {"interlock": f"{context.pipeline.name}/{effect.run}/{effect.stage}"}
+
+
+def _read(payload: Any) -> Any:
+    """GitHub gives a payload back as an object or as text."""
+    try:
+        return json.loads(payload) if isinstance(payload, str) else payload
+    except ValueError:
+        return None
+
+
+def _mark(row: dict[str, Any]) -> str:
+    return mark_of([row["state"], row["description"], row["log_url"]])
+
+
+def _log_url(runtime: Runtime, context: PipelineContext, effect: Deploy) -> str:
+    """The build in Jenkins, if people reach it safely there; else our own page of the run."""
+    controller = runtime.configuration.controllers.get(effect.job.controller)
+    if controller is None or effect.build is None or not controller.url.startswith("https://"):
+        return page_of(runtime, context, effect.run)
+    path = "/".join(f"job/{quote(part, safe='')}" for part in effect.job.name.split("/"))
+    return f"{controller.url}/{path}/{effect.build}/"

@@ -1,0 +1,260 @@
+"""`interlock doctor` for GitHub: who we are there, what we may do, what we see; it only reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from github import Auth
+
+from bot.core.model.pipeline import Service
+from bot.doctor.finding import Finding, Verdict
+from bot.effect_outcomes import PermanentFailure, RetryLater
+from bot.github import doctor_webhooks as hooks
+from bot.github import identity, installations
+from bot.github.doctor_report import Report, bad, good, unsure
+from bot.github.permissions import NEEDS, lacking, lacking_scopes
+from bot.github.refusals import refusal
+from bot.github.transport import Answer, GitHubTransport
+from config.configuration import Configuration
+from config.settings import Settings
+
+#: A token that ends so soon is mentioned, in days; and what is left of the hourly limit, if less than this share.
+SOON, LITTLE = 14, 0.2
+
+
+def examine_github(configuration: Configuration, settings: Settings) -> Iterator[Finding]:
+    """Look at our identity, every repository, the permissions, the webhooks and the limits. Changes nothing."""
+    for report in _reports(configuration, settings):
+        subject = None if report.what == "github" else report.what
+        yield Finding(Verdict(report.verdict), "GitHub", subject, None, report.found, report.mend)
+
+
+def _reports(configuration: Configuration, settings: Settings) -> Iterator[Report]:
+    if not identity.known(settings):
+        mend = "make a GitHub App or a token (docs/github.md) and set INTERLOCK_GITHUB_APP_ID or INTERLOCK_GITHUB_TOKEN"
+        yield bad("github", "there is neither an App nor a token", mend)
+        return
+    room = _App if identity.is_app(settings) else _Person
+    examination = room(configuration, settings)
+    try:
+        yield from examination.reports()
+    except (RetryLater, PermanentFailure) as error:
+        yield bad("github", f"it stopped answering: {error}", "look again")
+    finally:
+        examination.close()
+
+
+class _Examination:
+    """What both ways of being known have in common."""
+
+    def __init__(self, configuration: Configuration, settings: Settings) -> None:
+        self._configuration = configuration
+        self._settings = settings
+        self._where = configuration.github
+        self._hook_url = f"{configuration.web.public_url}/webhooks/github"
+        self._wires: list[GitHubTransport] = []
+        self._services = [service for pipeline in configuration.pipelines for service in pipeline.services]
+
+    def close(self) -> None:
+        for wire in self._wires:
+            wire.close()
+
+    def _wire(self, auth: Auth.Auth) -> GitHubTransport:
+        self._wires.append(GitHubTransport(self._where, auth))
+        return self._wires[-1]
+
+    def _us(self, wire: GitHubTransport, path: str) -> Answer | Report:
+        """The answer about ourselves, or what is wrong."""
+        try:
+            answer = wire.ask("GET", path)
+        except (RetryLater, PermanentFailure) as error:
+            mend = f"is {self._where.api_url} its address (github: api_url), seen from here? Is it up?"
+            return bad("github", str(error), mend)
+        if answer.status == 401:
+            return bad("github", f"it does not know us (401: {answer.message})", self.renew)
+        if answer.status != 200 or not isinstance(answer.data, dict):
+            said = f"GET {path} is answered {answer.status}"
+            return bad(
+                "github", said, f"is {self._where.api_url} the API (github: api_url; GHES: https://HOST/api/v3)?"
+            )
+        return answer
+
+    renew = ""
+
+    def _repository(self, wire: GitHubTransport, service: Service) -> tuple[list[Report], dict[str, Any] | None]:
+        """What is to be said of a service's repository, and the repository itself if it can be read."""
+        what = f"repository {service.repository}"
+        try:
+            answer = wire.ask("GET", f"/repos/{service.repository}")
+            if answer.status == 404:
+                mend = f"is the name right? Then let {self.who} see it"
+                return [bad(what, "it is not there, or may not be seen (404)", mend)], None
+            if answer.status >= 400:
+                raise refusal(answer, "reading it")
+            found = list(self._state(wire, what, service, answer.data))
+        except (RetryLater, PermanentFailure) as error:
+            return [bad(what, str(error), f"give {self.who} Contents: read on it")], None
+        return found or [good(what, f"it can be read, and `{service.branch}` is there")], answer.data
+
+    who = "the user"
+
+    def _state(self, wire: GitHubTransport, what: str, service: Service, data: dict[str, Any]) -> Iterator[Report]:
+        if data["full_name"].casefold() != service.repository.casefold():
+            found = f"it is called {data['full_name']} now"
+            yield unsure(what, found, "rename it in the pipeline file; until then Interlock follows it by its id")
+        if data.get("archived"):
+            yield bad(what, "it is archived, so no status can be set", "unarchive it, or take the service out")
+        head = wire.ask("GET", f"/repos/{data['full_name']}/git/ref/heads/{quote(service.branch)}")
+        if head.status == 404:
+            mend = f"is `{data['default_branch']}` meant (services: branch)?"
+            yield bad(what, f"it has no branch `{service.branch}`, or its contents may not be read", mend)
+        elif head.status >= 400:
+            raise refusal(head, f"the head of {service.branch}")
+        elif data["default_branch"] != service.branch:
+            found = f"its default branch is `{data['default_branch']}`, but `{service.branch}` is rolled out"
+            yield unsure(what, found, "if that is not meant, change `branch` of the service")
+
+    def _limit(self, wire: GitHubTransport, what: str) -> Iterator[Report]:
+        answer = wire.ask("GET", "/rate_limit")
+        core = answer.data["resources"]["core"] if answer.status == 200 else None
+        if core is None:
+            yield good(what, f"no hourly limit is told ({answer.status}), as on an Enterprise Server without limits")
+            return
+        left = f"{core['remaining']} of {core['limit']} requests are left"
+        again = datetime.fromtimestamp(core["reset"], UTC).strftime("%H:%M UTC")
+        if core["remaining"] < LITTLE * core["limit"]:
+            mend = (
+                "who else uses this identity? Ask less often (polling: heads), or use a GitHub App, which may ask more"
+            )
+            yield unsure(what, f"{left} until {again}", mend)
+        else:
+            yield good(what, f"{left} until {again}")
+
+
+class _Person(_Examination):
+    """We have the token of a person or a machine user."""
+
+    renew = "make another token for that user and put it into INTERLOCK_GITHUB_TOKEN"
+
+    def reports(self) -> Iterator[Report]:
+        auth = identity.token_auth(self._settings)
+        wire = self._wire(auth)
+        user = self._us(wire, "/user")
+        if isinstance(user, Report):
+            yield user
+            return
+        login = str(user.data.get("login", ""))
+        self.who = f"the user {login} (and the token)"
+        yield good("github", f"{self._where.api_url} answers; we are {login}, by {_kind(auth.token)}")
+        yield from _expiry(user)
+        private, repositories = False, []
+        for service in self._services:
+            found, data = self._repository(wire, service)
+            yield from found
+            if data is not None:
+                private |= bool(data.get("private"))
+                repositories.append(data["full_name"])
+                if not (data.get("permissions") or {}).get("push", True):
+                    mend = f"give {login} write access to it: setting statuses needs it"
+                    yield bad(f"repository {service.repository}", f"{login} may read it, but not write", mend)
+        yield from _scopes(user, private=private)
+        yield from hooks.of_repositories(wire, repositories, self._hook_url)
+        yield from self._limit(wire, "limit")
+
+
+def _kind(token: str) -> str:
+    kinds = {"github_pat_": "a fine-grained token", "ghp_": "a classic token", "gho_": "an OAuth token"}
+    return next((kind for start, kind in kinds.items() if token.startswith(start)), "a token")
+
+
+def _expiry(user: Answer) -> Iterator[Report]:
+    """GitHub tells when the token ends, if it does (GitHub docs: token expiration)."""
+    text = user.headers.get("github-authentication-token-expiration", "")
+    try:
+        ends = datetime.strptime(text.replace(" UTC", " +0000"), "%Y-%m-%d %H:%M:%S %z")
+    except ValueError:
+        return
+    days = (ends - datetime.now(UTC)).days
+    if days < SOON:
+        yield unsure("token", f"it ends in {max(0, days)} days, on {ends:%d %B %Y}", _Person.renew)
+
+
+def _scopes(user: Answer, *, private: bool) -> Iterator[Report]:
+    text = user.headers.get("x-oauth-scopes")
+    if not text:
+        needs = ", ".join(str(need) for need in NEEDS if not need.apps_only)
+        found = "what it may do cannot be seen: GitHub does not tell it of fine-grained tokens"
+        yield unsure("token", found, f"see at GitHub that it has {needs} (the last one is optional)")
+        return
+    scopes = {scope.strip() for scope in text.split(",")}
+    missing = lacking_scopes(scopes, private=private)
+    if missing:
+        yield bad("token", f"it lacks the scopes {', '.join(missing)} (it has {text})", "add them to the token")
+    else:
+        yield good("token", f"its scopes are enough: {text}")
+
+
+class _App(_Examination):
+    """We are a GitHub App."""
+
+    renew = "are INTERLOCK_GITHUB_APP_ID and the private key those of one App, and is this machine's clock right?"
+    who = "the App"
+
+    def __init__(self, configuration: Configuration, settings: Settings) -> None:
+        super().__init__(configuration, settings)
+        self._reached: dict[int, GitHubTransport] = {}
+
+    def reports(self) -> Iterator[Report]:
+        wire = self._wire(identity.app_auth(self._settings))
+        app = self._us(wire, "/app")
+        if isinstance(app, Report):
+            yield app
+            return
+        yield good("github", f"{self._where.api_url} answers; we are the App {app.data.get('slug')}")
+        if self._settings.github_token is not None:
+            mend = "take INTERLOCK_GITHUB_TOKEN out of the environment"
+            yield unsure("github", "both an App and a token are set: the App is used", mend)
+        for service in self._services:
+            yield from self._service(wire, service)
+        for number in self._reached:
+            yield from self._installation(wire, number, app.data.get("permissions") or {})
+        yield from hooks.of_app(wire, app.data, self._hook_url)
+
+    def _service(self, wire: GitHubTransport, service: Service) -> Iterator[Report]:
+        try:
+            number = installations.ask(wire, service.repository)
+        except (RetryLater, PermanentFailure) as error:
+            mend = "install the App on it: GitHub, the App's page, Install App, and choose the repository"
+            yield bad(f"repository {service.repository}", str(error), mend)
+            return
+        yield from self._repository(self._of(number), service)[0]
+
+    def _of(self, number: int) -> GitHubTransport:
+        if number not in self._reached:
+            self._reached[number] = self._wire(identity.installation_auth(self._where, self._settings, number))
+        return self._reached[number]
+
+    def _installation(self, wire: GitHubTransport, number: int, wanted: dict[str, str]) -> Iterator[Report]:
+        answer = wire.ask("GET", f"/app/installations/{number}")
+        if answer.status >= 400:
+            yield unsure(f"installation {number}", f"it cannot be read ({answer.status})")
+            return
+        account = (answer.data.get("account") or {}).get("login", number)
+        what = f"installation on {account}"
+        if answer.data.get("suspended_at"):
+            yield bad(what, "it is suspended", f"unsuspend it in the settings of {account}")
+            return
+        missing = list(lacking(answer.data.get("permissions") or {}))
+        for need in missing:
+            if need.met_by(wanted):
+                mend = f"an owner of {account} must accept the App's new permissions (GitHub Apps, Review request)"
+            else:
+                mend = "add it in the App's settings (Permissions & events), then accept it where it is installed"
+            say = unsure if need.optional else bad
+            yield say(what, f"the permission {need} is missing: {need.without}", mend)
+        if not missing:
+            yield good(what, "it has every permission that is needed")
+        yield from self._limit(self._of(number), f"limit of the {what}")

@@ -1,0 +1,85 @@
+"""GitHub's rate limits, obeyed by all processes together: who may ask now, and what an answer says about the rest.
+
+Nobody sleeps for a limit: what may not go out yet is postponed (`Held`), and counts as no try. Only whose turn to
+write comes in a moment waits for it.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from enum import Enum
+
+import structlog
+
+from bot.effect_outcomes import RateLimited
+from bot.github.refusals import A_MINUTE, Limited, NotKnown, reset_in
+from bot.github.transport import Answer
+from bot.store.allowance import Allowance, Pace, Wait
+
+log = structlog.get_logger()
+
+#: What GitHub allows of requests that create something (GitHub docs: secondary rate limits).
+PER_MINUTE, PER_HOUR = 80, 500
+#: The longest that a thread waits for its turn to write, in seconds.
+MOMENT = 1.0
+#: The longest pause after a limit that does not say how long it lasts, in seconds.
+LONGEST = 900.0
+
+
+class Purpose(Enum):
+    """What a request is for: the share of the hourly limits that it leaves to more important ones."""
+
+    PROOF = 0.0  # what contains what, and who may command: a fix may wait for it, or all for an unlock
+    HEADS = 0.02
+    STATUS = 0.05
+    COMMENT = 0.2
+    LOCK = 0.3  # whose writes let all others go first
+
+
+def may_read(allowance: Allowance, purpose: Purpose) -> None:
+    """Raises Held if nothing may be asked now."""
+    _hold(allowance.ask(purpose.value))
+
+
+def may_write(allowance: Allowance, purpose: Purpose, ticket: str, spacing: float) -> None:
+    """Take a turn to write, `spacing` seconds after the last one. Raises Held if it has not come yet."""
+    pace = Pace(spacing, PER_MINUTE, round(PER_HOUR * (1 - purpose.value)))
+    yields = purpose is Purpose.LOCK
+    wait = allowance.ask_to_write(ticket, purpose.value, pace, yields=yields)
+    if yields and wait.seconds > 0:
+        wait = Wait(wait.seconds + random.uniform(0.5, 2.0), wait.why)  # noqa: S311  so that many do not come together
+    elif wait.why == "spacing" and wait.seconds <= MOMENT:
+        time.sleep(wait.seconds)
+        wait = allowance.ask_to_write(ticket, purpose.value, pace)
+    _hold(wait)
+
+
+def _hold(wait: Wait) -> None:
+    reasons = {
+        "reserve": "what is left of GitHub's hourly limit is kept for what matters more",
+        "spacing": "GitHub wants writes one after the other",
+        "content": "GitHub's limit of things created in a minute or an hour is used up",
+    }
+    if wait.seconds > 0:
+        raise RateLimited(reasons.get(wait.why, wait.why), after=wait.seconds)
+
+
+def note(allowance: Allowance, answer: Answer) -> None:
+    """Remember what an answer says of the hourly limit."""
+    remaining, limit = answer.headers.get("x-ratelimit-remaining", ""), answer.headers.get("x-ratelimit-limit", "")
+    reset = reset_in(answer)
+    if remaining.isdigit() and limit.isdigit() and reset is not None:
+        allowance.saw(int(remaining), int(limit), reset)
+
+
+def obey(allowance: Allowance, error: Exception) -> None:
+    """If `error` is about all requests of this identity and not just one, nobody sends any for as long as it says."""
+    if isinstance(error, Limited):
+        if not error.said:
+            error.after = min(LONGEST, A_MINUTE * 2 ** (allowance.strike() - 1))
+        log.warning("github-limit", why=str(error), seconds=error.after)
+        allowance.hold(error.after or A_MINUTE, str(error))
+    elif isinstance(error, NotKnown):
+        log.error("github-does-not-know-us", why=str(error))
+        allowance.hold(error.after or A_MINUTE, str(error))

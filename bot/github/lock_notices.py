@@ -1,0 +1,110 @@
+"""The status `lock` on open pull requests: one list of them for each change, then one status after the other.
+
+Only when nobody else has anything to write, one at a time: a hundred of them keep nothing waiting. What is left to do
+is kept beside the ledger, so that a newer notice begins anew and a crash costs nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import islice
+from typing import cast
+from urllib.parse import quote
+
+import structlog
+
+from bot.core import lock_notices
+from bot.core.model.effects import LockNotice, SetStatus
+from bot.effect_outcomes import Done, PermanentFailure, RateLimited
+from bot.github.limits import Purpose
+from bot.github.refusals import NotAllowed, NotThere
+from bot.github.session import Session
+from bot.github.statuses import set_status
+from bot.github.written_state import REMEMBERED, Hold
+from bot.runtime import PipelineContext, Runtime
+from bot.store.outbox import Claim
+
+log = structlog.get_logger()
+
+CONTEXT = "lock"
+#: The most pull requests of a repository that are told, the newest; and how many are told before others get a turn.
+PULLS, AT_ONCE = 300, 20
+_SHA = re.compile(r"[0-9a-f]{40}\Z")
+
+
+def tell_of_lock(runtime: Runtime, context: PipelineContext, claim: Claim, effect: LockNotice) -> Done:
+    """Tell the open pull requests of a branch, or those that were told that it is over."""
+    if effect.sha:
+        return _tell_late(runtime, context, claim, effect)
+    hold, heads = Hold(context, claim), _left(runtime, context, claim, effect)
+    for sha in heads[:AT_ONCE]:
+        if effect.locked:  # before it is: a crash in between must not lose that it was told
+            _note_told(context, effect, sha)
+        status = SetStatus(effect.repository, sha, CONTEXT, effect.state, effect.description, "")
+        try:
+            set_status(runtime, hold, status, Purpose.LOCK)
+        except (NotThere, NotAllowed):
+            raise
+        except PermanentFailure as error:  # this head is gone, or has had its thousand: the others have not
+            log.warning("lock-notice-skipped", repository=effect.repository, sha=sha, why=str(error))
+        if not effect.locked:
+            context.redis.srem(_told(context, effect), sha)
+        heads = [head for head in heads if head != sha]
+        _keep(context, claim, effect, heads)
+    if heads:
+        raise RateLimited("others get their turn", after=0.0)
+    return Done()
+
+
+def _tell_late(runtime: Runtime, context: PipelineContext, claim: Claim, effect: LockNotice) -> Done:
+    """Tell one that came late what stands by now, if anything does. Noted first, so that whoever opens the lock after
+    we have looked knows of it."""
+    _note_told(context, effect, effect.sha)
+    with context.look() as replica:
+        standing = lock_notices.standing(replica.board)
+        present = lock_notices.of_branch(standing, effect.repository, effect.branch)
+    if present is not None:
+        status = SetStatus(effect.repository, effect.sha, CONTEXT, present.state, present.description, "")
+        set_status(runtime, Hold(context, claim), status, Purpose.LOCK)
+    return Done()
+
+
+def _note_told(context: PipelineContext, effect: LockNotice, sha: str) -> None:
+    context.redis.sadd(_told(context, effect), sha)
+    context.redis.expire(_told(context, effect), REMEMBERED)
+
+
+def _left(runtime: Runtime, context: PipelineContext, claim: Claim, effect: LockNotice) -> list[str]:
+    """The heads that this notice has not reached yet; GitHub is asked for them once for each notice."""
+    known = cast("bytes | None", context.redis.hget(context.keys.wrote(effect.slot), claim.revision))
+    if known is not None:
+        return cast("list[str]", json.loads(known))
+    told = {sha.decode() for sha in cast("set[bytes]", context.redis.smembers(_told(context, effect)))}
+    heads = _open(runtime, effect) if effect.locked or told else []
+    heads = heads if effect.locked else [sha for sha in heads if sha in told]
+    if not effect.locked:
+        context.redis.delete(_told(context, effect))  # those that are not open any more need not be told
+        if heads:
+            context.redis.sadd(_told(context, effect), *heads)
+    context.redis.delete(context.keys.wrote(effect.slot))
+    _keep(context, claim, effect, heads)
+    return heads
+
+
+def _open(runtime: Runtime, effect: LockNotice) -> list[str]:
+    """The heads of the open pull requests to the branch, the newest first."""
+    path = f"/pulls?state=open&base={quote(effect.branch, safe='')}"
+    rows = islice(Session(runtime, effect.repository).pages(path, Purpose.LOCK), PULLS)
+    found = (str(row["head"]["sha"]) for row in rows)
+    return list(dict.fromkeys(sha for sha in found if _SHA.match(sha)))
+
+
+def _keep(context: PipelineContext, claim: Claim, effect: LockNotice, heads: list[str]) -> None:
+    key = context.keys.wrote(effect.slot)
+    context.redis.hset(key, claim.revision, json.dumps(heads))
+    context.redis.expire(key, REMEMBERED)
+
+
+def _told(context: PipelineContext, effect: LockNotice) -> str:
+    return context.keys.wrote(f"{effect.position}/told")

@@ -1,0 +1,249 @@
+"""GitHub as seen from one repository: reading, and writing that is never lost on a redirect nor sent twice by itself.
+
+A GET may be repeated, and is when the connection breaks. POST, PATCH, PUT and DELETE never are: whether one arrived
+must be looked for by who sent it, before it is sent again.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar, cast
+
+import structlog
+
+from bot.effect_outcomes import PermanentFailure, RetryLater
+from bot.github import identity, installations, limits
+from bot.github.limits import Purpose
+from bot.github.refusals import NotAllowed, NotThere, refusal
+from bot.github.transport import Answer, GitHubTransport
+from bot.health.contacts import GITHUB
+from bot.runtime import Runtime
+from bot.store.allowance import Allowance
+from bot.store.repositories import Repositories
+
+log = structlog.get_logger()
+
+_T = TypeVar("_T")
+_local = threading.local()
+_NAME = re.compile(r"(?!\.{1,2}/)[A-Za-z0-9_.-]{1,100}/(?!\.{1,2}\Z)[A-Za-z0-9_.-]{1,100}\Z")
+#: GitHub refuses a token for a moment after making it (octokit/auth-app.js#65): so old one counts as settled, and so
+#: long we wait before the one repetition; in seconds.
+FRESH, A_MOMENT = 60.0, 0.5
+#: The most pages that a list is read: at a hundred entries each.
+PAGES = 30
+#: How long our own login is remembered, in seconds.
+OWN_LOGIN_SECONDS = 86_400
+
+
+class Session:
+    """One repository, by the name in the pipeline file, under the identity that reaches it."""
+
+    def __init__(self, runtime: Runtime, repository: str) -> None:
+        self.repository = repository
+        self._runtime = runtime
+        self._names = names(runtime)
+        self._auth, self._wire, self._allowance = _reach(runtime, repository)
+
+    def read(self, path: str, purpose: Purpose, etag: str | None = None) -> Answer:
+        """GET `path` below the repository. With `etag` the answer may be 304, which is free.
+
+        Raises Held, NotNow, NotThere, NotAllowed or Never.
+        """
+        limits.may_read(self._allowance, purpose)
+        headers = {"If-None-Match": etag} if etag else {}
+        return self._checked(self._send("GET", self._address(path), None, headers), f"GET {path}")
+
+    def pages(self, path: str, purpose: Purpose) -> Iterator[Any]:
+        """The entries of a list, page after page as they are wanted; `path` may end with a query."""
+        mark = "&" if "?" in path else "?"
+        for page in range(1, PAGES + 1):
+            rows = self.read(f"{path}{mark}per_page=100&page={page}", purpose).data
+            if not isinstance(rows, list):
+                raise RetryLater(f"GET {path}: GitHub answers with something that is no list")
+            yield from rows
+            if len(rows) < 100:
+                return
+
+    def write(
+        self,
+        verb: str,
+        path: str,
+        body: object,
+        purpose: Purpose,
+        ticket: str,
+        before: Callable[[], None] | None = None,
+    ) -> Any:
+        """Send a write once and return what GitHub made of it; `ticket` finds its place in the line of all writes.
+
+        `before` is called when its turn has come, just before it goes out. Raises Held if its turn has not come
+        (nothing was sent), NotNow, NotThere, NotAllowed or Never.
+        """
+        limits.may_write(self._allowance, purpose, ticket, self._runtime.configuration.github.write_spacing)
+        if before is not None:
+            before()
+        answer = self._send(verb, self._address(path), body)
+        if _is_redirect(answer):
+            self.look_up()  # a write is not followed by GitHub's clients: under the present name it arrives
+            answer = self._send(verb, self._address(path), body)
+        if _is_redirect(answer):
+            raise PermanentFailure(f"{verb} {path}: {self.repository} has moved, and cannot be followed")
+        return self._checked(answer, f"{verb} {path}").data
+
+    def own_login(self, purpose: Purpose) -> str:
+        """The login under which we write here, asked once a day."""
+        key = f"interlock:{{github}}:login:{self._allowance.identity}"
+        known = cast("bytes | None", self._runtime.redis.get(key))
+        if known is not None:
+            return known.decode()
+        limits.may_read(self._allowance, purpose)
+        if isinstance(self._auth, identity.InstallationAuth):
+            app = _app_wire(self._runtime)
+            login = str(self._checked(app.ask("GET", "/app"), "GET /app").data["slug"]) + "[bot]"
+        else:
+            login = str(self._checked(self._send("GET", "/user"), "GET /user").data["login"])
+        self._runtime.redis.set(key, login, ex=OWN_LOGIN_SECONDS)
+        return login
+
+    def look_up(self, purpose: Purpose = Purpose.HEADS) -> Any:
+        """Ask what the repository is called now and which id it has, and remember it; returns GitHub's answer.
+
+        Raises NotNow if it is reached in another way under its new name: go on with another session.
+        """
+        limits.may_read(self._allowance, purpose)
+        data = self._checked(self._send("GET", f"/repos/{self.repository}"), f"GET {self.repository}").data
+        present, number = str(data["full_name"]), int(data["id"])
+        if not _NAME.match(present):
+            raise PermanentFailure(f"{self.repository} is now called {present!r}, which is no name of a repository")
+        before = self._names.present(self.repository)
+        if self._names.learn(self.repository, present, number) and present.casefold() != self.repository.casefold():
+            mend = "rename it in the pipeline file"
+            log.error("repository-renamed", configured=self.repository, present=present, mend=mend)
+        if present.casefold() != before.casefold():
+            self._reached_anew()
+        return data
+
+    def _address(self, path: str) -> str:
+        return f"/repos/{self._names.present(self.repository)}{path}"
+
+    def _send(self, verb: str, path: str, body: object = None, headers: dict[str, str] | None = None) -> Answer:
+        try:
+            answer = self._wire.ask(verb, path, body, headers)
+            if answer.status == 401 and isinstance(self._auth, identity.InstallationAuth):
+                answer = self._again(self._auth, verb, path, body, headers)
+        except (RetryLater, PermanentFailure) as error:
+            limits.obey(self._allowance, error)
+            if isinstance(error, NotThere | NotAllowed):  # no token to be had: the installation is gone, or suspended
+                self._perhaps_elsewhere(error)
+            raise
+        limits.note(self._allowance, answer)
+        return answer
+
+    def _again(
+        self, auth: identity.InstallationAuth, verb: str, path: str, body: object, headers: dict[str, str] | None
+    ) -> Answer:
+        """A 401 did nothing, so even a write may be repeated: with a settled token, or with another."""
+        if auth.age() < FRESH:
+            time.sleep(A_MOMENT)
+        else:
+            auth.forget()
+        return self._wire.ask(verb, path, body, headers)
+
+    def _checked(self, answer: Answer, what: str) -> Answer:
+        if _is_redirect(answer) and answer.status != 304:
+            raise RetryLater(f"{what} ({self.repository}): GitHub answers {answer.status}", certain=True)
+        if answer.status >= 400:
+            error = refusal(answer, f"{what} ({self.repository})")
+            limits.obey(self._allowance, error)
+            if isinstance(error, NotThere | NotAllowed):
+                self._perhaps_elsewhere(error)
+            raise error
+        return answer
+
+    def _reached_anew(self) -> None:
+        """The repository has another name, so perhaps another owner: ask anew which installation reaches it."""
+        if isinstance(self._auth, identity.InstallationAuth):
+            installations.forget(self._runtime.redis, self.repository)
+            if _installation_of(self._runtime, self.repository) != self._auth.installation:
+                raise self._elsewhere()
+
+    def _perhaps_elsewhere(self, error: NotThere | NotAllowed) -> None:
+        """Raises NotNow if another installation reaches the repository by now; else the refusal stands.
+
+        A repository that went to another owner, or an App that was installed anew, is refused under the old one.
+        """
+        if not isinstance(self._auth, identity.InstallationAuth):
+            return
+        redis, number, present = self._runtime.redis, self._auth.installation, self._names.present(self.repository)
+        try:
+            moved = _as_app(
+                self._runtime, lambda app: installations.is_another(redis, app, self.repository, present, number)
+            )
+        except RetryLater as why:  # what was refused did nothing, whatever keeps us from knowing more
+            raise RetryLater(f"{error}; {why}", after=why.after, certain=True) from why
+        if moved:
+            raise self._elsewhere() from error
+
+    def _elsewhere(self) -> RetryLater:
+        log.warning("installation-changed", repository=self.repository)
+        return RetryLater(f"{self.repository} is reached by another installation of the App now", certain=True)
+
+
+def names(runtime: Runtime) -> Repositories:
+    """What the repositories are called now: one object per thread and Redis."""
+    found: tuple[Any, Repositories] | None = getattr(_local, "names", None)
+    if found is None or found[0] is not runtime.redis:
+        found = _local.names = (runtime.redis, Repositories(runtime.redis))
+    return found[1]
+
+
+def _is_redirect(answer: Answer) -> bool:
+    return 300 <= answer.status < 400
+
+
+def _reach(runtime: Runtime, repository: str) -> tuple[Any, GitHubTransport, Allowance]:
+    """How to sign, this thread's line, and the allowance, for one repository."""
+    where, settings = runtime.configuration.github, runtime.settings
+    if not identity.is_app(settings):
+        auth = identity.token_auth(settings)
+        return auth, _wire(runtime, "token", auth), Allowance(runtime.redis, "token")
+    number = _installation_of(runtime, repository)
+    of_installation = identity.installation_auth(where, settings, number)
+    name = f"installation-{number}"
+    return of_installation, _wire(runtime, name, of_installation), Allowance(runtime.redis, name)
+
+
+def _installation_of(runtime: Runtime, repository: str) -> int:
+    present = names(runtime).present(repository)
+    return _as_app(runtime, lambda app: installations.installation_of(runtime.redis, app, repository, present))
+
+
+def _as_app(runtime: Runtime, ask: Callable[[GitHubTransport], _T]) -> _T:
+    """Ask something as the App itself, within its own limits."""
+    wire, allowance = _app_wire(runtime), Allowance(runtime.redis, "app")
+    limits.may_read(allowance, Purpose.PROOF)
+    try:
+        return ask(wire)
+    except (RetryLater, PermanentFailure) as error:
+        limits.obey(allowance, error)
+        raise
+
+
+def _app_wire(runtime: Runtime) -> GitHubTransport:
+    return _wire(runtime, "app", identity.app_auth(runtime.settings))
+
+
+def _wire(runtime: Runtime, name: str, auth: Any) -> GitHubTransport:
+    wires: dict[tuple[str, str], GitHubTransport] = _local.__dict__.setdefault("wires", {})
+    key = (runtime.configuration.github.api_url, name)
+    if key not in wires:
+        wires[key] = GitHubTransport(runtime.configuration.github, auth, runtime.contacts.of(GITHUB, name))
+    return wires[key]
+
+
+def close_all() -> None:
+    """Close this thread's lines, as the end of a process does."""
+    for wire in _local.__dict__.pop("wires", {}).values():
+        wire.close()

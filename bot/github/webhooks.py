@@ -1,0 +1,192 @@
+"""GitHub's webhooks into events (GitHub docs: webhook events and payloads, `push` and `pull_request`)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bot.core.model.events import DefaultBranchChanged, Event, GroupFormed, Merged, PullClosed, PullMoved
+from bot.payloads import at, flag, line, number, text
+
+_SHA = re.compile(r"[0-9a-f]{40}\Z")
+_NOTHING = "0" * 40
+_BRANCH = "refs/heads/"
+#: After these a pull request is open, perhaps with another head or as (no) draft (GitHub docs: `pull_request`).
+_MOVES = frozenset({"opened", "reopened", "synchronize", "ready_for_review", "converted_to_draft"})
+#: How much of a title is kept: enough to recognise it.
+TITLE = 120
+#: The same of a branch's name.
+BRANCH = 100
+#: How many commits of a push are kept: those that landed last.
+COMMITS = 51
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The branch that a delivery is about: whose it is decides the configuration."""
+
+    repository: str
+    branch: str
+    #: Nothing has moved the branch: this concerns only those who verify pull requests to it.
+    verified: bool = False
+    #: It says where the head of an open pull request is: this concerns also those who tell it of locks.
+    open: bool = False
+    #: A pull request went there and goes elsewhere now.
+    left: bool = False
+
+
+def targets(event: str, payload: dict[str, Any]) -> list[Target]:
+    """Every branch that a delivery is about: two if it sends a pull request from one to another."""
+    found = (target(event, payload), _left(payload) if event == "pull_request" else None)
+    return [one for one in found if one is not None]
+
+
+def target(event: str, payload: dict[str, Any]) -> Target | None:
+    """The branch that moved, or that a pull request is for; None if the delivery is of no such kind."""
+    if event == "push":
+        ref = text(payload, "ref")
+        repository = text(payload, "repository", "full_name")
+        moved = ref.startswith(_BRANCH) and not flag(payload, "deleted") and _is_sha(text(payload, "after"))
+        return Target(repository, ref.removeprefix(_BRANCH)) if moved and repository else None
+    if event == "repository" and text(payload, "action") == "edited":
+        repository, before = text(payload, "repository", "full_name"), _former_default(payload)
+        changed = before and line(text(payload, "repository", "default_branch"), BRANCH)
+        return Target(repository, before) if repository and changed else None
+    if event == "merge_group" and text(payload, "action") == "checks_requested":
+        base, repository = text(payload, "merge_group", "base_ref"), text(payload, "repository", "full_name")
+        tested = base.startswith(_BRANCH) and _is_sha(text(payload, "merge_group", "head_sha"))
+        return Target(repository, base.removeprefix(_BRANCH), verified=True) if tested and repository else None
+    return _target_of_pull(payload) if event == "pull_request" else None
+
+
+def _target_of_pull(payload: dict[str, Any]) -> Target | None:
+    base = text(payload, "pull_request", "base", "ref")
+    repository = text(payload, "repository", "full_name")
+    if not base or not repository:
+        return None
+    if _is_merge(payload):
+        return Target(repository, base)
+    is_open = text(payload, "action") != "closed"
+    return Target(repository, base, verified=True, open=is_open) if _is_pull(payload) else None
+
+
+def _left(payload: dict[str, Any]) -> Target | None:
+    """The branch that a pull request went to before."""
+    repository = text(payload, "repository", "full_name")
+    turned = repository and _is_pull(payload) and _is_turned(payload)
+    return Target(repository, _former_base(payload), verified=True, left=True) if turned else None
+
+
+def _is_turned(payload: dict[str, Any]) -> bool:
+    """Whether a pull request goes to another branch from now on (GitHub docs: `pull_request`, `edited`)."""
+    before = _former_base(payload)
+    return text(payload, "action") == "edited" and before not in ("", text(payload, "pull_request", "base", "ref"))
+
+
+def _former_base(payload: dict[str, Any]) -> str:
+    return text(payload, "changes", "base", "ref", "from")
+
+
+def _is_merge(payload: dict[str, Any]) -> bool:
+    closed = text(payload, "action") == "closed" and flag(payload, "pull_request", "merged")
+    return closed and _is_sha(text(payload, "pull_request", "merge_commit_sha"))
+
+
+def _is_pull(payload: dict[str, Any]) -> bool:
+    """Whether this says where the head of a pull request is now."""
+    told = text(payload, "action") in _MOVES | {"closed"} or _is_turned(payload)
+    numbered = (number(payload, "pull_request", "number") or 0) > 0
+    return told and numbered and _is_sha(text(payload, "pull_request", "head", "sha"))
+
+
+def _former_default(payload: dict[str, Any]) -> str:
+    """What the default branch was called, or which it was, before it was changed."""
+    return text(payload, "changes", "default_branch", "from")
+
+
+def events(event: str, payload: dict[str, Any], service: str, *, left: bool = False) -> list[Event]:
+    """What a delivery about the main branch of `service` means; `left`: of a pull request that goes there no more."""
+    if left:
+        pull = payload["pull_request"]
+        changed = _moment(text(pull, "updated_at"))
+        return [PullClosed(service, pull["number"], pull["head"]["sha"], changed, elsewhere=True)]
+    if event == "push":
+        return [_push(payload, service)]
+    if event == "merge_group":
+        return [GroupFormed(service, text(payload, "merge_group", "head_sha"))]
+    if event == "repository":
+        now = line(text(payload, "repository", "default_branch"), BRANCH)
+        return [DefaultBranchChanged(service, _former_default(payload), now)]
+    merged: list[Event] = [_merge(payload, service)] if _is_merge(payload) else []
+    return merged + ([_pull(payload, service)] if _is_pull(payload) else [])
+
+
+def _merge(payload: dict[str, Any], service: str) -> Merged:
+    return Merged(
+        service,
+        text(payload, "pull_request", "merge_commit_sha"),
+        pull=number(payload, "pull_request", "number"),
+        title=line(text(payload, "pull_request", "title"), TITLE),
+        author=text(payload, "pull_request", "user", "login")[:TITLE],
+    )
+
+
+def _pull(payload: dict[str, Any], service: str) -> PullMoved | PullClosed:
+    """What concerns the verification of a pull request; nothing in it but numbers and shas."""
+    pull = payload["pull_request"]
+    action, at = text(payload, "action"), _moment(text(pull, "updated_at"))
+    if action == "closed":
+        return PullClosed(service, pull["number"], pull["head"]["sha"], at)
+    before = text(payload, "before") if action == "synchronize" else ""
+    return PullMoved(
+        service,
+        pull["number"],
+        pull["head"]["sha"],
+        before=before if _is_sha(before) else None,
+        at=at,
+        draft=action == "converted_to_draft" or (action != "ready_for_review" and flag(pull, "draft")),
+        fork=_is_fork(pull),
+    )
+
+
+def _is_fork(pull: dict[str, Any]) -> bool:
+    """Whether the commits come from elsewhere: from another repository, or from one that is gone."""
+    head, base = number(pull, "head", "repo", "id"), number(pull, "base", "repo", "id")
+    return head is None or head != base
+
+
+def _moment(written: str) -> float | None:
+    """A time as GitHub writes it, in seconds since the epoch; None if it is none."""
+    try:
+        at = datetime.fromisoformat(written)
+    except ValueError:
+        return None
+    return at.timestamp() if at.tzinfo is not None else None
+
+
+def _push(payload: dict[str, Any], service: str) -> Merged:
+    before, after = text(payload, "before"), text(payload, "after")
+    pushed_at = number(payload, "repository", "pushed_at")
+    return Merged(
+        service,
+        after,
+        before=before if _is_sha(before) else None,
+        forced=flag(payload, "forced"),
+        push_id=f"{before}..{after}@{pushed_at or ''}",
+        title=line(text(payload, "head_commit", "message").split("\n", 1)[0], TITLE),
+        author=(text(payload, "head_commit", "author", "username") or text(payload, "pusher", "name"))[:TITLE],
+        commits=_others(payload, after),
+    )
+
+
+def _others(payload: dict[str, Any], after: str) -> tuple[str, ...]:
+    """What else a push brought (GitHub docs: `commits` holds at most 2,048, oldest first)."""
+    rows = at(payload, "commits")
+    shas = [text(row, "id") for row in rows[-COMMITS:]] if isinstance(rows, list) else []
+    return tuple(sha for sha in shas if _is_sha(sha) and sha != after)
+
+
+def _is_sha(value: str) -> bool:
+    return bool(_SHA.match(value)) and value != _NOTHING

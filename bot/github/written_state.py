@@ -1,0 +1,134 @@
+"""What was written to GitHub, by slot: its id, its last content, and whether a reply is missing.
+
+Whoever writes notes it before the request goes out. If the reply is lost, nothing more is written in that slot until
+the request cannot arrive any more: GitHub ends every request after ten seconds (GitHub docs: troubleshooting the REST
+API, time-outs), so that an old text can never arrive after a newer one. Then it is looked for, once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, cast
+
+from bot.effect_outcomes import ClaimLost, PermanentFailure, RateLimited, RetryLater
+from bot.github.limits import Purpose
+from bot.github.session import Session
+from bot.runtime import PipelineContext
+from bot.store.outbox import Claim
+
+#: How long what was written is remembered, in seconds: longer than a run lives.
+REMEMBERED = 14 * 86_400
+#: How long a request may still arrive after it was sent, in seconds.
+STILL_COMING = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What is known of a slot. `id` None: nothing was made, as far as we know."""
+
+    id: int | None = None
+    #: The mark of the content that stands there.
+    mark: str = ""
+    #: The mark of a write whose reply is missing, and when it was sent (seconds since the epoch).
+    doubt: str = ""
+    sent: float = 0.0
+    #: How many writes there were.
+    count: int = 0
+    #: Whether anything is known at all, be it that nothing stands there.
+    known: bool = False
+
+
+class Hold:
+    """Our hold on an effect, renewed before each write: who has lost it to another writes nothing any more."""
+
+    def __init__(self, context: PipelineContext, claim: Claim) -> None:
+        self.context, self._claim = context, claim
+
+    def renew(self) -> None:
+        """Hold it for longer. Raises Lost if it is not ours any more."""
+        renewed = self.context.outbox.renew(self._claim)
+        if renewed is None:
+            raise ClaimLost
+        self._claim = renewed
+
+
+class Entry:
+    """The ledger's entry of one slot, for whoever holds the effect."""
+
+    def __init__(self, hold: Hold, slot: str) -> None:
+        self._hold, self._context, self._key = hold, hold.context, hold.context.keys.wrote(slot)
+        self._ticket = f"{hold.context.pipeline.name}/{slot}"
+        self._unsure = False
+
+    def read(self) -> Written:
+        """What is known. Raises Held while a write whose reply is missing may still arrive."""
+        found = self._read()
+        left = found.sent + STILL_COMING - self._now() if found.doubt else 0.0
+        if left > 0:
+            raise RateLimited(
+                "the reply to the last request is missing: it may still arrive", after=min(left, STILL_COMING)
+            )
+        self._unsure = bool(found.doubt)
+        return found
+
+    def _now(self) -> float:
+        """By the clock of Redis, whichever machine asks."""
+        seconds, micros = self._context.redis.time()
+        return seconds + micros / 1e6
+
+    def _read(self) -> Written:
+        rows = cast("dict[bytes, bytes]", self._context.redis.hgetall(self._key))
+        found = {name.decode(): value.decode() for name, value in rows.items()}
+        number = int(found["id"]) if "id" in found else None
+        sent, count = float(found.get("sent", 0)), int(found.get("count", 0))
+        return Written(number, found.get("mark", ""), found.get("doubt", ""), sent, count, bool(rows))
+
+    def write(self, session: Session, verb: str, path: str, body: object, purpose: Purpose, mark: str) -> Any:
+        """Send one write, noted before it goes out; returns what GitHub made of it. `settle` says that it is there.
+
+        Raises Lost if the effect is no longer ours to do, and what `Session.write` raises.
+        """
+
+        def note() -> None:
+            self._hold.renew()
+            forgotten = {"mark": ""} if self._unsure else {}  # what stands there is not known, whatever comes now
+            self._set({"doubt": mark, "sent": self._now(), **forgotten})
+
+        try:
+            return session.write(verb, path, body, purpose, self._ticket, before=note)
+        except (RetryLater, PermanentFailure) as error:
+            if isinstance(error, PermanentFailure) or (error.certain and not isinstance(error, RateLimited)):
+                self._context.redis.hdel(self._key, "doubt", "sent")  # it is certain that it did nothing
+            raise
+
+    def settle(self, mark: str, number: int | None = None, *, counts: bool = False) -> Written:
+        """The content with this mark stands there, under the id `number` at GitHub; nothing is in doubt any more."""
+        known: dict[str, object] = {"mark": mark} | ({"id": number} if number is not None else {})
+        self._set(known, count=counts)
+        self._unsure = False
+        return self._read()
+
+    def _set(self, fields: dict[str, object], *, count: bool = False) -> None:
+        with self._context.redis.pipeline() as pipe:
+            if "doubt" not in fields:
+                pipe.hdel(self._key, "doubt", "sent")
+            pipe.hset(self._key, mapping={name: str(value) for name, value in fields.items()})
+            if count:
+                pipe.hincrby(self._key, "count", 1)
+            pipe.expire(self._key, REMEMBERED)
+            pipe.execute()
+
+    def looked(self, number: int | None) -> None:
+        """It was looked for, and found under this id or not at all: it need not be looked for again."""
+        self.settle("", number)
+
+    def forget(self) -> None:
+        """What was written is not there any more."""
+        self._context.redis.delete(self._key)
+
+
+def mark_of(content: Any) -> str:
+    """A short mark of a content: the same for the same."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]

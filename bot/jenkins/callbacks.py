@@ -1,0 +1,121 @@
+"""Jenkins' callbacks into events: each is only a hint to look.
+
+Sources: notification plugin (`JobState`, `BuildState`); CloudEvents plugin (`HTTPSink`, `JobModel`, `QueueModel`).
+The data of a CloudEvent about a build has the notification plugin's shape as far as we read it: `url` is the job's
+path, `build` has number and phase. So the body alone says what it means; only a structured event has to be unwrapped.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+from bot.core.model.events import BuildHinted, Event
+from bot.core.model.pipeline import Outcome
+from bot.payloads import at, number, text
+
+_RESULTS = {str(outcome): outcome for outcome in Outcome if outcome is not Outcome.TIMEOUT}
+_JOB_PATH = re.compile(r"(?:^|/)job/(.+?)/?$")
+#: The phases that follow the end of a build (notification plugin: `Phase`).
+_OVER = ("COMPLETED", "FINALIZED")
+_QUEUE = "org.jenkinsci.queue."
+
+
+class CloudEvent(NamedTuple):
+    """What the attributes of a CloudEvent say; each is empty if missing."""
+
+    type: str
+    source: str
+    id: str
+
+    @property
+    def is_about_the_queue(self) -> bool:
+        """Queue events name an item and a display name: neither a job's path nor a build."""
+        return self.type.startswith(_QUEUE)
+
+
+def cloud_event(headers: Mapping[str, str], payload: dict[str, Any]) -> CloudEvent | None:
+    """The CloudEvent that was delivered, in binary mode (`ce-*` headers, in lower case) or in structured mode."""
+    if headers.get("ce-specversion"):
+        return CloudEvent(*(headers.get(f"ce-{name}", "") for name in CloudEvent._fields))
+    if _is_structured(payload):
+        return CloudEvent(*(text(payload, name) for name in CloudEvent._fields))
+    return None
+
+
+def data_of(payload: dict[str, Any]) -> dict[str, Any]:
+    """What the callback is about: the data of a structured CloudEvent (`{}` if it has none), or the body itself."""
+    if not _is_structured(payload):
+        return payload
+    data = at(payload, "data")
+    return data if isinstance(data, dict) else {}
+
+
+def _is_structured(payload: dict[str, Any]) -> bool:
+    """All that the specification requires of every event (CloudEvents 1.0, JSON event format)."""
+    return all(text(payload, name) for name in ("specversion", *CloudEvent._fields))
+
+
+def job_of(payload: dict[str, Any]) -> str:
+    """The full name of the job that a callback is about, folders separated by `/`; empty if it names none.
+
+    The plugin's `name` is only the short one; `url` holds the path (`job/team/job/deploy/`). Our own documented
+    `curl` sends `job`, Jenkins' JOB_NAME, which is the full name already.
+    """
+    plain = text(payload, "job")
+    if plain:
+        return plain
+    path = _JOB_PATH.search(text(payload, "url"))
+    if path is None:
+        return text(payload, "name")
+    return "/".join(unquote(part) for part in path.group(1).split("/job/"))
+
+
+def build_of(payload: dict[str, Any]) -> int | None:
+    """The build number that a callback is about."""
+    found = number(payload, "build", "number")
+    if found is None:
+        plain = at(payload, "build")
+        digits = plain if isinstance(plain, str) else ""
+        found = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else number(payload, "build")
+    return found if found is not None and found > 0 else None
+
+
+def is_queued(data: dict[str, Any]) -> bool:
+    """Whether this says only that a build was queued. It is sent when the build starts, right before STARTED
+    (notification plugin: `JobListener#onStarted`), so STARTED says all of it."""
+    return text(data, "build", "phase") == "QUEUED"
+
+
+def reduced(data: dict[str, Any]) -> dict[str, Any]:
+    """What is read of a callback, in its own shape: which job, which build, which phase, when.
+
+    The rest (parameters, log lines, artifacts, test summary) is not read: a callback is only a hint, and Jenkins is
+    asked for the build. It may be megabytes, and hold what nobody wants kept.
+    """
+    kept: dict[str, Any] = {name: text(data, name) for name in ("name", "url", "job") if text(data, name)}
+    build = at(data, "build")
+    if isinstance(build, dict):
+        fields = ("number", "phase", "status", "timestamp")
+        kept["build"] = {name: build[name] for name in fields if isinstance(build.get(name), str | int)}
+    elif isinstance(build, str | int):
+        kept["build"] = build
+    return kept
+
+
+def events(controller: str, payload: dict[str, Any]) -> list[Event]:
+    """What a callback means, whole or reduced: somebody should look at that build. One without a build means
+    nothing, nor does QUEUED."""
+    payload = data_of(payload)
+    if is_queued(payload):
+        return []
+    job, build = job_of(payload), build_of(payload)
+    over = text(payload, "build", "phase") in _OVER
+    return [BuildHinted(controller, job, build, over)] if job and build is not None else []
+
+
+def outcome(result: str | None) -> Outcome | None:
+    """Jenkins' result as ours; None while there is none. An unknown word counts as a failure."""
+    return None if result is None else _RESULTS.get(result, Outcome.FAILURE)

@@ -1,0 +1,215 @@
+"""Talking to one Jenkins controller: python-jenkins for session, sign-in and crumbs; our own requests where it lacks.
+
+python-jenkins 1.8.3 follows the 303 of a folded trigger and loses the queue id, sends parameters in the query string,
+knows no `tree=` for builds and no description, and turns a restart into "does not exist"; so only its session, its
+authentication and its crumb are used. One place maps what can go wrong to *not there*, *not allowed*, *not now*.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+from urllib.parse import quote
+
+import jenkins
+import requests
+from requests.exceptions import ConnectionError as RequestsConnectionError
+from requests.exceptions import ConnectTimeout, RequestException
+
+from bot.effect_outcomes import RetryLater
+from bot.health.contacts import Contact
+from bot.jenkins import restarts
+from bot.jenkins.prepared_requests import Requests
+from config.configuration import Controller
+
+#: Statuses that say: come back later (a restart is 503; a proxy before a Jenkins that is down says 502 or 504).
+LATER = frozenset({429, 502, 503, 504})
+#: Statuses of a controller that does not let us in: a sign-in, as a page or by a redirect to one, or no permission.
+SHUT_OUT = frozenset({301, 302, 303, 307, 401, 403})
+
+
+class NotThere(Exception):
+    """There is no such job, build or queue item, or we may not even see it (both are 404)."""
+
+
+class NotAllowed(Exception):
+    """Jenkins refuses: who we are, what we may do, or what we ask for is wrong. The message has the status."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+_P = ParamSpec("_P")
+_Asking = Callable[Concatenate["JenkinsClient", _P], requests.Response]
+
+
+def _noted(ask: _Asking[_P]) -> _Asking[_P]:
+    """Note what comes of each request: whether the controller answers, and lets us in."""
+
+    @wraps(ask)
+    def noting(self: JenkinsClient, /, *args: _P.args, **kwargs: _P.kwargs) -> requests.Response:
+        try:
+            answer = ask(self, *args, **kwargs)
+        except (RetryLater, NotThere, NotAllowed) as error:
+            _note(self.contact, error)
+            raise
+        _note(self.contact, None)
+        return answer
+
+    return noting
+
+
+def _note(contact: Contact | None, error: RetryLater | NotThere | NotAllowed | None) -> None:
+    if contact is None:
+        return
+    status = error.status if isinstance(error, NotAllowed) else 0
+    if isinstance(error, RetryLater) or status in SHUT_OUT:
+        contact.bad(str(error), forbidden=status == 403)
+    else:
+        contact.good()  # it answers: a refusal like "not there" concerns what was asked
+
+
+class JenkinsClient:
+    """One controller, for one thread: the session under it is not safe to share."""
+
+    def __init__(self, controller: Controller, token: str, contact: Contact | None = None) -> None:
+        self._controller = controller
+        self.contact = contact
+        self.url = controller.url
+        #: The session that Jenkins named last (X-Jenkins-Session): another one after each restart.
+        self.session = ""
+        #: Whether this controller wants crumbs from us: known once it has refused a request without one.
+        self._crumbs = False
+        self._server = jenkins.Jenkins(controller.url, controller.user, token, timeout=int(controller.timeout) or 1)
+        if controller.ca_bundle is not None:
+            self._server._session.verify = str(controller.ca_bundle)
+        self._settings: dict[str, Any] | None = None
+        self._requests = Requests(self._server._session, self.url)
+
+    def get(self, path: str, tree: str | None = None) -> Any:
+        """The JSON of `path`, narrowed by `tree`. Raises NotThere, NotAllowed or NotNow."""
+        return self.read(f"{path}/api/json", {"tree": tree} if tree else None)
+
+    def read(self, path: str, params: dict[str, str] | None = None) -> Any:
+        """The JSON at `path` itself. Raises NotThere, NotAllowed or NotNow."""
+        response = self.ask("GET", path, params=params)
+        try:
+            return response.json()
+        except ValueError as error:
+            raise NotAllowed(response.status_code, "Jenkins answered a page instead of JSON: a sign-in?") from error
+
+    @_noted
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        data: dict[str, str] | None = None,
+        params: dict[str, str] | None = None,
+        expect: tuple[int, ...] = (200,),
+    ) -> requests.Response:
+        """One request; redirects are answers, not followed. Raises unless the status is one of `expect`.
+
+        A connection that breaks under a question is no answer: it is asked once more, at once. A command is not.
+        """
+        request = requests.Request(method, f"{self.url}/{path}", data=data, params=params)
+        response = self._send(request, again=method == "GET")
+        if response.status_code == 403 and method == "POST" and "crumb" in response.text.lower():
+            # An API token needs none. Else it dies with the session, and a restart loses that: fetch one, once. The
+            # request has done nothing (Jenkins: `CrumbFilter` stands before everything else).
+            self._server.crumb = None
+            self._crumbs = True
+            response = self._send(request, again=False)
+        self.session = response.headers.get("X-Jenkins-Session") or self.session
+        restarts.notice(self.url, response.headers.get("X-Jenkins-Session"))
+        if response.status_code in expect:
+            return response
+        raise _refusal(method, path, response)
+
+    def _send(self, request: requests.Request, *, again: bool) -> requests.Response:
+        name = self._controller.name
+        self._sign(request)
+        try:
+            session = self._server._session
+            response: requests.Response = session.send(self._requests.prepare(request), **self._sending())
+            return response
+        except ConnectTimeout as error:
+            raise RetryLater(f"{name} does not answer", certain=True) from error
+        except RequestsConnectionError as error:
+            nothing_sent = _never_connected(error)
+            if again and not nothing_sent:
+                return self._send(request, again=False)
+            raise RetryLater(f"{name} cannot be reached", certain=nothing_sent, over=_was_closed(error)) from error
+        except RequestException as error:
+            raise RetryLater(f"{name}: {type(error).__name__}") from error
+        except OSError as error:  # requests: a CA bundle that is not there
+            raise RetryLater(f"{name}: {error}", certain=True) from error
+
+    def _sending(self) -> dict[str, Any]:
+        """How requests go out: by which proxies, whom to believe, for how long; the environment is read once.
+
+        requests reads all of it anew for each request, twice (`get_environ_proxies`): half of what a request costs us.
+        """
+        if self._settings is None:
+            session = self._server._session
+            found = session.merge_environment_settings(self.url, {}, None, session.verify, None)
+            self._settings = {**found, "timeout": self._controller.timeout, "allow_redirects": False}
+        return self._settings
+
+    def _sign(self, request: requests.Request) -> None:
+        """Add who we are and, where it is needed, a crumb. What fails here is certain to have done nothing."""
+        name = self._controller.name
+        try:
+            self._server._maybe_add_auth()
+            if request.method == "POST" and self._crumbs:
+                self._server.maybe_add_crumb(request)
+        except RequestsConnectionError as error:
+            raise RetryLater(f"{name} cannot be reached", certain=True) from error
+        except (RequestException, jenkins.JenkinsException, ValueError) as error:
+            raise RetryLater(f"{name} gives no crumb: {str(error).partition(chr(10))[0]}", certain=True) from error
+
+
+def _was_closed(error: RequestsConnectionError) -> bool:
+    """Whether the other side closed the connection; else we gave up, and it may still be working on the request."""
+    return "Timeout" not in repr(error) and "timed out" not in repr(error)
+
+
+def _never_connected(error: RequestsConnectionError) -> bool:
+    """Whether no connection came about, so that the request has certainly done nothing."""
+    told = repr(error)
+    return any(word in told for word in ("NewConnectionError", "NameResolutionError", "CERTIFICATE_VERIFY_FAILED"))
+
+
+def _refusal(method: str, path: str, response: requests.Response) -> Exception:
+    status = response.status_code
+    if status == 404:
+        return NotThere(f"{path} is not there (or may not be seen)")
+    if status in LATER:
+        wait = response.headers.get("Retry-After", "")
+        # 504: a proxy has given up, but Jenkins may be at it still.
+        return RetryLater(
+            f"Jenkins answers {status}", after=float(wait) if wait.isdigit() else None, over=status != 504
+        )
+    if status == 500:
+        return RetryLater(f"Jenkins answers 500 to {method} {path}", over=True)
+    reason = response.headers.get("X-Error") or response.reason
+    return NotAllowed(status, f"Jenkins answers {status} ({reason}) to {method} {path}")
+
+
+def job_path(name: str) -> str:
+    """`team/deploy` as Jenkins addresses it: `job/team/job/deploy`, each name percent-encoded once."""
+    return "/".join(f"job/{quote(part, safe='')}" for part in name.split("/"))
+
+
+_local = threading.local()
+
+
+def client(controller: Controller, token: str, contact: Contact | None = None) -> JenkinsClient:
+    """This thread's client of a controller; made at the first use and kept."""
+    clients: dict[str, JenkinsClient] = _local.__dict__.setdefault("clients", {})
+    if controller.name not in clients:
+        clients[controller.name] = JenkinsClient(controller, token, contact)
+    return clients[controller.name]

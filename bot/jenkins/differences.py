@@ -1,0 +1,177 @@
+"""What Jenkins says of one job, compared with what the board believes: each difference is an event for the inbox."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from bot.core.model.effects import Banner
+from bot.core.model.events import BannerAmiss, BuildLost, BuildSeen, Event, Withdrawn
+from bot.core.model.pipeline import Job, Outcome
+from bot.core.model.run import Buildable, UnmanagedBuild
+from bot.jenkins import attempt
+from bot.jenkins.client import JenkinsClient, NotThere, job_path
+from bot.jenkins.gone import gone
+
+#: How long a build may be without its parameters before it counts as a stranger's, in seconds.
+NAMELESS_FOR = 10.0
+#: How far Jenkins' clock and ours may be apart, in seconds, without a build of ours being taken for one of old.
+CLOCKS_APART = 60.0
+
+Build = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What the board of this version believes about one job: its runs, and strangers and banner if the job is ours."""
+
+    version: int
+    job: Job
+    runs: tuple[Buildable, ...]
+    unmanaged_builds: tuple[UnmanagedBuild, ...] | None
+    banner: Banner | None
+
+
+@dataclass
+class Asking:
+    """One round of questions to one controller.
+
+    `lost`: whether a run's build has been gone for so long that it will not come back. `amiss`: whether a description
+    has to be changed for the banner.
+    """
+
+    jenkins: JenkinsClient
+    lost: Callable[[Buildable], bool]
+    amiss: Callable[[str, Banner], bool]
+
+    @cached_property
+    def queue(self) -> list[Build]:
+        """What waits in the controller's queue, asked once: an item that has come since is asked for by its number."""
+        return attempt.queue_items(self.jenkins)
+
+
+def differences(asking: Asking, live: Live) -> list[Event]:
+    """Everything in which Jenkins and the board differ about one job. Raises what the client raises."""
+    most = max(attempt.BUILDS, 2 * len(live.runs))
+    answer = attempt.job(asking.jenkins, live.job, most, description=live.banner is not None)
+    listed: list[Build] = answer.get("builds") or []
+    of_attempt, of_item = _by_attempt(listed), _by_item(listed)
+    known = {unmanaged.number for unmanaged in live.unmanaged_builds or ()}
+    events: list[Event] = []
+    ours: set[Any] = set()
+    for run in live.runs:
+        wanted = _wanted(run)
+        mine = [build for build in of_attempt[run.key, str(run.attempt)] if wanted.is_that_of(build)]
+        ours |= {build.get("number") for build in mine}
+        nameless = of_item.get(run.queue_item) if run.queue_item is not None else None
+        if mine:
+            events += [attempt.seen(asking.jenkins, live.job, build) for build in mine if _news(run, build, known)]
+        elif nameless is not None and _may_be_of(run, nameless):
+            ours.add(nameless.get("number"))
+            # The job lost its parameters, but this is the item that our trigger became (Jenkins: `Run#getQueueId`).
+            seen = attempt.seen(asking.jenkins, live.job, nameless)
+            events += [replace(seen, run=run.key, attempt=run.attempt)] if _news(run, nameless, known) else []
+        else:
+            events += _unseen(asking, live.job, run)
+    if live.unmanaged_builds is not None:
+        events += _strangers(asking.jenkins, live, [build for build in listed if build.get("number") not in ours])
+        gone = known - {build.get("number") for build in listed}
+        events += [event for number in sorted(gone) for event in _gone(asking.jenkins, live.job, number)]
+    return events + _banner(asking, live, answer.get("description"))
+
+
+def _wanted(run: Buildable) -> attempt.Attempt:
+    return attempt.Attempt(run.key, run.attempt, run.version, run.sha)
+
+
+def _by_attempt(listed: list[Build]) -> defaultdict[tuple[str, str], list[Build]]:
+    found: defaultdict[tuple[str, str], list[Build]] = defaultdict(list)
+    for build in listed:
+        found[_carried(build)].append(build)
+    return found
+
+
+def _by_item(listed: list[Build]) -> dict[int, Build]:
+    """The builds that do not say whose they are, by the queue item that they were; the newest of each."""
+    nameless = (build for build in reversed(listed) if not _carried(build)[0] and build.get("queueId"))
+    return {int(build["queueId"]): build for build in nameless}
+
+
+def _may_be_of(run: Buildable, build: Build) -> bool:
+    """Whether a build with the right queue item is not one of old: a crash lets Jenkins give the numbers again."""
+    return float(build.get("timestamp") or 0) / 1000 > run.since - CLOCKS_APART
+
+
+def _carried(build: Build) -> tuple[str, str]:
+    carried = attempt.parameters(build)
+    return carried.get(attempt.RUN, ""), carried.get(attempt.ATTEMPT, "")
+
+
+def _news(run: Buildable, build: Build, known: set[int]) -> bool:
+    if run.build in (None, build.get("number")):
+        return not build.get("building") or run.build is None
+    return bool(build.get("building")) != (build.get("number") in known)  # a second build of the attempt
+
+
+def _unseen(asking: Asking, job: Job, run: Buildable) -> list[Event]:
+    """No build of the attempt is among the newest of its job."""
+    if run.build is not None:
+        return _by_number(asking, job, run)
+    if run.queue_item is None or any(_wanted(run).is_that_of(item) for item in asking.queue):
+        return []  # without a queue item its trigger is still on its way: that is the performer's matter
+    try:
+        item = asking.jenkins.get(f"queue/item/{run.queue_item}", attempt.ITEM_TREE)
+    except NotThere:
+        item = None
+    if item is None or _wanted(run).is_not_that_of(item):
+        why = f"queue item {run.queue_item} is gone and left no build"
+        return [BuildLost(run.key, run.attempt, why)] if asking.lost(run) else []
+    if item.get("cancelled"):
+        return [Withdrawn(run.key, run.attempt, "it was cancelled in Jenkins' queue")]
+    return []
+
+
+def _by_number(asking: Asking, job: Job, run: Buildable) -> list[Event]:
+    """The build of a run is not among the newest: it is asked for by its number."""
+    try:
+        build = asking.jenkins.get(f"{job_path(job.name)}/{run.build}", attempt.BUILD_TREE)
+    except NotThere:
+        why = gone(asking.jenkins, run.build or 0, run.since)
+        return [BuildLost(run.key, run.attempt, why)] if asking.lost(run) else []
+    return [attempt.seen(asking.jenkins, job, build)] if not build.get("building") else []
+
+
+def _strangers(jenkins: JenkinsClient, live: Live, listed: list[Build]) -> list[Event]:
+    """Builds that occupy a slot without being ours, begun or ended since the last look."""
+    known = {unmanaged.number for unmanaged in live.unmanaged_builds or ()}
+    events: list[Event] = []
+    for build in listed:
+        news = bool(build.get("building")) != (build.get("number") in known)
+        if news and not _nameless(build):
+            events.append(attempt.seen(jenkins, live.job, build))
+    return events
+
+
+def _gone(jenkins: JenkinsClient, job: Job, number: int) -> list[Event]:
+    """A stranger that is not among the newest builds takes its slot for as long as it runs, however many came since."""
+    try:
+        build = jenkins.get(f"{job_path(job.name)}/{number}", attempt.BUILD_TREE)
+    except NotThere:
+        return [BuildSeen(job.controller, job.name, number, Outcome.ABORTED)]
+    return [] if build.get("building") else [attempt.seen(jenkins, job, build)]
+
+
+def _nameless(build: Build) -> bool:
+    """Whether a build has just started and does not show yet whose it is (Jenkins: `Executor#run`)."""
+    fresh = abs(time.time() - float(build.get("timestamp") or 0) / 1000) < NAMELESS_FOR
+    return bool(build.get("building")) and fresh and not attempt.parameters(build)
+
+
+def _banner(asking: Asking, live: Live, description: Any) -> list[Event]:
+    if live.banner is None or not asking.amiss(description if isinstance(description, str) else "", live.banner):
+        return []
+    return [BannerAmiss(live.job.controller, live.job.name)]

@@ -1,0 +1,90 @@
+"""The round: every controller, its callbacks, and every job on it. Nothing is started and nothing changed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from bot.doctor.finding import About, Finding, Verdict
+from bot.effect_outcomes import RetryLater
+from bot.jenkins.client import client
+from bot.jenkins.doctor import controller as controllers
+from bot.jenkins.doctor import door, heard, job
+from bot.jenkins.job_plan import JobPlan, plans
+from bot.runtime import WATCH_LIMITS, connect_store
+from config.configuration import Configuration, Controller
+from config.errors import SettingsError
+from config.settings import Settings
+
+#: How many jobs are looked at in one moment: an answer takes longer than a look at it.
+_AT_ONCE = 4
+
+
+def examine_jenkins(configuration: Configuration, settings: Settings) -> Iterator[Finding]:
+    """Look at every controller, and at every job on those that answer; the jobs in the order of the file."""
+    ears = (
+        heard.listen(configuration, connect_store(settings, WATCH_LIMITS))
+        if settings.redis_url is not None
+        else heard.ask(configuration)
+    )
+    secrets = tuple(secret.get_secret_value() for secret in settings.jenkins_webhook_secret)
+    for controller in configuration.controllers.values():
+        yield from _callbacks(controller, configuration, secrets, ears)
+        try:
+            token = settings.jenkins_token(controller.name).get_secret_value()
+        except SettingsError as error:
+            yield About.controller(controller.name).bad(str(error), "set the variable, then look again")
+            continue
+        answers = True
+        for finding in controllers.examine(controller, token):
+            answers &= finding.verdict is not Verdict.BAD
+            yield finding
+        if answers:
+            ward = _Ward(controller, token, secrets, ears, configuration.web.public_url)
+            with ThreadPoolExecutor(_AT_ONCE) as pool:
+                for findings in pool.map(ward.examine, plans(configuration, controller.name)):
+                    yield from findings
+
+
+def _callbacks(
+    controller: Controller, configuration: Configuration, secrets: tuple[str, ...], ears: heard.Heard
+) -> Iterator[Finding]:
+    told: list[Finding] = []
+    if not secrets:
+        found = "callbacks: INTERLOCK_JENKINS_WEBHOOK_SECRET is not set here, so they cannot be tried"
+        yield About.controller(controller.name).unsure(found, "call the doctor with the environment of the processes")
+    else:
+        for secret in secrets:
+            told += door.examine(controller, configuration.web.public_url, secret)
+    yield from told
+    if not ears.trouble or not any(ears.trouble in finding.found for finding in told):
+        yield from heard.examine(controller.name, ears)
+    asking = next((plan for plan in plans(configuration, controller.name) if plan.question), None)
+    if asking is not None:
+        yield from door.examine_question(asking, configuration.web.public_url)
+
+
+@dataclass(slots=True)
+class _Ward:
+    """The jobs of one controller; if it stops answering, the rest of them are left alone."""
+
+    controller: Controller
+    token: str
+    secrets: tuple[str, ...]
+    ears: heard.Heard
+    public_url: str
+    gone: threading.Event = field(default_factory=threading.Event)
+
+    def examine(self, plan: JobPlan) -> list[Finding]:
+        """What is to be said of one job."""
+        about = About.job(plan.controller, plan.name, plan.step)
+        if self.gone.is_set():
+            return [about.bad("not looked at: the controller has stopped answering", "look again when it is back")]
+        try:
+            return job.examine(client(self.controller, self.token), plan, self.secrets, self.ears, self.public_url)
+        except RetryLater as error:
+            if error.__cause__ is not None:  # not an answer that says so, but none
+                self.gone.set()
+            return [about.bad(str(error), "look again when the controller answers; does its log say more?")]

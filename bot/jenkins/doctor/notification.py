@@ -1,0 +1,161 @@
+"""Whether a job's configuration has it call us back, and calls the right door (notification plugin, or a curl)."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from bot.doctor.finding import About, Finding
+from bot.jenkins.doctor.versions import number
+from bot.jenkins.job_plan import CALLBACK_RETRIES, CALLBACK_TIMEOUT_MS, JobPlan, credential
+
+_PROPERTY = "com.tikal.hudson.plugins.notification.HudsonNotificationProperty"
+_ENDPOINT = "com.tikal.hudson.plugins.notification.Endpoint"
+_OURS = "interlock-callback-"
+_DOOR = "/webhooks/jenkins"
+#: The events of an endpoint with which Interlock hears of the end of every build (plugin: `Phase#isRun`).
+_ENOUGH = ("all", "completed", "finalized")
+#: All events that the plugin knows. It compares exactly, and sends nothing for others such as `ALL` (seen with 1.19).
+_KNOWN = (*_ENOUGH, "queued", "started", "failed", "failedAndFirstSuccess", "manual")
+#: The longest that one callback may hold a build up, in milliseconds, all its tries together: the plugin waits in the
+#: build itself, twice before the first step and twice at the end.
+_LONGEST = 10_000
+#: Since when an endpoint without a branch filter is skipped (plugin: `Phase#handle` compares ".*" with null).
+_FILTERED = (1, 17)
+
+
+def examine(
+    about: About, plan: JobPlan, root: ET.Element, secrets: tuple[str, ...], *, heard: bool, public_url: str = ""
+) -> Iterator[Finding]:
+    """What is wrong with the callbacks. `heard`: one came from this job not long ago, so somebody does call.
+    `public_url`: where we are, to compare with where they go; empty: that is not known."""
+    holder = next(root.iter(_PROPERTY), None)
+    endpoints = [] if holder is None else list(holder.iter(_ENDPOINT))
+    ours = [endpoint for endpoint in endpoints if _is_ours(endpoint)]
+    if holder is not None and ours:
+        plugin = number(holder.get("plugin", "").rpartition("@")[2]) or _FILTERED
+        for endpoint in ours:
+            yield from _address(about, plan, endpoint, secrets)
+            yield from _host(about, endpoint, public_url)
+            yield from _manner(about, endpoint, plugin)
+    elif not heard and not _by_script(root):
+        yield _none(about, plan, endpoints)
+
+
+def _none(about: About, plan: JobPlan, endpoints: list[ET.Element]) -> Finding:
+    mend = (
+        f"add a notification with the credential {credential(plan)} (`interlock jenkins-jobs` prints it), or the curl "
+        "of `interlock jenkins-jobs --form jenkinsfile` to its Jenkinsfile; until then its builds are asked about"
+    )
+    secrets = [_url(endpoint) for endpoint in endpoints if _kind(endpoint) == "SECRET"]
+    if secrets:
+        found = f"it calls whom the credential {secrets[0]} names; whether that is Interlock cannot be seen"
+        return about.unsure(found, f"name it {credential(plan)} if it is")
+    return about.unsure("it does not call back when a build starts or ends, as far as can be seen from here", mend)
+
+
+def _kind(endpoint: ET.Element) -> str:
+    return endpoint.findtext("urlInfo/urlType") or "PUBLIC"
+
+
+def _url(endpoint: ET.Element) -> str:
+    """Address or credential; the element `url` is that of old versions (plugin: `Endpoint#readResolve`)."""
+    return endpoint.findtext("urlInfo/urlOrId") or endpoint.findtext("url") or ""
+
+
+def _is_ours(endpoint: ET.Element) -> bool:
+    return _url(endpoint).startswith(_OURS) if _kind(endpoint) == "SECRET" else _DOOR in _url(endpoint)
+
+
+def _by_script(root: ET.Element) -> bool:
+    """Whether the script in the job itself calls: what our own Jenkinsfile names, or the door's address."""
+    script = root.findtext("definition/script") or ""
+    return _OURS in script or _DOOR in script
+
+
+def _address(about: About, plan: JobPlan, endpoint: ET.Element, secrets: tuple[str, ...]) -> Iterator[Finding]:
+    if _kind(endpoint) == "SECRET":
+        if _url(endpoint) != credential(plan):
+            found = f"it calls back by the credential {_url(endpoint)}, which is that of another controller"
+            yield about.unsure(found, f"name {credential(plan)} in it: callbacks for another controller are ignored")
+        return
+    found = "its callback is a PUBLIC address: Jenkins prints it, secret and all, in the log of every build"
+    mend = f"put the address into a secret text {credential(plan)}, name that in place of it, and change the secret"
+    yield about.unsure(found, mend)
+    controller, _, given = _after_the_door(_url(endpoint)).partition("/")
+    if controller not in ("", plan.controller):
+        found = f"its callback names the controller {controller}"
+        yield about.unsure(found, f"write /webhooks/jenkins/{plan.controller}/SECRET: others are ignored")
+    if given and secrets and given not in secrets:
+        mend = "put INTERLOCK_JENKINS_WEBHOOK_SECRET into it: callbacks with another are refused"
+        yield about.unsure("the secret in its callback's address is not ours", mend)
+
+
+def _host(about: About, endpoint: ET.Element, public_url: str) -> Iterator[Finding]:
+    """Whether a callback with an address that can be seen goes to us; that in a credential is Jenkins' secret."""
+    if _kind(endpoint) == "SECRET" or not public_url:
+        return
+    theirs, ours = urlsplit(_url(endpoint)), urlsplit(public_url)
+    if _place(theirs) != _place(ours):
+        # Host and port alone: the rest of it may be the secret.
+        found = f"its callback goes to {theirs.hostname or 'nowhere'}, but Interlock is at {ours.hostname}"
+        mend = "write the address of web.public_url into it, or mend web.public_url: another host learns the secret"
+        yield about.unsure(found if theirs.hostname != ours.hostname else f"{found} with another port", mend)
+
+
+def _place(parts: SplitResult) -> tuple[str | None, int | None]:
+    try:
+        return parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return None, None  # no port that there can be
+
+
+def _after_the_door(url: str) -> str:
+    return unquote(urlsplit(url).path.partition(_DOOR)[2].strip("/"))
+
+
+def _manner(about: About, endpoint: ET.Element, plugin: tuple[int, int]) -> Iterator[Finding]:
+    event = endpoint.findtext("event")
+    if event is not None and event not in _KNOWN:
+        found = f"it calls back for the event {event!r}, which the plugin does not know, so it sends nothing"
+        yield about.unsure(found, "set the event to all, written exactly so")
+    elif event is not None and event not in _ENOUGH:
+        found = f"it calls back for the event {event} only, so that the end of a build is found by asking"
+        yield about.unsure(found, "set the event to all")
+    wire = (endpoint.findtext("protocol") or "HTTP", endpoint.findtext("format") or "JSON")
+    if wire != ("HTTP", "JSON"):
+        yield about.unsure(f"it calls back by {wire[0]} in {wire[1]}", "set protocol HTTP and format JSON")
+    timeout, retries = _number(endpoint, "timeout", 30_000), _number(endpoint, "retries", 0)
+    if timeout * (retries + 1) > _LONGEST:
+        tries = f" ({retries + 1} times {timeout / 1000:g} s)" if retries else ""
+        found = f"each of its callbacks may hold up the build for {timeout * (retries + 1) / 1000:g} s{tries}"
+        mend = f"set the retries to {CALLBACK_RETRIES} and the time-out to {CALLBACK_TIMEOUT_MS} (milliseconds)"
+        yield about.unsure(f"{found} if nobody answers", f"{mend}: a callback that is lost is found by asking")
+    lines = _number(endpoint, "loglines", 0)
+    if lines:
+        what = "the whole log of the build" if lines < 0 else f"{lines} lines of the build's log"
+        mend = "set the log lines to 0: nobody reads them here, and a log may be large and hold what is not for us"
+        yield about.unsure(f"each of its callbacks carries {what}", mend)
+    yield from _filter(about, endpoint.findtext("branch"), plugin)
+
+
+def _number(endpoint: ET.Element, name: str, default: int) -> int:
+    """A whole number of the endpoint; the plugin's own default where it has none."""
+    try:
+        return int(endpoint.findtext(name) or default)
+    except ValueError:
+        return default
+
+
+def _filter(about: About, branch: str | None, plugin: tuple[int, int]) -> Iterator[Finding]:
+    if branch == ".*" or (branch is None and plugin < _FILTERED):
+        return
+    if branch is None:
+        found = "it has no branch filter at all, and then the plugin sends nothing outside multibranch jobs"
+        yield about.unsure(
+            found, "save the job's configuration once by hand, or add <branch>.*</branch> to the endpoint"
+        )
+    else:
+        found = f"it calls back for branches like {branch!r} only, and outside multibranch jobs for none"
+        yield about.unsure(found, "set the branch filter to .*")

@@ -1,0 +1,145 @@
+"""Starting a build: at most one request for an attempt, ever; a lost reply is looked for (invariant 5)."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from bot.core.model.effects import Trigger
+from bot.core.model.events import TriggerAccepted, TriggerRefused
+from bot.effect_outcomes import Done, RetryLater
+from bot.jenkins import arrival, attempt, declared, forgotten, posted
+from bot.jenkins.client import JenkinsClient, NotAllowed, NotThere, job_path
+from bot.jenkins.reach import client_for
+from bot.runtime import PipelineContext, Runtime
+from bot.store.outbox import Claim, UnacknowledgedWrites
+
+#: How long after its claim a trigger goes out on what the claim has noted, in seconds: far less than it is held for
+#: (`outbox.HOLD_MS`). Later it is noted once more, which proves that it is still ours.
+AT_ONCE = 2.0
+_NUMBER = re.compile(r"/(\d+)/?$")
+
+
+def trigger(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Trigger) -> Done:
+    """Start one build. An attempt is posted at most once, ever: after a doubt it is only looked for (invariant 5).
+
+    The order is: note the intent (at a first try mostly together with the claim), have a replica confirm it (if there
+    is one), post, keep the answer. If the answer is lost, the note says when it was posted; once it cannot arrive any
+    more and is nowhere to be found, it is refused, and the rules start another attempt. After a fail-over of the store
+    even a note may be lost: then whatever was started for this commit is looked for first.
+    """
+    jenkins = client_for(runtime, effect.job)
+    if claim.noted is not None and time.monotonic() - claim.at < AT_ONCE:  # the claim has noted the intent
+        if claim.noted.follows:
+            posted.confirm(context, effect)
+        return _sent(context, jenkins, effect)
+    done = _became_of_it(runtime, context, jenkins, effect) if claim.tries > 0 or effect.look_first else None
+    done = done or _refused_unasked(jenkins, effect) or _noted(runtime, context, claim, jenkins, effect)
+    return done or _sent(context, jenkins, effect)
+
+
+def _became_of_it(runtime: Runtime, context: PipelineContext, jenkins: JenkinsClient, effect: Trigger) -> Done | None:
+    """What became of an earlier try; None: it is certain that nothing was posted."""
+    since = posted.since(context, effect.run, effect.attempt)
+    try:
+        found = _look_for(jenkins, effect)
+    except RetryLater:
+        arrival.unanswered_look(context, effect)
+        raise
+    if found is not None or since is None:
+        return found
+    arrival.await_arrival(runtime, context, jenkins, effect, since)
+    return Done(TriggerRefused(effect.run, effect.attempt, "the trigger got no answer and left no build"))
+
+
+def _noted(
+    runtime: Runtime, context: PipelineContext, claim: Claim, jenkins: JenkinsClient, effect: Trigger
+) -> Done | None:
+    """Note that the attempt is about to be posted; what was found of it instead, if the store may have forgotten it."""
+    noted = posted.note(context, claim, effect, jenkins.session)
+    if isinstance(noted, UnacknowledgedWrites):
+        found = _look_for(jenkins, effect) or forgotten.build_of(jenkins, context, effect)
+        if found is not None:
+            return found
+        if noted.seconds < arrival.patience(runtime, effect):
+            raise RetryLater(
+                "the store has a new master: looking for builds that the old one may have started", after=1.0
+            )
+        noted = posted.note(context, claim, effect, jenkins.session, looked=noted)
+        if isinstance(noted, UnacknowledgedWrites):
+            raise RetryLater("the store has changed its master once more", after=0.0)
+    if noted.follows:
+        posted.confirm(context, effect)
+    return None
+
+
+def _sent(context: PipelineContext, jenkins: JenkinsClient, effect: Trigger) -> Done:
+    """Post it; without an answer to keep, at least note whether the request is over."""
+    try:
+        return _post(jenkins, effect)
+    except RetryLater as error:
+        if error.over:
+            posted.close(context, effect.run, effect.attempt)
+        raise
+
+
+def _refused_unasked(jenkins: JenkinsClient, effect: Trigger) -> Done | None:
+    """Why the build is not even asked for: nothing was posted, so that is certain (L6)."""
+    try:
+        missing = declared.missing(jenkins, effect.job)
+    except (RetryLater, NotThere, NotAllowed) as error:
+        return Done(TriggerRefused(effect.run, effect.attempt, f"{effect.job.name}: {error}"))
+    return Done(TriggerRefused(effect.run, effect.attempt, declared.refusal(effect.job, missing))) if missing else None
+
+
+def _post(jenkins: JenkinsClient, effect: Trigger) -> Done:
+    path = f"{job_path(effect.job.name)}/buildWithParameters"
+    try:
+        # 303: an equal item is in the queue already; equal means this run and attempt (Jenkins: `Queue#schedule2`).
+        response = jenkins.ask("POST", path, data=_parameters(effect), expect=(201, 303))
+    except NotThere as error:
+        return Done(TriggerRefused(effect.run, effect.attempt, f"{effect.job.name}: {error}"))
+    except NotAllowed as error:
+        return Done(TriggerRefused(effect.run, effect.attempt, str(error)))
+    except RetryLater as error:
+        if error.certain:
+            return Done(TriggerRefused(effect.run, effect.attempt, str(error)))
+        raise RetryLater(str(error), after=1.0, over=error.over) from error
+    number = _NUMBER.search(response.headers.get("Location", ""))
+    if number is None:
+        raise RetryLater("Jenkins took the trigger but named no queue item", after=0.5, over=True)
+    return Done(TriggerAccepted(effect.run, effect.attempt, int(number.group(1))))
+
+
+def _parameters(effect: Trigger) -> dict[str, str]:
+    """What a trigger carries; nothing in it was written by a stranger but the sha, which is checked hexadecimal."""
+    return {
+        attempt.RUN: effect.run,
+        attempt.ATTEMPT: str(effect.attempt),
+        "INTERLOCK_STAGE": effect.stage,
+        "INTERLOCK_LANE": str(effect.lane),
+        "INTERLOCK_SERVICE": effect.service,
+        "INTERLOCK_REPOSITORY": effect.repository,
+        "INTERLOCK_SHA": effect.sha,
+        "INTERLOCK_VERSION": effect.version,
+        "delay": "0sec",
+        **({"INTERLOCK_PULL": str(effect.pull)} if effect.pull is not None else {}),
+    }
+
+
+def _attempt(effect: Trigger) -> attempt.Attempt:
+    return attempt.Attempt(effect.run, effect.attempt, effect.version, effect.sha)
+
+
+def _look_for(jenkins: JenkinsClient, effect: Trigger) -> Done | None:
+    try:
+        found = attempt.find(jenkins, effect.job, _attempt(effect))
+    except NotThere as error:
+        return Done(TriggerRefused(effect.run, effect.attempt, str(error)))
+    except NotAllowed as error:
+        raise RetryLater(f"Jenkins does not let us look for a build whose trigger got no answer: {error}") from error
+    if found is None:
+        return None
+    if found.build is not None:
+        return Done(attempt.seen(jenkins, effect.job, found.build))
+    return Done(TriggerAccepted(effect.run, effect.attempt, found.item or 0))

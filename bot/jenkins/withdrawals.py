@@ -1,0 +1,156 @@
+"""Taking an attempt back, wherever it is: out of the outbox, out of Jenkins' queue, off its executor."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from bot.core.model.effects import AbortDuplicate, Withdraw
+from bot.core.model.events import AbortTaken, BuildLost, Withdrawn
+from bot.core.model.pipeline import AbortLevel, Job
+from bot.effect_outcomes import Done, PermanentFailure, RetryLater
+from bot.jenkins import arrival, attempt, posted
+from bot.jenkins.client import JenkinsClient, NotThere, job_path
+from bot.jenkins.gone import gone
+from bot.jenkins.reach import client_for
+from bot.runtime import PipelineContext, Runtime
+from bot.store.outbox import Claim
+
+#: How often a build that must end may be gone before it counts as lost, and the pause between, in seconds.
+GONE_LOOKS, GONE_PAUSE = 6, 5.0
+#: A restart of Jenkins so long ago, in seconds, is what a build is gone for that must end.
+LATELY = 600.0
+
+
+def withdraw(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Withdraw) -> Done:
+    """Take an attempt back: from our outbox, from Jenkins' queue, or (if `abort`) from its executor."""
+    taken = context.outbox.unsend("jenkins", f"trigger/{effect.run}/{effect.attempt}")
+    if taken == "taken-back":
+        return Done(Withdrawn(effect.run, effect.attempt))
+    if taken == "begun":
+        raise RetryLater("its trigger is on its way", after=0.3)
+    # The job may have another name in the configuration by now: it is taken back where it was sent.
+    effect = replace(effect, job=posted.job(context, effect.run, effect.attempt) or effect.job)
+    jenkins = client_for(runtime, effect.job)
+    if effect.build is not None:
+        return _of(effect, _stop_known(jenkins, effect, effect.build, claim.tries))
+    found = None if effect.queue_item is None else _withdraw_item(jenkins, effect, effect.queue_item)
+    return found or _find_and_withdraw(jenkins, context, effect)
+
+
+def _of(effect: Withdraw, done: Done) -> Done:
+    """Whose build it is whose end was asked for: its job may have another name by the time that this is decided."""
+    if isinstance(done.event, AbortTaken):
+        return Done(replace(done.event, run=effect.run, attempt=effect.attempt))
+    return done
+
+
+def _withdraw_item(jenkins: JenkinsClient, effect: Withdraw, number: int) -> Done | None:
+    """Cancel a queue item; if it has left the queue, it says what became of it, for as long as Jenkins remembers it.
+
+    None: Jenkins has forgotten it (after 5 minutes, or a restart; then another may have its number), so the attempt
+    must be looked for.
+    """
+    try:
+        item = jenkins.get(f"queue/item/{number}", attempt.ITEM_TREE)
+        if attempt.Attempt(effect.run, effect.attempt, effect.version).is_not_that_of(item):
+            return None
+        if not str(item.get("_class", "")).endswith("LeftItem"):
+            if _cancelled(jenkins, number):
+                return Done(Withdrawn(effect.run, effect.attempt))
+            raise RetryLater("it left the queue this moment", after=0.3)
+        if item.get("cancelled"):
+            return Done(Withdrawn(effect.run, effect.attempt))
+        if not item.get("executable"):  # Jenkins: `LeftItem`, whose executable is null for a moment
+            raise RetryLater("its build is between queue and executor", after=0.3)
+        path = f"{job_path(effect.job.name)}/{item['executable']['number']}"
+        build = jenkins.get(path, attempt.BUILD_TREE)
+    except NotThere:
+        return None
+    return _withdraw_build(jenkins, effect, build)
+
+
+def _withdraw_build(jenkins: JenkinsClient, effect: Withdraw, build: dict[str, Any]) -> Done:
+    """The attempt has this build: it is told whose it is even if the build does not show its parameters yet."""
+    if effect.abort and build.get("building"):
+        _end(jenkins, effect.job, int(build["number"]), effect.level)
+    seen = attempt.seen(jenkins, effect.job, build)
+    return Done(replace(seen, run=effect.run, attempt=effect.attempt))
+
+
+def _stop_known(jenkins: JenkinsClient, effect: Withdraw, number: int, tries: int) -> Done:
+    """End a build of which the number is known. One that is gone may come back after a restart."""
+    if not effect.abort:
+        return Done()
+    try:
+        jenkins.get(f"{job_path(effect.job.name)}/{number}", "number")
+    except NotThere:
+        why = gone(jenkins, number, time.time() - LATELY)
+        if tries < GONE_LOOKS:
+            raise RetryLater(why, after=GONE_PAUSE) from None
+        return Done(BuildLost(effect.run, effect.attempt, why))
+    return _end(jenkins, effect.job, number, effect.level)
+
+
+def _find_and_withdraw(jenkins: JenkinsClient, context: PipelineContext, effect: Withdraw) -> Done:
+    try:
+        found = attempt.find(jenkins, effect.job, attempt.Attempt(effect.run, effect.attempt, effect.version))
+    except NotThere:
+        return Done(Withdrawn(effect.run, effect.attempt))
+    if found is None:
+        since = posted.since(context, effect.run, effect.attempt)
+        if since is not None and since < arrival.STILL_COMING:
+            raise RetryLater("its build is between queue and executor", after=0.3)
+        return Done(Withdrawn(effect.run, effect.attempt))
+    if found.item is not None:
+        if _cancelled(jenkins, found.item):
+            return Done(Withdrawn(effect.run, effect.attempt))
+        raise RetryLater("it left the queue this moment", after=0.3)
+    return _withdraw_build(jenkins, effect, found.build or {})
+
+
+def _cancelled(jenkins: JenkinsClient, item: int) -> bool:
+    """Whether Jenkins cancelled the item. 500 and 404: it has left the queue (Jenkins: `Queue#doCancelItem`)."""
+    response = jenkins.ask("POST", "queue/cancelItem", data={"id": str(item)}, expect=(204, 302, 404, 422, 500))
+    if response.status_code == 422:
+        raise PermanentFailure(f"Jenkins does not let us cancel queue item {item}: Item/Cancel is missing")
+    return response.status_code == 204
+
+
+def _end(jenkins: JenkinsClient, job: Job, number: int, level: AbortLevel) -> Done:
+    """Ask for the end of a build; that it has ended is only known when Jenkins says so.
+
+    A build that is no Pipeline knows only `stop`, so it is asked that again (Jenkins: `WorkflowRun#doTerm`).
+    """
+    path = f"{job_path(job.name)}/{number}"
+    if _taken(jenkins, f"{path}/{level}"):
+        return Done(AbortTaken(job.controller, job.name, number, level))
+    if level is not AbortLevel.STOP and _taken(jenkins, f"{path}/{AbortLevel.STOP}"):
+        return Done(AbortTaken(job.controller, job.name, number, level, only_stop=True))
+    return Done()
+
+
+def _taken(jenkins: JenkinsClient, path: str) -> bool:
+    """Whether Jenkins took a request to end a build; False: there is no such build, or it cannot be ended in this way.
+
+    For the second a real core (2.426.3) does not answer 404, but sends to the same path with a slash, where nothing is.
+    """
+    try:
+        response = jenkins.ask("POST", path, expect=(200, 302))
+    except NotThere:
+        return False
+    return not urlsplit(response.headers.get("Location", "")).path.endswith(f"/{path}/")
+
+
+def abort_duplicate(runtime: Runtime, context: PipelineContext, claim: Claim, effect: AbortDuplicate) -> Done:
+    """Stop a second build of an attempt; one that has ended meanwhile is told as it ended, and not stopped."""
+    jenkins = client_for(runtime, effect.job)
+    try:
+        build = jenkins.get(f"{job_path(effect.job.name)}/{effect.number}", attempt.BUILD_TREE)
+    except NotThere:
+        return Done()
+    if not build.get("building"):
+        return Done(attempt.seen(jenkins, effect.job, build))
+    return _end(jenkins, effect.job, effect.number, effect.level)

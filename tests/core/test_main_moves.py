@@ -12,6 +12,7 @@ from bot.core.model.effects import Comment, Compare, Notify
 from bot.core.model.events import ContainmentKnown, DefaultBranchChanged, Event, HeadSeen, Merged
 from bot.core.model.facts import FactKind
 from bot.core.model.run import ServiceState, Status
+from bot.core.rules import standing
 from tests.core.town import Town
 
 
@@ -100,9 +101,11 @@ def test_a_lost_force_push_shows_when_what_was_pushed_onto_it_lacks_what_was_on_
         pass
     town.passes("S1d")
     assert town.locks() == ["S1b"]  # GitHub has not said where main stands
+    told = state(town).history.told
     town.looks_at_main("S1")
     assert town.locks() == []
     assert state(town).unconfirmed_head == ""
+    assert state(town).history.told == told, "all that it lacks was told before it: it stays where it stands"
 
 
 def test_a_force_push_that_is_told_after_what_was_pushed_onto_it_drops_what_was_before_and_not_that(town: Town) -> None:
@@ -371,7 +374,10 @@ def test_what_main_has_left_is_not_rolled_out_after_the_head_though_it_was_told_
     town.passes("S1a", "S1a")
     town.answers()
     assert town.says("S1a") == "GitHub is being asked where main of S1 stands: S1d, its head, lacks S1a"
+    dropped = town.run("S1a").position
     town.looks_at_main("S1")
     assert town.left("S1a") == ("dropped", None)
     all_pass(town)
     assert head(town) == "S1d"
+    town.merge("S1", "e")
+    assert standing.off_main(town.board, "S1", dropped) is True, "what is merged since stands on the head that lacks it"

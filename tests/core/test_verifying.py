@@ -689,3 +689,15 @@ def test_where_nothing_is_verified_a_merge_queue_is_told_nothing() -> None:
     town = Town()
     town.send(GroupFormed("S1", "group"))
     assert town.did(SetStatus) == []
+
+
+def test_a_build_is_asked_for_and_taken_back_in_the_job_that_is_configured_when_it_starts() -> None:
+    town = Pulls(capacity=1)
+    town.moves(A)
+    town.moves(B, pull=13)
+    other = Job("build", "verify-2")
+    town.configure(replace(shop(), verify=Verify(other, capacity=1)))
+    town.passes(A)
+    assert [trigger.job for trigger in town.did(Trigger)] == [JOB, other]
+    town.closes(B, pull=13)
+    assert [withdraw.job for withdraw in town.did(Withdraw)] == [other]

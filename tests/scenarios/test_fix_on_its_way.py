@@ -272,8 +272,19 @@ def test_a_fix_whose_build_is_in_the_first_real_stage_stays_on_the_fast_lane_whe
 # -- what GitHub is asked early --------------------------------------------------------------------------------
 
 
-def test_a_fix_found_by_polling_does_not_wait_for_github_where_its_first_job_is_one_of_the_fast_lane() -> None:
+def test_a_fix_found_by_polling_does_not_wait_for_github_before_the_locked_stage() -> None:
     """The holder of the lock was cancelled: no live run raises the question whether main contains its commit."""
+    town = Town()
+    town.breaks("S1", "a")
+    town.cancel("S1a")
+    town.looks_at_main("S1", "e")
+    town.passes("S1e")
+    town.answers()
+    town.passes("S1e", "S1e")
+    assert town.runs_in(PRE) == ["S1e"]
+
+
+def test_nor_where_its_first_job_is_one_of_the_fast_lane() -> None:
     town = Town(shop(without=("build", ACC)))
     town.breaks("S1", "a")
     town.cancel("S1a")
@@ -294,3 +305,76 @@ def test_nor_does_one_that_a_person_sends_on_the_fast_lane_while_its_last_build_
     town.answers()
     town.passes("S1e")
     assert town.runs_in(PRE) == ["S1e"]
+
+
+def test_a_lock_whose_commit_the_stage_does_not_remember_is_asked_about_when_a_fix_has_passed() -> None:
+    """As on a board that was written before it was kept what is in a stage."""
+    town = Town()
+    town.breaks("S1", "a")
+    town.cancel("S1a")
+    town.board.drop(next(iter(town.board.versions_of("S1"))))
+    for found in list(town.board.versions_of("S1")):
+        town.board.drop(found)
+    town.looks_at_main("S1", "e")
+    town.fix_passes("S1e")
+    assert town.locks() == ["S1a"]
+    town.answers()
+    assert town.locks() == []
+
+
+# -- who is told that a fix has passed -------------------------------------------------------------------------
+
+
+def waits_while_another_enters(*, fast: bool) -> int:
+    """How much longer the story of a waiting run is after another has entered its stage, on the main or fast lane."""
+    town = Town(shop(fast=False, acceptance=1))
+    if fast:
+        town.breaks("S1", "a")
+    town.lock(ACC, let_fixes_in=fast)
+    town.arrives("S2", "a", ACC)
+    before = len(town.run("S2a").story)
+    town.merge("S1", "e")
+    town.passes("S1e")
+    if not fast:
+        town.cancel("S2a")
+        town.arrives("S2", "b", ACC)
+        before = len(town.run("S2b").story)
+        town.unlock(ACC)
+        assert (town.runs_in(ACC), town.queue(ACC)) == (["S1e"], ["S2b"])
+        return len(town.run("S2b").story) - before
+    assert (town.runs_in(ACC), town.queue(ACC)) == (["S1e"], ["S2a"])
+    return len(town.run("S2a").story) - before
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_only_a_fix_that_enters_a_stage_that_locks_is_said_to_have_passed_those_who_wait(*, fast: bool) -> None:
+    assert waits_while_another_enters(fast=fast) == 0
+
+
+# -- F11: behind whom of its own service a run waits -----------------------------------------------------------
+
+
+def test_a_run_that_waits_for_github_keeps_no_newer_one_of_its_service_out() -> None:
+    town = Town()
+    town.arrives("S1", "a", ACC)
+    town.push("S1", "lost")
+    town.merge("S1", "c")
+    for _ in range(3):
+        town.passes("S1c")
+    town.passes("S1a")
+    assert (town.at("S1a"), town.status("S1a")) == (PRE, Status.WAITING)
+    town.merge("S1", "d")
+    town.passes("S1d", "S1d")
+    assert (town.queue(PRE), town.runs_in(PRE)) == (["S1a"], ["S1d"])
+
+
+def test_without_a_build_of_its_own_a_newer_fix_replaces_at_once_one_that_waits_for_the_first_fast_job() -> None:
+    town = Town(shop(without=("build",), pre_production=2))
+    for service in "S1", "S2":
+        town.arrives(service, "a", PRE)
+    for service in "S1", "S2":
+        town.fails(f"{service}a")
+    for sha in "S2e", "S1e", "S1f":
+        town.merge(sha[:2], sha[2])
+    assert (town.runs_in("fast acceptance"), town.queue("fast acceptance")) == (["S2e"], ["S1f"])
+    assert town.left("S1e") == ("superseded", "S1f")

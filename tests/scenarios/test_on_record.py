@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from bot.core.model.effects import AbortDuplicate
-from bot.core.model.events import BuildSeen, ContainmentKnown
+from bot.core.model.events import BuildSeen, ContainmentKnown, StoreChanged
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import AbortLevel, Mode
 from tests.core.town import Town
@@ -155,3 +155,13 @@ def test_what_github_says_of_two_commits_is_a_fact(contains: bool, said: str) ->
     town.quiet()
     town.send(ContainmentKnown("S1", base="S1a", head="S1e", contains=contains))
     assert said in [fact.why for fact in town.facts if fact.kind is FactKind.CONTAINMENT_KNOWN]
+
+
+def test_that_the_store_goes_on_with_another_history_or_the_mode_is_changed_is_a_fact() -> None:
+    town = Town()
+    town.send(StoreChanged())
+    town.mode(Mode.PAUSE)
+    assert [(fact.kind, fact.by) for fact in town.facts] == [
+        (FactKind.STORE_CHANGED, None),
+        (FactKind.MODE_CHANGED, "ann"),
+    ]

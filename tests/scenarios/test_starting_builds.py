@@ -296,9 +296,10 @@ def test_what_a_lock_called_back_while_observing_is_not_aborted_if_it_runs_by_no
     town = entered_acceptance()
     town.accepts("S1a")
     town.mode(Mode.OBSERVE)
+    town.quiet()
     town.lock(ACC)
     assert town.status("S1a") is Status.RECALLED
-    town.quiet()
+    assert town.effects == [], "it only observes"
     town.mode(Mode.RUN)
     assert [effect.abort for effect in town.did(Withdraw, of="S1a")] == [False]
 

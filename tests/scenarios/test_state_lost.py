@@ -151,6 +151,14 @@ def test_what_a_person_has_taken_out_does_not_start_again(before: Town) -> None:
     assert {run.sha for run in emptied(before).board.runs.values()} == {"S1b"}
 
 
+def test_nor_does_one_whose_roll_out_a_person_has_cancelled() -> None:
+    town = Town()
+    town.arrives("S1", "a", "pre-production")
+    town.starts("S1a")
+    town.cancel("S1a")
+    assert remembered(town.board, "x").runs == ()
+
+
 def test_what_is_remembered_does_not_depend_on_the_order_in_which_a_board_was_read(before: Town) -> None:
     records = [record for record in before.board.records() if record is not before.board.header]
     backwards = build_board(before.board.header, records[::-1])

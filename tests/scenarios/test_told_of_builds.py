@@ -297,3 +297,30 @@ def test_the_end_of_a_run_is_told_at_once() -> None:
     town.quiet()
     town.cancel("S1a")
     assert [comment.debounce for comment in town.did(Comment, pull=7)] == [0.0]
+
+
+def both_started() -> Town:
+    """S1a and S2a have been let into acceptance, S2a last."""
+    town = Town()
+    for service in "S1", "S2":
+        town.pull(service, "a", 7)
+        town.passes(f"{service}a")
+    assert town.runs_in(ACC) == ["S2a", "S1a"]
+    return town
+
+
+def test_a_refusal_at_the_moment_when_the_stage_was_to_be_tried_again_counts_as_another_one() -> None:
+    town = both_started()
+    town.refuses("S1a")
+    town.now = town.board.backoffs[ACC].retry_at - 1
+    town.refuses("S2a")
+    assert town.board.backoffs[ACC].refusals == 2
+
+
+def test_a_run_that_entered_in_the_second_of_a_refusal_tells_its_own_to_its_pull_request() -> None:
+    town = both_started()
+    town.now -= 1
+    town.refuses("S1a")
+    town.quiet()
+    town.refuses("S2a")
+    assert [comment.repository for comment in town.did(Comment)] == ["shop/S2"]

@@ -240,3 +240,149 @@ def test_what_github_has_answered_is_asked_no_more_and_the_rest_still_is() -> No
     town.send(ContainmentKnown("S1", base, head, contains=True))
     new = {(compare.base, compare.head) for compare in town.did(Compare)}
     assert set(town.board.service("S1").asked) == {*open_now[1:], *new}
+
+
+# -- the head of a push that brought several -------------------------------------------------------------------
+
+
+def test_a_push_that_is_told_after_one_that_lists_its_commit_has_a_run_of_its_own() -> None:
+    town = Town()
+    town.merge("S1", "-")
+    for letter in "ab":
+        town.github.commit("S1", f"S1{letter}")
+    landed_together(town)
+    town.quiet()
+    town.deliver(town.merged("S1", "S1-", "S1a"))
+    assert town.told(FactKind.MERGE_ACCEPTED) == ["S1a"]
+
+
+def test_runs_are_not_given_over_to_one_whose_roll_out_a_person_has_cancelled() -> None:
+    town = Town()
+    town.merge("S1", "-")
+    for letter in "ab":
+        town.github.commit("S1", f"S1{letter}")
+    town.send(Merged("S1", "S1b", pull=8))
+    while town.at("S1b") != PRE:
+        town.passes("S1b")
+    town.starts("S1b")
+    town.cancel("S1b")
+    town.send(Merged("S1", "S1a", pull=7))
+    landed_together(town)
+    assert town.run("S1a").ending is None
+
+
+def test_of_two_runs_of_a_head_the_latest_carries_what_landed_with_it() -> None:
+    town = Town()
+    town.merge("S1", "-")
+    for letter in "ab":
+        town.github.commit("S1", f"S1{letter}")
+    landed_together(town)
+    town.merge("S1", "c")
+    town.force_push("S1", "b", onto=None)
+    older, younger = town.board.of_commit("S1", "S1b")
+    town.send(Merged("S1", "S1a", pull=7))
+    assert [town.board.runs[run.key].carries for run in (older, younger)] == [(), (7,)]
+
+
+# -- forced, and not known to be -------------------------------------------------------------------------------
+
+
+def test_a_force_push_back_from_a_commit_that_nobody_knows_is_news() -> None:
+    town = Town()
+    for letter in "ab":
+        town.merge("S1", letter)
+    town.send(Merged("S1", "S1a", before="unknown", forced=True, push_id="back"))
+    assert head(town) == "S1a"
+    assert town.told(FactKind.MERGE_ACCEPTED) == ["S1a", "S1b", "S1a"]
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_what_a_forced_head_dropped_that_was_found_by_polling_may_be_pushed_again(*, told: bool) -> None:
+    """S1x and S1b landed in one push; main goes back to S1x, which is told late or never, and on to S1b again."""
+    town = Town()
+    town.merge("S1", "-")
+    for letter in "xb":
+        town.github.commit("S1", f"S1{letter}")
+    town.deliver(town.merged("S1", "S1-", "S1b"))
+    town.github.commit("S1", "S1x")
+    town.looks_at_main("S1")
+    if told:
+        town.deliver(town.merged("S1", "S1b", "S1x", forced=True))
+    town.answers()
+    town.gives_back("S1b")
+    assert town.left("S1b") == ("dropped", None)
+    town.quiet()
+    town.merge("S1", "b")
+    assert town.told(FactKind.MERGE_ACCEPTED) == ["S1b"]
+    assert head(town) == "S1b"
+
+
+def test_so_may_what_was_dropped_by_one_whose_pull_request_was_told_first_though_github_has_not_answered_yet() -> None:
+    town = Town()
+    town.merge("S1", "-")
+    for letter in "xb":
+        town.github.commit("S1", f"S1{letter}")
+    town.deliver(town.merged("S1", "S1-", "S1b"))
+    town.github.commit("S1", "S1x")
+    town.send(Merged("S1", "S1x", pull=7))
+    town.deliver(town.merged("S1", "S1b", "S1x", forced=True))
+    town.quiet()
+    town.merge("S1", "b")
+    assert town.told(FactKind.MERGE_ACCEPTED) == ["S1b"]
+
+
+# -- where main stands -----------------------------------------------------------------------------------------
+
+
+def in_doubt() -> Town:
+    """The pull requests of S1b and S1a were told in the wrong order: whether main stands at S1b is being asked."""
+    town = Town()
+    town.merge("S1", "-")
+    for letter in "ab":
+        town.github.commit("S1", f"S1{letter}")
+    for letter in "ba":
+        town.send(Merged("S1", f"S1{letter}", pull=1))
+    town.looks_at_main("S1")
+    assert town.board.service("S1").unconfirmed_head == "S1b"
+    return town
+
+
+def test_a_push_that_does_not_move_main_leaves_the_question_where_it_stands() -> None:
+    town = in_doubt()
+    town.deliver(town.merged("S1", "S1-", "S1a"))
+    assert (head(town), town.board.service("S1").unconfirmed_head) == ("S1a", "S1b")
+
+
+def test_one_that_moves_it_settles_the_question() -> None:
+    town = in_doubt()
+    town.deliver(town.merged("S1", "S1a", "S1b"))
+    assert (head(town), town.board.service("S1").unconfirmed_head) == ("S1b", "")
+
+
+def test_a_known_head_that_came_right_after_a_force_push_is_no_news_if_it_contains_what_was_taken_for_the_head() -> (
+    None
+):
+    town = Town()
+    town.merge("S1", "-")
+    town.merge("S1", "a")
+    town.force_push("S1", "y", onto="S1-")
+    town.github.commit("S1", "S1z")
+    town.github.commit("S1", "S1w")
+    town.deliver(town.merged("S1", "S1y", "S1w"))
+    town.send(Merged("S1", "S1z", pull=1))
+    assert head(town) == "S1z"
+    town.quiet()
+    town.looks_at_main("S1")
+    while town.answers():
+        pass
+    assert (head(town), town.told(FactKind.MERGE_ACCEPTED)) == ("S1w", [])
+
+
+def test_an_answer_about_commits_that_nobody_knows_any_more_or_that_tells_nothing_new_changes_nothing() -> None:
+    town = Town()
+    for letter in "ab":
+        town.merge("S1", letter)
+    history = town.board.service("S1").history
+    for base, to in ("gone", "S1b"), ("S1a", "gone"), ("S1a", "S1b"):
+        town.send(ContainmentKnown("S1", base, to, contains=True))
+    assert town.board.service("S1").history == history

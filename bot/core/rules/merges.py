@@ -45,7 +45,7 @@ def merged(decision: Decision, event: Merged) -> None:
         pushed = (*state.pushed, PushedCommits(event.sha, event.commits[-COMMITS:]))[-PUSHED:]
         state = replace(state, pushed=pushed, pushed_told=state.pushed_told + 1)
         board.put(state)
-    position = _known_place(state, event)
+    position = _known_place(decision, state, event)
     if position is None and (head := _carried_by(state, event)) is not None:
         _carry(decision, event, head)
     elif position is None and _began_elsewhere(state.history, event):
@@ -125,13 +125,17 @@ def _add_pull(decision: Decision, run: Run, event: Merged | PullFound) -> None:
     decision.note(decision.update(run, **changes))
 
 
-def _known_place(state: ServiceState, event: Merged) -> Position | None:
-    """Where the commit stands if this is no news; a commit that comes back by a force-push, or after one, is news."""
+def _known_place(decision: Decision, state: ServiceState, event: Merged) -> Position | None:
+    """Where the commit stands if this is no news; a commit that comes back by a force-push, or after one, is news.
+
+    Nobody may have told of that force-push: then it is enough that the commit is known to be off main.
+    """
     head, position = state.history.head, state.history.find(event.sha)
     if head is None or position is None:
         return None
-    dropped = event.before == head.sha and position.segment < state.history.forced
-    comes_back = not _is_late(state.history, head, position, event) if event.forced else dropped
+    off_main = position.segment < state.history.forced or standing.off_main(decision.board, state.key, position)
+    comes_again = event.before == head.sha and off_main
+    comes_back = not _is_late(state.history, head, position, event) if event.forced else comes_again
     return None if comes_back and event.sha != head.sha else position
 
 

@@ -158,6 +158,28 @@ def test_a_run_that_ends_before_its_pull_request_is_known_is_told_there_once_it_
     assert "Merge a fix" in said(town)
 
 
+@pytest.mark.parametrize(("after", "asked"), [(59.0, True), (59.5, True), (60.0, False)])
+def test_github_is_asked_once_whether_the_run_ends_before_or_after_its_minute_is_over(
+    after: float, *, asked: bool
+) -> None:
+    town = Town()
+    town.merge("S1", "a")
+    town.starts("S1a")
+    town.quiet()
+    town.now = town.run("S1a").created + after - 1
+    town.fails("S1a")
+    assert [search.debounce for search in town.did(FindPull)] == ([60.0 - after] if asked else [])
+
+
+def test_what_happened_to_a_run_last_is_kept_with_it_in_the_history() -> None:
+    town = Town()
+    town.arrives("S1", "a", "production")
+    town.starts("S1a")
+    decision = town.send(town.jenkins.end(town.attempt("S1a"), Outcome.SUCCESS))
+    (ended,) = decision.ended
+    assert ended.run.story[-1].what == "passed production"
+
+
 def test_nobody_is_asked_twice_for_the_pull_request_of_a_run_that_took_longer() -> None:
     town = Town()
     town.merge("S1", "a")

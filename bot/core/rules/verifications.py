@@ -111,9 +111,7 @@ def give_back(decision: Decision, verification: Verification) -> None:
     if verification.status is Status.ENDING:
         decision.board.drop(verification)
     else:
-        decision.update(
-            verification, status=Status.WAITING, queue_item=None, build=None, timed_out=False, abort=None, expected=None
-        )
+        decision.update(verification, status=Status.WAITING, queue_item=None)  # no build: nothing is noted of one
 
 
 def ended(decision: Decision, verification: Verification, outcome: Outcome) -> None:

@@ -48,9 +48,8 @@ def ask_about_main(decision: Decision, service: str, position: Position) -> None
     present head has the commit."""
     state = decision.board.service(service)
     history, latest = state.history, state.history.latest(position)
-    forced_heads = [level for level in state.forced_heads if level.segment > latest.segment]
-    asked = [level for level in forced_heads if history.contains(level, latest) is None]
-    if history.head is not None and any(history.contains(level, latest) is False for level in forced_heads):
+    asked = [forced for forced in state.forced_heads if forced.segment > latest.segment]
+    if history.head is not None and any(history.contains(forced, latest) is False for forced in asked):
         asked.append(history.head)
     for head in asked:
         if history.contains(head, latest) is None:

@@ -113,10 +113,10 @@ def _left_there(board: Board, run: Run, step: Step) -> Iterator[Ahead]:
 def _forced_since(board: Board, run: Run) -> Iterator[Ahead]:
     """In the place of what was dropped stands the head that main was forced to, while a run carries that."""
     state = board.service(run.service)
-    for level in state.forced_heads:
-        live = [other for other in board.of_commit(run.service, level.sha) if other.status is not Status.ENDING]
-        if live and level.sha != run.sha and not off_main(board, run.service, level):
-            yield Ahead(live[-1].key, level, state.history.contains(level, run.position))
+    for forced in state.forced_heads:
+        live = [other for other in board.of_commit(run.service, forced.sha) if other.status is not Status.ENDING]
+        if live and forced.sha != run.sha and not off_main(board, run.service, forced):
+            yield Ahead(live[-1].key, forced, state.history.contains(forced, run.position))
 
 
 def covers(board: Board, version: Version, run: Run) -> bool | None:

@@ -11,8 +11,10 @@ from bot.core import sentences
 from bot.core.model.effects import Comment, Compare, Notify
 from bot.core.model.events import ContainmentKnown, DefaultBranchChanged, Event, HeadSeen, Merged
 from bot.core.model.facts import FactKind
+from bot.core.model.reasons import Why
 from bot.core.model.run import ServiceState, Status
 from bot.core.rules import standing
+from bot.core.rules.queue import run_blocked_by
 from tests.core.town import Town
 
 
@@ -374,6 +376,9 @@ def test_what_main_has_left_is_not_rolled_out_after_the_head_though_it_was_told_
     town.passes("S1a", "S1a")
     town.answers()
     assert town.says("S1a") == "GitHub is being asked where main of S1 stands: S1d, its head, lacks S1a"
+    reason = run_blocked_by(town.board, town.run("S1a"))
+    assert reason is not None
+    assert (reason.why, reason.stops_queue) == (Why.PROOF, False)
     dropped = town.run("S1a").position
     town.looks_at_main("S1")
     assert town.left("S1a") == ("dropped", None)

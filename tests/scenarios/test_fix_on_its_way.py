@@ -9,8 +9,10 @@ import pytest
 from bot.core.model.events import BuildSeen, ContainmentKnown
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import FastLaneStart, Lane, Mode, Outcome
+from bot.core.model.reasons import Why
 from bot.core.model.run import Status
 from bot.core.rules import ended_builds, fast_lane
+from bot.core.rules.queue import run_blocked_by
 from tests.core.town import Town
 from tests.core.world import shop
 
@@ -363,6 +365,9 @@ def test_a_run_that_waits_for_github_keeps_no_newer_one_of_its_service_out() -> 
         town.passes("S1c")
     town.passes("S1a")
     assert (town.at("S1a"), town.status("S1a")) == (PRE, Status.WAITING)
+    reason = run_blocked_by(town.board, town.run("S1a"))
+    assert reason is not None
+    assert (reason.why, reason.stops_queue) == (Why.PROOF, False)
     town.merge("S1", "d")
     town.passes("S1d", "S1d")
     assert (town.queue(PRE), town.runs_in(PRE)) == (["S1a"], ["S1d"])

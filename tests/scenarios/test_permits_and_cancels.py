@@ -8,7 +8,7 @@ import pytest
 
 from bot.core.model.events import Merged
 from bot.core.model.facts import FactKind
-from bot.core.model.pipeline import FastLaneStart, Lane
+from bot.core.model.pipeline import FastLaneStart, Lane, Policy
 from bot.core.model.run import Status
 from tests.core.town import Town
 from tests.core.world import shop
@@ -238,3 +238,22 @@ def test_a_lock_opens_in_the_very_instant_in_which_it_ends() -> None:
     assert lock.until is not None
     town.waits(lock.until - town.now)
     assert town.locks() == []
+
+
+def test_the_holder_of_a_lock_can_be_retried_once_the_fix_in_its_stage_is_taken_out() -> None:
+    """The stage locks no more, so the fix leaves at once; the lock from before stays."""
+    town = Town(shop(production_locks=True))
+    town.breaks("S1", "a")
+    town.merge("S1", "e")
+    for _ in range(3):
+        town.passes("S1e")
+    assert town.runs_in(PRE) == ["S1e"]
+    pipeline = town.board.pipeline
+    softer = (replace(stage, on_failure=Policy.REPORT) if stage.name == PRE else stage for stage in pipeline.stages)
+    town.configure(replace(pipeline, stages=tuple(softer)))
+    town.retry("S1a")
+    assert town.told(FactKind.RUN_RETRIED) == []
+    town.cancel("S1e")
+    assert (town.status("S1e"), town.locks()) == (Status.ENDING, ["S1a"])
+    town.retry("S1a")
+    assert town.told(FactKind.RUN_RETRIED) == ["S1a"]

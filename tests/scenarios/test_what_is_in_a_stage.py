@@ -11,7 +11,9 @@ import pytest
 
 from bot.core.model.events import BuildSeen, HeadSeen
 from bot.core.model.pipeline import FastLaneStart, Outcome
+from bot.core.model.reasons import Why
 from bot.core.model.run import Status
+from bot.core.rules.queue import run_blocked_by
 from tests.core.town import Town
 from tests.core.world import shop
 
@@ -257,6 +259,9 @@ def test_a_service_is_rolled_out_by_one_run_at_a_time_and_others_pass_it() -> No
         town.arrives(service, letter, PRE)
     assert town.runs_in(PRE) == ["S2a", "S1a"]
     assert town.says("S1b") == "S1 S1a is in pre-production: one run of S1 at a time"
+    reason = run_blocked_by(town.board, town.run("S1b"))
+    assert reason is not None
+    assert (reason.why, reason.stops_queue) == (Why.ONE_AT_A_TIME, False)
     town.passes("S1a")
     assert town.runs_in(PRE) == ["S2a", "S1b"]
 

@@ -21,8 +21,8 @@ from bot.core.model.pipeline import Job, Outcome, Pipeline, Policy, Service
 from bot.core.model.run import Run
 from bot.github import session
 from bot.runtime import PipelineContext, Runtime, build
-from config.configuration import Configuration, GitHub
-from config.model import Report
+from config.configuration import Configuration, GitHubSettings
+from config.model import ReportKind
 from config.settings import Settings
 from demo.pipeline import pipeline as pictures
 from launch import Embedded
@@ -149,15 +149,15 @@ def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
     )
     for name, (story, repository) in STORIES.items():
         counts = {}
-        for report in Report:
+        for report in ReportKind:
             say(f"{name}, with {report}")
             with _shop(report) as shop:
                 story(shop)
                 shop.time_passes()
                 counts[report] = _of(shop, repository)
         section.figures[name] = {str(report): dict(found) for report, found in counts.items()}
-        cells = [str(n) for report in Report for n in (_writes(counts[report]), _reads(counts[report]))]
-        section.rows.append([name, *cells, f"{WRITES_AN_HOUR / _writes(counts[Report.STATUSES]):.0f}"])
+        cells = [str(n) for report in ReportKind for n in (_writes(counts[report]), _reads(counts[report]))]
+        section.rows.append([name, *cells, f"{WRITES_AN_HOUR / _writes(counts[ReportKind.STATUSES]):.0f}"])
     routes = section.figures["a run that waits nowhere"]["statuses"]
     section.remarks = [
         "Builds start within five seconds and take over thirty; of each run only its own repository is counted.",
@@ -187,14 +187,14 @@ def _reads(found: Counter[str]) -> int:
 
 
 @contextmanager
-def _shop(report: Report) -> Iterator[Shop]:
+def _shop(report: ReportKind) -> Iterator[Shop]:
     with (
         tempfile.TemporaryDirectory(prefix="interlock-bench-") as folder,
         Embedded(Path(folder), fsync="no") as server,
         GitHubStandIn(repos=[{"full_name": f"shop/{name}"} for name in SERVICES]) as github,
     ):
         found = Configuration(
-            (_pipeline(),), github=GitHub(github.url, report=report, write_spacing=0.0), digest=uuid.uuid4().hex
+            (_pipeline(),), github=GitHubSettings(github.url, report=report, write_spacing=0.0), digest=uuid.uuid4().hex
         )
         runtime = build(_settings(server.url, report), found)
         shop = Shop(runtime, runtime.pipeline("bench"), github)
@@ -210,9 +210,9 @@ def _shop(report: Report) -> Iterator[Shop]:
             runtime.redis.close()
 
 
-def _settings(redis_url: str, report: Report) -> Settings:
+def _settings(redis_url: str, report: ReportKind) -> Settings:
     who: dict[str, Any] = {"github_token": SecretStr("t")}
-    if report is Report.CHECKS:
+    if report is ReportKind.CHECKS:
         key = rsa.generate_private_key(65537, 2048)
         form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         who = {"github_app_id": "1", "github_app_private_key": SecretStr(key.private_bytes(*form).decode())}

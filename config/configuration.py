@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bot.core.model.pipeline import LockStatus, Mode, Pipeline, Service, Track
 from bot.core.model.run import VERIFY
-from config.model import Markup, Notice, Report
+from config.model import Markup, Notice, ReportKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +31,14 @@ class Controller:
 
 
 @dataclass(frozen=True, slots=True)
-class GitHub:
+class GitHubSettings:
     """Where GitHub is; addresses without a trailing slash."""
 
     api_url: str = "https://api.github.com"
     web_url: str = "https://github.com"
     status_context_prefix: str = "interlock"
     #: How the stages of a run are reported on its commit.
-    report: Report = Report.STATUSES
+    report: ReportKind = ReportKind.STATUSES
     #: Which open pull requests are told of a lock; `Pipeline.lock_status` is the same.
     lock_status: LockStatus = LockStatus.HOLDER
     #: The longest one request may take, in seconds.
@@ -48,7 +48,7 @@ class GitHub:
 
 
 @dataclass(frozen=True, slots=True)
-class Notify:
+class NotificationSettings:
     """Who is told what; the addresses are `Settings.notify_urls`."""
 
     channels: tuple[tuple[str, tuple[Notice, ...]], ...] = ()
@@ -59,7 +59,7 @@ class Notify:
 
 
 @dataclass(frozen=True, slots=True)
-class Web:
+class WebSettings:
     """The live page."""
 
     #: Address under which people reach it, without a trailing slash.
@@ -67,7 +67,7 @@ class Web:
 
 
 @dataclass(frozen=True, slots=True)
-class Keep:
+class RetentionSettings:
     """How much of the past is kept: seconds, runs per pipeline, facts per pipeline."""
 
     raw_deliveries: float = 7 * 86400.0
@@ -76,7 +76,7 @@ class Keep:
 
 
 @dataclass(frozen=True, slots=True)
-class Polling:
+class PollingSettings:
     """How often we look for what we were not told; seconds."""
 
     builds: float = 30.0
@@ -85,7 +85,7 @@ class Polling:
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class HealthSettings:
     """From when on something counts as wrong, and when people are told of it; seconds."""
 
     heartbeat: float = 15.0
@@ -103,12 +103,12 @@ class Configuration:
     controllers: Mapping[str, Controller] = field(default_factory=dict)
     #: By the name of the pipeline; a pipeline that is not named runs.
     modes: Mapping[str, Mode] = field(default_factory=dict)
-    github: GitHub = GitHub()
-    notify: Notify = Notify()
-    web: Web = Web()
-    keep: Keep = Keep()
-    polling: Polling = Polling()
-    health: Health = Health()
+    github: GitHubSettings = GitHubSettings()
+    notify: NotificationSettings = NotificationSettings()
+    web: WebSettings = WebSettings()
+    keep: RetentionSettings = RetentionSettings()
+    polling: PollingSettings = PollingSettings()
+    health: HealthSettings = HealthSettings()
     #: SHA-256 of the meaning, in hex: comments, order of keys and ways to write a value do not change it.
     digest: str = ""
 

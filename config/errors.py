@@ -34,7 +34,7 @@ class Mistake:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class FileMistake:
     """One mistake in the pipeline file and where it stands: `line` and `column` count from 1."""
 
     file: str
@@ -55,21 +55,21 @@ class Problem:
 
 
 class ConfigurationError(Exception):
-    """The pipeline file cannot be used; `problems` holds its mistakes in the order of the file."""
+    """The pipeline file cannot be used; `mistakes` holds its mistakes in the order of the file."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, mistakes: Iterable[FileMistake]) -> None:
         """Keep the mistakes, sorted by place; one that several aliases repeat is kept once."""
-        unique: dict[tuple[int, int, Mistake], Problem] = {}
-        for problem in problems:
-            unique.setdefault((problem.line, problem.column, problem.mistake), problem)
-        self.problems = tuple(sorted(unique.values(), key=lambda p: (p.line, p.column)))
+        unique: dict[tuple[int, int, Mistake], FileMistake] = {}
+        for mistake in mistakes:
+            unique.setdefault((mistake.line, mistake.column, mistake.mistake), mistake)
+        self.mistakes = tuple(sorted(unique.values(), key=lambda p: (p.line, p.column)))
         super().__init__(str(self))
 
     def __str__(self) -> str:
         """A headline and one line per mistake."""
-        count = len(self.problems)
+        count = len(self.mistakes)
         lines = [f"The configuration has {count} mistake{'s' if count != 1 else ''}:"]
-        lines += [str(problem) for problem in self.problems[:MOST_SHOWN]]
+        lines += [str(mistake) for mistake in self.mistakes[:MOST_SHOWN]]
         if count > MOST_SHOWN:
             lines.append(f"... and {count - MOST_SHOWN} more")
         return "\n".join(lines)

@@ -37,7 +37,7 @@ def set_up(level: str = "INFO", form: str = "json") -> None:
         cache_logger_on_first_use=True,
     )
     root = logging.getLogger()
-    root.handlers = [Libraries(level=logging.WARNING)]
+    root.handlers = [LibraryLogHandler(level=logging.WARNING)]
 
 
 class LineLogger:
@@ -71,7 +71,7 @@ def render(_logger: Any, _method: str, event: dict[str, Any]) -> str:
     return line
 
 
-class Libraries(logging.Handler):
+class LibraryLogHandler(logging.Handler):
     """What libraries log, in our form."""
 
     def emit(self, record: logging.LogRecord) -> None:

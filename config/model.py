@@ -31,7 +31,7 @@ class Markup(StrEnum):
     HTML = "html"
 
 
-class Report(StrEnum):
+class ReportKind(StrEnum):
     """How the stages of a run are reported on its commit."""
 
     STATUSES = "statuses"
@@ -45,7 +45,7 @@ class FailurePolicy(StrEnum):
     LOCK = "lock"
 
 
-class Section(BaseModel):
+class FileSection(BaseModel):
     """A mapping of the file: closed, and never changed once read."""
 
     model_config = ConfigDict(
@@ -58,7 +58,7 @@ class Section(BaseModel):
     )
 
 
-class ControllerEntry(Section):
+class ControllerEntry(FileSection):
     """One Jenkins controller. Its API token comes from the environment: INTERLOCK_JENKINS_TOKEN_<NAME>."""
 
     url: v.Url
@@ -77,7 +77,7 @@ class ControllerEntry(Section):
     Default 1m. It must be longer than the read time-out of a proxy before Jenkins."""
 
 
-class JobEntry(Section):
+class JobEntry(FileSection):
     """A Jenkins job, as `controller: full/job/name` (in quotes) or as a mapping."""
 
     controller: v.ControllerName
@@ -102,7 +102,7 @@ class JobEntry(Section):
         return {**words, "anyOf": [short, mapping]}
 
 
-class FastEntry(Section):
+class FastEntry(FileSection):
     """The fast lane's own job for a stage."""
 
     job: JobEntry
@@ -111,7 +111,7 @@ class FastEntry(Section):
     """How many fast builds run at once. Default 1."""
 
 
-class OutcomesEntry(Section):
+class OutcomesEntry(FileSection):
     """What single outcomes of a build mean, where that differs from `on_failure`. SUCCESS always passes."""
 
     UNSTABLE: Policy | None = None
@@ -126,7 +126,7 @@ class OutcomesEntry(Section):
     """The build ran longer than the stage's `timeout` and was aborted for that."""
 
 
-class StageEntry(Section):
+class StageEntry(FileSection):
     """One step of the pipeline."""
 
     name: v.Name
@@ -151,7 +151,7 @@ class StageEntry(Section):
     """Whether `environment` is a production environment to GitHub. Default false."""
 
 
-class ServiceEntry(Section):
+class ServiceEntry(FileSection):
     """One microservice."""
 
     name: v.ServiceName
@@ -164,7 +164,7 @@ class ServiceEntry(Section):
     """Whether pull requests to that branch are verified, where the pipeline has `verify`. Default `true`."""
 
 
-class FastLaneEntry(Section):
+class FastLaneEntry(FileSection):
     """The way of a fix past everyone."""
 
     start: FastLaneStart = FastLaneStart.ON_FIX
@@ -174,7 +174,7 @@ class FastLaneEntry(Section):
     """The first stage that a fast run enters for real. Default: the first stage that can lock."""
 
 
-class RetryEntry(Section):
+class RetryEntry(FileSection):
     """The waits between tries to start a build that Jenkins refuses."""
 
     first: Annotated[v.Duration, v.between("1s", "1h")] = 5.0
@@ -183,7 +183,7 @@ class RetryEntry(Section):
     """The longest wait. Default 2m."""
 
 
-class AbortEntry(Section):
+class AbortEntry(FileSection):
     """How long a build may take to end once it was asked to, before it is asked more firmly."""
 
     term: Annotated[v.Duration, v.between("1s", "1h")] = 60.0
@@ -192,7 +192,7 @@ class AbortEntry(Section):
     """After `term`: it is then killed. Default 1m. Where a build rolls out, nothing firmer than `stop` is done."""
 
 
-class VerifyEntry(Section):
+class VerifyEntry(FileSection):
     """How pull requests are verified: one build for each push to one, and its result as a commit status."""
 
     job: JobEntry
@@ -208,7 +208,7 @@ class VerifyEntry(Section):
     it, the default; or `never`."""
 
 
-class PipelineEntry(Section):
+class PipelineEntry(FileSection):
     """The ordered stages that a set of services share."""
 
     name: v.Name
@@ -229,7 +229,7 @@ class PipelineEntry(Section):
     """How a build that must go is made to go."""
 
 
-class GitHubEntry(Section):
+class GitHubEntry(FileSection):
     """Where GitHub is. The App or the token, and the webhook secrets, come from the environment."""
 
     api_url: v.Url = "https://api.github.com"
@@ -238,7 +238,7 @@ class GitHubEntry(Section):
     """Address of the web pages, for links. Default https://github.com."""
     status_context_prefix: v.ContextPrefix = "interlock"
     """What the contexts of our commit statuses begin with: `interlock/build`. Default `interlock`."""
-    report: Report = Report.STATUSES
+    report: ReportKind = ReportKind.STATUSES
     """How the stages of a run are reported on its commit: as commit `statuses`, the default, or as `checks` (check
     runs, with the reason and buttons), which only a GitHub App may write."""
     lock_status: LockStatus = LockStatus.HOLDER
@@ -251,21 +251,21 @@ class GitHubEntry(Section):
     limits: write as fast as one likes, and count nothing. Default 1s."""
 
 
-class NotifyEntry(Section):
+class NotifyEntry(FileSection):
     """Who is told what. The channels' addresses are secrets: INTERLOCK_NOTIFY_URLS."""
 
     channels: dict[v.Name, Annotated[tuple[Notice, ...], Field(min_length=1)]] = {}
     """For each channel, the events it is told."""
 
 
-class WebEntry(Section):
+class WebEntry(FileSection):
     """The live page and its address."""
 
     public_url: v.Origin = "http://localhost:8080"
     """The address under which people and Jenkins reach Interlock, without a path: for links, and for callbacks."""
 
 
-class KeepEntry(Section):
+class KeepEntry(FileSection):
     """How much of the past is kept; what is older goes."""
 
     raw_deliveries: Annotated[v.Duration, v.between("1h", "90d")] = 7 * 86400.0
@@ -276,7 +276,7 @@ class KeepEntry(Section):
     """How many facts (the audit log) each pipeline keeps. Default 50000."""
 
 
-class PollingEntry(Section):
+class PollingEntry(FileSection):
     """How often we look for what we were not told: a webhook may be lost, a clock tells nobody."""
 
     builds: Annotated[v.Duration, v.between("1s", "1h")] = 30.0
@@ -287,7 +287,7 @@ class PollingEntry(Section):
     """How often passing time is looked at: time limits, the end of a lock, the next try. Default 5s."""
 
 
-class HealthEntry(Section):
+class HealthEntry(FileSection):
     """From when on Interlock itself counts as `degraded` or `down`, and when the channels with `health` hear of it."""
 
     heartbeat: Annotated[v.Duration, v.between("5s", "10m")] = 15.0
@@ -302,7 +302,7 @@ class HealthEntry(Section):
     """What is no longer wrong for so long is told to be over. Default 2m."""
 
 
-class PipelineFile(Section):
+class PipelineFile(FileSection):
     """The pipeline file of Interlock."""
 
     controllers: Annotated[dict[v.ControllerName, ControllerEntry], Field(min_length=1)]

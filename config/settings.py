@@ -1,22 +1,36 @@
-"""What the environment says: places, secrets, logging. `load()` reads it once; keep what it returns."""
+"""The environment: what its variables mean, and what it lacks for a pipeline file. `load()` reads it once.
+
+A secret may also stand in the file that `<NAME>_FILE` names. No message repeats a value.
+"""
 
 from __future__ import annotations
 
 import hmac
+import os
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from config import secret_texts
-from config.environment import PREFIX, Environment, Given
-from config.errors import SettingsError
+from config import setting_values
+from config.configuration import Configuration
+from config.errors import SettingsError, nearest
+from config.model import ReportKind
 
 T = TypeVar("T")
+
+PREFIX = "INTERLOCK_"
+TOKEN_PREFIX = "INTERLOCK_JENKINS_TOKEN_"  # noqa: S105  the beginning of a name
+_FILE = "_FILE"
+
+#: A secret file larger than this is some other file.
+MOST_BYTES = 64 * 1024
 
 #: The settings that `<NAME>_FILE` may hold, too.
 SECRETS = frozenset(
@@ -32,6 +46,13 @@ SECRETS = frozenset(
         "notify_urls",
     }
 )
+#: Variables that the Procfile and the launcher read before there are settings.
+LAUNCH = ("REDIS_BINARY", "REDIS_FSYNC", "WEB_WORKERS", "WORKERS", "WORKER_THREADS")
+#: Variables that only the command line reads: where the server is, and a person's own token.
+PERSONAL = ("URL", "TOKEN", "TOKEN_FILE")
+
+
+# -- the settings --------------------------------------------------------------------------------------------------
 
 
 class Settings(BaseSettings):
@@ -85,7 +106,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments first (for tests), then the environment; no `.env` files, no secret folders."""
         del env_settings, dotenv_settings, file_secret_settings
-        environment = Environment(settings_cls)
+        environment = EnvironmentSource(settings_cls)
         environment.secrets = SECRETS
         return init_settings, environment
 
@@ -93,9 +114,9 @@ class Settings(BaseSettings):
     @classmethod
     def _parse(cls, value: Any, info: ValidationInfo) -> Any:
         setting = str(info.field_name)
-        if isinstance(value, Given):
+        if isinstance(value, EnvironmentValue):
             return _parsed({"": value}, setting)[""]
-        if isinstance(value, dict) and value and all(isinstance(each, Given) for each in value.values()):
+        if isinstance(value, dict) and value and all(isinstance(each, EnvironmentValue) for each in value.values()):
             return _parsed(value, setting)
         return value
 
@@ -162,16 +183,16 @@ def load() -> Settings:
     raise SettingsError(sentences)
 
 
-def _parsed(values: dict[str, Given], setting: str) -> dict[str, Any]:
+def _parsed(values: dict[str, EnvironmentValue], setting: str) -> dict[str, Any]:
     """The value of each; every mistake is reported."""
     found: dict[str, Any] = {}
     sentences: list[str] = []
     for key, given in values.items():
         try:
             if given.mistake:
-                raise secret_texts.RefusedError(given.mistake)
-            found[key] = secret_texts.parse(setting, given.text)
-        except secret_texts.RefusedError as error:
+                raise setting_values.InvalidValueError(given.mistake)
+            found[key] = setting_values.parse(setting, given.text)
+        except setting_values.InvalidValueError as error:
             sentences.append(f"{given.variable} {error}")
     if sentences:
         raise PydanticCustomError("settings", "the environment is wrong", {"sentences": tuple(sentences)})
@@ -190,3 +211,105 @@ def _needed(value: T | None, name: str, words: str) -> T:
     if value is None:
         raise SettingsError([f"{PREFIX}{name} (or {PREFIX}{name}_FILE) is not set; expected {words}"])
     return value
+
+
+# -- reading the environment ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentValue:
+    """What the environment says for one setting: the variable to name in a message, and its text or its mistake."""
+
+    variable: str
+    text: str = field(default="", repr=False)
+    mistake: str = ""
+
+
+class EnvironmentSource(PydanticBaseSettingsSource):
+    """Settings from the environment; names are as written, in upper case."""
+
+    #: The settings that hold a secret.
+    secrets: frozenset[str] = frozenset()
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """What the environment says for `field_name`, or None; part of pydantic-settings' interface."""
+        if field_name == "jenkins_tokens":
+            return _jenkins_tokens() or None, field_name, False
+        return _given(PREFIX + field_name.upper(), secret=field_name in self.secrets), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Everything the environment says."""
+        values = {n: self.get_field_value(f, n)[0] for n, f in self.settings_cls.model_fields.items()}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def _given(variable: str, *, secret: bool) -> EnvironmentValue | None:
+    """The text of `variable`, or for a secret of the file that `<variable>_FILE` names; None if not set."""
+    text = os.environ.get(variable)
+    if secret and variable + _FILE in os.environ:
+        if text is not None:
+            return EnvironmentValue(variable, mistake=f"and {variable}{_FILE} are both set; expected one of them")
+        return _from_file(variable + _FILE)
+    if text is None:
+        return None
+    if not text.strip():
+        return EnvironmentValue(variable, mistake="is empty; expected a value, or the variable not set")
+    return EnvironmentValue(variable, text)
+
+
+def _from_file(variable: str) -> EnvironmentValue:
+    """The text of a secret file without the line break at its end. The path is not repeated: it may be the secret."""
+    try:
+        with Path(os.environ[variable]).open("rb") as stream:
+            raw = stream.read(MOST_BYTES + 1)
+        text = raw.decode()
+    except OSError as error:
+        return EnvironmentValue(variable, mistake=f"names a file that cannot be read ({error.strerror})")
+    except ValueError:  # not UTF-8, or a path with a null character
+        return EnvironmentValue(variable, mistake="names a file that is not UTF-8 text")
+    if len(raw) > MOST_BYTES:
+        return EnvironmentValue(variable, mistake=f"names a file of more than {MOST_BYTES // 1024} KiB")
+    if not text.strip():
+        return EnvironmentValue(variable, mistake="names an empty file")
+    return EnvironmentValue(variable, text.rstrip("\r\n"))
+
+
+def _jenkins_tokens() -> dict[str, EnvironmentValue]:
+    """What is set for each controller, by its name as variables have it: `PRE_CDP` for `pre-cdp`."""
+    names = {n.removesuffix(_FILE) for n in os.environ if n.startswith(TOKEN_PREFIX)}
+    found = {name: _given(name, secret=True) for name in sorted(names) if name != TOKEN_PREFIX}
+    return {name.removeprefix(TOKEN_PREFIX): value for name, value in found.items() if value is not None}
+
+
+# -- what the environment lacks ------------------------------------------------------------------------------------
+
+
+def missing(configuration: Configuration, settings: Settings) -> Iterator[str]:
+    """One sentence for each thing that the pipeline file needs from the environment and that is not there."""
+    for controller in configuration.controllers.values():
+        try:
+            settings.jenkins_token(controller.name)
+        except SettingsError as error:
+            yield from error.sentences
+        if controller.ca_bundle is not None and not controller.ca_bundle.is_file():
+            yield f"controller `{controller.name}`: there is no file `{controller.ca_bundle}` (ca_bundle)"
+    if configuration.github.report is ReportKind.CHECKS and settings.github_app_id is None:
+        yield f"`github: report: checks` takes a GitHub App: {PREFIX}GITHUB_APP_ID is not set; or report `statuses`"
+    for channel, _ in configuration.notify.channels:
+        if channel not in settings.notify_urls:
+            meant = nearest(channel, settings.notify_urls)
+            hint = f"; is `{meant}` meant for it?" if meant else ""
+            yield f"{PREFIX}NOTIFY_URLS has no address for channel `{channel}`; expected `{channel}=...`{hint}"
+
+
+def unknown_variables() -> Iterator[str]:
+    """One sentence for each INTERLOCK_ variable that nothing reads, perhaps misspelt."""
+    names = [name.upper() for name in Settings.model_fields if name != "jenkins_tokens"]
+    names += [f"{name.upper()}_FILE" for name in sorted(SECRETS - {"jenkins_tokens"})]
+    names += (*LAUNCH, *PERSONAL)
+    for variable in sorted(os.environ):
+        name = variable.removeprefix(PREFIX)
+        if name == variable or name in names or variable.startswith(TOKEN_PREFIX):
+            continue
+        meant = nearest(name, names)
+        yield f"{variable} is not known" + (f"; did you mean `{PREFIX}{meant}`?" if meant else "")

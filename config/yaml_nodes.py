@@ -27,7 +27,7 @@ _INT = re.compile(r"[-+]?[0-9]{1,15}")
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class SourcePosition:
     """A place in the file; both count from 1."""
 
     line: int = 1
@@ -35,10 +35,10 @@ class Mark:
 
 
 @dataclass(slots=True)
-class Node:
+class YamlNode:
     """One value of the file and where it starts."""
 
-    mark: Mark
+    mark: SourcePosition
     #: Text, whole number, truth value, None, list of nodes, or mapping of key to (place of the key, node).
     value: Any
     #: How many values it holds, itself and each repetition through an alias included.
@@ -46,7 +46,7 @@ class Node:
     #: How many levels it has, aliases followed.
     depth: int = 1
     #: Mappings taken in with `<<`, to look a place up.
-    merged: list[Node] = field(default_factory=list)
+    merged: list[YamlNode] = field(default_factory=list)
 
     def plain(self) -> Any:
         """The value as dict, list and scalars; own keys win over merged ones."""
@@ -59,7 +59,7 @@ class Node:
             return [node.plain() for node in self.value]
         return self.value
 
-    def mark_of(self, path: Path, *, key: bool = False) -> Mark:
+    def mark_of(self, path: Path, *, key: bool = False) -> SourcePosition:
         """Where the value at `path` stands (or its key); the deepest known place above it otherwise."""
         if not path:
             return self.mark
@@ -69,7 +69,7 @@ class Node:
         key_mark, node = found
         return key_mark if key and len(path) == 1 else node.mark_of(path[1:], key=key)
 
-    def _child(self, step: str | int) -> tuple[Mark, Node] | None:
+    def _child(self, step: str | int) -> tuple[SourcePosition, YamlNode] | None:
         if isinstance(self.value, list):
             if not isinstance(step, int) or not 0 <= step < len(self.value):
                 return None
@@ -81,29 +81,29 @@ class Node:
         return next((found for base in self.merged if (found := base._child(step)) is not None), None)
 
 
-class UnreadableError(Exception):
+class UnreadableFileError(Exception):
     """The text is not YAML that can be read on from here."""
 
-    def __init__(self, mark: Mark, mistake: Mistake) -> None:
+    def __init__(self, mark: SourcePosition, mistake: Mistake) -> None:
         """Keep place and mistake."""
         self.mark, self.mistake = mark, mistake
         super().__init__(str(mistake))
 
 
-def compose(text: str) -> tuple[Node, list[tuple[Mark, Path, Mistake]]]:
+def compose(text: str) -> tuple[YamlNode, list[tuple[SourcePosition, Path, Mistake]]]:
     """The root of the file, and mistakes that did not stop the reading (keys given twice, tags).
 
     Raises UnreadableError at the first thing that does stop it.
     """
     if (bad := yaml.reader.Reader.NON_PRINTABLE.search(text)) is not None:
-        raise UnreadableError(_mark_at(text, bad.start()), Mistake("a character that YAML does not allow"))
+        raise UnreadableFileError(_mark_at(text, bad.start()), Mistake("a character that YAML does not allow"))
     try:
         composer = _Composer(iter(yaml.parse(text, Loader=_Loader)))
         return composer.document(), composer.mistakes
     except yaml.MarkedYAMLError as error:
-        raise UnreadableError(_mark(error.problem_mark), _syntax(error)) from None
+        raise UnreadableFileError(_mark(error.problem_mark), _syntax(error)) from None
     except yaml.YAMLError:
-        raise UnreadableError(Mark(), Mistake("the text is not YAML")) from None
+        raise UnreadableFileError(SourcePosition(), Mistake("the text is not YAML")) from None
 
 
 class _Composer:
@@ -111,73 +111,77 @@ class _Composer:
 
     def __init__(self, events: Iterator[Any]) -> None:
         self._events = events
-        self._anchors: dict[str, Node] = {}
+        self._anchors: dict[str, YamlNode] = {}
         self._values = 0
-        self.mistakes: list[tuple[Mark, Path, Mistake]] = []
+        self.mistakes: list[tuple[SourcePosition, Path, Mistake]] = []
 
-    def document(self) -> Node:
+    def document(self) -> YamlNode:
         """The only document of the stream."""
         next(self._events)  # stream start
         if isinstance(next(self._events), yaml.StreamEndEvent):
-            raise UnreadableError(Mark(), Mistake("the file is empty", "a mapping with `controllers` and `pipelines`"))
+            raise UnreadableFileError(
+                SourcePosition(), Mistake("the file is empty", "a mapping with `controllers` and `pipelines`")
+            )
         root = self._node(next(self._events), ())
         next(self._events)  # document end
         after = next(self._events)
         if not isinstance(after, yaml.StreamEndEvent):
-            raise UnreadableError(
+            raise UnreadableFileError(
                 _mark(after.start_mark), Mistake("a second document begins", "one document in one file")
             )
         return root
 
-    def _node(self, event: Any, path: Path) -> Node:
+    def _node(self, event: Any, path: Path) -> YamlNode:
         mark = _mark(event.start_mark)
         _bound_depth(mark, len(path) + 1)
         node = self._alias(event, mark) if isinstance(event, AliasEvent) else self._value(event, mark, path)
         _bound_depth(mark, len(path) + node.depth)
         self._values += node.size if isinstance(event, AliasEvent) else 1
         if self._values > MOST_VALUES:
-            raise UnreadableError(
+            raise UnreadableFileError(
                 mark, Mistake("the file holds too much", f"at most {MOST_VALUES} values, aliases spelt out")
             )
         return node
 
-    def _alias(self, event: AliasEvent, mark: Mark) -> Node:
+    def _alias(self, event: AliasEvent, mark: SourcePosition) -> YamlNode:
         name = str(event.anchor)
         if name not in self._anchors:
             what = f"alias {shown('*' + name)} has no finished anchor above it"
-            raise UnreadableError(mark, Mistake(what, None, nearest(name, self._anchors)))
+            raise UnreadableFileError(mark, Mistake(what, None, nearest(name, self._anchors)))
         return self._anchors[name]
 
-    def _value(self, event: Any, mark: Mark, path: Path) -> Node:
+    def _value(self, event: Any, mark: SourcePosition, path: Path) -> YamlNode:
         if isinstance(event, ScalarEvent):
-            node = Node(mark, _scalar(event))
+            node = YamlNode(mark, _scalar(event))
         elif isinstance(event, SequenceStartEvent):
             node = self._sequence(mark, path)
         elif isinstance(event, MappingStartEvent):
             node = self._mapping(mark, path)
         else:
-            raise UnreadableError(mark, Mistake("the file is not finished here"))
+            raise UnreadableFileError(mark, Mistake("the file is not finished here"))
         if event.tag is not None:
             self.mistakes.append((mark, path, Mistake(f"tag {shown(event.tag)}", "a plain value, without a tag")))
         if event.anchor is not None:
             self._anchors[str(event.anchor)] = node
         return node
 
-    def _sequence(self, mark: Mark, path: Path) -> Node:
-        items: list[Node] = []
+    def _sequence(self, mark: SourcePosition, path: Path) -> YamlNode:
+        items: list[YamlNode] = []
         while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
             items.append(self._node(event, (*path, len(items))))
         return _parent(mark, items, items)
 
-    def _mapping(self, mark: Mark, path: Path) -> Node:
-        items: dict[str, tuple[Mark, Node]] = {}
-        merged: list[Node] = []
+    def _mapping(self, mark: SourcePosition, path: Path) -> YamlNode:
+        items: dict[str, tuple[SourcePosition, YamlNode]] = {}
+        merged: list[YamlNode] = []
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             key_mark = _mark(event.start_mark)
             simple = isinstance(event, ScalarEvent | AliasEvent)  # a mapping as key would escape the depth limit
             key = self._node(event, path).value if simple else None
             if not isinstance(key, str):
-                raise UnreadableError(key_mark, Mistake("a key is not text", "a name; put it in quotes if it is meant"))
+                raise UnreadableFileError(
+                    key_mark, Mistake("a key is not text", "a name; put it in quotes if it is meant")
+                )
             node = self._node(next(self._events), (*path, key))
             if key == "<<":
                 merged += self._bases(node, path)
@@ -189,7 +193,7 @@ class _Composer:
                 items[key] = (key_mark, node)
         return _parent(mark, items, [node for _, node in items.values()] + merged, merged)
 
-    def _bases(self, node: Node, path: Path) -> list[Node]:
+    def _bases(self, node: YamlNode, path: Path) -> list[YamlNode]:
         """The mappings that a `<<` takes in."""
         bases = node.value if isinstance(node.value, list) else [node]
         if all(isinstance(base.value, dict) for base in bases):
@@ -200,16 +204,18 @@ class _Composer:
         return []
 
 
-def _parent(mark: Mark, value: Any, children: list[Node], merged: list[Node] | None = None) -> Node:
+def _parent(
+    mark: SourcePosition, value: Any, children: list[YamlNode], merged: list[YamlNode] | None = None
+) -> YamlNode:
     """The node that holds `children`, measured."""
     size = 1 + sum(child.size for child in children)
     depth = 1 + max((child.depth for child in children), default=0)
-    return Node(mark, value, size, depth, merged or [])
+    return YamlNode(mark, value, size, depth, merged or [])
 
 
-def _bound_depth(mark: Mark, depth: int) -> None:
+def _bound_depth(mark: SourcePosition, depth: int) -> None:
     if depth > MOST_DEPTH:
-        raise UnreadableError(mark, Mistake("values are nested too deeply", f"at most {MOST_DEPTH} levels"))
+        raise UnreadableFileError(mark, Mistake("values are nested too deeply", f"at most {MOST_DEPTH} levels"))
 
 
 def _scalar(event: ScalarEvent) -> str | int | bool | None:
@@ -224,15 +230,15 @@ def _scalar(event: ScalarEvent) -> str | int | bool | None:
     return int(text) if _INT.fullmatch(text) else text
 
 
-def _mark(mark: Any) -> Mark:
+def _mark(mark: Any) -> SourcePosition:
     """PyYAML's mark (from 0) as ours (from 1)."""
-    return Mark(mark.line + 1, mark.column + 1) if mark is not None else Mark()
+    return SourcePosition(mark.line + 1, mark.column + 1) if mark is not None else SourcePosition()
 
 
-def _mark_at(text: str, position: int) -> Mark:
+def _mark_at(text: str, position: int) -> SourcePosition:
     """The place of a character."""
     before = text[:position]
-    return Mark(before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1)
+    return SourcePosition(before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1)
 
 
 def _syntax(error: yaml.MarkedYAMLError) -> Mistake:

@@ -6,7 +6,7 @@ import structlog
 
 from bot.core.model.events import Configured
 from bot.runtime import PipelineContext, Runtime
-from config import ready
+from config import settings
 
 log = structlog.get_logger()
 
@@ -17,7 +17,7 @@ def check(runtime: Runtime) -> None:
     Raises NewerSchema if a newer version wrote what is stored.
     """
     runtime.migrate()
-    for sentence in (*ready.lacking(runtime.configuration, runtime.settings), *ready.unknown()):
+    for sentence in (*settings.missing(runtime.configuration, runtime.settings), *settings.unknown_variables()):
         log.warning("configuration", what=sentence)
 
 

@@ -123,15 +123,15 @@ def checked_file(path: Path) -> Configuration:
 
 def check_environment(configuration: Configuration) -> tuple[list[str], list[str]]:
     """What is wrong with the environment for this configuration, and what is merely doubtful; sentences."""
-    from config import ready, settings
+    from config import settings
     from config.errors import SettingsError
 
-    doubtful = list(ready.unknown())
+    doubtful = list(settings.unknown_variables())
     try:
         found = settings.load()
     except SettingsError as error:
         return list(error.sentences), doubtful
-    wrong = list(ready.lacking(configuration, found))
+    wrong = list(settings.missing(configuration, found))
     for need in (found.need_github, found.need_github_webhook_secrets, found.need_jenkins_webhook_secrets):
         try:
             need()

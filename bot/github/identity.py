@@ -12,7 +12,7 @@ from github import Auth
 from bot.effect_outcomes import PermanentFailure, RetryLater
 from bot.github.refusals import refusal
 from bot.github.transport import GitHubTransport
-from config.configuration import GitHub
+from config.configuration import GitHubSettings
 from config.settings import Settings
 
 #: So long before its end a token is renewed, in seconds: longer than a request may take.
@@ -31,7 +31,7 @@ class Token:
 class InstallationAuth(Auth.Auth):
     """Signs with the present token of an installation. One for all threads: the token is made once an hour."""
 
-    def __init__(self, where: GitHub, app: Auth.AppAuth, installation: int) -> None:
+    def __init__(self, where: GitHubSettings, app: Auth.AppAuth, installation: int) -> None:
         self._where, self._app, self.installation = where, app, installation
         self._lock = threading.Lock()
         self._token: Token | None = None
@@ -107,7 +107,7 @@ def token_auth(settings: Settings) -> Auth.Token:
     return Auth.Token(settings.github_token.get_secret_value())
 
 
-def installation_auth(where: GitHub, settings: Settings, installation: int) -> InstallationAuth:
+def installation_auth(where: GitHubSettings, settings: Settings, installation: int) -> InstallationAuth:
     """An installation of the App; the same object for all threads of this process."""
     key = (where.api_url, str(settings.github_app_id), installation)
     with _lock:

@@ -12,7 +12,7 @@ from bot.github.wording import leads_to, shortened
 from bot.github.written_state import Entry, Hold, mark_of
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
-from config.model import Report
+from config.model import ReportKind
 
 #: So many statuses of one context GitHub takes on one commit, ever (GitHub docs: commit statuses).
 PER_CONTEXT = 1000
@@ -20,7 +20,7 @@ PER_CONTEXT = 1000
 
 def status(runtime: Runtime, context: PipelineContext, claim: Claim, effect: SetStatus) -> Done:
     """Report on one stage. What stands there already is not sent again."""
-    if runtime.configuration.github.report is Report.CHECKS and identity.is_app(runtime.settings):
+    if runtime.configuration.github.report is ReportKind.CHECKS and identity.is_app(runtime.settings):
         return checks.check(runtime, context, claim, effect)
     set_status(runtime, Hold(context, claim), effect, Purpose.STATUS)
     return Done()

@@ -20,7 +20,7 @@ from urllib3.util import Retry
 from bot.effect_outcomes import PermanentFailure, RetryLater
 from bot.github.refusals import NotAllowed, Unreachable, refusal
 from bot.health.contacts import Contact
-from config.configuration import GitHub
+from config.configuration import GitHubSettings
 
 #: For broken connections. A status is an answer, and `Retry-After` is not slept through.
 _RETRY = Retry(
@@ -50,7 +50,7 @@ class Answer:
 class GitHubTransport:
     """A connection under one identity. For one thread at a time: PyGithub keeps the request in its fields."""
 
-    def __init__(self, where: GitHub, auth: Auth.Auth | None, contact: Contact | None = None) -> None:
+    def __init__(self, where: GitHubSettings, auth: Auth.Auth | None, contact: Contact | None = None) -> None:
         self._contact = contact
         self._github = Github(
             auth=auth,

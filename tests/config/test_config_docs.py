@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from config import ready, schema, settings
+from config import schema, settings
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = (ROOT / "docs" / "configuration.md").read_text()
@@ -78,7 +78,7 @@ def test_every_key_is_in_the_example() -> None:
 @pytest.mark.parametrize("text", [REFERENCE, ENVIRONMENT], ids=["reference", "env.example"])
 def test_every_variable_is_mentioned(text: str) -> None:
     variables = [variable(field) for field in settings.Settings.model_fields]
-    variables += [f"INTERLOCK_{name}" for name in (*ready.LAUNCH, *ready.PERSONAL)]
+    variables += [f"INTERLOCK_{name}" for name in (*settings.LAUNCH, *settings.PERSONAL)]
     assert [name for name in variables if name not in text] == []
 
 
@@ -90,5 +90,5 @@ def test_the_reference_marks_every_setting_that_a_file_may_hold() -> None:
 def test_the_example_environment_holds_no_other_variables() -> None:
     names = set(re.findall(r"^#?(INTERLOCK_\w+)=", ENVIRONMENT, re.MULTILINE))
     known = {variable(field) for field in settings.Settings.model_fields}
-    known |= {f"INTERLOCK_{name}" for name in (*ready.LAUNCH, *ready.PERSONAL)}
+    known |= {f"INTERLOCK_{name}" for name in (*settings.LAUNCH, *settings.PERSONAL)}
     assert {name for name in names if not name.startswith("INTERLOCK_JENKINS_TOKEN_")} <= known

@@ -54,7 +54,7 @@ def test_a_hostile_file_is_refused_quickly(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load(path)
     assert time.process_time() - began < 5, "seconds of CPU, so that a busy machine makes no difference"
-    assert [str(problem) for problem in caught.value.problems] == [f"{path}:{message}"]
+    assert [str(problem) for problem in caught.value.mistakes] == [f"{path}:{message}"]
 
 
 def test_thousands_of_mistakes_give_a_bounded_answer(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_file_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     path = tmp_path / "interlock.yaml"
     with pytest.raises(ConfigurationError) as caught:
         load(path)
-    assert str(caught.value.problems[0]) == (
+    assert str(caught.value.mistakes[0]) == (
         f"{path}:1:1: the file cannot be read: No such file or directory; "
         "expected a pipeline file (see config/example.yaml)"
     )

@@ -13,7 +13,7 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 from structlog.testing import capture_logs
 
-from config.logs import LONGEST, Libraries, render
+from config.logs import LONGEST, LibraryLogHandler, render
 
 ROOT = Path(__file__).parents[2]
 PROCESSES, LINES = 6, 300
@@ -73,6 +73,6 @@ def test_what_is_no_json_is_told_all_the_same() -> None:
 def test_a_library_that_lost_its_connection_tells_it_without_a_stack(error: Exception, is_shown: bool) -> None:
     record = logging.LogRecord("celery", logging.ERROR, "", 0, "cannot ack", (), (type(error), error, None))
     with capture_logs() as said:
-        Libraries().emit(record)
+        LibraryLogHandler().emit(record)
     assert bool(said[0]["exc_info"]) is is_shown
     assert said[0]["said"] == "cannot ack"

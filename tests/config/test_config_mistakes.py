@@ -38,7 +38,7 @@ def lines(folder: Path, text: str) -> list[str]:
     path.write_text(text)
     with pytest.raises(ConfigurationError) as caught:
         load(path)
-    return [str(problem).removeprefix(f"{path}:") for problem in caught.value.problems]
+    return [str(problem).removeprefix(f"{path}:") for problem in caught.value.mistakes]
 
 
 # One change to GOOD, and the whole message: `line:column: what; expected ...; did you mean ...? (at path)`.
@@ -157,7 +157,7 @@ def test_the_error_is_a_headline_and_a_line_for_each_mistake(tmp_path: Path) -> 
         f"The configuration has 1 mistake:\n{path}:5:11: `Shop` is not a name; expected {NAMES}; "
         "did you mean `shop`? (at pipelines.0.name)"
     )
-    (problem,) = caught.value.problems
+    (problem,) = caught.value.mistakes
     assert (problem.line, problem.column, problem.dotted) == (5, 11, "pipelines.0.name")
     assert problem.mistake.meant == "shop"
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from config import ready, settings
-from config.configuration import GitHub
+from config import settings
+from config.configuration import GitHubSettings
 from config.errors import SettingsError
-from config.model import Report
+from config.model import ReportKind
 from config.pipeline_file import load
 from tests.workers.app_key import pem
 
@@ -223,7 +223,7 @@ def test_what_a_pipeline_file_needs_from_the_environment_is_said_at_start(env: p
     cdp = replace(configuration.controllers["cdp"], ca_bundle=Path("/nowhere/ca.pem"))
     configuration = replace(configuration, controllers={**configuration.controllers, "cdp": cdp})
     found = given(env, JENKINS_TOKEN_BUILD="token", NOTIFY_URLS="on-call=json://x teamchat=json://y")
-    assert list(ready.lacking(configuration, found)) == [
+    assert list(settings.missing(configuration, found)) == [
         "INTERLOCK_JENKINS_TOKEN_CDP (or INTERLOCK_JENKINS_TOKEN_CDP_FILE) is not set; "
         "expected the API token of the Jenkins user of controller `cdp`",
         "controller `cdp`: there is no file `/nowhere/ca.pem` (ca_bundle)",
@@ -232,21 +232,21 @@ def test_what_a_pipeline_file_needs_from_the_environment_is_said_at_start(env: p
     ]
     env.setenv("INTERLOCK_JENKINS_TOKEN_CDP", "token")
     env.setenv("INTERLOCK_NOTIFY_URLS", "on-call=json://x team-chat=json://y")
-    assert list(ready.lacking(load(EXAMPLE), settings.load())) == []
+    assert list(settings.missing(load(EXAMPLE), settings.load())) == []
 
 
 def test_check_runs_without_an_app_are_refused_at_start(env: pytest.MonkeyPatch) -> None:
     found = given(
         env, JENKINS_TOKEN_BUILD="token", JENKINS_TOKEN_CDP="token", NOTIFY_URLS="on-call=json://x team-chat=json://y"
     )
-    configuration = replace(load(EXAMPLE), github=GitHub(report=Report.CHECKS))
-    (said,) = ready.lacking(configuration, found)
+    configuration = replace(load(EXAMPLE), github=GitHubSettings(report=ReportKind.CHECKS))
+    (said,) = settings.missing(configuration, found)
     assert said.startswith("`github: report: checks` takes a GitHub App: INTERLOCK_GITHUB_APP_ID is not set")
 
 
 def test_a_misspelt_variable_is_pointed_out(env: pytest.MonkeyPatch) -> None:
     given(env, GITHUB_TOKN=HUSH, BIND="127.0.0.1:1", WEB_WORKERS="2", JENKINS_TOKEN_X="token", ZZZ="1")
-    assert list(ready.unknown()) == [
+    assert list(settings.unknown_variables()) == [
         "INTERLOCK_GITHUB_TOKN is not known; did you mean `INTERLOCK_GITHUB_TOKEN`?",
         "INTERLOCK_ZZZ is not known",
     ]

@@ -17,7 +17,7 @@ from bot.core.model.effects import Answer, AuthorizeCommand, Comment, Compare, D
 from bot.core.model.events import Command, CommandSaid, Configured, Merged
 from bot.core.model.pipeline import Job, Pipeline, Service, Stage
 from bot.github.doctor import examine_github
-from config.configuration import Configuration, GitHub, Web
+from config.configuration import Configuration, GitHubSettings, WebSettings
 from config.settings import Settings
 from standins.github import GitHubStandIn
 from standins.github.server import MODULES
@@ -158,7 +158,7 @@ def examined(town: Town, settings: Settings, *repositories: str) -> set[str]:
     town.control.reset_counters()
     services = tuple(Service(f"S{n}", name) for n, name in enumerate(repositories))
     pipeline = Pipeline("p", (Stage("build", Job("cdp", "build")),), services)
-    where = Configuration((pipeline,), github=GitHub(town.github.url, timeout=5), web=Web(town.web))
+    where = Configuration((pipeline,), github=GitHubSettings(town.github.url, timeout=5), web=WebSettings(town.web))
     told = [f"{one.subject}: {one.found}" for one in examine_github(where, settings)]
     assert any("deliveries arrived" in one for one in told), told
     return set(town.control.requests())

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from bot.core import buttons
 from bot.core.model.effects import SetStatus
-from config.model import Report
+from config.model import ReportKind
 from tests.workers.app_key import pem
 from tests.workers.conftest import Open
 from tests.workers.test_github_effects import POST_COMMENT, comment
@@ -21,7 +21,7 @@ REPO = "shop/s1"
 POST, PATCH = "POST /repos/*/*/check-runs", "PATCH /repos/*/*/check-runs/*"
 
 
-def as_app(opened: Workshop, report: Report = Report.CHECKS) -> Workshop:
+def as_app(opened: Workshop, report: ReportKind = ReportKind.CHECKS) -> Workshop:
     app = {"github_app_id": "1", "github_app_private_key": SecretStr(pem())}
     opened.settings = opened.settings.model_copy(update=app)
     opened.reload(replace(opened.configuration, github=replace(opened.configuration.github, report=report)))
@@ -135,14 +135,14 @@ def test_the_buttons_fit_into_what_github_takes() -> None:
 
 def test_with_a_token_alone_statuses_are_set_whatever_is_wished(workshop: Open) -> None:
     opened = workshop()
-    github = replace(opened.configuration.github, report=Report.CHECKS)
+    github = replace(opened.configuration.github, report=ReportKind.CHECKS)
     opened.reload(replace(opened.configuration, github=github))
     opened.do(stage(opened))
     assert len(opened.github.control.statuses(REPO)) == 1
 
 
 def test_an_app_sets_statuses_unless_check_runs_are_wished(workshop: Open) -> None:
-    opened = as_app(workshop(), Report.STATUSES)
+    opened = as_app(workshop(), ReportKind.STATUSES)
     opened.do(stage(opened))
     assert (len(opened.github.control.statuses(REPO)), runs(opened)) == (1, [])
 

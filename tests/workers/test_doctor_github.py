@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from bot.core.model.pipeline import Job, Pipeline, Service, Stage
 from bot.github.doctor import examine_github
 from bot.github.permissions import EVENTS
-from config.configuration import Configuration, GitHub, Web
+from config.configuration import Configuration, GitHubSettings, WebSettings
 from config.settings import Settings
 from standins.github import GitHubStandIn, routes_apps
 from tests.workers.app_key import pem
@@ -43,8 +43,8 @@ def github(monkeypatch: pytest.MonkeyPatch) -> Iterator[GitHubStandIn]:
 
 def configuration(github: GitHubStandIn, *services: Service) -> Configuration:
     pipeline = Pipeline("p", (Stage("build", Job("cdp", "build")),), services or (Service("S1", REPO),))
-    where = GitHub(github.url, timeout=2)
-    return Configuration((pipeline,), github=where, web=Web("https://interlock.example.com"))
+    where = GitHubSettings(github.url, timeout=2)
+    return Configuration((pipeline,), github=where, web=WebSettings("https://interlock.example.com"))
 
 
 def examined(github: GitHubStandIn, settings: Settings = TOKEN, *services: Service) -> list[str]:

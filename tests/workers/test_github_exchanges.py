@@ -27,7 +27,7 @@ from bot.github.session import Session
 from bot.github.transport import Answer, GitHubTransport
 from bot.runtime import Runtime, build
 from bot.store.allowance import Allowance
-from config.configuration import Configuration, Controller, GitHub
+from config.configuration import Configuration, Controller, GitHubSettings
 from config.settings import Settings
 from tests.workers.workshop import clean
 
@@ -48,7 +48,7 @@ def net() -> Iterator[responses.RequestsMock]:
 
 @pytest.fixture
 def transport() -> Iterator[GitHubTransport]:
-    made = GitHubTransport(GitHub(API, timeout=3.0), Auth.Token("t0ken"))
+    made = GitHubTransport(GitHubSettings(API, timeout=3.0), Auth.Token("t0ken"))
     yield made
     made.close()
 
@@ -61,7 +61,9 @@ def runtime(redis_url: str) -> Iterator[Runtime]:
     settings = Settings(redis_url=SecretStr(redis_url), github_token=SecretStr("t0ken"))
     clean(settings)
     session.close_all()
-    made = build(settings, Configuration((pipeline,), controllers, github=GitHub(API, timeout=3.0, write_spacing=0)))
+    made = build(
+        settings, Configuration((pipeline,), controllers, github=GitHubSettings(API, timeout=3.0, write_spacing=0))
+    )
     yield made
     session.close_all()
     made.redis.close()

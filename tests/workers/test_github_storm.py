@@ -19,7 +19,7 @@ from bot.core.model.pipeline import Job
 from bot.github import limits, refusals, session
 from bot.github import written_state as ledger
 from bot.github.commands import MARKER
-from config.model import Report
+from config.model import ReportKind
 from tests.workers.conftest import Open
 from tests.workers.test_check_runs import as_app
 from tests.workers.workshop import Workshop
@@ -157,7 +157,7 @@ class Storm:
         self._check_deployments()
         contexts = self._check_statuses()
         runs = self._check_runs()
-        checks = self.shop.configuration.github.report is Report.CHECKS
+        checks = self.shop.configuration.github.report is ReportKind.CHECKS
         assert (runs, contexts) == ((len(self.truth.stages), 0) if checks else (0, len(self.truth.stages)))
         truth = self.truth
         made = {"comments": len(truth.comments), "answers": len(truth.answers), "deployments": len(truth.deployments)}
@@ -204,7 +204,7 @@ class Storm:
             rows.setdefault((row["sha"], row["context"]), []).append((row["state"], row["description"]))
         for where, have in rows.items():
             assert all(one != other for one, other in pairwise(have)), f"twice in a row on {where}: {have}"
-        if self.shop.configuration.github.report is Report.STATUSES:
+        if self.shop.configuration.github.report is ReportKind.STATUSES:
             for (sha, stage), effect in self.truth.stages.items():
                 assert rows[sha, f"interlock/{stage}"][-1] == (effect.state, effect.description)
         locks = [have for (sha, runtime), have in rows.items() if runtime == "interlock/lock"]
@@ -246,12 +246,12 @@ def shorter(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("seed", [1])
-@pytest.mark.parametrize("kind", list(Report))
+@pytest.mark.parametrize("kind", list(ReportKind))
 def test_in_a_storm_nothing_is_made_twice_nothing_is_lost_and_the_last_word_is_true(
-    workshop: Open, kind: Report, seed: int
+    workshop: Open, kind: ReportKind, seed: int
 ) -> None:
     shop = workshop(timeout=1.0)
-    storm = Storm(as_app(shop, kind) if kind is Report.CHECKS else shop, seed, runs=18)
+    storm = Storm(as_app(shop, kind) if kind is ReportKind.CHECKS else shop, seed, runs=18)
     seconds = storm.run(90)
     report(storm, seconds, storm.check())
     assert storm.truth.asked > 200

@@ -29,7 +29,7 @@ from bot.store.keys import FAMILIES
 from bot.store.outbox import Claim
 from bot.store.records import Records
 from bot.store.store import Work, family_of
-from config.configuration import Configuration, Controller, GitHub, Notify
+from config.configuration import Configuration, Controller, GitHubSettings, NotificationSettings
 from config.settings import Settings
 from demo.pipeline import pipeline as pictures
 from standins.github import GitHubStandIn
@@ -75,7 +75,9 @@ def configuration(
 ) -> Configuration:
     """The pipeline file of a worker, with the addresses of the stand-ins."""
     controllers = {"cdp": Controller("cdp", jenkins, "interlock", timeout=timeout, late_triggers=late_triggers)}
-    return Configuration((pipeline,), controllers, github=GitHub(github, timeout=timeout, write_spacing=0), digest="1")
+    return Configuration(
+        (pipeline,), controllers, github=GitHubSettings(github, timeout=timeout, write_spacing=0), digest="1"
+    )
 
 
 class Workshop:
@@ -101,7 +103,9 @@ class Workshop:
         clean(self.settings)  # what was learnt of another test's GitHub is not true of this one
         self.configuration = replace(
             configuration(self.pipeline, self.jenkins.url, self.github.url, timeout, late_triggers),
-            notify=Notify(tuple((name, ("locked", "unlocked", "fix-failed")) for name in notify_urls or {})),
+            notify=NotificationSettings(
+                tuple((name, ("locked", "unlocked", "fix-failed")) for name in notify_urls or {})
+            ),
         )
         self.reload(self.configuration)
         stack.callback(lambda: self.runtime.redis.close())

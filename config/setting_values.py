@@ -29,7 +29,7 @@ FORMATS = ("json", "text")
 Network = IPv4Network | IPv6Network
 
 
-class RefusedError(Exception):
+class InvalidValueError(Exception):
     """A text is not what its variable should hold; the message goes on after the variable's name."""
 
 
@@ -42,7 +42,7 @@ def parse(setting: str, text: str) -> Any:
 def secret(text: str) -> str:
     """One secret on one line."""
     if not text.isprintable():
-        raise RefusedError("holds a line break or another character that no secret has")
+        raise InvalidValueError("holds a line break or another character that no secret has")
     return text
 
 
@@ -52,7 +52,7 @@ def _safe(least: int, different: int, whose: str) -> Callable[[str], str]:
     def check(text: str) -> str:
         found = secret(text.strip())
         if len(found) < least or len(set(found)) < different:
-            raise RefusedError(
+            raise InvalidValueError(
                 f"holds a secret that is easy to guess; expected at least {least} characters, {different} of them "
                 f"different, {whose}"
             )
@@ -68,7 +68,7 @@ _from_elsewhere = _safe(LEAST_FROM_ELSEWHERE, 2, "as Jenkins or GitHub gives the
 def _app_id(text: str) -> str:
     found = text.strip()
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", found):
-        raise RefusedError("is not the id of a GitHub App; expected a number such as `123456`, or its client id")
+        raise InvalidValueError("is not the id of a GitHub App; expected a number such as `123456`, or its client id")
     return found
 
 
@@ -80,16 +80,18 @@ def _private_key(text: str) -> str:
     except (ValueError, TypeError, UnsupportedAlgorithm):
         key = None
     if not isinstance(key, RSAPrivateKey):
-        raise RefusedError("holds no RSA private key in PEM form; expected the file that GitHub made for the App")
+        raise InvalidValueError("holds no RSA private key in PEM form; expected the file that GitHub made for the App")
     return pem
 
 
 def _one_or_two(text: str) -> tuple[str, ...]:
     if any(not part.strip() for part in text.split(",")):
-        raise RefusedError("has nothing before or after a comma; expected one secret, or two with a comma between them")
+        raise InvalidValueError(
+            "has nothing before or after a comma; expected one secret, or two with a comma between them"
+        )
     found = tuple(_our_own(part) for part in _parts(text, r"[,\n]"))
     if len(found) not in (1, 2):
-        raise RefusedError(f"holds {len(found)} secrets; expected one, or two while they are being changed")
+        raise InvalidValueError(f"holds {len(found)} secrets; expected one, or two while they are being changed")
     return found
 
 
@@ -106,7 +108,7 @@ def _callback_secrets(text: str) -> tuple[str, ...]:
     found = _one_or_two(text)
     for each in found:
         if not _SENDABLE.fullmatch(each):
-            raise RefusedError(
+            raise InvalidValueError(
                 "holds a character that Jenkins' notification plugin cannot send in an address, such as `$`, `/`, `@`, "
                 "`%` or a blank; expected letters, digits, `-`, `_` and the like, as `openssl rand -hex 32` makes them"
             )
@@ -118,7 +120,7 @@ def _api_tokens(text: str) -> dict[str, str]:
     for token in tokens.values():
         _our_own(token)
     if len(set(tokens.values())) != len(tokens):
-        raise RefusedError("gives the same token to two people; expected one of their own for each")
+        raise InvalidValueError("gives the same token to two people; expected one of their own for each")
     return tokens
 
 
@@ -126,9 +128,9 @@ def _notify_urls(text: str) -> dict[str, str]:
     addresses = _pairs(text, r"\s", "=", v.NAME.strip("^$"), "`channel=address`")
     for name, address in addresses.items():
         if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://.", address):
-            raise RefusedError(f"holds no address for `{name}`; expected one such as `slack://...`")
+            raise InvalidValueError(f"holds no address for `{name}`; expected one such as `slack://...`")
         if _PLACEHOLDER.search(address):
-            raise RefusedError(f"holds a placeholder for `{name}`; expected its real address")
+            raise InvalidValueError(f"holds a placeholder for `{name}`; expected its real address")
     return addresses
 
 
@@ -138,12 +140,12 @@ def _pairs(text: str, separator: str, joint: str, name: str, form: str) -> dict[
     for number, part in enumerate(_parts(text, separator), 1):
         left, middle, right = (piece.strip() for piece in part.partition(joint))
         if not middle or not right or not re.fullmatch(name, left):
-            raise RefusedError(f"has an entry, number {number}, that is not {form}")
+            raise InvalidValueError(f"has an entry, number {number}, that is not {form}")
         if left in found:
-            raise RefusedError(f"names `{left}` twice")
+            raise InvalidValueError(f"names `{left}` twice")
         found[left] = secret(right)
     if not found:
-        raise RefusedError(f"holds nothing; expected {form}")
+        raise InvalidValueError(f"holds nothing; expected {form}")
     return found
 
 
@@ -155,10 +157,10 @@ def _redis_url(text: str) -> str:
     try:
         found = parse_address(text)
     except AddressError as error:
-        raise RefusedError(str(error)) from error
+        raise InvalidValueError(str(error)) from error
     for option, path in found.files.items():
         if not Path(path).is_file():
-            raise RefusedError(f"names a file in `{option}` that is not there")
+            raise InvalidValueError(f"names a file in `{option}` that is not there")
     return text
 
 
@@ -167,7 +169,7 @@ def _word(words: tuple[str, ...]) -> Callable[[str], str]:
         found = {word.casefold(): word for word in words}.get(text.strip().casefold())
         if found is None:
             meant = nearest(text, words)
-            raise RefusedError(
+            raise InvalidValueError(
                 f"is not known; expected {one_of(words)}" + (f"; did you mean `{meant}`?" if meant else "")
             )
         return found
@@ -178,9 +180,9 @@ def _word(words: tuple[str, ...]) -> Callable[[str], str]:
 def _bind(text: str) -> str:
     host, _, port = text.strip().rpartition(":")
     if not re.fullmatch(r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+", host) or not re.fullmatch(r"[0-9]{1,5}", port):
-        raise RefusedError("is not `host:port`; expected an address such as `127.0.0.1:8080`")
+        raise InvalidValueError("is not `host:port`; expected an address such as `127.0.0.1:8080`")
     if int(port) > 65535:
-        raise RefusedError("has a port that is too large; expected at most 65535")
+        raise InvalidValueError("has a port that is too large; expected at most 65535")
     return f"{host}:{int(port)}"
 
 
@@ -190,7 +192,7 @@ def _networks(text: str) -> tuple[Network, ...]:
         try:
             found.append(ip_network(part))
         except ValueError:
-            raise RefusedError(
+            raise InvalidValueError(
                 f"has an entry, {shown(part)}, that is no address; expected addresses or networks such as "
                 "`10.0.0.7` or `10.0.0.0/8`"
             ) from None

@@ -1,17 +1,25 @@
-"""Turns pydantic's errors about the pipeline file into mistakes: the key, what was expected, what was meant."""
+"""All mistakes of the pipeline file: pydantic's errors in our words, empty keys, contradictory keys."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
+from itertools import islice
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from config.errors import MOST_SHOWN, Mistake, Path, nearest, one_of, shown
+from bot.core.model.pipeline import LockStatus
+from config import references
+from config.errors import MOST_SHOWN, Mistake, nearest, one_of, shown
+from config.errors import Path as KeyPath
 from config.model import PipelineFile
+from config.yaml_nodes import YamlNode
+
+#: A mistake, its path, and whether its place is the key rather than the value.
+Found = tuple[KeyPath, bool, Mistake]
 
 _SECRETS = ("token", "password", "secret", "api_key", "apikey", "credential")
 
@@ -23,7 +31,42 @@ _KINDS = {
 }
 
 
-def mistakes(error: ValidationError) -> Iterator[tuple[Path, bool, Mistake]]:
+def validate(root: YamlNode) -> tuple[PipelineFile | None, list[Found]]:
+    """The model if there is one, and the mistakes of every pass: path, whether at the key, what."""
+    data = root.plain()
+    found = list(islice(_empty_keys(data), MOST_SHOWN))
+    empty = {at for at, _, _ in found}
+    model: PipelineFile | None = None
+    try:
+        model = PipelineFile.model_validate(data)
+    except ValidationError as error:
+        found += [entry for entry in _pydantic_mistakes(error) if entry[0] not in empty]
+    broken = references.check(data, lambda at: root.mark_of(at).line)
+    found += [(at, False, mistake) for at, mistake in islice(broken, MOST_SHOWN)]
+    return model, found + list(_backoff(model)) + list(_environments(model))
+
+
+def _backoff(model: PipelineFile | None) -> Iterator[Found]:
+    for index, pipeline in enumerate(model.pipelines if model else ()):
+        if pipeline.retry.most < pipeline.retry.first:
+            mistake = Mistake("the longest wait is shorter than the first", "`most` to be at least `first`")
+            yield ("pipelines", index, "retry", "most"), False, mistake
+
+
+def _environments(model: PipelineFile | None) -> Iterator[Found]:
+    for index, pipeline in enumerate(model.pipelines if model else ()):
+        for number, stage in enumerate(pipeline.stages):
+            if stage.name == "lock" and model is not None and model.github.lock_status is not LockStatus.OFF:
+                mistake = Mistake(
+                    "`lock` is the status that tells of locks", "another name, or `github: lock_status: off`"
+                )
+                yield ("pipelines", index, "stages", number, "name"), False, mistake
+            if stage.production and stage.environment is None:
+                mistake = Mistake("a production environment without a name", "`environment` to be set as well")
+                yield ("pipelines", index, "stages", number, "production"), False, mistake
+
+
+def _pydantic_mistakes(error: ValidationError) -> Iterator[Found]:
     """Each mistake with its path, and whether its place is the key rather than the value."""
     for details in error.errors(include_url=False)[:MOST_SHOWN]:
         path = tuple(details["loc"])
@@ -39,7 +82,7 @@ def mistakes(error: ValidationError) -> Iterator[tuple[Path, bool, Mistake]]:
             yield path, False, _value_mistake(details, path)
 
 
-def empties(data: Any, path: Path = ()) -> Iterator[tuple[Path, bool, Mistake]]:
+def _empty_keys(data: Any, path: KeyPath = ()) -> Iterator[Found]:
     """The keys without a value: nobody can see whether the default or nothing is meant."""
     items: Iterator[tuple[str | int, Any]] = iter(())
     if isinstance(data, dict):
@@ -50,10 +93,10 @@ def empties(data: Any, path: Path = ()) -> Iterator[tuple[Path, bool, Mistake]]:
         if value is None:
             yield (*path, step), True, Mistake(f"`{step}` is empty", "a value; leave it out for the default")
         else:
-            yield from empties(value, (*path, step))
+            yield from _empty_keys(value, (*path, step))
 
 
-def _unknown(path: Path) -> Mistake:
+def _unknown(path: KeyPath) -> Mistake:
     name, valid = str(path[-1]), tuple(_section(path[:-1]).model_fields)
     what = f"unknown key {shown(name)}"
     if name == "SUCCESS" and "UNSTABLE" in valid:
@@ -63,14 +106,14 @@ def _unknown(path: Path) -> Mistake:
     return Mistake(what, one_of(valid), nearest(name, valid))
 
 
-def _missing(path: Path) -> Mistake:
+def _missing(path: KeyPath) -> Mistake:
     name = str(path[-1])
     description = _section(path[:-1]).model_fields[name].description or ""
     first = description.split(".")[0]
     return Mistake(f"key `{name}` is missing", f"{first[:1].lower()}{first[1:]}" if first else None)
 
 
-def _value_mistake(details: ErrorDetails, path: Path) -> Mistake:
+def _value_mistake(details: ErrorDetails, path: KeyPath) -> Mistake:
     kind, value, context = details["type"], details["input"], details.get("ctx", {})
     if kind == "mistake":
         found = context["mistake"]
@@ -89,17 +132,17 @@ def _value_mistake(details: ErrorDetails, path: Path) -> Mistake:
     return Mistake(f"{shown(value)} does not belong here", _KINDS.get(kind, details["msg"]))
 
 
-def _section(path: Path) -> type[BaseModel]:
+def _section(path: KeyPath) -> type[BaseModel]:
     found = _type_at(path)
     return found if isinstance(found, type) and issubclass(found, BaseModel) else PipelineFile
 
 
-def _choices(path: Path) -> tuple[StrEnum, ...]:
+def _choices(path: KeyPath) -> tuple[StrEnum, ...]:
     found = _type_at(path)
     return tuple(found) if isinstance(found, type) and issubclass(found, StrEnum) else ()
 
 
-def _type_at(path: Path) -> Any:
+def _type_at(path: KeyPath) -> Any:
     """The type that the value at `path` should have."""
     found: Any = PipelineFile
     for step in path:

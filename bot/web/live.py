@@ -1,6 +1,8 @@
-"""The live feed: one thread per process and pipeline renders each change once, for everybody who looks.
+"""The live page's only source of updates: server-sent events, rendered once per change for everybody who looks.
 
-Each listener is shown the latest frame only: one that is slow misses frames, and never holds anybody up.
+One thread per process and pipeline renders. Each listener is sent the latest frame only: one that is slow misses
+frames, and never holds anybody up. Beyond the limits a connection is sent the latest frame and closed: the browser
+comes back for the next one, so that a page that is one too many is late, costs no thread, and needs no other way.
 """
 
 from __future__ import annotations
@@ -17,24 +19,25 @@ from typing import Any
 
 import structlog
 from redis import Redis
+from redis.exceptions import RedisError
 
 from bot.store.schema import OtherSchema
 from bot.web.site import beyond
 
 log = structlog.get_logger()
 
-#: How many live pages one process serves: gunicorn's threads less a margin for deliveries (gunicorn_conf.py).
-MOST_LISTENERS = 48
+#: How many connections one process keeps open: gunicorn's threads less a margin for deliveries (gunicorn_conf.py).
+MOST_CONNECTIONS = 48
 #: How many of them one address may have: one that opens many leaves half for the others.
-MOST_FROM_ONE_ADDRESS = MOST_LISTENERS // 2
+MOST_FROM_ONE_ADDRESS = MOST_CONNECTIONS // 2
 #: Seconds: at most four frames a second, whatever happens.
 PAUSE = 0.25
 #: Seconds: reasons change with time as well ("tried again at...").
 REDRAW = 15.0
 #: Seconds between signs of life; the page gives up on a silent connection after three of them.
 BEAT = 15.0
-#: Milliseconds that a browser waits before it connects again.
-RETRY = 2_000
+#: Milliseconds that a browser waits before it connects again; and before it does if it was one too many.
+RETRY, RETRY_BEYOND_LIMIT = 2_000, 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,16 @@ class Feed:
             self._news.wait_for(lambda: self._frame is not None and self._frame.number != number, timeout)
             return self._frame if self._frame is not None and self._frame.number != number else None
 
+    def latest(self) -> Frame:
+        """The frame that the listeners see; rendered for this caller if nobody listens."""
+        with self._news:
+            if self._thread is not None and self._frame is not None:
+                return self._frame
+        try:
+            return Frame(0, *self._render())
+        except (RedisError, OtherSchema) as error:
+            return Frame(0, None, _why_lost(error))
+
     def _run(self) -> None:
         while True:
             began = time.monotonic()
@@ -116,7 +129,7 @@ class Feed:
             version, html = self._render()
         except Exception as error:  # the thread must live: the page says that it is not up to date, and why
             log.warning("live-feed-lost", error=type(error).__name__, stream=self._changes)
-            self._publish(None, str(error) if isinstance(error, OtherSchema) else "the store cannot be reached")
+            self._publish(None, _why_lost(error))
             return None
         self._publish(version, html)
         return version
@@ -151,32 +164,32 @@ class Feed:
             self._news.wait_for(lambda: not self._listeners, max(0.0, pause))
 
 
-class Seats:
-    """How many listeners this process takes, in all and from one address."""
+class Connections:
+    """Counts the connections that this process keeps open, in all and by address."""
 
-    def __init__(self, most: int = MOST_LISTENERS, most_from_one: int = MOST_FROM_ONE_ADDRESS) -> None:
+    def __init__(self, most: int = MOST_CONNECTIONS, most_from_one: int = MOST_FROM_ONE_ADDRESS) -> None:
         self._most, self._most_from_one = most, most_from_one
-        self._taken: Counter[str] = Counter()
+        self._open: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def take(self, address: str) -> Callable[[], None] | str:
-        """A function that gives the seat back (once, however often it is called), or why there is none."""
+    def open(self, address: str) -> Callable[[], None] | str:
+        """Count one more; returns what counts it off (once, however often it is called), or why it is one too many."""
         with self._lock:
-            if self._taken.total() >= self._most:
+            if self._open.total() >= self._most:
                 return "too many live pages are open"
-            if self._taken[address] >= self._most_from_one:
+            if self._open[address] >= self._most_from_one:
                 return "too many live pages are open from your address"
-            self._taken[address] += 1
-        held = threading.Lock()
+            self._open[address] += 1
+        counted = threading.Lock()
 
-        def leave() -> None:
-            if held.acquire(blocking=False):
+        def close() -> None:
+            if counted.acquire(blocking=False):
                 with self._lock:
-                    self._taken[address] -= 1
-                    if not self._taken[address]:
-                        del self._taken[address]
+                    self._open[address] -= 1
+                    if not self._open[address]:
+                        del self._open[address]
 
-        return leave
+        return close
 
 
 def events(feed: Feed, connection: object) -> Iterator[bytes]:
@@ -197,8 +210,17 @@ def events(feed: Feed, connection: object) -> Iterator[bytes]:
                 yield shown.event()
 
 
+def events_beyond_limit(feed: Feed, why: str) -> bytes:
+    """All that a connection is sent that is one too many: why it ends, and the board as it is now."""
+    return f"retry: {RETRY_BEYOND_LIMIT}\n\nevent: full\ndata: {why}\n\n".encode() + feed.latest().event()
+
+
+def _why_lost(error: Exception) -> str:
+    return str(error) if isinstance(error, OtherSchema) else "the store cannot be reached"
+
+
 def _gone(connection: object) -> bool:
-    """Whether the listener has hung up; without this its seat stays taken until a write fails."""
+    """Whether the listener has hung up; without this its connection counts until a write fails."""
     if type(connection) is not socket.socket:
         return False
     try:

@@ -21,8 +21,8 @@ from bot.web import shapes
 from bot.web.client_address import client_address
 from bot.web.drawing import draw, steps_of
 from bot.web.links import Links
-from bot.web.live import Feed, Seats, events
-from bot.web.problems import RETRY_AFTER, Problem, answer
+from bot.web.live import Connections, Feed, events, events_beyond_limit
+from bot.web.problems import RETRY_AFTER, Problem
 from bot.web.reading import story, summary
 from bot.web.site import Site, site
 
@@ -45,7 +45,7 @@ def install(app: Flask) -> None:
     app.jinja_env.filters["iso"] = iso
     app.jinja_env.filters["commands"] = commands
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.extensions["interlock-seats"] = Seats()
+    app.extensions["interlock-connections"] = Connections()
     app.extensions["interlock-feeds"] = {name: _feed(app, here, context) for name, context in here.pipelines.items()}
     app.register_blueprint(page)
 
@@ -74,25 +74,18 @@ def pipeline(pipeline: str) -> str:
     return render_template("pipeline.html", many=len(here.pipelines) > 1, **picture(here, here.pipeline(pipeline)))
 
 
-@page.get("/p/<pipeline>/board")
-def board(pipeline: str) -> str:
-    """The part of the page that changes, for those who ask for it every few seconds."""
-    here = site()
-    return render_template("board.html", **picture(here, here.pipeline(pipeline)))
-
-
 @page.get("/p/<pipeline>/live")
 def live(pipeline: str) -> Response:
-    """The same part as server-sent events, whenever something changes; 503 if too many look already."""
+    """The part of the page that changes as server-sent events: whenever it does, or once if too many look already."""
     site().pipeline(pipeline)
     feed: Feed = current_app.extensions["interlock-feeds"][pipeline]
-    seats: Seats = current_app.extensions["interlock-seats"]
+    connections: Connections = current_app.extensions["interlock-connections"]
     forwarded = request.headers.get("X-Forwarded-For", "")
-    leave = seats.take(client_address(request.remote_addr or "", forwarded, site().settings.trusted_proxies))
-    if isinstance(leave, str):
-        return answer(503, f"{leave}: ask /p/{pipeline}/board every few seconds instead")
+    close = connections.open(client_address(request.remote_addr or "", forwarded, site().settings.trusted_proxies))
+    if isinstance(close, str):
+        return Response(events_beyond_limit(feed, close), mimetype="text/event-stream")
     response = Response(events(feed, request.environ.get("gunicorn.socket")), mimetype="text/event-stream")
-    response.call_on_close(leave)
+    response.call_on_close(close)
     response.headers["X-Accel-Buffering"] = "no"  # nginx: ngx_http_proxy_module
     return response
 

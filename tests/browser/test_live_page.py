@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from contextlib import ExitStack
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from bot.core.model.events import LockAsked, Merged, ModeAsked, UnlockAsked
 from bot.core.model.pipeline import Mode, Outcome
 from bot.core.model.run import Run
+from bot.web.live import MOST_FROM_ONE_ADDRESS
 from tests.web.serving import served
 from tests.web.story import Story, sha
 
@@ -128,17 +131,29 @@ def test_a_lost_connection_is_said_and_found_again(
     complaints.clear()
 
 
-def test_without_a_stream_the_page_asks_every_few_seconds(
-    address: str, page: Page, story: Story, complaints: list[str]
-) -> None:
+def test_one_page_too_many_is_late_and_becomes_live_when_there_is_room(address: str, page: Page, story: Story) -> None:
     story.start()
-    page.route("**/live", lambda route: route.fulfill(status=503, body="{}"))
+    with ExitStack() as others:
+        for _ in range(MOST_FROM_ONE_ADDRESS):
+            others.enter_context(urlopen(f"{address}/p/{story.shape.name}/live", timeout=60))
+        page.goto(address, wait_until="domcontentloaded")
+        sign = page.locator("#live-text")
+        expect(sign).to_have_text(re.compile("^Too many live pages are open from your address; as of "))
+        story.put(LockAsked("production", "alex", "seen a little later"))
+        expect(page.locator(".banner.locked")).to_contain_text("seen a little later", timeout=15_000)
+        expect(sign).to_have_text(re.compile("^Too many"))
+    expect(sign).to_have_text("Live", timeout=15_000)
+
+
+def test_without_scripts_the_page_shows_the_board(address: str, browser: Browser, story: Story) -> None:
+    story.start()
+    story.put(LockAsked("production", "alex", "plain HTML"))
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
     page.goto(address, wait_until="domcontentloaded")
-    expect(page.locator("#live-text")).to_have_text(re.compile("^Asked every 5 s, as of "))
-    story.put(LockAsked("production", "alex", "seen by asking"))
-    expect(page.locator(".banner.locked")).to_contain_text("seen by asking", timeout=8000)
-    assert all("503" in text for text in complaints)
-    complaints.clear()
+    expect(page.locator(".banner.locked")).to_contain_text("plain HTML")
+    expect(page.locator("#live-text")).to_have_text(re.compile("^as of "))
+    context.close()
 
 
 def test_nothing_sticks_out_at_any_width(address: str, page: Page, story: Story) -> None:

@@ -16,11 +16,12 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from redis import Redis
+from redis.exceptions import RedisError
 
 from bot.core.model.events import LockAsked
 from bot.web import gunicorn_conf, live
 from bot.web.asking import MOST_WAITING
-from bot.web.live import Feed, Seats
+from bot.web.live import Connections, Feed
 from tests.web.serving import served
 from tests.web.story import Story
 
@@ -30,12 +31,13 @@ class Board:
 
     def __init__(self, redis: Redis, name: str) -> None:
         self.redis, self.stream = redis, f"test:{name}"
-        self.version, self.rendered, self.broken = 1, 0, False
+        self.version, self.rendered = 1, 0
+        self.broken: Exception | None = None
 
     def render(self) -> tuple[int, str]:
         self.rendered += 1
         if self.broken:
-            raise OSError("no store")
+            raise self.broken
         return self.version, f"<p>{self.version}</p>\n"
 
     def change(self) -> None:
@@ -121,10 +123,10 @@ def test_a_store_out_of_reach_is_said_and_then_overcome(
     monkeypatch.setattr(live, "REDRAW", 0.1)
     events = live.events(feed, None)
     next(events), next(events)
-    board.broken = True
+    board.broken = OSError("no store")
     lost = next(event for event in events if b"event: board" not in event and b"beat" not in event)
     assert lost == b"event: lost\ndata: the store cannot be reached\n\n"
-    board.broken = False
+    board.broken = None
     assert next(event for event in events if b"lost" not in event) == b"event: board\nid: 1\ndata: <p>1</p>\n\n"
     events.close()  # type: ignore[attr-defined]
 
@@ -149,45 +151,61 @@ def test_a_listener_that_hangs_up_is_noticed(board: Board, feed: Feed) -> None:
         assert list(events) == []
 
 
-def test_seats_are_bounded_and_given_back_once() -> None:
-    seats = Seats(2, 2)
-    first, second = seats.take("a"), seats.take("a")
-    assert seats.take("b") == "too many live pages are open"
+def test_connections_are_bounded_and_counted_off_once() -> None:
+    connections = Connections(2, 2)
+    first, second = connections.open("a"), connections.open("a")
+    assert connections.open("b") == "too many live pages are open"
     assert callable(first)
     first()
     first()
-    assert callable(seats.take("b"))
-    assert isinstance(seats.take("b"), str)
+    assert callable(connections.open("b"))
+    assert isinstance(connections.open("b"), str)
     assert callable(second)
 
 
-def test_one_address_leaves_seats_for_others() -> None:
-    seats = Seats(4, 2)
-    leave = seats.take("a")
-    assert callable(seats.take("a"))
-    assert seats.take("a") == "too many live pages are open from your address"
-    assert callable(seats.take("b"))
-    assert callable(leave)
-    leave()
-    assert callable(seats.take("a"))
+def test_one_address_leaves_connections_for_others() -> None:
+    connections = Connections(4, 2)
+    close = connections.open("a")
+    assert callable(connections.open("a"))
+    assert connections.open("a") == "too many live pages are open from your address"
+    assert callable(connections.open("b"))
+    assert callable(close)
+    close()
+    assert callable(connections.open("a"))
+
+
+def test_one_connection_too_many_is_sent_the_board_once(board: Board, feed: Feed) -> None:
+    full = b"retry: 10000\n\nevent: full\ndata: too many\n\n"
+    assert live.events_beyond_limit(feed, "too many") == full + b"event: board\nid: 1\ndata: <p>1</p>\n\n"
+    with feed.listening():
+        assert feed.after(0, 5.0) is not None
+        rendered = board.rendered
+        assert live.events_beyond_limit(feed, "too many").startswith(full + b"event: board")
+        assert board.rendered == rendered  # it is shown what the listeners see
+    until(lambda: all(thread.name != f"live {board.stream}" for thread in threading.enumerate()))
+    board.broken = RedisError("no")
+    assert live.events_beyond_limit(feed, "too many").endswith(b"event: lost\ndata: the store cannot be reached\n\n")
 
 
 def test_live_pages_and_waiting_people_leave_threads_for_deliveries() -> None:
-    assert gunicorn_conf.threads - live.MOST_LISTENERS - MOST_WAITING >= 8
+    assert gunicorn_conf.threads - live.MOST_CONNECTIONS - MOST_WAITING >= 8
 
 
-def test_beyond_the_seats_a_page_is_told_to_ask(app: Flask, client: FlaskClient, story: Story) -> None:
-    app.extensions["interlock-seats"] = Seats(9, 1)
+def test_beyond_the_limit_a_page_gets_the_board_once(app: Flask, client: FlaskClient, story: Story) -> None:
+    story.start()
+    app.extensions["interlock-connections"] = Connections(9, 1)
     path = f"/p/{story.shape.name}/live"
     first = client.get(path, buffered=False)
     assert first.mimetype == "text/event-stream"
-    refused = client.get(path)
-    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+    late = client.get(path)
+    assert (late.status_code, late.mimetype) == (200, "text/event-stream")
+    assert b"event: full\ndata: too many live pages are open from your address" in late.data
+    assert b"event: board" in late.data
     forged = client.get(path, headers={"X-Forwarded-For": "192.0.2.1"})
-    assert forged.status_code == 503
+    assert b"event: full" in forged.data
     first.close()
     again = client.get(path, buffered=False)
-    assert again.status_code == 200
+    assert next(again.iter_encoded()) == b"retry: 2000\n\n"
     again.close()
 
 

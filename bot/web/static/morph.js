@@ -1,6 +1,6 @@
 // Turns one piece of the page into another by changing only what differs, so that focus, scrolling and a selection
 // of text survive. Written here rather than taken from htmx 4 (37 KB, and it wants its own words for the connection,
-// which the page must show, poll around and time out itself): sixty lines that anybody can read.
+// which the page must show and time out itself): sixty lines that anybody can read.
 "use strict";
 
 const morph = (() => {

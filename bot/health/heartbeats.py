@@ -27,8 +27,24 @@ class Heartbeats:
 
     def beat(self, kind: str, process: str | None = None) -> None:
         """This process lives. Raises RedisError if that cannot be said."""
-        name = process or f"{socket.gethostname()}/{os.getpid()}"
+        name = process or _own_name()
         self._scripts.run("heartbeat", [self.key], [f"{kind} {name}", REMEMBERED * 1000])
+
+    def bury(self) -> None:
+        """Forget the processes of this machine that have ended, but for the one of a kind that was heard last."""
+        for kind, rows in self.heard().items():
+            for process, _ in rows[1:]:
+                host, _, number = process.rpartition("/")
+                if host == socket.gethostname() and number.isdecimal() and not _lives(int(number)):
+                    self._forget(kind, process)
+
+    def leave(self, kind: str) -> None:
+        """This process ends, as it should: if others of its kind were heard, nobody need miss it."""
+        if len(self.heard().get(kind, [])) > 1:
+            self._forget(kind, _own_name())
+
+    def _forget(self, kind: str, process: str) -> None:
+        self._redis.zrem(self.key, f"{kind} {process}")
 
     def heard(self) -> dict[str, list[tuple[str, float]]]:
         """By kind, each process and when it was last heard (seconds since the epoch), the latest first."""
@@ -38,3 +54,18 @@ class Heartbeats:
             kind, _, process = member.decode().partition(" ")
             found.setdefault(kind, []).append((process, score / 1000))
         return found
+
+
+def _own_name() -> str:
+    return f"{socket.gethostname()}/{os.getpid()}"
+
+
+def _lives(pid: int) -> bool:
+    """Whether there is such a process; one that was stopped, or hangs, is there."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -12,6 +12,9 @@ from bot.health.observations import ContactSeen, Observations, PipelineSeen, Sto
 NEARLY_FULL = 0.9
 #: An error that is older than this, in seconds, and no request since: nobody asks any more, so it says nothing.
 MOOT = 3_600.0
+#: A process that was not heard for so long, in seconds, is not missed any more while others of its kind work: somebody
+#: has taken it away.
+GONE = 3_600.0
 #: How many of several actions that fail are told one by one.
 DETAILS = 5
 
@@ -88,6 +91,7 @@ def judge(seen: Observations, limits: Limits, now: float) -> Health:
     findings = list(_store(seen.store))
     if not seen.blind:
         findings += _processes(seen, limits, now)
+        findings += _silent(seen, limits, now)
         findings += [found for each in seen.pipelines for found in _deciding(each, seen, limits, now)]
         findings += [found for each in seen.contacts for found in _contact(each, limits, now)]
         findings += [found for each in seen.pipelines for found in _left(each, limits, now)]
@@ -139,19 +143,37 @@ def _processes(seen: Observations, limits: Limits, now: float) -> Iterator[Findi
         waits = f", and {_count(waiting, 'thing waits', 'things wait')} for one" if waiting else ""
         mend = "start the worker, or look at its log; what comes in is kept and decided then"
         status = Status.DOWN if waiting else Status.DEGRADED
-        yield Finding("worker", status, f"no worker is running{waits}", seen.heard.get("worker"), mend)
+        yield Finding("worker", status, f"no worker is running{waits}", seen.heard("worker"), mend)
     if not _lives(seen, "beat", limits.beat, now):
         what = "beat is not running: no time limit ends, no lock opens by the clock, and nothing that was lost is found"
         mend = "start beat, or look at its log; webhooks and callbacks move runs meanwhile"
-        yield Finding("beat", Status.DEGRADED, what, seen.heard.get("beat"), mend)
+        yield Finding("beat", Status.DEGRADED, what, seen.heard("beat"), mend)
     if not _lives(seen, "web", limits.heartbeat, now):
         what = "no web process is running: webhooks, the page and the API find nobody"
         mend = "start the web process, or look at its log; what was missed is asked for meanwhile"
-        yield Finding("web", Status.DEGRADED, what, seen.heard.get("web"), mend)
+        yield Finding("web", Status.DEGRADED, what, seen.heard("web"), mend)
+
+
+def _silent(seen: Observations, limits: Limits, now: float) -> Iterator[Finding]:
+    """Of several processes of a kind, those that hang or were cut off, while another works."""
+    for kind, called in (("worker", "worker"), ("web", "web process")):
+        if not _lives(seen, kind, limits.heartbeat, now):
+            continue
+        silent = [
+            each for each in seen.processes if each.kind == kind and limits.heartbeat < now - each.heard_at < GONE
+        ]
+        if silent:
+            names = ", ".join(sorted(each.name for each in silent))
+            what = f"{_count(len(silent), called, f'{called}es' if kind == 'web' else f'{called}s')} silent: {names}"
+            mend = (
+                "look whether it hangs or its machine is cut off, and start it anew; the others do its work meanwhile"
+            )
+            since = min(each.heard_at for each in silent)
+            yield Finding(f"{kind}-silent", Status.DEGRADED, what, since, mend, holds_up=False)
 
 
 def _lives(seen: Observations, kind: str, limit: float, now: float) -> bool:
-    heard = seen.heard.get(kind)
+    heard = seen.heard(kind)
     return heard is not None and now - heard <= limit
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +21,16 @@ class StoreSeen:
     policy: str = "noeviction"
     #: Whether the append-only file could be written the last time.
     log_written: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSeen:
+    """A process of Interlock: its kind (web, worker, beat), where it runs (`machine/number`), and when it was last
+    heard, in seconds since the epoch."""
+
+    kind: str
+    name: str
+    heard_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +94,15 @@ class PipelineSeen:
 
 @dataclass(frozen=True, slots=True)
 class Observations:
-    """All of it. `heard`: by kind of process (web, worker, beat), when one of them was last heard."""
+    """All of it."""
 
     store: StoreSeen = StoreSeen()
-    heard: Mapping[str, float] = field(default_factory=dict)
+    processes: tuple[ProcessSeen, ...] = ()
     contacts: tuple[ContactSeen, ...] = ()
     pipelines: tuple[PipelineSeen, ...] = ()
     #: Whether the store did not let us read, so that nothing is known but its own state.
     blind: bool = False
+
+    def heard(self, kind: str) -> float | None:
+        """When a process of this kind was last heard, in seconds since the epoch; None: never."""
+        return max((each.heard_at for each in self.processes if each.kind == kind), default=None)

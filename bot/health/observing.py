@@ -15,7 +15,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from bot.health.contacts import CHANNEL, GITHUB, JENKINS, Contacts
 from bot.health.heartbeats import Heartbeats
 from bot.health.judgement import Health, Limits, judge
-from bot.health.observations import ContactSeen, Observations, PipelineSeen, Retried, SetAside, StoreSeen
+from bot.health.observations import ContactSeen, Observations, PipelineSeen, ProcessSeen, Retried, SetAside, StoreSeen
 from bot.store.delays import Delays
 from bot.store.keys import FAMILIES, Keys
 from bot.store.losses import stored_loss
@@ -60,7 +60,8 @@ class Observer:
         try:
             store, now = self._store()
             contacts = tuple(each for each in self._contacts.seen() if self._is_ours(each))
-            heard = {kind: rows[0][1] for kind, rows in self._heartbeats.heard().items()}
+            heard = self._heartbeats.heard().items()
+            processes = tuple(ProcessSeen(kind, name, at) for kind, rows in heard for name, at in rows)
             pipelines = tuple(self._pipeline(keys, now) for keys in self._pipelines)
         except ResponseError as error:
             return Observations(StoreSeen(refused=_with_code(error), wrote_at=self._wrote_at), blind=True), time.time()
@@ -68,7 +69,7 @@ class Observer:
             # The text of the error may hold the address with its password; its kind says enough.
             store = StoreSeen(unreachable=_kind(error), wrote_at=self._wrote_at)
             return Observations(store, blind=True), time.time()
-        return Observations(store, heard, contacts, pipelines), now
+        return Observations(store, processes, contacts, pipelines), now
 
     def _store(self) -> tuple[StoreSeen, float]:
         with self._redis.pipeline(transaction=False) as pipe:

@@ -6,6 +6,7 @@ this process lives, by itself, so that a message that takes long to send makes n
 
 from __future__ import annotations
 
+import atexit
 import threading
 import time
 import uuid
@@ -41,17 +42,11 @@ def start(kind: str, redis: Redis, settings: Settings, configuration: Configurat
     `redis`: a client of the watch's own that repeats nothing, for the next look comes soon.
     """
     watch = Watch(redis, settings, configuration)
-    heartbeats = Heartbeats(redis)
-    _every(BEAT, lambda: _beat(heartbeats, kind), f"heartbeat of {kind}")
+    pulse = Pulse(Heartbeats(redis), kind)
+    atexit.register(pulse.end)
+    _every(BEAT, pulse.beat, f"heartbeat of {kind}")
     _every(LOOK, watch.look, "health")
     return watch
-
-
-def _beat(heartbeats: Heartbeats, kind: str) -> None:
-    try:
-        heartbeats.beat(kind)
-    except RedisError as error:  # the watch says so, once
-        log.debug("heartbeat-lost", error=type(error).__name__)
 
 
 def _every(seconds: float, act: Callable[[], object], name: str) -> None:
@@ -64,6 +59,34 @@ def _every(seconds: float, act: Callable[[], object], name: str) -> None:
             time.sleep(seconds)
 
     threading.Thread(target=run, name=name, daemon=True).start()
+
+
+class Pulse:
+    """This process says that it lives, until it ends."""
+
+    def __init__(self, heartbeats: Heartbeats, kind: str) -> None:
+        self._heartbeats, self._kind = heartbeats, kind
+        self._lock = threading.Lock()
+        self._ended = False
+
+    def beat(self) -> None:
+        """It lives; what has ended on this machine is forgotten."""
+        with self._lock:
+            if not self._ended:
+                self._try(lambda: self._heartbeats.beat(self._kind))
+                self._try(self._heartbeats.bury)
+
+    def end(self) -> None:
+        """It ends as it should: nobody need miss it."""
+        with self._lock:
+            self._ended = True
+            self._try(lambda: self._heartbeats.leave(self._kind))
+
+    def _try(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except RedisError as error:  # the watch says so, once
+            log.debug("heartbeat-lost", error=type(error).__name__)
 
 
 class Watch:

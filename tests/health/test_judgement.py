@@ -8,14 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from bot.health.judgement import MOOT, Health, Limits, Status, judge
-from bot.health.observations import ContactSeen, Observations, PipelineSeen, Retried, SetAside, StoreSeen
+from bot.health.judgement import GONE, MOOT, Health, Limits, Status, judge
+from bot.health.observations import ContactSeen, Observations, PipelineSeen, ProcessSeen, Retried, SetAside, StoreSeen
 from bot.health.wording import headline, sentences, shape
 
 NOW = 1_800_000_000.0
 LIMITS = Limits(refusing={"jenkins": 90.0})
 ALIVE = {"web": NOW, "worker": NOW, "beat": NOW}
-WELL = Observations(heard=ALIVE, pipelines=(PipelineSeen("shop"),))
+
+
+def processes(**heard: float) -> tuple[ProcessSeen, ...]:
+    """One process of each kind, by when it was last heard; `worker_2` is another one."""
+    return tuple(ProcessSeen(name.partition("_")[0], f"here/{name}", at) for name, at in heard.items())
+
+
+WELL = Observations(processes=processes(**ALIVE), pipelines=(PipelineSeen("shop"),))
 
 
 def seen(**changes: object) -> Observations:
@@ -39,7 +46,7 @@ def left(**changes: object) -> Observations:
 
 CASES = {
     "all is well": (WELL, []),
-    "the store is away": (seen(store=StoreSeen(unreachable="no connection"), heard={}, blind=True), ["store down"]),
+    "the store is away": (seen(store=StoreSeen(unreachable="no connection"), processes=(), blind=True), ["store down"]),
     "the store is full": (seen(store=StoreSeen(refused="OOM command not allowed")), ["store down"]),
     "the store's disk is full": (seen(store=StoreSeen(refused="MISCONF Errors writing")), ["store down"]),
     "the store is a replica": (seen(store=StoreSeen(refused="READONLY You can't write")), ["store down"]),
@@ -47,13 +54,21 @@ CASES = {
     "the store is nearly full": (seen(store=StoreSeen(used_bytes=91, most_bytes=100)), ["store-memory degraded"]),
     "the store has room": (seen(store=StoreSeen(used_bytes=89, most_bytes=100)), []),
     "the store evicts": (seen(store=StoreSeen(most_bytes=9, policy="allkeys-lru")), ["store-policy degraded"]),
-    "no worker, nothing to do": (seen(heard={"web": NOW, "beat": NOW}), ["worker degraded"]),
-    "no worker for a while": (seen(heard={**ALIVE, "worker": NOW - 16}), ["worker degraded"]),
-    "a worker that was heard just now": (seen(heard={**ALIVE, "worker": NOW - 14}), []),
-    "no worker, a delivery waits": (replace(waiting(), heard={"web": NOW, "beat": NOW}), ["worker down"]),
-    "no worker, an effect is due": (replace(left(due=1), heard={"web": NOW, "beat": NOW}), ["worker down"]),
-    "no beat": (seen(heard={**ALIVE, "beat": NOW - 31}), ["beat degraded"]),
-    "no web": (seen(heard={**ALIVE, "web": NOW - 16}), ["web degraded"]),
+    "no worker, nothing to do": (seen(processes=processes(web=NOW, beat=NOW)), ["worker degraded"]),
+    "no worker for a while": (seen(processes=processes(**{**ALIVE, "worker": NOW - 16})), ["worker degraded"]),
+    "a worker that was heard just now": (seen(processes=processes(**{**ALIVE, "worker": NOW - 14})), []),
+    "no worker, a delivery waits": (replace(waiting(), processes=processes(web=NOW, beat=NOW)), ["worker down"]),
+    "no worker, an effect is due": (replace(left(due=1), processes=processes(web=NOW, beat=NOW)), ["worker down"]),
+    "no beat": (seen(processes=processes(**{**ALIVE, "beat": NOW - 31})), ["beat degraded"]),
+    "no web": (seen(processes=processes(**{**ALIVE, "web": NOW - 16})), ["web degraded"]),
+    "a second worker hangs": (seen(processes=processes(**ALIVE, worker_2=NOW - 16)), ["worker-silent degraded"]),
+    "a second worker was heard just now": (seen(processes=processes(**ALIVE, worker_2=NOW - 14)), []),
+    "a second web process hangs": (seen(processes=processes(**ALIVE, web_2=NOW - 16)), ["web-silent degraded"]),
+    "a worker was taken away long ago": (seen(processes=processes(**ALIVE, worker_2=NOW - GONE - 1)), []),
+    "no worker is left of two": (
+        seen(processes=processes(web=NOW, beat=NOW, worker=NOW - 20, worker_2=NOW - 30)),
+        ["worker degraded"],
+    ),
     "state was lost": (left(lost_at=NOW, lost_why="emptied", closed=("production",)), ["state-lost degraded"]),
     "state was lost, people have looked": (left(lost_at=NOW, lost_why="emptied"), []),
     "deliveries wait and nothing is decided": (waiting(), ["undecided down"]),
@@ -88,7 +103,7 @@ def test_each_cause_by_itself(name: str) -> None:
 
 
 def test_what_is_down_comes_first_and_counts() -> None:
-    observed = replace(waiting(), heard={"web": NOW}, contacts=contact().contacts)
+    observed = replace(waiting(), processes=processes(web=NOW), contacts=contact().contacts)
     health = judge(observed, LIMITS, NOW)
     assert [each.status for each in health.findings] == [Status.DOWN, Status.DEGRADED, Status.DEGRADED]
     assert health.status is Status.DOWN

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -18,6 +19,7 @@ def asked(pipeline: Pipeline) -> Pipeline:
     assert pipeline.stage("acceptance") is pipeline.stages[1]
     assert pipeline.service("S2") is pipeline.services[1]
     assert pipeline.service_of("SHOP/s3", "main") is pipeline.services[2]
+    assert pipeline.services_in("SHOP/s3") == (pipeline.services[2],)
     assert (pipeline.index("production"), pipeline.locks_at, pipeline.rejoins_at) == (3, 2, 2)
     return pipeline
 
@@ -64,3 +66,24 @@ def test_what_is_not_configured_is_not_found_and_of_two_with_one_name_the_first_
     assert pipeline.service("S1") is pipeline.services[0]
     assert (pipeline.service("S9"), pipeline.stage("none"), pipeline.index("none")) == (None, None, -1)
     assert pipeline.service_of("shop/S1", "other") is None
+    assert pipeline.services_in("shop/S9") == ()
+
+
+class Unread(tuple[Service, ...]):
+    """Services that must not be gone through any more."""
+
+    def __iter__(self) -> Iterator[Service]:
+        raise AssertionError("the services were gone through")
+
+
+def test_no_look_up_goes_through_all_services_or_stages_again() -> None:
+    """What finds a stage or a service is made once; after that every look-up takes the same time."""
+    pipeline = asked(shop())
+    stages, services = pipeline.stages, pipeline.services
+    object.__setattr__(pipeline, "services", Unread(services))
+    assert pipeline.service("S3") is services[2]
+    assert pipeline.service("S9") is None
+    assert pipeline.service_of("shop/s2", "main") is services[1]
+    assert pipeline.services_in("shop/s2") == (services[1],)
+    assert pipeline.verifies("S1") is False
+    assert pipeline.stage("production") is stages[3]

@@ -220,6 +220,10 @@ class Pipeline:
         """The service that `branch` of `repository` is the main branch of; names compare as GitHub does."""
         return self._branches.get((repository.lower(), branch))
 
+    def services_in(self, repository: str) -> tuple[Service, ...]:
+        """The services whose repository this is, one for each main branch; names compare as GitHub does."""
+        return self._repositories.get(repository.lower(), ())
+
     def index(self, name: str) -> int:
         """Where the stage stands in the order, from 0; -1 if it is not (or no longer) configured."""
         return self._order.get(name, -1)
@@ -253,6 +257,13 @@ class Pipeline:
     @cached_property
     def _services(self) -> dict[str, Service]:
         return {service.name: service for service in reversed(self.services)}
+
+    @cached_property
+    def _repositories(self) -> dict[str, tuple[Service, ...]]:
+        found: dict[str, list[Service]] = {}
+        for service in self.services:
+            found.setdefault(service.repository.lower(), []).append(service)
+        return {name: tuple(services) for name, services in found.items()}
 
     @cached_property
     def _branches(self) -> dict[tuple[str, str], Service]:

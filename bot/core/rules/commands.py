@@ -101,8 +101,7 @@ def via(event: CommandSaid) -> str:
 
 def _service_of(decision: Decision, event: CommandSaid) -> Service | None:
     """The service that remembers what was heard in its repository: the first, if there are several."""
-    wanted = event.repository.casefold()
-    return next((s for s in decision.board.pipeline.services if s.repository.casefold() == wanted), None)
+    return next(iter(decision.board.pipeline.services_in(event.repository)), None)
 
 
 def _refuse(decision: Decision, event: CommandSaid, why: str) -> None:
@@ -274,8 +273,7 @@ def _runs(decision: Decision, event: CommandAllowed) -> list[Run]:
 def _button_run(decision: Decision, event: CommandAllowed) -> Run | None:
     """The live run that a check run is about: the one it names if that is of its commit, else the latest of those."""
     board, said = decision.board, event.said
-    wanted = said.repository.casefold()
-    services = [s.name for s in board.pipeline.services if s.repository.casefold() == wanted]
-    runs = [run for name in services for run in board.of_commit(name, said.sha)]
+    services = board.pipeline.services_in(said.repository)
+    runs = [run for service in services for run in board.of_commit(service.name, said.sha)]
     named = said.run.rpartition("/")[2]  # a check run names pipeline and run
     return next((run for run in runs if run.key == named), runs[-1] if runs else None)

@@ -1,4 +1,8 @@
-"""Reads YAML into data that remembers where each value stood; refuses what is ambiguous or hostile."""
+"""Reads YAML into data that remembers the line and column of each value; refuses what is ambiguous or hostile.
+
+It builds on the events of PyYAML's C parser. ruamel.yaml keeps places as well, but only in Python and only after the
+whole text is loaded: the limits of depth and size could not be checked first.
+"""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from kombu import Queue  # type: ignore[attr-defined]
 from redis.exceptions import RedisError
 
 from bot.health.heartbeats import BEAT, WORKER, Heartbeats
-from bot.jenkins import restarts
+from bot.jenkins.client import on_restart
 from bot.runtime import runtime
 from bot.store.schema import OtherSchema
 from config import broker, settings
@@ -111,7 +111,7 @@ def _announce(**_: Any) -> None:
     from workers.start import configure
     from workers.tasks import look_again, reconcile_heads, turn
 
-    restarts.listen(look_again)
+    on_restart(look_again)
     for pipeline in configure(runtime()):
         turn.delay(pipeline)
     reconcile_heads.delay()

@@ -16,11 +16,10 @@ from bot.core.model.events import Configured, Event, FirstStart, StateLost
 from bot.core.model.pipeline import Job
 from bot.core.rules.state_lost import remembered
 from bot.effect_outcomes import PermanentFailure, RetryLater
-from bot.jenkins import attempt
-from bot.jenkins.banner_text import told_by_banner
-from bot.jenkins.client import NotAllowed, NotThere
+from bot.jenkins import builds
+from bot.jenkins.banners import told_by_banner
+from bot.jenkins.client import JenkinsForbidden, JenkinsNotFound, client_for
 from bot.jenkins.differences import CLOCKS_APART
-from bot.jenkins.reach import client_for
 from bot.runtime import PipelineContext, Runtime
 from bot.store.replica import BoardReplica
 from workers.once import Once
@@ -67,11 +66,11 @@ def prove(runtime: Runtime, context: PipelineContext) -> int:
     for stage, job in jobs:
         try:
             shown += _shown(runtime, board, stage, job)
-        except (RetryLater, NotAllowed, PermanentFailure) as error:
+        except (RetryLater, JenkinsForbidden, PermanentFailure) as error:
             silent = True
             if _said.is_new((context.pipeline.name, job), str(error)):
                 log.warning("first-start-unproven", job=job.name, controller=job.controller, why=str(error))
-        except NotThere:
+        except JenkinsNotFound:
             continue  # no job, so nothing of ours in it
     if not shown and silent:
         return 0
@@ -92,18 +91,18 @@ def _jobs(board: Board) -> list[tuple[str, Job]]:
 
 
 def _shown(runtime: Runtime, board: Board, stage: str, job: Job) -> Iterator[_Shown]:
-    answer = attempt.job(client_for(runtime, job), job, BUILDS, description=True)
+    answer = builds.read_job(client_for(runtime, job), job, BUILDS, description=True)
     description = answer.get("description")
     told = told_by_banner(description) if stage and isinstance(description, str) else []
     yield from ((stage, line) for line in told)
     for build in answer.get("builds") or []:
-        carried = attempt.parameters(build)
-        if carried.get(attempt.RUN) and _is_older(board, carried.get(attempt.VERSION, ""), build):
-            yield "", f"build #{build.get('number')} of {job.name} was started for {carried[attempt.RUN]}"
+        carried = builds.parameters(build)
+        if carried.get(builds.RUN) and _is_older(board, carried.get(builds.VERSION, ""), build):
+            yield "", f"build #{build.get('number')} of {job.name} was started for {carried[builds.RUN]}"
             return
 
 
-def _is_older(board: Board, version: str, build: attempt.Build) -> bool:
+def _is_older(board: Board, version: str, build: builds.Build) -> bool:
     """Whether a build was asked for before this board began: its version says when, or else when it started."""
     stamp, born = version.rpartition("-")[2], board.header.born
     if stamp.isdecimal():

@@ -16,9 +16,8 @@ from bot.core.model.run import Buildable, Step
 from bot.effect_outcomes import PermanentFailure, RetryLater
 from bot.jenkins import posted
 from bot.jenkins.banners import shown_on
-from bot.jenkins.client import NotAllowed, NotThere
+from bot.jenkins.client import JenkinsForbidden, JenkinsNotFound, client_for
 from bot.jenkins.differences import Asking, Live, differences
-from bot.jenkins.reach import client_for
 from bot.runtime import PipelineContext, Runtime
 from bot.store.repairs import Repairs
 from workers.once import Once
@@ -49,7 +48,7 @@ def builds(runtime: Runtime, context: PipelineContext) -> int:
             if live.job.controller not in asking:
                 asking[live.job.controller] = _asking(runtime, context, live.job)
             found += sum(_add(context, live, event) for event in differences(asking[live.job.controller], live))
-        except (RetryLater, NotAllowed, NotThere, PermanentFailure) as error:
+        except (RetryLater, JenkinsForbidden, JenkinsNotFound, PermanentFailure) as error:
             later.setdefault(live.job.controller, {})[live.job.name] = str(error)
     for controller in {live.job.controller for live in lives}:
         _say(context, controller, later.get(controller, {}))

@@ -17,7 +17,7 @@ from bot.core.model.pipeline import Pipeline
 from bot.core.rules.decide import decide
 from bot.github import commands
 from bot.github import webhooks as github
-from bot.jenkins import callbacks as jenkins
+from bot.jenkins import callbacks
 from bot.payloads import read_object
 from bot.runtime import PipelineContext
 from bot.store.codec import load_event
@@ -243,7 +243,7 @@ def events_of(entry: Entry, pipeline: Pipeline) -> list[Event]:
         return [load_event(entry.body)]
     payload = read_object(entry.body)
     if entry.source == "jenkins":
-        return jenkins.events(entry.name, payload)
+        return callbacks.events(entry.name, payload)
     name, _, known_as = entry.name.partition(" ")  # the door adds how the file calls a repository that was renamed
     said = commands.said(name, payload, entry.body)
     if said is not None:

@@ -85,9 +85,7 @@ def schema(output: Path | None) -> None:
 @config_option
 def jenkins_jobs(form: str, controller: str | None, job: str | None, file: Path | None) -> None:
     """Print the Jenkins jobs of the configured stages as code, with their parameters and their callback."""
-    from bot.jenkins.jenkinsfile import jenkinsfile
-    from bot.jenkins.jjb import jjb
-    from bot.jenkins.job_dsl import job_dsl
+    from bot.jenkins.jobs_as_code import jenkinsfile, jjb, job_dsl
 
     configuration = checked_file(config_path(file))
     if controller is not None and controller not in configuration.controllers:

@@ -1,18 +1,20 @@
-"""Putting the banner over a job, in the form that its controller shows."""
+"""The lock's banner in a job's description: set before the owner's text, as text or HTML, taken away to the letter."""
 
 from __future__ import annotations
 
-from bot.core.model.effects import Banner
+import re
+from html import escape, unescape
+
+from bot.core.model.effects import Banner, LockShown
+from bot.core.sentences import moment
 from bot.effect_outcomes import Done, PermanentFailure
-from bot.jenkins.banner_text import with_banner
-from bot.jenkins.client import NotThere, job_path
-from bot.jenkins.reach import client_for
+from bot.jenkins.client import JenkinsNotFound, client_for, job_path
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
 from config.model import Markup
 
 
-def banner(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Banner) -> Done:
+def show_banner(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Banner) -> Done:
     """Put up the banner, or take it away; what the owner of the job wrote stays to the letter."""
     jenkins = client_for(runtime, effect.job)
     path = f"{job_path(effect.job.name)}/description"
@@ -22,7 +24,7 @@ def banner(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Ban
         wanted = shown_on(runtime, context, found.text, effect)
         if wanted != found.text:
             jenkins.ask("POST", path, data={"description": wanted}, expect=(204, 200))
-    except NotThere as error:
+    except JenkinsNotFound as error:
         raise PermanentFailure(f"the banner of {effect.stage}: {error}") from error
     return Done()
 
@@ -33,3 +35,72 @@ def shown_on(runtime: Runtime, context: PipelineContext, description: str, effec
     markup = controller.markup if controller is not None else Markup.PLAIN
     link = f"{runtime.configuration.web.public_url}/p/{context.pipeline.name}"
     return with_banner(description, effect, link, markup)
+
+
+# -- its text ----------------------------------------------------------------------------------------------------------
+
+_BEGIN = "=== Interlock: this stage is locked ==="
+
+_END = "=== end of Interlock's notice ==="
+
+#: The same as HTML that nobody sees (Jenkins' Safe HTML drops comments when it shows a description, not from the text).
+_HTML_BEGIN = "<!-- Interlock: this stage is locked -->"
+
+_HTML_END = "<!-- end of Interlock's notice -->"
+
+#: Whichever form it has: what the controller shows may have been changed since it was put up.
+_FORMS = ((_BEGIN, _END), (_HTML_BEGIN, _HTML_END))
+
+_BLOCK = re.compile("|".join(rf"{re.escape(b)}.*?{re.escape(e)}\r?\n?" for b, e in _FORMS), re.DOTALL)
+
+_STYLE = "border-left: 4px solid #c00; padding: 4px 12px; margin-bottom: 8px"
+
+
+def without_banner(description: str) -> str:
+    """What the owner of the job wrote."""
+    return _BLOCK.sub("", description)
+
+
+def told_by_banner(description: str) -> list[str]:
+    """What a banner of ours in a description says has locked the stage, one line for each lock; none without one."""
+    found = _BLOCK.search(description)
+    if found is None:
+        return []
+    text = found.group()
+    plain = re.findall(r"^LOCKED: (.+)$", text, re.MULTILINE)
+    html = [unescape(reason) for reason in re.findall(r"<li><b>(.*?)</b>", text)]
+    return plain or html or ["what its banner said can no longer be read"]
+
+
+def with_banner(description: str, banner: Banner, link: str, markup: Markup = Markup.PLAIN) -> str:
+    """The description with the banner in place of any other; without one if the stage has no lock.
+
+    `link`: the page that shows the stage.
+    """
+    own = without_banner(description)
+    if not banner.locks:
+        return own
+    return (_html(banner, link) if markup is Markup.HTML else _plain(banner, link)) + own
+
+
+def _plain(banner: Banner, link: str) -> str:
+    lines = [_BEGIN]
+    for lock in banner.locks:
+        lines += [f"LOCKED: {lock.reason}", f"  {_since(lock)}"]
+    lines += [f"Now: {line}" for line in banner.coming]
+    lines += [link, _END, ""]
+    return "\n".join(line if line in (_BEGIN, _END) else re.sub("={3,}", "==", line) for line in lines)
+
+
+def _html(banner: Banner, link: str) -> str:
+    """Everything in it is escaped: a reason may quote what strangers wrote."""
+    rows = [f"<li><b>{escape(lock.reason)}</b><br>{escape(_since(lock))}</li>" for lock in banner.locks]
+    rows += [f"<li>Now: {escape(line)}</li>" for line in banner.coming]
+    head = f'<b>{escape(banner.stage)} is locked</b> (<a href="{escape(link)}">Interlock</a>)'
+    block = f'<div style="{_STYLE}">{head}<ul>{"".join(rows)}</ul></div>'
+    return f"{_HTML_BEGIN}{block}{_HTML_END}\n"
+
+
+def _since(lock: LockShown) -> str:
+    until = f", until {moment(lock.until)}" if lock.until is not None else ""
+    return f"by {lock.by} since {moment(lock.since)}{until}"

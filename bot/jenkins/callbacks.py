@@ -1,4 +1,4 @@
-"""Jenkins' callbacks into events: each is only a hint to look.
+"""Jenkins' callbacks into events: each is only a hint to look. And which callbacks an inbox has lately taken in.
 
 Sources: notification plugin (`JobState`, `BuildState`); CloudEvents plugin (`HTTPSink`, `JobModel`, `QueueModel`).
 The data of a CloudEvent about a build has the notification plugin's shape as far as we read it: `url` is the job's
@@ -8,18 +8,22 @@ path, `build` has number and phase. So the body alone says what it means; only a
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from bot.core.model.events import BuildHinted, Event
 from bot.core.model.pipeline import Outcome
-from bot.payloads import at, number, text
+from bot.payloads import Unreadable, at, number, read_object, text
 
 _RESULTS = {str(outcome): outcome for outcome in Outcome if outcome is not Outcome.TIMEOUT}
+
 _JOB_PATH = re.compile(r"(?:^|/)job/(.+?)/?$")
+
 #: The phases that follow the end of a build (notification plugin: `Phase`).
 _OVER = ("COMPLETED", "FINALIZED")
+
 _QUEUE = "org.jenkinsci.queue."
 
 
@@ -119,3 +123,31 @@ def events(controller: str, payload: dict[str, Any]) -> list[Event]:
 def outcome(result: str | None) -> Outcome | None:
     """Jenkins' result as ours; None while there is none. An unknown word counts as a failure."""
     return None if result is None else _RESULTS.get(result, Outcome.FAILURE)
+
+
+@dataclass(slots=True)
+class RecentCallbacks:
+    """When the last callback came in, in seconds since the epoch: of each controller, of each (controller, job)."""
+
+    controllers: dict[str, float] = field(default_factory=dict)
+    jobs: dict[tuple[str, str], float] = field(default_factory=dict)
+    #: Since when all that came in is known; None: nothing has come in that is still kept.
+    since: float | None = None
+
+    def take(self, deliveries: Iterable[tuple[str, str, float, bytes]]) -> None:
+        """Look at the newest deliveries of one pipeline: source, name, when it was accepted, body."""
+        oldest: float | None = None
+        for source, name, accepted, body in deliveries:
+            oldest = accepted if oldest is None else min(oldest, accepted)
+            if source == "jenkins":
+                self._note(name, accepted, body)
+        if oldest is not None:  # of several pipelines all is known only since the latest of these
+            self.since = oldest if self.since is None else max(self.since, oldest)
+
+    def _note(self, controller: str, accepted: float, body: bytes) -> None:
+        self.controllers[controller] = max(accepted, self.controllers.get(controller, 0.0))
+        try:
+            job = job_of(data_of(read_object(body)))
+        except Unreadable:
+            return
+        self.jobs[controller, job] = max(accepted, self.jobs.get((controller, job), 0.0))

@@ -1,40 +1,47 @@
-"""Talking to one Jenkins controller: python-jenkins for session, sign-in and crumbs; our own requests where it lacks.
+"""One Jenkins controller over HTTP: sign-in, crumbs, time-outs, what may be repeated, and what each refusal means.
 
 python-jenkins 1.8.3 follows the 303 of a folded trigger and loses the queue id, sends parameters in the query string,
 knows no `tree=` for builds and no description, and turns a restart into "does not exist"; so only its session, its
-authentication and its crumb are used. One place maps what can go wrong to *not there*, *not allowed*, *not now*.
+authentication and its crumb are used.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
+from copy import copy
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import jenkins
 import requests
+import structlog
+from requests.auth import HTTPBasicAuth
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ConnectTimeout, RequestException
+from requests.utils import requote_uri
 
-from bot.effect_outcomes import RetryLater
-from bot.health.contacts import Contact
-from bot.jenkins import restarts
-from bot.jenkins.prepared_requests import Requests
+from bot.core.model.pipeline import Job
+from bot.effect_outcomes import PermanentFailure, RetryLater
+from bot.health.contacts import JENKINS, Contact
+from bot.runtime import Runtime
 from config.configuration import Controller
+from config.errors import SettingsError
 
 #: Statuses that say: come back later (a restart is 503; a proxy before a Jenkins that is down says 502 or 504).
 LATER = frozenset({429, 502, 503, 504})
+
 #: Statuses of a controller that does not let us in: a sign-in, as a page or by a redirect to one, or no permission.
 SHUT_OUT = frozenset({301, 302, 303, 307, 401, 403})
 
 
-class NotThere(Exception):
+class JenkinsNotFound(Exception):
     """There is no such job, build or queue item, or we may not even see it (both are 404)."""
 
 
-class NotAllowed(Exception):
+class JenkinsForbidden(Exception):
     """Jenkins refuses: who we are, what we may do, or what we ask for is wrong. The message has the status."""
 
     def __init__(self, status: int, why: str) -> None:
@@ -43,6 +50,7 @@ class NotAllowed(Exception):
 
 
 _P = ParamSpec("_P")
+
 _Asking = Callable[Concatenate["JenkinsClient", _P], requests.Response]
 
 
@@ -53,19 +61,19 @@ def _noted(ask: _Asking[_P]) -> _Asking[_P]:
     def noting(self: JenkinsClient, /, *args: _P.args, **kwargs: _P.kwargs) -> requests.Response:
         try:
             answer = ask(self, *args, **kwargs)
-        except (RetryLater, NotThere, NotAllowed) as error:
-            _note(self.contact, error)
+        except (RetryLater, JenkinsNotFound, JenkinsForbidden) as error:
+            _note_contact(self.contact, error)
             raise
-        _note(self.contact, None)
+        _note_contact(self.contact, None)
         return answer
 
     return noting
 
 
-def _note(contact: Contact | None, error: RetryLater | NotThere | NotAllowed | None) -> None:
+def _note_contact(contact: Contact | None, error: RetryLater | JenkinsNotFound | JenkinsForbidden | None) -> None:
     if contact is None:
         return
-    status = error.status if isinstance(error, NotAllowed) else 0
+    status = error.status if isinstance(error, JenkinsForbidden) else 0
     if isinstance(error, RetryLater) or status in SHUT_OUT:
         contact.bad(str(error), forbidden=status == 403)
     else:
@@ -87,19 +95,21 @@ class JenkinsClient:
         if controller.ca_bundle is not None:
             self._server._session.verify = str(controller.ca_bundle)
         self._settings: dict[str, Any] | None = None
-        self._requests = Requests(self._server._session, self.url)
+        self._requests = RequestTemplates(self._server._session, self.url)
 
     def get(self, path: str, tree: str | None = None) -> Any:
-        """The JSON of `path`, narrowed by `tree`. Raises NotThere, NotAllowed or NotNow."""
+        """The JSON of `path`, narrowed by `tree`. Raises JenkinsNotFound, JenkinsForbidden or NotNow."""
         return self.read(f"{path}/api/json", {"tree": tree} if tree else None)
 
     def read(self, path: str, params: dict[str, str] | None = None) -> Any:
-        """The JSON at `path` itself. Raises NotThere, NotAllowed or NotNow."""
+        """The JSON at `path` itself. Raises JenkinsNotFound, JenkinsForbidden or NotNow."""
         response = self.ask("GET", path, params=params)
         try:
             return response.json()
         except ValueError as error:
-            raise NotAllowed(response.status_code, "Jenkins answered a page instead of JSON: a sign-in?") from error
+            raise JenkinsForbidden(
+                response.status_code, "Jenkins answered a page instead of JSON: a sign-in?"
+            ) from error
 
     @_noted
     def ask(
@@ -124,7 +134,7 @@ class JenkinsClient:
             self._crumbs = True
             response = self._send(request, again=False)
         self.session = response.headers.get("X-Jenkins-Session") or self.session
-        restarts.notice(self.url, response.headers.get("X-Jenkins-Session"))
+        notice_session(self.url, response.headers.get("X-Jenkins-Session"))
         if response.status_code in expect:
             return response
         raise _refusal(method, path, response)
@@ -186,7 +196,7 @@ def _never_connected(error: RequestsConnectionError) -> bool:
 def _refusal(method: str, path: str, response: requests.Response) -> Exception:
     status = response.status_code
     if status == 404:
-        return NotThere(f"{path} is not there (or may not be seen)")
+        return JenkinsNotFound(f"{path} is not there (or may not be seen)")
     if status in LATER:
         wait = response.headers.get("Retry-After", "")
         # 504: a proxy has given up, but Jenkins may be at it still.
@@ -196,7 +206,7 @@ def _refusal(method: str, path: str, response: requests.Response) -> Exception:
     if status == 500:
         return RetryLater(f"Jenkins answers 500 to {method} {path}", over=True)
     reason = response.headers.get("X-Error") or response.reason
-    return NotAllowed(status, f"Jenkins answers {status} ({reason}) to {method} {path}")
+    return JenkinsForbidden(status, f"Jenkins answers {status} ({reason}) to {method} {path}")
 
 
 def job_path(name: str) -> str:
@@ -207,9 +217,93 @@ def job_path(name: str) -> str:
 _local = threading.local()
 
 
-def client(controller: Controller, token: str, contact: Contact | None = None) -> JenkinsClient:
+def client_of(controller: Controller, token: str, contact: Contact | None = None) -> JenkinsClient:
     """This thread's client of a controller; made at the first use and kept."""
     clients: dict[str, JenkinsClient] = _local.__dict__.setdefault("clients", {})
     if controller.name not in clients:
         clients[controller.name] = JenkinsClient(controller, token, contact)
     return clients[controller.name]
+
+
+_FORM = "application/x-www-form-urlencoded"
+
+
+class RequestTemplates:
+    """Prepares requests below one address, as `requests.Session.prepare_request` does and with the same result."""
+
+    def __init__(self, session: requests.Session, url: str) -> None:
+        """`url`: the controller's, without a slash at its end."""
+        self._session = session
+        self._url = url
+        self._templates: dict[str, requests.PreparedRequest] = {}
+
+    def prepare(self, request: requests.Request) -> requests.PreparedRequest:
+        """Prepare a request below the address, with a form or without; nothing else of it is looked at but headers."""
+        session = self._session
+        if request.headers or session.cookies or not isinstance(session.auth, HTTPBasicAuth):
+            return session.prepare_request(request)  # a crumb, or a session of a password: these change
+        prepared = copy(self._template(request.method))
+        query = f"?{urlencode(request.params)}" if request.params else ""
+        prepared.url = requote_uri(f"{prepared.url}{request.url.removeprefix(self._url).lstrip('/')}{query}")
+        prepared.headers = prepared.headers.copy()
+        if request.data:
+            prepared.body = urlencode(request.data)
+            prepared.headers["Content-Length"] = str(len(prepared.body))
+            prepared.headers["Content-Type"] = _FORM
+        return prepared
+
+    def _template(self, method: str) -> requests.PreparedRequest:
+        """A request for the address itself: with its host as it goes over the wire, who we are, and no body."""
+        if method not in self._templates:
+            self._templates[method] = self._session.prepare_request(requests.Request(method, f"{self._url}/"))
+        return self._templates[method]
+
+
+def client_for(runtime: Runtime, job: Job) -> JenkinsClient:
+    """This thread's client of the job's controller. Raises Never if it is not configured or has no token."""
+    controller = runtime.configuration.controllers.get(job.controller)
+    if controller is None:
+        raise PermanentFailure(f"controller {job.controller!r} is not configured")
+    try:
+        token = runtime.settings.jenkins_token(controller.name)
+    except SettingsError as error:
+        raise PermanentFailure(str(error)) from error
+    return client_of(controller, token.get_secret_value(), runtime.contacts.of(JENKINS, controller.name))
+
+
+# -- restarts of a controller ------------------------------------------------------------------------------------------
+
+log = structlog.get_logger()
+
+_restarts_lock = threading.Lock()
+
+_sessions: dict[str, str] = {}
+
+_restarted: dict[str, float] = {}
+
+_listeners: list[Callable[[], object]] = []
+
+
+def on_restart(listener: Callable[[], object]) -> None:
+    """Call `listener` whenever a controller is seen to have restarted; it must return quickly."""
+    _listeners.append(listener)
+
+
+def notice_session(controller: str, session: str | None) -> None:
+    """An answer of a controller named this session (X-Jenkins-Session; Jenkins: `hudson.model.Api#setHeaders`)."""
+    if not session:
+        return
+    with _restarts_lock:
+        before, _sessions[controller] = _sessions.get(controller), session
+        if before not in (None, session):
+            _restarted[controller] = time.time()
+    if before not in (None, session):
+        log.warning("jenkins-restarted", controller=controller)
+        for listener in _listeners:
+            listener()
+
+
+def last_restart(controller: str) -> float | None:
+    """When this process last noticed a restart of a controller, in seconds since the epoch; None: it never did."""
+    with _restarts_lock:
+        return _restarted.get(controller)

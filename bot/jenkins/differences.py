@@ -13,9 +13,9 @@ from bot.core.model.effects import Banner
 from bot.core.model.events import BannerAmiss, BuildLost, BuildSeen, Event, Withdrawn
 from bot.core.model.pipeline import Job, Outcome
 from bot.core.model.run import Buildable, UnmanagedBuild
-from bot.jenkins import attempt
-from bot.jenkins.client import JenkinsClient, NotThere, job_path
-from bot.jenkins.gone import gone
+from bot.jenkins import attempts, builds
+from bot.jenkins.builds import why_gone
+from bot.jenkins.client import JenkinsClient, JenkinsNotFound, job_path
 
 #: How long a build may be without its parameters before it counts as a stranger's, in seconds.
 NAMELESS_FOR = 10.0
@@ -51,13 +51,13 @@ class Asking:
     @cached_property
     def queue(self) -> list[Build]:
         """What waits in the controller's queue, asked once: an item that has come since is asked for by its number."""
-        return attempt.queue_items(self.jenkins)
+        return builds.queue_items(self.jenkins)
 
 
 def differences(asking: Asking, live: Live) -> list[Event]:
     """Everything in which Jenkins and the board differ about one job. Raises what the client raises."""
-    most = max(attempt.BUILDS, 2 * len(live.runs))
-    answer = attempt.job(asking.jenkins, live.job, most, description=live.banner is not None)
+    most = max(builds.BUILDS, 2 * len(live.runs))
+    answer = builds.read_job(asking.jenkins, live.job, most, description=live.banner is not None)
     listed: list[Build] = answer.get("builds") or []
     of_attempt, of_item = _by_attempt(listed), _by_item(listed)
     known = {unmanaged.number for unmanaged in live.unmanaged_builds or ()}
@@ -69,11 +69,11 @@ def differences(asking: Asking, live: Live) -> list[Event]:
         ours |= {build.get("number") for build in mine}
         nameless = of_item.get(run.queue_item) if run.queue_item is not None else None
         if mine:
-            events += [attempt.seen(asking.jenkins, live.job, build) for build in mine if _news(run, build, known)]
+            events += [builds.build_seen(asking.jenkins, live.job, build) for build in mine if _news(run, build, known)]
         elif nameless is not None and _may_be_of(run, nameless):
             ours.add(nameless.get("number"))
             # The job lost its parameters, but this is the item that our trigger became (Jenkins: `Run#getQueueId`).
-            seen = attempt.seen(asking.jenkins, live.job, nameless)
+            seen = builds.build_seen(asking.jenkins, live.job, nameless)
             events += [replace(seen, run=run.key, attempt=run.attempt)] if _news(run, nameless, known) else []
         else:
             events += _unseen(asking, live.job, run)
@@ -84,8 +84,8 @@ def differences(asking: Asking, live: Live) -> list[Event]:
     return events + _banner(asking, live, answer.get("description"))
 
 
-def _wanted(run: Buildable) -> attempt.Attempt:
-    return attempt.Attempt(run.key, run.attempt, run.version, run.sha)
+def _wanted(run: Buildable) -> attempts.Attempt:
+    return attempts.Attempt(run.key, run.attempt, run.version, run.sha)
 
 
 def _by_attempt(listed: list[Build]) -> defaultdict[tuple[str, str], list[Build]]:
@@ -107,8 +107,8 @@ def _may_be_of(run: Buildable, build: Build) -> bool:
 
 
 def _carried(build: Build) -> tuple[str, str]:
-    carried = attempt.parameters(build)
-    return carried.get(attempt.RUN, ""), carried.get(attempt.ATTEMPT, "")
+    carried = builds.parameters(build)
+    return carried.get(builds.RUN, ""), carried.get(builds.ATTEMPT, "")
 
 
 def _news(run: Buildable, build: Build, known: set[int]) -> bool:
@@ -124,8 +124,8 @@ def _unseen(asking: Asking, job: Job, run: Buildable) -> list[Event]:
     if run.queue_item is None or any(_wanted(run).is_that_of(item) for item in asking.queue):
         return []  # without a queue item its trigger is still on its way: that is the performer's matter
     try:
-        item = asking.jenkins.get(f"queue/item/{run.queue_item}", attempt.ITEM_TREE)
-    except NotThere:
+        item = asking.jenkins.get(f"queue/item/{run.queue_item}", builds.ITEM_TREE)
+    except JenkinsNotFound:
         item = None
     if item is None or _wanted(run).is_not_that_of(item):
         why = f"queue item {run.queue_item} is gone and left no build"
@@ -138,11 +138,11 @@ def _unseen(asking: Asking, job: Job, run: Buildable) -> list[Event]:
 def _by_number(asking: Asking, job: Job, run: Buildable) -> list[Event]:
     """The build of a run is not among the newest: it is asked for by its number."""
     try:
-        build = asking.jenkins.get(f"{job_path(job.name)}/{run.build}", attempt.BUILD_TREE)
-    except NotThere:
-        why = gone(asking.jenkins, run.build or 0, run.since)
+        build = asking.jenkins.get(f"{job_path(job.name)}/{run.build}", builds.BUILD_TREE)
+    except JenkinsNotFound:
+        why = why_gone(asking.jenkins, run.build or 0, run.since)
         return [BuildLost(run.key, run.attempt, why)] if asking.lost(run) else []
-    return [attempt.seen(asking.jenkins, job, build)] if not build.get("building") else []
+    return [builds.build_seen(asking.jenkins, job, build)] if not build.get("building") else []
 
 
 def _strangers(jenkins: JenkinsClient, live: Live, listed: list[Build]) -> list[Event]:
@@ -152,23 +152,23 @@ def _strangers(jenkins: JenkinsClient, live: Live, listed: list[Build]) -> list[
     for build in listed:
         news = bool(build.get("building")) != (build.get("number") in known)
         if news and not _nameless(build):
-            events.append(attempt.seen(jenkins, live.job, build))
+            events.append(builds.build_seen(jenkins, live.job, build))
     return events
 
 
 def _gone(jenkins: JenkinsClient, job: Job, number: int) -> list[Event]:
     """A stranger that is not among the newest builds takes its slot for as long as it runs, however many came since."""
     try:
-        build = jenkins.get(f"{job_path(job.name)}/{number}", attempt.BUILD_TREE)
-    except NotThere:
+        build = jenkins.get(f"{job_path(job.name)}/{number}", builds.BUILD_TREE)
+    except JenkinsNotFound:
         return [BuildSeen(job.controller, job.name, number, Outcome.ABORTED)]
-    return [] if build.get("building") else [attempt.seen(jenkins, job, build)]
+    return [] if build.get("building") else [builds.build_seen(jenkins, job, build)]
 
 
 def _nameless(build: Build) -> bool:
     """Whether a build has just started and does not show yet whose it is (Jenkins: `Executor#run`)."""
     fresh = abs(time.time() - float(build.get("timestamp") or 0) / 1000) < NAMELESS_FOR
-    return bool(build.get("building")) and fresh and not attempt.parameters(build)
+    return bool(build.get("building")) and fresh and not builds.parameters(build)
 
 
 def _banner(asking: Asking, live: Live, description: Any) -> list[Event]:

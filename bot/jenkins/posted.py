@@ -1,20 +1,35 @@
-"""The note that an attempt was posted: when, to which job, in which session of Jenkins, and whether that is over.
+"""The note that an attempt was posted, and until when a post that got no answer may still become a build.
 
-Known after a crash and under a new configuration.
+The note says when, to which job, in which session of Jenkins, and whether the request is over. It is known after a
+crash and under a new configuration.
+
+Everywhere, a look finds what arrived within a moment of the time-out. Where a build rolls out, that is not enough: a
+Jenkins that hung takes a request up to minutes later, and the build would roll out beside that of the next attempt. No
+other attempt is asked for there until one of these holds:
+
+- Jenkins, or whatever stands before it, has answered the request or closed its connection: it is in nobody's hands
+  any more;
+- Jenkins has restarted since (X-Jenkins-Session): what the old process had taken died with it;
+- Jenkins has answered looks for `late_triggers` (a proxy gives a request up after its read time-out, 60 s in nginx
+  unless set; a Jenkins that answers is past what held it up). Time in which it did not answer does not count.
+
+Only the second is certain beyond doubt. So the printed jobs ask Interlock before they roll out
+(`bot.core.rules.attempts`).
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
 from bot.core.model.effects import Trigger
+from bot.core.model.events import TriggerUnanswered
 from bot.core.model.pipeline import Job
 from bot.core.model.run import Buildable
-from bot.effect_outcomes import ClaimLost, PermanentFailure, RetryLater
-from bot.jenkins import declared
-from bot.jenkins.reach import client_for
+from bot.effect_outcomes import ClaimLost, RetryLater
+from bot.jenkins.client import JenkinsClient
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim, Noted, UnacknowledgedWrites
 
@@ -23,7 +38,7 @@ NOTED_MS = 14 * 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class PostNote:
     """What is known of a post. `session`: of Jenkins, as it was known before; empty: unknown.
 
     `closed`: the request was answered, or its connection was closed by the other side.
@@ -36,6 +51,10 @@ class Note:
     def outlived_by(self, session: str) -> bool:
         """Whether Jenkins has restarted since: a session of another name answers now."""
         return bool(self.session and session) and self.session != session
+
+    def text(self) -> str:
+        """As it is stored."""
+        return "\n".join((self.job.controller, self.job.name, self.session, "closed" if self.closed else ""))
 
 
 def note(
@@ -50,24 +69,10 @@ def note(
     `session`: that of Jenkins, as far as it is known. Raises Lost if the trigger is no longer ours to do.
     """
     key = context.keys.posted(effect.run, effect.attempt)
-    noted = context.outbox.intend(claim, key, _text(Note(effect.job, session)), NOTED_MS, looked)
+    noted = context.outbox.intend(claim, key, PostNote(effect.job, session).text(), NOTED_MS, looked)
     if noted is None:
         raise ClaimLost
     return noted
-
-
-def notes(runtime: Runtime, context: PipelineContext) -> dict[Job, str]:
-    """What a claim may note at once of a trigger, by job: of those that need not be asked what they declare."""
-    found: dict[Job, str] = {}
-    for controller, jobs in context.jobs.items():
-        where = runtime.configuration.controllers.get(controller)
-        good = declared.known_good(where.url, jobs) if where is not None else []
-        try:
-            session = client_for(runtime, good[0]).session if good else ""
-        except PermanentFailure:  # without a client nothing is noted at once; the trigger is refused with the reason
-            continue
-        found |= {job: _text(Note(job, session)) for job in good}
-    return found
 
 
 def confirm(context: PipelineContext, effect: Trigger) -> None:
@@ -85,10 +90,10 @@ def close(context: PipelineContext, run: str, attempt: int) -> None:
     """The request is over, whatever came of it. What is not noted here (a worker died) counts as under way."""
     found = read(context, run, attempt)
     if found is not None:
-        context.redis.set(context.keys.posted(run, attempt), _text(replace(found, closed=True)), keepttl=True, xx=True)
+        context.redis.set(context.keys.posted(run, attempt), replace(found, closed=True).text(), keepttl=True, xx=True)
 
 
-def read(context: PipelineContext, run: str, attempt: int) -> Note | None:
+def read(context: PipelineContext, run: str, attempt: int) -> PostNote | None:
     """What is known of the post of an attempt; None if it was not posted."""
     return _note(cast("bytes | None", context.redis.get(context.keys.posted(run, attempt))))
 
@@ -114,11 +119,61 @@ def job(context: PipelineContext, run: str, attempt: int) -> Job | None:
     return found.job if found is not None else None
 
 
-def _text(note: Note) -> str:
-    return "\n".join((note.job.controller, note.job.name, note.session, "closed" if note.closed else ""))
-
-
-def _note(row: bytes | None) -> Note | None:
+def _note(row: bytes | None) -> PostNote | None:
     """Notes of an older version end after the job."""
     controller, name, session, state, *_ = [*(row or b"").decode().split("\n"), "", "", "", ""]
-    return Note(Job(controller, name), session, state == "closed") if name else None
+    return PostNote(Job(controller, name), session, state == "closed") if name else None
+
+
+# -- late arrivals -----------------------------------------------------------------------------------------------------
+
+#: How long a trigger whose reply was lost may still be on its way, beyond the time-out of the request, in seconds.
+STILL_COMING = 3.0
+
+#: How long it is kept for how long Jenkins has answered, in milliseconds: longer than workers are ever down.
+ANSWERING_MS = 14 * 86_400_000
+
+#: The longest pause between two looks that still count as one stretch of time in which Jenkins answers, in seconds.
+STRETCH = 10.0
+
+
+def await_arrival(
+    runtime: Runtime, context: PipelineContext, jenkins: JenkinsClient, effect: Trigger, since: float
+) -> None:
+    """Raise NotNow while an attempt that was posted `since` seconds ago, and that a look has not found, may arrive."""
+    controller = runtime.configuration.controllers[effect.job.controller]
+    if since < patience(runtime, effect):
+        raise RetryLater("looking for a build whose trigger got no answer", after=1.0)
+    if not effect.rolls_out:
+        return
+    note = read(context, effect.run, effect.attempt)
+    if note is None or note.closed or note.outlived_by(jenkins.session):
+        return
+    answering = _answering_for(context, effect)
+    if answering < controller.late_triggers:
+        why = (
+            f"its trigger got no answer and may still arrive: nothing else is rolled out until {effect.job.controller} "
+            f"has answered for {controller.late_triggers:g} s"
+        )
+        raise RetryLater(why, after=1.0, event=TriggerUnanswered(effect.run, effect.attempt, controller.late_triggers))
+
+
+def patience(runtime: Runtime, effect: Trigger) -> float:
+    """How long after it was sent a trigger without an answer may still arrive wherever nothing hangs, in seconds."""
+    return runtime.configuration.controllers[effect.job.controller].timeout + STILL_COMING
+
+
+def _answering_for(context: PipelineContext, effect: Trigger) -> float:
+    """For how long Jenkins has answered the looks for this attempt, in seconds, up to this one."""
+    now, key = time.time(), context.keys.answering(effect.run, effect.attempt)
+    last, before = cast("list[bytes | None]", context.redis.hmget(key, ["last", "seconds"]))
+    pause = now - float(last) if last is not None else 0.0
+    seconds = float(before or 0.0) + (pause if 0.0 < pause <= STRETCH else 0.0)
+    context.redis.hset(key, mapping={"last": repr(now), "seconds": repr(seconds)})
+    context.redis.pexpire(key, ANSWERING_MS)
+    return seconds
+
+
+def unanswered_look(context: PipelineContext, effect: Trigger) -> None:
+    """Jenkins did not answer a look: the time since the last one that it answered does not count."""
+    context.redis.hdel(context.keys.answering(effect.run, effect.attempt), "last")

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterable
 
 from bot.core.model.effects import Trigger
 from bot.core.model.events import TriggerAccepted, TriggerRefused
-from bot.effect_outcomes import Done, RetryLater
-from bot.jenkins import arrival, attempt, declared, forgotten, posted
-from bot.jenkins.client import JenkinsClient, NotAllowed, NotThere, job_path
-from bot.jenkins.reach import client_for
+from bot.core.model.pipeline import Job
+from bot.effect_outcomes import Done, PermanentFailure, RetryLater
+from bot.jenkins import attempts, builds, posted
+from bot.jenkins.client import JenkinsClient, JenkinsForbidden, JenkinsNotFound, client_for, job_path
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim, UnacknowledgedWrites
 
 #: How long after its claim a trigger goes out on what the claim has noted, in seconds: far less than it is held for
 #: (`outbox.HOLD_MS`). Later it is noted once more, which proves that it is still ours.
 AT_ONCE = 2.0
+
 _NUMBER = re.compile(r"/(\d+)/?$")
 
 
@@ -44,11 +46,11 @@ def _became_of_it(runtime: Runtime, context: PipelineContext, jenkins: JenkinsCl
     try:
         found = _look_for(jenkins, effect)
     except RetryLater:
-        arrival.unanswered_look(context, effect)
+        posted.unanswered_look(context, effect)
         raise
     if found is not None or since is None:
         return found
-    arrival.await_arrival(runtime, context, jenkins, effect, since)
+    posted.await_arrival(runtime, context, jenkins, effect, since)
     return Done(TriggerRefused(effect.run, effect.attempt, "the trigger got no answer and left no build"))
 
 
@@ -58,10 +60,10 @@ def _noted(
     """Note that the attempt is about to be posted; what was found of it instead, if the store may have forgotten it."""
     noted = posted.note(context, claim, effect, jenkins.session)
     if isinstance(noted, UnacknowledgedWrites):
-        found = _look_for(jenkins, effect) or forgotten.build_of(jenkins, context, effect)
+        found = _look_for(jenkins, effect) or attempts.find_forgotten(jenkins, context, effect)
         if found is not None:
             return found
-        if noted.seconds < arrival.patience(runtime, effect):
+        if noted.seconds < posted.patience(runtime, effect):
             raise RetryLater(
                 "the store has a new master: looking for builds that the old one may have started", after=1.0
             )
@@ -86,10 +88,10 @@ def _sent(context: PipelineContext, jenkins: JenkinsClient, effect: Trigger) -> 
 def _refused_unasked(jenkins: JenkinsClient, effect: Trigger) -> Done | None:
     """Why the build is not even asked for: nothing was posted, so that is certain (L6)."""
     try:
-        missing = declared.missing(jenkins, effect.job)
-    except (RetryLater, NotThere, NotAllowed) as error:
+        missing = undeclared(jenkins, effect.job)
+    except (RetryLater, JenkinsNotFound, JenkinsForbidden) as error:
         return Done(TriggerRefused(effect.run, effect.attempt, f"{effect.job.name}: {error}"))
-    return Done(TriggerRefused(effect.run, effect.attempt, declared.refusal(effect.job, missing))) if missing else None
+    return Done(TriggerRefused(effect.run, effect.attempt, refusal_of(effect.job, missing))) if missing else None
 
 
 def _post(jenkins: JenkinsClient, effect: Trigger) -> Done:
@@ -97,9 +99,9 @@ def _post(jenkins: JenkinsClient, effect: Trigger) -> Done:
     try:
         # 303: an equal item is in the queue already; equal means this run and attempt (Jenkins: `Queue#schedule2`).
         response = jenkins.ask("POST", path, data=_parameters(effect), expect=(201, 303))
-    except NotThere as error:
+    except JenkinsNotFound as error:
         return Done(TriggerRefused(effect.run, effect.attempt, f"{effect.job.name}: {error}"))
-    except NotAllowed as error:
+    except JenkinsForbidden as error:
         return Done(TriggerRefused(effect.run, effect.attempt, str(error)))
     except RetryLater as error:
         if error.certain:
@@ -114,8 +116,8 @@ def _post(jenkins: JenkinsClient, effect: Trigger) -> Done:
 def _parameters(effect: Trigger) -> dict[str, str]:
     """What a trigger carries; nothing in it was written by a stranger but the sha, which is checked hexadecimal."""
     return {
-        attempt.RUN: effect.run,
-        attempt.ATTEMPT: str(effect.attempt),
+        builds.RUN: effect.run,
+        builds.ATTEMPT: str(effect.attempt),
         "INTERLOCK_STAGE": effect.stage,
         "INTERLOCK_LANE": str(effect.lane),
         "INTERLOCK_SERVICE": effect.service,
@@ -127,19 +129,77 @@ def _parameters(effect: Trigger) -> dict[str, str]:
     }
 
 
-def _attempt(effect: Trigger) -> attempt.Attempt:
-    return attempt.Attempt(effect.run, effect.attempt, effect.version, effect.sha)
+def _attempt(effect: Trigger) -> attempts.Attempt:
+    return attempts.Attempt(effect.run, effect.attempt, effect.version, effect.sha)
 
 
 def _look_for(jenkins: JenkinsClient, effect: Trigger) -> Done | None:
     try:
-        found = attempt.find(jenkins, effect.job, _attempt(effect))
-    except NotThere as error:
+        found = attempts.find(jenkins, effect.job, _attempt(effect))
+    except JenkinsNotFound as error:
         return Done(TriggerRefused(effect.run, effect.attempt, str(error)))
-    except NotAllowed as error:
+    except JenkinsForbidden as error:
         raise RetryLater(f"Jenkins does not let us look for a build whose trigger got no answer: {error}") from error
     if found is None:
         return None
     if found.build is not None:
-        return Done(attempt.seen(jenkins, effect.job, found.build))
+        return Done(builds.build_seen(jenkins, effect.job, found.build))
     return Done(TriggerAccepted(effect.run, effect.attempt, found.item or 0))
+
+
+# -- what a job must declare -------------------------------------------------------------------------------------------
+
+#: How long a job that was found good is not asked again, in seconds.
+TRUSTED_FOR = 600.0
+
+_DECLARED = "property[parameterDefinitions[name]]"
+
+_good_until: dict[tuple[str, Job], float] = {}
+
+
+def undeclared(jenkins: JenkinsClient, job: Job) -> list[str]:
+    """Which of the parameters that say whose a build is the job does not declare; asked once in a while.
+
+    Raises what the client raises: then nothing was posted.
+    """
+    key = (jenkins.url, job)
+    if _good_until.get(key, 0.0) > time.monotonic():
+        return []
+    answer = jenkins.get(job_path(job.name), _DECLARED)
+    names = {
+        definition.get("name")
+        for entry in answer.get("property") or []
+        for definition in (entry or {}).get("parameterDefinitions") or []
+    }
+    lacking = [name for name in (builds.RUN, builds.ATTEMPT) if name not in names]
+    if not lacking:
+        _good_until[key] = time.monotonic() + TRUSTED_FOR
+    return lacking
+
+
+def known_good(url: str, jobs: Iterable[Job]) -> list[Job]:
+    """Those of the jobs on this controller that `undeclared` would not ask about now."""
+    now = time.monotonic()
+    return [job for job in jobs if _good_until.get((url, job), 0.0) > now]
+
+
+def refusal_of(job: Job, names: list[str]) -> str:
+    """Why nothing is started in a job that declares too little, and what to do."""
+    return (
+        f"{job.name} does not declare {' and '.join(names)}, so nobody could tell whose its builds are; declare what "
+        f"`interlock doctor` lists"
+    )
+
+
+def notes_for_claim(runtime: Runtime, context: PipelineContext) -> dict[Job, str]:
+    """What a claim may note at once of a trigger, by job: of those that need not be asked what they declare."""
+    found: dict[Job, str] = {}
+    for controller, jobs in context.jobs.items():
+        where = runtime.configuration.controllers.get(controller)
+        good = known_good(where.url, jobs) if where is not None else []
+        try:
+            session = client_for(runtime, good[0]).session if good else ""
+        except PermanentFailure:  # without a client nothing is noted at once; the trigger is refused with the reason
+            continue
+        found |= {job: posted.PostNote(job, session).text() for job in good}
+    return found

@@ -11,10 +11,9 @@ from bot.core.model.effects import AbortDuplicate, Withdraw
 from bot.core.model.events import AbortTaken, BuildLost, Withdrawn
 from bot.core.model.pipeline import AbortLevel, Job
 from bot.effect_outcomes import Done, PermanentFailure, RetryLater
-from bot.jenkins import arrival, attempt, posted
-from bot.jenkins.client import JenkinsClient, NotThere, job_path
-from bot.jenkins.gone import gone
-from bot.jenkins.reach import client_for
+from bot.jenkins import attempts, builds, posted
+from bot.jenkins.builds import why_gone
+from bot.jenkins.client import JenkinsClient, JenkinsNotFound, client_for, job_path
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
 
@@ -54,8 +53,8 @@ def _withdraw_item(jenkins: JenkinsClient, effect: Withdraw, number: int) -> Don
     must be looked for.
     """
     try:
-        item = jenkins.get(f"queue/item/{number}", attempt.ITEM_TREE)
-        if attempt.Attempt(effect.run, effect.attempt, effect.version).is_not_that_of(item):
+        item = jenkins.get(f"queue/item/{number}", builds.ITEM_TREE)
+        if attempts.Attempt(effect.run, effect.attempt, effect.version).is_not_that_of(item):
             return None
         if not str(item.get("_class", "")).endswith("LeftItem"):
             if _cancelled(jenkins, number):
@@ -66,8 +65,8 @@ def _withdraw_item(jenkins: JenkinsClient, effect: Withdraw, number: int) -> Don
         if not item.get("executable"):  # Jenkins: `LeftItem`, whose executable is null for a moment
             raise RetryLater("its build is between queue and executor", after=0.3)
         path = f"{job_path(effect.job.name)}/{item['executable']['number']}"
-        build = jenkins.get(path, attempt.BUILD_TREE)
-    except NotThere:
+        build = jenkins.get(path, builds.BUILD_TREE)
+    except JenkinsNotFound:
         return None
     return _withdraw_build(jenkins, effect, build)
 
@@ -76,7 +75,7 @@ def _withdraw_build(jenkins: JenkinsClient, effect: Withdraw, build: dict[str, A
     """The attempt has this build: it is told whose it is even if the build does not show its parameters yet."""
     if effect.abort and build.get("building"):
         _end(jenkins, effect.job, int(build["number"]), effect.level)
-    seen = attempt.seen(jenkins, effect.job, build)
+    seen = builds.build_seen(jenkins, effect.job, build)
     return Done(replace(seen, run=effect.run, attempt=effect.attempt))
 
 
@@ -86,8 +85,8 @@ def _stop_known(jenkins: JenkinsClient, effect: Withdraw, number: int, tries: in
         return Done()
     try:
         jenkins.get(f"{job_path(effect.job.name)}/{number}", "number")
-    except NotThere:
-        why = gone(jenkins, number, time.time() - LATELY)
+    except JenkinsNotFound:
+        why = why_gone(jenkins, number, time.time() - LATELY)
         if tries < GONE_LOOKS:
             raise RetryLater(why, after=GONE_PAUSE) from None
         return Done(BuildLost(effect.run, effect.attempt, why))
@@ -96,12 +95,12 @@ def _stop_known(jenkins: JenkinsClient, effect: Withdraw, number: int, tries: in
 
 def _find_and_withdraw(jenkins: JenkinsClient, context: PipelineContext, effect: Withdraw) -> Done:
     try:
-        found = attempt.find(jenkins, effect.job, attempt.Attempt(effect.run, effect.attempt, effect.version))
-    except NotThere:
+        found = attempts.find(jenkins, effect.job, attempts.Attempt(effect.run, effect.attempt, effect.version))
+    except JenkinsNotFound:
         return Done(Withdrawn(effect.run, effect.attempt))
     if found is None:
         since = posted.since(context, effect.run, effect.attempt)
-        if since is not None and since < arrival.STILL_COMING:
+        if since is not None and since < posted.STILL_COMING:
             raise RetryLater("its build is between queue and executor", after=0.3)
         return Done(Withdrawn(effect.run, effect.attempt))
     if found.item is not None:
@@ -139,7 +138,7 @@ def _taken(jenkins: JenkinsClient, path: str) -> bool:
     """
     try:
         response = jenkins.ask("POST", path, expect=(200, 302))
-    except NotThere:
+    except JenkinsNotFound:
         return False
     return not urlsplit(response.headers.get("Location", "")).path.endswith(f"/{path}/")
 
@@ -148,9 +147,9 @@ def abort_duplicate(runtime: Runtime, context: PipelineContext, claim: Claim, ef
     """Stop a second build of an attempt; one that has ended meanwhile is told as it ended, and not stopped."""
     jenkins = client_for(runtime, effect.job)
     try:
-        build = jenkins.get(f"{job_path(effect.job.name)}/{effect.number}", attempt.BUILD_TREE)
-    except NotThere:
+        build = jenkins.get(f"{job_path(effect.job.name)}/{effect.number}", builds.BUILD_TREE)
+    except JenkinsNotFound:
         return Done()
     if not build.get("building"):
-        return Done(attempt.seen(jenkins, effect.job, build))
+        return Done(builds.build_seen(jenkins, effect.job, build))
     return _end(jenkins, effect.job, effect.number, effect.level)

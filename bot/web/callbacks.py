@@ -7,7 +7,7 @@ import time
 
 from flask import Blueprint, Response, current_app
 
-from bot.jenkins.recent_callbacks import Callbacks
+from bot.jenkins.callbacks import RecentCallbacks
 from bot.store.inbox import newest
 from bot.web.shapes import Shape, reply
 from bot.web.site import Site, site
@@ -43,7 +43,7 @@ def last() -> Response:
 
 
 def _shape(here: Site) -> Shape:
-    found = Callbacks()
+    found = RecentCallbacks()
     for context in here.pipelines.values():
         found.take((e.source, e.name, e.at, e.body) for e in newest(here.redis, context.keys, LOOKED_AT))
     rows = [{"controller": controller, "job": job, "at": at} for (controller, job), at in sorted(found.jobs.items())]

@@ -26,7 +26,7 @@ from bot.core.model.events import CommandSaid
 from bot.core.model.pipeline import Pipeline, Service
 from bot.github import commands
 from bot.github import webhooks as github
-from bot.jenkins import callbacks as jenkins
+from bot.jenkins import callbacks
 from bot.payloads import number, text
 from bot.store.inbox import Accepted
 from bot.store.repositories import Repositories
@@ -104,22 +104,22 @@ def from_jenkins(controller: str, secret: str) -> Response:
     body = bodies.raw(MOST_FROM_JENKINS)
     # Release 1.0.0 of the CloudEvents plugin sends nothing at all as the data of an event about a job.
     payload = bodies.json_object(body) if body or "ce-specversion" not in request.headers else {}
-    event, data = jenkins.cloud_event(_event_headers(), payload), jenkins.data_of(payload)
+    event, data = callbacks.cloud_event(_event_headers(), payload), callbacks.data_of(payload)
     if event is None and request.mimetype == STRUCTURED:
         raise Problem(400, "a CloudEvent needs specversion, type, source and id")
     if event is not None and not data:
         return _ignored("the CloudEvent has no data")
     if event is not None and event.is_about_the_queue:
         return _ignored("an event about the queue names no build")
-    job, build = jenkins.job_of(data), jenkins.build_of(data)
+    job, build = callbacks.job_of(data), callbacks.build_of(data)
     known = ingress.site.configuration.jobs.get((controller, job))
     if known is None:
         return _ignored("no stage has this job")
     if build is None:
         return _ignored("no build is named")
-    if jenkins.is_queued(data):
+    if callbacks.is_queued(data):
         return _ignored("QUEUED comes with STARTED, which says more")
-    about, kept = (controller, job, str(build)), jenkins.reduced(data)
+    about, kept = (controller, job, str(build)), callbacks.reduced(data)
     delivery = _event_id(about, event) if event is not None and event.id else _callback_id(about, kept)
     return _keep(ingress.site, known[0], "jenkins", controller, delivery, json.dumps(kept).encode())
 
@@ -258,7 +258,7 @@ def _callback_id(about: tuple[str, ...], kept: dict[str, Any]) -> str:
     return hashlib.sha256(_joined(*about, phase, str(number(kept, "build", "timestamp")))).hexdigest()
 
 
-def _event_id(about: tuple[str, ...], event: jenkins.CloudEvent) -> str:
+def _event_id(about: tuple[str, ...], event: callbacks.CloudEvent) -> str:
     """Source and id name an event, and whoever sends it again leaves both (CloudEvents 1.0: id).
 
     The plugin's sources are display names, which jobs in two folders and on two controllers may share: so what the

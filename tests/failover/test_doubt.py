@@ -11,7 +11,7 @@ import pytest
 from bot.core import sentences
 from bot.core.model.events import BuildSeen, StoreChanged, TimePassed, TriggerAccepted
 from bot.core.model.pipeline import Outcome
-from bot.jenkins import arrival
+from bot.jenkins import posted
 from bot.store import outbox
 from bot.store.outbox import Claim
 from tests.failover.sentinels import until
@@ -26,7 +26,7 @@ ANOTHER = "0" * 40
 @pytest.fixture
 def patient(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> Workshop:
     """A worker that has a short patience with what may still arrive, and knows the history of its store."""
-    monkeypatch.setattr(arrival, "STILL_COMING", -shop.configuration.controllers["cdp"].timeout)
+    monkeypatch.setattr(posted, "STILL_COMING", -shop.configuration.controllers["cdp"].timeout)
     shop.context.inbox.tick(TimePassed())
     return shop
 

@@ -11,11 +11,9 @@ from pathlib import Path
 import pytest
 
 from bot.doctor.finding import About
-from bot.jenkins.doctor import notification, settings_xml
-from bot.jenkins.jenkinsfile import jenkinsfile, script
-from bot.jenkins.jjb import jjb
-from bot.jenkins.job_dsl import job_dsl, quoted
+from bot.jenkins.doctor import job_settings
 from bot.jenkins.job_plan import PARAMETERS, PULL, plans
+from bot.jenkins.jobs_as_code import jenkinsfile, jjb, job_dsl, quoted, script
 from config import pipeline_file
 from config.configuration import Configuration
 from standins.wire.message import Reply, Request
@@ -104,14 +102,14 @@ def test_the_doctor_finds_nothing_wrong_with_the_printed_jobs(
     for plan in plans(configuration):
         about = About(plan.controller, plan.name, plan.step)
         body = ET.tostring(xml[plan.name])
-        root = settings_xml.parsed(body)
-        assert list(settings_xml.examine(about, plan, root)) == []
-        assert list(notification.examine(about, plan, root, (), heard=False)) == []
+        root = job_settings.parsed(body)
+        assert list(job_settings.examine_settings(about, plan, root)) == []
+        assert list(job_settings.examine_callback(about, plan, root, (), heard=False)) == []
         # And it would have seen what it looks for, in the very XML that Job Builder makes:
-        silent = settings_xml.parsed(body.replace(b"<branch>.*</branch>", b""))
-        assert len(list(notification.examine(about, plan, silent, (), heard=False))) == 1
-        partial = settings_xml.parsed(body.replace(b"<event>all</event>", b"<event>failed</event>"))
-        assert len(list(notification.examine(about, plan, partial, (), heard=False))) == 1
+        silent = job_settings.parsed(body.replace(b"<branch>.*</branch>", b""))
+        assert len(list(job_settings.examine_callback(about, plan, silent, (), heard=False))) == 1
+        partial = job_settings.parsed(body.replace(b"<event>all</event>", b"<event>failed</event>"))
+        assert len(list(job_settings.examine_callback(about, plan, partial, (), heard=False))) == 1
 
 
 def test_job_dsl_names_every_job_and_only_those_of_the_controller(configuration: Configuration) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from bot.core.model.events import BuildHinted
 from bot.core.model.pipeline import Outcome
-from bot.jenkins import callbacks as jenkins
+from bot.jenkins import callbacks
 
 
 def callback(**build: object) -> dict[str, object]:
@@ -12,25 +12,25 @@ def callback(**build: object) -> dict[str, object]:
 
 
 def test_the_full_name_is_read_from_the_path_for_the_plugin_sends_only_the_short_one() -> None:
-    assert jenkins.events("cdp", callback()) == [BuildHinted("cdp", "team/deploy", 7)]
+    assert callbacks.events("cdp", callback()) == [BuildHinted("cdp", "team/deploy", 7)]
 
 
 def test_a_branch_job_has_its_name_as_jenkins_keeps_it() -> None:
-    assert jenkins.job_of({"url": "job/mb/job/feature%252Fx/"}) == "mb/feature%2Fx"
+    assert callbacks.job_of({"url": "job/mb/job/feature%252Fx/"}) == "mb/feature%2Fx"
 
 
 def test_a_context_path_does_not_matter() -> None:
-    assert jenkins.job_of({"url": "https://ci.example/jenkins/job/a/job/b/"}) == "a/b"
+    assert callbacks.job_of({"url": "https://ci.example/jenkins/job/a/job/b/"}) == "a/b"
 
 
 def test_our_own_curl_names_the_job_in_full_and_the_build_as_text() -> None:
-    assert jenkins.events("cdp", {"job": "team/deploy", "build": "12"}) == [BuildHinted("cdp", "team/deploy", 12)]
+    assert callbacks.events("cdp", {"job": "team/deploy", "build": "12"}) == [BuildHinted("cdp", "team/deploy", 12)]
 
 
 @pytest.mark.parametrize("phase", ["STARTED", "COMPLETED", "FINALIZED"])
 def test_every_phase_but_queued_is_a_hint(phase: str) -> None:
-    assert jenkins.events("cdp", callback(phase=phase))
-    assert jenkins.events("cdp", callback(phase="QUEUED")) == []
+    assert callbacks.events("cdp", callback(phase=phase))
+    assert callbacks.events("cdp", callback(phase="QUEUED")) == []
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_every_phase_but_queued_is_a_hint(phase: str) -> None:
     [{}, {"build": None}, {"url": "job/x/", "build": {"number": -1}}, {"url": 3, "build": {"number": 1}}, {"job": "x"}],
 )
 def test_a_callback_without_job_or_build_means_nothing(payload: dict[str, object]) -> None:
-    assert jenkins.events("cdp", payload) == []
+    assert callbacks.events("cdp", payload) == []
 
 
 #: What the CloudEvents plugin puts into the body of an event about a build: its job and build models, with nulls.
@@ -55,43 +55,43 @@ HEADERS = {f"ce-{name}": value for name, value in ATTRIBUTES.items()}
 
 def test_the_body_of_a_cloudevent_is_a_hint_by_itself_in_either_mode() -> None:
     hint = [BuildHinted("cdp", "team/deploy", 7)]
-    assert jenkins.events("cdp", EVENT_DATA) == hint
-    assert jenkins.events("cdp", {**ATTRIBUTES, "data": EVENT_DATA}) == hint
+    assert callbacks.events("cdp", EVENT_DATA) == hint
+    assert callbacks.events("cdp", {**ATTRIBUTES, "data": EVENT_DATA}) == hint
 
 
 def test_an_event_is_told_by_its_headers_or_by_its_envelope() -> None:
-    event = jenkins.CloudEvent("org.jenkinsci.job.started", "job/deploy", "4f1c")
-    assert jenkins.cloud_event(HEADERS, EVENT_DATA) == event
-    assert jenkins.cloud_event({}, {**ATTRIBUTES, "data": EVENT_DATA}) == event
-    assert jenkins.cloud_event({}, callback()) is None
-    assert jenkins.cloud_event({"ce-type": "x"}, callback()) is None
-    assert jenkins.cloud_event({"ce-specversion": "1.0"}, {}) == jenkins.CloudEvent("", "", "")
+    event = callbacks.CloudEvent("org.jenkinsci.job.started", "job/deploy", "4f1c")
+    assert callbacks.cloud_event(HEADERS, EVENT_DATA) == event
+    assert callbacks.cloud_event({}, {**ATTRIBUTES, "data": EVENT_DATA}) == event
+    assert callbacks.cloud_event({}, callback()) is None
+    assert callbacks.cloud_event({"ce-type": "x"}, callback()) is None
+    assert callbacks.cloud_event({"ce-specversion": "1.0"}, {}) == callbacks.CloudEvent("", "", "")
 
 
 @pytest.mark.parametrize("missing", sorted(ATTRIBUTES))
 def test_an_envelope_without_one_of_the_attributes_is_none(missing: str) -> None:
     envelope = {name: value for name, value in ATTRIBUTES.items() if name != missing} | {"data": EVENT_DATA}
-    assert jenkins.cloud_event({}, envelope) is None
-    assert jenkins.events("cdp", envelope) == []
+    assert callbacks.cloud_event({}, envelope) is None
+    assert callbacks.events("cdp", envelope) == []
 
 
 @pytest.mark.parametrize("data", [None, "text", [EVENT_DATA], {}, {"jenkinsQueueId": 41, "status": "LEFT"}])
 def test_an_event_that_names_no_build_means_nothing(data: object) -> None:
-    assert jenkins.events("cdp", {**ATTRIBUTES, "data": data}) == []
-    assert jenkins.events("cdp", ATTRIBUTES) == []
+    assert callbacks.events("cdp", {**ATTRIBUTES, "data": data}) == []
+    assert callbacks.events("cdp", ATTRIBUTES) == []
 
 
 def test_events_about_the_queue_are_told_apart() -> None:
-    left = jenkins.CloudEvent("org.jenkinsci.queue.left", "job/deploy", "1")
+    left = callbacks.CloudEvent("org.jenkinsci.queue.left", "job/deploy", "1")
     assert left.is_about_the_queue
     assert not left._replace(type="org.jenkinsci.job.completed").is_about_the_queue
 
 
 def test_a_huge_build_number_as_text_is_none() -> None:
-    assert jenkins.build_of({"build": "9" * 5000}) is None
+    assert callbacks.build_of({"build": "9" * 5000}) is None
 
 
 def test_an_unknown_result_counts_as_a_failure() -> None:
-    assert jenkins.outcome("EXPLODED") is Outcome.FAILURE
-    assert jenkins.outcome("SUCCESS") is Outcome.SUCCESS
-    assert jenkins.outcome(None) is None
+    assert callbacks.outcome("EXPLODED") is Outcome.FAILURE
+    assert callbacks.outcome("SUCCESS") is Outcome.SUCCESS
+    assert callbacks.outcome(None) is None

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.jenkins.reports import STEP, TESTS, failed_step, failed_tests
+from bot.jenkins.builds import STEP, TESTS, failed_step, failed_tests
 
 
 def stage(name: str, status: str = "SUCCESS", message: str | None = None) -> dict[str, Any]:

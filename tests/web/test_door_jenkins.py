@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from bot.core.model.events import BuildHinted
-from bot.jenkins import callbacks as jenkins
+from bot.jenkins import callbacks
 from bot.web.app import create_app
 from config.configuration import Configuration, Controller
 from config.settings import Settings
@@ -194,7 +194,7 @@ def test_a_cloudevent_is_kept_in_binary_and_in_structured_mode(client: FlaskClie
     assert call(client, structured, headers=BEARER | STRUCTURED).json == {"status": "kept"}
     entries = story.store.begin("test")
     assert [json.loads(entry.body)["build"]["number"] for entry in entries] == [7, 8]
-    hints = [jenkins.events(entry.name, json.loads(entry.body)) for entry in entries]
+    hints = [callbacks.events(entry.name, json.loads(entry.body)) for entry in entries]
     assert hints == [[BuildHinted("cdp", "shop/pre-production", number)] for number in (7, 8)]
 
 
@@ -299,5 +299,5 @@ def test_what_the_plugins_of_a_jenkins_really_send_is_understood(
     completed = [status for kind, status in answers if kind.endswith("job.completed")]
     assert completed == (["kept", "duplicate"] if job_data else ["ignored", "ignored"])
     assert {status for kind, status in answers if ".queue." in kind} == {"ignored"}
-    events = [event for entry in story.store.begin("test") for event in jenkins.events("cdp", json.loads(entry.body))]
+    events = [event for entry in story.store.begin("test") for event in callbacks.events("cdp", json.loads(entry.body))]
     assert set(events) == {BuildHinted("cdp", "shop/pre-production", 1, over) for over in (False, True)}

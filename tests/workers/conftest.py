@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from bot.core import journey
 from bot.core.rules import decision
 from bot.github import written_state as ledger
-from bot.jenkins import arrival
+from bot.jenkins import posted
 from launch.embedded import Embedded
 from tests.workers.workshop import Workshop
 from workers.perform import loop
@@ -49,7 +49,7 @@ def quiet() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses and doubts pass quickly."""
-    monkeypatch.setattr(arrival, "STILL_COMING", 0.3)
+    monkeypatch.setattr(posted, "STILL_COMING", 0.3)
     monkeypatch.setattr(ledger, "STILL_COMING", 0.1)
     monkeypatch.setattr(journey, "DEBOUNCE", 0.0)
     monkeypatch.setattr(decision, "STATUS_DEBOUNCE", 0.0)

@@ -25,7 +25,7 @@ from bot.core import journey
 from bot.core.model.events import TimePassed
 from bot.core.rules import decision, merges
 from bot.github import written_state as ledger
-from bot.jenkins import arrival
+from bot.jenkins import posted
 from bot.runtime import PipelineContext, Runtime, build
 from bot.store import outbox, store
 from bot.store.keys import FAMILIES
@@ -102,7 +102,7 @@ def request_name(_result: Any, _session: Any, request: requests.PreparedRequest,
 def live(life: Life) -> dict[str, Any]:
     """Work until nothing is left to do now; short holds, so that what a dead worker held is soon free."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    store.LEASE_MS, outbox.HOLD_MS, arrival.STILL_COMING = 100, life.hold, 0.1
+    store.LEASE_MS, outbox.HOLD_MS, posted.STILL_COMING = 100, life.hold, 0.1
     ledger.STILL_COMING, journey.DEBOUNCE, decision.STATUS_DEBOUNCE = 0.1, 0.0, 0.0
     merges.PULL_TOLD = journey.PULL_TOLD = 0.0
     loop.pause = lambda _tries, wanted: min(0.03, wanted or 0.03)  # type: ignore[assignment]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bot.core.model.effects import Banner, LockShown
 from bot.core.model.pipeline import Job
-from bot.jenkins.banner_text import with_banner, without_banner
+from bot.jenkins.banners import with_banner, without_banner
 from config.model import Markup
 from tests.workers.conftest import Open
 from tests.workers.workshop import OWNERS_TEXT, Workshop

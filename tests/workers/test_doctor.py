@@ -73,11 +73,11 @@ def picture(jenkins: JenkinsStandIn) -> Any:
 def test_a_trigger_that_should_have_been_refused_is_taken_out_of_the_queue(
     tmp_path: Path, jenkins: JenkinsStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bot.jenkins.doctor import permissions
+    from bot.jenkins.doctor import job
 
     built(jenkins)
-    once = permissions._TWICE.replace("INTERLOCK_RUN=doctor&", "", 1)  # as a proxy would that makes one of two
-    monkeypatch.setattr(permissions, "_TWICE", once)
+    once = job._TWICE.replace("INTERLOCK_RUN=doctor&", "", 1)  # as a proxy would that makes one of two
+    monkeypatch.setattr(job, "_TWICE", once)
     [(verdict, text)] = found(tmp_path, jenkins)
     assert verdict == "unsure"
     assert "taken out of its queue again" in text

@@ -15,7 +15,7 @@ from redis import Redis
 
 from bot.core.model.pipeline import Track
 from bot.doctor.finding import About
-from bot.jenkins.doctor import heard, notification, settings_xml
+from bot.jenkins.doctor import callbacks, job_settings
 from bot.jenkins.job_plan import JobPlan
 from bot.store.connection import connect
 from bot.store.inbox import Inbox
@@ -40,7 +40,9 @@ def jenkins() -> Iterator[JenkinsStandIn]:
         yield controller
 
 
-def callbacks(folder: Path, jenkins: JenkinsStandIn, public_url: str, **settings: Any) -> list[tuple[str, str, str]]:
+def told_of_callbacks(
+    folder: Path, jenkins: JenkinsStandIn, public_url: str, **settings: Any
+) -> list[tuple[str, str, str]]:
     """What is found about the answering of callbacks, with how to mend it."""
     secret = {"jenkins_webhook_secret": (SecretStr(SECRET),), **settings}
     found = examined(configured(folder, jenkins.url, public_url=public_url), **secret)
@@ -65,14 +67,14 @@ def test_our_own_door_answers_and_keeps_nothing(tmp_path: Path, jenkins: Jenkins
     configuration = configured(tmp_path, jenkins.url)
     with serving(web(configuration, redis_url, SECRET)) as url, connect(redis_url) as redis:
         before = redis.xlen(Keys("p").inbox)
-        assert callbacks(tmp_path, jenkins, url) == [("good", f"callbacks to {url} are answered", "")]
+        assert told_of_callbacks(tmp_path, jenkins, url) == [("good", f"callbacks to {url} are answered", "")]
         assert redis.xlen(Keys("p").inbox) == before
 
 
 def test_another_secret_at_the_door_is_told(tmp_path: Path, jenkins: JenkinsStandIn, redis_url: str) -> None:
     configuration = configured(tmp_path, jenkins.url)
     with serving(web(configuration, redis_url, "another")) as url:
-        [(verdict, found, mend)] = callbacks(tmp_path, jenkins, url)
+        [(verdict, found, mend)] = told_of_callbacks(tmp_path, jenkins, url)
     assert (verdict, found) == ("unsure", f"callbacks: {url} refuses the secret (401)")
     assert "INTERLOCK_JENKINS_WEBHOOK_SECRET" in mend
 
@@ -83,7 +85,7 @@ def test_a_door_that_does_not_know_the_controller_is_told(
     other = configured(tmp_path, jenkins.url)
     other = Configuration(other.pipelines, {"old": next(iter(other.controllers.values()))})
     with serving(web(other, redis_url, SECRET)) as url:
-        [(_, found, _)] = callbacks(tmp_path, jenkins, url)
+        [(_, found, _)] = told_of_callbacks(tmp_path, jenkins, url)
     assert found == f"callbacks: nobody at {url} knows /webhooks/jenkins/cdp (404)"
 
 
@@ -101,7 +103,7 @@ def test_a_door_that_does_not_know_the_controller_is_told(
 )
 def test_what_stands_before_our_door_is_told(tmp_path: Path, jenkins: JenkinsStandIn, reply: Reply, words: str) -> None:
     with HttpServer(lambda _: reply) as server:
-        [(verdict, found, mend)] = callbacks(tmp_path, jenkins, f"http://127.0.0.1:{server.port}")
+        [(verdict, found, mend)] = told_of_callbacks(tmp_path, jenkins, f"http://127.0.0.1:{server.port}")
     assert verdict == "unsure"
     assert words in found
     assert mend
@@ -110,7 +112,7 @@ def test_what_stands_before_our_door_is_told(tmp_path: Path, jenkins: JenkinsSta
 def test_nobody_at_our_door_is_told(tmp_path: Path, jenkins: JenkinsStandIn) -> None:
     with HttpServer(lambda _: Reply(202)) as server:
         port = server.port
-    [(_, found, mend)] = callbacks(tmp_path, jenkins, f"http://127.0.0.1:{port}")
+    [(_, found, mend)] = told_of_callbacks(tmp_path, jenkins, f"http://127.0.0.1:{port}")
     assert found == f"callbacks: http://127.0.0.1:{port} refuses the connection: nothing listens there"
     assert "is Interlock running?" in mend
 
@@ -123,12 +125,12 @@ def test_the_door_is_asked_about_no_build(tmp_path: Path, jenkins: JenkinsStandI
         return Reply(202, b'{"status": "ignored"}')
 
     with HttpServer(door) as server:
-        callbacks(tmp_path, jenkins, f"http://127.0.0.1:{server.port}")
+        told_of_callbacks(tmp_path, jenkins, f"http://127.0.0.1:{server.port}")
     assert bodies == [b'{"name": "interlock doctor"}']
 
 
 def test_without_the_secret_it_is_said_that_callbacks_cannot_be_tried(tmp_path: Path, jenkins: JenkinsStandIn) -> None:
-    [(verdict, found, _)] = callbacks(tmp_path, jenkins, "http://127.0.0.1:1", jenkins_webhook_secret=())
+    [(verdict, found, _)] = told_of_callbacks(tmp_path, jenkins, "http://127.0.0.1:1", jenkins_webhook_secret=())
     assert (verdict, "is not set here" in found) == ("unsure", True)
 
 
@@ -210,9 +212,9 @@ def test_a_job_that_called_lately_is_not_said_to_be_silent(
 def test_only_so_many_deliveries_are_looked_at(redis: Redis, tmp_path: Path) -> None:
     inbox = Inbox(redis, Keys("p"))
     inbox.accept("jenkins", "cdp", "1", b'{"job": "deploy", "build": "7"}')
-    for number in range(heard._LOOKED_AT):
+    for number in range(callbacks._LOOKED_AT):
         inbox.accept("github", "push", str(number), b"{}")
-    assert heard.listen(configured(tmp_path, "http://127.0.0.1:1"), redis).controllers == {}
+    assert callbacks.read_callbacks(configured(tmp_path, "http://127.0.0.1:1"), redis).controllers == {}
 
 
 def test_a_redis_out_of_reach_is_told(tmp_path: Path, jenkins: JenkinsStandIn) -> None:
@@ -253,7 +255,7 @@ def test_a_set_up_that_looks_right_and_is_silent_is_found_by_its_last_build(
     what: str,
     told: int,
 ) -> None:
-    monkeypatch.setattr(heard, "_SLACK", 0.0)
+    monkeypatch.setattr(callbacks, "_SLACK", 0.0)
     Inbox(redis, Keys("p")).accept("github", "push", uuid.uuid4().hex, b"{}")  # since then all is known
     configuration = configured(tmp_path, jenkins.url)
     with serving(web(configuration, redis_url, SECRET)) as url:
@@ -296,11 +298,14 @@ def test_what_is_older_than_what_is_known_and_what_has_just_ended_is_not_judged(
     now = time.time()
     for ended, since in ((now - 7200, now - 3600), (now - 5, now - 3600), (now - 600, None)):
         last = {"number": 7, "timestamp": (ended - 1) * 1000, "duration": 1000}
-        assert list(heard.examine_job(about, job, last, heard.Heard(since=since))) == []
+        assert list(callbacks.examine_job(about, job, last, callbacks.KnownCallbacks(since=since))) == []
     last = {"number": 7, "timestamp": (now - 601) * 1000, "duration": 1000}
-    [told] = heard.examine_job(about, job, last, heard.Heard(since=now - 3600, jobs={job: now - 1800}))
+    [told] = callbacks.examine_job(about, job, last, callbacks.KnownCallbacks(since=now - 3600, jobs={job: now - 1800}))
     assert "of its build #7" in told.found
-    assert list(heard.examine_job(about, job, last, heard.Heard(since=now - 3600, jobs={job: now - 600}))) == []
+    assert (
+        list(callbacks.examine_job(about, job, last, callbacks.KnownCallbacks(since=now - 3600, jobs={job: now - 600})))
+        == []
+    )
 
 
 # -- configured ------------------------------------------------------------------------------------------------
@@ -328,14 +333,14 @@ def job(plugin: str = "notification@1.18", inside: str = "", **endpoint: str | N
           <{name}.Endpoint>{plain}<urlInfo>{info}</urlInfo></{name}.Endpoint>
         </endpoints></{name}.HudsonNotificationProperty>{inside}
       </properties></flow-definition>"""
-    return settings_xml.parsed(body.encode())
+    return job_settings.parsed(body.encode())
 
 
 def told(root: ET.Element, public_url: str = "") -> list[str]:
     about = About("cdp", "deploy", "stage")
     findings = [
-        *notification.examine(about, PLAN, root, (SECRET,), heard=False, public_url=public_url),
-        *settings_xml.examine(about, PLAN, root),
+        *job_settings.examine_callback(about, PLAN, root, (SECRET,), heard=False, public_url=public_url),
+        *job_settings.examine_settings(about, PLAN, root),
     ]
     assert all(finding.mend for finding in findings)
     assert not any(SECRET in f"{finding}" for finding in findings)
@@ -364,7 +369,7 @@ def test_either_of_two_secrets_is_right_while_one_replaces_the_other() -> None:
     root = job(urlType="PUBLIC", urlOrId=f"https://interlock.example.com/webhooks/jenkins/cdp/{SECRET}")
     about = About("cdp", "deploy", "stage")
     for secrets in ((SECRET, "the new one, of 16"), ("the new one, of 16", SECRET)):
-        found = notification.examine(about, PLAN, root, secrets, heard=False)
+        found = job_settings.examine_callback(about, PLAN, root, secrets, heard=False)
         assert not any("is not ours" in finding.found for finding in found)
 
 
@@ -433,7 +438,7 @@ def test_an_address_as_old_versions_keep_it_is_read() -> None:
 def test_a_script_that_calls_back_itself_is_seen() -> None:
     script = "withCredentials([string(credentialsId: 'interlock-callback-cdp', variable: 'X')]) {}"
     text = f"<flow-definition><definition><script>{script}</script></definition></flow-definition>"
-    assert told(settings_xml.parsed(text.encode())) == []
+    assert told(job_settings.parsed(text.encode())) == []
 
 
 @pytest.mark.parametrize(

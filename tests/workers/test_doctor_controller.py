@@ -15,8 +15,7 @@ import responses
 
 from bot.doctor import Finding
 from bot.doctor.finding import About
-from bot.jenkins.doctor.controller import clocks
-from bot.jenkins.doctor.versions import number
+from bot.jenkins.doctor.controller import clocks, version_number
 from standins.jenkins import JenkinsStandIn
 from standins.wire.message import Reply, Request
 from standins.wire.server import HttpServer
@@ -261,7 +260,7 @@ def test_an_old_version_is_told_with_what_is_different(tmp_path: Path) -> None:
     [("2.479.3", (2, 479)), ("2.555-SNAPSHOT", (2, 555)), ("2.462.3.3", (2, 462)), ("of unknown version", None)],
 )
 def test_versions_are_read_in_all_their_forms(text: str, version: tuple[int, int] | None) -> None:
-    assert number(text) == version
+    assert version_number(text) == version
 
 
 NOON = 1_700_000_000.0

@@ -17,7 +17,7 @@ from bot.core.model.pipeline import Job
 from bot.core.rules import state_lost
 from bot.core.rules.state_lost import REASON
 from bot.health.observing import Observer
-from bot.jenkins.banner_text import told_by_banner, with_banner
+from bot.jenkins.banners import told_by_banner, with_banner
 from bot.store.losses import stored_loss
 from config.model import Markup
 from launch.embedded import Embedded

@@ -10,7 +10,7 @@ import pytest
 
 from bot.core.model.pipeline import Job
 from bot.effect_outcomes import RetryLater
-from bot.jenkins import attempt
+from bot.jenkins import attempts, builds
 from bot.jenkins.callbacks import build_of, job_of
 from bot.jenkins.client import JenkinsClient, job_path
 from config.configuration import Configuration, Controller
@@ -68,10 +68,10 @@ def test_a_branch_below_a_context_path_is_built_found_described_and_stopped(
     client = JenkinsClient(controller(configuration), token)
     path = job_path(BRANCH)
     assert path == "job/shop/job/feature%252Fx"
-    data = {attempt.RUN: "S1.1", attempt.ATTEMPT: "1", "delay": "0sec"}
+    data = {builds.RUN: "S1.1", builds.ATTEMPT: "1", "delay": "0sec"}
     client.ask("POST", f"{path}/buildWithParameters", data=data, expect=(201,))
     [build] = jenkins.control.wait_builds(BRANCH, state="running")
-    found = attempt.find(client, job, attempt.Attempt("S1.1", 1, ""))
+    found = attempts.find(client, job, attempts.Attempt("S1.1", 1, ""))
     assert found is not None
     assert (found.build or {})["number"] == build["number"]
     client.ask("POST", f"{path}/description", data={"description": "locked"}, expect=(204,))
@@ -84,9 +84,9 @@ def test_a_branch_below_a_context_path_is_built_found_described_and_stopped(
 def test_a_waiting_build_of_a_branch_is_found_in_the_queue(tmp_path: Path, jenkins: JenkinsStandIn) -> None:
     good_job(jenkins, BRANCH, quiet_period=600.0)
     client = JenkinsClient(controller(configured(tmp_path, jenkins.url, job=BRANCH)), "token")
-    data = {attempt.RUN: "S1.1", attempt.ATTEMPT: "1"}
+    data = {builds.RUN: "S1.1", builds.ATTEMPT: "1"}
     client.ask("POST", f"{job_path(BRANCH)}/buildWithParameters", data=data, expect=(201,))
-    found = attempt.find(client, Job("cdp", BRANCH), attempt.Attempt("S1.1", 1, ""))
+    found = attempts.find(client, Job("cdp", BRANCH), attempts.Attempt("S1.1", 1, ""))
     assert found is not None
     assert found.item == jenkins.control.queue()[0]["id"]
 

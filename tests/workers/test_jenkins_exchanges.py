@@ -19,8 +19,8 @@ from responses import matchers
 from urllib3.exceptions import NewConnectionError
 
 from bot.effect_outcomes import RetryLater
-from bot.jenkins import restarts
-from bot.jenkins.client import JenkinsClient, NotAllowed, NotThere, job_path
+from bot.jenkins import client as jenkins_client
+from bot.jenkins.client import JenkinsClient, JenkinsForbidden, JenkinsNotFound, job_path
 from config.configuration import Controller
 
 URL = "https://ci.example.com/jenkins"
@@ -45,7 +45,7 @@ def client(monkeypatch: pytest.MonkeyPatch) -> JenkinsClient:
 def refused(net: responses.RequestsMock, client: JenkinsClient, method: str = "GET", **answer: Any) -> Exception:
     """What comes of a request that is answered so."""
     net.add(method, f"{URL}/{JOB}/x", **answer)
-    with pytest.raises((RetryLater, NotThere, NotAllowed)) as caught:
+    with pytest.raises((RetryLater, JenkinsNotFound, JenkinsForbidden)) as caught:
         client.ask(method, f"{JOB}/x")
     return caught.value
 
@@ -54,7 +54,7 @@ def refused(net: responses.RequestsMock, client: JenkinsClient, method: str = "G
 
 
 def test_not_there_and_may_not_be_seen_are_one(net: responses.RequestsMock, client: JenkinsClient) -> None:
-    assert isinstance(refused(net, client, status=404), NotThere)
+    assert isinstance(refused(net, client, status=404), JenkinsNotFound)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 405, 409, 422])
@@ -62,7 +62,7 @@ def test_a_refusal_carries_its_status_and_what_it_was_about(
     net: responses.RequestsMock, client: JenkinsClient, status: int
 ) -> None:
     error = refused(net, client, "POST", status=status)
-    assert isinstance(error, NotAllowed)
+    assert isinstance(error, JenkinsForbidden)
     assert error.status == status
     assert f"Jenkins answers {status} (" in str(error)
     assert f"to POST {JOB}/x" in str(error)
@@ -96,12 +96,12 @@ def test_a_redirect_is_an_answer_and_not_followed(net: responses.RequestsMock, c
     answer = client.ask("POST", f"{JOB}/buildWithParameters", expect=(201, 303))
     assert answer.headers["Location"].endswith("/queue/item/7/")
     assert len(net.calls) == 1
-    assert isinstance(refused(net, client, status=302, headers={"Location": "/login"}), NotAllowed)
+    assert isinstance(refused(net, client, status=302, headers={"Location": "/login"}), JenkinsForbidden)
 
 
 def test_a_page_where_json_should_be_is_a_sign_in(net: responses.RequestsMock, client: JenkinsClient) -> None:
     net.add("GET", f"{URL}/{JOB}/api/json", body="<html>Sign in</html>")
-    with pytest.raises(NotAllowed, match="a page instead of JSON"):
+    with pytest.raises(JenkinsForbidden, match="a page instead of JSON"):
         client.get(JOB)
 
 
@@ -218,7 +218,7 @@ def test_a_command_that_lacks_a_crumb_did_nothing_and_is_sent_again_with_one(
 def test_a_crumb_that_is_refused_again_is_a_refusal(net: responses.RequestsMock, client: JenkinsClient) -> None:
     net.add("POST", f"{URL}/{JOB}/stop", **NO_CRUMB)
     net.add("GET", ISSUER, json={"crumbRequestField": "Jenkins-Crumb", "crumb": "c1"})
-    with pytest.raises(NotAllowed) as caught:
+    with pytest.raises(JenkinsForbidden) as caught:
         client.ask("POST", f"{JOB}/stop", expect=(302,))
     assert caught.value.status == 403
     assert len(net.calls) == 3
@@ -243,14 +243,14 @@ def test_a_restart_is_noticed_by_the_next_answer_once_and_not_by_one_that_names_
 ) -> None:
     """While it starts, Jenkins answers 503 without one; so does a proxy."""
     noticed: list[str] = []
-    monkeypatch.setattr(restarts, "_listeners", [lambda: noticed.append("restarted")])
-    monkeypatch.setattr(restarts, "_sessions", {})
+    monkeypatch.setattr(jenkins_client, "_listeners", [lambda: noticed.append("restarted")])
+    monkeypatch.setattr(jenkins_client, "_sessions", {})
     for session, status in (("a", 200), ("a", 200), (None, 503), ("a", 404), ("b", 200), ("b", 200)):
         headers = {} if session is None else {"X-Jenkins-Session": session}
         net.add("GET", f"{URL}/{JOB}/api/json", json={}, status=status, headers=headers)
     seen = []
     for _ in range(6):
-        with suppress(RetryLater, NotThere):
+        with suppress(RetryLater, JenkinsNotFound):
             client.get(JOB)
         seen.append((client.session, len(noticed)))
     assert seen == [("a", 0), ("a", 0), ("a", 0), ("a", 0), ("b", 1), ("b", 1)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.core.model.effects import Look
 from bot.core.model.events import BuildHinted
 from bot.core.model.pipeline import Job
-from bot.jenkins import looks
+from bot.jenkins import builds
 from tests.workers.workshop import Workshop
 from workers import reconcile
 
@@ -21,7 +21,9 @@ def test_an_answer_that_comes_after_the_end_of_its_build_is_known_moves_and_stop
     shop.ask(effect)
     claim = shop.claim(effect)
     assert claim is not None
-    slow = looks.look(shop.runtime, shop.context, claim, effect)  # it runs, Jenkins says; and that is long on its way
+    slow = builds.look_at_build(
+        shop.runtime, shop.context, claim, effect
+    )  # it runs, Jenkins says; and that is long on its way
     shop.release("build")
     reconcile.builds(shop.runtime, shop.context)
     shop.work()

@@ -10,7 +10,7 @@ import pytest
 from bot.core.model.events import Configured, LockAsked, ModeAsked, UnlockAsked
 from bot.core.model.pipeline import Mode
 from bot.core.model.run import Status
-from bot.jenkins import attempt
+from bot.jenkins import builds
 from bot.store.repairs import Repairs
 from tests.workers.conftest import Open
 from tests.workers.workshop import OWNERS_TEXT, PARAMETERS, Workshop, sha
@@ -181,7 +181,7 @@ def test_a_jenkins_that_is_away_is_asked_again_later(shop: Workshop) -> None:
 def test_a_build_beyond_the_newest_ones_is_asked_for_by_its_number(
     shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attempt, "BUILDS", 2)
+    monkeypatch.setattr(builds, "BUILDS", 2)
     arrived(shop, "acceptance")
     polled(shop)
     for number in range(5):
@@ -336,7 +336,7 @@ def test_a_build_of_an_older_installation_is_not_taken_for_the_one_that_waits(sh
 def test_a_stranger_beyond_the_newest_builds_keeps_its_slot_for_as_long_as_it_runs(
     shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attempt, "BUILDS", 2)
+    monkeypatch.setattr(builds, "BUILDS", 2)
     shop.start_by_hand("acceptance")
     polled(shop)
     for number in range(4):

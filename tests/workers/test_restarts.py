@@ -11,7 +11,7 @@ import pytest
 
 from bot.core.model.effects import Look
 from bot.core.model.pipeline import Job
-from bot.jenkins import restarts
+from bot.jenkins import client
 from tests.workers.workshop import Workshop, forget_clients
 
 LOOK = Look(Job("cdp", "shop/acceptance"), 1)
@@ -20,8 +20,8 @@ LOOK = Look(Job("cdp", "shop/acceptance"), 1)
 @pytest.fixture
 def noticed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     found: list[str] = []
-    monkeypatch.setattr(restarts, "_listeners", [lambda: found.append("restarted")])
-    monkeypatch.setattr(restarts, "_sessions", {})
+    monkeypatch.setattr(client, "_listeners", [lambda: found.append("restarted")])
+    monkeypatch.setattr(client, "_sessions", {})
     yield found
 
 
@@ -37,7 +37,7 @@ def test_a_restart_is_noticed_with_the_next_answer_and_once(shop: Workshop, noti
 
 
 def test_only_a_worker_that_runs_listens_for_restarts() -> None:
-    code = "import workers.tasks; from workers import restarts; assert not restarts._listeners"
+    code = "import workers.tasks; from bot.jenkins import client; assert not client._listeners"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 

@@ -10,7 +10,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from bot import effect_outcomes as outcome
 from bot.core.model.events import BuildSeen, TriggerAccepted, TriggerRefused
 from bot.core.model.pipeline import Job
-from bot.jenkins import arrival, posted, triggers
+from bot.jenkins import posted, triggers
 from bot.store import outbox
 from tests.workers.conftest import Open
 from tests.workers.workshop import PARAMETERS, Workshop, sha, twice
@@ -264,7 +264,7 @@ def test_a_trigger_that_never_arrived_is_refused_when_the_doubt_has_passed(
     began = time.monotonic()
     (event,) = shop.see_through(shop.trigger())
     assert isinstance(event, TriggerRefused)
-    assert time.monotonic() - began >= 0.5 + arrival.STILL_COMING - 0.05
+    assert time.monotonic() - began >= 0.5 + posted.STILL_COMING - 0.05
     assert (posts(shop), shop.builds()) == (1, [])
 
 

@@ -21,7 +21,7 @@ from bot.core.model.pipeline import Job, Lane, Pipeline, Track
 from bot.core.model.run import Run, Step
 from bot.core.rules.standing import rolls_out
 from bot.github import session
-from bot.jenkins import client as jenkins_client
+from bot.jenkins import client
 from bot.runtime import build
 from bot.store.codec import load_event
 from bot.store.connection import connect
@@ -281,7 +281,7 @@ def clean(settings: Settings) -> None:
 
 def forget_clients() -> None:
     """Close this thread's connections to Jenkins and GitHub, as the end of a process does."""
-    for one in jenkins_client._local.__dict__.pop("clients", {}).values():
+    for one in client._local.__dict__.pop("clients", {}).values():
         one._server._session.close()
     session.close_all()
 

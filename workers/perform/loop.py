@@ -29,8 +29,8 @@ from bot.core.model.effects import (
 from bot.core.model.events import Event, TriggerRefused
 from bot.effect_outcomes import ClaimLost, Done, PermanentFailure, RateLimited, RetryLater, pause
 from bot.github import command_replies, comments, deployments, lock_notices, lookups, statuses
-from bot.jenkins import banners, looks, posted, triggers, withdrawals
-from bot.jenkins.client import NotAllowed, NotThere
+from bot.jenkins import banners, builds, posted, triggers, withdrawals
+from bot.jenkins.client import JenkinsForbidden, JenkinsNotFound
 from bot.runtime import PipelineContext, Runtime
 from bot.store.inbox import Accepted
 from bot.store.outbox import Claim, Notes
@@ -59,8 +59,8 @@ PERFORMERS: dict[type, Callable[[Runtime, PipelineContext, Claim, Any], Done]] =
     Trigger: triggers.trigger,
     Withdraw: withdrawals.withdraw,
     AbortDuplicate: withdrawals.abort_duplicate,
-    Look: looks.look,
-    Banner: banners.banner,
+    Look: builds.look_at_build,
+    Banner: banners.show_banner,
     SetStatus: statuses.status,
     Comment: comments.comment,
     Compare: lookups.compare,
@@ -134,7 +134,7 @@ def claim_next(runtime: Runtime, context: PipelineContext, family: str, limit: i
 
 
 def _notes(runtime: Runtime, context: PipelineContext, family: str) -> Notes | None:
-    return Notes(posted.notes(runtime, context), posted.NOTED_MS) if family == "jenkins" else None
+    return Notes(triggers.notes_for_claim(runtime, context), posted.NOTED_MS) if family == "jenkins" else None
 
 
 def perform(runtime: Runtime, context: PipelineContext, claim: Claim) -> bool:
@@ -154,7 +154,7 @@ def perform(runtime: Runtime, context: PipelineContext, claim: Claim) -> bool:
         return False
     except (RedisError, OtherSchema):
         raise  # nothing can be stored now; when the hold ends, somebody else goes on from what is noted
-    except (PermanentFailure, NotThere, NotAllowed) as error:
+    except (PermanentFailure, JenkinsNotFound, JenkinsForbidden) as error:
         if isinstance(effect, Trigger):  # L6: certain that nothing was started, so the run may wait and try again
             return context.outbox.finish(claim, TriggerRefused(effect.run, effect.attempt, str(error)))
         if isinstance(effect, MOVES_A_RUN):  # once what is wrong is mended, it must still be done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from email.utils import parsedate_to_datetime
@@ -12,15 +13,17 @@ from urllib.parse import urlsplit
 import requests
 
 from bot.doctor.finding import About, Finding
-from bot.jenkins.doctor import versions
-from bot.jenkins.doctor.knock import NoAnswer, Place, knock, shown
+from bot.jenkins.doctor.probe import NoAnswer, ProbedAddress, probe, shown
 from config.configuration import Controller
 
 #: How far the clocks may be apart, in seconds. Builds that have just started are told by their age (workers.reconcile).
 CLOCKS_APART = 5.0
+
 _TREE = "api/json?tree=mode,quietingDown,quietDownReason,useCrumbs,useSecurity"
+
 #: Parts of addresses that people are sent to for signing in.
 _SIGN_IN = ("login", "signin", "sign-in", "oauth", "oidc", "saml", "sso", "securityrealm", "authorize")
+
 #: Where a Jenkins often is, if not where one looked for it.
 _USUAL_PATH = "jenkins"
 
@@ -28,25 +31,25 @@ _USUAL_PATH = "jenkins"
 def examine(controller: Controller, token: str) -> Iterator[Finding]:
     """Everything about one controller. After a BAD one there is nothing more to say."""
     about = About.controller(controller.name)
-    place = Place(controller.url, "url", controller.timeout, controller.ca_bundle)
+    place = ProbedAddress(controller.url, "url", controller.timeout, controller.ca_bundle)
     auth = (controller.user, token)
     try:
         before = time.time()
-        response = knock(place, _TREE, auth=auth)
+        response = probe(place, _TREE, auth=auth)
         after = time.time()
         wrong = _wrong(about, controller, place, response, auth)
         if wrong is not None:
             yield wrong
             return
         root = response.json()
-        wrong = _unknown(about, controller, root, knock(place, "me/api/json?tree=id", auth=auth))
+        wrong = _unknown(about, controller, root, probe(place, "me/api/json?tree=id", auth=auth))
         if wrong is not None:
             yield wrong
             return
         yield about.good(f"Jenkins {_version(response)} answers {controller.user}")
-        yield from versions.examine(about, _version(response))
+        yield from _old_version(about, _version(response))
         yield from clocks(about, response.headers.get("Date", ""), before, after)
-        yield from _signing_in(about, root, knock(place, "api/json?tree=mode", "POST", auth=auth))
+        yield from _signing_in(about, root, probe(place, "api/json?tree=mode", "POST", auth=auth))
         yield from _state(about, root)
     except NoAnswer as error:
         yield about.bad(str(error), error.mend)
@@ -60,7 +63,7 @@ def _version(response: requests.Response) -> str:
 
 
 def _wrong(
-    about: About, controller: Controller, place: Place, response: requests.Response, auth: tuple[str, str]
+    about: About, controller: Controller, place: ProbedAddress, response: requests.Response, auth: tuple[str, str]
 ) -> Finding | None:
     """Why this answer is not that of our Jenkins; None if it is."""
     status = response.status_code
@@ -101,23 +104,23 @@ def _redirected(about: About, controller: Controller, location: str) -> Finding:
     return about.bad(f"it sends us on to {to}", "put the address that it sends us to into url")
 
 
-def _elsewhere(about: About, place: Place) -> Finding:
+def _elsewhere(about: About, place: ProbedAddress) -> Finding:
     """There is no API here; perhaps the context path is missing, or is one too much."""
     parts = urlsplit(place.url)
     origin = f"{parts.scheme}://{parts.netloc}"
     # The origin first: a Jenkins there refuses strangers everywhere below, too.
     for url in dict.fromkeys((origin, f"{origin}/{_USUAL_PATH}", f"{place.url}/{_USUAL_PATH}")):
-        if url != place.url and _is_jenkins(Place(url, place.setting, place.timeout, place.ca_bundle)):
+        if url != place.url and _is_jenkins(ProbedAddress(url, place.setting, place.timeout, place.ca_bundle)):
             found = f"there is no Jenkins at {shown(place.url)}, but one at {shown(url)}"
             return about.bad(found, f"put {shown(url)} into url")
     mend = "is its context path missing? It is what stands before /job/ in the address of a job"
     return about.bad(f"there is no Jenkins at {shown(place.url)} (404)", mend)
 
 
-def _is_jenkins(place: Place) -> bool:
+def _is_jenkins(place: ProbedAddress) -> bool:
     """Whether a Jenkins answers there; it says so even to strangers. It is not given our token."""
     try:
-        return "X-Jenkins" in knock(place, "api/json?tree=mode").headers
+        return "X-Jenkins" in probe(place, "api/json?tree=mode").headers
     except NoAnswer:
         return False
 
@@ -137,7 +140,7 @@ def _new_token(controller: Controller) -> str:
 
 
 def _forbidden(
-    about: About, controller: Controller, place: Place, response: requests.Response, auth: tuple[str, str]
+    about: About, controller: Controller, place: ProbedAddress, response: requests.Response, auth: tuple[str, str]
 ) -> Finding:
     if "X-Jenkins" not in response.headers:
         mend = "is Interlock's machine on the list of whom it lets through?"
@@ -150,14 +153,14 @@ def _forbidden(
     return about.bad(found, f"give the user {controller.user} Overall/Read (docs/jenkins.md has all that it needs)")
 
 
-def _is_anonymous(place: Place, refused: requests.Response, auth: tuple[str, str]) -> bool:
+def _is_anonymous(place: ProbedAddress, refused: requests.Response, auth: tuple[str, str]) -> bool:
     """Whether Jenkins takes us for nobody. `/whoAmI` says so outright, to everybody (Jenkins: `WhoAmI`).
 
     The 403 itself names whom it was for, but not if that was nobody, up to 2.555 at least (seen on 2.426.3): so if
     `/whoAmI` cannot be asked, one that names nobody was for nobody.
     """
     try:
-        who = knock(place, "whoAmI/api/json", auth=auth).json()
+        who = probe(place, "whoAmI/api/json", auth=auth).json()
         return bool(who["anonymous"])
     except (NoAnswer, ValueError, KeyError, TypeError):
         return refused.headers.get("X-You-Are-Authenticated-As", "anonymous") == "anonymous"
@@ -189,7 +192,6 @@ _STATUSES: dict[int, Callable[[About, Controller, requests.Response], Finding]] 
     503: _starting,
     504: _proxy,
 }
-
 
 # -- how it is -------------------------------------------------------------------------------------------------
 
@@ -240,3 +242,38 @@ def _state(about: About, root: dict[str, Any]) -> Iterator[Finding]:
         reason = str(root.get("quietDownReason") or "")
         found = "it prepares to shut down" + (f": {reason[:200]}" if reason else "")
         yield about.unsure(found, "it takes triggers but starts nothing until the shutdown is cancelled or done")
+
+
+# -- older versions ----------------------------------------------------------------------------------------------------
+
+#: The oldest long-term line that we recommend: the first on Java 17 and Jakarta EE, where today's plugins begin.
+RECOMMENDED = (2, 479)
+
+#: Since when (Jenkins: `Queue#doCancelItem`, `ParametersDefinitionProperty#buildWithParameters`,
+#: `ParameterizedJobMixIn#doBuildWithParameters`), and what it was like before.
+_BEFORE = (
+    ((2, 211), "it does not say whether a queue item was cancelled, so Interlock asks once more"),
+    ((2, 308), "it does not say that a trigger met an equal one in the queue"),
+    ((2, 524), "it answers 500 to a trigger of a job without parameters, so that the run waits and is tried for ever"),
+)
+
+_NUMBERS = re.compile(r"(\d+)\.(\d+)")
+
+
+def version_number(text: str) -> tuple[int, int] | None:
+    """`2.479.3`, `2.555-SNAPSHOT` as (2, 479), (2, 555); None for what is no version."""
+    found = _NUMBERS.match(text)
+    return None if found is None else (int(found[1]), int(found[2]))
+
+
+def _old_version(about: About, text: str) -> Iterator[Finding]:
+    """What to know about a controller of that version; nothing about a recent one."""
+    version = version_number(text)
+    if version is None:
+        yield about.unsure(
+            f"its version, {text!r}, cannot be read", "does a proxy drop or change the header X-Jenkins?"
+        )
+    elif version < RECOMMENDED:
+        peculiar = [f"before {since[0]}.{since[1]} {what}" for since, what in _BEFORE if version < since]
+        found = f"Jenkins {text} is older than 2.479 ({'; '.join(peculiar)})"
+        yield about.unsure(found, "bring it up to date: a long-term version from 2.479.1 on")

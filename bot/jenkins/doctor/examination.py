@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from bot.doctor.finding import About, Finding, Verdict
 from bot.effect_outcomes import RetryLater
-from bot.jenkins.client import client
+from bot.jenkins.client import client_of
+from bot.jenkins.doctor import callbacks, job
 from bot.jenkins.doctor import controller as controllers
-from bot.jenkins.doctor import door, heard, job
 from bot.jenkins.job_plan import JobPlan, plans
 from bot.runtime import WATCH_LIMITS, connect_store
 from config.configuration import Configuration, Controller
@@ -25,9 +25,9 @@ _AT_ONCE = 4
 def examine_jenkins(configuration: Configuration, settings: Settings) -> Iterator[Finding]:
     """Look at every controller, and at every job on those that answer; the jobs in the order of the file."""
     ears = (
-        heard.listen(configuration, connect_store(settings, WATCH_LIMITS))
+        callbacks.read_callbacks(configuration, connect_store(settings, WATCH_LIMITS))
         if settings.redis_url is not None
-        else heard.ask(configuration)
+        else callbacks.ask_for_callbacks(configuration)
     )
     secrets = tuple(secret.get_secret_value() for secret in settings.jenkins_webhook_secret)
     for controller in configuration.controllers.values():
@@ -49,7 +49,7 @@ def examine_jenkins(configuration: Configuration, settings: Settings) -> Iterato
 
 
 def _callbacks(
-    controller: Controller, configuration: Configuration, secrets: tuple[str, ...], ears: heard.Heard
+    controller: Controller, configuration: Configuration, secrets: tuple[str, ...], ears: callbacks.KnownCallbacks
 ) -> Iterator[Finding]:
     told: list[Finding] = []
     if not secrets:
@@ -57,13 +57,13 @@ def _callbacks(
         yield About.controller(controller.name).unsure(found, "call the doctor with the environment of the processes")
     else:
         for secret in secrets:
-            told += door.examine(controller, configuration.web.public_url, secret)
+            told += callbacks.examine_address(controller, configuration.web.public_url, secret)
     yield from told
     if not ears.trouble or not any(ears.trouble in finding.found for finding in told):
-        yield from heard.examine(controller.name, ears)
+        yield from callbacks.examine_controller(controller.name, ears)
     asking = next((plan for plan in plans(configuration, controller.name) if plan.question), None)
     if asking is not None:
-        yield from door.examine_question(asking, configuration.web.public_url)
+        yield from callbacks.examine_question(asking, configuration.web.public_url)
 
 
 @dataclass(slots=True)
@@ -73,7 +73,7 @@ class _Ward:
     controller: Controller
     token: str
     secrets: tuple[str, ...]
-    ears: heard.Heard
+    ears: callbacks.KnownCallbacks
     public_url: str
     gone: threading.Event = field(default_factory=threading.Event)
 
@@ -83,7 +83,7 @@ class _Ward:
         if self.gone.is_set():
             return [about.bad("not looked at: the controller has stopped answering", "look again when it is back")]
         try:
-            return job.examine(client(self.controller, self.token), plan, self.secrets, self.ears, self.public_url)
+            return job.examine(client_of(self.controller, self.token), plan, self.secrets, self.ears, self.public_url)
         except RetryLater as error:
             if error.__cause__ is not None:  # not an answer that says so, but none
                 self.gone.set()

@@ -1,22 +1,40 @@
-"""Is a job as a stage needs it?"""
+"""Is a job as its stage needs it: is it there, does it declare the parameters, and may we build, cancel and configure?
+
+Each permission is tried by a request that changes nothing whether it is allowed or not. Where Jenkins asks for the
+permission first, and then finds nothing to do, its answer tells the two apart:
+
+- Item/Build: `POST buildWithParameters` with a parameter given twice: 403 without the permission, 500 with it, nothing
+  queued (Jenkins: `BuildAuthorizationToken#checkPermission`, then `SimpleParameterDefinition#createValue` throws). Only
+  a string parameter that was just seen is given twice. Should something on the way make one value of the two, the build
+  would wait for an hour, and is taken out of the queue at once.
+- Item/Cancel: `POST <completed build>/stop`: 403 or 302 (Jenkins: `WorkflowRun#doStop` is `#doKill` for a build without
+  an executor, which asks for the permission, sees that nothing is building, and returns). `AbstractBuild#doStop`
+  (FreeStyle) does not ask, so there it cannot be tried.
+- Item/Configure: `POST description` without the field: 403 or 400 (Jenkins: `Job#doDescription`).
+"""
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
 from bot.doctor.finding import About, Finding, Verdict
-from bot.jenkins.client import JenkinsClient, NotAllowed, NotThere, job_path
-from bot.jenkins.doctor import notification, permissions, settings_xml
-from bot.jenkins.doctor.heard import Heard, examine_job
-from bot.jenkins.doctor.lookup import missing
+from bot.effect_outcomes import RetryLater
+from bot.jenkins.builds import RUN
+from bot.jenkins.client import JenkinsClient, JenkinsForbidden, JenkinsNotFound, job_path
+from bot.jenkins.doctor import job_settings
+from bot.jenkins.doctor.callbacks import KnownCallbacks, examine_job
 from bot.jenkins.job_plan import JobPlan
 
 _TREE = (
     "fullName,buildable,concurrentBuild,lastCompletedBuild[number,timestamp,duration],property[parameterDefinitions[name,type]],"
     "jobs[name]{0,5}"
 )
+
 #: Parameters that would refuse what a trigger carries, or keep it from being read back.
 _WRONG = {
     "BooleanParameterDefinition": "a boolean",
@@ -26,23 +44,24 @@ _WRONG = {
     "PasswordParameterDefinition": "a password",
     "RunParameterDefinition": "a run",
 }
+
 _DECLARE = "Jenkins drops undeclared parameters, so builds could not be told apart: declare them in the job as strings"
 
 
 def examine(
-    client: JenkinsClient, plan: JobPlan, secrets: tuple[str, ...], heard: Heard, public_url: str
+    client: JenkinsClient, plan: JobPlan, secrets: tuple[str, ...], heard: KnownCallbacks, public_url: str
 ) -> list[Finding]:
     """Everything about one job; one good finding if there is nothing else. Raises NotNow if Jenkins is gone."""
     about = About.job(plan.controller, plan.name, plan.step)
     try:
         job = client.get(job_path(plan.name), _TREE)
-    except NotThere:
+    except JenkinsNotFound:
         return [missing(client, about, plan.name)]
-    except NotAllowed as error:
+    except JenkinsForbidden as error:
         return [about.bad(str(error), "give the user Item/Read on it")]
     if "buildable" not in job:
         return [_no_job(about, plan, job)]
-    tried = permissions.examine(client, about, plan, job)
+    tried = try_permissions(client, about, plan, job)
     findings = [
         *_name(about, plan, job),
         *_parameters(about, plan, job),
@@ -54,8 +73,10 @@ def examine(
     if isinstance(root, Finding):
         findings.append(root)
     else:
-        findings += settings_xml.examine(about, plan, root)
-        findings += notification.examine(about, plan, root, secrets, heard=name in heard.jobs, public_url=public_url)
+        findings += job_settings.examine_settings(about, plan, root)
+        findings += job_settings.examine_callback(
+            about, plan, root, secrets, heard=name in heard.jobs, public_url=public_url
+        )
     findings += examine_job(about, name, job.get("lastCompletedBuild") or {}, heard)
     if any(finding.verdict is not Verdict.GOOD for finding in findings):
         return findings
@@ -65,8 +86,8 @@ def examine(
 
 def _settings(client: JenkinsClient, about: About, plan: JobPlan) -> ET.Element | Finding:
     try:
-        return settings_xml.read(client, about, plan)
-    except settings_xml.Hidden as hidden:
+        return job_settings.read(client, about, plan)
+    except job_settings.SettingsHidden as hidden:
         return hidden.finding
 
 
@@ -102,7 +123,7 @@ def _parameters(about: About, plan: JobPlan, job: dict[str, Any]) -> Iterator[Fi
         kind = declared.get(name)
         if kind in _WRONG:
             yield about.bad(f"its parameter {name} is {_WRONG[kind]}", "make it a string parameter")
-        elif kind is not None and kind not in permissions.TEXTS:
+        elif kind is not None and kind not in TEXTS:
             mend = "does it take any text, and show it in the build? A string parameter does"
             yield about.unsure(f"its parameter {name} is a {kind}", mend)
 
@@ -113,3 +134,125 @@ def _readiness(about: About, job: dict[str, Any], plan: JobPlan) -> Iterator[Fin
     if plan.concurrent and job.get("concurrentBuild") is False:
         found = "it runs one build at a time, but its stage has room for several"
         yield about.unsure(found, "take disableConcurrentBuilds out of it, or set the capacity to 1")
+
+
+# -- where its path ends -----------------------------------------------------------------------------------------------
+
+#: How many names a folder is asked for, and how many are told.
+_ASKED, _TOLD = 1_000, 5
+
+_CHILDREN = f"jobs[name]{{0,{_ASKED}}}"
+
+
+def missing(client: JenkinsClient, about: About, name: str) -> Finding:
+    """Say which part of the path is not there. What may not be read looks the same (Jenkins: `Jenkins#getItem`)."""
+    mend = "create it (`interlock jenkins-jobs` prints it), give the user Item/Read on it, or mend its name in the file"
+    folder = ""
+    try:
+        for part in name.split("/"):
+            path = f"{job_path(folder)}/api/json" if folder else "api/json"
+            inside = client.ask("GET", path, params={"tree": _CHILDREN}).json()
+            names = [str(job.get("name", "")) for job in inside.get("jobs") or []]
+            if part not in names:
+                return about.bad(_nearest(folder, part, names), mend)
+            folder = f"{folder}/{part}" if folder else part
+    except (JenkinsNotFound, JenkinsForbidden, RetryLater, ValueError):
+        pass  # then nothing nearer can be said
+    return about.bad("it is not there, or may not be read", mend)
+
+
+def _nearest(folder: str, part: str, names: list[str]) -> str:
+    where = f"the folder {folder}" if folder else "the top folder"
+    near = get_close_matches(part, names, n=_TOLD, cutoff=0.5) or sorted(names)[:_TOLD]
+    there = f"; there is {', '.join(near)}" if near else ", which looks empty to us"
+    return f"it is not there, or may not be read: {where} has no {part}{there}"
+
+
+# -- permissions -------------------------------------------------------------------------------------------------------
+
+PIPELINE = "org.jenkinsci.plugins.workflow.job.WorkflowJob"
+
+#: The definitions that come from SimpleParameterDefinition for certain, and hold any text.
+TEXTS = ("StringParameterDefinition", "TextParameterDefinition")
+
+_TWICE = f"buildWithParameters?{RUN}=doctor&{RUN}=doctor&delay=3600sec"
+
+_NUMBER = re.compile(r"/(\d+)/?$")
+
+
+@dataclass(slots=True)
+class TriedPermissions:
+    """What is missing, and what could not be tried and why."""
+
+    findings: list[Finding] = field(default_factory=list)
+    untried: list[str] = field(default_factory=list)
+
+
+def try_permissions(client: JenkinsClient, about: About, plan: JobPlan, job: dict[str, Any]) -> TriedPermissions:
+    """Try every permission that this job's stage needs."""
+    tried = TriedPermissions()
+    for probe in (_build, _cancel, _configure):
+        try:
+            probe(client, about, plan, job, tried)
+        except (JenkinsForbidden, RetryLater, JenkinsNotFound) as error:
+            tried.findings.append(about.unsure(f"{_PERMISSION[probe]} could not be tried: {error}", "look again later"))
+    return tried
+
+
+def _build(client: JenkinsClient, about: About, plan: JobPlan, job: dict[str, Any], tried: TriedPermissions) -> None:
+    definitions = [d for entry in job.get("property") or [] for d in entry.get("parameterDefinitions") or []]
+    run = [d for d in definitions if d.get("name") == RUN]
+    if len(run) != 1 or run[0].get("type") not in TEXTS or job.get("buildable") is False:
+        tried.untried.append("Item/Build")
+        return
+    response = client.ask("POST", f"{job_path(plan.name)}/{_TWICE}", expect=(201, 303, 403, 409, 500))
+    if response.status_code == 403:
+        mend = "give the user Item/Build on it (docs/jenkins.md)"
+        tried.findings.append(about.bad("Item/Build is missing: no build can be started in it", mend))
+    elif response.status_code == 409:
+        tried.untried.append("Item/Build")
+    elif response.status_code in (201, 303):
+        number = _NUMBER.search(response.headers.get("Location", ""))
+        tried.findings.append(_taken_back(client, about, number[1] if number else ""))
+
+
+def _taken_back(client: JenkinsClient, about: About, item: str) -> Finding:
+    found = "Jenkins took a trigger of the doctor's that it should have refused, and"
+    status = 0
+    if item:
+        status = client.ask("POST", "queue/cancelItem", data={"id": item}, expect=(204, 302, 404, 422, 500)).status_code
+    if status in (204, 302):
+        mend = "does a proxy on the way to Jenkins change requests? It made one parameter out of two"
+        return about.unsure(f"{found} it was taken out of its queue again", mend)
+    return about.bad(f"{found} it is in its queue still (item {item or 'unknown'})", "cancel it in Jenkins by hand")
+
+
+def _cancel(client: JenkinsClient, about: About, plan: JobPlan, job: dict[str, Any], tried: TriedPermissions) -> None:
+    completed = (job.get("lastCompletedBuild") or {}).get("number")
+    if job.get("_class") != PIPELINE or not isinstance(completed, int):
+        tried.untried.append("Item/Cancel")
+        return
+    path = f"{job_path(plan.name)}/{completed}/stop"
+    if client.ask("POST", path, expect=(200, 302, 403, 404)).status_code == 403:
+        found = "Item/Cancel is missing: none of its builds can be called back, cancelled or timed out"
+        tried.findings.append(about.bad(found, "give the user Item/Cancel on it (docs/jenkins.md)"))
+
+
+def _configure(
+    client: JenkinsClient, about: About, plan: JobPlan, job: dict[str, Any], tried: TriedPermissions
+) -> None:
+    if not plan.locks:
+        return
+    if client.ask("POST", f"{job_path(plan.name)}/description", expect=(400, 403)).status_code == 403:
+        found = "Item/Configure is missing: when its stage locks, no banner can be put on it"
+        mend = "give the user Item/Configure on it; everything else works without"
+        if any(str(entry.get("_class", "")).endswith(".BranchJobProperty") for entry in job.get("property") or []):
+            mend = "nobody has it on a branch of a multibranch project: for the banner make the stage a job of its own"
+        tried.findings.append(about.unsure(found, mend))
+
+
+_PERMISSION: dict[Callable[[JenkinsClient, About, JobPlan, dict[str, Any], TriedPermissions], None], str] = {
+    _build: "Item/Build",
+    _cancel: "Item/Cancel",
+    _configure: "Item/Configure",
+}

@@ -1,4 +1,4 @@
-"""One plain request to somebody who may not answer, and in words what is wrong if nobody does."""
+"""One plain request to a server that may not answer, and in words what is wrong if it does not."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class NoAnswer(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where to knock; `setting` is what its address is called in the pipeline file."""
+class ProbedAddress:
+    """Where to probe; `setting` is what its address is called in the pipeline file."""
 
     url: str
     setting: str
@@ -28,8 +28,8 @@ class Place:
     ca_bundle: Path | None = None
 
 
-def knock(
-    place: Place,
+def probe(
+    place: ProbedAddress,
     path: str,
     method: str = "GET",
     *,
@@ -42,7 +42,7 @@ def knock(
         return requests.request(
             method,
             f"{place.url}/{path}",
-            auth=auth or _nobody,
+            auth=auth or _unsigned,
             json=json,
             timeout=place.timeout,
             verify=verify,
@@ -54,12 +54,12 @@ def knock(
         raise NoAnswer(str(error), "put the path of a file with certificates (PEM) into ca_bundle") from error
 
 
-def _nobody(request: requests.PreparedRequest) -> requests.PreparedRequest:
+def _unsigned(request: requests.PreparedRequest) -> requests.PreparedRequest:
     """Signs in as nobody: else requests would take a name and a password out of ~/.netrc."""
     return request
 
 
-def _no_answer(place: Place, error: RequestException) -> NoAnswer:
+def _no_answer(place: ProbedAddress, error: RequestException) -> NoAnswer:
     where = shown(place.url)
     if isinstance(error, SSLError):
         return _untrusted(place, str(error))
@@ -81,7 +81,7 @@ def _no_answer(place: Place, error: RequestException) -> NoAnswer:
     return NoAnswer(found, f"is {place.setting} its address, seen from here?")
 
 
-def _untrusted(place: Place, text: str) -> NoAnswer:
+def _untrusted(place: ProbedAddress, text: str) -> NoAnswer:
     where = shown(place.url)
     if "WRONG_VERSION_NUMBER" in text or "record layer failure" in text:
         return NoAnswer(

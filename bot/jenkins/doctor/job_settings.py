@@ -1,4 +1,4 @@
-"""Whether a job's configuration has it call us back, and calls the right door (notification plugin, or a curl)."""
+"""What a job's config.xml says that the API does not: concurrency, triggers, how many builds it keeps, callbacks."""
 
 from __future__ import annotations
 
@@ -7,25 +7,113 @@ from collections.abc import Iterator
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from bot.doctor.finding import About, Finding
-from bot.jenkins.doctor.versions import number
+from bot.effect_outcomes import RetryLater
+from bot.jenkins.client import JenkinsClient, JenkinsForbidden, JenkinsNotFound, job_path
+from bot.jenkins.doctor.controller import version_number
 from bot.jenkins.job_plan import CALLBACK_RETRIES, CALLBACK_TIMEOUT_MS, JobPlan, credential
 
+_SERIAL = "org.jenkinsci.plugins.workflow.job.properties.DisableConcurrentBuildsJobProperty"
+
+_THROTTLE = "hudson.plugins.throttleconcurrents.ThrottleJobProperty"
+
+#: A job that keeps fewer builds may have thrown one away before anybody has read its result.
+KEPT = 10
+
+
+class SettingsHidden(Exception):
+    """It cannot be read; the finding says why."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.found)
+        self.finding = finding
+
+
+def read(client: JenkinsClient, about: About, plan: JobPlan) -> ET.Element:
+    """The configuration of a job. Raises SettingsHidden."""
+    try:
+        body = client.ask("GET", f"{job_path(plan.name)}/config.xml").content
+        return parsed(body)
+    except (JenkinsForbidden, JenkinsNotFound) as error:
+        found = "whether it calls back, and what else it is set to, cannot be seen: Item/ExtendedRead is missing"
+        mend = "give the user Item/ExtendedRead on it; only the doctor needs it"
+        raise SettingsHidden(about.unsure(found, mend)) from error
+    except (RetryLater, ET.ParseError) as error:
+        raise SettingsHidden(about.unsure(f"its configuration could not be read: {error}")) from error
+
+
+def parsed(body: bytes) -> ET.Element:
+    """Jenkins writes XML 1.1, which the parser does not know; the two differ in what no configuration has."""
+    text = body.decode("utf-8", "replace").replace("<?xml version='1.1'", "<?xml version='1.0'", 1)
+    return ET.fromstring(text)  # noqa: S314  our own Jenkins
+
+
+def examine_settings(about: About, plan: JobPlan, root: ET.Element) -> Iterator[Finding]:
+    """What in it would surprise a run."""
+    yield from _concurrency(about, plan, root)
+    triggers = sorted({child.tag.rpartition(".")[2] for holder in root.iter("triggers") for child in holder})
+    if triggers:
+        found = f"it also starts by itself ({', '.join(triggers)})"
+        mend = "take that out of it: a build that no run asked for takes a slot of the stage, and may break it"
+        yield about.unsure(found, mend)
+    kept = _whole(next(root.iter("numToKeep"), None))
+    if 0 < kept < KEPT:
+        found = f"it keeps no more than {kept} builds"
+        mend = f"keep {KEPT} or more: one that ended while Interlock was away may be gone before its result is read"
+        yield about.unsure(found, mend)
+
+
+def _concurrency(about: About, plan: JobPlan, root: ET.Element) -> Iterator[Finding]:
+    serial = next(root.iter(_SERIAL), None)
+    if serial is not None and serial.findtext("abortPrevious") == "true":
+        mend = "set it to false (disableConcurrentBuilds without abortPrevious)"
+        if plan.concurrent:
+            yield about.bad(
+                "abortPrevious: each build ends the one before it, and the stage has room for several", mend
+            )
+        else:
+            yield about.unsure("abortPrevious: a build that somebody starts by hand ends that of a run", mend)
+    throttle = next(root.iter(_THROTTLE), None)
+    if throttle is None or throttle.findtext("throttleEnabled") != "true":
+        return
+    most = _whole(throttle.find("maxConcurrentTotal"))
+    if throttle.findtext("throttleOption") == "category":
+        found = "throttle-concurrents holds its builds back together with those of other jobs"
+        yield about.unsure(found, "a run then waits in Jenkins, with its slot taken: leave the waiting to Interlock")
+    elif 0 < most < (plan.capacity or most + 1):
+        found = f"throttle-concurrents allows {most} builds at once, and the stage has room for more"
+        yield about.unsure(found, "raise maxConcurrentTotal, or lower the stage's capacity")
+
+
+def _whole(element: ET.Element | None) -> int:
+    text = "" if element is None else element.text or ""
+    return int(text) if text.strip().isdigit() else 0
+
+
+# -- callbacks: by the notification plugin, or a curl ------------------------------------------------------------------
+
 _PROPERTY = "com.tikal.hudson.plugins.notification.HudsonNotificationProperty"
+
 _ENDPOINT = "com.tikal.hudson.plugins.notification.Endpoint"
+
 _OURS = "interlock-callback-"
+
 _DOOR = "/webhooks/jenkins"
+
 #: The events of an endpoint with which Interlock hears of the end of every build (plugin: `Phase#isRun`).
 _ENOUGH = ("all", "completed", "finalized")
+
 #: All events that the plugin knows. It compares exactly, and sends nothing for others such as `ALL` (seen with 1.19).
 _KNOWN = (*_ENOUGH, "queued", "started", "failed", "failedAndFirstSuccess", "manual")
+
 #: The longest that one callback may hold a build up, in milliseconds, all its tries together: the plugin waits in the
 #: build itself, twice before the first step and twice at the end.
 _LONGEST = 10_000
+
 #: Since when an endpoint without a branch filter is skipped (plugin: `Phase#handle` compares ".*" with null).
 _FILTERED = (1, 17)
 
 
-def examine(
+def examine_callback(
     about: About, plan: JobPlan, root: ET.Element, secrets: tuple[str, ...], *, heard: bool, public_url: str = ""
 ) -> Iterator[Finding]:
     """What is wrong with the callbacks. `heard`: one came from this job not long ago, so somebody does call.
@@ -34,7 +122,7 @@ def examine(
     endpoints = [] if holder is None else list(holder.iter(_ENDPOINT))
     ours = [endpoint for endpoint in endpoints if _is_ours(endpoint)]
     if holder is not None and ours:
-        plugin = number(holder.get("plugin", "").rpartition("@")[2]) or _FILTERED
+        plugin = version_number(holder.get("plugin", "").rpartition("@")[2]) or _FILTERED
         for endpoint in ours:
             yield from _address(about, plan, endpoint, secrets)
             yield from _host(about, endpoint, public_url)
@@ -97,14 +185,14 @@ def _host(about: About, endpoint: ET.Element, public_url: str) -> Iterator[Findi
     if _kind(endpoint) == "SECRET" or not public_url:
         return
     theirs, ours = urlsplit(_url(endpoint)), urlsplit(public_url)
-    if _place(theirs) != _place(ours):
+    if _host_and_port(theirs) != _host_and_port(ours):
         # Host and port alone: the rest of it may be the secret.
         found = f"its callback goes to {theirs.hostname or 'nowhere'}, but Interlock is at {ours.hostname}"
         mend = "write the address of web.public_url into it, or mend web.public_url: another host learns the secret"
         yield about.unsure(found if theirs.hostname != ours.hostname else f"{found} with another port", mend)
 
 
-def _place(parts: SplitResult) -> tuple[str | None, int | None]:
+def _host_and_port(parts: SplitResult) -> tuple[str | None, int | None]:
     try:
         return parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
     except ValueError:

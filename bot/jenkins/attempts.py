@@ -1,0 +1,148 @@
+"""Finding an attempt in Jenkins: in the queue or among the builds, by the parameters that every trigger carries.
+
+After a fail-over also builds of a commit that the store has forgotten, so that no second one is started beside one.
+What was lost may have been decided again with other names: the same merge, found by asking GitHub, may be another run
+or have another version, and a run's name may be another commit's now. So service, commit and stage tell what was built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from bot.core.model.effects import Trigger
+from bot.core.model.pipeline import Job, Outcome
+from bot.effect_outcomes import Done, RetryLater
+from bot.jenkins import builds
+from bot.jenkins.client import JenkinsClient
+from bot.runtime import PipelineContext
+from bot.store.records import Records
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt as its trigger names it.
+
+    Version and commit tell it from one of the same name in an older installation, or before a fail-over.
+    """
+
+    run: str
+    number: int
+    version: str
+    sha: str = ""
+
+    def is_that_of(self, thing: dict[str, Any]) -> bool:
+        """Whether a build or queue item is that of this attempt; a job need not declare version and commit."""
+        found = builds.parameters(thing)
+        same = found.get(builds.RUN) == self.run and found.get(builds.ATTEMPT) == str(self.number)
+        more = ((builds.VERSION, self.version), (builds.SHA, self.sha))
+        return same and all(not own or found.get(name, "") in ("", own) for name, own in more)
+
+    def is_not_that_of(self, thing: dict[str, Any]) -> bool:
+        """Whether a build or queue item says that it is another's; one without our parameters says nothing.
+
+        After a crash Jenkins gives the numbers of queue items again, from 1 on if it had not saved its queue.
+        """
+        return builds.RUN in builds.parameters(thing) and not self.is_that_of(thing)
+
+
+class BuildMatcher(Protocol):
+    """What is looked for."""
+
+    def is_that_of(self, thing: dict[str, Any]) -> bool:
+        """Whether a build or queue item is that of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundAttempt:
+    """Where an attempt is: in the queue (`item`) or built (`build`, as Jenkins describes it)."""
+
+    item: int | None = None
+    build: dict[str, Any] | None = None
+
+
+def find(client: JenkinsClient, job: Job, wanted: BuildMatcher) -> FoundAttempt | None:
+    """Look for an attempt, or what else is wanted: queue, builds, queue again, for an item moves on between two reads.
+
+    None means: it is in none of them now. Raises NotThere if the job is not there.
+    """
+    for look in (_in_queue, _in_builds, _in_queue):
+        found = look(client, job, wanted)
+        if found is not None:
+            return found
+    return None
+
+
+def _in_queue(client: JenkinsClient, job: Job, wanted: BuildMatcher) -> FoundAttempt | None:
+    for item in builds.queue_items(client):
+        if wanted.is_that_of(item):
+            return FoundAttempt(item=int(item["id"]))
+    return None
+
+
+def _in_builds(client: JenkinsClient, job: Job, wanted: BuildMatcher) -> FoundAttempt | None:
+    for build in builds.newest_builds(client, job):
+        if wanted.is_that_of(build):
+            return FoundAttempt(build=build)
+    return None
+
+
+# -- after a fail-over of the store ------------------------------------------------------------------------------------
+
+#: How long until a build that is waited for is looked at again, in seconds.
+LOOK_AGAIN = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class ForgottenBuild:
+    """What is looked for: any attempt at this commit in this stage that the store does not know."""
+
+    service: str
+    sha: str
+    stage: str
+    is_known: Callable[[str, int, str], bool]
+
+    def is_that_of(self, thing: dict[str, Any]) -> bool:
+        """Whether a build or queue item is such an attempt."""
+        found = builds.parameters(thing)
+        same = (found.get("INTERLOCK_SERVICE"), found.get(builds.SHA)) == (self.service, self.sha)
+        if not same or found.get("INTERLOCK_STAGE", self.stage) != self.stage:
+            return False
+        number = found.get(builds.ATTEMPT, "")
+        run, version = found.get(builds.RUN, ""), found.get(builds.VERSION, "")
+        return not self.is_known(run, int(number) if number.isdecimal() else 0, version)
+
+
+def find_forgotten(jenkins: JenkinsClient, context: PipelineContext, effect: Trigger) -> Done | None:
+    """What a build that the store has forgotten means for this trigger; None: there is none that matters.
+
+    One that waits or runs is waited for (NotNow): it ends under its own name. One that has passed is taken for this
+    attempt's. One that ended otherwise left nothing to wait for: the commit is built again. Verifications change
+    nothing outside, and are simply built again.
+    """
+    if effect.pull is not None:
+        return None
+    wanted = ForgottenBuild(effect.service, effect.sha, effect.stage, lambda *whose: _is_known(context, effect, *whose))
+    found = find(jenkins, effect.job, wanted)
+    if found is None:
+        return None
+    if found.build is None or found.build.get("building"):
+        what = f"queue item {found.item}" if found.build is None else f"build #{found.build['number']}"
+        raise RetryLater(f"{what} of the same commit was started before the store changed its master", after=LOOK_AGAIN)
+    seen = builds.build_seen(jenkins, effect.job, found.build)
+    if seen.result is not Outcome.SUCCESS:
+        return None
+    return Done(replace(seen, run=effect.run, attempt=effect.attempt, version=effect.version, sha=effect.sha))
+
+
+def _is_known(context: PipelineContext, effect: Trigger, run: str, number: int, version: str) -> bool:
+    """Whether the store knows this attempt: one of its own run that came before this, or one of another run."""
+    if run == effect.run and version in ("", effect.version):
+        return number < effect.attempt
+    with context.look() as replica:
+        live = replica.board.runs.get(run)
+        if live is not None:
+            return version in ("", live.version)
+    ended = Records(context.redis, context.keys).ended_run(run)
+    return ended is not None and version in ("", ended.run.version)

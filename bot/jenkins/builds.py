@@ -1,0 +1,237 @@
+"""What Jenkins says of a build: whose it is, how it ended and what went wrong; and looking at one that was hinted at.
+
+Sources: Jenkins' remote API (`Run`, `Queue.Item`), junit plugin (`TestResult`), pipeline-rest-api (`wfapi/describe`).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from bot.core.model.effects import Look
+from bot.core.model.events import BuildSeen
+from bot.core.model.pipeline import Job
+from bot.core.sentences import moment
+from bot.effect_outcomes import Done, PermanentFailure, RetryLater
+from bot.jenkins.callbacks import outcome
+from bot.jenkins.client import JenkinsClient, JenkinsForbidden, JenkinsNotFound, client_for, job_path, last_restart
+from bot.payloads import at, line, text
+from bot.runtime import PipelineContext, Runtime
+from bot.store.outbox import Claim
+
+#: Names of the declared job parameters. Jenkins drops undeclared ones, and with them the uniqueness of a trigger.
+RUN, ATTEMPT, VERSION, SHA = "INTERLOCK_RUN", "INTERLOCK_ATTEMPT", "INTERLOCK_VERSION", "INTERLOCK_SHA"
+
+#: How many builds of a job one look takes in.
+BUILDS = 50
+
+BUILD_TREE = "number,building,result,timestamp,duration,estimatedDuration,queueId,actions[parameters[name,value]]"
+
+ITEM_TREE = "cancelled,executable[number],actions[parameters[name,value]]"
+
+QUEUE_TREE = "items[id,task[url],actions[parameters[name,value]]]"
+
+#: A build as Jenkins describes it.
+Build = dict[str, Any]
+
+
+def queue_items(client: JenkinsClient) -> list[dict[str, Any]]:
+    """What waits in Jenkins' queue, of all jobs."""
+    items: list[dict[str, Any]] = client.get("queue", QUEUE_TREE).get("items") or []
+    return items
+
+
+def newest_builds(client: JenkinsClient, job: Job, most: int = BUILDS) -> list[dict[str, Any]]:
+    """The newest builds of a job, in one request."""
+    found: list[dict[str, Any]] = _read_job(client, job, most).get("builds") or []
+    return found
+
+
+def read_job(client: JenkinsClient, job: Job, most: int, *, description: bool) -> dict[str, Any]:
+    """The newest builds of a job, and its description if that is asked for, in one request."""
+    return _read_job(client, job, most, "description," if description else "")
+
+
+def _read_job(client: JenkinsClient, job: Job, most: int, more: str = "") -> dict[str, Any]:
+    answer: dict[str, Any] = client.get(job_path(job.name), f"{more}builds[{BUILD_TREE}]{{0,{most}}}")
+    return answer
+
+
+def parameters(thing: dict[str, Any]) -> dict[str, str]:
+    """The parameters of a build or a queue item."""
+    return dict(_parameters(thing))
+
+
+def _parameters(thing: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for action in thing.get("actions") or []:
+        for parameter in (action or {}).get("parameters") or []:
+            if "name" in parameter and "value" in parameter:
+                yield str(parameter["name"]), str(parameter["value"])
+
+
+def build_seen(client: JenkinsClient, job: Job, build: dict[str, Any]) -> BuildSeen:
+    """What Jenkins says of a build, as an event. It is over when `building` is false, not when a result is set."""
+    carried = parameters(build)
+    attempt, number = carried.get(ATTEMPT, ""), int(build["number"])
+    result = None if build.get("building") else outcome(build.get("result") or "ABORTED")
+    started = _seconds(build.get("timestamp"))
+    lasts = _seconds(build.get("estimatedDuration"))  # -1 without history
+    wrong = causes_of(client, job, build) if result not in (None, "SUCCESS") else Causes()
+    return BuildSeen(
+        job.controller,
+        job.name,
+        number,
+        result,
+        run=carried.get(RUN) or None,
+        attempt=int(attempt) if attempt.isdigit() else None,
+        version=carried.get(VERSION, ""),
+        sha=carried.get(SHA, ""),
+        failed_tests=wrong.tests,
+        failed_step=wrong.step,
+        started=started,
+        expected=started + lasts if started is not None and lasts is not None and lasts > 0 else None,
+        ended=None if result is None else _ended(build),
+    )
+
+
+def _ended(build: dict[str, Any]) -> float | None:
+    """When a build ended, in epoch seconds by Jenkins' clock (Jenkins: `Run#getDuration`, 0 if it is not known)."""
+    began = _seconds(build.get("timestamp"))
+    took = _seconds(build.get("duration"))
+    return began + took if began is not None and took is not None and took > 0 else None
+
+
+def _seconds(milliseconds: Any) -> float | None:
+    return milliseconds / 1000 if isinstance(milliseconds, (int, float)) else None
+
+
+# -- looking at a build ------------------------------------------------------------------------------------------------
+
+#: How long a build that has just started may be without its parameters (Jenkins: `Executor#run`), in looks.
+LOOKS = 4
+
+
+def look_at_build(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Look) -> Done:
+    """Ask what has become of a build; a build in its first milliseconds may still lack its parameters."""
+    jenkins = client_for(runtime, effect.job)
+    try:
+        build = jenkins.get(f"{job_path(effect.job.name)}/{effect.number}", BUILD_TREE)
+    except JenkinsNotFound:
+        return Done()
+    except JenkinsForbidden as error:
+        raise PermanentFailure(str(error)) from error
+    if build.get("building") and not parameters(build) and claim.tries < LOOKS:
+        raise RetryLater("the build has no parameters yet", after=0.3)
+    return Done(build_seen(jenkins, effect.job, build))
+
+
+def why_gone(jenkins: JenkinsClient, number: int, since: float) -> str:
+    """`build #7 is no longer there: ...`; `since`: when it was there at the latest, in seconds since the epoch.
+
+    A core that is stopped while a build that is no Pipeline runs may lose its record (seen on 2.426.3).
+    """
+    restarted = last_restart(jenkins.url)
+    if restarted is not None and restarted >= since:
+        return f"build #{number} is no longer there: Jenkins restarted at {moment(restarted)} and has no record of it"
+    return f"build #{number} is no longer there: somebody deleted it, or Jenkins lost its record when it was stopped"
+
+
+# -- what went wrong ---------------------------------------------------------------------------------------------------
+
+#: Of how many builds the answers are kept: several words about one end come within a moment.
+CAUSES_KEPT = 256
+
+
+class Causes(NamedTuple):
+    """The names of the tests that failed, the first few; the step of the Pipeline that went wrong, and what it says."""
+
+    tests: tuple[str, ...] = ()
+    step: str = ""
+
+
+_known: OrderedDict[tuple[str, Job, int, Any], Causes] = OrderedDict()
+
+_lock = threading.Lock()
+
+
+def causes_of(client: JenkinsClient, job: Job, build: dict[str, Any]) -> Causes:
+    """What went wrong in a build that has ended. Raises NotNow if Jenkins does not answer."""
+    number = int(build["number"])
+    key = (client.url, job, number, build.get("timestamp"))  # a job that was made anew counts from 1 again
+    with _lock:
+        known = _known.get(key)
+    if known is None:
+        known = Causes(_ask_for_tests(client, job, number), _ask_for_step(client, job, number))
+        with _lock:
+            _known[key] = known
+            if len(_known) > CAUSES_KEPT:
+                _known.popitem(last=False)
+    return known
+
+
+def _ask_for_tests(client: JenkinsClient, job: Job, number: int) -> tuple[str, ...]:
+    """None if there is no report."""
+    try:
+        report = client.get(f"{job_path(job.name)}/{number}/testReport", "suites[cases[className,name,status]]")
+    except (JenkinsNotFound, JenkinsForbidden):
+        return ()
+    return failed_tests(report)
+
+
+def _ask_for_step(client: JenkinsClient, job: Job, number: int) -> str:
+    """Empty if the build is no Pipeline, or the plugin for it is not there."""
+    try:
+        return failed_step(client.read(f"{job_path(job.name)}/{number}/wfapi/describe"))
+    except (JenkinsNotFound, JenkinsForbidden):
+        return ""
+
+
+#: How many failing tests are named, and how long a name may be.
+TESTS = 10
+
+TEST_NAME = 120
+
+#: How much is told of a step.
+STEP = 160
+
+#: The statuses of a stage or step that went wrong, worst first (pipeline-rest-api: `StatusExt`).
+_WRONG = ("FAILED", "UNSTABLE", "ABORTED")
+
+
+def failed_tests(report: dict[str, Any]) -> tuple[str, ...]:
+    """The first few tests that failed, as `Class.case` (junit plugin: `TestResult`; a new failure is a REGRESSION)."""
+    failing = (case for case in _cases(report) if text(case, "status") in ("FAILED", "REGRESSION"))
+    return tuple(_test(case) for case in failing)[:TESTS]
+
+
+def _cases(report: dict[str, Any]) -> Iterator[Any]:
+    for suite in _list(report, "suites"):
+        yield from _list(suite, "cases")
+
+
+def _test(case: Any) -> str:
+    return line(f"{text(case, 'className').rpartition('.')[2]}.{text(case, 'name')}", TEST_NAME)
+
+
+def failed_step(run: dict[str, Any]) -> str:
+    """The stage that went wrong and what it says, as `Roll out: script returned exit code 1`; empty if none did.
+
+    Source: pipeline-rest-api, `wfapi/describe`. An outer stage stands before the inner one that ended it, with the same
+    error; what came after it (post actions) may have failed as well: so it is the innermost of the first that failed.
+    """
+    stages = _list(run, "stages")
+    for status in _WRONG:
+        wrong = [stage for stage in stages if text(stage, "status") == status]
+        if wrong:
+            error = text(wrong[0], "error", "message")
+            same = [stage for stage in wrong if text(stage, "error", "message") == error]
+            told = (line(text(same[-1], "name"), STEP), line(error, STEP))
+            return ": ".join(part for part in told if part)[:STEP]
+    return ""
+
+
+def _list(value: Any, name: str) -> list[Any]:
+    found = at(value, name)
+    return found if isinstance(found, list) else []

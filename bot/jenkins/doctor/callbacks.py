@@ -1,0 +1,192 @@
+"""Do callbacks arrive: does Interlock answer one at the address that Jenkins is given, and which came in lately?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import requests
+from redis import Redis
+from redis.exceptions import RedisError
+
+from bot.doctor.finding import About, Finding
+from bot.jenkins.callbacks import RecentCallbacks
+from bot.jenkins.doctor.probe import NoAnswer, ProbedAddress, probe, shown
+from bot.jenkins.job_plan import CALLBACK_TIMEOUT_MS, JobPlan
+from bot.store.inbox import newest
+from bot.store.keys import Keys
+from config.configuration import Configuration, Controller
+
+#: The longest that a callback may take to be answered, in seconds: the printed jobs wait as long.
+_CALLBACK_TIMEOUT = CALLBACK_TIMEOUT_MS / 1000
+
+#: Names no job and no build, so nothing comes of it.
+_NOTHING = {"name": "interlock doctor"}
+
+#: Names that mean another machine on every machine.
+_HERE = ("localhost", "127.0.0.1", "::1")
+
+_VARIABLE = "INTERLOCK_JENKINS_WEBHOOK_SECRET"
+
+
+def examine_address(controller: Controller, public_url: str, secret: str) -> Iterator[Finding]:
+    """Send a callback that names no build, as Jenkins would; from here, which may not be where Jenkins is."""
+    about = About.controller(controller.name)
+    if urlsplit(public_url).hostname in _HERE and urlsplit(controller.url).hostname not in _HERE:
+        found = f"callbacks: {shown(public_url)} is this machine only here; for Jenkins it is its own"
+        yield about.unsure(found, "put the address under which Jenkins reaches Interlock into web.public_url")
+    place = ProbedAddress(public_url, "web.public_url", _CALLBACK_TIMEOUT)
+    try:
+        answer = probe(place, f"webhooks/jenkins/{controller.name}/{quote(secret)}", "POST", json=_NOTHING)
+    except NoAnswer as error:
+        yield about.unsure(f"callbacks: {error}", f"is Interlock running? {error.mend}")
+        return
+    yield _judged(about, controller.name, public_url, answer)
+
+
+def examine_question(plan: JobPlan, public_url: str) -> Iterator[Finding]:
+    """Ask what a job asks before it rolls out, about a run that nobody has; nothing if nobody answers at all."""
+    about = About.controller(plan.controller)
+    path = f"api/v1/pipelines/{quote(plan.pipeline)}/attempts/doctor.1/{quote(plan.stage)}/1"
+    try:
+        answer = probe(ProbedAddress(public_url, "web.public_url", _CALLBACK_TIMEOUT), path)
+        told = answer.json() if answer.status_code == HTTPStatus.CONFLICT else {}
+    except (NoAnswer, ValueError):
+        return  # said of the callbacks already
+    if isinstance(told, dict) and told.get("current") is False:
+        return
+    found = f"asking before a roll-out: {shown(public_url)} answers {answer.status_code}, not as Interlock does"
+    mend = "let GET under /api/v1/pipelines/ reach Interlock without a sign-in: else printed jobs roll nothing out"
+    yield about.unsure(found, mend)
+
+
+def _judged(about: About, controller: str, public_url: str, answer: requests.Response) -> Finding:
+    where, status = shown(public_url), answer.status_code
+    if status == HTTPStatus.ACCEPTED and _ignored(answer):
+        return about.good(f"callbacks to {where} are answered")
+    if status == HTTPStatus.UNAUTHORIZED:
+        found = f"callbacks: {where} refuses the secret (401)"
+        return about.unsure(found, f"the web process has another {_VARIABLE}: give both the same, start it anew")
+    if 300 <= status < 400:
+        to = urlsplit(answer.headers.get("Location", ""))  # its path may hold the secret
+        found = f"callbacks: {where} sends them on to {to.scheme}://{to.netloc}, where Jenkins does not follow"
+        return about.unsure(found, "put the address that answers itself into web.public_url, and into the credential")
+    if status == HTTPStatus.NOT_FOUND:
+        found = f"callbacks: nobody at {where} knows /webhooks/jenkins/{controller} (404)"
+        mend = "does the proxy pass /webhooks/ on? Was the web process started with this pipeline file?"
+        return about.unsure(found, mend)
+    if status >= 500:
+        found = f"callbacks: {where} answers {status}"
+        return about.unsure(found, "is Interlock behind that proxy running, and its Redis? See its log")
+    found = f"callbacks: {where} answers {status}, not as Interlock does"
+    return about.unsure(found, "is web.public_url Interlock's address, and does nothing before it ask for a sign-in?")
+
+
+def _ignored(answer: requests.Response) -> bool:
+    try:
+        return bool(answer.json().get("status") == "ignored")
+    except (ValueError, AttributeError):
+        return False
+
+
+# -- what has come in lately -------------------------------------------------------------------------------------------
+
+#: How many deliveries of a pipeline are looked at.
+_LOOKED_AT = 1_000
+
+#: How long Jenkins' clock and ours may be apart, and a callback may take, in seconds, before a build counts as silent.
+_SLACK = 60.0
+
+#: How long the Interlock that runs may take to say what it has heard, in seconds.
+_ANSWER_TIMEOUT = 5.0
+
+
+@dataclass(slots=True)
+class KnownCallbacks(RecentCallbacks):
+    """The same, and why it is not known."""
+
+    trouble: str = ""
+    mend: str = ""
+
+
+def read_callbacks(configuration: Configuration, redis: Redis) -> KnownCallbacks:
+    """Read the end of every pipeline's inbox, and close the connection."""
+    heard = KnownCallbacks()
+    try:
+        for pipeline in configuration.pipelines:
+            found = newest(redis, Keys(pipeline.name), _LOOKED_AT)
+            heard.take((one.source, one.name, one.at, one.body) for one in found)
+    except RedisError as error:
+        heard.trouble, heard.mend = str(error).partition("\n")[0], "is INTERLOCK_REDIS_URL right?"
+    finally:
+        redis.close()
+    return heard
+
+
+def ask_for_callbacks(configuration: Configuration) -> KnownCallbacks:
+    """Ask the Interlock that runs, at `web.public_url`: here is no INTERLOCK_REDIS_URL."""
+    heard = KnownCallbacks(mend="is it running there? Or call the doctor with its INTERLOCK_REDIS_URL")
+    public_url = configuration.web.public_url
+    try:
+        answer = probe(ProbedAddress(public_url, "web.public_url", _ANSWER_TIMEOUT), "api/v1/callbacks")
+        if answer.status_code != HTTPStatus.OK:
+            heard.trouble = f"{shown(public_url)} answers {answer.status_code} when it is asked"
+        else:
+            _take(heard, answer.json())
+    except NoAnswer as error:
+        heard.trouble = str(error)
+    except (ValueError, KeyError, TypeError):
+        heard.trouble = f"{shown(public_url)} does not answer as Interlock does"
+    return heard
+
+
+def _take(heard: KnownCallbacks, told: dict[str, Any]) -> None:
+    heard.since = None if told["since"] is None else float(told["since"])
+    for row in told["callbacks"]:
+        controller, at = str(row["controller"]), float(row["at"])
+        heard.jobs[controller, str(row["job"])] = at
+        heard.controllers[controller] = max(at, heard.controllers.get(controller, 0.0))
+
+
+def examine_controller(controller: str, heard: KnownCallbacks) -> Iterator[Finding]:
+    """When that controller called last."""
+    about = About.controller(controller)
+    at = heard.controllers.get(controller)
+    if at is not None:
+        yield about.good(f"its last callback came in at {_moment(at)}")
+    elif heard.trouble:
+        yield about.unsure(f"when it called last is not known: {heard.trouble}", heard.mend)
+    else:
+        mend = "start a build: if none comes, its log says why (docs/jenkins.md). Until then builds are asked about"
+        yield about.unsure("no callback has come in from it yet, or none lately", mend)
+
+
+def examine_job(about: About, job: tuple[str, str], last: dict[str, Any], heard: KnownCallbacks) -> Iterator[Finding]:
+    """Whether the last build of a job that has ended (as Jenkins' API has it) called back. It is silent if not."""
+    number, began, lasted = last.get("number"), last.get("timestamp"), last.get("duration")
+    if not isinstance(began, (int, float)) or not isinstance(lasted, (int, float)) or heard.since is None:
+        return
+    ended, at = (began + lasted) / 1000, heard.jobs.get(job)
+    if ended <= heard.since + _SLACK or time.time() <= ended + _SLACK:
+        return  # what came in then is not known any more; or a callback may be on its way
+    if at is None or at < ended - _SLACK:
+        before = f"the last from this job came in at {_moment(at)}" if at is not None else "nor has one from this job"
+        found = f"no callback has come in of its build #{number}, which ended at {_moment(ended)}; {before}"
+        yield about.unsure(found, f"read the log of build #{number}: {_CAUSES}")
+
+
+#: What the log of a silent build shows (seen with the plugin's release 1.19).
+_CAUSES = (
+    "a NullPointerException there means that the credential does not exist where the job is; *Ignoring sending* a $ in "
+    "the secret; nothing about notifying, that the event or the branch filter fits no build. If it says *Notifying "
+    "endpoint* and nothing else, the address in the credential holds another secret (Interlock refuses it with 401, of "
+    "which the plugin says nothing), or does not lead here"
+)
+
+
+def _moment(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))

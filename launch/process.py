@@ -1,5 +1,10 @@
-"""One process: how it is started, heard, and stopped together with everything that it started."""
+"""One process: how it is started, how its output is kept, how it is stopped with everything that it started."""
 
+from __future__ import annotations
+
+import io
+import logging
+import logging.handlers
 import os
 import signal
 import subprocess
@@ -10,15 +15,16 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import IO, TextIO, TypeAlias
 
 from launch.errors import StartError
 from launch.guard import Guard
-from launch.logs import LineLog
 
 Ready: TypeAlias = Callable[["Child"], bool]
 _LONGEST_LINE = 64 * 1024
 _TAIL = 500
+LARGEST = 10_000_000  # bytes in one file
+KEPT = 3  # older files beside it
 
 
 @dataclass(frozen=True)
@@ -120,3 +126,37 @@ class Child:
                 line = raw.decode("utf-8", "replace").rstrip("\r\n")
                 self._tail.append(line)
                 self.log.write(line)
+
+
+class _PrivateFile(logging.handlers.RotatingFileHandler):
+    """A file that only its owner may read: what processes print may name people and commits."""
+
+    def _open(self) -> io.TextIOWrapper:
+        handle = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        os.fchmod(handle, 0o600)  # one of an older version
+        return open(handle, "a", encoding=self.encoding, errors=self.errors)  # noqa: PTH123 - no path, a handle
+
+
+class LineLog:
+    """The lines of one process, each written as `name | line`."""
+
+    def __init__(self, folder: Path, name: str, echo: TextIO | None = None) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.path = folder / f"{name}.log"
+        self._name = name
+        self._echo = echo
+        self._file = _PrivateFile(
+            self.path, maxBytes=LARGEST, backupCount=KEPT, encoding="utf-8", errors="replace", delay=True
+        )
+
+    def write(self, line: str) -> None:
+        """Keep one line; safe from several threads."""
+        text = f"{self._name:<6} | {line}"
+        self._file.handle(logging.makeLogRecord({"msg": text}))
+        if self._echo is not None:
+            self._echo.write(text + "\n")
+            self._echo.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from redis.sentinel import Sentinel
 
 from launch import free_port
-from launch.binary import find_server
+from launch.embedded import find_server
 
 MASTER = "mymaster"
 HOST = "127.0.0.1"

@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from launch import Embedded, FolderInUseError, LaunchError, NoServerError, running_url
-from launch.binary import OLDEST, find_server, version_of
+from launch.embedded import OLDEST, find_server, version_of
 
 pytestmark = pytest.mark.slow  # real processes
 
@@ -124,7 +124,7 @@ def test_an_old_server_is_refused_with_its_version(tmp_path: Path) -> None:
 def test_without_the_wheel_a_good_server_on_path_is_taken_and_an_old_one_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("launch.binary._from_wheel", lambda: None)
+    monkeypatch.setattr("launch.embedded._from_wheel", lambda: None)
     script(tmp_path / "valkey-server", "echo 'Valkey server v=6.1.0'")
     with pytest.raises(NoServerError, match="INTERLOCK_REDIS_URL"):
         find_server({"PATH": str(tmp_path)})

@@ -18,7 +18,7 @@ from redis import Redis
 from bot.web.poke import Poker
 from config import broker
 from config.broker import QUEUES, TURN_TASK, TURNS
-from launch.binary import find_server
+from launch.embedded import find_server
 
 PREFIX = broker.settings("redis://localhost")["broker_transport_options"]["global_keyprefix"]
 

@@ -20,7 +20,7 @@ from bot.store.keys import Keys
 from bot.web.poke import Poker
 from config.broker import TURNS
 from launch.embedded import Embedded
-from launch.procfile import read_procfile
+from launch.stack import read_procfile
 from tests.web.serving import ROOT, file_of
 from tests.web.story import pipeline
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import cast
 
@@ -21,7 +22,9 @@ REMEMBERED = 7 * 86_400
 #: How much of an error is kept.
 LONGEST = 300
 
+#: Whom we ask or tell something; and, by controller, who calls us.
 JENKINS, GITHUB, CHANNEL = "jenkins", "github", "channel"
+CALLBACKS = "callbacks"
 
 
 class Contacts:
@@ -32,6 +35,8 @@ class Contacts:
         self._scripts = Scripts(redis)
         self.key = f"{prefix}:{{health}}:contacts"
         self._noted: dict[str, tuple[bool, float]] = {}
+        #: How many errors were not noted each, because the same had just been.
+        self._uncounted: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def of(self, kind: str, name: str) -> Contact:
@@ -47,15 +52,18 @@ class Contacts:
         known_as, now = f"{kind}/{name}", time.monotonic()
         with self._lock:
             well, at = self._noted.get(known_as, (error is not None, 0.0))
+            self._uncounted[known_as] += error is not None
             if well == (error is None) and now - at < EVERY:
                 return
             self._noted[known_as] = (error is None, now)
-        args = [known_as, "good" if error is None else "bad", (error or "")[:LONGEST], int(forbidden)]
+            count = self._uncounted.pop(known_as)
+        args = [known_as, "good" if error is None else "bad", (error or "")[:LONGEST], int(forbidden), count]
         try:
             self._scripts.run("contact", [self.key], [*args, REMEMBERED * 1000])
         except RedisError:
             with self._lock:
-                del self._noted[known_as]  # so that the next one is noted
+                self._noted.pop(known_as, None)  # so that the next one is noted
+                self._uncounted[known_as] += count
 
     def seen(self) -> list[ContactSeen]:
         """What is known of all of them."""
@@ -89,5 +97,12 @@ def _seen(name: str, good: bytes | None, bad: bytes | None) -> ContactSeen:
         return ContactSeen(kind, short, good_at)
     error = json.loads(bad)
     return ContactSeen(
-        kind, short, good_at, error["at"] / 1000, error["since"] / 1000, str(error["why"]), bool(error["forbidden"])
+        kind,
+        short,
+        good_at,
+        error["at"] / 1000,
+        error["since"] / 1000,
+        str(error["why"]),
+        bool(error["forbidden"]),
+        int(error.get("count", 0)),
     )

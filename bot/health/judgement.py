@@ -206,11 +206,24 @@ def _contact(contact: ContactSeen, limits: Limits, now: float) -> Iterator[Findi
         limit = max(limit, limits.refusing.get(contact.kind, 0.0))
     if now - contact.since < limit or now - contact.error_at > MOOT:
         return
+    if contact.kind == "callbacks":
+        yield _refused_callbacks(contact)
+        return
     who, mend = _who(contact)
     cause = f"{contact.kind}/{contact.name}"
     what = f"{who} gives no good answer: {contact.error}"
     holds_up = contact.kind != "channel"
     yield Finding(cause, Status.DEGRADED, what, contact.since, mend, contact.good_at, holds_up=holds_up)
+
+
+def _refused_callbacks(contact: ContactSeen) -> Finding:
+    """Who calls as this Jenkins shows a wrong secret, and nobody shows the right one."""
+    what = f"callbacks of Jenkins {contact.name} are refused ({contact.errors:,} since the last good one): "
+    what += contact.error
+    mend = "see whether the address or credential in its Notification plugin has INTERLOCK_JENKINS_WEBHOOK_SECRET: "
+    mend += "`interlock doctor` looks; its builds are found by polling meanwhile"
+    cause = f"callbacks/{contact.name}"
+    return Finding(cause, Status.DEGRADED, what, contact.since, mend, contact.good_at, holds_up=False)
 
 
 def _who(contact: ContactSeen) -> tuple[str, str]:

@@ -35,8 +35,9 @@ class ProcessSeen:
 
 @dataclass(frozen=True, slots=True)
 class ContactSeen:
-    """A Jenkins, a GitHub identity or a channel; times in seconds since the epoch, None: never.
+    """A Jenkins, a GitHub identity, a channel, or the callbacks of a Jenkins.
 
+    Times are in seconds since the epoch; None: never.
     `since` is the first error after the last good answer, `error_at` the last one. `forbidden`: it answered, but
     refused what was asked, which may be true of one request only.
     """
@@ -48,6 +49,8 @@ class ContactSeen:
     since: float | None = None
     error: str = ""
     forbidden: bool = False
+    #: How many errors there were since the last good answer, as far as they were counted.
+    errors: int = 0
 
 
 @dataclass(frozen=True, slots=True)

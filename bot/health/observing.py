@@ -12,7 +12,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from bot.health.contacts import CHANNEL, GITHUB, JENKINS, Contacts
+from bot.health.contacts import CALLBACKS, CHANNEL, GITHUB, JENKINS, Contacts
 from bot.health.heartbeats import Heartbeats
 from bot.health.judgement import Health, Limits, judge
 from bot.health.observations import ContactSeen, Observations, PipelineSeen, ProcessSeen, Retried, SetAside, StoreSeen
@@ -102,6 +102,7 @@ class Observer:
         """Whether it is still configured: what was taken out of the file is nobody's trouble."""
         names: dict[str, Iterable[str]] = {
             JENKINS: self._configuration.controllers,
+            CALLBACKS: self._configuration.controllers,
             CHANNEL: (name for name, _ in self._configuration.notify.channels),
         }
         return contact.kind == GITHUB or contact.name in names.get(contact.kind, ())

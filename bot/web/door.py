@@ -26,6 +26,7 @@ from bot.core.model.events import CommandSaid
 from bot.core.model.pipeline import Pipeline, Service
 from bot.github import commands
 from bot.github import webhooks as github
+from bot.health.contacts import CALLBACKS
 from bot.jenkins import callbacks
 from bot.payloads import number, text
 from bot.store.inbox import Accepted
@@ -99,8 +100,10 @@ def from_jenkins(controller: str, secret: str) -> Response:
     if not ingress.admission.knows_jenkins(
         secret.encode("utf-8", "surrogatepass"), request.headers.get("Authorization", "")
     ):
+        _note_refused(ingress.site, controller)
         raise Problem(401, "the secret is missing or wrong")
     controller = _controller(ingress.site.configuration, controller)
+    ingress.site.runtime.contacts.note(CALLBACKS, controller, None)
     body = bodies.raw(MOST_FROM_JENKINS)
     # Release 1.0.0 of the CloudEvents plugin sends nothing at all as the data of an event about a job.
     payload = bodies.json_object(body) if body or "ce-specversion" not in request.headers else {}
@@ -242,6 +245,14 @@ def _controller(configuration: Configuration, name: str) -> str:
         names = ", ".join(sorted(controllers))
         raise Problem(404, f"say in the address which controller calls: /webhooks/jenkins/NAME, one of {names}")
     raise unknown("Jenkins controller", name, controllers)
+
+
+def _note_refused(site: Site, controller: str) -> None:
+    """Count a callback that showed no right secret, if the address names one of our controllers: it may be ours."""
+    controllers = site.configuration.controllers
+    name = controller or (next(iter(controllers)) if len(controllers) == 1 else "")
+    if name in controllers:
+        site.runtime.contacts.note(CALLBACKS, name, "the secret is missing or wrong")
 
 
 def _callback_id(about: tuple[str, ...], kept: dict[str, Any]) -> str:

@@ -84,6 +84,8 @@ CASES = {
     "a controller forbids all": (contact(forbidden=True, ago=91), ["jenkins/cdp degraded"]),
     "GitHub is away": (contact("github"), ["github/cdp degraded"]),
     "a channel takes nothing": (contact("channel"), ["channel/cdp degraded"]),
+    "callbacks are refused": (contact("callbacks"), ["callbacks/cdp degraded"]),
+    "callbacks were refused, then one was right": (contact("callbacks", good_at=NOW - 1), []),
     "an action fails": (left(retried=(Retried("x", "no", NOW - 61, 5),)), ["retries degraded"]),
     "an action has just failed": (left(retried=(Retried("x", "no", NOW - 59, 5),)), []),
     "a dead letter": (left(dead_letters=SetAside(1, NOW - 9, "no")), ["dead-letters degraded"]),

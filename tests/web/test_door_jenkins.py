@@ -9,10 +9,14 @@ from urllib.parse import quote
 
 import pytest
 import requests
+from flask import Flask
 from flask.testing import FlaskClient
+from redis import Redis
 from werkzeug.test import TestResponse
 
 from bot.core.model.events import BuildHinted
+from bot.health import contacts
+from bot.health.contacts import CALLBACKS
 from bot.jenkins import callbacks
 from bot.web.app import create_app
 from config.configuration import Configuration, Controller
@@ -301,3 +305,27 @@ def test_what_the_plugins_of_a_jenkins_really_send_is_understood(
     assert {status for kind, status in answers if ".queue." in kind} == {"ignored"}
     events = [event for entry in story.store.begin("test") for event in callbacks.events("cdp", json.loads(entry.body))]
     assert set(events) == {BuildHinted("cdp", "shop/pre-production", 1, over) for over in (False, True)}
+
+
+def test_refused_callbacks_are_counted_for_each_controller_until_one_is_right(
+    app: Flask, client: FlaskClient, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = app.extensions["interlock"].runtime
+    redis.delete(runtime.contacts.key)
+
+    def counted() -> dict[str, tuple[int, bool]]:
+        seen = [each for each in runtime.contacts.seen() if each.kind == CALLBACKS]
+        return {each.name: (each.errors, (each.error_at or 0) > (each.good_at or 0)) for each in seen}
+
+    wrong = {"Authorization": "Bearer wrong"}
+    for _ in range(3):
+        assert call(client, callback(), headers=wrong).status_code == 401
+    assert call(client, callback(), "/webhooks/jenkins/nobody", headers=wrong).status_code == 401
+    assert counted() == {"cdp": (1, True)}, "the same is noted once in a few seconds"
+    monkeypatch.setattr(contacts, "EVERY", 0.0)
+    assert call(client, callback(), headers=wrong).status_code == 401
+    assert counted() == {"cdp": (4, True)}, "and those in between are counted then"
+    assert call(client, callback()).status_code == 202
+    assert counted() == {"cdp": (4, False)}
+    assert call(client, callback(), headers=wrong).status_code == 401
+    assert counted() == {"cdp": (1, True)}

@@ -11,7 +11,7 @@ from bench.house import PIPELINE, House
 from bench.report import SMALL, Section, Target, p50, rounds
 from bot.store.inbox import Inbox
 from bot.store.keys import Keys
-from bot.web.poke import Poker
+from bot.web.shared import WakeUpSender
 
 #: Merges that wait, and how often.
 WAITING, ROUNDS = 1_500, 3
@@ -26,13 +26,13 @@ def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
     firsts, lasts, following = [], [], 0
     # No beat: its clock would have the worker begin before everything is there.
     with House("sink", "worker") as house:
-        poke = Poker(house.env["INTERLOCK_REDIS_URL"])
+        wake_up = WakeUpSender(house.env["INTERLOCK_REDIS_URL"])
         for number in range(rounds(ROUNDS, scale) + 1):
             say(f"the backlog: {count} merges wait")
             house.work_off()  # what the round before left to do would wake the worker before everything is there
             _fill(house, following, count)
             began = time.monotonic()
-            poke(PIPELINE)
+            wake_up(PIPELINE)
             arrived = _arrivals(house, count)
             following += count
             if min(arrived) < began:

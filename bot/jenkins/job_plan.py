@@ -89,7 +89,7 @@ def plans(configuration: Configuration, controller: str | None = None) -> Iterat
 
 
 def _question(configuration: Configuration, pipeline: str, stage: str) -> str:
-    """The address of `bot.web.attempts`, as a shell fills it in from the environment of a build."""
+    """The address of `bot.web.api_machines.judge_attempt`, as a shell fills it in from the environment of a build."""
     attempt = f"attempts/$INTERLOCK_RUN/{quote(stage)}/$INTERLOCK_ATTEMPT"
     query = "version=$INTERLOCK_VERSION&build=$BUILD_NUMBER"
     return f"{configuration.web.public_url}/api/v1/pipelines/{quote(pipeline)}/{attempt}?{query}"

@@ -1,6 +1,7 @@
-"""How much of a body a request may send, judged by its head alone: who shows no secret sends nothing.
+"""Who may send what: how much of a body, judged by the head of a request alone, and whose API token it is.
 
-The worker asks before it collects a body (buffering_worker.py), the views ask before they read one.
+Who shows no secret sends nothing. The worker asks before it collects a body (buffering_worker.py), the views ask
+before they read one.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ import re
 from base64 import b64decode
 from collections.abc import Mapping
 
+from flask import current_app, request
+
+from bot.web.problems import Problem
 from config.settings import Settings
 
 #: GitHub sends at most 25 MiB (GitHub docs: webhook events and payloads).
@@ -87,3 +91,21 @@ def _given(authorization: str) -> bytes:
         except ValueError:
             return b""
     return given if kind.lower() == "bearer" else b""
+
+
+def person() -> str:
+    """The person whose token came along as `Authorization: Bearer ...`. Raises Problem (401, 403).
+
+    Should reading need a token one day, the blueprints `reading` and `page` are the two
+    places to ask for it.
+    """
+    admission: Admission = current_app.extensions["interlock-admission"]
+    authorization = request.headers.get("Authorization", "")
+    if not admission.anybody_may_act:
+        raise Problem(403, "nobody may act through the API: INTERLOCK_API_TOKENS names nobody")
+    if not bearer(authorization):
+        raise Problem(401, "this needs your token: Authorization: Bearer TOKEN")
+    who = admission.person(authorization)
+    if who is None:
+        raise Problem(401, "nobody has this token")
+    return who

@@ -1,23 +1,17 @@
-"""The web application, put together: the door, the API, the live page. gunicorn calls `create_app`."""
+"""The web application, put together: the webhook ingress, the API, the live page. gunicorn calls `create_app`."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import structlog
 from flask import Flask
 from redis.exceptions import RedisError
 
 from bot import runtime
-from bot.web import door, page, problems
-from bot.web.actions import actions
+from bot.web import api_machines, ingress, page, problems
 from bot.web.admission import Admission
-from bot.web.attempts import attempts
-from bot.web.callbacks import Memory, callbacks
-from bot.web.health import health
-from bot.web.poke import Poker
-from bot.web.reading import reading
-from bot.web.site import Site
+from bot.web.api_acting import acting
+from bot.web.api_reading import reading
+from bot.web.shared import WakeUp, WakeUpSender
 from config import pipeline_file
 from config import settings as environment
 from config.configuration import Configuration
@@ -31,9 +25,9 @@ log = structlog.get_logger()
 def create_app(
     settings: Settings | None = None,
     configuration: Configuration | None = None,
-    poke: Callable[[str], None] | None = None,
+    wake_up: WakeUp | None = None,
 ) -> Flask:
-    """The application. What is not given is read: the environment, the pipeline file; and Celery is poked.
+    """The application. What is not given is read: the environment, the pipeline file; and Celery is sent wake-ups.
 
     Raises SettingsError or ConfigurationError if something is wrong with either, NewerSchema if a newer version wrote
     what is stored: before the first request.
@@ -43,27 +37,33 @@ def create_app(
         set_up(settings.log_level, settings.log_format)
     configuration = configuration or pipeline_file.load(settings.config)
     shared = runtime.build(settings, configuration, runtime.WEB_LIMITS)
-    here = Site(shared, poke or _poker(settings))
-    try:
-        shared.migrate()
-    except RedisError as error:
-        log.warning("state-unchecked", error=type(error).__name__)  # each request looks again
+    wake_up = wake_up or _wake_up_sender(settings)
+    _migrate(shared)
     app = Flask(__name__, static_folder="static", template_folder="templates")
     app.url_map.merge_slashes = False  # an address is what it says: nobody is sent elsewhere
     admission = Admission(settings)
-    app.extensions["interlock"] = here
-    app.extensions["interlock-callbacks"] = Memory()
+    app.extensions["interlock"] = shared
+    app.extensions["interlock-wake-up"] = wake_up
+    app.extensions["interlock-callbacks"] = api_machines.CallbackMemory()
     app.extensions["interlock-admission"] = admission
     app.extensions["interlock-body-limit"] = admission.body_limit  # for the worker that collects bodies
-    app.extensions["interlock-hall"] = door.WebhookIngress(here, shared.repositories, admission)
+    app.extensions["interlock-ingress"] = ingress.WebhookIngress(shared, admission, wake_up)
     problems.install(app)
-    for blueprint in (door.door, reading, actions, attempts, callbacks, health):
+    for blueprint in (ingress.webhooks, reading, acting, api_machines.machines):
         app.register_blueprint(blueprint)
     page.install(app)
     return app
 
 
-def _poker(settings: Settings) -> Poker:
+def _migrate(shared: runtime.Runtime) -> None:
+    """Bring what an older version stored to our schema. Raises NewerSchema: then the process must not start."""
+    try:
+        shared.migrate()
+    except RedisError as error:
+        log.warning("state-unchecked", error=type(error).__name__)  # each request looks again
+
+
+def _wake_up_sender(settings: Settings) -> WakeUpSender:
     if settings.broker is None:
         raise SettingsError(["INTERLOCK_REDIS_URL is not set: start the processes with `interlock up`, or set it"])
-    return Poker(settings.broker.get_secret_value())
+    return WakeUpSender(settings.broker.get_secret_value())

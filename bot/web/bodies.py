@@ -20,7 +20,7 @@ from config.values import duration
 #: Seconds: a lock that ends in more than a year ends when somebody opens it.
 LONGEST_LOCK = 366 * 86_400.0
 
-Body = TypeVar("Body", bound="Request")
+AnyBody = TypeVar("AnyBody", bound="RequestBody")
 
 
 def _one_line(text: str) -> str:
@@ -57,7 +57,7 @@ Words = Annotated[str, Field(max_length=500), AfterValidator(_one_line)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
-class Request(BaseModel):
+class RequestBody(BaseModel):
     """What every request has: a reason."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -65,45 +65,45 @@ class Request(BaseModel):
     reason: Words
 
 
-class Lock(Request):
+class LockBody(RequestBody):
     """Close a stage."""
 
     let_fixes_in: bool = False
     until: Annotated[float, BeforeValidator(_until)] | None = None
 
 
-class Unlock(Request):
+class UnlockBody(RequestBody):
     """Open the lock of a stage; of several the one that is named, or all."""
 
     lock: Name | None = None
     every: Annotated[bool, Field(alias="all")] = False
 
     @model_validator(mode="after")
-    def _one_or_all(self) -> Unlock:
+    def _one_or_all(self) -> UnlockBody:
         if self.lock is not None and self.every:
             raise PydanticCustomError("both", "name one lock, or ask for all, not both")
         return self
 
 
-class FastLane(Request):
+class FastLaneBody(RequestBody):
     """Send the head of main on the fast lane, into `stage` even if it is locked."""
 
     stage: Name | None = None
 
 
-class ChangeMode(Request):
+class ModeBody(RequestBody):
     """Run, pause, or only observe."""
 
     mode: Annotated[Mode, BeforeValidator(lambda value: Mode(value) if value in list(Mode) else value)]
 
 
-class OfParked(Request):
+class ParkedBody(RequestBody):
     """Have another try made at a parked delivery, or drop it."""
 
     entry: Annotated[str, Field(min_length=1, max_length=100)]
 
 
-class OfDeadLetter(Request):
+class DeadLetterBody(RequestBody):
     """Give an effect that was given up another try, or drop it."""
 
     slot: Annotated[str, Field(min_length=1, max_length=1_000)]
@@ -144,7 +144,7 @@ def json_object(body: bytes) -> dict[str, Any]:
         raise Problem(400, str(error)) from error
 
 
-def read(kind: type[Body]) -> Body:
+def read(kind: type[AnyBody]) -> AnyBody:
     """What a person asks for in the present request. Raises Problem (400 if it is no JSON object, 413; 422 with every
     mistake in it)."""
     data = json_object(raw(MOST_FROM_PEOPLE) or b"{}")

@@ -33,4 +33,4 @@ def post_worker_init(worker: Any) -> None:
         return  # another application with our settings: the bare view of the benchmark
     from bot.health.heartbeats import WEB
 
-    here.runtime.start_watch(WEB)
+    here.start_watch(WEB)

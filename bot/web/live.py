@@ -12,9 +12,10 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
 import structlog
@@ -22,7 +23,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from bot.store.schema import OtherSchema
-from bot.web.site import beyond
+from bot.web.shared import beyond
 
 log = structlog.get_logger()
 
@@ -38,6 +39,8 @@ REDRAW = 15.0
 BEAT = 15.0
 #: Milliseconds that a browser waits before it connects again; and before it does if it was one too many.
 RETRY, RETRY_BEYOND_LIMIT = 2_000, 10_000
+
+Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,3 +233,36 @@ def _gone(connection: object) -> bool:
         return bool(ready.poll(0)) and connection.recv(1, socket.MSG_PEEK) == b""
     except OSError:
         return True
+
+
+def client_address(peer: str, forwarded: str, trusted: Sequence[Network]) -> str:
+    """Whose connection it is: the peer's, or that of whom a trusted proxy names.
+
+    `forwarded`: the header X-Forwarded-For, which anybody may write. It counts only if the peer is a trusted proxy, and
+    then from its end, where each proxy adds whom it talked to: the last address that is no trusted proxy is the
+    client's.
+    """
+    found = peer
+    for hop in reversed(forwarded.split(",")):
+        if not _is_trusted(found, trusted):
+            return found
+        address = _address(hop.strip())
+        if address is None:
+            return found
+        found = str(address)
+    return found
+
+
+def _is_trusted(text: str, trusted: Sequence[Network]) -> bool:
+    address = _address(text)
+    return address is not None and any(address in network for network in trusted)
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    """An address as proxies write it: plain, or with a port."""
+    for candidate in (text, text.rpartition(":")[0].strip("[]")):
+        try:
+            return ip_address(candidate)
+        except ValueError:
+            continue
+    return None

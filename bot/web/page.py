@@ -14,17 +14,15 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from bot.core.model.pipeline import Pipeline, Track
 from bot.health import wording
-from bot.runtime import PipelineContext
+from bot.runtime import PipelineContext, Runtime
 from bot.store.repairs import Repairs
 from bot.store.schema import OtherSchema
 from bot.web import shapes
-from bot.web.client_address import client_address
-from bot.web.drawing import draw, steps_of
-from bot.web.links import Links
-from bot.web.live import Connections, Feed, events, events_beyond_limit
+from bot.web.api_reading import summarize, tell_run
+from bot.web.drawing import Links, draw, steps_of
+from bot.web.live import Connections, Feed, client_address, events, events_beyond_limit
 from bot.web.problems import RETRY_AFTER, Problem
-from bot.web.reading import story, summary
-from bot.web.site import Site, site
+from bot.web.shared import context_of, runtime
 
 page = Blueprint("page", __name__)
 
@@ -40,7 +38,7 @@ POLICY = (
 
 def install(app: Flask) -> None:
     """Give `app` the page: its filters, its feeds."""
-    here: Site = app.extensions["interlock"]
+    here: Runtime = app.extensions["interlock"]
     app.jinja_env.filters["clock"] = clock
     app.jinja_env.filters["iso"] = iso
     app.jinja_env.filters["commands"] = commands
@@ -56,32 +54,32 @@ def commands(text: str) -> Markup:
 
 
 @page.get("/")
-def pipelines() -> AnyResponse | str:
+def show_pipelines() -> AnyResponse | str:
     """The pipelines; straight to it if there is one only."""
-    here = site()
+    here = runtime()
     if len(here.pipelines) == 1:
         return redirect(f"/p/{next(iter(here.pipelines))}")
     health = wording.shape(here.observer.health())
     return render_template(
-        "pipelines.html", health=health, pipelines=[summary(context) for context in here.pipelines.values()]
+        "pipelines.html", health=health, pipelines=[summarize(context) for context in here.pipelines.values()]
     )
 
 
 @page.get("/p/<pipeline>")
-def pipeline(pipeline: str) -> str:
+def show_pipeline(pipeline: str) -> str:
     """One pipeline, live."""
-    here = site()
-    return render_template("pipeline.html", many=len(here.pipelines) > 1, **picture(here, here.pipeline(pipeline)))
+    here = runtime()
+    return render_template("pipeline.html", many=len(here.pipelines) > 1, **picture(here, context_of(pipeline)))
 
 
 @page.get("/p/<pipeline>/live")
-def live(pipeline: str) -> Response:
+def stream_board(pipeline: str) -> Response:
     """The part of the page that changes as server-sent events: whenever it does, or once if too many look already."""
-    site().pipeline(pipeline)
+    context_of(pipeline)
     feed: Feed = current_app.extensions["interlock-feeds"][pipeline]
     connections: Connections = current_app.extensions["interlock-connections"]
     forwarded = request.headers.get("X-Forwarded-For", "")
-    close = connections.open(client_address(request.remote_addr or "", forwarded, site().settings.trusted_proxies))
+    close = connections.open(client_address(request.remote_addr or "", forwarded, runtime().settings.trusted_proxies))
     if isinstance(close, str):
         return Response(events_beyond_limit(feed, close), mimetype="text/event-stream")
     response = Response(events(feed, request.environ.get("gunicorn.socket")), mimetype="text/event-stream")
@@ -91,11 +89,11 @@ def live(pipeline: str) -> Response:
 
 
 @page.get("/p/<pipeline>/runs/<run>")
-def run(pipeline: str, run: str) -> str:
+def show_run(pipeline: str, run: str) -> str:
     """One run: where it is, why, how it got there, and what replaced it."""
-    here = site()
-    context = here.pipeline(pipeline)
-    told = story(context, run)
+    here = runtime()
+    context = context_of(pipeline)
+    told = tell_run(context, run)
     shown = told["tile"] or told["ended"]
     with context.look() as replica:
         configured = context.in_force(replica.board)
@@ -119,7 +117,7 @@ def _build_link(links: Links, configured: Pipeline, shown: dict[str, Any]) -> st
     return links.build(job, shown["build"]) if job else None
 
 
-def picture(here: Site, context: PipelineContext) -> dict[str, Any]:
+def picture(here: Runtime, context: PipelineContext) -> dict[str, Any]:
     """All that the board's template shows."""
     with context.look() as replica:
         configured = context.in_force(replica.board)
@@ -137,7 +135,7 @@ def picture(here: Site, context: PipelineContext) -> dict[str, Any]:
     }
 
 
-def _feed(app: Flask, here: Site, context: PipelineContext) -> Feed:
+def _feed(app: Flask, here: Runtime, context: PipelineContext) -> Feed:
     """The feed of one pipeline. It renders outside of any request, so templates use plain addresses."""
 
     def render() -> tuple[int, str]:

@@ -1,4 +1,4 @@
-"""A real Interlock for the command to talk to: HTTP, Redis, and turns that are taken at every poke."""
+"""A real Interlock for the command to talk to: HTTP, Redis, and turns that are taken at every wake-up."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def typed(*words: str, **env: str | None) -> Result:
 
 @pytest.fixture
 def address(settings: Settings, configuration: Configuration, story: Story) -> Iterator[str]:
-    """Where the API answers; a poke is a turn, at once."""
+    """Where the API answers; a wake-up is a turn, at once."""
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())  # the server's log is not the command's output
     with serving(create_app(settings, configuration, lambda _: story.turns())) as url:
         yield url
@@ -60,7 +60,7 @@ def interlock(address: str, story: Story) -> Interlock:
     """Types a command as alex, at a terminal of 130 columns."""
 
     def run(*words: str, **env: str | None) -> Result:
-        story.redis.delete(story.keys.poke)  # nobody has been poked lately
+        story.redis.delete(story.keys.poke)  # nobody has been woken up lately
         return typed(*words, **{"INTERLOCK_URL": address, "INTERLOCK_TOKEN": TOKEN, **env})
 
     return run

@@ -14,7 +14,7 @@ from bot.cli import picture, read
 from bot.cli.main import cli
 from bot.core.model.pipeline import Outcome
 from bot.store.outbox import Outbox
-from bot.web import reading
+from bot.web import api_reading
 from tests.cli.conftest import Interlock
 from tests.cli.test_cli_files import SECRETS
 from tests.web.conftest import Story
@@ -55,7 +55,7 @@ def told(story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert claim is not None
     outbox.give_up(claim, "could not tell team-chat (Failed to send notification: error=403)", time.time())
     later = SimpleNamespace(time=lambda: time.time() + 725, sleep=time.sleep)
-    monkeypatch.setattr(reading, "time", later)
+    monkeypatch.setattr(api_reading, "time", later)
     monkeypatch.setattr(read, "time", later)
     monkeypatch.setattr(picture, "clock", lambda at, now: "14:05" if at == now else "13:53")  # wider at midnight
     monkeypatch.chdir(tmp_path)

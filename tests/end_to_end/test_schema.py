@@ -19,7 +19,7 @@ from bot.store.keys import Keys
 from bot.store.replica import BoardReplica
 from bot.store.schema import SCHEMA
 from bot.store.scripts import Scripts
-from bot.web.poke import Poker
+from bot.web.shared import WakeUpSender
 from demo.town import Town
 from launch import Embedded, read_procfile
 from tests.state.stored import put_back
@@ -100,7 +100,7 @@ def test_a_worker_that_runs_ends_when_a_newer_version_has_taken_over(house: Hous
             time.sleep(0.05)
         house.raise_schema()
         version = house.redis.hget(house.keys.meta, "version")
-        Poker(house.url)(house.keys.pipeline)
+        WakeUpSender(house.url)(house.keys.pipeline)
         assert worker.wait(30) == REFUSED
         assert house.redis.hget(house.keys.meta, "version") == version
     assert SENTENCE in house.log("worker").read_text()

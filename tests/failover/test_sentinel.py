@@ -18,7 +18,7 @@ from bot.core.model.events import TimePassed
 from bot.store.connection import connect, is_out_of_reach
 from bot.store.inbox import Inbox
 from bot.store.keys import Keys
-from bot.web.poke import Poker
+from bot.web.shared import WakeUpSender
 from config import broker, settings
 from config.broker import TURN_TASK, TURNS
 from tests.failover.sentinels import Replicated, Secure, speaks_tls, until
@@ -111,18 +111,18 @@ def test_a_mistake_of_ours_is_told_with_its_traceback(store: Replicated, client:
         patient("interlock.turn", lambda: client.execute_command("EVAL", "return nil + 1", 0))()
 
 
-def test_pokes_reach_the_queue_before_and_after_a_failover(store: Replicated, client: Redis) -> None:
-    poke = Poker(store.url)
-    poke("shop")
+def test_wake_ups_reach_the_queue_before_and_after_a_failover(store: Replicated, client: Redis) -> None:
+    wake_up = WakeUpSender(store.url)
+    wake_up("shop")
     assert _message(client)["headers"]["task"] == TURN_TASK
     dead = store.kill_master()
     try:
 
-        def poked() -> Any:
-            poke("shop")  # the first ones may fail, which costs nobody anything
+        def woken_up() -> Any:
+            wake_up("shop")  # the first ones may fail, which costs nobody anything
             return client.llen(_queue())
 
-        until(poked, "a poke arrives", 10)
+        until(woken_up, "a wake-up arrives", 10)
     finally:
         store.revive(dead)
 
@@ -167,7 +167,7 @@ def test_the_same_over_tls(tmp_path: Path) -> None:
     made = certificate(tmp_path, "127.0.0.1", 2)
     with Replicated(tmp_path, secure=Secure(made, made, made)) as store, connect(store.url) as client:
         client.set("a", "1")
-        Poker(store.url)("shop")
+        WakeUpSender(store.url)("shop")
         assert client.llen(_queue()) == 1
         dead = store.kill_master()
         assert client.set("a", "2")

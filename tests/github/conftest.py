@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from tests.web.conftest import app, client, configuration, pokes, redis, redis_url, send, settings, story
+from tests.web.conftest import app, client, configuration, redis, redis_url, send, settings, story, wake_ups
 from tests.workers.conftest import quiet, soon, workshop
 
 __all__ = [
     "app",
     "client",
     "configuration",
-    "pokes",
     "quiet",
     "redis",
     "redis_url",
@@ -17,5 +16,6 @@ __all__ = [
     "settings",
     "soon",
     "story",
+    "wake_ups",
     "workshop",
 ]

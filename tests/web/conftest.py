@@ -76,13 +76,13 @@ def configuration(story: Story) -> Configuration:
 
 
 @pytest.fixture
-def pokes() -> list[str]:
+def wake_ups() -> list[str]:
     return []
 
 
 @pytest.fixture
-def app(settings: Settings, configuration: Configuration, pokes: list[str]) -> Flask:
-    return create_app(settings, configuration, pokes.append)
+def app(settings: Settings, configuration: Configuration, wake_ups: list[str]) -> Flask:
+    return create_app(settings, configuration, wake_ups.append)
 
 
 @pytest.fixture

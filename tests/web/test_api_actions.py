@@ -47,14 +47,14 @@ def test_when_nobody_has_a_token_nobody_acts(settings: Settings, configuration: 
     assert answer.status_code == 403
 
 
-def test_a_lock_is_asked_for_decided_and_told(api: Api, story: Story, pokes: list[str]) -> None:
+def test_a_lock_is_asked_for_decided_and_told(api: Api, story: Story, wake_ups: list[str]) -> None:
     story.start()
-    pokes.clear()
+    wake_ups.clear()
     story.redis.delete(story.keys.poke)
     answer = api.post("/stages/production/lock", {"reason": "Black Friday", "let_fixes_in": True, "until": "2h"})
     assert answer.status_code == 202
     assert answer.json["state"] == "waiting"
-    assert pokes == [story.shape.name]
+    assert wake_ups == [story.shape.name]
     story.turns()
     told = api.get(f"/requests/{answer.json['request']}").json
     assert told["state"] == "done"

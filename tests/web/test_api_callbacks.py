@@ -6,7 +6,7 @@ import json
 
 from flask.testing import FlaskClient
 
-from bot.web import callbacks
+from bot.web.api_machines import CallbackMemory
 from tests.web.story import Story
 
 
@@ -16,7 +16,7 @@ def test_the_last_callback_of_each_job_is_told_with_since_when_all_is_known(clie
     for number in (1, 2):
         body = {"url": "job/shop/job/build/", "build": {"number": number, "phase": "STARTED"}, "name": "build"}
         story.inbox.accept("jenkins", "build", f"{number}", json.dumps(body).encode())
-    client.application.extensions["interlock-callbacks"] = callbacks.Memory()
+    client.application.extensions["interlock-callbacks"] = CallbackMemory()
     told = client.get("/api/v1/callbacks").json
     [row] = told["callbacks"]
     assert (row["controller"], row["job"]) == ("build", "shop/build")

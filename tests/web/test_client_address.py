@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from bot.web.client_address import client_address
+from bot.web.live import client_address
 
 TRUSTED = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 

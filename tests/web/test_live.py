@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 
 from bot.core.model.events import LockAsked
 from bot.web import gunicorn_conf, live
-from bot.web.asking import MOST_WAITING
+from bot.web.api_acting import MOST_WAITING
 from bot.web.live import Connections, Feed
 from tests.web.serving import served
 from tests.web.story import Story

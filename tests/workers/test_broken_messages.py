@@ -17,7 +17,7 @@ from bot.core.model.events import LockAsked
 from bot.store.connection import connect
 from bot.store.inbox import Inbox
 from bot.store.keys import Keys
-from bot.web.poke import Poker
+from bot.web.shared import WakeUpSender
 from config.broker import TURNS
 from launch.embedded import Embedded
 from launch.stack import read_procfile
@@ -68,7 +68,7 @@ def test_a_message_that_is_none_does_not_end_the_worker(tmp_path: Path) -> None:
             until(lambda: redis.llen(f"interlock-celery:{TURNS}") == 0, process)
             redis.lpush(f"interlock-celery:{TURNS}", *BROKEN)
             Inbox(redis, keys).add(LockAsked("production", "alex", "a test"), "one")
-            Poker(server.url)(shape.name)
+            WakeUpSender(server.url)(shape.name)
             until(lambda: any(b"locks/" in name or b"production" in name for name in redis.hkeys(keys.board)), process)
             until(lambda: redis.hget(keys.meta, "taken") == redis.hget(keys.meta, "accepted"), process)
             assert process.poll() is None

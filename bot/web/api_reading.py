@@ -19,7 +19,7 @@ from bot.store.repairs import Repairs
 from bot.web import finding, shapes
 from bot.web.problems import Problem
 from bot.web.shapes import Shape, reply
-from bot.web.site import site
+from bot.web.shared import context_of, runtime
 
 reading = Blueprint("reading", __name__, url_prefix="/api/v1")
 
@@ -28,19 +28,19 @@ LONGEST_QUESTION = 200
 
 
 @reading.get("/pipelines")
-def pipelines() -> Response:
+def list_pipelines() -> Response:
     """The pipelines, each with how it is."""
-    return reply({"pipelines": [summary(context) for context in site().pipelines.values()]})
+    return reply({"pipelines": [summarize(context) for context in runtime().pipelines.values()]})
 
 
 @reading.get("/pipelines/<pipeline>")
-def board(pipeline: str) -> Response:
+def show_board(pipeline: str) -> Response:
     """The whole pipeline: stages, queues, locks, lanes, each run with the reason why it stands where it stands."""
-    context = site().pipeline(pipeline)
+    context = context_of(pipeline)
     more = {
-        "health": wording.shape(site().observer.health().of(pipeline)),
+        "health": wording.shape(runtime().observer.health().of(pipeline)),
         "held_up": [asdict(delay) for delay in context.delays.all()],
-        "repairs": Repairs(site().redis, context.keys).shapes(),
+        "repairs": Repairs(context.redis, context.keys).shapes(),
     }
     with context.look() as replica:
         shown = replica.board
@@ -48,15 +48,15 @@ def board(pipeline: str) -> Response:
 
 
 @reading.get("/pipelines/<pipeline>/runs/<run>")
-def one_run(pipeline: str, run: str) -> Response:
+def show_run(pipeline: str, run: str) -> Response:
     """One run, live or ended, with its journey so far."""
-    return reply(story(site().pipeline(pipeline), run))
+    return reply(tell_run(context_of(pipeline), run))
 
 
 @reading.get("/pipelines/<pipeline>/why")
-def why(pipeline: str) -> Response:
+def explain_waiting(pipeline: str) -> Response:
     """The runs that `q` may mean (key, service, commit, pull request), each with the sentence why it waits."""
-    context = site().pipeline(pipeline)
+    context = context_of(pipeline)
     question = request.args.get("q", "").strip()
     if not question or len(question) > LONGEST_QUESTION:
         raise Problem(400, "ask with q=: a run, a service, the beginning of a commit's sha, or a pull request (#12)")
@@ -68,14 +68,14 @@ def why(pipeline: str) -> Response:
     ended = [shapes.ended(row) for row in finding.finished(context, question)] if not tiles else []
     if not tiles and not ended:
         raise Problem(404, f"no run is known by {question[:80]!r}: neither on the board nor among the latest to end")
-    health = wording.shape(site().observer.health().of(pipeline))
+    health = wording.shape(runtime().observer.health().of(pipeline))
     return reply({"q": question, "runs": tiles, "more": more, "ended": ended, "health": health})
 
 
 @reading.get("/pipelines/<pipeline>/facts")
-def facts(pipeline: str) -> Response:
+def list_facts(pipeline: str) -> Response:
     """A page of the log, newest first; `before` is the `next` of the page before it."""
-    context = site().pipeline(pipeline)
+    context = context_of(pipeline)
     before = request.args.get("before")
     if before is not None and not _is_fact_id(before):
         raise Problem(400, "`before` is the `next` of another page, such as 1700000000000-0")
@@ -84,9 +84,9 @@ def facts(pipeline: str) -> Response:
 
 
 @reading.get("/pipelines/<pipeline>/history")
-def history(pipeline: str) -> Response:
+def list_history(pipeline: str) -> Response:
     """A page of finished runs, the last to end first."""
-    context = site().pipeline(pipeline)
+    context = context_of(pipeline)
     offset, limit = whole_number("offset", 0, 0, 10_000_000), whole_number("limit", 50, 1, PAGE)
     rows, total = context.records.ended(offset, limit)
     more = offset + limit < total
@@ -96,9 +96,9 @@ def history(pipeline: str) -> Response:
 
 
 @reading.get("/pipelines/<pipeline>/dead-letters")
-def dead_letters(pipeline: str) -> Response:
+def list_dead_letters(pipeline: str) -> Response:
     """What was to be done outside and was given up, newest first."""
-    context = site().pipeline(pipeline)
+    context = context_of(pipeline)
     letters = context.outbox.dead_letters()
     return reply({"dead_letters": [shapes.dead_letter(letter) for letter in letters]})
 
@@ -112,13 +112,13 @@ def _is_fact_id(text: str) -> bool:
 
 
 @reading.get("/pipelines/<pipeline>/parked")
-def parked(pipeline: str) -> Response:
+def list_parked(pipeline: str) -> Response:
     """The deliveries that could not be digested, newest first, without their bodies."""
-    context = site().pipeline(pipeline)
-    return reply({"parked": [shapes.parked(row) for row in deliveries(site().redis, context.keys)]})
+    context = context_of(pipeline)
+    return reply({"parked": [shapes.parked(row) for row in deliveries(context.redis, context.keys)]})
 
 
-def summary(context: PipelineContext) -> Shape:
+def summarize(context: PipelineContext) -> Shape:
     """One pipeline in a list."""
     with context.look() as replica:
         shown = replica.board
@@ -135,7 +135,7 @@ def summary(context: PipelineContext) -> Shape:
         }
 
 
-def story(context: PipelineContext, key: str) -> Shape:
+def tell_run(context: PipelineContext, key: str) -> Shape:
     """Where a run is or what became of it, and its facts, oldest first. Raises Problem (404)."""
     with context.look() as replica:
         shown = replica.board

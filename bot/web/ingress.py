@@ -1,4 +1,4 @@
-"""The door: webhooks of GitHub and Jenkins are verified, looked at, kept in one round trip, and answered.
+"""The webhook ingress: deliveries of GitHub and Jenkins are verified, kept in one round trip, and answered.
 
 Nothing is decided here. What does not concern a configured service or job is answered politely and not kept.
 
@@ -29,16 +29,16 @@ from bot.github import webhooks as github
 from bot.health.contacts import CALLBACKS
 from bot.jenkins import callbacks
 from bot.payloads import number, text
+from bot.runtime import Runtime
 from bot.store.inbox import Accepted
-from bot.store.repositories import Repositories
 from bot.web import bodies
 from bot.web.admission import MOST_FROM_GITHUB, MOST_FROM_JENKINS, Admission, is_signature
 from bot.web.problems import Problem, unknown
-from bot.web.site import Site
+from bot.web.shared import WakeUp
 from config.configuration import Configuration
 
 log = structlog.get_logger()
-door = Blueprint("door", __name__, url_prefix="/webhooks")
+webhooks = Blueprint("webhooks", __name__, url_prefix="/webhooks")
 
 #: The longest event name or delivery id that we take.
 LONGEST_NAME = 200
@@ -58,19 +58,19 @@ _ANSWERS = {
 
 @dataclass(frozen=True, slots=True)
 class WebhookIngress:
-    """What the door needs at hand, made once: who may send what, and who is who."""
+    """What every delivery needs at hand, made once: who may send what, and what is configured."""
 
-    site: Site
-    repositories: Repositories
+    runtime: Runtime
     admission: Admission
+    wake_up: WakeUp
     #: By the name of a configured repository, the id of another one that bears it now: as far as it was logged.
     taken: dict[str, int] = field(default_factory=dict)
 
 
-@door.post("/github")
-def from_github() -> Response:
+@webhooks.post("/github")
+def take_from_github() -> Response:
     """Take one delivery of GitHub."""
-    ingress: WebhookIngress = current_app.extensions["interlock-hall"]
+    ingress: WebhookIngress = current_app.extensions["interlock-ingress"]
     signature = _signature()
     body = bodies.raw(MOST_FROM_GITHUB)
     _verify(ingress, signature, body)
@@ -87,23 +87,23 @@ def from_github() -> Response:
     if not found:
         return _ignored(f"{event} moves no main branch, and no pull request")
     places = dict(place for place in found if not isinstance(place, str))
-    answers = [_keep(ingress.site, p, "github", name, delivery, body) for p, name in places.items()]
+    answers = [_keep(ingress, p, "github", name, delivery, body) for p, name in places.items()]
     return answers[0] if answers else _ignored(next(why for why in found if isinstance(why, str)))
 
 
-@door.post("/jenkins", defaults={"controller": "", "secret": ""})
-@door.post("/jenkins/<controller>", defaults={"secret": ""})
-@door.post("/jenkins/<controller>/<path:secret>")
-def from_jenkins(controller: str, secret: str) -> Response:
+@webhooks.post("/jenkins", defaults={"controller": "", "secret": ""})
+@webhooks.post("/jenkins/<controller>", defaults={"secret": ""})
+@webhooks.post("/jenkins/<controller>/<path:secret>")
+def take_from_jenkins(controller: str, secret: str) -> Response:
     """Take one callback of Jenkins. Without a name in the address there must be one controller only."""
-    ingress: WebhookIngress = current_app.extensions["interlock-hall"]
+    ingress: WebhookIngress = current_app.extensions["interlock-ingress"]
     if not ingress.admission.knows_jenkins(
         secret.encode("utf-8", "surrogatepass"), request.headers.get("Authorization", "")
     ):
-        _note_refused(ingress.site, controller)
+        _note_refused(ingress.runtime, controller)
         raise Problem(401, "the secret is missing or wrong")
-    controller = _controller(ingress.site.configuration, controller)
-    ingress.site.runtime.contacts.note(CALLBACKS, controller, None)
+    controller = _controller(ingress.runtime.configuration, controller)
+    ingress.runtime.contacts.note(CALLBACKS, controller, None)
     body = bodies.raw(MOST_FROM_JENKINS)
     # Release 1.0.0 of the CloudEvents plugin sends nothing at all as the data of an event about a job.
     payload = bodies.json_object(body) if body or "ce-specversion" not in request.headers else {}
@@ -115,7 +115,7 @@ def from_jenkins(controller: str, secret: str) -> Response:
     if event is not None and event.is_about_the_queue:
         return _ignored("an event about the queue names no build")
     job, build = callbacks.job_of(data), callbacks.build_of(data)
-    known = ingress.site.configuration.jobs.get((controller, job))
+    known = ingress.runtime.configuration.jobs.get((controller, job))
     if known is None:
         return _ignored("no stage has this job")
     if build is None:
@@ -124,14 +124,14 @@ def from_jenkins(controller: str, secret: str) -> Response:
         return _ignored("QUEUED comes with STARTED, which says more")
     about, kept = (controller, job, str(build)), callbacks.reduced(data)
     delivery = _event_id(about, event) if event is not None and event.id else _callback_id(about, kept)
-    return _keep(ingress.site, known[0], "jenkins", controller, delivery, json.dumps(kept).encode())
+    return _keep(ingress, known[0], "jenkins", controller, delivery, json.dumps(kept).encode())
 
 
 def _place(
     ingress: WebhookIngress, event: str, payload: dict[str, Any], target: github.Target
 ) -> tuple[str, str] | str:
     """The pipeline that a delivery about a branch is kept for, and its name there; or why it is not kept."""
-    known, name = ingress.site.configuration.service_for(target.repository, target.branch), event
+    known, name = ingress.runtime.configuration.service_for(target.repository, target.branch), event
     taken = known is not None and _is_taken(ingress, payload, target.repository)
     if known is None or taken:
         known = _renamed(ingress, payload, target.branch)
@@ -149,18 +149,18 @@ def _command(ingress: WebhookIngress, event: str, payload: dict[str, Any], said:
     """Keep a command, once however often it is delivered, in each pipeline that has a service in its repository."""
     taken = _is_taken(ingress, payload, said.repository)
     names = [*([] if taken else [said.repository]), *_former_names(ingress, payload)]
-    found = ((name, ingress.site.configuration.pipelines_of(name)) for name in names)
+    found = ((name, ingress.runtime.configuration.pipelines_of(name)) for name in names)
     known, pipelines = next(((name, found) for name, found in found if found), ("", ()))
     if not pipelines:
         return _ignored(TAKEN if taken else "no configured service has this repository")
     kept_as = event if known == said.repository else f"{event} {known}"
-    answers = [_keep(ingress.site, p.name, "github", kept_as, said.key, body) for p in pipelines]
+    answers = [_keep(ingress, p.name, "github", kept_as, said.key, body) for p in pipelines]
     return answers[0]
 
 
 def _renamed(ingress: WebhookIngress, payload: dict[str, Any], branch: str) -> tuple[Pipeline, Service] | None:
     """Whose repository this is, if it was renamed or transferred since the file was written: ids do not change."""
-    found = (ingress.site.configuration.service_for(name, branch) for name in _former_names(ingress, payload))
+    found = (ingress.runtime.configuration.service_for(name, branch) for name in _former_names(ingress, payload))
     return next((known for known in found if known is not None), None)
 
 
@@ -169,7 +169,7 @@ def _is_taken(ingress: WebhookIngress, payload: dict[str, Any], name: str) -> bo
     and whoever likes may have made the other under the name that was free."""
     identity = number(payload, "repository", "id")
     try:
-        known = None if identity is None else ingress.repositories.get(name)
+        known = None if identity is None else ingress.runtime.repositories.get(name)
     except RedisError as error:
         raise Problem(503, "the store cannot be reached at the moment: deliver it again") from error
     if identity is None or known is None or known.id == identity:
@@ -187,7 +187,7 @@ def _former_names(ingress: WebhookIngress, payload: dict[str, Any]) -> list[str]
     """How the file calls, or called, the repository of a delivery, as far as its id is known."""
     identity = number(payload, "repository", "id")
     try:
-        return [] if identity is None else ingress.repositories.of_id(identity)
+        return [] if identity is None else ingress.runtime.repositories.of_id(identity)
     except RedisError as error:
         raise Problem(503, "the store cannot be reached at the moment: deliver it again") from error
 
@@ -247,12 +247,12 @@ def _controller(configuration: Configuration, name: str) -> str:
     raise unknown("Jenkins controller", name, controllers)
 
 
-def _note_refused(site: Site, controller: str) -> None:
+def _note_refused(runtime: Runtime, controller: str) -> None:
     """Count a callback that showed no right secret, if the address names one of our controllers: it may be ours."""
-    controllers = site.configuration.controllers
+    controllers = runtime.configuration.controllers
     name = controller or (next(iter(controllers)) if len(controllers) == 1 else "")
     if name in controllers:
-        site.runtime.contacts.note(CALLBACKS, name, "the secret is missing or wrong")
+        runtime.contacts.note(CALLBACKS, name, "the secret is missing or wrong")
 
 
 def _callback_id(about: tuple[str, ...], kept: dict[str, Any]) -> str:
@@ -282,15 +282,15 @@ def _joined(*fields: str) -> bytes:
     return "\0".join(fields).encode("utf-8", "surrogatepass")
 
 
-def _keep(site: Site, pipeline: str, source: str, name: str, delivery: str, body: bytes) -> Response:
-    context = site.pipelines[pipeline]
+def _keep(ingress: WebhookIngress, pipeline: str, source: str, name: str, delivery: str, body: bytes) -> Response:
+    context = ingress.runtime.pipelines[pipeline]
     try:
         accepted = context.inbox.accept(source, name, delivery, body)
     except RedisError as error:
         raise Problem(503, "the store cannot be reached at the moment: deliver it again") from error
     log.debug("delivery-kept", source=source, name=name, delivery=delivery, what=accepted.name)
     if accepted is Accepted.POKE:
-        site.poke(context.pipeline.name)
+        ingress.wake_up(pipeline)
     return _say(202, _ANSWERS[accepted])
 
 

@@ -52,7 +52,7 @@ def heard(story: Story) -> list[CommandSaid]:
     return [event for event in found if isinstance(event, CommandSaid)]
 
 
-def test_a_command_is_kept_and_becomes_what_was_said(send: Send, story: Story, pokes: list[str]) -> None:
+def test_a_command_is_kept_and_becomes_what_was_said(send: Send, story: Story, wake_ups: list[str]) -> None:
     assert send(comment(story), "issue_comment").json == {"status": "kept"}
     (said,) = heard(story)
     assert (said.repository, said.by, said.commands) == (
@@ -60,7 +60,7 @@ def test_a_command_is_kept_and_becomes_what_was_said(send: Send, story: Story, p
         "dana",
         (Command("retry"),),
     )
-    assert pokes == [story.shape.name]
+    assert wake_ups == [story.shape.name]
 
 
 def test_a_comment_is_kept_once_however_often_and_under_whatever_id_it_comes(send: Send, story: Story) -> None:

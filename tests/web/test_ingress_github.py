@@ -24,19 +24,19 @@ from config.errors import SettingsError
 from config.settings import Settings
 from tests.web.conftest import OLD_SECRET, Send, merged_pull, moved_pull, push, signature
 from tests.web.story import Story, sha
-from tests.web.test_door_commands import comment
+from tests.web.test_ingress_commands import comment
 from workers.turn import events_of
 
 
-def test_a_signed_push_to_main_is_kept_as_it_came_and_a_worker_is_poked(
-    send: Send, story: Story, pokes: list[str]
+def test_a_signed_push_to_main_is_kept_as_it_came_and_a_worker_is_woken_up(
+    send: Send, story: Story, wake_ups: list[str]
 ) -> None:
     body = json.dumps(push(story)).encode()
     answer = send(body, X_GitHub_Delivery="guid-1")
     assert (answer.status_code, answer.json) == (202, {"status": "kept"})
     (entry,) = story.store.begin("test")
     assert (entry.source, entry.name, entry.delivery, entry.body) == ("github", "push", "guid-1", body)
-    assert pokes == [story.shape.name]
+    assert wake_ups == [story.shape.name]
 
 
 def test_githubs_own_example_of_a_signature_is_right() -> None:
@@ -56,10 +56,10 @@ def test_a_repeated_delivery_is_kept_once(send: Send, story: Story) -> None:
     assert story.waiting() == 1
 
 
-def test_only_one_poke_is_pending_per_pipeline(send: Send, story: Story, pokes: list[str]) -> None:
+def test_only_one_wake_up_is_pending_per_pipeline(send: Send, story: Story, wake_ups: list[str]) -> None:
     for _ in range(5):
         send(push(story))
-    assert pokes == [story.shape.name]
+    assert wake_ups == [story.shape.name]
 
 
 def test_a_form_with_the_payload_is_kept_as_the_json_in_it(send: Send, story: Story) -> None:
@@ -258,7 +258,7 @@ def test_with_redis_out_of_reach_the_sender_is_told_to_try_again(
 
 
 @pytest.mark.slow
-def test_a_poke_that_fails_does_not_fail_the_delivery(
+def test_a_wake_up_that_fails_does_not_fail_the_delivery(
     settings: Settings, configuration: Configuration, story: Story
 ) -> None:
     nowhere = settings.model_copy(update={"broker_url": SecretStr("redis://127.0.0.1:1/0")})

@@ -1,4 +1,4 @@
-"""The poke: one round trip, in the queue that workers serve, and bounded when the broker hangs."""
+"""The wake-up: one round trip, in the queue that workers serve, and bounded when the broker hangs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from bot.web.poke import Poker
+from bot.web.shared import WakeUpSender
 from config import broker
 from config.broker import QUEUES, TURN_TASK, TURNS
 from launch.embedded import find_server
@@ -53,11 +53,11 @@ def message(redis: Redis) -> dict[str, Any]:
     return dict(json.loads(raw))
 
 
-def test_a_poke_is_one_message_in_one_round_trip(redis_url: str, redis: Redis) -> None:
-    poke = Poker(redis_url)
-    poke("first")  # connects and declares the queue
+def test_a_wake_up_is_one_message_in_one_round_trip(redis_url: str, redis: Redis) -> None:
+    wake_up = WakeUpSender(redis_url)
+    wake_up("first")  # connects and declares the queue
     redis.config_resetstat()
-    poke("shop")
+    wake_up("shop")
     calls: Any = redis.info("commandstats")
     assert {name for name in calls if name not in ("cmdstat_config|resetstat", "cmdstat_info")} == {"cmdstat_lpush"}
     message(redis)
@@ -67,7 +67,7 @@ def test_a_poke_is_one_message_in_one_round_trip(redis_url: str, redis: Redis) -
     assert TURNS in QUEUES
 
 
-def test_a_poke_goes_over_a_unix_socket_as_well(tmp_path: Path) -> None:
+def test_a_wake_up_goes_over_a_unix_socket_as_well(tmp_path: Path) -> None:
     path = tmp_path / "s"
     server = subprocess.Popen(
         [str(find_server(os.environ)), "--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(tmp_path)],
@@ -78,7 +78,7 @@ def test_a_poke_goes_over_a_unix_socket_as_well(tmp_path: Path) -> None:
         while not path.exists():
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        Poker(f"unix://{path}?db=3")("shop")
+        WakeUpSender(f"unix://{path}?db=3")("shop")
         client = Redis.from_url(f"unix://{path}?db=3")
         assert message(client)["headers"]["task"] == TURN_TASK
         client.close()
@@ -90,18 +90,18 @@ def test_a_poke_goes_over_a_unix_socket_as_well(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_broker_that_hangs_holds_nobody_up_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """One delivery waits for it, for as long as `TIMEOUT` and a retry; those after it do not even try."""
-    monkeypatch.setattr("bot.web.poke.PAUSE", 60.0)
+    monkeypatch.setattr("bot.web.shared.PAUSE", 60.0)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen(5)
-        poke = Poker(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        wake_up = WakeUpSender(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
         began = time.monotonic()
-        poke("shop")
+        wake_up("shop")
         assert time.monotonic() - began < 60, "without a time-out it would wait for ever"
         tried = _connections(silent)
         assert tried
         for _ in range(100):
-            poke("shop")
+            wake_up("shop")
         assert _connections(silent) == 0
 
 

@@ -55,14 +55,14 @@ def basic(password: str) -> dict[str, str]:
     ],
 )
 def test_a_callback_with_the_secret_is_kept(
-    client: FlaskClient, story: Story, pokes: list[str], path: str, headers: dict[str, str]
+    client: FlaskClient, story: Story, wake_ups: list[str], path: str, headers: dict[str, str]
 ) -> None:
     answer = call(client, callback(), path, headers)
     assert (answer.status_code, answer.json) == (202, {"status": "kept"})
     (entry,) = story.store.begin("test")
     kept = {"number": 7, "phase": "STARTED"}
     assert (entry.source, entry.name, json.loads(entry.body)["build"]) == ("jenkins", "cdp", kept)
-    assert pokes == [story.shape.name]
+    assert wake_ups == [story.shape.name]
 
 
 @pytest.mark.parametrize(

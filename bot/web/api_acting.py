@@ -1,0 +1,262 @@
+"""The API for acting: each request is checked against the board, kept as an event, and decided by the next turn."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any, cast
+
+import structlog
+from flask import Blueprint, Response, request
+
+from bot.core import sentences
+from bot.core.model.events import CancelAsked, Event, FastLaneAsked, LockAsked, ModeAsked, RetryAsked, UnlockAsked
+from bot.core.model.facts import FactKind
+from bot.core.model.run import Status
+from bot.runtime import PipelineContext
+from bot.store.inbox import Accepted
+from bot.store.parked import deliveries, take_out
+from bot.store.records import PAGE
+from bot.web import bodies, finding, shapes
+from bot.web.admission import person
+from bot.web.api_reading import whole_number
+from bot.web.problems import Problem, unknown
+from bot.web.shapes import Shape, reply
+from bot.web.shared import beyond, context_of, wake_up
+
+acting = Blueprint("acting", __name__, url_prefix="/api/v1/pipelines/<pipeline>")
+log = structlog.get_logger()
+
+#: The longest that a request is waited for, in seconds.
+LONGEST_WAIT = 5
+#: How many requests wait at once in this process: each holds a thread, and deliveries must not queue behind people.
+MOST_WAITING = 6
+#: How many pages of the log are looked through for the facts that came of a request.
+PAGES = 5
+
+_REQUEST_ID = re.compile(r"[0-9]{1,16}-[0-9]{1,16}")
+_waiting = threading.BoundedSemaphore(MOST_WAITING)
+
+
+@acting.post("/stages/<stage>/lock")
+def lock_stage(pipeline: str, stage: str) -> Response:
+    """Close a stage to everybody, or to all but fixes."""
+
+    def event(context: PipelineContext, by: str, body: bodies.LockBody) -> Event:
+        with context.look() as replica:
+            finding.stage(context.in_force(replica.board), stage)
+        return LockAsked(stage, by, body.reason, body.let_fixes_in, body.until)
+
+    return _act(pipeline, bodies.LockBody, event)
+
+
+@acting.post("/stages/<stage>/unlock")
+def unlock_stage(pipeline: str, stage: str) -> Response:
+    """Open the lock of a stage; of several the one that is named, or all."""
+
+    def event(context: PipelineContext, by: str, body: bodies.UnlockBody) -> Event:
+        with context.look() as replica:
+            finding.stage(context.in_force(replica.board), stage)
+            locks = replica.board.locks_of(stage)
+        keys = [lock.key for lock in locks]
+        if not keys:
+            raise Problem(409, f"{stage} is not locked")
+        if body.lock is not None and body.lock not in keys:
+            raise unknown(f"lock of {stage} called", body.lock, keys)
+        if body.lock is None and not body.every and len(keys) > 1:
+            raise Problem(409, sentences.which_lock(stage, locks))
+        return UnlockAsked(stage, by, body.reason, body.lock, body.every)
+
+    return _act(pipeline, bodies.UnlockBody, event)
+
+
+@acting.post("/runs/<run>/retry")
+def retry_run(pipeline: str, run: str) -> Response:
+    """Repeat the build that failed, without a new commit."""
+
+    def event(context: PipelineContext, by: str, body: bodies.RequestBody) -> Event:
+        with context.look() as replica:
+            found = finding.run(context, replica.board, run)
+        if found.status is not Status.FAILED:
+            raise Problem(409, f"{sentences.name(found)} has not failed: it is {found.status} in {found.step}")
+        return RetryAsked(run, by, body.reason)
+
+    return _act(pipeline, bodies.RequestBody, event)
+
+
+@acting.post("/runs/<run>/cancel")
+def cancel_run(pipeline: str, run: str) -> Response:
+    """Take a run out."""
+
+    def event(context: PipelineContext, by: str, body: bodies.RequestBody) -> Event:
+        with context.look() as replica:
+            found = finding.run(context, replica.board, run)
+        if found.status is Status.ENDING or found.cancelled_by is not None:
+            raise Problem(409, f"{sentences.name(found)} is on its way out already")
+        return CancelAsked(run, by, body.reason)
+
+    return _act(pipeline, bodies.RequestBody, event)
+
+
+@acting.post("/services/<service>/fast-lane")
+def send_fast(pipeline: str, service: str) -> Response:
+    """Send the head of a service's main branch on the fast lane, once."""
+
+    def event(context: PipelineContext, by: str, body: bodies.FastLaneBody) -> Event:
+        with context.look() as replica:
+            finding.service(context.in_force(replica.board), service)
+            if body.stage is not None:
+                finding.stage(context.in_force(replica.board), body.stage)
+        return FastLaneAsked(service, by, body.reason, body.stage)
+
+    return _act(pipeline, bodies.FastLaneBody, event)
+
+
+@acting.post("/mode")
+def change_mode(pipeline: str) -> Response:
+    """Let the pipeline run, pause it, or make it only observe."""
+
+    def event(_: PipelineContext, by: str, body: bodies.ModeBody) -> Event:
+        return ModeAsked(body.mode, by, body.reason)
+
+    return _act(pipeline, bodies.ModeBody, event)
+
+
+@acting.post("/dead-letters/<any(retry, drop):what>")
+def take_out_dead_letter(pipeline: str, what: str) -> Response:
+    """Give an effect that was given up another try, or forget it. Done when it answers: no turn decides about it."""
+    by, context = person(), context_of(pipeline)
+    body = bodies.read(bodies.DeadLetterBody)
+    take = context.outbox.revive if what == "retry" else context.outbox.drop_dead
+    if not take(body.slot):
+        raise unknown("dead letter", body.slot, (letter.slot for letter in context.outbox.dead_letters()))
+    log.info("dead-letter-taken-out", pipeline=pipeline, slot=body.slot, what=what, by=by, reason=body.reason)
+    return reply({"state": "done", "slot": body.slot})
+
+
+@acting.post("/parked/<any(retry, drop):what>")
+def take_out_parked(pipeline: str, what: str) -> Response:
+    """Decide a parked delivery once more, or forget it. Done when it answers; the next turn decides."""
+    by = person()
+    context = context_of(pipeline)
+    body = bodies.read(bodies.ParkedBody)
+    rows = deliveries(context.redis, context.keys)
+    found = next((row for row in rows if row.entry == body.entry), None)
+    wake = None if found is None else take_out(context.redis, context.keys, found, again=what == "retry")
+    if wake is None:
+        raise unknown("parked delivery", body.entry, (row.entry for row in rows))
+    if wake:
+        wake_up(pipeline)
+    log.info("parked-delivery-taken-out", pipeline=pipeline, entry=body.entry, what=what, by=by, reason=body.reason)
+    return reply({"state": "done", "entry": body.entry})
+
+
+@acting.get("/requests/<request_id>")
+def show_request(pipeline: str, request_id: str) -> Response:
+    """What became of a request: at once, or within `wait` seconds."""
+    context = context_of(pipeline)
+    if not _REQUEST_ID.fullmatch(request_id):
+        raise Problem(404, "a request is known by the `request` of the answer to it, such as 1700000000000-0")
+    return reply(_outcome(context, request_id, _seconds()))
+
+
+def _act(
+    pipeline: str, kind: type[bodies.AnyBody], event: Callable[[PipelineContext, str, bodies.AnyBody], Event]
+) -> Response:
+    """Keep what `event` makes of the request and answer 202; with `wait`, what the turn has made of it by then.
+
+    `event` refuses what makes no sense on the present board, unless the request was kept before under its key.
+    """
+    by = person()  # first of all: who may not act learns nothing about what there is
+    context = context_of(pipeline)
+    body, seconds = bodies.read(kind), _seconds()
+    identity = _kept_before(context, by)
+    if identity is None:
+        asked = event(context, by, body)
+        identity = _keep(context, asked, by)
+        log.info("request-kept", pipeline=pipeline, request=identity, kind=asked.kind, by=by)
+    return reply(_outcome(context, identity, seconds), 202)
+
+
+def _seconds() -> int:
+    return whole_number("wait", 0, 0, LONGEST_WAIT)
+
+
+def _kept_before(context: PipelineContext, by: str) -> str | None:
+    """The id of the request that was kept under the same Idempotency-Key, if it was: a reply may have been lost."""
+    key = _key()
+    if key is None:
+        return None
+    identity = cast("bytes | None", context.redis.get(context.keys.seen(f"event:{_delivery(by, key)}")))
+    return None if identity is None else identity.decode()
+
+
+def _keep(context: PipelineContext, event: Event, by: str) -> str:
+    """Put a person's request into the inbox, once per Idempotency-Key; returns the id to ask after it by."""
+    accepted, identity = context.inbox.add_and_tell(event, _delivery(by, _key() or uuid.uuid4().hex))
+    if accepted is Accepted.POKE:
+        wake_up(context.pipeline.name)
+    return identity
+
+
+def _key() -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and (not key or len(key) > 200 or not key.isascii() or not key.isprintable()):
+        raise Problem(400, "the header Idempotency-Key is plain text of at most 200 characters")
+    return key
+
+
+def _delivery(by: str, key: str) -> str:
+    return f"api/{by}/{key}"
+
+
+def _outcome(context: PipelineContext, identity: str, seconds: float) -> Shape:
+    """What became of a request by now, or within `seconds`: `waiting`, `done`, or `refused` with its facts."""
+    taken = _taken(context, identity)[0]
+    if not taken and seconds > 0 and _waiting.acquire(blocking=False):
+        try:
+            taken = _wait(context, identity, seconds)
+        finally:
+            _waiting.release()
+    facts = _facts_of(context, identity) if taken else []
+    refused = any(fact["kind"] == FactKind.REQUEST_REFUSED for fact in facts)
+    state = "refused" if refused else "done" if taken else "waiting"
+    return {"request": identity, "state": state, "facts": facts}
+
+
+def _wait(context: PipelineContext, identity: str, seconds: float) -> bool:
+    """Wait until a turn has taken the entry; each commit is a change, so waiting for changes misses none."""
+    deadline = time.monotonic() + seconds
+    while True:
+        taken, version = _taken(context, identity)
+        left = deadline - time.monotonic()
+        if taken or left <= 0:
+            return taken
+        context.redis.xread({context.keys.changes: beyond(version)}, count=1, block=max(1, int(min(left, 2.0) * 1000)))
+
+
+def _taken(context: PipelineContext, identity: str) -> tuple[bool, int]:
+    """Whether the inbox's cursor has reached the entry, and the version of the board at that moment."""
+    version, cursor = cast("list[bytes | None]", context.redis.hmget(context.keys.meta, ["version", "cursor"]))
+    return _order((cursor or b"0-0").decode()) >= _order(identity), int(version or 0)
+
+
+def _order(identity: str) -> tuple[int, int]:
+    milliseconds, _, number = identity.partition("-")
+    return int(milliseconds), int(number)
+
+
+def _facts_of(context: PipelineContext, identity: str) -> list[Shape]:
+    """The facts that carry the entry. They were told after it came in, and all in one commit."""
+    found: list[dict[str, Any]] = []
+    after = f"{_order(identity)[0] - 1}-0"
+    for _ in range(PAGES):
+        page = context.records.facts_after(after)
+        found += [shapes.fact(*row) for row in page if row[1].entry == identity]
+        if not page or len(page) < PAGE or (found and page[-1][1].entry != identity):
+            break
+        after = page[-1][0]
+    return found

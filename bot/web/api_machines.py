@@ -1,0 +1,136 @@
+"""What machines ask: probes whether we are well, the doctor who called, a job whether it is still waited for."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any, cast
+
+from flask import Blueprint, Response, current_app, request
+from redis import Redis
+from redis.exceptions import RedisError
+
+from bot.core.rules.attempts import no_longer
+from bot.health import wording
+from bot.health.judgement import Status
+from bot.jenkins.callbacks import RecentCallbacks
+from bot.runtime import Runtime
+from bot.store.inbox import newest
+from bot.store.keys import Keys
+from bot.store.repairs import Repairs
+from bot.web.problems import Problem
+from bot.web.shapes import Shape, reply
+from bot.web.shared import context_of, runtime
+
+machines = Blueprint("machines", __name__)
+
+#: How many deliveries of each pipeline are looked at, and for how long the answer counts, in seconds: anybody may ask.
+LOOKED_AT, KEPT = 1_000, 10.0
+#: The longest number that an attempt or a build may have, in digits.
+DIGITS = 9
+
+
+# -- probes ----------------------------------------------------------------------------------------------------
+
+
+@machines.get("/healthz")
+def answer_alive() -> Response:
+    """The process answers. Asks nothing of anybody."""
+    return reply({"status": "ok"})
+
+
+@machines.get("/readyz")
+def report_health() -> Response:
+    """How Interlock is, with every finding; how much waits for a turn, how long; what had to be found by asking.
+
+    503 when nothing can be decided or stored.
+    """
+    judged = runtime().observer.health()
+    status = 503 if judged.status is Status.DOWN else 200
+    return reply({**wording.shape(judged), "pipelines": _backlogs(runtime())}, status)
+
+
+def _backlogs(here: Runtime) -> Shape:
+    """What waits in each pipeline; nothing if the store cannot be reached, which the judgement says."""
+    try:
+        seconds, micros = here.redis.time()
+        now = seconds + micros / 1e6
+        return {name: _backlog(here.redis, context.keys, now) for name, context in here.pipelines.items()}
+    except RedisError:
+        return {}
+
+
+def _backlog(redis: Redis, keys: Keys, now: float) -> Shape:
+    meta = cast("list[bytes | None]", redis.hmget(keys.meta, ["accepted", "taken", "cursor", "version"]))
+    accepted, taken, version = (int(meta[index] or 0) for index in (0, 1, 3))
+    cursor = (meta[2] or b"0-0").decode()
+    oldest: Any = redis.xrange(keys.inbox, min=f"({cursor}", count=1) if accepted > taken else []
+    waited = now - int(oldest[0][0].split(b"-")[0]) / 1000 if oldest else 0.0
+    return {
+        "waiting": max(0, accepted - taken),
+        "oldest_waiting_seconds": round(max(0.0, waited), 3),
+        "version": version,
+        "outbox": int(redis.hlen(keys.outbox)),
+        "dead_letters": int(redis.hlen(keys.dead)),
+        "repairs": Repairs(redis, keys).shapes(),
+    }
+
+
+# -- the doctor, where it has no Redis of its own to look into ---------------------------------------------------
+
+
+class CallbackMemory:
+    """The last answer of this process to who called."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._shape: Shape = {}
+        self._until = 0.0
+
+    def shape(self, here: Runtime) -> Shape:
+        """The answer, made anew if it has become old. Raises RedisError."""
+        with self._lock:
+            if time.monotonic() >= self._until:
+                self._shape = _callbacks(here)
+                self._until = time.monotonic() + KEPT
+            return self._shape
+
+
+@machines.get("/api/v1/callbacks")
+def list_callbacks() -> Response:
+    """When the last callback of each job came in, among the newest deliveries; `since` when those are known."""
+    memory: CallbackMemory = current_app.extensions["interlock-callbacks"]
+    return reply(memory.shape(runtime()))
+
+
+def _callbacks(here: Runtime) -> Shape:
+    found = RecentCallbacks()
+    for context in here.pipelines.values():
+        found.take((e.source, e.name, e.at, e.body) for e in newest(here.redis, context.keys, LOOKED_AT))
+    rows = [{"controller": controller, "job": job, "at": at} for (controller, job), at in sorted(found.jobs.items())]
+    return {"since": found.since, "callbacks": rows}
+
+
+# -- a job that is about to roll out -----------------------------------------------------------------------------
+
+
+@machines.get("/api/v1/pipelines/<pipeline>/attempts/<run>/<stage>/<attempt>")
+def judge_attempt(pipeline: str, run: str, stage: str, attempt: str) -> Response:
+    """200 if it is the present attempt of its run; 409 and a sentence if nobody waits for its build any more.
+
+    `version` and `build` (its number in Jenkins) of the query tell it from others of the same name.
+    """
+    context = context_of(pipeline)
+    number, build = _number("attempt", attempt), request.args.get("build", "")
+    known = _number("build", build) if build else None
+    with context.look() as replica:
+        why = no_longer(replica.board, run, stage, number, request.args.get("version", ""), known)
+    if why:
+        raise Problem(409, f"nobody waits for this build any more: {why}", current=False)
+    return reply({"current": True})
+
+
+def _number(name: str, text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > DIGITS:
+        raise Problem(400, f"{name} is a whole number")
+    return int(text)

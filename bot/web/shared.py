@@ -1,0 +1,91 @@
+"""What the views share: the runtime of this process, a pipeline by its name, and wake-ups for the workers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import cast
+
+import kombu.transport.redis  # noqa: F401  loaded by name otherwise, at the first wake-up
+import structlog
+from celery import Celery
+from flask import current_app
+
+from bot.runtime import PipelineContext, Runtime
+from bot.web.problems import unknown
+from config import broker
+from config.broker import TURN_TASK, TURNS
+
+log = structlog.get_logger()
+
+#: Seconds: a broker that hangs may hold up one delivery for this long. GitHub waits ten seconds for an answer.
+TIMEOUT = 1.0
+#: Seconds: how long no wake-up is tried after one has failed; the sweeper finds what came in anyway.
+PAUSE = 2.0
+#: Seconds after which nobody needs a wake-up any more: after an outage they would only stand in the way.
+EXPIRES = 60
+
+#: Has the workers take the turn of the pipeline of this name; never raises.
+WakeUp = Callable[[str], None]
+
+
+def runtime() -> Runtime:
+    """The runtime of the application that answers the present request."""
+    return cast(Runtime, current_app.extensions["interlock"])
+
+
+def context_of(pipeline: str) -> PipelineContext:
+    """The pipeline of this name. Raises Problem (404) with the names there are."""
+    contexts = runtime().pipelines
+    context = contexts.get(pipeline)
+    if context is None:
+        raise unknown("pipeline", pipeline, contexts)
+    return context
+
+
+def wake_up(pipeline: str) -> None:
+    """Have the workers take the pipeline's turn."""
+    send: WakeUp = current_app.extensions["interlock-wake-up"]
+    send(pipeline)
+
+
+def beyond(version: int) -> str:
+    """What to read the stream of changes from, to learn of the versions after this one: ids begin with the version."""
+    return f"{version}-{2**64 - 1}"
+
+
+class WakeUpSender:
+    """Sends wake-ups over one pool of connections, made at the first one. Safe to share between threads.
+
+    A wake-up is the Celery message that says "there is something in your inbox": cheap, and free to fail.
+    """
+
+    def __init__(self, url: str) -> None:
+        """`url`: the broker's, as redis-py writes it."""
+        found = broker.settings(url)
+        timeouts = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
+        self._app = Celery("interlock", broker=found["broker_url"], set_as_current=False)
+        self._app.conf.update(
+            {**found, "broker_transport_options": {**found["broker_transport_options"], **timeouts}},
+            broker_connection_timeout=TIMEOUT,
+            broker_pool_limit=4,
+            task_ignore_result=True,
+            task_publish_retry=False,
+            task_default_queue=TURNS,
+            task_send_sent_event=False,
+            worker_hijack_root_logger=False,
+        )
+        # Celery loads itself piece by piece, a third of a second in all: now, not while the first delivery waits.
+        _ = self._app.amqp.queues, self._app.backend, self._app.AsyncResult, self._app.events
+        self._silent_until = 0.0
+
+    def __call__(self, pipeline: str) -> None:
+        """Wake up the workers of one pipeline. A failure is logged and nothing else: the inbox has what matters."""
+        if time.monotonic() < self._silent_until:
+            return
+        try:
+            # A direct queue without an exchange: the message is one LPUSH, one round trip.
+            self._app.send_task(TURN_TASK, args=(pipeline,), queue=TURNS, expires=EXPIRES, ignore_result=True)
+        except Exception as error:  # whatever it is: the delivery is kept, and the sender must hear that
+            self._silent_until = time.monotonic() + PAUSE
+            log.warning("wake-up-failed", pipeline=pipeline, error=type(error).__name__)

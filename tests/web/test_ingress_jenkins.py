@@ -310,7 +310,7 @@ def test_what_the_plugins_of_a_jenkins_really_send_is_understood(
 def test_refused_callbacks_are_counted_for_each_controller_until_one_is_right(
     app: Flask, client: FlaskClient, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runtime = app.extensions["interlock"].runtime
+    runtime = app.extensions["interlock"]
     redis.delete(runtime.contacts.key)
 
     def counted() -> dict[str, tuple[int, bool]]:

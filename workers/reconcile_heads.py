@@ -21,8 +21,8 @@ from bot.core.model.run import ServiceState
 from bot.effect_outcomes import PermanentFailure, RateLimited, RetryLater
 from bot.github import identity
 from bot.github.limits import Purpose
-from bot.github.refusals import Unreachable
 from bot.github.session import Session, names
+from bot.github.transport import GitHubUnreachable
 from bot.runtime import PipelineContext, Runtime
 from bot.store.records import Records
 from bot.store.repairs import Repairs
@@ -54,7 +54,7 @@ def heads(runtime: Runtime, context: PipelineContext, *, everybody: bool = False
 
     Without `everybody` those are left out of whom we have just been told.
     """
-    if not identity.known(runtime.settings):
+    if not identity.is_known(runtime.settings):
         return 0
     told = set() if everybody else _just_told(context, runtime.configuration.polling.heads)
     found = silent = 0
@@ -66,7 +66,7 @@ def heads(runtime: Runtime, context: PipelineContext, *, everybody: bool = False
         try:
             look = _ask(runtime, context, service)
         except (RetryLater, PermanentFailure) as error:
-            silent = silent + 1 if isinstance(error, Unreachable) else 0
+            silent = silent + 1 if isinstance(error, GitHubUnreachable) else 0
             if not isinstance(error, RateLimited) and _said.is_new(
                 service.repository, str(error)
             ):  # limits tell themselves

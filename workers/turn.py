@@ -15,8 +15,7 @@ from bot.core.model.events import Event, StateLost, TimePassed
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Pipeline
 from bot.core.rules.decide import decide
-from bot.github import commands
-from bot.github import webhooks as github
+from bot.github import commands, webhooks
 from bot.jenkins import callbacks
 from bot.payloads import read_object
 from bot.runtime import PipelineContext
@@ -249,9 +248,9 @@ def events_of(entry: Entry, pipeline: Pipeline) -> list[Event]:
     if said is not None:
         return [replace(said, repository=known_as or said.repository)]
     found: list[Event] = []
-    for target in github.targets(name, payload):
+    for target in webhooks.target_branches(name, payload):
         service = pipeline.service_of(known_as or target.repository, target.branch)
-        found += github.events(name, payload, service.name, left=target.left) if service else []
+        found += webhooks.events(name, payload, service.name, left=target.left) if service else []
     return found
 
 

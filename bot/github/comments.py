@@ -1,35 +1,40 @@
-"""The one comment on a pull request that says where its change is: written once, then kept up to date."""
+"""What we write on pull requests: the one comment that says where a change is, and the answers to commands."""
 
 from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
 
-from bot.core.model.effects import Comment
+import structlog
+
+from bot.core.model.effects import Answer, Comment
 from bot.effect_outcomes import Done
+from bot.github import commands
 from bot.github.limits import Purpose
-from bot.github.refusals import NotThere
 from bot.github.session import Session
+from bot.github.transport import GitHubForbidden, GitHubNotFound
 from bot.github.wording import COMMENT, cut, page_of
-from bot.github.written_state import Entry, Hold, mark_of
+from bot.github.written_state import HeldClaim, WrittenSlot, mark_of
+from bot.payloads import text
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
 
 #: A run that began so long ago, in seconds, has its comment: if nobody knows where, Redis has lost it.
 NEW = 900.0
+
 #: How far our clock and GitHub's may differ, in seconds.
 SKEW = 3600.0
 
 
-def comment(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Comment) -> Done:
+def keep_comment(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Comment) -> Done:
     """Bring the comment up to date; what stands there already is not sent again."""
-    entry, session = Entry(Hold(context, claim), effect.slot), Session(runtime, effect.repository)
+    entry, session = WrittenSlot(HeldClaim(context, claim), effect.slot), Session(runtime, effect.repository)
     marker = f"<!-- interlock {context.pipeline.name} -->"
     body = _body(marker, effect.text, page_of(runtime, context, effect.run))
     written, mark = entry.read(), mark_of(body)
     number, there = written.id, ""
     if number is None and (written.doubt or (not written.known and _is_old(effect))):
-        number, there = _find(session, effect, marker)
+        number, there = _find_comment(session, effect, marker)
         entry.looked(number)
     elif not written.doubt and written.mark == mark:
         return Done()
@@ -39,7 +44,7 @@ def comment(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Co
     if number is not None:
         try:
             entry.write(session, "PATCH", f"/issues/comments/{number}", {"body": body}, Purpose.COMMENT, mark)
-        except NotThere:
+        except GitHubNotFound:
             entry.forget()  # somebody has deleted it
         else:
             entry.settle(mark, number)
@@ -63,7 +68,7 @@ def _same(there: str, body: str) -> bool:
     return there.replace("\r\n", "\n").rstrip() == body.rstrip()
 
 
-def _find(session: Session, effect: Comment, marker: str) -> tuple[int | None, str]:
+def _find_comment(session: Session, effect: Comment, marker: str) -> tuple[int | None, str]:
     """Our comment and its text. Anybody can copy the marker: only what we have written ourselves is ours."""
     since = datetime.fromtimestamp(max(0.0, effect.began - SKEW), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     ours = session.own_login(Purpose.COMMENT).casefold()
@@ -72,3 +77,58 @@ def _find(session: Session, effect: Comment, marker: str) -> tuple[int | None, s
         if text.startswith(marker) and ((row["user"] or {}).get("login") or "").casefold() == ours:
             return int(row["id"]), text
     return None, ""
+
+
+# -- answers to commands: each is given once; a hidden marker of ours tells that it is there ---------------------------
+
+log = structlog.get_logger()
+
+#: The most characters of an answer: GitHub takes 65,536 in a comment.
+LONGEST = 60_000
+
+#: How long it is remembered that a reaction was given, in seconds: an answer is not tried for longer.
+GIVEN = 2 * 86_400
+
+
+def answer_command(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Answer) -> Done:
+    """Answer a comment: a reaction, then the words, each once. A hidden marker of ours tells that they are there."""
+    entry, session = WrittenSlot(HeldClaim(context, claim), effect.slot), Session(runtime, effect.repository)
+    _react(context, session, effect)
+    marker = f"{commands.MARKER}{effect.slot} -->"
+    body = f"{marker}\n{_tamed(effect.text[:LONGEST])}\n\n[The pipeline]({page_of(runtime, context)})"
+    written, mark, path = entry.read(), mark_of(body), f"/issues/{effect.pull}/comments"
+    if written.doubt:
+        entry.looked(_find_answer(session, path, marker))
+        written = entry.read()
+    if written.id is None:
+        made = entry.write(session, "POST", path, {"body": body}, Purpose.COMMENT, mark)
+        entry.settle(mark, int(made["id"]))
+    return Done()
+
+
+def _find_answer(session: Session, path: str, marker: str) -> int | None:
+    """Our answer, if it is there. Anybody can copy the marker: only what we have written ourselves is ours."""
+    ours = session.own_login(Purpose.COMMENT).casefold()
+    for one in session.pages(path, Purpose.COMMENT):
+        if text(one, "body").startswith(marker) and text(one, "user", "login").casefold() == ours:
+            return int(one["id"])
+    return None
+
+
+def _tamed(text: str) -> str:
+    """A text that pings nobody and hides nothing, whatever a stranger put into a name."""
+    return text.replace("@", "@\u200b").replace("<!--", "<! --")
+
+
+def _react(context: PipelineContext, session: Session, effect: Answer) -> None:
+    """Give the reaction: GitHub keeps one of a kind, and it is no matter if the comment is gone by now."""
+    name = context.keys.said(f"{effect.slot}/reaction")
+    if context.redis.exists(name):
+        return
+    path = f"/issues/comments/{effect.comment}/reactions"
+    ticket = f"{context.pipeline.name}/{effect.slot}/reaction"
+    try:
+        session.write("POST", path, {"content": effect.reaction}, Purpose.COMMENT, ticket)
+    except (GitHubNotFound, GitHubForbidden) as error:
+        log.info("reaction-refused", comment=effect.comment, why=str(error))
+    context.redis.set(name, "1", ex=GIVEN)

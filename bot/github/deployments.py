@@ -9,14 +9,14 @@ from urllib.parse import quote
 from bot.core.model.effects import Deploy
 from bot.effect_outcomes import Done, RetryLater
 from bot.github.limits import Purpose
-from bot.github.refusals import NotThere
 from bot.github.session import Session
+from bot.github.transport import GitHubNotFound
 from bot.github.wording import page_of, shortened
-from bot.github.written_state import Entry, Hold, Written, mark_of
+from bot.github.written_state import HeldClaim, Written, WrittenSlot, mark_of
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
 
-#: In the ledger: the deployment itself, before it has any state.
+#: In the written state: the deployment itself, before it has any state.
 MADE = "made"
 #: These end a deployment: none is made for them alone.
 _ONLY_ENDS = ("inactive",)
@@ -24,7 +24,7 @@ _ONLY_ENDS = ("inactive",)
 
 def deploy(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Deploy) -> Done:
     """Make the deployment if there is none, and set its state; the state that stands there is not set again."""
-    entry, session = Entry(Hold(context, claim), effect.slot), Session(runtime, effect.repository)
+    entry, session = WrittenSlot(HeldClaim(context, claim), effect.slot), Session(runtime, effect.repository)
     body = {
         "state": effect.state,
         "description": shortened(effect.description),
@@ -36,14 +36,14 @@ def deploy(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Dep
     number = written.id if written.id is not None else _make(session, context, effect, entry)
     try:
         entry.write(session, "POST", f"/deployments/{number}/statuses", body, Purpose.STATUS, mark)
-    except NotThere as error:
+    except GitHubNotFound as error:
         entry.forget()
         raise RetryLater(f"deployment {number} is gone: it is made anew") from error
     entry.settle(mark)
     return Done()
 
 
-def _known(session: Session, context: PipelineContext, effect: Deploy, entry: Entry) -> Written:
+def _known(session: Session, context: PipelineContext, effect: Deploy, entry: WrittenSlot) -> Written:
     """What is written; where a reply is missing, after a look."""
     written = entry.read()
     if written.doubt == MADE:
@@ -56,7 +56,7 @@ def _known(session: Session, context: PipelineContext, effect: Deploy, entry: En
     return written
 
 
-def _make(session: Session, context: PipelineContext, effect: Deploy, entry: Entry) -> int:
+def _make(session: Session, context: PipelineContext, effect: Deploy, entry: WrittenSlot) -> int:
     """Make the deployment of exactly this commit: nothing is merged into it, and no other report is waited for."""
     body = {
         "ref": effect.sha,

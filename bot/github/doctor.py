@@ -13,11 +13,10 @@ from bot.core.model.pipeline import Service
 from bot.doctor.finding import Finding, Verdict
 from bot.effect_outcomes import PermanentFailure, RetryLater
 from bot.github import doctor_webhooks as hooks
-from bot.github import identity, installations
+from bot.github import identity
 from bot.github.doctor_report import Report, bad, good, unsure
 from bot.github.permissions import NEEDS, lacking, lacking_scopes
-from bot.github.refusals import refusal
-from bot.github.transport import Answer, GitHubTransport
+from bot.github.transport import GitHubResponse, GitHubTransport, refusal
 from config.configuration import Configuration
 from config.settings import Settings
 
@@ -33,7 +32,7 @@ def examine_github(configuration: Configuration, settings: Settings) -> Iterator
 
 
 def _reports(configuration: Configuration, settings: Settings) -> Iterator[Report]:
-    if not identity.known(settings):
+    if not identity.is_known(settings):
         mend = "make a GitHub App or a token (docs/github.md) and set INTERLOCK_GITHUB_APP_ID or INTERLOCK_GITHUB_TOKEN"
         yield bad("github", "there is neither an App nor a token", mend)
         return
@@ -55,21 +54,21 @@ class _Examination:
         self._settings = settings
         self._where = configuration.github
         self._hook_url = f"{configuration.web.public_url}/webhooks/github"
-        self._wires: list[GitHubTransport] = []
+        self._transports: list[GitHubTransport] = []
         self._services = [service for pipeline in configuration.pipelines for service in pipeline.services]
 
     def close(self) -> None:
-        for wire in self._wires:
-            wire.close()
+        for transport in self._transports:
+            transport.close()
 
-    def _wire(self, auth: Auth.Auth) -> GitHubTransport:
-        self._wires.append(GitHubTransport(self._where, auth))
-        return self._wires[-1]
+    def _transport(self, auth: Auth.Auth) -> GitHubTransport:
+        self._transports.append(GitHubTransport(self._where, auth))
+        return self._transports[-1]
 
-    def _us(self, wire: GitHubTransport, path: str) -> Answer | Report:
+    def _us(self, transport: GitHubTransport, path: str) -> GitHubResponse | Report:
         """The answer about ourselves, or what is wrong."""
         try:
-            answer = wire.ask("GET", path)
+            answer = transport.ask("GET", path)
         except (RetryLater, PermanentFailure) as error:
             mend = f"is {self._where.api_url} its address (github: api_url), seen from here? Is it up?"
             return bad("github", str(error), mend)
@@ -84,30 +83,30 @@ class _Examination:
 
     renew = ""
 
-    def _repository(self, wire: GitHubTransport, service: Service) -> tuple[list[Report], dict[str, Any] | None]:
+    def _repository(self, transport: GitHubTransport, service: Service) -> tuple[list[Report], dict[str, Any] | None]:
         """What is to be said of a service's repository, and the repository itself if it can be read."""
         what = f"repository {service.repository}"
         try:
-            answer = wire.ask("GET", f"/repos/{service.repository}")
+            answer = transport.ask("GET", f"/repos/{service.repository}")
             if answer.status == 404:
                 mend = f"is the name right? Then let {self.who} see it"
                 return [bad(what, "it is not there, or may not be seen (404)", mend)], None
             if answer.status >= 400:
                 raise refusal(answer, "reading it")
-            found = list(self._state(wire, what, service, answer.data))
+            found = list(self._state(transport, what, service, answer.data))
         except (RetryLater, PermanentFailure) as error:
             return [bad(what, str(error), f"give {self.who} Contents: read on it")], None
         return found or [good(what, f"it can be read, and `{service.branch}` is there")], answer.data
 
     who = "the user"
 
-    def _state(self, wire: GitHubTransport, what: str, service: Service, data: dict[str, Any]) -> Iterator[Report]:
+    def _state(self, transport: GitHubTransport, what: str, service: Service, data: dict[str, Any]) -> Iterator[Report]:
         if data["full_name"].casefold() != service.repository.casefold():
             found = f"it is called {data['full_name']} now"
             yield unsure(what, found, "rename it in the pipeline file; until then Interlock follows it by its id")
         if data.get("archived"):
             yield bad(what, "it is archived, so no status can be set", "unarchive it, or take the service out")
-        head = wire.ask("GET", f"/repos/{data['full_name']}/git/ref/heads/{quote(service.branch)}")
+        head = transport.ask("GET", f"/repos/{data['full_name']}/git/ref/heads/{quote(service.branch)}")
         if head.status == 404:
             mend = f"is `{data['default_branch']}` meant (services: branch)?"
             yield bad(what, f"it has no branch `{service.branch}`, or its contents may not be read", mend)
@@ -117,8 +116,8 @@ class _Examination:
             found = f"its default branch is `{data['default_branch']}`, but `{service.branch}` is rolled out"
             yield unsure(what, found, "if that is not meant, change `branch` of the service")
 
-    def _limit(self, wire: GitHubTransport, what: str) -> Iterator[Report]:
-        answer = wire.ask("GET", "/rate_limit")
+    def _limit(self, transport: GitHubTransport, what: str) -> Iterator[Report]:
+        answer = transport.ask("GET", "/rate_limit")
         core = answer.data["resources"]["core"] if answer.status == 200 else None
         if core is None:
             yield good(what, f"no hourly limit is told ({answer.status}), as on an Enterprise Server without limits")
@@ -141,8 +140,8 @@ class _Person(_Examination):
 
     def reports(self) -> Iterator[Report]:
         auth = identity.token_auth(self._settings)
-        wire = self._wire(auth)
-        user = self._us(wire, "/user")
+        transport = self._transport(auth)
+        user = self._us(transport, "/user")
         if isinstance(user, Report):
             yield user
             return
@@ -152,7 +151,7 @@ class _Person(_Examination):
         yield from _expiry(user)
         private, repositories = False, []
         for service in self._services:
-            found, data = self._repository(wire, service)
+            found, data = self._repository(transport, service)
             yield from found
             if data is not None:
                 private |= bool(data.get("private"))
@@ -161,8 +160,8 @@ class _Person(_Examination):
                     mend = f"give {login} write access to it: setting statuses needs it"
                     yield bad(f"repository {service.repository}", f"{login} may read it, but not write", mend)
         yield from _scopes(user, private=private)
-        yield from hooks.of_repositories(wire, repositories, self._hook_url)
-        yield from self._limit(wire, "limit")
+        yield from hooks.of_repositories(transport, repositories, self._hook_url)
+        yield from self._limit(transport, "limit")
 
 
 def _kind(token: str) -> str:
@@ -170,7 +169,7 @@ def _kind(token: str) -> str:
     return next((kind for start, kind in kinds.items() if token.startswith(start)), "a token")
 
 
-def _expiry(user: Answer) -> Iterator[Report]:
+def _expiry(user: GitHubResponse) -> Iterator[Report]:
     """GitHub tells when the token ends, if it does (GitHub docs: token expiration)."""
     text = user.headers.get("github-authentication-token-expiration", "")
     try:
@@ -182,7 +181,7 @@ def _expiry(user: Answer) -> Iterator[Report]:
         yield unsure("token", f"it ends in {max(0, days)} days, on {ends:%d %B %Y}", _Person.renew)
 
 
-def _scopes(user: Answer, *, private: bool) -> Iterator[Report]:
+def _scopes(user: GitHubResponse, *, private: bool) -> Iterator[Report]:
     text = user.headers.get("x-oauth-scopes")
     if not text:
         needs = ", ".join(str(need) for need in NEEDS if not need.apps_only)
@@ -208,8 +207,8 @@ class _App(_Examination):
         self._reached: dict[int, GitHubTransport] = {}
 
     def reports(self) -> Iterator[Report]:
-        wire = self._wire(identity.app_auth(self._settings))
-        app = self._us(wire, "/app")
+        transport = self._transport(identity.app_auth(self._settings))
+        app = self._us(transport, "/app")
         if isinstance(app, Report):
             yield app
             return
@@ -218,14 +217,14 @@ class _App(_Examination):
             mend = "take INTERLOCK_GITHUB_TOKEN out of the environment"
             yield unsure("github", "both an App and a token are set: the App is used", mend)
         for service in self._services:
-            yield from self._service(wire, service)
+            yield from self._service(transport, service)
         for number in self._reached:
-            yield from self._installation(wire, number, app.data.get("permissions") or {})
-        yield from hooks.of_app(wire, app.data, self._hook_url)
+            yield from self._installation(transport, number, app.data.get("permissions") or {})
+        yield from hooks.of_app(transport, app.data, self._hook_url)
 
-    def _service(self, wire: GitHubTransport, service: Service) -> Iterator[Report]:
+    def _service(self, transport: GitHubTransport, service: Service) -> Iterator[Report]:
         try:
-            number = installations.ask(wire, service.repository)
+            number = identity.ask_for_installation(transport, service.repository)
         except (RetryLater, PermanentFailure) as error:
             mend = "install the App on it: GitHub, the App's page, Install App, and choose the repository"
             yield bad(f"repository {service.repository}", str(error), mend)
@@ -234,11 +233,11 @@ class _App(_Examination):
 
     def _of(self, number: int) -> GitHubTransport:
         if number not in self._reached:
-            self._reached[number] = self._wire(identity.installation_auth(self._where, self._settings, number))
+            self._reached[number] = self._transport(identity.installation_auth(self._where, self._settings, number))
         return self._reached[number]
 
-    def _installation(self, wire: GitHubTransport, number: int, wanted: dict[str, str]) -> Iterator[Report]:
-        answer = wire.ask("GET", f"/app/installations/{number}")
+    def _installation(self, transport: GitHubTransport, number: int, wanted: dict[str, str]) -> Iterator[Report]:
+        answer = transport.ask("GET", f"/app/installations/{number}")
         if answer.status >= 400:
             yield unsure(f"installation {number}", f"it cannot be read ({answer.status})")
             return

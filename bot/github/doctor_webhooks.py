@@ -16,10 +16,10 @@ LOOKED_AT = 50
 _SECRET = "one of INTERLOCK_GITHUB_WEBHOOK_SECRETS"  # noqa: S105  words
 
 
-def of_app(wire: GitHubTransport, app: dict[str, Any], url: str) -> Iterator[Report]:
-    """The App's own webhook; `wire` is the App's."""
+def of_app(transport: GitHubTransport, app: dict[str, Any], url: str) -> Iterator[Report]:
+    """The App's own webhook; `transport` is the App's."""
     what = "webhook of the App"
-    answer = wire.ask("GET", "/app/hook/config")
+    answer = transport.ask("GET", "/app/hook/config")
     if answer.status != 200 or not isinstance(answer.data, dict):
         yield unsure(
             what, f"it cannot be read ({answer.status})", f"see in the App's settings that it is active, to {url}"
@@ -27,26 +27,26 @@ def of_app(wire: GitHubTransport, app: dict[str, Any], url: str) -> Iterator[Rep
         return
     hook = {"config": answer.data, "events": app.get("events") or [], "active": bool(answer.data.get("url"))}
     yield from _hook(what, hook, url)
-    yield from _deliveries(wire, what, "/app/hook")
+    yield from _deliveries(transport, what, "/app/hook")
 
 
-def of_repositories(wire: GitHubTransport, repositories: list[str], url: str) -> Iterator[Report]:
+def of_repositories(transport: GitHubTransport, repositories: list[str], url: str) -> Iterator[Report]:
     """The webhooks of repositories, or of the organisations that they belong to."""
     unseen: list[str] = []
     organisations: dict[str, dict[str, Any] | None] = {}
     for name in dict.fromkeys(repositories):
-        found, may_see = _find(wire, f"/repos/{name}/hooks", url)
+        found, may_see = _find(transport, f"/repos/{name}/hooks", url)
         if found is not None:
             what = f"webhook of {name}"
             yield from _hook(what, found, url)
-            yield from _deliveries(wire, what, f"/repos/{name}/hooks/{int(found['id'])}")
+            yield from _deliveries(transport, what, f"/repos/{name}/hooks/{int(found['id'])}")
             continue
         owner = name.partition("/")[0]
         if owner not in organisations:
-            organisations[owner], _ = _find(wire, f"/orgs/{owner}/hooks", url)
+            organisations[owner], _ = _find(transport, f"/orgs/{owner}/hooks", url)
             if (shared := organisations[owner]) is not None:
                 yield from _hook(f"webhook of {owner}", shared, url)
-                yield from _deliveries(wire, f"webhook of {owner}", f"/orgs/{owner}/hooks/{int(shared['id'])}")
+                yield from _deliveries(transport, f"webhook of {owner}", f"/orgs/{owner}/hooks/{int(shared['id'])}")
         if organisations[owner] is None:
             if may_see:
                 mend = f"add one to {url} in its settings, unless its organisation has one"
@@ -62,9 +62,9 @@ def of_repositories(wire: GitHubTransport, repositories: list[str], url: str) ->
         )
 
 
-def _find(wire: GitHubTransport, path: str, url: str) -> tuple[dict[str, Any] | None, bool]:
+def _find(transport: GitHubTransport, path: str, url: str) -> tuple[dict[str, Any] | None, bool]:
     """The webhook to us among those below `path`, and whether they may be seen at all."""
-    answer = wire.ask("GET", f"{path}?per_page=100")
+    answer = transport.ask("GET", f"{path}?per_page=100")
     if answer.status != 200 or not isinstance(answer.data, list):
         return None, False
     ours = [hook for hook in answer.data if _same(str((hook.get("config") or {}).get("url", "")), url)]
@@ -100,10 +100,10 @@ def _hook(what: str, hook: dict[str, Any], url: str) -> Iterator[Report]:
     yield from problems or [good(what, "its address, its events and its having a secret are as they must be")]
 
 
-def _deliveries(wire: GitHubTransport, what: str, path: str) -> Iterator[Report]:
+def _deliveries(transport: GitHubTransport, what: str, path: str) -> Iterator[Report]:
     """The last deliveries; what failed and was delivered again since counts as delivered."""
     try:
-        answer = wire.ask("GET", f"{path}/deliveries?per_page={LOOKED_AT}")
+        answer = transport.ask("GET", f"{path}/deliveries?per_page={LOOKED_AT}")
     except RetryLater as error:
         yield unsure(what, f"its deliveries could not be read: {error}")
         return

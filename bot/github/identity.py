@@ -1,4 +1,7 @@
-"""Who we are to GitHub: a person's token, or a GitHub App with an installation for each owner of repositories."""
+"""Who we are to GitHub: a person's token, or a GitHub App with an installation for each owner of repositories.
+
+Under which installation a repository is reached is asked once a day, and remembered for all processes.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from github import Auth
+from redis import Redis
 
 from bot.effect_outcomes import PermanentFailure, RetryLater
-from bot.github.refusals import refusal
-from bot.github.transport import GitHubTransport
+from bot.github.transport import GitHubNotFound, GitHubTransport, refusal
 from config.configuration import GitHubSettings
 from config.settings import Settings
 
@@ -20,7 +23,7 @@ RENEWED_BEFORE = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class InstallationToken:
     """An installation's token, when it ends, and when it was made (seconds since the epoch)."""
 
     text: str
@@ -34,7 +37,7 @@ class InstallationAuth(Auth.Auth):
     def __init__(self, where: GitHubSettings, app: Auth.AppAuth, installation: int) -> None:
         self._where, self._app, self.installation = where, app, installation
         self._lock = threading.Lock()
-        self._token: Token | None = None
+        self._token: InstallationToken | None = None
 
     @property
     def token_type(self) -> str:
@@ -59,27 +62,28 @@ class InstallationAuth(Auth.Auth):
         with self._lock:
             self._token = None
 
-    def _make(self) -> Token:
+    def _make(self) -> InstallationToken:
         what = f"a token for installation {self.installation}"
-        wire = GitHubTransport(self._where, self._app)
+        transport = GitHubTransport(self._where, self._app)
         try:
-            answer = wire.ask("POST", f"/app/installations/{self.installation}/access_tokens", {})
+            answer = transport.ask("POST", f"/app/installations/{self.installation}/access_tokens", {})
         finally:
-            wire.close()
+            transport.close()
         if answer.status >= 400:
             raise refusal(answer, what)
         try:
             ends = datetime.fromisoformat(answer.data["expires_at"]).timestamp()
-            return Token(str(answer.data["token"]), ends, time.time())
+            return InstallationToken(str(answer.data["token"]), ends, time.time())
         except (TypeError, KeyError, ValueError):
             raise RetryLater(f"{what}: GitHub's answer has none") from None
 
 
 _installations: dict[tuple[str, str, int], InstallationAuth] = {}
+
 _lock = threading.Lock()
 
 
-def known(settings: Settings) -> bool:
+def is_known(settings: Settings) -> bool:
     """Whether there is any way to be known to GitHub."""
     return is_app(settings) or settings.github_token is not None
 
@@ -98,7 +102,7 @@ def app_auth(settings: Settings) -> Auth.AppAuth:
 
 
 def token_auth(settings: Settings) -> Auth.Token:
-    """The person or machine user whose token it is. Raises Never if there is none."""
+    """The person or machine user whose token it is. Raises PermanentFailure if there is none."""
     if settings.github_token is None:
         raise PermanentFailure(
             "neither INTERLOCK_GITHUB_APP_ID nor INTERLOCK_GITHUB_TOKEN is set: "
@@ -114,3 +118,68 @@ def installation_auth(where: GitHubSettings, settings: Settings, installation: i
         if key not in _installations:
             _installations[key] = InstallationAuth(where, app_auth(settings), installation)
         return _installations[key]
+
+
+# -- installations -----------------------------------------------------------------------------------------------------
+
+#: In seconds. Another installation, as after a transfer, is also found after the first refusal under the old one.
+REMEMBERED = 86_400
+
+#: For so long a refusal is believed after the installation was found to be the right one, in seconds: a permission
+#: that is really missing costs no more than one request in that time.
+CONFIRMED = 60
+
+
+def _installation_key(repository: str) -> str:
+    return f"interlock:{{github}}:installation:{repository.casefold()}"
+
+
+def _confirmed_key(repository: str) -> str:
+    return f"{_installation_key(repository)}:confirmed"
+
+
+def installation_of(redis: Redis, app: GitHubTransport, repository: str, present: str) -> int:
+    """The id of the installation that reaches `repository`, now called `present`; `app` signs as the App itself.
+
+    Raises GitHubNotFound if the App is not installed there, RetryLater or PermanentFailure for other refusals.
+    """
+    found = redis.get(_installation_key(repository))
+    if found is None:
+        number = ask_for_installation(app, present)
+        redis.set(_installation_key(repository), number, ex=REMEMBERED)
+        return number
+    return int(found)
+
+
+def is_another_installation(redis: Redis, app: GitHubTransport, repository: str, present: str, number: int) -> bool:
+    """After a refusal under installation `number`: whether another may reach the repository by now.
+
+    Raises what `installation_of` raises.
+    """
+    found = redis.get(_installation_key(repository))
+    if found is None or int(found) != number:
+        return True  # somebody else was refused, too, and asks or has asked already
+    if redis.get(_confirmed_key(repository)) == str(number).encode():
+        return False
+    if not redis.delete(_installation_key(repository)):
+        return True
+    present_number = installation_of(redis, app, repository, present)
+    redis.set(_confirmed_key(repository), present_number, ex=CONFIRMED)
+    return present_number != number
+
+
+def ask_for_installation(app: GitHubTransport, repository: str) -> int:
+    """Ask GitHub. A repository that has another name now is found under the old one, too."""
+    answer = app.ask("GET", f"/repos/{repository}/installation")
+    if answer.status == 404:
+        raise GitHubNotFound(
+            f"the App is not installed on {repository}, or there is no such repository (GitHub answers 404)"
+        )
+    if answer.status >= 400:
+        raise refusal(answer, f"the installation on {repository}")
+    return int(answer.data["id"])
+
+
+def forget_installation(redis: Redis, repository: str) -> None:
+    """The repository may be another installation's by now: ask again next time, whatever was confirmed."""
+    redis.delete(_installation_key(repository), _confirmed_key(repository))

@@ -1,7 +1,7 @@
 """GitHub's rate limits, obeyed by all processes together: who may ask now, and what an answer says about the rest.
 
-Nobody sleeps for a limit: what may not go out yet is postponed (`Held`), and counts as no try. Only whose turn to
-write comes in a moment waits for it.
+Nobody sleeps for a limit: what may not go out yet is postponed (`RateLimited`), and counts as no try. Only whose
+turn to write comes in a moment waits for it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from enum import Enum
 import structlog
 
 from bot.effect_outcomes import RateLimited
-from bot.github.refusals import A_MINUTE, Limited, NotKnown, reset_in
-from bot.github.transport import Answer
+from bot.github.transport import A_MINUTE, GitHubLimited, GitHubResponse, GitHubUnauthorized, reset_in
 from bot.store.allowance import Allowance, Pace, Wait
 
 log = structlog.get_logger()
@@ -38,12 +37,12 @@ class Purpose(Enum):
 
 
 def may_read(allowance: Allowance, purpose: Purpose) -> None:
-    """Raises Held if nothing may be asked now."""
+    """Raises RateLimited if nothing may be asked now."""
     _hold(allowance.ask(purpose.value))
 
 
 def may_write(allowance: Allowance, purpose: Purpose, ticket: str, spacing: float) -> None:
-    """Take a turn to write, `spacing` seconds after the last one. Raises Held if it has not come yet."""
+    """Take a turn to write, `spacing` seconds after the last one. Raises RateLimited if it has not come yet."""
     pace = Pace(spacing, PER_MINUTE, round(PER_HOUR * (1 - purpose.value)))
     yields = purpose is Purpose.LOCK
     wait = allowance.ask_to_write(ticket, purpose.value, pace, yields=yields)
@@ -65,7 +64,7 @@ def _hold(wait: Wait) -> None:
         raise RateLimited(reasons.get(wait.why, wait.why), after=wait.seconds)
 
 
-def note(allowance: Allowance, answer: Answer) -> None:
+def note(allowance: Allowance, answer: GitHubResponse) -> None:
     """Remember what an answer says of the hourly limit."""
     remaining, limit = answer.headers.get("x-ratelimit-remaining", ""), answer.headers.get("x-ratelimit-limit", "")
     reset = reset_in(answer)
@@ -75,11 +74,11 @@ def note(allowance: Allowance, answer: Answer) -> None:
 
 def obey(allowance: Allowance, error: Exception) -> None:
     """If `error` is about all requests of this identity and not just one, nobody sends any for as long as it says."""
-    if isinstance(error, Limited):
+    if isinstance(error, GitHubLimited):
         if not error.said:
             error.after = min(LONGEST, A_MINUTE * 2 ** (allowance.strike() - 1))
         log.warning("github-limit", why=str(error), seconds=error.after)
         allowance.hold(error.after or A_MINUTE, str(error))
-    elif isinstance(error, NotKnown):
+    elif isinstance(error, GitHubUnauthorized):
         log.error("github-does-not-know-us", why=str(error))
         allowance.hold(error.after or A_MINUTE, str(error))

@@ -1,7 +1,7 @@
 """The status `lock` on open pull requests: one list of them for each change, then one status after the other.
 
 Only when nobody else has anything to write, one at a time: a hundred of them keep nothing waiting. What is left to do
-is kept beside the ledger, so that a newer notice begins anew and a crash costs nothing.
+is kept beside the written state, so that a newer notice begins anew and a crash costs nothing.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from bot.core import lock_notices
 from bot.core.model.effects import LockNotice, SetStatus
 from bot.effect_outcomes import Done, PermanentFailure, RateLimited
 from bot.github.limits import Purpose
-from bot.github.refusals import NotAllowed, NotThere
 from bot.github.session import Session
 from bot.github.statuses import set_status
-from bot.github.written_state import REMEMBERED, Hold
+from bot.github.transport import GitHubForbidden, GitHubNotFound
+from bot.github.written_state import REMEMBERED, HeldClaim
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
 
@@ -37,14 +37,14 @@ def tell_of_lock(runtime: Runtime, context: PipelineContext, claim: Claim, effec
     """Tell the open pull requests of a branch, or those that were told that it is over."""
     if effect.sha:
         return _tell_late(runtime, context, claim, effect)
-    hold, heads = Hold(context, claim), _left(runtime, context, claim, effect)
+    hold, heads = HeldClaim(context, claim), _left(runtime, context, claim, effect)
     for sha in heads[:AT_ONCE]:
         if effect.locked:  # before it is: a crash in between must not lose that it was told
             _note_told(context, effect, sha)
         status = SetStatus(effect.repository, sha, CONTEXT, effect.state, effect.description, "")
         try:
             set_status(runtime, hold, status, Purpose.LOCK)
-        except (NotThere, NotAllowed):
+        except (GitHubNotFound, GitHubForbidden):
             raise
         except PermanentFailure as error:  # this head is gone, or has had its thousand: the others have not
             log.warning("lock-notice-skipped", repository=effect.repository, sha=sha, why=str(error))
@@ -66,7 +66,7 @@ def _tell_late(runtime: Runtime, context: PipelineContext, claim: Claim, effect:
         present = lock_notices.of_branch(standing, effect.repository, effect.branch)
     if present is not None:
         status = SetStatus(effect.repository, effect.sha, CONTEXT, present.state, present.description, "")
-        set_status(runtime, Hold(context, claim), status, Purpose.LOCK)
+        set_status(runtime, HeldClaim(context, claim), status, Purpose.LOCK)
     return Done()
 
 

@@ -15,10 +15,9 @@ from typing import Any, TypeVar, cast
 import structlog
 
 from bot.effect_outcomes import PermanentFailure, RetryLater
-from bot.github import identity, installations, limits
+from bot.github import identity, limits
 from bot.github.limits import Purpose
-from bot.github.refusals import NotAllowed, NotThere, refusal
-from bot.github.transport import Answer, GitHubTransport
+from bot.github.transport import GitHubForbidden, GitHubNotFound, GitHubResponse, GitHubTransport, refusal
 from bot.health.contacts import GITHUB
 from bot.runtime import Runtime
 from bot.store.allowance import Allowance
@@ -45,12 +44,12 @@ class Session:
         self.repository = repository
         self._runtime = runtime
         self._names = names(runtime)
-        self._auth, self._wire, self._allowance = _reach(runtime, repository)
+        self._auth, self._transport, self._allowance = _reach(runtime, repository)
 
-    def read(self, path: str, purpose: Purpose, etag: str | None = None) -> Answer:
+    def read(self, path: str, purpose: Purpose, etag: str | None = None) -> GitHubResponse:
         """GET `path` below the repository. With `etag` the answer may be 304, which is free.
 
-        Raises Held, NotNow, NotThere, NotAllowed or Never.
+        Raises RateLimited, RetryLater, GitHubNotFound, GitHubForbidden or PermanentFailure.
         """
         limits.may_read(self._allowance, purpose)
         headers = {"If-None-Match": etag} if etag else {}
@@ -78,8 +77,8 @@ class Session:
     ) -> Any:
         """Send a write once and return what GitHub made of it; `ticket` finds its place in the line of all writes.
 
-        `before` is called when its turn has come, just before it goes out. Raises Held if its turn has not come
-        (nothing was sent), NotNow, NotThere, NotAllowed or Never.
+        `before` is called when its turn has come, just before it goes out. Raises RateLimited if its turn has not come
+        (nothing was sent), RetryLater, GitHubNotFound, GitHubForbidden or PermanentFailure.
         """
         limits.may_write(self._allowance, purpose, ticket, self._runtime.configuration.github.write_spacing)
         if before is not None:
@@ -100,7 +99,7 @@ class Session:
             return known.decode()
         limits.may_read(self._allowance, purpose)
         if isinstance(self._auth, identity.InstallationAuth):
-            app = _app_wire(self._runtime)
+            app = _app_transport(self._runtime)
             login = str(self._checked(app.ask("GET", "/app"), "GET /app").data["slug"]) + "[bot]"
         else:
             login = str(self._checked(self._send("GET", "/user"), "GET /user").data["login"])
@@ -110,7 +109,7 @@ class Session:
     def look_up(self, purpose: Purpose = Purpose.HEADS) -> Any:
         """Ask what the repository is called now and which id it has, and remember it; returns GitHub's answer.
 
-        Raises NotNow if it is reached in another way under its new name: go on with another session.
+        Raises RetryLater if it is reached in another way under its new name: go on with another session.
         """
         limits.may_read(self._allowance, purpose)
         data = self._checked(self._send("GET", f"/repos/{self.repository}"), f"GET {self.repository}").data
@@ -128,14 +127,16 @@ class Session:
     def _address(self, path: str) -> str:
         return f"/repos/{self._names.present(self.repository)}{path}"
 
-    def _send(self, verb: str, path: str, body: object = None, headers: dict[str, str] | None = None) -> Answer:
+    def _send(self, verb: str, path: str, body: object = None, headers: dict[str, str] | None = None) -> GitHubResponse:
         try:
-            answer = self._wire.ask(verb, path, body, headers)
+            answer = self._transport.ask(verb, path, body, headers)
             if answer.status == 401 and isinstance(self._auth, identity.InstallationAuth):
                 answer = self._again(self._auth, verb, path, body, headers)
         except (RetryLater, PermanentFailure) as error:
             limits.obey(self._allowance, error)
-            if isinstance(error, NotThere | NotAllowed):  # no token to be had: the installation is gone, or suspended
+            if isinstance(
+                error, GitHubNotFound | GitHubForbidden
+            ):  # no token to be had: the installation is gone, or suspended
                 self._perhaps_elsewhere(error)
             raise
         limits.note(self._allowance, answer)
@@ -143,21 +144,21 @@ class Session:
 
     def _again(
         self, auth: identity.InstallationAuth, verb: str, path: str, body: object, headers: dict[str, str] | None
-    ) -> Answer:
+    ) -> GitHubResponse:
         """A 401 did nothing, so even a write may be repeated: with a settled token, or with another."""
         if auth.age() < FRESH:
             time.sleep(A_MOMENT)
         else:
             auth.forget()
-        return self._wire.ask(verb, path, body, headers)
+        return self._transport.ask(verb, path, body, headers)
 
-    def _checked(self, answer: Answer, what: str) -> Answer:
+    def _checked(self, answer: GitHubResponse, what: str) -> GitHubResponse:
         if _is_redirect(answer) and answer.status != 304:
             raise RetryLater(f"{what} ({self.repository}): GitHub answers {answer.status}", certain=True)
         if answer.status >= 400:
             error = refusal(answer, f"{what} ({self.repository})")
             limits.obey(self._allowance, error)
-            if isinstance(error, NotThere | NotAllowed):
+            if isinstance(error, GitHubNotFound | GitHubForbidden):
                 self._perhaps_elsewhere(error)
             raise error
         return answer
@@ -165,12 +166,12 @@ class Session:
     def _reached_anew(self) -> None:
         """The repository has another name, so perhaps another owner: ask anew which installation reaches it."""
         if isinstance(self._auth, identity.InstallationAuth):
-            installations.forget(self._runtime.redis, self.repository)
+            identity.forget_installation(self._runtime.redis, self.repository)
             if _installation_of(self._runtime, self.repository) != self._auth.installation:
                 raise self._elsewhere()
 
-    def _perhaps_elsewhere(self, error: NotThere | NotAllowed) -> None:
-        """Raises NotNow if another installation reaches the repository by now; else the refusal stands.
+    def _perhaps_elsewhere(self, error: GitHubNotFound | GitHubForbidden) -> None:
+        """Raises RetryLater if another installation reaches the repository by now; else the refusal stands.
 
         A repository that went to another owner, or an App that was installed anew, is refused under the old one.
         """
@@ -179,7 +180,8 @@ class Session:
         redis, number, present = self._runtime.redis, self._auth.installation, self._names.present(self.repository)
         try:
             moved = _as_app(
-                self._runtime, lambda app: installations.is_another(redis, app, self.repository, present, number)
+                self._runtime,
+                lambda app: identity.is_another_installation(redis, app, self.repository, present, number),
             )
         except RetryLater as why:  # what was refused did nothing, whatever keeps us from knowing more
             raise RetryLater(f"{error}; {why}", after=why.after, certain=True) from why
@@ -199,7 +201,7 @@ def names(runtime: Runtime) -> Repositories:
     return found[1]
 
 
-def _is_redirect(answer: Answer) -> bool:
+def _is_redirect(answer: GitHubResponse) -> bool:
     return 300 <= answer.status < 400
 
 
@@ -208,42 +210,42 @@ def _reach(runtime: Runtime, repository: str) -> tuple[Any, GitHubTransport, All
     where, settings = runtime.configuration.github, runtime.settings
     if not identity.is_app(settings):
         auth = identity.token_auth(settings)
-        return auth, _wire(runtime, "token", auth), Allowance(runtime.redis, "token")
+        return auth, _transport(runtime, "token", auth), Allowance(runtime.redis, "token")
     number = _installation_of(runtime, repository)
     of_installation = identity.installation_auth(where, settings, number)
     name = f"installation-{number}"
-    return of_installation, _wire(runtime, name, of_installation), Allowance(runtime.redis, name)
+    return of_installation, _transport(runtime, name, of_installation), Allowance(runtime.redis, name)
 
 
 def _installation_of(runtime: Runtime, repository: str) -> int:
     present = names(runtime).present(repository)
-    return _as_app(runtime, lambda app: installations.installation_of(runtime.redis, app, repository, present))
+    return _as_app(runtime, lambda app: identity.installation_of(runtime.redis, app, repository, present))
 
 
 def _as_app(runtime: Runtime, ask: Callable[[GitHubTransport], _T]) -> _T:
     """Ask something as the App itself, within its own limits."""
-    wire, allowance = _app_wire(runtime), Allowance(runtime.redis, "app")
+    transport, allowance = _app_transport(runtime), Allowance(runtime.redis, "app")
     limits.may_read(allowance, Purpose.PROOF)
     try:
-        return ask(wire)
+        return ask(transport)
     except (RetryLater, PermanentFailure) as error:
         limits.obey(allowance, error)
         raise
 
 
-def _app_wire(runtime: Runtime) -> GitHubTransport:
-    return _wire(runtime, "app", identity.app_auth(runtime.settings))
+def _app_transport(runtime: Runtime) -> GitHubTransport:
+    return _transport(runtime, "app", identity.app_auth(runtime.settings))
 
 
-def _wire(runtime: Runtime, name: str, auth: Any) -> GitHubTransport:
-    wires: dict[tuple[str, str], GitHubTransport] = _local.__dict__.setdefault("wires", {})
+def _transport(runtime: Runtime, name: str, auth: Any) -> GitHubTransport:
+    transports: dict[tuple[str, str], GitHubTransport] = _local.__dict__.setdefault("transports", {})
     key = (runtime.configuration.github.api_url, name)
-    if key not in wires:
-        wires[key] = GitHubTransport(runtime.configuration.github, auth, runtime.contacts.of(GITHUB, name))
-    return wires[key]
+    if key not in transports:
+        transports[key] = GitHubTransport(runtime.configuration.github, auth, runtime.contacts.of(GITHUB, name))
+    return transports[key]
 
 
 def close_all() -> None:
     """Close this thread's lines, as the end of a process does."""
-    for wire in _local.__dict__.pop("wires", {}).values():
-        wire.close()
+    for transport in _local.__dict__.pop("transports", {}).values():
+        transport.close()

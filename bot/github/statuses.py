@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+from urllib.parse import quote
+
+from bot.core.buttons import BUTTONS, external_id, run_of
 from bot.core.model.effects import SetStatus
 from bot.effect_outcomes import Done, PermanentFailure
-from bot.github import check_runs as checks
 from bot.github import identity
 from bot.github.limits import Purpose
 from bot.github.session import Session
-from bot.github.wording import leads_to, shortened
-from bot.github.written_state import Entry, Hold, mark_of
+from bot.github.transport import GitHubNotFound
+from bot.github.wording import SUMMARY, cut, leads_to, shortened
+from bot.github.written_state import HeldClaim, WrittenSlot, mark_of
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
 from config.model import ReportKind
@@ -18,15 +22,15 @@ from config.model import ReportKind
 PER_CONTEXT = 1000
 
 
-def status(runtime: Runtime, context: PipelineContext, claim: Claim, effect: SetStatus) -> Done:
+def report_status(runtime: Runtime, context: PipelineContext, claim: Claim, effect: SetStatus) -> Done:
     """Report on one stage. What stands there already is not sent again."""
     if runtime.configuration.github.report is ReportKind.CHECKS and identity.is_app(runtime.settings):
-        return checks.check(runtime, context, claim, effect)
-    set_status(runtime, Hold(context, claim), effect, Purpose.STATUS)
+        return _report_check(runtime, context, claim, effect)
+    set_status(runtime, HeldClaim(context, claim), effect, Purpose.STATUS)
     return Done()
 
 
-def set_status(runtime: Runtime, hold: Hold, effect: SetStatus, purpose: Purpose) -> None:
+def set_status(runtime: Runtime, hold: HeldClaim, effect: SetStatus, purpose: Purpose) -> None:
     """Set a commit status, unless it is what was set last in this slot."""
     name = f"{runtime.configuration.github.status_context_prefix}/{effect.context}"
     body = {
@@ -35,13 +39,13 @@ def set_status(runtime: Runtime, hold: Hold, effect: SetStatus, purpose: Purpose
         "description": shortened(effect.description),
         "context": name,
     }
-    entry = Entry(hold, effect.slot)
-    written, mark = entry.read(), _mark(body)
+    entry = WrittenSlot(hold, effect.slot)
+    written, mark = entry.read(), _status_mark(body)
     session = Session(runtime, effect.repository)
     if written.doubt:
         found = session.pages(f"/commits/{effect.sha}/statuses", purpose)  # the latest first
         last = next((row for row in found if row["context"].lower() == name.lower()), None)
-        arrived = last is not None and _mark(last) == written.doubt
+        arrived = last is not None and _status_mark(last) == written.doubt
         written = entry.settle(written.doubt if arrived else written.mark, counts=arrived)
     if written.mark == mark:
         return
@@ -53,5 +57,70 @@ def set_status(runtime: Runtime, hold: Hold, effect: SetStatus, purpose: Purpose
     entry.settle(mark, counts=True)
 
 
-def _mark(row: dict[str, str]) -> str:
+def _status_mark(row: dict[str, str]) -> str:
     return mark_of([row["state"], row["description"], row["target_url"]])
+
+
+# -- check runs (GitHub docs: check runs): one for each stage and commit, kept up to date by its id --------------------
+
+_CONCLUSIONS = {"success": "success", "failure": "failure", "error": "neutral"}
+
+
+def _report_check(runtime: Runtime, context: PipelineContext, claim: Claim, effect: SetStatus) -> Done:
+    """Make the check run, or bring it up to date; what stands there already is not sent again."""
+    entry, session = WrittenSlot(HeldClaim(context, claim), effect.slot), Session(runtime, effect.repository)
+    body = _check_body(runtime, context, effect)
+    written, mark = entry.read(), mark_of(body)
+    number = written.id
+    if written.doubt and number is None:
+        number = _find_check(session, context, body["name"], effect.sha)
+        entry.looked(number)
+        if number is not None and written.doubt == mark:
+            entry.settle(mark, number)
+            return Done()
+    elif not written.doubt and written.mark == mark:
+        return Done()
+    if number is not None:
+        try:
+            entry.write(session, "PATCH", f"/check-runs/{number}", body, Purpose.STATUS, mark)
+        except GitHubNotFound:
+            entry.forget()  # GitHub keeps a thousand of one name, and people may delete a suite: make another
+        else:
+            entry.settle(mark, number)
+            return Done()
+    made = entry.write(session, "POST", "/check-runs", {**body, "head_sha": effect.sha}, Purpose.STATUS, mark)
+    entry.settle(mark, int(made["id"]))
+    return Done()
+
+
+def _check_body(runtime: Runtime, context: PipelineContext, effect: SetStatus) -> dict[str, Any]:
+    link = leads_to(runtime, context, effect)
+    tail = f"\n\n[Where it is now]({link})"
+    summary = cut(effect.summary or effect.description, SUMMARY - len(tail)) + tail
+    buttons = [BUTTONS[name] for name in effect.buttons if name in BUTTONS]
+    state: dict[str, Any] = {"status": "in_progress"}
+    if effect.state != "pending":
+        state = {"status": "completed", "conclusion": effect.conclusion or _CONCLUSIONS[effect.state]}
+    return {
+        "name": f"{runtime.configuration.github.status_context_prefix}/{effect.context}",
+        **state,
+        "external_id": external_id(context.pipeline.name, effect.run or ""),
+        "details_url": link,
+        "output": {"title": shortened(effect.description), "summary": summary},
+        "actions": [
+            {"label": each.label, "description": each.description, "identifier": each.identifier} for each in buttons
+        ],
+    }
+
+
+def _find_check(session: Session, context: PipelineContext, name: str, sha: str) -> int | None:
+    """The check run that a request made whose reply was lost: by name, commit, and whose it is."""
+    path = f"/commits/{sha}/check-runs?check_name={quote(name, safe='')}&filter=latest&per_page=100"
+    rows = session.read(path, Purpose.STATUS).data["check_runs"]
+    ours = session.own_login(Purpose.STATUS).casefold()
+    for row in rows:
+        known = run_of(row["external_id"] or "")
+        theirs = f"{(row['app'] or {}).get('slug', '')}[bot]".casefold()
+        if row["name"] == name and known is not None and known[0] == context.pipeline.name and theirs == ours:
+            return int(row["id"])
+    return None

@@ -1,4 +1,4 @@
-"""One line to GitHub: sends a request with PyGithub, and hands back the answer as it is, whatever its status.
+"""One line to GitHub: sends a request with PyGithub, hands back the answer as it is, and says what each refusal means.
 
 PyGithub 2.10 by default repeats POSTs (duplicate comments), sleeps for up to an hour on a rate limit, and takes a
 POST that was answered 307 for done. So its retries are replaced: only a GET or HEAD is repeated, once, and only when
@@ -8,8 +8,10 @@ the connection broke. Waiting is our outbox's business, and every status is look
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from github import Auth, Github, GithubException
@@ -18,7 +20,6 @@ from requests.exceptions import RequestException
 from urllib3.util import Retry
 
 from bot.effect_outcomes import PermanentFailure, RetryLater
-from bot.github.refusals import NotAllowed, Unreachable, refusal
 from bot.health.contacts import Contact
 from config.configuration import GitHubSettings
 
@@ -33,7 +34,7 @@ _RETRY = Retry(
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class GitHubResponse:
     """What GitHub said; the names of the headers are in lower case, `data` is the JSON (None if there is none)."""
 
     status: int
@@ -63,11 +64,13 @@ class GitHubTransport:
             retry=_RETRY,
         )
 
-    def ask(self, verb: str, path: str, body: object = None, headers: Mapping[str, str] | None = None) -> Answer:
+    def ask(
+        self, verb: str, path: str, body: object = None, headers: Mapping[str, str] | None = None
+    ) -> GitHubResponse:
         """Send one request; `path` is below the API's address.
 
-        Raises Unreachable if no answer came (a write may have arrived nevertheless), Never if GitHub sends us to
-        another host.
+        Raises GitHubUnreachable if no answer came (a write may have arrived nevertheless), PermanentFailure if GitHub
+        sends us to another host.
         """
         try:
             answer = self._ask(verb, path, body, headers)
@@ -76,29 +79,29 @@ class GitHubTransport:
                 self._contact.bad(str(error))
             raise
         if self._contact is not None:
-            _note(self._contact, refusal(answer, f"{verb} {path}") if answer.status >= 400 else None)
+            _note_contact(self._contact, refusal(answer, f"{verb} {path}") if answer.status >= 400 else None)
         return answer
 
-    def _ask(self, verb: str, path: str, body: object, headers: Mapping[str, str] | None) -> Answer:
+    def _ask(self, verb: str, path: str, body: object, headers: Mapping[str, str] | None) -> GitHubResponse:
         try:
             requester = self._github.requester
             status, found, text = requester.requestJson(verb, path, headers=dict(headers or {}), input=body)
         except RequestException as error:
-            raise Unreachable(f"GitHub cannot be reached: {type(error).__name__}") from error
+            raise GitHubUnreachable(f"GitHub cannot be reached: {type(error).__name__}") from error
         except (GithubException, PyJWTError) as error:  # not from this request, whose status is an answer
             raise PermanentFailure(f"the request to GitHub could not be made: {type(error).__name__}") from error
         except RuntimeError as error:  # PyGithub's word for a redirect to elsewhere
             raise PermanentFailure(f"GitHub is elsewhere: correct `github: api_url` ({error})") from error
-        return Answer(status, {name.lower(): str(value) for name, value in found.items()}, _read(text))
+        return GitHubResponse(status, {name.lower(): str(value) for name, value in found.items()}, _read(text))
 
     def close(self) -> None:
         """Close the connections."""
         self._github.close()
 
 
-def _note(contact: Contact, refused: RetryLater | PermanentFailure | None) -> None:
-    if isinstance(refused, RetryLater | NotAllowed):
-        contact.bad(str(refused), forbidden=isinstance(refused, NotAllowed))
+def _note_contact(contact: Contact, refused: RetryLater | PermanentFailure | None) -> None:
+    if isinstance(refused, RetryLater | GitHubForbidden):
+        contact.bad(str(refused), forbidden=isinstance(refused, GitHubForbidden))
     else:
         contact.good()  # it answers: a refusal like "not there" concerns what was asked
 
@@ -108,3 +111,101 @@ def _read(text: Any) -> Any:
         return json.loads(text) if text else None
     except (ValueError, RecursionError):
         return None
+
+
+# -- what a refusal means: not there, not allowed and what is missing, not now, or never -------------------------------
+
+#: How long to wait after a refusal that does not say (GitHub docs: rate limits, "wait for at least one minute").
+A_MINUTE = 60.0
+
+
+class GitHubUnreachable(RetryLater):
+    """No answer came. A write may have arrived."""
+
+
+class GitHubLimited(RetryLater):
+    """A rate limit: nothing was done, and nobody may ask before `after` seconds have passed.
+
+    `said`: GitHub said for how long.
+    """
+
+    def __init__(self, why: str, *, after: float, said: bool) -> None:
+        super().__init__(why, after=after, certain=True)
+        self.said = said
+
+
+class GitHubUnauthorized(RetryLater):
+    """Our token or App is not accepted: a matter of us, not of what was asked. Nothing was done."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why, after=A_MINUTE, certain=True)
+
+
+class GitHubNotFound(PermanentFailure):
+    """It does not exist, or we may not know that it does: GitHub says 404 for both."""
+
+
+class GitHubForbidden(PermanentFailure):
+    """We are known, but lack a permission."""
+
+
+def refusal(answer: GitHubResponse, what: str) -> RetryLater | PermanentFailure:
+    """What to raise for an answer with an error status to `what` (in words, for the log and for people)."""
+    status, said = answer.status, f"{what}: GitHub answers {answer.status}"
+    told = f"{said}: {answer.message}" if answer.message else said
+    if status in (403, 429) and (limit := _limit(answer, said)) is not None:
+        return limit
+    if status == 401:
+        return GitHubUnauthorized(f"{told} (is the token, or the App's key, still good?)")
+    if status in (408, 425, 429) or status >= 500:
+        return RetryLater(said)
+    if status == 404:
+        return GitHubNotFound(f"{told} (not there, or not ours to see)")
+    if status == 403:
+        return GitHubForbidden(f"{told}{_missing(answer)}")
+    return PermanentFailure(f"{told}{_errors(answer)}")
+
+
+def _limit(answer: GitHubResponse, said: str) -> GitHubLimited | None:
+    headers = answer.headers
+    why = f"{said}, a rate limit"
+    if (wait := headers.get("retry-after", "")).isdigit():
+        return GitHubLimited(why, after=float(wait), said=True)
+    if headers.get("x-ratelimit-remaining") == "0":
+        reset = reset_in(answer)
+        return GitHubLimited(why, after=A_MINUTE if reset is None else reset + 1, said=reset is not None)
+    # The body is the only sign of a secondary limit without Retry-After (GitHub docs: rate limits for the REST API).
+    if answer.status == 429 or "rate limit" in answer.message.lower():
+        return GitHubLimited(why, after=A_MINUTE, said=False)
+    return None
+
+
+def reset_in(answer: GitHubResponse) -> float | None:
+    """In how many seconds the hourly limit begins anew, by GitHub's own clock if it tells it."""
+    reset = answer.headers.get("x-ratelimit-reset", "")
+    if not reset.isdigit():
+        return None
+    try:
+        now = parsedate_to_datetime(answer.headers.get("date", "")).timestamp()
+    except ValueError:
+        now = time.time()
+    return max(0.0, float(reset) - now)
+
+
+def _missing(answer: GitHubResponse) -> str:
+    """Which permission would do, if GitHub says so (GitHub docs: X-Accepted-GitHub-Permissions)."""
+    wanted = answer.headers.get("x-accepted-github-permissions")
+    if wanted:
+        return f" (the permission {wanted.replace('=', ': ')} is missing)"
+    if "not accessible by" in answer.message:
+        return " (a permission is missing; `interlock doctor` names those that there are)"
+    return ""
+
+
+def _errors(answer: GitHubResponse) -> str:
+    """What a 422 finds wrong."""
+    errors = answer.data.get("errors") if isinstance(answer.data, dict) else None
+    if not isinstance(errors, list):
+        return ""
+    found = [e if isinstance(e, str) else str(e.get("message") or e.get("code")) for e in errors[:5] if e]
+    return f" ({'; '.join(found)})" if found else ""

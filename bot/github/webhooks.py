@@ -11,20 +11,26 @@ from bot.core.model.events import DefaultBranchChanged, Event, GroupFormed, Merg
 from bot.payloads import at, flag, line, number, text
 
 _SHA = re.compile(r"[0-9a-f]{40}\Z")
+
 _NOTHING = "0" * 40
+
 _BRANCH = "refs/heads/"
+
 #: After these a pull request is open, perhaps with another head or as (no) draft (GitHub docs: `pull_request`).
 _MOVES = frozenset({"opened", "reopened", "synchronize", "ready_for_review", "converted_to_draft"})
+
 #: How much of a title is kept: enough to recognise it.
 TITLE = 120
+
 #: The same of a branch's name.
 BRANCH = 100
+
 #: How many commits of a push are kept: those that landed last.
 COMMITS = 51
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class TargetBranch:
     """The branch that a delivery is about: whose it is decides the configuration."""
 
     repository: str
@@ -37,46 +43,46 @@ class Target:
     left: bool = False
 
 
-def targets(event: str, payload: dict[str, Any]) -> list[Target]:
+def target_branches(event: str, payload: dict[str, Any]) -> list[TargetBranch]:
     """Every branch that a delivery is about: two if it sends a pull request from one to another."""
-    found = (target(event, payload), _left(payload) if event == "pull_request" else None)
+    found = (target_branch(event, payload), _left(payload) if event == "pull_request" else None)
     return [one for one in found if one is not None]
 
 
-def target(event: str, payload: dict[str, Any]) -> Target | None:
+def target_branch(event: str, payload: dict[str, Any]) -> TargetBranch | None:
     """The branch that moved, or that a pull request is for; None if the delivery is of no such kind."""
     if event == "push":
         ref = text(payload, "ref")
         repository = text(payload, "repository", "full_name")
         moved = ref.startswith(_BRANCH) and not flag(payload, "deleted") and _is_sha(text(payload, "after"))
-        return Target(repository, ref.removeprefix(_BRANCH)) if moved and repository else None
+        return TargetBranch(repository, ref.removeprefix(_BRANCH)) if moved and repository else None
     if event == "repository" and text(payload, "action") == "edited":
         repository, before = text(payload, "repository", "full_name"), _former_default(payload)
         changed = before and line(text(payload, "repository", "default_branch"), BRANCH)
-        return Target(repository, before) if repository and changed else None
+        return TargetBranch(repository, before) if repository and changed else None
     if event == "merge_group" and text(payload, "action") == "checks_requested":
         base, repository = text(payload, "merge_group", "base_ref"), text(payload, "repository", "full_name")
         tested = base.startswith(_BRANCH) and _is_sha(text(payload, "merge_group", "head_sha"))
-        return Target(repository, base.removeprefix(_BRANCH), verified=True) if tested and repository else None
+        return TargetBranch(repository, base.removeprefix(_BRANCH), verified=True) if tested and repository else None
     return _target_of_pull(payload) if event == "pull_request" else None
 
 
-def _target_of_pull(payload: dict[str, Any]) -> Target | None:
+def _target_of_pull(payload: dict[str, Any]) -> TargetBranch | None:
     base = text(payload, "pull_request", "base", "ref")
     repository = text(payload, "repository", "full_name")
     if not base or not repository:
         return None
     if _is_merge(payload):
-        return Target(repository, base)
+        return TargetBranch(repository, base)
     is_open = text(payload, "action") != "closed"
-    return Target(repository, base, verified=True, open=is_open) if _is_pull(payload) else None
+    return TargetBranch(repository, base, verified=True, open=is_open) if _is_pull(payload) else None
 
 
-def _left(payload: dict[str, Any]) -> Target | None:
+def _left(payload: dict[str, Any]) -> TargetBranch | None:
     """The branch that a pull request went to before."""
     repository = text(payload, "repository", "full_name")
     turned = repository and _is_pull(payload) and _is_turned(payload)
-    return Target(repository, _former_base(payload), verified=True, left=True) if turned else None
+    return TargetBranch(repository, _former_base(payload), verified=True, left=True) if turned else None
 
 
 def _is_turned(payload: dict[str, Any]) -> bool:

@@ -20,6 +20,7 @@ from bot.store.outbox import Claim
 
 #: How long what was written is remembered, in seconds: longer than a run lives.
 REMEMBERED = 14 * 86_400
+
 #: How long a request may still arrive after it was sent, in seconds.
 STILL_COMING = 10.0
 
@@ -40,30 +41,30 @@ class Written:
     known: bool = False
 
 
-class Hold:
-    """Our hold on an effect, renewed before each write: who has lost it to another writes nothing any more."""
+class HeldClaim:
+    """Our claim on an effect, renewed before each write: who has lost it to another writes nothing any more."""
 
     def __init__(self, context: PipelineContext, claim: Claim) -> None:
         self.context, self._claim = context, claim
 
     def renew(self) -> None:
-        """Hold it for longer. Raises Lost if it is not ours any more."""
+        """HeldClaim it for longer. Raises ClaimLost if it is not ours any more."""
         renewed = self.context.outbox.renew(self._claim)
         if renewed is None:
             raise ClaimLost
         self._claim = renewed
 
 
-class Entry:
-    """The ledger's entry of one slot, for whoever holds the effect."""
+class WrittenSlot:
+    """What is written in one slot, for whoever has claimed the effect."""
 
-    def __init__(self, hold: Hold, slot: str) -> None:
+    def __init__(self, hold: HeldClaim, slot: str) -> None:
         self._hold, self._context, self._key = hold, hold.context, hold.context.keys.wrote(slot)
         self._ticket = f"{hold.context.pipeline.name}/{slot}"
         self._unsure = False
 
     def read(self) -> Written:
-        """What is known. Raises Held while a write whose reply is missing may still arrive."""
+        """What is known. Raises RateLimited while a write whose reply is missing may still arrive."""
         found = self._read()
         left = found.sent + STILL_COMING - self._now() if found.doubt else 0.0
         if left > 0:
@@ -88,7 +89,7 @@ class Entry:
     def write(self, session: Session, verb: str, path: str, body: object, purpose: Purpose, mark: str) -> Any:
         """Send one write, noted before it goes out; returns what GitHub made of it. `settle` says that it is there.
 
-        Raises Lost if the effect is no longer ours to do, and what `Session.write` raises.
+        Raises ClaimLost if the effect is no longer ours to do, and what `Session.write` raises.
         """
 
         def note() -> None:

@@ -117,7 +117,7 @@ class ForgottenBuild:
 def find_forgotten(jenkins: JenkinsClient, context: PipelineContext, effect: Trigger) -> Done | None:
     """What a build that the store has forgotten means for this trigger; None: there is none that matters.
 
-    One that waits or runs is waited for (NotNow): it ends under its own name. One that has passed is taken for this
+    One that waits or runs is waited for (RetryLater): it ends under its own name. One that has passed is taken for this
     attempt's. One that ended otherwise left nothing to wait for: the commit is built again. Verifications change
     nothing outside, and are simply built again.
     """

@@ -157,7 +157,7 @@ _lock = threading.Lock()
 
 
 def causes_of(client: JenkinsClient, job: Job, build: dict[str, Any]) -> Causes:
-    """What went wrong in a build that has ended. Raises NotNow if Jenkins does not answer."""
+    """What went wrong in a build that has ended. Raises RetryLater if Jenkins does not answer."""
     number = int(build["number"])
     key = (client.url, job, number, build.get("timestamp"))  # a job that was made anew counts from 1 again
     with _lock:

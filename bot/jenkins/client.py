@@ -98,11 +98,11 @@ class JenkinsClient:
         self._requests = RequestTemplates(self._server._session, self.url)
 
     def get(self, path: str, tree: str | None = None) -> Any:
-        """The JSON of `path`, narrowed by `tree`. Raises JenkinsNotFound, JenkinsForbidden or NotNow."""
+        """The JSON of `path`, narrowed by `tree`. Raises JenkinsNotFound, JenkinsForbidden or RetryLater."""
         return self.read(f"{path}/api/json", {"tree": tree} if tree else None)
 
     def read(self, path: str, params: dict[str, str] | None = None) -> Any:
-        """The JSON at `path` itself. Raises JenkinsNotFound, JenkinsForbidden or NotNow."""
+        """The JSON at `path` itself. Raises JenkinsNotFound, JenkinsForbidden or RetryLater."""
         response = self.ask("GET", path, params=params)
         try:
             return response.json()
@@ -260,7 +260,7 @@ class RequestTemplates:
 
 
 def client_for(runtime: Runtime, job: Job) -> JenkinsClient:
-    """This thread's client of the job's controller. Raises Never if it is not configured or has no token."""
+    """This thread's client of the job's controller. Raises PermanentFailure if it is not configured or has no token."""
     controller = runtime.configuration.controllers.get(job.controller)
     if controller is None:
         raise PermanentFailure(f"controller {job.controller!r} is not configured")

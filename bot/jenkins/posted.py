@@ -66,7 +66,7 @@ def note(
 ) -> Noted | UnacknowledgedWrites:
     """Store the intent before the request goes out; by the clock of Redis, whichever machine reads it.
 
-    `session`: that of Jenkins, as far as it is known. Raises Lost if the trigger is no longer ours to do.
+    `session`: that of Jenkins, as far as it is known. Raises ClaimLost if the trigger is no longer ours to do.
     """
     key = context.keys.posted(effect.run, effect.attempt)
     noted = context.outbox.intend(claim, key, PostNote(effect.job, session).text(), NOTED_MS, looked)
@@ -76,7 +76,7 @@ def note(
 
 
 def confirm(context: PipelineContext, effect: Trigger) -> None:
-    """Wait until a replica has the note. Raises NotNow if none has: then nothing may go out, and it is taken back.
+    """Wait until a replica has the note. Raises RetryLater if none has: then nothing may go out, and it is taken back.
 
     Else a fail-over could forget that this attempt was posted, and it would be posted once more.
     """
@@ -140,7 +140,10 @@ STRETCH = 10.0
 def await_arrival(
     runtime: Runtime, context: PipelineContext, jenkins: JenkinsClient, effect: Trigger, since: float
 ) -> None:
-    """Raise NotNow while an attempt that was posted `since` seconds ago, and that a look has not found, may arrive."""
+    """Return if an attempt that was posted `since` seconds ago, and that a look has not found, cannot arrive any more.
+
+    Raises RetryLater while it may.
+    """
     controller = runtime.configuration.controllers[effect.job.controller]
     if since < patience(runtime, effect):
         raise RetryLater("looking for a build whose trigger got no answer", after=1.0)

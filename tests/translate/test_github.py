@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.model.events import GroupFormed, Merged, PullClosed, PullMoved
-from bot.github import webhooks as github
-from bot.github.webhooks import Target
+from bot.github import webhooks
+from bot.github.webhooks import TargetBranch
 
 A, B = "a" * 40, "b" * 40
 PUSH = {
@@ -33,27 +33,29 @@ CLOSED = {
 
 
 def test_a_push_moves_the_branch_it_names() -> None:
-    assert github.target("push", PUSH) == Target("shop/s1", "main")
+    assert webhooks.target_branch("push", PUSH) == TargetBranch("shop/s1", "main")
 
 
 def test_a_push_is_a_merge_with_what_came_before() -> None:
-    [event] = github.events("push", PUSH, "S1")
+    [event] = webhooks.events("push", PUSH, "S1")
     assert event == Merged("S1", B, before=A, push_id=f"{A}..{B}@1700000000", title="Mend the till", author="dana")
 
 
 def test_a_branch_may_have_slashes_in_its_name() -> None:
-    assert github.target("push", PUSH | {"ref": "refs/heads/release/2"}) == Target("shop/s1", "release/2")
+    assert webhooks.target_branch("push", PUSH | {"ref": "refs/heads/release/2"}) == TargetBranch(
+        "shop/s1", "release/2"
+    )
 
 
 def test_a_new_branch_has_nothing_before_it() -> None:
-    [event] = github.events("push", PUSH | {"before": "0" * 40}, "S1")
+    [event] = webhooks.events("push", PUSH | {"before": "0" * 40}, "S1")
     assert isinstance(event, Merged)
     assert event.before is None
 
 
 def test_a_merged_pull_request_is_a_merge_of_the_commit_that_landed() -> None:
-    assert github.target("pull_request", CLOSED) == Target("shop/s1", "main")
-    assert github.events("pull_request", CLOSED, "S1") == [
+    assert webhooks.target_branch("pull_request", CLOSED) == TargetBranch("shop/s1", "main")
+    assert webhooks.events("pull_request", CLOSED, "S1") == [
         Merged("S1", B, pull=12, title="Mend the till", author="dana")
     ]
 
@@ -78,19 +80,19 @@ def test_a_merged_pull_request_is_a_merge_of_the_commit_that_landed() -> None:
     ],
 )
 def test_what_moves_no_main_branch_is_nothing(event: str, payload: dict[str, object]) -> None:
-    assert github.target(event, payload) is None
+    assert webhooks.target_branch(event, payload) is None
 
 
 def test_a_title_is_one_printable_line_of_limited_length() -> None:
     hostile = "\x1b[31mred\u202e\n" + "x" * 500
-    [event] = github.events("push", PUSH | {"head_commit": {"message": hostile}}, "S1")
+    [event] = webhooks.events("push", PUSH | {"head_commit": {"message": hostile}}, "S1")
     assert isinstance(event, Merged)
     assert event.title.isprintable()
-    assert len(event.title) <= github.TITLE
+    assert len(event.title) <= webhooks.TITLE
 
 
 def test_a_push_without_a_head_commit_is_still_a_merge() -> None:
-    [event] = github.events("push", PUSH | {"head_commit": None}, "S1")
+    [event] = webhooks.events("push", PUSH | {"head_commit": None}, "S1")
     assert isinstance(event, Merged)
     assert event.sha == B
 
@@ -105,8 +107,8 @@ JSON = st.recursive(
 @given(event=st.sampled_from(["push", "pull_request"]), key=st.sampled_from(sorted(PUSH) + sorted(CLOSED)), value=JSON)
 def test_a_field_may_be_anything(event: str, key: str, value: object) -> None:
     payload = (PUSH if event == "push" else CLOSED) | {key: value}
-    if github.target(event, payload) is not None:
-        assert all(isinstance(e, Merged) for e in github.events(event, payload, "S1"))
+    if webhooks.target_branch(event, payload) is not None:
+        assert all(isinstance(e, Merged) for e in webhooks.events(event, payload, "S1"))
 
 
 # -- pull requests that are verified ---------------------------------------------------------------------------
@@ -133,20 +135,24 @@ def pull(action: str = "opened", **changes: object) -> dict[str, object]:
 
 @pytest.mark.parametrize("action", ["opened", "reopened", "ready_for_review"])
 def test_a_pull_request_that_is_open_has_a_head(action: str) -> None:
-    assert github.target("pull_request", pull(action)) == Target("shop/s1", "main", verified=True, open=True)
-    assert github.events("pull_request", pull(action), "S1") == [PullMoved("S1", 12, B, at=AT)]
+    assert webhooks.target_branch("pull_request", pull(action)) == TargetBranch(
+        "shop/s1", "main", verified=True, open=True
+    )
+    assert webhooks.events("pull_request", pull(action), "S1") == [PullMoved("S1", 12, B, at=AT)]
 
 
 def test_a_push_to_a_pull_request_says_what_was_before() -> None:
     pushed = pull("synchronize") | {"before": A, "after": B}
-    assert github.events("pull_request", pushed, "S1") == [PullMoved("S1", 12, B, before=A, at=AT)]
+    assert webhooks.events("pull_request", pushed, "S1") == [PullMoved("S1", 12, B, before=A, at=AT)]
 
 
 def test_a_draft_is_one_whatever_else_is_said() -> None:
-    assert github.events("pull_request", pull(draft=True), "S1") == [PullMoved("S1", 12, B, at=AT, draft=True)]
-    (event,) = github.events("pull_request", pull("converted_to_draft"), "S1")
+    assert webhooks.events("pull_request", pull(draft=True), "S1") == [PullMoved("S1", 12, B, at=AT, draft=True)]
+    (event,) = webhooks.events("pull_request", pull("converted_to_draft"), "S1")
     assert event == PullMoved("S1", 12, B, at=AT, draft=True)
-    assert github.events("pull_request", pull("ready_for_review", draft=True), "S1") == [PullMoved("S1", 12, B, at=AT)]
+    assert webhooks.events("pull_request", pull("ready_for_review", draft=True), "S1") == [
+        PullMoved("S1", 12, B, at=AT)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -160,12 +166,12 @@ def test_a_draft_is_one_whatever_else_is_said() -> None:
     ],
 )
 def test_what_does_not_come_from_the_very_repository_comes_from_a_fork(head: dict[str, object]) -> None:
-    (event,) = github.events("pull_request", pull(head=head), "S1")
+    (event,) = webhooks.events("pull_request", pull(head=head), "S1")
     assert event == PullMoved("S1", 12, B, at=AT, fork=True)
 
 
 def test_where_the_base_is_not_known_the_head_comes_from_a_fork() -> None:
-    (event,) = github.events(
+    (event,) = webhooks.events(
         "pull_request", pull(base={"ref": "main", "repo": None}, head={"sha": B, "repo": None}), "S1"
     )
     assert event == PullMoved("S1", 12, B, at=AT, fork=True)
@@ -173,13 +179,13 @@ def test_where_the_base_is_not_known_the_head_comes_from_a_fork() -> None:
 
 @pytest.mark.parametrize("at", [None, 1, "", "yesterday", "2026-03-01T10:00:00", "9" * 400])
 def test_a_time_that_is_none_is_not_known(at: object) -> None:
-    assert github.events("pull_request", pull(updated_at=at), "S1") == [PullMoved("S1", 12, B)]
+    assert webhooks.events("pull_request", pull(updated_at=at), "S1") == [PullMoved("S1", 12, B)]
 
 
 def test_a_merged_pull_request_is_a_merge_and_is_closed() -> None:
     merged = pull("closed", merged=True, merge_commit_sha=A, user={"login": "dana"})
-    assert github.target("pull_request", merged) == Target("shop/s1", "main")
-    assert github.events("pull_request", merged, "S1") == [
+    assert webhooks.target_branch("pull_request", merged) == TargetBranch("shop/s1", "main")
+    assert webhooks.events("pull_request", merged, "S1") == [
         Merged("S1", A, pull=12, title="Mend the till", author="dana"),
         PullClosed("S1", 12, B, at=AT),
     ]
@@ -187,8 +193,8 @@ def test_a_merged_pull_request_is_a_merge_and_is_closed() -> None:
 
 def test_one_that_is_closed_without_a_merge_is_only_closed() -> None:
     closed = pull("closed", merged=False, merge_commit_sha=None)
-    assert github.target("pull_request", closed) == Target("shop/s1", "main", verified=True)
-    assert github.events("pull_request", closed, "S1") == [PullClosed("S1", 12, B, at=AT)]
+    assert webhooks.target_branch("pull_request", closed) == TargetBranch("shop/s1", "main", verified=True)
+    assert webhooks.events("pull_request", closed, "S1") == [PullClosed("S1", 12, B, at=AT)]
 
 
 @pytest.mark.parametrize(
@@ -208,7 +214,7 @@ def test_one_that_is_closed_without_a_merge_is_only_closed() -> None:
     ],
 )
 def test_what_says_no_head_of_a_pull_request_moves_nothing(payload: dict[str, object]) -> None:
-    assert github.target("pull_request", payload) is None
+    assert webhooks.target_branch("pull_request", payload) is None
 
 
 @given(
@@ -218,8 +224,8 @@ def test_what_says_no_head_of_a_pull_request_moves_nothing(payload: dict[str, ob
 )
 def test_a_field_of_a_pull_request_may_be_anything(action: str, key: str, value: object) -> None:
     payload = pull(action, **{key: value})
-    if github.target("pull_request", payload) is not None:
-        for event in github.events("pull_request", payload, "S1"):
+    if webhooks.target_branch("pull_request", payload) is not None:
+        for event in webhooks.events("pull_request", payload, "S1"):
             assert isinstance(event, PullMoved | PullClosed)
             assert (event.pull > 0, len(event.sha)) == (True, 40)
 
@@ -230,8 +236,8 @@ def group(**changes: object) -> dict[str, object]:
 
 
 def test_a_merge_group_asks_for_the_status_of_its_own_commit() -> None:
-    assert github.target("merge_group", group()) == github.Target("shop/s1", "main", verified=True)
-    assert github.events("merge_group", group(), "S1") == [GroupFormed("S1", B)]
+    assert webhooks.target_branch("merge_group", group()) == webhooks.TargetBranch("shop/s1", "main", verified=True)
+    assert webhooks.events("merge_group", group(), "S1") == [GroupFormed("S1", B)]
 
 
 @pytest.mark.parametrize(
@@ -239,7 +245,7 @@ def test_a_merge_group_asks_for_the_status_of_its_own_commit() -> None:
     [{"action": "destroyed"}, {"merge_group": None}, {"merge_group": {"base_ref": "refs/heads/main"}}],
 )
 def test_a_merge_group_that_asks_for_nothing_is_nothing(changes: dict[str, object]) -> None:
-    assert github.target("merge_group", group(**changes)) is None
+    assert webhooks.target_branch("merge_group", group(**changes)) is None
 
 
 # -- pull requests that are sent to another branch -------------------------------------------------------------
@@ -251,18 +257,18 @@ def turned(to: str = "main", before: object = "release/2") -> dict[str, object]:
 
 
 def test_a_pull_request_that_is_sent_to_another_branch_is_open_there_and_closed_where_it_was() -> None:
-    there = Target("shop/s1", "main", verified=True, open=True)
-    here = Target("shop/s1", "release/2", verified=True, left=True)
-    assert github.targets("pull_request", turned()) == [there, here]
-    assert github.events("pull_request", turned(), "S1") == [PullMoved("S1", 12, B, at=AT)]
-    assert github.events("pull_request", turned(), "S2", left=True) == [PullClosed("S2", 12, B, AT, elsewhere=True)]
+    there = TargetBranch("shop/s1", "main", verified=True, open=True)
+    here = TargetBranch("shop/s1", "release/2", verified=True, left=True)
+    assert webhooks.target_branches("pull_request", turned()) == [there, here]
+    assert webhooks.events("pull_request", turned(), "S1") == [PullMoved("S1", 12, B, at=AT)]
+    assert webhooks.events("pull_request", turned(), "S2", left=True) == [PullClosed("S2", 12, B, AT, elsewhere=True)]
 
 
 @pytest.mark.parametrize("before", ["main", "", None, 7, ["main"]])
 def test_what_leaves_the_branch_as_it_was_moves_nothing(before: object) -> None:
-    assert github.targets("pull_request", turned(before=before)) == []
+    assert webhooks.target_branches("pull_request", turned(before=before)) == []
 
 
 @given(changes=JSON)
 def test_what_was_changed_of_a_pull_request_may_be_anything(changes: object) -> None:
-    assert github.targets("pull_request", pull("edited") | {"changes": changes}) == []
+    assert webhooks.target_branches("pull_request", pull("edited") | {"changes": changes}) == []

@@ -14,7 +14,7 @@ from bot.core.model.pipeline import Job, Outcome, Pipeline, Policy, Service, Sta
 from bot.core.model.run import Run
 from bot.core.rules.decide import decide
 from bot.core.rules.decision import Decision
-from bot.github import webhooks as github
+from bot.github import webhooks
 from bot.payloads import read_object
 from bot.store.codec import load_event
 from bot.store.inbox import Entry, Inbox
@@ -91,11 +91,11 @@ class Story:
         if entry.source != "github":
             return []
         payload = read_object(entry.body)
-        target = github.target(entry.name, payload)
+        target = webhooks.target_branch(entry.name, payload)
         assert target is not None
         service = self.board.pipeline.service_of(target.repository, target.branch)
         assert service is not None
-        return [decide(self.board, event, entry.at) for event in github.events(entry.name, payload, service.name)]
+        return [decide(self.board, event, entry.at) for event in webhooks.events(entry.name, payload, service.name)]
 
     def start(self) -> None:
         """Configure the pipeline and take the heads of main as its baseline."""

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from bot.core import journey
 from bot.core.rules import decision
-from bot.github import written_state as ledger
+from bot.github import written_state
 from bot.jenkins import posted
 from launch.embedded import Embedded
 from tests.workers.workshop import Workshop
@@ -50,7 +50,7 @@ def quiet() -> Iterator[None]:
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses and doubts pass quickly."""
     monkeypatch.setattr(posted, "STILL_COMING", 0.3)
-    monkeypatch.setattr(ledger, "STILL_COMING", 0.1)
+    monkeypatch.setattr(written_state, "STILL_COMING", 0.1)
     monkeypatch.setattr(journey, "DEBOUNCE", 0.0)
     monkeypatch.setattr(decision, "STATUS_DEBOUNCE", 0.0)
     monkeypatch.setattr(loop, "pause", lambda _tries, wanted: min(0.04, wanted or 0.04))

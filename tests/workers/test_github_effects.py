@@ -13,9 +13,8 @@ import pytest
 
 from bot.core.model.effects import Comment, Compare, SetStatus
 from bot.core.model.events import ContainmentKnown
-from bot.github import session
+from bot.github import session, written_state
 from bot.github import statuses as github_statuses
-from bot.github import written_state as ledger
 from bot.store.allowance import Allowance
 from tests.workers.workshop import Workshop, clean
 from workers.perform import loop
@@ -102,7 +101,7 @@ def test_an_old_status_that_may_still_arrive_is_waited_for_before_a_newer_one_go
     shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.reload(replace(shop.configuration, github=replace(shop.configuration.github, timeout=1)))
-    monkeypatch.setattr(ledger, "STILL_COMING", 1.5)
+    monkeypatch.setattr(written_state, "STILL_COMING", 1.5)
     shop.github.control.fault("delay", route=POST_STATUS, count=1, seconds=1.3)
     shop.ask(status(shop, "pending"))
     shop.try_once(status(shop))
@@ -207,7 +206,7 @@ def fail(shop: Workshop, effect: SetStatus, times: int) -> None:
 def at(monkeypatch: pytest.MonkeyPatch, moment: float) -> None:
     """Let that be the time, as far as giving up goes; and no reply be waited for."""
     monkeypatch.setattr(loop, "time", SimpleNamespace(time=lambda: moment))
-    monkeypatch.setattr(ledger, "STILL_COMING", 0.0)
+    monkeypatch.setattr(written_state, "STILL_COMING", 0.0)
 
 
 def test_a_server_that_is_away_is_asked_for_a_day_however_often_that_is(shop: Workshop, monkeypatch: Any) -> None:

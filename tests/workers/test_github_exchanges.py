@@ -20,11 +20,19 @@ from responses import matchers
 from bot.core.model.pipeline import Job, Pipeline, Service, Stage
 from bot.effect_outcomes import PermanentFailure, RateLimited, RetryLater
 from bot.github import limits, session
-from bot.github import transport as wire
+from bot.github import transport as github_transport
 from bot.github.limits import Purpose
-from bot.github.refusals import Limited, NotAllowed, NotKnown, NotThere, Unreachable, refusal
 from bot.github.session import Session
-from bot.github.transport import Answer, GitHubTransport
+from bot.github.transport import (
+    GitHubForbidden,
+    GitHubLimited,
+    GitHubNotFound,
+    GitHubResponse,
+    GitHubTransport,
+    GitHubUnauthorized,
+    GitHubUnreachable,
+    refusal,
+)
 from bot.runtime import Runtime, build
 from bot.store.allowance import Allowance
 from config.configuration import Configuration, Controller, GitHubSettings
@@ -111,15 +119,19 @@ def test_a_write_without_an_answer_is_unreachable_and_not_repeated(
     net: responses.RequestsMock, transport: GitHubTransport, error: Exception
 ) -> None:
     net.add("POST", f"{AT}/x", body=error)
-    with pytest.raises(Unreachable) as caught:
+    with pytest.raises(GitHubUnreachable) as caught:
         transport.ask("POST", "/x", {"a": 1})
     assert (caught.value.certain, len(net.calls)) == (False, 1)  # it may have arrived
 
 
 def test_only_reading_may_be_repeated_and_only_when_the_connection_broke() -> None:
-    assert [verb for verb in ("GET", "HEAD", "POST", "PATCH", "PUT", "DELETE") if wire._RETRY.is_retry(verb, 503)] == []
-    assert wire._RETRY.allowed_methods == {"GET", "HEAD"}
-    assert (wire._RETRY.total, wire._RETRY.respect_retry_after_header) == (1, False)
+    assert [
+        verb
+        for verb in ("GET", "HEAD", "POST", "PATCH", "PUT", "DELETE")
+        if github_transport._RETRY.is_retry(verb, 503)
+    ] == []
+    assert github_transport._RETRY.allowed_methods == {"GET", "HEAD"}
+    assert (github_transport._RETRY.total, github_transport._RETRY.respect_retry_after_header) == (1, False)
 
 
 def test_github_elsewhere_is_for_a_person(net: responses.RequestsMock, transport: GitHubTransport) -> None:
@@ -138,10 +150,10 @@ def invalid(*errors: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("status", "data", "kind", "words"),
     [
-        (401, {"message": "Bad credentials"}, NotKnown, "Bad credentials (is the token"),
-        (403, {"message": "Must have admin rights"}, NotAllowed, "Must have admin rights"),
-        (403, {"message": "Resource not accessible by integration"}, NotAllowed, "a permission is missing"),
-        (404, {"message": "Not Found"}, NotThere, "not there, or not ours to see"),
+        (401, {"message": "Bad credentials"}, GitHubUnauthorized, "Bad credentials (is the token"),
+        (403, {"message": "Must have admin rights"}, GitHubForbidden, "Must have admin rights"),
+        (403, {"message": "Resource not accessible by integration"}, GitHubForbidden, "a permission is missing"),
+        (404, {"message": "Not Found"}, GitHubNotFound, "not there, or not ours to see"),
         (408, None, RetryLater, "408"),
         (425, None, RetryLater, "425"),
         (500, None, RetryLater, "500"),
@@ -157,19 +169,21 @@ def invalid(*errors: Any) -> dict[str, Any]:
 def test_a_refusal_is_told_from_others_with_githubs_own_words(
     status: int, data: Any, kind: type[Exception], words: str
 ) -> None:
-    error = refusal(Answer(status, {}, data), "POST /x")
+    error = refusal(GitHubResponse(status, {}, data), "POST /x")
     assert type(error) is kind
     assert words in str(error)
 
 
 def test_the_permission_that_github_names_is_told() -> None:
     headers = {"x-accepted-github-permissions": "checks=write"}
-    assert "(the permission checks: write is missing)" in str(refusal(Answer(403, headers, {"message": "no"}), "x"))
+    assert "(the permission checks: write is missing)" in str(
+        refusal(GitHubResponse(403, headers, {"message": "no"}), "x")
+    )
 
 
 def test_no_answer_and_a_server_error_are_not_certain_but_a_limit_and_a_bad_token_are() -> None:
     def certain(status: int, **headers: str) -> bool:
-        error = refusal(Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}), "x")
+        error = refusal(GitHubResponse(status, {name.replace("_", "-"): value for name, value in headers.items()}), "x")
         return isinstance(error, RetryLater) and error.certain
 
     assert [certain(500), certain(429), certain(401), certain(403, retry_after="7")] == [False, True, True, True]
@@ -189,15 +203,15 @@ def test_no_answer_and_a_server_error_are_not_certain_but_a_limit_and_a_bad_toke
 def test_a_limit_is_known_by_its_headers_or_its_words(
     status: int, headers: dict[str, str], message: str, after: float, said: bool
 ) -> None:
-    error = refusal(Answer(status, headers, {"message": message}), "x")
-    assert isinstance(error, Limited)
+    error = refusal(GitHubResponse(status, headers, {"message": message}), "x")
+    assert isinstance(error, GitHubLimited)
     assert (error.after, error.said) == (after, said)
 
 
 def test_the_end_of_the_hour_is_taken_from_githubs_own_clock() -> None:
     headers = {**PRIMARY, "x-ratelimit-reset": "1000000300", "date": "Sun, 09 Sep 2001 01:46:40 GMT"}  # 1000000000
-    error = refusal(Answer(403, headers), "x")
-    assert isinstance(error, Limited)
+    error = refusal(GitHubResponse(403, headers), "x")
+    assert isinstance(error, GitHubLimited)
     assert error.after == 301
 
 
@@ -207,7 +221,7 @@ def test_the_end_of_the_hour_is_taken_from_githubs_own_clock() -> None:
 def test_after_a_limit_nothing_is_sent_until_it_has_passed(net: responses.RequestsMock, runtime: Runtime) -> None:
     net.add("POST", STATUSES, status=403, headers={"Retry-After": "7"})
     there = Session(runtime, REPO)
-    with pytest.raises(Limited):
+    with pytest.raises(GitHubLimited):
         posted(there)
     for ask in (lambda: posted(there), lambda: there.read("/git/ref/heads/main", Purpose.PROOF)):
         with pytest.raises(RateLimited) as held:
@@ -219,8 +233,8 @@ def test_after_a_limit_nothing_is_sent_until_it_has_passed(net: responses.Reques
 def test_limits_that_do_not_say_how_long_make_the_pause_longer_each_time(runtime: Runtime) -> None:
     allowance, waits = Allowance(runtime.redis, "token"), []
     for _ in range(6):
-        silent = refusal(Answer(429, {}), "a test")
-        assert isinstance(silent, Limited)
+        silent = refusal(GitHubResponse(429, {}), "a test")
+        assert isinstance(silent, GitHubLimited)
         limits.obey(allowance, silent)
         waits.append(silent.after)
     assert waits == [60, 120, 240, 480, 900, 900]
@@ -229,7 +243,7 @@ def test_limits_that_do_not_say_how_long_make_the_pause_longer_each_time(runtime
 def test_a_token_that_is_refused_holds_everything_up(net: responses.RequestsMock, runtime: Runtime) -> None:
     net.add("POST", STATUSES, status=401, json={"message": "Bad credentials"})
     there = Session(runtime, REPO)
-    with pytest.raises(NotKnown):
+    with pytest.raises(GitHubUnauthorized):
         posted(there)
     with pytest.raises(RateLimited):
         posted(there)

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from bot.core.model.effects import Comment, SetStatus
 from bot.effect_outcomes import RateLimited, RetryLater
-from bot.github import identity, installations, session
+from bot.github import identity, session
 from bot.github.limits import Purpose
 from bot.github.session import Session
 from bot.store.allowance import Allowance
@@ -185,7 +185,7 @@ def test_a_private_repository_is_followed_too(shop: Workshop) -> None:
 def test_who_was_refused_while_another_asks_comes_again(moved: Workshop) -> None:
     session.names(moved.runtime).learn(REPO, NOW, moved.github.world.repos[NOW].id)
     late = Session(moved.runtime, REPO)
-    installations.forget(moved.runtime.redis, REPO)
+    identity.forget_installation(moved.runtime.redis, REPO)
     with pytest.raises(RetryLater) as refused:
         late.write("POST", f"/statuses/{moved.github.control.head(NOW)}", {"state": "success"}, Purpose.STATUS, "t")
     assert refused.value.certain

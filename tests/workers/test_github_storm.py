@@ -16,8 +16,7 @@ import pytest
 
 from bot.core.model.effects import Answer, Comment, Deploy, Effect, LockNotice, SetStatus
 from bot.core.model.pipeline import Job
-from bot.github import limits, refusals, session
-from bot.github import written_state as ledger
+from bot.github import limits, session, transport, written_state
 from bot.github.commands import MARKER
 from config.model import ReportKind
 from tests.workers.conftest import Open
@@ -239,8 +238,10 @@ def report(storm: Storm, seconds: float, found: dict[str, int]) -> None:
 @pytest.fixture(autouse=True)
 def shorter(monkeypatch: pytest.MonkeyPatch) -> None:
     """A minute is a moment here; what is late may still arrive."""
-    monkeypatch.setattr(ledger, "STILL_COMING", LATE + 1.6)  # a busy machine is late by more than it was told to be
-    for module in (limits, refusals):
+    monkeypatch.setattr(
+        written_state, "STILL_COMING", LATE + 1.6
+    )  # a busy machine is late by more than it was told to be
+    for module in (limits, transport):
         monkeypatch.setattr(module, "A_MINUTE", 0.2)
     monkeypatch.setattr(limits, "LONGEST", 0.5)
 

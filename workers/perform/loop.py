@@ -28,7 +28,7 @@ from bot.core.model.effects import (
 )
 from bot.core.model.events import Event, TriggerRefused
 from bot.effect_outcomes import ClaimLost, Done, PermanentFailure, RateLimited, RetryLater, pause
-from bot.github import command_replies, comments, deployments, lock_notices, lookups, statuses
+from bot.github import comments, deployments, lock_notices, questions, statuses
 from bot.jenkins import banners, builds, posted, triggers, withdrawals
 from bot.jenkins.client import JenkinsForbidden, JenkinsNotFound
 from bot.runtime import PipelineContext, Runtime
@@ -61,12 +61,12 @@ PERFORMERS: dict[type, Callable[[Runtime, PipelineContext, Claim, Any], Done]] =
     AbortDuplicate: withdrawals.abort_duplicate,
     Look: builds.look_at_build,
     Banner: banners.show_banner,
-    SetStatus: statuses.status,
-    Comment: comments.comment,
-    Compare: lookups.compare,
-    AuthorizeCommand: command_replies.authorize,
-    Answer: command_replies.answer,
-    FindPull: lookups.find_pull,
+    SetStatus: statuses.report_status,
+    Comment: comments.keep_comment,
+    Compare: questions.compare,
+    AuthorizeCommand: questions.authorize,
+    Answer: comments.answer_command,
+    FindPull: questions.find_pull,
     Deploy: deployments.deploy,
     LockNotice: lock_notices.tell_of_lock,
     Notify: people.notify,

@@ -31,8 +31,8 @@ from bot.jenkins.doctor.callbacks import KnownCallbacks, examine_job
 from bot.jenkins.job_plan import JobPlan
 
 _TREE = (
-    "fullName,buildable,concurrentBuild,lastCompletedBuild[number,timestamp,duration],property[parameterDefinitions[name,type]],"
-    "jobs[name]{0,5}"
+    "fullName,buildable,concurrentBuild,lastCompletedBuild[number,timestamp,duration],"
+    "property[parameterDefinitions[name,type]],jobs[name]{0,5}"
 )
 
 #: Parameters that would refuse what a trigger carries, or keep it from being read back.
@@ -51,7 +51,7 @@ _DECLARE = "Jenkins drops undeclared parameters, so builds could not be told apa
 def examine(
     client: JenkinsClient, plan: JobPlan, secrets: tuple[str, ...], heard: KnownCallbacks, public_url: str
 ) -> list[Finding]:
-    """Everything about one job; one good finding if there is nothing else. Raises NotNow if Jenkins is gone."""
+    """Everything about one job; one good finding if there is nothing else. Raises RetryLater if Jenkins is gone."""
     about = About.job(plan.controller, plan.name, plan.step)
     try:
         job = client.get(job_path(plan.name), _TREE)

@@ -1,4 +1,4 @@
-"""Commands at GitHub: whether whoever said it may, asked live and refused in doubt; and the answer, given once."""
+"""Questions to GitHub that come back as events: what contains what, who brought a commit, and who may command."""
 
 from __future__ import annotations
 
@@ -7,34 +7,84 @@ from typing import Any
 
 import structlog
 
-from bot.core.model.effects import Answer, AuthorizeCommand
-from bot.core.model.events import CommandAllowed, CommandRefused, CommandSaid
+from bot.core.model.effects import AuthorizeCommand, Compare, FindPull
+from bot.core.model.events import CommandAllowed, CommandRefused, CommandSaid, ContainmentKnown, PullFound
 from bot.core.rules.decision import Ended
 from bot.effect_outcomes import Done, PermanentFailure, RetryLater
 from bot.github import commands
 from bot.github.limits import Purpose
-from bot.github.refusals import NotAllowed, NotThere
 from bot.github.session import Session
-from bot.github.wording import page_of
-from bot.github.written_state import Entry, Hold, mark_of
+from bot.github.transport import GitHubNotFound
+from bot.github.webhooks import TITLE
 from bot.payloads import at, number, text
+from bot.payloads import line as one_line
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
 from bot.store.records import Records
+
+#: After how many tries a comparison that is answered 404 is answered no; with the pauses between, half a minute.
+NOT_KNOWN_TRIES = 6
+
+
+def compare(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Compare) -> Done:
+    """Ask whether `head` contains `base`: so it is if GitHub says `ahead` or `identical` (GitHub docs: compare).
+
+    404 may come from a replica that lags, so it is asked again. If it stays so though the repository is there, GitHub
+    has lost one of the commits (it was taken off main long ago), or they have nothing in common: the answer is no.
+    """
+    session = Session(runtime, effect.repository)
+    try:
+        answer = session.read(f"/compare/{effect.base}...{effect.head}?per_page=1&page=1", Purpose.PROOF)
+    except GitHubNotFound as error:
+        if claim.tries < NOT_KNOWN_TRIES:
+            raise RetryLater(f"GitHub does not know {effect.base[:7]} or {effect.head[:7]}") from error
+        session.read(
+            "", Purpose.PROOF
+        )  # raises GitHubNotFound if we do not see the repository at all: that is no answer
+        return Done(ContainmentKnown(effect.service, effect.base, effect.head, contains=False))
+    contains = answer.data["status"] in ("ahead", "identical")
+    return Done(ContainmentKnown(effect.service, effect.base, effect.head, contains))
+
+
+def find_pull(runtime: Runtime, context: PipelineContext, claim: Claim, effect: FindPull) -> Done:
+    """Ask which pull request brought a commit, unless its webhook has told meanwhile, or the run is gone."""
+    with context.look() as replica:
+        runs = replica.board.of_commit(effect.service, effect.sha)
+    if all(run.pull is not None for run in runs) and not effect.text:
+        return Done()
+    session = Session(runtime, effect.repository)
+    try:
+        rows = list(session.pages(f"/commits/{effect.sha}/pulls", Purpose.COMMENT))
+    except GitHubNotFound:
+        return Done()  # the commit is gone: nobody is to be told of it
+    merged = [row for row in rows if row.get("merged_at") and row["base"]["ref"] == effect.branch]
+    exact = [row for row in merged if row.get("merge_commit_sha") == effect.sha]
+    return Done(_found(effect, (exact or merged)[0])) if exact or len(merged) == 1 else Done()
+
+
+def _found(effect: FindPull, row: dict[str, Any]) -> PullFound:
+    author = str((row.get("user") or {}).get("login") or "")[:TITLE]
+    title, said = one_line(str(row["title"]), TITLE), (effect.run, effect.text, effect.began)
+    return PullFound(effect.service, effect.sha, int(row["number"]), title, author, *said)
+
+
+# -- whether whoever gave a command may: asked live, and refused in doubt ----------------------------------------------
 
 log = structlog.get_logger()
 
 #: For how long GitHub is asked again, and how old a command may be when we come to it, in seconds.
 PATIENCE, TOO_OLD = 900.0, 3600.0
+
 #: How often a comment may be missing before it counts as deleted: reads may lag behind the webhook.
 MISSING = 3
+
 #: How many of the latest finished runs are looked through.
 PAST = 200
+
 _MAY_ACT = ("admin", "write")
-#: The most characters of an answer (GitHub takes 65,536 in a comment), and of the name of a branch in it.
-LONGEST, BRANCH = 60_000, 60
-#: How long it is remembered that a reaction was given, in seconds: an answer is not tried for longer.
-GIVEN = 2 * 86_400
+
+#: The most characters of the name of a branch in one.
+BRANCH = 60
 
 
 def authorize(runtime: Runtime, context: PipelineContext, claim: Claim, effect: AuthorizeCommand) -> Done:
@@ -43,7 +93,7 @@ def authorize(runtime: Runtime, context: PipelineContext, claim: Claim, effect: 
     if waited > TOO_OLD:
         return Done(CommandRefused(said, "it came too late: nobody was there to hear it for an hour"))
     try:
-        return _ask(runtime, context, claim, effect)
+        return _authorize(runtime, context, claim, effect)
     except RetryLater as error:
         if waited > PATIENCE:
             log.warning("command-refused", command=said.key, why=str(error))
@@ -54,7 +104,7 @@ def authorize(runtime: Runtime, context: PipelineContext, claim: Claim, effect: 
         return Done(CommandRefused(said, "GitHub does not say whether you may"))
 
 
-def _ask(runtime: Runtime, context: PipelineContext, claim: Claim, effect: AuthorizeCommand) -> Done:
+def _authorize(runtime: Runtime, context: PipelineContext, claim: Claim, effect: AuthorizeCommand) -> Done:
     said, session = effect.said, Session(runtime, effect.said.repository)
     purpose = Purpose.PROOF if effect.acts else Purpose.COMMENT  # an unlock may be what everybody waits for
     if said.comment is not None and (over := _is_over(session, claim, said, purpose)) is not None:
@@ -78,7 +128,7 @@ def _is_over(session: Session, claim: Claim, said: CommandSaid, purpose: Purpose
     """Whether the comment has been deleted or says something else by now: then it is not meant any more."""
     try:
         present = session.read(f"/issues/comments/{said.comment}", purpose).data
-    except NotThere:
+    except GitHubNotFound:
         if claim.tries < MISSING:
             raise RetryLater("the comment is not there (yet)", after=1.0) from None
         log.info("command-deleted", command=said.key)
@@ -111,7 +161,7 @@ def _no(session: Session, said: CommandSaid, purpose: Purpose) -> str | None:
     """Why they may not act. `read` says nothing: on a public repository everybody has it (GitHub docs)."""
     try:
         answer = session.read(f"/collaborators/{said.by}/permission", purpose).data
-    except NotThere:
+    except GitHubNotFound:
         return f"{said.by} may not write to {said.repository}"
     permission, known_as = text(answer, "permission"), text(answer, "user", "login")
     if known_as.casefold() != said.by.casefold() or permission not in _MAY_ACT:
@@ -137,47 +187,3 @@ def _is_about(row: Ended, allowed: CommandAllowed) -> bool:
         return run.position.sha == said.sha
     mine = said.pull in run.carries or run.position.sha == allowed.merged
     return run.service == allowed.service and mine
-
-
-def answer(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Answer) -> Done:
-    """Answer a comment: a reaction, then the words, each once. A hidden marker of ours tells that they are there."""
-    entry, session = Entry(Hold(context, claim), effect.slot), Session(runtime, effect.repository)
-    _react(context, session, effect)
-    marker = f"{commands.MARKER}{effect.slot} -->"
-    body = f"{marker}\n{_tamed(effect.text[:LONGEST])}\n\n[The pipeline]({page_of(runtime, context)})"
-    written, mark, path = entry.read(), mark_of(body), f"/issues/{effect.pull}/comments"
-    if written.doubt:
-        entry.looked(_find(session, path, marker))
-        written = entry.read()
-    if written.id is None:
-        made = entry.write(session, "POST", path, {"body": body}, Purpose.COMMENT, mark)
-        entry.settle(mark, int(made["id"]))
-    return Done()
-
-
-def _find(session: Session, path: str, marker: str) -> int | None:
-    """Our answer, if it is there. Anybody can copy the marker: only what we have written ourselves is ours."""
-    ours = session.own_login(Purpose.COMMENT).casefold()
-    for one in session.pages(path, Purpose.COMMENT):
-        if text(one, "body").startswith(marker) and text(one, "user", "login").casefold() == ours:
-            return int(one["id"])
-    return None
-
-
-def _tamed(text: str) -> str:
-    """A text that pings nobody and hides nothing, whatever a stranger put into a name."""
-    return text.replace("@", "@\u200b").replace("<!--", "<! --")
-
-
-def _react(context: PipelineContext, session: Session, effect: Answer) -> None:
-    """Give the reaction: GitHub keeps one of a kind, and it is no matter if the comment is gone by now."""
-    name = context.keys.said(f"{effect.slot}/reaction")
-    if context.redis.exists(name):
-        return
-    path = f"/issues/comments/{effect.comment}/reactions"
-    ticket = f"{context.pipeline.name}/{effect.slot}/reaction"
-    try:
-        session.write("POST", path, {"content": effect.reaction}, Purpose.COMMENT, ticket)
-    except (NotThere, NotAllowed) as error:
-        log.info("reaction-refused", comment=effect.comment, why=str(error))
-    context.redis.set(name, "1", ex=GIVEN)

@@ -24,7 +24,8 @@ from redis.exceptions import RedisError
 
 from bot.core.model.events import CommandSaid
 from bot.core.model.pipeline import Pipeline, Service
-from bot.github import commands, webhooks
+from bot.github import commands
+from bot.github import webhooks as github_webhooks
 from bot.health.contacts import CALLBACKS
 from bot.jenkins import callbacks
 from bot.payloads import number, text
@@ -82,7 +83,7 @@ def take_from_github() -> Response:
     said = commands.said(event, payload, body)
     if said is not None:
         return _command(ingress, event, payload, said, body)
-    found = [_place(ingress, event, payload, target) for target in webhooks.target_branches(event, payload)]
+    found = [_place(ingress, event, payload, target) for target in github_webhooks.target_branches(event, payload)]
     if not found:
         return _ignored(f"{event} moves no main branch, and no pull request")
     places = dict(place for place in found if not isinstance(place, str))
@@ -127,7 +128,7 @@ def take_from_jenkins(controller: str, secret: str) -> Response:
 
 
 def _place(
-    ingress: WebhookIngress, event: str, payload: dict[str, Any], target: webhooks.TargetBranch
+    ingress: WebhookIngress, event: str, payload: dict[str, Any], target: github_webhooks.TargetBranch
 ) -> tuple[str, str] | str:
     """The pipeline that a delivery about a branch is kept for, and its name there; or why it is not kept."""
     known, name = ingress.runtime.configuration.service_for(target.repository, target.branch), event

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from bot.core.model.effects import LockNotice, SetStatus
 from bot.core.model.events import PullMoved
-from bot.core.model.pipeline import FastLaneStart, LockStatus, Mode
+from bot.core.model.pipeline import FastLane, FastLaneStart, LockStatus, Mode
 from tests.core.town import Town
 from tests.core.world import shop
 
@@ -128,3 +128,25 @@ def test_the_late_one_and_all_others_do_not_replace_each_other() -> None:
     late = LockNotice("shop/S1", "main", "success", HOLDER, locked=True, sha=LATE)
     assert late.slot != replace(late, sha="").slot
     assert late.position == replace(late, sha="").slot
+
+
+def test_they_are_told_anew_when_the_configuration_changes_what_they_have_to_do() -> None:
+    town = town_of(LockStatus.HOLDER)
+    town.breaks("S1", "a")
+    town.quiet()
+    town.configure(replace(town.board.pipeline, fast_lane=FastLane(FastLaneStart.MANUAL)))
+    (notice,) = town.did(LockNotice)
+    assert (notice.repository, notice.locked) == ("shop/S1", True)
+    town.quiet()
+    town.configure(replace(town.board.pipeline, retry_first=9.0))
+    assert town.did(LockNotice) == []
+
+
+def test_a_lock_of_a_person_is_told_to_nobody_where_only_holders_are_told_and_as_locked_where_all_are() -> None:
+    for status, wanted in (LockStatus.HOLDER, []), (LockStatus.ALL, [True] * 3):
+        town = town_of(status)
+        town.lock("pre-production")
+        assert [notice.locked for notice in town.did(LockNotice)] == wanted
+        town.quiet()
+        town.unlock("pre-production")
+        assert [notice.locked for notice in town.did(LockNotice)] == [False] * len(wanted)

@@ -63,6 +63,7 @@ def test_what_came_back_to_main_is_on_it() -> None:
 def test_a_force_push_from_before_a_commit_has_not_dropped_it() -> None:
     town = forced()
     town.breaks("S1", "b")
+    town.pull("S1", "z")  # whether main has S1b still is not known
     version = Version(position(town, "S1y"), "S1.3", Lane.MAIN, town.now)
     assert [opening.opens for opening in fast_lane.opened_by(town.board, version, PRE, "S1")] == [False]
 

@@ -383,3 +383,16 @@ def test_without_a_build_of_its_own_a_newer_fix_replaces_at_once_one_that_waits_
         town.merge(sha[:2], sha[2])
     assert (town.runs_in("fast acceptance"), town.queue("fast acceptance")) == (["S2e"], ["S1f"])
     assert town.left("S1e") == ("superseded", "S1f")
+
+
+def test_those_of_other_services_on_the_main_lane_are_told_once_that_a_fix_has_passed_them() -> None:
+    town = Town()
+    for sha in "S1a", "S2a", "S1b":
+        town.arrives(sha[:2], sha[2], PRE)
+    town.fails("S1a")
+    town.merge("S1", "e")
+    town.passes("S1e", "S1e")
+    before = {sha: len(town.run(sha).story) for sha in ("S2a", "S1b")}
+    town.passes("S1e")
+    assert town.runs_in(PRE) == ["S1e"]
+    assert {sha: len(town.run(sha).story) - before[sha] for sha in before} == {"S2a": 1, "S1b": 0}

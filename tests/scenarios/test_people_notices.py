@@ -95,3 +95,16 @@ def test_later_notices_have_greater_keys_whatever_they_are_about() -> None:
     slots = [mail.slot for mail in mails(town)]
     assert len(slots) == 4
     assert slots == sorted(slots), "of those that are due at the same moment the lesser slot goes first"
+
+
+def test_each_stage_hears_of_what_happened_in_it_and_of_nothing_else() -> None:
+    """A change of the configuration opens both locks at once, and a lock that came and went in between is not told."""
+    town = Town(shop(production_locks=True))
+    town.breaks("S2", "a", "production")
+    town.breaks("S1", "a")
+    town.quiet()
+    town.configure(shop(production_locks=True, services=("S3",)))
+    assert sorted((mail.topic, mail.stage, mail.also) for mail in mails(town)) == [
+        ("unlocked", PRE, ()),
+        ("unlocked", "production", ()),
+    ]

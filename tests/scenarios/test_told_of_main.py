@@ -80,6 +80,8 @@ def far_behind(town: Town, sha: str) -> None:
         town.cancel(f"S1m{number}")
         town.gives_back(f"S1m{number}")
     assert town.board.service("S1").history.find(sha) is None
+    for version in list(town.board.versions_of("S1")):  # as on a board from before it was kept what is in a stage
+        town.board.drop(version)
     town.looks_at_main("S1", "e")
 
 
@@ -357,6 +359,20 @@ def test_one_that_moves_it_settles_the_question() -> None:
     town = in_doubt()
     town.deliver(town.merged("S1", "S1a", "S1b"))
     assert (head(town), town.board.service("S1").unconfirmed_head) == ("S1b", "")
+
+
+def test_an_answer_that_main_lacks_a_commit_raises_no_question_where_that_was_dropped_or_the_answer_is_of_no_head() -> (
+    None
+):
+    town = Town()
+    town.merge("S1", "-")
+    town.merge("S1", "a")
+    town.force_push("S1", "y", onto="S1-")
+    town.answers()
+    assert town.board.service("S1").unconfirmed_head == "", "S1a was dropped: that is known"
+    town.send(Merged("S1", "S1z", pull=7))
+    town.send(ContainmentKnown("S1", base="S1z", head="S1y", contains=False))
+    assert town.board.service("S1").unconfirmed_head == "", "main stands at S1z"
 
 
 def test_a_known_head_that_came_right_after_a_force_push_is_no_news_if_it_contains_what_was_taken_for_the_head() -> (

@@ -1,1 +1,1 @@
-"""What Interlock is told before it starts: the pipeline file, and the environment for places and secrets."""
+"""What Interlock reads when it starts: the pipeline file, and the environment with addresses and secrets."""

@@ -26,7 +26,7 @@ class Controller:
     timeout: float = 10.0
     #: How it shows descriptions.
     markup: Markup = Markup.PLAIN
-    #: For how long it must answer, in seconds, before a trigger that got no answer is given up where builds roll out.
+    #: In stages that roll out, a trigger without an answer is given up after it has answered for so long, in seconds.
     late_triggers: float = 60.0
 
 
@@ -39,7 +39,7 @@ class GitHubSettings:
     status_context_prefix: str = "interlock"
     #: How the stages of a run are reported on its commit.
     report: ReportKind = ReportKind.STATUSES
-    #: Which open pull requests are told of a lock; `Pipeline.lock_status` is the same.
+    #: Which open pull requests show a lock; `Pipeline.lock_status` is the same.
     lock_status: LockStatus = LockStatus.HOLDER
     #: The longest one request may take, in seconds.
     timeout: float = 15.0
@@ -49,12 +49,12 @@ class GitHubSettings:
 
 @dataclass(frozen=True, slots=True)
 class NotificationSettings:
-    """Who is told what; the addresses are `Settings.notify_urls`."""
+    """Which channel gets which notices; the addresses are `Settings.notify_urls`."""
 
     channels: tuple[tuple[str, tuple[Notice, ...]], ...] = ()
 
-    def told(self, notice: str) -> tuple[str, ...]:
-        """The channels that are told of `notice` (a topic of `bot.core.model.effects.Notify`), in the file's order."""
+    def channels_for(self, notice: str) -> tuple[str, ...]:
+        """The channels that get `notice` (a topic of `bot.core.model.effects.Notify`), in the file's order."""
         return tuple(name for name, notices in self.channels if notice in notices)
 
 
@@ -77,7 +77,7 @@ class RetentionSettings:
 
 @dataclass(frozen=True, slots=True)
 class PollingSettings:
-    """How often we look for what we were not told; seconds."""
+    """How often Interlock polls; seconds."""
 
     builds: float = 30.0
     heads: float = 120.0
@@ -86,7 +86,7 @@ class PollingSettings:
 
 @dataclass(frozen=True, slots=True)
 class HealthSettings:
-    """From when on something counts as wrong, and when people are told of it; seconds."""
+    """When something counts as wrong, and when that is reported; seconds."""
 
     heartbeat: float = 15.0
     undecided: float = 30.0

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 
-#: A longer list of mistakes helps nobody and could be provoked by a hostile file.
+#: A longer list of mistakes is of no use, and a hostile file could provoke one.
 MOST_SHOWN = 100
 
 #: A path inside the file: keys and list positions (from 0).

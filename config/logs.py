@@ -81,7 +81,7 @@ class LibraryLogHandler(logging.Handler):
 
 
 def _is_away(record: logging.LogRecord) -> bool:
-    """Whether a library tells that somebody cannot be reached, such as Redis: the stack would say no more."""
+    """Whether a library reports an unreachable server, such as Redis: the stack trace would add nothing."""
     error = record.exc_info[1] if record.exc_info else None
     if error is None:
         return False

@@ -15,7 +15,7 @@ from config.errors import shown
 
 
 class Notice(StrEnum):
-    """What people can be told about: the topics of `bot.core.model.effects.Notify`, and how Interlock itself is."""
+    """The notices that channels can get: the topics of `bot.core.model.effects.Notify`, and Interlock's own health."""
 
     LOCKED = "locked"
     UNLOCKED = "unlocked"
@@ -72,7 +72,7 @@ class ControllerEntry(FileSection):
     markup: Markup = Markup.PLAIN
     """How this controller shows descriptions: as `plain` text, Jenkins' default, or as `html` (its Safe HTML)."""
     late_triggers: Annotated[v.Duration, v.between("1s", "1h")] = 60.0
-    """Where builds roll out, a trigger without an answer is given up only once the controller has answered for so long.
+    """Where builds roll out, a trigger without an answer is given up only after the controller has answered so long.
 
     Default 1m. It must be longer than the read time-out of a proxy before Jenkins."""
 
@@ -165,7 +165,7 @@ class ServiceEntry(FileSection):
 
 
 class FastLaneEntry(FileSection):
-    """The way of a fix past everyone."""
+    """How a fix passes the queue."""
 
     start: FastLaneStart = FastLaneStart.ON_FIX
     """What starts a fast run while a service holds a lock: its next merge (`on-fix`, the default), the failure
@@ -184,12 +184,12 @@ class RetryEntry(FileSection):
 
 
 class AbortEntry(FileSection):
-    """How long a build may take to end once it was asked to, before it is asked more firmly."""
+    """How long a build may take to end before Interlock aborts it with more force."""
 
     term: Annotated[v.Duration, v.between("1s", "1h")] = 60.0
-    """After `stop`: its running steps are then ended by force (`term`). Default 1m."""
+    """After `stop`: Interlock then terminates its running steps (`term`). Default 1m."""
     kill: Annotated[v.Duration, v.between("1s", "1h")] = 60.0
-    """After `term`: it is then killed. Default 1m. Where a build rolls out, nothing firmer than `stop` is done."""
+    """After `term`: Interlock then kills it. Default 1m. In stages that roll out it does no more than `stop`."""
 
 
 class VerifyEntry(FileSection):
@@ -202,10 +202,10 @@ class VerifyEntry(FileSection):
     timeout: Annotated[v.Duration, v.between("1s", "7d")] | None = None
     """The longest a build may run before it is aborted. Default: no limit."""
     drafts: v.Switch = False
-    """Whether drafts are verified without being asked for. Default `false`."""
+    """Whether drafts are verified without a request. Default `false`."""
     forks: Forks = Forks.ON_REQUEST
-    """What comes from a fork, which anybody may have written: `on-request`, each head once a maintainer has asked for
-    it, the default; or `never`."""
+    """Pull requests from forks, which anybody may have written: `on-request`, each head after a maintainer has
+    requested it, the default; or `never`."""
 
 
 class PipelineEntry(FileSection):
@@ -222,11 +222,11 @@ class PipelineEntry(FileSection):
     verify: VerifyEntry | None = None
     """How pull requests are verified; without it they are not."""
     fast_lane: FastLaneEntry = FastLaneEntry()
-    """How the fix of a broken stage passes everyone."""
+    """How the fix of a locked stage passes the queue."""
     retry: RetryEntry = RetryEntry()
-    """How long to wait before Jenkins is asked again to take a build that it refused."""
+    """How long to wait before a trigger that Jenkins refused is tried again."""
     abort: AbortEntry = AbortEntry()
-    """How a build that must go is made to go."""
+    """How Interlock aborts a build."""
 
 
 class GitHubEntry(FileSection):
@@ -252,10 +252,10 @@ class GitHubEntry(FileSection):
 
 
 class NotifyEntry(FileSection):
-    """Who is told what. The channels' addresses are secrets: INTERLOCK_NOTIFY_URLS."""
+    """Which channel gets which notices. The channels' addresses are secrets: INTERLOCK_NOTIFY_URLS."""
 
     channels: dict[v.Name, Annotated[tuple[Notice, ...], Field(min_length=1)]] = {}
-    """For each channel, the events it is told."""
+    """For each channel, the notices it gets."""
 
 
 class WebEntry(FileSection):
@@ -269,37 +269,37 @@ class KeepEntry(FileSection):
     """How much of the past is kept; what is older goes."""
 
     raw_deliveries: Annotated[v.Duration, v.between("1h", "90d")] = 7 * 86400.0
-    """How long webhook deliveries are kept as they came, to look into or play again. Default 7d."""
+    """How long webhook deliveries are kept in their original form, for inspection or replay. Default 7d."""
     history: v.Kept = 5_000
-    """How many finished runs each pipeline keeps, each with what was told of it. Default 5000."""
+    """How many finished runs each pipeline keeps, each with its log. Default 5000."""
     facts: v.Kept = 50_000
     """How many facts (the audit log) each pipeline keeps. Default 50000."""
 
 
 class PollingEntry(FileSection):
-    """How often we look for what we were not told: a webhook may be lost, a clock tells nobody."""
+    """How often Interlock polls: a webhook may be lost, and time sends none."""
 
     builds: Annotated[v.Duration, v.between("1s", "1h")] = 30.0
-    """How often Jenkins is asked about queued and running builds. Default 30s."""
+    """How often Interlock asks Jenkins about queued and running builds. Default 30s."""
     heads: Annotated[v.Duration, v.between("10s", "1d")] = 120.0
-    """How often GitHub is asked for the heads of the main branches. Default 2m."""
+    """How often Interlock asks GitHub for the heads of the main branches. Default 2m."""
     clock: Annotated[v.Duration, v.between("1s", "1m")] = 5.0
-    """How often passing time is looked at: time limits, the end of a lock, the next try. Default 5s."""
+    """How often Interlock checks the clock: time limits, the end of a lock, the next attempt. Default 5s."""
 
 
 class HealthEntry(FileSection):
-    """From when on Interlock itself counts as `degraded` or `down`, and when the channels with `health` hear of it."""
+    """When Interlock itself counts as `degraded` or `down`, and when the channels with `health` get a notice."""
 
     heartbeat: Annotated[v.Duration, v.between("5s", "10m")] = 15.0
-    """A web process, worker or beat that is silent for so long is gone. Default 15s."""
+    """A web process, worker or beat without a heartbeat for this long counts as dead. Default 15s."""
     undecided: Annotated[v.Duration, v.between("5s", "1h")] = 30.0
-    """A delivery that waits so long to be decided waits too long. Default 30s."""
+    """A delivery may wait this long for its decision. Default 30s."""
     silence: Annotated[v.Duration, v.between("5s", "1h")] = 60.0
-    """So long may a Jenkins, GitHub or a channel answer with errors, or an action fail. Default 1m."""
+    """A Jenkins, GitHub or a channel may answer with errors, or an action fail, for this long. Default 1m."""
     tell_after: Annotated[v.Duration, v.between("1s", "1h")] = 15.0
-    """What is wrong for so long is told. Default 15s."""
+    """A cause is reported after it has lasted this long. Default 15s."""
     calm: Annotated[v.Duration, v.between("1s", "1h")] = 120.0
-    """What is no longer wrong for so long is told to be over. Default 2m."""
+    """A cause is reported as over after it has been gone for this long. Default 2m."""
 
 
 class PipelineFile(FileSection):
@@ -312,12 +312,12 @@ class PipelineFile(FileSection):
     github: GitHubEntry = GitHubEntry()
     """Where GitHub is, and how commit statuses are named."""
     notify: NotifyEntry = NotifyEntry()
-    """Who is told what."""
+    """Which channel gets which notices."""
     web: WebEntry = WebEntry()
     """The live page."""
     keep: KeepEntry = KeepEntry()
     """How much of the past is kept."""
     polling: PollingEntry = PollingEntry()
-    """How often we look for what we were not told."""
+    """How often Interlock polls Jenkins, GitHub and the clock."""
     health: HealthEntry = HealthEntry()
-    """From when on Interlock itself counts as unwell."""
+    """When Interlock itself counts as `degraded` or `down`."""

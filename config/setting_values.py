@@ -30,7 +30,7 @@ Network = IPv4Network | IPv6Network
 
 
 class InvalidValueError(Exception):
-    """A text is not what its variable should hold; the message goes on after the variable's name."""
+    """The text of a variable is not valid; the message continues a sentence that begins with the variable's name."""
 
 
 def parse(setting: str, text: str) -> Any:
@@ -47,7 +47,7 @@ def secret(text: str) -> str:
 
 
 def _safe(least: int, different: int, whose: str) -> Callable[[str], str]:
-    """A secret that nobody guesses; `whose`: where to get a better one."""
+    """A secret that is hard to guess; `whose`: where to get a better one."""
 
     def check(text: str) -> str:
         found = secret(text.strip())

@@ -58,7 +58,7 @@ def _environments(model: PipelineFile | None) -> Iterator[Found]:
         for number, stage in enumerate(pipeline.stages):
             if stage.name == "lock" and model is not None and model.github.lock_status is not LockStatus.OFF:
                 mistake = Mistake(
-                    "`lock` is the status that tells of locks", "another name, or `github: lock_status: off`"
+                    "`lock` is the status that shows locks", "another name, or `github: lock_status: off`"
                 )
                 yield ("pipelines", index, "stages", number, "name"), False, mistake
             if stage.production and stage.environment is None:
@@ -83,7 +83,7 @@ def _pydantic_mistakes(error: ValidationError) -> Iterator[Found]:
 
 
 def _empty_keys(data: Any, path: KeyPath = ()) -> Iterator[Found]:
-    """The keys without a value: nobody can see whether the default or nothing is meant."""
+    """The keys without a value: it is not clear whether the default or nothing is meant."""
     items: Iterator[tuple[str | int, Any]] = iter(())
     if isinstance(data, dict):
         items = iter(data.items())

@@ -31,7 +31,7 @@ _BAD_BRANCH = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^/|/$|\.$|\.lock
 
 
 def refuse(what: str, expected: str | None = None, meant: str | None = None) -> NoReturn:
-    """Report a mistake through pydantic, which goes on to look for others."""
+    """Report a mistake through pydantic, which then looks for others."""
     context: dict[str, Any] = {"mistake": Mistake(what, expected, meant)}
     raise PydanticCustomError("mistake", "{mistake}", context)
 
@@ -45,7 +45,7 @@ def text(value: object, expected: str) -> str:
 
 
 def duration(value: object) -> float:
-    """`90s`, `25m`, `2h`, `3d` in seconds. A bare number is refused: nobody can see its unit."""
+    """`90s`, `25m`, `2h`, `3d` in seconds. A number without a unit is refused."""
     if isinstance(value, int) and not isinstance(value, bool):
         refuse(f"{shown(value)} has no unit", _DURATION_WORDS, f"{value}s" if value > 0 else None)
     if not isinstance(value, str) or not re.fullmatch(DURATION, value):

@@ -49,7 +49,7 @@ class YamlNode:
     size: int = 1
     #: How many levels it has, aliases followed.
     depth: int = 1
-    #: Mappings taken in with `<<`, to look a place up.
+    #: Mappings merged with `<<`, to look a place up.
     merged: list[YamlNode] = field(default_factory=list)
 
     def plain(self) -> Any:
@@ -198,13 +198,11 @@ class _Composer:
         return _parent(mark, items, [node for _, node in items.values()] + merged, merged)
 
     def _bases(self, node: YamlNode, path: Path) -> list[YamlNode]:
-        """The mappings that a `<<` takes in."""
+        """The mappings that a `<<` merges."""
         bases = node.value if isinstance(node.value, list) else [node]
         if all(isinstance(base.value, dict) for base in bases):
             return bases
-        self.mistakes.append(
-            (node.mark, (*path, "<<"), Mistake("`<<` takes in something else", "an alias of a mapping"))
-        )
+        self.mistakes.append((node.mark, (*path, "<<"), Mistake("`<<` merges something else", "an alias of a mapping")))
         return []
 
 

@@ -8,7 +8,7 @@ from typing import Self
 
 from launch.errors import FolderInUseError, LaunchError
 
-_PATIENCE = 0.5  # seconds: a server that is just ending, or somebody who only looks (`is_held`)
+_PATIENCE = 0.5  # seconds: a server that is just ending, or another process that only checks (`is_held`)
 
 
 class DataFolder:

@@ -131,7 +131,7 @@ class Embedded:
         self.stop()
 
     def _address(self) -> str:
-        """Keep the folder's password for ever and its port for as long as nobody else has taken it."""
+        """Keep the folder's password for ever, and its port unless another process has taken it."""
         secret_file = self.folder.path / "server.secret"
         if not secret_file.exists():
             self.folder.write_private(secret_file, f"{secrets.token_urlsafe(24)}\n{private_port()}\n")

@@ -98,7 +98,7 @@ class Child:
         return tuple(self._tail)
 
     def terminate(self) -> None:
-        """Ask it to stop. Only the leader hears it: it stops its own children in their order."""
+        """Send SIGTERM to the leader only: it stops its own children in their order."""
         if self.code is None:
             self._popen.send_signal(signal.SIGTERM)
 

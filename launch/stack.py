@@ -22,7 +22,7 @@ WORKERS = "INTERLOCK_WORKERS"
 _BIND_DEFAULT = "127.0.0.1:8080"
 _WORKER = "worker"
 _AFTER_SERVER = (_WORKER, "beat")
-#: How many workers run where nothing is said and there are as many cores: one process uses one core.
+#: How many workers run by default if there are as many cores: one process uses one core.
 _WORKERS_DEFAULT = 2
 _LINE = re.compile(r"^(?P<name>[A-Za-z0-9_-]+):\s*(?P<command>\S.*)$")
 _VARIABLE = re.compile(r"\$(?:\{(?P<braced>\w+)(?::-(?P<default>[^}]*))?\}|(?P<plain>\w+))")

@@ -142,7 +142,7 @@ def _step(step: View, now: float, *, titles: bool) -> Iterator[RenderableType]:
         yield Text(clean(f"Jenkins did not start the build: {step['backoff']['why']}; Interlock tries again"), "yellow")
 
 
-def _rows(runs: list[View], everybody: int, now: float, *, titles: bool) -> RenderableType:
+def _rows(runs: list[View], total: int, now: float, *, titles: bool) -> RenderableType:
     grid = Table.grid(expand=True, padding=(0, 1, 0, 0))
     grid.add_column(justify="right", no_wrap=True, min_width=2)
     grid.add_column(no_wrap=True, overflow="ellipsis")
@@ -161,8 +161,8 @@ def _rows(runs: list[View], everybody: int, now: float, *, titles: bool) -> Rend
         grid.add_row(
             *cells, Text(_detail(tile, now, units=2 if titles else 1), "green" if tile["status"] == "running" else "")
         )
-    if everybody > DRAWN:
-        return Group(grid, Text(f"   and {everybody - DRAWN} more", "dim"))
+    if total > DRAWN:
+        return Group(grid, Text(f"   and {total - DRAWN} more", "dim"))
     return grid
 
 

@@ -116,7 +116,7 @@ class Watch:
     def _messages(self, health: Health) -> list[Message]:
         link = self._configuration.web.public_url
         text = "\n\n".join([*sentences(health), link]) + "\n"
-        channels = self._configuration.notify.told(TOPIC)
+        channels = self._configuration.notify.channels_for(TOPIC)
         key = uuid.uuid4().hex
         return [Message(name, headline(health), text, key) for name in channels]
 

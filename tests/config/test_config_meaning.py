@@ -50,8 +50,8 @@ def test_the_example_is_the_pipeline_of_the_four_pictures() -> None:
     assert (pipeline.retry_first, pipeline.retry_most) == (5.0, 120.0)
     assert [s.name for s in pipeline.services] == ["S1", "S2", "S3"]
     assert configuration.modes == {"epages": Mode.RUN}
-    assert configuration.notify.told("unlocked") == ("team-chat",)
-    assert configuration.notify.told("locked") == ("team-chat", "on-call")
+    assert configuration.notify.channels_for("unlocked") == ("team-chat",)
+    assert configuration.notify.channels_for("locked") == ("team-chat", "on-call")
 
 
 def test_the_example_verifies_the_pull_requests_of_two_of_its_services() -> None:

@@ -48,7 +48,7 @@ def notify(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Not
 
 def _listeners(runtime: Runtime, effect: Notify) -> list[str]:
     """The channels that want to know of what a notice is about, each once."""
-    told = runtime.configuration.notify.told
+    told = runtime.configuration.notify.channels_for
     return list(dict.fromkeys(name for topic in (effect.topic, *effect.also) for name in told(topic)))
 
 

@@ -92,3 +92,32 @@ def test_every_module_says_what_it_is_for(path: Path) -> None:
     docstring = ast.get_docstring(ast.parse(path.read_text()), clean=False)
     assert docstring, "no docstring"
     assert docstring.splitlines()[0].strip(), "the first line of the docstring is empty"
+
+
+#: The public names of a NamedTuple that begin with an underscore (Python docs: `collections.namedtuple`).
+NAMEDTUPLE = {"_fields", "_replace", "_asdict", "_make"}
+
+
+def private_names(source: str) -> Iterator[str]:
+    """Yield each underscore name that is taken from something else than the object or class itself."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Attribute(value=ast.Name(id="self" | "cls")):
+                continue
+            case ast.Attribute(attr=name) if name.startswith("_") and not name.endswith("__"):
+                if name not in NAMEDTUPLE:
+                    yield f"line {node.lineno}: {ast.unparse(node)}"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in MODULES if path.parts[len(ROOT.parts) :][:2] in (("bot", "github"), ("bot", "jenkins"))],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_python_jenkins_and_pygithub_are_used_through_their_public_names(path: Path) -> None:
+    assert list(private_names(path.read_text())) == []
+
+
+@pytest.mark.parametrize("source", ["server._session.send(x)", "self.server._maybe_add_auth()", "jenkins._x"])
+def test_the_search_for_private_names_finds(source: str) -> None:
+    assert list(private_names(source))

@@ -1,8 +1,9 @@
 """One Jenkins controller over HTTP: sign-in, crumbs, time-outs, what may be repeated, and what each refusal means.
 
 python-jenkins 1.8.3 follows the 303 of a folded trigger and loses the queue id, sends parameters in the query string,
-knows no `tree=` for builds and no description, and turns a restart into "does not exist"; so only its session, its
-authentication and its crumb are used.
+knows no `tree=` for builds and no description, turns a restart into "does not exist", and takes neither a file of
+authorities nor a time-out in fractions of a second. So it fetches and keeps the crumb, over our session
+(`CrumbIssuer`), and everything else goes out on that session itself.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable
 from copy import copy
 from functools import wraps
+from http import HTTPStatus
 from typing import Any, Concatenate, ParamSpec
 from urllib.parse import quote, urlencode
 
@@ -80,6 +82,27 @@ def _note_contact(contact: Contact | None, error: RetryLater | JenkinsNotFound |
         contact.good()  # it answers: a refusal like "not there" concerns what was asked
 
 
+class CrumbIssuer(jenkins.Jenkins):  # type: ignore[misc]
+    """python-jenkins, sending over our session: all that it sends goes through its public `jenkins_request`."""
+
+    def __init__(self, url: str, transmit: Callable[[requests.Request], requests.Response]) -> None:
+        super().__init__(url)
+        self._transmit = transmit
+
+    def jenkins_request(
+        self, req: requests.Request, add_crumb: bool = True, resolve_auth: bool = True, stream: bool | None = None
+    ) -> requests.Response:
+        """Send one request as our client does; signed there, and without a crumb, for it is what fetches one.
+
+        Raises what requests raises, and NotFoundException where there is no crumb issuer.
+        """
+        response = self._transmit(req)
+        if response.status_code == HTTPStatus.NOT_FOUND:
+            raise jenkins.NotFoundException(f"{req.url} is not there")
+        response.raise_for_status()
+        return response
+
+
 class JenkinsClient:
     """One controller, for one thread: the session under it is not safe to share."""
 
@@ -90,12 +113,18 @@ class JenkinsClient:
         #: The session that Jenkins named last (X-Jenkins-Session): another one after each restart.
         self.session = ""
         #: Whether this controller wants crumbs from us: known once it has refused a request without one.
-        self._crumbs = False
-        self._server = jenkins.Jenkins(controller.url, controller.user, token, timeout=int(controller.timeout) or 1)
+        self._wants_crumbs = False
+        self._http = requests.Session()
+        self._http.auth = HTTPBasicAuth(controller.user.encode(), token.encode())
         if controller.ca_bundle is not None:
-            self._server._session.verify = str(controller.ca_bundle)
+            self._http.verify = str(controller.ca_bundle)
         self._settings: dict[str, Any] | None = None
-        self._requests = RequestTemplates(self._server._session, self.url)
+        self._templates = RequestTemplates(self._http, self.url)
+        self._crumbs = CrumbIssuer(controller.url, self._transmit)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
 
     def get(self, path: str, tree: str | None = None) -> Any:
         """The JSON of `path`, narrowed by `tree`. Raises JenkinsNotFound, JenkinsForbidden or RetryLater."""
@@ -130,8 +159,8 @@ class JenkinsClient:
         if response.status_code == 403 and method == "POST" and "crumb" in response.text.lower():
             # An API token needs none. Else it dies with the session, and a restart loses that: fetch one, once. The
             # request has done nothing (Jenkins: `CrumbFilter` stands before everything else).
-            self._server.crumb = None
-            self._crumbs = True
+            self._crumbs.crumb = None
+            self._wants_crumbs = True
             response = self._send(request, again=False)
         self.session = response.headers.get("X-Jenkins-Session") or self.session
         notice_session(self.url, response.headers.get("X-Jenkins-Session"))
@@ -141,11 +170,9 @@ class JenkinsClient:
 
     def _send(self, request: requests.Request, *, again: bool) -> requests.Response:
         name = self._controller.name
-        self._sign(request)
+        self._add_crumb(request)
         try:
-            session = self._server._session
-            response: requests.Response = session.send(self._requests.prepare(request), **self._sending())
-            return response
+            return self._transmit(request)
         except ConnectTimeout as error:
             raise RetryLater(f"{name} does not answer", certain=True) from error
         except RequestsConnectionError as error:
@@ -158,24 +185,27 @@ class JenkinsClient:
         except OSError as error:  # requests: a CA bundle that is not there
             raise RetryLater(f"{name}: {error}", certain=True) from error
 
+    def _transmit(self, request: requests.Request) -> requests.Response:
+        """Send one request, signed and bounded in time; redirects are not followed. Raises what requests raises."""
+        return self._http.send(self._templates.prepare(request), **self._sending())
+
     def _sending(self) -> dict[str, Any]:
         """How requests go out: by which proxies, whom to believe, for how long; the environment is read once.
 
         requests reads all of it anew for each request, twice (`get_environ_proxies`): half of what a request costs us.
         """
         if self._settings is None:
-            session = self._server._session
-            found = session.merge_environment_settings(self.url, {}, None, session.verify, None)
+            found = self._http.merge_environment_settings(self.url, {}, None, self._http.verify, None)
             self._settings = {**found, "timeout": self._controller.timeout, "allow_redirects": False}
         return self._settings
 
-    def _sign(self, request: requests.Request) -> None:
-        """Add who we are and, where it is needed, a crumb. What fails here is certain to have done nothing."""
+    def _add_crumb(self, request: requests.Request) -> None:
+        """Add a crumb where one is needed. What fails here is certain to have done nothing."""
+        if request.method != "POST" or not self._wants_crumbs:
+            return
         name = self._controller.name
         try:
-            self._server._maybe_add_auth()
-            if request.method == "POST" and self._crumbs:
-                self._server.maybe_add_crumb(request)
+            self._crumbs.maybe_add_crumb(request)
         except RequestsConnectionError as error:
             raise RetryLater(f"{name} cannot be reached", certain=True) from error
         except (RequestException, jenkins.JenkinsException, ValueError) as error:

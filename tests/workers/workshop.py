@@ -282,7 +282,7 @@ def clean(settings: Settings) -> None:
 def forget_clients() -> None:
     """Close this thread's connections to Jenkins and GitHub, as the end of a process does."""
     for one in client._local.__dict__.pop("clients", {}).values():
-        one._server._session.close()
+        one.close()
     session.close_all()
 
 

@@ -146,7 +146,7 @@ class Runtime:
 def build(settings: Settings, configuration: Configuration, limits: RedisLimits = WORKER_LIMITS) -> Runtime:
     """The runtime for these settings. Raises SettingsError without INTERLOCK_REDIS_URL."""
     redis = connect_store(settings, limits)
-    pipelines = {each.name: _context(redis, each, configuration) for each in configuration.pipelines}
+    pipelines = {each.name: pipeline_context(redis, each, configuration) for each in configuration.pipelines}
     return Runtime(settings, configuration, redis, pipelines, Contacts(redis))
 
 
@@ -157,14 +157,8 @@ def connect_store(settings: Settings, limits: RedisLimits) -> Redis:
     return connect(settings.redis_url.get_secret_value(), timeout=limits.timeout, retries=limits.retries)
 
 
-@lru_cache(maxsize=1)
-def runtime() -> Runtime:
-    """The runtime of this worker or beat. Raises ConfigurationError or SettingsError if something is wrong."""
-    settings = environment.load()
-    return build(settings, pipeline_file.load(settings.config))
-
-
-def _context(redis: Redis, pipeline: Pipeline, configuration: Configuration) -> PipelineContext:
+def pipeline_context(redis: Redis, pipeline: Pipeline, configuration: Configuration) -> PipelineContext:
+    """One pipeline of this process over `redis`; the configuration says how much is kept, and for how long."""
     keys, keep = Keys(pipeline.name), configuration.keep
     return PipelineContext(
         pipeline=pipeline,
@@ -179,6 +173,13 @@ def _context(redis: Redis, pipeline: Pipeline, configuration: Configuration) -> 
         patience=Patience(redis, keys),
         records=Records(redis, keys),
     )
+
+
+@lru_cache(maxsize=1)
+def runtime() -> Runtime:
+    """The runtime of this worker or beat. Raises ConfigurationError or SettingsError if something is wrong."""
+    settings = environment.load()
+    return build(settings, pipeline_file.load(settings.config))
 
 
 def _jobs(pipeline: Pipeline) -> dict[str, list[Job]]:

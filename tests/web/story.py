@@ -1,4 +1,4 @@
-"""One pipeline driven by hand: events go in, and a loop like the worker's decides them."""
+"""One pipeline driven by hand: events go in, and the workers' own turn decides them."""
 
 from __future__ import annotations
 
@@ -8,18 +8,14 @@ import uuid
 from redis import Redis
 
 from bot.core.model.board import Board
-from bot.core.model.effects import Effect, Trigger
-from bot.core.model.events import BuildSeen, Configured, Event, HeadSeen, Merged, TriggerAccepted
-from bot.core.model.pipeline import Job, Outcome, Pipeline, Policy, Service, Stage, Verify
+from bot.core.model.events import BuildSeen, Configured, Event, FirstStart, HeadSeen, Merged, TriggerAccepted
+from bot.core.model.pipeline import Job, Outcome, Pipeline, Service, Verify
 from bot.core.model.run import Run
-from bot.core.rules.decide import decide
-from bot.core.rules.decision import Decision
-from bot.github import webhooks
-from bot.payloads import read_object
-from bot.store.codec import load_event
-from bot.store.inbox import Entry, Inbox
-from bot.store.keys import Keys
-from bot.store.store import Store, Work
+from bot.runtime import pipeline_context
+from config.configuration import Configuration
+from demo.pipeline import SERVICES
+from demo.pipeline import pipeline as pictures
+from workers.turn import take_turns
 
 
 def sha(name: str) -> str:
@@ -29,35 +25,22 @@ def sha(name: str) -> str:
 
 def pipeline(name: str) -> Pipeline:
     """The pipeline of the four pictures; the pull requests of two of its services are verified."""
-    return Pipeline(
-        name,
-        (
-            Stage("build", Job("build", "shop/build")),
-            Stage("acceptance", Job("cdp", "shop/acceptance"), 3, fast_job=Job("cdp", "shop/fast-acceptance")),
-            Stage(
-                "pre-production",
-                Job("cdp", "shop/pre-production"),
-                1,
-                Policy.LOCK,
-                fast_job=Job("cdp", "shop/fast-pre-production"),
-            ),
-            Stage("production", Job("cdp", "shop/production"), 1, Policy.LOCK),
-        ),
-        tuple(Service(s, f"shop/{s.lower()}-{name}", verify=s != "S3") for s in ("S1", "S2", "S3")),
-        verify=Verify(Job("build", "shop/verify")),
-    )
+
+    def job(short: str) -> Job:
+        return Job("build" if short == "build" else "cdp", f"shop/{short}")
+
+    services = [Service(each, f"shop/{each.lower()}-{name}", verify=each != "S3") for each in SERVICES]
+    return pictures(name, job, services=services, verify=Verify(Job("build", "shop/verify")))
 
 
 class Story:
-    """One pipeline whose events are put in by hand and decided by a loop like the worker's."""
+    """One pipeline whose events are put in by hand and decided by the workers' own turn; nothing goes to Jenkins."""
 
     def __init__(self, redis: Redis, shape: Pipeline) -> None:
         self.shape = shape
         self.redis = redis
-        self.keys = Keys(shape.name)
-        self.inbox = Inbox(redis, self.keys)
-        self.store = Store(redis, self.keys)
-        self.effects: list[Effect] = []
+        self.context = pipeline_context(redis, shape, Configuration((shape,), {}))
+        self.keys, self.inbox, self.store = self.context.keys, self.context.inbox, self.context.store
         self.items = 100
 
     @property
@@ -71,35 +54,15 @@ class Story:
 
     def turns(self) -> None:
         """Decide everything that waits in the inbox."""
-        entries = self.store.begin("story")
-        while entries:
-            decided = [(entry, decision) for entry in entries for decision in self._decide(entry)]
-            self.effects += [effect for _, decision in decided for effect in decision.effects]
-            work = Work(
-                self.board.take_changes(),
-                [(entry, fact) for entry, decision in decided for fact in decision.facts],
-                [effect for _, decision in decided for effect in decision.effects],
-                [row for _, decision in decided for row in decision.ended],
-                None,
-            )
-            entries = self.store.commit("story", entries, work)
-        self.store.release("story")
-
-    def _decide(self, entry: Entry) -> list[Decision]:
-        if entry.source == "event":
-            return [decide(self.board, load_event(entry.body), entry.at)]
-        if entry.source != "github":
-            return []
-        payload = read_object(entry.body)
-        target = webhooks.target_branch(entry.name, payload)
-        assert target is not None
-        service = self.board.pipeline.service_of(target.repository, target.branch)
-        assert service is not None
-        return [decide(self.board, event, entry.at) for event in webhooks.events(entry.name, payload, service.name)]
+        take_turns(self.context)
 
     def start(self) -> None:
         """Configure the pipeline and take the heads of main as its baseline."""
-        self.put(Configured(self.shape), *(HeadSeen(s.name, sha(f"{s.name} base")) for s in self.shape.services))
+        self.put(
+            Configured(self.shape),
+            FirstStart(),
+            *(HeadSeen(s.name, sha(f"{s.name} base")) for s in self.shape.services),
+        )
 
     def merge(self, service: str, letter: str, title: str = "", before: str | None = None) -> Run:
         """Merge one commit and return its run."""
@@ -113,17 +76,15 @@ class Story:
     def build(self, run: Run, result: Outcome | None, tests: tuple[str, ...] = ()) -> Run | None:
         """Let the build of a run start, and end with `result`; returns the run, or None if it has ended."""
         live = self.board.runs[run.key]
-        trigger = next(
-            e
-            for e in reversed(self.effects)
-            if isinstance(e, Trigger) and (e.run, e.attempt) == (run.key, live.attempt)
-        )
+        job = self.board.pipeline.job(live.step.stage, live.step.track)
+        assert job is not None
+        assert self.context.outbox.has(f"trigger/{run.key}/{live.attempt}")
         self.items += 1
         number = live.build or self.items
         self.put(TriggerAccepted(run.key, live.attempt, self.items))
-        self.put(BuildSeen(trigger.job.controller, trigger.job.name, number, None, run.key, live.attempt))
+        self.put(BuildSeen(job.controller, job.name, number, None, run.key, live.attempt))
         if result is not None:
-            seen = BuildSeen(trigger.job.controller, trigger.job.name, number, result, run.key, live.attempt, tests)
+            seen = BuildSeen(job.controller, job.name, number, result, run.key, live.attempt, tests)
             self.put(seen)
         return self.board.runs.get(run.key)
 

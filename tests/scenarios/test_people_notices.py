@@ -108,3 +108,37 @@ def test_each_stage_hears_of_what_happened_in_it_and_of_nothing_else() -> None:
         ("unlocked", PRE, ()),
         ("unlocked", "production", ()),
     ]
+
+
+def at_the_end_of_a_lock() -> Town:
+    """A fix is in its fast acceptance; the lock of production ends by itself with the next thing that happens."""
+    town = Town()
+    town.breaks("S1", "a")
+    town.merge("S1", "e")
+    town.passes("S1e")
+    town.starts("S1e")
+    town.lock("production", until=town.now + 60)
+    town.now += 59
+    town.quiet()
+    return town
+
+
+def test_what_happens_at_once_in_two_stages_is_told_of_each_by_itself() -> None:
+    town = at_the_end_of_a_lock()
+    town.lock(PRE)
+    assert [(mail.topic, mail.stage, mail.also) for mail in mails(town)] == [
+        ("locked", PRE, ()),
+        ("unlocked", "production", ()),
+    ]
+    town = at_the_end_of_a_lock()
+    town.fails("S1e")
+    assert [(mail.topic, mail.stage, mail.also) for mail in mails(town)] == [
+        ("fix-failed", "acceptance", ()),
+        ("unlocked", "production", ()),
+    ]
+
+
+def test_a_lock_that_has_ended_already_is_told_to_nobody() -> None:
+    town = Town()
+    town.lock(PRE, until=town.now)
+    assert (town.locks(), mails(town)) == ([], [])

@@ -39,7 +39,7 @@ _said = Once()
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class KnownHead:
     """What GitHub last said of a branch. `doubt`: our head and an older one that GitHub named instead of it."""
 
     branch: str = ""
@@ -103,7 +103,7 @@ def _just_told(context: PipelineContext, seconds: float) -> set[str]:
     return told
 
 
-def _ask(runtime: Runtime, context: PipelineContext, service: Service) -> Look:
+def _ask(runtime: Runtime, context: PipelineContext, service: Service) -> KnownHead:
     """What GitHub says of the branch now, or as before if nothing has changed."""
     session = Session(runtime, service.repository)
     before = _remembered(context, service)
@@ -126,7 +126,7 @@ def _is_elsewhere(data: Any, present: str) -> bool:
     return bool(url) and f"/repos/{present}/".casefold() not in url.casefold()
 
 
-def _compare(context: PipelineContext, service: Service, look: Look, moves: int) -> int:
+def _compare(context: PipelineContext, service: Service, look: KnownHead, moves: int) -> int:
     """Tell the board if its head is another one; returns 1 if that is news.
 
     `moves`: how often main had moved, as far as the board knew, before GitHub was asked. What GitHub says of a time
@@ -171,11 +171,11 @@ def _tell(context: PipelineContext, seen: HeadSeen, version: int) -> int:
     return 1 if context.inbox.add(seen, f"head:{version}:{seen.service}:{seen.sha}") else 0
 
 
-def _remembered(context: PipelineContext, service: Service) -> Look:
+def _remembered(context: PipelineContext, service: Service) -> KnownHead:
     text = context.redis.hget(context.keys.heads, f"{service.name} {service.repository}")
-    look = Look(**json.loads(text)) if text else Look()
-    return look if look.branch == service.branch else Look()
+    look = KnownHead(**json.loads(text)) if text else KnownHead()
+    return look if look.branch == service.branch else KnownHead()
 
 
-def _remember(context: PipelineContext, service: Service, look: Look) -> None:
+def _remember(context: PipelineContext, service: Service, look: KnownHead) -> None:
     context.redis.hset(context.keys.heads, f"{service.name} {service.repository}", json.dumps(asdict(look)))

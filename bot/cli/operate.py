@@ -25,7 +25,7 @@ from bot.cli.files import checked_file, config_option, config_path
 
 if TYPE_CHECKING:
     from bot.cli.client import Answer, ApiClient
-    from bot.doctor import Finding
+    from bot.doctor import DoctorFinding
 
 ACTIONS = click.Choice(["retry", "drop"])
 DONE = {"retry": "will be retried", "drop": "is dropped"}
@@ -175,7 +175,7 @@ def doctor(file: Path | None, as_json: bool) -> None:
         raise click.exceptions.Exit(FAILED)
 
 
-def _print_findings(findings: Sequence[Finding], urls: Mapping[str, str]) -> None:
+def _print_findings(findings: Sequence[DoctorFinding], urls: Mapping[str, str]) -> None:
     """Print them by system, the bad ones first; `urls` is where each system is."""
     for system in dict.fromkeys(finding.system for finding in findings):
         say(f"{system}  {urls.get(system, '')}".rstrip(), bold=True)
@@ -188,12 +188,12 @@ def _print_findings(findings: Sequence[Finding], urls: Mapping[str, str]) -> Non
     say(_summary([str(finding.verdict) for finding in findings]))
 
 
-def _grouped(findings: Sequence[Finding]) -> Iterator[tuple[str, Finding]]:
+def _grouped(findings: Sequence[DoctorFinding]) -> Iterator[tuple[str, DoctorFinding]]:
     """The subject in words and the finding: those about the system itself first; equal ones of many jobs once."""
     for finding in findings:
         if finding.subject is None:
             yield "", finding
-    alike: dict[tuple[str, str], list[Finding]] = {}
+    alike: dict[tuple[str, str], list[DoctorFinding]] = {}
     for finding in findings:
         if finding.subject is not None:
             alike.setdefault((finding.found, finding.mend), []).append(finding)
@@ -204,7 +204,7 @@ def _grouped(findings: Sequence[Finding]) -> Iterator[tuple[str, Finding]]:
             yield f"{_subjects(group)}: ", group[0]
 
 
-def _subjects(group: Sequence[Finding]) -> str:
+def _subjects(group: Sequence[DoctorFinding]) -> str:
     if len(group) == 1:
         return _subject(group[0])
     kind = str(group[0].subject).partition(" ")[0]
@@ -216,7 +216,7 @@ def _subjects(group: Sequence[Finding]) -> str:
     return f"{kinds} {names}{more}"
 
 
-def _subject(finding: Finding) -> str:
+def _subject(finding: DoctorFinding) -> str:
     return f"{finding.subject} ({finding.stage})" if finding.stage is not None else str(finding.subject)
 
 

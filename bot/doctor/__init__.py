@@ -1,5 +1,5 @@
 """`interlock doctor`: are Jenkins and GitHub as the pipelines need them? What the checks of both have in common."""
 
-from bot.doctor.finding import Finding, Verdict
+from bot.doctor.finding import DoctorFinding, Verdict
 
-__all__ = ["Finding", "Verdict"]
+__all__ = ["DoctorFinding", "Verdict"]

@@ -15,7 +15,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DoctorFinding:
     """About a system (`controller cdp`, `GitHub`), or about one subject there (`job shop/build`, `repository shop/s1`).
 
     `stage`: the one that a job is. `found` and `mend` name no subject: many may have the same, and are told together.
@@ -52,14 +52,19 @@ class About:
         """About a job on one."""
         return cls(f"controller {controller}", f"job {name}", stage)
 
-    def good(self, found: str) -> Finding:
+    @classmethod
+    def github(cls, subject: str | None = None) -> About:
+        """About GitHub, or about one subject there (`repository shop/s1`, `token`, `webhook of shop/s1`)."""
+        return cls("GitHub", subject)
+
+    def good(self, found: str) -> DoctorFinding:
         """All is well with it."""
-        return Finding(Verdict.GOOD, self.system, self.subject, self.stage, found)
+        return DoctorFinding(Verdict.GOOD, self.system, self.subject, self.stage, found)
 
-    def unsure(self, found: str, mend: str = "") -> Finding:
+    def unsure(self, found: str, mend: str = "") -> DoctorFinding:
         """Somebody should look at it."""
-        return Finding(Verdict.UNSURE, self.system, self.subject, self.stage, found, mend)
+        return DoctorFinding(Verdict.UNSURE, self.system, self.subject, self.stage, found, mend)
 
-    def bad(self, found: str, mend: str) -> Finding:
+    def bad(self, found: str, mend: str) -> DoctorFinding:
         """It must be mended."""
-        return Finding(Verdict.BAD, self.system, self.subject, self.stage, found, mend)
+        return DoctorFinding(Verdict.BAD, self.system, self.subject, self.stage, found, mend)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -10,38 +11,78 @@ from urllib.parse import quote
 from github import Auth
 
 from bot.core.model.pipeline import Service
-from bot.doctor.finding import Finding, Verdict
+from bot.doctor.finding import About, DoctorFinding
 from bot.effect_outcomes import PermanentFailure, RetryLater
-from bot.github import doctor_webhooks as hooks
-from bot.github import identity
-from bot.github.doctor_report import Report, bad, good, unsure
-from bot.github.permissions import NEEDS, lacking, lacking_scopes
+from bot.github import doctor_webhooks, identity
 from bot.github.transport import GitHubResponse, GitHubTransport, refusal
 from config.configuration import Configuration
 from config.settings import Settings
+
+# -- what Interlock must be allowed to do ------------------------------------------------------------------------------
+
+_ENOUGH = {"read": ("read", "write", "admin"), "write": ("write", "admin")}
+
+
+@dataclass(frozen=True, slots=True)
+class NeededPermission:
+    """A permission as the API calls it, and any other that does as well; what does not work without it."""
+
+    names: tuple[str, ...]
+    level: str
+    without: str
+    #: Runs get through without it.
+    optional: bool = False
+    #: Only a GitHub App can have it.
+    apps_only: bool = False
+
+    def __str__(self) -> str:
+        return f"{' or '.join(self.names)}: {self.level}"
+
+    def met_by(self, permissions: Mapping[str, str]) -> bool:
+        """Whether one of these permissions is enough."""
+        return any(permissions.get(name) in _ENOUGH[self.level] for name in self.names)
+
+
+NEEDS = (
+    NeededPermission(("contents",), "read", "where main stands and what contains what cannot be asked"),
+    NeededPermission(("statuses",), "write", "no commit status can be set"),
+    NeededPermission(("pull_requests", "issues"), "write", "nothing can be said on pull requests"),
+    NeededPermission(("checks",), "write", "no check runs can be written", optional=True, apps_only=True),
+    NeededPermission(("deployments",), "write", "no deployments can be written", optional=True),
+    NeededPermission(("merge_queues",), "read", "the event merge_group is not told", optional=True, apps_only=True),
+)
+
+
+def lacking_permissions(permissions: Mapping[str, str]) -> Iterator[NeededPermission]:
+    """The needs that an App's installation does not meet."""
+    return (need for need in NEEDS if not need.met_by(permissions))
+
+
+def lacking_scopes(scopes: set[str], *, private: bool) -> list[str]:
+    """The scopes that a classic token lacks (GitHub docs: scopes for OAuth apps)."""
+    if "repo" in scopes:
+        return []
+    return ["repo"] if private else [scope for scope in ("public_repo", "repo:status") if scope not in scopes]
+
+
+# -- what the doctor looks at ------------------------------------------------------------------------------------------
 
 #: A token that ends so soon is mentioned, in days; and what is left of the hourly limit, if less than this share.
 SOON, LITTLE = 14, 0.2
 
 
-def examine_github(configuration: Configuration, settings: Settings) -> Iterator[Finding]:
+def examine_github(configuration: Configuration, settings: Settings) -> Iterator[DoctorFinding]:
     """Look at our identity, every repository, the permissions, the webhooks and the limits. Changes nothing."""
-    for report in _reports(configuration, settings):
-        subject = None if report.what == "github" else report.what
-        yield Finding(Verdict(report.verdict), "GitHub", subject, None, report.found, report.mend)
-
-
-def _reports(configuration: Configuration, settings: Settings) -> Iterator[Report]:
     if not identity.is_known(settings):
         mend = "make a GitHub App or a token (docs/github.md) and set INTERLOCK_GITHUB_APP_ID or INTERLOCK_GITHUB_TOKEN"
-        yield bad("github", "there is neither an App nor a token", mend)
+        yield About.github().bad("there is neither an App nor a token", mend)
         return
-    room = _App if identity.is_app(settings) else _Person
-    examination = room(configuration, settings)
+    kind = _App if identity.is_app(settings) else _Person
+    examination = kind(configuration, settings)
     try:
-        yield from examination.reports()
+        yield from examination.findings()
     except (RetryLater, PermanentFailure) as error:
-        yield bad("github", f"it stopped answering: {error}", "look again")
+        yield About.github().bad(f"it stopped answering: {error}", "look again")
     finally:
         examination.close()
 
@@ -65,62 +106,66 @@ class _Examination:
         self._transports.append(GitHubTransport(self._where, auth))
         return self._transports[-1]
 
-    def _us(self, transport: GitHubTransport, path: str) -> GitHubResponse | Report:
+    def _us(self, transport: GitHubTransport, path: str) -> GitHubResponse | DoctorFinding:
         """The answer about ourselves, or what is wrong."""
         try:
             answer = transport.ask("GET", path)
         except (RetryLater, PermanentFailure) as error:
             mend = f"is {self._where.api_url} its address (github: api_url), seen from here? Is it up?"
-            return bad("github", str(error), mend)
+            return About.github().bad(str(error), mend)
         if answer.status == 401:
-            return bad("github", f"it does not know us (401: {answer.message})", self.renew)
+            return About.github().bad(f"it does not know us (401: {answer.message})", self.renew)
         if answer.status != 200 or not isinstance(answer.data, dict):
             said = f"GET {path} is answered {answer.status}"
-            return bad(
-                "github", said, f"is {self._where.api_url} the API (github: api_url; GHES: https://HOST/api/v3)?"
+            return About.github().bad(
+                said, f"is {self._where.api_url} the API (github: api_url; GHES: https://HOST/api/v3)?"
             )
         return answer
 
     renew = ""
 
-    def _repository(self, transport: GitHubTransport, service: Service) -> tuple[list[Report], dict[str, Any] | None]:
+    def _repository(
+        self, transport: GitHubTransport, service: Service
+    ) -> tuple[list[DoctorFinding], dict[str, Any] | None]:
         """What is to be said of a service's repository, and the repository itself if it can be read."""
-        what = f"repository {service.repository}"
+        about = About.github(f"repository {service.repository}")
         try:
             answer = transport.ask("GET", f"/repos/{service.repository}")
             if answer.status == 404:
                 mend = f"is the name right? Then let {self.who} see it"
-                return [bad(what, "it is not there, or may not be seen (404)", mend)], None
+                return [about.bad("it is not there, or may not be seen (404)", mend)], None
             if answer.status >= 400:
                 raise refusal(answer, "reading it")
-            found = list(self._state(transport, what, service, answer.data))
+            found = list(self._state(transport, about, service, answer.data))
         except (RetryLater, PermanentFailure) as error:
-            return [bad(what, str(error), f"give {self.who} Contents: read on it")], None
-        return found or [good(what, f"it can be read, and `{service.branch}` is there")], answer.data
+            return [about.bad(str(error), f"give {self.who} Contents: read on it")], None
+        return found or [about.good(f"it can be read, and `{service.branch}` is there")], answer.data
 
     who = "the user"
 
-    def _state(self, transport: GitHubTransport, what: str, service: Service, data: dict[str, Any]) -> Iterator[Report]:
+    def _state(
+        self, transport: GitHubTransport, about: About, service: Service, data: dict[str, Any]
+    ) -> Iterator[DoctorFinding]:
         if data["full_name"].casefold() != service.repository.casefold():
             found = f"it is called {data['full_name']} now"
-            yield unsure(what, found, "rename it in the pipeline file; until then Interlock follows it by its id")
+            yield about.unsure(found, "rename it in the pipeline file; until then Interlock follows it by its id")
         if data.get("archived"):
-            yield bad(what, "it is archived, so no status can be set", "unarchive it, or take the service out")
+            yield about.bad("it is archived, so no status can be set", "unarchive it, or take the service out")
         head = transport.ask("GET", f"/repos/{data['full_name']}/git/ref/heads/{quote(service.branch)}")
         if head.status == 404:
             mend = f"is `{data['default_branch']}` meant (services: branch)?"
-            yield bad(what, f"it has no branch `{service.branch}`, or its contents may not be read", mend)
+            yield about.bad(f"it has no branch `{service.branch}`, or its contents may not be read", mend)
         elif head.status >= 400:
             raise refusal(head, f"the head of {service.branch}")
         elif data["default_branch"] != service.branch:
             found = f"its default branch is `{data['default_branch']}`, but `{service.branch}` is rolled out"
-            yield unsure(what, found, "if that is not meant, change `branch` of the service")
+            yield about.unsure(found, "if that is not meant, change `branch` of the service")
 
-    def _limit(self, transport: GitHubTransport, what: str) -> Iterator[Report]:
+    def _limit(self, transport: GitHubTransport, about: About) -> Iterator[DoctorFinding]:
         answer = transport.ask("GET", "/rate_limit")
         core = answer.data["resources"]["core"] if answer.status == 200 else None
         if core is None:
-            yield good(what, f"no hourly limit is told ({answer.status}), as on an Enterprise Server without limits")
+            yield about.good(f"no hourly limit is told ({answer.status}), as on an Enterprise Server without limits")
             return
         left = f"{core['remaining']} of {core['limit']} requests are left"
         again = datetime.fromtimestamp(core["reset"], UTC).strftime("%H:%M UTC")
@@ -128,9 +173,9 @@ class _Examination:
             mend = (
                 "who else uses this identity? Ask less often (polling: heads), or use a GitHub App, which may ask more"
             )
-            yield unsure(what, f"{left} until {again}", mend)
+            yield about.unsure(f"{left} until {again}", mend)
         else:
-            yield good(what, f"{left} until {again}")
+            yield about.good(f"{left} until {again}")
 
 
 class _Person(_Examination):
@@ -138,16 +183,16 @@ class _Person(_Examination):
 
     renew = "make another token for that user and put it into INTERLOCK_GITHUB_TOKEN"
 
-    def reports(self) -> Iterator[Report]:
+    def findings(self) -> Iterator[DoctorFinding]:
         auth = identity.token_auth(self._settings)
         transport = self._transport(auth)
         user = self._us(transport, "/user")
-        if isinstance(user, Report):
+        if isinstance(user, DoctorFinding):
             yield user
             return
         login = str(user.data.get("login", ""))
         self.who = f"the user {login} (and the token)"
-        yield good("github", f"{self._where.api_url} answers; we are {login}, by {_kind(auth.token)}")
+        yield About.github().good(f"{self._where.api_url} answers; we are {login}, by {_kind(auth.token)}")
         yield from _expiry(user)
         private, repositories = False, []
         for service in self._services:
@@ -158,10 +203,12 @@ class _Person(_Examination):
                 repositories.append(data["full_name"])
                 if not (data.get("permissions") or {}).get("push", True):
                     mend = f"give {login} write access to it: setting statuses needs it"
-                    yield bad(f"repository {service.repository}", f"{login} may read it, but not write", mend)
+                    yield About.github(f"repository {service.repository}").bad(
+                        f"{login} may read it, but not write", mend
+                    )
         yield from _scopes(user, private=private)
-        yield from hooks.of_repositories(transport, repositories, self._hook_url)
-        yield from self._limit(transport, "limit")
+        yield from doctor_webhooks.of_repositories(transport, repositories, self._hook_url)
+        yield from self._limit(transport, About.github("limit"))
 
 
 def _kind(token: str) -> str:
@@ -169,7 +216,7 @@ def _kind(token: str) -> str:
     return next((kind for start, kind in kinds.items() if token.startswith(start)), "a token")
 
 
-def _expiry(user: GitHubResponse) -> Iterator[Report]:
+def _expiry(user: GitHubResponse) -> Iterator[DoctorFinding]:
     """GitHub tells when the token ends, if it does (GitHub docs: token expiration)."""
     text = user.headers.get("github-authentication-token-expiration", "")
     try:
@@ -178,22 +225,24 @@ def _expiry(user: GitHubResponse) -> Iterator[Report]:
         return
     days = (ends - datetime.now(UTC)).days
     if days < SOON:
-        yield unsure("token", f"it ends in {max(0, days)} days, on {ends:%d %B %Y}", _Person.renew)
+        yield About.github("token").unsure(f"it ends in {max(0, days)} days, on {ends:%d %B %Y}", _Person.renew)
 
 
-def _scopes(user: GitHubResponse, *, private: bool) -> Iterator[Report]:
+def _scopes(user: GitHubResponse, *, private: bool) -> Iterator[DoctorFinding]:
     text = user.headers.get("x-oauth-scopes")
     if not text:
         needs = ", ".join(str(need) for need in NEEDS if not need.apps_only)
         found = "what it may do cannot be seen: GitHub does not tell it of fine-grained tokens"
-        yield unsure("token", found, f"see at GitHub that it has {needs} (the last one is optional)")
+        yield About.github("token").unsure(found, f"see at GitHub that it has {needs} (the last one is optional)")
         return
     scopes = {scope.strip() for scope in text.split(",")}
     missing = lacking_scopes(scopes, private=private)
     if missing:
-        yield bad("token", f"it lacks the scopes {', '.join(missing)} (it has {text})", "add them to the token")
+        yield About.github("token").bad(
+            f"it lacks the scopes {', '.join(missing)} (it has {text})", "add them to the token"
+        )
     else:
-        yield good("token", f"its scopes are enough: {text}")
+        yield About.github("token").good(f"its scopes are enough: {text}")
 
 
 class _App(_Examination):
@@ -206,28 +255,28 @@ class _App(_Examination):
         super().__init__(configuration, settings)
         self._reached: dict[int, GitHubTransport] = {}
 
-    def reports(self) -> Iterator[Report]:
+    def findings(self) -> Iterator[DoctorFinding]:
         transport = self._transport(identity.app_auth(self._settings))
         app = self._us(transport, "/app")
-        if isinstance(app, Report):
+        if isinstance(app, DoctorFinding):
             yield app
             return
-        yield good("github", f"{self._where.api_url} answers; we are the App {app.data.get('slug')}")
+        yield About.github().good(f"{self._where.api_url} answers; we are the App {app.data.get('slug')}")
         if self._settings.github_token is not None:
             mend = "take INTERLOCK_GITHUB_TOKEN out of the environment"
-            yield unsure("github", "both an App and a token are set: the App is used", mend)
+            yield About.github().unsure("both an App and a token are set: the App is used", mend)
         for service in self._services:
             yield from self._service(transport, service)
         for number in self._reached:
             yield from self._installation(transport, number, app.data.get("permissions") or {})
-        yield from hooks.of_app(transport, app.data, self._hook_url)
+        yield from doctor_webhooks.of_app(transport, app.data, self._hook_url)
 
-    def _service(self, transport: GitHubTransport, service: Service) -> Iterator[Report]:
+    def _service(self, transport: GitHubTransport, service: Service) -> Iterator[DoctorFinding]:
         try:
             number = identity.ask_for_installation(transport, service.repository)
         except (RetryLater, PermanentFailure) as error:
             mend = "install the App on it: GitHub, the App's page, Install App, and choose the repository"
-            yield bad(f"repository {service.repository}", str(error), mend)
+            yield About.github(f"repository {service.repository}").bad(str(error), mend)
             return
         yield from self._repository(self._of(number), service)[0]
 
@@ -236,24 +285,24 @@ class _App(_Examination):
             self._reached[number] = self._transport(identity.installation_auth(self._where, self._settings, number))
         return self._reached[number]
 
-    def _installation(self, transport: GitHubTransport, number: int, wanted: dict[str, str]) -> Iterator[Report]:
+    def _installation(self, transport: GitHubTransport, number: int, wanted: dict[str, str]) -> Iterator[DoctorFinding]:
         answer = transport.ask("GET", f"/app/installations/{number}")
         if answer.status >= 400:
-            yield unsure(f"installation {number}", f"it cannot be read ({answer.status})")
+            yield About.github(f"installation {number}").unsure(f"it cannot be read ({answer.status})")
             return
         account = (answer.data.get("account") or {}).get("login", number)
-        what = f"installation on {account}"
+        about = About.github(f"installation on {account}")
         if answer.data.get("suspended_at"):
-            yield bad(what, "it is suspended", f"unsuspend it in the settings of {account}")
+            yield about.bad("it is suspended", f"unsuspend it in the settings of {account}")
             return
-        missing = list(lacking(answer.data.get("permissions") or {}))
+        missing = list(lacking_permissions(answer.data.get("permissions") or {}))
         for need in missing:
             if need.met_by(wanted):
                 mend = f"an owner of {account} must accept the App's new permissions (GitHub Apps, Review request)"
             else:
                 mend = "add it in the App's settings (Permissions & events), then accept it where it is installed"
-            say = unsure if need.optional else bad
-            yield say(what, f"the permission {need} is missing: {need.without}", mend)
+            say = about.unsure if need.optional else about.bad
+            yield say(f"the permission {need} is missing: {need.without}", mend)
         if not missing:
-            yield good(what, "it has every permission that is needed")
-        yield from self._limit(self._of(number), f"limit of the {what}")
+            yield about.good("it has every permission that is needed")
+        yield from self._limit(self._of(number), About.github(f"limit of the {about.subject}"))

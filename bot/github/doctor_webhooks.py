@@ -6,59 +6,70 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from bot.doctor.finding import About, DoctorFinding
 from bot.effect_outcomes import RetryLater
-from bot.github.doctor_report import Report, bad, good, unsure
-from bot.github.permissions import EVENTS
 from bot.github.transport import GitHubTransport
+
+#: What a webhook must tell, and what is missed without it.
+EVENTS = {
+    "push": "merges are only found by asking, minutes later",
+    "pull_request": "runs do not know their pull request, so nobody is told there",
+    "issue_comment": "commands in comments are not heard",
+    "repository": "nobody is told when the default branch is another one",
+    "merge_group": "a merge queue that requires the status `verify` waits for it in vain",
+}
 
 #: How many of the last deliveries are looked at.
 LOOKED_AT = 50
+
 _SECRET = "one of INTERLOCK_GITHUB_WEBHOOK_SECRETS"  # noqa: S105  words
 
 
-def of_app(transport: GitHubTransport, app: dict[str, Any], url: str) -> Iterator[Report]:
+def of_app(transport: GitHubTransport, app: dict[str, Any], url: str) -> Iterator[DoctorFinding]:
     """The App's own webhook; `transport` is the App's."""
-    what = "webhook of the App"
+    about = About.github("webhook of the App")
     answer = transport.ask("GET", "/app/hook/config")
     if answer.status != 200 or not isinstance(answer.data, dict):
-        yield unsure(
-            what, f"it cannot be read ({answer.status})", f"see in the App's settings that it is active, to {url}"
+        yield about.unsure(
+            f"it cannot be read ({answer.status})", f"see in the App's settings that it is active, to {url}"
         )
         return
     hook = {"config": answer.data, "events": app.get("events") or [], "active": bool(answer.data.get("url"))}
-    yield from _hook(what, hook, url)
-    yield from _deliveries(transport, what, "/app/hook")
+    yield from _hook(about, hook, url)
+    yield from _deliveries(transport, about, "/app/hook")
 
 
-def of_repositories(transport: GitHubTransport, repositories: list[str], url: str) -> Iterator[Report]:
+def of_repositories(transport: GitHubTransport, repositories: list[str], url: str) -> Iterator[DoctorFinding]:
     """The webhooks of repositories, or of the organisations that they belong to."""
     unseen: list[str] = []
     organisations: dict[str, dict[str, Any] | None] = {}
     for name in dict.fromkeys(repositories):
         found, may_see = _find(transport, f"/repos/{name}/hooks", url)
         if found is not None:
-            what = f"webhook of {name}"
-            yield from _hook(what, found, url)
-            yield from _deliveries(transport, what, f"/repos/{name}/hooks/{int(found['id'])}")
+            about = About.github(f"webhook of {name}")
+            yield from _hook(about, found, url)
+            yield from _deliveries(transport, about, f"/repos/{name}/hooks/{int(found['id'])}")
             continue
         owner = name.partition("/")[0]
         if owner not in organisations:
             organisations[owner], _ = _find(transport, f"/orgs/{owner}/hooks", url)
             if (shared := organisations[owner]) is not None:
-                yield from _hook(f"webhook of {owner}", shared, url)
-                yield from _deliveries(transport, f"webhook of {owner}", f"/orgs/{owner}/hooks/{int(shared['id'])}")
+                yield from _hook(About.github(f"webhook of {owner}"), shared, url)
+                yield from _deliveries(
+                    transport, About.github(f"webhook of {owner}"), f"/orgs/{owner}/hooks/{int(shared['id'])}"
+                )
         if organisations[owner] is None:
             if may_see:
                 mend = f"add one to {url} in its settings, unless its organisation has one"
-                yield unsure(f"webhook of {name}", "the repository has none to us", mend)
+                yield About.github(f"webhook of {name}").unsure("the repository has none to us", mend)
             else:
                 unseen.append(name)
     if unseen:
         found_words = (
             f"those of {', '.join(unseen)} cannot be seen: that needs the permission Webhooks: read (repo hooks)"
         )
-        yield unsure(
-            "webhooks", found_words, f"see at GitHub that there is one to {url}, and that its deliveries are green"
+        yield About.github("webhooks").unsure(
+            found_words, f"see at GitHub that there is one to {url}, and that its deliveries are green"
         )
 
 
@@ -78,45 +89,45 @@ def _same(one: str, other: str) -> bool:
     return one.rstrip("/").casefold() == other.rstrip("/").casefold()
 
 
-def _hook(what: str, hook: dict[str, Any], url: str) -> Iterator[Report]:
+def _hook(about: About, hook: dict[str, Any], url: str) -> Iterator[DoctorFinding]:
     config, problems = hook.get("config") or {}, []
     address = str(config.get("url") or "")
     if not _same(address, url):
         there = f"it goes to {address}" if address else "it has no address"
-        problems.append(bad(what, f"{there}, not to {url}", "set its URL, or `web: public_url` if that is wrong"))
+        problems.append(about.bad(f"{there}, not to {url}", "set its URL, or `web: public_url` if that is wrong"))
     if not hook.get("active", True):
-        problems.append(bad(what, "it is switched off", "tick Active"))
+        problems.append(about.bad("it is switched off", "tick Active"))
     if not config.get("secret"):
-        problems.append(bad(what, "it has no secret, so every delivery is answered 401", f"set it to {_SECRET}"))
+        problems.append(about.bad("it has no secret, so every delivery is answered 401", f"set it to {_SECRET}"))
     if config.get("content_type") != "json":
-        problems.append(unsure(what, "its content type is not application/json", "choose application/json"))
+        problems.append(about.unsure("its content type is not application/json", "choose application/json"))
     if str(config.get("insecure_ssl", "0")) == "1":
-        problems.append(unsure(what, "it does not check our certificate", "enable SSL verification"))
+        problems.append(about.unsure("it does not check our certificate", "enable SSL verification"))
     events = set(hook.get("events") or ())
     for event, without in EVENTS.items():
         if not events & {event, "*"}:
-            say = bad if event == "push" else unsure
-            problems.append(say(what, f"it does not send `{event}`: {without}", f"add the event {event}"))
-    yield from problems or [good(what, "its address, its events and its having a secret are as they must be")]
+            say = about.bad if event == "push" else about.unsure
+            problems.append(say(f"it does not send `{event}`: {without}", f"add the event {event}"))
+    yield from problems or [about.good("its address, its events and its having a secret are as they must be")]
 
 
-def _deliveries(transport: GitHubTransport, what: str, path: str) -> Iterator[Report]:
+def _deliveries(transport: GitHubTransport, about: About, path: str) -> Iterator[DoctorFinding]:
     """The last deliveries; what failed and was delivered again since counts as delivered."""
     try:
         answer = transport.ask("GET", f"{path}/deliveries?per_page={LOOKED_AT}")
     except RetryLater as error:
-        yield unsure(what, f"its deliveries could not be read: {error}")
+        yield about.unsure(f"its deliveries could not be read: {error}")
         return
     if answer.status != 200 or not isinstance(answer.data, list):
-        yield unsure(what, f"its deliveries cannot be seen ({answer.status})", "look at them in its settings")
+        yield about.unsure(f"its deliveries cannot be seen ({answer.status})", "look at them in its settings")
         return
     last: dict[str, dict[str, Any]] = {}
     for row in answer.data:  # the newest first
         last.setdefault(str(row.get("guid")), row)
     failed = [row for row in last.values() if not 200 <= int(row.get("status_code") or 0) < 300]
     if not last:
-        yield unsure(
-            what, "it has delivered nothing in the last days", "merge something, or send a ping from its settings"
+        yield about.unsure(
+            "it has delivered nothing in the last days", "merge something, or send a ping from its settings"
         )
     elif failed:
         kinds = Counter(f"{row.get('status_code') or ''} {row.get('status') or ''}".strip() for row in failed)
@@ -125,6 +136,6 @@ def _deliveries(transport: GitHubTransport, what: str, path: str) -> Iterator[Re
             f"{len(failed)} of its last {len(last)} deliveries failed: {told}; the last {failed[0].get('delivered_at')}"
         )
         mend = "401: the secrets differ. Others: is the address reachable from GitHub? Redeliver them in its settings"
-        yield unsure(what, found, mend)
+        yield about.unsure(found, mend)
     else:
-        yield good(what, f"its last {len(last)} deliveries arrived")
+        yield about.good(f"its last {len(last)} deliveries arrived")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import responses
 
-from bot.doctor import Finding
+from bot.doctor import DoctorFinding
 from bot.doctor.finding import About
 from bot.jenkins.doctor.controller import clocks, version_number
 from standins.jenkins import JenkinsStandIn
@@ -24,7 +24,7 @@ from tests.workers.ward import bad, configured, examined, good_job, of_controlle
 
 GOOD = ("good", "Jenkins 2.555 answers interlock")
 #: Looks at a controller, and returns the one bad finding about it.
-Look = Callable[[Reply | Callable[[Request], Reply]], Finding]
+Look = Callable[[Reply | Callable[[Request], Reply]], DoctorFinding]
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def jenkins() -> Iterator[JenkinsStandIn]:
 def look(tmp_path: Path) -> Look:
     """Looks at somebody who answers everything in one way: without a server, or with one that looks back."""
 
-    def at(answer: Reply | Callable[[Request], Reply]) -> Finding:
+    def at(answer: Reply | Callable[[Request], Reply]) -> DoctorFinding:
         if callable(answer):
             with HttpServer(answer) as server:
                 return bad(examined(configured(tmp_path, f"http://127.0.0.1:{server.port}")))

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from bot.core.model.pipeline import Job, Pipeline, Service, Stage
 from bot.github.doctor import examine_github
-from bot.github.permissions import EVENTS
+from bot.github.doctor_webhooks import EVENTS
 from config.configuration import Configuration, GitHubSettings, WebSettings
 from config.settings import Settings
 from standins.github import GitHubStandIn, routes_apps

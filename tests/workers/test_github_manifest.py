@@ -6,7 +6,8 @@ import json
 import re
 from pathlib import Path
 
-from bot.github.permissions import EVENTS, NEEDS, lacking
+from bot.github.doctor import NEEDS, lacking_permissions
+from bot.github.doctor_webhooks import EVENTS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "github.md").read_text()
 MANIFEST = json.loads(re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)[0])
@@ -14,7 +15,7 @@ MANIFEST = json.loads(re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)[0])
 
 def test_the_manifest_has_every_permission_and_no_other() -> None:
     permissions = MANIFEST["default_permissions"]
-    assert list(lacking(permissions)) == []
+    assert list(lacking_permissions(permissions)) == []
     assert set(permissions) == {"metadata", *(need.names[0] for need in NEEDS)}
     assert {name for name, level in permissions.items() if level == "read"} == {"metadata", "contents", "merge_queues"}
 

@@ -11,7 +11,7 @@ import requests
 import yaml
 from pydantic import SecretStr
 
-from bot.doctor import Finding, Verdict
+from bot.doctor import DoctorFinding, Verdict
 from bot.jenkins.doctor.examination import examine_jenkins
 from bot.jenkins.job_plan import PARAMETERS
 from config import pipeline_file
@@ -70,22 +70,22 @@ def configured(
     return pipeline_file.load(path)
 
 
-def examined(configuration: Configuration, token: str = "token", **settings: Any) -> list[Finding]:
+def examined(configuration: Configuration, token: str = "token", **settings: Any) -> list[DoctorFinding]:
     return list(examine_jenkins(configuration, Settings(jenkins_tokens={"CDP": SecretStr(token)}, **settings)))
 
 
-def of_jobs(findings: list[Finding]) -> list[tuple[str, str]]:
+def of_jobs(findings: list[DoctorFinding]) -> list[tuple[str, str]]:
     """Verdict and finding of everything about jobs."""
     return [(str(f.verdict), f.found) for f in findings if f.subject is not None]
 
 
-def of_controller(findings: list[Finding]) -> list[tuple[str, str]]:
+def of_controller(findings: list[DoctorFinding]) -> list[tuple[str, str]]:
     """The same about the controller, but for callbacks, which have tests of their own."""
     ours = ("callbacks", "its last callback", "no callback has", "when it called last", "asking before")
     return [(str(f.verdict), f.found) for f in findings if f.subject is None and not f.found.startswith(ours)]
 
 
-def bad(findings: list[Finding]) -> Finding:
+def bad(findings: list[DoctorFinding]) -> DoctorFinding:
     """The one bad finding."""
     [finding] = [f for f in findings if f.verdict is Verdict.BAD]
     return finding

@@ -13,7 +13,7 @@ import requests
 from redis import Redis
 from redis.exceptions import RedisError
 
-from bot.doctor.finding import About, Finding
+from bot.doctor.finding import About, DoctorFinding
 from bot.jenkins.callbacks import RecentCallbacks
 from bot.jenkins.doctor.probe import NoAnswer, ProbedAddress, probe, shown
 from bot.jenkins.job_plan import CALLBACK_TIMEOUT_MS, JobPlan
@@ -33,7 +33,7 @@ _HERE = ("localhost", "127.0.0.1", "::1")
 _VARIABLE = "INTERLOCK_JENKINS_WEBHOOK_SECRET"
 
 
-def examine_address(controller: Controller, public_url: str, secret: str) -> Iterator[Finding]:
+def examine_address(controller: Controller, public_url: str, secret: str) -> Iterator[DoctorFinding]:
     """Send a callback that names no build, as Jenkins would; from here, which may not be where Jenkins is."""
     about = About.controller(controller.name)
     if urlsplit(public_url).hostname in _HERE and urlsplit(controller.url).hostname not in _HERE:
@@ -48,7 +48,7 @@ def examine_address(controller: Controller, public_url: str, secret: str) -> Ite
     yield _judged(about, controller.name, public_url, answer)
 
 
-def examine_question(plan: JobPlan, public_url: str) -> Iterator[Finding]:
+def examine_question(plan: JobPlan, public_url: str) -> Iterator[DoctorFinding]:
     """Ask what a job asks before it rolls out, about a run that nobody has; nothing if nobody answers at all."""
     about = About.controller(plan.controller)
     path = f"api/v1/pipelines/{quote(plan.pipeline)}/attempts/doctor.1/{quote(plan.stage)}/1"
@@ -64,7 +64,7 @@ def examine_question(plan: JobPlan, public_url: str) -> Iterator[Finding]:
     yield about.unsure(found, mend)
 
 
-def _judged(about: About, controller: str, public_url: str, answer: requests.Response) -> Finding:
+def _judged(about: About, controller: str, public_url: str, answer: requests.Response) -> DoctorFinding:
     where, status = shown(public_url), answer.status_code
     if status == HTTPStatus.ACCEPTED and _ignored(answer):
         return about.good(f"callbacks to {where} are answered")
@@ -152,7 +152,7 @@ def _take(heard: KnownCallbacks, told: dict[str, Any]) -> None:
         heard.controllers[controller] = max(at, heard.controllers.get(controller, 0.0))
 
 
-def examine_controller(controller: str, heard: KnownCallbacks) -> Iterator[Finding]:
+def examine_controller(controller: str, heard: KnownCallbacks) -> Iterator[DoctorFinding]:
     """When that controller called last."""
     about = About.controller(controller)
     at = heard.controllers.get(controller)
@@ -165,7 +165,9 @@ def examine_controller(controller: str, heard: KnownCallbacks) -> Iterator[Findi
         yield about.unsure("no callback has come in from it yet, or none lately", mend)
 
 
-def examine_job(about: About, job: tuple[str, str], last: dict[str, Any], heard: KnownCallbacks) -> Iterator[Finding]:
+def examine_job(
+    about: About, job: tuple[str, str], last: dict[str, Any], heard: KnownCallbacks
+) -> Iterator[DoctorFinding]:
     """Whether the last build of a job that has ended (as Jenkins' API has it) called back. It is silent if not."""
     number, began, lasted = last.get("number"), last.get("timestamp"), last.get("duration")
     if not isinstance(began, (int, float)) or not isinstance(lasted, (int, float)) or heard.since is None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from bot.doctor.finding import About, Finding, Verdict
+from bot.doctor.finding import About, DoctorFinding, Verdict
 from bot.effect_outcomes import RetryLater
 from bot.jenkins.client import client_of
 from bot.jenkins.doctor import callbacks, job
@@ -22,7 +22,7 @@ from config.settings import Settings
 _AT_ONCE = 4
 
 
-def examine_jenkins(configuration: Configuration, settings: Settings) -> Iterator[Finding]:
+def examine_jenkins(configuration: Configuration, settings: Settings) -> Iterator[DoctorFinding]:
     """Look at every controller, and at every job on those that answer; the jobs in the order of the file."""
     ears = (
         callbacks.read_callbacks(configuration, connect_store(settings, WATCH_LIMITS))
@@ -50,8 +50,8 @@ def examine_jenkins(configuration: Configuration, settings: Settings) -> Iterato
 
 def _callbacks(
     controller: Controller, configuration: Configuration, secrets: tuple[str, ...], ears: callbacks.KnownCallbacks
-) -> Iterator[Finding]:
-    told: list[Finding] = []
+) -> Iterator[DoctorFinding]:
+    told: list[DoctorFinding] = []
     if not secrets:
         found = "callbacks: INTERLOCK_JENKINS_WEBHOOK_SECRET is not set here, so they cannot be tried"
         yield About.controller(controller.name).unsure(found, "call the doctor with the environment of the processes")
@@ -77,7 +77,7 @@ class _Ward:
     public_url: str
     gone: threading.Event = field(default_factory=threading.Event)
 
-    def examine(self, plan: JobPlan) -> list[Finding]:
+    def examine(self, plan: JobPlan) -> list[DoctorFinding]:
         """What is to be said of one job."""
         about = About.job(plan.controller, plan.name, plan.step)
         if self.gone.is_set():

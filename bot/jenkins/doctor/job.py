@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
-from bot.doctor.finding import About, Finding, Verdict
+from bot.doctor.finding import About, DoctorFinding, Verdict
 from bot.effect_outcomes import RetryLater
 from bot.jenkins.builds import RUN
 from bot.jenkins.client import JenkinsClient, JenkinsForbidden, JenkinsNotFound, job_path
@@ -50,7 +50,7 @@ _DECLARE = "Jenkins drops undeclared parameters, so builds could not be told apa
 
 def examine(
     client: JenkinsClient, plan: JobPlan, secrets: tuple[str, ...], heard: KnownCallbacks, public_url: str
-) -> list[Finding]:
+) -> list[DoctorFinding]:
     """Everything about one job; one good finding if there is nothing else. Raises RetryLater if Jenkins is gone."""
     about = About.job(plan.controller, plan.name, plan.step)
     try:
@@ -70,7 +70,7 @@ def examine(
     ]
     name = (plan.controller, plan.name)
     root = _settings(client, about, plan)
-    if isinstance(root, Finding):
+    if isinstance(root, DoctorFinding):
         findings.append(root)
     else:
         findings += job_settings.examine_settings(about, plan, root)
@@ -84,14 +84,14 @@ def examine(
     return [about.good(f"it is as it must be{untried}")]
 
 
-def _settings(client: JenkinsClient, about: About, plan: JobPlan) -> ET.Element | Finding:
+def _settings(client: JenkinsClient, about: About, plan: JobPlan) -> ET.Element | DoctorFinding:
     try:
         return job_settings.read(client, about, plan)
     except job_settings.SettingsHidden as hidden:
         return hidden.finding
 
 
-def _no_job(about: About, plan: JobPlan, job: dict[str, Any]) -> Finding:
+def _no_job(about: About, plan: JobPlan, job: dict[str, Any]) -> DoctorFinding:
     kind = str(job.get("_class", "")).rpartition(".")[2]
     names = [f"{plan.name}/{child.get('name')}" for child in job.get("jobs") or []]
     inside = f", such as {', '.join(names[:3])}" if names else ""
@@ -101,7 +101,7 @@ def _no_job(about: About, plan: JobPlan, job: dict[str, Any]) -> Finding:
     return about.bad(f"it is no job but a folder ({kind})", f"name a job in it in the pipeline file{inside}")
 
 
-def _name(about: About, plan: JobPlan, job: dict[str, Any]) -> Iterator[Finding]:
+def _name(about: About, plan: JobPlan, job: dict[str, Any]) -> Iterator[DoctorFinding]:
     """Jenkins finds a job whatever the case of its name, but calls it by its own name ever after."""
     name = job.get("fullName")
     if isinstance(name, str) and name != plan.name:
@@ -109,7 +109,7 @@ def _name(about: About, plan: JobPlan, job: dict[str, Any]) -> Iterator[Finding]
         yield about.bad(f"its name in Jenkins is {name}", mend)
 
 
-def _parameters(about: About, plan: JobPlan, job: dict[str, Any]) -> Iterator[Finding]:
+def _parameters(about: About, plan: JobPlan, job: dict[str, Any]) -> Iterator[DoctorFinding]:
     declared = {
         definition.get("name"): str(definition.get("type"))
         for entry in job.get("property") or []
@@ -128,7 +128,7 @@ def _parameters(about: About, plan: JobPlan, job: dict[str, Any]) -> Iterator[Fi
             yield about.unsure(f"its parameter {name} is a {kind}", mend)
 
 
-def _readiness(about: About, job: dict[str, Any], plan: JobPlan) -> Iterator[Finding]:
+def _readiness(about: About, job: dict[str, Any], plan: JobPlan) -> Iterator[DoctorFinding]:
     if job.get("buildable") is False:
         yield about.bad("it is disabled", "enable it in Jenkins")
     if plan.concurrent and job.get("concurrentBuild") is False:
@@ -144,7 +144,7 @@ _ASKED, _TOLD = 1_000, 5
 _CHILDREN = f"jobs[name]{{0,{_ASKED}}}"
 
 
-def missing(client: JenkinsClient, about: About, name: str) -> Finding:
+def missing(client: JenkinsClient, about: About, name: str) -> DoctorFinding:
     """Say which part of the path is not there. What may not be read looks the same (Jenkins: `Jenkins#getItem`)."""
     mend = "create it (`interlock jenkins-jobs` prints it), give the user Item/Read on it, or mend its name in the file"
     folder = ""
@@ -184,7 +184,7 @@ _NUMBER = re.compile(r"/(\d+)/?$")
 class TriedPermissions:
     """What is missing, and what could not be tried and why."""
 
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[DoctorFinding] = field(default_factory=list)
     untried: list[str] = field(default_factory=list)
 
 
@@ -216,7 +216,7 @@ def _build(client: JenkinsClient, about: About, plan: JobPlan, job: dict[str, An
         tried.findings.append(_taken_back(client, about, number[1] if number else ""))
 
 
-def _taken_back(client: JenkinsClient, about: About, item: str) -> Finding:
+def _taken_back(client: JenkinsClient, about: About, item: str) -> DoctorFinding:
     found = "Jenkins took a trigger of the doctor's that it should have refused, and"
     status = 0
     if item:

@@ -9,8 +9,8 @@ from redis import Redis
 from bench import bodies
 from bot.core.model.board import Counters, Header, Record
 from bot.core.model.history import REMEMBERED, CommitHistory, Position
-from bot.core.model.pipeline import Job, Lane, Pipeline, Service
-from bot.core.model.run import Run, ServiceState, Status, Step
+from bot.core.model.pipeline import Job, Lane, Pipeline, Service, Step
+from bot.core.model.run import Run, ServiceState, Status
 from bot.core.rules.merges import PUSHES
 from bot.store.keys import Keys
 from bot.store.parts import fields_of

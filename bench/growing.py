@@ -18,8 +18,8 @@ from pydantic import SecretStr
 from bench import boards, bodies
 from bot.core.model.events import BuildSeen, Event, TimePassed
 from bot.core.model.history import Position
-from bot.core.model.pipeline import Outcome
-from bot.core.model.run import Run, Status, Step
+from bot.core.model.pipeline import Outcome, Step
+from bot.core.model.run import Run, Status
 from bot.runtime import build
 from bot.store.keys import FAMILIES
 from bot.store.store import Work

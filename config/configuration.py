@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from bot.core.model.pipeline import LockStatus, Mode, Pipeline, Service, Track
-from bot.core.model.run import VERIFY
+from bot.core.model.pipeline import VERIFY, LockStatus, Mode, Pipeline, Service, Track
 from config.model import Markup, Notice, ReportKind
 
 

@@ -14,7 +14,7 @@ from bot.core import sentences
 from bot.core.model.board import Board
 from bot.core.model.events import Configured, Event, FirstStart, StateLost
 from bot.core.model.pipeline import Job
-from bot.core.rules.state_lost import remembered
+from bot.core.rules.configuration import remembered
 from bot.effect_outcomes import PermanentFailure, RetryLater
 from bot.jenkins import builds
 from bot.jenkins.banners import told_by_banner

@@ -11,8 +11,8 @@ from bot.core.banners import banners
 from bot.core.model.board import Board
 from bot.core.model.effects import Banner
 from bot.core.model.events import BannerAmiss, BuildLost, BuildSeen, Event, Withdrawn
-from bot.core.model.pipeline import Job, Mode, Track
-from bot.core.model.run import Buildable, Step
+from bot.core.model.pipeline import Job, Mode, Step, Track
+from bot.core.model.run import Buildable
 from bot.effect_outcomes import PermanentFailure, RetryLater
 from bot.jenkins import posted
 from bot.jenkins.banners import shown_on

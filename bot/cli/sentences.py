@@ -15,7 +15,7 @@ View = dict[str, Any]
 
 _NOTHING = "Nothing to do"
 
-#: What to do next, by the reason's name in the API (bot.core.model.reasons.Why).
+#: What to do next, by the reason's name in the API (bot.core.model.facts.Why).
 NEXT_STEPS = {
     "paused": "`interlock resume --reason ...` lets the pipeline run again",
     "backoff": "Look at the job in Jenkins; Interlock goes on trying to trigger it",

@@ -10,10 +10,10 @@ from bot.core.model.board import Board
 from bot.core.model.effects import Banner, LockShown
 from bot.core.model.events import BannerAmiss
 from bot.core.model.facts import FactKind
-from bot.core.model.pipeline import Job, Mode
-from bot.core.model.run import Lock, Run, Step
+from bot.core.model.pipeline import Job, Mode, Step
+from bot.core.model.run import Lock, Run
 from bot.core.rules.decision import Decision
-from bot.core.rules.standing import fixes
+from bot.core.rules.fast_lane import fixes
 
 #: How many locks of one stage, and fixes of one service, a banner names.
 SHOWN = 5

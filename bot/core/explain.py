@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from bot.core import sentences
 from bot.core.model.board import Board
+from bot.core.model.facts import Reason, Why
 from bot.core.model.pipeline import AbortLevel
-from bot.core.model.reasons import Reason, Why
 from bot.core.model.run import Buildable, Run, Status, Verification
+from bot.core.rules.fast_lane import fixes
 from bot.core.rules.queue import run_blocked_by, stage_blocked_by
-from bot.core.rules.standing import fixes
 
 
 def why(board: Board, run: Buildable, now: float) -> Reason:

@@ -15,11 +15,11 @@ from bot.core.explain import why
 from bot.core.markdown import code, plain
 from bot.core.model.board import Board
 from bot.core.model.effects import Comment, Effect, FindPull, SetStatus
-from bot.core.model.pipeline import FastLaneStart, Lane, Track
-from bot.core.model.run import End, Ending, Happened, Run, Status, Step
+from bot.core.model.pipeline import FastLaneStart, Lane, Step, Track
+from bot.core.model.run import End, Ending, Happened, Run, Status
 from bot.core.rules import fast_lane, stage_versions
 from bot.core.rules.decision import Decision, News
-from bot.core.rules.merges import PULL_TOLD
+from bot.core.rules.runs import PULL_TOLD
 
 #: How many of the last things that happened are told, and how many failing tests.
 STORY, TESTS = 16, 20

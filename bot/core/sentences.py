@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from bot.core.model.pipeline import AbortLevel, Outcome, Service
-from bot.core.model.run import Buildable, End, Ending, Lock, Run, Status, Step, Verification
+from bot.core.model.pipeline import AbortLevel, Outcome, Service, Step
+from bot.core.model.run import Buildable, End, Ending, Lock, Run, Status, Verification
 
 #: How many failing tests, and how many locks, a sentence names before it says how many more there are.
 TESTS_NAMED, LOCKS_NAMED = 3, 5

@@ -9,8 +9,8 @@ from bot.core.explain import why
 from bot.core.markdown import code, plain
 from bot.core.model.board import Board
 from bot.core.model.events import Command, CommandAllowed
-from bot.core.model.pipeline import Mode, Stage
-from bot.core.model.run import Lock, Run, Step
+from bot.core.model.pipeline import Mode, Stage, Step
+from bot.core.model.run import Lock, Run
 
 #: How many runs and locks one answer names.
 NAMED = 5

@@ -9,9 +9,9 @@ from typing import Any
 from bot.core import sentences
 from bot.core.explain import why
 from bot.core.model.board import Board
-from bot.core.model.pipeline import Job, Policy, Stage, Track
-from bot.core.model.run import VERIFY, Lock, Pull, Run, Status, Step, Verification
-from bot.core.rules.state_lost import loss
+from bot.core.model.pipeline import VERIFY, Job, Policy, Stage, Step, Track
+from bot.core.model.run import Lock, Pull, Run, Status, Verification
+from bot.core.rules.configuration import loss
 
 #: How many tiles of one queue, or of one stage, are shown; the count says how many there are.
 TILES = 40

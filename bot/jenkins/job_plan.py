@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from bot.core.model.pipeline import Stage, Track, Verify
-from bot.core.model.run import VERIFY, Step
-from bot.core.rules.standing import rolls_out
+from bot.core.model.pipeline import VERIFY, Stage, Step, Track, Verify
+from bot.core.rules.stage_versions import rolls_out
 from config.configuration import Configuration
 
 #: The parameters that a trigger carries, each with what it is for. They must be declared in the job itself: Jenkins

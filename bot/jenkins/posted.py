@@ -14,7 +14,7 @@ other attempt is asked for there until one of these holds:
   unless set; a Jenkins that answers is past what held it up). Time in which it did not answer does not count.
 
 Only the second is certain beyond doubt. So the printed jobs ask Interlock before they roll out
-(`bot.core.rules.attempts`).
+(`bot.core.rules.unmanaged_builds`).
 """
 
 from __future__ import annotations

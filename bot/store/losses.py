@@ -7,7 +7,7 @@ from typing import cast
 from redis import Redis
 
 from bot.core.model.board import Header
-from bot.core.rules.state_lost import Loss, lock_key
+from bot.core.rules.configuration import Loss, lock_key
 from bot.store.codec import load_record
 from bot.store.keys import Keys
 from bot.store.store import HEADER

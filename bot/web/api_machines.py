@@ -10,7 +10,7 @@ from flask import Blueprint, Response, current_app, request
 from redis import Redis
 from redis.exceptions import RedisError
 
-from bot.core.rules.attempts import no_longer
+from bot.core.rules.unmanaged_builds import attempt_refused
 from bot.health import wording
 from bot.health.judgement import Status
 from bot.jenkins.callbacks import RecentCallbacks
@@ -124,7 +124,7 @@ def judge_attempt(pipeline: str, run: str, stage: str, attempt: str) -> Response
     number, build = _number("attempt", attempt), request.args.get("build", "")
     known = _number("build", build) if build else None
     with context.look() as replica:
-        why = no_longer(replica.board, run, stage, number, request.args.get("version", ""), known)
+        why = attempt_refused(replica.board, run, stage, number, request.args.get("version", ""), known)
     if why:
         raise Problem(409, f"nobody waits for this build any more: {why}", current=False)
     return reply({"current": True})

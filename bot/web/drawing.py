@@ -6,9 +6,9 @@ from typing import Any
 from urllib.parse import quote
 
 from bot.core.model.board import Board
-from bot.core.model.pipeline import Job, Mode, Pipeline, Stage, Track
-from bot.core.model.run import Run, Step
-from bot.core.rules.standing import fixes
+from bot.core.model.pipeline import Job, Mode, Pipeline, Stage, Step, Track
+from bot.core.model.run import Run
+from bot.core.rules.fast_lane import fixes
 from bot.core.view import tile, view
 from config.configuration import Configuration
 

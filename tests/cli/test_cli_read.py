@@ -15,8 +15,8 @@ from bot.cli.act import CANCELLABLE, RETRYABLE
 from bot.cli.client import ApiClient
 from bot.cli.common import ServerUnreachable
 from bot.core.model.events import BuildSeen, Configured, PullMoved, TriggerRefused
+from bot.core.model.facts import Why
 from bot.core.model.pipeline import Outcome
-from bot.core.model.reasons import Why
 from bot.core.model.run import End, Run, Status
 from bot.store.repairs import Repairs
 from tests.cli.conftest import Interlock

@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from bot.core.explain import why
 from bot.core.model.board import Board
 from bot.core.model.effects import AbortDuplicate, SetStatus, Trigger, Withdraw
-from bot.core.model.facts import FactKind
-from bot.core.model.pipeline import AbortLevel, Lane, Mode, Track
-from bot.core.model.reasons import Why
-from bot.core.model.run import VERIFY, End, Run, Status, Step, Verification
+from bot.core.model.facts import FactKind, Why
+from bot.core.model.pipeline import VERIFY, AbortLevel, Lane, Mode, Step, Track
+from bot.core.model.run import End, Run, Status, Verification
 from bot.core.rules.decision import Decision
 from bot.core.view import view
 from tests.core.world import indexes_of, rebuilt

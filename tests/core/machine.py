@@ -46,7 +46,7 @@ from bot.core.model.events import (
 )
 from bot.core.model.pipeline import FastLaneStart, Forks, Job, Lane, Mode, Outcome, Pipeline, Policy, Track, Verify
 from bot.core.model.run import Run, Status
-from bot.core.rules import stage_locks
+from bot.core.rules import cleanup
 from tests.core.checked_town import REPEATABLE, CheckedTown
 from tests.core.world import Asked, shop
 
@@ -74,7 +74,7 @@ TROUBLES = (
 )
 EVENTS_DECIDED = [0]
 #: What the rules have, while no life is played.
-REMOVED_AT_ONCE = stage_locks.REMOVED_AT_ONCE
+REMOVED_AT_ONCE = cleanup.REMOVED_AT_ONCE
 
 picks = st.integers(0, 30)
 services = st.sampled_from(SERVICES)
@@ -140,7 +140,7 @@ class AnyTown(RuleBasedStateMachine):
         """A shop of some kind; perhaps with an exception from its failure policy; perhaps with runs on their way."""
         outcomes = ((Outcome.UNSTABLE, Policy.PASS), (Outcome.ABORTED, Policy.REPORT)) if softer else ()
         pipeline = shop(outcomes=outcomes, timeout=500.0, **how)  # type: ignore[arg-type]
-        stage_locks.REMOVED_AT_ONCE = slice_  # with 1, clean-ups are under way while anything else happens
+        cleanup.REMOVED_AT_ONCE = slice_  # with 1, clean-ups are under way while anything else happens
         self.town = CheckedTown(verified(pipeline, pulls))
         for service in SERVICES:
             self.town.github.commit(service, f"{service}-")
@@ -487,7 +487,7 @@ class AnyTown(RuleBasedStateMachine):
             if hasattr(self, "town"):
                 self._everything_ends()
         finally:
-            stage_locks.REMOVED_AT_ONCE = REMOVED_AT_ONCE
+            cleanup.REMOVED_AT_ONCE = REMOVED_AT_ONCE
 
     def _everything_ends(self) -> None:
         town = self.town

@@ -12,7 +12,7 @@ from bot.core.model.events import AbortTaken, BuildHinted, BuildSeen, Event
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import AbortLevel, Outcome, Pipeline, Policy
 from bot.core.model.run import Status
-from bot.core.rules import ended_builds
+from bot.core.rules import unmanaged_builds
 from bot.core.rules.decision import Decision
 from tests.core.town import Town
 from tests.core.world import shop
@@ -302,10 +302,10 @@ def test_a_build_that_has_the_number_of_one_that_ended_but_began_later_is_anothe
 def test_ended_builds_are_remembered_up_to_a_bound_and_as_long_as_their_job_is_configured() -> None:
     town = Town()
     town.merge("S1", "a")
-    for number in range(1000, 1000 + 3 * ended_builds.REMEMBERED):
+    for number in range(1000, 1000 + 3 * unmanaged_builds.REMEMBERED):
         town.unmanaged("acceptance", Outcome.SUCCESS, number)
-    assert len(town.board.past) == ended_builds.REMEMBERED
-    town.unmanaged("acceptance", None, 1000 + 2 * ended_builds.REMEMBERED)
+    assert len(town.board.past) == unmanaged_builds.REMEMBERED
+    town.unmanaged("acceptance", None, 1000 + 2 * unmanaged_builds.REMEMBERED)
     assert town.board.unmanaged == {}
     pipeline = shop()
     town.configure(replace(pipeline, stages=tuple(s for s in pipeline.stages if s.name != "acceptance")))

@@ -7,7 +7,7 @@ import pytest
 from bot.core.model.events import TriggerUnanswered
 from bot.core.model.facts import FactKind
 from bot.core.model.run import Status
-from bot.core.rules.attempts import no_longer
+from bot.core.rules.unmanaged_builds import attempt_refused
 from tests.core.town import Town
 
 STAGE = "pre-production"
@@ -24,7 +24,7 @@ def town() -> Town:
 
 def asks(town: Town, sha: str = "S1a", stage: str = STAGE, attempt: int | None = None, **how: object) -> str:
     run = town.run(sha)
-    return no_longer(town.board, run.key, stage, run.attempt if attempt is None else attempt, **how)  # type: ignore[arg-type]
+    return attempt_refused(town.board, run.key, stage, run.attempt if attempt is None else attempt, **how)  # type: ignore[arg-type]
 
 
 def test_the_present_attempt_goes_on_before_and_after_its_start_was_seen(town: Town) -> None:
@@ -43,7 +43,9 @@ def test_another_attempt_stage_version_or_build_is_told_so(town: Town) -> None:
     assert asks(town, stage="production") == "its run is at pre-production now"
     assert "older installation" in asks(town, version="S1-19690101000000")
     assert asks(town, build=(run.build or 0) + 1) == f"build #{run.build} is that of attempt {run.attempt}"
-    assert no_longer(town.board, "S9.1", STAGE, 1) == "its run is not on the board: it has ended, or was never there"
+    assert (
+        attempt_refused(town.board, "S9.1", STAGE, 1) == "its run is not on the board: it has ended, or was never there"
+    )
 
 
 def test_an_attempt_that_was_refused_is_over_while_its_run_waits_again(town: Town) -> None:

@@ -9,8 +9,8 @@ import pytest
 from bot.core.model.board import Board, Change
 from bot.core.model.effects import Withdraw
 from bot.core.model.events import PullMoved
-from bot.core.model.pipeline import AbortLevel, Job, Track, Verify
-from bot.core.model.run import VERIFY, Lock, StageBackoff, Step
+from bot.core.model.pipeline import VERIFY, AbortLevel, Job, Step, Track, Verify
+from bot.core.model.run import Lock, StageBackoff
 from tests.core.town import Town
 from tests.core.world import records_of, shop
 

@@ -594,7 +594,7 @@ def asked_to_verify(town: Town, words: str, **about: Any) -> list[tuple[Any, ...
         assert isinstance(event, VerifyAsked)
         seen.append((event.service, event.pull, event.by, event.sha))
 
-    commands.allowed(Decision(town.board, town.now), CommandAllowed(said, "S1", HEAD, open=True, **about), apply)
+    commands.obey_command(Decision(town.board, town.now), CommandAllowed(said, "S1", HEAD, open=True, **about), apply)
     return seen
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from bot.core.model.pipeline import Lane, Track
-from bot.core.model.run import Run, ServiceState, Status, Step
-from bot.core.rules.stage_locks import REMOVED_AT_ONCE
+from bot.core.model.pipeline import Lane, Step, Track
+from bot.core.model.run import Run, ServiceState, Status
+from bot.core.rules.cleanup import REMOVED_AT_ONCE
 from tests.core.town import Town
 from tests.core.world import shop
 

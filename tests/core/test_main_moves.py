@@ -10,10 +10,9 @@ import pytest
 from bot.core import sentences
 from bot.core.model.effects import Comment, Compare, Notify
 from bot.core.model.events import ContainmentKnown, DefaultBranchChanged, Event, HeadSeen, Merged
-from bot.core.model.facts import FactKind
-from bot.core.model.reasons import Why
+from bot.core.model.facts import FactKind, Why
 from bot.core.model.run import ServiceState, Status
-from bot.core.rules import standing
+from bot.core.rules import stage_versions
 from bot.core.rules.queue import run_blocked_by
 from tests.core.town import Town
 
@@ -385,4 +384,6 @@ def test_what_main_has_left_is_not_rolled_out_after_the_head_though_it_was_told_
     all_pass(town)
     assert head(town) == "S1d"
     town.merge("S1", "e")
-    assert standing.off_main(town.board, "S1", dropped) is True, "what is merged since stands on the head that lacks it"
+    assert stage_versions.off_main(town.board, "S1", dropped) is True, (
+        "what is merged since stands on the head that lacks it"
+    )

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from bot.core.model.effects import Compare
 from bot.core.model.facts import FactKind
-from bot.core.rules import proofs
+from bot.core.rules import containment
 from bot.core.rules.decision import Decision
 from tests.core.town import Town
 from tests.core.world import shop
@@ -23,7 +23,7 @@ def about_main(town: Town, sha: str) -> list[tuple[str, str]]:
     position = town.board.service("S1").history.find(sha)
     assert position is not None
     decision = Decision(town.board, town.now)
-    proofs.ask_about_main(decision, "S1", position)
+    containment.ask_about_main(decision, "S1", position)
     town.board.undo()
     return asked(decision)
 
@@ -31,11 +31,11 @@ def about_main(town: Town, sha: str) -> list[tuple[str, str]]:
 def test_so_many_questions_are_open_at_once_and_each_is_on_record() -> None:
     town = Town()
     decision = Decision(town.board, town.now)
-    for number in range(2 * proofs.QUESTIONS):
-        proofs.ask_containment(decision, "S1", base=f"c{number}", head="h")
-        proofs.ask_containment(decision, "S1", base="c0", head="h")
-    assert asked(decision) == [(f"c{number}", "h") for number in range(proofs.QUESTIONS)]
-    assert [fact.kind for fact in decision.facts] == [FactKind.CONTAINMENT_ASKED] * proofs.QUESTIONS
+    for number in range(2 * containment.QUESTIONS):
+        containment.ask_containment(decision, "S1", base=f"c{number}", head="h")
+        containment.ask_containment(decision, "S1", base="c0", head="h")
+    assert asked(decision) == [(f"c{number}", "h") for number in range(containment.QUESTIONS)]
+    assert [fact.kind for fact in decision.facts] == [FactKind.CONTAINMENT_ASKED] * containment.QUESTIONS
 
 
 def test_of_a_commit_from_before_a_force_push_it_is_asked_whether_the_forced_head_has_it() -> None:

@@ -6,7 +6,7 @@ from bot.core.model.events import ContainmentKnown
 from bot.core.model.history import Position
 from bot.core.model.pipeline import Lane
 from bot.core.model.run import Version
-from bot.core.rules import fast_lane, standing
+from bot.core.rules import fast_lane, stage_versions
 from tests.core.town import Town
 from tests.core.world import shop
 
@@ -20,7 +20,7 @@ def position(town: Town, sha: str) -> Position:
 
 
 def off_main(town: Town, sha: str) -> bool | None:
-    return standing.off_main(town.board, "S1", position(town, sha))
+    return stage_versions.off_main(town.board, "S1", position(town, sha))
 
 
 def forced() -> Town:
@@ -73,9 +73,9 @@ def test_a_fix_that_has_failed_is_not_on_its_way() -> None:
     town.breaks("S1", "a")
     town.merge("S1", "e")
     town.passes("S1e")
-    assert [run.sha for run in standing.fixes(town.board, "S1")] == ["S1e"]
+    assert [run.sha for run in fast_lane.fixes(town.board, "S1")] == ["S1e"]
     town.fails("S1e")
-    assert standing.fixes(town.board, "S1") == []
+    assert fast_lane.fixes(town.board, "S1") == []
 
 
 def test_without_jobs_of_the_fast_lane_a_newer_fix_replaces_one_that_waits_before_the_stage_where_it_rejoins() -> None:

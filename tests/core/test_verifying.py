@@ -23,8 +23,8 @@ from bot.core.model.events import (
     Withdrawn,
 )
 from bot.core.model.facts import FactKind
-from bot.core.model.pipeline import AbortLevel, Forks, Job, Mode, Outcome, Pipeline, Service, Track, Verify
-from bot.core.model.run import VERIFY, Status, Verification
+from bot.core.model.pipeline import VERIFY, AbortLevel, Forks, Job, Mode, Outcome, Pipeline, Service, Track, Verify
+from bot.core.model.run import Status, Verification
 from bot.core.rules.verifications import PULLS
 from tests.core.town import Town
 from tests.core.world import Asked, shop

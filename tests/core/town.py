@@ -32,8 +32,8 @@ from bot.core.model.events import (
     Withdrawn,
 )
 from bot.core.model.facts import Fact, FactKind
-from bot.core.model.pipeline import Lane, Mode, Outcome, Pipeline, Track
-from bot.core.model.run import Ending, Run, Status, Step
+from bot.core.model.pipeline import Lane, Mode, Outcome, Pipeline, Step, Track
+from bot.core.model.run import Ending, Run, Status
 from bot.core.rules.decide import decide
 from bot.core.rules.decision import Decision
 from bot.core.view import View, view

@@ -8,8 +8,7 @@ from typing import Any
 from bot.core.model.board import Board, Record, build_board
 from bot.core.model.effects import AbortDuplicate, Compare, Effect, FindPull, Look, Trigger, Withdraw
 from bot.core.model.events import BuildSeen
-from bot.core.model.pipeline import AbortLevel, FastLane, FastLaneStart, Job, Outcome, Pipeline, Policy, Service
-from bot.core.model.run import VERIFY
+from bot.core.model.pipeline import VERIFY, AbortLevel, FastLane, FastLaneStart, Job, Outcome, Pipeline, Policy, Service
 from demo.pipeline import pipeline as pictures
 
 SERVICES = ("S1", "S2", "S3")

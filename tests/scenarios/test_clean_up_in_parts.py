@@ -7,7 +7,7 @@ import pytest
 from bot.core.model.board import Board, build_board
 from bot.core.model.effects import Trigger
 from bot.core.model.facts import FactKind
-from bot.core.rules import stage_locks
+from bot.core.rules import cleanup
 from bot.store.codec import dump_record, field_of, load_record
 from tests.core.town import Town
 from tests.core.world import shop
@@ -18,7 +18,7 @@ ACC, PRE = "acceptance", "pre-production"
 @pytest.fixture
 def town(monkeypatch: pytest.MonkeyPatch) -> Town:
     """S1a holds the lock; S1b to S1f wait behind it and S2a behind those; the fix S1g is in pre-production."""
-    monkeypatch.setattr(stage_locks, "REMOVED_AT_ONCE", 2)
+    monkeypatch.setattr(cleanup, "REMOVED_AT_ONCE", 2)
     opened = Town(shop(acceptance=1))
     for service, letter in ("S1", "a"), ("S1", "b"), ("S1", "c"), ("S2", "a"):
         opened.arrives(service, letter, PRE)

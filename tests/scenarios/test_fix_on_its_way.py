@@ -7,11 +7,10 @@ from itertools import product
 import pytest
 
 from bot.core.model.events import BuildSeen, ContainmentKnown
-from bot.core.model.facts import FactKind
+from bot.core.model.facts import FactKind, Why
 from bot.core.model.pipeline import FastLaneStart, Lane, Mode, Outcome
-from bot.core.model.reasons import Why
 from bot.core.model.run import Status
-from bot.core.rules import ended_builds, fast_lane
+from bot.core.rules import fast_lane, unmanaged_builds
 from bot.core.rules.queue import run_blocked_by
 from tests.core.town import Town
 from tests.core.world import shop
@@ -193,8 +192,8 @@ def test_two_words_about_when_a_build_began_are_about_the_same_build_if_they_are
     apart: float, *, same: bool
 ) -> None:
     board = Town().board
-    ended_builds.remember(board, BuildSeen("cdp", ACC, 7, Outcome.SUCCESS, started=100.0))
-    assert ended_builds.has_ended(board, BuildSeen("cdp", ACC, 7, None, started=100.0 + apart)) is same
+    unmanaged_builds.remember_ended(board, BuildSeen("cdp", ACC, 7, Outcome.SUCCESS, started=100.0))
+    assert unmanaged_builds.has_ended(board, BuildSeen("cdp", ACC, 7, None, started=100.0 + apart)) is same
 
 
 # -- F12: leaving the lane -------------------------------------------------------------------------------------

@@ -11,8 +11,8 @@ from bot.core.model.effects import Banner, Notify, Trigger
 from bot.core.model.events import Configured, FirstStart, HeadSeen, Merged, ModeAsked, StateLost, UnlockAsked
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Mode, Pipeline, Policy
+from bot.core.rules.configuration import REASON, SHOWN, loss, remembered
 from bot.core.rules.decide import decide
-from bot.core.rules.state_lost import REASON, SHOWN, loss, remembered
 from tests.core.town import Town
 from tests.core.world import shop
 

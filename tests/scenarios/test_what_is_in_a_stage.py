@@ -10,8 +10,8 @@ from dataclasses import replace
 import pytest
 
 from bot.core.model.events import BuildSeen, HeadSeen
+from bot.core.model.facts import Why
 from bot.core.model.pipeline import FastLaneStart, Outcome
-from bot.core.model.reasons import Why
 from bot.core.model.run import Status
 from bot.core.rules.queue import run_blocked_by
 from tests.core.town import Town

@@ -9,7 +9,7 @@ from redis import Redis
 
 from bot.core.model.board import FAMILIES, Board, Change, Counters, Header, Record
 from bot.core.model.history import CommitHistory, Position
-from bot.core.model.pipeline import Job, Lane, Mode, Pipeline, Service
+from bot.core.model.pipeline import Job, Lane, Mode, Pipeline, Service, Step
 from bot.core.model.run import (
     CleanUp,
     HandledCommand,
@@ -22,7 +22,6 @@ from bot.core.model.run import (
     StageBackoff,
     StageVersion,
     Status,
-    Step,
     UnmanagedBuild,
     Verification,
 )

@@ -18,8 +18,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 import bot.store
 from bot.core.model.effects import Look
 from bot.core.model.events import BuildSeen, TimePassed
-from bot.core.model.pipeline import Job, Outcome
-from bot.core.model.run import Status, Step
+from bot.core.model.pipeline import Job, Outcome, Step
+from bot.core.model.run import Status
 from bot.core.rules.decide import decide
 from bot.store.codec import load_effect
 from bot.store.inbox import Entry
@@ -29,7 +29,7 @@ from bot.store.outbox import Claim, Outbox
 from bot.store.parked import deliveries, park, parked, take_out
 from bot.store.records import Records
 from bot.store.replica import BARRIER, BoardReplica
-from bot.store.schema import SCHEMA, NewerSchema, OlderSchema, OtherSchema, check_schema
+from bot.store.schema import SCHEMA, NewerSchema, OlderSchema, OtherSchema, check_schema, stored_schema
 from bot.store.scripts import Scripts
 from bot.store.store import Store
 from tests.state.conftest import NOTHING, StoredPipeline
@@ -313,6 +313,22 @@ def test_wherever_a_process_dies_the_next_start_ends_with_the_same(redis: Redis,
         assert {key.split(b":", 1)[1]: value for key, value in footprint(redis, keys).items()} == wanted, requests
     assert requests > 10
     cut.close()
+
+
+def test_what_another_process_migrated_before_we_got_the_lease_is_left_alone(
+    redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int | None] = []
+
+    def look(*_: Any) -> int | None:
+        looked.append(stored_schema(redis, keys))
+        if len(looked) == 1:
+            assert migrate(redis, keys) == 2  # another process, between our look and our lease
+            return 2
+        return looked[-1]
+
+    monkeypatch.setattr(migration, "stored_schema", look)
+    assert migrate(redis, keys) is None
 
 
 def test_of_several_that_start_at_once_one_migrates_and_the_others_wait(redis: Redis, keys: Keys) -> None:

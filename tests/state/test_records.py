@@ -11,8 +11,8 @@ from redis import Redis
 
 import bot.store
 from bot.core.model.history import Position
-from bot.core.model.pipeline import Lane
-from bot.core.model.run import End, Ending, Run, Status, Step
+from bot.core.model.pipeline import Lane, Step
+from bot.core.model.run import End, Ending, Run, Status
 from bot.core.rules.decision import Ended
 from bot.store.inbox import Entry
 from bot.store.parked import KEPT, park, parked

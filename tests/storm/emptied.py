@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from bot.core.model.board import Board
 from bot.core.model.events import UnlockAsked
-from bot.core.rules.state_lost import lock_key
+from bot.core.rules.configuration import lock_key
 from bot.store.connection import connect
 from bot.store.inbox import Inbox
 from bot.store.keys import Keys

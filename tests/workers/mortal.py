@@ -23,7 +23,7 @@ import structlog
 
 from bot.core import journey
 from bot.core.model.events import TimePassed
-from bot.core.rules import decision, merges
+from bot.core.rules import decision, runs
 from bot.github import written_state
 from bot.jenkins import posted
 from bot.runtime import PipelineContext, Runtime, build
@@ -104,7 +104,7 @@ def live(life: Life) -> dict[str, Any]:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     store.LEASE_MS, outbox.HOLD_MS, posted.STILL_COMING = 100, life.hold, 0.1
     written_state.STILL_COMING, journey.DEBOUNCE, decision.STATUS_DEBOUNCE = 0.1, 0.0, 0.0
-    merges.PULL_TOLD = journey.PULL_TOLD = 0.0
+    runs.PULL_TOLD = journey.PULL_TOLD = 0.0
     loop.pause = lambda _tries, wanted: min(0.03, wanted or 0.03)  # type: ignore[assignment]
     if life.refuse:
         flaky(life.refuse)

@@ -14,8 +14,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from bot.core.model.effects import Banner, LockShown
 from bot.core.model.events import LockAsked, Merged, UnlockAsked
 from bot.core.model.pipeline import Job
-from bot.core.rules import state_lost
-from bot.core.rules.state_lost import REASON
+from bot.core.rules import configuration
+from bot.core.rules.configuration import REASON
 from bot.health.observing import Observer
 from bot.jenkins.banners import told_by_banner, with_banner
 from bot.store.losses import stored_loss
@@ -209,7 +209,7 @@ def test_a_memory_that_cannot_be_used_does_not_keep_the_board_from_beginning(
     def broken_memory(*_: object) -> object:
         raise KeyError("of another version")
 
-    monkeypatch.setattr(state_lost, "_start_again", broken_memory)
+    monkeypatch.setattr(configuration, "_start_again", broken_memory)
     real = beginning.bare
 
     def bare(begun: object) -> object:

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from bot.core.model.events import BuildSeen, CancelAsked, Event, LockAsked, Merged, TimePassed
 from bot.core.model.pipeline import Outcome
 from bot.core.model.run import Status
-from bot.core.rules import stage_locks
+from bot.core.rules import cleanup
 from bot.store.inbox import Accepted
 from bot.store.parked import parked
 from bot.store.store import Outdated, family_of
@@ -198,7 +198,7 @@ def test_every_effect_stands_in_the_line_of_whom_it_talks_to() -> None:
 
 def test_a_clean_up_in_parts_goes_on_without_the_clock(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     """F8: one run a decision here; all of them, the lock and the entry of the next come of one look at the inbox."""
-    monkeypatch.setattr(stage_locks, "REMOVED_AT_ONCE", 1)
+    monkeypatch.setattr(cleanup, "REMOVED_AT_ONCE", 1)
     numbers = itertools.count(100)
 
     def decide_all_of(*events: Event) -> None:

@@ -17,9 +17,9 @@ from pydantic import SecretStr
 from bot.core.model.board import Board
 from bot.core.model.effects import Effect, Trigger
 from bot.core.model.events import Configured, Event, FirstStart, HeadSeen, Merged, TimePassed
-from bot.core.model.pipeline import Job, Lane, Pipeline, Track
-from bot.core.model.run import Run, Step
-from bot.core.rules.standing import rolls_out
+from bot.core.model.pipeline import Job, Lane, Pipeline, Step, Track
+from bot.core.model.run import Run
+from bot.core.rules.stage_versions import rolls_out
 from bot.github import session
 from bot.jenkins import client
 from bot.runtime import build

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from bot.core.model.effects import AbortDuplicate, Banner, Effect, Look, Notify, Trigger, Withdraw
-from bot.core.model.run import Step
+from bot.core.model.pipeline import Step
 from bot.runtime import PipelineContext
 from bot.store.outbox import Claim
 

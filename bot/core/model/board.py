@@ -12,12 +12,9 @@ from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
-from bot.core.model.indexes import Indexes, ticks
-from bot.core.model.layout import Layout, lay_out
-from bot.core.model.pipeline import Job, Mode, Pipeline, Track
-from bot.core.model.queueing import queue_key
+from bot.core.model.indexes import Indexes, queue_key, ticks
+from bot.core.model.pipeline import VERIFY, Job, Layout, Mode, Pipeline, Step, Track, lay_out
 from bot.core.model.run import (
-    VERIFY,
     Abort,
     Buildable,
     CleanUp,
@@ -29,7 +26,6 @@ from bot.core.model.run import (
     ServiceState,
     StageBackoff,
     StageVersion,
-    Step,
     UnmanagedBuild,
     Verification,
 )

@@ -1,11 +1,12 @@
-"""What was decided: the audit log and the live feed are made of facts. Frozen values."""
+"""What was decided, and why a run waits: the audit log and the live feed are made of facts. Frozen values."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bot.core.model.run import Step
+from bot.core.model.pipeline import Step
 
 
 class FactKind(StrEnum):
@@ -76,3 +77,40 @@ class Fact:
     build: int | None = None
     #: Where the wish came from, if not through the API: `shop/s1#12, comment 4711`.
     via: str | None = None
+
+
+class Why(StrEnum):
+    """The closed list. Every run that waits has exactly one (invariant 10)."""
+
+    PAUSED = "paused"
+    BACKOFF = "backoff"
+    FULL = "full"
+    BEHIND = "behind"
+    LOCKED = "locked"
+    FIX_AHEAD = "fix-ahead"
+    PROOF = "proof"
+    ONE_AT_A_TIME = "one-at-a-time"
+    CLEAN_UP = "clean-up"
+    RECALLED = "recalled"
+    STARTING = "starting"
+    RUNNING = "running"
+    ENDING = "ending"
+    HOLDS_LOCK = "holds-lock"
+    FIX_FAILED = "fix-failed"
+    NEXT = "next"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a run stands where it stands; `sentence` is for people, `why` for programs."""
+
+    why: Why
+    #: The sentence, or what makes it of the board as it is now: mostly a reason keeps a run out, and nobody reads it.
+    told: str | Callable[[], str]
+    #: Whether those behind it in the queue must wait as well.
+    stops_queue: bool = True
+
+    @property
+    def sentence(self) -> str:
+        """For people. To be read before the board changes."""
+        return self.told if isinstance(self.told, str) else self.told()

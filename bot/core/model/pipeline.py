@@ -1,7 +1,8 @@
-"""What a pipeline is, as configured: services, stages, policies, the fast lane. Never changed by a run."""
+"""What the configuration says about one pipeline: its services, its stages, their jobs and policies. Frozen values."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -268,3 +269,42 @@ class Pipeline:
     @cached_property
     def _branches(self) -> dict[tuple[str, str], Service]:
         return {(service.repository.lower(), service.branch): service for service in reversed(self.services)}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One place a build can be: a stage's real job, the fast lane's own job for that stage, or `VERIFY`."""
+
+    stage: str
+    track: Track = Track.REAL
+
+    def __str__(self) -> str:
+        return f"fast {self.stage}" if self.track is Track.FAST else self.stage
+
+
+#: Where pull requests are verified: no stage, and no run is ever there. Its name is the context of the commit status.
+VERIFY = Step("verify", Track.VERIFY)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """`steps` in the order of the stages, the fast one of a stage first; `jobs`: the step that each job is for."""
+
+    pipeline: Pipeline | None = None
+    steps: tuple[Step, ...] = ()
+    jobs: dict[Job, Step] = field(default_factory=dict)
+
+
+def lay_out(pipeline: Pipeline) -> Layout:
+    """The layout of a configuration."""
+    steps = tuple(_steps(pipeline))
+    verify = [VERIFY] if pipeline.verify is not None else []
+    jobs = {job: step for step in [*steps, *verify] if (job := pipeline.job(step.stage, step.track)) is not None}
+    return Layout(pipeline, steps, jobs)
+
+
+def _steps(pipeline: Pipeline) -> Iterator[Step]:
+    for stage in pipeline.stages:
+        if stage.fast_job is not None:
+            yield Step(stage.name, Track.FAST)
+        yield Step(stage.name)

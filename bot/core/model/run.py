@@ -1,7 +1,6 @@
 """What lives on a board: runs, verifications, locks, services, what is in the stages, troubles, foreign builds.
 
-Frozen values, by `key`.
-"""
+Frozen values, by `key`."""
 
 from __future__ import annotations
 
@@ -9,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bot.core.model.history import CommitHistory, Position
-from bot.core.model.pipeline import AbortLevel, Job, Lane, Outcome, Track
+from bot.core.model.pipeline import VERIFY, AbortLevel, Job, Lane, Outcome, Step
 
 
 class Status(StrEnum):
@@ -50,21 +49,6 @@ class Ending:
     end: End
     why: str
     by: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One place a build can be: a stage's real job, the fast lane's own job for that stage, or `VERIFY`."""
-
-    stage: str
-    track: Track = Track.REAL
-
-    def __str__(self) -> str:
-        return f"fast {self.stage}" if self.track is Track.FAST else self.stage
-
-
-#: Where pull requests are verified: no stage, and no run is ever there. Its name is the context of the commit status.
-VERIFY = Step("verify", Track.VERIFY)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,17 +12,17 @@ from bot.core.model.events import BuildLost, BuildSeen, TriggerAccepted, Trigger
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Job, Lane, Outcome, Policy, Track
 from bot.core.model.run import Buildable, End, Ending, Run, StageBackoff, Status, Verification
-from bot.core.rules import ended_builds, fast_lane, stage_versions, standing, verifications
+from bot.core.rules import fast_lane, stage_versions, unmanaged_builds, verifications
+from bot.core.rules.cleanup import may_abort, withdraw
 from bot.core.rules.decision import Decision
-from bot.core.rules.leaving import may_abort, withdraw
-from bot.core.rules.merges import find_place, queue
+from bot.core.rules.runs import find_place, queue
 from bot.core.rules.stage_locks import lock_by_failure, passed_stage
-from bot.core.rules.unmanaged_builds import step_of, stranger
+from bot.core.rules.unmanaged_builds import see_unmanaged_build, step_of
 
 # -- triggers --------------------------------------------------------------------------------------------------
 
 
-def trigger_accepted(decision: Decision, event: TriggerAccepted) -> None:
+def accept_trigger(decision: Decision, event: TriggerAccepted) -> None:
     """The build of an attempt is in Jenkins' queue; a step that was in trouble works again."""
     run = _attempt(decision, event.run, event.attempt)
     if run is None:
@@ -40,7 +40,7 @@ def _works_again(decision: Decision, run: Buildable) -> None:
         decision.note(run)
 
 
-def trigger_unanswered(decision: Decision, event: TriggerUnanswered) -> None:
+def keep_unanswered_trigger(decision: Decision, event: TriggerUnanswered) -> None:
     """Where a build rolls out, an attempt that may still arrive is not given up yet: its run says so."""
     run = _attempt(decision, event.run, event.attempt)
     if run is None or run.build is not None or run.queue_item is not None:
@@ -50,7 +50,7 @@ def trigger_unanswered(decision: Decision, event: TriggerUnanswered) -> None:
     decision.tell(FactKind.TRIGGER_UNANSWERED, text, waiting)
 
 
-def trigger_refused(decision: Decision, event: TriggerRefused) -> None:
+def refuse_trigger(decision: Decision, event: TriggerRefused) -> None:
     """L6: it has not failed in the stage, so no lock; back to the head of the queue, and tried again later."""
     run = _attempt(decision, event.run, event.attempt)
     if run is None or run.build is not None:
@@ -61,7 +61,7 @@ def trigger_refused(decision: Decision, event: TriggerRefused) -> None:
     give_back(decision, run)
 
 
-def withdrawn(decision: Decision, event: Withdrawn) -> None:
+def confirm_withdrawal(decision: Decision, event: Withdrawn) -> None:
     """An attempt has no build and will get none: recalled (L3), taken out, or cancelled in Jenkins by hand."""
     run = _attempt(decision, event.run, event.attempt)
     if run is None or run.build is not None:
@@ -73,13 +73,13 @@ def withdrawn(decision: Decision, event: Withdrawn) -> None:
     give_back(decision, run)
 
 
-def build_lost(decision: Decision, event: BuildLost) -> None:
+def lose_build(decision: Decision, event: BuildLost) -> None:
     """A build that is gone: if it ran, nobody knows what it left behind, so it counts as aborted."""
     run = _attempt(decision, event.run, event.attempt)
     if run is None:
         return
     if run.build is None:
-        withdrawn(decision, Withdrawn(event.run, event.attempt, event.why))
+        confirm_withdrawal(decision, Withdrawn(event.run, event.attempt, event.why))
     else:
         _ended(decision, decision.update(run, failed_tests=(), failed_step="", lost=event.why), Outcome.ABORTED)
 
@@ -101,7 +101,7 @@ def back_off(decision: Decision, run: Buildable, why: str) -> None:
 def give_back(decision: Decision, run: Buildable) -> None:
     """The slot is free again; the run leaves if it was leaving, else it is at the head of its queue."""
     if isinstance(run, Verification):
-        verifications.give_back(decision, run)
+        verifications.give_back_verification(decision, run)
     elif run.status is Status.ENDING and run.ending is not None:
         decision.end(run, run.ending)
     elif run.cancelled_by is not None:
@@ -127,15 +127,15 @@ def _leaves(run: Buildable) -> bool:
 # -- builds ----------------------------------------------------------------------------------------------------
 
 
-def build_seen(decision: Decision, event: BuildSeen) -> None:
+def see_build(decision: Decision, event: BuildSeen) -> None:
     """Jenkins' own word about a build: it moves something only as the one build of the present attempt of that."""
     if event.result is not None and step_of(decision, Job(event.controller, event.job)) is not None:
-        ended_builds.remember(decision.board, event)
+        unmanaged_builds.remember_ended(decision.board, event)
     run = _attempt(decision, event.run or "", event.attempt or 0)
     if run is not None and (event.version not in ("", run.version) or event.sha not in ("", run.sha)):
         run = None  # a build of an older installation, or of what a fail-over lost, whose run had the same name
     if run is None or run.build not in (None, event.number):
-        stranger(decision, event, twin_of=run)
+        see_unmanaged_build(decision, event, twin_of=run)
     elif event.result is None:
         _started(decision, run, event)
     else:
@@ -174,7 +174,7 @@ def _ended(decision: Decision, run: Buildable, result: Outcome, at: float | None
     """A build has ended, `at` (epoch seconds by Jenkins' clock; None: not known)."""
     outcome = Outcome.TIMEOUT if run.timed_out and result is not Outcome.SUCCESS else result
     if isinstance(run, Verification):
-        verifications.ended(decision, run, outcome)
+        verifications.end_verification(decision, run, outcome)
     else:
         _run_ended(decision, run, outcome, at)
 
@@ -184,7 +184,7 @@ def _run_ended(decision: Decision, run: Run, outcome: Outcome, at: float | None)
     policy = stage.policy(outcome) if stage else (Policy.PASS if outcome is Outcome.SUCCESS else Policy.REPORT)
     if run.step.track is Track.FAST and policy is Policy.LOCK:
         policy = Policy.REPORT  # nothing real broke: a fast job locks nothing
-    if policy is not Policy.PASS and standing.rolls_out(decision.board.pipeline, run.step):
+    if policy is not Policy.PASS and stage_versions.rolls_out(decision.board.pipeline, run.step):
         stage_versions.failed(decision.board, run, decision.now)  # whatever becomes of the run: half of it is there
     if policy is Policy.PASS:
         _passed(decision, run)
@@ -228,7 +228,7 @@ def _goes_on(decision: Decision, run: Run) -> None:
 def _may_repeat(decision: Decision, run: Run) -> bool:
     stage = decision.board.pipeline.stage(run.step.stage)
     configured = stage is not None and decision.board.job(run.step) is not None
-    if standing.off_main(decision.board, run.service, run.position):
+    if stage_versions.off_main(decision.board, run.service, run.position):
         return False
     return configured and stage is not None and run.retried < stage.retries and run.cancelled_by is None
 

@@ -62,7 +62,7 @@ class Reply(NamedTuple):
 # -- hearing ---------------------------------------------------------------------------------------------------
 
 
-def said(decision: Decision, event: CommandSaid) -> None:
+def hear_command(decision: Decision, event: CommandSaid) -> None:
     """Somebody commands something: if it is news, in time and not too much, GitHub is asked whether they may."""
     service = _service_of(decision, event)
     pipeline, separator, _ = event.run.rpartition("/")
@@ -112,14 +112,14 @@ def _refuse(decision: Decision, event: CommandSaid, why: str) -> None:
 # -- what GitHub said ------------------------------------------------------------------------------------------
 
 
-def refused(decision: Decision, event: CommandRefused) -> None:
+def refuse_command(decision: Decision, event: CommandRefused) -> None:
     """They may not, it is too late, or GitHub did not say: nothing is done."""
     if _take(decision, event.said):
         _refuse(decision, event.said, event.why)
         _answer(decision, event.said, [Reply("", "-1", f"Not done: {event.why}.")], trusted=False)
 
 
-def allowed(decision: Decision, event: CommandAllowed, apply: Apply) -> None:
+def obey_command(decision: Decision, event: CommandAllowed, apply: Apply) -> None:
     """They may: each command is done as if it had come through the API, one after the other."""
     if _take(decision, event.said):
         replies = [_obey(decision, event, command, apply) for command in event.said.commands]

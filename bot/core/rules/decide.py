@@ -49,21 +49,10 @@ from bot.core.model.events import (
 )
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Job, Mode
-from bot.core.rules import (
-    builds,
-    commands,
-    ended_builds,
-    merges,
-    pull_requests,
-    requests,
-    state_lost,
-    unmanaged_builds,
-    verifications,
-)
-from bot.core.rules.aborting import abort_taken, press_on
-from bot.core.rules.configuration import configured
+from bot.core.rules import builds, commands, configuration, merges, requests, unmanaged_builds, verifications
+from bot.core.rules.cleanup import abort_more_firmly, take_abort, withdraw
+from bot.core.rules.configuration import configure
 from bot.core.rules.decision import Decision
-from bot.core.rules.leaving import withdraw
 from bot.core.rules.queue import admit_waiting
 from bot.core.rules.stage_locks import go_on_cleaning, open_lock, reconsider
 
@@ -78,7 +67,7 @@ def decide(board: Board, event: Event, now: float) -> Decision:
     _clock(decision)
     go_on_cleaning(decision, cleaning)
     admit_waiting(decision)
-    verifications.admit_waiting(decision)
+    verifications.admit_verifications(decision)
     tell(decision)
     decision.effects += people_notices.notices(decision)
     decision.effects += banners.changed(shown, banners.standing(board))
@@ -93,69 +82,69 @@ def decide(board: Board, event: Event, now: float) -> Decision:
 def _apply(decision: Decision, event: Event) -> None:  # noqa: C901  one flat list: an event, its function
     match event:
         case Merged():
-            merges.merged(decision, event)
+            merges.accept_merge(decision, event)
             if event.forced:
                 reconsider(decision, event.service)
         case PullFound():
-            merges.pull_found(decision, event)
+            merges.find_pull(decision, event)
         case HeadSeen():
-            merges.head_seen(decision, event)
+            merges.see_head(decision, event)
             reconsider(decision, event.service)
         case DefaultBranchChanged():
-            merges.default_branch_changed(decision, event)
+            merges.tell_default_branch(decision, event)
         case ContainmentKnown():
-            merges.learn(decision, event)
+            merges.learn_containment(decision, event)
             reconsider(decision, event.service)
         case PullMoved():
-            pull_requests.moved(decision, event)
+            verifications.move_pull_request(decision, event)
         case GroupFormed():
-            pull_requests.group_formed(decision, event)
+            verifications.form_merge_group(decision, event)
         case PullClosed():
-            pull_requests.closed(decision, event)
+            verifications.close_pull_request(decision, event)
         case BuildHinted():
             _look(decision, event)
         case BannerAmiss():
             banners.put_back(decision, event)
         case BuildSeen():
-            builds.build_seen(decision, event)
+            builds.see_build(decision, event)
         case TriggerAccepted():
-            builds.trigger_accepted(decision, event)
+            builds.accept_trigger(decision, event)
         case TriggerUnanswered():
-            builds.trigger_unanswered(decision, event)
+            builds.keep_unanswered_trigger(decision, event)
         case TriggerRefused():
-            builds.trigger_refused(decision, event)
+            builds.refuse_trigger(decision, event)
         case Withdrawn():
-            builds.withdrawn(decision, event)
+            builds.confirm_withdrawal(decision, event)
         case AbortTaken():
-            abort_taken(decision, event)
+            take_abort(decision, event)
         case BuildLost():
-            builds.build_lost(decision, event)
+            builds.lose_build(decision, event)
         case LockAsked():
-            requests.lock_asked(decision, event)
+            requests.lock(decision, event)
         case UnlockAsked():
-            requests.unlock_asked(decision, event)
+            requests.unlock(decision, event)
         case RetryAsked():
-            requests.retry_asked(decision, event)
+            requests.retry(decision, event)
         case CancelAsked():
-            requests.cancel_asked(decision, event)
+            requests.cancel(decision, event)
         case FastLaneAsked():
-            requests.fast_lane_asked(decision, event)
+            requests.send_head_fast(decision, event)
         case VerifyAsked():
-            pull_requests.asked(decision, event)
+            verifications.verify_on_request(decision, event)
         case CommandSaid():
-            commands.said(decision, event)
+            commands.hear_command(decision, event)
         case CommandAllowed():
-            commands.allowed(decision, event, _apply)
+            commands.obey_command(decision, event, _apply)
         case CommandRefused():
-            commands.refused(decision, event)
+            commands.refuse_command(decision, event)
         case ModeAsked():
-            requests.mode_asked(decision, event)
+            requests.change_mode(decision, event)
         case Configured():
-            configured(decision, event)
+            configure(decision, event)
         case StateLost():
-            state_lost.state_lost(decision, event)
+            configuration.recover_lost_state(decision, event)
         case FirstStart():
-            state_lost.first_start(decision, event)
+            configuration.begin(decision, event)
         case StoreChanged():
             decision.tell(FactKind.STORE_CHANGED, sentences.STORE_CHANGED)
         case TimePassed():
@@ -170,7 +159,7 @@ def _look(decision: Decision, event: BuildHinted) -> None:
     FINALIZED follows COMPLETED at once: by then the build is known to have ended.
     """
     job = Job(event.controller, event.job)
-    if event.over and ended_builds.has_ended(decision.board, event):
+    if event.over and unmanaged_builds.has_ended(decision.board, event):
         return
     if unmanaged_builds.step_of(decision, job) is not None:
         decision.do(Look(job, event.number))
@@ -187,7 +176,7 @@ def _clock(decision: Decision) -> None:
         text = f"build #{run.build} of {sentences.name(run)} has run too long in {run.step}: it is aborted"
         decision.tell(FactKind.BUILD_TIMED_OUT, text, late)
         withdraw(decision, late, abort=True, why="it has run too long")
-    press_on(decision)
+    abort_more_firmly(decision)
 
 
 def _only_asks(effect: Effect) -> bool:

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 from bot.core.model.board import Board
 from bot.core.model.effects import Effect, SetStatus
 from bot.core.model.facts import Fact, FactKind
-from bot.core.model.run import Buildable, End, Ending, Lock, Run, Status, Step, Verification
+from bot.core.model.pipeline import Step
+from bot.core.model.run import Buildable, End, Ending, Lock, Run, Status, Verification
 
 AnyBuildable = TypeVar("AnyBuildable", bound=Buildable)
 

@@ -11,18 +11,10 @@ from collections.abc import Iterator
 from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
-from bot.core.model.pipeline import FastLaneStart, Lane, Pipeline, Track
-from bot.core.model.run import Lock, Run, ServiceState, Status, Step, Version
+from bot.core.model.pipeline import FastLaneStart, Lane, Pipeline, Step, Track
+from bot.core.model.run import Lock, Run, ServiceState, Status, Version
 from bot.core.rules import stage_versions
-from bot.core.rules.stage_versions import Ahead
-from bot.core.rules.standing import (
-    at_first_fast_job,
-    drops,
-    has_mended,
-    has_started_fast_part,
-    in_real_stage,
-    rolls_out,
-)
+from bot.core.rules.stage_versions import Ahead, drops, rolls_out
 
 if TYPE_CHECKING:
     from bot.core.model.board import Board
@@ -241,3 +233,52 @@ def leavers(board: Board, service: str, opener: str) -> list[Run]:
         and run.status not in (Status.ENDING, Status.FAILED)
         and not in_real_stage(board.pipeline, run)
     ]
+
+
+# -- what a fast run is about, asked by several rules ----------------------------------------------------------
+
+
+def fixes(board: Board, service: str) -> list[Run]:
+    """What is on its way to open the locks of a service, oldest first: its fast runs, and a build that is repeated."""
+    holders = (board.runs.get(lock.run or "") for lock in board.locks_held_by(service))
+    repeated = [run for run in holders if run is not None and run.retrying and run.lane is Lane.MAIN]
+    runs = {run.key: run for run in (*repeated, *board.fast_runs(service))}.values()
+    coming = [run for run in runs if run.status not in (Status.FAILED, Status.ENDING)]
+    return sorted(coming, key=lambda run: (run.created, run.queue_number))
+
+
+def in_fast_part(pipeline: Pipeline, step: Step) -> bool:
+    """Whether a fast run in this step uses what the lane is about: its own jobs, or the real stages at its end."""
+    return step.track is Track.FAST or pipeline.index(step.stage) >= pipeline.rejoins_at
+
+
+def has_started_fast_part(pipeline: Pipeline, run: Run) -> bool:
+    """Whether a fast job of the run was asked for (F6): from then on nothing replaces it, started or not."""
+    if any(in_fast_part(pipeline, step) for step in run.passed):
+        return True
+    return (run.holds_slot or run.status is Status.FAILED) and in_fast_part(pipeline, run.step)
+
+
+def at_first_fast_job(board: Board, run: Run) -> bool:
+    """Whether the run waits for the first job that only the fast lane has for it (F6)."""
+    return (
+        run.lane is Lane.FAST
+        and run.status is Status.WAITING
+        and in_fast_part(board.pipeline, run.step)
+        and not has_started_fast_part(board.pipeline, run)
+    )
+
+
+def in_real_stage(pipeline: Pipeline, run: Run) -> bool:
+    """Whether a fast run is or was in a stage that it enters for real (F12)."""
+    rejoins = pipeline.rejoins_at
+    been = any(s.track is Track.REAL and pipeline.index(s.stage) >= rejoins for s in run.passed)
+    inside = run.step.track is Track.REAL and pipeline.index(run.step.stage) >= rejoins and run.holds_slot
+    return been or inside
+
+
+def has_mended(board: Board, run: Run) -> bool:
+    """Whether the run has passed all that it is on the fast lane for: what its service has locked, what was opened
+    for it (F1). It is no fix any more, only on its way."""
+    stages = {lock.stage for lock in board.locks_held_by(run.service)} | set(run.permits)
+    return bool(stages) and all(Step(stage) in run.passed for stage in stages)

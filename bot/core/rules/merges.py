@@ -6,27 +6,30 @@ from dataclasses import replace
 from typing import Any
 
 from bot.core import sentences
-from bot.core.model.effects import Comment, FindPull, Notify
+from bot.core.model.effects import Comment, Notify
 from bot.core.model.events import ContainmentKnown, DefaultBranchChanged, HeadSeen, Merged, PullFound
 from bot.core.model.facts import FactKind
 from bot.core.model.history import CommitHistory, Position
 from bot.core.model.pipeline import Lane
-from bot.core.model.run import End, Ending, PushedCommits, Run, ServiceState, Status, Step
-from bot.core.rules import fast_lane, stage_versions, standing
+from bot.core.model.run import PushedCommits, Run, ServiceState, Status
+from bot.core.rules import fast_lane, stage_versions
+from bot.core.rules.cleanup import leave
+from bot.core.rules.containment import (
+    _may_be_off_main,
+    _place_of,
+    ask_containment,
+)
 from bot.core.rules.decision import Decision
-from bot.core.rules.leaving import leave
-from bot.core.rules.proofs import ask_about_main, ask_containment, ask_whether_contained
+from bot.core.rules.runs import start_run
 
 #: How many pushes and rewritten heads a service remembers.
 PUSHES = 64
 FORCED_HEADS = 4
 #: How many pushes of several commits a service remembers, how many commits of each, and how many pull requests a run.
 PUSHED, COMMITS, PULLS = 8, 50, 20
-#: So long the webhook of a merge has time to tell the number of its pull request, in seconds; then GitHub is asked.
-PULL_TOLD = 60.0
 
 
-def merged(decision: Decision, event: Merged) -> None:
+def accept_merge(decision: Decision, event: Merged) -> None:
     """A push or a merged pull request: new to us, or the other half of something known (invariant 6)."""
     board = decision.board
     if board.pipeline.service(event.service) is None:
@@ -108,7 +111,7 @@ def _stays(run: Run) -> bool:
 
 def _has_only_begun(decision: Decision, run: Run) -> bool:
     """Whether nothing is lost by taking the run out: it has passed nothing, and rolls nothing out."""
-    inside = run.holds_slot and standing.rolls_out(decision.board.pipeline, run.step)
+    inside = run.holds_slot and stage_versions.rolls_out(decision.board.pipeline, run.step)
     early = run.status in (Status.WAITING, Status.STARTING, Status.RUNNING) and not run.passed
     return early and not inside and run.lane is Lane.MAIN
 
@@ -133,7 +136,7 @@ def _known_place(decision: Decision, state: ServiceState, event: Merged) -> Posi
     head, position = state.history.head, state.history.find(event.sha)
     if head is None or position is None:
         return None
-    off_main = position.segment < state.history.forced or standing.off_main(decision.board, state.key, position)
+    off_main = position.segment < state.history.forced or stage_versions.off_main(decision.board, state.key, position)
     comes_again = event.before == head.sha and off_main
     comes_back = not _is_late(state.history, head, position, event) if event.forced else comes_again
     return None if comes_back and event.sha != head.sha else position
@@ -178,7 +181,7 @@ def _known(decision: Decision, event: Merged, why: str) -> None:
     decision.tell(FactKind.MERGE_KNOWN, text, service=event.service, sha=event.sha)
 
 
-def pull_found(decision: Decision, event: PullFound) -> None:
+def find_pull(decision: Decision, event: PullFound) -> None:
     """The pull request that the runs of a commit were still missing: it is told where they are."""
     runs = decision.board.of_commit(event.service, event.sha)
     for run in runs:
@@ -225,7 +228,7 @@ def _how(event: Merged) -> str:
     return ", by a force-push" if event.before is not None else ", found by polling"
 
 
-def head_seen(decision: Decision, event: HeadSeen) -> None:
+def see_head(decision: Decision, event: HeadSeen) -> None:
     """The first head is the baseline and starts nothing; a later unknown one is a push that was missed.
 
     An answer from before main moved, as far as we know, counts for nothing: it is asked again.
@@ -278,7 +281,7 @@ def _head_is_known(decision: Decision, state: ServiceState, position: Position, 
         _accept(decision, state, Merged(state.key, position.sha, before=head.sha, forced=not contains))
 
 
-def default_branch_changed(decision: Decision, event: DefaultBranchChanged) -> None:
+def tell_default_branch(decision: Decision, event: DefaultBranchChanged) -> None:
     """The configured branch is followed, whatever the repository calls its default: but people must know."""
     service = decision.board.pipeline.service(event.service)
     if service is None or service.branch == event.now or service.branch != event.before:
@@ -290,140 +293,7 @@ def default_branch_changed(decision: Decision, event: DefaultBranchChanged) -> N
     decision.do(Notify("stuck", decision.board.pipeline.stages[0].name, subject, f"{text}\n", key))
 
 
-def start_run(
-    decision: Decision,
-    service: str,
-    position: Position,
-    lane: Lane,
-    *,
-    pull: int | None = None,
-    title: str = "",
-    author: str = "",
-    permit: str | None = None,
-    why: str = "its service holds a lock",
-) -> Run:
-    """Put a new run of a commit at the start of its lane; `why`: what puts it on the fast lane."""
-    board = decision.board
-    state = board.service(service)
-    number = state.number + 1
-    board.put(replace(state, number=number))
-    stamp = sentences.stamp(decision.now)
-    run = Run(
-        key=f"{service}.{number}",
-        service=service,
-        position=position,
-        lane=lane,
-        status=Status.WAITING,
-        step=fast_lane.route(board.pipeline, lane)[0],
-        queue_number=board.queue_number(),
-        created=decision.now,
-        since=decision.now,
-        queued=decision.now,
-        version=f"{service}-{number}-{stamp}",  # several may be merged in one second
-        pull=pull,
-        pulls=() if pull is None else (pull,),
-        title=title,
-        author=author,
-        permits=() if permit is None else (permit,),
-    )
-    board.put(run)
-    how = f"starts on the fast lane: {why}" if lane is Lane.FAST else f"queues for {run.step}"
-    decision.tell(FactKind.RUN_QUEUED, f"{sentences.name(run)} {how}", run)
-    decision.note(run, how)
-    decision.status(run, run.step, "pending", f"waits for {run.step}")
-    configured = board.pipeline.service(service)
-    if pull is None and configured is not None:
-        decision.do(FindPull(service, configured.repository, configured.branch, position.sha, PULL_TOLD))
-    found = fast_lane.cleaned_up_by(board, run)  # a push that arrives after its successor has passed already
-    if found is not None and found[1]:
-        leave(decision, run, sentences.superseded(found[0].run, found[0].position.sha))
-    else:
-        newest_fix(decision, run)
-        if standing.in_fast_part(board.pipeline, run.step):  # else there is time yet: its push may prove it meanwhile
-            _ask_early(decision, run)
-    return run
-
-
-def _ask_early(decision: Decision, run: Run) -> None:
-    """Ask now what the stages will want to know of a fix (F11): the answer is there when it gets to them."""
-    if run.lane is Lane.MAIN:
-        return
-    for found in decision.board.versions_of(run.service):
-        if standing.rolls_out(decision.board.pipeline, found.step):
-            ahead = stage_versions.ahead(decision.board, run, found.step)
-            if ahead is not None and ahead.contains is None:
-                ask_whether_contained(decision, run, ahead.position)
-
-
-def send_fast(decision: Decision, service: str, position: Position, *, why: str, permit: str | None = None) -> None:
-    """Put a commit on the fast lane: its live run changes lane; if it has none, a run is started (F1, F2)."""
-    live = [run for run in decision.board.of_commit(service, position.sha) if _goes_on(run)]
-    if not live:
-        start_run(decision, service, position, Lane.FAST, permit=permit, why=why)
-        return
-    before = live[-1]
-    permits = before.permits if permit is None else tuple(dict.fromkeys((*before.permits, permit)))
-    run = decision.update(before, lane=Lane.FAST, permits=permits)
-    what = "changes to the fast lane" if before.lane is Lane.MAIN else f"may enter {permit}"
-    decision.tell(FactKind.RUN_PROMOTED, f"{sentences.name(run)} {what}: {why}", run)
-    decision.note(run, f"{what}: {why}")
-    if run.status is Status.WAITING and before.lane is Lane.MAIN:
-        find_place(decision, run)
-    else:
-        _ask_early(decision, run)
-
-
-def _goes_on(run: Run) -> bool:
-    """Whether the run is on its way still: nobody has taken it out, and it has not failed."""
-    return run.status not in (Status.ENDING, Status.FAILED) and not run.taken_out
-
-
-def queue(decision: Decision, run: Run, step: Step) -> Run:
-    """Put a run at the tail of a step's queue; the newest fix replaces what waits there for the same job (F6)."""
-    run = decision.waits(run, step)
-    decision.tell(FactKind.RUN_QUEUED, f"{sentences.name(run)} queues for {step}", run)
-    decision.note(run)
-    newest_fix(decision, run)
-    _ask_early(decision, run)
-    return run
-
-
-def find_place(decision: Decision, run: Run) -> None:
-    """Queue a run for the first step that it has not passed, now that its lane or the stages have changed."""
-    step = fast_lane.next_step(decision.board.pipeline, run)
-    if step is None:
-        text = f"{sentences.name(run)} has passed every stage that is configured"
-        decision.end(run, Ending(End.DELIVERED, text))
-    else:
-        queue(decision, run, step)
-
-
-def newest_fix(decision: Decision, newer: Run) -> None:
-    """F6: remove the older fixes that this one, whose build has passed, replaces; ask where the proof is missing."""
-    for older in fast_lane.replaced_by(decision.board, newer):
-        leave(decision, older, sentences.superseded(newer.key, newer.position.sha))
-
-
-def drop_unmerged(decision: Decision, service: str) -> None:
-    """End the live runs that a force-push took off main, except in a lock-policy stage; newest first, for proof."""
-    board = decision.board
-    for run in reversed(board.of_service(service)):
-        verdict = standing.off_main(board, service, run.position)
-        if verdict is None:
-            ask_about_main(decision, service, run.position)
-            return  # the answer for the newest usually answers for all before it
-        if verdict:
-            drop(decision, run)
-
-
-def drop(decision: Decision, run: Run) -> None:
-    """End a run that is no longer on main, unless it rolls out at this moment: that is finished first."""
-    inside = run.holds_slot or run.status is Status.FAILED
-    if run.status is not Status.ENDING and not (inside and standing.rolls_out(decision.board.pipeline, run.step)):
-        leave(decision, run, sentences.dropped(run))
-
-
-def learn(decision: Decision, event: ContainmentKnown) -> None:
+def learn_containment(decision: Decision, event: ContainmentKnown) -> None:
     """Keep GitHub's answer as a proof about the two commits, wherever they stand."""
     board = decision.board
     state = board.service(event.service)
@@ -446,23 +316,4 @@ def learn(decision: Decision, event: ContainmentKnown) -> None:
         and history.head is not None
         and (history.head.sha, state.unconfirmed_head) == (event.base, event.head)
     ):
-        head_seen(decision, HeadSeen(event.service, state.unconfirmed_head, state.moves))
-
-
-def _may_be_off_main(history: CommitHistory, base: Position, head: Position) -> bool:
-    """Whether main seems to have lost `base` by a force-push that nobody told: our head lacks it.
-
-    If GitHub names the same head, that is so: both have been on main.
-    """
-    is_head = history.head is not None and history.head.sha == head.sha
-    return is_head and history.forced <= base.segment != head.segment
-
-
-def _place_of(decision: Decision, service: str, sha: str) -> Position | None:
-    """Where a commit stands: by the chain, a live run, a stage, a lock or a rewritten head that still names it."""
-    board = decision.board
-    state = board.service(service)
-    named = [v.position for each in board.versions_of(service) for v in each.all] + list(state.forced_heads)
-    named += [k.position for k in board.locks_held_by(service) if k.position is not None]
-    named += [run.position for run in board.of_commit(service, sha)]
-    return state.history.find(sha) or next((position for position in named if position.sha == sha), None)
+        see_head(decision, HeadSeen(event.service, state.unconfirmed_head, state.moves))

@@ -9,15 +9,14 @@ from typing import NamedTuple
 from bot.core import sentences
 from bot.core.model.board import Board
 from bot.core.model.effects import Trigger
-from bot.core.model.facts import FactKind
-from bot.core.model.pipeline import Lane, Mode, Track
-from bot.core.model.reasons import Reason, Why
-from bot.core.model.run import Ending, Run, Status, Step, Verification
+from bot.core.model.facts import FactKind, Reason, Why
+from bot.core.model.pipeline import Lane, Mode, Step, Track
+from bot.core.model.run import Ending, Run, Status, Verification
 from bot.core.rules import fast_lane
+from bot.core.rules.containment import ask_whether_contained
 from bot.core.rules.decision import AnyBuildable, Decision
-from bot.core.rules.proofs import ask_whether_contained
-from bot.core.rules.stage_versions import Ahead
-from bot.core.rules.standing import fixes, may_be_off_main, rolls_out
+from bot.core.rules.fast_lane import fixes
+from bot.core.rules.stage_versions import Ahead, may_be_off_main, rolls_out
 
 #: How many waiting runs are told on their pull request that a fix has passed them: a queue must not cost requests.
 OVERTAKEN_TOLD = 10

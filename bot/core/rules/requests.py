@@ -1,4 +1,7 @@
-"""What people ask for: lock, unlock, retry, cancel, the fast lane, pause. Each is done, or refused with a sentence."""
+"""What people ask for: lock, unlock, retry, cancel, fast lane, mode. Each is done, or refused with a reason.
+
+On leaving observe, the withdrawals are sent that were decided meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,14 @@ from bot.core import sentences
 from bot.core.model.events import CancelAsked, FastLaneAsked, LockAsked, ModeAsked, RetryAsked, UnlockAsked
 from bot.core.model.facts import FactKind
 from bot.core.model.history import Position
-from bot.core.model.pipeline import Lane, Track
-from bot.core.model.run import End, Ending, Lock, Run, Status
-from bot.core.rules import fast_lane, stage_versions, standing
+from bot.core.model.pipeline import Lane, Mode, Track
+from bot.core.model.run import Buildable, End, Ending, Lock, Run, Status
+from bot.core.rules import fast_lane, stage_versions, verifications
+from bot.core.rules.builds import give_back
+from bot.core.rules.cleanup import leave, may_abort, withdraw
 from bot.core.rules.decision import Decision
-from bot.core.rules.leaving import leave, withdraw
-from bot.core.rules.merges import send_fast
-from bot.core.rules.modes import mode_changed
-from bot.core.rules.stage_locks import lock_stage, open_lock
+from bot.core.rules.runs import send_fast
+from bot.core.rules.stage_locks import lock_stage, open_lock, recall_run
 
 
 def refuse(decision: Decision, by: str, why: str, run: Run | None = None) -> None:
@@ -23,7 +26,7 @@ def refuse(decision: Decision, by: str, why: str, run: Run | None = None) -> Non
     decision.tell(FactKind.REQUEST_REFUSED, why, run, by=by)
 
 
-def lock_asked(decision: Decision, event: LockAsked) -> None:
+def lock(decision: Decision, event: LockAsked) -> None:
     """L2: a person closes a stage, beside whatever else closes it."""
     board = decision.board
     if board.pipeline.stage(event.stage) is None:
@@ -45,7 +48,7 @@ def lock_asked(decision: Decision, event: LockAsked) -> None:
     )
 
 
-def unlock_asked(decision: Decision, event: UnlockAsked) -> None:
+def unlock(decision: Decision, event: UnlockAsked) -> None:
     """A person opens one lock or all of a stage; a failed run that held one ends as a reported failure (L1).
 
     One of several must be named, or all asked for: opening one too many may cost a fix its lane.
@@ -63,7 +66,7 @@ def unlock_asked(decision: Decision, event: UnlockAsked) -> None:
             open_lock(decision, lock, f"unlocked by {event.by}: {event.reason}", by=event.by)
 
 
-def retry_asked(decision: Decision, event: RetryAsked) -> None:
+def retry(decision: Decision, event: RetryAsked) -> None:
     """L4, F7: repeat the failed build of a run, in the stage where it failed, without a new commit."""
     run = decision.board.runs.get(event.run)
     no = _no_retry(decision, run)
@@ -83,7 +86,7 @@ def _no_retry(decision: Decision, run: Run | None) -> str | None:
         return None
     if run.status is not Status.FAILED:
         return f"{sentences.name(run)} has not failed: it is {run.status} in {run.step}"
-    if standing.off_main(board, run.service, run.position):
+    if stage_versions.off_main(board, run.service, run.position):
         return f"{sentences.name(run)} is not on main any more: it cannot be repeated"
     if run.step.track is Track.FAST:
         return None
@@ -99,7 +102,7 @@ def _no_retry(decision: Decision, run: Run | None) -> str | None:
     return None
 
 
-def cancel_asked(decision: Decision, event: CancelAsked) -> None:
+def cancel(decision: Decision, event: CancelAsked) -> None:
     """Take a run out. In a real lock-policy stage the ABORTED policy decides what its build leaves behind (L5)."""
     run = decision.board.runs.get(event.run)
     if run is None or run.status is Status.ENDING or (run.holds_slot and run.cancelled_by is not None):
@@ -117,7 +120,7 @@ def cancel_asked(decision: Decision, event: CancelAsked) -> None:
         leave(decision, run, Ending(End.CANCELLED, why), abort=True)
 
 
-def fast_lane_asked(decision: Decision, event: FastLaneAsked) -> None:
+def send_head_fast(decision: Decision, event: FastLaneAsked) -> None:
     """F1: an operator sends the head of main on the fast lane once, into `stage` even if others have locked it."""
     board = decision.board
     head = board.service(event.service).history.head
@@ -148,17 +151,73 @@ def _no_fast_lane(decision: Decision, event: FastLaneAsked, head: Position) -> s
     return None
 
 
-def mode_asked(decision: Decision, event: ModeAsked) -> None:
+def change_mode(decision: Decision, event: ModeAsked) -> None:
     """Let the pipeline run, pause it, or make it observe; what was not sent while observing is sent now."""
     board = decision.board
     before = board.header.mode
     board.put(replace(board.header, mode=event.mode, mode_by=event.by, mode_why=event.reason))
     text = f"{event.by} sets the pipeline from {before} to {event.mode}: {event.reason}"
     decision.tell(FactKind.MODE_CHANGED, text, by=event.by)
-    mode_changed(decision, before)
+    apply_mode(decision, before)
 
 
 def no_stage(decision: Decision, name: str) -> str:
     """There is no such stage; which there are."""
     names = ", ".join(stage.name for stage in decision.board.pipeline.stages)
     return f"{decision.board.pipeline.name} has no stage {name!r}; it has {names}"
+
+
+# -- modes -----------------------------------------------------------------------------------------------------
+
+
+_OBSERVED = "it was decided while the pipeline only observed"
+_WHY = {
+    Mode.PAUSE: "the pipeline is paused",
+    Mode.OBSERVE: "the pipeline only observes from now on",
+    Mode.RUN: "it may not have been asked for while the pipeline observed",
+}
+
+
+def apply_mode(decision: Decision, before: Mode) -> None:
+    """What follows when the pipeline is to run, to pause or to observe from now on."""
+    board = decision.board
+    mode = board.header.mode
+    if mode is before:
+        return
+    everything: list[Buildable] = [*board.runs.values(), *board.verifications.values()]
+    for built in sorted(everything, key=lambda built: (built.queue_number, built.key)):
+        if before is Mode.OBSERVE and _is_leaving(built):
+            _send_withdrawal(decision, built)
+        elif built.status is Status.STARTING and built.queue_item is None and not _is_leaving(built):
+            _call_back(decision, built, _WHY[mode])
+
+
+def _is_leaving(built: Buildable) -> bool:
+    """Whether its build is to end, or was called back already."""
+    if not built.holds_slot:
+        return False
+    cancelled = isinstance(built, Run) and built.cancelled_by is not None
+    return built.status in (Status.ENDING, Status.RECALLED) or built.timed_out or cancelled
+
+
+def _call_back(decision: Decision, built: Buildable, why: str) -> None:
+    """Take back a build that is asked for, perhaps not posted yet, and not known to be in Jenkins' queue."""
+    if decision.board.job_of(built) is None:
+        give_back(decision, built)
+    elif isinstance(built, Run):
+        recall_run(decision, built, why)
+    else:
+        verifications.recall_verification(decision, built, why)
+
+
+def _send_withdrawal(decision: Decision, built: Buildable) -> None:
+    if decision.board.job_of(built) is None and built.build is None:
+        give_back(decision, built)  # its stage is gone from the configuration: nothing was sent, nothing will be
+        return
+    withdraw(decision, built, abort=_is_aborted(decision, built), why=_OBSERVED)
+
+
+def _is_aborted(decision: Decision, built: Buildable) -> bool:
+    if not isinstance(built, Run):
+        return built.status is not Status.RECALLED
+    return built.taken_out or built.timed_out or (built.status is Status.ENDING and may_abort(decision, built))

@@ -7,16 +7,13 @@ from collections.abc import Sequence
 from bot.core import sentences
 from bot.core.model.facts import FactKind
 from bot.core.model.history import Position
-from bot.core.model.pipeline import Lane, Outcome, Track
-from bot.core.model.run import CleanUp, End, Ending, Lock, Run, Status, Step, Version
-from bot.core.rules import fast_lane, stage_versions, standing
+from bot.core.model.pipeline import Lane, Step, Track
+from bot.core.model.run import End, Ending, Lock, Run, Status, Version
+from bot.core.rules import fast_lane, stage_versions
+from bot.core.rules.cleanup import clean_up, drop, drop_unmerged, leave, newest_fix, withdraw
+from bot.core.rules.containment import ask_containment
 from bot.core.rules.decision import Decision
-from bot.core.rules.leaving import leave, withdraw
-from bot.core.rules.merges import drop, drop_unmerged, find_place, newest_fix, send_fast
-from bot.core.rules.proofs import ask_containment, ask_whether_contained
-
-#: How many runs one decision removes (F8): else a turn would take as long as there are runs, and Redis stand still.
-REMOVED_AT_ONCE = 100
+from bot.core.rules.runs import leave_lane, send_fast
 
 # -- locking ---------------------------------------------------------------------------------------------------
 
@@ -97,30 +94,8 @@ def passed_stage(decision: Decision, run: Run) -> None:
     if locks:
         open_passed(decision, run.service)
     live = board.runs.get(run.key)
-    if real and live is not None and standing.off_main(board, run.service, run.position):
+    if real and live is not None and stage_versions.off_main(board, run.service, run.position):
         drop(decision, live)
-
-
-def clean_up(decision: Decision, service: str) -> None:
-    """F8: remove the runs that a passed fast run contains; where that is not known, keep them and ask.
-
-    One decision removes `REMOVED_AT_ONCE`; if there are more, they go in the next ones, which are due at once.
-    """
-    board, removed = decision.board, 0
-    for run in board.of_service(service):
-        found = fast_lane.cleaned_up_by(board, run)
-        if found is None:
-            continue
-        version, contained = found
-        if not contained:
-            ask_whether_contained(decision, run, version.position)
-        elif removed == REMOVED_AT_ONCE:
-            board.put(CleanUp(service))
-            return
-        else:
-            leave(decision, run, sentences.superseded(version.run, version.position.sha))
-            removed += 1
-    board.drop(CleanUp(service))
 
 
 def go_on_cleaning(decision: Decision, services: Sequence[str]) -> None:
@@ -176,23 +151,6 @@ def open_lock(decision: Decision, lock: Lock, why: str, *, by: str) -> None:
         decision.update(holder, retrying=False)  # it holds nothing any more: other locks count for it (L4)
     if lock.service is not None:
         leave_lane(decision, lock.service, opener=by)
-
-
-def leave_lane(decision: Decision, service: str, opener: str) -> None:
-    """F12: once the last lock of a service is open, its fast runs not yet in a real stage join the main lane."""
-    board = decision.board
-    if fast_lane.is_open(board, service):
-        return
-    for run in board.fast_runs(service):
-        if run.status is Status.FAILED:  # a failed fix stays for a retry only as long as the lane is open (F7)
-            decision.end(run, Ending(End.FAILED, sentences.failed(run, run.failure or Outcome.FAILURE)))
-    for run in fast_lane.leavers(board, service, opener):
-        changed = decision.update(run, lane=Lane.MAIN)
-        what = f"on the main lane again: the last lock of {service} is open"
-        decision.tell(FactKind.RUN_REJOINED, f"{sentences.name(run)} is {what}", changed)
-        decision.note(changed, what)
-        if changed.status is Status.WAITING:
-            find_place(decision, changed)
 
 
 def reconsider(decision: Decision, service: str) -> None:

@@ -16,13 +16,71 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from bot.core.model.pipeline import Track
-from bot.core.model.run import Run, StageVersion, Status, Step, Version
-from bot.core.rules.standing import off_main, rolls_out
+from bot.core.model.pipeline import Pipeline, Step, Track
+from bot.core.model.run import Run, StageVersion, Status, Version
 
 if TYPE_CHECKING:
     from bot.core.model.board import Board
-    from bot.core.model.history import Position
+    from bot.core.model.history import CommitHistory, Position
+
+
+def rolls_out(pipeline: Pipeline, step: Step) -> bool:
+    """Whether a build of this step changes what is there: a real stage from the first that locks on, and the last."""
+    return step.track is Track.REAL and pipeline.index(step.stage) >= pipeline.rolls_out_at
+
+
+def off_main(board: Board, service: str, position: Position) -> bool | None:
+    """Whether a force-push took the commit off main: a forced head, later than it, lacks it, and main stands on that.
+
+    None: GitHub has to be asked (`proofs.ask_about_main`). What came back to main is on it, itself or in a later head,
+    even if nobody told of the force-push that brought it back.
+    """
+    state = board.service(service)
+    if not state.forced_heads:
+        return False
+    history, latest = state.history, state.history.latest(position)
+    later = [forced_head for forced_head in state.forced_heads if forced_head.segment > latest.segment]
+    later = [forced_head for forced_head in later if not _came_back(history, forced_head, latest)]
+    lacking = [forced_head for forced_head in later if history.contains(forced_head, latest) is False]
+    if lacking:
+        return True if _stands_on(history, lacking, latest) else None
+    return None if any(history.contains(forced_head, latest) is None for forced_head in later) else False
+
+
+def _stands_on(history: CommitHistory, lacking: list[Position], latest: Position) -> bool:
+    """Whether main is proven to lack the commit as well: it was asked about, or only pushes followed one that lacks it.
+
+    What stands on that by a detour (a lost push, another force-push) may have got the commit back on it.
+    """
+    head = history.head
+    return head is not None and (
+        history.contains(head, latest) is False or any(forced_head.segment == head.segment for forced_head in lacking)
+    )
+
+
+def may_be_off_main(board: Board, run: Run) -> bool:
+    """Whether our head lacks the commit, and GitHub has still to say that main stands at that head."""
+    state = board.service(run.service)
+    head = state.history.head
+    return (
+        head is not None and state.unconfirmed_head == head.sha and state.history.contains(head, run.position) is False
+    )
+
+
+def drops(history: CommitHistory, forced_head: Position, position: Position) -> bool:
+    """Whether the forced head `force` came after `place` and is proven to lack it, and main has not got it back."""
+    latest = history.latest(position)
+    lacks = forced_head.segment > latest.segment and history.contains(forced_head, latest) is False
+    return lacks and not _came_back(history, forced_head, latest)
+
+
+def _came_back(history: CommitHistory, forced_head: Position, position: Position) -> bool:
+    """Whether a later push, or our head, contains the commit: it was back on main after the force-push."""
+    if history.head is not None and history.contains(history.head, position):
+        return True
+    pushed = {root.segment for root in history.roots if root.segment > forced_head.segment}
+    tips = {each.segment: each for each in history.positions if each.segment in pushed}
+    return any(history.contains(tip, position) for tip in tips.values())
 
 
 class Ahead(NamedTuple):

@@ -1,16 +1,19 @@
-"""Builds of our jobs that move nothing: duplicates, builds started by hand, news of builds that are long over."""
+"""Builds in our jobs that move nothing: those that no run asked for, late and double ones of ours, ended ones.
+
+Looks and callbacks overtake each other, so the last builds of each job that are known to have ended are remembered.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from bot.core import sentences
+from bot.core.model.board import Board
 from bot.core.model.effects import AbortDuplicate, Look
-from bot.core.model.events import BuildSeen
+from bot.core.model.events import BuildHinted, BuildSeen
 from bot.core.model.facts import FactKind
-from bot.core.model.pipeline import AbortLevel, Job, Outcome
-from bot.core.model.run import Abort, Buildable, Step, UnmanagedBuild
-from bot.core.rules import ended_builds
+from bot.core.model.pipeline import AbortLevel, Job, Outcome, Step
+from bot.core.model.run import Abort, Buildable, PastBuild, Run, Status, UnmanagedBuild
 from bot.core.rules.decision import Decision
 
 
@@ -19,7 +22,7 @@ def step_of(decision: Decision, job: Job) -> Step | None:
     return decision.board.jobs().get(job)
 
 
-def stranger(decision: Decision, event: BuildSeen, twin_of: Buildable | None) -> None:
+def see_unmanaged_build(decision: Decision, event: BuildSeen, twin_of: Buildable | None) -> None:
     """A build that moves nothing: it occupies a slot while it runs; a duplicate of ours is stopped (invariant 5)."""
     job = Job(event.controller, event.job)
     step = step_of(decision, job)
@@ -32,11 +35,11 @@ def stranger(decision: Decision, event: BuildSeen, twin_of: Buildable | None) ->
             decision.board.drop(known)
             _ended(decision, known, event.result)
         return
-    if known is not None or ended_builds.has_ended(decision.board, event):
+    if known is not None or has_ended(decision.board, event):
         return
     seen = UnmanagedBuild(key, step, event.number, decision.now)
     decision.do(Look(job, event.number))  # it may be old news, overtaken by the word that the build has ended
-    repeats = twin_of.key if twin_of is not None else _late(decision, event)
+    repeats = twin_of.key if twin_of is not None else _late_attempt(decision, event)
     if repeats is not None:
         seen = replace(seen, repeats=repeats, abort=Abort(AbortLevel.STOP, decision.now))
         decision.do(AbortDuplicate(job, event.number, repeats))
@@ -64,7 +67,7 @@ def _ended(decision: Decision, known: UnmanagedBuild, result: Outcome) -> None:
     decision.tell(FactKind.BUILD_DUPLICATED, text, step=known.step, build=known.number)
 
 
-def _late(decision: Decision, event: BuildSeen) -> str | None:
+def _late_attempt(decision: Decision, event: BuildSeen) -> str | None:
     """The run that a build names, if it is one of ours: live, or gone.
 
     Its attempt is over, so nobody waits for this build: its trigger arrived when it was no longer looked for, or
@@ -86,3 +89,71 @@ def _is_of_this_board(decision: Decision, version: str) -> bool:
     """Whether a version was made since the board began: its stamp says when (`sentences.stamp`)."""
     stamp = version.rpartition("-")[2]
     return not stamp.isdecimal() or stamp >= sentences.stamp(decision.board.header.born)
+
+
+# -- which builds have ended -----------------------------------------------------------------------------------
+
+
+#: How many builds of one job.
+REMEMBERED = 64
+#: How far two words about when a build began may be apart, in seconds, to be about the same build.
+SAME_START = 1.0
+
+
+def remember_ended(board: Board, event: BuildSeen) -> None:
+    """Jenkins says that a build has ended."""
+    board.put(PastBuild(_ended_key(event.controller, event.job, event.number), event.number, event.started))
+
+
+def has_ended(board: Board, event: BuildSeen | BuildHinted) -> bool:
+    """Whether this very build is known to have ended.
+
+    A job that was made anew counts its builds from 1 again: one that began at another time is another build. A build
+    that is gone is not known to have ended, for it may come back after a restart.
+    """
+    past = board.past.get(_ended_key(event.controller, event.job, event.number))
+    if past is None or past.number != event.number:
+        return False
+    started = event.started if isinstance(event, BuildSeen) else None
+    return started is None or past.started is None or abs(past.started - started) <= SAME_START
+
+
+def _ended_key(controller: str, job: str, number: int) -> str:
+    return f"{controller}/{job}/{number % REMEMBERED}"
+
+
+# -- whether a build may still do its work ---------------------------------------------------------------------
+
+
+def attempt_refused(
+    board: Board, run: str, stage: str, attempt: int, version: str = "", build: int | None = None
+) -> str:
+    """Why nobody waits for the build of this attempt any more, as a sentence; empty: it is the present one.
+
+    `version` and `build` as the build knows them; empty, None: it does not say.
+    """
+    live = board.runs.get(run)
+    if live is None:
+        return "its run is not on the board: it has ended, or was never there"
+    if version not in ("", live.version):
+        return "its run belongs to an older installation of Interlock"
+    if live.step != Step(stage):
+        return f"its run is at {live.step} now"
+    if live.attempt != attempt:
+        return f"attempt {attempt} was given up: attempt {live.attempt} is the present one"
+    return _without_slot(live) or _other_build(live, build)
+
+
+def _without_slot(run: Run) -> str:
+    if run.status is Status.WAITING:
+        return f"attempt {run.attempt} was given up: its run waits to enter {run.step} again"
+    if run.status is Status.FAILED:
+        return f"attempt {run.attempt} has failed already"
+    # One that is called back because its stage locked, and starts all the same, finishes as usual (L3).
+    return "its run is on its way out" if run.status is Status.ENDING or run.cancelled_by is not None else ""
+
+
+def _other_build(run: Run, build: int | None) -> str:
+    if run.build is None or build in (None, run.build):
+        return ""
+    return f"build #{run.build} is that of attempt {run.attempt}"

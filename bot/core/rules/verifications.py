@@ -1,22 +1,182 @@
-"""Verifying pull requests: one build for each head, begun as soon as there is room; its result is a commit status.
-
-A verification never locks anything and waits for no run. Which heads are verified is decided in `pulls`; what Jenkins
-says of their builds comes through `builds`, as for runs.
-"""
+"""Pull requests and their verifications: which head is built, when it waits for a person, and what is said of it."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from bot.core import sentences
 from bot.core.model.board import Board
 from bot.core.model.effects import SetStatus
+from bot.core.model.events import GroupFormed, PullClosed, PullMoved, VerifyAsked
 from bot.core.model.facts import FactKind
-from bot.core.model.pipeline import Outcome, Verify
-from bot.core.model.run import VERIFY, Pull, Status, Verification
+from bot.core.model.pipeline import VERIFY, Forks, Outcome, Verify
+from bot.core.model.run import Pull, Status, Verification
+from bot.core.rules.cleanup import withdraw
 from bot.core.rules.decision import Decision
-from bot.core.rules.leaving import withdraw
 from bot.core.rules.queue import stage_blocked_by, start_build
+
+#: How many earlier heads of a pull request are remembered.
+EARLIER = 8
+#: Why nobody waits for a verification any more.
+CLOSED, ELSEWHERE = "the pull request is closed", "the pull request goes to another branch now"
+_SHA = re.compile(r"[0-9a-f]{40}\Z")
+
+
+def move_pull_request(decision: Decision, event: PullMoved) -> None:
+    """A pull request is open with this head: it is verified, unless that is old news or not wished."""
+    known = _news(decision.board, event)
+    if known is not None:
+        pull = _with_head(known, event.sha, event.before)
+        at = known.at if event.at is None else event.at
+        _follow(decision, event.service, replace(pull, at=at, open=True, draft=event.draft, fork=event.fork))
+
+
+def close_pull_request(decision: Decision, event: PullClosed) -> None:
+    """A pull request is closed, for this branch at least: nobody waits for its verification.
+
+    It is remembered, for what may still come late.
+    """
+    known = _news(decision.board, event)
+    if known is not None:
+        pull = _with_head(known, event.sha, None)
+        at = known.at if event.at is None else event.at
+        gone = ELSEWHERE if event.elsewhere else CLOSED
+        _follow(decision, event.service, replace(pull, at=at, open=False, asked=False), gone=gone)
+
+
+def verify_on_request(decision: Decision, event: VerifyAsked) -> None:
+    """A person wants a head verified: from a fork, of a draft, or once more."""
+    board = decision.board
+    known = board.pull(event.service, event.pull)
+    no = _no(board, event, known)
+    if no is not None:
+        decision.tell(FactKind.REQUEST_REFUSED, no, service=event.service, sha=event.sha, by=event.by)
+        return
+    pull = _with_head(known or Pull(event.pull, event.sha), event.sha, None)
+    fork = pull.fork if event.fork is None else event.fork
+    _follow(decision, event.service, replace(pull, fork=fork, asked=True, done=False), by=event.by)
+
+
+def form_merge_group(decision: Decision, event: GroupFormed) -> None:
+    """A merge queue may require our status on its own commits, and would wait for ever: each of the pull requests in it
+    was verified by itself, and that is what the status says. What lands is built as every merge is."""
+    service = decision.board.pipeline.service(event.service)
+    if service is not None and decision.board.pipeline.verifies(event.service):
+        text = "its pull requests were verified one by one; what lands is built"
+        decision.do(SetStatus(service.repository, event.sha, VERIFY.stage, "success", text, None))
+
+
+def configure_verifications(decision: Decision) -> None:
+    """The configuration has changed: what is verified follows it."""
+    board = decision.board
+    for state in sorted(board.pulls.values(), key=lambda state: state.key):
+        if board.pipeline.verifies(state.key):
+            for pull in state.seen:
+                _follow(decision, state.key, pull)
+        else:
+            board.put(replace(state, seen=()))
+    for verification in sorted(board.verifications.values(), key=lambda v: (v.queue_number, v.key)):
+        if verification.status is not Status.ENDING and not board.pipeline.verifies(verification.service):
+            leave_verification(
+                decision, verification, f"pull requests of {verification.service} are no longer verified"
+            )
+
+
+# -- what it means ---------------------------------------------------------------------------------------------
+
+
+def _news(board: Board, event: PullMoved | PullClosed) -> Pull | None:
+    """What was known before this news; None if it is none, or if nobody cares."""
+    if not board.pipeline.verifies(event.service):
+        return None
+    known = board.pull(event.service, event.pull)
+    before = event.before if isinstance(event, PullMoved) else None
+    if known is None:
+        return Pull(event.pull, event.sha, earlier=(before,) if before is not None else ())
+    if event.at is not None and known.at is not None and event.at != known.at:
+        return known if event.at > known.at else None
+    return known if isinstance(event, PullClosed) or _may_follow(known, event.sha, before) else None
+
+
+def _may_follow(known: Pull, sha: str, before: str | None) -> bool:
+    """Whether a head can have come after the known one, where no clock tells."""
+    if before is None:
+        return sha == known.sha
+    return known.open and (sha == known.sha or before == known.sha or sha not in known.earlier)
+
+
+def _with_head(known: Pull, sha: str, before: str | None) -> Pull:
+    """The pull request with this head. What was said and asked about another head does not count for it."""
+    if known.sha == sha:
+        return known
+    heads = dict.fromkeys([*known.earlier, known.sha, *([] if before is None else [before])])
+    earlier = tuple(head for head in heads if head != sha)[-EARLIER:]
+    return replace(known, sha=sha, asked=False, held=False, done=False, earlier=earlier)
+
+
+def _follow(decision: Decision, service: str, pull: Pull, by: str | None = None, gone: str = CLOSED) -> None:
+    """Have verified what is to be verified of this pull request now, and nothing else."""
+    verify = decision.board.pipeline.verify
+    if verify is None:
+        raise AssertionError("followed a pull request that nobody verifies")
+    wanted = _is_wanted(verify, pull)
+    held = wanted and pull.fork and not pull.asked and not pull.done
+    live = current(decision.board, service, pull.number)
+    remember_pull(decision.board, service, replace(pull, held=held))
+    queue_number = None
+    if live is not None and (live.sha != pull.sha or not wanted):
+        queue_number = live.queue_number if live.status is Status.WAITING else None
+        leave_verification(decision, live, _why_not(pull, live, gone))
+        live = None
+    if held and not pull.held:
+        hold_verification(decision, service, pull)
+    elif wanted and not held and not pull.done and live is None:
+        start_verification(decision, verify, service, pull, queue_number=queue_number, by=by)
+
+
+def _is_wanted(verify: Verify, pull: Pull) -> bool:
+    if not pull.open or (pull.fork and verify.forks is Forks.NEVER):
+        return False
+    return pull.asked or verify.drafts or not pull.draft
+
+
+def _why_not(pull: Pull, live: Verification, gone: str) -> str:
+    if not pull.open:
+        return gone
+    if live.sha != pull.sha:
+        return f"superseded by a newer push ({sentences.short(pull.sha)})"
+    return "the pull request is a draft" if pull.draft else "it comes from a fork, and those are never verified"
+
+
+def _no(board: Board, event: VerifyAsked, known: Pull | None) -> str | None:
+    """Why a head is not verified though a person asks for it."""
+    verify = board.pipeline.verify
+    if verify is None or not board.pipeline.verifies(event.service):
+        return f"pull requests of {event.service} are not verified"
+    if not _SHA.match(event.sha):
+        return "which commit is to be verified was not said"
+    fork = known.fork if event.fork is None and known is not None else event.fork
+    if verify.forks is Forks.NEVER and fork is not False:
+        return f"#{event.pull} comes from a fork, and those are never verified here"
+    return None if known is None else _no_more(board, event, known)
+
+
+def _no_more(board: Board, event: VerifyAsked, known: Pull) -> str | None:
+    """Why a head of a known pull request is not verified: it is not its head any more, or is being verified."""
+    if not known.open:
+        return f"#{known.number} is closed, or goes to another branch"
+    if event.sha != known.sha and event.sha in known.earlier:
+        has, had = sentences.short(known.sha), sentences.short(event.sha)
+        return f"the head of #{known.number} has moved on from {had} to {has}: look at that, and ask again"
+    live = current(board, event.service, known.number)
+    if live is not None and live.sha == event.sha:
+        return f"{sentences.name(live)} is being verified already"
+    return None
+
+
+# -- one verification ------------------------------------------------------------------------------------------
+
 
 #: What a build says of the commit. Any other outcome says nothing of it: the status is then an error.
 _VERDICTS = {Outcome.SUCCESS: "success", Outcome.UNSTABLE: "failure", Outcome.FAILURE: "failure"}
@@ -27,7 +187,7 @@ def current(board: Board, service: str, pull: int) -> Verification | None:
     return next((v for v in board.of_pull(service, pull) if v.status is not Status.ENDING), None)
 
 
-def start(
+def start_verification(
     decision: Decision, verify: Verify, service: str, pull: Pull, *, queue_number: int | None, by: str | None
 ) -> None:
     """Have the head of a pull request verified; what replaces one that waits takes over its `seat`."""
@@ -55,7 +215,7 @@ def start(
     decision.status(verification, VERIFY, "pending", "waits for its build")
 
 
-def admit_waiting(decision: Decision) -> None:
+def admit_verifications(decision: Decision) -> None:
     """Begin as many as there is room for, first come first served. Called once after every event."""
     board = decision.board
     while (first := next(board.verifying(), None)) is not None:
@@ -63,7 +223,7 @@ def admit_waiting(decision: Decision) -> None:
             return
 
 
-def recall(decision: Decision, verification: Verification, why: str) -> None:
+def recall_verification(decision: Decision, verification: Verification, why: str) -> None:
     """Take back the build that has not started; the verification is at the head of its queue again after that."""
     recalled = decision.update(verification, status=Status.RECALLED)
     text = f"{why}: the build of {sentences.name(verification)}, not started yet, is taken back"
@@ -71,7 +231,7 @@ def recall(decision: Decision, verification: Verification, why: str) -> None:
     withdraw(decision, recalled, abort=False, why=why)
 
 
-def leave(decision: Decision, verification: Verification, why: str) -> None:
+def leave_verification(decision: Decision, verification: Verification, why: str) -> None:
     """Take a verification back; its build keeps the slot until it has ended, and its result says nothing any more."""
     taken = "; its build is taken back" if verification.holds_slot else ""
     text = f"{sentences.name(verification)} is not verified any more: {why}{taken}"
@@ -85,7 +245,7 @@ def leave(decision: Decision, verification: Verification, why: str) -> None:
     withdraw(decision, ending, abort=True, why=why)
 
 
-def hold(decision: Decision, service: str, pull: Pull) -> None:
+def hold_verification(decision: Decision, service: str, pull: Pull) -> None:
     """Say that a head from a fork is built only after a person has asked for it: anybody may have written it."""
     text = f"{service} #{pull.number} {sentences.short(pull.sha)} comes from a fork: it is verified when somebody asks"
     decision.tell(FactKind.VERIFICATION_HELD, text, service=service, sha=pull.sha, step=VERIFY)
@@ -106,7 +266,7 @@ def is_shared(board: Board, service: str, pull: int, sha: str) -> bool:
 # -- what Jenkins says -----------------------------------------------------------------------------------------
 
 
-def give_back(decision: Decision, verification: Verification) -> None:
+def give_back_verification(decision: Decision, verification: Verification) -> None:
     """It has no build: gone if it was on its way out, else in line again, where it stood."""
     if verification.status is Status.ENDING:
         decision.board.drop(verification)
@@ -114,7 +274,7 @@ def give_back(decision: Decision, verification: Verification) -> None:
         decision.update(verification, status=Status.WAITING, queue_item=None)  # no build: nothing is noted of one
 
 
-def ended(decision: Decision, verification: Verification, outcome: Outcome) -> None:
+def end_verification(decision: Decision, verification: Verification, outcome: Outcome) -> None:
     """Its build has ended: the commit is told. What nobody waits for any more says nothing."""
     board = decision.board
     board.drop(verification)
@@ -126,7 +286,7 @@ def ended(decision: Decision, verification: Verification, outcome: Outcome) -> N
     decision.status(verification, VERIFY, _VERDICTS.get(outcome, "error"), sentences.verdict(verification, outcome))
     pull = board.pull(verification.service, verification.pull)
     if pull is not None and pull.sha == verification.sha:
-        remember(board, verification.service, replace(pull, done=True))
+        remember_pull(board, verification.service, replace(pull, done=True))
 
 
 # -- what is remembered ----------------------------------------------------------------------------------------
@@ -135,7 +295,7 @@ def ended(decision: Decision, verification: Verification, outcome: Outcome) -> N
 PULLS = 64
 
 
-def remember(board: Board, service: str, pull: Pull) -> None:
+def remember_pull(board: Board, service: str, pull: Pull) -> None:
     """Keep what is known of a pull request now; of too many, a closed one is forgotten first, then the oldest."""
     state = board.pulls_of(service)
     if state.find(pull.number) == pull:

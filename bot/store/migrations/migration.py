@@ -57,8 +57,8 @@ def migrate(redis: Redis, keys: Keys) -> int | None:
         if stored > SCHEMA:
             raise refusal(keys.pipeline, stored)
         if redis.set(keys.lease, token, nx=True, px=LEASE_MS):
-            try:
-                if _Migration(redis, keys, token).run(stored):
+            try:  # another process may have migrated it between our look and the lease: then there is nothing to do
+                if stored_schema(redis, keys) == stored and _Migration(redis, keys, token).run(stored):
                     return stored
             finally:
                 _release(redis, keys, token)

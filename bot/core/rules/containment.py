@@ -1,4 +1,4 @@
-"""Asking for the proofs of containment that the chain of pushes does not give, each once."""
+"""Asking GitHub for the proofs of containment that the pushes do not give, each once; and what its answers prove."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import replace
 from bot.core import sentences
 from bot.core.model.effects import Compare
 from bot.core.model.facts import FactKind
-from bot.core.model.history import Position
+from bot.core.model.history import CommitHistory, Position
 from bot.core.model.run import Run
 from bot.core.rules.decision import Decision
-from bot.core.rules.standing import off_main
+from bot.core.rules.stage_versions import off_main
 
 #: How many questions may be open per service; those beyond are asked when answers have come in.
 QUESTIONS = 32
@@ -54,3 +54,22 @@ def ask_about_main(decision: Decision, service: str, position: Position) -> None
     for head in asked:
         if history.contains(head, latest) is None:
             ask_containment(decision, service, base=latest.sha, head=head.sha)
+
+
+def _may_be_off_main(history: CommitHistory, base: Position, head: Position) -> bool:
+    """Whether main seems to have lost `base` by a force-push that nobody told: our head lacks it.
+
+    If GitHub names the same head, that is so: both have been on main.
+    """
+    is_head = history.head is not None and history.head.sha == head.sha
+    return is_head and history.forced <= base.segment != head.segment
+
+
+def _place_of(decision: Decision, service: str, sha: str) -> Position | None:
+    """Where a commit stands: by the chain, a live run, a stage, a lock or a rewritten head that still names it."""
+    board = decision.board
+    state = board.service(service)
+    named = [v.position for each in board.versions_of(service) for v in each.all] + list(state.forced_heads)
+    named += [k.position for k in board.locks_held_by(service) if k.position is not None]
+    named += [run.position for run in board.of_commit(service, sha)]
+    return state.history.find(sha) or next((position for position in named if position.sha == sha), None)

@@ -1,0 +1,196 @@
+"""How runs leave: at once where they only wait; where a build may run, after Jenkins has confirmed its end.
+
+What a fix contains is removed (F8), an older fix that a newer one replaces (F6), what a force-push took off main.
+A build that is to end is asked ever more firmly: stop, term, kill, each when the one before has not helped in its time.
+Where it rolls out, nothing firmer than stop is done: a script that is killed half-way leaves behind what nobody knows.
+There, and after a kill that did not help, people are told, and the build keeps its slot until it ends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot.core import sentences
+from bot.core.model.effects import AbortDuplicate, Notify, Withdraw
+from bot.core.model.events import AbortTaken
+from bot.core.model.facts import FactKind
+from bot.core.model.pipeline import AbortLevel, Job, Step
+from bot.core.model.run import (
+    Abort,
+    Buildable,
+    CleanUp,
+    Ending,
+    Run,
+    Status,
+    UnmanagedBuild,
+)
+from bot.core.rules import fast_lane, stage_versions
+from bot.core.rules.containment import ask_about_main, ask_whether_contained
+from bot.core.rules.decision import Decision
+from bot.core.rules.stage_versions import rolls_out
+
+
+def leave(decision: Decision, run: Run, ending: Ending, *, abort: bool = False) -> None:
+    """Remove a run wherever it stands; one that holds a slot keeps it until its build has ended (F8).
+
+    `abort` has its running build aborted whatever the stage; without it `may_abort` decides.
+    """
+    if run.status is Status.ENDING:
+        return
+    if not run.holds_slot:
+        decision.end(run, ending)
+        return
+    run = decision.update(run, status=Status.ENDING, ending=ending)
+    decision.tell(FactKind.RUN_LEAVING, f"{ending.why}; its build in {run.step} is taken back", run)
+    decision.note(run, ending.why)
+    withdraw(decision, run, abort=abort or may_abort(decision, run), why=ending.why)
+
+
+def may_abort(decision: Decision, run: Buildable) -> bool:
+    """Whether a running build may be aborted without anybody asking: not where it rolls out, half of one is worse."""
+    return not rolls_out(decision.board.pipeline, run.step)
+
+
+def withdraw(decision: Decision, run: Buildable, *, abort: bool, why: str) -> None:
+    """Have the present attempt cancelled in Jenkins' queue, and its running build aborted if `abort`."""
+    job = decision.board.job_of(run)
+    if job is None:
+        return
+    if abort:
+        decision.update(run, abort=Abort(AbortLevel.STOP, decision.now))
+    decision.do(Withdraw(run.key, run.attempt, job, run.queue_item, run.build, abort, why, version=run.version))
+
+
+# -- who is removed --------------------------------------------------------------------------------------------
+
+
+#: How many runs one decision removes (F8): else a turn would take as long as there are runs, and Redis stand still.
+REMOVED_AT_ONCE = 100
+
+
+def clean_up(decision: Decision, service: str) -> None:
+    """F8: remove the runs that a passed fast run contains; where that is not known, keep them and ask.
+
+    One decision removes `REMOVED_AT_ONCE`; if there are more, they go in the next ones, which are due at once.
+    """
+    board, removed = decision.board, 0
+    for run in board.of_service(service):
+        found = fast_lane.cleaned_up_by(board, run)
+        if found is None:
+            continue
+        version, contained = found
+        if not contained:
+            ask_whether_contained(decision, run, version.position)
+        elif removed == REMOVED_AT_ONCE:
+            board.put(CleanUp(service))
+            return
+        else:
+            leave(decision, run, sentences.superseded(version.run, version.position.sha))
+            removed += 1
+    board.drop(CleanUp(service))
+
+
+def newest_fix(decision: Decision, newer: Run) -> None:
+    """F6: remove the older fixes that this one, whose build has passed, replaces; ask where the proof is missing."""
+    for older in fast_lane.replaced_by(decision.board, newer):
+        leave(decision, older, sentences.superseded(newer.key, newer.position.sha))
+
+
+def drop_unmerged(decision: Decision, service: str) -> None:
+    """End the live runs that a force-push took off main, except in a lock-policy stage; newest first, for proof."""
+    board = decision.board
+    for run in reversed(board.of_service(service)):
+        verdict = stage_versions.off_main(board, service, run.position)
+        if verdict is None:
+            ask_about_main(decision, service, run.position)
+            return  # the answer for the newest usually answers for all before it
+        if verdict:
+            drop(decision, run)
+
+
+def drop(decision: Decision, run: Run) -> None:
+    """End a run that is no longer on main, unless it rolls out at this moment: that is finished first."""
+    inside = run.holds_slot or run.status is Status.FAILED
+    if run.status is not Status.ENDING and not (inside and stage_versions.rolls_out(decision.board.pipeline, run.step)):
+        leave(decision, run, sentences.dropped(run))
+
+
+# -- builds that are to end ------------------------------------------------------------------------------------
+
+
+_FIRMER = {AbortLevel.STOP: AbortLevel.TERM, AbortLevel.TERM: AbortLevel.KILL}
+
+
+def abort_more_firmly(decision: Decision) -> None:
+    """Ask more firmly, where a build was asked to end and has taken too long about it."""
+    for run in decision.board.aborting():
+        if run.abort is not None and run.build is not None and _abort_is_late(decision, run.abort):
+            _press_run(decision, run, run.abort, run.build)
+    for unmanaged in decision.board.duplicates():
+        if unmanaged.abort is not None and _abort_is_late(decision, unmanaged.abort):
+            _press_duplicate(decision, unmanaged, unmanaged.abort)
+
+
+def take_abort(decision: Decision, event: AbortTaken) -> None:
+    """Jenkins took the request: from now on the build has its time. What it did not take helps nothing."""
+    board, job = decision.board, Job(event.controller, event.job)
+    for built in board.aborting():
+        told = (built.key, built.attempt) == (event.run, event.attempt) if event.run else board.job_of(built) == job
+        if told and built.build == event.number and _waits_for(built.abort, event):
+            decision.update(built, abort=_taken(decision, event))
+    unmanaged = board.unmanaged.get(f"{event.controller}/{event.job}/{event.number}")
+    if unmanaged is not None and _waits_for(unmanaged.abort, event):
+        board.put(replace(unmanaged, abort=_taken(decision, event)))
+
+
+def _taken(decision: Decision, event: AbortTaken) -> Abort:
+    return Abort(event.level, decision.now, taken=True, only_stop=event.only_stop)
+
+
+def _waits_for(abort: Abort | None, event: AbortTaken) -> bool:
+    return abort is not None and abort.level is event.level and not abort.taken
+
+
+def _abort_is_late(decision: Decision, abort: Abort) -> bool:
+    due = abort.asked + decision.board.pipeline.patience(abort.level)
+    return abort.taken and not abort.stuck and due <= decision.now
+
+
+def _firmer(decision: Decision, step: Step, level: AbortLevel) -> AbortLevel | None:
+    return None if rolls_out(decision.board.pipeline, step) else _FIRMER.get(level)
+
+
+def _press_run(decision: Decision, run: Buildable, abort: Abort, build: int) -> None:
+    level, job = _firmer(decision, run.step, abort.level), decision.board.job_of(run)
+    if level is None or job is None:
+        decision.update(run, abort=replace(abort, stuck=True))
+        _tell_stuck(decision, run.step, build, sentences.name(run), run)
+        return
+    decision.update(run, abort=Abort(level, decision.now))
+    text = sentences.aborted_firmly(build, sentences.name(run), run.step, abort.level, level)
+    decision.tell(FactKind.BUILD_ABORTED_FIRMLY, text, run)
+    decision.do(
+        Withdraw(
+            run.key, run.attempt, job, run.queue_item, build, abort=True, why=text, level=level, version=run.version
+        )
+    )
+
+
+def _press_duplicate(decision: Decision, unmanaged: UnmanagedBuild, abort: Abort) -> None:
+    level, job = _firmer(decision, unmanaged.step, abort.level), decision.board.job(unmanaged.step)
+    whose = f"a second build of {unmanaged.repeats}"
+    if level is None or job is None:
+        decision.board.put(replace(unmanaged, abort=replace(abort, stuck=True)))
+        _tell_stuck(decision, unmanaged.step, unmanaged.number, whose, None)
+        return
+    decision.board.put(replace(unmanaged, abort=Abort(level, decision.now)))
+    text = sentences.aborted_firmly(unmanaged.number, whose, unmanaged.step, abort.level, level)
+    decision.tell(FactKind.BUILD_ABORTED_FIRMLY, text, step=unmanaged.step, build=unmanaged.number)
+    decision.do(AbortDuplicate(job, unmanaged.number, unmanaged.repeats or "", level))
+
+
+def _tell_stuck(decision: Decision, step: Step, build: int, whose: str, run: Buildable | None) -> None:
+    text = sentences.stuck(build, whose, step, rolls_out=rolls_out(decision.board.pipeline, step))
+    decision.tell(FactKind.BUILD_STUCK, text, run, step=step, build=build)
+    key = f"{step}/{build}/stuck/{decision.now:.3f}"
+    decision.do(Notify("stuck", step.stage, f"{step}: build #{build} does not end", text + "\n", key))

@@ -1,0 +1,95 @@
+"""The pages for owners name files, folders and functions that exist, and no line of a page is wider than a screen."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+ARCHITECTURE = (DOCS / "architecture.md").read_text("utf-8")
+#: The folders of the project, with which a path on a page begins.
+TOP = ("bot", "workers", "config", "launch", "standins", "demo", "bench", "mutants", "tests", "docs")
+PATH = re.compile(rf"`((?:{'|'.join(TOP)})(?:/[\w.-]+)+/?|(?:{'|'.join(TOP)})/?)`")
+#: A file and what it defines: `bot/core/explain.py`: `why`, `other`.
+NAMED = re.compile(r"`([\w/]+\.py)`: ((?:`\w+`(?:, )?)+)")
+ROWS = [
+    line for line in ARCHITECTURE.splitlines() if line.startswith("| ") and line.split("|")[1].strip().endswith("?")
+]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
+WIDEST = 120
+NOT_YET = {"design.md", "fast-lane.md", "github.md", "glossary.md", "jenkins.md"}
+
+
+@cache
+def defined(path: str) -> frozenset[str]:
+    """The functions, methods and classes of a file, at any depth."""
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    return frozenset(
+        node.name for node in ast.walk(ast.parse((ROOT / path).read_text("utf-8"))) if isinstance(node, kinds)
+    )
+
+
+def missing(text: str) -> list[str]:
+    """The files, folders and functions that a page names and that are not there."""
+    gone = [path for path in dict.fromkeys(PATH.findall(text)) if not (ROOT / path).exists()]
+    for path, names in NAMED.findall(text):
+        if (ROOT / path).is_file():
+            gone += [f"{path}: {name}" for name in re.findall(r"`(\w+)`", names) if name not in defined(path)]
+    return gone
+
+
+def test_every_file_and_function_of_the_page_is_there() -> None:
+    assert missing(ARCHITECTURE) == []
+
+
+def test_each_question_has_an_answer_with_a_file() -> None:
+    assert len(ROWS) >= 25
+    assert [row for row in ROWS if not PATH.search(row.split("|")[2])] == []
+
+
+def test_a_page_that_names_what_is_gone_is_found() -> None:
+    text = "`bot/core/explain.py`: `why`, `wherefore` and `bot/core/ancestry.py` in `tests/core/`; `workers/nowhere`"
+    assert missing(text) == ["bot/core/ancestry.py", "workers/nowhere", "bot/core/explain.py: wherefore"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_path_that_a_page_names_is_there(page: Path) -> None:
+    assert missing(page.read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_of_a_page_leads_to_a_file_and_to_a_heading(page: Path) -> None:
+    broken = []
+    for link in re.findall(r"\]\((?!https?://)([^)\s]+)\)", page.read_text("utf-8")):
+        file, _, anchor = link.partition("#")
+        target = (page.parent / file).resolve() if file else page
+        if not target.exists() or (anchor and anchor not in anchors(target.read_text("utf-8"))):
+            broken.append(link)
+    assert broken == []
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors that GitHub gives to the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def too_wide(text: str) -> list[str]:
+    """The lines wider than a screen; a table or a block of code cannot be wrapped."""
+    found, in_code = [], False
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.lstrip().startswith("```"):
+            in_code = not in_code
+        elif len(line) > WIDEST and not in_code and not line.lstrip().startswith("|"):
+            found.append(f"line {number}: {len(line)} columns")
+    return found
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name not in NOT_YET], ids=lambda page: page.name)
+def test_no_line_of_a_page_is_wider_than_120_columns(page: Path) -> None:
+    assert too_wide(page.read_text("utf-8")) == []

@@ -1,0 +1,68 @@
+"""The wheel holds Interlock and nothing that only a checkout needs; the command works from it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = ("bot", "workers", "config", "launch", "standins", "demo", "bench", "tests", "mutants")
+PACKAGES = sysconfig.get_path("purelib")
+BUILD = "from setuptools import build_meta; print(build_meta.build_wheel('dist'))"
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from a copy: building writes beside the sources."""
+    copy = tmp_path_factory.mktemp("source")
+    for name in SOURCES:
+        ignored = shutil.ignore_patterns("__pycache__", "data", ".*")
+        shutil.copytree(ROOT / name, copy / name, ignore=ignored)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, copy)
+    done = subprocess.run(
+        [sys.executable, "-c", BUILD], cwd=copy, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (built,) = (copy / "dist").glob("*.whl")
+    return built
+
+
+def test_it_holds_what_runs_and_nothing_that_plays_jenkins_or_github(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = [Path(name) for name in archive.namelist()]
+    folders = {name.parts[0] for name in names if not name.parts[0].endswith(".dist-info")}
+    assert folders == {"bot", "workers", "config", "launch"}
+    missing = {
+        str(path.relative_to(ROOT))
+        for folder in folders
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and path.suffix not in (".pyc", ".example") and "__pycache__" not in path.parts
+    } - {str(name) for name in names}
+    assert missing == set()
+
+
+def test_the_command_works_where_only_the_wheel_is(wheel: Path, tmp_path: Path) -> None:
+    """The dependencies are those of these tests; whatever is ours must come from the wheel."""
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "installed")
+    paths = f"import sys; sys.path.insert(0, {str(tmp_path / 'installed')!r}); sys.path.append({PACKAGES!r}); "
+
+    def python(code: str, *words: str) -> str:
+        command = [sys.executable, "-S", "-c", paths + code, *words]  # -S: nothing leads to the checkout
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    command = "from bot.cli.main import cli; cli()"
+    (tmp_path / "interlock.yaml").write_text(python(command, "example"))
+    assert "no mistakes" in python(command, "check", "interlock.yaml")
+    python("import bot.web.app, bot.doctor, launch, workers.turn")

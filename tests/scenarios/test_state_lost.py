@@ -11,7 +11,7 @@ from bot.core.model.effects import Banner, Notify, Trigger
 from bot.core.model.events import Configured, FirstStart, HeadSeen, Merged, ModeAsked, StateLost, UnlockAsked
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Mode, Pipeline, Policy
-from bot.core.rules.configuration import REASON, SHOWN, loss, remembered
+from bot.core.rules.configuration import LISTED, REASON, SHOWN, loss, remembered
 from bot.core.rules.decide import decide
 from tests.core.town import Town
 from tests.core.world import shop
@@ -73,6 +73,28 @@ def test_people_are_told_once_with_what_was_on_its_way(before: Town) -> None:
         assert part in notice.text
     assert len([f for f in after.facts if f.kind is FactKind.STATE_LOST]) == 1
     assert {banner.stage for banner in after.did(Banner)} == {"pre-production", "production"}
+
+
+@pytest.mark.parametrize(("count", "more"), [(0, None), (LISTED, None), (LISTED + 5, 5)])
+def test_a_notice_lists_so_many_runs_and_says_how_many_more_there_are(count: int, more: int | None) -> None:
+    town = Town()
+    town.merge("S1", "a")
+    run = town.run("S1a")
+    after = emptied(town, StateLost("x", runs=tuple(replace(run, key=f"S1.{number}") for number in range(count))))
+    (notice,) = [n for n in after.did(Notify) if n.topic == "stuck"]
+    assert notice.text.count("S1 S1a, in build") == min(count, LISTED)
+    assert ("On their way" in notice.text) is (count > 0)
+    assert (f"and {more} more" in notice.text) is (more is not None)
+    assert "more\n" not in notice.text or more is not None
+    assert "Nothing was started again" in notice.text
+
+
+@pytest.mark.parametrize("locks", [True, False])
+def test_a_notice_says_what_is_closed_if_anything_is(*, locks: bool) -> None:
+    town = Town() if locks else Town(shop(without=("pre-production",)))
+    (notice,) = [n for n in emptied(town).did(Notify) if n.topic == "stuck"]
+    assert ("Closed until a person has looked: pre-production." in notice.text) is locks
+    assert ("Closed" in notice.text) is locks
 
 
 def test_for_each_service_the_newest_commit_that_was_on_its_way_starts_again(before: Town) -> None:

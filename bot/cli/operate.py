@@ -182,7 +182,7 @@ def _print_findings(findings: Sequence[DoctorFinding], urls: Mapping[str, str]) 
         for verdict, mark, colour in _VERDICTS:
             mine = [f for f in findings if f.system == system and f.verdict == verdict]
             for subject, finding in _grouped(mine):
-                say(f"  {mark:<7} {subject}{finding.found}", fg=colour)
+                say(f"  {mark:<7} {': '.join(filter(None, (subject, finding.found)))}", fg=colour)
                 if finding.mend:
                     say(f"          → {finding.mend}")
     say(_summary([str(finding.verdict) for finding in findings]))
@@ -199,9 +199,9 @@ def _grouped(findings: Sequence[DoctorFinding]) -> Iterator[tuple[str, DoctorFin
             alike.setdefault((finding.found, finding.mend), []).append(finding)
     for group in alike.values():
         if group[0].verdict == "good" and len(group) <= _LINES:
-            yield from ((f"{_subject(finding)}: ", finding) for finding in group)
+            yield from ((_subject(finding), finding) for finding in group)
         else:
-            yield f"{_subjects(group)}: ", group[0]
+            yield _subjects(group), group[0]
 
 
 def _subjects(group: Sequence[DoctorFinding]) -> str:

@@ -18,7 +18,8 @@ class Verdict(StrEnum):
 class DoctorFinding:
     """About a system (`controller cdp`, `GitHub`), or about one subject there (`job shop/build`, `repository shop/s1`).
 
-    `stage`: the one that a job is. `found` and `mend` name no subject: many may have the same, and are told together.
+    `stage`: the one that a job is. `found` and `mend` name no subject: many may have the same, and are printed
+    together. An empty `found` says that everything is as it should be.
     """
 
     verdict: Verdict

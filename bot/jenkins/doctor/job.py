@@ -80,8 +80,7 @@ def examine(
     findings += examine_job(about, name, job.get("lastCompletedBuild") or {}, heard)
     if any(finding.verdict is not Verdict.GOOD for finding in findings):
         return findings
-    untried = f" ({', '.join(tried.untried)} could not be tried)" if tried.untried else ""
-    return [about.good(f"it is as it must be{untried}")]
+    return [about.good(f"{', '.join(tried.untried)} could not be tried" if tried.untried else "")]
 
 
 def _settings(client: JenkinsClient, about: About, plan: JobPlan) -> ET.Element | DoctorFinding:

@@ -143,10 +143,11 @@ def cycles(imports: dict[str, set[str]]) -> list[list[str]]:
 
 
 def of_packages(imports: dict[str, set[str]], source: Source) -> dict[str, set[str]]:
-    """The same imports between the packages that the modules are in."""
+    """The same imports between the packages that the modules are in; one right below the top stands for itself."""
 
     def package(module: str) -> str:
-        return module if source.modules[module].name == "__init__.py" else module.rpartition(".")[0] or module
+        apart = source.modules[module].name == "__init__.py" or module.count(".") < 2
+        return module if apart else module.rpartition(".")[0]
 
     found: dict[str, set[str]] = {}
     for module, others in imports.items():

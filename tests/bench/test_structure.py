@@ -53,7 +53,11 @@ def test_every_figure_with_a_target_is_there() -> None:
 
 def test_packages_are_those_of_the_modules(small: Path) -> None:
     source = Source(small)
-    assert of_packages({"bot.a": {"bot.core.rules"}}, source) == {"bot": {"bot.core"}}
+    assert of_packages({"bot.a": {"bot.core.rules"}}, source) == {"bot.a": {"bot.core"}}
+
+
+def test_no_two_of_our_files_import_each_other_in_a_circle() -> None:
+    assert cycles(Source(OURS).imports()) == []
 
 
 @pytest.mark.slow

@@ -13,7 +13,6 @@ from typing import NamedTuple, TypeVar
 
 from bot.core.model.pipeline import Lane, Step
 from bot.core.model.run import Buildable, Run, Status, Verification
-from bot.core.rules.fast_lane import overtakes
 
 
 class QueueKey(NamedTuple):
@@ -32,7 +31,7 @@ def queue_key(run: Buildable) -> QueueKey:
         return QueueKey(0, run.queue_number, run.key)
     if run.retrying:
         return QueueKey(0, run.queue_number, run.key)
-    return QueueKey(1 if overtakes(run) else 2, run.queue_number, run.key)
+    return QueueKey(1 if run.lane is Lane.FAST else 2, run.queue_number, run.key)
 
 
 Key = TypeVar("Key")

@@ -88,7 +88,10 @@ def next_step(pipeline: Pipeline, run: Run) -> Step | None:
 
 
 def overtakes(run: Run) -> bool:
-    """F4 Overtaking. A fast run waits in no main-lane queue, only for a free slot."""
+    """F4 Overtaking. A fast run waits in no main-lane queue, only for a free slot.
+
+    The order in which runs are looked at says the same: `bot.core.model.indexes.queue_key`.
+    """
     return run.lane is Lane.FAST
 
 

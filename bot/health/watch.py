@@ -16,7 +16,7 @@ import structlog
 from redis import Redis
 from redis.exceptions import RedisError
 
-from bot.channels import send
+from bot.health.channels import send
 from bot.health.contacts import CHANNEL, Contacts
 from bot.health.heartbeats import Heartbeats
 from bot.health.judgement import Health

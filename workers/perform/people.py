@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bot import channels
 from bot.core.model.effects import Notify
 from bot.effect_outcomes import Done, RateLimited, RetryLater
+from bot.health import channels
 from bot.health.contacts import CHANNEL
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim

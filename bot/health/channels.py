@@ -6,8 +6,6 @@ import logging
 
 import structlog
 
-from bot.payloads import line as one_line
-
 log = structlog.get_logger()
 
 #: How much of a channel's refusal is shown.
@@ -32,4 +30,9 @@ def send(address: str, subject: str, text: str, *, key: str, topic: str) -> str 
             server.headers["X-Interlock-Notice"] = key
     with apprise.LogCapture(level=logging.WARNING, fmt="%(message)s") as said:  # type: ignore[no-untyped-call]
         taken = teller.notify(body=text, title=subject.replace("\n", " "), body_format=apprise.NotifyFormat.TEXT)
-        return None if taken else one_line(said.getvalue(), REASON) or "it gave no reason"
+        return None if taken else _one_line(said.getvalue()) or "it gave no reason"
+
+
+def _one_line(text: str) -> str:
+    """What a server said, as one printable line."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * REASON]).split())[:REASON]

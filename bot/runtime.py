@@ -48,11 +48,11 @@ class RedisLimits:
     retries: int
 
 
-#: A worker rides out a fail-over.
+#: A worker goes on after a fail-over of Redis.
 WORKER_LIMITS = RedisLimits(10.0, 4)
-#: Two tries in vain still leave GitHub's ten seconds to say so.
+#: GitHub waits ten seconds for an answer: after two tries there is time left to answer 503.
 WEB_LIMITS = RedisLimits(3.0, 1)
-#: Whoever looks again soon, or is waited for by a person, repeats nothing.
+#: The watch looks again soon, and a person waits for the doctor: neither repeats a command.
 WATCH_LIMITS = RedisLimits(3.0, 0)
 
 
@@ -72,10 +72,10 @@ class PipelineContext:
     delays: Delays
     patience: Patience
     records: Records
-    #: Keeps this process to one turn at a time; `asked` is set by whoever wants one.
+    #: Lets one thread of this process take a turn at a time; a thread that wants a turn sets `asked`.
     turn: threading.Lock = field(default_factory=threading.Lock)
     asked: threading.Event = field(default_factory=threading.Event)
-    #: Set by a turn that began a board: GitHub and Jenkins must be asked what they know.
+    #: Set by a turn that began a board: then GitHub and Jenkins are polled at once.
     began: threading.Event = field(default_factory=threading.Event)
     #: Set by a turn that was told of a move of main which fits nowhere: GitHub must be asked where main stands.
     main_unclear: threading.Event = field(default_factory=threading.Event)
@@ -112,7 +112,7 @@ class Runtime:
     configuration: Configuration
     redis: Redis
     pipelines: dict[str, PipelineContext]
-    #: Where is noted how those outside answer.
+    #: Keeps how Jenkins, GitHub and the channels answered last.
     contacts: Contacts
 
     def pipeline(self, name: str) -> PipelineContext:

@@ -1,1 +1,1 @@
-"""The door, the API and the live page: keeps what comes in, shows what is, decides nothing."""
+"""The webhook ingress, the API and the live page: keeps deliveries, shows the board, decides nothing."""

@@ -32,7 +32,7 @@ class Admission:
     """Knows the secrets, and compares them in a time that says nothing about them."""
 
     def __init__(self, settings: Settings) -> None:
-        """Raises SettingsError if a secret is missing: an open door is worse than none."""
+        """Raises SettingsError if a secret is missing: without one, anybody could send deliveries."""
         self._settings = settings
         self.github_secrets = tuple(s.get_secret_value().encode() for s in settings.need_github_webhook_secrets())
         self._jenkins_secrets = tuple(s.get_secret_value().encode() for s in settings.need_jenkins_webhook_secrets())

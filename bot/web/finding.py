@@ -1,4 +1,4 @@
-"""Finding what somebody means: a run by its key, service, commit or pull request; a stage, a service by its name."""
+"""Finds runs by key, service, commit or pull request, and stages and services by name; a miss lists what there is."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ LONGEST_NAME = 200
 FORM = "application/x-www-form-urlencoded"
 #: A CloudEvent whose attributes stand in the body, beside its data.
 STRUCTURED = "application/cloudevents+json"
-#: Why nothing is heard of a repository whose name we know, but not its id.
+#: Why a delivery is ignored although its repository has a configured name: the id is another.
 TAKEN = "another repository has the name of a configured one by now"
 
 _ANSWERS = {
@@ -165,8 +165,10 @@ def _renamed(ingress: WebhookIngress, payload: dict[str, Any], branch: str) -> t
 
 
 def _is_taken(ingress: WebhookIngress, payload: dict[str, Any], name: str) -> bool:
-    """Whether a repository is known by this name of the file and this is another one: ours has moved away, or is gone,
-    and whoever likes may have made the other under the name that was free."""
+    """Whether another repository than the configured one has its name now.
+
+    Ours was renamed, transferred or deleted; anybody could then make a repository of the name that was free.
+    """
     identity = number(payload, "repository", "id")
     try:
         known = None if identity is None else ingress.runtime.repositories.get(name)

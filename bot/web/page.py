@@ -29,7 +29,7 @@ page = Blueprint("page", __name__)
 #: How many facts and finished runs stand below the pipeline.
 FACTS, ENDED = 40, 20
 
-#: Titles, branches and authors are strangers' text: should any of it ever get through, it runs nothing.
+#: Anybody can write a title or a branch name: should one ever get into the page as HTML, the browser runs nothing.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "base-uri 'none'; frame-ancestors 'none'; form-action 'self'"

@@ -1,4 +1,4 @@
-"""What we answer when we do not do what was asked: a JSON problem (RFC 9457) with the reason, and a line in the log."""
+"""Every refusal is a JSON problem (RFC 9457) with the reason, and a line in the log."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def unknown(kind: str, name: str, valid: Iterable[str]) -> Problem:
 
 
 def shown(text: str) -> str:
-    """Somebody's text as part of a sentence of ours: short, on one line, in quotes."""
+    """Text from outside as part of a sentence of ours: short, on one line, in quotes."""
     plain = "".join(c if c.isprintable() else "�" for c in text[:60])
     return f"'{plain}…'" if len(text) > 60 else f"'{plain}'"
 

@@ -58,7 +58,7 @@ class About:
         """About GitHub, or about one subject there (`repository shop/s1`, `token`, `webhook of shop/s1`)."""
         return cls("GitHub", subject)
 
-    def good(self, found: str) -> DoctorFinding:
+    def good(self, found: str = "") -> DoctorFinding:
         """All is well with it."""
         return DoctorFinding(Verdict.GOOD, self.system, self.subject, self.stage, found)
 

@@ -108,7 +108,7 @@ def _hook(about: About, hook: dict[str, Any], url: str) -> Iterator[DoctorFindin
         if not events & {event, "*"}:
             say = about.bad if event == "push" else about.unsure
             problems.append(say(f"it does not send `{event}`: {without}", f"add the event {event}"))
-    yield from problems or [about.good("its address, its events and its having a secret are as they must be")]
+    yield from problems or [about.good("address, events and secret are set")]
 
 
 def _deliveries(transport: GitHubTransport, about: About, path: str) -> Iterator[DoctorFinding]:

@@ -9,7 +9,7 @@ import structlog
 
 from bot.core.model.effects import AuthorizeCommand, Compare, FindPull
 from bot.core.model.events import CommandAllowed, CommandRefused, CommandSaid, ContainmentKnown, PullFound
-from bot.core.rules.decision import Ended
+from bot.core.model.run import Run
 from bot.effect_outcomes import Done, PermanentFailure, RetryLater
 from bot.github import commands
 from bot.github.limits import Purpose
@@ -172,7 +172,7 @@ def _no(session: Session, said: CommandSaid, purpose: Purpose) -> str | None:
 def _with_past(context: PipelineContext, allowed: CommandAllowed) -> CommandAllowed:
     """The same, with what became of the last run that it may be about."""
     rows, _ = Records(context.redis, context.keys).ended(0, PAST)
-    past = next((row for row in rows if _is_about(row, allowed)), None)
+    past = next((row for row in rows if _is_about(row.run, allowed)), None)
     if past is None:
         return allowed
     words = f"{past.run.key} ended as {past.ending.end} in {past.run.step}: {past.ending.why}"
@@ -181,8 +181,8 @@ def _with_past(context: PipelineContext, allowed: CommandAllowed) -> CommandAllo
     )
 
 
-def _is_about(row: Ended, allowed: CommandAllowed) -> bool:
-    run, said = row.run, allowed.said
+def _is_about(run: Run, allowed: CommandAllowed) -> bool:
+    said = allowed.said
     if said.comment is None:
         return run.position.sha == said.sha
     mine = said.pull in run.carries or run.position.sha == allowed.merged

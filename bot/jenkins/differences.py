@@ -17,7 +17,7 @@ from bot.jenkins import attempts, builds
 from bot.jenkins.builds import why_gone
 from bot.jenkins.client import JenkinsClient, JenkinsNotFound, job_path
 
-#: How long a build may be without its parameters before it counts as a stranger's, in seconds.
+#: How long a build may be without its parameters before it counts as unmanaged, in seconds.
 NAMELESS_FOR = 10.0
 #: How far Jenkins' clock and ours may be apart, in seconds, without a build of ours being taken for one of old.
 CLOCKS_APART = 60.0
@@ -27,7 +27,7 @@ Build = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What the board of this version believes about one job: its runs, and strangers and banner if the job is ours."""
+    """What the board of this version believes about one job: its runs, unmanaged builds and banner."""
 
     version: int
     job: Job
@@ -78,7 +78,7 @@ def differences(asking: Asking, live: Live) -> list[Event]:
         else:
             events += _unseen(asking, live.job, run)
     if live.unmanaged_builds is not None:
-        events += _strangers(asking.jenkins, live, [build for build in listed if build.get("number") not in ours])
+        events += _unmanaged(asking.jenkins, live, [build for build in listed if build.get("number") not in ours])
         gone = known - {build.get("number") for build in listed}
         events += [event for number in sorted(gone) for event in _gone(asking.jenkins, live.job, number)]
     return events + _banner(asking, live, answer.get("description"))
@@ -145,7 +145,7 @@ def _by_number(asking: Asking, job: Job, run: Buildable) -> list[Event]:
     return [builds.build_seen(asking.jenkins, job, build)] if not build.get("building") else []
 
 
-def _strangers(jenkins: JenkinsClient, live: Live, listed: list[Build]) -> list[Event]:
+def _unmanaged(jenkins: JenkinsClient, live: Live, listed: list[Build]) -> list[Event]:
     """Builds that occupy a slot without being ours, begun or ended since the last look."""
     known = {unmanaged.number for unmanaged in live.unmanaged_builds or ()}
     events: list[Event] = []
@@ -157,7 +157,7 @@ def _strangers(jenkins: JenkinsClient, live: Live, listed: list[Build]) -> list[
 
 
 def _gone(jenkins: JenkinsClient, job: Job, number: int) -> list[Event]:
-    """A stranger that is not among the newest builds takes its slot for as long as it runs, however many came since."""
+    """An unmanaged build that is not among the newest takes its slot as long as it runs, however many came since."""
     try:
         build = jenkins.get(f"{job_path(job.name)}/{number}", builds.BUILD_TREE)
     except JenkinsNotFound:

@@ -16,7 +16,7 @@ from config.configuration import GitHubSettings
 from config.errors import SettingsError
 from config.model import ReportKind
 from config.pipeline_file import load
-from tests.workers.app_key import pem
+from tests.github.app_key import pem
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "example.yaml"
 HUSH = "hush-hush-hush-4711"

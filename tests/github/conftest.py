@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.web.conftest import app, client, configuration, redis, redis_url, send, settings, story, wake_ups
-from tests.workers.conftest import quiet, soon, workshop
+from tests.workers.conftest import quiet, shop, soon, workshop
 
 __all__ = [
     "app",
@@ -14,6 +14,7 @@ __all__ = [
     "redis_url",
     "send",
     "settings",
+    "shop",
     "soon",
     "story",
     "wake_ups",

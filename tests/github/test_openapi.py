@@ -24,8 +24,8 @@ from standins.github.server import MODULES
 from standins.wire import HttpServer, Reply
 from tests.github.app import Site, installation_token, keys, web_token
 from tests.github.openapi import assert_deliveries_valid, assert_valid, description
+from tests.github.test_check_runs import as_app
 from tests.workers.conftest import Open
-from tests.workers.test_check_runs import as_app
 from tests.workers.workshop import Workshop
 from workers import reconcile_heads
 

@@ -17,7 +17,7 @@ from werkzeug.serving import make_server
 from bot.core.model.events import Configured
 from bot.core.model.run import Run
 from bot.web.app import create_app
-from tests.workers.app_key import public_pem
+from tests.github.app_key import public_pem
 from tests.workers.workshop import Workshop
 from workers import reconcile_heads
 

@@ -70,11 +70,11 @@ def _judged(about: About, controller: str, public_url: str, answer: requests.Res
         return about.good(f"callbacks to {where} are answered")
     if status == HTTPStatus.UNAUTHORIZED:
         found = f"callbacks: {where} refuses the secret (401)"
-        return about.unsure(found, f"the web process has another {_VARIABLE}: give both the same, start it anew")
+        return about.unsure(found, f"the web process has another {_VARIABLE}: give both the same, restart it")
     if 300 <= status < 400:
         to = urlsplit(answer.headers.get("Location", ""))  # its path may hold the secret
-        found = f"callbacks: {where} sends them on to {to.scheme}://{to.netloc}, where Jenkins does not follow"
-        return about.unsure(found, "put the address that answers itself into web.public_url, and into the credential")
+        found = f"callbacks: {where} redirects them to {to.scheme}://{to.netloc}, where Jenkins does not follow"
+        return about.unsure(found, "put the final address into web.public_url, and into the credential")
     if status == HTTPStatus.NOT_FOUND:
         found = f"callbacks: nobody at {where} knows /webhooks/jenkins/{controller} (404)"
         mend = "does the proxy pass /webhooks/ on? Was the web process started with this pipeline file?"
@@ -161,7 +161,7 @@ def examine_controller(controller: str, heard: KnownCallbacks) -> Iterator[Docto
     elif heard.trouble:
         yield about.unsure(f"when it called last is not known: {heard.trouble}", heard.mend)
     else:
-        mend = "start a build: if none comes, its log says why (docs/jenkins.md). Until then builds are asked about"
+        mend = "start a build: if none comes, its log says why (docs/jenkins.md). until then Interlock polls builds"
         yield about.unsure("no callback has come in from it yet, or none lately", mend)
 
 

@@ -89,7 +89,9 @@ def _no_jenkins(about: About, response: requests.Response) -> DoctorFinding | No
         mode = None
     if isinstance(mode, str):
         return None
-    mend = "is a sign-in page before Jenkins? Requests with an Authorization header must reach Jenkins itself"
+    mend = (
+        "is there a sign-in page in front of Jenkins? Requests with an Authorization header must reach Jenkins itself"
+    )
     return about.bad("it answers a page where Jenkins' API should be", mend)
 
 
@@ -98,17 +100,17 @@ def _redirected(about: About, controller: Controller, location: str) -> DoctorFi
     to = shown(location) if theirs.hostname else theirs.path
     if any(word in part.lower() for part in theirs.path.split("/") for word in _SIGN_IN):
         mend = "let requests with an Authorization header reach Jenkins without the sign-in page"
-        return about.bad(f"it sends us to sign in at {to}", mend)
+        return about.bad(f"it redirects to a sign-in at {to}", mend)
     if theirs.hostname in (None, ours.hostname) and theirs.scheme == "https" and ours.scheme == "http":
-        return about.bad(f"it sends us on to {to}", "write https:// in url")
-    return about.bad(f"it sends us on to {to}", "put the address that it sends us to into url")
+        return about.bad(f"it redirects to {to}", "write https:// in url")
+    return about.bad(f"it redirects to {to}", "put the address that it redirects to into url")
 
 
 def _elsewhere(about: About, place: ProbedAddress) -> DoctorFinding:
     """There is no API here; perhaps the context path is missing, or is one too much."""
     parts = urlsplit(place.url)
     origin = f"{parts.scheme}://{parts.netloc}"
-    # The origin first: a Jenkins there refuses strangers everywhere below, too.
+    # The origin first: a Jenkins there refuses anonymous users everywhere below, too.
     for url in dict.fromkeys((origin, f"{origin}/{_USUAL_PATH}", f"{place.url}/{_USUAL_PATH}")):
         if url != place.url and _is_jenkins(ProbedAddress(url, place.setting, place.timeout, place.ca_bundle)):
             found = f"there is no Jenkins at {shown(place.url)}, but one at {shown(url)}"
@@ -118,7 +120,7 @@ def _elsewhere(about: About, place: ProbedAddress) -> DoctorFinding:
 
 
 def _is_jenkins(place: ProbedAddress) -> bool:
-    """Whether a Jenkins answers there; it says so even to strangers. It is not given our token."""
+    """Whether a Jenkins answers there; it says so even to anonymous users. It is not given our token."""
     try:
         return "X-Jenkins" in probe(place, "api/json?tree=mode").headers
     except NoAnswer:
@@ -129,22 +131,22 @@ def _unauthorised(about: About, controller: Controller, response: requests.Respo
     realm = response.headers.get("WWW-Authenticate", "")
     if realm and "Jenkins" not in realm:
         mend = "requests with Jenkins' own Authorization header must reach Jenkins"
-        return about.bad(f"something before Jenkins asks for a sign-in (401, {realm[:80]})", mend)
-    found = f"it does not take the user {controller.user} with this token (401)"
+        return about.bad(f"a proxy in front of Jenkins asks for a sign-in (401, {realm[:80]})", mend)
+    found = f"it does not accept the user {controller.user} with this token (401)"
     return about.bad(found, _new_token(controller))
 
 
 def _new_token(controller: Controller) -> str:
     variable = f"INTERLOCK_JENKINS_TOKEN_{controller.name.upper().replace('-', '_')}"
-    return f"make an API token for it (Jenkins: People, {controller.user}, Security) and put it into {variable}"
+    return f"create an API token for it (Jenkins: People, {controller.user}, Security) and put it into {variable}"
 
 
 def _forbidden(
     about: About, controller: Controller, place: ProbedAddress, response: requests.Response, auth: tuple[str, str]
 ) -> DoctorFinding:
     if "X-Jenkins" not in response.headers:
-        mend = "is Interlock's machine on the list of whom it lets through?"
-        return about.bad("something before Jenkins refuses us (403)", mend)
+        mend = "is Interlock's machine on its list of allowed addresses?"
+        return about.bad("a proxy in front of Jenkins refuses us (403)", mend)
     if _is_anonymous(place, response, auth):
         return _anonymous(about)
     needed = response.headers.get("X-Required-Permission", "hudson.model.Hudson.Read")
@@ -154,7 +156,7 @@ def _forbidden(
 
 
 def _is_anonymous(place: ProbedAddress, refused: requests.Response, auth: tuple[str, str]) -> bool:
-    """Whether Jenkins takes us for nobody. `/whoAmI` says so outright, to everybody (Jenkins: `WhoAmI`).
+    """Whether Jenkins treats us as anonymous. `/whoAmI` says so outright, to everybody (Jenkins: `WhoAmI`).
 
     The 403 itself names whom it was for, but not if that was nobody, up to 2.555 at least (seen on 2.426.3): so if
     `/whoAmI` cannot be asked, one that names nobody was for nobody.
@@ -167,8 +169,8 @@ def _is_anonymous(place: ProbedAddress, refused: requests.Response, auth: tuple[
 
 
 def _anonymous(about: About) -> DoctorFinding:
-    mend = "have the proxy before Jenkins pass on the Authorization header"
-    return about.bad("our sign-in does not reach Jenkins, which takes us for nobody", mend)
+    mend = "let the proxy in front of Jenkins pass on the Authorization header"
+    return about.bad("our sign-in does not reach Jenkins, which treats us as anonymous", mend)
 
 
 def _starting(about: About, controller: Controller, response: requests.Response) -> DoctorFinding:
@@ -177,12 +179,12 @@ def _starting(about: About, controller: Controller, response: requests.Response)
 
 
 def _proxy(about: About, controller: Controller, response: requests.Response) -> DoctorFinding:
-    found = f"the proxy before Jenkins answers, Jenkins does not ({response.status_code})"
+    found = f"the proxy in front of Jenkins answers, Jenkins does not ({response.status_code})"
     return about.bad(found, "start Jenkins, or mend the address that the proxy has for it")
 
 
 def _too_many(about: About, controller: Controller, response: requests.Response) -> DoctorFinding:
-    return about.bad("the proxy before Jenkins says: too many requests (429)", "raise its limit for Interlock")
+    return about.bad("the proxy in front of Jenkins answers: too many requests (429)", "raise its limit for Interlock")
 
 
 _STATUSES: dict[int, Callable[[About, Controller, requests.Response], DoctorFinding]] = {
@@ -197,12 +199,12 @@ _STATUSES: dict[int, Callable[[About, Controller, requests.Response], DoctorFind
 
 
 def _unknown(about: About, controller: Controller, root: dict[str, Any], me: requests.Response) -> DoctorFinding | None:
-    """Whether Jenkins takes us for nobody: a page that everybody may read says nothing about that."""
+    """Whether Jenkins treats us as anonymous: a page that everybody may read says nothing about that."""
     if me.status_code == HTTPStatus.OK or not root.get("useSecurity"):
         return None
     if me.status_code in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):  # Jenkins#getMe: nobody has no page
         return _anonymous(about)
-    return about.bad(f"it does not say whom it takes {controller.user} for ({me.status_code})", _new_token(controller))
+    return about.bad(f"it does not say whom it treats {controller.user} as ({me.status_code})", _new_token(controller))
 
 
 def clocks(about: About, date: str, before: float, after: float) -> Iterator[DoctorFinding]:
@@ -218,19 +220,21 @@ def clocks(about: About, date: str, before: float, after: float) -> Iterator[Doc
     behind, ahead = before - (theirs + 1), theirs - after  # at least; negative where it need not be so at all
     if max(behind, ahead) > CLOCKS_APART:
         found = f"its clock is at least {max(behind, ahead):.0f} s {'ahead of' if ahead > behind else 'behind'} ours"
-        mend = "set both by NTP: a build that has just begun is told from a stranger's by when it began"
+        mend = "set both by NTP: Interlock tells by its start whether a new build is its own"
         yield about.unsure(found, mend)
 
 
 def _signing_in(about: About, root: dict[str, Any], posted: requests.Response) -> Iterator[DoctorFinding]:
     """A POST without a crumb gets through with an API token only (Jenkins: `ApiCrumbExclusion`, `CrumbFilter`)."""
     if not root.get("useSecurity"):
-        yield about.unsure("anybody may do anything there", "turn security on in Jenkins, with a user for Interlock")
+        yield about.unsure(
+            "security is off: anybody may do anything there", "turn security on in Jenkins, with a user for Interlock"
+        )
     elif posted.status_code == HTTPStatus.FORBIDDEN and "crumb" in posted.text.lower():
         mend = "an API token needs no crumb, outlives a change of password, and can be revoked alone (docs/jenkins.md)"
         yield about.unsure("we sign in with a password", mend)
     elif posted.status_code != HTTPStatus.OK:
-        mend = "does a proxy before Jenkins let GET through only? Triggers are POST"
+        mend = "does a proxy in front of Jenkins let GET through only? Triggers are POST"
         yield about.bad(f"it answers {posted.status_code} to a POST that changes nothing", mend)
     elif root.get("useCrumbs") is False:
         mend = "turn CSRF protection on in Jenkins (Security); with an API token Interlock needs no crumb"
@@ -240,8 +244,8 @@ def _signing_in(about: About, root: dict[str, Any], posted: requests.Response) -
 def _state(about: About, root: dict[str, Any]) -> Iterator[DoctorFinding]:
     if root.get("quietingDown"):
         reason = str(root.get("quietDownReason") or "")
-        found = "it prepares to shut down" + (f": {reason[:200]}" if reason else "")
-        yield about.unsure(found, "it takes triggers but starts nothing until the shutdown is cancelled or done")
+        found = "it is preparing to shut down" + (f": {reason[:200]}" if reason else "")
+        yield about.unsure(found, "it accepts triggers but starts nothing until the shutdown is cancelled or done")
 
 
 # -- older versions ----------------------------------------------------------------------------------------------------

@@ -97,7 +97,7 @@ def _no_job(about: About, plan: JobPlan, job: dict[str, Any]) -> DoctorFinding:
     if kind == "WorkflowMultiBranchProject":
         mend = f"name the job of one branch in the pipeline file{inside} (a / in the branch is %2F there)"
         return about.bad("it is a multibranch project, which has no builds itself", mend)
-    return about.bad(f"it is no job but a folder ({kind})", f"name a job in it in the pipeline file{inside}")
+    return about.bad(f"it is a folder, not a job ({kind})", f"name a job in it in the pipeline file{inside}")
 
 
 def _name(about: About, plan: JobPlan, job: dict[str, Any]) -> Iterator[DoctorFinding]:
@@ -157,14 +157,14 @@ def missing(client: JenkinsClient, about: About, name: str) -> DoctorFinding:
             folder = f"{folder}/{part}" if folder else part
     except (JenkinsNotFound, JenkinsForbidden, RetryLater, ValueError):
         pass  # then nothing nearer can be said
-    return about.bad("it is not there, or may not be read", mend)
+    return about.bad("it does not exist, or may not be read", mend)
 
 
 def _nearest(folder: str, part: str, names: list[str]) -> str:
     where = f"the folder {folder}" if folder else "the top folder"
     near = get_close_matches(part, names, n=_TOLD, cutoff=0.5) or sorted(names)[:_TOLD]
     there = f"; there is {', '.join(near)}" if near else ", which looks empty to us"
-    return f"it is not there, or may not be read: {where} has no {part}{there}"
+    return f"it does not exist, or may not be read: {where} has no {part}{there}"
 
 
 # -- permissions -------------------------------------------------------------------------------------------------------
@@ -233,7 +233,7 @@ def _cancel(client: JenkinsClient, about: About, plan: JobPlan, job: dict[str, A
         return
     path = f"{job_path(plan.name)}/{completed}/stop"
     if client.ask("POST", path, expect=(200, 302, 403, 404)).status_code == 403:
-        found = "Item/Cancel is missing: none of its builds can be called back, cancelled or timed out"
+        found = "Item/Cancel is missing: none of its builds can be stopped"
         tried.findings.append(about.bad(found, "give the user Item/Cancel on it (docs/jenkins.md)"))
 
 

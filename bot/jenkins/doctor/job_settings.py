@@ -52,7 +52,7 @@ def examine_settings(about: About, plan: JobPlan, root: ET.Element) -> Iterator[
     yield from _concurrency(about, plan, root)
     triggers = sorted({child.tag.rpartition(".")[2] for holder in root.iter("triggers") for child in holder})
     if triggers:
-        found = f"it also starts by itself ({', '.join(triggers)})"
+        found = f"it also starts on its own ({', '.join(triggers)})"
         mend = "take that out of it: a build that no run asked for takes a slot of the stage, and may break it"
         yield about.unsure(found, mend)
     kept = _whole(next(root.iter("numToKeep"), None))
@@ -71,7 +71,7 @@ def _concurrency(about: About, plan: JobPlan, root: ET.Element) -> Iterator[Doct
                 "abortPrevious: each build ends the one before it, and the stage has room for several", mend
             )
         else:
-            yield about.unsure("abortPrevious: a build that somebody starts by hand ends that of a run", mend)
+            yield about.unsure("abortPrevious: a build that somebody starts by hand ends the build of a run", mend)
     throttle = next(root.iter(_THROTTLE), None)
     if throttle is None or throttle.findtext("throttleEnabled") != "true":
         return
@@ -134,11 +134,11 @@ def examine_callback(
 def _none(about: About, plan: JobPlan, endpoints: list[ET.Element]) -> DoctorFinding:
     mend = (
         f"add a notification with the credential {credential(plan)} (`interlock jenkins-jobs` prints it), or the curl "
-        "of `interlock jenkins-jobs --form jenkinsfile` to its Jenkinsfile; until then its builds are asked about"
+        "of `interlock jenkins-jobs --form jenkinsfile` to its Jenkinsfile; until then Interlock polls its builds"
     )
     secrets = [_url(endpoint) for endpoint in endpoints if _kind(endpoint) == "SECRET"]
     if secrets:
-        found = f"it calls whom the credential {secrets[0]} names; whether that is Interlock cannot be seen"
+        found = f"it calls the address in the credential {secrets[0]}; whether that is Interlock cannot be seen"
         return about.unsure(found, f"name it {credential(plan)} if it is")
     return about.unsure("it does not call back when a build starts or ends, as far as can be seen from here", mend)
 
@@ -209,7 +209,7 @@ def _manner(about: About, endpoint: ET.Element, plugin: tuple[int, int]) -> Iter
         found = f"it calls back for the event {event!r}, which the plugin does not know, so it sends nothing"
         yield about.unsure(found, "set the event to all, written exactly so")
     elif event is not None and event not in _ENOUGH:
-        found = f"it calls back for the event {event} only, so that the end of a build is found by asking"
+        found = f"it calls back for the event {event} only, so the end of a build is found by polling"
         yield about.unsure(found, "set the event to all")
     wire = (endpoint.findtext("protocol") or "HTTP", endpoint.findtext("format") or "JSON")
     if wire != ("HTTP", "JSON"):
@@ -217,13 +217,13 @@ def _manner(about: About, endpoint: ET.Element, plugin: tuple[int, int]) -> Iter
     timeout, retries = _number(endpoint, "timeout", 30_000), _number(endpoint, "retries", 0)
     if timeout * (retries + 1) > _LONGEST:
         tries = f" ({retries + 1} times {timeout / 1000:g} s)" if retries else ""
-        found = f"each of its callbacks may hold up the build for {timeout * (retries + 1) / 1000:g} s{tries}"
+        found = f"each of its callbacks may delay the build by {timeout * (retries + 1) / 1000:g} s{tries}"
         mend = f"set the retries to {CALLBACK_RETRIES} and the time-out to {CALLBACK_TIMEOUT_MS} (milliseconds)"
-        yield about.unsure(f"{found} if nobody answers", f"{mend}: a callback that is lost is found by asking")
+        yield about.unsure(f"{found} if nobody answers", f"{mend}: polling finds what a lost callback would have said")
     lines = _number(endpoint, "loglines", 0)
     if lines:
         what = "the whole log of the build" if lines < 0 else f"{lines} lines of the build's log"
-        mend = "set the log lines to 0: nobody reads them here, and a log may be large and hold what is not for us"
+        mend = "set the log lines to 0: Interlock does not read them, and a log may be large or hold secrets"
         yield about.unsure(f"each of its callbacks carries {what}", mend)
     yield from _filter(about, endpoint.findtext("branch"), plugin)
 

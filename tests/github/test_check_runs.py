@@ -12,9 +12,9 @@ from pydantic import SecretStr
 from bot.core import buttons
 from bot.core.model.effects import SetStatus
 from config.model import ReportKind
-from tests.workers.app_key import pem
+from tests.github.app_key import pem
+from tests.github.test_github_effects import POST_COMMENT, comment
 from tests.workers.conftest import Open
-from tests.workers.test_github_effects import POST_COMMENT, comment
 from tests.workers.workshop import Workshop
 
 REPO = "shop/s1"

@@ -10,7 +10,7 @@ import pytest
 
 from bot.core.model.effects import Deploy
 from bot.core.model.pipeline import Job
-from tests.workers.test_github_effects import status
+from tests.github.test_github_effects import status
 from tests.workers.workshop import Workshop
 
 REPO = "shop/s1"

@@ -15,9 +15,9 @@ from bot.github import identity, session
 from bot.github.limits import Purpose
 from bot.github.session import Session
 from bot.store.allowance import Allowance
-from tests.workers.app_key import pem, public_pem
+from tests.github.app_key import pem, public_pem
+from tests.github.test_check_runs import as_app
 from tests.workers.conftest import Open
-from tests.workers.test_check_runs import as_app
 from tests.workers.workshop import Workshop
 
 REPO = "shop/s1"

@@ -19,8 +19,8 @@ from bot.jenkins.doctor.controller import clocks, version_number
 from standins.jenkins import JenkinsStandIn
 from standins.wire.message import Reply, Request
 from standins.wire.server import HttpServer
+from tests.jenkins.doctor_kit import bad, configured, examined, good_job, of_controller, standin
 from tests.workers.tls import tls_before
-from tests.workers.ward import bad, configured, examined, good_job, of_controller, standin
 
 GOOD = ("good", "Jenkins 2.555 answers interlock")
 #: Looks at a controller, and returns the one bad finding about it.
@@ -120,7 +120,7 @@ def test_a_ca_bundle_that_is_not_there_is_told(tmp_path: Path, jenkins: JenkinsS
 
 def test_a_wrong_token_is_found_and_not_repeated(tmp_path: Path, jenkins: JenkinsStandIn) -> None:
     finding = bad(examined(configured(tmp_path, jenkins.url), token="wr0ng-t0ken"))
-    assert finding.found == "it does not take the user interlock with this token (401)"
+    assert finding.found == "it does not accept the user interlock with this token (401)"
     assert "INTERLOCK_JENKINS_TOKEN_CDP" in finding.mend
     assert "wr0ng-t0ken" not in f"{finding}"
 
@@ -158,10 +158,10 @@ def test_the_token_is_not_given_to_whoever_may_be_at_another_path(look: Look) ->
     [
         (
             "https://sso.example.com/oauth2/authorize?state=1",
-            "it sends us to sign in at https://sso.example.com/oauth2/authorize",
+            "it redirects to a sign-in at https://sso.example.com/oauth2/authorize",
         ),
-        ("/login?from=%2F", "it sends us to sign in at /login"),
-        ("https://ci.example.com/jenkins/api/json", "it sends us on to https://ci.example.com/jenkins/api/json"),
+        ("/login?from=%2F", "it redirects to a sign-in at /login"),
+        ("https://ci.example.com/jenkins/api/json", "it redirects to https://ci.example.com/jenkins/api/json"),
     ],
 )
 def test_a_redirect_is_told_and_not_followed(look: Look, location: str, words: str) -> None:
@@ -175,19 +175,19 @@ def test_a_redirect_is_told_and_not_followed(look: Look, location: str, words: s
         (Reply(200, b'{"mode": 1}'), "it answers a page where Jenkins' API should be"),
         (
             Reply(401, b"", [("WWW-Authenticate", 'Basic realm="Company"')]),
-            'something before Jenkins asks for a sign-in (401, Basic realm="Company")',
+            'a proxy in front of Jenkins asks for a sign-in (401, Basic realm="Company")',
         ),
-        (Reply(403, b"no"), "something before Jenkins refuses us (403)"),
+        (Reply(403, b"no"), "a proxy in front of Jenkins refuses us (403)"),
         (
             Reply(403, b"no", [("X-Jenkins", "2.579"), ("X-You-Are-Authenticated-As", "anonymous")]),
-            "our sign-in does not reach Jenkins, which takes us for nobody",
+            "our sign-in does not reach Jenkins, which treats us as anonymous",
         ),
         (
             Reply(403, b"no", [("X-Jenkins", "2.555")]),
-            "our sign-in does not reach Jenkins, which takes us for nobody",
+            "our sign-in does not reach Jenkins, which treats us as anonymous",
         ),
-        (Reply(429), "the proxy before Jenkins says: too many requests (429)"),
-        (Reply(502), "the proxy before Jenkins answers, Jenkins does not (502)"),
+        (Reply(429), "the proxy in front of Jenkins answers: too many requests (429)"),
+        (Reply(502), "the proxy in front of Jenkins answers, Jenkins does not (502)"),
         (Reply(503), "Jenkins is starting, or is not there behind its proxy (503)"),
     ],
 )
@@ -210,7 +210,7 @@ def test_a_proxy_that_drops_the_sign_in_of_a_readable_jenkins_is_found(tmp_path:
         front = jenkins._server._handler
         with HttpServer(forgetful) as proxy:
             finding = bad(examined(configured(tmp_path, f"http://127.0.0.1:{proxy.port}")))
-        assert finding.found == "our sign-in does not reach Jenkins, which takes us for nobody"
+        assert finding.found == "our sign-in does not reach Jenkins, which treats us as anonymous"
 
 
 @pytest.mark.parametrize("version", ["2.426.3", "2.555", "2.579"])
@@ -227,7 +227,7 @@ def test_a_proxy_that_drops_the_sign_in_of_a_closed_jenkins_is_found_whatever_it
         front = jenkins._server._handler
         with HttpServer(forgetful) as proxy:
             finding = bad(examined(configured(tmp_path, f"http://127.0.0.1:{proxy.port}")))
-        assert finding.found == "our sign-in does not reach Jenkins, which takes us for nobody"
+        assert finding.found == "our sign-in does not reach Jenkins, which treats us as anonymous"
 
 
 # -- how it is -------------------------------------------------------------------------------------------------
@@ -243,7 +243,7 @@ def test_a_jenkins_without_security_is_mentioned(tmp_path: Path) -> None:
     with JenkinsStandIn() as jenkins:
         good_job(jenkins)
         findings = examined(configured(tmp_path, jenkins.url))
-        assert of_controller(findings) == [GOOD, ("unsure", "anybody may do anything there")]
+        assert of_controller(findings) == [GOOD, ("unsure", "security is off: anybody may do anything there")]
 
 
 def test_an_old_version_is_told_with_what_is_different(tmp_path: Path) -> None:
@@ -302,7 +302,10 @@ def test_clocks_far_apart_are_told(tmp_path: Path, jenkins: JenkinsStandIn, seco
 
 def test_a_jenkins_that_prepares_to_shut_down_is_mentioned(tmp_path: Path, jenkins: JenkinsStandIn) -> None:
     jenkins.control.quiet_down()
-    assert of_controller(examined(configured(tmp_path, jenkins.url))) == [GOOD, ("unsure", "it prepares to shut down")]
+    assert of_controller(examined(configured(tmp_path, jenkins.url))) == [
+        GOOD,
+        ("unsure", "it is preparing to shut down"),
+    ]
 
 
 def _port(jenkins: JenkinsStandIn) -> int:

@@ -18,7 +18,7 @@ from bot.core.model.run import Status
 from bot.github import limits, questions
 from bot.store.allowance import Allowance
 from bot.store.records import Records
-from tests.workers.app_key import pem
+from tests.github.app_key import pem
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop, clean
 from workers import reconcile

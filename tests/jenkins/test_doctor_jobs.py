@@ -13,7 +13,7 @@ from bot.core.model.pipeline import Job, Verify
 from bot.doctor import Verdict
 from bot.jenkins.job_plan import PARAMETERS
 from standins.jenkins import JenkinsStandIn
-from tests.workers.ward import CALLBACK, NAMES, bad, configured, examined, good_job, of_jobs, standin, trigger
+from tests.jenkins.doctor_kit import CALLBACK, NAMES, bad, configured, examined, good_job, of_jobs, standin, trigger
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_a_trigger_that_should_have_been_refused_is_taken_out_of_the_queue(
     ("permission", "verdict", "words"),
     [
         ("Item/Build", "bad", "Item/Build is missing: no build can be started in it"),
-        ("Item/Cancel", "bad", "Item/Cancel is missing: none of its builds can be called back, cancelled or timed out"),
+        ("Item/Cancel", "bad", "Item/Cancel is missing: none of its builds can be stopped"),
         ("Item/Configure", "unsure", "Item/Configure is missing: when its stage locks, no banner can be put on it"),
     ],
 )
@@ -163,15 +163,15 @@ def test_a_missing_job_is_answered_with_what_is_like_it(tmp_path: Path, jenkins:
     good_job(jenkins, "shop/acceptance")
     good_job(jenkins, "shop/production")
     text = bad(examined(configured(tmp_path, jenkins.url, job="shop/acceptence"))).found
-    assert text == ("it is not there, or may not be read: the folder shop has no acceptence; there is acceptance")
+    assert text == ("it does not exist, or may not be read: the folder shop has no acceptence; there is acceptance")
     text = bad(examined(configured(tmp_path, jenkins.url, job="store/acceptance"))).found
-    assert text == "it is not there, or may not be read: the top folder has no store; there is shop"
+    assert text == "it does not exist, or may not be read: the top folder has no store; there is shop"
 
 
 def test_a_folder_is_no_job(tmp_path: Path, jenkins: JenkinsStandIn) -> None:
     good_job(jenkins, "shop/acceptance")
     finding = bad(examined(configured(tmp_path, jenkins.url, job="shop")))
-    assert finding.found == "it is no job but a folder (Folder)"
+    assert finding.found == "it is a folder, not a job (Folder)"
     assert "shop/acceptance" in finding.mend
 
 

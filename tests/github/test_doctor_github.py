@@ -15,7 +15,7 @@ from bot.github.doctor_webhooks import EVENTS
 from config.configuration import Configuration, GitHubSettings, WebSettings
 from config.settings import Settings
 from standins.github import GitHubStandIn, routes_apps
-from tests.workers.app_key import pem
+from tests.github.app_key import pem
 
 REPO = "shop/s1"
 URL = "https://interlock.example.com/webhooks/github"
@@ -160,7 +160,7 @@ def hook(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("changes", "found"),
     [
-        ({}, ("good webhook of shop/s1", "as they must be")),
+        ({}, ("good webhook of shop/s1", "are set")),
         ({"url": "https://old.example.com/webhooks/github"}, ("bad webhook", "goes to https://old.example.com")),
         ({"active": False}, ("bad webhook", "switched off")),
         ({"secret": None}, ("bad webhook", "no secret")),
@@ -168,7 +168,7 @@ def hook(**changes: Any) -> dict[str, Any]:
         ({"insecure_ssl": "1"}, ("unsure webhook", "certificate")),
         ({"events": ["pull_request"]}, ("bad webhook", "`push`")),
         ({"events": ["push"]}, ("unsure webhook", "`pull_request`")),
-        ({"events": ["*"]}, ("good webhook of shop/s1", "as they must be")),
+        ({"events": ["*"]}, ("good webhook of shop/s1", "are set")),
     ],
 )
 def test_each_thing_that_may_be_wrong_with_a_webhook_is_found(
@@ -187,7 +187,7 @@ def test_a_repository_without_a_webhook_is_mentioned(github: GitHubStandIn) -> N
 
 def test_the_webhook_of_the_organisation_counts(github: GitHubStandIn) -> None:
     answers(github, "GET (unknown|/orgs/.*)", [hook()])
-    one(examined(github), "good webhook of shop:", "as they must be")
+    one(examined(github), "good webhook of shop:", "are set")
 
 
 def test_webhooks_that_may_not_be_seen_are_no_fault(github: GitHubStandIn) -> None:

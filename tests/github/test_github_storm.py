@@ -19,8 +19,8 @@ from bot.core.model.pipeline import Job
 from bot.github import limits, session, transport, written_state
 from bot.github.commands import MARKER
 from config.model import ReportKind
+from tests.github.test_check_runs import as_app
 from tests.workers.conftest import Open
-from tests.workers.test_check_runs import as_app
 from tests.workers.workshop import Workshop
 from workers.perform.loop import perform_due
 

@@ -27,7 +27,7 @@ from standins.jenkins import JenkinsStandIn
 from standins.wire.message import Reply, Request
 from standins.wire.server import HttpServer
 from tests.cli.conftest import serving
-from tests.workers.ward import configured, examined, good_job, of_jobs, standin, trigger
+from tests.jenkins.doctor_kit import configured, examined, good_job, of_jobs, standin, trigger
 
 SECRET = "s3cret"
 PLAN = JobPlan("cdp", "deploy", "p", "stage", Track.REAL, 3, locks=True)
@@ -94,7 +94,7 @@ def test_a_door_that_does_not_know_the_controller_is_told(
     [
         (
             Reply(308, b"", [("Location", f"https://interlock.example.com/webhooks/jenkins/cdp/{SECRET}")]),
-            "sends them on",
+            "redirects them",
         ),
         (Reply(200, b"<html>Sign in</html>"), "answers 200, not as Interlock does"),
         (Reply(202, b"[]"), "answers 202, not as Interlock does"),
@@ -384,15 +384,15 @@ def test_the_printed_endpoint_is_good() -> None:
             {"urlOrId": "interlock-callback-build"},
             "by the credential interlock-callback-build, which is that of another",
         ),
-        ({"urlOrId": "team-chat"}, "whom the credential team-chat names"),
+        ({"urlOrId": "team-chat"}, "the address in the credential team-chat"),
         ({"event": "failed"}, "for the event failed only"),
         ({"event": "manual"}, "for the event manual only"),
         ({"format": "XML"}, "by HTTP in XML"),
         ({"protocol": "TCP"}, "by TCP in JSON"),
-        ({"timeout": "30000"}, "may hold up the build for 30 s"),
-        ({"timeout": None}, "may hold up the build for 30 s"),
-        ({"retries": "2"}, "may hold up the build for 15 s (3 times 5 s)"),
-        ({"timeout": "2000", "retries": "9"}, "may hold up the build for 20 s (10 times 2 s)"),
+        ({"timeout": "30000"}, "may delay the build by 30 s"),
+        ({"timeout": None}, "may delay the build by 30 s"),
+        ({"retries": "2"}, "may delay the build by 15 s (3 times 5 s)"),
+        ({"timeout": "2000", "retries": "9"}, "may delay the build by 20 s (10 times 2 s)"),
         ({"event": "ALL"}, "for the event 'ALL', which the plugin does not know, so it sends nothing"),
         ({"event": "Finalized"}, "for the event 'Finalized', which the plugin does not know"),
         ({"event": ""}, "for the event '', which the plugin does not know"),
@@ -453,7 +453,7 @@ def test_a_script_that_calls_back_itself_is_seen() -> None:
             "<org.jenkinsci.plugins.workflow.job.properties.PipelineTriggersJobProperty><triggers>"
             "<hudson.triggers.TimerTrigger/></triggers>"
             "</org.jenkinsci.plugins.workflow.job.properties.PipelineTriggersJobProperty>",
-            "it also starts by itself (TimerTrigger)",
+            "it also starts on its own (TimerTrigger)",
         ),
         (
             "<hudson.plugins.throttleconcurrents.ThrottleJobProperty><maxConcurrentTotal>2</maxConcurrentTotal>"

@@ -17,8 +17,8 @@ from config.configuration import Configuration, Controller
 from standins.jenkins import JenkinsStandIn
 from standins.wire.message import Reply, Request
 from standins.wire.server import HttpServer
+from tests.jenkins.doctor_kit import configured, good_job, standin
 from tests.workers.tls import tls_before
-from tests.workers.ward import configured, good_job, standin
 
 BRANCH = "shop/feature%2Fx"
 

@@ -1,0 +1,7 @@
+"""A worker's bench, as the tests of the workers have it."""
+
+from __future__ import annotations
+
+from tests.workers.conftest import quiet, redis_url, shop, soon, workshop
+
+__all__ = ["quiet", "redis_url", "shop", "soon", "workshop"]

@@ -6,55 +6,33 @@ The board is changed in place; its journal says what changed and can take it bac
 
 from __future__ import annotations
 
-from typing import assert_never
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from bot.core import banners, lock_notices, people_notices, sentences
 from bot.core.journey import tell
+from bot.core.model import events
 from bot.core.model.board import Board
 from bot.core.model.effects import AuthorizeCommand, Compare, Effect, Look, Withdraw
-from bot.core.model.events import (
-    AbortTaken,
-    BannerAmiss,
-    BuildHinted,
-    BuildLost,
-    BuildSeen,
-    CancelAsked,
-    CommandAllowed,
-    CommandRefused,
-    CommandSaid,
-    Configured,
-    ContainmentKnown,
-    DefaultBranchChanged,
-    Event,
-    FastLaneAsked,
-    FirstStart,
-    GroupFormed,
-    HeadSeen,
-    LockAsked,
-    Merged,
-    ModeAsked,
-    PullClosed,
-    PullFound,
-    PullMoved,
-    RetryAsked,
-    StateLost,
-    StoreChanged,
-    TimePassed,
-    TriggerAccepted,
-    TriggerRefused,
-    TriggerUnanswered,
-    UnlockAsked,
-    VerifyAsked,
-    Withdrawn,
-)
+from bot.core.model.events import Event
 from bot.core.model.facts import FactKind
-from bot.core.model.pipeline import Job, Mode
-from bot.core.rules import builds, commands, configuration, merges, requests, unmanaged_builds, verifications
-from bot.core.rules.cleanup import abort_more_firmly, take_abort, withdraw
-from bot.core.rules.configuration import configure
+from bot.core.model.pipeline import Mode
+from bot.core.rules import (
+    builds,
+    cleanup,
+    commands,
+    configuration,
+    merges,
+    requests,
+    stage_locks,
+    unmanaged_builds,
+    verifications,
+)
 from bot.core.rules.decision import Decision
 from bot.core.rules.queue import admit_waiting
-from bot.core.rules.stage_locks import go_on_cleaning, open_lock, reconsider
+
+Kind = TypeVar("Kind")
+Handler = Callable[[Decision, Any], None]
 
 
 def decide(board: Board, event: Event, now: float) -> Decision:
@@ -63,9 +41,9 @@ def decide(board: Board, event: Event, now: float) -> Decision:
     observed = board.header.mode is Mode.OBSERVE
     cleaning = sorted(board.clean_ups)
     shown, standing = banners.standing(board), lock_notices.standing(board)
-    _apply(decision, event)
+    apply(decision, event)
     _clock(decision)
-    go_on_cleaning(decision, cleaning)
+    stage_locks.go_on_cleaning(decision, cleaning)
     admit_waiting(decision)
     verifications.admit_verifications(decision)
     tell(decision)
@@ -79,90 +57,66 @@ def decide(board: Board, event: Event, now: float) -> Decision:
     return decision
 
 
-def _apply(decision: Decision, event: Event) -> None:  # noqa: C901  one flat list: an event, its function
-    match event:
-        case Merged():
-            merges.accept_merge(decision, event)
-            if event.forced:
-                reconsider(decision, event.service)
-        case PullFound():
-            merges.find_pull(decision, event)
-        case HeadSeen():
-            merges.see_head(decision, event)
-            reconsider(decision, event.service)
-        case DefaultBranchChanged():
-            merges.tell_default_branch(decision, event)
-        case ContainmentKnown():
-            merges.learn_containment(decision, event)
-            reconsider(decision, event.service)
-        case PullMoved():
-            verifications.move_pull_request(decision, event)
-        case GroupFormed():
-            verifications.form_merge_group(decision, event)
-        case PullClosed():
-            verifications.close_pull_request(decision, event)
-        case BuildHinted():
-            _look(decision, event)
-        case BannerAmiss():
-            banners.put_back(decision, event)
-        case BuildSeen():
-            builds.see_build(decision, event)
-        case TriggerAccepted():
-            builds.accept_trigger(decision, event)
-        case TriggerUnanswered():
-            builds.keep_unanswered_trigger(decision, event)
-        case TriggerRefused():
-            builds.refuse_trigger(decision, event)
-        case Withdrawn():
-            builds.confirm_withdrawal(decision, event)
-        case AbortTaken():
-            take_abort(decision, event)
-        case BuildLost():
-            builds.lose_build(decision, event)
-        case LockAsked():
-            requests.lock(decision, event)
-        case UnlockAsked():
-            requests.unlock(decision, event)
-        case RetryAsked():
-            requests.retry(decision, event)
-        case CancelAsked():
-            requests.cancel(decision, event)
-        case FastLaneAsked():
-            requests.send_head_fast(decision, event)
-        case VerifyAsked():
-            verifications.verify_on_request(decision, event)
-        case CommandSaid():
-            commands.hear_command(decision, event)
-        case CommandAllowed():
-            commands.obey_command(decision, event, _apply)
-        case CommandRefused():
-            commands.refuse_command(decision, event)
-        case ModeAsked():
-            requests.change_mode(decision, event)
-        case Configured():
-            configure(decision, event)
-        case StateLost():
-            configuration.recover_lost_state(decision, event)
-        case FirstStart():
-            configuration.begin(decision, event)
-        case StoreChanged():
-            decision.tell(FactKind.STORE_CHANGED, sentences.STORE_CHANGED)
-        case TimePassed():
-            pass  # what is due is looked at after every event
-        case _:
-            assert_never(event)
+def apply(decision: Decision, event: Event) -> None:
+    """Let each handler of the event do its part, in the order of `HANDLERS`."""
+    for handle in HANDLERS[type(event)]:
+        handle(decision, event)
 
 
-def _look(decision: Decision, event: BuildHinted) -> None:
-    """Invariant 8: a callback only asks for a look; what Jenkins then says is the event.
+def _obey_command(decision: Decision, event: events.CommandAllowed) -> None:
+    commands.obey_command(decision, event, apply)
 
-    FINALIZED follows COMPLETED at once: by then the build is known to have ended.
-    """
-    job = Job(event.controller, event.job)
-    if event.over and unmanaged_builds.has_ended(decision.board, event):
-        return
-    if unmanaged_builds.step_of(decision, job) is not None:
-        decision.do(Look(job, event.number))
+
+def _tell_store_changed(decision: Decision, _: events.StoreChanged) -> None:
+    decision.tell(FactKind.STORE_CHANGED, sentences.STORE_CHANGED)
+
+
+def _on(event: type[Kind], *handlers: Callable[[Decision, Kind], None]) -> tuple[type, tuple[Handler, ...]]:
+    """A row of `HANDLERS`, whose handlers take just this event."""
+    return event, handlers
+
+
+#: What is done about each event. What follows every event is in `decide`.
+HANDLERS: Mapping[type, tuple[Handler, ...]] = dict[type, tuple[Handler, ...]](
+    [
+        # GitHub
+        _on(events.Merged, merges.accept_merge, stage_locks.reconsider_if_forced),
+        _on(events.PullFound, merges.find_pull),
+        _on(events.HeadSeen, merges.see_head, stage_locks.reconsider),
+        _on(events.ContainmentKnown, merges.learn_containment, stage_locks.reconsider),
+        _on(events.DefaultBranchChanged, merges.tell_default_branch),
+        _on(events.PullMoved, verifications.move_pull_request),
+        _on(events.PullClosed, verifications.close_pull_request),
+        _on(events.GroupFormed, verifications.form_merge_group),
+        # Jenkins
+        _on(events.BuildHinted, unmanaged_builds.look_at_hinted_build),
+        _on(events.BuildSeen, builds.see_build),
+        _on(events.BuildLost, builds.lose_build),
+        _on(events.TriggerAccepted, builds.accept_trigger),
+        _on(events.TriggerUnanswered, builds.keep_unanswered_trigger),
+        _on(events.TriggerRefused, builds.refuse_trigger),
+        _on(events.Withdrawn, builds.confirm_withdrawal),
+        _on(events.AbortTaken, cleanup.take_abort),
+        _on(events.BannerAmiss, banners.put_back),
+        # people
+        _on(events.LockAsked, requests.lock),
+        _on(events.UnlockAsked, requests.unlock),
+        _on(events.RetryAsked, requests.retry),
+        _on(events.CancelAsked, requests.cancel),
+        _on(events.FastLaneAsked, requests.send_head_fast),
+        _on(events.ModeAsked, requests.change_mode),
+        _on(events.VerifyAsked, verifications.verify_on_request),
+        _on(events.CommandSaid, commands.hear_command),
+        _on(events.CommandAllowed, _obey_command),
+        _on(events.CommandRefused, commands.refuse_command),
+        # the configuration, the store, the clock
+        _on(events.Configured, configuration.configure),
+        _on(events.StateLost, configuration.recover_lost_state),
+        _on(events.FirstStart, configuration.begin),
+        _on(events.StoreChanged, _tell_store_changed),
+        _on(events.TimePassed),  # what is due is looked at after every event: `_clock`
+    ]
+)
 
 
 def _clock(decision: Decision) -> None:
@@ -170,13 +124,13 @@ def _clock(decision: Decision) -> None:
     board = decision.board
     ended = [k for k in board.locks.values() if k.until is not None and k.until <= decision.now]
     for lock in sorted(ended, key=lambda k: (k.since, k.key)):
-        open_lock(decision, lock, f"the lock of {lock.by} has reached its end time", by=lock.by)
+        stage_locks.open_lock(decision, lock, f"the lock of {lock.by} has reached its end time", by=lock.by)
     for run in board.overdue(decision.now):
         late = decision.update(run, timed_out=True)
         text = f"build #{run.build} of {sentences.name(run)} has run too long in {run.step}: it is aborted"
         decision.tell(FactKind.BUILD_TIMED_OUT, text, late)
-        withdraw(decision, late, abort=True, why="it has run too long")
-    abort_more_firmly(decision)
+        cleanup.withdraw(decision, late, abort=True, why="it has run too long")
+    cleanup.abort_more_firmly(decision)
 
 
 def _only_asks(effect: Effect) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bot.core import sentences
+from bot.core.model.events import ContainmentKnown, HeadSeen, Merged
 from bot.core.model.facts import FactKind
 from bot.core.model.history import Position
 from bot.core.model.pipeline import Lane, Step, Track
@@ -153,11 +154,18 @@ def open_lock(decision: Decision, lock: Lock, why: str, *, by: str) -> None:
         leave_lane(decision, lock.service, opener=by)
 
 
-def reconsider(decision: Decision, service: str) -> None:
-    """A new proof is there: everything that waited for one is looked at again."""
+def reconsider(decision: Decision, event: HeadSeen | ContainmentKnown | Merged) -> None:
+    """A new proof is there: everything of the service that waited for one is looked at again."""
+    service = event.service
     clean_up(decision, service)
     open_passed(decision, service)
     drop_unmerged(decision, service)
     for run in decision.board.fast_runs(service):
         if run.key in decision.board.runs:
             newest_fix(decision, decision.board.runs[run.key])
+
+
+def reconsider_if_forced(decision: Decision, event: Merged) -> None:
+    """A force-push proves what is off main now; any other push proves only what it brought, which is new."""
+    if event.forced:
+        reconsider(decision, event)

@@ -22,6 +22,18 @@ def step_of(decision: Decision, job: Job) -> Step | None:
     return decision.board.jobs().get(job)
 
 
+def look_at_hinted_build(decision: Decision, event: BuildHinted) -> None:
+    """Invariant 8: a callback only asks for a look; what Jenkins then says is the event.
+
+    FINALIZED follows COMPLETED at once: by then the build is known to have ended.
+    """
+    job = Job(event.controller, event.job)
+    if event.over and has_ended(decision.board, event):
+        return
+    if step_of(decision, job) is not None:
+        decision.do(Look(job, event.number))
+
+
 def see_unmanaged_build(decision: Decision, event: BuildSeen, twin_of: Buildable | None) -> None:
     """A build that moves nothing: it occupies a slot while it runs; a duplicate of ours is stopped (invariant 5)."""
     job = Job(event.controller, event.job)

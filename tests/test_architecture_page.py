@@ -27,11 +27,16 @@ NOT_YET = {"design.md", "fast-lane.md", "github.md", "glossary.md", "jenkins.md"
 
 @cache
 def defined(path: str) -> frozenset[str]:
-    """The functions, methods and classes of a file, at any depth."""
+    """The functions, methods and classes of a file, at any depth, and the constants of the file itself."""
+    tree = ast.parse((ROOT / path).read_text("utf-8"))
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-    return frozenset(
-        node.name for node in ast.walk(ast.parse((ROOT / path).read_text("utf-8"))) if isinstance(node, kinds)
-    )
+    names = {node.name for node in ast.walk(tree) if isinstance(node, kinds)}
+    for node in tree.body:
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
+        names |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return frozenset(names)
 
 
 def missing(text: str) -> list[str]:

@@ -17,9 +17,6 @@ from bot.cli.files import check_environment, checked_file, config_path
 #: Variables that hold a path, beside those whose name ends with _FILE.
 PATH_VARIABLES = ("INTERLOCK_CONFIG", "INTERLOCK_DATA_DIR", "INTERLOCK_REDIS_BINARY")
 
-#: Variables that only this command reads, not the processes (bot.cli.client, bot.cli.common).
-PERSONAL_VARIABLES = ("INTERLOCK_URL", "INTERLOCK_TOKEN", "INTERLOCK_TOKEN_FILE")
-
 #: The project's Procfile, which a wheel does not contain; a test holds the two together. gunicorn's settings are
 #: named as a module, because an installed package is no folder below the working directory.
 PROCFILE = """\
@@ -89,7 +86,10 @@ def process_environment(env: Mapping[str, str], here: Path) -> dict[str, str]:
 
     What only this command reads, a person's own token above all, is left out.
     """
-    found = {name: value for name, value in env.items() if name not in PERSONAL_VARIABLES}
+    from config.settings import PERSONAL, PREFIX
+
+    personal = {PREFIX + name for name in PERSONAL}
+    found = {name: value for name, value in env.items() if name not in personal}
     found.setdefault("INTERLOCK_CONFIG", "interlock.yaml")
     found.setdefault("INTERLOCK_DATA_DIR", ".interlock")
     for name, value in found.items():

@@ -34,6 +34,8 @@ def _put(redis: Redis, name: str, kind: str, value: Any) -> None:
             redis.hset(name, mapping=value)
         case "list":
             redis.rpush(name, *value)
+        case "set":
+            redis.sadd(name, *value)
         case "zset":
             redis.zadd(name, value)
         case "stream":

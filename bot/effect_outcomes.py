@@ -1,4 +1,4 @@
-"""What can become of an effect: done (perhaps with an event to tell), not now, never, or lost to another."""
+"""What can become of an effect: done (perhaps with an event), to be retried, failed for good, or lost to another."""
 
 from __future__ import annotations
 

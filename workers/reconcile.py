@@ -17,7 +17,7 @@ from bot.effect_outcomes import PermanentFailure, RetryLater
 from bot.jenkins import posted
 from bot.jenkins.banners import shown_on
 from bot.jenkins.client import JenkinsForbidden, JenkinsNotFound, client_for
-from bot.jenkins.differences import Asking, Live, differences
+from bot.jenkins.differences import ControllerPoll, WatchedJob, differences
 from bot.runtime import PipelineContext, Runtime
 from bot.store.repairs import Repairs
 from workers.once import Once
@@ -40,14 +40,14 @@ def builds(runtime: Runtime, context: PipelineContext) -> int:
     """
     with context.look() as copy:
         lives = _lives(context, copy.board, copy.version)
-    asking: dict[str, Asking] = {}
+    poll: dict[str, ControllerPoll] = {}
     later: dict[str, dict[str, str]] = {}
     found = 0
     for live in lives:
         try:
-            if live.job.controller not in asking:
-                asking[live.job.controller] = _asking(runtime, context, live.job)
-            found += sum(_add(context, live, event) for event in differences(asking[live.job.controller], live))
+            if live.job.controller not in poll:
+                poll[live.job.controller] = _poll(runtime, context, live.job)
+            found += sum(_add(context, live, event) for event in differences(poll[live.job.controller], live))
         except (RetryLater, JenkinsForbidden, JenkinsNotFound, PermanentFailure) as error:
             later.setdefault(live.job.controller, {})[live.job.name] = str(error)
     for controller in {live.job.controller for live in lives}:
@@ -66,7 +66,7 @@ def _say(context: PipelineContext, controller: str, later: dict[str, str]) -> No
         log.warning("reconcile-later", controller=controller, jobs=len(later), job=job, why=why)
 
 
-def _lives(context: PipelineContext, board: Board, version: int) -> list[Live]:
+def _lives(context: PipelineContext, board: Board, version: int) -> list[WatchedJob]:
     watched = board.jobs()
     at: dict[Job, list[Buildable]] = defaultdict(list)
     everything: list[Buildable] = [*board.runs.values(), *board.verifications.values()]
@@ -79,30 +79,32 @@ def _lives(context: PipelineContext, board: Board, version: int) -> list[Live]:
     shown = banners(board)
     lives = [_live(board, version, job, step, at.pop(job, []), shown.get(job)) for job, step in watched.items()]
     few = [live for live in lives if _matters(board, live, watched[live.job], shown)]
-    return few + [Live(version, job, tuple(runs), None, None) for job, runs in at.items()]
+    return few + [WatchedJob(version, job, tuple(runs), None, None) for job, runs in at.items()]
 
 
-def _live(board: Board, version: int, job: Job, step: Step, runs: list[Buildable], shown: Banner | None) -> Live:
+def _live(board: Board, version: int, job: Job, step: Step, runs: list[Buildable], shown: Banner | None) -> WatchedJob:
     # Where there should be none, one of ours may have been left: with a description that was applied anew, say.
     wanted = shown or Banner(job, step.stage)
     real = step.track is Track.REAL and board.pipeline.stage(step.stage) is not None
     # Until it is proven that nothing was lost, a banner may be all that is left of a lock.
     carries = real and board.header.mode is not Mode.OBSERVE and not board.header.unproven
-    return Live(version, job, tuple(runs), tuple(board.unmanaged_builds(step)), wanted if carries else None)
+    return WatchedJob(version, job, tuple(runs), tuple(board.unmanaged_builds(step)), wanted if carries else None)
 
 
-def _matters(board: Board, live: Live, step: Step, shown: dict[Job, Banner]) -> bool:
+def _matters(board: Board, live: WatchedJob, step: Step, shown: dict[Job, Banner]) -> bool:
     return bool(live.runs or live.unmanaged_builds) or board.capacity(step) is not None or live.job in shown
 
 
-def _asking(runtime: Runtime, context: PipelineContext, job: Job) -> Asking:
+def _poll(runtime: Runtime, context: PipelineContext, job: Job) -> ControllerPoll:
     patience = LOST_AFTER + 2 * runtime.configuration.polling.builds
 
     def amiss(description: str, banner: Banner) -> bool:
         wrong = shown_on(runtime, context, description, banner) != description
         return wrong and not context.outbox.has(banner.slot)  # it is on its way, or an operator has been told why not
 
-    return Asking(client_for(runtime, job), lambda run: _missing_for(context, run, patience) >= LOST_AFTER, amiss)
+    return ControllerPoll(
+        client_for(runtime, job), lambda run: _missing_for(context, run, patience) >= LOST_AFTER, amiss
+    )
 
 
 def _missing_for(context: PipelineContext, run: Buildable, patience: float) -> float:
@@ -113,7 +115,7 @@ def _missing_for(context: PipelineContext, run: Buildable, patience: float) -> f
     return now - float(context.redis.get(key) or now)
 
 
-def _add(context: PipelineContext, live: Live, event: Event) -> int:
+def _add(context: PipelineContext, live: WatchedJob, event: Event) -> int:
     """Put one difference into the inbox, once however often it is seen before a turn is taken.
 
     A difference that is still there after a turn is said again: the turn may have been about something else.

@@ -244,7 +244,7 @@ def events_of(entry: Entry, pipeline: Pipeline) -> list[Event]:
     if entry.source == "jenkins":
         return callbacks.events(entry.name, payload)
     name, _, known_as = entry.name.partition(" ")  # the door adds how the file calls a repository that was renamed
-    said = commands.said(name, payload, entry.body)
+    said = commands.read_commands(name, payload, entry.body)
     if said is not None:
         return [replace(said, repository=known_as or said.repository)]
     found: list[Event] = []

@@ -82,7 +82,7 @@ def _closes(row: str, fence: str) -> bool:
     return len(row) - len(row.lstrip(" ")) <= 3 and len(sign) >= len(fence) and set(sign) == {fence[0]}
 
 
-def said(event: str, payload: dict[str, Any], body: bytes) -> CommandSaid | None:
+def read_commands(event: str, payload: dict[str, Any], body: bytes) -> CommandSaid | None:
     """What a delivery commands, or None. `body`: the same, as GitHub signed it."""
     if event == "issue_comment":
         return _comment(payload)

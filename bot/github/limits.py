@@ -72,7 +72,7 @@ def note(allowance: Allowance, answer: GitHubResponse) -> None:
         allowance.saw(int(remaining), int(limit), reset)
 
 
-def obey(allowance: Allowance, error: Exception) -> None:
+def respect(allowance: Allowance, error: Exception) -> None:
     """If `error` is about all requests of this identity and not just one, nobody sends any for as long as it says."""
     if isinstance(error, GitHubLimited):
         if not error.said:

@@ -133,7 +133,7 @@ class Session:
             if answer.status == 401 and isinstance(self._auth, identity.InstallationAuth):
                 answer = self._again(self._auth, verb, path, body, headers)
         except (RetryLater, PermanentFailure) as error:
-            limits.obey(self._allowance, error)
+            limits.respect(self._allowance, error)
             if isinstance(
                 error, GitHubNotFound | GitHubForbidden
             ):  # no token to be had: the installation is gone, or suspended
@@ -157,7 +157,7 @@ class Session:
             raise RetryLater(f"{what} ({self.repository}): GitHub answers {answer.status}", certain=True)
         if answer.status >= 400:
             error = refusal(answer, f"{what} ({self.repository})")
-            limits.obey(self._allowance, error)
+            limits.respect(self._allowance, error)
             if isinstance(error, GitHubNotFound | GitHubForbidden):
                 self._perhaps_elsewhere(error)
             raise error
@@ -229,7 +229,7 @@ def _as_app(runtime: Runtime, ask: Callable[[GitHubTransport], _T]) -> _T:
     try:
         return ask(transport)
     except (RetryLater, PermanentFailure) as error:
-        limits.obey(allowance, error)
+        limits.respect(allowance, error)
         raise
 
 

@@ -26,7 +26,7 @@ Build = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class WatchedJob:
     """What the board of this version believes about one job: its runs, unmanaged builds and banner."""
 
     version: int
@@ -37,7 +37,7 @@ class Live:
 
 
 @dataclass
-class Asking:
+class ControllerPoll:
     """One round of questions to one controller.
 
     `lost`: whether a run's build has been gone for so long that it will not come back. `amiss`: whether a description
@@ -54,10 +54,10 @@ class Asking:
         return builds.queue_items(self.jenkins)
 
 
-def differences(asking: Asking, live: Live) -> list[Event]:
+def differences(poll: ControllerPoll, live: WatchedJob) -> list[Event]:
     """Everything in which Jenkins and the board differ about one job. Raises what the client raises."""
     most = max(builds.BUILDS, 2 * len(live.runs))
-    answer = builds.read_job(asking.jenkins, live.job, most, description=live.banner is not None)
+    answer = builds.read_job(poll.jenkins, live.job, most, description=live.banner is not None)
     listed: list[Build] = answer.get("builds") or []
     of_attempt, of_item = _by_attempt(listed), _by_item(listed)
     known = {unmanaged.number for unmanaged in live.unmanaged_builds or ()}
@@ -69,19 +69,19 @@ def differences(asking: Asking, live: Live) -> list[Event]:
         ours |= {build.get("number") for build in mine}
         nameless = of_item.get(run.queue_item) if run.queue_item is not None else None
         if mine:
-            events += [builds.build_seen(asking.jenkins, live.job, build) for build in mine if _news(run, build, known)]
+            events += [builds.build_seen(poll.jenkins, live.job, build) for build in mine if _news(run, build, known)]
         elif nameless is not None and _may_be_of(run, nameless):
             ours.add(nameless.get("number"))
             # The job lost its parameters, but this is the item that our trigger became (Jenkins: `Run#getQueueId`).
-            seen = builds.build_seen(asking.jenkins, live.job, nameless)
+            seen = builds.build_seen(poll.jenkins, live.job, nameless)
             events += [replace(seen, run=run.key, attempt=run.attempt)] if _news(run, nameless, known) else []
         else:
-            events += _unseen(asking, live.job, run)
+            events += _unseen(poll, live.job, run)
     if live.unmanaged_builds is not None:
-        events += _unmanaged(asking.jenkins, live, [build for build in listed if build.get("number") not in ours])
+        events += _unmanaged(poll.jenkins, live, [build for build in listed if build.get("number") not in ours])
         gone = known - {build.get("number") for build in listed}
-        events += [event for number in sorted(gone) for event in _gone(asking.jenkins, live.job, number)]
-    return events + _banner(asking, live, answer.get("description"))
+        events += [event for number in sorted(gone) for event in _gone(poll.jenkins, live.job, number)]
+    return events + _banner(poll, live, answer.get("description"))
 
 
 def _wanted(run: Buildable) -> attempts.Attempt:
@@ -117,35 +117,35 @@ def _news(run: Buildable, build: Build, known: set[int]) -> bool:
     return bool(build.get("building")) != (build.get("number") in known)  # a second build of the attempt
 
 
-def _unseen(asking: Asking, job: Job, run: Buildable) -> list[Event]:
+def _unseen(poll: ControllerPoll, job: Job, run: Buildable) -> list[Event]:
     """No build of the attempt is among the newest of its job."""
     if run.build is not None:
-        return _by_number(asking, job, run)
-    if run.queue_item is None or any(_wanted(run).is_that_of(item) for item in asking.queue):
+        return _by_number(poll, job, run)
+    if run.queue_item is None or any(_wanted(run).is_that_of(item) for item in poll.queue):
         return []  # without a queue item its trigger is still on its way: that is the performer's matter
     try:
-        item = asking.jenkins.get(f"queue/item/{run.queue_item}", builds.ITEM_TREE)
+        item = poll.jenkins.get(f"queue/item/{run.queue_item}", builds.ITEM_TREE)
     except JenkinsNotFound:
         item = None
     if item is None or _wanted(run).is_not_that_of(item):
         why = f"queue item {run.queue_item} is gone and left no build"
-        return [BuildLost(run.key, run.attempt, why)] if asking.lost(run) else []
+        return [BuildLost(run.key, run.attempt, why)] if poll.lost(run) else []
     if item.get("cancelled"):
         return [Withdrawn(run.key, run.attempt, "it was cancelled in Jenkins' queue")]
     return []
 
 
-def _by_number(asking: Asking, job: Job, run: Buildable) -> list[Event]:
+def _by_number(poll: ControllerPoll, job: Job, run: Buildable) -> list[Event]:
     """The build of a run is not among the newest: it is asked for by its number."""
     try:
-        build = asking.jenkins.get(f"{job_path(job.name)}/{run.build}", builds.BUILD_TREE)
+        build = poll.jenkins.get(f"{job_path(job.name)}/{run.build}", builds.BUILD_TREE)
     except JenkinsNotFound:
-        why = why_gone(asking.jenkins, run.build or 0, run.since)
-        return [BuildLost(run.key, run.attempt, why)] if asking.lost(run) else []
-    return [builds.build_seen(asking.jenkins, job, build)] if not build.get("building") else []
+        why = why_gone(poll.jenkins, run.build or 0, run.since)
+        return [BuildLost(run.key, run.attempt, why)] if poll.lost(run) else []
+    return [builds.build_seen(poll.jenkins, job, build)] if not build.get("building") else []
 
 
-def _unmanaged(jenkins: JenkinsClient, live: Live, listed: list[Build]) -> list[Event]:
+def _unmanaged(jenkins: JenkinsClient, live: WatchedJob, listed: list[Build]) -> list[Event]:
     """Builds that occupy a slot without being ours, begun or ended since the last look."""
     known = {unmanaged.number for unmanaged in live.unmanaged_builds or ()}
     events: list[Event] = []
@@ -171,7 +171,7 @@ def _nameless(build: Build) -> bool:
     return bool(build.get("building")) and fresh and not builds.parameters(build)
 
 
-def _banner(asking: Asking, live: Live, description: Any) -> list[Event]:
-    if live.banner is None or not asking.amiss(description if isinstance(description, str) else "", live.banner):
+def _banner(poll: ControllerPoll, live: WatchedJob, description: Any) -> list[Event]:
+    if live.banner is None or not poll.amiss(description if isinstance(description, str) else "", live.banner):
         return []
     return [BannerAmiss(live.job.controller, live.job.name)]

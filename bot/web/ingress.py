@@ -80,7 +80,7 @@ def take_from_github() -> Response:
     payload = bodies.json_object(body)
     if event == "ping":
         return _say(200, b'{"status":"pong"}')
-    said = commands.said(event, payload, body)
+    said = commands.read_commands(event, payload, body)
     if said is not None:
         return _command(ingress, event, payload, said, body)
     found = [_place(ingress, event, payload, target) for target in github_webhooks.target_branches(event, payload)]

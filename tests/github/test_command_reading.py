@@ -44,7 +44,7 @@ def pressed(**changes: Any) -> dict[str, Any]:
 
 
 def said(payload: dict[str, Any], event: str = "issue_comment") -> CommandSaid | None:
-    return commands.said(event, payload, b"as it was signed")
+    return commands.read_commands(event, payload, b"as it was signed")
 
 
 def verbs(body: str) -> list[str]:

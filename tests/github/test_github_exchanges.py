@@ -235,7 +235,7 @@ def test_limits_that_do_not_say_how_long_make_the_pause_longer_each_time(runtime
     for _ in range(6):
         silent = refusal(GitHubResponse(429, {}), "a test")
         assert isinstance(silent, GitHubLimited)
-        limits.obey(allowance, silent)
+        limits.respect(allowance, silent)
         waits.append(silent.after)
     assert waits == [60, 120, 240, 480, 900, 900]
 

@@ -339,7 +339,7 @@ def job(plugin: str = "notification@1.18", inside: str = "", **endpoint: str | N
 def told(root: ET.Element, public_url: str = "") -> list[str]:
     about = About("cdp", "deploy", "stage")
     findings = [
-        *job_settings.examine_callback(about, PLAN, root, (SECRET,), heard=False, public_url=public_url),
+        *job_settings.examine_callback(about, PLAN, root, (SECRET,), called=False, public_url=public_url),
         *job_settings.examine_settings(about, PLAN, root),
     ]
     assert all(finding.mend for finding in findings)
@@ -369,7 +369,7 @@ def test_either_of_two_secrets_is_right_while_one_replaces_the_other() -> None:
     root = job(urlType="PUBLIC", urlOrId=f"https://interlock.example.com/webhooks/jenkins/cdp/{SECRET}")
     about = About("cdp", "deploy", "stage")
     for secrets in ((SECRET, "the new one, of 16"), ("the new one, of 16", SECRET)):
-        found = job_settings.examine_callback(about, PLAN, root, secrets, heard=False)
+        found = job_settings.examine_callback(about, PLAN, root, secrets, called=False)
         assert not any("is not ours" in finding.found for finding in found)
 
 

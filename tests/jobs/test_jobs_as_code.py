@@ -104,12 +104,12 @@ def test_the_doctor_finds_nothing_wrong_with_the_printed_jobs(
         body = ET.tostring(xml[plan.name])
         root = job_settings.parsed(body)
         assert list(job_settings.examine_settings(about, plan, root)) == []
-        assert list(job_settings.examine_callback(about, plan, root, (), heard=False)) == []
+        assert list(job_settings.examine_callback(about, plan, root, (), called=False)) == []
         # And it would have seen what it looks for, in the very XML that Job Builder makes:
         silent = job_settings.parsed(body.replace(b"<branch>.*</branch>", b""))
-        assert len(list(job_settings.examine_callback(about, plan, silent, (), heard=False))) == 1
+        assert len(list(job_settings.examine_callback(about, plan, silent, (), called=False))) == 1
         partial = job_settings.parsed(body.replace(b"<event>all</event>", b"<event>failed</event>"))
-        assert len(list(job_settings.examine_callback(about, plan, partial, (), heard=False))) == 1
+        assert len(list(job_settings.examine_callback(about, plan, partial, (), called=False))) == 1
 
 
 def test_job_dsl_names_every_job_and_only_those_of_the_controller(configuration: Configuration) -> None:

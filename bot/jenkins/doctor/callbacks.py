@@ -115,65 +115,65 @@ class KnownCallbacks(RecentCallbacks):
 
 def read_callbacks(configuration: Configuration, redis: Redis) -> KnownCallbacks:
     """Read the end of every pipeline's inbox, and close the connection."""
-    heard = KnownCallbacks()
+    known = KnownCallbacks()
     try:
         for pipeline in configuration.pipelines:
             found = newest(redis, Keys(pipeline.name), _LOOKED_AT)
-            heard.take((one.source, one.name, one.at, one.body) for one in found)
+            known.take((one.source, one.name, one.at, one.body) for one in found)
     except RedisError as error:
-        heard.trouble, heard.mend = str(error).partition("\n")[0], "is INTERLOCK_REDIS_URL right?"
+        known.trouble, known.mend = str(error).partition("\n")[0], "is INTERLOCK_REDIS_URL right?"
     finally:
         redis.close()
-    return heard
+    return known
 
 
 def ask_for_callbacks(configuration: Configuration) -> KnownCallbacks:
     """Ask the Interlock that runs, at `web.public_url`: here is no INTERLOCK_REDIS_URL."""
-    heard = KnownCallbacks(mend="is it running there? Or call the doctor with its INTERLOCK_REDIS_URL")
+    known = KnownCallbacks(mend="is it running there? Or call the doctor with its INTERLOCK_REDIS_URL")
     public_url = configuration.web.public_url
     try:
         answer = probe(ProbedAddress(public_url, "web.public_url", _ANSWER_TIMEOUT), "api/v1/callbacks")
         if answer.status_code != HTTPStatus.OK:
-            heard.trouble = f"{shown(public_url)} answers {answer.status_code} when it is asked"
+            known.trouble = f"{shown(public_url)} answers {answer.status_code} when it is asked"
         else:
-            _take(heard, answer.json())
+            _take(known, answer.json())
     except NoAnswer as error:
-        heard.trouble = str(error)
+        known.trouble = str(error)
     except (ValueError, KeyError, TypeError):
-        heard.trouble = f"{shown(public_url)} does not answer as Interlock does"
-    return heard
+        known.trouble = f"{shown(public_url)} does not answer as Interlock does"
+    return known
 
 
-def _take(heard: KnownCallbacks, told: dict[str, Any]) -> None:
-    heard.since = None if told["since"] is None else float(told["since"])
+def _take(known: KnownCallbacks, told: dict[str, Any]) -> None:
+    known.since = None if told["since"] is None else float(told["since"])
     for row in told["callbacks"]:
         controller, at = str(row["controller"]), float(row["at"])
-        heard.jobs[controller, str(row["job"])] = at
-        heard.controllers[controller] = max(at, heard.controllers.get(controller, 0.0))
+        known.jobs[controller, str(row["job"])] = at
+        known.controllers[controller] = max(at, known.controllers.get(controller, 0.0))
 
 
-def examine_controller(controller: str, heard: KnownCallbacks) -> Iterator[DoctorFinding]:
+def examine_controller(controller: str, known: KnownCallbacks) -> Iterator[DoctorFinding]:
     """When that controller called last."""
     about = About.controller(controller)
-    at = heard.controllers.get(controller)
+    at = known.controllers.get(controller)
     if at is not None:
         yield about.good(f"its last callback came in at {_moment(at)}")
-    elif heard.trouble:
-        yield about.unsure(f"when it called last is not known: {heard.trouble}", heard.mend)
+    elif known.trouble:
+        yield about.unsure(f"when it called last is not known: {known.trouble}", known.mend)
     else:
         mend = "start a build: if none comes, its log says why (docs/jenkins.md). until then Interlock polls builds"
         yield about.unsure("no callback has come in from it yet, or none lately", mend)
 
 
 def examine_job(
-    about: About, job: tuple[str, str], last: dict[str, Any], heard: KnownCallbacks
+    about: About, job: tuple[str, str], last: dict[str, Any], known: KnownCallbacks
 ) -> Iterator[DoctorFinding]:
     """Whether the last build of a job that has ended (as Jenkins' API has it) called back. It is silent if not."""
     number, began, lasted = last.get("number"), last.get("timestamp"), last.get("duration")
-    if not isinstance(began, (int, float)) or not isinstance(lasted, (int, float)) or heard.since is None:
+    if not isinstance(began, (int, float)) or not isinstance(lasted, (int, float)) or known.since is None:
         return
-    ended, at = (began + lasted) / 1000, heard.jobs.get(job)
-    if ended <= heard.since + _SLACK or time.time() <= ended + _SLACK:
+    ended, at = (began + lasted) / 1000, known.jobs.get(job)
+    if ended <= known.since + _SLACK or time.time() <= ended + _SLACK:
         return  # what came in then is not known any more; or a callback may be on its way
     if at is None or at < ended - _SLACK:
         before = f"the last from this job came in at {_moment(at)}" if at is not None else "nor has one from this job"

@@ -24,14 +24,14 @@ _AT_ONCE = 4
 
 def examine_jenkins(configuration: Configuration, settings: Settings) -> Iterator[DoctorFinding]:
     """Look at every controller, and at every job on those that answer; the jobs in the order of the file."""
-    ears = (
+    known = (
         callbacks.read_callbacks(configuration, connect_store(settings, WATCH_LIMITS))
         if settings.redis_url is not None
         else callbacks.ask_for_callbacks(configuration)
     )
     secrets = tuple(secret.get_secret_value() for secret in settings.jenkins_webhook_secret)
     for controller in configuration.controllers.values():
-        yield from _callbacks(controller, configuration, secrets, ears)
+        yield from _callbacks(controller, configuration, secrets, known)
         try:
             token = settings.jenkins_token(controller.name).get_secret_value()
         except SettingsError as error:
@@ -42,14 +42,14 @@ def examine_jenkins(configuration: Configuration, settings: Settings) -> Iterato
             answers &= finding.verdict is not Verdict.BAD
             yield finding
         if answers:
-            ward = _Ward(controller, token, secrets, ears, configuration.web.public_url)
+            examiner = _JobExaminer(controller, token, secrets, known, configuration.web.public_url)
             with ThreadPoolExecutor(_AT_ONCE) as pool:
-                for findings in pool.map(ward.examine, plans(configuration, controller.name)):
+                for findings in pool.map(examiner.examine, plans(configuration, controller.name)):
                     yield from findings
 
 
 def _callbacks(
-    controller: Controller, configuration: Configuration, secrets: tuple[str, ...], ears: callbacks.KnownCallbacks
+    controller: Controller, configuration: Configuration, secrets: tuple[str, ...], known: callbacks.KnownCallbacks
 ) -> Iterator[DoctorFinding]:
     told: list[DoctorFinding] = []
     if not secrets:
@@ -59,21 +59,21 @@ def _callbacks(
         for secret in secrets:
             told += callbacks.examine_address(controller, configuration.web.public_url, secret)
     yield from told
-    if not ears.trouble or not any(ears.trouble in finding.found for finding in told):
-        yield from callbacks.examine_controller(controller.name, ears)
+    if not known.trouble or not any(known.trouble in finding.found for finding in told):
+        yield from callbacks.examine_controller(controller.name, known)
     asking = next((plan for plan in plans(configuration, controller.name) if plan.question), None)
     if asking is not None:
         yield from callbacks.examine_question(asking, configuration.web.public_url)
 
 
 @dataclass(slots=True)
-class _Ward:
+class _JobExaminer:
     """The jobs of one controller; if it stops answering, the rest of them are left alone."""
 
     controller: Controller
     token: str
     secrets: tuple[str, ...]
-    ears: callbacks.KnownCallbacks
+    known: callbacks.KnownCallbacks
     public_url: str
     gone: threading.Event = field(default_factory=threading.Event)
 
@@ -83,7 +83,7 @@ class _Ward:
         if self.gone.is_set():
             return [about.bad("not looked at: the controller has stopped answering", "look again when it is back")]
         try:
-            return job.examine(client_of(self.controller, self.token), plan, self.secrets, self.ears, self.public_url)
+            return job.examine(client_of(self.controller, self.token), plan, self.secrets, self.known, self.public_url)
         except RetryLater as error:
             if error.__cause__ is not None:  # not an answer that says so, but none
                 self.gone.set()

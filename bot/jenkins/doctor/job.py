@@ -49,7 +49,7 @@ _DECLARE = "Jenkins drops undeclared parameters, so builds could not be told apa
 
 
 def examine(
-    client: JenkinsClient, plan: JobPlan, secrets: tuple[str, ...], heard: KnownCallbacks, public_url: str
+    client: JenkinsClient, plan: JobPlan, secrets: tuple[str, ...], known: KnownCallbacks, public_url: str
 ) -> list[DoctorFinding]:
     """Everything about one job; one good finding if there is nothing else. Raises RetryLater if Jenkins is gone."""
     about = About.job(plan.controller, plan.name, plan.step)
@@ -75,9 +75,9 @@ def examine(
     else:
         findings += job_settings.examine_settings(about, plan, root)
         findings += job_settings.examine_callback(
-            about, plan, root, secrets, heard=name in heard.jobs, public_url=public_url
+            about, plan, root, secrets, called=name in known.jobs, public_url=public_url
         )
-    findings += examine_job(about, name, job.get("lastCompletedBuild") or {}, heard)
+    findings += examine_job(about, name, job.get("lastCompletedBuild") or {}, known)
     if any(finding.verdict is not Verdict.GOOD for finding in findings):
         return findings
     return [about.good(f"{', '.join(tried.untried)} could not be tried" if tried.untried else "")]

@@ -114,9 +114,9 @@ _FILTERED = (1, 17)
 
 
 def examine_callback(
-    about: About, plan: JobPlan, root: ET.Element, secrets: tuple[str, ...], *, heard: bool, public_url: str = ""
+    about: About, plan: JobPlan, root: ET.Element, secrets: tuple[str, ...], *, called: bool, public_url: str = ""
 ) -> Iterator[DoctorFinding]:
-    """What is wrong with the callbacks. `heard`: one came from this job not long ago, so somebody does call.
+    """What is wrong with the callbacks. `called`: one came from this job not long ago, so somebody does call.
     `public_url`: where we are, to compare with where they go; empty: that is not known."""
     holder = next(root.iter(_PROPERTY), None)
     endpoints = [] if holder is None else list(holder.iter(_ENDPOINT))
@@ -127,7 +127,7 @@ def examine_callback(
             yield from _address(about, plan, endpoint, secrets)
             yield from _host(about, endpoint, public_url)
             yield from _manner(about, endpoint, plugin)
-    elif not heard and not _by_script(root):
+    elif not called and not _by_script(root):
         yield _none(about, plan, endpoints)
 
 

@@ -16,7 +16,7 @@ from mutants import trial
 from mutants.operators import Mutant, mutants_of
 
 #: Written for people only: not what is decided. Tried only if they are named.
-TEXTS = ("sentences", "markdown", "buttons", "view", "explain", "telling", "lock_notices", "people_notices", "banners")
+TEXTS = ("sentences", "markdown", "view", "explain", "telling", "lock_notices", "people_notices", "banners")
 EQUIVALENT = Path(__file__).with_name("equivalent.txt")
 
 

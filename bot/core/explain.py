@@ -5,8 +5,9 @@ from __future__ import annotations
 from bot.core import sentences
 from bot.core.model.board import Board
 from bot.core.model.facts import Reason, Why
-from bot.core.model.pipeline import AbortLevel
+from bot.core.model.pipeline import AbortLevel, Lane, Step, Track
 from bot.core.model.run import Buildable, Run, Status, Verification
+from bot.core.rules import fast_lane, stage_versions
 from bot.core.rules.fast_lane import fixes
 from bot.core.rules.queue import run_blocked_by, stage_blocked_by
 
@@ -117,3 +118,29 @@ def _failed(board: Board, run: Run) -> Reason:
         return Reason(Why.HOLDS_LOCK, f"{what}; it holds the lock until the fix has passed{way}")
     what = sentences.failed(run, run.failure) if run.failure else f"{sentences.name(run)} failed in {run.step}"
     return Reason(Why.FIX_FAILED, f"{what}; it can be retried, or a newer merge replaces it")
+
+
+# -- what else is told of a run ----------------------------------------------------------------------------------------
+
+
+def way(board: Board, run: Run) -> list[tuple[Step, bool]]:
+    """All the steps of the run's way, each with whether it has passed it."""
+    return [(step, _has_passed(board, run, step)) for step in fast_lane.route(board.pipeline, run.lane)]
+
+
+def _has_passed(board: Board, run: Run, step: Step) -> bool:
+    """Before the stage where the fast lane rejoins, either job of a stage counts (F3)."""
+    early = board.pipeline.index(step.stage) < board.pipeline.rejoins_at or step.track is Track.FAST
+    return step in run.passed or (early and any(passed.stage == step.stage for passed in run.passed))
+
+
+def may_send_fast(board: Board, run: Run) -> bool:
+    """Whether main has moved to a commit that has not failed, and nobody has sent it past everyone yet."""
+    head = board.service(run.service).history.head
+    if (
+        head is None
+        or stage_versions.has_failed(board, run.service, head.sha)
+        or not fast_lane.is_open(board, run.service)
+    ):
+        return False
+    return all(live.lane is Lane.MAIN for live in board.of_commit(run.service, head.sha))

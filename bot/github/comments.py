@@ -11,11 +11,13 @@ from bot.core.model.effects import Answer, Comment
 from bot.effect_outcomes import Done
 from bot.github import commands
 from bot.github.limits import Purpose
+from bot.github.reported import reported_run
 from bot.github.session import Session
 from bot.github.transport import GitHubForbidden, GitHubNotFound
 from bot.github.wording import COMMENT, cut, page_of
 from bot.github.written_state import HeldClaim, WrittenSlot, mark_of
 from bot.payloads import text
+from bot.reporting import run_report
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
 
@@ -30,7 +32,10 @@ def keep_comment(runtime: Runtime, context: PipelineContext, claim: Claim, effec
     """Bring the comment up to date; what stands there already is not sent again."""
     entry, session = WrittenSlot(HeldClaim(context, claim), effect.slot), Session(runtime, effect.repository)
     marker = f"<!-- interlock {context.pipeline.name} -->"
-    body = _body(marker, effect.text, page_of(runtime, context, effect.run))
+    words = effect.text or _rendered(context, effect)
+    if not words:
+        return Done()  # nobody knows of the run any more
+    body = _body(marker, words, page_of(runtime, context, effect.run))
     written, mark = entry.read(), mark_of(body)
     number, there = written.id, ""
     if number is None and (written.doubt or (not written.known and _is_old(effect))):
@@ -53,6 +58,11 @@ def keep_comment(runtime: Runtime, context: PipelineContext, claim: Claim, effec
     made = entry.write(session, "POST", path, {"body": body}, Purpose.COMMENT, mark)
     entry.settle(mark, int(made["id"]))
     return Done()
+
+
+def _rendered(context: PipelineContext, effect: Comment) -> str:
+    with reported_run(context, effect.run) as found:
+        return "" if found is None else run_report.comment(*found)
 
 
 def _is_old(effect: Comment) -> bool:

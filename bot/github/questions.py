@@ -50,7 +50,7 @@ def find_pull(runtime: Runtime, context: PipelineContext, claim: Claim, effect: 
     """Ask which pull request brought a commit, unless its webhook has told meanwhile, or the run is gone."""
     with context.look() as replica:
         runs = replica.board.of_commit(effect.service, effect.sha)
-    if all(run.pull is not None for run in runs) and not effect.text:
+    if all(run.pull is not None for run in runs) and not effect.run:
         return Done()
     session = Session(runtime, effect.repository)
     try:

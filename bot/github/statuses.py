@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
-from bot.core.buttons import BUTTONS, external_id, run_of
 from bot.core.model.effects import SetStatus
 from bot.effect_outcomes import Done, PermanentFailure
 from bot.github import identity
 from bot.github.limits import Purpose
+from bot.github.reported import reported_run
 from bot.github.session import Session
 from bot.github.transport import GitHubNotFound
 from bot.github.wording import SUMMARY, cut, leads_to, shortened
 from bot.github.written_state import HeldClaim, WrittenSlot, mark_of
+from bot.reporting import run_report
+from bot.reporting.buttons import BUTTONS, Button, external_id, run_of
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
 from config.model import ReportKind
@@ -96,8 +99,8 @@ def _report_check(runtime: Runtime, context: PipelineContext, claim: Claim, effe
 def _check_body(runtime: Runtime, context: PipelineContext, effect: SetStatus) -> dict[str, Any]:
     link = leads_to(runtime, context, effect)
     tail = f"\n\n[Where it is now]({link})"
-    summary = cut(effect.summary or effect.description, SUMMARY - len(tail)) + tail
-    buttons = [BUTTONS[name] for name in effect.buttons if name in BUTTONS]
+    words, buttons = _explained(context, effect)
+    summary = cut(words, SUMMARY - len(tail)) + tail
     state: dict[str, Any] = {"status": "in_progress"}
     if effect.state != "pending":
         state = {"status": "completed", "conclusion": effect.conclusion or _CONCLUSIONS[effect.state]}
@@ -111,6 +114,18 @@ def _check_body(runtime: Runtime, context: PipelineContext, effect: SetStatus) -
             {"label": each.label, "description": each.description, "identifier": each.identifier} for each in buttons
         ],
     }
+
+
+def _explained(context: PipelineContext, effect: SetStatus) -> tuple[str, Sequence[Button]]:
+    """The summary, in Markdown, and the buttons of the check run, as its run is now."""
+    if effect.summary or effect.buttons or effect.run is None:
+        buttons = [BUTTONS[name] for name in effect.buttons if name in BUTTONS]
+        return effect.summary or effect.description, buttons
+    with reported_run(context, effect.run) as found:
+        if found is None:
+            return effect.description, ()
+        board, run, _ = found
+        return run_report.summary(*found), run_report.buttons(board, run)
 
 
 def _find_check(session: Session, context: PipelineContext, name: str, sha: str) -> int | None:

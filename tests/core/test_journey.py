@@ -6,10 +6,12 @@ import re
 
 import pytest
 
-from bot.core import journey, markdown
+from bot.core import markdown
 from bot.core.model.effects import Comment, FindPull, SetStatus
 from bot.core.model.events import BuildSeen, PullFound
 from bot.core.model.pipeline import FastLaneStart, Mode, Outcome
+from bot.core.model.run import STORY
+from bot.reporting.buttons import FAST_LANE, RETRY
 from tests.core.town import Town
 from tests.core.world import shop
 
@@ -18,7 +20,7 @@ PRE = "pre-production"
 
 def said(town: Town, pull: int = 7) -> str:
     """What the comment on a pull request says now."""
-    return str([each.text for each in town.did(Comment) if each.pull == pull][-1])
+    return [each.text for each in town.comments if each.pull == pull][-1]
 
 
 def told(town: Town, pull: int = 7) -> int:
@@ -153,7 +155,7 @@ def test_a_run_that_ends_before_its_pull_request_is_known_is_told_there_once_it_
     assert asked.slot == town.did(FindPull)[0].slot, "it takes the place of the question that rests since the push"
     assert 0 < asked.debounce < 60
     assert town.did(Comment) == []
-    town.send(PullFound("S1", "S1a", 7, "a change", "ann", asked.run, asked.text, asked.began))
+    town.send(PullFound("S1", "S1a", 7, "a change", "ann", asked.run, began=asked.began))
     assert "**S1 S1a has failed in build**" in said(town)
     assert "Merge a fix" in said(town)
 
@@ -212,7 +214,7 @@ def test_the_story_is_bounded() -> None:
     for _ in range(30):
         town.fails("S1a")
         town.retry("S1a")
-    assert len(town.run("S1a").story) == journey.STORY
+    assert len(town.run("S1a").story) == STORY
     assert "(the last 15 things that happened)" in said(town)
     assert len(said(town)) < 3_000
 
@@ -317,23 +319,23 @@ def test_the_status_of_a_stage_that_is_closed_says_that_the_run_waits_and_its_ch
     town.arrives("S2", "a", PRE)
     told = town.did(SetStatus, of="S2a", context=PRE)[-1]
     assert (told.state, told.description) == ("pending", f"waits for {PRE}")
-    assert "is locked: S1 S1a failed" in told.summary
+    assert "is locked: S1 S1a failed" in town.summary("S2a")
 
 
 def test_the_run_that_locks_a_stage_asks_for_action_and_has_buttons() -> None:
     town = Town()
     town.breaks("S1", "a")
     broken = town.did(SetStatus, of="S1a", state="failure")[-1]
-    assert (broken.conclusion, broken.buttons) == ("action_required", ("retry",))
-    assert "**S1 S1a has failed in pre-production.**" in broken.summary
+    assert (broken.conclusion, town.buttons("S1a")) == ("action_required", (RETRY,))
+    assert "**S1 S1a has failed in pre-production.**" in town.summary("S1a")
     town = Town(shop(start=FastLaneStart.MANUAL))
     town.arrives("S1", "a", PRE)
     town.merge("S1", "b")
     town.fails("S1a")
-    assert town.did(SetStatus, of="S1a", state="failure")[-1].buttons == ("retry", "fast-lane")
+    assert town.buttons("S1a") == (RETRY, FAST_LANE)
     town.unlock(PRE)
     over = town.did(SetStatus, of="S1a", state="failure")[-1]
-    assert (over.conclusion, over.buttons) == ("", ()), "nothing is left to press"
+    assert (over.conclusion, town.buttons("S1a")) == ("", ()), "nothing is left to press"
 
 
 def test_a_check_run_says_who_is_before_the_run_in_its_next_queue() -> None:
@@ -342,8 +344,7 @@ def test_a_check_run_says_who_is_before_the_run_in_its_next_queue() -> None:
         town.merge(service, "a")
         town.passes(f"{service}a")
         town.passes(f"{service}a")
-    passed = town.did(SetStatus, of="S3a", context="acceptance", state="success")[-1]
-    assert "1 before this run" in passed.summary
+    assert "1 before this run" in town.summary("S3a")
 
 
 @pytest.mark.parametrize(("how", "conclusion"), [("cancel", "cancelled"), ("force", "neutral")])

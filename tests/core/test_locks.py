@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from bot.core.model.effects import Banner, Comment, Notify, Trigger, Withdraw
+from bot.core.model.effects import Banner, Notify, Trigger, Withdraw
 from bot.core.model.pipeline import Outcome, Policy
 from tests.core.town import Town
 from tests.core.world import shop
@@ -447,7 +447,7 @@ def test_a_lock_tells_people_shows_a_banner_and_comments_where_it_began() -> Non
         "pre-production is locked: S1 S1a failed in pre-production (A, B, C and 2 more)"
     ]
     assert [banner.job.name for banner in town.did(Banner)] == ["pre-production"]
-    told = town.did(Comment)[-1]
+    told = town.comments[-1]
     assert (told.pull, "**S1 S1a has failed in pre-production.**" in told.text) == (12, True)
     assert "Nobody passes pre-production until it is fixed: merge the fix" in told.text
 

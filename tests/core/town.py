@@ -6,11 +6,11 @@ from the tail on the left to the head on the right. Jenkins and GitHub answer on
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from bot.core.explain import why
-from bot.core.model.board import Header, build_board
-from bot.core.model.effects import Effect
+from bot.core.model.board import Board, Header, build_board
+from bot.core.model.effects import Comment, Effect
 from bot.core.model.events import (
     AbortTaken,
     BuildLost,
@@ -35,9 +35,19 @@ from bot.core.model.facts import Fact, FactKind
 from bot.core.model.pipeline import Lane, Mode, Outcome, Pipeline, Step, Track
 from bot.core.model.run import Ending, Run, Status
 from bot.core.rules.decide import decide
-from bot.core.rules.decision import Decision
+from bot.core.rules.decision import Decision, Ended
 from bot.core.view import View, view
+from bot.reporting import run_report
+from bot.reporting.buttons import Button
 from tests.core.world import Asked, GitHub, Jenkins, receive, shop
+
+
+class Written(NamedTuple):
+    """A comment as it is written, at once, on a pull request; `text` is Markdown."""
+
+    pull: int
+    run: str
+    text: str
 
 
 class Town:
@@ -51,6 +61,8 @@ class Town:
         self.facts: list[Fact] = []
         self.effects: list[Effect] = []
         self.ended: dict[str, tuple[str, Ending]] = {}
+        self.comments: list[Written] = []
+        self._past: dict[str, Ended] = {}
         self._pushes = 0
 
     # -- what happens --------------------------------------------------------------------------------------------
@@ -64,6 +76,8 @@ class Town:
         self.effects += decision.effects
         for ended in decision.ended:
             self.ended[ended.run.key] = (ended.run.position.sha, ended.ending)
+            self._past[ended.run.key] = ended
+        self._write_comments(decision.effects)
         receive(decision.effects, self.jenkins, self.github)
         return decision
 
@@ -310,6 +324,28 @@ class Town:
     def refused(self) -> str:
         """The last refusal."""
         return next(fact.why for fact in reversed(self.facts) if fact.kind is FactKind.REQUEST_REFUSED)
+
+    def summary(self, sha: str) -> str:
+        """What the check runs of a commit's run say now, in Markdown."""
+        return run_report.summary(*self._reported(self.key(sha)))
+
+    def buttons(self, sha: str) -> tuple[Button, ...]:
+        """The buttons on the check runs of a commit's run."""
+        board, run, _ = self._reported(self.key(sha))
+        return run_report.buttons(board, run)
+
+    def _write_comments(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Comment) and (effect.run in self.board.runs or effect.run in self._past):
+                text = run_report.comment(*self._reported(effect.run))
+                self.comments.append(Written(effect.pull, effect.run, text))
+
+    def _reported(self, key: str) -> tuple[Board, Run, float]:
+        """The run as whoever reports on it finds it: on the board, or in the history."""
+        run = self.board.runs.get(key)
+        if run is not None:
+            return self.board, run, self.now
+        return self.board, self._past[key].run, self._past[key].at
 
     def view(self) -> View:
         """What the page shows."""

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from bot.core import buttons
 from bot.core.model.effects import SetStatus
+from bot.reporting import buttons
 from config.model import ReportKind
 from tests.github.app_key import pem
 from tests.github.test_github_effects import POST_COMMENT, comment

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.core.model.effects import AbortDuplicate, Banner, Comment, Compare, Notify, Trigger, Withdraw
+from bot.core.model.effects import AbortDuplicate, Banner, Compare, Notify, Trigger, Withdraw
 from bot.core.model.events import BuildSeen, Configured, ContainmentKnown, Merged
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import FastLaneStart, Mode, Outcome, Policy
@@ -570,7 +570,7 @@ def test_a_failure_in_acceptance_is_reported_to_its_author_only() -> None:
     town.pull("S1", "a", number=5)
     town.passes("S1a")
     town.fails("S1a", tests=("LoginTest",))
-    told = town.did(Comment)[-1]
+    told = town.comments[-1]
     assert "**S1 S1a has failed in acceptance**: S1 S1a failed in acceptance \\(LoginTest\\)." in told.text
     assert "Merge a fix to start a new run." in told.text
     assert not town.did(Notify)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.core.model.effects import Banner, Comment, LockShown, Notify, Trigger, Withdraw
+from bot.core.model.effects import Banner, LockShown, Notify, Trigger, Withdraw
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Job, Outcome
 from bot.core.model.run import Status
@@ -181,5 +181,5 @@ def test_the_waiting_are_told_on_their_pull_request_that_a_fix_has_passed_them()
     town.merge("S1", "e")
     for _ in range(3):
         town.passes("S1e")
-    told = town.did(Comment, of="S2a")[-1].text
+    told = [each.text for each in town.comments if each.run == town.key("S2a")][-1]
     assert "S1 S1e, the fix for pre-production, has passed it on the fast lane: it keeps its place" in told

@@ -183,12 +183,12 @@ def test_a_pull_request_is_commented_on_after_the_end_of_its_run_only_if_there_i
     town.quiet()
     town.send(PullFound("S1", "S1a", 7))
     assert not town.did(Comment)
-    town.send(PullFound("S1", "S1a", 7, run="S1.1", text="it has ended"))
-    assert [comment.text for comment in town.did(Comment)] == ["it has ended"]
+    town.send(PullFound("S1", "S1a", 7, run="S1.1"))
+    assert [(comment.pull, comment.run) for comment in town.did(Comment)] == [(7, "S1.1")]
     town.merge("S1", "b")
     town.quiet()
-    town.send(PullFound("S1", "S1b", 8, run="S1.1", text="it has ended"))
-    assert "it has ended" not in [comment.text for comment in town.did(Comment)]
+    town.send(PullFound("S1", "S1b", 8, run="S1.0"))
+    assert "S1.0" not in [comment.run for comment in town.did(Comment)]
 
 
 def test_each_time_that_main_moves_counts_once_and_a_baseline_is_on_record() -> None:

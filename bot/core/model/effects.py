@@ -119,10 +119,10 @@ class SetStatus:
     run: str | None
     job: Job | None = None
     build: int | None = None
-    #: Only a check run shows these: why, in Markdown; how it ended, if that is more than `state` says (GitHub docs:
-    #: check runs, `conclusion`); and its buttons, by their identifiers.
-    summary: str = ""
+    #: How a check run ended, if that is more than `state` says (GitHub docs: check runs, `conclusion`).
     conclusion: str = ""
+    #: What schema 3 had rendered of a check run before it was due: its summary, and its buttons by their identifiers.
+    summary: str = ""
     buttons: tuple[str, ...] = ()
     #: So long it waits for a newer one that takes its place, in seconds.
     debounce: float = 0.0
@@ -135,12 +135,13 @@ class SetStatus:
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """Say on a pull request where its run is: one comment that is kept up to date. `text` is Markdown."""
+    """Say on a pull request where its run is by then: one comment that is kept up to date."""
 
     repository: str
     pull: int
     run: str
-    text: str
+    #: What schema 3 had rendered before it was due, in Markdown.
+    text: str = ""
     #: When the run began, in seconds since the epoch: an old one has a comment, even if nobody remembers it.
     began: float = 0.0
     #: So long it waits for a newer one that takes its place, in seconds.
@@ -192,7 +193,8 @@ class FindPull:
     branch: str
     sha: str
     debounce: float = 0.0
-    #: What is to be said there of a run that has ended already, and when that began (seconds since the epoch).
+    #: The run that is to be told of there though it has ended already, and when that began (seconds since the epoch);
+    #: what schema 3 had rendered of it.
     run: str = ""
     text: str = ""
     began: float = 0.0

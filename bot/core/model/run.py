@@ -65,6 +65,10 @@ class Abort:
     only_stop: bool = False
 
 
+#: How many of the last things that happened to a run are kept with it.
+STORY = 16
+
+
 @dataclass(frozen=True, slots=True)
 class Happened:
     """One thing that happened to a run, as its pull request is told; `at` in seconds since the epoch."""

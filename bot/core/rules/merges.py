@@ -188,7 +188,7 @@ def find_pull(decision: Decision, event: PullFound) -> None:
         if run.pull is None:
             _add_pull(decision, run, event)
     service = decision.board.pipeline.service(event.service)
-    if event.text and not runs and service is not None:  # its run has ended before anybody told of the pull request
+    if event.run and not runs and service is not None:  # its run has ended before anybody told of the pull request
         decision.do(Comment(service.repository, event.pull, event.run, event.text, event.began))
 
 

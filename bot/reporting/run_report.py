@@ -1,0 +1,123 @@
+"""Where is my change: the comment on a run's pull request, and the summary and buttons of its check runs.
+
+They are rendered when they are written, of the board as it is then. Everything that may come from strangers is made
+harmless here (`markdown`). The performer adds the link to the live page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bot.core import sentences
+from bot.core.explain import may_send_fast, way, why
+from bot.core.markdown import code, plain
+from bot.core.model.board import Board
+from bot.core.model.pipeline import FastLaneStart, Lane, Step, Track
+from bot.core.model.run import STORY, End, Ending, Run, Status
+from bot.reporting.buttons import FAST_LANE, RETRY, Button
+
+#: How many failing tests are named.
+TESTS = 20
+#: The longest that the name of a step or a test may be, in characters.
+WORDS = 600
+
+
+def comment(board: Board, run: Run, now: float) -> str:
+    """The whole comment: the summary, its way, and what happened to it last. `now`: when it ended, if it has."""
+    happened = [f"- {sentences.moment(each.at)}: {plain(each.what)}" for each in run.story]
+    if len(happened) == STORY:
+        happened[0] = f"- … (the last {STORY - 1} things that happened)"
+    return "\n\n".join([summary(board, run, now), _way(board, run), "\n".join(happened)]).rstrip()
+
+
+def summary(board: Board, run: Run, now: float) -> str:
+    """Where the run is and what is to be done; `run.ending` says how it ended, if it is not on the board any more."""
+    gone = run.ending if run.key not in board.runs else None
+    parts = [_headline(board, run, now, gone)]
+    if _has_failed(run, gone):
+        parts.append("\n".join(_broken(run)))
+    parts.append(plain(_next(board, run, gone)))
+    return "\n\n".join(part for part in parts if part)
+
+
+def buttons(board: Board, run: Run) -> tuple[Button, ...]:
+    """What may be pressed on the check run: to repeat the failed build, to send the head of main past everyone."""
+    if run.key not in board.runs or run.status is not Status.FAILED:
+        return ()
+    return (RETRY, FAST_LANE) if may_send_fast(board, run) else (RETRY,)
+
+
+def _headline(board: Board, run: Run, now: float, gone: Ending | None) -> str:
+    """One sentence; the bold part says where."""
+    who = plain(sentences.name(run))
+    if gone is not None:
+        return _ended(run, gone, who, now)
+    fast = " on the fast lane" if run.lane is Lane.FAST and run.step.track is Track.REAL else ""
+    step = plain(str(run.step))
+    match run.status:
+        case Status.WAITING:
+            return f"**{who} waits for {step}{fast}.** {_capital(plain(why(board, run, now).sentence))}."
+        case Status.STARTING:
+            return f"**{who} is in {step}{fast}.**"
+        case Status.RUNNING:
+            until = f", until about {sentences.moment(run.expected)}" if run.expected is not None else ""
+            return f"**{who} is in {step}{fast}**: build {run.build} runs{until}."
+        case Status.FAILED:
+            return f"**{who} has failed in {step}.**"
+        case Status.RECALLED:
+            return f"**{who} is called back from {step}**, before its build has started."
+        case Status.ENDING:
+            return f"**{who} leaves {step}.** {_capital(plain(why(board, run, now).sentence))}."
+
+
+def _ended(run: Run, ending: Ending, who: str, now: float) -> str:
+    if ending.end is End.DELIVERED:
+        return f"**{who} is in {plain(str(run.step))}** since {sentences.moment(now)}."
+    how = {
+        End.FAILED: "has failed in",
+        End.SUPERSEDED: "has been superseded in",
+        End.CANCELLED: "has been taken out of",
+        End.DROPPED: "has been dropped from",
+    }[ending.end]
+    return f"**{who} {how} {plain(str(run.step))}**: {plain(ending.why)}."
+
+
+def _has_failed(run: Run, gone: Ending | None) -> bool:
+    return run.status is Status.FAILED or (gone is not None and gone.end is End.FAILED)
+
+
+def _broken(run: Run) -> Iterator[str]:
+    """What went wrong in the build: the step, and the tests one by one."""
+    if run.failed_step:
+        yield f"- step {code(run.failed_step[:WORDS])}"
+    yield from (f"- {code(name[:WORDS])}" for name in run.failed_tests[:TESTS])
+    if len(run.failed_tests) > TESTS:
+        yield f"- and {len(run.failed_tests) - TESTS} more"
+
+
+def _next(board: Board, run: Run, gone: Ending | None) -> str:
+    """What people have to do, if anything."""
+    if gone is not None:
+        return "" if gone.end is End.DELIVERED else sentences.afterwards(gone)
+    if run.status is not Status.FAILED:
+        return ""
+    stages = [lock.stage for lock in board.locks_held_by(run.service) if lock.run == run.key]
+    by_itself = board.pipeline.fast_lane.start is not FastLaneStart.MANUAL
+    return sentences.fix_wanted(stages, by_itself=by_itself) if stages else sentences.FIX_AGAIN
+
+
+def _way(board: Board, run: Run) -> str:
+    """All the steps of the run's way: passed, the present one, and those to come."""
+    failed = _has_failed(run, run.ending)
+    return " → ".join(_step(run, step, passed=passed, failed=failed) for step, passed in way(board, run))
+
+
+def _step(run: Run, step: Step, *, passed: bool, failed: bool) -> str:
+    name = plain(str(step))
+    if passed:
+        return f"{name} ✓"
+    return f"**{name}**{' ✗' if failed else ''}" if step == run.step else name
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]

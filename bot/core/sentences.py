@@ -208,7 +208,7 @@ def which_lock(stage: str, locks: Sequence[Lock]) -> str:
 def not_closed_by(stage: str, key: str | None, locks: Sequence[Lock]) -> str:
     """There is no such lock; which there are."""
     if not locks:
-        return f"{stage} is not closed by any lock" if key is None else f"{stage} is not closed by lock {key}"
+        return f"{stage} is not locked" if key is None else f"{stage} is not closed by lock {key}"
     return f"{stage} is not closed by lock {key}; it has {named(locks)}"
 
 

@@ -12,10 +12,9 @@ from typing import Any, cast
 import structlog
 from flask import Blueprint, Response, request
 
-from bot.core import sentences
 from bot.core.model.events import CancelAsked, Event, FastLaneAsked, LockAsked, ModeAsked, RetryAsked, UnlockAsked
 from bot.core.model.facts import FactKind
-from bot.core.model.run import Status
+from bot.core.rules import requests
 from bot.runtime import PipelineContext
 from bot.store.inbox import Accepted
 from bot.store.parked import deliveries, take_out
@@ -60,15 +59,12 @@ def unlock_stage(pipeline: str, stage: str) -> Response:
     def event(context: PipelineContext, by: str, body: bodies.UnlockBody) -> Event:
         with context.look() as replica:
             finding.stage(context.in_force(replica.board), stage)
-            locks = replica.board.locks_of(stage)
-        keys = [lock.key for lock in locks]
-        if not keys:
-            raise Problem(409, f"{stage} is not locked")
-        if body.lock is not None and body.lock not in keys:
-            raise unknown(f"lock of {stage} called", body.lock, keys)
-        if body.lock is None and not body.every and len(keys) > 1:
-            raise Problem(409, sentences.which_lock(stage, locks))
-        return UnlockAsked(stage, by, body.reason, body.lock, body.every)
+            keys = [lock.key for lock in replica.board.locks_of(stage)]
+            if body.lock is not None and keys and body.lock not in keys:
+                raise unknown(f"lock of {stage} called", body.lock, keys)
+            asked = UnlockAsked(stage, by, body.reason, body.lock, body.every)
+            _refuse(requests.why_not_unlock(replica.board, asked))
+        return asked
 
     return _act(pipeline, bodies.UnlockBody, event)
 
@@ -79,10 +75,10 @@ def retry_run(pipeline: str, run: str) -> Response:
 
     def event(context: PipelineContext, by: str, body: bodies.RequestBody) -> Event:
         with context.look() as replica:
-            found = finding.run(context, replica.board, run)
-        if found.status is not Status.FAILED:
-            raise Problem(409, f"{sentences.name(found)} has not failed: it is {found.status} in {found.step}")
-        return RetryAsked(run, by, body.reason)
+            finding.run(context, replica.board, run)
+            asked = RetryAsked(run, by, body.reason)
+            _refuse(requests.why_not_retry(replica.board, asked))
+        return asked
 
     return _act(pipeline, bodies.RequestBody, event)
 
@@ -93,10 +89,10 @@ def cancel_run(pipeline: str, run: str) -> Response:
 
     def event(context: PipelineContext, by: str, body: bodies.RequestBody) -> Event:
         with context.look() as replica:
-            found = finding.run(context, replica.board, run)
-        if found.status is Status.ENDING or found.cancelled_by is not None:
-            raise Problem(409, f"{sentences.name(found)} is on its way out already")
-        return CancelAsked(run, by, body.reason)
+            finding.run(context, replica.board, run)
+            asked = CancelAsked(run, by, body.reason)
+            _refuse(requests.why_not_cancel(replica.board, asked))
+        return asked
 
     return _act(pipeline, bodies.RequestBody, event)
 
@@ -110,7 +106,9 @@ def send_fast(pipeline: str, service: str) -> Response:
             finding.service(context.in_force(replica.board), service)
             if body.stage is not None:
                 finding.stage(context.in_force(replica.board), body.stage)
-        return FastLaneAsked(service, by, body.reason, body.stage)
+            asked = FastLaneAsked(service, by, body.reason, body.stage)
+            _refuse(requests.why_not_fast_lane(replica.board, asked))
+        return asked
 
     return _act(pipeline, bodies.FastLaneBody, event)
 
@@ -179,6 +177,12 @@ def _act(
         identity = _keep(context, asked, by)
         log.info("request-kept", pipeline=pipeline, request=identity, kind=asked.kind, by=by)
     return reply(_outcome(context, identity, seconds), 202)
+
+
+def _refuse(why: str | None) -> None:
+    """Refuse a request now that the next turn would refuse, with the reason that the rules give."""
+    if why is not None:
+        raise Problem(409, why)
 
 
 def _seconds() -> int:

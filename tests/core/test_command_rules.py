@@ -276,7 +276,7 @@ def test_a_button_of_another_pipelines_check_is_not_heard(town: Town) -> None:
         ("lock acceptance", "say which stage and why"),
         ("unlock pre-production", "say which stage and why"),
         ("lock acceptence because", "shop has no stage 'acceptence'; it has build, acceptance,"),
-        ("unlock acceptance because", "acceptance is not closed"),
+        ("unlock acceptance because", "acceptance is not locked"),
         ("retry", "#7 is not merged, so it has no run"),
         ("cancel", "#7 is not merged, so it has no run"),
         ("verify", "#7 is not open"),

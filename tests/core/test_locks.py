@@ -171,7 +171,7 @@ L2 = [
         "shop has no stage 'pre-prod'; it has build, acceptance, pre-production, production",
         "there is no such stage",
     ),
-    row("L2", story(do(unlock, PRE)), Town.refused, "pre-production is not closed by any lock", "there is no lock"),
+    row("L2", story(do(unlock, PRE)), Town.refused, "pre-production is not locked", "there is no lock"),
 ]
 L3 = [
     row(

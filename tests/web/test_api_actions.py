@@ -178,12 +178,29 @@ def test_what_does_not_exist_is_said_with_what_does(
     [
         ("/runs/S2.1/retry", "has not failed: it is waiting in pre-production"),
         ("/stages/production/unlock", "production is not locked"),
+        ("/services/S2/fast-lane", "the fast lane is closed to S2, which holds no lock: name the stage to open for it"),
+        ("/services/S1/fast-lane", "the head of S1, has failed already: merge a fix, or retry it"),
     ],
 )
 def test_what_makes_no_sense_now_is_refused_with_the_sentence(api: Api, broken: Run, path: str, sentence: str) -> None:
     answer = api.post(path)
     assert answer.status_code == 409
     assert sentence in answer.json["detail"]
+
+
+def test_the_api_refuses_at_once_what_the_rules_would_refuse(api: Api, story: Story, broken: Run) -> None:
+    api.post("/stages/pre-production/lock")
+    story.turns()
+    fix = story.merge("S1", "b")
+    refused = api.post("/services/S1/fast-lane")
+    assert (refused.status_code, refused.json["detail"]) == (
+        409,
+        f"{fix.sha[:7]}, the head of S1, is on the fast lane already",
+    )
+    cancelled = [api.post(f"/runs/{fix.key}/cancel").status_code]
+    story.turns()
+    again = api.post(f"/runs/{fix.key}/cancel")
+    assert (cancelled, again.status_code, again.json["detail"]) == ([202], 409, f"{fix.key} is on its way out already")
 
 
 def test_a_run_that_has_ended_says_so(api: Api, story: Story) -> None:

@@ -1,5 +1,7 @@
 """What people ask for: lock, unlock, retry, cancel, fast lane, mode. Each is done, or refused with a reason.
 
+The questions `why_not_...` return that reason, or None. The rules here ask them, and so does the API, before it keeps a
+request.
 On leaving observe, the withdrawals are sent that were decided meanwhile.
 """
 
@@ -8,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.core import sentences
+from bot.core.model.board import Board
 from bot.core.model.events import CancelAsked, FastLaneAsked, LockAsked, ModeAsked, RetryAsked, UnlockAsked
 from bot.core.model.facts import FactKind
 from bot.core.model.history import Position
@@ -26,11 +29,26 @@ def refuse(decision: Decision, by: str, why: str, run: Run | None = None) -> Non
     decision.tell(FactKind.REQUEST_REFUSED, why, run, by=by)
 
 
+def no_stage(board: Board, name: str) -> str:
+    """There is no such stage; which there are."""
+    names = ", ".join(stage.name for stage in board.pipeline.stages)
+    return f"{board.pipeline.name} has no stage {name!r}; it has {names}"
+
+
+# -- locks (L2) ------------------------------------------------------------------------------------------------
+
+
+def why_not_lock(board: Board, event: LockAsked) -> str | None:
+    """Why the stage cannot be locked."""
+    return None if board.pipeline.stage(event.stage) is not None else no_stage(board, event.stage)
+
+
 def lock(decision: Decision, event: LockAsked) -> None:
     """L2: a person closes a stage, beside whatever else closes it."""
     board = decision.board
-    if board.pipeline.stage(event.stage) is None:
-        refuse(decision, event.by, no_stage(decision, event.stage))
+    no = why_not_lock(board, event)
+    if no is not None:
+        refuse(decision, event.by, no)
         return
     number = board.counters.next_lock
     board.put(replace(board.counters, next_lock=number + 1))
@@ -48,31 +66,72 @@ def lock(decision: Decision, event: LockAsked) -> None:
     )
 
 
+def why_not_unlock(board: Board, event: UnlockAsked) -> str | None:
+    """Why nothing is opened: no such lock, or one of several that was not named."""
+    closing, opened = board.locks_of(event.stage), _meant(board, event)
+    if not opened:
+        return sentences.not_closed_by(event.stage, event.lock, closing)
+    return sentences.which_lock(event.stage, opened) if len(opened) > 1 and not event.every else None
+
+
+def _meant(board: Board, event: UnlockAsked) -> list[Lock]:
+    return [lock for lock in board.locks_of(event.stage) if event.lock in (None, lock.key)]
+
+
 def unlock(decision: Decision, event: UnlockAsked) -> None:
     """A person opens one lock or all of a stage; a failed run that held one ends as a reported failure (L1).
 
     One of several must be named, or all asked for: opening one too many may cost a fix its lane.
     """
-    closing = decision.board.locks_of(event.stage)
-    locks = [lock for lock in closing if event.lock in (None, lock.key)]
-    if not locks:
-        refuse(decision, event.by, sentences.not_closed_by(event.stage, event.lock, closing))
+    no = why_not_unlock(decision.board, event)
+    if no is not None:
+        refuse(decision, event.by, no)
         return
-    if len(locks) > 1 and not event.every:
-        refuse(decision, event.by, sentences.which_lock(event.stage, locks))
-        return
-    for lock in locks:
+    for lock in _meant(decision.board, event):
         if lock.key in decision.board.locks:
             open_lock(decision, lock, f"unlocked by {event.by}: {event.reason}", by=event.by)
 
 
+# -- retry (L4, F7) --------------------------------------------------------------------------------------------
+
+
+def why_not_retry(board: Board, event: RetryAsked) -> str | None:
+    """Why the failed build of the run cannot be repeated."""
+    run = board.runs.get(event.run)
+    if run is None:
+        return f"{event.run} is not on the board"
+    if run.status is not Status.FAILED:
+        return f"{sentences.name(run)} has not failed: it is {run.status} in {run.step}"
+    if stage_versions.off_main(board, run.service, run.position):
+        return f"{sentences.name(run)} is not on main any more: it cannot be repeated"
+    newer = _in_its_stage(board, run)
+    if newer is not None:
+        return (
+            f"the fix {run.service} {sentences.short(newer)} is in {run.step} or past it: "
+            f"{sentences.name(run)} cannot be repeated any more"
+        )
+    return None
+
+
+def _in_its_stage(board: Board, run: Run) -> str | None:
+    """The commit of its service that is in the stage where the run failed, or past it: a fix, or what contains it."""
+    if run.step.track is Track.FAST:
+        return None
+    others = [r for r in board.fast_runs(run.service) if r.key != run.key and r.status is not Status.ENDING]
+    fixes = [r for r in others if (r.holds_slot and r.step == run.step) or run.step in r.passed]
+    if fixes:
+        return fixes[0].sha
+    ahead = fast_lane.backwards(board, run)
+    return ahead.position.sha if ahead is not None and ahead.contains else None
+
+
 def retry(decision: Decision, event: RetryAsked) -> None:
     """L4, F7: repeat the failed build of a run, in the stage where it failed, without a new commit."""
-    run = decision.board.runs.get(event.run)
-    no = _no_retry(decision, run)
-    if run is None or no is not None:
-        refuse(decision, event.by, no or f"{event.run} is not on the board", run)
+    no = why_not_retry(decision.board, event)
+    if no is not None:
+        refuse(decision, event.by, no, decision.board.runs.get(event.run))
         return
+    run = decision.board.runs[event.run]
     text = f"{event.by} has the build of {sentences.name(run)} in {run.step} repeated: {event.reason}"
     decision.tell(FactKind.RUN_RETRIED, text, run, by=event.by)
     decision.note(run, f"{event.by} has its build in {run.step} repeated: {event.reason}")
@@ -80,35 +139,25 @@ def retry(decision: Decision, event: RetryAsked) -> None:
     decision.waits(run, run.step, queue_number=run.queue_number, retrying=holds, failure=None, retried=0)
 
 
-def _no_retry(decision: Decision, run: Run | None) -> str | None:
-    board = decision.board
+# -- cancel (L5) -----------------------------------------------------------------------------------------------
+
+
+def why_not_cancel(board: Board, event: CancelAsked) -> str | None:
+    """Why the run cannot be taken out: it is gone, or leaves already."""
+    run = board.runs.get(event.run)
     if run is None:
-        return None
-    if run.status is not Status.FAILED:
-        return f"{sentences.name(run)} has not failed: it is {run.status} in {run.step}"
-    if stage_versions.off_main(board, run.service, run.position):
-        return f"{sentences.name(run)} is not on main any more: it cannot be repeated"
-    if run.step.track is Track.FAST:
-        return None
-    others = [r for r in board.fast_runs(run.service) if r.key != run.key and r.status is not Status.ENDING]
-    fixes = [r for r in others if (r.holds_slot and r.step == run.step) or run.step in r.passed]
-    ahead = fast_lane.backwards(board, run)
-    if fixes or (ahead is not None and ahead.contains):
-        who = sentences.short(ahead.position.sha) if ahead is not None and not fixes else fixes[0].sha
-        return (
-            f"the fix {run.service} {sentences.short(who)} is in {run.step} or past it: "
-            f"{sentences.name(run)} cannot be repeated any more"
-        )
-    return None
+        return f"{event.run} is not on the board"
+    leaves = run.status is Status.ENDING or (run.holds_slot and run.cancelled_by is not None)
+    return f"{event.run} is on its way out already" if leaves else None
 
 
 def cancel(decision: Decision, event: CancelAsked) -> None:
     """Take a run out. In a real lock-policy stage the ABORTED policy decides what its build leaves behind (L5)."""
-    run = decision.board.runs.get(event.run)
-    if run is None or run.status is Status.ENDING or (run.holds_slot and run.cancelled_by is not None):
-        state = "is not on the board" if run is None else "is on its way out already"
-        refuse(decision, event.by, f"{event.run} {state}", run)
+    no = why_not_cancel(decision.board, event)
+    if no is not None:
+        refuse(decision, event.by, no, decision.board.runs.get(event.run))
         return
+    run = decision.board.runs[event.run]
     stage = decision.board.pipeline.stage(run.step.stage)
     why = f"cancelled by {event.by}: {event.reason}"
     if run.holds_slot and stage is not None and stage.locks and run.step.track is Track.REAL:
@@ -120,35 +169,43 @@ def cancel(decision: Decision, event: CancelAsked) -> None:
         leave(decision, run, Ending(End.CANCELLED, why), abort=True)
 
 
-def send_head_fast(decision: Decision, event: FastLaneAsked) -> None:
-    """F1: an operator sends the head of main on the fast lane once, into `stage` even if others have locked it."""
-    board = decision.board
+# -- fast lane (F1) --------------------------------------------------------------------------------------------
+
+
+def why_not_fast_lane(board: Board, event: FastLaneAsked) -> str | None:
+    """F1: why the head of main of the service cannot take the fast lane now."""
     head = board.service(event.service).history.head
     if event.stage is not None and board.pipeline.stage(event.stage) is None:
-        refuse(decision, event.by, no_stage(decision, event.stage))
-    elif board.pipeline.service(event.service) is None or head is None:
-        refuse(decision, event.by, f"no commit on main of {event.service} is known")
-    elif stage_versions.has_failed(board, event.service, head.sha):
-        text = f"{sentences.short(head.sha)}, the head of {event.service}, has failed already: merge a fix, or retry it"
-        refuse(decision, event.by, text)
-    elif (no := _no_fast_lane(decision, event, head)) is not None:
-        refuse(decision, event.by, no)
-    else:
-        send_fast(decision, event.service, head, why=f"{event.by}: {event.reason}", permit=event.stage)
-
-
-def _no_fast_lane(decision: Decision, event: FastLaneAsked, head: Position) -> str | None:
-    """F1: why this head of main cannot take the fast lane now."""
-    board = decision.board
-    of_head = board.of_commit(event.service, head.sha)
-    live = [r for r in of_head if r.status is not Status.ENDING and not r.taken_out]
+        return no_stage(board, event.stage)
+    if board.pipeline.service(event.service) is None or head is None:
+        return f"no commit on main of {event.service} is known"
+    if stage_versions.has_failed(board, event.service, head.sha):
+        return f"{_head(event, head)}, has failed already: merge a fix, or retry it"
+    live = [r for r in board.of_commit(event.service, head.sha) if r.status is not Status.ENDING and not r.taken_out]
     if event.stage is None and not fast_lane.is_open(board, event.service):
         return f"the fast lane is closed to {event.service}, which holds no lock: name the stage to open for it"
     if not live and stage_versions.is_through(board, event.service, head.sha):
-        return f"{sentences.short(head.sha)}, the head of {event.service}, is through already: merge a fix"
+        return f"{_head(event, head)}, is through already: merge a fix"
     if any(r.lane is Lane.FAST and event.stage in (None, *r.permits) for r in live):
-        return f"{sentences.short(head.sha)}, the head of {event.service}, is on the fast lane already"
+        return f"{_head(event, head)}, is on the fast lane already"
     return None
+
+
+def _head(event: FastLaneAsked, head: Position) -> str:
+    return f"{sentences.short(head.sha)}, the head of {event.service}"
+
+
+def send_head_fast(decision: Decision, event: FastLaneAsked) -> None:
+    """F1: an operator sends the head of main on the fast lane once, into `stage` even if others have locked it."""
+    head = decision.board.service(event.service).history.head
+    no = why_not_fast_lane(decision.board, event)
+    if no is not None:
+        refuse(decision, event.by, no)
+    elif head is not None:
+        send_fast(decision, event.service, head, why=f"{event.by}: {event.reason}", permit=event.stage)
+
+
+# -- modes -----------------------------------------------------------------------------------------------------
 
 
 def change_mode(decision: Decision, event: ModeAsked) -> None:
@@ -159,15 +216,6 @@ def change_mode(decision: Decision, event: ModeAsked) -> None:
     text = f"{event.by} sets the pipeline from {before} to {event.mode}: {event.reason}"
     decision.tell(FactKind.MODE_CHANGED, text, by=event.by)
     apply_mode(decision, before)
-
-
-def no_stage(decision: Decision, name: str) -> str:
-    """There is no such stage; which there are."""
-    names = ", ".join(stage.name for stage in decision.board.pipeline.stages)
-    return f"{decision.board.pipeline.name} has no stage {name!r}; it has {names}"
-
-
-# -- modes -----------------------------------------------------------------------------------------------------
 
 
 _OBSERVED = "it was decided while the pipeline only observed"

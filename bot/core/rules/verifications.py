@@ -49,7 +49,7 @@ def verify_on_request(decision: Decision, event: VerifyAsked) -> None:
     """A person wants a head verified: from a fork, of a draft, or once more."""
     board = decision.board
     known = board.pull(event.service, event.pull)
-    no = _no(board, event, known)
+    no = why_not_verify(board, event)
     if no is not None:
         decision.tell(FactKind.REQUEST_REFUSED, no, service=event.service, sha=event.sha, by=event.by)
         return
@@ -149,9 +149,9 @@ def _why_not(pull: Pull, live: Verification, gone: str) -> str:
     return "the pull request is a draft" if pull.draft else "it comes from a fork, and those are never verified"
 
 
-def _no(board: Board, event: VerifyAsked, known: Pull | None) -> str | None:
-    """Why a head is not verified though a person asks for it."""
-    verify = board.pipeline.verify
+def why_not_verify(board: Board, event: VerifyAsked) -> str | None:
+    """Why a head is not verified though a person asks for it; None: it is."""
+    verify, known = board.pipeline.verify, board.pull(event.service, event.pull)
     if verify is None or not board.pipeline.verifies(event.service):
         return f"pull requests of {event.service} are not verified"
     if not _SHA.match(event.sha):

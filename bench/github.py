@@ -27,7 +27,7 @@ from config.settings import Settings
 from demo.pipeline import pipeline as pictures
 from launch import Embedded
 from standins.github import GitHubStandIn
-from workers.perform.loop import perform_due
+from workers.performer import perform_due
 from workers.turn import take_turns
 
 STAGES = ("build", "acceptance", "pre-production", "production")

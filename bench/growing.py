@@ -25,7 +25,7 @@ from bot.store.keys import FAMILIES
 from bot.store.store import Work
 from config.configuration import Configuration, Controller
 from config.settings import Settings
-from workers.perform.loop import decide_and_perform
+from workers.performer import decide_and_perform
 from workers.turn import take_turns
 
 

@@ -18,7 +18,7 @@ from bot.store.keys import FAMILIES
 from config.broker import EFFECTS, TURN_TASK, TURNS
 from workers import beginning, reconcile
 from workers import reconcile_heads as heads_of_main
-from workers.perform.loop import decide_and_perform, perform_due
+from workers.performer import decide_and_perform, perform_due
 from workers.turn import TURN
 
 log = structlog.get_logger()

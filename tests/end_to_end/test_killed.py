@@ -21,7 +21,7 @@ from bot.store.store import LEASE_MS
 from config.broker import TURNS, settings
 from demo.town import SERVICES
 from tests.end_to_end.world import ROOT, World, until, world
-from workers.perform.loop import LIMITS
+from workers.performer import LIMITS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 POST = "POST .*buildWithParameters"

@@ -21,8 +21,7 @@ from bot.store.records import Records
 from tests.github.app_key import pem
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop, clean
-from workers import reconcile
-from workers.perform import loop
+from workers import performer, reconcile
 
 REPO = "shop/s1"
 MATRIX = {"admin": True, "maintain": True, "write": True, "triage": False, "read": False}
@@ -449,7 +448,7 @@ def test_a_button_repeats_the_failed_build_if_the_person_may_write(
 
 
 def test_what_cannot_be_answered_is_given_up_visibly(shop: Workshop, pull: int, monkeypatch: Any) -> None:
-    monkeypatch.setitem(loop.GIVE_UP, "github", 0.2)
+    monkeypatch.setitem(performer.GIVE_UP, "github", 0.2)
     number = int(shop.github.control.comment(REPO, pull, "hello"))
     shop.github.control.fault("status", route=r"POST /repos/.*/comments$", status=502)
     shop.do(answer(number, pull))

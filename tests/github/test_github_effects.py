@@ -17,8 +17,8 @@ from bot.github import session, written_state
 from bot.github import statuses as github_statuses
 from bot.store.allowance import Allowance
 from tests.workers.workshop import Workshop, clean
-from workers.perform import loop
-from workers.perform.loop import perform_due
+from workers import performer
+from workers.performer import perform_due
 
 REPO = "shop/s1"
 POST_STATUS = r"POST /repos/.*/statuses"
@@ -57,7 +57,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float | None]:
         wanted.append(after)
         return 0.02
 
-    monkeypatch.setattr(loop, "pause", pause)
+    monkeypatch.setattr(performer, "pause", pause)
     return wanted
 
 
@@ -164,7 +164,7 @@ def test_after_a_limit_nobody_sends_until_it_has_passed(
     for _ in range(3):
         shop.all_due("github")
         while (claim := shop.claim(others[0])) is not None:
-            loop.perform(shop.runtime, shop.context, claim)
+            performer.perform(shop.runtime, shop.context, claim)
     assert sum(shop.github.control.requests().values()) == 1, "somebody asked in spite of the limit"
     held = Allowance(shop.context.redis, "token").standing()
     assert seconds - 3 < held.held <= seconds
@@ -176,7 +176,7 @@ def test_after_a_limit_nobody_sends_until_it_has_passed(
 
 
 def test_waiting_for_a_limit_counts_as_no_try(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(loop.GIVE_UP, "github", 0.0)
+    monkeypatch.setitem(performer.GIVE_UP, "github", 0.0)
     Allowance(shop.context.redis, "token").hold(60, "GitHub said so")
     shop.ask(status(shop))
     for _ in range(5):
@@ -205,7 +205,7 @@ def fail(shop: Workshop, effect: SetStatus, times: int) -> None:
 
 def at(monkeypatch: pytest.MonkeyPatch, moment: float) -> None:
     """Let that be the time, as far as giving up goes; and no reply be waited for."""
-    monkeypatch.setattr(loop, "time", SimpleNamespace(time=lambda: moment))
+    monkeypatch.setattr(performer, "time", SimpleNamespace(time=lambda: moment))
     monkeypatch.setattr(written_state, "STILL_COMING", 0.0)
 
 
@@ -396,8 +396,8 @@ def test_a_performer_whose_hold_has_ended_writes_no_comment(
     monkeypatch.setattr(outbox, "HOLD_MS", 30_000)
     other = shop.claim(comment(pull))
     assert other is not None
-    loop.perform(shop.runtime, shop.context, other)
-    loop.perform(shop.runtime, shop.context, stalled)
+    performer.perform(shop.runtime, shop.context, other)
+    performer.perform(shop.runtime, shop.context, stalled)
     assert len(comments(shop, pull)) == 1
 
 
@@ -454,7 +454,7 @@ def test_a_repository_that_we_do_not_see_is_no_answer(shop: Workshop) -> None:
 def test_a_comparison_is_never_given_up_for_a_run_may_wait_for_it(
     shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(loop.GIVE_UP, "github", 0.0)
+    monkeypatch.setitem(performer.GIVE_UP, "github", 0.0)
     old = shop.github.control.head(REPO)
     new = shop.github.control.push(REPO)
     shop.github.control.fault("status", route="GET .*compare", count=9, status=503)
@@ -496,5 +496,5 @@ def test_a_comment_waits_where_a_status_may_go(shop: Workshop, pull: int) -> Non
     for _ in range(2):
         claim = shop.claim(status(shop))
         assert claim is not None
-        loop.perform(shop.runtime, shop.context, claim)
+        performer.perform(shop.runtime, shop.context, claim)
     assert (len(statuses(shop)), comments(shop, pull), shop.dead()) == (1, [], [])

@@ -12,7 +12,7 @@ from bot.core.model.events import CancelAsked, Configured, LockAsked, Merged, Pu
 from bot.core.model.pipeline import LockStatus
 from bot.github import lock_notices as locks
 from tests.workers.workshop import Workshop
-from workers.perform import loop
+from workers import performer
 
 REPO = "shop/s1"
 LIST, SET = "GET /repos/*/*/pulls", "POST /repos/*/*/statuses/*"
@@ -109,7 +109,7 @@ def test_a_notice_lets_everybody_else_go_first_and_holds_no_thread(shop: Worksho
             time.sleep(0.01)
             continue
         began = time.monotonic()
-        loop.perform(shop.runtime, shop.context, claim)
+        performer.perform(shop.runtime, shop.context, claim)
         if isinstance(claim.effect, LockNotice):
             longest = max(longest, time.monotonic() - began)
     rows = [row["context"] for row in shop.github.control.statuses(REPO)]

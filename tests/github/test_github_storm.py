@@ -22,7 +22,7 @@ from config.model import ReportKind
 from tests.github.test_check_runs import as_app
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop
-from workers.perform.loop import perform_due
+from workers.performer import perform_due
 
 pytestmark = pytest.mark.slow
 

@@ -24,7 +24,7 @@ from bot.web.app import create_app
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop
 from workers import reconcile
-from workers.perform.loop import perform, perform_due
+from workers.performer import perform, perform_due
 from workers.turn import take_turns
 
 POST = "POST job/buildWithParameters"

@@ -14,8 +14,8 @@ from bot.jenkins import posted, triggers
 from bot.store import outbox
 from tests.workers.conftest import Open
 from tests.workers.workshop import PARAMETERS, Workshop, sha, twice
-from workers.perform import loop
-from workers.perform.loop import perform
+from workers import performer
+from workers.performer import perform
 
 POST = "POST job/buildWithParameters"
 
@@ -231,7 +231,7 @@ def test_a_trigger_in_doubt_is_looked_for_within_seconds_however_often_that_was_
     shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The run holds a slot meanwhile, and with it perhaps a whole stage."""
-    monkeypatch.setattr(loop, "pause", outcome.pause)
+    monkeypatch.setattr(performer, "pause", outcome.pause)
     shop.control.fault("status", status=503)
     shop.ask(shop.trigger(look_first=True))
     slot, context = shop.trigger().slot, shop.context

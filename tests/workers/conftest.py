@@ -15,7 +15,7 @@ from bot.github import written_state
 from bot.jenkins import posted
 from launch.embedded import Embedded
 from tests.workers.workshop import Workshop
-from workers.perform import loop
+from workers import performer
 
 Open = Callable[..., Workshop]
 
@@ -53,4 +53,4 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(written_state, "STILL_COMING", 0.1)
     monkeypatch.setattr(journey, "DEBOUNCE", 0.0)
     monkeypatch.setattr(decision, "STATUS_DEBOUNCE", 0.0)
-    monkeypatch.setattr(loop, "pause", lambda _tries, wanted: min(0.04, wanted or 0.04))
+    monkeypatch.setattr(performer, "pause", lambda _tries, wanted: min(0.04, wanted or 0.04))

@@ -32,9 +32,8 @@ from bot.store.keys import FAMILIES
 from bot.store.scripts import Scripts
 from bot.store.store import Outdated, Store
 from tests.workers.workshop import configuration, settings, shape
-from workers import beginning, reconcile
-from workers.perform import loop
-from workers.perform.loop import decide_and_perform, perform_due
+from workers import beginning, performer, reconcile
+from workers.performer import decide_and_perform, perform_due
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ def live(life: Life) -> dict[str, Any]:
     store.LEASE_MS, outbox.HOLD_MS, posted.STILL_COMING = 100, life.hold, 0.1
     written_state.STILL_COMING, journey.DEBOUNCE, decision.STATUS_DEBOUNCE = 0.1, 0.0, 0.0
     runs.PULL_TOLD = journey.PULL_TOLD = 0.0
-    loop.pause = lambda _tries, wanted: min(0.03, wanted or 0.03)  # type: ignore[assignment]
+    performer.pause = lambda _tries, wanted: min(0.03, wanted or 0.03)  # type: ignore[assignment]
     if life.refuse:
         flaky(life.refuse)
     runtime = build(settings(life.redis), configuration(shape(life.pipeline), life.jenkins, life.github, life.timeout))

@@ -10,7 +10,7 @@ from bot.health.observations import ContactSeen
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop, sha
 from workers import reconcile, reconcile_heads
-from workers.perform.loop import perform
+from workers.performer import perform
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 

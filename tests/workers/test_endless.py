@@ -14,7 +14,7 @@ from bot.store.records import Records
 from bot.store.store import BATCH
 from tests.workers.conftest import Open
 from tests.workers.workshop import STAGES, Workshop, sha
-from workers.perform.loop import perform_due
+from workers.performer import perform_due
 from workers.turn import COMMITS_IN_A_ROW, TURN, take_turns
 
 #: More commits than any run needs here, however many deliveries come in.

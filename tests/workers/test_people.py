@@ -16,7 +16,7 @@ from bot.core.model.effects import Notify
 from launch import free_port
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop
-from workers.perform import loop
+from workers import performer
 
 #: apprise imports a module of the standard library that is on its way out.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")]
@@ -83,7 +83,7 @@ def test_a_mail_that_was_not_taken_is_sent_again_under_the_same_name(shop: Works
 def test_a_channel_that_took_a_notice_does_not_hear_it_again_while_another_is_away(
     workshop: Open, mailbox: Mailbox, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(loop.GIVE_UP, "people", 3.0)
+    monkeypatch.setitem(performer.GIVE_UP, "people", 3.0)
     away = f"mailto://127.0.0.1:{free_port()}?from=i@shop.test&to=r@shop.test&mode=insecure"
     shop = workshop(notify_urls={"away": away, "mail": address})
     shop.do(NOTICE)
@@ -100,7 +100,7 @@ def test_a_topic_that_no_channel_wants_is_done_at_once(workshop: Open, mailbox: 
 
 
 def test_a_mail_server_that_stays_away_is_given_up_visibly(workshop: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(loop.GIVE_UP, "people", 0.2)
+    monkeypatch.setitem(performer.GIVE_UP, "people", 0.2)
     shop = workshop(
         notify_urls={"mail": f"mailto://127.0.0.1:{free_port()}?from=i@shop.test&to=r@shop.test&mode=insecure"}
     )

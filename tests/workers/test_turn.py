@@ -19,7 +19,7 @@ from bot.store.store import Outdated, family_of
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop, sha
 from workers import turn
-from workers.perform.loop import PERFORMERS
+from workers.performer import PERFORMERS
 from workers.turn import take_turns
 
 
@@ -189,7 +189,7 @@ def test_every_effect_stands_in_the_line_of_whom_it_talks_to() -> None:
     """Else a GitHub that hangs would hold up what is for Jenkins, and nothing for GitHub would ever be given up."""
     for kind, performer in PERFORMERS.items():
         package = performer.__module__.split(".")[:2]
-        family = {"github": "github", "jenkins": "jenkins", "perform": "people"}[package[1]]
+        family = {"github": "github", "jenkins": "jenkins", "people": "people"}[package[1]]
         assert family_of(object.__new__(kind)) == family, kind.__name__
 
 

@@ -34,7 +34,7 @@ from config.settings import Settings
 from demo.pipeline import pipeline as pictures
 from standins.github import GitHubStandIn
 from standins.jenkins import JenkinsStandIn
-from workers.perform.loop import claim_next, perform, perform_due
+from workers.performer import claim_next, perform, perform_due
 from workers.turn import take_turns
 
 PARAMETERS = [

@@ -18,6 +18,7 @@ from bot.core.model.effects import (
     Comment,
     Compare,
     Deploy,
+    Effect,
     FindPull,
     LockNotice,
     Look,
@@ -27,6 +28,7 @@ from bot.core.model.effects import (
     Withdraw,
 )
 from bot.core.model.events import Event, TriggerRefused
+from bot.core.model.pipeline import Step
 from bot.effect_outcomes import ClaimLost, Done, PermanentFailure, RateLimited, RetryLater, pause
 from bot.github import comments, deployments, lock_notices, questions, statuses
 from bot.jenkins import banners, builds, posted, triggers, withdrawals
@@ -36,8 +38,8 @@ from bot.store.inbox import Accepted
 from bot.store.outbox import Claim, Notes
 from bot.store.schema import OtherSchema
 from bot.store.store import Wanted
+from workers import people
 from workers.once import Once
-from workers.perform import people, telling
 from workers.turn import Claimed, Wish, take_turns_and_claim
 
 log = structlog.get_logger()
@@ -54,6 +56,9 @@ MOVES_A_RUN = (Trigger, Withdraw, Compare)
 #: vain a few times comes again within four seconds, not within a minute.
 HOLDS_A_SLOT = (Trigger, Withdraw)
 GROWS_UNTIL = 3
+
+#: After how many failures an effect is shown to people until it is done.
+TOLD_AFTER = 2
 
 PERFORMERS: dict[type, Callable[[Runtime, PipelineContext, Claim, Any], Done]] = {
     Trigger: triggers.trigger,
@@ -181,7 +186,7 @@ def _told(context: PipelineContext, claim: Claim, event: Event) -> bool:
 
 
 def _finish(context: PipelineContext, claim: Claim, done: Done) -> bool:
-    telling.no_longer(context, claim)
+    _clear_delay(context, claim)
     if _said.is_over((context.pipeline.name, claim.effect.slot)):
         log.info("effect-done", effect=claim.effect.slot, tries=claim.tries + 1)
     if claim.tries and claim.family in GIVE_UP:
@@ -194,7 +199,7 @@ def _later(context: PipelineContext, claim: Claim, why: str, after: float | None
     if _is_hopeless(context, claim):
         _give_up(context, claim, why)
         return
-    telling.held_up(context, claim, why)
+    _note_delay(context, claim, why)
     soon = isinstance(claim.effect, HOLDS_A_SLOT) and not refused
     seconds = pause(min(claim.tries, GROWS_UNTIL) if soon else claim.tries, after)
     if _said.is_new((context.pipeline.name, claim.effect.slot), (claim.revision, why)):
@@ -212,8 +217,40 @@ def _is_hopeless(context: PipelineContext, claim: Claim) -> bool:
 
 
 def _give_up(context: PipelineContext, claim: Claim, why: str) -> None:
-    telling.no_longer(context, claim)
+    _clear_delay(context, claim)
     context.patience.forget(claim.effect.slot)
     _said.is_over((context.pipeline.name, claim.effect.slot))
     log.error("effect-given-up", effect=claim.effect.slot, why=why, tries=claim.tries + 1)
     context.outbox.give_up(claim, why, time.time())
+
+
+def _note_delay(context: PipelineContext, claim: Claim, why: str) -> None:
+    """Show people an effect that failed a few times: what it does, why it fails, since when."""
+    if claim.tries >= TOLD_AFTER:
+        context.delays.note(claim.effect.slot, _words(claim.effect), why, time.time(), claim.tries + 1)
+
+
+def _clear_delay(context: PipelineContext, claim: Claim) -> None:
+    """Show it no more: it is done, or given up."""
+    if claim.tries >= TOLD_AFTER:
+        context.delays.clear(claim.effect.slot)
+
+
+def _words(effect: Effect) -> str:
+    """What an effect does, for people."""
+    match effect:
+        case Trigger():
+            return f"starting the build of {effect.run} in {Step(effect.stage, effect.track)}"
+        case Withdraw():
+            verb = "ending" if effect.abort else "taking back"
+            return f"{verb} the build of {effect.run} in {effect.job.name}"
+        case AbortDuplicate():
+            return f"ending build #{effect.number} of {effect.job.name}, a second one of {effect.run}"
+        case Look():
+            return f"looking at build #{effect.number} of {effect.job.name}"
+        case Notify():
+            return f"telling people: {effect.subject}"
+        case Banner():
+            return f"the banner of {effect.stage}"
+        case _:
+            return effect.slot

@@ -1,1 +1,0 @@
-"""Doing what was decided: one module per family of effects, each effect safe to do twice."""

@@ -7,11 +7,12 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import structlog
 from flask import Blueprint, Response, request
 
+from bot.core.model.board import Board
 from bot.core.model.events import CancelAsked, Event, FastLaneAsked, LockAsked, ModeAsked, RetryAsked, UnlockAsked
 from bot.core.model.facts import FactKind
 from bot.core.rules import requests
@@ -37,6 +38,8 @@ MOST_WAITING = 6
 PAGES = 5
 
 _REQUEST_ID = re.compile(r"[0-9]{1,16}-[0-9]{1,16}")
+#: What a person asks for.
+Asked = TypeVar("Asked", bound=Event)
 _waiting = threading.BoundedSemaphore(MOST_WAITING)
 
 
@@ -44,80 +47,67 @@ _waiting = threading.BoundedSemaphore(MOST_WAITING)
 def lock_stage(pipeline: str, stage: str) -> Response:
     """Close a stage to everybody, or to all but fixes."""
 
-    def event(context: PipelineContext, by: str, body: bodies.LockBody) -> Event:
-        with context.look() as replica:
-            finding.stage(context.in_force(replica.board), stage)
+    def event(context: PipelineContext, board: Board, by: str, body: bodies.LockBody) -> LockAsked:
+        finding.stage(context.in_force(board), stage)
         return LockAsked(stage, by, body.reason, body.let_fixes_in, body.until)
 
-    return _act(pipeline, bodies.LockBody, event)
+    return _act(pipeline, bodies.LockBody, event)  # no question: the stage may be in our file and not in force yet
 
 
 @acting.post("/stages/<stage>/unlock")
 def unlock_stage(pipeline: str, stage: str) -> Response:
     """Open the lock of a stage; of several the one that is named, or all."""
 
-    def event(context: PipelineContext, by: str, body: bodies.UnlockBody) -> Event:
-        with context.look() as replica:
-            finding.stage(context.in_force(replica.board), stage)
-            keys = [lock.key for lock in replica.board.locks_of(stage)]
-            if body.lock is not None and keys and body.lock not in keys:
-                raise unknown(f"lock of {stage} called", body.lock, keys)
-            asked = UnlockAsked(stage, by, body.reason, body.lock, body.every)
-            _refuse(requests.why_not_unlock(replica.board, asked))
-        return asked
+    def event(context: PipelineContext, board: Board, by: str, body: bodies.UnlockBody) -> UnlockAsked:
+        finding.stage(context.in_force(board), stage)
+        keys = [lock.key for lock in board.locks_of(stage)]
+        if body.lock is not None and keys and body.lock not in keys:
+            raise unknown(f"lock of {stage} called", body.lock, keys)
+        return UnlockAsked(stage, by, body.reason, body.lock, body.every)
 
-    return _act(pipeline, bodies.UnlockBody, event)
+    return _act(pipeline, bodies.UnlockBody, event, requests.why_not_unlock)
 
 
 @acting.post("/runs/<run>/retry")
 def retry_run(pipeline: str, run: str) -> Response:
     """Repeat the build that failed, without a new commit."""
 
-    def event(context: PipelineContext, by: str, body: bodies.RequestBody) -> Event:
-        with context.look() as replica:
-            finding.run(context, replica.board, run)
-            asked = RetryAsked(run, by, body.reason)
-            _refuse(requests.why_not_retry(replica.board, asked))
-        return asked
+    def event(context: PipelineContext, board: Board, by: str, body: bodies.RequestBody) -> RetryAsked:
+        finding.run(context, board, run)
+        return RetryAsked(run, by, body.reason)
 
-    return _act(pipeline, bodies.RequestBody, event)
+    return _act(pipeline, bodies.RequestBody, event, requests.why_not_retry)
 
 
 @acting.post("/runs/<run>/cancel")
 def cancel_run(pipeline: str, run: str) -> Response:
     """Take a run out."""
 
-    def event(context: PipelineContext, by: str, body: bodies.RequestBody) -> Event:
-        with context.look() as replica:
-            finding.run(context, replica.board, run)
-            asked = CancelAsked(run, by, body.reason)
-            _refuse(requests.why_not_cancel(replica.board, asked))
-        return asked
+    def event(context: PipelineContext, board: Board, by: str, body: bodies.RequestBody) -> CancelAsked:
+        finding.run(context, board, run)
+        return CancelAsked(run, by, body.reason)
 
-    return _act(pipeline, bodies.RequestBody, event)
+    return _act(pipeline, bodies.RequestBody, event, requests.why_not_cancel)
 
 
 @acting.post("/services/<service>/fast-lane")
 def send_fast(pipeline: str, service: str) -> Response:
     """Send the head of a service's main branch on the fast lane, once."""
 
-    def event(context: PipelineContext, by: str, body: bodies.FastLaneBody) -> Event:
-        with context.look() as replica:
-            finding.service(context.in_force(replica.board), service)
-            if body.stage is not None:
-                finding.stage(context.in_force(replica.board), body.stage)
-            asked = FastLaneAsked(service, by, body.reason, body.stage)
-            _refuse(requests.why_not_fast_lane(replica.board, asked))
-        return asked
+    def event(context: PipelineContext, board: Board, by: str, body: bodies.FastLaneBody) -> FastLaneAsked:
+        finding.service(context.in_force(board), service)
+        if body.stage is not None:
+            finding.stage(context.in_force(board), body.stage)
+        return FastLaneAsked(service, by, body.reason, body.stage)
 
-    return _act(pipeline, bodies.FastLaneBody, event)
+    return _act(pipeline, bodies.FastLaneBody, event, requests.why_not_fast_lane)
 
 
 @acting.post("/mode")
 def change_mode(pipeline: str) -> Response:
     """Let the pipeline run, pause it, or make it only observe."""
 
-    def event(_: PipelineContext, by: str, body: bodies.ModeBody) -> Event:
+    def event(_context: PipelineContext, _board: Board, by: str, body: bodies.ModeBody) -> ModeAsked:
         return ModeAsked(body.mode, by, body.reason)
 
     return _act(pipeline, bodies.ModeBody, event)
@@ -162,27 +152,29 @@ def show_request(pipeline: str, request_id: str) -> Response:
 
 
 def _act(
-    pipeline: str, kind: type[bodies.AnyBody], event: Callable[[PipelineContext, str, bodies.AnyBody], Event]
+    pipeline: str,
+    kind: type[bodies.AnyBody],
+    event: Callable[[PipelineContext, Board, str, bodies.AnyBody], Asked],
+    why_not: Callable[[Board, Asked], str | None] = lambda *_: None,
 ) -> Response:
     """Keep what `event` makes of the request and answer 202; with `wait`, what the turn has made of it by then.
 
-    `event` refuses what makes no sense on the present board, unless the request was kept before under its key.
+    `event` raises Problem for what does not exist, and `why_not`, a question of the rules, is what the next turn would
+    refuse: 409. Neither is asked if the request was kept before under its key.
     """
     by = person()  # first of all: who may not act learns nothing about what there is
     context = context_of(pipeline)
     body, seconds = bodies.read(kind), _seconds()
     identity = _kept_before(context, by)
     if identity is None:
-        asked = event(context, by, body)
+        with context.look() as replica:
+            asked = event(context, replica.board, by, body)
+            no = why_not(replica.board, asked)
+        if no is not None:
+            raise Problem(409, no)
         identity = _keep(context, asked, by)
         log.info("request-kept", pipeline=pipeline, request=identity, kind=asked.kind, by=by)
     return reply(_outcome(context, identity, seconds), 202)
-
-
-def _refuse(why: str | None) -> None:
-    """Refuse a request now that the next turn would refuse, with the reason that the rules give."""
-    if why is not None:
-        raise Problem(409, why)
 
 
 def _seconds() -> int:

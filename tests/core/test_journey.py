@@ -182,6 +182,26 @@ def test_what_happened_to_a_run_last_is_kept_with_it_in_the_history() -> None:
     assert ended.run.story[-1].what == "passed production"
 
 
+def test_a_fix_shows_which_jobs_it_has_passed_and_that_the_stage_itself_comes_after_its_fast_job() -> None:
+    town = Town()
+    town.breaks("S1", "a")
+    town.pull("S1", "e")
+    for _ in range(3):
+        town.passes("S1e")
+    way = "build ✓ → fast acceptance ✓ → fast pre-production ✓ → **pre-production** → production"
+    assert way in said(town).replace("\\", "")
+
+
+def test_one_that_was_promoted_shows_that_the_stage_which_it_had_passed_counts() -> None:
+    town = Town(shop(start=FastLaneStart.ON_FAILURE, pre_production=2))
+    town.arrives("S1", "a", PRE)
+    town.pull("S1", "b")
+    town.passes("S1b", "S1b")
+    town.fails("S1a")
+    town.gives_back("S1b")
+    assert "build ✓ → fast acceptance ✓ → **fast pre-production** → pre-production" in said(town).replace("\\", "")
+
+
 def test_nobody_is_asked_twice_for_the_pull_request_of_a_run_that_took_longer() -> None:
     town = Town()
     town.merge("S1", "a")

@@ -165,3 +165,9 @@ def test_that_the_store_goes_on_with_another_history_or_the_mode_is_changed_is_a
         (FactKind.STORE_CHANGED, None),
         (FactKind.MODE_CHANGED, "ann"),
     ]
+
+
+def test_a_fact_of_an_older_log_is_read_by_its_name_of_today_and_no_other_name_is() -> None:
+    assert FactKind("foreign-build-seen") is FactKind.UNMANAGED_BUILD_SEEN
+    with pytest.raises(ValueError, match="nonsense"):
+        FactKind("nonsense")

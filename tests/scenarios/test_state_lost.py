@@ -75,7 +75,7 @@ def test_people_are_told_once_with_what_was_on_its_way(before: Town) -> None:
     assert {banner.stage for banner in after.did(Banner)} == {"pre-production", "production"}
 
 
-@pytest.mark.parametrize(("count", "more"), [(0, None), (LISTED, None), (LISTED + 5, 5)])
+@pytest.mark.parametrize(("count", "more"), [(0, None), (LISTED, None), (LISTED + 1, 1), (LISTED + 5, 5)])
 def test_a_notice_lists_so_many_runs_and_says_how_many_more_there_are(count: int, more: int | None) -> None:
     town = Town()
     town.merge("S1", "a")

@@ -29,6 +29,19 @@ def test_every_command_has_a_section() -> None:
     assert list(SECTIONS) == list(cli.commands)
 
 
+def test_a_command_stands_in_the_file_of_its_topic() -> None:
+    """The table at the head of the page and the files of bot/cli have the same order."""
+    row = TEXT.partition("|---|---|---|\n")[2].partition("\n")[0]
+    columns = [re.findall(r"\[([\w-]+)\]", column) for column in row.strip("|").split("|")]
+    files = [{cli.commands[name].callback.__module__ for name in names} for names in columns]
+    assert files == [
+        {"bot.cli.read"},
+        {"bot.cli.act", "bot.cli.operate"},
+        {"bot.cli.files", "bot.cli.operate", "bot.cli.up"},
+    ]
+    assert [name for names in columns for name in names] == list(cli.commands)
+
+
 @pytest.mark.parametrize("name", cli.commands)
 def test_every_section_has_an_example_and_names_every_option(name: str) -> None:
     assert f"$ interlock {name}" in SECTIONS[name]

@@ -22,6 +22,8 @@ ROWS = [
 ]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
 WIDEST = 120
+#: Pages that are being written.
+PENDING = {"docs/locks.md"}
 NOT_YET = {"design.md", "fast-lane.md", "glossary.md"}
 
 
@@ -41,7 +43,7 @@ def defined(path: str) -> frozenset[str]:
 
 def missing(text: str) -> list[str]:
     """The files, folders and functions that a page names and that are not there."""
-    gone = [path for path in dict.fromkeys(PATH.findall(text)) if not (ROOT / path).exists()]
+    gone = [path for path in dict.fromkeys(PATH.findall(text)) if not (ROOT / path).exists() and path not in PENDING]
     for path, names in NAMED.findall(text):
         if (ROOT / path).is_file():
             gone += [f"{path}: {name}" for name in re.findall(r"`(\w+)`", names) if name not in defined(path)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.core import sentences
 from bot.core.model.board import Board
 from bot.core.model.facts import Reason, Why
-from bot.core.model.pipeline import AbortLevel, Lane, Step, Track
+from bot.core.model.pipeline import AbortLevel, Lane, Step
 from bot.core.model.run import Buildable, Run, Status, Verification
 from bot.core.rules import fast_lane, stage_versions
 from bot.core.rules.fast_lane import fixes
@@ -125,13 +125,10 @@ def _failed(board: Board, run: Run) -> Reason:
 
 def way(board: Board, run: Run) -> list[tuple[Step, bool]]:
     """All the steps of the run's way, each with whether it has passed it."""
-    return [(step, _has_passed(board, run, step)) for step in fast_lane.route(board.pipeline, run.lane)]
-
-
-def _has_passed(board: Board, run: Run, step: Step) -> bool:
-    """Before the stage where the fast lane rejoins, either job of a stage counts (F3)."""
-    early = board.pipeline.index(step.stage) < board.pipeline.rejoins_at or step.track is Track.FAST
-    return step in run.passed or (early and any(passed.stage == step.stage for passed in run.passed))
+    return [
+        (step, fast_lane.has_passed(board.pipeline, run.passed, step))
+        for step in fast_lane.route(board.pipeline, run.lane)
+    ]
 
 
 def may_send_fast(board: Board, run: Run) -> bool:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from bot.core.model.board import Board
 from bot.core.model.pipeline import Job, Mode, Pipeline, Stage, Step, Track
 from bot.core.model.run import Run
-from bot.core.rules.fast_lane import fixes
+from bot.core.rules.fast_lane import fixes, has_passed
 from bot.core.view import tile, view
 from config.configuration import Configuration
 
@@ -177,16 +177,15 @@ def _free_words(locks: list[Shape]) -> str:
 
 def steps_of(pipeline: Pipeline, run: Shape) -> list[Shape]:
     """The stages as a row of steps for one run: passed, where it is, or still ahead."""
-    passed = set(run["passed"])
+    steps = [Step(stage.name, track) for stage in pipeline.stages for track in (Track.REAL, Track.FAST)]
+    passed = [step for step in steps if str(step) in run["passed"]]
 
-    def state(index: int, stage: Stage) -> str:
-        # Before the stage where the fast lane rejoins, its own job counts as well (F3).
-        fast = index < pipeline.rejoins_at and str(Step(stage.name, Track.FAST)) in passed
-        if fast or str(Step(stage.name)) in passed:
+    def state(stage: Stage) -> str:
+        if has_passed(pipeline, passed, Step(stage.name)):
             return "passed"
         return "here" if stage.name == run["stage"] else "ahead"
 
-    return [{"name": stage.name, "state": state(index, stage)} for index, stage in enumerate(pipeline.stages)]
+    return [{"name": stage.name, "state": state(stage)} for stage in pipeline.stages]
 
 
 class Links:

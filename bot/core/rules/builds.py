@@ -51,7 +51,10 @@ def keep_unanswered_trigger(decision: Decision, event: TriggerUnanswered) -> Non
 
 
 def refuse_trigger(decision: Decision, event: TriggerRefused) -> None:
-    """L6: it has not failed in the stage, so no lock; back to the head of the queue, and tried again later."""
+    """L6 Backoff. A trigger that Jenkins refuses, or that does not reach it, is no failure in the stage.
+
+    So there is no lock: the run is back at the head of the queue, and is tried again later.
+    """
     run = _attempt(decision, event.run, event.attempt)
     if run is None or run.build is not None:
         return
@@ -85,7 +88,7 @@ def lose_build(decision: Decision, event: BuildLost) -> None:
 
 
 def back_off(decision: Decision, run: Buildable, why: str) -> None:
-    """Nobody enters a step that Jenkins refused, for a while that doubles with each refusal (L6)."""
+    """L6 Backoff. Nobody enters a step that Jenkins refused, for a pause that doubles with each refusal."""
     board, step = decision.board, run.step
     known = board.backoffs.get(str(step))
     if known is None or run.since <= known.since:
@@ -234,7 +237,7 @@ def _may_repeat(decision: Decision, run: Run) -> bool:
 
 
 def _repeat(decision: Decision, run: Run, outcome: Outcome) -> None:
-    """L4: the stage repeats a failed build by itself before its failure counts.
+    """L4 Retry. A stage may repeat a failed build by itself before its failure counts.
 
     The run is next in line for the stage, and enters in this decision unless something keeps it out: a lock, a pause.
     """

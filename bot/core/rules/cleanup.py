@@ -110,8 +110,7 @@ def drop_unmerged(decision: Decision, service: str) -> None:
 
 def drop(decision: Decision, run: Run) -> None:
     """End a run that is no longer on main, unless it rolls out at this moment: that is finished first."""
-    inside = run.holds_slot or run.status is Status.FAILED
-    if run.status is not Status.ENDING and not (inside and stage_versions.rolls_out(decision.board.pipeline, run.step)):
+    if run.status is not Status.ENDING and not stage_versions.is_rolling_out(decision.board.pipeline, run):
         leave(decision, run, sentences.dropped(run))
 
 

@@ -7,7 +7,7 @@ The same rules for people: docs/fast-lane.md; a test holds the two together.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -70,18 +70,17 @@ def route(pipeline: Pipeline, lane: Lane) -> list[Step]:
 
 
 def next_step(pipeline: Pipeline, run: Run) -> Step | None:
-    """F3 Same stages. The first step of its route that the run has not passed; None: it has passed them all.
+    """F3 Same stages. The first step of its route that the run has not passed; None: it has passed them all."""
+    return next((step for step in route(pipeline, run.lane) if not has_passed(pipeline, run.passed, step)), None)
 
-    Before the stage where the fast lane rejoins, either job of a stage counts; from there on only the real one does.
+
+def has_passed(pipeline: Pipeline, passed: Collection[Step], step: Step) -> bool:
+    """F3 Same stages. Before the stage where the fast lane rejoins, either job of a stage counts.
+
+    From there on only the real one does; it counts for the fast one as well, where a run has changed to the fast lane.
     """
-    rejoins = pipeline.rejoins_at
-    passed = {step.stage: step for step in run.passed if pipeline.index(step.stage) < rejoins}
-    done = set(run.passed)
-    for step in route(pipeline, run.lane):
-        swapped = Step(step.stage)  # the real job satisfies the fast one for a run that was promoted
-        if step not in done and step.stage not in passed and not (step.track is Track.FAST and swapped in done):
-            return step
-    return None
+    either = step.track is Track.FAST or pipeline.index(step.stage) < pipeline.rejoins_at
+    return step in passed or (either and any(each.stage == step.stage for each in passed))
 
 
 # -- F4 to F7: how it competes ---------------------------------------------------------------------------------
@@ -101,18 +100,24 @@ def lets_in(board: Board, stage: str, run: Run) -> bool:
     A manual lock forbids it unless it lets fixes in; where only such locks are left, any fast run may enter.
     """
     locks = board.locks_of(stage)
-    forbidden = any(not lock.automatic and not lock.let_fixes_in for lock in locks)
     holds_one = stage in run.permits or any(lock.service == run.service for lock in locks)
     only_manual = all(not lock.automatic for lock in locks)  # those that are left all let fixes in
-    return overtakes(run) and not forbidden and (holds_one or only_manual)
+    return overtakes(run) and not closed_to_fixes(board, stage) and (holds_one or only_manual)
 
 
 def kept_out(board: Board, stage: str, run: Run) -> bool:
-    """F5 The lock lets it in. Whether the locks of a stage keep this run out; a retry is let in by L4."""
-    locks = board.locks_of(stage)
+    """L3 Keeping out. No main-lane run enters a locked stage.
+
+    A retry of the build that locked it does (L4), and a fix (F5).
+    """
     if run.retrying:
-        return any(not lock.automatic and not lock.let_fixes_in for lock in locks)
-    return bool(locks) and not lets_in(board, stage, run)
+        return closed_to_fixes(board, stage)
+    return bool(board.locks_of(stage)) and not lets_in(board, stage, run)
+
+
+def closed_to_fixes(board: Board, stage: str) -> bool:
+    """L4 Retry. A manual lock that lets no fixes in holds up a retry as well: somebody closed the stage on purpose."""
+    return any(not lock.automatic and not lock.let_fixes_in for lock in board.locks_of(stage))
 
 
 def replaced_by(board: Board, newer: Run) -> list[Run]:
@@ -179,8 +184,7 @@ def _may_be_removed(pipeline: Pipeline, mended: Step, run: Run) -> bool:
     Nor is a run removed (F8) that is rolling out beyond the passed stage: half a roll-out is worse than an old one.
     """
     beyond = pipeline.index(run.step.stage) > pipeline.index(mended.stage)
-    rolling_out = run.step.track is Track.REAL and (run.holds_slot or run.status is Status.FAILED)
-    return run.status is not Status.ENDING and not (beyond and rolling_out)
+    return run.status is not Status.ENDING and not (beyond and stage_versions.is_rolling_out(pipeline, run))
 
 
 class Opening(NamedTuple):
@@ -252,7 +256,12 @@ def fixes(board: Board, service: str) -> list[Run]:
 
 def in_fast_part(pipeline: Pipeline, step: Step) -> bool:
     """Whether a fast run in this step uses what the lane is about: its own jobs, or the real stages at its end."""
-    return step.track is Track.FAST or pipeline.index(step.stage) >= pipeline.rejoins_at
+    return step.track is Track.FAST or _is_for_real(pipeline, step)
+
+
+def _is_for_real(pipeline: Pipeline, step: Step) -> bool:
+    """Whether this is one of the real stages that a fast run enters at the end of its way."""
+    return step.track is Track.REAL and pipeline.index(step.stage) >= pipeline.rejoins_at
 
 
 def has_started_fast_part(pipeline: Pipeline, run: Run) -> bool:
@@ -274,10 +283,8 @@ def at_first_fast_job(board: Board, run: Run) -> bool:
 
 def in_real_stage(pipeline: Pipeline, run: Run) -> bool:
     """Whether a fast run is or was in a stage that it enters for real (F12)."""
-    rejoins = pipeline.rejoins_at
-    been = any(s.track is Track.REAL and pipeline.index(s.stage) >= rejoins for s in run.passed)
-    inside = run.step.track is Track.REAL and pipeline.index(run.step.stage) >= rejoins and run.holds_slot
-    return been or inside
+    inside = run.holds_slot and _is_for_real(pipeline, run.step)
+    return inside or any(_is_for_real(pipeline, step) for step in run.passed)
 
 
 def has_mended(board: Board, run: Run) -> bool:

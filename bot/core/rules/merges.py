@@ -111,7 +111,7 @@ def _stays(run: Run) -> bool:
 
 def _has_only_begun(decision: Decision, run: Run) -> bool:
     """Whether nothing is lost by taking the run out: it has passed nothing, and rolls nothing out."""
-    inside = run.holds_slot and stage_versions.rolls_out(decision.board.pipeline, run.step)
+    inside = stage_versions.is_rolling_out(decision.board.pipeline, run)
     early = run.status in (Status.WAITING, Status.STARTING, Status.RUNNING) and not run.passed
     return early and not inside and run.lane is Lane.MAIN
 

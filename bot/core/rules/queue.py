@@ -88,7 +88,7 @@ def locked_sentence(board: Board, stage: str, run: Run) -> str:
     locks = board.locks_of(stage)
     causes = "; ".join(f"{lock.reason} (locked by {lock.by})" for lock in locks)
     fix = run.retrying or run.lane is Lane.FAST
-    if fix and any(not k.automatic and not k.let_fixes_in for k in locks):
+    if fix and fast_lane.closed_to_fixes(board, stage):
         return f"{stage} is locked, for fixes too: {causes}"
     held = sorted({lock.service for lock in locks if lock.service})
     coming = [each for service in held for each in fixes(board, service) if each.key != run.key]

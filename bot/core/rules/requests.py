@@ -44,7 +44,7 @@ def why_not_lock(board: Board, event: LockAsked) -> str | None:
 
 
 def lock(decision: Decision, event: LockAsked) -> None:
-    """L2: a person closes a stage, beside whatever else closes it."""
+    """L2 A set of locks. A person closes a stage by a lock beside whatever else closes it."""
     board = decision.board
     no = why_not_lock(board, event)
     if no is not None:
@@ -79,7 +79,7 @@ def _meant(board: Board, event: UnlockAsked) -> list[Lock]:
 
 
 def unlock(decision: Decision, event: UnlockAsked) -> None:
-    """A person opens one lock or all of a stage; a failed run that held one ends as a reported failure (L1).
+    """L2 A set of locks. A person opens one lock or all of a stage; a failed run that held one ends as failed (L1).
 
     One of several must be named, or all asked for: opening one too many may cost a fix its lane.
     """
@@ -96,7 +96,7 @@ def unlock(decision: Decision, event: UnlockAsked) -> None:
 
 
 def why_not_retry(board: Board, event: RetryAsked) -> str | None:
-    """Why the failed build of the run cannot be repeated."""
+    """L4 Retry. Why the failed build of the run cannot be repeated: no older commit gets on top of a newer one."""
     run = board.runs.get(event.run)
     if run is None:
         return f"{event.run} is not on the board"
@@ -126,7 +126,7 @@ def _in_its_stage(board: Board, run: Run) -> str | None:
 
 
 def retry(decision: Decision, event: RetryAsked) -> None:
-    """L4, F7: repeat the failed build of a run, in the stage where it failed, without a new commit."""
+    """L4 Retry. `retry` repeats the failed build of a run in the stage where it failed, without a new commit."""
     no = why_not_retry(decision.board, event)
     if no is not None:
         refuse(decision, event.by, no, decision.board.runs.get(event.run))
@@ -152,7 +152,10 @@ def why_not_cancel(board: Board, event: CancelAsked) -> str | None:
 
 
 def cancel(decision: Decision, event: CancelAsked) -> None:
-    """Take a run out. In a real lock-policy stage the ABORTED policy decides what its build leaves behind (L5)."""
+    """L5 Cancelling. A build that is cancelled in a stage that locks counts as one that was aborted.
+
+    Anywhere else the run just leaves.
+    """
     no = why_not_cancel(decision.board, event)
     if no is not None:
         refuse(decision, event.by, no, decision.board.runs.get(event.run))

@@ -1,4 +1,7 @@
-"""Locking a stage, opening its locks, and what follows at once: clean-up, leaving the lane (L1 to L5, F8, F9, F12)."""
+"""The locks of a stage, rules L1 to L3: how they close it, how they open, and what follows at once (F8, F9, F12).
+
+The same rules for people: docs/locks.md, which also names the functions of L4 to L6; a test holds the two together.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,11 @@ from bot.core.rules.runs import leave_lane, send_fast
 
 
 def lock_by_failure(decision: Decision, run: Run, why: str, ended: float | None, *, taken_back: bool) -> None:
-    """L1: the stage locks itself; the failed run frees its slot and stays as the holder of the lock.
+    """L1 Locking. A stage with policy `lock` locks itself when a run fails in it.
 
-    `ended`: when the failing build ended, in epoch seconds by Jenkins' clock, if that is known. `taken_back`: a person
-    has cancelled its build. Of a repeated build that tells nothing new about the stage, so the lock keeps the reason
-    that it had (L5).
+    The failed run has freed its slot, and stays as the holder of the lock. `ended`: when the failing build ended, in
+    epoch seconds by Jenkins' clock, if that is known. `taken_back`: a person has cancelled its build. Of a repeated
+    build that tells nothing new about the stage, so the lock keeps the reason that it had (L5).
     """
     stage = run.step.stage
     held = decision.board.locks.get(f"{stage}/{run.key}")
@@ -45,7 +48,10 @@ def lock_by_failure(decision: Decision, run: Run, why: str, ended: float | None,
 
 
 def lock_stage(decision: Decision, lock: Lock) -> None:
-    """Close a stage by one more lock: people are told, the banner goes up, the not yet started come back (L3)."""
+    """L2 A set of locks. A stage has a set of locks, each opened separately, and is open when the set is empty.
+
+    Close it by one more lock: people are told, the banner goes up, the not yet started come back (L3).
+    """
     board = decision.board
     again = lock.key in board.locks
     board.put(lock)
@@ -58,7 +64,7 @@ def lock_stage(decision: Decision, lock: Lock) -> None:
 
 
 def recall(decision: Decision, stage: str) -> None:
-    """L3: call back the runs that were admitted, may not enter now, and have no build yet."""
+    """L3 Keeping out. Locking calls back the admitted runs that may not enter now and whose build has not started."""
     for run in decision.board.inside(Step(stage)):
         if (
             run.status is Status.STARTING
@@ -137,7 +143,10 @@ def _replace_holder(decision: Decision, lock: Lock, version: Version, base: Posi
 
 
 def open_lock(decision: Decision, lock: Lock, why: str, *, by: str) -> None:
-    """Take one lock away; the rest follows in the same decision: the banner, the lane, people (F9, F12)."""
+    """L2 A set of locks. Each lock is opened separately; the stage is open when it was the last.
+
+    The rest follows in the same decision: the banner, the lane, people (F9, F12).
+    """
     board = decision.board
     board.drop(lock)
     left = len(board.locks_of(lock.stage))

@@ -29,6 +29,11 @@ def rolls_out(pipeline: Pipeline, step: Step) -> bool:
     return step.track is Track.REAL and pipeline.index(step.stage) >= pipeline.rolls_out_at
 
 
+def is_rolling_out(pipeline: Pipeline, run: Run) -> bool:
+    """Whether half of the run may be in a stage now: its build is there, or has failed there and the run stays."""
+    return rolls_out(pipeline, run.step) and (run.holds_slot or run.status is Status.FAILED)
+
+
 def off_main(board: Board, service: str, position: Position) -> bool | None:
     """Whether a force-push took the commit off main: a forced head, later than it, lacks it, and main stands on that.
 

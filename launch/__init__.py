@@ -5,8 +5,7 @@ Knows processes only: it imports nothing of the bot, the workers or their config
 
 from launch.embedded import Embedded, EmbeddedServer, running_url
 from launch.errors import FolderInUseError, LaunchError, NoServerError, StartError
-from launch.process import Process
-from launch.ready import answers, free_port, says
+from launch.process import Process, answers, free_port, says
 from launch.stack import Stack, expand, read_procfile
 from launch.supervisor import BackOff, Supervisor
 

@@ -16,8 +16,7 @@ from urllib.parse import urlsplit
 from launch.data_folder import DataFolder
 from launch.errors import LaunchError, NoServerError, StartError
 from launch.guard import Guard
-from launch.process import Child, LineLog, Process
-from launch.ready import await_ready, bindable, pings, private_port
+from launch.process import Child, LineLog, Process, await_ready, bindable, pings, private_port
 
 DEFAULT_FOLDER = "./.interlock"
 FSYNC_VARIABLE = "INTERLOCK_REDIS_FSYNC"

@@ -13,8 +13,7 @@ from typing import Self, TextIO
 
 from launch.errors import LaunchError
 from launch.guard import Guard
-from launch.process import Child, LineLog, Process
-from launch.ready import await_ready, ending
+from launch.process import Child, LineLog, Process, await_ready, ending
 
 _TICK = 0.05
 

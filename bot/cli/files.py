@@ -60,13 +60,13 @@ def check(file: Path | None, strict: bool) -> None:
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write it to this file.")
 def schema(output: Path | None) -> None:
     """Print the JSON Schema of the pipeline file, for editors."""
-    from config.schema import text
+    from config.model import schema_text
 
     if output is None:
-        click.echo(text(), nl=False)
+        click.echo(schema_text(), nl=False)
         return
     try:
-        output.write_text(text(), encoding="utf-8")
+        output.write_text(schema_text(), encoding="utf-8")
     except OSError as error:
         raise CommandFailed(f"{output} cannot be written: {error.strerror}") from None
     say(f"done: {output}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from config.schema import FILE
+from config.model import SCHEMA_FILE
 from tests.cli.conftest import typed
 
 SECRETS = {
@@ -80,7 +80,7 @@ def test_the_file_is_found_where_the_environment_says(here: Path) -> None:
 
 
 def test_the_schema_is_printed_and_written(here: Path) -> None:
-    assert typed("schema").stdout == FILE.read_text()
+    assert typed("schema").stdout == SCHEMA_FILE.read_text()
     assert typed("schema", "-o", "s.json").stdout == "done: s.json\n"
     assert json.loads((here / "s.json").read_text())["title"] == "Interlock pipeline file"
     no = typed("schema", "-o", "nowhere/s.json")

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 
 from bot.core.model import effects
 from bot.health import watch
-from config import schema
+from config import model
 from config.model import Notice
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "example.yaml"
@@ -29,23 +29,23 @@ def keys(node: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def test_the_committed_schema_is_the_generated_one() -> None:
-    assert schema.FILE.read_text() == schema.text(), "run: python -m config.schema"
+    assert model.SCHEMA_FILE.read_text() == model.schema_text(), "run: interlock schema -o config/pipeline.schema.json"
 
 
 def test_the_schema_is_one_and_the_example_fits_it() -> None:
-    made = schema.schema()
+    made = model.json_schema()
     Draft202012Validator.check_schema(made)
     Draft202012Validator(made).validate(yaml.safe_load(EXAMPLE.read_text()))
 
 
 def test_every_key_has_a_title_and_a_description() -> None:
-    found = list(keys(schema.schema()))
+    found = list(keys(model.json_schema()))
     assert len(found) > 40
     assert [name for name, key in found if not key.get("title") or not key.get("description")] == []
 
 
 def test_defaults_are_valid_by_their_own_schema() -> None:
-    made = schema.schema()
+    made = model.json_schema()
     with_default = [(name, key) for name, key in keys(made) if "default" in key]
     assert len(with_default) > 15
     for name, key in with_default:
@@ -78,7 +78,7 @@ def test_editors_mark_what_the_loader_refuses(path: tuple[str | int, ...], value
     for step in path[:-1]:
         place = place[step]
     place[path[-1]] = value
-    assert not Draft202012Validator(schema.schema()).is_valid(data)
+    assert not Draft202012Validator(model.json_schema()).is_valid(data)
 
 
 def test_people_can_be_told_exactly_what_the_rules_tell_and_how_interlock_is() -> None:

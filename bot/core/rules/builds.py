@@ -229,6 +229,7 @@ def _goes_on(decision: Decision, run: Run) -> None:
 
 
 def _may_repeat(decision: Decision, run: Run) -> bool:
+    """L4 Retry. Whether the stage repeats the failed build by itself: so often, and not once it is off main."""
     stage = decision.board.pipeline.stage(run.step.stage)
     configured = stage is not None and decision.board.job(run.step) is not None
     if stage_versions.off_main(decision.board, run.service, run.position):

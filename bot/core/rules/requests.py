@@ -39,7 +39,7 @@ def no_stage(board: Board, name: str) -> str:
 
 
 def why_not_lock(board: Board, event: LockAsked) -> str | None:
-    """Why the stage cannot be locked."""
+    """L2 A set of locks. Why a person cannot close the stage: there is no such stage."""
     return None if board.pipeline.stage(event.stage) is not None else no_stage(board, event.stage)
 
 
@@ -67,7 +67,7 @@ def lock(decision: Decision, event: LockAsked) -> None:
 
 
 def why_not_unlock(board: Board, event: UnlockAsked) -> str | None:
-    """Why nothing is opened: no such lock, or one of several that was not named."""
+    """L2 A set of locks. Why nothing is opened: no such lock, or one of several that was not named."""
     closing, opened = board.locks_of(event.stage), _meant(board, event)
     if not opened:
         return sentences.not_closed_by(event.stage, event.lock, closing)
@@ -143,7 +143,7 @@ def retry(decision: Decision, event: RetryAsked) -> None:
 
 
 def why_not_cancel(board: Board, event: CancelAsked) -> str | None:
-    """Why the run cannot be taken out: it is gone, or leaves already."""
+    """L5 Cancelling. Why the run cannot be taken out: it is gone, or leaves already."""
     run = board.runs.get(event.run)
     if run is None:
         return f"{event.run} is not on the board"

@@ -62,7 +62,7 @@ def _rejoins(where: Path, rejoins: str, names: list[str], locking: list[str]) ->
         what = f"there is no stage {shown(rejoins)} in this pipeline"
         yield where, Mistake(what, one_of(filter(None, names)), nearest(rejoins, names))
     elif locking and names.index(rejoins) > names.index(locking[0]):
-        what = f"{shown(rejoins)} comes after `{locking[0]}`, which locks: a fix would never pass that for real"
+        what = f"{shown(rejoins)} comes after `{locking[0]}`, which locks: a fix would skip that stage"
         yield where, Mistake(what, f"`{locking[0]}` or a stage before it")
 
 

@@ -24,7 +24,7 @@ PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *s
 WIDEST = 120
 #: Pages that are being written.
 PENDING = {"docs/locks.md"}
-NOT_YET = {"design.md", "fast-lane.md", "glossary.md"}
+NOT_YET = {"design.md", "fast-lane.md"}
 
 
 @cache

@@ -120,7 +120,7 @@ def test_a_fix_may_not_rejoin_after_the_stage_it_has_to_pass(tmp_path: Path) -> 
     text = GOOD.replace('shop/build"', 'shop/build"\n        outcomes: {ABORTED: lock}')
     text += "    fast_lane: {rejoins: production}\n"
     assert lines(tmp_path, text) == [
-        "15:26: `production` comes after `build`, which locks: a fix would never pass that for real; "
+        "15:26: `production` comes after `build`, which locks: a fix would skip that stage; "
         "expected `build` or a stage before it (at pipelines.0.fast_lane.rejoins)"
     ]
 

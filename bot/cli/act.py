@@ -122,7 +122,7 @@ def resume(api: ApiClient, reason: str, wait: int) -> None:
     _request(api, "mode", wait=wait, reason=reason, mode="run")
 
 
-@click.command(short_help="Only observe: decide and show, send nothing to Jenkins or GitHub.")
+@click.command(short_help="Only observe: decide and show, send nothing outside.")
 @reason
 @wait
 @calls_api

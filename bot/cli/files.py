@@ -72,7 +72,7 @@ def schema(output: Path | None) -> None:
     say(f"done: {output}")
 
 
-@click.command()
+@click.command(short_help="Print the Jenkins jobs of the stages as code.")
 @click.option(
     "--form",
     type=click.Choice(["job-dsl", "jjb", "jenkinsfile"]),

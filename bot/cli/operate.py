@@ -62,7 +62,7 @@ def dead_letters(
         _print_dead_letters(entries)
 
 
-@click.command(short_help="List deliveries that could not be decoded or decided; retry or drop them.")
+@click.command(short_help="List deliveries that failed; retry or drop them.")
 @click.argument("action", type=ACTIONS, required=False)
 @click.argument("entries", nargs=-1, metavar="[ENTRY]...")
 @every
@@ -146,7 +146,7 @@ _VERDICTS = (("bad", "BAD", "red"), ("unsure", "unsure", "yellow"), ("good", "ok
 _NAMED, _LINES = 4, 10
 
 
-@click.command()
+@click.command(short_help="Check the set-up of Jenkins and GitHub.")
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as a list, for programs.")
 def doctor(file: Path | None, as_json: bool) -> None:

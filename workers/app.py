@@ -19,7 +19,7 @@ from bot.store.schema import OtherSchema
 from config import broker, settings
 from config.broker import QUEUES, TURNS
 from config.logs import set_up
-from workers import broken_messages
+from workers import celery_adaptations
 
 log = structlog.get_logger()
 
@@ -51,7 +51,7 @@ def make_app() -> Celery:
         task_serializer="json",
         accept_content=["json"],
         beat_schedule=schedule(),
-        beat_scheduler="workers.beat:Scheduler",
+        beat_scheduler="workers.celery_adaptations:BriefScheduler",
     )
     return app
 
@@ -71,7 +71,7 @@ def schedule() -> dict[str, dict[str, Any]]:
     }
 
 
-broken_messages.tolerate()
+celery_adaptations.tolerate_broken_messages()
 
 
 @setup_logging.connect  # type: ignore[untyped-decorator]
@@ -83,10 +83,10 @@ def _log(**_: Any) -> None:
 @celeryd_init.connect  # type: ignore[untyped-decorator]
 def _check(**_: Any) -> None:
     """Migrate what an older version stored; refuse to start on what a newer one did, or with a wrong configuration."""
-    from workers.start import check
+    from workers.beginning import check_store
 
     try:
-        check(runtime())
+        check_store(runtime())
     except OtherSchema as error:
         _say(error)
         raise SystemExit(REFUSED) from None  # Celery swallows every Exception of a signal's handler, but not this
@@ -108,11 +108,11 @@ def _say(error: OtherSchema) -> None:
 
 @worker_ready.connect  # type: ignore[untyped-decorator]
 def _announce(**_: Any) -> None:
-    from workers.start import configure
+    from workers.beginning import configure_boards
     from workers.tasks import look_again, reconcile_heads, turn
 
     on_restart(look_again)
-    for pipeline in configure(runtime()):
+    for pipeline in configure_boards(runtime()):
         turn.delay(pipeline)
     reconcile_heads.delay()
     runtime().start_watch(WORKER)

@@ -1,7 +1,9 @@
-"""The beginning of a board: a turn that finds none configures it; a first start is told from an emptied store.
+"""The start of a worker and the beginning of a board.
 
-A worker that has run since before remembers the board (`Copy.lost`). After a restart of everything only Jenkins can
-tell: a banner of ours over a job, or builds that carry our parameters, from before this board began.
+A worker works only on a schema of its own, and tells the boards of a new configuration. A turn that finds no board
+begins one. Whether that is a first start, or the store was emptied, a worker that has run since before knows from its
+copy of the board (`BoardReplica.lost`). After a restart of everything only Jenkins can tell: a banner of ours over a
+job, or builds that carry our parameters, from before this board began.
 """
 
 from __future__ import annotations
@@ -22,7 +24,44 @@ from bot.jenkins.client import JenkinsForbidden, JenkinsNotFound, client_for
 from bot.jenkins.differences import CLOCKS_APART
 from bot.runtime import PipelineContext, Runtime
 from bot.store.replica import BoardReplica
+from config import settings
 from workers.once import Once
+
+# -- the start of a worker ---------------------------------------------------------------------------------------------
+
+log = structlog.get_logger()
+
+
+def check_store(runtime: Runtime) -> None:
+    """Migrate what an older version stored, and say what the environment lacks.
+
+    Raises NewerSchema if a newer version wrote what is stored.
+    """
+    runtime.migrate()
+    for sentence in (*settings.missing(runtime.configuration, runtime.settings), *settings.unknown_variables()):
+        log.warning("configuration", what=sentence)
+
+
+def configure_boards(runtime: Runtime) -> list[str]:
+    """Tell each board whose configuration differs from the file's; returns the pipelines that need a turn.
+
+    A mode that is new in the file takes effect; while it stands there unchanged, a person's word counts, and a restart
+    does not undo it.
+    """
+    return [name for name, context in runtime.pipelines.items() if _configure(runtime, name, context)]
+
+
+def _configure(runtime: Runtime, name: str, context: PipelineContext) -> bool:
+    with context.look() as copy:
+        header, mode = copy.board.header, runtime.configuration.mode(name)
+        if header.pipeline == context.pipeline and header.configured_mode is mode:
+            return False
+        event = Configured(context.pipeline, mode=mode if header.configured_mode is not mode else None)
+        context.inbox.add(event, f"configured:{runtime.configuration.digest}:{copy.version}")
+    return True
+
+
+# -- the beginning of a board ------------------------------------------------------------------------------------------
 
 log = structlog.get_logger()
 
@@ -32,7 +71,7 @@ BUILDS = 20
 _said = Once()
 
 
-def events(context: PipelineContext, copy: BoardReplica) -> list[Event]:
+def first_events(context: PipelineContext, copy: BoardReplica) -> list[Event]:
     """What must be decided before anything else on the board that this copy has; mostly nothing."""
     header = copy.board.header
     found: list[Event] = []
@@ -46,12 +85,12 @@ def events(context: PipelineContext, copy: BoardReplica) -> list[Event]:
     return found
 
 
-def bare(begun: Sequence[Event]) -> list[Event]:
+def without_memory(begun: Sequence[Event]) -> list[Event]:
     """The same without what is remembered: should that not fit any more, what locks is closed all the same."""
     return [StateLost(event.why) if isinstance(event, StateLost) else event for event in begun]
 
 
-def prove(runtime: Runtime, context: PipelineContext) -> int:
+def prove_first_start(runtime: Runtime, context: PipelineContext) -> int:
     """Ask Jenkins whether this board is the first; returns how many events went into the inbox.
 
     It is asked once, and again as long as a controller does not answer and the others show nothing.

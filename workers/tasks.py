@@ -129,7 +129,7 @@ def ask_at_once(context: PipelineContext) -> None:
 def reconcile_builds() -> None:
     """Ask Jenkins what it did not tell (invariant 8)."""
     for name, context in runtime().pipelines.items():
-        if beginning.prove(runtime(), context) + reconcile.builds(runtime(), context):
+        if beginning.prove_first_start(runtime(), context) + reconcile.builds(runtime(), context):
             turn.apply_async((name,), expires=60)
 
 

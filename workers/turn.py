@@ -152,7 +152,7 @@ def _committed(
 def _opened(context: PipelineContext, token: str) -> list[Entry]:
     """What there is to decide; if nothing came in and the board has yet to begin, that is the reason for a turn."""
     entries = context.store.begin(token)
-    if entries or not beginning.events(context, context.store.copy):
+    if entries or not beginning.first_events(context, context.store.copy):
         return entries
     context.inbox.add(TimePassed(), f"begin:{token}")
     return context.store.begin(token)
@@ -168,7 +168,7 @@ def _or_what_goes_on(context: PipelineContext, token: str, entries: list[Entry])
 
 def _beginning(context: PipelineContext) -> list[Event]:
     """What must be decided first; after a loss, what was posted is in doubt before a trigger of this turn goes out."""
-    begun = beginning.events(context, context.store.copy)
+    begun = beginning.first_events(context, context.store.copy)
     if any(isinstance(event, StateLost) for event in begun):
         context.store.doubt()
     return begun
@@ -233,7 +233,7 @@ def _begin(board: Board, entry: Entry, begun: Sequence[Event], take: Callable[[E
     except Exception:
         log.exception("memory-unusable", pipeline=board.pipeline.name)
         board.undo()
-        take(entry, beginning.bare(begun))
+        take(entry, beginning.without_memory(begun))
 
 
 def events_of(entry: Entry, pipeline: Pipeline) -> list[Event]:

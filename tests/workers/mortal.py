@@ -138,7 +138,7 @@ def work(runtime: Runtime, context: PipelineContext, life: Life) -> None:
             perform_due(runtime, context, family, lambda *_: None)
         if waiting or context.outbox.size() or context.redis.hexists(context.keys.meta, "due"):
             time.sleep(0.003)
-        elif life.emptied and beginning.prove(runtime, context):
+        elif life.emptied and beginning.prove_first_start(runtime, context):
             continue
         elif not reconcile.builds(runtime, context) and not context.redis.exists(context.keys.lease):
             if time.monotonic() > until:

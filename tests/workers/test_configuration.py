@@ -16,7 +16,7 @@ from bot.store.schema import SCHEMA, NewerSchema
 from config.configuration import Controller
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop, sha
-from workers import reconcile, start
+from workers import beginning, reconcile
 from workers.turn import take_turns
 
 
@@ -32,7 +32,7 @@ def restart(shop: Workshop, **changes: object) -> list[str]:
     pipeline = replace(shop.pipeline, **changes)
     configuration = replace(shop.configuration, pipelines=(pipeline,), digest=uuid.uuid4().hex)
     shop.reload(configuration)
-    asked = start.configure(shop.runtime)
+    asked = beginning.configure_boards(shop.runtime)
     shop.work()
     return asked
 
@@ -43,29 +43,29 @@ def without(shop: Workshop, stage: str) -> tuple[object, ...]:
 
 def test_the_first_start_configures_the_board_once(workshop: Open) -> None:
     shop = workshop()
-    assert start.configure(shop.runtime) == [shop.pipeline.name]
-    assert start.configure(shop.runtime) == [shop.pipeline.name]  # another worker, before the turn was taken
+    assert beginning.configure_boards(shop.runtime) == [shop.pipeline.name]
+    assert beginning.configure_boards(shop.runtime) == [shop.pipeline.name]  # another worker, before the turn was taken
     shop.work()
     assert shop.board.pipeline == shop.pipeline
     assert len(shop.facts("configured")) == 1
-    assert start.configure(shop.runtime) == []
+    assert beginning.configure_boards(shop.runtime) == []
 
 
 def test_a_mode_that_is_new_in_the_file_takes_effect(workshop: Open) -> None:
     shop = workshop()
     for mode in (Mode.PAUSE, Mode.RUN, Mode.OBSERVE):
         shop.reload(replace(shop.configuration, modes={shop.pipeline.name: mode}))
-        start.configure(shop.runtime)
+        beginning.configure_boards(shop.runtime)
         shop.work()
         assert shop.board.header.mode is mode
 
 
 def test_a_restart_does_not_undo_what_a_person_set(workshop: Open) -> None:
     shop = workshop()
-    start.configure(shop.runtime)
+    beginning.configure_boards(shop.runtime)
     shop.work()
     shop.tell(ModeAsked(Mode.PAUSE, "alex", "upgrade"))
-    assert start.configure(shop.runtime) == []
+    assert beginning.configure_boards(shop.runtime) == []
     restart(shop, retry_most=99.0)
     assert shop.board.header.mode is Mode.PAUSE
 
@@ -73,14 +73,14 @@ def test_a_restart_does_not_undo_what_a_person_set(workshop: Open) -> None:
 def test_a_worker_refuses_what_a_newer_version_stored(shop: Workshop) -> None:
     shop.context.redis.hset(shop.context.keys.meta, "schema", SCHEMA + 1)
     with pytest.raises(NewerSchema):
-        start.check(shop.runtime)
+        beginning.check_store(shop.runtime)
 
 
 def test_what_the_environment_lacks_is_said_at_the_start(shop: Workshop) -> None:
     shop.settings = shop.settings.model_copy(update={"jenkins_tokens": {}})
     shop.reload(shop.configuration)
     with capture_logs() as logs:
-        start.check(shop.runtime)
+        beginning.check_store(shop.runtime)
     assert any("INTERLOCK_JENKINS_TOKEN_CDP" in row["what"] for row in logs)
 
 

@@ -20,7 +20,7 @@ from bot.store.records import Records
 from tests.workers.mortal import Life
 from tests.workers.nursery import Nursery
 from tests.workers.workshop import OWNERS_TEXT, Workshop, twice
-from workers import start
+from workers import beginning
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -46,7 +46,7 @@ class Town:
         self.every = 0
         #: Whether the store is emptied in this story.
         self.emptied = False
-        start.configure(self.shop.runtime)
+        beginning.configure_boards(self.shop.runtime)
         self.names: dict[str, str] = {}
 
     def lives(self) -> None:

@@ -22,7 +22,7 @@ from bot.store.losses import stored_loss
 from config.model import Markup
 from launch.embedded import Embedded
 from tests.workers.workshop import OWNERS_TEXT, Workshop, sha
-from workers import beginning, reconcile, reconcile_heads, start
+from workers import beginning, reconcile, reconcile_heads
 from workers.turn import take_turns
 
 
@@ -39,7 +39,7 @@ def polled(shop: Workshop) -> None:
 
 
 def proven(shop: Workshop) -> int:
-    found = beginning.prove(shop.runtime, shop.context)
+    found = beginning.prove_first_start(shop.runtime, shop.context)
     shop.work()
     return found
 
@@ -64,7 +64,7 @@ def broken(shop: Workshop) -> None:
 def restarted(shop: Workshop) -> None:
     """All processes begin anew, with nothing in memory."""
     shop.reload(shop.configuration)
-    start.configure(shop.runtime)
+    beginning.configure_boards(shop.runtime)
     shop.work()
 
 
@@ -210,13 +210,13 @@ def test_a_memory_that_cannot_be_used_does_not_keep_the_board_from_beginning(
         raise KeyError("of another version")
 
     monkeypatch.setattr(configuration, "_start_again", broken_memory)
-    real = beginning.bare
+    real = beginning.without_memory
 
     def bare(begun: object) -> object:
         monkeypatch.undo()
         return real(begun)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(beginning, "bare", bare)
+    monkeypatch.setattr(beginning, "without_memory", bare)
     shop.context.redis.flushall()
     take_turns(shop.context)
     assert reasons(shop) == {"pre-production": [REASON], "production": [REASON]}

@@ -22,7 +22,7 @@ from bot.store.replica import empty
 from tests.workers.mortal import Life
 from tests.workers.nursery import Nursery
 from tests.workers.workshop import Workshop, twice
-from workers import start
+from workers import beginning
 from workers.turn import events_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -48,7 +48,7 @@ def shop(redis_url: str) -> Iterator[Workshop]:
         opened = Workshop(stack, redis_url, timeout=2.0)
         for job in (*CAPACITY, *FAST, "shop/build"):
             opened.control.change_job(job, {"duration_seconds": 0.06})
-        start.configure(opened.runtime)
+        beginning.configure_boards(opened.runtime)
         yield opened
 
 

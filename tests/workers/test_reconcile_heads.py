@@ -17,7 +17,7 @@ from bot.store.repairs import Repairs
 from bot.store.repositories import Repositories
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop
-from workers import reconcile_heads, start, tasks
+from workers import beginning, reconcile_heads, tasks
 
 REPO = "shop/s1"
 
@@ -49,7 +49,7 @@ def test_the_first_look_takes_the_baseline_and_starts_nothing(fresh: Workshop) -
 
 def test_the_baseline_is_taken_even_if_the_configuration_still_waits_for_its_turn(workshop: Open) -> None:
     shop = workshop()
-    start.configure(shop.runtime)
+    beginning.configure_boards(shop.runtime)
     assert reconcile_heads.heads(shop.runtime, shop.context) == 3
     shop.work()
     assert len(shop.facts("baseline-taken")) == 3

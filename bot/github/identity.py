@@ -1,6 +1,6 @@
 """Who we are to GitHub: a person's token, or a GitHub App with an installation for each owner of repositories.
 
-Under which installation a repository is reached is asked once a day, and remembered for all processes.
+GitHub is asked once a day which installation reaches a repository; the answer is kept for all processes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bot.github.transport import GitHubNotFound, GitHubTransport, refusal
 from config.configuration import GitHubSettings
 from config.settings import Settings
 
-#: So long before its end a token is renewed, in seconds: longer than a request may take.
+#: How long before its end a token is renewed, in seconds: longer than a request may take.
 RENEWED_BEFORE = 300.0
 
 
@@ -32,7 +32,7 @@ class InstallationToken:
 
 
 class InstallationAuth(Auth.Auth):
-    """Signs with the present token of an installation. One for all threads: the token is made once an hour."""
+    """Signs with the token of an installation. One object for all threads: a token lives for an hour."""
 
     def __init__(self, where: GitHubSettings, app: Auth.AppAuth, installation: int) -> None:
         self._where, self._app, self.installation = where, app, installation
@@ -46,7 +46,7 @@ class InstallationAuth(Auth.Auth):
 
     @property
     def token(self) -> str:
-        """A token that is good for some minutes yet. Raises what `refusal` makes of GitHub's no."""
+        """A token that is valid for some minutes yet. Raises what `refusal` returns."""
         with self._lock:
             if self._token is None or self._token.ends - time.time() < RENEWED_BEFORE:
                 self._token = self._make()
@@ -58,7 +58,7 @@ class InstallationAuth(Auth.Auth):
         return float("inf") if token is None else time.time() - token.made
 
     def forget(self) -> None:
-        """GitHub does not accept the token: make another next time."""
+        """Make another token next time, since GitHub does not accept this one."""
         with self._lock:
             self._token = None
 
@@ -84,7 +84,7 @@ _lock = threading.Lock()
 
 
 def is_known(settings: Settings) -> bool:
-    """Whether there is any way to be known to GitHub."""
+    """Whether the environment has an App or a token."""
     return is_app(settings) or settings.github_token is not None
 
 
@@ -122,11 +122,11 @@ def installation_auth(where: GitHubSettings, settings: Settings, installation: i
 
 # -- installations -----------------------------------------------------------------------------------------------------
 
-#: In seconds. Another installation, as after a transfer, is also found after the first refusal under the old one.
+#: How long an installation is remembered, in seconds. After a transfer, the first refusal also makes us ask again.
 REMEMBERED = 86_400
 
-#: For so long a refusal is believed after the installation was found to be the right one, in seconds: a permission
-#: that is really missing costs no more than one request in that time.
+#: For how long a refusal is believed after GitHub confirmed the installation, in seconds: a permission that is really
+#: missing costs one request in that time.
 CONFIRMED = 60
 
 
@@ -158,7 +158,7 @@ def is_another_installation(redis: Redis, app: GitHubTransport, repository: str,
     """
     found = redis.get(_installation_key(repository))
     if found is None or int(found) != number:
-        return True  # somebody else was refused, too, and asks or has asked already
+        return True  # another process was refused, too, and asks or has asked already
     if redis.get(_confirmed_key(repository)) == str(number).encode():
         return False
     if not redis.delete(_installation_key(repository)):
@@ -169,7 +169,7 @@ def is_another_installation(redis: Redis, app: GitHubTransport, repository: str,
 
 
 def ask_for_installation(app: GitHubTransport, repository: str) -> int:
-    """Ask GitHub. A repository that has another name now is found under the old one, too."""
+    """Ask GitHub for the id of the installation. It finds a renamed repository under its old name, too."""
     answer = app.ask("GET", f"/repos/{repository}/installation")
     if answer.status == 404:
         raise GitHubNotFound(
@@ -181,5 +181,5 @@ def ask_for_installation(app: GitHubTransport, repository: str) -> int:
 
 
 def forget_installation(redis: Redis, repository: str) -> None:
-    """The repository may be another installation's by now: ask again next time, whatever was confirmed."""
+    """Ask GitHub again next time, even if the installation was just confirmed."""
     redis.delete(_installation_key(repository), _confirmed_key(repository))

@@ -1,7 +1,7 @@
-"""GitHub's rate limits, obeyed by all processes together: who may ask now, and what an answer says about the rest.
+"""GitHub's rate limits, shared by all processes: which request may go out now, and what an answer says about the rest.
 
-Nobody sleeps for a limit: what may not go out yet is postponed (`RateLimited`), and counts as no try. Only whose
-turn to write comes in a moment waits for it.
+No thread sleeps for a limit: what may not go out yet is postponed (`RateLimited`) and counts as no attempt. Only a
+write whose turn comes within `MOMENT` waits for it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bot.store.allowance import Allowance, Pace, Wait
 
 log = structlog.get_logger()
 
-#: What GitHub allows of requests that create something (GitHub docs: secondary rate limits).
+#: How many requests that create something GitHub allows (GitHub docs: secondary rate limits).
 PER_MINUTE, PER_HOUR = 80, 500
 #: The longest that a thread waits for its turn to write, in seconds.
 MOMENT = 1.0
@@ -37,12 +37,12 @@ class Purpose(Enum):
 
 
 def may_read(allowance: Allowance, purpose: Purpose) -> None:
-    """Raises RateLimited if nothing may be asked now."""
+    """Return if a read may go out now; raises RateLimited if not."""
     _hold(allowance.ask(purpose.value))
 
 
 def may_write(allowance: Allowance, purpose: Purpose, ticket: str, spacing: float) -> None:
-    """Take a turn to write, `spacing` seconds after the last one. Raises RateLimited if it has not come yet."""
+    """Take the turn of one write, `spacing` seconds after the last one. Raises RateLimited if it has not come yet."""
     pace = Pace(spacing, PER_MINUTE, round(PER_HOUR * (1 - purpose.value)))
     yields = purpose is Purpose.LOCK
     wait = allowance.ask_to_write(ticket, purpose.value, pace, yields=yields)
@@ -65,7 +65,7 @@ def _hold(wait: Wait) -> None:
 
 
 def note(allowance: Allowance, answer: GitHubResponse) -> None:
-    """Remember what an answer says of the hourly limit."""
+    """Remember what an answer says about the hourly limit."""
     remaining, limit = answer.headers.get("x-ratelimit-remaining", ""), answer.headers.get("x-ratelimit-limit", "")
     reset = reset_in(answer)
     if remaining.isdigit() and limit.isdigit() and reset is not None:
@@ -73,7 +73,7 @@ def note(allowance: Allowance, answer: GitHubResponse) -> None:
 
 
 def respect(allowance: Allowance, error: Exception) -> None:
-    """If `error` is about all requests of this identity and not just one, nobody sends any for as long as it says."""
+    """Pause all requests of this identity, in all processes, if `error` concerns all of them and not just one."""
     if isinstance(error, GitHubLimited):
         if not error.said:
             error.after = min(LONGEST, A_MINUTE * 2 ** (allowance.strike() - 1))

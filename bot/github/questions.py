@@ -88,7 +88,7 @@ BRANCH = 60
 
 
 def authorize(runtime: Runtime, context: PipelineContext, claim: Claim, effect: AuthorizeCommand) -> Done:
-    """Ask what must be known before anything is done. Whatever GitHub does not say counts as no."""
+    """Ask what must be known before anything is done. Anything that GitHub does not confirm counts as no."""
     said, waited = effect.said, time.time() - effect.since
     if waited > TOO_OLD:
         return Done(CommandRefused(said, "it came too late: nobody was there to hear it for an hour"))

@@ -1,7 +1,7 @@
-"""GitHub as seen from one repository: reading, and writing that is never lost on a redirect nor sent twice by itself.
+"""Reading and writing in one repository at GitHub; a write is sent once, and follows a renamed repository.
 
-A GET may be repeated, and is when the connection breaks. POST, PATCH, PUT and DELETE never are: whether one arrived
-must be looked for by who sent it, before it is sent again.
+A GET is repeated when the connection breaks. POST, PATCH, PUT and DELETE never are: the caller must find out whether
+one arrived before it sends it again.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ log = structlog.get_logger()
 _T = TypeVar("_T")
 _local = threading.local()
 _NAME = re.compile(r"(?!\.{1,2}/)[A-Za-z0-9_.-]{1,100}/(?!\.{1,2}\Z)[A-Za-z0-9_.-]{1,100}\Z")
-#: GitHub refuses a token for a moment after making it (octokit/auth-app.js#65): so old one counts as settled, and so
-#: long we wait before the one repetition; in seconds.
+#: GitHub may refuse a new token for a moment (octokit/auth-app.js#65): the age from which a token is no longer new, and
+#: the pause before the one repetition; in seconds.
 FRESH, A_MOMENT = 60.0, 0.5
 #: The most pages that a list is read: at a hundred entries each.
 PAGES = 30
@@ -56,7 +56,7 @@ class Session:
         return self._checked(self._send("GET", self._address(path), None, headers), f"GET {path}")
 
     def pages(self, path: str, purpose: Purpose) -> Iterator[Any]:
-        """The entries of a list, page after page as they are wanted; `path` may end with a query."""
+        """Yield the entries of a list; reads the next page only when it is needed. `path` may end with a query."""
         mark = "&" if "?" in path else "?"
         for page in range(1, PAGES + 1):
             rows = self.read(f"{path}{mark}per_page=100&page={page}", purpose).data
@@ -75,7 +75,7 @@ class Session:
         ticket: str,
         before: Callable[[], None] | None = None,
     ) -> Any:
-        """Send a write once and return what GitHub made of it; `ticket` finds its place in the line of all writes.
+        """Send a write once and return GitHub's answer; `ticket` names it in the queue of all writes.
 
         `before` is called when its turn has come, just before it goes out. Raises RateLimited if its turn has not come
         (nothing was sent), RetryLater, GitHubNotFound, GitHubForbidden or PermanentFailure.
@@ -85,14 +85,14 @@ class Session:
             before()
         answer = self._send(verb, self._address(path), body)
         if _is_redirect(answer):
-            self.look_up()  # a write is not followed by GitHub's clients: under the present name it arrives
+            self.look_up()  # a redirected write did nothing: send it to the present name
             answer = self._send(verb, self._address(path), body)
         if _is_redirect(answer):
             raise PermanentFailure(f"{verb} {path}: {self.repository} has moved, and cannot be followed")
         return self._checked(answer, f"{verb} {path}").data
 
     def own_login(self, purpose: Purpose) -> str:
-        """The login under which we write here, asked once a day."""
+        """The login under which we write here; GitHub is asked once a day."""
         key = f"interlock:{{github}}:login:{self._allowance.identity}"
         known = cast("bytes | None", self._runtime.redis.get(key))
         if known is not None:
@@ -107,9 +107,9 @@ class Session:
         return login
 
     def look_up(self, purpose: Purpose = Purpose.HEADS) -> Any:
-        """Ask what the repository is called now and which id it has, and remember it; returns GitHub's answer.
+        """Ask for the present name and the id of the repository, remember both, and return GitHub's answer.
 
-        Raises RetryLater if it is reached in another way under its new name: go on with another session.
+        Raises RetryLater if another installation reaches it under its new name: go on with another session.
         """
         limits.may_read(self._allowance, purpose)
         data = self._checked(self._send("GET", f"/repos/{self.repository}"), f"GET {self.repository}").data
@@ -134,9 +134,7 @@ class Session:
                 answer = self._again(self._auth, verb, path, body, headers)
         except (RetryLater, PermanentFailure) as error:
             limits.respect(self._allowance, error)
-            if isinstance(
-                error, GitHubNotFound | GitHubForbidden
-            ):  # no token to be had: the installation is gone, or suspended
+            if isinstance(error, GitHubNotFound | GitHubForbidden):  # no token: the installation is gone, or suspended
                 self._perhaps_elsewhere(error)
             raise
         limits.note(self._allowance, answer)
@@ -145,7 +143,7 @@ class Session:
     def _again(
         self, auth: identity.InstallationAuth, verb: str, path: str, body: object, headers: dict[str, str] | None
     ) -> GitHubResponse:
-        """A 401 did nothing, so even a write may be repeated: with a settled token, or with another."""
+        """Repeat after a 401, which did nothing, so even a write: wait if the token is new, else make another."""
         if auth.age() < FRESH:
             time.sleep(A_MOMENT)
         else:
@@ -164,7 +162,7 @@ class Session:
         return answer
 
     def _reached_anew(self) -> None:
-        """The repository has another name, so perhaps another owner: ask anew which installation reaches it."""
+        """The repository has another name, and perhaps another owner: ask again which installation reaches it."""
         if isinstance(self._auth, identity.InstallationAuth):
             identity.forget_installation(self._runtime.redis, self.repository)
             if _installation_of(self._runtime, self.repository) != self._auth.installation:
@@ -173,7 +171,7 @@ class Session:
     def _perhaps_elsewhere(self, error: GitHubNotFound | GitHubForbidden) -> None:
         """Raises RetryLater if another installation reaches the repository by now; else the refusal stands.
 
-        A repository that went to another owner, or an App that was installed anew, is refused under the old one.
+        GitHub refuses the old one after a transfer to another owner, or if the App was installed again.
         """
         if not isinstance(self._auth, identity.InstallationAuth):
             return
@@ -183,7 +181,7 @@ class Session:
                 self._runtime,
                 lambda app: identity.is_another_installation(redis, app, self.repository, present, number),
             )
-        except RetryLater as why:  # what was refused did nothing, whatever keeps us from knowing more
+        except RetryLater as why:  # the refused request did nothing
             raise RetryLater(f"{error}; {why}", after=why.after, certain=True) from why
         if moved:
             raise self._elsewhere() from error
@@ -194,7 +192,7 @@ class Session:
 
 
 def names(runtime: Runtime) -> Repositories:
-    """What the repositories are called now: one object per thread and Redis."""
+    """The present names of the repositories: one object per thread and Redis."""
     found: tuple[Any, Repositories] | None = getattr(_local, "names", None)
     if found is None or found[0] is not runtime.redis:
         found = _local.names = (runtime.redis, Repositories(runtime.redis))
@@ -206,7 +204,7 @@ def _is_redirect(answer: GitHubResponse) -> bool:
 
 
 def _reach(runtime: Runtime, repository: str) -> tuple[Any, GitHubTransport, Allowance]:
-    """How to sign, this thread's line, and the allowance, for one repository."""
+    """The sign-in, this thread's connection, and the shared rate limit of one repository."""
     where, settings = runtime.configuration.github, runtime.settings
     if not identity.is_app(settings):
         auth = identity.token_auth(settings)
@@ -223,7 +221,7 @@ def _installation_of(runtime: Runtime, repository: str) -> int:
 
 
 def _as_app(runtime: Runtime, ask: Callable[[GitHubTransport], _T]) -> _T:
-    """Ask something as the App itself, within its own limits."""
+    """Ask as the App itself, within its own rate limit."""
     transport, allowance = _app_transport(runtime), Allowance(runtime.redis, "app")
     limits.may_read(allowance, Purpose.PROOF)
     try:
@@ -246,6 +244,6 @@ def _transport(runtime: Runtime, name: str, auth: Any) -> GitHubTransport:
 
 
 def close_all() -> None:
-    """Close this thread's lines, as the end of a process does."""
+    """Close this thread's connections, as the end of a process does."""
     for transport in _local.__dict__.pop("transports", {}).values():
         transport.close()

@@ -1,8 +1,8 @@
-"""One line to GitHub: sends a request with PyGithub, hands back the answer as it is, and says what each refusal means.
+"""Requests to GitHub by PyGithub: one connection that returns every answer as it is, and what each refusal means.
 
 PyGithub 2.10 by default repeats POSTs (duplicate comments), sleeps for up to an hour on a rate limit, and takes a
 POST that was answered 307 for done. So its retries are replaced: only a GET or HEAD is repeated, once, and only when
-the connection broke. Waiting is our outbox's business, and every status is looked at.
+the connection broke. The outbox does the waiting, and every status is an answer.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _RETRY = Retry(
 
 @dataclass(frozen=True, slots=True)
 class GitHubResponse:
-    """What GitHub said; the names of the headers are in lower case, `data` is the JSON (None if there is none)."""
+    """GitHub's answer: the header names are in lower case, `data` is the JSON (None if there is none)."""
 
     status: int
     headers: Mapping[str, str]
@@ -43,7 +43,7 @@ class GitHubResponse:
 
     @property
     def message(self) -> str:
-        """What it says about a refusal."""
+        """GitHub's own words about a refusal; empty if it has none."""
         found = self.data.get("message") if isinstance(self.data, dict) else None
         return found if isinstance(found, str) else ""
 
@@ -88,9 +88,9 @@ class GitHubTransport:
             status, found, text = requester.requestJson(verb, path, headers=dict(headers or {}), input=body)
         except RequestException as error:
             raise GitHubUnreachable(f"GitHub cannot be reached: {type(error).__name__}") from error
-        except (GithubException, PyJWTError) as error:  # not from this request, whose status is an answer
+        except (GithubException, PyJWTError) as error:  # from signing in; the status of this request is an answer
             raise PermanentFailure(f"the request to GitHub could not be made: {type(error).__name__}") from error
-        except RuntimeError as error:  # PyGithub's word for a redirect to elsewhere
+        except RuntimeError as error:  # PyGithub raises it for a redirect to another host
             raise PermanentFailure(f"GitHub is elsewhere: correct `github: api_url` ({error})") from error
         return GitHubResponse(status, {name.lower(): str(value) for name, value in found.items()}, _read(text))
 
@@ -103,7 +103,7 @@ def _note_contact(contact: Contact, refused: RetryLater | PermanentFailure | Non
     if isinstance(refused, RetryLater | GitHubForbidden):
         contact.bad(str(refused), forbidden=isinstance(refused, GitHubForbidden))
     else:
-        contact.good()  # it answers: a refusal like "not there" concerns what was asked
+        contact.good()  # GitHub answers: a refusal like 404 concerns what was asked
 
 
 def _read(text: Any) -> Any:
@@ -115,7 +115,7 @@ def _read(text: Any) -> Any:
 
 # -- what a refusal means: not there, not allowed and what is missing, not now, or never -------------------------------
 
-#: How long to wait after a refusal that does not say (GitHub docs: rate limits, "wait for at least one minute").
+#: The pause after a refusal that names none, in seconds (GitHub docs: rate limits, "wait for at least one minute").
 A_MINUTE = 60.0
 
 
@@ -124,9 +124,9 @@ class GitHubUnreachable(RetryLater):
 
 
 class GitHubLimited(RetryLater):
-    """A rate limit: nothing was done, and nobody may ask before `after` seconds have passed.
+    """A rate limit: GitHub did nothing, and no process may ask before `after` seconds have passed.
 
-    `said`: GitHub said for how long.
+    `said`: GitHub named that time.
     """
 
     def __init__(self, why: str, *, after: float, said: bool) -> None:
@@ -135,22 +135,22 @@ class GitHubLimited(RetryLater):
 
 
 class GitHubUnauthorized(RetryLater):
-    """Our token or App is not accepted: a matter of us, not of what was asked. Nothing was done."""
+    """GitHub does not accept our token or App, whatever is asked. It did nothing."""
 
     def __init__(self, why: str) -> None:
         super().__init__(why, after=A_MINUTE, certain=True)
 
 
 class GitHubNotFound(PermanentFailure):
-    """It does not exist, or we may not know that it does: GitHub says 404 for both."""
+    """It does not exist, or we may not see it: GitHub answers 404 to both."""
 
 
 class GitHubForbidden(PermanentFailure):
-    """We are known, but lack a permission."""
+    """GitHub knows us, but we lack a permission."""
 
 
 def refusal(answer: GitHubResponse, what: str) -> RetryLater | PermanentFailure:
-    """What to raise for an answer with an error status to `what` (in words, for the log and for people)."""
+    """The exception for an error status; `what` was asked, in words for the log and for people."""
     status, said = answer.status, f"{what}: GitHub answers {answer.status}"
     told = f"{said}: {answer.message}" if answer.message else said
     if status in (403, 429) and (limit := _limit(answer, said)) is not None:
@@ -181,7 +181,7 @@ def _limit(answer: GitHubResponse, said: str) -> GitHubLimited | None:
 
 
 def reset_in(answer: GitHubResponse) -> float | None:
-    """In how many seconds the hourly limit begins anew, by GitHub's own clock if it tells it."""
+    """The seconds until the hourly limit is renewed, by GitHub's clock if the answer has its time."""
     reset = answer.headers.get("x-ratelimit-reset", "")
     if not reset.isdigit():
         return None
@@ -193,7 +193,7 @@ def reset_in(answer: GitHubResponse) -> float | None:
 
 
 def _missing(answer: GitHubResponse) -> str:
-    """Which permission would do, if GitHub says so (GitHub docs: X-Accepted-GitHub-Permissions)."""
+    """The permission that is missing, if GitHub names it (GitHub docs: X-Accepted-GitHub-Permissions)."""
     wanted = answer.headers.get("x-accepted-github-permissions")
     if wanted:
         return f" (the permission {wanted.replace('=', ': ')} is missing)"
@@ -203,7 +203,7 @@ def _missing(answer: GitHubResponse) -> str:
 
 
 def _errors(answer: GitHubResponse) -> str:
-    """What a 422 finds wrong."""
+    """The mistakes that a 422 lists."""
     errors = answer.data.get("errors") if isinstance(answer.data, dict) else None
     if not isinstance(errors, list):
         return ""

@@ -1,8 +1,8 @@
 """What was written to GitHub, by slot: its id, its last content, and whether a reply is missing.
 
-Whoever writes notes it before the request goes out. If the reply is lost, nothing more is written in that slot until
-the request cannot arrive any more: GitHub ends every request after ten seconds (GitHub docs: troubleshooting the REST
-API, time-outs), so that an old text can never arrive after a newer one. Then it is looked for, once.
+Each write is noted before the request goes out. If the reply is lost, nothing more is written in that slot until the
+request cannot arrive any more: GitHub ends every request after ten seconds (GitHub docs: troubleshooting the REST API,
+time-outs). So an old text never arrives after a newer one. Then GitHub is asked once whether the write arrived.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ STILL_COMING = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What is known of a slot. `id` None: nothing was made, as far as we know."""
+    """What is known of a slot. `id` is None while nothing was created, as far as we know."""
 
     id: int | None = None
-    #: The mark of the content that stands there.
+    #: The hash of the content that GitHub has.
     mark: str = ""
-    #: The mark of a write whose reply is missing, and when it was sent (seconds since the epoch).
+    #: The hash of a write whose reply is missing, and when it was sent (seconds since the epoch).
     doubt: str = ""
     sent: float = 0.0
-    #: How many writes there were.
+    #: The number of writes so far.
     count: int = 0
-    #: Whether anything is known at all, be it that nothing stands there.
+    #: Whether anything is known at all, even if only that GitHub has nothing.
     known: bool = False
 
 
 class HeldClaim:
-    """Our claim on an effect, renewed before each write: who has lost it to another writes nothing any more."""
+    """Our claim on an effect, renewed before each write: a worker that has lost its claim writes nothing any more."""
 
     def __init__(self, context: PipelineContext, claim: Claim) -> None:
         self.context, self._claim = context, claim
 
     def renew(self) -> None:
-        """HeldClaim it for longer. Raises ClaimLost if it is not ours any more."""
+        """Extend the claim. Raises ClaimLost if another worker has it, or the effect is done."""
         renewed = self.context.outbox.renew(self._claim)
         if renewed is None:
             raise ClaimLost
@@ -56,7 +56,7 @@ class HeldClaim:
 
 
 class WrittenSlot:
-    """What is written in one slot, for whoever has claimed the effect."""
+    """What is written in one slot, for the worker that has claimed the effect."""
 
     def __init__(self, hold: HeldClaim, slot: str) -> None:
         self._hold, self._context, self._key = hold, hold.context, hold.context.keys.wrote(slot)
@@ -64,7 +64,7 @@ class WrittenSlot:
         self._unsure = False
 
     def read(self) -> Written:
-        """What is known. Raises RateLimited while a write whose reply is missing may still arrive."""
+        """Return what is known. Raises RateLimited while a write whose reply is missing may still arrive."""
         found = self._read()
         left = found.sent + STILL_COMING - self._now() if found.doubt else 0.0
         if left > 0:
@@ -75,7 +75,7 @@ class WrittenSlot:
         return found
 
     def _now(self) -> float:
-        """By the clock of Redis, whichever machine asks."""
+        """Now, by the clock of Redis, so that all machines agree."""
         seconds, micros = self._context.redis.time()
         return seconds + micros / 1e6
 
@@ -87,9 +87,9 @@ class WrittenSlot:
         return Written(number, found.get("mark", ""), found.get("doubt", ""), sent, count, bool(rows))
 
     def write(self, session: Session, verb: str, path: str, body: object, purpose: Purpose, mark: str) -> Any:
-        """Send one write, noted before it goes out; returns what GitHub made of it. `settle` says that it is there.
+        """Note one write, send it, and return GitHub's answer. Call `settle` when it has arrived.
 
-        Raises ClaimLost if the effect is no longer ours to do, and what `Session.write` raises.
+        Raises ClaimLost if another worker has the effect, and what `Session.write` raises.
         """
 
         def note() -> None:
@@ -105,7 +105,7 @@ class WrittenSlot:
             raise
 
     def settle(self, mark: str, number: int | None = None, *, counts: bool = False) -> Written:
-        """The content with this mark stands there, under the id `number` at GitHub; nothing is in doubt any more."""
+        """Note that GitHub has the content with this hash, under the id `number`; no reply is missing any more."""
         known: dict[str, object] = {"mark": mark} | ({"id": number} if number is not None else {})
         self._set(known, count=counts)
         self._unsure = False
@@ -122,14 +122,14 @@ class WrittenSlot:
             pipe.execute()
 
     def looked(self, number: int | None) -> None:
-        """It was looked for, and found under this id or not at all: it need not be looked for again."""
+        """Note that GitHub was asked, and has it under this id or not at all."""
         self.settle("", number)
 
     def forget(self) -> None:
-        """What was written is not there any more."""
+        """Note that what was written does not exist any more."""
         self._context.redis.delete(self._key)
 
 
 def mark_of(content: Any) -> str:
-    """A short mark of a content: the same for the same."""
+    """A short hash of a content."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]

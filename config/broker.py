@@ -8,9 +8,9 @@ from urllib.parse import quote
 from bot.store.address import Address, parse
 from bot.store.connection import sentinel_options
 
-#: The queue of pokes: each says that the inbox of one pipeline holds something.
+#: The queue of wake-ups: each says that the inbox of one pipeline holds something.
 TURNS = "turns"
-#: The task that a poke starts; its only argument is the name of the pipeline.
+#: The task that a wake-up starts; its only argument is the name of the pipeline.
 TURN_TASK = "interlock.turn"
 #: The queue of each family of effects, so that one that hangs stops no other.
 EFFECTS = {"jenkins": "effects-jenkins", "github": "effects-github", "people": "effects-people"}

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from bot.core.model.facts import FactKind
-from bot.store.codec import Told
+from bot.store.codec import RecordedFact
 from bot.store.records import Records
 from demo.words import Names
 
@@ -58,7 +58,7 @@ class Teller:
             if told.fact.kind not in _QUIET:
                 self._tell(told)
 
-    def _words(self, told: Told) -> str:
+    def _words(self, told: RecordedFact) -> str:
         """The fact's sentence, with the names of the story; it begins with the run that it is about."""
         fact = told.fact
         if fact.run is not None and fact.sha is not None:
@@ -67,7 +67,7 @@ class Teller:
         who = self._names.of(fact.sha) if fact.run is not None and fact.sha is not None else ""
         return words if words.startswith(who) else f"{who}: {words}"
 
-    def _tell(self, told: Told) -> None:
+    def _tell(self, told: RecordedFact) -> None:
         at = datetime.fromtimestamp(told.at).astimezone().strftime("%H:%M:%S.%f")[:-4]
         style = _STYLES.get(told.fact.kind, "default")
         words = escape(self._words(told))

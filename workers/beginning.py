@@ -115,7 +115,7 @@ def prove_first_start(runtime: Runtime, context: PipelineContext) -> int:
         return 0
     event = _lost(shown) if shown else FirstStart()
     if shown:
-        context.store.doubt()
+        context.store.note_unacknowledged_writes()
     return 1 if context.inbox.add(event, f"proven:{born}") else 0
 
 

@@ -26,7 +26,7 @@ def notify(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Not
     earlier = [other for other in context.outbox.earlier(claim) if isinstance(other, Notify)]
     link = f"{runtime.configuration.web.public_url}/p/{context.pipeline.name}"
     for name in _listeners(runtime, effect):
-        address, told = runtime.settings.notify_urls.get(name), context.keys.said(f"{effect.slot}/{name}")
+        address, told = runtime.settings.notify_urls.get(name), context.keys.given(f"{effect.slot}/{name}")
         if address is None or context.redis.exists(told):
             continue
         if any(name in _listeners(runtime, other) and not _was_told(context, other, name) for other in earlier):
@@ -53,4 +53,4 @@ def _listeners(runtime: Runtime, effect: Notify) -> list[str]:
 
 
 def _was_told(context: PipelineContext, effect: Notify, name: str) -> bool:
-    return bool(context.redis.exists(context.keys.said(f"{effect.slot}/{name}")))
+    return bool(context.redis.exists(context.keys.given(f"{effect.slot}/{name}")))

@@ -35,9 +35,9 @@ from bot.jenkins import banners, builds, posted, triggers, withdrawals
 from bot.jenkins.client import JenkinsForbidden, JenkinsNotFound
 from bot.runtime import PipelineContext, Runtime
 from bot.store.inbox import Accepted
-from bot.store.outbox import Claim, Notes
+from bot.store.outbox import Claim, PostNotes
 from bot.store.schema import OtherSchema
-from bot.store.store import Wanted
+from bot.store.store import ClaimRequest
 from workers import people
 from workers.once import Once
 from workers.turn import Claimed, Wish, take_turns_and_claim
@@ -78,57 +78,59 @@ PERFORMERS: dict[type, Callable[[Runtime, PipelineContext, Claim, Any], Done]] =
 }
 
 
-def decide_and_perform(runtime: Runtime, context: PipelineContext, poke: Callable[[str, str], None]) -> None:
-    """Decide what waits in the inbox, then do what that asks of Jenkins at once; others are poked for the rest.
+def decide_and_perform(runtime: Runtime, context: PipelineContext, wake_up: Callable[[str, str], None]) -> None:
+    """Decide what waits in the inbox, then do what that asks of Jenkins at once; others are woken up for the rest.
 
     The first effect that is due for Jenkins is claimed in the same step as the commit: a trigger goes out the sooner.
     """
-    turned = take_turns_and_claim(context, partial(poke, context.pipeline.name), _wish(runtime, context, "jenkins"))
+    turned = take_turns_and_claim(context, partial(wake_up, context.pipeline.name), _wish(runtime, context, "jenkins"))
     triggers = "jenkins" in turned.families
     claimed = turned.claimed or (
         (None, False) if not triggers else claim_next(runtime, context, "jenkins", LIMITS["jenkins"])
     )
-    following = _perform(runtime, context, "jenkins", poke, claimed)  # one first: a poke costs as much as a trigger
+    following = _perform(
+        runtime, context, "jenkins", wake_up, claimed
+    )  # one first: a wake-up costs as much as a trigger
     for family in sorted(turned.families - {"jenkins"}):
-        poke(context.pipeline.name, family)
-    _perform_all(runtime, context, "jenkins", poke, following)
+        wake_up(context.pipeline.name, family)
+    _perform_all(runtime, context, "jenkins", wake_up, following)
 
 
-def perform_due(runtime: Runtime, context: PipelineContext, family: str, poke: Callable[[str, str], None]) -> None:
-    """Do the effects of a family until none is due; `poke(pipeline, family)` calls for a helper if there are more.
+def perform_due(runtime: Runtime, context: PipelineContext, family: str, wake_up: Callable[[str, str], None]) -> None:
+    """Do the effects of a family until none is due; `wake_up(pipeline, family)` calls for a helper if there are more.
 
     What an effect leads to is decided by this very thread: from a callback to the next trigger it takes one task.
     """
-    _perform_all(runtime, context, family, poke, claim_next(runtime, context, family, LIMITS[family]))
+    _perform_all(runtime, context, family, wake_up, claim_next(runtime, context, family, LIMITS[family]))
 
 
 def _perform_all(
-    runtime: Runtime, context: PipelineContext, family: str, poke: Callable[[str, str], None], claimed: Claimed
+    runtime: Runtime, context: PipelineContext, family: str, wake_up: Callable[[str, str], None], claimed: Claimed
 ) -> None:
     while claimed[0] is not None:
-        claimed = _perform(runtime, context, family, poke, claimed)
+        claimed = _perform(runtime, context, family, wake_up, claimed)
 
 
 def _perform(
-    runtime: Runtime, context: PipelineContext, family: str, poke: Callable[[str, str], None], claimed: Claimed
+    runtime: Runtime, context: PipelineContext, family: str, wake_up: Callable[[str, str], None], claimed: Claimed
 ) -> Claimed:
     """Do one effect of a family that was claimed; returns the next one, if any is due."""
     claim, more = claimed
     if claim is None:
         return claimed
     if more:
-        poke(context.pipeline.name, family)
+        wake_up(context.pipeline.name, family)
     if not perform(runtime, context, claim):
         return claim_next(runtime, context, family, LIMITS[family])
-    turned = take_turns_and_claim(context, partial(poke, context.pipeline.name), _wish(runtime, context, family))
+    turned = take_turns_and_claim(context, partial(wake_up, context.pipeline.name), _wish(runtime, context, family))
     for asked in sorted(turned.families - {family}):
-        poke(context.pipeline.name, asked)
+        wake_up(context.pipeline.name, asked)
     return turned.claimed or claim_next(runtime, context, family, LIMITS[family])
 
 
 def _wish(runtime: Runtime, context: PipelineContext, family: str) -> Wish:
-    def wanted() -> Wanted:
-        return context.outbox.wanted(family, limit=LIMITS[family], notes=_notes(runtime, context, family))
+    def wanted() -> ClaimRequest:
+        return context.outbox.claim_request(family, limit=LIMITS[family], notes=_notes(runtime, context, family))
 
     return Wish(family, wanted)
 
@@ -138,8 +140,8 @@ def claim_next(runtime: Runtime, context: PipelineContext, family: str, limit: i
     return context.outbox.claim(family, limit=limit, notes=_notes(runtime, context, family))
 
 
-def _notes(runtime: Runtime, context: PipelineContext, family: str) -> Notes | None:
-    return Notes(triggers.notes_for_claim(runtime, context), posted.NOTED_MS) if family == "jenkins" else None
+def _notes(runtime: Runtime, context: PipelineContext, family: str) -> PostNotes | None:
+    return PostNotes(triggers.notes_for_claim(runtime, context), posted.NOTED_MS) if family == "jenkins" else None
 
 
 def perform(runtime: Runtime, context: PipelineContext, claim: Claim) -> bool:

@@ -1,4 +1,4 @@
-"""The Celery tasks: thin, short, safe to run twice; a message is only a poke, all truth is in inbox and outbox."""
+"""The Celery tasks: thin, short, safe to run twice; a message is only a wake-up, all truth is in inbox and outbox."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from workers.turn import TURN
 
 log = structlog.get_logger()
 
-#: How long a poke for performers counts as pending, in milliseconds.
-POKE_MS = 2_000
+#: How long a wake-up for performers counts as pending, in milliseconds.
+WAKE_UP_MS = 2_000
 
 
 def task(name: str, **options: Any) -> Callable[[Callable[..., None]], Any]:
@@ -58,7 +58,7 @@ def patient(name: str, function: Callable[..., None]) -> Callable[..., None]:
 def turn(pipeline: str) -> None:
     """Decide what waits in the inbox, then do what that asks of Jenkins at once."""
     context = runtime().pipeline(pipeline)
-    decide_and_perform(runtime(), context, poke)
+    decide_and_perform(runtime(), context, wake_up)
     ask_at_once(context)
 
 
@@ -66,22 +66,22 @@ def turn(pipeline: str) -> None:
 def perform(pipeline: str, family: str) -> None:
     """Do the effects of a family that are due."""
     context = runtime().pipeline(pipeline)
-    context.redis.delete(context.keys.performer_poke(family))
-    perform_due(runtime(), context, family, poke)
+    context.redis.delete(context.keys.performer_wake_up(family))
+    perform_due(runtime(), context, family, wake_up)
 
 
-def poke(pipeline: str, whom: str) -> None:
+def wake_up(pipeline: str, whom: str) -> None:
     """Have another thread, here or elsewhere, take the turn (`TURN`) or help with a family's effects."""
     if whom == TURN:
         turn.apply_async((pipeline,), expires=60)
     else:
-        poke_performer(pipeline, whom)
+        wake_up_performer(pipeline, whom)
 
 
-def poke_performer(pipeline: str, family: str) -> None:
+def wake_up_performer(pipeline: str, family: str) -> None:
     """Have another thread help with a family's effects, unless one is on its way already."""
     context = runtime().pipeline(pipeline)
-    if context.redis.set(context.keys.performer_poke(family), "1", nx=True, px=POKE_MS):
+    if context.redis.set(context.keys.performer_wake_up(family), "1", nx=True, px=WAKE_UP_MS):
         perform.apply_async((pipeline, family), queue=EFFECTS[family], expires=60)
 
 
@@ -107,7 +107,7 @@ def sweep() -> None:
             turn.apply_async((name,), expires=60)
         for family in FAMILIES:
             if context.outbox.due(family):
-                poke_performer(name, family)
+                wake_up_performer(name, family)
 
 
 def ask_at_once(context: PipelineContext) -> None:

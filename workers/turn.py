@@ -20,11 +20,11 @@ from bot.jenkins import callbacks
 from bot.payloads import read_object
 from bot.runtime import PipelineContext
 from bot.store.codec import load_event
-from bot.store.inbox import Entry
+from bot.store.inbox import InboxEntry
 from bot.store.keys import Keys
 from bot.store.outbox import Claim
 from bot.store.parked import park
-from bot.store.store import Busy, Outdated, Store, Unstorable, Wanted, Work, debounce, family_of
+from bot.store.store import Busy, ClaimRequest, Outdated, Store, Unstorable, Work, debounce, family_of
 from workers import beginning
 
 log = structlog.get_logger()
@@ -48,7 +48,7 @@ class Wish:
     """What the caller goes on with: an effect of this family, claimed in the same step as the last commit."""
 
     family: str
-    wanted: Callable[[], Wanted]
+    wanted: Callable[[], ClaimRequest]
 
 
 @dataclass(slots=True)
@@ -133,8 +133,8 @@ def _take_turns(context: PipelineContext, wake: Wake, wish: Wish | None, turned:
 
 
 def _committed(
-    context: PipelineContext, token: str, entries: list[Entry], work: Work, wish: Wish | None, turned: Turned
-) -> list[Entry]:
+    context: PipelineContext, token: str, entries: list[InboxEntry], work: Work, wish: Wish | None, turned: Turned
+) -> list[InboxEntry]:
     """Commit, and claim in the same step what is wished for and was not claimed yet; the next entries.
 
     Nothing is claimed while a clean-up goes on: it would be held meanwhile.
@@ -149,7 +149,7 @@ def _committed(
     return following
 
 
-def _opened(context: PipelineContext, token: str) -> list[Entry]:
+def _opened(context: PipelineContext, token: str) -> list[InboxEntry]:
     """What there is to decide; if nothing came in and the board has yet to begin, that is the reason for a turn."""
     entries = context.store.begin(token)
     if entries or not beginning.first_events(context, context.store.copy):
@@ -158,7 +158,7 @@ def _opened(context: PipelineContext, token: str) -> list[Entry]:
     return context.store.begin(token)
 
 
-def _or_what_goes_on(context: PipelineContext, token: str, entries: list[Entry]) -> list[Entry]:
+def _or_what_goes_on(context: PipelineContext, token: str, entries: list[InboxEntry]) -> list[InboxEntry]:
     """What there is to decide after a commit; a clean-up under way goes on at once, not when the clock ticks."""
     if entries or not context.store.copy.board.clean_ups:
         return entries
@@ -170,7 +170,7 @@ def _beginning(context: PipelineContext) -> list[Event]:
     """What must be decided first; after a loss, what was posted is in doubt before a trigger of this turn goes out."""
     begun = beginning.first_events(context, context.store.copy)
     if any(isinstance(event, StateLost) for event in begun):
-        context.store.doubt()
+        context.store.note_unacknowledged_writes()
     return begun
 
 
@@ -186,7 +186,7 @@ def _note_what_to_ask(context: PipelineContext, begun: Sequence[Event], work: Wo
         context.main_unclear.set()
 
 
-def _without_culprit(store: Store, token: str, redis: Redis, batch: int, error: Unstorable) -> list[Entry]:
+def _without_culprit(store: Store, token: str, redis: Redis, batch: int, error: Unstorable) -> list[InboxEntry]:
     """One of `batch` entries leads to something that cannot be stored: they are taken one by one, and it is parked."""
     store.copy.forget()
     first = store.begin(token)[:1]
@@ -197,12 +197,12 @@ def _without_culprit(store: Store, token: str, redis: Redis, batch: int, error: 
     return store.commit(token, first, Work([], [], [], [], store.copy.board.next_due(first[0].at)))
 
 
-def decide_all(board: Board, entries: list[Entry], redis: Redis, keys: Keys, begun: Sequence[Event] = ()) -> Work:
+def decide_all(board: Board, entries: list[InboxEntry], redis: Redis, keys: Keys, begun: Sequence[Event] = ()) -> Work:
     """Decide what begins the board, then these entries, one after the other, as one piece of work."""
     changes: dict[tuple[str, str], Change] = {}
     work = Work([], [], [], [], None)
 
-    def take(entry: Entry, events: Sequence[Event]) -> None:
+    def take(entry: InboxEntry, events: Sequence[Event]) -> None:
         decisions = [decide(board, event, entry.at) for event in events]
         _merge(changes, board.take_changes())
         for decision in decisions:
@@ -226,7 +226,9 @@ def decide_all(board: Board, entries: list[Entry], redis: Redis, keys: Keys, beg
     return replace(work, changes=lasting, due=board.next_due(entries[-1].at))
 
 
-def _begin(board: Board, entry: Entry, begun: Sequence[Event], take: Callable[[Entry, Sequence[Event]], None]) -> None:
+def _begin(
+    board: Board, entry: InboxEntry, begun: Sequence[Event], take: Callable[[InboxEntry, Sequence[Event]], None]
+) -> None:
     """Decide what begins the board; what a worker remembers must not keep it from beginning."""
     try:
         take(entry, begun)
@@ -236,7 +238,7 @@ def _begin(board: Board, entry: Entry, begun: Sequence[Event], take: Callable[[E
         take(entry, beginning.without_memory(begun))
 
 
-def events_of(entry: Entry, pipeline: Pipeline) -> list[Event]:
+def events_of(entry: InboxEntry, pipeline: Pipeline) -> list[Event]:
     """What an inbox entry means under the configuration in force."""
     if entry.source == "event":
         return [load_event(entry.body)]

@@ -132,7 +132,7 @@ def _tamed(text: str) -> str:
 
 def _react(context: PipelineContext, session: Session, effect: Answer) -> None:
     """Give the reaction: GitHub keeps one of a kind, and it is no matter if the comment is gone by now."""
-    name = context.keys.said(f"{effect.slot}/reaction")
+    name = context.keys.given(f"{effect.slot}/reaction")
     if context.redis.exists(name):
         return
     path = f"/issues/comments/{effect.comment}/reactions"

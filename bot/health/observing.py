@@ -108,15 +108,22 @@ class Observer:
         return contact.kind == GITHUB or contact.name in names.get(contact.kind, ())
 
     def _pipeline(self, keys: Keys, now: float) -> PipelineSeen:
-        names = [keys.meta, keys.inbox, keys.outbox, keys.dead, keys.parked, *(keys.due(each) for each in FAMILIES)]
-        accepted, taken, _, mark, oldest, _, due, dead, aside, schema = self._scripts.run("backlog", names, [])
+        names = [
+            keys.meta,
+            keys.inbox,
+            keys.outbox,
+            keys.dead_letters,
+            keys.parked,
+            *(keys.due(each) for each in FAMILIES),
+        ]
+        accepted, taken, _, epoch, oldest, _, due, dead, aside, schema = self._scripts.run("backlog", names, [])
         oldest_at = int(oldest.split(b"-")[0]) / 1000 if oldest and accepted > taken else None
         delays = Delays(self._redis, keys).all()
         return PipelineSeen(
             keys.pipeline,
             max(0, accepted - taken),
             oldest_at,
-            int(mark) / 1e6 if mark else None,
+            int(epoch) / 1e6 if epoch else None,
             due,
             tuple(Retried(delay.what, delay.why, delay.since, delay.tries) for delay in delays),
             self._aside(f"dead {keys.pipeline}", dead, lambda: self._dead(keys, dead)),

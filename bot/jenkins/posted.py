@@ -31,7 +31,7 @@ from bot.core.model.run import Buildable
 from bot.effect_outcomes import ClaimLost, RetryLater
 from bot.jenkins.client import JenkinsClient
 from bot.runtime import PipelineContext, Runtime
-from bot.store.outbox import Claim, Noted, UnacknowledgedWrites
+from bot.store.outbox import Claim, NotedPost, UnacknowledgedWrites
 
 #: How long a note is kept, in milliseconds: longer than workers are ever down, and than a build runs.
 NOTED_MS = 14 * 86_400_000
@@ -63,7 +63,7 @@ def note(
     effect: Trigger,
     session: str = "",
     looked: UnacknowledgedWrites | None = None,
-) -> Noted | UnacknowledgedWrites:
+) -> NotedPost | UnacknowledgedWrites:
     """Store the intent before the request goes out; by the clock of Redis, whichever machine reads it.
 
     `session`: that of Jenkins, as far as it is known. Raises ClaimLost if the trigger is no longer ours to do.

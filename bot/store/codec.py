@@ -46,7 +46,7 @@ _ENDED: TypeAdapter[Ended] = TypeAdapter(Ended)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class RecordedFact:
     """A fact with when it was decided (seconds since the epoch) and the inbox entry that led to it."""
 
     at: float
@@ -54,7 +54,7 @@ class Told:
     fact: Fact
 
 
-_TOLD: TypeAdapter[Told] = TypeAdapter(Told)
+_RECORDED_FACT: TypeAdapter[RecordedFact] = TypeAdapter(RecordedFact)
 
 
 def field_of(record: Record) -> str:
@@ -106,11 +106,11 @@ def load_ended(text: bytes | str) -> Ended:
     return _ENDED.validate_json(text)
 
 
-def dump_told(told: Told) -> str:
+def dump_recorded_fact(told: RecordedFact) -> str:
     """A fact of the log as JSON."""
-    return _TOLD.dump_json(told).decode()
+    return _RECORDED_FACT.dump_json(told).decode()
 
 
-def load_told(text: bytes | str) -> Told:
+def load_recorded_fact(text: bytes | str) -> RecordedFact:
     """The fact of the log in `text`."""
-    return _TOLD.validate_json(text)
+    return _RECORDED_FACT.validate_json(text)

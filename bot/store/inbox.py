@@ -14,20 +14,20 @@ from bot.store.codec import dump_event
 from bot.store.keys import Keys
 from bot.store.scripts import Scripts
 
-#: How long a poke counts as pending: a worker that was poked and died is poked again after this, in milliseconds.
-POKE_MS = 3_000
+#: How long a wake-up counts as pending, in milliseconds: a worker that was woken up and died is woken up again then.
+WAKE_UP_MS = 3_000
 
 
 class Accepted(IntEnum):
     """What became of a delivery at the door."""
 
     DUPLICATE = 0
-    KEPT = 1  # a worker has been poked already
-    POKE = 2  # kept, and the caller must poke a worker
+    KEPT = 1  # a worker has been woken up already
+    WAKE_UP = 2  # kept, and the caller must wake a worker up
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class InboxEntry:
     """One delivery: where it came from, what it was called there, and its raw body."""
 
     id: str
@@ -65,8 +65,8 @@ class Inbox:
 
     def _accept(self, source: str, name: str, delivery: str, body: bytes) -> tuple[Accepted, str]:
         keys = self._keys
-        names = [keys.seen(f"{source}:{delivery}"), keys.inbox, keys.poke, keys.meta]
-        args = [self._seen_seconds, POKE_MS, source, name, delivery, body]
+        names = [keys.seen(f"{source}:{delivery}"), keys.inbox, keys.wake_up, keys.meta]
+        args = [self._seen_seconds, WAKE_UP_MS, source, name, delivery, body]
         what, identity = self._scripts.run("accept", names, args, fence=keys)
         return Accepted(what), identity.decode()
 
@@ -77,7 +77,7 @@ class Inbox:
     def tick_and_look(self, event: Event) -> tuple[int, bool]:
         """The same; and whether the store has changed its history, so that everything must be asked for now."""
         keys = self._keys
-        names = [keys.meta, keys.inbox, keys.due("jenkins"), keys.held("jenkins")]
+        names = [keys.meta, keys.inbox, keys.due("jenkins"), keys.claimed("jenkins")]
         waiting, look = self._scripts.run("tick", names, [dump_event(event)], fence=self._keys)
         return int(waiting), bool(look)
 
@@ -92,14 +92,16 @@ class Inbox:
         return int(self._redis.xtrim(self._keys.inbox, minid=f"{min(oldest, taken)}-0", approximate=False))
 
 
-def entry(raw: tuple[bytes, list[bytes]]) -> Entry:
+def entry(raw: tuple[bytes, list[bytes]]) -> InboxEntry:
     """An inbox entry as the scripts return it."""
     identity, flat = raw
     fields = dict(zip(flat[::2], flat[1::2], strict=True))
-    return Entry(identity.decode(), fields[b"s"].decode(), fields[b"n"].decode(), fields[b"d"].decode(), fields[b"b"])
+    return InboxEntry(
+        identity.decode(), fields[b"s"].decode(), fields[b"n"].decode(), fields[b"d"].decode(), fields[b"b"]
+    )
 
 
-def newest(redis: Redis, keys: Keys, most: int, at_a_time: int = 100) -> Iterator[Entry]:
+def newest(redis: Redis, keys: Keys, most: int, at_a_time: int = 100) -> Iterator[InboxEntry]:
     """The last deliveries of a pipeline, the newest first, at most so many; `at_a_time`: each may be large."""
     until = "+"
     for _ in range(most // at_a_time):

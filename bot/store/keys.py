@@ -15,43 +15,44 @@ class Keys:
     pipeline: str
     prefix: str = "interlock"
 
-    def _key(self, name: str) -> str:
+    def named(self, name: str) -> str:
+        """The key of this pipeline that is called `name`."""
         return f"{self.prefix}:{{{self.pipeline}}}:{name}"
 
     @property
     def meta(self) -> str:
-        """Hash: version and its mark, cursor (last inbox entry taken), accepted, taken, due, schema."""
-        return self._key("meta")
+        """Hash: version and its epoch, cursor (last inbox entry taken), accepted, taken, due, schema."""
+        return self.named("meta")
 
     @property
     def inbox(self) -> str:
         """Stream of raw deliveries and events, in the order of acceptance."""
-        return self._key("inbox")
+        return self.named("inbox")
 
     @property
-    def poke(self) -> str:
-        """Set while a worker has been poked and has not begun."""
-        return self._key("poke")
+    def wake_up(self) -> str:
+        """Set while a worker has been woken up and has not begun."""
+        return self.named("wake-up")
 
     @property
     def lease(self) -> str:
         """Who takes the turn now."""
-        return self._key("lease")
+        return self.named("lease")
 
     @property
     def board(self) -> str:
         """Hash of the board's records, `family/key` to JSON."""
-        return self._key("board")
+        return self.named("board")
 
     @property
     def changes(self) -> str:
         """Stream of what each version changed, for those who keep a copy of the board."""
-        return self._key("changes")
+        return self.named("changes")
 
     @property
     def facts(self) -> str:
         """Stream of facts: the audit log and the live feed."""
-        return self._key("facts")
+        return self.named("facts")
 
     @property
     def stories(self) -> str:
@@ -59,74 +60,74 @@ class Keys:
 
         By run: how many turns told of it; by `run#n`: what the n-th told, the id and the JSON of each fact, by lines.
         """
-        return self._key("stories")
+        return self.named("stories")
 
     @property
     def outbox(self) -> str:
         """Hash of effects to be done, by slot."""
-        return self._key("outbox")
+        return self.named("outbox")
 
     @property
     def tries(self) -> str:
         """Hash: how often each effect was tried in vain."""
-        return self._key("tries")
+        return self.named("tries")
 
     @property
     def delays(self) -> str:
         """Hash: why an effect has been in vain so far, by its slot."""
-        return self._key("delays")
+        return self.named("delays")
 
     @property
     def failing(self) -> str:
         """Hash: since when each effect that may be given up has been in vain."""
-        return self._key("failing")
+        return self.named("failing")
 
     @property
-    def dead(self) -> str:
+    def dead_letters(self) -> str:
         """Hash of effects that were given up, with the reason."""
-        return self._key("dead")
+        return self.named("dead-letters")
 
     @property
     def parked(self) -> str:
         """List of deliveries that could not be digested."""
-        return self._key("parked")
+        return self.named("parked")
 
     @property
     def ended(self) -> str:
         """Hash of runs that left the board."""
-        return self._key("ended")
+        return self.named("ended")
 
     @property
     def ended_order(self) -> str:
         """Sorted set: the same runs by when they ended."""
-        return self._key("ended-order")
+        return self.named("ended-order")
 
     @property
     def repairs(self) -> str:
         """Hash: how often what nobody told us was found by asking, by kind."""
-        return self._key("repairs")
+        return self.named("repairs")
 
     @property
     def heads(self) -> str:
         """Hash: what GitHub last said of the head of each service's main branch."""
-        return self._key("heads")
+        return self.named("heads")
 
     @property
     def restarted(self) -> str:
         """Set for a moment when a Jenkins was seen to have restarted."""
-        return self._key("restarted")
+        return self.named("restarted")
 
     def due(self, family: str) -> str:
         """Sorted set: slots of one family by when they are due (milliseconds)."""
-        return self._key(f"due:{family}")
+        return self.named(f"due:{family}")
 
-    def held(self, family: str) -> str:
+    def claimed(self, family: str) -> str:
         """Sorted set: slots that a performer has taken, by until when (milliseconds)."""
-        return self._key(f"held:{family}")
+        return self.named(f"claimed:{family}")
 
-    def performer_poke(self, family: str) -> str:
-        """Set while a performer of a family has been poked and has not begun."""
-        return self._key(f"poke:{family}")
+    def performer_wake_up(self, family: str) -> str:
+        """Set while a performer of a family has been woken up and has not begun."""
+        return self.named(f"wake-up:{family}")
 
     def posted(self, run: str, attempt: int) -> str:
         """Set when the trigger of an attempt goes out; expires."""
@@ -135,24 +136,24 @@ class Keys:
     @property
     def posted_prefix(self) -> str:
         """How the keys of `posted` begin."""
-        return self._key("posted:")
+        return self.named("posted:")
 
     def answering(self, run: str, attempt: int) -> str:
         """Hash: for how long Jenkins has answered looks for an attempt whose trigger got no answer; expires."""
-        return self._key(f"answering:{run}:{attempt}")
+        return self.named(f"answering:{run}:{attempt}")
 
     def missing(self, run: str, attempt: int) -> str:
         """Since when each look at an attempt's build has been in vain; expires."""
-        return self._key(f"missing:{run}:{attempt}")
+        return self.named(f"missing:{run}:{attempt}")
 
-    def said(self, slot: str) -> str:
+    def given(self, slot: str) -> str:
         """Set when something was given that is not looked for; expires."""
-        return self._key(f"said:{slot}")
+        return self.named(f"given:{slot}")
 
     def wrote(self, slot: str) -> str:
         """Hash: what was written to GitHub in a slot, and whether the reply is missing; expires."""
-        return self._key(f"wrote:{slot}")
+        return self.named(f"wrote:{slot}")
 
     def seen(self, delivery: str) -> str:
         """Set for a delivery that was kept; expires."""
-        return self._key(f"seen:{delivery}")
+        return self.named(f"seen:{delivery}")

@@ -14,10 +14,10 @@ from bot.core.model.effects import Effect
 from bot.core.model.events import Event
 from bot.core.model.pipeline import Job
 from bot.store.codec import dump_effect, dump_event, load_effect
-from bot.store.inbox import POKE_MS
+from bot.store.inbox import WAKE_UP_MS
 from bot.store.keys import FAMILIES, Keys
 from bot.store.scripts import Scripts
-from bot.store.store import Wanted, family_of
+from bot.store.store import ClaimRequest, family_of
 
 #: How long a performer has for one effect before another may try, in milliseconds. Before it does something that
 #: cannot be undone it renews its hold, so that a stalled performer that wakes up late does nothing.
@@ -25,20 +25,20 @@ HOLD_MS = 30_000
 #: How long a replica may take to confirm a note, in milliseconds.
 CONFIRM_MS = 500
 #: How long it is in doubt what was posted, after a change of history, in milliseconds: longer than most builds run.
-IN_DOUBT_MS = 1_800_000
+UNACKNOWLEDGED_MS = 1_800_000
 #: How many effects that were given up are kept; the oldest go first.
 DEAD_KEPT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Noted:
+class NotedPost:
     """It is stored that an attempt is about to be posted. `follows`: a replica has to confirm that first."""
 
     follows: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Notes:
+class PostNotes:
     """What to note of a trigger that goes to one of these jobs at its first try, as `intend` does, kept for `kept_ms`;
     where something is in doubt nothing is noted."""
 
@@ -59,7 +59,7 @@ class Claim:
     revision: str
     tries: int
     held_until: int
-    noted: Noted | None = None
+    noted: NotedPost | None = None
     at: float = 0.0
 
 
@@ -95,21 +95,21 @@ class Outbox:
 
     def _names(self, family: str) -> list[str]:
         keys = self._keys
-        return [keys.due(family), keys.held(family), keys.outbox, keys.tries]
+        return [keys.due(family), keys.claimed(family), keys.outbox, keys.tries]
 
-    def claim(self, family: str, *, limit: int, notes: Notes | None = None) -> tuple[Claim | None, bool]:
+    def claim(self, family: str, *, limit: int, notes: PostNotes | None = None) -> tuple[Claim | None, bool]:
         """Take one effect that is due, so that at most `limit` of the family are held; and whether more are due."""
-        wanted = self.wanted(family, limit=limit, notes=notes)
+        wanted = self.claim_request(family, limit=limit, notes=notes)
         before = time.monotonic()
         answer = self._scripts.run("claim", wanted.names, wanted.args, fence=self._keys)
         return self.claimed(family, answer, before)
 
-    def wanted(self, family: str, *, limit: int, notes: Notes | None = None) -> Wanted:
+    def claim_request(self, family: str, *, limit: int, notes: PostNotes | None = None) -> ClaimRequest:
         """The same as a wish, for `Store.commit_and_claim`; what comes of it is read by `claimed`."""
         names = [*self._names(family), self._keys.meta, self._keys.posted_prefix]
         texts, kept_ms = (notes.by_job, notes.kept_ms) if notes is not None else ({}, 1)
         by_job = {f"{job.controller}\n{job.name}": text for job, text in texts.items()}
-        return Wanted(names, [HOLD_MS, 1, limit, json.dumps(by_job), kept_ms, IN_DOUBT_MS])
+        return ClaimRequest(names, [HOLD_MS, 1, limit, json.dumps(by_job), kept_ms, UNACKNOWLEDGED_MS])
 
     def claimed(self, family: str, answer: list[Any], asked_at: float) -> tuple[Claim | None, bool]:
         """What came of a wish that was sent at `asked_at` (this process' monotonic clock)."""
@@ -118,7 +118,7 @@ class Outbox:
             return None, False
         _, tries, value, held_until, noted = flat
         revision, text = value.split(b"\n", 1)
-        said = Noted(noted == 2) if noted else None
+        said = NotedPost(noted == 2) if noted else None
         claim = Claim(family, load_effect(text), revision.decode(), int(tries), int(held_until), said, asked_at)
         return claim, more > 0
 
@@ -130,7 +130,7 @@ class Outbox:
 
     def intend(
         self, claim: Claim, note: str, text: str, kept_ms: int, looked: UnacknowledgedWrites | None = None
-    ) -> Noted | UnacknowledgedWrites | None:
+    ) -> NotedPost | UnacknowledgedWrites | None:
         """Store under `note` that what was claimed is about to be sent; in one step with the proof that it is ours.
 
         None: it is not ours any more. A Doubt: nothing was noted, what was sent already must be looked for first;
@@ -138,10 +138,10 @@ class Outbox:
         """
         names = [*self._names(claim.family)[:3], self._keys.meta, note]
         held = [claim.effect.slot, claim.revision, HOLD_MS, claim.held_until]
-        args = [*held, text, kept_ms, looked.when if looked is not None else 0, IN_DOUBT_MS]
+        args = [*held, text, kept_ms, looked.when if looked is not None else 0, UNACKNOWLEDGED_MS]
         what, *rest = self._scripts.run("intent", names, args, fence=self._keys)
         if what == 1:
-            return Noted(bool(rest[1]))
+            return NotedPost(bool(rest[1]))
         return UnacknowledgedWrites(int(rest[0]), int(rest[1]) / 1000) if what == 2 else None
 
     def confirm(self, note: str, kept_ms: int) -> bool:
@@ -157,11 +157,11 @@ class Outbox:
         return bool(there) and int(replicas) > 0
 
     def finish(self, claim: Claim, event: Event | None = None) -> bool:
-        """The effect is done, and `event` came of it: both are stored together. True: poke a worker."""
+        """The effect is done, and `event` came of it: both are stored together. True: wake a worker up."""
         keys = self._keys
-        names = [*self._names(claim.family), keys.inbox, keys.poke, keys.meta]
+        names = [*self._names(claim.family), keys.inbox, keys.wake_up, keys.meta]
         text = b"" if event is None else dump_event(event)
-        args = [claim.effect.slot, claim.revision, POKE_MS, text]
+        args = [claim.effect.slot, claim.revision, WAKE_UP_MS, text]
         fence = keys if event else None  # what was done is done; an event of ours a newer version could misread
         return bool(self._scripts.run("finish", names, args, fence))
 
@@ -179,11 +179,11 @@ class Outbox:
             "revision": claim.revision,
         }
         self._postpone(claim, 0, json.dumps(letter))
-        if self._redis.hlen(self._keys.dead) > DEAD_KEPT:
+        if self._redis.hlen(self._keys.dead_letters) > DEAD_KEPT:
             self._forget_oldest_dead()
 
     def _postpone(self, claim: Claim, seconds: float, letter: str, *, untried: bool = False) -> None:
-        names = [*self._names(claim.family), self._keys.dead]
+        names = [*self._names(claim.family), self._keys.dead_letters]
         args = [claim.effect.slot, claim.revision, int(seconds * 1000), letter, -1 if untried else 0]
         self._scripts.run("postpone", names, args, fence=self._keys if letter else None)
 
@@ -207,7 +207,7 @@ class Outbox:
 
     def has(self, slot: str) -> bool:
         """Whether an effect of this slot is to be done, or was given up."""
-        return bool(self._redis.hexists(self._keys.outbox, slot) or self._redis.hexists(self._keys.dead, slot))
+        return bool(self._redis.hexists(self._keys.outbox, slot) or self._redis.hexists(self._keys.dead_letters, slot))
 
     def size(self) -> int:
         """How many effects are not done yet."""
@@ -220,27 +220,27 @@ class Outbox:
 
     def revive(self, slot: str) -> bool:
         """Give a dead letter another try, at once; False if there is none in that slot."""
-        text = self._redis.hget(self._keys.dead, slot)
+        text = self._redis.hget(self._keys.dead_letters, slot)
         if text is None:
             return False
         letter = json.loads(text)
         effect = load_effect(json.dumps(letter["effect"]))
         keys = self._keys
-        names = [keys.due(family_of(effect)), keys.outbox, keys.tries, keys.dead]
+        names = [keys.due(family_of(effect)), keys.outbox, keys.tries, keys.dead_letters]
         args = [slot, f"{letter['revision']}\n{dump_effect(effect)}"]
         return bool(self._scripts.run("revive", names, args, fence=keys))
 
     def drop_dead(self, slot: str) -> bool:
         """Forget a dead letter: it is not to be done any more; False if there is none in that slot."""
-        return bool(self._redis.hdel(self._keys.dead, slot))
+        return bool(self._redis.hdel(self._keys.dead_letters, slot))
 
     def _forget_oldest_dead(self) -> None:
         """Make room for a tenth of what is kept, so that it is seldom done."""
         by_age = sorted(self._all_dead().items(), key=lambda row: float(json.loads(row[1])["at"]))
-        self._redis.hdel(self._keys.dead, *(slot for slot, _ in by_age[: -DEAD_KEPT + DEAD_KEPT // 10]))
+        self._redis.hdel(self._keys.dead_letters, *(slot for slot, _ in by_age[: -DEAD_KEPT + DEAD_KEPT // 10]))
 
     def _all_dead(self) -> dict[bytes, bytes]:
-        return cast("dict[bytes, bytes]", self._redis.hgetall(self._keys.dead))
+        return cast("dict[bytes, bytes]", self._redis.hgetall(self._keys.dead_letters))
 
 
 def _letter(slot: str, raw: dict[str, Any]) -> DeadLetter:

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from redis import Redis
 
-from bot.store.inbox import POKE_MS, Entry
+from bot.store.inbox import WAKE_UP_MS, InboxEntry
 from bot.store.keys import Keys
 from bot.store.scripts import Scripts
 
@@ -35,7 +35,7 @@ class Parked:
         return int(self.entry.split("-", 1)[0]) / 1000
 
 
-def park(redis: Redis, keys: Keys, entry: Entry, error: Exception) -> None:
+def park(redis: Redis, keys: Keys, entry: InboxEntry, error: Exception) -> None:
     """Keep an entry that made the rules or the translation fail, with what went wrong; once, if it does so again."""
     letter = {
         "entry": entry.id,
@@ -70,7 +70,7 @@ def take_out(redis: Redis, keys: Keys, found: Parked, *, again: bool) -> bool | 
 
     What was no UTF-8 comes back with replacement characters.
     """
-    names = [keys.parked, keys.inbox, keys.poke, keys.meta]
-    args = [found.text, int(again), POKE_MS, found.source, found.name, found.delivery, found.body]
+    names = [keys.parked, keys.inbox, keys.wake_up, keys.meta]
+    args = [found.text, int(again), WAKE_UP_MS, found.source, found.name, found.delivery, found.body]
     answer = int(Scripts(redis).run("unpark", names, args, fence=keys))
     return None if answer < 0 else answer == 1

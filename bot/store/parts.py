@@ -1,9 +1,9 @@
 """A record in the parts in which it is stored: what changes at every merge apart from what stays.
 
 Every kind of record is one field of the board's hash, but for what is remembered of a service: its head and counters
-(`service/S1`), what is proven of its history (`proofs/S1`), the commands heard (`heard/S1`), and each place, push and
-group of commits by itself (`place/S1/17`), numbered in the order in which they came. So a merge writes what it brought,
-however much is remembered. On the board it is one value, `ServiceState`.
+(`service/S1`), what is proven of its history (`proofs/S1`), the commands taken (`commands/S1`), and each position, push
+and group of commits by itself (`position/S1/17`), numbered in the order in which they came. So a merge writes what it
+brought, however much is remembered. On the board it is one value, `ServiceState`.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ class Proofs:
 
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """The commands that were heard, and the answers that were given."""
+    """The commands that were taken, and the answers that were given."""
 
-    heard: tuple[HandledCommand, ...] = ()
+    handled_commands: tuple[HandledCommand, ...] = ()
     answered: tuple[tuple[int, float], ...] = ()
 
 
 #: The parts beside the record itself: their families, and what they hold.
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {
     "proofs": TypeAdapter(Proofs),
-    "heard": TypeAdapter(Commands),
+    "commands": TypeAdapter(Commands),
     "position": TypeAdapter(Position),
     "push": TypeAdapter(str),
     "pushed": TypeAdapter(PushedCommits),
@@ -176,13 +176,15 @@ def _singles(state: ServiceState) -> dict[str, Any]:
     history = state.history
     small = replace(history, positions=(), links=(), denials=(), roots=())
     parts: dict[str, Any] = {
-        "service": replace(state, history=small, pushes=(), pushed=(), forced_heads=(), asked=(), heard=(), answered=())
+        "service": replace(
+            state, history=small, pushes=(), pushed=(), forced_heads=(), asked=(), handled_commands=(), answered=()
+        )
     }
     proofs = Proofs(history.links, history.denials, history.roots, state.forced_heads, state.asked)
     if proofs != Proofs():
         parts["proofs"] = proofs
-    if state.heard or state.answered:
-        parts["heard"] = Commands(state.heard, state.answered)
+    if state.handled_commands or state.answered:
+        parts["commands"] = Commands(state.handled_commands, state.answered)
     return parts
 
 
@@ -190,16 +192,16 @@ def _numbered(state: ServiceState) -> dict[str, Numbered]:
     """The parts of which a service has many, by family."""
     history = state.history
     return {
-        "position": Numbered.that_ends_with(history.told, history.positions),
-        "push": Numbered.that_ends_with(state.pushes_told, state.pushes),
-        "pushed": Numbered.that_ends_with(state.pushed_told, state.pushed),
+        "position": Numbered.that_ends_with(history.count, history.positions),
+        "push": Numbered.that_ends_with(state.push_count, state.pushes),
+        "pushed": Numbered.that_ends_with(state.pushed_count, state.pushed),
     }
 
 
 def _join(key: str, singles: Mapping[str, Any], many: Mapping[str, tuple[Any, ...]]) -> ServiceState:
     state: ServiceState = singles.get("service") or ServiceState(key)
     proofs: Proofs = singles.get("proofs") or Proofs()
-    commands: Commands = singles.get("heard") or Commands()
+    commands: Commands = singles.get("commands") or Commands()
     history = replace(
         state.history,
         positions=many.get("position", ()),
@@ -214,7 +216,7 @@ def _join(key: str, singles: Mapping[str, Any], many: Mapping[str, tuple[Any, ..
         pushed=many.get("pushed", ()),
         forced_heads=proofs.forced_heads,
         asked=proofs.asked,
-        heard=commands.heard,
+        handled_commands=commands.handled_commands,
         answered=commands.answered,
     )
 

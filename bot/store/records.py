@@ -8,7 +8,7 @@ from typing import Any, cast
 from redis import Redis
 
 from bot.core.rules.decision import Ended
-from bot.store.codec import Told, load_ended, load_told
+from bot.store.codec import RecordedFact, load_ended, load_recorded_fact
 from bot.store.keys import Keys
 from bot.store.store import STORY_KEPT
 
@@ -20,7 +20,7 @@ PAGE = 200
 class FactPage:
     """Facts, newest first, each with its id; `next` is what to ask for to go on, or None at the end."""
 
-    facts: list[tuple[str, Told]]
+    facts: list[tuple[str, RecordedFact]]
     next: str | None
 
 
@@ -38,18 +38,18 @@ class Records:
         facts = _told(self._redis.xrevrange(self._keys.facts, max=end, min="-", count=limit))
         return FactPage(facts, facts[-1][0] if len(facts) == limit else None)
 
-    def facts_after(self, after: str, limit: int = PAGE) -> list[tuple[str, Told]]:
+    def facts_after(self, after: str, limit: int = PAGE) -> list[tuple[str, RecordedFact]]:
         """The facts told after the one with id `after` (`0-0`: from the first that is kept), oldest first."""
         return _told(self._redis.xrange(self._keys.facts, min=f"({after}", max="+", count=limit))
 
-    def facts_of(self, run: str) -> list[tuple[str, Told]]:
+    def facts_of(self, run: str) -> list[tuple[str, RecordedFact]]:
         """The facts of one run, those of the last `STORY_KEPT` turns, oldest first; kept as long as the run itself."""
         stories = self._keys.stories
         number = int(cast("bytes | None", self._redis.hget(stories, run)) or 0)
         fields = [f"{run}#{n}" for n in range(max(1, number - STORY_KEPT + 1), number + 1)]
         rows = cast("list[bytes | None]", self._redis.hmget(stories, fields)) if fields else []
         lines = [line for row in rows if row is not None for line in row.split(b"\n")]
-        return [(lines[n].decode(), load_told(lines[n + 1])) for n in range(0, len(lines), 2)]
+        return [(lines[n].decode(), load_recorded_fact(lines[n + 1])) for n in range(0, len(lines), 2)]
 
     def ended(self, offset: int = 0, limit: int = 50) -> tuple[list[Ended], int]:
         """A page of finished runs, the last to end first, and how many are kept in all."""
@@ -65,5 +65,5 @@ class Records:
         return None if row is None else load_ended(row)
 
 
-def _told(rows: Any) -> list[tuple[str, Told]]:
-    return [(identity.decode(), load_told(fields[b"f"])) for identity, fields in rows]
+def _told(rows: Any) -> list[tuple[str, RecordedFact]]:
+    return [(identity.decode(), load_recorded_fact(fields[b"f"])) for identity, fields in rows]

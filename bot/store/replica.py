@@ -20,7 +20,7 @@ BARRIER = "schema/3"
 class BoardReplica:
     """The board of one pipeline as of `version`. Reading an event's worth of changes costs the same at any size.
 
-    `mark` tells the version from another of the same number, as there may be one after a failover that lost data.
+    `epoch` tells the version from another of the same number, as there may be one after a failover that lost data.
     """
 
     def __init__(self, scripts: Scripts, keys: Keys, *, remembers: bool = False) -> None:
@@ -36,7 +36,7 @@ class BoardReplica:
         """Start afresh: the next refresh loads everything."""
         if self._remembers and self.board.header.born:
             self._before = self.board
-        self.version, self.mark = 0, "0"
+        self.version, self.epoch = 0, "0"
         self.board = empty(self._keys.pipeline)
 
     def lost(self) -> Board | None:
@@ -54,21 +54,21 @@ class BoardReplica:
     def refresh(self) -> None:
         """Catch up with what was committed since the last time, by anybody."""
         names = [self._keys.meta, self._keys.changes, self._keys.board]
-        version, mark, changes, *rest = self._scripts.run("read", names, [self.version, self.mark], fence=self._keys)
+        version, epoch, changes, *rest = self._scripts.run("read", names, [self.version, self.epoch], fence=self._keys)
         if not rest:
-            self.catch_up(version, mark, changes)
+            self.catch_up(version, epoch, changes)
         else:
             (whole,) = rest
             rows = zip((field.decode() for field in whole[::2]), whole[1::2], strict=True)
             records = records_of((field, text) for field, text in rows if field != BARRIER)
             self.board = _assemble(self._keys.pipeline, records)
-            self.version, self.mark = version, mark.decode()
+            self.version, self.epoch = version, epoch.decode()
             if self._before is not None and self._before.header.born == self.board.header.born:
                 self._before = None
 
-    def catch_up(self, version: int, mark: bytes, changes: list[Any]) -> bool:
+    def catch_up(self, version: int, epoch: bytes, changes: list[Any]) -> bool:
         """Apply the changes up to `version`; False (and nothing done) if they do not lead there from this copy."""
-        if version - self.version != len(changes) or (not changes and mark.decode() != self.mark):
+        if version - self.version != len(changes) or (not changes and epoch.decode() != self.epoch):
             return False
         together: dict[str, str] = {}
         for _, fields in changes:
@@ -76,7 +76,7 @@ class BoardReplica:
             together.update(zip(delta[::2], delta[1::2], strict=True))  # of several, the last one counts
         self._apply_all(together)
         self.board.take_changes()
-        self.version, self.mark = version, mark.decode()
+        self.version, self.epoch = version, epoch.decode()
         return True
 
     def _apply_all(self, changed: dict[str, str]) -> None:

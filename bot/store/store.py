@@ -24,8 +24,8 @@ from bot.core.model.effects import (
 )
 from bot.core.model.facts import Fact
 from bot.core.rules.decision import Ended
-from bot.store.codec import Told, dump_effect, dump_ended, dump_told
-from bot.store.inbox import Entry, entry
+from bot.store.codec import RecordedFact, dump_effect, dump_ended, dump_recorded_fact
+from bot.store.inbox import InboxEntry, entry
 from bot.store.keys import FAMILIES, Keys
 from bot.store.parts import changed_fields
 from bot.store.replica import BoardReplica
@@ -64,7 +64,7 @@ class Work:
     """What a turn decided, ready to be committed."""
 
     changes: list[Change]
-    facts: list[tuple[Entry, Fact]]
+    facts: list[tuple[InboxEntry, Fact]]
     effects: list[Effect]
     ended: list[Ended]
     #: When the clock matters next, in seconds since the epoch.
@@ -72,8 +72,8 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What to claim (`bot/store/lua/claiming.lua` says by which keys and arguments), made by `Outbox.wanted`."""
+class ClaimRequest:
+    """What to claim (`bot/store/lua/claiming.lua` says by which keys and arguments), made by `Outbox.claim_request`."""
 
     names: list[str]
     args: list[Any]
@@ -89,29 +89,29 @@ class Store:
         self._kept = (CHANGES_KEPT, facts_kept, ended_kept)
         self.copy = BoardReplica(self._scripts, keys, remembers=True)
 
-    def begin(self, token: str) -> list[Entry]:
+    def begin(self, token: str) -> list[InboxEntry]:
         """Take the lease and read what came in, the copy of the board being up to date after it.
 
         Raises Busy if another worker holds the lease.
         """
         keys, copy = self.keys, self.copy
-        names = [keys.lease, keys.poke, keys.meta, keys.inbox, keys.changes]
+        names = [keys.lease, keys.wake_up, keys.meta, keys.inbox, keys.changes]
         while True:
-            args = [token, LEASE_MS, copy.version, copy.mark, BATCH]
+            args = [token, LEASE_MS, copy.version, copy.epoch, BATCH]
             answer = self._scripts.run("begin", names, args, fence=keys)
             if answer[0] == 0:
                 raise Busy(keys.pipeline)
-            _, version, entries, changes, mark = answer
-            if copy.catch_up(version, mark, changes):
+            _, version, entries, changes, epoch = answer
+            if copy.catch_up(version, epoch, changes):
                 return [entry(raw) for raw in entries]
-            if version < copy.version or (version == copy.version and mark.decode() != copy.mark):
-                self.doubt()  # what we know was committed has been lost
+            if version < copy.version or (version == copy.version and epoch.decode() != copy.epoch):
+                self.note_unacknowledged_writes()  # what we know was committed has been lost
             # Loaded anew, the copy may be newer than the entries: a worker whose lease had ended may have committed.
             # Entries and board must be of one version, or an entry is decided twice. So begin again, caught up.
             copy.forget()
             copy.refresh()
 
-    def commit(self, token: str, taken: list[Entry], work: Work) -> list[Entry]:
+    def commit(self, token: str, taken: list[InboxEntry], work: Work) -> list[InboxEntry]:
         """Store a turn and acknowledge its entries, together; returns the next entries, the lease still held.
 
         Without next entries the lease is given back. Raises Outdated if another worker committed first, and Unstorable
@@ -120,17 +120,23 @@ class Store:
         return self.commit_and_claim(token, taken, work)[0]
 
     def commit_and_claim(
-        self, token: str, taken: list[Entry], work: Work, wanted: Wanted | None = None
-    ) -> tuple[list[Entry], list[Any]]:
+        self, token: str, taken: list[InboxEntry], work: Work, wanted: ClaimRequest | None = None
+    ) -> tuple[list[InboxEntry], list[Any]]:
         """Commit; and in the same step claim what is wanted, unless there are next entries: those come first.
 
         Returns the next entries, and what `Outbox.claimed` reads.
         """
         keys = self.keys
-        names = [keys.lease, keys.poke, keys.meta, keys.inbox, keys.board, keys.changes, keys.facts, keys.outbox]
-        names += [keys.ended, keys.ended_order, *(keys.due(family) for family in FAMILIES), keys.dead, keys.stories]
+        names = [keys.lease, keys.wake_up, keys.meta, keys.inbox, keys.board, keys.changes, keys.facts, keys.outbox]
+        names += [
+            keys.ended,
+            keys.ended_order,
+            *(keys.due(family) for family in FAMILIES),
+            keys.dead_letters,
+            keys.stories,
+        ]
         copy = self.copy
-        args = [token, copy.version, copy.mark, taken[-1].id, len(taken), _packed(work), *self._kept, BATCH, LEASE_MS]
+        args = [token, copy.version, copy.epoch, taken[-1].id, len(taken), _packed(work), *self._kept, BATCH, LEASE_MS]
         args.append(STORY_KEPT)
         if wanted is not None:
             names += wanted.names
@@ -138,12 +144,12 @@ class Store:
         answer = self._scripts.run("commit", names, args, fence=keys)
         if answer[0] == 0:
             raise Outdated(keys.pipeline)
-        copy.version, copy.mark = answer[1], answer[3].decode()
+        copy.version, copy.epoch = answer[1], answer[3].decode()
         return [entry(raw) for raw in answer[2]], answer[4]
 
-    def doubt(self) -> None:
+    def note_unacknowledged_writes(self) -> None:
         """What was acknowledged has been lost: for a while each trigger looks first for what was posted before."""
-        self._scripts.run("doubt", [self.keys.meta], [], fence=self.keys)
+        self._scripts.run("unacknowledged", [self.keys.meta], [], fence=self.keys)
 
     def is_configured(self) -> bool:
         """Whether anything is stored that a turn can build upon; False at the first start, and when state was lost."""
@@ -155,7 +161,7 @@ class Store:
         return bool(self._scripts.run("release", [keys.lease, keys.meta, keys.inbox], [token, 0]))
 
     def hand_on(self, token: str) -> None:
-        """Give the lease back although more has come in: whoever does so pokes a worker for the rest."""
+        """Give the lease back although more has come in: whoever does so wakes a worker up for the rest."""
         keys = self.keys
         self._scripts.run("release", [keys.lease, keys.meta, keys.inbox], [token, 1])
 
@@ -181,7 +187,10 @@ def _json(work: Work) -> str:
     return json.dumps(
         {
             "board": [list(row) for change in work.changes for row in changed_fields(change)],
-            "facts": [[dump_told(Told(entry.at, entry.id, fact)), fact.run or ""] for entry, fact in work.facts],
+            "facts": [
+                [dump_recorded_fact(RecordedFact(entry.at, entry.id, fact)), fact.run or ""]
+                for entry, fact in work.facts
+            ],
             "effects": [_effect(effect) for effect in effects.values()],
             "ended": [[e.run.key, dump_ended(e), e.at] for e in work.ended],
             "due": "" if work.due is None else work.due,

@@ -71,7 +71,7 @@ def _backlog(redis: Redis, keys: Keys, now: float) -> Shape:
         "oldest_waiting_seconds": round(max(0.0, waited), 3),
         "version": version,
         "outbox": int(redis.hlen(keys.outbox)),
-        "dead_letters": int(redis.hlen(keys.dead)),
+        "dead_letters": int(redis.hlen(keys.dead_letters)),
         "repairs": Repairs(redis, keys).shapes(),
     }
 

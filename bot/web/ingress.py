@@ -52,7 +52,7 @@ TAKEN = "another repository has the name of a configured one by now"
 _ANSWERS = {
     Accepted.DUPLICATE: b'{"status":"duplicate"}',
     Accepted.KEPT: b'{"status":"kept"}',
-    Accepted.POKE: b'{"status":"kept"}',
+    Accepted.WAKE_UP: b'{"status":"kept"}',
 }
 
 
@@ -291,7 +291,7 @@ def _keep(ingress: WebhookIngress, pipeline: str, source: str, name: str, delive
     except RedisError as error:
         raise Problem(503, "the store cannot be reached at the moment: deliver it again") from error
     log.debug("delivery-kept", source=source, name=name, delivery=delivery, what=accepted.name)
-    if accepted is Accepted.POKE:
+    if accepted is Accepted.WAKE_UP:
         ingress.wake_up(pipeline)
     return _say(202, _ANSWERS[accepted])
 

@@ -10,14 +10,14 @@ from flask import Response
 from bot.core import sentences
 from bot.core.model.run import Run
 from bot.core.rules.decision import Ended
-from bot.store.codec import Told
+from bot.store.codec import RecordedFact
 from bot.store.outbox import DeadLetter
 from bot.store.parked import Parked
 
 Shape = dict[str, Any]
 
 
-def fact(identity: str, told: Told) -> Shape:
+def fact(identity: str, told: RecordedFact) -> Shape:
     """One fact of the log; `entry` is the inbox entry that led to it."""
     what = told.fact
     return {

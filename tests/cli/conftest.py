@@ -60,7 +60,7 @@ def interlock(address: str, story: Story) -> Interlock:
     """Types a command as alex, at a terminal of 130 columns."""
 
     def run(*words: str, **env: str | None) -> Result:
-        story.redis.delete(story.keys.poke)  # nobody has been woken up lately
+        story.redis.delete(story.keys.wake_up)  # nobody has been woken up lately
         return typed(*words, **{"INTERLOCK_URL": address, "INTERLOCK_TOKEN": TOKEN, **env})
 
     return run

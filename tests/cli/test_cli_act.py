@@ -11,7 +11,7 @@ from bot.core.model.events import LockAsked
 from bot.core.model.pipeline import Mode, Outcome
 from bot.core.model.run import Run, Status
 from bot.store.codec import dump_event
-from bot.store.inbox import Entry
+from bot.store.inbox import InboxEntry
 from bot.store.outbox import Outbox
 from bot.store.parked import park
 from bot.web import api_acting
@@ -198,7 +198,7 @@ def test_a_slow_worker_is_waited_for(
     settings: Settings, configuration: Configuration, story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     story.start()
-    story.redis.delete(story.keys.poke)
+    story.redis.delete(story.keys.wake_up)
     asked = 0
 
     def wait(*_: object) -> bool:
@@ -258,8 +258,15 @@ def test_parked_deliveries_are_listed_decided_once_more_or_dropped(interlock: In
     """One is a request that is good by now, the other one stays what it is."""
     story.start()
     good = LockAsked("production", "alex", "trade fair")
-    park(story.redis, story.keys, Entry("1700000000000-0", "event", good.kind, "a", dump_event(good)), KeyError("x"))
-    park(story.redis, story.keys, Entry("1700000000000-1", "event", "nonsense", "b", b"{}"), ValueError("no\x1b[31m"))
+    park(
+        story.redis, story.keys, InboxEntry("1700000000000-0", "event", good.kind, "a", dump_event(good)), KeyError("x")
+    )
+    park(
+        story.redis,
+        story.keys,
+        InboxEntry("1700000000000-1", "event", "nonsense", "b", b"{}"),
+        ValueError("no\x1b[31m"),
+    )
     listed = interlock("parked").output.splitlines()
     assert [line.split()[0] for line in listed[0::2]] == ["1700000000000-1", "1700000000000-0"]
     assert listed[1] == "  ValueError: no�[31m"

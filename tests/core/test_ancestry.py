@@ -205,7 +205,7 @@ def test_a_push_told_after_its_pull_request_joins_what_came_before_it_whenever_t
     assert history.contains(c, a) is None
     history, _ = history.push("a", "b", forced=False)
     assert history.contains(c, a) is True
-    assert history.told == 3
+    assert history.count == 3
 
 
 def test_what_is_remembered_is_bounded() -> None:

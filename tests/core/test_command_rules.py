@@ -462,7 +462,7 @@ def test_what_is_remembered_is_bounded(town: Town) -> None:
     for number in range(300):
         Talk(town, f"stranger{number}").may_not("retry", pull=number)
     state = town.board.service("S1")
-    assert len(state.heard) == commands.HEARD
+    assert len(state.handled_commands) == commands.HEARD
     assert len(state.answered) <= commands.ON_ALL
 
 

@@ -102,11 +102,11 @@ def test_a_lost_force_push_shows_when_what_was_pushed_onto_it_lacks_what_was_on_
         pass
     town.passes("S1d")
     assert town.locks() == ["S1b"]  # GitHub has not said where main stands
-    told = state(town).history.told
+    told = state(town).history.count
     town.looks_at_main("S1")
     assert town.locks() == []
     assert state(town).unconfirmed_head == ""
-    assert state(town).history.told == told, "all that it lacks was told before it: it stays where it stands"
+    assert state(town).history.count == told, "all that it lacks was told before it: it stays where it stands"
 
 
 def test_a_force_push_that_is_told_after_what_was_pushed_onto_it_drops_what_was_before_and_not_that(town: Town) -> None:

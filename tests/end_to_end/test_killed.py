@@ -166,7 +166,7 @@ def is_gone(running: World, sha: str) -> None:
 
 def test_worker_after_the_commit(calm: World) -> None:
     """worker, after the commit"""
-    restarts, held = calm.stack.supervisor.restarts("worker"), calm.keys.held("jenkins")
+    restarts, held = calm.stack.supervisor.restarts("worker"), calm.keys.claimed("jenkins")
     others = {f"somebody-else-{n}": (time.time() + 3_600) * 1000 for n in range(LIMITS["jenkins"])}
     calm.redis.zadd(held, others)  # as if all that may be under way at Jenkins were: so it waits in the outbox
     sha = calm.merge("S3")
@@ -193,7 +193,7 @@ def test_worker_in_the_middle_of_a_trigger(calm: World) -> None:
     run = until("its trigger goes out", lambda: posted(calm, sha))
     calm.send("worker", signal.SIGKILL)
     (slot,) = trigger_slots(calm)
-    left = calm.redis.zscore(calm.keys.held("jenkins"), slot) / 1000 - calm.redis.time()[0]
+    left = calm.redis.zscore(calm.keys.claimed("jenkins"), slot) / 1000 - calm.redis.time()[0]
     assert 0 < left <= HOLD_MS / 1000 + 1  # seconds of Redis' clock, cut off
     is_restarted(calm, "worker", restarts)
     until("the build has been found by asking", lambda: (now := calm.run_of(sha)) is None or now.build)

@@ -141,7 +141,7 @@ def test_the_doubt_ends(patient: Workshop) -> None:
     started_by_the_lost_history(patient, "S1.7", "3", sha("S1.1"), "S1-7-older")
     fail_over(patient)
     patient.context.inbox.tick(TimePassed())
-    patient.context.redis.hincrby(patient.context.keys.meta, "changed", -outbox.IN_DOUBT_MS)
+    patient.context.redis.hincrby(patient.context.keys.meta, "changed", -outbox.UNACKNOWLEDGED_MS)
     (event,) = patient.do(patient.trigger())
     assert isinstance(event, TriggerAccepted)
     assert len(patient.builds()) == 2

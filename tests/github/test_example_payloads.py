@@ -21,7 +21,7 @@ from bot.core.model.board import Board, Header
 from bot.core.model.events import Configured, HeadSeen
 from bot.core.model.pipeline import Service
 from bot.store.codec import dump_event
-from bot.store.inbox import Entry
+from bot.store.inbox import InboxEntry
 from bot.store.keys import Keys
 from tests.github.packages import EXAMPLES, content
 from tests.web.conftest import Send, signature
@@ -265,7 +265,7 @@ def _decide(redis: Redis, story: Story, event: str, payload: dict[str, Any]) -> 
     keys = Keys(f"{story.shape.name}-turn")
     baseline = [("event", "", dump_event(one)) for one in (Configured(story.shape), HeadSeen("S1", "b" * 40))]
     rows = [*baseline, ("github", event, json.dumps(payload).encode())]
-    entries = [Entry(f"{n}000-0", source, name, f"{n}", body) for n, (source, name, body) in enumerate(rows, 1)]
+    entries = [InboxEntry(f"{n}000-0", source, name, f"{n}", body) for n, (source, name, body) in enumerate(rows, 1)]
     work = decide_all(Board(Header(story.shape)), entries, redis, keys)
     assert not redis.exists(keys.parked), redis.lrange(keys.parked, 0, 0)
     return sum(entry is entries[-1] for entry, _ in work.facts)

@@ -168,9 +168,9 @@ def test_what_keeps_a_roll_out_from_its_answer_is_told(tmp_path: Path, jenkins: 
 @pytest.fixture
 def redis(redis_url: str) -> Iterator[Redis]:
     with connect(redis_url) as redis:
-        redis.delete(Keys("p").inbox, Keys("p").meta, Keys("p").poke)
+        redis.delete(Keys("p").inbox, Keys("p").meta, Keys("p").wake_up)
         yield redis
-        redis.delete(Keys("p").inbox, Keys("p").meta, Keys("p").poke)
+        redis.delete(Keys("p").inbox, Keys("p").meta, Keys("p").wake_up)
 
 
 def last(folder: Path, jenkins: JenkinsStandIn, redis_url: str) -> list[tuple[str, str]]:

@@ -135,7 +135,7 @@ def test_the_first_try_is_noted_together_with_its_claim_once_the_job_is_known(sh
     shop.ask(shop.trigger("S1.2"))
     second = shop.claim(shop.trigger("S1.2"))
     assert second is not None
-    assert second.noted == outbox.Noted(follows=False)
+    assert second.noted == outbox.NotedPost(follows=False)
     assert posted.job(shop.context, "S1.2", 1) == Job("cdp", "shop/acceptance")
     perform(shop.runtime, shop.context, second)
     assert posts(shop) == len(shop.builds()) == 2
@@ -147,7 +147,7 @@ def test_whoever_claims_after_a_crash_looks_and_does_not_post(shop: Workshop) ->
     crashed = shop.claim(shop.trigger("S1.2"))
     assert crashed is not None
     assert crashed.noted is not None
-    shop.context.redis.delete(shop.context.keys.held("jenkins"))
+    shop.context.redis.delete(shop.context.keys.claimed("jenkins"))
     shop.all_due("jenkins")
     again = shop.claim(shop.trigger("S1.2"))
     assert again is not None
@@ -164,7 +164,7 @@ def test_whoever_was_held_up_after_the_claim_proves_first_that_it_is_still_their
     slow = shop.claim(shop.trigger("S1.2"))
     assert slow is not None
     assert slow.noted is not None
-    shop.context.redis.delete(shop.context.keys.held("jenkins"))  # another may have it now
+    shop.context.redis.delete(shop.context.keys.claimed("jenkins"))  # another may have it now
     monkeypatch.setattr(triggers, "AT_ONCE", 0.0)
     perform(shop.runtime, shop.context, slow)
     assert posts(shop) == 1

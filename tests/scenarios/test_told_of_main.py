@@ -109,7 +109,7 @@ def test_a_push_of_what_a_pull_request_told_before_counts_as_told_though_nobody_
     town = Town()
     town.pull("S1", "a")
     town.deliver(town.merged("S1", None, "S1a"))
-    assert town.board.service("S1").pushes_told == 1
+    assert town.board.service("S1").push_count == 1
     assert town.live() == ["S1a"]
 
 
@@ -145,7 +145,7 @@ def test_what_landed_with_a_head_is_remembered_though_the_head_itself_was_known(
         town.github.commit("S1", f"S1{letter}")
     town.send(Merged("S1", "S1b", pull=8))
     town.deliver(replace(town.merged("S1", None, "S1b"), commits=("S1a",)))
-    assert town.board.service("S1").pushed_told == 1
+    assert town.board.service("S1").pushed_count == 1
     town.send(Merged("S1", "S1a", pull=7))
     assert town.run("S1b").carries == (8, 7)
     assert "S1a" not in town.live()

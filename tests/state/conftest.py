@@ -15,7 +15,7 @@ from bot.core.model.effects import Effect
 from bot.core.model.events import Event, TimePassed
 from bot.core.model.facts import Fact, FactKind
 from bot.store.connection import connect
-from bot.store.inbox import Accepted, Entry, Inbox
+from bot.store.inbox import Accepted, Inbox, InboxEntry
 from bot.store.keys import Keys
 from bot.store.outbox import Outbox
 from bot.store.records import Records
@@ -63,11 +63,11 @@ class StoredPipeline:
         assert rest == []
         return len(entries)
 
-    def waiting(self) -> list[Entry]:
+    def waiting(self) -> list[InboxEntry]:
         """What is in the inbox and not taken, without taking the lease."""
         cursor = self.redis.hget(self.keys.meta, "cursor")
         rows = self.redis.xrange(self.keys.inbox, min=b"(" + (cursor or b"0-0"))
-        return [Entry(row[0].decode(), "", "", "", row[1][b"b"]) for row in rows]
+        return [InboxEntry(row[0].decode(), "", "", "", row[1][b"b"]) for row in rows]
 
 
 def put(record: Record) -> Change:

@@ -81,8 +81,10 @@ def services(draw: st.DrawFn) -> ServiceState:
     pushes = tuple(f"push {number}" for number in range(max(1, told - 3), told + 1))
     pushed = tuple(PushedCommits(f"head {number}", ("a", "b")) for number in range(max(1, told - 1), told + 1))
     heard = tuple(HandledCommand(f"comment/{number}", "ann", 1.0) for number in range(draw(st.integers(0, 2))))
-    counts = {"pushes_told": told, "pushed_told": told, "number": draw(st.integers(0, 99))}
-    return ServiceState("S1", history, pushes=pushes, pushed=pushed, heard=heard, answered=((1, 2.0),) * told, **counts)
+    counts = {"push_count": told, "pushed_count": told, "number": draw(st.integers(0, 99))}
+    return ServiceState(
+        "S1", history, pushes=pushes, pushed=pushed, handled_commands=heard, answered=((1, 2.0),) * told, **counts
+    )
 
 
 SERVICES = services()

@@ -17,7 +17,7 @@ from tests.state.conftest import NOTHING, StoredPipeline
 
 def test_a_delivery_is_kept_once_however_often_it_comes(pipeline: StoredPipeline) -> None:
     answers = [pipeline.inbox.accept("github", "push", "guid", b"{}") for _ in range(3)]
-    assert answers == [Accepted.POKE, Accepted.DUPLICATE, Accepted.DUPLICATE]
+    assert answers == [Accepted.WAKE_UP, Accepted.DUPLICATE, Accepted.DUPLICATE]
     assert len(pipeline.waiting()) == 1
 
 
@@ -31,9 +31,9 @@ def test_a_duplicate_names_the_entry_of_the_first(pipeline: StoredPipeline) -> N
     assert pipeline.inbox.add_and_tell(TimePassed(), "mine") == (Accepted.DUPLICATE, first)
 
 
-def test_only_the_first_of_many_pokes_a_worker(pipeline: StoredPipeline) -> None:
+def test_only_the_first_of_many_wakes_a_worker_up(pipeline: StoredPipeline) -> None:
     answers = [pipeline.accept() for _ in range(4)]
-    assert answers == [Accepted.POKE, Accepted.KEPT, Accepted.KEPT, Accepted.KEPT]
+    assert answers == [Accepted.WAKE_UP, Accepted.KEPT, Accepted.KEPT, Accepted.KEPT]
 
 
 def test_a_delivery_comes_out_as_it_went_in_and_in_the_order_of_acceptance(pipeline: StoredPipeline) -> None:

@@ -22,7 +22,7 @@ from bot.core.model.pipeline import Job, Outcome, Step
 from bot.core.model.run import Status
 from bot.core.rules.decide import decide
 from bot.store.codec import load_effect
-from bot.store.inbox import Entry
+from bot.store.inbox import InboxEntry
 from bot.store.keys import FAMILIES, Keys
 from bot.store.migrations import migrate, migration, to_3
 from bot.store.outbox import Claim, Outbox
@@ -48,7 +48,7 @@ FENCED = {
     "revive",
     "unpark",
     "intent",
-    "doubt",
+    "unacknowledged",
 }
 #: What another version cannot misread: giving back, counting, what concerns GitHub or the health of processes.
 OPEN = {"release", "unsend", "hold", "permit", "backlog", "contact", "heartbeat", "told"}
@@ -74,7 +74,7 @@ def changed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def footprint(redis: Redis, keys: Keys) -> dict[bytes, Any]:
-    """Everything that is stored, but for the lease and the mark of the version."""
+    """Everything that is stored, but for the lease and the epoch of the version."""
     read: dict[bytes, Callable[[bytes], Any]] = {
         b"hash": redis.hgetall,
         b"string": redis.get,
@@ -85,7 +85,7 @@ def footprint(redis: Redis, keys: Keys) -> dict[bytes, Any]:
     }
     found = {key: read[redis.type(key)](key) for key in redis.scan_iter(f"{keys.prefix}:*", count=1000)}
     found.pop(keys.lease.encode(), None)
-    found[keys.meta.encode()].pop(b"mark")
+    found[keys.meta.encode()].pop(b"epoch")
     return found
 
 
@@ -172,7 +172,7 @@ def test_what_is_remembered_of_a_service_is_there_in_the_order_in_which_it_came(
     assert [position.sha for position in state.history.positions] == [
         position["sha"] for position in before["chain"]["places"]
     ]
-    assert state.history.told == len(state.history.positions)
+    assert state.history.count == len(state.history.positions)
     assert state.history.head is not None
     assert state.history.head.sha == before["chain"]["head"]["sha"]
     full = {
@@ -278,7 +278,7 @@ def test_records_history_outbox_and_dead_letters_go_through_the_step(redis: Redi
     assert all(json.loads(text)["seen"] == 1 for text in moved)
     assert all(json.loads(text)["run"]["seen"] == 1 for text in redis.hvals(keys.ended))
     assert all(json.loads(text.partition(b"\n")[2])["seen"] == 1 for text in redis.hvals(keys.outbox))
-    assert all(json.loads(text)["effect"]["seen"] == 1 for text in redis.hvals(keys.dead))
+    assert all(json.loads(text)["effect"]["seen"] == 1 for text in redis.hvals(keys.dead_letters))
 
 
 class Cut(Redis):
@@ -374,7 +374,7 @@ def test_copies_of_the_board_are_loaded_anew(redis: Redis, keys: Keys, changed: 
     migrate(redis, keys)
     assert not redis.exists(keys.changes)
     reader = BoardReplica(Scripts(redis), keys)
-    reader.version, reader.mark = int(redis.hget(keys.meta, "version")) - 1, "1"
+    reader.version, reader.epoch = int(redis.hget(keys.meta, "version")) - 1, "1"
     with pytest.raises(Exception, match="seen"):  # the whole board, whose fields are of another version
         reader.refresh()
 
@@ -395,7 +395,7 @@ def calls(pipeline: StoredPipeline) -> Iterator[tuple[str, Callable[[], object]]
     yield "renew", lambda: outbox.renew(claim)
     yield "intent", lambda: outbox.intend(claim, "note", "text", 1_000)
     yield "intent", lambda: outbox.intend(claim, pipeline.keys.posted("S1.1", 1), "", 1_000)
-    yield "doubt", store.doubt
+    yield "unacknowledged", store.note_unacknowledged_writes
     yield "finish", lambda: outbox.finish(claim, TimePassed())
     yield "postpone", lambda: outbox.give_up(claim, "no", 1.0)
     yield (
@@ -414,7 +414,7 @@ def test_another_version_reads_and_writes_nothing(
     claim, _ = pipeline.outbox.claim("jenkins", limit=1)
     assert claim is not None
     pipeline.outbox.give_up(claim, "no", 1.0)
-    park(pipeline.redis, pipeline.keys, Entry("1-0", "github", "push", "guid", b"{}"), ValueError("no"))
+    park(pipeline.redis, pipeline.keys, InboxEntry("1-0", "github", "push", "guid", b"{}"), ValueError("no"))
     pipeline.accept()
     pipeline.redis.hset(pipeline.keys.meta, "schema", stored_number)
     before = footprint_of(pipeline)

@@ -35,10 +35,10 @@ from workers.turn import decide_all
 PREFIX = "interlock:{shop}:"
 BEFORE = stored(3)
 #: The families of records and the kinds of effects that have another name since.
-FAMILIES = {"trouble": "backoff", "foreign": "unmanaged", "place": "position"}
+FAMILIES = {"trouble": "backoff", "foreign": "unmanaged", "place": "position", "heard": "commands"}
 KINDS = {"obey": "authorize-command"}
 #: The families of one service's parts: on the board they are one value.
-PARTS = {"proofs", "heard", "position", "push", "pushed"}
+PARTS = {"proofs", "commands", "position", "push", "pushed"}
 
 
 def before(name: str) -> Any:
@@ -123,7 +123,7 @@ def test_every_record_is_on_the_board(redis: Redis, keys: Keys) -> None:
     assert board.service("S3").history.denials
     assert board.service("S3").unconfirmed_head == board.service("S3").history.head.sha  # type: ignore[union-attr]
     assert board.service("S2").forced_heads
-    assert [command.key for command in board.service("S1").heard] == ["comment/1", "comment/2", "comment/3"]
+    assert [command.key for command in board.service("S1").handled_commands] == ["comment/1", "comment/2", "comment/3"]
 
 
 def test_no_value_of_a_record_is_lost(redis: Redis, keys: Keys) -> None:
@@ -144,7 +144,7 @@ def test_every_effect_and_every_dead_letter_loads_and_keeps_what_it_says(redis: 
     for text in redis.hvals(keys.outbox):
         load_effect(text.partition(b"\n")[2])
     assert len(Outbox(redis, keys).dead_letters()) == len(before("dead"))
-    for slot, text in decoded(redis.hgetall(keys.dead)).items():
+    for slot, text in decoded(redis.hgetall(keys.dead_letters)).items():
         assert missing(json.loads(before("dead")[slot]), json.loads(text), renamed=tuple(KINDS)) == [], slot
 
 
@@ -178,6 +178,19 @@ def test_the_fact_of_a_build_that_nobody_asked_for_is_read_under_its_old_name(re
         found += [each.fact for _, each in page if each.fact.kind is FactKind.UNMANAGED_BUILD_SEEN]
         last = page[-1][0]
     assert len(found) == len(texts)
+
+
+def test_keys_that_have_another_name_are_carried_over(redis: Redis, keys: Keys) -> None:
+    (given,) = [name.removeprefix(f"{PREFIX}said:") for name in BEFORE if name.startswith(f"{PREFIX}said:")]
+    assert redis.exists(keys.given(given))
+    for family in ("jenkins", "github", "people"):
+        was = BEFORE.get(f"{PREFIX}held:{family}", {"value": {}})["value"]
+        assert {slot.decode() for slot in redis.zrange(keys.claimed(family), 0, -1)} == set(was)
+    gone = {name.removeprefix(PREFIX) for name in BEFORE}
+    gone = {name for name in gone if name in ("dead", "heads") or name.startswith("held:")}
+    assert len(gone) > 2
+    assert not redis.exists(*(keys.named(name) for name in gone))
+    assert not redis.hexists(keys.meta, "mark")
 
 
 # -- and it goes on --------------------------------------------------------------------------------------------

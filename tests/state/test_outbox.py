@@ -65,7 +65,7 @@ def commit_wishing_for(
     """Commit these effects and wish for one of Jenkins: how many deliveries come next, and what was claimed; and what
     another performer gets that comes right after."""
     entries = pipeline.store.begin("me")[:1]
-    wanted = pipeline.outbox.wanted("jenkins", limit=1)
+    wanted = pipeline.outbox.claim_request("jenkins", limit=1)
     following, answer = pipeline.store.commit_and_claim("me", entries, replace(NOTHING, effects=list(effects)), wanted)
     return len(following), pipeline.outbox.claimed("jenkins", answer, 0.0), pipeline.outbox.claim("jenkins", limit=9)[0]
 
@@ -106,7 +106,7 @@ def test_a_refused_commit_claims_nothing(pipeline: StoredPipeline) -> None:
     pipeline.redis.delete(pipeline.keys.lease)
     pipeline.turn()
     with pytest.raises(Outdated):
-        late.commit_and_claim("late", entries, NOTHING, pipeline.outbox.wanted("jenkins", limit=9))
+        late.commit_and_claim("late", entries, NOTHING, pipeline.outbox.claim_request("jenkins", limit=9))
     assert claim(pipeline).tries == 0
 
 
@@ -287,7 +287,7 @@ def test_finishing_without_an_event_asks_for_no_turn(pipeline: StoredPipeline) -
     assert pipeline.waiting() == []
 
 
-def test_finishing_pokes_only_if_no_poke_is_pending(pipeline: StoredPipeline) -> None:
+def test_finishing_wakes_up_only_if_no_wake_up_is_pending(pipeline: StoredPipeline) -> None:
     pipeline.turn(effects=(look(1),))
     pipeline.accept()
     assert pipeline.outbox.finish(claim(pipeline), TimePassed()) is False
@@ -336,14 +336,14 @@ def test_dead_letters_are_listed_newest_first_and_are_bounded(pipeline: StoredPi
         pipeline.turn(effects=tuple(look(n) for n in range(3)))
         first = claim(pipeline)
         pipeline.outbox.give_up(first, "first", 0.5)
-        text = pipeline.redis.hget(pipeline.keys.dead, first.effect.slot)
+        text = pipeline.redis.hget(pipeline.keys.dead_letters, first.effect.slot)
         for number in range(DEAD_KEPT):
-            pipe.hset(pipeline.keys.dead, f"look/x/{number}", text)
+            pipe.hset(pipeline.keys.dead_letters, f"look/x/{number}", text)
         pipe.execute()
     pipeline.outbox.give_up(claim(pipeline), "second", 2.0)
     pipeline.outbox.give_up(claim(pipeline), "third", 3.0)
     assert [letter.error for letter in pipeline.outbox.dead_letters(limit=2)] == ["third", "second"]
-    assert pipeline.redis.hlen(pipeline.keys.dead) <= DEAD_KEPT
+    assert pipeline.redis.hlen(pipeline.keys.dead_letters) <= DEAD_KEPT
 
 
 # -- taking back -----------------------------------------------------------------------------------------------

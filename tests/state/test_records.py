@@ -14,7 +14,7 @@ from bot.core.model.history import Position
 from bot.core.model.pipeline import Lane, Step
 from bot.core.model.run import End, Ending, Run, Status
 from bot.core.rules.decision import Ended
-from bot.store.inbox import Entry
+from bot.store.inbox import InboxEntry
 from bot.store.parked import KEPT, park, parked
 from bot.store.records import PAGE, Records
 from bot.store.store import STORY_KEPT, Store, Work
@@ -155,7 +155,12 @@ def test_the_history_is_bounded_and_the_oldest_goes_first(pipeline: StoredPipeli
 
 def test_parked_deliveries_are_listed_newest_first_and_bounded(pipeline: StoredPipeline) -> None:
     for number in range(KEPT + 3):
-        park(pipeline.redis, pipeline.keys, Entry(f"{number}-0", "github", "push", "guid", b"\xff"), ValueError("no"))
+        park(
+            pipeline.redis,
+            pipeline.keys,
+            InboxEntry(f"{number}-0", "github", "push", "guid", b"\xff"),
+            ValueError("no"),
+        )
     assert [letter["entry"] for letter in parked(pipeline.redis, pipeline.keys, 2)] == [
         f"{KEPT + 2}-0",
         f"{KEPT + 1}-0",

@@ -1,4 +1,4 @@
-"""Taking turns: pokes are never lost, the lease is exclusive and ends, a commit is whole, fenced, or nothing."""
+"""Taking turns: wake-ups are never lost, the lease is exclusive and ends, a commit is whole, fenced, or nothing."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_giving_back_what_another_holds_takes_nothing_from_it(pipeline: StoredPi
         pipeline.another().begin("other")
 
 
-# -- pokes -----------------------------------------------------------------------------------------------------
+# -- wake-ups -----------------------------------------------------------------------------------------------------
 
 
 def worker(store: Store, token: str) -> Iterator[None]:
@@ -126,7 +126,7 @@ class Scene:
     def take(self, choice: str) -> None:
         if choice == "accept":
             self.left -= 1
-            self.messages += self.pipeline.accept() is Accepted.POKE
+            self.messages += self.pipeline.accept() is Accepted.WAKE_UP
             return
         number = int(choice[-1])
         turn = self.turns[number]
@@ -156,7 +156,7 @@ def schedules(redis: Redis, deliveries: int) -> Iterator[tuple[list[str], Scene]
 
 @pytest.mark.parametrize("deliveries", [1, 2, pytest.param(3, marks=pytest.mark.slow)])
 def test_in_whatever_order_doors_and_workers_step_no_delivery_is_left_lying(redis: Redis, deliveries: int) -> None:
-    """Without the sweeper: each delivery is taken by the worker that its poke, or an earlier one, brought."""
+    """Without the sweeper: each delivery is taken by the worker that its wake-up, or an earlier one, brought."""
     played = 0
     for path, scene in schedules(redis, deliveries):
         played += 1
@@ -166,15 +166,15 @@ def test_in_whatever_order_doors_and_workers_step_no_delivery_is_left_lying(redi
     assert played > deliveries
 
 
-def test_a_poke_that_was_lost_is_pending_only_for_a_while(pipeline: StoredPipeline) -> None:
+def test_a_wake_up_that_was_lost_is_pending_only_for_a_while(pipeline: StoredPipeline) -> None:
     pipeline.accept()
-    assert 0 < pipeline.redis.pttl(pipeline.keys.poke) <= 3_000
+    assert 0 < pipeline.redis.pttl(pipeline.keys.wake_up) <= 3_000
 
 
-def test_begin_takes_the_poke_down_so_that_the_next_delivery_pokes_again(pipeline: StoredPipeline) -> None:
+def test_begin_takes_the_wake_up_down_so_that_the_next_delivery_wakes_up_again(pipeline: StoredPipeline) -> None:
     pipeline.accept()
     pipeline.store.begin("me")
-    assert pipeline.accept() is Accepted.POKE
+    assert pipeline.accept() is Accepted.WAKE_UP
 
 
 # -- the commit ------------------------------------------------------------------------------------------------

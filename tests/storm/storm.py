@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from bot.core.model.board import Board
 from bot.core.rules.decision import Ended
-from bot.store.codec import Told
+from bot.store.codec import RecordedFact
 from bot.store.connection import connect
 from bot.store.keys import Keys
 from bot.store.outbox import Outbox
@@ -43,7 +43,7 @@ class Aftermath:
     seconds: float
     board: Board
     ended: list[Ended]
-    told: list[Told]
+    told: list[RecordedFact]
     outbox: int
     dead: list[str]
     parked: list[str]
@@ -197,8 +197,8 @@ def _all_ended(records: Records) -> list[Ended]:
             return found
 
 
-def all_told(records: Records) -> list[Told]:
-    found: list[Told] = []
+def all_told(records: Records) -> list[RecordedFact]:
+    found: list[RecordedFact] = []
     after = "0-0"
     while page := records.facts_after(after):
         found += [told for _, told in page]

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from bot.store.codec import Told
+from bot.store.codec import RecordedFact
 from tests.storm.storm import Aftermath
 from tests.storm.verdict import Build, Verdict
 from tests.storm.world import World
@@ -55,7 +55,7 @@ def _share(part: int, whole: int) -> str:
     return f"{part} ({part / max(1, whole):.0%})"
 
 
-def written(folder: Path, told: list[Told], builds: list[Build]) -> None:
+def written(folder: Path, told: list[RecordedFact], builds: list[Build]) -> None:
     """The story, for whoever must find out what went wrong: the facts and the builds beside the processes' logs."""
     facts = (f"{t.at:.3f} {t.fact.kind} {t.fact.run or '-'} {t.fact.step or '-'} {t.fact.why}\n" for t in told)
     (folder / "facts.txt").write_text("".join(facts), "utf-8")

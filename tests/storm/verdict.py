@@ -11,7 +11,7 @@ from bot.core.model.board import Board
 from bot.core.model.facts import FactKind
 from bot.core.model.run import End
 from bot.core.rules.decision import Ended
-from bot.store.codec import Told
+from bot.store.codec import RecordedFact
 from tests.storm.plan import Fate
 from tests.storm.world import CAPACITY
 
@@ -55,7 +55,7 @@ def judge(
     builds: list[Build],
     board: Board,
     ended: list[Ended],
-    told: list[Told],
+    told: list[RecordedFact],
     merged: dict[str, str],
     fates: dict[str, Fate],
 ) -> Verdict:
@@ -118,7 +118,7 @@ def capacity(verdict: Verdict, builds: list[Build]) -> None:
                 verdict.over_capacity.append(f"{name} is number {inside} in {stage} at {at:.3f}")
 
 
-def _made_of(build: Build, told: list[Told]) -> str:
+def _made_of(build: Build, told: list[RecordedFact]) -> str:
     """What Interlock said of a build that Jenkins had made a second time."""
     run, number = build["params"]["INTERLOCK_RUN"], build["number"]
     for fact in (one.fact for one in told if str(one.fact.step).replace(" ", "-") == build["stage"]):

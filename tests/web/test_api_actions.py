@@ -50,7 +50,7 @@ def test_when_nobody_has_a_token_nobody_acts(settings: Settings, configuration: 
 def test_a_lock_is_asked_for_decided_and_told(api: Api, story: Story, wake_ups: list[str]) -> None:
     story.start()
     wake_ups.clear()
-    story.redis.delete(story.keys.poke)
+    story.redis.delete(story.keys.wake_up)
     answer = api.post("/stages/production/lock", {"reason": "Black Friday", "let_fixes_in": True, "until": "2h"})
     assert answer.status_code == 202
     assert answer.json["state"] == "waiting"

@@ -14,7 +14,7 @@ from bot.core.model.events import BuildSeen, Configured, ContainmentKnown, Event
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Outcome, Pipeline, Service, Track
 from bot.core.model.run import Run, Status
-from bot.store.inbox import Accepted, Entry, Inbox
+from bot.store.inbox import Accepted, Inbox, InboxEntry
 from bot.store.keys import Keys
 from bot.store.parked import parked
 from bot.store.records import Records
@@ -45,7 +45,7 @@ class Worker:
     def crash(self) -> None:
         self.store = Store(self._redis, self._keys)
         self.token = uuid.uuid4().hex
-        self.entries: list[Entry] = []
+        self.entries: list[InboxEntry] = []
         self.work: Work | None = None
 
     def begin(self) -> None:

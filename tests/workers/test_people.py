@@ -73,7 +73,7 @@ def test_a_mail_that_was_not_taken_is_sent_again_under_the_same_name(shop: Works
     mailbox.refuse = 1
     shop.do(NOTICE)
     shop.context.redis.delete(
-        shop.context.keys.said(f"{NOTICE.slot}/mail")
+        shop.context.keys.given(f"{NOTICE.slot}/mail")
     )  # as after a crash between the mail and the note of it
     shop.do(NOTICE)
     names = [mail["X-Interlock-Notice"] for mail in mailbox.mails]

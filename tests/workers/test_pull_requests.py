@@ -202,7 +202,7 @@ def test_the_status_leads_to_the_build_in_jenkins(shop: Workshop) -> None:
 
 @contextmanager
 def door(shop: Workshop) -> Iterator[str]:
-    """The door over real HTTP, before the same Redis; nobody is poked, the story does the work itself."""
+    """The door over real HTTP, before the same Redis; nobody is woken up, the story does the work itself."""
     secret = SecretStr(SECRET)
     settings = shop.settings.model_copy(
         update={

@@ -125,7 +125,7 @@ def test_what_comes_and_goes_within_one_batch_leaves_nothing_and_stops_nothing(s
 def test_what_comes_in_at_the_end_of_a_turn_is_decided_by_the_same_worker(
     shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A second thread is poked while the first still holds the lock of the process: it leaves the work to the first."""
+    """A second thread is woken up while the first still holds the lock of the process: it leaves the work to it."""
     real = shop.context.store.commit
     helped = threading.Event()
 
@@ -133,7 +133,7 @@ def test_what_comes_in_at_the_end_of_a_turn_is_decided_by_the_same_worker(
         rest = real(*args)
         if not rest and not helped.is_set():
             helped.set()
-            assert shop.context.inbox.add(merged(shop, "b"), "late") is Accepted.POKE
+            assert shop.context.inbox.add(merged(shop, "b"), "late") is Accepted.WAKE_UP
             other = threading.Thread(target=take_turns, args=(shop.context,))
             other.start()
             other.join(5)

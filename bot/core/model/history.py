@@ -65,7 +65,7 @@ class CommitHistory:
     #: The segment that the latest force-push began: what stands before it may have been dropped from main.
     forced: int = 0
     #: How many places there have been: the number of the last one that is remembered.
-    told: int = 0
+    count: int = 0
 
     def find(self, sha: str) -> Position | None:
         """The latest remembered place of `sha` (a force-push may bring a commit back to a second place)."""
@@ -208,7 +208,7 @@ class CommitHistory:
     def _with(self, position: Position, links: Iterable[Link], *, keep_head: bool = True) -> CommitHistory:
         positions, added = _last((*self.positions, position)), tuple(links)
         proven = _last((*self.links, *added)) if added else self.links
-        grown = replace(self, positions=positions, told=self.told + 1, links=proven, head=position)
+        grown = replace(self, positions=positions, count=self.count + 1, links=proven, head=position)
         older = keep_head and self.head is not None and grown.contains(self.head, position)
         return replace(grown, head=self.head) if older else grown
 

@@ -336,13 +336,13 @@ class ServiceState:
     #: The pushes of several commits seen lately.
     pushed: tuple[PushedCommits, ...] = ()
     #: How many of each there have been: the number of the last one that is remembered.
-    pushes_told: int = 0
-    pushed_told: int = 0
+    push_count: int = 0
+    pushed_count: int = 0
     #: The head that GitHub named, while it is not known whether that contains ours; or our head, if it lacks a commit
     #: that was on main, until GitHub names it.
     unconfirmed_head: str = ""
     #: Commands heard lately, and when which pull request was answered somebody who may not write.
-    heard: tuple[HandledCommand, ...] = ()
+    handled_commands: tuple[HandledCommand, ...] = ()
     answered: tuple[tuple[int, float], ...] = ()
 
 

@@ -72,11 +72,13 @@ def hear_command(decision: Decision, event: CommandSaid) -> None:
         _refuse(decision, event, "it came too late: it was written more than an hour ago")
         return
     state = decision.board.service(service.name)
-    lately = [heard for heard in state.heard if heard.by == event.by and decision.now - heard.at < TOO_OLD]
-    if any(heard.key == event.key for heard in state.heard) or len(lately) > FROM_ONE:
+    lately = [heard for heard in state.handled_commands if heard.by == event.by and decision.now - heard.at < TOO_OLD]
+    if any(heard.key == event.key for heard in state.handled_commands) or len(lately) > FROM_ONE:
         return
-    heard = (*state.heard, HandledCommand(event.key, event.by, decision.now, done=len(lately) == FROM_ONE))[-HEARD:]
-    decision.board.put(replace(state, heard=heard))
+    heard = (*state.handled_commands, HandledCommand(event.key, event.by, decision.now, done=len(lately) == FROM_ONE))[
+        -HEARD:
+    ]
+    decision.board.put(replace(state, handled_commands=heard))
     if len(lately) == FROM_ONE:
         _refuse(decision, event, f"{FROM_ONE} commands in an hour are enough: the next is heard when they are older")
         return
@@ -133,10 +135,10 @@ def _take(decision: Decision, event: CommandSaid) -> bool:
     if service is None:
         return False
     state = decision.board.service(service.name)
-    if not any(heard.key == event.key and not heard.done for heard in state.heard):
+    if not any(heard.key == event.key and not heard.done for heard in state.handled_commands):
         return False
-    heard = tuple(replace(one, done=True) if one.key == event.key else one for one in state.heard)
-    decision.board.put(replace(state, heard=heard))
+    heard = tuple(replace(one, done=True) if one.key == event.key else one for one in state.handled_commands)
+    decision.board.put(replace(state, handled_commands=heard))
     return True
 
 

@@ -42,11 +42,11 @@ def accept_merge(decision: Decision, event: Merged) -> None:
         return
     if event.push_id:
         pushes = (*state.pushes, event.push_id)[-PUSHES:]
-        state = replace(state, pushes=pushes, pushes_told=state.pushes_told + 1)
+        state = replace(state, pushes=pushes, push_count=state.push_count + 1)
         board.put(state)
     if event.commits and not any(pushed.head == event.sha for pushed in state.pushed):
         pushed = (*state.pushed, PushedCommits(event.sha, event.commits[-COMMITS:]))[-PUSHED:]
-        state = replace(state, pushed=pushed, pushed_told=state.pushed_told + 1)
+        state = replace(state, pushed=pushed, pushed_count=state.pushed_count + 1)
         board.put(state)
     position = _known_place(decision, state, event)
     if position is None and (head := _carried_by(state, event)) is not None:

@@ -1,7 +1,7 @@
--- The door's one round trip: refuse a repeated delivery, keep a new one, say whether a worker must be poked.
--- KEYS: seen, inbox, poke, meta.  ARGV: seen_seconds, poke_ms, source, name, delivery, body
--- Returns {what, id of the inbox entry}; what is 0: a duplicate (of that entry); 1: kept, a poke is pending already;
--- 2: kept, poke a worker.
+-- The door's one round trip: refuse a repeated delivery, keep a new one, say whether a worker must be woken up.
+-- KEYS: seen, inbox, wake-up, meta.  ARGV: seen_seconds, wake_up_ms, source, name, delivery, body
+-- Returns {what, id of the inbox entry}; what is 0: a duplicate (of that entry); 1: kept, a wake-up is pending already;
+-- 2: kept, wake a worker up.
 local seen = redis.call('GET', KEYS[1])
 if seen then
   return {0, seen}

@@ -5,7 +5,7 @@
 -- schema number of what is stored or ''}.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local meta = redis.call('HMGET', KEYS[1], 'accepted', 'taken', 'version', 'mark', 'cursor', 'schema')
+local meta = redis.call('HMGET', KEYS[1], 'accepted', 'taken', 'version', 'epoch', 'cursor', 'schema')
 local oldest = redis.call('XRANGE', KEYS[2], '(' .. (meta[5] or '0-0'), '+', 'COUNT', 1)
 local due = 0
 for i = 6, 8 do

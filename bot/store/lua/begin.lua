@@ -1,7 +1,7 @@
--- Begin a turn: take the lease, take down the poke, read what came in and what others committed meanwhile.
--- KEYS: lease, poke, meta, inbox, changes.  ARGV: token, lease_ms, my_version, my_mark, batch
--- Returns {0} if another holds the lease, else {1, version, {inbox entries}, {changes since mine}, mark}.
--- A version is told from another of the same number by its mark: after a failover the last ones may have been lost,
+-- Begin a turn: take the lease, take down the wake-up, read what came in and what others committed meanwhile.
+-- KEYS: lease, wake-up, meta, inbox, changes.  ARGV: token, lease_ms, my_version, my_epoch, batch
+-- Returns {0} if another holds the lease, else {1, version, {inbox entries}, {changes since mine}, epoch}.
+-- A version is told from another of the same number by its epoch: after a failover the last ones may have been lost,
 -- and others taken their numbers. Then, and if mine is too old, there are no changes: load the board.
 if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then
   if redis.call('GET', KEYS[1]) ~= ARGV[1] then
@@ -11,12 +11,12 @@ if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then
 end
 redis.call('HSETNX', KEYS[3], 'schema', schema) -- of the fence: the first turn on an empty store says whose it is
 redis.call('DEL', KEYS[2])
-local meta = redis.call('HMGET', KEYS[3], 'version', 'cursor', 'mark')
-local version, mark = tonumber(meta[1]) or 0, meta[3] or '0'
+local meta = redis.call('HMGET', KEYS[3], 'version', 'cursor', 'epoch')
+local version, epoch = tonumber(meta[1]) or 0, meta[3] or '0'
 local entries = redis.call('XRANGE', KEYS[4], '(' .. (meta[2] or '0-0'), '+', 'COUNT', ARGV[5])
 local changes = {}
 local mine = ARGV[3] .. '-' .. ARGV[4]
 if tonumber(ARGV[3]) < version and #redis.call('XRANGE', KEYS[5], mine, mine) == 1 then
   changes = redis.call('XRANGE', KEYS[5], '(' .. mine, '+')
 end
-return {1, version, entries, changes, mark}
+return {1, version, entries, changes, epoch}

@@ -3,7 +3,7 @@
 -- posted (as intent.lua does), where its job is known to be fit and nothing is in doubt.
 --
 -- claim_due(at, args, now), with due, held, outbox, tries, meta and how the keys of notes begin at KEYS[at] and after,
--- and hold_ms, count, limit, notes (JSON: by `controller<LF>job` the note of a post to it), note_ms and in_doubt_ms at
+-- and hold_ms, count, limit, notes (JSON: by `controller<LF>job` the note of a post to it), note_ms and unacknowledged_ms at
 -- ARGV[args] and after, returns
 -- {how many more are due, slot, tries, value, held until, noted (0: no; 1: yes; 2: yes, and a replica must
 -- confirm it), ...}; a try counts from the claim on, so that one

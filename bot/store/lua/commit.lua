@@ -1,14 +1,14 @@
 -- Commit a turn: board, facts, effects, finished runs and the acknowledgement of its events, together or not at all.
--- Fenced by the version that the turn was decided on, and its mark: a worker that comes late changes nothing.
--- KEYS: lease, poke, meta, inbox, board, changes, facts, outbox, ended, ended_order, due/jenkins, due/github, due/people,
+-- Fenced by the version that the turn was decided on, and its epoch: a worker that comes late changes nothing.
+-- KEYS: lease, wake-up, meta, inbox, board, changes, facts, outbox, ended, ended_order, due/jenkins, due/github, due/people,
 -- dead, stories; and perhaps those of claiming.lua.
--- ARGV: token, version, mark, cursor, taken, work (JSON), changes_kept, facts_kept, ended_kept, batch, lease_ms,
+-- ARGV: token, version, epoch, cursor, taken, work (JSON), changes_kept, facts_kept, ended_kept, batch, lease_ms,
 -- story_kept; and perhaps the arguments of claiming.lua: then the caller goes on with an effect that is due, unless
 -- there is more to decide before. Needs claiming.lua and history.lua.
--- Returns {0} if another committed first, else {1, version, {next inbox entries}, mark, {what was claimed}}; without a
+-- Returns {0} if another committed first, else {1, version, {next inbox entries}, epoch, {what was claimed}}; without a
 -- next one the lease is free.
 local CLAIMS_FROM = 13 -- behind the others; the very last argument is the fence's
-local meta = redis.call('HMGET', KEYS[3], 'version', 'mark')
+local meta = redis.call('HMGET', KEYS[3], 'version', 'epoch')
 local version = tonumber(meta[1]) or 0
 if version ~= tonumber(ARGV[2]) or (meta[2] or '0') ~= ARGV[3] then
   return {0}
@@ -16,7 +16,7 @@ end
 local work = cjson.decode(ARGV[6])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local mark = time[1] .. string.format('%06d', time[2])
+local epoch = time[1] .. string.format('%06d', time[2])
 if version == 0 then
   redis.call('HSET', KEYS[5], 'schema/3', '1') -- copy.py: BARRIER
 end
@@ -31,7 +31,7 @@ for _, change in ipairs(work.board) do
   delta[#delta + 1] = change[1]
   delta[#delta + 1] = change[2]
 end
-redis.call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[7], version .. '-' .. mark, 'c', #delta == 0 and '[]' or cjson.encode(delta))
+redis.call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[7], version .. '-' .. epoch, 'c', #delta == 0 and '[]' or cjson.encode(delta))
 local told = {}
 for _, fact in ipairs(work.facts) do
   local id = redis.call('XADD', KEYS[7], 'MAXLEN', '~', ARGV[8], '*', 'f', fact[1])
@@ -70,7 +70,7 @@ if surplus > 0 then
     redis.call('HDEL', KEYS[15], unpack(story))
   end
 end
-redis.call('HSET', KEYS[3], 'version', version, 'mark', mark, 'cursor', ARGV[4])
+redis.call('HSET', KEYS[3], 'version', version, 'epoch', epoch, 'cursor', ARGV[4])
 redis.call('HINCRBY', KEYS[3], 'taken', ARGV[5])
 if work.due == '' then
   redis.call('HDEL', KEYS[3], 'due')
@@ -90,4 +90,4 @@ local claimed = {}
 if #entries == 0 and #ARGV > CLAIMS_FROM then
   claimed = claim_due(16, CLAIMS_FROM, now)
 end
-return {1, version, entries, mark, claimed}
+return {1, version, entries, epoch, claimed}

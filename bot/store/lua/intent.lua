@@ -1,6 +1,6 @@
 -- Note that an attempt is about to be posted, if its trigger is still ours to do, and hold it for longer: one step, so
 -- that hold and note are of one server, whatever becomes of the others. Needs history.lua.
--- KEYS: due, held, outbox, meta, posted.  ARGV: slot, revision, hold_ms, held until, note, note_ms, looked, in_doubt_ms
+-- KEYS: due, held, outbox, meta, posted.  ARGV: slot, revision, hold_ms, held until, note, note_ms, looked, unacknowledged_ms
 -- `looked`: the change of history after which the caller has looked for what was posted before it; 0: has not.
 -- Returns {0}: it is done, replaced, or taken by another; {1, held until, 1 if a replica must confirm it};
 -- {2, changed, milliseconds since}: look first. A server that never had a replica has come back by itself: what was sent

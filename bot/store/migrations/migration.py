@@ -8,6 +8,7 @@ finds a higher number refuses (`bot.store.schema`).
 from __future__ import annotations
 
 import json
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -83,7 +84,8 @@ class _Migration:
     def run(self, stored: int) -> bool:
         """True if it is done; False, and nothing changed, if somebody came between."""
         keys = self._keys
-        version, mark = self._redis.hmget(keys.meta, ["version", "mark"])
+        epoch_field = "mark" if stored < 4 else "epoch"
+        version, epoch = self._redis.hmget(keys.meta, ["version", epoch_field])
         steps = [step for number, step in _STEPS if number > stored]
         records = {field: json.loads(text) for field, text in self._all(keys.board) if field != BARRIER}
         ended = {run: json.loads(text) for run, text in self._all(keys.ended)}
@@ -96,11 +98,16 @@ class _Migration:
         if stored < 3:
             runs = {field.removeprefix("run/") for field in records if field.startswith("run/")}
             self._prepare(keys.stories, to_3.stories(self._facts(), runs | ended.keys()))
+        carried = to_4.CARRIED if stored < 4 else {}
+        dead = keys.named("dead") if stored < 4 else keys.dead_letters
         outbox = self._effects(1, keys.outbox, lambda text: _in_outbox(steps, text))
-        effects = [*outbox, *self._effects(2, keys.dead, lambda text: _in_letter(steps, text))]
-        names = [keys.lease, keys.meta, keys.changes, keys.outbox, keys.dead]
+        effects = [*outbox, *self._effects(2, dead, lambda text: _in_dead_letter(steps, text))]
+        if stored < 4:
+            self._copy(to_4.COPIED)
+        names = [keys.lease, keys.meta, keys.changes, keys.outbox, dead, keys.heads]
         names += [name for pair in self._prepared for name in pair]
-        args = [self._token, stored, SCHEMA, version or 0, mark or 0, json.dumps(effects)]
+        names += [keys.named(name) for pair in carried.items() for name in pair]
+        args = [self._token, stored, SCHEMA, version or 0, epoch or 0, json.dumps(effects)]
         return bool(Scripts(self._redis).run("migrate", names, args))
 
     def _all(self, key: str) -> list[tuple[str, str]]:
@@ -126,9 +133,21 @@ class _Migration:
                 self._redis.pexpire(self._keys.lease, LEASE_MS)
         self._prepared.append((beside, key))
 
+    def _copy(self, prefixes: dict[str, str]) -> None:
+        """Copy the keys whose names begin so to the names that they have now; they expire when the old ones do."""
+        for before, after in prefixes.items():
+            start = self._keys.named(before)
+            for key in self._redis.scan_iter(f"{_literally(start)}*", count=SLICE):
+                self._redis.copy(key, self._keys.named(after) + key.decode().removeprefix(start), replace=True)
+
     def _effects(self, which: int, key: str, change: Callable[[str], str]) -> list[list[Any]]:
         changed = ((slot, text, change(text)) for slot, text in self._all(key))
         return [[which, slot, text, after] for slot, text, after in changed if after != text]
+
+
+def _literally(text: str) -> str:
+    """A text as a pattern of SCAN that matches nothing else."""
+    return re.sub(r"([*?\[\]\\^])", r"\\\1", text)
 
 
 def _in_outbox(steps: list[_Step], text: str) -> str:
@@ -139,7 +158,7 @@ def _in_outbox(steps: list[_Step], text: str) -> str:
     return text if after == before else f"{revision}\n{json.dumps(after)}"
 
 
-def _in_letter(steps: list[_Step], text: str) -> str:
+def _in_dead_letter(steps: list[_Step], text: str) -> str:
     """A dead letter."""
     letter = json.loads(text)
     after = _migrated(steps, letter["effect"])

@@ -12,7 +12,7 @@ from typing import Any
 Raw = dict[str, Any]
 
 #: Families of records (`bot.core.model.board.FAMILIES`, `bot.store.parts`), before and after.
-_FAMILIES = {"trouble": "backoff", "foreign": "unmanaged", "place": "position"}
+_FAMILIES = {"trouble": "backoff", "foreign": "unmanaged", "place": "position", "heard": "commands"}
 #: Fields of records, at any depth.
 _OF_RECORDS = {
     "place": "position",
@@ -23,10 +23,21 @@ _OF_RECORDS = {
     "force": "level",
     "forces": "forced_heads",
     "doubt": "unconfirmed_head",
+    "heard": "handled_commands",
+    "told": "count",
+    "pushes_told": "push_count",
+    "pushed_told": "pushed_count",
 }
 #: Fields of effects.
 _OF_EFFECTS = {"rests": "debounce", "force": "level"}
 _KINDS = {"obey": "authorize-command"}
+#: Keys that have another name and are carried over, before and after. So have those of wake-ups: they are not carried
+#: over, for they expire within seconds, and whoever starts looks without being woken up.
+CARRIED = {"dead": "dead-letters"} | {
+    f"held:{family}": f"claimed:{family}" for family in ("jenkins", "github", "people")
+}
+#: How the names of keys that expire begin, before and after. They are copied, for the old ones count until the end.
+COPIED = {"said:": "given:"}
 
 
 def migrate_board(records: dict[str, Raw]) -> dict[str, Raw]:

@@ -1,9 +1,27 @@
 """Which commit contains which: what the chain of pushes to a main branch proves, without asking anyone.
 
-A push that was not forced proves that `after` contains `before` (GitHub docs: webhook event `push`). So the
-commits of an unbroken chain of pushes get consecutive places in one *segment*, and a later place contains every
-earlier one. Where the chain has a gap (a lost push, a force-push) a new segment begins; what lies between two
-segments is unknown until a link is proven by a later push or by one comparison asked of GitHub.
+A push that was not forced proves that `after` contains `before` (GitHub docs: webhook event `push`). So the commits
+of an unbroken chain of pushes get consecutive positions in one *segment*, and a later one contains every earlier one.
+Where the chain has a gap (a lost push, a force-push) a new segment begins; what lies between two segments is unknown
+until a link is proven by a later push or by one comparison asked of GitHub.
+
+  segment 1    1.1 a <── 1.2 b <── 1.3 c                pushes that follow on each other
+                                     ^
+                                     │ link             a push told late, or GitHub, has proven that e contains c
+  segment 2                        2.1 e <── 2.2 f      a push was lost before e: what e contains was unknown
+                                     ·
+                                     · denial           GitHub has said that g does not contain e
+  segment 3                        3.1 g                g was put in place by force: a forced head
+
+  does X contain Y?
+
+  unknown ──────────────> yes           X comes later in Y's segment, or links lead from X back to Y
+  unknown ──────────────> no            Y comes later in X's segment, or Y contains X, or a denial covers both
+  unknown ──> asked ────> yes, no       GitHub has compared the two: a link, or a denial
+                └───────> asked         no answer, or one that proves nothing: asked again
+
+*Yes* and *no* are final, and unknown is never taken for one of them. docs/history.md has the whole: what a force-push
+takes off main, the unconfirmed head, what each answer of GitHub proves, and why a map of parents would not do.
 """
 
 from __future__ import annotations

@@ -13,13 +13,13 @@ LONGEST_PAUSE = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """It is done; `event` is what the board must know of it."""
+    """The effect is done; `event` is what the board must learn."""
 
     event: Event | None = None
 
 
 class RetryLater(Exception):
-    """It cannot be done now and may work later. `after`: seconds to wait; None: longer with each try.
+    """The effect failed and may work later. `after`: seconds to wait; None: longer with each attempt.
 
     `certain` says that the request did nothing; else it may have arrived, and must be looked for. `over`: it was
     answered, or its connection was closed, so that it cannot arrive later. `event`: what the board should know of it.
@@ -42,18 +42,18 @@ class RetryLater(Exception):
 
 
 class RateLimited(RetryLater):
-    """It was not even tried: a limit asks to wait first. It counts as no try, however long it takes."""
+    """A rate limit asks to wait first: nothing was sent. It counts as no attempt, however long it takes."""
 
     def __init__(self, why: str, *, after: float) -> None:
         super().__init__(why, after=after, certain=True)
 
 
 class ClaimLost(Exception):
-    """It is no longer ours to do: our hold has ended and another has it, or it is done or replaced."""
+    """Our claim has ended: another worker has the effect, or it is done or replaced."""
 
 
 class PermanentFailure(Exception):
-    """It will not work however often it is tried: a person must look at it."""
+    """Trying again will not help: a person must look at it."""
 
 
 def pause(tries: int, wanted: float | None) -> float:

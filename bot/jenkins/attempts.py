@@ -1,8 +1,9 @@
-"""Finding an attempt in Jenkins: in the queue or among the builds, by the parameters that every trigger carries.
+"""Finding an attempt in Jenkins, in the queue or among the builds, by the parameters that every trigger carries.
 
-After a fail-over also builds of a commit that the store has forgotten, so that no second one is started beside one.
-What was lost may have been decided again with other names: the same merge, found by asking GitHub, may be another run
-or have another version, and a run's name may be another commit's now. So service, commit and stage tell what was built.
+After a fail-over also finds builds of a commit that the store has forgotten, so that no second one is started.
+What was lost may have been decided again under other names: the same merge, found by polling GitHub, may be another run
+or have another version, and the name of a run may now belong to another commit. So service, commit and stage are
+compared.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from bot.store.records import Records
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class AttemptParameters:
     """One attempt as its trigger names it.
 
     Version and commit tell it from one of the same name in an older installation, or before a fail-over.
@@ -32,31 +33,31 @@ class Attempt:
     version: str
     sha: str = ""
 
-    def is_that_of(self, thing: dict[str, Any]) -> bool:
-        """Whether a build or queue item is that of this attempt; a job need not declare version and commit."""
+    def matches(self, thing: dict[str, Any]) -> bool:
+        """Whether a build or queue item belongs to this attempt; a job need not declare version and commit."""
         found = builds.parameters(thing)
         same = found.get(builds.RUN) == self.run and found.get(builds.ATTEMPT) == str(self.number)
         more = ((builds.VERSION, self.version), (builds.SHA, self.sha))
         return same and all(not own or found.get(name, "") in ("", own) for name, own in more)
 
-    def is_not_that_of(self, thing: dict[str, Any]) -> bool:
-        """Whether a build or queue item says that it is another's; one without our parameters says nothing.
+    def belongs_to_another(self, thing: dict[str, Any]) -> bool:
+        """Whether a build or queue item belongs to another attempt; without our parameters it is not known.
 
         After a crash Jenkins gives the numbers of queue items again, from 1 on if it had not saved its queue.
         """
-        return builds.RUN in builds.parameters(thing) and not self.is_that_of(thing)
+        return builds.RUN in builds.parameters(thing) and not self.matches(thing)
 
 
 class BuildMatcher(Protocol):
-    """What is looked for."""
+    """Recognizes the build or queue item that is looked for."""
 
-    def is_that_of(self, thing: dict[str, Any]) -> bool:
-        """Whether a build or queue item is that of it."""
+    def matches(self, thing: dict[str, Any]) -> bool:
+        """Whether this build or queue item is the one."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundAttempt:
-    """Where an attempt is: in the queue (`item`) or built (`build`, as Jenkins describes it)."""
+    """Where an attempt is: in the queue (`item`), or a build (`build`, as Jenkins describes it)."""
 
     item: int | None = None
     build: dict[str, Any] | None = None
@@ -76,14 +77,14 @@ def find(client: JenkinsClient, job: Job, wanted: BuildMatcher) -> FoundAttempt 
 
 def _in_queue(client: JenkinsClient, job: Job, wanted: BuildMatcher) -> FoundAttempt | None:
     for item in builds.queue_items(client):
-        if wanted.is_that_of(item):
+        if wanted.matches(item):
             return FoundAttempt(item=int(item["id"]))
     return None
 
 
 def _in_builds(client: JenkinsClient, job: Job, wanted: BuildMatcher) -> FoundAttempt | None:
     for build in builds.newest_builds(client, job):
-        if wanted.is_that_of(build):
+        if wanted.matches(build):
             return FoundAttempt(build=build)
     return None
 
@@ -96,14 +97,14 @@ LOOK_AGAIN = 2.0
 
 @dataclass(frozen=True, slots=True)
 class ForgottenBuild:
-    """What is looked for: any attempt at this commit in this stage that the store does not know."""
+    """Recognizes any attempt at this commit in this stage that the store does not know."""
 
     service: str
     sha: str
     stage: str
     is_known: Callable[[str, int, str], bool]
 
-    def is_that_of(self, thing: dict[str, Any]) -> bool:
+    def matches(self, thing: dict[str, Any]) -> bool:
         """Whether a build or queue item is such an attempt."""
         found = builds.parameters(thing)
         same = (found.get("INTERLOCK_SERVICE"), found.get(builds.SHA)) == (self.service, self.sha)
@@ -115,11 +116,10 @@ class ForgottenBuild:
 
 
 def find_forgotten(jenkins: JenkinsClient, context: PipelineContext, effect: Trigger) -> Done | None:
-    """What a build that the store has forgotten means for this trigger; None: there is none that matters.
+    """Look for a build that the store has forgotten, and return what it means for this trigger; None: there is none.
 
-    One that waits or runs is waited for (RetryLater): it ends under its own name. One that has passed is taken for this
-    attempt's. One that ended otherwise left nothing to wait for: the commit is built again. Verifications change
-    nothing outside, and are simply built again.
+    Raises RetryLater while it waits or runs: it ends under its own name. If it passed, it counts as this attempt's.
+    If it ended otherwise, the commit is built again. Verifications change nothing outside and are simply built again.
     """
     if effect.pull is not None:
         return None

@@ -1,4 +1,4 @@
-"""The lock's banner in a job's description: set before the owner's text, as text or HTML, taken away to the letter."""
+"""The banner of a lock in a job's description, as text or HTML. The owner's own text stays unchanged below it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from config.model import Markup
 
 
 def show_banner(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Banner) -> Done:
-    """Put up the banner, or take it away; what the owner of the job wrote stays to the letter."""
+    """Write the banner into the job's description, or remove it; the owner's own text stays unchanged."""
     jenkins = client_for(runtime, effect.job)
     path = f"{job_path(effect.job.name)}/description"
     try:
@@ -30,7 +30,7 @@ def show_banner(runtime: Runtime, context: PipelineContext, claim: Claim, effect
 
 
 def shown_on(runtime: Runtime, context: PipelineContext, description: str, effect: Banner) -> str:
-    """The description of the effect's job as it has to be."""
+    """The description that the effect's job must have."""
     controller = runtime.configuration.controllers.get(effect.job.controller)
     markup = controller.markup if controller is not None else Markup.PLAIN
     link = f"{runtime.configuration.web.public_url}/p/{context.pipeline.name}"
@@ -57,12 +57,12 @@ _STYLE = "border-left: 4px solid #c00; padding: 4px 12px; margin-bottom: 8px"
 
 
 def without_banner(description: str) -> str:
-    """What the owner of the job wrote."""
+    """The owner's own text."""
     return _BLOCK.sub("", description)
 
 
 def told_by_banner(description: str) -> list[str]:
-    """What a banner of ours in a description says has locked the stage, one line for each lock; none without one."""
+    """The reasons of the locks that a banner in a description names, one line each; none without a banner."""
     found = _BLOCK.search(description)
     if found is None:
         return []
@@ -93,7 +93,7 @@ def _plain(banner: Banner, link: str) -> str:
 
 
 def _html(banner: Banner, link: str) -> str:
-    """Everything in it is escaped: a reason may quote what strangers wrote."""
+    """Escapes everything: a reason may quote text of unknown people."""
     rows = [f"<li><b>{escape(lock.reason)}</b><br>{escape(_since(lock))}</li>" for lock in banner.locks]
     rows += [f"<li>Now: {escape(line)}</li>" for line in banner.coming]
     head = f'<b>{escape(banner.stage)} is locked</b> (<a href="{escape(link)}">Interlock</a>)'

@@ -1,4 +1,4 @@
-"""What Jenkins says of a build: whose it is, how it ended and what went wrong; and looking at one that was hinted at.
+"""What Jenkins knows about a build: whose it is, how it ended, what went wrong. Also asks for the build of a callback.
 
 Sources: Jenkins' remote API (`Run`, `Queue.Item`), junit plugin (`TestResult`), pipeline-rest-api (`wfapi/describe`).
 """
@@ -38,7 +38,7 @@ Build = dict[str, Any]
 
 
 def queue_items(client: JenkinsClient) -> list[dict[str, Any]]:
-    """What waits in Jenkins' queue, of all jobs."""
+    """The items in Jenkins' queue, of all jobs."""
     items: list[dict[str, Any]] = client.get("queue", QUEUE_TREE).get("items") or []
     return items
 
@@ -72,7 +72,7 @@ def _parameters(thing: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def build_seen(client: JenkinsClient, job: Job, build: dict[str, Any]) -> BuildSeen:
-    """What Jenkins says of a build, as an event. It is over when `building` is false, not when a result is set."""
+    """Turn a build into an event. It has ended when `building` is false, not when a result is set."""
     carried = parameters(build)
     attempt, number = carried.get(ATTEMPT, ""), int(build["number"])
     result = None if build.get("building") else outcome(build.get("result") or "ABORTED")
@@ -114,7 +114,7 @@ LOOKS = 4
 
 
 def look_at_build(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Look) -> Done:
-    """Ask what has become of a build; a build in its first milliseconds may still lack its parameters."""
+    """Ask Jenkins for a build. In its first milliseconds it may still lack its parameters; then ask again."""
     jenkins = client_for(runtime, effect.job)
     try:
         build = jenkins.get(f"{job_path(effect.job.name)}/{effect.number}", BUILD_TREE)
@@ -128,7 +128,7 @@ def look_at_build(runtime: Runtime, context: PipelineContext, claim: Claim, effe
 
 
 def why_gone(jenkins: JenkinsClient, number: int, since: float) -> str:
-    """`build #7 is no longer there: ...`; `since`: when it was there at the latest, in seconds since the epoch.
+    """Why Jenkins does not know a build any more. `since`: when it existed at the latest, in seconds since the epoch.
 
     A core that is stopped while a build that is no Pipeline runs may lose its record (seen on 2.426.3).
     """
@@ -145,7 +145,7 @@ CAUSES_KEPT = 256
 
 
 class Causes(NamedTuple):
-    """The names of the tests that failed, the first few; the step of the Pipeline that went wrong, and what it says."""
+    """The names of the first tests that failed; the step of the Pipeline that failed, with its message."""
 
     tests: tuple[str, ...] = ()
     step: str = ""
@@ -172,7 +172,7 @@ def causes_of(client: JenkinsClient, job: Job, build: dict[str, Any]) -> Causes:
 
 
 def _ask_for_tests(client: JenkinsClient, job: Job, number: int) -> tuple[str, ...]:
-    """None if there is no report."""
+    """The failed tests; none if there is no test report."""
     try:
         report = client.get(f"{job_path(job.name)}/{number}/testReport", "suites[cases[className,name,status]]")
     except (JenkinsNotFound, JenkinsForbidden):
@@ -181,7 +181,7 @@ def _ask_for_tests(client: JenkinsClient, job: Job, number: int) -> tuple[str, .
 
 
 def _ask_for_step(client: JenkinsClient, job: Job, number: int) -> str:
-    """Empty if the build is no Pipeline, or the plugin for it is not there."""
+    """The failed step; empty if the build is no Pipeline, or Jenkins lacks the plugin."""
     try:
         return failed_step(client.read(f"{job_path(job.name)}/{number}/wfapi/describe"))
     except (JenkinsNotFound, JenkinsForbidden):

@@ -1,4 +1,4 @@
-"""Jenkins' callbacks into events: each is only a hint to look. And which callbacks an inbox has lately taken in.
+"""Jenkins' callbacks into events, each only a reason to ask Jenkins; and which callbacks came in lately.
 
 Sources: notification plugin (`JobState`, `BuildState`); CloudEvents plugin (`HTTPSink`, `JobModel`, `QueueModel`).
 The data of a CloudEvent about a build has the notification plugin's shape as far as we read it: `url` is the job's
@@ -28,7 +28,7 @@ _QUEUE = "org.jenkinsci.queue."
 
 
 class CloudEvent(NamedTuple):
-    """What the attributes of a CloudEvent say; each is empty if missing."""
+    """The attributes of a CloudEvent; each is empty if missing."""
 
     type: str
     source: str
@@ -88,13 +88,13 @@ def build_of(payload: dict[str, Any]) -> int | None:
 
 
 def is_queued(data: dict[str, Any]) -> bool:
-    """Whether this says only that a build was queued. It is sent when the build starts, right before STARTED
-    (notification plugin: `JobListener#onStarted`), so STARTED says all of it."""
+    """Whether this says only that a build was queued. The plugin sends it when the build starts, right before STARTED
+    (notification plugin: `JobListener#onStarted`), so STARTED is enough."""
     return text(data, "build", "phase") == "QUEUED"
 
 
 def reduced(data: dict[str, Any]) -> dict[str, Any]:
-    """What is read of a callback, in its own shape: which job, which build, which phase, when.
+    """The part of a callback that Interlock reads, in the same shape: job, build, phase, time.
 
     The rest (parameters, log lines, artifacts, test summary) is not read: a callback is only a hint, and Jenkins is
     asked for the build. It may be megabytes, and hold what nobody wants kept.
@@ -110,8 +110,8 @@ def reduced(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def events(controller: str, payload: dict[str, Any]) -> list[Event]:
-    """What a callback means, whole or reduced: somebody should look at that build. One without a build means
-    nothing, nor does QUEUED."""
+    """The event of a callback, whole or reduced: Jenkins is to be asked for that build. None without a build, and none
+    for QUEUED."""
     payload = data_of(payload)
     if is_queued(payload):
         return []
@@ -121,7 +121,7 @@ def events(controller: str, payload: dict[str, Any]) -> list[Event]:
 
 
 def outcome(result: str | None) -> Outcome | None:
-    """Jenkins' result as ours; None while there is none. An unknown word counts as a failure."""
+    """Our outcome for Jenkins' result; None while there is none. An unknown result counts as a failure."""
     return None if result is None else _RESULTS.get(result, Outcome.FAILURE)
 
 

@@ -40,11 +40,11 @@ SHUT_OUT = frozenset({301, 302, 303, 307, 401, 403})
 
 
 class JenkinsNotFound(Exception):
-    """There is no such job, build or queue item, or we may not even see it (both are 404)."""
+    """There is no such job, build or queue item, or we may not see it: Jenkins answers 404 to both."""
 
 
 class JenkinsForbidden(Exception):
-    """Jenkins refuses: who we are, what we may do, or what we ask for is wrong. The message has the status."""
+    """Jenkins refuses the user, a permission is missing, or the request is wrong. The message has the status."""
 
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)
@@ -57,7 +57,7 @@ _Asking = Callable[Concatenate["JenkinsClient", _P], requests.Response]
 
 
 def _noted(ask: _Asking[_P]) -> _Asking[_P]:
-    """Note what comes of each request: whether the controller answers, and lets us in."""
+    """Note for the health whether the controller answers, and accepts our user."""
 
     @wraps(ask)
     def noting(self: JenkinsClient, /, *args: _P.args, **kwargs: _P.kwargs) -> requests.Response:
@@ -79,7 +79,7 @@ def _note_contact(contact: Contact | None, error: RetryLater | JenkinsNotFound |
     if isinstance(error, RetryLater) or status in SHUT_OUT:
         contact.bad(str(error), forbidden=status == 403)
     else:
-        contact.good()  # it answers: a refusal like "not there" concerns what was asked
+        contact.good()  # Jenkins answers: a refusal like 404 concerns what was asked
 
 
 class CrumbIssuer(jenkins.Jenkins):  # type: ignore[misc]
@@ -150,9 +150,9 @@ class JenkinsClient:
         params: dict[str, str] | None = None,
         expect: tuple[int, ...] = (200,),
     ) -> requests.Response:
-        """One request; redirects are answers, not followed. Raises unless the status is one of `expect`.
+        """Send one request and return the answer; redirects are not followed. Raises unless its status is in `expect`.
 
-        A connection that breaks under a question is no answer: it is asked once more, at once. A command is not.
+        If the connection breaks, a GET is repeated once, at once; a POST never.
         """
         request = requests.Request(method, f"{self.url}/{path}", data=data, params=params)
         response = self._send(request, again=method == "GET")
@@ -190,9 +190,9 @@ class JenkinsClient:
         return self._http.send(self._templates.prepare(request), **self._sending())
 
     def _sending(self) -> dict[str, Any]:
-        """How requests go out: by which proxies, whom to believe, for how long; the environment is read once.
+        """Proxies, certificate authorities and time-out of every request; the environment is read once.
 
-        requests reads all of it anew for each request, twice (`get_environ_proxies`): half of what a request costs us.
+        requests would read the environment twice per request (`get_environ_proxies`): half of what a request costs.
         """
         if self._settings is None:
             found = self._http.merge_environment_settings(self.url, {}, None, self._http.verify, None)
@@ -200,7 +200,7 @@ class JenkinsClient:
         return self._settings
 
     def _add_crumb(self, request: requests.Request) -> None:
-        """Add a crumb where one is needed. What fails here is certain to have done nothing."""
+        """Add a crumb where one is needed. If this fails, Jenkins has certainly done nothing."""
         if request.method != "POST" or not self._wants_crumbs:
             return
         name = self._controller.name
@@ -213,12 +213,12 @@ class JenkinsClient:
 
 
 def _was_closed(error: RequestsConnectionError) -> bool:
-    """Whether the other side closed the connection; else we gave up, and it may still be working on the request."""
+    """Whether the other side closed the connection; if not, it may still be working on the request."""
     return "Timeout" not in repr(error) and "timed out" not in repr(error)
 
 
 def _never_connected(error: RequestsConnectionError) -> bool:
-    """Whether no connection came about, so that the request has certainly done nothing."""
+    """Whether there was no connection at all, so that the request has certainly done nothing."""
     told = repr(error)
     return any(word in told for word in ("NewConnectionError", "NameResolutionError", "CERTIFICATE_VERIFY_FAILED"))
 
@@ -229,7 +229,7 @@ def _refusal(method: str, path: str, response: requests.Response) -> Exception:
         return JenkinsNotFound(f"{path} is not there (or may not be seen)")
     if status in LATER:
         wait = response.headers.get("Retry-After", "")
-        # 504: a proxy has given up, but Jenkins may be at it still.
+        # 504: a proxy has given up, but Jenkins may still be working on it.
         return RetryLater(
             f"Jenkins answers {status}", after=float(wait) if wait.isdigit() else None, over=status != 504
         )
@@ -262,13 +262,13 @@ class RequestTemplates:
     """Prepares requests below one address, as `requests.Session.prepare_request` does and with the same result."""
 
     def __init__(self, session: requests.Session, url: str) -> None:
-        """`url`: the controller's, without a slash at its end."""
+        """`url`: the controller's address, without a slash at its end."""
         self._session = session
         self._url = url
         self._templates: dict[str, requests.PreparedRequest] = {}
 
     def prepare(self, request: requests.Request) -> requests.PreparedRequest:
-        """Prepare a request below the address, with a form or without; nothing else of it is looked at but headers."""
+        """Prepare a request below the address, with or without a form. Of the rest only its headers are used."""
         session = self._session
         if request.headers or session.cookies or not isinstance(session.auth, HTTPBasicAuth):
             return session.prepare_request(request)  # a crumb, or a session of a password: these change
@@ -283,7 +283,7 @@ class RequestTemplates:
         return prepared
 
     def _template(self, method: str) -> requests.PreparedRequest:
-        """A request for the address itself: with its host as it goes over the wire, who we are, and no body."""
+        """A request for the address itself: host and sign-in as they are sent, and no body."""
         if method not in self._templates:
             self._templates[method] = self._session.prepare_request(requests.Request(method, f"{self._url}/"))
         return self._templates[method]
@@ -315,12 +315,12 @@ _listeners: list[Callable[[], object]] = []
 
 
 def on_restart(listener: Callable[[], object]) -> None:
-    """Call `listener` whenever a controller is seen to have restarted; it must return quickly."""
+    """Call `listener` after each restart of a controller that is noticed; it must return quickly."""
     _listeners.append(listener)
 
 
 def notice_session(controller: str, session: str | None) -> None:
-    """An answer of a controller named this session (X-Jenkins-Session; Jenkins: `hudson.model.Api#setHeaders`)."""
+    """Note the session that an answer named (X-Jenkins-Session; Jenkins: `hudson.model.Api#setHeaders`)."""
     if not session:
         return
     with _restarts_lock:

@@ -1,4 +1,4 @@
-"""What Jenkins says of one job, compared with what the board believes: each difference is an event for the inbox."""
+"""Compares one job in Jenkins with the board: each difference is an event for the inbox."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Build = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class WatchedJob:
-    """What the board of this version believes about one job: its runs, unmanaged builds and banner."""
+    """What the board of this version knows about one job: its runs, unmanaged builds and banner."""
 
     version: int
     job: Job
@@ -38,7 +38,7 @@ class WatchedJob:
 
 @dataclass
 class ControllerPoll:
-    """One round of questions to one controller.
+    """One poll of one controller.
 
     `lost`: whether a run's build has been gone for so long that it will not come back. `amiss`: whether a description
     has to be changed for the banner.
@@ -50,12 +50,12 @@ class ControllerPoll:
 
     @cached_property
     def queue(self) -> list[Build]:
-        """What waits in the controller's queue, asked once: an item that has come since is asked for by its number."""
+        """The controller's queue, read once. An item that has come since is asked for by its number."""
         return builds.queue_items(self.jenkins)
 
 
 def differences(poll: ControllerPoll, live: WatchedJob) -> list[Event]:
-    """Everything in which Jenkins and the board differ about one job. Raises what the client raises."""
+    """Every difference between Jenkins and the board about one job, as events. Raises what the client raises."""
     most = max(builds.BUILDS, 2 * len(live.runs))
     answer = builds.read_job(poll.jenkins, live.job, most, description=live.banner is not None)
     listed: list[Build] = answer.get("builds") or []
@@ -65,7 +65,7 @@ def differences(poll: ControllerPoll, live: WatchedJob) -> list[Event]:
     ours: set[Any] = set()
     for run in live.runs:
         wanted = _wanted(run)
-        mine = [build for build in of_attempt[run.key, str(run.attempt)] if wanted.is_that_of(build)]
+        mine = [build for build in of_attempt[run.key, str(run.attempt)] if wanted.matches(build)]
         ours |= {build.get("number") for build in mine}
         nameless = of_item.get(run.queue_item) if run.queue_item is not None else None
         if mine:
@@ -84,8 +84,8 @@ def differences(poll: ControllerPoll, live: WatchedJob) -> list[Event]:
     return events + _banner(poll, live, answer.get("description"))
 
 
-def _wanted(run: Buildable) -> attempts.Attempt:
-    return attempts.Attempt(run.key, run.attempt, run.version, run.sha)
+def _wanted(run: Buildable) -> attempts.AttemptParameters:
+    return attempts.AttemptParameters(run.key, run.attempt, run.version, run.sha)
 
 
 def _by_attempt(listed: list[Build]) -> defaultdict[tuple[str, str], list[Build]]:
@@ -96,13 +96,13 @@ def _by_attempt(listed: list[Build]) -> defaultdict[tuple[str, str], list[Build]
 
 
 def _by_item(listed: list[Build]) -> dict[int, Build]:
-    """The builds that do not say whose they are, by the queue item that they were; the newest of each."""
+    """The builds without our parameters, by the queue item that they were; the newest of each."""
     nameless = (build for build in reversed(listed) if not _carried(build)[0] and build.get("queueId"))
     return {int(build["queueId"]): build for build in nameless}
 
 
 def _may_be_of(run: Buildable, build: Build) -> bool:
-    """Whether a build with the right queue item is not one of old: a crash lets Jenkins give the numbers again."""
+    """Whether a build with the right queue item is new enough: after a crash Jenkins gives the numbers again."""
     return float(build.get("timestamp") or 0) / 1000 > run.since - CLOCKS_APART
 
 
@@ -118,16 +118,16 @@ def _news(run: Buildable, build: Build, known: set[int]) -> bool:
 
 
 def _unseen(poll: ControllerPoll, job: Job, run: Buildable) -> list[Event]:
-    """No build of the attempt is among the newest of its job."""
+    """The differences of a run that has no build among the newest of its job."""
     if run.build is not None:
         return _by_number(poll, job, run)
-    if run.queue_item is None or any(_wanted(run).is_that_of(item) for item in poll.queue):
+    if run.queue_item is None or any(_wanted(run).matches(item) for item in poll.queue):
         return []  # without a queue item its trigger is still on its way: that is the performer's matter
     try:
         item = poll.jenkins.get(f"queue/item/{run.queue_item}", builds.ITEM_TREE)
     except JenkinsNotFound:
         item = None
-    if item is None or _wanted(run).is_not_that_of(item):
+    if item is None or _wanted(run).belongs_to_another(item):
         why = f"queue item {run.queue_item} is gone and left no build"
         return [BuildLost(run.key, run.attempt, why)] if poll.lost(run) else []
     if item.get("cancelled"):
@@ -136,7 +136,7 @@ def _unseen(poll: ControllerPoll, job: Job, run: Buildable) -> list[Event]:
 
 
 def _by_number(poll: ControllerPoll, job: Job, run: Buildable) -> list[Event]:
-    """The build of a run is not among the newest: it is asked for by its number."""
+    """Ask for the build of a run by its number, since it is not among the newest."""
     try:
         build = poll.jenkins.get(f"{job_path(job.name)}/{run.build}", builds.BUILD_TREE)
     except JenkinsNotFound:
@@ -146,7 +146,7 @@ def _by_number(poll: ControllerPoll, job: Job, run: Buildable) -> list[Event]:
 
 
 def _unmanaged(jenkins: JenkinsClient, live: WatchedJob, listed: list[Build]) -> list[Event]:
-    """Builds that occupy a slot without being ours, begun or ended since the last look."""
+    """Unmanaged builds that started or ended since the last poll."""
     known = {unmanaged.number for unmanaged in live.unmanaged_builds or ()}
     events: list[Event] = []
     for build in listed:
@@ -157,7 +157,7 @@ def _unmanaged(jenkins: JenkinsClient, live: WatchedJob, listed: list[Build]) ->
 
 
 def _gone(jenkins: JenkinsClient, job: Job, number: int) -> list[Event]:
-    """An unmanaged build that is not among the newest takes its slot as long as it runs, however many came since."""
+    """Ask for an unmanaged build that is not among the newest: it takes its slot as long as it runs."""
     try:
         build = jenkins.get(f"{job_path(job.name)}/{number}", builds.BUILD_TREE)
     except JenkinsNotFound:

@@ -66,7 +66,7 @@ def note(
 ) -> NotedPost | UnacknowledgedWrites:
     """Store the intent before the request goes out; by the clock of Redis, whichever machine reads it.
 
-    `session`: that of Jenkins, as far as it is known. Raises ClaimLost if the trigger is no longer ours to do.
+    `session`: that of Jenkins, as far as it is known. Raises ClaimLost if another worker has the trigger.
     """
     key = context.keys.posted(effect.run, effect.attempt)
     noted = context.outbox.intend(claim, key, PostNote(effect.job, session).text(), NOTED_MS, looked)
@@ -78,7 +78,7 @@ def note(
 def confirm(context: PipelineContext, effect: Trigger) -> None:
     """Wait until a replica has the note. Raises RetryLater if none has: then nothing may go out, and it is taken back.
 
-    Else a fail-over could forget that this attempt was posted, and it would be posted once more.
+    Otherwise a fail-over could forget that this attempt was posted, and it would be posted once more.
     """
     key = context.keys.posted(effect.run, effect.attempt)
     if not context.outbox.confirm(key, NOTED_MS):
@@ -87,7 +87,7 @@ def confirm(context: PipelineContext, effect: Trigger) -> None:
 
 
 def close(context: PipelineContext, run: str, attempt: int) -> None:
-    """The request is over, whatever came of it. What is not noted here (a worker died) counts as under way."""
+    """Note that the request is over, whatever its result. Without this note (a worker died) it counts as under way."""
     found = read(context, run, attempt)
     if found is not None:
         context.redis.set(context.keys.posted(run, attempt), replace(found, closed=True).text(), keepttl=True, xx=True)

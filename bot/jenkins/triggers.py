@@ -23,12 +23,12 @@ _NUMBER = re.compile(r"/(\d+)/?$")
 
 
 def trigger(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Trigger) -> Done:
-    """Start one build. An attempt is posted at most once, ever: after a doubt it is only looked for (invariant 5).
+    """Start one build. An attempt is posted at most once, ever: without an answer it is only looked for (invariant 5).
 
     The order is: note the intent (at a first try mostly together with the claim), have a replica confirm it (if there
-    is one), post, keep the answer. If the answer is lost, the note says when it was posted; once it cannot arrive any
-    more and is nowhere to be found, it is refused, and the rules start another attempt. After a fail-over of the store
-    even a note may be lost: then whatever was started for this commit is looked for first.
+    is one), post, keep the answer. If the answer is lost, the note says when it was posted. Once it cannot arrive any
+    more and there is no build, it counts as refused, and the rules start another attempt. After a fail-over of the
+    store even a note may be lost: then builds of this commit are looked for first.
     """
     jenkins = client_for(runtime, effect.job)
     if claim.noted is not None and time.monotonic() - claim.at < AT_ONCE:  # the claim has noted the intent
@@ -41,7 +41,7 @@ def trigger(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Tr
 
 
 def _became_of_it(runtime: Runtime, context: PipelineContext, jenkins: JenkinsClient, effect: Trigger) -> Done | None:
-    """What became of an earlier try; None: it is certain that nothing was posted."""
+    """The result of an earlier try; None: it is certain that nothing was posted."""
     since = posted.since(context, effect.run, effect.attempt)
     try:
         found = _look_for(jenkins, effect)
@@ -57,7 +57,7 @@ def _became_of_it(runtime: Runtime, context: PipelineContext, jenkins: JenkinsCl
 def _noted(
     runtime: Runtime, context: PipelineContext, claim: Claim, jenkins: JenkinsClient, effect: Trigger
 ) -> Done | None:
-    """Note that the attempt is about to be posted; what was found of it instead, if the store may have forgotten it."""
+    """Note that the attempt is about to be posted. Returns a build that the store has forgotten, if there is one."""
     noted = posted.note(context, claim, effect, jenkins.session)
     if isinstance(noted, UnacknowledgedWrites):
         found = _look_for(jenkins, effect) or attempts.find_forgotten(jenkins, context, effect)
@@ -76,7 +76,7 @@ def _noted(
 
 
 def _sent(context: PipelineContext, jenkins: JenkinsClient, effect: Trigger) -> Done:
-    """Post it; without an answer to keep, at least note whether the request is over."""
+    """Post it; if no answer comes, note at least whether the request is over."""
     try:
         return _post(jenkins, effect)
     except RetryLater as error:
@@ -86,7 +86,7 @@ def _sent(context: PipelineContext, jenkins: JenkinsClient, effect: Trigger) -> 
 
 
 def _refused_unasked(jenkins: JenkinsClient, effect: Trigger) -> Done | None:
-    """Why the build is not even asked for: nothing was posted, so that is certain (L6)."""
+    """Refuse a job that lacks the parameters: nothing was posted, so the refusal is certain (L6)."""
     try:
         missing = undeclared(jenkins, effect.job)
     except (RetryLater, JenkinsNotFound, JenkinsForbidden) as error:
@@ -114,7 +114,7 @@ def _post(jenkins: JenkinsClient, effect: Trigger) -> Done:
 
 
 def _parameters(effect: Trigger) -> dict[str, str]:
-    """What a trigger carries; nothing in it was written by a stranger but the sha, which is checked hexadecimal."""
+    """The parameters of a trigger. Only the commit comes from outside, and it is checked to be hexadecimal."""
     return {
         builds.RUN: effect.run,
         builds.ATTEMPT: str(effect.attempt),
@@ -129,8 +129,8 @@ def _parameters(effect: Trigger) -> dict[str, str]:
     }
 
 
-def _attempt(effect: Trigger) -> attempts.Attempt:
-    return attempts.Attempt(effect.run, effect.attempt, effect.version, effect.sha)
+def _attempt(effect: Trigger) -> attempts.AttemptParameters:
+    return attempts.AttemptParameters(effect.run, effect.attempt, effect.version, effect.sha)
 
 
 def _look_for(jenkins: JenkinsClient, effect: Trigger) -> Done | None:
@@ -158,7 +158,7 @@ _good_until: dict[tuple[str, Job], float] = {}
 
 
 def undeclared(jenkins: JenkinsClient, job: Job) -> list[str]:
-    """Which of the parameters that say whose a build is the job does not declare; asked once in a while.
+    """Which of the parameters that identify a build the job does not declare; a good job is asked again after a while.
 
     Raises what the client raises: then nothing was posted.
     """
@@ -184,7 +184,7 @@ def known_good(url: str, jobs: Iterable[Job]) -> list[Job]:
 
 
 def refusal_of(job: Job, names: list[str]) -> str:
-    """Why nothing is started in a job that declares too little, and what to do."""
+    """Why no build is started in a job that lacks parameters, and what to do."""
     return (
         f"{job.name} does not declare {' and '.join(names)}, so nobody could tell whose its builds are; declare what "
         f"`interlock doctor` lists"
@@ -192,7 +192,7 @@ def refusal_of(job: Job, names: list[str]) -> str:
 
 
 def notes_for_claim(runtime: Runtime, context: PipelineContext) -> dict[Job, str]:
-    """What a claim may note at once of a trigger, by job: of those that need not be asked what they declare."""
+    """The notes that a claim may store at once, by job: for jobs that are known to declare the parameters."""
     found: dict[Job, str] = {}
     for controller, jobs in context.jobs.items():
         where = runtime.configuration.controllers.get(controller)

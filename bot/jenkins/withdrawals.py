@@ -1,4 +1,4 @@
-"""Taking an attempt back, wherever it is: out of the outbox, out of Jenkins' queue, off its executor."""
+"""Withdrawing an attempt, wherever it is: from the outbox, from Jenkins' queue, from its executor."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LATELY = 600.0
 
 
 def withdraw(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Withdraw) -> Done:
-    """Take an attempt back: from our outbox, from Jenkins' queue, or (if `abort`) from its executor."""
+    """Withdraw an attempt: from our outbox, from Jenkins' queue, or (if `abort`) from its executor."""
     taken = context.outbox.unsend("jenkins", f"trigger/{effect.run}/{effect.attempt}")
     if taken == "taken-back":
         return Done(Withdrawn(effect.run, effect.attempt))
@@ -40,21 +40,21 @@ def withdraw(runtime: Runtime, context: PipelineContext, claim: Claim, effect: W
 
 
 def _of(effect: Withdraw, done: Done) -> Done:
-    """Whose build it is whose end was asked for: its job may have another name by the time that this is decided."""
+    """Add run and attempt to the event: the job may have another name by the time that it is decided."""
     if isinstance(done.event, AbortTaken):
         return Done(replace(done.event, run=effect.run, attempt=effect.attempt))
     return done
 
 
 def _withdraw_item(jenkins: JenkinsClient, effect: Withdraw, number: int) -> Done | None:
-    """Cancel a queue item; if it has left the queue, it says what became of it, for as long as Jenkins remembers it.
+    """Cancel a queue item. If it has left the queue, Jenkins still tells for a while what became of it.
 
     None: Jenkins has forgotten it (after 5 minutes, or a restart; then another may have its number), so the attempt
     must be looked for.
     """
     try:
         item = jenkins.get(f"queue/item/{number}", builds.ITEM_TREE)
-        if attempts.Attempt(effect.run, effect.attempt, effect.version).is_not_that_of(item):
+        if attempts.AttemptParameters(effect.run, effect.attempt, effect.version).belongs_to_another(item):
             return None
         if not str(item.get("_class", "")).endswith("LeftItem"):
             if _cancelled(jenkins, number):
@@ -72,7 +72,7 @@ def _withdraw_item(jenkins: JenkinsClient, effect: Withdraw, number: int) -> Don
 
 
 def _withdraw_build(jenkins: JenkinsClient, effect: Withdraw, build: dict[str, Any]) -> Done:
-    """The attempt has this build: it is told whose it is even if the build does not show its parameters yet."""
+    """Stop the build of the attempt. The event names the attempt even if the build does not show its parameters yet."""
     if effect.abort and build.get("building"):
         _end(jenkins, effect.job, int(build["number"]), effect.level)
     seen = builds.build_seen(jenkins, effect.job, build)
@@ -80,7 +80,7 @@ def _withdraw_build(jenkins: JenkinsClient, effect: Withdraw, build: dict[str, A
 
 
 def _stop_known(jenkins: JenkinsClient, effect: Withdraw, number: int, tries: int) -> Done:
-    """End a build of which the number is known. One that is gone may come back after a restart."""
+    """Stop a build of known number. One that is gone may come back after a restart."""
     if not effect.abort:
         return Done()
     try:
@@ -95,7 +95,9 @@ def _stop_known(jenkins: JenkinsClient, effect: Withdraw, number: int, tries: in
 
 def _find_and_withdraw(jenkins: JenkinsClient, context: PipelineContext, effect: Withdraw) -> Done:
     try:
-        found = attempts.find(jenkins, effect.job, attempts.Attempt(effect.run, effect.attempt, effect.version))
+        found = attempts.find(
+            jenkins, effect.job, attempts.AttemptParameters(effect.run, effect.attempt, effect.version)
+        )
     except JenkinsNotFound:
         return Done(Withdrawn(effect.run, effect.attempt))
     if found is None:
@@ -119,7 +121,7 @@ def _cancelled(jenkins: JenkinsClient, item: int) -> bool:
 
 
 def _end(jenkins: JenkinsClient, job: Job, number: int, level: AbortLevel) -> Done:
-    """Ask for the end of a build; that it has ended is only known when Jenkins says so.
+    """Ask Jenkins to stop a build; whether it has ended, Jenkins says later.
 
     A build that is no Pipeline knows only `stop`, so it is asked that again (Jenkins: `WorkflowRun#doTerm`).
     """
@@ -132,7 +134,7 @@ def _end(jenkins: JenkinsClient, job: Job, number: int, level: AbortLevel) -> Do
 
 
 def _taken(jenkins: JenkinsClient, path: str) -> bool:
-    """Whether Jenkins took a request to end a build; False: there is no such build, or it cannot be ended in this way.
+    """Whether Jenkins accepted a request to stop a build; False: no such build, or it cannot be stopped in this way.
 
     For the second a real core (2.426.3) does not answer 404, but sends to the same path with a slash, where nothing is.
     """
@@ -144,7 +146,7 @@ def _taken(jenkins: JenkinsClient, path: str) -> bool:
 
 
 def abort_duplicate(runtime: Runtime, context: PipelineContext, claim: Claim, effect: AbortDuplicate) -> Done:
-    """Stop a second build of an attempt; one that has ended meanwhile is told as it ended, and not stopped."""
+    """Stop a second build of an attempt; if it has ended meanwhile, report how."""
     jenkins = client_for(runtime, effect.job)
     try:
         build = jenkins.get(f"{job_path(effect.job.name)}/{effect.number}", builds.BUILD_TREE)

@@ -71,7 +71,7 @@ def test_a_branch_below_a_context_path_is_built_found_described_and_stopped(
     data = {builds.RUN: "S1.1", builds.ATTEMPT: "1", "delay": "0sec"}
     client.ask("POST", f"{path}/buildWithParameters", data=data, expect=(201,))
     [build] = jenkins.control.wait_builds(BRANCH, state="running")
-    found = attempts.find(client, job, attempts.Attempt("S1.1", 1, ""))
+    found = attempts.find(client, job, attempts.AttemptParameters("S1.1", 1, ""))
     assert found is not None
     assert (found.build or {})["number"] == build["number"]
     client.ask("POST", f"{path}/description", data={"description": "locked"}, expect=(204,))
@@ -86,7 +86,7 @@ def test_a_waiting_build_of_a_branch_is_found_in_the_queue(tmp_path: Path, jenki
     client = JenkinsClient(controller(configured(tmp_path, jenkins.url, job=BRANCH)), "token")
     data = {builds.RUN: "S1.1", builds.ATTEMPT: "1"}
     client.ask("POST", f"{job_path(BRANCH)}/buildWithParameters", data=data, expect=(201,))
-    found = attempts.find(client, Job("cdp", BRANCH), attempts.Attempt("S1.1", 1, ""))
+    found = attempts.find(client, Job("cdp", BRANCH), attempts.AttemptParameters("S1.1", 1, ""))
     assert found is not None
     assert found.item == jenkins.control.queue()[0]["id"]
 

@@ -9,6 +9,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,7 +22,7 @@ from redis.exceptions import RedisError
 from bot.core.model.events import LockAsked
 from bot.web import gunicorn_conf, live
 from bot.web.api_acting import MOST_WAITING
-from bot.web.live import Connections, Feed
+from bot.web.live import Connections, Feed, client_address
 from tests.web.serving import served
 from tests.web.story import Story
 
@@ -232,3 +233,25 @@ def test_gunicorn_serves_live_pages_and_deliveries_side_by_side(address: str, st
             assert any(b"a test of the feed" in line for line in answer)
         with urllib.request.urlopen(f"{address}/healthz", timeout=60) as health:  # while all of them are open
             assert health.status == 200
+
+
+TRUSTED = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "address"),
+    [
+        ("192.0.2.1", "", "192.0.2.1"),
+        ("192.0.2.1", "198.51.100.7", "192.0.2.1"),  # no trusted proxy: the header is the client's own invention
+        ("10.0.0.1", "198.51.100.7", "198.51.100.7"),
+        ("10.0.0.1", "203.0.113.9, 198.51.100.7", "198.51.100.7"),  # what stands before was written by the client
+        ("10.0.0.1", "198.51.100.7, 10.2.0.1", "198.51.100.7"),
+        ("10.0.0.1", "198.51.100.7:4711", "198.51.100.7"),
+        ("fd00::1", "[2001:db8::1]:4711", "2001:db8::1"),
+        ("10.0.0.1", "nonsense", "10.0.0.1"),
+        ("10.0.0.1", "", "10.0.0.1"),
+        ("", "198.51.100.7", ""),
+    ],
+)
+def test_only_a_trusted_proxy_says_for_whom_it_asks(peer: str, forwarded: str, address: str) -> None:
+    assert client_address(peer, forwarded, TRUSTED) == address

@@ -19,17 +19,15 @@ from bot.core.model.pipeline import Job, Mode, Pipeline
 from bot.health.contacts import Contacts
 from bot.health.observing import Observer
 from bot.store.connection import connect
-from bot.store.delays import Delays
+from bot.store.delays import Delays, Patience
+from bot.store.github import Repositories
 from bot.store.inbox import Inbox
 from bot.store.keys import Keys
 from bot.store.migrations import migrate
 from bot.store.outbox import Outbox
-from bot.store.patience import Patience
 from bot.store.records import Records
 from bot.store.replica import BoardReplica
-from bot.store.repositories import Repositories
-from bot.store.schema import SCHEMA
-from bot.store.scripts import Scripts
+from bot.store.scripts import SCHEMA, Scripts
 from bot.store.store import Store
 from config import pipeline_file
 from config import settings as environment

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from bot.health.heartbeats import BEAT, WORKER, Heartbeats
 from bot.jenkins.client import on_restart
 from bot.runtime import runtime
-from bot.store.schema import OtherSchema
+from bot.store.scripts import OtherSchema
 from config import broker, settings
 from config.broker import QUEUES, TURNS
 from config.logs import set_up

@@ -36,7 +36,7 @@ from bot.jenkins.client import JenkinsForbidden, JenkinsNotFound
 from bot.runtime import PipelineContext, Runtime
 from bot.store.inbox import Accepted
 from bot.store.outbox import Claim, PostNotes
-from bot.store.schema import OtherSchema
+from bot.store.scripts import OtherSchema
 from bot.store.store import ClaimRequest
 from workers import people
 from workers.once import Once

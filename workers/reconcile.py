@@ -19,7 +19,7 @@ from bot.jenkins.banners import shown_on
 from bot.jenkins.client import JenkinsForbidden, JenkinsNotFound, client_for
 from bot.jenkins.differences import ControllerPoll, WatchedJob, differences
 from bot.runtime import PipelineContext, Runtime
-from bot.store.repairs import Repairs
+from bot.store.records import Repairs
 from workers.once import Once
 
 log = structlog.get_logger()

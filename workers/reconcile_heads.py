@@ -24,8 +24,7 @@ from bot.github.limits import Purpose
 from bot.github.session import Session, names
 from bot.github.transport import GitHubUnreachable
 from bot.runtime import PipelineContext, Runtime
-from bot.store.records import Records
-from bot.store.repairs import Repairs
+from bot.store.records import Records, Repairs
 from workers.once import Once
 
 log = structlog.get_logger()

@@ -20,10 +20,9 @@ from bot.jenkins import callbacks
 from bot.payloads import read_object
 from bot.runtime import PipelineContext
 from bot.store.codec import load_event
-from bot.store.inbox import InboxEntry
+from bot.store.inbox import InboxEntry, park
 from bot.store.keys import Keys
 from bot.store.outbox import Claim
-from bot.store.parked import park
 from bot.store.store import Busy, ClaimRequest, Outdated, Store, Unstorable, Work, debounce, family_of
 from workers import beginning
 

@@ -14,7 +14,7 @@ import structlog
 
 from bot.effect_outcomes import RateLimited
 from bot.github.transport import A_MINUTE, GitHubLimited, GitHubResponse, GitHubUnauthorized, reset_in
-from bot.store.allowance import Allowance, Pace, Wait
+from bot.store.github import Allowance, Pace, Wait
 
 log = structlog.get_logger()
 

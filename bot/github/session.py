@@ -20,8 +20,7 @@ from bot.github.limits import Purpose
 from bot.github.transport import GitHubForbidden, GitHubNotFound, GitHubResponse, GitHubTransport, refusal
 from bot.health.contacts import GITHUB
 from bot.runtime import Runtime
-from bot.store.allowance import Allowance
-from bot.store.repositories import Repositories
+from bot.store.github import Allowance, Repositories
 
 log = structlog.get_logger()
 

@@ -17,12 +17,11 @@ from bot.health.heartbeats import Heartbeats
 from bot.health.judgement import Health, Limits, judge
 from bot.health.observations import ContactSeen, Observations, PipelineSeen, ProcessSeen, Retried, SetAside, StoreSeen
 from bot.store.delays import Delays
+from bot.store.inbox import parked
 from bot.store.keys import FAMILIES, Keys
-from bot.store.losses import stored_loss
 from bot.store.outbox import Outbox
-from bot.store.parked import parked
-from bot.store.schema import SCHEMA, refusal
-from bot.store.scripts import Scripts
+from bot.store.records import stored_loss
+from bot.store.scripts import SCHEMA, Scripts, refusal
 from config.configuration import Configuration
 
 #: How long an observation serves everybody who asks, in seconds.

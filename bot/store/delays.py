@@ -1,4 +1,4 @@
-"""What is to be done outside and has been in vain a few times: for people to see, with the reason of the last try."""
+"""Effects that fail and are tried again: why, for people to see; and since when, for what is given up by time."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from bot.store.keys import Keys
 
 #: How many are kept; beyond, the oldest notes are no better than the newest.
 KEPT = 200
+#: How long nothing may fail until all is forgotten, in seconds: longer than anything is tried.
+REMEMBERED = 7 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +66,27 @@ class Delays:
         gone = [slot for slot, value in zip(slots, there, strict=True) if value is None]
         if gone:
             self._redis.hdel(self._keys.delays, *gone)
+
+
+class Patience:
+    """The first failures of one pipeline's effects. An effect that replaces another in its slot has its own time."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+
+    def since(self, slot: str, revision: str, at: float) -> float:
+        """When this effect first was in vain; that is now (`at`, in seconds since the epoch) if nothing is known."""
+        known = cast("bytes | None", self._redis.hget(self._keys.failing, slot))
+        of, _, first = (known or b"").decode().partition(" ")
+        if of == revision:
+            return float(first)
+        with self._redis.pipeline() as pipe:
+            pipe.hset(self._keys.failing, slot, f"{revision} {at}")
+            pipe.expire(self._keys.failing, REMEMBERED)
+            pipe.execute()
+        return at
+
+    def forget(self, slot: str) -> None:
+        """It is done, or given up: another life begins anew."""
+        self._redis.hdel(self._keys.failing, slot)

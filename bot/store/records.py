@@ -1,4 +1,4 @@
-"""Reading what was decided: the fact log and the history of finished runs, page by page, newest first."""
+"""What is told beside the board: the fact log, the history of finished runs, a loss of state, and repairs."""
 
 from __future__ import annotations
 
@@ -7,13 +7,22 @@ from typing import Any, cast
 
 from redis import Redis
 
+from bot.core.model.board import Header
+from bot.core.rules.configuration import Loss, lock_key
 from bot.core.rules.decision import Ended
-from bot.store.codec import RecordedFact, load_ended, load_recorded_fact
+from bot.store.codec import RecordedFact, load_ended, load_record, load_recorded_fact
 from bot.store.keys import Keys
-from bot.store.store import STORY_KEPT
+from bot.store.store import HEADER, STORY_KEPT
 
 #: The most that one page holds.
 PAGE = 200
+#: What was found, by kind: one of it, several.
+WORDS = {
+    "push": ("push to main", "pushes to main"),
+    "rewound": ("force-push to main", "force-pushes to main"),
+    "build": ("change of a build", "changes of builds"),
+}
+_LAST = " last"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +76,61 @@ class Records:
 
 def _told(rows: Any) -> list[tuple[str, RecordedFact]]:
     return [(identity.decode(), load_recorded_fact(fields[b"f"])) for identity, fields in rows]
+
+
+def stored_loss(redis: Redis, keys: Keys) -> Loss | None:
+    """The loss whose locks still stand; None if there was none, or people have opened them all. Raises RedisError."""
+    text = cast("bytes | None", redis.hget(keys.board, HEADER))
+    if text is None or b'"lost":' not in text:
+        return None
+    header = cast(Header, load_record(HEADER, text))
+    stages = [stage.name for stage in header.pipeline.stages]
+    there = redis.hmget(keys.board, [f"lock/{lock_key(stage)}" for stage in stages])
+    locked = tuple(stage for stage, lock in zip(stages, there, strict=True) if lock is not None)
+    return Loss(header.lost, header.lost_why, locked) if header.lost is not None and locked else None
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """What was found of one kind: how often since the beginning, and when the last time (seconds since the epoch)."""
+
+    kind: str
+    count: int
+    last: float | None
+
+    @property
+    def words(self) -> str:
+        """`3 pushes to main`."""
+        one, several = WORDS.get(self.kind, (self.kind, self.kind))
+        return f"{self.count} {one if self.count == 1 else several}"
+
+
+class Repairs:
+    """What was repaired in one pipeline, by kind: `push`, a push to main whose webhook never came, and more."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+
+    def count(self, kind: str) -> None:
+        """One more."""
+        seconds, _ = self._redis.time()
+        with self._redis.pipeline() as pipe:
+            pipe.hincrby(self._keys.repairs, kind, 1)
+            pipe.hset(self._keys.repairs, kind + _LAST, seconds)
+            pipe.execute()
+
+    def all(self) -> dict[str, int]:
+        """How many of each kind, since the beginning."""
+        return {repair.kind: repair.count for repair in self.found()}
+
+    def found(self) -> list[Repair]:
+        """What was repaired, in the order of the kinds."""
+        rows = cast("dict[bytes, bytes]", self._redis.hgetall(self._keys.repairs))
+        found = {name.decode(): int(value) for name, value in rows.items()}
+        kinds = sorted(name for name in found if not name.endswith(_LAST))
+        return [Repair(kind, found[kind], found.get(kind + _LAST)) for kind in kinds]
+
+    def shapes(self) -> list[dict[str, Any]]:
+        """The same as plain values, for the page, the API and the CLI."""
+        return [{"kind": r.kind, "count": r.count, "last": r.last, "words": r.words} for r in self.found()]

@@ -17,8 +17,7 @@ from bot.core.model.events import CancelAsked, Event, FastLaneAsked, LockAsked, 
 from bot.core.model.facts import FactKind
 from bot.core.rules import requests
 from bot.runtime import PipelineContext
-from bot.store.inbox import Accepted
-from bot.store.parked import deliveries, take_out
+from bot.store.inbox import Accepted, deliveries, take_out
 from bot.store.records import PAGE
 from bot.web import bodies, finding, shapes
 from bot.web.admission import person

@@ -17,7 +17,7 @@ from bot.jenkins.callbacks import RecentCallbacks
 from bot.runtime import Runtime
 from bot.store.inbox import newest
 from bot.store.keys import Keys
-from bot.store.repairs import Repairs
+from bot.store.records import Repairs
 from bot.web.problems import Problem
 from bot.web.shapes import Shape, reply
 from bot.web.shared import context_of, runtime

@@ -13,9 +13,8 @@ from bot.core.model.run import Status
 from bot.core.view import tile, view
 from bot.health import wording
 from bot.runtime import PipelineContext
-from bot.store.parked import deliveries
-from bot.store.records import PAGE
-from bot.store.repairs import Repairs
+from bot.store.inbox import deliveries
+from bot.store.records import PAGE, Repairs
 from bot.web import finding, shapes
 from bot.web.problems import Problem
 from bot.web.shapes import Shape, reply

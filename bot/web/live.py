@@ -22,7 +22,7 @@ import structlog
 from redis import Redis
 from redis.exceptions import RedisError
 
-from bot.store.schema import OtherSchema
+from bot.store.scripts import OtherSchema
 from bot.web.shared import beyond
 
 log = structlog.get_logger()

@@ -15,8 +15,8 @@ from werkzeug.wrappers import Response as AnyResponse
 from bot.core.model.pipeline import Pipeline, Track
 from bot.health import wording
 from bot.runtime import PipelineContext, Runtime
-from bot.store.repairs import Repairs
-from bot.store.schema import OtherSchema
+from bot.store.records import Repairs
+from bot.store.scripts import OtherSchema
 from bot.web import shapes
 from bot.web.api_reading import summarize, tell_run
 from bot.web.drawing import Links, draw, steps_of

@@ -12,7 +12,7 @@ from flask import Flask, Response, request
 from redis.exceptions import RedisError
 from werkzeug.exceptions import HTTPException
 
-from bot.store.schema import OtherSchema
+from bot.store.scripts import OtherSchema
 from config.errors import nearest
 
 log = structlog.get_logger()

@@ -11,8 +11,8 @@ from bot.core import sentences
 from bot.core.model.run import Run
 from bot.core.rules.decision import Ended
 from bot.store.codec import RecordedFact
+from bot.store.inbox import ParkedDelivery
 from bot.store.outbox import DeadLetter
-from bot.store.parked import Parked
 
 Shape = dict[str, Any]
 
@@ -61,7 +61,7 @@ def dead_letter(letter: DeadLetter) -> Shape:
     }
 
 
-def parked(found: Parked) -> Shape:
+def parked(found: ParkedDelivery) -> Shape:
     """One delivery that could not be digested."""
     return {
         "entry": found.entry,

@@ -11,9 +11,8 @@ from bot.core.model.events import LockAsked
 from bot.core.model.pipeline import Mode, Outcome
 from bot.core.model.run import Run, Status
 from bot.store.codec import dump_event
-from bot.store.inbox import InboxEntry
+from bot.store.inbox import InboxEntry, park
 from bot.store.outbox import Outbox
-from bot.store.parked import park
 from bot.web import api_acting
 from bot.web.app import create_app
 from config.configuration import Configuration

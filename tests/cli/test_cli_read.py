@@ -18,7 +18,7 @@ from bot.core.model.events import BuildSeen, Configured, PullMoved, TriggerRefus
 from bot.core.model.facts import Why
 from bot.core.model.pipeline import Outcome
 from bot.core.model.run import End, Run, Status
-from bot.store.repairs import Repairs
+from bot.store.records import Repairs
 from tests.cli.conftest import Interlock
 from tests.web.conftest import Story
 

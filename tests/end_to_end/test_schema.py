@@ -17,8 +17,7 @@ from bot.store.connection import connect
 from bot.store.inbox import Inbox
 from bot.store.keys import Keys
 from bot.store.replica import BoardReplica
-from bot.store.schema import SCHEMA
-from bot.store.scripts import Scripts
+from bot.store.scripts import SCHEMA, Scripts
 from bot.web.shared import WakeUpSender
 from demo.town import Town
 from launch import Embedded, read_procfile

@@ -20,9 +20,9 @@ from redis.exceptions import RedisError
 
 from bot.core.model.board import Board
 from bot.store.connection import connect
+from bot.store.inbox import parked
 from bot.store.keys import Keys
 from bot.store.outbox import Outbox
-from bot.store.parked import parked
 from bot.store.records import Records
 from bot.store.replica import BoardReplica
 from bot.store.scripts import Scripts

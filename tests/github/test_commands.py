@@ -16,7 +16,7 @@ from bot.core.model.events import Command, CommandAllowed, CommandRefused, Comma
 from bot.core.model.pipeline import Mode, Service
 from bot.core.model.run import Status
 from bot.github import limits, questions
-from bot.store.allowance import Allowance
+from bot.store.github import Allowance
 from bot.store.records import Records
 from tests.github.app_key import pem
 from tests.workers.conftest import Open

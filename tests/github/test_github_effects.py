@@ -15,7 +15,7 @@ from bot.core.model.effects import Comment, Compare, SetStatus
 from bot.core.model.events import ContainmentKnown
 from bot.github import session, written_state
 from bot.github import statuses as github_statuses
-from bot.store.allowance import Allowance
+from bot.store.github import Allowance
 from tests.workers.workshop import Workshop, clean
 from workers import performer
 from workers.performer import perform_due

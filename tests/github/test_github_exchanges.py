@@ -34,7 +34,7 @@ from bot.github.transport import (
     refusal,
 )
 from bot.runtime import Runtime, build
-from bot.store.allowance import Allowance
+from bot.store.github import Allowance
 from config.configuration import Configuration, Controller, GitHubSettings
 from config.settings import Settings
 from tests.workers.workshop import clean

@@ -14,7 +14,7 @@ from bot.effect_outcomes import RateLimited, RetryLater
 from bot.github import identity, session
 from bot.github.limits import Purpose
 from bot.github.session import Session
-from bot.store.allowance import Allowance
+from bot.store.github import Allowance
 from tests.github.app_key import pem, public_pem
 from tests.github.test_check_runs import as_app
 from tests.workers.conftest import Open

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from bot.store.allowance import Allowance, Pace
+from bot.store.github import Allowance, Pace
 
 PACE = Pace(1.0, 80, 500)
 WRITER = """
 import sys, time
-from bot.store.allowance import Allowance, Pace
+from bot.store.github import Allowance, Pace
 from bot.store.connection import connect
 redis = connect(sys.argv[1])
 allowance, name = Allowance(redis, sys.argv[2]), sys.argv[3]

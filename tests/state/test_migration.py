@@ -22,15 +22,13 @@ from bot.core.model.pipeline import Job, Outcome, Step
 from bot.core.model.run import Status
 from bot.core.rules.decide import decide
 from bot.store.codec import load_effect
-from bot.store.inbox import InboxEntry
+from bot.store.inbox import InboxEntry, deliveries, park, parked, take_out
 from bot.store.keys import FAMILIES, Keys
 from bot.store.migrations import migrate, migration, to_3
 from bot.store.outbox import Claim, Outbox
-from bot.store.parked import deliveries, park, parked, take_out
 from bot.store.records import Records
 from bot.store.replica import BARRIER, BoardReplica
-from bot.store.schema import SCHEMA, NewerSchema, OlderSchema, OtherSchema, check_schema, stored_schema
-from bot.store.scripts import Scripts
+from bot.store.scripts import SCHEMA, NewerSchema, OlderSchema, OtherSchema, Scripts, check_schema, stored_schema
 from bot.store.store import Store
 from tests.state.conftest import NOTHING, StoredPipeline
 from tests.state.stored import put_back, stored

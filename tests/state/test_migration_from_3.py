@@ -20,14 +20,13 @@ from bot.core.model.pipeline import Outcome, Step
 from bot.core.model.run import Status
 from bot.core.rules.decide import decide
 from bot.store.codec import load_effect, load_event
+from bot.store.inbox import parked
 from bot.store.keys import Keys
 from bot.store.migrations import migrate, to_4
 from bot.store.outbox import Outbox
-from bot.store.parked import parked
 from bot.store.records import Records
 from bot.store.replica import BARRIER, BoardReplica
-from bot.store.schema import SCHEMA, NewerSchema, check_schema
-from bot.store.scripts import Scripts
+from bot.store.scripts import SCHEMA, NewerSchema, Scripts, check_schema
 from bot.store.store import Store
 from tests.state.stored import put_back, stored
 from workers.turn import decide_all
@@ -230,7 +229,7 @@ def test_the_story_goes_on_where_schema_3_left_it(redis: Redis, keys: Keys) -> N
 def test_a_version_of_schema_3_is_kept_off(redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its number is compared by each script, and at its start."""
     check_schema(redis, keys)
-    monkeypatch.setattr("bot.store.schema.SCHEMA", 3)
+    monkeypatch.setattr("bot.store.scripts.SCHEMA", 3)
     with pytest.raises(NewerSchema, match=f"has schema {SCHEMA}, this version understands up to 3"):
         check_schema(redis, keys)
     monkeypatch.setattr("bot.store.migrations.migration.SCHEMA", 3)

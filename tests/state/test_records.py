@@ -14,8 +14,7 @@ from bot.core.model.history import Position
 from bot.core.model.pipeline import Lane, Step
 from bot.core.model.run import End, Ending, Run, Status
 from bot.core.rules.decision import Ended
-from bot.store.inbox import InboxEntry
-from bot.store.parked import KEPT, park, parked
+from bot.store.inbox import PARKED_KEPT, InboxEntry, park, parked
 from bot.store.records import PAGE, Records
 from bot.store.store import STORY_KEPT, Store, Work
 from tests.state.conftest import StoredPipeline, fact, put
@@ -154,7 +153,7 @@ def test_the_history_is_bounded_and_the_oldest_goes_first(pipeline: StoredPipeli
 
 
 def test_parked_deliveries_are_listed_newest_first_and_bounded(pipeline: StoredPipeline) -> None:
-    for number in range(KEPT + 3):
+    for number in range(PARKED_KEPT + 3):
         park(
             pipeline.redis,
             pipeline.keys,
@@ -162,10 +161,10 @@ def test_parked_deliveries_are_listed_newest_first_and_bounded(pipeline: StoredP
             ValueError("no"),
         )
     assert [letter["entry"] for letter in parked(pipeline.redis, pipeline.keys, 2)] == [
-        f"{KEPT + 2}-0",
-        f"{KEPT + 1}-0",
+        f"{PARKED_KEPT + 2}-0",
+        f"{PARKED_KEPT + 1}-0",
     ]
-    assert pipeline.redis.llen(pipeline.keys.parked) == KEPT
+    assert pipeline.redis.llen(pipeline.keys.parked) == PARKED_KEPT
 
 
 # -- keys and scripts ------------------------------------------------------------------------------------------

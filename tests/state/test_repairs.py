@@ -8,7 +8,7 @@ import uuid
 from redis import Redis
 
 from bot.store.keys import Keys
-from bot.store.repairs import Repair, Repairs
+from bot.store.records import Repair, Repairs
 
 
 def test_each_kind_is_counted_with_its_last_time(redis: Redis) -> None:

@@ -21,10 +21,9 @@ from bot.core.model.board import Board
 from bot.core.model.events import UnlockAsked
 from bot.core.rules.configuration import lock_key
 from bot.store.connection import connect
-from bot.store.inbox import Inbox
+from bot.store.inbox import Inbox, parked
 from bot.store.keys import Keys
 from bot.store.outbox import Outbox
-from bot.store.parked import parked
 from bot.store.records import Records
 from bot.store.replica import BoardReplica
 from bot.store.scripts import Scripts

@@ -15,9 +15,9 @@ from bot.core.model.board import Board
 from bot.core.rules.decision import Ended
 from bot.store.codec import RecordedFact
 from bot.store.connection import connect
+from bot.store.inbox import parked
 from bot.store.keys import Keys
 from bot.store.outbox import Outbox
-from bot.store.parked import parked
 from bot.store.records import PAGE, Records
 from bot.store.replica import BoardReplica
 from bot.store.scripts import Scripts

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from bot.core.model.pipeline import Outcome
 from bot.store.outbox import Outbox
-from bot.store.repairs import Repairs
+from bot.store.records import Repairs
 from tests.web.story import Story, sha
 
 

@@ -11,8 +11,8 @@ from redis import Redis
 
 from bot.core.model.events import Command, CommandSaid
 from bot.core.model.pipeline import Pipeline, Service
+from bot.store.github import Repositories
 from bot.store.keys import Keys
-from bot.store.repositories import Repositories
 from bot.web.app import create_app
 from config.configuration import Configuration
 from config.settings import Settings

@@ -16,8 +16,7 @@ from structlog.testing import capture_logs
 
 from bot.core.model.events import Merged, PullClosed, PullMoved
 from bot.core.model.pipeline import LockStatus
-from bot.store import repositories
-from bot.store.repositories import Repositories
+from bot.store.github import Repositories
 from bot.web.app import create_app
 from config.configuration import Configuration
 from config.errors import SettingsError
@@ -331,7 +330,7 @@ def test_a_push_to_another_branch_of_a_renamed_repository_is_ignored(send: Send,
 
 
 def test_what_was_learnt_is_heard_of_within_a_while(send: Send, story: Story, redis: Redis, monkeypatch: Any) -> None:
-    monkeypatch.setattr(repositories, "BELIEVED", 0.0)
+    monkeypatch.setattr("bot.store.github.BELIEVED", 0.0)
     assert send(renamed(story)).json["status"] == "ignored"  # type: ignore[index]
     Repositories(redis).learn(story.shape.services[0].repository, "shop/new-name", 4711)
     assert send(renamed(story)).json["status"] == "kept"  # type: ignore[index]

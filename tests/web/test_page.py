@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from bot.core.model.events import BuildSeen, Configured, LockAsked, Merged, ModeAsked, PullMoved, TriggerRefused
 from bot.core.model.pipeline import Mode, Outcome, Pipeline
 from bot.core.model.run import Run
-from bot.store.repairs import Repairs
+from bot.store.records import Repairs
 from bot.web.app import create_app
 from config.configuration import Configuration, Controller
 from config.settings import Settings

@@ -14,9 +14,8 @@ from bot.core.model.events import BuildSeen, Configured, ContainmentKnown, Event
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Outcome, Pipeline, Service, Track
 from bot.core.model.run import Run, Status
-from bot.store.inbox import Accepted, Inbox, InboxEntry
+from bot.store.inbox import Accepted, Inbox, InboxEntry, parked
 from bot.store.keys import Keys
-from bot.store.parked import parked
 from bot.store.records import Records
 from bot.store.replica import BoardReplica
 from bot.store.scripts import Scripts

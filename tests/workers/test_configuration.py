@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from bot.core.model.events import CancelAsked, LockAsked, Merged, ModeAsked
 from bot.core.model.pipeline import Job, Mode
 from bot.core.model.run import Status
-from bot.store.schema import SCHEMA, NewerSchema
+from bot.store.scripts import SCHEMA, NewerSchema
 from config.configuration import Controller
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop, sha

@@ -18,7 +18,7 @@ from bot.core.rules import configuration
 from bot.core.rules.configuration import REASON
 from bot.health.observing import Observer
 from bot.jenkins.banners import told_by_banner, with_banner
-from bot.store.losses import stored_loss
+from bot.store.records import stored_loss
 from config.model import Markup
 from launch.embedded import Embedded
 from tests.workers.workshop import OWNERS_TEXT, Workshop, sha

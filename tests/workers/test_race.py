@@ -15,8 +15,7 @@ from bot.core.model.board import Board
 from bot.core.model.events import LockAsked, Merged, UnlockAsked
 from bot.core.rules.decide import decide
 from bot.store.codec import field_of
-from bot.store.inbox import entry
-from bot.store.parked import parked
+from bot.store.inbox import entry, parked
 from bot.store.records import Records
 from bot.store.replica import empty
 from tests.workers.mortal import Life

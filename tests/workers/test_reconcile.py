@@ -11,7 +11,7 @@ from bot.core.model.events import Configured, LockAsked, ModeAsked, UnlockAsked
 from bot.core.model.pipeline import Mode
 from bot.core.model.run import Status
 from bot.jenkins import builds
-from bot.store.repairs import Repairs
+from bot.store.records import Repairs
 from tests.workers.conftest import Open
 from tests.workers.workshop import OWNERS_TEXT, PARAMETERS, Workshop, sha
 from workers import reconcile

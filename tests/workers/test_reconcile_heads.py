@@ -13,8 +13,8 @@ from bot.core.model.events import Configured, ContainmentKnown, HeadSeen, Merged
 from bot.core.model.pipeline import Service
 from bot.runtime import PipelineContext, Runtime
 from bot.store.codec import load_event
-from bot.store.repairs import Repairs
-from bot.store.repositories import Repositories
+from bot.store.github import Repositories
+from bot.store.records import Repairs
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop
 from workers import beginning, reconcile_heads, tasks

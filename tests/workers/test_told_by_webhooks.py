@@ -12,7 +12,6 @@ from structlog.testing import capture_logs
 
 from bot.core.model.pipeline import Service
 from bot.core.model.run import Status
-from bot.store import repositories
 from tests.workers.conftest import Open
 from tests.workers.hooked import Hooked, served
 
@@ -217,7 +216,7 @@ def test_a_default_branch_that_is_another_one_now_is_told_loudly_and_not_followe
 def test_a_repository_with_another_name_is_the_same_repository(
     told: Hooked, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(repositories, "BELIEVED", 0.0)
+    monkeypatch.setattr("bot.store.github.BELIEVED", 0.0)
     told.github.install_app("elsewhere")
     if how == "renamed":
         told.github.rename(REPO, "s1-new")

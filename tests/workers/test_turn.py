@@ -13,8 +13,7 @@ from bot.core.model.events import BuildSeen, CancelAsked, Event, LockAsked, Merg
 from bot.core.model.pipeline import Outcome
 from bot.core.model.run import Status
 from bot.core.rules import cleanup
-from bot.store.inbox import Accepted
-from bot.store.parked import parked
+from bot.store.inbox import Accepted, parked
 from bot.store.store import Outdated, family_of
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop, sha

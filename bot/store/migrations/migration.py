@@ -2,7 +2,7 @@
 
 A crash before that script leaves the old state in force; the next start begins again. Effects may be finished by their
 performers meanwhile: of those only what is still as it was read is replaced. There is no way back: a version that
-finds a higher number refuses (`bot.store.schema`).
+finds a higher number refuses (`bot.store.scripts`).
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ from bot.store.keys import Keys
 from bot.store.migrations import to_3, to_4
 from bot.store.migrations.to_3 import Raw
 from bot.store.replica import BARRIER
-from bot.store.schema import SCHEMA, OlderSchema, refusal, stored_schema
-from bot.store.scripts import Scripts
+from bot.store.scripts import SCHEMA, OlderSchema, Scripts, refusal, stored_schema
 
 #: For how long one slice of the work may hold the lease, in milliseconds; it is renewed after each.
 LEASE_MS = 30_000

@@ -1,7 +1,8 @@
-"""How much GitHub may still be asked, and when: shared by all processes, one for each identity."""
+"""What all processes know of GitHub: how much it may still be asked, by identity, and what repositories are called."""
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from typing import Any, cast
@@ -12,6 +13,8 @@ from bot.store.scripts import Scripts
 
 #: A refusal is forgotten after so long, in seconds; until then each further one makes the wait longer.
 STRIKES_FOR = 1800
+#: For how long a process believes what it has read, in seconds.
+BELIEVED = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class AllowanceState:
     """What is known of an allowance: the seconds until GitHub may be asked again, and the hourly limit last heard."""
 
     held: float
@@ -93,12 +96,66 @@ class Allowance:
             pipe.expire(self._primary, 7200)
             pipe.execute()
 
-    def standing(self) -> Standing:
+    def standing(self) -> AllowanceState:
         """What is known now."""
         held = self._redis.pttl(self._hold)
         why = cast("bytes | None", self._redis.get(self._hold))
         found = cast("list[bytes | None]", self._redis.hmget(self._primary, ["remaining", "limit", "reset"]))
         remaining, limit, reset = (None if value is None else int(value) for value in found)
-        return Standing(
+        return AllowanceState(
             max(0.0, held / 1000), (why or b"").decode(), remaining, limit, None if reset is None else reset / 1000
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A repository as the file calls it, as GitHub calls it now, and its id."""
+
+    configured: str
+    present: str
+    id: int
+
+    @property
+    def renamed(self) -> bool:
+        """Whether the file has a former name."""
+        return self.configured.casefold() != self.present.casefold()
+
+
+class Repositories:
+    """What was learnt of all of them. Thread-safe; reads Redis at most once in a while."""
+
+    def __init__(self, redis: Redis, prefix: str = "interlock") -> None:
+        self._redis = redis
+        self._key = f"{prefix}:{{github}}:repositories"
+        self._found: dict[str, Repository] = {}
+        self._read_at = float("-inf")
+
+    def learn(self, configured: str, present: str, number: int) -> bool:
+        """Remember what GitHub said; True if that is news. Raises RedisError."""
+        new = Repository(configured, present, number)
+        if self._all(0.0).get(configured.casefold()) == new:
+            return False
+        text = json.dumps([configured, present, number])
+        self._redis.hset(self._key, configured.casefold(), text)
+        self._read_at = float("-inf")
+        return True
+
+    def get(self, configured: str) -> Repository | None:
+        """What is known of the repository that the file calls so."""
+        return self._all(BELIEVED).get(configured.casefold())
+
+    def present(self, configured: str) -> str:
+        """What it is called now, as far as we know."""
+        found = self.get(configured)
+        return found.present if found else configured
+
+    def of_id(self, number: int) -> list[str]:
+        """What files call, or called, the repository with this id."""
+        return [repository.configured for repository in self._all(BELIEVED).values() if repository.id == number]
+
+    def _all(self, believed: float) -> dict[str, Repository]:
+        if time.monotonic() - self._read_at >= believed:
+            rows = cast("dict[bytes, bytes]", self._redis.hgetall(self._key))
+            self._found = {name.decode(): Repository(*json.loads(text)) for name, text in rows.items()}
+            self._read_at = time.monotonic()
+        return self._found

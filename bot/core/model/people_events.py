@@ -1,0 +1,146 @@
+"""What people ask for: through the API and the command line, or by a command at GitHub."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bot.core.model.pipeline import Mode
+
+
+@dataclass(frozen=True, slots=True)
+class LockAsked:
+    """A person locks a stage. `until`: seconds since the epoch, or None for until it is opened."""
+
+    stage: str
+    by: str
+    reason: str
+    let_fixes_in: bool = False
+    until: float | None = None
+    kind: Literal["lock-asked"] = "lock-asked"
+
+
+@dataclass(frozen=True, slots=True)
+class UnlockAsked:
+    """A person opens the lock of a stage, the one with the key `lock`, or every one."""
+
+    stage: str
+    by: str
+    reason: str
+    lock: str | None = None
+    every: bool = False
+    kind: Literal["unlock-asked"] = "unlock-asked"
+
+
+@dataclass(frozen=True, slots=True)
+class RetryAsked:
+    """A person wants the failed build of a run repeated, without a new commit (L4)."""
+
+    run: str
+    by: str
+    reason: str
+    kind: Literal["retry-asked"] = "retry-asked"
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAsked:
+    """A person takes a run out."""
+
+    run: str
+    by: str
+    reason: str
+    kind: Literal["cancel-asked"] = "cancel-asked"
+
+
+@dataclass(frozen=True, slots=True)
+class FastLaneAsked:
+    """A person sends the head of a service's main on the fast lane, into `stage` even if it is locked (F1)."""
+
+    service: str
+    by: str
+    reason: str
+    stage: str | None = None
+    kind: Literal["fast-lane-asked"] = "fast-lane-asked"
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyAsked:
+    """A person wants a pull request verified. `sha`: the head that the person saw; one that came since is not built."""
+
+    service: str
+    pull: int
+    by: str
+    sha: str
+    #: Whether its commits come from a fork; None: whoever asks does not know.
+    fork: bool | None = None
+    kind: Literal["verify-asked"] = "verify-asked"
+
+
+@dataclass(frozen=True, slots=True)
+class ModeAsked:
+    """A person lets the pipeline run, pauses it, or makes it only observe."""
+
+    mode: Mode
+    by: str
+    reason: str
+    kind: Literal["mode-asked"] = "mode-asked"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One line of a comment that begins with `/interlock`. `verb` empty: not understood, perhaps `meant`."""
+
+    verb: str
+    rest: str = ""
+    meant: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandSaid:
+    """Somebody commands something at GitHub: in a comment on a pull request, or by a button of a check run.
+
+    Nobody has been asked yet whether they may.
+    """
+
+    #: Tells it from all others, however often it is delivered.
+    key: str
+    repository: str
+    by: str
+    commands: tuple[Command, ...]
+    pull: int | None = None
+    #: The comment, and when it was written (seconds since the epoch); None: a button.
+    comment: int | None = None
+    at: float | None = None
+    #: How many more commands the comment has than count.
+    more: int = 0
+    #: The commit that the button's check run is about, and the run that it names.
+    sha: str = ""
+    run: str = ""
+    kind: Literal["command-said"] = "command-said"
+
+
+@dataclass(frozen=True, slots=True)
+class CommandAllowed:
+    """GitHub was asked: whoever said it may do it, and this is what it is about at this moment."""
+
+    said: CommandSaid
+    #: The service into whose main branch the pull request goes; empty for a button.
+    service: str = ""
+    #: The head of the pull request, whether that is on a fork, and whether it is open still.
+    head: str = ""
+    fork: bool = False
+    open: bool = False
+    #: The commit that landed; empty: it is not merged.
+    merged: str = ""
+    #: What became of its last run, in words, if one has ended.
+    past: str = ""
+    kind: Literal["command-allowed"] = "command-allowed"
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRefused:
+    """GitHub was asked: nothing is done of it, and why."""
+
+    said: CommandSaid
+    why: str
+    kind: Literal["command-refused"] = "command-refused"

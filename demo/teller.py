@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from bot.core.model.facts import FactKind
+from bot.reporting.messages import words
 from bot.store.codec import RecordedFact
 from bot.store.records import Records
 from demo.words import Names
@@ -63,12 +64,12 @@ class Teller:
         fact = told.fact
         if fact.run is not None and fact.sha is not None:
             self._names.learn_run(fact.run, fact.sha)
-        words = self._names.told(fact.why)
+        sentence = self._names.told(words(fact.why))
         who = self._names.of(fact.sha) if fact.run is not None and fact.sha is not None else ""
-        return words if words.startswith(who) else f"{who}: {words}"
+        return sentence if sentence.startswith(who) else f"{who}: {sentence}"
 
     def _tell(self, told: RecordedFact) -> None:
         at = datetime.fromtimestamp(told.at).astimezone().strftime("%H:%M:%S.%f")[:-4]
         style = _STYLES.get(told.fact.kind, "default")
-        words = escape(self._words(told))
-        self._console.print(f"  [dim]{at}  {told.fact.kind:<19}[/dim] [{style}]{words}[/{style}]", highlight=False)
+        sentence = escape(self._words(told))
+        self._console.print(f"  [dim]{at}  {told.fact.kind:<19}[/dim] [{style}]{sentence}[/{style}]", highlight=False)

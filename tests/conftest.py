@@ -14,6 +14,10 @@ settings.register_profile("ci", deadline=None, max_examples=1_000, print_blob=Tr
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--snapshots", action="store_true", help="Write the snapshots of texts anew (tests/reporting).")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reports = [report for found in terminalreporter.stats.values() for report in found]
     for report in reports:

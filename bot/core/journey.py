@@ -15,8 +15,6 @@ from bot.core.rules.runs import PULL_TOLD
 #: How long the news waits for more, in seconds: a run that goes on at once is told of once. Nobody waits for it, the
 #: link leads to what is true now.
 DEBOUNCE = 30.0
-#: The longest that one thing that happened may be, in characters.
-WORDS = 600
 
 
 def tell(decision: Decision) -> None:
@@ -36,7 +34,7 @@ def _with_story(run: Run, news: News, now: float) -> Run:
     """The run with what happened to it."""
     if not news.what:
         return run
-    story = (*run.story, *(Happened(now, what[:WORDS]) for what in news.what))[-STORY:]
+    story = (*run.story, *(Happened(now, what) for what in news.what))[-STORY:]
     return replace(run, story=story)
 
 

@@ -39,15 +39,6 @@ _MODES = {
 }
 
 
-def answer(replies: Sequence[tuple[str, str]], more: int) -> str:
-    """One comment for all commands of a comment."""
-    rows = [f"`{command}`: {text}" if command else text for command, text in replies]
-    if more:
-        left = "1 more was" if more == 1 else f"{more} more were"
-        rows.append(f"Three commands of a comment count: {left} left out.")
-    return "\n\n".join(rows)
-
-
 def not_understood(command: Command) -> str:
     """No such command; perhaps another was meant."""
     meant = f"did you mean `/interlock {command.meant}`?" if command.meant else "there is no such command."

@@ -18,6 +18,7 @@ from bot.github.wording import COMMENT, cut, page_of
 from bot.github.written_state import HeldClaim, WrittenSlot, mark_of
 from bot.payloads import text
 from bot.reporting import run_report
+from bot.reporting.command_answer import answer
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
 
@@ -105,7 +106,8 @@ def answer_command(runtime: Runtime, context: PipelineContext, claim: Claim, eff
     entry, session = WrittenSlot(HeldClaim(context, claim), effect.slot), Session(runtime, effect.repository)
     _react(context, session, effect)
     marker = f"{commands.MARKER}{effect.slot} -->"
-    body = f"{marker}\n{_tamed(effect.text[:LONGEST])}\n\n[The pipeline]({page_of(runtime, context)})"
+    words = _tamed((effect.text or answer(effect))[:LONGEST])
+    body = f"{marker}\n{words}\n\n[The pipeline]({page_of(runtime, context)})"
     written, mark, path = entry.read(), mark_of(body), f"/issues/{effect.pull}/comments"
     if written.doubt:
         entry.looked(_find_answer(session, path, marker))

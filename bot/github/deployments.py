@@ -13,6 +13,7 @@ from bot.github.session import Session
 from bot.github.transport import GitHubNotFound
 from bot.github.wording import page_of, shortened
 from bot.github.written_state import HeldClaim, Written, WrittenSlot, mark_of
+from bot.reporting.messages import words
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
 
@@ -27,7 +28,7 @@ def deploy(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Dep
     entry, session = WrittenSlot(HeldClaim(context, claim), effect.slot), Session(runtime, effect.repository)
     body = {
         "state": effect.state,
-        "description": shortened(effect.description),
+        "description": shortened(words(effect.description)),
         "log_url": _log_url(runtime, context, effect),
     }
     written, mark = _known(session, context, effect, entry), _mark(body)

@@ -16,6 +16,7 @@ import structlog
 
 from bot.core import lock_notices
 from bot.core.model.effects import LockNotice, SetStatus
+from bot.core.model.messages import Verbatim
 from bot.effect_outcomes import Done, PermanentFailure, RateLimited
 from bot.github.limits import Purpose
 from bot.github.session import Session
@@ -41,7 +42,7 @@ def tell_of_lock(runtime: Runtime, context: PipelineContext, claim: Claim, effec
     for sha in heads[:AT_ONCE]:
         if effect.locked:  # before it is: a crash in between must not lose that it was told
             _note_told(context, effect, sha)
-        status = SetStatus(effect.repository, sha, CONTEXT, effect.state, effect.description, "")
+        status = SetStatus(effect.repository, sha, CONTEXT, effect.state, Verbatim(effect.description), "")
         try:
             set_status(runtime, hold, status, Purpose.LOCK)
         except (GitHubNotFound, GitHubForbidden):
@@ -65,7 +66,7 @@ def _tell_late(runtime: Runtime, context: PipelineContext, claim: Claim, effect:
         standing = lock_notices.standing(replica.board)
         present = lock_notices.of_branch(standing, effect.repository, effect.branch)
     if present is not None:
-        status = SetStatus(effect.repository, effect.sha, CONTEXT, present.state, present.description, "")
+        status = SetStatus(effect.repository, effect.sha, CONTEXT, present.state, Verbatim(present.description), "")
         set_status(runtime, HeldClaim(context, claim), status, Purpose.LOCK)
     return Done()
 

@@ -17,6 +17,7 @@ from bot.github.wording import SUMMARY, cut, leads_to, shortened
 from bot.github.written_state import HeldClaim, WrittenSlot, mark_of
 from bot.reporting import run_report
 from bot.reporting.buttons import BUTTONS, Button, external_id, run_of
+from bot.reporting.messages import words
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
 from config.model import ReportKind
@@ -39,7 +40,7 @@ def set_status(runtime: Runtime, hold: HeldClaim, effect: SetStatus, purpose: Pu
     body = {
         "state": effect.state,
         "target_url": leads_to(runtime, hold.context, effect),
-        "description": shortened(effect.description),
+        "description": shortened(words(effect.description)),
         "context": name,
     }
     entry = WrittenSlot(hold, effect.slot)
@@ -99,8 +100,8 @@ def _report_check(runtime: Runtime, context: PipelineContext, claim: Claim, effe
 def _check_body(runtime: Runtime, context: PipelineContext, effect: SetStatus) -> dict[str, Any]:
     link = leads_to(runtime, context, effect)
     tail = f"\n\n[Where it is now]({link})"
-    words, buttons = _explained(context, effect)
-    summary = cut(words, SUMMARY - len(tail)) + tail
+    explained, buttons = _explained(context, effect)
+    summary = cut(explained, SUMMARY - len(tail)) + tail
     state: dict[str, Any] = {"status": "in_progress"}
     if effect.state != "pending":
         state = {"status": "completed", "conclusion": effect.conclusion or _CONCLUSIONS[effect.state]}
@@ -109,7 +110,7 @@ def _check_body(runtime: Runtime, context: PipelineContext, effect: SetStatus) -
         **state,
         "external_id": external_id(context.pipeline.name, effect.run or ""),
         "details_url": link,
-        "output": {"title": shortened(effect.description), "summary": summary},
+        "output": {"title": shortened(words(effect.description)), "summary": summary},
         "actions": [
             {"label": each.label, "description": each.description, "identifier": each.identifier} for each in buttons
         ],
@@ -120,10 +121,10 @@ def _explained(context: PipelineContext, effect: SetStatus) -> tuple[str, Sequen
     """The summary, in Markdown, and the buttons of the check run, as its run is now."""
     if effect.summary or effect.buttons or effect.run is None:
         buttons = [BUTTONS[name] for name in effect.buttons if name in BUTTONS]
-        return effect.summary or effect.description, buttons
+        return effect.summary or words(effect.description), buttons
     with reported_run(context, effect.run) as found:
         if found is None:
-            return effect.description, ()
+            return words(effect.description), ()
         board, run, _ = found
         return run_report.summary(*found), run_report.buttons(board, run)
 

@@ -15,16 +15,17 @@ from bot.core.model.board import Board
 from bot.core.model.pipeline import FastLaneStart, Lane, Step, Track
 from bot.core.model.run import STORY, End, Ending, Run, Status
 from bot.reporting.buttons import FAST_LANE, RETRY, Button
+from bot.reporting.messages import words
 
 #: How many failing tests are named.
 TESTS = 20
-#: The longest that the name of a step or a test may be, in characters.
+#: The longest that one thing that happened, or the name of a step or a test, may be, in characters.
 WORDS = 600
 
 
 def comment(board: Board, run: Run, now: float) -> str:
     """The whole comment: the summary, its way, and what happened to it last. `now`: when it ended, if it has."""
-    happened = [f"- {sentences.moment(each.at)}: {plain(each.what)}" for each in run.story]
+    happened = [f"- {sentences.moment(each.at)}: {plain(words(each.what)[:WORDS])}" for each in run.story]
     if len(happened) == STORY:
         happened[0] = f"- … (the last {STORY - 1} things that happened)"
     return "\n\n".join([summary(board, run, now), _way(board, run), "\n".join(happened)]).rstrip()

@@ -24,6 +24,9 @@ from bot.core.model.run import (
     Verification,
 )
 from bot.core.rules.decision import Ended
+from bot.store.messages import teach_pydantic
+
+teach_pydantic()
 
 _KINDS = (
     Header,

@@ -10,6 +10,7 @@ from flask import Response
 from bot.core import sentences
 from bot.core.model.run import Run
 from bot.core.rules.decision import Ended
+from bot.reporting.messages import words
 from bot.store.codec import RecordedFact
 from bot.store.inbox import ParkedDelivery
 from bot.store.outbox import DeadLetter
@@ -25,7 +26,7 @@ def fact(identity: str, told: RecordedFact) -> Shape:
         "at": told.at,
         "entry": told.entry,
         "kind": str(what.kind),
-        "why": what.why,
+        "why": words(what.why),
         "run": what.run,
         "service": what.service,
         "sha": what.sha,

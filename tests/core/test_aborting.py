@@ -16,6 +16,7 @@ from bot.core.rules import unmanaged_builds
 from bot.core.rules.decision import Decision
 from tests.core.town import Town
 from tests.core.world import shop
+from tests.texts import text_of
 
 STOP, TERM, KILL = AbortLevel.STOP, AbortLevel.TERM, AbortLevel.KILL
 
@@ -103,7 +104,7 @@ def test_where_it_rolls_out_it_is_only_stopped(stage: str) -> None:
         town.waits(60)
     assert forced_heads(town) == [STOP]
     assert town.told(FactKind.BUILD_STUCK) == ["S1a"]
-    assert "nothing firmer is done where it rolls out: end it in Jenkins" in town.facts[-1].why
+    assert "nothing firmer is done where it rolls out: end it in Jenkins" in text_of(town.facts[-1].why)
 
 
 def test_a_fast_job_may_be_killed_though_its_stage_locks() -> None:
@@ -171,7 +172,7 @@ def test_a_duplicate_is_asked_ever_more_firmly_too() -> None:
     for _ in range(4):
         town.waits(60)
     assert [effect.level for effect in town.did(AbortDuplicate)] == [STOP, TERM, KILL]
-    assert "a second build of S1.1" in town.facts[-1].why
+    assert "a second build of S1.1" in text_of(town.facts[-1].why)
     town.send(BuildSeen("cdp", "acceptance", 900, Outcome.ABORTED, run.key, run.attempt))
     assert town.board.unmanaged == {}
     assert town.status("S1a") is Status.RUNNING
@@ -334,9 +335,9 @@ def test_stopped_is_said_of_a_second_build_only_when_jenkins_says_so(result: Out
     town.quiet()
     seen = BuildSeen("cdp", "pre-production", 900, None, run.key, run.attempt - 1)
     town.send(seen)
-    assert [fact.why.rpartition(": ")[2] for fact in town.facts] == ["it is asked to stop"]
+    assert [text_of(fact.why).rpartition(": ")[2] for fact in town.facts] == ["it is asked to stop"]
     town.send(replace(seen, result=result))
-    assert town.facts[-1].why.endswith(said)
+    assert text_of(town.facts[-1].why).endswith(said)
 
 
 # -- builds of an older installation ---------------------------------------------------------------------------

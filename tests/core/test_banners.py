@@ -10,6 +10,7 @@ from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Job, Mode, Outcome
 from tests.core.town import Town
 from tests.core.world import shop
+from tests.texts import text_of
 
 PRE = Job("cdp", "pre-production")
 
@@ -130,7 +131,7 @@ def test_a_build_that_jenkins_lost_is_told_as_lost_and_why_wherever_the_lock_is_
     town.loses("S1a")
     sentence = "S1 S1a was lost in pre-production: it was deleted"
     (lock,) = town.board.locks_of("pre-production")
-    failed = next(fact.why for fact in town.facts if fact.kind is FactKind.BUILD_FAILED)
+    failed = next(text_of(fact.why) for fact in town.facts if fact.kind is FactKind.BUILD_FAILED)
     (banner,) = town.did(Banner)
     assert [lock.reason, failed, banner.locks[0].reason] == [sentence] * 3
     assert town.says("S1a").startswith(f"{sentence}; it holds the lock")

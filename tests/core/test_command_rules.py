@@ -23,8 +23,10 @@ from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import FastLaneStart, Job, Mode, Verify
 from bot.core.model.run import Run, Status
 from bot.core.rules import commands
+from bot.reporting.command_answer import answer
 from tests.core.town import Town
 from tests.core.world import shop
+from tests.texts import text_of
 
 NUMBER = 7
 NUMBERS = itertools.count(1)
@@ -38,6 +40,11 @@ def town() -> Town:
         opened.github.commit(service, f"{service}-")
         opened.send(HeadSeen(service, f"{service}-"))
     return opened
+
+
+def _written(effect: Answer) -> Answer:
+    """The answer with what stands in the comment."""
+    return replace(effect, text=answer(effect))
 
 
 class Talk:
@@ -59,12 +66,12 @@ class Talk:
         said = self.says(*words, **changes)
         known: dict[str, Any] = {"head": "0" * 40, "open": False, "merged": "S1a", **(about or {})}
         decision = self.town.send(CommandAllowed(said, "S1", **known))
-        return next((effect for effect in decision.effects if isinstance(effect, Answer)), None)
+        return next((_written(effect) for effect in decision.effects if isinstance(effect, Answer)), None)
 
     def may_not(self, *words: str, **changes: Any) -> Answer | None:
         """A comment of somebody who may not."""
         decision = self.town.send(CommandRefused(self.says(*words, **changes), "mallory may not write"))
-        return next((effect for effect in decision.effects if isinstance(effect, Answer)), None)
+        return next((_written(effect) for effect in decision.effects if isinstance(effect, Answer)), None)
 
 
 @pytest.fixture
@@ -186,7 +193,7 @@ def test_the_reason_is_what_is_left_of_the_command_and_a_stage_is_no_part_of_it(
     town.merge("S1", "b")
     dana.may(words)
     (promoted,) = [fact for fact in town.facts if fact.kind is FactKind.RUN_PROMOTED]
-    assert promoted.why.endswith(f"github:dana: {reason}")
+    assert text_of(promoted.why).endswith(f"github:dana: {reason}")
 
 
 # -- of several runs ---
@@ -316,9 +323,9 @@ def test_what_is_not_understood_is_answered_with_what_was_meant(town: Town, dana
     said = dana.says("help")
     said = replace(said, key="comment/1", comment=1, commands=(Command("", meant="retry"),))
     town.send(said)
-    (answer,) = town.send(CommandAllowed(said, "S1")).effects
-    assert isinstance(answer, Answer)
-    assert (answer.reaction, answer.text.splitlines()[0]) == (
+    (effect,) = town.send(CommandAllowed(said, "S1")).effects
+    assert isinstance(effect, Answer)
+    assert (effect.reaction, _written(effect).text.splitlines()[0]) == (
         "confused",
         "Not understood: did you mean `/interlock retry`? `/interlock help` names all there are.",
     )

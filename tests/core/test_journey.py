@@ -9,11 +9,13 @@ import pytest
 from bot.core import markdown
 from bot.core.model.effects import Comment, FindPull, SetStatus
 from bot.core.model.events import BuildSeen, PullFound
-from bot.core.model.pipeline import FastLaneStart, Mode, Outcome
+from bot.core.model.messages import StepPassed, WaitsFor
+from bot.core.model.pipeline import FastLaneStart, Mode, Outcome, Step
 from bot.core.model.run import STORY
 from bot.reporting.buttons import FAST_LANE, RETRY
 from tests.core.town import Town
 from tests.core.world import shop
+from tests.texts import text_of
 
 PRE = "pre-production"
 
@@ -179,7 +181,7 @@ def test_what_happened_to_a_run_last_is_kept_with_it_in_the_history() -> None:
     town.starts("S1a")
     decision = town.send(town.jenkins.end(town.attempt("S1a"), Outcome.SUCCESS))
     (ended,) = decision.ended
-    assert ended.run.story[-1].what == "passed production"
+    assert ended.run.story[-1].what == StepPassed(Step("production"))
 
 
 def test_a_fix_shows_which_jobs_it_has_passed_and_that_the_stage_itself_comes_after_its_fast_job() -> None:
@@ -299,7 +301,7 @@ def test_a_code_span_cannot_be_ended_from_within() -> None:
 
 
 def stages(town: Town) -> list[tuple[str, str, str]]:
-    return [(each.context, each.state, each.description) for each in town.did(SetStatus)]
+    return [(each.context, each.state, text_of(each.description)) for each in town.did(SetStatus)]
 
 
 def test_a_status_is_asked_for_as_a_run_waits_for_a_stage_as_it_enters_and_as_it_leaves() -> None:
@@ -338,7 +340,7 @@ def test_the_status_of_a_stage_that_is_closed_says_that_the_run_waits_and_its_ch
     town.quiet()
     town.arrives("S2", "a", PRE)
     told = town.did(SetStatus, of="S2a", context=PRE)[-1]
-    assert (told.state, told.description) == ("pending", f"waits for {PRE}")
+    assert (told.state, told.description) == ("pending", WaitsFor(Step(PRE)))
     assert "is locked: S1 S1a failed" in town.summary("S2a")
 
 

@@ -10,6 +10,7 @@ from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import FastLaneStart, Mode, Outcome
 from tests.core.town import Town
 from tests.core.world import shop
+from tests.texts import text_of
 
 # -- situations ------------------------------------------------------------------------------------------------
 
@@ -607,6 +608,6 @@ def test_a_head_that_a_person_sends_on_the_fast_lane_anew_says_who_asked_and_why
     town.ends("S1a", Outcome.ABORTED)
     town.quiet()
     town.fast_lane("S1", "pre-production")
-    assert [fact.why for fact in town.facts if fact.kind is FactKind.RUN_QUEUED] == [
+    assert [text_of(fact.why) for fact in town.facts if fact.kind is FactKind.RUN_QUEUED] == [
         "S1 S1a starts on the fast lane: ann: urgent"
     ]

@@ -15,6 +15,7 @@ from bot.core.model.run import ServiceState, Status
 from bot.core.rules import stage_versions
 from bot.core.rules.queue import run_blocked_by
 from tests.core.town import Town
+from tests.texts import text_of
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def rewind(town: Town, sha: str) -> None:
 
 
 def accepted(town: Town) -> list[str]:
-    return [fact.why for fact in town.facts if fact.kind is FactKind.MERGE_ACCEPTED]
+    return [text_of(fact.why) for fact in town.facts if fact.kind is FactKind.MERGE_ACCEPTED]
 
 
 def test_a_merge_whose_webhook_was_lost_is_found_by_polling_and_called_no_force_push(town: Town) -> None:
@@ -75,7 +76,7 @@ def test_a_lost_force_push_back_to_an_older_commit_is_a_new_head_with_a_run(town
     town.looks_at_main("S1")
     assert head(town) == "S1a"
     assert town.told(FactKind.MERGE_ACCEPTED) == ["S1a"]
-    assert "dropped from main by a force-push" in " ".join(fact.why for fact in town.facts)
+    assert "dropped from main by a force-push" in " ".join(text_of(fact.why) for fact in town.facts)
     town.gives_back("S1b")
     assert town.left("S1b") == ("dropped", None)
     assert town.live() == ["S1a", "S1a"]
@@ -284,7 +285,7 @@ def test_another_default_branch_is_told_and_not_followed(town: Town) -> None:
     (notice,) = town.did(Notify)
     assert notice.subject == "shop/S1: its default branch is now trunk"
     assert "S1 still follows main" in notice.text
-    assert [fact.why for fact in town.facts if fact.kind is FactKind.DEFAULT_BRANCH_CHANGED]
+    assert [text_of(fact.why) for fact in town.facts if fact.kind is FactKind.DEFAULT_BRANCH_CHANGED]
 
 
 @pytest.mark.parametrize(("before", "now"), [("old", "main"), ("a", "b")])

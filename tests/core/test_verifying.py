@@ -28,6 +28,7 @@ from bot.core.model.run import Status, Verification
 from bot.core.rules.verifications import PULLS
 from tests.core.town import Town
 from tests.core.world import Asked, shop
+from tests.texts import text_of
 
 JOB = Job("build", "verify")
 A, B, C = "a" * 40, "b" * 40, "c" * 40
@@ -73,7 +74,7 @@ class Pulls(Town):
 
     def statuses(self) -> list[tuple[str, str, str]]:
         """What was said of which commit since the last `quiet`."""
-        return [(e.sha[0], e.state, e.description) for e in self.did(SetStatus, context="verify")]
+        return [(e.sha[0], e.state, text_of(e.description)) for e in self.did(SetStatus, context="verify")]
 
 
 # -- one build for each push -----------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ from bot.core.view import View, view
 from bot.reporting import run_report
 from bot.reporting.buttons import Button
 from tests.core.world import Asked, GitHub, Jenkins, receive, shop
+from tests.texts import text_of
 
 
 class Written(NamedTuple):
@@ -323,7 +324,7 @@ class Town:
 
     def refused(self) -> str:
         """The last refusal."""
-        return next(fact.why for fact in reversed(self.facts) if fact.kind is FactKind.REQUEST_REFUSED)
+        return next(text_of(fact.why) for fact in reversed(self.facts) if fact.kind is FactKind.REQUEST_REFUSED)
 
     def summary(self, sha: str) -> str:
         """What the check runs of a commit's run say now, in Markdown."""

@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from bot.core.model.effects import SetStatus
+from bot.core.model.messages import Verbatim
 from bot.reporting import buttons
 from config.model import ReportKind
 from tests.github.app_key import pem
@@ -34,7 +35,7 @@ def shop(workshop: Open) -> Workshop:
 
 
 def stage(shop: Workshop, state: Any = "pending", text: str = "in build", **more: Any) -> SetStatus:
-    return SetStatus(REPO, shop.github.control.head(REPO), "build", state, text, "S1.1", **more)
+    return SetStatus(REPO, shop.github.control.head(REPO), "build", state, Verbatim(text), "S1.1", **more)
 
 
 def runs(shop: Workshop) -> list[dict[str, Any]]:

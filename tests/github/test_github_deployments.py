@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bot.core.model.effects import Deploy
+from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import Job
 from tests.github.test_github_effects import status
 from tests.workers.workshop import Workshop
@@ -19,7 +20,7 @@ MAKE, SET = "POST /repos/*/*/deployments", "POST /repos/*/*/deployments/*/status
 
 def roll_out(shop: Workshop, state: Any = "in_progress", build: int | None = 7, run: str = "S1.1") -> Deploy:
     where = (REPO, shop.github.control.head(REPO), "production", "prod eu", True)
-    return Deploy(*where, state, f"build #{build}", run, Job("cdp", "shop/production"), build)
+    return Deploy(*where, state, Verbatim(f"build #{build}"), run, Job("cdp", "shop/production"), build)
 
 
 def deployments(shop: Workshop) -> list[dict[str, Any]]:

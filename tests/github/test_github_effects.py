@@ -13,6 +13,7 @@ import pytest
 
 from bot.core.model.effects import Comment, Compare, SetStatus
 from bot.core.model.events import ContainmentKnown
+from bot.core.model.messages import Verbatim
 from bot.github import session, written_state
 from bot.github import statuses as github_statuses
 from bot.store.github import Allowance
@@ -27,7 +28,7 @@ PATCH_COMMENT = r"PATCH /repos/.*/comments/.*"
 
 
 def status(shop: Workshop, state: Any = "pending", text: str = "in build") -> SetStatus:
-    return SetStatus(REPO, shop.github.control.head(REPO), "build", state, text, "S1.1")
+    return SetStatus(REPO, shop.github.control.head(REPO), "build", state, Verbatim(text), "S1.1")
 
 
 def statuses(shop: Workshop) -> list[tuple[str, str, str]]:
@@ -190,7 +191,7 @@ def test_waiting_for_a_limit_counts_as_no_try(shop: Workshop, monkeypatch: pytes
 
 
 def test_what_github_finds_wrong_is_given_up_at_once_with_the_reason(shop: Workshop) -> None:
-    unknown = SetStatus(REPO, "f" * 40, "build", "pending", "in build", "S1.1")
+    unknown = SetStatus(REPO, "f" * 40, "build", "pending", Verbatim("in build"), "S1.1")
     shop.do(unknown)
     assert "422" in shop.dead()[0]
     assert shop.github.control.requests()["POST /repos/*/*/statuses/*"] == 1
@@ -256,7 +257,7 @@ def test_a_status_for_a_repository_that_was_renamed_arrives_under_its_new_name(s
     shop.do(wanted)
     assert [row["state"] for row in shop.github.control.statuses("shop/s1-new")] == ["pending"]
     shop.github.control.reset_counters()
-    shop.do(SetStatus(REPO, wanted.sha, "build", "success", "passed", "S1.1"))
+    shop.do(SetStatus(REPO, wanted.sha, "build", "success", Verbatim("passed"), "S1.1"))
     assert shop.github.control.requests() == {"POST /repos/*/*/statuses/*": 1}, "the new name is remembered"
 
 

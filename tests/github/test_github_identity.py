@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from bot.core.model.effects import Comment, SetStatus
+from bot.core.model.messages import Verbatim
 from bot.effect_outcomes import RateLimited, RetryLater
 from bot.github import identity, session
 from bot.github.limits import Purpose
@@ -37,7 +38,7 @@ def shop(workshop: Open, monkeypatch: pytest.MonkeyPatch) -> Workshop:
 
 
 def status(shop: Workshop, stage: str = "build") -> SetStatus:
-    return SetStatus(REPO, shop.github.control.head(REPO), stage, "pending", "in it", "S1.1")
+    return SetStatus(REPO, shop.github.control.head(REPO), stage, "pending", Verbatim("in it"), "S1.1")
 
 
 def asked(shop: Workshop) -> dict[str, int]:
@@ -147,7 +148,7 @@ NOW = "elsewhere/s1"
 
 def test_a_status_follows_a_repository_to_another_owner_with_the_app(moved: Workshop) -> None:
     sha = moved.github.control.head(NOW)
-    moved.do(SetStatus(REPO, sha, "acceptance", "pending", "in it", "S1.1"))
+    moved.do(SetStatus(REPO, sha, "acceptance", "pending", Verbatim("in it"), "S1.1"))
     contexts = [row["context"] for row in moved.github.control.statuses(NOW)]
     assert (sorted(contexts), moved.dead()) == (["interlock/acceptance", "interlock/build"], [])
 
@@ -178,7 +179,7 @@ def test_a_private_repository_is_followed_too(shop: Workshop) -> None:
     shop.github.world.repos[REPO].private = True
     shop.do(status(shop))
     control.transfer(REPO, "elsewhere")
-    shop.do(SetStatus(REPO, control.head(NOW), "acceptance", "pending", "in it", "S1.1"))
+    shop.do(SetStatus(REPO, control.head(NOW), "acceptance", "pending", Verbatim("in it"), "S1.1"))
     assert (len(control.statuses(NOW)), shop.dead()) == (2, [])
 
 
@@ -205,14 +206,14 @@ def test_an_owner_without_the_app_is_named_as_the_reason(shop: Workshop) -> None
     shop.github.control.register_app(public_pem(), install=["shop"])
     shop.do(status(shop))
     shop.github.control.transfer(REPO, "elsewhere")
-    shop.do(SetStatus(REPO, shop.github.control.head(NOW), "acceptance", "pending", "in it", "S1.1"))
+    shop.do(SetStatus(REPO, shop.github.control.head(NOW), "acceptance", "pending", Verbatim("in it"), "S1.1"))
     (why,) = shop.dead()
     assert "the App is not installed on elsewhere/s1" in why
 
 
 def test_what_github_cannot_say_of_the_installation_is_asked_again(moved: Workshop) -> None:
     moved.github.control.fault("status", route="GET .*/installation", count=2, status=502)
-    moved.do(SetStatus(REPO, moved.github.control.head(NOW), "acceptance", "pending", "in it", "S1.1"))
+    moved.do(SetStatus(REPO, moved.github.control.head(NOW), "acceptance", "pending", Verbatim("in it"), "S1.1"))
     assert (len(moved.github.control.statuses(NOW)), moved.dead()) == (2, [])
 
 
@@ -233,7 +234,7 @@ def test_a_limit_of_one_installation_does_not_hold_up_another(shop: Workshop) ->
     assert len(keys) == 1
     name = keys[0].split("{github:")[1].split("}")[0]
     Allowance(shop.context.redis, name).hold(60, "a limit")
-    other = SetStatus("shop/s2", shop.github.control.head("shop/s2"), "build", "pending", "in it", "S2.1")
+    other = SetStatus("shop/s2", shop.github.control.head("shop/s2"), "build", "pending", Verbatim("in it"), "S2.1")
     shop.do(other)
     assert len(shop.github.control.statuses("shop/s2")) == 1
 

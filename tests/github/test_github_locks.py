@@ -9,6 +9,7 @@ import pytest
 
 from bot.core.model.effects import FindPull, LockNotice, SetStatus
 from bot.core.model.events import CancelAsked, Configured, LockAsked, Merged, PullFound, PullMoved, UnlockAsked
+from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import LockStatus
 from bot.github import lock_notices as locks
 from tests.workers.workshop import Workshop
@@ -99,7 +100,7 @@ def test_a_notice_lets_everybody_else_go_first_and_holds_no_thread(shop: Worksho
         shop.github.control.open_pull(REPO, title=f"Change {number}")
     shop.reload(replace(shop.configuration, github=replace(shop.configuration.github, write_spacing=0.4)))
     head = shop.github.control.head(REPO)
-    others = [SetStatus(REPO, head, f"stage-{n}", "success", "passed", "S1.1") for n in range(4)]
+    others = [SetStatus(REPO, head, f"stage-{n}", "success", Verbatim("passed"), "S1.1") for n in range(4)]
     shop.ask(NOTICE, *others)
     longest, deadline = 0.0, time.monotonic() + 30
     while shop.context.outbox.size():

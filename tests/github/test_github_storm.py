@@ -15,11 +15,13 @@ from typing import Any
 import pytest
 
 from bot.core.model.effects import Answer, Comment, Deploy, Effect, LockNotice, SetStatus
+from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import Job
 from bot.github import limits, session, transport, written_state
 from bot.github.commands import MARKER
 from config.model import ReportKind
 from tests.github.test_check_runs import as_app
+from tests.texts import text_of
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop
 from workers.performer import perform_due
@@ -74,17 +76,17 @@ def story(commit: int, sha: str, pull: int, commanded: list[int], chance: random
     run = f"S1.{commit}"
     for stage, comment in zip(STAGES, commanded, strict=True):
         yield [
-            SetStatus(REPO, sha, stage, "pending", f"in {stage}", run, summary=f"**{stage}**"),
+            SetStatus(REPO, sha, stage, "pending", Verbatim(f"in {stage}"), run, summary=f"**{stage}**"),
             Comment(REPO, pull, run, f"**{run} is in {stage}**", time.time()),
         ]
         job = Job("cdp", f"shop/{stage}")
         where = (REPO, sha, stage, f"{stage}-env", False)
         answer = Answer(REPO, pull, comment, chance.choice(("+1", "-1", "confused")), f"{run} is in {stage}")
-        yield [Deploy(*where, "in_progress", "runs", run, job, commit), answer]
+        yield [Deploy(*where, "in_progress", Verbatim("runs"), run, job, commit), answer]
         passed = chance.random() < 0.7
         yield [
-            SetStatus(REPO, sha, stage, "success" if passed else "failure", "over", run, summary="over"),
-            Deploy(*where, "success" if passed else "failure", "over", run, job, commit),
+            SetStatus(REPO, sha, stage, "success" if passed else "failure", Verbatim("over"), run, summary="over"),
+            Deploy(*where, "success" if passed else "failure", Verbatim("over"), run, job, commit),
         ]
     yield [Comment(REPO, pull, run, f"**{run} is in production**", time.time())]
 
@@ -205,7 +207,7 @@ class Storm:
             assert all(one != other for one, other in pairwise(have)), f"twice in a row on {where}: {have}"
         if self.shop.configuration.github.report is ReportKind.STATUSES:
             for (sha, stage), effect in self.truth.stages.items():
-                assert rows[sha, f"interlock/{stage}"][-1] == (effect.state, effect.description)
+                assert rows[sha, f"interlock/{stage}"][-1] == (effect.state, text_of(effect.description))
         locks = [have for (sha, runtime), have in rows.items() if runtime == "interlock/lock"]
         assert locks, "nobody was told of the lock"
         assert {have[-1][1] for have in locks} == {"open"}, "somebody was told of a lock, and not that it is open"

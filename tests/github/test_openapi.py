@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from bot.core.model.effects import Answer, AuthorizeCommand, Comment, Compare, Deploy, FindPull, LockNotice, SetStatus
 from bot.core.model.events import Command, CommandSaid, Configured, Merged
+from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import Job, Pipeline, Service, Stage
 from bot.github.doctor import examine_github
 from config.configuration import Configuration, GitHubSettings, WebSettings
@@ -69,7 +70,16 @@ def sent(log: list[dict[str, Any]]) -> set[str]:
 
 def roll_out(shop: Workshop, sha: str, state: Any) -> Deploy:
     return Deploy(
-        "shop/s1", sha, "production", "prod", True, state, "build #3", "S1.1", Job("cdp", "shop/production"), 3
+        "shop/s1",
+        sha,
+        "production",
+        "prod",
+        True,
+        state,
+        Verbatim("build #3"),
+        "S1.1",
+        Job("cdp", "shop/production"),
+        3,
     )
 
 
@@ -79,7 +89,7 @@ def test_everything_that_interlock_sends_is_what_github_describes(workshop: Open
     control.record()
     old, number, new = control.head("shop/s1"), control.open_pull("shop/s1"), control.push("shop/s1")
     shop.tell(Configured(shop.pipeline), Merged("S1", new))
-    shop.do(SetStatus("shop/s1", new, "build", "pending", "in build", "S1.1"))
+    shop.do(SetStatus("shop/s1", new, "build", "pending", Verbatim("in build"), "S1.1"))
     shop.do(Compare("S1", "shop/s1", old, new))
     commented = control.comment("shop/s1", number, "/interlock retry", "dana")
     said = CommandSaid("comment/1", "shop/s1", "dana", (Command("retry"),), number, commented, time.time())
@@ -93,7 +103,7 @@ def test_everything_that_interlock_sends_is_what_github_describes(workshop: Open
     shop.do(FindPull("S1", "shop/s1", "main", new))
     for route in ("POST /repos/.*/statuses.*", "POST /repos/.*/comments", "POST /repos/.*/deployments"):
         control.fault("drop_reply", route=route, count=1)  # so that they look before a repeat
-    shop.do(SetStatus("shop/s1", new, "build", "success", "done", "S1.1"))
+    shop.do(SetStatus("shop/s1", new, "build", "success", Verbatim("done"), "S1.1"))
     shop.do(Comment("shop/s1", control.open_pull("shop/s1"), "S1.1", "in build"))
     shop.do(replace(roll_out(shop, new, "failure"), run="S1.2"))
     control.fault("drop_reply", route="POST /repos/.*/deployments/.*/statuses", count=1)
@@ -114,7 +124,7 @@ def test_everything_that_interlock_sends_as_an_app_is_what_github_describes(work
     control = shop.github.control
     control.record()
     head, number = control.head("shop/s1"), control.open_pull("shop/s1")
-    begun = SetStatus("shop/s1", head, "build", "pending", "in build", "S1.1", summary="**in build**")
+    begun = SetStatus("shop/s1", head, "build", "pending", Verbatim("in build"), "S1.1", summary="**in build**")
     shop.do(begun)
     shop.do(replace(begun, state="failure", conclusion="action_required", buttons=("retry", "fast-lane")))
     for route in ("POST /repos/.*/check-runs", "POST /repos/.*/comments"):

@@ -13,6 +13,7 @@ from bot.core.model.pipeline import AbortLevel, Job, Mode, Pipeline
 from bot.core.model.run import Status
 from tests.core.town import Town
 from tests.core.world import shop
+from tests.texts import text_of
 
 ACC, PRE = "acceptance", "pre-production"
 
@@ -158,7 +159,7 @@ def test_a_lock_that_ends_with_its_stage_or_service_says_which_is_gone(pipeline:
     town = Town()
     town.breaks("S1", "a")
     town.configure(pipeline)
-    (opened,) = [fact.why for fact in town.facts if fact.kind is FactKind.STAGE_UNLOCKED]
+    (opened,) = [text_of(fact.why) for fact in town.facts if fact.kind is FactKind.STAGE_UNLOCKED]
     assert f"{gone} is no longer configured" in opened
 
 

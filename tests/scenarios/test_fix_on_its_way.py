@@ -14,6 +14,7 @@ from bot.core.rules import fast_lane, unmanaged_builds
 from bot.core.rules.queue import run_blocked_by
 from tests.core.town import Town
 from tests.core.world import shop
+from tests.texts import text_of
 
 PRE, PRODUCTION, ACC = "pre-production", "production", "acceptance"
 
@@ -139,7 +140,11 @@ def test_a_failed_fix_that_the_closing_lane_ends_is_said_to_have_ended_as_it_did
     town.merge("S1", "e")
     town.passes("S1e")
     town.ends("S1e", outcome)
-    failed = next(fact.why for fact in reversed(town.facts) if "S1e" in fact.why and "fix" not in fact.why)
+    failed = next(
+        text_of(fact.why)
+        for fact in reversed(town.facts)
+        if "S1e" in text_of(fact.why) and "fix" not in text_of(fact.why)
+    )
     town.unlock(PRE)
     (_, ending) = town.ended[town.key("S1e")]
     assert ending.why == failed
@@ -229,12 +234,12 @@ def test_one_that_has_passed_only_the_jobs_of_the_fast_lane_leaves_it() -> None:
 
 def test_a_run_that_changes_to_the_fast_lane_says_who_asked_and_so_does_a_second_permit() -> None:
     town = kept_out()
-    promoted = [fact.why for fact in town.facts if fact.kind is FactKind.RUN_PROMOTED]
+    promoted = [text_of(fact.why) for fact in town.facts if fact.kind is FactKind.RUN_PROMOTED]
     assert promoted == ["S2 S2a changes to the fast lane: ann: urgent"]
-    assert "changes to the fast lane: ann: urgent" in [each.what for each in town.run("S2a").story]
+    assert "changes to the fast lane: ann: urgent" in [text_of(each.what) for each in town.run("S2a").story]
     town.quiet()
     town.fast_lane("S2", PRE)
-    assert [fact.why for fact in town.facts if fact.kind is FactKind.RUN_PROMOTED] == [
+    assert [text_of(fact.why) for fact in town.facts if fact.kind is FactKind.RUN_PROMOTED] == [
         "S2 S2a may enter pre-production: ann: urgent"
     ]
 
@@ -253,7 +258,9 @@ def test_that_a_run_queues_for_its_next_stage_is_a_fact() -> None:
     town.merge("S1", "a")
     town.quiet()
     town.passes("S1a")
-    assert [fact.why for fact in town.facts if fact.kind is FactKind.RUN_QUEUED] == ["S1 S1a queues for acceptance"]
+    assert [text_of(fact.why) for fact in town.facts if fact.kind is FactKind.RUN_QUEUED] == [
+        "S1 S1a queues for acceptance"
+    ]
 
 
 def test_a_fix_whose_build_is_in_the_first_real_stage_stays_on_the_fast_lane_when_a_person_opens_the_last_lock() -> (

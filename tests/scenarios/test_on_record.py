@@ -12,13 +12,14 @@ from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import AbortLevel, Mode
 from tests.core.town import Town
 from tests.core.world import shop
+from tests.texts import text_of
 
 PRE, ACC = "pre-production", "acceptance"
 
 
 def story(town: Town, sha: str) -> list[str]:
     """What happened to the run of a commit, in words."""
-    return [each.what for each in town.run(sha).story]
+    return [text_of(each.what) for each in town.run(sha).story]
 
 
 def rejoined() -> Town:
@@ -121,7 +122,7 @@ def test_a_build_of_nobody_is_said_to_be_started_by_hand_only_if_it_names_no_run
     town = Town()
     town.send(BuildSeen("cdp", ACC, 99, None, run, 1 if run else None, version="another installation"))
     (fact,) = [fact for fact in town.facts if fact.kind is FactKind.UNMANAGED_BUILD_SEEN]
-    assert said in fact.why
+    assert said in text_of(fact.why)
 
 
 def test_the_start_of_a_build_is_a_fact_and_so_is_its_end() -> None:
@@ -129,7 +130,7 @@ def test_the_start_of_a_build_is_a_fact_and_so_is_its_end() -> None:
     town.arrives("S1", "a", ACC)
     town.quiet()
     town.starts("S1a")
-    assert [fact.why for fact in town.facts] == ["build #2 of S1 S1a runs in acceptance"]
+    assert [text_of(fact.why) for fact in town.facts] == ["build #2 of S1 S1a runs in acceptance"]
     town.passes("S1a")
     assert town.told(FactKind.BUILD_PASSED) == ["S1a"]
 
@@ -154,7 +155,7 @@ def test_what_github_says_of_two_commits_is_a_fact(contains: bool, said: str) ->
     town.looks_at_main("S1", "e")
     town.quiet()
     town.send(ContainmentKnown("S1", base="S1a", head="S1e", contains=contains))
-    assert said in [fact.why for fact in town.facts if fact.kind is FactKind.CONTAINMENT_KNOWN]
+    assert said in [text_of(fact.why) for fact in town.facts if fact.kind is FactKind.CONTAINMENT_KNOWN]
 
 
 def test_that_the_store_goes_on_with_another_history_or_the_mode_is_changed_is_a_fact() -> None:

@@ -15,6 +15,7 @@ from bot.core.rules.configuration import LISTED, REASON, SHOWN, loss, remembered
 from bot.core.rules.decide import decide
 from tests.core.town import Town
 from tests.core.world import shop
+from tests.texts import text_of
 
 
 @pytest.fixture
@@ -206,7 +207,7 @@ def test_a_commit_starts_again_only_if_it_is_known_where_it_stood_and_has_not_st
 
 def test_a_run_that_starts_again_says_so_in_its_story(before: Town) -> None:
     after = emptied(before)
-    assert any("starts again" in each.what for each in after.run("S2a").story)
+    assert any("starts again" in text_of(each.what) for each in after.run("S2a").story)
 
 
 def test_it_is_shown_as_long_as_one_of_its_locks_stands_and_for_a_day(before: Town) -> None:

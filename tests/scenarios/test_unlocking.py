@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.core.test_command_rules import Talk
 from tests.core.town import Town
+from tests.texts import text_of
 
 PRE = "pre-production"
 BOTH = (
@@ -78,4 +79,4 @@ def test_in_a_comment_the_key_stands_in_place_of_the_stage_or_all_are_asked_for(
     town.lock(PRE)
     dana.may(f"unlock {PRE} --all everything is fine")
     assert town.locks() == []
-    assert town.facts[-1].why == "pre-production is open: unlocked by github:dana: everything is fine"
+    assert text_of(town.facts[-1].why) == "pre-production is open: unlocked by github:dana: everything is fine"

@@ -14,6 +14,7 @@ from bot.core.model.board import Change, Record
 from bot.core.model.effects import Effect
 from bot.core.model.events import Event, TimePassed
 from bot.core.model.facts import Fact, FactKind
+from bot.core.model.messages import Verbatim
 from bot.store.connection import connect
 from bot.store.inbox import Accepted, Inbox, InboxEntry
 from bot.store.keys import Keys
@@ -77,7 +78,7 @@ def put(record: Record) -> Change:
 
 def fact(why: str, run: str | None = None) -> Fact:
     """A fact that says only why."""
-    return Fact(FactKind.RUN_QUEUED, why, run=run)
+    return Fact(FactKind.RUN_QUEUED, Verbatim(why), run=run)
 
 
 @pytest.fixture(scope="session")

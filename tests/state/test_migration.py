@@ -32,6 +32,7 @@ from bot.store.scripts import SCHEMA, NewerSchema, OlderSchema, OtherSchema, Scr
 from bot.store.store import Store
 from tests.state.conftest import NOTHING, StoredPipeline
 from tests.state.stored import put_back, stored
+from tests.texts import text_of
 
 FENCED = {
     "begin",
@@ -139,7 +140,7 @@ def test_the_facts_of_each_run_of_the_board_and_of_the_history_are_kept_with_it(
     for run in runs:
         wanted = [fact["why"] for fact in log if fact["run"] == run]
         assert wanted
-        assert [told.fact.why for _, told in records.facts_of(run)] == wanted
+        assert [text_of(told.fact.why) for _, told in records.facts_of(run)] == wanted
     stories = {field.decode().partition("#")[0] for field in redis.hkeys(keys.stories)}
     assert stories == set(runs)
 

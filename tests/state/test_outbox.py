@@ -10,6 +10,7 @@ import pytest
 
 from bot.core.model.effects import Banner, Effect, LockShown, Look, Notify, SetStatus, Trigger
 from bot.core.model.events import TimePassed
+from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import Job, Lane, Track
 from bot.store import outbox as outbox_module
 from bot.store.outbox import DEAD_KEPT, Claim
@@ -20,7 +21,7 @@ JOB = Job("cdp", "shop/pre-production")
 
 
 def status(text: str) -> SetStatus:
-    return SetStatus("shop/s1", "a" * 40, "build", "pending", text, "S1.1")
+    return SetStatus("shop/s1", "a" * 40, "build", "pending", Verbatim(text), "S1.1")
 
 
 def look(number: int) -> Look:
@@ -246,11 +247,11 @@ def test_a_newer_effect_goes_out_even_if_the_performer_of_the_older_is_gone(pipe
 
 
 def test_effects_in_hands_do_not_hide_others_that_are_due(pipeline: StoredPipeline) -> None:
-    held = tuple(SetStatus("shop/s1", "a" * 40, f"s{n}", "pending", "old", "S1.1") for n in range(3))
+    held = tuple(SetStatus("shop/s1", "a" * 40, f"s{n}", "pending", Verbatim("old"), "S1.1") for n in range(3))
     pipeline.turn(effects=held)
     for _ in held:
         claim(pipeline, "github")
-    newer = tuple(SetStatus("shop/s1", "a" * 40, f"s{n}", "success", "new", "S1.1") for n in range(3))
+    newer = tuple(SetStatus("shop/s1", "a" * 40, f"s{n}", "success", Verbatim("new"), "S1.1") for n in range(3))
     pipeline.turn(effects=newer)
     pipeline.turn(effects=(status("another"),))
     assert claim(pipeline, "github").effect == status("another")
@@ -392,7 +393,7 @@ def test_who_finds_that_a_newer_effect_has_taken_its_slot_leaves_it_to_others_at
     assert pipeline.outbox.renew(old) is None
     newer = claim(pipeline, "github").effect
     assert isinstance(newer, SetStatus)
-    assert newer.description == "new"
+    assert newer.description == Verbatim("new")
 
 
 def test_what_was_given_up_is_forgotten_when_something_newer_takes_its_slot(pipeline: StoredPipeline) -> None:

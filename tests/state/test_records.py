@@ -18,6 +18,7 @@ from bot.store.inbox import PARKED_KEPT, InboxEntry, park, parked
 from bot.store.records import PAGE, Records
 from bot.store.store import STORY_KEPT, Store, Work
 from tests.state.conftest import StoredPipeline, fact, put
+from tests.texts import text_of
 
 LUA = sorted((Path(bot.store.__file__).parent / "lua").glob("*.lua"))
 
@@ -40,12 +41,12 @@ def decided(pipeline: StoredPipeline, facts: int = 0, runs: range = range(0), st
 def test_facts_come_page_by_page_newest_first_each_once(pipeline: StoredPipeline) -> None:
     decided(pipeline, facts=25)
     page = pipeline.records.facts(limit=10)
-    found = [told.fact.why for _, told in page.facts]
+    found = [text_of(told.fact.why) for _, told in page.facts]
     sizes = [len(page.facts)]
     while page.next is not None:
         page = pipeline.records.facts(page.next, limit=10)
         sizes.append(len(page.facts))
-        found += [told.fact.why for _, told in page.facts]
+        found += [text_of(told.fact.why) for _, told in page.facts]
     assert found == [f"fact {n}" for n in reversed(range(25))]
     assert sizes == [10, 10, 5]
 
@@ -62,11 +63,11 @@ def test_facts_can_be_followed(pipeline: StoredPipeline) -> None:
     seen = pipeline.records.facts_after("0-0")
     assert pipeline.records.facts_after(seen[-1][0]) == []
     decided(pipeline, facts=2)
-    assert [told.fact.why for _, told in pipeline.records.facts_after(seen[-1][0])] == ["fact 0", "fact 1"]
+    assert [text_of(told.fact.why) for _, told in pipeline.records.facts_after(seen[-1][0])] == ["fact 0", "fact 1"]
 
 
 def told_of(pipeline: StoredPipeline, run: str) -> list[str]:
-    return [told.fact.why for _, told in pipeline.records.facts_of(run)]
+    return [text_of(told.fact.why) for _, told in pipeline.records.facts_of(run)]
 
 
 def told(
@@ -93,7 +94,7 @@ def test_the_story_of_a_run_stays_when_the_log_has_forgotten_it(pipeline: Stored
     decided(pipeline, facts=3, runs=range(3), store=store)
     for _ in range(10):
         told(pipeline, ["another"] * 100, "S1.2", store)
-    assert "fact 1" not in [row.fact.why for _, row in pipeline.records.facts_after("0-0", 2_000)]
+    assert "fact 1" not in [text_of(row.fact.why) for _, row in pipeline.records.facts_after("0-0", 2_000)]
     assert told_of(pipeline, "S1.1") == ["fact 1"]
 
 

@@ -18,6 +18,7 @@ from bot.store import store as store_module
 from bot.store.inbox import Accepted
 from bot.store.store import BATCH, Busy, Outdated, Store, Work
 from tests.state.conftest import NOTHING, StoredPipeline, fact, put, stored_pipeline
+from tests.texts import text_of
 
 LOOK = Look(Job("cdp", "shop/acceptance"), 7)
 
@@ -189,7 +190,7 @@ def test_a_commit_stores_everything_together(pipeline: StoredPipeline) -> None:
     reader = pipeline.reader()
     reader.refresh()
     assert list(reader.board.unmanaged) == ["cdp/job/1"]
-    assert [t.fact.why for _, t in pipeline.records.facts().facts] == ["why"]
+    assert [text_of(t.fact.why) for _, t in pipeline.records.facts().facts] == ["why"]
     assert pipeline.records.facts().facts[0][1].entry == entries[0].id
     assert pipeline.records.ended() == ([ended], 1)
     claim, _ = pipeline.outbox.claim("jenkins", limit=1)
@@ -259,7 +260,7 @@ def test_many_workers_that_race_store_each_entry_once(pipeline: StoredPipeline) 
         thread.start()
     for thread in threads:
         thread.join(30)
-    told = [t.fact.why for _, t in pipeline.records.facts_after("0-0")]
+    told = [text_of(t.fact.why) for _, t in pipeline.records.facts_after("0-0")]
     assert told == sorted(told, key=lambda i: [int(n) for n in i.split("-")])
     assert len(told) == len(set(told)) == len(wins) == 60
 

@@ -10,6 +10,7 @@ from bot.store.codec import RecordedFact
 from tests.storm.storm import Aftermath
 from tests.storm.verdict import Build, Verdict
 from tests.storm.world import World
+from tests.texts import text_of
 
 
 def table(world: World, builds: list[Build], after: Aftermath, verdict: Verdict) -> str:
@@ -57,6 +58,6 @@ def _share(part: int, whole: int) -> str:
 
 def written(folder: Path, told: list[RecordedFact], builds: list[Build]) -> None:
     """The story, for whoever must find out what went wrong: the facts and the builds beside the processes' logs."""
-    facts = (f"{t.at:.3f} {t.fact.kind} {t.fact.run or '-'} {t.fact.step or '-'} {t.fact.why}\n" for t in told)
+    facts = (f"{t.at:.3f} {t.fact.kind} {t.fact.run or '-'} {t.fact.step or '-'} {text_of(t.fact.why)}\n" for t in told)
     (folder / "facts.txt").write_text("".join(facts), "utf-8")
     (folder / "builds.jsonl").write_text("".join(json.dumps(build) + "\n" for build in builds), "utf-8")

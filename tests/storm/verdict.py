@@ -14,6 +14,7 @@ from bot.core.rules.decision import Ended
 from bot.store.codec import RecordedFact
 from tests.storm.plan import Fate
 from tests.storm.world import CAPACITY
+from tests.texts import text_of
 
 Build = dict[str, Any]
 
@@ -122,7 +123,11 @@ def _made_of(build: Build, told: list[RecordedFact]) -> str:
     """What Interlock said of a build that Jenkins had made a second time."""
     run, number = build["params"]["INTERLOCK_RUN"], build["number"]
     for fact in (one.fact for one in told if str(one.fact.step).replace(" ", "-") == build["stage"]):
-        if fact.kind == FactKind.BUILD_DUPLICATED and fact.run == run and fact.why.startswith(f"build #{number} "):
+        if (
+            fact.kind == FactKind.BUILD_DUPLICATED
+            and fact.run == run
+            and text_of(fact.why).startswith(f"build #{number} ")
+        ):
             return "stopped as a duplicate"
         if fact.kind == FactKind.UNMANAGED_BUILD_SEEN and fact.build == number:
             return "seen as nobody's"

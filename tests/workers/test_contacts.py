@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.core.model.effects import Notify, SetStatus
+from bot.core.model.messages import Verbatim
 from bot.health.contacts import Contacts
 from bot.health.observations import ContactSeen
 from tests.workers.conftest import Open
@@ -78,7 +79,7 @@ def test_which_answers_of_github_are_good(shop: Workshop, status: int, body: str
     shop.reload(shop.configuration)
     shop.context.redis.delete(shop.runtime.contacts.key)
     shop.github.control.fault("status", status=status, body=body)
-    shop.ask(SetStatus("shop/s1", sha("S1a"), "interlock/build", "success", "it passed", None))
+    shop.ask(SetStatus("shop/s1", sha("S1a"), "interlock/build", "success", Verbatim("it passed"), None))
     shop.all_due("github")
     claim, _ = shop.context.outbox.claim("github", limit=9)
     assert claim is not None

@@ -34,6 +34,7 @@ from config.settings import Settings
 from demo.pipeline import pipeline as pictures
 from standins.github import GitHubStandIn
 from standins.jenkins import JenkinsStandIn
+from tests.texts import text_of
 from workers.performer import claim_next, perform, perform_due
 from workers.turn import take_turns
 
@@ -260,7 +261,7 @@ class Workshop:
     def facts(self, kind: str) -> list[str]:
         """What was told of one kind, oldest first."""
         told = Records(self.context.redis, self.context.keys).facts_after("0-0", limit=2000)
-        return [t.fact.why for _, t in told if t.fact.kind == kind]
+        return [text_of(t.fact.why) for _, t in told if t.fact.kind == kind]
 
     def builds(self, stage: str | None = None) -> list[dict[str, Any]]:
         """The builds in Jenkins, of one stage or of all."""

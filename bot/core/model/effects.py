@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bot.core.model.events import CommandSaid
+from bot.core.model.messages import Message
 from bot.core.model.pipeline import AbortLevel, Job, Lane, Track
 
 
@@ -114,7 +115,7 @@ class SetStatus:
     sha: str
     context: str
     state: Literal["pending", "success", "failure", "error"]
-    description: str
+    description: Message
     #: Where it leads to: a run, or else a build; to the pipeline if there is neither.
     run: str | None
     job: Job | None = None
@@ -169,6 +170,15 @@ class AuthorizeCommand:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandReply:
+    """What became of one command. What was done, or why it was not, may quote strangers; what is said is Markdown."""
+
+    command: str
+    text: Message
+    outcome: Literal["said", "done", "not-done"] = "said"
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """Answer a comment that commands something: a reaction, and one comment with the words."""
 
@@ -176,7 +186,11 @@ class Answer:
     pull: int
     comment: int
     reaction: Literal["+1", "-1", "confused"]
-    text: str
+    #: What schema 3 had rendered before it was due.
+    text: str = ""
+    replies: tuple[CommandReply, ...] = ()
+    #: How many more commands of the comment were left out.
+    more: int = 0
     kind: Literal["answer"] = "answer"
 
     @property
@@ -218,7 +232,7 @@ class Deploy:
     environment: str
     production: bool
     state: Literal["in_progress", "success", "failure", "error", "inactive"]
-    description: str
+    description: Message
     run: str
     job: Job
     build: int | None

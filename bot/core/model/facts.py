@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bot.core.model.messages import Message
 from bot.core.model.pipeline import Step
 
 
@@ -65,10 +66,10 @@ class FactKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One decision: what, about which run and stage, by whom, and why in words."""
+    """One decision: what, about which run and stage, by whom, and why, as it is told."""
 
     kind: FactKind
-    why: str
+    why: Message
     run: str | None = None
     service: str | None = None
     sha: str | None = None

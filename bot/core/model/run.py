@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bot.core.model.history import CommitHistory, Position
+from bot.core.model.messages import Message, Who
 from bot.core.model.pipeline import VERIFY, AbortLevel, Job, Lane, Outcome, Step
 
 
@@ -74,7 +75,7 @@ class Happened:
     """One thing that happened to a run, as its pull request is told; `at` in seconds since the epoch."""
 
     at: float
-    what: str
+    what: Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,11 @@ class Run:
         return self.position.sha
 
     @property
+    def who(self) -> Who:
+        """Which run it is, as people are told."""
+        return Who(self.service, self.sha)
+
+    @property
     def taken_out(self) -> bool:
         """Whether a person has cancelled it, and it has not left yet."""
         return self.cancelled_by is not None or (self.ending is not None and self.ending.end is End.CANCELLED)
@@ -185,6 +191,11 @@ class Verification:
     #: How its build was lost, if Jenkins did not say how it ended.
     lost: str = ""
     expected: float | None = None
+
+    @property
+    def who(self) -> Who:
+        """Which verification it is, as people are told."""
+        return Who(self.service, self.sha, self.pull)
 
     @property
     def step(self) -> Step:

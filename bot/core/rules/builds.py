@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bot.core import sentences
 from bot.core.deployments import deployed, failed_state
+from bot.core.model import messages
 from bot.core.model.events import BuildLost, BuildSeen, TriggerAccepted, TriggerRefused, TriggerUnanswered, Withdrawn
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Job, Lane, Outcome, Policy, Track
@@ -46,8 +47,8 @@ def keep_unanswered_trigger(decision: Decision, event: TriggerUnanswered) -> Non
     if run is None or run.build is not None or run.queue_item is not None:
         return
     waiting = decision.update(run, unanswered=event.attempt)
-    text = f"the trigger of {sentences.name(run)} for {run.step} {sentences.unanswered(event.answering)}"
-    decision.tell(FactKind.TRIGGER_UNANSWERED, text, waiting)
+    told = messages.TriggerUnanswered(run.who, run.step, event.answering)
+    decision.tell(FactKind.TRIGGER_UNANSWERED, told, waiting)
 
 
 def refuse_trigger(decision: Decision, event: TriggerRefused) -> None:
@@ -58,7 +59,7 @@ def refuse_trigger(decision: Decision, event: TriggerRefused) -> None:
     run = _attempt(decision, event.run, event.attempt)
     if run is None or run.build is not None:
         return
-    decision.tell(FactKind.TRIGGER_REFUSED, f"Jenkins did not take the build for {run.step}: {event.why}", run)
+    decision.tell(FactKind.TRIGGER_REFUSED, messages.TriggerNotTaken(run.step, event.why), run)
     if run.status is Status.STARTING and not _leaves(run):
         back_off(decision, run, event.why)
     give_back(decision, run)
@@ -111,7 +112,7 @@ def give_back(decision: Decision, run: Buildable) -> None:
         decision.end(run, Ending(End.CANCELLED, f"cancelled by {run.cancelled_by}"))
     elif fast_lane.next_step(decision.board.pipeline, run) == run.step:
         back = decision.waits(run, run.step, queue_number=run.queue_number)
-        decision.tell(FactKind.RUN_RETURNED, f"{sentences.name(run)} is back at the head of the queue", back)
+        decision.tell(FactKind.RUN_RETURNED, messages.BackInQueue(run.who), back)
     else:
         find_place(decision, run)  # its lane or the stages have changed meanwhile
 
@@ -158,12 +159,12 @@ def _started(decision: Decision, run: Buildable, event: BuildSeen) -> None:
         return
     # L3: it has started
     run = decision.update(run, status=Status.RUNNING, build=number, since=decision.now, expected=event.expected)
-    decision.tell(FactKind.BUILD_STARTED, f"build #{number} of {sentences.name(run)} runs in {run.step}", run)
+    decision.tell(FactKind.BUILD_STARTED, messages.BuildRuns(number, run.step, run.who), run)
     if isinstance(run, Run):
-        decision.status(run, run.step, "pending", f"in {run.step}")
-        deployed(decision, run, "in_progress", f"build #{number} runs")
+        decision.status(run, run.step, "pending", messages.IsIn(run.step))
+        deployed(decision, run, "in_progress", messages.BuildRuns(number))
     else:
-        decision.status(run, run.step, "pending", f"build #{number} runs in {run.step}")
+        decision.status(run, run.step, "pending", messages.BuildRuns(number, run.step))
 
 
 def _was_cancelled(run: Buildable) -> bool:
@@ -195,7 +196,7 @@ def _run_ended(decision: Decision, run: Run, outcome: Outcome, at: float | None)
         deployed(decision, run, "inactive", run.ending.why)
         decision.end(run, run.ending)  # F8: the result of a removed run never locks
     elif run.cancelled_by is not None and policy is not Policy.LOCK:
-        deployed(decision, run, "error", f"cancelled by {run.cancelled_by}")
+        deployed(decision, run, "error", messages.Cancelled(run.cancelled_by))
         decision.end(run, Ending(End.CANCELLED, f"cancelled by {run.cancelled_by}"))
     elif _may_repeat(decision, run):
         _repeat(decision, run, outcome)
@@ -204,10 +205,11 @@ def _run_ended(decision: Decision, run: Run, outcome: Outcome, at: float | None)
 
 
 def _passed(decision: Decision, run: Run) -> None:
-    decision.tell(FactKind.BUILD_PASSED, f"{sentences.name(run)} has passed {run.step}", run)
-    decision.status(run, run.step, "success", f"passed {run.step}")
-    decision.note(run, f"passed {run.step}")
-    deployed(decision, run, "success", f"build #{run.build} passed")
+    decision.tell(FactKind.BUILD_PASSED, messages.StepPassed(run.step, run.who), run)
+    passed = messages.StepPassed(run.step)
+    decision.status(run, run.step, "success", passed)
+    decision.note(run, passed)
+    deployed(decision, run, "success", messages.BuildPassed(run.build))
     run = decision.update(run, passed=(*run.passed, run.step), retried=0, retrying=False, failure=None, abort=None)
     # The slot is given up before anything is decided about it: the entry of the next run is part of this decision.
     _goes_on(decision, run)

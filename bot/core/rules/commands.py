@@ -12,8 +12,7 @@ from dataclasses import replace
 from typing import Literal, NamedTuple
 
 from bot.core import sentences, telling
-from bot.core.markdown import plain
-from bot.core.model.effects import Answer, AuthorizeCommand
+from bot.core.model.effects import Answer, AuthorizeCommand, CommandReply
 from bot.core.model.events import (
     CancelAsked,
     Command,
@@ -28,6 +27,7 @@ from bot.core.model.events import (
     VerifyAsked,
 )
 from bot.core.model.facts import FactKind
+from bot.core.model.messages import Message, message
 from bot.core.model.pipeline import Service
 from bot.core.model.run import HandledCommand, Run, Status
 from bot.core.rules.decision import Decision
@@ -56,7 +56,8 @@ class Reply(NamedTuple):
 
     command: str
     reaction: Reaction
-    text: str
+    text: Message | str
+    outcome: Literal["said", "done", "not-done"] = "said"
 
 
 # -- hearing ---------------------------------------------------------------------------------------------------
@@ -148,8 +149,8 @@ def _answer(decision: Decision, event: CommandSaid, replies: list[Reply], *, tru
         return
     found = {reply.reaction for reply in replies}
     reaction: Reaction = "-1" if "-1" in found else "confused" if "confused" in found else "+1"
-    text = telling.answer([(reply.command, reply.text) for reply in replies], event.more)
-    decision.do(Answer(event.repository, event.pull, event.comment, reaction, text))
+    told = tuple(CommandReply(reply.command, message(reply.text), reply.outcome) for reply in replies)
+    decision.do(Answer(event.repository, event.pull, event.comment, reaction, replies=told, more=event.more))
 
 
 def _may_answer(decision: Decision, event: CommandSaid, pull: int) -> bool:
@@ -190,8 +191,8 @@ def _do(decision: Decision, said: CommandSaid, command: Command, wish: Event, ap
     decision.facts[before:] = facts
     no = next((fact.why for fact in facts if fact.kind is FactKind.REQUEST_REFUSED), None)
     if no is not None:
-        return Reply(command.verb, "-1", f"not done: {plain(no)}.")
-    return Reply(command.verb, "+1", f"{plain(facts[0].why)}." if facts else "done.")
+        return Reply(command.verb, "-1", no, "not-done")
+    return Reply(command.verb, "+1", facts[0].why, "done") if facts else Reply(command.verb, "+1", "done.")
 
 
 def _wish(decision: Decision, event: CommandAllowed, command: Command) -> Event | Reply:

@@ -16,6 +16,7 @@ from bot.core.model.board import Board
 from bot.core.model.effects import AuthorizeCommand, Compare, Effect, Look, Withdraw
 from bot.core.model.events import Event
 from bot.core.model.facts import FactKind
+from bot.core.model.messages import RanTooLong
 from bot.core.model.pipeline import Mode
 from bot.core.rules import (
     builds,
@@ -127,8 +128,7 @@ def _clock(decision: Decision) -> None:
         stage_locks.open_lock(decision, lock, f"the lock of {lock.by} has reached its end time", by=lock.by)
     for run in board.overdue(decision.now):
         late = decision.update(run, timed_out=True)
-        text = f"build #{run.build} of {sentences.name(run)} has run too long in {run.step}: it is aborted"
-        decision.tell(FactKind.BUILD_TIMED_OUT, text, late)
+        decision.tell(FactKind.BUILD_TIMED_OUT, RanTooLong(run.build, run.who, run.step), late)
         cleanup.withdraw(decision, late, abort=True, why="it has run too long")
     cleanup.abort_more_firmly(decision)
 

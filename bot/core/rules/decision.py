@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from bot.core.model.board import Board
 from bot.core.model.effects import Effect, SetStatus
 from bot.core.model.facts import Fact, FactKind
+from bot.core.model.messages import Message, WaitsFor, message
 from bot.core.model.pipeline import Step
 from bot.core.model.run import Buildable, End, Ending, Lock, Run, Status, Verification
 
@@ -42,7 +43,7 @@ STATUS_DEBOUNCE = 5.0
 class News:
     """What happened to a run in this decision; `soon`: its pull request should hear of it at once."""
 
-    what: list[str] = field(default_factory=list)
+    what: list[Message] = field(default_factory=list)
     soon: bool = False
 
 
@@ -63,7 +64,13 @@ class Decision:
     failed_fixes: list[tuple[Run, str]] = field(default_factory=list)
 
     def tell(
-        self, kind: FactKind, why: str, run: Buildable | None = None, *, holder: str | None = None, **details: Any
+        self,
+        kind: FactKind,
+        why: Message | str,
+        run: Buildable | None = None,
+        *,
+        holder: str | None = None,
+        **details: Any,
     ) -> None:
         """Note a fact; what concerns a run (or a verification) names it, its service, commit, step and build.
 
@@ -79,13 +86,13 @@ class Decision:
                 **details,
                 "run": run.key,
             }
-        self.facts.append(Fact(kind, why, **details))
+        self.facts.append(Fact(kind, message(why), **details))
 
     def do(self, effect: Effect) -> None:
         """Ask for something to be done outside."""
         self.effects.append(effect)
 
-    def note(self, run: Buildable, what: str = "", *, soon: bool = False) -> None:
+    def note(self, run: Buildable, what: Message | str = "", *, soon: bool = False) -> None:
         """A run's own story has gone on: its pull request is told where it is now, and `what` happened.
 
         A verification has no story: its status says it all.
@@ -95,7 +102,7 @@ class Decision:
         news = self.news.setdefault(run.key, News())
         news.soon = news.soon or soon
         if what:
-            news.what.append(what)
+            news.what.append(message(what))
 
     def update(self, run: AnyBuildable, **changes: Any) -> AnyBuildable:
         """Change a run or a verification; its `since` follows its status."""
@@ -117,17 +124,17 @@ class Decision:
         elif ending.end is not End.DELIVERED:
             self.status(run, run.step, "error", ending.why, _CONCLUSIONS[ending.end])
 
-    def status(self, run: Buildable, step: Step, state: Any, text: str, conclusion: str = "") -> None:
+    def status(self, run: Buildable, step: Step, state: Any, text: Message | str, conclusion: str = "") -> None:
         """Set the commit status of a stage, both jobs of which share one; or that of a pull request."""
         service = self.board.pipeline.service(run.service)
         if service is None:
             return
         where = (service.repository, run.sha, step.stage)
         if isinstance(run, Verification):
-            self.do(SetStatus(*where, state, text, None, run.job, run.build))
+            self.do(SetStatus(*where, state, message(text), None, run.job, run.build))
         elif self.board.pipeline.stage(step.stage) is not None:
             debounce = STATUS_DEBOUNCE if state == "pending" else 0.0
-            self.do(SetStatus(*where, state, text, run.key, conclusion=conclusion, debounce=debounce))
+            self.do(SetStatus(*where, state, message(text), run.key, conclusion=conclusion, debounce=debounce))
 
     def waits(self, run: Run, step: Step, **changes: Any) -> Run:
         """Put a run into the queue of `step`, at its tail unless `seat` says otherwise, and say so on its commit.
@@ -157,5 +164,5 @@ class Decision:
                 **changes,
             },
         )
-        self.status(waiting, step, "pending", f"waits for {step}")
+        self.status(waiting, step, "pending", WaitsFor(step))
         return waiting

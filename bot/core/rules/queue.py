@@ -10,6 +10,7 @@ from bot.core import sentences
 from bot.core.model.board import Board
 from bot.core.model.effects import Trigger
 from bot.core.model.facts import FactKind, Reason, Why
+from bot.core.model.messages import Entered, IsIn, Overtaken
 from bot.core.model.pipeline import Lane, Mode, Step, Track
 from bot.core.model.run import Ending, Run, Status, Verification
 from bot.core.rules import fast_lane
@@ -178,10 +179,10 @@ def _admit(decision: Decision, look: _Look) -> None:
         return
     decision.tell(FactKind.RUN_ADMITTED, _admitted(board, entered), entered)
     for other in waited_behind:
-        decision.note(other, sentences.overtaken(entered, entered.step.stage))
+        decision.note(other, Overtaken(entered.who, entered.step.stage))
     if str(run.step) not in board.backoffs:  # else it is tried once more: when Jenkins has taken it, that is news
         decision.note(entered)
-    decision.status(entered, entered.step, "pending", f"in {entered.step}")
+    decision.status(entered, entered.step, "pending", IsIn(entered.step))
 
 
 def start_build(decision: Decision, waiting: AnyBuildable, reason: Reason | None) -> AnyBuildable | None:
@@ -216,11 +217,10 @@ def start_build(decision: Decision, waiting: AnyBuildable, reason: Reason | None
     return built
 
 
-def _admitted(board: Board, run: Run) -> str:
-    if run.lane is Lane.FAST and run.step.track is Track.REAL and board.queue_length(run.step):
-        return f"{sentences.name(run)} enters {run.step} ahead of its queue: it is the fix"
-    lane = " on the fast lane" if run.lane is Lane.FAST else ""
-    return f"{sentences.name(run)} enters {run.step}{lane}"
+def _admitted(board: Board, run: Run) -> Entered:
+    fast = run.lane is Lane.FAST
+    ahead = fast and run.step.track is Track.REAL and bool(board.queue_length(run.step))
+    return Entered(run.who, run.step, fast, ahead)
 
 
 def _passed_by(board: Board, run: Run) -> list[Run]:

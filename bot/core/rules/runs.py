@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.core import sentences
+from bot.core.model import messages
 from bot.core.model.effects import FindPull
 from bot.core.model.facts import FactKind
 from bot.core.model.history import Position
@@ -53,10 +54,11 @@ def start_run(
         permits=() if permit is None else (permit,),
     )
     board.put(run)
-    how = f"starts on the fast lane: {why}" if lane is Lane.FAST else f"queues for {run.step}"
-    decision.tell(FactKind.RUN_QUEUED, f"{sentences.name(run)} {how}", run)
-    decision.note(run, how)
-    decision.status(run, run.step, "pending", f"waits for {run.step}")
+    fast = lane is Lane.FAST
+    told = messages.StartsFast(why, run.who) if fast else messages.Queued(run.step, run.who)
+    decision.tell(FactKind.RUN_QUEUED, told, run)
+    decision.note(run, replace(told, who=None))
+    decision.status(run, run.step, "pending", messages.WaitsFor(run.step))
     configured = board.pipeline.service(service)
     if pull is None and configured is not None:
         decision.do(FindPull(service, configured.repository, configured.branch, position.sha, PULL_TOLD))
@@ -90,9 +92,9 @@ def send_fast(decision: Decision, service: str, position: Position, *, why: str,
     before = live[-1]
     permits = before.permits if permit is None else tuple(dict.fromkeys((*before.permits, permit)))
     run = decision.update(before, lane=Lane.FAST, permits=permits)
-    what = "changes to the fast lane" if before.lane is Lane.MAIN else f"may enter {permit}"
-    decision.tell(FactKind.RUN_PROMOTED, f"{sentences.name(run)} {what}: {why}", run)
-    decision.note(run, f"{what}: {why}")
+    told = messages.Promoted(why, None if before.lane is Lane.MAIN else permit or "", run.who)
+    decision.tell(FactKind.RUN_PROMOTED, told, run)
+    decision.note(run, replace(told, who=None))
     if run.status is Status.WAITING and before.lane is Lane.MAIN:
         find_place(decision, run)
     else:
@@ -107,7 +109,7 @@ def _goes_on(run: Run) -> bool:
 def queue(decision: Decision, run: Run, step: Step) -> Run:
     """Put a run at the tail of a step's queue; the newest fix replaces what waits there for the same job (F6)."""
     run = decision.waits(run, step)
-    decision.tell(FactKind.RUN_QUEUED, f"{sentences.name(run)} queues for {step}", run)
+    decision.tell(FactKind.RUN_QUEUED, messages.Queued(step, run.who), run)
     decision.note(run)
     newest_fix(decision, run)
     _ask_early(decision, run)
@@ -138,8 +140,8 @@ def leave_lane(decision: Decision, service: str, opener: str) -> None:
             decision.end(run, Ending(End.FAILED, sentences.failed(run, run.failure or Outcome.FAILURE)))
     for run in fast_lane.leavers(board, service, opener):
         changed = decision.update(run, lane=Lane.MAIN)
-        what = f"on the main lane again: the last lock of {service} is open"
-        decision.tell(FactKind.RUN_REJOINED, f"{sentences.name(run)} is {what}", changed)
-        decision.note(changed, what)
+        told = messages.OnMainLaneAgain(service, run.who)
+        decision.tell(FactKind.RUN_REJOINED, told, changed)
+        decision.note(changed, replace(told, who=None))
         if changed.status is Status.WAITING:
             find_place(decision, changed)

@@ -6,8 +6,10 @@ The same rules for people: docs/locks.md, which also names the functions of L4 t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bot.core import sentences
+from bot.core.model import messages
 from bot.core.model.events import ContainmentKnown, HeadSeen, Merged
 from bot.core.model.facts import FactKind
 from bot.core.model.history import Position
@@ -77,9 +79,9 @@ def recall(decision: Decision, stage: str) -> None:
 def recall_run(decision: Decision, run: Run, why: str) -> None:
     """Call back one admitted run; it is at the head of its queue again once Jenkins has confirmed."""
     recalled = decision.update(run, status=Status.RECALLED)
-    text = f"{why}: the build of {sentences.name(run)}, not started yet, is taken back"
-    decision.tell(FactKind.RUN_RECALLED, text, recalled)
-    decision.note(recalled, f"called back from {run.step} before its build started: {why}")
+    told = messages.CalledBack(run.step, messages.Verbatim(why), run.who)
+    decision.tell(FactKind.RUN_RECALLED, told, recalled)
+    decision.note(recalled, replace(told, who=None))
     withdraw(decision, recalled, abort=False, why=why)
 
 

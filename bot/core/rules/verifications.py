@@ -10,6 +10,7 @@ from bot.core.model.board import Board
 from bot.core.model.effects import SetStatus
 from bot.core.model.events import GroupFormed, PullClosed, PullMoved, VerifyAsked
 from bot.core.model.facts import FactKind
+from bot.core.model.messages import message
 from bot.core.model.pipeline import VERIFY, Forks, Outcome, Verify
 from bot.core.model.run import Pull, Status, Verification
 from bot.core.rules.cleanup import withdraw
@@ -64,7 +65,7 @@ def form_merge_group(decision: Decision, event: GroupFormed) -> None:
     service = decision.board.pipeline.service(event.service)
     if service is not None and decision.board.pipeline.verifies(event.service):
         text = "its pull requests were verified one by one; what lands is built"
-        decision.do(SetStatus(service.repository, event.sha, VERIFY.stage, "success", text, None))
+        decision.do(SetStatus(service.repository, event.sha, VERIFY.stage, "success", message(text), None))
 
 
 def configure_verifications(decision: Decision) -> None:
@@ -252,7 +253,7 @@ def hold_verification(decision: Decision, service: str, pull: Pull) -> None:
     configured = decision.board.pipeline.service(service)
     if configured is not None and not is_shared(decision.board, service, pull.number, pull.sha):
         text = f"from a fork: a maintainer looks at it, then says /interlock verify {pull.sha}"
-        decision.do(SetStatus(configured.repository, pull.sha, VERIFY.stage, "pending", text, None))
+        decision.do(SetStatus(configured.repository, pull.sha, VERIFY.stage, "pending", message(text), None))
 
 
 def is_shared(board: Board, service: str, pull: int, sha: str) -> bool:

@@ -1,0 +1,198 @@
+"""Every message in words: one clause, without a capital or a full stop, so that it can stand in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from bot.core.model import messages as m
+from bot.core.model.pipeline import AbortLevel, Outcome
+
+#: How many failing tests a sentence names before it says how many more there are.
+TESTS_NAMED = 3
+
+_OUTCOMES = {
+    Outcome.UNSTABLE: "was unstable",
+    Outcome.FAILURE: "failed",
+    Outcome.NOT_BUILT: "was not built",
+    Outcome.ABORTED: "was aborted",
+    Outcome.TIMEOUT: "ran too long",
+}
+
+
+def words(message: m.Message) -> str:
+    """The message as people read it. Raises KeyError for a class that has no words."""
+    return _RENDERERS[type(message)](message)
+
+
+def name(who: m.Who) -> str:
+    """`S1 1234567`; a verification: `S1 #12 1234567`."""
+    pull = f" #{who.pull}" if who.pull is not None else ""
+    return f"{who.service}{pull} {short(who.sha)}"
+
+
+def short(sha: str) -> str:
+    """A commit as people write it."""
+    return sha[:7]
+
+
+def listed(names: Iterable[str]) -> str:
+    """The first few names, and how many more there are."""
+    everything = list(names)
+    more = len(everything) - TESTS_NAMED
+    shown = ", ".join(everything[:TESTS_NAMED])
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _entered(of: m.Entered) -> str:
+    if of.ahead:
+        return f"{name(of.who)} enters {of.step} ahead of its queue: it is the fix"
+    return f"{name(of.who)} enters {of.step}{' on the fast lane' if of.fast else ''}"
+
+
+def _of_whom(who: m.Who | None) -> str:
+    return f"{name(who)} " if who is not None else ""
+
+
+def _promoted(of: m.Promoted) -> str:
+    what = "changes to the fast lane" if of.permit is None else f"may enter {of.permit}"
+    return f"{_of_whom(of.who)}{what}: {of.why}"
+
+
+def _overtaken(of: m.Overtaken) -> str:
+    fix = f"{name(of.fix)}, the fix for {of.stage}"
+    return f"{fix}, has passed it on the fast lane: it keeps its place, nothing restarts"
+
+
+def _build_runs(of: m.BuildRuns) -> str:
+    who = f" of {name(of.who)}" if of.who is not None else ""
+    where = f" in {of.step}" if of.step is not None else ""
+    return f"build #{of.build}{who} runs{where}"
+
+
+def _step_passed(of: m.StepPassed) -> str:
+    return f"passed {of.step}" if of.who is None else f"{name(of.who)} has passed {of.step}"
+
+
+def _run_failed(of: m.RunFailed) -> str:
+    """`S1 1234567 failed in pre-production (CheckoutTest.pays; step Roll out: script returned exit code 1)`."""
+    if of.lost:
+        return f"{name(of.who)} was lost in {of.step}: {of.lost}"
+    told = _broken(of.tests, of.failed_step)
+    hand = f" by {of.by}" if of.by else ""
+    return f"{name(of.who)} {_OUTCOMES.get(of.outcome, 'failed')}{hand} in {of.step}{f' ({told})' if told else ''}"
+
+
+def _verification_ended(of: m.VerificationEnded) -> str:
+    build = f"build #{of.build}"
+    if of.outcome is Outcome.SUCCESS:
+        return f"{build} has passed"
+    if of.lost:
+        return of.lost
+    told = _broken(of.tests, of.failed_step)
+    return f"{build} {_OUTCOMES.get(of.outcome, 'failed')}{f': {told}' if told else ''}"
+
+
+def _broken(tests: tuple[str, ...], step: str) -> str:
+    return "; ".join([*([listed(tests)] if tests else []), *([f"step {step}"] if step else [])])
+
+
+def _aborted_more_firmly(of: m.AbortedMoreFirmly) -> str:
+    how = {AbortLevel.TERM: "its steps are ended by force", AbortLevel.KILL: "it is killed"}.get(
+        of.now, "it is stopped"
+    )
+    return f"build #{of.build} of {of.whose} in {of.step} has not ended after {of.before}: {how}"
+
+
+def _build_stuck(of: m.BuildStuck) -> str:
+    limit = ", and nothing firmer is done where it rolls out" if of.rolls_out else " though it was killed"
+    return (
+        f"build #{of.build} of {of.whose} in {of.step} was asked to end and has not{limit}: end it in Jenkins. "
+        f"It keeps its slot until then"
+    )
+
+
+def _trigger_unanswered(of: m.TriggerUnanswered) -> str:
+    return (
+        f"the trigger of {name(of.who)} for {of.step} got no answer and may still arrive: no other build is asked for "
+        f"until Jenkins has answered for {of.seconds:g} s, or has restarted"
+    )
+
+
+def _cancelled(of: m.Cancelled) -> str:
+    return f"cancelled by {of.by}" + (f", after it had passed {of.after}" if of.after is not None else "")
+
+
+def _stage_unlocked(of: m.StageUnlocked) -> str:
+    if not of.left:
+        return f"{of.stage} is open: {words(of.why)}"
+    return f"{words(of.why)}; {of.left} more {'lock keeps' if of.left == 1 else 'locks keep'} it closed"
+
+
+def _called_back(of: m.CalledBack) -> str:
+    if of.who is None:
+        return f"called back from {of.step} before its build started: {words(of.why)}"
+    return f"{words(of.why)}: the build of {name(of.who)}, not started yet, is taken back"
+
+
+def _on_main_lane_again(of: m.OnMainLaneAgain) -> str:
+    who = f"{name(of.who)} is " if of.who is not None else ""
+    return f"{who}on the main lane again: the last lock of {of.service} is open"
+
+
+_Kind = TypeVar("_Kind", bound=m.Message)
+
+
+def _of(kind: type[_Kind], render: Callable[[_Kind], str]) -> tuple[type, Callable[[Any], str]]:
+    """A row of the table: how just this kind is said."""
+    return kind, render
+
+
+_RENDERERS: dict[type, Callable[[Any], str]] = dict(
+    [
+        _of(m.Verbatim, lambda of: of.text),
+        _of(m.Joined, lambda of: "".join(words(part) for part in of.parts)),
+        # where a run is
+        _of(m.WaitsFor, lambda of: f"waits for {of.step}"),
+        _of(m.Queued, lambda of: f"{_of_whom(of.who)}queues for {of.step}"),
+        _of(m.StartsFast, lambda of: f"{_of_whom(of.who)}starts on the fast lane: {of.why}"),
+        _of(m.Promoted, _promoted),
+        _of(m.IsIn, lambda of: f"in {of.step}"),
+        _of(m.Entered, _entered),
+        _of(m.Overtaken, _overtaken),
+        _of(m.BackInQueue, lambda of: f"{name(of.who)} is back at the head of the queue"),
+        # builds
+        _of(m.BuildRuns, _build_runs),
+        _of(m.BuildPassed, lambda of: f"build #{of.build} passed"),
+        _of(m.StepPassed, _step_passed),
+        _of(m.RunFailed, _run_failed),
+        _of(m.VerificationEnded, _verification_ended),
+        _of(m.RetriedAutomatically, lambda of: f"{words(of.failed)}; repeated by itself ({of.number})"),
+        _of(
+            m.RanTooLong,
+            lambda of: f"build #{of.build} of {name(of.who)} has run too long in {of.step}: it is aborted",
+        ),
+        _of(m.AbortedMoreFirmly, _aborted_more_firmly),
+        _of(m.BuildStuck, _build_stuck),
+        _of(m.TriggerNotTaken, lambda of: f"Jenkins did not take the build for {of.step}: {of.why}"),
+        _of(m.TriggerUnanswered, _trigger_unanswered),
+        _of(m.FixFailed, lambda of: f"the fix {name(of.who)} did not get through: {words(of.why)}"),
+        # how a run ends
+        _of(m.Delivered, lambda of: f"{name(of.who)} is in {of.step}"),
+        _of(m.Cancelled, _cancelled),
+        _of(m.Superseded, lambda of: f"contained in {short(of.sha)}, superseded by {of.by}"),
+        _of(
+            m.ContainedInFailed,
+            lambda of: f"contained in {short(of.sha)}, which has failed in {of.step}: that stage never goes back",
+        ),
+        _of(m.DroppedFromMain, lambda of: f"{short(of.sha)} was dropped from main by a force-push"),
+        _of(m.Unconfigured, lambda of: f"{of.service} is no longer configured in this pipeline"),
+        # locks
+        _of(m.StageLocked, lambda of: f"{of.stage} is locked: {words(of.reason)}"),
+        _of(m.StageUnlocked, _stage_unlocked),
+        _of(m.LockExpired, lambda of: f"the lock of {of.by} has reached its end time"),
+        _of(m.VersionPassed, lambda of: f"{of.service} {short(of.sha)} has passed {of.step}"),
+        _of(m.CalledBack, _called_back),
+        _of(m.OnMainLaneAgain, _on_main_lane_again),
+    ]
+)

@@ -39,10 +39,10 @@ def keep_comment(runtime: Runtime, context: PipelineContext, claim: Claim, effec
     body = _body(marker, words, page_of(runtime, context, effect.run))
     written, mark = entry.read(), mark_of(body)
     number, there = written.id, ""
-    if number is None and (written.doubt or (not written.known and _is_old(effect))):
+    if number is None and (written.unanswered or (not written.known and _is_old(effect))):
         number, there = _find_comment(session, effect, marker)
         entry.looked(number)
-    elif not written.doubt and written.mark == mark:
+    elif not written.unanswered and written.mark == mark:
         return Done()
     if number is not None and _same(there, body):
         entry.settle(mark, number)
@@ -109,7 +109,7 @@ def answer_command(runtime: Runtime, context: PipelineContext, claim: Claim, eff
     words = _tamed((effect.text or answer(effect))[:LONGEST])
     body = f"{marker}\n{words}\n\n[The pipeline]({page_of(runtime, context)})"
     written, mark, path = entry.read(), mark_of(body), f"/issues/{effect.pull}/comments"
-    if written.doubt:
+    if written.unanswered:
         entry.looked(_find_answer(session, path, marker))
         written = entry.read()
     if written.id is None:

@@ -47,13 +47,13 @@ def deploy(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Dep
 def _known(session: Session, context: PipelineContext, effect: Deploy, entry: WrittenSlot) -> Written:
     """What is written; where a reply is missing, after a look."""
     written = entry.read()
-    if written.doubt == MADE:
+    if written.unanswered == MADE:
         number = _find(session, context, effect)
         return entry.settle(MADE if number is not None else "", number)
-    if written.doubt and written.id is not None:
+    if written.unanswered and written.id is not None:
         last = next(session.pages(f"/deployments/{written.id}/statuses", Purpose.STATUS), None)  # the latest first
-        arrived = last is not None and _mark(last) == written.doubt
-        return entry.settle(written.doubt if arrived else written.mark)
+        arrived = last is not None and _mark(last) == written.unanswered
+        return entry.settle(written.unanswered if arrived else written.mark)
     return written
 
 

@@ -46,11 +46,11 @@ def set_status(runtime: Runtime, hold: HeldClaim, effect: SetStatus, purpose: Pu
     entry = WrittenSlot(hold, effect.slot)
     written, mark = entry.read(), _status_mark(body)
     session = Session(runtime, effect.repository)
-    if written.doubt:
+    if written.unanswered:
         found = session.pages(f"/commits/{effect.sha}/statuses", purpose)  # the latest first
         last = next((row for row in found if row["context"].lower() == name.lower()), None)
-        arrived = last is not None and _status_mark(last) == written.doubt
-        written = entry.settle(written.doubt if arrived else written.mark, counts=arrived)
+        arrived = last is not None and _status_mark(last) == written.unanswered
+        written = entry.settle(written.unanswered if arrived else written.mark, counts=arrived)
     if written.mark == mark:
         return
     if written.count >= PER_CONTEXT:
@@ -76,13 +76,13 @@ def _report_check(runtime: Runtime, context: PipelineContext, claim: Claim, effe
     body = _check_body(runtime, context, effect)
     written, mark = entry.read(), mark_of(body)
     number = written.id
-    if written.doubt and number is None:
+    if written.unanswered and number is None:
         number = _find_check(session, context, body["name"], effect.sha)
         entry.looked(number)
-        if number is not None and written.doubt == mark:
+        if number is not None and written.unanswered == mark:
             entry.settle(mark, number)
             return Done()
-    elif not written.doubt and written.mark == mark:
+    elif not written.unanswered and written.mark == mark:
         return Done()
     if number is not None:
         try:

@@ -24,6 +24,9 @@ REMEMBERED = 14 * 86_400
 #: How long a request may still arrive after it was sent, in seconds.
 STILL_COMING = 10.0
 
+#: The fields of a write whose reply is missing; schema 3 called the first one `doubt`, and an upgrade may meet one.
+_UNANSWERED = ("unanswered", "doubt", "sent")
+
 
 @dataclass(frozen=True, slots=True)
 class Written:
@@ -33,7 +36,7 @@ class Written:
     #: The hash of the content that GitHub has.
     mark: str = ""
     #: The hash of a write whose reply is missing, and when it was sent (seconds since the epoch).
-    doubt: str = ""
+    unanswered: str = ""
     sent: float = 0.0
     #: The number of writes so far.
     count: int = 0
@@ -66,12 +69,12 @@ class WrittenSlot:
     def read(self) -> Written:
         """Return what is known. Raises RateLimited while a write whose reply is missing may still arrive."""
         found = self._read()
-        left = found.sent + STILL_COMING - self._now() if found.doubt else 0.0
+        left = found.sent + STILL_COMING - self._now() if found.unanswered else 0.0
         if left > 0:
             raise RateLimited(
                 "the reply to the last request is missing: it may still arrive", after=min(left, STILL_COMING)
             )
-        self._unsure = bool(found.doubt)
+        self._unsure = bool(found.unanswered)
         return found
 
     def _now(self) -> float:
@@ -83,8 +86,9 @@ class WrittenSlot:
         rows = cast("dict[bytes, bytes]", self._context.redis.hgetall(self._key))
         found = {name.decode(): value.decode() for name, value in rows.items()}
         number = int(found["id"]) if "id" in found else None
+        unanswered = found.get("unanswered") or found.get("doubt", "")
         sent, count = float(found.get("sent", 0)), int(found.get("count", 0))
-        return Written(number, found.get("mark", ""), found.get("doubt", ""), sent, count, bool(rows))
+        return Written(number, found.get("mark", ""), unanswered, sent, count, bool(rows))
 
     def write(self, session: Session, verb: str, path: str, body: object, purpose: Purpose, mark: str) -> Any:
         """Note one write, send it, and return GitHub's answer. Call `settle` when it has arrived.
@@ -95,13 +99,13 @@ class WrittenSlot:
         def note() -> None:
             self._hold.renew()
             forgotten = {"mark": ""} if self._unsure else {}  # what stands there is not known, whatever comes now
-            self._set({"doubt": mark, "sent": self._now(), **forgotten})
+            self._set({"unanswered": mark, "sent": self._now(), **forgotten})
 
         try:
             return session.write(verb, path, body, purpose, self._ticket, before=note)
         except (RetryLater, PermanentFailure) as error:
             if isinstance(error, PermanentFailure) or (error.certain and not isinstance(error, RateLimited)):
-                self._context.redis.hdel(self._key, "doubt", "sent")  # it is certain that it did nothing
+                self._context.redis.hdel(self._key, *_UNANSWERED)  # it is certain that it did nothing
             raise
 
     def settle(self, mark: str, number: int | None = None, *, counts: bool = False) -> Written:
@@ -113,8 +117,8 @@ class WrittenSlot:
 
     def _set(self, fields: dict[str, object], *, count: bool = False) -> None:
         with self._context.redis.pipeline() as pipe:
-            if "doubt" not in fields:
-                pipe.hdel(self._key, "doubt", "sent")
+            if "unanswered" not in fields:
+                pipe.hdel(self._key, *_UNANSWERED)
             pipe.hset(self._key, mapping={name: str(value) for name, value in fields.items()})
             if count:
                 pipe.hincrby(self._key, "count", 1)

@@ -12,7 +12,7 @@ from celery.worker import state
 from kombu import Queue  # type: ignore[attr-defined]
 from redis.exceptions import RedisError
 
-from bot.health.heartbeats import BEAT, WORKER, Heartbeats
+from bot.health.contacts import BEAT, WORKER, Heartbeats
 from bot.jenkins.client import on_restart
 from bot.runtime import runtime
 from bot.store.scripts import OtherSchema

@@ -19,7 +19,7 @@ GONE = 3_600.0
 DETAILS = 5
 
 
-class Status(StrEnum):
+class HealthStatus(StrEnum):
     """How Interlock is. `down`: nothing can be decided or stored. `degraded`: something else does not work."""
 
     OK = "ok"
@@ -45,7 +45,7 @@ class Finding:
     """
 
     cause: str
-    status: Status
+    status: HealthStatus
     what: str
     since: float | None
     mend: str
@@ -62,9 +62,9 @@ class Health:
     findings: tuple[Finding, ...] = ()
 
     @property
-    def status(self) -> Status:
+    def status(self) -> HealthStatus:
         """The worst of its findings; `ok` if there is none."""
-        return self.findings[0].status if self.findings else Status.OK
+        return self.findings[0].status if self.findings else HealthStatus.OK
 
     def of(self, pipeline: str) -> Health:
         """What concerns one pipeline."""
@@ -95,10 +95,10 @@ def judge(seen: Observations, limits: Limits, now: float) -> Health:
         findings += [found for each in seen.pipelines for found in _deciding(each, seen, limits, now)]
         findings += [found for each in seen.contacts for found in _contact(each, limits, now)]
         findings += [found for each in seen.pipelines for found in _left(each, limits, now)]
-    return Health((*_with(findings, Status.DOWN), *_with(findings, Status.DEGRADED)))
+    return Health((*_with(findings, HealthStatus.DOWN), *_with(findings, HealthStatus.DEGRADED)))
 
 
-def _with(findings: list[Finding], status: Status) -> list[Finding]:
+def _with(findings: list[Finding], status: HealthStatus) -> list[Finding]:
     return [each for each in findings if each.status is status]
 
 
@@ -106,21 +106,23 @@ def _store(store: StoreSeen) -> Iterator[Finding]:
     if store.unreachable:
         what = f"the store (Redis) cannot be reached: {store.unreachable}"
         mend = "start Redis, or correct INTERLOCK_REDIS_URL; webhooks are refused meanwhile, and asked for afterwards"
-        yield Finding("store", Status.DOWN, what, store.wrote_at, mend)
+        yield Finding("store", HealthStatus.DOWN, what, store.wrote_at, mend)
     elif store.refused:
         what = f"the store (Redis) takes no writes: {store.refused}"
-        yield Finding("store", Status.DOWN, what, store.wrote_at, _writable(store.refused))
+        yield Finding("store", HealthStatus.DOWN, what, store.wrote_at, _writable(store.refused))
     elif not store.log_written:
         what = "the store (Redis) cannot write its append-only file"
-        yield Finding("store", Status.DEGRADED, what, store.wrote_at, "look for a full or broken disk where it runs")
+        yield Finding(
+            "store", HealthStatus.DEGRADED, what, store.wrote_at, "look for a full or broken disk where it runs"
+        )
     if store.most_bytes and store.policy != "noeviction":
         what = f"the store (Redis) throws state away when it is full (maxmemory-policy {store.policy})"
         mend = "set its maxmemory-policy to noeviction"
-        yield Finding("store-policy", Status.DEGRADED, what, None, mend, holds_up=False)
+        yield Finding("store-policy", HealthStatus.DEGRADED, what, None, mend, holds_up=False)
     if not store.refused and store.most_bytes and store.used_bytes >= NEARLY_FULL * store.most_bytes:
         what = f"the store (Redis) has used {store.used_bytes / store.most_bytes:.0%} of its maxmemory"
         mend = "raise its maxmemory, or keep less of the past (`keep:` in the pipeline file)"
-        yield Finding("store-memory", Status.DEGRADED, what, None, mend, holds_up=False)
+        yield Finding("store-memory", HealthStatus.DEGRADED, what, None, mend, holds_up=False)
 
 
 def _writable(refused: str) -> str:
@@ -142,16 +144,16 @@ def _processes(seen: Observations, limits: Limits, now: float) -> Iterator[Findi
         waiting = sum(each.undecided + each.due for each in seen.pipelines)
         waits = f", and {_count(waiting, 'thing waits', 'things wait')} for one" if waiting else ""
         mend = "start the worker, or look at its log; what comes in is kept and decided then"
-        status = Status.DOWN if waiting else Status.DEGRADED
+        status = HealthStatus.DOWN if waiting else HealthStatus.DEGRADED
         yield Finding("worker", status, f"no worker is running{waits}", seen.heard("worker"), mend)
     if not _lives(seen, "beat", limits.beat, now):
         what = "beat is not running: no time limit ends, no lock opens by the clock, and nothing that was lost is found"
         mend = "start beat, or look at its log; webhooks and callbacks move runs meanwhile"
-        yield Finding("beat", Status.DEGRADED, what, seen.heard("beat"), mend)
+        yield Finding("beat", HealthStatus.DEGRADED, what, seen.heard("beat"), mend)
     if not _lives(seen, "web", limits.heartbeat, now):
         what = "no web process is running: webhooks, the page and the API find nobody"
         mend = "start the web process, or look at its log; what was missed is asked for meanwhile"
-        yield Finding("web", Status.DEGRADED, what, seen.heard("web"), mend)
+        yield Finding("web", HealthStatus.DEGRADED, what, seen.heard("web"), mend)
 
 
 def _silent(seen: Observations, limits: Limits, now: float) -> Iterator[Finding]:
@@ -169,7 +171,7 @@ def _silent(seen: Observations, limits: Limits, now: float) -> Iterator[Finding]
                 "look whether it hangs or its machine is cut off, and start it anew; the others do its work meanwhile"
             )
             since = min(each.heard_at for each in silent)
-            yield Finding(f"{kind}-silent", Status.DEGRADED, what, since, mend, holds_up=False)
+            yield Finding(f"{kind}-silent", HealthStatus.DEGRADED, what, since, mend, holds_up=False)
 
 
 def _lives(seen: Observations, kind: str, limit: float, now: float) -> bool:
@@ -182,7 +184,7 @@ def _deciding(pipeline: PipelineSeen, seen: Observations, limits: Limits, now: f
     name, oldest = pipeline.name, pipeline.oldest_at
     if pipeline.other_schema:
         what, _, mend = pipeline.other_schema.rpartition(": ")
-        yield Finding("schema", Status.DOWN, what, None, mend, pipeline=name)
+        yield Finding("schema", HealthStatus.DOWN, what, None, mend, pipeline=name)
         return
     if oldest is None or now - oldest <= limits.undecided or not _lives(seen, "worker", limits.heartbeat, now):
         return
@@ -190,11 +192,11 @@ def _deciding(pipeline: PipelineSeen, seen: Observations, limits: Limits, now: f
     if pipeline.decided_at is None or now - pipeline.decided_at > limits.undecided:
         what = f"a worker runs but decides nothing in {name}: {waits}"
         mend = "look for errors in the worker's log, then start it anew"
-        yield Finding("undecided", Status.DOWN, what, oldest, mend, pipeline=name)
+        yield Finding("undecided", HealthStatus.DOWN, what, oldest, mend, pipeline=name)
     else:
         what = f"{waits} in {name} to be decided, longer than usual"
         mend = "wait; if their number grows, start another worker"
-        yield Finding("undecided", Status.DEGRADED, what, oldest, mend, pipeline=name)
+        yield Finding("undecided", HealthStatus.DEGRADED, what, oldest, mend, pipeline=name)
 
 
 def _contact(contact: ContactSeen, limits: Limits, now: float) -> Iterator[Finding]:
@@ -213,7 +215,7 @@ def _contact(contact: ContactSeen, limits: Limits, now: float) -> Iterator[Findi
     cause = f"{contact.kind}/{contact.name}"
     what = f"{who} gives no good answer: {contact.error}"
     holds_up = contact.kind != "channel"
-    yield Finding(cause, Status.DEGRADED, what, contact.since, mend, contact.good_at, holds_up=holds_up)
+    yield Finding(cause, HealthStatus.DEGRADED, what, contact.since, mend, contact.good_at, holds_up=holds_up)
 
 
 def _refused_callbacks(contact: ContactSeen) -> Finding:
@@ -223,7 +225,7 @@ def _refused_callbacks(contact: ContactSeen) -> Finding:
     mend = "see whether the address or credential in its Notification plugin has INTERLOCK_JENKINS_WEBHOOK_SECRET: "
     mend += "`interlock doctor` looks; its builds are found by polling meanwhile"
     cause = f"callbacks/{contact.name}"
-    return Finding(cause, Status.DEGRADED, what, contact.since, mend, contact.good_at, holds_up=False)
+    return Finding(cause, HealthStatus.DEGRADED, what, contact.since, mend, contact.good_at, holds_up=False)
 
 
 def _who(contact: ContactSeen) -> tuple[str, str]:
@@ -249,7 +251,7 @@ def _left(pipeline: PipelineSeen, limits: Limits, now: float) -> Iterator[Findin
             f"the state of {pipeline.name} was lost ({pipeline.lost_why}): closed until somebody has looked: {stages}"
         )
         mend = "look in Jenkins at what is rolled out, then `interlock unlock STAGE --reason ...`"
-        yield Finding("state-lost", Status.DEGRADED, what, pipeline.lost_at, mend, pipeline=pipeline.name)
+        yield Finding("state-lost", HealthStatus.DEGRADED, what, pipeline.lost_at, mend, pipeline=pipeline.name)
     name, failing = pipeline.name, [each for each in pipeline.retried if now - each.since >= limits.silence]
     if failing:
         most = max(each.tries for each in failing)
@@ -262,7 +264,7 @@ def _left(pipeline: PipelineSeen, limits: Limits, now: float) -> Iterator[Findin
         )
         since = min(each.since for each in failing)
         mend = "mend what is said of each; it goes on by itself then"
-        yield Finding("retries", Status.DEGRADED, what, since, mend, details=details[:DETAILS], pipeline=name)
+        yield Finding("retries", HealthStatus.DEGRADED, what, since, mend, details=details[:DETAILS], pipeline=name)
     if pipeline.dead_letters.count:
         letters = pipeline.dead_letters
         what = (
@@ -270,13 +272,13 @@ def _left(pipeline: PipelineSeen, limits: Limits, now: float) -> Iterator[Findin
         )
         what += f" (dead letters); the last one: {letters.why}" if letters.why else " (dead letters)"
         mend = "mend the cause, then `interlock dead-letters retry --all`; `interlock dead-letters` lists them"
-        yield Finding("dead-letters", Status.DEGRADED, what, letters.at, mend, pipeline=name, holds_up=False)
+        yield Finding("dead-letters", HealthStatus.DEGRADED, what, letters.at, mend, pipeline=name, holds_up=False)
     if pipeline.parked.count:
         parked = pipeline.parked
         what = f"{_count(parked.count, 'delivery', 'deliveries')} to {name} could not be digested and"
         what += f" {'was' if parked.count == 1 else 'were'} set aside; the last one: {parked.why}"
         mend = "`interlock parked` lists them; a newer version may digest them (`retry`), else `drop` them"
-        yield Finding("parked", Status.DEGRADED, what, parked.at, mend, pipeline=name)
+        yield Finding("parked", HealthStatus.DEGRADED, what, parked.at, mend, pipeline=name)
 
 
 def _count(number: int, one: str, several: str) -> str:

@@ -54,7 +54,7 @@ class ContactSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class Retried:
+class FailingAction:
     """An action that fails and is tried again."""
 
     what: str
@@ -64,7 +64,7 @@ class Retried:
 
 
 @dataclass(frozen=True, slots=True)
-class SetAside:
+class ErrorCount:
     """Dead letters, or parked deliveries: how many, and of the latest when (seconds since the epoch) and why."""
 
     count: int = 0
@@ -84,9 +84,9 @@ class PipelineSeen:
     decided_at: float | None = None
     #: Effects that are due now.
     due: int = 0
-    retried: tuple[Retried, ...] = ()
-    dead_letters: SetAside = SetAside()
-    parked: SetAside = SetAside()
+    retried: tuple[FailingAction, ...] = ()
+    dead_letters: ErrorCount = ErrorCount()
+    parked: ErrorCount = ErrorCount()
     #: Why this version of Interlock must not touch what is stored; empty if it may.
     other_schema: str = ""
     #: All that was stored was lost, and these stages wait for a person who has looked: when that was found, and how.

@@ -12,10 +12,17 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from bot.health.contacts import CALLBACKS, CHANNEL, GITHUB, JENKINS, Contacts
-from bot.health.heartbeats import Heartbeats
+from bot.health.contacts import CALLBACKS, CHANNEL, GITHUB, JENKINS, Contacts, Heartbeats
 from bot.health.judgement import Health, Limits, judge
-from bot.health.observations import ContactSeen, Observations, PipelineSeen, ProcessSeen, Retried, SetAside, StoreSeen
+from bot.health.observations import (
+    ContactSeen,
+    ErrorCount,
+    FailingAction,
+    Observations,
+    PipelineSeen,
+    ProcessSeen,
+    StoreSeen,
+)
 from bot.store.delays import Delays
 from bot.store.inbox import parked
 from bot.store.keys import FAMILIES, Keys
@@ -42,7 +49,7 @@ class Observer:
         self._write_key = f"{prefix}:{{health}}:write"
         self._pipelines = [Keys(each.name, prefix) for each in configuration.pipelines]
         self._wrote_at: float | None = None
-        self._words: dict[str, tuple[int, float, SetAside]] = {}
+        self._words: dict[str, tuple[int, float, ErrorCount]] = {}
         self._lock = threading.Lock()
         self._judged: tuple[float, Health] | None = None
 
@@ -124,7 +131,7 @@ class Observer:
             oldest_at,
             int(epoch) / 1e6 if epoch else None,
             due,
-            tuple(Retried(delay.what, delay.why, delay.since, delay.tries) for delay in delays),
+            tuple(FailingAction(delay.what, delay.why, delay.since, delay.tries) for delay in delays),
             self._aside(f"dead {keys.pipeline}", dead, lambda: self._dead(keys, dead)),
             self._aside(f"parked {keys.pipeline}", aside, lambda: self._parked(keys, aside)),
             str(refusal(keys.pipeline, int(schema))) if schema and int(schema) != SCHEMA else "",
@@ -136,23 +143,25 @@ class Observer:
         found = stored_loss(self._redis, keys)
         return {} if found is None else {"lost_at": found.at, "lost_why": found.why, "closed": found.locked}
 
-    def _aside(self, name: str, count: int, read: Any) -> SetAside:
+    def _aside(self, name: str, count: int, read: Any) -> ErrorCount:
         """What `read` says of them, read anew when their number has changed and now and then."""
         if not count:
-            return SetAside()
+            return ErrorCount()
         known = self._words.get(name)
         if known is None or known[0] != count or time.monotonic() - known[1] > WORDS:
             known = self._words[name] = (count, time.monotonic(), read())
         return known[2]
 
-    def _dead(self, keys: Keys, count: int) -> SetAside:
+    def _dead(self, keys: Keys, count: int) -> ErrorCount:
         letters = Outbox(self._redis, keys).dead_letters(1)
-        return SetAside(count, letters[0].at, letters[0].error) if letters else SetAside(count)
+        return ErrorCount(count, letters[0].at, letters[0].error) if letters else ErrorCount(count)
 
-    def _parked(self, keys: Keys, count: int) -> SetAside:
+    def _parked(self, keys: Keys, count: int) -> ErrorCount:
         rows = parked(self._redis, keys, 1)
         return (
-            SetAside(count, int(rows[0]["entry"].split("-")[0]) / 1000, rows[0]["error"]) if rows else SetAside(count)
+            ErrorCount(count, int(rows[0]["entry"].split("-")[0]) / 1000, rows[0]["error"])
+            if rows
+            else ErrorCount(count)
         )
 
 

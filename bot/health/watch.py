@@ -1,6 +1,6 @@
 """The watch: a thread of each web process and worker that looks how Interlock is, logs changes and tells people.
 
-Whoever still lives sees that the others do not; the processes agree on who tells (told.py). A second thread says that
+Whoever still lives sees that the others do not; the processes agree on who tells (alerts.py). A second thread says that
 this process lives, by itself, so that a message that takes long to send makes nobody believe that it is gone.
 """
 
@@ -16,13 +16,11 @@ import structlog
 from redis import Redis
 from redis.exceptions import RedisError
 
+from bot.health.alerts import AlertFilter, AlertRecord
 from bot.health.channels import send
-from bot.health.contacts import CHANNEL, Contacts
-from bot.health.heartbeats import Heartbeats
+from bot.health.contacts import CHANNEL, Contacts, Heartbeats
 from bot.health.judgement import Health
 from bot.health.observing import Observer
-from bot.health.steady import Steady
-from bot.health.told import Ledger
 from bot.health.wording import headline, sentences
 from config.configuration import Configuration
 from config.settings import Settings
@@ -42,9 +40,9 @@ def start(kind: str, redis: Redis, settings: Settings, configuration: Configurat
     `redis`: a client of the watch's own that repeats nothing, for the next look comes soon.
     """
     watch = Watch(redis, settings, configuration)
-    pulse = Pulse(Heartbeats(redis), kind)
-    atexit.register(pulse.end)
-    _every(BEAT, pulse.beat, f"heartbeat of {kind}")
+    sender = HeartbeatSender(Heartbeats(redis), kind)
+    atexit.register(sender.end)
+    _every(BEAT, sender.beat, f"heartbeat of {kind}")
     _every(LOOK, watch.look, "health")
     return watch
 
@@ -61,7 +59,7 @@ def _every(seconds: float, act: Callable[[], object], name: str) -> None:
     threading.Thread(target=run, name=name, daemon=True).start()
 
 
-class Pulse:
+class HeartbeatSender:
     """This process says that it lives, until it ends."""
 
     def __init__(self, heartbeats: Heartbeats, kind: str) -> None:
@@ -95,8 +93,8 @@ class Watch:
     def __init__(self, redis: Redis, settings: Settings, configuration: Configuration) -> None:
         limits = configuration.health
         self._observer = Observer(redis, configuration)
-        self._ledger = Ledger(redis, settings.data_dir / "health.json")
-        self._steady = Steady(limits.tell_after, limits.calm)
+        self._alerts = AlertRecord(redis, settings.data_dir / "health.json")
+        self._filter = AlertFilter(limits.tell_after, limits.calm)
         self._contacts = Contacts(redis)
         self._settings, self._configuration = settings, configuration
         self._untold: list[Message] = []
@@ -105,8 +103,8 @@ class Watch:
         """Look once, and tell if there is something to tell."""
         health = self._observer.health()
         now = time.time()
-        self._steady.see(health, now)
-        told = self._ledger.take(lambda before: self._steady.change(before, now))
+        self._filter.see(health, now)
+        told = self._alerts.take(lambda before: self._filter.change(before, now))
         if told is not None:
             say = log.warning if health.findings else log.info
             say("health-changed", status=str(health.status), causes=sorted(told.causes), findings=sentences(health))

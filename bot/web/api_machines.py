@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 
 from bot.core.rules.unmanaged_builds import attempt_refused
 from bot.health import wording
-from bot.health.judgement import Status
+from bot.health.judgement import HealthStatus
 from bot.jenkins.callbacks import RecentCallbacks
 from bot.runtime import Runtime
 from bot.store.inbox import newest
@@ -46,7 +46,7 @@ def report_health() -> Response:
     503 when nothing can be decided or stored.
     """
     judged = runtime().observer.health()
-    status = 503 if judged.status is Status.DOWN else 200
+    status = 503 if judged.status is HealthStatus.DOWN else 200
     return reply({**wording.shape(judged), "pipelines": _backlogs(runtime())}, status)
 
 

@@ -31,6 +31,6 @@ def post_worker_init(worker: Any) -> None:
     here = getattr(worker.wsgi, "extensions", {}).get("interlock")
     if here is None:
         return  # another application with our settings: the bare view of the benchmark
-    from bot.health.heartbeats import WEB
+    from bot.health.contacts import WEB
 
     here.start_watch(WEB)

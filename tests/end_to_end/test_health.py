@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from redis.exceptions import RedisError
 
-from bot.health.told import Ledger
+from bot.health.alerts import AlertRecord
 from bot.store.inbox import Inbox
 from demo.town import PIPELINE
 from tests.end_to_end.world import World, until, world
@@ -37,7 +37,7 @@ def well(running: World) -> Iterator[World]:
 
 
 def told(running: World) -> str:
-    return Ledger(running.redis, Path("unused"))._key
+    return AlertRecord(running.redis, Path("unused"))._key
 
 
 def known(running: World) -> list[str]:

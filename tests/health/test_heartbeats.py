@@ -14,9 +14,9 @@ from collections.abc import Iterator
 import pytest
 from redis import Redis
 
-from bot.health.heartbeats import WEB, WORKER, Heartbeats
+from bot.health.contacts import WEB, WORKER, Heartbeats
 from bot.health.observing import Observer
-from bot.health.watch import Pulse
+from bot.health.watch import HeartbeatSender
 from bot.store.connection import connect
 from config.configuration import Configuration
 from launch.embedded import Embedded
@@ -62,7 +62,7 @@ def test_of_two_workers_the_one_that_hangs_is_told_and_the_one_that_ended_is_not
         heartbeats.beat(kind)
     last_beat(heartbeats, redis, name, 20)
     os.kill(other.pid, signal.SIGSTOP)
-    pulse = Pulse(heartbeats, WORKER)
+    pulse = HeartbeatSender(heartbeats, WORKER)
     pulse.beat()
     (found,) = Observer(redis, Configuration((), {}), prefix).health().findings
     assert found.cause == "worker-silent"
@@ -91,11 +91,11 @@ def test_a_process_of_another_machine_is_not_taken_for_ended(heartbeats: Heartbe
 
 
 def test_who_ends_as_it_should_is_not_missed_unless_it_is_the_last(heartbeats: Heartbeats) -> None:
-    pulse = Pulse(heartbeats, WORKER)
+    pulse = HeartbeatSender(heartbeats, WORKER)
     pulse.beat()
     pulse.end()
     pulse.beat()
     assert of(WORKER, heartbeats) == [f"{HOST}/{os.getpid()}"]
     heartbeats.beat(WORKER, "elsewhere/1")
-    Pulse(heartbeats, WORKER).end()
+    HeartbeatSender(heartbeats, WORKER).end()
     assert of(WORKER, heartbeats) == ["elsewhere/1"]

@@ -8,8 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from bot.health.judgement import GONE, MOOT, Health, Limits, Status, judge
-from bot.health.observations import ContactSeen, Observations, PipelineSeen, ProcessSeen, Retried, SetAside, StoreSeen
+from bot.health.judgement import GONE, MOOT, Health, HealthStatus, Limits, judge
+from bot.health.observations import (
+    ContactSeen,
+    ErrorCount,
+    FailingAction,
+    Observations,
+    PipelineSeen,
+    ProcessSeen,
+    StoreSeen,
+)
 from bot.health.wording import headline, sentences, shape
 
 NOW = 1_800_000_000.0
@@ -86,10 +94,10 @@ CASES = {
     "a channel takes nothing": (contact("channel"), ["channel/cdp degraded"]),
     "callbacks are refused": (contact("callbacks"), ["callbacks/cdp degraded"]),
     "callbacks were refused, then one was right": (contact("callbacks", good_at=NOW - 1), []),
-    "an action fails": (left(retried=(Retried("x", "no", NOW - 61, 5),)), ["retries degraded"]),
-    "an action has just failed": (left(retried=(Retried("x", "no", NOW - 59, 5),)), []),
-    "a dead letter": (left(dead_letters=SetAside(1, NOW - 9, "no")), ["dead-letters degraded"]),
-    "a parked delivery": (left(parked=SetAside(2, NOW - 9, "KeyError")), ["parked degraded"]),
+    "an action fails": (left(retried=(FailingAction("x", "no", NOW - 61, 5),)), ["retries degraded"]),
+    "an action has just failed": (left(retried=(FailingAction("x", "no", NOW - 59, 5),)), []),
+    "a dead letter": (left(dead_letters=ErrorCount(1, NOW - 9, "no")), ["dead-letters degraded"]),
+    "a parked delivery": (left(parked=ErrorCount(2, NOW - 9, "KeyError")), ["parked degraded"]),
 }
 
 
@@ -107,19 +115,26 @@ def test_each_cause_by_itself(name: str) -> None:
 def test_what_is_down_comes_first_and_counts() -> None:
     observed = replace(waiting(), processes=processes(web=NOW), contacts=contact().contacts)
     health = judge(observed, LIMITS, NOW)
-    assert [each.status for each in health.findings] == [Status.DOWN, Status.DEGRADED, Status.DEGRADED]
-    assert health.status is Status.DOWN
+    assert [each.status for each in health.findings] == [
+        HealthStatus.DOWN,
+        HealthStatus.DEGRADED,
+        HealthStatus.DEGRADED,
+    ]
+    assert health.status is HealthStatus.DOWN
 
 
 def test_a_pipeline_is_not_told_of_another_one_s_dead_letters() -> None:
-    observed = seen(pipelines=(PipelineSeen("shop"), PipelineSeen("bank", dead_letters=SetAside(1, NOW, "no"))))
+    observed = seen(pipelines=(PipelineSeen("shop"), PipelineSeen("bank", dead_letters=ErrorCount(1, NOW, "no"))))
     health = judge(observed, LIMITS, NOW)
     assert health.of("shop") == Health()
     assert health.of("bank") == health
 
 
 def test_each_sentence_says_what_since_when_and_what_to_do() -> None:
-    retried = (Retried("the build of S1.2", "Jenkins answers 401", NOW - 100, 5), Retried("a mail", "no", NOW - 80, 3))
+    retried = (
+        FailingAction("the build of S1.2", "Jenkins answers 401", NOW - 100, 5),
+        FailingAction("a mail", "no", NOW - 80, 3),
+    )
     health = judge(replace(contact(), pipelines=left(retried=retried).pipelines), LIMITS, NOW)
     assert sentences(health, lambda at: f"{NOW - at:.0f} s ago") == [
         "Jenkins cdp gives no good answer: Jenkins answers 401, since 70 s ago (last good answer 71 s ago). See "

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from redis import Redis
 
-from bot.health.judgement import Finding, Health, Status
-from bot.health.steady import MOST_AN_HOUR, Steady, Told
-from bot.health.told import Ledger
+from bot.health.alerts import MOST_AN_HOUR, AlertedCauses, AlertFilter, AlertRecord
+from bot.health.judgement import Finding, Health, HealthStatus
 from bot.store.connection import connect
 from launch.embedded import Embedded
 
 WELL = Health()
 
 
-def ill(cause: str = "beat", status: Status = Status.DEGRADED) -> Health:
+def ill(cause: str = "beat", status: HealthStatus = HealthStatus.DEGRADED) -> Health:
     return Health((Finding(cause, status, "it is", 0.0, "mend it"),))
 
 
 def play(sequence: list[tuple[float, Health]], steps: float = 5.0) -> list[tuple[float, list[str]]]:
     """Look every few seconds; each (until, health) says how it is up to then. Returns what was told, and when."""
-    steady, told, now, said = Steady(15, 120), Told(), 0.0, []
+    steady, told, now, said = AlertFilter(15, 120), AlertedCauses(), 0.0, []
     for until, health in sequence:
         while now < until:
             steady.see(health, now)
@@ -49,7 +49,7 @@ def test_what_comes_and_goes_is_told_once() -> None:
 
 
 def test_that_it_gets_worse_is_told() -> None:
-    told = play([(100, ill("worker")), (1_000, ill("worker", Status.DOWN)), (2_000, WELL)])
+    told = play([(100, ill("worker")), (1_000, ill("worker", HealthStatus.DOWN)), (2_000, WELL)])
     assert told == [(15, ["worker"]), (115, ["worker", "worker!"]), (1_120, [])]
 
 
@@ -75,15 +75,15 @@ def redis(url: str) -> Iterator[Redis]:
     client.close()
 
 
-def tell(cause: str) -> Told:
-    return Told(frozenset({cause} if cause else ()), (1.0,))
+def tell(cause: str) -> AlertedCauses:
+    return AlertedCauses(frozenset({cause} if cause else ()), (1.0,))
 
 
 def test_of_several_processes_one_tells(redis: Redis, tmp_path: Path) -> None:
     """Two have read the same; the second one finds that the first has told."""
-    one, other = Ledger(redis, tmp_path / "a.json"), Ledger(redis, tmp_path / "b.json")
+    one, other = AlertRecord(redis, tmp_path / "a.json"), AlertRecord(redis, tmp_path / "b.json")
 
-    def late(before: Told) -> Told:
+    def late(before: AlertedCauses) -> AlertedCauses:
         assert one.take(lambda _: tell("beat")) is not None
         return tell("beat")
 
@@ -93,7 +93,7 @@ def test_of_several_processes_one_tells(redis: Redis, tmp_path: Path) -> None:
 
 def test_while_the_store_takes_nothing_a_file_says_what_was_told(redis: Redis, tmp_path: Path) -> None:
     file = tmp_path / "data" / "health.json"
-    one, other = Ledger(redis, file), Ledger(redis, file)
+    one, other = AlertRecord(redis, file), AlertRecord(redis, file)
     redis.config_set("maxmemory", "1")
     assert one.take(lambda before: tell("store") if not before.causes else None) == tell("store")
     assert other.take(lambda before: tell("store") if not before.causes else None) is None
@@ -105,7 +105,15 @@ def test_while_the_store_takes_nothing_a_file_says_what_was_told(redis: Redis, t
 
 def test_without_a_folder_to_write_to_each_process_tells_for_itself(redis: Redis, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    ledger = Ledger(redis, tmp_path / "file" / "health.json")
+    ledger = AlertRecord(redis, tmp_path / "file" / "health.json")
     redis.config_set("maxmemory", "1")
     told = [ledger.take(lambda before: tell("store") if not before.causes else None) for _ in range(3)]
     assert told == [tell("store"), None, None]
+
+
+def test_what_a_version_of_schema_3_told_counts_as_told(redis: Redis, tmp_path: Path) -> None:
+    prefix = uuid.uuid4().hex
+    redis.set(f"{prefix}:{{health}}:told", '{"causes": ["beat"], "at": [1.0]}')
+    before: list[AlertedCauses] = []
+    assert AlertRecord(redis, tmp_path / "told.json", prefix).take(before.append) is None  # type: ignore[func-returns-value]
+    assert before == [tell("beat")]

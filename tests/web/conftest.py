@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from redis import Redis
 from werkzeug.test import TestResponse
 
-from bot.health.heartbeats import BEAT, WEB, WORKER, Heartbeats
+from bot.health.contacts import BEAT, WEB, WORKER, Heartbeats
 from bot.store.connection import connect
 from bot.web.app import create_app
 from config.configuration import Configuration, Controller

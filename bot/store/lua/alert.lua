@@ -1,4 +1,4 @@
--- Take over what was told of the health, if nobody else has meanwhile.  KEYS: told.  ARGV: as it was read ('' if there
+-- Take over what was told of the health, if nobody else has meanwhile.  KEYS: alerts.  ARGV: as it was read ('' if there
 -- was nothing), as it is to be.  Returns 1 if it is now so, else 0.
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then
   return 0

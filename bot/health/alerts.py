@@ -1,0 +1,164 @@
+"""Alerts: messages about a change of the health. What comes and goes is told once, what lasts is told once.
+
+The processes agree on what was told: in the store, or in a file while that takes nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import cast
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from bot.health.judgement import Health, HealthStatus
+from bot.store.scripts import Scripts
+
+#: How many messages go out within an hour; as many more where something goes down. The rest waits.
+MOST_AN_HOUR = 6
+HOUR = 3_600.0
+
+
+@dataclass(frozen=True, slots=True)
+class AlertedCauses:
+    """What people know: the causes that were told and not yet told to be over, and when the last messages went out."""
+
+    causes: frozenset[str] = frozenset()
+    at: tuple[float, ...] = ()
+
+
+@dataclass(slots=True)
+class AlertFilter:
+    """What one process has seen of the health, and for how long; all times in seconds, of any one clock.
+
+    A cause counts as there when it was seen for `tell_after` without a break, and as gone when it was not seen for
+    `calm`. So that a thing that comes and goes is told to have come, and to be over when it has stayed away.
+    """
+
+    tell_after: float
+    calm: float
+    _there: dict[str, float] = field(default_factory=dict)
+    _gone: dict[str, float] = field(default_factory=dict)
+
+    def see(self, health: Health, now: float) -> None:
+        """This is how it is now."""
+        self._there = {name: self._there.get(name, now) for name in names(health)}
+        self._gone = {name: since for name, since in self._gone.items() if name not in self._there}
+
+    def change(self, told: AlertedCauses, now: float) -> AlertedCauses | None:
+        """What must count as told now, after a message; None if there is nothing to tell, or not yet."""
+        come = {name for name, since in self._there.items() if now - since >= self.tell_after} - told.causes
+        away = {name: self._gone.setdefault(name, now) for name in told.causes - self._there.keys()}
+        over = {name for name, since in away.items() if now - since >= self.calm}
+        if not come and not over:
+            return None
+        lately = tuple(at for at in told.at if now - at < HOUR)
+        most = MOST_AN_HOUR * (2 if any(name.endswith("!") for name in come) else 1)
+        if len(lately) >= most:
+            return None
+        return replace(told, causes=frozenset((told.causes | come) - over), at=(*lately, now))
+
+
+def names(health: Health) -> list[str]:
+    """The causes by name, each twice if it is `down`: with a `!`, so that its getting worse is a change, too."""
+    found: list[str] = []
+    for each in health.findings:
+        name = f"{each.cause} {each.pipeline}".strip()
+        found += [name, f"{name}!"] if each.status is HealthStatus.DOWN else [name]
+    return found
+
+
+Step = Callable[[AlertedCauses], AlertedCauses | None]
+
+
+class AlertRecord:
+    """What was told. A change belongs to the one process that could write it down: it tells.
+
+    While the store takes nothing, the processes of one machine agree by a file in the data folder; if that cannot be
+    written either, each tells for itself.
+    """
+
+    def __init__(self, redis: Redis, file: Path, prefix: str = "interlock") -> None:
+        self._redis = redis
+        self._scripts = Scripts(redis)
+        self._key = f"{prefix}:{{health}}:alerts"
+        #: What the key was called by versions of schema 3: what they told counts as told.
+        self._former_key = f"{prefix}:{{health}}:told"
+        self._file = file
+        #: What this process knows to be told, and what it told for itself.
+        self._own = AlertedCauses()
+        self._alone: AlertedCauses | None = None
+
+    def take(self, step: Step) -> AlertedCauses | None:
+        """Ask `step` what must count as told after what was; None if nothing, or if another process was first."""
+        try:
+            return self._in_store(step)
+        except RedisError:  # it is what the message will be about
+            return self._in_file(step)
+
+    def _in_store(self, step: Step) -> AlertedCauses | None:
+        text = self._read_store() or b""
+        meanwhile = self._read_file()
+        self._own = meanwhile or _load(text)
+        following = step(self._own)
+        if following is None and meanwhile is not None:
+            following, silent = meanwhile, True  # the store works again: it takes over what the file knew
+        else:
+            silent = False
+        if following is None or not self._scripts.run("alert", [self._key], [text, _dump(following)]):
+            return None
+        if self._alone is None:
+            self._file.unlink(missing_ok=True)
+        self._own, self._alone = following, None
+        return None if silent else following
+
+    def _read_store(self) -> bytes | None:
+        text = cast("bytes | None", self._redis.get(self._key))
+        if text is None and self._redis.copy(self._former_key, self._key):
+            text = cast("bytes | None", self._redis.get(self._key))
+        return text
+
+    def _in_file(self, step: Step) -> AlertedCauses | None:
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with self._file.open("a+") as stream:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)  # another one is at it, or stopped while at it
+                stream.seek(0)
+                text = stream.read()
+                following = step(_load(text.encode()) if text else self._own)
+                if following is not None:
+                    stream.truncate(0)
+                    stream.write(_dump(following))
+                    self._own = following
+                return following
+        except BlockingIOError:
+            return None
+        except OSError:  # no such folder here, or no right to write there
+            following = step(self._own)
+            if following is not None:
+                self._own = self._alone = following
+            return following
+
+    def _read_file(self) -> AlertedCauses | None:
+        if self._alone is not None:
+            return self._alone
+        try:
+            text = self._file.read_bytes()
+        except OSError:
+            return None
+        return _load(text) if text else None
+
+
+def _load(text: bytes) -> AlertedCauses:
+    if not text:
+        return AlertedCauses()
+    found = json.loads(text)
+    return AlertedCauses(frozenset(found["causes"]), tuple(found["at"]))
+
+
+def _dump(told: AlertedCauses) -> str:
+    return json.dumps({"causes": sorted(told.causes), "at": told.at})

@@ -22,27 +22,26 @@ def listed(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-#: What is said of a thing and what is done with it: verbs, participles, adjectives and small words are no nouns.
+#: Verbs, adjectives and small words are no nouns, nor are participles (`is_participle` knows most of them).
 NO_NOUNS = listed(
     """
-    accepted act acting allowed as asked authorize beginning brief buffering busy changed closed collected common
-    configured decide default done ended examination explain failed failing fast find first forbidden forgotten
-    formed found handled hidden hinted in invalid keep known later limited live lost merged moved needed newer no
-    not noted numbered observing older once operate ordered other outdated passed pending permanent posted probed
-    pushed read reading reconcile refused reported reporting said seen set shared shown start taken to tolerant
-    tried unanswered unauthorized unreachable unreadable unstorable up verify watched withdrawn written wrong
+    act acting again as authorize automatically back beginning brief buffering busy common decide default done
+    examination explain failing fast find firmly first for forbidden forgotten found from hidden in invalid is keep
+    known later live long lost more new newer no not observing older on once operate other overtaken pending
+    permanent ran read reading recent reconcile reporting said seen set shown start stuck taken to tolerant too
+    unreachable unreadable unstorable up verbatim verify who withdrawn written wrong
     """
 )
 #: Nouns of plain English and of programming, which mean here what they mean everywhere.
 PLAIN = listed(
     """
-    adaptation address body bot buffer bytes cause client code codec config configuration connection context core
-    count deploy detail differences drawing end entry environment error failure feed file filter forks frame handler
-    identity judgement key kind level library limit line log logger machine matcher memory message model node
-    notification observer page part payload people performer permission picture plan policy poll probe problem
-    process progress purpose question rate reference report repository request response retention scheduler script
-    section sender sentence server session shape sign source start state store target task telling template time
-    token transport usage validation value version view wait watch webhook withdrawal wording worker
+    action adaptation address body bot buffer bytes cause client code codec config configuration connection context
+    core count deploy detail differences drawing end entry environment error failure feed file filter forks frame
+    handler identity judgement key kind level library limit line log logger machine matcher memory message model
+    node notification observer page parameter part patience payload people performer permission picture plan policy
+    poll probe problem process progress purpose question rate reference report repository request response retention
+    scheduler script section sender sentence server session shape sign source start state store target task telling
+    template time token transport usage validation value version view wait watch webhook withdrawal wording worker
     """
 )
 #: Words of the libraries and services that we use.
@@ -55,11 +54,11 @@ LIBRARIES = listed(
 #: What is not yet so: it must shrink, and be empty.
 KNOWN = listed(
     """
-    about ahead amiss cleanup happened journey new opening standing turned why wish
+    about ahead amiss cleanup happened journey opening standing turned why wish
     """
 )
 KNOWN_UNUSED: frozenset[str] = frozenset()
-KNOWN_DOUBLES = frozenset({"Standing"})
+KNOWN_DOUBLES = frozenset({"Standing", "TriggerUnanswered"})
 
 
 @cache
@@ -81,6 +80,11 @@ def singular(word: str) -> str:
     if word.endswith(("sses", "ches", "shes", "xes", "tuses")):
         return word[:-2]
     return word[:-1] if word.endswith("s") and not word.endswith(("ss", "us", "is")) else word
+
+
+def is_participle(word: str) -> bool:
+    """`merged`, `asked`: what happened to a thing is no name of one."""
+    return word.endswith("ed") and not word.endswith("eed")
 
 
 _SETTLED = frozenset(singular(word) for group in (NO_NOUNS, PLAIN, LIBRARIES) for word in group)
@@ -118,7 +122,7 @@ def unexplained(names: Iterator[str], page: str) -> dict[str, set[str]]:
     found: dict[str, set[str]] = defaultdict(set)
     for name in names:
         for word in words(name):
-            if len(word) > 1 and word not in explained and word not in _SETTLED:
+            if len(word) > 1 and not (word in explained or word in _SETTLED or is_participle(word)):
                 found[word].add(name)
     return dict(found)
 

@@ -97,7 +97,7 @@ class Watch:
         self._filter = AlertFilter(limits.tell_after, limits.calm)
         self._contacts = Contacts(redis)
         self._settings, self._configuration = settings, configuration
-        self._untold: list[Message] = []
+        self._untold: list[AlertMessage] = []
 
     def look(self) -> None:
         """Look once, and tell if there is something to tell."""
@@ -111,14 +111,14 @@ class Watch:
             self._untold += self._messages(health)
         self._untold = [message for message in self._untold if not self._is_done(message)]
 
-    def _messages(self, health: Health) -> list[Message]:
+    def _messages(self, health: Health) -> list[AlertMessage]:
         link = self._configuration.web.public_url
         text = "\n\n".join([*sentences(health), link]) + "\n"
         channels = self._configuration.notify.channels_for(TOPIC)
         key = uuid.uuid4().hex
-        return [Message(name, headline(health), text, key) for name in channels]
+        return [AlertMessage(name, headline(health), text, key) for name in channels]
 
-    def _is_done(self, message: Message) -> bool:
+    def _is_done(self, message: AlertMessage) -> bool:
         """Send it; whether it need not be sent once more."""
         address = self._settings.notify_urls.get(message.channel)
         if address is None:
@@ -131,7 +131,7 @@ class Watch:
         return why is None or message.tries >= TRIES
 
 
-class Message:
+class AlertMessage:
     """A message to one channel."""
 
     def __init__(self, channel: str, subject: str, text: str, key: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from redis import Redis
 
 from bench import bodies
-from bot.core.model.board import Counters, Header, Record
+from bot.core.model.board_records import Counters, Header, Record
 from bot.core.model.history import REMEMBERED, CommitHistory, Position
 from bot.core.model.pipeline import Job, Lane, Pipeline, Service, Step
 from bot.core.model.run import Run, ServiceState, Status

@@ -17,7 +17,8 @@ from typing import Any
 import bot
 
 try:
-    from bot.core.model.board import Header, build_board
+    from bot.core.model.board import build_board
+    from bot.core.model.board_records import Header
     from bot.core.model.effects import Trigger
     from bot.core.model.events import BuildSeen, Event, Merged
     from bot.core.model.pipeline import Job, Outcome, Pipeline, Policy, Service, Stage

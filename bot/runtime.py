@@ -14,7 +14,8 @@ from functools import cached_property, lru_cache
 import structlog
 from redis import Redis
 
-from bot.core.model.board import Board, Header
+from bot.core.model.board import Board
+from bot.core.model.board_records import Header
 from bot.core.model.pipeline import Job, Mode, Pipeline
 from bot.health.contacts import Contacts
 from bot.health.observing import Observer

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 import structlog
 from redis import Redis
 
-from bot.core.model.board import FAMILIES, Board, Change
+from bot.core.model.board import Board
+from bot.core.model.board_records import FAMILIES, Change
 from bot.core.model.events import Event, StateLost, TimePassed
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Pipeline

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
 
-from bot.core.model.board import FAMILIES, Counters, Header, Record
+from bot.core.model.board_records import FAMILIES, Counters, Header, Record
 from bot.core.model.effects import Effect
 from bot.core.model.events import Event
 from bot.core.model.facts import Fact

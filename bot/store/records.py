@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from redis import Redis
 
-from bot.core.model.board import Header
+from bot.core.model.board_records import Header
 from bot.core.rules.configuration import Loss, lock_key
 from bot.core.rules.decision import Ended
 from bot.store.codec import RecordedFact, load_ended, load_record, load_recorded_fact

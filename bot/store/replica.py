@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from bot.core.model.board import Board, Counters, Header, Record, build_board
+from bot.core.model.board import Board, build_board
+from bot.core.model.board_records import Counters, Header, Record
 from bot.core.model.pipeline import Pipeline
 from bot.store.codec import load_record
 from bot.store.keys import Keys

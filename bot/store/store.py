@@ -8,7 +8,7 @@ from typing import Any
 
 from redis import Redis
 
-from bot.core.model.board import Change
+from bot.core.model.board_records import Change
 from bot.core.model.effects import (
     Answer,
     AuthorizeCommand,

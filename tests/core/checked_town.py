@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bot.core.model.board import Header, build_board
+from bot.core.model.board import build_board
+from bot.core.model.board_records import Header
 from bot.core.model.effects import LockNotice
 from bot.core.model.events import (
     BuildLost,

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.model.board import Board, Change
+from bot.core.model.board import Board
+from bot.core.model.board_records import Change
 from bot.core.model.effects import Withdraw
 from bot.core.model.events import PullMoved
 from bot.core.model.pipeline import VERIFY, AbortLevel, Job, Step, Track, Verify

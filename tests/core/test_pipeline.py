@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.model.board import Header
+from bot.core.model.board_records import Header
 from bot.core.model.pipeline import FastLane, Job, LockStatus, Pipeline, Policy, Service, Verify
 from bot.store.codec import dump_record, load_record
 from tests.core.world import shop

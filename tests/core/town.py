@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from bot.core.explain import why
-from bot.core.model.board import Board, Header, build_board
+from bot.core.model.board import Board, build_board
+from bot.core.model.board_records import Header
 from bot.core.model.effects import Comment, Effect
 from bot.core.model.events import (
     AbortTaken,

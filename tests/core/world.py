@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bot.core.model.board import Board, Record, build_board
+from bot.core.model.board import Board, build_board
+from bot.core.model.board_records import Record
 from bot.core.model.effects import AbortDuplicate, Compare, Effect, FindPull, Look, Trigger, Withdraw
 from bot.core.model.events import BuildSeen
 from bot.core.model.pipeline import VERIFY, AbortLevel, FastLane, FastLaneStart, Job, Outcome, Pipeline, Policy, Service

@@ -17,7 +17,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from redis import Redis
 
-from bot.core.model.board import Board, Header
+from bot.core.model.board import Board
+from bot.core.model.board_records import Header
 from bot.core.model.events import Configured, HeadSeen
 from bot.core.model.pipeline import Service
 from bot.store.codec import dump_event

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.model.board import Header, build_board
+from bot.core.model.board import build_board
+from bot.core.model.board_records import Header
 from bot.core.model.effects import Banner, Notify, Trigger
 from bot.core.model.events import Configured, FirstStart, HeadSeen, Merged, ModeAsked, StateLost, UnlockAsked
 from bot.core.model.facts import FactKind

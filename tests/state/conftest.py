@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from bot.core.model.board import Change, Record
+from bot.core.model.board_records import Change, Record
 from bot.core.model.effects import Effect
 from bot.core.model.events import Event, TimePassed
 from bot.core.model.facts import Fact, FactKind

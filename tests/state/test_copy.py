@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
-from bot.core.model.board import FAMILIES, Board, Change, Counters, Header, Record
+from bot.core.model.board import Board
+from bot.core.model.board_records import FAMILIES, Change, Counters, Header, Record
 from bot.core.model.history import CommitHistory, Position
 from bot.core.model.pipeline import Job, Lane, Mode, Pipeline, Service, Step
 from bot.core.model.run import (

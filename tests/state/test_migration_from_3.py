@@ -13,7 +13,7 @@ import pytest
 from redis import Redis
 
 from bot.core.model import effects
-from bot.core.model.board import FAMILIES as RECORDS
+from bot.core.model.board_records import FAMILIES as RECORDS
 from bot.core.model.events import BuildSeen
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Outcome, Step

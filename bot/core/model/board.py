@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
+from bot.core.model.board_records import FAMILIES, TABLES, Change, Counters, Header, Record
 from bot.core.model.indexes import Indexes, queue_key, ticks
-from bot.core.model.pipeline import VERIFY, Job, Layout, Mode, Pipeline, Step, Track, lay_out
+from bot.core.model.pipeline import VERIFY, Job, Layout, Pipeline, Step, Track, lay_out
 from bot.core.model.run import (
     Abort,
     Buildable,
@@ -29,88 +30,6 @@ from bot.core.model.run import (
     UnmanagedBuild,
     Verification,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What there is once per board and rarely changes: the configuration and the mode."""
-
-    pipeline: Pipeline
-    mode: Mode = Mode.RUN
-    mode_by: str = ""
-    mode_why: str = ""
-    #: The mode that the configuration asked for last; a person's word counts until that changes.
-    configured_mode: Mode | None = None
-    #: When the board was first configured, in seconds since the epoch: what is older belongs to another.
-    born: float = 0.0
-    #: Jenkins has not been asked yet whether it shows anything of ours from before: whether state was lost.
-    unproven: bool = False
-    #: When it was found that all that had been stored was lost (seconds since the epoch), and how.
-    lost: float | None = None
-    lost_why: str = ""
-    key: str = "header"
-
-
-@dataclass(frozen=True, slots=True)
-class Counters:
-    """The next place in line, and the number of the next manual lock. Apart from the header: it changes often."""
-
-    next_queue_number: int = 1
-    next_lock: int = 1
-    key: str = "counters"
-
-
-Tabled = (
-    Run
-    | Verification
-    | Pulls
-    | Lock
-    | ServiceState
-    | StageVersion
-    | StageBackoff
-    | UnmanagedBuild
-    | PastBuild
-    | CleanUp
-)
-Record = Header | Counters | Tabled
-
-#: Where each kind of record is kept: its family name in storage.
-FAMILIES: dict[type, str] = {
-    Header: "header",
-    Counters: "counters",
-    Run: "run",
-    Verification: "verification",
-    Pulls: "pulls",
-    Lock: "lock",
-    ServiceState: "service",
-    StageVersion: "version",
-    StageBackoff: "backoff",
-    UnmanagedBuild: "unmanaged",
-    PastBuild: "past",
-    CleanUp: "clean-up",
-}
-
-#: Where each kind of record with a key of its own is kept on the board: the attribute.
-_TABLES: dict[type, str] = {
-    Run: "runs",
-    Verification: "verifications",
-    Pulls: "pulls",
-    Lock: "locks",
-    ServiceState: "services",
-    StageVersion: "versions",
-    StageBackoff: "backoffs",
-    UnmanagedBuild: "unmanaged",
-    PastBuild: "past",
-    CleanUp: "clean_ups",
-}
-
-
-@dataclass(slots=True)
-class Change:
-    """One record before and after; None stands for *not there*."""
-
-    before: Record | None
-    after: Record | None
 
 
 @dataclass(slots=True)
@@ -376,7 +295,7 @@ class Board:
         return self._kept(kind).get(key)
 
     def _kept(self, kind: type) -> dict[str, Record]:
-        table: dict[str, Record] = getattr(self, _TABLES[kind])
+        table: dict[str, Record] = getattr(self, TABLES[kind])
         return table
 
     def _note(self, record: Record, before: Record | None, after: Record | None) -> None:

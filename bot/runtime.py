@@ -76,7 +76,7 @@ class PipelineContext:
     asked: threading.Event = field(default_factory=threading.Event)
     #: Set by a turn that began a board: then GitHub and Jenkins are polled at once.
     began: threading.Event = field(default_factory=threading.Event)
-    #: Set by a turn that was told of a move of main which fits nowhere: GitHub must be asked where main stands.
+    #: Set by a turn that received a move of main from an unknown commit: then GitHub is asked where main is.
     main_unclear: threading.Event = field(default_factory=threading.Event)
     _reading: threading.Lock = field(default_factory=threading.Lock)
     _replica: BoardReplica | None = None

@@ -121,3 +121,15 @@ def test_python_jenkins_and_pygithub_are_used_through_their_public_names(path: P
 @pytest.mark.parametrize("source", ["server._session.send(x)", "self.server._maybe_add_auth()", "jenkins._x"])
 def test_the_search_for_private_names_finds(source: str) -> None:
     assert list(private_names(source))
+
+
+def test_only_the_composition_root_connects_to_the_store() -> None:
+    """A second place would have time limits and an idea of the configuration of its own."""
+    connects = {
+        str(path.relative_to(ROOT))
+        for path in MODULES
+        if path.is_relative_to(ROOT / "bot") or path.is_relative_to(ROOT / "workers")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("connect", "Store")
+    }
+    assert connects == {"bot/runtime.py"}

@@ -21,7 +21,7 @@ from bot.core.model.run import ServiceState
 from bot.effect_outcomes import PermanentFailure, RateLimited, RetryLater
 from bot.github import identity
 from bot.github.limits import Purpose
-from bot.github.session import Session, names
+from bot.github.session import Session
 from bot.github.transport import GitHubUnreachable
 from bot.runtime import PipelineContext, Runtime
 from bot.store.records import Records, Repairs
@@ -108,7 +108,7 @@ def _ask(runtime: Runtime, context: PipelineContext, service: Service) -> KnownH
     before = _remembered(context, service)
     path = f"/git/ref/heads/{quote(service.branch)}"
     answer = session.read(path, Purpose.HEADS, before.etag)
-    known = names(runtime).get(service.repository)
+    known = runtime.repositories.get(service.repository)
     if known is None or (answer.status != 304 and _is_elsewhere(answer.data, known.present)):
         session.look_up()
     if answer.status == 304:

@@ -20,7 +20,7 @@ from bot.github.limits import Purpose
 from bot.github.transport import GitHubForbidden, GitHubNotFound, GitHubResponse, GitHubTransport, refusal
 from bot.health.contacts import GITHUB
 from bot.runtime import Runtime
-from bot.store.github import Allowance, Repositories
+from bot.store.github import Allowance
 
 log = structlog.get_logger()
 
@@ -42,7 +42,7 @@ class Session:
     def __init__(self, runtime: Runtime, repository: str) -> None:
         self.repository = repository
         self._runtime = runtime
-        self._names = names(runtime)
+        self._names = runtime.repositories
         self._auth, self._transport, self._allowance = _reach(runtime, repository)
 
     def read(self, path: str, purpose: Purpose, etag: str | None = None) -> GitHubResponse:
@@ -190,14 +190,6 @@ class Session:
         return RetryLater(f"{self.repository} is reached by another installation of the App now", certain=True)
 
 
-def names(runtime: Runtime) -> Repositories:
-    """The present names of the repositories: one object per thread and Redis."""
-    found: tuple[Any, Repositories] | None = getattr(_local, "names", None)
-    if found is None or found[0] is not runtime.redis:
-        found = _local.names = (runtime.redis, Repositories(runtime.redis))
-    return found[1]
-
-
 def _is_redirect(answer: GitHubResponse) -> bool:
     return 300 <= answer.status < 400
 
@@ -215,7 +207,7 @@ def _reach(runtime: Runtime, repository: str) -> tuple[Any, GitHubTransport, All
 
 
 def _installation_of(runtime: Runtime, repository: str) -> int:
-    present = names(runtime).present(repository)
+    present = runtime.repositories.present(repository)
     return _as_app(runtime, lambda app: identity.installation_of(runtime.redis, app, repository, present))
 
 

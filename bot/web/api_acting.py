@@ -245,7 +245,7 @@ def _order(identity: str) -> tuple[int, int]:
 
 
 def _facts_of(context: PipelineContext, identity: str) -> list[Shape]:
-    """The facts that carry the entry. They were told after it came in, and all in one commit."""
+    """The facts that carry the entry: they were stored after it came in, in one commit."""
     found: list[dict[str, Any]] = []
     after = f"{_order(identity)[0] - 1}-0"
     for _ in range(PAGES):

@@ -49,7 +49,7 @@ def show_board(pipeline: str) -> Response:
 @reading.get("/pipelines/<pipeline>/runs/<run>")
 def show_run(pipeline: str, run: str) -> Response:
     """One run, live or ended, with its journey so far."""
-    return reply(tell_run(context_of(pipeline), run))
+    return reply(describe_run(context_of(pipeline), run))
 
 
 @reading.get("/pipelines/<pipeline>/why")
@@ -134,7 +134,7 @@ def summarize(context: PipelineContext) -> Shape:
         }
 
 
-def tell_run(context: PipelineContext, key: str) -> Shape:
+def describe_run(context: PipelineContext, key: str) -> Shape:
     """Where a run is or what became of it, and its facts, oldest first. Raises Problem (404)."""
     with context.look() as replica:
         shown = replica.board

@@ -18,7 +18,7 @@ from bot.runtime import PipelineContext, Runtime
 from bot.store.records import Repairs
 from bot.store.scripts import OtherSchema
 from bot.web import shapes
-from bot.web.api_reading import summarize, tell_run
+from bot.web.api_reading import describe_run, summarize
 from bot.web.drawing import Links, draw, steps_of
 from bot.web.live import Connections, Feed, client_address, events, events_beyond_limit
 from bot.web.problems import RETRY_AFTER, Problem
@@ -93,8 +93,8 @@ def show_run(pipeline: str, run: str) -> str:
     """One run: where it is, why, how it got there, and what replaced it."""
     here = runtime()
     context = context_of(pipeline)
-    told = tell_run(context, run)
-    shown = told["tile"] or told["ended"]
+    record = describe_run(context, run)
+    shown = record["tile"] or record["ended"]
     with context.look() as replica:
         configured = context.in_force(replica.board)
     links = Links(here.configuration, configured)
@@ -102,7 +102,7 @@ def show_run(pipeline: str, run: str) -> str:
         "run.html",
         pipeline=pipeline,
         health=wording.shape(here.observer.health().of(pipeline)),
-        told=told,
+        record=record,
         shown=shown,
         steps=steps_of(configured, shown),
         commit_link=links.commit(shown["service"], shown["sha"]),

@@ -18,13 +18,13 @@ from bot.store.outbox import DeadLetter
 Shape = dict[str, Any]
 
 
-def fact(identity: str, told: RecordedFact) -> Shape:
+def fact(identity: str, recorded: RecordedFact) -> Shape:
     """One fact of the log; `entry` is the inbox entry that led to it."""
-    what = told.fact
+    what = recorded.fact
     return {
         "id": identity,
-        "at": told.at,
-        "entry": told.entry,
+        "at": recorded.at,
+        "entry": recorded.entry,
         "kind": str(what.kind),
         "why": words(what.why),
         "run": what.run,

@@ -155,7 +155,7 @@ def test_a_status_follows_a_repository_to_another_owner_with_the_app(moved: Work
 
 def test_a_comment_follows_a_repository_whose_new_name_is_known_already(moved: Workshop) -> None:
     """Then no redirect tells that it has moved: only the refusal does."""
-    session.names(moved.runtime).learn(REPO, NOW, moved.github.world.repos[NOW].id)
+    moved.runtime.repositories.learn(REPO, NOW, moved.github.world.repos[NOW].id)
     pull = int(moved.github.control.open_pull(NOW))
     moved.do(Comment(REPO, pull, "S1.1", "it failed"))
     assert (len(moved.github.control.comments(NOW, pull)), moved.dead()) == (1, [])
@@ -184,7 +184,7 @@ def test_a_private_repository_is_followed_too(shop: Workshop) -> None:
 
 
 def test_who_was_refused_while_another_asks_comes_again(moved: Workshop) -> None:
-    session.names(moved.runtime).learn(REPO, NOW, moved.github.world.repos[NOW].id)
+    moved.runtime.repositories.learn(REPO, NOW, moved.github.world.repos[NOW].id)
     late = Session(moved.runtime, REPO)
     identity.forget_installation(moved.runtime.redis, REPO)
     with pytest.raises(RetryLater) as refused:

@@ -13,6 +13,7 @@ from bot.github.session import Session
 from bot.github.transport import GitHubNotFound
 from bot.github.wording import page_of, shortened
 from bot.github.written_state import HeldClaim, Written, WrittenSlot, mark_of
+from bot.jenkins.client import job_path
 from bot.reporting.messages import words
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
@@ -104,5 +105,4 @@ def _log_url(runtime: Runtime, context: PipelineContext, effect: Deploy) -> str:
     controller = runtime.configuration.controllers.get(effect.job.controller)
     if controller is None or effect.build is None or not controller.url.startswith("https://"):
         return page_of(runtime, context, effect.run)
-    path = "/".join(f"job/{quote(part, safe='')}" for part in effect.job.name.split("/"))
-    return f"{controller.url}/{path}/{effect.build}/"
+    return f"{controller.url}/{job_path(effect.job.name)}/{effect.build}/"

@@ -44,12 +44,14 @@ class NeededPermission:
 
 
 NEEDS = (
-    NeededPermission(("contents",), "read", "where main stands and what contains what cannot be asked"),
+    NeededPermission(("contents",), "read", "Interlock cannot ask where main stands and which commits contain which"),
     NeededPermission(("statuses",), "write", "no commit status can be set"),
-    NeededPermission(("pull_requests", "issues"), "write", "nothing can be said on pull requests"),
+    NeededPermission(("pull_requests", "issues"), "write", "no comment can be written on pull requests"),
     NeededPermission(("checks",), "write", "no check runs can be written", optional=True, apps_only=True),
     NeededPermission(("deployments",), "write", "no deployments can be written", optional=True),
-    NeededPermission(("merge_queues",), "read", "the event merge_group is not told", optional=True, apps_only=True),
+    NeededPermission(
+        ("merge_queues",), "read", "GitHub does not send the event merge_group", optional=True, apps_only=True
+    ),
 )
 
 
@@ -82,7 +84,7 @@ def examine_github(configuration: Configuration, settings: Settings) -> Iterator
     try:
         yield from examination.findings()
     except (RetryLater, PermanentFailure) as error:
-        yield About.github().bad(f"it stopped answering: {error}", "look again")
+        yield About.github().bad(f"GitHub stopped answering: {error}", "look again")
     finally:
         examination.close()
 
@@ -165,7 +167,9 @@ class _Examination:
         answer = transport.ask("GET", "/rate_limit")
         core = answer.data["resources"]["core"] if answer.status == 200 else None
         if core is None:
-            yield about.good(f"no hourly limit is told ({answer.status}), as on an Enterprise Server without limits")
+            yield about.good(
+                f"GitHub names no hourly limit ({answer.status}), as on an Enterprise Server without limits"
+            )
             return
         left = f"{core['remaining']} of {core['limit']} requests are left"
         again = datetime.fromtimestamp(core["reset"], UTC).strftime("%H:%M UTC")
@@ -232,8 +236,8 @@ def _scopes(user: GitHubResponse, *, private: bool) -> Iterator[DoctorFinding]:
     text = user.headers.get("x-oauth-scopes")
     if not text:
         needs = ", ".join(str(need) for need in NEEDS if not need.apps_only)
-        found = "what it may do cannot be seen: GitHub does not tell it of fine-grained tokens"
-        yield About.github("token").unsure(found, f"see at GitHub that it has {needs} (the last one is optional)")
+        found = "its permissions cannot be read: GitHub does not tell those of fine-grained tokens"
+        yield About.github("token").unsure(found, f"check at GitHub that it has {needs} (the last one is optional)")
         return
     scopes = {scope.strip() for scope in text.split(",")}
     missing = lacking_scopes(scopes, private=private)

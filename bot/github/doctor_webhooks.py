@@ -12,11 +12,11 @@ from bot.github.transport import GitHubTransport
 
 #: What a webhook must tell, and what is missed without it.
 EVENTS = {
-    "push": "merges are only found by asking, minutes later",
-    "pull_request": "runs do not know their pull request, so nobody is told there",
-    "issue_comment": "commands in comments are not heard",
-    "repository": "nobody is told when the default branch is another one",
-    "merge_group": "a merge queue that requires the status `verify` waits for it in vain",
+    "push": "merges are found by polling only, minutes later",
+    "pull_request": "runs do not know their pull request, so nothing is written there",
+    "issue_comment": "commands in comments do nothing",
+    "repository": "a change of the default branch goes unnoticed",
+    "merge_group": "a merge queue that requires the status `verify` waits for it for ever",
 }
 
 #: How many of the last deliveries are looked at.
@@ -31,7 +31,7 @@ def of_app(transport: GitHubTransport, app: dict[str, Any], url: str) -> Iterato
     answer = transport.ask("GET", "/app/hook/config")
     if answer.status != 200 or not isinstance(answer.data, dict):
         yield about.unsure(
-            f"it cannot be read ({answer.status})", f"see in the App's settings that it is active, to {url}"
+            f"it cannot be read ({answer.status})", f"check in the App's settings that it is active, to {url}"
         )
         return
     hook = {"config": answer.data, "events": app.get("events") or [], "active": bool(answer.data.get("url"))}
@@ -66,10 +66,10 @@ def of_repositories(transport: GitHubTransport, repositories: list[str], url: st
                 unseen.append(name)
     if unseen:
         found_words = (
-            f"those of {', '.join(unseen)} cannot be seen: that needs the permission Webhooks: read (repo hooks)"
+            f"those of {', '.join(unseen)} cannot be read: that needs the permission Webhooks: read (repo hooks)"
         )
         yield About.github("webhooks").unsure(
-            found_words, f"see at GitHub that there is one to {url}, and that its deliveries are green"
+            found_words, f"check at GitHub that there is one to {url}, and that its deliveries are green"
         )
 
 

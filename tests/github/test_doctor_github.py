@@ -92,7 +92,7 @@ def test_scopes_that_are_missing_are_named(github: GitHubStandIn) -> None:
 
 
 def test_what_a_fine_grained_token_may_do_cannot_be_seen_and_that_is_said(github: GitHubStandIn) -> None:
-    one(examined(github), "unsure token", "cannot be seen", "statuses: write")
+    one(examined(github), "unsure token", "cannot be read", "statuses: write")
 
 
 def test_a_token_that_ends_soon_is_mentioned(github: GitHubStandIn) -> None:
@@ -192,7 +192,7 @@ def test_the_webhook_of_the_organisation_counts(github: GitHubStandIn) -> None:
 
 def test_webhooks_that_may_not_be_seen_are_no_fault(github: GitHubStandIn) -> None:
     answers(github, r"GET /repos/\*/\*/hooks$", {"message": "no"}, status=403)
-    one(examined(github), "unsure webhooks", "shop/s1 cannot be seen", "Webhooks: read")
+    one(examined(github), "unsure webhooks", "shop/s1 cannot be read", "Webhooks: read")
 
 
 def test_deliveries_that_failed_are_counted_by_what_was_answered(github: GitHubStandIn) -> None:

@@ -101,7 +101,7 @@ _LOOKED_AT = 1_000
 #: How long Jenkins' clock and ours may be apart, and a callback may take, in seconds, before a build counts as silent.
 _SLACK = 60.0
 
-#: How long the Interlock that runs may take to say what it has heard, in seconds.
+#: How long the Interlock that runs may take to list what it has received, in seconds.
 _ANSWER_TIMEOUT = 5.0
 
 

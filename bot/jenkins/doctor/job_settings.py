@@ -211,9 +211,9 @@ def _manner(about: About, endpoint: ET.Element, plugin: tuple[int, int]) -> Iter
     elif event is not None and event not in _ENOUGH:
         found = f"it calls back for the event {event} only, so the end of a build is found by polling"
         yield about.unsure(found, "set the event to all")
-    wire = (endpoint.findtext("protocol") or "HTTP", endpoint.findtext("format") or "JSON")
-    if wire != ("HTTP", "JSON"):
-        yield about.unsure(f"it calls back by {wire[0]} in {wire[1]}", "set protocol HTTP and format JSON")
+    form = (endpoint.findtext("protocol") or "HTTP", endpoint.findtext("format") or "JSON")
+    if form != ("HTTP", "JSON"):
+        yield about.unsure(f"it calls back by {form[0]} in {form[1]}", "set protocol HTTP and format JSON")
     timeout, retries = _number(endpoint, "timeout", 30_000), _number(endpoint, "retries", 0)
     if timeout * (retries + 1) > _LONGEST:
         tries = f" ({retries + 1} times {timeout / 1000:g} s)" if retries else ""

@@ -39,9 +39,10 @@ PLAIN = listed(
     core count deploy detail differences drawing end entry environment error failure feed file filter forks frame
     handler identity judgement key kind level library limit line log logger machine matcher memory message model
     node notification observer page parameter part patience payload people performer permission picture plan policy
-    poll probe problem process progress purpose question rate reference report repository request response retention
-    scheduler script section sender sentence server session shape sign source start state store target task telling
-    template time token transport usage validation value version view wait watch webhook withdrawal wording worker
+    poll probe problem process progress purpose question rate reference report repository request response result
+    retention scheduler script section sender sentence server session shape sign source start state store subject
+    target task telling template time token transport usage validation value version view wait watch webhook wish
+    withdrawal wording worker
     """
 )
 #: Words of the libraries and services that we use.
@@ -54,7 +55,7 @@ LIBRARIES = listed(
 #: What is not yet so: it must shrink, and be empty.
 KNOWN = listed(
     """
-    about ahead amiss cleanup happened journey opening standing turned why wish
+    ahead amiss cleanup happened journey opening standing why
     """
 )
 KNOWN_UNUSED: frozenset[str] = frozenset()

@@ -40,7 +40,7 @@ from bot.store.scripts import OtherSchema
 from bot.store.store import ClaimRequest
 from workers import people
 from workers.once import Once
-from workers.turn import Claimed, Wish, take_turns_and_claim
+from workers.turn import Claimed, ClaimWish, take_turns_and_claim
 
 log = structlog.get_logger()
 _said = Once()
@@ -128,11 +128,11 @@ def _perform(
     return turned.claimed or claim_next(runtime, context, family, LIMITS[family])
 
 
-def _wish(runtime: Runtime, context: PipelineContext, family: str) -> Wish:
+def _wish(runtime: Runtime, context: PipelineContext, family: str) -> ClaimWish:
     def wanted() -> ClaimRequest:
         return context.outbox.claim_request(family, limit=LIMITS[family], notes=_notes(runtime, context, family))
 
-    return Wish(family, wanted)
+    return ClaimWish(family, wanted)
 
 
 def claim_next(runtime: Runtime, context: PipelineContext, family: str, limit: int) -> Claimed:

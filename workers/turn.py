@@ -44,7 +44,7 @@ Claimed = tuple[Claim | None, bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ClaimWish:
     """What the caller goes on with: an effect of this family, claimed in the same step as the last commit."""
 
     family: str
@@ -52,7 +52,7 @@ class Wish:
 
 
 @dataclass(slots=True)
-class Turned:
+class TurnResult:
     """What came of the turns: the families of effects that were asked for and are due, and what was claimed, if
     anything was wished for and everything was decided. `handed_on`: more waits, which others must decide."""
 
@@ -66,7 +66,7 @@ def take_turns(context: PipelineContext, wake: Wake = lambda _: None) -> set[str
     return take_turns_and_claim(context, wake, None).families
 
 
-def take_turns_and_claim(context: PipelineContext, wake: Wake, wish: Wish | None) -> Turned:
+def take_turns_and_claim(context: PipelineContext, wake: Wake, wish: ClaimWish | None) -> TurnResult:
     """Decide what waits in the inbox, and claim what the caller wishes to go on with.
 
     Effects do not wait until everything is decided: after each commit that has some and is not the last, `wake` is
@@ -75,7 +75,7 @@ def take_turns_and_claim(context: PipelineContext, wake: Wake, wish: Wish | None
     Returns at once if somebody else, in this process or another, takes the turn: they will see what came in. Between
     the commit of the last turn and the release of the lock they would not, so they are asked to look once more.
     """
-    turned = Turned()
+    turned = TurnResult()
     context.asked.set()
     while context.asked.is_set() and context.turn.acquire(blocking=False):
         try:
@@ -89,7 +89,7 @@ def take_turns_and_claim(context: PipelineContext, wake: Wake, wish: Wish | None
     return turned
 
 
-def _take_turns(context: PipelineContext, wake: Wake, wish: Wish | None, turned: Turned) -> None:
+def _take_turns(context: PipelineContext, wake: Wake, wish: ClaimWish | None, turned: TurnResult) -> None:
     """Take turns until nothing is left to decide; or as many as one thread may, and `handed_on` says so."""
     store, redis = context.store, context.redis
     token = uuid.uuid4().hex
@@ -133,7 +133,12 @@ def _take_turns(context: PipelineContext, wake: Wake, wish: Wish | None, turned:
 
 
 def _committed(
-    context: PipelineContext, token: str, entries: list[InboxEntry], work: Work, wish: Wish | None, turned: Turned
+    context: PipelineContext,
+    token: str,
+    entries: list[InboxEntry],
+    work: Work,
+    wish: ClaimWish | None,
+    turned: TurnResult,
 ) -> list[InboxEntry]:
     """Commit, and claim in the same step what is wished for and was not claimed yet; the next entries.
 

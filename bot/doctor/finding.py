@@ -36,7 +36,7 @@ class DoctorFinding:
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class Subject:
     """Makes findings about one system, or about one subject there."""
 
     system: str
@@ -44,17 +44,17 @@ class About:
     stage: str | None = None
 
     @classmethod
-    def controller(cls, name: str) -> About:
+    def controller(cls, name: str) -> Subject:
         """About a Jenkins controller."""
         return cls(f"controller {name}")
 
     @classmethod
-    def job(cls, controller: str, name: str, stage: str) -> About:
+    def job(cls, controller: str, name: str, stage: str) -> Subject:
         """About a job on one."""
         return cls(f"controller {controller}", f"job {name}", stage)
 
     @classmethod
-    def github(cls, subject: str | None = None) -> About:
+    def github(cls, subject: str | None = None) -> Subject:
         """About GitHub, or about one subject there (`repository shop/s1`, `token`, `webhook of shop/s1`)."""
         return cls("GitHub", subject)
 

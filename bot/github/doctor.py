@@ -11,7 +11,7 @@ from urllib.parse import quote
 from github import Auth
 
 from bot.core.model.pipeline import Service
-from bot.doctor.finding import About, DoctorFinding
+from bot.doctor.finding import DoctorFinding, Subject
 from bot.effect_outcomes import PermanentFailure, RetryLater
 from bot.github import doctor_webhooks, identity
 from bot.github.transport import GitHubResponse, GitHubTransport, refusal
@@ -77,14 +77,14 @@ def examine_github(configuration: Configuration, settings: Settings) -> Iterator
     """Look at our identity, every repository, the permissions, the webhooks and the limits. Changes nothing."""
     if not identity.is_known(settings):
         mend = "make a GitHub App or a token (docs/github.md) and set INTERLOCK_GITHUB_APP_ID or INTERLOCK_GITHUB_TOKEN"
-        yield About.github().bad("there is neither an App nor a token", mend)
+        yield Subject.github().bad("there is neither an App nor a token", mend)
         return
     kind = _App if identity.is_app(settings) else _Person
     examination = kind(configuration, settings)
     try:
         yield from examination.findings()
     except (RetryLater, PermanentFailure) as error:
-        yield About.github().bad(f"GitHub stopped answering: {error}", "look again")
+        yield Subject.github().bad(f"GitHub stopped answering: {error}", "look again")
     finally:
         examination.close()
 
@@ -114,12 +114,12 @@ class _Examination:
             answer = transport.ask("GET", path)
         except (RetryLater, PermanentFailure) as error:
             mend = f"is {self._where.api_url} its address (github: api_url), seen from here? Is it up?"
-            return About.github().bad(str(error), mend)
+            return Subject.github().bad(str(error), mend)
         if answer.status == 401:
-            return About.github().bad(f"it does not know us (401: {answer.message})", self.renew)
+            return Subject.github().bad(f"it does not know us (401: {answer.message})", self.renew)
         if answer.status != 200 or not isinstance(answer.data, dict):
             said = f"GET {path} is answered {answer.status}"
-            return About.github().bad(
+            return Subject.github().bad(
                 said, f"is {self._where.api_url} the API (github: api_url; GHES: https://HOST/api/v3)?"
             )
         return answer
@@ -130,7 +130,7 @@ class _Examination:
         self, transport: GitHubTransport, service: Service
     ) -> tuple[list[DoctorFinding], dict[str, Any] | None]:
         """What is to be said of a service's repository, and the repository itself if it can be read."""
-        about = About.github(f"repository {service.repository}")
+        about = Subject.github(f"repository {service.repository}")
         try:
             answer = transport.ask("GET", f"/repos/{service.repository}")
             if answer.status == 404:
@@ -146,7 +146,7 @@ class _Examination:
     who = "the user"
 
     def _state(
-        self, transport: GitHubTransport, about: About, service: Service, data: dict[str, Any]
+        self, transport: GitHubTransport, about: Subject, service: Service, data: dict[str, Any]
     ) -> Iterator[DoctorFinding]:
         if data["full_name"].casefold() != service.repository.casefold():
             found = f"it is called {data['full_name']} now"
@@ -163,7 +163,7 @@ class _Examination:
             found = f"its default branch is `{data['default_branch']}`, but `{service.branch}` is rolled out"
             yield about.unsure(found, "if that is not meant, change `branch` of the service")
 
-    def _limit(self, transport: GitHubTransport, about: About) -> Iterator[DoctorFinding]:
+    def _limit(self, transport: GitHubTransport, about: Subject) -> Iterator[DoctorFinding]:
         answer = transport.ask("GET", "/rate_limit")
         core = answer.data["resources"]["core"] if answer.status == 200 else None
         if core is None:
@@ -196,7 +196,7 @@ class _Person(_Examination):
             return
         login = str(user.data.get("login", ""))
         self.who = f"the user {login} (and the token)"
-        yield About.github().good(f"{self._where.api_url} answers; we are {login}, by {_kind(auth.token)}")
+        yield Subject.github().good(f"{self._where.api_url} answers; we are {login}, by {_kind(auth.token)}")
         yield from _expiry(user)
         private, repositories = False, []
         for service in self._services:
@@ -207,12 +207,12 @@ class _Person(_Examination):
                 repositories.append(data["full_name"])
                 if not (data.get("permissions") or {}).get("push", True):
                     mend = f"give {login} write access to it: setting statuses needs it"
-                    yield About.github(f"repository {service.repository}").bad(
+                    yield Subject.github(f"repository {service.repository}").bad(
                         f"{login} may read it, but not write", mend
                     )
         yield from _scopes(user, private=private)
         yield from doctor_webhooks.of_repositories(transport, repositories, self._hook_url)
-        yield from self._limit(transport, About.github("limit"))
+        yield from self._limit(transport, Subject.github("limit"))
 
 
 def _kind(token: str) -> str:
@@ -229,7 +229,7 @@ def _expiry(user: GitHubResponse) -> Iterator[DoctorFinding]:
         return
     days = (ends - datetime.now(UTC)).days
     if days < SOON:
-        yield About.github("token").unsure(f"it ends in {max(0, days)} days, on {ends:%d %B %Y}", _Person.renew)
+        yield Subject.github("token").unsure(f"it ends in {max(0, days)} days, on {ends:%d %B %Y}", _Person.renew)
 
 
 def _scopes(user: GitHubResponse, *, private: bool) -> Iterator[DoctorFinding]:
@@ -237,16 +237,16 @@ def _scopes(user: GitHubResponse, *, private: bool) -> Iterator[DoctorFinding]:
     if not text:
         needs = ", ".join(str(need) for need in NEEDS if not need.apps_only)
         found = "its permissions cannot be read: GitHub does not tell those of fine-grained tokens"
-        yield About.github("token").unsure(found, f"check at GitHub that it has {needs} (the last one is optional)")
+        yield Subject.github("token").unsure(found, f"check at GitHub that it has {needs} (the last one is optional)")
         return
     scopes = {scope.strip() for scope in text.split(",")}
     missing = lacking_scopes(scopes, private=private)
     if missing:
-        yield About.github("token").bad(
+        yield Subject.github("token").bad(
             f"it lacks the scopes {', '.join(missing)} (it has {text})", "add them to the token"
         )
     else:
-        yield About.github("token").good(f"its scopes are enough: {text}")
+        yield Subject.github("token").good(f"its scopes are enough: {text}")
 
 
 class _App(_Examination):
@@ -265,10 +265,10 @@ class _App(_Examination):
         if isinstance(app, DoctorFinding):
             yield app
             return
-        yield About.github().good(f"{self._where.api_url} answers; we are the App {app.data.get('slug')}")
+        yield Subject.github().good(f"{self._where.api_url} answers; we are the App {app.data.get('slug')}")
         if self._settings.github_token is not None:
             mend = "take INTERLOCK_GITHUB_TOKEN out of the environment"
-            yield About.github().unsure("both an App and a token are set: the App is used", mend)
+            yield Subject.github().unsure("both an App and a token are set: the App is used", mend)
         for service in self._services:
             yield from self._service(transport, service)
         for number in self._reached:
@@ -280,7 +280,7 @@ class _App(_Examination):
             number = identity.ask_for_installation(transport, service.repository)
         except (RetryLater, PermanentFailure) as error:
             mend = "install the App on it: GitHub, the App's page, Install App, and choose the repository"
-            yield About.github(f"repository {service.repository}").bad(str(error), mend)
+            yield Subject.github(f"repository {service.repository}").bad(str(error), mend)
             return
         yield from self._repository(self._of(number), service)[0]
 
@@ -292,10 +292,10 @@ class _App(_Examination):
     def _installation(self, transport: GitHubTransport, number: int, wanted: dict[str, str]) -> Iterator[DoctorFinding]:
         answer = transport.ask("GET", f"/app/installations/{number}")
         if answer.status >= 400:
-            yield About.github(f"installation {number}").unsure(f"it cannot be read ({answer.status})")
+            yield Subject.github(f"installation {number}").unsure(f"it cannot be read ({answer.status})")
             return
         account = (answer.data.get("account") or {}).get("login", number)
-        about = About.github(f"installation on {account}")
+        about = Subject.github(f"installation on {account}")
         if answer.data.get("suspended_at"):
             yield about.bad("it is suspended", f"unsuspend it in the settings of {account}")
             return
@@ -309,4 +309,4 @@ class _App(_Examination):
             yield say(f"the permission {need} is missing: {need.without}", mend)
         if not missing:
             yield about.good("it has every permission that is needed")
-        yield from self._limit(self._of(number), About.github(f"limit of the {about.subject}"))
+        yield from self._limit(self._of(number), Subject.github(f"limit of the {about.subject}"))

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from bot.doctor.finding import About, DoctorFinding
+from bot.doctor.finding import DoctorFinding, Subject
 from bot.effect_outcomes import RetryLater
 from bot.github.transport import GitHubTransport
 
@@ -27,7 +27,7 @@ _SECRET = "one of INTERLOCK_GITHUB_WEBHOOK_SECRETS"  # noqa: S105  words
 
 def of_app(transport: GitHubTransport, app: dict[str, Any], url: str) -> Iterator[DoctorFinding]:
     """The App's own webhook; `transport` is the App's."""
-    about = About.github("webhook of the App")
+    about = Subject.github("webhook of the App")
     answer = transport.ask("GET", "/app/hook/config")
     if answer.status != 200 or not isinstance(answer.data, dict):
         yield about.unsure(
@@ -46,7 +46,7 @@ def of_repositories(transport: GitHubTransport, repositories: list[str], url: st
     for name in dict.fromkeys(repositories):
         found, may_see = _find(transport, f"/repos/{name}/hooks", url)
         if found is not None:
-            about = About.github(f"webhook of {name}")
+            about = Subject.github(f"webhook of {name}")
             yield from _hook(about, found, url)
             yield from _deliveries(transport, about, f"/repos/{name}/hooks/{int(found['id'])}")
             continue
@@ -54,21 +54,21 @@ def of_repositories(transport: GitHubTransport, repositories: list[str], url: st
         if owner not in organisations:
             organisations[owner], _ = _find(transport, f"/orgs/{owner}/hooks", url)
             if (shared := organisations[owner]) is not None:
-                yield from _hook(About.github(f"webhook of {owner}"), shared, url)
+                yield from _hook(Subject.github(f"webhook of {owner}"), shared, url)
                 yield from _deliveries(
-                    transport, About.github(f"webhook of {owner}"), f"/orgs/{owner}/hooks/{int(shared['id'])}"
+                    transport, Subject.github(f"webhook of {owner}"), f"/orgs/{owner}/hooks/{int(shared['id'])}"
                 )
         if organisations[owner] is None:
             if may_see:
                 mend = f"add one to {url} in its settings, unless its organisation has one"
-                yield About.github(f"webhook of {name}").unsure("the repository has none to us", mend)
+                yield Subject.github(f"webhook of {name}").unsure("the repository has none to us", mend)
             else:
                 unseen.append(name)
     if unseen:
         found_words = (
             f"those of {', '.join(unseen)} cannot be read: that needs the permission Webhooks: read (repo hooks)"
         )
-        yield About.github("webhooks").unsure(
+        yield Subject.github("webhooks").unsure(
             found_words, f"check at GitHub that there is one to {url}, and that its deliveries are green"
         )
 
@@ -89,7 +89,7 @@ def _same(one: str, other: str) -> bool:
     return one.rstrip("/").casefold() == other.rstrip("/").casefold()
 
 
-def _hook(about: About, hook: dict[str, Any], url: str) -> Iterator[DoctorFinding]:
+def _hook(about: Subject, hook: dict[str, Any], url: str) -> Iterator[DoctorFinding]:
     config, problems = hook.get("config") or {}, []
     address = str(config.get("url") or "")
     if not _same(address, url):
@@ -111,7 +111,7 @@ def _hook(about: About, hook: dict[str, Any], url: str) -> Iterator[DoctorFindin
     yield from problems or [about.good("address, events and secret are set")]
 
 
-def _deliveries(transport: GitHubTransport, about: About, path: str) -> Iterator[DoctorFinding]:
+def _deliveries(transport: GitHubTransport, about: Subject, path: str) -> Iterator[DoctorFinding]:
     """The last deliveries; what failed and was delivered again since counts as delivered."""
     try:
         answer = transport.ask("GET", f"{path}/deliveries?per_page={LOOKED_AT}")

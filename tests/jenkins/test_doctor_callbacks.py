@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from redis import Redis
 
 from bot.core.model.pipeline import Track
-from bot.doctor.finding import About
+from bot.doctor.finding import Subject
 from bot.jenkins.doctor import callbacks, job_settings
 from bot.jenkins.job_plan import JobPlan
 from bot.store.connection import connect
@@ -294,7 +294,7 @@ def test_an_older_interlock_that_does_not_know_the_question_is_told(tmp_path: Pa
 
 
 def test_what_is_older_than_what_is_known_and_what_has_just_ended_is_not_judged(jenkins: JenkinsStandIn) -> None:
-    about, job = About("cdp", "deploy", "stage"), ("cdp", "deploy")
+    about, job = Subject("cdp", "deploy", "stage"), ("cdp", "deploy")
     now = time.time()
     for ended, since in ((now - 7200, now - 3600), (now - 5, now - 3600), (now - 600, None)):
         last = {"number": 7, "timestamp": (ended - 1) * 1000, "duration": 1000}
@@ -337,7 +337,7 @@ def job(plugin: str = "notification@1.18", inside: str = "", **endpoint: str | N
 
 
 def told(root: ET.Element, public_url: str = "") -> list[str]:
-    about = About("cdp", "deploy", "stage")
+    about = Subject("cdp", "deploy", "stage")
     findings = [
         *job_settings.examine_callback(about, PLAN, root, (SECRET,), called=False, public_url=public_url),
         *job_settings.examine_settings(about, PLAN, root),
@@ -367,7 +367,7 @@ def test_a_callback_that_goes_to_another_host_is_told(address: str, public_url: 
 
 def test_either_of_two_secrets_is_right_while_one_replaces_the_other() -> None:
     root = job(urlType="PUBLIC", urlOrId=f"https://interlock.example.com/webhooks/jenkins/cdp/{SECRET}")
-    about = About("cdp", "deploy", "stage")
+    about = Subject("cdp", "deploy", "stage")
     for secrets in ((SECRET, "the new one, of 16"), ("the new one, of 16", SECRET)):
         found = job_settings.examine_callback(about, PLAN, root, secrets, called=False)
         assert not any("is not ours" in finding.found for finding in found)

@@ -14,7 +14,7 @@ import pytest
 import responses
 
 from bot.doctor import DoctorFinding
-from bot.doctor.finding import About
+from bot.doctor.finding import Subject
 from bot.jenkins.doctor.controller import clocks, version_number
 from standins.jenkins import JenkinsStandIn
 from standins.wire.message import Reply, Request
@@ -278,13 +278,13 @@ NOON_WRITTEN = formatdate(NOON, usegmt=True)
     ],
 )
 def test_only_what_clocks_are_certainly_apart_is_told(before: float, after: float, told: list[str]) -> None:
-    found = [finding.found for finding in clocks(About.controller("cdp"), NOON_WRITTEN, before, after)]
+    found = [finding.found for finding in clocks(Subject.controller("cdp"), NOON_WRITTEN, before, after)]
     assert found == told
 
 
 @pytest.mark.parametrize("date", ["", "yesterday"])
 def test_a_controller_that_gives_no_time_is_told_nothing_about_clocks(date: str) -> None:
-    assert list(clocks(About.controller("cdp"), date, NOON, NOON)) == []
+    assert list(clocks(Subject.controller("cdp"), date, NOON, NOON)) == []
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(-3600, "behind"), (3600, "ahead of"), (2, "")])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.doctor.finding import About
+from bot.doctor.finding import Subject
 from bot.jenkins.doctor import job_settings
 from bot.jenkins.job_plan import PARAMETERS, PULL, plans
 from bot.jenkins.jobs_as_code import jenkinsfile, jjb, job_dsl, quoted, script
@@ -100,7 +100,7 @@ def test_the_doctor_finds_nothing_wrong_with_the_printed_jobs(
     configuration: Configuration, xml: dict[str, ET.Element]
 ) -> None:
     for plan in plans(configuration):
-        about = About(plan.controller, plan.name, plan.step)
+        about = Subject(plan.controller, plan.name, plan.step)
         body = ET.tostring(xml[plan.name])
         root = job_settings.parsed(body)
         assert list(job_settings.examine_settings(about, plan, root)) == []

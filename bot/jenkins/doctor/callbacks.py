@@ -13,7 +13,7 @@ import requests
 from redis import Redis
 from redis.exceptions import RedisError
 
-from bot.doctor.finding import About, DoctorFinding
+from bot.doctor.finding import DoctorFinding, Subject
 from bot.jenkins.callbacks import RecentCallbacks
 from bot.jenkins.doctor.probe import NoAnswer, ProbedAddress, probe, shown
 from bot.jenkins.job_plan import CALLBACK_TIMEOUT_MS, JobPlan
@@ -35,7 +35,7 @@ _VARIABLE = "INTERLOCK_JENKINS_WEBHOOK_SECRET"
 
 def examine_address(controller: Controller, public_url: str, secret: str) -> Iterator[DoctorFinding]:
     """Send a callback that names no build, as Jenkins would; from here, which may not be where Jenkins is."""
-    about = About.controller(controller.name)
+    about = Subject.controller(controller.name)
     if urlsplit(public_url).hostname in _HERE and urlsplit(controller.url).hostname not in _HERE:
         found = f"callbacks: {shown(public_url)} is this machine only here; for Jenkins it is its own"
         yield about.unsure(found, "put the address under which Jenkins reaches Interlock into web.public_url")
@@ -50,7 +50,7 @@ def examine_address(controller: Controller, public_url: str, secret: str) -> Ite
 
 def examine_question(plan: JobPlan, public_url: str) -> Iterator[DoctorFinding]:
     """Ask what a job asks before it rolls out, about a run that nobody has; nothing if nobody answers at all."""
-    about = About.controller(plan.controller)
+    about = Subject.controller(plan.controller)
     path = f"api/v1/pipelines/{quote(plan.pipeline)}/attempts/doctor.1/{quote(plan.stage)}/1"
     try:
         answer = probe(ProbedAddress(public_url, "web.public_url", _CALLBACK_TIMEOUT), path)
@@ -64,7 +64,7 @@ def examine_question(plan: JobPlan, public_url: str) -> Iterator[DoctorFinding]:
     yield about.unsure(found, mend)
 
 
-def _judged(about: About, controller: str, public_url: str, answer: requests.Response) -> DoctorFinding:
+def _judged(about: Subject, controller: str, public_url: str, answer: requests.Response) -> DoctorFinding:
     where, status = shown(public_url), answer.status_code
     if status == HTTPStatus.ACCEPTED and _ignored(answer):
         return about.good(f"callbacks to {where} are answered")
@@ -154,7 +154,7 @@ def _take(known: KnownCallbacks, told: dict[str, Any]) -> None:
 
 def examine_controller(controller: str, known: KnownCallbacks) -> Iterator[DoctorFinding]:
     """When that controller called last."""
-    about = About.controller(controller)
+    about = Subject.controller(controller)
     at = known.controllers.get(controller)
     if at is not None:
         yield about.good(f"its last callback came in at {_moment(at)}")
@@ -166,7 +166,7 @@ def examine_controller(controller: str, known: KnownCallbacks) -> Iterator[Docto
 
 
 def examine_job(
-    about: About, job: tuple[str, str], last: dict[str, Any], known: KnownCallbacks
+    about: Subject, job: tuple[str, str], last: dict[str, Any], known: KnownCallbacks
 ) -> Iterator[DoctorFinding]:
     """Whether the last build of a job that has ended (as Jenkins' API has it) called back. It is silent if not."""
     number, began, lasted = last.get("number"), last.get("timestamp"), last.get("duration")

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from bot.doctor.finding import About, DoctorFinding
+from bot.doctor.finding import DoctorFinding, Subject
 from bot.jenkins.doctor.probe import NoAnswer, ProbedAddress, probe, shown
 from config.configuration import Controller
 
@@ -30,7 +30,7 @@ _USUAL_PATH = "jenkins"
 
 def examine(controller: Controller, token: str) -> Iterator[DoctorFinding]:
     """Everything about one controller. After a BAD one there is nothing more to say."""
-    about = About.controller(controller.name)
+    about = Subject.controller(controller.name)
     place = ProbedAddress(controller.url, "url", controller.timeout, controller.ca_bundle)
     auth = (controller.user, token)
     try:
@@ -63,7 +63,11 @@ def _version(response: requests.Response) -> str:
 
 
 def _wrong(
-    about: About, controller: Controller, place: ProbedAddress, response: requests.Response, auth: tuple[str, str]
+    about: Subject,
+    controller: Controller,
+    place: ProbedAddress,
+    response: requests.Response,
+    auth: tuple[str, str],
 ) -> DoctorFinding | None:
     """Why this answer is not that of our Jenkins; None if it is."""
     status = response.status_code
@@ -82,7 +86,7 @@ def _wrong(
     return about.bad(f"{shown(controller.url)} answers {status} ({response.reason})", mend)
 
 
-def _no_jenkins(about: About, response: requests.Response) -> DoctorFinding | None:
+def _no_jenkins(about: Subject, response: requests.Response) -> DoctorFinding | None:
     try:
         mode = response.json()["mode"]
     except (ValueError, KeyError, TypeError):
@@ -95,7 +99,7 @@ def _no_jenkins(about: About, response: requests.Response) -> DoctorFinding | No
     return about.bad("it answers a page where Jenkins' API should be", mend)
 
 
-def _redirected(about: About, controller: Controller, location: str) -> DoctorFinding:
+def _redirected(about: Subject, controller: Controller, location: str) -> DoctorFinding:
     ours, theirs = urlsplit(controller.url), urlsplit(location)
     to = shown(location) if theirs.hostname else theirs.path
     if any(word in part.lower() for part in theirs.path.split("/") for word in _SIGN_IN):
@@ -106,7 +110,7 @@ def _redirected(about: About, controller: Controller, location: str) -> DoctorFi
     return about.bad(f"it redirects to {to}", "put the address that it redirects to into url")
 
 
-def _elsewhere(about: About, place: ProbedAddress) -> DoctorFinding:
+def _elsewhere(about: Subject, place: ProbedAddress) -> DoctorFinding:
     """There is no API here; perhaps the context path is missing, or is one too much."""
     parts = urlsplit(place.url)
     origin = f"{parts.scheme}://{parts.netloc}"
@@ -127,7 +131,7 @@ def _is_jenkins(place: ProbedAddress) -> bool:
         return False
 
 
-def _unauthorised(about: About, controller: Controller, response: requests.Response) -> DoctorFinding:
+def _unauthorised(about: Subject, controller: Controller, response: requests.Response) -> DoctorFinding:
     realm = response.headers.get("WWW-Authenticate", "")
     if realm and "Jenkins" not in realm:
         mend = "requests with Jenkins' own Authorization header must reach Jenkins"
@@ -142,7 +146,11 @@ def _new_token(controller: Controller) -> str:
 
 
 def _forbidden(
-    about: About, controller: Controller, place: ProbedAddress, response: requests.Response, auth: tuple[str, str]
+    about: Subject,
+    controller: Controller,
+    place: ProbedAddress,
+    response: requests.Response,
+    auth: tuple[str, str],
 ) -> DoctorFinding:
     if "X-Jenkins" not in response.headers:
         mend = "is Interlock's machine on its list of allowed addresses?"
@@ -168,26 +176,26 @@ def _is_anonymous(place: ProbedAddress, refused: requests.Response, auth: tuple[
         return refused.headers.get("X-You-Are-Authenticated-As", "anonymous") == "anonymous"
 
 
-def _anonymous(about: About) -> DoctorFinding:
+def _anonymous(about: Subject) -> DoctorFinding:
     mend = "let the proxy in front of Jenkins pass on the Authorization header"
     return about.bad("our sign-in does not reach Jenkins, which treats us as anonymous", mend)
 
 
-def _starting(about: About, controller: Controller, response: requests.Response) -> DoctorFinding:
+def _starting(about: Subject, controller: Controller, response: requests.Response) -> DoctorFinding:
     found = "Jenkins is starting, or is not there behind its proxy (503)"
     return about.bad(found, "wait a moment and look again; Interlock waits as well")
 
 
-def _proxy(about: About, controller: Controller, response: requests.Response) -> DoctorFinding:
+def _proxy(about: Subject, controller: Controller, response: requests.Response) -> DoctorFinding:
     found = f"the proxy in front of Jenkins answers, Jenkins does not ({response.status_code})"
     return about.bad(found, "start Jenkins, or mend the address that the proxy has for it")
 
 
-def _too_many(about: About, controller: Controller, response: requests.Response) -> DoctorFinding:
+def _too_many(about: Subject, controller: Controller, response: requests.Response) -> DoctorFinding:
     return about.bad("the proxy in front of Jenkins answers: too many requests (429)", "raise its limit for Interlock")
 
 
-_STATUSES: dict[int, Callable[[About, Controller, requests.Response], DoctorFinding]] = {
+_STATUSES: dict[int, Callable[[Subject, Controller, requests.Response], DoctorFinding]] = {
     401: _unauthorised,
     429: _too_many,
     502: _proxy,
@@ -198,7 +206,9 @@ _STATUSES: dict[int, Callable[[About, Controller, requests.Response], DoctorFind
 # -- how it is -------------------------------------------------------------------------------------------------
 
 
-def _unknown(about: About, controller: Controller, root: dict[str, Any], me: requests.Response) -> DoctorFinding | None:
+def _unknown(
+    about: Subject, controller: Controller, root: dict[str, Any], me: requests.Response
+) -> DoctorFinding | None:
     """Whether Jenkins treats us as anonymous: a page that everybody may read says nothing about that."""
     if me.status_code == HTTPStatus.OK or not root.get("useSecurity"):
         return None
@@ -207,7 +217,7 @@ def _unknown(about: About, controller: Controller, root: dict[str, Any], me: req
     return about.bad(f"it does not say whom it treats {controller.user} as ({me.status_code})", _new_token(controller))
 
 
-def clocks(about: About, date: str, before: float, after: float) -> Iterator[DoctorFinding]:
+def clocks(about: Subject, date: str, before: float, after: float) -> Iterator[DoctorFinding]:
     """Whether the clock of `date` is certainly far from ours: it was written between `before` and `after`.
 
     Ours in seconds since the epoch. The header is whole seconds, and may be from a proxy; an answer that took long says
@@ -224,7 +234,7 @@ def clocks(about: About, date: str, before: float, after: float) -> Iterator[Doc
         yield about.unsure(found, mend)
 
 
-def _signing_in(about: About, root: dict[str, Any], posted: requests.Response) -> Iterator[DoctorFinding]:
+def _signing_in(about: Subject, root: dict[str, Any], posted: requests.Response) -> Iterator[DoctorFinding]:
     """A POST without a crumb gets through with an API token only (Jenkins: `ApiCrumbExclusion`, `CrumbFilter`)."""
     if not root.get("useSecurity"):
         yield about.unsure(
@@ -241,7 +251,7 @@ def _signing_in(about: About, root: dict[str, Any], posted: requests.Response) -
         yield about.unsure("it takes requests without crumbs from every signed-in browser", mend)
 
 
-def _state(about: About, root: dict[str, Any]) -> Iterator[DoctorFinding]:
+def _state(about: Subject, root: dict[str, Any]) -> Iterator[DoctorFinding]:
     if root.get("quietingDown"):
         reason = str(root.get("quietDownReason") or "")
         found = "it is preparing to shut down" + (f": {reason[:200]}" if reason else "")
@@ -270,7 +280,7 @@ def version_number(text: str) -> tuple[int, int] | None:
     return None if found is None else (int(found[1]), int(found[2]))
 
 
-def _old_version(about: About, text: str) -> Iterator[DoctorFinding]:
+def _old_version(about: Subject, text: str) -> Iterator[DoctorFinding]:
     """What to know about a controller of that version; nothing about a recent one."""
     version = version_number(text)
     if version is None:

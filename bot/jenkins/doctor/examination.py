@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from bot.doctor.finding import About, DoctorFinding, Verdict
+from bot.doctor.finding import DoctorFinding, Subject, Verdict
 from bot.effect_outcomes import RetryLater
 from bot.jenkins.client import client_of
 from bot.jenkins.doctor import callbacks, job
@@ -35,7 +35,7 @@ def examine_jenkins(configuration: Configuration, settings: Settings) -> Iterato
         try:
             token = settings.jenkins_token(controller.name).get_secret_value()
         except SettingsError as error:
-            yield About.controller(controller.name).bad(str(error), "set the variable, then look again")
+            yield Subject.controller(controller.name).bad(str(error), "set the variable, then look again")
             continue
         answers = True
         for finding in controllers.examine(controller, token):
@@ -54,7 +54,7 @@ def _callbacks(
     told: list[DoctorFinding] = []
     if not secrets:
         found = "callbacks: INTERLOCK_JENKINS_WEBHOOK_SECRET is not set here, so they cannot be tried"
-        yield About.controller(controller.name).unsure(found, "call the doctor with the environment of the processes")
+        yield Subject.controller(controller.name).unsure(found, "call the doctor with the environment of the processes")
     else:
         for secret in secrets:
             told += callbacks.examine_address(controller, configuration.web.public_url, secret)
@@ -79,7 +79,7 @@ class _JobExaminer:
 
     def examine(self, plan: JobPlan) -> list[DoctorFinding]:
         """What is to be said of one job."""
-        about = About.job(plan.controller, plan.name, plan.step)
+        about = Subject.job(plan.controller, plan.name, plan.step)
         if self.gone.is_set():
             return [about.bad("not looked at: the controller has stopped answering", "look again when it is back")]
         try:

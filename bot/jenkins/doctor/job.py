@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
-from bot.doctor.finding import About, DoctorFinding, Verdict
+from bot.doctor.finding import DoctorFinding, Subject, Verdict
 from bot.effect_outcomes import RetryLater
 from bot.jenkins.builds import RUN
 from bot.jenkins.client import JenkinsClient, JenkinsForbidden, JenkinsNotFound, job_path
@@ -52,7 +52,7 @@ def examine(
     client: JenkinsClient, plan: JobPlan, secrets: tuple[str, ...], known: KnownCallbacks, public_url: str
 ) -> list[DoctorFinding]:
     """Everything about one job; one good finding if there is nothing else. Raises RetryLater if Jenkins is gone."""
-    about = About.job(plan.controller, plan.name, plan.step)
+    about = Subject.job(plan.controller, plan.name, plan.step)
     try:
         job = client.get(job_path(plan.name), _TREE)
     except JenkinsNotFound:
@@ -83,14 +83,14 @@ def examine(
     return [about.good(f"{', '.join(tried.untried)} could not be tried" if tried.untried else "")]
 
 
-def _settings(client: JenkinsClient, about: About, plan: JobPlan) -> ET.Element | DoctorFinding:
+def _settings(client: JenkinsClient, about: Subject, plan: JobPlan) -> ET.Element | DoctorFinding:
     try:
         return job_settings.read(client, about, plan)
     except job_settings.SettingsHidden as hidden:
         return hidden.finding
 
 
-def _no_job(about: About, plan: JobPlan, job: dict[str, Any]) -> DoctorFinding:
+def _no_job(about: Subject, plan: JobPlan, job: dict[str, Any]) -> DoctorFinding:
     kind = str(job.get("_class", "")).rpartition(".")[2]
     names = [f"{plan.name}/{child.get('name')}" for child in job.get("jobs") or []]
     inside = f", such as {', '.join(names[:3])}" if names else ""
@@ -100,7 +100,7 @@ def _no_job(about: About, plan: JobPlan, job: dict[str, Any]) -> DoctorFinding:
     return about.bad(f"it is a folder, not a job ({kind})", f"name a job in it in the pipeline file{inside}")
 
 
-def _name(about: About, plan: JobPlan, job: dict[str, Any]) -> Iterator[DoctorFinding]:
+def _name(about: Subject, plan: JobPlan, job: dict[str, Any]) -> Iterator[DoctorFinding]:
     """Jenkins finds a job whatever the case of its name, but calls it by its own name ever after."""
     name = job.get("fullName")
     if isinstance(name, str) and name != plan.name:
@@ -108,7 +108,7 @@ def _name(about: About, plan: JobPlan, job: dict[str, Any]) -> Iterator[DoctorFi
         yield about.bad(f"its name in Jenkins is {name}", mend)
 
 
-def _parameters(about: About, plan: JobPlan, job: dict[str, Any]) -> Iterator[DoctorFinding]:
+def _parameters(about: Subject, plan: JobPlan, job: dict[str, Any]) -> Iterator[DoctorFinding]:
     declared = {
         definition.get("name"): str(definition.get("type"))
         for entry in job.get("property") or []
@@ -127,7 +127,7 @@ def _parameters(about: About, plan: JobPlan, job: dict[str, Any]) -> Iterator[Do
             yield about.unsure(f"its parameter {name} is a {kind}", mend)
 
 
-def _readiness(about: About, job: dict[str, Any], plan: JobPlan) -> Iterator[DoctorFinding]:
+def _readiness(about: Subject, job: dict[str, Any], plan: JobPlan) -> Iterator[DoctorFinding]:
     if job.get("buildable") is False:
         yield about.bad("it is disabled", "enable it in Jenkins")
     if plan.concurrent and job.get("concurrentBuild") is False:
@@ -143,7 +143,7 @@ _ASKED, _TOLD = 1_000, 5
 _CHILDREN = f"jobs[name]{{0,{_ASKED}}}"
 
 
-def missing(client: JenkinsClient, about: About, name: str) -> DoctorFinding:
+def missing(client: JenkinsClient, about: Subject, name: str) -> DoctorFinding:
     """Say which part of the path is not there. What may not be read looks the same (Jenkins: `Jenkins#getItem`)."""
     mend = "create it (`interlock jenkins-jobs` prints it), give the user Item/Read on it, or mend its name in the file"
     folder = ""
@@ -187,7 +187,7 @@ class TriedPermissions:
     untried: list[str] = field(default_factory=list)
 
 
-def try_permissions(client: JenkinsClient, about: About, plan: JobPlan, job: dict[str, Any]) -> TriedPermissions:
+def try_permissions(client: JenkinsClient, about: Subject, plan: JobPlan, job: dict[str, Any]) -> TriedPermissions:
     """Try every permission that this job's stage needs."""
     tried = TriedPermissions()
     for probe in (_build, _cancel, _configure):
@@ -198,7 +198,7 @@ def try_permissions(client: JenkinsClient, about: About, plan: JobPlan, job: dic
     return tried
 
 
-def _build(client: JenkinsClient, about: About, plan: JobPlan, job: dict[str, Any], tried: TriedPermissions) -> None:
+def _build(client: JenkinsClient, about: Subject, plan: JobPlan, job: dict[str, Any], tried: TriedPermissions) -> None:
     definitions = [d for entry in job.get("property") or [] for d in entry.get("parameterDefinitions") or []]
     run = [d for d in definitions if d.get("name") == RUN]
     if len(run) != 1 or run[0].get("type") not in TEXTS or job.get("buildable") is False:
@@ -215,7 +215,7 @@ def _build(client: JenkinsClient, about: About, plan: JobPlan, job: dict[str, An
         tried.findings.append(_taken_back(client, about, number[1] if number else ""))
 
 
-def _taken_back(client: JenkinsClient, about: About, item: str) -> DoctorFinding:
+def _taken_back(client: JenkinsClient, about: Subject, item: str) -> DoctorFinding:
     found = "Jenkins took a trigger of the doctor's that it should have refused, and"
     status = 0
     if item:
@@ -226,7 +226,7 @@ def _taken_back(client: JenkinsClient, about: About, item: str) -> DoctorFinding
     return about.bad(f"{found} it is in its queue still (item {item or 'unknown'})", "cancel it in Jenkins by hand")
 
 
-def _cancel(client: JenkinsClient, about: About, plan: JobPlan, job: dict[str, Any], tried: TriedPermissions) -> None:
+def _cancel(client: JenkinsClient, about: Subject, plan: JobPlan, job: dict[str, Any], tried: TriedPermissions) -> None:
     completed = (job.get("lastCompletedBuild") or {}).get("number")
     if job.get("_class") != PIPELINE or not isinstance(completed, int):
         tried.untried.append("Item/Cancel")
@@ -238,7 +238,7 @@ def _cancel(client: JenkinsClient, about: About, plan: JobPlan, job: dict[str, A
 
 
 def _configure(
-    client: JenkinsClient, about: About, plan: JobPlan, job: dict[str, Any], tried: TriedPermissions
+    client: JenkinsClient, about: Subject, plan: JobPlan, job: dict[str, Any], tried: TriedPermissions
 ) -> None:
     if not plan.locks:
         return
@@ -250,7 +250,7 @@ def _configure(
         tried.findings.append(about.unsure(found, mend))
 
 
-_PERMISSION: dict[Callable[[JenkinsClient, About, JobPlan, dict[str, Any], TriedPermissions], None], str] = {
+_PERMISSION: dict[Callable[[JenkinsClient, Subject, JobPlan, dict[str, Any], TriedPermissions], None], str] = {
     _build: "Item/Build",
     _cancel: "Item/Cancel",
     _configure: "Item/Configure",

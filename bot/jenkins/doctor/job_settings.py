@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from bot.doctor.finding import About, DoctorFinding
+from bot.doctor.finding import DoctorFinding, Subject
 from bot.effect_outcomes import RetryLater
 from bot.jenkins.client import JenkinsClient, JenkinsForbidden, JenkinsNotFound, job_path
 from bot.jenkins.doctor.controller import version_number
@@ -28,7 +28,7 @@ class SettingsHidden(Exception):
         self.finding = finding
 
 
-def read(client: JenkinsClient, about: About, plan: JobPlan) -> ET.Element:
+def read(client: JenkinsClient, about: Subject, plan: JobPlan) -> ET.Element:
     """The configuration of a job. Raises SettingsHidden."""
     try:
         body = client.ask("GET", f"{job_path(plan.name)}/config.xml").content
@@ -47,7 +47,7 @@ def parsed(body: bytes) -> ET.Element:
     return ET.fromstring(text)  # noqa: S314  our own Jenkins
 
 
-def examine_settings(about: About, plan: JobPlan, root: ET.Element) -> Iterator[DoctorFinding]:
+def examine_settings(about: Subject, plan: JobPlan, root: ET.Element) -> Iterator[DoctorFinding]:
     """What in it would surprise a run."""
     yield from _concurrency(about, plan, root)
     triggers = sorted({child.tag.rpartition(".")[2] for holder in root.iter("triggers") for child in holder})
@@ -62,7 +62,7 @@ def examine_settings(about: About, plan: JobPlan, root: ET.Element) -> Iterator[
         yield about.unsure(found, mend)
 
 
-def _concurrency(about: About, plan: JobPlan, root: ET.Element) -> Iterator[DoctorFinding]:
+def _concurrency(about: Subject, plan: JobPlan, root: ET.Element) -> Iterator[DoctorFinding]:
     serial = next(root.iter(_SERIAL), None)
     if serial is not None and serial.findtext("abortPrevious") == "true":
         mend = "set it to false (disableConcurrentBuilds without abortPrevious)"
@@ -114,7 +114,13 @@ _FILTERED = (1, 17)
 
 
 def examine_callback(
-    about: About, plan: JobPlan, root: ET.Element, secrets: tuple[str, ...], *, called: bool, public_url: str = ""
+    about: Subject,
+    plan: JobPlan,
+    root: ET.Element,
+    secrets: tuple[str, ...],
+    *,
+    called: bool,
+    public_url: str = "",
 ) -> Iterator[DoctorFinding]:
     """What is wrong with the callbacks. `called`: one came from this job not long ago, so somebody does call.
     `public_url`: where we are, to compare with where they go; empty: that is not known."""
@@ -131,7 +137,7 @@ def examine_callback(
         yield _none(about, plan, endpoints)
 
 
-def _none(about: About, plan: JobPlan, endpoints: list[ET.Element]) -> DoctorFinding:
+def _none(about: Subject, plan: JobPlan, endpoints: list[ET.Element]) -> DoctorFinding:
     mend = (
         f"add a notification with the credential {credential(plan)} (`interlock jenkins-jobs` prints it), or the curl "
         "of `interlock jenkins-jobs --form jenkinsfile` to its Jenkinsfile; until then Interlock polls its builds"
@@ -162,7 +168,7 @@ def _by_script(root: ET.Element) -> bool:
     return _OURS in script or _DOOR in script
 
 
-def _address(about: About, plan: JobPlan, endpoint: ET.Element, secrets: tuple[str, ...]) -> Iterator[DoctorFinding]:
+def _address(about: Subject, plan: JobPlan, endpoint: ET.Element, secrets: tuple[str, ...]) -> Iterator[DoctorFinding]:
     if _kind(endpoint) == "SECRET":
         if _url(endpoint) != credential(plan):
             found = f"it calls back by the credential {_url(endpoint)}, which is that of another controller"
@@ -180,7 +186,7 @@ def _address(about: About, plan: JobPlan, endpoint: ET.Element, secrets: tuple[s
         yield about.unsure("the secret in its callback's address is not ours", mend)
 
 
-def _host(about: About, endpoint: ET.Element, public_url: str) -> Iterator[DoctorFinding]:
+def _host(about: Subject, endpoint: ET.Element, public_url: str) -> Iterator[DoctorFinding]:
     """Whether a callback with an address that can be seen goes to us; that in a credential is Jenkins' secret."""
     if _kind(endpoint) == "SECRET" or not public_url:
         return
@@ -203,7 +209,7 @@ def _after_the_door(url: str) -> str:
     return unquote(urlsplit(url).path.partition(_DOOR)[2].strip("/"))
 
 
-def _manner(about: About, endpoint: ET.Element, plugin: tuple[int, int]) -> Iterator[DoctorFinding]:
+def _manner(about: Subject, endpoint: ET.Element, plugin: tuple[int, int]) -> Iterator[DoctorFinding]:
     event = endpoint.findtext("event")
     if event is not None and event not in _KNOWN:
         found = f"it calls back for the event {event!r}, which the plugin does not know, so it sends nothing"
@@ -236,7 +242,7 @@ def _number(endpoint: ET.Element, name: str, default: int) -> int:
         return default
 
 
-def _filter(about: About, branch: str | None, plugin: tuple[int, int]) -> Iterator[DoctorFinding]:
+def _filter(about: Subject, branch: str | None, plugin: tuple[int, int]) -> Iterator[DoctorFinding]:
     if branch == ".*" or (branch is None and plugin < _FILTERED):
         return
     if branch is None:

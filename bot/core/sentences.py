@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from bot.core.model.pipeline import AbortLevel, Outcome, Service, Step
+from bot.core.model.pipeline import Outcome, Service, Step
 from bot.core.model.run import Buildable, End, Ending, Lock, Run, Status, Verification
 
 #: How many failing tests, and how many locks, a sentence names before it says how many more there are.
@@ -52,32 +52,11 @@ def failed(run: Buildable, outcome: Outcome) -> str:
     return f"{name(run)} {_OUTCOMES.get(outcome, 'failed')}{hand} in {run.step}{what}"
 
 
-def verdict(verification: Verification, outcome: Outcome) -> str:
-    """How a verification ended, for the status of its commit, which says itself what and where."""
-    build = f"build #{verification.build}"
-    if outcome is Outcome.SUCCESS:
-        return f"{build} has passed"
-    if verification.lost:
-        return verification.lost
-    told = [listed(verification.failed_tests)] if verification.failed_tests else []
-    told += [f"step {verification.failed_step}"] if verification.failed_step else []
-    what = f": {'; '.join(told)}" if told else ""
-    return f"{build} {_OUTCOMES.get(outcome, 'failed')}{what}"
-
-
 def unplaced(sha: str, before: str, head: str) -> str:
     """A force-push that did not begin at the head that we know."""
     return (
         f"a force-push from {short(before)} to {short(sha)} was told, but main stood at {short(head)}: "
         "GitHub is asked where it stands now"
-    )
-
-
-def unanswered(seconds: float) -> str:
-    """A trigger that may still arrive where a build rolls out; `seconds`: for how long Jenkins must answer first."""
-    return (
-        f"got no answer and may still arrive: no other build is asked for until Jenkins has answered for "
-        f"{seconds:g} s, or has restarted"
     )
 
 
@@ -141,11 +120,6 @@ def fix_wanted(stages: Iterable[str], *, by_itself: bool) -> str:
 
 
 FIX_AGAIN = "Merge another fix, or retry this one: that repeats its build without a commit."
-
-
-def overtaken(fix: Run, stage: str) -> str:
-    """What those are told that a fast run passes."""
-    return f"{name(fix)}, the fix for {stage}, has passed it on the fast lane: it keeps its place, nothing restarts"
 
 
 def stamp(at: float) -> str:
@@ -223,12 +197,6 @@ def _cut(reason: str) -> str:
     return reason if len(reason) <= REASON else f"{reason[: REASON - 1]}…"
 
 
-def unlocked(stage: str, why: str, left: int) -> str:
-    """A lock was opened; perhaps others remain."""
-    rest = f"; {left} more {'lock keeps' if left == 1 else 'locks keep'} it closed" if left else ""
-    return f"{why}{rest}" if left else f"{stage} is open: {why}"
-
-
 def stays_locked(stage: str, left: Sequence[Lock], before: int) -> str:
     """The subject of the mail about a lock that was opened and was not the only one."""
     return f"{stage} stays locked: {len(left)} of {before} locks left"
@@ -248,12 +216,6 @@ def fix_failed(run: Run, why: str, locks: Sequence[Lock]) -> str:
         f"The fix {name(run)} did not get through: {why}.\n{stays} Merge another fix, or retry {run.key}; "
         f"a newer fix that waited goes on at once.\n"
     )
-
-
-def aborted_firmly(build: int, whose: str, step: Step, before: AbortLevel, now: AbortLevel) -> str:
-    """A build that was asked to end and did not is asked more firmly."""
-    how = {AbortLevel.TERM: "its steps are ended by force", AbortLevel.KILL: "it is killed"}.get(now, "it is stopped")
-    return f"build #{build} of {whose} in {step} has not ended after {before}: {how}"
 
 
 def stuck(build: int, whose: str, step: Step, *, rolls_out: bool) -> str:

@@ -97,19 +97,16 @@ def _broken(tests: tuple[str, ...], step: str) -> str:
     return "; ".join([*([listed(tests)] if tests else []), *([f"step {step}"] if step else [])])
 
 
+def _run_retried(of: m.RunRetried) -> str:
+    what = name(of.who) if of.who is not None else "its build"
+    return f"{of.by} retried {what} in {of.step}: {of.reason}"
+
+
 def _aborted_more_firmly(of: m.AbortedMoreFirmly) -> str:
     how = {AbortLevel.TERM: "its steps are ended by force", AbortLevel.KILL: "it is killed"}.get(
         of.now, "it is stopped"
     )
     return f"build #{of.build} of {of.whose} in {of.step} has not ended after {of.before}: {how}"
-
-
-def _build_stuck(of: m.BuildStuck) -> str:
-    limit = ", and nothing firmer is done where it rolls out" if of.rolls_out else " though it was killed"
-    return (
-        f"build #{of.build} of {of.whose} in {of.step} was asked to end and has not{limit}: end it in Jenkins. "
-        f"It keeps its slot until then"
-    )
 
 
 def _trigger_unanswered(of: m.TriggerUnanswered) -> str:
@@ -132,7 +129,7 @@ def _stage_unlocked(of: m.StageUnlocked) -> str:
 def _called_back(of: m.CalledBack) -> str:
     if of.who is None:
         return f"called back from {of.step} before its build started: {words(of.why)}"
-    return f"{words(of.why)}: the build of {name(of.who)}, not started yet, is taken back"
+    return f"{words(of.why)}: {name(of.who)} is called back from {of.step} before its build started"
 
 
 def _on_main_lane_again(of: m.OnMainLaneAgain) -> str:
@@ -167,31 +164,22 @@ _RENDERERS: dict[type, Callable[[Any], str]] = dict(
         _of(m.StepPassed, _step_passed),
         _of(m.RunFailed, _run_failed),
         _of(m.VerificationEnded, _verification_ended),
-        _of(m.RetriedAutomatically, lambda of: f"{words(of.failed)}; repeated by itself ({of.number})"),
+        _of(m.RetriedAutomatically, lambda of: f"{words(of.failed)}; retried automatically ({of.number})"),
+        _of(m.RunRetried, _run_retried),
         _of(
             m.RanTooLong,
             lambda of: f"build #{of.build} of {name(of.who)} has run too long in {of.step}: it is aborted",
         ),
         _of(m.AbortedMoreFirmly, _aborted_more_firmly),
-        _of(m.BuildStuck, _build_stuck),
         _of(m.TriggerNotTaken, lambda of: f"Jenkins did not take the build for {of.step}: {of.why}"),
         _of(m.TriggerUnanswered, _trigger_unanswered),
         _of(m.FixFailed, lambda of: f"the fix {name(of.who)} did not get through: {words(of.why)}"),
         # how a run ends
-        _of(m.Delivered, lambda of: f"{name(of.who)} is in {of.step}"),
         _of(m.Cancelled, _cancelled),
-        _of(m.Superseded, lambda of: f"contained in {short(of.sha)}, superseded by {of.by}"),
-        _of(
-            m.ContainedInFailed,
-            lambda of: f"contained in {short(of.sha)}, which has failed in {of.step}: that stage never goes back",
-        ),
-        _of(m.DroppedFromMain, lambda of: f"{short(of.sha)} was dropped from main by a force-push"),
-        _of(m.Unconfigured, lambda of: f"{of.service} is no longer configured in this pipeline"),
+        _of(m.RunEnding, lambda of: f"{words(of.why)}; its build in {of.step} is being stopped"),
         # locks
         _of(m.StageLocked, lambda of: f"{of.stage} is locked: {words(of.reason)}"),
         _of(m.StageUnlocked, _stage_unlocked),
-        _of(m.LockExpired, lambda of: f"the lock of {of.by} has reached its end time"),
-        _of(m.VersionPassed, lambda of: f"{of.service} {short(of.sha)} has passed {of.step}"),
         _of(m.CalledBack, _called_back),
         _of(m.OnMainLaneAgain, _on_main_lane_again),
     ]

@@ -97,7 +97,7 @@ def test_retry_repeats_the_failed_build_and_says_so(town: Town, dana: Talk) -> N
     assert town.run(sha).retrying
     assert answer is not None
     assert (answer.reaction, answer.pull, answer.repository) == ("+1", NUMBER, "shop/S1")
-    wanted = "`retry`: github:dana has the build of S1 S1a in pre-production repeated: the network was down."
+    wanted = "`retry`: github:dana retried S1 S1a in pre-production: the network was down."
     assert answer.text == wanted
 
 

@@ -232,7 +232,7 @@ def test_a_repeat_is_in_the_story_of_the_run() -> None:
     town = Town(shop(retries=1))
     town.arrives("S1", "a", PRE)
     town.fails("S1a")
-    assert text_of(town.run("S1a").story[-1].what) == "S1 S1a failed in pre-production; repeated by itself (1)"
+    assert text_of(town.run("S1a").story[-1].what) == "S1 S1a failed in pre-production; retried automatically (1)"
 
 
 def test_a_main_lane_run_that_fails_where_no_stage_locks_ends_though_its_service_has_a_lock() -> None:

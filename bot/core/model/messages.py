@@ -173,6 +173,16 @@ class RetriedAutomatically(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class RunRetried(Message):
+    """A person has the failed build of a run repeated; with `who`, of which run."""
+
+    by: str
+    step: Step
+    reason: str
+    who: Who | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RanTooLong(Message):
     """A build is aborted because it has run for longer than its stage allows."""
 
@@ -190,16 +200,6 @@ class AbortedMoreFirmly(Message):
     step: Step
     before: AbortLevel
     now: AbortLevel
-
-
-@dataclass(frozen=True, slots=True)
-class BuildStuck(Message):
-    """A build does not end, and nothing firmer may be done."""
-
-    build: int
-    whose: str
-    step: Step
-    rolls_out: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,14 +231,6 @@ class FixFailed(Message):
 
 
 @dataclass(frozen=True, slots=True)
-class Delivered(Message):
-    """It has passed the last stage."""
-
-    who: Who
-    step: Step
-
-
-@dataclass(frozen=True, slots=True)
 class Cancelled(Message):
     """A person has taken it out; `after`: the step that it had passed by then."""
 
@@ -247,33 +239,11 @@ class Cancelled(Message):
 
 
 @dataclass(frozen=True, slots=True)
-class Superseded(Message):
-    """The commit of another run, `by`, contains it."""
+class RunEnding(Message):
+    """It is on its way out, and its build must end first."""
 
-    sha: str
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class ContainedInFailed(Message):
-    """A newer commit that contains it has failed in a stage: an older one is not rolled out over it."""
-
-    sha: str
+    why: Message
     step: Step
-
-
-@dataclass(frozen=True, slots=True)
-class DroppedFromMain(Message):
-    """A force-push took its commit off main."""
-
-    sha: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unconfigured(Message):
-    """Its service is not in the pipeline file any more."""
-
-    service: str
 
 
 # -- locks -------------------------------------------------------------------------------------------------------------
@@ -294,22 +264,6 @@ class StageUnlocked(Message):
     stage: str
     why: Message
     left: int
-
-
-@dataclass(frozen=True, slots=True)
-class LockExpired(Message):
-    """The lock of a person has reached its end time."""
-
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class VersionPassed(Message):
-    """A commit of a service has passed a step, which opens a lock."""
-
-    service: str
-    sha: str
-    step: Step
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from bot.core.model.pipeline import Job, Lane, Outcome, Policy, Track
 from bot.core.model.run import Buildable, End, Ending, Run, StageBackoff, Status, Verification
 from bot.core.rules import fast_lane, stage_versions, unmanaged_builds, verifications
 from bot.core.rules.cleanup import may_abort, withdraw
-from bot.core.rules.decision import Decision
+from bot.core.rules.decision import Decision, run_failed
 from bot.core.rules.runs import find_place, queue
 from bot.core.rules.stage_locks import lock_by_failure, passed_stage
 from bot.core.rules.unmanaged_builds import see_unmanaged_build, step_of
@@ -244,17 +244,17 @@ def _repeat(decision: Decision, run: Run, outcome: Outcome) -> None:
 
     The run is next in line for the stage, and enters in this decision unless something keeps it out: a lock, a pause.
     """
-    text = f"{sentences.failed(run, outcome)}; repeated by itself ({run.retried + 1})"
-    decision.tell(FactKind.BUILD_REPEATED, text, run)
-    decision.note(run, text)
+    told = messages.RetriedAutomatically(run_failed(run, outcome), run.retried + 1)
+    decision.tell(FactKind.BUILD_REPEATED, told, run)
+    decision.note(run, told)
     decision.waits(run, run.step, queue_number=run.queue_number, retried=run.retried + 1)
 
 
 def _failed(decision: Decision, run: Run, outcome: Outcome, policy: Policy, at: float | None) -> None:
-    why = sentences.failed(run, outcome)
-    decision.tell(FactKind.BUILD_FAILED, why, run)
-    decision.note(run, why, soon=True)
-    deployed(decision, run, failed_state(outcome), why)
+    why, told = sentences.failed(run, outcome), run_failed(run, outcome)
+    decision.tell(FactKind.BUILD_FAILED, told, run)
+    decision.note(run, told, soon=True)
+    deployed(decision, run, failed_state(outcome), told)
     board = decision.board
     stage_versions.failed(board, run, decision.now)
     kept = policy is Policy.LOCK or (fast_lane.failure_keeps_run(run) and fast_lane.is_open(board, run.service))
@@ -263,7 +263,7 @@ def _failed(decision: Decision, run: Run, outcome: Outcome, policy: Policy, at: 
     if not kept:
         decision.end(run, Ending(End.FAILED, why))
         return
-    decision.status(run, run.step, "failure", why, "action_required" if policy is Policy.LOCK else "")
+    decision.status(run, run.step, "failure", told, "action_required" if policy is Policy.LOCK else "")
     changes = {"retrying": False, "timed_out": False, "abort": None, "expected": None, "cancelled_by": None}
     kept_run = decision.update(run, status=Status.FAILED, failure=outcome, **changes)
     if policy is Policy.LOCK:
@@ -271,5 +271,5 @@ def _failed(decision: Decision, run: Run, outcome: Outcome, policy: Policy, at: 
 
 
 def _tell_fix_failed(decision: Decision, run: Run, why: str) -> None:
-    decision.tell(FactKind.FIX_FAILED, f"the fix {sentences.name(run)} did not get through: {why}", run)
+    decision.tell(FactKind.FIX_FAILED, messages.FixFailed(run.who, messages.Verbatim(why)), run)
     decision.failed_fixes.append((run, why))

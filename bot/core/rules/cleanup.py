@@ -14,6 +14,7 @@ from bot.core import sentences
 from bot.core.model.effects import AbortDuplicate, Notify, Withdraw
 from bot.core.model.events import AbortTaken
 from bot.core.model.facts import FactKind
+from bot.core.model.messages import AbortedMoreFirmly, RunEnding, Verbatim
 from bot.core.model.pipeline import AbortLevel, Job, Step
 from bot.core.model.run import (
     Abort,
@@ -41,7 +42,7 @@ def leave(decision: Decision, run: Run, ending: Ending, *, abort: bool = False) 
         decision.end(run, ending)
         return
     run = decision.update(run, status=Status.ENDING, ending=ending)
-    decision.tell(FactKind.RUN_LEAVING, f"{ending.why}; its build in {run.step} is taken back", run)
+    decision.tell(FactKind.RUN_LEAVING, RunEnding(Verbatim(ending.why), run.step), run)
     decision.note(run, ending.why)
     withdraw(decision, run, abort=abort or may_abort(decision, run), why=ending.why)
 
@@ -166,11 +167,12 @@ def _press_run(decision: Decision, run: Buildable, abort: Abort, build: int) -> 
         _tell_stuck(decision, run.step, build, sentences.name(run), run)
         return
     decision.update(run, abort=Abort(level, decision.now))
-    text = sentences.aborted_firmly(build, sentences.name(run), run.step, abort.level, level)
-    decision.tell(FactKind.BUILD_ABORTED_FIRMLY, text, run)
+    told = AbortedMoreFirmly(build, sentences.name(run), run.step, abort.level, level)
+    decision.tell(FactKind.BUILD_ABORTED_FIRMLY, told, run)
+    why = f"it has not ended after {abort.level}"
     decision.do(
         Withdraw(
-            run.key, run.attempt, job, run.queue_item, build, abort=True, why=text, level=level, version=run.version
+            run.key, run.attempt, job, run.queue_item, build, abort=True, why=why, level=level, version=run.version
         )
     )
 
@@ -183,8 +185,8 @@ def _press_duplicate(decision: Decision, unmanaged: UnmanagedBuild, abort: Abort
         _tell_stuck(decision, unmanaged.step, unmanaged.number, whose, None)
         return
     decision.board.put(replace(unmanaged, abort=Abort(level, decision.now)))
-    text = sentences.aborted_firmly(unmanaged.number, whose, unmanaged.step, abort.level, level)
-    decision.tell(FactKind.BUILD_ABORTED_FIRMLY, text, step=unmanaged.step, build=unmanaged.number)
+    told = AbortedMoreFirmly(unmanaged.number, whose, unmanaged.step, abort.level, level)
+    decision.tell(FactKind.BUILD_ABORTED_FIRMLY, told, step=unmanaged.step, build=unmanaged.number)
     decision.do(AbortDuplicate(job, unmanaged.number, unmanaged.repeats or "", level))
 
 

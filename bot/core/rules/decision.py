@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 from bot.core.model.board import Board
 from bot.core.model.effects import Effect, SetStatus
 from bot.core.model.facts import Fact, FactKind
-from bot.core.model.messages import Message, WaitsFor, message
-from bot.core.model.pipeline import Step
+from bot.core.model.messages import Message, RunFailed, WaitsFor, message
+from bot.core.model.pipeline import Outcome, Step
 from bot.core.model.run import Buildable, End, Ending, Lock, Run, Status, Verification
 
 AnyBuildable = TypeVar("AnyBuildable", bound=Buildable)
@@ -37,6 +37,12 @@ _END_FACTS = {
 _CONCLUSIONS = {End.SUPERSEDED: "neutral", End.DROPPED: "neutral", End.CANCELLED: "cancelled"}
 #: How long the status of a stage that was just entered waits for more: the start of its build mostly comes at once.
 STATUS_DEBOUNCE = 5.0
+
+
+def run_failed(run: Buildable, outcome: Outcome) -> RunFailed:
+    """How the build of a run or a verification did not pass, as people are told."""
+    by = run.cancelled_by if isinstance(run, Run) and outcome is Outcome.ABORTED else None
+    return RunFailed(run.who, run.step, outcome, run.failed_tests, run.failed_step, run.lost, by)
 
 
 @dataclass(slots=True)

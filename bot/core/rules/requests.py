@@ -14,6 +14,7 @@ from bot.core.model.board import Board
 from bot.core.model.events import CancelAsked, FastLaneAsked, LockAsked, ModeAsked, RetryAsked, UnlockAsked
 from bot.core.model.facts import FactKind
 from bot.core.model.history import Position
+from bot.core.model.messages import RunEnding, RunRetried, Verbatim
 from bot.core.model.pipeline import Lane, Mode, Track
 from bot.core.model.run import Buildable, End, Ending, Lock, Run, Status
 from bot.core.rules import fast_lane, stage_versions, verifications
@@ -132,9 +133,9 @@ def retry(decision: Decision, event: RetryAsked) -> None:
         refuse(decision, event.by, no, decision.board.runs.get(event.run))
         return
     run = decision.board.runs[event.run]
-    text = f"{event.by} has the build of {sentences.name(run)} in {run.step} repeated: {event.reason}"
-    decision.tell(FactKind.RUN_RETRIED, text, run, by=event.by)
-    decision.note(run, f"{event.by} has its build in {run.step} repeated: {event.reason}")
+    told = RunRetried(event.by, run.step, event.reason, run.who)
+    decision.tell(FactKind.RUN_RETRIED, told, run, by=event.by)
+    decision.note(run, replace(told, who=None))
     holds = any(lock.run == run.key for lock in decision.board.locks_of(run.step.stage))
     decision.waits(run, run.step, queue_number=run.queue_number, retrying=holds, failure=None, retried=0)
 
@@ -165,7 +166,7 @@ def cancel(decision: Decision, event: CancelAsked) -> None:
     why = f"cancelled by {event.by}: {event.reason}"
     if run.holds_slot and stage is not None and stage.locks and run.step.track is Track.REAL:
         run = decision.update(run, cancelled_by=event.by)
-        decision.tell(FactKind.RUN_LEAVING, f"{why}; its build in {run.step} is taken back", run, by=event.by)
+        decision.tell(FactKind.RUN_LEAVING, RunEnding(Verbatim(why), run.step), run, by=event.by)
         decision.note(run, why)
         withdraw(decision, run, abort=True, why=why)
     else:

@@ -57,9 +57,9 @@ def lock_stage(decision: Decision, lock: Lock) -> None:
     board = decision.board
     again = lock.key in board.locks
     board.put(lock)
-    subject = sentences.locked_subject(lock)
+    told = messages.StageLocked(lock.stage, messages.Verbatim(lock.reason))
     where = Step(lock.stage)
-    decision.tell(FactKind.STAGE_LOCKED, subject, step=where, holder=lock.run, service=lock.service, by=lock.by)
+    decision.tell(FactKind.STAGE_LOCKED, told, step=where, holder=lock.run, service=lock.service, by=lock.by)
     if not again:
         decision.locked.append(lock)
     recall(decision, lock.stage)
@@ -152,9 +152,9 @@ def open_lock(decision: Decision, lock: Lock, why: str, *, by: str) -> None:
     board = decision.board
     board.drop(lock)
     left = len(board.locks_of(lock.stage))
-    text = sentences.unlocked(lock.stage, why, left)
+    told = messages.StageUnlocked(lock.stage, messages.Verbatim(why), left)
     where = Step(lock.stage)
-    decision.tell(FactKind.STAGE_UNLOCKED, text, step=where, holder=lock.run, service=lock.service, by=by)
+    decision.tell(FactKind.STAGE_UNLOCKED, told, step=where, holder=lock.run, service=lock.service, by=by)
     decision.unlocked.append((lock, why))
     holder = board.runs.get(lock.run) if lock.run else None
     if holder is not None and holder.status is Status.FAILED:

@@ -10,11 +10,11 @@ from bot.core.model.board import Board
 from bot.core.model.effects import SetStatus
 from bot.core.model.events import GroupFormed, PullClosed, PullMoved, VerifyAsked
 from bot.core.model.facts import FactKind
-from bot.core.model.messages import message
+from bot.core.model.messages import CalledBack, StepPassed, Verbatim, VerificationEnded, message
 from bot.core.model.pipeline import VERIFY, Forks, Outcome, Verify
 from bot.core.model.run import Pull, Status, Verification
 from bot.core.rules.cleanup import withdraw
-from bot.core.rules.decision import Decision
+from bot.core.rules.decision import Decision, run_failed
 from bot.core.rules.queue import stage_blocked_by, start_build
 
 #: How many earlier heads of a pull request are remembered.
@@ -227,14 +227,13 @@ def admit_verifications(decision: Decision) -> None:
 def recall_verification(decision: Decision, verification: Verification, why: str) -> None:
     """Take back the build that has not started; the verification is at the head of its queue again after that."""
     recalled = decision.update(verification, status=Status.RECALLED)
-    text = f"{why}: the build of {sentences.name(verification)}, not started yet, is taken back"
-    decision.tell(FactKind.RUN_RECALLED, text, recalled)
+    decision.tell(FactKind.RUN_RECALLED, CalledBack(VERIFY, Verbatim(why), verification.who), recalled)
     withdraw(decision, recalled, abort=False, why=why)
 
 
 def leave_verification(decision: Decision, verification: Verification, why: str) -> None:
     """Take a verification back; its build keeps the slot until it has ended, and its result says nothing any more."""
-    taken = "; its build is taken back" if verification.holds_slot else ""
+    taken = "; its build is being stopped" if verification.holds_slot else ""
     text = f"{sentences.name(verification)} is not verified any more: {why}{taken}"
     decision.tell(FactKind.VERIFICATION_ENDED, text, verification)
     if not is_shared(decision.board, verification.service, verification.pull, verification.sha):
@@ -282,12 +281,17 @@ def end_verification(decision: Decision, verification: Verification, outcome: Ou
     if verification.status is Status.ENDING:
         return
     passed = outcome is Outcome.SUCCESS
-    text = f"{sentences.name(verification)} has passed {VERIFY}" if passed else sentences.failed(verification, outcome)
-    decision.tell(FactKind.BUILD_PASSED if passed else FactKind.BUILD_FAILED, text, verification)
-    decision.status(verification, VERIFY, _VERDICTS.get(outcome, "error"), sentences.verdict(verification, outcome))
+    told = StepPassed(VERIFY, verification.who) if passed else run_failed(verification, outcome)
+    decision.tell(FactKind.BUILD_PASSED if passed else FactKind.BUILD_FAILED, told, verification)
+    decision.status(verification, VERIFY, _VERDICTS.get(outcome, "error"), _verdict(verification, outcome))
     pull = board.pull(verification.service, verification.pull)
     if pull is not None and pull.sha == verification.sha:
         remember_pull(board, verification.service, replace(pull, done=True))
+
+
+def _verdict(verification: Verification, outcome: Outcome) -> VerificationEnded:
+    broken = (verification.failed_tests, verification.failed_step, verification.lost)
+    return VerificationEnded(verification.build, outcome, *broken)
 
 
 # -- what is remembered ----------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import structlog
 from bot.core.banners import banners
 from bot.core.model.board import Board
 from bot.core.model.effects import Banner
-from bot.core.model.events import BannerAmiss, BuildLost, BuildSeen, Event, Withdrawn
+from bot.core.model.events import BannerOverwritten, BuildLost, BuildSeen, Event, Withdrawn
 from bot.core.model.pipeline import Job, Mode, Step, Track
 from bot.core.model.run import Buildable
 from bot.effect_outcomes import PermanentFailure, RetryLater
@@ -126,12 +126,12 @@ def _add(context: PipelineContext, live: WatchedJob, event: Event) -> int:
             key = f"{name}/{event.number}/{event.result or 'building'}/{event.run}/{event.attempt}"
         case BuildLost() | Withdrawn():
             key = f"{name}/{event.kind}/{event.run}/{event.attempt}"
-        case BannerAmiss():
+        case BannerOverwritten():
             key = f"{name}/{event.kind}"
         case _:
             raise AssertionError(f"the reconciler of builds made a {event.kind}")
     if not context.inbox.add(event, f"seen:{live.version}:{key}"):
         return 0
-    if not isinstance(event, BannerAmiss):
+    if not isinstance(event, BannerOverwritten):
         Repairs(context.redis, context.keys).count("build")
     return 1

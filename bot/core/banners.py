@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bot.core import sentences
 from bot.core.model.board import Board
 from bot.core.model.effects import Banner, LockShown
-from bot.core.model.events import BannerAmiss
+from bot.core.model.events import BannerOverwritten
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Job, Mode, Step
 from bot.core.model.run import Lock, Run
@@ -20,7 +20,7 @@ SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class StageBanner:
     """What a banner follows from: cheap to compare, so that it is only worked out where something has changed."""
 
     stage: str
@@ -29,12 +29,12 @@ class Standing:
     coming: tuple[tuple[str, tuple[Run, ...]], ...]
 
 
-def standing(board: Board) -> dict[Job, Standing]:
+def standing(board: Board) -> dict[Job, StageBanner]:
     """What stands over the job of every locked stage; nothing while the pipeline only observes."""
     if not board.locks or board.header.mode is Mode.OBSERVE:
         return {}
     locked = ((stage, tuple(board.locks_of(stage.name))) for stage in board.pipeline.stages)
-    return {stage.job: Standing(stage.name, locks, _coming(board, locks)) for stage, locks in locked if locks}
+    return {stage.job: StageBanner(stage.name, locks, _coming(board, locks)) for stage, locks in locked if locks}
 
 
 def banners(board: Board) -> dict[Job, Banner]:
@@ -42,7 +42,7 @@ def banners(board: Board) -> dict[Job, Banner]:
     return {job: _banner(job, each) for job, each in standing(board).items()}
 
 
-def changed(before: dict[Job, Standing], after: dict[Job, Standing]) -> Iterator[Banner]:
+def changed(before: dict[Job, StageBanner], after: dict[Job, StageBanner]) -> Iterator[Banner]:
     """What must be put up, put up anew or taken away, in a fixed order."""
     if before == after:
         return
@@ -55,7 +55,7 @@ def changed(before: dict[Job, Standing], after: dict[Job, Standing]) -> Iterator
             yield shown
 
 
-def put_back(decision: Decision, event: BannerAmiss) -> None:
+def put_back(decision: Decision, event: BannerOverwritten) -> None:
     """Somebody has overwritten what stands over a job, or left there what we had taken away."""
     job = Job(event.controller, event.job)
     stage = next((stage for stage in decision.board.pipeline.stages if stage.job == job), None)
@@ -67,7 +67,7 @@ def put_back(decision: Decision, event: BannerAmiss) -> None:
     decision.do(shown or Banner(job, stage.name))
 
 
-def _banner(job: Job, standing: Standing) -> Banner:
+def _banner(job: Job, standing: StageBanner) -> Banner:
     """What is shown over the job of a locked stage."""
     locks = tuple(_shown(lock) for lock in standing.locks[:SHOWN])
     return Banner(job, standing.stage, locks, tuple(_told(standing)))
@@ -82,7 +82,7 @@ def _coming(board: Board, locks: Iterable[Lock]) -> tuple[tuple[str, tuple[Run, 
     return tuple((service, tuple(fixes(board, service)[-SHOWN:])) for service in services)
 
 
-def _told(standing: Standing) -> Iterator[str]:
+def _told(standing: StageBanner) -> Iterator[str]:
     """What is on its way to open the stage, or what has to be done for it."""
     for service, coming in standing.coming:
         yield from (sentences.coming(run) for run in coming)

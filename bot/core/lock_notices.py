@@ -17,21 +17,21 @@ from bot.core.model.run import Lock
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class LockOverview:
     """What the notices follow from: cheap to compare, so that they are only worked out when something has changed."""
 
     pipeline: Pipeline
     locks: tuple[Lock, ...] = ()
 
 
-def standing(board: Board) -> Standing:
+def standing(board: Board) -> LockOverview:
     """What stands now; nothing while the pipeline only observes, or nobody is to be told."""
     told = board.header.mode is not Mode.OBSERVE and board.pipeline.lock_status is not LockStatus.OFF
     locks = sorted(board.locks.values(), key=lambda lock: (lock.since, lock.key)) if told and board.locks else ()
-    return Standing(board.pipeline, tuple(locks))
+    return LockOverview(board.pipeline, tuple(locks))
 
 
-def changed(before: Standing, after: Standing) -> Iterator[LockNotice]:
+def changed(before: LockOverview, after: LockOverview) -> Iterator[LockNotice]:
     """The notices that must be given, or taken back, in a fixed order."""
     if before.locks == after.locks and (not after.locks or before.pipeline == after.pipeline):
         return
@@ -43,7 +43,7 @@ def changed(before: Standing, after: Standing) -> Iterator[LockNotice]:
             yield is_now[where]
 
 
-def late(event: Event, standing: Standing) -> Iterator[LockNotice]:
+def late(event: Event, standing: LockOverview) -> Iterator[LockNotice]:
     """The notice for the one pull request that an event is about, if there is one for its branch."""
     if not isinstance(event, PullMoved) or not standing.locks:
         return
@@ -53,12 +53,12 @@ def late(event: Event, standing: Standing) -> Iterator[LockNotice]:
         yield replace(notice, sha=event.sha)
 
 
-def of_branch(standing: Standing, repository: str, branch: str) -> LockNotice | None:
+def of_branch(standing: LockOverview, repository: str, branch: str) -> LockNotice | None:
     """The notice that stands for the pull requests to a branch."""
     return _notices(standing).get((repository, branch))
 
 
-def _notices(standing: Standing) -> dict[tuple[str, str], LockNotice]:
+def _notices(standing: LockOverview) -> dict[tuple[str, str], LockNotice]:
     """The notice for each branch of a repository that there is one for."""
     found: dict[tuple[str, str], LockNotice] = {}
     for service in _told(standing):
@@ -68,7 +68,7 @@ def _notices(standing: Standing) -> dict[tuple[str, str], LockNotice]:
     return found
 
 
-def _told(standing: Standing) -> Iterable[Service]:
+def _told(standing: LockOverview) -> Iterable[Service]:
     """The services whose pull requests are told: of many services, mostly those few that hold a lock."""
     if not standing.locks:
         return ()
@@ -78,7 +78,7 @@ def _told(standing: Standing) -> Iterable[Service]:
     return [service for service in holders if service is not None]
 
 
-def _notice(standing: Standing, service: Service) -> LockNotice | None:
+def _notice(standing: LockOverview, service: Service) -> LockNotice | None:
     own = [lock for lock in standing.locks if lock.service == service.name]
     where = (service.repository, service.branch)
     if own:

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from bot.core.model.effects import Banner
-from bot.core.model.events import BannerAmiss, BuildLost, BuildSeen, Event, Withdrawn
+from bot.core.model.events import BannerOverwritten, BuildLost, BuildSeen, Event, Withdrawn
 from bot.core.model.pipeline import Job, Outcome
 from bot.core.model.run import Buildable, UnmanagedBuild
 from bot.jenkins import attempts, builds
@@ -174,4 +174,4 @@ def _nameless(build: Build) -> bool:
 def _banner(poll: ControllerPoll, live: WatchedJob, description: Any) -> list[Event]:
     if live.banner is None or not poll.amiss(description if isinstance(description, str) else "", live.banner):
         return []
-    return [BannerAmiss(live.job.controller, live.job.name)]
+    return [BannerOverwritten(live.job.controller, live.job.name)]

@@ -109,7 +109,7 @@ def _aborted_more_firmly(of: m.AbortedMoreFirmly) -> str:
     return f"build #{of.build} of {of.whose} in {of.step} has not ended after {of.before}: {how}"
 
 
-def _trigger_unanswered(of: m.TriggerUnanswered) -> str:
+def _trigger_unanswered(of: m.UnansweredTrigger) -> str:
     return (
         f"the trigger of {name(of.who)} for {of.step} got no answer and may still arrive: no other build is asked for "
         f"until Jenkins has answered for {of.seconds:g} s, or has restarted"
@@ -172,7 +172,7 @@ _RENDERERS: dict[type, Callable[[Any], str]] = dict(
         ),
         _of(m.AbortedMoreFirmly, _aborted_more_firmly),
         _of(m.TriggerNotTaken, lambda of: f"Jenkins did not take the build for {of.step}: {of.why}"),
-        _of(m.TriggerUnanswered, _trigger_unanswered),
+        _of(m.UnansweredTrigger, _trigger_unanswered),
         _of(m.FixFailed, lambda of: f"the fix {name(of.who)} did not get through: {words(of.why)}"),
         # how a run ends
         _of(m.Cancelled, _cancelled),

@@ -60,6 +60,13 @@ class RecordedFact:
 _RECORDED_FACT: TypeAdapter[RecordedFact] = TypeAdapter(RecordedFact)
 
 
+#: How events end that schema 3 wrote otherwise, and what in them had another name: the inbox is not rewritten.
+_EVENTS_OF_SCHEMA_3 = (
+    (b'"kind":"abort-taken"}', b'"force":', b'"level":'),
+    (b'"kind":"banner-amiss"}', b'"kind":"banner-amiss"}', b'"kind":"banner-overwritten"}'),
+)
+
+
 def field_of(record: Record) -> str:
     """The field of the board's hash that keeps a record."""
     return f"{FAMILIES[type(record)]}/{record.key}"
@@ -84,8 +91,9 @@ def dump_event(event: Event) -> bytes:
 
 def load_event(text: bytes) -> Event:
     """The event in `text`, whoever stored it. Raises pydantic.ValidationError if it is none."""
-    if b'"abort-taken"' in text:
-        text = text.replace(b'"force":', b'"level":')  # as schema 3 called it; the inbox is not rewritten
+    for end, before, after in _EVENTS_OF_SCHEMA_3:
+        if text.endswith(end):
+            text = text.replace(before, after)
     return _EVENT.validate_json(text)
 
 

@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from bot.core.model.events import (
     AbortTaken,
-    BannerAmiss,
+    BannerOverwritten,
     BuildHinted,
     BuildLost,
     BuildSeen,
@@ -434,7 +434,7 @@ class AnyTown(RuleBasedStateMachine):
         return PullFound(search.service, search.sha, 7 + pick, "a change", "ben")
 
     def _banner_amiss(self, pick: int) -> Event:
-        return BannerAmiss("cdp", STAGES[pick % 4])
+        return BannerOverwritten("cdp", STAGES[pick % 4])
 
     def _group_formed(self, pick: int) -> Event:
         return GroupFormed(SERVICES[pick % 3], self._head())

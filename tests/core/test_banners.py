@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.core.model.effects import Banner
-from bot.core.model.events import BannerAmiss, BuildSeen
+from bot.core.model.events import BannerOverwritten, BuildSeen
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Job, Mode, Outcome
 from tests.core.town import Town
@@ -96,7 +96,7 @@ def test_it_moves_with_the_job_of_its_stage() -> None:
 
 def test_one_that_was_overwritten_is_put_back() -> None:
     town = broken()
-    town.send(BannerAmiss("cdp", "pre-production"))
+    town.send(BannerOverwritten("cdp", "pre-production"))
     (banner,) = town.did(Banner)
     assert [lock.by for lock in banner.locks] == ["S1.1"]
     assert town.facts[-1].kind is FactKind.BANNER_PUT_BACK
@@ -104,8 +104,8 @@ def test_one_that_was_overwritten_is_put_back() -> None:
 
 def test_one_that_was_left_over_is_taken_away() -> None:
     town = Town()
-    town.send(BannerAmiss("cdp", "pre-production"))
-    town.send(BannerAmiss("cdp", "no job of ours"))
+    town.send(BannerOverwritten("cdp", "pre-production"))
+    town.send(BannerOverwritten("cdp", "no job of ours"))
     assert town.did(Banner) == [Banner(PRE, "pre-production")]
 
 

@@ -59,7 +59,7 @@ EXAMPLES: list[m.Message] = [
     m.AbortedMoreFirmly(7, "S1 b22c32c", STEP, AbortLevel.STOP, AbortLevel.TERM),
     m.AbortedMoreFirmly(7, "S1 b22c32c", STEP, AbortLevel.TERM, AbortLevel.KILL),
     m.TriggerNotTaken(STEP, "the job is disabled"),
-    m.TriggerUnanswered(WHO, STEP, 60.0),
+    m.UnansweredTrigger(WHO, STEP, 60.0),
     m.FixFailed(WHO, FAILED),
     m.Cancelled("ann"),
     m.Cancelled("ann", STEP),

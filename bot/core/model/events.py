@@ -21,7 +21,7 @@ from bot.core.model.github_events import (
 )
 from bot.core.model.jenkins_events import (
     AbortTaken,
-    BannerAmiss,
+    BannerOverwritten,
     BuildHinted,
     BuildLost,
     BuildSeen,
@@ -112,7 +112,7 @@ Event = (
     | TriggerRefused
     | Withdrawn
     | AbortTaken
-    | BannerAmiss
+    | BannerOverwritten
     | LockAsked
     | UnlockAsked
     | RetryAsked
@@ -132,7 +132,7 @@ Event = (
 
 __all__ = [
     "AbortTaken",
-    "BannerAmiss",
+    "BannerOverwritten",
     "BuildHinted",
     "BuildLost",
     "BuildSeen",

@@ -117,9 +117,9 @@ class AbortTaken:
 
 
 @dataclass(frozen=True, slots=True)
-class BannerAmiss:
+class BannerOverwritten:
     """Jenkins was asked: over a job stands not what should stand there; somebody has overwritten it."""
 
     controller: str
     job: str
-    kind: Literal["banner-amiss"] = "banner-amiss"
+    kind: Literal["banner-overwritten"] = "banner-overwritten"

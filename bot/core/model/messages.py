@@ -211,7 +211,7 @@ class TriggerNotTaken(Message):
 
 
 @dataclass(frozen=True, slots=True)
-class TriggerUnanswered(Message):
+class UnansweredTrigger(Message):
     """A trigger may still arrive; `seconds`: for how long Jenkins must have answered before another one is sent."""
 
     who: Who

@@ -47,7 +47,7 @@ def keep_unanswered_trigger(decision: Decision, event: TriggerUnanswered) -> Non
     if run is None or run.build is not None or run.queue_item is not None:
         return
     waiting = decision.update(run, unanswered=event.attempt)
-    told = messages.TriggerUnanswered(run.who, run.step, event.answering)
+    told = messages.UnansweredTrigger(run.who, run.step, event.answering)
     decision.tell(FactKind.TRIGGER_UNANSWERED, told, waiting)
 
 

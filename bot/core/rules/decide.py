@@ -98,7 +98,7 @@ HANDLERS: Mapping[type, tuple[Handler, ...]] = dict[type, tuple[Handler, ...]](
         _on(events.TriggerRefused, builds.refuse_trigger),
         _on(events.Withdrawn, builds.confirm_withdrawal),
         _on(events.AbortTaken, cleanup.take_abort),
-        _on(events.BannerAmiss, banners.put_back),
+        _on(events.BannerOverwritten, banners.put_back),
         # people
         _on(events.LockAsked, requests.lock),
         _on(events.UnlockAsked, requests.unlock),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bot.core.model.pipeline import FastLaneStart, Lane, Pipeline, Step, Track
 from bot.core.model.run import Lock, Run, ServiceState, Status, Version
 from bot.core.rules import stage_versions
-from bot.core.rules.stage_versions import Ahead, drops, rolls_out
+from bot.core.rules.stage_versions import RunAhead, drops, rolls_out
 
 if TYPE_CHECKING:
     from bot.core.model.board import Board
@@ -187,7 +187,7 @@ def _may_be_removed(pipeline: Pipeline, mended: Step, run: Run) -> bool:
     return run.status is not Status.ENDING and not (beyond and stage_versions.is_rolling_out(pipeline, run))
 
 
-class Opening(NamedTuple):
+class LockOpening(NamedTuple):
     """A lock and whether it opens: None means that the proof is missing that the passed run contains `base`."""
 
     lock: Lock
@@ -195,7 +195,7 @@ class Opening(NamedTuple):
     base: Position
 
 
-def opened_by(board: Board, version: Version, stage: str, service: str) -> Iterator[Opening]:
+def opened_by(board: Board, version: Version, stage: str, service: str) -> Iterator[LockOpening]:
     """F9 Opening the lock. A lock opens when a run that contains the failed commit has passed the stage after it.
 
     The locks of a stage that the version opens which is in it, whole, for the service.
@@ -205,17 +205,17 @@ def opened_by(board: Board, version: Version, stage: str, service: str) -> Itera
             yield _opening(board.service(service), version, lock, lock.position)
 
 
-def _opening(state: ServiceState, version: Version, lock: Lock, failed: Position) -> Opening:
+def _opening(state: ServiceState, version: Version, lock: Lock, failed: Position) -> LockOpening:
     """F9 Opening the lock. Where a force-push dropped the failed commit, containing the new head counts as well."""
     bases = [failed, *(forced_head for forced_head in state.forced_heads if drops(state.history, forced_head, failed))]
     answers = {base: state.history.contains(version.position, base) for base in bases}
     for base, contained in answers.items():
         if contained is not False:
-            return Opening(lock, contained, base)
-    return Opening(lock, opens=False, base=failed)
+            return LockOpening(lock, contained, base)
+    return LockOpening(lock, opens=False, base=failed)
 
 
-def backwards(board: Board, run: Run) -> Ahead | None:
+def backwards(board: Board, run: Run) -> RunAhead | None:
     """F11 Never backwards. No run enters a stage that rolls out and has, or had, a commit that contains it.
 
     The run that was there with that commit, or may have been; None where nothing is rolled out.

@@ -17,7 +17,7 @@ from bot.core.rules import fast_lane
 from bot.core.rules.containment import ask_whether_contained
 from bot.core.rules.decision import AnyBuildable, Decision
 from bot.core.rules.fast_lane import fixes
-from bot.core.rules.stage_versions import Ahead, may_be_off_main, rolls_out
+from bot.core.rules.stage_versions import RunAhead, may_be_off_main, rolls_out
 
 #: How many waiting runs are told on their pull request that a fix has passed them: a queue must not cost requests.
 OVERTAKEN_TOLD = 10
@@ -63,7 +63,7 @@ def _kept_out(board: Board, run: Run) -> Reason | None:
     return None
 
 
-def _kept_in_order(board: Board, run: Run, found: Ahead | None) -> Reason | None:
+def _kept_in_order(board: Board, run: Run, found: RunAhead | None) -> Reason | None:
     """F11: it is not known whether the newer commit `found` contains it, or another run of its service is inside."""
     if found is not None and found.contains is None:
         text = f"GitHub is being asked whether {sentences.short(found.position.sha)}, already further, contains it"
@@ -115,7 +115,7 @@ class _Look(NamedTuple):
     """A waiting run that was looked at: who is ahead of it (F11), and what keeps it out; None: it may enter."""
 
     run: Run
-    ahead: Ahead | None
+    ahead: RunAhead | None
     reason: Reason | None
 
 
@@ -163,7 +163,7 @@ def _try_admit(decision: Decision, look: _Look) -> None:
     _admit(decision, look)
 
 
-def _overtaken(board: Board, run: Run, found: Ahead) -> Ending:
+def _overtaken(board: Board, run: Run, found: RunAhead) -> Ending:
     """F11: the newer run carries it on, unless that has failed there and is gone."""
     if found.broken and found.run not in board.runs:
         return sentences.contained_in_failed(found.position.sha, run.step)

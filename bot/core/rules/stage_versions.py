@@ -88,7 +88,7 @@ def _came_back(history: CommitHistory, forced_head: Position, position: Position
     return any(history.contains(tip, position) for tip in tips.values())
 
 
-class Ahead(NamedTuple):
+class RunAhead(NamedTuple):
     """The run (and its commit) that has been in a stage before another one, and whether it contains that.
 
     `contains` None: GitHub has to be asked. `broken`: its build did not pass.
@@ -133,12 +133,12 @@ def _ahead_of(board: Board, version: Version | None, run: Run) -> Version | None
 # -- what is asked of it ---------------------------------------------------------------------------------------
 
 
-def ahead(board: Board, run: Run, step: Step) -> Ahead | None:
+def ahead(board: Board, run: Run, step: Step) -> RunAhead | None:
     """Who is in a stage that rolls out, or was there, and contains this run (True), or may contain it (None).
 
     Such a run must not enter any more. Another run of its service that was only let in has not begun: see `inside`.
     """
-    doubt: Ahead | None = None
+    doubt: RunAhead | None = None
     for found in (*_running(board, run, step), *_left_there(board, run, step)):
         if found.contains:
             return found
@@ -152,15 +152,15 @@ def inside(board: Board, run: Run, step: Step) -> Run | None:
     return next((other for other in board.inside(step) if other.service == run.service and other.key != run.key), None)
 
 
-def _running(board: Board, run: Run, step: Step) -> Iterator[Ahead]:
+def _running(board: Board, run: Run, step: Step) -> Iterator[RunAhead]:
     """The runs of the same service whose build has begun in the stage."""
     for other in board.inside(step):
         begun = other.build is not None and other.status is not Status.ENDING
         if other.service == run.service and other.key != run.key and begun:
-            yield Ahead(other.key, other.position, _covers(board, other.position, other.key, run))
+            yield RunAhead(other.key, other.position, _covers(board, other.position, other.key, run))
 
 
-def _left_there(board: Board, run: Run, step: Step) -> Iterator[Ahead]:
+def _left_there(board: Board, run: Run, step: Step) -> Iterator[RunAhead]:
     """What builds have left in the stage."""
     version = board.version(run.service, step)
     for each in version.versions:
@@ -170,16 +170,16 @@ def _left_there(board: Board, run: Run, step: Step) -> Iterator[Ahead]:
         if off_main(board, run.service, each.position):
             yield from _forced_since(board, run)
         elif each.run != run.key:
-            yield Ahead(each.run, each.position, _covers(board, each.position, each.run, run), broken)
+            yield RunAhead(each.run, each.position, _covers(board, each.position, each.run, run), broken)
 
 
-def _forced_since(board: Board, run: Run) -> Iterator[Ahead]:
+def _forced_since(board: Board, run: Run) -> Iterator[RunAhead]:
     """In the place of what was dropped stands the head that main was forced to, while a run carries that."""
     state = board.service(run.service)
     for forced in state.forced_heads:
         live = [other for other in board.of_commit(run.service, forced.sha) if other.status is not Status.ENDING]
         if live and forced.sha != run.sha and not off_main(board, run.service, forced):
-            yield Ahead(live[-1].key, forced, state.history.contains(forced, run.position))
+            yield RunAhead(live[-1].key, forced, state.history.contains(forced, run.position))
 
 
 def covers(board: Board, version: Version, run: Run) -> bool | None:

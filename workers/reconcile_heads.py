@@ -39,7 +39,7 @@ _said = Once()
 
 @dataclass(frozen=True, slots=True)
 class KnownHead:
-    """What GitHub last said of a branch. `doubt`: our head and an older one that GitHub named instead of it."""
+    """What GitHub last said of a branch. `unconfirmed_head`: our head and an older one that GitHub named instead."""
 
     branch: str = ""
     etag: str = ""

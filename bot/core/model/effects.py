@@ -43,7 +43,7 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True)
 class Withdraw:
-    """Take back one attempt: cancel it in Jenkins' queue; abort its running build only if `abort`, with `force`."""
+    """Take back one attempt: cancel it in Jenkins' queue; abort its running build only if `abort`, with `level`."""
 
     run: str
     attempt: int

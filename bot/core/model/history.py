@@ -30,7 +30,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-#: How many commits, links and denials a chain remembers. Live runs carry their own place, so forgetting an old
+#: How many commits, links and denials a chain remembers. Live runs carry their own position, so forgetting an old
 #: one costs at most a question to GitHub.
 REMEMBERED = 48
 
@@ -82,15 +82,15 @@ class CommitHistory:
     roots: tuple[Root, ...] = ()
     #: The segment that the latest force-push began: what stands before it may have been dropped from main.
     forced: int = 0
-    #: How many places there have been: the number of the last one that is remembered.
+    #: How many positions there have been: the number of the last one that is remembered.
     count: int = 0
 
     def find(self, sha: str) -> Position | None:
-        """The latest remembered place of `sha` (a force-push may bring a commit back to a second place)."""
+        """The latest remembered position of `sha` (a force-push may bring a commit back to a second one)."""
         return next((p for p in reversed(self.positions) if p.sha == sha), None)
 
     def latest(self, position: Position) -> Position:
-        """Where the commit of `place` stood last: a force-push may have brought it back since."""
+        """Where the commit of `position` stood last: a force-push may have brought it back since."""
         return self.find(position.sha) or position
 
     def contains(self, newer: Position, older: Position) -> bool | None:
@@ -109,7 +109,7 @@ class CommitHistory:
         return below and (denial.base.sha == older.sha or self._reaches(older, denial.base))
 
     def _reaches(self, newer: Position, older: Position) -> bool:
-        """Whether links lead from `newer` back to `older`, to a later place of its segment, or to a namesake."""
+        """Whether links lead from `newer` back to `older`, to a later position of its segment, or to a namesake."""
         reached = {newer.segment: newer.seq}
         grew = True
         while grew:
@@ -123,7 +123,7 @@ class CommitHistory:
         return any(_is_within(position, reached) for position in (older, *namesakes))
 
     def push(self, before: str | None, after: str, *, forced: bool) -> tuple[CommitHistory, Position]:
-        """The chain with `after` added, and its place. `before` None means: not known what came before.
+        """The chain with `after` added, and its position. `before` None means: not known what came before.
 
         A forced push may be told after what was pushed onto its commit: then main has moved on from it.
         """
@@ -146,26 +146,26 @@ class CommitHistory:
         return (grown.rewritten(grown.forced_to(position)) if forced else grown), position
 
     def _returns(self, position: Position) -> list[Link]:
-        """A commit that comes back to main is the same commit: each of its places contains the other."""
+        """A commit that comes back to main is the same commit: each of its positions contains the other."""
         earlier = self.find(position.sha)
         return [] if earlier is None else [Link(earlier, position), Link(position, earlier)]
 
     def rewritten(self, position: Position) -> CommitHistory:
-        """The chain with `place` known to be a head that was put in place by force."""
+        """The chain with `position` known to be a head that was put in place by force."""
         return replace(self, forced=position.segment)
 
     def forced_to(self, position: Position) -> Position:
-        """Where main goes on after a forced push to `place`: there, or at what was pushed onto it and told before."""
+        """Where main goes on after a forced push to `position`: there, or at what was pushed onto it, told before."""
         if self.head == position:
             return position
         return next((link.newer for link in self.links if link.older == position), position)
 
     def first(self, position: Position) -> Position:
-        """The first commit that is remembered of the segment of `place`; what `place` lacks, that lacks too."""
+        """The first commit that is remembered of the segment of `position`; what `position` lacks, that lacks too."""
         return next((each for each in self.positions if each.segment == position.segment), position)
 
     def successor(self, position: Position) -> Position:
-        """A commit of a later segment that is proven to contain `place`, the first proven; else `place` itself."""
+        """A commit of a later segment that is proven to contain `position`, the first proven; else that itself."""
         later = (k.newer for k in self.links if k.older.sha == position.sha and k.newer.segment > position.segment)
         return next(later, position)
 

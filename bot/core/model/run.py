@@ -247,7 +247,7 @@ class Pulls:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """One of the things that close a stage to the main lane (L2). `place` is set for an automatic one."""
+    """One of the things that close a stage to the main lane (L2). `position` is set for an automatic one."""
 
     key: str
     stage: str

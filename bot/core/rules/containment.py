@@ -29,9 +29,9 @@ def ask_containment(decision: Decision, service: str, *, base: str, head: str) -
 
 
 def ask_whether_contained(decision: Decision, run: Run, position: Position) -> None:
-    """Have asked what is missing to say whether what is on main at `place` contains the run.
+    """Have asked what is missing to say whether what is on main at `position` contains the run.
 
-    Of a run that was told later it is asked first whether that contains `place`: mostly it does, which tells both.
+    Of a run that was told later it is asked first whether that contains `position`: mostly it does, which tells both.
     """
     history = decision.board.service(run.service).history
     if history.contains(position, run.position) is None:
@@ -56,7 +56,7 @@ def ask_about_main(decision: Decision, service: str, position: Position) -> None
             ask_containment(decision, service, base=latest.sha, head=head.sha)
 
 
-def _may_be_off_main(history: CommitHistory, base: Position, head: Position) -> bool:
+def seems_taken_off_main(history: CommitHistory, base: Position, head: Position) -> bool:
     """Whether main seems to have lost `base` by a force-push that nobody told: our head lacks it.
 
     If GitHub names the same head, that is so: both have been on main.
@@ -65,7 +65,7 @@ def _may_be_off_main(history: CommitHistory, base: Position, head: Position) -> 
     return is_head and history.forced <= base.segment != head.segment
 
 
-def _place_of(decision: Decision, service: str, sha: str) -> Position | None:
+def position_of(decision: Decision, service: str, sha: str) -> Position | None:
     """Where a commit stands: by the chain, a live run, a stage, a lock or a rewritten head that still names it."""
     board = decision.board
     state = board.service(service)

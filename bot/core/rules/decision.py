@@ -143,7 +143,7 @@ class Decision:
             self.do(SetStatus(*where, state, message(text), run.key, conclusion=conclusion, debounce=debounce))
 
     def waits(self, run: Run, step: Step, **changes: Any) -> Run:
-        """Put a run into the queue of `step`, at its tail unless `seat` says otherwise, and say so on its commit.
+        """Put a run into the queue of `step`, at its tail unless `queue_number` is given, and say so on its commit.
 
         What is said rests: where the run enters at once it is never written. What was noted of its last build, or
         about the step that it was in, does not hold for the next.

@@ -15,9 +15,9 @@ from bot.core.model.run import PushedCommits, Run, ServiceState, Status
 from bot.core.rules import fast_lane, stage_versions
 from bot.core.rules.cleanup import leave
 from bot.core.rules.containment import (
-    _may_be_off_main,
-    _place_of,
     ask_containment,
+    position_of,
+    seems_taken_off_main,
 )
 from bot.core.rules.decision import Decision
 from bot.core.rules.runs import start_run
@@ -48,7 +48,7 @@ def accept_merge(decision: Decision, event: Merged) -> None:
         pushed = (*state.pushed, PushedCommits(event.sha, event.commits[-COMMITS:]))[-PUSHED:]
         state = replace(state, pushed=pushed, pushed_count=state.pushed_count + 1)
         board.put(state)
-    position = _known_place(decision, state, event)
+    position = _known_position(decision, state, event)
     if position is None and (head := _carried_by(state, event)) is not None:
         _carry(decision, event, head)
     elif position is None and _began_elsewhere(state.history, event):
@@ -128,7 +128,7 @@ def _add_pull(decision: Decision, run: Run, event: Merged | PullFound) -> None:
     decision.note(decision.update(run, **changes))
 
 
-def _known_place(decision: Decision, state: ServiceState, event: Merged) -> Position | None:
+def _known_position(decision: Decision, state: ServiceState, event: Merged) -> Position | None:
     """Where the commit stands if this is no news; a commit that comes back by a force-push, or after one, is news.
 
     Nobody may have told of that force-push: then it is enough that the commit is known to be off main.
@@ -298,11 +298,11 @@ def learn_containment(decision: Decision, event: ContainmentKnown) -> None:
     board = decision.board
     state = board.service(event.service)
     asked = tuple(pair for pair in state.asked if pair != (event.base, event.head))
-    base, head = _place_of(decision, event.service, event.base), _place_of(decision, event.service, event.head)
+    base, head = position_of(decision, event.service, event.base), position_of(decision, event.service, event.head)
     history = state.history
     if base is not None and head is not None and history.contains(head, base) is None:
         history = history.learn(base, head, contains=event.contains)
-    lost = not event.contains and base is not None and head is not None and _may_be_off_main(history, base, head)
+    lost = not event.contains and base is not None and head is not None and seems_taken_off_main(history, base, head)
     board.put(
         replace(
             state, asked=asked, history=history, unconfirmed_head=state.unconfirmed_head or (event.head if lost else "")

@@ -37,8 +37,8 @@ def is_rolling_out(pipeline: Pipeline, run: Run) -> bool:
 def off_main(board: Board, service: str, position: Position) -> bool | None:
     """Whether a force-push took the commit off main: a forced head, later than it, lacks it, and main stands on that.
 
-    None: GitHub has to be asked (`proofs.ask_about_main`). What came back to main is on it, itself or in a later head,
-    even if nobody told of the force-push that brought it back.
+    None: GitHub has to be asked (`containment.ask_about_main`). What came back to main is on it, itself or in a later
+    head, even if nobody told of the force-push that brought it back.
     """
     state = board.service(service)
     if not state.forced_heads:
@@ -73,7 +73,7 @@ def may_be_off_main(board: Board, run: Run) -> bool:
 
 
 def drops(history: CommitHistory, forced_head: Position, position: Position) -> bool:
-    """Whether the forced head `force` came after `place` and is proven to lack it, and main has not got it back."""
+    """Whether `forced_head` came after `position` and is proven to lack it, and main has not got it back."""
     latest = history.latest(position)
     lacks = forced_head.segment > latest.segment and history.contains(forced_head, latest) is False
     return lacks and not _came_back(history, forced_head, latest)
@@ -188,7 +188,7 @@ def covers(board: Board, version: Version, run: Run) -> bool | None:
 
 
 def _covers(board: Board, position: Position, key: str, run: Run) -> bool | None:
-    """Whether `place`, which the run `key` brought, contains the commit of `run`.
+    """Whether `position`, which the run `key` brought, contains the commit of `run`.
 
     What is off main contains nothing any more. The same commit is needless only while the other run carries it on:
     else the head of main might never be delivered, when main comes back to a commit that has passed once.

@@ -191,7 +191,7 @@ def current(board: Board, service: str, pull: int) -> Verification | None:
 def start_verification(
     decision: Decision, verify: Verify, service: str, pull: Pull, *, queue_number: int | None, by: str | None
 ) -> None:
-    """Have the head of a pull request verified; what replaces one that waits takes over its `seat`."""
+    """Have the head of a pull request verified; what replaces one that waits takes over its `queue_number`."""
     board = decision.board
     state = board.pulls_of(service)
     number = state.number + 1

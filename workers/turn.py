@@ -35,7 +35,7 @@ Wake = Callable[[str], None]
 #: How many commits one thread makes in a row: then somebody else takes the turn, and this thread does what was asked of
 #: it. Else it would never come to that while deliveries never stop.
 COMMITS_IN_A_ROW = 16
-#: From how many milliseconds on an effect rests: nobody is woken up for it, for the clock finds it when it is due.
+#: From how many milliseconds of debounce on nobody is woken up for an effect: the clock finds it when it is due.
 DEBOUNCE = 100
 
 
@@ -172,7 +172,7 @@ def _or_what_goes_on(context: PipelineContext, token: str, entries: list[InboxEn
 
 
 def _beginning(context: PipelineContext) -> list[Event]:
-    """What must be decided first; after a loss, what was posted is in doubt before a trigger of this turn goes out."""
+    """What must be decided first; after a loss, writes count as unacknowledged before a trigger goes out."""
     begun = beginning.first_events(context, context.store.copy)
     if any(isinstance(event, StateLost) for event in begun):
         context.store.note_unacknowledged_writes()

@@ -13,7 +13,7 @@ other attempt is asked for there until one of these holds:
 - Jenkins has answered looks for `late_triggers` (a proxy gives a request up after its read time-out, 60 s in nginx
   unless set; a Jenkins that answers is past what held it up). Time in which it did not answer does not count.
 
-Only the second is certain beyond doubt. So the printed jobs ask Interlock before they roll out
+Only the second is certain. So the printed jobs ask Interlock before they roll out
 (`bot.core.rules.unmanaged_builds`).
 """
 

@@ -24,7 +24,7 @@ from bot.store.store import ClaimRequest, family_of
 HOLD_MS = 30_000
 #: How long a replica may take to confirm a note, in milliseconds.
 CONFIRM_MS = 500
-#: How long it is in doubt what was posted, after a change of history, in milliseconds: longer than most builds run.
+#: How long writes count as unacknowledged after a change of history, in milliseconds: longer than most builds run.
 UNACKNOWLEDGED_MS = 1_800_000
 #: How many effects that were given up are kept; the oldest go first.
 DEAD_KEPT = 1_000
@@ -40,7 +40,7 @@ class NotedPost:
 @dataclass(frozen=True, slots=True)
 class PostNotes:
     """What to note of a trigger that goes to one of these jobs at its first try, as `intend` does, kept for `kept_ms`;
-    where something is in doubt nothing is noted."""
+    where writes are unacknowledged nothing is noted."""
 
     by_job: Mapping[Job, str]
     kept_ms: int
@@ -133,8 +133,8 @@ class Outbox:
     ) -> NotedPost | UnacknowledgedWrites | None:
         """Store under `note` that what was claimed is about to be sent; in one step with the proof that it is ours.
 
-        None: it is not ours any more. A Doubt: nothing was noted, what was sent already must be looked for first;
-        `looked` says after which change of history that was done.
+        None: it is not ours any more. UnacknowledgedWrites: nothing was noted, what was sent already must be looked for
+        first; `looked` says after which change of history that was done.
         """
         names = [*self._names(claim.family)[:3], self._keys.meta, note]
         held = [claim.effect.slot, claim.revision, HOLD_MS, claim.held_until]
@@ -171,21 +171,21 @@ class Outbox:
 
     def give_up(self, claim: Claim, error: str, at: float) -> None:
         """It will not work: put it where an operator sees it and can give it another try."""
-        letter = {
+        dead_letter = {
             "effect": json.loads(dump_effect(claim.effect)),
             "error": error,
             "at": at,
             "tries": claim.tries + 1,
             "revision": claim.revision,
         }
-        self._postpone(claim, 0, json.dumps(letter))
+        self._postpone(claim, 0, json.dumps(dead_letter))
         if self._redis.hlen(self._keys.dead_letters) > DEAD_KEPT:
             self._forget_oldest_dead()
 
-    def _postpone(self, claim: Claim, seconds: float, letter: str, *, untried: bool = False) -> None:
+    def _postpone(self, claim: Claim, seconds: float, dead_letter: str, *, untried: bool = False) -> None:
         names = [*self._names(claim.family), self._keys.dead_letters]
-        args = [claim.effect.slot, claim.revision, int(seconds * 1000), letter, -1 if untried else 0]
-        self._scripts.run("postpone", names, args, fence=self._keys if letter else None)
+        args = [claim.effect.slot, claim.revision, int(seconds * 1000), dead_letter, -1 if untried else 0]
+        self._scripts.run("postpone", names, args, fence=self._keys if dead_letter else None)
 
     def unsend(self, family: str, slot: str) -> str:
         """Take back an effect nobody has begun: `absent`, `taken-back`, or `begun`."""
@@ -215,19 +215,19 @@ class Outbox:
 
     def dead_letters(self, limit: int = 200) -> list[DeadLetter]:
         """The effects that were given up, newest first, at most `limit`."""
-        letters = [_letter(slot.decode(), json.loads(text)) for slot, text in self._all_dead().items()]
-        return sorted(letters, key=lambda letter: -letter.at)[:limit]
+        dead_letters = [_dead_letter(slot.decode(), json.loads(text)) for slot, text in self._all_dead().items()]
+        return sorted(dead_letters, key=lambda dead_letter: -dead_letter.at)[:limit]
 
     def revive(self, slot: str) -> bool:
         """Give a dead letter another try, at once; False if there is none in that slot."""
         text = self._redis.hget(self._keys.dead_letters, slot)
         if text is None:
             return False
-        letter = json.loads(text)
-        effect = load_effect(json.dumps(letter["effect"]))
+        dead_letter = json.loads(text)
+        effect = load_effect(json.dumps(dead_letter["effect"]))
         keys = self._keys
         names = [keys.due(family_of(effect)), keys.outbox, keys.tries, keys.dead_letters]
-        args = [slot, f"{letter['revision']}\n{dump_effect(effect)}"]
+        args = [slot, f"{dead_letter['revision']}\n{dump_effect(effect)}"]
         return bool(self._scripts.run("revive", names, args, fence=keys))
 
     def drop_dead(self, slot: str) -> bool:
@@ -243,7 +243,7 @@ class Outbox:
         return cast("dict[bytes, bytes]", self._redis.hgetall(self._keys.dead_letters))
 
 
-def _letter(slot: str, raw: dict[str, Any]) -> DeadLetter:
+def _dead_letter(slot: str, raw: dict[str, Any]) -> DeadLetter:
     effect = load_effect(json.dumps(raw["effect"]))
     return DeadLetter(slot, effect, str(raw["error"]), float(raw["at"]), int(raw["tries"]))
 

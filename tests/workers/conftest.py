@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from bot.core import journey
+from bot.core import run_story
 from bot.core.rules import decision
 from bot.github import written_state
 from bot.jenkins import posted
@@ -51,6 +51,6 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses and doubts pass quickly."""
     monkeypatch.setattr(posted, "STILL_COMING", 0.3)
     monkeypatch.setattr(written_state, "STILL_COMING", 0.1)
-    monkeypatch.setattr(journey, "DEBOUNCE", 0.0)
+    monkeypatch.setattr(run_story, "DEBOUNCE", 0.0)
     monkeypatch.setattr(decision, "STATUS_DEBOUNCE", 0.0)
     monkeypatch.setattr(performer, "pause", lambda _tries, wanted: min(0.04, wanted or 0.04))

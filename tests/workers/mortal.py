@@ -21,7 +21,7 @@ from typing import Any
 import requests
 import structlog
 
-from bot.core import journey
+from bot.core import run_story
 from bot.core.model.events import TimePassed
 from bot.core.rules import decision, runs
 from bot.github import written_state
@@ -102,8 +102,8 @@ def live(life: Life) -> dict[str, Any]:
     """Work until nothing is left to do now; short holds, so that what a dead worker held is soon free."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     store.LEASE_MS, outbox.HOLD_MS, posted.STILL_COMING = 100, life.hold, 0.1
-    written_state.STILL_COMING, journey.DEBOUNCE, decision.STATUS_DEBOUNCE = 0.1, 0.0, 0.0
-    runs.PULL_TOLD = journey.PULL_TOLD = 0.0
+    written_state.STILL_COMING, run_story.DEBOUNCE, decision.STATUS_DEBOUNCE = 0.1, 0.0, 0.0
+    runs.PULL_TOLD = run_story.PULL_TOLD = 0.0
     performer.pause = lambda _tries, wanted: min(0.03, wanted or 0.03)  # type: ignore[assignment]
     if life.refuse:
         flaky(life.refuse)

@@ -200,7 +200,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class FindPull:
-    """Ask GitHub which pull request brought a commit, if nobody has told us by the time that this rests."""
+    """Ask GitHub which pull request brought a commit, if nobody has told us until its debounce is over."""
 
     service: str
     repository: str

@@ -20,7 +20,7 @@ class QueueKey(NamedTuple):
 
     #: A repeat of the build that locked the stage (L4), then the fast lane (F4), then the main lane.
     rank: int
-    #: First come, first served. A run that is called back keeps its seat, so it is at the head again (L3, L6).
+    #: First come, first served. A run that is called back keeps its number, so it is at the head again (L3, L6).
     queue_number: int
     run: str
 

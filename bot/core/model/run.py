@@ -1,4 +1,4 @@
-"""What lives on a board: runs, verifications, locks, services, what is in the stages, troubles, foreign builds.
+"""What lives on a board: runs, verifications, locks, services, what is in the stages, backoffs, unmanaged builds.
 
 Frozen values, by `key`."""
 

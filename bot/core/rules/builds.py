@@ -24,7 +24,7 @@ from bot.core.rules.unmanaged_builds import see_unmanaged_build, step_of
 
 
 def accept_trigger(decision: Decision, event: TriggerAccepted) -> None:
-    """The build of an attempt is in Jenkins' queue; a step that was in trouble works again."""
+    """The build of an attempt is in Jenkins' queue; the backoff of its step is over."""
     run = _attempt(decision, event.run, event.attempt)
     if run is None:
         return
@@ -34,7 +34,7 @@ def accept_trigger(decision: Decision, event: TriggerAccepted) -> None:
 
 
 def _works_again(decision: Decision, run: Buildable) -> None:
-    """Jenkins has taken a build of the step: whatever it refused before, the step is in trouble no more."""
+    """Jenkins has taken a build of the step: whatever it refused before, the backoff of the step is over."""
     backoff = decision.board.backoffs.get(str(run.step))
     if backoff is not None:
         decision.board.drop(backoff)
@@ -95,7 +95,7 @@ def back_off(decision: Decision, run: Buildable, why: str) -> None:
     if known is None or run.since <= known.since:
         decision.note(run)  # once: while it is tried again and again, nothing about it changes
     if known is not None and decision.now < known.retry_at:
-        return  # several builds were asked for at once: it is the same trouble
+        return  # several builds were asked for at once: it is the same backoff
     refusals = known.refusals + 1 if known else 1
     pause = min(board.pipeline.retry_first * 2 ** min(refusals - 1, 16), board.pipeline.retry_most)
     since = known.since if known else decision.now

@@ -20,7 +20,7 @@ from bot.core.rules.stage_locks import lock_stage, open_lock
 
 
 def configure(decision: Decision, event: Configured) -> None:
-    """Take the new configuration, then find a place for every run, lock and trouble of the old one."""
+    """Take the new configuration, then find a place for every run, lock and backoff of the old one."""
     board = decision.board
     before = board.header.mode
     mode = event.mode or before

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from bot.core import banners, lock_notices, people_notices, sentences
-from bot.core.journey import tell
 from bot.core.model import events
 from bot.core.model.board import Board
 from bot.core.model.effects import AuthorizeCommand, Compare, Effect, Look, Withdraw
@@ -31,6 +30,7 @@ from bot.core.rules import (
 )
 from bot.core.rules.decision import Decision
 from bot.core.rules.queue import admit_waiting
+from bot.core.run_story import tell
 
 Kind = TypeVar("Kind")
 Handler = Callable[[Decision, Any], None]

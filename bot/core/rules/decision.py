@@ -62,7 +62,7 @@ class Decision:
     facts: list[Fact] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
     ended: list[Ended] = field(default_factory=list)
-    #: The runs whose own story has gone on, by key: what their pull requests are told, see `journey`.
+    #: The runs whose own story has gone on, by key: what their pull requests are told, see `run_story`.
     news: dict[str, News] = field(default_factory=dict)
     #: What people are told of: locks that closed a stage; locks that opened, and why; fixes that failed, and why.
     locked: list[Lock] = field(default_factory=list)
@@ -145,7 +145,7 @@ class Decision:
     def waits(self, run: Run, step: Step, **changes: Any) -> Run:
         """Put a run into the queue of `step`, at its tail unless `queue_number` is given, and say so on its commit.
 
-        What is said rests: where the run enters at once it is never written. What was noted of its last build, or
+        The status is debounced: where the run enters at once it is never written. What was noted of its last build, or
         about the step that it was in, does not hold for the next.
         """
         queue_number = changes.pop("queue_number", None)

@@ -166,7 +166,7 @@ def cleaned_up_by(board: Board, run: Run) -> tuple[Version, bool | None] | None:
 
     The version that removes `run` (True), or may remove it (None: ask GitHub).
     """
-    doubt: Version | None = None
+    unproven: Version | None = None
     for found in board.versions_of(run.service):
         if found.fix is None or not _may_be_removed(board.pipeline, found.step, run):
             continue
@@ -174,8 +174,8 @@ def cleaned_up_by(board: Board, run: Run) -> tuple[Version, bool | None] | None:
         if contained:
             return found.fix, True
         if contained is None:
-            doubt = doubt or found.fix
-    return (doubt, None) if doubt else None
+            unproven = unproven or found.fix
+    return (unproven, None) if unproven else None
 
 
 def _may_be_removed(pipeline: Pipeline, mended: Step, run: Run) -> bool:

@@ -138,13 +138,13 @@ def ahead(board: Board, run: Run, step: Step) -> RunAhead | None:
 
     Such a run must not enter any more. Another run of its service that was only let in has not begun: see `inside`.
     """
-    doubt: RunAhead | None = None
+    unproven: RunAhead | None = None
     for found in (*_running(board, run, step), *_left_there(board, run, step)):
         if found.contains:
             return found
         if found.contains is None:
-            doubt = doubt or found
-    return doubt
+            unproven = unproven or found
+    return unproven
 
 
 def inside(board: Board, run: Run, step: Step) -> Run | None:

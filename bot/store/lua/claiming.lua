@@ -1,6 +1,6 @@
 -- Before other scripts (see bot/store/scripts.py), behind history.lua: taking effects that are due, each for one performer
 -- at a time; never more at once than the family's limit. The first try of a trigger is noted at once as about to be
--- posted (as intent.lua does), where its job is known to be fit and nothing is in doubt.
+-- posted (as intent.lua does), where its job is known to be fit and no write may have been forgotten.
 --
 -- claim_due(at, args, now), with due, held, outbox, tries, meta and how the keys of notes begin at KEYS[at] and after,
 -- and hold_ms, count, limit, notes (JSON: by `controller<LF>job` the note of a post to it), note_ms and unacknowledged_ms at

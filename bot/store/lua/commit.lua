@@ -39,7 +39,7 @@ for _, fact in ipairs(work.facts) do
 end
 for _, effect in ipairs(work.effects) do
   redis.call('HSET', KEYS[8], effect[1], version .. '\n' .. effect[2])
-  -- News that comes in while the slot rests changes what goes out, not when.
+  -- News that comes in during the debounce changes what goes out, not when.
   redis.call('ZADD', KEYS[11 + effect[3]], 'LT', now + effect[4], effect[1])
   redis.call('HDEL', KEYS[14], effect[1]) -- what was given up in this slot is older: another try would undo this
 end

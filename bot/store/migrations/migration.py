@@ -159,9 +159,9 @@ def _in_outbox(steps: list[_Step], text: str) -> str:
 
 def _in_dead_letter(steps: list[_Step], text: str) -> str:
     """A dead letter."""
-    letter = json.loads(text)
-    after = _migrated(steps, letter["effect"])
-    return text if after == letter["effect"] else json.dumps({**letter, "effect": after})
+    dead_letter = json.loads(text)
+    after = _migrated(steps, dead_letter["effect"])
+    return text if after == dead_letter["effect"] else json.dumps({**dead_letter, "effect": after})
 
 
 def _migrated(steps: list[_Step], effect: Raw) -> Raw:

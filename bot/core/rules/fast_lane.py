@@ -229,7 +229,7 @@ def one_at_a_time(board: Board, run: Run) -> Run | None:
 
 
 def leavers(board: Board, service: str, opener: str) -> list[Run]:
-    """F12 RunEnding the lane. When the service's last lock opens, fast runs not in a real stage join the main lane."""
+    """F12 Leaving the lane. When the service's last lock opens, fast runs not in a real stage join the main lane."""
     if is_open(board, service):
         return []
     return [

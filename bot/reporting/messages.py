@@ -137,6 +137,16 @@ def _on_main_lane_again(of: m.OnMainLaneAgain) -> str:
     return f"{who}on the main lane again: the last lock of {of.service} is open"
 
 
+def _commit_on_main(of: m.CommitOnMain) -> str:
+    pull = f" by pull request #{of.pull}" if of.pull is not None else ""
+    how = {"pushed": "", "force-pushed": ", by a force-push", "polled": ", found by polling"}[of.how]
+    return f"{short(of.sha)} is on main of {of.service}{pull}{how}"
+
+
+def _containment_answer(of: m.ContainmentAnswer) -> str:
+    return f"{short(of.head)} {'contains' if of.contains else 'does not contain'} {short(of.base)}"
+
+
 _Kind = TypeVar("_Kind", bound=m.Message)
 
 
@@ -182,5 +192,9 @@ _RENDERERS: dict[type, Callable[[Any], str]] = dict(
         _of(m.StageUnlocked, _stage_unlocked),
         _of(m.CalledBack, _called_back),
         _of(m.OnMainLaneAgain, _on_main_lane_again),
+        # main
+        _of(m.CommitOnMain, _commit_on_main),
+        _of(m.ContainmentQuestion, lambda of: f"asked GitHub whether {short(of.head)} contains {short(of.base)}"),
+        _of(m.ContainmentAnswer, _containment_answer),
     ]
 )

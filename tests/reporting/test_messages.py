@@ -72,6 +72,13 @@ EXAMPLES: list[m.Message] = [
     m.CalledBack(STEP, m.Verbatim("pre-production is locked"), WHO),
     m.OnMainLaneAgain("S1"),
     m.OnMainLaneAgain("S1", WHO),
+    m.CommitOnMain(SHA, "S1"),
+    m.CommitOnMain(SHA, "S1", 12),
+    m.CommitOnMain(SHA, "S1", None, "force-pushed"),
+    m.CommitOnMain(SHA, "S1", None, "polled"),
+    m.ContainmentQuestion(SHA, WHO.sha),
+    m.ContainmentAnswer(SHA, WHO.sha, contains=True),
+    m.ContainmentAnswer(SHA, WHO.sha, contains=False),
 ]
 
 

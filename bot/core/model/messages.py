@@ -7,6 +7,7 @@ migration. `tests/reporting` has a snapshot of each.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from bot.core.model.pipeline import AbortLevel, Outcome, Step
 
@@ -281,3 +282,33 @@ class OnMainLaneAgain(Message):
 
     service: str
     who: Who | None = None
+
+
+# -- main --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CommitOnMain(Message):
+    """A commit has come to main of a service: by a pull request, by a force-push, or nobody told and we asked."""
+
+    sha: str
+    service: str
+    pull: int | None = None
+    how: Literal["pushed", "force-pushed", "polled"] = "pushed"
+
+
+@dataclass(frozen=True, slots=True)
+class ContainmentQuestion(Message):
+    """GitHub is asked whether commit `head` contains commit `base`."""
+
+    head: str
+    base: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContainmentAnswer(Message):
+    """What GitHub answers to that."""
+
+    head: str
+    base: str
+    contains: bool

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.core import sentences
 from bot.core.model.effects import Compare
 from bot.core.model.facts import FactKind
 from bot.core.model.history import CommitHistory, Position
+from bot.core.model.messages import ContainmentQuestion
 from bot.core.model.run import Run
 from bot.core.rules.decision import Decision
 from bot.core.rules.stage_versions import off_main
@@ -24,8 +24,8 @@ def ask_containment(decision: Decision, service: str, *, base: str, head: str) -
         return
     decision.board.put(replace(state, asked=(*state.asked, (base, head))))
     decision.do(Compare(service, configured.repository, base, head))
-    text = f"asked GitHub whether {sentences.short(head)} contains {sentences.short(base)}"
-    decision.tell(FactKind.CONTAINMENT_ASKED, text, service=service, sha=base)
+    told = ContainmentQuestion(head, base)
+    decision.tell(FactKind.CONTAINMENT_ASKED, told, service=service, sha=base)
 
 
 def ask_whether_contained(decision: Decision, run: Run, position: Position) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from bot.core import sentences
 from bot.core.model.effects import Comment, Notify
 from bot.core.model.events import ContainmentKnown, DefaultBranchChanged, HeadSeen, Merged, PullFound
 from bot.core.model.facts import FactKind
 from bot.core.model.history import CommitHistory, Position
+from bot.core.model.messages import CommitOnMain, ContainmentAnswer
 from bot.core.model.pipeline import Lane
 from bot.core.model.run import PushedCommits, Run, ServiceState, Status
 from bot.core.rules import fast_lane, stage_versions
@@ -201,9 +202,8 @@ def _accept(decision: Decision, state: ServiceState, event: Merged) -> None:
     decision.board.put(
         replace(state, history=history, forced_heads=forced_heads, moves=state.moves + 1, unconfirmed_head="")
     )
-    pull = f" by pull request #{event.pull}" if event.pull is not None else ""
-    text = f"{sentences.short(event.sha)} is on main of {event.service}{pull}{_how(event)}"
-    decision.tell(FactKind.MERGE_ACCEPTED, text, service=event.service, sha=event.sha)
+    told = CommitOnMain(event.sha, event.service, event.pull, _how(event))
+    decision.tell(FactKind.MERGE_ACCEPTED, told, service=event.service, sha=event.sha)
     lane = Lane.FAST if is_head and fast_lane.merge_enters(decision.board, event.service) else Lane.MAIN
     start_run(decision, event.service, position, lane, pull=event.pull, title=event.title, author=event.author)
 
@@ -218,14 +218,14 @@ def _keep(decision: Decision, state: ServiceState, history: CommitHistory) -> Se
     return kept
 
 
-def _how(event: Merged) -> str:
+def _how(event: Merged) -> Literal["pushed", "force-pushed", "polled"]:
     """How a commit came to main, where that is more than an ordinary push.
 
     A head that GitHub named when it was asked may have been pushed in any way: only a push that says so was forced.
     """
     if not event.forced:
-        return ""
-    return ", by a force-push" if event.before is not None else ", found by polling"
+        return "pushed"
+    return "force-pushed" if event.before is not None else "polled"
 
 
 def see_head(decision: Decision, event: HeadSeen) -> None:
@@ -308,9 +308,8 @@ def learn_containment(decision: Decision, event: ContainmentKnown) -> None:
             state, asked=asked, history=history, unconfirmed_head=state.unconfirmed_head or (event.head if lost else "")
         )
     )
-    verb = "contains" if event.contains else "does not contain"
-    text = f"{sentences.short(event.head)} {verb} {sentences.short(event.base)}"
-    decision.tell(FactKind.CONTAINMENT_KNOWN, text, service=event.service, sha=event.base)
+    told = ContainmentAnswer(event.head, event.base, event.contains)
+    decision.tell(FactKind.CONTAINMENT_KNOWN, told, service=event.service, sha=event.base)
     if (
         state.unconfirmed_head
         and history.head is not None

@@ -138,9 +138,10 @@ def answers(address: str) -> bool:
         return False
 
 
-def test_the_worker_that_starts_first_migrates_what_schema_2_stored_and_goes_on(house: House) -> None:
+@pytest.mark.parametrize("schema", [2, 3])
+def test_the_worker_that_starts_first_migrates_what_is_stored_and_goes_on(house: House, schema: int) -> None:
     """The raw push that waited since before is taken; everything is there."""
-    assert put_back(house.redis, 2, "interlock") == house.keys
+    assert put_back(house.redis, schema, "interlock") == house.keys
     with house.process("worker"):
         house.until_said("worker", "worker ready")
         assert int(house.redis.hget(house.keys.meta, "schema")) == SCHEMA

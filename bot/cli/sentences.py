@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bot.cli.common import clock, duration
-from bot.health.wording import sentence
+from bot.health.judgement import sentence
 
 View = dict[str, Any]
 

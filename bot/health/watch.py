@@ -19,9 +19,8 @@ from redis.exceptions import RedisError
 from bot.health.alerts import AlertFilter, AlertRecord
 from bot.health.channels import send
 from bot.health.contacts import CHANNEL, Contacts, Heartbeats
-from bot.health.judgement import Health
+from bot.health.judgement import Health, headline, sentences
 from bot.health.observing import Observer
-from bot.health.wording import headline, sentences
 from config.configuration import Configuration
 from config.settings import Settings
 

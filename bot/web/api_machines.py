@@ -11,7 +11,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from bot.core.rules.unmanaged_builds import attempt_refused
-from bot.health import wording
+from bot.health import judgement
 from bot.health.judgement import HealthStatus
 from bot.jenkins.callbacks import RecentCallbacks
 from bot.runtime import Runtime
@@ -47,7 +47,7 @@ def report_health() -> Response:
     """
     judged = runtime().observer.health()
     status = 503 if judged.status is HealthStatus.DOWN else 200
-    return reply({**wording.shape(judged), "pipelines": _backlogs(runtime())}, status)
+    return reply({**judgement.shape(judged), "pipelines": _backlogs(runtime())}, status)
 
 
 def _backlogs(here: Runtime) -> Shape:

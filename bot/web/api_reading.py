@@ -11,7 +11,7 @@ from flask import Blueprint, Response, request
 from bot.core.model.board import Board
 from bot.core.model.run import Status
 from bot.core.view import tile, view
-from bot.health import wording
+from bot.health import judgement
 from bot.runtime import PipelineContext
 from bot.store.inbox import deliveries
 from bot.store.records import PAGE, Repairs
@@ -37,7 +37,7 @@ def show_board(pipeline: str) -> Response:
     """The whole pipeline: stages, queues, locks, lanes, each run with the reason why it stands where it stands."""
     context = context_of(pipeline)
     more = {
-        "health": wording.shape(runtime().observer.health().of(pipeline)),
+        "health": judgement.shape(runtime().observer.health().of(pipeline)),
         "held_up": [asdict(delay) for delay in context.delays.all()],
         "repairs": Repairs(context.redis, context.keys).shapes(),
     }
@@ -67,7 +67,7 @@ def explain_waiting(pipeline: str) -> Response:
     ended = [shapes.ended(row) for row in finding.finished(context, question)] if not tiles else []
     if not tiles and not ended:
         raise Problem(404, f"no run is known by {question[:80]!r}: neither on the board nor among the latest to end")
-    health = wording.shape(runtime().observer.health().of(pipeline))
+    health = judgement.shape(runtime().observer.health().of(pipeline))
     return reply({"q": question, "runs": tiles, "more": more, "ended": ended, "health": health})
 
 

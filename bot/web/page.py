@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 from werkzeug.wrappers import Response as AnyResponse
 
 from bot.core.model.pipeline import Pipeline, Track
-from bot.health import wording
+from bot.health import judgement
 from bot.runtime import PipelineContext, Runtime
 from bot.store.records import Repairs
 from bot.store.scripts import OtherSchema
@@ -59,7 +59,7 @@ def show_pipelines() -> AnyResponse | str:
     here = runtime()
     if len(here.pipelines) == 1:
         return redirect(f"/p/{next(iter(here.pipelines))}")
-    health = wording.shape(here.observer.health())
+    health = judgement.shape(here.observer.health())
     return render_template(
         "pipelines.html", health=health, pipelines=[summarize(context) for context in here.pipelines.values()]
     )
@@ -101,7 +101,7 @@ def show_run(pipeline: str, run: str) -> str:
     return render_template(
         "run.html",
         pipeline=pipeline,
-        health=wording.shape(here.observer.health().of(pipeline)),
+        health=judgement.shape(here.observer.health().of(pipeline)),
         record=record,
         shown=shown,
         steps=steps_of(configured, shown),
@@ -127,7 +127,7 @@ def picture(here: Runtime, context: PipelineContext) -> dict[str, Any]:
     return {
         **drawn,
         "pipeline": context.pipeline.name,
-        "health": wording.shape(here.observer.health().of(context.pipeline.name)),
+        "health": judgement.shape(here.observer.health().of(context.pipeline.name)),
         "facts": [shapes.fact(*row) for row in facts],
         "ended": [shapes.ended(row) for row in ended],
         "ended_total": total,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.health.judgement import GONE, MOOT, Health, HealthStatus, Limits, judge
+from bot.health.judgement import GONE, MOOT, Health, HealthStatus, Limits, headline, judge, sentences, shape
 from bot.health.observations import (
     ContactSeen,
     ErrorCount,
@@ -18,7 +18,6 @@ from bot.health.observations import (
     ProcessSeen,
     StoreSeen,
 )
-from bot.health.wording import headline, sentences, shape
 
 NOW = 1_800_000_000.0
 LIMITS = Limits(refusing={"jenkins": 90.0})

@@ -10,7 +10,7 @@ from bench import bodies
 from bot.core.model.board_records import Counters, Header, Record
 from bot.core.model.history import REMEMBERED, CommitHistory, Position
 from bot.core.model.pipeline import Job, Lane, Pipeline, Service, Step
-from bot.core.model.run import Run, ServiceState, Status
+from bot.core.model.run import Attempt, Merge, Run, ServiceState, Status
 from bot.core.rules.merges import PUSHES
 from bot.store.keys import Keys
 from bot.store.parts import fields_of
@@ -68,11 +68,8 @@ def _run(service: str, number: int, queue_number: int, live: int) -> Run:
         since=MERGED + queue_number,
         version=f"{service}-20231114221320",
         passed=_before(step),
-        attempt=0 if status is Status.WAITING else 1,
-        queue_item=build,
-        build=build,
-        title="Orders of several addresses",
-        author="a-developer",
+        attempt=Attempt(0 if status is Status.WAITING else 1, queue_item=build, build=build),
+        merge=Merge(title="Orders of several addresses", author="a-developer"),
     )
 
 

@@ -150,7 +150,7 @@ class Board:
         self._send(self._seen(service, self._builds, None))
 
     def _ends(self, service: str, result: Outcome) -> BuildSeen:
-        build = self._board.runs[self._runs[service]].build
+        build = self._board.runs[self._runs[service]].attempt.build
         assert build is not None
         return self._seen(service, build, result)
 

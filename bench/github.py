@@ -84,7 +84,7 @@ class Shop:
         job = self.context.pipeline.job(run.step.stage, run.step.track)
         assert job is not None
         self.builds += 1
-        seen = BuildSeen(job.controller, job.name, self.builds, None, run.key, run.attempt)
+        seen = BuildSeen(job.controller, job.name, self.builds, None, run.key, run.attempt.number)
         self.tell(seen)
         self.time_passes()
         self.tell(replace(seen, result=outcome))

@@ -19,7 +19,7 @@ from bench import boards, bodies
 from bot.core.model.events import BuildSeen, Event, TimePassed
 from bot.core.model.history import Position
 from bot.core.model.pipeline import Outcome, Step
-from bot.core.model.run import Run, Status
+from bot.core.model.run import NO_ATTEMPT, Run, Status
 from bot.runtime import build
 from bot.store.keys import FAMILIES
 from bot.store.store import Work
@@ -63,7 +63,7 @@ class Board:
         took = time.perf_counter() - begin
         run = self._board.of_commit(name, after)[0]
         job = self._board.pipeline.stages[0].job
-        self._decide(BuildSeen(job.controller, job.name, self._count, Outcome.FAILURE, run.key, run.attempt))
+        self._decide(BuildSeen(job.controller, job.name, self._count, Outcome.FAILURE, run.key, run.attempt.number))
         return took * 1000
 
     def build(self) -> float:
@@ -81,7 +81,7 @@ class Board:
         """Jenkins calls back about that build: it is looked at, and the next run's trigger arrives at Jenkins."""
         run = self._inside()
         if self._number is None:
-            self._number = self._ask("/build", {"INTERLOCK_RUN": run.key, "INTERLOCK_ATTEMPT": str(run.attempt)})
+            self._number = self._ask("/build", {"INTERLOCK_RUN": run.key, "INTERLOCK_ATTEMPT": str(run.attempt.number)})
         self._ask("/arrivals")
         job = self._board.pipeline.stage(boards.PRE_PRODUCTION.stage).job
         body = json.dumps({"name": job.name, "build": {"number": self._number, "phase": "COMPLETED"}}).encode()
@@ -99,8 +99,8 @@ class Board:
     def _passed(self, run: Run) -> BuildSeen:
         job = self._board.pipeline.stage(boards.PRE_PRODUCTION.stage).job
         self._count += 1
-        number = run.build or 1_000_000 + self._count
-        return BuildSeen(job.controller, job.name, number, Outcome.SUCCESS, run.key, run.attempt)
+        number = run.attempt.build or 1_000_000 + self._count
+        return BuildSeen(job.controller, job.name, number, Outcome.SUCCESS, run.key, run.attempt.number)
 
     def _refill(self, passed: Run) -> None:
         """Take off the run that has passed, and put another at the tail of the queue before pre-production."""
@@ -112,9 +112,9 @@ class Board:
             raise RuntimeError(f"{passed.key} is {now.status} in {now.step} instead of waiting for production")
         self._count += 1
         later = Position(1, 1_000_000 + self._count, bodies.sha(f"{passed.service} refill {self._count}"))
-        fresh = replace(passed, key=f"{passed.service}.{later.seq}", position=later, queue_number=later.seq, build=None)
+        fresh = replace(passed, key=f"{passed.service}.{later.seq}", position=later, queue_number=later.seq)
         self._board.drop(now)
-        self._board.put(replace(fresh, status=Status.WAITING, step=boards.PRE_PRODUCTION, attempt=0, queue_item=None))
+        self._board.put(replace(fresh, status=Status.WAITING, step=boards.PRE_PRODUCTION, attempt=NO_ATTEMPT))
         context.store.commit(token, entries, Work(self._board.take_changes(), [], [], [], None))
         self._forget_effects()
 

@@ -109,7 +109,7 @@ def _poll(runtime: Runtime, context: PipelineContext, job: Job) -> ControllerPol
 
 def _missing_for(context: PipelineContext, run: Buildable, patience: float) -> float:
     """For how long each look at a run's build was in vain, in seconds; `patience`: what ends such a series."""
-    now, key = time.time(), context.keys.missing(run.key, run.attempt)
+    now, key = time.time(), context.keys.missing(run.key, run.attempt.number)
     context.redis.set(key, repr(now), nx=True)
     context.redis.pexpire(key, int(patience * 1000))
     return now - float(context.redis.get(key) or now)

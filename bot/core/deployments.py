@@ -7,7 +7,7 @@ from typing import Literal
 from bot.core.model.effects import Deploy
 from bot.core.model.messages import Message, message
 from bot.core.model.pipeline import Outcome, Track
-from bot.core.model.run import Run
+from bot.core.model.run import Buildable
 from bot.core.rules.decision import Decision
 
 State = Literal["in_progress", "success", "failure", "error", "inactive"]
@@ -21,10 +21,10 @@ def failed_state(outcome: Outcome) -> State:
     return "error" if outcome in _CUT_OFF else "failure"
 
 
-def deployed(decision: Decision, run: Run, state: State, text: Message | str) -> None:
+def deployed(decision: Decision, run: Buildable, state: State, text: Message | str) -> None:
     """Write the state of a roll-out; only real builds roll out, the fast lane's own jobs do not."""
     stage, service = decision.board.pipeline.stage(run.step.stage), decision.board.pipeline.service(run.service)
     if stage is None or service is None or not stage.environment or run.step.track is Track.FAST:
         return
-    where = (service.repository, run.position.sha, stage.name, stage.environment, stage.production)
-    decision.do(Deploy(*where, state, message(text), run.key, stage.job, run.build))
+    where = (service.repository, run.sha, stage.name, stage.environment, stage.production)
+    decision.do(Deploy(*where, state, message(text), run.key, stage.job, run.attempt.build))

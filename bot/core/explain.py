@@ -12,17 +12,15 @@ from bot.core.rules.fast_lane import fixes
 from bot.core.rules.queue import run_blocked_by, stage_blocked_by
 
 
-def why(board: Board, run: Buildable, now: float) -> Reason:
-    """The reason for the present state of a run or a verification; computed when somebody asks, never stored."""
-    if isinstance(run, Verification):
-        return _verification(board, run, now)
+def why(board: Board, run: Run, now: float) -> Reason:
+    """The reason for the present state of a run; computed when somebody asks, never stored."""
     match run.status:
         case Status.WAITING:
             return _waiting(board, run, now)
         case Status.STARTING:
             return _starting(run)
         case Status.RUNNING:
-            leaving = f"; {run.cancelled_by} has cancelled it" if run.cancelled_by else ""
+            leaving = f"; {run.attempt.cancelled_by} has cancelled it" if run.attempt.cancelled_by else ""
             return _running(run, now, leaving)
         case Status.RECALLED:
             return _recalled(run)
@@ -32,7 +30,8 @@ def why(board: Board, run: Buildable, now: float) -> Reason:
             return _failed(board, run)
 
 
-def _verification(board: Board, verification: Verification, now: float) -> Reason:
+def why_of_verification(board: Board, verification: Verification, now: float) -> Reason:
+    """The same of a verification."""
     match verification.status:
         case Status.WAITING:
             return stage_blocked_by(board, verification.step, now) or Reason(Why.NEXT, "next to be verified")
@@ -52,8 +51,10 @@ def _recalled(built: Buildable) -> Reason:
 
 
 def _running(built: Buildable, now: float, leaving: str = "") -> Reason:
-    late = "; it has run too long and is being aborted" if built.timed_out else ""
-    text = f"build #{built.build} runs in {built.step}{sentences.left(built, now)}{late}{leaving}{_pressed(built)}"
+    late = "; it has run too long and is being aborted" if built.attempt.timed_out else ""
+    text = (
+        f"build #{built.attempt.build} runs in {built.step}{sentences.left(built, now)}{late}{leaving}{_pressed(built)}"
+    )
     return Reason(Why.RUNNING, text)
 
 
@@ -82,30 +83,31 @@ def _waiting(board: Board, run: Run, now: float) -> Reason:
 
 
 def _starting(run: Run) -> Reason:
-    if run.cancelled_by is not None:
-        return Reason(Why.ENDING, f"cancelled by {run.cancelled_by}; Jenkins is being asked to give it back")
+    if run.attempt.cancelled_by is not None:
+        return Reason(Why.ENDING, f"cancelled by {run.attempt.cancelled_by}; Jenkins is being asked to give it back")
     return _asked_for(run)
 
 
 def _asked_for(run: Buildable) -> Reason:
-    if run.queue_item is None and run.unanswered == run.attempt:
-        text = f"its trigger for {run.step} got no answer (attempt {run.attempt}) and may still arrive: its build is "
-        return Reason(Why.STARTING, text + "looked for, and no other one is asked for before that is settled")
-    if run.queue_item is None:
-        return Reason(Why.STARTING, f"its build in {run.step} is being asked for (attempt {run.attempt})")
-    return Reason(Why.STARTING, f"its build waits in Jenkins' queue (item {run.queue_item})")
+    attempt = run.attempt
+    if attempt.queue_item is None and attempt.unanswered:
+        text = f"its trigger for {run.step} got no answer (attempt {attempt.number}) and may still arrive: its build "
+        return Reason(Why.STARTING, text + "is looked for, and no other one is asked for before that is settled")
+    if attempt.queue_item is None:
+        return Reason(Why.STARTING, f"its build in {run.step} is being asked for (attempt {attempt.number})")
+    return Reason(Why.STARTING, f"its build waits in Jenkins' queue (item {attempt.queue_item})")
 
 
 def _pressed(run: Buildable) -> str:
     """How the end of a build is asked for that takes its time about it."""
-    if run.abort is None or run.build is None:
+    if run.attempt.abort is None or run.attempt.build is None:
         return ""
-    if run.abort.stuck:
-        return f"; build #{run.build} does not end: end it in Jenkins"
-    if run.abort.only_stop:
+    if run.attempt.abort.stuck:
+        return f"; build #{run.attempt.build} does not end: end it in Jenkins"
+    if run.attempt.abort.only_stop:
         return "; it knows nothing firmer than stop, and was asked that again"
     return {AbortLevel.TERM: "; its steps were ended by force", AbortLevel.KILL: "; it was killed"}.get(
-        run.abort.level, ""
+        run.attempt.abort.level, ""
     )
 
 
@@ -116,7 +118,11 @@ def _failed(board: Board, run: Run) -> Reason:
         coming = [each for each in fixes(board, run.service) if each.key != run.key]
         way = f": {sentences.coming(coming[-1])}" if coming else ", a retry succeeds or it is unlocked"
         return Reason(Why.HOLDS_LOCK, f"{what}; it holds the lock until the fix has passed{way}")
-    what = sentences.failed(run, run.failure) if run.failure else f"{sentences.name(run)} failed in {run.step}"
+    what = (
+        sentences.failed(run, run.attempt.failure)
+        if run.attempt.failure
+        else f"{sentences.name(run)} failed in {run.step}"
+    )
     return Reason(Why.FIX_FAILED, f"{what}; it can be retried, or a newer merge replaces it")
 
 

@@ -51,11 +51,11 @@ def _tell(decision: Decision, run: Run, news: News) -> None:
     if service is None:
         return
     debounce = run.created + PULL_TOLD - decision.now
-    if not run.carries and (run.key in decision.board.runs or debounce <= 0):
+    if not run.merge.pulls and (run.key in decision.board.runs or debounce <= 0):
         return
-    if not run.carries:  # it has ended before its pull request was told: that hears of it once it is known
+    if not run.merge.pulls:  # it has ended before its pull request was told: that hears of it once it is known
         where = (run.service, service.repository, service.branch, run.sha)
         decision.do(FindPull(*where, debounce, run.key, began=run.created))
-    for pull in run.carries:
+    for pull in run.merge.pulls:
         debounce = 0.0 if news.soon else DEBOUNCE
         decision.do(Comment(service.repository, pull, run.key, began=run.created, debounce=debounce))

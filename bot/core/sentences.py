@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from bot.core.model.pipeline import Outcome, Service, Step
-from bot.core.model.run import Buildable, End, Ending, Lock, Run, Status, Verification
+from bot.core.model.run import Buildable, End, Ending, Lock, Run, Status
 
 #: How many failing tests, and how many locks, a sentence names before it says how many more there are.
 TESTS_NAMED, LOCKS_NAMED = 3, 5
@@ -36,18 +36,18 @@ def short(sha: str) -> str:
 
 def name(run: Buildable) -> str:
     """A run as people write it: service, commit; a verification: service, pull request, commit."""
-    pull = f" #{run.pull}" if isinstance(run, Verification) else ""
+    pull = f" #{run.verifies}" if run.verifies is not None else ""
     return f"{run.service}{pull} {short(run.sha)}"
 
 
 def failed(run: Buildable, outcome: Outcome) -> str:
     """`S1 1234567 failed in pre-production (CheckoutTest.pays; step Roll out: script returned exit code 1)`."""
-    if run.lost:
-        return f"{name(run)} was lost in {run.step}: {run.lost}"
-    told = [listed(run.failed_tests)] if run.failed_tests else []
-    told += [f"step {run.failed_step}"] if run.failed_step else []
+    if run.attempt.lost:
+        return f"{name(run)} was lost in {run.step}: {run.attempt.lost}"
+    told = [listed(run.attempt.failed_tests)] if run.attempt.failed_tests else []
+    told += [f"step {run.attempt.failed_step}"] if run.attempt.failed_step else []
     what = f" ({'; '.join(told)})" if told else ""
-    cancelled_by = run.cancelled_by if isinstance(run, Run) and outcome is Outcome.ABORTED else None
+    cancelled_by = run.attempt.cancelled_by if outcome is Outcome.ABORTED else None
     hand = f" by {cancelled_by}" if cancelled_by else ""
     return f"{name(run)} {_OUTCOMES.get(outcome, 'failed')}{hand} in {run.step}{what}"
 
@@ -134,9 +134,9 @@ def moment(at: float) -> str:
 
 def left(run: Buildable, now: float) -> str:
     """How long Jenkins expects the run's build still to take; empty if it does not say, or hardly knows."""
-    if run.expected is None:
+    if run.attempt.expected is None:
         return ""
-    seconds = run.expected - now
+    seconds = run.attempt.expected - now
     if seconds <= 0:
         return ", longer than usual"
     return f", about {math.ceil(seconds / 60)} min left" if seconds > 60 else ", less than a minute left"
@@ -147,7 +147,7 @@ def coming(run: Run) -> str:
     who = f"the repeated build of {name(run)}" if run.retrying else f"the fix {name(run)}"
     if run.status is Status.WAITING:
         return f"{who} waits for {run.step}"
-    until = f", until about {moment(run.expected)}" if run.expected is not None else ""
+    until = f", until about {moment(run.attempt.expected)}" if run.attempt.expected is not None else ""
     return f"{who} is in {run.step}{until}"
 
 

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from bot.core import sentences
-from bot.core.explain import why
+from bot.core.explain import why, why_of_verification
 from bot.core.model.board import Board
 from bot.core.model.pipeline import VERIFY, Job, Policy, Stage, Step, Track
 from bot.core.model.run import Lock, Pull, Run, Status, Verification
@@ -51,16 +51,16 @@ def tile(board: Board, run: Run, now: float, position: int | None = None) -> Vie
         "service": run.service,
         "sha": run.position.sha,
         "short": sentences.short(run.position.sha),
-        "title": run.title,
-        "author": run.author,
-        "pull": run.pull,
-        "pulls": list(run.carries),
+        "title": run.merge.title,
+        "author": run.merge.author,
+        "pull": run.merge.pull,
+        "pulls": list(run.merge.pulls),
         "lane": str(run.lane),
         "status": str(run.status),
         "stage": run.step.stage,
         "track": str(run.step.track),
-        "build": run.build,
-        "attempt": run.attempt,
+        "build": run.attempt.build,
+        "attempt": run.attempt.number,
         "since": run.since,
         "created": run.created,
         "passed": [str(step) for step in run.passed],
@@ -125,7 +125,7 @@ def _verifications(board: Board, now: float) -> View | None:
         return None
     live = nsmallest(VERIFIED, board.verifications.values(), key=lambda v: (v.queue_number, v.key))
     held = [(state.key, pull) for state in board.pulls.values() for pull in state.seen if pull.held]
-    rows = [_verification(v, why(board, v, now).sentence) for v in live]
+    rows = [_verification(v, why_of_verification(board, v, now).sentence) for v in live]
     rows += [_held(service, pull) for service, pull in sorted(held, key=lambda row: (row[0], row[1].number))]
     job = verify.job if verify is not None else None
     return {
@@ -145,7 +145,7 @@ def _verification(verification: Verification, reason: str) -> View:
         "sha": verification.sha,
         "short": sentences.short(verification.sha),
         "status": str(verification.status),
-        "build": verification.build,
+        "build": verification.attempt.build,
         "since": verification.since,
         "reason": reason,
     }

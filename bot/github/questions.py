@@ -50,7 +50,7 @@ def find_pull(runtime: Runtime, context: PipelineContext, claim: Claim, effect: 
     """Ask which pull request brought a commit, unless its webhook has told meanwhile, or the run is gone."""
     with context.look() as replica:
         runs = replica.board.of_commit(effect.service, effect.sha)
-    if all(run.pull is not None for run in runs) and not effect.run:
+    if all(run.merge.pull is not None for run in runs) and not effect.run:
         return Done()
     session = Session(runtime, effect.repository)
     try:
@@ -185,5 +185,5 @@ def _is_about(run: Run, allowed: CommandAllowed) -> bool:
     said = allowed.said
     if said.comment is None:
         return run.position.sha == said.sha
-    mine = said.pull in run.carries or run.position.sha == allowed.merged
+    mine = said.pull in run.merge.pulls or run.position.sha == allowed.merged
     return run.service == allowed.service and mine

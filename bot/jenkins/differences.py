@@ -65,16 +65,16 @@ def differences(poll: ControllerPoll, live: WatchedJob) -> list[Event]:
     ours: set[Any] = set()
     for run in live.runs:
         wanted = _wanted(run)
-        mine = [build for build in of_attempt[run.key, str(run.attempt)] if wanted.matches(build)]
+        mine = [build for build in of_attempt[run.key, str(run.attempt.number)] if wanted.matches(build)]
         ours |= {build.get("number") for build in mine}
-        nameless = of_item.get(run.queue_item) if run.queue_item is not None else None
+        nameless = of_item.get(run.attempt.queue_item) if run.attempt.queue_item is not None else None
         if mine:
             events += [builds.build_seen(poll.jenkins, live.job, build) for build in mine if _news(run, build, known)]
         elif nameless is not None and _may_be_of(run, nameless):
             ours.add(nameless.get("number"))
             # The job lost its parameters, but this is the item that our trigger became (Jenkins: `Run#getQueueId`).
             seen = builds.build_seen(poll.jenkins, live.job, nameless)
-            events += [replace(seen, run=run.key, attempt=run.attempt)] if _news(run, nameless, known) else []
+            events += [replace(seen, run=run.key, attempt=run.attempt.number)] if _news(run, nameless, known) else []
         else:
             events += _unseen(poll, live.job, run)
     if live.unmanaged_builds is not None:
@@ -85,7 +85,7 @@ def differences(poll: ControllerPoll, live: WatchedJob) -> list[Event]:
 
 
 def _wanted(run: Buildable) -> attempts.AttemptParameters:
-    return attempts.AttemptParameters(run.key, run.attempt, run.version, run.sha)
+    return attempts.AttemptParameters(run.key, run.attempt.number, run.version, run.sha)
 
 
 def _by_attempt(listed: list[Build]) -> defaultdict[tuple[str, str], list[Build]]:
@@ -112,36 +112,36 @@ def _carried(build: Build) -> tuple[str, str]:
 
 
 def _news(run: Buildable, build: Build, known: set[int]) -> bool:
-    if run.build in (None, build.get("number")):
-        return not build.get("building") or run.build is None
+    if run.attempt.build in (None, build.get("number")):
+        return not build.get("building") or run.attempt.build is None
     return bool(build.get("building")) != (build.get("number") in known)  # a second build of the attempt
 
 
 def _unseen(poll: ControllerPoll, job: Job, run: Buildable) -> list[Event]:
     """The differences of a run that has no build among the newest of its job."""
-    if run.build is not None:
+    if run.attempt.build is not None:
         return _by_number(poll, job, run)
-    if run.queue_item is None or any(_wanted(run).matches(item) for item in poll.queue):
+    if run.attempt.queue_item is None or any(_wanted(run).matches(item) for item in poll.queue):
         return []  # without a queue item its trigger is still on its way: that is the performer's matter
     try:
-        item = poll.jenkins.get(f"queue/item/{run.queue_item}", builds.ITEM_TREE)
+        item = poll.jenkins.get(f"queue/item/{run.attempt.queue_item}", builds.ITEM_TREE)
     except JenkinsNotFound:
         item = None
     if item is None or _wanted(run).belongs_to_another(item):
-        why = f"queue item {run.queue_item} is gone and left no build"
-        return [BuildLost(run.key, run.attempt, why)] if poll.lost(run) else []
+        why = f"queue item {run.attempt.queue_item} is gone and left no build"
+        return [BuildLost(run.key, run.attempt.number, why)] if poll.lost(run) else []
     if item.get("cancelled"):
-        return [Withdrawn(run.key, run.attempt, "it was cancelled in Jenkins' queue")]
+        return [Withdrawn(run.key, run.attempt.number, "it was cancelled in Jenkins' queue")]
     return []
 
 
 def _by_number(poll: ControllerPoll, job: Job, run: Buildable) -> list[Event]:
     """Ask for the build of a run by its number, since it is not among the newest."""
     try:
-        build = poll.jenkins.get(f"{job_path(job.name)}/{run.build}", builds.BUILD_TREE)
+        build = poll.jenkins.get(f"{job_path(job.name)}/{run.attempt.build}", builds.BUILD_TREE)
     except JenkinsNotFound:
-        why = why_gone(poll.jenkins, run.build or 0, run.since)
-        return [BuildLost(run.key, run.attempt, why)] if poll.lost(run) else []
+        why = why_gone(poll.jenkins, run.attempt.build or 0, run.since)
+        return [BuildLost(run.key, run.attempt.number, why)] if poll.lost(run) else []
     return [builds.build_seen(poll.jenkins, job, build)] if not build.get("building") else []
 
 

@@ -108,7 +108,9 @@ def jobs(context: PipelineContext, runs: Sequence[Buildable]) -> list[Job | None
     """To which job the present attempt of each run was posted; None for those that were not."""
     if not runs:
         return []
-    rows = cast("list[bytes | None]", context.redis.mget([context.keys.posted(run.key, run.attempt) for run in runs]))
+    rows = cast(
+        "list[bytes | None]", context.redis.mget([context.keys.posted(run.key, run.attempt.number) for run in runs])
+    )
     notes = (_note(row) for row in rows)
     return [found.job if found is not None else None for found in notes]
 

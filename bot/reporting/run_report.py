@@ -61,8 +61,10 @@ def _headline(board: Board, run: Run, now: float, gone: Ending | None) -> str:
         case Status.STARTING:
             return f"**{who} is in {step}{fast}.**"
         case Status.RUNNING:
-            until = f", until about {sentences.moment(run.expected)}" if run.expected is not None else ""
-            return f"**{who} is in {step}{fast}**: build {run.build} runs{until}."
+            until = (
+                f", until about {sentences.moment(run.attempt.expected)}" if run.attempt.expected is not None else ""
+            )
+            return f"**{who} is in {step}{fast}**: build {run.attempt.build} runs{until}."
         case Status.FAILED:
             return f"**{who} has failed in {step}.**"
         case Status.RECALLED:
@@ -89,11 +91,11 @@ def _has_failed(run: Run, gone: Ending | None) -> bool:
 
 def _broken(run: Run) -> Iterator[str]:
     """What went wrong in the build: the step, and the tests one by one."""
-    if run.failed_step:
-        yield f"- step {code(run.failed_step[:WORDS])}"
-    yield from (f"- {code(name[:WORDS])}" for name in run.failed_tests[:TESTS])
-    if len(run.failed_tests) > TESTS:
-        yield f"- and {len(run.failed_tests) - TESTS} more"
+    if run.attempt.failed_step:
+        yield f"- step {code(run.attempt.failed_step[:WORDS])}"
+    yield from (f"- {code(name[:WORDS])}" for name in run.attempt.failed_tests[:TESTS])
+    if len(run.attempt.failed_tests) > TESTS:
+        yield f"- and {len(run.attempt.failed_tests) - TESTS} more"
 
 
 def _next(board: Board, run: Run, gone: Ending | None) -> str:

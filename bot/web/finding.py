@@ -48,7 +48,7 @@ def _means(run: Run, question: str) -> bool:
         run.key.casefold() == folded
         or run.service.casefold() == folded
         or (_SHA.fullmatch(folded) is not None and run.position.sha.startswith(folded))
-        or (pull is not None and int(pull.group(1)) in run.carries)
+        or (pull is not None and int(pull.group(1)) in run.merge.pulls)
     )
 
 

@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bot.core.explain import why
+from bot.core.explain import why, why_of_verification
 from bot.core.model.board import Board
 from bot.core.model.effects import AbortDuplicate, SetStatus, Trigger, Withdraw
 from bot.core.model.facts import FactKind, Why
 from bot.core.model.pipeline import VERIFY, AbortLevel, Lane, Mode, Step, Track
-from bot.core.model.run import End, Run, Status, Verification
+from bot.core.model.run import Attempt, End, Run, Status, Verification
 from bot.core.rules.decision import Decision
 from bot.core.view import view
 from tests.core.world import indexes_of, rebuilt
@@ -167,7 +167,7 @@ def _one_build(decision: Decision, was: Before, memory: Memory) -> None:
     for fact in decision.facts:
         if fact.kind in BUILD_DECIDED and fact.run:
             built: Run | Verification = was.runs.get(fact.run) or was.verifications[fact.run]
-            memory.decided[fact.run, built.attempt] += 1
+            memory.decided[fact.run, built.attempt.number] += 1
     for effect in decision.effects:
         if isinstance(effect, Trigger) and not effect.look_first:
             memory.triggered[effect.run, effect.attempt] += 1
@@ -254,21 +254,21 @@ def _doors(board: Board, decision: Decision, now: float) -> None:
         backoff, built = board.backoffs.get(str(step)), board.built(key)
         assert backoff is None or backoff.retry_at <= now, f"{key} is started in {step}, which Jenkins refuses"
         assert built is not None
-        assert (built.status, built.step, built.build) == (Status.STARTING, step, None), f"{key} was started from aside"
+        fresh = (Status.STARTING, step, Attempt(built.attempt.number))
+        assert (built.status, built.step, built.attempt) == fresh, f"{key} was started from aside"
 
 
 def _flags(board: Board) -> None:
     """What is noted of a build or of a status ends with it."""
+    for built in (*board.runs.values(), *board.verifications.values()):
+        waits = built.status is Status.WAITING
+        assert not waits or built.attempt == built.attempt.over(), f"an attempt outlives {built.key}, which waits"
     for run in board.runs.values():
         where, holds = f"{run.key}, which is {run.status}", run.holds_slot
-        assert holds or (run.cancelled_by, run.abort, run.timed_out) == (None, None, False), (
-            f"a cancel outlives {where}"
-        )
-        assert run.status is not Status.WAITING or (run.build, run.queue_item, run.expected) == (None, None, None), (
-            where
-        )
+        asked = (run.attempt.cancelled_by, run.attempt.abort, run.attempt.timed_out)
+        assert holds or asked == (None, None, False), f"a cancel outlives {where}"
         assert (run.ending is not None) == (run.status is Status.ENDING), f"an end is noted of {where}"
-        assert (run.failure is not None) == (run.status is Status.FAILED), f"a failure is noted of {where}"
+        assert (run.attempt.failure is not None) == (run.status is Status.FAILED), f"a failure is noted of {where}"
         assert not run.retrying or run.status not in (Status.FAILED, Status.ENDING), f"a retry outlives {where}"
         assert not run.retrying or any(lock.run == run.key for lock in board.locks_of(run.step.stage)), where
 
@@ -298,7 +298,7 @@ def _reasons(board: Board, now: float) -> None:
         if run.status is Status.WAITING:
             assert run.step in board.steps(), f"{run.key} waits for {run.step}, which is not there"
     for verification in board.verifications.values():
-        assert why(board, verification, now).sentence.strip(), f"{verification.key} does not say why"
+        assert why_of_verification(board, verification, now).sentence.strip(), f"{verification.key} does not say why"
     json.dumps(view(board, 1, now))
 
 
@@ -308,8 +308,8 @@ def _no_abort_where_it_rolls_out(board: Board, decision: Decision) -> None:
     for effect in decision.effects:
         if isinstance(effect, Withdraw) and effect.abort and effect.job in rolling and effect.run in board.runs:
             run = board.runs[effect.run]
-            asked = run.cancelled_by is not None or (run.ending is not None and run.ending.end is End.CANCELLED)
-            assert asked or run.timed_out, f"{run.key} is aborted where it rolls out, and nobody asked for it"
+            asked = run.attempt.cancelled_by is not None or (run.ending is not None and run.ending.end is End.CANCELLED)
+            assert asked or run.attempt.timed_out, f"{run.key} is aborted where it rolls out, and nobody asked for it"
 
 
 def _grounds(board: Board) -> None:

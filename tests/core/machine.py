@@ -575,7 +575,7 @@ class AnyTown(RuleBasedStateMachine):
             everything = [*town.board.runs.values(), *town.board.verifications.values()]
             going = [built for built in everything if built.holds_slot]
             for run in going:
-                self._help(run.key, run.attempt)
+                self._help(run.key, run.attempt.number)
             if going or self._open_news():
                 continue
             if town.board.clean_ups:

@@ -64,12 +64,12 @@ def test_a_build_that_knows_only_stop_is_not_said_to_have_been_ended_by_force() 
     town.starts("S1a")
     town.cancel("S1a")
     run = town.run("S1a")
-    assert run.build is not None
+    assert run.attempt.build is not None
     job = town.board.job(run.step)
     assert job is not None
-    town.send(AbortTaken(job.controller, job.name, run.build, STOP))
+    town.send(AbortTaken(job.controller, job.name, run.attempt.build, STOP))
     town.waits(60)
-    town.send(AbortTaken(job.controller, job.name, run.build, TERM, only_stop=True))
+    town.send(AbortTaken(job.controller, job.name, run.attempt.build, TERM, only_stop=True))
     assert town.says("S1a").endswith("it knows nothing firmer than stop, and was asked that again")
 
 
@@ -157,7 +157,7 @@ def test_a_repeated_build_begins_anew() -> None:
     town.aborts("S1a")
     assert town.status("S1a") is Status.STARTING
     town.starts("S1a")
-    assert town.run("S1a").abort is None
+    assert town.run("S1a").attempt.abort is None
     town.quiet()
     town.waits(70)
     assert forced_heads(town) == []
@@ -168,12 +168,12 @@ def test_a_duplicate_is_asked_ever_more_firmly_too() -> None:
     town.arrives("S1", "a", "acceptance")
     town.starts("S1a")
     run = town.run("S1a")
-    town.send(BuildSeen("cdp", "acceptance", 900, None, run.key, run.attempt))
+    town.send(BuildSeen("cdp", "acceptance", 900, None, run.key, run.attempt.number))
     for _ in range(4):
         town.waits(60)
     assert [effect.level for effect in town.did(AbortDuplicate)] == [STOP, TERM, KILL]
     assert "a second build of S1.1" in text_of(town.facts[-1].why)
-    town.send(BuildSeen("cdp", "acceptance", 900, Outcome.ABORTED, run.key, run.attempt))
+    town.send(BuildSeen("cdp", "acceptance", 900, Outcome.ABORTED, run.key, run.attempt.number))
     assert town.board.unmanaged == {}
     assert town.status("S1a") is Status.RUNNING
 
@@ -228,7 +228,7 @@ def test_the_word_that_an_older_request_was_taken_changes_nothing(cancelled: Tow
     cancelled.waits(60)
     before = cancelled.run("S1a")
     job = before.step.stage
-    cancelled.send(AbortTaken("cdp", job, before.build or 0, STOP))
+    cancelled.send(AbortTaken("cdp", job, before.attempt.build or 0, STOP))
     cancelled.send(AbortTaken("cdp", "no job of ours", 1, TERM))
     assert cancelled.run("S1a") == before
 
@@ -242,7 +242,7 @@ def test_a_build_of_an_attempt_that_is_over_is_stopped_before_it_rolls_out_an_ol
     town.arrives("S1", "a", "production")
     run = town.run("S1a")
     town.quiet()
-    town.send(BuildSeen("cdp", "pre-production", 900, None, run.key, run.attempt - 1))
+    town.send(BuildSeen("cdp", "pre-production", 900, None, run.key, run.attempt.number - 1))
     (stop,) = town.did(AbortDuplicate)
     assert (stop.number, stop.run) == (900, run.key)
     assert town.told(FactKind.BUILD_DUPLICATED) == [None]
@@ -272,8 +272,8 @@ def ended_in_acceptance(town: Town, number: int = 77, started: float | None = 10
     """S1a's build in acceptance has ended, the run is further; returns the late news that the build runs."""
     run = town.run("S1a")
     town.starts("S1a")
-    number = town.run("S1a").build or number
-    late = BuildSeen("cdp", "acceptance", number, None, run.key, run.attempt, started=started)
+    number = town.run("S1a").attempt.build or number
+    late = BuildSeen("cdp", "acceptance", number, None, run.key, run.attempt.number, started=started)
     town.send(replace(late, result=Outcome.SUCCESS))
     assert town.at("S1a") == "pre-production"
     town.quiet()
@@ -333,7 +333,7 @@ def test_stopped_is_said_of_a_second_build_only_when_jenkins_says_so(result: Out
     town.arrives("S1", "a", "production")
     run = town.run("S1a")
     town.quiet()
-    seen = BuildSeen("cdp", "pre-production", 900, None, run.key, run.attempt - 1)
+    seen = BuildSeen("cdp", "pre-production", 900, None, run.key, run.attempt.number - 1)
     town.send(seen)
     assert [text_of(fact.why).rpartition(": ")[2] for fact in town.facts] == ["it is asked to stop"]
     town.send(replace(seen, result=result))
@@ -346,7 +346,7 @@ def test_stopped_is_said_of_a_second_build_only_when_jenkins_says_so(result: Out
 def of_another_life(town: Town, result: Outcome | None = None, number: int = 900) -> BuildSeen:
     """A build whose run had the same name before Redis was lost."""
     run = town.run("S1a")
-    return BuildSeen("cdp", "acceptance", number, result, run.key, run.attempt, version="S1-19690101000000")
+    return BuildSeen("cdp", "acceptance", number, result, run.key, run.attempt.number, version="S1-19690101000000")
 
 
 def test_a_build_of_an_older_installation_moves_nothing_and_is_left_alone() -> None:
@@ -359,7 +359,7 @@ def test_a_build_of_an_older_installation_moves_nothing_and_is_left_alone() -> N
     town.send(of_another_life(town, number=901))
     assert town.did(AbortDuplicate) == []
     assert [f.number for f in town.board.unmanaged.values()] == [901]
-    assert town.run("S1a").build is None
+    assert town.run("S1a").attempt.build is None
 
 
 def test_so_it_is_if_the_run_of_that_name_is_gone() -> None:
@@ -376,7 +376,7 @@ def test_a_second_build_that_is_not_killed_where_it_rolls_out_is_told_once_and_n
     town = Obliging()
     town.arrives("S1", "a", "production")
     run = town.run("S1a")
-    town.send(BuildSeen("cdp", "pre-production", 900, None, run.key, run.attempt - 1))
+    town.send(BuildSeen("cdp", "pre-production", 900, None, run.key, run.attempt.number - 1))
     for _ in range(4):
         town.waits(60)
     assert [effect.level for effect in town.did(AbortDuplicate)] == [STOP]

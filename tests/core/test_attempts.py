@@ -24,25 +24,28 @@ def town() -> Town:
 
 def asks(town: Town, sha: str = "S1a", stage: str = STAGE, attempt: int | None = None, **how: object) -> str:
     run = town.run(sha)
-    return attempt_refused(town.board, run.key, stage, run.attempt if attempt is None else attempt, **how)  # type: ignore[arg-type]
+    return attempt_refused(town.board, run.key, stage, run.attempt.number if attempt is None else attempt, **how)  # type: ignore[arg-type]
 
 
 def test_the_present_attempt_goes_on_before_and_after_its_start_was_seen(town: Town) -> None:
     version = town.run("S1a").version
     assert asks(town) == asks(town, version=version, build=7) == ""
     town.starts("S1a")
-    assert asks(town, version=version, build=town.run("S1a").build) == ""
+    assert asks(town, version=version, build=town.run("S1a").attempt.build) == ""
 
 
 def test_another_attempt_stage_version_or_build_is_told_so(town: Town) -> None:
     town.starts("S1a")
     run = town.run("S1a")
-    assert asks(town, attempt=run.attempt - 1) == (
-        f"attempt {run.attempt - 1} was given up: attempt {run.attempt} is the present one"
+    assert asks(town, attempt=run.attempt.number - 1) == (
+        f"attempt {run.attempt.number - 1} was given up: attempt {run.attempt.number} is the present one"
     )
     assert asks(town, stage="production") == "its run is at pre-production now"
     assert "older installation" in asks(town, version="S1-19690101000000")
-    assert asks(town, build=(run.build or 0) + 1) == f"build #{run.build} is that of attempt {run.attempt}"
+    assert (
+        asks(town, build=(run.attempt.build or 0) + 1)
+        == f"build #{run.attempt.build} is that of attempt {run.attempt.number}"
+    )
     assert (
         attempt_refused(town.board, "S9.1", STAGE, 1) == "its run is not on the board: it has ended, or was never there"
     )
@@ -71,19 +74,19 @@ def test_one_that_is_called_back_by_a_lock_and_starts_all_the_same_finishes_as_u
 
 def test_a_trigger_without_an_answer_is_told_once_and_said_until_its_build_is_there(town: Town) -> None:
     run = town.run("S1a")
-    town.send(TriggerUnanswered(run.key, run.attempt, 60.0))
+    town.send(TriggerUnanswered(run.key, run.attempt.number, 60.0))
     assert town.told(FactKind.TRIGGER_UNANSWERED) == ["S1a"]
     assert "got no answer" in town.says("S1a")
     town.accepts("S1a")
     assert "got no answer" not in town.says("S1a")
-    town.send(TriggerUnanswered(run.key, run.attempt, 60.0))  # old news
+    town.send(TriggerUnanswered(run.key, run.attempt.number, 60.0))  # old news
     assert "got no answer" not in town.says("S1a")
 
 
 def test_the_next_attempt_begins_without_that_word(town: Town) -> None:
     run = town.run("S1a")
-    town.send(TriggerUnanswered(run.key, run.attempt, 60.0))
+    town.send(TriggerUnanswered(run.key, run.attempt.number, 60.0))
     town.refuses("S1a")
     town.waits(60)
-    assert town.run("S1a").attempt == run.attempt + 1
+    assert town.run("S1a").attempt.number == run.attempt.number + 1
     assert "got no answer" not in town.says("S1a")

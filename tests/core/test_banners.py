@@ -45,7 +45,7 @@ def test_it_says_until_when_jenkins_expects_the_fix_to_take() -> None:
     town.passes("S1b")
     town.quiet()
     run = town.run("S1b")
-    town.send(BuildSeen("cdp", "fast-acceptance", 77, None, run.key, run.attempt, expected=1_764_106_800.0))
+    town.send(BuildSeen("cdp", "fast-acceptance", 77, None, run.key, run.attempt.number, expected=1_764_106_800.0))
     assert coming(town) == ["the fix S1 S1b is in fast acceptance, until about 2025-11-25 21:40 UTC"]
     town.now = 1_764_106_800.0 - 61
     assert town.says("S1b") == "build #77 runs in fast acceptance, about 2 min left"
@@ -115,7 +115,9 @@ def test_the_step_that_failed_is_in_the_reason_everywhere() -> None:
     town.starts("S1a")
     run = town.run("S1a")
     number = town.jenkins.last_number
-    failed = BuildSeen("cdp", "pre-production", number, Outcome.FAILURE, run.key, run.attempt, ("CheckoutTest.pays",))
+    failed = BuildSeen(
+        "cdp", "pre-production", number, Outcome.FAILURE, run.key, run.attempt.number, ("CheckoutTest.pays",)
+    )
     town.send(replace(failed, failed_step="Roll out: script returned exit code 1"))
     wanted = "S1 S1a failed in pre-production (CheckoutTest.pays; step Roll out: script returned exit code 1)"
     assert [lock.reason for banner in town.did(Banner) for lock in banner.locks] == [wanted]

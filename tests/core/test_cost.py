@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bot.core.model.pipeline import Lane, Step, Track
-from bot.core.model.run import Run, ServiceState, Status
+from bot.core.model.run import Attempt, Run, ServiceState, Status
 from bot.core.rules.cleanup import REMOVED_AT_ONCE
 from tests.core.town import Town
 from tests.core.world import shop
@@ -79,8 +79,7 @@ def _join(town: Town, service: str, number: int) -> None:
         created=town.now,
         since=town.now,
         version="1",
-        attempt=2,
-        build=None if waits else 10_000 + number,
+        attempt=Attempt(2, build=None if waits else 10_000 + number),
         passed=(Step("build"), Step("acceptance")) if waits else (Step("build"),),
     )
     town.board.put(run)

@@ -484,7 +484,7 @@ F10 = [
             lambda t: t.merge("S1", "e"),
             lambda t: t.fix_passes("S1e"),
         ),
-        lambda t: (t.at("S3a"), t.run("S3a").attempt, t.did(Withdraw, of="S3a")),
+        lambda t: (t.at("S3a"), t.run("S3a").attempt.number, t.did(Withdraw, of="S3a")),
         ("acceptance", 2, []),
         "builds of others go on",
     ),

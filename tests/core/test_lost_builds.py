@@ -31,4 +31,4 @@ def test_lost_after_its_start_it_counts_as_aborted_and_locks_the_stage(town: Tow
     town.starts("S1a")
     town.loses("S1a")
     assert (town.status("S1a"), town.locks(STAGE)) == (Status.FAILED, ["S1a"])
-    assert town.run("S1a").failure is Outcome.ABORTED
+    assert town.run("S1a").attempt.failure is Outcome.ABORTED

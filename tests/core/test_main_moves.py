@@ -213,9 +213,9 @@ def test_pull_requests_that_land_in_one_push_are_carried_by_its_run_in_any_order
         assert town.left(sha) in (None, ("superseded", "S1c"))
     assert town.live() == ["S1c"]
     run = town.run("S1c")
-    assert set(run.pulls) == {1, 2, 3}
-    assert run.pull in run.pulls
-    assert run.title == f"PR {run.pull}"
+    assert set(run.merge.pulls) == {1, 2, 3}
+    assert run.merge.pull in run.merge.pulls
+    assert run.merge.title == f"PR {run.merge.pull}"
     assert head(town) == "S1c"
     town.merge("S1", "d")
     assert town.did(Compare) == []
@@ -265,7 +265,7 @@ def test_what_is_remembered_of_pushes_is_bounded(town: Town) -> None:
     assert max(len(pushed.commits) for pushed in state(town).pushed) == 50
     for number in range(60):
         town.send(Merged("S1", f"c39.{299 - number % 50}", pull=number))
-    assert len(town.run("h39").pulls) == 20
+    assert len(town.run("h39").merge.pulls) == 20
 
 
 def test_two_merges_of_one_second_have_versions_of_their_own(town: Town) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot.core.explain import why
+from bot.core.explain import why_of_verification
 from bot.core.model.effects import AbortDuplicate, Notify, SetStatus, Trigger, Withdraw
 from bot.core.model.events import (
     BuildHinted,
@@ -66,7 +66,7 @@ class Pulls(Town):
     def attempt(self, sha: str) -> Asked:
         """Its attempt, as Jenkins knows it."""
         verification = self.verification(sha)
-        return self.jenkins.attempts[verification.key, verification.attempt]
+        return self.jenkins.attempts[verification.key, verification.attempt.number]
 
     def verifying(self) -> dict[str, str]:
         """The heads that are verified, by the first letter of the sha, and how they stand."""
@@ -182,7 +182,7 @@ def test_pull_requests_wait_for_a_slot_in_the_order_in_which_they_came() -> None
     for number, sha in zip((0, 20, 10), (A, B, C), strict=True):
         town.moves(sha, pull=number)
     assert town.verifying() == {"a": "starting", "b": "waiting", "c": "waiting"}
-    reason = why(town.board, town.verification(B), town.now)
+    reason = why_of_verification(town.board, town.verification(B), town.now)
     assert reason.sentence == "verify is full (1 of 1): S1 #0 aaaaaaa"
     town.passes(A)
     assert town.verifying() == {"b": "starting", "c": "waiting"}
@@ -207,7 +207,7 @@ def test_a_build_that_runs_too_long_is_aborted_and_is_an_error() -> None:
     town.waits(601)
     (withdraw,) = town.did(Withdraw)
     assert withdraw.abort
-    assert "it has run too long" in why(town.board, town.verification(A), town.now).sentence
+    assert "it has run too long" in why_of_verification(town.board, town.verification(A), town.now).sentence
     town.ends(A, Outcome.ABORTED)
     assert town.statuses()[-1] == ("a", "error", "build #1 ran too long")
 
@@ -501,11 +501,11 @@ def test_a_refused_trigger_is_tried_again_after_a_pause_as_another_attempt() -> 
     assert town.verifying() == {"a": "waiting"}
     assert (
         "Jenkins did not take the build for verify: the job is disabled"
-        in why(town.board, town.verification(A), town.now).sentence
+        in why_of_verification(town.board, town.verification(A), town.now).sentence
     )
     assert town.board.next_due(town.now) == town.now + 5
     town.waits(6)
-    assert (town.verification(A).attempt, town.verification(A).status) == (2, Status.STARTING)
+    assert (town.verification(A).attempt.number, town.verification(A).status) == (2, Status.STARTING)
     town.accepts(A)
     assert town.board.backoffs == {}
 
@@ -514,9 +514,9 @@ def test_a_build_that_is_given_back_is_asked_for_and_timed_as_if_it_were_the_fir
     town = Pulls(timeout=600.0)
     town.moves(A)
     town.accepts(A)
-    assert town.verification(A).queue_item is not None
+    assert town.verification(A).attempt.queue_item is not None
     town.gives_back(A, "it was cancelled in Jenkins' queue")
-    assert (town.verification(A).queue_item, town.verification(A).status) == (None, Status.WAITING)
+    assert (town.verification(A).attempt.queue_item, town.verification(A).status) == (None, Status.WAITING)
     town.waits(6)
     town.starts(A)
     town.waits(600)
@@ -539,7 +539,7 @@ def test_an_item_that_somebody_cancels_in_jenkins_is_asked_for_again() -> None:
     town.accepts(A)
     town.gives_back(A, "it was cancelled in Jenkins' queue")
     town.waits(6)
-    assert town.verification(A).attempt == 2
+    assert town.verification(A).attempt.number == 2
 
 
 def test_a_build_that_is_lost_is_an_error_and_can_be_asked_for_again() -> None:
@@ -599,7 +599,10 @@ def test_paused_nothing_is_started_and_what_is_superseded_is_taken_back() -> Non
     town.quiet()
     town.moves(B)
     assert (town.did(Trigger), len(town.did(Withdraw))) == ([], 1)
-    assert why(town.board, town.verification(B), town.now).sentence == "the pipeline is paused by ann: because"
+    assert (
+        why_of_verification(town.board, town.verification(B), town.now).sentence
+        == "the pipeline is paused by ann: because"
+    )
     town.mode(Mode.RUN)
     assert town.verifying() == {"a": "ending", "b": "starting"}
 
@@ -615,7 +618,7 @@ def test_observing_sends_nothing_and_makes_up_for_it_later() -> None:
     town.moves("d" * 40, pull=13)
     assert town.effects == []
     assert town.verifying() == {"a": "ending", "b": "waiting", "d": "waiting"}
-    assert "only observes" in why(town.board, town.verification(B), town.now).sentence
+    assert "only observes" in why_of_verification(town.board, town.verification(B), town.now).sentence
     town.mode(Mode.RUN)
     assert [(e.run, e.abort) for e in town.did(Withdraw)] == [("S1.pr12-1", True)]
     assert sorted(e.sha[0] for e in town.did(Trigger)) == ["b", "d"]

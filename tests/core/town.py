@@ -262,7 +262,7 @@ class Town:
         """The present attempt of a run, as Jenkins knows it."""
         run = self.run(sha)
         assert run.holds_slot, f"{sha} has no build: it is {run.status} in {run.step}"
-        return self.jenkins.attempts[run.key, run.attempt]
+        return self.jenkins.attempts[run.key, run.attempt.number]
 
     def live(self) -> list[str]:
         """All live runs, in the order of their commits' names."""

@@ -72,7 +72,8 @@ def test_a_worker_that_hangs_with_a_merge_waiting(well: World) -> None:
     """The web process finds it by itself, and while it lasts nobody is told that there is nothing to do."""
     well.town.jenkins["cdp"].control.hold(well.town.job("acceptance"))
     held = well.merge("S1", "one that is on its way")
-    until("it is in acceptance", lambda: (run := well.run_of(held)) and run.step.stage == "acceptance" and run.build)
+    acceptance = "acceptance"
+    until("it is there", lambda: (run := well.run_of(held)) and run.step.stage == acceptance and run.attempt.build)
     assert "Nothing to do" in well.typed("why", "S1")
     with well.stopped("worker"):
         well.merge("S2", "one that nobody decides")

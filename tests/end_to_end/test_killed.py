@@ -172,7 +172,7 @@ def test_worker_after_the_commit(calm: World) -> None:
     sha = calm.merge("S3")
     run = until("it is decided", lambda: calm.run_of(sha))
     assert run.status is Status.STARTING
-    assert calm.redis.hexists(calm.keys.outbox, f"trigger/{run.key}/{run.attempt}") or trigger_slots(calm)
+    assert calm.redis.hexists(calm.keys.outbox, f"trigger/{run.key}/{run.attempt.number}") or trigger_slots(calm)
     calm.send("worker", signal.SIGKILL)
     is_restarted(calm, "worker", restarts)
     assert calm.builds("build", sha) == 0
@@ -197,7 +197,7 @@ def test_worker_in_the_middle_of_a_trigger(calm: World) -> None:
     assert 0 < left <= HOLD_MS / 1000 + 1  # seconds of Redis' clock, cut off
     is_restarted(calm, "worker", restarts)
     until("the build has been found by asking", lambda: (now := calm.run_of(sha)) is None or now.build)
-    assert run.attempt == 1
+    assert run.attempt.number == 1
     is_built_once(calm, sha)
     until("another worker has looked for it, and is done", lambda: slot not in trigger_slots(calm))
     assert calm.builds("build", sha) == 1

@@ -174,7 +174,7 @@ def merged(shop: Workshop) -> str:
 def test_the_pull_request_of_a_commit_is_asked_for(shop: Workshop, merged: str) -> None:
     assert shop.do(question(merged)) == [PullFound("S1", merged, 1, "Pay later", "kim")]
     shop.work()
-    assert shop.run_of(merged).pull == 1
+    assert shop.run_of(merged).merge.pull == 1
 
 
 def test_nobody_is_asked_if_the_webhook_has_told_meanwhile(shop: Workshop, merged: str) -> None:

@@ -85,7 +85,7 @@ def waits_for(shop: Workshop, ready: Any, seconds: float = 12.0) -> Run:
     """Work as a worker does, with polling, until `ready(run)`; returns the run."""
     deadline = time.monotonic() + seconds
     while not ready(run := shop.run("S1a")):
-        assert time.monotonic() < deadline, (run.status, run.attempt, shop.builds("pre-production"))
+        assert time.monotonic() < deadline, (run.status, run.attempt.number, shop.builds("pre-production"))
         step(shop)
         reconcile.builds(shop.runtime, shop.context)
     return run
@@ -108,12 +108,12 @@ def wakes(shop: Workshop) -> None:
 def test_an_attempt_that_arrives_after_it_was_given_up_does_not_roll_out(shop: Workshop) -> None:
     with web(shop) as address:
         asks(shop, address)
-        waits_for(shop, lambda run: run.attempt == NEXT and run.status is Status.RUNNING)
+        waits_for(shop, lambda run: run.attempt.number == NEXT and run.status is Status.RUNNING)
         wakes(shop)
         (late,) = shop.control.wait_builds(JOB, state="done", match={"INTERLOCK_ATTEMPT": str(LATE)})
         assert (late["result"], late["turned_away"]) == ("NOT_BUILT", True)
         run = waits_for(shop, lambda run: not shop.board.unmanaged)
-        assert (run.attempt, run.status) == (NEXT, Status.RUNNING)
+        assert (run.attempt.number, run.status) == (NEXT, Status.RUNNING)
         assert attempts(shop, turned_away=False) == [str(NEXT)]
         assert shop.board.locks_of("pre-production") == []
 
@@ -121,17 +121,17 @@ def test_an_attempt_that_arrives_after_it_was_given_up_does_not_roll_out(shop: W
 @pytest.mark.slow
 @pytest.mark.timeout(60)
 def test_an_attempt_that_arrives_while_it_is_waited_for_is_the_one(shop: Workshop) -> None:
-    run = waits_for(shop, lambda run: run.unanswered == LATE)
-    assert (run.status, run.attempt) == (Status.STARTING, LATE)
+    run = waits_for(shop, lambda run: run.attempt.unanswered and run.attempt.number == LATE)
+    assert (run.status, run.attempt.number) == (Status.STARTING, LATE)
     wakes(shop)
     run = waits_for(shop, lambda run: run.status is Status.RUNNING)
-    assert (run.attempt, attempts(shop)) == (LATE, [str(LATE)])
+    assert (run.attempt.number, attempts(shop)) == (LATE, [str(LATE)])
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(60)
 def test_the_stage_says_that_it_waits_and_why(shop: Workshop) -> None:
-    waits_for(shop, lambda run: run.unanswered == LATE)
+    waits_for(shop, lambda run: run.attempt.unanswered and run.attempt.number == LATE)
     (said,) = shop.facts(FactKind.TRIGGER_UNANSWERED)
     assert said.endswith("no other build is asked for until Jenkins has answered for 1 s, or has restarted")
     sentence = why(shop.board, shop.run("S1a"), time.time()).sentence

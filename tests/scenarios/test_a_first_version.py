@@ -145,7 +145,7 @@ def test_a_merge_arrives_as_push_and_as_pull_request_and_is_one_run() -> None:
     town.merge("S1", "a")
     town.pull("S1", "a", number=12)
     assert town.live() == ["S1a"]
-    assert (town.run("S1a").pull, town.run("S1a").title) == (12, "PR 12")
+    assert (town.run("S1a").merge.pull, town.run("S1a").merge.title) == (12, "PR 12")
 
 
 def test_a_merge_arrives_as_pull_request_and_then_as_push_and_the_push_is_the_proof() -> None:

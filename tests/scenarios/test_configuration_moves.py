@@ -67,7 +67,7 @@ def test_a_job_that_is_renamed_while_its_build_is_aborted_is_asked_more_firmly_a
     town.cancel("S1a")
     run = town.run("S1a")
     town.configure(renamed(shop(), ACC, "acceptance-2"))
-    town.send(AbortTaken("cdp", ACC, run.build or 0, AbortLevel.STOP, run=run.key, attempt=run.attempt))
+    town.send(AbortTaken("cdp", ACC, run.attempt.build or 0, AbortLevel.STOP, run=run.key, attempt=run.attempt.number))
     town.quiet()
     town.waits(60)
     assert [effect.level for effect in town.did(Withdraw, of="S1a")] == [AbortLevel.TERM]

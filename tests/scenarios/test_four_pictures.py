@@ -162,7 +162,7 @@ def test_picture_4_clean_up_unlock_and_the_next_entry_are_one_decision(three: To
 def test_picture_4_runs_of_others_neither_restart_nor_lose_their_place(four: Town) -> None:
     assert [effect.run for effect in four.did(Withdraw)] == [four.key("S1c")]
     assert {four.at("S2b"), four.at("S3a")} == {"acceptance"}
-    assert [four.run(sha).attempt for sha in ("S2b", "S3a")] == [2, 2]
+    assert [four.run(sha).attempt.number for sha in ("S2b", "S3a")] == [2, 2]
 
 
 def test_at_the_end_everything_is_delivered(four: Town) -> None:

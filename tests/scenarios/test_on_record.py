@@ -106,7 +106,7 @@ def test_a_second_build_that_does_not_end_is_aborted_firmly_in_the_name_of_the_r
     town = Town()
     town.arrives("S1", "a", ACC)
     town.starts("S1a")
-    town.send(BuildSeen("cdp", ACC, 99, None, town.key("S1a"), town.run("S1a").attempt))
+    town.send(BuildSeen("cdp", ACC, 99, None, town.key("S1a"), town.run("S1a").attempt.number))
     assert town.told(FactKind.BUILD_DUPLICATED) == ["S1a"]
     town.takes_aborts()
     town.quiet()

@@ -210,7 +210,7 @@ def test_a_retry_of_a_fix_keeps_its_place_and_nothing_is_left_of_the_failure() -
     before = len(town.run("S1e").story)
     town.retry("S1e")
     assert town.queue("fast acceptance") == ["S3e", "S1e"]
-    assert town.run("S1e").failure is None
+    assert town.run("S1e").attempt.failure is None
     assert len(town.run("S1e").story) == before + 1
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot import core
-from bot.core.explain import why
+from bot.core.explain import why_of_verification
 from bot.core.model.effects import Trigger, Withdraw
 from bot.core.model.events import PullMoved, Withdrawn
 from bot.core.model.facts import FactKind
@@ -102,9 +102,9 @@ def test_a_repeated_build_is_not_shown_the_end_of_the_one_that_failed() -> None:
     town.arrives("S1", "a", PRE)
     asked = town.attempt("S1a")
     town.send(replace(town.jenkins.start(asked), expected=town.now + 600))
-    assert town.run("S1a").expected is not None
+    assert town.run("S1a").attempt.expected is not None
     town.fails("S1a")
-    assert (town.status("S1a"), town.run("S1a").expected) == (Status.STARTING, None)
+    assert (town.status("S1a"), town.run("S1a").attempt.expected) == (Status.STARTING, None)
 
 
 # -- what is noted of a build ends with it ---------------------------------------------------------------------
@@ -129,7 +129,7 @@ def test_a_run_that_goes_on_in_the_instant_in_which_it_started_is_timed_out_once
     town.quiet()
     town.waits(100)
     assert town.told(FactKind.BUILD_TIMED_OUT) == ["S1a"]
-    assert [effect.build for effect in town.did(Withdraw, of="S1a")] == [town.run("S1a").build]
+    assert [effect.build for effect in town.did(Withdraw, of="S1a")] == [town.run("S1a").attempt.build]
 
 
 def test_a_build_that_starts_shows_that_jenkins_works_again() -> None:
@@ -221,9 +221,9 @@ def test_so_it_is_with_the_verification_of_a_pull_request() -> None:
     assert verification.status is Status.RECALLED
     assert [effect.abort for effect in town.did(Withdraw)] == [False]
     assert town.told(FactKind.RUN_RECALLED) == [head]
-    assert "called back before its build" in why(town.board, verification, town.now).sentence
+    assert "called back before its build" in why_of_verification(town.board, verification, town.now).sentence
     town.quiet()
-    town.send(Withdrawn(verification.key, verification.attempt))
+    town.send(Withdrawn(verification.key, verification.attempt.number))
     town.mode(Mode.RUN)
     assert [effect.attempt for effect in town.did(Trigger)] == [2]
 

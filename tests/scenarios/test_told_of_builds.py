@@ -12,7 +12,7 @@ from bot.core.model.effects import Comment, SetStatus, Withdraw
 from bot.core.model.events import BuildLost, BuildSeen, TriggerRefused, TriggerUnanswered, Withdrawn
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Outcome
-from bot.core.model.run import Status
+from bot.core.model.run import Attempt, Status
 from tests.core.town import Town
 from tests.core.world import shop
 from tests.texts import text_of
@@ -62,7 +62,7 @@ def test_what_is_told_late_of_an_attempt_whose_run_is_gone_moves_nothing(late: t
     town.gives_back("S1a")
     assert town.live() == []
     town.quiet()
-    town.send(late(run.key, run.attempt, "late news"))
+    town.send(late(run.key, run.attempt.number, "late news"))
     assert (town.facts, town.effects) == ([], [])
 
 
@@ -73,7 +73,7 @@ def test_nor_does_what_is_told_late_of_one_whose_build_runs(late: type[Any]) -> 
     town.starts("S1a")
     run = town.run("S1a")
     town.quiet()
-    town.send(late(run.key, run.attempt, "late news"))
+    town.send(late(run.key, run.attempt.number, "late news"))
     assert (town.facts, town.effects) == ([], [])
     assert town.run("S1a") == run
 
@@ -138,11 +138,11 @@ def test_of_a_retry_that_is_lost_it_is_not_said_which_tests_failed_before() -> N
     town.starts("S1a")
     failed = town.jenkins.end(town.attempt("S1a"), Outcome.FAILURE, ("Cart.pays",))
     town.send(replace(failed, failed_step="Test"))
-    assert (town.run("S1a").failed_tests, town.run("S1a").failed_step) == (("Cart.pays",), "Test")
+    assert (town.run("S1a").attempt.failed_tests, town.run("S1a").attempt.failed_step) == (("Cart.pays",), "Test")
     town.retry("S1a")
     town.starts("S1a")
     town.loses("S1a")
-    assert (town.run("S1a").failed_tests, town.run("S1a").failed_step) == ((), "")
+    assert (town.run("S1a").attempt.failed_tests, town.run("S1a").attempt.failed_step) == ((), "")
 
 
 def test_a_build_that_names_a_run_and_no_attempt_is_not_the_build_of_its_first() -> None:
@@ -150,7 +150,7 @@ def test_a_build_that_names_a_run_and_no_attempt_is_not_the_build_of_its_first()
     town.merge("S1", "a")
     town.send(BuildSeen("build", "build", 99, None, "S1.1", None))
     assert town.status("S1a") is Status.STARTING
-    assert town.run("S1a").build is None
+    assert town.run("S1a").attempt.build is None
 
 
 def test_a_repeat_that_was_used_in_one_stage_is_not_missing_in_the_next() -> None:
@@ -180,7 +180,7 @@ def test_a_build_that_starts_after_its_run_was_cancelled_is_aborted_in_every_sta
     town.cancel("S1a")
     town.quiet()
     town.starts("S1a")
-    assert [(effect.abort, effect.build) for effect in town.did(Withdraw)] == [(True, town.run("S1a").build)]
+    assert [(effect.abort, effect.build) for effect in town.did(Withdraw)] == [(True, town.run("S1a").attempt.build)]
 
 
 @pytest.mark.parametrize(("stage", "aborted"), [(ACC, True), (PRE, False)])
@@ -261,11 +261,13 @@ def test_of_a_build_that_ran_too_long_nothing_is_left_on_its_failed_run() -> Non
     town.arrives("S1", "a", PRE)
     town.starts("S1a")
     town.waits(99)
-    assert town.run("S1a").timed_out and town.run("S1a").abort is not None
+    assert town.run("S1a").attempt.timed_out and town.run("S1a").attempt.abort is not None
     town.aborts("S1a")
     run = town.run("S1a")
-    assert (run.status, run.failure) == (Status.FAILED, Outcome.TIMEOUT)
-    assert (run.timed_out, run.abort, run.expected, run.cancelled_by, run.retrying) == (False, None, None, None, False)
+    assert (run.status, run.attempt.failure) == (Status.FAILED, Outcome.TIMEOUT)
+    attempt, build = run.attempt, town.jenkins.last_number
+    assert attempt == Attempt(attempt.number, build=build, failure=Outcome.TIMEOUT)
+    assert not run.retrying
 
 
 def test_a_run_that_is_back_in_its_queue_has_waited_since_it_joined_it() -> None:

@@ -54,7 +54,7 @@ def test_a_run_that_has_only_begun_is_given_over_to_that_of_the_head() -> None:
     landed_together(town)
     town.gives_back("S1a")
     assert town.left("S1a") == ("superseded", "S1b")
-    assert town.run("S1b").carries == (7,)
+    assert town.run("S1b").merge.pulls == (7,)
 
 
 def test_one_that_has_passed_a_stage_goes_on() -> None:
@@ -118,7 +118,7 @@ def test_a_pull_request_that_was_looked_up_is_carried_by_the_run_that_was_missin
     town.merge("S1", "a")
     town.send(PullFound("S1", "S1a", 7))
     town.send(PullFound("S1", "S1a", 8))
-    assert town.run("S1a").carries == (7,)
+    assert town.run("S1a").merge.pulls == (7,)
 
 
 def test_a_merge_of_a_service_that_is_not_configured_is_refused() -> None:
@@ -147,7 +147,7 @@ def test_what_landed_with_a_head_is_remembered_though_the_head_itself_was_known(
     town.deliver(replace(town.merged("S1", None, "S1b"), commits=("S1a",)))
     assert town.board.service("S1").pushed_count == 1
     town.send(Merged("S1", "S1a", pull=7))
-    assert town.run("S1b").carries == (8, 7)
+    assert town.run("S1b").merge.pulls == (8, 7)
     assert "S1a" not in town.live()
 
 
@@ -157,8 +157,8 @@ def test_of_several_pull_requests_the_run_is_called_by_that_of_its_head_and_else
         if head_pull is not None:
             town.send(Merged("S1", "S1b", pull=head_pull))
         landed_together(town)
-        assert town.run("S1b").pull == named
-        assert set(town.run("S1b").carries) == {7, head_pull} - {None}
+        assert town.run("S1b").merge.pull == named
+        assert set(town.run("S1b").merge.pulls) == {7, head_pull} - {None}
 
 
 def test_runs_are_not_given_over_to_one_that_is_on_its_way_out() -> None:
@@ -175,7 +175,7 @@ def test_the_author_of_a_pull_request_that_is_told_after_its_push_is_that_of_the
     town = Town()
     town.merge("S1", "a")
     town.pull("S1", "a", 7)
-    assert (town.run("S1a").author, town.run("S1a").title) == ("ann", "PR 7")
+    assert (town.run("S1a").merge.author, town.run("S1a").merge.title) == ("ann", "PR 7")
 
 
 def test_a_pull_request_is_commented_on_after_the_end_of_its_run_only_if_there_is_something_to_say() -> None:
@@ -283,7 +283,7 @@ def test_of_two_runs_of_a_head_the_latest_carries_what_landed_with_it() -> None:
     town.force_push("S1", "b", onto=None)
     older, younger = town.board.of_commit("S1", "S1b")
     town.send(Merged("S1", "S1a", pull=7))
-    assert [town.board.runs[run.key].carries for run in (older, younger)] == [(), (7,)]
+    assert [town.board.runs[run.key].merge.pulls for run in (older, younger)] == [(), (7,)]
 
 
 # -- forced, and not known to be -------------------------------------------------------------------------------

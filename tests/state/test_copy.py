@@ -12,9 +12,11 @@ from bot.core.model.board_records import FAMILIES, Change, Counters, Header, Rec
 from bot.core.model.history import CommitHistory, Position
 from bot.core.model.pipeline import Job, Lane, Mode, Pipeline, Service, Step
 from bot.core.model.run import (
+    Attempt,
     CleanUp,
     HandledCommand,
     Lock,
+    Merge,
     PastBuild,
     Pulls,
     PushedCommits,
@@ -57,8 +59,9 @@ def runs(draw: st.DrawFn) -> Run:
         1.5,
         draw(st.floats(0, 2e9, allow_nan=False)),
         "S1-1",
-        title=draw(WORDS),
+        attempt=Attempt(draw(st.integers(0, 3)), build=draw(st.none() | st.integers(1, 9))),
         retrying=draw(st.booleans()),
+        merge=Merge(title=draw(WORDS)),
     )
 
 

@@ -115,14 +115,14 @@ def test_everything_that_schema_2_stored_is_there_after_the_migration(redis: Red
     sizes = {name: families[was.get(name, name)] for name in tables}
     assert {name: len(table) for name, table in tables.items()} == sizes
     assert all(tables.values())
-    titles = {run.title: (str(run.step), run.status) for run in found.runs.values()}
+    titles = {run.merge.title: (str(run.step), run.status) for run in found.runs.values()}
     assert titles["S1a"] == ("pre-production", Status.FAILED)
     assert titles["S1e"] == ("pre-production", Status.RUNNING)
     assert [lock.run for lock in found.locks_of("pre-production")] == ["S1.1"]
 
     records, outbox = Records(redis, keys), Outbox(redis, keys)
     ended, total = records.ended()
-    assert sorted((e.run.title, str(e.ending.end)) for e in ended) == [("S2y", "failed"), ("S3z", "delivered")]
+    assert sorted((e.run.merge.title, str(e.ending.end)) for e in ended) == [("S2y", "failed"), ("S3z", "delivered")]
     assert total == 2
     assert len(records.facts_after("0-0", 1000)) == len(before["interlock:{shop}:facts"]["value"])
     assert len(outbox.dead_letters()) == len(before["interlock:{shop}:dead"]["value"])
@@ -227,13 +227,19 @@ def test_the_story_goes_on_where_schema_2_left_it(redis: Redis, keys: Keys) -> N
     found = board(redis, keys).board
     fix = found.runs["S1.5"]
     passed = BuildSeen(
-        "cdp", "shop/pre-production", fix.build or 0, Outcome.SUCCESS, fix.key, fix.attempt, version=fix.version
+        "cdp",
+        "shop/pre-production",
+        fix.attempt.build or 0,
+        Outcome.SUCCESS,
+        fix.key,
+        fix.attempt.number,
+        version=fix.version,
     )
     decision = decide(found, passed, fix.since + 60)
     assert found.locks_of("pre-production") == []
-    superseded = {e.run.title for e in decision.ended if str(e.ending.end) == "superseded"}
+    superseded = {e.run.merge.title for e in decision.ended if str(e.ending.end) == "superseded"}
     assert {"S1a", "S1b", "S1d"} <= superseded
-    assert [run.title for run in found.inside(Step("pre-production"))] == ["S2a"]
+    assert [run.merge.title for run in found.inside(Step("pre-production"))] == ["S2a"]
 
 
 def test_what_waits_in_the_inbox_is_taken_after_the_migration(redis: Redis, keys: Keys) -> None:

@@ -217,15 +217,15 @@ def test_what_waits_in_the_inbox_is_decided(redis: Redis, keys: Keys) -> None:
 def test_the_story_goes_on_where_schema_3_left_it(redis: Redis, keys: Keys) -> None:
     """The fix S1e passes pre-production: its lock opens, what it contains is gone, S2a enters."""
     board = replica(redis, keys).board
-    fix = next(run for run in board.runs.values() if run.title == "S1e")
+    fix = next(run for run in board.runs.values() if run.merge.title == "S1e")
     number = json.loads(before("board")[f"run/{fix.key}"])["build"]
     attempt = json.loads(before("board")[f"run/{fix.key}"])["attempt"]
     passed = BuildSeen("cdp", "shop/pre-production", number, Outcome.SUCCESS, fix.key, attempt, version=fix.version)
     decision = decide(board, passed, fix.since + 60)
     assert board.locks_of("pre-production") == []
-    superseded = {each.run.title for each in decision.ended if str(each.ending.end) == "superseded"}
+    superseded = {each.run.merge.title for each in decision.ended if str(each.ending.end) == "superseded"}
     assert {"S1a", "S1b", "S1d"} <= superseded
-    assert [run.title for run in board.inside(Step("pre-production"))] == ["S2a"]
+    assert [run.merge.title for run in board.inside(Step("pre-production"))] == ["S2a"]
 
 
 def test_a_version_of_schema_3_is_kept_off(redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,13 +78,13 @@ class Story:
         live = self.board.runs[run.key]
         job = self.board.pipeline.job(live.step.stage, live.step.track)
         assert job is not None
-        assert self.context.outbox.has(f"trigger/{run.key}/{live.attempt}")
+        assert self.context.outbox.has(f"trigger/{run.key}/{live.attempt.number}")
         self.items += 1
-        number = live.build or self.items
-        self.put(TriggerAccepted(run.key, live.attempt, self.items))
-        self.put(BuildSeen(job.controller, job.name, number, None, run.key, live.attempt))
+        number = live.attempt.build or self.items
+        self.put(TriggerAccepted(run.key, live.attempt.number, self.items))
+        self.put(BuildSeen(job.controller, job.name, number, None, run.key, live.attempt.number))
         if result is not None:
-            seen = BuildSeen(job.controller, job.name, number, result, run.key, live.attempt, tests)
+            seen = BuildSeen(job.controller, job.name, number, result, run.key, live.attempt.number, tests)
             self.put(seen)
         return self.board.runs.get(run.key)
 

@@ -27,7 +27,7 @@ def address(story: Story, run: Run, attempt: int | str, stage: str = "pre-produc
 
 
 def test_the_present_attempt_is_answered_200_without_any_token(client: FlaskClient, story: Story, run: Run) -> None:
-    answer = client.get(address(story, run, run.attempt), query_string={"version": run.version, "build": "12"})
+    answer = client.get(address(story, run, run.attempt.number), query_string={"version": run.version, "build": "12"})
     assert (answer.status_code, answer.json, answer.headers["Cache-Control"]) == (200, {"current": True}, "no-store")
 
 
@@ -35,16 +35,16 @@ def test_any_other_is_409_with_a_sentence_that_names_no_person_and_no_title(
     client: FlaskClient, story: Story, run: Run
 ) -> None:
     for where in (
-        address(story, run, run.attempt + 1),
-        address(story, run, run.attempt, "production"),
-        address(story, run, run.attempt) + "?version=S1-19690101000000",
+        address(story, run, run.attempt.number + 1),
+        address(story, run, run.attempt.number, "production"),
+        address(story, run, run.attempt.number) + "?version=S1-19690101000000",
     ):
         answer = client.get(where)
         assert (answer.status_code, answer.json["current"]) == (409, False)
         assert answer.json["detail"].startswith("nobody waits for this build any more: ")
         assert not any(word in answer.get_data(as_text=True) for word in ("secret", "kim"))
     story.build(run, Outcome.FAILURE)
-    assert client.get(address(story, run, run.attempt)).status_code == 409
+    assert client.get(address(story, run, run.attempt.number)).status_code == 409
 
 
 @pytest.mark.parametrize("attempt", ["x", "-1", "1.5", "9" * 12, "%D9%A3"])
@@ -61,9 +61,9 @@ def test_a_build_that_is_no_number_is_400_and_an_unknown_pipeline_404(
 
 def test_asking_changes_nothing(client: FlaskClient, story: Story, run: Run) -> None:
     before = (story.store.copy.version, story.waiting())
-    client.get(address(story, run, run.attempt))
+    client.get(address(story, run, run.attempt.number))
     assert (story.store.copy.version, story.waiting()) == before
-    assert client.post(address(story, run, run.attempt)).status_code == 405
+    assert client.post(address(story, run, run.attempt.number)).status_code == 405
 
 
 # -- when Jenkins called last

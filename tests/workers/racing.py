@@ -201,12 +201,12 @@ class Racing(RuleBasedStateMachine):
 
 def news(run: Run, board: Board, result: Outcome, *, ends: bool) -> Event:
     """What Jenkins says next about the present attempt of a run."""
-    taken_back = run.status in (Status.RECALLED, Status.ENDING) or run.cancelled_by is not None
-    if taken_back and run.build is None:
-        return Withdrawn(run.key, run.attempt)
+    taken_back = run.status in (Status.RECALLED, Status.ENDING) or run.attempt.cancelled_by is not None
+    if taken_back and run.attempt.build is None:
+        return Withdrawn(run.key, run.attempt.number)
     stage = board.pipeline.stage(run.step.stage)
     assert stage is not None
     job = stage.job if run.step.track is Track.REAL else stage.fast_job
     assert job is not None
-    number = 1_000 * int(run.key.rsplit(".", 1)[1]) + run.attempt
-    return BuildSeen(job.controller, job.name, number, result if ends else None, run.key, run.attempt)
+    number = 1_000 * int(run.key.rsplit(".", 1)[1]) + run.attempt.number
+    return BuildSeen(job.controller, job.name, number, result if ends else None, run.key, run.attempt.number)

@@ -162,7 +162,7 @@ def test_a_build_that_runs_in_a_job_which_has_a_new_name_in_the_file_is_not_take
     stages = {s.name: s for s in (*shop.pipeline.stages, *renamed)}
     restart(shop, stages=tuple(stages.values()))
     polled(shop)
-    assert (shop.run("S1a").status, shop.run("S1a").build) == (Status.RUNNING, 1)
+    assert (shop.run("S1a").status, shop.run("S1a").attempt.build) == (Status.RUNNING, 1)
     shop.release("pre-production", result)
     polled(shop)
     assert (shop.run("S1a").step.stage == "production") is (result == "SUCCESS")

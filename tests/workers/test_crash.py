@@ -98,10 +98,12 @@ class Town:
     def ended(self) -> dict[str, str]:
         rows, _ = Records(self.shop.context.redis, self.shop.context.keys).ended()
         assert len({row.run.key for row in rows}) == len(rows)
-        return {row.run.title: row.ending.end.value for row in rows}
+        return {row.run.merge.title: row.ending.end.value for row in rows}
 
     def inside(self) -> dict[str, str]:
-        return {run.title: run.step.stage for run in self.shop.board.runs.values() if run.status is Status.RUNNING}
+        return {
+            run.merge.title: run.step.stage for run in self.shop.board.runs.values() if run.status is Status.RUNNING
+        }
 
     def told_once(self) -> None:
         """Nobody was told anything twice: one comment for each pull request, no status twice in a row."""

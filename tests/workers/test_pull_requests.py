@@ -277,7 +277,7 @@ def test_a_pull_request_from_its_opening_to_its_merge(shop: Workshop, author: Au
     assert author.status(second) == ("success", "build #2 has passed")
     landed = author.control.merge("shop/s1", number)
     author.arrives()
-    assert shop.run_of(landed).pull == number
+    assert shop.run_of(landed).merge.pull == number
     assert author.status(second) == ("success", "build #2 has passed")
     assert [(row["params"]["INTERLOCK_SHA"], row["result"]) for row in shop.control.builds(JOB)] == [
         (first, "ABORTED"),

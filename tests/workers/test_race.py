@@ -169,7 +169,7 @@ def fixed(shop: Workshop, load: Load, nursery: Nursery, redis_url: str) -> None:
         board = shop.board
         if not board.runs and not board.locks:
             return
-        assert time.monotonic() < deadline, [(r.title, r.status, r.step) for r in board.runs.values()]
+        assert time.monotonic() < deadline, [(r.merge.title, r.status, r.step) for r in board.runs.values()]
         for service in sorted({lock.service for lock in board.locks.values() if lock.service}):
             if not [r for r in board.fast_runs(service) if r.status != "failed"]:
                 load.merge(service, good=True)

@@ -58,9 +58,9 @@ def test_polling_alone_carries_a_run_from_its_merge_to_production(shop: Workshop
 
 def test_a_start_that_nobody_told_is_found(shop: Workshop) -> None:
     shop.merge("S1", "a")
-    assert shop.run("S1a").build is None
+    assert shop.run("S1a").attempt.build is None
     assert polled(shop) == 1
-    assert (shop.run("S1a").status, shop.run("S1a").build) == (Status.RUNNING, 1)
+    assert (shop.run("S1a").status, shop.run("S1a").attempt.build) == (Status.RUNNING, 1)
 
 
 def test_what_was_found_by_asking_is_counted(shop: Workshop) -> None:
@@ -110,7 +110,7 @@ def test_a_queue_item_that_somebody_cancelled_in_jenkins_is_found_and_tried_agai
     shop.control.quiet_down(on=False)
     shop.later()
     polled(shop)
-    assert (shop.run("S1a").status, shop.run("S1a").attempt) == (Status.RUNNING, 2)
+    assert (shop.run("S1a").status, shop.run("S1a").attempt.number) == (Status.RUNNING, 2)
 
 
 def test_an_item_in_the_queue_is_left_in_peace(shop: Workshop) -> None:
@@ -129,7 +129,7 @@ def test_an_item_that_a_crash_lost_is_found_after_a_while(shop: Workshop, monkey
     assert polled(shop) == 1
     shop.later()
     assert len(shop.builds()) == 1
-    assert shop.run("S1a").attempt == 2
+    assert shop.run("S1a").attempt.number == 2
 
 
 def test_a_build_that_vanished_counts_as_aborted(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,7 +220,7 @@ def test_a_build_that_shows_no_parameters_yet_is_known_by_its_queue_item(worksho
     shop.merge("S1", "a")
     assert polled(shop) == 1
     assert shop.board.unmanaged == {}
-    assert shop.run("S1a").build == 1
+    assert shop.run("S1a").attempt.build == 1
     assert polled(shop) == 0
 
 
@@ -286,8 +286,8 @@ def test_a_build_whose_job_lost_its_parameters_is_known_by_its_queue_item(shop: 
     shop.control.quiet_down(on=False)
     shop.control.wait_builds("shop/build", seconds=5)
     polled(shop)
-    assert shop.run("S1a").queue_item == item["id"]
-    assert (shop.run("S1a").status, shop.run("S1a").build) == (Status.RUNNING, 1)
+    assert shop.run("S1a").attempt.queue_item == item["id"]
+    assert (shop.run("S1a").status, shop.run("S1a").attempt.build) == (Status.RUNNING, 1)
 
 
 def test_a_stranger_that_was_seen_and_seen_to_end_is_seen_again(shop: Workshop) -> None:
@@ -330,7 +330,7 @@ def test_a_build_of_an_older_installation_is_not_taken_for_the_one_that_waits(sh
     shop.merge("S1", "a")
     polled(shop)
     assert shop.run("S1a").step.stage == "build"
-    assert shop.run("S1a").build is None
+    assert shop.run("S1a").attempt.build is None
 
 
 def test_a_stranger_beyond_the_newest_builds_keeps_its_slot_for_as_long_as_it_runs(

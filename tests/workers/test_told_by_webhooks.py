@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot.core.model.pipeline import Service
-from bot.core.model.run import Status
+from bot.core.model.run import Merge, Status
 from tests.workers.conftest import Open
 from tests.workers.hooked import Hooked, served
 
@@ -53,9 +53,9 @@ def test_a_merge_is_one_run_of_the_commit_that_landed(told: Hooked, method: str,
     (run,) = told.runs()
     assert (run.position.sha, told.head()) == (landed, landed)
     if order in ("push-only", "none"):
-        assert run.pull is None
+        assert run.merge.pull is None
     else:
-        assert (run.pull, run.pulls, run.title, run.author) == (pull, (pull,), "Round prices", "dev")
+        assert run.merge == Merge(pull, (pull,), "Round prices", "dev")
     assert len(told.shop.builds("build")) == 1
 
 
@@ -88,7 +88,7 @@ def test_several_pull_requests_in_one_push_are_one_run_that_carries_them_all(tol
     assert told.post("pull_request", closed[1]) == "kept"
     (run,) = [run for run in told.runs() if run.status is not Status.ENDING]
     assert run.position.sha == landed[2]
-    assert set(run.pulls) == set(pulls)
+    assert set(run.merge.pulls) == set(pulls)
     assert told.head() == landed[2]
     told.github.merge(REPO)
     told.settle()
@@ -177,7 +177,7 @@ def test_a_merge_queue_tests_its_groups_itself_and_what_lands_is_a_run(told: Hoo
     told.github.finish_group(REPO, groups[2], reason="dequeued")
     told.settle()
     assert [run.position.sha for run in told.runs()] == groups[:2]
-    assert [run.pull for run in told.runs()] == [1, 2]
+    assert [run.merge.pull for run in told.runs()] == [1, 2]
     assert {payload["action"] for payload in told.payloads("merge_group")} == {"checks_requested", "destroyed"}
 
 
@@ -235,7 +235,7 @@ def test_a_repository_in_another_case_is_the_same_repository(hooked: Told) -> No
     told = hooked(services=(Service("S1", "SHOP/S1"),))
     landed = told.github.merge(REPO)
     told.settle()
-    assert [(run.position.sha, run.pull) for run in told.runs()] == [(landed, 1)]
+    assert [(run.position.sha, run.merge.pull) for run in told.runs()] == [(landed, 1)]
 
 
 # -- once ------------------------------------------------------------------------------------------------------
@@ -265,7 +265,7 @@ def test_what_was_lost_can_be_delivered_again(told: Hooked) -> None:
         if row["outcome"] == "lost":
             told.github.redeliver(row["id"])
     told.settle()
-    assert [(run.position.sha, run.pull) for run in told.runs()] == [(landed, 1)]
+    assert [(run.position.sha, run.merge.pull) for run in told.runs()] == [(landed, 1)]
 
 
 # -- commands --------------------------------------------------------------------------------------------------

@@ -209,7 +209,7 @@ def test_a_clean_up_in_parts_goes_on_without_the_clock(shop: Workshop, monkeypat
         run = shop.run_of(sha("S1" + letter))
         job = shop.pipeline.job(run.step.stage, run.step.track)
         assert job is not None
-        decide_all_of(BuildSeen(job.controller, job.name, next(numbers), result, run.key, run.attempt))
+        decide_all_of(BuildSeen(job.controller, job.name, next(numbers), result, run.key, run.attempt.number))
         return run.step.stage
 
     before = None

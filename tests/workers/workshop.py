@@ -256,7 +256,7 @@ class Workshop:
 
     def live(self) -> list[str]:
         """The titles of the live runs."""
-        return sorted(r.title for r in self.board.runs.values())
+        return sorted(r.merge.title for r in self.board.runs.values())
 
     def facts(self, kind: str) -> list[str]:
         """What was told of one kind, oldest first."""

@@ -82,7 +82,8 @@ class Board:
 
     def inside(self, step: Step) -> list[Run]:
         """The runs that hold a slot of `step`, longest there first."""
-        return [built for built in self.holding(step) if isinstance(built, Run)]
+        found = (self.runs[key] for key in self._indexes.slots.get(step, ()) if key in self.runs)
+        return sorted(found, key=lambda run: (run.queue_number, run.key))
 
     def holding(self, step: Step) -> list[Buildable]:
         """What holds a slot of `step`, whether run or verification, longest there first."""
@@ -182,7 +183,7 @@ class Board:
 
     def job_of(self, built: Buildable) -> Job | None:
         """The Jenkins job that what has a build is in."""
-        return built.job if isinstance(built, Verification) else self.job(built.step)
+        return built.job or self.job(built.step)
 
     def job(self, step: Step) -> Job | None:
         """The Jenkins job of `step`; None if the configuration has none (any more)."""
@@ -233,14 +234,16 @@ class Board:
     def aborting(self) -> list[Buildable]:
         """Whose running build was asked to end, in a fixed order."""
         found = (self._at(key) for key in sorted(self._indexes.aborting))
-        return [built for built in found if built.build is not None]
+        return [built for built in found if built.attempt.build is not None]
 
     def duplicates(self) -> list[UnmanagedBuild]:
         """The builds that repeat one of ours and were asked to end, in a fixed order."""
         return sorted((f for f in self.unmanaged.values() if f.abort is not None), key=lambda f: f.key)
 
     def _aborts(self) -> Iterator[Abort]:
-        found = [built.abort for built in self.aborting()] + [unmanaged.abort for unmanaged in self.duplicates()]
+        found = [built.attempt.abort for built in self.aborting()] + [
+            unmanaged.abort for unmanaged in self.duplicates()
+        ]
         return (abort for abort in found if abort is not None)
 
     def _timed(self) -> Iterator[tuple[Buildable, float]]:

@@ -12,13 +12,13 @@ from heapq import heappop, heappush
 from typing import NamedTuple, TypeVar
 
 from bot.core.model.pipeline import Lane, Step
-from bot.core.model.run import Buildable, Run, Status, Verification
+from bot.core.model.run import Buildable, Status
 
 
 class QueueKey(NamedTuple):
     """The order of a queue. Lower goes first."""
 
-    #: A repeat of the build that locked the stage (L4), then the fast lane (F4), then the main lane.
+    #: See `Run.queue_rank`.
     rank: int
     #: First come, first served. A run that is called back keeps its number, so it is at the head again (L3, L6).
     queue_number: int
@@ -27,11 +27,7 @@ class QueueKey(NamedTuple):
 
 def queue_key(run: Buildable) -> QueueKey:
     """The place of a run, or of a verification, in the order of its queue."""
-    if isinstance(run, Verification):
-        return QueueKey(0, run.queue_number, run.key)
-    if run.retrying:
-        return QueueKey(0, run.queue_number, run.key)
-    return QueueKey(1 if run.lane is Lane.FAST else 2, run.queue_number, run.key)
+    return QueueKey(run.queue_rank, run.queue_number, run.key)
 
 
 Key = TypeVar("Key")
@@ -57,31 +53,31 @@ class Indexes:
 
     def add(self, built: Buildable) -> None:
         """Note where a run or a verification stands now."""
-        if isinstance(built, Run):
+        if built.verifies is None:
             self.of_service[built.service].add(built.key)
             self.of_commit[built.service, built.sha].add(built.key)
             if built.lane is Lane.FAST:
                 self.fast[built.service].add(built.key)
         else:
-            self.of_pull[built.service, built.pull].add(built.key)
+            self.of_pull[built.service, built.verifies].add(built.key)
         if built.status is Status.WAITING:
             insort(self.queues[built.step], queue_key(built))
             self.in_line[built.step][built.service] += 1
         elif built.holds_slot:
             self.slots[built.step].add(built.key)
-        if built.abort is not None:
+        if built.attempt.abort is not None:
             self.aborting.add(built.key)
         if ticks(built):
             heappush(self.started[built.step], (built.since, built.key))
 
     def remove(self, built: Buildable) -> None:
         """Forget where a run or a verification stood."""
-        if isinstance(built, Run):
+        if built.verifies is None:
             self.of_service[built.service].discard(built.key)
             self.fast[built.service].discard(built.key)
             _discard(self.of_commit, (built.service, built.sha), built.key)
         else:
-            _discard(self.of_pull, (built.service, built.pull), built.key)
+            _discard(self.of_pull, (built.service, built.verifies), built.key)
         self.aborting.discard(built.key)
         if built.status is Status.WAITING:
             queue = self.queues[built.step]
@@ -110,7 +106,7 @@ class Indexes:
 
 def ticks(built: Buildable) -> bool:
     """Whether a time-out still matters: the build runs and was not timed out before."""
-    return built.status is Status.RUNNING and not built.timed_out
+    return built.status is Status.RUNNING and not built.attempt.timed_out
 
 
 def _discard(index: dict[Key, set[str]], key: Key, member: str) -> None:

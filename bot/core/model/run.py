@@ -79,6 +79,74 @@ class Happened:
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of a run, or of a verification, at its step: at most one Jenkins build, and all that is known of it.
+
+    The fields are never reset one by one: a new try is `next`, and what is left of one that is over, `over`.
+    """
+
+    #: How many builds were asked for so far, this one included; with run, stage and track it names one build.
+    number: int = 0
+    #: Its trigger got no answer, and its build is waited for all the same.
+    unanswered: bool = False
+    queue_item: int | None = None
+    #: The number of its build in Jenkins, once that has started.
+    build: int | None = None
+    #: When Jenkins expects its build to end, in seconds since the epoch.
+    expected: float | None = None
+    #: A person asked to cancel its build, in a lock-policy stage (L5).
+    cancelled_by: str | None = None
+    #: Its build has run longer than the step allows.
+    timed_out: bool = False
+    #: Its build was asked to end and has not ended.
+    abort: Abort | None = None
+    #: How it failed, for a run that stays with its failure.
+    failure: Outcome | None = None
+    failed_tests: tuple[str, ...] = ()
+    failed_step: str = ""
+    #: How its build was lost, if Jenkins did not say how it ended.
+    lost: str = ""
+
+    def next(self) -> Attempt:
+        """The try after this one."""
+        return Attempt(self.number + 1)
+
+    def over(self) -> Attempt:
+        """What is left of it once the step is left, or waited for again: its number, which is never given twice."""
+        return Attempt(self.number)
+
+    def failed(self, outcome: Outcome) -> Attempt:
+        """What is left of it while its failure counts: the build and what broke, nothing of what was asked of it."""
+        return Attempt(
+            self.number,
+            build=self.build,
+            failure=outcome,
+            failed_tests=self.failed_tests,
+            failed_step=self.failed_step,
+            lost=self.lost,
+        )
+
+
+#: Before the first try.
+NO_ATTEMPT = Attempt()
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """What GitHub says of the merge that a run carries."""
+
+    pull: int | None = None
+    #: All the merged pull requests, `pull` among them: one push may land several.
+    pulls: tuple[int, ...] = ()
+    title: str = ""
+    author: str = ""
+
+
+#: Before GitHub has named a pull request.
+NO_MERGE = Merge()
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One commit of one service on its way through the stages, on one lane."""
 
@@ -97,44 +165,18 @@ class Run:
     #: When it joined the queue of its step; kept when it is called back, so that its waiting is told in full.
     queued: float = 0.0
     passed: tuple[Step, ...] = ()
-    #: How many builds were asked for so far; with run, stage and track it names one build.
-    attempt: int = 0
-    #: The attempt whose trigger got no answer, and which is waited for all the same; 0: none was.
-    unanswered: int = 0
+    attempt: Attempt = NO_ATTEMPT
     #: How many automatic retries of the present stage were used.
     retried: int = 0
-    queue_item: int | None = None
-    build: int | None = None
     #: Waits to repeat the build that failed in the stage it locked (L4).
     retrying: bool = False
     #: The locked stages that operators opened for this run (F1).
     permits: tuple[str, ...] = ()
     #: Set when the run is on its way out.
     ending: Ending | None = None
-    #: A person asked to cancel the running build of a lock-policy stage (L5).
-    cancelled_by: str | None = None
-    timed_out: bool = False
-    #: Its build was asked to end and has not ended.
-    abort: Abort | None = None
-    failure: Outcome | None = None
-    failed_tests: tuple[str, ...] = ()
-    failed_step: str = ""
-    #: How its build was lost, if Jenkins did not say how it ended.
-    lost: str = ""
-    #: When Jenkins expects its build to end, in seconds since the epoch.
-    expected: float | None = None
-    pull: int | None = None
-    #: All the merged pull requests that it carries, `pull` among them: one push may land several.
-    pulls: tuple[int, ...] = ()
-    title: str = ""
-    author: str = ""
+    merge: Merge = NO_MERGE
     #: The last things that happened to it, oldest first; bounded.
     story: tuple[Happened, ...] = ()
-
-    @property
-    def carries(self) -> tuple[int, ...]:
-        """The pull requests that it carries, the first one first; runs of an older version name only that."""
-        return self.pulls or (() if self.pull is None else (self.pull,))
 
     @property
     def sha(self) -> str:
@@ -147,9 +189,24 @@ class Run:
         return Who(self.service, self.sha)
 
     @property
+    def verifies(self) -> None:
+        """It builds what was merged, see `Verification.verifies`."""
+
+    @property
+    def job(self) -> None:
+        """It is built by the job that is configured for its step now, see `Verification.job`."""
+
+    @property
+    def queue_rank(self) -> int:
+        """Lower goes first: a repeat of the build that locked the stage (L4), the fast lane (F4), the main lane."""
+        if self.retrying:
+            return 0
+        return 1 if self.lane is Lane.FAST else 2
+
+    @property
     def taken_out(self) -> bool:
         """Whether a person has cancelled it, and it has not left yet."""
-        return self.cancelled_by is not None or (self.ending is not None and self.ending.end is End.CANCELLED)
+        return self.attempt.cancelled_by is not None or (self.ending is not None and self.ending.end is End.CANCELLED)
 
     @property
     def holds_slot(self) -> bool:
@@ -177,20 +234,9 @@ class Verification:
     version: str
     #: Where its build is asked for: it is taken back there, whatever the configuration says by then.
     job: Job
-    attempt: int = 0
-    #: The attempt whose trigger got no answer, and which is waited for all the same; 0: none was.
-    unanswered: int = 0
-    queue_item: int | None = None
-    build: int | None = None
+    attempt: Attempt = NO_ATTEMPT
     #: Why it is on its way out.
     ending: str = ""
-    timed_out: bool = False
-    abort: Abort | None = None
-    failed_tests: tuple[str, ...] = ()
-    failed_step: str = ""
-    #: How its build was lost, if Jenkins did not say how it ended.
-    lost: str = ""
-    expected: float | None = None
 
     @property
     def who(self) -> Who:
@@ -201,6 +247,26 @@ class Verification:
     def step(self) -> Step:
         """The one place where it can be."""
         return VERIFY
+
+    @property
+    def lane(self) -> Lane:
+        """What its trigger says; nothing overtakes among verifications."""
+        return Lane.MAIN
+
+    @property
+    def verifies(self) -> int:
+        """The pull request that it builds."""
+        return self.pull
+
+    @property
+    def queue_rank(self) -> int:
+        """First come, first served."""
+        return 0
+
+    @property
+    def taken_out(self) -> bool:
+        """Nobody cancels one: it ends with its pull request, or with its head."""
+        return False
 
     @property
     def holds_slot(self) -> bool:

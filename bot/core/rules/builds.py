@@ -6,13 +6,15 @@ ended (`_ended`).
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bot.core import sentences
 from bot.core.deployments import deployed, failed_state
 from bot.core.model import messages
 from bot.core.model.events import BuildLost, BuildSeen, TriggerAccepted, TriggerRefused, TriggerUnanswered, Withdrawn
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Job, Lane, Outcome, Policy, Track
-from bot.core.model.run import Buildable, End, Ending, Run, StageBackoff, Status, Verification
+from bot.core.model.run import Buildable, End, Ending, Run, StageBackoff, Status
 from bot.core.rules import fast_lane, stage_versions, unmanaged_builds, verifications
 from bot.core.rules.cleanup import may_abort, withdraw
 from bot.core.rules.decision import Decision, run_failed
@@ -28,8 +30,8 @@ def accept_trigger(decision: Decision, event: TriggerAccepted) -> None:
     run = _attempt(decision, event.run, event.attempt)
     if run is None:
         return
-    if run.queue_item is None:
-        decision.update(run, queue_item=event.queue_item)
+    if run.attempt.queue_item is None:
+        decision.update_attempt(run, queue_item=event.queue_item)
     _works_again(decision, run)
 
 
@@ -44,9 +46,9 @@ def _works_again(decision: Decision, run: Buildable) -> None:
 def keep_unanswered_trigger(decision: Decision, event: TriggerUnanswered) -> None:
     """Where a build rolls out, an attempt that may still arrive is not given up yet: its run says so."""
     run = _attempt(decision, event.run, event.attempt)
-    if run is None or run.build is not None or run.queue_item is not None:
+    if run is None or run.attempt.build is not None or run.attempt.queue_item is not None:
         return
-    waiting = decision.update(run, unanswered=event.attempt)
+    waiting = decision.update_attempt(run, unanswered=True)
     told = messages.UnansweredTrigger(run.who, run.step, event.answering)
     decision.tell(FactKind.TRIGGER_UNANSWERED, told, waiting)
 
@@ -57,7 +59,7 @@ def refuse_trigger(decision: Decision, event: TriggerRefused) -> None:
     So there is no lock: the run is back at the head of the queue, and is tried again later.
     """
     run = _attempt(decision, event.run, event.attempt)
-    if run is None or run.build is not None:
+    if run is None or run.attempt.build is not None:
         return
     decision.tell(FactKind.TRIGGER_REFUSED, messages.TriggerNotTaken(run.step, event.why), run)
     if run.status is Status.STARTING and not _leaves(run):
@@ -68,7 +70,7 @@ def refuse_trigger(decision: Decision, event: TriggerRefused) -> None:
 def confirm_withdrawal(decision: Decision, event: Withdrawn) -> None:
     """An attempt has no build and will get none: recalled (L3), taken out, or cancelled in Jenkins by hand."""
     run = _attempt(decision, event.run, event.attempt)
-    if run is None or run.build is not None:
+    if run is None or run.attempt.build is not None:
         return
     if run.status is Status.STARTING and not _leaves(run):
         back_off(decision, run, event.why or "it was cancelled in Jenkins' queue")
@@ -82,10 +84,10 @@ def lose_build(decision: Decision, event: BuildLost) -> None:
     run = _attempt(decision, event.run, event.attempt)
     if run is None:
         return
-    if run.build is None:
+    if run.attempt.build is None:
         confirm_withdrawal(decision, Withdrawn(event.run, event.attempt, event.why))
     else:
-        _ended(decision, decision.update(run, failed_tests=(), failed_step="", lost=event.why), Outcome.ABORTED)
+        _ended(decision, decision.update_attempt(run, lost=event.why), Outcome.ABORTED)
 
 
 def back_off(decision: Decision, run: Buildable, why: str) -> None:
@@ -104,12 +106,18 @@ def back_off(decision: Decision, run: Buildable, why: str) -> None:
 
 def give_back(decision: Decision, run: Buildable) -> None:
     """The slot is free again; the run leaves if it was leaving, else it is at the head of its queue."""
-    if isinstance(run, Verification):
-        verifications.give_back_verification(decision, run)
-    elif run.status is Status.ENDING and run.ending is not None:
+    verification = decision.board.verifications.get(run.key)
+    if verification is not None:
+        verifications.give_back_verification(decision, verification)
+    else:
+        _give_back_run(decision, decision.board.runs[run.key])
+
+
+def _give_back_run(decision: Decision, run: Run) -> None:
+    if run.status is Status.ENDING and run.ending is not None:
         decision.end(run, run.ending)
-    elif run.cancelled_by is not None:
-        decision.end(run, Ending(End.CANCELLED, f"cancelled by {run.cancelled_by}"))
+    elif run.attempt.cancelled_by is not None:
+        decision.end(run, Ending(End.CANCELLED, f"cancelled by {run.attempt.cancelled_by}"))
     elif fast_lane.next_step(decision.board.pipeline, run) == run.step:
         back = decision.waits(run, run.step, queue_number=run.queue_number)
         decision.tell(FactKind.RUN_RETURNED, messages.BackInQueue(run.who), back)
@@ -120,12 +128,12 @@ def give_back(decision: Decision, run: Buildable) -> None:
 def _attempt(decision: Decision, key: str, attempt: int) -> Buildable | None:
     """Whose attempt it is, if its slot is held for just that; else the event is too late to matter."""
     run = decision.board.built(key)
-    return run if run is not None and run.holds_slot and run.attempt == attempt else None
+    return run if run is not None and run.holds_slot and run.attempt.number == attempt else None
 
 
 def _leaves(run: Buildable) -> bool:
     """Whether nobody wants its build any more."""
-    return run.status is Status.ENDING or (isinstance(run, Run) and run.cancelled_by is not None)
+    return run.status is Status.ENDING or run.attempt.cancelled_by is not None
 
 
 # -- builds ----------------------------------------------------------------------------------------------------
@@ -138,49 +146,42 @@ def see_build(decision: Decision, event: BuildSeen) -> None:
     run = _attempt(decision, event.run or "", event.attempt or 0)
     if run is not None and (event.version not in ("", run.version) or event.sha not in ("", run.sha)):
         run = None  # a build of an older installation, or of what a fail-over lost, whose run had the same name
-    if run is None or run.build not in (None, event.number):
+    if run is None or run.attempt.build not in (None, event.number):
         see_unmanaged_build(decision, event, twin_of=run)
     elif event.result is None:
         _started(decision, run, event)
     else:
         found = {"build": event.number, "failed_tests": event.failed_tests, "failed_step": event.failed_step}
-        _ended(decision, decision.update(run, **found, lost=""), event.result, event.ended)
+        _ended(decision, decision.update_attempt(run, **found), event.result, event.ended)
 
 
 def _started(decision: Decision, run: Buildable, event: BuildSeen) -> None:
     number = event.number
-    if run.build == number:
+    if run.attempt.build == number:
         return
     _works_again(decision, run)
     if _leaves(run):
-        run = decision.update(run, build=number)
-        abort = _was_cancelled(run) or may_abort(decision, run)
-        withdraw(decision, run, abort=abort, why="it is on its way out")
+        run = decision.update_attempt(run, build=number)
+        # what a person has cancelled is aborted whatever the stage
+        withdraw(decision, run, abort=run.taken_out or may_abort(decision, run), why="it is on its way out")
         return
     # L3: it has started
-    run = decision.update(run, status=Status.RUNNING, build=number, since=decision.now, expected=event.expected)
+    attempt = replace(run.attempt, build=number, expected=event.expected)
+    run = decision.update(run, status=Status.RUNNING, attempt=attempt)
     decision.tell(FactKind.BUILD_STARTED, messages.BuildRuns(number, run.step, run.who), run)
-    if isinstance(run, Run):
-        decision.status(run, run.step, "pending", messages.IsIn(run.step))
-        deployed(decision, run, "in_progress", messages.BuildRuns(number))
-    else:
-        decision.status(run, run.step, "pending", messages.BuildRuns(number, run.step))
-
-
-def _was_cancelled(run: Buildable) -> bool:
-    """Whether a person has cancelled a run that is on its way out: its build is aborted whatever the stage."""
-    if isinstance(run, Verification):
-        return False
-    return run.cancelled_by is not None or run.ending is None or run.ending.end is End.CANCELLED
+    where = messages.IsIn(run.step) if run.verifies is None else messages.BuildRuns(number, run.step)
+    decision.status(run, run.step, "pending", where)
+    deployed(decision, run, "in_progress", messages.BuildRuns(number))
 
 
 def _ended(decision: Decision, run: Buildable, result: Outcome, at: float | None = None) -> None:
     """A build has ended, `at` (epoch seconds by Jenkins' clock; None: not known)."""
-    outcome = Outcome.TIMEOUT if run.timed_out and result is not Outcome.SUCCESS else result
-    if isinstance(run, Verification):
-        verifications.end_verification(decision, run, outcome)
+    outcome = Outcome.TIMEOUT if run.attempt.timed_out and result is not Outcome.SUCCESS else result
+    verification = decision.board.verifications.get(run.key)
+    if verification is not None:
+        verifications.end_verification(decision, verification, outcome)
     else:
-        _run_ended(decision, run, outcome, at)
+        _run_ended(decision, decision.board.runs[run.key], outcome, at)
 
 
 def _run_ended(decision: Decision, run: Run, outcome: Outcome, at: float | None) -> None:
@@ -195,9 +196,9 @@ def _run_ended(decision: Decision, run: Run, outcome: Outcome, at: float | None)
     elif run.status is Status.ENDING and run.ending is not None:
         deployed(decision, run, "inactive", run.ending.why)
         decision.end(run, run.ending)  # F8: the result of a removed run never locks
-    elif run.cancelled_by is not None and policy is not Policy.LOCK:
-        deployed(decision, run, "error", messages.Cancelled(run.cancelled_by))
-        decision.end(run, Ending(End.CANCELLED, f"cancelled by {run.cancelled_by}"))
+    elif run.attempt.cancelled_by is not None and policy is not Policy.LOCK:
+        deployed(decision, run, "error", messages.Cancelled(run.attempt.cancelled_by))
+        decision.end(run, Ending(End.CANCELLED, f"cancelled by {run.attempt.cancelled_by}"))
     elif _may_repeat(decision, run):
         _repeat(decision, run, outcome)
     else:
@@ -209,8 +210,8 @@ def _passed(decision: Decision, run: Run) -> None:
     passed = messages.StepPassed(run.step)
     decision.status(run, run.step, "success", passed)
     decision.note(run, passed)
-    deployed(decision, run, "success", messages.BuildPassed(run.build))
-    run = decision.update(run, passed=(*run.passed, run.step), retried=0, retrying=False, failure=None, abort=None)
+    deployed(decision, run, "success", messages.BuildPassed(run.attempt.build))
+    run = decision.update(run, passed=(*run.passed, run.step), retried=0, retrying=False)
     # The slot is given up before anything is decided about it: the entry of the next run is part of this decision.
     _goes_on(decision, run)
     passed_stage(decision, run)
@@ -224,8 +225,10 @@ def _goes_on(decision: Decision, run: Run) -> None:
         decision.end(run, Ending(End.DELIVERED, f"{sentences.name(run)} is in {run.step}"))
     elif run.ending is not None:
         decision.end(run, run.ending)
-    elif run.cancelled_by is not None or step is None:
-        decision.end(run, Ending(End.CANCELLED, f"cancelled by {run.cancelled_by}, after it had passed {run.step}"))
+    elif run.attempt.cancelled_by is not None or step is None:
+        decision.end(
+            run, Ending(End.CANCELLED, f"cancelled by {run.attempt.cancelled_by}, after it had passed {run.step}")
+        )
     else:
         queue(decision, run, step)
 
@@ -236,7 +239,7 @@ def _may_repeat(decision: Decision, run: Run) -> bool:
     configured = stage is not None and decision.board.job(run.step) is not None
     if stage_versions.off_main(decision.board, run.service, run.position):
         return False
-    return configured and stage is not None and run.retried < stage.retries and run.cancelled_by is None
+    return configured and stage is not None and run.retried < stage.retries and run.attempt.cancelled_by is None
 
 
 def _repeat(decision: Decision, run: Run, outcome: Outcome) -> None:
@@ -264,10 +267,9 @@ def _failed(decision: Decision, run: Run, outcome: Outcome, policy: Policy, at: 
         decision.end(run, Ending(End.FAILED, why))
         return
     decision.status(run, run.step, "failure", told, "action_required" if policy is Policy.LOCK else "")
-    changes = {"retrying": False, "timed_out": False, "abort": None, "expected": None, "cancelled_by": None}
-    kept_run = decision.update(run, status=Status.FAILED, failure=outcome, **changes)
+    kept_run = decision.update(run, status=Status.FAILED, retrying=False, attempt=run.attempt.failed(outcome))
     if policy is Policy.LOCK:
-        lock_by_failure(decision, kept_run, why, at, taken_back=run.cancelled_by is not None)
+        lock_by_failure(decision, kept_run, why, at, taken_back=run.attempt.cancelled_by is not None)
 
 
 def _tell_fix_failed(decision: Decision, run: Run, why: str) -> None:

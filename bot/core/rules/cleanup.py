@@ -58,8 +58,12 @@ def withdraw(decision: Decision, run: Buildable, *, abort: bool, why: str) -> No
     if job is None:
         return
     if abort:
-        decision.update(run, abort=Abort(AbortLevel.STOP, decision.now))
-    decision.do(Withdraw(run.key, run.attempt, job, run.queue_item, run.build, abort, why, version=run.version))
+        decision.update_attempt(run, abort=Abort(AbortLevel.STOP, decision.now))
+    decision.do(
+        Withdraw(
+            run.key, run.attempt.number, job, run.attempt.queue_item, run.attempt.build, abort, why, version=run.version
+        )
+    )
 
 
 # -- who is removed --------------------------------------------------------------------------------------------
@@ -124,8 +128,12 @@ _FIRMER = {AbortLevel.STOP: AbortLevel.TERM, AbortLevel.TERM: AbortLevel.KILL}
 def abort_more_firmly(decision: Decision) -> None:
     """Ask more firmly, where a build was asked to end and has taken too long about it."""
     for run in decision.board.aborting():
-        if run.abort is not None and run.build is not None and _abort_is_late(decision, run.abort):
-            _press_run(decision, run, run.abort, run.build)
+        if (
+            run.attempt.abort is not None
+            and run.attempt.build is not None
+            and _abort_is_late(decision, run.attempt.abort)
+        ):
+            _press_run(decision, run, run.attempt.abort, run.attempt.build)
     for unmanaged in decision.board.duplicates():
         if unmanaged.abort is not None and _abort_is_late(decision, unmanaged.abort):
             _press_duplicate(decision, unmanaged, unmanaged.abort)
@@ -135,9 +143,11 @@ def take_abort(decision: Decision, event: AbortTaken) -> None:
     """Jenkins took the request: from now on the build has its time. What it did not take helps nothing."""
     board, job = decision.board, Job(event.controller, event.job)
     for built in board.aborting():
-        told = (built.key, built.attempt) == (event.run, event.attempt) if event.run else board.job_of(built) == job
-        if told and built.build == event.number and _waits_for(built.abort, event):
-            decision.update(built, abort=_taken(decision, event))
+        told = (
+            (built.key, built.attempt.number) == (event.run, event.attempt) if event.run else board.job_of(built) == job
+        )
+        if told and built.attempt.build == event.number and _waits_for(built.attempt.abort, event):
+            decision.update_attempt(built, abort=_taken(decision, event))
     unmanaged = board.unmanaged.get(f"{event.controller}/{event.job}/{event.number}")
     if unmanaged is not None and _waits_for(unmanaged.abort, event):
         board.put(replace(unmanaged, abort=_taken(decision, event)))
@@ -163,18 +173,15 @@ def _firmer(decision: Decision, step: Step, level: AbortLevel) -> AbortLevel | N
 def _press_run(decision: Decision, run: Buildable, abort: Abort, build: int) -> None:
     level, job = _firmer(decision, run.step, abort.level), decision.board.job_of(run)
     if level is None or job is None:
-        decision.update(run, abort=replace(abort, stuck=True))
+        decision.update_attempt(run, abort=replace(abort, stuck=True))
         _tell_stuck(decision, run.step, build, sentences.name(run), run)
         return
-    decision.update(run, abort=Abort(level, decision.now))
+    decision.update_attempt(run, abort=Abort(level, decision.now))
     told = AbortedMoreFirmly(build, sentences.name(run), run.step, abort.level, level)
     decision.tell(FactKind.BUILD_ABORTED_FIRMLY, told, run)
     why = f"it has not ended after {abort.level}"
-    decision.do(
-        Withdraw(
-            run.key, run.attempt, job, run.queue_item, build, abort=True, why=why, level=level, version=run.version
-        )
-    )
+    where = (run.key, run.attempt.number, job, run.attempt.queue_item, build)
+    decision.do(Withdraw(*where, abort=True, why=why, level=level, version=run.version))
 
 
 def _press_duplicate(decision: Decision, unmanaged: UnmanagedBuild, abort: Abort) -> None:

@@ -238,7 +238,7 @@ def _about_run(decision: Decision, event: CommandAllowed, command: Command, reas
     if not runs:
         return _no(decision, said, command, telling.no_run(event))
     if command.verb == "cancel":
-        staying = [run for run in runs if run.status is not Status.ENDING and run.cancelled_by is None]
+        staying = [run for run in runs if run.status is not Status.ENDING and run.attempt.cancelled_by is None]
         return CancelAsked((staying or runs)[-1].key, who(said), reason)
     failed = [run for run in runs if run.status is Status.FAILED]
     return RetryAsked((failed or runs)[-1].key, who(said), reason)
@@ -270,7 +270,7 @@ def _runs(decision: Decision, event: CommandAllowed) -> list[Run]:
         run = _button_run(decision, event)
         return [] if run is None else [run]
     live = decision.board.of_service(event.service)
-    return [run for run in live if run.position.sha == event.merged or event.said.pull in run.carries]
+    return [run for run in live if run.position.sha == event.merged or event.said.pull in run.merge.pulls]
 
 
 def _button_run(decision: Decision, event: CommandAllowed) -> Run | None:

@@ -183,7 +183,7 @@ def _start_again(decision: Decision, event: StateLost) -> list[Run]:
     for service, run in newest.items():
         if board.service(service).history.find(run.sha) is None or board.of_commit(service, run.sha):
             continue
-        new = start_run(decision, service, run.position, Lane.MAIN, pull=run.pull, title=run.title, author=run.author)
+        new = start_run(decision, service, run.position, Lane.MAIN, merge=run.merge)
         decision.note(new, f"starts again as {new.key}: state was lost while {run.key} was in {run.step}")
         started.append(new)
     return started

@@ -127,8 +127,8 @@ def _clock(decision: Decision) -> None:
     for lock in sorted(ended, key=lambda k: (k.since, k.key)):
         stage_locks.open_lock(decision, lock, f"the lock of {lock.by} has reached its end time", by=lock.by)
     for run in board.overdue(decision.now):
-        late = decision.update(run, timed_out=True)
-        decision.tell(FactKind.BUILD_TIMED_OUT, RanTooLong(run.build, run.who, run.step), late)
+        late = decision.update_attempt(run, timed_out=True)
+        decision.tell(FactKind.BUILD_TIMED_OUT, RanTooLong(run.attempt.build, run.who, run.step), late)
         cleanup.withdraw(decision, late, abort=True, why="it has run too long")
     cleanup.abort_more_firmly(decision)
 

@@ -10,7 +10,7 @@ from bot.core.model.effects import Effect, SetStatus
 from bot.core.model.facts import Fact, FactKind
 from bot.core.model.messages import Message, RunFailed, WaitsFor, message
 from bot.core.model.pipeline import Outcome, Step
-from bot.core.model.run import Buildable, End, Ending, Lock, Run, Status, Verification
+from bot.core.model.run import Buildable, End, Ending, Lock, Run, Status
 
 AnyBuildable = TypeVar("AnyBuildable", bound=Buildable)
 
@@ -41,8 +41,9 @@ STATUS_DEBOUNCE = 5.0
 
 def run_failed(run: Buildable, outcome: Outcome) -> RunFailed:
     """How the build of a run or a verification did not pass, as people are told."""
-    by = run.cancelled_by if isinstance(run, Run) and outcome is Outcome.ABORTED else None
-    return RunFailed(run.who, run.step, outcome, run.failed_tests, run.failed_step, run.lost, by)
+    by = run.attempt.cancelled_by if outcome is Outcome.ABORTED else None
+    attempt = run.attempt
+    return RunFailed(run.who, run.step, outcome, attempt.failed_tests, attempt.failed_step, attempt.lost, by)
 
 
 @dataclass(slots=True)
@@ -88,7 +89,7 @@ class Decision:
                 "service": run.service,
                 "sha": run.sha,
                 "step": run.step,
-                "build": run.build,
+                "build": run.attempt.build,
                 **details,
                 "run": run.key,
             }
@@ -103,7 +104,7 @@ class Decision:
 
         A verification has no story: its status says it all.
         """
-        if isinstance(run, Verification):
+        if run.verifies is not None:
             return
         news = self.news.setdefault(run.key, News())
         news.soon = news.soon or soon
@@ -118,6 +119,10 @@ class Decision:
         changed = replace(run, **changes)
         self.board.put(changed)
         return changed
+
+    def update_attempt(self, run: AnyBuildable, **changes: Any) -> AnyBuildable:
+        """Note what became known of the present attempt of a run or a verification."""
+        return self.update(run, attempt=replace(run.attempt, **changes))
 
     def end(self, run: Run, ending: Ending) -> None:
         """Take a run off the board and say what became of it, here and on its commit and pull request."""
@@ -136,8 +141,8 @@ class Decision:
         if service is None:
             return
         where = (service.repository, run.sha, step.stage)
-        if isinstance(run, Verification):
-            self.do(SetStatus(*where, state, message(text), None, run.job, run.build))
+        if run.verifies is not None:
+            self.do(SetStatus(*where, state, message(text), None, run.job, run.attempt.build))
         elif self.board.pipeline.stage(step.stage) is not None:
             debounce = STATUS_DEBOUNCE if state == "pending" else 0.0
             self.do(SetStatus(*where, state, message(text), run.key, conclusion=conclusion, debounce=debounce))
@@ -145,8 +150,8 @@ class Decision:
     def waits(self, run: Run, step: Step, **changes: Any) -> Run:
         """Put a run into the queue of `step`, at its tail unless `queue_number` is given, and say so on its commit.
 
-        The status is debounced: where the run enters at once it is never written. What was noted of its last build, or
-        about the step that it was in, does not hold for the next.
+        The status is debounced: where the run enters at once it is never written. Its last attempt is
+        over, and what was noted about the step that it was in does not hold for the next.
         """
         queue_number = changes.pop("queue_number", None)
         queued = self.now if queue_number is None else run.queued or self.now
@@ -158,12 +163,7 @@ class Decision:
                 "status": Status.WAITING,
                 "step": step,
                 "queue_number": queue_number,
-                "queue_item": None,
-                "build": None,
-                "timed_out": False,
-                "abort": None,
-                "expected": None,
-                "cancelled_by": None,
+                "attempt": run.attempt.over(),
                 "queued": queued,
                 "since": queued,
                 **elsewhere,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 from bot.core import sentences
 from bot.core.model.effects import Comment, Notify
@@ -12,7 +12,7 @@ from bot.core.model.facts import FactKind
 from bot.core.model.history import CommitHistory, Position
 from bot.core.model.messages import CommitOnMain, ContainmentAnswer
 from bot.core.model.pipeline import Lane
-from bot.core.model.run import PushedCommits, Run, ServiceState, Status
+from bot.core.model.run import Merge, PushedCommits, Run, ServiceState, Status
 from bot.core.rules import fast_lane, stage_versions
 from bot.core.rules.cleanup import leave
 from bot.core.rules.containment import (
@@ -98,10 +98,9 @@ def _absorb(decision: Decision, event: Merged) -> None:
         carriers = [head for head in board.of_commit(event.service, event.sha) if _stays(head)]
         head = carriers[-1] if carriers else None
         if head is not None and _has_only_begun(decision, run) and not state.history.was_pushed(run.position):
-            pulls = tuple(dict.fromkeys((*head.pulls, *run.pulls)))[:PULLS]
-            named = head if head.pull is not None or run.pull is None else run
-            changes = {"pulls": pulls, "pull": named.pull, "title": named.title, "author": named.author}
-            decision.note(decision.update(head, **changes))
+            pulls = tuple(dict.fromkeys((*head.merge.pulls, *run.merge.pulls)))[:PULLS]
+            named = head.merge if head.merge.pull is not None or run.merge.pull is None else run.merge
+            decision.note(decision.update(head, merge=replace(named, pulls=pulls)))
             leave(decision, run, sentences.superseded(head.key, event.sha))
 
 
@@ -119,14 +118,14 @@ def _has_only_begun(decision: Decision, run: Run) -> bool:
 
 def _add_pull(decision: Decision, run: Run, event: Merged | PullFound) -> None:
     """Note a pull request that the run carries, and tell it; the first one also gives the run its title and author."""
-    known = run.carries
-    if event.pull is None or event.pull in known:
+    known = run.merge
+    if event.pull is None or event.pull in known.pulls:
         return
-    changes: dict[str, Any] = {"pulls": (*known, event.pull)[:PULLS]}
-    if not known:
-        title, author = event.title or run.title, event.author or run.author
-        changes |= {"pull": event.pull, "title": title, "author": author}
-    decision.note(decision.update(run, **changes))
+    if known.pulls:
+        merge = replace(known, pulls=(*known.pulls, event.pull)[:PULLS])
+    else:
+        merge = Merge(event.pull, (event.pull,), event.title or known.title, event.author or known.author)
+    decision.note(decision.update(run, merge=merge))
 
 
 def _known_position(decision: Decision, state: ServiceState, event: Merged) -> Position | None:
@@ -186,7 +185,7 @@ def find_pull(decision: Decision, event: PullFound) -> None:
     """The pull request that the runs of a commit were still missing: it is told where they are."""
     runs = decision.board.of_commit(event.service, event.sha)
     for run in runs:
-        if run.pull is None:
+        if run.merge.pull is None:
             _add_pull(decision, run, event)
     service = decision.board.pipeline.service(event.service)
     if event.run and not runs and service is not None:  # its run has ended before anybody told of the pull request
@@ -205,7 +204,8 @@ def _accept(decision: Decision, state: ServiceState, event: Merged) -> None:
     told = CommitOnMain(event.sha, event.service, event.pull, _how(event))
     decision.tell(FactKind.MERGE_ACCEPTED, told, service=event.service, sha=event.sha)
     lane = Lane.FAST if is_head and fast_lane.merge_enters(decision.board, event.service) else Lane.MAIN
-    start_run(decision, event.service, position, lane, pull=event.pull, title=event.title, author=event.author)
+    pulls = () if event.pull is None else (event.pull,)
+    start_run(decision, event.service, position, lane, merge=Merge(event.pull, pulls, event.title, event.author))
 
 
 def _keep(decision: Decision, state: ServiceState, history: CommitHistory) -> ServiceState:

@@ -12,7 +12,7 @@ from bot.core.model.effects import Trigger
 from bot.core.model.facts import FactKind, Reason, Why
 from bot.core.model.messages import Entered, IsIn, Overtaken
 from bot.core.model.pipeline import Lane, Mode, Step, Track
-from bot.core.model.run import Ending, Run, Status, Verification
+from bot.core.model.run import Ending, Run, Status
 from bot.core.rules import fast_lane
 from bot.core.rules.containment import ask_whether_contained
 from bot.core.rules.decision import AnyBuildable, Decision
@@ -195,22 +195,21 @@ def start_build(decision: Decision, waiting: AnyBuildable, reason: Reason | None
     job, service = board.job(waiting.step), board.pipeline.service(waiting.service)
     if job is None or service is None or reason is not None:
         return None
-    attempt = {"attempt": waiting.attempt + 1, "queue_item": None, "build": None}
-    where = {"job": job} if isinstance(waiting, Verification) else {}
-    built = decision.update(waiting, status=Status.STARTING, **attempt, **where)
+    where = {} if waiting.verifies is None else {"job": job}
+    built = decision.update(waiting, status=Status.STARTING, attempt=waiting.attempt.next(), **where)
     decision.do(
         Trigger(
             run=built.key,
             stage=built.step.stage,
             track=built.step.track,
-            attempt=built.attempt,
+            attempt=built.attempt.number,
             job=job,
             service=built.service,
             repository=service.repository,
             sha=built.sha,
-            lane=built.lane if isinstance(built, Run) else Lane.MAIN,
+            lane=built.lane,
             version=built.version,
-            pull=built.pull if isinstance(built, Verification) else None,
+            pull=built.verifies,
             rolls_out=rolls_out(board.pipeline, built.step),
         )
     )

@@ -17,12 +17,12 @@ from bot.core.model.history import Position
 from bot.core.model.messages import RunEnding, RunRetried, Verbatim
 from bot.core.model.pipeline import Lane, Mode, Track
 from bot.core.model.run import Buildable, End, Ending, Lock, Run, Status
-from bot.core.rules import fast_lane, stage_versions, verifications
+from bot.core.rules import fast_lane, stage_versions
 from bot.core.rules.builds import give_back
 from bot.core.rules.cleanup import leave, may_abort, withdraw
 from bot.core.rules.decision import Decision
 from bot.core.rules.runs import send_fast
-from bot.core.rules.stage_locks import lock_stage, open_lock, recall_run
+from bot.core.rules.stage_locks import lock_stage, open_lock, recall_build
 
 
 def refuse(decision: Decision, by: str, why: str, run: Run | None = None) -> None:
@@ -137,7 +137,7 @@ def retry(decision: Decision, event: RetryAsked) -> None:
     decision.tell(FactKind.RUN_RETRIED, told, run, by=event.by)
     decision.note(run, replace(told, who=None))
     holds = any(lock.run == run.key for lock in decision.board.locks_of(run.step.stage))
-    decision.waits(run, run.step, queue_number=run.queue_number, retrying=holds, failure=None, retried=0)
+    decision.waits(run, run.step, queue_number=run.queue_number, retrying=holds, retried=0)
 
 
 # -- cancel (L5) -----------------------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ def why_not_cancel(board: Board, event: CancelAsked) -> str | None:
     run = board.runs.get(event.run)
     if run is None:
         return f"{event.run} is not on the board"
-    leaves = run.status is Status.ENDING or (run.holds_slot and run.cancelled_by is not None)
+    leaves = run.status is Status.ENDING or (run.holds_slot and run.attempt.cancelled_by is not None)
     return f"{event.run} is on its way out already" if leaves else None
 
 
@@ -165,7 +165,7 @@ def cancel(decision: Decision, event: CancelAsked) -> None:
     stage = decision.board.pipeline.stage(run.step.stage)
     why = f"cancelled by {event.by}: {event.reason}"
     if run.holds_slot and stage is not None and stage.locks and run.step.track is Track.REAL:
-        run = decision.update(run, cancelled_by=event.by)
+        run = decision.update_attempt(run, cancelled_by=event.by)
         decision.tell(FactKind.RUN_LEAVING, RunEnding(Verbatim(why), run.step), run, by=event.by)
         decision.note(run, why)
         withdraw(decision, run, abort=True, why=why)
@@ -240,7 +240,7 @@ def apply_mode(decision: Decision, before: Mode) -> None:
     for built in sorted(everything, key=lambda built: (built.queue_number, built.key)):
         if before is Mode.OBSERVE and _is_leaving(built):
             _send_withdrawal(decision, built)
-        elif built.status is Status.STARTING and built.queue_item is None and not _is_leaving(built):
+        elif built.status is Status.STARTING and built.attempt.queue_item is None and not _is_leaving(built):
             _call_back(decision, built, _WHY[mode])
 
 
@@ -248,28 +248,24 @@ def _is_leaving(built: Buildable) -> bool:
     """Whether its build is to end, or was called back already."""
     if not built.holds_slot:
         return False
-    cancelled = isinstance(built, Run) and built.cancelled_by is not None
-    return built.status in (Status.ENDING, Status.RECALLED) or built.timed_out or cancelled
+    leaves = built.status in (Status.ENDING, Status.RECALLED)
+    return leaves or built.attempt.timed_out or built.attempt.cancelled_by is not None
 
 
 def _call_back(decision: Decision, built: Buildable, why: str) -> None:
     """Take back a build that is asked for, perhaps not posted yet, and not known to be in Jenkins' queue."""
     if decision.board.job_of(built) is None:
         give_back(decision, built)
-    elif isinstance(built, Run):
-        recall_run(decision, built, why)
     else:
-        verifications.recall_verification(decision, built, why)
+        recall_build(decision, built, why)
 
 
 def _send_withdrawal(decision: Decision, built: Buildable) -> None:
-    if decision.board.job_of(built) is None and built.build is None:
+    if decision.board.job_of(built) is None and built.attempt.build is None:
         give_back(decision, built)  # its stage is gone from the configuration: nothing was sent, nothing will be
         return
     withdraw(decision, built, abort=_is_aborted(decision, built), why=_OBSERVED)
 
 
 def _is_aborted(decision: Decision, built: Buildable) -> bool:
-    if not isinstance(built, Run):
-        return built.status is not Status.RECALLED
-    return built.taken_out or built.timed_out or (built.status is Status.ENDING and may_abort(decision, built))
+    return built.taken_out or built.attempt.timed_out or (built.status is Status.ENDING and may_abort(decision, built))

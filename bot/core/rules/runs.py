@@ -10,7 +10,7 @@ from bot.core.model.effects import FindPull
 from bot.core.model.facts import FactKind
 from bot.core.model.history import Position
 from bot.core.model.pipeline import Lane, Outcome, Step
-from bot.core.model.run import End, Ending, Run, Status
+from bot.core.model.run import NO_MERGE, End, Ending, Merge, Run, Status
 from bot.core.rules import fast_lane, stage_versions
 from bot.core.rules.cleanup import leave, newest_fix
 from bot.core.rules.containment import ask_whether_contained
@@ -23,9 +23,7 @@ def start_run(
     position: Position,
     lane: Lane,
     *,
-    pull: int | None = None,
-    title: str = "",
-    author: str = "",
+    merge: Merge = NO_MERGE,
     permit: str | None = None,
     why: str = "its service holds a lock",
 ) -> Run:
@@ -47,11 +45,8 @@ def start_run(
         since=decision.now,
         queued=decision.now,
         version=f"{service}-{number}-{stamp}",  # several may be merged in one second
-        pull=pull,
-        pulls=() if pull is None else (pull,),
-        title=title,
-        author=author,
         permits=() if permit is None else (permit,),
+        merge=merge,
     )
     board.put(run)
     fast = lane is Lane.FAST
@@ -60,7 +55,7 @@ def start_run(
     decision.note(run, replace(told, who=None))
     decision.status(run, run.step, "pending", messages.WaitsFor(run.step))
     configured = board.pipeline.service(service)
-    if pull is None and configured is not None:
+    if merge.pull is None and configured is not None:
         decision.do(FindPull(service, configured.repository, configured.branch, position.sha, PULL_TOLD))
     found = fast_lane.cleaned_up_by(board, run)  # a push that arrives after its successor has passed already
     if found is not None and found[1]:
@@ -137,7 +132,7 @@ def leave_lane(decision: Decision, service: str, opener: str) -> None:
         return
     for run in board.fast_runs(service):
         if run.status is Status.FAILED:  # a failed fix stays for a retry only as long as the lane is open (F7)
-            decision.end(run, Ending(End.FAILED, sentences.failed(run, run.failure or Outcome.FAILURE)))
+            decision.end(run, Ending(End.FAILED, sentences.failed(run, run.attempt.failure or Outcome.FAILURE)))
     for run in fast_lane.leavers(board, service, opener):
         changed = decision.update(run, lane=Lane.MAIN)
         told = messages.OnMainLaneAgain(service, run.who)

@@ -14,7 +14,7 @@ from bot.core.model.events import ContainmentKnown, HeadSeen, Merged
 from bot.core.model.facts import FactKind
 from bot.core.model.history import Position
 from bot.core.model.pipeline import Lane, Step, Track
-from bot.core.model.run import End, Ending, Lock, Run, Status, Version
+from bot.core.model.run import Buildable, End, Ending, Lock, Run, Status, Version
 from bot.core.rules import fast_lane, stage_versions
 from bot.core.rules.cleanup import clean_up, drop, drop_unmerged, leave, newest_fix, withdraw
 from bot.core.rules.containment import ask_containment
@@ -70,14 +70,14 @@ def recall(decision: Decision, stage: str) -> None:
     for run in decision.board.inside(Step(stage)):
         if (
             run.status is Status.STARTING
-            and run.cancelled_by is None
+            and run.attempt.cancelled_by is None
             and fast_lane.kept_out(decision.board, stage, run)
         ):
-            recall_run(decision, run, f"{stage} is locked")
+            recall_build(decision, run, f"{stage} is locked")
 
 
-def recall_run(decision: Decision, run: Run, why: str) -> None:
-    """Call back one admitted run; it is at the head of its queue again once Jenkins has confirmed."""
+def recall_build(decision: Decision, run: Buildable, why: str) -> None:
+    """Call back an admitted run or verification: at the head of its queue again once Jenkins has confirmed."""
     recalled = decision.update(run, status=Status.RECALLED)
     told = messages.CalledBack(run.step, messages.Verbatim(why), run.who)
     decision.tell(FactKind.RUN_RECALLED, told, recalled)

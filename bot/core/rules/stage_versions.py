@@ -155,7 +155,7 @@ def inside(board: Board, run: Run, step: Step) -> Run | None:
 def _running(board: Board, run: Run, step: Step) -> Iterator[RunAhead]:
     """The runs of the same service whose build has begun in the stage."""
     for other in board.inside(step):
-        begun = other.build is not None and other.status is not Status.ENDING
+        begun = other.attempt.build is not None and other.status is not Status.ENDING
         if other.service == run.service and other.key != run.key and begun:
             yield RunAhead(other.key, other.position, _covers(board, other.position, other.key, run))
 

@@ -56,7 +56,8 @@ def see_unmanaged_build(decision: Decision, event: BuildSeen, twin_of: Buildable
         seen = replace(seen, repeats=repeats, abort=Abort(AbortLevel.STOP, decision.now))
         decision.do(AbortDuplicate(job, event.number, repeats))
     if twin_of is not None:
-        text = f"build #{event.number} repeats build #{twin_of.build} of {sentences.name(twin_of)}: it is asked to stop"
+        first = f"build #{twin_of.attempt.build} of {sentences.name(twin_of)}"
+        text = f"build #{event.number} repeats {first}: it is asked to stop"
         decision.tell(FactKind.BUILD_DUPLICATED, text, twin_of)
     elif repeats is not None:
         text = (
@@ -151,21 +152,21 @@ def attempt_refused(
         return "its run belongs to an older installation of Interlock"
     if live.step != Step(stage):
         return f"its run is at {live.step} now"
-    if live.attempt != attempt:
-        return f"attempt {attempt} was given up: attempt {live.attempt} is the present one"
+    if live.attempt.number != attempt:
+        return f"attempt {attempt} was given up: attempt {live.attempt.number} is the present one"
     return _without_slot(live) or _other_build(live, build)
 
 
 def _without_slot(run: Run) -> str:
     if run.status is Status.WAITING:
-        return f"attempt {run.attempt} was given up: its run waits to enter {run.step} again"
+        return f"attempt {run.attempt.number} was given up: its run waits to enter {run.step} again"
     if run.status is Status.FAILED:
-        return f"attempt {run.attempt} has failed already"
+        return f"attempt {run.attempt.number} has failed already"
     # One that is called back because its stage locked, and starts all the same, finishes as usual (L3).
-    return "its run is on its way out" if run.status is Status.ENDING or run.cancelled_by is not None else ""
+    return "its run is on its way out" if run.status is Status.ENDING or run.attempt.cancelled_by is not None else ""
 
 
 def _other_build(run: Run, build: int | None) -> str:
-    if run.build is None or build in (None, run.build):
+    if run.attempt.build is None or build in (None, run.attempt.build):
         return ""
-    return f"build #{run.build} is that of attempt {run.attempt}"
+    return f"build #{run.attempt.build} is that of attempt {run.attempt.number}"

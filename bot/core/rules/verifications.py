@@ -10,7 +10,7 @@ from bot.core.model.board import Board
 from bot.core.model.effects import SetStatus
 from bot.core.model.events import GroupFormed, PullClosed, PullMoved, VerifyAsked
 from bot.core.model.facts import FactKind
-from bot.core.model.messages import CalledBack, StepPassed, Verbatim, VerificationEnded, message
+from bot.core.model.messages import StepPassed, VerificationEnded, message
 from bot.core.model.pipeline import VERIFY, Forks, Outcome, Verify
 from bot.core.model.run import Pull, Status, Verification
 from bot.core.rules.cleanup import withdraw
@@ -224,13 +224,6 @@ def admit_verifications(decision: Decision) -> None:
             return
 
 
-def recall_verification(decision: Decision, verification: Verification, why: str) -> None:
-    """Take back the build that has not started; the verification is at the head of its queue again after that."""
-    recalled = decision.update(verification, status=Status.RECALLED)
-    decision.tell(FactKind.RUN_RECALLED, CalledBack(VERIFY, Verbatim(why), verification.who), recalled)
-    withdraw(decision, recalled, abort=False, why=why)
-
-
 def leave_verification(decision: Decision, verification: Verification, why: str) -> None:
     """Take a verification back; its build keeps the slot until it has ended, and its result says nothing any more."""
     taken = "; its build is being stopped" if verification.holds_slot else ""
@@ -271,7 +264,7 @@ def give_back_verification(decision: Decision, verification: Verification) -> No
     if verification.status is Status.ENDING:
         decision.board.drop(verification)
     else:
-        decision.update(verification, status=Status.WAITING, queue_item=None)  # no build: nothing is noted of one
+        decision.update(verification, status=Status.WAITING, attempt=verification.attempt.over())
 
 
 def end_verification(decision: Decision, verification: Verification, outcome: Outcome) -> None:
@@ -290,8 +283,8 @@ def end_verification(decision: Decision, verification: Verification, outcome: Ou
 
 
 def _verdict(verification: Verification, outcome: Outcome) -> VerificationEnded:
-    broken = (verification.failed_tests, verification.failed_step, verification.lost)
-    return VerificationEnded(verification.build, outcome, *broken)
+    broken = (verification.attempt.failed_tests, verification.attempt.failed_step, verification.attempt.lost)
+    return VerificationEnded(verification.attempt.build, outcome, *broken)
 
 
 # -- what is remembered ----------------------------------------------------------------------------------------

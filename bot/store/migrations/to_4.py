@@ -1,4 +1,7 @@
-"""The step from schema 3 to 4: fields, families and kinds got the names of the field. Pure: parsed JSON in and out.
+"""The step from schema 3 to 4. Pure: parsed JSON in and out.
+
+Fields, families and kinds got the names of the field. What belongs to one try of a run or a verification went into its
+`attempt`, what GitHub says of a run's merge into its `merge`.
 
 What lies in the inbox, in the fact log and among parked deliveries is not rewritten: `bot.store.codec` reads the events
 and facts of schema 3 as they are.
@@ -30,6 +33,13 @@ _OF_RECORDS = {
 }
 #: Fields of effects.
 _OF_EFFECTS = {"rests": "debounce", "force": "level"}
+#: Fields of runs and verifications that are fields of their attempt now, beside its number.
+_OF_ATTEMPT = (
+    *("queue_item", "build", "expected", "cancelled_by", "timed_out", "abort"),
+    *("failure", "failed_tests", "failed_step", "lost"),
+)
+#: Fields of runs that are fields of their merge now.
+_OF_MERGE = ("pull", "pulls", "title", "author")
 _KINDS = {"obey": "authorize-command"}
 #: Keys that have another name and are carried over, before and after. So have those of wake-ups: they are not carried
 #: over, for they expire within seconds, and whoever starts looks without being woken up.
@@ -42,13 +52,13 @@ COPIED = {"said:": "given:"}
 
 def migrate_board(records: dict[str, Raw]) -> dict[str, Raw]:
     """All records of a board, by their field `family/key`."""
-    return {_field(field): _renamed(raw, _OF_RECORDS) for field, raw in records.items()}
+    return {_field(field): _record(field, _renamed(raw, _OF_RECORDS)) for field, raw in records.items()}
 
 
 def migrate_ended(raw: Raw) -> Raw:
     """One finished run of the history."""
     changed: Raw = _renamed(raw, _OF_RECORDS)
-    return changed
+    return {**changed, "run": _run(changed["run"])}
 
 
 def migrate_effect(raw: Raw) -> Raw:
@@ -60,6 +70,34 @@ def migrate_effect(raw: Raw) -> Raw:
 def _field(field: str) -> str:
     family, slash, key = field.partition("/")
     return f"{_FAMILIES.get(family, family)}{slash}{key}"
+
+
+def _record(field: str, raw: Raw) -> Raw:
+    family = field.partition("/")[0]
+    if family == "run":
+        return _run(raw)
+    return _with_attempt(raw) if family == "verification" else raw
+
+
+def _run(raw: Raw) -> Raw:
+    """A run on the board or in the history. One that is older than `pulls` names only `pull`."""
+    kept = {name: value for name, value in raw.items() if name not in _OF_MERGE}
+    merge = {name: raw[name] for name in _OF_MERGE if name in raw}
+    if merge.get("pull") is not None and not merge.get("pulls"):
+        merge["pulls"] = [merge["pull"]]
+    return {**_with_attempt(kept), **({"merge": merge} if merge else {})}
+
+
+def _with_attempt(raw: Raw) -> Raw:
+    """A run or a verification. Of one that waits only the number is left: schema 3 had forgotten to reset the rest."""
+    number = raw.get("attempt", 0)
+    attempt: Raw = {"number": number} if number else {}
+    if raw["status"] != "waiting":
+        attempt |= {name: raw[name] for name in _OF_ATTEMPT if name in raw}
+        if number and raw.get("unanswered") == number:
+            attempt["unanswered"] = True
+    kept = {name: value for name, value in raw.items() if name not in {"attempt", "unanswered", *_OF_ATTEMPT}}
+    return {**kept, **({"attempt": attempt} if attempt else {})}
 
 
 def _renamed(raw: Any, names: dict[str, str]) -> Any:

@@ -16,7 +16,7 @@ from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim, UnacknowledgedWrites
 
 #: How long after its claim a trigger goes out on what the claim has noted, in seconds: far less than it is held for
-#: (`outbox.HOLD_MS`). Later it is noted once more, which proves that it is still ours.
+#: (`outbox.CLAIM_MS`). Later it is noted once more, which proves that it is still ours.
 AT_ONCE = 2.0
 
 _NUMBER = re.compile(r"/(\d+)/?$")

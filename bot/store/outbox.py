@@ -21,7 +21,7 @@ from bot.store.store import ClaimRequest, family_of
 
 #: How long a performer has for one effect before another may try, in milliseconds. Before it does something that
 #: cannot be undone it renews its hold, so that a stalled performer that wakes up late does nothing.
-HOLD_MS = 30_000
+CLAIM_MS = 30_000
 #: How long a replica may take to confirm a note, in milliseconds.
 CONFIRM_MS = 500
 #: How long writes count as unacknowledged after a change of history, in milliseconds: longer than most builds run.
@@ -50,15 +50,16 @@ class PostNotes:
 class Claim:
     """An effect that a performer has taken; `revision` tells it from a newer one in the same slot.
 
-    `tries` is how often it was claimed before; `held_until` (milliseconds) is the proof of whose claim it is. `noted`:
-    it is a trigger, and the same step has noted that it is about to be posted, at `at` (this process' monotonic clock).
+    `tries` is how often it was claimed before; `claimed_until` (milliseconds) is the proof of whose claim it is.
+    `noted`: it is a trigger, and the same step has noted that it is about to be posted, at `at` (this process'
+    monotonic clock).
     """
 
     family: str
     effect: Effect
     revision: str
     tries: int
-    held_until: int
+    claimed_until: int
     noted: NotedPost | None = None
     at: float = 0.0
 
@@ -109,24 +110,24 @@ class Outbox:
         names = [*self._names(family), self._keys.meta, self._keys.posted_prefix]
         texts, kept_ms = (notes.by_job, notes.kept_ms) if notes is not None else ({}, 1)
         by_job = {f"{job.controller}\n{job.name}": text for job, text in texts.items()}
-        return ClaimRequest(names, [HOLD_MS, 1, limit, json.dumps(by_job), kept_ms, UNACKNOWLEDGED_MS])
+        return ClaimRequest(names, [CLAIM_MS, 1, limit, json.dumps(by_job), kept_ms, UNACKNOWLEDGED_MS])
 
     def claimed(self, family: str, answer: list[Any], asked_at: float) -> tuple[Claim | None, bool]:
         """What came of a wish that was sent at `asked_at` (this process' monotonic clock)."""
         more, *flat = answer or (0,)
         if not flat:
             return None, False
-        _, tries, value, held_until, noted = flat
+        _, tries, value, claimed_until, noted = flat
         revision, text = value.split(b"\n", 1)
         said = NotedPost(noted == 2) if noted else None
-        claim = Claim(family, load_effect(text), revision.decode(), int(tries), int(held_until), said, asked_at)
+        claim = Claim(family, load_effect(text), revision.decode(), int(tries), int(claimed_until), said, asked_at)
         return claim, more > 0
 
     def renew(self, claim: Claim) -> Claim | None:
         """Hold a claim for longer; None if it is lost: then it must not be done by this performer."""
-        args = [claim.effect.slot, claim.revision, HOLD_MS, claim.held_until]
+        args = [claim.effect.slot, claim.revision, CLAIM_MS, claim.claimed_until]
         until = int(self._scripts.run("renew", self._names(claim.family)[:3], args, fence=self._keys))
-        return replace(claim, held_until=until) if until else None
+        return replace(claim, claimed_until=until) if until else None
 
     def intend(
         self, claim: Claim, note: str, text: str, kept_ms: int, looked: UnacknowledgedWrites | None = None
@@ -137,7 +138,7 @@ class Outbox:
         first; `looked` says after which change of history that was done.
         """
         names = [*self._names(claim.family)[:3], self._keys.meta, note]
-        held = [claim.effect.slot, claim.revision, HOLD_MS, claim.held_until]
+        held = [claim.effect.slot, claim.revision, CLAIM_MS, claim.claimed_until]
         args = [*held, text, kept_ms, looked.when if looked is not None else 0, UNACKNOWLEDGED_MS]
         what, *rest = self._scripts.run("intent", names, args, fence=self._keys)
         if what == 1:

@@ -16,7 +16,7 @@ import pytest
 from redis.exceptions import RedisError
 
 from bot.core.model.run import Status
-from bot.store.outbox import HOLD_MS
+from bot.store.outbox import CLAIM_MS
 from bot.store.store import LEASE_MS
 from config.broker import TURNS, settings
 from demo.town import SERVICES
@@ -194,7 +194,7 @@ def test_worker_in_the_middle_of_a_trigger(calm: World) -> None:
     calm.send("worker", signal.SIGKILL)
     (slot,) = trigger_slots(calm)
     left = calm.redis.zscore(calm.keys.claimed("jenkins"), slot) / 1000 - calm.redis.time()[0]
-    assert 0 < left <= HOLD_MS / 1000 + 1  # seconds of Redis' clock, cut off
+    assert 0 < left <= CLAIM_MS / 1000 + 1  # seconds of Redis' clock, cut off
     is_restarted(calm, "worker", restarts)
     until("the build has been found by asking", lambda: (now := calm.run_of(sha)) is None or now.build)
     assert run.attempt.number == 1

@@ -389,12 +389,12 @@ def test_a_performer_whose_hold_has_ended_writes_no_comment(
 ) -> None:
     from bot.store import outbox
 
-    monkeypatch.setattr(outbox, "HOLD_MS", 20)
+    monkeypatch.setattr(outbox, "CLAIM_MS", 20)
     shop.ask(comment(pull))
     stalled = shop.claim(comment(pull))
     assert stalled is not None
     time.sleep(0.04)
-    monkeypatch.setattr(outbox, "HOLD_MS", 30_000)
+    monkeypatch.setattr(outbox, "CLAIM_MS", 30_000)
     other = shop.claim(comment(pull))
     assert other is not None
     performer.perform(shop.runtime, shop.context, other)

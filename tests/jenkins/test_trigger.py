@@ -304,13 +304,13 @@ def test_losing_permission_while_in_doubt_gives_nothing_up(workshop: Open) -> No
 def test_an_attempt_that_was_cut_off_by_a_crash_after_its_post_is_not_posted_again(
     shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "HOLD_MS", 30)
+    monkeypatch.setattr(outbox, "CLAIM_MS", 30)
     shop.ask(shop.trigger())
     claim = shop.claim(shop.trigger())
     assert claim is not None
     triggers.trigger(shop.runtime, shop.context, claim, shop.trigger())  # and dies before it can say so
     time.sleep(0.05)
-    monkeypatch.setattr(outbox, "HOLD_MS", 30_000)
+    monkeypatch.setattr(outbox, "CLAIM_MS", 30_000)
     (event,) = shop.see_through(shop.trigger())
     assert isinstance(event, BuildSeen)
     assert len(shop.builds()) == posts(shop) == 1
@@ -319,13 +319,13 @@ def test_an_attempt_that_was_cut_off_by_a_crash_after_its_post_is_not_posted_aga
 def test_an_attempt_that_was_cut_off_is_looked_for_however_long_the_worker_was_down(
     shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "HOLD_MS", 30)
+    monkeypatch.setattr(outbox, "CLAIM_MS", 30)
     shop.ask(shop.trigger())
     claim = shop.claim(shop.trigger())
     assert claim is not None
     triggers.trigger(shop.runtime, shop.context, claim, shop.trigger())
     time.sleep(0.05)
-    monkeypatch.setattr(outbox, "HOLD_MS", 30_000)
+    monkeypatch.setattr(outbox, "CLAIM_MS", 30_000)
     shop.context.redis.delete(shop.context.keys.posted("S1.1", 1))  # as time does with the note of a post
     (event,) = shop.see_through(shop.trigger())
     assert isinstance(event, BuildSeen)
@@ -338,12 +338,12 @@ def test_a_post_is_remembered_over_a_weekend(shop: Workshop) -> None:
 
 
 def test_a_performer_whose_hold_has_ended_posts_nothing(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox, "HOLD_MS", 20)
+    monkeypatch.setattr(outbox, "CLAIM_MS", 20)
     shop.ask(shop.trigger())
     stalled = shop.claim(shop.trigger())
     assert stalled is not None
     time.sleep(0.04)
-    monkeypatch.setattr(outbox, "HOLD_MS", 30_000)
+    monkeypatch.setattr(outbox, "CLAIM_MS", 30_000)
     other = shop.claim(shop.trigger())
     assert other is not None
     perform(shop.runtime, shop.context, stalled)
@@ -363,7 +363,7 @@ def test_asked_to_look_first_a_build_that_is_there_is_found(shop: Workshop) -> N
 
 
 def test_redis_out_of_reach_in_the_middle_gives_nothing_up(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox, "HOLD_MS", 50)
+    monkeypatch.setattr(outbox, "CLAIM_MS", 50)
     shop.ask(shop.trigger())
     claim = shop.claim(shop.trigger())
     assert claim is not None
@@ -375,7 +375,7 @@ def test_redis_out_of_reach_in_the_middle_gives_nothing_up(shop: Workshop, monke
         outage.setattr(type(shop.context.outbox), "intend", away)
         with pytest.raises(RedisConnectionError):
             perform(shop.runtime, shop.context, claim)
-    monkeypatch.setattr(outbox, "HOLD_MS", 30_000)
+    monkeypatch.setattr(outbox, "CLAIM_MS", 30_000)
     time.sleep(0.06)
     (event,) = shop.see_through(shop.trigger())
     assert isinstance(event, TriggerAccepted)

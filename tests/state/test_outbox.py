@@ -44,7 +44,7 @@ def nothing_due(pipeline: StoredPipeline, family: str = "jenkins") -> bool:
 
 @pytest.fixture
 def short_hold(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox_module, "HOLD_MS", 30)
+    monkeypatch.setattr(outbox_module, "CLAIM_MS", 30)
 
 
 def wait_for_the_hold_to_end() -> None:
@@ -169,13 +169,13 @@ def test_a_claim_that_was_held_too_long_goes_to_another_who_knows_it_was_tried(p
 
 
 def test_a_hold_can_be_renewed_and_then_lasts_longer(pipeline: StoredPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox_module, "HOLD_MS", 100)
+    monkeypatch.setattr(outbox_module, "CLAIM_MS", 100)
     pipeline.turn(effects=(look(1),))
     mine = claim(pipeline)
     time.sleep(0.06)
     renewed = pipeline.outbox.renew(mine)
     assert renewed is not None
-    assert renewed.held_until > mine.held_until
+    assert renewed.claimed_until > mine.claimed_until
     time.sleep(0.06)
     assert nothing_due(pipeline)
 

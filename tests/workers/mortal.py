@@ -101,7 +101,7 @@ def request_name(_result: Any, _session: Any, request: requests.PreparedRequest,
 def live(life: Life) -> dict[str, Any]:
     """Work until nothing is left to do now; short holds, so that what a dead worker held is soon free."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    store.LEASE_MS, outbox.HOLD_MS, posted.STILL_COMING = 100, life.hold, 0.1
+    store.LEASE_MS, outbox.CLAIM_MS, posted.STILL_COMING = 100, life.hold, 0.1
     written_state.STILL_COMING, run_story.DEBOUNCE, decision.STATUS_DEBOUNCE = 0.1, 0.0, 0.0
     runs.PULL_TOLD = run_story.PULL_TOLD = 0.0
     performer.pause = lambda _tries, wanted: min(0.03, wanted or 0.03)  # type: ignore[assignment]

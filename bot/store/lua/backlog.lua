@@ -1,5 +1,5 @@
 -- What waits in a pipeline, without the bodies of what waits.
--- KEYS: meta, inbox, outbox, dead, parked, due/jenkins, due/github, due/people.
+-- KEYS: meta, inbox, outbox, dead letters, parked, due/jenkins, due/github, due/people.
 -- Returns {accepted, taken, version, when the last turn was committed (microseconds) or '', id of the oldest delivery
 -- that is not decided or '', effects not done, effects due, dead letters, parked deliveries,
 -- schema number of what is stored or ''}.

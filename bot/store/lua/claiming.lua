@@ -1,11 +1,12 @@
--- Before other scripts (see bot/store/scripts.py), behind history.lua: taking effects that are due, each for one performer
--- at a time; never more at once than the family's limit. The first try of a trigger is noted at once as about to be
--- posted (as intent.lua does), where its job is known to be fit and no write may have been forgotten.
+-- Before other scripts (see bot/store/scripts.py), behind history.lua: taking effects that are due, each for one
+-- performer at a time; never more at once than the family's limit. The first try of a trigger is noted at once as about
+-- to be posted (as intent.lua does), where its job is known to be fit and no write may have been forgotten.
 --
--- claim_due(at, args, now), with due, held, outbox, tries, meta and how the keys of notes begin at KEYS[at] and after,
--- and hold_ms, count, limit, notes (JSON: by `controller<LF>job` the note of a post to it), note_ms and unacknowledged_ms at
+-- claim_due(at, args, now), with due, claimed, outbox, tries, meta and how the keys of notes begin at KEYS[at] and
+-- after, and claim_ms, count, limit, notes (JSON: by `controller<LF>job` the note of a post to it), note_ms and
+-- unacknowledged_ms at
 -- ARGV[args] and after, returns
--- {how many more are due, slot, tries, value, held until, noted (0: no; 1: yes; 2: yes, and a replica must
+-- {how many more are due, slot, tries, value, claimed until, noted (0: no; 1: yes; 2: yes, and a replica must
 -- confirm it), ...}; a try counts from the claim on, so that one
 -- that was cut off by a crash is known to have begun. A slot in somebody's hands is passed over, even if a newer effect
 -- is due in it: the older one, still on its way, could arrive after the newer.
@@ -27,15 +28,15 @@ local function note_post(at, args, notes, slot, value, now)
 end
 local function claim_due(at, args, now)
   local notes = cjson.decode(ARGV[args + 3])
-  local held_until = now + ARGV[args]
+  local claimed_until = now + ARGV[args]
   redis.call('ZREMRANGEBYSCORE', KEYS[at + 1], '-inf', now)
-  local held = redis.call('ZCARD', KEYS[at + 1])
-  local room = math.min(tonumber(ARGV[args + 1]), tonumber(ARGV[args + 2]) - held)
+  local taken = redis.call('ZCARD', KEYS[at + 1])
+  local room = math.min(tonumber(ARGV[args + 1]), tonumber(ARGV[args + 2]) - taken)
   local out = {0}
   if room <= 0 then
     return out
   end
-  for _, slot in ipairs(redis.call('ZRANGEBYSCORE', KEYS[at], '-inf', now + 1, 'LIMIT', 0, room + held)) do
+  for _, slot in ipairs(redis.call('ZRANGEBYSCORE', KEYS[at], '-inf', now + 1, 'LIMIT', 0, room + taken)) do
     local value = redis.call('HGET', KEYS[at + 2], slot)
     if room == 0 then
       break
@@ -43,11 +44,11 @@ local function claim_due(at, args, now)
       -- its performer is not done: finishing makes the newer effect due, and the end of the hold does, too
     elseif value then
       room = room - 1
-      redis.call('ZADD', KEYS[at], held_until, slot)
-      redis.call('ZADD', KEYS[at + 1], held_until, slot)
+      redis.call('ZADD', KEYS[at], claimed_until, slot)
+      redis.call('ZADD', KEYS[at + 1], claimed_until, slot)
       local tries = redis.call('HINCRBY', KEYS[at + 3], slot, 1) - 1
       local noted = tries == 0 and note_post(at, args, notes, slot, value, now) or 0
-      for _, part in ipairs({slot, tries, value, held_until, noted}) do
+      for _, part in ipairs({slot, tries, value, claimed_until, noted}) do
         out[#out + 1] = part
       end
     else

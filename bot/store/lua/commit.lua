@@ -1,7 +1,7 @@
 -- Commit a turn: board, facts, effects, finished runs and the acknowledgement of its events, together or not at all.
 -- Fenced by the version that the turn was decided on, and its epoch: a worker that comes late changes nothing.
--- KEYS: lease, wake-up, meta, inbox, board, changes, facts, outbox, ended, ended_order, due/jenkins, due/github, due/people,
--- dead, stories; and perhaps those of claiming.lua.
+-- KEYS: lease, wake-up, meta, inbox, board, changes, facts, outbox, ended, ended_order, due/jenkins, due/github,
+-- due/people, dead letters, stories; and perhaps those of claiming.lua.
 -- ARGV: token, version, epoch, cursor, taken, work (JSON), changes_kept, facts_kept, ended_kept, batch, lease_ms,
 -- story_kept; and perhaps the arguments of claiming.lua: then the caller goes on with an effect that is due, unless
 -- there is more to decide before. Needs claiming.lua and history.lua.

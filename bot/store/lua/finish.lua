@@ -1,6 +1,6 @@
 -- An effect is done: take it out and put what came of it into the inbox, together.
 -- If a newer effect took its slot meanwhile, that one stays and is due now.
--- KEYS: due, held, outbox, tries, inbox, wake-up, meta.  ARGV: slot, revision, wake_up_ms, event or ''
+-- KEYS: due, claimed, outbox, tries, inbox, wake-up, meta.  ARGV: slot, revision, wake_up_ms, event or ''
 -- Returns 1 if a worker must be woken up for the event, else 0.
 redis.call('ZREM', KEYS[2], ARGV[1])
 local value = redis.call('HGET', KEYS[3], ARGV[1])

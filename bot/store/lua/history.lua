@@ -1,8 +1,9 @@
 -- Before other scripts (see bot/store/scripts.py): with which history does this server go on?
 --
--- A server that was promoted, or started anew, has another replication id (Redis: INFO replication, master_replid). What
--- was written last before that may have been lost, although it was acknowledged: then builds may be there that the store
--- knows nothing of, and deliveries are not there that were answered 202. So from then on writes count as unacknowledged.
+-- A server that was promoted, or started anew, has another replication id (Redis: INFO replication, master_replid).
+-- What was written last before that may have been lost, although it was acknowledged: then builds may be there that the
+-- store knows nothing of, and deliveries are not there that were answered 202. So from then on writes count as
+-- unacknowledged.
 --
 -- goes_on(at, now), with meta at KEYS[at], returns
 --   when it changed last (milliseconds, 0: never),

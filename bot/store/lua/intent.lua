@@ -1,10 +1,11 @@
 -- Note that an attempt is about to be posted, if its trigger is still ours to do, and hold it for longer: one step, so
 -- that hold and note are of one server, whatever becomes of the others. Needs history.lua.
--- KEYS: due, held, outbox, meta, posted.  ARGV: slot, revision, hold_ms, held until, note, note_ms, looked, unacknowledged_ms
+-- KEYS: due, claimed, outbox, meta, posted.  ARGV: slot, revision, claim_ms, claimed until, note, note_ms, looked,
+-- unacknowledged_ms
 -- `looked`: the change of history after which the caller has looked for what was posted before it; 0: has not.
--- Returns {0}: it is done, replaced, or taken by another; {1, held until, 1 if a replica must confirm it};
--- {2, changed, milliseconds since}: look first. A server that never had a replica has come back by itself: what was sent
--- before that has arrived long ago, so it counts as changed a day ago.
+-- Returns {0}: it is done, replaced, or taken by another; {1, claimed until, 1 if a replica must confirm it};
+-- {2, changed, milliseconds since}: look first. A server that never had a replica has come back by itself: what was
+-- sent before that has arrived long ago, so it counts as changed a day ago.
 local LONG_AGO = 86400000
 local value = redis.call('HGET', KEYS[3], ARGV[1])
 if not value or tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1]) or '0') ~= tonumber(ARGV[4]) then

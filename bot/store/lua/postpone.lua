@@ -1,6 +1,7 @@
 -- An effect could not be done now: it is due later; or give it up into the dead letters.
--- KEYS: due, held, outbox, tries, dead.  ARGV: slot, revision, delay_ms, dead letter (JSON) or '', change of tries
-local held = redis.call('ZREM', KEYS[2], ARGV[1])
+-- KEYS: due, claimed, outbox, tries, dead letters.  ARGV: slot, revision, delay_ms, dead letter (JSON) or '', change of
+-- tries
+local claimed = redis.call('ZREM', KEYS[2], ARGV[1])
 local value = redis.call('HGET', KEYS[3], ARGV[1])
 if not value then
   return 0
@@ -16,7 +17,7 @@ elseif ARGV[4] ~= '' then
   redis.call('HDEL', KEYS[4], ARGV[1])
   redis.call('ZREM', KEYS[1], ARGV[1])
 else
-  if held == 1 then -- once, should this script be sent again after a lost reply
+  if claimed == 1 then -- once, should this script be sent again after a lost reply
     redis.call('HINCRBY', KEYS[4], ARGV[1], ARGV[5])
   end
   redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])

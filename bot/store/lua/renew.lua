@@ -1,6 +1,6 @@
 -- Hold a claimed effect for longer, if it is still ours to do: the fence before something that cannot be undone.
--- KEYS: due, held, outbox.  ARGV: slot, revision, hold_ms, held until.
--- Returns until when it is held now; 0 if it is done, replaced, or taken by another. If a newer effect has taken its
+-- KEYS: due, claimed, outbox.  ARGV: slot, revision, claim_ms, claimed until.
+-- Returns until when it is claimed now; 0 if it is done, replaced, or taken by another. If a newer effect has taken its
 -- slot while it was ours, that one is due now: we do nothing any more that could arrive after it.
 local value = redis.call('HGET', KEYS[3], ARGV[1])
 if not value or tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1]) or '0') ~= tonumber(ARGV[4]) then

@@ -1,5 +1,5 @@
 -- Give a dead letter another life: due now, its tries forgotten.
--- KEYS: due, outbox, tries, dead.  ARGV: slot, value
+-- KEYS: due, outbox, tries, dead letters.  ARGV: slot, value
 -- Returns 1 if it was there, else 0. A newer effect in the same slot wins.
 if redis.call('HDEL', KEYS[4], ARGV[1]) == 0 then
   return 0

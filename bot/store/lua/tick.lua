@@ -1,5 +1,5 @@
 -- The clock: if something on the board is due, say so in the inbox, once. Needs history.lua.
--- KEYS: meta, inbox, due/jenkins, held/jenkins.  ARGV: event.
+-- KEYS: meta, inbox, due/jenkins, claimed/jenkins.  ARGV: event.
 -- Returns {how many accepted deliveries wait for a turn, 1 if everything must be asked for now}: after a change of
 -- history at once, and once more when those that had not noticed it yet have had their time.
 local time = redis.call('TIME')

@@ -1,5 +1,6 @@
 -- Take a parked delivery out: for another try it goes into the inbox again, or it is dropped.
--- KEYS: parked, inbox, wake-up, meta.  ARGV: the parked text, 1 for another try or 0, wake_up_ms, source, name, delivery, body.
+-- KEYS: parked, inbox, wake-up, meta.  ARGV: the parked text, 1 for another try or 0, wake_up_ms, source, name,
+-- delivery, body.
 -- Returns -1 if it was not there, 1 if a worker must be woken up, else 0.
 if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then
   return -1

@@ -1,5 +1,5 @@
 -- Take back an effect that nobody has begun: used to withdraw a trigger before it goes out.
--- KEYS: due, held, outbox, tries.  ARGV: slot
+-- KEYS: due, claimed, outbox, tries.  ARGV: slot
 -- Returns 0: not there (done, or never was); 1: taken back; 2: somebody is doing it right now, or may have begun.
 if redis.call('HEXISTS', KEYS[3], ARGV[1]) == 0 then
   return 0

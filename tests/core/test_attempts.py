@@ -6,7 +6,8 @@ import pytest
 
 from bot.core.model.events import TriggerUnanswered
 from bot.core.model.facts import FactKind
-from bot.core.model.run import Status
+from bot.core.model.pipeline import AbortLevel, Outcome
+from bot.core.model.run import Abort, Attempt, Status
 from bot.core.rules.unmanaged_builds import attempt_refused
 from tests.core.town import Town
 
@@ -90,3 +91,16 @@ def test_the_next_attempt_begins_without_that_word(town: Town) -> None:
     town.waits(60)
     assert town.run("S1a").attempt.number == run.attempt.number + 1
     assert "got no answer" not in town.says("S1a")
+
+
+ABORT = Abort(AbortLevel.STOP, 5.0)
+FULL = Attempt(3, True, 18, 7, 9.5, "kim", True, ABORT, Outcome.FAILURE, ("Cart.pays",), "Run", "it is gone")
+
+
+def test_the_next_try_knows_nothing_of_the_one_before() -> None:
+    assert (FULL.next(), FULL.over()) == (Attempt(4), Attempt(3))
+
+
+def test_of_a_failed_try_stays_what_broke_and_nothing_that_was_asked_of_its_build() -> None:
+    broken = {"failed_tests": ("Cart.pays",), "failed_step": "Run", "lost": "it is gone"}
+    assert FULL.failed(Outcome.TIMEOUT) == Attempt(3, build=7, failure=Outcome.TIMEOUT, **broken)  # type: ignore[arg-type]

@@ -284,3 +284,32 @@ def test_a_fact_of_every_kind_is_read_with_its_words() -> None:
     for raw, recorded in found:
         assert words(recorded.fact.why) == raw["fact"]["why"]
         assert (recorded.fact.by, recorded.fact.via, recorded.at) == (raw["fact"]["by"], raw["fact"]["via"], raw["at"])
+
+
+# -- attempts --------------------------------------------------------------------------------------------------
+
+_LIVE = {"key": "S1.1", "status": "running", "attempt": 3, "unanswered": 3, "build": 7, "expected": 9.5}
+
+
+def test_what_belongs_to_one_try_goes_into_the_attempt() -> None:
+    moved = to_4.migrate_board({"run/S1.1": {**_LIVE, "cancelled_by": "kim"}, "verification/S1.pr1-1": _LIVE})
+    attempt = {"number": 3, "unanswered": True, "build": 7, "expected": 9.5}
+    assert moved["run/S1.1"] == {"key": "S1.1", "status": "running", "attempt": {**attempt, "cancelled_by": "kim"}}
+    assert moved["verification/S1.pr1-1"] == {"key": "S1.1", "status": "running", "attempt": attempt}
+
+
+def test_the_end_that_schema_3_left_on_a_waiting_run_is_not_carried_over() -> None:
+    """Its build had failed and is repeated: it would be told when that build ends."""
+    moved = to_4.migrate_board({"run/S1.1": {**_LIVE, "status": "waiting", "failed_tests": ["T.t"]}})
+    assert moved["run/S1.1"] == {"key": "S1.1", "status": "waiting", "attempt": {"number": 3}}
+
+
+def test_an_unanswered_trigger_of_an_earlier_try_says_nothing_of_the_present_one() -> None:
+    moved = to_4.migrate_board({"run/S1.1": {**_LIVE, "unanswered": 2}})
+    assert "unanswered" not in moved["run/S1.1"]["attempt"]
+
+
+@pytest.mark.parametrize("pulls", [{}, {"pulls": []}, {"pulls": [12]}])
+def test_a_run_older_than_the_list_of_its_pull_requests_carries_the_one_it_names(pulls: dict[str, Any]) -> None:
+    ended = to_4.migrate_ended({"run": {"status": "ending", "pull": 12, "title": "T", **pulls}, "at": 1.0})
+    assert ended == {"run": {"status": "ending", "merge": {"pull": 12, "pulls": [12], "title": "T"}}, "at": 1.0}

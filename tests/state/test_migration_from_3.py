@@ -149,6 +149,14 @@ def test_every_effect_and_every_dead_letter_loads_and_keeps_what_it_says(redis: 
         assert missing(json.loads(before("dead")[slot]), json.loads(text), renamed=tuple(KINDS)) == [], slot
 
 
+def test_every_dead_letter_can_be_given_another_try(redis: Redis, keys: Keys) -> None:
+    outbox = Outbox(redis, keys)
+    for slot in before("dead"):
+        assert outbox.revive(slot)
+    assert outbox.dead_letters() == []
+    assert {slot.decode() for slot in redis.hkeys(keys.outbox)} >= {*before("dead"), *before("outbox")}
+
+
 def test_facts_the_history_and_parked_deliveries_are_there(redis: Redis, keys: Keys) -> None:
     records = Records(redis, keys)
     was = [json.loads(fields["f"])["fact"] for _, fields in before("facts")]

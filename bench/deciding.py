@@ -59,6 +59,8 @@ class Board:
         self._triggers: dict[str, Trigger] = {}
         self._runs: dict[str, str] = {}
         self._builds = 0
+        #: The build of each run that started last, by the run's key: other versions keep it elsewhere on the board.
+        self._started: dict[str, int] = {}
         self._events = self._fill(services)
 
     def event(self, kind: str) -> Event:
@@ -147,12 +149,11 @@ class Board:
 
     def _start(self, service: str) -> None:
         self._builds += 1
+        self._started[self._runs[service]] = self._builds
         self._send(self._seen(service, self._builds, None))
 
     def _ends(self, service: str, result: Outcome) -> BuildSeen:
-        build = self._board.runs[self._runs[service]].attempt.build
-        assert build is not None
-        return self._seen(service, build, result)
+        return self._seen(service, self._started[self._runs[service]], result)
 
     def _seen(self, service: str, build: int, result: Outcome | None) -> BuildSeen:
         trigger = self._triggers[self._runs[service]]

@@ -402,3 +402,57 @@ def test_an_answer_about_commits_that_nobody_knows_any_more_or_that_tells_nothin
     for base, to in ("gone", "S1b"), ("S1a", "gone"), ("S1a", "S1b"):
         town.send(ContainmentKnown("S1", base, to, contains=True))
     assert town.board.service("S1").history == history
+
+
+def test_a_push_that_is_told_after_the_force_push_that_dropped_it_is_dropped_as_well() -> None:
+    """S1b was pushed before S1c, which main was forced away from; its push is delivered last of all."""
+    town = Town()
+    town.merge("S1", "a")
+    town.github.commit("S1", "S1lost")
+    late = town.push("S1", "b")
+    town.merge("S1", "c")
+    town.force_push("S1", "x", onto="S1a")
+    town.answers()
+    town.deliver(late)
+    town.merge("S1", "y")
+    town.looks_at_main("S1")
+    while town.answers():
+        pass
+    town.gives_back("S1b")
+    assert town.left("S1b") == ("dropped", None)
+    assert head(town) == "S1y"
+    assert "S1y" in town.live()
+
+
+def test_the_head_that_a_force_push_took_main_from_is_dropped_when_its_push_is_told_after_that() -> None:
+    """Main stood at S1c, of which nobody had told, when it was put back to S1a."""
+    town = Town()
+    town.merge("S1", "a")
+    town.github.commit("S1", "S1lost")
+    pushes = [town.push("S1", letter) for letter in "bc"]
+    town.force_push("S1", "a", onto=None)
+    for push in pushes:
+        town.deliver(push)
+    town.merge("S1", "y")
+    town.looks_at_main("S1")
+    while town.answers():
+        pass
+    town.gives_back("S1b")
+    town.gives_back("S1c")
+    assert [town.left(f"S1{letter}") for letter in "bc"] == [("dropped", None), ("dropped", None)]
+    assert head(town) == "S1y"
+    assert "S1y" in town.live()
+
+
+def test_a_head_that_a_force_push_took_main_from_and_that_was_pushed_again_since_is_on_main() -> None:
+    town = Town()
+    town.merge("S1", "a")
+    late = town.push("S1", "b")
+    town.force_push("S1", "a", onto=None)
+    town.deliver(town.merged("S1", "S1a", "S1b"))
+    town.deliver(late)
+    town.looks_at_main("S1", "b")
+    while town.answers():
+        pass
+    assert head(town) == "S1b"
+    assert "S1b" in town.live()

@@ -33,6 +33,8 @@ from typing import TypeVar
 #: How many commits, links and denials a chain remembers. Live runs carry their own position, so forgetting an old
 #: one costs at most a question to GitHub.
 REMEMBERED = 48
+#: How many heads that force-pushes took main from, and that were not known then, a chain remembers.
+DROPPED_HEADS = 8
 
 Item = TypeVar("Item")
 
@@ -71,6 +73,14 @@ class Root:
 
 
 @dataclass(frozen=True, slots=True)
+class DroppedHead:
+    """A head that nobody had told us of when a force-push took main from it, and the commit that main was put on."""
+
+    sha: str
+    to: Position
+
+
+@dataclass(frozen=True, slots=True)
 class CommitHistory:
     """All that is known of one main branch's history; grows by `push` and `learn`."""
 
@@ -84,6 +94,8 @@ class CommitHistory:
     forced: int = 0
     #: How many positions there have been: the number of the last one that is remembered.
     count: int = 0
+    #: Which heads force-pushes took main from before we knew them: their pushes are told late, if at all.
+    dropped_heads: tuple[DroppedHead, ...] = ()
 
     def find(self, sha: str) -> Position | None:
         """The latest remembered position of `sha` (a force-push may bring a commit back to a second one)."""
@@ -92,6 +104,29 @@ class CommitHistory:
     def latest(self, position: Position) -> Position:
         """Where the commit of `position` stood last: a force-push may have brought it back since."""
         return self.find(position.sha) or position
+
+    def on_main_by(self, position: Position) -> int:
+        """The segment by which the commit is known to have been on main: earlier than its own if it was told late.
+
+        That is so if a commit that contains it was told before it, or a force-push that took main from one of these:
+        whatever has dropped them may have dropped it as well.
+        """
+        reached, waiting = position.segment, [position]
+        while waiting:
+            at = waiting.pop()
+            above = {p.sha for p in self.positions if p.segment == at.segment and p.seq >= at.seq} | {at.sha}
+            for left in self.dropped_heads:
+                since = (
+                    left.to.segment == at.segment and left.to.seq < at.seq
+                )  # it was pushed onto that, so it came back
+                if left.sha in above and not since:
+                    reached = min(reached, left.to.segment - 1)
+            for link in self.links:
+                newer, older = link.newer, link.older
+                if older.segment == at.segment and older.seq >= at.seq and newer.segment < min(reached, at.segment):
+                    reached = newer.segment
+                    waiting.append(newer)
+        return reached
 
     def contains(self, newer: Position, older: Position) -> bool | None:
         """Whether `newer` contains `older`: True or False when proven, None when nobody has asked yet."""
@@ -153,6 +188,12 @@ class CommitHistory:
     def rewritten(self, position: Position) -> CommitHistory:
         """The chain with `position` known to be a head that was put in place by force."""
         return replace(self, forced=position.segment)
+
+    def left_by_force(self, before: str | None, to: Position) -> CommitHistory:
+        """The history with the head that a force-push to `to` took main from, if nobody has told us of that yet."""
+        if before is None or self.find(before) is not None:
+            return self
+        return replace(self, dropped_heads=(*self.dropped_heads, DroppedHead(before, to))[-DROPPED_HEADS:])
 
     def forced_to(self, position: Position) -> Position:
         """Where main goes on after a forced push to `position`: there, or at what was pushed onto it, told before."""

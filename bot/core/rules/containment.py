@@ -48,7 +48,8 @@ def ask_about_main(decision: Decision, service: str, position: Position) -> None
     present head has the commit."""
     state = decision.board.service(service)
     history, latest = state.history, state.history.latest(position)
-    asked = [forced for forced in state.forced_heads if forced.segment > latest.segment]
+    since = history.on_main_by(latest)
+    asked = [forced for forced in state.forced_heads if forced.segment > since]
     if history.head is not None and any(history.contains(forced, latest) is False for forced in asked):
         asked.append(history.head)
     for head in asked:

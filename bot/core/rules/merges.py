@@ -62,7 +62,7 @@ def accept_merge(decision: Decision, event: Merged) -> None:
     else:
         _known(decision, event, "its push and its pull request tell of the same commit")
         if event.forced:
-            _rewritten(decision, state, position)
+            _rewritten(decision, state, position, event.before)
         elif event.before is not None:
             _keep(decision, state, state.history.join(event.before, event.sha))
         _absorb(decision, event)
@@ -161,15 +161,16 @@ def _began_elsewhere(history: CommitHistory, event: Merged) -> bool:
     return not was_passed and history.contains(before, history.head) is not True
 
 
-def _rewritten(decision: Decision, state: ServiceState, position: Position) -> None:
-    """A head that was known already turns out to have been put in place by force.
+def _rewritten(decision: Decision, state: ServiceState, position: Position, before: str | None = None) -> None:
+    """A head that was known already turns out to have been put in place by force; `before`: where main stood then.
 
     If it is an older commit of ours, what was dropped stands behind it in the same segment: the first commit that was
     pushed onto it since is what the dropped ones are told from.
     """
     position = state.history.successor(position)
     if position not in state.forced_heads:
-        history, forced_heads = state.history.rewritten(position), (*state.forced_heads, position)[-FORCED_HEADS:]
+        history = state.history.rewritten(position).left_by_force(before, position)
+        forced_heads = (*state.forced_heads, position)[-FORCED_HEADS:]
         decision.board.put(replace(state, history=history, forced_heads=forced_heads))
 
 
@@ -195,6 +196,8 @@ def find_pull(decision: Decision, event: PullFound) -> None:
 def _accept(decision: Decision, state: ServiceState, event: Merged) -> None:
     # A forced head of which nobody knows what came before was looked up: perhaps main has moved on since.
     history, position = state.history.push(event.before, event.sha, forced=event.forced and event.before is not None)
+    if event.forced:
+        history = history.left_by_force(event.before, position)
     is_head = history.head == position
     forced = event.forced and (is_head or event.before is not None)
     forced_heads = (*state.forced_heads, history.forced_to(position))[-FORCED_HEADS:] if forced else state.forced_heads

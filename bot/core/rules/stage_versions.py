@@ -44,7 +44,8 @@ def off_main(board: Board, service: str, position: Position) -> bool | None:
     if not state.forced_heads:
         return False
     history, latest = state.history, state.history.latest(position)
-    later = [forced_head for forced_head in state.forced_heads if forced_head.segment > latest.segment]
+    since = history.on_main_by(latest)
+    later = [forced_head for forced_head in state.forced_heads if forced_head.segment > since]
     later = [forced_head for forced_head in later if not _came_back(history, forced_head, latest)]
     lacking = [forced_head for forced_head in later if history.contains(forced_head, latest) is False]
     if lacking:
@@ -75,17 +76,21 @@ def may_be_off_main(board: Board, run: Run) -> bool:
 def drops(history: CommitHistory, forced_head: Position, position: Position) -> bool:
     """Whether `forced_head` came after `position` and is proven to lack it, and main has not got it back."""
     latest = history.latest(position)
-    lacks = forced_head.segment > latest.segment and history.contains(forced_head, latest) is False
+    lacks = forced_head.segment > history.on_main_by(latest) and history.contains(forced_head, latest) is False
     return lacks and not _came_back(history, forced_head, latest)
 
 
 def _came_back(history: CommitHistory, forced_head: Position, position: Position) -> bool:
-    """Whether a later push, or our head, contains the commit: it was back on main after the force-push."""
+    """Whether a later push, or our head, contains the commit: it was back on main after the force-push.
+
+    A push that was only told later, and was on main before the force-push, brings nothing back.
+    """
     if history.head is not None and history.contains(history.head, position):
         return True
     pushed = {root.segment for root in history.roots if root.segment > forced_head.segment}
     tips = {each.segment: each for each in history.positions if each.segment in pushed}
-    return any(history.contains(tip, position) for tip in tips.values())
+    later = (tip for tip in tips.values() if history.on_main_by(tip) > forced_head.segment)
+    return any(history.contains(tip, position) for tip in later)
 
 
 class RunAhead(NamedTuple):

@@ -120,17 +120,17 @@ TRIAL = """
 import ast
 from mutants import trial
 from mutants.operators import Mutant
-file = trial.CORE / "queueing.py"
+file = trial.path_of("model.run")
 text = file.read_text("utf-8")
 line = 1 + text[: text.index("else 2")].count(chr(10))
 def ranked(rank):
-    return Mutant("queueing", "", line, lambda: ast.parse(text.replace("else 2", f"else {rank}", 1)))
+    return Mutant("model.run", "", line, lambda: ast.parse(text.replace("else 2", f"else {rank}", 1)))
 ranks = [ranked(3), ranked(0)]
 tests = "tests/scenarios/test_four_pictures.py"
 one = f"{tests}::test_picture_1_seven_runs_on_their_way"
 print(*trial.trials(ranks, search=False, tests=[tests]))
-print(*(trial.noticed("queueing", trial.code_of(rank), [one], search=False) for rank in ranks))
-print(trial.noticed("queueing", compile("import nowhere", str(file), "exec"), [one], search=False))
+print(*(trial.noticed("model.run", trial.code_of(rank), [one], search=False) for rank in ranks))
+print(trial.noticed("model.run", compile("import nowhere", str(file), "exec"), [one], search=False))
 """
 
 

@@ -102,7 +102,7 @@ def newest_fix(decision: Decision, newer: Run) -> None:
 
 
 def drop_unmerged(decision: Decision, service: str) -> None:
-    """End the live runs that a force-push took off main, except in a lock-policy stage; newest first, for proof."""
+    """End the live runs that a force-push took off main, except those that roll out now; newest first, for proof."""
     board = decision.board
     for run in reversed(board.of_service(service)):
         verdict = stage_versions.off_main(board, service, run.position)

@@ -1,4 +1,4 @@
-"""The fast lane: rules F1 to F12, one small function each. Questions only; `decide` acts on the answers.
+"""The fast lane: rules F1 to F12, one small function each. They answer; runs, queue, cleanup and stage_locks act.
 
 The fix of a service whose run locked a stage passes everyone, but skips nothing: it goes through the fast lane's own
 jobs and ends in the real stages. When it has passed, what it contains is removed and the lock opens.

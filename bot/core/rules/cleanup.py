@@ -96,7 +96,7 @@ def clean_up(decision: Decision, service: str) -> None:
 
 
 def newest_fix(decision: Decision, newer: Run) -> None:
-    """F6: remove the older fixes that this one, whose build has passed, replaces; ask where the proof is missing."""
+    """F6: remove the older fixes that this one replaces, now that it waits for its first fast job."""
     for older in fast_lane.replaced_by(decision.board, newer):
         leave(decision, older, sentences.superseded(newer.key, newer.position.sha))
 

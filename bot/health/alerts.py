@@ -101,9 +101,10 @@ class AlertRecord:
             return self._in_file(step)
 
     def _in_store(self, step: Step) -> AlertedCauses | None:
-        text = self._read_store() or b""
+        text = cast("bytes | None", self._redis.get(self._key)) or b""
+        former = b"" if text else cast("bytes | None", self._redis.get(self._former_key)) or b""
         meanwhile = self._read_file()
-        self._own = meanwhile or _load(text)
+        self._own = meanwhile or _load(text or former)
         following = step(self._own)
         if following is None and meanwhile is not None:
             following, silent = meanwhile, True  # the store works again: it takes over what the file knew
@@ -115,12 +116,6 @@ class AlertRecord:
             self._file.unlink(missing_ok=True)
         self._own, self._alone = following, None
         return None if silent else following
-
-    def _read_store(self) -> bytes | None:
-        text = cast("bytes | None", self._redis.get(self._key))
-        if text is None and self._redis.copy(self._former_key, self._key):
-            text = cast("bytes | None", self._redis.get(self._key))
-        return text
 
     def _in_file(self, step: Step) -> AlertedCauses | None:
         try:

@@ -196,7 +196,7 @@ def test_worker_in_the_middle_of_a_trigger(calm: World) -> None:
     left = calm.redis.zscore(calm.keys.claimed("jenkins"), slot) / 1000 - calm.redis.time()[0]
     assert 0 < left <= CLAIM_MS / 1000 + 1  # seconds of Redis' clock, cut off
     is_restarted(calm, "worker", restarts)
-    until("the build has been found by asking", lambda: (now := calm.run_of(sha)) is None or now.build)
+    until("the build has been found by asking", lambda: (now := calm.run_of(sha)) is None or now.attempt.build)
     assert run.attempt.number == 1
     is_built_once(calm, sha)
     until("another worker has looked for it, and is done", lambda: slot not in trigger_slots(calm))

@@ -257,7 +257,8 @@ def test_retry_finds_the_run_of_a_squashed_pull_request_by_the_commit_that_lande
     assert shop.run_of(landed).status is Status.FAILED
     reactions, words = told(shop, pull, "/interlock retry the network was down")
     assert reactions == ["+1"]
-    assert "repeated: the network was down" in words
+    assert "retried S1" in words
+    assert "in pre-production: the network was down" in words
     assert shop.run_of(landed).retrying
 
 

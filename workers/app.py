@@ -23,6 +23,9 @@ from workers import celery_adaptations
 
 log = structlog.get_logger()
 
+#: How long a thread may compute while another waits to, in seconds: CPython's 5 ms are longer than a whole turn, which
+#: would wait for a status of GitHub's to be prepared.
+SWITCH = 0.0005
 #: The exit code of a worker that must not touch what is stored (sysexits.h: EX_CONFIG).
 REFUSED = 78
 
@@ -108,6 +111,7 @@ def _say(error: OtherSchema) -> None:
 
 @worker_ready.connect  # type: ignore[untyped-decorator]
 def _announce(**_: Any) -> None:
+    sys.setswitchinterval(SWITCH)
     from workers.beginning import configure_boards
     from workers.tasks import look_again, reconcile_heads, turn
 

@@ -10,7 +10,8 @@ from bench import bodies
 from bot.core.model.board_records import Counters, Header, Record
 from bot.core.model.history import REMEMBERED, CommitHistory, Position
 from bot.core.model.pipeline import Job, Lane, Pipeline, Service, Step
-from bot.core.model.run import Attempt, Merge, Run, ServiceState, Status
+from bot.core.model.run import Attempt, Merge, Run, Status
+from bot.core.model.service_state import ServiceState
 from bot.core.rules.merges import PUSHES
 from bot.store.keys import Keys
 from bot.store.parts import fields_of

@@ -70,7 +70,7 @@ def _is_closed(client: socket.socket, until: float) -> bool:
     except TimeoutError:
         return False
     except OSError:
-        pass  # torn down: closed as well
+        return True  # torn down: closed as well
     return True
 
 

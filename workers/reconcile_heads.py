@@ -17,7 +17,7 @@ import structlog
 from bot.core.model.events import HeadSeen
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Service
-from bot.core.model.run import ServiceState
+from bot.core.model.service_state import ServiceState
 from bot.effect_outcomes import PermanentFailure, RateLimited, RetryLater
 from bot.github import identity
 from bot.github.limits import Purpose

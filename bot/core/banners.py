@@ -11,7 +11,8 @@ from bot.core.model.effects import Banner, LockShown
 from bot.core.model.events import BannerOverwritten
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Job, Mode, Step
-from bot.core.model.run import Lock, Run
+from bot.core.model.run import Run
+from bot.core.model.stage_state import Lock
 from bot.core.rules.decision import Decision
 from bot.core.rules.fast_lane import fixes
 

@@ -13,7 +13,7 @@ from bot.core.model.board import Board
 from bot.core.model.effects import LockNotice
 from bot.core.model.events import Event, PullMoved
 from bot.core.model.pipeline import FastLaneStart, LockStatus, Mode, Pipeline, Service
-from bot.core.model.run import Lock
+from bot.core.model.stage_state import Lock
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from bot.core import sentences
 from bot.core.model.effects import Effect, Notify, Topic
-from bot.core.model.run import Lock, Run
+from bot.core.model.run import Run
+from bot.core.model.stage_state import Lock
 from bot.core.rules.decision import Decision
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from bot.core.model.pipeline import Outcome, Service, Step
-from bot.core.model.run import Buildable, End, Ending, Lock, Run, Status
+from bot.core.model.run import Buildable, End, Ending, Run, Status
+from bot.core.model.stage_state import Lock
 
 #: How many failing tests, and how many locks, a sentence names before it says how many more there are.
 TESTS_NAMED, LOCKS_NAMED = 3, 5

@@ -10,7 +10,8 @@ from bot.core.markdown import code, plain
 from bot.core.model.board import Board
 from bot.core.model.events import Command, CommandAllowed
 from bot.core.model.pipeline import Mode, Stage, Step
-from bot.core.model.run import Lock, Run
+from bot.core.model.run import Run
+from bot.core.model.stage_state import Lock
 
 #: How many runs and locks one answer names.
 NAMED = 5

@@ -10,7 +10,9 @@ from bot.core import sentences
 from bot.core.explain import why, why_of_verification
 from bot.core.model.board import Board
 from bot.core.model.pipeline import VERIFY, Job, Policy, Stage, Step, Track
-from bot.core.model.run import Lock, Pull, Run, Status, Verification
+from bot.core.model.run import Run, Status, Verification
+from bot.core.model.service_state import Pull
+from bot.core.model.stage_state import Lock
 from bot.core.rules.configuration import loss
 
 #: How many tiles of one queue, or of one stage, are shown; the count says how many there are.

@@ -12,7 +12,8 @@ from typing import Any
 from bot.core.model.effects import Banner
 from bot.core.model.events import BannerOverwritten, BuildLost, BuildSeen, Event, Withdrawn
 from bot.core.model.pipeline import Job, Outcome
-from bot.core.model.run import Buildable, UnmanagedBuild
+from bot.core.model.run import Buildable
+from bot.core.model.stage_state import UnmanagedBuild
 from bot.jenkins import attempts, builds
 from bot.jenkins.builds import why_gone
 from bot.jenkins.client import JenkinsClient, JenkinsNotFound, job_path

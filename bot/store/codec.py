@@ -11,18 +11,9 @@ from bot.core.model.board_records import FAMILIES, Counters, Header, Record
 from bot.core.model.effects import Effect
 from bot.core.model.events import Event
 from bot.core.model.facts import Fact
-from bot.core.model.run import (
-    CleanUp,
-    Lock,
-    PastBuild,
-    Pulls,
-    Run,
-    ServiceState,
-    StageBackoff,
-    StageVersion,
-    UnmanagedBuild,
-    Verification,
-)
+from bot.core.model.run import Run, Verification
+from bot.core.model.service_state import CleanUp, Pulls, ServiceState
+from bot.core.model.stage_state import Lock, PastBuild, StageBackoff, StageVersion, UnmanagedBuild
 from bot.core.rules.decision import Ended
 from bot.store.messages import teach_pydantic
 

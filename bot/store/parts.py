@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 
 from bot.core.model.board_records import Change, Record
 from bot.core.model.history import Denial, Link, Position, Root
-from bot.core.model.run import HandledCommand, PushedCommits, ServiceState
+from bot.core.model.service_state import HandledCommand, PushedCommits, ServiceState
 from bot.store.codec import dump_record, field_of, load_record
 
 

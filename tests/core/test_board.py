@@ -11,7 +11,7 @@ from bot.core.model.board_records import Change
 from bot.core.model.effects import Withdraw
 from bot.core.model.events import PullMoved
 from bot.core.model.pipeline import VERIFY, AbortLevel, Job, Step, Track, Verify
-from bot.core.model.run import Lock, StageBackoff
+from bot.core.model.stage_state import Lock, StageBackoff
 from tests.core.town import Town
 from tests.core.world import records_of, shop
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from bot.core.model.pipeline import Lane, Step, Track
-from bot.core.model.run import Attempt, Run, ServiceState, Status
+from bot.core.model.run import Attempt, Run, Status
+from bot.core.model.service_state import ServiceState
 from bot.core.rules.cleanup import REMOVED_AT_ONCE
 from tests.core.town import Town
 from tests.core.world import shop

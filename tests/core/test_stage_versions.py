@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.core.model.pipeline import Step, Track
-from bot.core.model.run import StageVersion
+from bot.core.model.stage_state import StageVersion
 from bot.core.rules import stage_versions
 from tests.core.town import Town
 from tests.core.world import shop

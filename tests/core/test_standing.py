@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.core.model.events import ContainmentKnown
 from bot.core.model.history import Position
 from bot.core.model.pipeline import Lane
-from bot.core.model.run import Version
+from bot.core.model.stage_state import Version
 from bot.core.rules import fast_lane, stage_versions
 from tests.core.town import Town
 from tests.core.world import shop

@@ -11,23 +11,9 @@ from bot.core.model.board import Board
 from bot.core.model.board_records import FAMILIES, Change, Counters, Header, Record
 from bot.core.model.history import CommitHistory, Position
 from bot.core.model.pipeline import Job, Lane, Mode, Pipeline, Service, Step
-from bot.core.model.run import (
-    Attempt,
-    CleanUp,
-    HandledCommand,
-    Lock,
-    Merge,
-    PastBuild,
-    Pulls,
-    PushedCommits,
-    Run,
-    ServiceState,
-    StageBackoff,
-    StageVersion,
-    Status,
-    UnmanagedBuild,
-    Verification,
-)
+from bot.core.model.run import Attempt, Merge, Run, Status, Verification
+from bot.core.model.service_state import CleanUp, HandledCommand, Pulls, PushedCommits, ServiceState
+from bot.core.model.stage_state import Lock, PastBuild, StageBackoff, StageVersion, UnmanagedBuild
 from bot.store import store as store_module
 from bot.store.codec import dump_record, field_of, load_record
 from bot.store.parts import changed_fields, fields_of, records_of, with_changes

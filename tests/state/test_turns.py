@@ -12,7 +12,8 @@ from redis import Redis
 from bot.core.model.effects import Banner, LockShown, Look
 from bot.core.model.history import Position
 from bot.core.model.pipeline import Job, Lane, Step
-from bot.core.model.run import End, Ending, Run, Status, UnmanagedBuild
+from bot.core.model.run import End, Ending, Run, Status
+from bot.core.model.stage_state import UnmanagedBuild
 from bot.core.rules.decision import Ended
 from bot.store import store as store_module
 from bot.store.inbox import Accepted

@@ -15,21 +15,9 @@ from itertools import chain
 from bot.core.model.board_records import FAMILIES, TABLES, Change, Counters, Header, Record
 from bot.core.model.indexes import Indexes, queue_key, ticks
 from bot.core.model.pipeline import VERIFY, Job, Layout, Pipeline, Step, Track, lay_out
-from bot.core.model.run import (
-    Abort,
-    Buildable,
-    CleanUp,
-    Lock,
-    PastBuild,
-    Pull,
-    Pulls,
-    Run,
-    ServiceState,
-    StageBackoff,
-    StageVersion,
-    UnmanagedBuild,
-    Verification,
-)
+from bot.core.model.run import Abort, Buildable, Run, Verification
+from bot.core.model.service_state import CleanUp, Pull, Pulls, ServiceState
+from bot.core.model.stage_state import Lock, PastBuild, StageBackoff, StageVersion, UnmanagedBuild
 
 
 @dataclass(slots=True)

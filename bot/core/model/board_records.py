@@ -5,18 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bot.core.model.pipeline import Mode, Pipeline
-from bot.core.model.run import (
-    CleanUp,
-    Lock,
-    PastBuild,
-    Pulls,
-    Run,
-    ServiceState,
-    StageBackoff,
-    StageVersion,
-    UnmanagedBuild,
-    Verification,
-)
+from bot.core.model.run import Run, Verification
+from bot.core.model.service_state import CleanUp, Pulls, ServiceState
+from bot.core.model.stage_state import Lock, PastBuild, StageBackoff, StageVersion, UnmanagedBuild
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,8 @@ from bot.core.model.people_events import (
     VerifyAsked,
 )
 from bot.core.model.pipeline import Mode, Pipeline
-from bot.core.model.run import Run, ServiceState
+from bot.core.model.run import Run
+from bot.core.model.service_state import ServiceState
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,19 +114,21 @@ class CommitHistory:
         reached, waiting = position.segment, [position]
         while waiting:
             at = waiting.pop()
-            above = {p.sha for p in self.positions if p.segment == at.segment and p.seq >= at.seq} | {at.sha}
-            for left in self.dropped_heads:
-                since = (
-                    left.to.segment == at.segment and left.to.seq < at.seq
-                )  # it was pushed onto that, so it came back
-                if left.sha in above and not since:
-                    reached = min(reached, left.to.segment - 1)
+            reached = min(
+                [reached, *(dropped.to.segment - 1 for dropped in self.dropped_heads if self._fell(at, dropped))]
+            )
             for link in self.links:
-                newer, older = link.newer, link.older
-                if older.segment == at.segment and older.seq >= at.seq and newer.segment < min(reached, at.segment):
-                    reached = newer.segment
-                    waiting.append(newer)
+                if _is_within(at, {link.older.segment: link.older.seq}) and link.newer.segment < reached:
+                    reached = link.newer.segment
+                    waiting.append(link.newer)
         return reached
+
+    def _fell(self, at: Position, dropped: DroppedHead) -> bool:
+        """Whether the commit fell with that head: it is that, or stands before it; and was not pushed onto main since."""
+        if dropped.to.segment == at.segment and dropped.to.seq < at.seq:
+            return False
+        later = (each for each in self.positions if each.segment == at.segment and each.seq > at.seq)
+        return at.sha == dropped.sha or any(each.sha == dropped.sha for each in later)
 
     def contains(self, newer: Position, older: Position) -> bool | None:
         """Whether `newer` contains `older`: True or False when proven, None when nobody has asked yet."""

@@ -1,13 +1,11 @@
-"""What lives on a board: runs, verifications, locks, services, what is in the stages, backoffs, unmanaged builds.
-
-Frozen values, by `key`."""
+"""Runs and verifications: where each stands, its present attempt, and how it ends. Frozen values, by `key`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
-from bot.core.model.history import CommitHistory, Position
+from bot.core.model.history import Position
 from bot.core.model.messages import Message, Who
 from bot.core.model.pipeline import VERIFY, AbortLevel, Job, Lane, Outcome, Step
 
@@ -45,7 +43,7 @@ class End(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a run ends or is about to end: the sentence a person reads, and the run that replaced it, if any."""
+    """How a run ends or is about to end: the sentence that people read, and the run that replaced it, if any."""
 
     end: End
     why: str
@@ -276,189 +274,3 @@ class Verification:
 
 #: What has a build in Jenkins.
 Buildable = Run | Verification
-
-
-@dataclass(frozen=True, slots=True)
-class Pull:
-    """What is known of one pull request: its head, and what was said of it last."""
-
-    number: int
-    sha: str
-    #: When GitHub changed it last, in seconds since the epoch by GitHub's clock: what tells news from old news.
-    at: float | None = None
-    open: bool = True
-    draft: bool = False
-    fork: bool = False
-    #: Of the present head: a person asked for it; it waits for a person to ask; what became of it was said.
-    asked: bool = False
-    held: bool = False
-    done: bool = False
-    #: The heads that it had before, the latest last.
-    earlier: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Pulls:
-    """The pull requests of one service that something was heard of, the latest last. Bounded."""
-
-    key: str
-    #: Number of the latest verification.
-    number: int = 0
-    seen: tuple[Pull, ...] = ()
-
-    def find(self, number: int) -> Pull | None:
-        """What is known of a pull request."""
-        return next((pull for pull in self.seen if pull.number == number), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Lock:
-    """One of the things that close a stage to the main lane (L2). `position` is set for an automatic one."""
-
-    key: str
-    stage: str
-    reason: str
-    by: str
-    since: float
-    #: The failed run, its service and commit: the lock opens when a run that contains the commit has passed.
-    run: str | None = None
-    service: str | None = None
-    position: Position | None = None
-    let_fixes_in: bool = False
-    until: float | None = None
-
-    @property
-    def automatic(self) -> bool:
-        """Whether a failed run holds it, and not a person."""
-        return self.service is not None
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """One commit that a build has brought into a step: by which run, on which lane; `since` in epoch seconds."""
-
-    position: Position
-    run: str
-    lane: Lane
-    since: float
-
-
-@dataclass(frozen=True, slots=True)
-class StageVersion:
-    """What is in one step for one service. The rules about it: `bot.core.rules.stage_versions`.
-
-    `broken` is what failed on top of `whole`: while it is set, it is what is in the step. The whole version below it
-    stays known, because a force-push may take the broken commit off main: then the whole one still keeps older
-    commits out. `fix` is the last whole version that came on the fast lane: its clean-up (F8) goes on, where GitHub
-    has not answered yet, even if another version has replaced or broken it since.
-    """
-
-    key: str
-    service: str
-    step: Step
-    whole: Version | None = None
-    broken: Version | None = None
-    fix: Version | None = None
-
-    @property
-    def present(self) -> Version | None:
-        """What was brought there last, whole or broken."""
-        return self.broken or self.whole
-
-    @property
-    def versions(self) -> tuple[Version, ...]:
-        """What is there, the broken version first."""
-        return tuple(version for version in (self.broken, self.whole) if version is not None)
-
-    @property
-    def all(self) -> tuple[Version, ...]:
-        """All the versions that are remembered."""
-        return tuple(version for version in (self.broken, self.whole, self.fix) if version is not None)
-
-
-@dataclass(frozen=True, slots=True)
-class PushedCommits:
-    """What one push brought beside its head: whoever merged one of these is carried by the head's run."""
-
-    head: str
-    commits: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class HandledCommand:
-    """A command at GitHub that we took: which, from whom, when; and whether all that follows has been decided."""
-
-    key: str
-    by: str
-    at: float
-    done: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceState:
-    """What the board remembers of one service beyond its live runs. All tuples are bounded."""
-
-    key: str
-    history: CommitHistory = field(default_factory=CommitHistory)
-    #: Number of the latest run.
-    number: int = 0
-    #: How often we have learned that main moved: what GitHub answers about an earlier time is old.
-    moves: int = 0
-    #: The heads that a force-push put in place: what they do not contain was dropped from main.
-    forced_heads: tuple[Position, ...] = ()
-    #: Questions about containment under way: (base sha, head sha).
-    asked: tuple[tuple[str, str], ...] = ()
-    #: Pushes seen lately, as business keys: one push may be delivered several times.
-    pushes: tuple[str, ...] = ()
-    #: The pushes of several commits seen lately.
-    pushed: tuple[PushedCommits, ...] = ()
-    #: How many of each there have been: the number of the last one that is remembered.
-    push_count: int = 0
-    pushed_count: int = 0
-    #: The head that GitHub named, while it is not known whether that contains ours; or our head, if it lacks a commit
-    #: that was on main, until GitHub names it.
-    unconfirmed_head: str = ""
-    #: Commands heard lately, and when which pull request was answered somebody who may not write.
-    handled_commands: tuple[HandledCommand, ...] = ()
-    answered: tuple[tuple[int, float], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class StageBackoff:
-    """Jenkins refused a step's trigger; nobody enters until `retry_at` (L6)."""
-
-    key: str
-    step: Step
-    why: str
-    since: float
-    retry_at: float
-    refusals: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class UnmanagedBuild:
-    """A build in one of our jobs that no run asked for: it moves nothing but occupies a slot (invariant 1)."""
-
-    key: str
-    step: Step
-    number: int
-    since: float
-    #: It repeats a build of this run and was asked to end (invariant 5).
-    repeats: str | None = None
-    abort: Abort | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PastBuild:
-    """A build of one of our jobs that is known to have ended; `started` in seconds since the epoch, by Jenkins."""
-
-    key: str
-    number: int
-    started: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class CleanUp:
-    """A clean-up (F8) that is not through: more runs of the service `key` go in the next decisions."""
-
-    key: str

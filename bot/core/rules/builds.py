@@ -14,7 +14,8 @@ from bot.core.model import messages
 from bot.core.model.events import BuildLost, BuildSeen, TriggerAccepted, TriggerRefused, TriggerUnanswered, Withdrawn
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Job, Lane, Outcome, Policy, Track
-from bot.core.model.run import Buildable, End, Ending, Run, StageBackoff, Status
+from bot.core.model.run import Buildable, End, Ending, Run, Status
+from bot.core.model.stage_state import StageBackoff
 from bot.core.rules import fast_lane, stage_versions, unmanaged_builds, verifications
 from bot.core.rules.cleanup import may_abort, withdraw
 from bot.core.rules.decision import Decision, run_failed

@@ -16,15 +16,9 @@ from bot.core.model.events import AbortTaken
 from bot.core.model.facts import FactKind
 from bot.core.model.messages import AbortedMoreFirmly, RunEnding, Verbatim
 from bot.core.model.pipeline import AbortLevel, Job, Step
-from bot.core.model.run import (
-    Abort,
-    Buildable,
-    CleanUp,
-    Ending,
-    Run,
-    Status,
-    UnmanagedBuild,
-)
+from bot.core.model.run import Abort, Buildable, Ending, Run, Status
+from bot.core.model.service_state import CleanUp
+from bot.core.model.stage_state import UnmanagedBuild
 from bot.core.rules import fast_lane, stage_versions
 from bot.core.rules.containment import ask_about_main, ask_whether_contained
 from bot.core.rules.decision import Decision

@@ -29,7 +29,8 @@ from bot.core.model.events import (
 from bot.core.model.facts import FactKind
 from bot.core.model.messages import Message, message
 from bot.core.model.pipeline import Service
-from bot.core.model.run import HandledCommand, Run, Status
+from bot.core.model.run import Run, Status
+from bot.core.model.service_state import HandledCommand
 from bot.core.rules.decision import Decision
 
 #: What acts on nothing: whoever may comment may ask it. An empty verb is what we did not understand.

@@ -10,7 +10,8 @@ from bot.core.model.effects import Notify
 from bot.core.model.events import Configured, FirstStart, StateLost
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Lane
-from bot.core.model.run import End, Ending, Lock, Run, Status
+from bot.core.model.run import End, Ending, Run, Status
+from bot.core.model.stage_state import Lock
 from bot.core.rules import fast_lane, verifications
 from bot.core.rules.cleanup import leave
 from bot.core.rules.decision import Decision

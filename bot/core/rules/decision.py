@@ -10,7 +10,8 @@ from bot.core.model.effects import Effect, SetStatus
 from bot.core.model.facts import Fact, FactKind
 from bot.core.model.messages import Message, RunFailed, WaitsFor, message
 from bot.core.model.pipeline import Outcome, Step
-from bot.core.model.run import Buildable, End, Ending, Lock, Run, Status
+from bot.core.model.run import Buildable, End, Ending, Run, Status
+from bot.core.model.stage_state import Lock
 
 AnyBuildable = TypeVar("AnyBuildable", bound=Buildable)
 

@@ -12,7 +12,8 @@ from bot.core.model.facts import FactKind
 from bot.core.model.history import CommitHistory, Position
 from bot.core.model.messages import CommitOnMain, ContainmentAnswer
 from bot.core.model.pipeline import Lane
-from bot.core.model.run import Merge, PushedCommits, Run, ServiceState, Status
+from bot.core.model.run import Merge, Run, Status
+from bot.core.model.service_state import PushedCommits, ServiceState
 from bot.core.rules import fast_lane, stage_versions
 from bot.core.rules.cleanup import leave
 from bot.core.rules.containment import (

@@ -16,7 +16,8 @@ from bot.core.model.facts import FactKind
 from bot.core.model.history import Position
 from bot.core.model.messages import RunEnding, RunRetried, Verbatim
 from bot.core.model.pipeline import Lane, Mode, Track
-from bot.core.model.run import Buildable, End, Ending, Lock, Run, Status
+from bot.core.model.run import Buildable, End, Ending, Run, Status
+from bot.core.model.stage_state import Lock
 from bot.core.rules import fast_lane, stage_versions
 from bot.core.rules.builds import give_back
 from bot.core.rules.cleanup import leave, may_abort, withdraw

@@ -15,7 +15,8 @@ from bot.core.model.events import ContainmentKnown, HeadSeen, Merged
 from bot.core.model.facts import FactKind
 from bot.core.model.history import Position
 from bot.core.model.pipeline import Lane, Step, Track
-from bot.core.model.run import Buildable, End, Ending, Lock, Run, Status, Version
+from bot.core.model.run import Buildable, End, Ending, Run, Status
+from bot.core.model.stage_state import Lock, Version
 from bot.core.rules import fast_lane, stage_versions
 from bot.core.rules.cleanup import clean_up, drop, drop_unmerged, leave, newest_fix, withdraw
 from bot.core.rules.containment import ask_containment

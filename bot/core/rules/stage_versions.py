@@ -17,7 +17,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from bot.core.model.pipeline import Pipeline, Step, Track
-from bot.core.model.run import Run, StageVersion, Status, Version
+from bot.core.model.run import Run, Status
+from bot.core.model.stage_state import StageVersion, Version
 
 if TYPE_CHECKING:
     from bot.core.model.board import Board

@@ -13,7 +13,8 @@ from bot.core.model.effects import AbortDuplicate, Look
 from bot.core.model.events import BuildHinted, BuildSeen
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import AbortLevel, Job, Outcome, Step
-from bot.core.model.run import Abort, Buildable, PastBuild, Run, Status, UnmanagedBuild
+from bot.core.model.run import Abort, Buildable, Run, Status
+from bot.core.model.stage_state import PastBuild, UnmanagedBuild
 from bot.core.rules.decision import Decision
 
 

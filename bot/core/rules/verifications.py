@@ -12,7 +12,8 @@ from bot.core.model.events import GroupFormed, PullClosed, PullMoved, VerifyAske
 from bot.core.model.facts import FactKind
 from bot.core.model.messages import StepPassed, VerificationEnded, message
 from bot.core.model.pipeline import VERIFY, Forks, Outcome, Verify
-from bot.core.model.run import Pull, Status, Verification
+from bot.core.model.run import Status, Verification
+from bot.core.model.service_state import Pull
 from bot.core.rules.cleanup import withdraw
 from bot.core.rules.decision import Decision, run_failed
 from bot.core.rules.queue import stage_blocked_by, start_build

@@ -146,18 +146,24 @@ _CHILDREN = f"jobs[name]{{0,{_ASKED}}}"
 def missing(client: JenkinsClient, about: Subject, name: str) -> DoctorFinding:
     """Say which part of the path is not there. What may not be read looks the same (Jenkins: `Jenkins#getItem`)."""
     mend = "create it (`interlock jenkins-jobs` prints it), give the user Item/Read on it, or mend its name in the file"
-    folder = ""
     try:
-        for part in name.split("/"):
-            path = f"{job_path(folder)}/api/json" if folder else "api/json"
-            inside = client.ask("GET", path, params={"tree": _CHILDREN}).json()
-            names = [str(job.get("name", "")) for job in inside.get("jobs") or []]
-            if part not in names:
-                return about.bad(_nearest(folder, part, names), mend)
-            folder = f"{folder}/{part}" if folder else part
+        found = _missing_part(client, name)
     except (JenkinsNotFound, JenkinsForbidden, RetryLater, ValueError):
-        pass  # then nothing nearer can be said
-    return about.bad("it does not exist, or may not be read", mend)
+        found = ""  # a folder that cannot be read: nothing nearer can be said
+    return about.bad(found or "it does not exist, or may not be read", mend)
+
+
+def _missing_part(client: JenkinsClient, name: str) -> str:
+    """The first part of the path that is not there, and what is there instead; empty: all parts are."""
+    folder = ""
+    for part in name.split("/"):
+        path = f"{job_path(folder)}/api/json" if folder else "api/json"
+        inside = client.ask("GET", path, params={"tree": _CHILDREN}).json()
+        names = [str(job.get("name", "")) for job in inside.get("jobs") or []]
+        if part not in names:
+            return _nearest(folder, part, names)
+        folder = f"{folder}/{part}" if folder else part
+    return ""
 
 
 def _nearest(folder: str, part: str, names: list[str]) -> str:

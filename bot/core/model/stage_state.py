@@ -1,0 +1,111 @@
+"""What is known of the stages: their locks, what is in them for each service, refusals, builds that move nothing.
+
+Frozen values, by `key`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bot.core.model.history import Position
+from bot.core.model.pipeline import Lane, Step
+from bot.core.model.run import Abort
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """One of the things that close a stage to the main lane (L2). `position` is set for an automatic one."""
+
+    key: str
+    stage: str
+    reason: str
+    by: str
+    since: float
+    #: The failed run, its service and commit: the lock opens when a run that contains the commit has passed.
+    run: str | None = None
+    service: str | None = None
+    position: Position | None = None
+    let_fixes_in: bool = False
+    until: float | None = None
+
+    @property
+    def automatic(self) -> bool:
+        """Whether a failed run holds it, and not a person."""
+        return self.service is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One commit that a build has brought into a step: by which run, on which lane; `since` in epoch seconds."""
+
+    position: Position
+    run: str
+    lane: Lane
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class StageVersion:
+    """What is in one step for one service. The rules about it: `bot.core.rules.stage_versions`.
+
+    `broken` is what failed on top of `whole`: while it is set, it is what is in the step. The whole version below it
+    stays known, because a force-push may take the broken commit off main: then the whole one still keeps older
+    commits out. `fix` is the last whole version that came on the fast lane: its clean-up (F8) goes on, where GitHub
+    has not answered yet, even if another version has replaced or broken it since.
+    """
+
+    key: str
+    service: str
+    step: Step
+    whole: Version | None = None
+    broken: Version | None = None
+    fix: Version | None = None
+
+    @property
+    def present(self) -> Version | None:
+        """What was brought there last, whole or broken."""
+        return self.broken or self.whole
+
+    @property
+    def versions(self) -> tuple[Version, ...]:
+        """What is there, the broken version first."""
+        return tuple(version for version in (self.broken, self.whole) if version is not None)
+
+    @property
+    def all(self) -> tuple[Version, ...]:
+        """All the versions that are remembered."""
+        return tuple(version for version in (self.broken, self.whole, self.fix) if version is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class StageBackoff:
+    """Jenkins refused a step's trigger; nobody enters until `retry_at` (L6)."""
+
+    key: str
+    step: Step
+    why: str
+    since: float
+    retry_at: float
+    refusals: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class UnmanagedBuild:
+    """A build in one of our jobs that no run asked for: it moves nothing but occupies a slot (invariant 1)."""
+
+    key: str
+    step: Step
+    number: int
+    since: float
+    #: It repeats a build of this run and was asked to end (invariant 5).
+    repeats: str | None = None
+    abort: Abort | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PastBuild:
+    """A build of one of our jobs that is known to have ended; `started` in seconds since the epoch, by Jenkins."""
+
+    key: str
+    number: int
+    started: float | None = None

@@ -8,6 +8,7 @@ from bot.core.model.facts import Reason, Why
 from bot.core.model.pipeline import AbortLevel, Lane, Step
 from bot.core.model.run import Buildable, Run, Status, Verification
 from bot.core.rules import fast_lane, stage_versions
+from bot.core.rules.decision import run_failed
 from bot.core.rules.fast_lane import fixes
 from bot.core.rules.queue import run_blocked_by, stage_blocked_by
 
@@ -119,7 +120,7 @@ def _failed(board: Board, run: Run) -> Reason:
         way = f": {sentences.coming(coming[-1])}" if coming else ", a retry succeeds or it is unlocked"
         return Reason(Why.HOLDS_LOCK, f"{what}; it holds the lock until the fix has passed{way}")
     what = (
-        sentences.failed(run, run.attempt.failure)
+        sentences.failed(run_failed(run, run.attempt.failure))
         if run.attempt.failure
         else f"{sentences.name(run)} failed in {run.step}"
     )

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
+from bot.core.model.messages import RunFailed, Who
 from bot.core.model.pipeline import Outcome, Service, Step
 from bot.core.model.run import Buildable, End, Ending, Run, Status
 from bot.core.model.stage_state import Lock
@@ -21,7 +22,8 @@ STORE_CHANGED = (
     "Jenkins are asked for it, and before a build is started Jenkins is looked at"
 )
 
-_OUTCOMES = {
+#: How a build did not pass.
+OUTCOMES = {
     Outcome.UNSTABLE: "was unstable",
     Outcome.FAILURE: "failed",
     Outcome.NOT_BUILT: "was not built",
@@ -36,21 +38,28 @@ def short(sha: str) -> str:
 
 
 def name(run: Buildable) -> str:
-    """A run as people write it: service, commit; a verification: service, pull request, commit."""
-    pull = f" #{run.verifies}" if run.verifies is not None else ""
-    return f"{run.service}{pull} {short(run.sha)}"
+    """A run or a verification as people write it, see `name_of`."""
+    return name_of(run.who)
 
 
-def failed(run: Buildable, outcome: Outcome) -> str:
+def name_of(who: Who) -> str:
+    """`S1 1234567`: service, commit; a verification with its pull request: `S1 #12 1234567`."""
+    pull = f" #{who.pull}" if who.pull is not None else ""
+    return f"{who.service}{pull} {short(who.sha)}"
+
+
+def failed(of: RunFailed) -> str:
     """`S1 1234567 failed in pre-production (CheckoutTest.pays; step Roll out: script returned exit code 1)`."""
-    if run.attempt.lost:
-        return f"{name(run)} was lost in {run.step}: {run.attempt.lost}"
-    told = [listed(run.attempt.failed_tests)] if run.attempt.failed_tests else []
-    told += [f"step {run.attempt.failed_step}"] if run.attempt.failed_step else []
-    what = f" ({'; '.join(told)})" if told else ""
-    cancelled_by = run.attempt.cancelled_by if outcome is Outcome.ABORTED else None
-    hand = f" by {cancelled_by}" if cancelled_by else ""
-    return f"{name(run)} {_OUTCOMES.get(outcome, 'failed')}{hand} in {run.step}{what}"
+    if of.lost:
+        return f"{name_of(of.who)} was lost in {of.step}: {of.lost}"
+    what = broken(of.tests, of.failed_step)
+    hand = f" by {of.by}" if of.by else ""
+    return f"{name_of(of.who)} {OUTCOMES.get(of.outcome, 'failed')}{hand} in {of.step}{f' ({what})' if what else ''}"
+
+
+def broken(tests: Sequence[str], step: str) -> str:
+    """The failing tests and the failing step of a build; empty if Jenkins names none."""
+    return "; ".join([*([listed(tests)] if tests else []), *([f"step {step}"] if step else [])])
 
 
 def unplaced(sha: str, before: str, head: str) -> str:

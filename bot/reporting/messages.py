@@ -2,46 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from bot.core.model import messages as m
 from bot.core.model.pipeline import AbortLevel, Outcome
-
-#: How many failing tests a sentence names before it says how many more there are.
-TESTS_NAMED = 3
-
-_OUTCOMES = {
-    Outcome.UNSTABLE: "was unstable",
-    Outcome.FAILURE: "failed",
-    Outcome.NOT_BUILT: "was not built",
-    Outcome.ABORTED: "was aborted",
-    Outcome.TIMEOUT: "ran too long",
-}
+from bot.core.sentences import OUTCOMES, broken, failed, short
+from bot.core.sentences import name_of as name
 
 
 def words(message: m.Message) -> str:
     """The message as people read it. Raises KeyError for a class that has no words."""
     return _RENDERERS[type(message)](message)
-
-
-def name(who: m.Who) -> str:
-    """`S1 1234567`; a verification: `S1 #12 1234567`."""
-    pull = f" #{who.pull}" if who.pull is not None else ""
-    return f"{who.service}{pull} {short(who.sha)}"
-
-
-def short(sha: str) -> str:
-    """A commit as people write it."""
-    return sha[:7]
-
-
-def listed(names: Iterable[str]) -> str:
-    """The first few names, and how many more there are."""
-    everything = list(names)
-    more = len(everything) - TESTS_NAMED
-    shown = ", ".join(everything[:TESTS_NAMED])
-    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def _entered(of: m.Entered) -> str:
@@ -74,27 +46,14 @@ def _step_passed(of: m.StepPassed) -> str:
     return f"passed {of.step}" if of.who is None else f"{name(of.who)} has passed {of.step}"
 
 
-def _run_failed(of: m.RunFailed) -> str:
-    """`S1 1234567 failed in pre-production (CheckoutTest.pays; step Roll out: script returned exit code 1)`."""
-    if of.lost:
-        return f"{name(of.who)} was lost in {of.step}: {of.lost}"
-    told = _broken(of.tests, of.failed_step)
-    hand = f" by {of.by}" if of.by else ""
-    return f"{name(of.who)} {_OUTCOMES.get(of.outcome, 'failed')}{hand} in {of.step}{f' ({told})' if told else ''}"
-
-
 def _verification_ended(of: m.VerificationEnded) -> str:
     build = f"build #{of.build}"
     if of.outcome is Outcome.SUCCESS:
         return f"{build} has passed"
     if of.lost:
         return of.lost
-    told = _broken(of.tests, of.failed_step)
-    return f"{build} {_OUTCOMES.get(of.outcome, 'failed')}{f': {told}' if told else ''}"
-
-
-def _broken(tests: tuple[str, ...], step: str) -> str:
-    return "; ".join([*([listed(tests)] if tests else []), *([f"step {step}"] if step else [])])
+    told = broken(of.tests, of.failed_step)
+    return f"{build} {OUTCOMES.get(of.outcome, 'failed')}{f': {told}' if told else ''}"
 
 
 def _run_retried(of: m.RunRetried) -> str:
@@ -172,7 +131,7 @@ _RENDERERS: dict[type, Callable[[Any], str]] = dict(
         _of(m.BuildRuns, _build_runs),
         _of(m.BuildPassed, lambda of: f"build #{of.build} passed"),
         _of(m.StepPassed, _step_passed),
-        _of(m.RunFailed, _run_failed),
+        _of(m.RunFailed, failed),
         _of(m.VerificationEnded, _verification_ended),
         _of(m.RetriedAutomatically, lambda of: f"{words(of.failed)}; retried automatically ({of.number})"),
         _of(m.RunRetried, _run_retried),

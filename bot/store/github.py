@@ -115,11 +115,6 @@ class Repository:
     present: str
     id: int
 
-    @property
-    def renamed(self) -> bool:
-        """Whether the file has a former name."""
-        return self.configured.casefold() != self.present.casefold()
-
 
 class Repositories:
     """What was learnt of all of them. Thread-safe; reads Redis at most once in a while."""

@@ -124,7 +124,7 @@ class CommitHistory:
         return reached
 
     def _fell(self, at: Position, dropped: DroppedHead) -> bool:
-        """Whether the commit fell with that head: it is that, or stands before it; and was not pushed onto main since."""
+        """Whether the commit fell with that head: it is that, or stands before it, and was not pushed since."""
         if dropped.to.segment == at.segment and dropped.to.seq < at.seq:
             return False
         later = (each for each in self.positions if each.segment == at.segment and each.seq > at.seq)

@@ -255,7 +255,8 @@ def _repeat(decision: Decision, run: Run, outcome: Outcome) -> None:
 
 
 def _failed(decision: Decision, run: Run, outcome: Outcome, policy: Policy, at: float | None) -> None:
-    why, told = sentences.failed(run, outcome), run_failed(run, outcome)
+    told = run_failed(run, outcome)
+    why = sentences.failed(told)
     decision.tell(FactKind.BUILD_FAILED, told, run)
     decision.note(run, told, soon=True)
     deployed(decision, run, failed_state(outcome), told)

@@ -14,7 +14,7 @@ from bot.core.model.run import NO_MERGE, End, Ending, Merge, Run, Status
 from bot.core.rules import fast_lane, stage_versions
 from bot.core.rules.cleanup import leave, newest_fix
 from bot.core.rules.containment import ask_whether_contained
-from bot.core.rules.decision import Decision
+from bot.core.rules.decision import Decision, run_failed
 
 
 def start_run(
@@ -132,7 +132,9 @@ def leave_lane(decision: Decision, service: str, opener: str) -> None:
         return
     for run in board.fast_runs(service):
         if run.status is Status.FAILED:  # a failed fix stays for a retry only as long as the lane is open (F7)
-            decision.end(run, Ending(End.FAILED, sentences.failed(run, run.attempt.failure or Outcome.FAILURE)))
+            decision.end(
+                run, Ending(End.FAILED, sentences.failed(run_failed(run, run.attempt.failure or Outcome.FAILURE)))
+            )
     for run in fast_lane.leavers(board, service, opener):
         changed = decision.update(run, lane=Lane.MAIN)
         told = messages.OnMainLaneAgain(service, run.who)

@@ -1,8 +1,8 @@
 """Which files of ours two paths execute: `python -P bench/paths.py`, of whichever checkout `PYTHONPATH` names.
 
 The demo is played in one process, with its stand-ins: the web application in threads of a server, every Celery task in
-one other thread. Prints JSON: for each path its files, and of the decision that opens the lock the files and how often
-something in one file calls something in another.
+one other thread. Prints JSON: for each path its files, and of the largest decision of the second
+path, which opens the lock, the files and how often something in one file calls something in another.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def play(folder: Path, recorder: Recorder) -> dict[str, Any]:
             time.sleep(2.0)
         found[UNLOCK] = {"files": _ours(files)}
         decided, switches = max(recorder.decisions, key=lambda one: one[1])
-        found["decide"] = {"files": _ours(decided), "switches": switches}
+        found["decide"] = {"files": _ours(decided), "calls": switches}
         work.clock = True
         story.let_go()
     return found
@@ -178,7 +178,7 @@ def _story(kind: Any, town: Any, url: str, stack: ExitStack) -> Any:
 
 
 def _replica() -> Any:
-    """The classes that follow the board, by the names of this checkout."""
+    """What it takes to follow the board, by the names of this checkout."""
     try:
         from bot.store.connection import connect
         from bot.store.keys import Keys

@@ -187,7 +187,7 @@ def test_a_name_is_taken_apart_into_words(name: str, wanted: tuple[str, ...]) ->
     assert words(name) == wanted
 
 
-def test_the_search_finds_a_private_word_and_a_term_without_a_user() -> None:
+def test_a_word_without_a_term_and_a_term_without_a_user_are_found() -> None:
     page = "**dead letter**: given up.\n\n**turnstile, seat**: a place.\n"
     assert unexplained(iter(["DeadLetterBody", "Turnstiles", "Knock"]), page) == {"knock": {"Knock"}}
     assert unused(page, {("dead", "letter", "body"), ("seat",)}) == ["turnstile"]

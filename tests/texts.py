@@ -1,4 +1,4 @@
-"""What people read of a message: tests that assert words go through here, those that assert data need it not."""
+"""What people read of a message, for tests that assert its words."""
 
 from __future__ import annotations
 

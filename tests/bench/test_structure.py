@@ -77,5 +77,5 @@ def test_the_paths_are_played_and_their_files_named() -> None:
         "decide",
     }
     assert "bot/core/rules/decide.py" in played["decide"]["files"]
-    assert played["decide"]["switches"] > 0
+    assert played["decide"]["calls"] > 0
     assert all((OURS / name).exists() for path in played.values() for name in path["files"])

@@ -249,7 +249,7 @@ def _forwards(board: Board, run: Run, memory: Memory, truth: Truth) -> None:
 
 
 def _doors(board: Board, decision: Decision, now: float) -> None:
-    """There is one way to start a build: each start is of the run's next attempt, in a step that is not in trouble."""
+    """There is one way to start a build: each start is of the run's next attempt, in a step that is not backing off."""
     for key, step in _triggered(decision):
         backoff, built = board.backoffs.get(str(step)), board.built(key)
         assert backoff is None or backoff.retry_at <= now, f"{key} is started in {step}, which Jenkins refuses"

@@ -69,8 +69,8 @@ TOLD = ["now"] * 4 + ["late", "lost"]
 TROUBLES = (
     ["old_news"] * 3
     + ["abort_taken", "pull_found", "old_answer"] * 2
-    + ["duplicate", "stranger", "stranger_ends", "hint", "refused", "cancelled", "lost", "late"]
-    + ["banner_amiss", "group_formed"]
+    + ["duplicate", "unmanaged", "stranger_ends", "hint", "refused", "cancelled", "lost", "late"]
+    + ["banner_overwritten", "group_formed"]
 )
 EVENTS_DECIDED = [0]
 #: What the rules have, while no life is played.
@@ -433,7 +433,7 @@ class AnyTown(RuleBasedStateMachine):
         search = searches.pop(pick % len(searches))
         return PullFound(search.service, search.sha, 7 + pick, "a change", "ben")
 
-    def _banner_amiss(self, pick: int) -> Event:
+    def _banner_overwritten(self, pick: int) -> Event:
         return BannerOverwritten("cdp", STAGES[pick % 4])
 
     def _group_formed(self, pick: int) -> Event:
@@ -451,12 +451,12 @@ class AnyTown(RuleBasedStateMachine):
         self.unmanaged.append(self.town.jenkins.say(twin.seen()))
         return self.unmanaged[-1]
 
-    def _stranger(self, pick: int) -> Event:
+    def _unmanaged(self, pick: int) -> Event:
         job = ("acceptance", "fast-acceptance", "pre-production", "verify")[pick % 4]
         self.unmanaged.append(self.town.jenkins.say(BuildSeen("cdp", job, self.town.jenkins.number(), None)))
         return self.unmanaged[-1]
 
-    def _stranger_ends(self, pick: int) -> Event | None:
+    def _unmanaged_ends(self, pick: int) -> Event | None:
         if not self.unmanaged:
             return None
         seen = self.unmanaged.pop(pick % len(self.unmanaged))
@@ -599,7 +599,7 @@ class AnyTown(RuleBasedStateMachine):
         while town.github.questions:
             self.answer(0)
         self._look()
-        while (seen := self._stranger_ends(0)) is not None:
+        while (seen := self._unmanaged_ends(0)) is not None:
             self._send(seen)
         for asked in [a for a in town.jenkins.attempts.values() if a.state == "running"]:
             self._send(town.jenkins.end(asked, Outcome.SUCCESS))

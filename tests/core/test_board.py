@@ -155,8 +155,8 @@ def test_of_several_builds_in_a_stage_only_those_are_late_that_have_run_too_long
 # -- what goes out ---------------------------------------------------------------------------------------------
 
 
-def test_a_build_that_is_cancelled_in_the_queue_then_stopped_then_ended_by_force_is_three_things_to_do() -> None:
+def test_cancelling_in_the_queue_stopping_and_ending_more_firmly_are_effects_of_their_own() -> None:
     cancel = Withdraw("S1.1", 1, Job("cdp", ACC), 7, 9, abort=False, why="x")
     stop = replace(cancel, abort=True)
     assert len({cancel.slot, stop.slot, replace(stop, level=AbortLevel.TERM).slot, replace(stop, build=10).slot}) == 4
-    assert replace(cancel, level=AbortLevel.TERM).slot == cancel.slot, "what is not aborted is not forced"
+    assert replace(cancel, level=AbortLevel.TERM).slot == cancel.slot, "the level counts only for an abort"

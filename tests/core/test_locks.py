@@ -401,7 +401,7 @@ L6 = [
         ),
         lambda t: t.runs_in("acceptance"),
         ["S3a", "S2a", "S1a"],
-        "three refused at once are one trouble",
+        "three refused at once count as one refusal",
     ),
     row(
         "L6",

@@ -144,7 +144,7 @@ class Flow:
             merger.start()
             for number in range(self._failovers):
                 time.sleep(QUIET)
-                self._fail_over(store, copy, orderly=number % 2 == 0)
+                self._fail_over(store, orderly=number % 2 == 0)
             time.sleep(QUIET)
             merger.stop()
             last = time.monotonic()
@@ -171,7 +171,7 @@ class Flow:
                 len(builds),
             )
 
-    def _fail_over(self, store: Replicated, copy: BoardReplica, *, orderly: bool) -> None:
+    def _fail_over(self, store: Replicated, *, orderly: bool) -> None:
         """One fail-over, and all of it: at its end the former master follows the new one."""
         store.until_settled()
         before = store.master()

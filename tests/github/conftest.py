@@ -1,4 +1,4 @@
-"""The door and a worker's bench, as the other tests have them."""
+"""The fixtures of the web's and the workers' tests."""
 
 from __future__ import annotations
 

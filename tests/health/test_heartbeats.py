@@ -62,14 +62,14 @@ def test_of_two_workers_the_one_that_hangs_is_told_and_the_one_that_ended_is_not
         heartbeats.beat(kind)
     last_beat(heartbeats, redis, name, 20)
     os.kill(other.pid, signal.SIGSTOP)
-    pulse = HeartbeatSender(heartbeats, WORKER)
-    pulse.beat()
+    sender = HeartbeatSender(heartbeats, WORKER)
+    sender.beat()
     (found,) = Observer(redis, Configuration((), {}), prefix).health().findings
     assert found.cause == "worker-silent"
     assert name in found.what
     other.kill()
     other.wait(10)
-    pulse.beat()
+    sender.beat()
     assert Observer(redis, Configuration((), {}), prefix).health().findings == ()
 
 
@@ -91,10 +91,10 @@ def test_a_process_of_another_machine_is_not_taken_for_ended(heartbeats: Heartbe
 
 
 def test_who_ends_as_it_should_is_not_missed_unless_it_is_the_last(heartbeats: Heartbeats) -> None:
-    pulse = HeartbeatSender(heartbeats, WORKER)
-    pulse.beat()
-    pulse.end()
-    pulse.beat()
+    sender = HeartbeatSender(heartbeats, WORKER)
+    sender.beat()
+    sender.end()
+    sender.beat()
     assert of(WORKER, heartbeats) == [f"{HOST}/{os.getpid()}"]
     heartbeats.beat(WORKER, "elsewhere/1")
     HeartbeatSender(heartbeats, WORKER).end()

@@ -293,7 +293,7 @@ def test_an_older_interlock_that_does_not_know_the_question_is_told(tmp_path: Pa
             assert [f.found for f in examined(configuration) if f.found.startswith("when it called last")]
 
 
-def test_what_is_older_than_what_is_known_and_what_has_just_ended_is_not_judged(jenkins: JenkinsStandIn) -> None:
+def test_what_is_older_than_what_is_known_and_what_has_just_ended_is_not_judged() -> None:
     about, job = Subject("cdp", "deploy", "stage"), ("cdp", "deploy")
     now = time.time()
     for ended, since in ((now - 7200, now - 3600), (now - 5, now - 3600), (now - 600, None)):

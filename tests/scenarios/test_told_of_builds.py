@@ -103,7 +103,7 @@ def test_each_refusal_doubles_the_time_until_the_next_build_is_asked_for() -> No
     assert pauses == sorted(pauses) and pauses[-1] == most
 
 
-def test_builds_that_jenkins_refuses_at_once_are_one_trouble() -> None:
+def test_builds_that_jenkins_refuses_at_once_count_as_one_refusal() -> None:
     town = Town()
     for service in "S1", "S2":
         town.arrives(service, "a", ACC)

@@ -219,15 +219,9 @@ def test_a_newer_effect_replaces_one_that_has_not_gone_out(pipeline: StoredPipel
     assert nothing_due(pipeline, "github")
 
 
-def test_a_newer_effect_survives_the_end_of_the_older_and_is_due_at_once(pipeline: StoredPipeline) -> None:
-    pipeline.turn(effects=(status("old"),))
-    old = claim(pipeline, "github")
-    pipeline.turn(effects=(status("new"),))
-    pipeline.outbox.finish(old)
-    assert claim(pipeline, "github").effect == status("new")
-
-
-def test_a_newer_effect_waits_until_the_older_in_its_slot_is_out_of_hands(pipeline: StoredPipeline) -> None:
+def test_a_newer_effect_waits_until_the_older_in_its_slot_is_out_of_hands_and_is_due_at_once_then(
+    pipeline: StoredPipeline,
+) -> None:
     """Else the older one, still on its way, could arrive after it: a banner that stays, a status that is wrong."""
     pipeline.turn(effects=(status("old"),))
     old = claim(pipeline, "github")

@@ -109,7 +109,7 @@ def test_a_manual_lock_says_until_when_and_who_may_pass(client: FlaskClient, sto
     assert "free for the fix" in words
 
 
-def test_strangers_troubles_and_a_pause_are_shown(client: FlaskClient, story: Story) -> None:
+def test_unmanaged_builds_backoffs_and_a_pause_are_shown(client: FlaskClient, story: Story) -> None:
     story.start()
     run = story.merge("S1", "a")
     story.put(TriggerRefused(run.key, 1, "build does not answer"))

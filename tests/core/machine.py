@@ -69,7 +69,7 @@ TOLD = ["now"] * 4 + ["late", "lost"]
 TROUBLES = (
     ["old_news"] * 3
     + ["abort_taken", "pull_found", "old_answer"] * 2
-    + ["duplicate", "unmanaged", "stranger_ends", "hint", "refused", "cancelled", "lost", "late"]
+    + ["duplicate", "unmanaged", "unmanaged_ends", "hint", "refused", "cancelled", "lost", "late"]
     + ["banner_overwritten", "group_formed"]
 )
 EVENTS_DECIDED = [0]

@@ -49,7 +49,7 @@ def stale(known: Iterable[str]) -> list[str]:
 
 
 def chosen_modules(wanted: Iterable[str]) -> list[str]:
-    """The modules that are called so: `rules.locking`, or `locking` if no other is; none wanted: all that decide."""
+    """The modules of these names: `rules.builds`, or `builds` if no other is called so; none: all that decide."""
     there = trial.modules()
     found = []
     for name in wanted:

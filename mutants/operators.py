@@ -31,7 +31,7 @@ Change = Callable[[ast.AST], ast.AST]
 class Mutant:
     """One changed module. `name` says where and what, and stays the same when lines move."""
 
-    #: Below bot.core, its packages included: `rules.locking`.
+    #: Below bot.core, its packages included: `rules.stage_locks`.
     module: str
     name: str
     line: int

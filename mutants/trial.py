@@ -48,7 +48,7 @@ LARGEST = 4 << 30
 
 
 def modules() -> list[str]:
-    """Every module of bot/core by its name below that (`rules.locking`), in order; packages are no more than names."""
+    """Every module of bot/core by its name below that (`rules.builds`), in order; packages are no more than names."""
     return sorted(module_of(path) for path in CORE.rglob("*.py") if path.name != "__init__.py")
 
 

@@ -127,7 +127,7 @@ def _failed(board: Board, run: Run) -> Reason:
     return Reason(Why.FIX_FAILED, f"{what}; it can be retried, or a newer merge replaces it")
 
 
-# -- what else is told of a run ----------------------------------------------------------------------------------------
+# -- what else the report of a run says ------------------------------------------------------------------------
 
 
 def way(board: Board, run: Run) -> list[tuple[Step, bool]]:

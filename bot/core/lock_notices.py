@@ -1,6 +1,6 @@
-"""What open pull requests are told while a stage is locked. It follows from the locks, and is told when they change.
+"""Tells open pull requests that a stage is locked: worked out from the locks, sent when they change.
 
-One that is opened or pushed to meanwhile is told by itself: it may be the fix.
+A pull request that is opened or pushed to meanwhile gets its own notice: it may be the fix.
 """
 
 from __future__ import annotations

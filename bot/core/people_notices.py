@@ -1,6 +1,7 @@
-"""What people are told of a stage: one notice for each stage and decision, however many locks it opened or closed.
+"""The notices to people about a stage: one for each stage and decision, however many locks it opened or closed.
 
-A decision only notes what happened (`Decision.locked`, `unlocked`, `failed_fixes`); what is true at its end is told.
+A decision only notes what happened (`Decision.locked`, `unlocked`, `failed_fixes`); the notice says what is
+true at its end.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""That a run itself goes on is told on its pull request, never that others moved: a queue costs no requests.
+"""Keeps what happened to a run with it, and updates the comment on its pull requests.
 
-What it is told is rendered when it is written (`bot.reporting.run_report`).
+That others moved is no news for it, except that a fix has passed it: a long queue must not cost requests. The words are
+made when the comment is written (`bot.reporting.run_report`).
 """
 
 from __future__ import annotations

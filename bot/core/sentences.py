@@ -1,4 +1,4 @@
-"""Every sentence that the rules say to people, in one place: calm, short, with what to do next."""
+"""Sentences that several rules say to people, and the texts of the mails; those of messages: bot.reporting.messages."""
 
 from __future__ import annotations
 
@@ -239,9 +239,7 @@ def stuck(build: int, whose: str, step: Step, *, rolls_out: bool) -> str:
 
 def full(inside: Sequence[Buildable], capacity: int, step: Step, unmanaged_builds: int) -> str:
     """Why nobody else fits in."""
-    who = ", ".join(name(run) for run in inside[:TESTS_NAMED])
-    more = len(inside) - TESTS_NAMED
-    who += f" and {more} more" if more > 0 else ""
+    who = listed(name(run) for run in inside)
     if unmanaged_builds:
         builds = f"{unmanaged_builds} {'build' if unmanaged_builds == 1 else 'builds'} started by hand"
         who = f"{who} and {builds}" if who else builds

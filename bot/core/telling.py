@@ -1,4 +1,4 @@
-"""The words with which a command at GitHub is answered: short, bounded, and safe to show whoever they quote."""
+"""The answers to commands at GitHub: short, bounded, and safe to show whoever they quote."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def not_understood(command: Command) -> str:
     return f"Not understood: {meant} `/interlock help` names all there are."
 
 
-def status(board: Board, now: float) -> str:
+def status(board: Board) -> str:
     """How the pipeline stands: its mode, each stage, its locks."""
     count = len(board.runs)
     head = f"**{board.pipeline.name}** {_MODES[board.header.mode]}; {count} live {'run' if count == 1 else 'runs'}."

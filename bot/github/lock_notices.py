@@ -108,4 +108,4 @@ def _keep(context: PipelineContext, claim: Claim, effect: LockNotice, heads: lis
 
 
 def _told(context: PipelineContext, effect: LockNotice) -> str:
-    return context.keys.wrote(f"{effect.position}/told")
+    return context.keys.wrote(f"{effect.branch_slot}/told")

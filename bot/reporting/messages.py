@@ -75,10 +75,6 @@ def _trigger_unanswered(of: m.UnansweredTrigger) -> str:
     )
 
 
-def _cancelled(of: m.Cancelled) -> str:
-    return f"cancelled by {of.by}" + (f", after it had passed {of.after}" if of.after is not None else "")
-
-
 def _stage_unlocked(of: m.StageUnlocked) -> str:
     if not of.left:
         return f"{of.stage} is open: {words(of.why)}"
@@ -144,7 +140,7 @@ _RENDERERS: dict[type, Callable[[Any], str]] = dict(
         _of(m.UnansweredTrigger, _trigger_unanswered),
         _of(m.FixFailed, lambda of: f"the fix {name(of.who)} did not get through: {words(of.why)}"),
         # how a run ends
-        _of(m.Cancelled, _cancelled),
+        _of(m.Cancelled, lambda of: f"cancelled by {of.by}"),
         _of(m.RunEnding, lambda of: f"{words(of.why)}; its build in {of.step} is being stopped"),
         # locks
         _of(m.StageLocked, lambda of: f"{of.stage} is locked: {words(of.reason)}"),

@@ -127,7 +127,7 @@ def test_nothing_is_told_of_a_pull_request_while_nothing_is_locked() -> None:
 def test_the_late_one_and_all_others_do_not_replace_each_other() -> None:
     late = LockNotice("shop/S1", "main", "success", HOLDER, locked=True, sha=LATE)
     assert late.slot != replace(late, sha="").slot
-    assert late.position == replace(late, sha="").slot
+    assert late.branch_slot == replace(late, sha="").slot
 
 
 def test_they_are_told_anew_when_the_configuration_changes_what_they_have_to_do() -> None:

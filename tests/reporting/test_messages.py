@@ -62,7 +62,6 @@ EXAMPLES: list[m.Message] = [
     m.UnansweredTrigger(WHO, STEP, 60.0),
     m.FixFailed(WHO, FAILED),
     m.Cancelled("ann"),
-    m.Cancelled("ann", STEP),
     m.RunEnding(m.Cancelled("ann"), STEP),
     m.StageLocked("pre-production", FAILED),
     m.StageUnlocked("pre-production", m.Verbatim("S1 f5d0a6e has passed pre-production"), 0),

@@ -400,3 +400,16 @@ def test_those_of_other_services_on_the_main_lane_are_told_once_that_a_fix_has_p
     town.passes("S1e")
     assert town.runs_in(PRE) == ["S1e"]
     assert {sha: len(town.run(sha).story) - before[sha] for sha in before} == {"S2a": 1, "S1b": 0}
+
+
+def test_a_second_lock_of_the_service_changes_nothing_for_the_fix_that_is_on_its_way() -> None:
+    """With `on-failure` the lock of production would send the head of main, which the lock of pre-production has sent."""
+    town = Town(shop(production_locks=True, start=FastLaneStart.ON_FAILURE))
+    town.arrives("S1", "z", PRODUCTION)
+    town.breaks("S1", "a")
+    town.merge("S1", "e")
+    before = len(town.run("S1e").story)
+    town.fails("S1z")
+    assert [len(town.locks(stage)) for stage in (PRE, PRODUCTION)] == [1, 1]
+    assert FactKind.RUN_PROMOTED not in {fact.kind for fact in town.facts}
+    assert len(town.run("S1e").story) == before

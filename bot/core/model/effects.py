@@ -257,13 +257,13 @@ class LockNotice:
     kind: Literal["lock-notice"] = "lock-notice"
 
     @property
-    def position(self) -> str:
-        """What is told there belongs together, to whomever."""
+    def branch_slot(self) -> str:
+        """What all notices to the pull requests of one branch share."""
         return f"lock-notice/{self.repository}/{self.branch}"
 
     @property
     def slot(self) -> str:
-        return f"late-{self.position}/{self.sha}" if self.sha else self.position
+        return f"late-{self.branch_slot}/{self.sha}" if self.sha else self.branch_slot
 
 
 @dataclass(frozen=True, slots=True)

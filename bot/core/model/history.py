@@ -30,10 +30,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-#: How many commits, links and denials a chain remembers. Live runs carry their own position, so forgetting an old
+#: How many commits, links and denials a history remembers. Live runs carry their own position, so forgetting an old
 #: one costs at most a question to GitHub.
 REMEMBERED = 48
-#: How many heads that force-pushes took main from, and that were not known then, a chain remembers.
+#: How many heads that force-pushes took main from, and that were not known then, a history remembers.
 DROPPED_HEADS = 8
 
 Item = TypeVar("Item")
@@ -160,7 +160,7 @@ class CommitHistory:
         return any(_is_within(position, reached) for position in (older, *namesakes))
 
     def push(self, before: str | None, after: str, *, forced: bool) -> tuple[CommitHistory, Position]:
-        """The chain with `after` added, and its position. `before` None means: not known what came before.
+        """The history with `after` added, and its position. `before` None means: not known what came before.
 
         A forced push may be told after what was pushed onto its commit: then main has moved on from it.
         """
@@ -188,7 +188,7 @@ class CommitHistory:
         return [] if earlier is None else [Link(earlier, position), Link(position, earlier)]
 
     def rewritten(self, position: Position) -> CommitHistory:
-        """The chain with `position` known to be a head that was put in place by force."""
+        """The history with `position` known to be a head that was put in place by force."""
         return replace(self, forced=position.segment)
 
     def left_by_force(self, before: str | None, to: Position) -> CommitHistory:
@@ -213,7 +213,7 @@ class CommitHistory:
         return next(later, position)
 
     def join(self, before: str, after: str) -> CommitHistory:
-        """The chain with the proof of a push whose `after` was known already (its pull request came first)."""
+        """The history with the proof of a push whose `after` was known already (its pull request came first)."""
         older, newer = self.find(before), self.find(after)
         if newer is None:
             return self
@@ -224,7 +224,7 @@ class CommitHistory:
         return self.learn(older, newer, contains=True)._advanced()
 
     def include(self, head: Position, shas: Iterable[str]) -> CommitHistory:
-        """The chain with the proof of a push that brought these commits together with `head`."""
+        """The history with the proof of a push that brought these commits together with `head`."""
         grown = self
         for sha in shas:
             older = grown.find(sha)
@@ -246,7 +246,7 @@ class CommitHistory:
         return self
 
     def learn(self, base: Position, head: Position, *, contains: bool) -> CommitHistory:
-        """The chain with GitHub's answer to *does `head` contain `base`*."""
+        """The history with GitHub's answer to *does `head` contain `base`*."""
         if contains:
             return replace(self, links=_last((*self.links, Link(base, head))))
         return replace(self, denials=_last((*self.denials, Denial(base, head))))

@@ -233,10 +233,9 @@ class FixFailed(Message):
 
 @dataclass(frozen=True, slots=True)
 class Cancelled(Message):
-    """A person has taken it out; `after`: the step that it had passed by then."""
+    """A person has taken it out."""
 
     by: str
-    after: Step | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -243,7 +243,7 @@ class Verification:
 
     @property
     def step(self) -> Step:
-        """The one place where it can be."""
+        """The one step where it can be."""
         return VERIFY
 
     @property

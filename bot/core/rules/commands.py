@@ -174,7 +174,7 @@ def _obey(decision: Decision, event: CommandAllowed, command: Command, apply: Ap
         case "help":
             return Reply("help", "+1", telling.HELP)
         case "status":
-            return Reply("status", "+1", telling.status(decision.board, decision.now))
+            return Reply("status", "+1", telling.status(decision.board))
         case "why":
             return Reply("why", "+1", telling.why_all(decision.board, _runs(decision, event), event, decision.now))
         case "":

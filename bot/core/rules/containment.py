@@ -67,7 +67,7 @@ def seems_taken_off_main(history: CommitHistory, base: Position, head: Position)
 
 
 def position_of(decision: Decision, service: str, sha: str) -> Position | None:
-    """Where a commit stands: by the chain, a live run, a stage, a lock or a rewritten head that still names it."""
+    """Where a commit stands: by the history, a live run, a stage, a lock or a forced head that still names it."""
     board = decision.board
     state = board.service(service)
     named = [v.position for each in board.versions_of(service) for v in each.all] + list(state.forced_heads)

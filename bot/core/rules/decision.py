@@ -151,8 +151,8 @@ class Decision:
     def waits(self, run: Run, step: Step, **changes: Any) -> Run:
         """Put a run into the queue of `step`, at its tail unless `queue_number` is given, and say so on its commit.
 
-        The status is debounced: where the run enters at once it is never written. Its last attempt is
-        over, and what was noted about the step that it was in does not hold for the next.
+        The status waits a moment, so where the run enters at once it is never written. The last attempt is over; the
+        retries of the step that it was in do not count for the next.
         """
         queue_number = changes.pop("queue_number", None)
         queued = self.now if queue_number is None else run.queued or self.now

@@ -1,4 +1,4 @@
-"""The fast lane: rules F1 to F12, one small function each. They answer; runs, queue, cleanup and stage_locks act.
+"""The fast lane: rules F1 to F12 as small functions. They answer; runs, queue, cleanup and stage_locks act.
 
 The fix of a service whose run locked a stage passes everyone, but skips nothing: it goes through the fast lane's own
 jobs and ends in the real stages. When it has passed, what it contains is removed and the lock opens.
@@ -101,10 +101,11 @@ def lets_in(board: Board, stage: str, run: Run) -> bool:
 
     A manual lock forbids it unless it lets fixes in; where only such locks are left, any fast run may enter.
     """
+    if not overtakes(run) or closed_to_fixes(board, stage):
+        return False
     locks = board.locks_of(stage)
     holds_one = stage in run.permits or any(lock.service == run.service for lock in locks)
-    only_manual = all(not lock.automatic for lock in locks)  # those that are left all let fixes in
-    return overtakes(run) and not closed_to_fixes(board, stage) and (holds_one or only_manual)
+    return holds_one or all(not lock.automatic for lock in locks)  # those that are left all let fixes in
 
 
 def kept_out(board: Board, stage: str, run: Run) -> bool:

@@ -16,15 +16,11 @@ from bot.core.model.run import Merge, Run, Status
 from bot.core.model.service_state import PushedCommits, ServiceState
 from bot.core.rules import fast_lane, stage_versions
 from bot.core.rules.cleanup import leave
-from bot.core.rules.containment import (
-    ask_containment,
-    position_of,
-    seems_taken_off_main,
-)
+from bot.core.rules.containment import ask_containment, position_of, seems_taken_off_main
 from bot.core.rules.decision import Decision
 from bot.core.rules.runs import start_run
 
-#: How many pushes and rewritten heads a service remembers.
+#: How many pushes and forced heads a service remembers.
 PUSHES = 64
 FORCED_HEADS = 4
 #: How many pushes of several commits a service remembers, how many commits of each, and how many pull requests a run.
@@ -260,7 +256,7 @@ def see_head(decision: Decision, event: HeadSeen) -> None:
 def _found_off_main(decision: Decision, state: ServiceState, head: Position) -> None:
     """Main stands at our head, which lacks what was on main: that was taken off, and nobody told.
 
-    If some of it was told later than the head, the head gets one more place, behind that.
+    If some of it was told later than the head, the head gets one more position, after that.
     """
     position = state.history.first(head)
     if any(denial.head.sha == head.sha and denial.base.segment > head.segment for denial in state.history.denials):

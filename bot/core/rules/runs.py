@@ -85,9 +85,11 @@ def send_fast(decision: Decision, service: str, position: Position, *, why: str,
         start_run(decision, service, position, Lane.FAST, permit=permit, why=why)
         return
     before = live[-1]
+    if before.lane is Lane.FAST and permit in (None, *before.permits):
+        return  # it is there already
     permits = before.permits if permit is None else tuple(dict.fromkeys((*before.permits, permit)))
     run = decision.update(before, lane=Lane.FAST, permits=permits)
-    told = messages.Promoted(why, None if before.lane is Lane.MAIN else permit or "", run.who)
+    told = messages.Promoted(why, None if before.lane is Lane.MAIN else permit, run.who)
     decision.tell(FactKind.RUN_PROMOTED, told, run)
     decision.note(run, replace(told, who=None))
     if run.status is Status.WAITING and before.lane is Lane.MAIN:

@@ -269,7 +269,7 @@ def give_back_verification(decision: Decision, verification: Verification) -> No
 
 
 def end_verification(decision: Decision, verification: Verification, outcome: Outcome) -> None:
-    """Its build has ended: the commit is told. What nobody waits for any more says nothing."""
+    """Its build has ended: its commit gets the status. One on its way out sets none."""
     board = decision.board
     board.drop(verification)
     if verification.status is Status.ENDING:

@@ -403,7 +403,7 @@ def test_those_of_other_services_on_the_main_lane_are_told_once_that_a_fix_has_p
 
 
 def test_a_second_lock_of_the_service_changes_nothing_for_the_fix_that_is_on_its_way() -> None:
-    """With `on-failure` the lock of production would send the head of main, which the lock of pre-production has sent."""
+    """With `on-failure` the lock of production would send the head of main; that of pre-production has done so."""
     town = Town(shop(production_locks=True, start=FastLaneStart.ON_FAILURE))
     town.arrives("S1", "z", PRODUCTION)
     town.breaks("S1", "a")

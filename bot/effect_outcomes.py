@@ -1,4 +1,4 @@
-"""What can become of an effect: done (perhaps with an event), to be retried, failed for good, or lost to another."""
+"""What can become of an effect: done (perhaps with an event), to be retried, failed for good, or no longer ours."""
 
 from __future__ import annotations
 
@@ -57,7 +57,8 @@ class PermanentFailure(Exception):
 
 
 def pause(tries: int, wanted: float | None) -> float:
-    """How long to wait before the next try, in seconds: as asked for, else doubling, with full jitter.
+    """How long to wait before the next try, in seconds: `wanted`, or at random in the upper half of a limit
+    that doubles with each try.
 
     Jitter keeps many effects that failed together from coming back together.
     """

@@ -20,11 +20,12 @@ class Unreadable(ValueError):
 
 def read_object(body: bytes) -> dict[str, Any]:
     """The JSON object in `body` (UTF-8). Raises Unreadable, also for what would upset the parser or us later."""
-    if body.count(b"[") + body.count(b"{") > MOST_PARTS:
+    parts = body.count(b"[") + body.count(b"{")
+    if parts > MOST_PARTS:
         raise Unreadable(
             f"the JSON holds more than {MOST_PARTS:,} objects and lists, or is nested deeper than sensible"
         )
-    if _depth(body) > DEEPEST:
+    if parts > DEEPEST and _depth(body) > DEEPEST:
         raise Unreadable(f"the JSON is nested deeper than {DEEPEST} levels")
     try:
         value = _DECODER.decode(body.decode("utf-8"))
@@ -61,8 +62,6 @@ _DECODER = json.JSONDecoder(parse_constant=_refuse)
 
 def _depth(body: bytes) -> int:
     """An upper bound of the nesting, fast: brackets in strings count too, which real payloads never have so many of."""
-    if body.count(b"[") + body.count(b"{") <= DEEPEST:
-        return 0
     # An opening bracket becomes a step of +1, a closing one of -1 (as a signed byte); the rest is dropped.
     steps = memoryview(body.translate(_STEPS, _NO_BRACKETS)).cast("b")
     return max(accumulate(steps))

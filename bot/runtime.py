@@ -98,7 +98,7 @@ class PipelineContext:
                 raise
             yield self._replica
 
-    def in_force(self, board: Board) -> Pipeline:
+    def pipeline_of(self, board: Board) -> Pipeline:
         """The pipeline as the board has it; before the workers have put one in force, that of our own file."""
         return board.pipeline if board.pipeline.stages else self.pipeline
 

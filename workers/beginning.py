@@ -63,8 +63,6 @@ def _configure(runtime: Runtime, name: str, context: PipelineContext) -> bool:
 
 # -- the beginning of a board ------------------------------------------------------------------------------------------
 
-log = structlog.get_logger()
-
 #: How many of the newest builds of a job are looked at for one of ours from before.
 BUILDS = 20
 

@@ -30,9 +30,6 @@ class BriefScheduler(PersistentScheduler):  # type: ignore[misc]
             log.warning("broker-unreachable", task=entry.task, error=type(error.__cause__ or error).__name__)
 
 
-log = structlog.get_logger()
-
-
 class TolerantChannel(redis.Channel):
     """Redis channel that drops what it cannot read."""
 

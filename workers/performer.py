@@ -150,17 +150,17 @@ def perform(runtime: Runtime, context: PipelineContext, claim: Claim) -> bool:
     try:
         done = PERFORMERS[type(effect)](runtime, context, claim, effect)
     except RateLimited as error:
-        log.debug("effect-held", effect=effect.slot, why=str(error), seconds=round(error.after or 0.0, 1))
+        log.debug("effect-rate-limited", effect=effect.slot, why=str(error), seconds=round(error.after or 0.0, 1))
         context.outbox.postpone(claim, error.after or 0.0, untried=True)
         return False
     except RetryLater as error:
         _later(context, claim, str(error), error.after)
         return error.event is not None and _told(context, claim, error.event)
     except ClaimLost:
-        log.info("effect-lost", effect=effect.slot, pipeline=context.pipeline.name)
+        log.info("claim-lost", effect=effect.slot, pipeline=context.pipeline.name)
         return False
     except (RedisError, OtherSchema):
-        raise  # nothing can be stored now; when the hold ends, somebody else goes on from what is noted
+        raise  # nothing can be stored now; when the claim ends, somebody else goes on from what is noted
     except (PermanentFailure, JenkinsNotFound, JenkinsForbidden) as error:
         if isinstance(effect, Trigger):  # L6: certain that nothing was started, so the run may wait and try again
             return context.outbox.finish(claim, TriggerRefused(effect.run, effect.attempt, str(error)))

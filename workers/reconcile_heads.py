@@ -24,7 +24,7 @@ from bot.github.limits import Purpose
 from bot.github.session import Session
 from bot.github.transport import GitHubUnreachable
 from bot.runtime import PipelineContext, Runtime
-from bot.store.records import Records, Repairs
+from bot.store.records import Repairs
 from workers.once import Once
 
 log = structlog.get_logger()
@@ -86,7 +86,7 @@ def _known(context: PipelineContext, service: Service) -> ServiceState:
 
 def _just_told(context: PipelineContext, seconds: float) -> set[str]:
     """The services whose main has moved, as far as we know, in the last so many seconds."""
-    records, now = Records(context.redis, context.keys), int(context.redis.time()[0])
+    records, now = context.records, int(context.redis.time()[0])
     told: set[str] = set()
     before: str | None = None
     for _ in range(PAGES):

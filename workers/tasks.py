@@ -87,7 +87,7 @@ def wake_up_performer(pipeline: str, family: str) -> None:
 
 @task("interlock.tick", queue=TURNS)
 def tick() -> None:
-    """The clock and the sweeper: what is due is said, what was left lying is picked up."""
+    """The clock and the sweeper: wakes up whoever has something due or left over."""
     sweep()
 
 
@@ -98,7 +98,7 @@ def sweep() -> None:
         if look:  # what was accepted and lost with the former master is found by asking: now, and not at the next poll
             log.warning("store-changed", pipeline=name)
             when = context.redis.hget(context.keys.meta, "changed")
-            context.inbox.add(StoreChanged(), f"store-changed:{when!r}")  # it is told once, though it is looked twice
+            context.inbox.add(StoreChanged(), f"store-changed:{when!r}")  # once, though two looks find it
             waiting += 1
             reconcile_builds.apply_async(expires=60)
             reconcile_heads.apply_async((True,), expires=60)

@@ -244,13 +244,13 @@ def _begin(
 
 
 def events_of(entry: InboxEntry, pipeline: Pipeline) -> list[Event]:
-    """What an inbox entry means under the configuration in force."""
+    """What an inbox entry means under the configuration of the board."""
     if entry.source == "event":
         return [load_event(entry.body)]
     payload = read_object(entry.body)
     if entry.source == "jenkins":
         return callbacks.events(entry.name, payload)
-    name, _, known_as = entry.name.partition(" ")  # the door adds how the file calls a repository that was renamed
+    name, _, known_as = entry.name.partition(" ")  # the ingress adds the name that the file has, after a rename
     said = commands.read_commands(name, payload, entry.body)
     if said is not None:
         return [replace(said, repository=known_as or said.repository)]

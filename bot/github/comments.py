@@ -22,6 +22,8 @@ from bot.reporting.command_answer import answer
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
 
+log = structlog.get_logger()
+
 #: A run that began so long ago, in seconds, has its comment: if nobody knows where, Redis has lost it.
 NEW = 900.0
 
@@ -80,19 +82,21 @@ def _same(there: str, body: str) -> bool:
 
 
 def _find_comment(session: Session, effect: Comment, marker: str) -> tuple[int | None, str]:
-    """Our comment and its text. Anybody can copy the marker: only what we have written ourselves is ours."""
+    """Our comment and its text, among those that are not older than its run."""
     since = datetime.fromtimestamp(max(0.0, effect.began - SKEW), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _find_own(session, f"/issues/{effect.pull}/comments?since={since}", marker)
+
+
+def _find_own(session: Session, path: str, marker: str) -> tuple[int | None, str]:
+    """Our comment and its text. Anybody can copy the marker: only what we have written ourselves is ours."""
     ours = session.own_login(Purpose.COMMENT).casefold()
-    for row in session.pages(f"/issues/{effect.pull}/comments?since={since}", Purpose.COMMENT):
-        text = row["body"] or ""
-        if text.startswith(marker) and ((row["user"] or {}).get("login") or "").casefold() == ours:
-            return int(row["id"]), text
+    for row in session.pages(path, Purpose.COMMENT):
+        if text(row, "body").startswith(marker) and text(row, "user", "login").casefold() == ours:
+            return int(row["id"]), text(row, "body")
     return None, ""
 
 
 # -- answers to commands: each is given once; a hidden marker of ours tells that it is there ---------------------------
-
-log = structlog.get_logger()
 
 #: The most characters of an answer: GitHub takes 65,536 in a comment.
 LONGEST = 60_000
@@ -110,21 +114,12 @@ def answer_command(runtime: Runtime, context: PipelineContext, claim: Claim, eff
     body = f"{marker}\n{words}\n\n[The pipeline]({page_of(runtime, context)})"
     written, mark, path = entry.read(), mark_of(body), f"/issues/{effect.pull}/comments"
     if written.unanswered:
-        entry.looked(_find_answer(session, path, marker))
+        entry.looked(_find_own(session, path, marker)[0])
         written = entry.read()
     if written.id is None:
         made = entry.write(session, "POST", path, {"body": body}, Purpose.COMMENT, mark)
         entry.settle(mark, int(made["id"]))
     return Done()
-
-
-def _find_answer(session: Session, path: str, marker: str) -> int | None:
-    """Our answer, if it is there. Anybody can copy the marker: only what we have written ourselves is ours."""
-    ours = session.own_login(Purpose.COMMENT).casefold()
-    for one in session.pages(path, Purpose.COMMENT):
-        if text(one, "body").startswith(marker) and text(one, "user", "login").casefold() == ours:
-            return int(one["id"])
-    return None
 
 
 def _tamed(text: str) -> str:

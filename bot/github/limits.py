@@ -54,14 +54,17 @@ def may_write(allowance: Allowance, purpose: Purpose, ticket: str, spacing: floa
     _hold(wait)
 
 
+#: Why a request waits, by `Wait.why`.
+_REASONS = {
+    "reserve": "what is left of GitHub's hourly limit is kept for what matters more",
+    "spacing": "GitHub wants writes one after the other",
+    "content": "GitHub's limit of things created in a minute or an hour is used up",
+}
+
+
 def _hold(wait: Wait) -> None:
-    reasons = {
-        "reserve": "what is left of GitHub's hourly limit is kept for what matters more",
-        "spacing": "GitHub wants writes one after the other",
-        "content": "GitHub's limit of things created in a minute or an hour is used up",
-    }
     if wait.seconds > 0:
-        raise RateLimited(reasons.get(wait.why, wait.why), after=wait.seconds)
+        raise RateLimited(_REASONS.get(wait.why, wait.why), after=wait.seconds)
 
 
 def note(allowance: Allowance, answer: GitHubResponse) -> None:

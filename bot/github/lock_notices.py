@@ -29,7 +29,8 @@ from bot.store.outbox import Claim
 log = structlog.get_logger()
 
 CONTEXT = "lock"
-#: The most pull requests of a repository that are told, the newest; and how many are told before others get a turn.
+#: How many open pull requests of a repository get the status (the newest), and how many of them before others
+#: get a turn.
 PULLS, AT_ONCE = 300, 20
 _SHA = re.compile(r"[0-9a-f]{40}\Z")
 

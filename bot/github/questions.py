@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -20,7 +21,6 @@ from bot.payloads import at, number, text
 from bot.payloads import line as one_line
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
-from bot.store.records import Records
 
 #: After how many tries a comparison that is answered 404 is answered no; with the pauses between, half a minute.
 NOT_KNOWN_TRIES = 6
@@ -171,14 +171,12 @@ def _no(session: Session, said: CommandSaid, purpose: Purpose) -> str | None:
 
 def _with_past(context: PipelineContext, allowed: CommandAllowed) -> CommandAllowed:
     """The same, with what became of the last run that it may be about."""
-    rows, _ = Records(context.redis, context.keys).ended(0, PAST)
+    rows, _ = context.records.ended(0, PAST)
     past = next((row for row in rows if _is_about(row.run, allowed)), None)
     if past is None:
         return allowed
     words = f"{past.run.key} ended as {past.ending.end} in {past.run.step}: {past.ending.why}"
-    return CommandAllowed(
-        allowed.said, allowed.service, allowed.head, allowed.fork, allowed.open, allowed.merged, past=words
-    )
+    return replace(allowed, past=words)
 
 
 def _is_about(run: Run, allowed: CommandAllowed) -> bool:

@@ -105,12 +105,12 @@ class Session:
         self._runtime.redis.set(key, login, ex=OWN_LOGIN_SECONDS)
         return login
 
-    def look_up(self, purpose: Purpose = Purpose.HEADS) -> Any:
+    def look_up(self) -> Any:
         """Ask for the present name and the id of the repository, remember both, and return GitHub's answer.
 
         Raises RetryLater if another installation reaches it under its new name: go on with another session.
         """
-        limits.may_read(self._allowance, purpose)
+        limits.may_read(self._allowance, Purpose.HEADS)
         data = self._checked(self._send("GET", f"/repos/{self.repository}"), f"GET {self.repository}").data
         present, number = str(data["full_name"]), int(data["id"])
         if not _NAME.match(present):

@@ -18,7 +18,6 @@ from bot.effect_outcomes import Done, RetryLater
 from bot.jenkins import builds
 from bot.jenkins.client import JenkinsClient
 from bot.runtime import PipelineContext
-from bot.store.records import Records
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +65,7 @@ class FoundAttempt:
 def find(client: JenkinsClient, job: Job, wanted: BuildMatcher) -> FoundAttempt | None:
     """Look for an attempt, or what else is wanted: queue, builds, queue again, for an item moves on between two reads.
 
-    None means: it is in none of them now. Raises NotThere if the job is not there.
+    None means: it is in none of them now. Raises JenkinsNotFound if the job does not exist.
     """
     for look in (_in_queue, _in_builds, _in_queue):
         found = look(client, job, wanted)
@@ -144,5 +143,5 @@ def _is_known(context: PipelineContext, effect: Trigger, run: str, number: int, 
         live = replica.board.runs.get(run)
         if live is not None:
             return version in ("", live.version)
-    ended = Records(context.redis, context.keys).ended_run(run)
+    ended = context.records.ended_run(run)
     return ended is not None and version in ("", ended.run.version)

@@ -45,16 +45,12 @@ def queue_items(client: JenkinsClient) -> list[dict[str, Any]]:
 
 def newest_builds(client: JenkinsClient, job: Job, most: int = BUILDS) -> list[dict[str, Any]]:
     """The newest builds of a job, in one request."""
-    found: list[dict[str, Any]] = _read_job(client, job, most).get("builds") or []
-    return found
+    return read_job(client, job, most).get("builds") or []
 
 
-def read_job(client: JenkinsClient, job: Job, most: int, *, description: bool) -> dict[str, Any]:
+def read_job(client: JenkinsClient, job: Job, most: int, *, description: bool = False) -> dict[str, Any]:
     """The newest builds of a job, and its description if that is asked for, in one request."""
-    return _read_job(client, job, most, "description," if description else "")
-
-
-def _read_job(client: JenkinsClient, job: Job, most: int, more: str = "") -> dict[str, Any]:
+    more = "description," if description else ""
     answer: dict[str, Any] = client.get(job_path(job.name), f"{more}builds[{BUILD_TREE}]{{0,{most}}}")
     return answer
 
@@ -193,7 +189,7 @@ TESTS = 10
 
 TEST_NAME = 120
 
-#: How much is told of a step.
+#: The most characters of the text about a failed step.
 STEP = 160
 
 #: The statuses of a stage or step that went wrong, worst first (pipeline-rest-api: `StatusExt`).

@@ -132,8 +132,6 @@ def _note(row: bytes | None) -> PostNote | None:
 #: How long a trigger whose reply was lost may still be on its way, beyond the time-out of the request, in seconds.
 STILL_COMING = 3.0
 
-#: How long it is kept for how long Jenkins has answered, in milliseconds: longer than workers are ever down.
-ANSWERING_MS = 14 * 86_400_000
 
 #: The longest pause between two looks that still count as one stretch of time in which Jenkins answers, in seconds.
 STRETCH = 10.0
@@ -175,7 +173,7 @@ def _answering_for(context: PipelineContext, effect: Trigger) -> float:
     pause = now - float(last) if last is not None else 0.0
     seconds = float(before or 0.0) + (pause if 0.0 < pause <= STRETCH else 0.0)
     context.redis.hset(key, mapping={"last": repr(now), "seconds": repr(seconds)})
-    context.redis.pexpire(key, ANSWERING_MS)
+    context.redis.pexpire(key, NOTED_MS)
     return seconds
 
 

@@ -47,7 +47,7 @@ def lock_stage(pipeline: str, stage: str) -> Response:
     """Close a stage to everybody, or to all but fixes."""
 
     def event(context: PipelineContext, board: Board, by: str, body: bodies.LockBody) -> LockAsked:
-        finding.stage(context.in_force(board), stage)
+        finding.stage(context.pipeline_of(board), stage)
         return LockAsked(stage, by, body.reason, body.let_fixes_in, body.until)
 
     return _act(pipeline, bodies.LockBody, event)  # no question: the stage may be in our file and not in force yet
@@ -58,7 +58,7 @@ def unlock_stage(pipeline: str, stage: str) -> Response:
     """Open the lock of a stage; of several the one that is named, or all."""
 
     def event(context: PipelineContext, board: Board, by: str, body: bodies.UnlockBody) -> UnlockAsked:
-        finding.stage(context.in_force(board), stage)
+        finding.stage(context.pipeline_of(board), stage)
         keys = [lock.key for lock in board.locks_of(stage)]
         if body.lock is not None and keys and body.lock not in keys:
             raise unknown(f"lock of {stage} called", body.lock, keys)
@@ -94,9 +94,9 @@ def send_fast(pipeline: str, service: str) -> Response:
     """Send the head of a service's main branch on the fast lane, once."""
 
     def event(context: PipelineContext, board: Board, by: str, body: bodies.FastLaneBody) -> FastLaneAsked:
-        finding.service(context.in_force(board), service)
+        finding.service(context.pipeline_of(board), service)
         if body.stage is not None:
-            finding.stage(context.in_force(board), body.stage)
+            finding.stage(context.pipeline_of(board), body.stage)
         return FastLaneAsked(service, by, body.reason, body.stage)
 
     return _act(pipeline, bodies.FastLaneBody, event, requests.why_not_fast_lane)

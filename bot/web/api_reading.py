@@ -121,7 +121,7 @@ def summarize(context: PipelineContext) -> Shape:
     """One pipeline in a list."""
     with context.look() as replica:
         shown = replica.board
-        stages = context.in_force(shown).stages
+        stages = context.pipeline_of(shown).stages
         return {
             "name": context.pipeline.name,
             "mode": str(shown.header.mode),
@@ -130,7 +130,7 @@ def summarize(context: PipelineContext) -> Shape:
             "stages": [stage.name for stage in stages],
             "locked": [stage.name for stage in stages if shown.locks_of(stage.name)],
             "failed": sum(1 for run in shown.runs.values() if run.status is Status.FAILED),
-            "services": len(context.in_force(shown).services),
+            "services": len(context.pipeline_of(shown).services),
         }
 
 

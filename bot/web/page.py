@@ -96,7 +96,7 @@ def show_run(pipeline: str, run: str) -> str:
     record = describe_run(context, run)
     shown = record["tile"] or record["ended"]
     with context.look() as replica:
-        configured = context.in_force(replica.board)
+        configured = context.pipeline_of(replica.board)
     links = Links(here.configuration, configured)
     return render_template(
         "run.html",
@@ -120,7 +120,7 @@ def _build_link(links: Links, configured: Pipeline, shown: dict[str, Any]) -> st
 def picture(here: Runtime, context: PipelineContext) -> dict[str, Any]:
     """All that the board's template shows."""
     with context.look() as replica:
-        configured = context.in_force(replica.board)
+        configured = context.pipeline_of(replica.board)
         drawn = draw(replica.board, replica.version, time.time(), configured, Links(here.configuration, configured))
     ended, total = context.records.ended(0, ENDED)
     facts = context.records.facts(limit=FACTS).facts

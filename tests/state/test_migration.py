@@ -312,8 +312,8 @@ def test_wherever_a_process_dies_the_next_start_ends_with_the_same(redis: Redis,
         try:
             migrate(cut, keys)
         except RedisConnectionError:
-            in_force = before if stored_schema(redis, keys) == schema else wanted[b"{shop}:board"]
-            assert redis.hgetall(keys.board) == in_force
+            pipeline_of = before if stored_schema(redis, keys) == schema else wanted[b"{shop}:board"]
+            assert redis.hgetall(keys.board) == pipeline_of
             redis.delete(keys.lease)  # it has run out
             migrate(redis, keys)
         else:

@@ -229,7 +229,7 @@ def test_a_renamed_repository_is_followed_and_told_once(impatient: Workshop) -> 
     assert told == [("error", "shop/s1-new")]
     known = Repositories(impatient.context.redis).get(REPO)
     assert known is not None
-    assert known.renamed
+    assert known.present == "shop/s1-new"
     impatient.github.control.reset_counters()
     heads(impatient)
     assert "301" not in impatient.github.control.reply_statuses()

@@ -107,7 +107,7 @@ _ANSWER_TIMEOUT = 5.0
 
 @dataclass(slots=True)
 class KnownCallbacks(RecentCallbacks):
-    """The same, and why it is not known."""
+    """The recent callbacks; if they could not be read, why (`trouble`) and what helps (`mend`)."""
 
     trouble: str = ""
     mend: str = ""
@@ -161,7 +161,7 @@ def examine_controller(controller: str, known: KnownCallbacks) -> Iterator[Docto
     elif known.trouble:
         yield about.unsure(f"when it called last is not known: {known.trouble}", known.mend)
     else:
-        mend = "start a build: if none comes, its log says why (docs/jenkins.md). until then Interlock polls builds"
+        mend = "start a build: if none comes, its log says why (docs/jenkins.md). Until then Interlock polls builds"
         yield about.unsure("no callback has come in from it yet, or none lately", mend)
 
 

@@ -16,7 +16,8 @@ from bot.doctor.finding import DoctorFinding, Subject
 from bot.jenkins.doctor.probe import NoAnswer, ProbedAddress, probe, shown
 from config.configuration import Controller
 
-#: How far the clocks may be apart, in seconds. Builds that have just started are told by their age (workers.reconcile).
+#: How far the clocks may be apart, in seconds. Interlock recognizes a build that has just
+#: started by its age (`bot.jenkins.differences.NAMELESS_FOR`).
 CLOCKS_APART = 5.0
 
 _TREE = "api/json?tree=mode,quietingDown,quietDownReason,useCrumbs,useSecurity"

@@ -137,7 +137,7 @@ def _readiness(about: Subject, job: dict[str, Any], plan: JobPlan) -> Iterator[D
 
 # -- where its path ends -----------------------------------------------------------------------------------------------
 
-#: How many names a folder is asked for, and how many are told.
+#: How many names we ask a folder for, and how many the finding names.
 _ASKED, _TOLD = 1_000, 5
 
 _CHILDREN = f"jobs[name]{{0,{_ASKED}}}"
@@ -148,7 +148,7 @@ def missing(client: JenkinsClient, about: Subject, name: str) -> DoctorFinding:
     mend = "create it (`interlock jenkins-jobs` prints it), give the user Item/Read on it, or mend its name in the file"
     try:
         found = _missing_part(client, name)
-    except (JenkinsNotFound, JenkinsForbidden, RetryLater, ValueError):
+    except (JenkinsNotFound, JenkinsForbidden, RetryLater):
         found = ""  # a folder that cannot be read: nothing nearer can be said
     return about.bad(found or "it does not exist, or may not be read", mend)
 
@@ -158,7 +158,7 @@ def _missing_part(client: JenkinsClient, name: str) -> str:
     folder = ""
     for part in name.split("/"):
         path = f"{job_path(folder)}/api/json" if folder else "api/json"
-        inside = client.ask("GET", path, params={"tree": _CHILDREN}).json()
+        inside = client.read(path, {"tree": _CHILDREN})
         names = [str(job.get("name", "")) for job in inside.get("jobs") or []]
         if part not in names:
             return _nearest(folder, part, names)
@@ -187,7 +187,7 @@ _NUMBER = re.compile(r"/(\d+)/?$")
 
 @dataclass(slots=True)
 class TriedPermissions:
-    """What is missing, and what could not be tried and why."""
+    """The findings, and the names of the permissions that could not be tried."""
 
     findings: list[DoctorFinding] = field(default_factory=list)
     untried: list[str] = field(default_factory=list)

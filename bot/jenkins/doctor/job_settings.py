@@ -97,7 +97,7 @@ _ENDPOINT = "com.tikal.hudson.plugins.notification.Endpoint"
 
 _OURS = "interlock-callback-"
 
-_DOOR = "/webhooks/jenkins"
+_WEBHOOK_PATH = "/webhooks/jenkins"
 
 #: The events of an endpoint with which Interlock hears of the end of every build (plugin: `Phase#isRun`).
 _ENOUGH = ("all", "completed", "finalized")
@@ -159,13 +159,13 @@ def _url(endpoint: ET.Element) -> str:
 
 
 def _is_ours(endpoint: ET.Element) -> bool:
-    return _url(endpoint).startswith(_OURS) if _kind(endpoint) == "SECRET" else _DOOR in _url(endpoint)
+    return _url(endpoint).startswith(_OURS) if _kind(endpoint) == "SECRET" else _WEBHOOK_PATH in _url(endpoint)
 
 
 def _by_script(root: ET.Element) -> bool:
-    """Whether the script in the job itself calls: what our own Jenkinsfile names, or the door's address."""
+    """Whether the script in the job itself calls: what our own Jenkinsfile names, or the address of our webhook."""
     script = root.findtext("definition/script") or ""
-    return _OURS in script or _DOOR in script
+    return _OURS in script or _WEBHOOK_PATH in script
 
 
 def _address(about: Subject, plan: JobPlan, endpoint: ET.Element, secrets: tuple[str, ...]) -> Iterator[DoctorFinding]:
@@ -177,7 +177,7 @@ def _address(about: Subject, plan: JobPlan, endpoint: ET.Element, secrets: tuple
     found = "its callback is a PUBLIC address: Jenkins prints it, secret and all, in the log of every build"
     mend = f"put the address into a secret text {credential(plan)}, name that in place of it, and change the secret"
     yield about.unsure(found, mend)
-    controller, _, given = _after_the_door(_url(endpoint)).partition("/")
+    controller, _, given = _after_webhook_path(_url(endpoint)).partition("/")
     if controller not in ("", plan.controller):
         found = f"its callback names the controller {controller}"
         yield about.unsure(found, f"write /webhooks/jenkins/{plan.controller}/SECRET: others are ignored")
@@ -205,8 +205,8 @@ def _host_and_port(parts: SplitResult) -> tuple[str | None, int | None]:
         return None, None  # no port that there can be
 
 
-def _after_the_door(url: str) -> str:
-    return unquote(urlsplit(url).path.partition(_DOOR)[2].strip("/"))
+def _after_webhook_path(url: str) -> str:
+    return unquote(urlsplit(url).path.partition(_WEBHOOK_PATH)[2].strip("/"))
 
 
 def _manner(about: Subject, endpoint: ET.Element, plugin: tuple[int, int]) -> Iterator[DoctorFinding]:

@@ -76,7 +76,7 @@ def _no_answer(place: ProbedAddress, error: RequestException) -> NoAnswer:
         return NoAnswer(f"no machine is known by the name {urlsplit(place.url).hostname}", f"mend {place.setting}")
     if "Connection refused" in str(error):
         found = f"{where} refuses the connection: nothing listens there"
-        return NoAnswer(found, f"is it up? is {place.setting} its address, seen from here?")
+        return NoAnswer(found, f"is it up? Is {place.setting} its address, seen from here?")
     found = f"{where} cannot be reached ({type(error).__name__})"
     return NoAnswer(found, f"is {place.setting} its address, seen from here?")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from redis import Redis
@@ -24,8 +24,8 @@ from bot.health.observations import (
     StoreSeen,
 )
 from bot.store.delays import Delays
-from bot.store.inbox import parked
-from bot.store.keys import FAMILIES, Keys
+from bot.store.inbox import parked, read_backlog
+from bot.store.keys import Keys
 from bot.store.outbox import Outbox
 from bot.store.records import stored_loss
 from bot.store.scripts import SCHEMA, Scripts, refusal
@@ -105,7 +105,7 @@ class Observer:
         return seen, now
 
     def _is_ours(self, contact: ContactSeen) -> bool:
-        """Whether it is still configured: what was taken out of the file is nobody's trouble."""
+        """Whether it is still configured: what was taken out of the file concerns nobody."""
         names: dict[str, Iterable[str]] = {
             JENKINS: self._configuration.controllers,
             CALLBACKS: self._configuration.controllers,
@@ -114,27 +114,19 @@ class Observer:
         return contact.kind == GITHUB or contact.name in names.get(contact.kind, ())
 
     def _pipeline(self, keys: Keys, now: float) -> PipelineSeen:
-        names = [
-            keys.meta,
-            keys.inbox,
-            keys.outbox,
-            keys.dead_letters,
-            keys.parked,
-            *(keys.due(each) for each in FAMILIES),
-        ]
-        accepted, taken, _, epoch, oldest, _, due, dead, aside, schema = self._scripts.run("backlog", names, [])
-        oldest_at = int(oldest.split(b"-")[0]) / 1000 if oldest and accepted > taken else None
+        backlog = read_backlog(self._scripts, keys)
+        dead, aside, schema = backlog.dead_letters, backlog.parked, backlog.schema
         delays = Delays(self._redis, keys).all()
         return PipelineSeen(
             keys.pipeline,
-            max(0, accepted - taken),
-            oldest_at,
-            int(epoch) / 1e6 if epoch else None,
-            due,
+            backlog.undecided,
+            backlog.oldest_at,
+            backlog.committed_at,
+            backlog.due,
             tuple(FailingAction(delay.what, delay.why, delay.since, delay.tries) for delay in delays),
-            self._aside(f"dead {keys.pipeline}", dead, lambda: self._dead(keys, dead)),
-            self._aside(f"parked {keys.pipeline}", aside, lambda: self._parked(keys, aside)),
-            str(refusal(keys.pipeline, int(schema))) if schema and int(schema) != SCHEMA else "",
+            self._latest(f"dead {keys.pipeline}", dead, lambda: self._dead(keys, dead)),
+            self._latest(f"parked {keys.pipeline}", aside, lambda: self._parked(keys, aside)),
+            str(refusal(keys.pipeline, schema)) if schema not in (None, SCHEMA) else "",
             **self._lost(keys),
         )
 
@@ -143,8 +135,9 @@ class Observer:
         found = stored_loss(self._redis, keys)
         return {} if found is None else {"lost_at": found.at, "lost_why": found.why, "closed": found.locked}
 
-    def _aside(self, name: str, count: int, read: Any) -> ErrorCount:
-        """What `read` says of them, read anew when their number has changed and now and then."""
+    def _latest(self, name: str, count: int, read: Callable[[], ErrorCount]) -> ErrorCount:
+        """How many there are and why the latest is there, by `read`: again when their number has changed, and now and
+        then."""
         if not count:
             return ErrorCount()
         known = self._words.get(name)
@@ -158,11 +151,7 @@ class Observer:
 
     def _parked(self, keys: Keys, count: int) -> ErrorCount:
         rows = parked(self._redis, keys, 1)
-        return (
-            ErrorCount(count, int(rows[0]["entry"].split("-")[0]) / 1000, rows[0]["error"])
-            if rows
-            else ErrorCount(count)
-        )
+        return ErrorCount(count, rows[0].at, rows[0].error) if rows else ErrorCount(count)
 
 
 def limits(configuration: Configuration) -> Limits:
@@ -178,10 +167,9 @@ def limits(configuration: Configuration) -> Limits:
 
 
 def _kind(error: RedisError) -> str:
-    words: Iterator[tuple[type[RedisError], str]] = iter(
-        ((RedisTimeoutError, "it does not answer in time"), (RedisConnectionError, "no connection"))
-    )
-    return next((said for kind, said in words if isinstance(error, kind)), type(error).__name__)
+    if isinstance(error, RedisTimeoutError):
+        return "it does not answer in time"
+    return "no connection" if isinstance(error, RedisConnectionError) else type(error).__name__
 
 
 def _with_code(error: Exception) -> str:

@@ -15,7 +15,7 @@ from redis import Redis
 
 from bot.core.model.events import Event
 from bot.store.codec import dump_event
-from bot.store.keys import Keys
+from bot.store.keys import FAMILIES, Keys
 from bot.store.scripts import Scripts
 
 #: How long a wake-up counts as pending, in milliseconds: a worker that was woken up and died is woken up again then.
@@ -120,6 +120,42 @@ def newest(redis: Redis, keys: Keys, most: int, at_a_time: int = 100) -> Iterato
 
 
 @dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits in a pipeline; times in seconds since the epoch, None: never, or nothing waits."""
+
+    #: Deliveries that no turn has decided yet, and when the oldest of them was accepted.
+    undecided: int
+    oldest_at: float | None
+    #: The version of the board, and when the last turn was committed.
+    version: int
+    committed_at: float | None
+    #: Effects that are not done, and those of them that are due.
+    effects: int
+    due: int
+    dead_letters: int
+    parked: int
+    #: The schema of what is stored; None if nothing is.
+    schema: int | None
+
+
+def read_backlog(scripts: Scripts, keys: Keys) -> Backlog:
+    """What waits now, without the bodies of what waits. Raises RedisError."""
+    names = [keys.meta, keys.inbox, keys.outbox, keys.dead_letters, keys.parked, *map(keys.due, FAMILIES)]
+    accepted, taken, version, epoch, oldest, effects, due, dead, aside, schema = scripts.run("backlog", names, [])
+    return Backlog(
+        undecided=max(0, accepted - taken),
+        oldest_at=int(oldest.split(b"-")[0]) / 1000 if oldest and accepted > taken else None,
+        version=version,
+        committed_at=int(epoch) / 1e6 if epoch else None,
+        effects=effects,
+        due=due,
+        dead_letters=dead,
+        parked=aside,
+        schema=int(schema) if schema else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class ParkedDelivery:
     """A delivery that was parked. `entry` is its id in the inbox, by which it is known."""
 
@@ -129,7 +165,7 @@ class ParkedDelivery:
     delivery: str
     error: str
     body: str
-    #: As it is stored.
+    #: As it is stored, by which `take_out` finds it.
     text: bytes
 
     @property
@@ -156,15 +192,9 @@ def park(redis: Redis, keys: Keys, entry: InboxEntry, error: Exception) -> None:
         pipe.execute()
 
 
-def parked(redis: Redis, keys: Keys, limit: int = 50) -> list[dict[str, Any]]:
-    """The parked deliveries, newest first."""
+def parked(redis: Redis, keys: Keys, limit: int = PARKED_KEPT) -> list[ParkedDelivery]:
+    """The parked deliveries, newest first, at most `limit`."""
     rows = cast("list[bytes]", redis.lrange(keys.parked, 0, limit - 1))
-    return [json.loads(row) for row in rows]
-
-
-def deliveries(redis: Redis, keys: Keys) -> list[ParkedDelivery]:
-    """The same, all of them, each as it can be taken out."""
-    rows = cast("list[bytes]", redis.lrange(keys.parked, 0, -1))
     return [ParkedDelivery(**json.loads(row), text=row) for row in rows]
 
 

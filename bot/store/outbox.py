@@ -15,7 +15,7 @@ from bot.core.model.events import Event
 from bot.core.model.pipeline import Job
 from bot.store.codec import dump_effect, dump_event, load_effect
 from bot.store.inbox import WAKE_UP_MS
-from bot.store.keys import FAMILIES, Keys
+from bot.store.keys import Keys
 from bot.store.scripts import Scripts
 from bot.store.store import ClaimRequest, family_of
 
@@ -216,8 +216,7 @@ class Outbox:
 
     def dead_letters(self, limit: int = 200) -> list[DeadLetter]:
         """The effects that were given up, newest first, at most `limit`."""
-        dead_letters = [_dead_letter(slot.decode(), json.loads(text)) for slot, text in self._all_dead().items()]
-        return sorted(dead_letters, key=lambda dead_letter: -dead_letter.at)[:limit]
+        return [_dead_letter(slot, raw) for slot, raw in self._newest_dead()[:limit]]
 
     def revive(self, slot: str) -> bool:
         """Give a dead letter another try, at once; False if there is none in that slot."""
@@ -237,16 +236,16 @@ class Outbox:
 
     def _forget_oldest_dead(self) -> None:
         """Make room for a tenth of what is kept, so that it is seldom done."""
-        by_age = sorted(self._all_dead().items(), key=lambda row: float(json.loads(row[1])["at"]))
-        self._redis.hdel(self._keys.dead_letters, *(slot for slot, _ in by_age[: -DEAD_KEPT + DEAD_KEPT // 10]))
+        oldest = self._newest_dead()[DEAD_KEPT - DEAD_KEPT // 10 :]
+        self._redis.hdel(self._keys.dead_letters, *(slot for slot, _ in oldest))
 
-    def _all_dead(self) -> dict[bytes, bytes]:
-        return cast("dict[bytes, bytes]", self._redis.hgetall(self._keys.dead_letters))
+    def _newest_dead(self) -> list[tuple[str, dict[str, Any]]]:
+        """All dead letters as they are stored, by slot, newest first."""
+        rows = cast("dict[bytes, bytes]", self._redis.hgetall(self._keys.dead_letters))
+        found = [(slot.decode(), json.loads(text)) for slot, text in rows.items()]
+        return sorted(found, key=lambda row: -float(row[1]["at"]))
 
 
 def _dead_letter(slot: str, raw: dict[str, Any]) -> DeadLetter:
     effect = load_effect(json.dumps(raw["effect"]))
     return DeadLetter(slot, effect, str(raw["error"]), float(raw["at"]), int(raw["tries"]))
-
-
-__all__ = ["FAMILIES", "Claim", "DeadLetter", "Outbox"]

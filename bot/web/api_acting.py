@@ -17,7 +17,7 @@ from bot.core.model.events import CancelAsked, Event, FastLaneAsked, LockAsked, 
 from bot.core.model.facts import FactKind
 from bot.core.rules import requests
 from bot.runtime import PipelineContext
-from bot.store.inbox import Accepted, deliveries, take_out
+from bot.store.inbox import Accepted, parked, take_out
 from bot.store.records import PAGE
 from bot.web import bodies, finding, shapes
 from bot.web.admission import person
@@ -130,7 +130,7 @@ def take_out_parked(pipeline: str, what: str) -> Response:
     by = person()
     context = context_of(pipeline)
     body = bodies.read(bodies.ParkedBody)
-    rows = deliveries(context.redis, context.keys)
+    rows = parked(context.redis, context.keys)
     found = next((row for row in rows if row.entry == body.entry), None)
     wake = None if found is None else take_out(context.redis, context.keys, found, again=what == "retry")
     if wake is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any, cast
 
 from flask import Blueprint, Response, current_app, request
 from redis import Redis
@@ -15,9 +14,10 @@ from bot.health import judgement
 from bot.health.judgement import HealthStatus
 from bot.jenkins.callbacks import RecentCallbacks
 from bot.runtime import Runtime
-from bot.store.inbox import newest
+from bot.store.inbox import newest, read_backlog
 from bot.store.keys import Keys
 from bot.store.records import Repairs
+from bot.store.scripts import Scripts
 from bot.web.problems import Problem
 from bot.web.shapes import Shape, reply
 from bot.web.shared import context_of, runtime
@@ -61,17 +61,14 @@ def _backlogs(here: Runtime) -> Shape:
 
 
 def _backlog(redis: Redis, keys: Keys, now: float) -> Shape:
-    meta = cast("list[bytes | None]", redis.hmget(keys.meta, ["accepted", "taken", "cursor", "version"]))
-    accepted, taken, version = (int(meta[index] or 0) for index in (0, 1, 3))
-    cursor = (meta[2] or b"0-0").decode()
-    oldest: Any = redis.xrange(keys.inbox, min=f"({cursor}", count=1) if accepted > taken else []
-    waited = now - int(oldest[0][0].split(b"-")[0]) / 1000 if oldest else 0.0
+    found = read_backlog(Scripts(redis), keys)
+    waited = 0.0 if found.oldest_at is None else now - found.oldest_at
     return {
-        "waiting": max(0, accepted - taken),
+        "waiting": found.undecided,
         "oldest_waiting_seconds": round(max(0.0, waited), 3),
-        "version": version,
-        "outbox": int(redis.hlen(keys.outbox)),
-        "dead_letters": int(redis.hlen(keys.dead_letters)),
+        "version": found.version,
+        "outbox": found.effects,
+        "dead_letters": found.dead_letters,
         "repairs": Repairs(redis, keys).shapes(),
     }
 

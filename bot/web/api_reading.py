@@ -9,11 +9,11 @@ from dataclasses import asdict
 from flask import Blueprint, Response, request
 
 from bot.core.model.board import Board
-from bot.core.model.run import Status
+from bot.core.model.run import Run, Status
 from bot.core.view import tile, view
 from bot.health import judgement
 from bot.runtime import PipelineContext
-from bot.store.inbox import deliveries
+from bot.store.inbox import parked
 from bot.store.records import PAGE, Repairs
 from bot.web import finding, shapes
 from bot.web.problems import Problem
@@ -63,7 +63,7 @@ def explain_waiting(pipeline: str) -> Response:
     with context.look() as replica:
         shown = replica.board
         found, more = finding.runs(shown, question)
-        tiles = [tile(shown, run, now, _position(shown, run.key)) for run in found]
+        tiles = [tile(shown, run, now, _position(shown, run)) for run in found]
     ended = [shapes.ended(row) for row in finding.finished(context, question)] if not tiles else []
     if not tiles and not ended:
         raise Problem(404, f"no run is known by {question[:80]!r}: neither on the board nor among the latest to end")
@@ -114,23 +114,23 @@ def _is_fact_id(text: str) -> bool:
 def list_parked(pipeline: str) -> Response:
     """The deliveries that could not be digested, newest first, without their bodies."""
     context = context_of(pipeline)
-    return reply({"parked": [shapes.parked(row) for row in deliveries(context.redis, context.keys)]})
+    return reply({"parked": [shapes.parked(row) for row in parked(context.redis, context.keys)]})
 
 
 def summarize(context: PipelineContext) -> Shape:
     """One pipeline in a list."""
     with context.look() as replica:
         shown = replica.board
-        stages = context.pipeline_of(shown).stages
+        configured = context.pipeline_of(shown)
         return {
             "name": context.pipeline.name,
             "mode": str(shown.header.mode),
             "version": replica.version,
             "live": len(shown.runs),
-            "stages": [stage.name for stage in stages],
-            "locked": [stage.name for stage in stages if shown.locks_of(stage.name)],
+            "stages": [stage.name for stage in configured.stages],
+            "locked": [stage.name for stage in configured.stages if shown.locks_of(stage.name)],
             "failed": sum(1 for run in shown.runs.values() if run.status is Status.FAILED),
-            "services": len(context.pipeline_of(shown).services),
+            "services": len(configured.services),
         }
 
 
@@ -139,7 +139,7 @@ def describe_run(context: PipelineContext, key: str) -> Shape:
     with context.look() as replica:
         shown = replica.board
         live = shown.runs.get(key)
-        shape = None if live is None else tile(shown, live, time.time(), _position(shown, key))
+        shape = None if live is None else tile(shown, live, time.time(), _position(shown, live))
     facts_of = [shapes.fact(*row) for row in context.records.facts_of(key)]
     if shape is not None:
         return {"run": key, "state": "live", "tile": shape, "ended": None, "facts": facts_of}
@@ -150,8 +150,8 @@ def describe_run(context: PipelineContext, key: str) -> Shape:
     return {"run": key, "state": "ended", "tile": None, "ended": shapes.ended(ended), "facts": facts_of}
 
 
-def _position(shown: Board, key: str) -> int | None:
-    run = shown.runs[key]
+def _position(shown: Board, run: Run) -> int | None:
+    """Its place in the queue, from 1; None if it does not wait."""
     return shown.ahead_of(run) + 1 if run.status is Status.WAITING else None
 
 

@@ -165,7 +165,7 @@ class Flow:
                 lost(builds, merger.merged),
                 [f"{run.key} {run.status} in {run.step}" for run in _board(copy).runs.values()] + _moving(redis),
                 [f"{letter.slot}: {letter.error}" for letter in outbox.dead_letters()],
-                [f"{letter['source']} {letter['name']}: {letter['error']}" for letter in parked(redis, keys)],
+                [f"{each.source} {each.name}: {each.error}" for each in parked(redis, keys)],
                 tracebacks(self._folder),
                 self._rolled_back,
                 len(builds),

@@ -22,7 +22,7 @@ from bot.core.model.pipeline import Job, Outcome, Step
 from bot.core.model.run import Status
 from bot.core.rules.decide import decide
 from bot.store.codec import load_effect
-from bot.store.inbox import InboxEntry, deliveries, park, parked, take_out
+from bot.store.inbox import InboxEntry, park, parked, take_out
 from bot.store.keys import FAMILIES, Keys
 from bot.store.migrations import migrate, migration, to_3
 from bot.store.outbox import Claim, Outbox
@@ -405,7 +405,7 @@ def calls(pipeline: StoredPipeline) -> Iterator[tuple[str, Callable[[], object]]
     yield "postpone", lambda: outbox.give_up(claim, "no", 1.0)
     yield (
         "unpark",
-        lambda: take_out(pipeline.redis, pipeline.keys, deliveries(pipeline.redis, pipeline.keys)[0], again=True),
+        lambda: take_out(pipeline.redis, pipeline.keys, parked(pipeline.redis, pipeline.keys)[0], again=True),
     )
     yield "revive", lambda: outbox.revive(claim.effect.slot)
 

@@ -161,7 +161,7 @@ def test_parked_deliveries_are_listed_newest_first_and_bounded(pipeline: StoredP
             InboxEntry(f"{number}-0", "github", "push", "guid", b"\xff"),
             ValueError("no"),
         )
-    assert [letter["entry"] for letter in parked(pipeline.redis, pipeline.keys, 2)] == [
+    assert [each.entry for each in parked(pipeline.redis, pipeline.keys, 2)] == [
         f"{PARKED_KEPT + 2}-0",
         f"{PARKED_KEPT + 1}-0",
     ]

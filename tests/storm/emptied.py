@@ -141,7 +141,7 @@ class Emptied:
             "capacity violations": verdict.over_capacity,
             "stuck runs": [f"{run.key} {run.status} in {run.step}" for run in copy.board.runs.values()],
             "dead letters": [f"{letter.slot}: {letter.error}" for letter in Outbox(redis, keys).dead_letters()],
-            "parked deliveries": [f"{row['source']} {row['name']}: {row['error']}" for row in parked(redis, keys)],
+            "parked deliveries": [f"{each.source} {each.name}: {each.error}" for each in parked(redis, keys)],
             "tracebacks": tracebacks(self._folder),
         }
         return Outcome(self._times, len(merger.merged), len(builds), self._noticed, faults)

@@ -182,7 +182,7 @@ class Storm:
             all_told(records),
             outbox.size(),
             [f"{letter.slot}: {letter.error}" for letter in outbox.dead_letters()],
-            [f"{letter['source']} {letter['name']}: {letter['error']}" for letter in parked(redis, keys)],
+            [f"{each.source} {each.name}: {each.error}" for each in parked(redis, keys)],
             self._developers,
             self._lost or [],
         )

@@ -38,7 +38,7 @@ def merged(shop: Workshop, letter: str, **more: str) -> Merged:
 
 
 def reasons(shop: Workshop) -> list[str]:
-    return [letter["error"].split(":")[0] for letter in parked(shop.context.redis, shop.context.keys)]
+    return [each.error.split(":")[0] for each in parked(shop.context.redis, shop.context.keys)]
 
 
 # -- what cannot be digested -----------------------------------------------------------------------------------

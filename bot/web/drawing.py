@@ -7,7 +7,6 @@ from urllib.parse import quote
 
 from bot.core.model.board import Board
 from bot.core.model.pipeline import Job, Mode, Pipeline, Stage, Step, Track
-from bot.core.model.run import Run
 from bot.core.rules.fast_lane import fixes, has_passed
 from bot.core.view import tile, view
 from config.configuration import Configuration
@@ -118,15 +117,13 @@ class _Drawer:
 
     def decorated(self, shape: Shape) -> Shape:
         """A tile with its links and the word for its state."""
-        stage = self.pipeline.stage(shape["stage"])
-        job = stage and (stage.job if shape["track"] == Track.REAL else stage.fast_job)
         return {
             **shape,
             "state": _STATES[shape["status"]],
-            "href": f"/p/{self.board.pipeline.name}/runs/{shape['run']}",
+            "href": self.links.run(shape["run"]),
             "commit_link": self.links.commit(shape["service"], shape["sha"]),
             "pull_link": self.links.pull(shape["service"], shape["pull"]),
-            "build_link": self.links.build(job, shape["build"]) if job else None,
+            "build_link": self.links.build_of(shape),
         }
 
     def verifying(self, shape: Shape) -> Shape:
@@ -149,23 +146,15 @@ class _Drawer:
     def banner(self, shape: Shape) -> Shape:
         """What stands above the pipeline while a stage is locked: each lock, and the fix on its way."""
         services = list(dict.fromkeys(lock["service"] for lock in shape["locks"] if lock["service"]))
-        locks = [{**lock, "href": self.run_link(lock["run"])} for lock in shape["locks"]]
-        coming = [self.fix(run) for service in services for run in fixes(self.board, service)]
+        locks = [{**lock, "href": lock["run"] and self.links.run(lock["run"])} for lock in shape["locks"]]
+        coming = [run for service in services for run in fixes(self.board, service)]
         return {
             "stage": shape["name"],
             "locks": locks,
-            "fixes": coming[:FIXES],
+            "fixes": [self.decorated(tile(self.board, run, self.now)) for run in coming[:FIXES]],
             "services": services,
             "waiting": shape["queue"]["count"],
         }
-
-    def fix(self, run: Run) -> Shape:
-        """A run that may open the lock: where it is, in words."""
-        return self.decorated(tile(self.board, run, self.now))
-
-    def run_link(self, key: str | None) -> str | None:
-        """The page of a run."""
-        return None if key is None else f"/p/{self.board.pipeline.name}/runs/{key}"
 
 
 def _free_words(locks: list[Shape]) -> str:
@@ -189,14 +178,18 @@ def steps_of(pipeline: Pipeline, run: Shape) -> list[Shape]:
 
 
 class Links:
-    """Where things are elsewhere: commits and pull requests on GitHub, jobs and builds on Jenkins.
+    """Where things are: runs on this page, commits and pull requests on GitHub, jobs and builds on Jenkins.
 
     Addresses, built from what is configured and from checked names only; never from a field of a payload.
     """
 
     def __init__(self, configuration: Configuration, pipeline: Pipeline) -> None:
-        self._configuration = configuration
+        self._configuration, self._pipeline = configuration, pipeline
         self._repositories = {s.name: s.repository for s in pipeline.services}
+
+    def run(self, key: str) -> str:
+        """The run's own page."""
+        return f"/p/{self._pipeline.name}/runs/{key}"
 
     def commit(self, service: str, sha: str) -> str | None:
         """The commit's page on GitHub; None for a service that is not configured any more."""
@@ -218,6 +211,12 @@ class Links:
         """The build's page on Jenkins, if it has begun."""
         page = self.job(job)
         return None if page is None or number is None else f"{page}{number}/"
+
+    def build_of(self, run: Shape) -> str | None:
+        """The page of the build of a run (a tile, or an ended run); None without a build or its stage."""
+        stage = self._pipeline.stage(run["stage"])
+        job = stage and (stage.job if run["track"] == Track.REAL else stage.fast_job)
+        return self.build(job, run["build"]) if job else None
 
     def _github(self, service: str, rest: str) -> str | None:
         repository = self._repositories.get(service)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from itertools import islice
 
 from bot.core.model.board import Board
@@ -74,7 +73,7 @@ def stage(pipeline: Pipeline, name: str) -> Stage:
     """The stage called `name`. Raises Problem (404)."""
     found = pipeline.stage(name)
     if found is None:
-        raise unknown("stage", name, _names(pipeline))
+        raise unknown("stage", name, (s.name for s in pipeline.stages))
     return found
 
 
@@ -83,7 +82,3 @@ def service(pipeline: Pipeline, name: str) -> str:
     if pipeline.service(name) is None:
         raise unknown("service", name, (s.name for s in pipeline.services))
     return name
-
-
-def _names(pipeline: Pipeline) -> Iterator[str]:
-    return (s.name for s in pipeline.stages)

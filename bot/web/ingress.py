@@ -48,6 +48,8 @@ FORM = "application/x-www-form-urlencoded"
 STRUCTURED = "application/cloudevents+json"
 #: Why a delivery is ignored although its repository has a configured name: the id is another.
 TAKEN = "another repository has the name of a configured one by now"
+#: What a delivery is answered while the store takes none.
+DELIVER_AGAIN = "the store cannot be reached at the moment: deliver it again"
 
 _ANSWERS = {
     Accepted.DUPLICATE: b'{"status":"duplicate"}',
@@ -173,7 +175,7 @@ def _is_taken(ingress: WebhookIngress, payload: dict[str, Any], name: str) -> bo
     try:
         known = None if identity is None else ingress.runtime.repositories.get(name)
     except RedisError as error:
-        raise Problem(503, "the store cannot be reached at the moment: deliver it again") from error
+        raise Problem(503, DELIVER_AGAIN) from error
     if identity is None or known is None or known.id == identity:
         ingress.taken.pop(name, None)
         return False
@@ -191,7 +193,7 @@ def _former_names(ingress: WebhookIngress, payload: dict[str, Any]) -> list[str]
     try:
         return [] if identity is None else ingress.runtime.repositories.of_id(identity)
     except RedisError as error:
-        raise Problem(503, "the store cannot be reached at the moment: deliver it again") from error
+        raise Problem(503, DELIVER_AGAIN) from error
 
 
 def _signature() -> bytes:
@@ -289,7 +291,7 @@ def _keep(ingress: WebhookIngress, pipeline: str, source: str, name: str, delive
     try:
         accepted = context.inbox.accept(source, name, delivery, body)
     except RedisError as error:
-        raise Problem(503, "the store cannot be reached at the moment: deliver it again") from error
+        raise Problem(503, DELIVER_AGAIN) from error
     log.debug("delivery-kept", source=source, name=name, delivery=delivery, what=accepted.name)
     if accepted is Accepted.WAKE_UP:
         ingress.wake_up(pipeline)

@@ -12,7 +12,6 @@ from markupsafe import Markup, escape
 from redis.exceptions import RedisError
 from werkzeug.wrappers import Response as AnyResponse
 
-from bot.core.model.pipeline import Pipeline, Track
 from bot.health import judgement
 from bot.runtime import PipelineContext, Runtime
 from bot.store.records import Repairs
@@ -107,14 +106,8 @@ def show_run(pipeline: str, run: str) -> str:
         steps=steps_of(configured, shown),
         commit_link=links.commit(shown["service"], shown["sha"]),
         pull_link=links.pull(shown["service"], shown["pull"]),
-        build_link=_build_link(links, configured, shown),
+        build_link=links.build_of(shown),
     )
-
-
-def _build_link(links: Links, configured: Pipeline, shown: dict[str, Any]) -> str | None:
-    stage = configured.stage(shown["stage"])
-    job = stage and (stage.job if shown["track"] == Track.REAL else stage.fast_job)
-    return links.build(job, shown["build"]) if job else None
 
 
 def picture(here: Runtime, context: PipelineContext) -> dict[str, Any]:

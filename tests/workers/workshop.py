@@ -20,8 +20,8 @@ from bot.core.model.events import Configured, Event, FirstStart, HeadSeen, Merge
 from bot.core.model.pipeline import Job, Lane, Pipeline, Step, Track
 from bot.core.model.run import Run
 from bot.core.rules.stage_versions import rolls_out
-from bot.github import session
-from bot.jenkins import client
+from bot.github import identity, session
+from bot.jenkins import builds, client, triggers
 from bot.runtime import build
 from bot.store.codec import load_event
 from bot.store.connection import connect
@@ -281,10 +281,16 @@ def clean(settings: Settings) -> None:
 
 
 def forget_clients() -> None:
-    """Close this thread's connections to Jenkins and GitHub, as the end of a process does."""
+    """Close this thread's connections to Jenkins and GitHub and forget what this process knows of both.
+
+    That is what the end of a process does. A stand-in of a later test may have the address of an earlier one: the
+    tokens, jobs and builds of that one are not its own, and it is no Jenkins that has restarted.
+    """
     for one in client._local.__dict__.pop("clients", {}).values():
         one.close()
     session.close_all()
+    for known in (client._sessions, client._restarted, builds._known, triggers._good_until, identity._installations):
+        known.clear()
 
 
 def twice(rows: Iterable[dict[str, Any]]) -> list[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """One process with one board, on which the same events are decided again and again: `python -P bench/deciding.py 1000`.
 
-It imports nothing of ours but `bot.core`, of whichever checkout `PYTHONPATH` names: two can be compared.
+It imports nothing of ours but `bot.core`, of whichever checkout `PYTHONPATH` names: two can be compared. The
+pipeline is that of `config/example.yaml` beside this file.
 Each decision is taken back (`Board.undo`), and only deciding is timed.
 """
 
@@ -13,6 +14,8 @@ import time
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+import yaml
 
 import bot
 
@@ -32,21 +35,21 @@ except ModuleNotFoundError:  # a checkout in which model and rules are not apart
 
 #: The rules that are measured: only what is executed there is counted.
 RULES = str(Path(bot.__file__).parent / "core")
+EXAMPLE = Path(__file__).absolute().parents[1] / "config" / "example.yaml"
 
 
 def pipeline(services: int) -> Pipeline:
-    """Build, acceptance, pre-production (one at a time, locks; a job of the fast lane's own), production."""
-
-    def job(name: str) -> Job:
-        return Job("ci", name)
-
-    stages = (
-        Stage("build", job("build")),
-        Stage("acceptance", job("acceptance"), fast_job=job("fast-acceptance")),
-        Stage("pre-production", job("pre-production"), 1, Policy.LOCK, fast_job=job("fast-pre-production")),
-        Stage("production", job("production"), 1),
-    )
+    """The pipeline of this checkout's example, as values of the checkout that is measured."""
+    rows = yaml.safe_load(EXAMPLE.read_text("utf-8"))["pipelines"][0]["stages"]
+    stages = tuple(_stage(row) for row in rows)
     return Pipeline("decide", stages, tuple(Service(f"S{n}", f"shop/S{n}") for n in range(services)))
+
+
+def _stage(row: dict[str, Any]) -> Stage:
+    name, capacity = row["name"], row["capacity"]
+    fast_job = Job("ci", f"fast-{name}") if "fast" in row else None
+    most = None if capacity == "unlimited" else capacity
+    return Stage(name, Job("ci", name), most, Policy(row["on_failure"]), fast_job=fast_job)
 
 
 class Board:

@@ -20,6 +20,7 @@ from bench import boards, bodies
 from bot.store.connection import connect
 from bot.store.keys import FAMILIES, Keys
 from config import broker, pipeline_file
+from demo.pipeline import ROWS
 from launch import Embedded, Process, Supervisor, answers, free_port, read_procfile, says
 from launch.stack import worker_names
 
@@ -188,12 +189,9 @@ class House:
     def configuration(self) -> dict[str, Any]:
         """The pipeline file."""
         sink = f"http://127.0.0.1:{self.sink}"
-        lock = {"on_failure": "lock", "capacity": 1}
         stages = [
-            {"name": "build", "job": "ci: build", "capacity": "unlimited"},
-            {"name": "acceptance", "job": "ci: acceptance", "capacity": 3},
-            {"name": "pre-production", "job": "ci: pre-production", **lock},
-            {"name": "production", "job": "ci: production", **lock},
+            {"name": row["name"], "job": f"ci: {row['name']}"} | {key: row[key] for key in ("capacity", "on_failure")}
+            for row in ROWS
         ]
         services = [{"name": f"S{n}", "repository": bodies.repository(n)} for n in range(bodies.SERVICES)]
         return {

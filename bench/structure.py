@@ -25,9 +25,13 @@ from rich.table import Table
 OURS = Path(__file__).absolute().parents[1]
 #: What is installed and runs in production.
 PRODUCTION = ("bot", "workers", "config", "launch")
-#: Where tests and measurements define a pipeline of the four pictures: a stage of that name, made by hand.
-PIPELINES = ("tests", "bench", "demo")
-_PICTURED = re.compile(r"""Stage\(\s*["']pre-production["']""")
+#: Where a pipeline of the four pictures may be defined: as values, or as rows of a pipeline file.
+PIPELINES = ("config", "tests", "bench", "demo")
+_PICTURED = re.compile(
+    r"""Stage\(\s*["']pre-production["']"""
+    r"""|["']name["']:\s*["']pre-production["'],\s*["']job["']"""
+    r"""|- name:\s+pre-production"""
+)
 #: The most that each figure should be, by the name of its row.
 TARGETS = {
     "files: push webhook -> Jenkins trigger": 30,
@@ -178,7 +182,7 @@ def figures(root: Path, *, paths: bool) -> dict[str, float]:
         found["files: callback -> unlock, next trigger, all effects"] = len(unlock["files"])
         found["files: that decision"] = len(played["decide"]["files"])
         found["calls between files: that decision"] = played["decide"]["calls"]
-    tested = [path for name in PIPELINES for path in sorted((root / name).rglob("*.py"))]
+    texts = [path for name in PIPELINES for end in ("py", "yaml") for path in sorted((root / name).rglob(f"*.{end}"))]
     found |= {
         "production files": len(lines),
         "lines": sum(lines),
@@ -191,7 +195,7 @@ def figures(root: Path, *, paths: bool) -> dict[str, float]:
         "isinstance(x, Run or Verification) in bot/core": source.kinds_asked(),
         "class names used twice": sum(count > 1 for count in source.classes().values()),
         "places that define the pictures' pipeline": sum(
-            bool(_PICTURED.search(path.read_text("utf-8"))) for path in tested
+            bool(_PICTURED.search(path.read_text("utf-8"))) for path in texts
         ),
     }
     return found

@@ -1,39 +1,41 @@
-"""The pipeline of the four pictures, defined once: for the demo, the tests and the measurements."""
+"""The pipeline of the four pictures, as `config/example.yaml` defines it: for the demo, tests and measurements."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from bot.core.model.pipeline import Job, Pipeline, Policy, Service, Stage
 
+EXAMPLE = Path(__file__).parent.parent / "config" / "example.yaml"
+#: The stages as the pipeline file has them.
+ROWS: list[dict[str, Any]] = yaml.safe_load(EXAMPLE.read_text("utf-8"))["pipelines"][0]["stages"]
+
 SERVICES = ("S1", "S2", "S3")
 #: The jobs of the stages and of the fast lane, by their names.
-JOBS = ("build", "acceptance", "fast-acceptance", "pre-production", "fast-pre-production", "production")
+JOBS = tuple(name for row in ROWS for name in (row["name"], f"fast-{row['name']}" if "fast" in row else "") if name)
 
 
 def stages(
     job: Callable[[str], Job], *, fast: bool = True, changes: Mapping[str, Mapping[str, Any]] | None = None
 ) -> tuple[Stage, ...]:
-    """Build as many as come; acceptance, three at a time; pre-production and production, one at a time, and they lock.
+    """Names, capacities, policies and fast lane of the example's stages; no retries, time-outs or environments.
 
-    `job` makes the Jenkins job of a name in `JOBS`. `fast`: acceptance and pre-production have a job of the fast lane's
-    own. `changes`: other values of a stage's fields, by the stage's name.
+    `job` makes the Jenkins job of a name in `JOBS`. `fast`: with the jobs of the fast lane. `changes`: other values of
+    a stage's fields, by the stage's name.
     """
-    made = (
-        Stage("build", job("build")),
-        Stage("acceptance", job("acceptance"), 3, fast_job=job("fast-acceptance") if fast else None),
-        Stage(
-            "pre-production",
-            job("pre-production"),
-            1,
-            Policy.LOCK,
-            fast_job=job("fast-pre-production") if fast else None,
-        ),
-        Stage("production", job("production"), 1, Policy.LOCK),
-    )
-    return tuple(replace(stage, **(changes or {}).get(stage.name, {})) for stage in made)
+
+    def stage(row: Mapping[str, Any]) -> Stage:
+        name, capacity = row["name"], row["capacity"]
+        fast_job = job(f"fast-{name}") if fast and "fast" in row else None
+        most = None if capacity == "unlimited" else capacity
+        return Stage(name, job(name), most, Policy(row["on_failure"]), fast_job=fast_job)
+
+    return tuple(replace(stage(row), **(changes or {}).get(row["name"], {})) for row in ROWS)
 
 
 def pipeline(

@@ -18,7 +18,9 @@ SMALL = {
     "if TYPE_CHECKING:\n    from bot.b import Run\n\n\nclass Answer:\n    pass\n",
     "bot/b.py": "import bot.a\n\n\nclass Run:\n    key: str\n    lane: str = ''\n\n\nclass Answer:\n    pass\n",
     "bot/core/rules.py": "def ask(x):\n    return isinstance(x, Run | str)\n",
-    "tests/town.py": "{}('pre-production', 1)\n".format("Stage"),  # else it would count here
+    # The names are filled in, else the two would count here.
+    "tests/town.py": "{}('pre-production', 1)\n".format("Stage"),
+    "config/example.yaml": "stages:\n  - {}: pre-production\n".format("name"),
 }
 
 
@@ -36,7 +38,7 @@ def test_what_is_counted(small: Path) -> None:
     assert found["import cycles between files"] == 1, "an import for type checking counts as well"
     assert (found["fields of Run"], found["class names used twice"]) == (2, 1)
     assert found["isinstance(x, Run or Verification) in bot/core"] == 1
-    assert found["places that define the pictures' pipeline"] == 1
+    assert found["places that define the pictures' pipeline"] == 2, "as values, and in a pipeline file"
     assert found["production files"] == 3
 
 
@@ -54,6 +56,11 @@ def test_every_figure_with_a_target_is_there() -> None:
 def test_packages_are_those_of_the_modules(small: Path) -> None:
     source = Source(small)
     assert of_packages({"bot.a": {"bot.core.rules"}}, source) == {"bot.a": {"bot.core"}}
+
+
+def test_the_pictures_pipeline_is_defined_in_one_place() -> None:
+    """In `config/example.yaml`; everything else reads it there (`demo/pipeline.py`)."""
+    assert figures(OURS, paths=False)["places that define the pictures' pipeline"] == 1
 
 
 def test_no_two_of_our_files_import_each_other_in_a_circle() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from demo.pipeline import ROWS
 from launch import free_port
 from standins.github import GitHubStandIn
 from standins.jenkins import JenkinsStandIn
@@ -118,27 +119,9 @@ class World:
 
     def _write_configuration(self) -> None:
         stages = [
-            {"name": "build", "job": "build: shop/build", "capacity": "unlimited"},
-            {
-                "name": "acceptance",
-                "job": "cdp: shop/acceptance",
-                "capacity": CAPACITY["acceptance"],
-                "retries": 1,
-                "fast": {"job": "cdp: shop/fast-acceptance"},
-            },
-            {
-                "name": "pre-production",
-                "job": "cdp: shop/pre-production",
-                "capacity": 1,
-                "on_failure": "lock",
-                "fast": {"job": "cdp: shop/fast-pre-production"},
-            },
-            {
-                "name": "production",
-                "job": "cdp: shop/production",
-                "capacity": CAPACITY["production"],
-                "on_failure": "lock",
-            },
+            {name: row[name] for name in ("name", "job", "on_failure", "retries", "fast") if name in row}
+            | {"capacity": CAPACITY[row["name"]] or "unlimited"}
+            for row in ROWS
         ]
         services = [{"name": name, "repository": repository} for name, repository in SERVICES.items()]
         retry = {"first": "1s", "most": "2s"}

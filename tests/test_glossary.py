@@ -29,7 +29,7 @@ NO_NOUNS = listed(
     examination explain failing fast find firmly first for forbidden forgotten found hidden in invalid is keep known
     later live long lost more new newer no not observing older on once operate other overtaken overwritten pending
     permanent ran read reading recent reconcile reporting said seen set shown start taken to tolerant too
-    unreachable unreadable unstorable up verbatim verify who why withdrawn written wrong
+    unreachable unreadable unstorable up verbatim verify where who why withdrawn written wrong
     """
 )
 #: Nouns of plain English and of programming, which mean here what they mean everywhere.

@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import wraps
 from typing import IO, Any
 
 import click
+from click.core import ParameterSource
 
 Command = Callable[..., None]
 
@@ -71,6 +73,14 @@ class WrongUsage(CommandError):
 # -- options -----------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Target:
+    """Which Interlock and which pipeline were named before the command; what is named after it counts instead."""
+
+    url: str | None = None
+    pipeline: str | None = None
+
+
 def calls_api(command: Command) -> Command:
     """Give a command `--url` and `--pipeline`, and pass it an ApiClient as its first argument."""
 
@@ -80,7 +90,10 @@ def calls_api(command: Command) -> Command:
     def wrapped(url: str, pipeline: str | None, **rest: Any) -> None:
         from bot.cli.client import ApiClient  # requests takes a while to load
 
-        api = ApiClient(url, pipeline)
+        context = click.get_current_context()
+        before = context.find_object(Target) or Target()
+        is_given = context.get_parameter_source("url") is ParameterSource.COMMANDLINE
+        api = ApiClient(url if is_given else before.url or url, pipeline or before.pipeline)
         try:
             command(api, **rest)
         finally:

@@ -7,7 +7,8 @@ import sys
 
 import click
 
-from bot.cli import act, files, operate, read, up
+from bot.cli import act, files, find, operate, read, up
+from bot.cli.common import Target
 
 
 class OrderedGroup(click.Group):
@@ -20,7 +21,10 @@ class OrderedGroup(click.Group):
 
 @click.group(cls=OrderedGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="interlock")
-def cli() -> None:
+@click.option("--url", metavar="URL", help="Where Interlock is; also after the command.")
+@click.option("-p", "--pipeline", metavar="NAME", help="Which pipeline; also after the command.")
+@click.pass_context
+def cli(context: click.Context, url: str | None, pipeline: str | None) -> None:
     """Interlock locks the stage that broke and sends the fix past the queue.
 
     Commands that call a running Interlock find it with --url or INTERLOCK_URL. Those that act need your token, in
@@ -28,12 +32,13 @@ def cli() -> None:
 
     Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 the server cannot be reached.
     """
+    context.obj = Target(url, pipeline)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a title may hold characters that this terminal cannot show
 
 
-_READ = (read.status, read.why, read.log, read.history)
+_READ = (read.status, find.where, read.why, read.log, read.history)
 _ACT = (act.lock, act.unlock, act.retry, act.cancel, act.fast_lane, act.pause, act.resume, act.observe)
 _OPERATE = (operate.dead_letters, operate.parked)
 _SET_UP = (files.example, files.check, files.schema, files.jenkins_jobs, operate.doctor, up.up)

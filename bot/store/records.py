@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -67,6 +68,11 @@ class Records:
         keys: Any = self._redis.zrevrange(self._keys.ended_order, offset, offset + limit - 1)
         rows = self._redis.hmget(self._keys.ended, keys) if keys else []
         return [load_ended(row) for row in rows if row is not None], total
+
+    def ended_runs(self, keys: Sequence[str]) -> dict[str, Ended]:
+        """Of these runs, those that have ended and are still kept, by key."""
+        rows = cast("list[bytes | None]", self._redis.hmget(self._keys.ended, list(keys))) if keys else []
+        return {key: load_ended(row) for key, row in zip(keys, rows, strict=True) if row is not None}
 
     def ended_run(self, run: str) -> Ended | None:
         """One finished run, or None if it is unknown or too long ago."""

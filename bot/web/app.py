@@ -7,7 +7,7 @@ from flask import Flask
 from redis.exceptions import RedisError
 
 from bot import runtime
-from bot.web import api_machines, ingress, page, problems
+from bot.web import api_finding, api_machines, finding_pages, ingress, page, problems
 from bot.web.admission import Admission
 from bot.web.api_acting import acting
 from bot.web.api_reading import reading
@@ -53,6 +53,10 @@ def create_app(
         app.register_blueprint(blueprint)
     page.install(app)
     return app
+
+
+#: Modules that add their views to the blueprints `reading` and `page` when they are imported.
+_ADDED = (api_finding, finding_pages)
 
 
 def _migrate(shared: runtime.Runtime) -> None:

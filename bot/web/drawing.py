@@ -199,6 +199,10 @@ class Links:
         """The pull request's page on GitHub, if there is one."""
         return None if number is None else self._github(service, f"pull/{number}")
 
+    def compare(self, service: str, base: str, head: str) -> str | None:
+        """What `head` has that `base` has not, on GitHub (GitHub docs: comparing commits)."""
+        return self._github(service, f"compare/{base}...{head}")
+
     def job(self, job: Job) -> str | None:
         """The job's page on Jenkins; None for a controller that is not configured."""
         controller = self._configuration.controllers.get(job.controller)

@@ -10,11 +10,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from bot.cli import picture, read
+from bot.cli import find, picture, read
 from bot.cli.main import cli
 from bot.core.model.pipeline import Outcome
 from bot.store.outbox import Outbox
-from bot.web import api_reading
+from bot.web import api_finding, api_reading
 from tests.cli.conftest import Interlock
 from tests.cli.test_cli_files import SECRETS
 from tests.web.conftest import Story
@@ -35,7 +35,7 @@ def test_a_command_stands_in_the_file_of_its_topic() -> None:
     columns = [re.findall(r"\[([\w-]+)\]", column) for column in row.strip("|").split("|")]
     files = [{cli.commands[name].callback.__module__ for name in names} for names in columns]
     assert files == [
-        {"bot.cli.read"},
+        {"bot.cli.read", "bot.cli.find"},
         {"bot.cli.act", "bot.cli.operate"},
         {"bot.cli.files", "bot.cli.operate", "bot.cli.up"},
     ]
@@ -69,8 +69,10 @@ def told(story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     outbox.give_up(claim, "could not tell team-chat (Failed to send notification: error=403)", time.time())
     later = SimpleNamespace(time=lambda: time.time() + 725, sleep=time.sleep)
     monkeypatch.setattr(api_reading, "time", later)
+    monkeypatch.setattr(api_finding, "time", later)
     monkeypatch.setattr(read, "time", later)
-    monkeypatch.setattr(picture, "clock", lambda at, now: "14:05" if at == now else "13:53")  # wider at midnight
+    for drawn in (picture, find):
+        monkeypatch.setattr(drawn, "clock", lambda at, now: "14:05" if at == now else "13:53")  # wider at midnight
     monkeypatch.chdir(tmp_path)
 
 

@@ -1,0 +1,115 @@
+"""What is where, with titles from the history and links to GitHub; for the page, the API and the service's own page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bot.core.model.board import Board
+from bot.core.model.pipeline import Pipeline
+from bot.reporting import versions
+from bot.runtime import PipelineContext
+from bot.web.drawing import Links
+from config.configuration import Configuration
+
+Shape = dict[str, Any]
+
+#: How many services one page of the table has.
+SERVICES = 100
+#: How many locks are told with what changed before them.
+LOCKS = 20
+
+
+def where(
+    context: PipelineContext, configuration: Configuration, only: str | None, offset: int = 0, limit: int = SERVICES
+) -> Shape:
+    """The table service by stage: of one service, or a page of all; and what changed before each lock that stands."""
+    with context.look() as replica:
+        board = replica.board
+        pipeline = context.pipeline_of(board)
+        names = [only] if only is not None else [service.name for service in pipeline.services]
+        shown = names[offset : offset + limit]
+        rows = versions.where(board, pipeline, shown)
+        told = lock_changes(board, only)
+        stages = [_stage(board, stage.name) for stage in pipeline.stages]
+        version = replica.version
+        known = _live_titles(board, told)
+    links = Links(configuration, pipeline)
+    for row in rows:
+        _link(row, pipeline, links)
+    _tell(told, known | _ended_titles(context, told, known), links)
+    more = offset + limit < len(names)
+    return {
+        "pipeline": context.pipeline.name,
+        "version": version,
+        "stages": stages,
+        "services": rows,
+        "total": len(names),
+        "next": offset + limit if more else None,
+        "locks": told,
+    }
+
+
+def lock_changes(board: Board, only: str | None = None) -> list[Shape]:
+    """What changed before each lock, of one service or of all, oldest first; at most `LOCKS` of them."""
+    locks = sorted(board.locks.values(), key=lambda lock: (lock.since, lock.key))
+    found = [lock for lock in locks if only is None or lock.service == only][:LOCKS]
+    return [
+        {
+            **versions.changes(board, lock),
+            "reason": lock.reason,
+            "by": lock.by,
+            "locked_since": lock.since,
+            "automatic": lock.automatic,
+            "run": lock.run,
+        }
+        for lock in found
+    ]
+
+
+def _stage(board: Board, name: str) -> Shape:
+    return {"name": name, "locked": bool(board.locks_of(name))}
+
+
+def _link(row: Shape, pipeline: Pipeline, links: Links) -> None:
+    """Give each cell the links to its commit, and to the difference between it and the newest that is on its way."""
+    service = row["service"]
+    for cell in row["stages"]:
+        passed, newer = cell["passed"], cell["newer"]
+        for version in filter(None, (passed, cell["broken"], cell["fast"])):
+            version["link"] = links.commit(service, version["sha"])
+            version["href"] = f"/p/{pipeline.name}/runs/{version['run']}"
+        head = newer[0]["sha"] if newer else cell["broken"] and cell["broken"]["sha"]
+        cell["compare"] = links.compare(service, passed["sha"], head) if passed and head else None
+        for run in newer:
+            run["href"] = f"/p/{pipeline.name}/runs/{run['run']}"
+
+
+def _runs(told: Sequence[Shape]) -> list[str]:
+    return list(dict.fromkeys(row["run"] for lock in told for row in lock["changes"]))
+
+
+def _live_titles(board: Board, told: Sequence[Shape]) -> dict[str, Shape]:
+    return {key: _titles(board.runs[key].merge) for key in _runs(told) if key in board.runs}
+
+
+def _ended_titles(context: PipelineContext, told: Sequence[Shape], known: dict[str, Shape]) -> dict[str, Shape]:
+    """The same of the runs that have ended: one request to the store, of at most `LOCKS` times `CHANGES` runs."""
+    missing = [key for key in _runs(told) if key not in known]
+    return {key: _titles(ended.run.merge) for key, ended in context.records.ended_runs(missing).items()}
+
+
+def _titles(merge: Any) -> Shape:
+    return {"title": merge.title, "author": merge.author, "pull": merge.pull}
+
+
+def _tell(told: Sequence[Shape], titles: dict[str, Shape], links: Links) -> None:
+    """Give each change before a lock its title, its author and its links."""
+    for lock in told:
+        if lock["baseline"] is not None and lock["service"] is not None:
+            lock["baseline"]["link"] = links.commit(lock["service"], lock["baseline"]["sha"])
+        for row in lock["changes"]:
+            row |= titles.get(row["run"], {"title": "", "author": "", "pull": None})
+            row["link"] = links.commit(row["service"], row["sha"])
+            row["pull_link"] = links.pull(row["service"], row["pull"])
+            row["compare"] = links.compare(row["service"], row["before"], row["sha"]) if row["before"] else None

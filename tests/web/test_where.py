@@ -1,0 +1,136 @@
+"""What is where: per service and stage what passed last and what is newer; and what changed before a lock."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+
+import pytest
+from flask.testing import FlaskClient
+
+from bot.core.model.events import LockAsked, Merged
+from bot.core.model.pipeline import Outcome
+from bot.core.model.run import Run
+from bot.reporting import versions
+from tests.web.story import Story, sha
+
+HOSTILE = '<script>alert(1)</script><img src=x onerror="alert(1)">'
+
+
+def text(html: str) -> str:
+    """What a reader reads."""
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", html)).split())
+
+
+@pytest.fixture
+def broken(story: Story) -> Run:
+    """S1a is in production. S2a and S3a came to pre-production after it; then S1b failed there; S1c is in the queue."""
+    story.start()
+    story.passes(story.merge("S1", "a", "Round prices"), 4)
+    story.passes(story.merge("S2", "a", "Faster search"), 3)
+    story.passes(story.merge("S3", "a", HOSTILE), 3)
+    failing = story.merge("S1", "b", "Discounts")
+    story.passes(failing, 2)
+    story.build(failing, Outcome.FAILURE, ("CheckoutTest",))
+    story.passes(story.merge("S1", "c"), 1)
+    return failing
+
+
+def cell(found: dict, service: str, stage: str) -> dict:
+    row = next(row for row in found["services"] if row["service"] == service)
+    return next(each for each in row["stages"] if each["stage"] == stage)
+
+
+def asked(client: FlaskClient, story: Story, **query: str) -> dict:
+    answer = client.get(f"/api/v1/pipelines/{story.shape.name}/where", query_string=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json
+
+
+def test_each_stage_has_the_commit_that_passed_last_and_what_is_newer(
+    client: FlaskClient, story: Story, broken: Run
+) -> None:
+    found = asked(client, story)
+    assert [stage["name"] for stage in found["stages"] if stage["locked"]] == ["pre-production"]
+    production = cell(found, "S1", "production")
+    assert (production["passed"]["sha"], production["passed"]["run"]) == (sha("S1a"), "S1.1")
+    assert [run["run"] for run in production["newer"]] == ["S1.3", "S1.2"]
+    assert production["compare"] == (
+        f"https://github.com/{story.shape.services[0].repository}/compare/{sha('S1a')}...{sha('S1c')}"
+    )
+    there = cell(found, "S1", "pre-production")
+    assert (there["passed"]["sha"], there["broken"]["sha"]) == (sha("S1a"), sha("S1b"))
+    acceptance = cell(found, "S1", "acceptance")
+    assert (acceptance["passed"]["sha"], [run["run"] for run in acceptance["newer"]]) == (sha("S1b"), ["S1.3"])
+    build = cell(found, "S1", "build")
+    assert (build["passed"]["sha"], build["newer"], build["compare"]) == (sha("S1c"), [], None)
+    assert cell(found, "S2", "production")["passed"] is None
+
+
+def test_a_lock_tells_what_changed_in_its_stage_since_its_service_last_passed(
+    client: FlaskClient, story: Story, broken: Run
+) -> None:
+    (lock,) = asked(client, story)["locks"]
+    assert (lock["stage"], lock["service"], lock["baseline"]["sha"]) == ("pre-production", "S1", sha("S1a"))
+    rows = [(row["service"], row["sha"], row["passed"]) for row in lock["changes"]]
+    assert rows == [("S1", sha("S1b"), False), ("S3", sha("S3a"), True), ("S2", sha("S2a"), True)]
+    assert lock["changes"][0]["compare"].endswith(f"/compare/{sha('S1a')}...{sha('S1b')}")
+    assert (lock["changes"][2]["title"], lock["changes"][2]["author"]) == ("Faster search", "kim")
+
+
+def test_what_came_before_the_last_pass_is_not_blamed(client: FlaskClient, story: Story) -> None:
+    story.start()
+    story.passes(story.merge("S2", "a"), 3)
+    story.passes(story.merge("S1", "a"), 3)
+    failing = story.merge("S1", "b")
+    story.passes(failing, 2)
+    story.passes(story.board.runs["S1.1"], 1)
+    story.build(failing, Outcome.FAILURE)
+    (lock,) = asked(client, story)["locks"]
+    assert [row["service"] for row in lock["changes"]] == ["S1"]
+
+
+def test_a_manual_lock_lists_what_came_there_last(client: FlaskClient, story: Story, broken: Run) -> None:
+    story.put(LockAsked("production", "sam", "the fair"))
+    manual = asked(client, story)["locks"][1]
+    assert (manual["automatic"], manual["baseline"]) == (False, None)
+    assert [row["run"] for row in manual["changes"]] == ["S1.1"]
+
+
+def test_one_service_and_one_page_of_services(client: FlaskClient, story: Story, broken: Run) -> None:
+    assert [row["service"] for row in asked(client, story, service="S2")["services"]] == ["S2"]
+    first = asked(client, story, limit="2")
+    rest = asked(client, story, limit="2", offset=str(first["next"]))
+    assert [row["service"] for row in (*first["services"], *rest["services"])] == ["S1", "S2", "S3"]
+    assert rest["next"] is None
+    address = f"/api/v1/pipelines/{story.shape.name}/where"
+    assert client.get(f"{address}?service=S9").status_code == 404
+    assert client.get(f"{address}?limit=0").status_code == 400
+
+
+def test_the_newest_runs_of_many_are_named_and_the_rest_is_counted(client: FlaskClient, story: Story) -> None:
+    story.start()
+    story.put(*(Merged("S2", sha(f"m{n}"), sha(f"m{n - 1}") if n else None) for n in range(30)))
+    found = cell(asked(client, story), "S2", "build")
+    assert (len(found["newer"]), found["newer_count"], found["newer"][0]["sha"]) == (versions.NEWER, 30, sha("m29"))
+
+
+def test_the_page_says_it_in_words_and_strangers_text_stays_text(
+    client: FlaskClient, story: Story, broken: Run
+) -> None:
+    page = client.get(f"/p/{story.shape.name}/where").text
+    words = text(page)
+    assert f"Service build acceptance pre-production , locked production S1 main {sha('S1c')[:7]}" in words
+    assert "what changed there since S1 last passed" in words
+    assert re.search(rf"S1 {sha('S1b')[:7]} failed .* S1\.2 “Discounts” #\d+ by kim · the difference", words)
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
+def test_the_page_of_one_service_is_filtered_and_an_unknown_one_is_refused(
+    client: FlaskClient, story: Story, broken: Run
+) -> None:
+    page = client.get(f"/p/{story.shape.name}/where?service=S2").text
+    assert 'id="s-S2"' in page
+    assert 'id="s-S1"' not in page
+    assert client.get(f"/p/{story.shape.name}/where?service=nobody").status_code == 404

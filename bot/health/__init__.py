@@ -1,1 +1,1 @@
-"""Whether Interlock does its work: one judgement of what was observed, shown and told everywhere."""
+"""Whether Interlock does its work: one judgement of what was observed, the same wherever it is shown."""

@@ -1,6 +1,6 @@
-"""Alerts: messages about a change of the health. What comes and goes is told once, what lasts is told once.
+"""Alerts: messages about a change of the health. A cause is reported once, whether it lasts or comes and goes.
 
-The processes agree on what was told: in the store, or in a file while that takes nothing.
+The processes agree on what was reported: in the store, or in a file while the store takes nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ HOUR = 3_600.0
 
 @dataclass(frozen=True, slots=True)
 class AlertedCauses:
-    """What people know: the causes that were told and not yet told to be over, and when the last messages went out."""
+    """What people know: the causes reported and not yet reported as over, and when the last messages went out."""
 
     causes: frozenset[str] = frozenset()
     at: tuple[float, ...] = ()
@@ -36,7 +36,7 @@ class AlertFilter:
     """What one process has seen of the health, and for how long; all times in seconds, of any one clock.
 
     A cause counts as there when it was seen for `tell_after` without a break, and as gone when it was not seen for
-    `calm`. So that a thing that comes and goes is told to have come, and to be over when it has stayed away.
+    `calm`. So one that comes and goes is reported once, and as over when it has stayed away.
     """
 
     tell_after: float
@@ -49,18 +49,18 @@ class AlertFilter:
         self._there = {name: self._there.get(name, now) for name in names(health)}
         self._gone = {name: since for name, since in self._gone.items() if name not in self._there}
 
-    def change(self, told: AlertedCauses, now: float) -> AlertedCauses | None:
-        """What must count as told now, after a message; None if there is nothing to tell, or not yet."""
-        come = {name for name, since in self._there.items() if now - since >= self.tell_after} - told.causes
-        away = {name: self._gone.setdefault(name, now) for name in told.causes - self._there.keys()}
+    def change(self, alerted: AlertedCauses, now: float) -> AlertedCauses | None:
+        """What counts as reported after a message that is to be sent now; None if there is none to send, or not yet."""
+        come = {name for name, since in self._there.items() if now - since >= self.tell_after} - alerted.causes
+        away = {name: self._gone.setdefault(name, now) for name in alerted.causes - self._there.keys()}
         over = {name for name, since in away.items() if now - since >= self.calm}
         if not come and not over:
             return None
-        lately = tuple(at for at in told.at if now - at < HOUR)
+        lately = tuple(at for at in alerted.at if now - at < HOUR)
         most = MOST_AN_HOUR * (2 if any(name.endswith("!") for name in come) else 1)
         if len(lately) >= most:
             return None
-        return replace(told, causes=frozenset((told.causes | come) - over), at=(*lately, now))
+        return replace(alerted, causes=frozenset((alerted.causes | come) - over), at=(*lately, now))
 
 
 def names(health: Health) -> list[str]:
@@ -76,25 +76,26 @@ Step = Callable[[AlertedCauses], AlertedCauses | None]
 
 
 class AlertRecord:
-    """What was told. A change belongs to the one process that could write it down: it tells.
+    """What was reported. The one process that could store a change of it sends the message.
 
     While the store takes nothing, the processes of one machine agree by a file in the data folder; if that cannot be
-    written either, each tells for itself.
+    written either, each process sends its own messages.
     """
 
     def __init__(self, redis: Redis, file: Path, prefix: str = "interlock") -> None:
         self._redis = redis
         self._scripts = Scripts(redis)
         self._key = f"{prefix}:{{health}}:alerts"
-        #: What the key was called by versions of schema 3: what they told counts as told.
+        #: What the key was called by versions of schema 3: what they reported counts as reported.
         self._former_key = f"{prefix}:{{health}}:told"
         self._file = file
-        #: What this process knows to be told, and what it told for itself.
+        #: What this process last knew to be reported, and what it has reported without the others.
         self._own = AlertedCauses()
         self._alone: AlertedCauses | None = None
 
     def take(self, step: Step) -> AlertedCauses | None:
-        """Ask `step` what must count as told after what was; None if nothing, or if another process was first."""
+        """Store what `step` makes of what was reported, and return it; None if it is nothing new, or another process
+        was first."""
         try:
             return self._in_store(step)
         except RedisError:  # it is what the message will be about
@@ -106,16 +107,13 @@ class AlertRecord:
         meanwhile = self._read_file()
         self._own = meanwhile or _load(text or former)
         following = step(self._own)
-        if following is None and meanwhile is not None:
-            following, silent = meanwhile, True  # the store works again: it takes over what the file knew
-        else:
-            silent = False
-        if following is None or not self._scripts.run("alert", [self._key], [text, _dump(following)]):
+        stored = following or meanwhile  # the store works again: it takes over what the file knew
+        if stored is None or not self._scripts.run("alert", [self._key], [text, _dump(stored)]):
             return None
         if self._alone is None:
             self._file.unlink(missing_ok=True)
-        self._own, self._alone = following, None
-        return None if silent else following
+        self._own, self._alone = stored, None
+        return following
 
     def _in_file(self, step: Step) -> AlertedCauses | None:
         try:
@@ -155,5 +153,5 @@ def _load(text: bytes) -> AlertedCauses:
     return AlertedCauses(frozenset(found["causes"]), tuple(found["at"]))
 
 
-def _dump(told: AlertedCauses) -> str:
-    return json.dumps({"causes": sorted(told.causes), "at": told.at})
+def _dump(alerted: AlertedCauses) -> str:
+    return json.dumps({"causes": sorted(alerted.causes), "at": alerted.at})

@@ -20,7 +20,7 @@ MOOT = 3_600.0
 #: A process that was not heard for so long, in seconds, is not missed any more while others of its kind work: somebody
 #: has taken it away.
 GONE = 3_600.0
-#: How many of several actions that fail are told one by one.
+#: How many of several actions that fail are listed.
 DETAILS = 5
 
 
@@ -163,7 +163,7 @@ def _processes(seen: Observations, limits: Limits, now: float) -> Iterator[Findi
 
 def _silent(seen: Observations, limits: Limits, now: float) -> Iterator[Finding]:
     """Of several processes of a kind, those that hang or were cut off, while another works."""
-    for kind, called in (("worker", "worker"), ("web", "web process")):
+    for kind, one, several in (("worker", "worker", "workers"), ("web", "web process", "web processes")):
         if not _lives(seen, kind, limits.heartbeat, now):
             continue
         silent = [
@@ -171,7 +171,7 @@ def _silent(seen: Observations, limits: Limits, now: float) -> Iterator[Finding]
         ]
         if silent:
             names = ", ".join(sorted(each.name for each in silent))
-            what = f"{_count(len(silent), called, f'{called}es' if kind == 'web' else f'{called}s')} silent: {names}"
+            what = f"{_count(len(silent), one, several)} silent: {names}"
             mend = (
                 "look whether it hangs or its machine is cut off, and start it anew; the others do its work meanwhile"
             )
@@ -239,49 +239,45 @@ def _who(contact: ContactSeen) -> tuple[str, str]:
         case "jenkins":
             token = f"INTERLOCK_JENKINS_TOKEN_{contact.name.upper().replace('-', '_')}"
             mend = f"see whether it runs, and whether its user and {token} are right: `interlock doctor` looks"
-            return f"Jenkins {contact.name}", f"{mend}; everything waiting for it goes on by itself"
+            return f"Jenkins {contact.name}", f"{mend}; then all that waits for it continues"
         case "github":
             mend = "see whether it can be reached and still knows us: `interlock doctor` looks"
-            return f"GitHub (as {contact.name})", f"{mend}; what is to be told is tried for a day"
+            return f"GitHub (as {contact.name})", f"{mend}; Interlock retries each report for a day"
         case _:
             mend = "see whether its address in INTERLOCK_NOTIFY_URLS is right and it takes messages"
-            return f"channel {contact.name}", f"{mend}; each message is tried for six hours"
+            return f"channel {contact.name}", f"{mend}; Interlock retries each message for six hours"
 
 
 def _left(pipeline: PipelineSeen, limits: Limits, now: float) -> Iterator[Finding]:
     """What was lost, fails again and again, was given up, or could not be digested."""
     if pipeline.closed:
         stages = ", ".join(pipeline.closed)
-        what = (
-            f"the state of {pipeline.name} was lost ({pipeline.lost_why}): closed until somebody has looked: {stages}"
-        )
+        lost = f"the state of {pipeline.name} was lost ({pipeline.lost_why})"
+        what = f"{lost}: closed until somebody has looked: {stages}"
         mend = "look in Jenkins at what is rolled out, then `interlock unlock STAGE --reason ...`"
         yield Finding("state-lost", HealthStatus.DEGRADED, what, pipeline.lost_at, mend, pipeline=pipeline.name)
     name, failing = pipeline.name, [each for each in pipeline.retried if now - each.since >= limits.silence]
     if failing:
         most = max(each.tries for each in failing)
-        what = (
-            f"{_count(len(failing), 'action of', 'actions of')} {name} {'is' if len(failing) == 1 else 'are'} failing"
-        )
+        what = _count(len(failing), f"action of {name} is failing", f"actions of {name} are failing")
         what += f" and being retried ({_count(most, 'attempt', 'attempts')}{' at most' if len(failing) > 1 else ''})"
         details = tuple(
             Detail(f"{r.what}: {r.why} ({_count(r.tries, 'attempt', 'attempts')})", r.since) for r in failing
         )
         since = min(each.since for each in failing)
-        mend = "mend what is said of each; it goes on by itself then"
+        mend = "mend the cause that is named with each; Interlock keeps trying"
         yield Finding("retries", HealthStatus.DEGRADED, what, since, mend, details=details[:DETAILS], pipeline=name)
     if pipeline.dead_letters.count:
         letters = pipeline.dead_letters
-        what = (
-            f"{_count(letters.count, 'action', 'actions')} of {name} {'was' if letters.count == 1 else 'were'} given up"
-        )
+        what = _count(letters.count, f"action of {name} was given up", f"actions of {name} were given up")
         what += f" (dead letters); the last one: {letters.why}" if letters.why else " (dead letters)"
         mend = "mend the cause, then `interlock dead-letters retry --all`; `interlock dead-letters` lists them"
         yield Finding("dead-letters", HealthStatus.DEGRADED, what, letters.at, mend, pipeline=name, holds_up=False)
     if pipeline.parked.count:
         parked = pipeline.parked
-        what = f"{_count(parked.count, 'delivery', 'deliveries')} to {name} could not be digested and"
-        what += f" {'was' if parked.count == 1 else 'were'} set aside; the last one: {parked.why}"
+        failed = f"to {name} could not be digested and"
+        what = _count(parked.count, f"delivery {failed} was set aside", f"deliveries {failed} were set aside")
+        what += f"; the last one: {parked.why}"
         mend = "`interlock parked` lists them; a newer version may digest them (`retry`), else `drop` them"
         yield Finding("parked", HealthStatus.DEGRADED, what, parked.at, mend, pipeline=name)
 

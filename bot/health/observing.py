@@ -131,7 +131,7 @@ class Observer:
         )
 
     def _lost(self, keys: Keys) -> dict[str, Any]:
-        """The fields of PipelineSeen that tell of a loss."""
+        """The fields of PipelineSeen about a loss."""
         found = stored_loss(self._redis, keys)
         return {} if found is None else {"lost_at": found.at, "lost_why": found.why, "closed": found.locked}
 

@@ -1,7 +1,7 @@
-"""The watch: a thread of each web process and worker that looks how Interlock is, logs changes and tells people.
+"""The watch: a thread of each web process and worker that judges Interlock's health, logs changes and sends alerts.
 
-Whoever still lives sees that the others do not; the processes agree on who tells (alerts.py). A second thread says that
-this process lives, by itself, so that a message that takes long to send makes nobody believe that it is gone.
+A process that runs sees that others have stopped; the processes agree on which one sends the message (alerts.py).
+Heartbeats have a thread of their own: a message that takes long to send does not delay them.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class HeartbeatSender:
 
 
 class Watch:
-    """Looks, and tells what has changed."""
+    """Judges the health again and again, and sends a message when it has changed."""
 
     def __init__(self, redis: Redis, settings: Settings, configuration: Configuration) -> None:
         limits = configuration.health
@@ -96,19 +96,19 @@ class Watch:
         self._filter = AlertFilter(limits.tell_after, limits.calm)
         self._contacts = Contacts(redis)
         self._settings, self._configuration = settings, configuration
-        self._untold: list[AlertMessage] = []
+        self._unsent: list[AlertMessage] = []
 
     def look(self) -> None:
-        """Look once, and tell if there is something to tell."""
+        """Judge the health once, and send the messages that are due."""
         health = self._observer.health()
         now = time.time()
         self._filter.see(health, now)
-        told = self._alerts.take(lambda before: self._filter.change(before, now))
-        if told is not None:
+        alerted = self._alerts.take(lambda before: self._filter.change(before, now))
+        if alerted is not None:
             say = log.warning if health.findings else log.info
-            say("health-changed", status=str(health.status), causes=sorted(told.causes), findings=sentences(health))
-            self._untold += self._messages(health)
-        self._untold = [message for message in self._untold if not self._is_done(message)]
+            say("health-changed", status=str(health.status), causes=sorted(alerted.causes), findings=sentences(health))
+            self._unsent += self._messages(health)
+        self._unsent = [message for message in self._unsent if not self._is_done(message)]
 
     def _messages(self, health: Health) -> list[AlertMessage]:
         link = self._configuration.web.public_url
@@ -126,7 +126,7 @@ class Watch:
         self._contacts.note(CHANNEL, message.channel, why)
         message.tries += 1
         if why is not None and message.tries >= TRIES:
-            log.error("health-not-told", channel=message.channel, why=why, tries=message.tries)
+            log.error("alert-not-sent", channel=message.channel, why=why, tries=message.tries)
         return why is None or message.tries >= TRIES
 
 

@@ -108,9 +108,9 @@ def load_ended(text: bytes | str) -> Ended:
     return _ENDED.validate_json(text)
 
 
-def dump_recorded_fact(told: RecordedFact) -> str:
+def dump_recorded_fact(recorded: RecordedFact) -> str:
     """A fact of the log as JSON."""
-    return _RECORDED_FACT.dump_json(told).decode()
+    return _RECORDED_FACT.dump_json(recorded).decode()
 
 
 def load_recorded_fact(text: bytes | str) -> RecordedFact:

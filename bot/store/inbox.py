@@ -25,7 +25,7 @@ PARKED_KEPT = 500
 
 
 class Accepted(IntEnum):
-    """What became of a delivery at the door."""
+    """What became of a delivery that came in."""
 
     DUPLICATE = 0
     KEPT = 1  # a worker has been woken up already
@@ -63,9 +63,9 @@ class Inbox:
 
     def add(self, event: Event, delivery: str) -> Accepted:
         """Keep an event of our own (a person's request, what the reconciler saw), once per `delivery`."""
-        return self.add_and_tell(event, delivery)[0]
+        return self.add_identified(event, delivery)[0]
 
-    def add_and_tell(self, event: Event, delivery: str) -> tuple[Accepted, str]:
+    def add_identified(self, event: Event, delivery: str) -> tuple[Accepted, str]:
         """The same, and the id of its inbox entry (of the first, for a duplicate): facts that come of it carry it."""
         return self._accept("event", event.kind, delivery, dump_event(event))
 

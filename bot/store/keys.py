@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: The families of effects: whom they talk to. Each has its own outbox line, so that one that hangs stops no other.
+#: The families of effects: whom they talk to. Each has its own queue in the outbox: one that hangs stops no other.
 FAMILIES = ("jenkins", "github", "people")
 
 
@@ -58,7 +58,8 @@ class Keys:
     def stories(self) -> str:
         """Hash of the facts about each run that lives or is in the history.
 
-        By run: how many turns told of it; by `run#n`: what the n-th told, the id and the JSON of each fact, by lines.
+        By run: how many turns had facts about it; by `run#n`: those of the n-th turn, the id and the JSON of each, by
+        lines.
         """
         return self.named("stories")
 
@@ -104,7 +105,7 @@ class Keys:
 
     @property
     def repairs(self) -> str:
-        """Hash: how often what nobody told us was found by asking, by kind."""
+        """Hash: how often something was found by polling alone, by kind."""
         return self.named("repairs")
 
     @property
@@ -147,7 +148,7 @@ class Keys:
         return self.named(f"missing:{run}:{attempt}")
 
     def given(self, slot: str) -> str:
-        """Set when something was given that is not looked for; expires."""
+        """Set when something was sent that cannot be looked for (a reaction, a message to a channel); expires."""
         return self.named(f"given:{slot}")
 
     def wrote(self, slot: str) -> str:

@@ -20,7 +20,7 @@ from bot.store.scripts import Scripts
 from bot.store.store import ClaimRequest, family_of
 
 #: How long a performer has for one effect before another may try, in milliseconds. Before it does something that
-#: cannot be undone it renews its hold, so that a stalled performer that wakes up late does nothing.
+#: cannot be undone it renews its claim, so that a stalled performer that wakes up late does nothing.
 CLAIM_MS = 30_000
 #: How long a replica may take to confirm a note, in milliseconds.
 CONFIRM_MS = 500
@@ -99,32 +99,32 @@ class Outbox:
         return [keys.due(family), keys.claimed(family), keys.outbox, keys.tries]
 
     def claim(self, family: str, *, limit: int, notes: PostNotes | None = None) -> tuple[Claim | None, bool]:
-        """Take one effect that is due, so that at most `limit` of the family are held; and whether more are due."""
+        """Take one effect that is due, so that at most `limit` of the family are claimed; and whether more are due."""
         wanted = self.claim_request(family, limit=limit, notes=notes)
         before = time.monotonic()
         answer = self._scripts.run("claim", wanted.names, wanted.args, fence=self._keys)
         return self.claimed(family, answer, before)
 
     def claim_request(self, family: str, *, limit: int, notes: PostNotes | None = None) -> ClaimRequest:
-        """The same as a wish, for `Store.commit_and_claim`; what comes of it is read by `claimed`."""
+        """The same as a request, for `Store.commit_and_claim`; `claimed` reads the answer."""
         names = [*self._names(family), self._keys.meta, self._keys.posted_prefix]
         texts, kept_ms = (notes.by_job, notes.kept_ms) if notes is not None else ({}, 1)
         by_job = {f"{job.controller}\n{job.name}": text for job, text in texts.items()}
         return ClaimRequest(names, [CLAIM_MS, 1, limit, json.dumps(by_job), kept_ms, UNACKNOWLEDGED_MS])
 
     def claimed(self, family: str, answer: list[Any], asked_at: float) -> tuple[Claim | None, bool]:
-        """What came of a wish that was sent at `asked_at` (this process' monotonic clock)."""
+        """The claim in the answer to a request that was sent at `asked_at` (this process' monotonic clock)."""
         more, *flat = answer or (0,)
         if not flat:
             return None, False
         _, tries, value, claimed_until, noted = flat
         revision, text = value.split(b"\n", 1)
-        said = NotedPost(noted == 2) if noted else None
-        claim = Claim(family, load_effect(text), revision.decode(), int(tries), int(claimed_until), said, asked_at)
+        note = NotedPost(noted == 2) if noted else None
+        claim = Claim(family, load_effect(text), revision.decode(), int(tries), int(claimed_until), note, asked_at)
         return claim, more > 0
 
     def renew(self, claim: Claim) -> Claim | None:
-        """Hold a claim for longer; None if it is lost: then it must not be done by this performer."""
+        """Renew a claim; None if it is lost: then this performer must not do the effect."""
         args = [claim.effect.slot, claim.revision, CLAIM_MS, claim.claimed_until]
         until = int(self._scripts.run("renew", self._names(claim.family)[:3], args, fence=self._keys))
         return replace(claim, claimed_until=until) if until else None
@@ -138,8 +138,8 @@ class Outbox:
         first; `looked` says after which change of history that was done.
         """
         names = [*self._names(claim.family)[:3], self._keys.meta, note]
-        held = [claim.effect.slot, claim.revision, CLAIM_MS, claim.claimed_until]
-        args = [*held, text, kept_ms, looked.when if looked is not None else 0, UNACKNOWLEDGED_MS]
+        proof = [claim.effect.slot, claim.revision, CLAIM_MS, claim.claimed_until]
+        args = [*proof, text, kept_ms, looked.when if looked is not None else 0, UNACKNOWLEDGED_MS]
         what, *rest = self._scripts.run("intent", names, args, fence=self._keys)
         if what == 1:
             return NotedPost(bool(rest[1]))
@@ -202,7 +202,7 @@ class Outbox:
         return [load_effect(text.partition(b"\n")[2]) for text in texts if text is not None]
 
     def due(self, family: str) -> int:
-        """How many effects of a family are due now and not held."""
+        """How many effects of a family are due now and not claimed."""
         seconds, micros = self._redis.time()
         return int(self._redis.zcount(self._keys.due(family), "-inf", seconds * 1000 + micros // 1000))
 

@@ -1,4 +1,4 @@
-"""What is told beside the board: the fact log, the history of finished runs, a loss of state, and repairs."""
+"""What is kept beside the board: the fact log, the history of finished runs, a loss of state, and repairs."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ class Records:
         """A page of the log, newest first; `before` is the `next` of the page before it."""
         limit = max(1, min(limit, PAGE))
         end = f"({before}" if before else "+"
-        facts = _told(self._redis.xrevrange(self._keys.facts, max=end, min="-", count=limit))
+        facts = _facts(self._redis.xrevrange(self._keys.facts, max=end, min="-", count=limit))
         return FactPage(facts, facts[-1][0] if len(facts) == limit else None)
 
     def facts_after(self, after: str, limit: int = PAGE) -> list[tuple[str, RecordedFact]]:
-        """The facts told after the one with id `after` (`0-0`: from the first that is kept), oldest first."""
-        return _told(self._redis.xrange(self._keys.facts, min=f"({after}", max="+", count=limit))
+        """The facts after the one with id `after` (`0-0`: from the first that is kept), oldest first."""
+        return _facts(self._redis.xrange(self._keys.facts, min=f"({after}", max="+", count=limit))
 
     def facts_of(self, run: str) -> list[tuple[str, RecordedFact]]:
         """The facts of one run, those of the last `STORY_KEPT` turns, oldest first; kept as long as the run itself."""
@@ -80,7 +80,7 @@ class Records:
         return None if row is None else load_ended(row)
 
 
-def _told(rows: Any) -> list[tuple[str, RecordedFact]]:
+def _facts(rows: Any) -> list[tuple[str, RecordedFact]]:
     return [(identity.decode(), load_recorded_fact(fields[b"f"])) for identity, fields in rows]
 
 

@@ -96,8 +96,8 @@ def _given(authorization: str) -> bytes:
 def person() -> str:
     """The person whose token came along as `Authorization: Bearer ...`. Raises Problem (401, 403).
 
-    Should reading need a token one day, the blueprints `reading` and `page` are the two
-    places to ask for it.
+    Should reading need a token one day: the blueprints `reading` and `page` show the board, and `machines` has health,
+    callbacks and attempts.
     """
     admission: Admission = current_app.extensions["interlock-admission"]
     authorization = request.headers.get("Authorization", "")

@@ -191,7 +191,7 @@ def _kept_before(context: PipelineContext, by: str) -> str | None:
 
 def _keep(context: PipelineContext, event: Event, by: str) -> str:
     """Put a person's request into the inbox, once per Idempotency-Key; returns the id to ask after it by."""
-    accepted, identity = context.inbox.add_and_tell(event, _delivery(by, _key() or uuid.uuid4().hex))
+    accepted, identity = context.inbox.add_identified(event, _delivery(by, _key() or uuid.uuid4().hex))
     if accepted is Accepted.WAKE_UP:
         wake_up(context.pipeline.name)
     return identity

@@ -122,7 +122,7 @@ def test_what_is_down_comes_first_and_counts() -> None:
     assert health.status is HealthStatus.DOWN
 
 
-def test_a_pipeline_is_not_told_of_another_one_s_dead_letters() -> None:
+def test_a_pipeline_does_not_show_the_dead_letters_of_another_one() -> None:
     observed = seen(pipelines=(PipelineSeen("shop"), PipelineSeen("bank", dead_letters=ErrorCount(1, NOW, "no"))))
     health = judge(observed, LIMITS, NOW)
     assert health.of("shop") == Health()
@@ -138,9 +138,9 @@ def test_each_sentence_says_what_since_when_and_what_to_do() -> None:
     assert sentences(health, lambda at: f"{NOW - at:.0f} s ago") == [
         "Jenkins cdp gives no good answer: Jenkins answers 401, since 70 s ago (last good answer 71 s ago). See "
         "whether it runs, and whether its user and INTERLOCK_JENKINS_TOKEN_CDP are right: `interlock doctor` looks; "
-        "everything waiting for it goes on by itself.",
-        "2 actions of shop are failing and being retried (5 attempts at most), since 100 s ago. Mend what is said of "
-        "each; it goes on by itself then.",
+        "then all that waits for it continues.",
+        "2 actions of shop are failing and being retried (5 attempts at most), since 100 s ago. Mend the cause that is "
+        "named with each; Interlock keeps trying.",
     ]
     assert headline(health).startswith("Interlock is degraded: Jenkins cdp gives no good answer")
     assert headline(health).endswith("(and 1 more)")

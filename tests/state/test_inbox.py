@@ -27,8 +27,8 @@ def test_the_same_delivery_id_of_another_source_is_another_delivery(pipeline: St
 
 
 def test_a_duplicate_names_the_entry_of_the_first(pipeline: StoredPipeline) -> None:
-    first = pipeline.inbox.add_and_tell(TimePassed(), "mine")[1]
-    assert pipeline.inbox.add_and_tell(TimePassed(), "mine") == (Accepted.DUPLICATE, first)
+    first = pipeline.inbox.add_identified(TimePassed(), "mine")[1]
+    assert pipeline.inbox.add_identified(TimePassed(), "mine") == (Accepted.DUPLICATE, first)
 
 
 def test_only_the_first_of_many_wakes_a_worker_up(pipeline: StoredPipeline) -> None:

@@ -1,4 +1,4 @@
--- The door's one round trip: refuse a repeated delivery, keep a new one, say whether a worker must be woken up.
+-- The webhook ingress' one round trip: keep a new delivery, not a repeated one; say whether to wake a worker up.
 -- KEYS: seen, inbox, wake-up, meta.  ARGV: seen_seconds, wake_up_ms, source, name, delivery, body
 -- Returns {what, id of the inbox entry}; what is 0: a duplicate (of that entry); 1: kept, a wake-up is pending already;
 -- 2: kept, wake a worker up.

@@ -1,5 +1,5 @@
--- Take over what was told of the health, if nobody else has meanwhile.  KEYS: alerts.  ARGV: as it was read ('' if
--- there was nothing), as it is to be.  Returns 1 if it is now so, else 0.
+-- Replace what was reported of the health, if no other process has meanwhile.  KEYS: alerts.  ARGV: the value as it was
+-- read ('' if there was none), the new value.  Returns 1 if the new value is stored, else 0.
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then
   return 0
 end

@@ -1,8 +1,8 @@
 -- Begin a turn: take the lease, take down the wake-up, read what came in and what others committed meanwhile.
 -- KEYS: lease, wake-up, meta, inbox, changes.  ARGV: token, lease_ms, my_version, my_epoch, batch
 -- Returns {0} if another holds the lease, else {1, version, {inbox entries}, {changes since mine}, epoch}.
--- A version is told from another of the same number by its epoch: after a failover the last ones may have been lost,
--- and others taken their numbers. Then, and if mine is too old, there are no changes: load the board.
+-- Two versions of the same number differ in their epoch: after a failover the last ones may have been lost, and others
+-- have taken their numbers. Then, and if mine is too old, there are no changes: load the board.
 if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then
   if redis.call('GET', KEYS[1]) ~= ARGV[1] then
     return {0}

@@ -41,7 +41,7 @@ local function claim_due(at, args, now)
     if room == 0 then
       break
     elseif value and redis.call('ZSCORE', KEYS[at + 1], slot) then
-      -- its performer is not done: finishing makes the newer effect due, and the end of the hold does, too
+      -- its performer is not done: finishing makes the newer effect due, and so does the end of the claim
     elseif value then
       room = room - 1
       redis.call('ZADD', KEYS[at], claimed_until, slot)

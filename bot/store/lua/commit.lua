@@ -18,7 +18,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local epoch = time[1] .. string.format('%06d', time[2])
 if version == 0 then
-  redis.call('HSET', KEYS[5], 'schema/3', '1') -- copy.py: BARRIER
+  redis.call('HSET', KEYS[5], 'schema/3', '1') -- bot/store/replica.py: BARRIER
 end
 version = version + 1
 local delta = {}
@@ -32,10 +32,10 @@ for _, change in ipairs(work.board) do
   delta[#delta + 1] = change[2]
 end
 redis.call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[7], version .. '-' .. epoch, 'c', #delta == 0 and '[]' or cjson.encode(delta))
-local told = {}
+local facts_of = {} -- by run, its new facts
 for _, fact in ipairs(work.facts) do
   local id = redis.call('XADD', KEYS[7], 'MAXLEN', '~', ARGV[8], '*', 'f', fact[1])
-  told[fact[2]] = (told[fact[2]] and told[fact[2]] .. '\n' or '') .. id .. '\n' .. fact[1]
+  facts_of[fact[2]] = (facts_of[fact[2]] and facts_of[fact[2]] .. '\n' or '') .. id .. '\n' .. fact[1]
 end
 for _, effect in ipairs(work.effects) do
   redis.call('HSET', KEYS[8], effect[1], version .. '\n' .. effect[2])
@@ -47,8 +47,8 @@ for _, run in ipairs(work.ended) do
   redis.call('HSET', KEYS[9], run[1], run[2])
   redis.call('ZADD', KEYS[10], run[3], run[1])
 end
-for run, facts in pairs(told) do
-  -- What is told of a run that the history has forgotten is in the log alone: nothing would take it away again.
+for run, facts in pairs(facts_of) do
+  -- Facts of a run that the history has forgotten go to the log alone: nothing would delete them here.
   if run ~= '' and (redis.call('HEXISTS', KEYS[5], 'run/' .. run) == 1 or redis.call('HEXISTS', KEYS[9], run) == 1) then
     local number = redis.call('HINCRBY', KEYS[15], run, 1)
     redis.call('HSET', KEYS[15], run .. '#' .. number, facts)

@@ -1,6 +1,6 @@
 -- What came of a request to somebody outside: a good answer, or an error.
 -- KEYS: contacts (hash: `name good`: when, `name bad`: JSON).  ARGV: name, 'good' or 'bad', why, forbidden (1 or 0),
--- how many errors are told of at once, milliseconds after which all is forgotten if nobody is asked any more.
+-- how many errors this call stands for, milliseconds without a request after which all is forgotten.
 -- `since` is the first error after the last good answer, `count` how many there were since then.
 -- An error is later than a good answer only if its time is greater: two of the same millisecond keep their order so.
 local time = redis.call('TIME')

@@ -1,5 +1,5 @@
--- Note that an attempt is about to be posted, if its trigger is still ours to do, and hold it for longer: one step, so
--- that hold and note are of one server, whatever becomes of the others. Needs history.lua.
+-- Note that an attempt is about to be posted, if its trigger is still claimed by the caller, and renew the claim: one
+-- step, so that claim and note are of one server, whatever becomes of the others. Needs history.lua.
 -- KEYS: due, claimed, outbox, meta, posted.  ARGV: slot, revision, claim_ms, claimed until, note, note_ms, looked,
 -- unacknowledged_ms
 -- `looked`: the change of history after which the caller has looked for what was posted before it; 0: has not.

@@ -1,4 +1,4 @@
--- Hold a claimed effect for longer, if it is still ours to do: the fence before something that cannot be undone.
+-- Renew a claim, if the effect is still the caller's to do: the fence before something that cannot be undone.
 -- KEYS: due, claimed, outbox.  ARGV: slot, revision, claim_ms, claimed until.
 -- Returns until when it is claimed now; 0 if it is done, replaced, or taken by another. If a newer effect has taken its
 -- slot while it was ours, that one is due now: we do nothing any more that could arrive after it.

@@ -8,8 +8,8 @@ local changed = goes_on(1, now)
 local look = (tonumber(redis.call('HGET', KEYS[1], 'look') or '') or now + 1) <= now
 if look and now - changed < LOOK_AGAIN_AFTER then
   redis.call('HSET', KEYS[1], 'look', changed + LOOK_AGAIN_AFTER)
-  -- Whoever held an effect could store nothing of it: the holds end now and not in half a minute. Whoever goes on all
-  -- the same is told apart by the end of its hold; a few milliseconds later no other has the same.
+  -- A performer that had claimed an effect could store nothing of it: the claims end now and not in half a minute. A
+  -- performer that goes on all the same is recognized by the end of its claim: no later claim has the same.
   for _, slot in ipairs(redis.call('ZRANGE', KEYS[4], 0, -1)) do
     redis.call('ZADD', KEYS[3], 'XX', now + 10, slot)
   end

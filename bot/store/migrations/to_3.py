@@ -25,10 +25,11 @@ _HEARD = ("heard", "answered")
 
 
 def migrate_record(family: str, key: str, raw: Raw) -> dict[str, Raw]:
-    """What takes the place of one record of the board, by its field `family/key` (`bot.core.model.board.FAMILIES`).
+    """What takes the place of one record of the board, by its field `family/key`.
 
-    Return `{f"{family}/{key}": changed}` for a change, several fields to split a record, none to drop it. The runs of
-    the history (`ended`) pass through here as well, as family `run`.
+    The families are in `bot.core.model.board_records.FAMILIES`. Return `{f"{family}/{key}": changed}` for a change,
+    several fields to split a record, none to drop it. The runs of the history (`ended`) pass through here as well, as
+    family `run`.
     """
     if family == "service":
         return parts(key, raw)

@@ -14,7 +14,7 @@ from typing import Any
 #: One stored value as parsed JSON.
 Raw = dict[str, Any]
 
-#: Families of records (`bot.core.model.board.FAMILIES`, `bot.store.parts`), before and after.
+#: Families of records (`bot.core.model.board_records.FAMILIES`, `bot.store.parts`), before and after.
 _FAMILIES = {"trouble": "backoff", "foreign": "unmanaged", "place": "position", "heard": "commands"}
 #: Fields of records, at any depth.
 _OF_RECORDS = {

@@ -152,8 +152,8 @@ class StageEntry(FileSection):
     """The fast lane's own job for this stage; without it a fast run uses the real job here."""
     environment: v.Plain | None = None
     """The GitHub environment that a run is deployed to here. Default: no deployments are written for this stage."""
-    production: bool = False
-    """Whether `environment` is a production environment to GitHub. Default false."""
+    production: v.Switch = False
+    """Whether `environment` is a production environment to GitHub. Default `false`."""
 
 
 class ServiceEntry(FileSection):

@@ -34,7 +34,7 @@ class InvalidValueError(Exception):
 
 
 def parse(setting: str, text: str) -> Any:
-    """The value of `setting` that `text` stands for; raises RefusedError, whose message holds no secret."""
+    """The value of `setting` that `text` stands for; raises InvalidValueError, whose message holds no secret."""
     parser = _PARSERS.get(setting)
     return text if parser is None else parser(text)
 

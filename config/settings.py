@@ -106,9 +106,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments first (for tests), then the environment; no `.env` files, no secret folders."""
         del env_settings, dotenv_settings, file_secret_settings
-        environment = EnvironmentSource(settings_cls)
-        environment.secrets = SECRETS
-        return init_settings, environment
+        return init_settings, EnvironmentSource(settings_cls)
 
     @field_validator("*", mode="before")
     @classmethod
@@ -228,14 +226,11 @@ class EnvironmentValue:
 class EnvironmentSource(PydanticBaseSettingsSource):
     """Settings from the environment; names are as written, in upper case."""
 
-    #: The settings that hold a secret.
-    secrets: frozenset[str] = frozenset()
-
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         """What the environment says for `field_name`, or None; part of pydantic-settings' interface."""
         if field_name == "jenkins_tokens":
             return _jenkins_tokens() or None, field_name, False
-        return _given(PREFIX + field_name.upper(), secret=field_name in self.secrets), field_name, False
+        return _given(PREFIX + field_name.upper(), secret=field_name in SECRETS), field_name, False
 
     def __call__(self) -> dict[str, Any]:
         """Everything the environment says."""

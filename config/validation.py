@@ -43,20 +43,22 @@ def validate(root: YamlNode) -> tuple[PipelineFile | None, list[Found]]:
         found += [entry for entry in _pydantic_mistakes(error) if entry[0] not in empty]
     broken = references.check(data, lambda at: root.mark_of(at).line)
     found += [(at, False, mistake) for at, mistake in islice(broken, MOST_SHOWN)]
-    return model, found + list(_backoff(model)) + list(_environments(model))
+    if model is not None:
+        found += [*_backoff(model), *_environments(model)]
+    return model, found
 
 
-def _backoff(model: PipelineFile | None) -> Iterator[Found]:
-    for index, pipeline in enumerate(model.pipelines if model else ()):
+def _backoff(model: PipelineFile) -> Iterator[Found]:
+    for index, pipeline in enumerate(model.pipelines):
         if pipeline.retry.most < pipeline.retry.first:
             mistake = Mistake("the longest wait is shorter than the first", "`most` to be at least `first`")
             yield ("pipelines", index, "retry", "most"), False, mistake
 
 
-def _environments(model: PipelineFile | None) -> Iterator[Found]:
-    for index, pipeline in enumerate(model.pipelines if model else ()):
+def _environments(model: PipelineFile) -> Iterator[Found]:
+    for index, pipeline in enumerate(model.pipelines):
         for number, stage in enumerate(pipeline.stages):
-            if stage.name == "lock" and model is not None and model.github.lock_status is not LockStatus.OFF:
+            if stage.name == "lock" and model.github.lock_status is not LockStatus.OFF:
                 mistake = Mistake(
                     "`lock` is the status that shows locks", "another name, or `github: lock_status: off`"
                 )

@@ -183,7 +183,7 @@ def capacity(value: object) -> int | None:
 def switch(value: object) -> bool:
     """`true` or `false`."""
     if not isinstance(value, bool):
-        refuse(f"{shown(value)} is neither yes nor no", "`true` or `false`")
+        refuse(f"{shown(value)} does not belong here", "`true` or `false`")
     return value
 
 

@@ -97,7 +97,7 @@ class UnreadableFileError(Exception):
 def compose(text: str) -> tuple[YamlNode, list[tuple[SourcePosition, Path, Mistake]]]:
     """The root of the file, and mistakes that did not stop the reading (keys given twice, tags).
 
-    Raises UnreadableError at the first thing that does stop it.
+    Raises UnreadableFileError at the first thing that does stop it.
     """
     if (bad := yaml.reader.Reader.NON_PRINTABLE.search(text)) is not None:
         raise UnreadableFileError(_mark_at(text, bad.start()), Mistake("a character that YAML does not allow"))

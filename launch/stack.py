@@ -30,11 +30,11 @@ _VARIABLE = re.compile(r"\$(?:\{(?P<braced>\w+)(?::-(?P<default>[^}]*))?\}|(?P<p
 class Stack:
     """Everything that `interlock up` runs, from the Procfile in `root`.
 
-    With INTERLOCK_REDIS_URL in `env` that server is used and none is started. Otherwise the embedded one is
-    started on the data folder, and the processes are told its address in that variable. The Procfile's `worker` runs
-    as often as INTERLOCK_WORKERS says: `worker`, `worker-2` and so on. `first` are further
-    processes to start after the server and before the worker. Nothing is touched before `run()` or `with`.
-    `web_url` is where a person or a probe on this machine asks.
+    With INTERLOCK_REDIS_URL in `env` the stack uses that server. Otherwise it starts the embedded one on the data
+    folder, and gives the processes its address in that variable. The Procfile's `worker` runs as often as
+    INTERLOCK_WORKERS says: `worker`, `worker-2` and so on. `first` are further processes to start after the server and
+    before the worker. Nothing is touched before `run()` or `with`. `web_url` is the address of the web process for a
+    person or a probe on this machine.
     """
 
     def __init__(

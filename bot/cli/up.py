@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from bot.cli.common import FAILED, CommandFailed, say, warn
-from bot.cli.files import check_environment, checked_file, config_path
+from bot.cli.files import check_environment, checked_file, config_option, config_path
 
 #: Variables that hold a path, beside those whose name ends with _FILE.
 PATH_VARIABLES = ("INTERLOCK_CONFIG", "INTERLOCK_DATA_DIR", "INTERLOCK_REDIS_BINARY")
@@ -31,9 +31,7 @@ HERE = Path(__file__).resolve().parents[2]
 
 
 @click.command(short_help="Run all of Interlock on this machine.")
-@click.option(
-    "--config", "file", type=click.Path(path_type=Path), help="The pipeline file, instead of INTERLOCK_CONFIG."
-)
+@config_option
 @click.option("--bind", metavar="HOST:PORT", help="Where the web process listens, instead of INTERLOCK_BIND.")
 def up(file: Path | None, bind: str | None) -> None:
     """Run all of Interlock here: a Redis of its own unless INTERLOCK_REDIS_URL is set, worker, beat and web.

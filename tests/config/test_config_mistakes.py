@@ -50,6 +50,7 @@ MISTAKES = [
     ("on_failure: lock", "on_failure: lock\n        name: x", "12:9: key `name` is given twice (first in line 9); expected it once (at pipelines.0.stages.1.name)"),
     ("on_failure: lock", "on_failure: lock\n        fast:", "12:9: `fast` is empty; expected a value; leave it out for the default (at pipelines.0.stages.1.fast)"),
     ("on_failure: lock", "on_failure: lock\n        outcomes: {SUCCESS: pass}", "12:20: a build that ended as SUCCESS has always passed; expected one of `UNSTABLE`, `FAILURE`, `NOT_BUILT`, `ABORTED`, `TIMEOUT` (at pipelines.0.stages.1.outcomes.SUCCESS)"),
+    ("on_failure: lock", "environment: live\n        production: yes", "12:21: `yes` does not belong here; expected `true` or `false` (at pipelines.0.stages.1.production)"),
     ("on_failure: lock", "production: true", "11:21: a production environment without a name; expected `environment` to be set as well (at pipelines.0.stages.1.production)"),
     # names
     ("name: shop\n", "name: Shop_1\n", f"5:11: `Shop_1` is not a name; expected {NAMES}; did you mean `shop-1`? (at pipelines.0.name)"),
@@ -93,9 +94,9 @@ MISTAKES = [
     ("on_failure: lock", 'on_failure: lock\n    verify: {job: "cdp: Shop/Production"}', "12:19: Jenkins job `cdp: shop/production` is used twice (first in line 10); expected a job of its own for each stage, fast lane and `verify` (at pipelines.0.verify.job)"),
     ("on_failure: lock", 'on_failure: lock\n    verify: {job: "cpd: shop/verify"}', "12:19: there is no controller `cpd`; expected one of `build`, `cdp`; did you mean `cdp`? (at pipelines.0.verify.job)"),
     ("on_failure: lock", 'on_failure: lock\n    verify: {job: "cdp: v", forks: always}', "12:36: `always` is not known here; expected one of `on-request`, `never` (at pipelines.0.verify.forks)"),
-    ("on_failure: lock", 'on_failure: lock\n    verify: {job: "cdp: v", drafts: 1}', "12:37: `1` is neither yes nor no; expected `true` or `false` (at pipelines.0.verify.drafts)"),
+    ("on_failure: lock", 'on_failure: lock\n    verify: {job: "cdp: v", drafts: 1}', "12:37: `1` does not belong here; expected `true` or `false` (at pipelines.0.verify.drafts)"),
     ("on_failure: lock", "on_failure: lock\n    verify: {drafts: true}", "12:13: key `job` is missing; expected the Jenkins job that verifies a pull request (at pipelines.0.verify)"),
-    ("shop/s1}", 'shop/s1, verify: "no"}', "13:49: `no` is neither yes nor no; expected `true` or `false` (at pipelines.0.services.0.verify)"),
+    ("shop/s1}", 'shop/s1, verify: "no"}', "13:49: `no` does not belong here; expected `true` or `false` (at pipelines.0.services.0.verify)"),
     ("controllers:", "notify: {channels: {chat: [lokced]}}\ncontrollers:", "1:28: `lokced` is not known here; expected one of `locked`, `unlocked`, `fix-failed`, `stuck`, `health`; did you mean `locked`? (at notify.channels.chat.0)"),
     # YAML
     ('"build: shop/build"', "build: shop/build", '8:19: a second `:` in one line; expected a value with `: ` inside in quotes, as in `job: "build: shop/build"`'),

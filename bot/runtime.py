@@ -29,6 +29,7 @@ from bot.store.outbox import Outbox
 from bot.store.records import Records
 from bot.store.replica import BoardReplica
 from bot.store.scripts import SCHEMA, Scripts
+from bot.store.statistics import StatisticsStore
 from bot.store.store import Store
 from config import pipeline_file
 from config import settings as environment
@@ -71,6 +72,7 @@ class PipelineContext:
     delays: Delays
     patience: Patience
     records: Records
+    statistics: StatisticsStore
     #: Lets one thread of this process take a turn at a time; a thread that wants a turn sets `asked`.
     turn: threading.Lock = field(default_factory=threading.Lock)
     asked: threading.Event = field(default_factory=threading.Event)
@@ -159,6 +161,7 @@ def connect_store(settings: Settings, limits: RedisLimits) -> Redis:
 def pipeline_context(redis: Redis, pipeline: Pipeline, configuration: Configuration) -> PipelineContext:
     """One pipeline of this process over `redis`; the configuration says how much is kept, and for how long."""
     keys, keep = Keys(pipeline.name), configuration.keep
+    records = Records(redis, keys)
     return PipelineContext(
         pipeline=pipeline,
         mode=configuration.mode(pipeline.name),
@@ -170,7 +173,8 @@ def pipeline_context(redis: Redis, pipeline: Pipeline, configuration: Configurat
         outbox=Outbox(redis, keys),
         delays=Delays(redis, keys),
         patience=Patience(redis, keys),
-        records=Records(redis, keys),
+        records=records,
+        statistics=StatisticsStore(redis, keys, records),
     )
 
 

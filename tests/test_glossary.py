@@ -30,18 +30,19 @@ NO_NOUNS = listed(
     later live long lost more new newer no not observing older on once operate other overtaken overwritten pending
     permanent ran read reading recent reconcile reporting said seen set shown start taken to tolerant too
     unreachable unreadable unstorable up verbatim verify where who why withdrawn written wrong
+    measuring standing
     """
 )
 #: Nouns of plain English and of programming, which mean here what they mean everywhere.
 PLAIN = listed(
     """
     action adaptation address body bot buffer bytes cause cleanup client code codec config configuration connection
-    context core count deploy detail differences drawing end entry environment error failure feed file filter forks
+    context core count deploy detail differences drawing end entry environment error failure feed file filter fold forks
     frame handler identity judgement key kind level library limit line log logger machine matcher memory message
     model node notification observer opening overview page parameter part patience payload people performer
     permission picture plan policy poll probe problem process progress purpose question rate reference report
     repository request response result retention scheduler script section sender sentence server session shape sign
-    source start state store subject target task telling template time token transport usage validation value
+    source start state store subject target task telling template time token total transport usage validation value
     version view wait watch webhook wish withdrawal wording worker
     """
 )

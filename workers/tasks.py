@@ -16,7 +16,7 @@ from bot.runtime import PipelineContext, runtime
 from bot.store.connection import is_out_of_reach
 from bot.store.keys import FAMILIES
 from config.broker import EFFECTS, TURN_TASK, TURNS
-from workers import beginning, reconcile
+from workers import beginning, measuring, reconcile
 from workers import reconcile_heads as heads_of_main
 from workers.performer import decide_and_perform, perform_due
 from workers.turn import TURN
@@ -155,6 +155,13 @@ def reconcile_heads(everybody: bool = False) -> None:
     for name, context in runtime().pipelines.items():
         if heads_of_main.heads(runtime(), context, everybody=everybody):
             turn.apply_async((name,), expires=60)
+
+
+@task("interlock.measure", queue=TURNS)
+def measure() -> None:
+    """Fold the facts since the last time into the statistics."""
+    for context in runtime().pipelines.values():
+        measuring.measure(context)
 
 
 @task("interlock.housekeep", queue=TURNS)

@@ -109,6 +109,11 @@ class Keys:
         return self.named("repairs")
 
     @property
+    def statistics(self) -> str:
+        """Hash: the parts of the statistics as JSON, by key; and `cursor`, the last fact that they contain."""
+        return self.named("statistics")
+
+    @property
     def heads(self) -> str:
         """Hash: what GitHub last said of the head of each service's main branch."""
         return self.named("heads")

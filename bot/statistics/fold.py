@@ -1,0 +1,365 @@
+"""Facts into statistics, one after the other: each fact changes a few parts, whatever is kept.
+
+The facts come from the log in the order in which they were decided; `at` is when, in seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from bot.core.model.facts import Fact, FactKind
+from bot.core.model.messages import Message, RetriedAutomatically, RunFailed, StageUnlocked, StartsFast
+from bot.core.model.pipeline import Track
+from bot.core.model.run import End
+from bot.statistics.parts import (
+    DURATIONS_KEPT,
+    ERRORS_KEPT,
+    FAILURES_KEPT,
+    LOCKS_KEPT,
+    WEEK_KEPT,
+    Cause,
+    EstimateErrors,
+    FailingTest,
+    Foretold,
+    MeasuredRun,
+    PastLock,
+    PastLocks,
+    ProofClock,
+    SaidEstimate,
+    ServiceWeek,
+    StandingLock,
+    StatisticsTotals,
+    StepClock,
+    StepDurations,
+    StepOutcomes,
+    keep,
+)
+from bot.statistics.statistics import Statistics, advance, cost_so_far, week_of
+
+
+def fold(statistics: Statistics, at: float, fact: Fact) -> None:
+    """Take one fact into account."""
+    handler = _HANDLERS.get(fact.kind)
+    verifies = fact.step is not None and fact.step.track is Track.VERIFY
+    if handler is not None and not verifies:
+        handler(statistics, at, fact)
+
+
+# -- runs ------------------------------------------------------------------------------------------------------
+
+
+def _queued(statistics: Statistics, at: float, fact: Fact) -> None:
+    run = _run(statistics, at, fact)
+    if run is None:
+        return
+    _settle(statistics, at, run)
+    if isinstance(fact.why, StartsFast):
+        run.fast = True
+    if str(fact.step) != run.step:
+        run.failed_tests = []
+    _wait(statistics, at, run, str(fact.step))
+
+
+def _admitted(statistics: Statistics, at: float, fact: Fact) -> None:
+    run = _run(statistics, at, fact)
+    if run is None:
+        return
+    _settle(statistics, at, run)
+    _compare(statistics, at, run.said.pop(Foretold.ENTERS, None), Foretold.ENTERS)
+    run.step, run.admitted = str(fact.step), at
+
+
+def _recalled(statistics: Statistics, at: float, fact: Fact) -> None:
+    run = _run(statistics, at, fact)
+    if run is not None:
+        _settle(statistics, at, run)
+        run.admitted = at
+
+
+def _promoted(statistics: Statistics, at: float, fact: Fact) -> None:
+    _change_lane(statistics, at, fact, fast=True)
+
+
+def _rejoined(statistics: Statistics, at: float, fact: Fact) -> None:
+    _change_lane(statistics, at, fact, fast=False)
+
+
+def _change_lane(statistics: Statistics, at: float, fact: Fact, *, fast: bool) -> None:
+    run = _run(statistics, at, fact)
+    if run is None:
+        return
+    waits = run.queued is not None
+    _settle(statistics, at, run)
+    run.fast = fast
+    if waits:
+        _wait(statistics, at, run, run.step)
+
+
+def _started(statistics: Statistics, at: float, fact: Fact) -> None:
+    run = _run(statistics, at, fact)
+    if run is None:
+        return
+    if run.admitted is not None:
+        keep(_durations(statistics, fact).lags, max(0.0, at - run.admitted), DURATIONS_KEPT)
+    _settle(statistics, at, run)
+    run.step, run.started = str(fact.step), at
+    _set_backoff(statistics, at, str(fact.step), backoff=False)
+
+
+def _refused(statistics: Statistics, at: float, fact: Fact) -> None:
+    if fact.step is not None:
+        _set_backoff(statistics, at, str(fact.step), backoff=True)
+
+
+def _passed(statistics: Statistics, at: float, fact: Fact) -> None:
+    run = _run(statistics, at, fact)
+    if run is None or fact.step is None:
+        return
+    if run.started is not None:
+        _keep_duration(statistics, fact, max(0.0, at - run.started), passed=True)
+    _settle(statistics, at, run)
+    _compare(statistics, at, run.said.pop(Foretold.PASSES, None), Foretold.PASSES)
+    statistics.change(f"outcomes/{fact.step}", StepOutcomes()).passed += 1
+    if fact.step.track is Track.REAL:
+        _add(_week(statistics, at, run.service).passed, fact.step.stage, 1)
+    for name in run.failed_tests:
+        test = statistics.change(f"test/{run.service}/{name}", FailingTest())
+        keep(test.passed, at, FAILURES_KEPT)
+    run.failed_tests = []
+
+
+def _failed(statistics: Statistics, at: float, fact: Fact) -> None:
+    run = _run(statistics, at, fact)
+    if run is None or fact.step is None:
+        return
+    if run.started is not None:
+        _keep_duration(statistics, fact, max(0.0, at - run.started), passed=False)
+    _settle(statistics, at, run)
+    run.said.pop(Foretold.PASSES, None)  # it did not pass: there is nothing to compare
+    statistics.change(f"outcomes/{fact.step}", StepOutcomes()).failed += 1
+    if fact.step.track is Track.REAL:
+        _add(_week(statistics, at, run.service).failed, fact.step.stage, 1)
+    run.failed_tests = list(_tests(fact.why))
+    for name in run.failed_tests:
+        keep(statistics.change(f"test/{run.service}/{name}", FailingTest()).failed, at, FAILURES_KEPT)
+    if fact.kind is FactKind.BUILD_REPEATED:
+        _wait(statistics, at, run, str(fact.step))
+    else:
+        run.failed = at
+
+
+def _tests(why: Message) -> tuple[str, ...]:
+    if isinstance(why, RetriedAutomatically):
+        return _tests(why.failed)
+    return why.tests if isinstance(why, RunFailed) else ()
+
+
+def _ended(end: End) -> Callable[[Statistics, float, Fact], None]:
+    def handle(statistics: Statistics, at: float, fact: Fact) -> None:
+        run = _run(statistics, at, fact)
+        if run is None or fact.run is None:
+            return
+        _settle(statistics, at, run)
+        week = _week(statistics, at, run.service)
+        _add(week.ends, str(end), 1)
+        for cause, seconds in run.waits.items():
+            week.waits[cause] = week.waits.get(cause, 0.0) + seconds
+        week.built += run.built
+        if end is End.DELIVERED:
+            keep(week.leads, at - run.began, WEEK_KEPT)
+        _add(statistics.change("totals/all", StatisticsTotals()).ends, str(end), 1)
+        statistics.drop(f"run/{fact.run}")
+
+    return handle
+
+
+def _run(statistics: Statistics, at: float, fact: Fact) -> MeasuredRun | None:
+    """The run of a fact, to be changed; one that the statistics do not know begins with the fact."""
+    if fact.run is None or fact.service is None:
+        return None
+    return statistics.change(f"run/{fact.run}", MeasuredRun(fact.service, at))
+
+
+def _wait(statistics: Statistics, at: float, run: MeasuredRun, step: str) -> None:
+    """The run waits for `step` from now on."""
+    clock = advance(_clock(statistics, at, step), at)
+    clock.waiting += not run.fast
+    run.step, run.queued = step, at
+    run.locked_before, run.backoff_before, run.paused_before = clock.locked_sum, clock.backoff_sum, clock.paused_sum
+    run.proof_before = _proof_sum(statistics, at, run.service)
+
+
+def _settle(statistics: Statistics, at: float, run: MeasuredRun) -> None:
+    """End whatever the run was doing: what it waited for, or how long it was built, is added to its account."""
+    found: dict[Cause, float] = {}
+    if run.queued is not None:
+        found = _waited(statistics, at, run, run.queued)
+    elif run.admitted is not None:
+        found = {Cause.JENKINS: max(0.0, at - run.admitted)}
+    elif run.failed is not None:
+        found = {Cause.PERSON: max(0.0, at - run.failed)}
+    elif run.started is not None:
+        run.built += max(0.0, at - run.started)
+    run.queued = run.admitted = run.failed = run.started = None
+    totals = statistics.change("totals/all", StatisticsTotals())
+    for cause, seconds in found.items():
+        if seconds > 0:
+            run.waits[cause] = run.waits.get(cause, 0.0) + seconds
+            name = f"{run.step} {cause}"
+            totals.waits[name] = totals.waits.get(name, 0.0) + seconds
+
+
+def _waited(statistics: Statistics, at: float, run: MeasuredRun, since: float) -> dict[Cause, float]:
+    """What a run waited for in the queue of its step since it joined it."""
+    clock = advance(_clock(statistics, at, run.step), at)
+    clock.waiting = max(0, clock.waiting - (not run.fast))
+    left = max(0.0, at - since)
+    found = {}
+    for cause, seconds in (
+        (Cause.PERSON, clock.paused_sum - run.paused_before),
+        (Cause.JENKINS, clock.backoff_sum - run.backoff_before),
+        (Cause.LOCK, 0.0 if run.fast else clock.locked_sum - run.locked_before),
+        (Cause.PROOF, _proof_sum(statistics, at, run.service) - run.proof_before),
+    ):
+        found[cause] = min(left, max(0.0, seconds))
+        left -= found[cause]
+    return {**found, Cause.CAPACITY: left}
+
+
+# -- stages, Jenkins, GitHub -----------------------------------------------------------------------------------
+
+
+def _locked(statistics: Statistics, at: float, fact: Fact) -> None:
+    if fact.step is None:
+        return
+    clock = advance(_clock(statistics, at, str(fact.step)), at)
+    if fact.run is not None and any(lock.holder == fact.run for lock in clock.locks):
+        return  # a retry has failed: the lock stands since its first failure
+    clock.locks.append(StandingLock(fact.run, fact.service, at, clock.share_sum))
+
+
+def _unlocked(statistics: Statistics, at: float, fact: Fact) -> None:
+    if fact.step is None:
+        return
+    clock = advance(_clock(statistics, at, str(fact.step)), at)
+    found = next((lock for lock in clock.locks if lock.holder == fact.run), None)
+    if found is not None:
+        _close_account(statistics, at, fact.step.stage, clock, found)
+        clock.locks.remove(found)
+    if isinstance(fact.why, StageUnlocked) and fact.why.left == 0:
+        clock.locks.clear()  # the log begins after one of them
+
+
+def _close_account(statistics: Statistics, at: float, stage: str, clock: StepClock, lock: StandingLock) -> None:
+    seconds, cost = max(0.0, at - lock.since), cost_so_far(clock, lock, at)
+    service = lock.service or ""
+    week = _week(statistics, at, service)
+    week.locked[stage] = week.locked.get(stage, 0.0) + seconds
+    week.cost[stage] = week.cost.get(stage, 0.0) + cost
+    totals = statistics.change("totals/all", StatisticsTotals())
+    totals.locked[f"{stage} {service}"] = totals.locked.get(f"{stage} {service}", 0.0) + seconds
+    if lock.service is not None:
+        keep(week.restores, seconds, WEEK_KEPT)
+        past = statistics.change(f"locks/{stage}", PastLocks()).locks
+        past.append(PastLock(lock.service, at, seconds, cost))
+        del past[:-LOCKS_KEPT]
+    _compare(statistics, at, lock.said, Foretold.OPENS)
+
+
+def _set_backoff(statistics: Statistics, at: float, step: str, *, backoff: bool) -> None:
+    known = statistics.clock(step)
+    if known is not None and known.backoff is not backoff:
+        advance(_clock(statistics, at, step), at).backoff = backoff
+
+
+def _asked(statistics: Statistics, at: float, fact: Fact) -> None:
+    proof = statistics.change(f"proof/{fact.service}", ProofClock())
+    if not proof.asked:
+        proof.since = at
+    proof.asked += 1
+
+
+def _answered(statistics: Statistics, at: float, fact: Fact) -> None:
+    proof = statistics.change(f"proof/{fact.service}", ProofClock())
+    proof.asked = max(0, proof.asked - 1)
+    if not proof.asked and proof.since:
+        proof.sum += max(0.0, at - proof.since)
+        proof.since = 0.0
+
+
+def set_paused(statistics: Statistics, at: float, *, paused: bool) -> None:
+    """The pipeline is paused (or observes), or it is no more."""
+    totals = statistics.change("totals/all", StatisticsTotals())
+    if totals.paused is paused:
+        return
+    totals.paused = paused
+    for rest, _ in list(statistics.of("clock")):
+        advance(_clock(statistics, at, rest), at).paused = paused
+
+
+def _proof_sum(statistics: Statistics, at: float, service: str) -> float:
+    proof = statistics.parts.get(f"proof/{service}")
+    if not isinstance(proof, ProofClock):
+        return 0.0
+    return proof.sum + (max(0.0, at - proof.since) if proof.asked else 0.0)
+
+
+# -- small ones ------------------------------------------------------------------------------------------------
+
+
+def _clock(statistics: Statistics, at: float, step: str) -> StepClock:
+    return statistics.change(f"clock/{step}", StepClock(at, paused=statistics.totals().paused))
+
+
+def _week(statistics: Statistics, at: float, service: str) -> ServiceWeek:
+    return statistics.change(f"week/{week_of(at)}/{service}", ServiceWeek())
+
+
+def _durations(statistics: Statistics, fact: Fact) -> StepDurations:
+    return statistics.change(f"durations/{fact.step}/{fact.service}", StepDurations())
+
+
+def _keep_duration(statistics: Statistics, fact: Fact, seconds: float, *, passed: bool) -> None:
+    """Of the service, and of all services together: for those of whom little is known."""
+    for durations in (_durations(statistics, fact), statistics.change(f"durations/{fact.step}/", StepDurations())):
+        keep(durations.passed if passed else durations.failed, seconds, DURATIONS_KEPT)
+
+
+def _add(counts: dict[str, int], name: str, number: int) -> None:
+    counts[name] = counts.get(name, 0) + number
+
+
+def _compare(statistics: Statistics, at: float, said: SaidEstimate | None, kind: Foretold) -> None:
+    """An estimate has met what happened."""
+    if said is None:
+        return
+    errors = statistics.change(f"errors/{kind}", EstimateErrors())
+    keep(errors.errors, at - said.middle, ERRORS_KEPT)
+    keep(errors.inside, 1.0 if said.low <= at <= said.high else 0.0, ERRORS_KEPT)
+    keep(errors.ahead, at - said.at, ERRORS_KEPT)
+
+
+#: What changes the statistics; the other facts do not.
+_HANDLERS: Mapping[FactKind, Callable[[Statistics, float, Fact], None]] = {
+    FactKind.RUN_QUEUED: _queued,
+    FactKind.RUN_RETURNED: _queued,
+    FactKind.RUN_RETRIED: _queued,
+    FactKind.RUN_PROMOTED: _promoted,
+    FactKind.RUN_REJOINED: _rejoined,
+    FactKind.RUN_ADMITTED: _admitted,
+    FactKind.RUN_RECALLED: _recalled,
+    FactKind.BUILD_STARTED: _started,
+    FactKind.BUILD_PASSED: _passed,
+    FactKind.BUILD_FAILED: _failed,
+    FactKind.BUILD_REPEATED: _failed,
+    FactKind.TRIGGER_REFUSED: _refused,
+    FactKind.RUN_DELIVERED: _ended(End.DELIVERED),
+    FactKind.RUN_FAILED: _ended(End.FAILED),
+    FactKind.RUN_SUPERSEDED: _ended(End.SUPERSEDED),
+    FactKind.RUN_CANCELLED: _ended(End.CANCELLED),
+    FactKind.RUN_DROPPED: _ended(End.DROPPED),
+    FactKind.STAGE_LOCKED: _locked,
+    FactKind.STAGE_UNLOCKED: _unlocked,
+    FactKind.CONTAINMENT_ASKED: _asked,
+    FactKind.CONTAINMENT_KNOWN: _answered,
+}

@@ -1,0 +1,183 @@
+"""What the facts amount to: durations, waiting by cause, locks and their cost, flaky tests."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bot.core.model.facts import Fact, FactKind
+from bot.core.model.messages import Verbatim
+from bot.core.model.pipeline import Outcome, Step
+from bot.statistics.fold import fold
+from bot.statistics.parts import Cause
+from bot.statistics.statistics import Statistics, cost_so_far, week_of, weeks_until
+from tests.core.world import shop
+from tests.statistics.measured import MeasuredTown
+
+
+def test_a_build_is_as_long_as_from_its_start_to_its_end() -> None:
+    town = MeasuredTown()
+    s1a = town.merge("S1", "a")
+    town.pause(29)
+    town.starts(s1a)
+    town.pause(99)
+    town.passes(s1a)
+    found = town.statistics.durations("build", "S1")
+    assert (found.passed, found.failed, found.lags) == ([100.0], [], [30.0])
+    assert town.statistics.durations("build").passed == [100.0]  # of all services together
+    assert town.statistics.outcomes("build").passed == 1
+
+
+def test_waiting_is_split_by_what_the_run_waited_for() -> None:
+    town = MeasuredTown()
+    s1a = town.arrives("S1", "a", "pre-production")
+    town.starts(s1a)
+    s2a = town.arrives("S2", "a", "pre-production")  # the stage is full
+    town.pause(100)
+    town.fails(s1a)  # and now it is locked
+    locked = town.now
+    town.pause(500)
+    s1b = town.merge("S1", "b")
+    town.fix_passes(s1b)
+    opened = town.now
+    assert town.at(s2a) == "pre-production"
+    run = town.statistics.run(town.key(s2a))
+    assert run is not None
+    assert run.waits[Cause.LOCK] == pytest.approx(opened - locked)
+    assert run.waits[Cause.CAPACITY] == pytest.approx(102, abs=2)
+    town.pause(60)
+    town.starts(s2a)
+    assert run.waits[Cause.JENKINS] == pytest.approx(61, abs=8)  # of all its builds so far
+
+
+def test_a_lock_costs_the_runs_that_wait_times_how_long() -> None:
+    town = MeasuredTown()
+    s1a = town.arrives("S1", "a", "pre-production")
+    town.starts(s1a)
+    for service in ("S2", "S3"):
+        town.arrives(service, "a", "pre-production")
+    town.fails(s1a)
+    began = town.now
+    clock = town.statistics.clock("pre-production")
+    assert clock is not None
+    assert cost_so_far(clock, clock.locks[0], began + 60) == pytest.approx(2 * 60)
+    town.pause(600)
+    s1b = town.merge("S1", "b")
+    town.fix_passes(s1b)
+    week = town.week("S1")
+    assert week.locked["pre-production"] == pytest.approx(town.now - began)
+    assert week.cost["pre-production"] == pytest.approx(2 * (town.now - began))
+    assert week.restores == [pytest.approx(town.now - began)]
+    past = town.statistics.past_locks("pre-production").locks
+    assert [(lock.service, lock.cost) for lock in past] == [("S1", pytest.approx(week.cost["pre-production"]))]
+
+
+def test_two_locks_of_one_stage_share_its_cost() -> None:
+    town = MeasuredTown()
+    s1a = town.arrives("S1", "a", "pre-production")
+    town.starts(s1a)
+    town.arrives("S2", "a", "pre-production")
+    town.lock("pre-production")
+    town.fails(s1a)
+    began = town.now
+    clock = town.statistics.clock("pre-production")
+    assert clock is not None and len(clock.locks) == 2
+    costs = [cost_so_far(clock, lock, began + 100) for lock in clock.locks]
+    assert costs[1] == pytest.approx(50)  # of one run that waits 100 seconds
+    assert sum(costs) == pytest.approx(100 + (began - clock.locks[0].since))
+
+
+def test_a_run_that_is_delivered_is_counted_with_its_lead_time() -> None:
+    town = MeasuredTown()
+    s1a = town.merge("S1", "a")
+    began = town.now
+    while s1a in town.live():
+        town.pause(40)
+        town.passes(s1a)
+    week = town.week("S1")
+    assert week.ends == {"delivered": 1}
+    assert week.leads == [pytest.approx(town.now - began)]
+    assert week.built + sum(week.waits.values()) == pytest.approx(week.leads[0])
+    assert town.statistics.run(town.key(s1a)) is None  # what has ended is forgotten
+    assert week.passed == {"build": 1, "acceptance": 1, "pre-production": 1, "production": 1}
+
+
+def test_a_test_that_passes_on_retry_without_a_commit_is_counted() -> None:
+    town = MeasuredTown()
+    s1a = town.arrives("S1", "a", "pre-production")
+    town.fails(s1a, ("cart.RoundingTest",))
+    town.retry(s1a)
+    town.passes(s1a)
+    found = town.statistics.failing_test("S1", "cart.RoundingTest")
+    assert (len(found.failed), len(found.passed)) == (1, 1)
+
+
+def test_a_test_that_passes_after_a_fix_is_not_flaky() -> None:
+    town = MeasuredTown()
+    s1a = town.arrives("S1", "a", "pre-production")
+    town.fails(s1a, ("cart.RoundingTest",))
+    town.fix_passes(town.merge("S1", "b"))
+    found = town.statistics.failing_test("S1", "cart.RoundingTest")
+    assert (len(found.failed), len(found.passed)) == (1, 0)
+
+
+def test_an_automatic_retry_counts_as_one_too() -> None:
+    town = MeasuredTown(shop(retries=1))
+    s1a = town.arrives("S1", "a", "pre-production")
+    town.fails(s1a, ("cart.RoundingTest",))
+    town.passes(s1a)
+    found = town.statistics.failing_test("S1", "cart.RoundingTest")
+    assert (len(found.failed), len(found.passed)) == (1, 1)
+    assert len(town.statistics.durations("pre-production", "S1").failed) == 1
+
+
+def test_a_failed_run_waits_for_a_person() -> None:
+    town = MeasuredTown()
+    s1a = town.arrives("S1", "a", "pre-production")
+    town.fails(s1a)
+    town.pause(300)
+    town.retry(s1a)
+    run = town.statistics.run(town.key(s1a))
+    assert run is not None and run.waits[Cause.PERSON] == pytest.approx(301)
+
+
+def test_a_refused_trigger_is_time_that_waits_for_jenkins() -> None:
+    town = MeasuredTown()
+    s1a = town.arrives("S1", "a", "acceptance")
+    town.refuses(s1a)
+    town.pause(120)
+    town.waits(1)
+    town.starts(s1a)
+    run = town.statistics.run(town.key(s1a))
+    assert run is not None and run.waits[Cause.JENKINS] >= 120
+
+
+def test_a_lock_that_is_not_known_from_its_start_changes_nothing() -> None:
+    statistics = Statistics()
+    fact = Fact(FactKind.STAGE_UNLOCKED, Verbatim("x"), run="S1.1", service="S1", step=Step("pre-production"))
+    fold(statistics, 10.0, fact)
+    assert list(statistics.weeks()) == []
+
+
+def test_what_is_kept_is_bounded() -> None:
+    town = MeasuredTown(replace(shop(), stages=shop().stages[:1]))
+    for number in range(60):
+        town.passes(town.merge("S1", f"-{number}"))
+    assert len(town.statistics.durations("build", "S1").passed) == 30
+    assert not list(town.statistics.of("run"))
+    assert len(town.statistics.parts) < 10
+
+
+def test_old_weeks_and_tests_go() -> None:
+    town = MeasuredTown()
+    s1a = town.arrives("S1", "a", "pre-production")
+    town.ends(s1a, Outcome.FAILURE, ("t",))
+    assert {part for part in town.statistics.parts if part.startswith(("week", "test"))}
+    town.statistics.forget_old(town.now + 27 * 7 * 86_400)
+    assert not {part for part in town.statistics.parts if part.startswith(("week", "test"))}
+
+
+def test_weeks_are_named_as_calendars_do() -> None:
+    assert week_of(1_795_910_400.0) == "2026-W48"
+    assert weeks_until(1_798_675_200.0, 6)[0] == "2026-W48" and weeks_until(1_798_675_200.0, 6)[-1] == "2026-W53"

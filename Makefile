@@ -7,10 +7,14 @@ ARGS ?=
 PYTHON ?=
 TRIED := python3 python3.14 python3.13 python3.12 python3.11
 
+# Images of containers often set this. Without compiled modules each Python process takes a second more to start, and
+# each pytest worker seven to collect the tests.
+unexport PYTHONDONTWRITEBYTECODE
+
 # The stamp carries the hash of what decides the content of .venv (and of its place, for a venv cannot be moved):
 # a second run costs nothing.
 HASH := $(shell (cat requirements.lock pyproject.toml; pwd) | (sha256sum 2>/dev/null || shasum -a 256) | cut -c1-16)
-STAMP := .venv/.built-$(HASH)
+STAMP := .venv/.compiled-$(HASH)
 
 .PHONY: help demo up test test-fast lint format bench house mutants lock clean bootstrap chromium
 .DEFAULT_GOAL := help
@@ -84,7 +88,7 @@ $(STAMP):
 	  && $(call without,uv) > .venv/all.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/setuptools.txt
 	@if $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.txt; then \
-	  $(BIN)/uv pip sync --quiet --python $(BIN)/python --no-python-downloads --require-hashes \
+	  $(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --no-python-downloads --require-hashes \
 	    --no-build-isolation requirements.lock \
 	  && $(BIN)/uv pip install --quiet --python $(BIN)/python --no-python-downloads --no-deps \
 	    --no-build-isolation --editable .; \
@@ -95,7 +99,7 @@ $(STAMP):
 	  && $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
 	    --editable .; \
 	fi
-	@rm -f .venv/.built-* && touch $@
+	@rm -f .venv/.built-* .venv/.compiled-* && touch $@
 
 chromium:
 	@for each in chromium chromium-browser google-chrome; do command -v $$each >/dev/null && exit 0; done; \

@@ -1,0 +1,86 @@
+"""What the past says about a board: how long builds of a step take, how often they lock it, how long locks stand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bot.core.model.pipeline import Pipeline, Policy, Step, Track
+from bot.forecast.spread import ENOUGH, Spread, remaining, typical
+from bot.statistics.statistics import Statistics
+
+#: A stage of which nothing is known yet is taken to fail so often: builds, and failed ones among them.
+FIRST_BUILDS, FIRST_FAILURES = 20, 0.5
+#: So many locks of a stage must have opened before their durations say when one without a fix may open.
+LOCKS_ENOUGH = 3
+#: How long Jenkins takes to start a build, where it is not known, in seconds.
+LAG = Spread(5.0, 5.0)
+
+
+class Past:
+    """The statistics, as the forecast asks them; each answer is worked out once."""
+
+    def __init__(self, statistics: Statistics, pipeline: Pipeline) -> None:
+        self._statistics = statistics
+        self._pipeline = pipeline
+        self._builds: dict[tuple[Step, str], Spread | None] = {}
+        self._lags: dict[tuple[Step, str], Spread] = {}
+        self._risks: dict[Step, float] = {}
+        self._locks: dict[str, Spread | None] = {}
+
+    def build(self, step: Step, service: str) -> Spread | None:
+        """How long a build takes; None if none has passed."""
+        key = (step, service)
+        if key not in self._builds:
+            self._builds[key] = typical(self._passed(step, service))
+        return self._builds[key]
+
+    def left(self, step: Step, service: str, elapsed: float) -> Spread | None:
+        """How long a build goes on that has run for `elapsed` seconds."""
+        return remaining(self._passed(step, service), elapsed)
+
+    def lag(self, step: Step, service: str) -> Spread:
+        """How long Jenkins takes to start a build."""
+        key = (step, service)
+        if key not in self._lags:
+            found = self._enough(self._statistics.durations(str(step), service).lags, step, "lags")
+            self._lags[key] = typical(found) or LAG
+        return self._lags[key]
+
+    def risk(self, step: Step) -> float:
+        """The probability that one build locks its stage."""
+        if step not in self._risks:
+            self._risks[step] = self._risk(step)
+        return self._risks[step]
+
+    def lock(self, stage: str) -> Spread | None:
+        """How long an automatic lock of a stage stands; None if too few have opened to tell."""
+        if stage not in self._locks:
+            seconds = self._lock_seconds(stage)
+            self._locks[stage] = typical(seconds) if len(seconds) >= LOCKS_ENOUGH else None
+        return self._locks[stage]
+
+    def lock_left(self, stage: str, elapsed: float) -> Spread | None:
+        """How long a lock goes on that has stood for `elapsed` seconds; None if too few have opened to tell."""
+        seconds = self._lock_seconds(stage)
+        return remaining(seconds, elapsed) if len(seconds) >= LOCKS_ENOUGH else None
+
+    def _passed(self, step: Step, service: str) -> Sequence[float]:
+        return self._enough(self._statistics.durations(str(step), service).passed, step, "passed")
+
+    def _enough(self, own: list[float], step: Step, what: str) -> Sequence[float]:
+        """Durations of one service, together with those of all services where it has too few."""
+        if len(own) >= ENOUGH:
+            return own
+        of_all: list[float] = getattr(self._statistics.durations(str(step)), what)
+        return own * 2 + of_all
+
+    def _risk(self, step: Step) -> float:
+        stage = self._pipeline.stage(step.stage)
+        if stage is None or not stage.locks or step.track is not Track.REAL or stage.on_failure is not Policy.LOCK:
+            return 0.0
+        found = self._statistics.outcomes(str(step))
+        share = (found.failed + FIRST_FAILURES) / (found.passed + found.failed + FIRST_BUILDS)
+        return float(share ** (stage.retries + 1))
+
+    def _lock_seconds(self, stage: str) -> list[float]:
+        return [lock.seconds for lock in self._statistics.past_locks(stage).locks]

@@ -1,0 +1,160 @@
+"""Who enters one step when: its slots are played forward, in the order of its queue, as far as somebody asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
+from itertools import count
+
+from bot.core.model.board import Board
+from bot.core.model.pipeline import Step
+from bot.core.model.run import Buildable, Run, Status
+from bot.core.rules.stage_versions import rolls_out
+from bot.forecast.past import Past
+from bot.forecast.spread import LEAST_SPREAD, Moment, Spread
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """When a run enters a step, and when it has passed it; None: that cannot be told."""
+
+    enters: Moment | None
+    passes: Moment | None
+
+
+#: When nothing can be told.
+NO_VISIT = Visit(None, None)
+#: When a waiting run may enter at the earliest, the slots apart: None if that cannot be told.
+Gate = Callable[[Run], Moment | None]
+
+
+class StepSchedule:
+    """The future of one step. Work is done for the runs up to the one that is asked for, and once."""
+
+    def __init__(self, board: Board, past: Past, step: Step, now: float, gate: Gate) -> None:
+        self._board, self._past, self._step, self._now, self._gate = board, past, step, now, gate
+        self._inside: dict[str, Visit] = {}
+        self._waiting: dict[str, Visit] = {}
+        #: The slots by when they are free: of which service the build is that is there until then.
+        self._slots: list[tuple[float, int, Moment, str]] = []
+        self._numbers = count()
+        self._tells = True
+        #: Until when a run of a service is in the step, where only one may be at a time (F11).
+        self._busy: dict[str, Moment] = {}
+        self._alone = rolls_out(board.pipeline, step)
+        self._fill()
+        self._steps = self._play()
+
+    def visit(self, run: Run) -> Visit:
+        """Of a run that is in this step, or waits for it."""
+        if run.key in self._inside:
+            return self._inside[run.key]
+        while run.key not in self._waiting:
+            if next(self._steps, None) is None:
+                return NO_VISIT
+        return self._waiting[run.key]
+
+    def free(self, at: Moment) -> Moment | None:
+        """When a fix that arrives `at` finds a slot: nobody who waits for a locked stage enters before it."""
+        if self._board.capacity(self._step) is None or not self._slots:
+            return at if self._tells else None
+        return at.not_before(self._slots[0][0]) if self._tells else None
+
+    def build(self, service: str) -> Spread | None:
+        """How long a build takes from its admission to its end; None if none has passed."""
+        found = self._past.build(self._step, service)
+        if found is None:
+            return None
+        lag = self._past.lag(self._step, service)
+        return Spread(found.middle + lag.middle, (found.deviation**2 + lag.deviation**2) ** 0.5)
+
+    # -- who is inside -----------------------------------------------------------------------------------------
+
+    def _fill(self) -> None:
+        board, step = self._board, self._step
+        capacity = board.capacity(step)
+        for built in board.holding(step):
+            end = self._end(built)
+            self._inside[built.key] = Visit(None, end)
+            if self._alone and end is not None:
+                self._busy[built.service] = end
+            self._occupy(end, built.service)
+        for unmanaged in board.unmanaged_builds(step):
+            left = self._past.left(step, "", self._now - unmanaged.since)
+            self._occupy(None if left is None else Moment(self._now).after(left), "")
+        if capacity is None:
+            return
+        for _ in range(capacity - board.occupied(step)):
+            self._occupy(Moment(self._earliest()), "")
+        while len(self._slots) > max(capacity, 0):
+            heappop(self._slots)  # the capacity was lowered: so many must leave before anybody enters
+        self._tells = self._tells and bool(self._slots)
+
+    def _earliest(self) -> float:
+        """When Jenkins is asked again, if it refused; else now."""
+        backoff = self._board.backoffs.get(str(self._step))
+        return max(self._now, backoff.retry_at) if backoff is not None else self._now
+
+    def _occupy(self, until: Moment | None, service: str) -> None:
+        if until is None:
+            self._tells = False  # nothing is known about a build that holds a slot
+            return
+        heappush(self._slots, (until.at, next(self._numbers), until, service))
+
+    def _end(self, built: Buildable) -> Moment | None:
+        """When what holds a slot leaves it."""
+        now, step, elapsed = Moment(self._now), self._step, max(0.0, self._now - built.since)
+        risk = self._past.risk(step)
+        if built.status is Status.RUNNING:
+            left = self._past.left(step, built.service, elapsed) or self._expected(built)
+            return None if left is None else now.after(left, risk)
+        if built.status is Status.STARTING:
+            build = self._past.build(step, built.service)
+            lag = self._past.lag(step, built.service)
+            if build is None:
+                return None
+            return Moment(max(self._now, built.since + lag.middle), lag.deviation**2).after(build, risk)
+        # Called back or on its way out: Jenkins confirms that within moments; a build that is aborted ends soon.
+        build = self._past.build(step, built.service)
+        return now.after(Spread(5.0, 5.0) if built.attempt.build is None or build is None else build, 0.0)
+
+    def _expected(self, built: Buildable) -> Spread | None:
+        """What Jenkins expects, where we have seen no build pass yet."""
+        if built.attempt.expected is None:
+            return None
+        left = max(LEAST_SPREAD * 600, built.attempt.expected - self._now)
+        return Spread(left, left / 2)
+
+    # -- who waits -----------------------------------------------------------------------------------------------
+
+    def _play(self) -> Iterator[str]:
+        """Let one waiting run after the other enter, in their order."""
+        for run in self._board.queue(self._step):
+            gate = self._gate(run)
+            self._waiting[run.key] = self._enter(run, gate) if gate is not None and self._tells else NO_VISIT
+            yield run.key
+
+    def _enter(self, run: Run, gate: Moment) -> Visit:
+        enters = gate.not_before(self._earliest())
+        if self._board.capacity(self._step) is not None:
+            slot = self._slot(run)
+            enters = slot if slot.at >= enters.at else enters
+        build = self.build(run.service)
+        passes = None if build is None else enters.after(build, self._past.risk(self._step))
+        if self._board.capacity(self._step) is not None:
+            self._occupy(passes, run.service)
+        if self._alone and passes is not None:
+            self._busy[run.service] = passes
+        return Visit(enters, passes)
+
+    def _slot(self, run: Run) -> Moment:
+        """Take the slot that is free first; a run that waits for another one of its service takes that one's (F11)."""
+        busy = self._busy.get(run.service)
+        if busy is not None and busy.at > self._slots[0][0]:
+            for place, (_, _, until, service) in enumerate(self._slots):
+                if service == run.service and until == busy:
+                    del self._slots[place]
+                    heapify(self._slots)
+                    return busy
+        return heappop(self._slots)[2]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from bot.core.access import COMMANDS, Roles
 from bot.core.model.pipeline import VERIFY, LockStatus, Mode, Pipeline, Service, Track
 from config.model import Markup, Notice, ReportKind
 
@@ -94,6 +95,14 @@ class HealthSettings:
     calm: float = 120.0
 
 
+@dataclass(frozen=True, slots=True)
+class PipelineAccess:
+    """Who may do what in one pipeline, and which commands are obeyed at GitHub."""
+
+    roles: Roles = field(default_factory=Roles)
+    commands: tuple[str, ...] = tuple(COMMANDS)
+
+
 @dataclass(frozen=True)
 class Configuration:
     """Everything the pipeline file says. Only `pipelines` is needed to make one by hand."""
@@ -102,6 +111,8 @@ class Configuration:
     controllers: Mapping[str, Controller] = field(default_factory=dict)
     #: By the name of the pipeline; a pipeline that is not named runs.
     modes: Mapping[str, Mode] = field(default_factory=dict)
+    #: By the name of the pipeline; for one that is not named the defaults hold.
+    accesses: Mapping[str, PipelineAccess] = field(default_factory=dict)
     github: GitHubSettings = GitHubSettings()
     notify: NotificationSettings = NotificationSettings()
     web: WebSettings = WebSettings()
@@ -118,6 +129,10 @@ class Configuration:
     def mode(self, name: str) -> Mode:
         """Whether the pipeline called `name` acts."""
         return self.modes.get(name, Mode.RUN)
+
+    def access(self, name: str) -> PipelineAccess:
+        """Who may do what in the pipeline called `name`."""
+        return self.accesses.get(name, PipelineAccess())
 
     def service_for(self, repository: str, branch: str) -> tuple[Pipeline, Service] | None:
         """Whose main branch `branch` of `repository` (`owner/name`, in any case) is, or None."""

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_v
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from bot.core.access import COMMANDS
 from bot.core.model.pipeline import FastLaneStart, Forks, LockStatus, Mode, Policy
 from config import values as v
 from config.errors import shown
@@ -48,6 +49,14 @@ class FailurePolicy(StrEnum):
 
     REPORT = "report"
     LOCK = "lock"
+
+
+class RepositoryPermission(StrEnum):
+    """The permissions in a service's repository that can make somebody a member of a role."""
+
+    WRITE = "write"
+    MAINTAIN = "maintain"
+    ADMIN = "admin"
 
 
 class FileSection(BaseModel):
@@ -156,6 +165,43 @@ class StageEntry(FileSection):
     """Whether `environment` is a production environment to GitHub. Default `false`."""
 
 
+class MemberEntry(FileSection):
+    """A member of a role: one of `name`, `team` and `permission`."""
+
+    name: v.PersonName | None = None
+    """A person by the name that the log shows: that of a token or of the proxy, or `github:` and a login."""
+    team: v.TeamName | None = None
+    """Everybody in a team at GitHub, `organization/team`; the team as in its address."""
+    permission: RepositoryPermission | None = None
+    """Everybody with this permission, or a higher one, in the repository of the service."""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> MemberEntry:
+        given = [key for key in type(self).model_fields if getattr(self, key) is not None]
+        if len(given) != 1:
+            words = "exactly one of `name`, `team` and `permission` in each entry"
+            v.refuse(f"a member with {' and '.join(f'`{key}`' for key in given) or 'nothing'}", words)
+        return self
+
+
+Members = tuple[MemberEntry, ...]
+
+
+class RolesEntry(FileSection):
+    """Who may do what in the pipeline. Each role may do what those before it may."""
+
+    viewer: Members | None = None
+    """Who may read, where reading needs a sign-in. Default: everybody whom a token or the proxy signs in."""
+    developer: Members | None = None
+    """Who may retry and cancel the runs of a service and send its fix on the fast lane. Default: `permission: write`
+    in the repository of the service."""
+    operator: Members | None = None
+    """Who may lock, unlock, pause, resume and act on any run. Default: `permission: maintain` in the repository of a
+    service."""
+    admin: Annotated[Members, Field(min_length=1)]
+    """Who may change whether the pipeline observes, and take out dead letters and parked deliveries."""
+
+
 class ServiceEntry(FileSection):
     """One microservice."""
 
@@ -167,6 +213,8 @@ class ServiceEntry(FileSection):
     """The branch whose merges are rolled out. Default `main`."""
     verify: v.Switch = True
     """Whether pull requests to that branch are verified, where the pipeline has `verify`. Default `true`."""
+    developers: Members = ()
+    """The developers of this service, beside those of all services (`roles`). Default: no others."""
 
 
 class FastLaneEntry(FileSection):
@@ -232,6 +280,12 @@ class PipelineEntry(FileSection):
     """How long to wait before a trigger that Jenkins refused is tried again."""
     abort: AbortEntry = AbortEntry()
     """How Interlock aborts a build."""
+    roles: RolesEntry | None = None
+    """Who may do what. Default: whoever has an API token may do everything; at GitHub it takes write permission to be
+    a developer, and maintain permission to be an operator."""
+    commands: v.Commands = tuple(COMMANDS)
+    """Which commands are obeyed at GitHub, in comments and by the buttons of check runs: a list, `all`, the default,
+    or `none`."""
 
 
 class GitHubEntry(FileSection):
@@ -370,4 +424,6 @@ def _default(key: dict[str, Any]) -> Any:
     value = key["default"]
     if key.get("pattern") in (v.DURATION, v.SPACING) and value is not None:
         return v.written(value)
+    if {"const": "all"} in key.get("anyOf", ()):
+        return "all"
     return "unlimited" if {"const": "unlimited"} in key.get("anyOf", ()) else value

@@ -6,6 +6,8 @@ import hashlib
 import json
 from pathlib import Path
 
+from bot.core.access import Member, MemberKind, Roles
+from bot.core.access import Members as RoleMembers
 from bot.core.model.pipeline import FastLane, Job, LockStatus, Outcome, Pipeline, Policy, Service, Stage, Verify
 from config.configuration import (
     Configuration,
@@ -13,13 +15,14 @@ from config.configuration import (
     GitHubSettings,
     HealthSettings,
     NotificationSettings,
+    PipelineAccess,
     PollingSettings,
     RetentionSettings,
     WebSettings,
 )
 from config.errors import ConfigurationError, FileMistake, Mistake
 from config.errors import Path as KeyPath
-from config.model import JobEntry, PipelineEntry, PipelineFile, StageEntry, VerifyEntry
+from config.model import JobEntry, MemberEntry, Members, PipelineEntry, PipelineFile, StageEntry, VerifyEntry
 from config.validation import validate
 from config.yaml_nodes import SourcePosition, UnreadableFileError, compose
 
@@ -85,6 +88,7 @@ def _configuration(model: PipelineFile, folder: Path) -> Configuration:
         pipelines=tuple(_pipeline(entry, model.github.lock_status) for entry in model.pipelines),
         controllers=controllers,
         modes={entry.name: entry.mode for entry in model.pipelines},
+        accesses={entry.name: PipelineAccess(_roles(entry), entry.commands) for entry in model.pipelines},
         github=GitHubSettings(**model.github.model_dump()),
         notify=NotificationSettings(tuple(model.notify.channels.items())),
         web=WebSettings(**model.web.model_dump()),
@@ -108,6 +112,26 @@ def _pipeline(entry: PipelineEntry, lock_status: LockStatus) -> Pipeline:
         verify=_verify(entry.verify) if entry.verify is not None else None,
         lock_status=lock_status,
     )
+
+
+def _roles(entry: PipelineEntry) -> Roles:
+    """The members of each role; a role that is not given keeps its default."""
+    section = entry.roles
+    given = {name: getattr(section, name) for name in type(section).model_fields} if section is not None else {}
+    named = {name: _members(members) for name, members in given.items() if members is not None}
+    return Roles(**named, developers={s.name: _members(s.developers) for s in entry.services if s.developers})
+
+
+def _members(entries: Members) -> RoleMembers:
+    return tuple(_member(entry) for entry in entries)
+
+
+def _member(entry: MemberEntry) -> Member:
+    if entry.name is not None:
+        return Member(MemberKind.NAME, entry.name)
+    if entry.team is not None:
+        return Member(MemberKind.TEAM, entry.team)
+    return Member(MemberKind.PERMISSION, str(entry.permission))
 
 
 def _stage(entry: StageEntry) -> Stage:

@@ -9,11 +9,14 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from config.errors import Mistake, shown
+from bot.core.access import COMMANDS
+from config.errors import Mistake, nearest, one_of, shown
 
 NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
 SERVICE = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 REPOSITORY = r"^[A-Za-z0-9_.-]{1,100}/[A-Za-z0-9_.-]{1,100}$"
+TEAM = r"^[A-Za-z0-9][A-Za-z0-9-]{0,38}/[a-z0-9][a-z0-9_-]{0,99}$"
+PERSON = r"^(github:)?[A-Za-z0-9][A-Za-z0-9._@-]{0,62}$"
 CONTEXT = r"^[A-Za-z0-9][A-Za-z0-9._/ -]{0,62}$"
 DURATION = r"^[1-9][0-9]{0,8}[smhd]$"
 SPACING = r"^(0s|[1-9][0-9]{0,8}[smhd])$"
@@ -187,6 +190,18 @@ def switch(value: object) -> bool:
     return value
 
 
+def commands(value: object) -> tuple[str, ...]:
+    """A list of commands; `all` and `none` for all and none of them."""
+    if value in ("all", "none"):
+        return tuple(COMMANDS) if value == "all" else ()
+    if not isinstance(value, list | tuple) or not value:
+        refuse(f"{shown(value)} is no list of commands", f"`all`, `none`, or a list of {one_of(COMMANDS)}")
+    for each in value:
+        if not isinstance(each, str) or each not in COMMANDS:
+            refuse(f"there is no command {shown(each)}", one_of(COMMANDS), nearest(str(each), COMMANDS))
+    return tuple(name for name in COMMANDS if name in value)
+
+
 def integer(least: int, most: int) -> WithJsonSchema:
     """What `whole` accepts, for editors."""
     return WithJsonSchema({"type": "integer", "minimum": least, "maximum": most})
@@ -214,6 +229,16 @@ Repository = Annotated[
     _matching(REPOSITORY, "a repository", "`owner/name`, as in `shop/s1`"),
     _text_schema(REPOSITORY, "shop/s1"),
 ]
+TeamName = Annotated[
+    str,
+    _matching(TEAM, "a team", "`organization/team`, the team as in its address, as in `shop/release-managers`"),
+    _text_schema(TEAM, "shop/release-managers"),
+]
+PersonName = Annotated[
+    str,
+    _matching(PERSON, "a name", "the name of a token or of a person, or `github:` and a login, as in `github:kim`"),
+    _text_schema(PERSON, "alex", "github:kim"),
+]
 ContextPrefix = Annotated[
     str,
     _matching(CONTEXT, "a prefix", "letters, digits, `.`, `_`, `-` and `/`, at most 63, as in `interlock`"),
@@ -240,3 +265,16 @@ Switch = Annotated[bool, BeforeValidator(switch), WithJsonSchema({"type": "boole
 Retries = Annotated[int, whole(0, 10), integer(0, 10)]
 Kept = Annotated[int, whole(1, 1_000_000), integer(1, 1_000_000)]
 FastCapacity = Annotated[int, whole(1, 1000), integer(1, 1000)]
+Commands = Annotated[
+    tuple[str, ...],
+    BeforeValidator(commands),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"const": "all"},
+                {"const": "none"},
+                {"type": "array", "minItems": 1, "items": {"enum": list(COMMANDS)}},
+            ]
+        }
+    ),
+]

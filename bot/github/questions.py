@@ -8,17 +8,19 @@ from typing import Any
 
 import structlog
 
+from bot.core.access import COMMANDS, AccessRefused, AccessRequest, Action, github_person
 from bot.core.model.effects import AuthorizeCommand, Compare, FindPull
-from bot.core.model.events import CommandAllowed, CommandRefused, CommandSaid, ContainmentKnown, PullFound
+from bot.core.model.events import Command, CommandAllowed, CommandRefused, CommandSaid, ContainmentKnown, PullFound
 from bot.core.model.run import Run
 from bot.effect_outcomes import Done, PermanentFailure, RetryLater
-from bot.github import commands
+from bot.github import commands, membership
 from bot.github.limits import Purpose
 from bot.github.session import Session
 from bot.github.transport import GitHubNotFound
 from bot.github.webhooks import TITLE
 from bot.payloads import at, number, text
 from bot.payloads import line as one_line
+from bot.reporting.access import refusal
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
 
@@ -81,8 +83,6 @@ MISSING = 3
 #: How many of the latest finished runs are looked through.
 PAST = 200
 
-_MAY_ACT = ("admin", "write")
-
 #: The most characters of the name of a branch in one.
 BRANCH = 60
 
@@ -119,9 +119,8 @@ def _authorize(runtime: Runtime, context: PipelineContext, claim: Claim, effect:
                 return _not_ours(runtime, context, said, base) if known is None else Done()
         else:
             allowed = _about(said, known[1].name, found)
-    if effect.acts and (no := _no(session, said, purpose)) is not None:
-        return Done(CommandRefused(said, no))
-    return Done(_with_past(context, allowed))
+    why = _turned_off(runtime, context, said) or (_no(runtime, context, allowed, purpose) if effect.acts else None)
+    return Done(CommandRefused(said, why)) if why is not None else Done(_with_past(context, allowed))
 
 
 def _is_over(session: Session, claim: Claim, said: CommandSaid, purpose: Purpose) -> Done | None:
@@ -157,16 +156,57 @@ def _not_ours(runtime: Runtime, context: PipelineContext, said: CommandSaid, bas
     return Done(CommandRefused(said, f"#{said.pull} goes into `{branch}`, which is no service's main"))
 
 
-def _no(session: Session, said: CommandSaid, purpose: Purpose) -> str | None:
-    """Why they may not act. `read` says nothing: on a public repository everybody has it (GitHub docs)."""
-    try:
-        answer = session.read(f"/collaborators/{said.by}/permission", purpose).data
-    except GitHubNotFound:
-        return f"{said.by} may not write to {said.repository}"
-    permission, known_as = text(answer, "permission"), text(answer, "user", "login")
-    if known_as.casefold() != said.by.casefold() or permission not in _MAY_ACT:
-        return f"{said.by} may not write to {said.repository}; `status`, `why` and `help` are for everybody"
+def _turned_off(runtime: Runtime, context: PipelineContext, said: CommandSaid) -> str | None:
+    """Which of the commands the pipeline file turns off."""
+    obeyed = runtime.configuration.access(context.pipeline.name).commands
+    off = [f"`{command.verb}`" for command in said.commands if command.verb and _known_as(command) not in obeyed]
+    return f"the pipeline file turns {' and '.join(off)} off at GitHub" if off else None
+
+
+def _known_as(command: Command) -> str:
+    """The name of a command in the pipeline file. Re-run is a retry, or a verification, which takes the same role."""
+    return "retry" if command.verb == commands.RERUN.verb else command.verb
+
+
+def _no(runtime: Runtime, context: PipelineContext, allowed: CommandAllowed, purpose: Purpose) -> str | None:
+    """Why they may not do one of the things that they command; then none of them is done.
+
+    A permission counts in the repository in which the command is given: nobody can make us ask about all of them.
+    """
+    said, roles = allowed.said, runtime.configuration.access(context.pipeline.name).roles
+    person, services = github_person(said.by), _services(context, allowed)
+    for command in said.commands:
+        action = _action(context, command)
+        if action is None:
+            continue
+        for service in services if action in _OF_ONE_SERVICE else [None]:
+            request = AccessRequest(action, service, (said.repository,))
+            verdict = membership.judge(runtime, roles, request, person, purpose)
+            if isinstance(verdict, AccessRefused):
+                return f"{refusal(verdict, said.by)}; `status`, `why` and `help` are for everybody"
     return None
+
+
+#: What is about the runs of one service; the rest is about what all services share.
+_OF_ONE_SERVICE = (Action.RETRY, Action.CANCEL, Action.VERIFY, Action.FAST_LANE)
+
+
+def _action(context: PipelineContext, command: Command) -> Action | None:
+    action = COMMANDS.get(_known_as(command))
+    if action is Action.FAST_LANE and command.rest:
+        with context.look() as replica:
+            named = context.pipeline_of(replica.board).stage(command.rest.partition(" ")[0])
+        return Action.FAST_LANE if named is None else Action.FAST_LANE_INTO
+    return action
+
+
+def _services(context: PipelineContext, allowed: CommandAllowed) -> list[str]:
+    """The services that it may be about: that of the pull request, or all of the repository (all, if it has another
+    name by now)."""
+    if allowed.service:
+        return [allowed.service]
+    found = context.pipeline.services_in(allowed.said.repository) or context.pipeline.services
+    return [service.name for service in found]
 
 
 def _with_past(context: PipelineContext, allowed: CommandAllowed) -> CommandAllowed:

@@ -54,6 +54,14 @@ class Session:
         headers = {"If-None-Match": etag} if etag else {}
         return self._checked(self._send("GET", self._address(path), None, headers), f"GET {path}")
 
+    def read_elsewhere(self, path: str, purpose: Purpose) -> GitHubResponse:
+        """GET a whole `path`, such as one below /orgs, under the identity that reaches the repository.
+
+        Raises what `read` raises.
+        """
+        limits.may_read(self._allowance, purpose)
+        return self._checked(self._send("GET", path), f"GET {path}")
+
     def pages(self, path: str, purpose: Purpose) -> Iterator[Any]:
         """Yield the entries of a list; reads the next page only when it is needed. `path` may end with a query."""
         mark = "&" if "?" in path else "?"

@@ -155,6 +155,9 @@ def _command(ingress: WebhookIngress, event: str, payload: dict[str, Any], said:
     known, pipelines = next(((name, found) for name, found in found if found), ("", ()))
     if not pipelines:
         return _ignored(TAKEN if taken else "no configured service has this repository")
+    pipelines = tuple(p for p in pipelines if ingress.runtime.configuration.access(p.name).commands)
+    if not pipelines:
+        return _ignored("the pipeline file turns commands at GitHub off")
     kept_as = event if known == said.repository else f"{event} {known}"
     answers = [_keep(ingress, p.name, "github", kept_as, said.key, body) for p in pipelines]
     return answers[0]

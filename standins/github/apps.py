@@ -18,6 +18,7 @@ from standins.github.model import Hook, RefusedError, Repo
 PERMISSIONS = {
     "metadata": "read", "contents": "write", "statuses": "write", "checks": "write", "deployments": "write",
     "issues": "write", "pull_requests": "write", "repository_hooks": "write", "merge_queues": "read",
+    "members": "read",
 }  # fmt: skip
 #: A JSON web token may live so long, and its times may be off by so much, in seconds.
 LIFE, DRIFT = 600.0, 60.0

@@ -14,6 +14,7 @@ from standins.github import (
     routes_pulls,
     routes_reactions,
     routes_statuses,
+    routes_teams,
 )
 from standins.github.access import Access
 from standins.github.control import GitHubVerbs
@@ -31,6 +32,7 @@ MODULES = (
     routes_hooks,
     routes_checks,
     routes_reactions,
+    routes_teams,
 )
 
 

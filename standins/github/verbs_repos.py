@@ -65,6 +65,11 @@ class RepoVerbs(VerbBase):
         with self._w.lock:
             self._w.repo(repo).collaborators = dict(collaborators)
 
+    def set_team(self, team: str, members: dict[str, str]) -> None:
+        """The members of a team `org/slug`: login -> active or pending."""
+        with self._w.lock:
+            self._w.teams[team.lower()] = dict(members)
+
     def push(
         self,
         repo: str,

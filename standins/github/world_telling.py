@@ -36,6 +36,8 @@ class Telling:
         self.by_id: dict[int, Repo] = {}
         #: Former full names, in lower case -> id.
         self.moved: dict[str, int] = {}
+        #: `org/team`, in lower case -> the state of each member: active, or pending (invited).
+        self.teams: dict[str, dict[str, str]] = {}
         self.ids = itertools.count(1001)
         self.shapes = self.shapes_v3 = Shapes("", "")
         self.payloads = Payloads(self.shapes, self.apps)

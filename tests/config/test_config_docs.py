@@ -25,6 +25,8 @@ HEADINGS = {
     "FastEntry": "`pipelines[].stages[].fast`",
     "JobEntry": "`job`",
     "ServiceEntry": "`pipelines[].services[]`",
+    "RolesEntry": "`pipelines[].roles`",
+    "MemberEntry": "`member`",
     "VerifyEntry": "`pipelines[].verify`",
     "FastLaneEntry": "`pipelines[].fast_lane`",
     "RetryEntry": "`pipelines[].retry`",

@@ -24,14 +24,15 @@ from tests.workers.workshop import Workshop, clean
 from workers import performer, reconcile
 
 REPO = "shop/s1"
-MATRIX = {"admin": True, "maintain": True, "write": True, "triage": False, "read": False}
+#: What a collaborator of each kind may do: on the runs of their service, and on the stages that all share.
+MATRIX = {"admin": (True, True), "maintain": (True, True), "write": (True, False), "triage": (False, False)}
 GET_PERMISSION = r"GET /repos/.*/permission"
 
 
 @pytest.fixture
 def shop(workshop: Open) -> Workshop:
     opened = workshop()
-    opened.github.control.set_collaborators(REPO, {name: name for name in MATRIX} | {"dana": "write"})
+    opened.github.control.set_collaborators(REPO, {name: name for name in MATRIX} | {"dana": "maintain"})
     opened.start()
     return opened
 
@@ -87,16 +88,22 @@ def locked(shop: Workshop) -> bool:
 @pytest.mark.parametrize(
     "command", ["lock acceptance because", "unlock acceptance because", "retry", "cancel", "verify"]
 )
-def test_only_who_may_write_is_obeyed(shop: Workshop, pull: int, role: str, command: str) -> None:
+def test_who_may_write_acts_on_runs_and_who_may_maintain_on_stages(
+    shop: Workshop, pull: int, role: str, command: str
+) -> None:
     _, words = told(shop, pull, f"/interlock {command}", role)
-    assert ("may not write" not in words) is MATRIX[role]
-    assert locked(shop) is (MATRIX[role] and command.startswith("lock"))
+    may = MATRIX[role]["lock" in command]
+    assert (f"{role} may not" not in words) is may
+    assert locked(shop) is (may and command.startswith("lock"))
 
 
 def test_a_stranger_on_a_public_repository_is_not_obeyed(shop: Workshop, pull: int) -> None:
     reactions, words = told(shop, pull, "/interlock lock acceptance because", "mallory")
     assert reactions == ["-1"]
-    assert "mallory may not write to shop/s1" in words
+    assert (
+        "mallory may not lock a stage: that takes the role `operator`. It is held by everybody with the permission"
+        in (words)
+    )
     assert not locked(shop)
 
 
@@ -112,7 +119,7 @@ def test_permission_is_asked_at_that_moment(shop: Workshop, pull: int) -> None:
     told(shop, pull, "/interlock lock acceptance because", "dana")
     shop.github.control.set_collaborators(REPO, {})
     _, words = told(shop, pull, "/interlock unlock acceptance because", "dana")
-    assert "dana may not write" in words
+    assert "dana may not unlock a stage" in words
     assert locked(shop)
 
 
@@ -132,7 +139,7 @@ def test_permission_is_asked_at_that_moment(shop: Workshop, pull: int) -> None:
 def test_an_answer_that_does_not_say_so_is_a_no(shop: Workshop, pull: int, body: object) -> None:
     shop.github.control.fault("status", route=GET_PERMISSION, count=1, status=200, body=json.dumps(body))
     _, words = told(shop, pull, "/interlock lock acceptance because")
-    assert "may not write" in words
+    assert "may not lock a stage" in words
     assert not locked(shop)
 
 
@@ -174,7 +181,7 @@ def test_a_github_that_refuses_to_say_is_a_no(shop: Workshop, pull: int, status:
     shop.github.control.fault("status", route=GET_PERMISSION, count=1, status=status, body="{}")
     reactions, words = told(shop, pull, "/interlock lock acceptance because")
     assert reactions == ["-1"]
-    assert "may not write" in words or "does not say whether you may" in words
+    assert "may not lock a stage" in words or "does not say whether you may" in words
     assert not locked(shop)
 
 

@@ -18,6 +18,9 @@ from bot.core.model.events import Command, CommandSaid, Configured, Merged
 from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import Job, Pipeline, Service, Stage
 from bot.github.doctor import examine_github
+from bot.github.limits import Purpose
+from bot.github.membership import is_member
+from bot.github.session import Session
 from config.configuration import Configuration, GitHubSettings, WebSettings
 from config.settings import Settings
 from standins.github import GitHubStandIn
@@ -94,6 +97,8 @@ def test_everything_that_interlock_sends_is_what_github_describes(workshop: Open
     commented = control.comment("shop/s1", number, "/interlock retry", "dana")
     said = CommandSaid("comment/1", "shop/s1", "dana", (Command("retry"),), number, commented, time.time())
     shop.do(AuthorizeCommand(said, acts=True, since=time.time()))
+    control.set_team("shop/release", {"dana": "active"})
+    assert is_member(Session(shop.runtime, "shop/s1"), "shop/release", "dana", Purpose.PROOF)
     shop.do(Answer("shop/s1", number, commented, "+1", "it is repeated"))
     shop.do(Comment("shop/s1", number, "S1.1", "in build"))
     shop.do(Comment("shop/s1", number, "S1.1", "in acceptance"))
@@ -219,6 +224,9 @@ def _tour_of_reading(town: Town) -> None:
                  f"/compare/{first}...{head}", f"/compare/{head}...{first}", "/collaborators/ann/permission",
                  "/collaborators/eve/permission", "/contents/a.txt?ref=main"):  # fmt: skip
         ok("GET", PATH + path)
+    control.set_team("acme/release", {"ann": "active", "ivy": "pending"})
+    for who in ("ann", "ivy"):
+        ok("GET", f"/orgs/acme/teams/release/memberships/{who}")
     for path in ("/rate_limit", "/user", "/meta", f"/repositories/{control._w.repo(REPO).id}/branches/main"):
         ok("GET", path)
 

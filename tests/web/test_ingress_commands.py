@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from dataclasses import replace
 from typing import Any
@@ -14,7 +15,7 @@ from bot.core.model.pipeline import Pipeline, Service
 from bot.store.github import Repositories
 from bot.store.keys import Keys
 from bot.web.app import create_app
-from config.configuration import Configuration
+from config.configuration import Configuration, PipelineAccess
 from config.settings import Settings
 from tests.web.conftest import Send, signature
 from tests.web.story import Story, sha
@@ -140,3 +141,20 @@ def test_each_pipeline_with_a_service_in_the_repository_hears_it(
     assert client.post("/webhooks/github", data=body, headers=headers).json == {"status": "kept"}
     assert story.waiting() == 1
     assert redis.xlen(Keys(name).inbox) == 1
+
+
+def test_where_the_pipeline_file_turns_commands_off_none_is_kept(
+    settings: Settings, configuration: Configuration, story: Story
+) -> None:
+    silent = replace(configuration, accesses={story.shape.name: PipelineAccess(commands=())})
+    client = create_app(settings, silent, lambda _: None).test_client()
+    body = json.dumps(comment(story)).encode()
+    headers = {
+        "X-GitHub-Event": "issue_comment",
+        "X-GitHub-Delivery": "d1",
+        "X-Hub-Signature-256": signature(body),
+        "Content-Type": "application/json",
+    }
+    answer = client.post("/webhooks/github", data=body, headers=headers)
+    assert answer.json == {"status": "ignored", "why": "the pipeline file turns commands at GitHub off"}
+    assert heard(story) == []

@@ -30,7 +30,7 @@ up: $(STAMP) ## Run Interlock here: Redis-compatible server, worker, beat, web
 
 test: $(STAMP) chromium ## Check the import contracts and run every test (ARGS="-k lock" to choose)
 	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 # Whole folders of real processes, real browsers and stand-ins: not even collected, which saves seconds.
 SLOW_FOLDERS := browser end_to_end launch standins jobs

@@ -7,6 +7,10 @@ import os
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import Scheduling
+
+from tests.schedule import WaitingFirst, number_of_workers
 
 settings.register_profile("fast", deadline=None, max_examples=20)
 settings.register_profile("quick", deadline=None, max_examples=100)
@@ -16,6 +20,15 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--snapshots", action="store_true", help="Write the snapshots of texts anew (tests/reporting).")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    return number_of_workers()
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
+    """`--dist loadfile` takes the files in an order of our own; every other choice is as in xdist."""
+    return WaitingFirst(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

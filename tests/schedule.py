@@ -1,0 +1,79 @@
+"""In which order the pytest workers take the test files (`--dist loadfile`), and how many workers `-n auto` starts.
+
+Half of the time of the suite is spent in files whose tests wait: for real processes that start, are killed and are
+found again, and for time-outs that are no test's to change. They leave the processor idle. So there are two workers for
+each core: every other one takes the files that wait, the longest first, while the others compute and then help.
+
+No file is divided: what it sets up for all of its tests is set up once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+from xdist.scheduler.loadfile import LoadFileScheduling
+from xdist.workermanage import WorkerController
+
+#: The files that take more than ten seconds, and how long each takes on two cores, in seconds. A number that is not
+#: true any more costs time and nothing else; `make test ARGS=--durations=80` shows the present ones.
+WAITING: Mapping[str, int] = {
+    "tests/storm/test_storm.py": 170,
+    "tests/end_to_end/test_health.py": 160,
+    "tests/bench/test_bench.py": 130,
+    "tests/end_to_end/test_killed.py": 120,
+    "tests/workers/test_crash.py": 110,
+    "tests/end_to_end/test_processes.py": 80,
+    "tests/web/test_slow_clients.py": 70,
+    "tests/end_to_end/test_emptied_redis.py": 60,
+    "tests/github/test_github_storm.py": 50,
+    "tests/failover/test_failovers.py": 48,
+    "tests/storm/test_emptied.py": 46,
+    "tests/browser/test_live_page.py": 40,
+    "tests/core/test_invariants.py": 35,
+    "tests/cli/test_cli_up.py": 30,
+    "tests/workers/test_emptied_store.py": 30,
+    "tests/end_to_end/test_schema.py": 25,
+    "tests/end_to_end/test_demo.py": 25,
+    "tests/mutants/test_mutants.py": 25,
+    "tests/workers/test_pull_requests.py": 20,
+    "tests/workers/test_race.py": 20,
+    "tests/bench/test_structure.py": 15,
+    "tests/github/test_example_payloads.py": 15,
+    "tests/launch/test_stack.py": 15,
+    "tests/failover/test_sentinel.py": 15,
+    "tests/workers/test_endless.py": 12,
+}
+#: The fewest and the most workers that `-n auto` starts.
+FEWEST, MOST = 4, 12
+
+
+def number_of_workers() -> int:
+    """Two for each core that this process may use."""
+    return min(max(2 * len(os.sched_getaffinity(0)), FEWEST), MOST)
+
+
+def choose(left: Sequence[str], last: str | None, *, waits: bool, workers: int) -> str:
+    """The next file for a worker, out of those that are left (the ones with most tests first).
+
+    `last`: the file that it has not finished yet. It must hold the next one before, so a short file follows one that
+    waits, and for that the shortest are kept to the end. `waits`: whether it takes the files that wait first.
+    """
+    waiting = sorted((file for file in left if file in WAITING), key=lambda file: -WAITING[file])
+    rest = [file for file in left if file not in WAITING]
+    if not waiting or not rest:
+        return left[0] if not waiting else waiting[0]
+    if last in WAITING:
+        return rest[-1]
+    return waiting[0] if waits or len(rest) <= len(waiting) + workers else rest[0]
+
+
+class WaitingFirst(LoadFileScheduling):
+    """Hands out the files by `choose`; of two workers, the first one takes those that wait."""
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        last = next(reversed(self.assigned_work[node]), None)
+        waits = self.nodes.index(node) % 2 == 0
+        file = choose([*self.workqueue], last, waits=waits, workers=len(self.nodes))
+        self.workqueue.move_to_end(file, last=False)
+        super()._assign_work_unit(node)

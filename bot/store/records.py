@@ -12,6 +12,7 @@ from bot.core.model.board_records import Header
 from bot.core.rules.configuration import Loss, lock_key
 from bot.core.rules.decision import Ended
 from bot.store.codec import RecordedFact, load_ended, load_record, load_recorded_fact
+from bot.store.ended_index import EndedRunIndex
 from bot.store.keys import Keys
 from bot.store.store import HEADER, STORY_KEPT
 
@@ -40,6 +41,8 @@ class Records:
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
+        #: The finished runs as this process remembers them, for searches.
+        self.index = EndedRunIndex(redis, keys)
 
     def facts(self, before: str | None = None, limit: int = 50) -> FactPage:
         """A page of the log, newest first; `before` is the `next` of the page before it."""

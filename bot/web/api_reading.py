@@ -15,7 +15,8 @@ from bot.health import judgement
 from bot.runtime import PipelineContext
 from bot.store.inbox import parked
 from bot.store.records import PAGE, Repairs
-from bot.web import finding, shapes
+from bot.web import fact_list, finding, shapes
+from bot.web.fact_list import FactFilter
 from bot.web.problems import Problem
 from bot.web.shapes import Shape, reply
 from bot.web.shared import context_of, runtime
@@ -73,13 +74,21 @@ def explain_waiting(pipeline: str) -> Response:
 
 @reading.get("/pipelines/<pipeline>/facts")
 def list_facts(pipeline: str) -> Response:
-    """A page of the log, newest first; `before` is the `next` of the page before it."""
+    """A page of the log, newest first; `before` is the `next` of the page before it.
+
+    `kind`, `by` (`anybody`: all that people did), `service`, `stage`, `run` and `via` filter it.
+    """
     context = context_of(pipeline)
-    before = request.args.get("before")
-    if before is not None and not _is_fact_id(before):
+    limit = whole_number("limit", 50, 1, PAGE)
+    return reply(fact_list.list_facts(context, FactFilter.of(request.args), before(), limit))
+
+
+def before() -> str | None:
+    """Where a page of the log begins. Raises Problem (400)."""
+    given = request.args.get("before")
+    if given is not None and not _is_fact_id(given):
         raise Problem(400, "`before` is the `next` of another page, such as 1700000000000-0")
-    page = context.records.facts(before, whole_number("limit", 50, 1, PAGE))
-    return reply({"facts": [shapes.fact(*row) for row in page.facts], "next": page.next})
+    return given
 
 
 @reading.get("/pipelines/<pipeline>/history")

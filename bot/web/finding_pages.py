@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
-from flask import render_template, request
+from flask import redirect, render_template, request
+from werkzeug.wrappers import Response as AnyResponse
 
+from bot.core.model.facts import FactKind
 from bot.health import judgement
 from bot.runtime import PipelineContext
 from bot.web import finding
 from bot.web.api_finding import FARTHEST
-from bot.web.api_reading import whole_number
+from bot.web.api_reading import before, whole_number
+from bot.web.drawing import Links
+from bot.web.fact_list import FactFilter, list_facts
 from bot.web.page import page
+from bot.web.run_list import PAGE, STATES, RunFilter, list_runs
+from bot.web.search import find, only_hit
+from bot.web.service import describe_service
 from bot.web.shared import context_of, runtime
 from bot.web.where import where
+
+#: How many facts one page of the log has.
+FACTS = 100
 
 
 def _head(context: PipelineContext, section: str) -> dict[str, Any]:
@@ -38,3 +49,81 @@ def show_where(pipeline: str) -> str:
             only = finding.service(context.pipeline_of(replica.board), only)
     found = where(context, runtime().configuration, only, whole_number("offset", 0, 0, FARTHEST))
     return render_template("where.html", only=only, **_head(context, "where"), found=found)
+
+
+@page.get("/p/<pipeline>/runs")
+def show_runs(pipeline: str) -> str:
+    """The runs, live and ended, by a filter."""
+    context = context_of(pipeline)
+    wanted = RunFilter.of(request.args)
+    offset = whole_number("offset", 0, 0, FARTHEST)
+    found = list_runs(context, wanted, offset)
+    with context.look() as replica:
+        configured = context.pipeline_of(replica.board)
+    return render_template(
+        "runs.html",
+        **_head(context, "runs"),
+        wanted=wanted,
+        found=_linked(found, Links(runtime().configuration, configured)),
+        offset=offset,
+        states=STATES,
+        stages=[stage.name for stage in configured.stages],
+        following=_address(pipeline, wanted, found["next"]),
+        previous=_address(pipeline, wanted, max(0, offset - PAGE)) if offset else None,
+    )
+
+
+@page.get("/p/<pipeline>/services/<service>")
+def show_service(pipeline: str, service: str) -> str:
+    """One service: what is where, its locks, its runs, its lead time."""
+    context, here = context_of(pipeline), runtime()
+    found = describe_service(context, here.configuration, service)
+    with context.look() as replica:
+        links = Links(here.configuration, context.pipeline_of(replica.board))
+    for rows in (found["live"], found["ended"]):
+        _linked(rows, links)
+    return render_template("service.html", **_head(context, "where"), found=found)
+
+
+@page.get("/p/<pipeline>/log")
+def show_log(pipeline: str) -> str:
+    """What was decided, by a filter: who, what, why, and from where."""
+    context = context_of(pipeline)
+    wanted = FactFilter.of(request.args)
+    found = list_facts(context, wanted, before(), FACTS)
+    with context.look() as replica:
+        stages = [stage.name for stage in context.pipeline_of(replica.board).stages]
+    following = {**wanted.query, "before": found["next"]}
+    return render_template(
+        "log.html",
+        **_head(context, "log"),
+        wanted=wanted,
+        found=found,
+        kinds=[str(kind) for kind in FactKind],
+        stages=stages,
+        following=f"/p/{pipeline}/log?{urlencode(following)}" if found["next"] else None,
+    )
+
+
+@page.get("/find")
+def show_found() -> AnyResponse | str:
+    """What the words in the box may mean; straight to it if that can be one thing only."""
+    question = request.args.get("q", "").strip()
+    if not question:
+        return render_template("found.html", question="", found=None)
+    found = find(runtime(), question)
+    address = only_hit(found)
+    return redirect(address) if address is not None else render_template("found.html", question=question, found=found)
+
+
+def _linked(found: dict[str, Any], links: Links) -> dict[str, Any]:
+    """Give each run of a list its links to GitHub."""
+    for run in found["runs"]:
+        run["commit_link"] = links.commit(run["service"], run["sha"])
+        run["pull_link"] = links.pull(run["service"], run["pull"])
+    return found
+
+
+def _address(pipeline: str, wanted: RunFilter, offset: int | None) -> str | None:
+    """The page of the list that begins there."""
+    return None if offset is None else f"/p/{pipeline}/runs?{urlencode({**wanted.query, 'offset': offset})}"

@@ -1,0 +1,88 @@
+"""The log, filtered: who decided what, why, and from where. A request looks through a bounded part of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from bot.core.model.facts import Fact, FactKind
+from bot.runtime import PipelineContext
+from bot.store.codec import RecordedFact
+from bot.store.records import PAGE
+from bot.web import shapes
+from bot.web.problems import Problem
+
+Shape = dict[str, Any]
+
+#: How many pages of the log one request looks through; what lies further back is asked for by `next`.
+LOOKED_THROUGH = 10
+LONGEST = 200
+
+
+@dataclass(frozen=True, slots=True)
+class FactFilter:
+    """What is asked for; what is empty does not matter. `by`: a person, or `anybody` for all that people did."""
+
+    kind: str = ""
+    by: str = ""
+    service: str = ""
+    stage: str = ""
+    run: str = ""
+    via: str = ""
+
+    @classmethod
+    def of(cls, query: Mapping[str, str]) -> FactFilter:
+        """The filter in the query of an address. Raises Problem (400)."""
+        given = {field.name: query.get(field.name, "").strip() for field in fields(cls)}
+        if any(len(text) > LONGEST for text in given.values()):
+            raise Problem(400, f"a filter has at most {LONGEST} characters")
+        kinds = [str(kind) for kind in FactKind]
+        if given["kind"] and given["kind"] not in kinds:
+            raise Problem(400, f"`kind` is a kind of fact, such as {FactKind.STAGE_LOCKED}", valid=kinds)
+        return cls(**given)
+
+    @property
+    def query(self) -> dict[str, str]:
+        """What an address carries of it."""
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: text for name, text in found.items() if text}
+
+    def fits(self, fact: Fact) -> bool:
+        """Whether a fact is one that is asked for."""
+        by, via = (fact.by or "").casefold(), (fact.via or "").casefold()
+        is_person = bool(by) and not _is_run(fact)
+        return (
+            (not self.kind or fact.kind == self.kind)
+            and (not self.by or by == self.by.casefold() or (self.by == "anybody" and is_person))
+            and (not self.service or (fact.service or "").casefold() == self.service.casefold())
+            and (not self.stage or (fact.step is not None and fact.step.stage == self.stage))
+            and (not self.run or (fact.run or "").casefold() == self.run.casefold())
+            and (not self.via or self.via.casefold() in via)
+        )
+
+
+def _is_run(fact: Fact) -> bool:
+    """Whether a run is named as what caused a fact: the holder of a lock, or what has replaced another run."""
+    service, _, number = (fact.by or "").rpartition(".")
+    return service == fact.service and number.isdigit()
+
+
+def list_facts(context: PipelineContext, wanted: FactFilter, before: str | None, limit: int) -> Shape:
+    """A page of the facts that are wanted, newest first. `next` may follow a page that is not full, or empty."""
+    found: list[tuple[str, RecordedFact]] = []
+    for _ in range(LOOKED_THROUGH):
+        page = context.records.facts(before, PAGE if wanted.query else limit)
+        for identity, recorded in page.facts:
+            if wanted.fits(recorded.fact):
+                found.append((identity, recorded))
+            if len(found) == limit:
+                return _shape(found, identity)
+        before = page.next
+        if before is None:
+            break
+    return _shape(found, before)
+
+
+def _shape(found: list[tuple[str, RecordedFact]], following: str | None) -> Shape:
+    return {"facts": [shapes.fact(*row) for row in found], "next": following}

@@ -1,0 +1,172 @@
+"""Lists of runs, live and ended, by what people know of them: filtered in memory, and told a page at a time."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from bot.core.model.board import Board
+from bot.core.model.run import End, Run, Status
+from bot.core.view import tile
+from bot.runtime import PipelineContext
+from bot.store.ended_index import EndedRow
+from bot.web import shapes
+from bot.web.problems import Problem
+
+Shape = dict[str, Any]
+
+#: How many runs one page has, unless it is asked for more or fewer.
+PAGE = 50
+#: The longest text that is looked for.
+LONGEST = 200
+#: What a run's state may be called in a filter: all that live, all that have ended, or one in particular.
+STATES = ("live", "ended", *map(str, Status), *(str(end) for end in End if end != "failed"))
+
+_SHA = re.compile(r"[0-9a-f]{4,40}")
+_PULL = re.compile(r"#?([0-9]{1,9})")
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """What is asked for; what is empty does not matter. Names are compared without regard to case."""
+
+    q: str = ""
+    service: str = ""
+    state: str = ""
+    stage: str = ""
+    lane: str = ""
+    author: str = ""
+
+    @classmethod
+    def of(cls, query: Mapping[str, str]) -> RunFilter:
+        """The filter in the query of an address. Raises Problem (400)."""
+        given = {field.name: query.get(field.name, "").strip() for field in fields(cls)}
+        if any(len(text) > LONGEST for text in given.values()):
+            raise Problem(400, f"a filter has at most {LONGEST} characters")
+        if given["state"] and given["state"] not in STATES:
+            raise Problem(400, f"`state` is one of {', '.join(STATES)}", valid=list(STATES))
+        return cls(**given)
+
+    @property
+    def query(self) -> dict[str, str]:
+        """What an address carries of it."""
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: text for name, text in found.items() if text}
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a live run and an ended one are both found by."""
+
+    run: str
+    service: str
+    sha: str
+    title: str
+    author: str
+    pulls: tuple[int, ...]
+    lane: str
+    stage: str
+    states: tuple[str, ...]
+
+
+def list_runs(context: PipelineContext, wanted: RunFilter, offset: int = 0, limit: int = PAGE) -> Shape:
+    """A page of the runs that are wanted: first those that live, then those that have ended, each newest first.
+
+    Those that wait for one stage stand in the order in which they will enter it.
+    """
+    fits = matcher(wanted)
+    now = time.time()
+    with context.look() as replica:
+        board = replica.board
+        live = [run for run in board.runs.values() if fits(_of_live(run))]
+        in_line = wanted.state == Status.WAITING and bool(wanted.stage)
+        live.sort(key=_in_line(board) if in_line else lambda run: (-run.created, -run.queue_number))
+        rows = [_live_shape(board, run, now) for run in live[offset : offset + limit]]
+    ended = [row for row in context.records.index.rows() if fits(_of_ended(row))]
+    first = max(0, offset - len(live))
+    page = ended[first : first + limit - len(rows)]
+    kept = context.records.ended_runs([row.run for row in page])
+    rows += [_ended_shape(shapes.ended(kept[row.run])) for row in page if row.run in kept]
+    total = len(live) + len(ended)
+    following = offset + limit if offset + limit < total else None
+    return {"runs": rows, "live": len(live), "ended": len(ended), "total": total, "next": following}
+
+
+def matcher(wanted: RunFilter) -> Callable[[_Known], bool]:
+    """Whether a run is one that is wanted."""
+    tests: list[Callable[[_Known], bool]] = []
+    if wanted.service:
+        tests.append(_same("service", wanted.service))
+    if wanted.stage:
+        tests.append(_same("stage", wanted.stage))
+    if wanted.lane:
+        tests.append(_same("lane", wanted.lane))
+    if wanted.author:
+        tests.append(_same("author", wanted.author))
+    if wanted.state:
+        tests.append(lambda known: wanted.state in known.states)
+    if wanted.q:
+        tests.append(means(wanted.q))
+    return lambda known: all(test(known) for test in tests)
+
+
+def means(question: str) -> Callable[[_Known], bool]:
+    """Whether a run may be meant: by its key, service, sha, pull request or author, or by all words of its title."""
+    folded = question.casefold().strip()
+    pull, sha = _PULL.fullmatch(folded), _SHA.fullmatch(folded)
+    words = folded.split()
+
+    def found(known: _Known) -> bool:
+        if known.run.casefold() == folded or known.service.casefold() == folded or known.author.casefold() == folded:
+            return True
+        if sha is not None and known.sha.startswith(folded):
+            return True
+        if pull is not None:
+            return int(pull[1]) in known.pulls
+        told = f"{known.service} {known.title} {known.author}".casefold()
+        return all(word in told for word in words)
+
+    return found
+
+
+def _same(name: str, wanted: str) -> Callable[[_Known], bool]:
+    folded = wanted.casefold()
+    return lambda known: getattr(known, name).casefold() == folded
+
+
+def _in_line(board: Board) -> Callable[[Run], tuple[bool, int]]:
+    return lambda run: (run.step.track != "real", board.ahead_of(run))
+
+
+def _of_live(run: Run) -> _Known:
+    merge = run.merge
+    pulls = merge.pulls or ((merge.pull,) if merge.pull is not None else ())
+    states = ("live", str(run.status))
+    return _Known(
+        run.key, run.service, run.sha, merge.title, merge.author, pulls, str(run.lane), run.step.stage, states
+    )
+
+
+def _of_ended(row: EndedRow) -> _Known:
+    states = ("ended", row.end)
+    return _Known(row.run, row.service, row.sha, row.title, row.author, row.pulls, row.lane, row.stage, states)
+
+
+def _live_shape(board: Board, run: Run, now: float) -> Shape:
+    position = board.ahead_of(run) + 1 if run.status is Status.WAITING else None
+    return {**tile(board, run, now, position), "state": str(run.status), "live": True, "at": run.since}
+
+
+def _ended_shape(shape: Shape) -> Shape:
+    return {**shape, "state": shape["end"], "live": False}
+
+
+def services_like(names: Iterable[str], question: str) -> list[str]:
+    """The services whose name begins with what was typed, or has it in it; an exact one alone."""
+    folded = question.casefold().strip()
+    found = [name for name in names if folded in name.casefold()]
+    exact = [name for name in found if name.casefold() == folded]
+    return exact or sorted(found, key=lambda name: (not name.casefold().startswith(folded), name))

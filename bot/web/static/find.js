@@ -1,0 +1,18 @@
+// `/` puts the focus into the box that finds, unless the reader is typing somewhere; Escape leaves it.
+"use strict";
+
+(() => {
+  const box = document.getElementById("find");
+  if (!box) return;
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const typing = event.target.closest("input, textarea, select, [contenteditable]");
+    if (event.key === "/" && !typing) {
+      event.preventDefault();
+      box.focus();
+      box.select();
+    } else if (event.key === "Escape" && event.target === box) {
+      box.blur();
+    }
+  });
+})();

@@ -128,7 +128,7 @@ class Runtime:
     @cached_property
     def repositories(self) -> Repositories:
         """The names and ids of repositories, as GitHub told them."""
-        return Repositories(self.redis)
+        return Repositories(self.redis, self.configuration.github.limits.names_believed)
 
     def migrate(self) -> None:
         """Bring what an older version stored to our schema. Raises NewerSchema if a newer version wrote it."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bot.core.access import COMMANDS, Roles
 from bot.core.model.pipeline import VERIFY, LockStatus, Mode, Pipeline, Service, Track
+from config.limits import GitHubLimits, JenkinsLimits
 from config.model import Markup, Notice, ReportKind
 
 
@@ -28,6 +29,7 @@ class Controller:
     markup: Markup = Markup.PLAIN
     #: In stages that roll out, a trigger without an answer is given up after it has answered for so long, in seconds.
     late_triggers: float = 60.0
+    limits: JenkinsLimits = field(default_factory=JenkinsLimits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class GitHubSettings:
     timeout: float = 15.0
     #: Seconds between two writes, over all processes; 0: as fast as one likes.
     write_spacing: float = 1.0
+    limits: GitHubLimits = field(default_factory=GitHubLimits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,10 +24,6 @@ from workers.once import Once
 
 log = structlog.get_logger()
 
-#: How long a build must be nowhere to be seen, at every look, before it counts as lost, in seconds: queue and executor
-#: lag behind, and a Jenkins that has just restarted answers before it has read everything.
-LOST_AFTER = 30.0
-
 _said = Once()
 
 
@@ -96,15 +92,15 @@ def _matters(board: Board, live: WatchedJob, step: Step, shown: dict[Job, Banner
 
 
 def _poll(runtime: Runtime, context: PipelineContext, job: Job) -> ControllerPoll:
-    patience = LOST_AFTER + 2 * runtime.configuration.polling.builds
+    jenkins = client_for(runtime, job)
+    lost_after = jenkins.limits.lost_after
+    patience = lost_after + 2 * runtime.configuration.polling.builds
 
     def amiss(description: str, banner: Banner) -> bool:
         wrong = shown_on(runtime, context, description, banner) != description
         return wrong and not context.outbox.has(banner.slot)  # it is on its way, or an operator has been told why not
 
-    return ControllerPoll(
-        client_for(runtime, job), lambda run: _missing_for(context, run, patience) >= LOST_AFTER, amiss
-    )
+    return ControllerPoll(jenkins, lambda run: _missing_for(context, run, patience) >= lost_after, amiss)
 
 
 def _missing_for(context: PipelineContext, run: Buildable, patience: float) -> float:

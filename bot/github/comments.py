@@ -33,7 +33,7 @@ SKEW = 3600.0
 
 def keep_comment(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Comment) -> Done:
     """Bring the comment up to date; what stands there already is not sent again."""
-    entry, session = WrittenSlot(HeldClaim(context, claim), effect.slot), Session(runtime, effect.repository)
+    entry, session = WrittenSlot(HeldClaim(runtime, context, claim), effect.slot), Session(runtime, effect.repository)
     marker = f"<!-- interlock {context.pipeline.name} -->"
     words = effect.text or _rendered(context, effect)
     if not words:
@@ -107,7 +107,7 @@ GIVEN = 2 * 86_400
 
 def answer_command(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Answer) -> Done:
     """Answer a comment: a reaction, then the words, each once. A hidden marker of ours tells that they are there."""
-    entry, session = WrittenSlot(HeldClaim(context, claim), effect.slot), Session(runtime, effect.repository)
+    entry, session = WrittenSlot(HeldClaim(runtime, context, claim), effect.slot), Session(runtime, effect.repository)
     _react(context, session, effect)
     marker = f"{commands.MARKER}{effect.slot} -->"
     words = _tamed((effect.text or answer(effect))[:LONGEST])

@@ -26,7 +26,7 @@ _ONLY_ENDS = ("inactive",)
 
 def deploy(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Deploy) -> Done:
     """Make the deployment if there is none, and set its state; the state that stands there is not set again."""
-    entry, session = WrittenSlot(HeldClaim(context, claim), effect.slot), Session(runtime, effect.repository)
+    entry, session = WrittenSlot(HeldClaim(runtime, context, claim), effect.slot), Session(runtime, effect.repository)
     body = {
         "state": effect.state,
         "description": shortened(words(effect.description)),

@@ -18,9 +18,6 @@ from bot.github.transport import GitHubNotFound, GitHubTransport, refusal
 from config.configuration import GitHubSettings
 from config.settings import Settings
 
-#: How long before its end a token is renewed, in seconds: longer than a request may take.
-RENEWED_BEFORE = 300.0
-
 
 @dataclass(frozen=True, slots=True)
 class InstallationToken:
@@ -48,7 +45,7 @@ class InstallationAuth(Auth.Auth):
     def token(self) -> str:
         """A token that is valid for some minutes yet. Raises what `refusal` returns."""
         with self._lock:
-            if self._token is None or self._token.ends - time.time() < RENEWED_BEFORE:
+            if self._token is None or self._token.ends - time.time() < self._where.limits.token_renewal:
                 self._token = self._make()
             return self._token.text
 

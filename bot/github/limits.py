@@ -13,8 +13,9 @@ from enum import Enum
 import structlog
 
 from bot.effect_outcomes import RateLimited
-from bot.github.transport import A_MINUTE, GitHubLimited, GitHubResponse, GitHubUnauthorized, reset_in
+from bot.github.transport import GitHubLimited, GitHubResponse, GitHubUnauthorized, reset_in
 from bot.store.github import Allowance, Pace, Wait
+from config.limits import GitHubLimits
 
 log = structlog.get_logger()
 
@@ -22,8 +23,6 @@ log = structlog.get_logger()
 PER_MINUTE, PER_HOUR = 80, 500
 #: The longest that a thread waits for its turn to write, in seconds.
 MOMENT = 1.0
-#: The longest pause after a limit that does not say how long it lasts, in seconds.
-LONGEST = 900.0
 
 
 class Purpose(Enum):
@@ -75,13 +74,17 @@ def note(allowance: Allowance, answer: GitHubResponse) -> None:
         allowance.saw(int(remaining), int(limit), reset)
 
 
-def respect(allowance: Allowance, error: Exception) -> None:
-    """Pause all requests of this identity, in all processes, if `error` concerns all of them and not just one."""
+def respect(allowance: Allowance, error: Exception, known: GitHubLimits) -> None:
+    """Pause all requests of this identity, in all processes, if `error` concerns all of them and not just one.
+
+    The error says how long, if GitHub did not.
+    """
     if isinstance(error, GitHubLimited):
-        if not error.said:
-            error.after = min(LONGEST, A_MINUTE * 2 ** (allowance.strike() - 1))
+        if error.after is None:
+            error.after = min(known.longest_pause, known.unnamed_pause * 2 ** (allowance.strike() - 1))
         log.warning("github-limit", why=str(error), seconds=error.after)
-        allowance.hold(error.after or A_MINUTE, str(error))
+        allowance.hold(error.after, str(error))
     elif isinstance(error, GitHubUnauthorized):
         log.error("github-does-not-know-us", why=str(error))
-        allowance.hold(error.after or A_MINUTE, str(error))
+        error.after = known.unnamed_pause
+        allowance.hold(error.after, str(error))

@@ -29,9 +29,6 @@ from bot.store.outbox import Claim
 log = structlog.get_logger()
 
 CONTEXT = "lock"
-#: How many open pull requests of a repository get the status (the newest), and how many of them before others
-#: get a turn.
-PULLS, AT_ONCE = 300, 20
 _SHA = re.compile(r"[0-9a-f]{40}\Z")
 
 
@@ -39,8 +36,8 @@ def tell_of_lock(runtime: Runtime, context: PipelineContext, claim: Claim, effec
     """Tell the open pull requests of a branch, or those that were told that it is over."""
     if effect.sha:
         return _tell_late(runtime, context, claim, effect)
-    hold, heads = HeldClaim(context, claim), _left(runtime, context, claim, effect)
-    for sha in heads[:AT_ONCE]:
+    hold, heads = HeldClaim(runtime, context, claim), _left(runtime, context, claim, effect)
+    for sha in heads[: hold.limits.lock_notices_at_once]:
         if effect.locked:  # before it is: a crash in between must not lose that it was told
             _note_told(context, effect, sha)
         status = SetStatus(effect.repository, sha, CONTEXT, effect.state, Verbatim(effect.description), "")
@@ -68,7 +65,7 @@ def _tell_late(runtime: Runtime, context: PipelineContext, claim: Claim, effect:
         present = lock_notices.of_branch(standing, effect.repository, effect.branch)
     if present is not None:
         status = SetStatus(effect.repository, effect.sha, CONTEXT, present.state, Verbatim(present.description), "")
-        set_status(runtime, HeldClaim(context, claim), status, Purpose.LOCK)
+        set_status(runtime, HeldClaim(runtime, context, claim), status, Purpose.LOCK)
     return Done()
 
 
@@ -97,8 +94,9 @@ def _left(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Lock
 def _open(runtime: Runtime, effect: LockNotice) -> list[str]:
     """The heads of the open pull requests to the branch, the newest first."""
     path = f"/pulls?state=open&base={quote(effect.branch, safe='')}"
-    rows = islice(Session(runtime, effect.repository).pages(path, Purpose.LOCK), PULLS)
-    found = (str(row["head"]["sha"]) for row in rows)
+    rows = Session(runtime, effect.repository).pages(path, Purpose.LOCK)
+    newest = islice(rows, runtime.configuration.github.limits.lock_notices)
+    found = (str(row["head"]["sha"]) for row in newest)
     return list(dict.fromkeys(sha for sha in found if _SHA.match(sha)))
 
 

@@ -74,9 +74,6 @@ def _found(effect: FindPull, row: dict[str, Any]) -> PullFound:
 
 log = structlog.get_logger()
 
-#: For how long GitHub is asked again, and how old a command may be when we come to it, in seconds.
-PATIENCE, TOO_OLD = 900.0, 3600.0
-
 #: How often a comment may be missing before it counts as deleted: reads may lag behind the webhook.
 MISSING = 3
 
@@ -90,12 +87,13 @@ BRANCH = 60
 def authorize(runtime: Runtime, context: PipelineContext, claim: Claim, effect: AuthorizeCommand) -> Done:
     """Ask what must be known before anything is done. Anything that GitHub does not confirm counts as no."""
     said, waited = effect.said, time.time() - effect.since
-    if waited > TOO_OLD:
+    known = runtime.configuration.github.limits
+    if waited > known.command_age:
         return Done(CommandRefused(said, "it came too late: nobody was there to hear it for an hour"))
     try:
         return _authorize(runtime, context, claim, effect)
     except RetryLater as error:
-        if waited > PATIENCE:
+        if waited > known.command_patience:
             log.warning("command-refused", command=said.key, why=str(error))
             return Done(CommandRefused(said, "GitHub could not be asked whether you may; say it again later"))
         raise

@@ -27,9 +27,6 @@ log = structlog.get_logger()
 _T = TypeVar("_T")
 _local = threading.local()
 _NAME = re.compile(r"(?!\.{1,2}/)[A-Za-z0-9_.-]{1,100}/(?!\.{1,2}\Z)[A-Za-z0-9_.-]{1,100}\Z")
-#: GitHub may refuse a new token for a moment (octokit/auth-app.js#65): the age from which a token is no longer new, and
-#: the pause before the one repetition; in seconds.
-FRESH, A_MOMENT = 60.0, 0.5
 #: The most pages that a list is read: at a hundred entries each.
 PAGES = 30
 #: How long our own login is remembered, in seconds.
@@ -43,6 +40,7 @@ class Session:
         self.repository = repository
         self._runtime = runtime
         self._names = runtime.repositories
+        self._limits = runtime.configuration.github.limits
         self._auth, self._transport, self._allowance = _reach(runtime, repository)
 
     def read(self, path: str, purpose: Purpose, etag: str | None = None) -> GitHubResponse:
@@ -140,7 +138,7 @@ class Session:
             if answer.status == 401 and isinstance(self._auth, identity.InstallationAuth):
                 answer = self._again(self._auth, verb, path, body, headers)
         except (RetryLater, PermanentFailure) as error:
-            limits.respect(self._allowance, error)
+            limits.respect(self._allowance, error, self._limits)
             if isinstance(error, GitHubNotFound | GitHubForbidden):  # no token: the installation is gone, or suspended
                 self._perhaps_elsewhere(error)
             raise
@@ -151,8 +149,8 @@ class Session:
         self, auth: identity.InstallationAuth, verb: str, path: str, body: object, headers: dict[str, str] | None
     ) -> GitHubResponse:
         """Repeat after a 401, which did nothing, so even a write: wait if the token is new, else make another."""
-        if auth.age() < FRESH:
-            time.sleep(A_MOMENT)
+        if auth.age() < self._limits.new_token:
+            time.sleep(self._limits.new_token_pause)
         else:
             auth.forget()
         return self._transport.ask(verb, path, body, headers)
@@ -162,7 +160,7 @@ class Session:
             raise RetryLater(f"{what} ({self.repository}): GitHub answers {answer.status}", certain=True)
         if answer.status >= 400:
             error = refusal(answer, f"{what} ({self.repository})")
-            limits.respect(self._allowance, error)
+            limits.respect(self._allowance, error, self._limits)
             if isinstance(error, GitHubNotFound | GitHubForbidden):
                 self._perhaps_elsewhere(error)
             raise error
@@ -226,7 +224,7 @@ def _as_app(runtime: Runtime, ask: Callable[[GitHubTransport], _T]) -> _T:
     try:
         return ask(transport)
     except (RetryLater, PermanentFailure) as error:
-        limits.respect(allowance, error)
+        limits.respect(allowance, error, runtime.configuration.github.limits)
         raise
 
 

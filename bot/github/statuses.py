@@ -22,15 +22,12 @@ from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
 from config.model import ReportKind
 
-#: So many statuses of one context GitHub takes on one commit, ever (GitHub docs: commit statuses).
-PER_CONTEXT = 1000
-
 
 def report_status(runtime: Runtime, context: PipelineContext, claim: Claim, effect: SetStatus) -> Done:
     """Report on one stage. What stands there already is not sent again."""
     if runtime.configuration.github.report is ReportKind.CHECKS and identity.is_app(runtime.settings):
         return _report_check(runtime, context, claim, effect)
-    set_status(runtime, HeldClaim(context, claim), effect, Purpose.STATUS)
+    set_status(runtime, HeldClaim(runtime, context, claim), effect, Purpose.STATUS)
     return Done()
 
 
@@ -53,9 +50,10 @@ def set_status(runtime: Runtime, hold: HeldClaim, effect: SetStatus, purpose: Pu
         written = entry.settle(written.unanswered if arrived else written.mark, counts=arrived)
     if written.mark == mark:
         return
-    if written.count >= PER_CONTEXT:
+    most = hold.limits.statuses_of_context
+    if written.count >= most:
         raise PermanentFailure(
-            f"{name} was set {written.count} times on {effect.sha[:7]}, and GitHub takes no more than {PER_CONTEXT}"
+            f"{name} was set {written.count} times on {effect.sha[:7]}, and GitHub takes no more than {most}"
         )
     entry.write(session, "POST", f"/statuses/{effect.sha}", body, purpose, mark)
     entry.settle(mark, counts=True)
@@ -72,7 +70,7 @@ _CONCLUSIONS = {"success": "success", "failure": "failure", "error": "neutral"}
 
 def _report_check(runtime: Runtime, context: PipelineContext, claim: Claim, effect: SetStatus) -> Done:
     """Make the check run, or bring it up to date; what stands there already is not sent again."""
-    entry, session = WrittenSlot(HeldClaim(context, claim), effect.slot), Session(runtime, effect.repository)
+    entry, session = WrittenSlot(HeldClaim(runtime, context, claim), effect.slot), Session(runtime, effect.repository)
     body = _check_body(runtime, context, effect)
     written, mark = entry.read(), mark_of(body)
     number = written.id

@@ -115,9 +115,6 @@ def _read(text: Any) -> Any:
 
 # -- what a refusal means: not there, not allowed and what is missing, not now, or never -------------------------------
 
-#: The pause after a refusal that names none, in seconds (GitHub docs: rate limits, "wait for at least one minute").
-A_MINUTE = 60.0
-
 
 class GitHubUnreachable(RetryLater):
     """No answer came. A write may have arrived."""
@@ -126,19 +123,18 @@ class GitHubUnreachable(RetryLater):
 class GitHubLimited(RetryLater):
     """A rate limit: GitHub did nothing, and no process may ask before `after` seconds have passed.
 
-    `said`: GitHub named that time.
+    None: GitHub named no time, and `limits.respect` sets one.
     """
 
-    def __init__(self, why: str, *, after: float, said: bool) -> None:
+    def __init__(self, why: str, *, after: float | None) -> None:
         super().__init__(why, after=after, certain=True)
-        self.said = said
 
 
 class GitHubUnauthorized(RetryLater):
     """GitHub does not accept our token or App, whatever is asked. It did nothing."""
 
     def __init__(self, why: str) -> None:
-        super().__init__(why, after=A_MINUTE, certain=True)
+        super().__init__(why, certain=True)
 
 
 class GitHubNotFound(PermanentFailure):
@@ -170,13 +166,13 @@ def _limit(answer: GitHubResponse, said: str) -> GitHubLimited | None:
     headers = answer.headers
     why = f"{said}, a rate limit"
     if (wait := headers.get("retry-after", "")).isdigit():
-        return GitHubLimited(why, after=float(wait), said=True)
+        return GitHubLimited(why, after=float(wait))
     if headers.get("x-ratelimit-remaining") == "0":
         reset = reset_in(answer)
-        return GitHubLimited(why, after=A_MINUTE if reset is None else reset + 1, said=reset is not None)
+        return GitHubLimited(why, after=None if reset is None else reset + 1)
     # The body is the only sign of a secondary limit without Retry-After (GitHub docs: rate limits for the REST API).
     if answer.status == 429 or "rate limit" in answer.message.lower():
-        return GitHubLimited(why, after=A_MINUTE, said=False)
+        return GitHubLimited(why, after=None)
     return None
 
 

@@ -15,14 +15,11 @@ from typing import Any, cast
 from bot.effect_outcomes import ClaimLost, PermanentFailure, RateLimited, RetryLater
 from bot.github.limits import Purpose
 from bot.github.session import Session
-from bot.runtime import PipelineContext
+from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
 
 #: How long what was written is remembered, in seconds: longer than a run lives.
 REMEMBERED = 14 * 86_400
-
-#: How long a request may still arrive after it was sent, in seconds.
-STILL_COMING = 10.0
 
 #: The fields of a write whose reply is missing; schema 3 called the first one `doubt`, and an upgrade may meet one.
 _UNANSWERED = ("unanswered", "doubt", "sent")
@@ -47,8 +44,8 @@ class Written:
 class HeldClaim:
     """Our claim on an effect, renewed before each write: a worker that has lost its claim writes nothing any more."""
 
-    def __init__(self, context: PipelineContext, claim: Claim) -> None:
-        self.context, self._claim = context, claim
+    def __init__(self, runtime: Runtime, context: PipelineContext, claim: Claim) -> None:
+        self.context, self.limits, self._claim = context, runtime.configuration.github.limits, claim
 
     def renew(self) -> None:
         """Extend the claim. Raises ClaimLost if another worker has it, or the effect is done."""
@@ -69,11 +66,10 @@ class WrittenSlot:
     def read(self) -> Written:
         """Return what is known. Raises RateLimited while a write whose reply is missing may still arrive."""
         found = self._read()
-        left = found.sent + STILL_COMING - self._now() if found.unanswered else 0.0
+        late = self._hold.limits.late_request
+        left = found.sent + late - self._now() if found.unanswered else 0.0
         if left > 0:
-            raise RateLimited(
-                "the reply to the last request is missing: it may still arrive", after=min(left, STILL_COMING)
-            )
+            raise RateLimited("the reply to the last request is missing: it may still arrive", after=min(left, late))
         self._unsure = bool(found.unanswered)
         return found
 

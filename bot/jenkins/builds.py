@@ -24,9 +24,6 @@ from bot.store.outbox import Claim
 #: Names of the declared job parameters. Jenkins drops undeclared ones, and with them the uniqueness of a trigger.
 RUN, ATTEMPT, VERSION, SHA = "INTERLOCK_RUN", "INTERLOCK_ATTEMPT", "INTERLOCK_VERSION", "INTERLOCK_SHA"
 
-#: How many builds of a job one look takes in.
-BUILDS = 50
-
 BUILD_TREE = "number,building,result,timestamp,duration,estimatedDuration,queueId,actions[parameters[name,value]]"
 
 ITEM_TREE = "cancelled,executable[number],actions[parameters[name,value]]"
@@ -43,9 +40,9 @@ def queue_items(client: JenkinsClient) -> list[dict[str, Any]]:
     return items
 
 
-def newest_builds(client: JenkinsClient, job: Job, most: int = BUILDS) -> list[dict[str, Any]]:
+def newest_builds(client: JenkinsClient, job: Job) -> list[dict[str, Any]]:
     """The newest builds of a job, in one request."""
-    return read_job(client, job, most).get("builds") or []
+    return read_job(client, job, client.limits.builds).get("builds") or []
 
 
 def read_job(client: JenkinsClient, job: Job, most: int, *, description: bool = False) -> dict[str, Any]:

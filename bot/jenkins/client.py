@@ -110,6 +110,7 @@ class JenkinsClient:
         self._controller = controller
         self.contact = contact
         self.url = controller.url
+        self.limits = controller.limits
         #: The session that Jenkins named last (X-Jenkins-Session): another one after each restart.
         self.session = ""
         #: Whether this controller wants crumbs from us: known once it has refused a request without one.

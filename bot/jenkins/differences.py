@@ -57,7 +57,7 @@ class ControllerPoll:
 
 def differences(poll: ControllerPoll, live: WatchedJob) -> list[Event]:
     """Every difference between Jenkins and the board about one job, as events. Raises what the client raises."""
-    most = max(builds.BUILDS, 2 * len(live.runs))
+    most = max(poll.jenkins.limits.builds, 2 * len(live.runs))
     answer = builds.read_job(poll.jenkins, live.job, most, description=live.banner is not None)
     listed: list[Build] = answer.get("builds") or []
     of_attempt, of_item = _by_attempt(listed), _by_item(listed)

@@ -129,10 +129,6 @@ def _note(row: bytes | None) -> PostNote | None:
 
 # -- late arrivals -----------------------------------------------------------------------------------------------------
 
-#: How long a trigger whose reply was lost may still be on its way, beyond the time-out of the request, in seconds.
-STILL_COMING = 3.0
-
-
 #: The longest pause between two looks that still count as one stretch of time in which Jenkins answers, in seconds.
 STRETCH = 10.0
 
@@ -163,7 +159,8 @@ def await_arrival(
 
 def patience(runtime: Runtime, effect: Trigger) -> float:
     """How long after it was sent a trigger without an answer may still arrive wherever nothing hangs, in seconds."""
-    return runtime.configuration.controllers[effect.job.controller].timeout + STILL_COMING
+    controller = runtime.configuration.controllers[effect.job.controller]
+    return controller.timeout + controller.limits.late_request
 
 
 def _answering_for(context: PipelineContext, effect: Trigger) -> float:

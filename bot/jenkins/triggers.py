@@ -15,10 +15,6 @@ from bot.jenkins.client import JenkinsClient, JenkinsForbidden, JenkinsNotFound,
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim, UnacknowledgedWrites
 
-#: How long after its claim a trigger goes out on what the claim has noted, in seconds: far less than it is held for
-#: (`outbox.CLAIM_MS`). Later it is noted once more, which proves that it is still ours.
-AT_ONCE = 2.0
-
 _NUMBER = re.compile(r"/(\d+)/?$")
 
 
@@ -31,7 +27,7 @@ def trigger(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Tr
     store even a note may be lost: then builds of this commit are looked for first.
     """
     jenkins = client_for(runtime, effect.job)
-    if claim.noted is not None and time.monotonic() - claim.at < AT_ONCE:  # the claim has noted the intent
+    if claim.noted is not None and time.monotonic() - claim.at < jenkins.limits.claim_note:  # the intent is noted
         if claim.noted.follows:
             posted.confirm(context, effect)
         return _sent(context, jenkins, effect)

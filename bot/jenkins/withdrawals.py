@@ -17,8 +17,8 @@ from bot.jenkins.client import JenkinsClient, JenkinsNotFound, client_for, job_p
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
 
-#: How often a build that must end may be gone before it counts as lost, and the pause between, in seconds.
-GONE_LOOKS, GONE_PAUSE = 6, 5.0
+#: How often a build that must end may be gone before it counts as lost.
+GONE_LOOKS = 6
 #: A restart of Jenkins so long ago, in seconds, is what a build is gone for that must end.
 LATELY = 600.0
 
@@ -88,7 +88,7 @@ def _stop_known(jenkins: JenkinsClient, effect: Withdraw, number: int, tries: in
     except JenkinsNotFound:
         why = why_gone(jenkins, number, time.time() - LATELY)
         if tries < GONE_LOOKS:
-            raise RetryLater(why, after=GONE_PAUSE) from None
+            raise RetryLater(why, after=jenkins.limits.gone_pause) from None
         return Done(BuildLost(effect.run, effect.attempt, why))
     return _end(jenkins, effect.job, number, effect.level)
 
@@ -102,7 +102,7 @@ def _find_and_withdraw(jenkins: JenkinsClient, context: PipelineContext, effect:
         return Done(Withdrawn(effect.run, effect.attempt))
     if found is None:
         since = posted.since(context, effect.run, effect.attempt)
-        if since is not None and since < posted.STILL_COMING:
+        if since is not None and since < jenkins.limits.late_request:
             raise RetryLater("its build is between queue and executor", after=0.3)
         return Done(Withdrawn(effect.run, effect.attempt))
     if found.item is not None:

@@ -13,8 +13,6 @@ from bot.store.scripts import Scripts
 
 #: A refusal is forgotten after so long, in seconds; until then each further one makes the wait longer.
 STRIKES_FOR = 1800
-#: For how long a process believes what it has read, in seconds.
-BELIEVED = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +115,11 @@ class Repository:
 
 
 class Repositories:
-    """What was learnt of all of them. Thread-safe; reads Redis at most once in a while."""
+    """What was learnt of all of them. Thread-safe; reads Redis again after `believed` seconds."""
 
-    def __init__(self, redis: Redis, prefix: str = "interlock") -> None:
+    def __init__(self, redis: Redis, believed: float = 30.0, prefix: str = "interlock") -> None:
         self._redis = redis
+        self._believed = believed
         self._key = f"{prefix}:{{github}}:repositories"
         self._found: dict[str, Repository] = {}
         self._read_at = float("-inf")
@@ -137,7 +136,7 @@ class Repositories:
 
     def get(self, configured: str) -> Repository | None:
         """What is known of the repository that the file calls so."""
-        return self._all(BELIEVED).get(configured.casefold())
+        return self._all(self._believed).get(configured.casefold())
 
     def present(self, configured: str) -> str:
         """What it is called now, as far as we know."""
@@ -146,7 +145,7 @@ class Repositories:
 
     def of_id(self, number: int) -> list[str]:
         """What files call, or called, the repository with this id."""
-        return [repository.configured for repository in self._all(BELIEVED).values() if repository.id == number]
+        return [repository.configured for repository in self._all(self._believed).values() if repository.id == number]
 
     def _all(self, believed: float) -> dict[str, Repository]:
         if time.monotonic() - self._read_at >= believed:

@@ -11,7 +11,6 @@ import pytest
 from bot.core import sentences
 from bot.core.model.events import BuildSeen, StoreChanged, TimePassed, TriggerAccepted
 from bot.core.model.pipeline import Outcome
-from bot.jenkins import posted
 from bot.store import outbox
 from bot.store.outbox import Claim
 from tests.failover.sentinels import until
@@ -24,9 +23,9 @@ ANOTHER = "0" * 40
 
 
 @pytest.fixture
-def patient(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> Workshop:
+def patient(shop: Workshop) -> Workshop:
     """A worker that has a short patience with what may still arrive, and knows the history of its store."""
-    monkeypatch.setattr(posted, "STILL_COMING", -shop.configuration.controllers["cdp"].timeout)
+    shop.limit_jenkins(late_request=-shop.configuration.controllers["cdp"].timeout)
     shop.context.inbox.tick(TimePassed())
     return shop
 

@@ -15,7 +15,7 @@ from bot.core.model.effects import Answer, AuthorizeCommand
 from bot.core.model.events import Command, CommandAllowed, CommandRefused, CommandSaid, Event, Merged, ModeAsked
 from bot.core.model.pipeline import Mode, Service
 from bot.core.model.run import Status
-from bot.github import limits, questions
+from bot.github import limits
 from bot.store.github import Allowance
 from bot.store.records import Records
 from tests.github.app_key import pem
@@ -161,10 +161,8 @@ def until(shop: Workshop, done: Any, seconds: float = 5.0) -> None:
         time.sleep(0.02)
 
 
-def test_after_a_while_without_an_answer_it_is_refused(
-    shop: Workshop, pull: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(questions, "PATIENCE", 0.2)
+def test_after_a_while_without_an_answer_it_is_refused(shop: Workshop, pull: int) -> None:
+    shop.limit_github(command_patience=0.2)
     shop.github.control.fault("status", route=GET_PERMISSION, status=502)
     comment(shop, pull, "/interlock lock acceptance because")
     until(shop, lambda: answers(shop, pull))
@@ -195,10 +193,8 @@ def test_a_limit_is_waited_for_and_the_command_is_done_then(shop: Workshop, pull
     until(shop, lambda: locked(shop))
 
 
-def test_what_nobody_was_there_to_hear_for_an_hour_is_refused(
-    shop: Workshop, pull: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(questions, "TOO_OLD", -1.0)
+def test_what_nobody_was_there_to_hear_for_an_hour_is_refused(shop: Workshop, pull: int) -> None:
+    shop.limit_github(command_age=-1.0)
     _, words = told(shop, pull, "/interlock lock acceptance because")
     assert "it came too late" in words
     assert not locked(shop)

@@ -6,7 +6,6 @@ import threading
 import time
 from dataclasses import replace
 from itertools import pairwise
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +14,6 @@ from bot.core.model.effects import Comment, Compare, SetStatus
 from bot.core.model.events import ContainmentKnown
 from bot.core.model.messages import Verbatim
 from bot.github import session, written_state
-from bot.github import statuses as github_statuses
 from bot.store.github import Allowance
 from tests.workers.workshop import Workshop, clean
 from workers import performer
@@ -99,10 +97,10 @@ def test_what_stands_there_is_not_set_again(shop: Workshop) -> None:
 
 @pytest.mark.slow
 def test_an_old_status_that_may_still_arrive_is_waited_for_before_a_newer_one_goes_out(
-    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+    shop: Workshop,
 ) -> None:
     shop.reload(replace(shop.configuration, github=replace(shop.configuration.github, timeout=1)))
-    monkeypatch.setattr(written_state, "STILL_COMING", 1.5)
+    shop.limit_github(late_request=1.5)
     shop.github.control.fault("delay", route=POST_STATUS, count=1, seconds=1.3)
     shop.ask(status(shop, "pending"))
     shop.try_once(status(shop))
@@ -110,10 +108,8 @@ def test_an_old_status_that_may_still_arrive_is_waited_for_before_a_newer_one_go
     assert [state for _, state, _ in statuses(shop)] == ["pending", "success"]
 
 
-def test_nothing_is_sent_beyond_what_github_takes_of_one_context(
-    shop: Workshop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(github_statuses, "PER_CONTEXT", 4)
+def test_nothing_is_sent_beyond_what_github_takes_of_one_context(shop: Workshop) -> None:
+    shop.limit_github(statuses_of_context=4)
     for number in range(6):
         shop.do(status(shop, "pending", f"look {number}"))
     assert len(statuses(shop)) == 4
@@ -204,41 +200,43 @@ def fail(shop: Workshop, effect: SetStatus, times: int) -> None:
         shop.try_once(effect)
 
 
-def at(monkeypatch: pytest.MonkeyPatch, moment: float) -> None:
-    """Let that be the time, as far as giving up goes; and no reply be waited for."""
-    monkeypatch.setattr(performer, "time", SimpleNamespace(time=lambda: moment))
-    monkeypatch.setattr(written_state, "STILL_COMING", 0.0)
+def pass_time(shop: Workshop, seconds: float) -> None:
+    """Let what fails have failed for so much longer."""
+    redis, failing = shop.context.redis, shop.context.keys.failing
+    for slot, row in redis.hgetall(failing).items():
+        revision, _, first = row.decode().partition(" ")
+        redis.hset(failing, slot, f"{revision} {float(first) - seconds}")
 
 
-def test_a_server_that_is_away_is_asked_for_a_day_however_often_that_is(shop: Workshop, monkeypatch: Any) -> None:
+def test_a_server_that_is_away_is_asked_for_a_day_however_often_that_is(shop: Workshop) -> None:
     """An outage loses nothing: a hundred tries with the longest pause are not two hours."""
-    began, wanted = time.time(), status(shop)
-    at(monkeypatch, began)
+    shop.limit_github(late_request=0.0)
+    wanted = status(shop)
     shop.github.control.fault("status", route=POST_STATUS, status=503)
     shop.ask(wanted)
     fail(shop, wanted, 100)
     shop.reload(shop.configuration)  # a new process knows it, too
-    at(monkeypatch, began + 86_000)
+    pass_time(shop, 86_000)
     fail(shop, wanted, 1)
     assert shop.dead() == []
-    at(monkeypatch, began + 86_500)
+    pass_time(shop, 500)
     fail(shop, wanted, 1)
     (why,) = shop.dead()
     assert "503" in why
 
 
-def test_another_life_and_a_newer_effect_begin_their_day_anew(shop: Workshop, monkeypatch: Any) -> None:
-    began, wanted = time.time(), status(shop)
-    at(monkeypatch, began)
+def test_another_life_and_a_newer_effect_begin_their_day_anew(shop: Workshop) -> None:
+    shop.limit_github(late_request=0.0)
+    wanted = status(shop)
     shop.github.control.fault("status", route=POST_STATUS, status=503)
     shop.ask(wanted)
     fail(shop, wanted, 2)
-    at(monkeypatch, began + 86_500)
+    pass_time(shop, 86_500)
     newer = replace(wanted, state="failure")
     shop.ask(newer)
     fail(shop, newer, 2)
     assert shop.dead() == []
-    at(monkeypatch, began + 2 * 86_500)
+    pass_time(shop, 86_500)
     fail(shop, newer, 1)
     assert len(shop.dead()) == 1
     assert shop.context.outbox.revive(newer.slot)
@@ -506,7 +504,7 @@ def test_a_write_whose_reply_was_missing_at_an_upgrade_from_schema_3_is_still_kn
     shop.ask(Comment(REPO, 1, "S1.1", "in build"))
     claim = shop.claim(Comment(REPO, 1, "S1.1", "in build"))
     assert claim is not None
-    slot = written_state.WrittenSlot(written_state.HeldClaim(shop.context, claim), claim.effect.slot)
+    slot = written_state.WrittenSlot(written_state.HeldClaim(shop.runtime, shop.context, claim), claim.effect.slot)
     key = shop.context.keys.wrote(claim.effect.slot)
     shop.context.redis.hset(key, mapping={"id": "7", "mark": "old", "doubt": "new", "sent": "1"})
     assert (slot.read().id, slot.read().unanswered) == (7, "new")

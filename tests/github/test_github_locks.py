@@ -11,7 +11,6 @@ from bot.core.model.effects import FindPull, LockNotice, SetStatus
 from bot.core.model.events import CancelAsked, Configured, LockAsked, Merged, PullFound, PullMoved, UnlockAsked
 from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import LockStatus
-from bot.github import lock_notices as locks
 from tests.workers.workshop import Workshop
 from workers import performer
 
@@ -69,17 +68,15 @@ def test_pull_requests_to_other_branches_are_left_alone(shop: Workshop) -> None:
     assert on(shop, heads(shop, other)[0]) == []
 
 
-def test_a_notice_is_bounded(shop: Workshop, pulls: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locks, "PULLS", 2)
+def test_a_notice_is_bounded(shop: Workshop, pulls: list[int]) -> None:
+    shop.limit_github(lock_notices=2)
     shop.do(NOTICE)
     told = [bool(on(shop, sha)) for sha in heads(shop, *pulls)]
     assert told == [False, True, True], "the newest are told"
 
 
-def test_a_newer_notice_takes_the_place_of_one_that_is_half_told(
-    shop: Workshop, pulls: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(locks, "AT_ONCE", 1)
+def test_a_newer_notice_takes_the_place_of_one_that_is_half_told(shop: Workshop, pulls: list[int]) -> None:
+    shop.limit_github(lock_notices_at_once=1)
     shop.ask(NOTICE)
     shop.try_once(NOTICE)
     shop.do(OPEN)

@@ -17,7 +17,7 @@ import pytest
 from bot.core.model.effects import Answer, Comment, Deploy, Effect, LockNotice, SetStatus
 from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import Job
-from bot.github import limits, session, transport, written_state
+from bot.github import session
 from bot.github.commands import MARKER
 from config.model import ReportKind
 from tests.github.test_check_runs import as_app
@@ -237,15 +237,11 @@ def report(storm: Storm, seconds: float, found: dict[str, int]) -> None:
     )
 
 
-@pytest.fixture(autouse=True)
-def shorter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A minute is a moment here; what is late may still arrive."""
-    monkeypatch.setattr(
-        written_state, "STILL_COMING", LATE + 1.6
-    )  # a busy machine is late by more than it was told to be
-    for module in (limits, transport):
-        monkeypatch.setattr(module, "A_MINUTE", 0.2)
-    monkeypatch.setattr(limits, "LONGEST", 0.5)
+def opened(workshop: Open) -> Workshop:
+    """A minute is a moment here; what is late may still arrive: a busy machine is late by more than it was told."""
+    shop = workshop(timeout=1.0)
+    shop.limit_github(late_request=LATE + 1.6, unnamed_pause=0.2, longest_pause=0.5)
+    return shop
 
 
 @pytest.mark.parametrize("seed", [1])
@@ -253,7 +249,7 @@ def shorter(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_in_a_storm_nothing_is_made_twice_nothing_is_lost_and_the_last_word_is_true(
     workshop: Open, kind: ReportKind, seed: int
 ) -> None:
-    shop = workshop(timeout=1.0)
+    shop = opened(workshop)
     storm = Storm(as_app(shop, kind) if kind is ReportKind.CHECKS else shop, seed, runs=18)
     seconds = storm.run(90)
     report(storm, seconds, storm.check())
@@ -261,7 +257,7 @@ def test_in_a_storm_nothing_is_made_twice_nothing_is_lost_and_the_last_word_is_t
 
 
 def test_in_a_storm_with_writes_one_after_the_other_the_same_holds(workshop: Open) -> None:
-    shop = workshop(timeout=1.0)
+    shop = opened(workshop)
     shop.reload(replace(shop.configuration, github=replace(shop.configuration.github, write_spacing=0.1)))
     storm = Storm(shop, 3, runs=3)
     seconds = storm.run(90)

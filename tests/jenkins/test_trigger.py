@@ -165,7 +165,7 @@ def test_whoever_was_held_up_after_the_claim_proves_first_that_it_is_still_their
     assert slow is not None
     assert slow.noted is not None
     shop.context.redis.delete(shop.context.keys.claimed("jenkins"))  # another may have it now
-    monkeypatch.setattr(triggers, "AT_ONCE", 0.0)
+    shop.limit_jenkins(claim_note=0.0)
     perform(shop.runtime, shop.context, slow)
     assert posts(shop) == 1
 
@@ -264,7 +264,8 @@ def test_a_trigger_that_never_arrived_is_refused_when_the_doubt_has_passed(
     began = time.monotonic()
     (event,) = shop.see_through(shop.trigger())
     assert isinstance(event, TriggerRefused)
-    assert time.monotonic() - began >= 0.5 + posted.STILL_COMING - 0.05
+    cdp = shop.configuration.controllers["cdp"]
+    assert time.monotonic() - began >= cdp.timeout + cdp.limits.late_request - 0.05
     assert (posts(shop), shop.builds()) == (1, [])
 
 

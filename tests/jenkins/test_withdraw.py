@@ -11,7 +11,7 @@ import pytest
 from bot.core.model.effects import AbortDuplicate, Withdraw
 from bot.core.model.events import AbortTaken, BuildLost, BuildSeen, TriggerAccepted, Withdrawn
 from bot.core.model.pipeline import AbortLevel, Job
-from bot.jenkins import posted, withdrawals
+from bot.jenkins import posted
 from tests.workers.conftest import Open
 from tests.workers.workshop import PARAMETERS, Workshop
 
@@ -158,11 +158,9 @@ def test_while_jenkins_restarts_nothing_is_certain(shop: Workshop) -> None:
 
 
 @pytest.mark.parametrize("gone", ["build", "job"])
-def test_a_known_build_that_stays_away_is_told_as_lost(
-    shop: Workshop, gone: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_known_build_that_stays_away_is_told_as_lost(shop: Workshop, gone: str) -> None:
     """Else a run whose job was deleted could never be taken out. After a restart it may be away for a moment only."""
-    monkeypatch.setattr(withdrawals, "GONE_PAUSE", 0.02)
+    shop.limit_jenkins(gone_pause=0.02)
     item = triggered(shop)
     if gone == "job":
         shop.control.delete_job("shop/acceptance")

@@ -155,6 +155,10 @@ Send = Callable[..., TestResponse]
 
 @pytest.fixture
 def send(client: FlaskClient) -> Send:
+    return sender(client)
+
+
+def sender(client: FlaskClient) -> Send:
     """Delivers a body as GitHub would, signed unless `headers` say otherwise; None takes a header away."""
 
     def deliver(body: bytes | dict[str, Any], event: str = "push", **headers: str | None) -> TestResponse:

@@ -18,10 +18,11 @@ from bot.core.model.events import Merged, PullClosed, PullMoved
 from bot.core.model.pipeline import LockStatus
 from bot.store.github import Repositories
 from bot.web.app import create_app
-from config.configuration import Configuration
+from config.configuration import Configuration, GitHubSettings
 from config.errors import SettingsError
+from config.limits import GitHubLimits
 from config.settings import Settings
-from tests.web.conftest import OLD_SECRET, Send, merged_pull, moved_pull, push, signature
+from tests.web.conftest import OLD_SECRET, Send, merged_pull, moved_pull, push, sender, signature
 from tests.web.story import Story, sha
 from tests.web.test_ingress_commands import comment
 from workers.turn import events_of
@@ -329,8 +330,11 @@ def test_a_push_to_another_branch_of_a_renamed_repository_is_ignored(send: Send,
     assert send(renamed(story, ref="refs/heads/feature")).json["status"] == "ignored"  # type: ignore[index]
 
 
-def test_what_was_learnt_is_heard_of_within_a_while(send: Send, story: Story, redis: Redis, monkeypatch: Any) -> None:
-    monkeypatch.setattr("bot.store.github.BELIEVED", 0.0)
+def test_what_was_learnt_is_heard_of_within_a_while(
+    settings: Settings, configuration: Configuration, story: Story, redis: Redis
+) -> None:
+    forgetful = replace(configuration, github=GitHubSettings(limits=GitHubLimits(names_believed=0.0)))
+    send = sender(create_app(settings, forgetful, lambda _: None).test_client())
     assert send(renamed(story)).json["status"] == "ignored"  # type: ignore[index]
     Repositories(redis).learn(story.shape.services[0].repository, "shop/new-name", 4711)
     assert send(renamed(story)).json["status"] == "kept"  # type: ignore[index]

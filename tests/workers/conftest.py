@@ -11,8 +11,6 @@ from structlog.testing import capture_logs
 
 from bot.core import run_story
 from bot.core.rules import decision
-from bot.github import written_state
-from bot.jenkins import posted
 from launch.embedded import Embedded
 from tests.workers.workshop import Workshop
 from workers import performer
@@ -49,8 +47,6 @@ def quiet() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses and doubts pass quickly."""
-    monkeypatch.setattr(posted, "STILL_COMING", 0.3)
-    monkeypatch.setattr(written_state, "STILL_COMING", 0.1)
     monkeypatch.setattr(run_story, "DEBOUNCE", 0.0)
     monkeypatch.setattr(decision, "STATUS_DEBOUNCE", 0.0)
     monkeypatch.setattr(performer, "pause", lambda _tries, wanted: min(0.04, wanted or 0.04))

@@ -24,8 +24,6 @@ import structlog
 from bot.core import run_story
 from bot.core.model.events import TimePassed
 from bot.core.rules import decision, runs
-from bot.github import written_state
-from bot.jenkins import posted
 from bot.runtime import PipelineContext, Runtime, build
 from bot.store import outbox, store
 from bot.store.keys import FAMILIES
@@ -101,8 +99,8 @@ def request_name(_result: Any, _session: Any, request: requests.PreparedRequest,
 def live(life: Life) -> dict[str, Any]:
     """Work until nothing is left to do now; short holds, so that what a dead worker held is soon free."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    store.LEASE_MS, outbox.CLAIM_MS, posted.STILL_COMING = 100, life.hold, 0.1
-    written_state.STILL_COMING, run_story.DEBOUNCE, decision.STATUS_DEBOUNCE = 0.1, 0.0, 0.0
+    store.LEASE_MS, outbox.CLAIM_MS = 100, life.hold
+    run_story.DEBOUNCE, decision.STATUS_DEBOUNCE = 0.0, 0.0
     runs.PULL_TOLD = run_story.PULL_TOLD = 0.0
     performer.pause = lambda _tries, wanted: min(0.03, wanted or 0.03)  # type: ignore[assignment]
     if life.refuse:

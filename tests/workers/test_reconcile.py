@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,6 @@ import pytest
 from bot.core.model.events import Configured, LockAsked, ModeAsked, UnlockAsked
 from bot.core.model.pipeline import Mode
 from bot.core.model.run import Status
-from bot.jenkins import builds
 from bot.store.records import Repairs
 from tests.workers.conftest import Open
 from tests.workers.workshop import OWNERS_TEXT, PARAMETERS, Workshop, sha
@@ -119,41 +119,41 @@ def test_an_item_in_the_queue_is_left_in_peace(shop: Workshop) -> None:
     assert [polled(shop) for _ in range(2)] == [0, 0]
 
 
-def test_an_item_that_a_crash_lost_is_found_after_a_while(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_item_that_a_crash_lost_is_found_after_a_while(shop: Workshop) -> None:
     shop.control.quiet_down()
     shop.merge("S1", "a")
     shop.control.restart("crash", seconds=0.01, lose_queue=True)
     shop.until_jenkins_answers()
     assert polled(shop) == 0  # it may just be on its way from queue to executor
-    monkeypatch.setattr(reconcile, "LOST_AFTER", 0.0)
+    shop.limit_jenkins(lost_after=0.0)
     assert polled(shop) == 1
     shop.later()
     assert len(shop.builds()) == 1
     assert shop.run("S1a").attempt.number == 2
 
 
-def test_a_build_that_vanished_counts_as_aborted(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_build_that_vanished_counts_as_aborted(shop: Workshop) -> None:
     arrived(shop, "pre-production")
     polled(shop)
     shop.jenkins_post("job/shop/job/pre-production/1/doDelete")
     assert polled(shop) == 0  # after a restart it may be away for a moment
     assert shop.run("S1a").status is Status.RUNNING
-    monkeypatch.setattr(reconcile, "LOST_AFTER", 0.0)
+    shop.limit_jenkins(lost_after=0.0)
     polled(shop)
     assert shop.run("S1a").status is Status.FAILED
     assert len(shop.board.locks_of("pre-production")) == 1
 
 
-def test_a_build_that_a_crash_of_jenkins_lost_is_told_with_the_restart(
-    shop: Workshop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_build_that_a_crash_of_jenkins_lost_is_told_with_the_restart(shop: Workshop) -> None:
     shop.control.create_job("shop/pre-production", parameters=PARAMETERS, kind="freestyle", duration_seconds=3600)
     arrived(shop, "pre-production")
     polled(shop)
     shop.control.restart("crash", seconds=0.01)
     shop.until_jenkins_answers()
     assert polled(shop) == 0
-    monkeypatch.setattr(reconcile, "LOST_AFTER", 0.0)
+    run = shop.run("S1a")
+    missing = shop.context.keys.missing(run.key, run.attempt.number)
+    shop.context.redis.set(missing, repr(time.time() - 60))  # the same process knows that Jenkins has restarted
     polled(shop)
     (lock,) = shop.board.locks_of("pre-production")
     assert "was lost in pre-production: build #1 is no longer there: Jenkins restarted at" in lock.reason
@@ -178,10 +178,8 @@ def test_a_jenkins_that_is_away_is_asked_again_later(shop: Workshop) -> None:
     assert shop.run("S1a").step.stage == "production"
 
 
-def test_a_build_beyond_the_newest_ones_is_asked_for_by_its_number(
-    shop: Workshop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(builds, "BUILDS", 2)
+def test_a_build_beyond_the_newest_ones_is_asked_for_by_its_number(shop: Workshop) -> None:
+    shop.limit_jenkins(builds=2)
     arrived(shop, "acceptance")
     polled(shop)
     for number in range(5):
@@ -333,10 +331,8 @@ def test_a_build_of_an_older_installation_is_not_taken_for_the_one_that_waits(sh
     assert shop.run("S1a").attempt.build is None
 
 
-def test_a_stranger_beyond_the_newest_builds_keeps_its_slot_for_as_long_as_it_runs(
-    shop: Workshop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(builds, "BUILDS", 2)
+def test_a_stranger_beyond_the_newest_builds_keeps_its_slot_for_as_long_as_it_runs(shop: Workshop) -> None:
+    shop.limit_jenkins(builds=2)
     shop.start_by_hand("acceptance")
     polled(shop)
     for number in range(4):

@@ -23,12 +23,14 @@ Told = Callable[..., Hooked]
 
 @pytest.fixture
 def hooked(workshop: Open) -> Iterator[Told]:
-    """Opens a workshop whose door GitHub reaches; asks about every head however lately it was told."""
+    """Opens a workshop whose door GitHub reaches; asks about every head, and for every name, however lately it was
+    told."""
     with ExitStack() as stack:
 
         def opened(**how: object) -> Hooked:
             shop = workshop(**how)
             shop.reload(replace(shop.configuration, polling=replace(shop.configuration.polling, heads=-60.0)))
+            shop.limit_github(names_believed=0.0)
             return Hooked(shop, stack.enter_context(served(shop)))
 
         yield opened
@@ -213,10 +215,7 @@ def test_a_default_branch_that_is_another_one_now_is_told_loudly_and_not_followe
 
 
 @pytest.mark.parametrize("how", ["renamed", "transferred"])
-def test_a_repository_with_another_name_is_the_same_repository(
-    told: Hooked, how: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bot.store.github.BELIEVED", 0.0)
+def test_a_repository_with_another_name_is_the_same_repository(told: Hooked, how: str) -> None:
     told.github.install_app("elsewhere")
     if how == "renamed":
         told.github.rename(REPO, "s1-new")

@@ -30,6 +30,7 @@ from bot.store.outbox import Claim
 from bot.store.records import Records
 from bot.store.store import Work, family_of
 from config.configuration import Configuration, Controller, GitHubSettings, NotificationSettings
+from config.limits import GitHubLimits, JenkinsLimits
 from config.settings import Settings
 from demo.pipeline import pipeline as pictures
 from standins.github import GitHubStandIn
@@ -74,11 +75,11 @@ def settings(redis_url: str, notify_urls: dict[str, str] | None = None) -> Setti
 def configuration(
     pipeline: Pipeline, jenkins: str, github: str, timeout: float, late_triggers: float = 0.2
 ) -> Configuration:
-    """The pipeline file of a worker, with the addresses of the stand-ins."""
-    controllers = {"cdp": Controller("cdp", jenkins, "interlock", timeout=timeout, late_triggers=late_triggers)}
-    return Configuration(
-        (pipeline,), controllers, github=GitHubSettings(github, timeout=timeout, write_spacing=0), digest="1"
-    )
+    """The pipeline file of a worker, with the addresses of the stand-ins; nothing stays on its way for long."""
+    late = JenkinsLimits(late_request=0.3)
+    cdp = Controller("cdp", jenkins, "interlock", timeout=timeout, late_triggers=late_triggers, limits=late)
+    where = GitHubSettings(github, timeout=timeout, write_spacing=0, limits=GitHubLimits(late_request=0.1))
+    return Configuration((pipeline,), {"cdp": cdp}, github=where, digest="1")
 
 
 class Workshop:
@@ -119,6 +120,18 @@ class Workshop:
         self.pipeline = configuration.pipelines[0]
         self.runtime = build(self.settings, configuration)
         self.context = self.runtime.pipeline(self.pipeline.name)
+
+    def limit_github(self, **limits: float) -> None:
+        """Go on as a new process to which GitHub has other limits."""
+        github = self.configuration.github
+        changed = replace(github, limits=replace(github.limits, **limits))
+        self.reload(replace(self.configuration, github=changed))
+
+    def limit_jenkins(self, **limits: float) -> None:
+        """Go on as a new process that has other limits with Jenkins."""
+        cdp = self.configuration.controllers["cdp"]
+        changed = replace(cdp, limits=replace(cdp.limits, **limits))
+        self.reload(replace(self.configuration, controllers={"cdp": changed}))
 
     # -- single effects ----------------------------------------------------------------------------------------
 

@@ -85,7 +85,8 @@ class Storm:
         self._world, self._folder, self._runs, self._seed = world, folder, runs, seed
         self._developers = Developers(world)
         self._lost: list[int] | None = None
-        self._restarted = self._gathered = False
+        self._crash = weather.Crash(world.cdp)
+        self._restarted = False
         self._troubles: list[StageBackoff] = []
 
     def rage(self) -> Aftermath:
@@ -160,10 +161,7 @@ class Storm:
             self._restarted = True
             weather.restart(self._world.cdp)
         if self._lost is None and share >= CRASH_AT:
-            if not self._gathered:
-                self._gathered = True
-                weather.gather(self._world.cdp)
-            self._lost = weather.crash(self._world.cdp)
+            self._lost = self._crash.strike()
 
     def _look(self, copy: BoardReplica) -> None:
         with suppress(RedisError):

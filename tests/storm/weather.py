@@ -30,6 +30,7 @@ DOWN = 1.5
 #: How many builds the crash meets in the middle, and how long they take, as do the second ones that it leads to: long
 #: enough for these to be noticed and stopped.
 LONG, LONG_SECONDS = 3, 6.0
+ACCEPTANCE = "shop/acceptance"
 
 
 def break_out(jenkins: JenkinsStandIn, seed: int) -> None:
@@ -55,28 +56,40 @@ def restart(jenkins: JenkinsStandIn) -> None:
     jenkins.control.restart("clean", seconds=DOWN)
 
 
-def gather(jenkins: JenkinsStandIn) -> None:
-    """Before the crash: the next builds of acceptance take long, so that it meets them in the middle."""
-    jenkins.control.rule("shop/acceptance", duration=LONG_SECONDS, count=LONG)
+class Crash:
+    """A crash that loses the queue and builds again what had just started, at a moment that is bad enough.
 
-
-def crash(jenkins: JenkinsStandIn) -> list[int] | None:
-    """A crash that loses the queue and builds again what had just started; None if the moment is not bad enough.
-
-    That is: an acceptance item waits and is lost, a long acceptance build runs and is built a second time beside it,
-    and nothing of pre-production waits (it would only cost time). Returns the ids of the items that were lost.
+    That is: an acceptance item waits and is lost, long acceptance builds run and are built a second time beside
+    themselves, and nothing of pre-production waits (it would only cost time). The moment is made: the next builds of
+    acceptance take long, and once they are in the middle all others wait behind them.
     """
-    control, now = jenkins.control, jenkins.controller.clock.now()
-    with jenkins.controller.lock:
-        queued = control.queue()
-        running = control.builds("shop/acceptance", running=True)
-        long = any(now - build["started"] > LONG_SECONDS / 4 for build in running)
-        waits = {item["job"] for item in queued}
-        if not long or "shop/acceptance" not in waits or "shop/pre-production" in waits:
-            return None
-        control.rule("shop/acceptance", duration=LONG_SECONDS, count=len(running))
-        control.restart("crash", seconds=DOWN, refuse=True, lose_queue=True, rebuild_started=True)
-        return [item["id"] for item in queued]
+
+    def __init__(self, jenkins: JenkinsStandIn) -> None:
+        self._jenkins = jenkins
+        #: How many builds acceptance had when the long ones were asked for.
+        self._before: int | None = None
+
+    def strike(self) -> list[int] | None:
+        """Crash if the moment has come: the ids of the items that were lost; else None: try again soon."""
+        control, now = self._jenkins.control, self._jenkins.controller.clock.now()
+        with self._jenkins.controller.lock:
+            running = control.builds(ACCEPTANCE, running=True)
+            begun = len(control.builds(ACCEPTANCE))
+            if self._before is None or (not running and begun >= self._before + LONG):
+                self._before = begun
+                control.change_job(ACCEPTANCE, {"concurrent": True})
+                control.rule(ACCEPTANCE, duration=LONG_SECONDS, count=LONG)
+            if not any(now - build["started"] > LONG_SECONDS / 4 for build in running):
+                return None
+            control.change_job(ACCEPTANCE, {"concurrent": False})
+            queued = control.queue()
+            waits = {item["job"] for item in queued}
+            if ACCEPTANCE not in waits or "shop/pre-production" in waits:
+                return None
+            control.rule(ACCEPTANCE, duration=LONG_SECONDS, count=len(running))
+            control.restart("crash", seconds=DOWN, refuse=True, lose_queue=True, rebuild_started=True)
+            control.change_job(ACCEPTANCE, {"concurrent": True})
+            return [item["id"] for item in queued]
 
 
 def hang(stack: Stack) -> Callable[[], None]:

@@ -1,9 +1,10 @@
-"""Reading what strangers send: bytes into a JSON object, and fields out of it that may be anything at all."""
+"""Reading what anybody may send: bytes into a JSON object, and fields out of it that may be anything at all."""
 
 from __future__ import annotations
 
 import json
 import re
+from datetime import datetime
 from itertools import accumulate
 from typing import Any
 
@@ -78,7 +79,7 @@ def text(value: Any, *path: str) -> str:
 
 
 def line(raw: str, most: int) -> str:
-    """A text as one line of printable characters, at most so many: whoever wrote it is a stranger."""
+    """A text as one line of printable characters, at most so many: anybody may have written it."""
     return " ".join("".join(c if c.isprintable() else " " for c in raw[: 4 * most]).split())[:most].strip()
 
 
@@ -91,6 +92,25 @@ def number(value: Any, *path: str) -> int | None:
 def flag(value: Any, *path: str) -> bool:
     """Whether there is a `true` at `path`."""
     return at(value, *path) is True
+
+
+def moment(written: str) -> float | None:
+    """A time as GitHub writes it (ISO 8601, with a time zone), in seconds since the epoch; None if it is none."""
+    try:
+        found = datetime.fromisoformat(written)
+        return found.timestamp() if found.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None
+
+
+_SHA = re.compile(r"[0-9a-f]{40}\Z")
+#: In place of a commit where there is none: of a branch that was made or deleted (GitHub docs: `push`).
+_NO_COMMIT = "0" * 40
+
+
+def is_sha(value: str) -> bool:
+    """Whether this is the whole sha of a commit."""
+    return _SHA.match(value) is not None and value != _NO_COMMIT
 
 
 def at(value: Any, *path: str) -> Any:

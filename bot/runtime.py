@@ -120,6 +120,10 @@ class Runtime:
         """The context of one pipeline. Raises KeyError if it is not (or no longer) configured."""
         return self.pipelines[name]
 
+    def page_of(self, pipeline: str, run: str = "") -> str:
+        """The address of our own page of a run, or of the whole pipeline."""
+        return f"{self.configuration.web.public_url}/p/{pipeline}" + (f"/runs/{run}" if run else "")
+
     @cached_property
     def observer(self) -> Observer:
         """Judges the health of the installation."""
@@ -127,7 +131,7 @@ class Runtime:
 
     @cached_property
     def repositories(self) -> Repositories:
-        """The names and ids of repositories, as GitHub told them."""
+        """The names and ids of repositories, as GitHub gave them."""
         return Repositories(self.redis, self.configuration.github.limits.names_believed)
 
     def migrate(self) -> None:

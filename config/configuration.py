@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import quote
 
 from bot.core.access import COMMANDS, Roles
 from bot.core.model.pipeline import VERIFY, LockStatus, Mode, Pipeline, Service, Track
@@ -30,6 +31,19 @@ class Controller:
     #: In stages that roll out, a trigger without an answer is given up after it has answered for so long, in seconds.
     late_triggers: float = 60.0
     limits: JenkinsLimits = field(default_factory=JenkinsLimits)
+
+    def job_url(self, name: str) -> str:
+        """The page of a job, by its full name."""
+        return f"{self.url}/{job_path(name)}/"
+
+    def build_url(self, name: str, number: int) -> str:
+        """The page of a build of that job."""
+        return f"{self.job_url(name)}{number}/"
+
+
+def job_path(name: str) -> str:
+    """`team/deploy` as Jenkins addresses it: `job/team/job/deploy`, each name percent-encoded once."""
+    return "/".join(f"job/{quote(part, safe='')}" for part in name.split("/"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from bot.core.model.pipeline import Job
 from bot.core.rules.configuration import remembered
 from bot.effect_outcomes import PermanentFailure, RetryLater
 from bot.jenkins import builds
-from bot.jenkins.banners import told_by_banner
+from bot.jenkins.banners import locks_in_banner
 from bot.jenkins.client import JenkinsForbidden, JenkinsNotFound, client_for
 from bot.jenkins.differences import CLOCKS_APART
 from bot.runtime import PipelineContext, Runtime
@@ -130,8 +130,8 @@ def _jobs(board: Board) -> list[tuple[str, Job]]:
 def _shown(runtime: Runtime, board: Board, stage: str, job: Job) -> Iterator[_Shown]:
     answer = builds.read_job(client_for(runtime, job), job, BUILDS, description=True)
     description = answer.get("description")
-    told = told_by_banner(description) if stage and isinstance(description, str) else []
-    yield from ((stage, line) for line in told)
+    locks = locks_in_banner(description) if stage and isinstance(description, str) else []
+    yield from ((stage, line) for line in locks)
     for build in answer.get("builds") or []:
         carried = builds.parameters(build)
         if carried.get(builds.RUN) and _is_older(board, carried.get(builds.VERSION, ""), build):

@@ -24,7 +24,6 @@ def notify(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Not
     failed: list[str] = []
     waiting: list[str] = []
     earlier = [other for other in context.outbox.earlier(claim) if isinstance(other, Notify)]
-    link = f"{runtime.configuration.web.public_url}/p/{context.pipeline.name}"
     for name in _listeners(runtime, effect):
         address, told = runtime.settings.notify_urls.get(name), context.keys.given(f"{effect.slot}/{name}")
         if address is None or context.redis.exists(told):
@@ -32,7 +31,7 @@ def notify(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Not
         if any(name in _listeners(runtime, other) and not _was_told(context, other, name) for other in earlier):
             waiting.append(name)
             continue
-        text = f"{effect.text}\n{link}\n"
+        text = f"{effect.text}\n{runtime.page_of(context.pipeline.name)}\n"
         why = channels.send(address.get_secret_value(), effect.subject, text, key=effect.key, topic=effect.topic)
         runtime.contacts.note(CHANNEL, name, why)
         if why is None:

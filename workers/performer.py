@@ -73,7 +73,7 @@ PERFORMERS: dict[type, Callable[[Runtime, PipelineContext, Claim, Any], Done]] =
     Answer: comments.answer_command,
     FindPull: questions.find_pull,
     Deploy: deployments.deploy,
-    LockNotice: lock_notices.tell_of_lock,
+    LockNotice: lock_notices.report_lock,
     Notify: people.notify,
 }
 
@@ -85,9 +85,7 @@ def decide_and_perform(runtime: Runtime, context: PipelineContext, wake_up: Call
     """
     turned = take_turns_and_claim(context, partial(wake_up, context.pipeline.name), _wish(runtime, context, "jenkins"))
     triggers = "jenkins" in turned.families
-    claimed = turned.claimed or (
-        (None, False) if not triggers else claim_next(runtime, context, "jenkins", LIMITS["jenkins"])
-    )
+    claimed = turned.claimed or ((None, False) if not triggers else claim_next(runtime, context, "jenkins"))
     following = _perform(
         runtime, context, "jenkins", wake_up, claimed
     )  # one first: a wake-up costs as much as a trigger
@@ -101,7 +99,7 @@ def perform_due(runtime: Runtime, context: PipelineContext, family: str, wake_up
 
     What an effect leads to is decided by this very thread: from a callback to the next trigger it takes one task.
     """
-    _perform_all(runtime, context, family, wake_up, claim_next(runtime, context, family, LIMITS[family]))
+    _perform_all(runtime, context, family, wake_up, claim_next(runtime, context, family))
 
 
 def _perform_all(
@@ -121,11 +119,11 @@ def _perform(
     if more:
         wake_up(context.pipeline.name, family)
     if not perform(runtime, context, claim):
-        return claim_next(runtime, context, family, LIMITS[family])
+        return claim_next(runtime, context, family)
     turned = take_turns_and_claim(context, partial(wake_up, context.pipeline.name), _wish(runtime, context, family))
     for asked in sorted(turned.families - {family}):
         wake_up(context.pipeline.name, asked)
-    return turned.claimed or claim_next(runtime, context, family, LIMITS[family])
+    return turned.claimed or claim_next(runtime, context, family)
 
 
 def _wish(runtime: Runtime, context: PipelineContext, family: str) -> ClaimWish:
@@ -135,9 +133,9 @@ def _wish(runtime: Runtime, context: PipelineContext, family: str) -> ClaimWish:
     return ClaimWish(family, wanted)
 
 
-def claim_next(runtime: Runtime, context: PipelineContext, family: str, limit: int) -> Claimed:
+def claim_next(runtime: Runtime, context: PipelineContext, family: str) -> Claimed:
     """Claim one effect that is due; and whether more are. The first try of a trigger is noted in the same step."""
-    return context.outbox.claim(family, limit=limit, notes=_notes(runtime, context, family))
+    return context.outbox.claim(family, limit=LIMITS[family], notes=_notes(runtime, context, family))
 
 
 def _notes(runtime: Runtime, context: PipelineContext, family: str) -> PostNotes | None:

@@ -7,7 +7,6 @@ which we have just been told is not asked about.
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 from urllib.parse import quote
@@ -23,6 +22,7 @@ from bot.github import identity
 from bot.github.limits import Purpose
 from bot.github.session import Session
 from bot.github.transport import GitHubUnreachable
+from bot.payloads import is_sha
 from bot.runtime import PipelineContext, Runtime
 from bot.store.records import Repairs
 from workers.once import Once
@@ -33,7 +33,6 @@ log = structlog.get_logger()
 AWAY = 3
 #: How many pages of facts are read to learn of whom we have just been told.
 PAGES = 10
-_SHA = re.compile(r"[0-9a-f]{40}\Z")
 _said = Once()
 
 
@@ -114,7 +113,7 @@ def _ask(runtime: Runtime, context: PipelineContext, service: Service) -> KnownH
     if answer.status == 304:
         return before
     sha = answer.data["object"]["sha"] if isinstance(answer.data, dict) else ""
-    if not _SHA.match(sha):
+    if not is_sha(sha):
         raise RetryLater(f"GitHub's answer names no head of {service.repository}")
     return replace(before, branch=service.branch, etag=answer.headers.get("etag", ""), sha=sha)
 

@@ -10,12 +10,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from datetime import datetime
 from difflib import get_close_matches
 from typing import Any, TypeGuard
 
 from bot.core.model.events import Command, CommandSaid
-from bot.payloads import at, line, number, text
+from bot.payloads import at, is_sha, line, moment, number, text
 
 #: What may be commanded; the rules have a way for each.
 VERBS = ("status", "why", "lock", "unlock", "fast-lane", "retry", "cancel", "verify", "help")
@@ -35,7 +34,6 @@ _RAW = re.compile(r" {0,3}<(pre|script|style|textarea)(?=[\s>]|\Z)", re.IGNORECA
 _RAW_END = re.compile(r"</(pre|script|style|textarea)>", re.IGNORECASE)
 _QUOTE = re.compile(r" {0,3}>")
 _LOGIN = re.compile(r"[A-Za-z0-9_-]{1,100}\Z")
-_SHA = re.compile(r"[0-9a-f]{40}\Z")
 
 
 def parse(body: str) -> tuple[Command, ...]:
@@ -97,7 +95,7 @@ def _comment(payload: dict[str, Any]) -> CommandSaid | None:
         return None
     if by is None or by != _user(comment) or not _is_id(identity) or not _is_id(pull):
         return None
-    commands, when = parse(body), _moment(text(comment, "created_at"))
+    commands, when = parse(body), moment(text(comment, "created_at"))
     repository = text(payload, "repository", "full_name")
     if not commands or not repository or when is None:
         return None
@@ -115,7 +113,7 @@ def _button(payload: dict[str, Any], body: bytes) -> CommandSaid | None:
     command = {"requested_action": pressed, "rerequested": RERUN}.get(text(payload, "action"))
     by, sha = _person(payload), text(payload, "check_run", "head_sha")
     repository, identity = text(payload, "repository", "full_name"), number(payload, "check_run", "id")
-    if command is None or by is None or not _SHA.match(sha) or not repository or not _is_id(identity):
+    if command is None or by is None or not is_sha(sha) or not repository or not _is_id(identity):
         return None
     pulls = at(payload, "check_run", "pull_requests")
     pull = number(pulls[0], "number") if isinstance(pulls, list) and pulls else None
@@ -138,11 +136,3 @@ def _person(payload: dict[str, Any]) -> str | None:
 def _user(value: Any) -> str | None:
     login = text(value, "user", "login")
     return login if text(value, "user", "type") == "User" and _LOGIN.match(login) else None
-
-
-def _moment(when: str) -> float | None:
-    try:
-        moment = datetime.fromisoformat(when)
-        return None if moment.tzinfo is None else moment.timestamp()
-    except (ValueError, OverflowError):
-        return None

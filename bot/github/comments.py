@@ -14,8 +14,8 @@ from bot.github.limits import Purpose
 from bot.github.reported import reported_run
 from bot.github.session import Session
 from bot.github.transport import GitHubForbidden, GitHubNotFound
-from bot.github.wording import COMMENT, cut, page_of
-from bot.github.written_state import HeldClaim, WrittenSlot, mark_of
+from bot.github.wording import COMMENT, cut
+from bot.github.written_state import RenewedClaim, WrittenSlot, mark_of
 from bot.payloads import text
 from bot.reporting import run_report
 from bot.reporting.command_answer import answer
@@ -33,12 +33,15 @@ SKEW = 3600.0
 
 def keep_comment(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Comment) -> Done:
     """Bring the comment up to date; what stands there already is not sent again."""
-    entry, session = WrittenSlot(HeldClaim(runtime, context, claim), effect.slot), Session(runtime, effect.repository)
+    entry, session = (
+        WrittenSlot(RenewedClaim(runtime, context, claim), effect.slot),
+        Session(runtime, effect.repository),
+    )
     marker = f"<!-- interlock {context.pipeline.name} -->"
     words = effect.text or _rendered(context, effect)
     if not words:
         return Done()  # nobody knows of the run any more
-    body = _body(marker, words, page_of(runtime, context, effect.run))
+    body = _body(marker, words, runtime.page_of(context.pipeline.name, effect.run))
     written, mark = entry.read(), mark_of(body)
     number, there = written.id, ""
     if number is None and (written.unanswered or (not written.known and _is_old(effect))):
@@ -107,11 +110,14 @@ GIVEN = 2 * 86_400
 
 def answer_command(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Answer) -> Done:
     """Answer a comment: a reaction, then the words, each once. A hidden marker of ours tells that they are there."""
-    entry, session = WrittenSlot(HeldClaim(runtime, context, claim), effect.slot), Session(runtime, effect.repository)
+    entry, session = (
+        WrittenSlot(RenewedClaim(runtime, context, claim), effect.slot),
+        Session(runtime, effect.repository),
+    )
     _react(context, session, effect)
     marker = f"{commands.MARKER}{effect.slot} -->"
     words = _tamed((effect.text or answer(effect))[:LONGEST])
-    body = f"{marker}\n{words}\n\n[The pipeline]({page_of(runtime, context)})"
+    body = f"{marker}\n{words}\n\n[The pipeline]({runtime.page_of(context.pipeline.name)})"
     written, mark, path = entry.read(), mark_of(body), f"/issues/{effect.pull}/comments"
     if written.unanswered:
         entry.looked(_find_own(session, path, marker)[0])

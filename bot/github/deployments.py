@@ -11,9 +11,8 @@ from bot.effect_outcomes import Done, RetryLater
 from bot.github.limits import Purpose
 from bot.github.session import Session
 from bot.github.transport import GitHubNotFound
-from bot.github.wording import page_of, shortened
-from bot.github.written_state import HeldClaim, Written, WrittenSlot, mark_of
-from bot.jenkins.client import job_path
+from bot.github.wording import shortened
+from bot.github.written_state import RenewedClaim, Written, WrittenSlot, mark_of
 from bot.reporting.messages import words
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
@@ -26,7 +25,10 @@ _ONLY_ENDS = ("inactive",)
 
 def deploy(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Deploy) -> Done:
     """Make the deployment if there is none, and set its state; the state that stands there is not set again."""
-    entry, session = WrittenSlot(HeldClaim(runtime, context, claim), effect.slot), Session(runtime, effect.repository)
+    entry, session = (
+        WrittenSlot(RenewedClaim(runtime, context, claim), effect.slot),
+        Session(runtime, effect.repository),
+    )
     body = {
         "state": effect.state,
         "description": shortened(words(effect.description)),
@@ -50,11 +52,13 @@ def _known(session: Session, context: PipelineContext, effect: Deploy, entry: Wr
     written = entry.read()
     if written.unanswered == MADE:
         number = _find(session, context, effect)
-        return entry.settle(MADE if number is not None else "", number)
+        entry.settle(MADE if number is not None else "", number)
+        return entry.read()
     if written.unanswered and written.id is not None:
         last = next(session.pages(f"/deployments/{written.id}/statuses", Purpose.STATUS), None)  # the latest first
         arrived = last is not None and _mark(last) == written.unanswered
-        return entry.settle(written.unanswered if arrived else written.mark)
+        entry.settle(written.unanswered if arrived else written.mark)
+        return entry.read()
     return written
 
 
@@ -104,5 +108,5 @@ def _log_url(runtime: Runtime, context: PipelineContext, effect: Deploy) -> str:
     """The build in Jenkins, if people reach it safely there; else our own page of the run."""
     controller = runtime.configuration.controllers.get(effect.job.controller)
     if controller is None or effect.build is None or not controller.url.startswith("https://"):
-        return page_of(runtime, context, effect.run)
-    return f"{controller.url}/{job_path(effect.job.name)}/{effect.build}/"
+        return runtime.page_of(context.pipeline.name, effect.run)
+    return controller.build_url(effect.job.name, effect.build)

@@ -7,7 +7,6 @@ is kept beside the written state, so that a newer notice begins anew and a crash
 from __future__ import annotations
 
 import json
-import re
 from itertools import islice
 from typing import cast
 from urllib.parse import quote
@@ -22,27 +21,27 @@ from bot.github.limits import Purpose
 from bot.github.session import Session
 from bot.github.statuses import set_status
 from bot.github.transport import GitHubForbidden, GitHubNotFound
-from bot.github.written_state import REMEMBERED, HeldClaim
+from bot.github.written_state import REMEMBERED, RenewedClaim
+from bot.payloads import is_sha
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
 
 log = structlog.get_logger()
 
 CONTEXT = "lock"
-_SHA = re.compile(r"[0-9a-f]{40}\Z")
 
 
-def tell_of_lock(runtime: Runtime, context: PipelineContext, claim: Claim, effect: LockNotice) -> Done:
+def report_lock(runtime: Runtime, context: PipelineContext, claim: Claim, effect: LockNotice) -> Done:
     """Tell the open pull requests of a branch, or those that were told that it is over."""
     if effect.sha:
         return _tell_late(runtime, context, claim, effect)
-    hold, heads = HeldClaim(runtime, context, claim), _left(runtime, context, claim, effect)
-    for sha in heads[: hold.limits.lock_notices_at_once]:
+    renewed, heads = RenewedClaim(runtime, context, claim), _left(runtime, context, claim, effect)
+    for sha in heads[: renewed.limits.lock_notices_at_once]:
         if effect.locked:  # before it is: a crash in between must not lose that it was told
             _note_told(context, effect, sha)
         status = SetStatus(effect.repository, sha, CONTEXT, effect.state, Verbatim(effect.description), "")
         try:
-            set_status(runtime, hold, status, Purpose.LOCK)
+            set_status(runtime, renewed, status, Purpose.LOCK)
         except (GitHubNotFound, GitHubForbidden):
             raise
         except PermanentFailure as error:  # this head is gone, or has had its thousand: the others have not
@@ -65,7 +64,7 @@ def _tell_late(runtime: Runtime, context: PipelineContext, claim: Claim, effect:
         present = lock_notices.of_branch(standing, effect.repository, effect.branch)
     if present is not None:
         status = SetStatus(effect.repository, effect.sha, CONTEXT, present.state, Verbatim(present.description), "")
-        set_status(runtime, HeldClaim(runtime, context, claim), status, Purpose.LOCK)
+        set_status(runtime, RenewedClaim(runtime, context, claim), status, Purpose.LOCK)
     return Done()
 
 
@@ -97,7 +96,7 @@ def _open(runtime: Runtime, effect: LockNotice) -> list[str]:
     rows = Session(runtime, effect.repository).pages(path, Purpose.LOCK)
     newest = islice(rows, runtime.configuration.github.limits.lock_notices)
     found = (str(row["head"]["sha"]) for row in newest)
-    return list(dict.fromkeys(sha for sha in found if _SHA.match(sha)))
+    return list(dict.fromkeys(sha for sha in found if is_sha(sha)))
 
 
 def _keep(context: PipelineContext, claim: Claim, effect: LockNotice, heads: list[str]) -> None:

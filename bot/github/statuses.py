@@ -14,7 +14,7 @@ from bot.github.reported import reported_run
 from bot.github.session import Session
 from bot.github.transport import GitHubNotFound
 from bot.github.wording import SUMMARY, cut, leads_to, shortened
-from bot.github.written_state import HeldClaim, WrittenSlot, mark_of
+from bot.github.written_state import RenewedClaim, WrittenSlot, mark_of
 from bot.reporting import run_report
 from bot.reporting.buttons import BUTTONS, Button, external_id, run_of
 from bot.reporting.messages import words
@@ -27,30 +27,31 @@ def report_status(runtime: Runtime, context: PipelineContext, claim: Claim, effe
     """Report on one stage. What stands there already is not sent again."""
     if runtime.configuration.github.report is ReportKind.CHECKS and identity.is_app(runtime.settings):
         return _report_check(runtime, context, claim, effect)
-    set_status(runtime, HeldClaim(runtime, context, claim), effect, Purpose.STATUS)
+    set_status(runtime, RenewedClaim(runtime, context, claim), effect, Purpose.STATUS)
     return Done()
 
 
-def set_status(runtime: Runtime, hold: HeldClaim, effect: SetStatus, purpose: Purpose) -> None:
+def set_status(runtime: Runtime, claim: RenewedClaim, effect: SetStatus, purpose: Purpose) -> None:
     """Set a commit status, unless it is what was set last in this slot."""
     name = f"{runtime.configuration.github.status_context_prefix}/{effect.context}"
     body = {
         "state": effect.state,
-        "target_url": leads_to(runtime, hold.context, effect),
+        "target_url": leads_to(runtime, claim.context, effect),
         "description": shortened(words(effect.description)),
         "context": name,
     }
-    entry = WrittenSlot(hold, effect.slot)
+    entry = WrittenSlot(claim, effect.slot)
     written, mark = entry.read(), _status_mark(body)
     session = Session(runtime, effect.repository)
     if written.unanswered:
         found = session.pages(f"/commits/{effect.sha}/statuses", purpose)  # the latest first
         last = next((row for row in found if row["context"].lower() == name.lower()), None)
         arrived = last is not None and _status_mark(last) == written.unanswered
-        written = entry.settle(written.unanswered if arrived else written.mark, counts=arrived)
+        entry.settle(written.unanswered if arrived else written.mark, counts=arrived)
+        written = entry.read()
     if written.mark == mark:
         return
-    most = hold.limits.statuses_of_context
+    most = claim.limits.statuses_of_context
     if written.count >= most:
         raise PermanentFailure(
             f"{name} was set {written.count} times on {effect.sha[:7]}, and GitHub takes no more than {most}"
@@ -70,7 +71,10 @@ _CONCLUSIONS = {"success": "success", "failure": "failure", "error": "neutral"}
 
 def _report_check(runtime: Runtime, context: PipelineContext, claim: Claim, effect: SetStatus) -> Done:
     """Make the check run, or bring it up to date; what stands there already is not sent again."""
-    entry, session = WrittenSlot(HeldClaim(runtime, context, claim), effect.slot), Session(runtime, effect.repository)
+    entry, session = (
+        WrittenSlot(RenewedClaim(runtime, context, claim), effect.slot),
+        Session(runtime, effect.repository),
+    )
     body = _check_body(runtime, context, effect)
     written, mark = entry.read(), mark_of(body)
     number = written.id

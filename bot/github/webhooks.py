@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from bot.core.model.events import DefaultBranchChanged, Event, GroupFormed, Merged, PullClosed, PullMoved
-from bot.payloads import at, flag, line, number, text
-
-_SHA = re.compile(r"[0-9a-f]{40}\Z")
-
-_NOTHING = "0" * 40
+from bot.payloads import at, flag, is_sha, line, moment, number, text
 
 _BRANCH = "refs/heads/"
 
@@ -54,7 +48,7 @@ def target_branch(event: str, payload: dict[str, Any]) -> TargetBranch | None:
     if event == "push":
         ref = text(payload, "ref")
         repository = text(payload, "repository", "full_name")
-        moved = ref.startswith(_BRANCH) and not flag(payload, "deleted") and _is_sha(text(payload, "after"))
+        moved = ref.startswith(_BRANCH) and not flag(payload, "deleted") and is_sha(text(payload, "after"))
         return TargetBranch(repository, ref.removeprefix(_BRANCH)) if moved and repository else None
     if event == "repository" and text(payload, "action") == "edited":
         repository, before = text(payload, "repository", "full_name"), _former_default(payload)
@@ -62,7 +56,7 @@ def target_branch(event: str, payload: dict[str, Any]) -> TargetBranch | None:
         return TargetBranch(repository, before) if repository and changed else None
     if event == "merge_group" and text(payload, "action") == "checks_requested":
         base, repository = text(payload, "merge_group", "base_ref"), text(payload, "repository", "full_name")
-        tested = base.startswith(_BRANCH) and _is_sha(text(payload, "merge_group", "head_sha"))
+        tested = base.startswith(_BRANCH) and is_sha(text(payload, "merge_group", "head_sha"))
         return TargetBranch(repository, base.removeprefix(_BRANCH), verified=True) if tested and repository else None
     return _target_of_pull(payload) if event == "pull_request" else None
 
@@ -97,14 +91,14 @@ def _former_base(payload: dict[str, Any]) -> str:
 
 def _is_merge(payload: dict[str, Any]) -> bool:
     closed = text(payload, "action") == "closed" and flag(payload, "pull_request", "merged")
-    return closed and _is_sha(text(payload, "pull_request", "merge_commit_sha"))
+    return closed and is_sha(text(payload, "pull_request", "merge_commit_sha"))
 
 
 def _is_pull(payload: dict[str, Any]) -> bool:
     """Whether this says where the head of a pull request is now."""
     told = text(payload, "action") in _MOVES | {"closed"} or _is_turned(payload)
     numbered = (number(payload, "pull_request", "number") or 0) > 0
-    return told and numbered and _is_sha(text(payload, "pull_request", "head", "sha"))
+    return told and numbered and is_sha(text(payload, "pull_request", "head", "sha"))
 
 
 def _former_default(payload: dict[str, Any]) -> str:
@@ -116,7 +110,7 @@ def events(event: str, payload: dict[str, Any], service: str, *, left: bool = Fa
     """What a delivery about the main branch of `service` means; `left`: of a pull request that goes there no more."""
     if left:
         pull = payload["pull_request"]
-        changed = _moment(text(pull, "updated_at"))
+        changed = moment(text(pull, "updated_at"))
         return [PullClosed(service, pull["number"], pull["head"]["sha"], changed, elsewhere=True)]
     if event == "push":
         return [_push(payload, service)]
@@ -142,7 +136,7 @@ def _merge(payload: dict[str, Any], service: str) -> Merged:
 def _pull(payload: dict[str, Any], service: str) -> PullMoved | PullClosed:
     """What concerns the verification of a pull request; nothing in it but numbers and shas."""
     pull = payload["pull_request"]
-    action, at = text(payload, "action"), _moment(text(pull, "updated_at"))
+    action, at = text(payload, "action"), moment(text(pull, "updated_at"))
     if action == "closed":
         return PullClosed(service, pull["number"], pull["head"]["sha"], at)
     before = text(payload, "before") if action == "synchronize" else ""
@@ -150,7 +144,7 @@ def _pull(payload: dict[str, Any], service: str) -> PullMoved | PullClosed:
         service,
         pull["number"],
         pull["head"]["sha"],
-        before=before if _is_sha(before) else None,
+        before=before if is_sha(before) else None,
         at=at,
         draft=action == "converted_to_draft" or (action != "ready_for_review" and flag(pull, "draft")),
         fork=_is_fork(pull),
@@ -163,22 +157,13 @@ def _is_fork(pull: dict[str, Any]) -> bool:
     return head is None or head != base
 
 
-def _moment(written: str) -> float | None:
-    """A time as GitHub writes it, in seconds since the epoch; None if it is none."""
-    try:
-        at = datetime.fromisoformat(written)
-    except ValueError:
-        return None
-    return at.timestamp() if at.tzinfo is not None else None
-
-
 def _push(payload: dict[str, Any], service: str) -> Merged:
     before, after = text(payload, "before"), text(payload, "after")
     pushed_at = number(payload, "repository", "pushed_at")
     return Merged(
         service,
         after,
-        before=before if _is_sha(before) else None,
+        before=before if is_sha(before) else None,
         forced=flag(payload, "forced"),
         push_id=f"{before}..{after}@{pushed_at or ''}",
         title=line(text(payload, "head_commit", "message").split("\n", 1)[0], TITLE),
@@ -191,8 +176,4 @@ def _others(payload: dict[str, Any], after: str) -> tuple[str, ...]:
     """What else a push brought (GitHub docs: `commits` holds at most 2,048, oldest first)."""
     rows = at(payload, "commits")
     shas = [text(row, "id") for row in rows[-COMMITS:]] if isinstance(rows, list) else []
-    return tuple(sha for sha in shas if _is_sha(sha) and sha != after)
-
-
-def _is_sha(value: str) -> bool:
-    return bool(_SHA.match(value)) and value != _NOTHING
+    return tuple(sha for sha in shas if is_sha(sha) and sha != after)

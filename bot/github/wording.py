@@ -1,11 +1,10 @@
-"""Words as GitHub takes them: cut to its limits without breaking anything, and addresses of our own page."""
+"""Words as GitHub takes them: cut to its limits without breaking anything; and where a status leads to."""
 
 from __future__ import annotations
 
 import re
 
 from bot.core.model.effects import SetStatus
-from bot.jenkins.client import job_path
 from bot.runtime import PipelineContext, Runtime
 
 #: GitHub's limits, in characters (GitHub docs: statuses, comments, check runs).
@@ -50,10 +49,5 @@ def leads_to(runtime: Runtime, context: PipelineContext, effect: SetStatus) -> s
     """Where a status leads to: a run's page, or a build in Jenkins, or the pipeline."""
     controller = runtime.configuration.controllers.get(effect.job.controller) if effect.job is not None else None
     if effect.run is None and effect.job is not None and controller is not None and effect.build is not None:
-        return f"{controller.url}/{job_path(effect.job.name)}/{effect.build}/"
-    return page_of(runtime, context, effect.run or "")
-
-
-def page_of(runtime: Runtime, context: PipelineContext, run: str = "") -> str:
-    """Our own page: of a run, or of the whole pipeline."""
-    return f"{runtime.configuration.web.public_url}/p/{context.pipeline.name}" + (f"/runs/{run}" if run else "")
+        return controller.build_url(effect.job.name, effect.build)
+    return runtime.page_of(context.pipeline.name, effect.run or "")

@@ -41,7 +41,7 @@ class Written:
     known: bool = False
 
 
-class HeldClaim:
+class RenewedClaim:
     """Our claim on an effect, renewed before each write: a worker that has lost its claim writes nothing any more."""
 
     def __init__(self, runtime: Runtime, context: PipelineContext, claim: Claim) -> None:
@@ -58,15 +58,15 @@ class HeldClaim:
 class WrittenSlot:
     """What is written in one slot, for the worker that has claimed the effect."""
 
-    def __init__(self, hold: HeldClaim, slot: str) -> None:
-        self._hold, self._context, self._key = hold, hold.context, hold.context.keys.wrote(slot)
-        self._ticket = f"{hold.context.pipeline.name}/{slot}"
+    def __init__(self, claim: RenewedClaim, slot: str) -> None:
+        self._claim, self._context, self._key = claim, claim.context, claim.context.keys.wrote(slot)
+        self._ticket = f"{claim.context.pipeline.name}/{slot}"
         self._unsure = False
 
     def read(self) -> Written:
         """Return what is known. Raises RateLimited while a write whose reply is missing may still arrive."""
         found = self._read()
-        late = self._hold.limits.late_request
+        late = self._claim.limits.late_request
         left = found.sent + late - self._now() if found.unanswered else 0.0
         if left > 0:
             raise RateLimited("the reply to the last request is missing: it may still arrive", after=min(left, late))
@@ -93,7 +93,7 @@ class WrittenSlot:
         """
 
         def note() -> None:
-            self._hold.renew()
+            self._claim.renew()
             forgotten = {"mark": ""} if self._unsure else {}  # what stands there is not known, whatever comes now
             self._set({"unanswered": mark, "sent": self._now(), **forgotten})
 
@@ -104,12 +104,11 @@ class WrittenSlot:
                 self._context.redis.hdel(self._key, *_UNANSWERED)  # it is certain that it did nothing
             raise
 
-    def settle(self, mark: str, number: int | None = None, *, counts: bool = False) -> Written:
+    def settle(self, mark: str, number: int | None = None, *, counts: bool = False) -> None:
         """Note that GitHub has the content with this hash, under the id `number`; no reply is missing any more."""
         known: dict[str, object] = {"mark": mark} | ({"id": number} if number is not None else {})
         self._set(known, count=counts)
         self._unsure = False
-        return self._read()
 
     def _set(self, fields: dict[str, object], *, count: bool = False) -> None:
         with self._context.redis.pipeline() as pipe:

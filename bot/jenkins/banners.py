@@ -8,9 +8,10 @@ from html import escape, unescape
 from bot.core.model.effects import Banner, LockShown
 from bot.core.sentences import moment
 from bot.effect_outcomes import Done, PermanentFailure
-from bot.jenkins.client import JenkinsNotFound, client_for, job_path
+from bot.jenkins.client import JenkinsNotFound, client_for
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
+from config.configuration import job_path
 from config.model import Markup
 
 
@@ -33,8 +34,7 @@ def shown_on(runtime: Runtime, context: PipelineContext, description: str, effec
     """The description that the effect's job must have."""
     controller = runtime.configuration.controllers.get(effect.job.controller)
     markup = controller.markup if controller is not None else Markup.PLAIN
-    link = f"{runtime.configuration.web.public_url}/p/{context.pipeline.name}"
-    return with_banner(description, effect, link, markup)
+    return with_banner(description, effect, runtime.page_of(context.pipeline.name), markup)
 
 
 # -- its text ----------------------------------------------------------------------------------------------------------
@@ -61,7 +61,7 @@ def without_banner(description: str) -> str:
     return _BLOCK.sub("", description)
 
 
-def told_by_banner(description: str) -> list[str]:
+def locks_in_banner(description: str) -> list[str]:
     """The reasons of the locks that a banner in a description names, one line each; none without a banner."""
     found = _BLOCK.search(description)
     if found is None:

@@ -5,10 +5,13 @@ Sources: Jenkins' remote API (`Run`, `Queue.Item`), junit plugin (`TestResult`),
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any, NamedTuple
+
+import requests
 
 from bot.core.model.effects import Look
 from bot.core.model.events import BuildSeen
@@ -16,10 +19,11 @@ from bot.core.model.pipeline import Job
 from bot.core.sentences import moment
 from bot.effect_outcomes import Done, PermanentFailure, RetryLater
 from bot.jenkins.callbacks import outcome
-from bot.jenkins.client import JenkinsClient, JenkinsForbidden, JenkinsNotFound, client_for, job_path, last_restart
+from bot.jenkins.client import JenkinsClient, JenkinsForbidden, JenkinsNotFound, client_for, last_restart
 from bot.payloads import at, line, text
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
+from config.configuration import job_path
 
 #: Names of the declared job parameters. Jenkins drops undeclared ones, and with them the uniqueness of a trigger.
 RUN, ATTEMPT, VERSION, SHA = "INTERLOCK_RUN", "INTERLOCK_ATTEMPT", "INTERLOCK_VERSION", "INTERLOCK_SHA"
@@ -30,6 +34,8 @@ ITEM_TREE = "cancelled,executable[number],actions[parameters[name,value]]"
 
 QUEUE_TREE = "items[id,task[url],actions[parameters[name,value]]]"
 
+_ITEM = re.compile(r"/(\d+)/?$")
+
 #: A build as Jenkins describes it.
 Build = dict[str, Any]
 
@@ -38,6 +44,20 @@ def queue_items(client: JenkinsClient) -> list[dict[str, Any]]:
     """The items in Jenkins' queue, of all jobs."""
     items: list[dict[str, Any]] = client.get("queue", QUEUE_TREE).get("items") or []
     return items
+
+
+def item_of(response: requests.Response) -> int | None:
+    """The queue item that Jenkins answers a trigger with (`Location: .../queue/item/12/`); None if it names none."""
+    found = _ITEM.search(response.headers.get("Location", ""))
+    return None if found is None else int(found[1])
+
+
+def cancel_item(client: JenkinsClient, item: int) -> int:
+    """Ask Jenkins to cancel a queue item; returns the status of its answer (Jenkins: `Queue#doCancelItem`).
+
+    204, or 302 of an older core: cancelled. 422: our user lacks Item/Cancel. 500 and 404: it has left the queue.
+    """
+    return client.ask("POST", "queue/cancelItem", data={"id": str(item)}, expect=(204, 302, 404, 422, 500)).status_code
 
 
 def newest_builds(client: JenkinsClient, job: Job) -> list[dict[str, Any]]:
@@ -220,8 +240,8 @@ def failed_step(run: dict[str, Any]) -> str:
         if wrong:
             error = text(wrong[0], "error", "message")
             same = [stage for stage in wrong if text(stage, "error", "message") == error]
-            told = (line(text(same[-1], "name"), STEP), line(error, STEP))
-            return ": ".join(part for part in told if part)[:STEP]
+            parts = (line(text(same[-1], "name"), STEP), line(error, STEP))
+            return ": ".join(part for part in parts if part)[:STEP]
     return ""
 
 

@@ -15,7 +15,7 @@ from copy import copy
 from functools import wraps
 from http import HTTPStatus
 from typing import Any, Concatenate, ParamSpec
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import jenkins
 import requests
@@ -238,11 +238,6 @@ def _refusal(method: str, path: str, response: requests.Response) -> Exception:
         return RetryLater(f"Jenkins answers 500 to {method} {path}", over=True)
     reason = response.headers.get("X-Error") or response.reason
     return JenkinsForbidden(status, f"Jenkins answers {status} ({reason}) to {method} {path}")
-
-
-def job_path(name: str) -> str:
-    """`team/deploy` as Jenkins addresses it: `job/team/job/deploy`, each name percent-encoded once."""
-    return "/".join(f"job/{quote(part, safe='')}" for part in name.split("/"))
 
 
 _local = threading.local()

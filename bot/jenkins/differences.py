@@ -15,15 +15,14 @@ from bot.core.model.pipeline import Job, Outcome
 from bot.core.model.run import Buildable
 from bot.core.model.stage_state import UnmanagedBuild
 from bot.jenkins import attempts, builds
-from bot.jenkins.builds import why_gone
-from bot.jenkins.client import JenkinsClient, JenkinsNotFound, job_path
+from bot.jenkins.builds import Build, why_gone
+from bot.jenkins.client import JenkinsClient, JenkinsNotFound
+from config.configuration import job_path
 
 #: How long a build may be without its parameters before it counts as unmanaged, in seconds.
 NAMELESS_FOR = 10.0
 #: How far Jenkins' clock and ours may be apart, in seconds, without a build of ours being taken for one of old.
 CLOCKS_APART = 60.0
-
-Build = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterable
 
@@ -11,11 +10,10 @@ from bot.core.model.events import TriggerAccepted, TriggerRefused
 from bot.core.model.pipeline import Job
 from bot.effect_outcomes import Done, PermanentFailure, RetryLater
 from bot.jenkins import attempts, builds, posted
-from bot.jenkins.client import JenkinsClient, JenkinsForbidden, JenkinsNotFound, client_for, job_path
+from bot.jenkins.client import JenkinsClient, JenkinsForbidden, JenkinsNotFound, client_for
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim, UnacknowledgedWrites
-
-_NUMBER = re.compile(r"/(\d+)/?$")
+from config.configuration import job_path
 
 
 def trigger(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Trigger) -> Done:
@@ -103,10 +101,10 @@ def _post(jenkins: JenkinsClient, effect: Trigger) -> Done:
         if error.certain:
             return Done(TriggerRefused(effect.run, effect.attempt, str(error)))
         raise RetryLater(str(error), after=1.0, over=error.over) from error
-    number = _NUMBER.search(response.headers.get("Location", ""))
+    number = builds.item_of(response)
     if number is None:
         raise RetryLater("Jenkins took the trigger but named no queue item", after=0.5, over=True)
-    return Done(TriggerAccepted(effect.run, effect.attempt, int(number.group(1))))
+    return Done(TriggerAccepted(effect.run, effect.attempt, number))
 
 
 def _parameters(effect: Trigger) -> dict[str, str]:

@@ -13,9 +13,10 @@ from bot.core.model.pipeline import AbortLevel, Job
 from bot.effect_outcomes import Done, PermanentFailure, RetryLater
 from bot.jenkins import attempts, builds, posted
 from bot.jenkins.builds import why_gone
-from bot.jenkins.client import JenkinsClient, JenkinsNotFound, client_for, job_path
+from bot.jenkins.client import JenkinsClient, JenkinsNotFound, client_for
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
+from config.configuration import job_path
 
 #: How often a build that must end may be gone before it counts as lost.
 GONE_LOOKS = 6
@@ -113,11 +114,11 @@ def _find_and_withdraw(jenkins: JenkinsClient, context: PipelineContext, effect:
 
 
 def _cancelled(jenkins: JenkinsClient, item: int) -> bool:
-    """Whether Jenkins cancelled the item. 500 and 404: it has left the queue (Jenkins: `Queue#doCancelItem`)."""
-    response = jenkins.ask("POST", "queue/cancelItem", data={"id": str(item)}, expect=(204, 302, 404, 422, 500))
-    if response.status_code == 422:
+    """Whether Jenkins cancelled the item; False: it has left the queue."""
+    status = builds.cancel_item(jenkins, item)
+    if status == 422:
         raise PermanentFailure(f"Jenkins does not let us cancel queue item {item}: Item/Cancel is missing")
-    return response.status_code == 204
+    return status in (204, 302)
 
 
 def _end(jenkins: JenkinsClient, job: Job, number: int, level: AbortLevel) -> Done:

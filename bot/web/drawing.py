@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import quote
 
 from bot.core.model.board import Board
 from bot.core.model.pipeline import Job, Mode, Pipeline, Stage, Step, Track
@@ -206,15 +205,12 @@ class Links:
     def job(self, job: Job) -> str | None:
         """The job's page on Jenkins; None for a controller that is not configured."""
         controller = self._configuration.controllers.get(job.controller)
-        if controller is None:
-            return None
-        path = "/".join(f"job/{quote(part, safe='')}" for part in job.name.split("/"))
-        return f"{controller.url}/{path}/"
+        return None if controller is None else controller.job_url(job.name)
 
     def build(self, job: Job, number: int | None) -> str | None:
         """The build's page on Jenkins, if it has begun."""
-        page = self.job(job)
-        return None if page is None or number is None else f"{page}{number}/"
+        controller = self._configuration.controllers.get(job.controller)
+        return None if controller is None or number is None else controller.build_url(job.name, number)
 
     def build_of(self, run: Shape) -> str | None:
         """The page of the build of a run (a tile, or an ended run); None without a build or its stage."""

@@ -504,9 +504,10 @@ def test_a_write_whose_reply_was_missing_at_an_upgrade_from_schema_3_is_still_kn
     shop.ask(Comment(REPO, 1, "S1.1", "in build"))
     claim = shop.claim(Comment(REPO, 1, "S1.1", "in build"))
     assert claim is not None
-    slot = written_state.WrittenSlot(written_state.HeldClaim(shop.runtime, shop.context, claim), claim.effect.slot)
+    slot = written_state.WrittenSlot(written_state.RenewedClaim(shop.runtime, shop.context, claim), claim.effect.slot)
     key = shop.context.keys.wrote(claim.effect.slot)
     shop.context.redis.hset(key, mapping={"id": "7", "mark": "old", "doubt": "new", "sent": "1"})
     assert (slot.read().id, slot.read().unanswered) == (7, "new")
-    assert slot.settle("new").unanswered == ""
+    slot.settle("new")
+    assert slot.read().unanswered == ""
     assert set(shop.context.redis.hgetall(key)) == {b"id", b"mark"}

@@ -12,8 +12,8 @@ from bot.core.model.pipeline import Job
 from bot.effect_outcomes import RetryLater
 from bot.jenkins import attempts, builds
 from bot.jenkins.callbacks import build_of, job_of
-from bot.jenkins.client import JenkinsClient, job_path
-from config.configuration import Configuration, Controller
+from bot.jenkins.client import JenkinsClient
+from config.configuration import Configuration, Controller, job_path
 from standins.jenkins import JenkinsStandIn
 from standins.wire.message import Reply, Request
 from standins.wire.server import HttpServer

@@ -20,8 +20,8 @@ from urllib3.exceptions import NewConnectionError
 
 from bot.effect_outcomes import RetryLater
 from bot.jenkins import client as jenkins_client
-from bot.jenkins.client import JenkinsClient, JenkinsForbidden, JenkinsNotFound, job_path
-from config.configuration import Controller
+from bot.jenkins.client import JenkinsClient, JenkinsForbidden, JenkinsNotFound
+from config.configuration import Controller, job_path
 
 URL = "https://ci.example.com/jenkins"
 CONTROLLER = Controller("cdp", URL, "interlock", timeout=7.0)

@@ -8,7 +8,8 @@ import pytest
 import requests
 from requests.auth import HTTPBasicAuth
 
-from bot.jenkins.client import RequestTemplates, job_path
+from bot.jenkins.client import RequestTemplates
+from config.configuration import job_path
 
 FORM = {"INTERLOCK_RUN": "S1.1", "INTERLOCK_SERVICE": "späti & co = +%~/\u2028", "delay": "0sec"}
 TREE = {"tree": "builds[number,actions[parameters[name,value]]]{0,50}"}

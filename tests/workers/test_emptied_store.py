@@ -17,7 +17,7 @@ from bot.core.model.pipeline import Job
 from bot.core.rules import configuration
 from bot.core.rules.configuration import REASON
 from bot.health.observing import Observer
-from bot.jenkins.banners import told_by_banner, with_banner
+from bot.jenkins.banners import locks_in_banner, with_banner
 from bot.store.records import stored_loss
 from config.model import Markup
 from launch.embedded import Embedded
@@ -327,8 +327,8 @@ def test_another_installation_that_was_here_before_with_an_equal_number_is_not_a
 def test_what_a_banner_says_can_be_read_again(markup: Markup) -> None:
     locks = (LockShown("S1 a <b> & c failed", "S1.1", 1.0), LockShown("trade fair", "alex", 2.0))
     text = with_banner(OWNERS_TEXT, Banner(Job("cdp", "x"), "production", locks), "http://x/p/shop", markup)
-    assert told_by_banner(text) == ["S1 a <b> & c failed", "trade fair"]
-    assert told_by_banner(OWNERS_TEXT) == []
+    assert locks_in_banner(text) == ["S1 a <b> & c failed", "trade fair"]
+    assert locks_in_banner(OWNERS_TEXT) == []
 
 
 # -- what is told ----------------------------------------------------------------------------------------------

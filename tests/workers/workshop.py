@@ -143,7 +143,7 @@ class Workshop:
 
     def claim(self, effect: Effect) -> Claim | None:
         """Claim what is due of the effect's family; None if nothing is due now."""
-        return claim_next(self.runtime, self.context, family_of(effect), 9)[0]
+        return claim_next(self.runtime, self.context, family_of(effect))[0]
 
     def try_once(self, effect: Effect) -> list[Event]:
         """One try at what is due; returns the events that came of it."""

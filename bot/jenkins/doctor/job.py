@@ -15,7 +15,6 @@ permission first, and then finds nothing to do, its answer tells the two apart:
 
 from __future__ import annotations
 
-import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -24,11 +23,12 @@ from typing import Any
 
 from bot.doctor.finding import DoctorFinding, Subject, Verdict
 from bot.effect_outcomes import RetryLater
-from bot.jenkins.builds import RUN
-from bot.jenkins.client import JenkinsClient, JenkinsForbidden, JenkinsNotFound, job_path
+from bot.jenkins.builds import RUN, cancel_item, item_of
+from bot.jenkins.client import JenkinsClient, JenkinsForbidden, JenkinsNotFound
 from bot.jenkins.doctor import job_settings
 from bot.jenkins.doctor.callbacks import KnownCallbacks, examine_job
 from bot.jenkins.job_plan import JobPlan
+from config.configuration import job_path
 
 _TREE = (
     "fullName,buildable,concurrentBuild,lastCompletedBuild[number,timestamp,duration],"
@@ -182,8 +182,6 @@ TEXTS = ("StringParameterDefinition", "TextParameterDefinition")
 
 _TWICE = f"buildWithParameters?{RUN}=doctor&{RUN}=doctor&delay=3600sec"
 
-_NUMBER = re.compile(r"/(\d+)/?$")
-
 
 @dataclass(slots=True)
 class TriedPermissions:
@@ -217,16 +215,12 @@ def _build(client: JenkinsClient, about: Subject, plan: JobPlan, job: dict[str, 
     elif response.status_code == 409:
         tried.untried.append("Item/Build")
     elif response.status_code in (201, 303):
-        number = _NUMBER.search(response.headers.get("Location", ""))
-        tried.findings.append(_taken_back(client, about, number[1] if number else ""))
+        tried.findings.append(_taken_back(client, about, item_of(response)))
 
 
-def _taken_back(client: JenkinsClient, about: Subject, item: str) -> DoctorFinding:
+def _taken_back(client: JenkinsClient, about: Subject, item: int | None) -> DoctorFinding:
     found = "Jenkins took a trigger of the doctor's that it should have refused, and"
-    status = 0
-    if item:
-        status = client.ask("POST", "queue/cancelItem", data={"id": item}, expect=(204, 302, 404, 422, 500)).status_code
-    if status in (204, 302):
+    if item is not None and cancel_item(client, item) in (204, 302):
         mend = "does a proxy on the way to Jenkins change requests? It made one parameter out of two"
         return about.unsure(f"{found} it was taken out of its queue again", mend)
     return about.bad(f"{found} it is in its queue still (item {item or 'unknown'})", "cancel it in Jenkins by hand")

@@ -8,9 +8,10 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from bot.doctor.finding import DoctorFinding, Subject
 from bot.effect_outcomes import RetryLater
-from bot.jenkins.client import JenkinsClient, JenkinsForbidden, JenkinsNotFound, job_path
+from bot.jenkins.client import JenkinsClient, JenkinsForbidden, JenkinsNotFound
 from bot.jenkins.doctor.controller import version_number
 from bot.jenkins.job_plan import CALLBACK_RETRIES, CALLBACK_TIMEOUT_MS, JobPlan, credential
+from config.configuration import job_path
 
 _SERIAL = "org.jenkinsci.plugins.workflow.job.properties.DisableConcurrentBuildsJobProperty"
 

@@ -7,7 +7,7 @@ from flask import Flask
 from redis.exceptions import RedisError
 
 from bot import runtime
-from bot.web import api_finding, api_machines, finding_pages, ingress, page, problems
+from bot.web import api_finding, api_machines, compression, finding_pages, ingress, page, problems
 from bot.web.admission import Admission
 from bot.web.api_acting import acting
 from bot.web.api_reading import reading
@@ -52,6 +52,7 @@ def create_app(
     for blueprint in (ingress.webhooks, reading, acting, api_machines.machines):
         app.register_blueprint(blueprint)
     page.install(app)
+    compression.install(app)
     return app
 
 

@@ -110,10 +110,17 @@ def show_found() -> AnyResponse | str:
     """What the words in the box may mean; straight to it if that can be one thing only."""
     question = request.args.get("q", "").strip()
     if not question:
-        return render_template("found.html", question="", found=None)
+        return render_template("found.html", question="", found=None, health=_health())
     found = find(runtime(), question)
     address = only_hit(found)
-    return redirect(address) if address is not None else render_template("found.html", question=question, found=found)
+    if address is not None:
+        return redirect(address)
+    return render_template("found.html", question=question, found=found, health=_health())
+
+
+def _health() -> dict[str, Any]:
+    """How Interlock is, on a page of no pipeline."""
+    return judgement.shape(runtime().observer.health())
 
 
 def _linked(found: dict[str, Any], links: Links) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -195,7 +195,7 @@ class Connections:
         return close
 
 
-def events(feed: Feed, connection: object) -> Iterator[bytes]:
+def events(feed: Feed, connection: object) -> Generator[bytes, None, None]:
     """The events for one listener, until it goes away. `connection`: its socket, if the server tells."""
     yield f"retry: {RETRY}\n\n".encode()
     shown: Frame | None = None

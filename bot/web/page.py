@@ -16,7 +16,7 @@ from bot.health import judgement
 from bot.runtime import PipelineContext, Runtime
 from bot.store.records import Repairs
 from bot.store.scripts import OtherSchema
-from bot.web import shapes
+from bot.web import compression, shapes
 from bot.web.api_reading import describe_run, summarize
 from bot.web.drawing import Links, draw, steps_of
 from bot.web.live import Connections, Feed, client_address, events, events_beyond_limit
@@ -81,7 +81,12 @@ def stream_board(pipeline: str) -> Response:
     close = connections.open(client_address(request.remote_addr or "", forwarded, runtime().settings.trusted_proxies))
     if isinstance(close, str):
         return Response(events_beyond_limit(feed, close), mimetype="text/event-stream")
-    response = Response(events(feed, request.environ.get("gunicorn.socket")), mimetype="text/event-stream")
+    pieces = events(feed, request.environ.get("gunicorn.socket"))
+    packs = compression.takes_gzip()
+    response = Response(compression.stream(pieces) if packs else pieces, mimetype="text/event-stream")
+    response.vary.add("Accept-Encoding")
+    if packs:
+        response.headers["Content-Encoding"] = "gzip"
     response.call_on_close(close)
     response.headers["X-Accel-Buffering"] = "no"  # nginx: ngx_http_proxy_module
     return response

@@ -1,8 +1,8 @@
-"""All mistakes of the pipeline file: pydantic's errors in our words, empty keys, contradictory keys."""
+"""All mistakes of the pipeline file: pydantic's errors in our words, empty or contradictory keys, broken references."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from itertools import islice
 from types import UnionType
@@ -12,14 +12,16 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from bot.core.model.pipeline import LockStatus
-from config import references
-from config.errors import MOST_SHOWN, Mistake, nearest, one_of, shown
-from config.errors import Path as KeyPath
+from config import values as v
+from config.errors import MOST_SHOWN, Mistake, Path, nearest, one_of, shown
 from config.model import PipelineFile
 from config.yaml_nodes import YamlNode
 
 #: A mistake, its path, and whether its place is the key rather than the value.
-Found = tuple[KeyPath, bool, Mistake]
+Found = tuple[Path, bool, Mistake]
+BrokenReferences = Iterator[tuple[Path, Mistake]]
+Entry = dict[str, Any]
+Entries = list[tuple[Path, Entry]]
 
 _SECRETS = ("token", "password", "secret", "api_key", "apikey", "credential")
 
@@ -41,7 +43,7 @@ def validate(root: YamlNode) -> tuple[PipelineFile | None, list[Found]]:
         model = PipelineFile.model_validate(data)
     except ValidationError as error:
         found += [entry for entry in _pydantic_mistakes(error) if entry[0] not in empty]
-    broken = references.check(data, lambda at: root.mark_of(at).line)
+    broken = references(data, lambda at: root.mark_of(at).line)
     found += [(at, False, mistake) for at, mistake in islice(broken, MOST_SHOWN)]
     if model is not None:
         found += [*_backoff(model), *_environments(model)]
@@ -68,6 +70,9 @@ def _environments(model: PipelineFile) -> Iterator[Found]:
                 yield ("pipelines", index, "stages", number, "production"), False, mistake
 
 
+# -- pydantic's errors in our words ---------------------------------------------------------------------------------
+
+
 def _pydantic_mistakes(error: ValidationError) -> Iterator[Found]:
     """Each mistake with its path, and whether its place is the key rather than the value."""
     for details in error.errors(include_url=False)[:MOST_SHOWN]:
@@ -84,7 +89,7 @@ def _pydantic_mistakes(error: ValidationError) -> Iterator[Found]:
             yield path, False, _value_mistake(details, path)
 
 
-def _empty_keys(data: Any, path: KeyPath = ()) -> Iterator[Found]:
+def _empty_keys(data: Any, path: Path = ()) -> Iterator[Found]:
     """The keys without a value: it is not clear whether the default or nothing is meant."""
     items: Iterator[tuple[str | int, Any]] = iter(())
     if isinstance(data, dict):
@@ -98,7 +103,7 @@ def _empty_keys(data: Any, path: KeyPath = ()) -> Iterator[Found]:
             yield from _empty_keys(value, (*path, step))
 
 
-def _unknown(path: KeyPath) -> Mistake:
+def _unknown(path: Path) -> Mistake:
     name, valid = str(path[-1]), tuple(_section(path[:-1]).model_fields)
     what = f"unknown key {shown(name)}"
     if name == "SUCCESS" and "UNSTABLE" in valid:
@@ -108,14 +113,14 @@ def _unknown(path: KeyPath) -> Mistake:
     return Mistake(what, one_of(valid), nearest(name, valid))
 
 
-def _missing(path: KeyPath) -> Mistake:
+def _missing(path: Path) -> Mistake:
     name = str(path[-1])
     description = _section(path[:-1]).model_fields[name].description or ""
     first = description.split(".")[0]
     return Mistake(f"key `{name}` is missing", f"{first[:1].lower()}{first[1:]}" if first else None)
 
 
-def _value_mistake(details: ErrorDetails, path: KeyPath) -> Mistake:
+def _value_mistake(details: ErrorDetails, path: Path) -> Mistake:
     kind, value, context = details["type"], details["input"], details.get("ctx", {})
     if kind == "mistake":
         found = context["mistake"]
@@ -134,17 +139,17 @@ def _value_mistake(details: ErrorDetails, path: KeyPath) -> Mistake:
     return Mistake(f"{shown(value)} does not belong here", _KINDS.get(kind, details["msg"]))
 
 
-def _section(path: KeyPath) -> type[BaseModel]:
+def _section(path: Path) -> type[BaseModel]:
     found = _type_at(path)
     return found if isinstance(found, type) and issubclass(found, BaseModel) else PipelineFile
 
 
-def _choices(path: KeyPath) -> tuple[StrEnum, ...]:
+def _choices(path: Path) -> tuple[StrEnum, ...]:
     found = _type_at(path)
     return tuple(found) if isinstance(found, type) and issubclass(found, StrEnum) else ()
 
 
-def _type_at(path: KeyPath) -> Any:
+def _type_at(path: Path) -> Any:
     """The type that the value at `path` should have."""
     found: Any = PipelineFile
     for step in path:
@@ -164,3 +169,154 @@ def _bare(kind: Any) -> Any:
         arguments = get_args(kind)
         kind = arguments[0] if origin is Annotated else next(a for a in arguments if a is not type(None))
     return kind
+
+
+# -- what the keys say about each other ------------------------------------------------------------------------------
+# These work on the file as it was read, not on the validated model, so that a mistake elsewhere hides none of them.
+
+
+def references(data: Any, line_of: Callable[[Path], int]) -> BrokenReferences:
+    """Every broken reference and every name used twice, with its path; `line_of` gives the line of a path."""
+    root = data if isinstance(data, dict) else {}
+    pipelines = _entries(root, "pipelines", ())
+    controllers = root.get("controllers")
+    jobs = [job for path, pipeline in pipelines for job in _jobs(path, pipeline)]
+    for path, pipeline in pipelines:
+        yield from _lane(path, pipeline)
+        yield from _verify(path, pipeline)
+    if isinstance(controllers, dict):
+        yield from _known_controllers(jobs, list(controllers))
+    for path, mistake, earlier in _twice(root, pipelines, jobs):
+        what = f"{mistake.what} (first in line {line_of(earlier)})"
+        yield path, Mistake(what, mistake.expected)
+
+
+def _lane(path: Path, pipeline: Entry) -> BrokenReferences:
+    """The fast lane of a pipeline needs a stage that locks, and rejoins before or at the first of them."""
+    stages = _entries(pipeline, "stages", path)
+    names = [_text_of(stage, "name") for _, stage in stages]
+    locking = [name for name, (_, stage) in zip(names, stages, strict=True) if _locks(stage)]
+    lane = pipeline.get("fast_lane")
+    if stages and not locking:
+        asked: list[Path] = [(*path, "fast_lane")] if lane is not None else []
+        asked += [(*stage_path, "fast") for stage_path, stage in stages if "fast" in stage]
+        if asked:
+            yield asked[0], Mistake("a fast lane without a stage that locks", "`on_failure: lock` at a stage")
+    if isinstance(lane, dict) and (rejoins := _text_of(lane, "rejoins")):
+        yield from _rejoins((*path, "fast_lane", "rejoins"), rejoins, names, locking)
+
+
+def _verify(path: Path, pipeline: Entry) -> BrokenReferences:
+    """`verify` beside a stage of that name would have both set one commit status."""
+    if "verify" not in pipeline:
+        return
+    for stage_path, stage in _entries(pipeline, "stages", path):
+        if _text_of(stage, "name") == "verify":
+            what = "a stage called `verify` beside the `verify` of pull requests: both would set one commit status"
+            yield (*stage_path, "name"), Mistake(what, "another name")
+
+
+def _rejoins(where: Path, rejoins: str, names: list[str], locking: list[str]) -> BrokenReferences:
+    if rejoins not in names:
+        what = f"there is no stage {shown(rejoins)} in this pipeline"
+        yield where, Mistake(what, one_of(filter(None, names)), nearest(rejoins, names))
+    elif locking and names.index(rejoins) > names.index(locking[0]):
+        what = f"{shown(rejoins)} comes after `{locking[0]}`, which locks: a fix would skip that stage"
+        yield where, Mistake(what, f"`{locking[0]}` or a stage before it")
+
+
+def _locks(stage: Entry) -> bool:
+    outcomes = stage.get("outcomes")
+    return stage.get("on_failure") == "lock" or (isinstance(outcomes, dict) and "lock" in outcomes.values())
+
+
+def _known_controllers(jobs: Entries, names: list[str]) -> BrokenReferences:
+    known = set(names)
+    for path, job in jobs:
+        name = _text_of(job, "controller")
+        if name and name not in known:
+            yield path, Mistake(f"there is no controller {shown(name)}", one_of(names), nearest(name, names))
+
+
+def _twice(root: Entry, pipelines: Entries, jobs: Entries) -> Iterator[tuple[Path, Mistake, Path]]:
+    """Whatever must occur once and does not: its path, the mistake, and the path of the first."""
+    own = "a name of its own"
+    yield from _unique(pipelines, "name", "pipeline", own, lambda e: _text_of(e, "name"))
+    services: Entries = []
+    for path, pipeline in pipelines:
+        mine = _entries(pipeline, "services", path)
+        services += mine
+        stages = _entries(pipeline, "stages", path)
+        yield from _unique(stages, "name", "stage", own, lambda e: _text_of(e, "name"))
+        yield from _unique(mine, "name", "service", own, lambda e: _text_of(e, "name").casefold())
+    # One Jenkins under two names would hide that two stages share a job.
+    controllers = _mappings(root.get("controllers"), ("controllers",))
+    yield from _unique(controllers, "url", "address", "one name per Jenkins", _address_key)
+    yield from _unique(jobs, None, "Jenkins job", "a job of its own for each stage, fast lane and `verify`", _job_key)
+    words = "each branch of a repository to be one service"
+    yield from _unique(services, "repository", "repository", words, _branch_key)
+
+
+def _unique(
+    entries: Entries, at: str | None, kind: str, expected: str, key: Callable[[Entry], str]
+) -> Iterator[tuple[Path, Mistake, Path]]:
+    """Each entry whose `key` an earlier one has; what has no key is another check's business."""
+    first: dict[str, Path] = {}
+    for path, entry in entries:
+        name = key(entry)
+        place = (*path, at) if at else path
+        if name and name in first:
+            said = shown(entry[at] if at else name)
+            yield place, Mistake(f"{kind} {said} is used twice", expected), first[name]
+        elif name:
+            first[name] = place
+
+
+def _address_key(controller: Entry) -> str:
+    return _text_of(controller, "url").rstrip("/").lower()
+
+
+def _job_key(job: Entry) -> str:
+    """Jenkins finds items without regard to case (Jenkins: hudson.util.CaseInsensitiveComparator)."""
+    controller, name = _text_of(job, "controller"), _text_of(job, "name")
+    return f"{controller}: {name.lower()}" if controller and name else ""
+
+
+def _branch_key(service: Entry) -> str:
+    """GitHub finds repositories without regard to case; git keeps branches apart by it."""
+    repository, branch = _text_of(service, "repository"), service.get("branch", "main")
+    return f"{repository.lower()} {branch}" if repository and isinstance(branch, str) else ""
+
+
+def _jobs(path: Path, pipeline: Entry) -> Entries:
+    """Every job of a pipeline that can be read, taken apart; the path is that of the job."""
+    found: Entries = []
+    for stage_path, stage in _entries(pipeline, "stages", path):
+        fast = stage.get("fast")
+        places = [((*stage_path, "job"), stage.get("job"))]
+        if isinstance(fast, dict):
+            places.append(((*stage_path, "fast", "job"), fast.get("job")))
+        found += _readable(places)
+    verify = pipeline.get("verify")
+    return found + _readable([((*path, "verify", "job"), verify.get("job"))] if isinstance(verify, dict) else [])
+
+
+def _readable(places: list[tuple[Path, Any]]) -> Entries:
+    """The jobs among these that can be read, taken apart."""
+    jobs = ((path, raw if isinstance(raw, dict) else v.split_job(raw)) for path, raw in places)
+    return [(path, job) for path, job in jobs if job is not None]
+
+
+def _entries(parent: Entry, key: str, path: Path) -> Entries:
+    """The mappings in the list under `key`, with their paths; anything else there is skipped."""
+    return _mappings(parent.get(key), (*path, key))
+
+
+def _mappings(items: Any, path: Path) -> Entries:
+    pairs = enumerate(items) if isinstance(items, list) else items.items() if isinstance(items, dict) else ()
+    return [((*path, step), item) for step, item in pairs if isinstance(item, dict)]
+
+
+def _text_of(entry: Entry, key: str) -> str:
+    value = entry.get(key)
+    return value if isinstance(value, str) else ""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+from queue import Empty
 from typing import Any
 
 import structlog
 from celery import Celery
+from celery.beat import PersistentScheduler, SchedulingError
 from celery.signals import after_task_publish, beat_init, celeryd_init, setup_logging, task_failure, worker_ready
 from celery.worker import state
 from kombu import Queue  # type: ignore[attr-defined]
+from kombu.transport import redis
 from redis.exceptions import RedisError
 
 from bot.health.contacts import BEAT, WORKER, Heartbeats
@@ -19,7 +22,6 @@ from bot.store.scripts import OtherSchema
 from config import broker, settings
 from config.broker import QUEUES, TURNS
 from config.logs import set_up
-from workers import celery_adaptations
 
 log = structlog.get_logger()
 
@@ -54,7 +56,7 @@ def make_app() -> Celery:
         task_serializer="json",
         accept_content=["json"],
         beat_schedule=schedule(),
-        beat_scheduler="workers.celery_adaptations:BriefScheduler",
+        beat_scheduler="workers.app:BriefScheduler",
     )
     return app
 
@@ -75,7 +77,52 @@ def schedule() -> dict[str, dict[str, Any]]:
     }
 
 
-celery_adaptations.tolerate_broken_messages()
+# -- where Celery and kombu do not do what we need ---------------------------------------------------------------------
+
+
+class BriefScheduler(PersistentScheduler):  # type: ignore[misc]
+    """What beat sends with. Celery's own logs a page of stack for every message that finds no broker: in a fail-over,
+    say, when for a moment there is no master."""
+
+    def apply_entry(self, entry: Any, producer: Any = None) -> None:
+        """Send what is due, or say in one line that it could not be sent."""
+        try:
+            self.apply_async(entry, producer=producer, advance=False)
+        except SchedulingError as error:
+            log.warning("broker-unreachable", task=entry.task, error=type(error.__cause__ or error).__name__)
+
+
+class TolerantChannel(redis.Channel):
+    """Redis channel that drops what it cannot read.
+
+    kombu takes a message off the list and decodes it in the worker's own loop, where nothing catches what goes wrong
+    (kombu 5.7, `transport.redis.Channel#_brpop_read`). Such a message is lost: it carries nothing (see
+    docs/design.md), and the clock finds what it was to wake up.
+    """
+
+    def _brpop_read(self, **options: Any) -> Any:
+        try:
+            return super()._brpop_read(**options)  # type: ignore[no-untyped-call]
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            # No JSON; or JSON without what every message has. kombu has given the connection free by now.
+            log.error("message-unreadable", error=type(error).__name__, exc_info=error)
+            raise Empty from error
+
+
+class TolerantSentinelChannel(TolerantChannel, redis.SentinelChannel):
+    """The same where sentinels say which Redis is the master."""
+
+
+def tolerate_broken_messages() -> None:
+    """From now on the worker outlives them. kombu makes channels of the class that its transport names."""
+    redis.Transport.Channel = TolerantChannel
+    redis.SentinelTransport.Channel = TolerantSentinelChannel
+
+
+tolerate_broken_messages()
+
+
+# -- what a worker and beat do when they start -------------------------------------------------------------------------
 
 
 @setup_logging.connect  # type: ignore[untyped-decorator]

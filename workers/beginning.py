@@ -25,7 +25,7 @@ from bot.jenkins.differences import CLOCKS_APART
 from bot.runtime import PipelineContext, Runtime
 from bot.store.replica import BoardReplica
 from config import settings
-from workers.once import Once
+from config.logs import Once
 
 # -- the start of a worker ---------------------------------------------------------------------------------------------
 

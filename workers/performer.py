@@ -38,8 +38,8 @@ from bot.store.inbox import Accepted
 from bot.store.outbox import Claim, PostNotes
 from bot.store.scripts import OtherSchema
 from bot.store.store import ClaimRequest
+from config.logs import Once
 from workers import people
-from workers.once import Once
 from workers.turn import Claimed, ClaimWish, take_turns_and_claim
 
 log = structlog.get_logger()

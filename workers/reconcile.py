@@ -20,7 +20,7 @@ from bot.jenkins.client import JenkinsForbidden, JenkinsNotFound, client_for
 from bot.jenkins.differences import ControllerPoll, WatchedJob, differences
 from bot.runtime import PipelineContext, Runtime
 from bot.store.records import Repairs
-from workers.once import Once
+from config.logs import Once
 
 log = structlog.get_logger()
 

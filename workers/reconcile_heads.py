@@ -25,7 +25,7 @@ from bot.github.transport import GitHubUnreachable
 from bot.payloads import is_sha
 from bot.runtime import PipelineContext, Runtime
 from bot.store.records import Repairs
-from workers.once import Once
+from config.logs import Once
 
 log = structlog.get_logger()
 

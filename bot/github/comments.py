@@ -11,10 +11,9 @@ from bot.core.model.effects import Answer, Comment
 from bot.effect_outcomes import Done
 from bot.github import commands
 from bot.github.limits import Purpose
-from bot.github.reported import reported_run
 from bot.github.session import Session
 from bot.github.transport import GitHubForbidden, GitHubNotFound
-from bot.github.wording import COMMENT, cut
+from bot.github.wording import COMMENT, cut, reported_run
 from bot.github.written_state import RenewedClaim, WrittenSlot, mark_of
 from bot.payloads import text
 from bot.reporting import run_report

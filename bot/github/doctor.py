@@ -11,7 +11,7 @@ from urllib.parse import quote
 from github import Auth
 
 from bot.core.model.pipeline import Service
-from bot.doctor.finding import DoctorFinding, Subject
+from bot.doctor import DoctorFinding, Subject
 from bot.effect_outcomes import PermanentFailure, RetryLater
 from bot.github import doctor_webhooks, identity
 from bot.github.transport import GitHubResponse, GitHubTransport, refusal

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from bot.doctor.finding import DoctorFinding, Subject
+from bot.doctor import DoctorFinding, Subject
 from bot.effect_outcomes import RetryLater
 from bot.github.transport import GitHubTransport
 

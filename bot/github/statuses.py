@@ -10,10 +10,9 @@ from bot.core.model.effects import SetStatus
 from bot.effect_outcomes import Done, PermanentFailure
 from bot.github import identity
 from bot.github.limits import Purpose
-from bot.github.reported import reported_run
 from bot.github.session import Session
 from bot.github.transport import GitHubNotFound
-from bot.github.wording import SUMMARY, cut, leads_to, shortened
+from bot.github.wording import SUMMARY, cut, leads_to, reported_run, shortened
 from bot.github.written_state import RenewedClaim, WrittenSlot, mark_of
 from bot.reporting import run_report
 from bot.reporting.buttons import BUTTONS, Button, external_id, run_of

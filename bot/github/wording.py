@@ -1,10 +1,15 @@
-"""Words as GitHub takes them: cut to its limits without breaking anything; and where a status leads to."""
+"""What a report to GitHub is made of: its run, where its link leads, and words cut to GitHub's limits."""
 
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+from bot.core.model.board import Board
 from bot.core.model.effects import SetStatus
+from bot.core.model.run import Run
 from bot.runtime import PipelineContext, Runtime
 
 #: GitHub's limits, in characters (GitHub docs: statuses, comments, check runs).
@@ -51,3 +56,18 @@ def leads_to(runtime: Runtime, context: PipelineContext, effect: SetStatus) -> s
     if effect.run is None and effect.job is not None and controller is not None and effect.build is not None:
         return controller.build_url(effect.job.name, effect.build)
     return runtime.page_of(context.pipeline.name, effect.run or "")
+
+
+@contextmanager
+def reported_run(context: PipelineContext, key: str) -> Iterator[tuple[Board, Run, float] | None]:
+    """The board, the run, live or ended, and when that is true, in seconds since the epoch: now, or when it ended.
+
+    None if neither the board nor the history knows the run any more. The board stays as it is until the block ends.
+    """
+    with context.look() as replica:
+        run = replica.board.runs.get(key)
+        ended = context.records.ended_run(key) if run is None else None
+        if run is not None:
+            yield replica.board, run, time.time()
+        else:
+            yield None if ended is None else (replica.board, ended.run, ended.at)

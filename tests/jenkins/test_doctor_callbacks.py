@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from redis import Redis
 
 from bot.core.model.pipeline import Track
-from bot.doctor.finding import Subject
+from bot.doctor import Subject
 from bot.jenkins.doctor import callbacks, job_settings
 from bot.jenkins.job_plan import JobPlan
 from bot.store.connection import connect

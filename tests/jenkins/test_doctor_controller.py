@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 import responses
 
-from bot.doctor import DoctorFinding
-from bot.doctor.finding import Subject
+from bot.doctor import DoctorFinding, Subject
 from bot.jenkins.doctor.controller import clocks, version_number
 from standins.jenkins import JenkinsStandIn
 from standins.wire.message import Reply, Request

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.doctor.finding import Subject
+from bot.doctor import Subject
 from bot.jenkins.doctor import job_settings
 from bot.jenkins.job_plan import PARAMETERS, PULL, plans
 from bot.jenkins.jobs_as_code import jenkinsfile, jjb, job_dsl, quoted, script

@@ -7,10 +7,10 @@ from structlog.testing import capture_logs
 
 from bot.core.model.effects import Look
 from bot.core.model.pipeline import Job
+from config.logs import Once
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop
 from workers import reconcile, reconcile_heads
-from workers.once import Once
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import requests
 from redis import Redis
 from redis.exceptions import RedisError
 
-from bot.doctor.finding import DoctorFinding, Subject
+from bot.doctor import DoctorFinding, Subject
 from bot.jenkins.callbacks import RecentCallbacks
 from bot.jenkins.doctor.probe import NoAnswer, ProbedAddress, probe, shown
 from bot.jenkins.job_plan import CALLBACK_TIMEOUT_MS, JobPlan

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from bot.doctor.finding import DoctorFinding, Subject
+from bot.doctor import DoctorFinding, Subject
 from bot.jenkins.doctor.probe import NoAnswer, ProbedAddress, probe, shown
 from config.configuration import Controller
 

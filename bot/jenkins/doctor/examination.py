@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from bot.doctor.finding import DoctorFinding, Subject, Verdict
+from bot.doctor import DoctorFinding, Subject, Verdict
 from bot.effect_outcomes import RetryLater
 from bot.jenkins.client import client_of
 from bot.jenkins.doctor import callbacks, job

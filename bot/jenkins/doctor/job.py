@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
-from bot.doctor.finding import DoctorFinding, Subject, Verdict
+from bot.doctor import DoctorFinding, Subject, Verdict
 from bot.effect_outcomes import RetryLater
 from bot.jenkins.builds import RUN, cancel_item, item_of
 from bot.jenkins.client import JenkinsClient, JenkinsForbidden, JenkinsNotFound

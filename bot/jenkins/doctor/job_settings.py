@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from bot.doctor.finding import DoctorFinding, Subject
+from bot.doctor import DoctorFinding, Subject
 from bot.effect_outcomes import RetryLater
 from bot.jenkins.client import JenkinsClient, JenkinsForbidden, JenkinsNotFound
 from bot.jenkins.doctor.controller import version_number

@@ -1,4 +1,4 @@
-"""What the doctor says: one thing that was looked at, what was found, and how to mend it."""
+"""`interlock doctor`: one finding about Jenkins or GitHub: what was looked at, what was found, and how to mend it."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bench import asking, backlog, decide, door, github, growth, memory, reaction
+from bench import asking, backlog, decide, door, estimates, github, growth, memory, reaction
 from bench.report import Section, written_into
 
 SECTIONS = {
@@ -25,6 +25,7 @@ SECTIONS = {
     "decide": decide.measure,
     "requests": asking.measure,
     "github": github.measure,
+    "estimates": estimates.measure,
 }
 #: What a text says of the machine stands in a place of its own.
 MACHINE = "machine"

@@ -7,7 +7,7 @@ The further ahead, the wider the range: of each run before it comes the spread o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from bot.core.model.board import Board
@@ -202,6 +202,8 @@ class Forecast:
         if last not in way:
             return None
         at = self._visit(fix).passes
+        if at is not None:  # if the fix fails, another one is needed: that takes about as long as a lock
+            at = replace(at, breaks=self._past.failing(fix.step))
         for step in way[: way.index(last) + 1]:
             if at is None:
                 return None
@@ -211,5 +213,5 @@ class Forecast:
             enters, build = schedule.free(at), schedule.build(fix.service)
             if enters is None or build is None:
                 return None
-            at = enters.after(build, self._past.risk(step))
+            at = enters.after(build, self._past.failing(step))
         return at

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bot.core.model.pipeline import Pipeline, Policy, Step, Track
-from bot.forecast.spread import ENOUGH, Spread, remaining, typical
+from bot.forecast.spread import ENOUGH, Spread, overdue, remaining, typical, usual
 from bot.statistics.statistics import Statistics
 
 #: A stage of which nothing is known yet is taken to fail so often: builds, and failed ones among them.
 FIRST_BUILDS, FIRST_FAILURES = 20, 0.5
 #: So many locks of a stage must have opened before their durations say when one without a fix may open.
 LOCKS_ENOUGH = 3
+#: So many of them must have stood longer than one that stands: after that, nobody can tell.
+LOCKS_SHARE = 0.25
 #: How long Jenkins takes to start a build, where it is not known, in seconds.
-LAG = Spread(5.0, 5.0)
+LAG = Spread(5.0, 5.0, 10.0)
 
 
 class Past:
@@ -24,7 +26,7 @@ class Past:
         self._pipeline = pipeline
         self._builds: dict[tuple[Step, str], Spread | None] = {}
         self._lags: dict[tuple[Step, str], Spread] = {}
-        self._risks: dict[Step, float] = {}
+        self._failing: dict[Step, float] = {}
         self._locks: dict[str, Spread | None] = {}
 
     def build(self, step: Step, service: str) -> Spread | None:
@@ -36,7 +38,8 @@ class Past:
 
     def left(self, step: Step, service: str, elapsed: float) -> Spread | None:
         """How long a build goes on that has run for `elapsed` seconds."""
-        return remaining(self._passed(step, service), elapsed)
+        usually = self.build(step, service)
+        return usually and (remaining(self._passed(step, service), elapsed) or overdue(usually))
 
     def lag(self, step: Step, service: str) -> Spread:
         """How long Jenkins takes to start a build."""
@@ -48,21 +51,30 @@ class Past:
 
     def risk(self, step: Step) -> float:
         """The probability that one build locks its stage."""
-        if step not in self._risks:
-            self._risks[step] = self._risk(step)
-        return self._risks[step]
+        stage = self._pipeline.stage(step.stage)
+        if stage is None or step.track is not Track.REAL or stage.on_failure is not Policy.LOCK:
+            return 0.0
+        return float(self.failing(step) ** (stage.retries + 1))
+
+    def failing(self, step: Step) -> float:
+        """The share of the builds of a step that fail."""
+        if step not in self._failing:
+            found = self._statistics.outcomes(str(step))
+            ended = found.passed + found.failed + FIRST_BUILDS
+            self._failing[step] = (found.failed + FIRST_FAILURES) / ended
+        return self._failing[step]
 
     def lock(self, stage: str) -> Spread | None:
         """How long an automatic lock of a stage stands; None if too few have opened to tell."""
         if stage not in self._locks:
             seconds = self._lock_seconds(stage)
-            self._locks[stage] = typical(seconds) if len(seconds) >= LOCKS_ENOUGH else None
+            self._locks[stage] = usual(seconds) if len(seconds) >= LOCKS_ENOUGH else None
         return self._locks[stage]
 
     def lock_left(self, stage: str, elapsed: float) -> Spread | None:
-        """How long a lock goes on that has stood for `elapsed` seconds; None if too few have opened to tell."""
+        """How long a lock goes on that has stood for `elapsed` seconds; None if too few stood that long to tell."""
         seconds = self._lock_seconds(stage)
-        return remaining(seconds, elapsed) if len(seconds) >= LOCKS_ENOUGH else None
+        return remaining(seconds, elapsed, LOCKS_SHARE) if len(seconds) >= LOCKS_ENOUGH else None
 
     def _passed(self, step: Step, service: str) -> Sequence[float]:
         return self._enough(self._statistics.durations(str(step), service).passed, step, "passed")
@@ -73,14 +85,6 @@ class Past:
             return own
         of_all: list[float] = getattr(self._statistics.durations(str(step)), what)
         return own * 2 + of_all
-
-    def _risk(self, step: Step) -> float:
-        stage = self._pipeline.stage(step.stage)
-        if stage is None or not stage.locks or step.track is not Track.REAL or stage.on_failure is not Policy.LOCK:
-            return 0.0
-        found = self._statistics.outcomes(str(step))
-        share = (found.failed + FIRST_FAILURES) / (found.passed + found.failed + FIRST_BUILDS)
-        return float(share ** (stage.retries + 1))
 
     def _lock_seconds(self, stage: str) -> list[float]:
         return [lock.seconds for lock in self._statistics.past_locks(stage).locks]

@@ -67,7 +67,7 @@ class StepSchedule:
         if found is None:
             return None
         lag = self._past.lag(self._step, service)
-        return Spread(found.middle + lag.middle, (found.deviation**2 + lag.deviation**2) ** 0.5)
+        return lag.then(found)
 
     # -- who is inside -----------------------------------------------------------------------------------------
 
@@ -114,17 +114,17 @@ class StepSchedule:
             lag = self._past.lag(step, built.service)
             if build is None:
                 return None
-            return Moment(max(self._now, built.since + lag.middle), lag.deviation**2).after(build, risk)
+            return Moment(max(self._now, built.since + lag.middle), lag.shorter**2, lag.longer**2).after(build, risk)
         # Called back or on its way out: Jenkins confirms that within moments; a build that is aborted ends soon.
         build = self._past.build(step, built.service)
-        return now.after(Spread(5.0, 5.0) if built.attempt.build is None or build is None else build, 0.0)
+        return now.after(Spread(5.0, 5.0, 5.0) if built.attempt.build is None or build is None else build)
 
     def _expected(self, built: Buildable) -> Spread | None:
         """What Jenkins expects, where we have seen no build pass yet."""
         if built.attempt.expected is None:
             return None
         left = max(LEAST_SPREAD * 600, built.attempt.expected - self._now)
-        return Spread(left, left / 2)
+        return Spread(left, left / 2, left / 2)
 
     # -- who waits -----------------------------------------------------------------------------------------------
 

@@ -17,7 +17,6 @@ from bot.store.connection import is_out_of_reach
 from bot.store.keys import FAMILIES
 from config.broker import EFFECTS, TURN_TASK, TURNS
 from workers import beginning, measuring, reconcile
-from workers import reconcile_heads as heads_of_main
 from workers.performer import decide_and_perform, perform_due
 from workers.turn import TURN
 
@@ -150,10 +149,10 @@ def look_again() -> None:
 def reconcile_heads(everybody: bool = False) -> None:
     """Ask GitHub where main stands: the baseline at the first start, lost pushes later (invariant 8).
 
-    `everybody`: those too of whom we have just been told.
+    `everybody`: those too whose main has just moved.
     """
     for name, context in runtime().pipelines.items():
-        if heads_of_main.heads(runtime(), context, everybody=everybody):
+        if reconcile.heads(runtime(), context, everybody=everybody):
             turn.apply_async((name,), expires=60)
 
 

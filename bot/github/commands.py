@@ -1,4 +1,4 @@
-"""Commands in comments on pull requests, and the buttons of check runs: what strangers write, read with care.
+"""Commands in comments on pull requests, and the buttons of check runs: what anybody may write, read with care.
 
 A command is a line that begins with `/interlock`, where GitHub shows it as plain text: not in a fence of code, not in
 a quote, not in a comment of HTML. Sources: GitHub docs, webhook events `issue_comment` and `check_run`; CommonMark,

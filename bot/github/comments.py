@@ -128,7 +128,7 @@ def answer_command(runtime: Runtime, context: PipelineContext, claim: Claim, eff
 
 
 def _tamed(text: str) -> str:
-    """A text that pings nobody and hides nothing, whatever a stranger put into a name."""
+    """A text that pings nobody and hides nothing, whatever somebody put into a name."""
     return text.replace("@", "@\u200b").replace("<!--", "<! --")
 
 

@@ -31,7 +31,7 @@ from tests.github.openapi import assert_deliveries_valid, assert_valid, descript
 from tests.github.test_check_runs import as_app
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop
-from workers import reconcile_heads
+from workers import reconcile
 
 pytestmark = pytest.mark.slow
 
@@ -113,7 +113,7 @@ def test_everything_that_interlock_sends_is_what_github_describes(workshop: Open
     shop.do(replace(roll_out(shop, new, "failure"), run="S1.2"))
     control.fault("drop_reply", route="POST /repos/.*/deployments/.*/statuses", count=1)
     shop.do(replace(roll_out(shop, new, "success"), run="S1.2"))
-    assert reconcile_heads.heads(shop.runtime, shop.context) == 2  # that of S1 has just been told
+    assert reconcile.heads(shop.runtime, shop.context) == 2  # that of S1 has just been told
     assert shop.dead() == []
     log = control.recorded()
     assert {"GET user"} <= {f"{one['method']} {one['path'].strip('/')}" for one in log}

@@ -19,7 +19,7 @@ from bot.core.model.run import Run
 from bot.web.app import create_app
 from tests.github.app_key import public_pem
 from tests.workers.workshop import Workshop
-from workers import reconcile_heads
+from workers import reconcile
 
 SECRET = "a secret that GitHub knows"
 
@@ -48,7 +48,7 @@ class Hooked:
     def look_at_main(self) -> None:
         """The heads reconciler asks, until it is certain."""
         for _ in range(2):
-            reconcile_heads.heads(self.shop.runtime, self.shop.context)
+            reconcile.heads(self.shop.runtime, self.shop.context)
         self.shop.work()
 
     def post(self, event: str, payload: dict[str, Any], guid: str | None = None) -> str:

@@ -10,7 +10,7 @@ from bot.health.contacts import Contacts
 from bot.health.observations import ContactSeen
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop, sha
-from workers import reconcile, reconcile_heads
+from workers import reconcile
 from workers.performer import perform
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
@@ -92,11 +92,11 @@ def test_which_answers_of_github_are_good(shop: Workshop, status: int, body: str
 
 def test_a_poll_of_github_says_how_it_answers(shop: Workshop) -> None:
     shop.reload(shop.configuration)
-    reconcile_heads.heads(shop.runtime, shop.context)
+    reconcile.heads(shop.runtime, shop.context)
     assert known(shop, "github").good_at is not None
     shop.reload(shop.configuration)
     shop.github.control.fault("drop_request")
-    reconcile_heads.heads(shop.runtime, shop.context)
+    reconcile.heads(shop.runtime, shop.context)
     assert "cannot be reached" in known(shop, "github").error
 
 

@@ -22,7 +22,7 @@ from bot.store.records import stored_loss
 from config.model import Markup
 from launch.embedded import Embedded
 from tests.workers.workshop import OWNERS_TEXT, Workshop, sha
-from workers import beginning, reconcile, reconcile_heads
+from workers import beginning, reconcile
 from workers.turn import take_turns
 
 
@@ -119,7 +119,7 @@ def test_a_merge_that_was_accepted_and_lost_with_the_store_is_found(shop: Worksh
     take_turns(shop.context)
     head = shop.board.service("S3").history.head
     assert head is not None, "where main stood is forgotten: the next head would be taken for the baseline"
-    reconcile_heads.heads(shop.runtime, shop.context)
+    reconcile.heads(shop.runtime, shop.context)
     shop.work()
     assert shop.board.of_service("S3"), "main of S3 stands elsewhere than when the state was lost"
 
@@ -285,7 +285,7 @@ def test_a_first_start_locks_nothing(shop: Workshop) -> None:
 
 def test_what_this_board_has_built_itself_is_no_sign_of_a_loss(shop: Workshop) -> None:
     restarted(shop)
-    reconcile_heads.heads(shop.runtime, shop.context)
+    reconcile.heads(shop.runtime, shop.context)
     shop.work()
     shop.merge("S1", "a")
     polled(shop)

@@ -17,13 +17,13 @@ from bot.store.github import Repositories
 from bot.store.records import Repairs
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop
-from workers import beginning, reconcile_heads, tasks
+from workers import beginning, reconcile, tasks
 
 REPO = "shop/s1"
 
 
 def heads(shop: Workshop) -> int:
-    found = reconcile_heads.heads(shop.runtime, shop.context)
+    found = reconcile.heads(shop.runtime, shop.context)
     shop.work()
     return found
 
@@ -50,7 +50,7 @@ def test_the_first_look_takes_the_baseline_and_starts_nothing(fresh: Workshop) -
 def test_the_baseline_is_taken_even_if_the_configuration_still_waits_for_its_turn(workshop: Open) -> None:
     shop = workshop()
     beginning.configure_boards(shop.runtime)
-    assert reconcile_heads.heads(shop.runtime, shop.context) == 3
+    assert reconcile.heads(shop.runtime, shop.context) == 3
     shop.work()
     assert len(shop.facts("baseline-taken")) == 3
 
@@ -101,7 +101,7 @@ def test_a_github_that_does_not_answer_is_left_alone_for_the_rest_of_the_round(w
     shop = workshop(services=services)
     shop.github.control.fault("drop_request", route="GET ")
     assert heads(shop) == 0
-    assert sum(asked(shop).values()) == 2 * reconcile_heads.AWAY  # each is repeated once
+    assert sum(asked(shop).values()) == 2 * reconcile.AWAY  # each is repeated once
 
 
 def test_as_long_as_main_stands_still_one_free_request_is_made_for_each_service(fresh: Workshop) -> None:
@@ -113,7 +113,7 @@ def test_as_long_as_main_stands_still_one_free_request_is_made_for_each_service(
 
 
 def test_a_board_that_lost_its_head_gets_it_though_github_says_nothing_new(fresh: Workshop) -> None:
-    reconcile_heads.heads(fresh.runtime, fresh.context)
+    reconcile.heads(fresh.runtime, fresh.context)
     fresh.context.redis.delete(fresh.context.keys.inbox)  # what was heard is gone before it was taken
     fresh.tell(Configured(replace(fresh.pipeline, retry_most=99.0)))
     assert heads(fresh) == 3
@@ -162,16 +162,16 @@ def test_an_answer_that_lags_behind_is_not_believed(impatient: Workshop) -> None
 def test_what_github_said_before_a_push_was_taken_is_not_told(
     impatient: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    old, ask = impatient.github.control.head(REPO), reconcile_heads._ask
+    old, ask = impatient.github.control.head(REPO), reconcile._ask
 
-    def while_a_push_comes(runtime: Runtime, context: PipelineContext, service: Service) -> reconcile_heads.Look:
+    def while_a_push_comes(runtime: Runtime, context: PipelineContext, service: Service) -> reconcile.KnownHead:
         look = ask(runtime, context, service)
         if service.name == "S1":
             impatient.tell(Merged("S1", "b" * 40, old, push_id="1"))
         return look
 
-    monkeypatch.setattr(reconcile_heads, "_ask", while_a_push_comes)
-    assert reconcile_heads.heads(impatient.runtime, impatient.context) == 0
+    monkeypatch.setattr(reconcile, "_ask", while_a_push_comes)
+    assert reconcile.heads(impatient.runtime, impatient.context) == 0
     assert impatient.heard() == []
 
 
@@ -180,7 +180,7 @@ def test_a_branch_that_was_set_back_to_a_known_commit_is_told_once_it_is_certain
     new = impatient.github.control.push(REPO)
     impatient.tell(Merged("S1", new, old, push_id="1"))
     impatient.github.world.repos[REPO].branches["main"] = old  # a force-push whose webhook is lost
-    assert [reconcile_heads.heads(impatient.runtime, impatient.context) for _ in range(4)] == [0, 1, 0, 0]
+    assert [reconcile.heads(impatient.runtime, impatient.context) for _ in range(4)] == [0, 1, 0, 0]
     assert impatient.heard() == [HeadSeen("S1", old, moves=2)]
     assert repairs(impatient) == {"rewound": 1}
 
@@ -244,6 +244,6 @@ def test_a_branch_with_a_slash_or_a_hash_is_asked_for_whole(workshop: Open) -> N
 
 
 def test_what_reconciling_says_are_plain_events_in_the_inbox(fresh: Workshop) -> None:
-    reconcile_heads.heads(fresh.runtime, fresh.context)
+    reconcile.heads(fresh.runtime, fresh.context)
     rows = fresh.context.redis.xrevrange(fresh.context.keys.inbox, count=3)
     assert {type(load_event(fields[b"b"])) for _, fields in rows} == {HeadSeen}

@@ -10,7 +10,7 @@ from bot.core.model.pipeline import Job
 from config.logs import Once
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop
-from workers import reconcile, reconcile_heads
+from workers import reconcile
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_a_github_that_refuses_every_poll_is_logged_once_for_each_repository(sho
     shop.github.control.fault("status", route="GET .*git/ref", status=404, body='{"message": "Not Found"}')
     with capture_logs() as logs:
         for _ in range(20):
-            reconcile_heads.heads(shop.runtime, shop.context)
+            reconcile.heads(shop.runtime, shop.context)
     told = [row["repository"] for row in logs if row["event"] == "reconcile-later"]
     assert told == ["shop/s1", "shop/s2", "shop/s3"]
 

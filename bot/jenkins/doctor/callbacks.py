@@ -107,9 +107,9 @@ _ANSWER_TIMEOUT = 5.0
 
 @dataclass(slots=True)
 class KnownCallbacks(RecentCallbacks):
-    """The recent callbacks; if they could not be read, why (`trouble`) and what helps (`mend`)."""
+    """The recent callbacks; if they could not be read, why (`problem`) and what helps (`mend`)."""
 
-    trouble: str = ""
+    problem: str = ""
     mend: str = ""
 
 
@@ -121,7 +121,7 @@ def read_callbacks(configuration: Configuration, redis: Redis) -> KnownCallbacks
             found = newest(redis, Keys(pipeline.name), _LOOKED_AT)
             known.take((one.source, one.name, one.at, one.body) for one in found)
     except RedisError as error:
-        known.trouble, known.mend = str(error).partition("\n")[0], "is INTERLOCK_REDIS_URL right?"
+        known.problem, known.mend = str(error).partition("\n")[0], "is INTERLOCK_REDIS_URL right?"
     finally:
         redis.close()
     return known
@@ -134,13 +134,13 @@ def ask_for_callbacks(configuration: Configuration) -> KnownCallbacks:
     try:
         answer = probe(ProbedAddress(public_url, "web.public_url", _ANSWER_TIMEOUT), "api/v1/callbacks")
         if answer.status_code != HTTPStatus.OK:
-            known.trouble = f"{shown(public_url)} answers {answer.status_code} when it is asked"
+            known.problem = f"{shown(public_url)} answers {answer.status_code} when it is asked"
         else:
             _take(known, answer.json())
     except NoAnswer as error:
-        known.trouble = str(error)
+        known.problem = str(error)
     except (ValueError, KeyError, TypeError):
-        known.trouble = f"{shown(public_url)} does not answer as Interlock does"
+        known.problem = f"{shown(public_url)} does not answer as Interlock does"
     return known
 
 
@@ -158,8 +158,8 @@ def examine_controller(controller: str, known: KnownCallbacks) -> Iterator[Docto
     at = known.controllers.get(controller)
     if at is not None:
         yield about.good(f"its last callback came in at {_moment(at)}")
-    elif known.trouble:
-        yield about.unsure(f"when it called last is not known: {known.trouble}", known.mend)
+    elif known.problem:
+        yield about.unsure(f"when it called last is not known: {known.problem}", known.mend)
     else:
         mend = "start a build: if none comes, its log says why (docs/jenkins.md). Until then Interlock polls builds"
         yield about.unsure("no callback has come in from it yet, or none lately", mend)

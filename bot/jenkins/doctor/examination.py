@@ -59,7 +59,7 @@ def _callbacks(
         for secret in secrets:
             told += callbacks.examine_address(controller, configuration.web.public_url, secret)
     yield from told
-    if not known.trouble or not any(known.trouble in finding.found for finding in told):
+    if not known.problem or not any(known.problem in finding.found for finding in told):
         yield from callbacks.examine_controller(controller.name, known)
     asking = next((plan for plan in plans(configuration, controller.name) if plan.question), None)
     if asking is not None:

@@ -127,9 +127,8 @@ class Stack:
         return [group for group in (self._first, early, late) if group]
 
     def _process(self, name: str, command: tuple[str, ...]) -> Process:
-        if (
-            name.partition("-")[0] == _WORKER
-        ):  # it may finish the tasks it has begun; what SIGKILL cuts off is delivered again
+        if name.partition("-")[0] == _WORKER:
+            # It may finish the tasks it has begun; what SIGKILL cuts off is delivered again.
             return Process(name, command, ready=says(r"\bready\b"), stop_within=30.0)
         if name == "web":
             return Process(name, command, ready=answers(self.web_url + "/healthz"))

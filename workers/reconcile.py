@@ -277,9 +277,7 @@ def _compare(context: PipelineContext, service: Service, look: KnownHead, moves:
             return 0
         look = replace(look, told=True)
     if head is not None and head.sha == look.sha == state.unconfirmed_head:
-        kind = (
-            "rewound"  # main stands where we think, and lacks a commit that was on it: the board waits for it
-        )
+        kind = "rewound"  # main stands where we think, and lacks a commit that was on it: the board waits for it
     is_news = head is None or head.sha != look.sha or kind == "rewound"
     added = _report(context, HeadSeen(service.name, look.sha, moves), version) if is_news else 0
     _remember(context, service, look if kind == "rewound" else replace(look, unconfirmed_head="", told=False))

@@ -32,13 +32,13 @@ CONTEXT = "lock"
 
 
 def report_lock(runtime: Runtime, context: PipelineContext, claim: Claim, effect: LockNotice) -> Done:
-    """Tell the open pull requests of a branch, or those that were told that it is over."""
+    """Set the status on the open pull requests of a branch; once it is unlocked, on those that have it."""
     if effect.sha:
-        return _tell_late(runtime, context, claim, effect)
+        return _report_late(runtime, context, claim, effect)
     renewed, heads = RenewedClaim(runtime, context, claim), _left(runtime, context, claim, effect)
     for sha in heads[: renewed.limits.lock_notices_at_once]:
-        if effect.locked:  # before it is: a crash in between must not lose that it was told
-            _note_told(context, effect, sha)
+        if effect.locked:  # first: a crash in between must not lose that it has the status
+            _note_notified(context, effect, sha)
         status = SetStatus(effect.repository, sha, CONTEXT, effect.state, Verbatim(effect.description), "")
         try:
             set_status(runtime, renewed, status, Purpose.LOCK)
@@ -47,7 +47,7 @@ def report_lock(runtime: Runtime, context: PipelineContext, claim: Claim, effect
         except PermanentFailure as error:  # this head is gone, or has had its thousand: the others have not
             log.warning("lock-notice-skipped", repository=effect.repository, sha=sha, why=str(error))
         if not effect.locked:
-            context.redis.srem(_told(context, effect), sha)
+            context.redis.srem(_notified(context, effect), sha)
         heads = [head for head in heads if head != sha]
         _keep(context, claim, effect, heads)
     if heads:
@@ -55,10 +55,12 @@ def report_lock(runtime: Runtime, context: PipelineContext, claim: Claim, effect
     return Done()
 
 
-def _tell_late(runtime: Runtime, context: PipelineContext, claim: Claim, effect: LockNotice) -> Done:
-    """Tell one that came late what stands by now, if anything does. Noted first, so that whoever opens the lock after
-    we have looked knows of it."""
-    _note_told(context, effect, effect.sha)
+def _report_late(runtime: Runtime, context: PipelineContext, claim: Claim, effect: LockNotice) -> Done:
+    """Set the status of what is locked by now, if anything is, on a pull request that came late.
+
+    It is noted first, so that whoever opens the lock after we have looked knows of it.
+    """
+    _note_notified(context, effect, effect.sha)
     with context.look() as replica:
         standing = lock_notices.standing(replica.board)
         present = lock_notices.of_branch(standing, effect.repository, effect.branch)
@@ -68,9 +70,9 @@ def _tell_late(runtime: Runtime, context: PipelineContext, claim: Claim, effect:
     return Done()
 
 
-def _note_told(context: PipelineContext, effect: LockNotice, sha: str) -> None:
-    context.redis.sadd(_told(context, effect), sha)
-    context.redis.expire(_told(context, effect), REMEMBERED)
+def _note_notified(context: PipelineContext, effect: LockNotice, sha: str) -> None:
+    context.redis.sadd(_notified(context, effect), sha)
+    context.redis.expire(_notified(context, effect), REMEMBERED)
 
 
 def _left(runtime: Runtime, context: PipelineContext, claim: Claim, effect: LockNotice) -> list[str]:
@@ -78,13 +80,13 @@ def _left(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Lock
     known = cast("bytes | None", context.redis.hget(context.keys.wrote(effect.slot), claim.revision))
     if known is not None:
         return cast("list[str]", json.loads(known))
-    told = {sha.decode() for sha in cast("set[bytes]", context.redis.smembers(_told(context, effect)))}
-    heads = _open(runtime, effect) if effect.locked or told else []
-    heads = heads if effect.locked else [sha for sha in heads if sha in told]
+    notified = {sha.decode() for sha in cast("set[bytes]", context.redis.smembers(_notified(context, effect)))}
+    heads = _open(runtime, effect) if effect.locked or notified else []
+    heads = heads if effect.locked else [sha for sha in heads if sha in notified]
     if not effect.locked:
-        context.redis.delete(_told(context, effect))  # those that are not open any more need not be told
+        context.redis.delete(_notified(context, effect))  # those that are not open any more need no status
         if heads:
-            context.redis.sadd(_told(context, effect), *heads)
+            context.redis.sadd(_notified(context, effect), *heads)
     context.redis.delete(context.keys.wrote(effect.slot))
     _keep(context, claim, effect, heads)
     return heads
@@ -105,5 +107,6 @@ def _keep(context: PipelineContext, claim: Claim, effect: LockNotice, heads: lis
     context.redis.expire(key, REMEMBERED)
 
 
-def _told(context: PipelineContext, effect: LockNotice) -> str:
+def _notified(context: PipelineContext, effect: LockNotice) -> str:
+    """Set: the heads that have the status of a lock."""
     return context.keys.wrote(f"{effect.branch_slot}/told")

@@ -58,7 +58,7 @@ def find_pull(runtime: Runtime, context: PipelineContext, claim: Claim, effect: 
     try:
         rows = list(session.pages(f"/commits/{effect.sha}/pulls", Purpose.COMMENT))
     except GitHubNotFound:
-        return Done()  # the commit is gone: nobody is to be told of it
+        return Done()  # the commit is gone: there is no pull request to comment on
     merged = [row for row in rows if row.get("merged_at") and row["base"]["ref"] == effect.branch]
     exact = [row for row in merged if row.get("merge_commit_sha") == effect.sha]
     return Done(_found(effect, (exact or merged)[0])) if exact or len(merged) == 1 else Done()

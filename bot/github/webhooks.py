@@ -31,7 +31,7 @@ class TargetBranch:
     branch: str
     #: Nothing has moved the branch: this concerns only those who verify pull requests to it.
     verified: bool = False
-    #: It says where the head of an open pull request is: this concerns also those who tell it of locks.
+    #: It says where the head of an open pull request is: this concerns also those who report locks on it.
     open: bool = False
     #: A pull request went there and goes elsewhere now.
     left: bool = False

@@ -25,7 +25,7 @@ class BoardReplica:
     """
 
     def __init__(self, scripts: Scripts, keys: Keys, *, remembers: bool = False) -> None:
-        """`remembers`: keep what was held before a loss (see `lost`), for whoever decides what follows from one."""
+        """`remembers`: keep the board from before a loss (see `lost`), for whoever decides what follows from one."""
         self._scripts = scripts
         self._keys = keys
         self._remembers = remembers
@@ -41,9 +41,9 @@ class BoardReplica:
         self.board = empty(self._keys.pipeline)
 
     def lost(self) -> Board | None:
-        """What this copy held before the store was emptied; None if what is stored has the same beginning.
+        """The board as this copy had it before the store was emptied; None if what is stored has the same beginning.
 
-        It may be some versions old, and hold what was half decided: good for what people must be told, and for what
+        It may be some versions old, and half decided: good for what people must know, and for what
         happened on GitHub, not for what is under way in Jenkins.
         """
         return self._before

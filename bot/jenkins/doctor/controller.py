@@ -222,7 +222,7 @@ def clocks(about: Subject, date: str, before: float, after: float) -> Iterator[D
     """Whether the clock of `date` is certainly far from ours: it was written between `before` and `after`.
 
     Ours in seconds since the epoch. The header is whole seconds, and may be from a proxy; an answer that took long says
-    little about clocks. So what is told is the least that they can be apart.
+    little about clocks. So what is shown is the least that they can be apart.
     """
     try:
         theirs = parsedate_to_datetime(date).timestamp()

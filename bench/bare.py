@@ -27,7 +27,16 @@ redis = Redis.from_url(REDIS) if REDIS else None
 found = broker.settings(REDIS or "redis://localhost")
 celery = Celery("bare", broker=found["broker_url"] if REDIS else None)
 celery.conf.update(
-    broker_transport_options={**found["broker_transport_options"], "global_keyprefix": "bare:"},
+    # Its message is all there is of a push, so a worker that is killed must not take it along: it stays in Redis until
+    # the task has ended, as Celery does unless told otherwise.
+    broker_transport_options={
+        **found["broker_transport_options"],
+        "global_keyprefix": "bare:",
+        "ack_emulation": True,
+        "visibility_timeout": 900,
+        "unacked_restore_interval": 5,
+        "unacked_restore_throttle": 1,
+    },
     broker_connection_retry_on_startup=True,
     task_default_queue="bare",
     task_ignore_result=True,

@@ -52,13 +52,13 @@ def _sentinel_options(address: Address) -> dict[str, Any]:
 
 #: Celery's `broker_transport_options`.
 #:
-#: `global_keyprefix` sets us apart from others on the same Redis, and from our own state. A task that a worker took
-#: and never finished comes back after `visibility_timeout` seconds: no task may take that long.
+#: `global_keyprefix` sets us apart from others on the same Redis, and from our own state. Without `ack_emulation` a
+#: worker remembers in its own memory which messages it has taken, and not in Redis as well, which costs two
+#: transactions per message: it puts them back when it stops, and takes no more at once than it has threads. Messages of
+#: a worker that was killed are lost; they are wake-ups, so the sweeper sends others.
 _OPTIONS: dict[str, Any] = {
     "global_keyprefix": "interlock-celery:",
-    "visibility_timeout": 900,
-    "unacked_restore_interval": 5,
-    "unacked_restore_throttle": 1,
+    "ack_emulation": False,
     "socket_timeout": 30,
     "socket_connect_timeout": 5,
     "socket_keepalive": True,

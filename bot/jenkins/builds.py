@@ -55,7 +55,8 @@ def item_of(response: requests.Response) -> int | None:
 def cancel_item(client: JenkinsClient, item: int) -> int:
     """Ask Jenkins to cancel a queue item; returns the status of its answer (Jenkins: `Queue#doCancelItem`).
 
-    204, or 302 of an older core: cancelled. 422: our user lacks Item/Cancel. 500 and 404: it has left the queue.
+    204: cancelled. 302: an older core, which answers so whether it was still in the queue or not. 422: our user lacks
+    Item/Cancel. 500 and 404: it has left the queue.
     """
     return client.ask("POST", "queue/cancelItem", data={"id": str(item)}, expect=(204, 302, 404, 422, 500)).status_code
 

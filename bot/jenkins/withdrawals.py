@@ -114,11 +114,11 @@ def _find_and_withdraw(jenkins: JenkinsClient, context: PipelineContext, effect:
 
 
 def _cancelled(jenkins: JenkinsClient, item: int) -> bool:
-    """Whether Jenkins cancelled the item; False: it has left the queue."""
+    """Whether Jenkins has certainly cancelled the item; else it has left the queue, or must be looked at again."""
     status = builds.cancel_item(jenkins, item)
     if status == 422:
         raise PermanentFailure(f"Jenkins does not let us cancel queue item {item}: Item/Cancel is missing")
-    return status in (204, 302)
+    return status == 204
 
 
 def _end(jenkins: JenkinsClient, job: Job, number: int, level: AbortLevel) -> Done:

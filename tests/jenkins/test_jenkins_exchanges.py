@@ -20,6 +20,7 @@ from urllib3.exceptions import NewConnectionError
 
 from bot.effect_outcomes import RetryLater
 from bot.jenkins import client as jenkins_client
+from bot.jenkins import withdrawals
 from bot.jenkins.client import JenkinsClient, JenkinsForbidden, JenkinsNotFound
 from config.configuration import Controller, job_path
 
@@ -254,3 +255,12 @@ def test_a_restart_is_noticed_by_the_next_answer_once_and_not_by_one_that_names_
             client.get(JOB)
         seen.append((client.session, len(noticed)))
     assert seen == [("a", 0), ("a", 0), ("a", 0), ("a", 0), ("b", 1), ("b", 1)]
+
+
+@pytest.mark.parametrize(("status", "cancelled"), [(204, True), (302, False), (500, False), (404, False)])
+def test_only_204_says_that_a_queue_item_is_cancelled(
+    net: responses.RequestsMock, client: JenkinsClient, status: int, cancelled: bool
+) -> None:
+    """An older core answers 302 whether the item was still in the queue or not, so its build may come."""
+    net.add("POST", f"{URL}/queue/cancelItem", status=status)
+    assert withdrawals._cancelled(client, 7) is cancelled

@@ -271,7 +271,7 @@ def test_what_was_lost_can_be_delivered_again(told: Hooked) -> None:
 
 
 def test_a_comment_is_obeyed_and_our_answer_which_comes_back_as_an_event_is_not(told: Hooked) -> None:
-    told.github.set_collaborators(REPO, {"dana": "write"})
+    told.github.set_collaborators(REPO, {"dana": "maintain"})
     pull = told.github.open_pull(REPO)
     told.github.comment(REPO, pull, "/interlock lock acceptance because\n/interlock help", "dana")
     for _ in range(3):

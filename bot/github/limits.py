@@ -37,7 +37,7 @@ class Purpose(Enum):
 
 def may_read(allowance: Allowance, purpose: Purpose) -> None:
     """Return if a read may go out now; raises RateLimited if not."""
-    _hold(allowance.ask(purpose.value))
+    _raise_unless_now(allowance.ask(purpose.value))
 
 
 def may_write(allowance: Allowance, purpose: Purpose, ticket: str, spacing: float) -> None:
@@ -50,7 +50,7 @@ def may_write(allowance: Allowance, purpose: Purpose, ticket: str, spacing: floa
     elif wait.why == "spacing" and wait.seconds <= MOMENT:
         time.sleep(wait.seconds)
         wait = allowance.ask_to_write(ticket, purpose.value, pace)
-    _hold(wait)
+    _raise_unless_now(wait)
 
 
 #: Why a request waits, by `Wait.why`.
@@ -61,7 +61,7 @@ _REASONS = {
 }
 
 
-def _hold(wait: Wait) -> None:
+def _raise_unless_now(wait: Wait) -> None:
     if wait.seconds > 0:
         raise RateLimited(_REASONS.get(wait.why, wait.why), after=wait.seconds)
 
@@ -81,10 +81,10 @@ def respect(allowance: Allowance, error: Exception, known: GitHubLimits) -> None
     """
     if isinstance(error, GitHubLimited):
         if error.after is None:
-            error.after = min(known.longest_pause, known.unnamed_pause * 2 ** (allowance.strike() - 1))
+            error.after = min(known.longest_pause, known.unnamed_pause * 2 ** (allowance.count_refusal() - 1))
         log.warning("github-limit", why=str(error), seconds=error.after)
-        allowance.hold(error.after, str(error))
+        allowance.pause(error.after, str(error))
     elif isinstance(error, GitHubUnauthorized):
         log.error("github-does-not-know-us", why=str(error))
         error.after = known.unnamed_pause
-        allowance.hold(error.after, str(error))
+        allowance.pause(error.after, str(error))

@@ -12,7 +12,7 @@ from redis import Redis
 from bot.store.scripts import Scripts
 
 #: A refusal is forgotten after so long, in seconds; until then each further one makes the wait longer.
-STRIKES_FOR = 1800
+REFUSALS_FOR = 1800
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Pace:
 class AllowanceState:
     """What is known of an allowance: the seconds until GitHub may be asked again, and the hourly limit last heard."""
 
-    held: float
+    paused_for: float
     why: str
     remaining: int | None
     limit: int | None
@@ -52,8 +52,8 @@ class Allowance:
         self.identity = identity
         self._redis = redis
         self._scripts = Scripts(redis)
-        name = f"{prefix}:{{github:{identity}}}:"
-        self._hold, self._primary, self._line, self._wrote, self._strikes = (
+        name = f"{prefix}:{{github:{identity}}}:"  # the words of the keys are older than those of the code
+        self._pause, self._primary, self._queue, self._wrote, self._refusals = (
             name + part for part in ("hold", "primary", "line", "wrote", "strikes")
         )
 
@@ -64,26 +64,26 @@ class Allowance:
     def ask_to_write(self, ticket: str, reserve: float, pace: Pace, *, yields: bool = False) -> Wait:
         """Whether something may be written now; if so it counts as written.
 
-        If not, `ticket` (any name of one's own) has a place in the line, and finds it again when it asks again; but
-        whoever `yields` has none: it may write when nobody else wants to.
+        If not, `ticket` (any name of one's own) has a place in the queue of writes, and finds it again when it asks
+        again; but whoever `yields` has none: it may write when nobody else wants to.
         """
         pacing = [int(pace.spacing * 1000), pace.per_minute, pace.per_hour]
         return self._permit([reserve, ticket, *pacing, int(yields)])
 
     def _permit(self, args: list[Any]) -> Wait:
-        names = [self._hold, self._primary, self._line, self._wrote]
+        names = [self._pause, self._primary, self._queue, self._wrote]
         milliseconds, why = self._scripts.run("permit", names, args)
         return Wait(float(milliseconds) / 1000, why.decode())
 
-    def hold(self, seconds: float, why: str) -> None:
+    def pause(self, seconds: float, why: str) -> None:
         """GitHub has refused: nobody asks before so many seconds have passed."""
-        self._scripts.run("hold", [self._hold], [max(1, int(seconds * 1000)), why])
+        self._scripts.run("pause", [self._pause], [max(1, int(seconds * 1000)), why])
 
-    def strike(self) -> int:
+    def count_refusal(self) -> int:
         """Count a refusal that did not say how long to wait; returns how many there were of late."""
         with self._redis.pipeline() as pipe:
-            pipe.incr(self._strikes)
-            pipe.expire(self._strikes, STRIKES_FOR)
+            pipe.incr(self._refusals)
+            pipe.expire(self._refusals, REFUSALS_FOR)
             return int(pipe.execute()[0])
 
     def saw(self, remaining: int, limit: int, reset_in: float) -> None:
@@ -96,12 +96,12 @@ class Allowance:
 
     def standing(self) -> AllowanceState:
         """What is known now."""
-        held = self._redis.pttl(self._hold)
-        why = cast("bytes | None", self._redis.get(self._hold))
+        left = self._redis.pttl(self._pause)
+        why = cast("bytes | None", self._redis.get(self._pause))
         found = cast("list[bytes | None]", self._redis.hmget(self._primary, ["remaining", "limit", "reset"]))
         remaining, limit, reset = (None if value is None else int(value) for value in found)
         return AllowanceState(
-            max(0.0, held / 1000), (why or b"").decode(), remaining, limit, None if reset is None else reset / 1000
+            max(0.0, left / 1000), (why or b"").decode(), remaining, limit, None if reset is None else reset / 1000
         )
 
 

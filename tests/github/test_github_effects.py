@@ -163,8 +163,8 @@ def test_after_a_limit_nobody_sends_until_it_has_passed(
         while (claim := shop.claim(others[0])) is not None:
             performer.perform(shop.runtime, shop.context, claim)
     assert sum(shop.github.control.requests().values()) == 1, "somebody asked in spite of the limit"
-    held = Allowance(shop.context.redis, "token").standing()
-    assert seconds - 3 < held.held <= seconds
+    state = Allowance(shop.context.redis, "token").standing()
+    assert seconds - 3 < state.paused_for <= seconds
     clean(shop.settings)
     shop.all_due("github")
     for effect in others:
@@ -174,7 +174,7 @@ def test_after_a_limit_nobody_sends_until_it_has_passed(
 
 def test_waiting_for_a_limit_counts_as_no_try(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(performer.GIVE_UP, "github", 0.0)
-    Allowance(shop.context.redis, "token").hold(60, "GitHub said so")
+    Allowance(shop.context.redis, "token").pause(60, "GitHub said so")
     shop.ask(status(shop))
     for _ in range(5):
         shop.all_due("github")
@@ -294,7 +294,7 @@ def test_a_token_that_is_refused_holds_everything_up_and_loses_nothing(shop: Wor
     shop.ask(status(shop))
     shop.try_once(status(shop))
     assert shop.dead() == []
-    assert Allowance(shop.context.redis, "token").standing().held > 50
+    assert Allowance(shop.context.redis, "token").standing().paused_for > 50
     shop.github.control.set_tokens({"t": {"login": "kim"}})
     clean(shop.settings)
     shop.all_due("github")

@@ -117,7 +117,7 @@ def test_an_app_that_github_does_not_know_is_asked_no_more_for_a_while(shop: Wor
         shop.try_once(status(shop, stage))
     assert asked(shop) == {INSTALLATION: 1}
     assert shop.dead() == []
-    assert Allowance(shop.context.redis, "app").standing().held > 50
+    assert Allowance(shop.context.redis, "app").standing().paused_for > 50
 
 
 def test_an_installation_that_is_gone_is_looked_for_again(shop: Workshop) -> None:
@@ -233,7 +233,7 @@ def test_a_limit_of_one_installation_does_not_hold_up_another(shop: Workshop) ->
     keys = [key.decode() for key in shop.context.redis.scan_iter("interlock:{github:installation-*}:primary")]
     assert len(keys) == 1
     name = keys[0].split("{github:")[1].split("}")[0]
-    Allowance(shop.context.redis, name).hold(60, "a limit")
+    Allowance(shop.context.redis, name).pause(60, "a limit")
     other = SetStatus("shop/s2", shop.github.control.head("shop/s2"), "build", "pending", Verbatim("in it"), "S2.1")
     shop.do(other)
     assert len(shop.github.control.statuses("shop/s2")) == 1

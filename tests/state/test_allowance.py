@@ -67,19 +67,19 @@ def test_reading_waits_for_no_turn(allowance: Allowance) -> None:
 
 
 def test_a_hold_stops_reading_and_writing_and_is_never_shortened(allowance: Allowance) -> None:
-    allowance.hold(30, "GitHub said so")
-    allowance.hold(2, "GitHub said less")
+    allowance.pause(30, "GitHub said so")
+    allowance.pause(2, "GitHub said less")
     wait = allowance.ask(0.0)
     assert (wait.why, 29 < wait.seconds <= 30) == ("GitHub said so", True)
     assert 29 < allowance.ask_to_write("t", 0.0, PACE).seconds <= 30
-    assert 29 < allowance.standing().held <= 30
+    assert 29 < allowance.standing().paused_for <= 30
 
 
 def test_turns_that_a_hold_swallowed_are_given_anew_behind_it(allowance: Allowance) -> None:
     """Else all of them would go out in one moment when it ends."""
     for number in range(6):
         allowance.ask_to_write(f"t{number}", 0.0, PACE)
-    allowance.hold(60, "a limit")
+    allowance.pause(60, "a limit")
     waits = sorted(allowance.ask_to_write(f"t{number}", 0.0, PACE).seconds for number in range(1, 6))
     assert waits == [pytest.approx(60 + at, abs=0.1) for at in range(5)]
 

@@ -50,7 +50,7 @@ FENCED = {
     "unacknowledged",
 }
 #: What another version cannot misread: giving back, counting, what concerns GitHub or the health of processes.
-OPEN = {"release", "unsend", "hold", "permit", "backlog", "contact", "heartbeat", "alert"}
+OPEN = {"release", "unsend", "pause", "permit", "backlog", "contact", "heartbeat", "alert"}
 #: No scripts by themselves; and the migration, which looks at the number itself.
 APART = {"fence", "history", "claiming", "migrate"}
 

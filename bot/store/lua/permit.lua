@@ -1,8 +1,8 @@
--- May a request go to GitHub now? A write also takes its place in the line of all writes, over all processes.
--- KEYS: hold, primary, line, wrote.  ARGV: reserve, ticket ('' for reading), spacing_ms, per_minute, per_hour,
--- yields (1: takes no place in the line, and goes only when nobody stands there).
+-- May a request go to GitHub now? A write also takes its place in the queue of all writes, over all processes.
+-- KEYS: pause, primary, queue, wrote.  ARGV: reserve, ticket ('' for reading), spacing_ms, per_minute, per_hour,
+-- yields (1: takes no place in the queue, and goes only when that is empty).
 -- Returns {milliseconds to wait (0: go, and for a write it counts as sent), why}.
--- The line is a sorted set: tickets by when they may go, and the writes of the last hour by when they went.
+-- The queue is a sorted set: tickets by when they may go, and the writes of the last hour by when they went.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local wait, why = redis.call('PTTL', KEYS[1]), ''
@@ -33,7 +33,7 @@ if not at then
   for _, limit in ipairs(limits) do
     local before = redis.call('ZREVRANGE', KEYS[3], limit[1] - 1, limit[1] - 1, 'WITHSCORES')
     if before[2] and before[2] + limit[2] > from then
-      return {before[2] + limit[2] - now, 'content'} -- no place in the line: it would keep others behind it
+      return {before[2] + limit[2] - now, 'content'} -- no place in the queue: it would keep others behind it
     end
   end
   local last = redis.call('ZREVRANGE', KEYS[3], 0, 0, 'WITHSCORES')

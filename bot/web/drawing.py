@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 from bot.core.model.board import Board
 from bot.core.model.pipeline import Job, Mode, Pipeline, Stage, Step, Track
 from bot.core.rules.fast_lane import fixes, has_passed
 from bot.core.view import tile, view
+from bot.reporting import versions
 from config.configuration import Configuration
 
 Shape = dict[str, Any]
 
+#: Of a queue: how many stand at its head and at its tail; one that is one longer is shown whole. Of a stage: how many.
+HEAD, TAIL, INSIDE = 3, 1, 3
+#: More stages than this, and those where nothing happens are drawn narrow; and much narrower from the second number on.
+MANY, VERY_MANY = 4, 9
+#: How many units of width a laptop has. A stage takes four, a queue four, an empty queue or a narrow stage less.
+LAPTOP = 30
 #: How many free slots are drawn; beyond, the numbers say it.
 FREE_DRAWN = 3
 #: How many fixes on their way a banner names.
@@ -44,10 +52,12 @@ def draw(board: Board, version: int, now: float, pipeline: Pipeline, links: Link
     for index, column in enumerate(columns):
         column["leaves"] = bool(lane) and index == max(0, first - 1)
         column["between"] = bool(lane) and not column["fast"] and first < index < columns.index(lane[-1])
+        column["quiet"] = _is_quiet(column) and len(columns) > MANY and index > 0 and not column["leaves"]
     return {
         **{name: seen[name] for name in ("pipeline", "version", "at", "live")},
         "mode": drawer.mode(),
         "columns": columns,
+        "crowd": _crowd(columns),
         "has_lane": bool(lane),
         "open_to": sorted({lock.service for lock in board.locks.values() if lock.service is not None}),
         "removed": [drawer.removed(shape) for shape in seen["removed"]],
@@ -78,36 +88,55 @@ class _Drawer:
     def column(self, shape: Shape) -> Shape:
         """One stage with the queue before it and the fast lane's job below it."""
         stage = self.pipeline.stage(shape["name"]) or Stage(shape["name"], Job("", ""))
-        real = self.step(shape, stage.job)
-        fast = shape["fast"] and stage.fast_job and self.step(shape["fast"], stage.fast_job)
+        real = self.step(shape, stage.job, Step(stage.name))
+        fast = (
+            shape["fast"] and stage.fast_job and self.step(shape["fast"], stage.fast_job, Step(stage.name, Track.FAST))
+        )
         return {
             **real,
             "name": shape["name"],
             "locks_itself": shape["policy"] == "lock",
             "locked": bool(shape["locks"]),
             "free_words": _free_words(shape["locks"]),
-            "queued": stage.capacity is not None or real["queue"]["count"] > 0,
+            "queued": real["queue"]["count"] > 0,
+            "has_queue": stage.capacity is not None or real["queue"]["count"] > 0,
             "fast": fast or None,
             "rejoins": self.pipeline.index(shape["name"]) == self.pipeline.rejoins_at,
         }
 
-    def step(self, shape: Shape, job: Job) -> Shape:
+    def step(self, shape: Shape, job: Job, step: Step) -> Shape:
         """One job with who waits before it and who is inside; the longest wait stands first in the queue."""
         inside, capacity = shape["inside"], shape["capacity"]
         taken = inside["count"] + len(shape["unmanaged"])
         free = 0 if capacity is None else max(0, capacity - taken)
-        queue = [self.decorated(each) for each in shape["queue"]["runs"]]
+        runs = [self.decorated(each) for each in inside["runs"][:INSIDE]]
+        failed = [self.decorated(each) for each in shape["failed"][:INSIDE]]
         return {
             "job": {"name": job.name, "link": self.links.job(job)},
             "capacity": capacity,
             "taken": taken,
             "free": min(free, FREE_DRAWN),
-            "queue": {"count": shape["queue"]["count"], "runs": queue, "more": shape["queue"]["count"] - len(queue)},
-            "inside": [self.decorated(each) for each in inside["runs"]],
-            "inside_more": inside["count"] - len(inside["runs"]),
-            "failed": [self.decorated(each) for each in shape["failed"]],
+            "queue": self.queue(shape["queue"], step),
+            "inside": runs,
+            "inside_more": inside["count"] - len(runs),
+            "failed": failed,
+            "failed_more": len(shape["failed"]) - len(failed),
             "unmanaged": [{**each, "link": self.links.build(job, each["number"])} for each in shape["unmanaged"]],
             "backoff": shape["backoff"],
+        }
+
+    def queue(self, shape: Shape, step: Step) -> Shape:
+        """A queue folded to its head and its tail; `more` stand between them, or none."""
+        count = shape["count"]
+        if count <= HEAD + TAIL + 1:
+            return {"count": count, "runs": [self.decorated(each) for each in shape["runs"]], "tail": [], "more": 0}
+        last = islice(self.board.queue(step), count - TAIL, None)
+        tail = [tile(self.board, run, self.now, count - TAIL + number) for number, run in enumerate(last, 1)]
+        return {
+            "count": count,
+            "runs": [self.decorated(each) for each in shape["runs"][:HEAD]],
+            "tail": [self.decorated(each) for each in tail],
+            "more": count - HEAD - TAIL,
         }
 
     def removed(self, shape: Shape) -> Shape:
@@ -145,7 +174,7 @@ class _Drawer:
     def banner(self, shape: Shape) -> Shape:
         """What stands above the pipeline while a stage is locked: each lock, and the fix on its way."""
         services = list(dict.fromkeys(lock["service"] for lock in shape["locks"] if lock["service"]))
-        locks = [{**lock, "href": lock["run"] and self.links.run(lock["run"])} for lock in shape["locks"]]
+        locks = [self.lock(lock) for lock in shape["locks"]]
         coming = [run for service in services for run in fixes(self.board, service)]
         return {
             "stage": shape["name"],
@@ -154,6 +183,32 @@ class _Drawer:
             "services": services,
             "waiting": shape["queue"]["count"],
         }
+
+    def lock(self, shape: Shape) -> Shape:
+        """One lock, with how much has changed in its stage since its service last passed there."""
+        found = versions.changes(self.board, self.board.locks[shape["key"]])
+        href = shape["run"] and self.links.run(shape["run"])
+        return {**shape, "href": href, "changed": found["count"], "baseline": found["baseline"]}
+
+
+def _is_quiet(column: Shape) -> bool:
+    """Whether nothing happens in a stage: nobody waits, runs or has failed, nothing is wrong, on neither lane."""
+    steps = [column, column["fast"]] if column["fast"] else [column]
+    return not column["locked"] and not any(_is_busy(step) for step in steps)
+
+
+def _is_busy(step: Shape) -> bool:
+    return bool(step["queue"]["count"] or step["taken"] or step["failed"] or step["backoff"])
+
+
+def _crowd(columns: list[Shape]) -> str:
+    """How the columns share the width: `many` and `very-many` narrow the quiet ones, `stacked` puts queues below."""
+    if len(columns) <= MANY:
+        return ""
+    narrow = 1 if len(columns) >= VERY_MANY else 2
+    units = sum(narrow if each["quiet"] else 4 + 4 * each["queued"] + (not each["queued"]) for each in columns)
+    names = ["many"] + ["very-many"] * (narrow == 1) + ["stacked"] * (units > LAPTOP)
+    return " ".join(names)
 
 
 def _free_words(locks: list[Shape]) -> str:

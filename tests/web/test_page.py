@@ -97,8 +97,8 @@ def test_lanes_and_stages_stand_in_order(client: FlaskClient, story: Story, brok
     assert [name for _, name in columns] == ["merge", "build", "acceptance", "pre-production", "production"]
     by_name = {name: set(classes.split()) for classes, name in columns}
     assert by_name["build"] == {"leaves"}
-    assert by_name["acceptance"] == {"queued", "in-lane", "lane-first"}
-    assert by_name["pre-production"] == {"queued", "in-lane", "lane-last", "rejoins"}
+    assert by_name["acceptance"] == {"unqueued", "in-lane", "lane-first"}
+    assert by_name["pre-production"] == {"queued", "in-lane", "lane-last", "rejoins", "is-locked"}
 
 
 def test_a_manual_lock_says_until_when_and_who_may_pass(client: FlaskClient, story: Story) -> None:
@@ -129,13 +129,35 @@ def test_a_run_left_in_a_stage_that_was_removed_has_a_tile(client: FlaskClient, 
     assert f"S1 {sha('S1b')[:7]}" in text(html[html.index('class="removed"') :])
 
 
-def test_a_long_queue_is_drawn_in_part_and_counted(client: FlaskClient, story: Story) -> None:
+def test_a_long_queue_is_folded_to_its_head_and_its_tail_and_the_count_opens(client: FlaskClient, story: Story) -> None:
     story.start()
     story.put(ModeAsked(Mode.PAUSE, "alex", "no"))
     story.put(*(Merged("S2", sha(f"m{n}"), sha(f"m{n - 1}") if n else None) for n in range(60)))
     page = shown(client, story)
-    assert page.count('class="tile ') == 40
-    assert "+ 20 more" in text(page)
+    assert re.findall(r'class="tile .*?id="t-([^"]*)"', page) == ["S2.1", "S2.2", "S2.3", "S2.60"]
+    assert "+ 56 more" in text(page)
+    (address,) = re.findall(r'<li class="more"><a href="([^"]*)">', page)
+    listed = client.get(unescape(address)).text
+    assert re.findall(r'id="r-(S2\.[0-9]+)"', listed)[:5] == [f"S2.{n}" for n in range(1, 6)]
+
+
+def test_a_queue_of_five_is_shown_whole(client: FlaskClient, story: Story) -> None:
+    story.start()
+    story.put(ModeAsked(Mode.PAUSE, "alex", "no"))
+    story.put(*(Merged("S2", sha(f"m{n}"), sha(f"m{n - 1}") if n else None) for n in range(5)))
+    page = shown(client, story)
+    assert page.count('class="tile ') == 5
+    assert 'class="more"' not in page
+
+
+def test_the_banner_leads_to_the_stage_and_to_what_changed_there(
+    client: FlaskClient, story: Story, broken: Run
+) -> None:
+    page = shown(client, story)
+    assert '<a href="#c-pre-production">pre-production is locked</a>' in page
+    assert "Changed there 1 version" in text(page)
+    address, _, anchor = re.search(r'href="(/p/[^"#]*/where#([^"]*))"', page)[1].partition("#")  # type: ignore[index]
+    assert f'id="{anchor}"' in client.get(address).text
 
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"' onclick=x {{7*7}}"

@@ -29,6 +29,7 @@ from bot.store.outbox import Claim, Outbox
 from bot.store.records import Records
 from bot.store.replica import BARRIER, BoardReplica
 from bot.store.scripts import SCHEMA, NewerSchema, OlderSchema, OtherSchema, Scripts, check_schema, stored_schema
+from bot.store.statistics import StatisticsStore
 from bot.store.store import Store
 from tests.state.conftest import NOTHING, StoredPipeline
 from tests.state.stored import put_back, stored
@@ -48,6 +49,7 @@ FENCED = {
     "unpark",
     "intent",
     "unacknowledged",
+    "statistics",
 }
 #: What another version cannot misread: giving back, counting, what concerns GitHub or the health of processes.
 OPEN = {"release", "unsend", "pause", "permit", "backlog", "contact", "heartbeat", "alert"}
@@ -408,6 +410,8 @@ def calls(pipeline: StoredPipeline) -> Iterator[tuple[str, Callable[[], object]]
         lambda: take_out(pipeline.redis, pipeline.keys, parked(pipeline.redis, pipeline.keys)[0], again=True),
     )
     yield "revive", lambda: outbox.revive(claim.effect.slot)
+    statistics = StatisticsStore(pipeline.redis, pipeline.keys, Records(pipeline.redis, pipeline.keys))
+    yield "statistics", lambda: statistics.advance(lambda found: setattr(found, "cursor", "1-0"))
 
 
 @pytest.mark.parametrize(("stored_number", "error"), [(SCHEMA + 1, NewerSchema), (SCHEMA - 1, OlderSchema)])

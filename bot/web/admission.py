@@ -1,4 +1,4 @@
-"""Who may send what: how much of a body, judged by the head of a request alone, and whose API token it is.
+"""Who may send what: how much of a body, judged by the head of a request alone.
 
 Who shows no secret sends nothing. The worker asks before it collects a body (buffering_worker.py), the views ask
 before they read one.
@@ -11,9 +11,7 @@ import re
 from base64 import b64decode
 from collections.abc import Mapping
 
-from flask import current_app, request
-
-from bot.web.problems import Problem
+from bot.store.tokens import is_token
 from config.settings import Settings
 
 #: GitHub sends at most 25 MiB (GitHub docs: webhook events and payloads).
@@ -48,7 +46,7 @@ class Admission:
             in_path = path.removeprefix(_JENKINS).removeprefix("/").partition("/")[2]
             return MOST_FROM_JENKINS if self.knows_jenkins(in_path.encode("latin-1"), authorization) else 0
         if path.startswith(_API):
-            return MOST_FROM_PEOPLE if self.person(authorization) is not None else 0
+            return MOST_FROM_PEOPLE if self.may_have_token(authorization) else 0
         return 0
 
     def knows_jenkins(self, in_path: bytes, authorization: str) -> bool:
@@ -59,15 +57,13 @@ class Admission:
             known |= hmac.compare_digest(given, secret)
         return known
 
-    @property
-    def anybody_may_act(self) -> bool:
-        """Whether there is an API token at all."""
-        return bool(self._settings.api_tokens)
+    def may_have_token(self, authorization: str) -> bool:
+        """Whether this Authorization header brings a token of the environment, or one of the form that we make.
 
-    def person(self, authorization: str) -> str | None:
-        """Who has the API token of this Authorization header."""
+        The store is not asked here, in the loop that collects requests: whether there is such a token, a view asks.
+        """
         token = bearer(authorization)
-        return self._settings.who(token) if token and len(token) <= LONGEST_TOKEN else None
+        return 0 < len(token) <= LONGEST_TOKEN and (is_token(token) or self._settings.who(token) is not None)
 
 
 def is_signature(text: str) -> bool:
@@ -91,21 +87,3 @@ def _given(authorization: str) -> bytes:
         except ValueError:
             return b""
     return given if kind.lower() == "bearer" else b""
-
-
-def person() -> str:
-    """The person whose token came along as `Authorization: Bearer ...`. Raises Problem (401, 403).
-
-    Should reading need a token one day: the blueprints `reading` and `page` show the board, and `machines` has health,
-    callbacks and attempts.
-    """
-    admission: Admission = current_app.extensions["interlock-admission"]
-    authorization = request.headers.get("Authorization", "")
-    if not admission.anybody_may_act:
-        raise Problem(403, "nobody may act through the API: INTERLOCK_API_TOKENS names nobody")
-    if not bearer(authorization):
-        raise Problem(401, "this needs your token: Authorization: Bearer TOKEN")
-    who = admission.person(authorization)
-    if who is None:
-        raise Problem(401, "nobody has this token")
-    return who

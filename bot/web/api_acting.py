@@ -12,16 +12,18 @@ from typing import Any, TypeVar, cast
 import structlog
 from flask import Blueprint, Response, request
 
+from bot.core.access import Action
 from bot.core.model.board import Board
 from bot.core.model.events import CancelAsked, Event, FastLaneAsked, LockAsked, ModeAsked, RetryAsked, UnlockAsked
 from bot.core.model.facts import FactKind
+from bot.core.model.pipeline import Mode
 from bot.core.rules import requests
 from bot.runtime import PipelineContext
 from bot.store.inbox import Accepted, parked, take_out
 from bot.store.records import PAGE
 from bot.web import bodies, finding, shapes
-from bot.web.admission import person
 from bot.web.api_reading import whole_number
+from bot.web.identity import require, signed_in
 from bot.web.problems import Problem, unknown
 from bot.web.shapes import Shape, reply
 from bot.web.shared import beyond, context_of, wake_up
@@ -37,6 +39,8 @@ MOST_WAITING = 6
 PAGES = 5
 
 _REQUEST_ID = re.compile(r"[0-9]{1,16}-[0-9]{1,16}")
+#: An action, and the service that it is about if it is about one.
+Wanted = tuple[Action, str | None]
 #: What a person asks for.
 Asked = TypeVar("Asked", bound=Event)
 _waiting = threading.BoundedSemaphore(MOST_WAITING)
@@ -50,7 +54,9 @@ def lock_stage(pipeline: str, stage: str) -> Response:
         finding.stage(context.pipeline_of(board), stage)
         return LockAsked(stage, by, body.reason, body.let_fixes_in, body.until)
 
-    return _act(pipeline, bodies.LockBody, event)  # no question: the stage may be in our file and not in force yet
+    return _act(
+        pipeline, bodies.LockBody, _on_all(Action.LOCK), event
+    )  # no question: the stage may be in our file and not in force yet
 
 
 @acting.post("/stages/<stage>/unlock")
@@ -64,7 +70,7 @@ def unlock_stage(pipeline: str, stage: str) -> Response:
             raise unknown(f"lock of {stage} called", body.lock, keys)
         return UnlockAsked(stage, by, body.reason, body.lock, body.every)
 
-    return _act(pipeline, bodies.UnlockBody, event, requests.why_not_unlock)
+    return _act(pipeline, bodies.UnlockBody, _on_all(Action.UNLOCK), event, requests.why_not_unlock)
 
 
 @acting.post("/runs/<run>/retry")
@@ -75,7 +81,7 @@ def retry_run(pipeline: str, run: str) -> Response:
         finding.run(context, board, run)
         return RetryAsked(run, by, body.reason)
 
-    return _act(pipeline, bodies.RequestBody, event, requests.why_not_retry)
+    return _act(pipeline, bodies.RequestBody, _on_run(Action.RETRY, run), event, requests.why_not_retry)
 
 
 @acting.post("/runs/<run>/cancel")
@@ -86,7 +92,7 @@ def cancel_run(pipeline: str, run: str) -> Response:
         finding.run(context, board, run)
         return CancelAsked(run, by, body.reason)
 
-    return _act(pipeline, bodies.RequestBody, event, requests.why_not_cancel)
+    return _act(pipeline, bodies.RequestBody, _on_run(Action.CANCEL, run), event, requests.why_not_cancel)
 
 
 @acting.post("/services/<service>/fast-lane")
@@ -99,7 +105,10 @@ def send_fast(pipeline: str, service: str) -> Response:
             finding.stage(context.pipeline_of(board), body.stage)
         return FastLaneAsked(service, by, body.reason, body.stage)
 
-    return _act(pipeline, bodies.FastLaneBody, event, requests.why_not_fast_lane)
+    def wants(_context: PipelineContext, body: bodies.FastLaneBody) -> Wanted:
+        return (Action.FAST_LANE, service) if body.stage is None else (Action.FAST_LANE_INTO, None)
+
+    return _act(pipeline, bodies.FastLaneBody, wants, event, requests.why_not_fast_lane)
 
 
 @acting.post("/mode")
@@ -109,13 +118,20 @@ def change_mode(pipeline: str) -> Response:
     def event(_context: PipelineContext, _board: Board, by: str, body: bodies.ModeBody) -> ModeAsked:
         return ModeAsked(body.mode, by, body.reason)
 
-    return _act(pipeline, bodies.ModeBody, event)
+    def wants(context: PipelineContext, body: bodies.ModeBody) -> Wanted:
+        with context.look() as replica:
+            modes = (replica.board.header.mode, body.mode)
+        return (Action.MODE if Mode.OBSERVE in modes else Action.PAUSE), None
+
+    return _act(pipeline, bodies.ModeBody, wants, event)
 
 
 @acting.post("/dead-letters/<any(retry, drop):what>")
 def take_out_dead_letter(pipeline: str, what: str) -> Response:
     """Give an effect that was given up another try, or forget it. Done when it answers: no turn decides about it."""
-    by, context = person(), context_of(pipeline)
+    signed_in()  # who is not learns nothing about what there is
+    context = context_of(pipeline)
+    by = require(Action.DEAD_LETTERS, context).name
     body = bodies.read(bodies.DeadLetterBody)
     take = context.outbox.revive if what == "retry" else context.outbox.drop_dead
     if not take(body.slot):
@@ -127,8 +143,9 @@ def take_out_dead_letter(pipeline: str, what: str) -> Response:
 @acting.post("/parked/<any(retry, drop):what>")
 def take_out_parked(pipeline: str, what: str) -> Response:
     """Decide a parked delivery once more, or forget it. Done when it answers; the next turn decides."""
-    by = person()
+    signed_in()
     context = context_of(pipeline)
+    by = require(Action.PARKED, context).name
     body = bodies.read(bodies.ParkedBody)
     rows = parked(context.redis, context.keys)
     found = next((row for row in rows if row.entry == body.entry), None)
@@ -150,20 +167,34 @@ def show_request(pipeline: str, request_id: str) -> Response:
     return reply(_outcome(context, request_id, _seconds()))
 
 
+def _on_all(action: Action) -> Callable[[PipelineContext, Any], Wanted]:
+    """An action on what all services share."""
+    return lambda _context, _body: (action, None)
+
+
+def _on_run(action: Action, run: str) -> Callable[[PipelineContext, Any], Wanted]:
+    """An action on a run, whose key begins with its service."""
+    return lambda _context, _body: (action, run.rpartition(".")[0])
+
+
 def _act(
     pipeline: str,
     kind: type[bodies.AnyBody],
+    wants: Callable[[PipelineContext, bodies.AnyBody], Wanted],
     event: Callable[[PipelineContext, Board, str, bodies.AnyBody], Asked],
     why_not: Callable[[Board, Asked], str | None] = lambda *_: None,
 ) -> Response:
     """Keep what `event` makes of the request and answer 202; with `wait`, what the turn has made of it by then.
 
-    `event` raises Problem for what does not exist, and `why_not`, a question of the rules, is what the next turn would
-    refuse: 409. Neither is asked if the request was kept before under its key.
+    `wants` says which action it is, and on which service. `event` raises Problem for what does not exist, and
+    `why_not`, a question of the rules, is what the next turn would refuse: 409. Neither of the two is asked if the
+    request was kept before under its key.
     """
-    by = person()  # first of all: who may not act learns nothing about what there is
+    by = signed_in().name  # first of all: who is not signed in learns nothing about what there is
     context = context_of(pipeline)
     body, seconds = bodies.read(kind), _seconds()
+    action, service = wants(context, body)
+    require(action, context, service)
     identity = _kept_before(context, by)
     if identity is None:
         with context.look() as replica:

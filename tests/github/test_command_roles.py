@@ -9,6 +9,7 @@ import pytest
 from bot.core.access import Member, MemberKind, Roles
 from config.configuration import PipelineAccess
 from tests.github.test_commands import REPO, answers, comment, locked, told
+from tests.roles import ROLES, Case, cases
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop
 
@@ -97,3 +98,12 @@ def test_a_deleted_collaborator_is_refused_at_once(workshop: Open) -> None:
     shop.work()
     assert "mona may not unlock a stage" in answers(shop, pull)[-1]
     assert locked(shop)
+
+
+@pytest.mark.parametrize(("case", "who"), list(cases("comment")), ids=lambda each: getattr(each, "name", each))
+def test_each_role_may_command_what_the_table_says(workshop: Open, case: Case, who: str) -> None:
+    shop, pull = opened(workshop, PipelineAccess(ROLES))
+    shop.github.control.reset_counters()
+    _, words = told(shop, pull, f"/interlock {case.comment}", who)
+    assert (f"{who} may not" in words) is not case.may(who)
+    assert not [route for route in shop.github.control.requests() if "permission" in route]  # names alone decide

@@ -44,7 +44,7 @@ def test_nobody_acts_without_a_token(client: FlaskClient, story: Story, path: st
 def test_when_nobody_has_a_token_nobody_acts(settings: Settings, configuration: Configuration, story: Story) -> None:
     closed = create_app(settings.model_copy(update={"api_tokens": {}}), configuration, lambda _: None).test_client()
     answer = closed.post(f"/api/v1/pipelines/{story.shape.name}/mode", json=WHY, headers=AUTH)
-    assert answer.status_code == 403
+    assert answer.status_code == 401
 
 
 def test_a_lock_is_asked_for_decided_and_told(api: Api, story: Story, wake_ups: list[str]) -> None:

@@ -1,0 +1,111 @@
+"""Who sends the present request, and whether they may do what they ask for.
+
+The views call two functions: `current_user`, which says who it is, and `require`, which refuses those who may not.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import cast
+
+import structlog
+from flask import g, request
+from redis.exceptions import RedisError
+
+from bot.core.access import AccessRefused, AccessRequest, Action, Person, Scope
+from bot.effect_outcomes import PermanentFailure, RetryLater
+from bot.github import membership
+from bot.github.limits import Purpose
+from bot.reporting.access import refusal
+from bot.runtime import PipelineContext
+from bot.store.tokens import Tokens
+from bot.web.admission import LONGEST_TOKEN, bearer
+from bot.web.problems import Problem
+from bot.web.shared import runtime
+
+log = structlog.get_logger()
+
+#: For how many seconds an answer of GitHub about a person is believed here. Commands at GitHub believe none.
+REMEMBERED = 60
+
+_NOT_ASKED = "interlock_not_asked"
+
+
+def current_user() -> Person | None:
+    """Who sends the present request; None if they have not shown who they are. Raises Problem (401) for a wrong token.
+
+    Raises RedisError if the store has to be asked and cannot be reached.
+    """
+    found = g.get("interlock_user", _NOT_ASKED)
+    if found == _NOT_ASKED:
+        found = g.interlock_user = _of_token()
+    return cast("Person | None", found)
+
+
+def require(action: Action, context: PipelineContext, service: str | None = None) -> Person:
+    """The person who sends the present request, if they may take `action`, on `service` where it is about one.
+
+    Raises Problem: 401 if nobody is signed in; 403 with the role that it takes and who has it; 503 if GitHub must be
+    asked and does not answer.
+    """
+    person = signed_in()
+    allow(person, action, context, service)
+    return person
+
+
+def signed_in() -> Person:
+    """The person who sends the present request. Raises Problem (401) if they have not shown who they are."""
+    person = current_user()
+    if person is None:
+        raise Problem(401, "this needs your token: Authorization: Bearer TOKEN")
+    return person
+
+
+def allow(person: Person, action: Action, context: PipelineContext, service: str | None = None) -> None:
+    """Return if `person` may take `action`. Raises Problem (403, 503) as `require` does."""
+    roles = runtime().configuration.access(context.pipeline.name).roles
+    asked = access_request(action, context, service)
+    try:
+        verdict = membership.judge(runtime(), roles, asked, person, Purpose.PROOF, REMEMBERED)
+    except RetryLater as error:
+        log.warning("access-unknown", by=person.name, action=str(action), why=str(error))
+        raise Problem(503, "GitHub could not be asked what you may do here; try again") from error
+    except PermanentFailure as error:
+        log.warning("access-unknown", by=person.name, action=str(action), why=str(error))
+        raise Problem(403, "GitHub does not say what you may do here, so it counts as no") from error
+    if isinstance(verdict, AccessRefused):
+        log.info("access-refused", by=person.name, action=str(action), pipeline=context.pipeline.name)
+        raise Problem(403, refusal(verdict, person.name), action=str(action), needs=str(verdict.needs))
+
+
+def access_request(action: Action, context: PipelineContext, service: str | None) -> AccessRequest:
+    """The action with the repositories in which a permission counts: that of the service, or those of all."""
+    services = context.pipeline.services
+    if service is None:
+        return AccessRequest(action, None, tuple(dict.fromkeys(each.repository for each in services)))
+    return AccessRequest(action, service, tuple(each.repository for each in services if each.name == service))
+
+
+def _of_token() -> Person | None:
+    """Whose API token the request carries: one of the environment, or one that was made by `interlock token`."""
+    token = bearer(request.headers.get("Authorization", ""))
+    if not token:
+        return None
+    who = person_of(token)
+    if who is None:
+        raise Problem(401, "nobody has this token")
+    return who
+
+
+def person_of(token: str) -> Person | None:
+    """Who has this API token."""
+    if len(token) > LONGEST_TOKEN:
+        return None
+    named = runtime().settings.who(token)
+    if named is not None:
+        return Person(named, by_token=True, scope=Scope.ADMIN)
+    try:
+        found = Tokens(runtime().redis).find(token, time.time())
+    except RedisError as error:
+        raise Problem(503, "the store cannot be reached at the moment: try again") from error
+    return None if found is None else Person(found.name, by_token=True, scope=found.scope)

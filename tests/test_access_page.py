@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import zlib
 from pathlib import Path
 
 import yaml
 
-from bot.core.access import NEEDED, Role
+from bot.core.access import HIGHEST, NEEDED, Role
+from bot.store.tokens import PREFIX, is_token
 from config.model import RolesEntry, ServiceEntry
 from config.values import commands
 
@@ -15,7 +17,9 @@ PAGE = (Path(__file__).parents[1] / "docs" / "access.md").read_text("utf-8")
 
 
 def test_the_table_of_actions_is_the_one_that_decides() -> None:
-    rows = re.findall(r"^\| `([a-z-]+)` \| (viewer|developer|operator|admin) \|", PAGE, re.MULTILINE)
+    rows = re.findall(
+        r"^\| `([a-z-]+)` \| (viewer|developer|operator|admin) \|", PAGE.split("\n## Tokens")[0], re.MULTILINE
+    )
     assert dict(rows) == {str(action): str(role) for action, role in NEEDED.items()}
     assert len(rows) == len(NEEDED)
 
@@ -31,3 +35,16 @@ def test_the_examples_are_valid() -> None:
     RolesEntry.model_validate(first["roles"])
     ServiceEntry.model_validate(first["services"][0])
     assert commands(second["commands"]) == ("status", "why", "help", "retry")
+
+
+def test_the_table_of_scopes_is_the_one_that_decides() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (viewer|operator|admin) \|$", PAGE.split("\n## Tokens\n")[1], re.MULTILINE)
+    assert dict(rows) == {str(scope): str(role) for scope, role in HIGHEST.items()}
+
+
+def test_the_form_of_a_token_is_the_one_that_is_made() -> None:
+    (form,) = re.findall(r"`(ilk_\[.*?)`", PAGE)
+    body = PREFIX + "x" * 43
+    token = f"{body}{zlib.crc32(body.encode()):08x}"
+    assert is_token(token)
+    assert re.fullmatch(form, token)

@@ -387,7 +387,7 @@ class PipelineFile(FileSection):
 
 def json_schema() -> dict[str, Any]:
     """The schema as JSON-able data, JSON Schema 2020-12."""
-    made = _written_as_in_the_file(PipelineFile.model_json_schema())
+    made = v.as_written(PipelineFile.model_json_schema())
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     return {**head, **made, "title": "Interlock pipeline file"}
 
@@ -395,35 +395,3 @@ def json_schema() -> dict[str, Any]:
 def schema_text() -> str:
     """The schema as the committed file holds it. `interlock schema -o config/pipeline.schema.json` writes it."""
     return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
-
-
-def _written_as_in_the_file(node: Any) -> Any:
-    """Defaults in the file's own terms (`10s`, not 10.0); nothing about null, which the file may not hold."""
-    if isinstance(node, list):
-        return [_written_as_in_the_file(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    made = {key: _written_as_in_the_file(value) for key, value in node.items()}
-    choices = made.get("anyOf", ())
-    if {"type": "null"} in choices:
-        del made["anyOf"]
-        made = {**choices[0], **made}
-    if "patternProperties" in made:  # a mapping with free names: other names are wrong
-        made["additionalProperties"] = False
-        made.pop("propertyNames", None)
-    if "default" in made:
-        made["default"] = _default(made)
-        if made["default"] is None or isinstance(made["default"], dict):  # a section says its own defaults
-            del made["default"]
-    for name, key in made.get("properties", {}).items():  # pydantic leaves out what the section repeats
-        key.setdefault("title", name.replace("_", " ").capitalize())
-    return made
-
-
-def _default(key: dict[str, Any]) -> Any:
-    value = key["default"]
-    if key.get("pattern") in (v.DURATION, v.SPACING) and value is not None:
-        return v.written(value)
-    if {"const": "all"} in key.get("anyOf", ()):
-        return "all"
-    return "unlimited" if {"const": "unlimited"} in key.get("anyOf", ()) else value

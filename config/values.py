@@ -278,3 +278,39 @@ Commands = Annotated[
         }
     ),
 ]
+
+
+# -- in the JSON Schema ----------------------------------------------------------------------------------------------
+
+
+def as_written(node: Any) -> Any:
+    """A JSON Schema as pydantic makes it, in the file's own terms: defaults as the file has them (`10s`, not 10.0), and
+    nothing about null, which the file cannot have."""
+    if isinstance(node, list):
+        return [as_written(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    made = {key: as_written(value) for key, value in node.items()}
+    choices = made.get("anyOf", ())
+    if {"type": "null"} in choices:
+        del made["anyOf"]
+        made = {**choices[0], **made}
+    if "patternProperties" in made:  # a mapping with free names: other names are wrong
+        made["additionalProperties"] = False
+        made.pop("propertyNames", None)
+    if "default" in made:
+        made["default"] = _default(made)
+        if made["default"] is None or isinstance(made["default"], dict):  # a section says its own defaults
+            del made["default"]
+    for name, key in made.get("properties", {}).items():  # pydantic leaves out what the section repeats
+        key.setdefault("title", name.replace("_", " ").capitalize())
+    return made
+
+
+def _default(key: dict[str, Any]) -> Any:
+    value = key["default"]
+    if key.get("pattern") in (DURATION, SPACING) and value is not None:
+        return written(value)
+    if {"const": "all"} in key.get("anyOf", ()):
+        return "all"
+    return "unlimited" if {"const": "unlimited"} in key.get("anyOf", ()) else value

@@ -15,7 +15,7 @@ import structlog
 from bot.effect_outcomes import RateLimited
 from bot.github.transport import GitHubLimited, GitHubResponse, GitHubUnauthorized, reset_in
 from bot.store.github import Allowance, Pace, Wait
-from config.limits import GitHubLimits
+from config.configuration import GitHubLimits
 
 log = structlog.get_logger()
 

@@ -35,8 +35,7 @@ from bot.github.transport import (
 )
 from bot.runtime import Runtime, build
 from bot.store.github import Allowance
-from config.configuration import Configuration, Controller, GitHubSettings
-from config.limits import GitHubLimits
+from config.configuration import Configuration, Controller, GitHubLimits, GitHubSettings
 from config.settings import Settings
 from tests.workers.workshop import clean
 

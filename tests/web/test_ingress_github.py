@@ -18,9 +18,8 @@ from bot.core.model.events import Merged, PullClosed, PullMoved
 from bot.core.model.pipeline import LockStatus
 from bot.store.github import Repositories
 from bot.web.app import create_app
-from config.configuration import Configuration, GitHubSettings
+from config.configuration import Configuration, GitHubLimits, GitHubSettings
 from config.errors import SettingsError
-from config.limits import GitHubLimits
 from config.settings import Settings
 from tests.web.conftest import OLD_SECRET, Send, merged_pull, moved_pull, push, sender, signature
 from tests.web.story import Story, sha

@@ -29,8 +29,14 @@ from bot.store.keys import FAMILIES
 from bot.store.outbox import Claim
 from bot.store.records import Records
 from bot.store.store import Work, family_of
-from config.configuration import Configuration, Controller, GitHubSettings, NotificationSettings
-from config.limits import GitHubLimits, JenkinsLimits
+from config.configuration import (
+    Configuration,
+    Controller,
+    GitHubLimits,
+    GitHubSettings,
+    JenkinsLimits,
+    NotificationSettings,
+)
 from config.settings import Settings
 from demo.pipeline import pipeline as pictures
 from standins.github import GitHubStandIn

@@ -54,9 +54,9 @@ def _removed(view: View) -> Iterator[RenderableType]:
 def _repairs(view: View) -> Iterator[Text]:
     """What only polling found: if a number grows, webhooks or callbacks get lost."""
     found = view.get("repairs") or []
-    told = [f"{r['words']}, last {clock(r['last'], view['at'])}" if r["last"] else str(r["words"]) for r in found]
-    if told:
-        yield Text(clean(f"found by polling: {'; '.join(told)}"), "dim")
+    repairs = [f"{r['words']}, last {clock(r['last'], view['at'])}" if r["last"] else str(r["words"]) for r in found]
+    if repairs:
+        yield Text(clean(f"found by polling: {'; '.join(repairs)}"), "dim")
 
 
 def _head(view: View) -> Text:

@@ -131,10 +131,9 @@ def _deliveries(transport: GitHubTransport, about: Subject, path: str) -> Iterat
         )
     elif failed:
         kinds = Counter(f"{row.get('status_code') or ''} {row.get('status') or ''}".strip() for row in failed)
-        told = ", ".join(f"{kind} ({number})" for kind, number in kinds.most_common(4))
-        found = (
-            f"{len(failed)} of its last {len(last)} deliveries failed: {told}; the last {failed[0].get('delivered_at')}"
-        )
+        reasons = ", ".join(f"{kind} ({number})" for kind, number in kinds.most_common(4))
+        latest = failed[0].get("delivered_at")
+        found = f"{len(failed)} of its last {len(last)} deliveries failed: {reasons}; the last {latest}"
         mend = "401: the secrets differ. Others: is the address reachable from GitHub? Redeliver them in its settings"
         yield about.unsure(found, mend)
     else:

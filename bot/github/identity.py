@@ -103,7 +103,7 @@ def token_auth(settings: Settings) -> Auth.Token:
     if settings.github_token is None:
         raise PermanentFailure(
             "neither INTERLOCK_GITHUB_APP_ID nor INTERLOCK_GITHUB_TOKEN is set: "
-            "GitHub can be neither asked nor told anything"
+            "Interlock can neither ask GitHub nor report anything to it"
         )
     return Auth.Token(settings.github_token.get_secret_value())
 

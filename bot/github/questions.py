@@ -49,7 +49,7 @@ def compare(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Co
 
 
 def find_pull(runtime: Runtime, context: PipelineContext, claim: Claim, effect: FindPull) -> Done:
-    """Ask which pull request brought a commit, unless its webhook has told meanwhile, or the run is gone."""
+    """Ask which pull request brought a commit, unless its webhook has come meanwhile, or the run is gone."""
     with context.look() as replica:
         runs = replica.board.of_commit(effect.service, effect.sha)
     if all(run.merge.pull is not None for run in runs) and not effect.run:

@@ -148,18 +148,18 @@ class GitHubForbidden(PermanentFailure):
 def refusal(answer: GitHubResponse, what: str) -> RetryLater | PermanentFailure:
     """The exception for an error status; `what` was asked, in words for the log and for people."""
     status, said = answer.status, f"{what}: GitHub answers {answer.status}"
-    told = f"{said}: {answer.message}" if answer.message else said
+    words = f"{said}: {answer.message}" if answer.message else said
     if status in (403, 429) and (limit := _limit(answer, said)) is not None:
         return limit
     if status == 401:
-        return GitHubUnauthorized(f"{told} (is the token, or the App's key, still good?)")
+        return GitHubUnauthorized(f"{words} (is the token, or the App's key, still good?)")
     if status in (408, 425, 429) or status >= 500:
         return RetryLater(said)
     if status == 404:
-        return GitHubNotFound(f"{told} (not there, or not ours to see)")
+        return GitHubNotFound(f"{words} (not there, or not ours to see)")
     if status == 403:
-        return GitHubForbidden(f"{told}{_missing(answer)}")
-    return PermanentFailure(f"{told}{_errors(answer)}")
+        return GitHubForbidden(f"{words}{_missing(answer)}")
+    return PermanentFailure(f"{words}{_errors(answer)}")
 
 
 def _limit(answer: GitHubResponse, said: str) -> GitHubLimited | None:

@@ -96,9 +96,9 @@ def _is_merge(payload: dict[str, Any]) -> bool:
 
 def _is_pull(payload: dict[str, Any]) -> bool:
     """Whether this says where the head of a pull request is now."""
-    told = text(payload, "action") in _MOVES | {"closed"} or _is_turned(payload)
+    moved = text(payload, "action") in _MOVES | {"closed"} or _is_turned(payload)
     numbered = (number(payload, "pull_request", "number") or 0) > 0
-    return told and numbered and is_sha(text(payload, "pull_request", "head", "sha"))
+    return moved and numbered and is_sha(text(payload, "pull_request", "head", "sha"))
 
 
 def _former_default(payload: dict[str, Any]) -> str:

@@ -220,8 +220,8 @@ def _was_closed(error: RequestsConnectionError) -> bool:
 
 def _never_connected(error: RequestsConnectionError) -> bool:
     """Whether there was no connection at all, so that the request has certainly done nothing."""
-    told = repr(error)
-    return any(word in told for word in ("NewConnectionError", "NameResolutionError", "CERTIFICATE_VERIFY_FAILED"))
+    shown = repr(error)
+    return any(word in shown for word in ("NewConnectionError", "NameResolutionError", "CERTIFICATE_VERIFY_FAILED"))
 
 
 def _refusal(method: str, path: str, response: requests.Response) -> Exception:

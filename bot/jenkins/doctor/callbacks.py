@@ -54,10 +54,10 @@ def examine_question(plan: JobPlan, public_url: str) -> Iterator[DoctorFinding]:
     path = f"api/v1/pipelines/{quote(plan.pipeline)}/attempts/doctor.1/{quote(plan.stage)}/1"
     try:
         answer = probe(ProbedAddress(public_url, "web.public_url", _CALLBACK_TIMEOUT), path)
-        told = answer.json() if answer.status_code == HTTPStatus.CONFLICT else {}
+        body = answer.json() if answer.status_code == HTTPStatus.CONFLICT else {}
     except (NoAnswer, ValueError):
         return  # said of the callbacks already
-    if isinstance(told, dict) and told.get("current") is False:
+    if isinstance(body, dict) and body.get("current") is False:
         return
     found = f"asking before a roll-out: {shown(public_url)} answers {answer.status_code}, not as Interlock does"
     mend = "let GET under /api/v1/pipelines/ reach Interlock without a sign-in: else printed jobs roll nothing out"
@@ -144,9 +144,9 @@ def ask_for_callbacks(configuration: Configuration) -> KnownCallbacks:
     return known
 
 
-def _take(known: KnownCallbacks, told: dict[str, Any]) -> None:
-    known.since = None if told["since"] is None else float(told["since"])
-    for row in told["callbacks"]:
+def _take(known: KnownCallbacks, answer: dict[str, Any]) -> None:
+    known.since = None if answer["since"] is None else float(answer["since"])
+    for row in answer["callbacks"]:
         controller, at = str(row["controller"]), float(row["at"])
         known.jobs[controller, str(row["job"])] = at
         known.controllers[controller] = max(at, known.controllers.get(controller, 0.0))

@@ -51,15 +51,15 @@ def examine_jenkins(configuration: Configuration, settings: Settings) -> Iterato
 def _callbacks(
     controller: Controller, configuration: Configuration, secrets: tuple[str, ...], known: callbacks.KnownCallbacks
 ) -> Iterator[DoctorFinding]:
-    told: list[DoctorFinding] = []
+    findings: list[DoctorFinding] = []
     if not secrets:
         found = "callbacks: INTERLOCK_JENKINS_WEBHOOK_SECRET is not set here, so they cannot be tried"
         yield Subject.controller(controller.name).unsure(found, "call the doctor with the environment of the processes")
     else:
         for secret in secrets:
-            told += callbacks.examine_address(controller, configuration.web.public_url, secret)
-    yield from told
-    if not known.problem or not any(known.problem in finding.found for finding in told):
+            findings += callbacks.examine_address(controller, configuration.web.public_url, secret)
+    yield from findings
+    if not known.problem or not any(known.problem in finding.found for finding in findings):
         yield from callbacks.examine_controller(controller.name, known)
     asking = next((plan for plan in plans(configuration, controller.name) if plan.question), None)
     if asking is not None:

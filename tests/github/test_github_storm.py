@@ -141,7 +141,15 @@ class Storm:
             else:
                 self._ask(step)
                 time.sleep(0.02)
+        self._until_told_of_the_lock()
         self._ask([LockNotice(REPO, "main", "success", "open", locked=False)])
+
+    def _until_told_of_the_lock(self) -> None:
+        """A notice lets all other writes go first: on a busy machine the opening came before anybody was told."""
+        deadline = time.monotonic() + 60
+        while not [row for row in self.shop.github.control.statuses(REPO) if row["context"] == "interlock/lock"]:
+            assert time.monotonic() < deadline, "nobody is told of the lock"
+            time.sleep(0.05)
 
     def _ask(self, effects: list[Effect]) -> None:
         for effect in effects:

@@ -69,7 +69,7 @@ def test_a_server_that_says_nothing_is_told_after_the_time_out(tmp_path: Path) -
         began = time.monotonic()
         found = bad(examined(configured(tmp_path, url, controller={"timeout": "1s"}))).found
         assert found == f"{url} took the connection and gave no answer within 1 s"
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20, "a time-out of a second, and not the usual ones"
 
 
 def test_a_name_that_nobody_knows_is_told(tmp_path: Path) -> None:

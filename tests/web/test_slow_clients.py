@@ -216,7 +216,7 @@ def test_clients_that_do_not_close_hold_nobody_up(address: str) -> None:
     assert [wire.answer(connection)[0] for connection in idle] == [200] * 20
     began = time.monotonic()
     assert wire.exchange(address, wire.delivery(b"{}"))[0] == 200
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10, "as one after the other, twenty take forty seconds"
     for connection in idle:
         connection.close()
 

@@ -57,11 +57,20 @@ class ApiClient:
         """The pipeline that was named, or the only one there is."""
         if self._named is not None:
             return self._named
-        names = [str(each.get("name")) for each in self._call("GET", "/pipelines", has="pipelines")["pipelines"]]
+        names = [str(each.get("name")) for each in self.pipelines()["pipelines"]]
         if len(names) != 1:
             which = f"there are several: {', '.join(names)}" if names else "there is none"
             raise WrongUsage(f"say which pipeline with --pipeline; {which}")
         return names[0]
+
+    @property
+    def is_named(self) -> bool:
+        """Whether a pipeline was named."""
+        return self._named is not None
+
+    def pipelines(self) -> Answer:
+        """All pipelines, each with how it is."""
+        return self._call("GET", "/pipelines", has="pipelines")
 
     def get(self, *path: str, has: str, **query: str | int) -> Answer:
         """The answer to a GET of the pipeline's `path`; `has` is a key that it must have."""

@@ -1,18 +1,38 @@
-"""The commands that find: where; what is in which stage, and what changed before a lock."""
+"""The commands that find: where, runs, watch; what is in which stage, which runs there are, what becomes of one."""
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from bot.cli.common import as_json, calls_api, clean, clock, duration, print_json, say
+from bot.cli.common import (
+    FAILED,
+    WrongUsage,
+    as_json,
+    calls_api,
+    clean,
+    clock,
+    duration,
+    limit,
+    print_json,
+    say,
+)
+from bot.cli.sentences import ended_run_sentence, run_sentence, step_name
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from bot.cli.client import Answer, ApiClient
+
+#: Seconds between two questions of `watch`.
+EVERY = 2.0
+#: The most that one page of the API holds.
+PAGE = 200
+_LEFT = re.compile(r"\d+ (s|min|h)\b|\d{1,2}:\d\d")
 
 
 @click.command()
@@ -101,3 +121,113 @@ def lock_lines(lock: Answer, now: float) -> Iterator[str]:
         yield "  nothing that is known"
     if lock["count"] > len(lock["changes"]):
         yield f"  and {lock['count'] - len(lock['changes'])} older"
+
+
+@click.command()
+@click.argument("words", nargs=-1)
+@click.option("--service", default="", metavar="NAME", help="Only of this service.")
+@click.option("--state", default="", metavar="STATE", help="live, ended, waiting, running, failed, delivered...")
+@click.option("--stage", default="", metavar="NAME", help="Only those in this stage, or before it.")
+@click.option("--lane", type=click.Choice(["main", "fast"]), help="Only those on this lane.")
+@click.option("--author", default="", metavar="NAME", help="Only those of this person.")
+@limit(20)
+@as_json
+@calls_api
+def runs(
+    api: ApiClient,
+    words: tuple[str, ...],
+    service: str,
+    state: str,
+    stage: str,
+    lane: str | None,
+    author: str,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """List runs, live and ended, the newest first.
+
+    WORDS are what you know of them: a service, a run, the beginning of a sha, a pull request (#12), an author, or words
+    of the title. Those that wait for one stage (--stage NAME --state waiting) stand in the order in which they enter.
+    """
+    given = {
+        "q": " ".join(words), "service": service, "state": state, "stage": stage, "lane": lane or "", "author": author
+    }  # fmt: skip
+    query = {name: text for name, text in given.items() if text}
+    found = pages(api, query, limit)
+    if as_json:
+        print_json(found)
+        return
+    now = time.time()
+    for run in found["runs"]:
+        say(run_line(run, now))
+    if not found["runs"]:
+        say("No run fits.")
+    elif found["total"] > len(found["runs"]):
+        say(f"{found['total'] - len(found['runs'])} more; --limit shows more of them.")
+
+
+def pages(api: ApiClient, query: dict[str, str], limit: int) -> Answer:
+    """The first runs of a list, over as many pages of the API as that takes."""
+    rows: list[Answer] = []
+    after: int | None = 0
+    found: Answer = {}
+    while after is not None and len(rows) < limit:
+        found = api.get("runs", has="runs", offset=after, limit=min(PAGE, limit - len(rows)), **query)
+        rows, after = rows + found["runs"], found["next"]
+    return {**found, "runs": rows, "next": after}
+
+
+def run_line(run: Answer, now: float) -> str:
+    """One run of a list: who it is, where it is or how it ended, how long ago, what it changes and by whom."""
+    ago = duration(now - run["at"], 1)
+    where = f"{run['state']} {'before' if run['state'] == 'waiting' else 'in'} {step_name(run)}"
+    title = f"  {run['title']}" if run["title"] else ""
+    pull = f" #{run['pull']}" if run["pull"] else ""
+    by = f" by {run['author']}" if run["author"] else ""
+    return f"{run['run']:<8}  {run['short']}  {where:<30}  {ago:>6}{title}{pull}{by}"
+
+
+@click.command()
+@click.argument("query")
+@click.option("--json", "as_json", is_flag=True, help="Print each change as one line of JSON, for programs.")
+@calls_api
+def watch(api: ApiClient, query: str, as_json: bool) -> None:
+    """Follow a run until it has ended, and say whenever something changes for it.
+
+    QUERY is a run, the beginning of a sha, a pull request (#12), or a service with one run. If another run carries the
+    change on, that is followed. Ends with 0 if it was delivered, and with 1 if it was not.
+    """
+    key = one_run(api, query)
+    told = ""
+    try:
+        while True:
+            found = api.get("runs", key, has="state")
+            ended = found["ended"]
+            line = ended_run_sentence(ended, time.time()) if ended else run_sentence(found["tile"])
+            if _steady(line) != told:
+                told = _steady(line)
+                print_json(found["tile"] or ended, lines=True) if as_json else say(line)
+            if ended and ended["end"] == "superseded" and ended["by"] and ended["by"] != key:
+                key = ended["by"]
+                continue
+            if ended:
+                break
+            time.sleep(EVERY)
+    except KeyboardInterrupt:
+        return
+    if ended["end"] != "delivered":
+        click.get_current_context().exit(FAILED)
+
+
+def one_run(api: ApiClient, query: str) -> str:
+    """The key of the run that is meant, live or ended. Raises WrongUsage if several may be."""
+    found = api.get("why", has="runs", q=query)
+    keys = [str(row["run"]) for row in found["runs"] or found["ended"][:1]]
+    if len(keys) > 1:
+        raise WrongUsage(f"{query} matches several runs: {', '.join(keys[:12])}{', ...' if len(keys) > 12 else ''}")
+    return keys[0]
+
+
+def _steady(line: str) -> str:
+    """A line without what changes while nothing happens: how long a build may still take."""
+    return _LEFT.sub("", line)

@@ -20,6 +20,7 @@ from bot.cli.common import (
     say,
     warn,
 )
+from bot.cli.overview import overview_lines
 from bot.cli.sentences import (
     ended_run_sentence,
     fact_sentence,
@@ -46,9 +47,17 @@ PAGE = 200
 @click.option("-w", "--watch", is_flag=True, help="Draw it again every two seconds, until Ctrl-C.")
 @calls_api
 def status(api: ApiClient, as_json: bool, watch: bool) -> None:
-    """Show the pipeline: stages, queues, runs, locks and the fast lane."""
+    """Show the pipeline: stages, queues, runs, locks and the fast lane.
+
+    Where there are several and none is named: all of them in short, the locked ones first.
+    """
     if as_json and watch:
         raise WrongUsage("--json and --watch do not go together")
+    if not api.is_named:
+        found = api.pipelines()
+        if len(found["pipelines"]) != 1 and not watch:
+            _print_all(found, as_json)
+            return
     if as_json:
         print_json(api.get(has="stages"))
         return
@@ -61,6 +70,14 @@ def status(api: ApiClient, as_json: bool, watch: bool) -> None:
         _watch(api, console)
     else:
         console.print(picture(api.get(has="stages"), console.width))
+
+
+def _print_all(found: Answer, as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+        return
+    for line in overview_lines(found):
+        say(line)
 
 
 def _watch(api: ApiClient, console: Console) -> None:

@@ -17,6 +17,7 @@ from bot.store.inbox import parked
 from bot.store.records import PAGE, Repairs
 from bot.web import fact_list, finding, shapes
 from bot.web.fact_list import FactFilter
+from bot.web.overview import overview
 from bot.web.problems import Problem
 from bot.web.shapes import Shape, reply
 from bot.web.shared import context_of, runtime
@@ -29,8 +30,10 @@ LONGEST_QUESTION = 200
 
 @reading.get("/pipelines")
 def list_pipelines() -> Response:
-    """The pipelines, each with how it is."""
-    return reply({"pipelines": [summarize(context) for context in runtime().pipelines.values()]})
+    """The pipelines, each with how it is, the locked ones first."""
+    here = runtime()
+    health = judgement.shape(here.observer.health())
+    return reply({"pipelines": overview(here), "at": time.time(), "health": health})
 
 
 @reading.get("/pipelines/<pipeline>")
@@ -124,23 +127,6 @@ def list_parked(pipeline: str) -> Response:
     """The deliveries that could not be digested, newest first, without their bodies."""
     context = context_of(pipeline)
     return reply({"parked": [shapes.parked(row) for row in parked(context.redis, context.keys)]})
-
-
-def summarize(context: PipelineContext) -> Shape:
-    """One pipeline in a list."""
-    with context.look() as replica:
-        shown = replica.board
-        configured = context.pipeline_of(shown)
-        return {
-            "name": context.pipeline.name,
-            "mode": str(shown.header.mode),
-            "version": replica.version,
-            "live": len(shown.runs),
-            "stages": [stage.name for stage in configured.stages],
-            "locked": [stage.name for stage in configured.stages if shown.locks_of(stage.name)],
-            "failed": sum(1 for run in shown.runs.values() if run.status is Status.FAILED),
-            "services": len(configured.services),
-        }
 
 
 def describe_run(context: PipelineContext, key: str) -> Shape:

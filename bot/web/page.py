@@ -17,9 +17,10 @@ from bot.runtime import PipelineContext, Runtime
 from bot.store.records import Repairs
 from bot.store.scripts import OtherSchema
 from bot.web import compression, shapes
-from bot.web.api_reading import describe_run, summarize
+from bot.web.api_reading import describe_run
 from bot.web.drawing import Links, draw, steps_of
 from bot.web.live import Connections, Feed, client_address, events, events_beyond_limit
+from bot.web.overview import overview
 from bot.web.problems import RETRY_AFTER, Problem
 from bot.web.shared import context_of, runtime
 
@@ -59,9 +60,7 @@ def show_pipelines() -> AnyResponse | str:
     if len(here.pipelines) == 1:
         return redirect(f"/p/{next(iter(here.pipelines))}")
     health = judgement.shape(here.observer.health())
-    return render_template(
-        "pipelines.html", health=health, pipelines=[summarize(context) for context in here.pipelines.values()]
-    )
+    return render_template("pipelines.html", health=health, pipelines=overview(here))
 
 
 @page.get("/p/<pipeline>")

@@ -89,7 +89,7 @@ def test_an_address_with_a_password_is_refused_without_repeating_it() -> None:
 
 def test_with_several_pipelines_one_must_be_named() -> None:
     with serving(answering("200 OK", {"pipelines": [{"name": "shop"}, {"name": "warehouse"}]})) as url:
-        no = typed("status", INTERLOCK_URL=url)
+        no = typed("log", INTERLOCK_URL=url)
     assert no.exit_code == 2
     assert no.stderr == "error: say which pipeline with --pipeline; there are several: shop, warehouse\n"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from click import shell_completion as completion
 
 from bot.cli import find, picture, read
 from bot.cli.main import cli
@@ -71,6 +72,7 @@ def told(story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api_reading, "time", later)
     monkeypatch.setattr(api_finding, "time", later)
     monkeypatch.setattr(read, "time", later)
+    monkeypatch.setattr(find, "time", later)
     for drawn in (picture, find):
         monkeypatch.setattr(drawn, "clock", lambda at, now: "14:05" if at == now else "13:53")  # wider at midnight
     monkeypatch.chdir(tmp_path)
@@ -101,3 +103,11 @@ def test_the_examples_are_what_is_printed(interlock: Interlock, story: Story, to
         for example in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, _, shown = example.partition("\n")
             assert levelled(shown) == levelled(really(interlock, story, command)), command
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_completion_that_the_page_promises_exists(shell: str) -> None:
+    assert f"_INTERLOCK_COMPLETE={shell}_source interlock" in TEXT
+    assert completion.get_completion_class(shell) is not None
+    wanted = completion.ShellComplete(cli, {}, "interlock", "_INTERLOCK_COMPLETE").get_completions([], "w")
+    assert [item.value for item in wanted] == ["where", "why", "watch"]

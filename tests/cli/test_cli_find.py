@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any, cast
 
 import pytest
@@ -11,9 +12,12 @@ from bot.cli import find
 from bot.cli.client import ApiClient
 from bot.core.model.pipeline import Outcome
 from bot.core.model.run import Run
-from tests.cli.conftest import Interlock
+from bot.web.app import create_app
+from config.configuration import Configuration
+from config.settings import Settings
+from tests.cli.conftest import Interlock, serving, typed
 from tests.web.conftest import Story
-from tests.web.story import sha
+from tests.web.story import pipeline, sha
 
 
 @pytest.fixture
@@ -69,6 +73,69 @@ def test_the_address_may_be_given_before_the_command(interlock: Interlock, addre
     assert interlock("--url", address, "status", **dead).exit_code == 0
     assert interlock("--url", "http://127.0.0.1:9", "status", "--url", address, **dead).exit_code == 0
     assert interlock("status", **dead).exit_code == 3
+
+
+def test_runs_are_listed_by_what_is_known_of_them(interlock: Interlock, locked: Run) -> None:
+    lines = interlock("runs").output.splitlines()
+    assert [line.split()[0] for line in lines] == ["S1.2", "S2.1", "S1.1"]
+    assert [line.split()[0] for line in interlock("runs", "faster").output.splitlines()] == ["S2.1"]
+    assert [line.split()[0] for line in interlock("runs", "--state", "delivered").output.splitlines()] == ["S1.1"]
+    assert interlock("runs", "--service", "S3").output == "No run fits.\n"
+    assert interlock("runs", "-n", "1").output.splitlines()[1] == "2 more; --limit shows more of them."
+    assert [run["run"] for run in json.loads(interlock("runs", "#40", "--json").output)["runs"]] == ["S2.1", "S1.1"]
+    assert interlock("runs", "--state", "happy").exit_code == 1
+
+
+def test_a_run_that_has_ended_is_told_at_once_with_an_exit_code(
+    interlock: Interlock, story: Story, locked: Run
+) -> None:
+    told = interlock("watch", "S1.1")
+    assert (told.exit_code, told.output.startswith("S1.1 (S1")) == (0, True)
+    failing = story.merge("S3", "a")
+    story.build(failing, Outcome.FAILURE)
+    ended = interlock("watch", failing.key)
+    assert (ended.exit_code, "failed" in ended.output) == (1, True)
+
+
+@pytest.mark.slow
+def test_a_run_is_followed_to_the_one_that_carries_it_on(interlock: Interlock, story: Story, locked: Run) -> None:
+    story.passes(story.board.runs["S2.1"])  # out of production
+    fix = story.merge("S1", "c")
+
+    def go_on() -> None:
+        story.passes(fix, 4)
+        story.passes(story.board.runs[fix.key], 1)
+
+    later = threading.Timer(0.5, go_on)
+    later.start()
+    told = interlock("watch", "S1.2")
+    later.join()
+    assert told.exit_code == 0, told.output
+    lines = told.output.splitlines()
+    assert lines[0].startswith("S1.2")
+    assert any("superseded" in line for line in lines)
+    assert lines[-1].startswith(f"{fix.key} (S1 {sha('S1c')[:7]}) delivered")
+
+
+def test_several_runs_cannot_be_watched_at_once(interlock: Interlock, story: Story, locked: Run) -> None:
+    story.merge("S2", "b")
+    told = interlock("watch", "S2")
+    assert (told.exit_code, "S2 matches several runs: S2.1, S2.2" in told.output) == (2, True)
+    assert interlock("watch", "nothing").exit_code == 1
+
+
+def test_status_of_several_pipelines_has_the_locked_one_first(settings: Settings, story: Story, locked: Run) -> None:
+    quiet = Story(story.redis, pipeline("a-quiet"))
+    quiet.start()
+    app = create_app(settings, Configuration((quiet.shape, story.shape), {}), lambda _: None)
+    with serving(app) as url:
+        lines = typed("status", "--url", url).output.splitlines()
+        assert lines[0].split()[:2] == [story.shape.name, "LOCKED"]
+        assert "pre-production is locked since" in lines[1]
+        assert lines[2].split() == ["a-quiet", "open", "0", "runs"]
+        found = json.loads(typed("status", "--json", "--url", url).output)
+        assert [each["name"] for each in found["pipelines"]] == [story.shape.name, "a-quiet"]
+        assert "pre-production LOCKED" in typed("status", "-p", story.shape.name, "--url", url).output
 
 
 class Paged:

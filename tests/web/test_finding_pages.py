@@ -221,3 +221,25 @@ def test_a_service_is_found_by_the_beginning_of_its_name() -> None:
 
 def test_a_filter_without_anything_fits_everything() -> None:
     assert matcher(RunFilter())(None)  # type: ignore[arg-type]  # nothing of it is looked at
+
+
+def test_the_overview_has_the_locked_pipelines_first_with_why_and_since_when(
+    settings: Settings, story: Story, base: str
+) -> None:
+    quiet = Story(story.redis, pipeline(f"a-{base}"))
+    quiet.start()
+    paused = Story(story.redis, pipeline(f"z-{base}"))
+    paused.start()
+    paused.put(ModeAsked(Mode.PAUSE, "alex", "no"))
+    all_of_them = Configuration((quiet.shape, paused.shape, story.shape), {})
+    both = create_app(settings, all_of_them, lambda _: None).test_client()
+    rows = both.get("/api/v1/pipelines").json["pipelines"]
+    assert [row["name"] for row in rows] == [base, f"z-{base}", f"a-{base}"]
+    (lock,) = rows[0]["locks"]
+    assert (lock["stage"], lock["service"], lock["fix"], rows[0]["waiting"]) == ("pre-production", "S2", None, 1)
+    page = both.get("/").text
+    assert re.findall(r'<li id="p-([^"]*)"', page) == [base, f"z-{base}", f"a-{base}"]
+    assert f"<title>Locked: {base}" in page
+    assert "no fix is on its way" in text(page)
+    story.merge("S2", "e")
+    assert "; the fix S2.2 is on its way" in text(both.get("/").text)

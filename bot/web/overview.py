@@ -1,0 +1,63 @@
+"""All pipelines at a glance: what is locked and since when, who waits, what has failed; the locked ones first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bot.core.model.board import Board
+from bot.core.model.pipeline import Mode
+from bot.core.model.run import Status
+from bot.core.model.stage_state import Lock
+from bot.runtime import PipelineContext, Runtime
+
+Shape = dict[str, Any]
+
+#: How many locks are named of one pipeline.
+LOCKS = 5
+
+
+def overview(here: Runtime) -> list[Shape]:
+    """Every pipeline: first those that are locked, the longest first; then those that do not act; then by name."""
+    return sorted((summarize(context) for context in here.pipelines.values()), key=_order)
+
+
+def _order(each: Shape) -> tuple[bool, float, bool, str]:
+    since = each["locks"][0]["since"] if each["locks"] else 0.0
+    return not each["locks"], since, each["mode"] == Mode.RUN, each["name"]
+
+
+def summarize(context: PipelineContext) -> Shape:
+    """One pipeline in a list; `locks`: the oldest ones first."""
+    with context.look() as replica:
+        board = replica.board
+        pipeline = context.pipeline_of(board)
+        locks = sorted(board.locks.values(), key=lambda lock: (lock.since, lock.key))
+        return {
+            "name": context.pipeline.name,
+            "mode": str(board.header.mode),
+            "version": replica.version,
+            "live": len(board.runs),
+            "waiting": sum(board.queue_length(step) for step in board.steps()),
+            "stages": [stage.name for stage in pipeline.stages],
+            "locked": [stage.name for stage in pipeline.stages if board.locks_of(stage.name)],
+            "locks": [_lock(board, lock) for lock in locks[:LOCKS]],
+            "more_locks": max(0, len(locks) - LOCKS),
+            "failed": sum(1 for run in board.runs.values() if run.status is Status.FAILED),
+            "services": len(pipeline.services),
+        }
+
+
+def _lock(board: Board, lock: Lock) -> Shape:
+    """A lock in a list: since when, why, and whether a fix of its service is on the fast lane."""
+    fixes = board.fast_runs(lock.service) if lock.service is not None else []
+    coming = [run for run in fixes if run.status is not Status.FAILED and run.key != lock.run]
+    return {
+        "key": lock.key,
+        "stage": lock.stage,
+        "reason": lock.reason,
+        "by": lock.by,
+        "since": lock.since,
+        "run": lock.run,
+        "service": lock.service,
+        "fix": coming[-1].key if coming else None,
+    }

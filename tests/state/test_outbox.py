@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from dataclasses import replace
@@ -339,6 +340,15 @@ def test_dead_letters_are_listed_newest_first_and_are_bounded(pipeline: StoredPi
     pipeline.outbox.give_up(claim(pipeline), "third", 3.0)
     assert [letter.error for letter in pipeline.outbox.dead_letters(limit=2)] == ["third", "second"]
     assert pipeline.redis.hlen(pipeline.keys.dead_letters) <= DEAD_KEPT
+
+
+def test_only_the_dead_letters_that_are_asked_for_are_decoded(pipeline: StoredPipeline) -> None:
+    """An older one that this version cannot read any more hides no newer one."""
+    pipeline.turn(effects=(look(1),))
+    pipeline.outbox.give_up(claim(pipeline), "no", 2.0)
+    unreadable = json.dumps({"effect": {"kind": "gone"}, "error": "old", "at": 1.0, "tries": 1, "revision": "1"})
+    pipeline.redis.hset(pipeline.keys.dead_letters, "gone/1", unreadable)
+    assert [letter.error for letter in pipeline.outbox.dead_letters(limit=1)] == ["no"]
 
 
 # -- taking back -----------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,12 +11,14 @@ import pytest
 from redis import Redis
 
 import bot.store
+from bot.core.model.effects import Look
 from bot.core.model.history import Position
-from bot.core.model.pipeline import Lane, Step
+from bot.core.model.pipeline import Job, Lane, Step
 from bot.core.model.run import End, Ending, Run, Status
 from bot.core.rules.decision import Ended
-from bot.store.inbox import PARKED_KEPT, InboxEntry, park, parked
+from bot.store.inbox import PARKED_KEPT, InboxEntry, park, parked, read_backlog
 from bot.store.records import PAGE, Records
+from bot.store.scripts import SCHEMA, Scripts
 from bot.store.store import STORY_KEPT, Store, Work
 from tests.state.conftest import StoredPipeline, fact, put
 from tests.texts import text_of
@@ -169,6 +172,22 @@ def test_parked_deliveries_are_listed_newest_first_and_bounded(pipeline: StoredP
 
 
 # -- keys and scripts ------------------------------------------------------------------------------------------
+
+
+def test_what_waits_is_counted_and_the_oldest_delivery_is_dated(pipeline: StoredPipeline) -> None:
+    scripts = Scripts(pipeline.redis)
+    empty = read_backlog(scripts, pipeline.keys)
+    assert (empty.undecided, empty.oldest_at, empty.version, empty.schema) == (0, None, 0, None)
+    before = time.time()
+    pipeline.accept()
+    pipeline.accept()
+    waiting = read_backlog(scripts, pipeline.keys)
+    assert waiting.undecided == 2
+    assert waiting.oldest_at == pytest.approx(before, abs=5)
+    pipeline.turn(effects=(Look(Job("cdp", "shop/build"), 1),))
+    decided = read_backlog(scripts, pipeline.keys)
+    assert (decided.undecided, decided.oldest_at, decided.effects, decided.due, decided.version) == (0, None, 1, 1, 1)
+    assert decided.schema == SCHEMA
 
 
 def test_pipelines_and_installations_on_one_server_do_not_meet(pipeline: StoredPipeline, redis: Redis) -> None:

@@ -8,11 +8,9 @@ from flask import Response, request
 
 from bot.web import finding, shapes
 from bot.web.api_reading import reading, whole_number
-from bot.web.run_list import PAGE, RunFilter, list_runs
-from bot.web.search import find
-from bot.web.service import describe_service
+from bot.web.run_list import PAGE, RunFilter, find, list_runs
 from bot.web.shared import context_of, runtime
-from bot.web.where import SERVICES, where
+from bot.web.where import SERVICES, describe_service, where
 
 #: The most runs that one page has.
 MOST = 200

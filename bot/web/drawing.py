@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import Any
 
 from bot.core.model.board import Board
 from bot.core.model.pipeline import Job, Mode, Pipeline, Stage, Step, Track
 from bot.core.rules.fast_lane import fixes, has_passed
 from bot.core.view import tile, view
 from bot.reporting import versions
+from bot.web.shapes import Shape
 from config.configuration import Configuration
-
-Shape = dict[str, Any]
 
 #: Of a queue: how many stand at its head and at its tail; one that is one longer is shown whole. Of a stage: how many.
 HEAD, TAIL, INSIDE = 3, 1, 3

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
 
 from bot.core.model.facts import Fact, FactKind
 from bot.runtime import PipelineContext
@@ -12,8 +11,7 @@ from bot.store.codec import RecordedFact
 from bot.store.records import PAGE
 from bot.web import shapes
 from bot.web.problems import Problem
-
-Shape = dict[str, Any]
+from bot.web.shapes import Shape
 
 #: How many pages of the log one request looks through; what lies further back is asked for by `next`.
 LOOKED_THROUGH = 10

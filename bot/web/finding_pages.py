@@ -17,11 +17,9 @@ from bot.web.api_reading import before, whole_number
 from bot.web.drawing import Links
 from bot.web.fact_list import FactFilter, list_facts
 from bot.web.page import page
-from bot.web.run_list import PAGE, STATES, RunFilter, list_runs
-from bot.web.search import find, only_hit
-from bot.web.service import describe_service
+from bot.web.run_list import PAGE, STATES, RunFilter, find, list_runs, only_hit
 from bot.web.shared import context_of, runtime
-from bot.web.where import where
+from bot.web.where import describe_service, where
 
 #: How many facts one page of the log has.
 FACTS = 100

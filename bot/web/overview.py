@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from bot.core.model.board import Board
 from bot.core.model.pipeline import Mode
 from bot.core.model.run import Status
 from bot.core.model.stage_state import Lock
 from bot.runtime import PipelineContext, Runtime
-
-Shape = dict[str, Any]
+from bot.web.shapes import Shape
 
 #: How many locks are named of one pipeline.
 LOCKS = 5

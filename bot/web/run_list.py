@@ -1,4 +1,4 @@
-"""Lists of runs, live and ended, by what people know of them: filtered in memory, and told a page at a time."""
+"""Lists of runs, live and ended, by what people know of them: filtered in memory, a page at a time; and a search."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any
 
 from bot.core.model.board import Board
 from bot.core.model.run import End, Run, Status
 from bot.core.view import tile
-from bot.runtime import PipelineContext
+from bot.runtime import PipelineContext, Runtime
 from bot.store.ended_index import EndedRow
 from bot.web import shapes
 from bot.web.problems import Problem
-
-Shape = dict[str, Any]
+from bot.web.shapes import Shape
 
 #: How many runs one page has, unless it is asked for more or fewer.
 PAGE = 50
@@ -170,3 +168,46 @@ def services_like(names: Iterable[str], question: str) -> list[str]:
     found = [name for name in names if folded in name.casefold()]
     exact = [name for name in found if name.casefold() == folded]
     return exact or sorted(found, key=lambda name: (not name.casefold().startswith(folded), name))
+
+
+# -- what a few words may mean, in all pipelines -----------------------------------------------------------------------
+
+#: How many runs, and how many services, are shown of one pipeline.
+RUNS_FOUND, SERVICES_FOUND = 20, 10
+
+
+def find(here: Runtime, question: str) -> Shape:
+    """The services and the runs that `question` may mean, by pipeline. Raises Problem (400)."""
+    asked = question.strip()
+    if not asked or len(asked) > LONGEST:
+        raise Problem(400, "find with q=: a service, a run, the beginning of a sha, #12, an author, words of a title")
+    found = [_in_pipeline(context, asked) for context in here.pipelines.values()]
+    return {"q": asked, "pipelines": [each for each in found if each["services"] or each["total"]]}
+
+
+def _in_pipeline(context: PipelineContext, question: str) -> Shape:
+    with context.look() as replica:
+        services = [service.name for service in context.pipeline_of(replica.board).services]
+    found = list_runs(context, RunFilter(q=question), 0, RUNS_FOUND)
+    return {
+        "pipeline": context.pipeline.name,
+        "services": services_like(services, question)[:SERVICES_FOUND],
+        "runs": found["runs"],
+        "total": found["total"],
+    }
+
+
+def only_hit(found: Shape) -> str | None:
+    """The page of what was meant, where it can be one thing only: a service by its name, or a single run."""
+    if len(found["pipelines"]) != 1:
+        return None
+    (one,) = found["pipelines"]
+    folded = found["q"].casefold()
+    base = f"/p/{one['pipeline']}"
+    if [name.casefold() for name in one["services"]] == [folded]:
+        return f"{base}/services/{one['services'][0]}"
+    runs = [run["run"] for run in one["runs"]]
+    exact = [run for run in runs if run.casefold() == folded]
+    if exact or (one["total"] == 1 and not one["services"]):
+        return f"{base}/runs/{(exact or runs)[0]}"
+    return None

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import median
 from typing import Any
 
 from bot.core.model.board import Board
 from bot.core.model.pipeline import Pipeline
 from bot.reporting import versions
 from bot.runtime import PipelineContext
+from bot.store.ended_index import EndedRow
+from bot.web import finding
 from bot.web.drawing import Links
+from bot.web.run_list import RunFilter, list_runs
+from bot.web.shapes import Shape
 from config.configuration import Configuration
-
-Shape = dict[str, Any]
 
 #: How many services one page of the table has.
 SERVICES = 100
-#: How many locks are told with what changed before them.
+#: How many locks are shown with what changed before them.
 LOCKS = 20
 
 
@@ -113,3 +116,44 @@ def _tell(told: Sequence[Shape], titles: dict[str, Shape], links: Links) -> None
             row["link"] = links.commit(row["service"], row["sha"])
             row["pull_link"] = links.pull(row["service"], row["pull"])
             row["compare"] = links.compare(row["service"], row["before"], row["sha"]) if row["before"] else None
+
+
+# -- one service -------------------------------------------------------------------------------------------------------
+
+#: How many live runs, and how many that have ended, are shown.
+LIVE, ENDED = 50, 20
+#: Over how many of the last deliveries the lead time is computed.
+DELIVERIES = 50
+
+
+def describe_service(context: PipelineContext, configuration: Configuration, service: str) -> Shape:
+    """All that the page of a service shows. Raises Problem (404)."""
+    with context.look() as replica:
+        pipeline = context.pipeline_of(replica.board)
+        name = finding.service(pipeline, service)
+        found = pipeline.service(name)
+    live = list_runs(context, RunFilter(service=name, state="live"), 0, LIVE)
+    ended = list_runs(context, RunFilter(service=name, state="ended"), 0, ENDED)
+    delivered = [row for row in context.records.index.rows() if row.service == name and row.end == "delivered"]
+    return {
+        "service": name,
+        "repository": found.repository if found is not None else None,
+        "where": where(context, configuration, name),
+        "live": live,
+        "ended": ended,
+        "lead_time": lead_time(delivered[:DELIVERIES]),
+    }
+
+
+def lead_time(delivered: Sequence[EndedRow]) -> Shape | None:
+    """From merge to delivery in seconds, over these runs, the last to end first: median, nine of ten, the last one."""
+    if not delivered:
+        return None
+    took = [row.at - row.created for row in delivered]
+    ranked = sorted(took)
+    return {
+        "deliveries": len(took),
+        "median": median(ranked),
+        "p90": ranked[min(len(ranked) - 1, int(len(ranked) * 0.9))],
+        "last": took[0],
+    }

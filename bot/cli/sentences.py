@@ -21,12 +21,12 @@ NEXT_STEPS = {
     "backoff": "Look at the job in Jenkins; Interlock goes on trying to trigger it",
     "full": _NOTHING,
     "behind": _NOTHING,
-    "locked": "Nothing to do for this run: it keeps its place until the lock opens, or a fix that contains it passes",
+    "locked": "It keeps its place until the lock opens, or a fix that contains it passes",
     "fix-ahead": _NOTHING,
     "proof": _NOTHING,
     "one-at-a-time": _NOTHING,
     "clean-up": _NOTHING,
-    "recalled": "Nothing to do: it keeps its place at the head of the queue",
+    "recalled": "Nothing to do: it keeps its place in the queue",
     "starting": _NOTHING,
     "running": _NOTHING,
     "ending": _NOTHING,
@@ -42,7 +42,7 @@ NEXT_STEPS_AFTER_END = {
     "failed": "Merge a fix: it starts a new run",
     "superseded": "Nothing to do: {by} contains its change",
     "cancelled": "Merge again to start a new run",
-    "dropped": "If that was not intended, merge it again",
+    "dropped": "If that was not intended, bring it back to main, or its service and stage back into the pipeline file",
 }
 
 
@@ -95,16 +95,27 @@ def run_sentence(tile: View, health: View | None = None) -> str:
     """
     place = f", place {tile['position']}" if tile.get("position") else ""
     where = f" waits for {step_name(tile)}{place}" if tile["status"] == "waiting" else ""
-    then = NEXT_STEPS.get(tile["why"], _NOTHING).format(service=tile["service"], run=tile["run"])
+    then = _next_step(tile)
     if then.startswith(_NOTHING) and health is not None and any(each["holds_up"] for each in health["findings"]):
         then = f"Interlock is {health['status']}: mend the cause named above, then the run continues"
     who = "" if run_name(tile) in tile["reason"] and not where else f" ({run_name(tile)})"
     return f"{tile['run']}{who}{where}: {tile['reason']}. {then}."
 
 
+def _next_step(tile: View) -> str:
+    """What to do about a run, never against what its reason says: a fix on its way is not asked for again."""
+    if tile.get("stuck"):
+        return f"End build #{tile['build']} in Jenkins by hand: its slot is free then"
+    if tile.get("fix"):
+        return f"Nothing to do while {tile['fix']} is on its way"
+    return NEXT_STEPS.get(tile["why"], _NOTHING).format(service=tile["service"], run=tile["run"])
+
+
 def ended_run_sentence(row: View, now: float) -> str:
     """The sentence for a run that has left the board; `now` in seconds of the epoch."""
     then = NEXT_STEPS_AFTER_END.get(row["end"], _NOTHING).format(by=row.get("by") or "a newer run")
+    if row["end"] == "failed" and row.get("newer"):
+        then = f"Nothing to do for this one: {row['newer']} came after it"
     ago = duration(now - row["at"])
     return f"{row['run']} ({run_name(row)}) {row['end']} {ago} ago in {step_name(row)}: {row['reason']}. {then}."
 

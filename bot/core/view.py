@@ -14,6 +14,7 @@ from bot.core.model.run import Run, Status, Verification
 from bot.core.model.service_state import Pull
 from bot.core.model.stage_state import Lock
 from bot.core.rules.configuration import loss
+from bot.core.rules.fast_lane import fixes
 
 #: How many tiles of one queue, or of one stage, are shown; the count says how many there are.
 TILES = 40
@@ -70,7 +71,15 @@ def tile(board: Board, run: Run, now: float, position: int | None = None) -> Vie
         "position": position,
         "why": str(reason.why),
         "reason": reason.sentence,
+        "fix": _fix(board, run),
+        "stuck": run.attempt.abort is not None and run.attempt.abort.stuck,
     }
+
+
+def _fix(board: Board, run: Run) -> str | None:
+    """What is on its way to replace a run that has failed and stays: the latest fix of its service."""
+    coming = fixes(board, run.service) if run.status is Status.FAILED else []
+    return next((each.key for each in reversed(coming) if each.key != run.key), None)
 
 
 def _stage(board: Board, stage: Stage, failed: list[Run], now: float) -> View:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from flask import Blueprint, Response, request
 
 from bot.core.model.board import Board
-from bot.core.model.run import Run, Status
+from bot.core.model.run import End, Run, Status
+from bot.core.rules.decision import Ended
 from bot.core.view import tile, view
 from bot.health import judgement
 from bot.runtime import PipelineContext
@@ -68,11 +70,28 @@ def explain_waiting(pipeline: str) -> Response:
         shown = replica.board
         found, more = finding.runs(shown, question)
         tiles = [tile(shown, run, now, _position(shown, run)) for run in found]
-    ended = [shapes.ended(row) for row in finding.finished(context, question)] if not tiles else []
+        ended = [] if tiles else _ended(context, shown, finding.finished(context, question))
     if not tiles and not ended:
         raise Problem(404, f"no run is known by {question[:80]!r}: neither on the board nor among the latest to end")
     health = judgement.shape(runtime().observer.health().of(pipeline))
     return reply({"q": question, "runs": tiles, "more": more, "ended": ended, "health": health})
+
+
+def _ended(context: PipelineContext, board: Board, rows: Sequence[Ended]) -> list[Shape]:
+    """Ended runs; `newer`: the latest run of the same service that was merged after it and lives or was delivered."""
+    services = {row.run.service for row in rows}
+    newest: dict[str, tuple[float, str]] = {}
+    for known in context.records.index.rows() if rows else ():
+        if known.service in services and known.end == End.DELIVERED:
+            newest.setdefault(known.service, (known.created, known.run))
+    for service in services:
+        for live in board.of_service(service)[-1:]:
+            newest[service] = (live.created, live.key)
+    found = []
+    for row in rows:
+        created, key = newest.get(row.run.service, (0.0, None))
+        found.append({**shapes.ended(row), "newer": key if created > row.run.created else None})
+    return found
 
 
 @reading.get("/pipelines/<pipeline>/facts")
@@ -139,10 +158,11 @@ def describe_run(context: PipelineContext, key: str) -> Shape:
     if shape is not None:
         return {"run": key, "state": "live", "tile": shape, "ended": None, "facts": facts_of}
     ended = context.records.ended_run(key)
-    if ended is None:
-        with context.look() as replica:
+    with context.look() as replica:
+        if ended is None:
             raise finding.no_run(replica.board, key)
-    return {"run": key, "state": "ended", "tile": None, "ended": shapes.ended(ended), "facts": facts_of}
+        (told,) = _ended(context, replica.board, [ended])
+    return {"run": key, "state": "ended", "tile": None, "ended": told, "facts": facts_of}
 
 
 def _position(shown: Board, run: Run) -> int | None:

@@ -174,7 +174,7 @@ def test_why_tells_every_run_in_one_sentence_with_what_to_do(interlock: Interloc
     assert interlock("why").output.splitlines() == [
         "S3.1 (S3 7b72891): build #107 runs in acceptance. Nothing to do.",
         "S2.1 (S2 80fe969) waits for pre-production, place 1: pre-production is locked: S1 b22c32c failed in "
-        "pre-production (CheckoutTest) (locked by S1.1); merge the fix to S1. Nothing to do for this run: it keeps its "
+        "pre-production (CheckoutTest) (locked by S1.1); merge the fix to S1. It keeps its "
         "place until the lock opens, or a fix that contains it passes.",
         "S1.1: S1 b22c32c failed in pre-production (CheckoutTest); it holds the lock until the fix has passed, a retry "
         "succeeds or it is unlocked. Merge the fix to main of S1; if the environment was at fault: "

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 
 from bot.core.model.events import Event
 
-#: The longest pause between two tries of one effect, in seconds.
-LONGEST_PAUSE = 60.0
-
 
 @dataclass(frozen=True, slots=True)
 class Done:
@@ -56,13 +53,22 @@ class PermanentFailure(Exception):
     """Trying again will not help: a person must look at it."""
 
 
-def pause(tries: int, wanted: float | None) -> float:
-    """How long to wait before the next try, in seconds: `wanted`, or at random in the upper half of a limit
-    that doubles with each try.
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How long an effect that failed waits for its next try, in seconds."""
 
-    Jitter keeps many effects that failed together from coming back together.
-    """
-    if wanted is not None:
-        return wanted
-    most = min(LONGEST_PAUSE, 0.5 * 2 ** min(tries, 10))
-    return random.uniform(most / 2, most)  # noqa: S311  not for secrets
+    #: The longest pause before the second try; it doubles with each further one, up to `longest`.
+    first: float = 0.5
+    longest: float = 60.0
+    #: The longest pause that an answer may ask for: a mistaken header puts nothing off for ever.
+    longest_asked: float = 86_400.0
+
+    def before_retry(self, tries: int, asked: float | None) -> float:
+        """What an answer asked for, or a time at random in the upper half of a limit that doubles with each try.
+
+        Jitter keeps many effects that failed together from coming back together.
+        """
+        if asked is not None:
+            return min(asked, self.longest_asked)
+        most = min(self.longest, self.first * 2 ** min(tries, 10))
+        return random.uniform(most / 2, most)  # noqa: S311  not for secrets

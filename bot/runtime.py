@@ -17,6 +17,7 @@ from redis import Redis
 from bot.core.model.board import Board
 from bot.core.model.board_records import Header
 from bot.core.model.pipeline import Job, Mode, Pipeline
+from bot.effect_outcomes import RetryPolicy
 from bot.health.contacts import Contacts
 from bot.health.observing import Observer
 from bot.store.connection import connect
@@ -115,6 +116,8 @@ class Runtime:
     pipelines: dict[str, PipelineContext]
     #: Keeps how Jenkins, GitHub and the channels answered last.
     contacts: Contacts
+    #: How long an effect that failed waits for its next try.
+    retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
 
     def pipeline(self, name: str) -> PipelineContext:
         """The context of one pipeline. Raises KeyError if it is not (or no longer) configured."""

@@ -16,18 +16,21 @@ from demo.pictures import PICTURES, TITLES, Picture, differences, drawn, seen
 from demo.town import OWNERS_TEXT, SERVICES, Town
 from demo.words import Names
 
-#: The longest that any one step may take, in seconds.
-PATIENCE = 30.0
-
 
 class Spoiled(Exception):
     """The story did not come out as it should; the message says what differs."""
 
 
 class Story:
-    """Plays the four pictures. `pace` is the pause, in seconds, that lets a person follow."""
+    """Plays the four pictures. `pace` is the pause, in seconds, that lets a person follow.
 
-    def __init__(self, town: Town, copy: BoardReplica, names: Names, console: Console, pace: float) -> None:
+    `patience`: the longest that any one step may take, in seconds.
+    """
+
+    def __init__(
+        self, town: Town, copy: BoardReplica, names: Names, console: Console, pace: float, patience: float = 30.0
+    ) -> None:
+        self._patience = patience
         self._town = town
         self._copy = copy
         self._names = names
@@ -111,7 +114,9 @@ class Story:
         """Let the held build of a run end. It must have started: the story waits for it."""
         sha = self._names.sha(name)
         time.sleep(self._pace / 2)
-        self._cdp.release(self._town.job(stage), match={"INTERLOCK_SHA": sha}, result=result, seconds=PATIENCE, **how)
+        self._cdp.release(
+            self._town.job(stage), match={"INTERLOCK_SHA": sha}, result=result, seconds=self._patience, **how
+        )
 
     def _description(self) -> str:
         return str(self._cdp.description(self._town.job("pre-production")))
@@ -129,16 +134,18 @@ class Story:
         self._until(f"{name} is in {place.replace('_', ' ')}", lambda picture: name in getattr(picture, place))
 
     def _wait(self, what: str, so: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + self._patience
         while not so():
             if time.monotonic() > deadline:
-                raise Spoiled(f"after {PATIENCE:.0f} seconds it is still not so that {what}\n{drawn(self._picture())}")
+                raise Spoiled(
+                    f"after {self._patience:.0f} seconds it is still not so that {what}\n{drawn(self._picture())}"
+                )
             time.sleep(0.05)
 
     def _show(self, number: int) -> None:
         """Wait for a picture, then draw it. Raises Spoiled with the differences if it does not come."""
         wanted = PICTURES[number]
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + self._patience
         while differences(wanted, found := self._picture()):
             if time.monotonic() > deadline:
                 lines = "\n".join(differences(wanted, found))

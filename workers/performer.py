@@ -29,7 +29,7 @@ from bot.core.model.effects import (
 )
 from bot.core.model.events import Event, TriggerRefused
 from bot.core.model.pipeline import Step
-from bot.effect_outcomes import ClaimLost, Done, PermanentFailure, RateLimited, RetryLater, pause
+from bot.effect_outcomes import ClaimLost, Done, PermanentFailure, RateLimited, RetryLater
 from bot.github import comments, deployments, lock_notices, questions, statuses
 from bot.jenkins import banners, builds, posted, triggers, withdrawals
 from bot.jenkins.client import JenkinsForbidden, JenkinsNotFound
@@ -152,7 +152,7 @@ def perform(runtime: Runtime, context: PipelineContext, claim: Claim) -> bool:
         context.outbox.postpone(claim, error.after or 0.0, untried=True)
         return False
     except RetryLater as error:
-        _later(context, claim, str(error), error.after)
+        _later(runtime, context, claim, str(error), error.after)
         return error.event is not None and _told(context, claim, error.event)
     except ClaimLost:
         log.info("claim-lost", effect=effect.slot, pipeline=context.pipeline.name)
@@ -163,7 +163,7 @@ def perform(runtime: Runtime, context: PipelineContext, claim: Claim) -> bool:
         if isinstance(effect, Trigger):  # L6: certain that nothing was started, so the run may wait and try again
             return context.outbox.finish(claim, TriggerRefused(effect.run, effect.attempt, str(error)))
         if isinstance(effect, MOVES_A_RUN):  # once what is wrong is mended, it must still be done
-            _later(context, claim, str(error), None, refused=True)
+            _later(runtime, context, claim, str(error), None, refused=True)
         else:
             _give_up(context, claim, str(error))
         return False
@@ -173,7 +173,7 @@ def perform(runtime: Runtime, context: PipelineContext, claim: Claim) -> bool:
         log.exception("effect-broken", effect=effect.slot, pipeline=context.pipeline.name)
         why = f"{type(error).__name__}: {error}"
         if isinstance(effect, MOVES_A_RUN):
-            _later(context, claim, why, None)
+            _later(runtime, context, claim, why, None)
         else:
             _give_up(context, claim, why)
         return False
@@ -194,14 +194,16 @@ def _finish(context: PipelineContext, claim: Claim, done: Done) -> bool:
     return context.outbox.finish(claim, done.event)
 
 
-def _later(context: PipelineContext, claim: Claim, why: str, after: float | None, *, refused: bool = False) -> None:
+def _later(
+    runtime: Runtime, context: PipelineContext, claim: Claim, why: str, after: float | None, *, refused: bool = False
+) -> None:
     """It is tried again; one that was refused not so soon: a person has to mend something first."""
     if _is_hopeless(context, claim):
         _give_up(context, claim, why)
         return
     _note_delay(context, claim, why)
     soon = isinstance(claim.effect, HOLDS_A_SLOT) and not refused
-    seconds = pause(min(claim.tries, GROWS_UNTIL) if soon else claim.tries, after)
+    seconds = runtime.retry_policy.before_retry(min(claim.tries, GROWS_UNTIL) if soon else claim.tries, after)
     if _said.is_new((context.pipeline.name, claim.effect.slot), (claim.revision, why)):
         log.info("effect-later", effect=claim.effect.slot, why=why, tries=claim.tries + 1, seconds=round(seconds, 1))
     context.outbox.postpone(claim, seconds)

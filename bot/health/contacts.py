@@ -20,8 +20,6 @@ from redis.exceptions import RedisError
 from bot.health.observations import ContactSeen
 from bot.store.scripts import Scripts
 
-#: How often one process notes the same again, in seconds: far less than what is judged by it.
-EVERY = 5.0
 #: How long a contact is remembered when nobody asks any more, in seconds.
 REMEMBERED = 7 * 86_400
 #: How much of an error is kept.
@@ -35,8 +33,10 @@ CALLBACKS = "callbacks"
 class Contacts:
     """The contacts of an installation. Safe to share between threads; noting costs nothing as long as all is well."""
 
-    def __init__(self, redis: Redis, prefix: str = "interlock") -> None:
+    def __init__(self, redis: Redis, prefix: str = "interlock", *, every: float = 5.0) -> None:
+        """`every`: how often this process notes the same again, in seconds: far less than what is judged by it."""
         self._redis = redis
+        self._every = every
         self._scripts = Scripts(redis)
         self.key = f"{prefix}:{{health}}:contacts"
         self._noted: dict[str, tuple[bool, float]] = {}
@@ -58,7 +58,7 @@ class Contacts:
         with self._lock:
             well, at = self._noted.get(known_as, (error is not None, 0.0))
             self._uncounted[known_as] += error is not None
-            if well == (error is None) and now - at < EVERY:
+            if well == (error is None) and now - at < self._every:
                 return
             self._noted[known_as] = (error is None, now)
             count = self._uncounted.pop(known_as)

@@ -89,9 +89,11 @@ class DeadLetter:
 class Outbox:
     """The outbox of one pipeline."""
 
-    def __init__(self, redis: Redis, keys: Keys) -> None:
+    def __init__(self, redis: Redis, keys: Keys, *, claim_ms: int = CLAIM_MS) -> None:
+        """`claim_ms`: for how long a claim holds an effect, in milliseconds."""
         self._redis = redis
         self._keys = keys
+        self._claim_ms = claim_ms
         self._scripts = Scripts(redis)
 
     def _names(self, family: str) -> list[str]:
@@ -110,7 +112,7 @@ class Outbox:
         names = [*self._names(family), self._keys.meta, self._keys.posted_prefix]
         texts, kept_ms = (notes.by_job, notes.kept_ms) if notes is not None else ({}, 1)
         by_job = {f"{job.controller}\n{job.name}": text for job, text in texts.items()}
-        return ClaimRequest(names, [CLAIM_MS, 1, limit, json.dumps(by_job), kept_ms, UNACKNOWLEDGED_MS])
+        return ClaimRequest(names, [self._claim_ms, 1, limit, json.dumps(by_job), kept_ms, UNACKNOWLEDGED_MS])
 
     def claimed(self, family: str, answer: list[Any], asked_at: float) -> tuple[Claim | None, bool]:
         """The claim in the answer to a request that was sent at `asked_at` (this process' monotonic clock)."""
@@ -125,7 +127,7 @@ class Outbox:
 
     def renew(self, claim: Claim) -> Claim | None:
         """Renew a claim; None if it is lost: then this performer must not do the effect."""
-        args = [claim.effect.slot, claim.revision, CLAIM_MS, claim.claimed_until]
+        args = [claim.effect.slot, claim.revision, self._claim_ms, claim.claimed_until]
         until = int(self._scripts.run("renew", self._names(claim.family)[:3], args, fence=self._keys))
         return replace(claim, claimed_until=until) if until else None
 
@@ -138,7 +140,7 @@ class Outbox:
         first; `looked` says after which change of history that was done.
         """
         names = [*self._names(claim.family)[:3], self._keys.meta, note]
-        proof = [claim.effect.slot, claim.revision, CLAIM_MS, claim.claimed_until]
+        proof = [claim.effect.slot, claim.revision, self._claim_ms, claim.claimed_until]
         args = [*proof, text, kept_ms, looked.when if looked is not None else 0, UNACKNOWLEDGED_MS]
         what, *rest = self._scripts.run("intent", names, args, fence=self._keys)
         if what == 1:

@@ -82,11 +82,21 @@ class ClaimRequest:
 class Store:
     """The state of one pipeline, for the worker that takes the turn."""
 
-    def __init__(self, redis: Redis, keys: Keys, *, facts_kept: int = 10_000, ended_kept: int = 10_000) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        keys: Keys,
+        *,
+        facts_kept: int = 10_000,
+        ended_kept: int = 10_000,
+        changes_kept: int = CHANGES_KEPT,
+        lease_ms: int = LEASE_MS,
+    ) -> None:
         self.keys = keys
+        self._lease_ms = lease_ms
         self._redis = redis
         self._scripts = Scripts(redis)
-        self._kept = (CHANGES_KEPT, facts_kept, ended_kept)
+        self._kept = (changes_kept, facts_kept, ended_kept)
         self.copy = BoardReplica(self._scripts, keys, remembers=True)
 
     def begin(self, token: str) -> list[InboxEntry]:
@@ -97,7 +107,7 @@ class Store:
         keys, copy = self.keys, self.copy
         names = [keys.lease, keys.wake_up, keys.meta, keys.inbox, keys.changes]
         while True:
-            args = [token, LEASE_MS, copy.version, copy.epoch, BATCH]
+            args = [token, self._lease_ms, copy.version, copy.epoch, BATCH]
             answer = self._scripts.run("begin", names, args, fence=keys)
             if answer[0] == 0:
                 raise Busy(keys.pipeline)
@@ -136,8 +146,8 @@ class Store:
             keys.stories,
         ]
         copy = self.copy
-        args = [token, copy.version, copy.epoch, taken[-1].id, len(taken), _packed(work), *self._kept, BATCH, LEASE_MS]
-        args.append(STORY_KEPT)
+        args = [token, copy.version, copy.epoch, taken[-1].id, len(taken), _packed(work), *self._kept]
+        args += [BATCH, self._lease_ms, STORY_KEPT]
         if wanted is not None:
             names += wanted.names
             args += wanted.args

@@ -68,11 +68,15 @@ class Feed:
         changes: str,
         render: Callable[[], tuple[int, str]],
         health: Callable[[], object] = lambda: None,
+        *,
+        redraw: float = REDRAW,
     ) -> None:
         """`changes`: the stream that gets an entry per version. `render`: the board's version and its HTML.
 
         `health`: how Interlock is, to be compared with how it was: who decides nothing any more changes no board.
+        `redraw`: after how long it is rendered again though nothing has changed, in seconds.
         """
+        self._redraw = redraw
         self._health = health
         self._drawn: object = None
         self._redis = redis
@@ -151,7 +155,7 @@ class Feed:
 
     def _wait(self, version: int | None, began: float) -> None:
         """Until there is something new to draw, and not before its time."""
-        redraw = began + REDRAW
+        redraw = began + self._redraw
         while version is not None and self._listeners and (left := redraw - time.monotonic()) > 0:
             block = max(1, int(min(left, 1.0) * 1_000))  # 0 would be for ever; and listeners may leave meanwhile
             try:
@@ -195,15 +199,18 @@ class Connections:
         return close
 
 
-def events(feed: Feed, connection: object) -> Generator[bytes, None, None]:
-    """The events for one listener, until it goes away. `connection`: its socket, if the server tells."""
+def events(feed: Feed, connection: object, *, beat: float = BEAT) -> Generator[bytes, None, None]:
+    """The events for one listener, until it goes away. `connection`: its socket, if the server tells.
+
+    `beat`: the seconds between signs of life.
+    """
     yield f"retry: {RETRY}\n\n".encode()
     shown: Frame | None = None
     last = time.monotonic()
     with feed.listening():
         while not _gone(connection):
             frame = feed.after(shown.number if shown else 0, 1.0)
-            if frame is None and time.monotonic() - last < BEAT:
+            if frame is None and time.monotonic() - last < beat:
                 continue
             last, shown = time.monotonic(), frame or shown
             if frame is None and (shown is None or shown.version is not None):

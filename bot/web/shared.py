@@ -20,8 +20,6 @@ log = structlog.get_logger()
 
 #: Seconds: a broker that hangs may hold up one delivery for this long. GitHub waits ten seconds for an answer.
 TIMEOUT = 1.0
-#: Seconds: how long no wake-up is tried after one has failed; the sweeper finds what came in anyway.
-PAUSE = 2.0
 #: Seconds after which nobody needs a wake-up any more: after an outage they would only stand in the way.
 EXPIRES = 60
 
@@ -60,8 +58,10 @@ class WakeUpSender:
     A wake-up is the Celery message that says "there is something in your inbox": cheap, and free to fail.
     """
 
-    def __init__(self, url: str) -> None:
-        """`url`: the broker's, as redis-py writes it."""
+    def __init__(self, url: str, *, pause: float = 2.0) -> None:
+        """`url`: the broker's, as redis-py writes it. `pause`: how long none is sent after one has failed, in seconds;
+        the sweeper finds what came in anyway."""
+        self._pause = pause
         found = broker.settings(url)
         timeouts = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
         self._app = Celery("interlock", broker=found["broker_url"], set_as_current=False)
@@ -87,5 +87,5 @@ class WakeUpSender:
             # A direct queue without an exchange: the message is one LPUSH, one round trip.
             self._app.send_task(TURN_TASK, args=(pipeline,), queue=TURNS, expires=EXPIRES, ignore_result=True)
         except Exception as error:  # whatever it is: the delivery is kept, and the sender must hear that
-            self._silent_until = time.monotonic() + PAUSE
+            self._silent_until = time.monotonic() + self._pause
             log.warning("wake-up-failed", pipeline=pipeline, error=type(error).__name__)

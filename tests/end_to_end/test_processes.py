@@ -19,7 +19,6 @@ from bot.store.connection import connect
 from bot.store.keys import Keys
 from bot.store.replica import BoardReplica
 from bot.store.scripts import Scripts
-from demo import story as demo_story
 from demo.story import Story
 from demo.town import PIPELINE, Town
 from demo.words import Names
@@ -54,8 +53,7 @@ class Disturbed(Story):
 
 
 @pytest.fixture
-def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
-    monkeypatch.setattr(demo_story, "PATIENCE", 180.0)
+def town(tmp_path: Path) -> Iterator[Town]:
     with Town(tmp_path) as made:
         yield made
 
@@ -70,7 +68,7 @@ def play(town: Town, folder: Path, disturb: Callable[[Stack, str], None]) -> Sta
         redis = connect(stack.url)
         running.callback(redis.close)
         copy = Steadfast(Scripts(redis), Keys(PIPELINE))
-        story = Disturbed(town, copy, Names(), Console(file=said, width=120), pace=0.0)
+        story = Disturbed(town, copy, Names(), Console(file=said, width=120), pace=0.0, patience=180.0)
         story.disturb = lambda step: disturb(stack, step)
         try:
             story.wait_until_ready()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -13,8 +13,10 @@ import pytest
 from bot.core.model.effects import Comment, Compare, SetStatus
 from bot.core.model.events import ContainmentKnown
 from bot.core.model.messages import Verbatim
+from bot.effect_outcomes import RetryPolicy
 from bot.github import session, written_state
 from bot.store.github import Allowance
+from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop, clean
 from workers import performer
 from workers.performer import perform_due
@@ -47,17 +49,15 @@ def comments(shop: Workshop, pull: int) -> list[str]:
     return [row["body"] for row in shop.github.control.comments(REPO, pull)]
 
 
-@pytest.fixture
-def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float | None]:
-    """What was wanted as a pause before each further try."""
-    wanted: list[float | None] = []
+@dataclass(frozen=True)
+class RecordedPauses(RetryPolicy):
+    """What answers asked for as a pause; each is short all the same."""
 
-    def pause(_tries: int, after: float | None) -> float:
-        wanted.append(after)
+    asked: list[float | None] = field(default_factory=list)
+
+    def before_retry(self, tries: int, asked: float | None) -> float:
+        self.asked.append(asked)
         return 0.02
-
-    monkeypatch.setattr(performer, "pause", pause)
-    return wanted
 
 
 # -- status ----------------------------------------------------------------------------------------------------
@@ -147,9 +147,10 @@ LIMITS = {
 
 
 @pytest.mark.parametrize("name", LIMITS)
-def test_after_a_limit_nobody_sends_until_it_has_passed(
-    shop: Workshop, name: str, pull: int, pauses: list[float | None]
-) -> None:
+def test_after_a_limit_nobody_sends_until_it_has_passed(workshop: Open, name: str) -> None:
+    pauses = RecordedPauses()
+    shop = workshop(retry_policy=pauses)
+    pull = int(shop.github.control.open_pull(REPO))
     code, headers, body, seconds = LIMITS[name]
     shop.github.control.fault("status", route=POST_STATUS, count=1, status=code, headers=headers, body=body)
     others = [status(shop), comment(pull), compare(shop.github.control.head(REPO), shop.github.control.head(REPO))]
@@ -157,7 +158,7 @@ def test_after_a_limit_nobody_sends_until_it_has_passed(
     shop.github.control.reset_counters()
     began = time.monotonic()
     shop.try_once(others[0])
-    assert pauses == [seconds]
+    assert pauses.asked == [seconds]
     shop.ask(*others[1:])
     for _ in range(3):
         shop.all_due("github")
@@ -173,13 +174,13 @@ def test_after_a_limit_nobody_sends_until_it_has_passed(
     assert (len(statuses(shop)), len(comments(shop, pull)), shop.dead()) == (1, 1, [])
 
 
-def test_waiting_for_a_limit_counts_as_no_try(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(performer.GIVE_UP, "github", 0.0)
+def test_waiting_for_a_limit_counts_as_no_try(shop: Workshop) -> None:
     Allowance(shop.context.redis, "token").pause(60, "GitHub said so")
     shop.ask(status(shop))
     for _ in range(5):
         shop.all_due("github")
         shop.try_once(status(shop))
+        pass_time(shop, 90_000)
     assert shop.dead() == []
     shop.all_due("github")
     claim = shop.claim(status(shop))
@@ -383,17 +384,10 @@ def test_a_pull_request_that_is_not_there_is_given_up(shop: Workshop) -> None:
     assert "404" in shop.dead()[0]
 
 
-def test_a_performer_whose_hold_has_ended_writes_no_comment(
-    shop: Workshop, pull: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from bot.store import outbox
-
-    monkeypatch.setattr(outbox, "CLAIM_MS", 20)
+def test_a_performer_whose_hold_has_ended_writes_no_comment(shop: Workshop, pull: int) -> None:
     shop.ask(comment(pull))
-    stalled = shop.claim(comment(pull))
-    assert stalled is not None
+    stalled = shop.claim_for(comment(pull), 20)
     time.sleep(0.04)
-    monkeypatch.setattr(outbox, "CLAIM_MS", 30_000)
     other = shop.claim(comment(pull))
     assert other is not None
     performer.perform(shop.runtime, shop.context, other)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -42,3 +43,14 @@ def test_errors_without_a_good_answer_between_them_add_up(redis: Redis) -> None:
         Contacts(redis, "sums").of(JENKINS, "cdp").bad(f"error of process {process}")
     found = seen(Contacts(redis, "sums"))
     assert (found.errors, found.error) == (3, "error of process 2")
+
+
+def test_errors_that_were_not_noted_are_counted_with_the_next_one(redis: Redis) -> None:
+    contacts = Contacts(redis, "between", every=0.05)
+    jenkins, told = contacts.of(JENKINS, "cdp"), 0
+    deadline = time.monotonic() + 30
+    while not told or seen(contacts).errors < 2:
+        assert time.monotonic() < deadline
+        jenkins.bad("503")
+        told += 1
+    assert seen(contacts).errors == told > 2

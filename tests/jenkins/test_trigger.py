@@ -7,14 +7,13 @@ import time
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from bot import effect_outcomes as outcome
 from bot.core.model.events import BuildSeen, TriggerAccepted, TriggerRefused
 from bot.core.model.pipeline import Job
+from bot.effect_outcomes import RetryPolicy
 from bot.jenkins import posted, triggers
 from bot.store import outbox
 from tests.workers.conftest import Open
 from tests.workers.workshop import PARAMETERS, Workshop, sha, twice
-from workers import performer
 from workers.performer import perform
 
 POST = "POST job/buildWithParameters"
@@ -227,11 +226,9 @@ def test_a_trigger_under_which_the_connection_breaks_is_not_posted_again(shop: W
     assert posts(shop) == 1
 
 
-def test_a_trigger_in_doubt_is_looked_for_within_seconds_however_often_that_was_in_vain(
-    shop: Workshop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_trigger_in_doubt_is_looked_for_within_seconds_however_often_that_was_in_vain(workshop: Open) -> None:
     """The run holds a slot meanwhile, and with it perhaps a whole stage."""
-    monkeypatch.setattr(performer, "pause", outcome.pause)
+    shop = workshop(retry_policy=RetryPolicy())
     shop.control.fault("status", status=503)
     shop.ask(shop.trigger(look_first=True))
     slot, context = shop.trigger().slot, shop.context
@@ -305,13 +302,10 @@ def test_losing_permission_while_in_doubt_gives_nothing_up(workshop: Open) -> No
 def test_an_attempt_that_was_cut_off_by_a_crash_after_its_post_is_not_posted_again(
     shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "CLAIM_MS", 30)
     shop.ask(shop.trigger())
-    claim = shop.claim(shop.trigger())
-    assert claim is not None
+    claim = shop.claim_for(shop.trigger(), 30)
     triggers.trigger(shop.runtime, shop.context, claim, shop.trigger())  # and dies before it can say so
     time.sleep(0.05)
-    monkeypatch.setattr(outbox, "CLAIM_MS", 30_000)
     (event,) = shop.see_through(shop.trigger())
     assert isinstance(event, BuildSeen)
     assert len(shop.builds()) == posts(shop) == 1
@@ -320,13 +314,10 @@ def test_an_attempt_that_was_cut_off_by_a_crash_after_its_post_is_not_posted_aga
 def test_an_attempt_that_was_cut_off_is_looked_for_however_long_the_worker_was_down(
     shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "CLAIM_MS", 30)
     shop.ask(shop.trigger())
-    claim = shop.claim(shop.trigger())
-    assert claim is not None
+    claim = shop.claim_for(shop.trigger(), 30)
     triggers.trigger(shop.runtime, shop.context, claim, shop.trigger())
     time.sleep(0.05)
-    monkeypatch.setattr(outbox, "CLAIM_MS", 30_000)
     shop.context.redis.delete(shop.context.keys.posted("S1.1", 1))  # as time does with the note of a post
     (event,) = shop.see_through(shop.trigger())
     assert isinstance(event, BuildSeen)
@@ -339,12 +330,9 @@ def test_a_post_is_remembered_over_a_weekend(shop: Workshop) -> None:
 
 
 def test_a_performer_whose_hold_has_ended_posts_nothing(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox, "CLAIM_MS", 20)
     shop.ask(shop.trigger())
-    stalled = shop.claim(shop.trigger())
-    assert stalled is not None
+    stalled = shop.claim_for(shop.trigger(), 20)
     time.sleep(0.04)
-    monkeypatch.setattr(outbox, "CLAIM_MS", 30_000)
     other = shop.claim(shop.trigger())
     assert other is not None
     perform(shop.runtime, shop.context, stalled)
@@ -364,10 +352,8 @@ def test_asked_to_look_first_a_build_that_is_there_is_found(shop: Workshop) -> N
 
 
 def test_redis_out_of_reach_in_the_middle_gives_nothing_up(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox, "CLAIM_MS", 50)
     shop.ask(shop.trigger())
-    claim = shop.claim(shop.trigger())
-    assert claim is not None
+    claim = shop.claim_for(shop.trigger(), 50)
 
     def away(*_: object, **__: object) -> None:
         raise RedisConnectionError("the server is being restarted")
@@ -376,7 +362,6 @@ def test_redis_out_of_reach_in_the_middle_gives_nothing_up(shop: Workshop, monke
         outage.setattr(type(shop.context.outbox), "intend", away)
         with pytest.raises(RedisConnectionError):
             perform(shop.runtime, shop.context, claim)
-    monkeypatch.setattr(outbox, "CLAIM_MS", 30_000)
     time.sleep(0.06)
     (event,) = shop.see_through(shop.trigger())
     assert isinstance(event, TriggerAccepted)

@@ -14,7 +14,6 @@ from bot.core.model.pipeline import Job, Lane, Mode, Pipeline, Service, Step
 from bot.core.model.run import Attempt, Merge, Run, Status, Verification
 from bot.core.model.service_state import CleanUp, HandledCommand, Pulls, PushedCommits, ServiceState
 from bot.core.model.stage_state import Lock, PastBuild, StageBackoff, StageVersion, UnmanagedBuild
-from bot.store import store as store_module
 from bot.store.codec import dump_record, field_of, load_record
 from bot.store.parts import changed_fields, fields_of, records_of, with_changes
 from bot.store.replica import BoardReplica
@@ -179,11 +178,8 @@ def test_a_reader_loads_everything_once_and_then_only_what_changed(pipeline: Sto
 
 
 @pytest.mark.slow
-def test_a_copy_that_lags_too_far_behind_is_loaded_anew(
-    pipeline: StoredPipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(store_module, "CHANGES_KEPT", 10)
-    store = Store(pipeline.redis, pipeline.keys)
+def test_a_copy_that_lags_too_far_behind_is_loaded_anew(pipeline: StoredPipeline) -> None:
+    store = Store(pipeline.redis, pipeline.keys, changes_kept=10)
     pipeline.turn(put(unmanaged(0)), store=store)
     reader, worker = pipeline.reader(), pipeline.another()
     reader.refresh()

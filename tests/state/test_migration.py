@@ -351,11 +351,10 @@ def test_of_several_that_start_at_once_one_migrates_and_the_others_wait(redis: R
     assert sorted(found, key=str) == [2, None, None, None]
 
 
-def test_a_turn_that_is_under_way_is_waited_for(redis: Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(migration, "PATIENCE", 0.05)
+def test_a_turn_that_is_under_way_is_waited_for(redis: Redis, keys: Keys) -> None:
     redis.set(keys.lease, "an old worker")
     with pytest.raises(OlderSchema, match="a worker held the lease"):
-        migrate(redis, keys)
+        migrate(redis, keys, patience=0.05)
     redis.delete(keys.lease)
     assert migrate(redis, keys) == 2
 

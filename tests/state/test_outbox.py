@@ -13,8 +13,7 @@ from bot.core.model.effects import Banner, Effect, LockShown, Look, Notify, SetS
 from bot.core.model.events import TimePassed
 from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import Job, Lane, Track
-from bot.store import outbox as outbox_module
-from bot.store.outbox import DEAD_KEPT, Claim
+from bot.store.outbox import DEAD_KEPT, Claim, Outbox
 from bot.store.store import Outdated
 from tests.state.conftest import NOTHING, StoredPipeline
 
@@ -44,8 +43,8 @@ def nothing_due(pipeline: StoredPipeline, family: str = "jenkins") -> bool:
 
 
 @pytest.fixture
-def short_hold(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox_module, "CLAIM_MS", 30)
+def short_hold(pipeline: StoredPipeline) -> None:
+    pipeline.outbox = Outbox(pipeline.redis, pipeline.keys, claim_ms=30)
 
 
 def wait_for_the_hold_to_end() -> None:
@@ -169,8 +168,8 @@ def test_a_claim_that_was_held_too_long_goes_to_another_who_knows_it_was_tried(p
 # -- renewing --------------------------------------------------------------------------------------------------
 
 
-def test_a_hold_can_be_renewed_and_then_lasts_longer(pipeline: StoredPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox_module, "CLAIM_MS", 100)
+def test_a_hold_can_be_renewed_and_then_lasts_longer(pipeline: StoredPipeline) -> None:
+    pipeline.outbox = Outbox(pipeline.redis, pipeline.keys, claim_ms=100)
     pipeline.turn(effects=(look(1),))
     mine = claim(pipeline)
     time.sleep(0.06)

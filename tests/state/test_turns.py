@@ -15,7 +15,6 @@ from bot.core.model.pipeline import Job, Lane, Step
 from bot.core.model.run import End, Ending, Run, Status
 from bot.core.model.stage_state import UnmanagedBuild
 from bot.core.rules.decision import Ended
-from bot.store import store as store_module
 from bot.store.inbox import Accepted
 from bot.store.store import BATCH, Busy, Outdated, Store, Work
 from tests.state.conftest import NOTHING, StoredPipeline, fact, put, stored_pipeline
@@ -47,12 +46,9 @@ def test_who_holds_the_lease_may_begin_again(pipeline: StoredPipeline) -> None:
     assert pipeline.store.begin("me") == pipeline.store.begin("me")
 
 
-def test_a_lease_ends_by_itself_when_its_holder_is_gone(
-    pipeline: StoredPipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lease_ends_by_itself_when_its_holder_is_gone(pipeline: StoredPipeline) -> None:
     pipeline.accept()
-    monkeypatch.setattr(store_module, "LEASE_MS", 30)
-    pipeline.store.begin("gone")
+    Store(pipeline.redis, pipeline.keys, lease_ms=30).begin("gone")
     threading.Event().wait(0.05)
     assert len(pipeline.another().begin("next")) == 1
 

@@ -117,12 +117,8 @@ def test_the_thread_stops_when_nobody_listens_and_starts_again(board: Board, fee
 
 
 @pytest.mark.slow
-def test_a_store_out_of_reach_is_said_and_then_overcome(
-    board: Board, feed: Feed, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(live, "BEAT", 0.2)
-    monkeypatch.setattr(live, "REDRAW", 0.1)
-    events = live.events(feed, None)
+def test_a_store_out_of_reach_is_said_and_then_overcome(board: Board) -> None:
+    events = live.events(Feed(board.redis, board.stream, board.render, redraw=0.1), None, beat=0.2)
     next(events), next(events)
     board.broken = OSError("no store")
     lost = next(event for event in events if b"event: board" not in event and b"beat" not in event)
@@ -133,9 +129,8 @@ def test_a_store_out_of_reach_is_said_and_then_overcome(
 
 
 @pytest.mark.slow
-def test_a_quiet_board_gives_signs_of_life(board: Board, feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "BEAT", 0.1)
-    events = live.events(feed, None)
+def test_a_quiet_board_gives_signs_of_life(board: Board, feed: Feed) -> None:
+    events = live.events(feed, None, beat=0.1)
     board.change()
     next(events), next(events)
     assert next(events) == b"event: beat\ndata: \n\n"

@@ -88,13 +88,12 @@ def test_a_wake_up_goes_over_a_unix_socket_as_well(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_broker_that_hangs_holds_nobody_up_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broker_that_hangs_holds_nobody_up_for_long() -> None:
     """One delivery waits for it, for as long as `TIMEOUT` and a retry; those after it do not even try."""
-    monkeypatch.setattr("bot.web.shared.PAUSE", 60.0)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen(5)
-        wake_up = WakeUpSender(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        wake_up = WakeUpSender(f"redis://127.0.0.1:{silent.getsockname()[1]}/0", pause=60.0)
         began = time.monotonic()
         wake_up("shop")
         assert time.monotonic() - began < 60, "without a time-out it would wait for ever"

@@ -13,7 +13,6 @@ from bot.core import run_story
 from bot.core.rules import decision
 from launch.embedded import Embedded
 from tests.workers.workshop import Workshop
-from workers import performer
 
 Open = Callable[..., Workshop]
 
@@ -49,4 +48,3 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses and doubts pass quickly."""
     monkeypatch.setattr(run_story, "DEBOUNCE", 0.0)
     monkeypatch.setattr(decision, "STATUS_DEBOUNCE", 0.0)
-    monkeypatch.setattr(performer, "pause", lambda _tries, wanted: min(0.04, wanted or 0.04))

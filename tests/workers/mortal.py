@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import requests
@@ -25,12 +25,12 @@ from bot.core import run_story
 from bot.core.model.events import TimePassed
 from bot.core.rules import decision, runs
 from bot.runtime import PipelineContext, Runtime, build
-from bot.store import outbox, store
 from bot.store.keys import FAMILIES
+from bot.store.outbox import Outbox
 from bot.store.scripts import Scripts
 from bot.store.store import Outdated, Store
-from tests.workers.workshop import configuration, settings, shape
-from workers import beginning, performer, reconcile
+from tests.workers.workshop import SHORT, configuration, settings, shape
+from workers import beginning, reconcile
 from workers.performer import decide_and_perform, perform_due
 
 
@@ -99,18 +99,24 @@ def request_name(_result: Any, _session: Any, request: requests.PreparedRequest,
 def live(life: Life) -> dict[str, Any]:
     """Work until nothing is left to do now; short holds, so that what a dead worker held is soon free."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    store.LEASE_MS, outbox.CLAIM_MS = 100, life.hold
     run_story.DEBOUNCE, decision.STATUS_DEBOUNCE = 0.0, 0.0
     runs.PULL_TOLD = run_story.PULL_TOLD = 0.0
-    performer.pause = lambda _tries, wanted: min(0.03, wanted or 0.03)  # type: ignore[assignment]
     if life.refuse:
         flaky(life.refuse)
-    runtime = build(settings(life.redis), configuration(shape(life.pipeline), life.jenkins, life.github, life.timeout))
+    made = configuration(shape(life.pipeline), life.jenkins, life.github, life.timeout)
+    runtime = replace(build(settings(life.redis), made), retry_policy=SHORT)
+    context = runtime.pipelines[life.pipeline] = with_short_holds(runtime.pipeline(life.pipeline), life.hold)
     steps = Steps(life.kill_at)
     steps.after(Scripts, "run", script_name)
     steps.after(requests.Session, "send", request_name)
-    work(runtime, runtime.pipeline(life.pipeline), life)
+    work(runtime, context, life)
     return {"ended": "quiet", "steps": len(steps.names), "names": steps.names}
+
+
+def with_short_holds(context: PipelineContext, claim_ms: int) -> PipelineContext:
+    """The same, but what a worker that died held is soon free."""
+    redis, keys = context.redis, context.keys
+    return replace(context, store=Store(redis, keys, lease_ms=100), outbox=Outbox(redis, keys, claim_ms=claim_ms))
 
 
 def flaky(rate: float) -> None:

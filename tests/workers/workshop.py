@@ -20,13 +20,14 @@ from bot.core.model.events import Configured, Event, FirstStart, HeadSeen, Merge
 from bot.core.model.pipeline import Job, Lane, Pipeline, Step, Track
 from bot.core.model.run import Run
 from bot.core.rules.stage_versions import rolls_out
+from bot.effect_outcomes import RetryPolicy
 from bot.github import identity, session
 from bot.jenkins import builds, client, triggers
 from bot.runtime import build
 from bot.store.codec import load_event
 from bot.store.connection import connect
 from bot.store.keys import FAMILIES
-from bot.store.outbox import Claim
+from bot.store.outbox import Claim, Outbox
 from bot.store.records import Records
 from bot.store.store import Work, family_of
 from config.configuration import (
@@ -88,6 +89,10 @@ def configuration(
     return Configuration((pipeline,), {"cdp": cdp}, github=where, digest="1")
 
 
+#: An effect that failed is tried again almost at once.
+SHORT = RetryPolicy(first=0.04, longest=0.04, longest_asked=0.04)
+
+
 class Workshop:
     """One pipeline, its stand-ins, and a worker's hands. `timeout`: of requests to Jenkins and GitHub, in seconds."""
 
@@ -100,8 +105,10 @@ class Workshop:
         late_triggers: float = 0.2,
         jenkins: dict[str, Any] | None = None,
         notify_urls: dict[str, str] | None = None,
+        retry_policy: RetryPolicy = SHORT,
         **changes: Any,
     ) -> None:
+        self.retry_policy = retry_policy
         self.jenkins = stack.enter_context(JenkinsStandIn(jenkins, jobs=jobs()))
         self.github = stack.enter_context(GitHubStandIn(repos=[{"full_name": f"shop/s{n}"} for n in (1, 2, 3)]))
         self.control = self.jenkins.control
@@ -124,7 +131,7 @@ class Workshop:
         forget_clients()
         self.configuration = configuration
         self.pipeline = configuration.pipelines[0]
-        self.runtime = build(self.settings, configuration)
+        self.runtime = replace(build(self.settings, configuration), retry_policy=self.retry_policy)
         self.context = self.runtime.pipeline(self.pipeline.name)
 
     def limit_github(self, **limits: float) -> None:
@@ -150,6 +157,13 @@ class Workshop:
     def claim(self, effect: Effect) -> Claim | None:
         """Claim what is due of the effect's family; None if nothing is due now."""
         return claim_next(self.runtime, self.context, family_of(effect))[0]
+
+    def claim_for(self, effect: Effect, milliseconds: int) -> Claim:
+        """Claim what is due of the effect's family for so long only, as by a worker that then stalls or dies."""
+        outbox = Outbox(self.context.redis, self.context.keys, claim_ms=milliseconds)
+        claim = claim_next(self.runtime, replace(self.context, outbox=outbox), family_of(effect))[0]
+        assert claim is not None, "nothing is due"
+        return claim
 
     def try_once(self, effect: Effect) -> list[Event]:
         """One try at what is due; returns the events that came of it."""

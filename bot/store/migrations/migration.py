@@ -24,8 +24,8 @@ from bot.store.scripts import SCHEMA, OlderSchema, Scripts, refusal, stored_sche
 
 #: For how long one slice of the work may hold the lease, in milliseconds; it is renewed after each.
 LEASE_MS = 30_000
-#: For how long a worker that holds the lease is waited for, and between two tries, in seconds.
-PATIENCE, PAUSE = 60.0, 0.1
+#: The pause between two tries to get the lease, in seconds.
+PAUSE = 0.1
 #: How many values are written at a time.
 SLICE = 500
 
@@ -42,14 +42,14 @@ class _Step(Protocol):
 _STEPS: tuple[tuple[int, _Step], ...] = ((3, to_3), (4, to_4))
 
 
-def migrate(redis: Redis, keys: Keys) -> int | None:
+def migrate(redis: Redis, keys: Keys, patience: float = 60.0) -> int | None:
     """Bring the state of one pipeline to our schema; returns the number it had, or None if nothing was to be done.
 
     Of several processes that start at once one does it, the others wait for it. Raises NewerSchema if a newer version
-    wrote it, OlderSchema if a worker held the lease all the time, RedisError if the store cannot be reached.
+    wrote it, OlderSchema if a worker held the lease for `patience` seconds, RedisError if the store cannot be reached.
     """
     token = uuid.uuid4().hex
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while True:
         stored = stored_schema(redis, keys)
         if stored is None or stored == SCHEMA:
@@ -63,7 +63,7 @@ def migrate(redis: Redis, keys: Keys) -> int | None:
             finally:
                 _release(redis, keys, token)
         if time.monotonic() > deadline:
-            raise OlderSchema(f"{refusal(keys.pipeline, stored)}; a worker held the lease for {PATIENCE:g} s")
+            raise OlderSchema(f"{refusal(keys.pipeline, stored)}; a worker held the lease for {patience:g} s")
         time.sleep(PAUSE)
 
 

@@ -124,8 +124,8 @@ def means(question: str) -> Callable[[_Known], bool]:
             return True
         if pull is not None:
             return int(pull[1]) in known.pulls
-        told = f"{known.service} {known.title} {known.author}".casefold()
-        return all(word in told for word in words)
+        text = f"{known.service} {known.title} {known.author}".casefold()
+        return all(word in text for word in words)
 
     return found
 

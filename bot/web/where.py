@@ -33,14 +33,14 @@ def where(
         names = [only] if only is not None else [service.name for service in pipeline.services]
         shown = names[offset : offset + limit]
         rows = versions.where(board, pipeline, shown)
-        told = lock_changes(board, only)
+        locks = lock_changes(board, only)
         stages = [_stage(board, stage.name) for stage in pipeline.stages]
         version = replica.version
-        known = _live_titles(board, told)
+        known = _live_titles(board, locks)
     links = Links(configuration, pipeline)
     for row in rows:
         _link(row, pipeline, links)
-    _tell(told, known | _ended_titles(context, told, known), links)
+    _add_titles(locks, known | _ended_titles(context, locks, known), links)
     more = offset + limit < len(names)
     return {
         "pipeline": context.pipeline.name,
@@ -49,7 +49,7 @@ def where(
         "services": rows,
         "total": len(names),
         "next": offset + limit if more else None,
-        "locks": told,
+        "locks": locks,
     }
 
 
@@ -88,17 +88,17 @@ def _link(row: Shape, pipeline: Pipeline, links: Links) -> None:
             run["href"] = f"/p/{pipeline.name}/runs/{run['run']}"
 
 
-def _runs(told: Sequence[Shape]) -> list[str]:
-    return list(dict.fromkeys(row["run"] for lock in told for row in lock["changes"]))
+def _runs(locks: Sequence[Shape]) -> list[str]:
+    return list(dict.fromkeys(row["run"] for lock in locks for row in lock["changes"]))
 
 
-def _live_titles(board: Board, told: Sequence[Shape]) -> dict[str, Shape]:
-    return {key: _titles(board.runs[key].merge) for key in _runs(told) if key in board.runs}
+def _live_titles(board: Board, locks: Sequence[Shape]) -> dict[str, Shape]:
+    return {key: _titles(board.runs[key].merge) for key in _runs(locks) if key in board.runs}
 
 
-def _ended_titles(context: PipelineContext, told: Sequence[Shape], known: dict[str, Shape]) -> dict[str, Shape]:
+def _ended_titles(context: PipelineContext, locks: Sequence[Shape], known: dict[str, Shape]) -> dict[str, Shape]:
     """The same of the runs that have ended: one request to the store, of at most `LOCKS` times `CHANGES` runs."""
-    missing = [key for key in _runs(told) if key not in known]
+    missing = [key for key in _runs(locks) if key not in known]
     return {key: _titles(ended.run.merge) for key, ended in context.records.ended_runs(missing).items()}
 
 
@@ -106,9 +106,9 @@ def _titles(merge: Any) -> Shape:
     return {"title": merge.title, "author": merge.author, "pull": merge.pull}
 
 
-def _tell(told: Sequence[Shape], titles: dict[str, Shape], links: Links) -> None:
+def _add_titles(locks: Sequence[Shape], titles: dict[str, Shape], links: Links) -> None:
     """Give each change before a lock its title, its author and its links."""
-    for lock in told:
+    for lock in locks:
         if lock["baseline"] is not None and lock["service"] is not None:
             lock["baseline"]["link"] = links.commit(lock["service"], lock["baseline"]["sha"])
         for row in lock["changes"]:

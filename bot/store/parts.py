@@ -68,9 +68,10 @@ class Numbered:
         """The number of the one that comes next."""
         return self.first + len(self.items)
 
-    def by_number(self) -> dict[int, Any]:
-        """Each with its number."""
-        return dict(enumerate(self.items, self.first))
+    def with_items(self, changed: Mapping[int, Any]) -> tuple[Any, ...]:
+        """What there is after these were put in, by number; None: it is gone."""
+        found = {**dict(enumerate(self.items, self.first)), **changed}
+        return tuple(found[number] for number in sorted(found) if found[number] is not None)
 
 
 _NOTHING = Numbered(0, ())
@@ -144,25 +145,25 @@ def with_changes(
     state: ServiceState | None, key: str, changes: Iterable[tuple[str, bytes | str]]
 ) -> ServiceState | None:
     """What is remembered of a service after these fields have changed; None: nothing is."""
-    singles = _singles(state) if state is not None else {}
-    numbered = _numbered(state) if state is not None else {}
+    singles: dict[str, Any] = {}
     items: dict[str, dict[int, Any]] = {}
     for field, text in changes:
         found = _part_of(field)
         if found is None:
             raise AssertionError(f"{field} is no part of a service")
         family, number = found[1]
-        of_family: dict[Any, Any] = singles
+        value = _load(found[1], text) if text else None
         if family in _NUMBERED:
-            of_family = items.setdefault(family, numbered.get(family, _NOTHING).by_number())
-        at = number if family in _NUMBERED else family
-        if text:
-            of_family[at] = _load(found[1], text)
+            items.setdefault(family, {})[number] = value
         else:
-            of_family.pop(at, None)
-    many = {family: each.items for family, each in numbered.items()}
-    many |= {family: tuple(found[number] for number in sorted(found)) for family, found in items.items()}
-    return _join(key, singles, many) if singles or any(many.values()) else None
+            singles[family] = value
+    before = state or ServiceState(key)
+    stood = _numbered(before)
+    many = {family: each.items for family, each in stood.items()}
+    many |= {family: stood[family].with_items(changed) for family, changed in items.items()}
+    after = _join(before, key, singles, many)
+    remembered = state is not None if "service" not in singles else singles["service"] is not None
+    return after if remembered or after != ServiceState(key) else None
 
 
 def service_of(field: str) -> str | None:
@@ -180,11 +181,11 @@ def _singles(state: ServiceState) -> dict[str, Any]:
             state, history=small, pushes=(), pushed=(), forced_heads=(), asked=(), handled_commands=(), answered=()
         )
     }
-    proofs = Proofs(history.links, history.denials, history.roots, state.forced_heads, state.asked)
+    proofs = _proofs(state)
     if proofs != Proofs():
         parts["proofs"] = proofs
     if state.handled_commands or state.answered:
-        parts["commands"] = Commands(state.handled_commands, state.answered)
+        parts["commands"] = _commands(state)
     return parts
 
 
@@ -198,13 +199,16 @@ def _numbered(state: ServiceState) -> dict[str, Numbered]:
     }
 
 
-def _join(key: str, singles: Mapping[str, Any], many: Mapping[str, tuple[Any, ...]]) -> ServiceState:
-    state: ServiceState = singles.get("service") or ServiceState(key)
-    proofs: Proofs = singles.get("proofs") or Proofs()
-    commands: Commands = singles.get("commands") or Commands()
+def _join(
+    before: ServiceState, key: str, singles: Mapping[str, Any], many: Mapping[str, tuple[Any, ...]]
+) -> ServiceState:
+    """The parts put together: those in `singles` (None: it is gone) and `many`, and of the rest what was before."""
+    state: ServiceState = singles.get("service", before) or ServiceState(key)
+    proofs: Proofs = singles.get("proofs", _proofs(before)) or Proofs()
+    commands: Commands = singles.get("commands", _commands(before)) or Commands()
     history = replace(
         state.history,
-        positions=many.get("position", ()),
+        positions=many["position"],
         links=proofs.links,
         denials=proofs.denials,
         roots=proofs.roots,
@@ -212,13 +216,22 @@ def _join(key: str, singles: Mapping[str, Any], many: Mapping[str, tuple[Any, ..
     return replace(
         state,
         history=history,
-        pushes=many.get("push", ()),
-        pushed=many.get("pushed", ()),
+        pushes=many["push"],
+        pushed=many["pushed"],
         forced_heads=proofs.forced_heads,
         asked=proofs.asked,
         handled_commands=commands.handled_commands,
         answered=commands.answered,
     )
+
+
+def _proofs(state: ServiceState) -> Proofs:
+    history = state.history
+    return Proofs(history.links, history.denials, history.roots, state.forced_heads, state.asked)
+
+
+def _commands(state: ServiceState) -> Commands:
+    return Commands(state.handled_commands, state.answered)
 
 
 def _field(key: str, part: tuple[str, int]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -72,9 +71,9 @@ class BoardReplica:
         if version - self.version != len(changes) or (not changes and epoch.decode() != self.epoch):
             return False
         together: dict[str, str] = {}
-        for _, fields in changes:
-            delta = json.loads(fields[1])
-            together.update(zip(delta[::2], delta[1::2], strict=True))  # of several, the last one counts
+        for _, (_, delta) in changes:
+            rows = delta.decode().split("\n") if delta else []
+            together.update(zip(rows[::2], rows[1::2], strict=True))  # of several, the last one counts
         self._apply_all(together)
         self.board.take_changes()
         self.version, self.epoch = version, epoch.decode()

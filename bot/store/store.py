@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -145,12 +144,12 @@ class Store:
             keys.dead_letters,
             keys.stories,
         ]
-        copy = self.copy
-        args = [token, copy.version, copy.epoch, taken[-1].id, len(taken), _packed(work), *self._kept]
-        args += [BATCH, self._lease_ms, STORY_KEPT]
+        copy, claim = self.copy, wanted.args if wanted is not None else []
         if wanted is not None:
             names += wanted.names
-            args += wanted.args
+        counts, rows = _packed(work)
+        args = [token, copy.version, copy.epoch, taken[-1].id, len(taken), "" if work.due is None else work.due]
+        args += [*self._kept, BATCH, self._lease_ms, STORY_KEPT, *counts, len(claim), *claim, *rows]
         answer = self._scripts.run("commit", names, args, fence=keys)
         if answer[0] == 0:
             raise Outdated(keys.pipeline)
@@ -185,27 +184,22 @@ def family_of(effect: Effect) -> str:
     return "jenkins"
 
 
-def _packed(work: Work) -> str:
+def _packed(work: Work) -> tuple[list[int], list[Any]]:
+    """How many rows of the board, facts, effects and ended runs there are, and all of them, as `commit.lua` has it."""
+    effects = {effect.slot: effect for effect in work.effects}  # the last one in a slot is the one that counts
     try:
-        return _json(work)
+        board = [text for change in work.changes for row in changed_fields(change) for text in row]
+        facts = [text for entry, fact in work.facts for text in _fact(entry, fact)]
+        of_effects = [part for effect in effects.values() for part in _effect(effect)]
+        ended = [part for each in work.ended for part in (each.run.key, dump_ended(each), each.at)]
     except ValueError as error:  # such as half a surrogate pair in a name: valid in JSON, no text in UTF-8
         raise Unstorable(str(error)) from error
+    counts = [len(board) // 2, len(work.facts), len(effects), len(work.ended)]
+    return counts, [*board, *facts, *of_effects, *ended]
 
 
-def _json(work: Work) -> str:
-    effects = {effect.slot: effect for effect in work.effects}  # the last one in a slot is the one that counts
-    return json.dumps(
-        {
-            "board": [list(row) for change in work.changes for row in changed_fields(change)],
-            "facts": [
-                [dump_recorded_fact(RecordedFact(entry.at, entry.id, fact)), fact.run or ""]
-                for entry, fact in work.facts
-            ],
-            "effects": [_effect(effect) for effect in effects.values()],
-            "ended": [[e.run.key, dump_ended(e), e.at] for e in work.ended],
-            "due": "" if work.due is None else work.due,
-        }
-    )
+def _fact(entry: InboxEntry, fact: Fact) -> tuple[str, str]:
+    return dump_recorded_fact(RecordedFact(entry.at, entry.id, fact)), fact.run or ""
 
 
 def debounce(effect: Effect) -> int:
@@ -215,5 +209,5 @@ def debounce(effect: Effect) -> int:
     return int(effect.debounce * 1000) if isinstance(effect, (SetStatus, Comment, FindPull)) else 0
 
 
-def _effect(effect: Effect) -> list[object]:
-    return [effect.slot, dump_effect(effect), FAMILIES.index(family_of(effect)), debounce(effect)]
+def _effect(effect: Effect) -> tuple[str, str, int, int]:
+    return effect.slot, dump_effect(effect), FAMILIES.index(family_of(effect)), debounce(effect)

@@ -2,18 +2,20 @@
 -- Fenced by the version that the turn was decided on, and its epoch: a worker that comes late changes nothing.
 -- KEYS: lease, wake-up, meta, inbox, board, changes, facts, outbox, ended, ended_order, due/jenkins, due/github,
 -- due/people, dead letters, stories; and perhaps those of claiming.lua.
--- ARGV: token, version, epoch, cursor, taken, work (JSON), changes_kept, facts_kept, ended_kept, batch, lease_ms,
--- story_kept; and perhaps the arguments of claiming.lua: then the caller goes on with an effect that is due, unless
--- there is more to decide before. Needs claiming.lua and history.lua.
+-- ARGV: token, version, epoch, cursor, taken, due or '', changes_kept, facts_kept, ended_kept, batch, lease_ms,
+-- story_kept, how many rows of the board, facts, effects and finished runs there are, how many arguments of claiming.lua
+-- follow (if any, the caller goes on with an effect that is due, unless there is more to decide before); these; and
+-- then, one after the other: per row of the board its field and its JSON ('': it goes); per fact its JSON and its run
+-- (or ''); per effect its slot, its JSON, the number of its family and for how many milliseconds it is not due; per
+-- finished run its key, its JSON and when it ended. Needs claiming.lua and history.lua.
 -- Returns {0} if another committed first, else {1, version, {next inbox entries}, epoch, {what was claimed}}; without a
 -- next one the lease is free.
-local CLAIMS_FROM = 13 -- behind the others; the very last argument is the fence's
+local CLAIM = 18
 local meta = redis.call('HMGET', KEYS[3], 'version', 'epoch')
 local version = tonumber(meta[1]) or 0
 if version ~= tonumber(ARGV[2]) or (meta[2] or '0') ~= ARGV[3] then
   return {0}
 end
-local work = cjson.decode(ARGV[6])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local epoch = time[1] .. string.format('%06d', time[2])
@@ -21,37 +23,42 @@ if version == 0 then
   redis.call('HSET', KEYS[5], 'schema/3', '1') -- bot/store/replica.py: BARRIER
 end
 version = version + 1
-local delta = {}
-for _, change in ipairs(work.board) do
-  if change[2] == '' then
-    redis.call('HDEL', KEYS[5], change[1])
+local board = CLAIM + ARGV[17]
+local facts = board + 2 * ARGV[13]
+local effects = facts + 2 * ARGV[14]
+local ended = effects + 4 * ARGV[15]
+for i = board, facts - 1, 2 do
+  if ARGV[i + 1] == '' then
+    redis.call('HDEL', KEYS[5], ARGV[i])
   else
-    redis.call('HSET', KEYS[5], change[1], change[2])
+    redis.call('HSET', KEYS[5], ARGV[i], ARGV[i + 1])
   end
-  delta[#delta + 1] = change[1]
-  delta[#delta + 1] = change[2]
 end
-redis.call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[7], version .. '-' .. epoch, 'c', #delta == 0 and '[]' or cjson.encode(delta))
+-- Neither a field nor JSON holds a line feed. bot/store/replica.py: catch_up reads this.
+local delta = table.concat(ARGV, '\n', board, facts - 1)
+redis.call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[7], version .. '-' .. epoch, 'c', delta)
 local facts_of = {} -- by run, its new facts
-for _, fact in ipairs(work.facts) do
-  local id = redis.call('XADD', KEYS[7], 'MAXLEN', '~', ARGV[8], '*', 'f', fact[1])
-  facts_of[fact[2]] = (facts_of[fact[2]] and facts_of[fact[2]] .. '\n' or '') .. id .. '\n' .. fact[1]
+for i = facts, effects - 1, 2 do
+  local fact, run = ARGV[i], ARGV[i + 1]
+  local id = redis.call('XADD', KEYS[7], 'MAXLEN', '~', ARGV[8], '*', 'f', fact)
+  facts_of[run] = (facts_of[run] and facts_of[run] .. '\n' or '') .. id .. '\n' .. fact
 end
-for _, effect in ipairs(work.effects) do
-  redis.call('HSET', KEYS[8], effect[1], version .. '\n' .. effect[2])
+for i = effects, ended - 1, 4 do
+  local slot = ARGV[i]
+  redis.call('HSET', KEYS[8], slot, version .. '\n' .. ARGV[i + 1])
   -- News that comes in during the debounce changes what goes out, not when.
-  redis.call('ZADD', KEYS[11 + effect[3]], 'LT', now + effect[4], effect[1])
-  redis.call('HDEL', KEYS[14], effect[1]) -- what was given up in this slot is older: another try would undo this
+  redis.call('ZADD', KEYS[11 + ARGV[i + 2]], 'LT', now + ARGV[i + 3], slot)
+  redis.call('HDEL', KEYS[14], slot) -- what was given up in this slot is older: another try would undo this
 end
-for _, run in ipairs(work.ended) do
-  redis.call('HSET', KEYS[9], run[1], run[2])
-  redis.call('ZADD', KEYS[10], run[3], run[1])
+for i = ended, ended + 3 * ARGV[16] - 1, 3 do
+  redis.call('HSET', KEYS[9], ARGV[i], ARGV[i + 1])
+  redis.call('ZADD', KEYS[10], ARGV[i + 2], ARGV[i])
 end
-for run, facts in pairs(facts_of) do
+for run, texts in pairs(facts_of) do
   -- Facts of a run that the history has forgotten go to the log alone: nothing would delete them here.
   if run ~= '' and (redis.call('HEXISTS', KEYS[5], 'run/' .. run) == 1 or redis.call('HEXISTS', KEYS[9], run) == 1) then
     local number = redis.call('HINCRBY', KEYS[15], run, 1)
-    redis.call('HSET', KEYS[15], run .. '#' .. number, facts)
+    redis.call('HSET', KEYS[15], run .. '#' .. number, texts)
     if number > tonumber(ARGV[12]) then
       redis.call('HDEL', KEYS[15], run .. '#' .. (number - ARGV[12]))
     end
@@ -72,10 +79,10 @@ if surplus > 0 then
 end
 redis.call('HSET', KEYS[3], 'version', version, 'epoch', epoch, 'cursor', ARGV[4])
 redis.call('HINCRBY', KEYS[3], 'taken', ARGV[5])
-if work.due == '' then
+if ARGV[6] == '' then
   redis.call('HDEL', KEYS[3], 'due')
 else
-  redis.call('HSET', KEYS[3], 'due', work.due)
+  redis.call('HSET', KEYS[3], 'due', ARGV[6])
 end
 redis.call('DEL', KEYS[2])
 local entries = redis.call('XRANGE', KEYS[4], '(' .. ARGV[4], '+', 'COUNT', ARGV[10])
@@ -87,7 +94,7 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then
   end
 end
 local claimed = {}
-if #entries == 0 and #ARGV > CLAIMS_FROM then
-  claimed = claim_due(16, CLAIMS_FROM, now)
+if #entries == 0 and ARGV[17] ~= '0' then
+  claimed = claim_due(16, CLAIM, now)
 end
 return {1, version, entries, epoch, claimed}

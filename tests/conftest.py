@@ -22,10 +22,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--snapshots", action="store_true", help="Write the snapshots of texts anew (tests/reporting).")
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     return number_of_workers()
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
     """`--dist loadfile` takes the files in an order of our own; every other choice is as in xdist."""
     return WaitingFirst(config, log) if config.getoption("dist") == "loadfile" else None

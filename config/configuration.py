@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from urllib.parse import quote
 
@@ -123,11 +124,39 @@ class NotificationSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ProxySettings:
+    """A reverse proxy that names the person in `header`; it counts from `networks` alone."""
+
+    header: str
+    networks: tuple[IPv4Network | IPv6Network, ...]
+    #: Whether the names are logins at GitHub.
+    logins: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SignInSettings:
+    """The ways to sign in on the page, and for how many seconds that lasts."""
+
+    token: bool = False
+    github: bool = False
+    proxy: ProxySettings | None = None
+    session: float = 43_200.0
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether there is a way to sign in."""
+        return self.token or self.github or self.proxy is not None
+
+
+@dataclass(frozen=True, slots=True)
 class WebSettings:
     """The live page."""
 
     #: Address under which people reach it, without a trailing slash.
     public_url: str = "http://localhost:8080"
+    #: Whether reading takes a sign-in.
+    private: bool = False
+    sign_in: SignInSettings = SignInSettings()
 
 
 @dataclass(frozen=True, slots=True)

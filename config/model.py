@@ -317,11 +317,47 @@ class NotifyEntry(FileSection):
     """For each channel, the notices it gets."""
 
 
+class ReadPolicy(StrEnum):
+    """Who may read on page and API."""
+
+    PUBLIC = "public"
+    SIGNED_IN = "signed-in"
+
+
+class ProxyEntry(FileSection):
+    """A reverse proxy that signs people in, and says in a header who it is."""
+
+    header: v.HeaderName
+    """The header in which it names the person. It must drop this header where a client sends it."""
+    addresses: Annotated[tuple[v.NetworkText, ...], Field(min_length=1)]
+    """The addresses of the proxy, as addresses or networks. From anywhere else the header counts for nothing."""
+    logins: v.Switch = False
+    """Whether the names are logins at GitHub, for teams and permissions. Default `false`."""
+
+
+class SignInEntry(FileSection):
+    """The ways to sign in, and how long it lasts."""
+
+    token: v.Switch = False
+    """With an API token, typed into a form. Default `false`."""
+    github: v.Switch = False
+    """With GitHub, as an OAuth app: INTERLOCK_GITHUB_OAUTH_CLIENT_ID and its secret. Default `false`."""
+    proxy: ProxyEntry | None = None
+    """By a reverse proxy that says in a header who it is."""
+    session: Annotated[v.Duration, v.between("5m", "30d")] = 43_200.0
+    """How long somebody stays signed in. Default 12h."""
+
+
 class WebEntry(FileSection):
     """The live page and its address."""
 
     public_url: v.Origin = "http://localhost:8080"
     """The address under which people and Jenkins reach Interlock, without a path: for links, and for callbacks."""
+    read: ReadPolicy | None = None
+    """Who may read on page and API: everybody (`public`), or viewers who have signed in (`signed-in`). Default:
+    `signed-in` if there is a way to sign in, else `public`."""
+    sign_in: SignInEntry = SignInEntry()
+    """How people sign in on the page."""
 
 
 class KeepEntry(FileSection):

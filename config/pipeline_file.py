@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from ipaddress import ip_network
 from pathlib import Path
 
 from bot.core.access import Member, MemberKind, Roles
@@ -17,12 +18,24 @@ from config.configuration import (
     NotificationSettings,
     PipelineAccess,
     PollingSettings,
+    ProxySettings,
     RetentionSettings,
+    SignInSettings,
     WebSettings,
 )
 from config.errors import ConfigurationError, FileMistake, Mistake
 from config.errors import Path as KeyPath
-from config.model import JobEntry, MemberEntry, Members, PipelineEntry, PipelineFile, StageEntry, VerifyEntry
+from config.model import (
+    JobEntry,
+    MemberEntry,
+    Members,
+    PipelineEntry,
+    PipelineFile,
+    ReadPolicy,
+    StageEntry,
+    VerifyEntry,
+    WebEntry,
+)
 from config.validation import validate
 from config.yaml_nodes import SourcePosition, UnreadableFileError, compose
 
@@ -91,7 +104,7 @@ def _configuration(model: PipelineFile, folder: Path) -> Configuration:
         accesses={entry.name: PipelineAccess(_roles(entry), entry.commands) for entry in model.pipelines},
         github=GitHubSettings(**model.github.model_dump()),
         notify=NotificationSettings(tuple(model.notify.channels.items())),
-        web=WebSettings(**model.web.model_dump()),
+        web=_web(model.web),
         keep=RetentionSettings(**model.keep.model_dump()),
         polling=PollingSettings(**model.polling.model_dump()),
         health=HealthSettings(**model.health.model_dump()),
@@ -112,6 +125,15 @@ def _pipeline(entry: PipelineEntry, lock_status: LockStatus) -> Pipeline:
         verify=_verify(entry.verify) if entry.verify is not None else None,
         lock_status=lock_status,
     )
+
+
+def _web(entry: WebEntry) -> WebSettings:
+    given, proxy = entry.sign_in, entry.sign_in.proxy
+    networks = tuple(ip_network(address) for address in proxy.addresses) if proxy is not None else ()
+    found = None if proxy is None else ProxySettings(proxy.header, networks, proxy.logins)
+    sign_in = SignInSettings(given.token, given.github, found, given.session)
+    private = sign_in.is_possible if entry.read is None else entry.read is ReadPolicy.SIGNED_IN
+    return WebSettings(entry.public_url, private, sign_in)
 
 
 def _roles(entry: PipelineEntry) -> Roles:

@@ -43,6 +43,8 @@ SECRETS = frozenset(
         "jenkins_webhook_secret",
         "jenkins_tokens",
         "api_tokens",
+        "session_secrets",
+        "github_oauth_client_secret",
         "notify_urls",
     }
 )
@@ -84,6 +86,13 @@ class Settings(BaseSettings):
     """API tokens of the Jenkins users, by controller as the variables have it; ask `jenkins_token`."""
     api_tokens: dict[str, SecretStr] = {}
     """Who may use the API, and their tokens; ask `who`."""
+    session_secrets: tuple[SecretStr, ...] = ()
+    """Secrets that the cookies of those who are signed in are signed with: one, or two while it is being changed, the
+    new one first."""
+    github_oauth_client_id: str | None = None
+    """The OAuth app, or the GitHub App, by which people sign in through GitHub: its client id."""
+    github_oauth_client_secret: SecretStr | None = None
+    """The client secret of that app."""
     notify_urls: dict[str, SecretStr] = {}
     """Address of each channel of the pipeline file, as apprise has them."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -290,11 +299,24 @@ def missing(configuration: Configuration, settings: Settings) -> Iterator[str]:
             yield f"controller `{controller.name}`: there is no file `{controller.ca_bundle}` (ca_bundle)"
     if configuration.github.report is ReportKind.CHECKS and settings.github_app_id is None:
         yield f"`github: report: checks` takes a GitHub App: {PREFIX}GITHUB_APP_ID is not set; or report `statuses`"
+    yield from missing_to_sign_in(configuration, settings)
     for channel, _ in configuration.notify.channels:
         if channel not in settings.notify_urls:
             meant = nearest(channel, settings.notify_urls)
             hint = f"; is `{meant}` meant for it?" if meant else ""
             yield f"{PREFIX}NOTIFY_URLS has no address for channel `{channel}`; expected `{channel}=...`{hint}"
+
+
+def missing_to_sign_in(configuration: Configuration, settings: Settings) -> Iterator[str]:
+    """One sentence for each thing that signing in takes and that is not there."""
+    ways = configuration.web.sign_in
+    if ways.is_possible and not settings.session_secrets:
+        name = f"{PREFIX}SESSION_SECRETS"
+        yield f"`web: sign_in` takes a secret for cookies: {name} (or {name}_FILE) is not set"
+    if ways.github:
+        for name, value in (("ID", settings.github_oauth_client_id), ("SECRET", settings.github_oauth_client_secret)):
+            if value is None:
+                yield f"`web: sign_in: github` takes an OAuth app: {PREFIX}GITHUB_OAUTH_CLIENT_{name} is not set"
 
 
 def unknown_variables() -> Iterator[str]:

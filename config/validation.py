@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 from bot.core.model.pipeline import LockStatus
 from config import values as v
 from config.errors import MOST_SHOWN, Mistake, Path, nearest, one_of, shown
-from config.model import PipelineFile
+from config.model import PipelineFile, ReadPolicy
 from config.yaml_nodes import YamlNode
 
 #: A mistake, its path, and whether its place is the key rather than the value.
@@ -46,7 +46,7 @@ def validate(root: YamlNode) -> tuple[PipelineFile | None, list[Found]]:
     broken = references(data, lambda at: root.mark_of(at).line)
     found += [(at, False, mistake) for at, mistake in islice(broken, MOST_SHOWN)]
     if model is not None:
-        found += [*_backoff(model), *_environments(model)]
+        found += [*_backoff(model), *_environments(model), *_reading(model)]
     return model, found
 
 
@@ -55,6 +55,14 @@ def _backoff(model: PipelineFile) -> Iterator[Found]:
         if pipeline.retry.most < pipeline.retry.first:
             mistake = Mistake("the longest wait is shorter than the first", "`most` to be at least `first`")
             yield ("pipelines", index, "retry", "most"), False, mistake
+
+
+def _reading(model: PipelineFile) -> Iterator[Found]:
+    """A page that takes a sign-in, and no way to sign in."""
+    ways = model.web.sign_in
+    if model.web.read is ReadPolicy.SIGNED_IN and not (ways.token or ways.github or ways.proxy is not None):
+        mistake = Mistake("nobody can sign in", "a way to sign in (`sign_in`), or `public`")
+        yield ("web", "read"), False, mistake
 
 
 def _environments(model: PipelineFile) -> Iterator[Found]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_network
 from typing import Annotated, Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
 SERVICE = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 REPOSITORY = r"^[A-Za-z0-9_.-]{1,100}/[A-Za-z0-9_.-]{1,100}$"
 TEAM = r"^[A-Za-z0-9][A-Za-z0-9-]{0,38}/[a-z0-9][a-z0-9_-]{0,99}$"
+HEADER = r"^[A-Za-z][A-Za-z0-9-]{0,62}$"
 PERSON = r"^(github:)?[A-Za-z0-9][A-Za-z0-9._@-]{0,62}$"
 CONTEXT = r"^[A-Za-z0-9][A-Za-z0-9._/ -]{0,62}$"
 DURATION = r"^[1-9][0-9]{0,8}[smhd]$"
@@ -207,6 +209,19 @@ def integer(least: int, most: int) -> WithJsonSchema:
     return WithJsonSchema({"type": "integer", "minimum": least, "maximum": most})
 
 
+def network(value: object) -> str:
+    """An address or a network, such as `10.0.0.0/8`. All of them would trust everybody."""
+    words = "an address or a network, such as `10.0.0.7` or `10.0.0.0/8`"
+    written = text(value, words)
+    try:
+        found = ip_network(written)
+    except ValueError:
+        refuse(f"{shown(written)} is no address", words)
+    if found.prefixlen == 0:
+        refuse(f"{shown(written)} is every address", "the addresses of the proxy alone")
+    return written
+
+
 def _text_schema(pattern: str, *examples: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": pattern, "examples": list(examples)})
 
@@ -239,6 +254,12 @@ PersonName = Annotated[
     _matching(PERSON, "a name", "the name of a token or of a person, or `github:` and a login, as in `github:kim`"),
     _text_schema(PERSON, "alex", "github:kim"),
 ]
+HeaderName = Annotated[
+    str,
+    _matching(HEADER, "the name of a header", "letters, digits and `-`, as in `X-Forwarded-User`"),
+    _text_schema(HEADER, "X-Forwarded-User"),
+]
+NetworkText = Annotated[str, BeforeValidator(network), WithJsonSchema({"type": "string", "examples": ["10.0.0.0/8"]})]
 ContextPrefix = Annotated[
     str,
     _matching(CONTEXT, "a prefix", "letters, digits, `.`, `_`, `-` and `/`, at most 63, as in `interlock`"),

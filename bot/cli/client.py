@@ -47,6 +47,7 @@ class ApiClient:
         self.url = _checked(url)
         self._named = pipeline
         self._session = requests.Session()
+        self._reads_with_token = False
 
     def close(self) -> None:
         """Close the connection."""
@@ -111,15 +112,19 @@ class ApiClient:
                 f"{self.url}/api/v1{path}",
                 params=query,
                 json=body,
-                auth=auth or BearerAuth(None),
+                auth=auth or BearerAuth(_token_if_any() if self._reads_with_token else None),
                 headers={**(headers or {}), "Accept": "application/json"},
                 timeout=TIMEOUT,
                 allow_redirects=False,  # a POST would become a GET on the way
                 stream=True,
             ) as response:
-                return self._read(response, has)
+                closed = response.status_code == 401 and method == "GET" and not self._reads_with_token
+                if not closed or _token_if_any() is None:
+                    return self._read(response, has)
         except requests.RequestException as error:
             raise ServerUnreachable(f"no Interlock can be reached at {self.url}: {_why(error)}") from None
+        self._reads_with_token = True  # reading takes a token there, which goes only to who asks for it
+        return self._call(method, path, has=has, query=query, headers=headers)
 
     def _read(self, response: requests.Response, has: str) -> Answer:
         if response.is_redirect:
@@ -171,6 +176,11 @@ def _checked(url: str) -> str:
     if "@" in parts.netloc:
         raise WrongUsage("the address holds credentials; give the token in INTERLOCK_TOKEN or INTERLOCK_TOKEN_FILE")
     return url.rstrip("/")
+
+
+def _token_if_any() -> str | None:
+    """The token of the caller if the environment has one: reading may take it. Raises WrongUsage if it is unusable."""
+    return _token() if os.environ.get("INTERLOCK_TOKEN") or os.environ.get("INTERLOCK_TOKEN_FILE") else None
 
 
 def _token() -> str:

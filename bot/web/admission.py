@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import re
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from bot.store.tokens import is_token
 from config.settings import Settings
@@ -23,16 +23,23 @@ MOST_FROM_PEOPLE = 64 << 10
 LONGEST_TOKEN = 1_000
 
 _SIGNATURE = re.compile(r"sha256=[0-9a-f]{64}\Z")
-_GITHUB, _JENKINS, _API = "/webhooks/github", "/webhooks/jenkins", "/api/"
+_GITHUB, _JENKINS, _API, _PAGES = "/webhooks/github", "/webhooks/jenkins", "/api/", "/p/"
+#: The forms that anybody may send, and how much of one is read: a token, the token of the form, where to go on.
+SIGNING, MOST_OF_A_SIGN_IN = ("/sign-in/token", "/sign-out"), 4 << 10
 
 
 class Admission:
     """Knows the secrets, and compares them in a time that says nothing about them."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Raises SettingsError if a secret is missing: without one, anybody could send deliveries."""
+    def __init__(self, settings: Settings, proxy_header: str = "") -> None:
+        """`proxy_header`: the header in which the proxy names people, if there is one.
+
+        Raises SettingsError if a secret is missing: without one, anybody could send deliveries."""
         self._settings = settings
+        self._proxy_header = proxy_header.lower()
         self.github_secrets = tuple(s.get_secret_value().encode() for s in settings.need_github_webhook_secrets())
+        #: Whether a request comes with a cookie that we have signed, by its header; without sign-in none does.
+        self.is_signed_in: Callable[[str], bool] = lambda _: False
         self._jenkins_secrets = tuple(s.get_secret_value().encode() for s in settings.need_jenkins_webhook_secrets())
 
     def body_limit(self, method: str, path: str, headers: Mapping[str, str]) -> int:
@@ -45,9 +52,16 @@ class Admission:
         if path == _JENKINS or path.startswith(_JENKINS + "/"):
             in_path = path.removeprefix(_JENKINS).removeprefix("/").partition("/")[2]
             return MOST_FROM_JENKINS if self.knows_jenkins(in_path.encode("latin-1"), authorization) else 0
-        if path.startswith(_API):
-            return MOST_FROM_PEOPLE if self.may_have_token(authorization) else 0
+        if path in SIGNING:
+            return MOST_OF_A_SIGN_IN
+        if path.startswith((_API, _PAGES)):
+            return MOST_FROM_PEOPLE if self._may_act(authorization, headers) else 0
         return 0
+
+    def _may_act(self, authorization: str, headers: Mapping[str, str]) -> bool:
+        """Whether somebody may be known by this: a token, our cookie, or what the proxy says."""
+        by_proxy = bool(self._proxy_header) and self._proxy_header in headers
+        return by_proxy or self.may_have_token(authorization) or self.is_signed_in(headers.get("cookie", ""))
 
     def knows_jenkins(self, in_path: bytes, authorization: str) -> bool:
         """Whether a callback brings one of the secrets: at the end of its path, or in its Authorization header."""

@@ -7,6 +7,7 @@ import time
 from flask import Response, request
 
 from bot.web import finding, shapes
+from bot.web.access import readable
 from bot.web.api_reading import reading, whole_number
 from bot.web.run_list import PAGE, RunFilter, find, list_runs
 from bot.web.shared import context_of, runtime
@@ -52,4 +53,4 @@ def show_service(pipeline: str, service: str) -> Response:
 @reading.get("/find")
 def find_runs() -> Response:
     """The services and runs of all pipelines that `q` may mean."""
-    return shapes.reply(find(runtime(), request.args.get("q", "")))
+    return shapes.reply(find(readable(), request.args.get("q", "")))

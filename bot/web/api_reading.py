@@ -18,6 +18,7 @@ from bot.runtime import PipelineContext
 from bot.store.inbox import parked
 from bot.store.records import PAGE, Repairs
 from bot.web import fact_list, finding, shapes
+from bot.web.access import readable
 from bot.web.fact_list import FactFilter
 from bot.web.overview import overview
 from bot.web.problems import Problem
@@ -33,9 +34,8 @@ LONGEST_QUESTION = 200
 @reading.get("/pipelines")
 def list_pipelines() -> Response:
     """The pipelines, each with how it is, the locked ones first."""
-    here = runtime()
-    health = judgement.shape(here.observer.health())
-    return reply({"pipelines": overview(here), "at": time.time(), "health": health})
+    health = judgement.shape(runtime().observer.health())
+    return reply({"pipelines": overview(readable()), "at": time.time(), "health": health})
 
 
 @reading.get("/pipelines/<pipeline>")

@@ -7,7 +7,18 @@ from flask import Flask
 from redis.exceptions import RedisError
 
 from bot import runtime
-from bot.web import api_finding, api_machines, compression, finding_pages, ingress, page, problems
+from bot.web import (
+    access,
+    api_finding,
+    api_machines,
+    compression,
+    finding_pages,
+    ingress,
+    page,
+    problems,
+    sessions,
+    sign_in,
+)
 from bot.web.admission import Admission
 from bot.web.api_acting import acting
 from bot.web.api_reading import reading
@@ -41,7 +52,11 @@ def create_app(
     _migrate(shared)
     app = Flask(__name__, static_folder="static", template_folder="templates")
     app.url_map.merge_slashes = False  # an address is what it says: nobody is sent elsewhere
-    admission = Admission(settings)
+    web = configuration.web
+    _need_to_sign_in(settings, configuration)
+    sessions.install(app, settings, web)
+    admission = Admission(settings, web.sign_in.proxy.header if web.sign_in.proxy is not None else "")
+    admission.is_signed_in = lambda cookies: sessions.has_signed_cookie(app, cookies)
     app.extensions["interlock"] = shared
     app.extensions["interlock-wake-up"] = wake_up
     app.extensions["interlock-callbacks"] = api_machines.CallbackMemory()
@@ -52,6 +67,8 @@ def create_app(
     for blueprint in (ingress.webhooks, reading, acting, api_machines.machines):
         app.register_blueprint(blueprint)
     page.install(app)
+    sign_in.install(app, settings, configuration.github)
+    access.install(app)
     compression.install(app)
     return app
 
@@ -66,6 +83,13 @@ def _migrate(shared: runtime.Runtime) -> None:
         shared.migrate()
     except RedisError as error:
         log.warning("state-unchecked", error=type(error).__name__)  # each request looks again
+
+
+def _need_to_sign_in(settings: Settings, configuration: Configuration) -> None:
+    """Raises SettingsError if there is a way to sign in and not what it takes: the page would be closed to all."""
+    lacking = list(environment.missing_to_sign_in(configuration, settings))
+    if lacking:
+        raise SettingsError(lacking)
 
 
 def _wake_up_sender(settings: Settings) -> WakeUpSender:

@@ -12,6 +12,7 @@ from bot.core.model.facts import FactKind
 from bot.health import judgement
 from bot.runtime import PipelineContext
 from bot.web import finding
+from bot.web.access import readable
 from bot.web.api_finding import FARTHEST
 from bot.web.api_reading import before, whole_number
 from bot.web.drawing import Links
@@ -109,7 +110,7 @@ def show_found() -> AnyResponse | str:
     question = request.args.get("q", "").strip()
     if not question:
         return render_template("found.html", question="", found=None, health=_health())
-    found = find(runtime(), question)
+    found = find(readable(), question)
     address = only_hit(found)
     if address is not None:
         return redirect(address)

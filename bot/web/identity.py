@@ -5,20 +5,25 @@ The views call two functions: `current_user`, which says who it is, and `require
 
 from __future__ import annotations
 
+import hmac
+import re
 import time
+from collections.abc import Iterable
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import cast
 
 import structlog
 from flask import g, request
 from redis.exceptions import RedisError
 
-from bot.core.access import AccessRefused, AccessRequest, Action, Person, Scope
+from bot.core.access import AccessRefused, AccessRequest, Action, Person, Scope, github_person
 from bot.effect_outcomes import PermanentFailure, RetryLater
 from bot.github import membership
 from bot.github.limits import Purpose
 from bot.reporting.access import refusal
 from bot.runtime import PipelineContext
-from bot.store.tokens import Tokens
+from bot.store.tokens import Tokens, digest_of
+from bot.web import sessions
 from bot.web.admission import LONGEST_TOKEN, bearer
 from bot.web.problems import Problem
 from bot.web.shared import runtime
@@ -28,6 +33,7 @@ log = structlog.get_logger()
 #: For how many seconds an answer of GitHub about a person is believed here. Commands at GitHub believe none.
 REMEMBERED = 60
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,62}")
 _NOT_ASKED = "interlock_not_asked"
 
 
@@ -38,7 +44,7 @@ def current_user() -> Person | None:
     """
     found = g.get("interlock_user", _NOT_ASKED)
     if found == _NOT_ASKED:
-        found = g.interlock_user = _of_token()
+        found = g.interlock_user = _of_token() or _of_proxy() or _of_session()
     return cast("Person | None", found)
 
 
@@ -95,6 +101,46 @@ def _of_token() -> Person | None:
     if who is None:
         raise Problem(401, "nobody has this token")
     return who
+
+
+def _of_proxy() -> Person | None:
+    """Whom the reverse proxy names, if the request comes from it. From anywhere else the header counts for nothing."""
+    proxy = runtime().configuration.web.sign_in.proxy
+    name = request.headers.get(proxy.header, "") if proxy is not None else ""
+    if proxy is None or not name or not _is_from(request.remote_addr or "", proxy.networks):
+        return None
+    if not _NAME.fullmatch(name):
+        raise Problem(401, "the proxy names somebody in a way that is no name")
+    return github_person(name) if proxy.logins else Person(name)
+
+
+def _is_from(address: str, networks: Iterable[IPv4Network | IPv6Network]) -> bool:
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return False
+    plain = getattr(found, "ipv4_mapped", None) or found
+    return any(plain in network for network in networks)
+
+
+def _of_session() -> Person | None:
+    """Who signed in on the page. A token that has been revoked or has ended signs nobody in any more."""
+    signed = sessions.content()
+    match signed.get("way"):
+        case "github":
+            return github_person(signed["login"]) if runtime().configuration.web.sign_in.github else None
+        case "token":
+            return _of_digest(signed["digest"]) if runtime().configuration.web.sign_in.token else None
+        case _:
+            return None
+
+
+def _of_digest(digest: str) -> Person | None:
+    for who, secret in runtime().settings.api_tokens.items():
+        if hmac.compare_digest(digest_of(secret.get_secret_value()), digest):
+            return Person(who, by_token=True)
+    found = Tokens(runtime().redis).with_digest(digest, time.time())
+    return None if found is None else Person(found.name, by_token=True, scope=found.scope)
 
 
 def person_of(token: str) -> Person | None:

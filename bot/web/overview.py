@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from bot.core.model.board import Board
 from bot.core.model.pipeline import Mode
 from bot.core.model.run import Status
 from bot.core.model.stage_state import Lock
-from bot.runtime import PipelineContext, Runtime
+from bot.runtime import PipelineContext
 from bot.web.shapes import Shape
 
 #: How many locks are named of one pipeline.
 LOCKS = 5
 
 
-def overview(here: Runtime) -> list[Shape]:
-    """Every pipeline: first those that are locked, the longest first; then those that do not act; then by name."""
-    return sorted((summarize(context) for context in here.pipelines.values()), key=_order)
+def overview(contexts: Iterable[PipelineContext]) -> list[Shape]:
+    """The pipelines: first those that are locked, the longest first; then those that do not act; then by name."""
+    return sorted((summarize(context) for context in contexts), key=_order)
 
 
 def _order(each: Shape) -> tuple[bool, float, bool, str]:

@@ -17,6 +17,7 @@ from bot.runtime import PipelineContext, Runtime
 from bot.store.records import Repairs
 from bot.store.scripts import OtherSchema
 from bot.web import compression, shapes
+from bot.web.access import bounded, readable
 from bot.web.api_reading import describe_run
 from bot.web.drawing import Links, draw, steps_of
 from bot.web.live import Connections, Feed, client_address, events, events_beyond_limit
@@ -56,11 +57,11 @@ def commands(text: str) -> Markup:
 @page.get("/")
 def show_pipelines() -> AnyResponse | str:
     """The pipelines; straight to it if there is one only."""
-    here = runtime()
-    if len(here.pipelines) == 1:
-        return redirect(f"/p/{next(iter(here.pipelines))}")
+    here, shown = runtime(), readable()
+    if len(here.pipelines) == 1 and shown:
+        return redirect(f"/p/{shown[0].pipeline.name}")
     health = judgement.shape(here.observer.health())
-    return render_template("pipelines.html", health=health, pipelines=overview(here))
+    return render_template("pipelines.html", health=health, pipelines=overview(shown))
 
 
 @page.get("/p/<pipeline>")
@@ -80,7 +81,7 @@ def stream_board(pipeline: str) -> Response:
     close = connections.open(client_address(request.remote_addr or "", forwarded, runtime().settings.trusted_proxies))
     if isinstance(close, str):
         return Response(events_beyond_limit(feed, close), mimetype="text/event-stream")
-    pieces = events(feed, request.environ.get("gunicorn.socket"))
+    pieces = bounded(events(feed, request.environ.get("gunicorn.socket")))
     packs = compression.takes_gzip()
     response = Response(compression.stream(pieces) if packs else pieces, mimetype="text/event-stream")
     response.vary.add("Accept-Encoding")
@@ -143,7 +144,6 @@ def _feed(app: Flask, here: Runtime, context: PipelineContext) -> Feed:
     return Feed(here.redis, context.keys.changes, render, lambda: here.observer.health().of(context.pipeline.name))
 
 
-@page.after_request
 def _guard(response: Response) -> Response:
     response.headers["Content-Security-Policy"] = POLICY
     response.headers["X-Content-Type-Options"] = "nosniff"
@@ -152,21 +152,29 @@ def _guard(response: Response) -> Response:
     return response
 
 
-@page.errorhandler(Problem)
 def _problem(problem: Problem) -> tuple[str, int]:
     return render_template("problem.html", problem=problem), problem.status
 
 
-@page.errorhandler(OtherSchema)
 def _other_schema(error: OtherSchema) -> tuple[str, int, dict[str, str]]:
     problem = Problem(503, str(error))
     return render_template("problem.html", problem=problem), 503, {"Retry-After": str(RETRY_AFTER)}
 
 
-@page.errorhandler(RedisError)
 def _redis(_: RedisError) -> tuple[str, int, dict[str, str]]:
     problem = Problem(503, "The store cannot be reached at the moment. Nothing is lost; try again.")
     return render_template("problem.html", problem=problem), 503, {"Retry-After": str(RETRY_AFTER)}
+
+
+def as_page(blueprint: Blueprint) -> None:
+    """Make the answers of `blueprint` pages: with the headers of one, and refusals that people can read."""
+    blueprint.after_request(_guard)
+    blueprint.register_error_handler(Problem, _problem)
+    blueprint.register_error_handler(OtherSchema, _other_schema)
+    blueprint.register_error_handler(RedisError, _redis)
+
+
+as_page(page)
 
 
 def clock(at: float) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from bot.core.model.board import Board
 from bot.core.model.run import End, Run, Status
 from bot.core.view import tile
-from bot.runtime import PipelineContext, Runtime
+from bot.runtime import PipelineContext
 from bot.store.ended_index import EndedRow
 from bot.web import shapes
 from bot.web.problems import Problem
@@ -176,12 +176,12 @@ def services_like(names: Iterable[str], question: str) -> list[str]:
 RUNS_FOUND, SERVICES_FOUND = 20, 10
 
 
-def find(here: Runtime, question: str) -> Shape:
+def find(contexts: Iterable[PipelineContext], question: str) -> Shape:
     """The services and the runs that `question` may mean, by pipeline. Raises Problem (400)."""
     asked = question.strip()
     if not asked or len(asked) > LONGEST:
         raise Problem(400, "find with q=: a service, a run, the beginning of a sha, #12, an author, words of a title")
-    found = [_in_pipeline(context, asked) for context in here.pipelines.values()]
+    found = [_in_pipeline(context, asked) for context in contexts]
     return {"q": asked, "pipelines": [each for each in found if each["services"] or each["total"]]}
 
 

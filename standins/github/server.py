@@ -11,6 +11,7 @@ from standins.github import (
     routes_deployments,
     routes_git,
     routes_hooks,
+    routes_oauth,
     routes_pulls,
     routes_reactions,
     routes_statuses,
@@ -23,6 +24,7 @@ from standins.github.routing import Routes
 from standins.github.world import World
 from standins.wire.server import HttpServer
 
+#: What GitHub's description of its API describes; signing in is not in it.
 MODULES = (
     routes_apps,
     routes_git,
@@ -67,7 +69,7 @@ class GitHubStandIn:
         if app is not None:
             self.control.register_app(**app)
         routes = Routes()
-        for module in MODULES:
+        for module in (*MODULES, routes_oauth):
             routes.add(module.ROUTES)
         self._host = host
         self._server = HttpServer(Front(self.world, access, routes, self.control), host, port)

@@ -5,12 +5,23 @@ from __future__ import annotations
 from standins.github import checks
 from standins.github.apps import EVENTS, PERMISSIONS, App, Installation
 from standins.github.model import Repo
+from standins.github.oauth import OAuthApp
 from standins.github.shapes_checks import run_json
 from standins.github.verbs_base import Json, VerbBase
 
 
 class AppVerbs(VerbBase):
     """What people do with an App, and what can be seen of it."""
+
+    def register_oauth_app(self, client_id: str, client_secret: str, callback: str) -> None:
+        """Registers the app by which people sign in with their account; GitHub sends browsers back to `callback`."""
+        with self._w.lock:
+            self._w.oauth = OAuthApp(client_id, client_secret, callback, self._w.oauth.browser)
+
+    def sign_in_browser(self, login: str | None) -> None:
+        """Whose account the browser that comes next has; None: whoever it is, they refuse."""
+        with self._w.lock:
+            self._w.oauth.browser = login
 
     def register_app(
         self,

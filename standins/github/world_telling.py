@@ -13,6 +13,7 @@ from standins.faults import Faults
 from standins.github.apps import Apps, Installation
 from standins.github.hooks import Sender, Target
 from standins.github.model import Hook, Repo
+from standins.github.oauth import OAuthApp
 from standins.github.payloads import Payloads
 from standins.github.record import Recorder
 from standins.github.shapes import Json, Shapes
@@ -38,6 +39,7 @@ class Telling:
         self.moved: dict[str, int] = {}
         #: `org/team`, in lower case -> the state of each member: active, or pending (invited).
         self.teams: dict[str, dict[str, str]] = {}
+        self.oauth = OAuthApp()
         self.ids = itertools.count(1001)
         self.shapes = self.shapes_v3 = Shapes("", "")
         self.payloads = Payloads(self.shapes, self.apps)

@@ -10,9 +10,10 @@ from pydantic import SecretStr
 from bot.core.access import NEEDED
 from bot.core.model.events import ModeAsked
 from bot.core.model.run import Run
-from config.configuration import Configuration, PipelineAccess
+from bot.web.app import create_app
+from config.configuration import Configuration, PipelineAccess, SignInSettings, WebSettings
 from config.settings import Settings
-from tests.cli.conftest import Interlock
+from tests.cli.conftest import Interlock, serving, typed
 from tests.roles import PEOPLE, REASON, ROLES, Case, cases, token
 from tests.web.conftest import Story
 
@@ -39,3 +40,18 @@ def test_each_role_may_type_what_the_table_says(
     if refused:
         assert done.exit_code == 1
         assert f"that takes the role `{NEEDED[case.action]}`" in done.stderr
+
+
+def test_where_reading_takes_a_sign_in_the_command_reads_with_the_token(
+    settings: Settings, configuration: Configuration, story: Story
+) -> None:
+    story.start()
+    ways = WebSettings(private=True, sign_in=SignInSettings(token=True))
+    secret = settings.model_copy(update={"session_secrets": (SecretStr("a secret for the cookies"),)})
+    with serving(create_app(secret, replace(configuration, web=ways), lambda _: None)) as url:
+        assert typed("status", INTERLOCK_URL=url, INTERLOCK_TOKEN=token("vera")).exit_code == 0
+        refused = typed("status", INTERLOCK_URL=url)
+        assert refused.exit_code == 1
+        assert "reading takes a sign-in here" in refused.stderr
+        assert "INTERLOCK_TOKEN" in refused.stderr
+        assert "nobody has this token" in typed("status", INTERLOCK_URL=url, INTERLOCK_TOKEN="x").stderr

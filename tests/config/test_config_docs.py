@@ -34,6 +34,8 @@ HEADINGS = {
     "GitHubEntry": "`github`",
     "NotifyEntry": "`notify`",
     "WebEntry": "`web`",
+    "SignInEntry": "`web.sign_in`",
+    "ProxyEntry": "`web.sign_in.proxy`",
     "KeepEntry": "`keep`",
     "PollingEntry": "`polling`",
     "HealthEntry": "`health`",

@@ -1,0 +1,125 @@
+"""What is asked of every request before its view runs: who may read, and whether a form is one of ours.
+
+Open to everybody are the webhooks, which have secrets of their own, what machines ask (health, callbacks, attempts),
+signing in, and static files. Everything else is closed where `web: read` says `signed-in`, whatever view is added.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator
+from typing import Any, cast
+from urllib.parse import quote
+
+from flask import Flask, redirect, request
+from redis.exceptions import RedisError
+from werkzeug.wrappers import Response as AnyResponse
+
+from bot.core.access import Action, Person
+from bot.runtime import PipelineContext
+from bot.web.admission import bearer
+from bot.web.identity import allow, current_user, signed_in
+from bot.web.problems import Problem
+from bot.web.sessions import check_csrf, csrf_token
+from bot.web.shared import runtime
+
+#: The blueprints that everybody reaches.
+OPEN = frozenset({"webhooks", "machines", "signing"})
+#: For how many seconds it is believed that somebody at GitHub may read a pipeline, or may not: a page asks for many
+#: things, and a permission may have to be looked for in every repository.
+READER, STRANGER = 900, 300
+#: For how many seconds a live page may go on before it must show again who it is.
+LONGEST_STREAM = 900.0
+_SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+def install(app: Flask) -> None:
+    """Guard every view of `app`, and let its templates say who is signed in."""
+    app.before_request(_guard)
+    app.context_processor(_for_templates)
+
+
+def readable() -> list[PipelineContext]:
+    """The pipelines that the sender of the present request may read."""
+    contexts = list(runtime().pipelines.values())
+    if not runtime().configuration.web.private:
+        return contexts
+    person = signed_in()
+    return [context for context in contexts if _may_read(person, context)]
+
+
+def bounded(pieces: Iterator[bytes]) -> Generator[bytes, None, None]:
+    """The same stream; where reading takes a sign-in it ends after a while, and the browser connects again."""
+    ends = time.monotonic() + LONGEST_STREAM if runtime().configuration.web.private else float("inf")
+
+    def until_then() -> Generator[bytes, None, None]:
+        for piece in pieces:
+            yield piece
+            if time.monotonic() > ends:
+                return
+
+    return until_then()
+
+
+def _guard() -> AnyResponse | None:
+    blueprint = request.blueprint
+    if request.method not in _SAFE and blueprint not in ("webhooks", "machines"):
+        _check_form(blueprint)
+    if request.endpoint in (None, "static") or blueprint in OPEN or not runtime().configuration.web.private:
+        return None
+    person = current_user()
+    if person is None:
+        return _ask_to_sign_in(blueprint)
+    _check_reading(person)
+    return None
+
+
+def _check_form(blueprint: str | None) -> None:
+    """A cookie, or a proxy's header, comes along with whatever a browser sends; a token in a header does not."""
+    if bearer(request.headers.get("Authorization", "")):
+        return
+    if blueprint == "signing" or current_user() is not None:
+        check_csrf()
+
+
+def _ask_to_sign_in(blueprint: str | None) -> AnyResponse | None:
+    is_page = blueprint == "page" and request.method in _SAFE and not request.path.endswith("/live")
+    if is_page and runtime().configuration.web.sign_in.is_possible:
+        return redirect(f"/sign-in?next={quote(request.full_path.rstrip('?'), safe='/')}")
+    raise Problem(401, "reading takes a sign-in here: show your token, Authorization: Bearer TOKEN")
+
+
+def _check_reading(person: Person) -> None:
+    """Raises Problem (403) if the request is about a pipeline that `person` may not read."""
+    context = runtime().pipelines.get(str((request.view_args or {}).get("pipeline")))
+    if context is not None and not _may_read(person, context):
+        allow(person, Action.READ, context)
+
+
+def _may_read(person: Person, context: PipelineContext) -> bool:
+    """Whether `person` may read; what GitHub had to be asked for is remembered."""
+    redis, key = runtime().redis, f"interlock:{{access}}:{person.login.casefold()}:read:{context.pipeline.name}"
+    if person.login:
+        known = cast("bytes | None", redis.get(key))
+        if known is not None:
+            return known == b"yes"
+    try:
+        allow(person, Action.READ, context)
+    except Problem as problem:
+        if problem.status != 403:
+            raise
+        may = False
+    else:
+        may = True
+    if person.login:
+        redis.set(key, b"yes" if may else b"no", ex=READER if may else STRANGER)
+    return may
+
+
+def _for_templates() -> dict[str, Any]:
+    """Who is signed in, for the head of each page; nobody if that cannot be said."""
+    try:
+        person = current_user()
+    except (Problem, RedisError):
+        person = None
+    return {"user": person, "csrf_token": csrf_token, "signs_in": runtime().configuration.web.sign_in.is_possible}

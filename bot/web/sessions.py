@@ -1,0 +1,104 @@
+"""The cookie of somebody who is signed in, and the token that every form carries.
+
+The cookie is Flask's own: signed, not encrypted, so it holds nothing secret. It says who signed in and how; what they
+may do is asked anew for each request. It ends a fixed time after the sign-in, however often it is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import cast
+
+from flask import Flask, current_app, request, session
+from flask.sessions import SecureCookieSessionInterface
+from itsdangerous import BadSignature
+from werkzeug.http import parse_cookie
+
+from bot.web.problems import Problem
+from config.configuration import WebSettings
+from config.settings import Settings
+
+#: Where a request carries the token of the form: in this field, or, from a script, in this header.
+FIELD, HEADER = "csrf_token", "X-CSRF-Token"
+_CSRF, _ENDS = "csrf", "ends"
+
+
+class SignedSession(SecureCookieSessionInterface):
+    """Flask's cookies, signed with HMAC-SHA256."""
+
+    digest_method = staticmethod(hashlib.sha256)
+
+
+def install(app: Flask, settings: Settings, web: WebSettings) -> None:
+    """Set up the cookies of `app`. Without a secret there are none, and nobody can sign in."""
+    https = web.public_url.startswith("https://")
+    secrets_given: list[str | None] = [secret.get_secret_value() for secret in settings.session_secrets]
+    first, *others = secrets_given or [None]
+    app.session_interface = SignedSession()
+    app.config.update(
+        SECRET_KEY=first,
+        SECRET_KEY_FALLBACKS=others or None,
+        # A cookie of this prefix is taken only from this host, over https (RFC 6265bis, __Host-).
+        SESSION_COOKIE_NAME="__Host-interlock" if https else "interlock",
+        SESSION_COOKIE_PATH="/",
+        SESSION_COOKIE_SECURE=https,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_REFRESH_EACH_REQUEST=False,
+        PERMANENT_SESSION_LIFETIME=timedelta(seconds=web.sign_in.session),
+    )
+
+
+def begin(content: dict[str, str]) -> None:
+    """Sign somebody in: what the cookie held before is forgotten, the token of the forms as well."""
+    session.clear()
+    session.permanent = True
+    session.update(content)
+    session[_ENDS] = time.time() + current_app.permanent_session_lifetime.total_seconds()
+
+
+def content() -> Mapping[str, str]:
+    """What `begin` was given, while it lasts; else nothing.
+
+    Each change signs the cookie anew, so its signature alone would not say when somebody signed in.
+    """
+    return session if session.get(_ENDS, 0.0) > time.time() else {}
+
+
+def end() -> None:
+    """Sign out."""
+    session.clear()
+
+
+def csrf_token() -> str:
+    """The token that a form of the present page must carry: only a page of ours can know it."""
+    if _CSRF not in session:
+        session[_CSRF] = secrets.token_urlsafe(32)
+        session.permanent = True
+    return cast(str, session[_CSRF])
+
+
+def check_csrf() -> None:
+    """Return if the present request was sent by a page of ours. Raises Problem (403)."""
+    kept = session.get(_CSRF, "")
+    given = request.headers.get(HEADER) or request.form.get(FIELD, "")
+    if not kept or not hmac.compare_digest(kept.encode(), given.encode("utf-8", "surrogatepass")):
+        raise Problem(403, "this form is not one of a page that you have open: load the page again, then send it")
+
+
+def has_signed_cookie(app: Flask, cookies: str) -> bool:
+    """Whether the header Cookie of a request holds a cookie that we have signed and that has not ended."""
+    signer = app.session_interface.get_signing_serializer(app)  # type: ignore[attr-defined]
+    given = parse_cookie(cookies).get(app.config["SESSION_COOKIE_NAME"])
+    if signer is None or not given:
+        return False
+    try:
+        signer.loads(given, max_age=int(app.permanent_session_lifetime.total_seconds()))
+    except BadSignature:
+        return False
+    return True

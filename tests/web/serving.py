@@ -43,10 +43,12 @@ def free_port() -> int:
 
 
 @contextmanager
-def served(pipeline: Pipeline, redis_url: str, folder: Path, **more: str) -> Iterator[str]:
-    """Serve one pipeline with one gunicorn process; yields the address of the site."""
-    (folder / "interlock.yaml").write_text(file_of(pipeline))
-    port = free_port()
+def served(
+    pipeline: Pipeline, redis_url: str, folder: Path, also: str = "", port: int | None = None, **more: str
+) -> Iterator[str]:
+    """Serve one pipeline with one gunicorn process; yields the address of the site. `also` ends the pipeline file."""
+    (folder / "interlock.yaml").write_text(file_of(pipeline) + also)
+    port = port or free_port()
     env = {
         **os.environ,
         "INTERLOCK_REDIS_URL": redis_url,

@@ -405,3 +405,32 @@ def test_whoever_refuses_at_github_is_not_signed_in(site: Site, github: GitHubSt
     client = site(SignInSettings(github=True), github=github)
     github.control.sign_in_browser(None)
     assert through_github(client).status_code == 403
+
+
+# -- what is read of a request before its view runs --------------------------------------------------------------------
+
+
+def test_who_shows_nothing_sends_no_body_but_that_of_the_form(site: Site, story: Story, redis: Redis) -> None:
+    client = site(SignInSettings(token=True, proxy=PROXY))
+    limit = client.application.extensions["interlock-body-limit"]
+    acting, path = f"/p/{story.shape.name}/lock", f"/api/v1/pipelines/{story.shape.name}/mode"
+    with_token(client)
+    cookie = client.get_cookie("interlock")
+    assert cookie is not None
+    text, _ = Tokens(redis).create("robot", Scope.ACT, None, time.time())
+    for known in (
+        {"cookie": f"interlock={cookie.value}"},
+        {"authorization": f"Bearer {TOKEN}"},
+        {"authorization": f"Bearer {text}"},
+        {"x-forwarded-user": "paula"},
+    ):
+        assert limit("POST", acting, known) == limit("POST", path, known) == 64 << 10
+    for unknown in (
+        {},
+        {"cookie": "interlock=x.y.z"},
+        {"cookie": f"other={cookie.value}"},
+        {"authorization": "Bearer x"},
+    ):
+        assert limit("POST", acting, unknown) == limit("POST", path, unknown) == 0
+    assert limit("POST", "/sign-in/token", {}) == limit("POST", "/sign-out", {}) == 4 << 10
+    assert limit("GET", "/sign-in", {}) == 0

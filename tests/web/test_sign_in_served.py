@@ -1,0 +1,98 @@
+"""Signing in at the really served site, as a browser goes: through GitHub and back; and which bodies are read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from standins.github import GitHubStandIn
+from tests.web.asked import TOKEN
+from tests.web.serving import free_port, served
+from tests.web.story import Story
+
+pytestmark = pytest.mark.slow
+
+TIMEOUT = 10
+
+
+@pytest.fixture
+def github(story: Story) -> Iterator[GitHubStandIn]:
+    repos = [{"full_name": service.repository, "private": True} for service in story.shape.services]
+    with GitHubStandIn(repos) as stand_in:  # type: ignore[arg-type]
+        stand_in.control.set_collaborators(story.shape.services[0].repository, {"kim": "maintain"})
+        yield stand_in
+
+
+@pytest.fixture
+def site(story: Story, redis_url: str, tmp_path: Path, github: GitHubStandIn) -> Iterator[str]:
+    """The address of a site on which people sign in with GitHub or with a token."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    github.control.register_oauth_app("client", "very secret", f"{url}/sign-in/github/callback")
+    story.start()
+    also = (
+        f"github: {{api_url: '{github.url}', web_url: '{github.url}'}}\n"
+        f"web: {{public_url: '{url}', sign_in: {{token: true, github: true}}}}\n"
+    )
+    secrets = {
+        "INTERLOCK_SESSION_SECRETS": "a secret for the cookies",
+        "INTERLOCK_GITHUB_TOKEN": "token",
+        "INTERLOCK_GITHUB_OAUTH_CLIENT_ID": "client",
+        "INTERLOCK_GITHUB_OAUTH_CLIENT_SECRET": "very secret",
+    }
+    with served(story.shape, redis_url, tmp_path, also, port, **secrets) as address:
+        yield address
+
+
+def form_token(page: requests.Response) -> str:
+    found = re.search(r'name="csrf_token" value="([^"]+)"', page.text)
+    assert found is not None, page.text
+    return found[1]
+
+
+def test_somebody_of_github_signs_in_acts_and_signs_out(site: str, story: Story, github: GitHubStandIn) -> None:
+    github.control.sign_in_browser("kim")
+    with requests.Session() as browser:
+        wanted = f"{site}/p/{story.shape.name}"
+        shown = browser.get(wanted, timeout=TIMEOUT)  # follows the redirect to the page for signing in
+        assert shown.url.startswith(f"{site}/sign-in?next=/p/")
+        (link,) = re.findall(r'href="(/sign-in/github\?next=[^"]+)"', shown.text)
+        page = browser.get(f"{site}{link}", timeout=TIMEOUT)  # to GitHub, back with the code, and on
+        assert (page.status_code, page.url) == (200, wanted)
+        assert "github:kim" in page.text
+        lock = f"{site}/api/v1/pipelines/{story.shape.name}/stages/production/lock"
+        why = {"reason": "Black Friday"}
+        assert browser.post(lock, json=why, timeout=TIMEOUT).status_code == 403
+        sent = browser.post(lock, json=why, headers={"X-CSRF-Token": form_token(page)}, timeout=TIMEOUT)
+        assert sent.status_code == 202
+        story.turns()
+        (held,) = story.board.locks_of("production")
+        assert (held.by, held.reason) == ("github:kim", "Black Friday")
+        out = browser.post(f"{site}/sign-out", data={"csrf_token": form_token(page)}, timeout=TIMEOUT)
+        assert out.url.startswith(f"{site}/sign-in")
+        assert browser.get(wanted, timeout=TIMEOUT).url.startswith(f"{site}/sign-in")
+
+
+def test_a_token_signs_in_by_the_form_and_the_live_page_follows(site: str, story: Story) -> None:
+    with requests.Session() as browser:
+        shown = browser.get(f"{site}/sign-in?next=/p/{story.shape.name}", timeout=TIMEOUT)
+        form = {"csrf_token": form_token(shown), "token": TOKEN, "next": f"/p/{story.shape.name}"}
+        page = browser.post(f"{site}/sign-in/token", data=form, timeout=TIMEOUT)
+        assert page.url == f"{site}/p/{story.shape.name}"
+        with browser.get(f"{page.url}/live", stream=True, timeout=TIMEOUT) as live:
+            assert live.status_code == 200
+            assert next(live.iter_content(64)).startswith(b"retry:")
+    assert requests.get(f"{site}/p/{story.shape.name}/live", timeout=TIMEOUT).status_code == 401
+
+
+def test_a_stranger_sends_no_body_but_the_small_one_of_the_form(site: str, story: Story) -> None:
+    large = {"token": "x" * 8192}
+    assert requests.post(f"{site}/sign-in/token", data=large, timeout=TIMEOUT).status_code in (403, 413)
+    form = f"{site}/p/{story.shape.name}/lock"
+    for cookies in ({}, {"interlock": "eyJ3YXkiOiJ0b2tlbiJ9.aaaa.bbbb"}):
+        answer = requests.post(form, data={"reason": "x" * 5000}, cookies=cookies, timeout=TIMEOUT)
+        assert answer.status_code in (401, 404, 405, 413)

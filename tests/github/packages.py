@@ -1,4 +1,4 @@
-"""GitHub's own descriptions, out of the packages that carry them: fetched by npm, pinned, checked, cached.
+"""GitHub's own descriptions, and axe, out of the packages that carry them: fetched by npm, pinned, checked, cached.
 
 They lie in pytest's cache folder, which git ignores and `make clean` empties. Without npm, or with the registry out of
 reach, a test that needs one skips and says so; where CI is set it fails.
@@ -30,7 +30,7 @@ PATIENCE = 100
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """One JSON file out of one version of a package. `sha512` is the one that npm's registry states for the archive."""
+    """One file out of one version of a package. `sha512` is the one that npm's registry states for the archive."""
 
     name: str
     version: str
@@ -58,15 +58,30 @@ EXAMPLES = Package(
 )
 
 
+#: What finds mistakes of accessibility in a page, for the browser tests.
+AXE = Package(
+    "axe-core",
+    "4.14.1",
+    "FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ==",
+    "package/axe.min.js",
+)
+
+
 @cache
 def content(package: Package) -> Any:
-    """What the package says; skips the test, or fails it in CI, if it cannot be had."""
+    """What the package says, as JSON; skips the test, or fails it in CI, if it cannot be had."""
+    return json.loads(file_of(package))
+
+
+@cache
+def file_of(package: Package) -> bytes:
+    """The file of the package; skips the test, or fails it in CI, if it cannot be had."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # several test processes: one of them fetches
         if not package.cached.exists():
             _fetch(package)
-    return json.loads(package.cached.read_bytes())
+    return package.cached.read_bytes()
 
 
 def _fetch(package: Package) -> None:

@@ -34,7 +34,6 @@ WAITING: Mapping[str, int] = {
     "tests/end_to_end/test_emptied_redis.py": 40,
     "tests/end_to_end/test_schema.py": 30,
     "tests/cli/test_cli_up.py": 30,
-    "tests/browser/test_finding.py": 25,
     "tests/workers/test_race.py": 25,
     "tests/end_to_end/test_demo.py": 25,
     "tests/workers/test_emptied_store.py": 20,

@@ -58,11 +58,19 @@ def _compress(response: Response) -> Response:
     if not response.get_etag()[0]:
         response.set_etag(blake2b(body, digest_size=12).hexdigest(), weak=True)
         response.make_conditional(request)
-    if response.status_code == 200 and len(body) >= SMALLEST and takes_gzip():
+    if response.status_code == 200 and len(body) >= SMALLEST and takes_gzip() and not _may_tell_a_secret(response):
         response.set_data(gzip.compress(body, LEVEL, mtime=0))
         response.headers["Content-Encoding"] = "gzip"
         response.set_etag(response.get_etag()[0] or "", weak=True)  # the same meaning in other bytes
     return response
+
+
+def _may_tell_a_secret(response: Response) -> bool:
+    """Whether a page holds the token of a session beside words of its address, which anybody may have chosen.
+
+    Who sees how long the compressed page is could guess the token letter by letter (CVE-2013-3587, BREACH).
+    """
+    return response.mimetype == "text/html" and bool(request.args) and bool(request.cookies)
 
 
 def stream(pieces: Generator[bytes, None, None]) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bot.cli.common import clean, clock, count, duration
-from bot.cli.sentences import View, finding_sentence, on_the_way, run_name, whereabouts
+from bot.cli.sentences import View, finding_sentence, lock_estimate_sentence, on_the_way, run_name, whereabouts
 
 #: Columns of the terminal that a stage needs beside its neighbours.
 NARROWEST = 29
@@ -112,6 +112,11 @@ def _lock(view: View, lock: View) -> Iterator[Text]:
     if lock["until"]:
         since += f", until {clock(lock['until'], view['at'])}"
     yield Text(clean(since), "red")
+    when = lock_estimate_sentence(lock, view["at"])
+    if when:
+        yield Text(clean(when), "red")
+    for test in lock.get("flaky", ()):
+        yield Text(clean(test), "yellow")
     if not lock["automatic"]:
         fixes = "fixes may enter" if lock["let_fixes_in"] else "fixes do not enter either"
         yield Text(clean(f"{fixes}; opens with: interlock unlock {lock['stage']} --lock {lock['key']}"))
@@ -170,4 +175,7 @@ def _detail(tile: View, now: float, units: int) -> str:
     long = duration(now - tile["since"], units)
     if tile["status"] in _STATES:
         return _STATES[tile["status"]]
+    enters = (tile.get("eta") or {}).get("enters")
+    if enters and units > 1:
+        return f"{long}, enters ~{clock(enters['at'], now)}"
     return f"#{tile['build']} {long}" if tile["build"] else long

@@ -127,7 +127,7 @@ def why(api: ApiClient, query: str | None, as_json: bool) -> None:
     for line in health_sentences(health, time.time()):
         say(line)
     for tile in found["runs"]:
-        say(run_sentence(tile, health))
+        say(run_sentence(tile, health, time.time()))
     for row in found["ended"]:
         say(ended_run_sentence(row, time.time()))
     if found["more"]:

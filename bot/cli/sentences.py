@@ -88,7 +88,36 @@ def on_the_way(view: View, lock: View) -> list[View]:
     ]
 
 
-def run_sentence(tile: View, health: View | None = None) -> str:
+def about(estimate: View, now: float) -> str:
+    """An estimate: `about 10:40 (10:32 to 11:15)`."""
+    low, high = clock(estimate["low"], now), clock(estimate["high"], now)
+    return f"about {clock(estimate['at'], now)}" + (f" ({low} to {high})" if low != high else "")
+
+
+def estimate_sentence(tile: View, now: float) -> str:
+    """When a run enters or passes its step, or that it will not; empty where nobody can tell."""
+    eta = tile.get("eta") or {}
+    if eta.get("enters"):
+        behind = f", {eta['behind']}" if eta["behind"] else ""
+        return f"It enters {step_name(tile)} {about(eta['enters'], now)}{behind}."
+    if eta.get("passes"):
+        return f"It passes {step_name(tile)} {about(eta['passes'], now)}."
+    removed = str(eta.get("removed", ""))
+    return f"{removed[:1].upper()}{removed[1:]}." if removed else ""
+
+
+def lock_estimate_sentence(lock: View, now: float) -> str:
+    """When a lock opens and what it has cost; empty where that is not said."""
+    eta, cost = lock.get("eta"), lock.get("cost")
+    if eta is None or cost is None:
+        return ""
+    because = f" ({eta['because']})" if eta["because"] else ""
+    said = [f"opens {about(eta['opens'], now)}{because}"] if eta["opens"] and lock["automatic"] else []
+    said += [f"has cost {cost['words']} so far"] if cost["run_seconds"] >= 60 else []
+    return "; ".join(said)
+
+
+def run_sentence(tile: View, health: View | None = None, now: float | None = None) -> str:
     """The sentence for a run on the board: where it is, why, what to do next.
 
     If Interlock itself is unwell and that blocks runs, then the next step is to mend that.
@@ -99,7 +128,8 @@ def run_sentence(tile: View, health: View | None = None) -> str:
     if then.startswith(_NOTHING) and health is not None and any(each["holds_up"] for each in health["findings"]):
         then = f"Interlock is {health['status']}: mend the cause named above, then the run continues"
     who = "" if run_name(tile) in tile["reason"] and not where else f" ({run_name(tile)})"
-    return f"{tile['run']}{who}{where}: {tile['reason']}. {then}."
+    when = "" if now is None else estimate_sentence(tile, now)
+    return f"{tile['run']}{who}{where}: {tile['reason']}. {f'{when} ' if when else ''}{then}."
 
 
 def _next_step(tile: View) -> str:

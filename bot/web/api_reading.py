@@ -19,6 +19,7 @@ from bot.store.inbox import parked
 from bot.store.records import PAGE, Repairs
 from bot.web import fact_list, finding, shapes
 from bot.web.access import readable
+from bot.web.estimating import add_estimates, add_to_tiles
 from bot.web.fact_list import FactFilter
 from bot.web.overview import overview
 from bot.web.problems import Problem
@@ -47,9 +48,11 @@ def show_board(pipeline: str) -> Response:
         "held_up": [asdict(delay) for delay in context.delays.all()],
         "repairs": Repairs(context.redis, context.keys).shapes(),
     }
+    statistics = context.statistics.current()
     with context.look() as replica:
-        shown = replica.board
-        return reply({**view(shown, replica.version, time.time()), **more})
+        shown, now = replica.board, time.time()
+        seen = add_estimates(view(shown, replica.version, now), shown, statistics, now)
+        return reply({**seen, **more})
 
 
 @reading.get("/pipelines/<pipeline>/runs/<run>")
@@ -65,12 +68,13 @@ def explain_waiting(pipeline: str) -> Response:
     question = request.args.get("q", "").strip()
     if not question or len(question) > LONGEST_QUESTION:
         raise Problem(400, "ask with q=: a run, a service, the beginning of a commit's sha, or a pull request (#12)")
-    now = time.time()
+    now, statistics = time.time(), context.statistics.current()
     with context.look() as replica:
         shown = replica.board
         found, more = finding.runs(shown, question)
         tiles = [tile(shown, run, now, _position(shown, run)) for run in found]
         ended = [] if tiles else _ended(context, shown, finding.finished(context, question))
+        add_to_tiles(tiles, shown, statistics, now)
     if not tiles and not ended:
         raise Problem(404, f"no run is known by {question[:80]!r}: neither on the board nor among the latest to end")
     health = judgement.shape(runtime().observer.health().of(pipeline))
@@ -150,10 +154,13 @@ def list_parked(pipeline: str) -> Response:
 
 def describe_run(context: PipelineContext, key: str) -> Shape:
     """Where a run is or what became of it, and its facts, oldest first. Raises Problem (404)."""
+    statistics = context.statistics.current()
     with context.look() as replica:
-        shown = replica.board
+        shown, now = replica.board, time.time()
         live = shown.runs.get(key)
-        shape = None if live is None else tile(shown, live, time.time(), _position(shown, live))
+        shape = None if live is None else tile(shown, live, now, _position(shown, live))
+        if shape is not None:
+            add_to_tiles([shape], shown, statistics, now)
     facts_of = [shapes.fact(*row) for row in context.records.facts_of(key)]
     if shape is not None:
         return {"run": key, "state": "live", "tile": shape, "ended": None, "facts": facts_of}

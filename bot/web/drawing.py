@@ -9,6 +9,8 @@ from bot.core.model.pipeline import Job, Mode, Pipeline, Stage, Step, Track
 from bot.core.rules.fast_lane import fixes, has_passed
 from bot.core.view import tile, view
 from bot.reporting import versions
+from bot.statistics.statistics import Statistics
+from bot.web.estimating import add_estimates
 from bot.web.shapes import Shape
 from config.configuration import Configuration
 
@@ -38,9 +40,9 @@ _MODES = {
 }
 
 
-def draw(board: Board, version: int, now: float, pipeline: Pipeline, links: Links) -> Shape:
+def draw(board: Board, version: int, now: float, pipeline: Pipeline, links: Links, statistics: Statistics) -> Shape:
     """Everything that the board's template shows. `pipeline`: the configuration in force."""
-    seen = view(board, version, now)
+    seen = add_estimates(view(board, version, now), board, statistics, now)
     drawer = _Drawer(board, now, pipeline, links)
     columns = [drawer.column(shape) for shape in seen["stages"]]
     lane = [column for column in columns if column["fast"]]

@@ -117,9 +117,11 @@ def show_run(pipeline: str, run: str) -> str:
 
 def picture(here: Runtime, context: PipelineContext) -> dict[str, Any]:
     """All that the board's template shows."""
+    statistics = context.statistics.current()
     with context.look() as replica:
         configured = context.pipeline_of(replica.board)
-        drawn = draw(replica.board, replica.version, time.time(), configured, Links(here.configuration, configured))
+        links = Links(here.configuration, configured)
+        drawn = draw(replica.board, replica.version, time.time(), configured, links, statistics)
     ended, total = context.records.ended(0, ENDED)
     facts = context.records.facts(limit=FACTS).facts
     return {

@@ -1,0 +1,103 @@
+"""Estimates as plain values with words, for page, API and command line. Times in seconds since the epoch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bot.core.model.run import Run
+from bot.core.sentences import short
+from bot.forecast.forecast import LockForecast, RunForecast, Unforeseen
+from bot.forecast.spread import Estimate
+from bot.statistics.parts import FailingTest
+from bot.statistics.statistics import TEST_PERIOD
+
+Shape = dict[str, Any]
+
+#: How many locks a sentence names.
+NAMED = 2
+
+_UNFORESEEN = {
+    Unforeseen.PAUSED: "not before the pipeline runs again",
+    Unforeseen.PERSON: "not before a person opens the lock",
+    Unforeseen.NO_FIX: "nobody can tell before a fix is merged",
+    Unforeseen.NO_BUILDS: "too little is known yet: no build of this stage has passed",
+    Unforeseen.LEAVING: "",
+}
+
+
+def run_estimate(forecast: RunForecast) -> Shape:
+    """When a run enters and passes its step; the others are clauses for people, empty where there is nothing to say."""
+    removed = forecast.removed_by
+    return {
+        "enters": _times(forecast.enters),
+        "passes": _times(forecast.passes),
+        "behind": _behind(forecast.locks),
+        "removed": "" if removed is None else _removed(removed),
+        "unforeseen": _why_not(forecast.unforeseen),
+    }
+
+
+def lock_estimate(forecast: LockForecast) -> Shape:
+    """When a lock opens; `because` says what the estimate rests on."""
+    because = _with_fix(forecast.fix) if forecast.fix is not None else ""
+    if forecast.usual:
+        because = "no fix is merged yet: by how long locks of this stage stood"
+    return {"opens": _times(forecast.opens), "because": because, "unforeseen": _why_not(forecast.unforeseen)}
+
+
+def flaky_sentence(name: str, test: FailingTest, now: float) -> str | None:
+    """That a failing test is likely flaky, with its numbers of the last 30 days; None if it is not."""
+    lately = FailingTest(
+        [at for at in test.failed if at > now - TEST_PERIOD], [at for at in test.passed if at > now - TEST_PERIOD]
+    )
+    if not lately.flaky:
+        return None
+    passed = _times_over(len(lately.passed))
+    return f"{name} failed {_times_over(len(lately.failed))} in 30 days, passed on retry {passed}: likely flaky"
+
+
+def cost_sentence(seconds: float) -> str:
+    """What a lock has cost: `84 run-minutes`, `6 run-hours`."""
+    minutes = round(seconds / 60)
+    if minutes < 180:
+        return f"{minutes} run-minute{'' if minutes == 1 else 's'}"
+    return f"{round(minutes / 60):,} run-hours"
+
+
+def _times_over(number: int) -> str:
+    return {1: "once", 2: "twice"}.get(number, f"{number} times")
+
+
+def _times(estimate: Estimate | None) -> Shape | None:
+    return None if estimate is None else {"at": estimate.at, "low": estimate.low, "high": estimate.high}
+
+
+def _why_not(why: Unforeseen | None) -> str:
+    return _UNFORESEEN[why] if why is not None else ""
+
+
+def _removed(fix: Run) -> str:
+    return f"it does not enter: {fix.service} {short(fix.sha)} contains it and replaces it when it has passed"
+
+
+def _behind(locks: tuple[LockForecast, ...]) -> str:
+    parts = [_lock(lock) for lock in locks[:NAMED]]
+    if len(locks) > NAMED:
+        parts.append(f"{len(locks) - NAMED} more")
+    return f"behind {' and '.join(parts)}" if parts else ""
+
+
+def _lock(forecast: LockForecast) -> str:
+    lock = forecast.lock
+    if lock.service is None:
+        return f"the lock of {lock.by}"
+    whose = f"the lock of {lock.service}"
+    if forecast.fix is not None:
+        return f"{whose}, {_with_fix(forecast.fix)}"
+    return f"{whose}, which has no fix yet"
+
+
+def _with_fix(fix: Run) -> str:
+    what = "whose build is repeated" if fix.retrying else "whose fix is"
+    where = f" in {fix.step}" if fix.holds_slot else f" before {fix.step}"
+    return f"{what}{where}"

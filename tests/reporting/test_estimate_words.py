@@ -1,0 +1,28 @@
+"""Estimates, costs and flaky tests in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.reporting.estimates import cost_sentence, flaky_sentence
+from bot.statistics.parts import FailingTest
+from bot.statistics.statistics import TEST_PERIOD
+
+NOW = 1_000_000_000.0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 run-minutes"), (60, "1 run-minute"), (5_040, "84 run-minutes"), (14_400, "4 run-hours")],
+)
+def test_cost_in_words(seconds: float, words: str) -> None:
+    assert cost_sentence(seconds) == words
+
+
+def test_a_test_that_often_passes_on_a_retry_is_called_flaky() -> None:
+    lately = [NOW - hour * 3_600 for hour in range(7)]
+    said = flaky_sentence("RoundingTest", FailingTest(lately, lately[:6]), NOW)
+    assert said == "RoundingTest failed 7 times in 30 days, passed on retry 6 times: likely flaky"
+    assert flaky_sentence("RoundingTest", FailingTest(lately, lately[:2]), NOW) is None
+    assert flaky_sentence("RoundingTest", FailingTest(lately[:2], lately[:2]), NOW) is None
+    assert flaky_sentence("RoundingTest", FailingTest(lately, lately[:6]), NOW + TEST_PERIOD) is None

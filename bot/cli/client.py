@@ -191,7 +191,7 @@ def _token() -> str:
     if not given and not file:
         raise WrongUsage(
             "this needs your token: put it into INTERLOCK_TOKEN, or its file's name into INTERLOCK_TOKEN_FILE; "
-            "the server knows it from INTERLOCK_API_TOKENS"
+            "an admin makes one with `interlock token create`"
         )
     token = (given or _first_line(str(file))).strip()
     if not token or not token.isascii() or not token.isprintable():

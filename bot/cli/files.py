@@ -136,5 +136,5 @@ def check_environment(configuration: Configuration) -> tuple[list[str], list[str
         except SettingsError as error:
             wrong += error.sentences
     if not found.api_tokens:
-        doubtful.append("INTERLOCK_API_TOKENS is not set: nobody can lock, unlock or retry through the API")
+        doubtful.append("INTERLOCK_API_TOKENS is not set: only tokens of `interlock token` act through the API")
     return wrong, doubtful

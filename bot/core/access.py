@@ -137,6 +137,12 @@ class Roles:
                 named = self.developers.values() if service is None else (self.developers.get(service, ()),)
                 return tuple(dict.fromkeys(chain(self.developer, *named)))
 
+    @property
+    def names_a_team(self) -> bool:
+        """Whether GitHub is asked for the members of a team."""
+        groups = (self.viewer, self.developer, self.operator, self.admin, *self.developers.values())
+        return any(member.kind is MemberKind.TEAM for member in chain.from_iterable(groups))
+
 
 # -- who asks for what -------------------------------------------------------------------------------------------------
 

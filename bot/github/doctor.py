@@ -55,9 +55,13 @@ NEEDS = (
 )
 
 
-def lacking_permissions(permissions: Mapping[str, str]) -> Iterator[NeededPermission]:
-    """The needs that an App's installation does not meet."""
-    return (need for need in NEEDS if not need.met_by(permissions))
+#: Needed where a role names a team.
+MEMBERS = NeededPermission(("members",), "read", "the members of a team that has a role are refused")
+
+
+def lacking_permissions(permissions: Mapping[str, str], *, teams: bool = False) -> Iterator[NeededPermission]:
+    """The needs that an App's installation does not meet. `teams`: whether a role names a team."""
+    return (need for need in (*NEEDS, *([MEMBERS] if teams else [])) if not need.met_by(permissions))
 
 
 def lacking_scopes(scopes: set[str], *, private: bool) -> list[str]:
@@ -258,6 +262,7 @@ class _App(_Examination):
     def __init__(self, configuration: Configuration, settings: Settings) -> None:
         super().__init__(configuration, settings)
         self._reached: dict[int, GitHubTransport] = {}
+        self._teams = any(access.roles.names_a_team for access in configuration.accesses.values())
 
     def findings(self) -> Iterator[DoctorFinding]:
         transport = self._transport(identity.app_auth(self._settings))
@@ -299,7 +304,7 @@ class _App(_Examination):
         if answer.data.get("suspended_at"):
             yield about.bad("it is suspended", f"unsuspend it in the settings of {account}")
             return
-        missing = list(lacking_permissions(answer.data.get("permissions") or {}))
+        missing = list(lacking_permissions(answer.data.get("permissions") or {}, teams=self._teams))
         for need in missing:
             if need.met_by(wanted):
                 mend = f"an owner of {account} must accept the App's new permissions (GitHub Apps, Review request)"

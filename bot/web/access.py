@@ -19,7 +19,7 @@ from bot.core.access import Action, Person
 from bot.runtime import PipelineContext
 from bot.web.admission import bearer
 from bot.web.identity import allow, current_user, signed_in
-from bot.web.problems import Problem
+from bot.web.problems import Problem, unknown
 from bot.web.sessions import check_csrf, csrf_token
 from bot.web.shared import runtime
 
@@ -90,9 +90,15 @@ def _ask_to_sign_in(blueprint: str | None) -> AnyResponse | None:
 
 
 def _check_reading(person: Person) -> None:
-    """Raises Problem (403) if the request is about a pipeline that `person` may not read."""
-    context = runtime().pipelines.get(str((request.view_args or {}).get("pipeline")))
-    if context is not None and not _may_read(person, context):
+    """Raises Problem: 403 if the request is about a pipeline that `person` may not read; 404 if there is none of this
+    name, with the names that they may know."""
+    name = (request.view_args or {}).get("pipeline")
+    if name is None:
+        return
+    context = runtime().pipelines.get(name)
+    if context is None:
+        raise unknown("pipeline", name, (each.pipeline.name for each in readable()))
+    if not _may_read(person, context):
         allow(person, Action.READ, context)
 
 

@@ -84,6 +84,18 @@ def allow(person: Person, action: Action, context: PipelineContext, service: str
         raise Problem(403, refusal(verdict, person.name), action=str(action), needs=str(verdict.needs))
 
 
+def may(action: Action, context: PipelineContext, service: str | None = None) -> bool:
+    """Whether the sender of the present request may take `action`: for a button that is shown to those who may.
+
+    False also if nobody is signed in, or GitHub does not say. It may ask GitHub, once a minute at most.
+    """
+    try:
+        require(action, context, service)
+    except Problem:
+        return False
+    return True
+
+
 def access_request(action: Action, context: PipelineContext, service: str | None) -> AccessRequest:
     """The action with the repositories in which a permission counts: that of the service, or those of all."""
     services = context.pipeline.services

@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from click.testing import Result
@@ -13,6 +14,7 @@ from redis import Redis
 
 from bot.core.access import Scope
 from bot.store.tokens import Tokens, digest_of, is_token
+from launch.embedded import Embedded
 from tests.cli.conftest import Interlock, typed
 from tests.web.conftest import Story
 
@@ -116,3 +118,9 @@ def test_without_a_store_it_says_what_to_set(tmp_path: object) -> None:
     done = typed("token", "list", INTERLOCK_DATA_DIR=str(tmp_path), INTERLOCK_REDIS_URL=None)
     assert done.exit_code == 1
     assert "no Interlock runs on" in done.stderr
+
+
+def test_the_embedded_store_is_found_by_its_folder(tmp_path: Path) -> None:
+    with Embedded(tmp_path / "data", fsync="no"):
+        made = typed("token", "create", "robot", "--scope", "act", INTERLOCK_DATA_DIR=str(tmp_path / "data"))
+        assert is_token(made.stdout.strip()), made.stderr

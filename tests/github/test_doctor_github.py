@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
+from bot.core.access import Member, MemberKind, Roles
 from bot.core.model.pipeline import Job, Pipeline, Service, Stage
 from bot.github.doctor import examine_github
 from bot.github.doctor_webhooks import EVENTS
-from config.configuration import Configuration, GitHubSettings, WebSettings
+from config.configuration import Configuration, GitHubSettings, PipelineAccess, WebSettings
 from config.settings import Settings
 from standins.github import GitHubStandIn, routes_apps
 from tests.github.app_key import pem
@@ -252,6 +254,14 @@ def test_each_missing_permission_is_named(github: GitHubStandIn, name: str, verd
         f"permission {name}",
         "settings (Permissions & events)",
     )
+
+
+def test_where_a_role_names_a_team_the_app_must_see_its_members(github: GitHubStandIn) -> None:
+    installed(github, PERMISSIONS)
+    access = PipelineAccess(Roles(operator=(Member(MemberKind.TEAM, "shop/release"),)))
+    file = replace(configuration(github), accesses={"p": access})
+    findings = [f"{each.verdict} {each.found}" for each in examine_github(file, APP)]
+    one(findings, "bad the permission members: read is missing", "members of a team that has a role are refused")
 
 
 def test_a_permission_that_nobody_has_accepted_yet_is_told_apart(github: GitHubStandIn) -> None:

@@ -127,6 +127,8 @@ def test_whoever_may_not_read_a_pipeline_is_told_who_may_and_sees_no_name_of_it(
     assert "look at this pipeline: that takes the role `viewer`" in refused.json["detail"]
     assert client.get("/api/v1/pipelines", headers=AUTH).json["pipelines"] == []
     assert client.get("/api/v1/find?q=secret", headers=AUTH).json.get("pipelines", []) == []
+    unknown = client.get("/api/v1/pipelines/nosuch", headers=AUTH)
+    assert (unknown.status_code, unknown.json["valid"]) == (404, [])
 
 
 def test_public_reading_stays_public_with_a_way_to_sign_in(site: Site, story: Story) -> None:

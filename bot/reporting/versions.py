@@ -103,7 +103,8 @@ def _changes_in(board: Board, step: Step) -> Iterator[Shape]:
             before = there.whole.position.sha if there.whole is not None else None
             yield {"service": there.service, "passed": False, "before": before, **_known(there.broken)}
         if there.whole is not None:
-            yield {"service": there.service, "passed": True, "before": None, **_known(there.whole)}
+            before = there.replaced.position.sha if there.replaced is not None else None
+            yield {"service": there.service, "passed": True, "before": before, **_known(there.whole)}
 
 
 def _known(version: Version) -> Shape:

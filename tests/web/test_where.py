@@ -78,6 +78,16 @@ def test_a_lock_tells_what_changed_in_its_stage_since_its_service_last_passed(
     assert (lock["changes"][2]["title"], lock["changes"][2]["author"]) == ("Faster search", "kim")
 
 
+def test_a_version_that_has_replaced_another_is_told_with_the_difference(client: FlaskClient, story: Story) -> None:
+    story.start()
+    story.passes(story.merge("S2", "a"), 4)
+    story.passes(story.merge("S2", "b"), 3)
+    story.put(LockAsked("pre-production", "sam", "the tests fail"))
+    (lock,) = asked(client, story)["locks"]
+    (row,) = lock["changes"]
+    assert row["compare"].endswith(f"/compare/{sha('S2a')}...{sha('S2b')}")
+
+
 def test_what_came_before_the_last_pass_is_not_blamed(client: FlaskClient, story: Story) -> None:
     story.start()
     story.passes(story.merge("S2", "a"), 3)

@@ -51,7 +51,8 @@ class StageVersion:
     `broken` is what failed on top of `whole`: while it is set, it is what is in the step. The whole version below it
     stays known, because a force-push may take the broken commit off main: then the whole one still keeps older
     commits out. `fix` is the last whole version that came on the fast lane: its clean-up (F8) goes on, where GitHub
-    has not answered yet, even if another version has replaced or broken it since.
+    has not answered yet, even if another version has replaced or broken it since. `replaced` is what was whole before
+    `whole`: people are shown the difference, and no rule asks for it.
     """
 
     key: str
@@ -60,6 +61,7 @@ class StageVersion:
     whole: Version | None = None
     broken: Version | None = None
     fix: Version | None = None
+    replaced: Version | None = None
 
     @property
     def present(self) -> Version | None:

@@ -113,8 +113,13 @@ def passed(board: Board, run: Run, now: float, *, cleans_up: bool) -> None:
     """The build of a run has passed its step: that is there now, whole. `cleans_up`: it is a fix that F8 follows."""
     before, mine = board.version(run.service, run.step), Version(run.position, run.key, run.lane, now)
     stays = None if rolls_out(board.pipeline, run.step) else _ahead_of(board, before.broken, run)
-    whole = before.whole if _stays(board, before.whole, run) else mine
-    board.put(replace(before, whole=whole, broken=stays, fix=mine if cleans_up else before.fix))
+    if _stays(board, before.whole, run):
+        whole, replaced = before.whole, before.replaced
+    else:
+        is_other = before.whole is not None and before.whole.position.sha != run.sha
+        whole, replaced = mine, before.whole if is_other else before.replaced
+    fix = mine if cleans_up else before.fix
+    board.put(replace(before, whole=whole, broken=stays, fix=fix, replaced=replaced))
 
 
 def failed(board: Board, run: Run, now: float) -> None:

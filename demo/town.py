@@ -102,6 +102,7 @@ class Town:
         example["web"] = {"public_url": f"http://{self.bind}"}
         example["notify"] = {"channels": {"mail": ["locked", "unlocked", "fix-failed"]}}
         example["polling"] = {"builds": "2s", "heads": "30s", "clock": "1s"}
+        example["pipelines"][0]["roles"]["admin"].append({"name": "demo"})  # whose token the demo prints
         (self._folder / "interlock.yaml").write_text(yaml.safe_dump(example, sort_keys=False), "utf-8")
 
 

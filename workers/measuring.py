@@ -1,23 +1,74 @@
-"""What a worker does for the statistics now and then: fold the log into them, and forget what counts no more."""
+"""What a worker does for the statistics now and then: fold the log into them, and forget what counts no more.
+
+It also notes what is estimated of some runs and locks, so that it can be compared with what happens: that is how far
+estimates are off. What people are shown is never stored.
+"""
 
 from __future__ import annotations
 
 import time
+from itertools import islice
 
-from bot.core.model.pipeline import Mode
+from bot.core.model.board import Board
+from bot.core.model.pipeline import Mode, Track
+from bot.core.model.run import Run, Status
+from bot.forecast.forecast import Forecast
+from bot.forecast.spread import Estimate
 from bot.runtime import PipelineContext
 from bot.statistics.fold import set_paused
+from bot.statistics.parts import Foretold, MeasuredRun, SaidEstimate, StepClock
 from bot.statistics.statistics import Statistics
+
+#: Of how many runs in each queue, and in each step, estimates are noted.
+NOTED = 20
 
 
 def measure(context: PipelineContext) -> None:
     """Bring the stored statistics of a pipeline up to date. Safe to run twice, and at once with others."""
-    with context.look() as replica:
-        acts = replica.board.header.mode is Mode.RUN
 
     def also(statistics: Statistics) -> None:
-        now = time.time()
-        set_paused(statistics, now, paused=not acts)
+        with context.look() as replica:
+            now = time.time()
+            set_paused(statistics, now, paused=replica.board.header.mode is not Mode.RUN)
+            note_estimates(statistics, replica.board, now)
         statistics.forget_old(now)
 
     context.statistics.advance(also)
+
+
+def note_estimates(statistics: Statistics, board: Board, now: float) -> None:
+    """Note what is estimated of runs and locks of which nothing is noted yet."""
+    forecast = Forecast(board, statistics, now)
+    for step in board.steps():
+        for run in (*islice(board.queue(step), NOTED), *board.inside(step)[:NOTED]):
+            _note_run(statistics, forecast, run, now)
+        if step.track is Track.REAL:
+            _note_locks(statistics, forecast, board, step.stage, now)
+
+
+def _note_run(statistics: Statistics, forecast: Forecast, run: Run, now: float) -> None:
+    known = statistics.run(run.key)
+    kind = {Status.WAITING: Foretold.ENTERS, Status.RUNNING: Foretold.PASSES}.get(run.status)
+    if known is None or kind is None or known.step != str(run.step) or kind in known.said:
+        return
+    found = forecast.of(run)
+    estimate = found.enters if kind is Foretold.ENTERS else found.passes
+    if estimate is not None:
+        changed = statistics.change(f"run/{run.key}", MeasuredRun(run.service, now))
+        changed.said[kind] = _said(estimate, now)
+
+
+def _note_locks(statistics: Statistics, forecast: Forecast, board: Board, stage: str, now: float) -> None:
+    for lock in board.locks_of(stage):
+        clock = statistics.clock(stage)
+        known = next((each for each in clock.locks if each.holder == lock.run), None) if clock is not None else None
+        if not lock.automatic or known is None or known.said is not None:
+            continue
+        estimate = forecast.of_lock(lock).opens
+        if estimate is not None:
+            known.said = _said(estimate, now)
+            statistics.change(f"clock/{stage}", StepClock(now))
+
+
+def _said(estimate: Estimate, now: float) -> SaidEstimate:
+    return SaidEstimate(now, estimate.at, estimate.low, estimate.high)

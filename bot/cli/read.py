@@ -217,3 +217,28 @@ def _print_facts(facts: list[Answer], as_json: bool) -> str:
 
 def _order(identity: str) -> tuple[int, ...]:
     return tuple(int(part) for part in identity.split("-") if part.isdigit())
+
+
+@click.command()
+@click.argument("service", required=False)
+@as_json
+@calls_api
+def stats(api: ApiClient, service: str | None, as_json: bool) -> None:
+    """Print the numbers of the last weeks: lead time, waiting by cause, failures, locks and their cost.
+
+    SERVICE shows one service only. `docs/statistics.md` says what each number is.
+    """
+    found = api.get("statistics", has="weeks", **({"service": service} if service else {}))
+    if as_json:
+        print_json(found)
+        return
+    from rich.console import Console
+
+    from bot.cli.numbers import by_service, by_week, sentences
+
+    console = Console(markup=False, highlight=False, emoji=False)
+    console.print(by_week(found))
+    if service is None and found["services"]:
+        console.print(by_service(found))
+    for line in sentences(found):
+        say(line)

@@ -47,9 +47,7 @@ def lock_estimate(forecast: LockForecast) -> Shape:
 
 def flaky_sentence(name: str, test: FailingTest, now: float) -> str | None:
     """That a failing test is likely flaky, with its numbers of the last 30 days; None if it is not."""
-    lately = FailingTest(
-        [at for at in test.failed if at > now - TEST_PERIOD], [at for at in test.passed if at > now - TEST_PERIOD]
-    )
+    lately = test.since(now - TEST_PERIOD)
     if not lately.flaky:
         return None
     passed = _times_over(len(lately.passed))

@@ -184,6 +184,10 @@ class FailingTest:
     failed: list[float] = field(default_factory=list)
     passed: list[float] = field(default_factory=list)
 
+    def since(self, at: float) -> FailingTest:
+        """What happened from `at` on."""
+        return FailingTest([each for each in self.failed if each > at], [each for each in self.passed if each > at])
+
     @property
     def flaky(self) -> bool:
         """Whether it fails by chance: it failed several times, and the same commit passed on a retry half the time."""

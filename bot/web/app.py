@@ -18,6 +18,7 @@ from bot.web import (
     problems,
     sessions,
     sign_in,
+    statistics,
 )
 from bot.web.admission import Admission
 from bot.web.api_acting import acting
@@ -74,7 +75,7 @@ def create_app(
 
 
 #: Modules that add their views to the blueprints `reading` and `page` when they are imported.
-_ADDED = (api_finding, finding_pages)
+_ADDED = (api_finding, finding_pages, statistics)
 
 
 def _migrate(shared: runtime.Runtime) -> None:

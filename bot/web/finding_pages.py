@@ -26,7 +26,7 @@ from bot.web.where import describe_service, where
 FACTS = 100
 
 
-def _head(context: PipelineContext, section: str) -> dict[str, Any]:
+def head(context: PipelineContext, section: str) -> dict[str, Any]:
     """What every page of a pipeline shows around its own content."""
     here = runtime()
     name = context.pipeline.name
@@ -47,7 +47,7 @@ def show_where(pipeline: str) -> str:
         with context.look() as replica:
             only = finding.service(context.pipeline_of(replica.board), only)
     found = where(context, runtime().configuration, only, whole_number("offset", 0, 0, FARTHEST))
-    return render_template("where.html", only=only, **_head(context, "where"), found=found)
+    return render_template("where.html", only=only, **head(context, "where"), found=found)
 
 
 @page.get("/p/<pipeline>/runs")
@@ -61,7 +61,7 @@ def show_runs(pipeline: str) -> str:
         configured = context.pipeline_of(replica.board)
     return render_template(
         "runs.html",
-        **_head(context, "runs"),
+        **head(context, "runs"),
         wanted=wanted,
         found=_linked(found, Links(runtime().configuration, configured)),
         offset=offset,
@@ -81,7 +81,7 @@ def show_service(pipeline: str, service: str) -> str:
         links = Links(here.configuration, context.pipeline_of(replica.board))
     for rows in (found["live"], found["ended"]):
         _linked(rows, links)
-    return render_template("service.html", **_head(context, "where"), found=found)
+    return render_template("service.html", **head(context, "where"), found=found)
 
 
 @page.get("/p/<pipeline>/log")
@@ -95,7 +95,7 @@ def show_log(pipeline: str) -> str:
     following = {**wanted.query, "before": found["next"]}
     return render_template(
         "log.html",
-        **_head(context, "log"),
+        **head(context, "log"),
         wanted=wanted,
         found=found,
         kinds=[str(kind) for kind in FactKind],

@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 from werkzeug.wrappers import Response as AnyResponse
 
 from bot.health import judgement
+from bot.reporting.estimates import cost_sentence
 from bot.runtime import PipelineContext, Runtime
 from bot.store.records import Repairs
 from bot.store.scripts import OtherSchema
@@ -43,6 +44,8 @@ def install(app: Flask) -> None:
     app.jinja_env.filters["clock"] = clock
     app.jinja_env.filters["iso"] = iso
     app.jinja_env.filters["commands"] = commands
+    app.jinja_env.filters["cost"] = cost_sentence
+    app.jinja_env.filters["lasting"] = lasting
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.extensions["interlock-connections"] = Connections()
     app.extensions["interlock-feeds"] = {name: _feed(app, here, context) for name, context in here.pipelines.items()}
@@ -184,6 +187,15 @@ def clock(at: float) -> str:
     moment = datetime.fromtimestamp(at, UTC)
     day = "" if moment.date() == datetime.now(UTC).date() else f"{moment.day} {moment:%b} "
     return f"{day}{moment:%H:%M} UTC"
+
+
+def lasting(seconds: float) -> str:
+    """How long something took: `40 s`, `12 min`, `2.5 h`, `3 d`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 100 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3_600:.1f} h" if seconds < 48 * 3_600 else f"{seconds / 86_400:.0f} d"
 
 
 def iso(at: float) -> str:

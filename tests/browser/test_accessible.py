@@ -14,7 +14,7 @@ from tests.web.story import Story, sha
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-PAGES = ("", "/where", "/runs", "/services/S1", "/log", "/runs/S1.1", "/runs/nobody.1")
+PAGES = ("", "/where", "/runs", "/services/S1", "/log", "/statistics", "/runs/S1.1", "/runs/nobody.1")
 
 
 @pytest.fixture

@@ -92,6 +92,7 @@ def really(interlock: Interlock, story: Story, command: str) -> str:
 def levelled(text: str) -> list[str]:
     """Lines in which times are all the same, and without the blanks at their ends."""
     text = re.sub(r"\d{4}-\d\d-\d\d(?= )", "DATE", text)
+    text = re.sub(r"\b\d{4}-W\d\d\b", "2026-W48", text)
     text = re.sub(r"\b\d\d:\d\d(:\d\d)?\b", "TIME", text)
     text = text.replace(" (TIME to TIME)", "")  # the range of an estimate, if it is wider than a minute
     text = re.sub(r"\b12 min\b|\b\d s\b", "LONG", text)

@@ -17,6 +17,7 @@ from redis import Redis
 from bot.core.model.board import Board
 from bot.core.model.board_records import Header
 from bot.core.model.pipeline import Job, Mode, Pipeline
+from bot.core.rules.decision import LIMITS, DecisionLimits
 from bot.effect_outcomes import RetryPolicy
 from bot.health.contacts import Contacts
 from bot.health.observing import Observer
@@ -74,6 +75,8 @@ class PipelineContext:
     patience: Patience
     records: Records
     statistics: StatisticsStore
+    #: What a turn passes to the rules.
+    decision_limits: DecisionLimits = LIMITS
     #: Lets one thread of this process take a turn at a time; a thread that wants a turn sets `asked`.
     turn: threading.Lock = field(default_factory=threading.Lock)
     asked: threading.Event = field(default_factory=threading.Event)

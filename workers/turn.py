@@ -16,6 +16,7 @@ from bot.core.model.events import Event, StateLost, TimePassed
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Pipeline
 from bot.core.rules.decide import decide
+from bot.core.rules.decision import LIMITS, DecisionLimits
 from bot.github import commands, webhooks
 from bot.jenkins import callbacks
 from bot.payloads import read_object
@@ -105,7 +106,7 @@ def _take_turns(context: PipelineContext, wake: Wake, wish: ClaimWish | None, tu
                 turned.handed_on = True
                 return
             begun = _beginning(context)
-            work = decide_all(store.copy.board, entries, redis, store.keys, begun)
+            work = decide_all(store.copy.board, entries, redis, store.keys, begun, context.decision_limits)
             try:
                 entries = _committed(context, token, entries, work, wish, turned)
             except Outdated:
@@ -202,13 +203,20 @@ def _without_culprit(store: Store, token: str, redis: Redis, batch: int, error: 
     return store.commit(token, first, Work([], [], [], [], store.copy.board.next_due(first[0].at)))
 
 
-def decide_all(board: Board, entries: list[InboxEntry], redis: Redis, keys: Keys, begun: Sequence[Event] = ()) -> Work:
+def decide_all(
+    board: Board,
+    entries: list[InboxEntry],
+    redis: Redis,
+    keys: Keys,
+    begun: Sequence[Event] = (),
+    limits: DecisionLimits = LIMITS,
+) -> Work:
     """Decide what begins the board, then these entries, one after the other, as one piece of work."""
     changes: dict[tuple[str, str], Change] = {}
     work = Work([], [], [], [], None)
 
     def take(entry: InboxEntry, events: Sequence[Event]) -> None:
-        decisions = [decide(board, event, entry.at) for event in events]
+        decisions = [decide(board, event, entry.at, limits) for event in events]
         _merge(changes, board.take_changes())
         for decision in decisions:
             work.facts.extend((entry, fact) for fact in decision.facts)

@@ -11,11 +11,6 @@ from dataclasses import replace
 from bot.core.model.effects import Comment, FindPull
 from bot.core.model.run import STORY, Happened, Run
 from bot.core.rules.decision import Decision, News
-from bot.core.rules.runs import PULL_TOLD
-
-#: How long the news waits for more, in seconds: a run that goes on at once is told of once. Nobody waits for it, the
-#: link leads to what is true now.
-DEBOUNCE = 30.0
 
 
 def tell(decision: Decision) -> None:
@@ -51,12 +46,12 @@ def _tell(decision: Decision, run: Run, news: News) -> None:
     service = decision.board.pipeline.service(run.service)
     if service is None:
         return
-    debounce = run.created + PULL_TOLD - decision.now
+    debounce = run.created + decision.limits.pull_told - decision.now
     if not run.merge.pulls and (run.key in decision.board.runs or debounce <= 0):
         return
     if not run.merge.pulls:  # it has ended before its pull request was told: that hears of it once it is known
         where = (run.service, service.repository, service.branch, run.sha)
         decision.do(FindPull(*where, debounce, run.key, began=run.created))
     for pull in run.merge.pulls:
-        debounce = 0.0 if news.soon else DEBOUNCE
+        debounce = 0.0 if news.soon else decision.limits.comment_debounce
         decision.do(Comment(service.repository, pull, run.key, began=run.created, debounce=debounce))

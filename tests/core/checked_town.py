@@ -26,7 +26,7 @@ from bot.core.model.events import (
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Pipeline
 from bot.core.rules.decide import decide
-from bot.core.rules.decision import Decision
+from bot.core.rules.decision import LIMITS, Decision, DecisionLimits
 from tests.core.checks import Memory, before, check
 from tests.core.town import Town
 from tests.core.world import indexes_of, receive, records_of
@@ -55,8 +55,8 @@ SAYS_ONLY = {FactKind.MERGE_KNOWN, FactKind.FORCE_PUSH_UNPLACED, FactKind.CONTAI
 class CheckedTown(Town):
     """A town that checks every decision, and keeps all events for a replay."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        super().__init__(pipeline)
+    def __init__(self, pipeline: Pipeline, limits: DecisionLimits = LIMITS) -> None:
+        super().__init__(pipeline, limits)
         self.first = pipeline
         self.memory = Memory()
         self.log: list[tuple[Event, float]] = []
@@ -66,10 +66,10 @@ class CheckedTown(Town):
         """Decide twice, with an undo in between; check; deliver the same once more."""
         self.now += self.step
         was, records, indexes = before(self.board), records_of(self.board), indexes_of(self.board)
-        rehearsal = decide(self.board, event, self.now)
+        rehearsal = decide(self.board, event, self.now, self.limits)
         self.board.undo()
         assert (records_of(self.board), indexes_of(self.board)) == (records, indexes), "undo left something behind"
-        decision = decide(self.board, event, self.now)
+        decision = decide(self.board, event, self.now, self.limits)
         assert (decision.facts, decision.effects) == (rehearsal.facts, rehearsal.effects), "decided differently"
         self.board.take_changes()
         self.log.append((event, self.now))
@@ -84,7 +84,7 @@ class CheckedTown(Town):
         return decision
 
     def _nothing_new(self, event: Event, may_say: set[FactKind]) -> None:
-        decision = decide(self.board, event, self.now)
+        decision = decide(self.board, event, self.now, self.limits)
         changes = self.board.take_changes()
         assert not changes, f"{event} once more changed {changes}"
         # A status that stands already is not written: such notices may be repeated.
@@ -95,6 +95,6 @@ class CheckedTown(Town):
     def replay(self) -> None:
         """Invariant 9: the same events in the same order give the same facts and the same board."""
         board = build_board(Header(self.first), [])
-        facts = [fact for event, now in self.log for fact in decide(board, event, now).facts]
+        facts = [fact for event, now in self.log for fact in decide(board, event, now, self.limits).facts]
         assert facts == self.facts
         assert records_of(board) == records_of(self.board)

@@ -46,7 +46,7 @@ from bot.core.model.events import (
 )
 from bot.core.model.pipeline import FastLaneStart, Forks, Job, Lane, Mode, Outcome, Pipeline, Policy, Track, Verify
 from bot.core.model.run import Run, Status
-from bot.core.rules import cleanup
+from bot.core.rules.decision import DecisionLimits
 from tests.core.checked_town import REPEATABLE, CheckedTown
 from tests.core.world import Asked, shop
 
@@ -73,8 +73,6 @@ TROUBLES = (
     + ["banner_overwritten", "group_formed"]
 )
 EVENTS_DECIDED = [0]
-#: What the rules have, while no life is played.
-REMOVED_AT_ONCE = cleanup.REMOVED_AT_ONCE
 
 picks = st.integers(0, 30)
 services = st.sampled_from(SERVICES)
@@ -140,8 +138,8 @@ class AnyTown(RuleBasedStateMachine):
         """A shop of some kind; perhaps with an exception from its failure policy; perhaps with runs on their way."""
         outcomes = ((Outcome.UNSTABLE, Policy.PASS), (Outcome.ABORTED, Policy.REPORT)) if softer else ()
         pipeline = shop(outcomes=outcomes, timeout=500.0, **how)  # type: ignore[arg-type]
-        cleanup.REMOVED_AT_ONCE = slice_  # with 1, clean-ups are under way while anything else happens
-        self.town = CheckedTown(verified(pipeline, pulls))
+        # With 1, clean-ups are under way while anything else happens.
+        self.town = CheckedTown(verified(pipeline, pulls), DecisionLimits(removed_at_once=slice_))
         for service in SERVICES:
             self.town.github.commit(service, f"{service}-")
             self._send(HeadSeen(service, f"{service}-"))
@@ -483,11 +481,8 @@ class AnyTown(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Liveness: from now on the world behaves and fixes are merged, under whatever configuration is in force."""
-        try:
-            if hasattr(self, "town"):
-                self._everything_ends()
-        finally:
-            cleanup.REMOVED_AT_ONCE = REMOVED_AT_ONCE
+        if hasattr(self, "town"):
+            self._everything_ends()
 
     def _everything_ends(self) -> None:
         town = self.town

@@ -12,7 +12,7 @@ import pytest
 from bot.core.model.pipeline import Lane, Step, Track
 from bot.core.model.run import Attempt, Run, Status
 from bot.core.model.service_state import ServiceState
-from bot.core.rules.cleanup import REMOVED_AT_ONCE
+from bot.core.rules.decision import LIMITS
 from tests.core.town import Town
 from tests.core.world import shop
 
@@ -191,8 +191,8 @@ def removes(live: int) -> int:
 
 
 def test_the_first_part_of_a_clean_up_costs_the_same_however_much_there_is_to_remove() -> None:
-    few, many = removes(3 * REMOVED_AT_ONCE), removes(MANY)
-    assert many <= few * GROWTH, f"{few} steps with {3 * REMOVED_AT_ONCE} runs to remove, {many} with {MANY}"
+    few, many = removes(3 * LIMITS.removed_at_once), removes(MANY)
+    assert many <= few * GROWTH, f"{few} steps with {3 * LIMITS.removed_at_once} runs to remove, {many} with {MANY}"
 
 
 def test_the_count_sees_a_walk_through_all_runs() -> None:

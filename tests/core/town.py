@@ -36,7 +36,7 @@ from bot.core.model.facts import Fact, FactKind
 from bot.core.model.pipeline import Lane, Mode, Outcome, Pipeline, Step, Track
 from bot.core.model.run import Ending, Run, Status
 from bot.core.rules.decide import decide
-from bot.core.rules.decision import Decision, Ended
+from bot.core.rules.decision import LIMITS, Decision, DecisionLimits, Ended
 from bot.core.view import View, view
 from bot.reporting import run_report
 from bot.reporting.buttons import Button
@@ -55,7 +55,8 @@ class Written(NamedTuple):
 class Town:
     """One board, and everybody around it."""
 
-    def __init__(self, pipeline: Pipeline | None = None) -> None:
+    def __init__(self, pipeline: Pipeline | None = None, limits: DecisionLimits = LIMITS) -> None:
+        self.limits = limits
         self.board = build_board(Header(pipeline or shop()), [])
         self.github = GitHub()
         self.jenkins = Jenkins()
@@ -72,7 +73,7 @@ class Town:
     def send(self, event: Event) -> Decision:
         """One event, one second later."""
         self.now += 1
-        decision = decide(self.board, event, self.now)
+        decision = decide(self.board, event, self.now, self.limits)
         self.board.take_changes()
         self.facts += decision.facts
         self.effects += decision.effects

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.workers.conftest import quiet, redis_url, shop, soon, workshop
+from tests.workers.conftest import quiet, redis_url, shop, workshop
 
-__all__ = ["quiet", "redis_url", "shop", "soon", "workshop"]
+__all__ = ["quiet", "redis_url", "shop", "workshop"]

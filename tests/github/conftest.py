@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.web.conftest import app, client, configuration, redis, redis_url, send, settings, story, wake_ups
-from tests.workers.conftest import quiet, shop, soon, workshop
+from tests.workers.conftest import quiet, shop, workshop
 
 __all__ = [
     "app",
@@ -15,7 +15,6 @@ __all__ = [
     "send",
     "settings",
     "shop",
-    "soon",
     "story",
     "wake_ups",
     "workshop",

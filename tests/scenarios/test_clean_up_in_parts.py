@@ -7,7 +7,7 @@ import pytest
 from bot.core.model.board import Board, build_board
 from bot.core.model.effects import Trigger
 from bot.core.model.facts import FactKind
-from bot.core.rules import cleanup
+from bot.core.rules.decision import DecisionLimits
 from bot.store.codec import dump_record, field_of, load_record
 from tests.core.town import Town
 from tests.core.world import shop
@@ -16,10 +16,9 @@ ACC, PRE = "acceptance", "pre-production"
 
 
 @pytest.fixture
-def town(monkeypatch: pytest.MonkeyPatch) -> Town:
+def town() -> Town:
     """S1a holds the lock; S1b to S1f wait behind it and S2a behind those; the fix S1g is in pre-production."""
-    monkeypatch.setattr(cleanup, "REMOVED_AT_ONCE", 2)
-    opened = Town(shop(acceptance=1))
+    opened = Town(shop(acceptance=1), DecisionLimits(removed_at_once=2))
     for service, letter in ("S1", "a"), ("S1", "b"), ("S1", "c"), ("S2", "a"):
         opened.arrives(service, letter, PRE)
     for letter in "de":

@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from bot.core import run_story
-from bot.core.rules import decision
 from launch.embedded import Embedded
 from tests.workers.workshop import Workshop
 
@@ -41,10 +39,3 @@ def quiet() -> Iterator[None]:
     """Nothing is printed: drawing the trace of an error takes longer than many a test."""
     with capture_logs():
         yield
-
-
-@pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pauses and doubts pass quickly."""
-    monkeypatch.setattr(run_story, "DEBOUNCE", 0.0)
-    monkeypatch.setattr(decision, "STATUS_DEBOUNCE", 0.0)

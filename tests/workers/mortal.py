@@ -21,15 +21,13 @@ from typing import Any
 import requests
 import structlog
 
-from bot.core import run_story
 from bot.core.model.events import TimePassed
-from bot.core.rules import decision, runs
 from bot.runtime import PipelineContext, Runtime, build
 from bot.store.keys import FAMILIES
 from bot.store.outbox import Outbox
 from bot.store.scripts import Scripts
 from bot.store.store import Outdated, Store
-from tests.workers.workshop import SHORT, configuration, settings, shape
+from tests.workers.workshop import AT_ONCE, SHORT, configuration, settings, shape
 from workers import beginning, reconcile
 from workers.performer import decide_and_perform, perform_due
 
@@ -99,8 +97,6 @@ def request_name(_result: Any, _session: Any, request: requests.PreparedRequest,
 def live(life: Life) -> dict[str, Any]:
     """Work until nothing is left to do now; short holds, so that what a dead worker held is soon free."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    run_story.DEBOUNCE, decision.STATUS_DEBOUNCE = 0.0, 0.0
-    runs.PULL_TOLD = run_story.PULL_TOLD = 0.0
     if life.refuse:
         flaky(life.refuse)
     made = configuration(shape(life.pipeline), life.jenkins, life.github, life.timeout)
@@ -114,9 +110,11 @@ def live(life: Life) -> dict[str, Any]:
 
 
 def with_short_holds(context: PipelineContext, claim_ms: int) -> PipelineContext:
-    """The same, but what a worker that died held is soon free."""
+    """The same, but what a worker that died held is soon free, and GitHub is told and asked at once."""
     redis, keys = context.redis, context.keys
-    return replace(context, store=Store(redis, keys, lease_ms=100), outbox=Outbox(redis, keys, claim_ms=claim_ms))
+    limits = replace(AT_ONCE, pull_told=0.0)
+    store, outbox = Store(redis, keys, lease_ms=100), Outbox(redis, keys, claim_ms=claim_ms)
+    return replace(context, store=store, outbox=outbox, decision_limits=limits)
 
 
 def flaky(rate: float) -> None:

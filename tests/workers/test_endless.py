@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bot.core.model.events import BuildHinted, Merged
-from bot.core.rules import decision
+from bot.core.rules.decision import DecisionLimits
 from bot.store.records import Records
 from bot.store.store import BATCH
 from tests.workers.conftest import Open
@@ -70,9 +70,9 @@ def test_a_single_delivery_wakes_nobody_for_what_its_own_thread_does(shop: Works
     assert woken == []
 
 
-def test_nobody_is_woken_for_what_rests(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_is_woken_for_what_rests(shop: Workshop) -> None:
     """A status that says "pending" rests for seconds: the clock finds it when it is due."""
-    monkeypatch.setattr(decision, "STATUS_DEBOUNCE", 5.0)
+    shop.context.decision_limits = DecisionLimits(status_debounce=5.0)
     _push(shop, 1)
     assert take_turns(shop.context) == {"jenkins"}
     assert shop.context.redis.zcard(shop.context.keys.due("github")) > 0

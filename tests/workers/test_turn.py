@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from bot.core.model.events import BuildSeen, CancelAsked, Event, LockAsked, Merged, TimePassed
 from bot.core.model.pipeline import Outcome
 from bot.core.model.run import Status
-from bot.core.rules import cleanup
+from bot.core.rules.decision import DecisionLimits
 from bot.store.inbox import Accepted, parked
 from bot.store.store import Outdated, family_of
 from tests.workers.conftest import Open
@@ -67,8 +67,8 @@ def test_a_delivery_that_cannot_be_digested_is_parked_and_the_line_goes_on(shop:
 def test_what_the_rules_did_before_they_failed_is_taken_back(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     real = turn.decide
 
-    def fails(board, event, now):  # type: ignore[no-untyped-def]
-        decision = real(board, event, now)
+    def fails(board, event, now, limits):  # type: ignore[no-untyped-def]
+        decision = real(board, event, now, limits)
         if isinstance(event, Merged) and event.title == "S1b":
             raise RuntimeError("a mistake of ours")
         return decision
@@ -195,9 +195,9 @@ def test_every_effect_stands_in_the_line_of_whom_it_talks_to() -> None:
 # -- a clean-up in parts ---------------------------------------------------------------------------------------
 
 
-def test_a_clean_up_in_parts_goes_on_without_the_clock(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clean_up_in_parts_goes_on_without_the_clock(shop: Workshop) -> None:
     """F8: one run a decision here; all of them, the lock and the entry of the next come of one look at the inbox."""
-    monkeypatch.setattr(cleanup, "REMOVED_AT_ONCE", 1)
+    shop.context.decision_limits = DecisionLimits(removed_at_once=1)
     numbers = itertools.count(100)
 
     def decide_all_of(*events: Event) -> None:

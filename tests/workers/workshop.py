@@ -19,6 +19,7 @@ from bot.core.model.effects import Effect, Trigger
 from bot.core.model.events import Configured, Event, FirstStart, HeadSeen, Merged, TimePassed
 from bot.core.model.pipeline import Job, Lane, Pipeline, Step, Track
 from bot.core.model.run import Run
+from bot.core.rules.decision import DecisionLimits
 from bot.core.rules.stage_versions import rolls_out
 from bot.effect_outcomes import RetryPolicy
 from bot.github import identity, session
@@ -89,6 +90,8 @@ def configuration(
     return Configuration((pipeline,), {"cdp": cdp}, github=where, digest="1")
 
 
+#: Statuses and comments are written at once.
+AT_ONCE = DecisionLimits(status_debounce=0.0, comment_debounce=0.0)
 #: An effect that failed is tried again almost at once.
 SHORT = RetryPolicy(first=0.04, longest=0.04, longest_asked=0.04)
 
@@ -133,6 +136,7 @@ class Workshop:
         self.pipeline = configuration.pipelines[0]
         self.runtime = replace(build(self.settings, configuration), retry_policy=self.retry_policy)
         self.context = self.runtime.pipeline(self.pipeline.name)
+        self.context.decision_limits = AT_ONCE
 
     def limit_github(self, **limits: float) -> None:
         """Go on as a new process to which GitHub has other limits."""

@@ -63,14 +63,10 @@ def withdraw(decision: Decision, run: Buildable, *, abort: bool, why: str) -> No
 # -- who is removed --------------------------------------------------------------------------------------------
 
 
-#: How many runs one decision removes (F8): else a turn would take as long as there are runs, and Redis stand still.
-REMOVED_AT_ONCE = 100
-
-
 def clean_up(decision: Decision, service: str) -> None:
     """F8: remove the runs that a passed fast run contains; where that is not known, keep them and ask.
 
-    One decision removes `REMOVED_AT_ONCE`; if there are more, they go in the next ones, which are due at once.
+    One decision removes `DecisionLimits.removed_at_once`; if there are more, they go in the next ones, due at once.
     """
     board, removed = decision.board, 0
     for run in board.of_service(service):
@@ -80,7 +76,7 @@ def clean_up(decision: Decision, service: str) -> None:
         version, contained = found
         if not contained:
             ask_whether_contained(decision, run, version.position)
-        elif removed == REMOVED_AT_ONCE:
+        elif removed == decision.limits.removed_at_once:
             board.put(CleanUp(service))
             return
         else:

@@ -28,7 +28,7 @@ from bot.core.rules import (
     unmanaged_builds,
     verifications,
 )
-from bot.core.rules.decision import Decision
+from bot.core.rules.decision import LIMITS, Decision, DecisionLimits
 from bot.core.rules.queue import admit_waiting
 from bot.core.run_story import tell
 
@@ -36,9 +36,9 @@ Kind = TypeVar("Kind")
 Handler = Callable[[Decision, Any], None]
 
 
-def decide(board: Board, event: Event, now: float) -> Decision:
+def decide(board: Board, event: Event, now: float, limits: DecisionLimits = LIMITS) -> Decision:
     """Apply the rules to one event that was accepted at `now` (seconds since the epoch)."""
-    decision = Decision(board, now)
+    decision = Decision(board, now, limits)
     observed = board.header.mode is Mode.OBSERVE
     cleaning = sorted(board.clean_ups)
     shown, standing = banners.standing(board), lock_notices.standing(board)

@@ -36,8 +36,6 @@ _END_FACTS = {
 
 #: How a check run ends for those that are taken out; the commit status says `error`.
 _CONCLUSIONS = {End.SUPERSEDED: "neutral", End.DROPPED: "neutral", End.CANCELLED: "cancelled"}
-#: How long the status of a stage that was just entered waits for more: the start of its build mostly comes at once.
-STATUS_DEBOUNCE = 5.0
 
 
 def run_failed(run: Buildable, outcome: Outcome) -> RunFailed:
@@ -45,6 +43,25 @@ def run_failed(run: Buildable, outcome: Outcome) -> RunFailed:
     by = run.attempt.cancelled_by if outcome is Outcome.ABORTED else None
     attempt = run.attempt
     return RunFailed(run.who, run.step, outcome, attempt.failed_tests, attempt.failed_step, attempt.lost, by)
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionLimits:
+    """How many runs one decision removes, and how long news waits for more before it is written, in seconds."""
+
+    #: How many runs one decision removes (F8): else a turn would take as long as there are runs, and Redis stand still.
+    removed_at_once: int = 100
+    #: The status of a stage that was just entered waits: the start of its build mostly comes at once.
+    status_debounce: float = 5.0
+    #: A comment waits: a run that goes on at once is told of once. Nobody waits for it, its link leads to what is true
+    #: now.
+    comment_debounce: float = 30.0
+    #: So long the webhook of a merge has time to tell the number of its pull request; then GitHub is asked.
+    pull_told: float = 60.0
+
+
+#: Those of production.
+LIMITS = DecisionLimits()
 
 
 @dataclass(slots=True)
@@ -61,6 +78,7 @@ class Decision:
 
     board: Board
     now: float
+    limits: DecisionLimits = LIMITS
     facts: list[Fact] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
     ended: list[Ended] = field(default_factory=list)
@@ -145,7 +163,7 @@ class Decision:
         if run.verifies is not None:
             self.do(SetStatus(*where, state, message(text), None, run.job, run.attempt.build))
         elif self.board.pipeline.stage(step.stage) is not None:
-            debounce = STATUS_DEBOUNCE if state == "pending" else 0.0
+            debounce = self.limits.status_debounce if state == "pending" else 0.0
             self.do(SetStatus(*where, state, message(text), run.key, conclusion=conclusion, debounce=debounce))
 
     def waits(self, run: Run, step: Step, **changes: Any) -> Run:

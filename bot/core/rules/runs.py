@@ -56,7 +56,9 @@ def start_run(
     decision.status(run, run.step, "pending", messages.WaitsFor(run.step))
     configured = board.pipeline.service(service)
     if merge.pull is None and configured is not None:
-        decision.do(FindPull(service, configured.repository, configured.branch, position.sha, PULL_TOLD))
+        decision.do(
+            FindPull(service, configured.repository, configured.branch, position.sha, decision.limits.pull_told)
+        )
     found = fast_lane.cleaned_up_by(board, run)  # a push that arrives after its successor has passed already
     if found is not None and found[1]:
         leave(decision, run, sentences.superseded(found[0].run, found[0].position.sha))
@@ -121,10 +123,6 @@ def find_place(decision: Decision, run: Run) -> None:
         decision.end(run, Ending(End.DELIVERED, text))
     else:
         queue(decision, run, step)
-
-
-#: So long the webhook of a merge has time to tell the number of its pull request, in seconds; then GitHub is asked.
-PULL_TOLD = 60.0
 
 
 def leave_lane(decision: Decision, service: str, opener: str) -> None:

@@ -37,6 +37,8 @@ class Case:
     body: dict[str, Any] = field(default_factory=dict)
     typed: tuple[str, ...] = ()
     comment: str = ""
+    #: Whether the path and the command are about the whole installation.
+    everywhere: bool = False
     #: The mode that the pipeline is in before.
     mode: Mode = Mode.RUN
 
@@ -82,6 +84,13 @@ CASES = (
     Case(Action.MODE, "/mode", {"mode": "run"}, ("resume", *_MOVES), mode=Mode.OBSERVE),
     Case(Action.MODE, "/mode", {"mode": "pause"}, ("pause", *_MOVES), mode=Mode.OBSERVE),
     Case(Action.DEAD_LETTERS, "/dead-letters/drop", {"slot": "x"}, ("dead-letters", "drop", "x")),
+    Case(
+        Action.TOKENS,
+        "/tokens/revoke",
+        {"which": "nobody"},
+        ("token", "revoke", "nobody", "--url", "{url}"),
+        everywhere=True,
+    ),
     Case(Action.PARKED, "/parked/retry", {"entry": "1-1"}, ("parked", "retry", "1-1")),
 )
 

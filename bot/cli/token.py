@@ -1,6 +1,7 @@
-"""The commands about API tokens: token create, list, revoke. They work on the store itself, and ask no server.
+"""The commands about API tokens: token create, list, revoke: on the store itself, or with --url through the API.
 
-So whoever may read the address of the store is an admin: it holds everything that the roles protect.
+Whoever may read the address of the store is an admin: it holds everything that the roles protect. Through the API it
+takes a token of an admin.
 """
 
 from __future__ import annotations
@@ -9,26 +10,46 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
 from bot.cli.common import CommandFailed, WrongUsage, count, date_and_time, print_json, say, warn
 
 if TYPE_CHECKING:
-    from bot.store.tokens import StoredToken, Tokens
+    from redis import Redis
+
+    from bot.cli.client import ApiClient
     from config.settings import Settings
 
+Shape = dict[str, Any]
 SCOPES = ("read", "act", "admin")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,62}")
 _DAY = 86_400.0
+
+url_option = click.option(
+    "--url", help="Ask this Interlock, with your token as an admin, instead of the store of this environment."
+)
+
+
+class TokenSource(Protocol):
+    """Where the tokens are: each method as the commands below need it."""
+
+    def create(self, name: str, scope: str, days: int | None) -> tuple[str, Shape]:
+        """The text of a new token, and what is kept of it."""
+
+    def every(self) -> list[Shape]:
+        """What is kept of every token."""
+
+    def revoke(self, which: str) -> list[Shape]:
+        """Those that were revoked. Raises CommandFailed if there are none."""
 
 
 @click.group(name="token", short_help="Make, list and revoke API tokens.")
 def tokens() -> None:
-    """Make, list and revoke API tokens. Run it where Interlock runs, with the same environment.
+    """Make, list and revoke API tokens.
 
-    A token of INTERLOCK_API_TOKENS is not listed here: it is removed from there.
+    Run it where Interlock runs, with the same environment; or with --url as an admin. A token of INTERLOCK_API_TOKENS
+    is not listed here: it is removed from there.
     """
 
 
@@ -36,88 +57,138 @@ def tokens() -> None:
 @click.argument("name")
 @click.option("--scope", type=click.Choice(SCOPES), required=True, help="The most that it may be used for.")
 @click.option("--expires", type=click.IntRange(1, 3650), metavar="DAYS", help="It ends after so many days.")
-def create(name: str, scope: str, expires: int | None) -> None:
+@url_option
+def create(name: str, scope: str, expires: int | None, url: str | None) -> None:
     """Make a token for NAME, who is on record for what is done with it, and print it: it cannot be shown again.
 
     What NAME may do, the roles in the pipeline file say. `read` is for reading alone, `act` for all but what takes an
     admin, `admin` for everything.
     """
-    from bot.core.access import Scope
+    from bot.store.tokens import Tokens
 
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(Tokens.NAME, name):
         raise WrongUsage(f"{name!r} is not a name; expected letters, digits, `.`, `_`, `@` and `-`, at most 63")
-    now = time.time()
-    with _store() as store:
-        text, made = store.create(name, Scope(scope), None if expires is None else now + expires * _DAY, now)
-    ends = "does not end" if made.expires is None else f"ends {date_and_time(made.expires)}"
+    with _source(url) as source:
+        text, made = source.create(name, scope, expires)
+    ends = "does not end" if made["expires"] is None else f"ends {date_and_time(made['expires'])}"
     click.echo(text)
-    warn(f"Token {made.id} of {name}, scope {scope}, {ends}. Only its hash is kept: this is the one time it is shown.")
+    kept = "Only its hash is kept: this is the one time it is shown."
+    warn(f"Token {made['id']} of {name}, scope {scope}, {ends}. {kept}")
 
 
 @tokens.command(name="list", short_help="List the tokens, without their text.")
 @click.option("--json", "as_json", is_flag=True, help="Print them as a list, for programs.")
-def list_tokens(as_json: bool) -> None:
+@url_option
+def list_tokens(as_json: bool, url: str | None) -> None:
     """List the tokens: id, name, scope, when each was made and last used, and when it ends."""
-    with _store() as store:
-        rows = [(token, store.last_used(token)) for token in store.all()]
+    with _source(url) as source:
+        rows = source.every()
     if as_json:
-        print_json([_shape(token, used) for token, used in rows])
+        print_json(rows)
         return
-    for token, used in rows:
-        say(f"{token.id}  {token.name}  {token.scope}", bold=True)
-        say(f"  made {date_and_time(token.created)}, {_use(used)}, {_end(token)}")
+    for row in rows:
+        say(f"{row['id']}  {row['name']}  {row['scope']}", bold=True)
+        say(f"  made {date_and_time(row['created'])}, {_use(row['used'])}, {_end(row['expires'])}")
     if not rows:
         say("There are no tokens.")
 
 
 @tokens.command(short_help="Revoke a token, or all of a name.")
 @click.argument("which", metavar="ID|NAME")
-def revoke(which: str) -> None:
-    """Revoke the token ID, or all tokens of NAME. What is signed in with one of them is signed out."""
-    from config.errors import nearest
-
-    with _store() as store:
-        known = [word for token in store.all() for word in (token.name, token.id)]
-        gone = store.revoke(which)
-    if not gone:
-        meant = nearest(which, known)
-        hint = f"; did you mean {meant}?" if meant else ""
-        raise CommandFailed(f"there is no token of this id or name: {which}{hint}")
-    say(f"done: {count(len(gone), 'token')} of {gone[0].name} revoked")
+@url_option
+def revoke(which: str, url: str | None) -> None:
+    """Revoke the token ID, or all tokens of NAME. Whoever has signed in with one of them is signed out."""
+    with _source(url) as source:
+        gone = source.revoke(which)
+    say(f"done: {count(len(gone), 'token')} of {gone[0]['name']} revoked")
 
 
 def _use(used: float | None) -> str:
     return "never used" if used is None else f"last used {date_and_time(used)}"
 
 
-def _end(token: StoredToken) -> str:
-    if token.expires is None:
+def _end(expires: float | None) -> str:
+    if expires is None:
         return "does not end"
-    return f"{'ended' if token.has_ended(time.time()) else 'ends'} {date_and_time(token.expires)}"
+    return f"{'ended' if expires <= time.time() else 'ends'} {date_and_time(expires)}"
 
 
-def _shape(token: StoredToken, used: float | None) -> dict[str, object]:
-    return {
-        "id": token.id,
-        "name": token.name,
-        "scope": token.scope,
-        "created": token.created,
-        "expires": token.expires,
-        "used": used,
-    }
+# -- where the tokens are ----------------------------------------------------------------------------------------------
+
+
+class _InStore:
+    """In the store of this environment."""
+
+    def __init__(self, redis: Redis) -> None:
+        from bot.store.tokens import Tokens
+
+        self._tokens = Tokens(redis)
+
+    def create(self, name: str, scope: str, days: int | None) -> tuple[str, Shape]:
+        from bot.core.access import Scope
+
+        now = time.time()
+        text, made = self._tokens.create(name, Scope(scope), None if days is None else now + days * _DAY, now)
+        return text, self._tokens.shape(made)
+
+    def every(self) -> list[Shape]:
+        return [self._tokens.shape(token) for token in self._tokens.all()]
+
+    def revoke(self, which: str) -> list[Shape]:
+        from config.errors import nearest
+
+        known = [word for token in self._tokens.all() for word in (token.name, token.id)]
+        gone = self._tokens.revoke(which)
+        if not gone:
+            meant = nearest(which, known)
+            hint = f"; did you mean {meant}?" if meant else ""
+            raise CommandFailed(f"there is no token of the id or name {which!r}{hint}")
+        return [self._tokens.shape(token) for token in gone]
+
+
+class _OfServer:
+    """Behind the API of an Interlock."""
+
+    def __init__(self, api: ApiClient) -> None:
+        self._api = api
+
+    def create(self, name: str, scope: str, days: int | None) -> tuple[str, Shape]:
+        body = {"name": name, "scope": scope, **({} if days is None else {"days": days})}
+        made = self._api.ask_as_owner("POST", "tokens", has="text", body=body)
+        return str(made["text"]), made["token"]
+
+    def every(self) -> list[Shape]:
+        rows: list[Shape] = self._api.ask_as_owner("GET", "tokens", has="tokens")["tokens"]
+        return rows
+
+    def revoke(self, which: str) -> list[Shape]:
+        gone: list[Shape] = self._api.ask_as_owner("POST", "tokens", "revoke", has="revoked", body={"which": which})[
+            "revoked"
+        ]
+        return gone
 
 
 @contextmanager
-def _store() -> Iterator[Tokens]:
-    """The tokens in the store of the environment, or in the embedded one that runs. Raises CommandFailed."""
+def _source(url: str | None) -> Iterator[TokenSource]:
+    """The tokens behind `url`; without one those in the store of the environment, or in the embedded one that runs.
+
+    Raises CommandFailed, or what ApiClient raises.
+    """
     from redis.exceptions import RedisError
 
+    from bot.cli.client import ApiClient
     from bot.runtime import WATCH_LIMITS, connect_store
-    from bot.store.tokens import Tokens
 
+    if url is not None:
+        api = ApiClient(url)
+        try:
+            yield _OfServer(api)
+        finally:
+            api.close()
+        return
     redis = connect_store(_settings(), WATCH_LIMITS)
     try:
-        yield Tokens(redis)
+        yield _InStore(redis)
     except RedisError as error:
         raise CommandFailed(f"the store cannot be reached ({type(error).__name__})") from None
     finally:
@@ -142,6 +213,6 @@ def _settings() -> Settings:
     if url is None:
         raise CommandFailed(
             f"INTERLOCK_REDIS_URL is not set, and no Interlock runs on {found.data_dir}: start it (`interlock up`), or "
-            "set INTERLOCK_REDIS_URL or INTERLOCK_DATA_DIR as where it runs"
+            "set INTERLOCK_REDIS_URL or INTERLOCK_DATA_DIR as where it runs; or give --url"
         )
     return found.model_copy(update={"redis_url": SecretStr(url)})

@@ -14,7 +14,7 @@ import re
 import secrets
 import zlib
 from dataclasses import asdict, dataclass
-from typing import cast
+from typing import Any, cast
 
 from redis import Redis
 
@@ -66,7 +66,10 @@ def _checksum(text: str) -> str:
 
 
 class Tokens:
-    """The tokens of an installation."""
+    """The tokens of an installation. A name has no colon: no login at GitHub can be mistaken for it."""
+
+    #: What a token may be called.
+    NAME = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,62}"
 
     def __init__(self, redis: Redis, prefix: str = "interlock") -> None:
         self._redis = redis
@@ -107,6 +110,17 @@ class Tokens:
         """When it was last used, to the minute; None if never."""
         raw = cast("bytes | None", self._redis.hget(self._used, token.id))
         return None if raw is None else float(raw)
+
+    def shape(self, token: StoredToken) -> dict[str, Any]:
+        """All that may be told of a token, as JSON."""
+        return {
+            "id": token.id,
+            "name": token.name,
+            "scope": str(token.scope),
+            "created": token.created,
+            "expires": token.expires,
+            "used": self.last_used(token),
+        }
 
     def revoke(self, which: str) -> list[StoredToken]:
         """Remove the token with this id, or all of this name; returns those that were removed."""

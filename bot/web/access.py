@@ -7,7 +7,8 @@ signing in, and static files. Everything else is closed where `web: read` says `
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
+from contextlib import closing
 from typing import Any, cast
 from urllib.parse import quote
 
@@ -48,15 +49,16 @@ def readable() -> list[PipelineContext]:
     return [context for context in contexts if _may_read(person, context)]
 
 
-def bounded(pieces: Iterator[bytes]) -> Generator[bytes, None, None]:
+def bounded(pieces: Generator[bytes, None, None]) -> Generator[bytes, None, None]:
     """The same stream; where reading takes a sign-in it ends after a while, and the browser connects again."""
     ends = time.monotonic() + LONGEST_STREAM if runtime().configuration.web.private else float("inf")
 
     def until_then() -> Generator[bytes, None, None]:
-        for piece in pieces:
-            yield piece
-            if time.monotonic() > ends:
-                return
+        with closing(pieces):
+            for piece in pieces:
+                yield piece
+                if time.monotonic() > ends:
+                    return
 
     return until_then()
 

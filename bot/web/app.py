@@ -11,6 +11,7 @@ from bot.web import (
     access,
     api_finding,
     api_machines,
+    api_tokens,
     compression,
     finding_pages,
     ingress,
@@ -65,7 +66,7 @@ def create_app(
     app.extensions["interlock-body-limit"] = admission.body_limit  # for the worker that collects bodies
     app.extensions["interlock-ingress"] = ingress.WebhookIngress(shared, admission, wake_up)
     problems.install(app)
-    for blueprint in (ingress.webhooks, reading, acting, api_machines.machines):
+    for blueprint in (ingress.webhooks, reading, acting, api_tokens.tokens, api_machines.machines):
         app.register_blueprint(blueprint)
     page.install(app)
     sign_in.install(app, settings, configuration.github)

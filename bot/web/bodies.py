@@ -11,8 +11,10 @@ from gunicorn.http.errors import ParseException
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from bot.core.access import Scope
 from bot.core.model.pipeline import Mode
 from bot.payloads import Unreadable, read_object
+from bot.store.tokens import Tokens
 from bot.web.admission import MOST_FROM_PEOPLE
 from bot.web.problems import Problem
 from config.values import duration
@@ -107,6 +109,22 @@ class DeadLetterBody(RequestBody):
     """Give an effect that was given up another try, or drop it."""
 
     slot: Annotated[str, Field(min_length=1, max_length=1_000)]
+
+
+class TokenBody(RequestBody):
+    """Make an API token for `name`, which ends after so many days, if it ends."""
+
+    reason: Words = "a token is needed"
+    name: Annotated[str, Field(pattern=f"^{Tokens.NAME}$")]
+    scope: Annotated[Scope, BeforeValidator(lambda value: Scope(value) if value in list(Scope) else value)]
+    days: Annotated[int, Field(ge=1, le=3650)] | None = None
+
+
+class RevokedBody(RequestBody):
+    """Revoke the token of an id, or all of a name."""
+
+    reason: Words = "a token is not needed any more"
+    which: Name
 
 
 def raw(most: int) -> bytes:

@@ -59,6 +59,14 @@ def require(action: Action, context: PipelineContext, service: str | None = None
     return person
 
 
+def require_everywhere(action: Action) -> Person:
+    """The same for what is not about one pipeline: they must have the role in each. Raises Problem."""
+    person = signed_in()
+    for context in runtime().pipelines.values():
+        allow(person, action, context)
+    return person
+
+
 def signed_in() -> Person:
     """The person who sends the present request. Raises Problem (401) if they have not shown who they are."""
     person = current_user()

@@ -30,11 +30,11 @@ def configuration(configuration: Configuration, story: Story) -> Configuration:
 
 @pytest.mark.parametrize(("case", "who"), list(cases("typed")), ids=lambda each: getattr(each, "name", each))
 def test_each_role_may_type_what_the_table_says(
-    interlock: Interlock, story: Story, broken: Run, case: Case, who: str
+    interlock: Interlock, address: str, story: Story, broken: Run, case: Case, who: str
 ) -> None:
     if story.board.header.mode is not case.mode:
         story.put(ModeAsked(case.mode, "test", REASON))
-    done = interlock(*case.typed, INTERLOCK_TOKEN=token(who))
+    done = interlock(*(word.format(url=address) for word in case.typed), INTERLOCK_TOKEN=token(who))
     refused = f"{who} may not" in done.stderr
     assert refused is not case.may(who), done.stderr
     if refused:

@@ -94,7 +94,7 @@ def test_revoking_what_is_not_there_names_what_may_be_meant(token: Typed) -> Non
     done = token("revoke", "robto")
     assert (done.exit_code, done.stderr) == (
         1,
-        "error: there is no token of this id or name: robto; did you mean robot?\n",
+        "error: there is no token of the id or name 'robto'; did you mean robot?\n",
     )
 
 
@@ -124,3 +124,16 @@ def test_the_embedded_store_is_found_by_its_folder(tmp_path: Path) -> None:
     with Embedded(tmp_path / "data", fsync="no"):
         made = typed("token", "create", "robot", "--scope", "act", INTERLOCK_DATA_DIR=str(tmp_path / "data"))
         assert is_token(made.stdout.strip()), made.stderr
+
+
+def test_an_admin_makes_lists_and_revokes_them_from_anywhere(token: Typed, interlock: Interlock, address: str) -> None:
+    made = interlock("token", "create", "robot", "--scope", "act", "--expires", "30", "--url", address)
+    assert is_token(made.stdout.strip()), made.stderr
+    (row,) = json.loads(interlock("token", "list", "--json", "--url", address).stdout)
+    assert (row["name"], row["scope"]) == ("robot", "act")
+    assert row["expires"] == pytest.approx(time.time() + 30 * 86_400, abs=30)
+    refused = interlock("token", "list", "--url", address, INTERLOCK_TOKEN=made.stdout.strip())
+    assert "robot may not manage tokens: that takes the role `admin`, and a token of scope `act`" in refused.stderr
+    assert "did you mean robot?" in interlock("token", "revoke", "robt", "--url", address).stderr
+    assert interlock("token", "revoke", "robot", "--url", address).stdout == "done: 1 token of robot revoked\n"
+    assert "nobody has this token" in interlock("token", "list", "--url", address, INTERLOCK_TOKEN="x").stderr

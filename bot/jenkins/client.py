@@ -20,6 +20,7 @@ from urllib.parse import urlencode
 import jenkins
 import requests
 import structlog
+from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import ConnectTimeout, RequestException
@@ -103,6 +104,17 @@ class CrumbIssuer(jenkins.Jenkins):  # type: ignore[misc]
         return response
 
 
+class _Adapter(HTTPAdapter):
+    """Finds the pool of connections once, not for each request: a client talks to one address only."""
+
+    _pool: Any = None
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        if self._pool is None:
+            self._pool = super().get_connection_with_tls_context(*args, **kwargs)
+        return self._pool
+
+
 class JenkinsClient:
     """One controller, for one thread: the session under it is not safe to share."""
 
@@ -116,6 +128,8 @@ class JenkinsClient:
         #: Whether this controller wants crumbs from us: known once it has refused a request without one.
         self._wants_crumbs = False
         self._http = requests.Session()
+        for scheme in ("http://", "https://"):
+            self._http.mount(scheme, _Adapter())
         self._http.auth = HTTPBasicAuth(controller.user.encode(), token.encode())
         if controller.ca_bundle is not None:
             self._http.verify = str(controller.ca_bundle)

@@ -56,12 +56,12 @@ def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
             Side("bare Celery task", house.bare, BARE, ("bare-web", "bare-worker")),
         )
         for side in sides:
-            _react(house, side, side.load(2 * bodies.SERVICES, 200))  # warm, and every service has a history
+            _react(house, side.load(2 * bodies.SERVICES, 200))  # warm, and every service has a history
         for _ in range(rounds(ROUNDS, scale)):
             for side in sides:
                 say(f"the reaction of {side.name} at {RATE} events a second")
                 count, before = _count(COUNT, scale), _cpu(house, side)
-                _, sent, accepted = _react(house, side, side.load(count, RATE))
+                _, sent, accepted = _react(house, side.load(count, RATE))
                 side.rounds.append(sent)
                 side.accepted.append(accepted)
                 side.cpu.append((_cpu(house, side) - before) * 1000 / count)
@@ -69,7 +69,7 @@ def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
             for side in sides:
                 say(f"the reaction of {side.name} to a burst of merges")
                 count, before = _count(BURST, scale), _cpu(house, side)
-                seconds, _, _ = _react(house, side, side.load(count, None))
+                seconds, _, _ = _react(house, side.load(count, None))
                 side.rates.append(count / seconds)
                 side.burst_cpu.append((_cpu(house, side) - before) * 1000 / count)
         return _section(*sides, int(house.ask_sink("/writes")))
@@ -84,7 +84,7 @@ def _count(count: int, scale: float) -> int:
     return max(50, int(count * scale)) if scale >= SMALL else bodies.SERVICES
 
 
-def _react(house: House, side: Side, load: Load) -> tuple[float, list[float], list[float]]:
+def _react(house: House, load: Load) -> tuple[float, list[float], list[float]]:
     """Send a load; the seconds until its last trigger arrived, and the milliseconds of each, since it was sent and
     since it was accepted. The latter is less than nothing where the trigger was there before the sender read its 202.
     """

@@ -30,10 +30,6 @@ def bench(store: Replicated) -> Iterator[Workshop]:
         yield Workshop(stack, store.url)
 
 
-def posts(shop: Workshop) -> int:
-    return int(shop.control.requests().get(POST, 0))
-
-
 def test_what_was_posted_is_known_to_the_next_master(store: Replicated, bench: Workshop) -> None:
     (event,) = bench.do(bench.trigger())
     assert isinstance(event, TriggerAccepted)
@@ -53,14 +49,14 @@ def test_without_a_replica_that_confirms_nothing_is_posted(store: Replicated, be
     for _ in range(4):
         bench.all_due("jenkins")
         assert bench.try_once(bench.trigger(run="S1.2")) == []
-    assert posts(bench) == 1
+    assert bench.posts() == 1
     (delay,) = bench.context.delays.all()
     assert delay.why == "no replica of the store confirms that the build is about to be started"
     assert posted.job(bench.context, "S1.2", 1) is None
     heal()
     (event,) = bench.see_through(bench.trigger(run="S1.2"))
     assert isinstance(event, TriggerAccepted)
-    assert posts(bench) == 2
+    assert bench.posts() == 2
 
 
 def test_a_server_that_has_been_alone_for_a_minute_needs_no_confirmation(store: Replicated, bench: Workshop) -> None:

@@ -35,10 +35,6 @@ def fail_over(shop: Workshop) -> None:
     shop.context.redis.hset(shop.context.keys.meta, "history", ANOTHER)
 
 
-def posts(shop: Workshop) -> int:
-    return int(shop.control.requests().get(POST, 0))
-
-
 def started_by_the_lost_history(shop: Workshop, run: str, attempt: str, commit: str, version: str) -> None:
     """A build that was started, and then forgotten by the store."""
     values = [run, attempt, "acceptance", "main", "S1", "shop/s1", commit, version]
@@ -53,16 +49,16 @@ def test_a_fresh_store_is_not_in_doubt(patient: Workshop) -> None:
 
 def test_the_attempt_itself_that_was_forgotten_is_found(patient: Workshop) -> None:
     started_by_the_lost_history(patient, "S1.1", "1", sha("S1.1"), "S1-1")
-    before = posts(patient)
+    before = patient.posts()
     fail_over(patient)
     (event,) = patient.do(patient.trigger())
     assert isinstance(event, (BuildSeen, TriggerAccepted))
-    assert (posts(patient), len(patient.builds())) == (before, 1)
+    assert (patient.posts(), len(patient.builds())) == (before, 1)
 
 
 def test_a_forgotten_build_of_the_same_commit_is_waited_for_and_taken_over(patient: Workshop) -> None:
     started_by_the_lost_history(patient, "S1.7", "3", sha("S1.1"), "S1-7-older")
-    before = posts(patient)
+    before = patient.posts()
     fail_over(patient)
     patient.ask(patient.trigger())
     for _ in range(4):
@@ -75,7 +71,7 @@ def test_a_forgotten_build_of_the_same_commit_is_waited_for_and_taken_over(patie
     (event,) = patient.try_once(patient.trigger())
     assert isinstance(event, BuildSeen)
     assert (event.run, event.attempt, event.version, event.result) == ("S1.1", 1, "S1-1", Outcome.SUCCESS)
-    assert (posts(patient), len(patient.builds())) == (before, 1)
+    assert (patient.posts(), len(patient.builds())) == (before, 1)
 
 
 def test_in_doubt_nothing_is_noted_with_the_claim(patient: Workshop) -> None:
@@ -120,12 +116,12 @@ def test_what_the_former_master_may_have_sent_this_moment_is_waited_for(shop: Wo
     fail_over(shop)
     shop.ask(shop.trigger())
     assert shop.try_once(shop.trigger()) == []
-    assert posts(shop) == 0
+    assert shop.posts() == 0
     shop.context.redis.hincrby(shop.context.keys.meta, "changed", -60_000)  # a minute later
     shop.all_due("jenkins")
     (event,) = shop.try_once(shop.trigger())
     assert isinstance(event, TriggerAccepted)
-    assert posts(shop) == 1
+    assert shop.posts() == 1
 
 
 def test_after_the_restart_of_a_server_without_replicas_nothing_is_waited_for(shop: Workshop) -> None:

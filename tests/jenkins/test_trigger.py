@@ -19,10 +19,6 @@ from workers.performer import perform
 POST = "POST job/buildWithParameters"
 
 
-def posts(shop: Workshop) -> int:
-    return int(shop.control.requests().get(POST, 0))
-
-
 def refusal(shop: Workshop, **how: str) -> str:
     """Do a trigger that is refused; returns why."""
     (event,) = shop.do(shop.trigger(**how))
@@ -47,7 +43,7 @@ def test_an_equal_item_in_the_queue_is_taken_for_ours(shop: Workshop) -> None:
     shop.context.redis.delete(shop.context.keys.posted("S1.1", 1))
     shop.ask(shop.trigger())
     assert shop.see_through(shop.trigger()) == first
-    assert posts(shop) == 2  # the second was answered 303, with the item of the first
+    assert shop.posts() == 2  # the second was answered 303, with the item of the first
 
 
 def test_a_job_that_is_not_there_is_a_refusal(shop: Workshop) -> None:
@@ -137,7 +133,7 @@ def test_the_first_try_is_noted_together_with_its_claim_once_the_job_is_known(sh
     assert second.noted == outbox.NotedPost(follows=False)
     assert posted.job(shop.context, "S1.2", 1) == Job("cdp", "shop/acceptance")
     perform(shop.runtime, shop.context, second)
-    assert posts(shop) == len(shop.builds()) == 2
+    assert shop.posts() == len(shop.builds()) == 2
 
 
 def test_whoever_claims_after_a_crash_looks_and_does_not_post(shop: Workshop) -> None:
@@ -152,7 +148,7 @@ def test_whoever_claims_after_a_crash_looks_and_does_not_post(shop: Workshop) ->
     assert again is not None
     assert (again.tries, again.noted) == (1, None)
     perform(shop.runtime, shop.context, again)
-    assert posts(shop) == 1, "it may have gone out before the crash, and may still arrive"
+    assert shop.posts() == 1, "it may have gone out before the crash, and may still arrive"
 
 
 def test_whoever_was_held_up_after_the_claim_proves_first_that_it_is_still_theirs(
@@ -166,7 +162,7 @@ def test_whoever_was_held_up_after_the_claim_proves_first_that_it_is_still_their
     shop.context.redis.delete(shop.context.keys.claimed("jenkins"))  # another may have it now
     shop.limit_jenkins(claim_note=0.0)
     perform(shop.runtime, shop.context, slow)
-    assert posts(shop) == 1
+    assert shop.posts() == 1
 
 
 # -- in doubt --------------------------------------------------------------------------------------------------
@@ -178,7 +174,7 @@ def test_a_lost_reply_is_found_in_the_queue(shop: Workshop) -> None:
     (event,) = shop.do(shop.trigger())
     (item,) = shop.control.queue()
     assert event == TriggerAccepted("S1.1", 1, item["id"])
-    assert posts(shop) == 1
+    assert shop.posts() == 1
 
 
 @pytest.mark.parametrize("fault", [{"kind": "drop_reply"}, {"kind": "status_after", "status": 502}])
@@ -187,7 +183,7 @@ def test_a_lost_reply_is_found_as_a_build(shop: Workshop, fault: dict[str, objec
     (event,) = shop.do(shop.trigger())
     assert isinstance(event, BuildSeen)
     assert (event.number, event.result, event.run, event.attempt, event.version) == (1, None, "S1.1", 1, "S1-1")
-    assert len(shop.builds()) == posts(shop) == 1
+    assert len(shop.builds()) == shop.posts() == 1
 
 
 def test_a_build_of_an_older_installation_is_not_taken_for_ours(shop: Workshop) -> None:
@@ -223,7 +219,7 @@ def test_a_trigger_under_which_the_connection_breaks_is_not_posted_again(shop: W
     shop.control.fault("drop_request", route=POST)
     shop.ask(shop.trigger())
     assert shop.try_once(shop.trigger()) == []
-    assert posts(shop) == 1
+    assert shop.posts() == 1
 
 
 def test_a_trigger_in_doubt_is_looked_for_within_seconds_however_often_that_was_in_vain(workshop: Open) -> None:
@@ -245,7 +241,7 @@ def test_a_reply_that_comes_too_late_is_found_as_a_build(workshop: Open) -> None
     shop.control.fault("delay", route=POST, count=1, seconds=1.1)
     (event,) = shop.do(shop.trigger())
     assert isinstance(event, BuildSeen)
-    assert len(shop.builds()) == posts(shop) == 1
+    assert len(shop.builds()) == shop.posts() == 1
 
 
 @pytest.mark.slow
@@ -263,7 +259,7 @@ def test_a_trigger_that_never_arrived_is_refused_when_the_doubt_has_passed(
     assert isinstance(event, TriggerRefused)
     cdp = shop.configuration.controllers["cdp"]
     assert time.monotonic() - began >= cdp.timeout + cdp.limits.late_request - 0.05
-    assert (posts(shop), shop.builds()) == (1, [])
+    assert (shop.posts(), shop.builds()) == (1, [])
 
 
 def test_while_jenkins_is_down_the_doubt_stays(workshop: Open) -> None:
@@ -308,7 +304,7 @@ def test_an_attempt_that_was_cut_off_by_a_crash_after_its_post_is_not_posted_aga
     time.sleep(0.05)
     (event,) = shop.see_through(shop.trigger())
     assert isinstance(event, BuildSeen)
-    assert len(shop.builds()) == posts(shop) == 1
+    assert len(shop.builds()) == shop.posts() == 1
 
 
 def test_an_attempt_that_was_cut_off_is_looked_for_however_long_the_worker_was_down(
@@ -336,10 +332,10 @@ def test_a_performer_whose_hold_has_ended_posts_nothing(shop: Workshop, monkeypa
     other = shop.claim(shop.trigger())
     assert other is not None
     perform(shop.runtime, shop.context, stalled)
-    assert posts(shop) == 0
+    assert shop.posts() == 0
     perform(shop.runtime, shop.context, other)
     shop.see_through(shop.trigger())
-    assert posts(shop) == 1
+    assert shop.posts() == 1
 
 
 def test_asked_to_look_first_a_build_that_is_there_is_found(shop: Workshop) -> None:
@@ -396,4 +392,4 @@ def test_faults_at_random_never_build_an_attempt_twice(workshop: Open) -> None:
     assert twice(shop.builds()) == []
     assert refused.isdisjoint(built)
     assert len(refused) + len(built) == 12
-    assert posts(shop) == 12
+    assert shop.posts() == 12

@@ -97,7 +97,7 @@ def test_a_change_while_runs_are_live_moves_nobody_who_has_a_place(shop: Worksho
 def test_a_service_that_is_removed_ends_its_waiting_runs_and_takes_back_its_builds(shop: Workshop) -> None:
     shop.merge("S1", "a")
     shop.merge("S2", "a")
-    polled(shop)
+    shop.poll()
     restart(shop, services=tuple(s for s in shop.pipeline.services if s.name != "S1"))
     ended(shop)
     assert shop.live() == ["S2a"]
@@ -108,7 +108,7 @@ def test_a_service_that_is_removed_ends_its_waiting_runs_and_takes_back_its_buil
 def test_a_service_that_held_a_lock_and_is_removed_opens_it(shop: Workshop) -> None:
     brought_to(shop, "S1", "pre-production")
     shop.release("pre-production", "FAILURE")
-    polled(shop)
+    shop.poll()
     assert len(shop.board.locks) == 1
     restart(shop, services=tuple(s for s in shop.pipeline.services if s.name != "S1"))
     assert (shop.live(), shop.board.locks) == ([], {})
@@ -118,9 +118,9 @@ def test_a_service_that_held_a_lock_and_is_removed_opens_it(shop: Workshop) -> N
 def test_runs_that_wait_before_a_removed_stage_go_on_to_the_next(shop: Workshop) -> None:
     shop.tell(LockAsked("acceptance", "kim", "to look"))
     shop.merge("S1", "a")
-    polled(shop)
+    shop.poll()
     shop.release("build")
-    polled(shop)
+    shop.poll()
     assert shop.run("S1a").step.stage == "acceptance"
     restart(shop, stages=without(shop, "acceptance"))
     assert shop.run("S1a").step.stage == "pre-production"
@@ -132,7 +132,7 @@ def test_a_run_whose_build_runs_in_a_removed_stage_goes_on_when_it_has_ended(sho
     restart(shop, stages=without(shop, "acceptance"))
     assert shop.run("S1a").status is Status.RUNNING
     shop.release("acceptance")
-    polled(shop)
+    shop.poll()
     assert shop.run("S1a").step.stage == "pre-production"
 
 
@@ -161,10 +161,10 @@ def test_a_build_that_runs_in_a_job_which_has_a_new_name_in_the_file_is_not_take
     renamed = (replace(s, job=Job("cdp", "shop/new-name")) for s in shop.pipeline.stages if s.name == "pre-production")
     stages = {s.name: s for s in (*shop.pipeline.stages, *renamed)}
     restart(shop, stages=tuple(stages.values()))
-    polled(shop)
+    shop.poll()
     assert (shop.run("S1a").status, shop.run("S1a").attempt.build) == (Status.RUNNING, 1)
     shop.release("pre-production", result)
-    polled(shop)
+    shop.poll()
     assert (shop.run("S1a").step.stage == "production") is (result == "SUCCESS")
     assert len(shop.board.locks) == (result == "FAILURE")
 
@@ -182,22 +182,17 @@ def test_a_run_that_is_taken_out_is_aborted_in_the_job_where_its_build_runs(shop
     assert shop.live() == []
 
 
-def polled(shop: Workshop) -> None:
-    reconcile.builds(shop.runtime, shop.context)
-    shop.work()
-
-
 def ended(shop: Workshop) -> None:
     """Wait for the builds that were asked to stop, and ask."""
     threading.Event().wait(0.3)
-    polled(shop)
+    shop.poll()
 
 
 def brought_to(shop: Workshop, service: str, stage: str) -> None:
     shop.merge(service, "a")
     for before in ("build", "acceptance", "pre-production"):
-        polled(shop)
+        shop.poll()
         if before == stage:
             return
         shop.release(before)
-        polled(shop)
+        shop.poll()

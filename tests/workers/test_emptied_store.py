@@ -33,11 +33,6 @@ def shop(tmp_path: Path) -> Iterator[Workshop]:
         yield Workshop(stack, server.url)
 
 
-def polled(shop: Workshop) -> None:
-    reconcile.builds(shop.runtime, shop.context)
-    shop.work()
-
-
 def proven(shop: Workshop) -> int:
     found = beginning.prove_first_start(shop.runtime, shop.context)
     shop.work()
@@ -50,14 +45,14 @@ def broken(shop: Workshop) -> None:
     for letter in "ab":
         shop.merge("S1", letter)
         for stage in ("build", "acceptance"):
-            polled(shop)
+            shop.poll()
             shop.release(stage)
-            polled(shop)
-    polled(shop)
+            shop.poll()
+    shop.poll()
     shop.release("pre-production", "FAILURE")
-    polled(shop)
+    shop.poll()
     shop.merge("S2", "a")
-    polled(shop)
+    shop.poll()
     assert [lock.run for lock in shop.board.locks_of("pre-production")] == ["S1.1"]
 
 
@@ -107,7 +102,7 @@ def test_the_banner_stays_over_the_job_and_says_why(shop: Workshop) -> None:
     take_turns(shop.context)
     shop.work()
     for _ in range(2):
-        polled(shop)
+        shop.poll()
         description = shop.control.description("shop/pre-production")
         assert REASON in description
         assert "failed in pre-production" in description
@@ -128,7 +123,7 @@ def until(shop: Workshop, ready: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 20
     while not ready():
         assert time.monotonic() < deadline, (shop.live(), reasons(shop))
-        polled(shop)
+        shop.poll()
 
 
 def test_nothing_enters_a_stage_that_locks_until_a_person_has_looked_and_nothing_is_built_twice(shop: Workshop) -> None:
@@ -243,21 +238,21 @@ def test_until_that_is_known_no_banner_is_taken_away(shop: Workshop) -> None:
     assert shown != OWNERS_TEXT
     shop.context.redis.flushall()
     restarted(shop)
-    polled(shop)
+    shop.poll()
     assert shop.control.description("shop/pre-production") == shown
     proven(shop)
-    polled(shop)
+    shop.poll()
     assert REASON in shop.control.description("shop/pre-production")
     for stage in ("pre-production", "production"):
         shop.tell(UnlockAsked(stage, "alex", "looked"))
-    polled(shop)
+    shop.poll()
     assert shop.control.description("shop/pre-production") == OWNERS_TEXT
 
 
 def test_builds_of_ours_tell_it_as_well(shop: Workshop) -> None:
     shop.start()
     shop.merge("S1", "a")
-    polled(shop)
+    shop.poll()
     shop.context.redis.flushall()
     _stamp_passes(shop)
     restarted(shop)
@@ -288,7 +283,7 @@ def test_what_this_board_has_built_itself_is_no_sign_of_a_loss(shop: Workshop) -
     reconcile.heads(shop.runtime, shop.context)
     shop.work()
     shop.merge("S1", "a")
-    polled(shop)
+    shop.poll()
     proven(shop)
     assert reasons(shop) == {}
 
@@ -307,7 +302,7 @@ def test_another_installation_that_was_here_before_with_an_equal_number_is_not_a
     """The build of S1.1 from before must not move the S1.1 of now."""
     shop.start()
     shop.merge("S1", "a")
-    polled(shop)
+    shop.poll()
     shop.release("build")
     shop.context.redis.flushall()
     _stamp_passes(shop)
@@ -315,7 +310,7 @@ def test_another_installation_that_was_here_before_with_an_equal_number_is_not_a
     shop.start()
     run = shop.merge("S1", "b")
     assert run.key == "S1.1"
-    polled(shop)
+    shop.poll()
     assert str(shop.run("S1b").step) == "build"
     assert len(shop.builds("build")) == 2
 

@@ -20,7 +20,6 @@ from bot.core.model.run import Status
 from bot.web.app import create_app
 from tests.workers.conftest import Open
 from tests.workers.workshop import PARAMETERS, Workshop, sha, twice
-from workers import reconcile
 
 JOB = "shop/verify"
 SECRET = "what GitHub and the door know"
@@ -47,13 +46,6 @@ def shop(open_shop: Open) -> Workshop:
 
 def pushed(letter: str, pull: int = 12, **how: Any) -> PullMoved:
     return PullMoved("S1", pull, sha(letter), at=time.time(), **how)
-
-
-def polled(shop: Workshop) -> int:
-    """Ask Jenkins, and do what follows; returns how many differences there were."""
-    found = reconcile.builds(shop.runtime, shop.context)
-    shop.work()
-    return found
 
 
 def verifying(shop: Workshop) -> dict[str, Status]:
@@ -99,22 +91,22 @@ def test_the_trigger_of_a_run_names_no_pull_request(shop: Workshop) -> None:
 
 def test_polling_alone_carries_a_pull_request_to_its_result(shop: Workshop) -> None:
     shop.tell(pushed("a"))
-    assert polled(shop) == 1
+    assert shop.poll() == 1
     assert verifying(shop) == {"S1.pr12-1": Status.RUNNING}
-    assert [polled(shop) for _ in range(2)] == [0, 0]
+    assert [shop.poll() for _ in range(2)] == [0, 0]
     shop.release("verify", "FAILURE", tests=["CheckoutTest.pays"])
-    polled(shop)
+    shop.poll()
     assert verifying(shop) == {}
     assert "CheckoutTest.pays" in shop.facts("build-failed")[0]
 
 
 def test_a_newer_push_aborts_the_build_in_jenkins_and_starts_at_once(shop: Workshop) -> None:
     shop.tell(pushed("a"))
-    polled(shop)
+    shop.poll()
     shop.tell(pushed("b", before=sha("a")))
     (row,) = shop.control.wait_builds(JOB, state="done", seconds=5)
     assert (row["params"]["INTERLOCK_SHA"], row["result"]) == (sha("a"), "ABORTED")
-    polled(shop)
+    shop.poll()
     assert verifying(shop) == {"S1.pr12-2": Status.RUNNING}
     assert twice(shop.control.builds(JOB)) == []
 
@@ -130,7 +122,7 @@ def test_one_that_still_waits_in_jenkins_queue_is_cancelled_there(shop: Workshop
 def test_a_lost_answer_is_looked_for_and_never_built_twice(shop: Workshop) -> None:
     shop.control.fault("drop_reply", route="POST job/buildWithParameters", count=1)
     shop.tell(pushed("a"))
-    polled(shop)
+    shop.poll()
     assert built(shop) == [("S1.pr12-1", None)]
     assert verifying(shop) == {"S1.pr12-1": Status.RUNNING}
 
@@ -141,7 +133,7 @@ def test_a_job_that_refuses_is_asked_again_as_another_attempt(shop: Workshop) ->
     assert verifying(shop) == {"S1.pr12-1": Status.WAITING}
     shop.control.change_job(JOB, {"disabled": False})
     shop.later()
-    polled(shop)
+    shop.poll()
     assert verifying(shop) == {"S1.pr12-1": Status.RUNNING}
     (row,) = shop.control.builds(JOB)
     assert int(row["params"]["INTERLOCK_ATTEMPT"]) >= 2
@@ -149,10 +141,10 @@ def test_a_job_that_refuses_is_asked_again_as_another_attempt(shop: Workshop) ->
 
 def test_what_the_configuration_no_longer_verifies_is_aborted_where_it_was_sent(shop: Workshop) -> None:
     shop.tell(pushed("a"))
-    polled(shop)
+    shop.poll()
     shop.tell(Configured(replace(shop.pipeline, verify=None)))
     shop.control.wait_builds(JOB, state="done", seconds=5)
-    polled(shop)
+    shop.poll()
     assert verifying(shop) == {}
     assert built(shop) == [("S1.pr12-1", "ABORTED")]
 
@@ -160,23 +152,23 @@ def test_what_the_configuration_no_longer_verifies_is_aborted_where_it_was_sent(
 def test_a_build_started_by_hand_is_seen_where_slots_are_few(open_shop: Open) -> None:
     shop = open_shop(capacity=1)
     shop.start_by_hand("verify", INTERLOCK_SHA="x")
-    polled(shop)
+    shop.poll()
     shop.tell(pushed("a"))
     assert verifying(shop) == {"S1.pr12-1": Status.WAITING}
     shop.release("verify")
-    polled(shop)
+    shop.poll()
     assert verifying(shop) == {"S1.pr12-1": Status.STARTING}
 
 
 def test_verifications_outlive_a_worker(shop: Workshop) -> None:
     shop.tell(pushed("a"), pushed("c", pull=13, fork=True))
-    polled(shop)
+    shop.poll()
     before = dict(shop.board.verifications), dict(shop.board.pulls)
     shop.reload(shop.configuration)
     assert (shop.board.verifications, shop.board.pulls) == before
     shop.tell(VerifyAsked("S1", 13, "ann", sha("c")), PullClosed("S1", 12, sha("a"), at=time.time()))
     shop.control.wait_builds(JOB, state="done", seconds=5)
-    polled(shop)
+    shop.poll()
     assert verifying(shop) == {"S1.pr13-2": Status.RUNNING}
 
 
@@ -184,9 +176,9 @@ def test_the_status_leads_to_the_build_in_jenkins(shop: Workshop) -> None:
     number = shop.github.control.open_pull("shop/s1", quiet=True)
     head = shop.github.control.pull("shop/s1", number)["head"]["sha"]
     shop.tell(PullMoved("S1", number, head, at=1.0))
-    polled(shop)
+    shop.poll()
     shop.release("verify")
-    polled(shop)
+    shop.poll()
     rows = shop.github.control.statuses("shop/s1", head)
     assert [(row["context"], row["state"], row["description"]) for row in rows] == [
         ("interlock/verify", "pending", "waits for its build"),
@@ -247,7 +239,7 @@ class Author:
         """What GitHub sends has arrived, and all that follows of it is done."""
         self.control.wait_idle()
         self.shop.work()
-        polled(self.shop)
+        self.shop.poll()
 
     def status(self, head: str) -> tuple[str, str] | None:
         """What GitHub shows of a commit in the end."""
@@ -269,11 +261,11 @@ def test_a_pull_request_from_its_opening_to_its_merge(shop: Workshop, author: Au
     assert author.status(first) == ("pending", "build #1 runs in verify")
     second = author.push(number)
     shop.control.wait_builds(JOB, state="done", seconds=5)
-    polled(shop)
+    shop.poll()
     assert author.status(first) == ("error", f"superseded by a newer push ({second[:7]})")
     assert author.status(second) == ("pending", "build #2 runs in verify")
     shop.release("verify")
-    polled(shop)
+    shop.poll()
     assert author.status(second) == ("success", "build #2 has passed")
     landed = author.control.merge("shop/s1", number)
     author.arrives()
@@ -312,7 +304,7 @@ def test_a_draft_a_fork_and_one_that_is_closed(shop: Workshop, author: Author) -
     author.arrives()
     assert [run for run, _ in built(shop)] == [f"S1.pr{draft}-1"]
     shop.tell(VerifyAsked("S1", fork, "ann", theirs))
-    polled(shop)
+    shop.poll()
     assert [run for run, _ in built(shop)] == [f"S1.pr{draft}-1", f"S1.pr{fork}-2"]
     newer = author.push(fork)
     assert author.status(newer) == ("pending", f"{held} {newer}")
@@ -320,7 +312,7 @@ def test_a_draft_a_fork_and_one_that_is_closed(shop: Workshop, author: Author) -
     author.control.close_pull("shop/s1", draft)
     author.arrives()
     shop.control.wait_builds(JOB, state="done", count=2, seconds=5)
-    polled(shop)
+    shop.poll()
     assert built(shop) == [(f"S1.pr{draft}-1", "ABORTED"), (f"S1.pr{fork}-2", "ABORTED")]
     assert verifying(shop) == {}
     assert author.status(author.head(draft)) == ("error", "the pull request is closed")

@@ -33,7 +33,7 @@ def deliver(shop: Workshop, body: bytes, source: str = "github", name: str = "pu
     shop.context.inbox.accept(source, name, uuid.uuid4().hex, body)
 
 
-def merged(shop: Workshop, letter: str, **more: str) -> Merged:
+def merged(letter: str, **more: str) -> Merged:
     return Merged("S1", sha("S1" + letter), None, title=f"S1{letter}", **more)
 
 
@@ -57,7 +57,7 @@ POISON = {
 def test_a_delivery_that_cannot_be_digested_is_parked_and_the_line_goes_on(shop: Workshop, body: bytes) -> None:
     with capture_logs() as logs:
         deliver(shop, body, source="event")
-        shop.tell(merged(shop, "a"))
+        shop.tell(merged("a"))
     assert shop.live() == ["S1a"]
     assert len(reasons(shop)) == 1
     assert [row["event"] for row in logs if row["event"] == "delivery-parked"] == ["delivery-parked"]
@@ -75,7 +75,7 @@ def test_what_the_rules_did_before_they_failed_is_taken_back(shop: Workshop, mon
 
     monkeypatch.setattr(turn, "decide", fails)
     for letter in "abc":
-        shop.context.inbox.add(merged(shop, letter), letter)
+        shop.context.inbox.add(merged(letter), letter)
     shop.work()
     assert shop.live() == ["S1a", "S1c"]
     assert reasons(shop) == ["RuntimeError"]
@@ -85,7 +85,7 @@ def test_what_the_rules_did_before_they_failed_is_taken_back(shop: Workshop, mon
 def test_a_decision_that_cannot_be_stored_is_parked_and_the_line_goes_on(shop: Workshop) -> None:
     """Half a surrogate pair is valid JSON and no valid text: in an event of ours it gets as far as the commit."""
     for letter in "abcde":
-        shop.context.inbox.add(merged(shop, letter), letter)
+        shop.context.inbox.add(merged(letter), letter)
         if letter == "c":
             body = b'{"kind":"lock-asked","stage":"production","by":"kim","reason":"\\ud800"}'
             deliver(shop, body, source="event")
@@ -110,7 +110,7 @@ def test_what_comes_and_goes_within_one_batch_leaves_nothing_and_stops_nothing(s
     for result in (None, Outcome.SUCCESS):
         shop.context.inbox.add(BuildSeen("cdp", "shop/acceptance", 7, result), str(result))
     shop.context.inbox.add(LockAsked("build", "kim", "to look"), "lock")
-    shop.context.inbox.add(merged(shop, "a"), "merge")
+    shop.context.inbox.add(merged("a"), "merge")
     shop.context.inbox.add(CancelAsked("S1.1", "kim", "not needed"), "cancel")
     shop.work()
     assert (shop.live(), shop.board.unmanaged) == ([], {})
@@ -132,7 +132,7 @@ def test_what_comes_in_at_the_end_of_a_turn_is_decided_by_the_same_worker(
         rest = real(*args)
         if not rest and not helped.is_set():
             helped.set()
-            assert shop.context.inbox.add(merged(shop, "b"), "late") is Accepted.WAKE_UP
+            assert shop.context.inbox.add(merged("b"), "late") is Accepted.WAKE_UP
             other = threading.Thread(target=take_turns, args=(shop.context,))
             other.start()
             other.join(5)
@@ -140,7 +140,7 @@ def test_what_comes_in_at_the_end_of_a_turn_is_decided_by_the_same_worker(
         return rest
 
     monkeypatch.setattr(shop.context.store, "commit", commit)
-    shop.context.inbox.add(merged(shop, "a"), "first")
+    shop.context.inbox.add(merged("a"), "first")
     take_turns(shop.context)
     assert helped.is_set()
     assert shop.live() == ["S1a", "S1b"]
@@ -168,7 +168,7 @@ def test_a_turn_that_lost_the_race_is_taken_again_with_what_the_winner_stored(
 def test_a_turn_that_breaks_leaves_the_entries_for_the_next(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as broken:
         broken.setattr(turn, "decide_all", lambda *_: 1 / 0)
-        shop.context.inbox.add(merged(shop, "a"), "a")
+        shop.context.inbox.add(merged("a"), "a")
         with pytest.raises(ZeroDivisionError):
             take_turns(shop.context)
     shop.context.redis.delete(shop.context.keys.lease)  # which ends by itself
@@ -178,7 +178,7 @@ def test_a_turn_that_breaks_leaves_the_entries_for_the_next(shop: Workshop, monk
 
 def test_more_than_one_batch_is_taken_in_one_go(shop: Workshop) -> None:
     for number in range(150):
-        shop.context.inbox.add(merged(shop, str(number)), str(number))
+        shop.context.inbox.add(merged(str(number)), str(number))
     take_turns(shop.context)
     assert shop.context.inbox.tick(TimePassed()) == 0
     assert len(shop.board.runs) == 150

@@ -44,6 +44,7 @@ from demo.pipeline import pipeline as pictures
 from standins.github import GitHubStandIn
 from standins.jenkins import JenkinsStandIn
 from tests.texts import text_of
+from workers import reconcile
 from workers.performer import claim_next, perform, perform_due
 from workers.turn import take_turns
 
@@ -299,6 +300,16 @@ class Workshop:
         """What was told of one kind, oldest first."""
         told = Records(self.context.redis, self.context.keys).facts_after("0-0", limit=2000)
         return [text_of(t.fact.why) for _, t in told if t.fact.kind == kind]
+
+    def poll(self) -> int:
+        """Ask Jenkins, and do what follows; returns how many differences there were."""
+        found = reconcile.builds(self.runtime, self.context)
+        self.work()
+        return found
+
+    def posts(self) -> int:
+        """How many triggers Jenkins has received."""
+        return int(self.control.requests().get("POST job/buildWithParameters", 0))
 
     def builds(self, stage: str | None = None) -> list[dict[str, Any]]:
         """The builds in Jenkins, of one stage or of all."""

@@ -306,6 +306,24 @@ def test_whom_the_proxy_signs_in_acts_by_role_and_by_forms_of_ours_alone(site: S
     assert refused.json["needs"] == "admin"
 
 
+def test_where_the_proxys_names_are_logins_teams_and_permissions_count(
+    site: Site, story: Story, github: GitHubStandIn
+) -> None:
+    roles = Roles(viewer=(), developer=(), operator=(Member(MemberKind.TEAM, "shop/release"),), admin=())
+    client = site(SignInSettings(proxy=replace(PROXY, logins=True)), PipelineAccess(roles), github)
+    story.start()
+    github.control.set_team("shop/release", {"kim": "active", "ivy": "pending"})
+    path = f"/api/v1/pipelines/{story.shape.name}"
+    for login, status in (("kim", 200), ("ivy", 403), ("mallory", 403)):
+        assert through(client, path, "10.1.2.3", **{"X-Forwarded-User": login}).status_code == status
+    named, peer = {"X-Forwarded-User": "kim"}, {"REMOTE_ADDR": "10.1.2.3"}
+    page = client.get(f"/p/{story.shape.name}", headers=named, environ_base=peer)
+    assert "<span>github:kim</span>" in page.text
+    headers = {**named, "X-CSRF-Token": csrf(page)}
+    locked = client.post(f"{path}/stages/production/lock", json={"reason": "x"}, headers=headers, environ_base=peer)
+    assert locked.status_code == 202
+
+
 # -- through GitHub ----------------------------------------------------------------------------------------------------
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from redis import Redis
@@ -15,7 +13,6 @@ from bot.core.model.effects import Effect
 from bot.core.model.events import Event, TimePassed
 from bot.core.model.facts import Fact, FactKind
 from bot.core.model.messages import Verbatim
-from bot.store.connection import connect
 from bot.store.inbox import Accepted, Inbox, InboxEntry
 from bot.store.keys import Keys
 from bot.store.outbox import Outbox
@@ -23,7 +20,9 @@ from bot.store.records import Records
 from bot.store.replica import BoardReplica
 from bot.store.scripts import Scripts
 from bot.store.store import Store, Work
-from launch.embedded import Embedded
+from tests.redis_server import redis, redis_url
+
+__all__ = ["redis", "redis_url"]
 
 NOTHING = Work([], [], [], [], None)
 
@@ -79,20 +78,6 @@ def put(record: Record) -> Change:
 def fact(why: str, run: str | None = None) -> Fact:
     """A fact that says only why."""
     return Fact(FactKind.RUN_QUEUED, Verbatim(why), run=run)
-
-
-@pytest.fixture(scope="session")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder: Path = tmp_path_factory.mktemp("redis")
-    with Embedded(folder, fsync="no") as server:
-        yield server.url
-
-
-@pytest.fixture(scope="session")
-def redis(redis_url: str) -> Iterator[Redis]:
-    client = connect(redis_url)
-    yield client
-    client.close()
 
 
 def stored_pipeline(redis: Redis) -> StoredPipeline:

@@ -6,8 +6,7 @@ import hmac
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,31 +18,18 @@ from redis import Redis
 from werkzeug.test import TestResponse
 
 from bot.health.contacts import BEAT, WEB, WORKER, Heartbeats
-from bot.store.connection import connect
 from bot.web.app import create_app
 from config.configuration import Configuration, Controller
 from config.settings import Settings
-from launch.embedded import Embedded
+from tests.redis_server import redis, redis_url
 from tests.web.asked import TOKEN, Api
 from tests.web.story import Story, pipeline, sha
+
+__all__ = ["redis", "redis_url"]
 
 SECRET = "a secret that GitHub knows"
 OLD_SECRET = "the secret before it"
 JENKINS_SECRET = "a-secret-that-Jenkins-knows"
-
-
-@pytest.fixture(scope="session")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder: Path = tmp_path_factory.mktemp("redis")
-    with Embedded(folder, fsync="no") as server:
-        yield server.url
-
-
-@pytest.fixture(scope="session")
-def redis(redis_url: str) -> Iterator[Redis]:
-    client = connect(redis_url)
-    yield client
-    client.close()
 
 
 @pytest.fixture

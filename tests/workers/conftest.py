@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
-from launch.embedded import Embedded
+from tests.redis_server import redis_url
 from tests.workers.workshop import Workshop
 
+__all__ = ["redis_url"]
+
 Open = Callable[..., Workshop]
-
-
-@pytest.fixture(scope="session")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder: Path = tmp_path_factory.mktemp("redis")
-    with Embedded(folder, fsync="no") as server:
-        yield server.url
 
 
 @pytest.fixture

@@ -129,6 +129,19 @@ def test_one_question_after_another_until_one_is_answered_yes() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("roles", "does"),
+    [
+        (Roles(), False),
+        (NAMED, False),
+        (Roles(viewer=(team("shop/all"),)), True),
+        (Roles(developers={"S1": (team("shop/one"),)}), True),
+    ],
+)
+def test_it_is_known_whether_github_is_asked_for_a_team(roles: Roles, does: bool) -> None:
+    assert roles.names_a_team is does
+
+
 # -- tokens ------------------------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bench import asking, backlog, decide, door, estimates, github, growth, memory, reaction
+from bench import asking, backlog, decide, door, estimates, github, growth, memory, pages, reaction
 from bench.report import Section, written_into
 
 SECTIONS = {
@@ -22,6 +22,7 @@ SECTIONS = {
     "backlog": backlog.measure,
     "growth": growth.measure,
     "memory": memory.measure,
+    "pages": pages.measure,
     "decide": decide.measure,
     "requests": asking.measure,
     "github": github.measure,

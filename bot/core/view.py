@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from heapq import nsmallest
 from itertools import islice
 from typing import Any
@@ -24,7 +25,23 @@ VERIFIED = 20
 View = dict[str, Any]
 
 
-def view(board: Board, version: int, now: float) -> View:
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How many tiles are shown: of a queue at its head and at its tail, and of those inside a step.
+
+    With a tail, a queue that is just one longer than both is shown whole.
+    """
+
+    head: int = TILES
+    tail: int = 0
+    inside: int = TILES
+
+
+#: What the API and the command line show.
+LONG = Shown()
+
+
+def view(board: Board, version: int, now: float, shown: Shown = LONG) -> View:
     """The whole pipeline as JSON-able values. `now`: seconds since the epoch, for reasons that depend on time."""
     header = board.header
     failed = sorted(
@@ -39,7 +56,7 @@ def view(board: Board, version: int, now: float) -> View:
         "at": now,
         "live": len(board.runs),
         "fast_lane": header.pipeline.fast_lane.start.value,
-        "stages": [_stage(board, stage, failed, now) for stage in header.pipeline.stages],
+        "stages": [_stage(board, stage, failed, now, shown) for stage in header.pipeline.stages],
         "removed": [_removed(board, step, now) for step in board.removed_steps()],
         "verifications": _verifications(board, now),
         "state_lost": _state_lost(board, now),
@@ -82,13 +99,14 @@ def _fix(board: Board, run: Run) -> str | None:
     return next((each.key for each in reversed(coming) if each.key != run.key), None)
 
 
-def _stage(board: Board, stage: Stage, failed: list[Run], now: float) -> View:
+def _stage(board: Board, stage: Stage, failed: list[Run], now: float, shown: Shown) -> View:
+    fast = stage.fast_job and _step(board, Step(stage.name, Track.FAST), stage.fast_job, failed, now, shown)
     return {
         "name": stage.name,
         "policy": "lock" if stage.locks else str(Policy.REPORT),
-        **_step(board, Step(stage.name), stage.job, failed, now),
+        **_step(board, Step(stage.name), stage.job, failed, now, shown),
         "locks": [_lock(lock) for lock in board.locks_of(stage.name)],
-        "fast": _step(board, Step(stage.name, Track.FAST), stage.fast_job, failed, now) if stage.fast_job else None,
+        "fast": fast or None,
     }
 
 
@@ -98,18 +116,28 @@ def _removed(board: Board, step: Step, now: float) -> View:
     return {"name": str(step), "count": len(inside), "runs": [tile(board, run, now) for run in inside[:TILES]]}
 
 
-def _step(board: Board, step: Step, job: Job, failed: list[Run], now: float) -> View:
+def _step(board: Board, step: Step, job: Job, failed: list[Run], now: float, shown: Shown) -> View:
     inside = board.inside(step)
-    waiting = islice(board.queue(step), TILES)
     return {
         "job": {"controller": job.controller, "name": job.name},
-        "queue": {
-            "count": board.queue_length(step),
-            "runs": [tile(board, run, now, position) for position, run in enumerate(waiting, 1)],
-        },
-        "inside": {"count": len(inside), "runs": [tile(board, run, now) for run in inside[:TILES]]},
+        "queue": _queue(board, step, now, shown),
+        "inside": {"count": len(inside), "runs": [tile(board, run, now) for run in inside[: shown.inside]]},
         "failed": [tile(board, run, now) for run in failed if run.step == step],
         **_room(board, step),
+    }
+
+
+def _queue(board: Board, step: Step, now: float, shown: Shown) -> View:
+    """The head of a queue in `runs` and its tail in `tail`; `count` says how many there are."""
+    count = board.queue_length(step)
+    is_whole = shown.tail > 0 and count <= shown.head + shown.tail + 1
+    head = islice(board.queue(step), count if is_whole else shown.head)
+    skipped = count if is_whole or not shown.tail else count - shown.tail
+    tail = islice(board.queue(step), skipped, None) if skipped < count else ()
+    return {
+        "count": count,
+        "runs": [tile(board, run, now, position) for position, run in enumerate(head, 1)],
+        "tail": [tile(board, run, now, position) for position, run in enumerate(tail, skipped + 1)],
     }
 
 

@@ -60,15 +60,15 @@ def _cell(board: Board, service: str, stage: Stage, live: list[Run]) -> Shape:
 
 def newer_runs(board: Board, service: str, stage: str, live: Iterable[Run]) -> list[Run]:
     """The live runs that may still change what is in a stage: they have not passed it, and it does not contain them."""
-    passed = board.version(service, Step(stage)).whole
-    history = board.service(service).history
+    step = Step(stage)
+    passed, history = board.version(service, step).whole, board.service(service).history
+    upstream = {each.name for each in board.pipeline.stages[: board.pipeline.index(stage) + 1]}
     found = [
         run
         for run in live
-        if Step(stage) not in run.passed
+        if run.step.stage in upstream
+        and step not in run.passed
         and (passed is None or not history.contains(passed.position, run.position))
-        and board.pipeline.stage(run.step.stage) is not None
-        and board.pipeline.index(run.step.stage) <= board.pipeline.index(stage)
     ]
     return sorted(found, key=lambda run: (-run.created, -run.queue_number))
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
 from bot.core.model.board import Board
 from bot.core.model.pipeline import Job, Mode, Pipeline, Stage, Step, Track
 from bot.core.rules.fast_lane import fixes, has_passed
-from bot.core.view import tile, view
+from bot.core.view import Shown, tile, view
 from bot.reporting import versions
 from bot.statistics.statistics import Statistics
 from bot.web.estimating import add_estimates
 from bot.web.shapes import Shape
 from config.configuration import Configuration
 
-#: Of a queue: how many stand at its head and at its tail; one that is one longer is shown whole. Of a stage: how many.
-HEAD, TAIL, INSIDE = 3, 1, 3
+#: How many runs of each queue and of each stage are drawn; the counts lead to the others.
+FOLDED = Shown(head=3, tail=1, inside=3)
 #: More stages than this, and those where nothing happens are drawn narrow; and much narrower from the second number on.
 MANY, VERY_MANY = 4, 9
 #: How many units of width a laptop has. A stage takes four, a queue four, an empty queue or a narrow stage less.
@@ -42,7 +40,7 @@ _MODES = {
 
 def draw(board: Board, version: int, now: float, pipeline: Pipeline, links: Links, statistics: Statistics) -> Shape:
     """Everything that the board's template shows. `pipeline`: the configuration in force."""
-    seen = add_estimates(view(board, version, now), board, statistics, now)
+    seen = add_estimates(view(board, version, now, FOLDED), board, statistics, now)
     drawer = _Drawer(board, now, pipeline, links)
     columns = [drawer.column(shape) for shape in seen["stages"]]
     lane = [column for column in columns if column["fast"]]
@@ -88,10 +86,8 @@ class _Drawer:
     def column(self, shape: Shape) -> Shape:
         """One stage with the queue before it and the fast lane's job below it."""
         stage = self.pipeline.stage(shape["name"]) or Stage(shape["name"], Job("", ""))
-        real = self.step(shape, stage.job, Step(stage.name))
-        fast = (
-            shape["fast"] and stage.fast_job and self.step(shape["fast"], stage.fast_job, Step(stage.name, Track.FAST))
-        )
+        real = self.step(shape, stage.job)
+        fast = shape["fast"] and stage.fast_job and self.step(shape["fast"], stage.fast_job)
         return {
             **real,
             "name": shape["name"],
@@ -104,19 +100,19 @@ class _Drawer:
             "rejoins": self.pipeline.index(shape["name"]) == self.pipeline.rejoins_at,
         }
 
-    def step(self, shape: Shape, job: Job, step: Step) -> Shape:
+    def step(self, shape: Shape, job: Job) -> Shape:
         """One job with who waits before it and who is inside; the longest wait stands first in the queue."""
         inside, capacity = shape["inside"], shape["capacity"]
         taken = inside["count"] + len(shape["unmanaged"])
         free = 0 if capacity is None else max(0, capacity - taken)
-        runs = [self.decorated(each) for each in inside["runs"][:INSIDE]]
-        failed = [self.decorated(each) for each in shape["failed"][:INSIDE]]
+        runs = [self.decorated(each) for each in inside["runs"]]
+        failed = [self.decorated(each) for each in shape["failed"][: FOLDED.inside]]
         return {
             "job": {"name": job.name, "link": self.links.job(job)},
             "capacity": capacity,
             "taken": taken,
             "free": min(free, FREE_DRAWN),
-            "queue": self.queue(shape["queue"], step),
+            "queue": self.queue(shape["queue"]),
             "inside": runs,
             "inside_more": inside["count"] - len(runs),
             "failed": failed,
@@ -125,19 +121,11 @@ class _Drawer:
             "backoff": shape["backoff"],
         }
 
-    def queue(self, shape: Shape, step: Step) -> Shape:
+    def queue(self, shape: Shape) -> Shape:
         """A queue folded to its head and its tail; `more` stand between them, or none."""
-        count = shape["count"]
-        if count <= HEAD + TAIL + 1:
-            return {"count": count, "runs": [self.decorated(each) for each in shape["runs"]], "tail": [], "more": 0}
-        last = islice(self.board.queue(step), count - TAIL, None)
-        tail = [tile(self.board, run, self.now, count - TAIL + number) for number, run in enumerate(last, 1)]
-        return {
-            "count": count,
-            "runs": [self.decorated(each) for each in shape["runs"][:HEAD]],
-            "tail": [self.decorated(each) for each in tail],
-            "more": count - HEAD - TAIL,
-        }
+        runs = [self.decorated(each) for each in shape["runs"]]
+        tail = [self.decorated(each) for each in shape["tail"]]
+        return {"count": shape["count"], "runs": runs, "tail": tail, "more": shape["count"] - len(runs) - len(tail)}
 
     def removed(self, shape: Shape) -> Shape:
         """A stage that is no longer configured, in which builds have not ended."""

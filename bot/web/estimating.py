@@ -19,7 +19,11 @@ def add_estimates(view: Shape, board: Board, statistics: Statistics, now: float)
     forecast = Forecast(board, statistics, now)
     for stage in view["stages"]:
         for step in filter(None, (stage, stage["fast"])):
-            _add_to_tiles([*step["queue"]["runs"], *step["inside"]["runs"], *step["failed"]], board, forecast)
+            _add_to_tiles(
+                [*step["queue"]["runs"], *step["queue"]["tail"], *step["inside"]["runs"], *step["failed"]],
+                board,
+                forecast,
+            )
         for lock in stage["locks"]:
             lock.update(lock_shape(board.locks[lock["key"]], board, statistics, forecast, now))
     return view

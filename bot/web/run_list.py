@@ -79,7 +79,7 @@ def list_runs(context: PipelineContext, wanted: RunFilter, offset: int = 0, limi
     now = time.time()
     with context.look() as replica:
         board = replica.board
-        live = [run for run in board.runs.values() if fits(_of_live(run))]
+        live = [run for run in board.runs.values() if not wanted.query or fits(_of_live(run))]
         in_line = wanted.state == Status.WAITING and bool(wanted.stage)
         live.sort(key=_in_line(board) if in_line else lambda run: (-run.created, -run.queue_number))
         rows = [_live_shape(board, run, now) for run in live[offset : offset + limit]]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from bot.core.model.events import Event
 
@@ -55,13 +56,16 @@ class PermanentFailure(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long an effect that failed waits for its next try, in seconds."""
+    """How long an effect that failed waits for its next try, and when it is given up; in seconds."""
 
     #: The longest pause before the second try; it doubles with each further one, up to `longest`.
     first: float = 0.5
     longest: float = 60.0
     #: The longest pause that an answer may ask for: a mistaken header puts nothing off for ever.
     longest_asked: float = 86_400.0
+    #: For how long an effect that cannot be done now is tried, from its first failure on, until it is given up into the
+    #: dead letters, by family. By time and not by count, so that an outage loses nothing however often we ask.
+    give_up: Mapping[str, float] = field(default_factory=lambda: {"github": 86_400.0, "people": 21_600.0})
 
     def before_retry(self, tries: int, asked: float | None) -> float:
         """What an answer asked for, or a time at random in the upper half of a limit that doubles with each try.

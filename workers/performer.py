@@ -47,9 +47,6 @@ _said = Once()
 
 #: How many effects of a family may be under way at once, over all workers: a system that hangs holds up no more.
 LIMITS = {"jenkins": 12, "github": 3, "people": 2}
-#: For how long an effect that cannot be done now is tried, from its first failure on, until it is given up into the
-#: dead letters; in seconds. By time and not by count, so that an outage loses nothing however often we ask.
-GIVE_UP = {"github": 86_400.0, "people": 21_600.0}
 #: What moves a run, or what a run may wait for, is not given up however often it was tried.
 MOVES_A_RUN = (Trigger, Withdraw, Compare)
 #: What holds a slot of a stage until it is done, and after how many tries its pause grows no more: a look that was in
@@ -177,7 +174,7 @@ def perform(runtime: Runtime, context: PipelineContext, claim: Claim) -> bool:
         else:
             _give_up(context, claim, why)
         return False
-    return _finish(context, claim, done)
+    return _finish(runtime, context, claim, done)
 
 
 def _told(context: PipelineContext, claim: Claim, event: Event) -> bool:
@@ -185,11 +182,11 @@ def _told(context: PipelineContext, claim: Claim, event: Event) -> bool:
     return context.inbox.add(event, f"{event.kind}:{claim.effect.slot}") is not Accepted.DUPLICATE
 
 
-def _finish(context: PipelineContext, claim: Claim, done: Done) -> bool:
+def _finish(runtime: Runtime, context: PipelineContext, claim: Claim, done: Done) -> bool:
     _clear_delay(context, claim)
     if _said.is_over((context.pipeline.name, claim.effect.slot)):
         log.info("effect-done", effect=claim.effect.slot, tries=claim.tries + 1)
-    if claim.tries and claim.family in GIVE_UP:
+    if claim.tries and claim.family in runtime.retry_policy.give_up:
         context.patience.forget(claim.effect.slot)
     return context.outbox.finish(claim, done.event)
 
@@ -198,7 +195,7 @@ def _later(
     runtime: Runtime, context: PipelineContext, claim: Claim, why: str, after: float | None, *, refused: bool = False
 ) -> None:
     """It is tried again; one that was refused not so soon: a person has to mend something first."""
-    if _is_hopeless(context, claim):
+    if _is_hopeless(runtime, context, claim):
         _give_up(context, claim, why)
         return
     _note_delay(context, claim, why)
@@ -209,9 +206,9 @@ def _later(
     context.outbox.postpone(claim, seconds)
 
 
-def _is_hopeless(context: PipelineContext, claim: Claim) -> bool:
+def _is_hopeless(runtime: Runtime, context: PipelineContext, claim: Claim) -> bool:
     """Whether it has been in vain for so long that an operator must look at it."""
-    patience = GIVE_UP.get(claim.family)
+    patience = runtime.retry_policy.give_up.get(claim.family)
     if patience is None or isinstance(claim.effect, MOVES_A_RUN):
         return False
     now = time.time()

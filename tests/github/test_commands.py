@@ -21,7 +21,7 @@ from bot.store.records import Records
 from tests.github.app_key import pem
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop, clean
-from workers import performer, reconcile
+from workers import reconcile
 
 REPO = "shop/s1"
 #: What a collaborator of each kind may do: on the runs of their service, and on the stages that all share.
@@ -451,8 +451,8 @@ def test_a_button_repeats_the_failed_build_if_the_person_may_write(
 # -- as a person sees it ---------------------------------------------------------------------------------------
 
 
-def test_what_cannot_be_answered_is_given_up_visibly(shop: Workshop, pull: int, monkeypatch: Any) -> None:
-    monkeypatch.setitem(performer.GIVE_UP, "github", 0.2)
+def test_what_cannot_be_answered_is_given_up_visibly(shop: Workshop, pull: int) -> None:
+    shop.give_up_after("github", 0.2)
     number = int(shop.github.control.comment(REPO, pull, "hello"))
     shop.github.control.fault("status", route=r"POST /repos/.*/comments$", status=502)
     shop.do(answer(number, pull))

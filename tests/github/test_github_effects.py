@@ -445,10 +445,8 @@ def test_a_repository_that_we_do_not_see_is_no_answer(shop: Workshop) -> None:
     assert shop.dead() == []
 
 
-def test_a_comparison_is_never_given_up_for_a_run_may_wait_for_it(
-    shop: Workshop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(performer.GIVE_UP, "github", 0.0)
+def test_a_comparison_is_never_given_up_for_a_run_may_wait_for_it(shop: Workshop) -> None:
+    shop.give_up_after("github", 0.0)
     old = shop.github.control.head(REPO)
     new = shop.github.control.push(REPO)
     shop.github.control.fault("status", route="GET .*compare", count=9, status=503)

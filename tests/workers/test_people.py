@@ -16,7 +16,6 @@ from bot.core.model.effects import Notify
 from launch import free_port
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop
-from workers import performer
 
 #: apprise imports a module of the standard library that is on its way out.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")]
@@ -81,11 +80,11 @@ def test_a_mail_that_was_not_taken_is_sent_again_under_the_same_name(shop: Works
 
 
 def test_a_channel_that_took_a_notice_does_not_hear_it_again_while_another_is_away(
-    workshop: Open, mailbox: Mailbox, address: str, monkeypatch: pytest.MonkeyPatch
+    workshop: Open, mailbox: Mailbox, address: str
 ) -> None:
-    monkeypatch.setitem(performer.GIVE_UP, "people", 3.0)
     away = f"mailto://127.0.0.1:{free_port()}?from=i@shop.test&to=r@shop.test&mode=insecure"
     shop = workshop(notify_urls={"away": away, "mail": address})
+    shop.give_up_after("people", 3.0)
     shop.do(NOTICE)
     assert len(mailbox.mails) == 1
     (dead,) = shop.dead()
@@ -99,11 +98,11 @@ def test_a_topic_that_no_channel_wants_is_done_at_once(workshop: Open, mailbox: 
     assert shop.dead() == []
 
 
-def test_a_mail_server_that_stays_away_is_given_up_visibly(workshop: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(performer.GIVE_UP, "people", 0.2)
+def test_a_mail_server_that_stays_away_is_given_up_visibly(workshop: Open) -> None:
     shop = workshop(
         notify_urls={"mail": f"mailto://127.0.0.1:{free_port()}?from=i@shop.test&to=r@shop.test&mode=insecure"}
     )
+    shop.give_up_after("people", 0.2)
     shop.do(NOTICE)
     (dead,) = shop.dead()
     assert dead.startswith("could not tell mail (")

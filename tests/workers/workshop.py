@@ -139,6 +139,11 @@ class Workshop:
         self.context = self.runtime.pipeline(self.pipeline.name)
         self.context.decision_limits = AT_ONCE
 
+    def give_up_after(self, family: str, seconds: float) -> None:
+        """Try the effects of a family for so long only."""
+        self.retry_policy = replace(self.retry_policy, give_up={**self.retry_policy.give_up, family: seconds})
+        self.runtime = replace(self.runtime, retry_policy=self.retry_policy)
+
     def limit_github(self, **limits: float) -> None:
         """Go on as a new process to which GitHub has other limits."""
         github = self.configuration.github

@@ -119,14 +119,14 @@ def with_short_holds(context: PipelineContext, claim_ms: int) -> PipelineContext
 
 def flaky(rate: float) -> None:
     """Some commits are refused as if another worker had committed first."""
-    real, dice = Store.commit, random.Random(os.getpid())
+    real, dice = Store.commit_and_claim, random.Random(os.getpid())
 
     def commit(self: Store, *arguments: Any) -> Any:
         if dice.random() < rate:
             raise Outdated(self.keys.pipeline)
         return real(self, *arguments)
 
-    Store.commit = commit  # type: ignore[method-assign]
+    Store.commit_and_claim = commit  # type: ignore[method-assign]
 
 
 def work(runtime: Runtime, context: PipelineContext, life: Life) -> None:

@@ -216,5 +216,6 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "log_level": _word(LEVELS),
     "log_format": _word(FORMATS),
     "bind": _bind,
+    "worker_metrics": _bind,
     "trusted_proxies": _networks,
 }

@@ -101,6 +101,8 @@ class Settings(BaseSettings):
     """One JSON object per line for machines, or text for people."""
     bind: str = "127.0.0.1:8080"
     """Where the web process listens, `host:port`."""
+    worker_metrics: str = ""
+    """Where a worker answers Prometheus, `host:port`; empty: nowhere."""
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     """Proxies whose X-Forwarded-For is believed, for the number of live pages of one address."""
 

@@ -168,8 +168,23 @@ def _announce(**_: Any) -> None:
         turn.delay(pipeline)
     reconcile_heads.delay()
     runtime().start_watch(WORKER)
+    _serve_metrics()
     sys.stderr.write("worker ready\n")  # whatever the log level: the supervisor waits for it
     sys.stderr.flush()
+
+
+def _serve_metrics() -> None:
+    """Answer Prometheus at the address that the settings name, if they do. A worker without is not asked."""
+    address = runtime().settings.worker_metrics
+    if not address:
+        return
+    from prometheus_client import start_http_server
+
+    host, _, port = address.rpartition(":")
+    try:
+        start_http_server(int(port), host.strip("[]"))
+    except OSError as error:  # another worker of this machine has the address: it works all the same
+        log.warning("metrics-not-served", address=address, error=str(error))
 
 
 @beat_init.connect  # type: ignore[untyped-decorator]

@@ -33,6 +33,7 @@ from bot.effect_outcomes import ClaimLost, Done, PermanentFailure, RateLimited, 
 from bot.github import comments, deployments, lock_notices, questions, statuses
 from bot.jenkins import banners, builds, posted, triggers, withdrawals
 from bot.jenkins.client import JenkinsForbidden, JenkinsNotFound
+from bot.metrics.process import timed_effect
 from bot.runtime import PipelineContext, Runtime
 from bot.store.inbox import Accepted
 from bot.store.outbox import Claim, PostNotes
@@ -143,7 +144,8 @@ def perform(runtime: Runtime, context: PipelineContext, claim: Claim) -> bool:
     """Do one effect and store what came of it; True if a turn must be taken for that."""
     effect = claim.effect
     try:
-        done = PERFORMERS[type(effect)](runtime, context, claim, effect)
+        with timed_effect(context.pipeline.name, effect.kind):
+            done = PERFORMERS[type(effect)](runtime, context, claim, effect)
     except RateLimited as error:
         log.debug("effect-rate-limited", effect=effect.slot, why=str(error), seconds=round(error.after or 0.0, 1))
         context.outbox.postpone(claim, error.after or 0.0, untried=True)

@@ -15,6 +15,7 @@ from bot.web import (
     compression,
     finding_pages,
     ingress,
+    metrics,
     page,
     problems,
     sessions,
@@ -68,6 +69,7 @@ def create_app(
     problems.install(app)
     for blueprint in (ingress.webhooks, reading, acting, api_tokens.tokens, api_machines.machines):
         app.register_blueprint(blueprint)
+    metrics.install(app)
     page.install(app)
     sign_in.install(app, settings, configuration.github)
     access.install(app)

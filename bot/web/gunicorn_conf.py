@@ -1,6 +1,8 @@
 """How gunicorn serves the web application; values that differ between machines come from the environment."""
 
 import os
+import shutil
+import tempfile
 from typing import Any
 
 bind = os.environ.get("INTERLOCK_BIND") or "127.0.0.1:8080"
@@ -24,6 +26,26 @@ accesslog = None  # the application logs what it accepts and refuses, with the r
 errorlog = "-"
 loglevel = "warning"
 control_socket_disable = True  # its default path is one per user, shared by every copy on the machine
+
+
+def on_starting(_server: Any) -> None:
+    """The processes share what they measure: whichever Prometheus asks answers for all (bot/metrics/process.py).
+
+    The folder is of this start; it is named before a process imports prometheus-client.
+    """
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="interlock-metrics-")
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """What a process that has ended measured as its present state counts no more."""
+    from prometheus_client import multiprocess
+
+    multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+
+def on_exit(_server: Any) -> None:
+    """The folder goes with the master."""
+    shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
 
 
 def post_worker_init(worker: Any) -> None:

@@ -1,0 +1,155 @@
+"""What the store knows, as metrics: worked out when Prometheus asks, the same whichever process answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from redis.exceptions import RedisError
+
+from bot.core.model.pipeline import Lane, Step, Track
+from bot.health.contacts import GITHUB
+from bot.health.judgement import HealthStatus
+from bot.runtime import PipelineContext, Runtime
+from bot.statistics.parts import Foretold
+from bot.statistics.statistics import Statistics
+from bot.store.github import Allowance
+from bot.store.inbox import read_backlog
+from bot.store.keys import FAMILIES
+from bot.store.records import Repairs
+from bot.store.scripts import OtherSchema, Scripts
+
+#: Each metric: what it is, its labels, and whether it only grows.
+METRICS: dict[str, tuple[str, tuple[str, ...], bool]] = {
+    "interlock_up": ("1 if the store answered, else 0: then the others are missing", (), False),
+    "interlock_health": ("Interlock's own health: 0 ok, 1 degraded, 2 down", (), False),
+    "interlock_contact_up": ("1 if a Jenkins, GitHub, a channel answered well last", ("kind", "name"), False),
+    "interlock_github_requests_remaining": ("Requests that GitHub still takes in this hour", ("identity",), False),
+    "interlock_github_requests_limit": ("Requests that GitHub takes in an hour", ("identity",), False),
+    "interlock_queue_length": ("Runs that wait for a step", ("pipeline", "step", "lane"), False),
+    "interlock_slots_used": ("Slots of a step that are taken", ("pipeline", "step"), False),
+    "interlock_runs_live": ("Live runs", ("pipeline",), False),
+    "interlock_stage_locks": ("Locks that stand", ("pipeline", "stage"), False),
+    "interlock_lock_seconds": ("How long locks stood, with those that stand", ("pipeline", "stage", "service"), True),
+    "interlock_waiting_seconds": ("How long runs waited, added when they stop", ("pipeline", "step", "cause"), True),
+    "interlock_runs_ended": ("Runs that ended", ("pipeline", "end"), True),
+    "interlock_turns": ("Turns that were committed", ("pipeline",), True),
+    "interlock_deliveries_undecided": ("Deliveries that no turn has decided yet", ("pipeline",), False),
+    "interlock_oldest_delivery_seconds": ("Age of the oldest of them", ("pipeline",), False),
+    "interlock_effects_waiting": ("Effects that are not done", ("pipeline", "family"), False),
+    "interlock_oldest_effect_seconds": ("For how long the oldest effect has been due", ("pipeline", "family"), False),
+    "interlock_effects_failing": ("Effects that have failed so far and are tried again", ("pipeline",), False),
+    "interlock_dead_letters": ("Effects that were given up", ("pipeline",), False),
+    "interlock_parked_deliveries": ("Deliveries that could not be digested", ("pipeline",), False),
+    "interlock_repairs": ("What only polling found", ("pipeline", "kind"), True),
+    "interlock_estimates_in_range": ("Share of estimates whose range held the truth", ("pipeline", "kind"), False),
+}  # fmt: skip
+
+_HEALTH = {HealthStatus.OK: 0, HealthStatus.DEGRADED: 1, HealthStatus.DOWN: 2}
+#: Take one value of a metric: its name, its labels in order, the value.
+Put = Callable[..., None]
+
+
+class StoredMetrics(Collector):
+    """The metrics of an installation, from its store."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._scripts = Scripts(runtime.redis)
+
+    def collect(self) -> Iterator[Metric]:
+        """All of them; where the store cannot be reached, only that."""
+        found = {name: _family(name, *about) for name, about in METRICS.items()}
+
+        def put(name: str, labels: tuple[str, ...], value: float) -> None:
+            found[name].add_metric(list(labels), value)
+
+        try:
+            self._installation(put)
+            for name, context in self._runtime.pipelines.items():
+                self._pipeline(put, name, context)
+            put("interlock_up", (), 1)
+        except (RedisError, OtherSchema):
+            found = {name: _family(name, *about) for name, about in METRICS.items() if name == "interlock_up"}
+            put("interlock_up", (), 0)
+        yield from found.values()
+
+    def _installation(self, put: Put) -> None:
+        health = self._runtime.observer.health()
+        put("interlock_health", (), _HEALTH[health.status])
+        identities = []
+        for contact in self._runtime.contacts.seen():
+            put("interlock_contact_up", (contact.kind, contact.name), int(contact.since is None))
+            if contact.kind == GITHUB:
+                identities.append(contact.name)
+        for identity in identities:
+            state = Allowance(self._runtime.redis, identity).standing()
+            if state.remaining is not None and state.limit is not None:
+                put("interlock_github_requests_remaining", (identity,), state.remaining)
+                put("interlock_github_requests_limit", (identity,), state.limit)
+
+    def _pipeline(self, put: Put, name: str, context: PipelineContext) -> None:
+        statistics = context.statistics.current()
+        seconds, micros = context.redis.time()
+        now = seconds + micros / 1e6
+        self._board(put, name, context)
+        self._waiting(put, name, context, now)
+        _statistics(put, name, statistics, now)
+
+    def _board(self, put: Put, name: str, context: PipelineContext) -> None:
+        with context.look() as replica:
+            board = replica.board
+            put("interlock_turns", (name,), replica.version)
+            put("interlock_runs_live", (name,), len(board.runs))
+            for step in board.steps():
+                fast = sum(run.lane is Lane.FAST for run in board.queue(step))
+                put("interlock_queue_length", (name, str(step), "fast"), fast)
+                put("interlock_queue_length", (name, str(step), "main"), board.queue_length(step) - fast)
+                put("interlock_slots_used", (name, str(step)), board.occupied(step))
+                if step.track is Track.REAL:
+                    put("interlock_stage_locks", (name, step.stage), len(board.locks_of(step.stage)))
+
+    def _waiting(self, put: Put, name: str, context: PipelineContext, now: float) -> None:
+        keys, redis = context.keys, context.redis
+        backlog = read_backlog(self._scripts, keys)
+        put("interlock_deliveries_undecided", (name,), backlog.undecided)
+        put("interlock_oldest_delivery_seconds", (name,), max(0.0, now - backlog.oldest_at) if backlog.oldest_at else 0)
+        put("interlock_dead_letters", (name,), backlog.dead_letters)
+        put("interlock_parked_deliveries", (name,), backlog.parked)
+        put("interlock_effects_failing", (name,), len(context.delays.all()))
+        for family in FAMILIES:
+            put("interlock_effects_waiting", (name, family), redis.zcard(keys.due(family)))
+            first: Any = redis.zrange(keys.due(family), 0, 0, withscores=True)
+            late = now - first[0][1] / 1000 if first else 0.0
+            put("interlock_oldest_effect_seconds", (name, family), max(0.0, late))
+        for kind, count in Repairs(redis, keys).all().items():
+            put("interlock_repairs", (name, kind), count)
+
+
+def _statistics(put: Put, name: str, statistics: Statistics, now: float) -> None:
+    totals = statistics.totals()
+    locked = dict(totals.locked)
+    for rest, _ in statistics.of("clock"):
+        clock = statistics.clock(rest)
+        for lock in clock.locks if clock is not None else ():
+            key = f"{Step(rest).stage} {lock.service or ''}"
+            locked[key] = locked.get(key, 0.0) + max(0.0, now - lock.since)
+    for key, seconds in locked.items():
+        stage, _, service = key.rpartition(" ")
+        put("interlock_lock_seconds", (name, stage, service), seconds)
+    for key, seconds in totals.waits.items():
+        step, _, cause = key.rpartition(" ")
+        put("interlock_waiting_seconds", (name, step, cause), seconds)
+    for end, count in totals.ends.items():
+        put("interlock_runs_ended", (name, end), count)
+    for kind in Foretold:
+        inside = statistics.errors(kind).inside
+        if inside:
+            put("interlock_estimates_in_range", (name, str(kind)), sum(inside) / len(inside))
+
+
+def _family(name: str, about: str, labels: tuple[str, ...], grows: bool) -> CounterMetricFamily | GaugeMetricFamily:
+    kind = CounterMetricFamily if grows else GaugeMetricFamily
+    return kind(name, about, labels=list(labels))

@@ -1,0 +1,105 @@
+"""What Prometheus gets, and that page and dashboard name just that."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from flask.testing import FlaskClient
+from prometheus_client import Histogram
+from prometheus_client.parser import text_string_to_metric_families
+
+from bot.core.model.pipeline import Outcome
+from bot.health.contacts import GITHUB
+from bot.metrics import process
+from bot.metrics.stored import METRICS
+from bot.store.github import Allowance
+from tests.web.story import Story
+
+ROOT = Path(__file__).parents[2]
+DASHBOARD = json.loads((ROOT / "config" / "grafana" / "interlock.json").read_text("utf-8"))
+OF_PROCESS = (process.REQUESTS, process.REQUEST_SECONDS, process.EFFECT_SECONDS)
+
+
+class Samples(dict[tuple[str, frozenset[str]], float]):
+    """Every sample by its name and the values of its labels."""
+
+    def __call__(self, name: str, *labels: str) -> float:
+        return self[name, frozenset(labels)]
+
+
+def scraped(client: FlaskClient) -> Samples:
+    """What Prometheus gets."""
+    answer = client.get("/metrics")
+    assert answer.status_code == 200 and answer.content_type.startswith("text/plain")
+    families = text_string_to_metric_families(answer.text)
+    samples = (sample for family in families for sample in family.samples)
+    return Samples({(sample.name, frozenset(sample.labels.values())): sample.value for sample in samples})
+
+
+def names() -> set[str]:
+    """The names of all metrics as Prometheus has them."""
+    stored = {f"{name}_total" if grows else name for name, (_, _, grows) in METRICS.items()}
+    return stored | {f"{m._name}{'' if isinstance(m, Histogram) else '_total'}" for m in OF_PROCESS}
+
+
+def named(text: str) -> set[str]:
+    """The metrics that a text names; a histogram by its own name."""
+    return {re.sub(r"_(bucket|count|sum)$", "", name) for name in re.findall(r"\binterlock_\w+", text)}
+
+
+def test_a_locked_pipeline_in_numbers(client: FlaskClient, story: Story) -> None:
+    story.start()
+    run = story.merge("S1", "a")
+    story.passes(run, 2)
+    story.passes(story.merge("S2", "a"), 2)
+    story.build(story.board.runs[run.key], Outcome.FAILURE, ("CheckoutTest",))
+    Allowance(story.redis, "token").saw(4_321, 5_000, 600.0)
+    client.application.extensions["interlock"].contacts.of(GITHUB, "token").good()
+    found, name = scraped(client), story.shape.name
+    assert found("interlock_up") == 1
+    assert found("interlock_queue_length", name, "pre-production", "main") == 1
+    assert found("interlock_queue_length", name, "pre-production", "fast") == 0
+    assert found("interlock_stage_locks", name, "pre-production") == 1
+    assert found("interlock_lock_seconds_total", name, "pre-production", "S1") >= 0
+    assert found("interlock_runs_live", name) == 2
+    assert found("interlock_turns_total", name) > 5
+    assert found("interlock_effects_waiting", name, "github") > 0
+    assert found("interlock_dead_letters", name) == 0
+    assert found("interlock_github_requests_remaining", "token") == 4_321
+    assert found("interlock_contact_up", "github", "token") == 1
+    assert found("interlock_waiting_seconds_total", name, "acceptance", "jenkins") >= 0
+
+
+def test_requests_are_counted_by_what_they_ask_for(client: FlaskClient, story: Story) -> None:
+    asked = ("machines.answer_alive", "GET", "200")
+    client.get("/healthz")
+    before = scraped(client)("interlock_http_requests_total", *asked)
+    client.get("/healthz")
+    after = scraped(client)
+    assert after("interlock_http_requests_total", *asked) == before + 1
+    assert after("interlock_http_request_seconds_count", "machines.answer_alive") >= 1
+
+
+def test_an_effect_is_measured_however_it_ends() -> None:
+    try:
+        with process.timed_effect("of-this-test", "trigger"):
+            raise ValueError
+    except ValueError:
+        pass
+    counted = process.EFFECT_SECONDS.labels("of-this-test", "trigger")._sum.get()
+    assert counted > 0
+
+
+def test_the_dashboard_names_only_metrics_that_exist() -> None:
+    queries = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
+    queries += [str(each["query"]) for each in DASHBOARD["templating"]["list"]]
+    asked = {name for query in queries for name in named(query)}
+    assert asked <= names()
+    assert names() - asked == set(), "a metric that the dashboard does not show"
+
+
+def test_the_page_of_the_metrics_names_all_and_only_them() -> None:
+    told = named((ROOT / "docs" / "metrics.md").read_text("utf-8"))
+    assert told == names()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import urllib.request
 from pathlib import Path
 
+import pytest
 from flask.testing import FlaskClient
 from prometheus_client import Histogram
 from prometheus_client.parser import text_string_to_metric_families
@@ -15,6 +17,7 @@ from bot.health.contacts import GITHUB
 from bot.metrics import process
 from bot.metrics.stored import METRICS
 from bot.store.github import Allowance
+from tests.web.serving import served
 from tests.web.story import Story
 
 ROOT = Path(__file__).parents[2]
@@ -103,3 +106,19 @@ def test_the_dashboard_names_only_metrics_that_exist() -> None:
 def test_the_page_of_the_metrics_names_all_and_only_them() -> None:
     told = named((ROOT / "docs" / "metrics.md").read_text("utf-8"))
     assert told == names()
+
+
+@pytest.mark.slow
+def test_the_processes_of_one_gunicorn_answer_together(story: Story, redis_url: str, tmp_path: Path) -> None:
+    story.start()
+    with served(story.shape, redis_url, tmp_path, INTERLOCK_WEB_WORKERS="3") as site:
+        for _ in range(60):  # a connection each: the kernel spreads them over the processes
+            urllib.request.urlopen(f"{site}/healthz", timeout=5).close()
+        counted = set()
+        for _ in range(10):
+            text = urllib.request.urlopen(f"{site}/metrics", timeout=5).read().decode()
+            (line,) = (each for each in text.splitlines() if "requests_total{" in each and "answer_alive" in each)
+            counted.add(float(line.rpartition(" ")[2]))
+        assert f'interlock_runs_live{{pipeline="{story.shape.name}"}}' in text
+    (count,) = counted
+    assert count >= 60

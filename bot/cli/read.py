@@ -160,27 +160,34 @@ def history(api: ApiClient, limit: int, as_json: bool) -> None:
 @click.command()
 @limit(20)
 @click.option("-f", "--follow", is_flag=True, help="Go on with new decisions, until Ctrl-C.")
+@click.option("--by", default="", metavar="NAME", help="Only of this person; `anybody`: all that people did.")
+@click.option("--kind", default="", metavar="KIND", help="Only of this kind, such as stage-locked.")
+@click.option("--service", default="", metavar="NAME", help="Only about this service.")
+@click.option("--stage", default="", metavar="NAME", help="Only about this stage.")
+@click.option("--run", default="", metavar="RUN", help="Only about this run.")
 @click.option("--json", "as_json", is_flag=True, help="Print each fact as one line of JSON, for programs.")
 @calls_api
-def log(api: ApiClient, limit: int, follow: bool, as_json: bool) -> None:
+def log(api: ApiClient, limit: int, follow: bool, as_json: bool, **given: str) -> None:
     """Print the decisions, the newest last."""
-    facts = list(_facts(api, limit=limit))
+    wanted = {name: text for name, text in given.items() if text}
+    newest = api.get("facts", has="facts", limit=1)["facts"] if follow and wanted else []
+    facts = list(_facts(api, wanted, limit=limit))
     last = _print_facts(facts, as_json)
     if not follow:
         return
     try:
-        _follow(api, last, as_json)
+        _follow(api, wanted, max([last, *(str(fact["id"]) for fact in newest)], key=_order), as_json)
     except KeyboardInterrupt:
         return
 
 
-def _follow(api: ApiClient, last: str, as_json: bool) -> None:
+def _follow(api: ApiClient, wanted: dict[str, str], last: str, as_json: bool) -> None:
     """Print new facts until Ctrl-C. While the server does not answer, try again."""
     away = False
     while True:
         time.sleep(EVERY)
         try:
-            facts = list(_facts(api, after=last))
+            facts = list(_facts(api, {**wanted, "after": last} if last else wanted))
         except (CommandFailed, ServerUnreachable) as error:
             if not away:
                 warn(f"{error.message}; trying again")
@@ -190,15 +197,12 @@ def _follow(api: ApiClient, last: str, as_json: bool) -> None:
         last = _print_facts(facts, as_json) or last
 
 
-def _facts(api: ApiClient, *, limit: int = 10_000, after: str = "") -> Iterator[Answer]:
-    """At most `limit` facts, newest first, as far back as the one called `after`."""
-    query: dict[str, str | int] = {}
+def _facts(api: ApiClient, wanted: dict[str, str], *, limit: int = 10_000) -> Iterator[Answer]:
+    """At most `limit` of the facts that are wanted, newest first."""
+    query: dict[str, str | int] = {**wanted}
     while limit > 0:
         page = api.get("facts", has="facts", limit=min(PAGE, limit), **query)
-        for fact in page["facts"]:
-            if _order(str(fact["id"])) <= _order(after):
-                return
-            yield fact
+        yield from page["facts"]
         if page["next"] is None:
             return
         limit -= len(page["facts"])

@@ -102,11 +102,12 @@ def _ended(context: PipelineContext, board: Board, rows: Sequence[Ended]) -> lis
 def list_facts(pipeline: str) -> Response:
     """A page of the log, newest first; `before` is the `next` of the page before it.
 
-    `kind`, `by` (`anybody`: all that people did), `service`, `stage`, `run` and `via` filter it.
+    `kind`, `by` (`anybody`: all that people did), `service`, `stage`, `run` and `via` filter it; `after` is the id of a
+    fact: only what was decided later is told.
     """
     context = context_of(pipeline)
     limit = whole_number("limit", 50, 1, PAGE)
-    return reply(fact_list.list_facts(context, FactFilter.of(request.args), before(), limit))
+    return reply(fact_list.list_facts(context, FactFilter.of(request.args), before(), limit, _after()))
 
 
 def before() -> str | None:
@@ -114,6 +115,13 @@ def before() -> str | None:
     given = request.args.get("before")
     if given is not None and not _is_fact_id(given):
         raise Problem(400, "`before` is the `next` of another page, such as 1700000000000-0")
+    return given
+
+
+def _after() -> str:
+    given = request.args.get("after", "0-0")
+    if given != "0-0" and not _is_fact_id(given):
+        raise Problem(400, "`after` is the id of a fact, such as 1700000000000-0")
     return given
 
 

@@ -66,12 +66,20 @@ def _is_run(fact: Fact) -> bool:
     return service == fact.service and number.isdigit()
 
 
-def list_facts(context: PipelineContext, wanted: FactFilter, before: str | None, limit: int) -> Shape:
-    """A page of the facts that are wanted, newest first. `next` may follow a page that is not full, or empty."""
+def list_facts(
+    context: PipelineContext, wanted: FactFilter, before: str | None, limit: int, after: str = "0-0"
+) -> Shape:
+    """A page of the facts that are wanted, newest first, told after the one called `after`.
+
+    `next` may follow a page that is not full, or empty.
+    """
+    end = _order(after)
     found: list[tuple[str, RecordedFact]] = []
     for _ in range(LOOKED_THROUGH):
         page = context.records.facts(before, PAGE if wanted.query else limit)
         for identity, recorded in page.facts:
+            if _order(identity) <= end:
+                return _shape(found, None)
             if wanted.fits(recorded.fact):
                 found.append((identity, recorded))
             if len(found) == limit:
@@ -80,6 +88,11 @@ def list_facts(context: PipelineContext, wanted: FactFilter, before: str | None,
         if before is None:
             break
     return _shape(found, before)
+
+
+def _order(identity: str) -> tuple[int, int]:
+    milliseconds, _, number = identity.partition("-")
+    return int(milliseconds), int(number)
 
 
 def _shape(found: list[tuple[str, RecordedFact]], following: str | None) -> Shape:

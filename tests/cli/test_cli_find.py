@@ -10,6 +10,7 @@ import pytest
 
 from bot.cli import find
 from bot.cli.client import ApiClient
+from bot.core.model.events import LockAsked
 from bot.core.model.pipeline import Outcome
 from bot.core.model.run import Run
 from bot.web.app import create_app
@@ -136,6 +137,16 @@ def test_status_of_several_pipelines_has_the_locked_one_first(settings: Settings
         found = json.loads(typed("status", "--json", "--url", url).output)
         assert [each["name"] for each in found["pipelines"]] == [story.shape.name, "a-quiet"]
         assert "pre-production LOCKED" in typed("status", "-p", story.shape.name, "--url", url).output
+
+
+def test_the_log_is_narrowed_down(interlock: Interlock, story: Story, locked: Run) -> None:
+    story.put(LockAsked("production", "sam", "the fair"))
+    told = interlock("log", "--by", "anybody").output.splitlines()
+    assert [line.split()[2] for line in told] == ["stage-locked"]
+    assert "the fair" in told[0]
+    assert interlock("log", "--kind", "nonsense").exit_code == 1
+    about = interlock("log", "--run", "S2.1", "--json", "-n", "100").output.splitlines()
+    assert {json.loads(line)["run"] for line in about} == {"S2.1"}
 
 
 class Paged:

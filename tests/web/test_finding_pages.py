@@ -204,6 +204,17 @@ def test_a_page_of_the_filtered_log_goes_on_where_it_ended(client: FlaskClient, 
     assert seen == [f"person{n}" for n in reversed(range(5))]
 
 
+def test_only_what_was_decided_later_is_told(client: FlaskClient, base: str, story: Story) -> None:
+    address = f"/api/v1/pipelines/{base}/facts"
+    newest = client.get(f"{address}?limit=1").json["facts"][0]["id"]
+    assert client.get(f"{address}?after={newest}").json == {"facts": [], "next": None}
+    story.put(LockAsked("production", "sam", "why"), UnlockAsked("production", "kim", "over"))
+    later = client.get(f"{address}?after={newest}").json["facts"]
+    assert [fact["by"] for fact in later if fact["by"]] == ["kim", "sam"]
+    assert [fact["by"] for fact in client.get(f"{address}?by=sam&after={newest}").json["facts"]] == ["sam"]
+    assert client.get(f"{address}?after=x").status_code == 400
+
+
 def test_every_page_can_find_and_has_the_way_to_the_others(client: FlaskClient, base: str) -> None:
     for address in ("", "/where", "/runs", "/log", "/services/S1"):
         page = client.get(f"/p/{base}{address}").text

@@ -54,6 +54,7 @@ def message(redis: Redis) -> dict[str, Any]:
 
 
 def test_a_wake_up_is_one_message_in_one_round_trip(redis_url: str, redis: Redis) -> None:
+    redis.delete(PREFIX + TURNS)  # what a served site of another test has sent
     wake_up = WakeUpSender(redis_url)
     wake_up("first")  # connects and declares the queue
     redis.config_resetstat()

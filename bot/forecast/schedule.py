@@ -48,6 +48,8 @@ class StepSchedule:
 
     def visit(self, run: Run) -> Visit:
         """Of a run that is in this step, or waits for it."""
+        if run.holds_slot and run.key not in self._inside:
+            self._inside[run.key] = Visit(None, self._end(run))
         if run.key in self._inside:
             return self._inside[run.key]
         while run.key not in self._waiting:
@@ -74,6 +76,8 @@ class StepSchedule:
     def _fill(self) -> None:
         board, step = self._board, self._step
         capacity = board.capacity(step)
+        if capacity is None and not self._alone:
+            return  # nobody waits for anybody: each is looked at when somebody asks
         for built in board.holding(step):
             end = self._end(built)
             self._inside[built.key] = Visit(None, end)
@@ -140,6 +144,8 @@ class StepSchedule:
         if self._board.capacity(self._step) is not None:
             slot = self._slot(run)
             enters = slot if slot.at >= enters.at else enters
+        elif run.service in self._busy and self._busy[run.service].at > enters.at:
+            enters = self._busy[run.service]
         build = self.build(run.service)
         passes = None if build is None else enters.after(build, self._past.risk(self._step))
         if self._board.capacity(self._step) is not None:

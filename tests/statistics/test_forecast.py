@@ -80,6 +80,15 @@ def test_one_run_of_a_service_waits_for_the_other() -> None:
     assert town.at(s2a) == "acceptance"
 
 
+def test_one_at_a_time_counts_where_any_number_may_enter_too() -> None:
+    town = ForeseenTown(shop(production=None))
+    s1a = town.arrives("S1", "a", "production")
+    town.starts(s1a)
+    began = town.now
+    s1b = town.arrives("S1", "b", "production")
+    assert town.enters_in(s1b) == pytest.approx(began + 400 - town.now)
+
+
 def test_a_lock_opens_when_the_fix_has_passed_the_rest_of_its_way() -> None:
     town = ForeseenTown()
     s1a, s2a, s3a = (town.arrives(service, "a", "pre-production") for service in SERVICES)

@@ -92,10 +92,12 @@ def _ask_to_sign_in(blueprint: str | None) -> AnyResponse | None:
 
 
 def _check_reading(person: Person) -> None:
-    """Raises Problem: 403 if the request is about a pipeline that `person` may not read; 404 if there is none of this
-    name, with the names that they may know."""
+    """Raises Problem: 403 if the request is about a pipeline that `person` may not read, or about all and they may read
+    none; 404 if there is no such pipeline, with the names that they may know."""
     name = (request.view_args or {}).get("pipeline")
     if name is None:
+        if not readable():
+            allow(person, Action.READ, next(iter(runtime().pipelines.values())))
         return
     context = runtime().pipelines.get(name)
     if context is None:

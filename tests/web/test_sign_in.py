@@ -27,7 +27,7 @@ from config.errors import SettingsError
 from config.settings import Settings
 from standins.github import GitHubStandIn
 from tests.web.asked import AUTH, TOKEN
-from tests.web.story import Story
+from tests.web.story import Story, pipeline
 
 SECRET = "a secret for the cookies"
 PUBLIC = "http://localhost"
@@ -96,17 +96,17 @@ def test_where_reading_takes_a_sign_in_only_webhooks_health_and_static_files_are
         assert client.get(path).status_code == 200, path
     assert client.get(f"/api/v1/pipelines/{name}/attempts/S1.1/build/1").status_code == 409
     assert client.post("/webhooks/github", json={}).json["detail"].startswith("the signature is missing")
-    for rule in client.application.url_map.iter_rules():
-        if rule.rule.startswith("/p/") or rule.rule in ("/", "/find"):
-            path = re.sub(r"<[^>]+>", "x", rule.rule.replace("<pipeline>", name))
-            answer = client.get(path)
-            assert answer.status_code in (302, 401, 405), path
-            assert name not in answer.headers.get("Location", "") or "/sign-in?next=" in answer.headers["Location"]
-        elif rule.rule.startswith("/api/") and "GET" in (rule.methods or ()) and "attempts" not in rule.rule:
-            if rule.rule == "/api/v1/callbacks":
-                continue
-            path = re.sub(r"<[^>]+>", "x", rule.rule.replace("<pipeline>", name))
-            assert client.get(path).status_code == 401, path
+    closed = [
+        rule
+        for rule in client.application.url_map.iter_rules()
+        if rule.endpoint.partition(".")[0] not in ("static", "webhooks", "machines", "signing")
+    ]
+    assert len(closed) > 20
+    for rule in closed:
+        path = re.sub(r"<[^>]+>", "x", rule.rule.replace("<pipeline>", name).replace("<any(retry, drop):what>", "drop"))
+        answer = client.get(path) if "GET" in (rule.methods or ()) else client.post(path, json={"reason": "x"})
+        assert answer.status_code in (302, 401), path
+        assert answer.status_code == 401 or answer.headers["Location"].startswith("/sign-in?next=/"), path
 
 
 def test_a_token_reads_the_api_and_a_read_token_reads_and_no_more(site: Site, story: Story, redis: Redis) -> None:
@@ -125,10 +125,37 @@ def test_whoever_may_not_read_a_pipeline_is_told_who_may_and_sees_no_name_of_it(
     refused = client.get(f"/api/v1/pipelines/{story.shape.name}/runs/S1.1", headers=AUTH)
     assert refused.status_code == 403
     assert "look at this pipeline: that takes the role `viewer`" in refused.json["detail"]
-    assert client.get("/api/v1/pipelines", headers=AUTH).json["pipelines"] == []
-    assert client.get("/api/v1/find?q=secret", headers=AUTH).json.get("pipelines", []) == []
+    for about_all in ("/api/v1/pipelines", "/api/v1/find?q=secret", "/metrics", "/"):
+        refused = client.get(about_all, headers=AUTH)
+        assert refused.status_code == 403
+        assert "secret" not in refused.text
     unknown = client.get("/api/v1/pipelines/nosuch", headers=AUTH)
     assert (unknown.status_code, unknown.json["valid"]) == (404, [])
+
+
+def test_of_several_pipelines_everybody_sees_those_they_may_read(
+    site: Site, configuration: Configuration, story: Story, redis: Redis
+) -> None:
+    other = Story(redis, pipeline(f"{story.shape.name}-other"))
+    story.start()
+    other.start()
+    for each in (story, other):
+        each.merge("S1", "a", title="Round the prices")
+    settings = site().application.extensions["interlock"].settings
+    file = replace(
+        configuration,
+        pipelines=(story.shape, other.shape),
+        web=WebSettings(PUBLIC, True, SignInSettings(token=True)),
+        accesses={story.shape.name: PipelineAccess(Roles(viewer=(), admin=()))},
+    )
+    client = create_app(settings, file, lambda _: None).test_client()
+    rows = client.get("/api/v1/pipelines", headers=AUTH).json["pipelines"]
+    assert [row["name"] for row in rows] == [other.shape.name]
+    found = client.get("/api/v1/find?q=Round", headers=AUTH).json["pipelines"]
+    assert [row["pipeline"] for row in found] == [other.shape.name]
+    assert client.get(f"/api/v1/pipelines/{other.shape.name}", headers=AUTH).status_code == 200
+    assert client.get(f"/api/v1/pipelines/{story.shape.name}", headers=AUTH).status_code == 403
+    assert client.get("/api/v1/pipelines/nosuch", headers=AUTH).json["valid"] == [other.shape.name]
 
 
 def test_public_reading_stays_public_with_a_way_to_sign_in(site: Site, story: Story) -> None:

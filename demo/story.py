@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-from bot.core.view import view
+from bot.reporting.view import view
 from bot.store.replica import BoardReplica
 from demo.pictures import PICTURES, TITLES, Picture, differences, drawn, seen
 from demo.town import OWNERS_TEXT, SERVICES, Town

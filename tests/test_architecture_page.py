@@ -15,7 +15,7 @@ ARCHITECTURE = (DOCS / "architecture.md").read_text("utf-8")
 #: The folders of the project, with which a path on a page begins.
 TOP = ("bot", "workers", "config", "launch", "standins", "demo", "bench", "mutants", "tests", "docs")
 PATH = re.compile(rf"`((?:{'|'.join(TOP)})(?:/[\w.-]+)+/?|(?:{'|'.join(TOP)})/?)`")
-#: A file and what it defines: `bot/core/explain.py`: `why`, `other`.
+#: A file and what it defines: `bot/reporting/explain.py`: `why`, `other`.
 NAMED = re.compile(r"`([\w/]+\.py)`: ((?:`\w+`(?:, )?)+)")
 ROWS = [
     line for line in ARCHITECTURE.splitlines() if line.startswith("| ") and line.split("|")[1].strip().endswith("?")
@@ -53,8 +53,10 @@ def test_each_question_has_an_answer_with_a_file() -> None:
 
 
 def test_a_page_that_names_what_is_gone_is_found() -> None:
-    text = "`bot/core/explain.py`: `why`, `wherefore` and `bot/core/ancestry.py` in `tests/core/`; `workers/nowhere`"
-    assert missing(text) == ["bot/core/ancestry.py", "workers/nowhere", "bot/core/explain.py: wherefore"]
+    text = (
+        "`bot/reporting/explain.py`: `why`, `wherefore` and `bot/core/ancestry.py` in `tests/core/`; `workers/nowhere`"
+    )
+    assert missing(text) == ["bot/core/ancestry.py", "workers/nowhere", "bot/reporting/explain.py: wherefore"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -12,10 +12,11 @@ from collections.abc import Iterator, Sequence
 
 import structlog
 
-from bot.core import sentences
 from bot.core.model.board import Board
 from bot.core.model.events import Configured, Event, FirstStart, StateLost
+from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import Job
+from bot.core.model.run import version_stamp
 from bot.core.rules.configuration import remembered
 from bot.effect_outcomes import PermanentFailure, RetryLater
 from bot.jenkins import builds
@@ -143,12 +144,12 @@ def _is_older(board: Board, version: str, build: builds.Build) -> bool:
     """Whether a build was asked for before this board began: its version says when, or else when it started."""
     stamp, born = version.rpartition("-")[2], board.header.born
     if stamp.isdecimal():
-        return stamp < sentences.stamp(born)
+        return stamp < version_stamp(born)
     return float(build.get("timestamp") or 0) / 1000 < born - CLOCKS_APART
 
 
 def _lost(shown: list[_Shown]) -> StateLost:
-    locked = tuple((stage, line) for stage, line in shown if stage)
+    locked = tuple((stage, Verbatim(line)) for stage, line in shown if stage)
     builds = [line for stage, line in shown if not stage]
     first = builds[0] if builds else f"the banner over {locked[0][0]} says that it is locked"
     return StateLost(f"Jenkins shows what the store does not: {first}", locked)

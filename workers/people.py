@@ -6,6 +6,7 @@ from bot.core.model.effects import Notify
 from bot.effect_outcomes import Done, RateLimited, RetryLater
 from bot.health import channels
 from bot.health.contacts import CHANNEL
+from bot.reporting.stage_messages import notice
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
 
@@ -24,6 +25,7 @@ def notify(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Not
     failed: list[str] = []
     waiting: list[str] = []
     earlier = [other for other in context.outbox.earlier(claim) if isinstance(other, Notify)]
+    subject, written = notice(effect.about)
     for name in _listeners(runtime, effect):
         address, told = runtime.settings.notify_urls.get(name), context.keys.given(f"{effect.slot}/{name}")
         if address is None or context.redis.exists(told):
@@ -31,8 +33,8 @@ def notify(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Not
         if any(name in _listeners(runtime, other) and not _was_told(context, other, name) for other in earlier):
             waiting.append(name)
             continue
-        text = f"{effect.text}\n{runtime.page_of(context.pipeline.name)}\n"
-        why = channels.send(address.get_secret_value(), effect.subject, text, key=effect.key, topic=effect.topic)
+        text = f"{written}\n{runtime.page_of(context.pipeline.name)}\n"
+        why = channels.send(address.get_secret_value(), subject, text, key=effect.key, topic=effect.topic)
         runtime.contacts.note(CHANNEL, name, why)
         if why is None:
             context.redis.set(told, "1", ex=TOLD_SECONDS)

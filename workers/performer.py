@@ -34,6 +34,7 @@ from bot.github import comments, deployments, lock_notices, questions, statuses
 from bot.jenkins import banners, builds, posted, triggers, withdrawals
 from bot.jenkins.client import JenkinsForbidden, JenkinsNotFound
 from bot.metrics.process import timed_effect
+from bot.reporting.stage_messages import notice
 from bot.runtime import PipelineContext, Runtime
 from bot.store.inbox import Accepted
 from bot.store.outbox import Claim, PostNotes
@@ -250,7 +251,7 @@ def _words(effect: Effect) -> str:
         case Look():
             return f"looking at build #{effect.number} of {effect.job.name}"
         case Notify():
-            return f"telling people: {effect.subject}"
+            return f"telling people: {notice(effect.about)[0]}"
         case Banner():
             return f"the banner of {effect.stage}"
         case _:

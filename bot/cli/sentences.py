@@ -1,6 +1,6 @@
 """A run, a fact or a finding of Interlock's health as one sentence for the terminal, from the API's data.
 
-The API shows a run as a tile (`bot.core.view`): where it is, its status, and the reason why it is there.
+The API shows a run as a tile (`bot.reporting.view`): where it is, its status, and the reason why it is there.
 """
 
 from __future__ import annotations

@@ -115,7 +115,9 @@ def answer_command(runtime: Runtime, context: PipelineContext, claim: Claim, eff
     )
     _react(context, session, effect)
     marker = f"{commands.MARKER}{effect.slot} -->"
-    words = _tamed((effect.text or answer(effect))[:LONGEST])
+    with context.look() as replica:
+        answered = effect.text or answer(effect, replica.board, time.time())
+    words = _tamed(answered[:LONGEST])
     body = f"{marker}\n{words}\n\n[The pipeline]({runtime.page_of(context.pipeline.name)})"
     written, mark, path = entry.read(), mark_of(body), f"/issues/{effect.pull}/comments"
     if written.unanswered:

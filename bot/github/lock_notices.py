@@ -13,9 +13,8 @@ from urllib.parse import quote
 
 import structlog
 
-from bot.core import lock_notices
 from bot.core.model.effects import LockNotice, SetStatus
-from bot.core.model.messages import Verbatim
+from bot.core.rules import notices
 from bot.effect_outcomes import Done, PermanentFailure, RateLimited
 from bot.github.limits import Purpose
 from bot.github.session import Session
@@ -39,7 +38,7 @@ def report_lock(runtime: Runtime, context: PipelineContext, claim: Claim, effect
     for sha in heads[: renewed.limits.lock_notices_at_once]:
         if effect.locked:  # first: a crash in between must not lose that it has the status
             _note_notified(context, effect, sha)
-        status = SetStatus(effect.repository, sha, CONTEXT, effect.state, Verbatim(effect.description), "")
+        status = SetStatus(effect.repository, sha, CONTEXT, effect.state, effect.description, "")
         try:
             set_status(runtime, renewed, status, Purpose.LOCK)
         except (GitHubNotFound, GitHubForbidden):
@@ -62,10 +61,10 @@ def _report_late(runtime: Runtime, context: PipelineContext, claim: Claim, effec
     """
     _note_notified(context, effect, effect.sha)
     with context.look() as replica:
-        standing = lock_notices.standing(replica.board)
-        present = lock_notices.of_branch(standing, effect.repository, effect.branch)
+        standing = notices.standing(replica.board)
+        present = notices.lock_notice(standing, effect.repository, effect.branch)
     if present is not None:
-        status = SetStatus(effect.repository, effect.sha, CONTEXT, present.state, Verbatim(present.description), "")
+        status = SetStatus(effect.repository, effect.sha, CONTEXT, present.state, present.description, "")
         set_status(runtime, RenewedClaim(runtime, context, claim), status, Purpose.LOCK)
     return Done()
 

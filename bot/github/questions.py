@@ -21,6 +21,7 @@ from bot.github.webhooks import TITLE
 from bot.payloads import at, number, text
 from bot.payloads import line as one_line
 from bot.reporting.access import refusal
+from bot.reporting.messages import words
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
 
@@ -213,8 +214,8 @@ def _with_past(context: PipelineContext, allowed: CommandAllowed) -> CommandAllo
     past = next((row for row in rows if _is_about(row.run, allowed)), None)
     if past is None:
         return allowed
-    words = f"{past.run.key} ended as {past.ending.end} in {past.run.step}: {past.ending.why}"
-    return replace(allowed, past=words)
+    became = f"{past.run.key} ended as {past.ending.end} in {past.run.step}: {words(past.ending.why)}"
+    return replace(allowed, past=became)
 
 
 def _is_about(run: Run, allowed: CommandAllowed) -> bool:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from html import escape, unescape
 
-from bot.core.model.effects import Banner, LockShown
-from bot.core.sentences import moment
+from bot.core.model.effects import Banner
+from bot.core.model.stage_state import Lock
 from bot.effect_outcomes import Done, PermanentFailure
 from bot.jenkins.client import JenkinsNotFound, client_for
+from bot.reporting.messages import words
+from bot.reporting.sentences import moment
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
 from config.configuration import job_path
@@ -86,21 +88,21 @@ def with_banner(description: str, banner: Banner, link: str, markup: Markup = Ma
 def _plain(banner: Banner, link: str) -> str:
     lines = [_BEGIN]
     for lock in banner.locks:
-        lines += [f"LOCKED: {lock.reason}", f"  {_since(lock)}"]
-    lines += [f"Now: {line}" for line in banner.coming]
+        lines += [f"LOCKED: {words(lock.reason)}", f"  {_since(lock)}"]
+    lines += [f"Now: {words(line)}" for line in banner.coming]
     lines += [link, _END, ""]
     return "\n".join(line if line in (_BEGIN, _END) else re.sub("={3,}", "==", line) for line in lines)
 
 
 def _html(banner: Banner, link: str) -> str:
     """Escapes everything: a reason may quote text of unknown people."""
-    rows = [f"<li><b>{escape(lock.reason)}</b><br>{escape(_since(lock))}</li>" for lock in banner.locks]
-    rows += [f"<li>Now: {escape(line)}</li>" for line in banner.coming]
+    rows = [f"<li><b>{escape(words(lock.reason))}</b><br>{escape(_since(lock))}</li>" for lock in banner.locks]
+    rows += [f"<li>Now: {escape(words(line))}</li>" for line in banner.coming]
     head = f'<b>{escape(banner.stage)} is locked</b> (<a href="{escape(link)}">Interlock</a>)'
     block = f'<div style="{_STYLE}">{head}<ul>{"".join(rows)}</ul></div>'
     return f"{_HTML_BEGIN}{block}{_HTML_END}\n"
 
 
-def _since(lock: LockShown) -> str:
+def _since(lock: Lock) -> str:
     until = f", until {moment(lock.until)}" if lock.until is not None else ""
     return f"by {lock.by} since {moment(lock.since)}{until}"

@@ -16,11 +16,11 @@ import requests
 from bot.core.model.effects import Look
 from bot.core.model.events import BuildSeen
 from bot.core.model.pipeline import Job
-from bot.core.sentences import moment
 from bot.effect_outcomes import Done, PermanentFailure, RetryLater
 from bot.jenkins.callbacks import outcome
 from bot.jenkins.client import JenkinsClient, JenkinsForbidden, JenkinsNotFound, client_for, last_restart
 from bot.payloads import at, line, text
+from bot.reporting.sentences import moment
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
 from config.configuration import job_path

@@ -1,26 +1,134 @@
-"""The comment that answers a command on a pull request."""
+"""The comment that answers commands on a pull request: short, bounded, and safe to show whoever it quotes.
+
+What was asked about the pipeline or a run is answered when the comment is written, of the board as it is then.
+"""
 
 from __future__ import annotations
 
-from bot.core.markdown import plain
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bot.core.model.board import Board
 from bot.core.model.effects import Answer, CommandReply
+from bot.core.model.github_messages import HelpAsked, NotAllowed, NotUnderstood, StatusAsked, WhyAsked
+from bot.core.model.messages import Message
+from bot.core.model.pipeline import Mode, Stage, Step
+from bot.core.model.refusals import Refusal
+from bot.core.model.stage_state import Lock
+from bot.reporting import sentences
+from bot.reporting.explain import why
+from bot.reporting.markdown import code, plain
 from bot.reporting.messages import words
 
+#: How many runs and locks one answer names.
+NAMED = 5
 
-def answer(effect: Answer) -> str:
-    """One comment, in Markdown, for all commands of a comment; what quotes strangers is made harmless."""
-    rows = [f"`{reply.command}`: {_reply(reply)}" if reply.command else _reply(reply) for reply in effect.replies]
+#: No line of it begins as a command does: whoever reads it aloud must not be obeyed.
+HELP = """what can be said, a command on a line of its own, three in a comment:
+
+| command | does |
+|---|---|
+| `/interlock status` | says how the pipeline stands |
+| `/interlock why` | says where this pull request's run is, and why |
+| `/interlock retry [reason]` | repeats its failed build, without a new commit |
+| `/interlock cancel [reason]` | takes its run out |
+| `/interlock fast-lane [stage] [reason]` | sends the head of main on the fast lane, into `stage` even if it is locked |
+| `/interlock lock <stage> <reason>` | closes a stage |
+| `/interlock unlock <stage> <reason>` | opens the lock of a stage; of several give the key of one instead, or `--all` |
+| `/interlock verify [commit]` | has the head of this pull request built; on a fork, name the commit, all 40 digits |
+| `/interlock help` | says this |
+
+The first two and the last are for everybody, the others for those who may write to this repository."""
+
+_MODES = {
+    Mode.RUN: "runs",
+    Mode.PAUSE: "is paused: nothing is triggered",
+    Mode.OBSERVE: "only observes: nothing is sent outside",
+}
+
+
+def answer(effect: Answer, board: Board, now: float) -> str:
+    """One comment, in Markdown, for all commands of a comment. `now`: seconds since the epoch."""
+    replies = [(reply.command, _reply(reply, board, now)) for reply in effect.replies]
+    rows = [f"`{command}`: {text}" if command else text for command, text in replies]
     if effect.more:
         left = "1 more was" if effect.more == 1 else f"{effect.more} more were"
         rows.append(f"Three commands of a comment count: {left} left out.")
     return "\n\n".join(rows)
 
 
-def _reply(reply: CommandReply) -> str:
+def _reply(reply: CommandReply, board: Board, now: float) -> str:
     match reply.outcome:
         case "said":
-            return words(reply.text)
+            return _said(reply.text, board, now)
         case "done":
             return f"{plain(words(reply.text))}."
         case "not-done":
-            return f"not done: {plain(words(reply.text))}."
+            return f"not done: {_refused(reply.text)}."
+
+
+def _said(asked: Message, board: Board, now: float) -> str:
+    match asked:
+        case HelpAsked():
+            return HELP
+        case StatusAsked():
+            return _status(board)
+        case WhyAsked():
+            return _why_all(board, asked.runs, now)
+        case NotUnderstood():
+            return _not_understood(asked)
+        case Refusal():
+            return f"{_refused(asked)}."
+        case _:
+            return words(asked)
+
+
+def _refused(why_not: Message) -> str:
+    """Why not, in Markdown: a refusal quotes nobody but in `told`, and may show what to write as code."""
+    if isinstance(why_not, Refusal):
+        return words(replace(why_not, told=plain(why_not.told)))
+    if isinstance(why_not, NotAllowed):
+        return why_not.why
+    return plain(words(why_not))
+
+
+def _not_understood(of: NotUnderstood) -> str:
+    meant = f"did you mean `/interlock {of.meant}`?" if of.meant else "there is no such command."
+    return f"Not understood: {meant} `/interlock help` names all there are."
+
+
+def _status(board: Board) -> str:
+    """How the pipeline stands: its mode, each stage, its locks."""
+    count = len(board.runs)
+    head = f"**{board.pipeline.name}** {_MODES[board.header.mode]}; {count} live {'run' if count == 1 else 'runs'}."
+    return "\n".join([head, "", *(row for stage in board.pipeline.stages for row in _stage(board, stage))])
+
+
+def _stage(board: Board, stage: Stage) -> list[str]:
+    step, locks = Step(stage.name), board.locks_of(stage.name)
+    words = f"{len(board.inside(step))} inside, {board.queue_length(step)} waiting"
+    rows = [f"- {stage.name}: {'**locked**, ' if locks else ''}{words}"]
+    return rows + [_lock(lock) for lock in locks[:NAMED]] + _more(len(locks), "lock")
+
+
+def _lock(lock: Lock) -> str:
+    return (
+        f"  - {code(lock.key)}: {plain(words(lock.reason))}, by {plain(lock.by)} since {sentences.moment(lock.since)}"
+    )
+
+
+def _why_all(board: Board, keys: Sequence[str], now: float) -> str:
+    """Where the runs of a pull request stand, each with its reason; one may have ended since it was asked."""
+    return "\n".join([_why(board, key, now) for key in keys[-NAMED:]] + _more(len(keys), "run"))
+
+
+def _why(board: Board, key: str, now: float) -> str:
+    run = board.runs.get(key)
+    if run is None:
+        return f"{key} has ended."
+    return f"{run.key} ({sentences.name(run)}): {plain(why(board, run, now).sentence)}."
+
+
+def _more(count: int, what: str) -> list[str]:
+    more = count - NAMED
+    return [f"  - and {more} more {what if more == 1 else what + 's'}"] if more > 0 else []

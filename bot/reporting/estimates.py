@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from bot.core.model.run import Run
-from bot.core.sentences import short
 from bot.forecast.forecast import LockForecast, RunForecast, Unforeseen
 from bot.forecast.spread import Estimate
+from bot.reporting.sentences import short
 from bot.statistics.parts import FailingTest
 from bot.statistics.statistics import TEST_PERIOD
 

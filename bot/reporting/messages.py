@@ -1,19 +1,36 @@
-"""Every message in words: one clause, without a capital or a full stop, so that it can stand in a sentence."""
+"""The messages about runs, builds, main and pull requests in words; with them, those of stages and the refusals."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
+from bot.core.model import github_messages as g
 from bot.core.model import messages as m
+from bot.core.model.messages import Phrase
 from bot.core.model.pipeline import AbortLevel, Outcome
-from bot.core.sentences import OUTCOMES, broken, failed, short
-from bot.core.sentences import name_of as name
+from bot.reporting import refusals, stage_messages
+from bot.reporting.sentences import OUTCOMES, broken, failed, short, words
+from bot.reporting.sentences import name_of as name
 
+__all__ = ["refusals", "stage_messages", "words"]
 
-def words(message: m.Message) -> str:
-    """The message as people read it. Raises KeyError for a class that has no words."""
-    return _RENDERERS[type(message)](message)
+_PHRASES = {
+    Phrase.DONE: "done",
+    Phrase.STORE_CHANGED: (
+        "the store has another master or was started anew, and may have forgotten what it acknowledged last: GitHub "
+        "and Jenkins are asked for it, and before a build is started Jenkins is looked at"
+    ),
+    Phrase.SAME_PUSH: "the same push was delivered before",
+    Phrase.PUSH_AND_PULL: "its push and its pull request tell of the same commit",
+    Phrase.HOLDS_LOCK: "its service holds a lock",
+    Phrase.PAUSED: "the pipeline is paused",
+    Phrase.OBSERVES: "the pipeline only observes from now on",
+    Phrase.OBSERVED: "it may not have been asked for while the pipeline observed",
+    Phrase.WAITS_FOR_BUILD: "waits for its build",
+    Phrase.GROUP_VERIFIED: "its pull requests were verified one by one; what lands is built",
+    Phrase.PULL_CLOSED: "the pull request is closed",
+    Phrase.PULL_ELSEWHERE: "the pull request goes to another branch now",
+    Phrase.PULL_IS_DRAFT: "the pull request is a draft",
+    Phrase.PULL_FROM_FORK: "it comes from a fork, and those are never verified",
+}
 
 
 def _entered(of: m.Entered) -> str:
@@ -28,7 +45,7 @@ def _of_whom(who: m.Who | None) -> str:
 
 def _promoted(of: m.Promoted) -> str:
     what = "changes to the fast lane" if of.permit is None else f"may enter {of.permit}"
-    return f"{_of_whom(of.who)}{what}: {of.why}"
+    return f"{_of_whom(of.who)}{what}: {words(of.why)}"
 
 
 def _overtaken(of: m.Overtaken) -> str:
@@ -61,11 +78,23 @@ def _run_retried(of: m.RunRetried) -> str:
     return f"{of.by} retried {what} in {of.step}: {of.reason}"
 
 
+def _whose(of: m.AbortedMoreFirmly | m.BuildStuck) -> str:
+    return name(of.who) if of.who is not None else f"a second build of {of.repeats}"
+
+
 def _aborted_more_firmly(of: m.AbortedMoreFirmly) -> str:
     how = {AbortLevel.TERM: "its steps are ended by force", AbortLevel.KILL: "it is killed"}.get(
         of.now, "it is stopped"
     )
-    return f"build #{of.build} of {of.whose} in {of.step} has not ended after {of.before}: {how}"
+    return f"build #{of.build} of {_whose(of)} in {of.step} has not ended after {of.before}: {how}"
+
+
+def _build_stuck(of: m.BuildStuck) -> str:
+    limit = ", and nothing firmer is done where it rolls out" if of.rolls_out else " though it was killed"
+    return (
+        f"build #{of.build} of {_whose(of)} in {of.step} was asked to end and has not{limit}: end it in Jenkins. "
+        f"It keeps its slot until then"
+    )
 
 
 def _trigger_unanswered(of: m.UnansweredTrigger) -> str:
@@ -75,81 +104,127 @@ def _trigger_unanswered(of: m.UnansweredTrigger) -> str:
     )
 
 
-def _stage_unlocked(of: m.StageUnlocked) -> str:
-    if not of.left:
-        return f"{of.stage} is open: {words(of.why)}"
-    return f"{words(of.why)}; {of.left} more {'lock keeps' if of.left == 1 else 'locks keep'} it closed"
+def _cancelled(of: m.Cancelled) -> str:
+    late = f", after it had passed {of.passed}" if of.passed is not None else ""
+    return f"cancelled by {of.by}{f': {of.reason}' if of.reason else ''}{late}"
 
 
-def _called_back(of: m.CalledBack) -> str:
-    if of.who is None:
-        return f"called back from {of.step} before its build started: {words(of.why)}"
-    return f"{words(of.why)}: {name(of.who)} is called back from {of.step} before its build started"
-
-
-def _on_main_lane_again(of: m.OnMainLaneAgain) -> str:
-    who = f"{name(of.who)} is " if of.who is not None else ""
-    return f"{who}on the main lane again: the last lock of {of.service} is open"
-
-
-def _commit_on_main(of: m.CommitOnMain) -> str:
+def _commit_on_main(of: g.CommitOnMain) -> str:
     pull = f" by pull request #{of.pull}" if of.pull is not None else ""
     how = {"pushed": "", "force-pushed": ", by a force-push", "polled": ", found by polling"}[of.how]
     return f"{short(of.sha)} is on main of {of.service}{pull}{how}"
 
 
-def _containment_answer(of: m.ContainmentAnswer) -> str:
+def _containment_answer(of: g.ContainmentAnswer) -> str:
     return f"{short(of.head)} {'contains' if of.contains else 'does not contain'} {short(of.base)}"
 
 
-_Kind = TypeVar("_Kind", bound=m.Message)
+def _commit_known(of: g.CommitKnown) -> str:
+    if of.why is not None:
+        return f"{short(of.sha)} is known: {_PHRASES[of.why]}"
+    return f"{short(of.sha)} is known: it landed together with {short(of.carried_by)}, which carries it"
 
 
-def _of(kind: type[_Kind], render: Callable[[_Kind], str]) -> tuple[type, Callable[[Any], str]]:
-    """A row of the table: how just this kind is said."""
-    return kind, render
+def _force_push_unplaced(of: g.ForcePushUnplaced) -> str:
+    return (
+        f"a force-push from {short(of.before)} to {short(of.sha)} was told, but main stood at {short(of.head)}: "
+        "GitHub is asked where it stands now"
+    )
 
 
-_RENDERERS: dict[type, Callable[[Any], str]] = dict(
-    [
-        _of(m.Verbatim, lambda of: of.text),
-        _of(m.Joined, lambda of: "".join(words(part) for part in of.parts)),
-        # where a run is
-        _of(m.WaitsFor, lambda of: f"waits for {of.step}"),
-        _of(m.Queued, lambda of: f"{_of_whom(of.who)}queues for {of.step}"),
-        _of(m.StartsFast, lambda of: f"{_of_whom(of.who)}starts on the fast lane: {of.why}"),
-        _of(m.Promoted, _promoted),
-        _of(m.IsIn, lambda of: f"in {of.step}"),
-        _of(m.Entered, _entered),
-        _of(m.Overtaken, _overtaken),
-        _of(m.BackInQueue, lambda of: f"{name(of.who)} is back at the head of the queue"),
-        # builds
-        _of(m.BuildRuns, _build_runs),
-        _of(m.BuildPassed, lambda of: f"build #{of.build} passed"),
-        _of(m.StepPassed, _step_passed),
-        _of(m.RunFailed, failed),
-        _of(m.VerificationEnded, _verification_ended),
-        _of(m.RetriedAutomatically, lambda of: f"{words(of.failed)}; retried automatically ({of.number})"),
-        _of(m.RunRetried, _run_retried),
-        _of(
-            m.RanTooLong,
-            lambda of: f"build #{of.build} of {name(of.who)} has run too long in {of.step}: it is aborted",
-        ),
-        _of(m.AbortedMoreFirmly, _aborted_more_firmly),
-        _of(m.TriggerNotTaken, lambda of: f"Jenkins did not take the build for {of.step}: {of.why}"),
-        _of(m.UnansweredTrigger, _trigger_unanswered),
-        _of(m.FixFailed, lambda of: f"the fix {name(of.who)} did not get through: {words(of.why)}"),
-        # how a run ends
-        _of(m.Cancelled, lambda of: f"cancelled by {of.by}"),
-        _of(m.RunEnding, lambda of: f"{words(of.why)}; its build in {of.step} is being stopped"),
-        # locks
-        _of(m.StageLocked, lambda of: f"{of.stage} is locked: {words(of.reason)}"),
-        _of(m.StageUnlocked, _stage_unlocked),
-        _of(m.CalledBack, _called_back),
-        _of(m.OnMainLaneAgain, _on_main_lane_again),
-        # main
-        _of(m.CommitOnMain, _commit_on_main),
-        _of(m.ContainmentQuestion, lambda of: f"asked GitHub whether {short(of.head)} contains {short(of.base)}"),
-        _of(m.ContainmentAnswer, _containment_answer),
-    ]
+def _default_branch_moved(of: g.DefaultBranchMoved) -> str:
+    return (
+        f"the default branch of {of.repository} is now {of.now}; {of.service} still follows {of.branch}, as "
+        f"the pipeline file says. If that is not meant, correct its branch there; if {of.branch} is gone, nothing "
+        f"of {of.service} is seen any more"
+    )
+
+
+def _verification_queued(of: g.VerificationQueued) -> str:
+    return f"{name(of.who)} is to be verified{f': {of.by} has asked for it' if of.by is not None else ''}"
+
+
+def _verification_left(of: g.VerificationLeft) -> str:
+    return (
+        f"{name(of.who)} is not verified any more: {words(of.why)}"
+        f"{'; its build is being stopped' if of.stopping else ''}"
+    )
+
+
+def _verification_held(of: g.VerificationHeld) -> str:
+    if of.who is None:
+        return f"from a fork: a maintainer looks at it, then says /interlock verify {of.sha}"
+    return f"{name(of.who)} comes from a fork: it is verified when somebody asks"
+
+
+def _command_heard(of: g.CommandHeard) -> str:
+    verbs = ", ".join(f"`{verb or 'something that is no command'}`" for verb in of.verbs)
+    return f"{of.by} says {verbs} on {of.via}"
+
+
+words.register(m.Verbatim, lambda of: of.text)
+words.register(m.Phrased, lambda of: _PHRASES[of.phrase])
+
+# where a run is
+words.register(m.WaitsFor, lambda of: f"waits for {of.step}")
+words.register(m.Queued, lambda of: f"{_of_whom(of.who)}queues for {of.step}")
+words.register(m.AskedBy, lambda of: f"{of.by}: {of.reason}")
+words.register(m.LockedSinceMoved, lambda of: f"{of.stage} locked and main has moved since")
+words.register(m.StartsFast, lambda of: f"{_of_whom(of.who)}starts on the fast lane: {words(of.why)}")
+words.register(m.Promoted, _promoted)
+words.register(m.IsIn, lambda of: f"in {of.step}")
+words.register(m.Entered, _entered)
+words.register(m.Overtaken, _overtaken)
+words.register(m.BackInQueue, lambda of: f"{name(of.who)} is back at the head of the queue")
+words.register(m.StartsAgain, lambda of: f"starts again as {of.run}: state was lost while {of.before} was in {of.step}")
+
+# builds
+words.register(m.BuildRuns, _build_runs)
+words.register(m.BuildPassed, lambda of: f"build #{of.build} passed")
+words.register(m.StepPassed, _step_passed)
+words.register(m.RunFailed, failed)
+words.register(m.VerificationEnded, _verification_ended)
+words.register(m.RetriedAutomatically, lambda of: f"{words(of.failed)}; retried automatically ({of.number})")
+words.register(m.RunRetried, _run_retried)
+words.register(
+    m.RanTooLong, lambda of: f"build #{of.build} of {name(of.who)} has run too long in {of.step}: it is aborted"
 )
+words.register(m.AbortedMoreFirmly, _aborted_more_firmly)
+words.register(m.BuildStuck, _build_stuck)
+words.register(m.TriggerNotTaken, lambda of: f"Jenkins did not take the build for {of.step}: {of.why}")
+words.register(m.UnansweredTrigger, _trigger_unanswered)
+words.register(m.FixFailed, lambda of: f"the fix {name(of.who)} did not get through: {words(of.why)}")
+
+# how a run ends
+words.register(m.Delivered, lambda of: f"{name(of.who)} is in {of.step}")
+words.register(m.PassedEveryStage, lambda of: f"{name(of.who)} has passed every stage that is configured")
+words.register(m.Cancelled, _cancelled)
+words.register(m.Superseded, lambda of: f"contained in {short(of.sha)}, superseded by {of.by}")
+words.register(
+    m.ContainedInFailed,
+    lambda of: f"contained in {short(of.sha)}, which has failed in {of.step}: that stage never goes back",
+)
+words.register(m.DroppedFromMain, lambda of: f"{short(of.sha)} was dropped from main by a force-push")
+words.register(m.Unconfigured, lambda of: f"{of.what} is no longer configured")
+words.register(m.RunEnding, lambda of: f"{words(of.why)}; its build in {of.step} is being stopped")
+
+# main
+words.register(g.CommitOnMain, _commit_on_main)
+words.register(g.ContainmentQuestion, lambda of: f"asked GitHub whether {short(of.head)} contains {short(of.base)}")
+words.register(g.ContainmentAnswer, _containment_answer)
+words.register(
+    g.BaselineTaken, lambda of: f"{short(of.sha)} is where main of {of.service} stands; nothing is started for it"
+)
+words.register(g.CommitKnown, _commit_known)
+words.register(g.ForcePushUnplaced, _force_push_unplaced)
+words.register(g.DefaultBranchMoved, _default_branch_moved)
+
+# pull requests and commands
+words.register(g.VerificationQueued, _verification_queued)
+words.register(g.VerificationLeft, _verification_left)
+words.register(g.VerificationHeld, _verification_held)
+words.register(g.NewerPush, lambda of: f"superseded by a newer push ({short(of.sha)})")
+words.register(g.NotVerifiedAnyMore, lambda of: f"pull requests of {of.service} are no longer verified")
+words.register(g.CommandHeard, _command_heard)
+words.register(g.NotAllowed, lambda of: of.why)
+words.register(g.CommandNotDone, lambda of: f"not done what {of.by} says on {of.via}: {words(of.why)}")

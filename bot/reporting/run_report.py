@@ -6,15 +6,15 @@ harmless here (`markdown`). The performer adds the link to the live page.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from bot.core import sentences
-from bot.core.explain import may_send_fast, way, why
-from bot.core.markdown import code, plain
 from bot.core.model.board import Board
 from bot.core.model.pipeline import FastLaneStart, Lane, Step, Track
 from bot.core.model.run import STORY, End, Ending, Run, Status
+from bot.reporting import sentences
 from bot.reporting.buttons import FAST_LANE, RETRY, Button
+from bot.reporting.explain import may_send_fast, way, why
+from bot.reporting.markdown import code, plain
 from bot.reporting.messages import words
 
 #: How many failing tests are named.
@@ -82,7 +82,7 @@ def _ended(run: Run, ending: Ending, who: str, now: float) -> str:
         End.CANCELLED: "has been taken out of",
         End.DROPPED: "has been dropped from",
     }[ending.end]
-    return f"**{who} {how} {plain(str(run.step))}**: {plain(ending.why)}."
+    return f"**{who} {how} {plain(str(run.step))}**: {plain(words(ending.why))}."
 
 
 def _has_failed(run: Run, gone: Ending | None) -> bool:
@@ -101,12 +101,37 @@ def _broken(run: Run) -> Iterator[str]:
 def _next(board: Board, run: Run, gone: Ending | None) -> str:
     """What people have to do, if anything."""
     if gone is not None:
-        return "" if gone.end is End.DELIVERED else sentences.afterwards(gone)
+        return "" if gone.end is End.DELIVERED else _afterwards(gone)
     if run.status is not Status.FAILED:
         return ""
     stages = [lock.stage for lock in board.locks_held_by(run.service) if lock.run == run.key]
     by_itself = board.pipeline.fast_lane.start is not FastLaneStart.MANUAL
-    return sentences.fix_wanted(stages, by_itself=by_itself) if stages else sentences.FIX_AGAIN
+    return _fix_wanted(stages, by_itself=by_itself) if stages else FIX_AGAIN
+
+
+def _afterwards(ending: Ending) -> str:
+    """What is to be done when a run has ended without being delivered."""
+    match ending.end:
+        case End.FAILED:
+            return "Merge a fix to start a new run."
+        case End.SUPERSEDED if ending.by is not None:
+            return f"Nothing to do: {ending.by} carries it on."
+        case End.DROPPED:
+            return "If that was not meant, merge it again."
+        case _:
+            return "Merge again to start a new run."
+
+
+def _fix_wanted(stages: Iterable[str], *, by_itself: bool) -> str:
+    """What is to be done about a run that holds locks."""
+    lane = "it takes the fast lane past everyone" if by_itself else "then ask for the fast lane"
+    return (
+        f"Nobody passes {' and '.join(stages)} until it is fixed: merge the fix, {lane}. "
+        f"If the environment was at fault, retry: that repeats the build without a commit."
+    )
+
+
+FIX_AGAIN = "Merge another fix, or retry this one: that repeats its build without a commit."
 
 
 def _way(board: Board, run: Run) -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from bot.core.model.facts import Fact, FactKind
-from bot.core.model.messages import Message, RetriedAutomatically, RunFailed, StageUnlocked, StartsFast
+from bot.core.model.messages import Message, RetriedAutomatically, RunFailed, StartsFast
 from bot.core.model.pipeline import Track
 from bot.core.model.run import End
+from bot.core.model.stage_messages import StageUnlocked
 from bot.statistics.parts import (
     DURATIONS_KEPT,
     ERRORS_KEPT,

@@ -1,4 +1,5 @@
-"""Messages as JSON: an object with the name of its class as `kind`. A text, as schema 3 stored it, is taken verbatim.
+"""Messages as JSON: an object with the name of its class as `kind`. A text is taken verbatim: a person wrote it,
+or an older schema had written it before it was read.
 
 The core knows no pydantic, so what pydantic has to know of `Message` is told to it here, once.
 """
@@ -11,11 +12,14 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic_core import core_schema
 
-from bot.core.model import messages
+from bot.core.model import github_messages, messages, refusals, stage_messages
 from bot.core.model.messages import Message, Verbatim
 
 _KINDS = {
-    kind.__name__: kind for kind in vars(messages).values() if isinstance(kind, type) and issubclass(kind, Message)
+    kind.__name__: kind
+    for module in (messages, stage_messages, github_messages, refusals)
+    for kind in vars(module).values()
+    if isinstance(kind, type) and issubclass(kind, Message)
 }
 
 
@@ -33,8 +37,17 @@ def _load(value: Any) -> Message:
     if not isinstance(value, dict) or value.get("kind") not in _KINDS:
         raise ValueError("no message that this version knows")
     fields = {name: each for name, each in value.items() if name != "kind"}
+    if "whose" in fields:
+        fields |= _whose(fields.pop("whose"))
     loaded: Message = _adapter(value["kind"]).validate_python(fields)
     return loaded
+
+
+def _whose(text: str) -> dict[str, Any]:
+    """What schema 4 stored of whose build is meant as text: `S1 1234567`, or `a second build of S1.1`."""
+    _, second, run = text.partition("a second build of ")
+    service, _, sha = text.rpartition(" ")
+    return {"who": None, "repeats": run} if second else {"who": {"service": service, "sha": sha}, "repeats": ""}
 
 
 def _dump(message: Message) -> Any:

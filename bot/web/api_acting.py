@@ -16,8 +16,10 @@ from bot.core.access import Action
 from bot.core.model.board import Board
 from bot.core.model.events import CancelAsked, Event, FastLaneAsked, LockAsked, ModeAsked, RetryAsked, UnlockAsked
 from bot.core.model.facts import FactKind
+from bot.core.model.messages import Message
 from bot.core.model.pipeline import Mode
 from bot.core.rules import requests
+from bot.reporting.messages import words
 from bot.runtime import PipelineContext
 from bot.store.inbox import Accepted, parked, take_out
 from bot.store.records import PAGE
@@ -182,7 +184,7 @@ def _act(
     kind: type[bodies.AnyBody],
     wants: Callable[[PipelineContext, bodies.AnyBody], Wanted],
     event: Callable[[PipelineContext, Board, str, bodies.AnyBody], Asked],
-    why_not: Callable[[Board, Asked], str | None] = lambda *_: None,
+    why_not: Callable[[Board, Asked], Message | None] = lambda *_: None,
 ) -> Response:
     """Keep what `event` makes of the request and answer 202; with `wait`, what the turn has made of it by then.
 
@@ -201,7 +203,7 @@ def _act(
             asked = event(context, replica.board, by, body)
             no = why_not(replica.board, asked)
         if no is not None:
-            raise Problem(409, no)
+            raise Problem(409, words(no))
         identity = _keep(context, asked, by)
         log.info("request-kept", pipeline=pipeline, request=identity, kind=asked.kind, by=by)
     return reply(_outcome(context, identity, seconds), 202)

@@ -13,6 +13,7 @@ from bot.core.rules.unmanaged_builds import attempt_refused
 from bot.health import judgement
 from bot.health.judgement import HealthStatus
 from bot.jenkins.callbacks import RecentCallbacks
+from bot.reporting.messages import words
 from bot.runtime import Runtime
 from bot.store.inbox import newest, read_backlog
 from bot.store.keys import Keys
@@ -121,9 +122,9 @@ def judge_attempt(pipeline: str, run: str, stage: str, attempt: str) -> Response
     number, build = _number("attempt", attempt), request.args.get("build", "")
     known = _number("build", build) if build else None
     with context.look() as replica:
-        why = attempt_refused(replica.board, run, stage, number, request.args.get("version", ""), known)
-    if why:
-        raise Problem(409, f"nobody waits for this build any more: {why}", current=False)
+        no = attempt_refused(replica.board, run, stage, number, request.args.get("version", ""), known)
+    if no is not None:
+        raise Problem(409, f"nobody waits for this build any more: {words(no)}", current=False)
     return reply({"current": True})
 
 

@@ -12,8 +12,8 @@ from flask import Blueprint, Response, request
 from bot.core.model.board import Board
 from bot.core.model.run import End, Run, Status
 from bot.core.rules.decision import Ended
-from bot.core.view import tile, view
 from bot.health import judgement
+from bot.reporting.view import tile, view
 from bot.runtime import PipelineContext
 from bot.store.inbox import parked
 from bot.store.records import PAGE, Repairs

@@ -15,7 +15,7 @@ Shape = dict[str, Any]
 
 
 def add_estimates(view: Shape, board: Board, statistics: Statistics, now: float) -> Shape:
-    """The view of a board (`bot.core.view`) with `eta` in every tile, and `eta`, `cost` and `flaky` in every lock."""
+    """The view of a board (`bot.reporting.view`) with `eta` in each tile; in each lock also `cost` and `flaky`."""
     forecast = Forecast(board, statistics, now)
     for stage in view["stages"]:
         for step in filter(None, (stage, stage["fast"])):

@@ -9,6 +9,7 @@ from bot.core.model.board import Board
 from bot.core.model.pipeline import Pipeline, Stage
 from bot.core.model.run import Run
 from bot.core.rules.decision import Ended
+from bot.reporting.messages import words
 from bot.runtime import PipelineContext
 from bot.web.problems import Problem, unknown
 
@@ -58,7 +59,7 @@ def run(context: PipelineContext, board: Board, key: str) -> Run:
         return found
     ended = context.records.ended_run(key)
     if ended is not None:
-        raise Problem(409, f"{key} is not on the board any more: {ended.ending.end}, {ended.ending.why}")
+        raise Problem(409, f"{key} is not on the board any more: {ended.ending.end}, {words(ended.ending.why)}")
     raise no_run(board, key)
 
 

@@ -8,6 +8,7 @@ from bot.core.model.board import Board
 from bot.core.model.pipeline import Mode
 from bot.core.model.run import Status
 from bot.core.model.stage_state import Lock
+from bot.reporting.messages import words
 from bot.runtime import PipelineContext
 from bot.web.shapes import Shape
 
@@ -53,7 +54,7 @@ def _lock(board: Board, lock: Lock) -> Shape:
     return {
         "key": lock.key,
         "stage": lock.stage,
-        "reason": lock.reason,
+        "reason": words(lock.reason),
         "by": lock.by,
         "since": lock.since,
         "run": lock.run,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 
 from bot.core.model.board import Board
 from bot.core.model.run import End, Run, Status
-from bot.core.view import tile
+from bot.reporting.view import tile
 from bot.runtime import PipelineContext
 from bot.store.ended_index import EndedRow
 from bot.web import shapes

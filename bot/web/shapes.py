@@ -7,10 +7,10 @@ from typing import Any
 
 from flask import Response
 
-from bot.core import sentences
 from bot.core.model.run import Run
 from bot.core.rules.decision import Ended
 from bot.reporting.messages import words
+from bot.reporting.sentences import short
 from bot.store.codec import RecordedFact
 from bot.store.inbox import ParkedDelivery
 from bot.store.outbox import DeadLetter
@@ -43,7 +43,7 @@ def ended(row: Ended) -> Shape:
     return {
         **_who(row.run),
         "end": str(row.ending.end),
-        "reason": row.ending.why,
+        "reason": words(row.ending.why),
         "by": row.ending.by,
         "at": row.at,
     }
@@ -79,7 +79,7 @@ def _who(run: Run) -> Shape:
         "run": run.key,
         "service": run.service,
         "sha": run.position.sha,
-        "short": sentences.short(run.position.sha),
+        "short": short(run.position.sha),
         "title": run.merge.title,
         "author": run.merge.author,
         "pull": run.merge.pull,

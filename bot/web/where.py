@@ -9,6 +9,7 @@ from typing import Any
 from bot.core.model.board import Board
 from bot.core.model.pipeline import Pipeline
 from bot.reporting import versions
+from bot.reporting.messages import words
 from bot.runtime import PipelineContext
 from bot.store.ended_index import EndedRow
 from bot.web import finding
@@ -60,7 +61,7 @@ def lock_changes(board: Board, only: str | None = None) -> list[Shape]:
     return [
         {
             **versions.changes(board, lock),
-            "reason": lock.reason,
+            "reason": words(lock.reason),
             "by": lock.by,
             "locked_since": lock.since,
             "automatic": lock.automatic,

@@ -18,6 +18,7 @@ from bot.web.app import create_app
 from config.configuration import Configuration
 from config.settings import Settings
 from tests.cli.conftest import Interlock, serving, typed
+from tests.texts import text_of
 from tests.web.conftest import TOKEN, Story
 
 R = ("--reason", "the database moves")
@@ -47,7 +48,7 @@ def test_one_lock_of_several_is_opened_by_its_key(interlock: Interlock, story: S
         interlock("lock", "production", "-r", reason)
     done = interlock("unlock", "production", *R, "--lock", "production/2")
     assert done.stdout.startswith("done: unlocked by alex: the database moves; 1 more lock keeps it closed")
-    assert [lock.reason for lock in story.board.locks_of("production")] == ["first"]
+    assert [text_of(lock.reason) for lock in story.board.locks_of("production")] == ["first"]
     assert "done: production is open: unlocked by alex" in interlock("unlock", "production", *R).stdout
 
 
@@ -270,7 +271,7 @@ def test_parked_deliveries_are_listed_decided_once_more_or_dropped(interlock: In
     assert [line.split()[0] for line in listed[0::2]] == ["1700000000000-1", "1700000000000-0"]
     assert listed[1] == "  ValueError: no�[31m"
     assert interlock("parked", "retry", "1700000000000-0").stdout == "done: 1700000000000-0 will be retried\n"
-    assert [lock.reason for lock in story.board.locks_of("production")] == ["trade fair"]
+    assert [text_of(lock.reason) for lock in story.board.locks_of("production")] == ["trade fair"]
     assert interlock("parked", "drop", "--all").stdout == "done: 1700000000000-1 is dropped\n"
     assert interlock("parked").stdout.startswith("There are no parked deliveries")
     assert interlock("parked", "retry", "--all").stdout == "done: there are no parked deliveries\n"

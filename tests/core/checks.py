@@ -10,14 +10,15 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bot.core.explain import why, why_of_verification
 from bot.core.model.board import Board
 from bot.core.model.effects import AbortDuplicate, SetStatus, Trigger, Withdraw
 from bot.core.model.facts import FactKind, Why
 from bot.core.model.pipeline import VERIFY, AbortLevel, Lane, Mode, Step, Track
 from bot.core.model.run import Attempt, End, Run, Status, Verification
 from bot.core.rules.decision import Decision
-from bot.core.view import view
+from bot.reporting.explain import why, why_of_verification
+from bot.reporting.messages import words
+from bot.reporting.view import view
 from tests.core.world import indexes_of, rebuilt
 
 Truth = Callable[[str, str], bool]
@@ -151,7 +152,7 @@ def _may_be_passed(board: Board, key: str, step: Step, now: float) -> None:
 def _nobody_lost(board: Board, decision: Decision, memory: Memory) -> None:
     """Invariant 4: each run is live, or ended once, with a reason; each accepted merge has its run."""
     for ended in decision.ended:
-        assert ended.ending.why.strip(), f"{ended.run.key} ended without a reason"
+        assert words(ended.ending.why).strip(), f"{ended.run.key} ended without a reason"
         memory.ended[ended.run.key] += 1
     for state in board.services.values():
         for number in range(1, state.number + 1):

@@ -6,17 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core import sentences
 from bot.core.model.effects import AbortDuplicate, Look, Notify, Withdraw
 from bot.core.model.events import AbortTaken, BuildHinted, BuildSeen, Event
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import AbortLevel, Outcome, Pipeline, Policy
-from bot.core.model.run import Status
+from bot.core.model.run import Status, version_stamp
 from bot.core.rules import unmanaged_builds
 from bot.core.rules.decision import Decision
 from tests.core.town import Town
 from tests.core.world import shop
-from tests.texts import text_of
+from tests.texts import body_of, subject_of, text_of
 
 STOP, TERM, KILL = AbortLevel.STOP, AbortLevel.TERM, AbortLevel.KILL
 
@@ -86,8 +85,8 @@ def test_when_even_a_kill_does_not_help_people_are_told_once(cancelled: Town) ->
     assert forced_heads(cancelled) == [STOP, TERM, KILL]
     assert cancelled.told(FactKind.BUILD_STUCK) == ["S1a"]
     (notice,) = [effect for effect in cancelled.effects if isinstance(effect, Notify)]
-    assert (notice.topic, notice.subject) == ("stuck", "acceptance: build #2 does not end")
-    assert "though it was killed: end it in Jenkins" in notice.text
+    assert (notice.topic, subject_of(notice)) == ("stuck", "acceptance: build #2 does not end")
+    assert "though it was killed: end it in Jenkins" in body_of(notice)
     assert cancelled.status("S1a") is Status.ENDING
     assert "build #2 does not end: end it in Jenkins" in cancelled.says("S1a")
     assert cancelled.board.next_due(cancelled.now) is None
@@ -394,7 +393,7 @@ def test_a_build_of_nobody_that_runs_is_looked_at_as_it_may_have_ended_since() -
 def test_a_build_of_the_second_in_which_the_board_was_born_is_ours() -> None:
     town = Town()
     town.configure(replace(shop(), retry_first=1.0))
-    version = f"S1-1-{sentences.stamp(town.board.header.born)}"
+    version = f"S1-1-{version_stamp(town.board.header.born)}"
     town.fails(town.merge("S1", "a"))
     town.send(BuildSeen("cdp", "acceptance", 900, None, "S1.1", 1, version=version))
     assert [effect.number for effect in town.did(AbortDuplicate)] == [900]

@@ -10,6 +10,7 @@ from bot.core.model.pipeline import AbortLevel, Outcome
 from bot.core.model.run import Abort, Attempt, Status
 from bot.core.rules.unmanaged_builds import attempt_refused
 from tests.core.town import Town
+from tests.texts import text_of
 
 STAGE = "pre-production"
 
@@ -25,7 +26,8 @@ def town() -> Town:
 
 def asks(town: Town, sha: str = "S1a", stage: str = STAGE, attempt: int | None = None, **how: object) -> str:
     run = town.run(sha)
-    return attempt_refused(town.board, run.key, stage, run.attempt.number if attempt is None else attempt, **how)  # type: ignore[arg-type]
+    number = run.attempt.number if attempt is None else attempt
+    return text_of(attempt_refused(town.board, run.key, stage, number, **how))  # type: ignore[arg-type]
 
 
 def test_the_present_attempt_goes_on_before_and_after_its_start_was_seen(town: Town) -> None:
@@ -48,7 +50,8 @@ def test_another_attempt_stage_version_or_build_is_told_so(town: Town) -> None:
         == f"build #{run.attempt.build} is that of attempt {run.attempt.number}"
     )
     assert (
-        attempt_refused(town.board, "S9.1", STAGE, 1) == "its run is not on the board: it has ended, or was never there"
+        text_of(attempt_refused(town.board, "S9.1", STAGE, 1))
+        == "its run is not on the board: it has ended, or was never there"
     )
 
 

@@ -10,7 +10,7 @@ from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Job, Mode, Outcome
 from tests.core.town import Town
 from tests.core.world import shop
-from tests.texts import text_of
+from tests.texts import body_of, text_of
 
 PRE = Job("cdp", "pre-production")
 
@@ -25,7 +25,7 @@ def broken() -> Town:
 
 def coming(town: Town) -> list[str]:
     """What the banners since then said to be on its way, in order."""
-    return [line for banner in town.did(Banner) for line in banner.coming]
+    return [text_of(line) for banner in town.did(Banner) for line in banner.coming]
 
 
 def test_it_follows_the_fix_from_job_to_job() -> None:
@@ -120,9 +120,9 @@ def test_the_step_that_failed_is_in_the_reason_everywhere() -> None:
     )
     town.send(replace(failed, failed_step="Roll out: script returned exit code 1"))
     wanted = "S1 S1a failed in pre-production (CheckoutTest.pays; step Roll out: script returned exit code 1)"
-    assert [lock.reason for banner in town.did(Banner) for lock in banner.locks] == [wanted]
+    assert [text_of(lock.reason) for banner in town.did(Banner) for lock in banner.locks] == [wanted]
     assert wanted in town.says("S1a")
-    assert any(wanted in effect.text for effect in town.effects if effect.kind == "notify")
+    assert any(wanted in body_of(effect) for effect in town.effects if effect.kind == "notify")
 
 
 def test_a_build_that_jenkins_lost_is_told_as_lost_and_why_wherever_the_lock_is_told() -> None:
@@ -135,7 +135,7 @@ def test_a_build_that_jenkins_lost_is_told_as_lost_and_why_wherever_the_lock_is_
     (lock,) = town.board.locks_of("pre-production")
     failed = next(text_of(fact.why) for fact in town.facts if fact.kind is FactKind.BUILD_FAILED)
     (banner,) = town.did(Banner)
-    assert [lock.reason, failed, banner.locks[0].reason] == [sentence] * 3
+    assert [text_of(lock.reason), failed, text_of(banner.locks[0].reason)] == [sentence] * 3
     assert town.says("S1a").startswith(f"{sentence}; it holds the lock")
     town.retry("S1a")
     town.fails("S1a")

@@ -10,6 +10,7 @@ from bot.core.model.board import Board
 from bot.core.model.board_records import Change
 from bot.core.model.effects import Withdraw
 from bot.core.model.events import PullMoved
+from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import VERIFY, AbortLevel, Job, Step, Track, Verify
 from bot.core.model.stage_state import Lock, StageBackoff
 from tests.core.town import Town
@@ -19,7 +20,7 @@ ACC, PRE = "acceptance", "pre-production"
 
 
 def lock(key: str, since: float = 1.0, until: float | None = None) -> Lock:
-    return Lock(f"{PRE}/{key}", PRE, "maintenance", "ann", since, until=until)
+    return Lock(f"{PRE}/{key}", PRE, Verbatim("maintenance"), "ann", since, until=until)
 
 
 @pytest.fixture
@@ -156,7 +157,7 @@ def test_of_several_builds_in_a_stage_only_those_are_late_that_have_run_too_long
 
 
 def test_cancelling_in_the_queue_stopping_and_ending_more_firmly_are_effects_of_their_own() -> None:
-    cancel = Withdraw("S1.1", 1, Job("cdp", ACC), 7, 9, abort=False, why="x")
+    cancel = Withdraw("S1.1", 1, Job("cdp", ACC), 7, 9, abort=False)
     stop = replace(cancel, abort=True)
     assert len({cancel.slot, stop.slot, replace(stop, level=AbortLevel.TERM).slot, replace(stop, build=10).slot}) == 4
     assert replace(cancel, level=AbortLevel.TERM).slot == cancel.slot, "the level counts only for an abort"

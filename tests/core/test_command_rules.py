@@ -42,9 +42,9 @@ def town() -> Town:
     return opened
 
 
-def _written(effect: Answer) -> Answer:
+def _written(effect: Answer, town: Town) -> Answer:
     """The answer with what stands in the comment."""
-    return replace(effect, text=answer(effect))
+    return replace(effect, text=answer(effect, town.board, town.now))
 
 
 class Talk:
@@ -66,12 +66,12 @@ class Talk:
         said = self.says(*words, **changes)
         known: dict[str, Any] = {"head": "0" * 40, "open": False, "merged": "S1a", **(about or {})}
         decision = self.town.send(CommandAllowed(said, "S1", **known))
-        return next((_written(effect) for effect in decision.effects if isinstance(effect, Answer)), None)
+        return next((_written(effect, self.town) for effect in decision.effects if isinstance(effect, Answer)), None)
 
     def may_not(self, *words: str, **changes: Any) -> Answer | None:
         """A comment of somebody who may not."""
         decision = self.town.send(CommandRefused(self.says(*words, **changes), "mallory may not write"))
-        return next((_written(effect) for effect in decision.effects if isinstance(effect, Answer)), None)
+        return next((_written(effect, self.town) for effect in decision.effects if isinstance(effect, Answer)), None)
 
 
 @pytest.fixture
@@ -314,7 +314,7 @@ def test_whoever_may_not_is_told_why_and_nothing_happens(town: Town) -> None:
     sha = broken(town)
     answer = Talk(town, "mallory").may_not("retry")
     assert answer is not None
-    assert (answer.reaction, answer.text) == ("-1", "Not done: mallory may not write.")
+    assert (answer.reaction, answer.text) == ("-1", "not done: mallory may not write.")
     assert not town.run(sha).retrying
     assert "github:mallory" in town.refused()
 
@@ -325,7 +325,7 @@ def test_what_is_not_understood_is_answered_with_what_was_meant(town: Town, dana
     town.send(said)
     (effect,) = town.send(CommandAllowed(said, "S1")).effects
     assert isinstance(effect, Answer)
-    assert (effect.reaction, _written(effect).text.splitlines()[0]) == (
+    assert (effect.reaction, _written(effect, town).text.splitlines()[0]) == (
         "confused",
         "Not understood: did you mean `/interlock retry`? `/interlock help` names all there are.",
     )

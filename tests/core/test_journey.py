@@ -6,12 +6,12 @@ import re
 
 import pytest
 
-from bot.core import markdown
 from bot.core.model.effects import Comment, FindPull, SetStatus
 from bot.core.model.events import BuildSeen, PullFound
 from bot.core.model.messages import StepPassed, WaitsFor
 from bot.core.model.pipeline import FastLaneStart, Mode, Outcome, Step
 from bot.core.model.run import STORY
+from bot.reporting import markdown
 from bot.reporting.buttons import FAST_LANE, RETRY
 from tests.core.town import Town
 from tests.core.world import shop

@@ -7,11 +7,17 @@ from dataclasses import replace
 from bot.core.model.effects import LockNotice, SetStatus
 from bot.core.model.events import PullMoved
 from bot.core.model.pipeline import FastLane, FastLaneStart, LockStatus, Mode
+from bot.core.model.stage_messages import FixPasses
 from tests.core.town import Town
 from tests.core.world import shop
+from tests.texts import text_of
 
 PRE = "pre-production"
 HOLDER = "pre-production is locked by S1: merging this enters the fast lane"
+
+
+LATE = "d" * 40
+LATE_NOTICE = LockNotice("shop/S1", "main", "success", FixPasses((PRE,), "S1", on_request=False), locked=True, sha=LATE)
 
 
 def town_of(policy: LockStatus, **how: object) -> Town:
@@ -19,7 +25,7 @@ def town_of(policy: LockStatus, **how: object) -> Town:
 
 
 def told(town: Town) -> list[tuple[str, str, str]]:
-    return [(each.repository, each.state, each.description) for each in town.did(LockNotice)]
+    return [(each.repository, each.state, text_of(each.description)) for each in town.did(LockNotice)]
 
 
 def test_the_holders_pull_requests_are_told_that_merging_enters_the_fast_lane() -> None:
@@ -104,15 +110,13 @@ def test_what_is_told_follows_the_configuration() -> None:
 
 # -- those that come while it is locked ------------------------------------------------------------------------
 
-LATE = "d" * 40
-
 
 def test_one_that_is_opened_or_pushed_to_meanwhile_is_told_by_itself_and_only_that_one() -> None:
     town = town_of(LockStatus.HOLDER)
     town.breaks("S1", "a")
     town.quiet()
     town.send(PullMoved("S1", 12, LATE, at=1.0))
-    assert town.did(LockNotice) == [LockNotice("shop/S1", "main", "success", HOLDER, locked=True, sha=LATE)]
+    assert town.did(LockNotice) == [LATE_NOTICE]
     assert town.did(SetStatus, context="verify") == [], "nothing is verified because of it"
     town.quiet()
     town.send(PullMoved("S2", 13, LATE, at=1.0))
@@ -125,7 +129,7 @@ def test_nothing_is_told_of_a_pull_request_while_nothing_is_locked() -> None:
 
 
 def test_the_late_one_and_all_others_do_not_replace_each_other() -> None:
-    late = LockNotice("shop/S1", "main", "success", HOLDER, locked=True, sha=LATE)
+    late = LATE_NOTICE
     assert late.slot != replace(late, sha="").slot
     assert late.branch_slot == replace(late, sha="").slot
 

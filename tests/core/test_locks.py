@@ -9,6 +9,7 @@ from bot.core.model.effects import Banner, Notify, Trigger, Withdraw
 from bot.core.model.pipeline import Outcome, Policy
 from tests.core.town import Town
 from tests.core.world import shop
+from tests.texts import subject_of, text_of
 
 PRE = "pre-production"
 
@@ -443,7 +444,7 @@ def test_a_lock_tells_people_shows_a_banner_and_comments_where_it_began() -> Non
     for _ in range(2):
         town.passes("S1a")
     town.fails("S1a", tests=("A", "B", "C", "D", "E"))
-    assert [mail.subject for mail in town.did(Notify)] == [
+    assert [subject_of(mail) for mail in town.did(Notify)] == [
         "pre-production is locked: S1 S1a failed in pre-production (A, B, C and 2 more)"
     ]
     assert [banner.job.name for banner in town.did(Banner)] == ["pre-production"]
@@ -459,4 +460,4 @@ def test_the_banner_names_the_locks_that_are_left() -> None:
     town.quiet()
     town.unlock("pre-production", lock="pre-production/S1.1")
     (banner,) = town.did(Banner)
-    assert [(lock.reason, lock.by) for lock in banner.locks] == [("maintenance", "bob")]
+    assert [(text_of(lock.reason), lock.by) for lock in banner.locks] == [("maintenance", "bob")]

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from bot.core import sentences
 from bot.core.model.effects import Comment, Compare, Notify
 from bot.core.model.events import ContainmentKnown, DefaultBranchChanged, Event, HeadSeen, Merged
 from bot.core.model.facts import FactKind, Why
 from bot.core.model.run import Status
 from bot.core.model.service_state import ServiceState
 from bot.core.rules import stage_versions
+from bot.core.rules.cleanup import dropped
 from bot.core.rules.queue import run_blocked_by
 from tests.core.town import Town
-from tests.texts import text_of
+from tests.texts import body_of, subject_of, text_of
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_a_force_push_that_is_told_after_what_was_pushed_onto_it_drops_what_was_
         pass
     assert head(town) == "S1b"
     assert town.status("S1a") is Status.ENDING
-    assert town.run("S1a").ending == sentences.dropped(town.run("S1a"))
+    assert town.run("S1a").ending == dropped(town.run("S1a"))
     assert [sha for sha in town.live() if town.status(sha) is not Status.ENDING] == ["S1b", "S1x"]
     town.looks_at_main("S1")
     assert head(town) == "S1b"
@@ -284,8 +284,8 @@ def test_two_merges_of_one_second_have_versions_of_their_own(town: Town) -> None
 def test_another_default_branch_is_told_and_not_followed(town: Town) -> None:
     town.send(DefaultBranchChanged("S1", "main", "trunk"))
     (notice,) = town.did(Notify)
-    assert notice.subject == "shop/S1: its default branch is now trunk"
-    assert "S1 still follows main" in notice.text
+    assert subject_of(notice) == "shop/S1: its default branch is now trunk"
+    assert "S1 still follows main" in body_of(notice)
     assert [text_of(fact.why) for fact in town.facts if fact.kind is FactKind.DEFAULT_BRANCH_CHANGED]
 
 

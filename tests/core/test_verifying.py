@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from bot.core.explain import why_of_verification
 from bot.core.model.effects import AbortDuplicate, Notify, SetStatus, Trigger, Withdraw
 from bot.core.model.events import (
     BuildHinted,
@@ -26,6 +25,7 @@ from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import VERIFY, AbortLevel, Forks, Job, Mode, Outcome, Pipeline, Service, Track, Verify
 from bot.core.model.run import Status, Verification
 from bot.core.rules.verifications import PULLS
+from bot.reporting.explain import why_of_verification
 from tests.core.town import Town
 from tests.core.world import Asked, shop
 from tests.texts import text_of
@@ -396,7 +396,7 @@ def test_what_is_asked_for_and_taken_back_is_on_record() -> None:
     assert town.told(FactKind.VERIFICATION_ASKED) == [A]
     town.closes(A)
     assert town.told(FactKind.VERIFICATION_ENDED) == [A]
-    assert town.verification(A).ending == "the pull request is closed"
+    assert text_of(town.verification(A).ending) == "the pull request is closed"
 
 
 # -- late, twice, in any order ---------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from bot.core.explain import why
 from bot.core.model.board import Board, build_board
 from bot.core.model.board_records import Header
 from bot.core.model.effects import Comment, Effect
@@ -37,9 +36,10 @@ from bot.core.model.pipeline import Lane, Mode, Outcome, Pipeline, Step, Track
 from bot.core.model.run import Ending, Run, Status
 from bot.core.rules.decide import decide
 from bot.core.rules.decision import LIMITS, Decision, DecisionLimits, Ended
-from bot.core.view import View, view
 from bot.reporting import run_report
 from bot.reporting.buttons import Button
+from bot.reporting.explain import why
+from bot.reporting.view import View, view
 from tests.core.world import Asked, GitHub, Jenkins, receive, shop
 from tests.texts import text_of
 

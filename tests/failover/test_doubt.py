@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from bot.core import sentences
 from bot.core.model.events import BuildSeen, StoreChanged, TimePassed, TriggerAccepted
+from bot.core.model.messages import Phrase, Phrased
 from bot.core.model.pipeline import Outcome
 from bot.store import outbox
 from bot.store.outbox import Claim
 from tests.failover.sentinels import until
+from tests.texts import text_of
 from tests.workers.workshop import PARAMETERS, Workshop, sha
 from workers import tasks
 
@@ -185,4 +186,4 @@ def test_everything_is_asked_for_at_once_and_once_more(shop: Workshop, monkeypat
     assert asked == ["reconcile_builds", "reconcile_heads", "turn"]
     assert shop.heard() == [StoreChanged()]
     shop.start()
-    assert shop.facts("store-changed") == [sentences.STORE_CHANGED]
+    assert shop.facts("store-changed") == [text_of(Phrased(Phrase.STORE_CHANGED))]

@@ -12,6 +12,7 @@ from bot.core.model.effects import FindPull, LockNotice, SetStatus
 from bot.core.model.events import CancelAsked, Configured, LockAsked, Merged, PullFound, PullMoved, UnlockAsked
 from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import LockStatus
+from bot.core.model.stage_messages import NothingLocked
 from bot.github import limits
 from tests.workers.workshop import Workshop
 from workers import performer
@@ -19,8 +20,8 @@ from workers import performer
 REPO = "shop/s1"
 LIST, SET = "GET /repos/*/*/pulls", "POST /repos/*/*/statuses/*"
 WORDS = "pre-production is locked by S1: merging this enters the fast lane"
-NOTICE = LockNotice(REPO, "main", "success", WORDS, locked=True)
-OPEN = LockNotice(REPO, "main", "success", "open", locked=False)
+NOTICE = LockNotice(REPO, "main", "success", Verbatim(WORDS), locked=True)
+OPEN = LockNotice(REPO, "main", "success", NothingLocked(), locked=False)
 
 
 def heads(shop: Workshop, *numbers: int) -> list[str]:

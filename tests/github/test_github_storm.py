@@ -17,6 +17,7 @@ import pytest
 from bot.core.model.effects import Answer, Comment, Deploy, Effect, LockNotice, SetStatus
 from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import Job
+from bot.core.model.stage_messages import NothingLocked
 from bot.github import session
 from bot.github.commands import MARKER
 from config.model import ReportKind
@@ -130,7 +131,7 @@ class Storm:
 
     def _tell(self) -> None:
         words = "pre-production is locked by S1: merging this enters the fast lane"
-        self._ask([LockNotice(REPO, "main", "success", words, locked=True)])
+        self._ask([LockNotice(REPO, "main", "success", Verbatim(words), locked=True)])
         many = enumerate(zip(self.shas, self.pulls, self.commanded, strict=True))
         stories = [story(number, *one, self.chance) for number, one in many]
         while stories:
@@ -142,7 +143,7 @@ class Storm:
                 self._ask(step)
                 time.sleep(0.02)
         self._until_told_of_the_lock()
-        self._ask([LockNotice(REPO, "main", "success", "open", locked=False)])
+        self._ask([LockNotice(REPO, "main", "success", NothingLocked(), locked=False)])
 
     def _until_told_of_the_lock(self) -> None:
         """A notice lets all other writes go first: on a busy machine the opening came before anybody was told."""

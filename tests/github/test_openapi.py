@@ -17,6 +17,7 @@ from bot.core.model.effects import Answer, AuthorizeCommand, Comment, Compare, D
 from bot.core.model.events import Command, CommandSaid, Configured, Merged
 from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import Job, Pipeline, Service, Stage
+from bot.core.model.stage_messages import NothingLocked
 from bot.github.doctor import examine_github
 from bot.github.limits import Purpose
 from bot.github.membership import is_member
@@ -103,8 +104,8 @@ def test_everything_that_interlock_sends_is_what_github_describes(workshop: Open
     shop.do(Comment("shop/s1", number, "S1.1", "in build"))
     shop.do(Comment("shop/s1", number, "S1.1", "in acceptance"))
     shop.do(roll_out(shop, new, "in_progress"))
-    shop.do(LockNotice("shop/s1", "main", "success", "locked", locked=True))
-    shop.do(LockNotice("shop/s1", "main", "success", "open", locked=False))
+    shop.do(LockNotice("shop/s1", "main", "success", Verbatim("locked"), locked=True))
+    shop.do(LockNotice("shop/s1", "main", "success", NothingLocked(), locked=False))
     shop.do(FindPull("S1", "shop/s1", "main", new))
     for route in ("POST /repos/.*/statuses.*", "POST /repos/.*/comments", "POST /repos/.*/deployments"):
         control.fault("drop_reply", route=route, count=1)  # so that they look before a repeat

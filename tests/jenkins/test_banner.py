@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.model.effects import Banner, LockShown
+from bot.core.model.effects import Banner
+from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import Job
 from bot.jenkins.banners import with_banner, without_banner
 from config.model import Markup
+from tests.texts import lock_for
 from tests.workers.conftest import Open
 from tests.workers.workshop import OWNERS_TEXT, Workshop
 
@@ -24,8 +26,8 @@ SINCE = 1_764_106_800.0
 
 def banner(reason: str | None = REASON, *coming: str, until: float | None = None) -> Banner:
     """The banner of a stage that is locked for this reason, or (None) of one that is open."""
-    locks = () if reason is None else (LockShown(reason, "S1.1", SINCE, until),)
-    return Banner(JOB, "pre-production", locks, coming)
+    locks = () if reason is None else (lock_for(reason, "S1.1", SINCE, until),)
+    return Banner(JOB, "pre-production", locks, tuple(Verbatim(line) for line in coming))
 
 
 def description(shop: Workshop) -> str:

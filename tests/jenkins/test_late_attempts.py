@@ -15,11 +15,11 @@ import pytest
 from pydantic import SecretStr
 from werkzeug.serving import make_server
 
-from bot.core.explain import why
 from bot.core.model.events import TimePassed
 from bot.core.model.facts import FactKind
 from bot.core.model.run import Run, Status
 from bot.jenkins import posted
+from bot.reporting.explain import why
 from bot.web.app import create_app
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop

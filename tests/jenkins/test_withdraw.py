@@ -21,7 +21,7 @@ TAKEN = AbortTaken("cdp", "shop/acceptance", 1, AbortLevel.STOP, run="S1.1", att
 
 
 def withdraw(item: int | None = None, build: int | None = None, *, abort: bool = False, job: Job = JOB) -> Withdraw:
-    return Withdraw("S1.1", 1, job, item, build, abort, "the stage is locked")
+    return Withdraw("S1.1", 1, job, item, build, abort)
 
 
 def triggered(shop: Workshop) -> int:

@@ -147,7 +147,7 @@ def test_a_failed_fix_that_the_closing_lane_ends_is_said_to_have_ended_as_it_did
     )
     town.unlock(PRE)
     (_, ending) = town.ended[town.key("S1e")]
-    assert ending.why == failed
+    assert text_of(ending.why) == failed
 
 
 def test_a_fix_that_is_kept_out_is_not_said_to_wait_for_itself() -> None:

@@ -2,12 +2,12 @@
 
 import pytest
 
-from bot.core.model.effects import Banner, LockShown, Notify, Trigger, Withdraw
+from bot.core.model.effects import Banner, Notify, Trigger, Withdraw
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Job, Outcome
 from bot.core.model.run import Status
 from tests.core.town import Town
-from tests.texts import text_of
+from tests.texts import body_of, subject_of, text_of
 
 
 @pytest.fixture
@@ -76,14 +76,18 @@ def test_picture_2_the_stage_locks_itself_and_nobody_passes(two: Town) -> None:
 
 def test_picture_2_people_are_told_and_a_banner_stands_on_the_job(two: Town) -> None:
     (banner,) = two.did(Banner)
-    assert banner == Banner(
-        Job("cdp", "pre-production"),
-        "pre-production",
-        (LockShown("S1 S1a failed in pre-production (CheckoutTest)", "S1.1", two.now),),
-        ("no fix is on its way: merge one to S1, it takes the fast lane",),
+    (shown,) = banner.locks
+    assert (banner.job, banner.stage) == (Job("cdp", "pre-production"), "pre-production")
+    assert (text_of(shown.reason), shown.by, shown.since) == (
+        "S1 S1a failed in pre-production (CheckoutTest)",
+        "S1.1",
+        two.now,
     )
+    assert [text_of(each) for each in banner.coming] == [
+        "no fix is on its way: merge one to S1, it takes the fast lane"
+    ]
     (mail,) = two.did(Notify)
-    assert (mail.topic, mail.subject) == (
+    assert (mail.topic, subject_of(mail)) == (
         "locked",
         "pre-production is locked: S1 S1a failed in pre-production (CheckoutTest)",
     )
@@ -147,7 +151,7 @@ def test_picture_4_the_banner_goes_and_people_are_told(four: Town) -> None:
     (banner,) = four.did(Banner)
     assert banner == Banner(Job("cdp", "pre-production"), "pre-production")
     (mail,) = four.did(Notify)
-    assert (mail.topic, mail.text) == ("unlocked", "pre-production is open: S1 S1e has passed pre-production\n")
+    assert (mail.topic, body_of(mail)) == ("unlocked", "pre-production is open: S1 S1e has passed pre-production\n")
 
 
 def test_picture_4_clean_up_unlock_and_the_next_entry_are_one_decision(three: Town) -> None:

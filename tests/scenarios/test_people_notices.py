@@ -5,6 +5,7 @@ from __future__ import annotations
 from bot.core.model.effects import Notify
 from tests.core.town import Town
 from tests.core.world import shop
+from tests.texts import body_of, subject_of
 
 PRE = "pre-production"
 
@@ -29,17 +30,17 @@ def test_three_locks_that_open_together_are_one_notice_that_says_open() -> None:
     town = thrice_locked()
     town.unlock(PRE, every=True)
     (mail,) = mails(town)
-    assert (mail.topic, mail.subject) == ("unlocked", "pre-production is open")
-    assert mail.text == "pre-production is open: unlocked by ann: it is fine\n"
+    assert (mail.topic, subject_of(mail)) == ("unlocked", "pre-production is open")
+    assert body_of(mail) == "pre-production is open: unlocked by ann: it is fine\n"
 
 
 def test_one_lock_of_three_says_which_ones_are_left() -> None:
     town = thrice_locked()
     town.unlock(PRE, lock=f"{PRE}/S1.1")
     (mail,) = mails(town)
-    assert mail.subject == "pre-production stays locked: 2 of 3 locks left"
-    assert "A lock of pre-production is open: unlocked by ann: it is fine." in mail.text
-    assert "stays locked by pre-production/S2.1 (S2 S2a failed in pre-production, by S2.1), pre-pro" in mail.text
+    assert subject_of(mail) == "pre-production stays locked: 2 of 3 locks left"
+    assert "A lock of pre-production is open: unlocked by ann: it is fine." in body_of(mail)
+    assert "stays locked by pre-production/S2.1 (S2 S2a failed in pre-production, by S2.1), pre-pro" in body_of(mail)
 
 
 def test_a_fix_that_fails_and_holds_a_lock_itself_is_one_notice_for_whoever_hears_of_either() -> None:
@@ -52,8 +53,10 @@ def test_a_fix_that_fails_and_holds_a_lock_itself_is_one_notice_for_whoever_hear
     town.fails("S1e")
     (mail,) = mails(town)
     assert (mail.topic, mail.also) == ("fix-failed", ("locked",))
-    assert mail.subject == "fix failed: S1 S1e failed in pre-production"
-    assert "It holds a lock of pre-production now, beside 1 other lock. Merge another fix, or retry S1.2" in mail.text
+    assert subject_of(mail) == "fix failed: S1 S1e failed in pre-production"
+    assert "It holds a lock of pre-production now, beside 1 other lock. Merge another fix, or retry S1.2" in body_of(
+        mail
+    )
 
 
 def test_a_fix_that_fails_in_a_job_of_the_fast_lane_leaves_the_lock_as_it_is() -> None:
@@ -65,16 +68,16 @@ def test_a_fix_that_fails_in_a_job_of_the_fast_lane_leaves_the_lock_as_it_is() -
     town.fails("S1e")
     (mail,) = mails(town)
     assert (mail.topic, mail.also) == ("fix-failed", ())
-    assert "The lock stays." in mail.text
+    assert "The lock stays." in body_of(mail)
 
 
 def test_the_notice_of_a_lock_that_ends_by_itself_says_when() -> None:
     town = Town()
     town.lock(PRE, until=town.now + 7_200)
     (mail,) = mails(town)
-    assert "until it is unlocked, or until 1970-01-01 02:16 UTC: then it opens by itself." in mail.text
+    assert "until it is unlocked, or until 1970-01-01 02:16 UTC: then it opens by itself." in body_of(mail)
     town.lock("production", let_fixes_in=True)
-    assert "Nobody enters but fixes on the fast lane until it is unlocked." in mails(town)[-1].text
+    assert "Nobody enters but fixes on the fast lane until it is unlocked." in body_of(mails(town)[-1])
 
 
 def test_a_passing_fix_that_opens_the_stage_is_one_notice() -> None:
@@ -83,7 +86,7 @@ def test_a_passing_fix_that_opens_the_stage_is_one_notice() -> None:
     town.merge("S1", "e")
     town.quiet()
     town.fix_passes("S1e")
-    assert [mail.subject for mail in mails(town)] == ["pre-production is open"]
+    assert [subject_of(mail) for mail in mails(town)] == ["pre-production is open"]
 
 
 def test_later_notices_have_greater_keys_whatever_they_are_about() -> None:

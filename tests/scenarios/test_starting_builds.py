@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 
 from bot import core
-from bot.core.explain import why_of_verification
 from bot.core.model.effects import Trigger, Withdraw
 from bot.core.model.events import PullMoved, Withdrawn
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Job, Mode, Outcome, Pipeline, Verify
 from bot.core.model.run import Status
+from bot.reporting.explain import why_of_verification
 from tests.core.town import Town
 from tests.core.world import shop
+from tests.texts import text_of
 
 PRE, ACC = "pre-production", "acceptance"
 
@@ -167,7 +168,7 @@ def test_the_next_build_of_a_run_that_was_cancelled_is_not_called_cancelled() ->
     town.aborts("S1a")
     town.retry("S1a")
     town.aborts("S1a")  # by hand, in Jenkins
-    assert town.board.locks_of(PRE)[0].reason == "S1 S1a was aborted in pre-production"
+    assert text_of(town.board.locks_of(PRE)[0].reason) == "S1 S1a was aborted in pre-production"
 
 
 def test_cancelling_the_retry_of_a_holder_leaves_the_first_reason_of_its_lock() -> None:
@@ -178,10 +179,10 @@ def test_cancelling_the_retry_of_a_holder_leaves_the_first_reason_of_its_lock() 
     town.starts("S1a")
     town.cancel("S1a")
     town.aborts("S1a")
-    assert town.board.locks_of(PRE)[0].reason == "S1 S1a failed in pre-production (Cart.pays)"
+    assert text_of(town.board.locks_of(PRE)[0].reason) == "S1 S1a failed in pre-production (Cart.pays)"
     town.retry("S1a")
     town.fails("S1a", tests=("Login.works",))
-    assert town.board.locks_of(PRE)[0].reason == "S1 S1a failed in pre-production (Login.works)"
+    assert text_of(town.board.locks_of(PRE)[0].reason) == "S1 S1a failed in pre-production (Login.works)"
 
 
 # -- pause and observe -----------------------------------------------------------------------------------------

@@ -11,12 +11,18 @@ from bot.core.model.board_records import Header
 from bot.core.model.effects import Banner, Notify, Trigger
 from bot.core.model.events import Configured, FirstStart, HeadSeen, Merged, ModeAsked, StateLost, UnlockAsked
 from bot.core.model.facts import FactKind
+from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import Mode, Pipeline, Policy
-from bot.core.rules.configuration import LISTED, REASON, SHOWN, loss, remembered
+from bot.core.model.stage_messages import ClosedAfterLoss
+from bot.core.rules.configuration import LISTED, SHOWN, loss, remembered
 from bot.core.rules.decide import decide
+from bot.reporting.view import loss_sentence
 from tests.core.town import Town
 from tests.core.world import shop
-from tests.texts import text_of
+from tests.texts import body_of, subject_of, text_of
+
+#: Why a stage is closed after a loss.
+REASON = text_of(ClosedAfterLoss())
 
 
 @pytest.fixture
@@ -46,7 +52,9 @@ def emptied(town: Town, event: StateLost | None = None) -> Town:
 
 def closed(town: Town) -> dict[str, list[str]]:
     stages = (stage.name for stage in town.board.pipeline.stages)
-    return {name: [k.reason for k in town.board.locks_of(name)] for name in stages if town.board.locks_of(name)}
+    return {
+        name: [text_of(k.reason) for k in town.board.locks_of(name)] for name in stages if town.board.locks_of(name)
+    }
 
 
 def test_every_stage_that_locks_is_closed_and_says_what_is_known(before: Town) -> None:
@@ -65,14 +73,14 @@ def test_nothing_is_known_and_still_they_are_closed(before: Town) -> None:
 def test_people_are_told_once_with_what_was_on_its_way(before: Town) -> None:
     after = emptied(before)
     (notice,) = [n for n in after.did(Notify) if n.topic == "stuck"]
-    assert notice.subject.endswith(": state was lost")
+    assert subject_of(notice).endswith(": state was lost")
     for part in (
         "pre-production was locked: S1 S1a failed in pre-production (CheckoutTest)",
         "S2 S2a, in pre-production (waiting)",
         "Started again from the first stage: S2 S2a, S1 S1c.",
         "interlock unlock STAGE",
     ):
-        assert part in notice.text
+        assert part in body_of(notice)
     assert len([f for f in after.facts if f.kind is FactKind.STATE_LOST]) == 1
     assert {banner.stage for banner in after.did(Banner)} == {"pre-production", "production"}
 
@@ -84,19 +92,19 @@ def test_a_notice_lists_so_many_runs_and_says_how_many_more_there_are(count: int
     run = town.run("S1a")
     after = emptied(town, StateLost("x", runs=tuple(replace(run, key=f"S1.{number}") for number in range(count))))
     (notice,) = [n for n in after.did(Notify) if n.topic == "stuck"]
-    assert notice.text.count("S1 S1a, in build") == min(count, LISTED)
-    assert ("On their way" in notice.text) is (count > 0)
-    assert (f"and {more} more" in notice.text) is (more is not None)
-    assert "more\n" not in notice.text or more is not None
-    assert "Nothing was started again" in notice.text
+    assert body_of(notice).count("S1 S1a, in build") == min(count, LISTED)
+    assert ("On their way" in body_of(notice)) is (count > 0)
+    assert (f"and {more} more" in body_of(notice)) is (more is not None)
+    assert "more\n" not in body_of(notice) or more is not None
+    assert "Nothing was started again" in body_of(notice)
 
 
 @pytest.mark.parametrize("locks", [True, False])
 def test_a_notice_says_what_is_closed_if_anything_is(*, locks: bool) -> None:
     town = Town() if locks else Town(shop(without=("pre-production",)))
     (notice,) = [n for n in emptied(town).did(Notify) if n.topic == "stuck"]
-    assert ("Closed until a person has looked: pre-production." in notice.text) is locks
-    assert ("Closed" in notice.text) is locks
+    assert ("Closed until a person has looked: pre-production." in body_of(notice)) is locks
+    assert ("Closed" in body_of(notice)) is locks
 
 
 def test_for_each_service_the_newest_commit_that_was_on_its_way_starts_again(before: Town) -> None:
@@ -165,7 +173,7 @@ def test_it_is_known_then_that_something_was_lost_and_it_is_told_to_those_of_the
 def test_a_second_loss_does_not_tell_of_the_locks_that_the_first_has_put_up(before: Town) -> None:
     after = emptied(before)
     after.lock("acceptance")
-    assert remembered(after.board, "again").locked == (("acceptance", "maintenance"),)
+    assert remembered(after.board, "again").locked == (("acceptance", Verbatim("maintenance")),)
 
 
 def test_what_a_person_has_taken_out_does_not_start_again(before: Town) -> None:
@@ -216,7 +224,7 @@ def test_it_is_shown_as_long_as_one_of_its_locks_stands_and_for_a_day(before: To
     later = after.now + 2 * SHOWN
     found = loss(after.board, later)
     assert found is not None
-    assert found.sentence == (
+    assert loss_sentence(found) == (
         "state was lost: the store was emptied while Interlock ran; look, then unlock pre-production, production"
     )
     for stage in ("pre-production", "production"):

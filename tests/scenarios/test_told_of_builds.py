@@ -224,7 +224,7 @@ def test_a_run_that_was_cancelled_and_has_passed_its_stage_all_the_same_goes_no_
     town.cancel("S1a")
     town.passes("S1a")
     (_, ending) = town.ended["S1.1"]
-    assert ending.why == "cancelled by ann, after it had passed pre-production"
+    assert text_of(ending.why) == "cancelled by ann, after it had passed pre-production"
     assert town.left("S1a") == ("cancelled", None)
 
 

@@ -10,6 +10,7 @@ from redis import Redis
 from bot.core.model.board import Board
 from bot.core.model.board_records import FAMILIES, Change, Counters, Header, Record
 from bot.core.model.history import CommitHistory, Position
+from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import Job, Lane, Mode, Pipeline, Service, Step
 from bot.core.model.run import Attempt, Merge, Run, Status, Verification
 from bot.core.model.service_state import CleanUp, HandledCommand, Pulls, PushedCommits, ServiceState
@@ -51,7 +52,7 @@ def runs(draw: st.DrawFn) -> Run:
 
 
 LOCKS = st.builds(
-    lambda n, until, words: Lock(f"pre-production/{n}", "pre-production", words, "kim", 1.0, until=until),
+    lambda n, until, words: Lock(f"pre-production/{n}", "pre-production", Verbatim(words), "kim", 1.0, until=until),
     st.integers(1, 3),
     st.none() | st.floats(0, 2e9),
     WORDS,
@@ -213,7 +214,7 @@ def test_a_pipeline_that_nobody_configured_is_an_empty_board(pipeline: StoredPip
         Run("S1.1", "S1", Position(1, 1, "a"), Lane.MAIN, Status.WAITING, STEPS[0], 1, 0.0, 0.0, "v"),
         Verification("S1.pr1-1", "S1", 1, "a", Status.WAITING, 1, 0.0, 0.0, "v", Job("cdp", "verify")),
         Pulls("S1"),
-        Lock("build/1", "build", "why", "ann", 0.0),
+        Lock("build/1", "build", Verbatim("why"), "ann", 0.0),
         ServiceState("S1"),
         StageVersion("S1/build", "S1", STEPS[0]),
         StageBackoff("build", STEPS[0], "why", 0.0, 1.0),

@@ -9,13 +9,15 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.model.effects import Banner, Effect, LockShown, Look, Notify, SetStatus, Trigger
+from bot.core.model.effects import Banner, Effect, Look, Notify, SetStatus, Trigger
 from bot.core.model.events import TimePassed
 from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import Job, Lane, Track
+from bot.core.model.stage_messages import WrittenNotice
 from bot.store.outbox import DEAD_KEPT, Claim, Outbox
 from bot.store.store import Outdated
 from tests.state.conftest import NOTHING, StoredPipeline
+from tests.texts import lock_for
 
 JOB = Job("cdp", "shop/pre-production")
 
@@ -139,7 +141,7 @@ def test_never_more_of_a_family_are_under_way_than_its_limit(pipeline: StoredPip
 
 
 def test_a_family_that_hangs_does_not_hold_up_another(pipeline: StoredPipeline) -> None:
-    pipeline.turn(effects=(look(1), status("a"), Notify("locked", "s", "s", "t", "k")))
+    pipeline.turn(effects=(look(1), status("a"), Notify("locked", "s", WrittenNotice("s", "t"), "k")))
     claim(pipeline, "jenkins", limit=1)
     assert claim(pipeline, "github", limit=1).effect == status("a")
     assert isinstance(claim(pipeline, "people", limit=1).effect, Notify)
@@ -152,7 +154,7 @@ def test_who_claims_is_told_whether_more_is_due(pipeline: StoredPipeline) -> Non
 
 
 def test_a_banner_waits_a_moment_behind_builds(pipeline: StoredPipeline) -> None:
-    pipeline.turn(effects=(Banner(JOB, "pre-production", (LockShown("it failed", "S1.1", 1.0),)), look(1)))
+    pipeline.turn(effects=(Banner(JOB, "pre-production", (lock_for("it failed", "S1.1", 1.0),)), look(1)))
     time.sleep(0.005)
     assert [claim(pipeline).effect.kind for _ in range(2)] == ["look", "banner"]
 

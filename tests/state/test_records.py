@@ -13,6 +13,7 @@ from redis import Redis
 import bot.store
 from bot.core.model.effects import Look
 from bot.core.model.history import Position
+from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import Job, Lane, Step
 from bot.core.model.run import End, Ending, Run, Status
 from bot.core.rules.decision import Ended
@@ -29,7 +30,7 @@ LUA = sorted((Path(bot.store.__file__).parent / "lua").glob("*.lua"))
 def ended(number: int) -> Ended:
     position = Position(1, number, f"{number:040x}")
     run = Run(f"S1.{number}", "S1", position, Lane.MAIN, Status.RUNNING, Step("build"), number, 1.0, 1.0, "S1-1")
-    return Ended(run, Ending(End.DELIVERED, "it is in production"), float(number))
+    return Ended(run, Ending(End.DELIVERED, Verbatim("it is in production")), float(number))
 
 
 def decided(pipeline: StoredPipeline, facts: int = 0, runs: range = range(0), store: Store | None = None) -> None:

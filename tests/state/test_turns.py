@@ -9,8 +9,9 @@ from collections.abc import Iterator
 import pytest
 from redis import Redis
 
-from bot.core.model.effects import Banner, LockShown, Look
+from bot.core.model.effects import Banner, Look
 from bot.core.model.history import Position
+from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import Job, Lane, Step
 from bot.core.model.run import End, Ending, Run, Status
 from bot.core.model.stage_state import UnmanagedBuild
@@ -18,7 +19,7 @@ from bot.core.rules.decision import Ended
 from bot.store.inbox import Accepted
 from bot.store.store import BATCH, Busy, Outdated, Store, Work
 from tests.state.conftest import NOTHING, StoredPipeline, fact, put, stored_pipeline
-from tests.texts import text_of
+from tests.texts import lock_for, text_of
 
 LOOK = Look(Job("cdp", "shop/acceptance"), 7)
 
@@ -181,7 +182,7 @@ def test_begin_takes_the_wake_up_down_so_that_the_next_delivery_wakes_up_again(p
 def test_a_commit_stores_everything_together(pipeline: StoredPipeline) -> None:
     pipeline.accept()
     entries = pipeline.store.begin("me")
-    ended = Ended(run("S1.1"), Ending(End.FAILED, "it failed"), 3.0)
+    ended = Ended(run("S1.1"), Ending(End.FAILED, Verbatim("it failed")), 3.0)
     work = Work([put(unmanaged(1))], [(entries[0], fact("why"))], [LOOK], [ended], 99.0)
     assert pipeline.store.commit("me", entries, work) == []
     reader = pipeline.reader()
@@ -274,7 +275,7 @@ def test_a_commit_takes_what_it_was_given_and_returns_what_came_after(pipeline: 
 
 def test_of_two_effects_in_one_slot_the_later_one_is_kept(pipeline: StoredPipeline) -> None:
     job = Job("cdp", "shop/pre-production")
-    locked = Banner(job, "pre-production", (LockShown("it failed", "S1.1", 1.0),))
+    locked = Banner(job, "pre-production", (lock_for("it failed", "S1.1", 1.0),))
     pipeline.turn(effects=(locked, Banner(job, "pre-production")))
     assert pipeline.outbox.size() == 1
 

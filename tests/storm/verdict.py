@@ -150,7 +150,7 @@ def _ends(verdict: Verdict, builds: list[Build], ended: list[Ended], fates: dict
     for key, one in by_run.items():
         why = _wrong(one, by_run, results[key], fates.get(key))
         if why:
-            verdict.wrong_end.append(f"{key} is {one.ending.end}, {one.ending.why}: {why}")
+            verdict.wrong_end.append(f"{key} is {one.ending.end}, {text_of(one.ending.why)}: {why}")
 
 
 def _wrong(one: Ended, by_run: dict[str, Ended], results: set[tuple[str, str]], fate: Fate | None) -> str:

@@ -15,6 +15,7 @@ from bot.core.model.run import Run
 from bot.web.app import create_app
 from config.configuration import Configuration
 from config.settings import Settings
+from tests.texts import text_of
 from tests.web.asked import ACTIONS, AUTH, TOKEN, WHY, Api
 from tests.web.story import Story
 
@@ -60,7 +61,7 @@ def test_a_lock_is_asked_for_decided_and_told(api: Api, story: Story, wake_ups: 
     assert told["state"] == "done"
     assert [(f["kind"], f["by"], f["stage"]) for f in told["facts"]] == [("stage-locked", "alex", "production")]
     (lock,) = story.board.locks_of("production")
-    assert (lock.by, lock.reason, lock.let_fixes_in) == ("alex", "Black Friday", True)
+    assert (lock.by, text_of(lock.reason), lock.let_fixes_in) == ("alex", "Black Friday", True)
     assert lock.until == pytest.approx(time.time() + 7200, abs=30)
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from bot.core.model.effects import Notify, SetStatus
 from bot.core.model.messages import Verbatim
+from bot.core.model.stage_messages import WrittenNotice
 from bot.health.contacts import Contacts
 from bot.health.observations import ContactSeen
 from tests.workers.conftest import Open
@@ -101,7 +102,7 @@ def test_a_poll_of_github_says_how_it_answers(shop: Workshop) -> None:
 
 
 def test_a_channel_that_takes_nothing_is_noted(shop: Workshop) -> None:
-    notice = Notify("locked", "production", "locked", "it is locked", "locked/1")
+    notice = Notify("locked", "production", WrittenNotice("locked", "it is locked"), "locked/1")
     shop.ask(notice)
     shop.try_once(notice)
     assert known(shop, "channel").name == "chat"

@@ -11,19 +11,23 @@ from typing import Any
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from bot.core.model.effects import Banner, LockShown
+from bot.core.model.effects import Banner
 from bot.core.model.events import LockAsked, Merged, UnlockAsked
 from bot.core.model.pipeline import Job
+from bot.core.model.stage_messages import ClosedAfterLoss
 from bot.core.rules import configuration
-from bot.core.rules.configuration import REASON
 from bot.health.observing import Observer
 from bot.jenkins.banners import locks_in_banner, with_banner
 from bot.store.records import stored_loss
 from config.model import Markup
 from launch.embedded import Embedded
+from tests.texts import lock_for, text_of
 from tests.workers.workshop import OWNERS_TEXT, Workshop, sha
 from workers import beginning, reconcile
 from workers.turn import take_turns
+
+#: Why a stage is closed after a loss.
+REASON = text_of(ClosedAfterLoss())
 
 
 @pytest.fixture
@@ -66,7 +70,7 @@ def restarted(shop: Workshop) -> None:
 def reasons(shop: Workshop) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for lock in shop.board.locks.values():
-        found.setdefault(lock.stage, []).append(lock.reason)
+        found.setdefault(lock.stage, []).append(text_of(lock.reason))
     return found
 
 
@@ -320,7 +324,7 @@ def test_another_installation_that_was_here_before_with_an_equal_number_is_not_a
 
 @pytest.mark.parametrize("markup", list(Markup))
 def test_what_a_banner_says_can_be_read_again(markup: Markup) -> None:
-    locks = (LockShown("S1 a <b> & c failed", "S1.1", 1.0), LockShown("trade fair", "alex", 2.0))
+    locks = (lock_for("S1 a <b> & c failed", "S1.1", 1.0), lock_for("trade fair", "alex", 2.0))
     text = with_banner(OWNERS_TEXT, Banner(Job("cdp", "x"), "production", locks), "http://x/p/shop", markup)
     assert locks_in_banner(text) == ["S1 a <b> & c failed", "trade fair"]
     assert locks_in_banner(OWNERS_TEXT) == []

@@ -13,6 +13,7 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from bot.core.model.effects import Notify
+from bot.core.model.stage_messages import WrittenNotice
 from launch import free_port
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop
@@ -20,7 +21,9 @@ from tests.workers.workshop import Workshop
 #: apprise imports a module of the standard library that is on its way out.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")]
 
-NOTICE = Notify("locked", "pre-production", "pre-production is locked:\nS1 failed", "Merge the fix.\n", "S1.1/locked")
+NOTICE = Notify(
+    "locked", "pre-production", WrittenNotice("pre-production is locked:\nS1 failed", "Merge the fix.\n"), "S1.1/locked"
+)
 
 
 class Mailbox:
@@ -111,8 +114,13 @@ def test_a_mail_server_that_stays_away_is_given_up_visibly(workshop: Open) -> No
 
 # -- in order --------------------------------------------------------------------------------------------------
 
-FIRST = replace(NOTICE, subject="first", key="000000000001/pre-production/locked")
-SECOND = replace(NOTICE, subject="second", key="000000000002/pre-production/unlocked", topic="unlocked")
+FIRST = replace(NOTICE, about=WrittenNotice("first", "Merge the fix.\n"), key="000000000001/pre-production/locked")
+SECOND = replace(
+    NOTICE,
+    about=WrittenNotice("second", "Merge the fix.\n"),
+    key="000000000002/pre-production/unlocked",
+    topic="unlocked",
+)
 
 
 def test_a_later_notice_waits_until_the_earlier_one_was_taken(shop: Workshop, mailbox: Mailbox) -> None:

@@ -12,6 +12,7 @@ from bot.core.model.events import Configured, LockAsked, ModeAsked, UnlockAsked
 from bot.core.model.pipeline import Mode
 from bot.core.model.run import Status
 from bot.store.records import Repairs
+from tests.texts import text_of
 from tests.workers.conftest import Open
 from tests.workers.workshop import OWNERS_TEXT, PARAMETERS, Workshop, sha
 from workers import reconcile
@@ -149,8 +150,8 @@ def test_a_build_that_a_crash_of_jenkins_lost_is_told_with_the_restart(shop: Wor
     shop.context.redis.set(missing, repr(time.time() - 60))  # the same process knows that Jenkins has restarted
     shop.poll()
     (lock,) = shop.board.locks_of("pre-production")
-    assert "was lost in pre-production: build #1 is no longer there: Jenkins restarted at" in lock.reason
-    assert lock.reason in shop.control.description("shop/pre-production")
+    assert "was lost in pre-production: build #1 is no longer there: Jenkins restarted at" in text_of(lock.reason)
+    assert text_of(lock.reason) in shop.control.description("shop/pre-production")
 
 
 def test_a_job_that_may_not_be_seen_for_a_while_is_not_taken_for_lost_builds(shop: Workshop) -> None:

@@ -12,6 +12,7 @@ from typing import Literal
 from bot.core.model.events import CommandSaid
 from bot.core.model.messages import Message
 from bot.core.model.pipeline import AbortLevel, Job, Lane, Track
+from bot.core.model.stage_state import Lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,6 @@ class Withdraw:
     queue_item: int | None
     build: int | None
     abort: bool
-    why: str
     level: AbortLevel = AbortLevel.STOP
     #: The artifact version that the trigger carried: an older installation may have had a run of the same name.
     version: str = ""
@@ -171,7 +171,7 @@ class AuthorizeCommand:
 
 @dataclass(frozen=True, slots=True)
 class CommandReply:
-    """What became of one command. What was done, or why it was not, may quote strangers; what is said is Markdown."""
+    """What became of one command: the question that it asked is answered, it was done, or it was not, and why."""
 
     command: str
     text: Message
@@ -250,7 +250,7 @@ class LockNotice:
     repository: str
     branch: str
     state: Literal["pending", "success"]
-    description: str
+    description: Message
     locked: bool
     #: Only the pull request with this head, which came while the stage was locked already; all of them if empty.
     sha: str = ""
@@ -267,16 +267,6 @@ class LockNotice:
 
 
 @dataclass(frozen=True, slots=True)
-class LockShown:
-    """One lock as a banner names it; `since` and `until` in seconds since the epoch."""
-
-    reason: str
-    by: str
-    since: float
-    until: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Banner:
     """Put the locks of a stage, and what is on its way, over the description of its Jenkins job.
 
@@ -285,8 +275,8 @@ class Banner:
 
     job: Job
     stage: str
-    locks: tuple[LockShown, ...] = ()
-    coming: tuple[str, ...] = ()
+    locks: tuple[Lock, ...] = ()
+    coming: tuple[Message, ...] = ()
     kind: Literal["banner"] = "banner"
 
     @property
@@ -303,8 +293,7 @@ class Notify:
 
     topic: Topic
     stage: str
-    subject: str
-    text: str
+    about: Message
     key: str
     #: What else it is about: whoever wants to know of one of these is told, too, once.
     also: tuple[Topic, ...] = ()

@@ -30,6 +30,7 @@ from bot.core.model.jenkins_events import (
     TriggerUnanswered,
     Withdrawn,
 )
+from bot.core.model.messages import Message
 from bot.core.model.people_events import (
     CancelAsked,
     Command,
@@ -64,7 +65,7 @@ class StateLost:
     #: How it was noticed.
     why: str
     #: Stage and reason of what was locked, as far as that is known.
-    locked: tuple[tuple[str, str], ...] = ()
+    locked: tuple[tuple[str, Message], ...] = ()
     #: What is remembered of the services, and the runs that were on their way, the longest there first.
     services: tuple[ServiceState, ...] = ()
     runs: tuple[Run, ...] = ()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -99,19 +98,3 @@ class Why(StrEnum):
     HOLDS_LOCK = "holds-lock"
     FIX_FAILED = "fix-failed"
     NEXT = "next"
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """Why a run stands where it stands; `sentence` is for people, `why` for programs."""
-
-    why: Why
-    #: The sentence, or what makes it of the board as it is now: mostly a reason keeps a run out, and nobody reads it.
-    told: str | Callable[[], str]
-    #: Whether those behind it in the queue must wait as well.
-    stops_queue: bool = True
-
-    @property
-    def sentence(self) -> str:
-        """For people. To be read before the board changes."""
-        return self.told if isinstance(self.told, str) else self.told()

@@ -1,13 +1,13 @@
-"""What people are to be told, as data: the rules say what it is about, `bot.reporting.messages` says it in words.
+"""What people are to be told of runs and their builds, as data; `bot.reporting.messages` says it in words.
 
-A closed list of small frozen values. The name of a class is its kind, and is stored: a class that is renamed needs a
-migration. `tests/reporting` has a snapshot of each.
+A closed list of small frozen values, continued in `stage_messages`, `github_messages` and `refusals`. The name of a
+class is its kind, and is stored: a class that is renamed needs a migration. `tests/reporting` has a snapshot of each.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from enum import StrEnum
 
 from bot.core.model.pipeline import AbortLevel, Outcome, Step
 
@@ -25,17 +25,34 @@ class Verbatim(Message):
     text: str
 
 
+class Phrase(StrEnum):
+    """What is said alike every time."""
+
+    DONE = "done"
+    STORE_CHANGED = "store-changed"
+    # why a commit that comes again is no news
+    SAME_PUSH = "same-push"
+    PUSH_AND_PULL = "push-and-pull"
+    # why a run is on the fast lane
+    HOLDS_LOCK = "holds-lock"
+    # why builds that have not started are called back when the mode changes
+    PAUSED = "paused"
+    OBSERVES = "observes"
+    OBSERVED = "observed"
+    # what becomes of the verification of a pull request
+    WAITS_FOR_BUILD = "waits-for-build"
+    GROUP_VERIFIED = "group-verified"
+    PULL_CLOSED = "pull-closed"
+    PULL_ELSEWHERE = "pull-elsewhere"
+    PULL_IS_DRAFT = "pull-is-draft"
+    PULL_FROM_FORK = "pull-from-fork"
+
+
 @dataclass(frozen=True, slots=True)
-class Joined(Message):
-    """Several messages read as one sentence."""
+class Phrased(Message):
+    """One of the phrases."""
 
-    parts: tuple[Message, ...]
-
-
-def message(*parts: Message | str) -> Message:
-    """One message of what may be words already."""
-    said = tuple(Verbatim(part) if isinstance(part, str) else part for part in parts)
-    return said[0] if len(said) == 1 else Joined(said)
+    phrase: Phrase
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +83,25 @@ class Queued(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class AskedBy(Message):
+    """A person wished it, and why."""
+
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LockedSinceMoved(Message):
+    """A stage has locked, and main of the service has moved since the commit that failed."""
+
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
 class StartsFast(Message):
     """A new run begins on the fast lane; `why`: what has put it there."""
 
-    why: str
+    why: Message
     who: Who | None = None
 
 
@@ -77,7 +109,7 @@ class StartsFast(Message):
 class Promoted(Message):
     """A live run changes to the fast lane, or, there already, may enter the locked stage `permit`."""
 
-    why: str
+    why: Message
     permit: str | None = None
     who: Who | None = None
 
@@ -112,6 +144,15 @@ class BackInQueue(Message):
     """It is at the head of its queue again."""
 
     who: Who
+
+
+@dataclass(frozen=True, slots=True)
+class StartsAgain(Message):
+    """A new run carries on what an older one carried when state was lost."""
+
+    run: str
+    before: str
+    step: Step
 
 
 # -- builds ------------------------------------------------------------------------------------------------------------
@@ -194,13 +235,25 @@ class RanTooLong(Message):
 
 @dataclass(frozen=True, slots=True)
 class AbortedMoreFirmly(Message):
-    """A build that was asked to end and did not is asked more firmly."""
+    """A build that was asked to end and did not is asked more firmly; without `who`, a second build of `repeats`."""
 
     build: int
-    whose: str
+    who: Who | None
+    repeats: str
     step: Step
     before: AbortLevel
     now: AbortLevel
+
+
+@dataclass(frozen=True, slots=True)
+class BuildStuck(Message):
+    """A build was asked to end and has not, and nothing firmer may be done; `who` and `repeats` as above."""
+
+    build: int
+    who: Who | None
+    repeats: str
+    step: Step
+    rolls_out: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,10 +285,57 @@ class FixFailed(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class Delivered(Message):
+    """It is in its last stage."""
+
+    who: Who
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
+class PassedEveryStage(Message):
+    """No stage that is configured is left to pass."""
+
+    who: Who
+
+
+@dataclass(frozen=True, slots=True)
 class Cancelled(Message):
-    """A person has taken it out."""
+    """A person has taken it out; `passed`: the step that it passed all the same."""
 
     by: str
+    reason: str = ""
+    passed: Step | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded(Message):
+    """It is contained in a commit that replaces it: that of the run `by`."""
+
+    sha: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContainedInFailed(Message):
+    """It is contained in a newer commit that has failed in a stage: an older one is not rolled out over that."""
+
+    sha: str
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedFromMain(Message):
+    """A force-push took its commit off main."""
+
+    sha: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unconfigured(Message):
+    """Its service, its stage or its step is gone from the configuration."""
+
+    what: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,70 +344,3 @@ class RunEnding(Message):
 
     why: Message
     step: Step
-
-
-# -- locks -------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class StageLocked(Message):
-    """A lock closes a stage."""
-
-    stage: str
-    reason: Message
-
-
-@dataclass(frozen=True, slots=True)
-class StageUnlocked(Message):
-    """A lock was opened; `left`: how many others keep the stage closed."""
-
-    stage: str
-    why: Message
-    left: int
-
-
-@dataclass(frozen=True, slots=True)
-class CalledBack(Message):
-    """An admitted run is called back before its build starts; with `who`, for those who do not know which."""
-
-    step: Step
-    why: Message
-    who: Who | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class OnMainLaneAgain(Message):
-    """The last lock of a service is open, so its run leaves the fast lane; with `who`, which."""
-
-    service: str
-    who: Who | None = None
-
-
-# -- main --------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class CommitOnMain(Message):
-    """A commit has come to main of a service: by a pull request, by a force-push, or nobody told and we asked."""
-
-    sha: str
-    service: str
-    pull: int | None = None
-    how: Literal["pushed", "force-pushed", "polled"] = "pushed"
-
-
-@dataclass(frozen=True, slots=True)
-class ContainmentQuestion(Message):
-    """GitHub is asked whether commit `head` contains commit `base`."""
-
-    head: str
-    base: str
-
-
-@dataclass(frozen=True, slots=True)
-class ContainmentAnswer(Message):
-    """What GitHub answers to that."""
-
-    head: str
-    base: str
-    contains: bool

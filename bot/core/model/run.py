@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from bot.core.model.history import Position
@@ -43,10 +44,10 @@ class End(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a run ends or is about to end: the sentence that people read, and the run that replaced it, if any."""
+    """How a run ends or is about to end, why, and the run that replaced it, if any."""
 
     end: End
-    why: str
+    why: Message
     by: str | None = None
 
 
@@ -234,7 +235,7 @@ class Verification:
     job: Job
     attempt: Attempt = NO_ATTEMPT
     #: Why it is on its way out.
-    ending: str = ""
+    ending: Message | None = None
 
     @property
     def who(self) -> Who:
@@ -274,3 +275,8 @@ class Verification:
 
 #: What has a build in Jenkins.
 Buildable = Run | Verification
+
+
+def version_stamp(at: float) -> str:
+    """A time (seconds since the epoch) as versions of artifacts have it: `20261125214005`, in UTC."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y%m%d%H%M%S")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bot.core.model.history import Position
+from bot.core.model.messages import Message
 from bot.core.model.pipeline import Lane, Step
 from bot.core.model.run import Abort
 
@@ -18,7 +19,7 @@ class Lock:
 
     key: str
     stage: str
-    reason: str
+    reason: Message
     by: str
     since: float
     #: The failed run, its service and commit: the lock opens when a run that contains the commit has passed.

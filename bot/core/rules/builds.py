@@ -7,10 +7,10 @@ ended (`_ended`).
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
-from bot.core import sentences
-from bot.core.deployments import deployed, failed_state
 from bot.core.model import messages
+from bot.core.model.effects import Deploy
 from bot.core.model.events import BuildLost, BuildSeen, TriggerAccepted, TriggerRefused, TriggerUnanswered, Withdrawn
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Job, Lane, Outcome, Policy, Track
@@ -74,7 +74,7 @@ def confirm_withdrawal(decision: Decision, event: Withdrawn) -> None:
     if run is None or run.attempt.build is not None:
         return
     if run.status is Status.STARTING and not _leaves(run):
-        back_off(decision, run, event.why or "it was cancelled in Jenkins' queue")
+        back_off(decision, run, event.why)
     elif run.status is Status.RECALLED:
         decision.note(run)
     give_back(decision, run)
@@ -118,7 +118,7 @@ def _give_back_run(decision: Decision, run: Run) -> None:
     if run.status is Status.ENDING and run.ending is not None:
         decision.end(run, run.ending)
     elif run.attempt.cancelled_by is not None:
-        decision.end(run, Ending(End.CANCELLED, f"cancelled by {run.attempt.cancelled_by}"))
+        decision.end(run, Ending(End.CANCELLED, messages.Cancelled(run.attempt.cancelled_by)))
     elif fast_lane.next_step(decision.board.pipeline, run) == run.step:
         back = decision.waits(run, run.step, queue_number=run.queue_number)
         decision.tell(FactKind.RUN_RETURNED, messages.BackInQueue(run.who), back)
@@ -164,7 +164,7 @@ def _started(decision: Decision, run: Buildable, event: BuildSeen) -> None:
     if _leaves(run):
         run = decision.update_attempt(run, build=number)
         # what a person has cancelled is aborted whatever the stage
-        withdraw(decision, run, abort=run.taken_out or may_abort(decision, run), why="it is on its way out")
+        withdraw(decision, run, abort=run.taken_out or may_abort(decision, run))
         return
     # L3: it has started
     attempt = replace(run.attempt, build=number, expected=event.expected)
@@ -172,7 +172,7 @@ def _started(decision: Decision, run: Buildable, event: BuildSeen) -> None:
     decision.tell(FactKind.BUILD_STARTED, messages.BuildRuns(number, run.step, run.who), run)
     where = messages.IsIn(run.step) if run.verifies is None else messages.BuildRuns(number, run.step)
     decision.status(run, run.step, "pending", where)
-    deployed(decision, run, "in_progress", messages.BuildRuns(number))
+    _deployed(decision, run, "in_progress", messages.BuildRuns(number))
 
 
 def _ended(decision: Decision, run: Buildable, result: Outcome, at: float | None = None) -> None:
@@ -195,11 +195,12 @@ def _run_ended(decision: Decision, run: Run, outcome: Outcome, at: float | None)
     if policy is Policy.PASS:
         _passed(decision, run)
     elif run.status is Status.ENDING and run.ending is not None:
-        deployed(decision, run, "inactive", run.ending.why)
+        _deployed(decision, run, "inactive", run.ending.why)
         decision.end(run, run.ending)  # F8: the result of a removed run never locks
     elif run.attempt.cancelled_by is not None and policy is not Policy.LOCK:
-        deployed(decision, run, "error", messages.Cancelled(run.attempt.cancelled_by))
-        decision.end(run, Ending(End.CANCELLED, f"cancelled by {run.attempt.cancelled_by}"))
+        cancelled = messages.Cancelled(run.attempt.cancelled_by)
+        _deployed(decision, run, "error", cancelled)
+        decision.end(run, Ending(End.CANCELLED, cancelled))
     elif _may_repeat(decision, run):
         _repeat(decision, run, outcome)
     else:
@@ -211,7 +212,7 @@ def _passed(decision: Decision, run: Run) -> None:
     passed = messages.StepPassed(run.step)
     decision.status(run, run.step, "success", passed)
     decision.note(run, passed)
-    deployed(decision, run, "success", messages.BuildPassed(run.attempt.build))
+    _deployed(decision, run, "success", messages.BuildPassed(run.attempt.build))
     run = decision.update(run, passed=(*run.passed, run.step), retried=0, retrying=False)
     # The slot is given up before anything is decided about it: the entry of the next run is part of this decision.
     _goes_on(decision, run)
@@ -223,13 +224,12 @@ def _goes_on(decision: Decision, run: Run) -> None:
     step = fast_lane.next_step(decision.board.pipeline, run)
     removed = run.ending is not None and run.ending.end is not End.CANCELLED
     if step is None and not removed:  # whoever wanted to cancel it came too late
-        decision.end(run, Ending(End.DELIVERED, f"{sentences.name(run)} is in {run.step}"))
+        decision.end(run, Ending(End.DELIVERED, messages.Delivered(run.who, run.step)))
     elif run.ending is not None:
         decision.end(run, run.ending)
     elif run.attempt.cancelled_by is not None or step is None:
-        decision.end(
-            run, Ending(End.CANCELLED, f"cancelled by {run.attempt.cancelled_by}, after it had passed {run.step}")
-        )
+        why = messages.Cancelled(run.attempt.cancelled_by or "", passed=run.step)
+        decision.end(run, Ending(End.CANCELLED, why))
     else:
         queue(decision, run, step)
 
@@ -256,24 +256,36 @@ def _repeat(decision: Decision, run: Run, outcome: Outcome) -> None:
 
 def _failed(decision: Decision, run: Run, outcome: Outcome, policy: Policy, at: float | None) -> None:
     told = run_failed(run, outcome)
-    why = sentences.failed(told)
     decision.tell(FactKind.BUILD_FAILED, told, run)
     decision.note(run, told, soon=True)
-    deployed(decision, run, failed_state(outcome), told)
+    _deployed(decision, run, "error" if outcome in _CUT_OFF else "failure", told)
     board = decision.board
     stage_versions.failed(board, run, decision.now)
     kept = policy is Policy.LOCK or (fast_lane.failure_keeps_run(run) and fast_lane.is_open(board, run.service))
     if run.lane is Lane.FAST:
-        _tell_fix_failed(decision, run, why)
+        decision.tell(FactKind.FIX_FAILED, messages.FixFailed(run.who, told), run)
+        decision.failed_fixes.append((run, told))
     if not kept:
-        decision.end(run, Ending(End.FAILED, why))
+        decision.end(run, Ending(End.FAILED, told))
         return
     decision.status(run, run.step, "failure", told, "action_required" if policy is Policy.LOCK else "")
     kept_run = decision.update(run, status=Status.FAILED, retrying=False, attempt=run.attempt.failed(outcome))
     if policy is Policy.LOCK:
-        lock_by_failure(decision, kept_run, why, at, taken_back=run.attempt.cancelled_by is not None)
+        lock_by_failure(decision, kept_run, told, at, taken_back=run.attempt.cancelled_by is not None)
 
 
-def _tell_fix_failed(decision: Decision, run: Run, why: str) -> None:
-    decision.tell(FactKind.FIX_FAILED, messages.FixFailed(run.who, messages.Verbatim(why)), run)
-    decision.failed_fixes.append((run, why))
+# -- deployments -----------------------------------------------------------------------------------------------
+
+_DeploymentState = Literal["in_progress", "success", "failure", "error", "inactive"]
+
+#: Nobody knows what a build that was cut off has left behind; the others have failed.
+_CUT_OFF = (Outcome.ABORTED, Outcome.TIMEOUT)
+
+
+def _deployed(decision: Decision, run: Buildable, state: _DeploymentState, text: messages.Message) -> None:
+    """Have GitHub told of a roll-out, where the stage has an environment; the fast lane's own jobs roll out nothing."""
+    stage, service = decision.board.pipeline.stage(run.step.stage), decision.board.pipeline.service(run.service)
+    if stage is None or service is None or not stage.environment or run.step.track is Track.FAST:
+        return
+    where = (service.repository, run.sha, stage.name, stage.environment, stage.production)
+    decision.do(Deploy(*where, state, text, run.key, stage.job, run.attempt.build))

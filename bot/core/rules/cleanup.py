@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.core import sentences
 from bot.core.model.effects import AbortDuplicate, Notify, Withdraw
 from bot.core.model.events import AbortTaken
 from bot.core.model.facts import FactKind
-from bot.core.model.messages import AbortedMoreFirmly, RunEnding, Verbatim
+from bot.core.model.messages import AbortedMoreFirmly, BuildStuck, DroppedFromMain, RunEnding, Superseded, Who
 from bot.core.model.pipeline import AbortLevel, Job, Step
-from bot.core.model.run import Abort, Buildable, Ending, Run, Status
+from bot.core.model.run import Abort, Buildable, End, Ending, Run, Status
 from bot.core.model.service_state import CleanUp
 from bot.core.model.stage_state import UnmanagedBuild
 from bot.core.rules import fast_lane, stage_versions
@@ -36,9 +35,9 @@ def leave(decision: Decision, run: Run, ending: Ending, *, abort: bool = False) 
         decision.end(run, ending)
         return
     run = decision.update(run, status=Status.ENDING, ending=ending)
-    decision.tell(FactKind.RUN_LEAVING, RunEnding(Verbatim(ending.why), run.step), run)
+    decision.tell(FactKind.RUN_LEAVING, RunEnding(ending.why, run.step), run)
     decision.note(run, ending.why)
-    withdraw(decision, run, abort=abort or may_abort(decision, run), why=ending.why)
+    withdraw(decision, run, abort=abort or may_abort(decision, run))
 
 
 def may_abort(decision: Decision, run: Buildable) -> bool:
@@ -46,18 +45,25 @@ def may_abort(decision: Decision, run: Buildable) -> bool:
     return not rolls_out(decision.board.pipeline, run.step)
 
 
-def withdraw(decision: Decision, run: Buildable, *, abort: bool, why: str) -> None:
+def withdraw(decision: Decision, run: Buildable, *, abort: bool) -> None:
     """Have the present attempt cancelled in Jenkins' queue, and its running build aborted if `abort`."""
     job = decision.board.job_of(run)
     if job is None:
         return
     if abort:
         decision.update_attempt(run, abort=Abort(AbortLevel.STOP, decision.now))
-    decision.do(
-        Withdraw(
-            run.key, run.attempt.number, job, run.attempt.queue_item, run.attempt.build, abort, why, version=run.version
-        )
-    )
+    attempt = run.attempt
+    decision.do(Withdraw(run.key, attempt.number, job, attempt.queue_item, attempt.build, abort, version=run.version))
+
+
+def superseded(by: str, sha: str) -> Ending:
+    """How a run ends that is contained in commit `sha` of the run `by`."""
+    return Ending(End.SUPERSEDED, Superseded(sha, by), by)
+
+
+def dropped(run: Run) -> Ending:
+    """How a run ends whose commit a force-push took off main."""
+    return Ending(End.DROPPED, DroppedFromMain(run.sha))
 
 
 # -- who is removed --------------------------------------------------------------------------------------------
@@ -80,7 +86,7 @@ def clean_up(decision: Decision, service: str) -> None:
             board.put(CleanUp(service))
             return
         else:
-            leave(decision, run, sentences.superseded(version.run, version.position.sha))
+            leave(decision, run, superseded(version.run, version.position.sha))
             removed += 1
     board.drop(CleanUp(service))
 
@@ -88,7 +94,7 @@ def clean_up(decision: Decision, service: str) -> None:
 def newest_fix(decision: Decision, newer: Run) -> None:
     """F6: remove the older fixes that this one replaces, now that it waits for its first fast job."""
     for older in fast_lane.replaced_by(decision.board, newer):
-        leave(decision, older, sentences.superseded(newer.key, newer.position.sha))
+        leave(decision, older, superseded(newer.key, newer.position.sha))
 
 
 def drop_unmerged(decision: Decision, service: str) -> None:
@@ -106,7 +112,7 @@ def drop_unmerged(decision: Decision, service: str) -> None:
 def drop(decision: Decision, run: Run) -> None:
     """End a run that is no longer on main, unless it rolls out at this moment: that is finished first."""
     if run.status is not Status.ENDING and not stage_versions.is_rolling_out(decision.board.pipeline, run):
-        leave(decision, run, sentences.dropped(run))
+        leave(decision, run, dropped(run))
 
 
 # -- builds that are to end ------------------------------------------------------------------------------------
@@ -164,31 +170,31 @@ def _press_run(decision: Decision, run: Buildable, abort: Abort, build: int) -> 
     level, job = _firmer(decision, run.step, abort.level), decision.board.job_of(run)
     if level is None or job is None:
         decision.update_attempt(run, abort=replace(abort, stuck=True))
-        _tell_stuck(decision, run.step, build, sentences.name(run), run)
+        _tell_stuck(decision, run.step, build, run.who, run=run)
         return
     decision.update_attempt(run, abort=Abort(level, decision.now))
-    told = AbortedMoreFirmly(build, sentences.name(run), run.step, abort.level, level)
+    told = AbortedMoreFirmly(build, run.who, "", run.step, abort.level, level)
     decision.tell(FactKind.BUILD_ABORTED_FIRMLY, told, run)
-    why = f"it has not ended after {abort.level}"
     where = (run.key, run.attempt.number, job, run.attempt.queue_item, build)
-    decision.do(Withdraw(*where, abort=True, why=why, level=level, version=run.version))
+    decision.do(Withdraw(*where, abort=True, level=level, version=run.version))
 
 
 def _press_duplicate(decision: Decision, unmanaged: UnmanagedBuild, abort: Abort) -> None:
     level, job = _firmer(decision, unmanaged.step, abort.level), decision.board.job(unmanaged.step)
-    whose = f"a second build of {unmanaged.repeats}"
+    repeats = unmanaged.repeats or ""
     if level is None or job is None:
         decision.board.put(replace(unmanaged, abort=replace(abort, stuck=True)))
-        _tell_stuck(decision, unmanaged.step, unmanaged.number, whose, None)
+        _tell_stuck(decision, unmanaged.step, unmanaged.number, None, repeats)
         return
     decision.board.put(replace(unmanaged, abort=Abort(level, decision.now)))
-    told = AbortedMoreFirmly(unmanaged.number, whose, unmanaged.step, abort.level, level)
+    told = AbortedMoreFirmly(unmanaged.number, None, repeats, unmanaged.step, abort.level, level)
     decision.tell(FactKind.BUILD_ABORTED_FIRMLY, told, step=unmanaged.step, build=unmanaged.number)
-    decision.do(AbortDuplicate(job, unmanaged.number, unmanaged.repeats or "", level))
+    decision.do(AbortDuplicate(job, unmanaged.number, repeats, level))
 
 
-def _tell_stuck(decision: Decision, step: Step, build: int, whose: str, run: Buildable | None) -> None:
-    text = sentences.stuck(build, whose, step, rolls_out=rolls_out(decision.board.pipeline, step))
-    decision.tell(FactKind.BUILD_STUCK, text, run, step=step, build=build)
-    key = f"{step}/{build}/stuck/{decision.now:.3f}"
-    decision.do(Notify("stuck", step.stage, f"{step}: build #{build} does not end", text + "\n", key))
+def _tell_stuck(
+    decision: Decision, step: Step, build: int, who: Who | None, repeats: str = "", run: Buildable | None = None
+) -> None:
+    told = BuildStuck(build, who, repeats, step, rolls_out(decision.board.pipeline, step))
+    decision.tell(FactKind.BUILD_STUCK, told, run, step=step, build=build)
+    decision.do(Notify("stuck", step.stage, told, f"{step}/{build}/stuck/{decision.now:.3f}"))

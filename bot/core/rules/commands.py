@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
-from bot.core import sentences, telling
 from bot.core.model.effects import Answer, AuthorizeCommand, CommandReply
 from bot.core.model.events import (
     CancelAsked,
@@ -27,8 +26,18 @@ from bot.core.model.events import (
     VerifyAsked,
 )
 from bot.core.model.facts import FactKind
-from bot.core.model.messages import Message, message
+from bot.core.model.github_messages import (
+    CommandHeard,
+    CommandNotDone,
+    HelpAsked,
+    NotAllowed,
+    NotUnderstood,
+    StatusAsked,
+    WhyAsked,
+)
+from bot.core.model.messages import Message, Phrase, Phrased
 from bot.core.model.pipeline import Service
+from bot.core.model.refusals import No, Refusal
 from bot.core.model.run import Run, Status
 from bot.core.model.service_state import HandledCommand
 from bot.core.rules.decision import Decision
@@ -53,11 +62,11 @@ _WHOLE = 40
 
 
 class Reply(NamedTuple):
-    """What became of one command: its name, how it went, and the words."""
+    """What became of one command: its name, how it went, and what is said of it."""
 
     command: str
     reaction: Reaction
-    text: Message | str
+    text: Message
     outcome: Literal["said", "done", "not-done"] = "said"
 
 
@@ -71,7 +80,7 @@ def hear_command(decision: Decision, event: CommandSaid) -> None:
     if service is None or (separator and pipeline != decision.board.pipeline.name):
         return  # the button of a check that another pipeline has written
     if event.comment is not None and (event.at is None or decision.now - event.at > TOO_OLD):
-        _refuse(decision, event, "it came too late: it was written more than an hour ago")
+        _refuse(decision, event, Refusal(No.TOO_LATE))
         return
     state = decision.board.service(service.name)
     lately = [heard for heard in state.handled_commands if heard.by == event.by and decision.now - heard.at < TOO_OLD]
@@ -82,11 +91,10 @@ def hear_command(decision: Decision, event: CommandSaid) -> None:
     ]
     decision.board.put(replace(state, handled_commands=heard))
     if len(lately) == FROM_ONE:
-        _refuse(decision, event, f"{FROM_ONE} commands in an hour are enough: the next is heard when they are older")
+        _refuse(decision, event, Refusal(No.TOO_MANY, number=FROM_ONE))
         return
-    words = ", ".join(f"`{command.verb or 'something that is no command'}`" for command in event.commands)
-    text = f"{who(event)} says {words} on {via(event)}"
-    decision.tell(FactKind.COMMAND_SAID, text, by=who(event), via=via(event))
+    told = CommandHeard(who(event), via(event), tuple(command.verb for command in event.commands))
+    decision.tell(FactKind.COMMAND_SAID, told, by=who(event), via=via(event))
     acts = any(command.verb not in ASKS for command in event.commands)
     decision.do(AuthorizeCommand(event, acts, decision.now))
 
@@ -100,7 +108,7 @@ def via(event: CommandSaid) -> str:
     """Where it was said."""
     if event.comment is not None:
         return f"{event.repository}#{event.pull}, comment {event.comment}"
-    return f"{event.repository}, a check of {sentences.short(event.sha)}"
+    return f"{event.repository}, a check of {event.sha[:7]}"
 
 
 def _service_of(decision: Decision, event: CommandSaid) -> Service | None:
@@ -108,9 +116,9 @@ def _service_of(decision: Decision, event: CommandSaid) -> Service | None:
     return next(iter(decision.board.pipeline.services_in(event.repository)), None)
 
 
-def _refuse(decision: Decision, event: CommandSaid, why: str) -> None:
-    text = f"not done what {who(event)} says on {via(event)}: {why}"
-    decision.tell(FactKind.REQUEST_REFUSED, text, by=who(event), via=via(event))
+def _refuse(decision: Decision, event: CommandSaid, why: Message) -> None:
+    told = CommandNotDone(who(event), via(event), why)
+    decision.tell(FactKind.REQUEST_REFUSED, told, by=who(event), via=via(event))
 
 
 # -- what GitHub said ------------------------------------------------------------------------------------------
@@ -119,8 +127,9 @@ def _refuse(decision: Decision, event: CommandSaid, why: str) -> None:
 def refuse_command(decision: Decision, event: CommandRefused) -> None:
     """They may not, it is too late, or GitHub did not say: nothing is done."""
     if _take(decision, event.said):
-        _refuse(decision, event.said, event.why)
-        _answer(decision, event.said, [Reply("", "-1", f"Not done: {event.why}.")], trusted=False)
+        why = NotAllowed(event.why)
+        _refuse(decision, event.said, why)
+        _answer(decision, event.said, [Reply("", "-1", why, "not-done")], trusted=False)
 
 
 def obey_command(decision: Decision, event: CommandAllowed, apply: Apply) -> None:
@@ -150,7 +159,7 @@ def _answer(decision: Decision, event: CommandSaid, replies: list[Reply], *, tru
         return
     found = {reply.reaction for reply in replies}
     reaction: Reaction = "-1" if "-1" in found else "confused" if "confused" in found else "+1"
-    told = tuple(CommandReply(reply.command, message(reply.text), reply.outcome) for reply in replies)
+    told = tuple(CommandReply(reply.command, reply.text, reply.outcome) for reply in replies)
     decision.do(Answer(event.repository, event.pull, event.comment, reaction, replies=told, more=event.more))
 
 
@@ -172,13 +181,14 @@ def _may_answer(decision: Decision, event: CommandSaid, pull: int) -> bool:
 def _obey(decision: Decision, event: CommandAllowed, command: Command, apply: Apply) -> Reply:
     match command.verb:
         case "help":
-            return Reply("help", "+1", telling.HELP)
+            return Reply("help", "+1", HelpAsked())
         case "status":
-            return Reply("status", "+1", telling.status(decision.board))
+            return Reply("status", "+1", StatusAsked())
         case "why":
-            return Reply("why", "+1", telling.why_all(decision.board, _runs(decision, event), event, decision.now))
+            runs = tuple(run.key for run in _runs(decision, event))
+            return Reply("why", "+1", WhyAsked(runs) if runs else no_run(event))
         case "":
-            return Reply("", "confused", telling.not_understood(command))
+            return Reply("", "confused", NotUnderstood(command.meant))
         case _:
             wish = _wish(decision, event, command)
             return wish if isinstance(wish, Reply) else _do(decision, event.said, command, wish, apply)
@@ -193,7 +203,7 @@ def _do(decision: Decision, said: CommandSaid, command: Command, wish: Event, ap
     no = next((fact.why for fact in facts if fact.kind is FactKind.REQUEST_REFUSED), None)
     if no is not None:
         return Reply(command.verb, "-1", no, "not-done")
-    return Reply(command.verb, "+1", facts[0].why, "done") if facts else Reply(command.verb, "+1", "done.")
+    return Reply(command.verb, "+1", facts[0].why if facts else Phrased(Phrase.DONE), "done")
 
 
 def _wish(decision: Decision, event: CommandAllowed, command: Command) -> Event | Reply:
@@ -203,8 +213,7 @@ def _wish(decision: Decision, event: CommandAllowed, command: Command) -> Event 
     reason = command.rest or f"asked on {said.repository}" + (f"#{said.pull}" if said.pull is not None else "")
     match command.verb:
         case "lock" | "unlock" if not others.strip():
-            usage = f"say which stage and why: `{command.verb} <stage> <reason>`. The reason is shown to all who wait"
-            return _no(decision, said, command, usage)
+            return _no(decision, said, command, Refusal(No.USAGE, verb=command.verb))
         case "lock":
             return LockAsked(first, who(said), others.strip())
         case "unlock":
@@ -213,7 +222,7 @@ def _wish(decision: Decision, event: CommandAllowed, command: Command) -> Event 
             stage = first if decision.board.pipeline.stage(first) is not None else None
             run = _button_run(decision, event) if said.comment is None else None
             if run is None and not event.service:
-                return _no(decision, said, command, telling.no_run(event))
+                return _no(decision, said, command, no_run(event))
             why = others.strip() or f"asked on {said.repository}#{said.pull}" if stage is not None else reason
             return FastLaneAsked(run.service if run else event.service, who(said), why, stage)
         case "verify":
@@ -237,7 +246,7 @@ def _unlock(decision: Decision, said: CommandSaid, target: str, others: str) -> 
 def _about_run(decision: Decision, event: CommandAllowed, command: Command, reason: str) -> Event | Reply:
     said, runs = event.said, _runs(decision, event)
     if not runs:
-        return _no(decision, said, command, telling.no_run(event))
+        return _no(decision, said, command, no_run(event))
     if command.verb == "cancel":
         staying = [run for run in runs if run.status is not Status.ENDING and run.attempt.cancelled_by is None]
         return CancelAsked((staying or runs)[-1].key, who(said), reason)
@@ -248,21 +257,31 @@ def _about_run(decision: Decision, event: CommandAllowed, command: Command, reas
 def _verify(decision: Decision, event: CommandAllowed, command: Command) -> Event | Reply:
     """Only the commit that is the head now. On a fork it must be named, all of it: its owner may move the head behind
     our back, to another commit that begins alike."""
-    said, head = event.said, event.head if event.fork else sentences.short(event.head)
+    said = event.said
     wanted = command.rest.partition(" ")[0].casefold()
     if not event.open or said.pull is None or not event.head:
-        return _no(decision, said, command, f"#{said.pull} is not open: there is nothing to verify")
+        return _no(decision, said, command, Refusal(No.PULL_NOT_OPEN, pull=said.pull))
     if _SHA.match(wanted) and not event.head.startswith(wanted):
-        return _no(decision, said, command, f"the head of #{said.pull} is {head} by now: look at it, then ask again")
+        head = event.head if event.fork else event.head[:7]
+        return _no(decision, said, command, Refusal(No.OTHER_HEAD, pull=said.pull, head=head))
     if event.fork and (not _SHA.match(wanted) or len(wanted) != _WHOLE):
-        why = f"#{said.pull} comes from a fork: look at the commit and name all of it, as in `verify {head}`"
-        return _no(decision, said, command, why)
+        return _no(decision, said, command, Refusal(No.NAME_THE_COMMIT, pull=said.pull, head=event.head))
     return VerifyAsked(event.service, said.pull, who(said), event.head, event.fork)
 
 
-def _no(decision: Decision, said: CommandSaid, command: Command, why: str) -> Reply:
+def _no(decision: Decision, said: CommandSaid, command: Command, why: Message) -> Reply:
     _refuse(decision, said, why)
-    return Reply(command.verb, "-1", f"not done: {why}.")
+    return Reply(command.verb, "-1", why, "not-done")
+
+
+def no_run(event: CommandAllowed) -> Refusal:
+    """Nothing on the board belongs to the pull request or to the check, and what is known instead."""
+    pull = event.said.pull if event.said.comment is not None else None
+    if event.past:
+        return Refusal(No.NO_RUN_ANY_MORE, pull=pull, told=event.past)
+    if pull is not None and not event.merged:
+        return Refusal(No.NOT_MERGED, pull=pull)
+    return Refusal(No.NO_RUN, pull=pull)
 
 
 def _runs(decision: Decision, event: CommandAllowed) -> list[Run]:

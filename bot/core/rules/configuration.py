@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from bot.core import sentences
 from bot.core.model.board import Board
 from bot.core.model.effects import Notify
 from bot.core.model.events import Configured, FirstStart, StateLost
 from bot.core.model.facts import FactKind
+from bot.core.model.messages import Message, StartsAgain, Unconfigured
 from bot.core.model.pipeline import Lane
 from bot.core.model.run import End, Ending, Run, Status
+from bot.core.model.stage_messages import ClosedAfterLoss, LossNotice, LostRun, PipelineConfigured, StateWasLost
 from bot.core.model.stage_state import Lock
 from bot.core.rules import fast_lane, verifications
 from bot.core.rules.cleanup import leave
@@ -34,7 +35,7 @@ def configure(decision: Decision, event: Configured) -> None:
     if board.header == header:
         return
     board.put(header)
-    decision.tell(FactKind.CONFIGURED, f"{event.pipeline.name} is configured: {_summary(decision)}")
+    decision.tell(FactKind.CONFIGURED, _configured(board))
     steps = set(board.jobs().values())
     for run in sorted(board.runs.values(), key=lambda r: r.queue_number):
         _place(decision, run.key)
@@ -42,8 +43,8 @@ def configure(decision: Decision, event: Configured) -> None:
         gone = board.pipeline.stage(lock.stage) is None
         orphan = lock.service is not None and board.pipeline.service(lock.service) is None
         if gone or orphan:
-            what = lock.stage if gone else lock.service
-            open_lock(decision, lock, f"{what} is no longer configured", by="configuration")
+            what = Unconfigured((lock.service or "") if orphan and not gone else lock.stage)
+            open_lock(decision, lock, what, by="configuration")
     for backoff in [t for t in board.backoffs.values() if t.step not in steps]:
         board.drop(backoff)
     jobs = {f"{job.controller}/{job.name}" for job in board.jobs()}
@@ -67,28 +68,27 @@ def _place(decision: Decision, key: str) -> None:
     if run is None or run.status is Status.ENDING:
         return  # a newer one that found its place may have replaced it (F6)
     if board.pipeline.service(run.service) is None:
-        leave(decision, run, sentences.unconfigured(run))
+        leave(decision, run, Ending(End.DROPPED, Unconfigured(run.service)))
         return
     if run.holds_slot or run.retrying:
         return  # a running build is waited for; what comes after it is decided when it has ended
     if run.status is Status.WAITING and fast_lane.next_step(board.pipeline, run) != run.step:
         find_place(decision, run)
     elif run.status is Status.FAILED and run.step not in board.steps():
-        decision.end(run, Ending(End.FAILED, f"{run.step} is no longer configured"))
+        decision.end(run, Ending(End.FAILED, Unconfigured(str(run.step))))
 
 
-def _summary(decision: Decision) -> str:
-    pipeline = decision.board.pipeline
-    stages = " → ".join(stage.name for stage in pipeline.stages)
-    return f"{stages}; {len(pipeline.services)} services; {decision.board.header.mode}"
+def _configured(board: Board) -> PipelineConfigured:
+    pipeline = board.pipeline
+    stages = tuple(stage.name for stage in pipeline.stages)
+    return PipelineConfigured(pipeline.name, stages, len(pipeline.services), board.header.mode)
 
 
 # -- state that was lost ---------------------------------------------------------------------------------------
 
 
-#: Who holds the locks that are put up because state was lost, and why.
+#: Who holds the locks that are put up because state was lost.
 BY = "Interlock"
-REASON = "state was lost: look, then unlock"
 #: How many runs, locks and so on a notice lists.
 LISTED = 20
 #: For how long a loss is shown after the last of its locks was opened, in seconds since it was found.
@@ -102,13 +102,6 @@ class Loss:
     at: float
     why: str
     locked: tuple[str, ...]
-
-    @property
-    def sentence(self) -> str:
-        """What to show."""
-        stages = ", ".join(self.locked)
-        todo = f"look, then unlock {stages}" if stages else "its stages have been unlocked"
-        return f"state was lost: {self.why}; {todo}"
 
 
 def lock_key(stage: str) -> str:
@@ -150,14 +143,13 @@ def recover_lost_state(decision: Decision, event: StateLost) -> None:
     if event.mode is not None:
         header = replace(header, mode=event.mode, mode_by=event.mode_by, mode_why=event.mode_why)
     board.put(header)
-    decision.tell(FactKind.STATE_LOST, f"state was lost: {event.why}", by=BY)
+    decision.tell(FactKind.STATE_LOST, StateWasLost(event.why), by=BY)
     closed = [stage.name for stage in board.pipeline.stages if stage.locks]
     for stage in closed:
         _close(decision, stage, [why for where, why in event.locked if where == stage])
     again = _start_again(decision, event)
-    subject = f"{board.pipeline.name}: state was lost"
-    text = "\n".join(_notice(event, closed, again)) + "\n"
-    decision.do(Notify("stuck", board.pipeline.stages[0].name, subject, text, f"state-lost/{decision.now:.3f}"))
+    about = _notice(board, event, closed, again)
+    decision.do(Notify("stuck", board.pipeline.stages[0].name, about, f"state-lost/{decision.now:.3f}"))
 
 
 def begin(decision: Decision, _: FirstStart) -> None:
@@ -167,10 +159,10 @@ def begin(decision: Decision, _: FirstStart) -> None:
         board.put(replace(board.header, unproven=False))
 
 
-def _close(decision: Decision, stage: str, before: list[str]) -> None:
+def _close(decision: Decision, stage: str, before: list[Message]) -> None:
     """One lock beside those that there may be; it tells what was known to have locked the stage before."""
-    known = f" (it was locked: {'; '.join(before[:LISTED])})" if before else ""
-    lock_stage(decision, Lock(lock_key(stage), stage, f"{REASON}{known}", BY, decision.now))
+    reason = ClosedAfterLoss(tuple(before[:LISTED]))
+    lock_stage(decision, Lock(lock_key(stage), stage, reason, BY, decision.now))
 
 
 def _start_again(decision: Decision, event: StateLost) -> list[Run]:
@@ -185,24 +177,18 @@ def _start_again(decision: Decision, event: StateLost) -> list[Run]:
         if board.service(service).history.find(run.sha) is None or board.of_commit(service, run.sha):
             continue
         new = start_run(decision, service, run.position, Lane.MAIN, merge=run.merge)
-        decision.note(new, f"starts again as {new.key}: state was lost while {run.key} was in {run.step}")
+        decision.note(new, StartsAgain(new.key, run.key, run.step))
         started.append(new)
     return started
 
 
-def _notice(event: StateLost, closed: list[str], again: list[Run]) -> list[str]:
-    lines = [f"What Interlock had stored is gone: {event.why}."]
-    if closed:
-        lines.append(f"Closed until a person has looked: {', '.join(closed)}.")
-    lines += [f"  {stage} was locked: {why}" for stage, why in event.locked[:LISTED]]
-    if event.runs:
-        lines.append("On their way were:")
-        lines += [f"  {sentences.name(run)}, in {run.step} ({run.status})" for run in event.runs[:LISTED]]
-        more = len(event.runs) - LISTED
-        lines += [f"  and {more} more"] if more > 0 else []
-    if again:
-        lines.append(f"Started again from the first stage: {', '.join(sentences.name(run) for run in again[:LISTED])}.")
-    else:
-        lines.append("Nothing was started again: the next merge to a service carries what was on its way.")
-    lines.append("Look in Jenkins at what is rolled out; then: interlock unlock STAGE --reason '...'")
-    return lines
+def _notice(board: Board, event: StateLost, closed: list[str], again: list[Run]) -> LossNotice:
+    return LossNotice(
+        board.pipeline.name,
+        event.why,
+        tuple(closed),
+        event.locked[:LISTED],
+        tuple(LostRun(run.who, run.step, str(run.status)) for run in event.runs[:LISTED]),
+        len(event.runs),
+        tuple(run.who for run in again[:LISTED]),
+    )

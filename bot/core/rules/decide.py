@@ -9,20 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from bot.core import banners, lock_notices, people_notices, sentences
 from bot.core.model import events
 from bot.core.model.board import Board
 from bot.core.model.effects import AuthorizeCommand, Compare, Effect, Look, Withdraw
 from bot.core.model.events import Event
 from bot.core.model.facts import FactKind
-from bot.core.model.messages import RanTooLong
+from bot.core.model.messages import Phrase, Phrased, RanTooLong
 from bot.core.model.pipeline import Mode
+from bot.core.model.stage_messages import LockExpired
 from bot.core.rules import (
     builds,
     cleanup,
     commands,
     configuration,
     merges,
+    notices,
     requests,
     stage_locks,
     unmanaged_builds,
@@ -30,7 +31,6 @@ from bot.core.rules import (
 )
 from bot.core.rules.decision import LIMITS, Decision, DecisionLimits
 from bot.core.rules.queue import admit_waiting
-from bot.core.run_story import tell
 
 Kind = TypeVar("Kind")
 Handler = Callable[[Decision, Any], None]
@@ -41,20 +41,16 @@ def decide(board: Board, event: Event, now: float, limits: DecisionLimits = LIMI
     decision = Decision(board, now, limits)
     observed = board.header.mode is Mode.OBSERVE
     cleaning = sorted(board.clean_ups)
-    shown, standing = banners.standing(board), lock_notices.standing(board)
+    standing = notices.standing(board)
     apply(decision, event)
     _clock(decision)
     stage_locks.go_on_cleaning(decision, cleaning)
     admit_waiting(decision)
     verifications.admit_verifications(decision)
-    tell(decision)
-    decision.effects += people_notices.notices(decision)
-    decision.effects += banners.changed(shown, banners.standing(board))
-    decision.effects += lock_notices.changed(standing, now_stands := lock_notices.standing(board))
-    decision.effects += lock_notices.late(event, now_stands)
+    notices.give_notice(decision, event, standing)
     if board.header.mode is Mode.OBSERVE:
         decision.effects = [e for e in decision.effects if _only_asks(e) or (not observed and _takes_back(e))]
-    people_notices.in_order(decision)
+    notices.number_notices(decision)
     return decision
 
 
@@ -69,7 +65,7 @@ def _obey_command(decision: Decision, event: events.CommandAllowed) -> None:
 
 
 def _tell_store_changed(decision: Decision, _: events.StoreChanged) -> None:
-    decision.tell(FactKind.STORE_CHANGED, sentences.STORE_CHANGED)
+    decision.tell(FactKind.STORE_CHANGED, Phrased(Phrase.STORE_CHANGED))
 
 
 def _on(event: type[Kind], *handlers: Callable[[Decision, Kind], None]) -> tuple[type, tuple[Handler, ...]]:
@@ -98,7 +94,7 @@ HANDLERS: Mapping[type, tuple[Handler, ...]] = dict[type, tuple[Handler, ...]](
         _on(events.TriggerRefused, builds.refuse_trigger),
         _on(events.Withdrawn, builds.confirm_withdrawal),
         _on(events.AbortTaken, cleanup.take_abort),
-        _on(events.BannerOverwritten, banners.put_back),
+        _on(events.BannerOverwritten, notices.put_back_banner),
         # people
         _on(events.LockAsked, requests.lock),
         _on(events.UnlockAsked, requests.unlock),
@@ -125,11 +121,11 @@ def _clock(decision: Decision) -> None:
     board = decision.board
     ended = [k for k in board.locks.values() if k.until is not None and k.until <= decision.now]
     for lock in sorted(ended, key=lambda k: (k.since, k.key)):
-        stage_locks.open_lock(decision, lock, f"the lock of {lock.by} has reached its end time", by=lock.by)
+        stage_locks.open_lock(decision, lock, LockExpired(lock.by), by=lock.by)
     for run in board.overdue(decision.now):
         late = decision.update_attempt(run, timed_out=True)
         decision.tell(FactKind.BUILD_TIMED_OUT, RanTooLong(run.attempt.build, run.who, run.step), late)
-        cleanup.withdraw(decision, late, abort=True, why="it has run too long")
+        cleanup.withdraw(decision, late, abort=True)
     cleanup.abort_more_firmly(decision)
 
 

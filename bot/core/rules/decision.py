@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from bot.core.model.board import Board
 from bot.core.model.effects import Effect, SetStatus
 from bot.core.model.facts import Fact, FactKind
-from bot.core.model.messages import Message, RunFailed, WaitsFor, message
+from bot.core.model.messages import Message, RunFailed, WaitsFor
 from bot.core.model.pipeline import Outcome, Step
 from bot.core.model.run import Buildable, End, Ending, Run, Status
 from bot.core.model.stage_state import Lock
@@ -82,17 +82,17 @@ class Decision:
     facts: list[Fact] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
     ended: list[Ended] = field(default_factory=list)
-    #: The runs whose own story has gone on, by key: what their pull requests are told, see `run_story`.
+    #: The runs whose own story has gone on, by key: what their pull requests are told, see `notices`.
     news: dict[str, News] = field(default_factory=dict)
     #: What people are told of: locks that closed a stage; locks that opened, and why; fixes that failed, and why.
     locked: list[Lock] = field(default_factory=list)
-    unlocked: list[tuple[Lock, str]] = field(default_factory=list)
-    failed_fixes: list[tuple[Run, str]] = field(default_factory=list)
+    unlocked: list[tuple[Lock, Message]] = field(default_factory=list)
+    failed_fixes: list[tuple[Run, Message]] = field(default_factory=list)
 
     def tell(
         self,
         kind: FactKind,
-        why: Message | str,
+        why: Message,
         run: Buildable | None = None,
         *,
         holder: str | None = None,
@@ -112,13 +112,13 @@ class Decision:
                 **details,
                 "run": run.key,
             }
-        self.facts.append(Fact(kind, message(why), **details))
+        self.facts.append(Fact(kind, why, **details))
 
     def do(self, effect: Effect) -> None:
         """Ask for something to be done outside."""
         self.effects.append(effect)
 
-    def note(self, run: Buildable, what: Message | str = "", *, soon: bool = False) -> None:
+    def note(self, run: Buildable, what: Message | None = None, *, soon: bool = False) -> None:
         """A run's own story has gone on: its pull request is told where it is now, and `what` happened.
 
         A verification has no story: its status says it all.
@@ -127,8 +127,8 @@ class Decision:
             return
         news = self.news.setdefault(run.key, News())
         news.soon = news.soon or soon
-        if what:
-            news.what.append(message(what))
+        if what is not None:
+            news.what.append(what)
 
     def update(self, run: AnyBuildable, **changes: Any) -> AnyBuildable:
         """Change a run or a verification; its `since` follows its status."""
@@ -154,17 +154,17 @@ class Decision:
         elif ending.end is not End.DELIVERED:
             self.status(run, run.step, "error", ending.why, _CONCLUSIONS[ending.end])
 
-    def status(self, run: Buildable, step: Step, state: Any, text: Message | str, conclusion: str = "") -> None:
+    def status(self, run: Buildable, step: Step, state: Any, text: Message, conclusion: str = "") -> None:
         """Set the commit status of a stage, both jobs of which share one; or that of a pull request."""
         service = self.board.pipeline.service(run.service)
         if service is None:
             return
         where = (service.repository, run.sha, step.stage)
         if run.verifies is not None:
-            self.do(SetStatus(*where, state, message(text), None, run.job, run.attempt.build))
+            self.do(SetStatus(*where, state, text, None, run.job, run.attempt.build))
         elif self.board.pipeline.stage(step.stage) is not None:
             debounce = self.limits.status_debounce if state == "pending" else 0.0
-            self.do(SetStatus(*where, state, message(text), run.key, conclusion=conclusion, debounce=debounce))
+            self.do(SetStatus(*where, state, text, run.key, conclusion=conclusion, debounce=debounce))
 
     def waits(self, run: Run, step: Step, **changes: Any) -> Run:
         """Put a run into the queue of `step`, at its tail unless `queue_number` is given, and say so on its commit.

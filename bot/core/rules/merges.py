@@ -5,17 +5,25 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from bot.core import sentences
 from bot.core.model.effects import Comment, Notify
 from bot.core.model.events import ContainmentKnown, DefaultBranchChanged, HeadSeen, Merged, PullFound
 from bot.core.model.facts import FactKind
+from bot.core.model.github_messages import (
+    BaselineTaken,
+    CommitKnown,
+    CommitOnMain,
+    ContainmentAnswer,
+    DefaultBranchMoved,
+    ForcePushUnplaced,
+)
 from bot.core.model.history import CommitHistory, Position
-from bot.core.model.messages import CommitOnMain, ContainmentAnswer
+from bot.core.model.messages import Phrase
 from bot.core.model.pipeline import Lane
+from bot.core.model.refusals import No, Refusal
 from bot.core.model.run import Merge, Run, Status
 from bot.core.model.service_state import PushedCommits, ServiceState
 from bot.core.rules import fast_lane, stage_versions
-from bot.core.rules.cleanup import leave
+from bot.core.rules.cleanup import leave, superseded
 from bot.core.rules.containment import ask_containment, position_of, seems_taken_off_main
 from bot.core.rules.decision import Decision
 from bot.core.rules.runs import start_run
@@ -31,12 +39,12 @@ def accept_merge(decision: Decision, event: Merged) -> None:
     """A push or a merged pull request: new to us, or the other half of something known (invariant 6)."""
     board = decision.board
     if board.pipeline.service(event.service) is None:
-        text = f"{event.service} is not configured in this pipeline"
-        decision.tell(FactKind.REQUEST_REFUSED, text, service=event.service, sha=event.sha)
+        no = Refusal(No.SERVICE_NOT_CONFIGURED, service=event.service)
+        decision.tell(FactKind.REQUEST_REFUSED, no, service=event.service, sha=event.sha)
         return
     state = board.service(event.service)
     if event.push_id and event.push_id in state.pushes:
-        _known(decision, event, "the same push was delivered before")
+        _known(decision, event, Phrase.SAME_PUSH)
         return
     if event.push_id:
         pushes = (*state.pushes, event.push_id)[-PUSHES:]
@@ -51,13 +59,13 @@ def accept_merge(decision: Decision, event: Merged) -> None:
         _carry(decision, event, head)
     elif position is None and _began_elsewhere(state.history, event):
         head = state.history.head.sha if state.history.head is not None else ""
-        text = sentences.unplaced(event.sha, event.before or "", head)
-        decision.tell(FactKind.FORCE_PUSH_UNPLACED, text, service=event.service, sha=event.sha)
+        told = ForcePushUnplaced(event.sha, event.before or "", head)
+        decision.tell(FactKind.FORCE_PUSH_UNPLACED, told, service=event.service, sha=event.sha)
     elif position is None:
         _accept(decision, state, event)
         _absorb(decision, event)
     else:
-        _known(decision, event, "its push and its pull request tell of the same commit")
+        _known(decision, event, Phrase.PUSH_AND_PULL)
         if event.forced:
             _rewritten(decision, state, position, event.before)
         elif event.before is not None:
@@ -76,8 +84,8 @@ def _carry(decision: Decision, event: Merged, head: str) -> None:
     """A pull request that landed in one push with others belongs to the run of that push's head."""
     for run in decision.board.of_commit(event.service, head)[-1:]:
         _add_pull(decision, run, event)
-    text = f"{sentences.short(event.sha)} is known: it landed together with {sentences.short(head)}, which carries it"
-    decision.tell(FactKind.MERGE_KNOWN, text, service=event.service, sha=event.sha)
+    told = CommitKnown(event.sha, carried_by=head)
+    decision.tell(FactKind.MERGE_KNOWN, told, service=event.service, sha=event.sha)
 
 
 def _absorb(decision: Decision, event: Merged) -> None:
@@ -98,7 +106,7 @@ def _absorb(decision: Decision, event: Merged) -> None:
             pulls = tuple(dict.fromkeys((*head.merge.pulls, *run.merge.pulls)))[:PULLS]
             named = head.merge if head.merge.pull is not None or run.merge.pull is None else run.merge
             decision.note(decision.update(head, merge=replace(named, pulls=pulls)))
-            leave(decision, run, sentences.superseded(head.key, event.sha))
+            leave(decision, run, superseded(head.key, event.sha))
 
 
 def _stays(run: Run) -> bool:
@@ -171,12 +179,11 @@ def _rewritten(decision: Decision, state: ServiceState, position: Position, befo
         decision.board.put(replace(state, history=history, forced_heads=forced_heads))
 
 
-def _known(decision: Decision, event: Merged, why: str) -> None:
+def _known(decision: Decision, event: Merged, why: Phrase) -> None:
     """Nothing new, but perhaps the pull request that the run was still missing."""
     for run in decision.board.of_commit(event.service, event.sha):
         _add_pull(decision, run, event)
-    text = f"{sentences.short(event.sha)} is known: {why}"
-    decision.tell(FactKind.MERGE_KNOWN, text, service=event.service, sha=event.sha)
+    decision.tell(FactKind.MERGE_KNOWN, CommitKnown(event.sha, why), service=event.service, sha=event.sha)
 
 
 def find_pull(decision: Decision, event: PullFound) -> None:
@@ -240,8 +247,8 @@ def see_head(decision: Decision, event: HeadSeen) -> None:
     if state.history.head is None:
         history, _ = state.history.push(None, event.sha, forced=False)
         _keep(decision, state, history)
-        text = f"{sentences.short(event.sha)} is where main of {event.service} stands; nothing is started for it"
-        decision.tell(FactKind.BASELINE_TAKEN, text, service=event.service, sha=event.sha)
+        told = BaselineTaken(event.sha, event.service)
+        decision.tell(FactKind.BASELINE_TAKEN, told, service=event.service, sha=event.sha)
     elif (position := state.history.find(event.sha)) is None:
         # It may have been a force-push: what it does not contain was dropped from main, and GitHub can tell.
         _accept(decision, state, Merged(event.service, event.sha, before=None, forced=True))
@@ -286,11 +293,10 @@ def tell_default_branch(decision: Decision, event: DefaultBranchChanged) -> None
     service = decision.board.pipeline.service(event.service)
     if service is None or service.branch == event.now or service.branch != event.before:
         return
-    text = sentences.default_branch_changed(service, event.now)
-    decision.tell(FactKind.DEFAULT_BRANCH_CHANGED, text, service=event.service)
-    subject = f"{service.repository}: its default branch is now {event.now}"
+    told = DefaultBranchMoved(service.name, service.repository, service.branch, event.now)
+    decision.tell(FactKind.DEFAULT_BRANCH_CHANGED, told, service=event.service)
     key = f"{service.name}/default-branch/{decision.now:.3f}"
-    decision.do(Notify("stuck", decision.board.pipeline.stages[0].name, subject, f"{text}\n", key))
+    decision.do(Notify("stuck", decision.board.pipeline.stages[0].name, told, key))
 
 
 def learn_containment(decision: Decision, event: ContainmentKnown) -> None:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
-from bot.core import sentences
 from bot.core.model.board import Board
 from bot.core.model.effects import Trigger
-from bot.core.model.facts import FactKind, Reason, Why
-from bot.core.model.messages import Entered, IsIn, Overtaken
+from bot.core.model.facts import FactKind, Why
+from bot.core.model.messages import ContainedInFailed, Entered, IsIn, Overtaken, Who
 from bot.core.model.pipeline import Lane, Mode, Step, Track
-from bot.core.model.run import Ending, Run, Status
+from bot.core.model.run import End, Ending, Run, Status
 from bot.core.rules import fast_lane
+from bot.core.rules.cleanup import superseded
 from bot.core.rules.containment import ask_whether_contained
 from bot.core.rules.decision import AnyBuildable, Decision
-from bot.core.rules.fast_lane import fixes
 from bot.core.rules.stage_versions import RunAhead, may_be_off_main, rolls_out
 
 #: How many waiting runs are told on their pull request that a fix has passed them: a queue must not cost requests.
@@ -25,78 +23,60 @@ OVERTAKEN_TOLD = 10
 OVERTAKEN_SEEN = 40
 
 
-def stage_blocked_by(board: Board, step: Step, now: float) -> Reason | None:
+class Blocker(NamedTuple):
+    """What keeps a run out of a step. The words are made by who shows it (`bot.reporting.explain`)."""
+
+    why: Why
+    #: The run or the commit that it waits for, where there is just one.
+    who: Who | None = None
+    #: Whether those behind it in the queue must wait as well.
+    stops_queue: bool = True
+
+
+def stage_blocked_by(board: Board, step: Step, now: float) -> Blocker | None:
     """What keeps everybody out of a step, whoever they are: paused or observing, refused by Jenkins, full."""
-    if board.header.mode is Mode.PAUSE:
-        by = f" by {board.header.mode_by}: {board.header.mode_why}" if board.header.mode_by else ""
-        return Reason(Why.PAUSED, f"the pipeline is paused{by}")
-    if board.header.mode is Mode.OBSERVE:
-        return Reason(Why.PAUSED, "the pipeline only observes: no build is asked for")
+    if board.header.mode is not Mode.RUN:
+        return Blocker(Why.PAUSED)
     backoff = board.backoffs.get(str(step)) if board.backoffs else None
     if backoff is not None and now < backoff.retry_at:
-        return Reason(Why.BACKOFF, f"Jenkins did not take the build for {step}: {backoff.why}; it is tried again")
+        return Blocker(Why.BACKOFF)
     capacity = board.capacity(step)
     if capacity is not None and board.occupied(step) >= capacity:
-        return Reason(Why.FULL, partial(_full_sentence, board, step, capacity))
+        return Blocker(Why.FULL)
     return None
 
 
-def run_blocked_by(board: Board, run: Run) -> Reason | None:
+def run_blocked_by(board: Board, run: Run) -> Blocker | None:
     """What keeps this run out of a step that has room: a lock (L3, F5), a fix ahead (F6), a newer run (F11)."""
     return _kept_out(board, run) or _kept_in_order(board, run, fast_lane.backwards(board, run))
 
 
-def _kept_out(board: Board, run: Run) -> Reason | None:
+def _kept_out(board: Board, run: Run) -> Blocker | None:
     """A clean-up of its service, a lock (L3, F5), or a fix ahead (F6)."""
     step = run.step
     if run.lane is Lane.MAIN and run.service in board.clean_ups:
-        text = f"older runs of {run.service} that its fix contains are being removed; this goes on at once"
-        return Reason(Why.CLEAN_UP, text)
+        return Blocker(Why.CLEAN_UP)
     if step.track is Track.REAL and fast_lane.kept_out(board, step.stage, run):
         # Behind a main-lane run stand only main-lane runs, and the lock stops them all.
         stops = run.lane is Lane.MAIN and not run.retrying
-        return Reason(Why.LOCKED, partial(locked_sentence, board, step.stage, run), stops_queue=stops)
+        return Blocker(Why.LOCKED, stops_queue=stops)
     ahead = fast_lane.fix_ahead(board, run)
     if ahead is not None:
-        text = f"waits behind the older fix {sentences.name(ahead)}, which is already on its way"
-        return Reason(Why.FIX_AHEAD, text, stops_queue=False)
+        return Blocker(Why.FIX_AHEAD, ahead.who, stops_queue=False)
     return None
 
 
-def _kept_in_order(board: Board, run: Run, found: RunAhead | None) -> Reason | None:
+def _kept_in_order(board: Board, run: Run, found: RunAhead | None) -> Blocker | None:
     """F11: it is not known whether the newer commit `found` contains it, or another run of its service is inside."""
     if found is not None and found.contains is None:
-        text = f"GitHub is being asked whether {sentences.short(found.position.sha)}, already further, contains it"
-        return Reason(Why.PROOF, text, stops_queue=False)
+        return Blocker(Why.PROOF, Who(run.service, found.position.sha), stops_queue=False)
     head = board.service(run.service).history.head
     if head is not None and rolls_out(board.pipeline, run.step) and may_be_off_main(board, run):
-        lacks = f"{sentences.short(head.sha)}, its head, lacks {sentences.short(run.sha)}"
-        text = f"GitHub is being asked where main of {run.service} stands: {lacks}"
-        return Reason(Why.PROOF, text, stops_queue=False)
+        return Blocker(Why.PROOF, stops_queue=False)
     other = fast_lane.one_at_a_time(board, run)
     if other is not None:
-        text = f"{sentences.name(other)} is in {run.step}: one run of {run.service} at a time"
-        return Reason(Why.ONE_AT_A_TIME, text, stops_queue=False)
+        return Blocker(Why.ONE_AT_A_TIME, other.who, stops_queue=False)
     return None
-
-
-def _full_sentence(board: Board, step: Step, capacity: int) -> str:
-    return sentences.full(board.holding(step), capacity, step, len(board.unmanaged_builds(step)))
-
-
-def locked_sentence(board: Board, stage: str, run: Run) -> str:
-    """Why the locks of a stage keep this run out, and what is on its way to open them."""
-    locks = board.locks_of(stage)
-    causes = "; ".join(f"{lock.reason} (locked by {lock.by})" for lock in locks)
-    fix = run.retrying or run.lane is Lane.FAST
-    if fix and fast_lane.closed_to_fixes(board, stage):
-        return f"{stage} is locked, for fixes too: {causes}"
-    held = sorted({lock.service for lock in locks if lock.service})
-    coming = [each for service in held for each in fixes(board, service) if each.key != run.key]
-    if coming:
-        return f"{stage} is locked: {causes}; {sentences.coming(coming[-1])}"
-    hint = f"; merge the fix to {' and '.join(held)}" if held else ""
-    return f"{stage} is locked: {causes}{hint}"
 
 
 def admit_waiting(decision: Decision) -> None:
@@ -116,7 +96,7 @@ class _Look(NamedTuple):
 
     run: Run
     ahead: RunAhead | None
-    reason: Reason | None
+    blocker: Blocker | None
 
 
 def _fill(decision: Decision, step: Step) -> None:
@@ -144,11 +124,11 @@ def _first_in_line(decision: Decision, step: Step, looked_at: set[str], busy: se
     for run in board.queue(step):
         if run.service in busy or run.key in looked_at:
             continue
-        reason = _kept_out(board, run)
-        if reason is not None and reason.stops_queue:
+        blocker = _kept_out(board, run)
+        if blocker is not None and blocker.stops_queue:
             return None
         ahead = fast_lane.backwards(board, run)
-        return _Look(run, ahead, reason or _kept_in_order(board, run, ahead))
+        return _Look(run, ahead, blocker or _kept_in_order(board, run, ahead))
     return None
 
 
@@ -166,15 +146,15 @@ def _try_admit(decision: Decision, look: _Look) -> None:
 def _overtaken(board: Board, run: Run, found: RunAhead) -> Ending:
     """F11: the newer run carries it on, unless that has failed there and is gone."""
     if found.broken and found.run not in board.runs:
-        return sentences.contained_in_failed(found.position.sha, run.step)
-    return sentences.superseded(found.run, found.position.sha)
+        return Ending(End.SUPERSEDED, ContainedInFailed(found.position.sha, run.step))
+    return superseded(found.run, found.position.sha)
 
 
 def _admit(decision: Decision, look: _Look) -> None:
     """Let a run enter its stage, unless something keeps it out."""
     board, run = decision.board, look.run
     waited_behind = [] if run.step.track is Track.FAST else _passed_by(board, run)
-    entered = start_build(decision, run, look.reason)
+    entered = start_build(decision, run, look.blocker)
     if entered is None:
         return
     decision.tell(FactKind.RUN_ADMITTED, _admitted(board, entered), entered)
@@ -185,15 +165,15 @@ def _admit(decision: Decision, look: _Look) -> None:
     decision.status(entered, entered.step, "pending", IsIn(entered.step))
 
 
-def start_build(decision: Decision, waiting: AnyBuildable, reason: Reason | None) -> AnyBuildable | None:
+def start_build(decision: Decision, waiting: AnyBuildable, blocker: Blocker | None) -> AnyBuildable | None:
     """The one way to start a build of a run or a verification: a first one, a repeat, a retry, one called back.
 
-    What waits takes its slot, and Jenkins is asked for its next attempt. `reason`: the answer of all doors, asked just
-    before (`stage_blocked_by`, `run_blocked_by`). Returns None if something keeps it waiting.
+    What waits takes its slot, and Jenkins is asked for its next attempt. `blocker`: the answer of `stage_blocked_by`
+    and `run_blocked_by`, asked just before. Returns None if something keeps it waiting.
     """
     board = decision.board
     job, service = board.job(waiting.step), board.pipeline.service(waiting.service)
-    if job is None or service is None or reason is not None:
+    if job is None or service is None or blocker is not None:
         return None
     where = {} if waiting.verifies is None else {"job": job}
     built = decision.update(waiting, status=Status.STARTING, attempt=waiting.attempt.next(), **where)

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.core import sentences
 from bot.core.model.board import Board
 from bot.core.model.events import CancelAsked, FastLaneAsked, LockAsked, ModeAsked, RetryAsked, UnlockAsked
 from bot.core.model.facts import FactKind
 from bot.core.model.history import Position
-from bot.core.model.messages import RunEnding, RunRetried, Verbatim
+from bot.core.model.messages import AskedBy, Cancelled, Message, Phrase, Phrased, RunEnding, RunRetried, Verbatim
 from bot.core.model.pipeline import Lane, Mode, Track
+from bot.core.model.refusals import No, NoSuchStage, NotClosedBy, Refusal, SeveralLocks
 from bot.core.model.run import Buildable, End, Ending, Run, Status
+from bot.core.model.stage_messages import ModeChanged, UnlockedBy
 from bot.core.model.stage_state import Lock
 from bot.core.rules import fast_lane, stage_versions
 from bot.core.rules.builds import give_back
@@ -26,21 +27,20 @@ from bot.core.rules.runs import send_fast
 from bot.core.rules.stage_locks import lock_stage, open_lock, recall_build
 
 
-def refuse(decision: Decision, by: str, why: str, run: Run | None = None) -> None:
+def refuse(decision: Decision, by: str, why: Message, run: Run | None = None) -> None:
     """Say no, with the reason; the request itself is on record with it."""
     decision.tell(FactKind.REQUEST_REFUSED, why, run, by=by)
 
 
-def no_stage(board: Board, name: str) -> str:
+def no_stage(board: Board, name: str) -> NoSuchStage:
     """There is no such stage; which there are."""
-    names = ", ".join(stage.name for stage in board.pipeline.stages)
-    return f"{board.pipeline.name} has no stage {name!r}; it has {names}"
+    return NoSuchStage(board.pipeline.name, name, tuple(stage.name for stage in board.pipeline.stages))
 
 
 # -- locks (L2) ------------------------------------------------------------------------------------------------
 
 
-def why_not_lock(board: Board, event: LockAsked) -> str | None:
+def why_not_lock(board: Board, event: LockAsked) -> Message | None:
     """L2 A set of locks. Why a person cannot close the stage: there is no such stage."""
     return None if board.pipeline.stage(event.stage) is not None else no_stage(board, event.stage)
 
@@ -59,7 +59,7 @@ def lock(decision: Decision, event: LockAsked) -> None:
         Lock(
             key=f"{event.stage}/{number}",
             stage=event.stage,
-            reason=event.reason,
+            reason=Verbatim(event.reason),
             by=event.by,
             since=decision.now,
             let_fixes_in=event.let_fixes_in,
@@ -68,12 +68,12 @@ def lock(decision: Decision, event: LockAsked) -> None:
     )
 
 
-def why_not_unlock(board: Board, event: UnlockAsked) -> str | None:
+def why_not_unlock(board: Board, event: UnlockAsked) -> Message | None:
     """L2 A set of locks. Why nothing is opened: no such lock, or one of several that was not named."""
     closing, opened = board.locks_of(event.stage), _meant(board, event)
     if not opened:
-        return sentences.not_closed_by(event.stage, event.lock, closing)
-    return sentences.which_lock(event.stage, opened) if len(opened) > 1 and not event.every else None
+        return NotClosedBy(event.stage, event.lock, tuple(closing))
+    return SeveralLocks(event.stage, tuple(opened)) if len(opened) > 1 and not event.every else None
 
 
 def _meant(board: Board, event: UnlockAsked) -> list[Lock]:
@@ -91,28 +91,23 @@ def unlock(decision: Decision, event: UnlockAsked) -> None:
         return
     for lock in _meant(decision.board, event):
         if lock.key in decision.board.locks:
-            open_lock(decision, lock, f"unlocked by {event.by}: {event.reason}", by=event.by)
+            open_lock(decision, lock, UnlockedBy(event.by, event.reason), by=event.by)
 
 
 # -- retry (L4, F7) --------------------------------------------------------------------------------------------
 
 
-def why_not_retry(board: Board, event: RetryAsked) -> str | None:
+def why_not_retry(board: Board, event: RetryAsked) -> Message | None:
     """L4 Retry. Why the failed build of the run cannot be repeated: no older commit gets on top of a newer one."""
     run = board.runs.get(event.run)
     if run is None:
-        return f"{event.run} is not on the board"
+        return Refusal(No.NOT_LIVE, event.run)
     if run.status is not Status.FAILED:
-        return f"{sentences.name(run)} has not failed: it is {run.status} in {run.step}"
+        return Refusal(No.NOT_FAILED, run.key, run.who, step=run.step, status=str(run.status))
     if stage_versions.off_main(board, run.service, run.position):
-        return f"{sentences.name(run)} is not on main any more: it cannot be repeated"
+        return Refusal(No.OFF_MAIN, run.key, run.who)
     newer = _in_its_stage(board, run)
-    if newer is not None:
-        return (
-            f"the fix {run.service} {sentences.short(newer)} is in {run.step} or past it: "
-            f"{sentences.name(run)} cannot be repeated any more"
-        )
-    return None
+    return None if newer is None else Refusal(No.FIX_IS_THERE, run.key, run.who, head=newer, step=run.step)
 
 
 def _in_its_stage(board: Board, run: Run) -> str | None:
@@ -144,13 +139,13 @@ def retry(decision: Decision, event: RetryAsked) -> None:
 # -- cancel (L5) -----------------------------------------------------------------------------------------------
 
 
-def why_not_cancel(board: Board, event: CancelAsked) -> str | None:
+def why_not_cancel(board: Board, event: CancelAsked) -> Message | None:
     """L5 Cancelling. Why the run cannot be taken out: it is gone, or leaves already."""
     run = board.runs.get(event.run)
     if run is None:
-        return f"{event.run} is not on the board"
+        return Refusal(No.NOT_LIVE, event.run)
     leaves = run.status is Status.ENDING or (run.holds_slot and run.attempt.cancelled_by is not None)
-    return f"{event.run} is on its way out already" if leaves else None
+    return Refusal(No.LEAVES_ALREADY, event.run) if leaves else None
 
 
 def cancel(decision: Decision, event: CancelAsked) -> None:
@@ -164,12 +159,12 @@ def cancel(decision: Decision, event: CancelAsked) -> None:
         return
     run = decision.board.runs[event.run]
     stage = decision.board.pipeline.stage(run.step.stage)
-    why = f"cancelled by {event.by}: {event.reason}"
+    why = Cancelled(event.by, event.reason)
     if run.holds_slot and stage is not None and stage.locks and run.step.track is Track.REAL:
         run = decision.update_attempt(run, cancelled_by=event.by)
-        decision.tell(FactKind.RUN_LEAVING, RunEnding(Verbatim(why), run.step), run, by=event.by)
+        decision.tell(FactKind.RUN_LEAVING, RunEnding(why, run.step), run, by=event.by)
         decision.note(run, why)
-        withdraw(decision, run, abort=True, why=why)
+        withdraw(decision, run, abort=True)
     else:
         leave(decision, run, Ending(End.CANCELLED, why), abort=True)
 
@@ -177,27 +172,27 @@ def cancel(decision: Decision, event: CancelAsked) -> None:
 # -- fast lane (F1) --------------------------------------------------------------------------------------------
 
 
-def why_not_fast_lane(board: Board, event: FastLaneAsked) -> str | None:
+def why_not_fast_lane(board: Board, event: FastLaneAsked) -> Message | None:
     """F1: why the head of main of the service cannot take the fast lane now."""
     head = board.service(event.service).history.head
     if event.stage is not None and board.pipeline.stage(event.stage) is None:
         return no_stage(board, event.stage)
     if board.pipeline.service(event.service) is None or head is None:
-        return f"no commit on main of {event.service} is known"
+        return Refusal(No.NO_COMMIT_KNOWN, service=event.service)
     if stage_versions.has_failed(board, event.service, head.sha):
-        return f"{_head(event, head)}, has failed already: merge a fix, or retry it"
+        return _head(No.HEAD_HAS_FAILED, event, head)
     live = [r for r in board.of_commit(event.service, head.sha) if r.status is not Status.ENDING and not r.taken_out]
     if event.stage is None and not fast_lane.is_open(board, event.service):
-        return f"the fast lane is closed to {event.service}, which holds no lock: name the stage to open for it"
+        return Refusal(No.LANE_IS_CLOSED, service=event.service)
     if not live and stage_versions.is_through(board, event.service, head.sha):
-        return f"{_head(event, head)}, is through already: merge a fix"
+        return _head(No.HEAD_IS_THROUGH, event, head)
     if any(r.lane is Lane.FAST and event.stage in (None, *r.permits) for r in live):
-        return f"{_head(event, head)}, is on the fast lane already"
+        return _head(No.HEAD_IS_FAST, event, head)
     return None
 
 
-def _head(event: FastLaneAsked, head: Position) -> str:
-    return f"{sentences.short(head.sha)}, the head of {event.service}"
+def _head(no: No, event: FastLaneAsked, head: Position) -> Refusal:
+    return Refusal(no, service=event.service, head=head.sha)
 
 
 def send_head_fast(decision: Decision, event: FastLaneAsked) -> None:
@@ -207,7 +202,7 @@ def send_head_fast(decision: Decision, event: FastLaneAsked) -> None:
     if no is not None:
         refuse(decision, event.by, no)
     elif head is not None:
-        send_fast(decision, event.service, head, why=f"{event.by}: {event.reason}", permit=event.stage)
+        send_fast(decision, event.service, head, why=AskedBy(event.by, event.reason), permit=event.stage)
 
 
 # -- modes -----------------------------------------------------------------------------------------------------
@@ -218,16 +213,15 @@ def change_mode(decision: Decision, event: ModeAsked) -> None:
     board = decision.board
     before = board.header.mode
     board.put(replace(board.header, mode=event.mode, mode_by=event.by, mode_why=event.reason))
-    text = f"{event.by} sets the pipeline from {before} to {event.mode}: {event.reason}"
-    decision.tell(FactKind.MODE_CHANGED, text, by=event.by)
+    told = ModeChanged(event.by, before, event.mode, event.reason)
+    decision.tell(FactKind.MODE_CHANGED, told, by=event.by)
     apply_mode(decision, before)
 
 
-_OBSERVED = "it was decided while the pipeline only observed"
 _WHY = {
-    Mode.PAUSE: "the pipeline is paused",
-    Mode.OBSERVE: "the pipeline only observes from now on",
-    Mode.RUN: "it may not have been asked for while the pipeline observed",
+    Mode.PAUSE: Phrased(Phrase.PAUSED),
+    Mode.OBSERVE: Phrased(Phrase.OBSERVES),
+    Mode.RUN: Phrased(Phrase.OBSERVED),
 }
 
 
@@ -253,7 +247,7 @@ def _is_leaving(built: Buildable) -> bool:
     return leaves or built.attempt.timed_out or built.attempt.cancelled_by is not None
 
 
-def _call_back(decision: Decision, built: Buildable, why: str) -> None:
+def _call_back(decision: Decision, built: Buildable, why: Message) -> None:
     """Take back a build that is asked for, perhaps not posted yet, and not known to be in Jenkins' queue."""
     if decision.board.job_of(built) is None:
         give_back(decision, built)
@@ -265,7 +259,7 @@ def _send_withdrawal(decision: Decision, built: Buildable) -> None:
     if decision.board.job_of(built) is None and built.attempt.build is None:
         give_back(decision, built)  # its stage is gone from the configuration: nothing was sent, nothing will be
         return
-    withdraw(decision, built, abort=_is_aborted(decision, built), why=_OBSERVED)
+    withdraw(decision, built, abort=_is_aborted(decision, built))
 
 
 def _is_aborted(decision: Decision, built: Buildable) -> bool:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.core import sentences
 from bot.core.model import messages
 from bot.core.model.effects import FindPull
 from bot.core.model.facts import FactKind
 from bot.core.model.history import Position
 from bot.core.model.pipeline import Lane, Outcome, Step
-from bot.core.model.run import NO_MERGE, End, Ending, Merge, Run, Status
+from bot.core.model.run import NO_MERGE, End, Ending, Merge, Run, Status, version_stamp
+from bot.core.model.stage_messages import OnMainLaneAgain
 from bot.core.rules import fast_lane, stage_versions
-from bot.core.rules.cleanup import leave, newest_fix
+from bot.core.rules.cleanup import leave, newest_fix, superseded
 from bot.core.rules.containment import ask_whether_contained
 from bot.core.rules.decision import Decision, run_failed
+
+#: What puts a new merge on the fast lane (F2).
+HOLDS_LOCK = messages.Phrased(messages.Phrase.HOLDS_LOCK)
 
 
 def start_run(
@@ -25,14 +28,14 @@ def start_run(
     *,
     merge: Merge = NO_MERGE,
     permit: str | None = None,
-    why: str = "its service holds a lock",
+    why: messages.Message = HOLDS_LOCK,
 ) -> Run:
     """Put a new run of a commit at the start of its lane; `why`: what puts it on the fast lane."""
     board = decision.board
     state = board.service(service)
     number = state.number + 1
     board.put(replace(state, number=number))
-    stamp = sentences.stamp(decision.now)
+    stamp = version_stamp(decision.now)
     run = Run(
         key=f"{service}.{number}",
         service=service,
@@ -61,7 +64,7 @@ def start_run(
         )
     found = fast_lane.cleaned_up_by(board, run)  # a push that arrives after its successor has passed already
     if found is not None and found[1]:
-        leave(decision, run, sentences.superseded(found[0].run, found[0].position.sha))
+        leave(decision, run, superseded(found[0].run, found[0].position.sha))
     else:
         newest_fix(decision, run)
         if fast_lane.in_fast_part(board.pipeline, run.step):  # else there is time yet: its push may prove it meanwhile
@@ -80,7 +83,9 @@ def _ask_early(decision: Decision, run: Run) -> None:
                 ask_whether_contained(decision, run, ahead.position)
 
 
-def send_fast(decision: Decision, service: str, position: Position, *, why: str, permit: str | None = None) -> None:
+def send_fast(
+    decision: Decision, service: str, position: Position, *, why: messages.Message, permit: str | None = None
+) -> None:
     """Put a commit on the fast lane: its live run changes lane; if it has none, a run is started (F1, F2)."""
     live = [run for run in decision.board.of_commit(service, position.sha) if _goes_on(run)]
     if not live:
@@ -119,8 +124,7 @@ def find_place(decision: Decision, run: Run) -> None:
     """Queue a run for the first step that it has not passed, now that its lane or the stages have changed."""
     step = fast_lane.next_step(decision.board.pipeline, run)
     if step is None:
-        text = f"{sentences.name(run)} has passed every stage that is configured"
-        decision.end(run, Ending(End.DELIVERED, text))
+        decision.end(run, Ending(End.DELIVERED, messages.PassedEveryStage(run.who)))
     else:
         queue(decision, run, step)
 
@@ -132,12 +136,10 @@ def leave_lane(decision: Decision, service: str, opener: str) -> None:
         return
     for run in board.fast_runs(service):
         if run.status is Status.FAILED:  # a failed fix stays for a retry only as long as the lane is open (F7)
-            decision.end(
-                run, Ending(End.FAILED, sentences.failed(run_failed(run, run.attempt.failure or Outcome.FAILURE)))
-            )
+            decision.end(run, Ending(End.FAILED, run_failed(run, run.attempt.failure or Outcome.FAILURE)))
     for run in fast_lane.leavers(board, service, opener):
         changed = decision.update(run, lane=Lane.MAIN)
-        told = messages.OnMainLaneAgain(service, run.who)
+        told = OnMainLaneAgain(service, run.who)
         decision.tell(FactKind.RUN_REJOINED, told, changed)
         decision.note(changed, replace(told, who=None))
         if changed.status is Status.WAITING:

@@ -9,16 +9,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bot.core import sentences
-from bot.core.model import messages
 from bot.core.model.events import ContainmentKnown, HeadSeen, Merged
 from bot.core.model.facts import FactKind
 from bot.core.model.history import Position
+from bot.core.model.messages import LockedSinceMoved, Message, StepPassed, Who
 from bot.core.model.pipeline import Lane, Step, Track
 from bot.core.model.run import Buildable, End, Ending, Run, Status
+from bot.core.model.stage_messages import CalledBack, ClosedNow, StageLocked, StageUnlocked
 from bot.core.model.stage_state import Lock, Version
 from bot.core.rules import fast_lane, stage_versions
-from bot.core.rules.cleanup import clean_up, drop, drop_unmerged, leave, newest_fix, withdraw
+from bot.core.rules.cleanup import (
+    clean_up,
+    drop,
+    drop_unmerged,
+    dropped,
+    leave,
+    newest_fix,
+    superseded,
+    withdraw,
+)
 from bot.core.rules.containment import ask_containment
 from bot.core.rules.decision import Decision
 from bot.core.rules.runs import leave_lane, send_fast
@@ -26,7 +35,7 @@ from bot.core.rules.runs import leave_lane, send_fast
 # -- locking ---------------------------------------------------------------------------------------------------
 
 
-def lock_by_failure(decision: Decision, run: Run, why: str, ended: float | None, *, taken_back: bool) -> None:
+def lock_by_failure(decision: Decision, run: Run, why: Message, ended: float | None, *, taken_back: bool) -> None:
     """L1 Locking. A stage with policy `lock` locks itself when a run fails in it.
 
     The failed run has freed its slot, and stays as the holder of the lock. `ended`: when the failing build ended, in
@@ -48,7 +57,7 @@ def lock_by_failure(decision: Decision, run: Run, why: str, ended: float | None,
     lock_stage(decision, lock)
     head = fast_lane.head_enters(decision.board, lock, ended)
     if head is not None:
-        send_fast(decision, run.service, head, why=f"{stage} locked and main has moved since")
+        send_fast(decision, run.service, head, why=LockedSinceMoved(stage))
 
 
 def lock_stage(decision: Decision, lock: Lock) -> None:
@@ -59,7 +68,7 @@ def lock_stage(decision: Decision, lock: Lock) -> None:
     board = decision.board
     again = lock.key in board.locks
     board.put(lock)
-    told = messages.StageLocked(lock.stage, messages.Verbatim(lock.reason))
+    told = StageLocked(lock.stage, lock.reason)
     where = Step(lock.stage)
     decision.tell(FactKind.STAGE_LOCKED, told, step=where, holder=lock.run, service=lock.service, by=lock.by)
     if not again:
@@ -75,16 +84,16 @@ def recall(decision: Decision, stage: str) -> None:
             and run.attempt.cancelled_by is None
             and fast_lane.kept_out(decision.board, stage, run)
         ):
-            recall_build(decision, run, f"{stage} is locked")
+            recall_build(decision, run, ClosedNow(stage))
 
 
-def recall_build(decision: Decision, run: Buildable, why: str) -> None:
+def recall_build(decision: Decision, run: Buildable, why: Message) -> None:
     """Call back an admitted run or verification: at the head of its queue again once Jenkins has confirmed."""
     recalled = decision.update(run, status=Status.RECALLED)
-    told = messages.CalledBack(run.step, messages.Verbatim(why), run.who)
+    told = CalledBack(run.step, why, run.who)
     decision.tell(FactKind.RUN_RECALLED, told, recalled)
     decision.note(recalled, replace(told, who=None))
-    withdraw(decision, recalled, abort=False, why=why)
+    withdraw(decision, recalled, abort=False)
 
 
 # -- opening ---------------------------------------------------------------------------------------------------
@@ -130,7 +139,7 @@ def open_passed(decision: Decision, service: str) -> None:
             continue
         for lock, opens, base in list(fast_lane.opened_by(decision.board, version, found.step.stage, service)):
             if opens:
-                why = f"{service} {sentences.short(version.position.sha)} has passed {found.step}"
+                why = StepPassed(found.step, Who(service, version.position.sha))
                 _replace_holder(decision, lock, version, base)
                 open_lock(decision, lock, why, by=version.run)
             elif opens is None:
@@ -142,11 +151,11 @@ def _replace_holder(decision: Decision, lock: Lock, version: Version, base: Posi
     holder = decision.board.runs.get(lock.run or "")
     if holder is not None and holder.status is Status.FAILED and holder.key != version.run:
         contained = base == lock.position
-        ending = sentences.superseded(version.run, version.position.sha) if contained else sentences.dropped(holder)
+        ending = superseded(version.run, version.position.sha) if contained else dropped(holder)
         leave(decision, holder, ending)
 
 
-def open_lock(decision: Decision, lock: Lock, why: str, *, by: str) -> None:
+def open_lock(decision: Decision, lock: Lock, why: Message, *, by: str) -> None:
     """L2 A set of locks. Each lock is opened separately; the stage is open when it was the last.
 
     The rest follows in the same decision: the banner, the lane, people (F9, F12).
@@ -154,7 +163,7 @@ def open_lock(decision: Decision, lock: Lock, why: str, *, by: str) -> None:
     board = decision.board
     board.drop(lock)
     left = len(board.locks_of(lock.stage))
-    told = messages.StageUnlocked(lock.stage, messages.Verbatim(why), left)
+    told = StageUnlocked(lock.stage, why, left)
     where = Step(lock.stage)
     decision.tell(FactKind.STAGE_UNLOCKED, told, step=where, holder=lock.run, service=lock.service, by=by)
     decision.unlocked.append((lock, why))

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.core import sentences
 from bot.core.model.board import Board
 from bot.core.model.effects import AbortDuplicate, Look
 from bot.core.model.events import BuildHinted, BuildSeen
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import AbortLevel, Job, Outcome, Step
-from bot.core.model.run import Abort, Buildable, Run, Status
+from bot.core.model.refusals import No, Refusal
+from bot.core.model.run import Abort, Buildable, Run, Status, version_stamp
+from bot.core.model.stage_messages import BuildRepeated, LateBuild, LateBuildEnded, UnmanagedBuildSeen
 from bot.core.model.stage_state import PastBuild, UnmanagedBuild
 from bot.core.rules.decision import Decision
 
@@ -57,18 +58,14 @@ def see_unmanaged_build(decision: Decision, event: BuildSeen, twin_of: Buildable
         seen = replace(seen, repeats=repeats, abort=Abort(AbortLevel.STOP, decision.now))
         decision.do(AbortDuplicate(job, event.number, repeats))
     if twin_of is not None:
-        first = f"build #{twin_of.attempt.build} of {sentences.name(twin_of)}"
-        text = f"build #{event.number} repeats {first}: it is asked to stop"
-        decision.tell(FactKind.BUILD_DUPLICATED, text, twin_of)
+        told = BuildRepeated(event.number, twin_of.attempt.build, twin_of.who)
+        decision.tell(FactKind.BUILD_DUPLICATED, told, twin_of)
     elif repeats is not None:
-        text = (
-            f"build #{event.number} in {step} is one of {repeats} that nobody waits for any more: it is asked to stop"
-        )
-        decision.tell(FactKind.BUILD_DUPLICATED, text, step=step, build=event.number)
+        late = LateBuild(event.number, step, repeats)
+        decision.tell(FactKind.BUILD_DUPLICATED, late, step=step, build=event.number)
     else:
-        whose = f"belongs to no present attempt of {event.run}" if event.run else "was not started by Interlock"
-        text = f"build #{event.number} in {step} {whose}: it takes a slot, nothing more"
-        decision.tell(FactKind.UNMANAGED_BUILD_SEEN, text, step=step, build=event.number)
+        unmanaged = UnmanagedBuildSeen(event.number, step, event.run or "")
+        decision.tell(FactKind.UNMANAGED_BUILD_SEEN, unmanaged, step=step, build=event.number)
     decision.board.put(seen)
 
 
@@ -76,9 +73,8 @@ def _ended(decision: Decision, known: UnmanagedBuild, result: Outcome) -> None:
     """What became of a build of ours that was asked to stop; only Jenkins knows whether that came in time."""
     if known.repeats is None:
         return
-    how = "was stopped" if result is Outcome.ABORTED else f"was not stopped in time: it ended as {result}"
-    text = f"build #{known.number} in {known.step}, one of {known.repeats} that nobody waited for, {how}"
-    decision.tell(FactKind.BUILD_DUPLICATED, text, step=known.step, build=known.number)
+    told = LateBuildEnded(known.number, known.step, known.repeats, result)
+    decision.tell(FactKind.BUILD_DUPLICATED, told, step=known.step, build=known.number)
 
 
 def _late_attempt(decision: Decision, event: BuildSeen) -> str | None:
@@ -100,9 +96,9 @@ def _late_attempt(decision: Decision, event: BuildSeen) -> str | None:
 
 
 def _is_of_this_board(decision: Decision, version: str) -> bool:
-    """Whether a version was made since the board began: its stamp says when (`sentences.stamp`)."""
+    """Whether a version was made since the board began: its stamp says when (`version_stamp`)."""
     stamp = version.rpartition("-")[2]
-    return not stamp.isdecimal() or stamp >= sentences.stamp(decision.board.header.born)
+    return not stamp.isdecimal() or stamp >= version_stamp(decision.board.header.born)
 
 
 # -- which builds have ended -----------------------------------------------------------------------------------
@@ -141,33 +137,34 @@ def _ended_key(controller: str, job: str, number: int) -> str:
 
 def attempt_refused(
     board: Board, run: str, stage: str, attempt: int, version: str = "", build: int | None = None
-) -> str:
-    """Why nobody waits for the build of this attempt any more, as a sentence; empty: it is the present one.
+) -> Refusal | None:
+    """Why nobody waits for the build of this attempt any more; None: it is the present one.
 
     `version` and `build` as the build knows them; empty, None: it does not say.
     """
     live = board.runs.get(run)
     if live is None:
-        return "its run is not on the board: it has ended, or was never there"
+        return Refusal(No.RUN_NOT_THERE, run)
     if version not in ("", live.version):
-        return "its run belongs to an older installation of Interlock"
+        return Refusal(No.OTHER_INSTALLATION, run)
     if live.step != Step(stage):
-        return f"its run is at {live.step} now"
+        return Refusal(No.RUN_ELSEWHERE, run, step=live.step)
     if live.attempt.number != attempt:
-        return f"attempt {attempt} was given up: attempt {live.attempt.number} is the present one"
+        return Refusal(No.GIVEN_UP, run, number=attempt, present=live.attempt.number)
     return _without_slot(live) or _other_build(live, build)
 
 
-def _without_slot(run: Run) -> str:
+def _without_slot(run: Run) -> Refusal | None:
     if run.status is Status.WAITING:
-        return f"attempt {run.attempt.number} was given up: its run waits to enter {run.step} again"
+        return Refusal(No.WAITS_AGAIN, run.key, step=run.step, number=run.attempt.number)
     if run.status is Status.FAILED:
-        return f"attempt {run.attempt.number} has failed already"
+        return Refusal(No.FAILED_ALREADY, run.key, number=run.attempt.number)
     # One that is called back because its stage locked, and starts all the same, finishes as usual (L3).
-    return "its run is on its way out" if run.status is Status.ENDING or run.attempt.cancelled_by is not None else ""
+    leaves = run.status is Status.ENDING or run.attempt.cancelled_by is not None
+    return Refusal(No.RUN_LEAVES, run.key) if leaves else None
 
 
-def _other_build(run: Run, build: int | None) -> str:
+def _other_build(run: Run, build: int | None) -> Refusal | None:
     if run.attempt.build is None or build in (None, run.attempt.build):
-        return ""
-    return f"build #{run.attempt.build} is that of attempt {run.attempt.number}"
+        return None
+    return Refusal(No.OTHER_BUILD, run.key, number=run.attempt.number, build=run.attempt.build)

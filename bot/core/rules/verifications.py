@@ -5,14 +5,21 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from bot.core import sentences
 from bot.core.model.board import Board
 from bot.core.model.effects import SetStatus
 from bot.core.model.events import GroupFormed, PullClosed, PullMoved, VerifyAsked
 from bot.core.model.facts import FactKind
-from bot.core.model.messages import StepPassed, VerificationEnded, message
+from bot.core.model.github_messages import (
+    NewerPush,
+    NotVerifiedAnyMore,
+    VerificationHeld,
+    VerificationLeft,
+    VerificationQueued,
+)
+from bot.core.model.messages import Message, Phrase, Phrased, StepPassed, VerificationEnded, Who
 from bot.core.model.pipeline import VERIFY, Forks, Outcome, Verify
-from bot.core.model.run import Status, Verification
+from bot.core.model.refusals import No, Refusal
+from bot.core.model.run import Status, Verification, version_stamp
 from bot.core.model.service_state import Pull
 from bot.core.rules.cleanup import withdraw
 from bot.core.rules.decision import Decision, run_failed
@@ -21,7 +28,7 @@ from bot.core.rules.queue import stage_blocked_by, start_build
 #: How many earlier heads of a pull request are remembered.
 EARLIER = 8
 #: Why nobody waits for a verification any more.
-CLOSED, ELSEWHERE = "the pull request is closed", "the pull request goes to another branch now"
+CLOSED, ELSEWHERE = Phrased(Phrase.PULL_CLOSED), Phrased(Phrase.PULL_ELSEWHERE)
 _SHA = re.compile(r"[0-9a-f]{40}\Z")
 
 
@@ -65,8 +72,8 @@ def form_merge_group(decision: Decision, event: GroupFormed) -> None:
     was verified by itself, and that is what the status says. What lands is built as every merge is."""
     service = decision.board.pipeline.service(event.service)
     if service is not None and decision.board.pipeline.verifies(event.service):
-        text = "its pull requests were verified one by one; what lands is built"
-        decision.do(SetStatus(service.repository, event.sha, VERIFY.stage, "success", message(text), None))
+        told = Phrased(Phrase.GROUP_VERIFIED)
+        decision.do(SetStatus(service.repository, event.sha, VERIFY.stage, "success", told, None))
 
 
 def configure_verifications(decision: Decision) -> None:
@@ -80,9 +87,7 @@ def configure_verifications(decision: Decision) -> None:
             board.put(replace(state, seen=()))
     for verification in sorted(board.verifications.values(), key=lambda v: (v.queue_number, v.key)):
         if verification.status is not Status.ENDING and not board.pipeline.verifies(verification.service):
-            leave_verification(
-                decision, verification, f"pull requests of {verification.service} are no longer verified"
-            )
+            leave_verification(decision, verification, NotVerifiedAnyMore(verification.service))
 
 
 # -- what it means ---------------------------------------------------------------------------------------------
@@ -117,7 +122,7 @@ def _with_head(known: Pull, sha: str, before: str | None) -> Pull:
     return replace(known, sha=sha, asked=False, held=False, done=False, earlier=earlier)
 
 
-def _follow(decision: Decision, service: str, pull: Pull, by: str | None = None, gone: str = CLOSED) -> None:
+def _follow(decision: Decision, service: str, pull: Pull, by: str | None = None, gone: Message = CLOSED) -> None:
     """Have verified what is to be verified of this pull request now, and nothing else."""
     verify = decision.board.pipeline.verify
     if verify is None:
@@ -143,37 +148,36 @@ def _is_wanted(verify: Verify, pull: Pull) -> bool:
     return pull.asked or verify.drafts or not pull.draft
 
 
-def _why_not(pull: Pull, live: Verification, gone: str) -> str:
+def _why_not(pull: Pull, live: Verification, gone: Message) -> Message:
     if not pull.open:
         return gone
     if live.sha != pull.sha:
-        return f"superseded by a newer push ({sentences.short(pull.sha)})"
-    return "the pull request is a draft" if pull.draft else "it comes from a fork, and those are never verified"
+        return NewerPush(pull.sha)
+    return Phrased(Phrase.PULL_IS_DRAFT if pull.draft else Phrase.PULL_FROM_FORK)
 
 
-def why_not_verify(board: Board, event: VerifyAsked) -> str | None:
+def why_not_verify(board: Board, event: VerifyAsked) -> Refusal | None:
     """Why a head is not verified though a person asks for it; None: it is."""
     verify, known = board.pipeline.verify, board.pull(event.service, event.pull)
     if verify is None or not board.pipeline.verifies(event.service):
-        return f"pull requests of {event.service} are not verified"
+        return Refusal(No.NOT_VERIFIED, service=event.service)
     if not _SHA.match(event.sha):
-        return "which commit is to be verified was not said"
+        return Refusal(No.NO_COMMIT_NAMED, service=event.service)
     fork = known.fork if event.fork is None and known is not None else event.fork
     if verify.forks is Forks.NEVER and fork is not False:
-        return f"#{event.pull} comes from a fork, and those are never verified here"
+        return Refusal(No.FORKS_NEVER, pull=event.pull)
     return None if known is None else _no_more(board, event, known)
 
 
-def _no_more(board: Board, event: VerifyAsked, known: Pull) -> str | None:
+def _no_more(board: Board, event: VerifyAsked, known: Pull) -> Refusal | None:
     """Why a head of a known pull request is not verified: it is not its head any more, or is being verified."""
     if not known.open:
-        return f"#{known.number} is closed, or goes to another branch"
+        return Refusal(No.PULL_GONE, pull=known.number)
     if event.sha != known.sha and event.sha in known.earlier:
-        has, had = sentences.short(known.sha), sentences.short(event.sha)
-        return f"the head of #{known.number} has moved on from {had} to {has}: look at that, and ask again"
+        return Refusal(No.HEAD_MOVED, pull=known.number, sha=event.sha, head=known.sha)
     live = current(board, event.service, known.number)
     if live is not None and live.sha == event.sha:
-        return f"{sentences.name(live)} is being verified already"
+        return Refusal(No.VERIFIED_NOW, live.key, live.who)
     return None
 
 
@@ -197,7 +201,7 @@ def start_verification(
     state = board.pulls_of(service)
     number = state.number + 1
     board.put(replace(state, number=number))
-    stamp = sentences.stamp(decision.now)
+    stamp = version_stamp(decision.now)
     verification = Verification(
         key=f"{service}.pr{pull.number}-{number}",
         service=service,
@@ -211,10 +215,8 @@ def start_verification(
         job=verify.job,
     )
     board.put(verification)
-    asked = f": {by} has asked for it" if by is not None else ""
-    text = f"{sentences.name(verification)} is to be verified{asked}"
-    decision.tell(FactKind.VERIFICATION_ASKED, text, verification, by=by)
-    decision.status(verification, VERIFY, "pending", "waits for its build")
+    decision.tell(FactKind.VERIFICATION_ASKED, VerificationQueued(verification.who, by), verification, by=by)
+    decision.status(verification, VERIFY, "pending", Phrased(Phrase.WAITS_FOR_BUILD))
 
 
 def admit_verifications(decision: Decision) -> None:
@@ -225,28 +227,27 @@ def admit_verifications(decision: Decision) -> None:
             return
 
 
-def leave_verification(decision: Decision, verification: Verification, why: str) -> None:
+def leave_verification(decision: Decision, verification: Verification, why: Message) -> None:
     """Take a verification back; its build keeps the slot until it has ended, and its result says nothing any more."""
-    taken = "; its build is being stopped" if verification.holds_slot else ""
-    text = f"{sentences.name(verification)} is not verified any more: {why}{taken}"
-    decision.tell(FactKind.VERIFICATION_ENDED, text, verification)
+    told = VerificationLeft(verification.who, why, stopping=verification.holds_slot)
+    decision.tell(FactKind.VERIFICATION_ENDED, told, verification)
     if not is_shared(decision.board, verification.service, verification.pull, verification.sha):
         decision.status(verification, VERIFY, "error", why)
     if not verification.holds_slot:
         decision.board.drop(verification)
         return
     ending = decision.update(verification, status=Status.ENDING, ending=why)
-    withdraw(decision, ending, abort=True, why=why)
+    withdraw(decision, ending, abort=True)
 
 
 def hold_verification(decision: Decision, service: str, pull: Pull) -> None:
     """Say that a head from a fork is built only after a person has asked for it: anybody may have written it."""
-    text = f"{service} #{pull.number} {sentences.short(pull.sha)} comes from a fork: it is verified when somebody asks"
-    decision.tell(FactKind.VERIFICATION_HELD, text, service=service, sha=pull.sha, step=VERIFY)
+    told = VerificationHeld(pull.sha, Who(service, pull.sha, pull.number))
+    decision.tell(FactKind.VERIFICATION_HELD, told, service=service, sha=pull.sha, step=VERIFY)
     configured = decision.board.pipeline.service(service)
     if configured is not None and not is_shared(decision.board, service, pull.number, pull.sha):
-        text = f"from a fork: a maintainer looks at it, then says /interlock verify {pull.sha}"
-        decision.do(SetStatus(configured.repository, pull.sha, VERIFY.stage, "pending", message(text), None))
+        asked_for = replace(told, who=None)
+        decision.do(SetStatus(configured.repository, pull.sha, VERIFY.stage, "pending", asked_for, None))
 
 
 def is_shared(board: Board, service: str, pull: int, sha: str) -> bool:

@@ -7,15 +7,16 @@ from heapq import nsmallest
 from itertools import islice
 from typing import Any
 
-from bot.core import sentences
-from bot.core.explain import why, why_of_verification
 from bot.core.model.board import Board
 from bot.core.model.pipeline import VERIFY, Job, Policy, Stage, Step, Track
 from bot.core.model.run import Run, Status, Verification
 from bot.core.model.service_state import Pull
-from bot.core.model.stage_state import Lock
-from bot.core.rules.configuration import loss
+from bot.core.model.stage_state import Lock, StageBackoff
+from bot.core.rules.configuration import Loss, loss
 from bot.core.rules.fast_lane import fixes
+from bot.reporting.explain import refused, why, why_of_verification
+from bot.reporting.messages import words
+from bot.reporting.sentences import short
 
 #: How many tiles of one queue, or of one stage, are shown; the count says how many there are.
 TILES = 40
@@ -70,7 +71,7 @@ def tile(board: Board, run: Run, now: float, position: int | None = None) -> Vie
         "run": run.key,
         "service": run.service,
         "sha": run.position.sha,
-        "short": sentences.short(run.position.sha),
+        "short": short(run.position.sha),
         "title": run.merge.title,
         "author": run.merge.author,
         "pull": run.merge.pull,
@@ -147,14 +148,31 @@ def _room(board: Board, step: Step) -> View:
     return {
         "capacity": board.capacity(step),
         "unmanaged": [{"number": f.number, "since": f.since} for f in board.unmanaged_builds(step)],
-        "backoff": {"why": backoff.why, "since": backoff.since, "retry_at": backoff.retry_at} if backoff else None,
+        "backoff": {
+            "why": backoff.why or "it was cancelled in Jenkins' queue",
+            "since": backoff.since,
+            "retry_at": backoff.retry_at,
+        }
+        if backoff
+        else None,
     }
+
+
+def _backoff(backoff: StageBackoff) -> View:
+    return {"why": refused(backoff), "since": backoff.since, "retry_at": backoff.retry_at}
 
 
 def _state_lost(board: Board, now: float) -> View | None:
     """That all that had been stored was lost, for as long as people must still know."""
     found = loss(board, now)
-    return None if found is None else {"at": found.at, "locked": list(found.locked), "sentence": found.sentence}
+    return None if found is None else {"at": found.at, "locked": list(found.locked), "sentence": loss_sentence(found)}
+
+
+def loss_sentence(found: Loss) -> str:
+    """What is lost, and what is to be done about it."""
+    stages = ", ".join(found.locked)
+    todo = f"look, then unlock {stages}" if stages else "its stages have been unlocked"
+    return f"state was lost: {found.why}; {todo}"
 
 
 def _verifications(board: Board, now: float) -> View | None:
@@ -182,7 +200,7 @@ def _verification(verification: Verification, reason: str) -> View:
         "service": verification.service,
         "pull": verification.pull,
         "sha": verification.sha,
-        "short": sentences.short(verification.sha),
+        "short": short(verification.sha),
         "status": str(verification.status),
         "build": verification.attempt.build,
         "since": verification.since,
@@ -196,7 +214,7 @@ def _held(service: str, pull: Pull) -> View:
         "service": service,
         "pull": pull.number,
         "sha": pull.sha,
-        "short": sentences.short(pull.sha),
+        "short": short(pull.sha),
         "status": "held",
         "build": None,
         "since": None,
@@ -208,7 +226,7 @@ def _lock(lock: Lock) -> View:
     return {
         "key": lock.key,
         "stage": lock.stage,
-        "reason": lock.reason,
+        "reason": words(lock.reason),
         "by": lock.by,
         "since": lock.since,
         "until": lock.until,

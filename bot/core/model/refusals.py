@@ -1,0 +1,102 @@
+"""Why something that was asked for is not done, as data; `bot.reporting.refusals` says it in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bot.core.model.messages import Message, Who
+from bot.core.model.pipeline import Step
+from bot.core.model.stage_state import Lock
+
+
+class No(StrEnum):
+    """The closed list. Which details of a `Refusal` each has, `bot.reporting.refusals` shows."""
+
+    # requests about runs
+    NOT_LIVE = "not-live"
+    NOT_FAILED = "not-failed"
+    OFF_MAIN = "off-main"
+    FIX_IS_THERE = "fix-is-there"
+    LEAVES_ALREADY = "leaves-already"
+    # the fast lane
+    NO_COMMIT_KNOWN = "no-commit-known"
+    HEAD_HAS_FAILED = "head-has-failed"
+    LANE_IS_CLOSED = "lane-is-closed"
+    HEAD_IS_THROUGH = "head-is-through"
+    HEAD_IS_FAST = "head-is-fast"
+    # services and pull requests
+    SERVICE_NOT_CONFIGURED = "service-not-configured"
+    NOT_VERIFIED = "not-verified"
+    NO_COMMIT_NAMED = "no-commit-named"
+    FORKS_NEVER = "forks-never"
+    PULL_GONE = "pull-gone"
+    HEAD_MOVED = "head-moved"
+    VERIFIED_NOW = "verified-now"
+    # commands at GitHub
+    TOO_LATE = "too-late"
+    TOO_MANY = "too-many"
+    USAGE = "usage"
+    PULL_NOT_OPEN = "pull-not-open"
+    OTHER_HEAD = "other-head"
+    NAME_THE_COMMIT = "name-the-commit"
+    NOT_MERGED = "not-merged"
+    NO_RUN = "no-run"
+    NO_RUN_ANY_MORE = "no-run-any-more"
+    # whether a build may still do its work
+    RUN_NOT_THERE = "run-not-there"
+    OTHER_INSTALLATION = "other-installation"
+    RUN_ELSEWHERE = "run-elsewhere"
+    GIVEN_UP = "given-up"
+    WAITS_AGAIN = "waits-again"
+    FAILED_ALREADY = "failed-already"
+    RUN_LEAVES = "run-leaves"
+    OTHER_BUILD = "other-build"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal(Message):
+    """One of the list, and its details: `sha` is what was asked for, `head` what is there instead."""
+
+    no: No
+    run: str = ""
+    who: Who | None = None
+    service: str = ""
+    sha: str = ""
+    head: str = ""
+    pull: int | None = None
+    step: Step | None = None
+    status: str = ""
+    #: The attempt that is meant, and the present one; of commands, how many are enough.
+    number: int = 0
+    present: int = 0
+    build: int | None = None
+    verb: str = ""
+    #: What GitHub or a stranger wrote of it.
+    told: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NoSuchStage(Message):
+    """The pipeline has no stage of this name, but these."""
+
+    pipeline: str
+    stage: str
+    stages: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NotClosedBy(Message):
+    """The stage has no lock of this key, but these; without `key`: none."""
+
+    stage: str
+    key: str | None
+    locks: tuple[Lock, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SeveralLocks(Message):
+    """Several locks close the stage, and which of them is to be opened was not said."""
+
+    stage: str
+    locks: tuple[Lock, ...]

@@ -1,0 +1,275 @@
+"""Who is told what a decision led to: the pull requests of a run, people, the banners over jobs, other pull requests.
+
+All of it follows from the board and from what the decision noted, and is worked out once, at its end. The effects carry
+data; the words are made when they are sent (`bot.reporting`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from bot.core.model.board import Board
+from bot.core.model.effects import Banner, Comment, Effect, FindPull, LockNotice, Notify, Topic
+from bot.core.model.events import BannerOverwritten, Event, PullMoved
+from bot.core.model.facts import FactKind
+from bot.core.model.messages import Message
+from bot.core.model.pipeline import FastLaneStart, Job, LockStatus, Mode, Pipeline, Service, Step
+from bot.core.model.run import STORY, Happened, Run, Status
+from bot.core.model.stage_messages import (
+    BannerPutBack,
+    FailedFix,
+    FixComing,
+    FixPasses,
+    MergesWait,
+    NoFixComing,
+    NothingLocked,
+    StageNotice,
+)
+from bot.core.model.stage_state import Lock
+from bot.core.rules.decision import Decision, News
+from bot.core.rules.fast_lane import fixes
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the banners and the notices to pull requests follow from: cheap to compare before and after a decision."""
+
+    pipeline: Pipeline
+    banners: dict[Job, Banner]
+    locks: tuple[Lock, ...] = ()
+
+
+def standing(board: Board) -> Standing:
+    """What stands now; nothing while the pipeline only observes."""
+    if not board.locks or board.header.mode is Mode.OBSERVE:
+        return Standing(board.pipeline, {})
+    told = board.pipeline.lock_status is not LockStatus.OFF
+    locks = sorted(board.locks.values(), key=lambda lock: (lock.since, lock.key)) if told else ()
+    return Standing(board.pipeline, banners(board), tuple(locks))
+
+
+def give_notice(decision: Decision, event: Event, before: Standing) -> None:
+    """Have everybody told who is concerned; `before`: what stood when the decision began."""
+    after = standing(decision.board)
+    _tell_pull_requests(decision)
+    decision.effects += _to_people(decision)
+    decision.effects += _changed_banners(before.banners, after.banners)
+    decision.effects += _changed_lock_notices(before, after)
+    decision.effects += _late_lock_notice(event, after)
+
+
+# -- the pull requests of a run --------------------------------------------------------------------------------
+
+
+def _tell_pull_requests(decision: Decision) -> None:
+    """Keep what happened to the runs of this decision with them, and have their pull requests told.
+
+    That others moved is no news for a run, except that a fix has passed it: a long queue must not cost requests.
+    """
+    positions = {ended.run.key: position for position, ended in enumerate(decision.ended)}
+    for key, news in decision.news.items():
+        position = positions.get(key)
+        run = decision.board.runs.get(key) if position is None else decision.ended[position].run
+        if run is not None:
+            told = _with_story(run, news, decision.now)
+            if told is not run:
+                _keep(decision, told, position)
+            _comment(decision, told, news)
+
+
+def _with_story(run: Run, news: News, now: float) -> Run:
+    """The run with what happened to it."""
+    if not news.what:
+        return run
+    story = (*run.story, *(Happened(now, what) for what in news.what))[-STORY:]
+    return replace(run, story=story)
+
+
+def _keep(decision: Decision, run: Run, position: int | None) -> None:
+    """Store the story with the run: on the board, or in the history, at its place among those that have ended."""
+    if position is None:
+        decision.board.put(run)
+    else:
+        decision.ended[position] = replace(decision.ended[position], run=run)
+
+
+def _comment(decision: Decision, run: Run, news: News) -> None:
+    service = decision.board.pipeline.service(run.service)
+    if service is None:
+        return
+    debounce = run.created + decision.limits.pull_told - decision.now
+    if not run.merge.pulls and (run.key in decision.board.runs or debounce <= 0):
+        return
+    if not run.merge.pulls:  # it has ended before its pull request was told: that hears of it once it is known
+        where = (run.service, service.repository, service.branch, run.sha)
+        decision.do(FindPull(*where, debounce, run.key, began=run.created))
+    for pull in run.merge.pulls:
+        debounce = 0.0 if news.soon else decision.limits.comment_debounce
+        decision.do(Comment(service.repository, pull, run.key, began=run.created, debounce=debounce))
+
+
+# -- people ----------------------------------------------------------------------------------------------------
+
+
+def _to_people(decision: Decision) -> Iterator[Notify]:
+    """One notice for each stage, however many locks were opened or closed there, in the order of what happened."""
+    stages = [lock.stage for lock in decision.locked]
+    stages += [run.step.stage for run, _ in decision.failed_fixes]
+    stages += [lock.stage for lock, _ in decision.unlocked]
+    for stage in dict.fromkeys(stages):
+        notice = _of_stage(decision, stage)
+        if notice is not None:
+            yield notice
+
+
+def _of_stage(decision: Decision, stage: str) -> Notify | None:
+    left = decision.board.locks_of(stage)
+    locked = [lock for lock in decision.locked if lock in left]
+    failed = [
+        FailedFix(run.key, run.who, run.step, why) for run, why in decision.failed_fixes if run.step.stage == stage
+    ]
+    opened = [why for lock, why in decision.unlocked if lock.stage == stage and lock not in decision.locked]
+    topics: list[Topic] = []
+    topics += ["fix-failed"] if failed else []
+    topics += ["locked"] if locked else []
+    topics += ["unlocked"] if opened else []
+    if not topics:
+        return None
+    about = StageNotice(stage, tuple(left), tuple(locked), failed[-1] if failed else None, tuple(opened))
+    return Notify(topics[0], stage, about, f"{stage}/{topics[0]}/{decision.now:.3f}", tuple(topics[1:]))
+
+
+def number_notices(decision: Decision) -> None:
+    """Number the notices to people: those that are due at the same moment go out in the order of their keys."""
+    decision.effects = [_numbered(decision, effect) for effect in decision.effects]
+
+
+def _numbered(decision: Decision, effect: Effect) -> Effect:
+    if not isinstance(effect, Notify):
+        return effect
+    return replace(effect, key=f"{decision.board.queue_number():012d}/{effect.key}")
+
+
+# -- banners over the jobs of locked stages ----------------------------------------------------------------------
+
+
+#: How many locks of one stage, and fixes of one service, a banner names.
+SHOWN = 5
+
+
+def banners(board: Board) -> dict[Job, Banner]:
+    """The banner of every locked stage, by its job; none while the pipeline only observes."""
+    if board.header.mode is Mode.OBSERVE:
+        return {}
+    locked = ((stage, board.locks_of(stage.name)) for stage in board.pipeline.stages)
+    return {
+        stage.job: Banner(stage.job, stage.name, tuple(locks[:SHOWN]), tuple(_coming(board, locks)))
+        for stage, locks in locked
+        if locks
+    }
+
+
+def _coming(board: Board, locks: Iterable[Lock]) -> Iterator[Message]:
+    """What is on its way to open the stage, or what has to be done for it."""
+    for service in dict.fromkeys(lock.service for lock in locks if lock.service is not None):
+        coming = fixes(board, service)[-SHOWN:]
+        yield from (fix_coming(run) for run in coming)
+        if not coming:
+            yield NoFixComing(service)
+
+
+def fix_coming(run: Run) -> FixComing:
+    """Where a run is that may open a lock."""
+    waits = run.status is Status.WAITING
+    return FixComing(run.who, run.step, waits, run.retrying, None if waits else run.attempt.expected)
+
+
+def _changed_banners(before: dict[Job, Banner], after: dict[Job, Banner]) -> Iterator[Banner]:
+    """What must be put up, put up anew or taken away, in a fixed order."""
+    if before == after:
+        return
+    for job in sorted({**before, **after}, key=lambda job: (job.controller, job.name)):
+        if job not in after:
+            yield Banner(job, before[job].stage)
+        elif before.get(job) != after[job]:
+            yield after[job]
+
+
+def put_back_banner(decision: Decision, event: BannerOverwritten) -> None:
+    """Somebody has overwritten what stands over a job, or left there what we had taken away."""
+    job = Job(event.controller, event.job)
+    stage = next((stage for stage in decision.board.pipeline.stages if stage.job == job), None)
+    if stage is None:
+        return
+    shown = banners(decision.board).get(job)
+    told = BannerPutBack(event.job, left=shown is None)
+    decision.tell(FactKind.BANNER_PUT_BACK, told, step=Step(stage.name))
+    decision.do(shown or Banner(job, stage.name))
+
+
+# -- the open pull requests, while a stage is locked -------------------------------------------------------------
+
+
+def _changed_lock_notices(before: Standing, after: Standing) -> Iterator[LockNotice]:
+    """The notices that must be given, or taken back, in a fixed order."""
+    if before.locks == after.locks and (not after.locks or before.pipeline == after.pipeline):
+        return
+    was, is_now = _lock_notices(before), _lock_notices(after)
+    for where in sorted({**was, **is_now}):
+        if where not in is_now:
+            yield LockNotice(*where, "success", NothingLocked(), locked=False)
+        elif was.get(where) != is_now[where]:
+            yield is_now[where]
+
+
+def _late_lock_notice(event: Event, standing: Standing) -> Iterator[LockNotice]:
+    """The notice for a pull request that was opened or pushed to while a stage is locked: it may be the fix."""
+    if not isinstance(event, PullMoved) or not standing.locks:
+        return
+    service = standing.pipeline.service(event.service)
+    notice = None if service is None else lock_notice(standing, service.repository, service.branch)
+    if notice is not None:
+        yield replace(notice, sha=event.sha)
+
+
+def lock_notice(standing: Standing, repository: str, branch: str) -> LockNotice | None:
+    """The notice that stands for the pull requests to a branch."""
+    return _lock_notices(standing).get((repository, branch))
+
+
+def _lock_notices(standing: Standing) -> dict[tuple[str, str], LockNotice]:
+    """The notice for each branch of a repository that there is one for."""
+    found: dict[tuple[str, str], LockNotice] = {}
+    for service in _concerned(standing):
+        notice = _lock_notice(standing, service)
+        if notice is not None:
+            found[notice.repository, notice.branch] = notice
+    return found
+
+
+def _concerned(standing: Standing) -> Iterable[Service]:
+    """The services whose pull requests are told: of many services, mostly those few that hold a lock."""
+    if not standing.locks:
+        return ()
+    if standing.pipeline.lock_status is LockStatus.ALL:
+        return standing.pipeline.services
+    holders = (standing.pipeline.service(lock.service) for lock in standing.locks if lock.service is not None)
+    return [service for service in holders if service is not None]
+
+
+def _lock_notice(standing: Standing, service: Service) -> LockNotice | None:
+    own = [lock for lock in standing.locks if lock.service == service.name]
+    where = (service.repository, service.branch)
+    if own:
+        on_request = standing.pipeline.fast_lane.start is FastLaneStart.MANUAL
+        return LockNotice(*where, "success", FixPasses(_stages(own), service.name, on_request), locked=True)
+    if standing.pipeline.lock_status is not LockStatus.ALL:
+        return None
+    first = standing.locks[0]
+    told = MergesWait(_stages(standing.locks), first.service or first.by, first.since)
+    return LockNotice(*where, "pending", told, locked=True)
+
+
+def _stages(locks: Iterable[Lock]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(lock.stage for lock in locks))

@@ -1,0 +1,250 @@
+"""Why a run stands where it stands: the one sentence that the page, the CLI and the API show (invariant 10).
+
+The rules say what keeps a run out (`bot.core.rules.queue.Blocker`); what else there is to say of it is read off the
+board here. To be read of one board that does not change meanwhile.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from bot.core.model.board import Board
+from bot.core.model.facts import Why
+from bot.core.model.messages import Message
+from bot.core.model.pipeline import AbortLevel, Lane, Mode, Step
+from bot.core.model.run import Buildable, Run, Status, Verification
+from bot.core.model.stage_state import StageBackoff
+from bot.core.rules import fast_lane, stage_versions
+from bot.core.rules.decision import run_failed
+from bot.core.rules.fast_lane import fixes
+from bot.core.rules.notices import fix_coming
+from bot.core.rules.queue import Blocker, run_blocked_by, stage_blocked_by
+from bot.reporting.messages import words
+from bot.reporting.sentences import coming, failed, listed, name, name_of, short
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a run stands where it stands; `sentence` is for people, `why` for programs."""
+
+    why: Why
+    sentence: str
+
+
+def why(board: Board, run: Run, now: float) -> Reason:
+    """The reason for the present state of a run; computed when somebody asks, never stored."""
+    match run.status:
+        case Status.WAITING:
+            return _waiting(board, run, now)
+        case Status.STARTING:
+            return _starting(run)
+        case Status.RUNNING:
+            leaving = f"; {run.attempt.cancelled_by} has cancelled it" if run.attempt.cancelled_by else ""
+            return _running(run, now, leaving)
+        case Status.RECALLED:
+            return _recalled(run)
+        case Status.ENDING:
+            return _ending(run, run.ending.why if run.ending is not None else None)
+        case Status.FAILED:
+            return _failed(board, run)
+
+
+def why_of_verification(board: Board, verification: Verification, now: float) -> Reason:
+    """The same of a verification."""
+    match verification.status:
+        case Status.WAITING:
+            closed = stage_blocked_by(board, verification.step, now)
+            if closed is None:
+                return Reason(Why.NEXT, "next to be verified")
+            return Reason(closed.why, _closed(board, verification.step, closed))
+        case Status.STARTING:
+            return _asked_for(verification)
+        case Status.RUNNING:
+            return _running(verification, now)
+        case Status.RECALLED:
+            return _recalled(verification)
+        case _:
+            return _ending(verification, verification.ending)
+
+
+# -- what has a slot -------------------------------------------------------------------------------------------
+
+
+def _recalled(built: Buildable) -> Reason:
+    text = f"called back before its build in {built.step} started: Jenkins is being asked to give it back"
+    return Reason(Why.RECALLED, text)
+
+
+def _running(built: Buildable, now: float, leaving: str = "") -> Reason:
+    late = "; it has run too long and is being aborted" if built.attempt.timed_out else ""
+    text = f"build #{built.attempt.build} runs in {built.step}{_left(built, now)}{late}{leaving}{_pressed(built)}"
+    return Reason(Why.RUNNING, text)
+
+
+def _left(run: Buildable, now: float) -> str:
+    """How long Jenkins expects the run's build still to take; empty if it does not say, or hardly knows."""
+    if run.attempt.expected is None:
+        return ""
+    seconds = run.attempt.expected - now
+    if seconds <= 0:
+        return ", longer than usual"
+    return f", about {math.ceil(seconds / 60)} min left" if seconds > 60 else ", less than a minute left"
+
+
+def _ending(built: Buildable, why: Message | None) -> Reason:
+    slot = f"its build keeps the slot until Jenkins reports that it has ended{_pressed(built)}"
+    return Reason(Why.ENDING, f"{words(why) if why is not None else 'it is on its way out'}; {slot}")
+
+
+def _starting(run: Run) -> Reason:
+    if run.attempt.cancelled_by is not None:
+        return Reason(Why.ENDING, f"cancelled by {run.attempt.cancelled_by}; Jenkins is being asked to give it back")
+    return _asked_for(run)
+
+
+def _asked_for(run: Buildable) -> Reason:
+    attempt = run.attempt
+    if attempt.queue_item is None and attempt.unanswered:
+        text = f"its trigger for {run.step} got no answer (attempt {attempt.number}) and may still arrive: its build "
+        return Reason(Why.STARTING, text + "is looked for, and no other one is asked for before that is settled")
+    if attempt.queue_item is None:
+        return Reason(Why.STARTING, f"its build in {run.step} is being asked for (attempt {attempt.number})")
+    return Reason(Why.STARTING, f"its build waits in Jenkins' queue (item {attempt.queue_item})")
+
+
+def _pressed(run: Buildable) -> str:
+    """How the end of a build is asked for that takes its time about it."""
+    if run.attempt.abort is None or run.attempt.build is None:
+        return ""
+    if run.attempt.abort.stuck:
+        return f"; build #{run.attempt.build} does not end: end it in Jenkins"
+    if run.attempt.abort.only_stop:
+        return "; it knows nothing firmer than stop, and was asked that again"
+    return {AbortLevel.TERM: "; its steps were ended by force", AbortLevel.KILL: "; it was killed"}.get(
+        run.attempt.abort.level, ""
+    )
+
+
+# -- what waits ------------------------------------------------------------------------------------------------
+
+
+def _waiting(board: Board, run: Run, now: float) -> Reason:
+    closed = stage_blocked_by(board, run.step, now)
+    away = run_blocked_by(board, run)
+    ahead = board.ahead_of(run)
+    # What concerns this run alone says more than a full stage, and a lock says more than the people before it. But who
+    # waits for another run of its service waits for a slot as well.
+    says_more = closed is None or (closed.why is Why.FULL and away is not None and away.why is not Why.ONE_AT_A_TIME)
+    if away is not None and says_more:
+        position = f"; {ahead} before this run" if ahead and away.stops_queue else ""
+        return Reason(away.why, _kept_out(board, run, away) + position)
+    if closed is not None:
+        position = f"; {ahead} before this run" if ahead else ""
+        return Reason(closed.why, _closed(board, run.step, closed) + position)
+    if ahead:
+        first = next(iter(board.queue(run.step)))
+        return Reason(Why.BEHIND, f"{ahead} before it in the queue for {run.step}, first {name(first)}")
+    return Reason(Why.NEXT, f"next into {run.step}")
+
+
+def _closed(board: Board, step: Step, closed: Blocker) -> str:
+    """What keeps everybody out of a step."""
+    header = board.header
+    match closed.why:
+        case Why.PAUSED if header.mode is Mode.OBSERVE:
+            return "the pipeline only observes: no build is asked for"
+        case Why.PAUSED:
+            by = f" by {header.mode_by}: {header.mode_why}" if header.mode_by else ""
+            return f"the pipeline is paused{by}"
+        case Why.BACKOFF:
+            return f"Jenkins did not take the build for {step}: {refused(board.backoffs[str(step)])}; it is tried again"
+        case _:
+            return _full(board, step)
+
+
+def refused(backoff: StageBackoff) -> str:
+    """Why Jenkins did not take the last build of a step."""
+    return backoff.why or "it was cancelled in Jenkins' queue"
+
+
+def _full(board: Board, step: Step) -> str:
+    inside, unmanaged = board.holding(step), len(board.unmanaged_builds(step))
+    who = listed(name(run) for run in inside)
+    if unmanaged:
+        builds = f"{unmanaged} {'build' if unmanaged == 1 else 'builds'} started by hand"
+        who = f"{who} and {builds}" if who else builds
+    taken = f"{len(inside) + unmanaged} of {board.capacity(step)}"
+    return f"{step} is full ({taken}): {who}" if who else f"{step} takes nobody"
+
+
+def _kept_out(board: Board, run: Run, away: Blocker) -> str:
+    """What keeps this run out of a step that has room."""
+    match away.why:
+        case Why.CLEAN_UP:
+            return f"older runs of {run.service} that its fix contains are being removed; this goes on at once"
+        case Why.LOCKED:
+            return _locked(board, run.step.stage, run)
+        case Why.FIX_AHEAD if away.who is not None:
+            return f"waits behind the older fix {name_of(away.who)}, which is already on its way"
+        case Why.PROOF if away.who is not None:
+            return f"GitHub is being asked whether {short(away.who.sha)}, already further, contains it"
+        case Why.PROOF:
+            head = board.service(run.service).history.head
+            lacks = f"{short(head.sha) if head is not None else ''}, its head, lacks {short(run.sha)}"
+            return f"GitHub is being asked where main of {run.service} stands: {lacks}"
+        case _:
+            other = name_of(away.who) if away.who is not None else run.service
+            return f"{other} is in {run.step}: one run of {run.service} at a time"
+
+
+def _locked(board: Board, stage: str, run: Run) -> str:
+    """Why the locks of a stage keep this run out, and what is on its way to open them."""
+    locks = board.locks_of(stage)
+    causes = "; ".join(f"{words(lock.reason)} (locked by {lock.by})" for lock in locks)
+    fix = run.retrying or run.lane is Lane.FAST
+    if fix and fast_lane.closed_to_fixes(board, stage):
+        return f"{stage} is locked, for fixes too: {causes}"
+    held = sorted({lock.service for lock in locks if lock.service})
+    on_the_way = [each for service in held for each in fixes(board, service) if each.key != run.key]
+    if on_the_way:
+        return f"{stage} is locked: {causes}; {coming(fix_coming(on_the_way[-1]))}"
+    hint = f"; merge the fix to {' and '.join(held)}" if held else ""
+    return f"{stage} is locked: {causes}{hint}"
+
+
+# -- what has failed -------------------------------------------------------------------------------------------
+
+
+def _failed(board: Board, run: Run) -> Reason:
+    held = next((lock for lock in board.locks_held_by(run.service) if lock.run == run.key), None)
+    if held is not None:
+        others = [each for each in fixes(board, run.service) if each.key != run.key]
+        way = f": {coming(fix_coming(others[-1]))}" if others else ", a retry succeeds or it is unlocked"
+        return Reason(Why.HOLDS_LOCK, f"{words(held.reason)}; it holds the lock until the fix has passed{way}")
+    failure = run.attempt.failure
+    what = failed(run_failed(run, failure)) if failure else f"{name(run)} failed in {run.step}"
+    return Reason(Why.FIX_FAILED, f"{what}; it can be retried, or a newer merge replaces it")
+
+
+# -- what else the report of a run says ------------------------------------------------------------------------
+
+
+def way(board: Board, run: Run) -> list[tuple[Step, bool]]:
+    """All the steps of the run's way, each with whether it has passed it."""
+    return [
+        (step, fast_lane.has_passed(board.pipeline, run.passed, step))
+        for step in fast_lane.route(board.pipeline, run.lane)
+    ]
+
+
+def may_send_fast(board: Board, run: Run) -> bool:
+    """Whether main has moved to a commit that has not failed, and nobody has sent it past everyone yet."""
+    head = board.service(run.service).history.head
+    if (
+        head is None
+        or stage_versions.has_failed(board, run.service, head.sha)
+        or not fast_lane.is_open(board, run.service)
+    ):
+        return False
+    return all(live.lane is Lane.MAIN for live in board.of_commit(run.service, head.sha))

@@ -1,0 +1,90 @@
+"""Why something that was asked for is not done, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from bot.core.model.refusals import No, NoSuchStage, NotClosedBy, Refusal, SeveralLocks
+from bot.reporting.sentences import name_of, named, short, words
+
+
+def _name(of: Refusal) -> str:
+    return name_of(of.who) if of.who is not None else of.run
+
+
+def _head(of: Refusal) -> str:
+    return f"{short(of.head)}, the head of {of.service}"
+
+
+def _which(of: Refusal) -> str:
+    """The pull request or the check that a command is about."""
+    return f"#{of.pull}" if of.pull is not None else "this check"
+
+
+_REFUSALS: Mapping[No, Callable[[Refusal], str]] = {
+    # requests about runs
+    No.NOT_LIVE: lambda of: f"{of.run} is not on the board",
+    No.NOT_FAILED: lambda of: f"{_name(of)} has not failed: it is {of.status} in {of.step}",
+    No.OFF_MAIN: lambda of: f"{_name(of)} is not on main any more: it cannot be repeated",
+    No.FIX_IS_THERE: lambda of: (
+        f"the fix {of.who.service if of.who else ''} {short(of.head)} is in {of.step} or past it: "
+        f"{_name(of)} cannot be repeated any more"
+    ),
+    No.LEAVES_ALREADY: lambda of: f"{of.run} is on its way out already",
+    # the fast lane
+    No.NO_COMMIT_KNOWN: lambda of: f"no commit on main of {of.service} is known",
+    No.HEAD_HAS_FAILED: lambda of: f"{_head(of)}, has failed already: merge a fix, or retry it",
+    No.LANE_IS_CLOSED: lambda of: (
+        f"the fast lane is closed to {of.service}, which holds no lock: name the stage to open for it"
+    ),
+    No.HEAD_IS_THROUGH: lambda of: f"{_head(of)}, is through already: merge a fix",
+    No.HEAD_IS_FAST: lambda of: f"{_head(of)}, is on the fast lane already",
+    # services and pull requests
+    No.SERVICE_NOT_CONFIGURED: lambda of: f"{of.service} is not configured in this pipeline",
+    No.NOT_VERIFIED: lambda of: f"pull requests of {of.service} are not verified",
+    No.NO_COMMIT_NAMED: lambda _: "which commit is to be verified was not said",
+    No.FORKS_NEVER: lambda of: f"#{of.pull} comes from a fork, and those are never verified here",
+    No.PULL_GONE: lambda of: f"#{of.pull} is closed, or goes to another branch",
+    No.HEAD_MOVED: lambda of: (
+        f"the head of #{of.pull} has moved on from {short(of.sha)} to {short(of.head)}: look at that, and ask again"
+    ),
+    No.VERIFIED_NOW: lambda of: f"{_name(of)} is being verified already",
+    # commands at GitHub
+    No.TOO_LATE: lambda _: "it came too late: it was written more than an hour ago",
+    No.TOO_MANY: lambda of: f"{of.number} commands in an hour are enough: the next is heard when they are older",
+    No.USAGE: lambda of: f"say which stage and why: `{of.verb} <stage> <reason>`. The reason is shown to all who wait",
+    No.PULL_NOT_OPEN: lambda of: f"#{of.pull} is not open: there is nothing to verify",
+    No.OTHER_HEAD: lambda of: f"the head of #{of.pull} is {of.head} by now: look at it, then ask again",
+    No.NAME_THE_COMMIT: lambda of: (
+        f"#{of.pull} comes from a fork: look at the commit and name all of it, as in `verify {of.head}`"
+    ),
+    No.NOT_MERGED: lambda of: f"{_which(of)} is not merged, so it has no run",
+    No.NO_RUN: lambda of: f"no run of {_which(of)} is on the board, nor among the latest that have ended",
+    No.NO_RUN_ANY_MORE: lambda of: f"no run of {_which(of)} is live any more: {of.told}",
+    # whether a build may still do its work
+    No.RUN_NOT_THERE: lambda _: "its run is not on the board: it has ended, or was never there",
+    No.OTHER_INSTALLATION: lambda _: "its run belongs to an older installation of Interlock",
+    No.RUN_ELSEWHERE: lambda of: f"its run is at {of.step} now",
+    No.GIVEN_UP: lambda of: f"attempt {of.number} was given up: attempt {of.present} is the present one",
+    No.WAITS_AGAIN: lambda of: f"attempt {of.number} was given up: its run waits to enter {of.step} again",
+    No.FAILED_ALREADY: lambda of: f"attempt {of.number} has failed already",
+    No.RUN_LEAVES: lambda _: "its run is on its way out",
+    No.OTHER_BUILD: lambda of: f"build #{of.build} is that of attempt {of.number}",
+}
+
+
+def _not_closed_by(of: NotClosedBy) -> str:
+    if not of.locks:
+        return f"{of.stage} is not locked" if of.key is None else f"{of.stage} is not closed by lock {of.key}"
+    return f"{of.stage} is not closed by lock {of.key}; it has {named(of.locks)}"
+
+
+def _several_locks(of: SeveralLocks) -> str:
+    which = f"{of.stage} has {len(of.locks)} locks: {named(of.locks)}"
+    return f"{which}. Name the one to open by its key, or all with --all"
+
+
+words.register(Refusal, lambda of: _REFUSALS[of.no](of))
+words.register(NoSuchStage, lambda of: f"{of.pipeline} has no stage {of.stage!r}; it has {', '.join(of.stages)}")
+words.register(NotClosedBy, _not_closed_by)
+words.register(SeveralLocks, _several_locks)

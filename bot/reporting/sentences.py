@@ -1,0 +1,99 @@
+"""What messages and reports are made of: `words`, which says a message, and the pieces that several of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from functools import singledispatch
+
+from bot.core.model.messages import Message, RunFailed, Who
+from bot.core.model.pipeline import Outcome
+from bot.core.model.run import Buildable
+from bot.core.model.stage_messages import FixComing
+from bot.core.model.stage_state import Lock
+
+#: How many failing tests, and how many locks, a sentence names before it says how many more there are.
+TESTS_NAMED, LOCKS_NAMED = 3, 5
+#: How much of its reason is shown where a lock is only named.
+REASON = 80
+
+#: How a build did not pass.
+OUTCOMES = {
+    Outcome.UNSTABLE: "was unstable",
+    Outcome.FAILURE: "failed",
+    Outcome.NOT_BUILT: "was not built",
+    Outcome.ABORTED: "was aborted",
+    Outcome.TIMEOUT: "ran too long",
+}
+
+
+@singledispatch
+def words(message: Message) -> str:
+    """The message as people read it: one clause, without a capital or a full stop, so that it can stand in a sentence.
+
+    Each kind is registered in `messages`, `stage_messages` or `refusals`. Raises TypeError for one that has no words.
+    """
+    raise TypeError(f"{type(message).__name__} has no words")
+
+
+def short(sha: str) -> str:
+    """A commit as people write it."""
+    return sha[:7]
+
+
+def name(run: Buildable) -> str:
+    """A run or a verification as people write it, see `name_of`."""
+    return name_of(run.who)
+
+
+def name_of(who: Who) -> str:
+    """`S1 1234567`: service, commit; a verification with its pull request: `S1 #12 1234567`."""
+    pull = f" #{who.pull}" if who.pull is not None else ""
+    return f"{who.service}{pull} {short(who.sha)}"
+
+
+def failed(of: RunFailed) -> str:
+    """`S1 1234567 failed in pre-production (CheckoutTest.pays; step Roll out: script returned exit code 1)`."""
+    if of.lost:
+        return f"{name_of(of.who)} was lost in {of.step}: {of.lost}"
+    what = broken(of.tests, of.failed_step)
+    hand = f" by {of.by}" if of.by else ""
+    return f"{name_of(of.who)} {OUTCOMES.get(of.outcome, 'failed')}{hand} in {of.step}{f' ({what})' if what else ''}"
+
+
+def broken(tests: Sequence[str], step: str) -> str:
+    """The failing tests and the failing step of a build; empty if Jenkins names none."""
+    return "; ".join([*([listed(tests)] if tests else []), *([f"step {step}"] if step else [])])
+
+
+def listed(names: Iterable[str]) -> str:
+    """The first few names, and how many more there are."""
+    everything = list(names)
+    more = len(everything) - TESTS_NAMED
+    shown = ", ".join(everything[:TESTS_NAMED])
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def moment(at: float) -> str:
+    """A time as everybody reads it alike, wherever they are: `2026-11-25 21:40 UTC`."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def coming(of: FixComing) -> str:
+    """Where a run is that may open a lock, and until when Jenkins expects its build to take."""
+    who = f"the repeated build of {name_of(of.who)}" if of.retried else f"the fix {name_of(of.who)}"
+    if of.waits:
+        return f"{who} waits for {of.step}"
+    until = f", until about {moment(of.expected)}" if of.expected is not None else ""
+    return f"{who} is in {of.step}{until}"
+
+
+def named(locks: Sequence[Lock]) -> str:
+    """The first few locks, each by its key, with its reason and whose it is; and how many more there are."""
+    shown = [f"{lock.key} ({_cut(words(lock.reason))}, by {lock.by})" for lock in locks[:LOCKS_NAMED]]
+    more = len(locks) - LOCKS_NAMED
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+
+
+def _cut(reason: str) -> str:
+    return reason if len(reason) <= REASON else f"{reason[: REASON - 1]}…"

@@ -118,7 +118,7 @@ def _authorize(runtime: Runtime, context: PipelineContext, claim: Claim, effect:
                 return _not_ours(runtime, context, said, base) if known is None else Done()
         else:
             allowed = _about(said, known[1].name, found)
-    why = _turned_off(runtime, context, said) or (_no(runtime, context, allowed, purpose) if effect.acts else None)
+    why = _turned_off(runtime, context, said) or _no(runtime, context, allowed, purpose)
     return Done(CommandRefused(said, why)) if why is not None else Done(_with_past(context, allowed))
 
 
@@ -175,23 +175,29 @@ def _no(runtime: Runtime, context: PipelineContext, allowed: CommandAllowed, pur
     said, roles = allowed.said, runtime.configuration.access(context.pipeline.name).roles
     person, services = github_person(said.by), _services(context, allowed)
     for command in said.commands:
-        action = _action(context, command)
+        action = _action(runtime, context, command)
         if action is None:
             continue
         for service in services if action in _OF_ONE_SERVICE else [None]:
             request = AccessRequest(action, service, (said.repository,))
             verdict = membership.judge(runtime, roles, request, person, purpose)
             if isinstance(verdict, AccessRefused):
-                return f"{refusal(verdict, said.by)}; `status`, `why` and `help` are for everybody"
+                return refusal(verdict, said.by) + _FREE[runtime.configuration.web.private]
     return None
 
 
+#: What is for everybody, by whether reading takes a sign-in.
+_FREE = {False: "; `status`, `why` and `help` are for everybody", True: "; `help` is for everybody"}
 #: What is about the runs of one service; the rest is about what all services share.
 _OF_ONE_SERVICE = (Action.RETRY, Action.CANCEL, Action.VERIFY, Action.FAST_LANE)
 
 
-def _action(context: PipelineContext, command: Command) -> Action | None:
+def _action(runtime: Runtime, context: PipelineContext, command: Command) -> Action | None:
+    """What a command does. Where reading takes a sign-in, its answer is for readers: anybody may comment on a public
+    repository, and the pipeline may have private ones."""
     action = COMMANDS.get(_known_as(command))
+    if action is None and command.verb in ("status", "why") and runtime.configuration.web.private:
+        return Action.READ
     if action is Action.FAST_LANE and command.rest:
         with context.look() as replica:
             named = context.pipeline_of(replica.board).stage(command.rest.partition(" ")[0])

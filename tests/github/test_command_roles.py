@@ -100,6 +100,18 @@ def test_a_deleted_collaborator_is_refused_at_once(workshop: Open) -> None:
     assert locked(shop)
 
 
+@pytest.mark.parametrize("command", ["status", "why"])
+def test_where_reading_takes_a_sign_in_the_answers_are_for_readers(workshop: Open, command: str) -> None:
+    shop, pull = opened(workshop, PipelineAccess())
+    shop.reload(replace(shop.configuration, web=replace(shop.configuration.web, private=True)))
+    reactions, words = told(shop, pull, f"/interlock {command}", "mallory")
+    assert reactions == ["-1"]
+    assert "mallory may not look at this pipeline" in words
+    assert "everybody with an API token; `help` is for everybody." in words
+    assert told(shop, pull, f"/interlock {command}", "dana")[0] == ["+1"]
+    assert told(shop, pull, "/interlock help", "mallory")[0] == ["+1"]
+
+
 @pytest.mark.parametrize(("case", "who"), list(cases("comment")), ids=lambda each: getattr(each, "name", each))
 def test_each_role_may_command_what_the_table_says(workshop: Open, case: Case, who: str) -> None:
     shop, pull = opened(workshop, PipelineAccess(ROLES))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +14,7 @@ from bot.cli.common import (
     WrongUsage,
     as_json,
     calls_api,
+    clean,
     date_and_time,
     limit,
     print_json,
@@ -32,7 +33,7 @@ from bot.cli.sentences import (
 )
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
     from bot.cli.client import Answer, ApiClient
 
@@ -53,49 +54,50 @@ def status(api: ApiClient, as_json: bool, watch: bool) -> None:
     """
     if as_json and watch:
         raise WrongUsage("--json and --watch do not go together")
-    if not api.is_named:
-        found = api.pipelines()
-        if len(found["pipelines"]) != 1 and not watch:
-            _print_all(found, as_json)
-            return
+    several = not api.is_named and len(api.pipelines()["pipelines"]) != 1
     if as_json:
-        print_json(api.get(has="stages"))
-        return
+        print_json(api.pipelines() if several else api.get(has="stages"))
+    elif several and not watch:
+        for line in overview_lines(api.pipelines()):
+            say(line)
+    else:
+        _draw(api, several, watch)
+
+
+def _draw(api: ApiClient, several: bool, watch: bool) -> None:
+    """Draw one pipeline, or tell of all of them in short; once, or until Ctrl-C."""
     from rich.console import Console
+    from rich.text import Text
 
     from bot.cli.picture import picture
 
     console = Console(markup=False, highlight=False, emoji=False)
+
+    def drawing() -> RenderableType:
+        if several:
+            return Text("\n".join(clean(line) for line in overview_lines(api.pipelines())))
+        return picture(api.get(has="stages"), console.width)
+
     if watch:
-        _watch(api, console)
+        _watch(drawing, console)
     else:
-        console.print(picture(api.get(has="stages"), console.width))
+        console.print(drawing())
 
 
-def _print_all(found: Answer, as_json: bool) -> None:
-    if as_json:
-        print_json(found)
-        return
-    for line in overview_lines(found):
-        say(line)
-
-
-def _watch(api: ApiClient, console: Console) -> None:
+def _watch(drawing: Callable[[], RenderableType], console: Console) -> None:
     """Draw until Ctrl-C. While the server does not answer, show the last picture and try again."""
     from rich.console import Group
     from rich.live import Live
     from rich.text import Text
 
-    from bot.cli.picture import picture
-
-    drawn = picture(api.get(has="stages"), console.width)
+    drawn = drawing()
     try:
         with Live(drawn, console=console, auto_refresh=False, screen=console.is_terminal) as live:
             while True:
                 live.update(drawn, refresh=True)
                 time.sleep(EVERY)
                 try:
-                    drawn = picture(api.get(has="stages"), console.width)
+                    drawn = drawing()
                 except (CommandFailed, ServerUnreachable):
                     gone = Text("Interlock does not answer: this is its last answer; trying again", "bold yellow")
                     live.update(Group(gone, drawn), refresh=True)

@@ -16,7 +16,7 @@ from redis import Redis
 from bot.core.model.events import LockAsked, Merged, ModeAsked
 from bot.core.model.pipeline import Job, Mode, Outcome, Pipeline
 from tests.web.conftest import all_live
-from tests.web.serving import served
+from tests.web.serving import file_of, served
 from tests.web.story import Story, pipeline, sha
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -167,3 +167,24 @@ def test_no_page_sticks_out_at_any_width(page: Page, address: str, story: Story)
         for width in (360, 390, 820, 1280, 1920):
             page.set_viewport_size({"width": width, "height": 900})
             assert page.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
+
+
+def test_the_overview_tells_of_a_lock_without_a_reload(
+    page: Page, redis: Redis, story: Story, redis_url: str, tmp_path: Path
+) -> None:
+    all_live(redis)
+    other = Story(redis, pipeline(f"{story.shape.name}-other"))
+    for each in (story, other):
+        each.start()
+    also = file_of(other.shape).partition("pipelines:\n")[2].replace(": shop/", ": other/")  # jobs of its own
+    with served(story.shape, redis_url, tmp_path, also=also) as address:
+        page.goto(address, wait_until="domcontentloaded")
+        is_live(page)
+        names = page.locator(".pipelines h2")
+        expect(names).to_have_text([story.shape.name, other.shape.name])
+        other.put(LockAsked("production", "sam", HOSTILE))
+        expect(page.locator(".has-lock")).to_contain_text(HOSTILE, timeout=15_000)
+        expect(names).to_have_text([other.shape.name, story.shape.name])
+        expect(page).to_have_title(re.compile(f"^Locked: {other.shape.name}"))
+        assert page.evaluate("window.hurt === undefined") is True
+        page.goto("about:blank")

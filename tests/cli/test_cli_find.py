@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from bot.cli import find
+from bot.cli import find, read
 from bot.cli.client import ApiClient
 from bot.core.model.events import LockAsked
 from bot.core.model.pipeline import Outcome
@@ -125,7 +126,14 @@ def test_several_runs_cannot_be_watched_at_once(interlock: Interlock, story: Sto
     assert interlock("watch", "nothing").exit_code == 1
 
 
-def test_status_of_several_pipelines_has_the_locked_one_first(settings: Settings, story: Story, locked: Run) -> None:
+def interrupt(_: float) -> None:
+    """As somebody who presses Ctrl-C at once."""
+    raise KeyboardInterrupt
+
+
+def test_status_of_several_pipelines_has_the_locked_one_first(
+    settings: Settings, story: Story, locked: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     quiet = Story(story.redis, pipeline("a-quiet"))
     quiet.start()
     app = create_app(settings, Configuration((quiet.shape, story.shape), {}), lambda _: None)
@@ -136,6 +144,10 @@ def test_status_of_several_pipelines_has_the_locked_one_first(settings: Settings
         assert lines[2].split() == ["a-quiet", "open", "0", "runs"]
         found = json.loads(typed("status", "--json", "--url", url).output)
         assert [each["name"] for each in found["pipelines"]] == [story.shape.name, "a-quiet"]
+        with monkeypatch.context() as patched:
+            patched.setattr(read, "time", SimpleNamespace(sleep=interrupt))
+            watched = typed("status", "--watch", "--url", url).output
+        assert watched.index("LOCKED") < watched.index("a-quiet")
         assert "pre-production LOCKED" in typed("status", "-p", story.shape.name, "--url", url).output
 
 

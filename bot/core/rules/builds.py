@@ -19,7 +19,7 @@ from bot.core.model.stage_state import StageBackoff
 from bot.core.rules import fast_lane, stage_versions, unmanaged_builds, verifications
 from bot.core.rules.cleanup import may_abort, withdraw
 from bot.core.rules.decision import Decision, run_failed
-from bot.core.rules.runs import find_place, queue
+from bot.core.rules.queue import find_place, join_queue
 from bot.core.rules.stage_locks import lock_by_failure, passed_stage
 from bot.core.rules.unmanaged_builds import see_unmanaged_build, step_of
 
@@ -231,7 +231,7 @@ def _goes_on(decision: Decision, run: Run) -> None:
         why = messages.Cancelled(run.attempt.cancelled_by or "", passed=run.step)
         decision.end(run, Ending(End.CANCELLED, why))
     else:
-        queue(decision, run, step)
+        join_queue(decision, run, step)
 
 
 def _may_repeat(decision: Decision, run: Run) -> bool:

@@ -16,8 +16,8 @@ from bot.core.model.stage_state import Lock
 from bot.core.rules import fast_lane, verifications
 from bot.core.rules.cleanup import leave
 from bot.core.rules.decision import Decision
+from bot.core.rules.queue import find_place, start_run
 from bot.core.rules.requests import apply_mode
-from bot.core.rules.runs import find_place, start_run
 from bot.core.rules.stage_locks import lock_stage, open_lock
 
 

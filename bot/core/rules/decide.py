@@ -46,7 +46,8 @@ def decide(board: Board, event: Event, now: float, limits: DecisionLimits = LIMI
     _clock(decision)
     stage_locks.go_on_cleaning(decision, cleaning)
     admit_waiting(decision)
-    verifications.admit_verifications(decision)
+    if board.verifications:
+        verifications.admit_verifications(decision)
     notices.give_notice(decision, event, standing)
     if board.header.mode is Mode.OBSERVE:
         decision.effects = [e for e in decision.effects if _only_asks(e) or (not observed and _takes_back(e))]

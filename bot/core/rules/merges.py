@@ -26,7 +26,7 @@ from bot.core.rules import fast_lane, stage_versions
 from bot.core.rules.cleanup import leave, superseded
 from bot.core.rules.containment import ask_containment, position_of, seems_taken_off_main
 from bot.core.rules.decision import Decision
-from bot.core.rules.runs import start_run
+from bot.core.rules.queue import start_run
 
 #: How many pushes and forced heads a service remembers.
 PUSHES = 64

@@ -23,7 +23,7 @@ from bot.core.rules import fast_lane, stage_versions
 from bot.core.rules.builds import give_back
 from bot.core.rules.cleanup import leave, may_abort, withdraw
 from bot.core.rules.decision import Decision
-from bot.core.rules.runs import send_fast
+from bot.core.rules.queue import send_fast
 from bot.core.rules.stage_locks import lock_stage, open_lock, recall_build
 
 

@@ -30,7 +30,7 @@ from bot.core.rules.cleanup import (
 )
 from bot.core.rules.containment import ask_containment
 from bot.core.rules.decision import Decision
-from bot.core.rules.runs import leave_lane, send_fast
+from bot.core.rules.queue import leave_lane, send_fast
 
 # -- locking ---------------------------------------------------------------------------------------------------
 

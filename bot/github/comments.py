@@ -13,7 +13,7 @@ from bot.github import commands
 from bot.github.limits import Purpose
 from bot.github.session import Session
 from bot.github.transport import GitHubForbidden, GitHubNotFound
-from bot.github.wording import COMMENT, cut, reported_run
+from bot.github.wording import COMMENT, cut, expected_of, reported_run
 from bot.github.written_state import RenewedClaim, WrittenSlot, mark_of
 from bot.payloads import text
 from bot.reporting import run_report
@@ -67,7 +67,7 @@ def keep_comment(runtime: Runtime, context: PipelineContext, claim: Claim, effec
 
 def _rendered(context: PipelineContext, effect: Comment) -> str:
     with reported_run(context, effect.run) as found:
-        return "" if found is None else run_report.comment(*found)
+        return "" if found is None else run_report.comment(*found, expected_of(context, *found))
 
 
 def _is_old(effect: Comment) -> bool:

@@ -12,7 +12,7 @@ from bot.github import identity
 from bot.github.limits import Purpose
 from bot.github.session import Session
 from bot.github.transport import GitHubNotFound
-from bot.github.wording import SUMMARY, cut, leads_to, reported_run, shortened
+from bot.github.wording import SUMMARY, cut, expected_of, leads_to, reported_run, shortened
 from bot.github.written_state import RenewedClaim, WrittenSlot, mark_of
 from bot.reporting import run_report
 from bot.reporting.buttons import BUTTONS, Button, external_id, run_of
@@ -127,7 +127,7 @@ def _explained(context: PipelineContext, effect: SetStatus) -> tuple[str, Sequen
         if found is None:
             return words(effect.description), ()
         board, run, _ = found
-        return run_report.summary(*found), run_report.buttons(board, run)
+        return run_report.summary(*found, expected_of(context, *found)), run_report.buttons(board, run)
 
 
 def _find_check(session: Session, context: PipelineContext, name: str, sha: str) -> int | None:

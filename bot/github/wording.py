@@ -9,7 +9,9 @@ from contextlib import contextmanager
 
 from bot.core.model.board import Board
 from bot.core.model.effects import SetStatus
-from bot.core.model.run import Run
+from bot.core.model.run import Run, Status
+from bot.forecast.forecast import Forecast
+from bot.reporting.estimates import said_at
 from bot.runtime import PipelineContext, Runtime
 
 #: GitHub's limits, in characters (GitHub docs: statuses, comments, check runs).
@@ -71,3 +73,10 @@ def reported_run(context: PipelineContext, key: str) -> Iterator[tuple[Board, Ru
             yield replica.board, run, time.time()
         else:
             yield None if ended is None else (replica.board, ended.run, ended.at)
+
+
+def expected_of(context: PipelineContext, board: Board, run: Run, now: float) -> str:
+    """When a waiting run will probably enter its step, with the moment of saying so; empty for all others."""
+    if run.key not in board.runs or run.status is not Status.WAITING:
+        return ""
+    return said_at(Forecast(board, context.statistics.current(), now).of(run), run, now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from bot.core.model.run import Run
@@ -35,6 +36,24 @@ def run_estimate(forecast: RunForecast) -> Shape:
         "removed": "" if removed is None else _removed(removed),
         "unforeseen": _why_not(forecast.unforeseen),
     }
+
+
+def said_at(forecast: RunForecast, run: Run, now: float) -> str:
+    """When a waiting run enters, for a text that stays as it is: it names the moment when it was said, and clock times.
+
+    Empty where there is no estimate.
+    """
+    found = forecast.enters
+    if found is None:
+        return ""
+    about = f"about {_clock(found.at, now)} UTC ({_clock(found.low, now)} to {_clock(found.high, now)})"
+    return f"At {_clock(now, now)} UTC it was expected to enter {run.step} {about}."
+
+
+def _clock(at: float, now: float) -> str:
+    """`10:40`, with the date if it is another day's."""
+    moment, today = datetime.fromtimestamp(at, UTC), datetime.fromtimestamp(now, UTC).date()
+    return f"{moment:%H:%M}" if moment.date() == today else f"{moment:%Y-%m-%d %H:%M}"
 
 
 def lock_estimate(forecast: LockForecast) -> Shape:

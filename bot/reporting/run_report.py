@@ -23,21 +23,24 @@ TESTS = 20
 WORDS = 600
 
 
-def comment(board: Board, run: Run, now: float) -> str:
-    """The whole comment: the summary, its way, and what happened to it last. `now`: when it ended, if it has."""
+def comment(board: Board, run: Run, now: float, expected: str = "") -> str:
+    """The whole comment: the summary, its way, and what happened to it last. `now`: when it ended, if it has.
+
+    `expected`: when it enters its step, as `bot.reporting.estimates` says it.
+    """
     happened = [f"- {sentences.moment(each.at)}: {plain(words(each.what)[:WORDS])}" for each in run.story]
     if len(happened) == STORY:
         happened[0] = f"- … (the last {STORY - 1} things that happened)"
-    return "\n\n".join([summary(board, run, now), _way(board, run), "\n".join(happened)]).rstrip()
+    return "\n\n".join([summary(board, run, now, expected), _way(board, run), "\n".join(happened)]).rstrip()
 
 
-def summary(board: Board, run: Run, now: float) -> str:
+def summary(board: Board, run: Run, now: float, expected: str = "") -> str:
     """Where the run is and what is to be done; `run.ending` says how it ended, if it is not on the board any more."""
     gone = run.ending if run.key not in board.runs else None
     parts = [_headline(board, run, now, gone)]
     if _has_failed(run, gone):
         parts.append("\n".join(_broken(run)))
-    parts.append(plain(_next(board, run, gone)))
+    parts += [plain(_next(board, run, gone)), plain(expected)]
     return "\n\n".join(part for part in parts if part)
 
 

@@ -121,8 +121,8 @@ class World:
 
 
 @contextmanager
-def world(folder: Path, health: dict[str, str] | None = None) -> Iterator[World]:
-    """Interlock and its town, ready for merges."""
+def world(folder: Path, health: dict[str, str] | None = None, **more: str) -> Iterator[World]:
+    """Interlock and its town, ready for merges. `more`: other variables of the environment."""
     with Town(folder) as town:
         file = folder / "interlock.yaml"
         data = yaml.safe_load(file.read_text())
@@ -131,7 +131,7 @@ def world(folder: Path, health: dict[str, str] | None = None) -> Iterator[World]
         if health is not None:
             data["health"] = health
         file.write_text(yaml.safe_dump(data, sort_keys=False))
-        env = {**town.env, "INTERLOCK_LOG_LEVEL": "INFO"}
+        env = {**town.env, "INTERLOCK_LOG_LEVEL": "INFO", **more}
         with Stack(ROOT, data_dir=folder, env={"INTERLOCK_WORKERS": "1", **env}, back_off=BackOff(first=0.1)) as stack:
             made = World(town, stack)
             try:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from bot.reporting.estimates import cost_sentence, flaky_sentence
+from bot.reporting.estimates import cost_sentence, flaky_sentence, said_at
+from bot.reporting.run_report import comment
 from bot.statistics.parts import FailingTest
 from bot.statistics.statistics import TEST_PERIOD
+from tests.statistics.test_forecast import ForeseenTown
 
 NOW = 1_000_000_000.0
 
@@ -26,3 +30,20 @@ def test_a_test_that_often_passes_on_a_retry_is_called_flaky() -> None:
     assert flaky_sentence("RoundingTest", FailingTest(lately, lately[:2]), NOW) is None
     assert flaky_sentence("RoundingTest", FailingTest(lately[:2], lately[:2]), NOW) is None
     assert flaky_sentence("RoundingTest", FailingTest(lately, lately[:6]), NOW + TEST_PERIOD) is None
+
+
+def test_an_estimate_that_stays_says_when_it_was_said() -> None:
+    town = ForeseenTown()
+    s1a, s2a = (town.arrives(service, "a", "pre-production") for service in ("S1", "S2"))
+    town.starts(s1a)
+    run = town.run(s2a)
+    said = said_at(town.foresees(s2a), run, town.now)
+    assert re.fullmatch(
+        r"At 00:\d\d UTC it was expected to enter pre-production about 00:\d\d UTC \(00:\d\d to 00:\d\d\)\.", said
+    )
+    report = comment(town.board, run, town.now, said)
+    assert (
+        "it was expected to enter pre\\-production about" in report
+        or "it was expected to enter pre-production" in report
+    )
+    assert said_at(town.foresees(s1a), town.run(s1a), town.now) == ""  # its build runs: it has entered

@@ -114,6 +114,13 @@ def show_found() -> AnyResponse | str:
     address = only_hit(found)
     if address is not None:
         return redirect(address)
+    for each in found["pipelines"]:
+        context = context_of(each["pipeline"])
+        with context.look() as replica:
+            links = Links(runtime().configuration, context.pipeline_of(replica.board))
+        _linked(each, links)
+        for row in each["pulls"]:
+            row["pull_link"] = links.pull(row["service"], row["pull"])
     return render_template("found.html", question=question, found=found, health=_health())
 
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 
 from bot.core.model.board import Board
-from bot.core.model.run import End, Run, Status
+from bot.core.model.run import End, Run, Status, Verification
+from bot.reporting.versions import SHORT
 from bot.reporting.view import tile
 from bot.runtime import PipelineContext
 from bot.store.ended_index import EndedRow
@@ -172,28 +173,53 @@ def services_like(names: Iterable[str], question: str) -> list[str]:
 
 # -- what a few words may mean, in all pipelines -----------------------------------------------------------------------
 
-#: How many runs, and how many services, are shown of one pipeline.
-RUNS_FOUND, SERVICES_FOUND = 20, 10
+#: How many runs, services, and pull requests that are being verified, are shown of one pipeline.
+RUNS_FOUND, SERVICES_FOUND, PULLS_FOUND = 20, 10, 10
 
 
 def find(contexts: Iterable[PipelineContext], question: str) -> Shape:
-    """The services and the runs that `question` may mean, by pipeline. Raises Problem (400)."""
+    """What `question` may mean, by pipeline: services, pull requests that are being verified, runs.
+
+    Raises Problem (400).
+    """
     asked = question.strip()
     if not asked or len(asked) > LONGEST:
         raise Problem(400, "find with q=: a service, a run, the beginning of a sha, #12, an author, words of a title")
     found = [_in_pipeline(context, asked) for context in contexts]
-    return {"q": asked, "pipelines": [each for each in found if each["services"] or each["total"]]}
+    return {"q": asked, "pipelines": [each for each in found if each["services"] or each["total"] or each["pulls"]]}
 
 
 def _in_pipeline(context: PipelineContext, question: str) -> Shape:
     with context.look() as replica:
-        services = [service.name for service in context.pipeline_of(replica.board).services]
+        board = replica.board
+        services = [service.name for service in context.pipeline_of(board).services]
+        pulls = [_pull(each) for each in board.verifications.values() if _is_meant(each, question)]
     found = list_runs(context, RunFilter(q=question), 0, RUNS_FOUND)
     return {
         "pipeline": context.pipeline.name,
         "services": services_like(services, question)[:SERVICES_FOUND],
+        "pulls": pulls[:PULLS_FOUND],
         "runs": found["runs"],
         "total": found["total"],
+    }
+
+
+def _is_meant(verification: Verification, question: str) -> bool:
+    """Whether a pull request that is being verified may be meant: by its number, its head or its service."""
+    folded = question.casefold()
+    pull, sha = _PULL.fullmatch(folded), _SHA.fullmatch(folded)
+    if sha is not None and verification.sha.startswith(folded):
+        return True
+    return folded == verification.service.casefold() or (pull is not None and int(pull[1]) == verification.pull)
+
+
+def _pull(verification: Verification) -> Shape:
+    return {
+        "service": verification.service,
+        "pull": verification.pull,
+        "sha": verification.sha,
+        "short": verification.sha[:SHORT],
+        "status": str(verification.status),
     }
 
 
@@ -208,6 +234,6 @@ def only_hit(found: Shape) -> str | None:
         return f"{base}/services/{one['services'][0]}"
     runs = [run["run"] for run in one["runs"]]
     exact = [run for run in runs if run.casefold() == folded]
-    if exact or (one["total"] == 1 and not one["services"]):
+    if exact or (one["total"] == 1 and not one["services"] and not one["pulls"]):
         return f"{base}/runs/{(exact or runs)[0]}"
     return None

@@ -8,7 +8,7 @@ from html import unescape
 import pytest
 from flask.testing import FlaskClient
 
-from bot.core.model.events import CancelAsked, LockAsked, Merged, ModeAsked, UnlockAsked
+from bot.core.model.events import CancelAsked, LockAsked, Merged, ModeAsked, PullMoved, UnlockAsked
 from bot.core.model.pipeline import Mode, Outcome
 from bot.store.ended_index import EndedRunIndex
 from bot.web.app import create_app
@@ -148,6 +148,15 @@ def test_whatever_is_typed_is_text(client: FlaskClient, base: str, question: str
 def test_too_long_a_question_is_refused(client: FlaskClient, base: str) -> None:
     assert client.get("/find", query_string={"q": "x" * 201}).status_code == 400
     assert client.get("/api/v1/find").status_code == 400
+
+
+def test_a_pull_request_that_is_being_verified_is_found(client: FlaskClient, base: str, story: Story) -> None:
+    story.put(PullMoved("S1", 4712, sha("S1p"), at=1.0))
+    for question in ("#4712", sha("S1p")[:8]):
+        page = client.get("/find", query_string={"q": question}).text
+        assert f"Pull request #4712 of S1 is being verified: {sha('S1p')[:7]}" in text(page)
+        assert f'href="https://github.com/shop/s1-{base}/pull/4712"' in page
+    assert client.get("/find?q=4713").status_code == 200
 
 
 def test_every_pipeline_is_looked_through(settings: Settings, story: Story, base: str) -> None:

@@ -7,14 +7,16 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic import Field, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from bot.core.access import COMMANDS
 from bot.core.model.pipeline import FastLaneStart, Forks, LockStatus, Mode, Policy
 from config import values as v
+from config.access import Members, ReadPolicy, RolesEntry, SignInEntry
 from config.errors import shown
+from config.values import FileSection
 
 #: The committed copy that `# yaml-language-server: $schema=` lines point to.
 SCHEMA_FILE = Path(__file__).with_name("pipeline.schema.json")
@@ -49,27 +51,6 @@ class FailurePolicy(StrEnum):
 
     REPORT = "report"
     LOCK = "lock"
-
-
-class RepositoryPermission(StrEnum):
-    """The permissions in a service's repository that can make somebody a member of a role."""
-
-    WRITE = "write"
-    MAINTAIN = "maintain"
-    ADMIN = "admin"
-
-
-class FileSection(BaseModel):
-    """A mapping of the file: closed, and never changed once read."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        use_attribute_docstrings=True,
-        # A default is written in Python's terms (seconds), so it needs no validation.
-        validate_default=False,
-        field_title_generator=lambda name, _: name.replace("_", " ").capitalize(),
-    )
 
 
 class ControllerEntry(FileSection):
@@ -163,43 +144,6 @@ class StageEntry(FileSection):
     """The GitHub environment that a run is deployed to here. Default: no deployments are written for this stage."""
     production: v.Switch = False
     """Whether `environment` is a production environment to GitHub. Default `false`."""
-
-
-class MemberEntry(FileSection):
-    """A member of a role: one of `name`, `team` and `permission`."""
-
-    name: v.PersonName | None = None
-    """A person by the name that the log shows: that of a token or of the proxy, or `github:` and a login."""
-    team: v.TeamName | None = None
-    """Everybody in a team at GitHub, `organization/team`; the team as in its address."""
-    permission: RepositoryPermission | None = None
-    """Everybody with this permission, or a higher one, in the repository of the service."""
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> MemberEntry:
-        given = [key for key in type(self).model_fields if getattr(self, key) is not None]
-        if len(given) != 1:
-            words = "exactly one of `name`, `team` and `permission` in each entry"
-            v.refuse(f"a member with {' and '.join(f'`{key}`' for key in given) or 'nothing'}", words)
-        return self
-
-
-Members = tuple[MemberEntry, ...]
-
-
-class RolesEntry(FileSection):
-    """Who may do what in the pipeline. Each role may do what those before it may."""
-
-    viewer: Members | None = None
-    """Who may read, where reading needs a sign-in. Default: everybody whom a token or the proxy signs in."""
-    developer: Members | None = None
-    """Who may retry and cancel the runs of a service and send its fix on the fast lane. Default: `permission: write`
-    in the repository of the service."""
-    operator: Members | None = None
-    """Who may lock, unlock, pause, resume and act on any run. Default: `permission: maintain` in the repository of a
-    service."""
-    admin: Annotated[Members, Field(min_length=1)]
-    """Who may change whether the pipeline observes, and take out dead letters and parked deliveries."""
 
 
 class ServiceEntry(FileSection):
@@ -313,39 +257,8 @@ class GitHubEntry(FileSection):
 class NotifyEntry(FileSection):
     """Which channel gets which notices. The channels' addresses are secrets: INTERLOCK_NOTIFY_URLS."""
 
-    channels: dict[v.Name, Annotated[tuple[Notice, ...], Field(min_length=1)]] = {}
+    channels: dict[v.Name, Annotated[tuple[Notice, ...], Field(min_length=1)]] = Field(default_factory=dict)
     """For each channel, the notices it gets."""
-
-
-class ReadPolicy(StrEnum):
-    """Who may read on page and API."""
-
-    PUBLIC = "public"
-    SIGNED_IN = "signed-in"
-
-
-class ProxyEntry(FileSection):
-    """A reverse proxy that signs people in, and says in a header who it is."""
-
-    header: v.HeaderName
-    """The header in which it names the person. It must drop this header where a client sends it."""
-    addresses: Annotated[tuple[v.NetworkText, ...], Field(min_length=1)]
-    """The addresses of the proxy, as addresses or networks. From anywhere else the header counts for nothing."""
-    logins: v.Switch = False
-    """Whether the names are logins at GitHub, for teams and permissions. Default `false`."""
-
-
-class SignInEntry(FileSection):
-    """The ways to sign in, and how long it lasts."""
-
-    token: v.Switch = False
-    """With an API token, typed into a form. Default `false`."""
-    github: v.Switch = False
-    """With GitHub, as an OAuth app: INTERLOCK_GITHUB_OAUTH_CLIENT_ID and its secret. Default `false`."""
-    proxy: ProxyEntry | None = None
-    """By a reverse proxy that says in a header who it is."""
-    session: Annotated[v.Duration, v.between("5m", "30d")] = 43_200.0
-    """How long somebody stays signed in. Default 12h."""
 
 
 class WebEntry(FileSection):

@@ -10,6 +10,7 @@ from pathlib import Path
 from bot.core.access import Member, MemberKind, Roles
 from bot.core.access import Members as RoleMembers
 from bot.core.model.pipeline import FastLane, Job, LockStatus, Outcome, Pipeline, Policy, Service, Stage, Verify
+from config.access import MemberEntry, Members, ReadPolicy
 from config.configuration import (
     Configuration,
     Controller,
@@ -25,17 +26,7 @@ from config.configuration import (
 )
 from config.errors import ConfigurationError, FileMistake, Mistake
 from config.errors import Path as KeyPath
-from config.model import (
-    JobEntry,
-    MemberEntry,
-    Members,
-    PipelineEntry,
-    PipelineFile,
-    ReadPolicy,
-    StageEntry,
-    VerifyEntry,
-    WebEntry,
-)
+from config.model import JobEntry, PipelineEntry, PipelineFile, StageEntry, VerifyEntry, WebEntry
 from config.validation import validate
 from config.yaml_nodes import SourcePosition, UnreadableFileError, compose
 

@@ -13,8 +13,9 @@ from pydantic_core import ErrorDetails
 
 from bot.core.model.pipeline import LockStatus
 from config import values as v
+from config.access import ReadPolicy
 from config.errors import MOST_SHOWN, Mistake, Path, nearest, one_of, shown
-from config.model import PipelineFile, ReadPolicy
+from config.model import PipelineFile
 from config.yaml_nodes import YamlNode
 
 #: A mistake, its path, and whether its place is the key rather than the value.

@@ -1,4 +1,7 @@
-"""The kinds of value in a pipeline file, each with its own message: names, durations, addresses, Jenkins jobs."""
+"""A section of a pipeline file, and the kinds of value in it: names, durations, addresses, Jenkins jobs.
+
+Each kind has a message of its own for what is wrong.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from ipaddress import ip_network
 from typing import Annotated, Any, NoReturn
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from bot.core.access import COMMANDS
@@ -33,6 +36,19 @@ _DURATION_WORDS = "a number and a unit (s, m, h or d), as in `90s`, `25m` or `3d
 _UNSAFE_IN_JOB = set("?*\\!@#$^&|<>[]:;")
 # git-check-ref-format(1)
 _BAD_BRANCH = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^/|/$|\.$|\.lock$")
+
+
+class FileSection(BaseModel):
+    """A mapping of the file: closed, and never changed once read."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        # A default is written in Python's terms (seconds), so it needs no validation.
+        validate_default=False,
+        field_title_generator=lambda name, _: name.replace("_", " ").capitalize(),
+    )
 
 
 def refuse(what: str, expected: str | None = None, meant: str | None = None) -> NoReturn:

@@ -10,7 +10,8 @@ import yaml
 
 from bot.core.access import HIGHEST, NEEDED, Role
 from bot.store.tokens import PREFIX, is_token
-from config.model import RolesEntry, ServiceEntry
+from config.access import RolesEntry
+from config.model import ServiceEntry
 from config.values import commands
 
 PAGE = (Path(__file__).parents[1] / "docs" / "access.md").read_text("utf-8")

@@ -30,6 +30,8 @@ WAITING: Mapping[str, int] = {
     "tests/failover/test_failovers.py": 55,
     "tests/github/test_github_storm.py": 55,
     "tests/workers/test_racing_machine.py": 50,  # with these as well
+    "tests/browser/test_finding.py": 60,
+    "tests/browser/test_accessible.py": 30,
     "tests/storm/test_emptied.py": 46,
     "tests/end_to_end/test_emptied_redis.py": 40,
     "tests/end_to_end/test_schema.py": 30,

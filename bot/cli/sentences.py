@@ -95,15 +95,15 @@ def about(estimate: View, now: float) -> str:
 
 
 def estimate_sentence(tile: View, now: float) -> str:
-    """When a run enters or passes its step, or that it will not; empty where nobody can tell."""
+    """When a run enters or passes its step, or that it will not; which tests that failed are flaky. Or nothing."""
     eta = tile.get("eta") or {}
     if eta.get("enters"):
         behind = f", {eta['behind']}" if eta["behind"] else ""
         return f"It enters {step_name(tile)} {about(eta['enters'], now)}{behind}."
     if eta.get("passes"):
         return f"It passes {step_name(tile)} {about(eta['passes'], now)}."
-    removed = str(eta.get("removed", ""))
-    return f"{removed[:1].upper()}{removed[1:]}." if removed else ""
+    said = [str(eta.get("removed", "")), *tile.get("flaky", ())]
+    return " ".join(f"{each[:1].upper()}{each[1:]}." for each in said if each)
 
 
 def lock_estimate_sentence(lock: View, now: float) -> str:

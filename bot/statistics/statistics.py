@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -39,6 +40,14 @@ class Statistics:
         self.cursor = cursor
         #: The keys of the parts that changed or went since `take_changes`.
         self._changed: set[str] = set()
+        #: The keys of the parts that others read: they are copied before they are changed.
+        self._shared: set[str] = set()
+
+    def fork(self) -> Statistics:
+        """The same statistics, to be carried on while others read these: what changes is copied."""
+        found = Statistics(dict(self.parts), self.cursor)
+        found._shared = set(self.parts)
+        return found
 
     # -- reading ---------------------------------------------------------------------------------------------
 
@@ -96,6 +105,9 @@ class Statistics:
         """The part under `key` to be changed in place; `fresh` if there is none."""
         self._changed.add(key)
         part = self.parts.get(key)
+        if key in self._shared:
+            self._shared.discard(key)
+            part = self.parts[key] = deepcopy(self.parts[key])
         if isinstance(part, type(fresh)):
             return part
         self.parts[key] = fresh
@@ -105,6 +117,7 @@ class Statistics:
         """Forget the part under `key`."""
         if self.parts.pop(key, None) is not None:
             self._changed.add(key)
+            self._shared.discard(key)
 
     def take_changes(self) -> dict[str, Part | None]:
         """The parts that changed since the last call, None for those that went; forgets which."""

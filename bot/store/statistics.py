@@ -28,7 +28,7 @@ CURSOR = "cursor"
 #: How many facts are folded in one go at most: the log may hold that many at the first start.
 MOST = 20_000
 #: How long a reader goes on with its own copy before it takes over what the workers have stored, in seconds.
-RELOAD = 60.0
+RELOAD = 300.0
 
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {family: TypeAdapter(kind) for family, kind in PART_FAMILIES.items()}
 
@@ -43,6 +43,9 @@ class StatisticsStore:
         self._scripts = Scripts(redis)
         self._lock = threading.Lock()
         self._copy: Statistics | None = None
+        #: What this process stored last; it goes on from there, unless another process has stored since.
+        self._storing = threading.Lock()
+        self._stored: Statistics | None = None
         self._loaded = 0.0
 
     def load(self) -> Statistics:
@@ -52,15 +55,13 @@ class StatisticsStore:
         return Statistics({key.decode(): load_part(key.decode(), text) for key, text in rows.items()}, cursor)
 
     def current(self) -> Statistics:
-        """The statistics up to the last fact; to be read only, until the next call. Raises RedisError."""
+        """The statistics up to the last fact. They stay as they are, and are to be read only. Raises RedisError."""
         with self._lock:
             if self._copy is None or time.monotonic() - self._loaded > RELOAD:
                 self._copy, self._loaded = self.load(), time.monotonic()
-            try:
-                self._fold(self._copy)
-            except Exception:
-                self._copy = None
-                raise
+            carried_on = self._copy.fork()
+            if self._fold(carried_on):
+                self._copy = carried_on
             return self._copy
 
     def advance(self, also: Callable[[Statistics], None] | None = None) -> int:
@@ -69,21 +70,24 @@ class StatisticsStore:
         If another process has stored newer ones meanwhile, nothing is stored: its work is as good. Raises RedisError,
         or OtherSchema if the state is of another version.
         """
-        statistics = self.load()
-        before = statistics.cursor
-        count = self._fold(statistics)
-        if also is not None:
-            also(statistics)
+        with self._storing:
+            statistics, self._stored = self._stored or self.load(), None
+            before = statistics.cursor
+            count = self._fold(statistics)
+            if also is not None:
+                also(statistics)
+            if self._store(before, statistics):
+                self._stored = statistics
+            return count
+
+    def _store(self, before: str, statistics: Statistics) -> bool:
+        """Store what has changed since the cursor `before`; False if somebody else came first."""
         changes = statistics.take_changes()
-        if changes or statistics.cursor != before:
-            rows = [[key, "" if part is None else dump_part(key, part)] for key, part in changes.items()]
-            self._scripts.run(
-                "statistics",
-                [self._keys.statistics],
-                [before, statistics.cursor, json.dumps(rows)],
-                fence=self._keys,
-            )
-        return count
+        if not changes and statistics.cursor == before:
+            return True
+        rows = [[key, "" if part is None else dump_part(key, part)] for key, part in changes.items()]
+        args = [before, statistics.cursor, json.dumps(rows)]
+        return bool(self._scripts.run("statistics", [self._keys.statistics], args, fence=self._keys))
 
     def _fold(self, statistics: Statistics) -> int:
         count = 0

@@ -58,8 +58,31 @@ def test_of_two_that_fold_the_same_facts_one_stores(pipeline: StoredPipeline) ->
     assert same(second.load(), statistics_of(pipeline).current())
 
 
+def test_two_workers_in_turns_store_what_one_would(pipeline: StoredPipeline) -> None:
+    first, second = statistics_of(pipeline), statistics_of(pipeline)
+    kinds = (FactKind.RUN_QUEUED, FactKind.RUN_ADMITTED, FactKind.BUILD_STARTED, FactKind.BUILD_PASSED)
+    for number in range(8):
+        store_facts(pipeline, *(fact(kind, f"S1.{number}") for kind in kinds))
+        (first, second)[number % 2].advance()
+    first.advance()  # it may have come second to what it held
+    first.advance()
+    stored = second.load()
+    assert same(stored, statistics_of(pipeline).current()) and stored.outcomes("build").passed == 8
+
+
 def test_more_facts_than_a_page_are_folded(pipeline: StoredPipeline) -> None:
     for start in range(0, 600, 100):
         store_facts(pipeline, *(fact(FactKind.RUN_QUEUED, f"S1.{start + n}") for n in range(100)))
     assert statistics_of(pipeline).advance() == 600
     assert len(list(statistics_of(pipeline).load().of("run"))) == 600
+
+
+def test_what_one_reader_holds_does_not_change_while_another_reads_on(pipeline: StoredPipeline) -> None:
+    reader = statistics_of(pipeline)
+    store_facts(pipeline, fact(FactKind.RUN_QUEUED), fact(FactKind.RUN_ADMITTED))
+    held = reader.current()
+    before = {key: dump_part(key, part) for key, part in held.parts.items()}
+    store_facts(pipeline, fact(FactKind.BUILD_STARTED), fact(FactKind.BUILD_PASSED), fact(FactKind.RUN_QUEUED, "S1.2"))
+    assert reader.current().outcomes("build").passed == 1
+    assert {key: dump_part(key, part) for key, part in held.parts.items()} == before
+    assert same(reader.current(), statistics_of(pipeline).current())

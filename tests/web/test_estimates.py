@@ -46,6 +46,9 @@ def test_a_lock_says_what_it_has_cost_and_that_its_cause_is_flaky(client: FlaskC
     (lock,) = stage["locks"]
     assert lock["flaky"] == ["CheckoutTest failed 3 times in 30 days, passed on retry twice: likely flaky"]
     assert lock["cost"]["run_seconds"] >= 0 and lock["cost"]["words"] == "0 run-minutes"
+    (found,) = api.get(f"/why?q={lock['run']}").json["runs"]
+    assert found["flaky"] == lock["flaky"]
+    assert lock["flaky"][0] in client.get(f"/p/{locked.shape.name}/runs/{lock['run']}").text
     page = client.get(f"/p/{locked.shape.name}").text
     assert "CheckoutTest failed 3 times in 30 days, passed on retry twice: likely flaky." in page
     assert "0 run-minutes" in page

@@ -15,8 +15,6 @@ import click
 from mutants import trial
 from mutants.operators import Mutant, mutants_of
 
-#: Written for people only: not what is decided. Tried only if they are named.
-TEXTS = ("sentences", "markdown", "view", "explain", "telling", "lock_notices", "people_notices", "banners")
 EQUIVALENT = Path(__file__).with_name("equivalent.txt")
 
 
@@ -60,7 +58,7 @@ def chosen_modules(wanted: Iterable[str]) -> list[str]:
             which = f"several are called {name}" if fitting else f"no module is called {name}"
             raise click.BadParameter(f"{which}: there are {', '.join(fitting or there)}")
         found += fitting
-    return found or [module for module in there if module.rpartition(".")[2] not in TEXTS]
+    return found or there
 
 
 @click.command()

@@ -141,9 +141,9 @@ class Forecast:
         return tuple(self.of_lock(lock) for lock in self._board.locks_of(run.step.stage))
 
     def _containing_fix(self, run: Run) -> Run | None:
-        """The fix on its way that contains a main-lane run of its service: that leaves when the fix has passed (F8)."""
-        if run.lane is not Lane.MAIN or run.retrying or not self._board.locks_held_by(run.service):
-            return None
+        """The fix that contains a run which the lock keeps out: that run leaves when the fix has passed (F8)."""
+        if run.lane is not Lane.MAIN or run.retrying or not self._kept_out(run):
+            return None  # it may enter before the fix has passed
         history = self._board.service(run.service).history
         for fix in self._fixes(run.service):
             if fix.key != run.key and fix.lane is Lane.FAST and history.contains(fix.position, run.position):

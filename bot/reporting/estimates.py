@@ -58,7 +58,9 @@ def _clock(at: float, now: float) -> str:
 
 def lock_estimate(forecast: LockForecast) -> Shape:
     """When a lock opens; `because` says what the estimate rests on."""
-    because = _with_fix(forecast.fix) if forecast.fix is not None else ""
+    because = ""
+    if forecast.fix is not None:
+        because = f"{'its repeated build' if forecast.fix.retrying else 'its fix'} is {_whereabouts(forecast.fix)}"
     if forecast.usual:
         because = "no fix is merged yet: by how long locks of this stage stood"
     return {"opens": _times(forecast.opens), "because": because, "unforeseen": _why_not(forecast.unforeseen)}
@@ -115,6 +117,8 @@ def _lock(forecast: LockForecast) -> str:
 
 
 def _with_fix(fix: Run) -> str:
-    what = "whose build is repeated" if fix.retrying else "whose fix is"
-    where = f" in {fix.step}" if fix.holds_slot else f" before {fix.step}"
-    return f"{what}{where}"
+    return f"{'whose build is repeated' if fix.retrying else 'whose fix is'} {_whereabouts(fix)}"
+
+
+def _whereabouts(fix: Run) -> str:
+    return f"in {fix.step}" if fix.holds_slot else f"before {fix.step}"

@@ -123,6 +123,17 @@ def test_a_run_that_the_fix_contains_does_not_enter_any_more() -> None:
     assert town.enters_in(s2a) == pytest.approx(60 + 302 + 202 + 402)  # not behind S1b
 
 
+def test_a_run_beyond_the_lock_enters_all_the_same() -> None:
+    town = ForeseenTown()
+    s2a = town.arrives("S2", "a", "production")
+    town.starts(s2a)
+    s1a = town.arrives("S1", "a", "production")
+    town.breaks("S1", "b")
+    town.starts(town.merge("S1", "c"))
+    found = town.foresees(s1a)
+    assert found.removed_by is None and found.enters is not None
+
+
 def test_without_a_fix_the_lock_stands_as_long_as_locks_usually_do() -> None:
     town = ForeseenTown()
     s1a, s2a = (town.arrives(service, "a", "pre-production") for service in ("S1", "S2"))

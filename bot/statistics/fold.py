@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 
 from bot.core.model.facts import Fact, FactKind
 from bot.core.model.messages import Message, RetriedAutomatically, RunFailed, StartsFast
-from bot.core.model.pipeline import Track
+from bot.core.model.pipeline import Mode, Track
 from bot.core.model.run import End
-from bot.core.model.stage_messages import StageUnlocked
+from bot.core.model.stage_messages import ModeChanged, StageUnlocked
 from bot.statistics.parts import (
     DURATIONS_KEPT,
     ERRORS_KEPT,
@@ -288,6 +288,11 @@ def _answered(statistics: Statistics, at: float, fact: Fact) -> None:
         proof.since = 0.0
 
 
+def _mode_changed(statistics: Statistics, at: float, fact: Fact) -> None:
+    if isinstance(fact.why, ModeChanged):
+        set_paused(statistics, at, paused=fact.why.now is not Mode.RUN)
+
+
 def set_paused(statistics: Statistics, at: float, *, paused: bool) -> None:
     """The pipeline is paused (or observes), or it is no more."""
     totals = statistics.change("totals/all", StatisticsTotals())
@@ -363,4 +368,5 @@ _HANDLERS: Mapping[FactKind, Callable[[Statistics, float, Fact], None]] = {
     FactKind.STAGE_UNLOCKED: _unlocked,
     FactKind.CONTAINMENT_ASKED: _asked,
     FactKind.CONTAINMENT_KNOWN: _answered,
+    FactKind.MODE_CHANGED: _mode_changed,
 }

@@ -8,7 +8,7 @@ import pytest
 
 from bot.core.model.facts import Fact, FactKind
 from bot.core.model.messages import Verbatim
-from bot.core.model.pipeline import Outcome, Step
+from bot.core.model.pipeline import Mode, Outcome, Step
 from bot.statistics.fold import fold
 from bot.statistics.parts import Cause
 from bot.statistics.statistics import Statistics, cost_so_far, week_of, weeks_until
@@ -140,6 +140,19 @@ def test_a_failed_run_waits_for_a_person() -> None:
     town.retry(s1a)
     run = town.statistics.run(town.key(s1a))
     assert run is not None and run.waits[Cause.PERSON] == pytest.approx(301)
+
+
+def test_a_pause_is_time_that_waits_for_a_person() -> None:
+    town = MeasuredTown()
+    s1a = town.arrives("S1", "a", "pre-production")
+    town.starts(s1a)
+    s2a = town.arrives("S2", "a", "pre-production")
+    town.mode(Mode.PAUSE)
+    town.pause(200)
+    town.mode(Mode.RUN)
+    town.passes(s1a)
+    run = town.statistics.run(town.key(s2a))
+    assert run is not None and run.waits[Cause.PERSON] == pytest.approx(201)
 
 
 def test_a_refused_trigger_is_time_that_waits_for_jenkins() -> None:

@@ -206,7 +206,7 @@ def _deciding(pipeline: PipelineSeen, seen: Observations, limits: Limits, now: f
 
 def _contact(contact: ContactSeen, limits: Limits, now: float) -> Iterator[Finding]:
     """Somebody outside who gives no good answer any more."""
-    if contact.error_at is None or contact.since is None or contact.error_at <= (contact.good_at or 0.0):
+    if contact.error_at is None or contact.since is None or not contact.failing:
         return
     limit = limits.silence
     if contact.forbidden:

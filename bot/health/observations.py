@@ -52,6 +52,11 @@ class ContactSeen:
     #: How many errors there were since the last good answer, as far as they were counted.
     errors: int = 0
 
+    @property
+    def failing(self) -> bool:
+        """Whether no good answer came since the last error."""
+        return self.error_at is not None and self.error_at > (self.good_at or 0.0)
+
 
 @dataclass(frozen=True, slots=True)
 class FailingAction:

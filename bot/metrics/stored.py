@@ -81,7 +81,7 @@ class StoredMetrics(Collector):
         put("interlock_health", (), _HEALTH[health.status])
         identities = []
         for contact in self._runtime.contacts.seen():
-            put("interlock_contact_up", (contact.kind, contact.name), int(contact.since is None))
+            put("interlock_contact_up", (contact.kind, contact.name), int(not contact.failing))
             if contact.kind == GITHUB:
                 identities.append(contact.name)
         for identity in identities:

@@ -80,8 +80,8 @@ def core(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.usefixtures("core")
-def test_modules_in_packages_are_found_and_those_for_people_only_if_they_are_named() -> None:
-    assert chosen_modules([]) == ["model.lanes", "rules.lanes", "rules.locks"]
+def test_modules_in_packages_are_found_and_those_that_are_named() -> None:
+    assert chosen_modules([]) == ["model.lanes", "rules.lanes", "rules.locks", "view"]
     assert chosen_modules(["view", "locks"]) == ["view", "rules.locks"]
     assert [mutant.name for mutant in command.mutants_in(["rules.lanes"])] == [
         "rules.lanes.late: run.since < 7 -> run.since <= 7",

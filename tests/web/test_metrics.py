@@ -59,7 +59,10 @@ def test_a_locked_pipeline_in_numbers(client: FlaskClient, story: Story) -> None
     story.passes(story.merge("S2", "a"), 2)
     story.build(story.board.runs[run.key], Outcome.FAILURE, ("CheckoutTest",))
     Allowance(story.redis, "token").saw(4_321, 5_000, 600.0)
-    client.application.extensions["interlock"].contacts.of(GITHUB, "token").good()
+    contact = client.application.extensions["interlock"].contacts.of(GITHUB, "token")
+    contact.bad("503")
+    assert scraped(client)("interlock_contact_up", "github", "token") == 0
+    contact.good()
     found, name = scraped(client), story.shape.name
     assert found("interlock_up") == 1
     assert found("interlock_queue_length", name, "pre-production", "main") == 1

@@ -68,6 +68,22 @@ def tile(board: Board, run: Run, now: float, position: int | None = None) -> Vie
     """One run as a tile: who it is, where it is, and in words why."""
     reason = why(board, run, now)
     return {
+        **run_shape(run),
+        "status": str(run.status),
+        "attempt": run.attempt.number,
+        "since": run.since,
+        "version": run.version,
+        "position": position,
+        "why": str(reason.why),
+        "reason": reason.sentence,
+        "fix": _fix(board, run),
+        "stuck": run.attempt.abort is not None and run.attempt.abort.stuck,
+    }
+
+
+def run_shape(run: Run) -> View:
+    """What is shown alike of a run that is live and of one that has ended."""
+    return {
         "run": run.key,
         "service": run.service,
         "sha": run.position.sha,
@@ -77,20 +93,11 @@ def tile(board: Board, run: Run, now: float, position: int | None = None) -> Vie
         "pull": run.merge.pull,
         "pulls": list(run.merge.pulls),
         "lane": str(run.lane),
-        "status": str(run.status),
         "stage": run.step.stage,
         "track": str(run.step.track),
         "build": run.attempt.build,
-        "attempt": run.attempt.number,
-        "since": run.since,
         "created": run.created,
         "passed": [str(step) for step in run.passed],
-        "version": run.version,
-        "position": position,
-        "why": str(reason.why),
-        "reason": reason.sentence,
-        "fix": _fix(board, run),
-        "stuck": run.attempt.abort is not None and run.attempt.abort.stuck,
     }
 
 
@@ -148,13 +155,7 @@ def _room(board: Board, step: Step) -> View:
     return {
         "capacity": board.capacity(step),
         "unmanaged": [{"number": f.number, "since": f.since} for f in board.unmanaged_builds(step)],
-        "backoff": {
-            "why": backoff.why or "it was cancelled in Jenkins' queue",
-            "since": backoff.since,
-            "retry_at": backoff.retry_at,
-        }
-        if backoff
-        else None,
+        "backoff": _backoff(backoff) if backoff else None,
     }
 
 

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from bot.core.model.facts import Fact, FactKind
 from bot.runtime import PipelineContext
 from bot.store.codec import RecordedFact
 from bot.store.records import PAGE
 from bot.web import shapes
+from bot.web.list_filter import ListFilter
 from bot.web.problems import Problem
 from bot.web.shapes import Shape
 
 #: How many pages of the log one request looks through; what lies further back is asked for by `next`.
 LOOKED_THROUGH = 10
-LONGEST = 200
 
 
 @dataclass(frozen=True, slots=True)
-class FactFilter:
+class FactFilter(ListFilter):
     """What is asked for; what is empty does not matter. `by`: a person, or `anybody` for all that people did."""
 
     kind: str = ""
@@ -29,22 +28,11 @@ class FactFilter:
     run: str = ""
     via: str = ""
 
-    @classmethod
-    def of(cls, query: Mapping[str, str]) -> FactFilter:
-        """The filter in the query of an address. Raises Problem (400)."""
-        given = {field.name: query.get(field.name, "").strip() for field in fields(cls)}
-        if any(len(text) > LONGEST for text in given.values()):
-            raise Problem(400, f"a filter has at most {LONGEST} characters")
+    def check(self) -> None:
+        """Raise Problem (400) for a kind of fact that there is not."""
         kinds = [str(kind) for kind in FactKind]
-        if given["kind"] and given["kind"] not in kinds:
+        if self.kind and self.kind not in kinds:
             raise Problem(400, f"`kind` is a kind of fact, such as {FactKind.STAGE_LOCKED}", valid=kinds)
-        return cls(**given)
-
-    @property
-    def query(self) -> dict[str, str]:
-        """What an address carries of it."""
-        found = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: text for name, text in found.items() if text}
 
     def fits(self, fact: Fact) -> bool:
         """Whether a fact is one that is asked for."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from bot.core.model.board import Board
 from bot.core.model.run import End, Run, Status, Verification
@@ -14,13 +14,12 @@ from bot.reporting.view import tile
 from bot.runtime import PipelineContext
 from bot.store.ended_index import EndedRow
 from bot.web import shapes
+from bot.web.list_filter import LONGEST, ListFilter
 from bot.web.problems import Problem
 from bot.web.shapes import Shape
 
 #: How many runs one page has, unless it is asked for more or fewer.
 PAGE = 50
-#: The longest text that is looked for.
-LONGEST = 200
 #: What a run's state may be called in a filter: all that live, all that have ended, or one in particular.
 STATES = ("live", "ended", *map(str, Status), *(str(end) for end in End if end != "failed"))
 
@@ -29,7 +28,7 @@ _PULL = re.compile(r"#?([0-9]{1,9})")
 
 
 @dataclass(frozen=True, slots=True)
-class RunFilter:
+class RunFilter(ListFilter):
     """What is asked for; what is empty does not matter. Names are compared without regard to case."""
 
     q: str = ""
@@ -39,21 +38,10 @@ class RunFilter:
     lane: str = ""
     author: str = ""
 
-    @classmethod
-    def of(cls, query: Mapping[str, str]) -> RunFilter:
-        """The filter in the query of an address. Raises Problem (400)."""
-        given = {field.name: query.get(field.name, "").strip() for field in fields(cls)}
-        if any(len(text) > LONGEST for text in given.values()):
-            raise Problem(400, f"a filter has at most {LONGEST} characters")
-        if given["state"] and given["state"] not in STATES:
+    def check(self) -> None:
+        """Raise Problem (400) for a state that no run can be in."""
+        if self.state and self.state not in STATES:
             raise Problem(400, f"`state` is one of {', '.join(STATES)}", valid=list(STATES))
-        return cls(**given)
-
-    @property
-    def query(self) -> dict[str, str]:
-        """What an address carries of it."""
-        found = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: text for name, text in found.items() if text}
 
 
 @dataclass(frozen=True, slots=True)

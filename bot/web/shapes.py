@@ -7,10 +7,9 @@ from typing import Any
 
 from flask import Response
 
-from bot.core.model.run import Run
 from bot.core.rules.decision import Ended
 from bot.reporting.messages import words
-from bot.reporting.sentences import short
+from bot.reporting.view import run_shape
 from bot.store.codec import RecordedFact
 from bot.store.inbox import ParkedDelivery
 from bot.store.outbox import DeadLetter
@@ -41,7 +40,7 @@ def fact(identity: str, recorded: RecordedFact) -> Shape:
 def ended(row: Ended) -> Shape:
     """One run that left the board, and what became of it."""
     return {
-        **_who(row.run),
+        **run_shape(row.run),
         "end": str(row.ending.end),
         "reason": words(row.ending.why),
         "by": row.ending.by,
@@ -71,25 +70,6 @@ def parked(found: ParkedDelivery) -> Shape:
         "delivery": found.delivery,
         "error": found.error,
         "at": found.at,
-    }
-
-
-def _who(run: Run) -> Shape:
-    return {
-        "run": run.key,
-        "service": run.service,
-        "sha": run.position.sha,
-        "short": short(run.position.sha),
-        "title": run.merge.title,
-        "author": run.merge.author,
-        "pull": run.merge.pull,
-        "pulls": list(run.merge.pulls),
-        "lane": str(run.lane),
-        "stage": run.step.stage,
-        "track": str(run.step.track),
-        "build": run.attempt.build,
-        "created": run.created,
-        "passed": [str(step) for step in run.passed],
     }
 
 

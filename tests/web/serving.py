@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bot.core.model.pipeline import Pipeline, Stage
+from standins.github import GitHubStandIn
+from tests.web.story import Story
 
 ROOT = Path(__file__).parents[2]
 
@@ -87,3 +89,24 @@ def _await(port: int, process: subprocess.Popen[bytes]) -> None:
         except OSError:
             time.sleep(0.05)
     raise AssertionError("the application does not answer")
+
+
+@contextmanager
+def served_with_sign_in(story: Story, redis_url: str, folder: Path, github: GitHubStandIn) -> Iterator[str]:
+    """The address of a site on which people sign in with GitHub or with a token."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    github.control.register_oauth_app("client", "very secret", f"{url}/sign-in/github/callback")
+    story.start()
+    also = (
+        f"github: {{api_url: '{github.url}', web_url: '{github.url}'}}\n"
+        f"web: {{public_url: '{url}', sign_in: {{token: true, github: true}}}}\n"
+    )
+    secrets = {
+        "INTERLOCK_SESSION_SECRETS": "a secret for the cookies",
+        "INTERLOCK_GITHUB_TOKEN": "token",
+        "INTERLOCK_GITHUB_OAUTH_CLIENT_ID": "client",
+        "INTERLOCK_GITHUB_OAUTH_CLIENT_SECRET": "very secret",
+    }
+    with served(story.shape, redis_url, folder, also, port, **secrets) as address:
+        yield address

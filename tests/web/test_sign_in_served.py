@@ -12,7 +12,7 @@ import requests
 from standins.github import GitHubStandIn
 from tests.texts import text_of
 from tests.web.asked import TOKEN
-from tests.web.serving import free_port, served
+from tests.web.serving import served_with_sign_in
 from tests.web.story import Story
 
 pytestmark = pytest.mark.slow
@@ -31,21 +31,7 @@ def github(story: Story) -> Iterator[GitHubStandIn]:
 @pytest.fixture
 def site(story: Story, redis_url: str, tmp_path: Path, github: GitHubStandIn) -> Iterator[str]:
     """The address of a site on which people sign in with GitHub or with a token."""
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    github.control.register_oauth_app("client", "very secret", f"{url}/sign-in/github/callback")
-    story.start()
-    also = (
-        f"github: {{api_url: '{github.url}', web_url: '{github.url}'}}\n"
-        f"web: {{public_url: '{url}', sign_in: {{token: true, github: true}}}}\n"
-    )
-    secrets = {
-        "INTERLOCK_SESSION_SECRETS": "a secret for the cookies",
-        "INTERLOCK_GITHUB_TOKEN": "token",
-        "INTERLOCK_GITHUB_OAUTH_CLIENT_ID": "client",
-        "INTERLOCK_GITHUB_OAUTH_CLIENT_SECRET": "very secret",
-    }
-    with served(story.shape, redis_url, tmp_path, also, port, **secrets) as address:
+    with served_with_sign_in(story, redis_url, tmp_path, github) as address:
         yield address
 
 

@@ -1,4 +1,4 @@
-"""What people are to be told of main, of pull requests and of their commands, as data.
+"""Messages to people about main, pull requests and commands at GitHub, as data.
 
 The same list as `messages`, continued.
 """

@@ -1,4 +1,4 @@
-"""What people are to be told of runs and their builds, as data; `bot.reporting.messages` says it in words.
+"""Messages to people about runs and their builds, as data; `bot.reporting.messages` puts them into words.
 
 A closed list of small frozen values, continued in `stage_messages`, `github_messages` and `refusals`. The name of a
 class is its kind, and is stored: a class that is renamed needs a migration. `tests/reporting` has a snapshot of each.
@@ -13,7 +13,7 @@ from bot.core.model.pipeline import AbortLevel, Outcome, Step
 
 
 class Message:
-    """Anything that people are told."""
+    """Anything that Interlock tells people."""
 
     __slots__ = ()
 

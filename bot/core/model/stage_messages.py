@@ -1,4 +1,4 @@
-"""What people are to be told of stages, as data: locks, builds that move nothing, the configuration, lost state.
+"""Messages to people about stages, as data: locks, builds that move nothing, the configuration, lost state.
 
 The same list as `messages`, continued. What is sent to people as a notice (`effects.Notify`) is here too.
 """

@@ -186,7 +186,7 @@ def _obey(decision: Decision, event: CommandAllowed, command: Command, apply: Ap
             return Reply("status", "+1", StatusAsked())
         case "why":
             runs = tuple(run.key for run in _runs(decision, event))
-            return Reply("why", "+1", WhyAsked(runs) if runs else no_run(event))
+            return Reply("why", "+1", WhyAsked(runs) if runs else _no_run(event))
         case "":
             return Reply("", "confused", NotUnderstood(command.meant))
         case _:
@@ -222,7 +222,7 @@ def _wish(decision: Decision, event: CommandAllowed, command: Command) -> Event 
             stage = first if decision.board.pipeline.stage(first) is not None else None
             run = _button_run(decision, event) if said.comment is None else None
             if run is None and not event.service:
-                return _no(decision, said, command, no_run(event))
+                return _no(decision, said, command, _no_run(event))
             why = others.strip() or f"asked on {said.repository}#{said.pull}" if stage is not None else reason
             return FastLaneAsked(run.service if run else event.service, who(said), why, stage)
         case "verify":
@@ -246,7 +246,7 @@ def _unlock(decision: Decision, said: CommandSaid, target: str, others: str) -> 
 def _about_run(decision: Decision, event: CommandAllowed, command: Command, reason: str) -> Event | Reply:
     said, runs = event.said, _runs(decision, event)
     if not runs:
-        return _no(decision, said, command, no_run(event))
+        return _no(decision, said, command, _no_run(event))
     if command.verb == "cancel":
         staying = [run for run in runs if run.status is not Status.ENDING and run.attempt.cancelled_by is None]
         return CancelAsked((staying or runs)[-1].key, who(said), reason)
@@ -274,7 +274,7 @@ def _no(decision: Decision, said: CommandSaid, command: Command, why: Message) -
     return Reply(command.verb, "-1", why, "not-done")
 
 
-def no_run(event: CommandAllowed) -> Refusal:
+def _no_run(event: CommandAllowed) -> Refusal:
     """Nothing on the board belongs to the pull request or to the check, and what is known instead."""
     pull = event.said.pull if event.said.comment is not None else None
     if event.past:

@@ -1,4 +1,4 @@
-"""Who is told what a decision led to: the pull requests of a run, people, the banners over jobs, other pull requests.
+"""Tells what a decision led to: the pull requests of a run, people, the banners over jobs, other pull requests.
 
 All of it follows from the board and from what the decision noted, and is worked out once, at its end. The effects carry
 data; the words are made when they are sent (`bot.reporting`).
@@ -249,7 +249,7 @@ def _lock_notices(standing: Standing) -> dict[tuple[str, str], LockNotice]:
 
 
 def _concerned(standing: Standing) -> Iterable[Service]:
-    """The services whose pull requests are told: of many services, mostly those few that hold a lock."""
+    """The services whose pull requests get a notice: of many services, mostly those few that hold a lock."""
     if not standing.locks:
         return ()
     if standing.pipeline.lock_status is LockStatus.ALL:

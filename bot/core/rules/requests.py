@@ -32,7 +32,7 @@ def refuse(decision: Decision, by: str, why: Message, run: Run | None = None) ->
     decision.tell(FactKind.REQUEST_REFUSED, why, run, by=by)
 
 
-def no_stage(board: Board, name: str) -> NoSuchStage:
+def _no_stage(board: Board, name: str) -> NoSuchStage:
     """There is no such stage; which there are."""
     return NoSuchStage(board.pipeline.name, name, tuple(stage.name for stage in board.pipeline.stages))
 
@@ -42,7 +42,7 @@ def no_stage(board: Board, name: str) -> NoSuchStage:
 
 def why_not_lock(board: Board, event: LockAsked) -> Message | None:
     """L2 A set of locks. Why a person cannot close the stage: there is no such stage."""
-    return None if board.pipeline.stage(event.stage) is not None else no_stage(board, event.stage)
+    return None if board.pipeline.stage(event.stage) is not None else _no_stage(board, event.stage)
 
 
 def lock(decision: Decision, event: LockAsked) -> None:
@@ -176,7 +176,7 @@ def why_not_fast_lane(board: Board, event: FastLaneAsked) -> Message | None:
     """F1: why the head of main of the service cannot take the fast lane now."""
     head = board.service(event.service).history.head
     if event.stage is not None and board.pipeline.stage(event.stage) is None:
-        return no_stage(board, event.stage)
+        return _no_stage(board, event.stage)
     if board.pipeline.service(event.service) is None or head is None:
         return Refusal(No.NO_COMMIT_KNOWN, service=event.service)
     if stage_versions.has_failed(board, event.service, head.sha):

@@ -456,3 +456,30 @@ def test_a_head_that_a_force_push_took_main_from_and_that_was_pushed_again_since
         pass
     assert head(town) == "S1b"
     assert "S1b" in town.live()
+
+
+def test_a_push_that_is_told_after_an_unreported_force_push_dropped_it_is_not_rolled_out_over_the_head() -> None:
+    """S1b failed, S1c was pushed onto it; main was put back to S1a, and S1d and S1e were pushed. S1c is told last."""
+    town = Town()
+    town.arrives("S1", "a", before="production")
+    town.passes("S1a")
+    town.breaks("S1", "b")
+    late = [town.push("S1", "c")]
+    town.github.commit("S1", "S1a", onto="S1a")
+    late.append(town.push("S1", "d"))
+    town.merge("S1", "e")
+    for push in late:
+        town.deliver(push)
+    town.looks_at_main("S1")
+    town.passes("S1e")
+    while town.answers():  # GitHub says that S1e lacks S1b: one of the two was taken off main
+        pass
+    town.looks_at_main("S1")
+    town.gives_back("S1c")
+    assert town.left("S1c") == ("dropped", None)
+    town.fix_passes("S1e")
+    town.passes("S1e")
+    town.gives_back("S1d")
+    assert town.left("S1e") == ("delivered", None)
+    assert town.left("S1d") == ("superseded", "S1e")
+    assert not town.live()

@@ -263,11 +263,12 @@ def see_head(decision: Decision, event: HeadSeen) -> None:
 def _found_off_main(decision: Decision, state: ServiceState, head: Position) -> None:
     """Main stands at our head, which lacks what was on main: that was taken off, and nobody told.
 
-    If some of it was told later than the head, the head gets one more position, after that.
+    If something that it lacks was told later than the head, the head gets one more position, after that.
     """
-    position = state.history.first(head)
-    if any(denial.head.sha == head.sha and denial.base.segment > head.segment for denial in state.history.denials):
-        history, position = state.history.push(None, head.sha, forced=False)
+    history, position = state.history, state.history.first(head)
+    told_later = [each for each in history.positions if each.segment > head.segment]
+    if any(history.contains(head, each) is False for each in told_later):
+        history, position = history.push(None, head.sha, forced=False)
         state = _keep(decision, state, replace(history, head=position))
     _rewritten(decision, state, position)
 

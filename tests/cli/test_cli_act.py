@@ -13,7 +13,7 @@ from bot.core.model.run import Run, Status
 from bot.store.codec import dump_event
 from bot.store.inbox import InboxEntry, park
 from bot.store.outbox import Outbox
-from bot.web import api_acting
+from bot.web import request_inbox
 from bot.web.app import create_app
 from config.configuration import Configuration
 from config.settings import Settings
@@ -185,7 +185,7 @@ def test_without_a_worker_the_request_is_kept_and_the_command_says_that_it_is_no
     settings: Settings, configuration: Configuration, story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     story.start()
-    monkeypatch.setattr(api_acting, "_wait", lambda *_: False)
+    monkeypatch.setattr(request_inbox, "_wait", lambda *_: False)
     with serving(create_app(settings, configuration, lambda _: None)) as url:
         kept = typed("lock", "production", *R, "--wait", "0", INTERLOCK_URL=url, INTERLOCK_TOKEN=TOKEN)
     assert (kept.exit_code, kept.stdout.startswith("done")) == (1, False)
@@ -208,7 +208,7 @@ def test_a_slow_worker_is_waited_for(
             story.turns()
         return asked == 3
 
-    monkeypatch.setattr(api_acting, "_wait", wait)
+    monkeypatch.setattr(request_inbox, "_wait", wait)
     with serving(create_app(settings, configuration, lambda _: None)) as url:
         done = typed("lock", "production", *R, INTERLOCK_URL=url, INTERLOCK_TOKEN=TOKEN)
     assert (done.exit_code, asked) == (0, 3)

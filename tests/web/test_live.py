@@ -21,8 +21,8 @@ from redis.exceptions import RedisError
 
 from bot.core.model.events import LockAsked
 from bot.web import gunicorn_conf, live
-from bot.web.api_acting import MOST_WAITING
 from bot.web.live import Connections, Feed, client_address
+from bot.web.request_inbox import MOST_WAITING
 from tests.web.serving import served
 from tests.web.story import Story
 

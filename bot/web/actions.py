@@ -1,0 +1,154 @@
+"""What people can ask for, for the API and the page alike: what each takes, which role, and the event it becomes.
+
+Nothing is kept here; `request_inbox.submit` checks a request and keeps it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import structlog
+
+from bot.core.access import Action
+from bot.core.model.board import Board
+from bot.core.model.events import CancelAsked, Event, FastLaneAsked, LockAsked, ModeAsked, RetryAsked, UnlockAsked
+from bot.core.model.messages import Message
+from bot.core.model.pipeline import Mode
+from bot.core.rules import requests
+from bot.runtime import PipelineContext
+from bot.store.inbox import parked, take_out
+from bot.web import bodies, finding
+from bot.web.bodies import AnyBody
+from bot.web.problems import unknown
+from bot.web.shared import wake_up
+
+log = structlog.get_logger()
+
+#: An action, and the service that it is about if it is about one.
+Wanted = tuple[Action, str | None]
+#: The event that a request becomes.
+Asked = TypeVar("Asked", bound=Event)
+
+
+@dataclass(frozen=True)
+class RequestKind(Generic[AnyBody, Asked]):
+    """One thing that people can ask for, of one stage, run, service or pipeline."""
+
+    #: What a person gives for it.
+    body: type[AnyBody]
+    #: Which action it is, and on which service.
+    wants: Callable[[PipelineContext, AnyBody], Wanted]
+    #: The event, from the board, who asks, and what they give. Raises Problem for what does not exist.
+    event: Callable[[PipelineContext, Board, str, AnyBody], Asked]
+    #: Why the next turn would refuse it; None: it would not.
+    why_not: Callable[[Board, Asked], Message | None] = lambda _board, _asked: None
+
+
+def lock(stage: str) -> RequestKind[bodies.LockBody, LockAsked]:
+    """Close a stage to everybody, or to all but fixes."""
+
+    def event(context: PipelineContext, board: Board, by: str, body: bodies.LockBody) -> LockAsked:
+        finding.stage(context.pipeline_of(board), stage)
+        return LockAsked(stage, by, body.reason, body.let_fixes_in, body.until)
+
+    # No question: the stage may be in our file and not in force yet.
+    return RequestKind(bodies.LockBody, _on_all(Action.LOCK), event)
+
+
+def unlock(stage: str) -> RequestKind[bodies.UnlockBody, UnlockAsked]:
+    """Open the lock of a stage; of several the one that is named, or all."""
+
+    def event(context: PipelineContext, board: Board, by: str, body: bodies.UnlockBody) -> UnlockAsked:
+        finding.stage(context.pipeline_of(board), stage)
+        keys = [lock.key for lock in board.locks_of(stage)]
+        if body.lock is not None and keys and body.lock not in keys:
+            raise unknown(f"lock of {stage} called", body.lock, keys)
+        return UnlockAsked(stage, by, body.reason, body.lock, body.every)
+
+    return RequestKind(bodies.UnlockBody, _on_all(Action.UNLOCK), event, requests.why_not_unlock)
+
+
+def retry(run: str) -> RequestKind[bodies.RequestBody, RetryAsked]:
+    """Repeat the build that failed, without a new commit."""
+
+    def event(context: PipelineContext, board: Board, by: str, body: bodies.RequestBody) -> RetryAsked:
+        finding.run(context, board, run)
+        return RetryAsked(run, by, body.reason)
+
+    return RequestKind(bodies.RequestBody, _on_run(Action.RETRY, run), event, requests.why_not_retry)
+
+
+def cancel(run: str) -> RequestKind[bodies.RequestBody, CancelAsked]:
+    """Take a run out."""
+
+    def event(context: PipelineContext, board: Board, by: str, body: bodies.RequestBody) -> CancelAsked:
+        finding.run(context, board, run)
+        return CancelAsked(run, by, body.reason)
+
+    return RequestKind(bodies.RequestBody, _on_run(Action.CANCEL, run), event, requests.why_not_cancel)
+
+
+def fast_lane(service: str) -> RequestKind[bodies.FastLaneBody, FastLaneAsked]:
+    """Send the head of a service's main branch on the fast lane, once."""
+
+    def event(context: PipelineContext, board: Board, by: str, body: bodies.FastLaneBody) -> FastLaneAsked:
+        finding.service(context.pipeline_of(board), service)
+        if body.stage is not None:
+            finding.stage(context.pipeline_of(board), body.stage)
+        return FastLaneAsked(service, by, body.reason, body.stage)
+
+    def wants(_context: PipelineContext, body: bodies.FastLaneBody) -> Wanted:
+        return (Action.FAST_LANE, service) if body.stage is None else (Action.FAST_LANE_INTO, None)
+
+    return RequestKind(bodies.FastLaneBody, wants, event, requests.why_not_fast_lane)
+
+
+def change_mode() -> RequestKind[bodies.ModeBody, ModeAsked]:
+    """Let the pipeline run, pause it, or make it only observe."""
+
+    def event(_context: PipelineContext, _board: Board, by: str, body: bodies.ModeBody) -> ModeAsked:
+        return ModeAsked(body.mode, by, body.reason)
+
+    def wants(context: PipelineContext, body: bodies.ModeBody) -> Wanted:
+        with context.look() as replica:
+            modes = (replica.board.header.mode, body.mode)
+        return (Action.MODE if Mode.OBSERVE in modes else Action.PAUSE), None
+
+    return RequestKind(bodies.ModeBody, wants, event)
+
+
+# -- what no turn decides about: done at once --------------------------------------------------------------------------
+
+
+def take_out_dead_letter(context: PipelineContext, slot: str, by: str, reason: str, *, again: bool) -> None:
+    """Give an effect that was given up another try, or forget it. Raises Problem (404)."""
+    take = context.outbox.revive if again else context.outbox.drop_dead
+    if not take(slot):
+        raise unknown("dead letter", slot, (letter.slot for letter in context.outbox.dead_letters()))
+    what = "retry" if again else "drop"
+    log.info("dead-letter-taken-out", pipeline=context.pipeline.name, slot=slot, what=what, by=by, reason=reason)
+
+
+def take_out_parked(context: PipelineContext, entry: str, by: str, reason: str, *, again: bool) -> None:
+    """Have the next turn decide a parked delivery once more, or forget it. Raises Problem (404)."""
+    rows = parked(context.redis, context.keys)
+    found = next((row for row in rows if row.entry == entry), None)
+    wake = None if found is None else take_out(context.redis, context.keys, found, again=again)
+    if wake is None:
+        raise unknown("parked delivery", entry, (row.entry for row in rows))
+    name, what = context.pipeline.name, "retry" if again else "drop"
+    if wake:
+        wake_up(name)
+    log.info("parked-delivery-taken-out", pipeline=name, entry=entry, what=what, by=by, reason=reason)
+
+
+def _on_all(action: Action) -> Callable[[PipelineContext, Any], Wanted]:
+    """An action on what all services share."""
+    return lambda _context, _body: (action, None)
+
+
+def _on_run(action: Action, run: str) -> Callable[[PipelineContext, Any], Wanted]:
+    """An action on a run, whose key begins with its service."""
+    return lambda _context, _body: (action, run.rpartition(".")[0])

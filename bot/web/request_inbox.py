@@ -1,0 +1,126 @@
+"""The requests of people: checked against the board, kept as an event in the inbox, and what became of each."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+import uuid
+from typing import Any, cast
+
+import structlog
+
+from bot.core.model.events import Event
+from bot.core.model.facts import FactKind
+from bot.reporting.messages import words
+from bot.runtime import PipelineContext
+from bot.store.inbox import Accepted
+from bot.store.records import PAGE
+from bot.web import shapes
+from bot.web.actions import Asked, RequestKind
+from bot.web.bodies import AnyBody
+from bot.web.identity import require
+from bot.web.problems import Problem
+from bot.web.shapes import Shape
+from bot.web.shared import beyond, wake_up
+
+log = structlog.get_logger()
+
+#: The longest that a request is waited for, in seconds.
+LONGEST_WAIT = 5
+#: How many requests wait at once in this process: each holds a thread, and deliveries must not queue behind people.
+MOST_WAITING = 6
+#: How many pages of the log are looked through for the facts that came of a request.
+PAGES = 5
+
+#: What a request is known by.
+REQUEST_ID = re.compile(r"[0-9]{1,16}-[0-9]{1,16}")
+_waiting = threading.BoundedSemaphore(MOST_WAITING)
+
+
+def submit(context: PipelineContext, kind: RequestKind[AnyBody, Asked], body: AnyBody, by: str, key: str | None) -> str:
+    """Keep what is asked for as an event, once for each `key`; returns the id to ask after it by.
+
+    Raises Problem: 403 for who may not; 404 for what does not exist; 409 with what the next turn would refuse. The last
+    two are not looked at if the request was kept before under its key: a reply may have been lost.
+    """
+    action, service = kind.wants(context, body)
+    require(action, context, service)
+    identity = _kept_before(context, by, key)
+    if identity is None:
+        with context.look() as replica:
+            asked = kind.event(context, replica.board, by, body)
+            no = kind.why_not(replica.board, asked)
+        if no is not None:
+            raise Problem(409, words(no))
+        identity = _keep(context, asked, by, key)
+        log.info("request-kept", pipeline=context.pipeline.name, request=identity, kind=asked.kind, by=by)
+    return identity
+
+
+def _kept_before(context: PipelineContext, by: str, key: str | None) -> str | None:
+    """The id of the request that was kept under the same key, if it was."""
+    if key is None:
+        return None
+    identity = cast("bytes | None", context.redis.get(context.keys.seen(f"event:{_delivery(by, key)}")))
+    return None if identity is None else identity.decode()
+
+
+def _keep(context: PipelineContext, event: Event, by: str, key: str | None) -> str:
+    accepted, identity = context.inbox.add_identified(event, _delivery(by, key or uuid.uuid4().hex))
+    if accepted is Accepted.WAKE_UP:
+        wake_up(context.pipeline.name)
+    return identity
+
+
+def _delivery(by: str, key: str) -> str:
+    return f"api/{by}/{key}"
+
+
+def outcome(context: PipelineContext, identity: str, seconds: float) -> Shape:
+    """What became of a request by now, or within `seconds`: `waiting`, `done`, or `refused` with its facts."""
+    taken = _taken(context, identity)[0]
+    if not taken and seconds > 0 and _waiting.acquire(blocking=False):
+        try:
+            taken = _wait(context, identity, seconds)
+        finally:
+            _waiting.release()
+    facts = _facts_of(context, identity) if taken else []
+    refused = any(fact["kind"] == FactKind.REQUEST_REFUSED for fact in facts)
+    state = "refused" if refused else "done" if taken else "waiting"
+    return {"request": identity, "state": state, "facts": facts}
+
+
+def _wait(context: PipelineContext, identity: str, seconds: float) -> bool:
+    """Wait until a turn has taken the entry; each commit is a change, so waiting for changes misses none."""
+    deadline = time.monotonic() + seconds
+    while True:
+        taken, version = _taken(context, identity)
+        left = deadline - time.monotonic()
+        if taken or left <= 0:
+            return taken
+        context.redis.xread({context.keys.changes: beyond(version)}, count=1, block=max(1, int(min(left, 2.0) * 1000)))
+
+
+def _taken(context: PipelineContext, identity: str) -> tuple[bool, int]:
+    """Whether the inbox's cursor has reached the entry, and the version of the board at that moment."""
+    version, cursor = cast("list[bytes | None]", context.redis.hmget(context.keys.meta, ["version", "cursor"]))
+    return _order((cursor or b"0-0").decode()) >= _order(identity), int(version or 0)
+
+
+def _order(identity: str) -> tuple[int, int]:
+    milliseconds, _, number = identity.partition("-")
+    return int(milliseconds), int(number)
+
+
+def _facts_of(context: PipelineContext, identity: str) -> list[Shape]:
+    """The facts that carry the entry: they were stored after it came in, in one commit."""
+    found: list[dict[str, Any]] = []
+    after = f"{_order(identity)[0] - 1}-0"
+    for _ in range(PAGES):
+        page = context.records.facts_after(after)
+        found += [shapes.fact(*row) for row in page if row[1].entry == identity]
+        if not page or len(page) < PAGE or (found and page[-1][1].entry != identity):
+            break
+        after = page[-1][0]
+    return found

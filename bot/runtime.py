@@ -130,6 +130,11 @@ class Runtime:
         """The address of our own page of a run, or of the whole pipeline."""
         return f"{self.configuration.web.public_url}/p/{pipeline}" + (f"/runs/{run}" if run else "")
 
+    def log_of(self, job: Job | None, build: int | None) -> str:
+        """The address of a build's log in Jenkins; empty without a build, or if its controller is not configured."""
+        controller = self.configuration.controllers.get(job.controller) if job is not None else None
+        return controller.log_url(job.name, build) if controller and job and build is not None else ""
+
     @cached_property
     def observer(self) -> Observer:
         """Judges the health of the installation."""

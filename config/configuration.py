@@ -58,6 +58,10 @@ class Controller:
         """The page of a build of that job."""
         return f"{self.job_url(name)}{number}/"
 
+    def log_url(self, name: str, number: int) -> str:
+        """The console log of a build of that job, as Jenkins shows it to people."""
+        return f"{self.build_url(name, number)}console"
+
 
 def job_path(name: str) -> str:
     """`team/deploy` as Jenkins addresses it: `job/team/job/deploy`, each name percent-encoded once."""

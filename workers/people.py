@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from bot.core.model.effects import Notify
+from bot.core.model.messages import Message
+from bot.core.model.pipeline import Step
+from bot.core.model.stage_messages import StageNotice
 from bot.effect_outcomes import Done, RateLimited, RetryLater
 from bot.health import channels
 from bot.health.contacts import CHANNEL
@@ -26,6 +31,7 @@ def notify(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Not
     waiting: list[str] = []
     earlier = [other for other in context.outbox.earlier(claim) if isinstance(other, Notify)]
     subject, written = notice(effect.about)
+    logs = "".join(_logs(runtime, context, effect.about))
     for name in _listeners(runtime, effect):
         address, told = runtime.settings.notify_urls.get(name), context.keys.given(f"{effect.slot}/{name}")
         if address is None or context.redis.exists(told):
@@ -33,7 +39,7 @@ def notify(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Not
         if any(name in _listeners(runtime, other) and not _was_told(context, other, name) for other in earlier):
             waiting.append(name)
             continue
-        text = f"{written}\n{runtime.page_of(context.pipeline.name)}\n"
+        text = f"{written}\n{logs}{runtime.page_of(context.pipeline.name)}\n"
         why = channels.send(address.get_secret_value(), subject, text, key=effect.key, topic=effect.topic)
         runtime.contacts.note(CHANNEL, name, why)
         if why is None:
@@ -45,6 +51,20 @@ def notify(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Not
     if waiting:
         raise RateLimited(f"an earlier notice goes to {', '.join(waiting)} first", after=EARLIER_PAUSE)
     return Done()
+
+
+def _logs(runtime: Runtime, context: PipelineContext, about: Message) -> Iterator[str]:
+    """A line for the log of each build that a notice tells of as failed."""
+    if not isinstance(about, StageNotice):
+        return
+    with context.look() as replica:
+        configured = context.pipeline_of(replica.board)
+    failed = [(Step(lock.stage), lock.build) for lock in about.locked]
+    failed += [(about.fix.step, about.fix.build)] if about.fix is not None else []
+    for step, build in dict.fromkeys(failed):
+        log = runtime.log_of(configured.job(step.stage, step.track), build)
+        if log:
+            yield f"Log of build #{build} in {step}: {log}\n"
 
 
 def _listeners(runtime: Runtime, effect: Notify) -> list[str]:

@@ -13,7 +13,7 @@ from bot.github import commands
 from bot.github.limits import Purpose
 from bot.github.session import Session
 from bot.github.transport import GitHubForbidden, GitHubNotFound
-from bot.github.wording import COMMENT, cut, expected_of, reported_run
+from bot.github.wording import COMMENT, cut, expected_of, log_of, reported_run
 from bot.github.written_state import RenewedClaim, WrittenSlot, mark_of
 from bot.payloads import text
 from bot.reporting import run_report
@@ -37,7 +37,7 @@ def keep_comment(runtime: Runtime, context: PipelineContext, claim: Claim, effec
         Session(runtime, effect.repository),
     )
     marker = f"<!-- interlock {context.pipeline.name} -->"
-    words = effect.text or _rendered(context, effect)
+    words = effect.text or _rendered(runtime, context, effect)
     if not words:
         return Done()  # nobody knows of the run any more
     body = _body(marker, words, runtime.page_of(context.pipeline.name, effect.run))
@@ -65,9 +65,12 @@ def keep_comment(runtime: Runtime, context: PipelineContext, claim: Claim, effec
     return Done()
 
 
-def _rendered(context: PipelineContext, effect: Comment) -> str:
+def _rendered(runtime: Runtime, context: PipelineContext, effect: Comment) -> str:
     with reported_run(context, effect.run) as found:
-        return "" if found is None else run_report.comment(*found, expected_of(context, *found))
+        if found is None:
+            return ""
+        board, run, _ = found
+        return run_report.comment(*found, expected_of(context, *found), log_of(runtime, board, run))
 
 
 def _is_old(effect: Comment) -> bool:

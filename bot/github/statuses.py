@@ -12,7 +12,7 @@ from bot.github import identity
 from bot.github.limits import Purpose
 from bot.github.session import Session
 from bot.github.transport import GitHubNotFound
-from bot.github.wording import SUMMARY, cut, expected_of, leads_to, reported_run, shortened
+from bot.github.wording import SUMMARY, cut, expected_of, leads_to, log_of, reported_run, shortened
 from bot.github.written_state import RenewedClaim, WrittenSlot, mark_of
 from bot.reporting import run_report
 from bot.reporting.buttons import BUTTONS, Button, external_id, run_of
@@ -100,8 +100,9 @@ def _report_check(runtime: Runtime, context: PipelineContext, claim: Claim, effe
 
 def _check_body(runtime: Runtime, context: PipelineContext, effect: SetStatus) -> dict[str, Any]:
     link = leads_to(runtime, context, effect)
-    tail = f"\n\n[Where it is now]({link})"
-    explained, buttons = _explained(context, effect)
+    page = runtime.page_of(context.pipeline.name, effect.run) if effect.run else link
+    tail = f"\n\n[Where it is now]({page})"
+    explained, buttons = _explained(runtime, context, effect)
     summary = cut(explained, SUMMARY - len(tail)) + tail
     state: dict[str, Any] = {"status": "in_progress"}
     if effect.state != "pending":
@@ -118,7 +119,7 @@ def _check_body(runtime: Runtime, context: PipelineContext, effect: SetStatus) -
     }
 
 
-def _explained(context: PipelineContext, effect: SetStatus) -> tuple[str, Sequence[Button]]:
+def _explained(runtime: Runtime, context: PipelineContext, effect: SetStatus) -> tuple[str, Sequence[Button]]:
     """The summary, in Markdown, and the buttons of the check run, as its run is now."""
     if effect.summary or effect.buttons or effect.run is None:
         buttons = [BUTTONS[name] for name in effect.buttons if name in BUTTONS]
@@ -127,7 +128,8 @@ def _explained(context: PipelineContext, effect: SetStatus) -> tuple[str, Sequen
         if found is None:
             return words(effect.description), ()
         board, run, _ = found
-        return run_report.summary(*found, expected_of(context, *found)), run_report.buttons(board, run)
+        summary = run_report.summary(*found, expected_of(context, *found), log_of(runtime, board, run))
+        return summary, run_report.buttons(board, run)
 
 
 def _find_check(session: Session, context: PipelineContext, name: str, sha: str) -> int | None:

@@ -53,7 +53,10 @@ def _open_fence(markdown: str) -> str:
 
 
 def leads_to(runtime: Runtime, context: PipelineContext, effect: SetStatus) -> str:
-    """Where a status leads to: a run's page, or a build in Jenkins, or the pipeline."""
+    """Where a status leads to: the log of a build that failed, a run's page, a build in Jenkins, or the pipeline."""
+    log = runtime.log_of(effect.job, effect.build) if effect.state == "failure" else ""
+    if log:
+        return log
     controller = runtime.configuration.controllers.get(effect.job.controller) if effect.job is not None else None
     if effect.run is None and effect.job is not None and controller is not None and effect.build is not None:
         return controller.build_url(effect.job.name, effect.build)
@@ -73,6 +76,11 @@ def reported_run(context: PipelineContext, key: str) -> Iterator[tuple[Board, Ru
             yield replica.board, run, time.time()
         else:
             yield None if ended is None else (replica.board, ended.run, ended.at)
+
+
+def log_of(runtime: Runtime, board: Board, run: Run) -> str:
+    """The log of the build of the run's present step; empty without one."""
+    return runtime.log_of(board.job_of(run), run.attempt.build)
 
 
 def expected_of(context: PipelineContext, board: Board, run: Run, now: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from html import escape, unescape
 
 from bot.core.model.effects import Banner
@@ -36,7 +37,8 @@ def shown_on(runtime: Runtime, context: PipelineContext, description: str, effec
     """The description that the effect's job must have."""
     controller = runtime.configuration.controllers.get(effect.job.controller)
     markup = controller.markup if controller is not None else Markup.PLAIN
-    return with_banner(description, effect, runtime.page_of(context.pipeline.name), markup)
+    logs = {lock.key: runtime.log_of(effect.job, lock.build) for lock in effect.locks}
+    return with_banner(description, effect, runtime.page_of(context.pipeline.name), markup, logs)
 
 
 # -- its text ----------------------------------------------------------------------------------------------------------
@@ -74,33 +76,43 @@ def locks_in_banner(description: str) -> list[str]:
     return plain or html or ["what its banner said can no longer be read"]
 
 
-def with_banner(description: str, banner: Banner, link: str, markup: Markup = Markup.PLAIN) -> str:
+def with_banner(
+    description: str, banner: Banner, link: str, markup: Markup = Markup.PLAIN, logs: Mapping[str, str] | None = None
+) -> str:
     """The description with the banner in place of any other; without one if the stage has no lock.
 
-    `link`: the page that shows the stage.
+    `link`: the page that shows the stage; `logs`: by the key of a lock, the log of the build that failed.
     """
     own = without_banner(description)
     if not banner.locks:
         return own
-    return (_html(banner, link) if markup is Markup.HTML else _plain(banner, link)) + own
+    return (_html if markup is Markup.HTML else _plain)(banner, link, logs or {}) + own
 
 
-def _plain(banner: Banner, link: str) -> str:
+def _plain(banner: Banner, link: str, logs: Mapping[str, str]) -> str:
     lines = [_BEGIN]
     for lock in banner.locks:
         lines += [f"LOCKED: {words(lock.reason)}", f"  {_since(lock)}"]
+        lines += [f"  log of build #{lock.build}: {log}" for log in (logs.get(lock.key),) if log]
     lines += [f"Now: {words(line)}" for line in banner.coming]
     lines += [link, _END, ""]
     return "\n".join(line if line in (_BEGIN, _END) else re.sub("={3,}", "==", line) for line in lines)
 
 
-def _html(banner: Banner, link: str) -> str:
+def _html(banner: Banner, link: str, logs: Mapping[str, str]) -> str:
     """Escapes everything: a reason may quote text of unknown people."""
-    rows = [f"<li><b>{escape(words(lock.reason))}</b><br>{escape(_since(lock))}</li>" for lock in banner.locks]
+    rows = [
+        f"<li><b>{escape(words(lock.reason))}</b><br>{escape(_since(lock))}{_log(lock, logs.get(lock.key))}</li>"
+        for lock in banner.locks
+    ]
     rows += [f"<li>Now: {escape(words(line))}</li>" for line in banner.coming]
     head = f'<b>{escape(banner.stage)} is locked</b> (<a href="{escape(link)}">Interlock</a>)'
     block = f'<div style="{_STYLE}">{head}<ul>{"".join(rows)}</ul></div>'
     return f"{_HTML_BEGIN}{block}{_HTML_END}\n"
+
+
+def _log(lock: Lock, address: str | None) -> str:
+    return f', <a href="{escape(address)}">log of build #{lock.build}</a>' if address else ""
 
 
 def _since(lock: Lock) -> str:

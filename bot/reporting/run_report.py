@@ -23,23 +23,23 @@ TESTS = 20
 WORDS = 600
 
 
-def comment(board: Board, run: Run, now: float, expected: str = "") -> str:
+def comment(board: Board, run: Run, now: float, expected: str = "", log: str = "") -> str:
     """The whole comment: the summary, its way, and what happened to it last. `now`: when it ended, if it has.
 
-    `expected`: when it enters its step, as `bot.reporting.estimates` says it.
+    `expected`: when it enters its step, as `bot.reporting.estimates` says it. `log`: the address of its build's log.
     """
     happened = [f"- {sentences.moment(each.at)}: {plain(words(each.what)[:WORDS])}" for each in run.story]
     if len(happened) == STORY:
         happened[0] = f"- … (the last {STORY - 1} things that happened)"
-    return "\n\n".join([summary(board, run, now, expected), _way(board, run), "\n".join(happened)]).rstrip()
+    return "\n\n".join([summary(board, run, now, expected, log), _way(board, run), "\n".join(happened)]).rstrip()
 
 
-def summary(board: Board, run: Run, now: float, expected: str = "") -> str:
+def summary(board: Board, run: Run, now: float, expected: str = "", log: str = "") -> str:
     """Where the run is and what is to be done; `run.ending` says how it ended, if it is not on the board any more."""
     gone = run.ending if run.key not in board.runs else None
     parts = [_headline(board, run, now, gone)]
     if _has_failed(run, gone):
-        parts.append("\n".join(_broken(run)))
+        parts.append("\n".join(_broken(run, log)))
     parts += [plain(_next(board, run, gone)), plain(expected)]
     return "\n\n".join(part for part in parts if part)
 
@@ -92,8 +92,10 @@ def _has_failed(run: Run, gone: Ending | None) -> bool:
     return run.status is Status.FAILED or (gone is not None and gone.end is End.FAILED)
 
 
-def _broken(run: Run) -> Iterator[str]:
-    """What went wrong in the build: the step, and the tests one by one."""
+def _broken(run: Run, log: str) -> Iterator[str]:
+    """What went wrong in the build: its log, the step, and the tests one by one."""
+    if log:
+        yield f"- [log of build {run.attempt.build}]({log})"
     if run.attempt.failed_step:
         yield f"- step {code(run.attempt.failed_step[:WORDS])}"
     yield from (f"- {code(name[:WORDS])}" for name in run.attempt.failed_tests[:TESTS])

@@ -235,4 +235,5 @@ def _lock(lock: Lock) -> View:
         "service": lock.service,
         "automatic": lock.automatic,
         "let_fixes_in": lock.let_fixes_in,
+        "build": lock.build,
     }

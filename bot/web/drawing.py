@@ -176,7 +176,8 @@ class _Drawer:
         """One lock, with how much has changed in its stage since its service last passed there."""
         found = versions.changes(self.board, self.board.locks[shape["key"]])
         href = shape["run"] and self.links.run(shape["run"])
-        return {**shape, "href": href, "changed": found["count"], "baseline": found["baseline"]}
+        log = self.links.log(self.board.job(Step(shape["stage"])), shape["build"])
+        return {**shape, "href": href, "log": log, "changed": found["count"], "baseline": found["baseline"]}
 
 
 def _is_quiet(column: Shape) -> bool:
@@ -254,6 +255,11 @@ class Links:
         """The build's page on Jenkins, if it has begun."""
         controller = self._configuration.controllers.get(job.controller)
         return None if controller is None or number is None else controller.build_url(job.name, number)
+
+    def log(self, job: Job | None, number: int | None) -> str | None:
+        """The log of the build on Jenkins, if it has begun."""
+        controller = self._configuration.controllers.get(job.controller) if job is not None else None
+        return controller.log_url(job.name, number) if controller and job and number is not None else None
 
     def build_of(self, run: Shape) -> str | None:
         """The page of the build of a run (a tile, or an ended run); None without a build or its stage."""

@@ -65,6 +65,12 @@ def _leads_nowhere(call: Call, name: str) -> Reply:
     return back(call, f"{call.job.url}{call.build.number}/{name}/")
 
 
+def console(call: Call) -> Reply:
+    """The log as people see it."""
+    title = f"{call.job.name} #{call.build.number} Console [Jenkins]"
+    return html(markup_page(title, f"<pre>{escape(call.c.builds.shown_log(call.build))}</pre>"))
+
+
 def console_text(call: Call) -> Reply:
     return text(call.c.builds.shown_log(call.build))
 
@@ -197,6 +203,7 @@ ROUTES: dict[tuple[str, ...], Handle] = {
     ("stop",): stop,
     ("term",): term,
     ("kill",): kill,
+    ("console",): console,
     ("consoleText",): console_text,
     ("logText", "progressiveText"): progressive_text,
     ("wfapi",): describe_stages,

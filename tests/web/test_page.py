@@ -66,7 +66,10 @@ def test_a_locked_stage_is_unmistakable(client: FlaskClient, story: Story, broke
     page = shown(client, story)
     words = text(page)
     assert "<title>Locked: pre-production" in page
-    assert f"pre-production is locked S1 {sha('S1a')[:7]} failed in pre-production (CheckoutTest) Held by S1.1" in words
+    failed = f"pre-production is locked S1 {sha('S1a')[:7]} failed in pre-production (CheckoutTest)"
+    build = story.board.runs[broken.key].attempt.build
+    assert f"{failed} Log of build #{build} Held by S1.1" in words
+    assert f'href="https://cdp.example.com/job/shop/job/pre-production/{build}/console"' in page
     assert "No fix is on its way yet. Merge it to main of S1" in words
     assert "1 run waits for pre-production and keeps its place" in words
     assert "Locked pre-production" in words  # the sign on the stage itself, besides its colour

@@ -116,7 +116,7 @@ class SetStatus:
     context: str
     state: Literal["pending", "success", "failure", "error"]
     description: Message
-    #: Where it leads to: a run, or else a build; to the pipeline if there is neither.
+    #: Where it leads to: a run, or else a build, or the log of a build that failed; else to the pipeline.
     run: str | None
     job: Job | None = None
     build: int | None = None

@@ -210,6 +210,7 @@ class FailedFix:
     who: Who
     step: Step
     why: Message
+    build: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,8 @@ class Lock:
     position: Position | None = None
     let_fixes_in: bool = False
     until: float | None = None
+    #: The failing build, in the stage's own job; None if Jenkins named none, or an older version locked the stage.
+    build: int | None = None
 
     @property
     def automatic(self) -> bool:

@@ -164,7 +164,8 @@ class Decision:
             self.do(SetStatus(*where, state, text, None, run.job, run.attempt.build))
         elif self.board.pipeline.stage(step.stage) is not None:
             debounce = self.limits.status_debounce if state == "pending" else 0.0
-            self.do(SetStatus(*where, state, text, run.key, conclusion=conclusion, debounce=debounce))
+            job, build = (self.board.job(step), run.attempt.build) if state == "failure" else (None, None)
+            self.do(SetStatus(*where, state, text, run.key, job, build, conclusion, debounce=debounce))
 
     def waits(self, run: Run, step: Step, **changes: Any) -> Run:
         """Put a run into the queue of `step`, at its tail unless `queue_number` is given, and say so on its commit.

@@ -127,7 +127,9 @@ def _of_stage(decision: Decision, stage: str) -> Notify | None:
     left = decision.board.locks_of(stage)
     locked = [lock for lock in decision.locked if lock in left]
     failed = [
-        FailedFix(run.key, run.who, run.step, why) for run, why in decision.failed_fixes if run.step.stage == stage
+        FailedFix(run.key, run.who, run.step, why, run.attempt.build)
+        for run, why in decision.failed_fixes
+        if run.step.stage == stage
     ]
     opened = [why for lock, why in decision.unlocked if lock.stage == stage and lock not in decision.locked]
     topics: list[Topic] = []

@@ -53,6 +53,7 @@ def lock_by_failure(decision: Decision, run: Run, why: Message, ended: float | N
         run=run.key,
         service=run.service,
         position=run.position,
+        build=held.build if held is not None and taken_back else run.attempt.build,
     )
     lock_stage(decision, lock)
     head = fast_lane.head_enters(decision.board, lock, ended)

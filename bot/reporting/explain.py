@@ -13,7 +13,7 @@ from bot.core.model.board import Board
 from bot.core.model.facts import Why
 from bot.core.model.messages import Message
 from bot.core.model.pipeline import AbortLevel, Lane, Mode, Step
-from bot.core.model.run import Buildable, Run, Status, Verification
+from bot.core.model.run import Buildable, Moved, Run, Status, Verification
 from bot.core.model.stage_state import StageBackoff
 from bot.core.rules import fast_lane, stage_versions
 from bot.core.rules.decision import run_failed
@@ -36,7 +36,8 @@ def why(board: Board, run: Run, now: float) -> Reason:
     """The reason for the present state of a run; computed when somebody asks, never stored."""
     match run.status:
         case Status.WAITING:
-            return _waiting(board, run, now)
+            reason = _waiting(board, run, now)
+            return reason if run.moved is None else Reason(reason.why, f"{reason.sentence}; {moved(run.moved)}")
         case Status.STARTING:
             return _starting(run)
         case Status.RUNNING:
@@ -124,6 +125,11 @@ def _pressed(run: Buildable) -> str:
     return {AbortLevel.TERM: "; its steps were ended by force", AbortLevel.KILL: "; it was killed"}.get(
         run.attempt.abort.level, ""
     )
+
+
+def moved(by: Moved) -> str:
+    """Who has put a run before all others."""
+    return f"moved to the front by {by.by}: {by.reason}"
 
 
 # -- what waits ------------------------------------------------------------------------------------------------

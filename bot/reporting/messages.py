@@ -78,6 +78,10 @@ def _run_retried(of: m.RunRetried) -> str:
     return f"{of.by} retried {what} in {of.step}: {of.reason}"
 
 
+def _run_moved(of: m.RunMoved) -> str:
+    return f"{_of_whom(of.who)}moved to the front of the queue for {of.step} by {of.by}: {of.reason}"
+
+
 def _whose(of: m.AbortedMoreFirmly | m.BuildStuck) -> str:
     return name(of.who) if of.who is not None else f"a second build of {of.repeats}"
 
@@ -186,6 +190,7 @@ words.register(m.RunFailed, failed)
 words.register(m.VerificationEnded, _verification_ended)
 words.register(m.RetriedAutomatically, lambda of: f"{words(of.failed)}; retried automatically ({of.number})")
 words.register(m.RunRetried, _run_retried)
+words.register(m.RunMoved, _run_moved)
 words.register(
     m.RanTooLong, lambda of: f"build #{of.build} of {name(of.who)} has run too long in {of.step}: it is aborted"
 )

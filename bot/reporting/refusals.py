@@ -31,6 +31,13 @@ _REFUSALS: Mapping[No, Callable[[Refusal], str]] = {
         f"{_name(of)} cannot be repeated any more"
     ),
     No.LEAVES_ALREADY: lambda of: f"{of.run} is on its way out already",
+    No.NOT_WAITING: lambda of: f"{_name(of)} does not wait: it is {of.status} in {of.step}",
+    No.GOES_FIRST: lambda of: f"{_name(of)} goes before the main lane already, and no fix is moved past another one",
+    No.FRONT_ALREADY: lambda of: f"{_name(of)} is at the front of the queue for {of.step} already",
+    No.OLDER_GOES_FIRST: lambda of: (
+        f"{of.run} ({of.who.service if of.who else ''} {short(of.head)}) is older and waits for {of.step} as well, "
+        f"which never goes back: move that one first"
+    ),
     # the fast lane
     No.NO_COMMIT_KNOWN: lambda of: f"no commit on main of {of.service} is known",
     No.HEAD_HAS_FAILED: lambda of: f"{_head(of)}, has failed already: merge a fix, or retry it",

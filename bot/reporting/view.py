@@ -74,6 +74,7 @@ def tile(board: Board, run: Run, now: float, position: int | None = None) -> Vie
         "since": run.since,
         "version": run.version,
         "position": position,
+        "moved": {"by": run.moved.by, "reason": run.moved.reason} if run.moved is not None else None,
         "why": str(reason.why),
         "reason": reason.sentence,
         "fix": _fix(board, run),

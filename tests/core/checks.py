@@ -128,12 +128,15 @@ def _order(board: Board, decision: Decision, was: Before, memory: Memory, now: f
         if fact.kind is FactKind.RUN_QUEUED and fact.run:
             memory.arrivals += 1
             memory.arrived[fact.run] = memory.arrivals
+        if fact.kind is FactKind.RUN_MOVED and fact.run:  # a person puts it before all who wait (L7)
+            memory.arrivals += 1
+            memory.arrived[fact.run] = -memory.arrivals
     for step in board.steps():
         plain = [run.key for run in board.queue(step) if _is_plain(run)]
         assert plain == sorted(plain, key=memory.arrived.__getitem__), f"the order of {step} is lost"
     admitted = dict(_admitted(decision))
     for step, keys in was.queues.items():
-        plain = [key for key in keys if _is_plain(was.runs[key])]
+        plain = sorted((key for key in keys if _is_plain(was.runs[key])), key=lambda key: memory.arrived.get(key, 0))
         for position, key in enumerate(plain):
             if admitted.get(key) == step and board.runs[key].lane is Lane.MAIN:
                 for passed in plain[:position]:

@@ -33,6 +33,7 @@ from bot.core.model.events import (
     LockAsked,
     Merged,
     ModeAsked,
+    MoveAsked,
     PullClosed,
     PullFound,
     PullMoved,
@@ -58,7 +59,7 @@ PEOPLE = (
     ["retry"] * 4
     + ["unlock"] * 3
     + ["cancel"] * 3
-    + ["fast_lane", "lock", "verify", "command", "permission"] * 2
+    + ["fast_lane", "lock", "verify", "command", "permission", "move"] * 2
     + ["mode", "configure"]
 )
 #: What happens to a pull request, and how often one beside the other.
@@ -341,6 +342,11 @@ class AnyTown(RuleBasedStateMachine):
     def _cancel(self, pick: int, other: int) -> Event | None:
         runs = self._runs(lambda run: run.lane is Lane.MAIN and other % 2 == 0)
         return CancelAsked(runs[pick % len(runs)].key, "ann", "not wanted") if runs else None
+
+    def _move(self, pick: int, other: int) -> Event | None:
+        """Mostly a run that waits behind others, at times any."""
+        runs = self._runs(lambda run: run.status is not Status.WAITING or self.town.board.ahead_of(run) == 0)
+        return MoveAsked(runs[pick % len(runs)].key, "ann", "the fair is tomorrow") if runs else None
 
     def _fast_lane(self, pick: int, other: int) -> Event:
         return FastLaneAsked(SERVICES[pick % 3], "ann", "urgent", (None, *STAGES)[other % 5])

@@ -24,6 +24,7 @@ from bot.core.model.events import (
     LockAsked,
     Merged,
     ModeAsked,
+    MoveAsked,
     RetryAsked,
     TimePassed,
     TriggerAccepted,
@@ -211,6 +212,10 @@ class Town:
     def cancel(self, sha: str) -> None:
         """A person takes a run out."""
         self.send(CancelAsked(self.key(sha), "ann", "not wanted"))
+
+    def move(self, sha: str) -> None:
+        """A person moves a waiting run to the front of its queue."""
+        self.send(MoveAsked(self.key(sha), "ann", "the fair is tomorrow"))
 
     def fast_lane(self, service: str, stage: str | None = None) -> None:
         """A person sends the head of main on the fast lane."""

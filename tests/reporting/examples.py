@@ -62,6 +62,8 @@ MESSAGES: list[m.Message] = [
     m.RetriedAutomatically(FAILED, 2),
     m.RunRetried("ann", STEP, "flaky"),
     m.RunRetried("ann", STEP, "flaky", WHO),
+    m.RunMoved("ann", STEP, "the fair is tomorrow"),
+    m.RunMoved("ann", STEP, "the fair is tomorrow", WHO),
     m.RanTooLong(7, WHO, STEP),
     m.AbortedMoreFirmly(7, WHO, "", STEP, AbortLevel.STOP, AbortLevel.TERM),
     m.AbortedMoreFirmly(7, None, "S1.1", STEP, AbortLevel.TERM, AbortLevel.KILL),

@@ -40,6 +40,7 @@ from bot.core.model.people_events import (
     FastLaneAsked,
     LockAsked,
     ModeAsked,
+    MoveAsked,
     RetryAsked,
     UnlockAsked,
     VerifyAsked,
@@ -119,6 +120,7 @@ Event = (
     | UnlockAsked
     | RetryAsked
     | CancelAsked
+    | MoveAsked
     | FastLaneAsked
     | VerifyAsked
     | ModeAsked
@@ -154,6 +156,7 @@ __all__ = [
     "LockAsked",
     "Merged",
     "ModeAsked",
+    "MoveAsked",
     "PullClosed",
     "PullFound",
     "PullMoved",

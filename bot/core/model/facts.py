@@ -34,6 +34,7 @@ class FactKind(StrEnum):
     RUN_RECALLED = "run-recalled"
     RUN_RETURNED = "run-returned"
     RUN_RETRIED = "run-retried"
+    RUN_MOVED = "run-moved"
     RUN_PROMOTED = "run-promoted"
     RUN_REJOINED = "run-rejoined"
     RUN_LEAVING = "run-leaving"

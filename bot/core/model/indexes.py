@@ -20,6 +20,8 @@ class QueueKey(NamedTuple):
 
     #: See `Run.queue_rank`.
     rank: int
+    #: See `Run.front_rank`.
+    front: int
     #: First come, first served. A run that is called back keeps its number, so it is at the head again (L3, L6).
     queue_number: int
     run: str
@@ -27,7 +29,7 @@ class QueueKey(NamedTuple):
 
 def queue_key(run: Buildable) -> QueueKey:
     """The place of a run, or of a verification, in the order of its queue."""
-    return QueueKey(run.queue_rank, run.queue_number, run.key)
+    return QueueKey(run.queue_rank, run.front_rank, run.queue_number, run.key)
 
 
 Key = TypeVar("Key")

@@ -225,6 +225,16 @@ class RunRetried(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class RunMoved(Message):
+    """A person has moved a run to the front of its queue; with `who`, which run."""
+
+    by: str
+    step: Step
+    reason: str
+    who: Who | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RanTooLong(Message):
     """A build is aborted because it has run for longer than its stage allows."""
 

@@ -53,6 +53,16 @@ class CancelAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class MoveAsked:
+    """A person moves a waiting run to the front of its queue."""
+
+    run: str
+    by: str
+    reason: str
+    kind: Literal["move-asked"] = "move-asked"
+
+
+@dataclass(frozen=True, slots=True)
 class FastLaneAsked:
     """A person sends the head of a service's main on the fast lane, into `stage` even if it is locked (F1)."""
 

@@ -19,6 +19,10 @@ class No(StrEnum):
     OFF_MAIN = "off-main"
     FIX_IS_THERE = "fix-is-there"
     LEAVES_ALREADY = "leaves-already"
+    NOT_WAITING = "not-waiting"
+    GOES_FIRST = "goes-first"
+    FRONT_ALREADY = "front-already"
+    OLDER_GOES_FIRST = "older-goes-first"
     # the fast lane
     NO_COMMIT_KNOWN = "no-commit-known"
     HEAD_HAS_FAILED = "head-has-failed"

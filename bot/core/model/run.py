@@ -146,6 +146,15 @@ NO_MERGE = Merge()
 
 
 @dataclass(frozen=True, slots=True)
+class Moved:
+    """A person has moved a run to the front of its queue. Of several, the one with the greater number goes first."""
+
+    number: int
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One commit of one service on its way through the stages, on one lane."""
 
@@ -173,6 +182,8 @@ class Run:
     permits: tuple[str, ...] = ()
     #: Set when the run is on its way out.
     ending: Ending | None = None
+    #: Who has moved it to the front of the queue of its step; it counts for that queue alone.
+    moved: Moved | None = None
     merge: Merge = NO_MERGE
     #: The last things that happened to it, oldest first; bounded.
     story: tuple[Happened, ...] = ()
@@ -201,6 +212,11 @@ class Run:
         if self.retrying:
             return 0
         return 1 if self.lane is Lane.FAST else 2
+
+    @property
+    def front_rank(self) -> int:
+        """Lower goes first among those of one `queue_rank`: whom a person has moved to the front, the latest first."""
+        return -self.moved.number if self.moved is not None else 0
 
     @property
     def taken_out(self) -> bool:
@@ -260,6 +276,11 @@ class Verification:
     @property
     def queue_rank(self) -> int:
         """First come, first served."""
+        return 0
+
+    @property
+    def front_rank(self) -> int:
+        """Nobody moves one to the front."""
         return 0
 
     @property

@@ -101,6 +101,7 @@ HANDLERS: Mapping[type, tuple[Handler, ...]] = dict[type, tuple[Handler, ...]](
         _on(events.UnlockAsked, requests.unlock),
         _on(events.RetryAsked, requests.retry),
         _on(events.CancelAsked, requests.cancel),
+        _on(events.MoveAsked, requests.move),
         _on(events.FastLaneAsked, requests.send_head_fast),
         _on(events.ModeAsked, requests.change_mode),
         _on(events.VerifyAsked, verifications.verify_on_request),

@@ -170,13 +170,16 @@ class Decision:
     def waits(self, run: Run, step: Step, **changes: Any) -> Run:
         """Put a run into the queue of `step`, at its tail unless `queue_number` is given, and say so on its commit.
 
+        At the tail nobody has moved it to the front.
         The status waits a moment, so where the run enters at once it is never written. The last attempt is over; the
         retries of the step that it was in do not count for the next.
         """
         queue_number = changes.pop("queue_number", None)
         queued = self.now if queue_number is None else run.queued or self.now
-        queue_number = queue_number or self.board.queue_number()
-        elsewhere = {} if run.step == step else {"retried": 0, "retrying": False}
+        elsewhere: dict[str, Any] = {} if run.step == step else {"retried": 0, "retrying": False}
+        if queue_number is None:
+            queue_number = self.board.queue_number()
+            elsewhere["moved"] = None
         waiting = self.update(
             run,
             **{

@@ -313,7 +313,7 @@ def send_fast(decision: Decision, service: str, position: Position, *, why: Mess
     if before.lane is Lane.FAST and permit in (None, *before.permits):
         return  # it is there already
     permits = before.permits if permit is None else tuple(dict.fromkeys((*before.permits, permit)))
-    run = decision.update(before, lane=Lane.FAST, permits=permits)
+    run = decision.update(before, lane=Lane.FAST, permits=permits, moved=None)
     told = Promoted(why, None if before.lane is Lane.MAIN else permit, run.who)
     decision.tell(FactKind.RUN_PROMOTED, told, run)
     decision.note(run, replace(told, who=None))

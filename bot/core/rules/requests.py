@@ -1,4 +1,4 @@
-"""What people ask for: lock, unlock, retry, cancel, fast lane, mode. Each is done, or refused with a reason.
+"""What people ask for: lock, unlock, retry, cancel, move, fast lane, mode. Each is done, or refused with a reason.
 
 The questions `why_not_...` return that reason, or None. The rules here ask them, and so does the API, before it keeps a
 request.
@@ -8,15 +8,34 @@ On leaving observe, the withdrawals are sent that were decided meanwhile.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import takewhile
 
 from bot.core.model.board import Board
-from bot.core.model.events import CancelAsked, FastLaneAsked, LockAsked, ModeAsked, RetryAsked, UnlockAsked
+from bot.core.model.events import (
+    CancelAsked,
+    FastLaneAsked,
+    LockAsked,
+    ModeAsked,
+    MoveAsked,
+    RetryAsked,
+    UnlockAsked,
+)
 from bot.core.model.facts import FactKind
 from bot.core.model.history import Position
-from bot.core.model.messages import AskedBy, Cancelled, Message, Phrase, Phrased, RunEnding, RunRetried, Verbatim
+from bot.core.model.messages import (
+    AskedBy,
+    Cancelled,
+    Message,
+    Phrase,
+    Phrased,
+    RunEnding,
+    RunMoved,
+    RunRetried,
+    Verbatim,
+)
 from bot.core.model.pipeline import Lane, Mode, Track
 from bot.core.model.refusals import No, NoSuchStage, NotClosedBy, Refusal, SeveralLocks
-from bot.core.model.run import Buildable, End, Ending, Run, Status
+from bot.core.model.run import Buildable, End, Ending, Moved, Run, Status
 from bot.core.model.stage_messages import ModeChanged, UnlockedBy
 from bot.core.model.stage_state import Lock
 from bot.core.rules import fast_lane, stage_versions
@@ -167,6 +186,56 @@ def cancel(decision: Decision, event: CancelAsked) -> None:
         withdraw(decision, run, abort=True)
     else:
         leave(decision, run, Ending(End.CANCELLED, why), abort=True)
+
+
+# -- the front of the queue (L7) -------------------------------------------------------------------------------
+
+
+def why_not_move(board: Board, event: MoveAsked) -> Message | None:
+    """L7 Moving. Why the run cannot go to the front of its queue: it does not wait, or another goes first."""
+    run = board.runs.get(event.run)
+    if run is None:
+        return Refusal(No.NOT_LIVE, event.run)
+    if run.status is not Status.WAITING:
+        return Refusal(No.NOT_WAITING, run.key, run.who, step=run.step, status=str(run.status))
+    if run.retrying or run.lane is Lane.FAST:
+        return Refusal(No.GOES_FIRST, run.key, run.who)
+    passed = _would_pass(board, run)
+    if not passed:
+        return Refusal(No.FRONT_ALREADY, run.key, run.who, step=run.step)
+    older = next((other for other in passed if _must_go_first(board, other, run)), None)
+    if older is None:
+        return None
+    return Refusal(No.OLDER_GOES_FIRST, older.key, run.who, step=run.step, head=older.sha)
+
+
+def _would_pass(board: Board, run: Run) -> list[Run]:
+    """The runs of the main lane that wait before it. Fixes and retries have a rank of their own."""
+    before = takewhile(lambda other: other.key != run.key, board.queue(run.step))
+    return [other for other in before if other.queue_rank == run.queue_rank]
+
+
+def _must_go_first(board: Board, other: Run, run: Run) -> bool:
+    """F11: whether `other` is an older commit of the same service, or may be, for a stage that rolls out."""
+    if other.service != run.service or not stage_versions.rolls_out(board.pipeline, run.step):
+        return False
+    return board.service(run.service).history.contains(other.position, run.position) is not True
+
+
+def move(decision: Decision, event: MoveAsked) -> None:
+    """L7 Moving. A person moves a waiting run to the front of the main lane's queue for its step.
+
+    It enters as everybody does: not while the stage is locked, full or paused.
+    """
+    no = why_not_move(decision.board, event)
+    if no is not None:
+        refuse(decision, event.by, no, decision.board.runs.get(event.run))
+        return
+    run = decision.board.runs[event.run]
+    told = RunMoved(event.by, run.step, event.reason, run.who)
+    moved = decision.update(run, moved=Moved(decision.board.queue_number(), event.by, event.reason))
+    decision.tell(FactKind.RUN_MOVED, told, moved, by=event.by)
+    decision.note(moved, replace(told, who=None))
 
 
 # -- fast lane (F1) --------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """The locks of a stage, rules L1 to L3: how they close it, how they open, and what follows at once (F8, F9, F12).
 
 What new proofs or a force-push change is looked at from here too: `reconsider`.
-The same rules for people: docs/locks.md, which also names the functions of L4 to L6; a test holds the two together.
+The same rules for people: docs/locks.md, which also names the functions of L4 to L7; a test holds the two together.
 """
 
 from __future__ import annotations

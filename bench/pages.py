@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import gzip
 import http.client
-import shutil
 import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+import demo.browser
 from bench.house import PIPELINE, House
 from bench.report import SMALL, Section, Target, p50, rounds
 from bot.core.model.run import Status
@@ -26,19 +26,8 @@ PAGES = {
     "one service": f"/p/{PIPELINE}/services/S1",
     "find": "/find?q=several+addresses",
 }
-#: A laptop, in pixels, and a browser that asks nobody else.
+#: A laptop, in pixels.
 WIDE, HIGH = 1280, 800
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 BUDGET = 40.0
 
 
@@ -114,13 +103,10 @@ def _ask(port: int, path: str, times: int) -> Asked:
 
 def _see(url: str) -> Seen | None:
     """Open the board in a browser, once to warm it up and once to measure; None without a browser."""
-    path = next((found for found in map(shutil.which, BROWSERS) if found), None)
+    path = demo.browser.find()
     if path is None:
         return None
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+    with demo.browser.opened(path) as browser:
         seen = None
         for _ in range(2):
             page = browser.new_page(viewport={"width": WIDE, "height": HIGH})
@@ -130,7 +116,6 @@ def _see(url: str) -> Seen | None:
             live = (time.perf_counter() - began) * 1000
             seen = Seen(page.evaluate("document.documentElement.scrollHeight") / HIGH, live)
             page.close()
-        browser.close()
         return seen
 
 

@@ -46,10 +46,19 @@ def install(app: Flask) -> None:
     app.jinja_env.filters["commands"] = commands
     app.jinja_env.filters["cost"] = cost_sentence
     app.jinja_env.filters["lasting"] = lasting
+    app.jinja_env.globals["stages_locked"] = stages_locked
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.extensions["interlock-connections"] = Connections()
     app.extensions["interlock-feeds"] = {name: _feed(app, here, context) for name, context in here.pipelines.items()}
     app.register_blueprint(page)
+
+
+def stages_locked(pipeline: str) -> list[str]:
+    """The locked stages of a pipeline, for the title and the icon of each of its pages."""
+    context = context_of(pipeline)
+    with context.look() as replica:
+        board = replica.board
+        return [stage.name for stage in context.pipeline_of(board).stages if board.locks_of(stage.name)]
 
 
 def commands(text: str) -> Markup:

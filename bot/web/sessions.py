@@ -10,11 +10,12 @@ import hashlib
 import hmac
 import secrets
 import time
+from base64 import b64decode, urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import cast
 
-from flask import Flask, Request, current_app, request, session
+from flask import Flask, Request, current_app, g, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from itsdangerous import BadSignature
 from werkzeug.http import parse_cookie
@@ -26,6 +27,8 @@ from config.settings import Settings
 #: Where a request carries the token of the form: in this field, or, from a script, in this header.
 FIELD, HEADER = "csrf_token", "X-CSRF-Token"
 _CSRF, _ENDS = "csrf", "ends"
+#: How many bytes the token has, and under which name the present request keeps it masked.
+_BYTES, _MASKED = 32, "interlock_csrf"
 
 
 class SignedSession(SecureCookieSessionInterface):
@@ -82,19 +85,55 @@ def end() -> None:
 
 
 def csrf_token() -> str:
-    """The token that a form of the present page must carry: only a page of ours can know it."""
+    """The token that a form of the present page must carry: only a page of ours can know it.
+
+    It is masked, differently for each answer: who sees how long compressed answers are, and puts guesses into an
+    address that the page repeats, learns nothing that holds for the next one (BREACH, CVE-2013-3587).
+    """
     if _CSRF not in session:
-        session[_CSRF] = secrets.token_urlsafe(32)
+        session[_CSRF] = secrets.token_urlsafe(_BYTES)
         session.permanent = True
-    return cast(str, session[_CSRF])
+    if _MASKED not in g:
+        setattr(g, _MASKED, _mask(session[_CSRF]))
+    return cast(str, getattr(g, _MASKED))
+
+
+def unmasked(page: bytes) -> bytes:
+    """The page that is answered, with the token of its forms as it is: equal pages are equal again."""
+    masked = g.get(_MASKED)
+    return page if masked is None else page.replace(masked.encode(), session.get(_CSRF, "").encode())
 
 
 def check_csrf() -> None:
     """Return if the present request was sent by a page of ours. Raises Problem (403)."""
     kept = session.get(_CSRF, "")
-    given = request.headers.get(HEADER) or request.form.get(FIELD, "")
-    if not kept or not hmac.compare_digest(kept.encode(), given.encode("utf-8", "surrogatepass")):
+    given = unmask(request.headers.get(HEADER) or request.form.get(FIELD, ""))
+    if not kept or not hmac.compare_digest(kept.encode(), given.encode()):
         raise Problem(403, "this form is not one of a page that you have open: load the page again, then send it")
+
+
+def _mask(token: str) -> str:
+    """A random mask, and the token under it."""
+    mask = secrets.token_bytes(_BYTES)
+    hidden = bytes(a ^ b for a, b in zip(mask, _decoded(token), strict=True))
+    return urlsafe_b64encode(mask + hidden).decode()
+
+
+def unmask(text: str) -> str:
+    """The token that `text` hides; empty if it cannot be one."""
+    try:
+        both = b64decode(text.encode(), altchars=b"-_", validate=True)
+    except ValueError:  # binascii.Error and UnicodeEncodeError are such
+        return ""
+    if len(both) != 2 * _BYTES:
+        return ""
+    plain = bytes(a ^ b for a, b in zip(both[:_BYTES], both[_BYTES:], strict=True))
+    return urlsafe_b64encode(plain).rstrip(b"=").decode()
+
+
+def _decoded(token: str) -> bytes:
+    """The bytes of what `secrets.token_urlsafe` made."""
+    return urlsafe_b64decode(token + "=" * (-len(token) % 4))
 
 
 def has_signed_cookie(app: Flask, cookies: str) -> bool:

@@ -3,47 +3,33 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page
 
+import demo.browser
 from tests.web.conftest import redis, redis_url, story
 from tests.web.serving import served
 from tests.web.story import Story
 
 __all__ = ["redis", "redis_url", "story"]
 
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-
 
 def chromium() -> str:
     """The browser on this machine. Without one the test is skipped, but in CI it fails."""
-    found = next((path for path in map(shutil.which, NAMES) if path), None)
+    found = demo.browser.find()
     if found is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"none of {', '.join(NAMES)} is installed")
+        names = ", ".join(demo.browser.NAMES)
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"none of {names} is installed")
     return str(found)
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    path = chromium()
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+    with demo.browser.opened(chromium()) as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture

@@ -1,34 +1,64 @@
-"""axe-core finds no mistake of accessibility on any page, wide and narrow, light and dark."""
+"""axe-core finds no mistake of accessibility on any page, wide and narrow, light and dark.
+
+Which pages there are is asked of the application itself: a page that is new is looked at, or fails the test that says
+what to do. The session below is signed in, so that what only some may see is looked at as well.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from flask import Flask
 from playwright.sync_api import Browser, Page
 
 from bot.core.model.events import LockAsked, Merged, ModeAsked
 from bot.core.model.pipeline import Mode, Outcome
+from standins.github import GitHubStandIn
 from tests.github import packages
-from tests.web.story import Story, sha
+from tests.web.addresses import pages
+from tests.web.asked import TOKEN
+from tests.web.conftest import app, configuration, settings, wake_ups
+from tests.web.serving import file_of, served_with_sign_in
+from tests.web.story import Story, pipeline, sha
+
+__all__ = ["app", "configuration", "settings", "wake_ups"]
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-
-PAGES = ("", "/where", "/runs", "/services/S1", "/log", "/statistics", "/runs/S1.1", "/runs/nobody.1")
 
 
 @pytest.fixture
 def busy(story: Story) -> Story:
-    """A board with everything on it: two locks, a queue that is folded, a pause, runs that have ended."""
+    """A board with everything on it: two locks, a fix, a queue that is folded, a pause, runs that have ended."""
     story.start()
     story.passes(story.merge("S2", "a"), 4)
     failing = story.merge("S1", "a", "Round prices")
     story.passes(failing, 2)
     story.build(failing, Outcome.FAILURE, ("CheckoutTest",))
     story.build(story.merge("S3", "a"), Outcome.FAILURE)
+    story.passes(story.merge("S1", "b", "Fix the rounding"))
     story.put(LockAsked("production", "sam", "the fair"), ModeAsked(Mode.PAUSE, "alex", "to see"))
     story.put(*(Merged("S2", sha(f"m{n}"), sha(f"m{n - 1}") if n else sha("S2a")) for n in range(9)))
     return story
+
+
+@pytest.fixture
+def site(busy: Story, redis_url: str, tmp_path: Path) -> Iterator[str]:
+    """The address of a site with three pipelines: a busy one, one without a run, one that the reader may not read."""
+    name = busy.shape.name
+    also = ""
+    for each in ("quiet", "closed"):
+        entry = file_of(pipeline(f"{name}-{each}")).partition("pipelines:\n")[2]
+        also += entry.replace(": shop/", f": {each}/")  # jobs of its own
+    also += "    roles: {admin: [{name: somebody-else}], operator: [], developer: [], viewer: []}\n"
+    repositories = [{"full_name": service.repository} for service in busy.shape.services]
+    with (
+        GitHubStandIn(repositories) as github,  # type: ignore[arg-type]
+        served_with_sign_in(busy, redis_url, tmp_path, github, also) as address,
+    ):
+        yield address
 
 
 def violations(page: Page) -> list[str]:
@@ -38,10 +68,12 @@ def violations(page: Page) -> list[str]:
     return [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in found["violations"]]
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
 def test_axe_finds_nothing(
-    browser: Browser, address: str, busy: Story, width: int, scheme: Literal["light", "dark"]
+    browser: Browser, site: str, app: Flask, busy: Story, width: int, scheme: Literal["light", "dark"]
 ) -> None:
+    base = f"/p/{busy.shape.name}"
     context = browser.new_context(
         viewport={"width": width, "height": 800},
         color_scheme=scheme,
@@ -50,8 +82,35 @@ def test_axe_finds_nothing(
     )
     page = context.new_page()
     found = {}
-    for path in (*(f"/p/{busy.shape.name}{each}" for each in PAGES), "/find", "/find?q=S"):
-        page.goto(f"{address}{path}", wait_until="domcontentloaded")
+
+    def look_at(path: str, status: int = 200) -> None:
+        answer = page.goto(f"{site}{path}", wait_until="domcontentloaded")
+        assert answer is not None
+        assert (answer.status, answer.header_value("content-type")) == (status, "text/html; charset=utf-8"), path
+        assert page.url == f"{site}{path}", f"{path} leads elsewhere: it is not looked at"
         found[path] = violations(page)
+
+    every_page = pages(app, busy.shape.name)
+    look_at(every_page.pop("signing.show_sign_in"))
+    page.get_by_label("Your API token").fill("wrong")
+    page.get_by_role("button", name="Sign in").click()
+    found["a wrong token"] = violations(page)
+    page.get_by_label("Your API token").fill(TOKEN)
+    page.get_by_role("button", name="Sign in").click()
+    for path in every_page.values():
+        look_at(path)
+    for path in (f"{base}/runs/S2.1", "/find?q=S", f"{base}/runs?q=nothing+at+all", f"{base}/log?by=anybody"):
+        look_at(path)
+    look_at(f"{base}-quiet")
+    look_at(f"{base}/runs/nobody.1", 404)
+    look_at(f"{base}/log?before=x", 400)
+    look_at(f"{base}-closed", 403)
     context.close()
     assert {path: each for path, each in found.items() if each} == {}
+
+
+def test_a_page_that_nobody_said_how_to_look_at_fails() -> None:
+    app = Flask(__name__)
+    app.add_url_rule("/p/<pipeline>/freezes/<freeze>", "page.show_freeze", lambda: "")
+    with pytest.raises(pytest.fail.Exception, match=r"page\.show_freeze .* PARTS"):
+        pages(app, "shop")

@@ -186,5 +186,6 @@ def test_the_overview_tells_of_a_lock_without_a_reload(
         expect(page.locator(".has-lock")).to_contain_text(HOSTILE, timeout=15_000)
         expect(names).to_have_text([other.shape.name, story.shape.name])
         expect(page).to_have_title(re.compile(f"^Locked: {other.shape.name}"))
+        expect(page.locator("link[rel=icon]")).to_have_attribute("href", "/static/icon-locked.svg")
         assert page.evaluate("window.hurt === undefined") is True
         page.goto("about:blank")

@@ -75,6 +75,21 @@ def test_the_pictures_unfold_without_a_reload(address: str, page: Page, story: S
     assert page.evaluate("window.sameDocument") is True
 
 
+@pytest.mark.parametrize("path", ["", "/where", "/runs"])
+def test_title_and_icon_follow_a_lock_that_comes_and_goes(address: str, page: Page, story: Story, path: str) -> None:
+    story.start()
+    page.goto(f"{address}/p/{story.shape.name}{path}", wait_until="domcontentloaded")
+    is_live(page)
+    icon = page.locator("link[rel=icon]")
+    expect(icon).to_have_attribute("href", "/static/icon.svg")
+    story.put(LockAsked("production", "alex", "the fair"))
+    expect(icon).to_have_attribute("href", "/static/icon-locked.svg", timeout=15_000)
+    expect(page).to_have_title(re.compile("^Locked: production · "))
+    story.put(UnlockAsked("production", "alex", "it is over"))
+    expect(icon).to_have_attribute("href", "/static/icon.svg", timeout=15_000)
+    expect(page).not_to_have_title(re.compile("Locked"))
+
+
 def test_focus_selection_and_scrolling_survive_an_update(address: str, page: Page, story: Story) -> None:
     story.start()
     story.put(ModeAsked(Mode.PAUSE, "alex", "no"))
@@ -152,6 +167,8 @@ def test_without_scripts_the_page_shows_the_board(address: str, browser: Browser
     page = context.new_page()
     page.goto(address, wait_until="domcontentloaded")
     expect(page.locator(".banner.locked")).to_contain_text("plain HTML")
+    expect(page).to_have_title(re.compile("^Locked: production · "))
+    expect(page.locator("link[rel=icon]")).to_have_attribute("href", "/static/icon-locked.svg")
     expect(page.locator("#live-text")).to_have_text(re.compile("^as of "))
     context.close()
 

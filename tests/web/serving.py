@@ -92,13 +92,15 @@ def _await(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def served_with_sign_in(story: Story, redis_url: str, folder: Path, github: GitHubStandIn) -> Iterator[str]:
-    """The address of a site on which people sign in with GitHub or with a token."""
+def served_with_sign_in(
+    story: Story, redis_url: str, folder: Path, github: GitHubStandIn, also: str = ""
+) -> Iterator[str]:
+    """The address of a site on which people sign in with GitHub or with a token. `also`: more pipelines of the file."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     github.control.register_oauth_app("client", "very secret", f"{url}/sign-in/github/callback")
     story.start()
-    also = (
+    also += (
         f"github: {{api_url: '{github.url}', web_url: '{github.url}'}}\n"
         f"web: {{public_url: '{url}', sign_in: {{token: true, github: true}}}}\n"
     )

@@ -50,15 +50,6 @@ def test_who_has_the_latest_is_told_so_in_a_few_bytes(client: FlaskClient, story
     assert client.get(address, headers={**GZIP, "If-None-Match": tag}).status_code == 200
 
 
-def test_a_page_with_words_of_strangers_and_a_session_is_not_compressed(client: FlaskClient, story: Story) -> None:
-    story.start()
-    address = f"/p/{story.shape.name}/runs?q=a-guess"
-    assert client.get(address, headers=GZIP).headers["Content-Encoding"] == "gzip"
-    client.set_cookie("session", "whatever it is")
-    assert "Content-Encoding" not in client.get(address, headers=GZIP).headers
-    assert client.get(f"/p/{story.shape.name}/runs", headers=GZIP).headers["Content-Encoding"] == "gzip"
-
-
 def test_an_error_is_left_alone(client: FlaskClient, story: Story) -> None:
     answer = client.get("/p/nowhere", headers=GZIP)
     assert (answer.status_code, "ETag" in answer.headers) == (404, False)

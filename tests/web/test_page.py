@@ -9,16 +9,27 @@ from html import unescape
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from pydantic import SecretStr
 
-from bot.core.model.events import BuildSeen, Configured, LockAsked, Merged, ModeAsked, PullMoved, TriggerRefused
+from bot.core.model.events import (
+    BuildSeen,
+    Configured,
+    LockAsked,
+    Merged,
+    ModeAsked,
+    PullMoved,
+    TriggerRefused,
+    UnlockAsked,
+)
 from bot.core.model.pipeline import Mode, Outcome, Pipeline
 from bot.core.model.run import Run
 from bot.store.records import Repairs
 from bot.web.app import create_app
 from config.configuration import Configuration, Controller
 from config.settings import Settings
+from tests.web.addresses import pages
 from tests.web.story import Story, pipeline, sha
 
 CSS = (Path(__file__).parents[2] / "bot/web/static/page.css").read_text()
@@ -73,6 +84,30 @@ def test_a_locked_stage_is_unmistakable(client: FlaskClient, story: Story, broke
     assert "No fix is on its way yet. Merge it to main of S1" in words
     assert "1 run waits for pre-production and keeps its place" in words
     assert "Locked pre-production" in words  # the sign on the stage itself, besides its colour
+
+
+def test_each_page_of_a_pipeline_says_in_title_and_icon_that_a_stage_is_locked(
+    app: Flask, client: FlaskClient, story: Story, broken: Run
+) -> None:
+    of_the_pipeline = {view: path for view, path in pages(app, story.shape.name).items() if path.startswith("/p/")}
+    assert len(of_the_pipeline) >= 7
+    for path in of_the_pipeline.values():
+        page = client.get(path).text
+        assert "<title>Locked: pre-production · " in page, path
+        assert 'href="/static/icon-locked.svg"' in page, path
+    assert client.get("/static/icon-locked.svg").status_code == 200
+    story.put(UnlockAsked("pre-production", "alex", "seen to"))
+    for path in of_the_pipeline.values():
+        page = client.get(path).text
+        assert "Locked: " not in page.partition("</title>")[0], path
+        assert 'href="/static/icon.svg"' in page, path
+
+
+def test_an_error_says_nothing_of_a_pipeline_that_one_may_not_read(
+    client: FlaskClient, story: Story, broken: Run
+) -> None:
+    page = client.get(f"/p/{story.shape.name}/runs/nobody.1").text
+    assert ("pre-production" in page, "icon-locked" in page) == (False, False)
 
 
 def test_every_tile_says_who_it_is_and_why_it_stands_there(client: FlaskClient, story: Story, broken: Run) -> None:

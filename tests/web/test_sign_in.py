@@ -20,6 +20,7 @@ from werkzeug.test import TestResponse
 
 from bot.core.access import Member, MemberKind, Roles, Scope
 from bot.store.tokens import Tokens
+from bot.web import sessions
 from bot.web.app import create_app
 from bot.web.sign_in import safe_next
 from config.configuration import Configuration, PipelineAccess, ProxySettings, SignInSettings, WebSettings
@@ -200,7 +201,9 @@ def test_a_wrong_token_signs_nobody_in(site: Site) -> None:
 
 def test_a_form_without_its_token_is_refused(site: Site, story: Story) -> None:
     client = site()
-    for form in ({}, {"csrf_token": ""}, {"csrf_token": "x"}):
+    secret = sessions.unmask(csrf(client.get("/sign-in")))
+    assert len(secret) == 43
+    for form in ({}, *({"csrf_token": each} for each in ("", "x", "ü", "AAAA", secret, "A" * 88, "=" * 88))):
         assert client.post("/sign-in/token", data={"token": TOKEN, **form}).status_code == 403
     with_token(client)
     assert client.post("/sign-out", data={"csrf_token": "x"}).status_code == 403
@@ -213,9 +216,29 @@ def test_a_form_without_its_token_is_refused(site: Site, story: Story) -> None:
 
 def test_the_token_of_the_forms_is_another_one_after_the_sign_in(site: Site, story: Story) -> None:
     client = site()
-    before = csrf(client.get("/sign-in"))
+    before = sessions.unmask(csrf(client.get("/sign-in")))
     with_token(client)
-    assert csrf(client.get(f"/p/{story.shape.name}")) != before
+    assert sessions.unmask(csrf(client.get(f"/p/{story.shape.name}"))) != before
+
+
+def test_each_answer_hides_the_token_of_the_forms_differently_and_each_is_taken(site: Site, story: Story) -> None:
+    client = site()
+    with_token(client)
+    story.start()
+    address = f"/p/{story.shape.name}/runs?q=a-guess"
+    tokens = [csrf(client.get(address)) for _ in range(3)]
+    assert len({token[start : start + 8] for token in tokens for start in (0, 60)}) == 6
+    assert len({sessions.unmask(token) for token in tokens}) == 1
+    action = f"/api/v1/pipelines/{story.shape.name}/stages/production/lock"
+    for token in tokens:
+        assert client.post(action, json={"reason": "x"}, headers={"X-CSRF-Token": token}).status_code == 202
+    story.turns()
+    packed = client.get(address, headers={"Accept-Encoding": "gzip"})
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert client.get(address, headers={"If-None-Match": packed.headers["ETag"]}).status_code == 304
+    client.post("/sign-out", data={"csrf_token": tokens[0]})
+    with_token(client)  # a new session: the old page's token is not taken any more
+    assert client.get(address, headers={"If-None-Match": packed.headers["ETag"]}).status_code == 200
 
 
 def test_signing_out_ends_it(site: Site, story: Story) -> None:

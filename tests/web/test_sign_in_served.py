@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
+from prometheus_client.parser import text_string_to_metric_families
 
+from bot.core.access import Scope
+from bot.core.model.events import Merged
+from bot.store.tokens import Tokens
 from standins.github import GitHubStandIn
 from tests.texts import text_of
 from tests.web.asked import TOKEN
 from tests.web.serving import served_with_sign_in
-from tests.web.story import Story
+from tests.web.story import Story, sha
 
 pytestmark = pytest.mark.slow
 
@@ -62,6 +67,29 @@ def test_somebody_of_github_signs_in_acts_and_signs_out(site: str, story: Story,
         out = browser.post(f"{site}/sign-out", data={"csrf_token": form_token(page)}, timeout=TIMEOUT)
         assert out.url.startswith(f"{site}/sign-in")
         assert browser.get(wanted, timeout=TIMEOUT).url.startswith(f"{site}/sign-in")
+
+
+def test_mine_are_the_runs_of_whom_github_signed_in(site: str, story: Story, github: GitHubStandIn) -> None:
+    github.control.sign_in_browser("kim")
+    story.merge("S1", "a", "Round prices")  # by kim
+    story.put(Merged("S2", sha("S2a"), None, title="Faster search", author="dana"))
+    with requests.Session() as browser:
+        signed_in = browser.get(f"{site}/sign-in/github?next=/p/{story.shape.name}", timeout=TIMEOUT)
+        (mine,) = re.findall(r'href="([^"]+)">Mine<', signed_in.text)
+        page = browser.get(f"{site}{mine}", timeout=TIMEOUT).text
+    assert ("Round prices" in page, "Faster search" in page) == (True, False)
+
+
+def test_prometheus_scrapes_with_a_token_that_may_only_read(site: str, story: Story) -> None:
+    story.merge("S1", "a")
+    token, _ = Tokens(story.redis).create("prometheus", Scope.READ, None, time.time())
+    assert requests.get(f"{site}/metrics", timeout=TIMEOUT).status_code == 401
+    answer = requests.get(f"{site}/metrics", headers={"Authorization": f"Bearer {token}"}, timeout=TIMEOUT)
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    found = {family.name: family for family in text_string_to_metric_families(answer.text)}
+    live = {sample.labels["pipeline"]: sample.value for sample in found["interlock_runs_live"].samples}
+    assert live[story.shape.name] == 1
+    assert found["interlock_up"].samples[0].value == 1
 
 
 def test_a_token_signs_in_by_the_form_and_the_live_page_follows(site: str, story: Story) -> None:

@@ -37,6 +37,7 @@
     morph(present, next);
     Times.tell(board);
     document.title = next.dataset.title;
+    document.getElementById("icon").setAttribute("href", next.dataset.icon);
   }
 
   function capitalized(text) {

@@ -30,6 +30,7 @@
     morph(part, fresh);
     Times.tell(part);
     document.title = next.title;
+    document.getElementById("icon").setAttribute("href", next.getElementById("icon").getAttribute("href"));
   }
 
   async function again() {

@@ -7,7 +7,9 @@ write whose turn comes within `MOMENT` waits for it.
 from __future__ import annotations
 
 import random
+import re
 import time
+from dataclasses import replace
 from enum import Enum
 
 import structlog
@@ -19,8 +21,16 @@ from config.configuration import GitHubLimits
 
 log = structlog.get_logger()
 
-#: How many requests that create something GitHub allows (GitHub docs: secondary rate limits).
-PER_MINUTE, PER_HOUR = 80, 500
+#: GitHub takes so many points in a minute, 1 for a read and 5 for a write; and so many requests in a minute and an hour
+#: that create content (GitHub docs: rate limits for the REST API, secondary rate limits).
+POINTS, CREATED_PER_MINUTE, CREATED_PER_HOUR = 900, 80, 500
+#: Points that reading leaves to a minute of writes, unless a fix waits for it.
+KEPT_FOR_WRITES = 300
+#: GitHub's own client keeps requests that notify people three times as far apart as other writes, and counts only
+#: these as content (octokit/plugin-throttling.js: `src/index.ts` and its list of paths). Statuses, check runs,
+#: deployments, reactions and edits notify nobody.
+CREATED_APART = 3
+_NOTIFIES = re.compile(r"POST /issues/\d+/comments")
 #: The longest that a thread waits for its turn to write, in seconds.
 MOMENT = 1.0
 
@@ -35,28 +45,42 @@ class Purpose(Enum):
     LOCK = 0.3  # whose writes let all others go first
 
 
-def may_read(allowance: Allowance, purpose: Purpose) -> None:
-    """Return if a read may go out now; raises RateLimited if not."""
-    _raise_unless_now(allowance.ask(purpose.value))
+def may_read(allowance: Allowance, purpose: Purpose, spacing: float) -> None:
+    """Count a read that goes out now; raises RateLimited if it may not. `spacing`: as for `may_write`."""
+    pace = _pace(spacing, purpose)
+    if purpose is not Purpose.PROOF:
+        pace = replace(pace, points=max(0, pace.points - KEPT_FOR_WRITES))
+    _raise_unless_now(allowance.ask(purpose.value, pace))
 
 
-def may_write(allowance: Allowance, purpose: Purpose, ticket: str, spacing: float) -> None:
-    """Take the turn of one write, `spacing` seconds after the last one. Raises RateLimited if it has not come yet."""
-    pace = Pace(spacing, PER_MINUTE, round(PER_HOUR * (1 - purpose.value)))
-    yields = purpose is Purpose.LOCK
-    wait = allowance.ask_to_write(ticket, purpose.value, pace, yields=yields)
+def may_write(allowance: Allowance, purpose: Purpose, ticket: str, what: str, spacing: float) -> None:
+    """Take the turn of one write, `spacing` seconds after the last one (0: GitHub has no limits here).
+
+    `what` is sent: the verb and the path below the repository. Raises RateLimited if its turn has not come yet.
+    """
+    creates, yields = _NOTIFIES.fullmatch(what) is not None, purpose is Purpose.LOCK
+    pace = _pace(spacing, purpose)
+    wait = allowance.ask_to_write(ticket, purpose.value, pace, creates=creates, yields=yields)
     if yields and wait.seconds > 0:
         wait = Wait(wait.seconds + random.uniform(0.5, 2.0), wait.why)  # noqa: S311  so that many do not come together
     elif wait.why == "spacing" and wait.seconds <= MOMENT:
         time.sleep(wait.seconds)
-        wait = allowance.ask_to_write(ticket, purpose.value, pace)
+        wait = allowance.ask_to_write(ticket, purpose.value, pace, creates=creates)
     _raise_unless_now(wait)
+
+
+def _pace(spacing: float, purpose: Purpose) -> Pace:
+    if spacing == 0:
+        return Pace(0, 0.0, 0.0, 0, 0)
+    created = round(CREATED_PER_HOUR * (1 - purpose.value))
+    return Pace(POINTS, spacing, CREATED_APART * spacing, CREATED_PER_MINUTE, created)
 
 
 #: Why a request waits, by `Wait.why`.
 _REASONS = {
     "reserve": "what is left of GitHub's hourly limit is kept for what matters more",
     "spacing": "GitHub wants writes one after the other",
+    "points": "GitHub's limit of points in a minute is used up",
     "content": "GitHub's limit of things created in a minute or an hour is used up",
 }
 

@@ -41,6 +41,7 @@ class Session:
         self._runtime = runtime
         self._names = runtime.repositories
         self._limits = runtime.configuration.github.limits
+        self._spacing = runtime.configuration.github.write_spacing
         self._auth, self._transport, self._allowance = _reach(runtime, repository)
 
     def read(self, path: str, purpose: Purpose, etag: str | None = None) -> GitHubResponse:
@@ -48,7 +49,7 @@ class Session:
 
         Raises RateLimited, RetryLater, GitHubNotFound, GitHubForbidden or PermanentFailure.
         """
-        limits.may_read(self._allowance, purpose)
+        self._may_read(purpose)
         headers = {"If-None-Match": etag} if etag else {}
         return self._checked(self._send("GET", self._address(path), None, headers), f"GET {path}")
 
@@ -57,7 +58,7 @@ class Session:
 
         Raises what `read` raises.
         """
-        limits.may_read(self._allowance, purpose)
+        self._may_read(purpose)
         return self._checked(self._send("GET", path), f"GET {path}")
 
     def pages(self, path: str, purpose: Purpose) -> Iterator[Any]:
@@ -85,7 +86,7 @@ class Session:
         `before` is called when its turn has come, just before it goes out. Raises RateLimited if its turn has not come
         (nothing was sent), RetryLater, GitHubNotFound, GitHubForbidden or PermanentFailure.
         """
-        limits.may_write(self._allowance, purpose, ticket, self._runtime.configuration.github.write_spacing)
+        limits.may_write(self._allowance, purpose, ticket, f"{verb} {path}", self._spacing)
         if before is not None:
             before()
         answer = self._send(verb, self._address(path), body)
@@ -102,7 +103,7 @@ class Session:
         known = cast("bytes | None", self._runtime.redis.get(key))
         if known is not None:
             return known.decode()
-        limits.may_read(self._allowance, purpose)
+        self._may_read(purpose)
         if isinstance(self._auth, identity.InstallationAuth):
             app = _app_transport(self._runtime)
             login = str(self._checked(app.ask("GET", "/app"), "GET /app").data["slug"]) + "[bot]"
@@ -116,7 +117,7 @@ class Session:
 
         Raises RetryLater if another installation reaches it under its new name: go on with another session.
         """
-        limits.may_read(self._allowance, Purpose.HEADS)
+        self._may_read(Purpose.HEADS)
         data = self._checked(self._send("GET", f"/repos/{self.repository}"), f"GET {self.repository}").data
         present, number = str(data["full_name"]), int(data["id"])
         if not _NAME.match(present):
@@ -128,6 +129,9 @@ class Session:
         if present.casefold() != before.casefold():
             self._reached_anew()
         return data
+
+    def _may_read(self, purpose: Purpose) -> None:
+        limits.may_read(self._allowance, purpose, self._spacing)
 
     def _address(self, path: str) -> str:
         return f"/repos/{self._names.present(self.repository)}{path}"
@@ -220,7 +224,7 @@ def _installation_of(runtime: Runtime, repository: str) -> int:
 def _as_app(runtime: Runtime, ask: Callable[[GitHubTransport], _T]) -> _T:
     """Ask as the App itself, within its own rate limit."""
     transport, allowance = _app_transport(runtime), Allowance(runtime.redis, "app")
-    limits.may_read(allowance, Purpose.PROOF)
+    limits.may_read(allowance, Purpose.PROOF, runtime.configuration.github.write_spacing)
     try:
         return ask(transport)
     except (RetryLater, PermanentFailure) as error:

@@ -21,6 +21,7 @@ from urllib3.util import Retry
 
 from bot.effect_outcomes import PermanentFailure, RetryLater
 from bot.health.contacts import Contact
+from bot.health.observations import RATE_LIMIT
 from config.configuration import GitHubSettings
 
 #: For broken connections. A status is an answer, and `Retry-After` is not slept through.
@@ -164,7 +165,7 @@ def refusal(answer: GitHubResponse, what: str) -> RetryLater | PermanentFailure:
 
 def _limit(answer: GitHubResponse, said: str) -> GitHubLimited | None:
     headers = answer.headers
-    why = f"{said}, a rate limit"
+    why = f"{said}, {RATE_LIMIT}"
     if (wait := headers.get("retry-after", "")).isdigit():
         return GitHubLimited(why, after=float(wait))
     if headers.get("x-ratelimit-remaining") == "0":

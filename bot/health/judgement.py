@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from bot.health.observations import ContactSeen, Observations, PipelineSeen, StoreSeen
+from bot.health.observations import RATE_LIMIT, ContactSeen, Observations, PipelineSeen, StoreSeen
 
 #: Of `maxmemory`: what is used up beyond this is worth a word before nothing can be stored any more.
 NEARLY_FULL = 0.9
@@ -240,6 +240,10 @@ def _who(contact: ContactSeen) -> tuple[str, str]:
             token = f"INTERLOCK_JENKINS_TOKEN_{contact.name.upper().replace('-', '_')}"
             mend = f"see whether it runs, and whether its user and {token} are right: `interlock doctor` looks"
             return f"Jenkins {contact.name}", f"{mend}; then all that waits for it continues"
+        case "github" if contact.error.endswith(RATE_LIMIT):
+            mend = "nothing: Interlock asks again when the time that GitHub named has passed, and loses nothing. "
+            mend += "If it comes again, use a GitHub App, or another token for what else shares this one"
+            return f"GitHub (as {contact.name})", mend
         case "github":
             mend = "see whether it can be reached and still knows us: `interlock doctor` looks"
             return f"GitHub (as {contact.name})", f"{mend}; Interlock retries each report for a day"

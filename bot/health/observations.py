@@ -33,6 +33,10 @@ class ProcessSeen:
     heard_at: float
 
 
+#: How the error of a contact ends that refuses for a time only, because it was asked too often.
+RATE_LIMIT = "a rate limit"
+
+
 @dataclass(frozen=True, slots=True)
 class ContactSeen:
     """A Jenkins, a GitHub identity, a channel, or the callbacks of a Jenkins.

@@ -28,6 +28,7 @@ METRICS: dict[str, tuple[str, tuple[str, ...], bool]] = {
     "interlock_contact_up": ("1 if a Jenkins, GitHub, a channel answered well last", ("kind", "name"), False),
     "interlock_github_requests_remaining": ("Requests that GitHub still takes in this hour", ("identity",), False),
     "interlock_github_requests_limit": ("Requests that GitHub takes in an hour", ("identity",), False),
+    "interlock_github_paused_seconds": ("For how long nothing is asked, after a rate limit", ("identity",), False),
     "interlock_queue_length": ("Runs that wait for a step", ("pipeline", "step", "lane"), False),
     "interlock_slots_used": ("Slots of a step that are taken", ("pipeline", "step"), False),
     "interlock_runs_live": ("Live runs", ("pipeline",), False),
@@ -86,6 +87,7 @@ class StoredMetrics(Collector):
                 identities.append(contact.name)
         for identity in identities:
             state = Allowance(self._runtime.redis, identity).standing()
+            put("interlock_github_paused_seconds", (identity,), state.paused_for)
             if state.remaining is not None and state.limit is not None:
                 put("interlock_github_requests_remaining", (identity,), state.remaining)
                 put("interlock_github_requests_limit", (identity,), state.limit)

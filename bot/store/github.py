@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from redis import Redis
 
@@ -20,18 +20,27 @@ class Wait:
     """What to do before a request goes out: nothing (0 seconds), or come back later."""
 
     seconds: float
-    #: `reserve`: what is left of the hourly limit is kept for others; `spacing`, `content`: the limits of writing;
-    #: else what GitHub said when it refused.
+    #: `reserve`: what is left of the hourly limit is kept for others; `points`, `spacing`, `content`: the limits that
+    #: `Pace` names; else what GitHub said when it refused.
     why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast may be written: seconds between two writes (0: as fast as one likes), and how many in a time."""
+    """How fast GitHub may be asked. Times in seconds."""
 
+    #: Points in a minute, of all requests together; 0: as fast as one likes, nothing is counted.
+    points: int
+    #: Between two writes, and between two that create something and notify people.
     spacing: float
-    per_minute: int
-    per_hour: int
+    created_apart: float
+    #: How many of the latter in a minute, and in an hour.
+    created_per_minute: int
+    created_per_hour: int
+
+    #: What a request costs of the points.
+    READ: ClassVar[int] = 1
+    WRITE: ClassVar[int] = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,26 +62,30 @@ class Allowance:
         self._redis = redis
         self._scripts = Scripts(redis)
         name = f"{prefix}:{{github:{identity}}}:"  # the words of the keys are older than those of the code
-        self._pause, self._primary, self._queue, self._wrote, self._refusals = (
-            name + part for part in ("hold", "primary", "line", "wrote", "strikes")
-        )
+        self._pause, self._primary, self._refusals = (name + part for part in ("hold", "primary", "strikes"))
+        self._keys = [name + part for part in ("hold", "primary", "line", "wrote", "notices", "created", "points")]
 
-    def ask(self, reserve: float) -> Wait:
-        """Whether something may be read; `reserve` is the share of the hourly limit that is kept for others."""
-        return self._permit([reserve, "", 0, 1, 1, 0])
+    def ask(self, reserve: float, pace: Pace) -> Wait:
+        """Whether something may be read now; if so it counts as read.
 
-    def ask_to_write(self, ticket: str, reserve: float, pace: Pace, *, yields: bool = False) -> Wait:
-        """Whether something may be written now; if so it counts as written.
+        `reserve` is the share of the hourly limit that is kept for others.
+        """
+        return self._permit([reserve, "", 0, pace.points, Pace.READ, 0, 0, 0, 0, 0])
+
+    def ask_to_write(
+        self, ticket: str, reserve: float, pace: Pace, *, creates: bool = False, yields: bool = False
+    ) -> Wait:
+        """Whether something may be written now; if so it counts as written. `creates`: and people are notified of it.
 
         If not, `ticket` (any name of one's own) has a place in the queue of writes, and finds it again when it asks
         again; but whoever `yields` has none: it may write when nobody else wants to.
         """
-        pacing = [int(pace.spacing * 1000), pace.per_minute, pace.per_hour]
-        return self._permit([reserve, ticket, *pacing, int(yields)])
+        spacing, apart = int(pace.spacing * 1000), int(pace.created_apart * 1000)
+        created = [int(creates), apart, pace.created_per_minute, pace.created_per_hour]
+        return self._permit([reserve, ticket, int(yields), pace.points, Pace.WRITE, spacing, *created])
 
     def _permit(self, args: list[Any]) -> Wait:
-        names = [self._pause, self._primary, self._queue, self._wrote]
-        milliseconds, why = self._scripts.run("permit", names, args)
+        milliseconds, why = self._scripts.run("permit", self._keys, args)
         return Wait(float(milliseconds) / 1000, why.decode())
 
     def pause(self, seconds: float, why: str) -> None:

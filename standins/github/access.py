@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 
 from standins.github.apps import Apps, Installation
 from standins.github.model import RefusedError, Repo
 from standins.github.permissions import granted, needed
+from standins.github.secondary_limits import SecondaryLimits, Use
 from standins.wire.message import Pairs, Request
 
 _READ, _WRITE = ("read", "triage", "write", "maintain", "admin"), ("write", "maintain", "admin")
@@ -51,8 +53,9 @@ class Token:
 class Allowance:
     used: int = 0
     reset: float = 0.0
-    #: When content was created lately, for the secondary limit.
-    created: deque[float] = field(default_factory=deque)
+    #: When something was written lately, and what else the secondary limits count.
+    written: deque[float] = field(default_factory=deque)
+    use: Use = field(default_factory=Use)
 
 
 class LimitedError(RefusedError):
@@ -71,8 +74,10 @@ class Access:
     tokens: dict[str, Token] = field(default_factory=lambda: {each: Token("interlock-bot") for each in ("t", "token")})
     limit: int = 1_000_000
     anonymous_limit: int = 60
-    #: Writes a minute and token beyond which the secondary limit strikes (GitHub's own is 80); 0: never.
+    #: Writes a minute and token beyond which a secondary limit strikes; 0: never.
     writes_a_minute: int = 0
+    #: GitHub's own secondary limits; None: they are off, as on a GHES with default settings.
+    secondary: SecondaryLimits | None = None
     #: What the secondary limit says in Retry-After; None: it does not.
     retry_after: int | None = 60
     #: So many requests with each new token of an installation are refused as if it were unknown.
@@ -133,15 +138,19 @@ class Access:
                 raise LimitedError(403, "API rate limit exceeded for user.", headers)
         if self.writes_a_minute and request.method in ("POST", "PATCH", "PUT"):
             self._count_write(entry, now, headers)
+        if self.secondary is not None:
+            wait = entry.use.exceeds(self.secondary, request.method, request.raw_path, now)
+            if wait is not None:
+                raise LimitedError(403, SECONDARY, [("Retry-After", str(math.ceil(wait))), *headers])
         return headers
 
     def _count_write(self, entry: Allowance, now: float, headers: Pairs) -> None:
-        while entry.created and entry.created[0] <= now - 60:
-            entry.created.popleft()
-        if len(entry.created) >= self.writes_a_minute:
+        while entry.written and entry.written[0] <= now - 60:
+            entry.written.popleft()
+        if len(entry.written) >= self.writes_a_minute:
             wait = [] if self.retry_after is None else [("Retry-After", str(self.retry_after))]
             raise LimitedError(403, SECONDARY, [*wait, *headers])
-        entry.created.append(now)
+        entry.written.append(now)
 
     @staticmethod
     def sees(token: Token | None, repo: Repo) -> bool:

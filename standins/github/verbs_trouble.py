@@ -8,6 +8,7 @@ import json
 from standins.faults import Fault
 from standins.github.access import SECONDARY, Token
 from standins.github.hooks import HookFault
+from standins.github.secondary_limits import SecondaryLimits
 from standins.github.verbs_base import Json, VerbBase
 
 
@@ -81,6 +82,14 @@ class TroubleVerbs(VerbBase):
         """
         with self._w.lock:
             self._access.writes_a_minute, self._access.retry_after = writes_a_minute, retry_after
+
+    def set_documented_limits(
+        self, points_a_minute: int = 900, created_a_minute: int = 80, created_an_hour: int = 500, hasten: float = 1.0
+    ) -> None:
+        """GitHub's secondary limits, as documented; 0 points: off. `hasten`: minutes are so many times shorter."""
+        limits = SecondaryLimits(points_a_minute, created_a_minute, created_an_hour, hasten)
+        with self._w.lock:
+            self._access.secondary = limits if points_a_minute else None
 
     def limit(
         self,

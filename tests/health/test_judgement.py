@@ -111,6 +111,13 @@ def test_each_cause_by_itself(name: str) -> None:
         assert not each.what.endswith(".") and not each.mend.endswith(".")
 
 
+def test_for_a_rate_limit_nothing_is_to_be_mended() -> None:
+    (limited,) = judge(contact("github", error="POST /x: GitHub answers 403, a rate limit"), LIMITS, NOW).findings
+    (away,) = judge(contact("github", error="GitHub cannot be reached"), LIMITS, NOW).findings
+    assert limited.mend.startswith("nothing: Interlock asks again")
+    assert "can be reached" in away.mend
+
+
 def test_what_is_down_comes_first_and_counts() -> None:
     observed = replace(waiting(), processes=processes(web=NOW), contacts=contact().contacts)
     health = judge(observed, LIMITS, NOW)

@@ -199,6 +199,25 @@ def test_a_secondary_limit_strikes_writes_and_passes(world, site):
     assert site.post(f"{PATH}/statuses/{sha}", json={"state": "success"}).status_code == 201
 
 
+def test_the_documented_secondary_limits_count_points_and_what_notifies_people(world, site):
+    control, sha = world.control, world.control.head(REPO)
+    number = control.open_pull(REPO, title="A")
+    control.set_documented_limits(points_a_minute=21, created_a_minute=2)
+
+    def comment():
+        return site.post(f"{PATH}/issues/{number}/comments", json={"body": "x"})
+
+    assert [comment().status_code for _ in range(3)] == [201, 201, 403]
+    control.advance(30)
+    for _ in range(2):
+        assert site.post(f"{PATH}/statuses/{sha}", json={"state": "success"}).status_code == 201
+    assert site.get(PATH).status_code == 200  # four writes at five points, and one read
+    late = site.get(PATH)
+    assert (late.status_code, 0 < int(late.headers["Retry-After"]) <= 30) == (403, True)
+    control.advance(31)
+    assert comment().status_code == 201
+
+
 @pytest.mark.parametrize(
     ("how", "status", "remaining", "wait"),
     [

@@ -59,6 +59,7 @@ def test_a_locked_pipeline_in_numbers(client: FlaskClient, story: Story) -> None
     story.passes(story.merge("S2", "a"), 2)
     story.build(story.board.runs[run.key], Outcome.FAILURE, ("CheckoutTest",))
     Allowance(story.redis, "token").saw(4_321, 5_000, 600.0)
+    Allowance(story.redis, "token").pause(60.0, "a rate limit")
     contact = client.application.extensions["interlock"].contacts.of(GITHUB, "token")
     contact.bad("503")
     assert scraped(client)("interlock_contact_up", "github", "token") == 0
@@ -74,6 +75,7 @@ def test_a_locked_pipeline_in_numbers(client: FlaskClient, story: Story) -> None
     assert found("interlock_effects_waiting", name, "github") > 0
     assert found("interlock_dead_letters", name) == 0
     assert found("interlock_github_requests_remaining", "token") == 4_321
+    assert 50 < found("interlock_github_paused_seconds", "token") <= 60
     assert found("interlock_contact_up", "github", "token") == 1
     assert found("interlock_waiting_seconds_total", name, "acceptance", "jenkins") >= 0
 

@@ -1,8 +1,11 @@
--- May a request go to GitHub now? A write also takes its place in the queue of all writes, over all processes.
--- KEYS: pause, primary, queue, wrote.  ARGV: reserve, ticket ('' for reading), spacing_ms, per_minute, per_hour,
--- yields (1: takes no place in the queue, and goes only when that is empty).
--- Returns {milliseconds to wait (0: go, and for a write it counts as sent), why}.
--- The queue is a sorted set: tickets by when they may go, and the writes of the last hour by when they went.
+-- May a request go to GitHub now? If so it is counted; a write also takes its place in the queue of its kind.
+-- KEYS: pause, primary, line, wrote, notices, created, points.
+-- ARGV: reserve, ticket ('' for reading), yields (1: takes no place in the queue, and goes only when that is empty),
+-- points a minute (0: no limit at all is known), what it costs of them, spacing_ms, creates (1: it creates something
+-- and notifies people), spacing of these, how many of these in a minute, in an hour.
+-- Returns {milliseconds to wait (0: go), why}.
+-- `line` and `notices` are sorted sets: the tickets that wait, by when they may go. `created`: what was created in the
+-- last hour, by when. `points`: what was spent, by ten seconds, as GitHub counts requests.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local wait, why = redis.call('PTTL', KEYS[1]), ''
@@ -17,39 +20,91 @@ if primary[1] and tonumber(primary[3]) > now and tonumber(primary[1]) <= tonumbe
     wait, why = primary[3] - now, 'reserve'
   end
 end
-local ticket, spacing = ARGV[2], tonumber(ARGV[3])
-if ticket == '' or spacing == 0 then
+local ticket, yields = ARGV[2], ARGV[3] == '1'
+local points, cost, spacing = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+if points == 0 then
   return {wait, why}
 end
-local from = now + wait
-local at = redis.call('ZSCORE', KEYS[3], ticket)
-if at and wait > 0 and tonumber(at) < from then
-  redis.call('ZREM', KEYS[3], ticket) -- its time came while nobody might go: else all of them would go at once
-  at = false
+
+local bucket = math.floor(now / 10000)
+local function wait_for_points()
+  local spent, first = 0, bucket
+  local rows = redis.call('HGETALL', KEYS[7])
+  for i = 1, #rows, 2 do
+    local at = tonumber(rows[i])
+    if at <= bucket - 7 then
+      redis.call('HDEL', KEYS[7], rows[i])
+    else
+      spent, first = spent + rows[i + 1], math.min(first, at)
+    end
+  end
+  return spent + cost > points and (first + 7) * 10000 - now or 0
 end
-if not at then
-  redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now - 3600000)
-  local limits = {{tonumber(ARGV[4]), 60000}, {tonumber(ARGV[5]), 3600000}}
+local function spend()
+  redis.call('HINCRBY', KEYS[7], bucket, cost)
+  redis.call('PEXPIRE', KEYS[7], 120000)
+  return {0, ''}
+end
+
+local over = wait_for_points()
+if over > wait then
+  wait, why = over, 'points'
+end
+if ticket == '' then
+  if wait > 0 then
+    return {wait, why}
+  end
+  return spend()
+end
+
+local creates = ARGV[7] == '1'
+local queue, apart = KEYS[3], spacing
+if creates then
+  queue, apart = KEYS[5], tonumber(ARGV[8])
+  redis.call('ZREMRANGEBYSCORE', KEYS[6], '-inf', now - 3600000)
+  local limits = {{tonumber(ARGV[9]), 60000}, {tonumber(ARGV[10]), 3600000}}
   for _, limit in ipairs(limits) do
-    local before = redis.call('ZREVRANGE', KEYS[3], limit[1] - 1, limit[1] - 1, 'WITHSCORES')
-    if before[2] and before[2] + limit[2] > from then
+    local before = redis.call('ZREVRANGE', KEYS[6], limit[1] - 1, limit[1] - 1, 'WITHSCORES')
+    if before[2] and before[2] + limit[2] > now + wait then
       return {before[2] + limit[2] - now, 'content'} -- no place in the queue: it would keep others behind it
     end
   end
-  local last = redis.call('ZREVRANGE', KEYS[3], 0, 0, 'WITHSCORES')
-  at = math.max(from, (last[2] or 0) + spacing)
-  if ARGV[6] == '1' and at > now then
+end
+
+local free = (tonumber(redis.call('GET', KEYS[4])) or 0) + spacing
+if creates then
+  local last = redis.call('ZREVRANGE', KEYS[6], 0, 0, 'WITHSCORES')
+  free = math.max(free, (last[2] or 0) + apart)
+else -- a notice whose turn has come goes first: it waits three times as long for the next one
+  local due = redis.call('ZRANGEBYSCORE', KEYS[5], now - 3 * spacing, now, 'LIMIT', 0, 1)
+  if due[1] then
+    free = math.max(free, now + spacing)
+  end
+end
+local from = math.max(now + wait, free)
+local at = redis.call('ZSCORE', queue, ticket)
+if at and wait > 0 and tonumber(at) < now + wait then
+  redis.call('ZREM', queue, ticket) -- its time came while nobody might go: else all of them would go at once
+  at = false
+end
+if not at then
+  redis.call('ZREMRANGEBYSCORE', queue, '-inf', now - 3600000)
+  local last = redis.call('ZREVRANGE', queue, 0, 0, 'WITHSCORES')
+  at = math.max(from, (last[2] or 0) + apart)
+  if yields and at > now then
     return {at - now, why == '' and 'spacing' or why}
   end
-  redis.call('ZADD', KEYS[3], at, ticket)
-  redis.call('PEXPIRE', KEYS[3], 7200000)
+  redis.call('ZADD', queue, at, ticket)
+  redis.call('PEXPIRE', queue, 7200000)
 end
-local free = (tonumber(redis.call('GET', KEYS[4])) or 0) + spacing
-at = math.max(tonumber(at), free)
+at = math.max(tonumber(at), from)
 if at > now then
   return {at - now, why == '' and 'spacing' or why}
 end
-redis.call('ZREM', KEYS[3], ticket)
-redis.call('ZADD', KEYS[3], now, 'sent ' .. time[1] .. '.' .. time[2])
-redis.call('SET', KEYS[4], now, 'PX', spacing)
-return {0, ''}
+redis.call('ZREM', queue, ticket)
+redis.call('SET', KEYS[4], now, 'PX', math.max(spacing, 1))
+if creates then
+  redis.call('ZADD', KEYS[6], now, time[1] .. '.' .. time[2])
+  redis.call('PEXPIRE', KEYS[6], 7200000)
+end
+return spend()

@@ -28,6 +28,7 @@ from bot.core.model.pipeline import Pipeline
 from bot.core.rules.decide import decide
 from bot.core.rules.decision import LIMITS, Decision, DecisionLimits
 from tests.core.checks import Memory, before, check
+from tests.core.foreseen import REQUESTS, came_true, untouched
 from tests.core.town import Town
 from tests.core.world import indexes_of, receive, records_of
 
@@ -66,6 +67,8 @@ class CheckedTown(Town):
         """Decide twice, with an undo in between; check; deliver the same once more."""
         self.now += self.step
         was, records, indexes = before(self.board), records_of(self.board), indexes_of(self.board)
+        asked = isinstance(event, REQUESTS)
+        foreseen = untouched(self.board, event, self.now, self.limits) if asked else None
         rehearsal = decide(self.board, event, self.now, self.limits)
         self.board.undo()
         assert (records_of(self.board), indexes_of(self.board)) == (records, indexes), "undo left something behind"
@@ -75,6 +78,8 @@ class CheckedTown(Town):
         self.log.append((event, self.now))
         self.facts += decision.facts
         receive(decision.effects, self.jenkins, self.github)
+        if foreseen is not None:
+            came_true(foreseen, decision, self.board, was)
         check(self.board, decision, was, self.memory, self.now, self.github.contains)
         if self.board.clean_ups:  # it goes on at once, whatever happens next
             return decision

@@ -188,7 +188,7 @@ def _verifications(board: Board, decision: Decision, was: Before, memory: Memory
         memory.verified.add(key)
     counted = {v.sha for v in was.verifications.values() if v.status is not Status.ENDING}
     for effect in decision.effects:
-        if isinstance(effect, SetStatus) and effect.job is not None and effect.state in ("success", "failure"):
+        if isinstance(effect, SetStatus) and effect.run is None and effect.state in ("success", "failure"):
             assert effect.sha in counted, "the result of a build that was superseded was told"
         if isinstance(effect, Trigger) and effect.pull is not None:
             _begun(board, board.verifications[effect.run])

@@ -6,7 +6,10 @@ import pytest
 
 from bot.core.model.board import Board, build_board
 from bot.core.model.effects import Trigger
+from bot.core.model.events import ModeAsked
 from bot.core.model.facts import FactKind
+from bot.core.model.pipeline import Mode
+from bot.core.rules.consequences import foresee
 from bot.core.rules.decision import DecisionLimits
 from bot.store.codec import dump_record, field_of, load_record
 from tests.core.town import Town
@@ -51,6 +54,14 @@ def test_a_part_goes_in_each_decision_and_the_next_is_due_at_once(town: Town) ->
     town.waits(0)
     assert town.told(FactKind.RUN_SUPERSEDED) == ["S1a", "S1b", "S1c", "S1e"]
     assert town.board.next_due(town.now) is None
+
+
+def test_what_the_next_parts_do_is_foreseen(town: Town) -> None:
+    town.passes("S1g")
+    found = foresee(town.board, ModeAsked(Mode.PAUSE, "ann", "why"), town.now, town.limits)
+    assert [each.who.sha for each in found.ends] == ["S1c", "S1e"]
+    assert [lock.run for lock in found.opens] == [town.key("S1a")]
+    assert town.told(FactKind.RUN_SUPERSEDED) == ["S1a", "S1b"], "nothing of it has happened"
 
 
 def test_with_the_last_part_the_lock_opens_and_the_next_run_enters_in_one_decision(town: Town) -> None:

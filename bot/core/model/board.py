@@ -50,6 +50,22 @@ class Board:
         """The configuration in force."""
         return self.header.pipeline
 
+    def copy(self) -> Board:
+        """The same board, apart, with nothing in its journal: whatever is tried on it leaves this one as it is.
+
+        The records are immutable and shared: only the tables and the indexes are copied.
+        """
+        tables = {name: dict(getattr(self, name)) for name in TABLES.values()}
+        in_steps = {service: dict(versions) for service, versions in self._in_steps.items()}
+        return Board(
+            self.header,
+            self.counters,
+            **tables,
+            _indexes=self._indexes.copy(),
+            _laid_out=self._laid_out,
+            _in_steps=in_steps,
+        )
+
     # -- reading ---------------------------------------------------------------------------------------------
 
     def queue(self, step: Step) -> Iterator[Run]:

@@ -53,6 +53,20 @@ class Indexes:
     #: Running builds by start, for time-outs; entries that no longer hold are skipped when met.
     started: dict[Step, list[tuple[float, str]]] = field(default_factory=lambda: defaultdict(list))
 
+    def copy(self) -> Indexes:
+        """The same, apart: what is added or removed there is not here."""
+        return Indexes(
+            queues=defaultdict(list, {step: list(queue) for step, queue in self.queues.items()}),
+            in_line=defaultdict(Counter, {step: Counter(line) for step, line in self.in_line.items()}),
+            slots=_copied(self.slots),
+            of_service=_copied(self.of_service),
+            fast=_copied(self.fast),
+            of_commit=_copied(self.of_commit),
+            of_pull=_copied(self.of_pull),
+            aborting=set(self.aborting),
+            started=defaultdict(list, {step: list(started) for step, started in self.started.items()}),
+        )
+
     def add(self, built: Buildable) -> None:
         """Note where a run or a verification stands now."""
         if built.verifies is None:
@@ -109,6 +123,10 @@ class Indexes:
 def ticks(built: Buildable) -> bool:
     """Whether a time-out still matters: the build runs and was not timed out before."""
     return built.status is Status.RUNNING and not built.attempt.timed_out
+
+
+def _copied(index: dict[Key, set[str]]) -> dict[Key, set[str]]:
+    return defaultdict(set, {key: set(members) for key, members in index.items()})
 
 
 def _discard(index: dict[Key, set[str]], key: Key, member: str) -> None:

@@ -1,0 +1,188 @@
+"""What a request of a person would lead to at once: the rules decide it on a copy of the board.
+
+Nothing is stored and nothing is sent; `bot.reporting.consequences` puts the answer into words. What follows only when
+Jenkins or GitHub has answered cannot be foreseen; what is known of that is in `stops` and `locks_next`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from bot.core.model.board import Board
+from bot.core.model.effects import Withdraw
+from bot.core.model.events import Event, TimePassed
+from bot.core.model.facts import FactKind
+from bot.core.model.messages import Message, Who
+from bot.core.model.pipeline import Lane, Mode, Outcome, Policy, Step, Track
+from bot.core.model.run import Buildable, Ending, Run, Status
+from bot.core.model.stage_state import Lock
+from bot.core.rules.decide import decide
+from bot.core.rules.decision import LIMITS, Decision, DecisionLimits
+
+#: How many decisions are foreseen beyond that of the request: a clean-up that is under way goes on in the next ones.
+FOLLOWING = 20
+
+
+@dataclass(frozen=True, slots=True)
+class AffectedRun:
+    """A run, or a verification, to which something happens, and the step where that is."""
+
+    run: str
+    who: Who
+    step: Step
+    #: Its build, where it has one.
+    build: int | None = None
+    #: How it ends, or is about to end.
+    ending: Ending | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Consequences:
+    """What would happen at once. With a `refusal` nothing would; empty throughout: nothing changes."""
+
+    #: Why the request would be refused.
+    refusal: Message | None = None
+    #: The mode that the pipeline changes to.
+    mode: Mode | None = None
+    opens: tuple[Lock, ...] = ()
+    #: The locks that go on closing a stage of which another one opens.
+    stays_locked: tuple[Lock, ...] = ()
+    #: The locks that close a stage from then on.
+    locks: tuple[Lock, ...] = ()
+    #: The runs that begin.
+    starts: tuple[AffectedRun, ...] = ()
+    gains_lane: tuple[AffectedRun, ...] = ()
+    loses_lane: tuple[AffectedRun, ...] = ()
+    #: The runs that go to the front of the queue for a step.
+    moves: tuple[AffectedRun, ...] = ()
+    #: The runs that join the queue for a step and do not enter it yet.
+    queues: tuple[AffectedRun, ...] = ()
+    #: Who enters a step: a build is asked for.
+    enters: tuple[AffectedRun, ...] = ()
+    #: Whose build has not started and is taken back.
+    called_back: tuple[AffectedRun, ...] = ()
+    #: Whose running build is asked to stop.
+    stops: tuple[AffectedRun, ...] = ()
+    #: The runs that leave as soon as Jenkins has confirmed that their build is over.
+    leaves: tuple[AffectedRun, ...] = ()
+    #: The runs that leave the board.
+    ends: tuple[AffectedRun, ...] = ()
+    #: The stages that lock when a build that is stopped has ended as aborted (L5).
+    locks_next: tuple[str, ...] = ()
+
+
+def foresee(board: Board, event: Event, now: float, limits: DecisionLimits = LIMITS) -> Consequences:
+    """What `event` would lead to if it were decided at `now` (seconds since the epoch). `board` stays as it is."""
+    tried = board.copy()
+    decisions = [decide(tried, event, now, limits)]
+    refusals = [fact.why for fact in decisions[0].facts if fact.kind is FactKind.REQUEST_REFUSED]
+    if refusals:
+        return Consequences(refusal=refusals[0])
+    while tried.clean_ups and len(decisions) <= FOLLOWING:
+        decisions.append(decide(tried, TimePassed(), now, limits))
+    return _compare(board, tried, decisions)
+
+
+def _compare(board: Board, tried: Board, decisions: list[Decision]) -> Consequences:
+    """What has changed from `board` to `tried`, and what the decisions say of who is not there any more."""
+    opens = _locks_gone(board, tried)
+    stages = {lock.stage for lock in opens}
+    new, changed = _new(board, tried), list(_changed(board, tried))
+    stops = tuple(_stops(board, decisions))
+    return Consequences(
+        mode=tried.header.mode if tried.header.mode is not board.header.mode else None,
+        opens=opens,
+        stays_locked=tuple(lock for lock in _in_order(tried) if lock.stage in stages and lock.key in board.locks),
+        locks=tuple(lock for lock in _in_order(tried) if lock.key not in board.locks),
+        starts=tuple(_affected(run) for run in new),
+        gains_lane=_which(changed, lambda was, now: was.lane is Lane.MAIN and now.lane is Lane.FAST),
+        loses_lane=_which(changed, lambda was, now: was.lane is Lane.FAST and now.lane is Lane.MAIN),
+        moves=_which(changed, _is_moved),
+        queues=_which(changed, _joins_queue),
+        enters=_which(changed, _enters) + tuple(_affected(run) for run in new if run.holds_slot),
+        called_back=_which(changed, lambda was, now: now.status is Status.RECALLED is not was.status),
+        stops=stops,
+        leaves=_which(changed, _leaves),
+        ends=tuple(_affected(ended.run, ended.ending) for decision in decisions for ended in decision.ended),
+        locks_next=tuple(dict.fromkeys(each.step.stage for each in stops if _locks_when_aborted(tried, each))),
+    )
+
+
+def _affected(built: Buildable, ending: Ending | None = None) -> AffectedRun:
+    return AffectedRun(built.key, built.who, built.step, built.attempt.build, ending)
+
+
+def _in_order(board: Board) -> list[Lock]:
+    return sorted(board.locks.values(), key=lambda lock: (lock.since, lock.key))
+
+
+def _locks_gone(board: Board, tried: Board) -> tuple[Lock, ...]:
+    return tuple(lock for lock in _in_order(board) if lock.key not in tried.locks)
+
+
+# -- the runs and verifications that differ ------------------------------------------------------------------------
+
+
+def _new(board: Board, tried: Board) -> list[Run]:
+    """The runs that have begun, and are there still."""
+    found = (tried.runs.get(key) for family, key in tried.journal if family == "run" and key not in board.runs)
+    return [run for run in found if run is not None]
+
+
+def _changed(board: Board, tried: Board) -> Iterator[tuple[Buildable, Buildable]]:
+    """Whatever is on both boards and differs, in the order in which the rules came to it."""
+    for family, key in tried.journal:
+        if family in ("run", "verification"):
+            was, is_now = board.built(key), tried.built(key)
+            if was is not None and is_now is not None and was != is_now:
+                yield was, is_now
+
+
+def _which(
+    changed: list[tuple[Buildable, Buildable]], happens: Callable[[Buildable, Buildable], bool]
+) -> tuple[AffectedRun, ...]:
+    return tuple(
+        _affected(is_now, is_now.ending if isinstance(is_now.ending, Ending) else None)
+        for was, is_now in changed
+        if happens(was, is_now)
+    )
+
+
+def _enters(was: Buildable, is_now: Buildable) -> bool:
+    """Whether it has been given a slot that it did not have."""
+    return is_now.status is Status.STARTING and (not was.holds_slot or was.attempt.number != is_now.attempt.number)
+
+
+def _joins_queue(was: Buildable, is_now: Buildable) -> bool:
+    return is_now.status is Status.WAITING and (was.status is not Status.WAITING or was.step != is_now.step)
+
+
+def _leaves(was: Buildable, is_now: Buildable) -> bool:
+    """Whether it is on its way out from now on, its build having to end first."""
+    ending = is_now.status is Status.ENDING is not was.status
+    return ending or (is_now.attempt.cancelled_by is not None and was.attempt.cancelled_by is None)
+
+
+def _is_moved(was: Buildable, is_now: Buildable) -> bool:
+    return is_now.front_rank != was.front_rank and is_now.status is Status.WAITING and is_now.front_rank != 0
+
+
+# -- the builds that are asked to stop -----------------------------------------------------------------------------
+
+
+def _stops(board: Board, decisions: list[Decision]) -> Iterator[AffectedRun]:
+    for decision in decisions:
+        for effect in decision.effects:
+            if isinstance(effect, Withdraw) and effect.abort and effect.build is not None:
+                built = board.built(effect.run)
+                if built is not None:
+                    yield _affected(built)
+
+
+def _locks_when_aborted(board: Board, stopped: AffectedRun) -> bool:
+    """Whether the stage locks if the build ends as aborted: a run that ends whatever its build does locks nothing."""
+    run, stage = board.runs.get(stopped.run), board.pipeline.stage(stopped.step.stage)
+    if run is None or run.status is Status.ENDING or stage is None or stopped.step.track is not Track.REAL:
+        return False
+    return stage.policy(Outcome.ABORTED) is Policy.LOCK

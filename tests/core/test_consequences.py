@@ -1,0 +1,151 @@
+"""What a request would lead to, foreseen on a copy of the board: each kind of consequence in a story."""
+
+from __future__ import annotations
+
+from bot.core.model.events import (
+    CancelAsked,
+    Event,
+    FastLaneAsked,
+    LockAsked,
+    ModeAsked,
+    MoveAsked,
+    RetryAsked,
+    UnlockAsked,
+)
+from bot.core.model.pipeline import Mode
+from bot.core.rules.consequences import Consequences, foresee
+from bot.reporting.consequences import clauses, sentence
+from tests.core.foreseen import untouched
+from tests.core.town import Town
+from tests.core.world import indexes_of, records_of, shop
+from tests.texts import text_of
+
+PRE = "pre-production"
+
+
+def foreseen(town: Town, event: Event) -> str:
+    """What is foreseen, in words; the board stays as it is, and the town as well."""
+    return sentence(untouched(town.board, event, town.now, town.limits))
+
+
+def broken(*waiting: str) -> Town:
+    """S1a has failed in pre-production, and these wait behind its lock."""
+    town = Town(shop(acceptance=None))
+    town.breaks("S1", "a")
+    for name in waiting:
+        town.arrives(name[:2], name[2:], PRE)
+    return town
+
+
+def test_unlocking_lets_in_whoever_waits() -> None:
+    town = broken("S2a", "S3a")
+    assert foreseen(town, UnlockAsked(PRE, "ann", "fine")) == (
+        "opens the lock of pre-production; S2.1 enters pre-production; S1.1 ends as failed"
+    )
+
+
+def test_unlocking_all_opens_each_and_takes_the_fix_off_its_lane() -> None:
+    town = broken("S2a")
+    town.lock(PRE)
+    town.lock(PRE, "ben")
+    fix = town.merge("S1", "b")
+    assert fix in town.on_fast_lane()
+    assert foreseen(town, UnlockAsked(PRE, "ann", "fine", every=True)) == (
+        "opens 3 locks of pre-production; S1.2 loses its lane; S2.1 enters pre-production; S1.1 ends as failed"
+    )
+
+
+def test_unlocking_one_of_several_leaves_the_stage_locked() -> None:
+    town = broken("S2a")
+    town.lock(PRE)
+    assert foreseen(town, UnlockAsked(PRE, "ann", "fine", "pre-production/1")) == (
+        "opens the lock of pre-production; pre-production stays locked by S1.1"
+    )
+
+
+def test_a_lock_calls_back_whose_build_has_not_started() -> None:
+    town = Town()
+    town.arrives("S1", "a", PRE)
+    assert foreseen(town, LockAsked(PRE, "ann", "fair", let_fixes_in=True, until=3_600.0)) == (
+        "locks pre-production until 1970-01-01 01:00 UTC, fixes may enter; S1.1 is called back from pre-production"
+    )
+
+
+def test_a_retry_enters_the_stage_that_it_locked() -> None:
+    assert foreseen(broken(), RetryAsked("S1.1", "ann", "flaky")) == "S1.1 enters pre-production"
+
+
+def test_a_cancelled_build_in_a_stage_that_locks_will_lock_it() -> None:
+    town = Town()
+    town.arrives("S1", "a", PRE)
+    town.starts("S1a")
+    number = town.run("S1a").attempt.build
+    assert foreseen(town, CancelAsked("S1.1", "ann", "no")) == (
+        f"build #{number} of S1.1 in pre-production is asked to stop; "
+        "pre-production locks when that has ended as aborted; S1.1 leaves when Jenkins has confirmed it"
+    )
+
+
+def test_who_only_waits_ends_at_once_when_it_is_cancelled() -> None:
+    assert foreseen(broken("S2a"), CancelAsked("S2.1", "ann", "no")) == "S2.1 ends as cancelled"
+
+
+def test_the_head_of_main_changes_lane_and_replaces_nothing_else() -> None:
+    town = Town(shop(acceptance=1))
+    town.arrives("S1", "a", "acceptance")
+    town.arrives("S2", "a", "acceptance")
+    assert foreseen(town, FastLaneAsked("S2", "ann", "urgent", PRE)) == (
+        "S2.1 changes to the fast lane; S2.1 enters fast acceptance"
+    )
+
+
+def test_a_head_without_a_run_starts_one() -> None:
+    town = Town()
+    town.github.commit("S1", "S1-")
+    town.looks_at_main("S1")
+    assert foreseen(town, FastLaneAsked("S1", "ann", "urgent", PRE)) == "S1.1 starts; S1.1 enters build"
+
+
+def test_a_move_changes_the_order_alone() -> None:
+    town = broken("S2a", "S3a")
+    assert foreseen(town, MoveAsked("S3.1", "ann", "fair")) == "S3.1 goes to the front of the queue for pre-production"
+
+
+def test_a_pause_calls_back_and_a_resume_lets_in() -> None:
+    town = Town()
+    town.arrives("S1", "a", "acceptance")
+    assert foreseen(town, ModeAsked(Mode.PAUSE, "ann", "why")) == (
+        "the pipeline is paused: nothing is triggered; S1.1 is called back from acceptance"
+    )
+    town.mode(Mode.PAUSE)
+    town.gives_back("S1a")
+    assert foreseen(town, ModeAsked(Mode.RUN, "ann", "why")) == "the pipeline runs; S1.1 enters acceptance"
+
+
+def test_nothing_changes_says_so() -> None:
+    town = Town()
+    assert untouched(town.board, ModeAsked(Mode.RUN, "ann", "why"), town.now, town.limits) == Consequences()
+    assert foreseen(town, ModeAsked(Mode.RUN, "ann", "why")) == "nothing changes"
+
+
+def test_what_would_be_refused_is_refused_with_the_same_words() -> None:
+    town = broken()
+    town.lock(PRE)
+    found = foresee(town.board, UnlockAsked(PRE, "ann", "fine"), town.now)
+    town.unlock(PRE)
+    assert found.refusal is not None
+    assert text_of(found.refusal) == town.refused()
+    assert clauses(found) == [f"refused: {town.refused()}"]
+
+
+def test_a_copy_of_a_board_is_apart_from_it() -> None:
+    town = broken("S2a", "S3a")
+    before = (records_of(town.board), indexes_of(town.board))
+    copy = town.board.copy()
+    assert (records_of(copy), indexes_of(copy)) == before
+    for run in list(copy.runs.values()):
+        copy.drop(run)
+    for lock in list(copy.locks.values()):
+        copy.drop(lock)
+    assert (records_of(town.board), indexes_of(town.board)) == before
+    assert not town.board.journal

@@ -18,7 +18,7 @@ _CREATES = re.compile(r"POST /repos/[^/]+/[^/]+/(issues|pulls|issues/\d+/comment
 
 @dataclass(frozen=True, slots=True)
 class SecondaryLimits:
-    """How much GitHub takes; `hasten`: in a minute that is so many times shorter than ours, for tests and benchmarks."""
+    """How much GitHub takes; `hasten`: in a minute that is as many times shorter, for tests and benchmarks."""
 
     points_a_minute: int = 900
     created_a_minute: int = 80

@@ -7,7 +7,7 @@ The further ahead, the wider the range: of each run before it comes the spread o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from bot.core.model.board import Board
@@ -72,6 +72,9 @@ class Forecast:
 
     def __init__(self, board: Board, statistics: Statistics, now: float) -> None:
         self._board, self._now = board, now
+        self._present = Moment(now)
+        #: The locks of each stage, oldest first, once somebody has asked: a long queue asks for each of its runs.
+        self._locks: dict[str, list[Lock]] = {}
         self._past = Past(statistics, board.pipeline)
         self._schedules: dict[Step, StepSchedule] = {}
         self._openings: dict[str, _Opening] = {}
@@ -122,6 +125,8 @@ class Forecast:
 
     def _gate(self, run: Run) -> Moment | None:
         """When a run may enter its step, the slots apart; a run that will be removed instead never does."""
+        if run.lane is Lane.MAIN and not self._locks_of(run.step.stage):
+            return self._present
         if self._containing_fix(run) is not None:
             return None
         ahead = fast_lane.fix_ahead(self._board, run)
@@ -129,16 +134,23 @@ class Forecast:
             held = self._board.locks_held_by(run.service)
             return self._passes(ahead, Step(held[0].stage)) if held else None
         if not self._kept_out(run):
-            return Moment(self._now)
+            return self._present
         return self._gate_of(run.step.stage)
 
     def _kept_out(self, run: Run) -> bool:
-        return run.step.track is Track.REAL and fast_lane.kept_out(self._board, run.step.stage, run)
+        if run.step.track is not Track.REAL or not self._locks_of(run.step.stage):
+            return False
+        return fast_lane.kept_out(self._board, run.step.stage, run)
+
+    def _locks_of(self, stage: str) -> list[Lock]:
+        if stage not in self._locks:
+            self._locks[stage] = self._board.locks_of(stage)
+        return self._locks[stage]
 
     def _locks_before(self, run: Run) -> tuple[LockForecast, ...]:
         if not self._kept_out(run):
             return ()
-        return tuple(self.of_lock(lock) for lock in self._board.locks_of(run.step.stage))
+        return tuple(self.of_lock(lock) for lock in self._locks_of(run.step.stage))
 
     def _containing_fix(self, run: Run) -> Run | None:
         """The fix that contains a run which the lock keeps out: that run leaves when the fix has passed (F8)."""
@@ -159,7 +171,7 @@ class Forecast:
 
     def _gate_of(self, stage: str) -> Moment | None:
         """When the last lock of a stage opens."""
-        found = [self._opening(lock).at for lock in self._board.locks_of(stage)]
+        found = [self._opening(lock).at for lock in self._locks_of(stage)]
         moments = [moment for moment in found if moment is not None]
         if not moments or len(moments) < len(found):
             return None if found else Moment(self._now)
@@ -203,7 +215,7 @@ class Forecast:
             return None
         at = self._visit(fix).passes
         if at is not None:  # if the fix fails, another one is needed: that takes about as long as a lock
-            at = replace(at, breaks=self._past.failing(fix.step))
+            at = at._replace(breaks=self._past.failing(fix.step))
         for step in way[: way.index(last) + 1]:
             if at is None:
                 return None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from itertools import count
+from typing import NamedTuple
 
 from bot.core.model.board import Board
 from bot.core.model.pipeline import Step
@@ -15,8 +15,7 @@ from bot.forecast.past import Past
 from bot.forecast.spread import LEAST_SPREAD, Moment, Spread
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
+class Visit(NamedTuple):
     """When a run enters a step, and when it has passed it; None: that cannot be told."""
 
     enters: Moment | None
@@ -35,7 +34,8 @@ class StepSchedule:
     def __init__(self, board: Board, past: Past, step: Step, now: float, gate: Gate) -> None:
         self._board, self._past, self._step, self._now, self._gate = board, past, step, now, gate
         self._inside: dict[str, Visit] = {}
-        self._waiting: dict[str, Visit] = {}
+        #: When a waiting run enters: all that is kept of each, for a queue may be long, and few are asked for.
+        self._enters: dict[str, Moment | None] = {}
         #: The slots by when they are free: of which service the build is that is there until then.
         self._slots: list[tuple[float, int, Moment, str]] = []
         self._numbers = count()
@@ -43,8 +43,13 @@ class StepSchedule:
         #: Until when a run of a service is in the step, where only one may be at a time (F11).
         self._busy: dict[str, Moment] = {}
         self._alone = rolls_out(board.pipeline, step)
+        self._capacity = board.capacity(step)
+        self._earliest = self._when_asked_again()
+        self._risk = past.risk(step)
+        #: How long a build takes, by service: a long queue asks for each of its runs.
+        self._builds: dict[str, Spread | None] = {}
         self._fill()
-        self._steps = self._play()
+        self._in_line = board.queue(step)
 
     def visit(self, run: Run) -> Visit:
         """Of a run that is in this step, or waits for it."""
@@ -52,30 +57,28 @@ class StepSchedule:
             self._inside[run.key] = Visit(None, self._end(run))
         if run.key in self._inside:
             return self._inside[run.key]
-        while run.key not in self._waiting:
-            if next(self._steps, None) is None:
-                return NO_VISIT
-        return self._waiting[run.key]
+        if run.key not in self._enters:
+            self._play(run.key)
+        enters = self._enters.get(run.key)
+        return NO_VISIT if enters is None else Visit(enters, self._passes(enters, run.service))
 
     def free(self, at: Moment) -> Moment | None:
         """When a fix that arrives `at` finds a slot: nobody who waits for a locked stage enters before it."""
-        if self._board.capacity(self._step) is None or not self._slots:
+        if self._capacity is None or not self._slots:
             return at if self._tells else None
         return at.not_before(self._slots[0][0]) if self._tells else None
 
     def build(self, service: str) -> Spread | None:
         """How long a build takes from its admission to its end; None if none has passed."""
-        found = self._past.build(self._step, service)
-        if found is None:
-            return None
-        lag = self._past.lag(self._step, service)
-        return lag.then(found)
+        if service not in self._builds:
+            found = self._past.build(self._step, service)
+            self._builds[service] = found and self._past.lag(self._step, service).then(found)
+        return self._builds[service]
 
     # -- who is inside -----------------------------------------------------------------------------------------
 
     def _fill(self) -> None:
-        board, step = self._board, self._step
-        capacity = board.capacity(step)
+        board, step, capacity = self._board, self._step, self._capacity
         if capacity is None and not self._alone:
             return  # nobody waits for anybody: each is looked at when somebody asks
         for built in board.holding(step):
@@ -90,12 +93,12 @@ class StepSchedule:
         if capacity is None:
             return
         for _ in range(capacity - board.occupied(step)):
-            self._occupy(Moment(self._earliest()), "")
+            self._occupy(Moment(self._earliest), "")
         while len(self._slots) > max(capacity, 0):
             heappop(self._slots)  # the capacity was lowered: so many must leave before anybody enters
         self._tells = self._tells and bool(self._slots)
 
-    def _earliest(self) -> float:
+    def _when_asked_again(self) -> float:
         """When Jenkins is asked again, if it refused; else now."""
         backoff = self._board.backoffs.get(str(self._step))
         return max(self._now, backoff.retry_at) if backoff is not None else self._now
@@ -109,7 +112,7 @@ class StepSchedule:
     def _end(self, built: Buildable) -> Moment | None:
         """When what holds a slot leaves it."""
         now, step, elapsed = Moment(self._now), self._step, max(0.0, self._now - built.since)
-        risk = self._past.risk(step)
+        risk = self._risk
         if built.status is Status.RUNNING:
             left = self._past.left(step, built.service, elapsed) or self._expected(built)
             return None if left is None else now.after(left, risk)
@@ -132,34 +135,38 @@ class StepSchedule:
 
     # -- who waits -----------------------------------------------------------------------------------------------
 
-    def _play(self) -> Iterator[str]:
-        """Let one waiting run after the other enter, in their order."""
-        for run in self._board.queue(self._step):
+    def _play(self, last: str) -> None:
+        """Let one waiting run after the other enter, in their order, until `last` has."""
+        while self._tells and (run := next(self._in_line, None)) is not None:
             gate = self._gate(run)
-            self._waiting[run.key] = self._enter(run, gate) if gate is not None and self._tells else NO_VISIT
-            yield run.key
+            self._enters[run.key] = self._enter(run.service, gate) if gate is not None else None
+            if run.key == last:
+                return
 
-    def _enter(self, run: Run, gate: Moment) -> Visit:
-        enters = gate.not_before(self._earliest())
-        if self._board.capacity(self._step) is not None:
-            slot = self._slot(run)
+    def _enter(self, service: str, gate: Moment) -> Moment:
+        enters = gate.not_before(self._earliest)
+        if self._capacity is not None:
+            slot = self._slot(service)
             enters = slot if slot.at >= enters.at else enters
-        elif run.service in self._busy and self._busy[run.service].at > enters.at:
-            enters = self._busy[run.service]
-        build = self.build(run.service)
-        passes = None if build is None else enters.after(build, self._past.risk(self._step))
-        if self._board.capacity(self._step) is not None:
-            self._occupy(passes, run.service)
+        elif service in self._busy and self._busy[service].at > enters.at:
+            enters = self._busy[service]
+        passes = self._passes(enters, service)
+        if self._capacity is not None:
+            self._occupy(passes, service)
         if self._alone and passes is not None:
-            self._busy[run.service] = passes
-        return Visit(enters, passes)
+            self._busy[service] = passes
+        return enters
 
-    def _slot(self, run: Run) -> Moment:
+    def _passes(self, enters: Moment, service: str) -> Moment | None:
+        build = self.build(service)
+        return None if build is None else enters.after(build, self._risk)
+
+    def _slot(self, service: str) -> Moment:
         """Take the slot that is free first; a run that waits for another one of its service takes that one's (F11)."""
-        busy = self._busy.get(run.service)
+        busy = self._busy.get(service) if self._busy else None
         if busy is not None and busy.at > self._slots[0][0]:
-            for place, (_, _, until, service) in enumerate(self._slots):
-                if service == run.service and until == busy:
+            for place, (_, _, until, other) in enumerate(self._slots):
+                if other == service and until == busy:
                     del self._slots[place]
                     heapify(self._slots)
                     return busy

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 #: So many deviations on both sides hold eight of ten values: 1.28 if they were distributed normally, but some builds
 #: are odd ones. Measured (`make bench ARGS="--only estimates"`).
@@ -29,8 +31,7 @@ class Spread:
         return Spread(self.middle + other.middle, shorter, longer)
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """When something happens, while it is worked out: a time, its variances, and how many locks may come before.
 
     `breaks`: how many builds before it will probably lock the stage, each of which would delay it by a lock.
@@ -52,7 +53,7 @@ class Moment:
 
     def not_before(self, at: float) -> Moment:
         """The same, or `at` if that is later."""
-        return self if self.at >= at else replace(self, at=at)
+        return self if self.at >= at else self._replace(at=at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,12 @@ def typical(samples: Sequence[float]) -> Spread | None:
 
     The middle is the mean of the inner eight tenths: where many builds follow each other it is their sum that counts.
     """
-    if not samples:
-        return None
+    return _typical(tuple(samples)) if samples else None
+
+
+@lru_cache(maxsize=10_000)
+def _typical(samples: tuple[float, ...]) -> Spread:
+    """Worked out once for the same durations: a drawing asks for those of every service that waits."""
     ordered = sorted(samples)
     cut = len(ordered) // 10
     inner = ordered[cut : len(ordered) - cut]

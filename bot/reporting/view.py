@@ -142,7 +142,7 @@ def _queue(board: Board, step: Step, now: float, shown: Shown) -> View:
     is_whole = shown.tail > 0 and count <= shown.head + shown.tail + 1
     head = islice(board.queue(step), count if is_whole else shown.head)
     skipped = count if is_whole or not shown.tail else count - shown.tail
-    tail = islice(board.queue(step), skipped, None) if skipped < count else ()
+    tail = board.queue(step, skipped)
     return {
         "count": count,
         "runs": [tile(board, run, now, position) for position, run in enumerate(head, 1)],

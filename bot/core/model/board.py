@@ -68,9 +68,10 @@ class Board:
 
     # -- reading ---------------------------------------------------------------------------------------------
 
-    def queue(self, step: Step) -> Iterator[Run]:
-        """The runs that wait to enter `step`, first come first served, fast lane first."""
-        return (self.runs[entry.run] for entry in self._indexes.queues.get(step, ()))
+    def queue(self, step: Step, first: int = 0) -> Iterator[Run]:
+        """The runs that wait to enter `step`, first come first served, fast lane first, without the first so many."""
+        line = self._indexes.queues.get(step, [])
+        return (self.runs[entry.run] for entry in (line[first:] if first else line))
 
     def queue_length(self, step: Step) -> int:
         """How many runs wait to enter `step`."""

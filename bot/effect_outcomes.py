@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 
 from bot.core.model.events import Event
 
+#: What `RetryPolicy.give_up` calls outbound webhooks; they are told facts, and no effects.
+WEBHOOKS = "webhooks"
+
 
 @dataclass(frozen=True, slots=True)
 class Done:
@@ -64,8 +67,11 @@ class RetryPolicy:
     #: The longest pause that an answer may ask for: a mistaken header puts nothing off for ever.
     longest_asked: float = 86_400.0
     #: For how long an effect that cannot be done now is tried, from its first failure on, until it is given up into the
-    #: dead letters, by family. By time and not by count, so that an outage loses nothing however often we ask.
-    give_up: Mapping[str, float] = field(default_factory=lambda: {"github": 86_400.0, "people": 21_600.0})
+    #: dead letters, by family; and what is told to an outbound webhook (`WEBHOOKS`). By time and not by count, so that
+    #: an outage loses nothing however often we ask.
+    give_up: Mapping[str, float] = field(
+        default_factory=lambda: {"github": 86_400.0, "people": 21_600.0, WEBHOOKS: 21_600.0}
+    )
 
     def before_retry(self, tries: int, asked: float | None) -> float:
         """What an answer asked for, or a time at random in the upper half of a limit that doubles with each try.

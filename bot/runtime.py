@@ -33,6 +33,7 @@ from bot.store.replica import BoardReplica
 from bot.store.scripts import SCHEMA, Scripts
 from bot.store.statistics import StatisticsStore
 from bot.store.store import Store
+from bot.store.webhooks import Webhooks
 from config import pipeline_file
 from config import settings as environment
 from config.configuration import Configuration
@@ -75,6 +76,7 @@ class PipelineContext:
     patience: Patience
     records: Records
     statistics: StatisticsStore
+    webhooks: Webhooks
     #: What a turn passes to the rules.
     decision_limits: DecisionLimits = LIMITS
     #: Lets one thread of this process take a turn at a time; a thread that wants a turn sets `asked`.
@@ -190,6 +192,7 @@ def pipeline_context(redis: Redis, pipeline: Pipeline, configuration: Configurat
         patience=Patience(redis, keys),
         records=records,
         statistics=StatisticsStore(redis, keys, records),
+        webhooks=Webhooks(redis, keys),
     )
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from bot.core.access import COMMANDS, Roles
+from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import VERIFY, LockStatus, Mode, Pipeline, Service, Track
 from config.model import Markup, Notice, ReportKind
+from config.webhooks import WebhookFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,27 @@ class NotificationSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class OutboundWebhook:
+    """An address that is told of facts; its secret is `Settings.webhook_secret(name)`."""
+
+    name: str
+    url: str
+    #: The kinds of facts that it is told; empty: every kind.
+    facts: tuple[FactKind, ...] = ()
+    format: WebhookFormat = WebhookFormat.INTERLOCK
+    #: The pipelines whose facts it is told; empty: all.
+    pipelines: tuple[str, ...] = ()
+    #: The longest that one delivery may take, in seconds.
+    timeout: float = 10.0
+    #: Certificate authorities to trust instead of the system's.
+    ca_bundle: Path | None = None
+
+    def wants(self, kind: FactKind) -> bool:
+        """Whether it is told of facts of this kind."""
+        return not self.facts or kind in self.facts
+
+
+@dataclass(frozen=True, slots=True)
 class ProxySettings:
     """A reverse proxy that names the person in `header`; it counts from `networks` alone."""
 
@@ -212,6 +235,7 @@ class Configuration:
     accesses: Mapping[str, PipelineAccess] = field(default_factory=dict)
     github: GitHubSettings = GitHubSettings()
     notify: NotificationSettings = NotificationSettings()
+    webhooks: tuple[OutboundWebhook, ...] = ()
     web: WebSettings = WebSettings()
     keep: RetentionSettings = RetentionSettings()
     polling: PollingSettings = PollingSettings()
@@ -230,6 +254,10 @@ class Configuration:
     def access(self, name: str) -> PipelineAccess:
         """Who may do what in the pipeline called `name`."""
         return self.accesses.get(name, PipelineAccess())
+
+    def webhooks_of(self, pipeline: str) -> tuple[OutboundWebhook, ...]:
+        """The outbound webhooks that are told the facts of the pipeline called so."""
+        return tuple(each for each in self.webhooks if not each.pipelines or pipeline in each.pipelines)
 
     def service_for(self, repository: str, branch: str) -> tuple[Pipeline, Service] | None:
         """Whose main branch `branch` of `repository` (`owner/name`, in any case) is, or None."""

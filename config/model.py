@@ -17,6 +17,7 @@ from config import values as v
 from config.access import Members, ReadPolicy, RolesEntry, SignInEntry
 from config.errors import shown
 from config.values import FileSection
+from config.webhooks import WebhookEntry
 
 #: The committed copy that `# yaml-language-server: $schema=` lines point to.
 SCHEMA_FILE = Path(__file__).with_name("pipeline.schema.json")
@@ -321,6 +322,8 @@ class PipelineFile(FileSection):
     """Where GitHub is, and how commit statuses are named."""
     notify: NotifyEntry = NotifyEntry()
     """Which channel gets which notices."""
+    webhooks: tuple[WebhookEntry, ...] = ()
+    """The outbound webhooks: addresses that are told of facts over HTTP. Default: none."""
     web: WebEntry = WebEntry()
     """The live page."""
     keep: KeepEntry = KeepEntry()

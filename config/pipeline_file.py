@@ -17,6 +17,7 @@ from config.configuration import (
     GitHubSettings,
     HealthSettings,
     NotificationSettings,
+    OutboundWebhook,
     PipelineAccess,
     PollingSettings,
     ProxySettings,
@@ -28,6 +29,7 @@ from config.errors import ConfigurationError, FileMistake, Mistake
 from config.errors import Path as KeyPath
 from config.model import JobEntry, PipelineEntry, PipelineFile, StageEntry, VerifyEntry, WebEntry
 from config.validation import validate
+from config.webhooks import WebhookEntry
 from config.yaml_nodes import SourcePosition, UnreadableFileError, compose
 
 #: In bytes; some 20,000 lines.
@@ -95,6 +97,7 @@ def _configuration(model: PipelineFile, folder: Path) -> Configuration:
         accesses={entry.name: PipelineAccess(_roles(entry), entry.commands) for entry in model.pipelines},
         github=GitHubSettings(**model.github.model_dump()),
         notify=NotificationSettings(tuple(model.notify.channels.items())),
+        webhooks=tuple(_webhook(entry, folder) for entry in model.webhooks),
         web=_web(model.web),
         keep=RetentionSettings(**model.keep.model_dump()),
         polling=PollingSettings(**model.polling.model_dump()),
@@ -116,6 +119,12 @@ def _pipeline(entry: PipelineEntry, lock_status: LockStatus) -> Pipeline:
         verify=_verify(entry.verify) if entry.verify is not None else None,
         lock_status=lock_status,
     )
+
+
+def _webhook(entry: WebhookEntry, folder: Path) -> OutboundWebhook:
+    bundle = folder / entry.ca_bundle if entry.ca_bundle else None
+    wanted = (entry.facts, entry.format, entry.pipelines or ())
+    return OutboundWebhook(entry.name, entry.url, *wanted, entry.timeout, bundle)
 
 
 def _web(entry: WebEntry) -> WebSettings:

@@ -213,6 +213,7 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "github_oauth_client_id": _app_id,
     "github_oauth_client_secret": _from_elsewhere,
     "notify_urls": _notify_urls,
+    "webhook_secrets": _our_own,
     "log_level": _word(LEVELS),
     "log_format": _word(FORMATS),
     "bind": _bind,

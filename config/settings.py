@@ -26,7 +26,10 @@ from config.model import ReportKind
 T = TypeVar("T")
 
 PREFIX = "INTERLOCK_"
+#: How the variables begin of the secrets that have a variable for each name.
 TOKEN_PREFIX = "INTERLOCK_JENKINS_TOKEN_"  # noqa: S105  the beginning of a name
+WEBHOOK_PREFIX = "INTERLOCK_WEBHOOK_SECRET_"
+_NAMED = {"jenkins_tokens": TOKEN_PREFIX, "webhook_secrets": WEBHOOK_PREFIX}
 _FILE = "_FILE"
 
 #: A secret file larger than this is some other file.
@@ -46,6 +49,7 @@ SECRETS = frozenset(
         "session_secrets",
         "github_oauth_client_secret",
         "notify_urls",
+        "webhook_secrets",
     }
 )
 #: Variables that the Procfile and the launcher read before there are settings.
@@ -95,6 +99,8 @@ class Settings(BaseSettings):
     """The client secret of that app."""
     notify_urls: dict[str, SecretStr] = {}
     """Address of each channel of the pipeline file, as apprise has them."""
+    webhook_secrets: dict[str, SecretStr] = {}
+    """Secrets that outbound webhooks are signed with, by name as the variables have it; ask `webhook_secret`."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """The least serious messages that are logged."""
     log_format: Literal["json", "text"] = "json"
@@ -167,9 +173,15 @@ class Settings(BaseSettings):
 
     def jenkins_token(self, controller: str) -> SecretStr:
         """The API token for `controller` (a name from the pipeline file); raises SettingsError if there is none."""
-        suffix = controller.upper().replace("-", "_")
+        suffix = _suffix(controller)
         words = f"the API token of the Jenkins user of controller `{controller}`"
         return _needed(self.jenkins_tokens.get(suffix), f"JENKINS_TOKEN_{suffix}", words)
+
+    def webhook_secret(self, name: str) -> SecretStr:
+        """The secret that the outbound webhook called so is signed with; raises SettingsError if there is none."""
+        suffix = _suffix(name)
+        words = f"the secret that deliveries to webhook `{name}` are signed with (`openssl rand -hex 32`)"
+        return _needed(self.webhook_secrets.get(suffix), f"WEBHOOK_SECRET_{suffix}", words)
 
     def who(self, token: str) -> str | None:
         """Whose API token this is, or None. Takes as long for a wrong token as for a right one."""
@@ -216,6 +228,11 @@ def _sentences(error: ValidationError) -> Iterator[str]:
             yield f"{PREFIX}{str(details['loc'][0]).upper()}: {details['type'].replace('_', ' ')}"
 
 
+def _suffix(name: str) -> str:
+    """A name of the pipeline file as it stands in the name of a variable."""
+    return name.upper().replace("-", "_")
+
+
 def _needed(value: T | None, name: str, words: str) -> T:
     if value is None:
         raise SettingsError([f"{PREFIX}{name} (or {PREFIX}{name}_FILE) is not set; expected {words}"])
@@ -239,8 +256,8 @@ class EnvironmentSource(PydanticBaseSettingsSource):
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         """What the environment says for `field_name`, or None; part of pydantic-settings' interface."""
-        if field_name == "jenkins_tokens":
-            return _jenkins_tokens() or None, field_name, False
+        if field_name in _NAMED:
+            return _by_name(_NAMED[field_name]) or None, field_name, False
         return _given(PREFIX + field_name.upper(), secret=field_name in SECRETS), field_name, False
 
     def __call__(self) -> dict[str, Any]:
@@ -280,11 +297,11 @@ def _from_file(variable: str) -> EnvironmentValue:
     return EnvironmentValue(variable, text.rstrip("\r\n"))
 
 
-def _jenkins_tokens() -> dict[str, EnvironmentValue]:
-    """What is set for each controller, by its name as variables have it: `PRE_CDP` for `pre-cdp`."""
-    names = {n.removesuffix(_FILE) for n in os.environ if n.startswith(TOKEN_PREFIX)}
-    found = {name: _given(name, secret=True) for name in sorted(names) if name != TOKEN_PREFIX}
-    return {name.removeprefix(TOKEN_PREFIX): value for name, value in found.items() if value is not None}
+def _by_name(prefix: str) -> dict[str, EnvironmentValue]:
+    """What is set of the variables that begin so, by the rest of their names: `PRE_CDP` for `pre-cdp`."""
+    names = {n.removesuffix(_FILE) for n in os.environ if n.startswith(prefix)}
+    found = {name: _given(name, secret=True) for name in sorted(names) if name != prefix}
+    return {name.removeprefix(prefix): value for name, value in found.items() if value is not None}
 
 
 # -- what the environment lacks ------------------------------------------------------------------------------------
@@ -302,11 +319,22 @@ def missing(configuration: Configuration, settings: Settings) -> Iterator[str]:
     if configuration.github.report is ReportKind.CHECKS and settings.github_app_id is None:
         yield f"`github: report: checks` takes a GitHub App: {PREFIX}GITHUB_APP_ID is not set; or report `statuses`"
     yield from missing_to_sign_in(configuration, settings)
+    yield from _missing_for_webhooks(configuration, settings)
     for channel, _ in configuration.notify.channels:
         if channel not in settings.notify_urls:
             meant = nearest(channel, settings.notify_urls)
             hint = f"; is `{meant}` meant for it?" if meant else ""
             yield f"{PREFIX}NOTIFY_URLS has no address for channel `{channel}`; expected `{channel}=...`{hint}"
+
+
+def _missing_for_webhooks(configuration: Configuration, settings: Settings) -> Iterator[str]:
+    for webhook in configuration.webhooks:
+        try:
+            settings.webhook_secret(webhook.name)
+        except SettingsError as error:
+            yield from error.sentences
+        if webhook.ca_bundle is not None and not webhook.ca_bundle.is_file():
+            yield f"webhook `{webhook.name}`: there is no file `{webhook.ca_bundle}` (ca_bundle)"
 
 
 def missing_to_sign_in(configuration: Configuration, settings: Settings) -> Iterator[str]:
@@ -323,12 +351,12 @@ def missing_to_sign_in(configuration: Configuration, settings: Settings) -> Iter
 
 def unknown_variables() -> Iterator[str]:
     """One sentence for each INTERLOCK_ variable that nothing reads, perhaps misspelt."""
-    names = [name.upper() for name in Settings.model_fields if name != "jenkins_tokens"]
-    names += [f"{name.upper()}_FILE" for name in sorted(SECRETS - {"jenkins_tokens"})]
+    names = [name.upper() for name in Settings.model_fields if name not in _NAMED]
+    names += [f"{name.upper()}_FILE" for name in sorted(SECRETS - set(_NAMED))]
     names += (*LAUNCH, *PERSONAL)
     for variable in sorted(os.environ):
         name = variable.removeprefix(PREFIX)
-        if name == variable or name in names or variable.startswith(TOKEN_PREFIX):
+        if name == variable or name in names or variable.startswith(tuple(_NAMED.values())):
             continue
         meant = nearest(name, names)
         yield f"{variable} is not known" + (f"; did you mean `{PREFIX}{meant}`?" if meant else "")

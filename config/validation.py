@@ -195,6 +195,7 @@ def references(data: Any, line_of: Callable[[Path], int]) -> BrokenReferences:
         yield from _verify(path, pipeline)
     if isinstance(controllers, dict):
         yield from _known_controllers(jobs, list(controllers))
+    yield from _told_of_pipelines(root, [_text_of(pipeline, "name") for _, pipeline in pipelines])
     for path, mistake, earlier in _twice(root, pipelines, jobs):
         what = f"{mistake.what} (first in line {line_of(earlier)})"
         yield path, Mistake(what, mistake.expected)
@@ -247,9 +248,20 @@ def _known_controllers(jobs: Entries, names: list[str]) -> BrokenReferences:
             yield path, Mistake(f"there is no controller {shown(name)}", one_of(names), nearest(name, names))
 
 
+def _told_of_pipelines(root: Entry, names: list[str]) -> BrokenReferences:
+    """A webhook that is to be told of a pipeline which there is not."""
+    for path, webhook in _entries(root, "webhooks", ()):
+        given = webhook.get("pipelines")
+        for index, name in enumerate(given if isinstance(given, list) else ()):
+            if isinstance(name, str) and name not in names:
+                mistake = Mistake(f"there is no pipeline {shown(name)}", one_of(names), nearest(name, names))
+                yield (*path, "pipelines", index), mistake
+
+
 def _twice(root: Entry, pipelines: Entries, jobs: Entries) -> Iterator[tuple[Path, Mistake, Path]]:
     """Whatever must occur once and does not: its path, the mistake, and the path of the first."""
     own = "a name of its own"
+    yield from _unique(_entries(root, "webhooks", ()), "name", "webhook", own, lambda e: _text_of(e, "name"))
     yield from _unique(pipelines, "name", "pipeline", own, lambda e: _text_of(e, "name"))
     services: Entries = []
     for path, pipeline in pipelines:

@@ -160,6 +160,7 @@ def _say(error: OtherSchema) -> None:
 @worker_ready.connect  # type: ignore[untyped-decorator]
 def _announce(**_: Any) -> None:
     sys.setswitchinterval(SWITCH)
+    from workers import outbound
     from workers.beginning import configure_boards
     from workers.tasks import look_again, reconcile_heads, turn
 
@@ -168,6 +169,7 @@ def _announce(**_: Any) -> None:
         turn.delay(pipeline)
     reconcile_heads.delay()
     runtime().start_watch(WORKER)
+    outbound.start(runtime())
     _serve_metrics()
     sys.stderr.write("worker ready\n")  # whatever the log level: the supervisor waits for it
     sys.stderr.flush()

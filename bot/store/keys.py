@@ -113,6 +113,19 @@ class Keys:
         """Hash: the parts of the statistics as JSON, by key; and `cursor`, the last fact that they contain."""
         return self.named("statistics")
 
+    def webhook(self, name: str) -> str:
+        """Hash: how far an outbound webhook has come in the log of facts."""
+        return self.named(f"webhook:{name}")
+
+    def webhook_lease(self, name: str) -> str:
+        """Who delivers to an outbound webhook now."""
+        return self.named(f"webhook-lease:{name}")
+
+    @property
+    def redeliveries(self) -> str:
+        """Hash: what outbound webhooks are to be told once more, by the slot of the dead letter that it was."""
+        return self.named("redeliveries")
+
     @property
     def heads(self) -> str:
         """Hash: what GitHub last said of the head of each service's main branch."""

@@ -18,6 +18,7 @@ from bot.store.inbox import WAKE_UP_MS
 from bot.store.keys import Keys
 from bot.store.scripts import Scripts
 from bot.store.store import ClaimRequest, family_of
+from bot.store.webhooks import Undelivered, load_undelivered
 
 #: How long a performer has for one effect before another may try, in milliseconds. Before it does something that
 #: cannot be undone it renews its claim, so that a stalled performer that wakes up late does nothing.
@@ -77,10 +78,10 @@ class UnacknowledgedWrites:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """An effect that was given up: what, why, when (seconds since the epoch), after how many tries."""
+    """What was given up: an effect, or what a webhook did not take; why, when (epoch seconds), after how many tries."""
 
     slot: str
-    effect: Effect
+    effect: Effect | Undelivered
     error: str
     at: float
     tries: int
@@ -182,6 +183,10 @@ class Outbox:
             "revision": claim.revision,
         }
         self._postpone(claim, 0, json.dumps(dead_letter))
+        self.bound_dead()
+
+    def bound_dead(self) -> None:
+        """Forget the oldest dead letters if there are too many."""
         if self._redis.hlen(self._keys.dead_letters) > DEAD_KEPT:
             self._forget_oldest_dead()
 
@@ -225,9 +230,10 @@ class Outbox:
         text = self._redis.hget(self._keys.dead_letters, slot)
         if text is None:
             return False
-        dead_letter = json.loads(text)
+        dead_letter, keys = json.loads(text), self._keys
+        if load_undelivered(dead_letter) is not None:
+            return bool(self._scripts.run("redeliver", [keys.dead_letters, keys.redeliveries], [slot], fence=keys))
         effect = load_effect(json.dumps(dead_letter["effect"]))
-        keys = self._keys
         names = [keys.due(family_of(effect)), keys.outbox, keys.tries, keys.dead_letters]
         args = [slot, f"{dead_letter['revision']}\n{dump_effect(effect)}"]
         return bool(self._scripts.run("revive", names, args, fence=keys))
@@ -249,5 +255,5 @@ class Outbox:
 
 
 def _dead_letter(slot: str, raw: dict[str, Any]) -> DeadLetter:
-    effect = load_effect(json.dumps(raw["effect"]))
+    effect = load_undelivered(raw) or load_effect(json.dumps(raw["effect"]))
     return DeadLetter(slot, effect, str(raw["error"]), float(raw["at"]), int(raw["tries"]))

@@ -33,6 +33,7 @@ HEADINGS = {
     "AbortEntry": "`pipelines[].abort`",
     "GitHubEntry": "`github`",
     "NotifyEntry": "`notify`",
+    "WebhookEntry": "`webhooks[]`",
     "WebEntry": "`web`",
     "SignInEntry": "`web.sign_in`",
     "ProxyEntry": "`web.sign_in.proxy`",
@@ -54,7 +55,8 @@ def sections() -> dict[str, dict[str, Any]]:
 
 
 def variable(field: str) -> str:
-    return "INTERLOCK_JENKINS_TOKEN_" if field == "jenkins_tokens" else f"INTERLOCK_{field.upper()}"
+    named = {"jenkins_tokens": "INTERLOCK_JENKINS_TOKEN_", "webhook_secrets": "INTERLOCK_WEBHOOK_SECRET_"}
+    return named.get(field, f"INTERLOCK_{field.upper()}")
 
 
 def test_every_section_has_a_heading() -> None:
@@ -87,7 +89,7 @@ def test_every_variable_is_mentioned(text: str) -> None:
 
 
 def test_the_reference_marks_every_setting_that_a_file_may_hold() -> None:
-    rows = re.findall(r"^\| `(INTERLOCK_\w+?)(?:<CONTROLLER>)?` \| (file)? ?\|", REFERENCE, re.MULTILINE)
+    rows = re.findall(r"^\| `(INTERLOCK_\w+?)(?:<CONTROLLER>|<NAME>)?` \| (file)? ?\|", REFERENCE, re.MULTILINE)
     assert {name for name, file in rows if file} == {variable(field) for field in settings.SECRETS}
 
 
@@ -95,4 +97,5 @@ def test_the_example_environment_holds_no_other_variables() -> None:
     names = set(re.findall(r"^#?(INTERLOCK_\w+)=", ENVIRONMENT, re.MULTILINE))
     known = {variable(field) for field in settings.Settings.model_fields}
     known |= {f"INTERLOCK_{name}" for name in (*settings.LAUNCH, *settings.PERSONAL)}
-    assert {name for name in names if not name.startswith("INTERLOCK_JENKINS_TOKEN_")} <= known
+    by_name = (settings.TOKEN_PREFIX, settings.WEBHOOK_PREFIX)
+    assert {name for name in names if not name.startswith(by_name)} <= known

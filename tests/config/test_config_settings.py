@@ -193,7 +193,8 @@ def test_all_mistakes_are_said_at_once(env: pytest.MonkeyPatch) -> None:
 
 
 def test_no_secret_is_shown_with_the_settings(env: pytest.MonkeyPatch) -> None:
-    names = [name.upper() for name in settings.SECRETS - {"jenkins_tokens"}] + ["JENKINS_TOKEN_CDP"]
+    names = [name.upper() for name in settings.SECRETS - {"jenkins_tokens", "webhook_secrets"}]
+    names += ["JENKINS_TOKEN_CDP", "WEBHOOK_SECRET_AUDIT"]
     forms = {"API_TOKENS": "a:{}", "NOTIFY_URLS": "a=slack://{}", "REDIS_URL": "redis://:{}@x"}
     forms["BROKER_URL"] = forms["REDIS_URL"]
     forms["GITHUB_APP_PRIVATE_KEY"] = pem().replace("-----BEGIN", f"{HUSH}\n-----BEGIN")  # text around a key is allowed
@@ -210,6 +211,7 @@ def test_no_secret_is_shown_with_the_settings(env: pytest.MonkeyPatch) -> None:
         (lambda s: s.need_github_webhook_secrets(), "GITHUB_WEBHOOK_SECRETS"),
         (lambda s: s.need_jenkins_webhook_secrets(), "JENKINS_WEBHOOK_SECRET"),
         (lambda s: s.jenkins_token("cdp-eu"), "JENKINS_TOKEN_CDP_EU"),
+        (lambda s: s.webhook_secret("audit-log"), "WEBHOOK_SECRET_AUDIT_LOG"),
     ],
 )
 def test_what_is_needed_and_missing_is_named(env: pytest.MonkeyPatch, ask: object, variable: str) -> None:

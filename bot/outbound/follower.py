@@ -1,0 +1,249 @@
+"""Follows the log of facts of one pipeline for one outbound webhook: what comes next is posted, tried again, given up.
+
+The order of the log is kept: a fact waits until the one before it was taken or given up. What was given up is a dead
+letter; an operator has it told once more, or drops it. At least once: who dies between the answer and the note of it
+leaves the message to be sent again, under the same identity.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import structlog
+
+from bot.effect_outcomes import WEBHOOKS
+from bot.outbound import cd_events, payload, posts
+from bot.outbound.payload import OutboundMessage
+from bot.outbound.posts import PostResult
+from bot.runtime import PipelineContext, Runtime
+from bot.store.codec import RecordedFact
+from bot.store.records import PAGE
+from bot.store.webhooks import LetterChanged, OutboundState, Undelivered, UndeliveredLetter, order
+from config.configuration import OutboundWebhook
+from config.errors import SettingsError
+from config.webhooks import WebhookFormat
+
+log = structlog.get_logger()
+
+#: How long a process has a webhook, beyond the time that one post may take; in seconds. If it is killed, another one
+#: goes on after that.
+LEASE = 3.0
+#: The longest pause before a process looks again whether there is something for it to do, in seconds.
+LOOK = 1.0
+#: How many facts are read first, to find the next one that concerns the webhook.
+FIRST_READ = 4
+#: How much of an error is kept.
+LONGEST = 300
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundEntry:
+    """A fact of the log, when it was decided (seconds since the epoch), and what is to be posted about it."""
+
+    identity: str
+    at: float
+    messages: list[OutboundMessage]
+
+
+class WebhookFollower:
+    """One webhook and one pipeline, in one process. For one thread."""
+
+    def __init__(self, runtime: Runtime, context: PipelineContext, webhook: OutboundWebhook) -> None:
+        self._runtime, self._context, self._webhook = runtime, context, webhook
+        self._store, self._name = context.webhooks, webhook.name
+        self._token = uuid.uuid4().hex
+        self._session = posts.open_session()
+        self._lease_ms = int((posts.longest(webhook) + LEASE) * 1000)
+        #: What is stored, as long as the lease is held: nobody else changes it then.
+        self._state: OutboundState | None = None
+        self._now = 0.0
+
+    def follow(self, ended: threading.Event) -> None:
+        """Post what there is, and wait for more, until `ended`. Raises RedisError if the store cannot be reached."""
+        try:
+            while not ended.is_set():
+                pause = self.advance()
+                if pause is None and self._state is not None:
+                    self._store.wait(self._state.cursor, LOOK)
+                elif pause:
+                    ended.wait(min(pause, LOOK))
+        finally:
+            self._state = None
+            self._store.lease(self._name, self._token, 0)
+
+    def advance(self) -> float | None:
+        """Do the next thing: 0 if more is to be done, None if nothing is, else the pause in seconds before a retry.
+
+        While another process has the webhook, that is a pause as well. Raises RedisError.
+        """
+        lease = self._store.lease(self._name, self._token, self._lease_ms)
+        if not lease.held:
+            self._state = None
+            return LOOK
+        if lease.taken or self._state is None:
+            self._state = self._store.state(self._name)
+        self._now, state = lease.now, self._state
+        if state.due > lease.now:
+            return state.due - lease.now
+        if lease.redeliveries and (redeliveries := self._store.redeliveries(self._name)):
+            self._redeliver(state, redeliveries[0])
+            return 0.0
+        entry, before = self._next(state.cursor)
+        passed = state if before == state.cursor else replace(state, cursor=before, taken=0)
+        if entry is None:
+            if passed != state:  # nothing of what was passed over concerns it
+                self._keep(passed)
+            return None
+        self._deliver(passed, entry)
+        return 0.0
+
+    # -- what comes next -----------------------------------------------------------------------------------------
+
+    def _next(self, cursor: str, last: str = "") -> tuple[OutboundEntry | None, str]:
+        """The next fact that concerns the webhook, up to `last`; and the one before it in the log."""
+        before = cursor
+        for entry in self._entries(cursor):
+            if last and order(entry.identity) > order(last):
+                break
+            if entry.messages:
+                return entry, before
+            before = entry.identity
+        return None, before
+
+    def _entries(self, cursor: str) -> Iterator[OutboundEntry]:
+        size = FIRST_READ
+        while rows := self._context.records.facts_after(cursor, size):
+            for identity, recorded in rows:
+                yield OutboundEntry(identity, recorded.at, self._messages(identity, recorded))
+            cursor, size = rows[-1][0], PAGE
+
+    def _messages(self, identity: str, recorded: RecordedFact) -> list[OutboundMessage]:
+        if not self._webhook.wants(recorded.fact.kind):
+            return []
+        told = payload.outbound_fact(self._runtime.configuration, self._context.pipeline, identity, recorded)
+        return cd_events.messages(told) if self._webhook.format is WebhookFormat.CDEVENTS else [payload.message(told)]
+
+    # -- posting it ------------------------------------------------------------------------------------------------
+
+    def _deliver(self, state: OutboundState, entry: OutboundEntry) -> None:
+        """Post the next message about a fact, and note what came of it."""
+        taken = min(state.taken, len(entry.messages) - 1)
+        result = self._post(entry.messages[taken])
+        state = self._noted(state, result)
+        if result.refused:
+            self._give_up(state, [entry.identity])
+        elif result.error and self._is_hopeless(state):
+            self._give_up(state, [entry.identity, *self._as_old(entry)])
+        elif result.error:
+            self._keep(state)
+        elif taken + 1 < len(entry.messages):
+            self._keep(replace(state, taken=taken + 1))
+        else:
+            self._keep(replace(state, cursor=entry.identity, taken=0, gap=""))
+
+    def _post(self, message: OutboundMessage) -> PostResult:
+        try:
+            secret = self._runtime.settings.webhook_secret(self._name).get_secret_value()
+        except SettingsError as error:
+            return PostResult(None, str(error), 0.0)
+        return posts.post(self._session, self._webhook, secret, message)
+
+    def _noted(self, state: OutboundState, result: PostResult) -> OutboundState:
+        """What has changed by a try: after a good one nothing is failing, after a bad one there is a pause.
+
+        Whoever refuses one message has answered, and is not failing.
+        """
+        if not result.error:
+            if state.error:
+                log.info("webhook-taken", webhook=self._name, pipeline=self._context.pipeline.name, tries=state.tries)
+            return replace(state, delivered=state.delivered + 1, tries=0, error="", failing_since=0.0, due=0.0)
+        if state.error != result.error:
+            log.warning("webhook-failed", webhook=self._name, pipeline=self._context.pipeline.name, why=result.error)
+        tried = replace(state, failed=state.failed + 1, tries=state.tries + 1, error=result.error[:LONGEST])
+        if result.refused:
+            return replace(tried, failing_since=0.0, due=0.0)
+        now = self._now + result.seconds
+        pause = self._runtime.retry_policy.before_retry(state.tries, result.after)
+        return replace(tried, failing_since=state.failing_since or now, due=now + pause)
+
+    # -- giving up -------------------------------------------------------------------------------------------------
+
+    def _is_hopeless(self, state: OutboundState) -> bool:
+        """Whether it has been in vain for so long that an operator must look at it."""
+        return self._now - state.failing_since >= self._runtime.retry_policy.give_up[WEBHOOKS]
+
+    def _as_old(self, entry: OutboundEntry) -> Iterator[str]:
+        """The facts behind this one that have waited for as long: they are not tried one by one."""
+        until = self._now - self._runtime.retry_policy.give_up[WEBHOOKS]
+        for each in self._entries(entry.identity):
+            if each.at > until:
+                return
+            if each.messages:
+                yield each.identity
+
+    def _give_up(self, state: OutboundState, facts: list[str]) -> None:
+        """Make these facts, the next ones, a dead letter: that of those just before them goes on if there is one."""
+        known = self._store.letter(state.gap)
+        if known is not None:
+            what, text = replace(known[0], last=facts[-1], facts=known[0].facts + len(facts)), known[1]
+        else:
+            what, text = Undelivered(self._name, state.cursor, facts[-1], len(facts)), ""
+        given_up = state.given_up + len(facts)
+        moved = replace(state, cursor=facts[-1], taken=0, gap=what.slot, tries=0, given_up=given_up)
+        self._bury(moved, what, text, state.tries)
+
+    def _bury(
+        self, state: OutboundState, what: Undelivered, text: str, tries: int, redelivered: Undelivered | None = None
+    ) -> None:
+        """Store a dead letter; `text` is the one that it continues, `redelivered` what it was told once more as."""
+        facts = "one fact" if what.facts == 1 else f"{what.facts} facts"
+        error = f"webhook {self._name} did not take {facts}: {state.error}"
+        letter = UndeliveredLetter(what, error, self._now, tries)
+        over = None if redelivered is None else (redelivered, None)
+        try:
+            self._keep(state, letter=(letter, text), redelivered=over)
+        except LetterChanged:  # somebody has just retried or dropped it: the next try begins a new one
+            log.info("webhook-letter-changed", webhook=self._name)
+            return
+        log.error("webhook-given-up", webhook=self._name, pipeline=self._context.pipeline.name, why=error)
+        self._context.outbox.bound_dead()
+
+    # -- once more -------------------------------------------------------------------------------------------------
+
+    def _redeliver(self, state: OutboundState, what: Undelivered) -> None:
+        """Post the next fact of what is to be told once more.
+
+        What is left of it is given up again if that is refused, or all has been in vain for long.
+        """
+        entry, _ = self._next(what.after, what.last)
+        if entry is None:  # the log has forgotten it
+            self._keep(state, redelivered=(what, None))
+            return
+        result = PostResult(None, "", 0.0)
+        for message in entry.messages:
+            result = self._post(message)
+            state = self._noted(state, result)
+            if result.error:
+                break
+        if not result.error:
+            left = replace(what, after=entry.identity, facts=max(0, what.facts - 1))
+            self._keep(state, redelivered=(what, left if order(left.after) < order(left.last) else None))
+        elif result.refused or self._is_hopeless(state):
+            known = self._store.letter(what.slot)
+            self._bury(state, what, known[1] if known is not None else "", state.tries, redelivered=what)
+        else:
+            self._keep(state)
+
+    def _keep(
+        self,
+        state: OutboundState,
+        *,
+        letter: tuple[UndeliveredLetter, str] | None = None,
+        redelivered: tuple[Undelivered, Undelivered | None] | None = None,
+    ) -> None:
+        """Store how far it has come. If another process has the lease, it goes on from what was stored before."""
+        kept = self._store.store(self._name, self._token, self._lease_ms, state, letter=letter, redelivered=redelivered)
+        self._state = state if kept else None

@@ -1,0 +1,115 @@
+"""What an outbound webhook is told of a fact, as JSON of our own (`format: interlock`): docs/webhooks.md."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from bot.core.model.facts import Fact
+from bot.core.model.pipeline import Pipeline, Track
+from bot.reporting.messages import words
+from bot.store.codec import RecordedFact, dump_recorded_fact
+from config.configuration import Configuration
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundMessage:
+    """One post. `identity` is the same however often it is sent; `event` says what it is about."""
+
+    identity: str
+    event: str
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundFact:
+    """A fact of the log with what is told beside it: `identity` names it in the whole installation."""
+
+    identity: str
+    pipeline: Pipeline
+    recorded: RecordedFact
+    #: Our own pages and those of Jenkins and GitHub, by what they show; only those that there are.
+    links: Mapping[str, str]
+
+    @property
+    def fact(self) -> Fact:
+        """The fact itself."""
+        return self.recorded.fact
+
+    @property
+    def time(self) -> str:
+        """When it was decided, as RFC 3339 has it: `2026-11-29T21:05:09.120Z`."""
+        at = datetime.fromtimestamp(self.recorded.at, UTC)
+        return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    @property
+    def words(self) -> str:
+        """What people read."""
+        return words(self.fact.why)
+
+
+def outbound_fact(configuration: Configuration, pipeline: Pipeline, entry: str, recorded: RecordedFact) -> OutboundFact:
+    """The fact of the log entry `entry`, with its links."""
+    links = _links(configuration, pipeline, recorded.fact)
+    return OutboundFact(f"{pipeline.name}/{entry}", pipeline, recorded, links)
+
+
+def shape(told: OutboundFact) -> Json:
+    """The fact as JSON. Keys are only ever added, and what is not known is null."""
+    fact = told.fact
+    return {
+        "id": told.identity,
+        "kind": str(fact.kind),
+        "pipeline": told.pipeline.name,
+        "time": told.time,
+        "words": told.words,
+        "run": fact.run,
+        "service": fact.service,
+        "sha": fact.sha,
+        "stage": fact.step.stage if fact.step is not None else None,
+        "track": str(fact.step.track) if fact.step is not None else None,
+        "build": fact.build,
+        "by": fact.by,
+        "via": fact.via,
+        "data": _data(told.recorded),
+        "links": dict(told.links),
+    }
+
+
+def message(told: OutboundFact) -> OutboundMessage:
+    """The one post about a fact."""
+    return OutboundMessage(told.identity, str(told.fact.kind), dump(shape(told)))
+
+
+def dump(data: Json) -> bytes:
+    """JSON as it is sent and signed."""
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _data(recorded: RecordedFact) -> Json:
+    """What the words are made of, as the log has it: `kind` and its fields; a text of somebody's own as `text`."""
+    why = json.loads(dump_recorded_fact(recorded))["fact"]["why"]
+    return why if isinstance(why, dict) else {"kind": "Verbatim", "text": why}
+
+
+def _links(configuration: Configuration, pipeline: Pipeline, fact: Fact) -> dict[str, str]:
+    page = f"{configuration.web.public_url}/p/{pipeline.name}"
+    links = {"pipeline": page}
+    if fact.run is not None and (fact.step is None or fact.step.track is not Track.VERIFY):
+        links["run"] = f"{page}/runs/{quote(fact.run)}"
+    job = pipeline.job(fact.step.stage, fact.step.track) if fact.step is not None else None
+    if job is not None and fact.build is not None and job.controller in configuration.controllers:
+        links["build"] = configuration.controllers[job.controller].build_url(job.name, fact.build)
+    service = pipeline.service(fact.service) if fact.service is not None else None
+    if service is not None:
+        links["repository"] = f"{configuration.github.web_url}/{service.repository}"
+        if fact.sha is not None:
+            links["commit"] = f"{links['repository']}/commit/{fact.sha}"
+    return links

@@ -1,0 +1,118 @@
+"""Posting one message to an outbound webhook: signed, with a time limit, without following redirects."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+import requests
+from requests.exceptions import RequestException, SSLError, Timeout
+
+from bot.outbound.payload import OutboundMessage
+from config.configuration import OutboundWebhook
+
+#: How long it may take until the connection stands, in seconds: who does not answer then is away.
+CONNECT = 5.0
+#: The answers to what the receiver will never take: it is not tried again, and the next message goes.
+REFUSALS = frozenset({400, 413, 415, 422})
+
+
+@dataclass(frozen=True, slots=True)
+class PostResult:
+    """What came of a post: the status of the answer, if one came, and why it counts as failed (empty: it was taken).
+
+    `refused`: another try would not help. `after`: when the receiver wants the next one, in seconds. `seconds`: how
+    long it took.
+    """
+
+    status: int | None
+    error: str
+    seconds: float
+    refused: bool = False
+    after: float | None = None
+
+
+def sign(secret: str, body: bytes) -> str:
+    """The signature of a body: its HMAC-SHA-256 in hex, with the name of the method before it."""
+    return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+
+
+def longest(webhook: OutboundWebhook) -> float:
+    """How long one post may take, in seconds: until the connection stands, and until the answer has come."""
+    return min(CONNECT, webhook.timeout) + webhook.timeout
+
+
+def open_session() -> requests.Session:
+    """A session for one webhook: it sends no credentials of the machine's own (`.netrc`)."""
+    session = requests.Session()
+    session.auth = _unchanged
+    return session
+
+
+def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+def post(session: requests.Session, webhook: OutboundWebhook, secret: str, message: OutboundMessage) -> PostResult:
+    """Post a message; never raises for what the receiver or the network does."""
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": "interlock",
+        "X-Interlock-Event": message.event,
+        "X-Interlock-Delivery": message.identity,
+        "X-Interlock-Signature-256": sign(secret, message.body),
+        **message.headers,
+    }
+    began = time.monotonic()
+    try:
+        answer = session.post(
+            webhook.url,
+            data=message.body,
+            headers=headers,
+            timeout=(min(CONNECT, webhook.timeout), webhook.timeout),
+            allow_redirects=False,
+            stream=True,  # the body of the answer says nothing to us
+            verify=str(webhook.ca_bundle) if webhook.ca_bundle is not None else True,
+        )
+    except (RequestException, OSError) as error:  # OSError: a bundle that is not there
+        return PostResult(None, _why(webhook, error), time.monotonic() - began)
+    with answer:
+        seconds, status = time.monotonic() - began, answer.status_code
+        if answer.ok and not answer.is_redirect and status < 300:
+            return PostResult(status, "", seconds)
+        why = _refusal(status, answer.headers.get("Location", ""))
+        return PostResult(status, why, seconds, status in REFUSALS, _after(answer.headers.get("Retry-After", "")))
+
+
+def _why(webhook: OutboundWebhook, error: Exception) -> str:
+    """Why no answer came. The text of the error would name the address."""
+    if isinstance(error, Timeout):
+        return f"no answer within {webhook.timeout:g} s"
+    if isinstance(error, SSLError):
+        return "its certificate is not trusted (`ca_bundle` names other authorities)"
+    return f"it cannot be reached ({type(error).__name__})"
+
+
+def _refusal(status: int, location: str) -> str:
+    if 300 <= status < 400:
+        host = urlsplit(location).hostname
+        return f"it redirects{f' to {host}' if host else ''} (HTTP {status}): write the address where it answers itself"
+    if status in (401, 403):
+        return f"HTTP {status}: does it check the signature with the same secret?"
+    if status in (404, 405, 410):
+        return f"HTTP {status}: is its address right?"
+    return f"HTTP {status}"
+
+
+def _after(text: str) -> float | None:
+    """The seconds that a `Retry-After` asks for (RFC 9110: a number of seconds, or a date)."""
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except ValueError:
+        return None

@@ -88,7 +88,7 @@ def _not_closed_by(of: NotClosedBy) -> str:
 
 def _several_locks(of: SeveralLocks) -> str:
     which = f"{of.stage} has {len(of.locks)} locks: {named(of.locks)}"
-    return f"{which}. Name the one to open by its key, or all with --all"
+    return f"{which}. Name the one to open by its key, or ask for all"
 
 
 words.register(Refusal, lambda of: _REFUSALS[of.no](of))

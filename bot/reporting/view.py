@@ -114,7 +114,7 @@ def _stage(board: Board, stage: Stage, failed: list[Run], now: float, shown: Sho
         "name": stage.name,
         "policy": "lock" if stage.locks else str(Policy.REPORT),
         **_step(board, Step(stage.name), stage.job, failed, now, shown),
-        "locks": [_lock(lock) for lock in board.locks_of(stage.name)],
+        "locks": [lock_shape(lock) for lock in board.locks_of(stage.name)],
         "fast": fast or None,
     }
 
@@ -224,7 +224,8 @@ def _held(service: str, pull: Pull) -> View:
     }
 
 
-def _lock(lock: Lock) -> View:
+def lock_shape(lock: Lock) -> View:
+    """One lock: what closes a stage, who holds it, until when."""
     return {
         "key": lock.key,
         "stage": lock.stage,

@@ -13,7 +13,16 @@ import structlog
 
 from bot.core.access import Action
 from bot.core.model.board import Board
-from bot.core.model.events import CancelAsked, Event, FastLaneAsked, LockAsked, ModeAsked, RetryAsked, UnlockAsked
+from bot.core.model.events import (
+    CancelAsked,
+    Event,
+    FastLaneAsked,
+    LockAsked,
+    ModeAsked,
+    MoveAsked,
+    RetryAsked,
+    UnlockAsked,
+)
 from bot.core.model.messages import Message
 from bot.core.model.pipeline import Mode
 from bot.core.rules import requests
@@ -70,24 +79,34 @@ def unlock(stage: str) -> RequestKind[bodies.UnlockBody, UnlockAsked]:
     return RequestKind(bodies.UnlockBody, _on_all(Action.UNLOCK), event, requests.why_not_unlock)
 
 
-def retry(run: str) -> RequestKind[bodies.RequestBody, RetryAsked]:
+def retry(run: str) -> RequestKind[bodies.ActionBody, RetryAsked]:
     """Repeat the build that failed, without a new commit."""
 
-    def event(context: PipelineContext, board: Board, by: str, body: bodies.RequestBody) -> RetryAsked:
+    def event(context: PipelineContext, board: Board, by: str, body: bodies.ActionBody) -> RetryAsked:
         finding.run(context, board, run)
         return RetryAsked(run, by, body.reason)
 
-    return RequestKind(bodies.RequestBody, _on_run(Action.RETRY, run), event, requests.why_not_retry)
+    return RequestKind(bodies.ActionBody, _on_run(Action.RETRY, run), event, requests.why_not_retry)
 
 
-def cancel(run: str) -> RequestKind[bodies.RequestBody, CancelAsked]:
+def cancel(run: str) -> RequestKind[bodies.ActionBody, CancelAsked]:
     """Take a run out."""
 
-    def event(context: PipelineContext, board: Board, by: str, body: bodies.RequestBody) -> CancelAsked:
+    def event(context: PipelineContext, board: Board, by: str, body: bodies.ActionBody) -> CancelAsked:
         finding.run(context, board, run)
         return CancelAsked(run, by, body.reason)
 
-    return RequestKind(bodies.RequestBody, _on_run(Action.CANCEL, run), event, requests.why_not_cancel)
+    return RequestKind(bodies.ActionBody, _on_run(Action.CANCEL, run), event, requests.why_not_cancel)
+
+
+def move(run: str) -> RequestKind[bodies.ActionBody, MoveAsked]:
+    """Put a waiting run at the front of its queue: it passes runs of other services, so it is about all of them."""
+
+    def event(context: PipelineContext, board: Board, by: str, body: bodies.ActionBody) -> MoveAsked:
+        finding.run(context, board, run)
+        return MoveAsked(run, by, body.reason)
+
+    return RequestKind(bodies.ActionBody, _on_all(Action.MOVE), event, requests.why_not_move)
 
 
 def fast_lane(service: str) -> RequestKind[bodies.FastLaneBody, FastLaneAsked]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from bot.core.access import Action
-from bot.web import actions, bodies
+from bot.web import actions, bodies, shapes
 from bot.web.actions import Asked, RequestKind
 from bot.web.api_reading import whole_number
-from bot.web.bodies import AnyBody
+from bot.web.bodies import AnyAction
 from bot.web.identity import require, signed_in
 from bot.web.problems import Problem
-from bot.web.request_inbox import LONGEST_WAIT, REQUEST_ID, outcome, submit
+from bot.web.request_inbox import LONGEST_WAIT, REQUEST_ID, foresee, outcome, submit
 from bot.web.shapes import reply
 from bot.web.shared import context_of
 
@@ -40,6 +40,12 @@ def retry_run(pipeline: str, run: str) -> Response:
 def cancel_run(pipeline: str, run: str) -> Response:
     """Take a run out."""
     return _act(pipeline, actions.cancel(run))
+
+
+@acting.post("/runs/<run>/move")
+def move_run(pipeline: str, run: str) -> Response:
+    """Put a waiting run at the front of its queue."""
+    return _act(pipeline, actions.move(run))
 
 
 @acting.post("/services/<service>/fast-lane")
@@ -85,11 +91,16 @@ def show_request(pipeline: str, request_id: str) -> Response:
     return reply(outcome(context, request_id, _seconds()))
 
 
-def _act(pipeline: str, kind: RequestKind[AnyBody, Asked]) -> Response:
-    """Keep what the request asks for and answer 202; with `wait`, what the turn has made of it by then."""
+def _act(pipeline: str, kind: RequestKind[AnyAction, Asked]) -> Response:
+    """Keep what the request asks for and answer 202; with `wait`, what the turn has made of it by then.
+
+    A dry run keeps nothing, and is answered with what the request would lead to.
+    """
     by = signed_in().name  # first of all: who is not signed in learns nothing about what there is
     context = context_of(pipeline)
     body, seconds = bodies.read(kind.body), _seconds()
+    if body.dry_run:
+        return reply(shapes.foreseen(foresee(context, kind, body, by)))
     identity = submit(context, kind, body, by, _key())
     return reply(outcome(context, identity, seconds), 202)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 from flask import request
@@ -12,17 +11,15 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from bot.core.access import Scope
+from bot.core.end_time import read_end_time
 from bot.core.model.pipeline import Mode
 from bot.payloads import Unreadable, read_object
 from bot.store.tokens import Tokens
 from bot.web.admission import MOST_FROM_PEOPLE
 from bot.web.problems import Problem
-from config.values import duration
-
-#: Seconds: a lock that ends in more than a year ends when somebody opens it.
-LONGEST_LOCK = 366 * 86_400.0
 
 AnyBody = TypeVar("AnyBody", bound="RequestBody")
+AnyAction = TypeVar("AnyAction", bound="ActionBody")
 
 
 def _one_line(text: str) -> str:
@@ -36,23 +33,12 @@ def _one_line(text: str) -> str:
 
 
 def _until(value: object) -> float:
-    """A moment in the future, in seconds since the epoch: ISO 8601 with a zone, or a duration from now."""
-    words = "a time with its zone (2026-12-01T18:00:00Z) or a duration (90m, 2h, 3d)"
-    if not isinstance(value, str) or len(value) > 40:
-        raise PydanticCustomError("until", "expected {words}", {"words": words})
-    now = time.time()
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        try:
-            return now + min(duration(value), LONGEST_LOCK)
-        except PydanticCustomError:
-            raise PydanticCustomError("until", "expected {words}", {"words": words}) from None
-    if moment.tzinfo is None:
-        raise PydanticCustomError("until", "the time has no zone; expected {words}", {"words": words})
-    if not now < moment.timestamp() <= now + LONGEST_LOCK:
-        raise PydanticCustomError("until", "the time is not within the year to come")
-    return moment.timestamp()
+    """The moment in the year to come that `read_end_time` finds; where it has no zone, in UTC."""
+    moment = read_end_time(value, time.time()) if isinstance(value, str) and len(value) <= 40 else None
+    if moment is None:
+        words = "a time (16:00, 2026-12-01T18:00; UTC if it has no zone such as +01:00) or a duration (90m, 2h, 3d)"
+        raise PydanticCustomError("until", "expected {words}, within the year to come", {"words": words})
+    return moment
 
 
 Words = Annotated[str, Field(max_length=500), AfterValidator(_one_line)]
@@ -67,14 +53,20 @@ class RequestBody(BaseModel):
     reason: Words
 
 
-class LockBody(RequestBody):
+class ActionBody(RequestBody):
+    """What a turn decides. With `dry_run` nothing is kept: the answer is what it would lead to."""
+
+    dry_run: bool = False
+
+
+class LockBody(ActionBody):
     """Close a stage."""
 
     let_fixes_in: bool = False
     until: Annotated[float, BeforeValidator(_until)] | None = None
 
 
-class UnlockBody(RequestBody):
+class UnlockBody(ActionBody):
     """Open the lock of a stage; of several the one that is named, or all."""
 
     lock: Name | None = None
@@ -87,13 +79,13 @@ class UnlockBody(RequestBody):
         return self
 
 
-class FastLaneBody(RequestBody):
+class FastLaneBody(ActionBody):
     """Send the head of main on the fast lane, into `stage` even if it is locked."""
 
     stage: Name | None = None
 
 
-class ModeBody(RequestBody):
+class ModeBody(ActionBody):
     """Run, pause, or only observe."""
 
     mode: Annotated[Mode, BeforeValidator(lambda value: Mode(value) if value in list(Mode) else value)]

@@ -10,9 +10,15 @@ from typing import Any, cast
 
 import structlog
 
+from bot.core.model.board import Board
 from bot.core.model.events import Event
 from bot.core.model.facts import FactKind
+from bot.core.model.messages import Message
+from bot.core.model.refusals import SeveralLocks
+from bot.core.rules import consequences
+from bot.core.rules.consequences import Consequences
 from bot.reporting.messages import words
+from bot.reporting.view import lock_shape
 from bot.runtime import PipelineContext
 from bot.store.inbox import Accepted
 from bot.store.records import PAGE
@@ -44,18 +50,47 @@ def submit(context: PipelineContext, kind: RequestKind[AnyBody, Asked], body: An
     Raises Problem: 403 for who may not; 404 for what does not exist; 409 with what the next turn would refuse. The last
     two are not looked at if the request was kept before under its key: a reply may have been lost.
     """
-    action, service = kind.wants(context, body)
-    require(action, context, service)
+    _require(context, kind, body)
     identity = _kept_before(context, by, key)
     if identity is None:
         with context.look() as replica:
-            asked = kind.event(context, replica.board, by, body)
-            no = kind.why_not(replica.board, asked)
-        if no is not None:
-            raise Problem(409, words(no))
+            asked = _checked(context, replica.board, kind, body, by)
         identity = _keep(context, asked, by, key)
         log.info("request-kept", pipeline=context.pipeline.name, request=identity, kind=asked.kind, by=by)
     return identity
+
+
+def foresee(context: PipelineContext, kind: RequestKind[AnyBody, Asked], body: AnyBody, by: str) -> Consequences:
+    """What the same request would lead to if it were decided now. Nothing is kept; raises Problem as `submit` does."""
+    _require(context, kind, body)
+    with context.look() as replica:
+        asked = _checked(context, replica.board, kind, body, by)
+        found = consequences.foresee(replica.board, asked, time.time(), context.decision_limits)
+        if found.refusal is not None:
+            raise refused(found.refusal)
+    return found
+
+
+def refused(why: Message) -> Problem:
+    """409: the board as it is forbids it. Of several locks it lists each: one has to be named."""
+    more = {"locks": [lock_shape(lock) for lock in why.locks]} if isinstance(why, SeveralLocks) else {}
+    return Problem(409, words(why), **more)
+
+
+def _require(context: PipelineContext, kind: RequestKind[AnyBody, Asked], body: AnyBody) -> None:
+    action, service = kind.wants(context, body)
+    require(action, context, service)
+
+
+def _checked(
+    context: PipelineContext, board: Board, kind: RequestKind[AnyBody, Asked], body: AnyBody, by: str
+) -> Asked:
+    """The event that it becomes. Raises Problem: 404 for what does not exist, 409 for what would be refused."""
+    asked = kind.event(context, board, by, body)
+    no = kind.why_not(board, asked)
+    if no is not None:
+        raise refused(no)
+    return asked
 
 
 def _kept_before(context: PipelineContext, by: str, key: str | None) -> str | None:

@@ -7,14 +7,19 @@ from typing import Any
 
 from flask import Response
 
+from bot.core.rules.consequences import AffectedRun, Consequences
 from bot.core.rules.decision import Ended
+from bot.reporting.consequences import sentence
 from bot.reporting.messages import words
-from bot.reporting.view import run_shape
+from bot.reporting.view import lock_shape, run_shape
 from bot.store.codec import RecordedFact
 from bot.store.inbox import ParkedDelivery
 from bot.store.outbox import DeadLetter
 
 Shape = dict[str, Any]
+
+#: How many runs of each kind a dry run lists; its sentence has the numbers.
+AFFECTED = 100
 
 
 def fact(identity: str, recorded: RecordedFact) -> Shape:
@@ -45,6 +50,37 @@ def ended(row: Ended) -> Shape:
         "reason": words(row.ending.why),
         "by": row.ending.by,
         "at": row.at,
+    }
+
+
+def foreseen(found: Consequences) -> Shape:
+    """What a dry run answers: what would happen, by kind, and in words."""
+    runs = ("starts", "gains_lane", "loses_lane", "moves", "queues", "enters", "called_back", "stops", "leaves", "ends")
+    return {
+        "state": "foreseen",
+        "sentence": sentence(found),
+        "consequences": {
+            "mode": str(found.mode) if found.mode is not None else None,
+            "opens": [lock_shape(lock) for lock in found.opens],
+            "stays_locked": [lock_shape(lock) for lock in found.stays_locked],
+            "locks": [lock_shape(lock) for lock in found.locks],
+            **{name: [_affected(run) for run in getattr(found, name)[:AFFECTED]] for name in runs},
+            "locks_next": list(found.locks_next),
+        },
+    }
+
+
+def _affected(run: AffectedRun) -> Shape:
+    return {
+        "run": run.run,
+        "service": run.who.service,
+        "sha": run.who.sha,
+        "pull": run.who.pull,
+        "stage": run.step.stage,
+        "track": str(run.step.track),
+        "build": run.build,
+        "end": str(run.ending.end) if run.ending is not None else None,
+        "reason": words(run.ending.why) if run.ending is not None else None,
     }
 
 

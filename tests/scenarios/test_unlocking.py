@@ -9,7 +9,7 @@ from tests.texts import text_of
 PRE = "pre-production"
 BOTH = (
     "pre-production has 2 locks: pre-production/S1.1 (S1 S1a failed in pre-production, by S1.1), "
-    "pre-production/1 (maintenance, by ann). Name the one to open by its key, or all with --all"
+    "pre-production/1 (maintenance, by ann). Name the one to open by its key, or ask for all"
 )
 
 

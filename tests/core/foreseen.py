@@ -70,7 +70,7 @@ def came_true(foreseen: Consequences, decision: Decision, board: Board, was: Bef
     stopped = {e.run for e in decision.effects if isinstance(e, Withdraw) and e.abort and e.build is not None}
     assert _keys(foreseen.stops) == stopped
     assert [(each.run, each.ending) for each in foreseen.ends] == [(e.run.key, e.ending) for e in decision.ended]
-    fresh = {key for key in board.runs if key not in was.runs}
+    fresh = (board.runs.keys() - was.runs.keys()) | (board.verifications.keys() - was.verifications.keys())
     assert _keys(foreseen.starts) == fresh
 
 

@@ -10,18 +10,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bot.core.model.board import Board
+from bot.core.model.board_records import FAMILIES
 from bot.core.model.effects import Withdraw
 from bot.core.model.events import Event, TimePassed
 from bot.core.model.facts import FactKind
 from bot.core.model.messages import Message, Who
 from bot.core.model.pipeline import Lane, Mode, Outcome, Policy, Step, Track
-from bot.core.model.run import Buildable, Ending, Run, Status
+from bot.core.model.run import Buildable, Ending, Run, Status, Verification
 from bot.core.model.stage_state import Lock
 from bot.core.rules.decide import decide
 from bot.core.rules.decision import LIMITS, Decision, DecisionLimits
 
 #: How many decisions are foreseen beyond that of the request: a clean-up that is under way goes on in the next ones.
 FOLLOWING = 20
+#: The families of records that have builds.
+_BUILDABLE = (FAMILIES[Run], FAMILIES[Verification])
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class Consequences:
     stays_locked: tuple[Lock, ...] = ()
     #: The locks that close a stage from then on.
     locks: tuple[Lock, ...] = ()
-    #: The runs that begin.
+    #: The runs and verifications that begin.
     starts: tuple[AffectedRun, ...] = ()
     gains_lane: tuple[AffectedRun, ...] = ()
     loses_lane: tuple[AffectedRun, ...] = ()
@@ -124,16 +127,16 @@ def _locks_gone(board: Board, tried: Board) -> tuple[Lock, ...]:
 # -- the runs and verifications that differ ------------------------------------------------------------------------
 
 
-def _new(board: Board, tried: Board) -> list[Run]:
-    """The runs that have begun, and are there still."""
-    found = (tried.runs.get(key) for family, key in tried.journal if family == "run" and key not in board.runs)
-    return [run for run in found if run is not None]
+def _new(board: Board, tried: Board) -> list[Buildable]:
+    """What has begun, and is there still."""
+    found = (tried.built(key) for family, key in tried.journal if family in _BUILDABLE and board.built(key) is None)
+    return [built for built in found if built is not None]
 
 
 def _changed(board: Board, tried: Board) -> Iterator[tuple[Buildable, Buildable]]:
     """Whatever is on both boards and differs, in the order in which the rules came to it."""
     for family, key in tried.journal:
-        if family in ("run", "verification"):
+        if family in _BUILDABLE:
             was, is_now = board.built(key), tried.built(key)
             if was is not None and is_now is not None and was != is_now:
                 yield was, is_now

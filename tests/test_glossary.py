@@ -38,14 +38,14 @@ NO_NOUNS = listed(
 #: Nouns of plain English and of programming, which mean here what they mean everywhere.
 PLAIN = listed(
     """
-    action adaptation address body bot buffer bytes cause cleanup client code codec compression config configuration
-    connection context core count deploy detail differences drawing end entry environment error failure feed file
-    filter fold forks format frame handler identity judgement key kind level library limit line list log logger
-    machine matcher memory message model node notification observer opening overview page parameter part patience
-    payload people performer permission picture plan policy poll probe problem process progress purpose question
-    rate reference report repository request response result retention row scheduler script search section sender
-    sentence server session shape sign source start state store subject target task telling template time token
-    total transport usage validation value version view wait watch webhook wish withdrawal wording worker
+    action adaptation address body bot buffer bytes cause choice cleanup client code codec compression config
+    configuration connection context core count deploy detail differences drawing end entry environment error failure
+    feed file filter fold forks form format frame handler identity judgement key kind level library limit line list log
+    logger machine matcher memory message model node notification observer opening overview page parameter part patience
+    payload people performer permission picture plan policy poll probe problem process progress purpose question rate
+    reference report repository request response result retention row scheduler script search section sender sentence
+    server session shape sign source start state store subject target task telling template time token total transport
+    usage validation value version view wait watch webhook wish withdrawal wording worker
     """
 )
 #: Words of the libraries and services that we use.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator
 from contextlib import closing
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote
 
 from flask import Flask, redirect, request
@@ -19,7 +19,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from bot.core.access import Action, Person
 from bot.runtime import PipelineContext
 from bot.web.admission import bearer
-from bot.web.identity import allow, current_user, signed_in
+from bot.web.identity import allow, believed, current_user, signed_in
 from bot.web.problems import Problem, unknown
 from bot.web.sessions import check_csrf, csrf_token
 from bot.web.shared import runtime
@@ -84,10 +84,16 @@ def _check_form(blueprint: str | None) -> None:
         check_csrf()
 
 
-def _ask_to_sign_in(blueprint: str | None) -> AnyResponse | None:
-    is_page = blueprint == "page" and request.method in _SAFE and not request.path.endswith("/live")
+def to_sign_in() -> AnyResponse:
+    """To the page for signing in, and from there back to the present address."""
+    code = 302 if request.method in _SAFE else 303
+    return redirect(f"/sign-in?next={quote(request.full_path.rstrip('?'), safe='/')}", code)
+
+
+def _ask_to_sign_in(blueprint: str | None) -> AnyResponse:
+    is_page = blueprint == "page" and not request.path.endswith("/live")
     if is_page and runtime().configuration.web.sign_in.is_possible:
-        return redirect(f"/sign-in?next={quote(request.full_path.rstrip('?'), safe='/')}")
+        return to_sign_in()
     raise Problem(401, "reading takes a sign-in here: show your token, Authorization: Bearer TOKEN")
 
 
@@ -108,22 +114,7 @@ def _check_reading(person: Person) -> None:
 
 def _may_read(person: Person, context: PipelineContext) -> bool:
     """Whether `person` may read; what GitHub had to be asked for is remembered."""
-    redis, key = runtime().redis, f"interlock:{{access}}:{person.login.casefold()}:read:{context.pipeline.name}"
-    if person.login:
-        known = cast("bytes | None", redis.get(key))
-        if known is not None:
-            return known == b"yes"
-    try:
-        allow(person, Action.READ, context)
-    except Problem as problem:
-        if problem.status != 403:
-            raise
-        may = False
-    else:
-        may = True
-    if person.login:
-        redis.set(key, b"yes" if may else b"no", ex=READER if may else STRANGER)
-    return may
+    return believed(person, Action.READ, context, None, READER, STRANGER)
 
 
 def _for_templates() -> dict[str, Any]:

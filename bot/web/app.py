@@ -9,6 +9,7 @@ from redis.exceptions import RedisError
 from bot import runtime
 from bot.web import (
     access,
+    acting_pages,
     api_finding,
     api_machines,
     api_tokens,
@@ -78,7 +79,7 @@ def create_app(
 
 
 #: Modules that add their views to the blueprints `reading` and `page` when they are imported.
-_ADDED = (api_finding, finding_pages, statistics)
+_ADDED = (acting_pages, api_finding, finding_pages, statistics)
 
 
 def _migrate(shared: runtime.Runtime) -> None:

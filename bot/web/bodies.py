@@ -157,7 +157,11 @@ def json_object(body: bytes) -> dict[str, Any]:
 def read(kind: type[AnyBody]) -> AnyBody:
     """What a person asks for in the present request. Raises Problem (400 if it is no JSON object, 413; 422 with every
     mistake in it)."""
-    data = json_object(raw(MOST_FROM_PEOPLE) or b"{}")
+    return checked(kind, json_object(raw(MOST_FROM_PEOPLE) or b"{}"))
+
+
+def checked(kind: type[AnyBody], data: dict[str, Any]) -> AnyBody:
+    """What a person asks for, from what they gave. Raises Problem (422) with every mistake in it."""
     try:
         return kind.model_validate(data)
     except ValidationError as error:

@@ -15,6 +15,7 @@ from bot.web import finding
 from bot.web.access import readable
 from bot.web.api_finding import FARTHEST
 from bot.web.api_reading import before, whole_number
+from bot.web.buttons import service_buttons
 from bot.web.drawing import Links
 from bot.web.fact_list import FactFilter, list_facts
 from bot.web.page import page
@@ -81,7 +82,8 @@ def show_service(pipeline: str, service: str) -> str:
         links = Links(here.configuration, context.pipeline_of(replica.board))
     for rows in (found["live"], found["ended"]):
         _linked(rows, links)
-    return render_template("service.html", **head(context, "where"), found=found)
+    buttons = service_buttons(context, found["service"])
+    return render_template("service.html", **head(context, "where"), found=found, buttons=buttons)
 
 
 @page.get("/p/<pipeline>/log")

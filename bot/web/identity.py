@@ -16,7 +16,7 @@ import structlog
 from flask import g, request
 from redis.exceptions import RedisError
 
-from bot.core.access import AccessRefused, AccessRequest, Action, Person, Scope, github_person
+from bot.core.access import NEEDED, AccessRefused, AccessRequest, Action, Person, Scope, github_person
 from bot.effect_outcomes import PermanentFailure, RetryLater
 from bot.github import membership
 from bot.github.limits import Purpose
@@ -32,6 +32,8 @@ log = structlog.get_logger()
 
 #: For how many seconds an answer of GitHub about a person is believed here. Commands at GitHub believe none.
 REMEMBERED = 60
+#: For how many seconds a button is shown to whom GitHub has given the role, or not shown. Pressing it asks anew.
+SHOWN = 300
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,62}")
 _NOT_ASKED = "interlock_not_asked"
@@ -95,13 +97,37 @@ def allow(person: Person, action: Action, context: PipelineContext, service: str
 def may(action: Action, context: PipelineContext, service: str | None = None) -> bool:
     """Whether the sender of the present request may take `action`: for a button that is shown to those who may.
 
-    False also if nobody is signed in, or GitHub does not say. It may ask GitHub, once a minute at most.
+    False also if nobody is signed in, or GitHub does not say. What GitHub has said is believed for a while.
     """
     try:
-        require(action, context, service)
+        return believed(signed_in(), action, context, service, SHOWN, SHOWN)
     except Problem:
         return False
-    return True
+
+
+def believed(person: Person, action: Action, context: PipelineContext, service: str | None, yes: int, no: int) -> bool:
+    """Whether `person` may; where GitHub had to be asked, an answer is believed for `yes` or `no` seconds.
+
+    A page asks for many things at once, and a permission may have to be looked for in every repository.
+    Raises Problem (503) if GitHub must be asked and does not answer.
+    """
+    redis, role = runtime().redis, NEEDED[action]
+    key = f"interlock:{{access}}:{person.login.casefold()}:{role}:{context.pipeline.name}:{service or ''}"
+    if person.login:
+        known = cast("bytes | None", redis.get(key))
+        if known is not None:
+            return known == b"yes"
+    try:
+        allow(person, action, context, service)
+    except Problem as problem:
+        if problem.status != 403:
+            raise
+        found = False
+    else:
+        found = True
+    if person.login:
+        redis.set(key, b"yes" if found else b"no", ex=yes if found else no)
+    return found
 
 
 def access_request(action: Action, context: PipelineContext, service: str | None) -> AccessRequest:

@@ -20,6 +20,7 @@ from bot.store.scripts import OtherSchema
 from bot.web import compression, shapes
 from bot.web.access import bounded, readable
 from bot.web.api_reading import describe_run
+from bot.web.buttons import board_roles, run_buttons
 from bot.web.drawing import Links, draw, steps_of
 from bot.web.live import Connections, Feed, client_address, events, events_beyond_limit
 from bot.web.overview import overview
@@ -80,7 +81,9 @@ def show_pipelines() -> AnyResponse | str:
 def show_pipeline(pipeline: str) -> str:
     """One pipeline, live."""
     here = runtime()
-    return render_template("pipeline.html", many=len(here.pipelines) > 1, **picture(here, context_of(pipeline)))
+    context = context_of(pipeline)
+    roles = board_roles(context)
+    return render_template("pipeline.html", many=len(here.pipelines) > 1, roles=roles, **picture(here, context))
 
 
 @page.get("/p/<pipeline>/live")
@@ -124,6 +127,7 @@ def show_run(pipeline: str, run: str) -> str:
         commit_link=links.commit(shown["service"], shown["sha"]),
         pull_link=links.pull(shown["service"], shown["pull"]),
         build_link=links.build_of(shown),
+        buttons=run_buttons(context, shown) if record["tile"] else (),
     )
 
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import cast
 
-from flask import Flask, Request, current_app, g, request, session
+from flask import Flask, Request, current_app, flash, g, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from itsdangerous import BadSignature
 from werkzeug.http import parse_cookie
@@ -26,6 +26,8 @@ from config.settings import Settings
 
 #: Where a request carries the token of the form: in this field, or, from a script, in this header.
 FIELD, HEADER = "csrf_token", "X-CSRF-Token"
+#: The longest that the next page says, in characters: it travels in the cookie.
+LONGEST_TOLD = 600
 _CSRF, _ENDS = "csrf", "ends"
 #: How many bytes the token has, and under which name the present request keeps it masked.
 _BYTES, _MASKED = 32, "interlock_csrf"
@@ -79,6 +81,12 @@ def content() -> Mapping[str, str]:
     return session if session.get(_ENDS, 0.0) > time.time() else {}
 
 
+def tell(kind: str, text: str) -> None:
+    """Have the next page say something, once; `kind` is how it looks. Without cookies nothing is said."""
+    if current_app.secret_key:
+        flash(text[:LONGEST_TOLD], kind)
+
+
 def end() -> None:
     """Sign out."""
     session.clear()
@@ -88,8 +96,11 @@ def csrf_token() -> str:
     """The token that a form of the present page must carry: only a page of ours can know it.
 
     It is masked, differently for each answer: who sees how long compressed answers are, and puts guesses into an
-    address that the page repeats, learns nothing that holds for the next one (BREACH, CVE-2013-3587).
+    address that the page repeats, learns nothing that holds for the next one (BREACH, CVE-2013-3587). Empty where there
+    are no cookies: who is known there sends an API token, and needs none.
     """
+    if not current_app.secret_key:
+        return ""
     if _CSRF not in session:
         session[_CSRF] = secrets.token_urlsafe(_BYTES)
         session.permanent = True

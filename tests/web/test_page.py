@@ -30,6 +30,7 @@ from bot.web.app import create_app
 from config.configuration import Configuration, Controller
 from config.settings import Settings
 from tests.web.addresses import pages
+from tests.web.asked import AUTH
 from tests.web.story import Story, pipeline, sha
 
 CSS = (Path(__file__).parents[2] / "bot/web/static/page.css").read_text()
@@ -92,13 +93,13 @@ def test_each_page_of_a_pipeline_says_in_title_and_icon_that_a_stage_is_locked(
     of_the_pipeline = {view: path for view, path in pages(app, story.shape.name).items() if path.startswith("/p/")}
     assert len(of_the_pipeline) >= 7
     for path in of_the_pipeline.values():
-        page = client.get(path).text
+        page = client.get(path, headers=AUTH).text
         assert "<title>Locked: pre-production · " in page, path
         assert 'href="/static/icon-locked.svg"' in page, path
     assert client.get("/static/icon-locked.svg").status_code == 200
     story.put(UnlockAsked("pre-production", "alex", "seen to"))
     for path in of_the_pipeline.values():
-        page = client.get(path).text
+        page = client.get(path, headers=AUTH).text
         assert "Locked: " not in page.partition("</title>")[0], path
         assert 'href="/static/icon.svg"' in page, path
 

@@ -19,7 +19,7 @@
   }
 
   async function ask() {
-    const headers = tag ? { "If-None-Match": tag } : {};
+    const headers = { "X-Refresh": "1", ...(tag ? { "If-None-Match": tag } : {}) }; // what became of an action is for the page
     const answer = await fetch(location.href, { headers, cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
     if (answer.status === 304) return;
     if (!answer.ok) throw new Error(answer.status);

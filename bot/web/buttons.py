@@ -1,0 +1,58 @@
+"""Which actions the sender of the present request is offered. What they press is decided anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bot.core.access import Action, Role
+from bot.core.model.run import Status
+from bot.runtime import PipelineContext
+from bot.web.forms import address
+from bot.web.identity import may
+from bot.web.shapes import Shape
+
+#: One action that takes each role: whoever may do it sees what the role takes on the board.
+_ROLES = {Role.DEVELOPER: Action.RETRY, Role.OPERATOR: Action.LOCK, Role.ADMIN: Action.MODE}
+
+
+@dataclass(frozen=True, slots=True)
+class ActionLink:
+    """A link to the form of an action."""
+
+    href: str
+    words: str
+
+
+def board_roles(context: PipelineContext) -> str:
+    """The roles of the person as classes of the element around the board, which is drawn once for everybody.
+
+    A developer of one service counts as one: the form says if a run is not theirs.
+    """
+    return " ".join(f"may-{role}" for role, action in _ROLES.items() if may(action, context))
+
+
+def run_buttons(context: PipelineContext, run: Shape) -> list[ActionLink]:
+    """What the person may do to a live run, by its shape."""
+    return [
+        ActionLink(address(context.pipeline.name, name, run=run["run"]), words)
+        for name, words, action, service in _on_run(run)
+        if may(action, context, service)
+    ]
+
+
+def service_buttons(context: PipelineContext, service: str) -> list[ActionLink]:
+    """What the person may do for a service."""
+    if not may(Action.FAST_LANE, context, service):
+        return []
+    return [ActionLink(address(context.pipeline.name, "fast-lane", service=service), "Fast lane…")]
+
+
+def _on_run(run: Shape) -> Iterator[tuple[str, str, Action, str | None]]:
+    status, service = run["status"], str(run["service"])
+    if status == Status.FAILED:
+        yield "retry", "Retry…", Action.RETRY, service
+    if status == Status.WAITING:
+        yield "move", "Move to the front…", Action.MOVE, None
+    if status != Status.ENDING:
+        yield "cancel", "Cancel…", Action.CANCEL, service

@@ -6,7 +6,7 @@ from bot.core.model.effects import Notify
 from bot.core.model.messages import Message, Verbatim
 from bot.core.model.stage_state import Lock
 from bot.reporting.messages import words
-from bot.reporting.stage_messages import notice
+from bot.reporting.notices import notice
 
 
 def text_of(message: Message | None) -> str:

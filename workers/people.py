@@ -1,17 +1,27 @@
-"""Telling people: e-mail and everything else that apprise can reach; addresses come from the settings alone."""
+"""Telling people: by mail and everything else that apprise can reach, and by comments that name them.
+
+Addresses come from the settings alone.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
-from bot.core.model.effects import Notify
+from bot.core.model.board import Board
+from bot.core.model.effects import Mention, Notify
 from bot.core.model.messages import Message
 from bot.core.model.pipeline import Step
 from bot.core.model.stage_messages import StageNotice
+from bot.core.model.stage_state import Lock
 from bot.effect_outcomes import Done, RateLimited, RetryLater
+from bot.forecast.forecast import Forecast
+from bot.github.comments import say_once
 from bot.health import channels
 from bot.health.contacts import CHANNEL
-from bot.reporting.stage_messages import notice
+from bot.reporting.estimates import lock_clauses
+from bot.reporting.notices import NoticeDetails, notice
+from bot.reporting.notices import mention as comment
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
 
@@ -30,8 +40,7 @@ def notify(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Not
     failed: list[str] = []
     waiting: list[str] = []
     earlier = [other for other in context.outbox.earlier(claim) if isinstance(other, Notify)]
-    subject, written = notice(effect.about)
-    logs = "".join(_logs(runtime, context, effect.about))
+    written: tuple[str, str] | None = None
     for name in _listeners(runtime, effect):
         address, told = runtime.settings.notify_urls.get(name), context.keys.given(f"{effect.slot}/{name}")
         if address is None or context.redis.exists(told):
@@ -39,7 +48,7 @@ def notify(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Not
         if any(name in _listeners(runtime, other) and not _was_told(context, other, name) for other in earlier):
             waiting.append(name)
             continue
-        text = f"{written}\n{logs}{runtime.page_of(context.pipeline.name)}\n"
+        subject, text = written = written or _written(runtime, context, effect.about)
         why = channels.send(address.get_secret_value(), subject, text, key=effect.key, topic=effect.topic)
         runtime.contacts.note(CHANNEL, name, why)
         if why is None:
@@ -53,25 +62,51 @@ def notify(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Not
     return Done()
 
 
-def _logs(runtime: Runtime, context: PipelineContext, about: Message) -> Iterator[str]:
-    """A line for the log of each build that a notice tells of as failed."""
-    if not isinstance(about, StageNotice):
-        return
-    with context.look() as replica:
-        configured = context.pipeline_of(replica.board)
-    failed = [(Step(lock.stage), lock.build) for lock in about.locked]
-    failed += [(about.fix.step, about.fix.build)] if about.fix is not None else []
-    for step, build in dict.fromkeys(failed):
-        log = runtime.log_of(configured.job(step.stage, step.track), build)
-        if log:
-            yield f"Log of build #{build} in {step}: {log}\n"
+def mention(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Mention) -> Done:
+    """Name people in a comment on a pull request, once."""
+    details = details_of(runtime, context, effect.about)
+    text = f"{comment(effect.about, effect.people, details)}\n\n[The pipeline]({details.page})"
+    return say_once(runtime, context, claim, (effect.repository, effect.pull), text)
+
+
+def _written(runtime: Runtime, context: PipelineContext, about: Message) -> tuple[str, str]:
+    details = details_of(runtime, context, about)
+    subject, text = notice(about, details)
+    return subject, f"{text}\n{details.page}\n"
 
 
 def _listeners(runtime: Runtime, effect: Notify) -> list[str]:
     """The channels that want to know of what a notice is about, each once."""
     told = runtime.configuration.notify.channels_for
-    return list(dict.fromkeys(name for topic in (effect.topic, *effect.also) for name in told(topic)))
+    everywhere = (name for topic in (effect.topic, *effect.also) for name in told(topic))
+    return list(dict.fromkeys((*effect.to, *everywhere)))
 
 
 def _was_told(context: PipelineContext, effect: Notify, name: str) -> bool:
     return bool(context.redis.exists(context.keys.given(f"{effect.slot}/{name}")))
+
+
+# -- what else a notice says, as it is when it is written --------------------------------------------------------------
+
+
+def details_of(runtime: Runtime, context: PipelineContext, about: Message) -> NoticeDetails:
+    """Where to look and what to type, and what the statistics know of the locks."""
+    name = context.pipeline.name
+    page, flag = runtime.page_of(name), f" -p {name}" if len(runtime.pipelines) > 1 else ""
+    if not isinstance(about, StageNotice):
+        return NoticeDetails(page, flag)
+    failed = [(lock.run, Step(lock.stage), lock.build) for lock in about.left if lock.run is not None]
+    failed += [(each.run, each.step, each.build) for each in (*about.failed, about.fix) if each is not None]
+    with context.look() as replica:
+        board = replica.board
+        configured = context.pipeline_of(board)
+        facts = {lock.key: tuple(_facts(context, board, lock)) for lock in about.left if lock.key in board.locks}
+    logs = {run: runtime.log_of(configured.job(step.stage, step.track), build) for run, step, build in failed}
+    pages = {run: runtime.page_of(name, run) for run, _, _ in failed}
+    return NoticeDetails(page, flag, logs, pages, facts)
+
+
+def _facts(context: PipelineContext, board: Board, lock: Lock) -> Iterator[str]:
+    now, statistics = time.time(), context.statistics.current()
+    forecast = Forecast(board, statistics, now).of_lock(board.locks[lock.key])
+    yield from lock_clauses(board, lock, statistics, forecast, now)

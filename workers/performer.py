@@ -22,6 +22,7 @@ from bot.core.model.effects import (
     FindPull,
     LockNotice,
     Look,
+    Mention,
     Notify,
     SetStatus,
     Trigger,
@@ -34,7 +35,7 @@ from bot.github import comments, deployments, lock_notices, questions, statuses
 from bot.jenkins import banners, builds, posted, triggers, withdrawals
 from bot.jenkins.client import JenkinsForbidden, JenkinsNotFound
 from bot.metrics.process import timed_effect
-from bot.reporting.stage_messages import notice
+from bot.reporting.notices import notice
 from bot.runtime import PipelineContext, Runtime
 from bot.store.inbox import Accepted
 from bot.store.outbox import Claim, PostNotes
@@ -74,6 +75,7 @@ PERFORMERS: dict[type, Callable[[Runtime, PipelineContext, Claim, Any], Done]] =
     Deploy: deployments.deploy,
     LockNotice: lock_notices.report_lock,
     Notify: people.notify,
+    Mention: people.mention,
 }
 
 
@@ -252,6 +254,8 @@ def _words(effect: Effect) -> str:
             return f"looking at build #{effect.number} of {effect.job.name}"
         case Notify():
             return f"telling people: {notice(effect.about)[0]}"
+        case Mention():
+            return f"the comment on {effect.repository}#{effect.pull} that {notice(effect.about)[0]}"
         case Banner():
             return f"the banner of {effect.stage}"
         case _:

@@ -110,6 +110,29 @@ LONGEST = 60_000
 GIVEN = 2 * 86_400
 
 
+def say_once(runtime: Runtime, context: PipelineContext, claim: Claim, where: tuple[str, int], text: str) -> Done:
+    """Put a comment on a pull request (`where`: repository and number), once, however often it is tried."""
+    repository, pull = where
+    entry, session = (
+        WrittenSlot(RenewedClaim(runtime, context, claim), claim.effect.slot),
+        Session(runtime, repository),
+    )
+    _write_once(entry, session, pull, f"{commands.MARKER}{claim.effect.slot} -->", text)
+    return Done()
+
+
+def _write_once(entry: WrittenSlot, session: Session, pull: int, marker: str, text: str) -> None:
+    """Write the comment unless it is there: the hidden marker tells."""
+    body = f"{marker}\n{text}"
+    written, mark, path = entry.read(), mark_of(body), f"/issues/{pull}/comments"
+    if written.unanswered:
+        entry.looked(_find_own(session, path, marker)[0])
+        written = entry.read()
+    if written.id is None:
+        made = entry.write(session, "POST", path, {"body": body}, Purpose.COMMENT, mark)
+        entry.settle(mark, int(made["id"]))
+
+
 def answer_command(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Answer) -> Done:
     """Answer a comment: a reaction, then the words, each once. A hidden marker of ours tells that they are there."""
     entry, session = (
@@ -121,14 +144,8 @@ def answer_command(runtime: Runtime, context: PipelineContext, claim: Claim, eff
     with context.look() as replica:
         answered = effect.text or answer(effect, replica.board, time.time())
     words = _tamed(answered[:LONGEST])
-    body = f"{marker}\n{words}\n\n[The pipeline]({runtime.page_of(context.pipeline.name)})"
-    written, mark, path = entry.read(), mark_of(body), f"/issues/{effect.pull}/comments"
-    if written.unanswered:
-        entry.looked(_find_own(session, path, marker)[0])
-        written = entry.read()
-    if written.id is None:
-        made = entry.write(session, "POST", path, {"body": body}, Purpose.COMMENT, mark)
-        entry.settle(mark, int(made["id"]))
+    link = f"[The pipeline]({runtime.page_of(context.pipeline.name)})"
+    _write_once(entry, session, effect.pull, marker, f"{words}\n\n{link}")
     return Done()
 
 

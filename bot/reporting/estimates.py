@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from bot.core.model.board import Board
 from bot.core.model.run import Run
+from bot.core.model.stage_state import Lock
 from bot.forecast.forecast import LockForecast, RunForecast, Unforeseen
 from bot.forecast.spread import Estimate
 from bot.reporting.sentences import short
 from bot.statistics.parts import FailingTest
-from bot.statistics.statistics import TEST_PERIOD
+from bot.statistics.statistics import TEST_PERIOD, Statistics, cost_so_far
 
 Shape = dict[str, Any]
 
@@ -73,6 +76,38 @@ def flaky_sentence(name: str, test: FailingTest, now: float) -> str | None:
         return None
     passed = _times_over(len(lately.passed))
     return f"{name} failed {_times_over(len(lately.failed))} in 30 days, passed on retry {passed}: likely flaky"
+
+
+def flaky_tests(run: Run, statistics: Statistics, now: float) -> Iterator[str]:
+    """Which of the tests that failed in the last build of a run are likely flaky, in words."""
+    for name in run.attempt.failed_tests:
+        sentence = flaky_sentence(name, statistics.failing_test(run.service, name), now)
+        if sentence is not None:
+            yield sentence
+
+
+def cost_of(lock: Lock, statistics: Statistics, now: float) -> float:
+    """What a standing lock has cost, in run-seconds; 0 for one that the statistics do not know from its start."""
+    clock = statistics.clock(lock.stage)
+    locks = [] if clock is None else clock.locks
+    found = [each for each in locks if each.holder == lock.run and (lock.run or abs(each.since - lock.since) < 1)]
+    return cost_so_far(clock, found[0], now) if clock is not None and found else 0.0
+
+
+def lock_clauses(board: Board, lock: Lock, statistics: Statistics, forecast: LockForecast, now: float) -> Iterator[str]:
+    """What a notice says of a standing lock: what it holds up, when it opens, which test behind it is likely flaky."""
+    clock, seconds = statistics.clock(lock.stage), cost_of(lock, statistics, now)
+    waiting = 0 if clock is None else clock.waiting
+    if waiting or seconds >= 30:
+        runs = f"{waiting} run{'' if waiting == 1 else 's'}"
+        yield f"It holds up {runs}, {cost_sentence(seconds)} so far"
+    if forecast.opens is not None and not forecast.usual:
+        opens, because = forecast.opens, lock_estimate(forecast)["because"]
+        about = f"about {_clock(opens.at, now)} UTC ({_clock(opens.low, now)} to {_clock(opens.high, now)})"
+        yield f"It is expected to open {about}: {because}"
+    holder = board.runs.get(lock.run or "")
+    if holder is not None:
+        yield from flaky_tests(holder, statistics, now)
 
 
 def cost_sentence(seconds: float) -> str:

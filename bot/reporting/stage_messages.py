@@ -1,15 +1,10 @@
-"""The messages about stages in words, and the notices to people: each a subject and a text."""
+"""The messages about stages in words."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from bot.core.model import stage_messages as m
-from bot.core.model.github_messages import DefaultBranchMoved
-from bot.core.model.messages import BuildStuck, Message
 from bot.core.model.pipeline import Outcome
-from bot.core.model.stage_state import Lock
-from bot.reporting.sentences import coming, moment, named, words
+from bot.reporting.sentences import coming, moment, words
 from bot.reporting.sentences import name_of as name
 
 
@@ -97,78 +92,3 @@ words.register(m.PipelineConfigured, _pipeline_configured)
 words.register(m.ModeChanged, lambda of: f"{of.by} sets the pipeline from {of.before} to {of.now}: {of.reason}")
 words.register(m.StateWasLost, lambda of: f"state was lost: {of.why}")
 words.register(m.ClosedAfterLoss, _closed_after_loss)
-
-
-# -- notices to people -----------------------------------------------------------------------------------------
-
-
-def notice(about: Message) -> tuple[str, str]:
-    """Subject and text of a notice to people."""
-    match about:
-        case m.StageNotice():
-            return _stage_notice(about)
-        case m.LossNotice():
-            return f"{about.pipeline}: state was lost", "\n".join(_loss(about)) + "\n"
-        case BuildStuck():
-            return f"{about.step}: build #{about.build} does not end", f"{words(about)}\n"
-        case DefaultBranchMoved():
-            return f"{about.repository}: its default branch is now {about.now}", f"{words(about)}\n"
-        case m.WrittenNotice():
-            return about.subject, about.text
-    raise TypeError(f"{type(about).__name__} is no notice")
-
-
-def _stage_notice(of: m.StageNotice) -> tuple[str, str]:
-    """What happened, then how the stage stands now and what to do."""
-    opened = "; ".join(dict.fromkeys(words(why) for why in of.opened))
-    also = f"Another lock is open: {opened}.\n" if opened else ""
-    if of.fix is not None:
-        return f"fix failed: {words(of.fix.why)}", _fix_failed(of, of.fix) + also
-    if of.locked:
-        last = of.locked[-1]
-        return f"{last.stage} is locked: {words(last.reason)}", "\n".join(_locked(lock) for lock in of.locked) + also
-    if of.left:
-        subject = f"{of.stage} stays locked: {len(of.left)} of {len(of.left) + len(of.opened)} locks left"
-        return subject, f"A lock of {of.stage} is open: {opened}.\n{of.stage} stays locked by {named(of.left)}.\n"
-    return f"{of.stage} is open", f"{of.stage} is open: {opened}\n"
-
-
-def _locked(lock: Lock) -> str:
-    if lock.automatic:
-        then = (
-            f"Nobody enters {lock.stage} until it is fixed. Merge the fix to main of {lock.service}: it takes the fast "
-            f"lane. If the environment was at fault, retry {lock.run}; or unlock the stage with a reason."
-        )
-    else:
-        end = "" if lock.until is None else f", or until {moment(lock.until)}: then it opens by itself"
-        then = f"Nobody enters{' but fixes on the fast lane' if lock.let_fixes_in else ''} until it is unlocked{end}."
-    return f"{lock.stage} is locked: {words(lock.reason)}.\nLocked by: {lock.by}\n\n{then}\n"
-
-
-def _fix_failed(of: m.StageNotice, fix: m.FailedFix) -> str:
-    """What the failing fix means for the locks of its stage; it may hold one of them now itself."""
-    own = any(lock.run == fix.run for lock in of.locked)
-    others = len(of.left) - 1
-    beside = "" if others < 1 else f", beside {others} other {'lock' if others == 1 else 'locks'}"
-    stays = f"It holds a lock of {fix.step.stage} now{beside}." if own else "The lock stays."
-    return (
-        f"The fix {name(fix.who)} did not get through: {words(fix.why)}.\n{stays} Merge another fix, or retry "
-        f"{fix.run}; a newer fix that waited goes on at once.\n"
-    )
-
-
-def _loss(of: m.LossNotice) -> Iterator[str]:
-    yield f"What Interlock had stored is gone: {of.why}."
-    if of.closed:
-        yield f"Closed until a person has looked: {', '.join(of.closed)}."
-    yield from (f"  {stage} was locked: {words(why)}" for stage, why in of.locked)
-    if of.runs:
-        yield "On their way were:"
-        yield from (f"  {name(run.who)}, in {run.step} ({run.status})" for run in of.runs)
-    if of.live > len(of.runs):
-        yield f"  and {of.live - len(of.runs)} more"
-    if of.again:
-        yield f"Started again from the first stage: {', '.join(name(who) for who in of.again)}."
-    else:
-        yield "Nothing was started again: the next merge to a service carries what was on its way."
-    yield "Look in Jenkins at what is rolled out; then: interlock unlock STAGE --reason '...'"

@@ -11,6 +11,7 @@ from bot.core.model.board_records import FAMILIES, Counters, Header, Record
 from bot.core.model.effects import Effect
 from bot.core.model.events import Event
 from bot.core.model.facts import Fact
+from bot.core.model.follow_ups import FollowUp
 from bot.core.model.run import Run, Verification
 from bot.core.model.service_state import CleanUp, Pulls, ServiceState
 from bot.core.model.stage_state import Lock, PastBuild, StageBackoff, StageVersion, UnmanagedBuild
@@ -32,6 +33,7 @@ _KINDS = (
     UnmanagedBuild,
     PastBuild,
     CleanUp,
+    FollowUp,
 )
 _RECORDS: dict[str, TypeAdapter[Any]] = {FAMILIES[kind]: TypeAdapter(kind) for kind in _KINDS}
 _EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="kind")])

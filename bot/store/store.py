@@ -18,6 +18,7 @@ from bot.core.model.effects import (
     Effect,
     FindPull,
     LockNotice,
+    Mention,
     Notify,
     SetStatus,
 )
@@ -43,7 +44,7 @@ STORY_KEPT = 100
 
 
 #: The effects that talk to GitHub.
-GITHUB = (SetStatus, Comment, Compare, FindPull, Deploy, LockNotice, AuthorizeCommand, Answer)
+GITHUB = (SetStatus, Comment, Compare, FindPull, Deploy, LockNotice, AuthorizeCommand, Answer, Mention)
 
 
 class Busy(Exception):

@@ -80,7 +80,16 @@ def check(board: Board, decision: Decision, was: Before, memory: Memory, now: fl
     _proofs(board, decision, memory, truth)
     _verifications(board, decision, was, memory)
     _reasons(board, now)
+    _follow_ups(board, now)
     _indexes(board)
+
+
+def _follow_ups(board: Board, now: float) -> None:
+    """Nothing is known of what was told of an open stage; what is due of a locked one was told in this decision."""
+    assert {known.key for known in board.follow_ups.values()} <= {lock.stage for lock in board.locks.values()}
+    if board.header.mode is not Mode.OBSERVE:
+        due = list(board._notices_due())
+        assert all(at > now for at in due), f"not told at {now}: {due}"
 
 
 def _triggered(decision: Decision) -> list[tuple[str, Step]]:

@@ -45,6 +45,7 @@ from bot.core.model.events import (
     VerifyAsked,
     Withdrawn,
 )
+from bot.core.model.notice_plan import AUTHORS, EscalationLevel, NoticePlan, ReminderPlan, Route
 from bot.core.model.pipeline import FastLaneStart, Forks, Job, Lane, Mode, Outcome, Pipeline, Policy, Track, Verify
 from bot.core.model.run import Run, Status
 from bot.core.rules.decision import DecisionLimits
@@ -95,8 +96,18 @@ class TruePull:
         return PullMoved("S1", number, self.heads[-1], before=before, at=at, draft=self.draft, fork=self.fork)
 
 
+#: Others hear of a locked stage after a while, and of forgotten locks again and again.
+TOLD_LATER = NoticePlan(
+    (Route((AUTHORS, "chat")),),
+    (EscalationLevel(60.0, ("team",)), EscalationLevel(600.0, ("on-call", AUTHORS), ("pre-production",))),
+    ReminderPlan(300.0, 500.0, ("ops",)),
+)
+
+
 def verified(pipeline: Pipeline, pick: int) -> Pipeline:
     """A shop that verifies pull requests in some way, or not at all."""
+    if pick % 2:
+        pipeline = replace(pipeline, notices=TOLD_LATER)
     if pick % 4 == 3:
         return pipeline
     forks = Forks.NEVER if pick % 7 == 0 else Forks.ON_REQUEST

@@ -159,6 +159,7 @@ WHOLE: list[m.Message] = [
     g.WhyAsked(("S1.1",)),
     g.NotUnderstood("retry"),
     s.StageNotice("pre-production"),
+    s.WatchNotice("pre-production", PASSED),
     s.LossNotice("shop", "the store was emptied"),
     s.WrittenNotice("subject", "text\n"),
 ]
@@ -176,6 +177,10 @@ NOTICES: list[m.Message] = [
     ),
     s.StageNotice("pre-production", (AUTOMATIC, OTHER), (), None, (s.UnlockedBy("ann", "it is fine"),)),
     s.StageNotice("pre-production", (), (), None, (PASSED, PASSED)),
+    s.StageNotice("pre-production", (AUTOMATIC, MANUAL), since=0.0),
+    s.StageNotice("pre-production", (MANUAL, LET_IN), forgotten=(MANUAL, LET_IN)),
+    s.StageNotice("acceptance", failed=(FAILED_FIX,)),
+    s.WatchNotice("pre-production", PASSED),
     s.LossNotice("shop", "the store was emptied"),
     s.LossNotice(
         "shop",

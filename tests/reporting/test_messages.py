@@ -11,7 +11,7 @@ from bot.core.model import github_messages, messages, refusals, stage_messages
 from bot.core.model.facts import Fact, FactKind
 from bot.core.model.messages import Message, Verbatim
 from bot.reporting.messages import words
-from bot.reporting.stage_messages import notice
+from bot.reporting.notices import notice
 from bot.store.codec import RecordedFact, dump_recorded_fact, load_recorded_fact
 from tests.reporting.examples import MESSAGES, NOTICES, WHOLE
 from tests.state.stored import DATA

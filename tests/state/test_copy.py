@@ -9,6 +9,7 @@ from redis import Redis
 
 from bot.core.model.board import Board
 from bot.core.model.board_records import FAMILIES, Change, Counters, Header, Record
+from bot.core.model.follow_ups import FollowUp
 from bot.core.model.history import CommitHistory, Position
 from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import Job, Lane, Mode, Pipeline, Service, Step
@@ -221,6 +222,7 @@ def test_a_pipeline_that_nobody_configured_is_an_empty_board(pipeline: StoredPip
         UnmanagedBuild("cdp/build/1", STEPS[0], 1, 0.0),
         PastBuild("cdp/build/1", 1, 0.0),
         CleanUp("S1"),
+        FollowUp("build", 1),
     ],
     ids=lambda record: type(record).__name__,
 )

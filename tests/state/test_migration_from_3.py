@@ -90,11 +90,11 @@ def decoded(rows: dict[bytes, bytes]) -> dict[str, str]:
 
 def test_the_data_has_every_family_of_records_and_every_kind_of_effect() -> None:
     families = {FAMILIES.get(name, name) for name in (field.split("/")[0] for field in before("board"))}
-    assert families >= {*RECORDS.values(), *PARTS}
+    assert families >= {*RECORDS.values(), *PARTS} - {"follow-up"}  # it came with schema 5
     found = [*raw_effects(before("outbox")).values(), *(json.loads(text)["effect"] for text in before("dead").values())]
     kinds = {KINDS.get(effect["kind"], effect["kind"]) for effect in found}
     known = [typing.get_type_hints(kind)["kind"] for kind in typing.get_args(effects.Effect)]
-    assert kinds == {typing.get_args(name)[0] for name in known}
+    assert kinds == {typing.get_args(name)[0] for name in known} - {"mention"}  # it came with schema 5
 
 
 # -- everything loads, and nothing is lost ---------------------------------------------------------------------

@@ -13,7 +13,7 @@ from bot.core.model.effects import Banner, Notify
 from bot.core.model.events import UnlockAsked
 from bot.core.rules.decide import decide
 from bot.reporting.messages import words
-from bot.reporting.stage_messages import notice
+from bot.reporting.notices import notice
 from bot.store.codec import load_effect
 from bot.store.keys import Keys
 from bot.store.migrations import migrate

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from bot.core.model.board_records import FAMILIES, TABLES, Change, Counters, Header, Record
+from bot.core.model.follow_ups import FollowUp, follow_up_due
 from bot.core.model.indexes import Indexes, queue_key, ticks
-from bot.core.model.pipeline import VERIFY, Job, Layout, Pipeline, Step, Track, lay_out
+from bot.core.model.pipeline import VERIFY, Job, Layout, Mode, Pipeline, Step, Track, lay_out
 from bot.core.model.run import Abort, Buildable, Run, Verification
 from bot.core.model.service_state import CleanUp, Pull, Pulls, ServiceState
 from bot.core.model.stage_state import Lock, PastBuild, StageBackoff, StageVersion, UnmanagedBuild
@@ -36,6 +37,8 @@ class Board:
     past: dict[str, PastBuild] = field(default_factory=dict)
     #: By service: the clean-ups that go on in the next decision.
     clean_ups: dict[str, CleanUp] = field(default_factory=dict)
+    #: By stage: what people were told of it since it was locked.
+    follow_ups: dict[str, FollowUp] = field(default_factory=dict)
     verifications: dict[str, Verification] = field(default_factory=dict)
     #: By service: the pull requests that something was heard of.
     pulls: dict[str, Pulls] = field(default_factory=dict)
@@ -166,6 +169,10 @@ class Board:
         """The automatic locks that `service` holds, oldest first."""
         return sorted((k for k in self.locks.values() if k.service == service), key=lambda k: (k.since, k.key))
 
+    def follow_up(self, stage: str) -> FollowUp:
+        """What people were told of a locked stage; a fresh record if nothing was."""
+        return self.follow_ups.get(stage) or FollowUp(stage)
+
     def steps(self) -> tuple[Step, ...]:
         """Every step that a run can be in, in the order of the stages, the fast one of a stage first."""
         return self._layout().steps
@@ -213,10 +220,10 @@ class Board:
         yield from chain(
             self.services.values(), self.versions.values(), self.backoffs.values(), self.unmanaged.values()
         )
-        yield from chain(self.past.values(), self.clean_ups.values())
+        yield from chain(self.past.values(), self.clean_ups.values(), self.follow_ups.values())
 
     def next_due(self, now: float) -> float | None:
-        """When the clock matters next: a lock that ends, a trigger to try again, a build that times out.
+        """When the clock matters next: a lock that ends, a trigger to try again, a build that times out, a notice.
 
         At once while a clean-up is under way.
         """
@@ -226,7 +233,15 @@ class Board:
         times += [t.retry_at for t in self.backoffs.values() if t.retry_at > now]
         times += [run.since + most for run, most in self._timed()]
         times += [a.asked + self.pipeline.patience(a.level) for a in self._aborts() if a.taken and not a.stuck]
+        times += self._notices_due()
         return min(times, default=None)
+
+    def _notices_due(self) -> Iterator[float]:
+        """When people are to be told that a stage is still locked; while the pipeline observes, nobody is."""
+        if not self.locks or self.header.mode is Mode.OBSERVE:
+            return
+        for stage in dict.fromkeys(lock.stage for lock in self.locks.values()):
+            yield from follow_up_due(self.pipeline.notices, self.locks_of(stage), self.follow_up(stage))
 
     def overdue(self, now: float) -> list[Buildable]:
         """Whose build has run longer than its step allows, and was not timed out before."""

@@ -1,9 +1,10 @@
-"""What a board consists of: frozen records of twelve kinds, each with a key; and what changed of one."""
+"""What a board consists of: frozen records of thirteen kinds, each with a key; and what changed of one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bot.core.model.follow_ups import FollowUp
 from bot.core.model.pipeline import Mode, Pipeline
 from bot.core.model.run import Run, Verification
 from bot.core.model.service_state import CleanUp, Pulls, ServiceState
@@ -50,6 +51,7 @@ Tabled = (
     | UnmanagedBuild
     | PastBuild
     | CleanUp
+    | FollowUp
 )
 Record = Header | Counters | Tabled
 
@@ -67,6 +69,7 @@ FAMILIES: dict[type, str] = {
     UnmanagedBuild: "unmanaged",
     PastBuild: "past",
     CleanUp: "clean-up",
+    FollowUp: "follow-up",
 }
 
 #: Where each kind of record with a key of its own is kept: the attribute of the board.
@@ -81,6 +84,7 @@ TABLES: dict[type, str] = {
     UnmanagedBuild: "unmanaged",
     PastBuild: "past",
     CleanUp: "clean_ups",
+    FollowUp: "follow_ups",
 }
 
 

@@ -284,7 +284,7 @@ class Banner:
         return f"banner/{self.job.controller}/{self.job.name}"
 
 
-Topic = Literal["locked", "unlocked", "fix-failed", "stuck"]
+Topic = Literal["locked", "unlocked", "fix-failed", "failed", "escalation", "reminder", "stuck"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,11 +297,30 @@ class Notify:
     key: str
     #: What else it is about: whoever wants to know of one of these is told, too, once.
     also: tuple[Topic, ...] = ()
+    #: The channels that this pipeline sends it to; those that hear of all pipelines are not among them.
+    to: tuple[str, ...] = ()
     kind: Literal["notify"] = "notify"
 
     @property
     def slot(self) -> str:
         return f"notify/{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """Tell people on a pull request, once, by a comment that names them: GitHub then tells them."""
+
+    repository: str
+    pull: int
+    #: Their logins.
+    people: tuple[str, ...]
+    about: Message
+    key: str
+    kind: Literal["mention"] = "mention"
+
+    @property
+    def slot(self) -> str:
+        return f"mention/{self.key}"
 
 
 Effect = (
@@ -319,4 +338,5 @@ Effect = (
     | LockNotice
     | Banner
     | Notify
+    | Mention
 )

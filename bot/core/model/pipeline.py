@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
+from bot.core.model.notice_plan import NoticePlan
+
 
 class Track(StrEnum):
     """Which kind of job a build belongs to: a stage's real one, the fast lane's own, the one for pull requests."""
@@ -181,6 +183,8 @@ class Pipeline:
     verify: Verify | None = None
     #: Which open pull requests are told that a stage is locked.
     lock_status: LockStatus = LockStatus.HOLDER
+    #: Who is told of what.
+    notices: NoticePlan = field(default_factory=NoticePlan)
 
     def stage(self, name: str) -> Stage | None:
         """The stage called `name`, or None if the configuration has none."""

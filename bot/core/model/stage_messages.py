@@ -204,7 +204,7 @@ class ClosedAfterLoss(Message):
 
 @dataclass(frozen=True, slots=True)
 class FailedFix:
-    """A fix that did not get through, as a notice tells it."""
+    """A fix, or another run, that did not get through, as a notice tells it."""
 
     run: str
     who: Who
@@ -218,7 +218,9 @@ class StageNotice(Message):
     """What happened to a stage in one decision, and how it stands now.
 
     `left`: the locks that close it now; `locked`: those of them that are new; `fix`: the last one that failed;
-    `opened`: why each of the others was opened.
+    `opened`: why each of the others was opened, `closed`: the keys of those; `failed`: the runs that failed and locked
+    nothing. `since` (seconds since the epoch): failures have locked it since then, and that is told once more.
+    `forgotten`: the locks of people of which somebody is to be reminded.
     """
 
     stage: str
@@ -226,6 +228,18 @@ class StageNotice(Message):
     locked: tuple[Lock, ...] = ()
     fix: FailedFix | None = None
     opened: tuple[Message, ...] = ()
+    failed: tuple[FailedFix, ...] = ()
+    closed: tuple[str, ...] = ()
+    since: float | None = None
+    forgotten: tuple[Lock, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WatchNotice(Message):
+    """To whoever asked to be told: the stage is open, and why its last lock was opened."""
+
+    stage: str
+    why: Message
 
 
 @dataclass(frozen=True, slots=True)

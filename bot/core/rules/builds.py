@@ -266,6 +266,8 @@ def _failed(decision: Decision, run: Run, outcome: Outcome, policy: Policy, at: 
         decision.tell(FactKind.FIX_FAILED, messages.FixFailed(run.who, told), run)
         decision.failed_fixes.append((run, told))
     if not kept:
+        if run.lane is Lane.MAIN:
+            decision.failed_runs.append((run, told))
         decision.end(run, Ending(End.FAILED, told))
         return
     decision.status(run, run.step, "failure", told, "action_required" if policy is Policy.LOCK else "")

@@ -26,6 +26,7 @@ from bot.core.rules import (
     notices,
     requests,
     stage_locks,
+    stage_notices,
     unmanaged_builds,
     verifications,
 )
@@ -51,7 +52,7 @@ def decide(board: Board, event: Event, now: float, limits: DecisionLimits = LIMI
     notices.give_notice(decision, event, standing)
     if board.header.mode is Mode.OBSERVE:
         decision.effects = [e for e in decision.effects if _only_asks(e) or (not observed and _takes_back(e))]
-    notices.number_notices(decision)
+    stage_notices.number_notices(decision)
     return decision
 
 

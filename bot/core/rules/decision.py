@@ -84,10 +84,12 @@ class Decision:
     ended: list[Ended] = field(default_factory=list)
     #: The runs whose own story has gone on, by key: what their pull requests are told, see `notices`.
     news: dict[str, News] = field(default_factory=dict)
-    #: What people are told of: locks that closed a stage; locks that opened, and why; fixes that failed, and why.
+    #: What people are told of: locks that closed a stage; locks that opened, and why; fixes that failed, and why; other
+    #: runs that failed and locked nothing, and why.
     locked: list[Lock] = field(default_factory=list)
     unlocked: list[tuple[Lock, Message]] = field(default_factory=list)
     failed_fixes: list[tuple[Run, Message]] = field(default_factory=list)
+    failed_runs: list[tuple[Run, Message]] = field(default_factory=list)
 
     def tell(
         self,

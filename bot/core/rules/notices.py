@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from bot.core.model.board import Board
-from bot.core.model.effects import Banner, Comment, Effect, FindPull, LockNotice, Notify, Topic
+from bot.core.model.effects import Banner, Comment, FindPull, LockNotice
 from bot.core.model.events import BannerOverwritten, Event, PullMoved
 from bot.core.model.facts import FactKind
 from bot.core.model.messages import Message
@@ -18,15 +18,14 @@ from bot.core.model.pipeline import FastLaneStart, Job, LockStatus, Mode, Pipeli
 from bot.core.model.run import STORY, Happened, Run, Status
 from bot.core.model.stage_messages import (
     BannerPutBack,
-    FailedFix,
     FixComing,
     FixPasses,
     MergesWait,
     NoFixComing,
     NothingLocked,
-    StageNotice,
 )
 from bot.core.model.stage_state import Lock
+from bot.core.rules import stage_notices
 from bot.core.rules.decision import Decision, News
 from bot.core.rules.fast_lane import fixes
 
@@ -53,7 +52,7 @@ def give_notice(decision: Decision, event: Event, before: Standing) -> None:
     """Have everybody told who is concerned; `before`: what stood when the decision began."""
     after = standing(decision.board)
     _tell_pull_requests(decision)
-    decision.effects += _to_people(decision)
+    stage_notices.tell_people(decision)
     decision.effects += _changed_banners(before.banners, after.banners)
     decision.effects += _changed_lock_notices(before, after)
     decision.effects += _late_lock_notice(event, after)
@@ -107,50 +106,6 @@ def _comment(decision: Decision, run: Run, news: News) -> None:
     for pull in run.merge.pulls:
         debounce = 0.0 if news.soon else decision.limits.comment_debounce
         decision.do(Comment(service.repository, pull, run.key, began=run.created, debounce=debounce))
-
-
-# -- people ----------------------------------------------------------------------------------------------------
-
-
-def _to_people(decision: Decision) -> Iterator[Notify]:
-    """One notice for each stage, however many locks were opened or closed there, in the order of what happened."""
-    stages = [lock.stage for lock in decision.locked]
-    stages += [run.step.stage for run, _ in decision.failed_fixes]
-    stages += [lock.stage for lock, _ in decision.unlocked]
-    for stage in dict.fromkeys(stages):
-        notice = _of_stage(decision, stage)
-        if notice is not None:
-            yield notice
-
-
-def _of_stage(decision: Decision, stage: str) -> Notify | None:
-    left = decision.board.locks_of(stage)
-    locked = [lock for lock in decision.locked if lock in left]
-    failed = [
-        FailedFix(run.key, run.who, run.step, why, run.attempt.build)
-        for run, why in decision.failed_fixes
-        if run.step.stage == stage
-    ]
-    opened = [why for lock, why in decision.unlocked if lock.stage == stage and lock not in decision.locked]
-    topics: list[Topic] = []
-    topics += ["fix-failed"] if failed else []
-    topics += ["locked"] if locked else []
-    topics += ["unlocked"] if opened else []
-    if not topics:
-        return None
-    about = StageNotice(stage, tuple(left), tuple(locked), failed[-1] if failed else None, tuple(opened))
-    return Notify(topics[0], stage, about, f"{stage}/{topics[0]}/{decision.now:.3f}", tuple(topics[1:]))
-
-
-def number_notices(decision: Decision) -> None:
-    """Number the notices to people: those that are due at the same moment go out in the order of their keys."""
-    decision.effects = [_numbered(decision, effect) for effect in decision.effects]
-
-
-def _numbered(decision: Decision, effect: Effect) -> Effect:
-    if not isinstance(effect, Notify):
-        return effect
-    return replace(effect, key=f"{decision.board.queue_number():012d}/{effect.key}")
 
 
 # -- banners over the jobs of locked stages ----------------------------------------------------------------------

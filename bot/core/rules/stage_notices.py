@@ -1,0 +1,199 @@
+"""Tells people what happened to a stage: one notice for each stage and decision, and to whom it goes.
+
+While a stage stays locked, others are told after a time (escalation), and of forgotten locks again and again; whoever
+was told so, and whoever asked for it, hears when the stage is open. What is due is worked out from the locks and from
+what was told before (`bot.core.model.follow_ups`), so that nothing is told twice, and nothing is lost by a restart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from bot.core.model.effects import Effect, Mention, Notify, Topic
+from bot.core.model.follow_ups import FollowUp, escalation_due, is_open_ended, locked_since, reminder_due
+from bot.core.model.messages import Message
+from bot.core.model.notice_plan import AUTHORS
+from bot.core.model.pipeline import Mode
+from bot.core.model.run import Run
+from bot.core.model.stage_messages import FailedFix, StageNotice, WatchNotice
+from bot.core.model.stage_state import Lock
+from bot.core.rules.decision import Decision
+
+# -- one notice for each stage and decision ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """What is to be told of a stage because time has passed: a level of the escalation, locks to be reminded of."""
+
+    level: int | None = None
+    forgotten: tuple[Lock, ...] = ()
+    to: tuple[str, ...] = ()
+
+
+def tell_people(decision: Decision) -> None:
+    """One notice for each stage, however much has happened there, in the order of what happened.
+
+    While the pipeline observes nobody is told, so nothing counts as told.
+    """
+    stages = [lock.stage for lock in decision.locked]
+    stages += [run.step.stage for run, _ in decision.failed_fixes]
+    stages += [lock.stage for lock, _ in decision.unlocked]
+    stages += [run.step.stage for run, _ in decision.failed_runs]
+    stages += sorted({lock.stage for lock in decision.board.locks.values()})
+    for stage in dict.fromkeys(stages):
+        due = _due(decision, stage)
+        decision.effects += _of_stage(decision, stage, due)
+        _note(decision, stage, due)
+    for known in sorted(decision.board.follow_ups.values(), key=lambda known: known.key):
+        if not decision.board.locks_of(known.key):
+            decision.effects += _to_watchers(decision, known)
+            decision.board.drop(known)
+
+
+def _of_stage(decision: Decision, stage: str, due: _Due) -> Iterator[Effect]:
+    left = decision.board.locks_of(stage)
+    locked = [lock for lock in decision.locked if lock in left]
+    fixes, reported = _in_stage(decision.failed_fixes, stage), _in_stage(decision.failed_runs, stage)
+    opened = [lock for lock, _ in decision.unlocked if lock.stage == stage and lock not in decision.locked]
+    topics: list[Topic] = []
+    topics += ["fix-failed"] if fixes else []
+    topics += ["locked"] if locked else []
+    topics += ["unlocked"] if opened else []
+    topics += ["failed"] if reported else []
+    topics += ["escalation"] if due.level is not None else []
+    topics += ["reminder"] if due.forgotten else []
+    if not topics:
+        return
+    about = StageNotice(
+        stage,
+        tuple(left),
+        tuple(locked),
+        _failure(*fixes[-1]) if fixes else None,
+        tuple(why for lock, why in decision.unlocked if lock in opened),
+        tuple(_failure(run, why) for run, why in reported),
+        tuple(lock.key for lock in opened),
+        locked_since(left) if due.level is not None else None,
+        due.forgotten,
+    )
+    key = f"{stage}/{topics[0]}/{decision.now:.3f}"
+    to = (*_recipients(decision, stage, topics, [*locked, *opened, *left]), *due.to)
+    if opened:
+        to = (*to, *decision.board.follow_up(stage).told)
+    told = tuple(name for name in dict.fromkeys(to) if name != AUTHORS)
+    if told or topics != ["failed"]:
+        yield Notify(topics[0], stage, about, key, tuple(topics[1:]), to=told)
+    if AUTHORS in to:
+        failed = [run for run, _ in (*fixes, *reported)]
+        yield from _to_authors(decision, about, key, [*failed, *_holders(decision, [*locked, *opened] or left)])
+
+
+def _recipients(decision: Decision, stage: str, topics: Iterable[Topic], locks: Iterable[Lock]) -> tuple[str, ...]:
+    services = [lock.service for lock in locks if lock.service is not None]
+    services += [run.service for run, _ in _in_stage([*decision.failed_fixes, *decision.failed_runs], stage)]
+    return decision.board.pipeline.notices.recipients(topics, stage, services)
+
+
+def _in_stage(failed: Iterable[tuple[Run, Message]], stage: str) -> list[tuple[Run, Message]]:
+    return [(run, why) for run, why in failed if run.step.stage == stage]
+
+
+def _failure(run: Run, why: Message) -> FailedFix:
+    return FailedFix(run.key, run.who, run.step, why, run.attempt.build)
+
+
+# -- the authors of what failed ----------------------------------------------------------------------------------------
+
+
+def _holders(decision: Decision, locks: Iterable[Lock]) -> list[Run]:
+    """The failed runs that hold or held these locks: on the board, or ended by this decision."""
+    ended = {each.run.key: each.run for each in decision.ended}
+    found = (decision.board.runs.get(lock.run or "") or ended.get(lock.run or "") for lock in locks)
+    return [run for run in found if run is not None]
+
+
+def _to_authors(decision: Decision, about: Message, key: str, runs: Iterable[Run]) -> Iterator[Mention]:
+    """One comment on each pull request of the runs, which names the author as far as GitHub has told."""
+    done: set[tuple[str, int]] = set()
+    for run in runs:
+        service = decision.board.pipeline.service(run.service)
+        if service is None:
+            continue
+        for pull in run.merge.pulls:
+            where = (service.repository, pull)
+            if where not in done:
+                done.add(where)
+                people = (run.merge.author,) if run.merge.author and pull == run.merge.pull else ()
+                yield Mention(*where, people, about, f"{key}/{service.repository}/{pull}")
+
+
+# -- what time makes due -----------------------------------------------------------------------------------------------
+
+
+def _due(decision: Decision, stage: str) -> _Due:
+    """What is to be told because the stage is still locked; nothing while the pipeline only observes."""
+    board, now = decision.board, decision.now
+    plan, locks, known = board.pipeline.notices, board.locks_of(stage), board.follow_up(stage)
+    if board.header.mode is Mode.OBSERVE or not locks:
+        return _Due()
+    levels = [number for at, number in escalation_due(plan, locks, known) if at <= now]
+    to = tuple(name for number in levels for name in plan.escalation[number - 1].to)
+    forgotten: tuple[Lock, ...] = ()
+    if plan.reminder is not None:
+        at = reminder_due(plan.reminder, locks, known.reminded)
+        if at is not None and at <= now:
+            oldest = now - plan.reminder.after
+            forgotten = tuple(lock for lock in locks if is_open_ended(lock) and lock.since <= oldest)
+            to += plan.reminder.to
+    return _Due(max(levels, default=None), forgotten, to)
+
+
+def _note(decision: Decision, stage: str, due: _Due) -> None:
+    """Remember what was told. Once no failure locks the stage any more, the next one escalates from the beginning."""
+    board = decision.board
+    known, locks = board.follow_up(stage), board.locks_of(stage)
+    level = known.level if due.level is None else due.level
+    changed = replace(
+        known,
+        level=level if locked_since(locks) is not None else 0,
+        reminded=decision.now if due.forgotten else known.reminded,
+        told=tuple(dict.fromkeys((*known.told, *due.to))),
+    )
+    if locks and changed != known:
+        board.put(changed)
+
+
+def number_notices(decision: Decision) -> None:
+    """Number the notices to people: those that are due at the same moment go out in the order of their keys."""
+    decision.effects = [_numbered(decision, effect) for effect in decision.effects]
+
+
+def _numbered(decision: Decision, effect: Effect) -> Effect:
+    if not isinstance(effect, Notify):
+        return effect
+    return replace(effect, key=f"{decision.board.queue_number():012d}/{effect.key}")
+
+
+# -- who asked to be told ----------------------------------------------------------------------------------------------
+
+
+def _to_watchers(decision: Decision, known: FollowUp) -> Iterator[Effect]:
+    """Tell whoever asked, once: on the pull request where they asked, else by their own channel."""
+    stage, board = known.key, decision.board
+    why = next((why for lock, why in reversed(decision.unlocked) if lock.stage == stage), None)
+    if why is None or not known.watchers:
+        return
+    about = WatchNotice(stage, why)
+    pulls: dict[tuple[str, int], list[str]] = {}
+    channels: list[str] = []
+    for watcher in known.watchers:
+        if watcher.pull is not None:
+            pulls.setdefault((watcher.repository, watcher.pull), []).append(watcher.by.removeprefix("github:"))
+        elif (channel := board.pipeline.notices.channel_of(watcher.by)) is not None:
+            channels.append(channel)
+    key = f"{stage}/watched/{decision.now:.3f}"
+    if channels:
+        yield Notify("unlocked", stage, about, key, to=tuple(dict.fromkeys(channels)))
+    for (repository, pull), people in pulls.items():
+        yield Mention(repository, pull, tuple(dict.fromkeys(people)), about, f"{key}/{repository}/{pull}")

@@ -1,0 +1,213 @@
+"""While a stage stays locked: who is told when, once each, and who hears that it is open."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot.core.model.board import build_board
+from bot.core.model.effects import Mention, Notify
+from bot.core.model.events import TimePassed
+from bot.core.model.notice_plan import AUTHORS, EscalationLevel, NoticePlan, ReminderPlan, Route
+from bot.core.model.pipeline import Mode
+from tests.core.town import Town
+from tests.core.world import shop
+from tests.texts import body_of, subject_of
+
+PRE = "pre-production"
+MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0
+PLAN = NoticePlan(
+    (Route(("chat",), ("locked", "unlocked")), Route((AUTHORS,), ("locked", "fix-failed", "failed", "unlocked"))),
+    (
+        EscalationLevel(10 * MINUTE, ("team",)),
+        EscalationLevel(45 * MINUTE, ("on-call",), (PRE,)),
+        EscalationLevel(2 * HOUR, ("boss",)),
+    ),
+    ReminderPlan(8 * HOUR, DAY, ("ops",)),
+)
+
+
+def planned(plan: NoticePlan = PLAN, **how: object) -> Town:
+    return Town(replace(shop(**how), notices=plan))  # type: ignore[arg-type]
+
+
+def told(town: Town) -> list[tuple[str, tuple[str, ...]]]:
+    """What was told since the last look: the topics and to whom, in the order of telling."""
+    found = [(" ".join((mail.topic, *mail.also)), mail.to) for mail in town.did(Notify)]
+    town.quiet()
+    return found
+
+
+def broken(plan: NoticePlan = PLAN) -> Town:
+    """S1a has broken the stage; whoever hears of that at once has heard."""
+    town = planned(plan)
+    town.breaks("S1", "a")
+    town.quiet()
+    return town
+
+
+def wait(town: Town, seconds: float) -> None:
+    """The clock looks whenever something is due, as the worker's does, for so long."""
+    end = town.now + seconds
+    while (due := town.board.next_due(town.now)) is not None and due <= end:
+        town.now = max(town.now, due)
+        town.send(TimePassed())
+    town.now = end
+    town.send(TimePassed())
+
+
+def test_each_level_is_told_once_when_its_time_has_come() -> None:
+    town = broken()
+    wait(town, 9 * MINUTE)
+    assert told(town) == []
+    wait(town, 2 * MINUTE)
+    assert told(town) == [("escalation", ("team",))]
+    wait(town, 5 * HOUR)
+    assert told(town) == [("escalation", ("on-call",)), ("escalation", ("boss",))]
+    wait(town, 10 * DAY)
+    assert told(town) == [], "the lock is not a person's: nobody is reminded of it"
+
+
+def test_what_is_due_together_is_one_notice() -> None:
+    town = broken()
+    town.now += DAY
+    town.send(TimePassed())
+    (mail,) = town.did(Notify)
+    assert mail.to == ("team", "on-call", "boss")
+    assert subject_of(mail) == f"{PRE} is still locked: S1 S1a failed in {PRE}"
+    assert f"{PRE} has been locked since 1970-01-01 00:16 UTC" in body_of(mail)
+
+
+def test_nobody_is_told_of_a_lock_that_has_opened() -> None:
+    town = broken()
+    town.merge("S1", "e")
+    town.fix_passes("S1e")
+    told(town)
+    wait(town, DAY)
+    assert told(town) == []
+    assert town.board.follow_ups == {}
+
+
+def test_whoever_was_told_of_an_escalation_hears_that_the_stage_is_open() -> None:
+    town = broken()
+    wait(town, HOUR)
+    told(town)
+    town.unlock(PRE)
+    assert told(town) == [("unlocked", ("chat", "team", "on-call"))]
+    assert town.board.follow_ups == {}
+
+
+def test_the_next_failure_escalates_from_the_beginning() -> None:
+    town = broken()
+    wait(town, HOUR)
+    town.unlock(PRE)
+    town.breaks("S2", "b")
+    told(town)
+    wait(town, 11 * MINUTE)
+    assert told(town) == [("escalation", ("team",))]
+
+
+def test_it_counts_from_the_beginning_also_if_a_person_keeps_the_stage_closed_in_between() -> None:
+    town = broken()
+    town.lock(PRE, let_fixes_in=True)
+    wait(town, HOUR)
+    town.unlock(PRE, lock=f"{PRE}/S1.1")
+    told(town)
+    wait(town, HOUR)
+    assert told(town) == []
+    assert town.board.follow_up(PRE).told == ("team", "on-call"), "they hear when the stage is open"
+
+
+def test_a_lock_of_a_person_without_an_end_is_remembered_and_again_every_day() -> None:
+    town = planned()
+    town.lock(PRE)
+    told(town)
+    wait(town, 8 * HOUR - MINUTE)
+    assert told(town) == []
+    wait(town, 2 * MINUTE)
+    (mail,) = town.did(Notify)
+    assert (mail.topic, mail.to) == ("reminder", ("ops",))
+    assert subject_of(mail) == f"{PRE} is still locked by ann: maintenance"
+    town.quiet()
+    wait(town, 3 * DAY)
+    assert told(town) == [("reminder", ("ops",))] * 3
+    town.unlock(PRE)
+    assert told(town) == [("unlocked", ("chat", "ops"))]
+
+
+def test_a_clock_that_stood_still_for_days_reminds_once() -> None:
+    town = planned()
+    town.lock(PRE)
+    told(town)
+    town.now += 5 * DAY
+    town.send(TimePassed())
+    town.send(TimePassed())
+    assert told(town) == [("reminder", ("ops",))]
+
+
+def test_nobody_is_reminded_of_a_lock_that_ends_by_itself() -> None:
+    town = planned()
+    town.lock(PRE, until=town.now + 3 * DAY)
+    told(town)
+    wait(town, 2 * DAY)
+    assert told(town) == []
+
+
+def test_after_a_restart_everything_goes_on_where_it_stood() -> None:
+    town = broken()
+    wait(town, 11 * MINUTE)
+    told(town)
+    town.board = build_board(town.board.header, list(town.board.records()))
+    wait(town, 30 * MINUTE)
+    assert told(town) == [], "the first level was told before"
+    wait(town, 10 * MINUTE)
+    assert told(town) == [("escalation", ("on-call",))]
+
+
+def test_while_the_pipeline_observes_nothing_counts_as_told() -> None:
+    town = broken()
+    town.mode(Mode.OBSERVE)
+    wait(town, HOUR)
+    assert told(town) == []
+    town.mode(Mode.RUN)
+    assert told(town) == [("escalation", ("team", "on-call"))]
+
+
+def test_a_stage_that_no_level_names_is_left_out() -> None:
+    town = planned(replace(PLAN, escalation=PLAN.escalation[1:2]), production_locks=True)
+    town.breaks("S1", "a", "production")
+    told(town)
+    wait(town, DAY)
+    assert told(town) == []
+
+
+def test_the_authors_of_what_failed_are_named_on_its_pull_request() -> None:
+    town = planned()
+    town.arrives("S1", "a", PRE)
+    town.pull("S1", "a", 7)
+    town.fails("S1a")
+    (named,) = town.did(Mention)
+    assert (named.repository, named.pull, named.people) == ("shop/S1", 7, ("ann",))
+    assert subject_of(named) == f"{PRE} is locked: S1 S1a failed in {PRE}"
+    town.quiet()
+    town.unlock(PRE)
+    (named,) = town.did(Mention)
+    assert subject_of(named) == f"{PRE} is open"
+
+
+def test_a_run_that_fails_and_locks_nothing_is_told_to_whoever_wants_to_know() -> None:
+    town = planned(NoticePlan((Route((AUTHORS,), ("failed",)), Route(("s2",), ("failed",), services=("S2",)))))
+    town.arrives("S1", "a", "acceptance")
+    town.pull("S1", "a", 7)
+    town.fails("S1a")
+    assert [named.pull for named in town.did(Mention)] == [7]
+    assert told(town) == []
+    town.arrives("S2", "a", "acceptance")
+    town.fails("S2a")
+    assert told(town) == [("failed", ("s2",))]
+
+
+def test_a_route_may_be_for_one_stage() -> None:
+    plan = NoticePlan((Route(("pre",), ("locked",), (PRE,)), Route(("prod",), ("locked",), ("production",))))
+    town = planned(plan, production_locks=True)
+    town.breaks("S1", "a")
+    assert told(town)[-1] == ("locked", ("pre",))

@@ -11,8 +11,10 @@ from urllib.parse import quote
 
 from bot.core.access import COMMANDS, Roles
 from bot.core.model.facts import FactKind
+from bot.core.model.notice_plan import AUTHORS
 from bot.core.model.pipeline import VERIFY, LockStatus, Mode, Pipeline, Service, Track
-from config.model import Markup, Notice, ReportKind
+from config.model import Markup, ReportKind
+from config.notices import Notice
 from config.webhooks import WebhookFormat
 
 
@@ -266,6 +268,17 @@ class Configuration:
     def pipelines_of(self, repository: str) -> tuple[Pipeline, ...]:
         """The pipelines that have a service in `repository` (in any case), in the file's order."""
         return self._repositories.get(repository.casefold(), ())
+
+    @cached_property
+    def channels(self) -> tuple[str, ...]:
+        """Every channel that is told of anything, in the file's order."""
+        named = [name for name, _ in self.notify.channels]
+        for plan in (pipeline.notices for pipeline in self.pipelines):
+            named += [name for route in plan.routes for name in route.to]
+            named += [name for level in plan.escalation for name in level.to]
+            named += plan.reminder.to if plan.reminder is not None else ()
+            named += [channel for _, channel in plan.people]
+        return tuple(name for name in dict.fromkeys(named) if name != AUTHORS)
 
     @cached_property
     def jobs(self) -> Mapping[tuple[str, str], tuple[str, str, Track]]:

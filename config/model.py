@@ -16,21 +16,12 @@ from bot.core.model.pipeline import FastLaneStart, Forks, LockStatus, Mode, Poli
 from config import values as v
 from config.access import Members, ReadPolicy, RolesEntry, SignInEntry
 from config.errors import shown
+from config.notices import Notice, PipelineNotifyEntry
 from config.values import FileSection
 from config.webhooks import WebhookEntry
 
 #: The committed copy that `# yaml-language-server: $schema=` lines point to.
 SCHEMA_FILE = Path(__file__).with_name("pipeline.schema.json")
-
-
-class Notice(StrEnum):
-    """The notices that channels can get: the topics of `bot.core.model.effects.Notify`, and Interlock's own health."""
-
-    LOCKED = "locked"
-    UNLOCKED = "unlocked"
-    FIX_FAILED = "fix-failed"
-    STUCK = "stuck"
-    HEALTH = "health"
 
 
 class Markup(StrEnum):
@@ -231,6 +222,8 @@ class PipelineEntry(FileSection):
     commands: v.Commands = tuple(COMMANDS)
     """Which commands are obeyed at GitHub, in comments and by the buttons of check runs: a list, `all`, the default,
     or `none`."""
+    notify: PipelineNotifyEntry = PipelineNotifyEntry()
+    """Who is told of what in this pipeline, and when, beside the channels of `notify`."""
 
 
 class GitHubEntry(FileSection):

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from bot.core.access import Member, MemberKind, Roles
 from bot.core.access import Members as RoleMembers
-from bot.core.model.pipeline import FastLane, Job, LockStatus, Outcome, Pipeline, Policy, Service, Stage, Verify
+from bot.core.model.notice_plan import EscalationLevel, NoticePlan, ReminderPlan, Route
+from bot.core.model.pipeline import FastLane, Job, Outcome, Pipeline, Policy, Service, Stage, Verify
 from config.access import MemberEntry, Members, ReadPolicy
 from config.configuration import (
     Configuration,
@@ -27,7 +28,8 @@ from config.configuration import (
 )
 from config.errors import ConfigurationError, FileMistake, Mistake
 from config.errors import Path as KeyPath
-from config.model import JobEntry, PipelineEntry, PipelineFile, StageEntry, VerifyEntry, WebEntry
+from config.model import JobEntry, NotifyEntry, PipelineEntry, PipelineFile, StageEntry, VerifyEntry, WebEntry
+from config.notices import PipelineNotifyEntry
 from config.validation import validate
 from config.webhooks import WebhookEntry
 from config.yaml_nodes import SourcePosition, UnreadableFileError, compose
@@ -91,7 +93,7 @@ def _configuration(model: PipelineFile, folder: Path) -> Configuration:
         for name, entry in model.controllers.items()
     }
     return Configuration(
-        pipelines=tuple(_pipeline(entry, model.github.lock_status) for entry in model.pipelines),
+        pipelines=tuple(_pipeline(entry, model) for entry in model.pipelines),
         controllers=controllers,
         modes={entry.name: entry.mode for entry in model.pipelines},
         accesses={entry.name: PipelineAccess(_roles(entry), entry.commands) for entry in model.pipelines},
@@ -106,7 +108,7 @@ def _configuration(model: PipelineFile, folder: Path) -> Configuration:
     )
 
 
-def _pipeline(entry: PipelineEntry, lock_status: LockStatus) -> Pipeline:
+def _pipeline(entry: PipelineEntry, model: PipelineFile) -> Pipeline:
     return Pipeline(
         name=entry.name,
         stages=tuple(_stage(stage) for stage in entry.stages),
@@ -117,7 +119,8 @@ def _pipeline(entry: PipelineEntry, lock_status: LockStatus) -> Pipeline:
         term_after=entry.abort.term,
         kill_after=entry.abort.kill,
         verify=_verify(entry.verify) if entry.verify is not None else None,
-        lock_status=lock_status,
+        lock_status=model.github.lock_status,
+        notices=_notices(entry.notify, model.notify),
     )
 
 
@@ -125,6 +128,16 @@ def _webhook(entry: WebhookEntry, folder: Path) -> OutboundWebhook:
     bundle = folder / entry.ca_bundle if entry.ca_bundle else None
     wanted = (entry.facts, entry.format, entry.pipelines or ())
     return OutboundWebhook(entry.name, entry.url, *wanted, entry.timeout, bundle)
+
+
+def _notices(entry: PipelineNotifyEntry, everywhere: NotifyEntry) -> NoticePlan:
+    """Who is told of what in a pipeline, the channels that hear of all pipelines first."""
+    routes = [Route((name,), tuple(map(str, notices))) for name, notices in everywhere.channels.items()]
+    routes += [Route(r.to, tuple(map(str, r.of)), r.stages or (), r.services or ()) for r in entry.routes]
+    levels = tuple(EscalationLevel(level.after, level.to, level.stages or ()) for level in entry.escalation)
+    given = entry.reminder
+    reminder = ReminderPlan(given.after, given.every, given.to) if given is not None else None
+    return NoticePlan(tuple(routes), levels, reminder, tuple(entry.people.items()))
 
 
 def _web(entry: WebEntry) -> WebSettings:

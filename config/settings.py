@@ -320,7 +320,7 @@ def missing(configuration: Configuration, settings: Settings) -> Iterator[str]:
         yield f"`github: report: checks` takes a GitHub App: {PREFIX}GITHUB_APP_ID is not set; or report `statuses`"
     yield from missing_to_sign_in(configuration, settings)
     yield from _missing_for_webhooks(configuration, settings)
-    for channel, _ in configuration.notify.channels:
+    for channel in configuration.channels:
         if channel not in settings.notify_urls:
             meant = nearest(channel, settings.notify_urls)
             hint = f"; is `{meant}` meant for it?" if meant else ""

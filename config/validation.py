@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from enum import StrEnum
-from itertools import islice
+from itertools import islice, pairwise
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from bot.core.model.notice_plan import AUTHORS
 from bot.core.model.pipeline import LockStatus
 from config import values as v
 from config.access import ReadPolicy
 from config.errors import MOST_SHOWN, Mistake, Path, nearest, one_of, shown
 from config.model import PipelineFile
+from config.values import written
 from config.yaml_nodes import YamlNode
 
 #: A mistake, its path, and whether its place is the key rather than the value.
@@ -47,7 +49,7 @@ def validate(root: YamlNode) -> tuple[PipelineFile | None, list[Found]]:
     broken = references(data, lambda at: root.mark_of(at).line)
     found += [(at, False, mistake) for at, mistake in islice(broken, MOST_SHOWN)]
     if model is not None:
-        found += [*_backoff(model), *_environments(model), *_reading(model)]
+        found += [*_backoff(model), *_environments(model), *_reading(model), *_levels(model)]
     return model, found
 
 
@@ -193,6 +195,7 @@ def references(data: Any, line_of: Callable[[Path], int]) -> BrokenReferences:
     for path, pipeline in pipelines:
         yield from _lane(path, pipeline)
         yield from _verify(path, pipeline)
+        yield from _notify(path, pipeline)
     if isinstance(controllers, dict):
         yield from _known_controllers(jobs, list(controllers))
     yield from _told_of_pipelines(root, [_text_of(pipeline, "name") for _, pipeline in pipelines])
@@ -224,6 +227,40 @@ def _verify(path: Path, pipeline: Entry) -> BrokenReferences:
         if _text_of(stage, "name") == "verify":
             what = "a stage called `verify` beside the `verify` of pull requests: both would set one commit status"
             yield (*stage_path, "name"), Mistake(what, "another name")
+
+
+def _notify(path: Path, pipeline: Entry) -> BrokenReferences:
+    """The stages and services that the notices of a pipeline name are its own."""
+    section = pipeline.get("notify")
+    if not isinstance(section, dict):
+        return
+    known = {
+        kind: [name for _, each in _entries(pipeline, kind, path) if (name := _text_of(each, "name"))]
+        for kind in ("stages", "services")
+    }
+    levels = _entries(section, "escalation", (*path, "notify"))
+    for at, entry in [*_entries(section, "routes", (*path, "notify")), *levels]:
+        for kind, names in known.items():
+            listed = entry.get(kind)
+            for index, name in enumerate(listed if isinstance(listed, list) else ()):
+                if isinstance(name, str) and name not in names:
+                    what = f"there is no {kind.removesuffix('s')} {shown(name)} in this pipeline"
+                    yield (*at, kind, index), Mistake(what, one_of(names), nearest(name, names))
+    reminder = section.get("reminder")
+    if isinstance(reminder, dict) and isinstance(to := reminder.get("to"), list) and AUTHORS in to:
+        what = "no commit is behind a lock of a person: it has no authors"
+        yield (*path, "notify", "reminder", "to", to.index(AUTHORS)), Mistake(what, "channels")
+
+
+def _levels(model: PipelineFile) -> Iterator[Found]:
+    """Each level of an escalation comes later than the one before."""
+    for index, pipeline in enumerate(model.pipelines):
+        for number, (earlier, later) in enumerate(pairwise(pipeline.notify.escalation), 1):
+            if later.after <= earlier.after:
+                mistake = Mistake(
+                    "this level is not later than the one before", f"longer than {written(earlier.after)}"
+                )
+                yield ("pipelines", index, "notify", "escalation", number, "after"), False, mistake
 
 
 def _rejoins(where: Path, rejoins: str, names: list[str], locking: list[str]) -> BrokenReferences:

@@ -38,6 +38,8 @@ def check(file: Path | None, strict: bool) -> None:
 
     FILE is INTERLOCK_CONFIG, or interlock.yaml, if it is left out.
     """
+    from bot.reporting.notices import told_of_what
+
     path = config_path(file)
     configuration = checked_file(path)
     say(f"{path}: no mistakes")
@@ -45,6 +47,8 @@ def check(file: Path | None, strict: bool) -> None:
         stages = ", ".join(stage.name + (" (locks)" if stage.locks else "") for stage in pipeline.stages)
         mode = configuration.mode(pipeline.name)
         say(f"  {pipeline.name}: {stages}; {count(len(pipeline.services), 'service')}; mode {mode}")
+        for line in told_of_what(pipeline.notices):
+            say(f"    {line}")
     wrong, doubtful = check_environment(configuration)
     if not wrong and not doubtful:
         say("The environment has everything it needs.")

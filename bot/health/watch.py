@@ -31,6 +31,8 @@ BEAT, LOOK = 3.0, 5.0
 #: How often a message is tried that a channel did not take.
 TRIES = 3
 TOPIC = "health"
+#: The finding whose messages also go to the channels with this notice.
+DEAD_LETTERS = "dead-letters"
 
 
 def start(kind: str, redis: Redis, settings: Settings, configuration: Configuration) -> Watch:
@@ -113,7 +115,9 @@ class Watch:
     def _messages(self, health: Health) -> list[AlertMessage]:
         link = self._configuration.web.public_url
         text = "\n\n".join([*sentences(health), link]) + "\n"
-        channels = self._configuration.notify.channels_for(TOPIC)
+        told = self._configuration.notify.channels_for
+        dead = any(finding.cause == DEAD_LETTERS for finding in health.findings)
+        channels = dict.fromkeys((*told(TOPIC), *(told(DEAD_LETTERS) if dead else ())))
         key = uuid.uuid4().hex
         return [AlertMessage(name, headline(health), text, key) for name in channels]
 

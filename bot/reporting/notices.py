@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from bot.core.model import stage_messages as m
 from bot.core.model.github_messages import DefaultBranchMoved
 from bot.core.model.messages import BuildStuck, Message
+from bot.core.model.notice_plan import NoticePlan
 from bot.core.model.stage_state import Lock
 from bot.reporting.markdown import plain
 from bot.reporting.sentences import moment, named, words
@@ -71,6 +72,44 @@ def _paragraph(text: str) -> str:
 def _line(line: str) -> str:
     indented = line.startswith("  ")
     return f"- {line.strip() if '://' in line else f'`{line.strip()}`'}" if indented else plain(line) + "  "
+
+
+# -- who would be told, for people to check ----------------------------------------------------------------------------
+
+
+def told_of_what(plan: NoticePlan) -> Iterator[str]:
+    """Who is told of what in a pipeline, one line each."""
+    topics = dict.fromkeys(topic for route in plan.routes for topic in route.topics if topic in _TOPICS)
+    for topic in topics:
+        places: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
+        for route in plan.routes:
+            if topic in route.topics:
+                places.setdefault((route.stages, route.services), []).extend(route.to)
+        yield f"{topic}: {'; '.join(_route(', '.join(dict.fromkeys(to)), *where) for where, to in places.items())}"
+    for level in plan.escalation:
+        who = _route(", ".join(level.to), level.stages, ())
+        yield f"still locked by a failure after {duration(level.after)}: {who}"
+    if plan.reminder is not None:
+        first, every = duration(plan.reminder.after), duration(plan.reminder.every)
+        yield f"lock of a person without an end after {first}, then every {every}: {', '.join(plan.reminder.to)}"
+
+
+#: The topics of `bot.core.model.effects.Notify` that routes are for; others go by the health.
+_TOPICS = ("locked", "unlocked", "fix-failed", "failed", "stuck")
+
+
+def _route(who: str, stages: tuple[str, ...], services: tuple[str, ...]) -> str:
+    where = f" in {' and '.join(stages)}" if stages else ""
+    whose = f" of {' and '.join(services)}" if services else ""
+    return f"{who}{where}{whose}"
+
+
+def duration(seconds: float) -> str:
+    """A whole number of minutes, hours or days, as the file has it: `90m`, `8h`, `1d`."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
+        if seconds % size == 0:
+            return f"{seconds / size:.0f}{unit}"
+    return f"{seconds:g}s"
 
 
 # -- a stage -----------------------------------------------------------------------------------------------------------

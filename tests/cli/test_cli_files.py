@@ -32,11 +32,13 @@ def test_a_newcomer_begins_with_the_example(here: Path) -> None:
     (here / "interlock.yaml").write_text(typed("example").stdout)
     checked = typed("check")
     assert checked.exit_code == 0
-    assert checked.stdout.splitlines()[:3] == [
+    assert checked.stdout.splitlines()[:4] == [
         "interlock.yaml: no mistakes",
         "  epages: build, acceptance, pre-production (locks), production (locks); 3 services; mode run",
-        "The environment of this command:",
+        "    locked: team-chat, on-call, authors; on-call in production of S3",
+        "    unlocked: team-chat; on-call in production of S3",
     ]
+    assert "\nThe environment of this command:\n" in checked.stdout
     assert "  INTERLOCK_JENKINS_TOKEN_BUILD (or INTERLOCK_JENKINS_TOKEN_BUILD_FILE) is not set" in checked.stdout
     assert typed("check", "--strict").exit_code == 1
 

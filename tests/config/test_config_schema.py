@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from bot.core.model import effects
 from bot.health import watch
 from config import model
-from config.model import Notice
+from config.notices import Notice, RoutedNotice
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "example.yaml"
 
@@ -82,5 +82,9 @@ def test_editors_mark_what_the_loader_refuses(path: tuple[str | int, ...], value
 
 
 def test_people_can_be_told_exactly_what_the_rules_tell_and_how_interlock_is() -> None:
-    told = {*get_args(get_type_hints(effects.Notify)["topic"]), watch.TOPIC}
-    assert told == {str(notice) for notice in Notice}
+    told = {*get_args(get_type_hints(effects.Notify)["topic"])} - {
+        "escalation",
+        "reminder",
+    }  # they have keys of their own
+    assert told == {str(notice) for notice in RoutedNotice}
+    assert told | {watch.TOPIC, watch.DEAD_LETTERS} == {str(notice) for notice in Notice}

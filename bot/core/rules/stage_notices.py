@@ -165,14 +165,19 @@ def _note(decision: Decision, stage: str, due: _Due) -> None:
 
 
 def number_notices(decision: Decision) -> None:
-    """Number the notices to people: those that are due at the same moment go out in the order of their keys."""
+    """Number the notices to people: those that are due at the same moment go out in the order of their keys.
+
+    One that is about no lock goes to whoever hears of its topic.
+    """
     decision.effects = [_numbered(decision, effect) for effect in decision.effects]
 
 
 def _numbered(decision: Decision, effect: Effect) -> Effect:
     if not isinstance(effect, Notify):
         return effect
-    return replace(effect, key=f"{decision.board.queue_number():012d}/{effect.key}")
+    to = effect.to or decision.board.pipeline.notices.recipients((effect.topic, *effect.also), effect.stage, ())
+    to = tuple(name for name in to if name != AUTHORS)
+    return replace(effect, to=to, key=f"{decision.board.queue_number():012d}/{effect.key}")
 
 
 # -- who asked to be told ----------------------------------------------------------------------------------------------

@@ -20,6 +20,8 @@ MOOT = 3_600.0
 #: A process that was not heard for so long, in seconds, is not missed any more while others of its kind work: somebody
 #: has taken it away.
 GONE = 3_600.0
+#: A webhook that takes facts may be behind for so many times `Limits.silence`.
+BEHIND = 5
 #: How many of several actions that fail are listed.
 DETAILS = 5
 
@@ -100,6 +102,7 @@ def judge(seen: Observations, limits: Limits, now: float) -> Health:
         findings += [found for each in seen.pipelines for found in _deciding(each, seen, limits, now)]
         findings += [found for each in seen.contacts for found in _contact(each, limits, now)]
         findings += [found for each in seen.pipelines for found in _left(each, limits, now)]
+        findings += [found for each in seen.pipelines for found in _webhooks(each, seen, limits, now)]
     return Health((*_with(findings, HealthStatus.DOWN), *_with(findings, HealthStatus.DEGRADED)))
 
 
@@ -284,6 +287,26 @@ def _left(pipeline: PipelineSeen, limits: Limits, now: float) -> Iterator[Findin
         what += f"; the last one: {parked.why}"
         mend = "`interlock parked` lists them; a newer version may digest them (`retry`), else `drop` them"
         yield Finding("parked", HealthStatus.DEGRADED, what, parked.at, mend, pipeline=name)
+
+
+def _webhooks(pipeline: PipelineSeen, seen: Observations, limits: Limits, now: float) -> Iterator[Finding]:
+    """Outbound webhooks that take nothing, or less than there is to tell."""
+    name = pipeline.name
+    for webhook in pipeline.webhooks:
+        cause, failing = f"webhook/{webhook.name}", webhook.failing_since
+        if failing is not None and now - failing >= limits.silence:
+            what = f"webhook {webhook.name} does not take the facts of {name}: {webhook.error}"
+            mend = f"mend its receiver, or the cause that is named: `interlock notify test {webhook.name}` tries it; "
+            mend += "Interlock retries each fact for six hours"
+            yield Finding(cause, HealthStatus.DEGRADED, what, failing, mend, pipeline=name, holds_up=False)
+        elif (
+            failing is None
+            and webhook.behind >= BEHIND * limits.silence
+            and _lives(seen, "worker", limits.heartbeat, now)
+        ):
+            what = f"webhook {webhook.name} is {webhook.behind:,.0f} s behind in {name}"
+            mend = "have its receiver answer sooner, or give it fewer kinds of facts (`facts` in the pipeline file)"
+            yield Finding(cause, HealthStatus.DEGRADED, what, now - webhook.behind, mend, pipeline=name, holds_up=False)
 
 
 def _count(number: int, one: str, several: str) -> str:

@@ -82,6 +82,17 @@ class ErrorCount:
 
 
 @dataclass(frozen=True, slots=True)
+class WebhookSeen:
+    """An outbound webhook of a pipeline: since when every try has failed (epoch seconds; None: the last one did not),
+    why, and for how many seconds the first fact has waited that it has not taken."""
+
+    name: str
+    failing_since: float | None
+    error: str
+    behind: float
+
+
+@dataclass(frozen=True, slots=True)
 class PipelineSeen:
     """What waits in one pipeline; times in seconds since the epoch."""
 
@@ -102,6 +113,7 @@ class PipelineSeen:
     lost_at: float | None = None
     lost_why: str = ""
     closed: tuple[str, ...] = ()
+    webhooks: tuple[WebhookSeen, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

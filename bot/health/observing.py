@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from redis import Redis
@@ -22,6 +22,7 @@ from bot.health.observations import (
     PipelineSeen,
     ProcessSeen,
     StoreSeen,
+    WebhookSeen,
 )
 from bot.store.delays import Delays
 from bot.store.inbox import parked, read_backlog
@@ -29,6 +30,7 @@ from bot.store.keys import Keys
 from bot.store.outbox import Outbox
 from bot.store.records import stored_loss
 from bot.store.scripts import SCHEMA, Scripts, refusal
+from bot.store.webhooks import Webhooks
 from config.configuration import Configuration
 
 #: How long an observation serves everybody who asks, in seconds.
@@ -127,8 +129,16 @@ class Observer:
             self._latest(f"dead {keys.pipeline}", dead, lambda: self._dead(keys, dead)),
             self._latest(f"parked {keys.pipeline}", aside, lambda: self._parked(keys, aside)),
             str(refusal(keys.pipeline, schema)) if schema not in (None, SCHEMA) else "",
+            webhooks=tuple(self._webhooks(keys)),
             **self._lost(keys),
         )
+
+    def _webhooks(self, keys: Keys) -> Iterator[WebhookSeen]:
+        found = Webhooks(self._redis, keys)
+        for webhook in self._configuration.webhooks_of(keys.pipeline):
+            state = found.state(webhook.name)
+            since = state.failing_since if state.is_failing else None
+            yield WebhookSeen(webhook.name, since, state.error, found.behind(state.cursor))
 
     def _lost(self, keys: Keys) -> dict[str, Any]:
         """The fields of PipelineSeen about a loss."""

@@ -44,6 +44,10 @@ METRICS: dict[str, tuple[str, tuple[str, ...], bool]] = {
     "interlock_effects_failing": ("Effects that have failed so far and are tried again", ("pipeline",), False),
     "interlock_dead_letters": ("Effects that were given up", ("pipeline",), False),
     "interlock_parked_deliveries": ("Deliveries that could not be digested", ("pipeline",), False),
+    "interlock_webhook_deliveries": ("Messages that a webhook took", ("pipeline", "webhook"), True),
+    "interlock_webhook_failures": ("Tries that a webhook did not take", ("pipeline", "webhook"), True),
+    "interlock_webhook_given_up": ("Facts that a webhook did not take in time", ("pipeline", "webhook"), True),
+    "interlock_webhook_behind_seconds": ("Age of the first fact not taken", ("pipeline", "webhook"), False),
     "interlock_repairs": ("What only polling found", ("pipeline", "kind"), True),
     "interlock_estimates_in_range": ("Share of estimates whose range held the truth", ("pipeline", "kind"), False),
 }  # fmt: skip
@@ -98,6 +102,7 @@ class StoredMetrics(Collector):
         now = seconds + micros / 1e6
         self._board(put, name, context)
         self._waiting(put, name, context, now)
+        self._webhooks(put, name, context)
         _statistics(put, name, statistics, now)
 
     def _board(self, put: Put, name: str, context: PipelineContext) -> None:
@@ -128,6 +133,14 @@ class StoredMetrics(Collector):
             put("interlock_oldest_effect_seconds", (name, family), max(0.0, late))
         for kind, count in Repairs(redis, keys).all().items():
             put("interlock_repairs", (name, kind), count)
+
+    def _webhooks(self, put: Put, name: str, context: PipelineContext) -> None:
+        for webhook in self._runtime.configuration.webhooks_of(name):
+            labels, state = (name, webhook.name), context.webhooks.state(webhook.name)
+            put("interlock_webhook_deliveries", labels, state.delivered)
+            put("interlock_webhook_failures", labels, state.failed)
+            put("interlock_webhook_given_up", labels, state.given_up)
+            put("interlock_webhook_behind_seconds", labels, context.webhooks.behind(state.cursor))
 
 
 def _statistics(put: Put, name: str, statistics: Statistics, now: float) -> None:

@@ -17,6 +17,7 @@ from bot.health.observations import (
     PipelineSeen,
     ProcessSeen,
     StoreSeen,
+    WebhookSeen,
 )
 
 NOW = 1_800_000_000.0
@@ -51,8 +52,18 @@ def left(**changes: object) -> Observations:
     return seen(pipelines=(PipelineSeen("shop", **changes),))  # type: ignore[arg-type]
 
 
+def webhook(failing_since: float | None, behind: float, **changes: object) -> Observations:
+    audit = WebhookSeen("audit", failing_since, "HTTP 503", behind)
+    return replace(left(webhooks=(audit,)), **changes)  # type: ignore[arg-type]
+
+
 CASES = {
     "all is well": (WELL, []),
+    "a webhook fails for a moment": (webhook(NOW - 50, 50), []),
+    "a webhook fails for longer": (webhook(NOW - 60, 60), ["webhook/audit degraded"]),
+    "a webhook takes what there is, late": (webhook(None, 299), []),
+    "a webhook takes less than there is": (webhook(None, 300), ["webhook/audit degraded"]),
+    "a webhook waits for a worker": (webhook(None, 300, processes=processes(web=NOW, beat=NOW)), ["worker degraded"]),
     "the store is away": (seen(store=StoreSeen(unreachable="no connection"), processes=(), blind=True), ["store down"]),
     "the store is full": (seen(store=StoreSeen(refused="OOM command not allowed")), ["store down"]),
     "the store's disk is full": (seen(store=StoreSeen(refused="MISCONF Errors writing")), ["store down"]),
@@ -163,5 +174,5 @@ def test_the_runbook_has_a_row_for_each_cause_and_status() -> None:
     told = set()
     for observed, _ in CASES.values():
         for each in judge(observed, LIMITS, NOW).findings:
-            told.add((each.cause.replace("/cdp", "/NAME"), str(each.status)))
+            told.add((re.sub("/(cdp|audit)$", "/NAME", each.cause), str(each.status)))
     assert rows | {("worker", "degraded")} == told

@@ -41,7 +41,16 @@ def cli(context: click.Context, url: str | None, pipeline: str | None) -> None:
 _READ = (read.status, find.where, find.runs, read.why, find.watch, read.log, read.history, read.stats)
 _ACT = (act.lock, act.unlock, act.retry, act.cancel, act.fast_lane, act.pause, act.resume, act.observe)
 _OPERATE = (operate.dead_letters, operate.parked)
-_SET_UP = (files.example, files.check, files.schema, files.jenkins_jobs, operate.doctor, token.tokens, up.up)
+_SET_UP = (
+    files.example,
+    files.check,
+    files.schema,
+    files.jenkins_jobs,
+    operate.notify,
+    operate.doctor,
+    token.tokens,
+    up.up,
+)
 
 for command in (*_READ, *_ACT, *_OPERATE, *_SET_UP):
     cli.add_command(command)

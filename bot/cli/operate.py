@@ -1,7 +1,9 @@
-"""The commands for operators: dead-letters, parked, doctor."""
+"""The commands for operators: dead-letters, parked, notify, doctor."""
 
 from __future__ import annotations
 
+import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -26,6 +28,9 @@ from bot.cli.files import checked_file, config_option, config_path
 if TYPE_CHECKING:
     from bot.cli.client import Answer, ApiClient
     from bot.doctor import DoctorFinding
+    from bot.outbound.posts import PostResult
+    from config.configuration import Configuration
+    from config.settings import Settings
 
 ACTIONS = click.Choice(["retry", "drop"])
 DONE = {"retry": "will be retried", "drop": "is dropped"}
@@ -136,6 +141,79 @@ def _act(api: ApiClient, path: str, action: str, key: str, names: tuple[str, ...
         say(f"done: there are no {path.replace('-', ' ') if path != 'parked' else 'parked deliveries'}")
     if refused:
         raise CommandFailed(f"{refused} of {len(names)} were refused")
+
+
+# -- notify ------------------------------------------------------------------------------------------------------
+
+
+@click.group(short_help="Try the channels and webhooks that are told.")
+def notify() -> None:
+    """Try the channels and the outbound webhooks of the pipeline file."""
+
+
+@notify.command(name="test", short_help="Send a test to channels and webhooks.")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@config_option
+def send_test(names: tuple[str, ...], file: Path | None) -> None:
+    """Send a test to each channel or outbound webhook called NAME, and say what came of it.
+
+    It says that it is a test. Run it where Interlock runs, with the same environment: it sends from here.
+    """
+    from config import settings
+    from config.errors import SettingsError
+
+    configuration = checked_file(config_path(file))
+    try:
+        found = settings.load()
+    except SettingsError as error:
+        raise CommandFailed(" ".join(error.sentences)) from None
+    known = [*dict(configuration.notify.channels), *(webhook.name for webhook in configuration.webhooks)]
+    for name in names:
+        if name not in known:
+            raise CommandFailed(f"there is no channel or webhook {name!r}; there are {', '.join(known) or 'none'}")
+    results = [result for name in names for result in _tests(configuration, found, name)]
+    for what, result in results:
+        taken = f"HTTP {result.status}" if result.status is not None else "taken"
+        say(f"{'BAD' if result.error else 'ok':<4} {what}: {result.error or taken}, after {result.seconds:.2f} s")
+    if any(result.error for _, result in results):
+        raise click.exceptions.Exit(FAILED)
+
+
+def _tests(configuration: Configuration, settings: Settings, name: str) -> Iterator[tuple[str, PostResult]]:
+    """Send a test to the channel and to the webhook of that name."""
+    from bot.outbound.posts import PostResult, post_test
+    from config.errors import SettingsError
+
+    if name in dict(configuration.notify.channels):
+        yield f"channel {name}", _test_channel(configuration, settings, name)
+    for webhook in configuration.webhooks:
+        if webhook.name != name:
+            continue
+        try:
+            secret = settings.webhook_secret(name).get_secret_value()
+        except SettingsError as error:
+            yield f"webhook {name}", PostResult(None, str(error), 0.0)
+        else:
+            yield f"webhook {name}", post_test(configuration, webhook, secret)
+
+
+def _test_channel(configuration: Configuration, settings: Settings, name: str) -> PostResult:
+    from bot.health import channels
+    from bot.outbound.posts import PostResult
+
+    address = settings.notify_urls.get(name)
+    expected = f"`{name}=...` in INTERLOCK_NOTIFY_URLS, an address as https://github.com/caronc/apprise/wiki has them"
+    if address is None:
+        return PostResult(None, f"it has no address; expected {expected}", 0.0)
+    if not channels.is_usable(address.get_secret_value()):
+        return PostResult(None, f"its address is of no known service; expected {expected}", 0.0)
+    text = "Nothing has happened, and nothing needs to be done: somebody is trying whether messages arrive.\n\n"
+    text += f"{configuration.web.public_url}\n"
+    began = time.monotonic()
+    subject = f"Test of Interlock: channel {name}"
+    why = channels.send(address.get_secret_value(), subject, text, key=f"test/{uuid.uuid4().hex}", topic="test")
+    mend = " (is its address in INTERLOCK_NOTIFY_URLS right?)"
+    return PostResult(None, f"{why}{mend}" if why else "", time.monotonic() - began)
 
 
 # -- doctor ------------------------------------------------------------------------------------------------------

@@ -33,6 +33,13 @@ def send(address: str, subject: str, text: str, *, key: str, topic: str) -> str 
         return None if taken else _one_line(said.getvalue()) or "it gave no reason"
 
 
+def is_usable(address: str) -> bool:
+    """Whether apprise knows how to send to an address."""
+    import apprise
+
+    return bool(apprise.Apprise().add(address))
+
+
 def _one_line(text: str) -> str:
     """What a server said, as one printable line."""
     return " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * REASON]).split())[:REASON]

@@ -15,7 +15,8 @@ from bot.core.model.facts import FactKind
 from bot.core.model.github_messages import CommitOnMain
 from bot.core.model.messages import Message, Queued, RetriedAutomatically, RunFailed, StartsFast
 from bot.core.model.pipeline import Outcome, Step, Track
-from bot.outbound.payload import Json, OutboundFact, OutboundMessage, dump, shape
+from bot.outbound.payload import TEST, Json, OutboundFact, OutboundMessage, dump, rfc3339, shape
+from config.configuration import Configuration
 
 #: The release of CDEvents, and the version of each type of event in it.
 RELEASE = "0.5.1"
@@ -47,6 +48,17 @@ def messages(told: OutboundFact) -> list[OutboundMessage]:
     return [_message(told, event) for event in events(told)]
 
 
+def trial_message(configuration: Configuration, identity: str, at: float) -> OutboundMessage:
+    """A test as a CDEvent that is defined outside of CDEvents (its `custom` folder), since that has none for it."""
+    kind = "dev.cdeventsx.interlock-webhook.tested.0.1.0"
+    source, time = configuration.web.public_url, rfc3339(at)
+    body: Json = {
+        "context": {"specversion": RELEASE, "id": identity, "source": source, "type": kind, "timestamp": time},
+        "subject": {"id": TEST, "source": source, "content": {}},
+    }
+    return OutboundMessage(identity, kind, dump(body), _headers(identity, source, kind, TEST, time))
+
+
 def events(told: OutboundFact) -> list[CDEvent]:
     """The events that say what a fact says."""
     made = _EVENTS.get(told.fact.kind)
@@ -66,15 +78,19 @@ def _message(told: OutboundFact, event: CDEvent) -> OutboundMessage:
         "customData": {"interlock": shape(told)},
         "customDataContentType": "application/json",
     }
-    headers = {
+    return OutboundMessage(identity, kind, dump(body), _headers(identity, source, kind, event.subject, told.time))
+
+
+def _headers(identity: str, source: str, kind: str, subject: str, time: str) -> dict[str, str]:
+    """The context of CloudEvents in binary mode (CDEvents: cloudevents-binding.md)."""
+    return {
         "ce-specversion": "1.0",
         "ce-id": identity,
         "ce-source": source,
         "ce-type": kind,
-        "ce-subject": event.subject,
-        "ce-time": told.time,
+        "ce-subject": subject,
+        "ce-time": time,
     }
-    return OutboundMessage(identity, kind, dump(body), headers)
 
 
 # -- the kinds of facts --------------------------------------------------------------------------------------------

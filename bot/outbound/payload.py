@@ -45,9 +45,8 @@ class OutboundFact:
 
     @property
     def time(self) -> str:
-        """When it was decided, as RFC 3339 has it: `2026-11-29T21:05:09.120Z`."""
-        at = datetime.fromtimestamp(self.recorded.at, UTC)
-        return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        """When it was decided, see `rfc3339`."""
+        return rfc3339(self.recorded.at)
 
     @property
     def words(self) -> str:
@@ -86,6 +85,27 @@ def shape(told: OutboundFact) -> Json:
 def message(told: OutboundFact) -> OutboundMessage:
     """The one post about a fact."""
     return OutboundMessage(told.identity, str(told.fact.kind), dump(shape(told)))
+
+
+#: What a test is called where a message has the kind of its fact.
+TEST = "test"
+
+
+def trial_message(configuration: Configuration, identity: str, at: float) -> OutboundMessage:
+    """A message that is about nothing: whoever gets it sees that it is a test."""
+    data = {
+        "id": identity,
+        "kind": TEST,
+        "time": rfc3339(at),
+        "words": "this is a test of Interlock: nothing has happened, and nothing needs to be done",
+        "links": {"interlock": configuration.web.public_url},
+    }
+    return OutboundMessage(identity, TEST, dump(data))
+
+
+def rfc3339(at: float) -> str:
+    """A time (seconds since the epoch) as RFC 3339 has it: `2026-11-29T21:05:09.120Z`."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def dump(data: Json) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import time
+import uuid
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
@@ -12,8 +13,10 @@ from urllib.parse import urlsplit
 import requests
 from requests.exceptions import RequestException, SSLError, Timeout
 
+from bot.outbound import cd_events, payload
 from bot.outbound.payload import OutboundMessage
-from config.configuration import OutboundWebhook
+from config.configuration import Configuration, OutboundWebhook
+from config.webhooks import WebhookFormat
 
 #: How long it may take until the connection stands, in seconds: who does not answer then is away.
 CONNECT = 5.0
@@ -34,6 +37,14 @@ class PostResult:
     seconds: float
     refused: bool = False
     after: float | None = None
+
+
+def post_test(configuration: Configuration, webhook: OutboundWebhook, secret: str) -> PostResult:
+    """Post a test to a webhook, in its format. It is about no fact, and changes nothing of what the webhook is told."""
+    make = cd_events.trial_message if webhook.format is WebhookFormat.CDEVENTS else payload.trial_message
+    message = make(configuration, f"test/{uuid.uuid4().hex}", time.time())
+    with open_session() as session:
+        return post(session, webhook, secret, message)
 
 
 def sign(secret: str, body: bytes) -> str:

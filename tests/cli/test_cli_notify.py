@@ -44,7 +44,7 @@ def mails() -> list[Message]:
 @pytest.fixture
 def mail(mails: list[Message]) -> Iterator[str]:
     class Mailbox:
-        async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802  aiosmtpd
             mails.append(message_from_bytes(envelope.content))
             return "250 OK"
 
@@ -61,8 +61,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, receiver: Receiver) 
     return tmp_path
 
 
-def write(folder: Path, receiver: Receiver, format: str = "interlock") -> None:
-    (folder / "interlock.yaml").write_text(FILE.format(url=receiver.url, format=format))
+def write(folder: Path, receiver: Receiver, form: str = "interlock") -> None:
+    (folder / "interlock.yaml").write_text(FILE.format(url=receiver.url, format=form))
 
 
 def notify_test(*names: str, **env: str | None) -> tuple[int, str]:

@@ -169,7 +169,7 @@ def _ended(end: End) -> Callable[[Statistics, float, Fact], None]:
         if end is End.DELIVERED:
             keep(week.leads, at - run.began, WEEK_KEPT)
         _add(statistics.change("totals/all", StatisticsTotals()).ends, str(end), 1)
-        statistics.drop(f"run/{fact.run}")
+        run.ended, run.said = at, {}
 
     return handle
 
@@ -178,6 +178,9 @@ def _run(statistics: Statistics, at: float, fact: Fact) -> MeasuredRun | None:
     """The run of a fact, to be changed; one that the statistics do not know begins with the fact."""
     if fact.run is None or fact.service is None:
         return None
+    known = statistics.run(fact.run)
+    if known is not None and known.ended:
+        statistics.drop(f"run/{fact.run}")  # of an older installation, or of what a fail-over lost: another run
     return statistics.change(f"run/{fact.run}", MeasuredRun(fact.service, at))
 
 
@@ -208,6 +211,20 @@ def _settle(statistics: Statistics, at: float, run: MeasuredRun) -> None:
             run.waits[cause] = run.waits.get(cause, 0.0) + seconds
             name = f"{run.step} {cause}"
             totals.waits[name] = totals.waits.get(name, 0.0) + seconds
+
+
+def account_of(statistics: Statistics, at: float, run: str) -> MeasuredRun | None:
+    """What a run has waited for and how long it was built, up to `at` or to its end; None if it is not known.
+
+    `statistics` stay as they are.
+    """
+    known = statistics.run(run)
+    if known is None or known.ended:
+        return known
+    carried_on = statistics.fork()
+    found = carried_on.change(f"run/{run}", MeasuredRun(known.service, known.began))
+    _settle(carried_on, at, found)
+    return found
 
 
 def _waited(statistics: Statistics, at: float, run: MeasuredRun, since: float) -> dict[Cause, float]:

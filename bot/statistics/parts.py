@@ -12,6 +12,8 @@ from enum import StrEnum
 DURATIONS_KEPT = 30
 #: How many of the last locks of a stage are kept.
 LOCKS_KEPT = 50
+#: How many runs that have ended are kept, with what they waited for.
+RUNS_KEPT = 2_000
 #: How many lead times of one service are kept for each week, and times to restore.
 WEEK_KEPT = 100
 #: How many failures of one test are kept.
@@ -59,7 +61,7 @@ class SaidEstimate:
 
 @dataclass(slots=True)
 class MeasuredRun:
-    """A run on its way: since when it waits or is built, and what it has waited for so far."""
+    """A run, on its way or ended: since when it waits or is built, and what it has waited for so far."""
 
     service: str
     began: float
@@ -81,6 +83,8 @@ class MeasuredRun:
     #: The tests that failed in the last build of the present step.
     failed_tests: list[str] = field(default_factory=list)
     said: dict[Foretold, SaidEstimate] = field(default_factory=dict)
+    #: When it ended; 0 while it is on its way.
+    ended: float = 0.0
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from bot.statistics.parts import (
+    RUNS_KEPT,
     EstimateErrors,
     FailingTest,
     Foretold,
@@ -57,7 +58,7 @@ class Statistics:
         return ((key.removeprefix(start), part) for key, part in list(self.parts.items()) if key.startswith(start))
 
     def run(self, key: str) -> MeasuredRun | None:
-        """A run on its way, if it is known."""
+        """A run, on its way or among the last to end, if it is known."""
         return self._found(f"run/{key}", MeasuredRun)
 
     def durations(self, step: str, service: str = "") -> StepDurations:
@@ -126,7 +127,7 @@ class Statistics:
         return changes
 
     def forget_old(self, now: float) -> None:
-        """Drop the weeks and tests that count no more, and the tests beyond `TESTS_KEPT`."""
+        """Drop the weeks and tests that count no more, the tests beyond `TESTS_KEPT`, ended runs beyond `RUNS_KEPT`."""
         first = week_of(now - WEEKS_KEPT * 7 * 86_400)
         for week, service, _ in list(self.weeks()):
             if week < first:
@@ -136,6 +137,11 @@ class Statistics:
             for name, part in self.of("test")
             if isinstance(part, FailingTest)
         }
+        ended = sorted(
+            (part.ended, rest) for rest, part in self.of("run") if isinstance(part, MeasuredRun) and part.ended
+        )
+        for _, rest in ended[:-RUNS_KEPT]:
+            self.drop(f"run/{rest}")
         newest = sorted(last, key=lambda key: last[key], reverse=True)
         for key in [*newest[TESTS_KEPT:], *(key for key in newest[:TESTS_KEPT] if last[key] < now - TEST_PERIOD)]:
             self.drop(key)

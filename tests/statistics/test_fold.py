@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -9,8 +10,8 @@ import pytest
 from bot.core.model.facts import Fact, FactKind
 from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import Mode, Outcome, Step
-from bot.statistics.fold import fold
-from bot.statistics.parts import Cause
+from bot.statistics.fold import account_of, fold
+from bot.statistics.parts import RUNS_KEPT, Cause, MeasuredRun
 from bot.statistics.statistics import Statistics, cost_so_far, week_of, weeks_until
 from tests.core.world import shop
 from tests.statistics.measured import MeasuredTown
@@ -99,7 +100,9 @@ def test_a_run_that_is_delivered_is_counted_with_its_lead_time() -> None:
     assert week.ends == {"delivered": 1}
     assert week.leads == [pytest.approx(town.now - began)]
     assert week.built + sum(week.waits.values()) == pytest.approx(week.leads[0])
-    assert town.statistics.run(town.key(s1a)) is None  # what has ended is forgotten
+    kept = account_of(town.statistics, town.now + 1_000, town.key(s1a))
+    assert kept is not None and (kept.built, sum(kept.waits.values())) == (week.built, sum(week.waits.values()))
+    assert (kept.began, kept.ended) == (began, town.now)
     assert week.passed == {"build": 1, "acceptance": 1, "pre-production": 1, "production": 1}
 
 
@@ -178,8 +181,39 @@ def test_what_is_kept_is_bounded() -> None:
     for number in range(60):
         town.passes(town.merge("S1", f"-{number}"))
     assert len(town.statistics.durations("build", "S1").passed) == 30
-    assert not list(town.statistics.of("run"))
-    assert len(town.statistics.parts) < 10
+    assert len(list(town.statistics.of("run"))) == 60
+    assert len(town.statistics.parts) < 70
+
+
+def test_of_the_runs_that_have_ended_the_last_are_kept() -> None:
+    runs = {f"run/S1.{n}": MeasuredRun("S1", 0.0, ended=float(n)) for n in range(1, RUNS_KEPT + 11)}
+    statistics = Statistics({**runs, "run/S1.0": MeasuredRun("S1", 0.0)})
+    statistics.forget_old(10_000.0)
+    assert len(statistics.parts) == RUNS_KEPT + 1
+    assert (statistics.run("S1.10"), statistics.run("S1.0")) == (None, MeasuredRun("S1", 0.0))
+
+
+def test_an_account_is_whole_at_any_moment_and_changes_nothing() -> None:
+    town = MeasuredTown()
+    s1a = town.arrives("S1", "a", "pre-production")
+    s2a = town.arrives("S2", "a", "pre-production")
+    town.pause(30)
+    town.fails(s1a)
+    town.pause(500)
+    before = deepcopy(town.statistics.parts)
+    account = account_of(town.statistics, town.now, town.key(s2a))
+    assert account is not None
+    assert account.waits[Cause.LOCK] == pytest.approx(500, abs=2)
+    assert sum(account.waits.values()) + account.built == pytest.approx(town.now - account.began)
+    assert town.statistics.parts == before
+    assert account_of(town.statistics, town.now, "S9.1") is None
+
+
+def test_a_run_that_has_the_name_of_one_that_ended_begins_anew() -> None:
+    statistics = Statistics({"run/S1.1": MeasuredRun("S1", 0.0, built=9.0, ended=5.0)})
+    fold(statistics, 50.0, Fact(FactKind.RUN_QUEUED, Verbatim("x"), run="S1.1", service="S1", step=Step("build")))
+    run = statistics.run("S1.1")
+    assert run is not None and (run.began, run.built, run.ended, run.queued) == (50.0, 0.0, 0.0, 50.0)
 
 
 def test_old_weeks_and_tests_go() -> None:

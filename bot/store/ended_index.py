@@ -36,6 +36,8 @@ class EndedRow:
     end: str
     created: float
     at: float
+    #: The run that replaced it.
+    by: str | None
 
 
 class EndedRunIndex:
@@ -94,4 +96,5 @@ def _row(ended: Ended) -> EndedRow:
         str(ended.ending.end),
         run.created,
         ended.at,
+        ended.ending.by,
     )

@@ -56,12 +56,17 @@ class Keys:
 
     @property
     def stories(self) -> str:
-        """Hash of the facts about each run that lives or is in the history.
+        """Hash of the facts about each run that lives or is in the history, and about the last verifications.
 
         By run: how many turns had facts about it; by `run#n`: those of the n-th turn, the id and the JSON of each, by
         lines.
         """
         return self.named("stories")
+
+    @property
+    def verified(self) -> str:
+        """Sorted set: the verifications of which facts are kept in `stories`, by when the last of these was added."""
+        return self.named("verified")
 
     @property
     def outbox(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any, cast
 from redis import Redis
 
 from bot.core.model.board_records import Header
+from bot.core.model.run import verified_pull
 from bot.core.rules.configuration import Loss, lock_key
 from bot.core.rules.decision import Ended
 from bot.store.codec import RecordedFact, load_ended, load_record, load_recorded_fact
@@ -56,13 +57,22 @@ class Records:
         return _facts(self._redis.xrange(self._keys.facts, min=f"({after}", max="+", count=limit))
 
     def facts_of(self, run: str) -> list[tuple[str, RecordedFact]]:
-        """The facts of one run, those of the last `STORY_KEPT` turns, oldest first; kept as long as the run itself."""
+        """The facts of one run, those of the last `STORY_KEPT` turns, oldest first; kept as long as the run itself.
+
+        And those of a verification, of the last `VERIFIED_KEPT`.
+        """
         stories = self._keys.stories
         number = int(cast("bytes | None", self._redis.hget(stories, run)) or 0)
         fields = [f"{run}#{n}" for n in range(max(1, number - STORY_KEPT + 1), number + 1)]
         rows = cast("list[bytes | None]", self._redis.hmget(stories, fields)) if fields else []
         lines = [line for row in rows if row is not None for line in row.split(b"\n")]
         return [(lines[n].decode(), load_recorded_fact(lines[n + 1])) for n in range(0, len(lines), 2)]
+
+    def verified(self, service: str, pull: int) -> list[str]:
+        """The verifications of a pull request of which facts are kept, the latest first."""
+        keys = cast("list[bytes]", self._redis.zrevrange(self._keys.verified, 0, -1))
+        found = (key.decode() for key in keys)
+        return [key for key in found if verified_pull(key) == (service, pull)]
 
     def ended(self, offset: int = 0, limit: int = 50) -> tuple[list[Ended], int]:
         """A page of finished runs, the last to end first, and how many are kept in all."""

@@ -41,6 +41,8 @@ HEADER = "header/header"
 CHANGES_KEPT = 2_000
 #: The facts of how many turns are kept with each run, beside the log. They go when the history forgets the run.
 STORY_KEPT = 100
+#: The facts of how many verifications are kept like that: of those that something happened to last.
+VERIFIED_KEPT = 2_000
 
 
 #: The effects that talk to GitHub.
@@ -91,11 +93,13 @@ class Store:
         ended_kept: int = 10_000,
         changes_kept: int = CHANGES_KEPT,
         lease_ms: int = LEASE_MS,
+        verified_kept: int = VERIFIED_KEPT,
     ) -> None:
         self.keys = keys
         self._lease_ms = lease_ms
         self._redis = redis
         self._scripts = Scripts(redis)
+        self._verified_kept = verified_kept
         self._kept = (changes_kept, facts_kept, ended_kept)
         self.copy = BoardReplica(self._scripts, keys, remembers=True)
 
@@ -144,13 +148,24 @@ class Store:
             *(keys.due(family) for family in FAMILIES),
             keys.dead_letters,
             keys.stories,
+            keys.verified,
         ]
         copy, claim = self.copy, wanted.args if wanted is not None else []
         if wanted is not None:
             names += wanted.names
         counts, rows = _packed(work)
         args = [token, copy.version, copy.epoch, taken[-1].id, len(taken), "" if work.due is None else work.due]
-        args += [*self._kept, BATCH, self._lease_ms, STORY_KEPT, *counts, len(claim), *claim, *rows]
+        args += [
+            *self._kept,
+            BATCH,
+            self._lease_ms,
+            STORY_KEPT,
+            self._verified_kept,
+            *counts,
+            len(claim),
+            *claim,
+            *rows,
+        ]
         answer = self._scripts.run("commit", names, args, fence=keys)
         if answer[0] == 0:
             raise Outdated(keys.pipeline)

@@ -124,12 +124,23 @@ def test_a_story_goes_with_its_run_and_does_not_come_back(pipeline: StoredPipeli
         told(pipeline, ["x"] * 5, f"S1.{number}", store, Work([], [], [], [ended(number)], None))
         told(pipeline, ["y"], f"S1.{number}", store)
     told(pipeline, ["late"], "S1.3", store)
-    told(pipeline, ["of a pull request"], "S1.pr3-1", store)
     fields = {field.decode().partition("#")[0] for field in pipeline.redis.hkeys(pipeline.keys.stories)}
     assert fields == {"S1.18", "S1.19"}
     assert told_of(pipeline, "S1.18") == ["x"] * 5 + ["y"]
     assert pipeline.redis.hlen(pipeline.keys.stories) == 2 * (2 + 1)
     assert told_of(pipeline, "S1.3") == []
+
+
+def test_of_the_verifications_the_last_have_their_story(pipeline: StoredPipeline) -> None:
+    store = Store(pipeline.redis, pipeline.keys, verified_kept=2)
+    for number in range(1, 5):
+        told(pipeline, ["asked", "runs"], f"S1.pr3-{number}", store)
+    told(pipeline, ["passed"], "S1.pr3-3", store)
+    told(pipeline, ["asked"], "S1.pr33-5", store)
+    assert told_of(pipeline, "S1.pr3-3") == ["asked", "runs", "passed"]
+    assert [told_of(pipeline, f"S1.pr3-{number}") for number in (1, 2, 4)] == [[], [], []]
+    assert (pipeline.records.verified("S1", 3), pipeline.records.verified("S1", 33)) == (["S1.pr3-3"], ["S1.pr33-5"])
+    assert pipeline.redis.hlen(pipeline.keys.stories) == 2 + 1 + 1 + 1
 
 
 def test_the_fact_log_is_bounded(pipeline: StoredPipeline) -> None:

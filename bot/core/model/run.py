@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -296,6 +297,15 @@ class Verification:
 
 #: What has a build in Jenkins.
 Buildable = Run | Verification
+
+
+_VERIFICATION = re.compile(r"(.+)\.pr(\d+)-\d+\Z")
+
+
+def verified_pull(key: str) -> tuple[str, int] | None:
+    """Service and pull request of the verification called `key`; None if that is no verification's name."""
+    found = _VERIFICATION.match(key)
+    return None if found is None else (found[1], int(found[2]))
 
 
 def version_stamp(at: float) -> str:

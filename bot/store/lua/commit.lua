@@ -1,16 +1,16 @@
 -- Commit a turn: board, facts, effects, finished runs and the acknowledgement of its events, together or not at all.
 -- Fenced by the version that the turn was decided on, and its epoch: a worker that comes late changes nothing.
 -- KEYS: lease, wake-up, meta, inbox, board, changes, facts, outbox, ended, ended_order, due/jenkins, due/github,
--- due/people, dead letters, stories; and perhaps those of claiming.lua.
+-- due/people, dead letters, stories, verified; and perhaps those of claiming.lua.
 -- ARGV: token, version, epoch, cursor, taken, due or '', changes_kept, facts_kept, ended_kept, batch, lease_ms,
--- story_kept, how many rows of the board, facts, effects and finished runs there are, how many arguments of claiming.lua
+-- story_kept, verified_kept, how many rows of the board, facts, effects and finished runs there are, how many arguments of claiming.lua
 -- follow (if any, the caller goes on with an effect that is due, unless there is more to decide before); these; and
 -- then, one after the other: per row of the board its field and its JSON ('': it goes); per fact its JSON and its run
 -- (or ''); per effect its slot, its JSON, the number of its family and for how many milliseconds it is not due; per
 -- finished run its key, its JSON and when it ended. Needs claiming.lua and history.lua.
 -- Returns {0} if another committed first, else {1, version, {next inbox entries}, epoch, {what was claimed}}; without a
 -- next one the lease is free.
-local CLAIM = 18
+local CLAIM = 19
 local meta = redis.call('HMGET', KEYS[3], 'version', 'epoch')
 local version = tonumber(meta[1]) or 0
 if version ~= tonumber(ARGV[2]) or (meta[2] or '0') ~= ARGV[3] then
@@ -23,10 +23,10 @@ if version == 0 then
   redis.call('HSET', KEYS[5], 'schema/3', '1') -- bot/store/replica.py: BARRIER
 end
 version = version + 1
-local board = CLAIM + ARGV[17]
-local facts = board + 2 * ARGV[13]
-local effects = facts + 2 * ARGV[14]
-local ended = effects + 4 * ARGV[15]
+local board = CLAIM + ARGV[18]
+local facts = board + 2 * ARGV[14]
+local effects = facts + 2 * ARGV[15]
+local ended = effects + 4 * ARGV[16]
 for i = board, facts - 1, 2 do
   if ARGV[i + 1] == '' then
     redis.call('HDEL', KEYS[5], ARGV[i])
@@ -50,13 +50,27 @@ for i = effects, ended - 1, 4 do
   redis.call('ZADD', KEYS[11 + ARGV[i + 2]], 'LT', now + ARGV[i + 3], slot)
   redis.call('HDEL', KEYS[14], slot) -- what was given up in this slot is older: another try would undo this
 end
-for i = ended, ended + 3 * ARGV[16] - 1, 3 do
+for i = ended, ended + 3 * ARGV[17] - 1, 3 do
   redis.call('HSET', KEYS[9], ARGV[i], ARGV[i + 1])
   redis.call('ZADD', KEYS[10], ARGV[i + 2], ARGV[i])
 end
+local function forget_story(run)
+  local number = tonumber(redis.call('HGET', KEYS[15], run) or 0)
+  local story = {run}
+  for n = math.max(1, number - ARGV[12] + 1), number do
+    story[#story + 1] = run .. '#' .. n
+  end
+  redis.call('HDEL', KEYS[15], unpack(story))
+end
 for run, texts in pairs(facts_of) do
-  -- Facts of a run that the history has forgotten go to the log alone: nothing would delete them here.
-  if run ~= '' and (redis.call('HEXISTS', KEYS[5], 'run/' .. run) == 1 or redis.call('HEXISTS', KEYS[9], run) == 1) then
+  -- Facts of a run that the history has forgotten go to the log alone: nothing would delete them here. The history of
+  -- verifications is these facts, and KEYS[16] says which of them are the oldest. bot/core/model/run.py: verified_pull.
+  local verifies = string.find(run, '%.pr%d+%-%d+$')
+  if verifies then
+    redis.call('ZADD', KEYS[16], epoch, run)
+  end
+  if run ~= '' and (verifies or redis.call('HEXISTS', KEYS[5], 'run/' .. run) == 1
+      or redis.call('HEXISTS', KEYS[9], run) == 1) then
     local number = redis.call('HINCRBY', KEYS[15], run, 1)
     redis.call('HSET', KEYS[15], run .. '#' .. number, texts)
     if number > tonumber(ARGV[12]) then
@@ -69,12 +83,14 @@ if surplus > 0 then
   local popped = redis.call('ZPOPMIN', KEYS[10], surplus)
   for i = 1, #popped, 2 do
     redis.call('HDEL', KEYS[9], popped[i])
-    local number = tonumber(redis.call('HGET', KEYS[15], popped[i]) or 0)
-    local story = {popped[i]}
-    for n = math.max(1, number - ARGV[12] + 1), number do
-      story[#story + 1] = popped[i] .. '#' .. n
-    end
-    redis.call('HDEL', KEYS[15], unpack(story))
+    forget_story(popped[i])
+  end
+end
+surplus = redis.call('ZCARD', KEYS[16]) - tonumber(ARGV[13])
+if surplus > 0 then
+  local popped = redis.call('ZPOPMIN', KEYS[16], surplus)
+  for i = 1, #popped, 2 do
+    forget_story(popped[i])
   end
 end
 redis.call('HSET', KEYS[3], 'version', version, 'epoch', epoch, 'cursor', ARGV[4])
@@ -94,7 +110,7 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then
   end
 end
 local claimed = {}
-if #entries == 0 and ARGV[17] ~= '0' then
-  claimed = claim_due(16, CLAIM, now)
+if #entries == 0 and ARGV[18] ~= '0' then
+  claimed = claim_due(17, CLAIM, now)
 end
 return {1, version, entries, epoch, claimed}

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from bot.core.model.board import Board
-from bot.core.model.pipeline import VERIFY, Job, Policy, Stage, Step, Track
+from bot.core.model.pipeline import VERIFY, Job, Lane, Policy, Stage, Step, Track
 from bot.core.model.run import Run, Status, Verification
 from bot.core.model.service_state import Pull
 from bot.core.model.stage_state import Lock, StageBackoff
@@ -16,6 +16,7 @@ from bot.core.rules.configuration import Loss, loss
 from bot.core.rules.fast_lane import fixes
 from bot.reporting.explain import refused, why, why_of_verification
 from bot.reporting.messages import words
+from bot.reporting.rules import rule_of_reason
 from bot.reporting.sentences import short
 
 #: How many tiles of one queue, or of one stage, are shown; the count says how many there are.
@@ -77,6 +78,7 @@ def tile(board: Board, run: Run, now: float, position: int | None = None) -> Vie
         "moved": {"by": run.moved.by, "reason": run.moved.reason} if run.moved is not None else None,
         "why": str(reason.why),
         "reason": reason.sentence,
+        "rule": rule_of_reason(reason.why, fast=run.lane is Lane.FAST),
         "fix": _fix(board, run),
         "stuck": run.attempt.abort is not None and run.attempt.abort.stuck,
     }

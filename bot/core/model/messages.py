@@ -320,10 +320,11 @@ class Cancelled(Message):
 
 @dataclass(frozen=True, slots=True)
 class Superseded(Message):
-    """It is contained in a commit that replaces it: that of the run `by`."""
+    """It is contained in a commit that replaces it: that of the run `by`. `rule`: by which rule, such as F8."""
 
     sha: str
     by: str
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,9 +56,9 @@ def withdraw(decision: Decision, run: Buildable, *, abort: bool) -> None:
     decision.do(Withdraw(run.key, attempt.number, job, attempt.queue_item, attempt.build, abort, version=run.version))
 
 
-def superseded(by: str, sha: str) -> Ending:
-    """How a run ends that is contained in commit `sha` of the run `by`."""
-    return Ending(End.SUPERSEDED, Superseded(sha, by), by)
+def superseded(by: str, sha: str, rule: str = "") -> Ending:
+    """How a run ends that is contained in commit `sha` of the run `by`; `rule`: by which rule of the documentation."""
+    return Ending(End.SUPERSEDED, Superseded(sha, by, rule), by)
 
 
 def dropped(run: Run) -> Ending:
@@ -86,7 +86,7 @@ def clean_up(decision: Decision, service: str) -> None:
             board.put(CleanUp(service))
             return
         else:
-            leave(decision, run, superseded(version.run, version.position.sha))
+            leave(decision, run, superseded(version.run, version.position.sha, "F8"))
             removed += 1
     board.drop(CleanUp(service))
 
@@ -94,7 +94,7 @@ def clean_up(decision: Decision, service: str) -> None:
 def newest_fix(decision: Decision, newer: Run) -> None:
     """F6: remove the older fixes that this one replaces, now that it waits for its first fast job."""
     for older in fast_lane.replaced_by(decision.board, newer):
-        leave(decision, older, superseded(newer.key, newer.position.sha))
+        leave(decision, older, superseded(newer.key, newer.position.sha, "F6"))
 
 
 def drop_unmerged(decision: Decision, service: str) -> None:

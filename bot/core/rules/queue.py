@@ -168,7 +168,7 @@ def _overtaken(board: Board, run: Run, found: RunAhead) -> Ending:
     """F11: the newer run carries it on, unless that has failed there and is gone."""
     if found.broken and found.run not in board.runs:
         return Ending(End.SUPERSEDED, ContainedInFailed(found.position.sha, run.step))
-    return superseded(found.run, found.position.sha)
+    return superseded(found.run, found.position.sha, "F11")
 
 
 def _admit(decision: Decision, look: _Look) -> None:
@@ -284,7 +284,7 @@ def start_run(
         )
     found = fast_lane.cleaned_up_by(board, run)  # a push that arrives after its successor has passed already
     if found is not None and found[1]:
-        leave(decision, run, superseded(found[0].run, found[0].position.sha))
+        leave(decision, run, superseded(found[0].run, found[0].position.sha, "F8"))
     else:
         newest_fix(decision, run)
         if fast_lane.in_fast_part(board.pipeline, run.step):  # else there is time yet: its push may prove it meanwhile

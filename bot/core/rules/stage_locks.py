@@ -152,7 +152,7 @@ def _replace_holder(decision: Decision, lock: Lock, version: Version, base: Posi
     holder = decision.board.runs.get(lock.run or "")
     if holder is not None and holder.status is Status.FAILED and holder.key != version.run:
         contained = base == lock.position
-        ending = superseded(version.run, version.position.sha) if contained else dropped(holder)
+        ending = superseded(version.run, version.position.sha, "F9") if contained else dropped(holder)
         leave(decision, holder, ending)
 
 

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
 from dataclasses import asdict
 
 from flask import Blueprint, Response, request
 
-from bot.core.model.board import Board
-from bot.core.model.run import End, Run, Status
-from bot.core.rules.decision import Ended
 from bot.health import judgement
 from bot.reporting.view import tile, view
-from bot.runtime import PipelineContext
 from bot.store.inbox import parked
 from bot.store.records import PAGE, Repairs
 from bot.web import fact_list, finding, shapes
 from bot.web.access import readable
 from bot.web.estimating import add_estimates, add_to_tiles
+from bot.web.evidence import describe_run, ended_shapes, position_of, verification_shape
 from bot.web.fact_list import FactFilter
 from bot.web.overview import overview
 from bot.web.problems import Problem
-from bot.web.shapes import Shape, reply
+from bot.web.shapes import reply
 from bot.web.shared import context_of, runtime
 
 reading = Blueprint("reading", __name__, url_prefix="/api/v1")
@@ -57,8 +53,8 @@ def show_board(pipeline: str) -> Response:
 
 @reading.get("/pipelines/<pipeline>/runs/<run>")
 def show_run(pipeline: str, run: str) -> Response:
-    """One run, live or ended, with its journey so far."""
-    return reply(describe_run(context_of(pipeline), run))
+    """One run or verification, live or ended: its attempts, its decisions and their rules, what it waited for."""
+    return reply(describe_run(runtime(), context_of(pipeline), run))
 
 
 @reading.get("/pipelines/<pipeline>/why")
@@ -72,30 +68,16 @@ def explain_waiting(pipeline: str) -> Response:
     with context.look() as replica:
         shown = replica.board
         found, more = finding.runs(shown, question)
-        tiles = [tile(shown, run, now, _position(shown, run)) for run in found]
-        ended = [] if tiles else _ended(context, shown, finding.finished(context, question))
+        tiles = [tile(shown, run, now, position_of(shown, run)) for run in found]
+        ended = [] if tiles else ended_shapes(context, shown, finding.finished(context, question))
         add_to_tiles(tiles, shown, statistics, now)
-    if not tiles and not ended:
+        verified = [verification_shape(shown, each, now) for each in finding.verifications(shown, question)]
+    if not tiles and not ended and not verified:
         raise Problem(404, f"no run is known by {question[:80]!r}: neither on the board nor among the latest to end")
     health = judgement.shape(runtime().observer.health().of(pipeline))
-    return reply({"q": question, "runs": tiles, "more": more, "ended": ended, "health": health})
-
-
-def _ended(context: PipelineContext, board: Board, rows: Sequence[Ended]) -> list[Shape]:
-    """Ended runs; `newer`: the latest run of the same service that was merged after it and lives or was delivered."""
-    services = {row.run.service for row in rows}
-    newest: dict[str, tuple[float, str]] = {}
-    for known in context.records.index.rows() if rows else ():
-        if known.service in services and known.end == End.DELIVERED:
-            newest.setdefault(known.service, (known.created, known.run))
-    for service in services:
-        for live in board.of_service(service)[-1:]:
-            newest[service] = (live.created, live.key)
-    found = []
-    for row in rows:
-        created, key = newest.get(row.run.service, (0.0, None))
-        found.append({**shapes.ended(row), "newer": key if created > row.run.created else None})
-    return found
+    return reply(
+        {"q": question, "runs": tiles, "more": more, "ended": ended, "verifications": verified, "health": health}
+    )
 
 
 @reading.get("/pipelines/<pipeline>/facts")
@@ -158,31 +140,6 @@ def list_parked(pipeline: str) -> Response:
     """The deliveries that could not be digested, newest first, without their bodies."""
     context = context_of(pipeline)
     return reply({"parked": [shapes.parked(row) for row in parked(context.redis, context.keys)]})
-
-
-def describe_run(context: PipelineContext, key: str) -> Shape:
-    """Where a run is or what became of it, and its facts, oldest first. Raises Problem (404)."""
-    statistics = context.statistics.current()
-    with context.look() as replica:
-        shown, now = replica.board, time.time()
-        live = shown.runs.get(key)
-        shape = None if live is None else tile(shown, live, now, _position(shown, live))
-        if shape is not None:
-            add_to_tiles([shape], shown, statistics, now)
-    facts_of = [shapes.fact(*row) for row in context.records.facts_of(key)]
-    if shape is not None:
-        return {"run": key, "state": "live", "tile": shape, "ended": None, "facts": facts_of}
-    ended = context.records.ended_run(key)
-    with context.look() as replica:
-        if ended is None:
-            raise finding.no_run(replica.board, key)
-        (told,) = _ended(context, replica.board, [ended])
-    return {"run": key, "state": "ended", "tile": None, "ended": told, "facts": facts_of}
-
-
-def _position(shown: Board, run: Run) -> int | None:
-    """Its place in the queue, from 1; None if it does not wait."""
-    return shown.ahead_of(run) + 1 if run.status is Status.WAITING else None
 
 
 def whole_number(name: str, default: int, least: int, most: int) -> int:

@@ -19,6 +19,8 @@ from bot.web import (
     metrics,
     page,
     problems,
+    rule_pages,
+    run_page,
     sessions,
     sign_in,
     statistics,
@@ -79,7 +81,7 @@ def create_app(
 
 
 #: Modules that add their views to the blueprints `reading` and `page` when they are imported.
-_ADDED = (acting_pages, api_finding, finding_pages, statistics)
+_ADDED = (acting_pages, api_finding, rule_pages, finding_pages, run_page, statistics)
 
 
 def _migrate(shared: runtime.Runtime) -> None:

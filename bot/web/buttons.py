@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bot.core.access import Action, Role
+from bot.core.access import NEEDED, Action, Role
 from bot.core.model.run import Status
 from bot.runtime import PipelineContext
 from bot.web.forms import address
@@ -18,10 +18,11 @@ _ROLES = {Role.DEVELOPER: Action.RETRY, Role.OPERATOR: Action.LOCK, Role.ADMIN: 
 
 @dataclass(frozen=True, slots=True)
 class ActionLink:
-    """A link to the form of an action."""
+    """A link to the form of an action; `role`: which one it takes, where the reader's role decides what is seen."""
 
     href: str
     words: str
+    role: str = ""
 
 
 def board_roles(context: PipelineContext) -> str:
@@ -32,12 +33,16 @@ def board_roles(context: PipelineContext) -> str:
     return " ".join(f"may-{role}" for role, action in _ROLES.items() if may(action, context))
 
 
-def run_buttons(context: PipelineContext, run: Shape) -> list[ActionLink]:
-    """What the person may do to a live run, by its shape."""
+def run_roles(context: PipelineContext, service: str) -> str:
+    """The same for the page of a run of `service`, which is drawn once for everybody, too."""
+    return " ".join(f"may-{role}" for role, action in _ROLES.items() if may(action, context, service))
+
+
+def run_buttons(pipeline: str, run: Shape) -> list[ActionLink]:
+    """What may be done to a live run, by its shape."""
     return [
-        ActionLink(address(context.pipeline.name, name, run=run["run"]), words)
-        for name, words, action, service in _on_run(run)
-        if may(action, context, service)
+        ActionLink(address(pipeline, name, run=run["run"]), words, str(NEEDED[action]))
+        for name, words, action in _on_run(Status(run["status"]))
     ]
 
 
@@ -48,11 +53,10 @@ def service_buttons(context: PipelineContext, service: str) -> list[ActionLink]:
     return [ActionLink(address(context.pipeline.name, "fast-lane", service=service), "Fast lane…")]
 
 
-def _on_run(run: Shape) -> Iterator[tuple[str, str, Action, str | None]]:
-    status, service = run["status"], str(run["service"])
-    if status == Status.FAILED:
-        yield "retry", "Retry…", Action.RETRY, service
-    if status == Status.WAITING:
-        yield "move", "Move to the front…", Action.MOVE, None
-    if status != Status.ENDING:
-        yield "cancel", "Cancel…", Action.CANCEL, service
+def _on_run(status: Status) -> Iterator[tuple[str, str, Action]]:
+    if status is Status.FAILED:
+        yield "retry", "Retry…", Action.RETRY
+    if status is Status.WAITING:
+        yield "move", "Move to the front…", Action.MOVE
+    if status is not Status.ENDING:
+        yield "cancel", "Cancel…", Action.CANCEL

@@ -7,7 +7,7 @@ from itertools import islice
 
 from bot.core.model.board import Board
 from bot.core.model.pipeline import Pipeline, Stage
-from bot.core.model.run import Run
+from bot.core.model.run import Run, Verification
 from bot.core.rules.decision import Ended
 from bot.reporting.messages import words
 from bot.runtime import PipelineContext
@@ -30,6 +30,19 @@ def runs(board: Board, question: str) -> tuple[list[Run], bool]:
     found = list(islice((run for run in board.runs.values() if _means(run, question)), MOST + 1))
     found.sort(key=lambda run: (run.created, run.queue_number))
     return found[:MOST], len(found) > MOST
+
+
+def verifications(board: Board, question: str) -> list[Verification]:
+    """The verifications of pull requests on their way that `question` may mean: a key, a commit, a pull request."""
+    folded, pull = question.casefold(), _PULL.fullmatch(question)
+    found = (
+        each
+        for each in board.verifications.values()
+        if each.key.casefold() == folded
+        or (_SHA.fullmatch(folded) is not None and each.sha.startswith(folded))
+        or (pull is not None and int(pull.group(1)) == each.pull)
+    )
+    return sorted(islice(found, MOST), key=lambda each: (each.created, each.queue_number))
 
 
 def finished(context: PipelineContext, question: str) -> list[Ended]:

@@ -103,6 +103,11 @@ class Feed:
                 self._listeners -= 1
                 self._news.notify_all()
 
+    @property
+    def idle(self) -> bool:
+        """Whether nobody listens."""
+        return not self._listeners
+
     def after(self, number: int, timeout: float) -> Frame | None:
         """The latest frame if it is not the one with this number; None if none came within `timeout` seconds."""
         with self._news:

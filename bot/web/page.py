@@ -19,9 +19,8 @@ from bot.store.records import Repairs
 from bot.store.scripts import OtherSchema
 from bot.web import compression, shapes
 from bot.web.access import bounded, readable
-from bot.web.api_reading import describe_run
-from bot.web.buttons import board_roles, run_buttons
-from bot.web.drawing import Links, draw, steps_of
+from bot.web.buttons import board_roles
+from bot.web.drawing import Links, draw
 from bot.web.live import Connections, Feed, client_address, events, events_beyond_limit
 from bot.web.overview import overview
 from bot.web.problems import RETRY_AFTER, Problem
@@ -90,7 +89,11 @@ def show_pipeline(pipeline: str) -> str:
 def stream_board(pipeline: str) -> Response:
     """The part of the page that changes as server-sent events: whenever it does, or once if too many look already."""
     context_of(pipeline)
-    feed: Feed = current_app.extensions["interlock-feeds"][pipeline]
+    return stream(current_app.extensions["interlock-feeds"][pipeline])
+
+
+def stream(feed: Feed) -> Response:
+    """The frames of `feed` to whoever sent the present request, as long as there is room for one more connection."""
     connections: Connections = current_app.extensions["interlock-connections"]
     forwarded = request.headers.get("X-Forwarded-For", "")
     close = connections.open(client_address(request.remote_addr or "", forwarded, runtime().settings.trusted_proxies))
@@ -105,30 +108,6 @@ def stream_board(pipeline: str) -> Response:
     response.call_on_close(close)
     response.headers["X-Accel-Buffering"] = "no"  # nginx: ngx_http_proxy_module
     return response
-
-
-@page.get("/p/<pipeline>/runs/<run>")
-def show_run(pipeline: str, run: str) -> str:
-    """One run: where it is, why, how it got there, and what replaced it."""
-    here = runtime()
-    context = context_of(pipeline)
-    record = describe_run(context, run)
-    shown = record["tile"] or record["ended"]
-    with context.look() as replica:
-        configured = context.pipeline_of(replica.board)
-    links = Links(here.configuration, configured)
-    return render_template(
-        "run.html",
-        pipeline=pipeline,
-        health=judgement.shape(here.observer.health().of(pipeline)),
-        record=record,
-        shown=shown,
-        steps=steps_of(configured, shown),
-        commit_link=links.commit(shown["service"], shown["sha"]),
-        pull_link=links.pull(shown["service"], shown["pull"]),
-        build_link=links.build_of(shown),
-        buttons=run_buttons(context, shown) if record["tile"] else (),
-    )
 
 
 def picture(here: Runtime, context: PipelineContext) -> dict[str, Any]:

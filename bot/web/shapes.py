@@ -9,6 +9,7 @@ from flask import Response
 
 from bot.core.rules.consequences import AffectedRun, Consequences
 from bot.core.rules.decision import Ended
+from bot.reporting import rules
 from bot.reporting.consequences import sentence
 from bot.reporting.messages import words
 from bot.reporting.view import lock_shape, run_shape
@@ -20,6 +21,11 @@ Shape = dict[str, Any]
 
 #: How many runs of each kind a dry run lists; its sentence has the numbers.
 AFFECTED = 100
+
+
+def rule(name: str) -> Shape:
+    """A rule of the documentation and where it can be read, or two empty texts."""
+    return {"rule": name, "rule_link": rules.address(name)}
 
 
 def fact(identity: str, recorded: RecordedFact) -> Shape:
@@ -39,6 +45,7 @@ def fact(identity: str, recorded: RecordedFact) -> Shape:
         "by": what.by,
         "build": what.build,
         "via": what.via,
+        **rule(rules.rule_of(what)),
     }
 
 

@@ -309,7 +309,7 @@ def test_pull_requests_that_are_verified_stand_small_beside_the_build(client: Fl
     words = text(page)
     assert f"Pull requests 2 S1 #12 {sha('S1p')[:7]} running S2 #13 {sha('S2p')[:7]} waits for a maintainer" in words
     assert 'href="https://build.example.com/job/shop/job/verify/4/"' in page
-    assert "/runs/S1.pr12-1" not in page  # a verification has no page of its own
+    assert f'href="/p/{story.shape.name}/runs/S1.pr12-1">S1</a>' in page
 
 
 def test_the_list_of_pull_requests_is_bounded(client: FlaskClient, story: Story) -> None:

@@ -209,7 +209,7 @@ def _locked(board: Board, stage: str, run: Run) -> str:
     locks = board.locks_of(stage)
     causes = "; ".join(f"{words(lock.reason)} (locked by {lock.by})" for lock in locks)
     fix = run.retrying or run.lane is Lane.FAST
-    if fix and fast_lane.closed_to_fixes(board, stage):
+    if fix and fast_lane.closed_to_fixes(board, stage, run):
         return f"{stage} is locked, for fixes too: {causes}"
     held = sorted({lock.service for lock in locks if lock.service})
     on_the_way = [each for service in held for each in fixes(board, service) if each.key != run.key]

@@ -166,6 +166,11 @@ def _locked(lock: Lock) -> str:
             f"Nobody enters {lock.stage} until it is fixed. Merge the fix to main of {lock.service}: it takes the fast "
             f"lane. If the environment was at fault, retry {lock.run}; or unlock the stage with a reason."
         )
+    elif lock.freeze:
+        then = (
+            f"Nobody enters {lock.stage} until then, a fix neither, but those whom the freeze excepts. What is in it "
+            f"finishes. `interlock unlock {lock.stage}` lifts the rest of the window."
+        )
     else:
         end = "" if lock.until is None else f", or until {moment(lock.until)}: then it opens by itself"
         then = f"Nobody enters{' but fixes on the fast lane' if lock.let_fixes_in else ''} until it is unlocked{end}."

@@ -38,6 +38,11 @@ _REFUSALS: Mapping[No, Callable[[Refusal], str]] = {
         f"{of.run} ({of.who.service if of.who else ''} {short(of.head)}) is older and waits for {of.step} as well, "
         f"which never goes back: move that one first"
     ),
+    # freezes
+    No.NOBODY_LET_THROUGH: lambda of: (
+        f"no freeze lets single runs through (`except: roles`): a freeze of {of.step} ends early by `unlock`"
+    ),
+    No.LET_THROUGH_ALREADY: lambda of: f"{_name(of)} is let through already",
     # the fast lane
     No.NO_COMMIT_KNOWN: lambda of: f"no commit on main of {of.service} is known",
     No.HEAD_HAS_FAILED: lambda of: f"{_head(of)}, has failed already: merge a fix, or retry it",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from functools import singledispatch
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from bot.core.model.messages import Message, RunFailed, Who
 from bot.core.model.pipeline import Outcome
@@ -77,6 +78,15 @@ def listed(names: Iterable[str]) -> str:
 def moment(at: float) -> str:
     """A time as everybody reads it alike, wherever they are: `2026-11-25 21:40 UTC`."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def local_moment(at: float, time_zone: str) -> str:
+    """A time by the clock of a zone: `Mon 2026-11-30 08:00 CET`; in UTC where the zone is not known here."""
+    try:
+        zone: tzinfo = ZoneInfo(time_zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        zone = UTC
+    return datetime.fromtimestamp(at, zone).strftime("%a %Y-%m-%d %H:%M %Z")
 
 
 def coming(of: FixComing) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.core.model import stage_messages as m
 from bot.core.model.pipeline import Outcome
-from bot.reporting.sentences import coming, moment, words
+from bot.reporting.sentences import coming, local_moment, moment, words
 from bot.reporting.sentences import name_of as name
 
 
@@ -23,6 +23,23 @@ def _called_back(of: m.CalledBack) -> str:
 def _on_main_lane_again(of: m.OnMainLaneAgain) -> str:
     who = f"{name(of.who)} is " if of.who is not None else ""
     return f"{who}on the main lane again: the last lock of {of.service} is open"
+
+
+def _freeze_ended(of: m.FreezeEnded) -> str:
+    return (
+        f"freeze {of.freeze} {'is not in force any more: the configuration has changed' if of.changed else 'is over'}"
+    )
+
+
+def _let_through(of: m.LetThrough) -> str:
+    if of.who is None:
+        return f"let through freezes by {of.by}: {of.reason}"
+    return f"{of.by} lets {name(of.who)} through freezes: {of.reason}"
+
+
+def _enters_frozen(of: m.FreezePassed) -> str:
+    who = f"{name(of.who)} enters" if of.who is not None else "enters"
+    return f"{who} {of.step} in freeze {of.freeze}: {words(of.because)}"
 
 
 def _locked_by(stages: tuple[str, ...], by: str) -> str:
@@ -69,6 +86,13 @@ words.register(m.StageLocked, lambda of: f"{of.stage} is locked: {words(of.reaso
 words.register(m.StageUnlocked, _stage_unlocked)
 words.register(m.UnlockedBy, lambda of: f"unlocked by {of.by}: {of.reason}")
 words.register(m.LockExpired, lambda of: f"the lock of {of.by} has reached its end time")
+words.register(m.Frozen, lambda of: f"freeze {of.freeze}, until {local_moment(of.until, of.time_zone)}")
+words.register(m.FreezeEnded, _freeze_ended)
+words.register(m.FreezesChanged, lambda of: f"the freezes are now: {', '.join(of.freezes) or 'none'}")
+words.register(m.ExceptedByLabel, lambda of: f"#{of.pull} has the label {of.label}")
+words.register(m.ExceptedByService, lambda of: f"it excepts {of.service}")
+words.register(m.LetThrough, _let_through)
+words.register(m.FreezePassed, _enters_frozen)
 words.register(m.ClosedNow, lambda of: f"{of.stage} is locked")
 words.register(m.CalledBack, _called_back)
 words.register(m.OnMainLaneAgain, _on_main_lane_again)

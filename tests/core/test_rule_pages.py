@@ -16,7 +16,7 @@ from bot.core.rules import containment, merges
 
 ROOT = Path(__file__).parents[2]
 #: `F3 Same stages. A fast run passes what everyone passes: ... .`
-RULE = re.compile(r"([FL]\d+) ([^.]+)\. ([^.]+\.)(?:\s|$)")
+RULE = re.compile(r"([FLW]\d+) ([^.]+)\. ([^.]+\.)(?:\s|$)")
 #: `bot/core/rules/requests.py`: `lock`, `unlock`
 NAMED = re.compile(r"`(bot/core/rules/\w+\.py)`: ((?:`\w+`(?:, )?)+)")
 
@@ -53,8 +53,9 @@ class Function(NamedTuple):
 
 FAST_LANE = RulePage("fast-lane.md", "F", 12, "fast_lane.py")
 LOCKS = RulePage("locks.md", "L", 7, "*.py")
-PAGES = [pytest.param(page, id=page.name) for page in (FAST_LANE, LOCKS)]
-EACH_RULE = [pytest.param(page, rule, id=rule) for page in (FAST_LANE, LOCKS) for rule in page.rules]
+FREEZES = RulePage("freezes.md", "W", 3, "*.py")
+PAGES = [pytest.param(page, id=page.name) for page in (FAST_LANE, LOCKS, FREEZES)]
+EACH_RULE = [pytest.param(page, rule, id=rule) for page in (FAST_LANE, LOCKS, FREEZES) for rule in page.rules]
 
 
 def _one_line(text: str) -> str:
@@ -105,13 +106,14 @@ def test_the_first_sentence_is_the_same(page: RulePage, rule: str) -> None:
     assert on_the_page(page)[rule][1] in [function.sentence for function in in_the_code(page)[rule]]
 
 
-@pytest.mark.parametrize("rule", LOCKS.rules)
-def test_the_table_names_the_functions_of_the_rule(rule: str) -> None:
-    assert in_the_table(LOCKS)[rule] == {function.name for function in in_the_code(LOCKS)[rule]}
+@pytest.mark.parametrize(("page", "rule"), [each for each in EACH_RULE if each.values[0] is not FAST_LANE])
+def test_the_table_names_the_functions_of_the_rule(page: RulePage, rule: str) -> None:
+    assert in_the_table(page)[rule] == {function.name for function in in_the_code(page)[rule]}
 
 
-def test_every_rule_of_the_locks_gives_a_reason() -> None:
-    assert [item for item in LOCKS.items if "*because*" not in item.casefold()] == []
+@pytest.mark.parametrize("page", [LOCKS, FREEZES], ids=lambda page: page.name)
+def test_every_rule_of_a_lock_gives_a_reason(page: RulePage) -> None:
+    assert [item for item in page.items if "*because*" not in item.casefold()] == []
 
 
 @pytest.mark.parametrize("page", PAGES)

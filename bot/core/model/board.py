@@ -84,6 +84,10 @@ class Board:
         """The services of which runs wait to enter `step`."""
         return self._indexes.in_line[step].keys() if step in self._indexes.in_line else set()
 
+    def may_be_excepted(self, step: Step) -> Set[str]:
+        """The keys of those that wait to enter `step` and have labels, or that a person lets through freezes (W2)."""
+        return self._indexes.special.get(step, set())
+
     def ahead_of(self, run: Run) -> int:
         """How many runs stand before `run` in its queue."""
         return bisect_left(self._indexes.queues.get(run.step, []), queue_key(run))
@@ -223,13 +227,14 @@ class Board:
         yield from chain(self.past.values(), self.clean_ups.values(), self.follow_ups.values())
 
     def next_due(self, now: float) -> float | None:
-        """When the clock matters next: a lock that ends, a trigger to try again, a build that times out, a notice.
+        """When the clock matters next: a lock that ends, a freeze that begins, a trigger to try again, a notice.
 
         At once while a clean-up is under way.
         """
         if self.clean_ups:
             return now
         times: list[float] = [k.until for k in self.locks.values() if k.until is not None]
+        times += [w.begins for f in self.header.freezes if (w := f.following(now)) is not None]
         times += [t.retry_at for t in self.backoffs.values() if t.retry_at > now]
         times += [run.since + most for run, most in self._timed()]
         times += [a.asked + self.pipeline.patience(a.level) for a in self._aborts() if a.taken and not a.stuck]

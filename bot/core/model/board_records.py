@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bot.core.model.follow_ups import FollowUp
+from bot.core.model.freezes import Freeze, LiftedFreeze
 from bot.core.model.pipeline import Mode, Pipeline
 from bot.core.model.run import Run, Verification
 from bot.core.model.service_state import CleanUp, Pulls, ServiceState
@@ -28,6 +29,9 @@ class Header:
     #: When it was found that all that had been stored was lost (seconds since the epoch), and how.
     lost: float | None = None
     lost_why: str = ""
+    #: The freezes of the configuration with their next windows, and what people have opened of those in force.
+    freezes: tuple[Freeze, ...] = ()
+    lifted: tuple[LiftedFreeze, ...] = ()
     key: str = "header"
 
 

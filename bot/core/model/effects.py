@@ -284,7 +284,7 @@ class Banner:
         return f"banner/{self.job.controller}/{self.job.name}"
 
 
-Topic = Literal["locked", "unlocked", "fix-failed", "failed", "escalation", "reminder", "stuck"]
+Topic = Literal["locked", "unlocked", "fix-failed", "failed", "freeze", "escalation", "reminder", "stuck"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from bot.core.model.freezes import Freeze
 from bot.core.model.github_events import (
     ContainmentKnown,
     DefaultBranchChanged,
@@ -17,6 +18,7 @@ from bot.core.model.github_events import (
     Merged,
     PullClosed,
     PullFound,
+    PullLabelled,
     PullMoved,
 )
 from bot.core.model.jenkins_events import (
@@ -38,6 +40,7 @@ from bot.core.model.people_events import (
     CommandRefused,
     CommandSaid,
     FastLaneAsked,
+    LetThroughAsked,
     LockAsked,
     ModeAsked,
     MoveAsked,
@@ -57,6 +60,14 @@ class Configured:
     pipeline: Pipeline
     mode: Mode | None = None
     kind: Literal["configured"] = "configured"
+
+
+@dataclass(frozen=True, slots=True)
+class FreezesPlanned:
+    """The freezes of the configuration, each with its next windows as of now: new, changed, or carried on."""
+
+    freezes: tuple[Freeze, ...]
+    kind: Literal["freezes-planned"] = "freezes-planned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +112,7 @@ class TimePassed:
 Event = (
     Merged
     | PullFound
+    | PullLabelled
     | HeadSeen
     | DefaultBranchChanged
     | ContainmentKnown
@@ -122,12 +134,14 @@ Event = (
     | CancelAsked
     | MoveAsked
     | FastLaneAsked
+    | LetThroughAsked
     | VerifyAsked
     | ModeAsked
     | CommandSaid
     | CommandAllowed
     | CommandRefused
     | Configured
+    | FreezesPlanned
     | StateLost
     | StoreChanged
     | FirstStart
@@ -151,14 +165,17 @@ __all__ = [
     "Event",
     "FastLaneAsked",
     "FirstStart",
+    "FreezesPlanned",
     "GroupFormed",
     "HeadSeen",
+    "LetThroughAsked",
     "LockAsked",
     "Merged",
     "ModeAsked",
     "MoveAsked",
     "PullClosed",
     "PullFound",
+    "PullLabelled",
     "PullMoved",
     "RetryAsked",
     "StateLost",

@@ -13,6 +13,7 @@ class FactKind(StrEnum):
     """The closed list of things that can be decided."""
 
     CONFIGURED = "configured"
+    FREEZES_PLANNED = "freezes-planned"
     BASELINE_TAKEN = "baseline-taken"
     MERGE_ACCEPTED = "merge-accepted"
     MERGE_KNOWN = "merge-known"
@@ -36,6 +37,7 @@ class FactKind(StrEnum):
     RUN_RETRIED = "run-retried"
     RUN_MOVED = "run-moved"
     RUN_PROMOTED = "run-promoted"
+    RUN_EXCEPTED = "run-excepted"
     RUN_REJOINED = "run-rejoined"
     RUN_LEAVING = "run-leaving"
     RUN_DELIVERED = "run-delivered"

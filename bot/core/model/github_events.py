@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from bot.core.model.freezes import PullLabels
+
 
 @dataclass(frozen=True, slots=True)
 class Merged:
@@ -21,6 +23,8 @@ class Merged:
     author: str = ""
     #: What else the push brought, oldest first and bounded: merges that landed together with this one.
     commits: tuple[str, ...] = ()
+    #: The labels of the pull request.
+    labels: PullLabels | None = None
     kind: Literal["merged"] = "merged"
 
 
@@ -37,7 +41,17 @@ class PullFound:
     run: str = ""
     text: str = ""
     began: float = 0.0
+    labels: PullLabels | None = None
     kind: Literal["pull-found"] = "pull-found"
+
+
+@dataclass(frozen=True, slots=True)
+class PullLabelled:
+    """A merged pull request has these labels now: freezes may except its run (W2)."""
+
+    service: str
+    labels: PullLabels
+    kind: Literal["pull-labelled"] = "pull-labelled"
 
 
 @dataclass(frozen=True, slots=True)

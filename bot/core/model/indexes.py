@@ -42,6 +42,8 @@ class Indexes:
     queues: dict[Step, list[QueueKey]] = field(default_factory=lambda: defaultdict(list))
     #: How many runs of which service stand in a queue.
     in_line: dict[Step, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    #: Those in a queue that a freeze may except (W2): they have labels, or a person lets them through.
+    special: dict[Step, set[str]] = field(default_factory=lambda: defaultdict(set))
     slots: dict[Step, set[str]] = field(default_factory=lambda: defaultdict(set))
     of_service: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     fast: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -58,6 +60,7 @@ class Indexes:
         return Indexes(
             queues=defaultdict(list, {step: list(queue) for step, queue in self.queues.items()}),
             in_line=defaultdict(Counter, {step: Counter(line) for step, line in self.in_line.items()}),
+            special=_copied(self.special),
             slots=_copied(self.slots),
             of_service=_copied(self.of_service),
             fast=_copied(self.fast),
@@ -79,6 +82,8 @@ class Indexes:
         if built.status is Status.WAITING:
             insort(self.queues[built.step], queue_key(built))
             self.in_line[built.step][built.service] += 1
+            if _is_special(built):
+                self.special[built.step].add(built.key)
         elif built.holds_slot:
             self.slots[built.step].add(built.key)
         if built.attempt.abort is not None:
@@ -99,6 +104,8 @@ class Indexes:
             queue = self.queues[built.step]
             del queue[bisect_left(queue, queue_key(built))]
             self._leave_line(built)
+            if _is_special(built):
+                _discard(self.special, built.step, built.key)
         elif built.holds_slot:
             self.slots[built.step].discard(built.key)
 
@@ -127,6 +134,10 @@ def ticks(built: Buildable) -> bool:
 
 def _copied(index: dict[Key, set[str]]) -> dict[Key, set[str]]:
     return defaultdict(set, {key: set(members) for key, members in index.items()})
+
+
+def _is_special(built: Buildable) -> bool:
+    return built.verifies is None and (bool(built.merge.labels) or built.let_through is not None)
 
 
 def _discard(index: dict[Key, set[str]], key: Key, member: str) -> None:

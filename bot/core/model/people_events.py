@@ -74,6 +74,16 @@ class FastLaneAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class LetThroughAsked:
+    """A person lets one run through the freezes that allow it (W2)."""
+
+    run: str
+    by: str
+    reason: str
+    kind: Literal["let-through-asked"] = "let-through-asked"
+
+
+@dataclass(frozen=True, slots=True)
 class VerifyAsked:
     """A person wants a pull request verified. `sha`: the head that the person saw; one that came since is not built."""
 

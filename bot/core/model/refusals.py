@@ -23,6 +23,9 @@ class No(StrEnum):
     GOES_FIRST = "goes-first"
     FRONT_ALREADY = "front-already"
     OLDER_GOES_FIRST = "older-goes-first"
+    # freezes
+    NOBODY_LET_THROUGH = "nobody-let-through"
+    LET_THROUGH_ALREADY = "let-through-already"
     # the fast lane
     NO_COMMIT_KNOWN = "no-commit-known"
     HEAD_HAS_FAILED = "head-has-failed"

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from bot.core.model.freezes import PullLabels
 from bot.core.model.history import Position
-from bot.core.model.messages import Message, Who
+from bot.core.model.messages import AskedBy, Message, Who
 from bot.core.model.pipeline import VERIFY, AbortLevel, Job, Lane, Outcome, Step
 
 
@@ -140,6 +141,8 @@ class Merge:
     pulls: tuple[int, ...] = ()
     title: str = ""
     author: str = ""
+    #: Of each pull request that has, or had, labels.
+    labels: tuple[PullLabels, ...] = ()
 
 
 #: Before GitHub has named a pull request.
@@ -181,6 +184,8 @@ class Run:
     retrying: bool = False
     #: The locked stages that operators opened for this run (F1).
     permits: tuple[str, ...] = ()
+    #: Who lets it through the freezes that allow that, and why (W2).
+    let_through: AskedBy | None = None
     #: Set when the run is on its way out.
     ending: Ending | None = None
     #: Who has moved it to the front of the queue of its step; it counts for that queue alone.

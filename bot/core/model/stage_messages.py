@@ -47,6 +47,64 @@ class LockExpired(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class Frozen(Message):
+    """A freeze window is in force: why a stage is locked, `until` when (seconds since the epoch)."""
+
+    freeze: str
+    until: float
+    time_zone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class FreezeEnded(Message):
+    """A freeze window is over; `changed`: by the configuration, else by the clock."""
+
+    freeze: str
+    changed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FreezesChanged(Message):
+    """The freezes of the configuration, new or changed."""
+
+    freezes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExceptedByLabel(Message):
+    """A freeze excepts a run because a pull request that it carries has a label."""
+
+    label: str
+    pull: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExceptedByService(Message):
+    """A freeze excepts all runs of a service."""
+
+    service: str
+
+
+@dataclass(frozen=True, slots=True)
+class LetThrough(Message):
+    """A person lets a run through the freezes that allow it; with `who`, which run."""
+
+    by: str
+    reason: str
+    who: Who | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FreezePassed(Message):
+    """A run enters a stage in a freeze that excepts it; `because`: by which rule of the freeze."""
+
+    step: Step
+    freeze: str
+    because: Message
+    who: Who | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ClosedNow(Message):
     """The stage is locked: why a run that was admitted is called back."""
 

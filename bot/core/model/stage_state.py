@@ -30,6 +30,8 @@ class Lock:
     until: float | None = None
     #: The failing build, in the stage's own job; None if Jenkins named none, or an older version locked the stage.
     build: int | None = None
+    #: The freeze that it belongs to; empty: none. The clock puts such a lock up and opens it (W1).
+    freeze: str = ""
 
     @property
     def automatic(self) -> bool:

@@ -125,7 +125,9 @@ def remembered(board: Board, why: str) -> StateLost:
     locks = sorted(board.locks.values(), key=lambda lock: (lock.since, lock.key))
     return StateLost(
         why,
-        locked=tuple((lock.stage, lock.reason) for lock in locks if lock.key != lock_key(lock.stage)),
+        locked=tuple(
+            (lock.stage, lock.reason) for lock in locks if not lock.freeze and lock.key != lock_key(lock.stage)
+        ),
         services=tuple(replace(state, asked=()) for _, state in sorted(board.services.items())),
         runs=tuple(run for run in live if not run.taken_out),
         mode=board.header.mode,

@@ -22,6 +22,7 @@ from bot.core.rules import (
     cleanup,
     commands,
     configuration,
+    freezes,
     merges,
     notices,
     requests,
@@ -81,6 +82,7 @@ HANDLERS: Mapping[type, tuple[Handler, ...]] = dict[type, tuple[Handler, ...]](
         # GitHub
         _on(events.Merged, merges.accept_merge, stage_locks.reconsider_if_forced),
         _on(events.PullFound, merges.find_pull),
+        _on(events.PullLabelled, freezes.label_pull),
         _on(events.HeadSeen, merges.see_head, stage_locks.reconsider),
         _on(events.ContainmentKnown, merges.learn_containment, stage_locks.reconsider),
         _on(events.DefaultBranchChanged, merges.tell_default_branch),
@@ -104,6 +106,7 @@ HANDLERS: Mapping[type, tuple[Handler, ...]] = dict[type, tuple[Handler, ...]](
         _on(events.CancelAsked, requests.cancel),
         _on(events.MoveAsked, requests.move),
         _on(events.FastLaneAsked, requests.send_head_fast),
+        _on(events.LetThroughAsked, freezes.let_through),
         _on(events.ModeAsked, requests.change_mode),
         _on(events.VerifyAsked, verifications.verify_on_request),
         _on(events.CommandSaid, commands.hear_command),
@@ -111,6 +114,7 @@ HANDLERS: Mapping[type, tuple[Handler, ...]] = dict[type, tuple[Handler, ...]](
         _on(events.CommandRefused, commands.refuse_command),
         # the configuration, the store, the clock
         _on(events.Configured, configuration.configure),
+        _on(events.FreezesPlanned, freezes.plan_freezes),
         _on(events.StateLost, configuration.recover_lost_state),
         _on(events.FirstStart, configuration.begin),
         _on(events.StoreChanged, _tell_store_changed),
@@ -120,11 +124,12 @@ HANDLERS: Mapping[type, tuple[Handler, ...]] = dict[type, tuple[Handler, ...]](
 
 
 def _clock(decision: Decision) -> None:
-    """What the time of the event makes due: locks that end, builds that run too long or do not end."""
+    """What the time of the event makes due: locks that end, freezes, builds that run too long or do not end."""
     board = decision.board
-    ended = [k for k in board.locks.values() if k.until is not None and k.until <= decision.now]
+    ended = [k for k in board.locks.values() if k.until is not None and k.until <= decision.now and not k.freeze]
     for lock in sorted(ended, key=lambda k: (k.since, k.key)):
         stage_locks.open_lock(decision, lock, LockExpired(lock.by), by=lock.by)
+    freezes.keep_freezes(decision)
     for run in board.overdue(decision.now):
         late = decision.update_attempt(run, timed_out=True)
         decision.tell(FactKind.BUILD_TIMED_OUT, RanTooLong(run.attempt.build, run.who, run.step), late)

@@ -15,7 +15,7 @@ from bot.core.model.pipeline import FastLaneStart, Lane, Pipeline, Step, Track
 from bot.core.model.run import Run, Status
 from bot.core.model.service_state import ServiceState
 from bot.core.model.stage_state import Lock, Version
-from bot.core.rules import stage_versions
+from bot.core.rules import freeze_windows, stage_versions
 from bot.core.rules.stage_versions import RunAhead, drops, rolls_out
 
 if TYPE_CHECKING:
@@ -101,9 +101,9 @@ def lets_in(board: Board, stage: str, run: Run) -> bool:
 
     A manual lock forbids it unless it lets fixes in; where only such locks are left, any fast run may enter.
     """
-    if not overtakes(run) or closed_to_fixes(board, stage):
+    locks = freeze_windows.counting(board, stage, run)
+    if not overtakes(run) or _close_to_fixes(locks):
         return False
-    locks = board.locks_of(stage)
     holds_one = stage in run.permits or any(lock.service == run.service for lock in locks)
     return holds_one or all(not lock.automatic for lock in locks)  # those that are left all let fixes in
 
@@ -111,16 +111,21 @@ def lets_in(board: Board, stage: str, run: Run) -> bool:
 def kept_out(board: Board, stage: str, run: Run) -> bool:
     """L3 Keeping out. No main-lane run enters a locked stage.
 
-    A retry of the build that locked it does (L4), and a fix (F5).
+    A retry of the build that locked it does (L4), and a fix (F5). The lock of a freeze does not count for those whom
+    the freeze excepts (W2).
     """
     if run.retrying:
-        return closed_to_fixes(board, stage)
-    return bool(board.locks_of(stage)) and not lets_in(board, stage, run)
+        return closed_to_fixes(board, stage, run)
+    return bool(freeze_windows.counting(board, stage, run)) and not lets_in(board, stage, run)
 
 
-def closed_to_fixes(board: Board, stage: str) -> bool:
+def closed_to_fixes(board: Board, stage: str, run: Run) -> bool:
     """L4 Retry. A manual lock that lets no fixes in holds up a retry as well: somebody closed the stage on purpose."""
-    return any(not lock.automatic and not lock.let_fixes_in for lock in board.locks_of(stage))
+    return _close_to_fixes(freeze_windows.counting(board, stage, run))
+
+
+def _close_to_fixes(locks: Collection[Lock]) -> bool:
+    return any(not lock.automatic and not lock.let_fixes_in for lock in locks)
 
 
 def replaced_by(board: Board, newer: Run) -> list[Run]:

@@ -26,6 +26,7 @@ from bot.core.rules import fast_lane, stage_versions
 from bot.core.rules.cleanup import leave, superseded
 from bot.core.rules.containment import ask_containment, position_of, seems_taken_off_main
 from bot.core.rules.decision import Decision
+from bot.core.rules.freezes import labelled
 from bot.core.rules.queue import start_run
 
 #: How many pushes and forced heads a service remembers.
@@ -105,7 +106,8 @@ def _absorb(decision: Decision, event: Merged) -> None:
         if head is not None and _has_only_begun(decision, run) and not state.history.was_pushed(run.position):
             pulls = tuple(dict.fromkeys((*head.merge.pulls, *run.merge.pulls)))[:PULLS]
             named = head.merge if head.merge.pull is not None or run.merge.pull is None else run.merge
-            decision.note(decision.update(head, merge=replace(named, pulls=pulls)))
+            labels = tuple({each.pull: each for each in (*run.merge.labels, *head.merge.labels)}.values())
+            decision.note(decision.update(head, merge=replace(named, pulls=pulls, labels=labels)))
             leave(decision, run, superseded(head.key, event.sha))
 
 
@@ -124,13 +126,18 @@ def _has_only_begun(decision: Decision, run: Run) -> bool:
 def _add_pull(decision: Decision, run: Run, event: Merged | PullFound) -> None:
     """Note a pull request that the run carries, and tell it; the first one also gives the run its title and author."""
     known = run.merge
-    if event.pull is None or event.pull in known.pulls:
+    if event.pull is None:
+        return
+    if event.pull in known.pulls:
+        merge = labelled(known, event.labels)
+        if merge != known:
+            decision.update(run, merge=merge)
         return
     if known.pulls:
         merge = replace(known, pulls=(*known.pulls, event.pull)[:PULLS])
     else:
         merge = Merge(event.pull, (event.pull,), event.title or known.title, event.author or known.author)
-    decision.note(decision.update(run, merge=merge))
+    decision.note(decision.update(run, merge=labelled(merge, event.labels)))
 
 
 def _known_position(decision: Decision, state: ServiceState, event: Merged) -> Position | None:
@@ -212,7 +219,8 @@ def _accept(decision: Decision, state: ServiceState, event: Merged) -> None:
     decision.tell(FactKind.MERGE_ACCEPTED, told, service=event.service, sha=event.sha)
     lane = Lane.FAST if is_head and fast_lane.merge_enters(decision.board, event.service) else Lane.MAIN
     pulls = () if event.pull is None else (event.pull,)
-    start_run(decision, event.service, position, lane, merge=Merge(event.pull, pulls, event.title, event.author))
+    merge = labelled(Merge(event.pull, pulls, event.title, event.author), event.labels)
+    start_run(decision, event.service, position, lane, merge=merge)
 
 
 def _keep(decision: Decision, state: ServiceState, history: CommitHistory) -> ServiceState:

@@ -36,6 +36,7 @@ from bot.core.rules import fast_lane, stage_versions
 from bot.core.rules.cleanup import leave, newest_fix, superseded
 from bot.core.rules.containment import ask_whether_contained
 from bot.core.rules.decision import AnyBuildable, Decision, run_failed
+from bot.core.rules.freeze_windows import excepted, is_frozen, tell_excepted
 from bot.core.rules.stage_versions import RunAhead, may_be_off_main, rolls_out
 
 #: How many waiting runs are told on their pull request that a fix has passed them: a queue must not cost requests.
@@ -142,7 +143,8 @@ def _first_in_line(decision: Decision, step: Step, looked_at: set[str], busy: se
         return None
     if board.services_waiting(step) <= busy:
         return None
-    for run in board.queue(step):
+    frozen = step.track is Track.REAL and is_frozen(board, step.stage)
+    for run in excepted(board, step) if frozen else board.queue(step):
         if run.service in busy or run.key in looked_at:
             continue
         blocker = _kept_out(board, run)
@@ -179,6 +181,7 @@ def _admit(decision: Decision, look: _Look) -> None:
     if entered is None:
         return
     decision.tell(FactKind.RUN_ADMITTED, _admitted(board, entered), entered)
+    tell_excepted(decision, entered)
     for other in waited_behind:
         decision.note(other, Overtaken(entered.who, entered.step.stage))
     if str(run.step) not in board.backoffs:  # else it is tried once more: when Jenkins has taken it, that is news

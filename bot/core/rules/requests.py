@@ -42,6 +42,7 @@ from bot.core.rules import fast_lane, stage_versions
 from bot.core.rules.builds import give_back
 from bot.core.rules.cleanup import leave, may_abort, withdraw
 from bot.core.rules.decision import Decision
+from bot.core.rules.freezes import lift
 from bot.core.rules.queue import send_fast
 from bot.core.rules.stage_locks import lock_stage, open_lock, recall_build
 
@@ -110,6 +111,7 @@ def unlock(decision: Decision, event: UnlockAsked) -> None:
         return
     for lock in _meant(decision.board, event):
         if lock.key in decision.board.locks:
+            lift(decision, lock, event.by)
             open_lock(decision, lock, UnlockedBy(event.by, event.reason), by=event.by)
 
 

@@ -1,0 +1,129 @@
+"""Freeze windows, rules W1 to W3, as questions: which locks they ask for now, and whom they let through, on record.
+
+`freezes` acts. The same rules for people: docs/locks.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from bot.core.model.board import Board
+from bot.core.model.facts import FactKind
+from bot.core.model.freezes import Freeze, FreezeWindow
+from bot.core.model.indexes import queue_key
+from bot.core.model.messages import Message
+from bot.core.model.pipeline import Step, Track
+from bot.core.model.run import Run, Status
+from bot.core.model.stage_messages import ExceptedByLabel, ExceptedByService, FreezePassed, Frozen, LetThrough
+from bot.core.model.stage_state import Lock
+from bot.core.rules.decision import Decision
+
+#: Who holds the locks of freezes.
+BY = "Interlock"
+
+
+def lock_key(stage: str, freeze: str) -> str:
+    """The key of the lock of a freeze."""
+    return f"{stage}/freeze-{freeze}"
+
+
+def wanted(board: Board, now: float) -> Iterator[Lock]:
+    """W1 Freezing. While a freeze window of a stage is in force, a lock stands there that ends with the window."""
+    for freeze in board.header.freezes:
+        window = freeze.window(now)
+        for stage in freeze.stages if window is not None else ():
+            if (
+                window is not None
+                and board.pipeline.stage(stage) is not None
+                and not _lifted(board, freeze, stage, now)
+            ):
+                yield _lock(freeze, stage, window, now)
+
+
+def _lock(freeze: Freeze, stage: str, window: FreezeWindow, now: float) -> Lock:
+    return Lock(
+        lock_key(stage, freeze.name),
+        stage,
+        Frozen(freeze.name, window.ends, freeze.time_zone),
+        BY,
+        now,
+        until=window.ends,
+        freeze=freeze.name,
+    )
+
+
+def _lifted(board: Board, freeze: Freeze, stage: str, now: float) -> bool:
+    """W3 Lifting. Whoever unlocks a freeze lifts the rest of its present window in that stage; the next one comes."""
+    lifts = (lift for lift in board.header.lifted if (lift.freeze, lift.stage) == (freeze.name, stage))
+    return any(now < lift.until for lift in lifts)
+
+
+def next_change(board: Board, now: float) -> float | None:
+    """When the next window of any freeze begins. That one ends, its lock says."""
+    begins = (freeze.following(now) for freeze in board.header.freezes)
+    return min((window.begins for window in begins if window is not None), default=None)
+
+
+# -- whom a freeze lets through ----------------------------------------------------------------------------------
+
+
+def exception(board: Board, lock: Lock, run: Run) -> Message | None:
+    """W2 Exceptions. A freeze keeps out fixes and retries as well, but not the runs that it excepts.
+
+    Why the freeze that holds the lock excepts the run: its service, a label, a person; None: it does not, or the lock
+    is none of a freeze.
+    """
+    freeze = next((each for each in board.header.freezes if each.name == lock.freeze), None) if lock.freeze else None
+    if freeze is None:
+        return None
+    if run.service in freeze.services:
+        return ExceptedByService(run.service)
+    by_label = _label(freeze, run)
+    if by_label is not None:
+        return by_label
+    by = run.let_through
+    return LetThrough(by.by, by.reason) if freeze.role and by is not None else None
+
+
+def _label(freeze: Freeze, run: Run) -> Message | None:
+    counts = {label.casefold() for label in freeze.labels}
+    for labels in run.merge.labels if counts else ():
+        for name in labels.names:
+            if name.casefold() in counts:
+                return ExceptedByLabel(name, labels.pull)
+    return None
+
+
+def counting(board: Board, stage: str, run: Run) -> list[Lock]:
+    """The locks of a stage that count for a run: all but those of freezes that except it."""
+    return [lock for lock in board.locks_of(stage) if exception(board, lock, run) is None]
+
+
+def is_frozen(board: Board, stage: str) -> bool:
+    """Whether a freeze closes the stage now."""
+    return bool(board.header.freezes) and any(lock.freeze for lock in board.locks_of(stage))
+
+
+def excepted(board: Board, step: Step) -> Iterator[Run]:
+    """The runs that wait for a frozen step and that a freeze may except, in the order of the queue.
+
+    All others stay out, so they are not looked at: a long queue costs nothing.
+    """
+    keys = set(board.may_be_excepted(step))
+    services = {service for freeze in board.header.freezes for service in freeze.services}
+    for service in services & board.services_waiting(step):
+        keys |= {run.key for run in board.of_service(service)}
+    found = [board.runs[key] for key in keys if key in board.runs]
+    waiting = (run for run in found if run.status is Status.WAITING and run.step == step)
+    return iter(sorted(waiting, key=queue_key))
+
+
+def tell_excepted(decision: Decision, run: Run) -> None:
+    """W2 Exceptions. Whoever enters a frozen stage is on record with the rule of the freeze that excepts it."""
+    for lock in decision.board.locks_of(run.step.stage) if run.step.track is Track.REAL else ():
+        because = exception(decision.board, lock, run)
+        if because is not None:
+            told = FreezePassed(run.step, lock.freeze, because, run.who)
+            decision.tell(FactKind.RUN_EXCEPTED, told, run)
+            decision.note(run, replace(told, who=None))

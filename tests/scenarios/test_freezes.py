@@ -1,0 +1,333 @@
+"""Freeze windows in plain steps: rules W1 to W3 of docs/locks.md."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot.core.model.events import FreezesPlanned, LetThroughAsked, Merged, PullFound, PullLabelled, TimePassed
+from bot.core.model.facts import FactKind
+from bot.core.model.freezes import Freeze, FreezeWindow, PullLabels
+from bot.core.model.pipeline import Policy
+from bot.core.model.run import Status
+from tests.core.town import Town
+from tests.core.world import shop
+from tests.texts import text_of
+
+PRE, PRODUCTION = "pre-production", "production"
+BEGINS, ENDS = 2_000.0, 3_000.0
+NEXT = FreezeWindow(5_000.0, 6_000.0)
+WEEKEND = Freeze("weekend", (PRODUCTION,), (FreezeWindow(BEGINS, ENDS), NEXT), "Europe/Berlin")
+
+
+def until(town: Town, at: float) -> None:
+    """The clock reaches `at`."""
+    town.waits(at - town.now)
+
+
+def frozen(freeze: Freeze = WEEKEND) -> Town:
+    """S1a, S2a and S3a have come before production, which the freeze has just closed."""
+    town = Town(shop(production_locks=True))
+    town.send(FreezesPlanned((freeze,)))
+    for service in ("S1", "S2", "S3"):
+        town.arrives(service, "a", PRE)
+    until(town, BEGINS)
+    for sha in ("S1a", "S2a", "S3a"):
+        town.passes(sha)
+    return town
+
+
+def excepted(town: Town) -> list[str]:
+    """What is on record of those that a freeze let through."""
+    return [text_of(fact.why) for fact in town.facts if fact.kind is FactKind.RUN_EXCEPTED]
+
+
+# -- W1: the window --------------------------------------------------------------------------------------------
+
+
+def test_a_window_closes_its_stage_until_it_ends() -> None:
+    town = frozen()
+    (lock,) = town.board.locks_of(PRODUCTION)
+    assert (lock.by, lock.until, text_of(lock.reason)) == (
+        "Interlock",
+        ENDS,
+        "freeze weekend, until Thu 1970-01-01 01:50 CET",
+    )
+    assert town.says("S1a").startswith("production is locked: freeze weekend, until Thu 1970-01-01 01:50 CET")
+    assert (town.runs_in(PRODUCTION), town.queue(PRODUCTION)) == ([], ["S3a", "S2a", "S1a"])
+    until(town, ENDS)
+    assert (town.locks(PRODUCTION), town.runs_in(PRODUCTION)) == ([], ["S1a"])
+
+
+def test_the_clock_is_looked_at_when_a_window_begins_and_when_it_ends() -> None:
+    town = Town(shop())
+    town.send(FreezesPlanned((WEEKEND,)))
+    assert town.board.next_due(town.now) == BEGINS
+    until(town, BEGINS)
+    assert town.board.next_due(town.now) == ENDS
+    until(town, ENDS)
+    assert town.board.next_due(town.now) == NEXT.begins
+
+
+def test_what_runs_in_the_stage_when_it_closes_finishes() -> None:
+    town = Town(shop())
+    town.send(FreezesPlanned((WEEKEND,)))
+    town.arrives("S1", "a", PRODUCTION)
+    town.starts("S1a")
+    until(town, BEGINS)
+    assert town.status("S1a") is Status.RUNNING
+    town.passes("S1a")
+    assert town.left("S1a") == ("delivered", None)
+
+
+def test_a_build_that_has_not_started_is_called_back_and_is_first_afterwards() -> None:
+    town = Town(shop())
+    town.send(FreezesPlanned((WEEKEND,)))
+    town.arrives("S1", "a", PRODUCTION)
+    town.arrives("S2", "a", PRODUCTION)
+    until(town, BEGINS)
+    assert town.status("S1a") is Status.RECALLED
+    town.gives_back("S1a")
+    assert town.queue(PRODUCTION) == ["S2a", "S1a"]
+    until(town, ENDS)
+    assert town.runs_in(PRODUCTION) == ["S1a"]
+
+
+def test_a_begin_that_nobody_saw_is_made_up_for() -> None:
+    town = Town(shop())
+    town.send(FreezesPlanned((WEEKEND,)))
+    town.arrives("S1", "a", PRE)
+    town.now = BEGINS + 500  # all processes were down meanwhile
+    town.passes("S1a")
+    assert (town.locks(PRODUCTION), town.queue(PRODUCTION)) == (["Interlock"], ["S1a"])
+
+
+def test_an_end_that_nobody_saw_is_made_up_for_and_a_window_that_nobody_saw_leaves_nothing() -> None:
+    town = frozen()
+    town.now = ENDS + 500
+    town.send(TimePassed())
+    assert (town.locks(PRODUCTION), town.runs_in(PRODUCTION)) == ([], ["S1a"])
+    town.now = NEXT.ends + 500
+    town.send(TimePassed())
+    assert town.locks(PRODUCTION) == []
+
+
+def test_only_the_stages_of_the_freeze_close() -> None:
+    town = frozen()
+    assert town.locks(PRE) == []
+    town.arrives("S1", "b", PRE)
+    assert town.runs_in(PRE) == ["S1b"]
+
+
+def test_two_freezes_of_a_stage_are_two_locks() -> None:
+    christmas = Freeze("christmas", (PRODUCTION,), (FreezeWindow(BEGINS + 500, ENDS + 500),))
+    town = frozen()
+    town.send(FreezesPlanned((WEEKEND, christmas)))
+    until(town, BEGINS + 500)
+    assert [lock.key for lock in town.board.locks_of(PRODUCTION)] == [
+        "production/freeze-weekend",
+        "production/freeze-christmas",
+    ]
+    until(town, ENDS)
+    assert (len(town.locks(PRODUCTION)), town.runs_in(PRODUCTION)) == (1, [])
+    until(town, ENDS + 500)
+    assert town.runs_in(PRODUCTION) == ["S1a"]
+
+
+def test_a_fix_does_not_pass_a_freeze_and_a_retry_does_not_either() -> None:
+    town = Town(shop(production_locks=True))
+    town.send(FreezesPlanned((WEEKEND,)))
+    town.arrives("S1", "a", PRODUCTION)
+    town.starts("S1a")
+    until(town, BEGINS)
+    town.fails("S1a")
+    assert town.locks(PRODUCTION) == ["Interlock", "S1a"]
+    town.retry("S1a")
+    assert (town.runs_in(PRODUCTION), town.queue(PRODUCTION)) == ([], ["S1a"])
+    assert "locked, for fixes too: freeze weekend" in town.says("S1a")
+    town.arrives("S1", "b", PRODUCTION)
+    assert (town.on_fast_lane(), town.runs_in(PRODUCTION)) == (["S1b"], [])
+    assert "locked, for fixes too: freeze weekend" in town.says("S1b")
+    until(town, ENDS)
+    assert town.runs_in(PRODUCTION) == ["S1b"]
+
+
+# -- W2: whom it lets through ----------------------------------------------------------------------------------
+
+
+def test_an_excepted_service_enters_past_all_who_wait() -> None:
+    town = frozen(replace(WEEKEND, services=("S3",)))
+    assert town.runs_in(PRODUCTION) == ["S3a"]
+    assert excepted(town) == ["S3 S3a enters production in freeze weekend: it excepts S3"]
+
+
+def frozen_with_labels() -> Town:
+    town = Town(shop(production_locks=True))
+    town.send(FreezesPlanned((replace(WEEKEND, labels=("hotfix",)),)))
+    for service in ("S1", "S2"):
+        town.arrives(service, "a", PRE)
+    until(town, BEGINS)
+    town.passes("S1a", "S2a")
+    assert town.queue(PRODUCTION) == ["S2a", "S1a"]
+    return town
+
+
+def test_a_label_excepts_a_run_whenever_it_is_told() -> None:
+    town = frozen_with_labels()
+    town.send(PullFound("S2", "S2a", 12, labels=PullLabels(12, ("docs", "Hotfix"))))
+    assert town.runs_in(PRODUCTION) == ["S2a"]
+    assert excepted(town) == ["S2 S2a enters production in freeze weekend: #12 has the label Hotfix"]
+
+
+def test_a_label_that_is_put_on_after_the_merge_counts_and_one_that_goes_counts_no_more() -> None:
+    town = frozen_with_labels()
+    town.send(PullFound("S2", "S2a", 12))
+    assert town.runs_in(PRODUCTION) == []
+    town.send(PullLabelled("S2", PullLabels(12, ("hotfix",), at=20.0)))
+    assert town.status("S2a") is Status.STARTING
+    town.send(PullLabelled("S2", PullLabels(12, ("docs",), at=19.0)))
+    assert town.status("S2a") is Status.STARTING, "older news"
+    town.send(PullLabelled("S2", PullLabels(12, (), at=21.0)))
+    assert town.status("S2a") is Status.RECALLED
+
+
+def test_the_labels_of_a_merge_come_with_it() -> None:
+    town = Town(shop())
+    town.send(FreezesPlanned((replace(WEEKEND, labels=("hotfix",)),)))
+    town.github.commit("S1", "S1a")
+    town.send(Merged("S1", "S1a", pull=7, labels=PullLabels(7, ("hotfix",))))
+    for _ in range(3):
+        town.passes("S1a")
+    town.starts("S1a")
+    until(town, BEGINS)
+    assert town.run("S1a").merge.labels == (PullLabels(7, ("hotfix",)),)
+
+
+def test_a_person_lets_one_run_through_and_that_is_on_record() -> None:
+    town = frozen(replace(WEEKEND, role="operator"))
+    assert town.runs_in(PRODUCTION) == []
+    town.send(LetThroughAsked(town.key("S2a"), "kim", "the shop is down"))
+    assert town.runs_in(PRODUCTION) == ["S2a"]
+    assert excepted(town) == [
+        "kim lets S2 S2a through freezes: the shop is down",
+        "S2 S2a enters production in freeze weekend: let through freezes by kim: the shop is down",
+    ]
+
+
+def test_nobody_is_let_through_a_freeze_that_allows_no_role() -> None:
+    town = frozen()
+    town.send(LetThroughAsked(town.key("S2a"), "kim", "the shop is down"))
+    assert town.runs_in(PRODUCTION) == []
+    assert town.refused().startswith("no freeze lets single runs through")
+
+
+def test_an_exception_of_one_freeze_is_none_of_another() -> None:
+    christmas = Freeze("christmas", (PRODUCTION,), (FreezeWindow(BEGINS, ENDS),))
+    town = Town(shop())
+    town.send(FreezesPlanned((replace(WEEKEND, services=("S1",)), christmas)))
+    town.arrives("S1", "a", PRE)
+    until(town, BEGINS)
+    town.passes("S1a")
+    assert town.queue(PRODUCTION) == ["S1a"]
+
+
+def test_an_excepted_run_is_kept_out_by_every_other_lock() -> None:
+    town = frozen(replace(WEEKEND, labels=("hotfix",)))
+    town.lock(PRODUCTION)
+    town.send(PullFound("S2", "S2a", 12, labels=PullLabels(12, ("hotfix",))))
+    assert town.runs_in(PRODUCTION) == []
+    town.unlock(PRODUCTION, lock="production/1")
+    assert town.runs_in(PRODUCTION) == ["S2a"]
+
+
+def test_an_excepted_fix_passes_the_freeze_and_opens_the_lock() -> None:
+    town = Town(shop(production_locks=True))
+    town.send(FreezesPlanned((replace(WEEKEND, services=("S1",)),)))
+    town.arrives("S1", "a", PRODUCTION)
+    until(town, BEGINS)
+    assert town.status("S1a") is Status.STARTING, "excepted: it is not called back"
+    town.fails("S1a")
+    town.arrives("S1", "b", PRODUCTION)
+    town.passes("S1b")
+    assert town.locks(PRODUCTION) == ["Interlock"]
+
+
+# -- W3: lifting, and a configuration that changes -------------------------------------------------------------
+
+
+def test_to_unlock_a_freeze_lifts_the_rest_of_its_window_and_the_next_one_comes() -> None:
+    town = frozen()
+    town.unlock(PRODUCTION)
+    assert (town.locks(PRODUCTION), town.runs_in(PRODUCTION)) == ([], ["S1a"])
+    town.waits(100)
+    assert town.locks(PRODUCTION) == []
+    until(town, NEXT.begins)
+    assert (town.locks(PRODUCTION), town.board.header.lifted) == (["Interlock"], ())
+
+
+def test_a_lift_concerns_one_stage() -> None:
+    both = replace(WEEKEND, stages=(PRE, PRODUCTION))
+    town = Town(shop())
+    town.send(FreezesPlanned((both,)))
+    until(town, BEGINS)
+    town.unlock(PRE)
+    town.waits(10)
+    assert (town.locks(PRE), town.locks(PRODUCTION)) == ([], ["Interlock"])
+
+
+def test_a_freeze_among_several_locks_must_be_named() -> None:
+    town = frozen()
+    town.lock(PRODUCTION)
+    town.unlock(PRODUCTION)
+    assert len(town.locks(PRODUCTION)) == 2
+    town.unlock(PRODUCTION, lock="production/freeze-weekend")
+    assert town.locks(PRODUCTION) == ["ann"]
+
+
+def test_a_window_that_is_moved_while_it_is_in_force_moves_its_lock() -> None:
+    town = frozen()
+    town.send(FreezesPlanned((replace(WEEKEND, windows=(FreezeWindow(BEGINS, ENDS + 500), NEXT)),)))
+    assert [lock.until for lock in town.board.locks_of(PRODUCTION)] == [ENDS + 500]
+    until(town, ENDS)
+    assert town.locks(PRODUCTION) == ["Interlock"]
+    until(town, ENDS + 500)
+    assert town.locks(PRODUCTION) == []
+
+
+def test_a_lift_stays_when_the_window_is_moved() -> None:
+    town = frozen()
+    town.unlock(PRODUCTION)
+    town.send(FreezesPlanned((replace(WEEKEND, windows=(FreezeWindow(BEGINS - 100, ENDS + 500), NEXT)),)))
+    until(town, ENDS + 100)
+    assert town.locks(PRODUCTION) == []
+
+
+def test_a_freeze_that_is_taken_out_of_the_file_opens_at_once() -> None:
+    town = frozen()
+    town.send(FreezesPlanned(()))
+    assert (town.locks(PRODUCTION), town.runs_in(PRODUCTION)) == ([], ["S1a"])
+    told = [text_of(fact.why) for fact in town.facts if fact.kind is FactKind.STAGE_UNLOCKED]
+    assert told[-1] == "production is open: freeze weekend is not in force any more: the configuration has changed"
+
+
+def test_an_exception_that_is_added_in_the_middle_counts_at_once_for_labels_too() -> None:
+    town = frozen()
+    town.send(PullFound("S3", "S3a", 12, labels=PullLabels(12, ("hotfix",))))
+    assert town.runs_in(PRODUCTION) == []
+    town.send(FreezesPlanned((replace(WEEKEND, labels=("hotfix",)),)))
+    assert town.runs_in(PRODUCTION) == ["S3a"]
+
+
+def test_new_windows_of_the_same_freeze_are_no_news() -> None:
+    town = frozen()
+    told = len(town.told(FactKind.FREEZES_PLANNED))
+    town.send(FreezesPlanned((replace(WEEKEND, windows=(*WEEKEND.windows, FreezeWindow(8_000.0, 9_000.0))),)))
+    assert len(town.told(FactKind.FREEZES_PLANNED)) == told == 1
+
+
+def test_a_stage_that_only_reports_failures_freezes_as_well() -> None:
+    pipeline = shop()
+    assert pipeline.stages[-1].on_failure is Policy.REPORT
+    town = Town(pipeline)
+    town.send(FreezesPlanned((WEEKEND,)))
+    until(town, BEGINS)
+    assert town.locks(PRODUCTION) == ["Interlock"]

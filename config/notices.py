@@ -18,6 +18,7 @@ class Notice(StrEnum):
     UNLOCKED = "unlocked"
     FIX_FAILED = "fix-failed"
     FAILED = "failed"
+    FREEZE = "freeze"
     STUCK = "stuck"
     HEALTH = "health"
     DEAD_LETTERS = "dead-letters"
@@ -30,6 +31,7 @@ class RoutedNotice(StrEnum):
     UNLOCKED = "unlocked"
     FIX_FAILED = "fix-failed"
     FAILED = "failed"
+    FREEZE = "freeze"
     STUCK = "stuck"
 
 

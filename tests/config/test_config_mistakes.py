@@ -97,11 +97,11 @@ MISTAKES = [
     ("on_failure: lock", 'on_failure: lock\n    verify: {job: "cdp: v", drafts: 1}', "12:37: `1` does not belong here; expected `true` or `false` (at pipelines.0.verify.drafts)"),
     ("on_failure: lock", "on_failure: lock\n    verify: {drafts: true}", "12:13: key `job` is missing; expected the Jenkins job that verifies a pull request (at pipelines.0.verify)"),
     ("shop/s1}", 'shop/s1, verify: "no"}', "13:49: `no` does not belong here; expected `true` or `false` (at pipelines.0.services.0.verify)"),
-    ("controllers:", "notify: {channels: {chat: [lokced]}}\ncontrollers:", "1:28: `lokced` is not known here; expected one of `locked`, `unlocked`, `fix-failed`, `failed`, `stuck`, `health`, `dead-letters`; did you mean `locked`? (at notify.channels.chat.0)"),
+    ("controllers:", "notify: {channels: {chat: [lokced]}}\ncontrollers:", "1:28: `lokced` is not known here; expected one of `locked`, `unlocked`, `fix-failed`, `failed`, `freeze`, `stuck`, `health`, `dead-letters`; did you mean `locked`? (at notify.channels.chat.0)"),
     # who is told of what
     ("on_failure: lock", "on_failure: lock\n    notify: {routes: [{of: [locked], to: [chat], stages: [prodution]}]}", "12:59: there is no stage `prodution` in this pipeline; expected one of `build`, `production`; did you mean `production`? (at pipelines.0.notify.routes.0.stages.0)"),
     ("on_failure: lock", "on_failure: lock\n    notify: {routes: [{of: [locked], to: [chat], services: [s1]}]}", "12:61: there is no service `s1` in this pipeline; expected `S1`; did you mean `S1`? (at pipelines.0.notify.routes.0.services.0)"),
-    ("on_failure: lock", "on_failure: lock\n    notify: {routes: [{of: [health], to: [chat]}]}", "12:29: `health` is not known here; expected one of `locked`, `unlocked`, `fix-failed`, `failed`, `stuck` (at pipelines.0.notify.routes.0.of.0)"),
+    ("on_failure: lock", "on_failure: lock\n    notify: {routes: [{of: [health], to: [chat]}]}", "12:29: `health` is not known here; expected one of `locked`, `unlocked`, `fix-failed`, `failed`, `freeze`, `stuck` (at pipelines.0.notify.routes.0.of.0)"),
     ("on_failure: lock", "on_failure: lock\n    notify: {escalation: [{after: 1h, to: [a]}, {after: 1h, to: [b]}]}", "12:57: this level is not later than the one before; expected longer than 1h (at pipelines.0.notify.escalation.1.after)"),
     ("on_failure: lock", "on_failure: lock\n    notify: {reminder: {to: [authors]}}", "12:30: no commit is behind a lock of a person: it has no authors; expected channels (at pipelines.0.notify.reminder.to.0)"),
     # YAML

@@ -197,7 +197,8 @@ def _verifications(board: Board, decision: Decision, was: Before, memory: Memory
         memory.verified.add(key)
     counted = {v.sha for v in was.verifications.values() if v.status is not Status.ENDING}
     for effect in decision.effects:
-        if isinstance(effect, SetStatus) and effect.run is None and effect.state in ("success", "failure"):
+        told = isinstance(effect, SetStatus) and effect.run is None and effect.job is not None
+        if isinstance(effect, SetStatus) and told and effect.state in ("success", "failure"):
             assert effect.sha in counted, "the result of a build that was superseded was told"
         if isinstance(effect, Trigger) and effect.pull is not None:
             _begun(board, board.verifications[effect.run])

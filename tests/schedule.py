@@ -34,6 +34,7 @@ WAITING: Mapping[str, int] = {
     "tests/browser/test_accessible.py": 30,
     "tests/storm/test_emptied.py": 46,
     "tests/end_to_end/test_emptied_redis.py": 40,
+    "tests/end_to_end/test_outbound.py": 40,
     "tests/end_to_end/test_schema.py": 30,
     "tests/cli/test_cli_up.py": 30,
     "tests/workers/test_race.py": 25,

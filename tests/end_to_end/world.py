@@ -121,8 +121,11 @@ class World:
 
 
 @contextmanager
-def world(folder: Path, health: dict[str, str] | None = None, **more: str) -> Iterator[World]:
-    """Interlock and its town, ready for merges. `more`: other variables of the environment."""
+def world(
+    folder: Path, health: dict[str, str] | None = None, keys: dict[str, Any] | None = None, **more: str
+) -> Iterator[World]:
+    """Interlock and its town, ready for merges. `keys`: more of the pipeline file; `more`: other variables of the
+    environment."""
     with Town(folder) as town:
         file = folder / "interlock.yaml"
         data = yaml.safe_load(file.read_text())
@@ -130,6 +133,7 @@ def world(folder: Path, health: dict[str, str] | None = None, **more: str) -> It
         data["polling"] = {"builds": "2s", "heads": "10s", "clock": "1s"}
         if health is not None:
             data["health"] = health
+        data.update(keys or {})
         file.write_text(yaml.safe_dump(data, sort_keys=False))
         env = {**town.env, "INTERLOCK_LOG_LEVEL": "INFO", **more}
         with Stack(ROOT, data_dir=folder, env={"INTERLOCK_WORKERS": "1", **env}, back_off=BackOff(first=0.1)) as stack:

@@ -1,0 +1,82 @@
+"""A real worker tells a webhook of every fact, though it is killed in the middle; one that hangs delays no run."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bot.store.records import Records
+from tests.end_to_end.world import World, until, world
+from tests.outbound.receiver import SECRET, Receiver, Taken, signature_by_openssl
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    made = Receiver()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def hanging() -> Iterator[Receiver]:
+    """Takes every request, and answers none within the time that it has."""
+    made = Receiver()
+    made.silent.set()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def running(tmp_path: Path, receiver: Receiver, hanging: Receiver) -> Iterator[World]:
+    webhooks = [
+        {"name": "audit", "url": receiver.url, "timeout": "2s"},
+        {"name": "hanging", "url": hanging.url, "timeout": "2s"},
+    ]
+    secrets = {f"INTERLOCK_WEBHOOK_SECRET_{name}": SECRET for name in ("AUDIT", "HANGING")}
+    with world(tmp_path, keys={"webhooks": webhooks}, **secrets) as made:
+        yield made
+
+
+def logged(running: World) -> list[str]:
+    """Every fact, as the webhook names it."""
+    rows = Records(running.redis, running.keys).facts_after("0-0", 5_000)
+    return [f"{running.keys.pipeline}/{identity}" for identity, _ in rows]
+
+
+def test_nothing_is_lost_and_doubles_have_one_id_when_the_worker_is_killed(
+    running: World, receiver: Receiver, hanging: Receiver
+) -> None:
+    killed: list[int] = []
+
+    def answer(taken: Taken) -> tuple[int, dict[str, str]]:
+        """The worker dies while it waits for this answer: the fact counts as taken here, and as not taken there."""
+        if len(receiver.requests) in (8, 25) and len(killed) < 2:
+            killed.append(running.pid("worker"))
+            running.send("worker", signal.SIGKILL)
+            time.sleep(0.3)  # so that the answer comes to a process that is gone
+        return 200, {}
+
+    receiver.answer = answer
+    shas = [running.merge(service) for service in ("S1", "S2", "S3")]
+    for sha in shas:
+        until("it is rolled out", lambda sha=sha: running.builds("production", sha) >= 1 and not running.run_of(sha))
+    facts = logged(running)
+    until("every fact has arrived", lambda: set(logged(running)) <= set(receiver.deliveries()))
+    told = list(dict.fromkeys(receiver.deliveries()))
+    assert told[: len(facts)] == facts, "in the order of the log, each for the first time"
+    assert len(killed) == 2
+    doubles = [each for each in told if receiver.deliveries().count(each) > 1]
+    assert len(doubles) == 2, "what the worker had not noted when it died, and nothing else"
+    for name in doubles:
+        bodies = {each.raw for each in receiver.requests if each.delivery == name}
+        assert len(bodies) == 1, "a double says the same"
+    for request in receiver.requests:
+        assert request.headers["x-interlock-signature-256"] == signature_by_openssl(SECRET, request.raw)
+    assert len(set(hanging.deliveries())) == 1, "whoever hangs is told no second fact, and delayed none of this"
+    assert "webhook/audit" not in running.causes()

@@ -1,25 +1,40 @@
-"""The commands that act: lock, unlock, retry, cancel, fast-lane, pause, resume, observe.
+"""The commands that act: lock, unlock, retry, cancel, move, fast-lane, pause, resume, observe.
 
-Each sends one request to the API and prints what was decided, or why it was refused.
+Each sends one request to the API and prints what was decided, or why it was refused; with `--dry-run`, what it would
+lead to.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from bot.cli.common import CommandPending, RequestRefused, WrongUsage, calls_api, parse_until, reason, say, wait
+from bot.cli.common import (
+    CommandPending,
+    RequestRefused,
+    WrongUsage,
+    calls_api,
+    clean,
+    clock,
+    dry_run,
+    parse_until,
+    reason,
+    say,
+    wait,
+)
 from bot.cli.sentences import fact_sentence, run_sentence
 
 if TYPE_CHECKING:
     from bot.cli.client import Answer, ApiClient
 
-#: The statuses of a run that may be retried, and that may be cancelled; the server has the last word.
+#: The statuses of a run that may be retried, cancelled, moved; the server has the last word.
 RETRYABLE = frozenset({"failed"})
 CANCELLABLE = frozenset({"waiting", "starting", "running", "recalled", "failed"})
+MOVABLE = frozenset({"waiting"})
 #: How many facts of one request are printed.
 SHOWN_FACTS = 12
 
@@ -31,10 +46,13 @@ SHOWN_FACTS = 12
 @click.argument("stage")
 @reason
 @click.option("--let-fixes-in", is_flag=True, help="Let runs of the fast lane enter.")
-@click.option("--until", metavar="TIME", callback=parse_until, help="Unlock it then: 2h, or 2026-12-01T18:00.")
+@click.option("--until", metavar="TIME", callback=parse_until, help="Unlock it then: 2h, 16:00, 2026-12-01T18:00.")
+@dry_run
 @wait
 @calls_api
-def lock(api: ApiClient, stage: str, reason: str, let_fixes_in: bool, until: str | None, wait: int) -> None:
+def lock(
+    api: ApiClient, stage: str, reason: str, let_fixes_in: bool, until: str | None, dry_run: bool, wait: int
+) -> None:
     """Lock STAGE: no run of the main lane enters it until the lock is opened. Other locks of it stay."""
     _request(
         api,
@@ -42,6 +60,7 @@ def lock(api: ApiClient, stage: str, reason: str, let_fixes_in: bool, until: str
         stage,
         "lock",
         wait=wait,
+        dry_run=dry_run,
         reason=reason,
         let_fixes_in=let_fixes_in or None,
         until=until,
@@ -53,40 +72,73 @@ def lock(api: ApiClient, stage: str, reason: str, let_fixes_in: bool, until: str
 @reason
 @click.option("--lock", "key", metavar="KEY", help="Open this one of several; `interlock status` names them.")
 @click.option("--all", "every", is_flag=True, help="Open all of several.")
+@dry_run
 @wait
 @calls_api
-def unlock(api: ApiClient, stage: str, reason: str, key: str | None, every: bool, wait: int) -> None:
+def unlock(api: ApiClient, stage: str, reason: str, key: str | None, every: bool, dry_run: bool, wait: int) -> None:
     """Open the lock of STAGE. If a failed run held it, that run ends as a reported failure.
 
-    If the stage has several locks, the command lists them: choose one with --lock, or all with --all.
+    If the stage has several locks, the command lists them and, at a terminal, asks which one is meant. Else choose one
+    with --lock, or all with --all.
     """
-    _request(api, "stages", stage, "unlock", wait=wait, reason=reason, lock=key, all=every or None)
+
+    def send(key: str | None, every: bool) -> None:
+        given = {"reason": reason, "lock": key, "all": every or None}
+        _request(api, "stages", stage, "unlock", wait=wait, dry_run=dry_run, **given)
+
+    try:
+        send(key, every)
+    except RequestRefused as refused:
+        locks = refused.problem.get("locks")
+        if not locks:
+            raise
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise RequestRefused(_several(stage, locks)) from None
+        chosen = _choose(stage, locks)
+        send(chosen, chosen is None)
 
 
 @click.command(short_help="Retry a failed build, without a new commit.")
 @click.argument("run", metavar="RUN|SERVICE")
 @reason
+@dry_run
 @wait
 @calls_api
-def retry(api: ApiClient, run: str, reason: str, wait: int) -> None:
+def retry(api: ApiClient, run: str, reason: str, dry_run: bool, wait: int) -> None:
     """Retry the build of a failed run, without a new commit.
 
     Instead of the run's key give its service, the beginning of its sha or its pull request, if one failed run matches.
     """
-    _request(api, "runs", find_run(api, run, RETRYABLE, "retry"), "retry", wait=wait, reason=reason)
+    _request(api, "runs", find_run(api, run, RETRYABLE, "retry"), "retry", wait=wait, dry_run=dry_run, reason=reason)
 
 
 @click.command(short_help="Cancel a run and abort its build.")
 @click.argument("run", metavar="RUN|SERVICE")
 @reason
+@dry_run
 @wait
 @calls_api
-def cancel(api: ApiClient, run: str, reason: str, wait: int) -> None:
+def cancel(api: ApiClient, run: str, reason: str, dry_run: bool, wait: int) -> None:
     """Cancel a run. Interlock aborts its build if one is running.
 
     A stage that locks on failure may be locked by that: an aborted build leaves its environment in an unknown state.
     """
-    _request(api, "runs", find_run(api, run, CANCELLABLE, "cancel"), "cancel", wait=wait, reason=reason)
+    _request(
+        api, "runs", find_run(api, run, CANCELLABLE, "cancel"), "cancel", wait=wait, dry_run=dry_run, reason=reason
+    )
+
+
+@click.command(short_help="Put a waiting run at the front of its queue.")
+@click.argument("run", metavar="RUN|SERVICE")
+@reason
+@dry_run
+@wait
+@calls_api
+def move(api: ApiClient, run: str, reason: str, dry_run: bool, wait: int) -> None:
+    """Put a waiting run at the front of its queue. It passes no lock, no fix, and no older commit of its service that
+    must be rolled out first.
+    """
+    _request(api, "runs", find_run(api, run, MOVABLE, "move"), "move", wait=wait, dry_run=dry_run, reason=reason)
 
 
 @click.command(name="fast-lane", short_help="Send the head of main on the fast lane, once.")
@@ -97,38 +149,42 @@ def cancel(api: ApiClient, run: str, reason: str, wait: int) -> None:
     metavar="STAGE",
     help="Let it enter this stage even if the stage is locked; needed unless SERVICE holds a lock.",
 )
+@dry_run
 @wait
 @calls_api
-def fast_lane(api: ApiClient, service: str, reason: str, stage: str | None, wait: int) -> None:
+def fast_lane(api: ApiClient, service: str, reason: str, stage: str | None, dry_run: bool, wait: int) -> None:
     """Send the head of SERVICE's main branch on the fast lane, once."""
-    _request(api, "services", service, "fast-lane", wait=wait, reason=reason, stage=stage)
+    _request(api, "services", service, "fast-lane", wait=wait, dry_run=dry_run, reason=reason, stage=stage)
 
 
 @click.command(short_help="Pause the pipeline: accept every event, trigger nothing.")
 @reason
+@dry_run
 @wait
 @calls_api
-def pause(api: ApiClient, reason: str, wait: int) -> None:
+def pause(api: ApiClient, reason: str, dry_run: bool, wait: int) -> None:
     """Pause the pipeline: Interlock accepts every event and triggers nothing."""
-    _request(api, "mode", wait=wait, reason=reason, mode="pause")
+    _request(api, "mode", wait=wait, dry_run=dry_run, reason=reason, mode="pause")
 
 
 @click.command(short_help="Resume the pipeline: trigger again.")
 @reason
+@dry_run
 @wait
 @calls_api
-def resume(api: ApiClient, reason: str, wait: int) -> None:
+def resume(api: ApiClient, reason: str, dry_run: bool, wait: int) -> None:
     """Resume the pipeline after `pause` or `observe`: Interlock triggers again."""
-    _request(api, "mode", wait=wait, reason=reason, mode="run")
+    _request(api, "mode", wait=wait, dry_run=dry_run, reason=reason, mode="run")
 
 
 @click.command(short_help="Only observe: decide and show, send nothing outside.")
 @reason
+@dry_run
 @wait
 @calls_api
-def observe(api: ApiClient, reason: str, wait: int) -> None:
+def observe(api: ApiClient, reason: str, dry_run: bool, wait: int) -> None:
     """Only observe: Interlock decides and shows what it decided, and sends nothing to Jenkins or GitHub."""
-    _request(api, "mode", wait=wait, reason=reason, mode="observe")
+    _request(api, "mode", wait=wait, dry_run=dry_run, reason=reason, mode="observe")
 
 
 # -- which run is meant ------------------------------------------------------------------------------------------
@@ -159,15 +215,45 @@ def _listed(head: str, tiles: list[dict[str, object]]) -> str:
     return "\n".join([head, *(f"  {run_sentence(tile)}" for tile in tiles)])
 
 
+# -- which lock is meant -----------------------------------------------------------------------------------------
+
+
+def _several(stage: str, locks: list[Answer]) -> str:
+    """That one of several locks must be named, and which there are."""
+    head = f"{stage} has {len(locks)} locks; open one of them with --lock KEY, or all with --all:"
+    return "\n".join([head, *(f"  {row}" for row in _rows(locks))])
+
+
+def _rows(locks: list[Answer]) -> list[str]:
+    """Each lock by its key, with what and whom it waits for."""
+    now = time.time()
+    return [f"{lock['key']}: {lock['reason']} (by {lock['by']}, since {clock(lock['since'], now)})" for lock in locks]
+
+
+def _choose(stage: str, locks: list[Answer]) -> str | None:
+    """The key of the lock that somebody at the terminal chooses; None: all of them."""
+    click.echo(clean(f"{stage} has {len(locks)} locks:"), err=True)
+    for number, row in enumerate(_rows(locks), 1):
+        click.echo(clean(f"  {number}  {row}"), err=True)
+    numbers = [str(number) for number in range(1, len(locks) + 1)]
+    chosen = click.prompt("Which one is to be opened?", type=click.Choice([*numbers, "all"]), err=True)
+    return None if chosen == "all" else str(locks[int(chosen) - 1]["key"])
+
+
 # -- what was decided --------------------------------------------------------------------------------------------
 
 
-def _request(api: ApiClient, *path: str, wait: float, **body: Any) -> None:
-    """Send a request and print what was decided. Raises RequestRefused, or CommandPending after `wait` seconds.
+def _request(api: ApiClient, *path: str, wait: float, dry_run: bool, **body: Any) -> None:
+    """Send a request and print what was decided, or would be. Raises RequestRefused, or CommandPending after `wait`
+    seconds.
 
     What is None in `body` is left out.
     """
     given = {name: value for name, value in body.items() if value is not None}
+    if dry_run:
+        foreseen = api.post(*path, body={**given, "dry_run": True}, has="sentence")
+        say(f"dry run: {foreseen['sentence']}")
+        return
     deadline = time.monotonic() + wait
     answer = api.post(*path, body=given, has="state", key=uuid.uuid4().hex)
     while answer["state"] == "waiting" and time.monotonic() < deadline:

@@ -165,7 +165,7 @@ def _problem(response: requests.Response, data: Answer) -> Exception:
     if response.status_code == 401:
         sentence += ". Your token comes from INTERLOCK_TOKEN or INTERLOCK_TOKEN_FILE"
     refusal = response.request.method == "POST" and response.status_code < 500
-    return RequestRefused(sentence) if refusal else CommandFailed(sentence)
+    return RequestRefused(sentence, data) if refusal else CommandFailed(sentence)
 
 
 def _checked(url: str) -> str:

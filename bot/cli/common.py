@@ -6,7 +6,7 @@ Nothing slow is imported here: `interlock --help` loads this file and the comman
 from __future__ import annotations
 
 import json
-import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,7 +24,6 @@ FAILED, USAGE, UNREACHABLE = 1, 2, 3
 #: The most characters of the terminal that one name or sentence from outside may take.
 LONGEST = 2_000
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
-_DURATION = re.compile(r"[1-9][0-9]{0,8}[smhd]")
 
 
 # -- errors and exit codes ---------------------------------------------------------------------------------------
@@ -47,9 +46,13 @@ class CommandFailed(CommandError):
 
 
 class RequestRefused(CommandError):
-    """Interlock refused the request, and says why."""
+    """Interlock refused the request, and says why; `problem` is what the server answered, if it was the server."""
 
     prefix = "refused"
+
+    def __init__(self, message: str, problem: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.problem = problem or {}
 
 
 class CommandPending(CommandError):
@@ -122,6 +125,10 @@ wait = click.option(
     help="How long to wait for the decision.",
 )
 
+dry_run = click.option(
+    "--dry-run", "dry_run", is_flag=True, help="Say what it would lead to, and do nothing. It takes the same role."
+)
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print what the API returns, for programs.")
 
 
@@ -133,17 +140,22 @@ def limit(default: int) -> Callable[[Command], Command]:
 
 
 def parse_until(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    """The value of `--until` as the server takes it: `2h`, or a time of ISO 8601 with its zone.
+    """The value of `--until` as the server takes it: `2h`, `16:00+01:00`, or a date of ISO 8601 with its zone.
 
     A time without a zone is one of this terminal's.
     """
-    if value is None or _DURATION.fullmatch(value):
+    from bot.core.end_time import is_duration, is_time_of_day
+
+    if value is None or is_duration(value):
         return value
+    if is_time_of_day(value):
+        has_zone = value[-1] in "Zz" or "+" in value or "-" in value
+        return value if has_zone else value + _local(time.time()).isoformat()[-6:]
     try:
         found = datetime.fromisoformat(value)
         return (found if found.tzinfo else found.astimezone()).isoformat()
     except (ValueError, OverflowError):
-        raise click.BadParameter("expected a duration (90m, 2h, 3d) or a time (2026-12-01T18:00).") from None
+        raise click.BadParameter("expected a duration (90m, 2h, 3d) or a time (16:00, 2026-12-01T18:00).") from None
 
 
 # -- output ------------------------------------------------------------------------------------------------------

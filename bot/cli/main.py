@@ -39,7 +39,7 @@ def cli(context: click.Context, url: str | None, pipeline: str | None) -> None:
 
 
 _READ = (read.status, find.where, find.runs, read.why, find.watch, read.log, read.history, read.stats)
-_ACT = (act.lock, act.unlock, act.retry, act.cancel, act.fast_lane, act.pause, act.resume, act.observe)
+_ACT = (act.lock, act.unlock, act.retry, act.cancel, act.move, act.fast_lane, act.pause, act.resume, act.observe)
 _OPERATE = (operate.dead_letters, operate.parked)
 _SET_UP = (
     files.example,

@@ -31,6 +31,11 @@ def is_duration(text: str) -> bool:
     return _DURATION.fullmatch(text.strip()) is not None
 
 
+def is_time_of_day(text: str) -> bool:
+    """Whether it is a time without a date, such as `16:00` or `16:00+01:00`."""
+    return _CLOCK.fullmatch(text.strip()) is not None
+
+
 def _read(text: str, now: float, zone: tzinfo) -> float:
     duration = _DURATION.fullmatch(text)
     if duration is not None:

@@ -23,7 +23,7 @@ from tests.web.conftest import Story
 TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 SECTIONS = dict(re.findall(r"^## `interlock ([\w-]+)`\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL))
 BLOCKS = re.findall(r"^```console\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-SHARED = ("--url", "--pipeline", "--wait", "--reason")
+SHARED = ("--url", "--pipeline", "--wait", "--reason", "--dry-run")
 
 
 def test_every_command_has_a_section() -> None:

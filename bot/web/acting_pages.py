@@ -216,14 +216,34 @@ def _back(form: ActionForm) -> str:
 # -- dead letters ------------------------------------------------------------------------------------------------------
 
 
+#: What was given up, by its kind.
+_EFFECTS = {
+    "abort-duplicate": "stop of a second build",
+    "answer": "answer to a command",
+    "authorize-command": "question who may command",
+    "banner": "banner of a Jenkins job",
+    "comment": "comment",
+    "compare": "question which commit contains which",
+    "deployment": "deployment at GitHub",
+    "find-pull": "question for a pull request",
+    "lock-notice": "note on a pull request about a lock",
+    "look": "look at a build",
+    "notify": "message to people",
+    "status": "commit status",
+    "trigger": "start of a build",
+    "withdraw": "stop of a build",
+}
+
+
 @page.get("/p/<pipeline>/dead-letters")
 def show_dead_letters(pipeline: str) -> str:
     """What was given up, and which deliveries could not be decided."""
     context = context_of(pipeline)
+    letters = [shapes.dead_letter(letter) for letter in context.outbox.dead_letters()]
     return render_template(
         "dead_letters.html",
         **head(context, "dead-letters"),
-        letters=[shapes.dead_letter(letter) for letter in context.outbox.dead_letters()],
+        letters=[{**each, "what": _EFFECTS.get(each["kind"], each["kind"])} for each in letters],
         parked=[shapes.parked(row) for row in parked(context.redis, context.keys)],
         may_take=may(Action.DEAD_LETTERS, context),
     )

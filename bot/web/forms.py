@@ -126,7 +126,7 @@ def _unlock(context: PipelineContext, board: Board, asked: Mapping[str, str]) ->
         return _choose(context, board, "unlock", "Unlock a stage", Action.UNLOCK, "stage")
     choices = tuple(Choice(lock.key, lock.key, words(lock.reason), lock.since) for lock in board.locks_of(stage))
     several = len(choices) > 1
-    every = (Choice(EVERY, f"All {len(choices)} locks"),) if several else ()
+    every = (Choice(EVERY, "Both locks" if len(choices) == 2 else f"All {len(choices)} locks"),) if several else ()
     return ActionForm(
         name="unlock",
         action=Action.UNLOCK,
@@ -172,7 +172,7 @@ def _retry(context: PipelineContext, board: Board, asked: Mapping[str, str]) -> 
         action=Action.RETRY,
         service=run.service,
         title=f"Retry {run.key}",
-        about=f"The build of {run.key} that failed in {run.step} is repeated, without a new commit.",
+        about="The build that failed is repeated, without a new commit.",
         done=f"{run.key} is retried",
         back=_run_page(context, run),
         target={"run": run.key},

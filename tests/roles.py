@@ -78,7 +78,7 @@ CASES = (
         typed=("unlock", "pre-production", *_MOVES),
         comment=f"unlock acceptance {REASON}",
     ),
-    Case(Action.MOVE, "/runs/S2.1/move", typed=("move", "S2.1", *_MOVES)),
+    Case(Action.MOVE, "/runs/S2.1/move", typed=("move", "S2.1", *_MOVES), comment=f"move {REASON}"),
     Case(Action.PAUSE, "/mode", {"mode": "pause"}, ("pause", *_MOVES)),
     Case(Action.PAUSE, "/mode", {"mode": "run"}, ("resume", *_MOVES), mode=Mode.PAUSE),
     Case(Action.MODE, "/mode", {"mode": "observe"}, ("observe", *_MOVES)),

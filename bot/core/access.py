@@ -69,6 +69,7 @@ COMMANDS: Mapping[str, Action | None] = {
     "fast-lane": Action.FAST_LANE,
     "retry": Action.RETRY,
     "cancel": Action.CANCEL,
+    "move": Action.MOVE,
     "verify": Action.VERIFY,
 }
 

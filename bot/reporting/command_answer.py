@@ -5,7 +5,7 @@ What was asked about the pipeline or a run is answered when the comment is writt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from bot.core.model.board import Board
@@ -13,7 +13,7 @@ from bot.core.model.effects import Answer, CommandReply
 from bot.core.model.github_messages import HelpAsked, NotAllowed, NotUnderstood, StatusAsked, WhyAsked
 from bot.core.model.messages import Message
 from bot.core.model.pipeline import Mode, Stage, Step
-from bot.core.model.refusals import Refusal
+from bot.core.model.refusals import Refusal, SeveralLocks
 from bot.core.model.stage_state import Lock
 from bot.reporting import sentences
 from bot.reporting.explain import why
@@ -33,12 +33,13 @@ HELP = """what can be said, a command on a line of its own, three in a comment:
 | `/interlock retry [reason]` | repeats its failed build, without a new commit |
 | `/interlock cancel [reason]` | takes its run out |
 | `/interlock fast-lane [stage] [reason]` | sends the head of main on the fast lane, into `stage` even if it is locked |
-| `/interlock lock <stage> <reason>` | closes a stage |
-| `/interlock unlock <stage> <reason>` | opens the lock of a stage; of several give the key of one instead, or `--all` |
+| `/interlock move [reason]` | puts its waiting run at the front of the queue |
+| `/interlock lock <stage> [--until <time>] [--let-fixes-in] <reason>` | closes a stage; `16:00` (UTC) or `2h` ends it |
+| `/interlock unlock <stage> [<lock> or --all] <reason>` | opens the lock of a stage; of several the one that is named |
 | `/interlock verify [commit]` | has the head of this pull request built; on a fork, name the commit, all 40 digits |
 | `/interlock help` | says this |
 
-The first two and the last are for everybody, the others for those who may write to this repository."""
+The first two and the last are for everybody, the others take a role in the pipeline."""
 
 _MODES = {
     Mode.RUN: "runs",
@@ -63,6 +64,8 @@ def _reply(reply: CommandReply, board: Board, now: float) -> str:
             return _said(reply.text, board, now)
         case "done":
             return f"{plain(words(reply.text))}."
+        case "not-done" if isinstance(reply.text, SeveralLocks):
+            return "\n".join(_which_lock(reply.text))
         case "not-done":
             return f"not done: {_refused(reply.text)}."
 
@@ -92,6 +95,15 @@ def _refused(why_not: Message) -> str:
     return plain(words(why_not))
 
 
+def _which_lock(of: SeveralLocks) -> Iterator[str]:
+    """What to write for each of the locks, and for all of them."""
+    yield f"not done: {of.stage} has {len(of.locks)} locks. Say which one is to be opened:\n"
+    for lock in of.locks[:NAMED]:
+        yield f"- {code(f'/interlock unlock {of.stage} {lock.key} <reason>')}: {_cause(lock)}"
+    yield from _more(len(of.locks), "lock")
+    yield f"- {code(f'/interlock unlock {of.stage} --all <reason>')}: all of them"
+
+
 def _not_understood(of: NotUnderstood) -> str:
     meant = f"did you mean `/interlock {of.meant}`?" if of.meant else "there is no such command."
     return f"Not understood: {meant} `/interlock help` names all there are."
@@ -112,9 +124,11 @@ def _stage(board: Board, stage: Stage) -> list[str]:
 
 
 def _lock(lock: Lock) -> str:
-    return (
-        f"  - {code(lock.key)}: {plain(words(lock.reason))}, by {plain(lock.by)} since {sentences.moment(lock.since)}"
-    )
+    return f"  - {code(lock.key)}: {_cause(lock)}"
+
+
+def _cause(lock: Lock) -> str:
+    return f"{plain(words(lock.reason))}, by {plain(lock.by)} since {sentences.moment(lock.since)}"
 
 
 def _why_all(board: Board, keys: Sequence[str], now: float) -> str:

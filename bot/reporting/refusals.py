@@ -65,6 +65,10 @@ _REFUSALS: Mapping[No, Callable[[Refusal], str]] = {
     No.TOO_LATE: lambda _: "it came too late: it was written more than an hour ago",
     No.TOO_MANY: lambda of: f"{of.number} commands in an hour are enough: the next is heard when they are older",
     No.USAGE: lambda of: f"say which stage and why: `{of.verb} <stage> <reason>`. The reason is shown to all who wait",
+    No.NO_SUCH_OPTION: lambda of: f"there is no option {of.told}; `lock` has `--until <time>` and `--let-fixes-in`",
+    No.NO_END_TIME: lambda of: (
+        f"{of.told} is no time in the year to come: give `16:00` (UTC), `2h` or `2026-12-01T18:00+01:00`"
+    ),
     No.PULL_NOT_OPEN: lambda of: f"#{of.pull} is not open: there is nothing to verify",
     No.OTHER_HEAD: lambda of: f"the head of #{of.pull} is {of.head} by now: look at it, then ask again",
     No.NAME_THE_COMMIT: lambda of: (

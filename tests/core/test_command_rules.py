@@ -24,6 +24,7 @@ from bot.core.model.pipeline import FastLaneStart, Job, Mode, Verify
 from bot.core.model.run import Run, Status
 from bot.core.rules import commands
 from bot.reporting.command_answer import answer
+from bot.reporting.sentences import moment
 from tests.core.town import Town
 from tests.core.world import shop
 from tests.texts import text_of
@@ -153,6 +154,102 @@ def test_lock_and_unlock_with_a_reason(town: Town, dana: Talk) -> None:
     assert "the test data is being renewed" in locked.text
     dana.may("unlock acceptance it is done")
     assert town.locks("acceptance") == []
+
+
+def test_a_lock_with_an_end_that_lets_fixes_in(town: Town, dana: Talk) -> None:
+    dana.may("lock acceptance --until 2h --let-fixes-in the test data is being renewed")
+    (lock,) = town.board.locks_of("acceptance")
+    assert (lock.until, lock.let_fixes_in) == (town.now + 7_200, True)
+    assert text_of(lock.reason) == "the test data is being renewed"
+    dana.may("lock production --let-fixes-in --until 23:30 the fair")
+    (lock,) = town.board.locks_of("production")
+    assert (lock.until, lock.let_fixes_in) == (1_035_000, True)  # 23:30 UTC of 12 January 1970
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("lock acceptance --until soon because", "soon is no time in the year to come: give `16:00` (UTC)"),
+        ("lock acceptance --until", "is no time in the year to come"),
+        ("lock acceptance --until 2h", "say which stage and why"),
+        ("lock acceptance --let-fixes-in", "say which stage and why"),
+        ("lock acceptance --force because", "there is no option --force"),
+    ],
+)
+def test_a_lock_that_says_no_end_or_no_reason_is_not_made(town: Town, dana: Talk, words: str, said: str) -> None:
+    answer = dana.may(words)
+    assert answer is not None
+    assert said in answer.text
+    assert town.locks("acceptance") == []
+
+
+def two_locks(town: Town) -> None:
+    """Pre-production is locked by S1a, and by a person."""
+    broken(town)
+    town.lock("pre-production")
+
+
+def test_of_several_locks_one_must_be_named_and_the_answer_says_how(town: Town, dana: Talk) -> None:
+    two_locks(town)
+    answer = dana.may("unlock pre-production fine")
+    assert answer is not None
+    assert answer.text.splitlines() == [
+        "`unlock`: not done: pre-production has 2 locks. Say which one is to be opened:",
+        "",
+        "- `/interlock unlock pre-production pre-production/S1.1 <reason>`: S1 S1a failed in pre-production, "
+        f"by S1.1 since {moment(town.board.locks['pre-production/S1.1'].since)}",
+        "- `/interlock unlock pre-production pre-production/1 <reason>`: maintenance, "
+        f"by ann since {moment(town.board.locks['pre-production/1'].since)}",
+        "- `/interlock unlock pre-production --all <reason>`: all of them",
+    ]
+    assert len(town.locks()) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "left"),
+    [
+        ("unlock pre-production pre-production/1 fine", ["S1a"]),
+        ("unlock pre-production/1 fine", ["S1a"]),
+        ("unlock pre-production --all fine", []),
+    ],
+)
+def test_one_lock_or_all_are_opened(town: Town, dana: Talk, words: str, left: list[str]) -> None:
+    two_locks(town)
+    dana.may(words)
+    assert town.locks() == left
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("unlock pre-production pre-production/9 fine", "pre-production is not closed by lock pre-production/9"),
+        ("unlock pre-production/9 fine", "pre-production is not closed by lock pre-production/9"),
+        ("unlock pre-production --all", "say which stage and why"),
+        ("unlock pre-production pre-production/1", "say which stage and why"),
+    ],
+)
+def test_a_lock_that_is_not_there_opens_no_other(town: Town, dana: Talk, words: str, said: str) -> None:
+    """The key must not be taken for the reason: the one lock that is there would be opened."""
+    broken(town)
+    answer = dana.may(words)
+    assert answer is not None
+    assert said in answer.text
+    assert town.locks() == ["S1a"]
+
+
+def test_a_move_puts_the_waiting_run_of_the_pull_request_at_the_front(town: Town, dana: Talk) -> None:
+    town.mode(Mode.PAUSE)
+    town.merge("S2", "a")
+    sha = town.merge("S1", "a")
+    answer = dana.may("move the fair is tomorrow", about={"merged": sha})
+    assert answer is not None
+    assert (answer.reaction, town.queue("build")) == ("+1", ["S2a", sha])
+    assert "moved to the front of the queue for build by github:dana: the fair is tomorrow" in answer.text
+    (fact,) = [fact for fact in town.facts if fact.kind is FactKind.RUN_MOVED]
+    assert fact.via is not None
+    again = dana.may("move", about={"merged": sha})
+    assert again is not None
+    assert "is at the front of the queue for build already" in again.text
 
 
 def test_fast_lane_with_and_without_a_stage(town: Town, dana: Talk) -> None:
@@ -355,7 +452,7 @@ def test_no_line_of_help_would_be_obeyed(town: Town, dana: Talk) -> None:
     answer = dana.may("help")
     assert answer is not None
     assert not any(row.startswith("/") for row in answer.text.splitlines())
-    for verb in ("status", "why", "retry", "cancel", "fast-lane", "lock", "unlock", "verify", "help"):
+    for verb in ("status", "why", "retry", "cancel", "move", "fast-lane", "lock", "unlock", "verify", "help"):
         assert f"`/interlock {verb}" in answer.text
 
 

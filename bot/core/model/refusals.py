@@ -44,6 +44,8 @@ class No(StrEnum):
     TOO_LATE = "too-late"
     TOO_MANY = "too-many"
     USAGE = "usage"
+    NO_SUCH_OPTION = "no-such-option"
+    NO_END_TIME = "no-end-time"
     PULL_NOT_OPEN = "pull-not-open"
     OTHER_HEAD = "other-head"
     NAME_THE_COMMIT = "name-the-commit"

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
+from bot.core.end_time import read_end_time
 from bot.core.model.effects import Answer, AuthorizeCommand, CommandReply
 from bot.core.model.events import (
     CancelAsked,
@@ -21,6 +22,7 @@ from bot.core.model.events import (
     Event,
     FastLaneAsked,
     LockAsked,
+    MoveAsked,
     RetryAsked,
     UnlockAsked,
     VerifyAsked,
@@ -51,6 +53,8 @@ TOO_OLD = 3600.0
 FROM_ONE, ON_ONE, ON_ALL = 20, 5, 30
 #: Opens all locks of a stage.
 ALL = "--all"
+#: When a lock ends, and that fixes may pass it.
+UNTIL, LET_FIXES_IN = "--until", "--let-fixes-in"
 #: How many heard commands a service remembers.
 HEARD = 64
 
@@ -215,9 +219,9 @@ def _wish(decision: Decision, event: CommandAllowed, command: Command) -> Event 
         case "lock" | "unlock" if not others.strip():
             return _no(decision, said, command, Refusal(No.USAGE, verb=command.verb))
         case "lock":
-            return LockAsked(first, who(said), others.strip())
+            return _lock(decision, said, command, first, others.strip())
         case "unlock":
-            return _unlock(decision, said, first, others.strip())
+            return _unlock(decision, said, command, first, others.strip())
         case "fast-lane":
             stage = first if decision.board.pipeline.stage(first) is not None else None
             run = _button_run(decision, event) if said.comment is None else None
@@ -233,14 +237,37 @@ def _wish(decision: Decision, event: CommandAllowed, command: Command) -> Event 
             return _about_run(decision, event, command, reason)
 
 
-def _unlock(decision: Decision, said: CommandSaid, target: str, others: str) -> Event:
-    """`unlock <stage> <reason>`, `unlock <stage> --all <reason>`, or `unlock <key of a lock> <reason>`."""
-    lock = decision.board.locks.get(target)
-    if lock is not None:
-        return UnlockAsked(lock.stage, who(said), others, lock=lock.key)
-    flag, _, reason = others.partition(" ")
-    every = flag == ALL and bool(reason.strip())
-    return UnlockAsked(target, who(said), reason.strip() if every else others, every=every)
+def _lock(decision: Decision, said: CommandSaid, command: Command, stage: str, others: str) -> Event | Reply:
+    """`lock <stage> [--until <time>] [--let-fixes-in] <reason>`; a time without a zone is one of UTC."""
+    until, let_fixes_in = None, False
+    while others.startswith("--"):
+        option, _, others = others.partition(" ")
+        if option == UNTIL:
+            text, _, others = others.strip().partition(" ")
+            until = read_end_time(text, decision.now)
+            if until is None:
+                return _no(decision, said, command, Refusal(No.NO_END_TIME, told=text))
+        elif option == LET_FIXES_IN:
+            let_fixes_in = True
+        else:
+            return _no(decision, said, command, Refusal(No.NO_SUCH_OPTION, told=option))
+        others = others.strip()
+    if not others:
+        return _no(decision, said, command, Refusal(No.USAGE, verb=command.verb))
+    return LockAsked(stage, who(said), others, let_fixes_in, until)
+
+
+def _unlock(decision: Decision, said: CommandSaid, command: Command, target: str, others: str) -> Event | Reply:
+    """`unlock <stage> [<key of a lock>|--all] <reason>`, or `unlock <key of a lock> <reason>`."""
+    stage, is_key, _ = target.partition("/")
+    first, _, rest = others.partition(" ")
+    if is_key:
+        return UnlockAsked(stage, who(said), others, lock=target)
+    if first != ALL and not first.startswith(f"{stage}/"):
+        return UnlockAsked(stage, who(said), others)
+    if not rest.strip():
+        return _no(decision, said, command, Refusal(No.USAGE, verb=command.verb))
+    return UnlockAsked(stage, who(said), rest.strip(), lock=None if first == ALL else first, every=first == ALL)
 
 
 def _about_run(decision: Decision, event: CommandAllowed, command: Command, reason: str) -> Event | Reply:
@@ -250,6 +277,9 @@ def _about_run(decision: Decision, event: CommandAllowed, command: Command, reas
     if command.verb == "cancel":
         staying = [run for run in runs if run.status is not Status.ENDING and run.attempt.cancelled_by is None]
         return CancelAsked((staying or runs)[-1].key, who(said), reason)
+    if command.verb == "move":
+        waiting = [run for run in runs if run.status is Status.WAITING]
+        return MoveAsked((waiting or runs)[-1].key, who(said), reason)
     failed = [run for run in runs if run.status is Status.FAILED]
     return RetryAsked((failed or runs)[-1].key, who(said), reason)
 

@@ -11,6 +11,7 @@ from bot.core.model.events import ContainmentKnown, DefaultBranchChanged, Merged
 from bot.core.model.facts import FactKind
 from bot.core.model.history import Position
 from bot.core.model.pipeline import Lane
+from bot.core.model.run import Status
 from tests.core.town import Town
 
 PRE, ACC = "pre-production", "acceptance"
@@ -483,3 +484,27 @@ def test_a_push_that_is_told_after_an_unreported_force_push_dropped_it_is_not_ro
     assert town.left("S1e") == ("delivered", None)
     assert town.left("S1d") == ("superseded", "S1e")
     assert not town.live()
+
+
+def test_a_commit_that_came_back_by_force_is_not_dropped_for_a_push_that_is_told_late() -> None:
+    """Main went from S1e back to S1a, then forward to S1d, which S1e contains; S1b, pushed before S1c, is told last."""
+    town = Town()
+    town.merge("S1", "a")
+    late = town.push("S1", "b")
+    town.merge("S1", "c")
+    town.github.commit("S1", "S1d")
+    town.github.commit("S1", "S1e")
+    for letter in "ed":
+        town.send(Merged("S1", f"S1{letter}", pull=7))
+    town.deliver(replace(town.merged("S1", "S1c", "S1e"), commits=("S1d",)))
+    town.force_push("S1", "a", onto=None)
+    town.force_push("S1", "d", onto=None)
+    town.deliver(late)
+    while town.answers():
+        pass
+    town.looks_at_main("S1")
+    while town.answers():
+        pass
+    assert head(town) == "S1d"
+    assert "S1d" in town.live()
+    assert town.status("S1d") is not Status.ENDING

@@ -118,7 +118,10 @@ class CommitHistory:
                 [reached, *(dropped.to.segment - 1 for dropped in self.dropped_heads if self._fell(at, dropped))]
             )
             for link in self.links:
-                if _is_within(at, {link.older.segment: link.older.seq}) and link.newer.segment < reached:
+                is_again = link.older.sha == link.newer.sha  # that it was on main before does not say when it came back
+                if is_again or not _is_within(at, {link.older.segment: link.older.seq}):
+                    continue
+                if link.newer.segment < reached:
                     reached = link.newer.segment
                     waiting.append(link.newer)
         return reached

@@ -215,7 +215,7 @@ def opened_by(board: Board, version: Version, stage: str, service: str) -> Itera
 
 def _opening(state: ServiceState, version: Version, lock: Lock, failed: Position) -> LockOpening:
     """F9 Opening the lock. Where a force-push dropped the failed commit, containing the new head counts as well."""
-    bases = [failed, *(forced_head for forced_head in state.forced_heads if drops(state.history, forced_head, failed))]
+    bases = [failed, *(forced_head for forced_head in state.forced_heads if drops(state, forced_head, failed))]
     answers = {base: state.history.contains(version.position, base) for base in bases}
     for base, contained in answers.items():
         if contained is not False:

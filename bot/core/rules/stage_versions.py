@@ -23,6 +23,7 @@ from bot.core.model.stage_state import StageVersion, Version
 if TYPE_CHECKING:
     from bot.core.model.board import Board
     from bot.core.model.history import CommitHistory, Position
+    from bot.core.model.service_state import ServiceState
 
 
 def rolls_out(pipeline: Pipeline, step: Step) -> bool:
@@ -47,7 +48,7 @@ def off_main(board: Board, service: str, position: Position) -> bool | None:
     history, latest = state.history, state.history.latest(position)
     since = history.on_main_by(latest)
     later = [forced_head for forced_head in state.forced_heads if forced_head.segment > since]
-    later = [forced_head for forced_head in later if not _came_back(history, forced_head, latest)]
+    later = [forced_head for forced_head in later if not _came_back(state, forced_head, latest)]
     lacking = [forced_head for forced_head in later if history.contains(forced_head, latest) is False]
     if lacking:
         return True if _stands_on(history, lacking, latest) else None
@@ -74,23 +75,27 @@ def may_be_off_main(board: Board, run: Run) -> bool:
     )
 
 
-def drops(history: CommitHistory, forced_head: Position, position: Position) -> bool:
+def drops(state: ServiceState, forced_head: Position, position: Position) -> bool:
     """Whether `forced_head` came after `position` and is proven to lack it, and main has not got it back."""
+    history = state.history
     latest = history.latest(position)
     lacks = forced_head.segment > history.on_main_by(latest) and history.contains(forced_head, latest) is False
-    return lacks and not _came_back(history, forced_head, latest)
+    return lacks and not _came_back(state, forced_head, latest)
 
 
-def _came_back(history: CommitHistory, forced_head: Position, position: Position) -> bool:
-    """Whether a later push, or our head, contains the commit: it was back on main after the force-push.
+def _came_back(state: ServiceState, forced_head: Position, position: Position) -> bool:
+    """Whether a later push, forced or not, or our head, contains the commit: it was back on main after `forced_head`.
 
     A push that was only told later, and was on main before the force-push, brings nothing back.
     """
+    history = state.history
     if history.head is not None and history.contains(history.head, position):
         return True
-    pushed = {root.segment for root in history.roots if root.segment > forced_head.segment}
+    since = forced_head.segment
+    pushed = {root.segment for root in history.roots if root.segment > since}
     tips = {each.segment: each for each in history.positions if each.segment in pushed}
-    later = (tip for tip in tips.values() if history.on_main_by(tip) > forced_head.segment)
+    later = [tip for tip in tips.values() if history.on_main_by(tip) > since]
+    later += [forced for forced in state.forced_heads if forced.segment > since]
     return any(history.contains(tip, position) for tip in later)
 
 

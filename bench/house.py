@@ -36,10 +36,10 @@ IDLE = 3
 class House:
     """A temporary folder, a server with an append-only file in it, and some processes. Use as a context manager."""
 
-    def __init__(self, *names: str, live: int = 0) -> None:
+    def __init__(self, *names: str, live: int | None = None) -> None:
         """`names`: which of web, worker, beat, bare-web, bare-worker, sink, jenkins to start beside the server.
 
-        `live`: so many runs are on the board before they start; none: the board is new.
+        `live`: so many runs are on the board before they start; None: the board is new.
         """
         self._names = names
         self._live = live
@@ -57,7 +57,7 @@ class House:
             self._broker = Celery("bench", set_as_current=False)
             self._broker.conf.update(**broker.settings(server.url), task_ignore_result=True)
             self._write_configuration()
-            if self._live:
+            if self._live is not None:
                 shape = pipeline_file.load(self._folder / "interlock.yaml").pipelines[0]
                 boards.fill(self.redis, Keys(PIPELINE), shape, self._live)
             self._supervisor = Supervisor(self._groups(), env=self.env, log_dir=self._folder / "log", cwd=ROOT)

@@ -6,18 +6,20 @@ import gzip
 import http.client
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import NamedTuple
 
-import demo.browser
+from bench import pixels
 from bench.house import PIPELINE, House
+from bench.pixels import Pixels
 from bench.report import SMALL, Section, Target, p50, rounds
 from bot.core.model.run import Status
 
-SIZES = (10, 1_000, 10_000)
-#: The size that the targets are about.
-TARGETED = 1_000
-#: How often each page is asked for.
-ROUNDS = 60
+#: Live runs: an empty board, one of the size that the targets are about, and a very large one.
+EMPTY, TARGETED, LARGE = 0, 1_000, 10_000
+SIZES = (EMPTY, TARGETED, LARGE)
+#: How often each page is asked for, and how many facts each board is told.
+ROUNDS, FACTS = 60, 41
 PAGES = {
     "board": f"/p/{PIPELINE}",
     "what is where": f"/p/{PIPELINE}/where",
@@ -26,8 +28,6 @@ PAGES = {
     "one service": f"/p/{PIPELINE}/services/S1",
     "find": "/find?q=several+addresses",
 }
-#: A laptop, in pixels.
-WIDE, HIGH = 1280, 800
 BUDGET = 40.0
 
 
@@ -39,48 +39,63 @@ class Asked(NamedTuple):
     wire: float
 
 
-class Seen(NamedTuple):
-    """The board in a browser: how many screens high, and milliseconds from the address to `Live`."""
-
-    screens: float
-    live: float
-
-
 def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
     """Ask for every page on boards of several sizes, and look at the board in a browser if there is one."""
     sizes = SIZES if scale >= SMALL else SIZES[:1]
     section = Section("pages", "The pages", ["page", *(f"{size:,} live" for size in sizes)])
     asked: dict[int, dict[str, Asked]] = {}
-    seen: dict[int, Seen | None] = {}
-    for size in sizes:
-        say(f"the pages with {size:,} live runs")
-        with House("web", live=size) as house:
+    with ExitStack() as stack:
+        houses = {size: stack.enter_context(House("web", live=size)) for size in sizes}
+        for size, house in houses.items():
+            say(f"the pages with {size:,} live runs")
             asked[size] = {name: _ask(house.web, path, rounds(ROUNDS, scale)) for name, path in PAGES.items()}
-            seen[size] = _see(f"http://127.0.0.1:{house.web}{PAGES['board']}")
+        say("the boards in a browser, by turns")
+        seen = pixels.look(houses, rounds(FACTS, scale))
     for name in PAGES:
         section.rows.append([name, *(_words(asked[size][name]) for size in sizes)])
-    if all(seen.values()):
-        section.rows.append(["board in a browser", *(_words_of(seen[size]) for size in sizes)])
+    if seen is not None:
+        for name, words in _BROWSER.items():
+            section.rows.append([name, *(words(seen[size]) for size in sizes)])
     else:
         section.remarks.append("Not looked at in a browser: there is none here.")
+    (wide, high), (narrow, tall) = pixels.LAPTOP, pixels.PHONE
     section.remarks.append(
         f"Milliseconds in the median of {rounds(ROUNDS, scale)} requests over one connection, and KiB on the wire (of "
-        f"KiB as text). In a browser of {WIDE} x {HIGH} pixels: the height in screens, and how long until it is live."
+        f"KiB as text). In a browser of {wide} x {high} pixels (and {narrow} x {tall}): the height in screens, "
+        f"how long until it is live, and from before the turn that decides something to the frame that shows it, "
+        f"{rounds(FACTS, scale) - 1} times on each board by turns."
     )
     if TARGETED in asked:
-        section.targets = _targets(asked[TARGETED]["board"], seen[TARGETED])
+        section.targets = _targets(asked[TARGETED]["board"], seen)
     section.figures = {
-        str(size): {**{name: each._asdict() for name, each in asked[size].items()}, "browser": _figures(seen[size])}
+        str(size): {
+            **{name: each._asdict() for name, each in asked[size].items()},
+            "browser": None if seen is None else seen[size]._asdict(),
+        }
         for size in sizes
     }
     return section
 
 
-def _targets(board: Asked, seen: Seen | None) -> list[Target]:
-    targets = [Target(f"KiB on the wire, {TARGETED:,} live", board.wire, BUDGET, at_least=False)]
+_BROWSER: dict[str, Callable[[Pixels], str]] = {
+    "board in a browser": lambda seen: f"{seen.screens:.1f} screens ({seen.phone:.1f} on a phone), {seen.live:.0f} ms",
+    "fact to pixel": lambda seen: f"{seen.middle:.0f} ms (nine of ten {seen.nine_of_ten:.0f} ms)",
+    "CPU of the web for each fact": lambda seen: f"{seen.cpu:.1f} ms",
+}
+
+
+def _targets(board: Asked, seen: dict[int, Pixels] | None) -> list[Target]:
+    what = f"{TARGETED:,} live"
+    targets = [Target(f"KiB on the wire, {what}", board.wire, BUDGET, at_least=False)]
     if seen is not None:
-        targets.append(Target(f"screens, {TARGETED:,} live", seen.screens, 3.0, at_least=False))
-        targets.append(Target(f"seconds until live, {TARGETED:,} live", seen.live / 1000, 1.0, at_least=False))
+        found, empty = seen[TARGETED], seen[EMPTY]
+        targets += [
+            Target(f"screens, {what}", found.screens, 3.0, at_least=False),
+            Target(f"screens of a phone, {what}", found.phone, 3.0, at_least=False),
+            Target(f"seconds until live, {what}", found.live / 1000, 1.0, at_least=False),
+            Target(f"milliseconds from fact to pixel, {what}", found.middle, 100.0, at_least=False),
+            Target(f"fact to pixel, {what} / none", found.middle / empty.middle, 2.0, at_least=False),
+        ]
     return targets
 
 
@@ -101,31 +116,5 @@ def _ask(port: int, path: str, times: int) -> Asked:
     return Asked(p50(took[1:]), len(text) / 1024, len(body) / 1024)  # the first one loads the board
 
 
-def _see(url: str) -> Seen | None:
-    """Open the board in a browser, once to warm it up and once to measure; None without a browser."""
-    path = demo.browser.find()
-    if path is None:
-        return None
-    with demo.browser.opened(path) as browser:
-        seen = None
-        for _ in range(2):
-            page = browser.new_page(viewport={"width": WIDE, "height": HIGH})
-            began = time.perf_counter()
-            page.goto(url, wait_until="domcontentloaded")
-            page.wait_for_selector("#live[data-kind=live]")
-            live = (time.perf_counter() - began) * 1000
-            seen = Seen(page.evaluate("document.documentElement.scrollHeight") / HIGH, live)
-            page.close()
-        return seen
-
-
 def _words(each: Asked) -> str:
     return f"{each.took:.1f} ms, {each.wire:.1f} of {each.text:.0f} KiB"
-
-
-def _words_of(seen: Seen | None) -> str:
-    return "" if seen is None else f"{seen.screens:.1f} screens, live in {seen.live:.0f} ms"
-
-
-def _figures(seen: Seen | None) -> dict[str, float] | None:
-    return None if seen is None else seen._asdict()

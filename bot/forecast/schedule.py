@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from itertools import count
@@ -22,6 +23,8 @@ class Visit(NamedTuple):
     passes: Moment | None
 
 
+#: So many runs of a queue are played one by one; when those behind them enter follows from how many they are.
+PLAYED = 100
 #: When nothing can be told.
 NO_VISIT = Visit(None, None)
 #: When a waiting run may enter at the earliest, the slots apart: None if that cannot be told.
@@ -59,7 +62,7 @@ class StepSchedule:
             return self._inside[run.key]
         if run.key not in self._enters:
             self._play(run.key)
-        enters = self._enters.get(run.key)
+        enters = self._enters[run.key] if run.key in self._enters else self._far_ahead(run)
         return NO_VISIT if enters is None else Visit(enters, self._passes(enters, run.service))
 
     def free(self, at: Moment) -> Moment | None:
@@ -137,11 +140,38 @@ class StepSchedule:
 
     def _play(self, last: str) -> None:
         """Let one waiting run after the other enter, in their order, until `last` has."""
-        while self._tells and (run := next(self._in_line, None)) is not None:
+        most = PLAYED if self._capacity is not None else sys.maxsize
+        while self._tells and len(self._enters) < most and (run := next(self._in_line, None)) is not None:
             gate = self._gate(run)
             self._enters[run.key] = self._enter(run.service, gate) if gate is not None else None
             if run.key == last:
                 return
+
+    def _far_ahead(self, run: Run) -> Moment | None:
+        """When a run enters that has more than `PLAYED` before it: those share the slots evenly."""
+        gate, capacity, build = self._gate(run), self._capacity, self._mixed_build()
+        if gate is None or build is None or not capacity or not self._slots or not self._tells:
+            return None
+        turns = (self._board.ahead_of(run) - len(self._enters)) / capacity
+        free = [until for _, _, until, _ in self._slots]
+        at, earlier, later, breaks = (sum(values) / len(free) for values in zip(*free, strict=True))
+        # The slots become free one after the other: the first of them by half of a build before their mean.
+        first = at - build.middle * (capacity - 1) / (2 * capacity)
+        return Moment(
+            max(gate.at, self._slots[0][0], first + turns * build.middle),
+            earlier + turns * build.shorter**2,
+            later + turns * build.longer**2,
+            breaks + turns * self._risk,
+        )
+
+    def _mixed_build(self) -> Spread | None:
+        """How long the builds of those who wait take in the mean; None if that is not known of all."""
+        found = [(self.build(service), runs) for service, runs in self._board.waiting_by_service(self._step).items()]
+        builds = [(build, runs) for build, runs in found if build is not None]
+        if not builds or len(builds) < len(found):
+            return None
+        count = sum(runs for _, runs in builds)
+        return Spread(*(sum(getattr(b, name) * runs for b, runs in builds) / count for name in Spread.__match_args__))
 
     def _enter(self, service: str, gate: Moment) -> Moment:
         enters = gate.not_before(self._earliest)

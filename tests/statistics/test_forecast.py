@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from bot.core.model.pipeline import Mode, Pipeline, Step
+from bot.forecast import schedule
 from bot.forecast.forecast import Forecast, RunForecast, Unforeseen
+from bot.forecast.schedule import PLAYED
 from bot.statistics.parts import PastLock, PastLocks, StepDurations, StepOutcomes
 from tests.core.world import SERVICES, shop
 from tests.statistics.measured import MeasuredTown
@@ -206,3 +208,57 @@ def test_a_run_deep_in_the_queue_costs_its_place_and_the_next_look_nothing(monke
     for run in queue:
         forecast.of(run)
     assert len(looked_at) == len(queue) == len(set(looked_at))
+
+
+@pytest.mark.parametrize("capacity", [1, 3])
+def test_who_waits_behind_many_is_estimated_from_their_number_nearly_as_well(
+    monkeypatch: pytest.MonkeyPatch, capacity: int
+) -> None:
+    town = ForeseenTown(shop(acceptance=capacity))
+    for number, service in enumerate(SERVICES):
+        town.statistics.change(f"durations/acceptance/{service}", StepDurations([300.0 + 200 * number] * 10, [], [2.0]))
+    for number in range(260):
+        town.passes(town.merge(SERVICES[number % 3], f"-{number}"))
+    queue = list(town.board.queue(Step("acceptance")))
+
+    def of_all() -> list[tuple[float, float]]:
+        forecast = Forecast(town.board, town.statistics, town.now)
+        found = [forecast.of(run).enters for run in queue]
+        return [(each.at - town.now, each.high - each.low) for each in found if each is not None]
+
+    estimated = of_all()
+    monkeypatch.setattr(schedule, "PLAYED", 1_000)
+    played = of_all()
+    assert len(estimated) == len(played) == len(queue)
+    assert estimated[:PLAYED] == played[:PLAYED]
+    for (at, width), (exactly, exact_width) in zip(estimated, played, strict=True):
+        assert at == pytest.approx(exactly, rel=0.02, abs=300)
+        assert width == pytest.approx(exact_width, rel=0.1, abs=300)
+
+
+def test_a_queue_that_is_very_long_costs_no_more_than_the_runs_that_are_played(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schedule, "PLAYED", 10)
+    town = ForeseenTown(shop(acceptance=1))
+    for number in range(60):
+        town.passes(town.merge(SERVICES[number % 3], f"-{number}"))
+    forecast = Forecast(town.board, town.statistics, town.now)
+    looked_at: list[str] = []
+    gate = Forecast._gate
+    monkeypatch.setattr(Forecast, "_gate", lambda self, run: looked_at.append(run.key) or gate(self, run))
+    forecast.of(list(town.board.queue(Step("acceptance")))[-1])
+    assert len(looked_at) == 11
+
+
+def test_who_waits_behind_many_for_a_locked_stage_waits_for_its_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schedule, "PLAYED", 4)
+    town = ForeseenTown()
+    for letter in "abcd":
+        for service in SERVICES:
+            town.arrives(service, letter, "pre-production")
+    last = list(town.board.queue(Step("pre-production")))[-1]
+    town.lock("pre-production", until=town.now + 86_400)
+    found = Forecast(town.board, town.statistics, town.now).of(last)
+    assert found.enters is not None and found.enters.at >= town.now + 86_400
+    town.lock("pre-production", "sam")
+    found = Forecast(town.board, town.statistics, town.now).of(last)
+    assert (found.enters, found.unforeseen) == (None, Unforeseen.PERSON)

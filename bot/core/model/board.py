@@ -8,7 +8,7 @@ changed, and take everything back if another worker committed first.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
@@ -87,6 +87,10 @@ class Board:
     def may_be_excepted(self, step: Step) -> Set[str]:
         """The keys of those that wait to enter `step` and have labels, or that a person lets through freezes (W2)."""
         return self._indexes.special.get(step, set())
+
+    def waiting_by_service(self, step: Step) -> Mapping[str, int]:
+        """How many runs of each service wait to enter `step`."""
+        return self._indexes.in_line.get(step, {})
 
     def ahead_of(self, run: Run) -> int:
         """How many runs stand before `run` in its queue."""

@@ -1,4 +1,7 @@
-"""The rule that a decision follows: F1 to F12 of docs/fast-lane.md, L1 to L7 of docs/locks.md; read off its fact."""
+"""The rule that a decision follows, read off its fact.
+
+F1 to F12 are in docs/fast-lane.md, L1 to L7 in docs/locks.md, W1 to W3 in docs/freezes.md.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,10 @@ from bot.core.model.facts import Fact, FactKind, Why
 from bot.core.model.messages import Message
 from bot.core.model.pipeline import Track
 from bot.core.model.refusals import No, NotClosedBy, Refusal, SeveralLocks
-from bot.core.model.stage_messages import CalledBack, ClosedNow, StageUnlocked
+from bot.core.model.stage_messages import CalledBack, ClosedNow, FreezeEnded, Frozen, StageLocked, StageUnlocked
 
 #: The page of `docs` that has the rules of a letter.
-PAGES = {"F": "fast-lane", "L": "locks"}
+PAGES = {"F": "fast-lane", "L": "locks", "W": "freezes"}
 
 
 def address(rule: str) -> str:
@@ -85,14 +88,17 @@ def _of_ending(why: Message) -> str:
 
 
 def _locked(fact: Fact) -> str:
+    if isinstance(fact.why, StageLocked) and isinstance(fact.why.reason, Frozen):
+        return "W1"
     return "L1" if fact.run is not None else "L2"
 
 
 def _unlocked(fact: Fact) -> str:
     """F9: a run that contains the failed commit has passed; L4: it is the failed run itself; L2: a person, or time."""
-    if isinstance(fact.why, StageUnlocked) and isinstance(fact.why.why, m.StepPassed):
+    why = fact.why.why if isinstance(fact.why, StageUnlocked) else None
+    if isinstance(why, m.StepPassed):
         return "L4" if fact.by == fact.run else "F9"
-    return "L2"
+    return "W1" if isinstance(why, FreezeEnded) else "L2"
 
 
 def _refused(fact: Fact) -> str:
@@ -109,6 +115,8 @@ _RULES: Mapping[FactKind, str | Callable[[Fact], str]] = {
     FactKind.RUN_RECALLED: _recalled,
     FactKind.RUN_REJOINED: "F12",
     FactKind.RUN_MOVED: "L7",
+    FactKind.RUN_EXCEPTED: "W2",
+    FactKind.FREEZES_PLANNED: "W1",
     FactKind.RUN_RETRIED: "L4",
     FactKind.RUN_LEAVING: _ending,
     FactKind.RUN_SUPERSEDED: _ending,

@@ -19,7 +19,7 @@ from bot.web.problems import unknown
 
 FOLDER = Path(__file__).with_name("docs")
 #: How a rule begins on its page: `- **F8 Clean-up.** When a fast run ...`.
-_RULE = re.compile(r"\*\*([FL]\d+) ")
+_RULE = re.compile(r"\*\*([FLW]\d+) ")
 _PAGE = re.compile(r"([\w-]+)\.md(#.*)?\Z")
 
 

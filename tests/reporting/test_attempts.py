@@ -161,7 +161,7 @@ def named() -> set[str]:
         node.value
         for path in sources
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and re.fullmatch(r"[FL]\d+", node.value)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and re.fullmatch(r"[FLW]\d+", node.value)
     }
 
 
@@ -172,10 +172,10 @@ def test_each_rule_that_is_named_is_on_the_page_that_it_leads_to(rule: str) -> N
 
 
 def test_the_rules_that_decisions_follow_are_named() -> None:
-    """F10 is what no decision does: nobody restarts."""
+    """F10 is what no decision does: nobody restarts. That a person lifted a freeze is told as L2, with who and why."""
     documented = {
         rule
-        for page in ("fast-lane", "locks")
-        for rule in re.findall(r"^- \*\*([FL]\d+) ", (ROOT / "docs" / f"{page}.md").read_text("utf-8"), re.MULTILINE)
+        for page in ("fast-lane", "locks", "freezes")
+        for rule in re.findall(r"^- \*\*([FLW]\d+) ", (ROOT / "docs" / f"{page}.md").read_text("utf-8"), re.MULTILINE)
     }
-    assert documented - named() == {"F10"}
+    assert documented - named() == {"F10", "W3"}

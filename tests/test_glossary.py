@@ -31,7 +31,7 @@ NO_NOUNS = listed(
     examination explain failing fast find firmly first for forbidden forgotten found hidden in invalid is keep known
     later live long lost more new newer no not observing older on once operate other overtaken overwritten pending
     permanent ran read reading recent reconcile reporting said seen set shown start taken to tolerant too
-    unreachable unreadable unstorable up verbatim verify where who why withdrawn written wrong
+    unreachable unreadable unstorable up verbatim verify with where who why withdrawn written wrong
     estimating measuring standing
     """
 )
@@ -46,13 +46,14 @@ PLAIN = listed(
     reference report repository request response result retention row scheduler script search section sender sentence
     server session shape sign source start state store subject target task telling template time token total transport
     usage validation value version view wait watch webhook wish withdrawal wording worker
+    lead table
     """
 )
 #: Words of the libraries and services that we use.
 LIBRARIES = listed(
     """
     api app auth bearer branch broker celery cli cloud commit conf crumb git github gunicorn hub installation issuer
-    jenkins markdown markup polling redis sentinel web yaml
+    jenkins markdown markup openapi polling redis sentinel web yaml
     """
 )
 

@@ -1,7 +1,8 @@
 """What is asked of every request before its view runs: who may read, and whether a form is one of ours.
 
 Open to everybody are the webhooks, which have secrets of their own, what machines ask (health, callbacks, attempts),
-signing in, and static files. Everything else is closed where `web: read` says `signed-in`, whatever view is added.
+signing in, what the API is, and static files. Everything else is closed where `web: read` says `signed-in`, whatever
+view is added.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from bot.web.sessions import check_csrf, csrf_token
 from bot.web.shared import runtime
 
 #: The blueprints that everybody reaches.
-OPEN = frozenset({"webhooks", "machines", "signing"})
+OPEN = frozenset({"webhooks", "machines", "signing", "documentation"})
 #: For how many seconds it is believed that somebody at GitHub may read a pipeline, or may not: a page asks for many
 #: things, and a permission may have to be looked for in every repository.
 READER, STRANGER = 900, 300

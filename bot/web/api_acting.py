@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flask import Blueprint, Response, request
 
 from bot.core.access import Action
 from bot.web import actions, bodies, shapes
 from bot.web.actions import Asked, RequestKind
-from bot.web.api_reading import whole_number
+from bot.web.api_operation import NumberParameter, Parameter, View, operation
 from bot.web.bodies import AnyAction
 from bot.web.identity import require, signed_in
+from bot.web.list_shapes import DeadLetterTakenShape, ForeseenShape, OutcomeShape, ParkedTakenShape
 from bot.web.problems import Problem
 from bot.web.request_inbox import LONGEST_WAIT, REQUEST_ID, foresee, outcome, submit
 from bot.web.shapes import reply
@@ -17,50 +20,83 @@ from bot.web.shared import context_of
 
 acting = Blueprint("acting", __name__, url_prefix="/api/v1/pipelines/<pipeline>")
 
+_WAIT = NumberParameter("wait", "For how many seconds the answer waits for a decision.", 0, 0, LONGEST_WAIT)
+_AT_ONCE = Parameter("wait", "Means nothing here: it is done when it answers.", _WAIT.described.schema)
+#: The longest Idempotency-Key.
+_LONGEST_KEY = 200
+_KEY = Parameter(
+    "Idempotency-Key",
+    "Whatever you choose: a request that is sent again with the same key is kept once.",
+    {"type": "string", "pattern": f"^[ -~]{{1,{_LONGEST_KEY}}}$"},
+    place="header",
+)
+
+
+def _request(body: type[bodies.RequestBody], *actions: Action) -> Callable[[View], View]:
+    """The operation of a view that answers by `_act`."""
+    return operation(
+        OutcomeShape,
+        status=202,
+        also={200: ForeseenShape},
+        actions=actions,
+        parameters=(_WAIT, _KEY),
+        body=body,
+        problems={409: "The rules refuse it, or the run is not on the board any more: nothing was kept."},
+        followed_by="show_request",
+    )
+
 
 @acting.post("/stages/<stage>/lock")
+@_request(bodies.LockBody, Action.LOCK)
 def lock_stage(pipeline: str, stage: str) -> Response:
     """Close a stage to everybody, or to all but fixes."""
     return _act(pipeline, actions.lock(stage))
 
 
 @acting.post("/stages/<stage>/unlock")
+@_request(bodies.UnlockBody, Action.UNLOCK)
 def unlock_stage(pipeline: str, stage: str) -> Response:
     """Open the lock of a stage; of several the one that is named, or all."""
     return _act(pipeline, actions.unlock(stage))
 
 
 @acting.post("/runs/<run>/retry")
+@_request(bodies.ActionBody, Action.RETRY)
 def retry_run(pipeline: str, run: str) -> Response:
     """Repeat the build that failed, without a new commit."""
     return _act(pipeline, actions.retry(run))
 
 
 @acting.post("/runs/<run>/cancel")
+@_request(bodies.ActionBody, Action.CANCEL)
 def cancel_run(pipeline: str, run: str) -> Response:
     """Take a run out."""
     return _act(pipeline, actions.cancel(run))
 
 
 @acting.post("/runs/<run>/move")
+@_request(bodies.ActionBody, Action.MOVE)
 def move_run(pipeline: str, run: str) -> Response:
     """Put a waiting run at the front of its queue."""
     return _act(pipeline, actions.move(run))
 
 
 @acting.post("/services/<service>/fast-lane")
+@_request(bodies.FastLaneBody, Action.FAST_LANE, Action.FAST_LANE_INTO)
 def send_fast(pipeline: str, service: str) -> Response:
     """Send the head of a service's main branch on the fast lane, once."""
     return _act(pipeline, actions.fast_lane(service))
 
 
 @acting.post("/mode")
+@_request(bodies.ModeBody, Action.PAUSE, Action.MODE)
 def change_mode(pipeline: str) -> Response:
     """Let the pipeline run, pause it, or make it only observe."""
     return _act(pipeline, actions.change_mode())
 
 
 @acting.post("/dead-letters/<any(retry, drop):what>")
+@operation(DeadLetterTakenShape, actions=(Action.DEAD_LETTERS,), parameters=(_AT_ONCE,), body=bodies.DeadLetterBody)
 def take_out_dead_letter(pipeline: str, what: str) -> Response:
     """Give an effect that was given up another try, or forget it. Done when it answers: no turn decides about it."""
     signed_in()  # who is not learns nothing about what there is
@@ -72,6 +108,7 @@ def take_out_dead_letter(pipeline: str, what: str) -> Response:
 
 
 @acting.post("/parked/<any(retry, drop):what>")
+@operation(ParkedTakenShape, actions=(Action.PARKED,), parameters=(_AT_ONCE,), body=bodies.ParkedBody)
 def take_out_parked(pipeline: str, what: str) -> Response:
     """Decide a parked delivery once more, or forget it. Done when it answers; the next turn decides."""
     signed_in()
@@ -83,12 +120,13 @@ def take_out_parked(pipeline: str, what: str) -> Response:
 
 
 @acting.get("/requests/<request_id>")
+@operation(OutcomeShape, parameters=(_WAIT,))
 def show_request(pipeline: str, request_id: str) -> Response:
     """What became of a request: at once, or within `wait` seconds."""
     context = context_of(pipeline)
     if not REQUEST_ID.fullmatch(request_id):
         raise Problem(404, "a request is known by the `request` of the answer to it, such as 1700000000000-0")
-    return reply(outcome(context, request_id, _seconds()))
+    return reply(outcome(context, request_id, _WAIT.value()))
 
 
 def _act(pipeline: str, kind: RequestKind[AnyAction, Asked]) -> Response:
@@ -98,19 +136,15 @@ def _act(pipeline: str, kind: RequestKind[AnyAction, Asked]) -> Response:
     """
     by = signed_in().name  # first of all: who is not signed in learns nothing about what there is
     context = context_of(pipeline)
-    body, seconds = bodies.read(kind.body), _seconds()
+    body, seconds = bodies.read(kind.body), _WAIT.value()
     if body.dry_run:
         return reply(shapes.foreseen(foresee(context, kind, body, by)))
     identity = submit(context, kind, body, by, _key())
     return reply(outcome(context, identity, seconds), 202)
 
 
-def _seconds() -> int:
-    return whole_number("wait", 0, 0, LONGEST_WAIT)
-
-
 def _key() -> str | None:
     key = request.headers.get("Idempotency-Key")
-    if key is not None and (not key or len(key) > 200 or not key.isascii() or not key.isprintable()):
-        raise Problem(400, "the header Idempotency-Key is plain text of at most 200 characters")
+    if key is not None and (not key or len(key) > _LONGEST_KEY or not key.isascii() or not key.isprintable()):
+        raise Problem(400, f"the header Idempotency-Key is plain text of at most {_LONGEST_KEY} characters")
     return key

@@ -19,6 +19,8 @@ from bot.store.inbox import newest, read_backlog
 from bot.store.keys import Keys
 from bot.store.records import Repairs
 from bot.store.scripts import Scripts
+from bot.web.api_operation import Parameter, operation
+from bot.web.list_shapes import AttemptShape, CallbacksShape, HealthReportShape, ProcessShape
 from bot.web.problems import Problem
 from bot.web.shapes import Shape, reply
 from bot.web.shared import context_of, runtime
@@ -29,18 +31,21 @@ machines = Blueprint("machines", __name__)
 LOOKED_AT, KEPT = 1_000, 10.0
 #: The longest number that an attempt or a build may have, in digits.
 DIGITS = 9
+_NUMBER = {"type": "string", "pattern": f"^[0-9]{{1,{DIGITS}}}$"}
 
 
 # -- probes ----------------------------------------------------------------------------------------------------
 
 
 @machines.get("/healthz")
+@operation(ProcessShape, actions=())
 def answer_alive() -> Response:
     """The process answers. Asks nothing of anybody."""
     return reply({"status": "ok"})
 
 
 @machines.get("/readyz")
+@operation(HealthReportShape, actions=(), also={503: HealthReportShape})
 def report_health() -> Response:
     """How Interlock is, with every finding; how much waits for a turn, how long; what had to be found by asking.
 
@@ -95,6 +100,7 @@ class CallbackMemory:
 
 
 @machines.get("/api/v1/callbacks")
+@operation(CallbacksShape, actions=())
 def list_callbacks() -> Response:
     """When the last callback of each job came in, among the newest deliveries; `since` when those are known."""
     memory: CallbackMemory = current_app.extensions["interlock-callbacks"]
@@ -113,11 +119,20 @@ def _callbacks(here: Runtime) -> Shape:
 
 
 @machines.get("/api/v1/pipelines/<pipeline>/attempts/<run>/<stage>/<attempt>")
+@operation(
+    AttemptShape,
+    actions=(),
+    parameters=(
+        Parameter("version", "The version that the job was given; it tells the attempt from others of the same name."),
+        Parameter("build", "The number of the build in Jenkins, which tells the same.", _NUMBER),
+    ),
+    problems={
+        400: "`attempt` or `build` is no whole number.",
+        409: "Nobody waits for this build any more: it must not roll out.",
+    },
+)
 def judge_attempt(pipeline: str, run: str, stage: str, attempt: str) -> Response:
-    """200 if it is the present attempt of its run; 409 and a sentence if nobody waits for its build any more.
-
-    `version` and `build` (its number in Jenkins) of the query tell it from others of the same name.
-    """
+    """200 if it is the present attempt of its run; 409 and a sentence if nobody waits for its build any more."""
     context = context_of(pipeline)
     number, build = _number("attempt", attempt), request.args.get("build", "")
     known = _number("build", build) if build else None

@@ -14,9 +14,19 @@ from bot.store.inbox import parked
 from bot.store.records import PAGE, Repairs
 from bot.web import fact_list, finding, shapes
 from bot.web.access import readable
+from bot.web.api_operation import NumberParameter, Parameter, filter_parameters, operation
+from bot.web.board_shapes import BoardShape, PipelinesShape
 from bot.web.estimating import add_estimates, add_to_tiles
 from bot.web.evidence import describe_run, ended_shapes, position_of, verification_shape
 from bot.web.fact_list import FactFilter
+from bot.web.list_shapes import (
+    DeadLettersShape,
+    EndedPageShape,
+    FactPageShape,
+    ParkedShape,
+    RunRecordShape,
+    WhyShape,
+)
 from bot.web.overview import overview
 from bot.web.problems import Problem
 from bot.web.shapes import reply
@@ -27,8 +37,22 @@ reading = Blueprint("reading", __name__, url_prefix="/api/v1")
 _FACT_ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
 LONGEST_QUESTION = 200
 
+_FACT_ID_SCHEMA = {"type": "string", "pattern": f"^{_FACT_ID.pattern}$", "examples": ["1700000000000-0"]}
+#: The parameters that several lists have.
+BEFORE = Parameter("before", "The `next` of the page before this one.", _FACT_ID_SCHEMA)
+AFTER = Parameter("after", "The id of a fact: only what was decided later is told.", _FACT_ID_SCHEMA)
+LIMIT = NumberParameter("limit", "How many one page has at most.", 50, 1, PAGE)
+_OFFSET = NumberParameter("offset", "How many are skipped.", 0, 0, 10_000_000)
+_QUESTION = Parameter(
+    "q",
+    "A run, a service, the beginning of a commit's sha, or a pull request (#12).",
+    {"type": "string", "minLength": 1, "maxLength": LONGEST_QUESTION},
+    required=True,
+)
+
 
 @reading.get("/pipelines")
+@operation(PipelinesShape)
 def list_pipelines() -> Response:
     """The pipelines, each with how it is, the locked ones first."""
     health = judgement.shape(runtime().observer.health())
@@ -36,6 +60,7 @@ def list_pipelines() -> Response:
 
 
 @reading.get("/pipelines/<pipeline>")
+@operation(BoardShape)
 def show_board(pipeline: str) -> Response:
     """The whole pipeline: stages, queues, locks, lanes, each run with the reason why it stands where it stands."""
     context = context_of(pipeline)
@@ -52,12 +77,14 @@ def show_board(pipeline: str) -> Response:
 
 
 @reading.get("/pipelines/<pipeline>/runs/<run>")
+@operation(RunRecordShape)
 def show_run(pipeline: str, run: str) -> Response:
     """One run or verification, live or ended: its attempts, its decisions and their rules, what it waited for."""
     return reply(describe_run(runtime(), context_of(pipeline), run))
 
 
 @reading.get("/pipelines/<pipeline>/why")
+@operation(WhyShape, parameters=(_QUESTION,))
 def explain_waiting(pipeline: str) -> Response:
     """The runs that `q` may mean (key, service, commit, pull request), each with the sentence why it waits."""
     context = context_of(pipeline)
@@ -81,14 +108,11 @@ def explain_waiting(pipeline: str) -> Response:
 
 
 @reading.get("/pipelines/<pipeline>/facts")
+@operation(FactPageShape, parameters=(*filter_parameters(FactFilter), BEFORE, AFTER, LIMIT))
 def list_facts(pipeline: str) -> Response:
-    """A page of the log, newest first; `before` is the `next` of the page before it.
-
-    `kind`, `by` (`anybody`: all that people did), `service`, `stage`, `run` and `via` filter it; `after` is the id of a
-    fact: only what was decided later is told.
-    """
+    """A page of the log of decisions, newest first; filters are combined."""
     context = context_of(pipeline)
-    limit = whole_number("limit", 50, 1, PAGE)
+    limit = LIMIT.value()
     return reply(fact_list.list_facts(context, FactFilter.of(request.args), before(), limit, _after()))
 
 
@@ -108,10 +132,11 @@ def _after() -> str:
 
 
 @reading.get("/pipelines/<pipeline>/history")
+@operation(EndedPageShape, parameters=(_OFFSET, LIMIT))
 def list_history(pipeline: str) -> Response:
     """A page of finished runs, the last to end first."""
     context = context_of(pipeline)
-    offset, limit = whole_number("offset", 0, 0, 10_000_000), whole_number("limit", 50, 1, PAGE)
+    offset, limit = _OFFSET.value(), LIMIT.value()
     rows, total = context.records.ended(offset, limit)
     more = offset + limit < total
     return reply(
@@ -120,6 +145,7 @@ def list_history(pipeline: str) -> Response:
 
 
 @reading.get("/pipelines/<pipeline>/dead-letters")
+@operation(DeadLettersShape)
 def list_dead_letters(pipeline: str) -> Response:
     """What was to be done outside and was given up, newest first."""
     context = context_of(pipeline)
@@ -136,17 +162,10 @@ def _is_fact_id(text: str) -> bool:
 
 
 @reading.get("/pipelines/<pipeline>/parked")
+@operation(ParkedShape)
 def list_parked(pipeline: str) -> Response:
     """The deliveries that could not be digested, newest first, without their bodies."""
     context = context_of(pipeline)
     return reply({"parked": [shapes.parked(row) for row in parked(context.redis, context.keys)]})
 
 
-def whole_number(name: str, default: int, least: int, most: int) -> int:
-    """A number of the query, within its bounds. Raises Problem (400)."""
-    given = request.args.get(name)
-    if given is None:
-        return default
-    if not given.isascii() or not given.isdigit() or len(given) > 9 or not least <= int(given) <= most:
-        raise Problem(400, f"`{name}` is a whole number from {least} to {most}")
-    return int(given)

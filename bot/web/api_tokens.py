@@ -10,7 +10,9 @@ from flask import Blueprint, Response
 from bot.core.access import Action
 from bot.store.tokens import Tokens
 from bot.web import bodies
+from bot.web.api_operation import operation
 from bot.web.identity import require_everywhere
+from bot.web.list_shapes import CreatedTokenShape, RevokedShape, TokensShape
 from bot.web.problems import unknown
 from bot.web.shapes import reply
 from bot.web.shared import runtime
@@ -22,6 +24,7 @@ _DAY = 86_400.0
 
 
 @tokens.get("")
+@operation(TokensShape, actions=(Action.TOKENS,))
 def list_tokens() -> Response:
     """Every token, without its text."""
     require_everywhere(Action.TOKENS)
@@ -30,6 +33,7 @@ def list_tokens() -> Response:
 
 
 @tokens.post("")
+@operation(CreatedTokenShape, status=201, actions=(Action.TOKENS,), body=bodies.TokenBody)
 def create_token() -> Response:
     """Make a token. The answer is the only place that ever has its text."""
     by = require_everywhere(Action.TOKENS).name
@@ -41,6 +45,12 @@ def create_token() -> Response:
 
 
 @tokens.post("/revoke")
+@operation(
+    RevokedShape,
+    actions=(Action.TOKENS,),
+    body=bodies.RevokedBody,
+    problems={404: "There is no token of this id or name."},
+)
 def revoke_tokens() -> Response:
     """Revoke the token of an id, or all of a name."""
     by = require_everywhere(Action.TOKENS).name

@@ -10,6 +10,7 @@ from bot import runtime
 from bot.web import (
     access,
     acting_pages,
+    api_document,
     api_finding,
     api_machines,
     api_tokens,
@@ -76,6 +77,7 @@ def create_app(
     page.install(app)
     sign_in.install(app, settings, configuration.github)
     access.install(app)
+    api_document.install(app)
     compression.install(app)
     return app
 

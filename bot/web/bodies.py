@@ -7,7 +7,16 @@ from typing import Annotated, Any, TypeVar
 
 from flask import request
 from gunicorn.http.errors import ParseException
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from bot.core.access import Scope
@@ -41,7 +50,21 @@ def _until(value: object) -> float:
     return moment
 
 
-Words = Annotated[str, Field(max_length=500), AfterValidator(_one_line)]
+_WORDS = {
+    "type": "string",
+    "format": "one-line",
+    "minLength": 1,
+    "maxLength": 500,
+    "description": "Why, for everybody who waits: printable, on one line.",
+}
+_UNTIL = {
+    "type": "string",
+    "format": "until",
+    "maxLength": 40,
+    "description": "When it ends by itself, within a year: a time (UTC if it has no zone), or a duration from now.",
+    "examples": ["2026-12-01T18:00:00Z", "16:00", "90m", "2h", "3d"],
+}
+Words = Annotated[str, Field(max_length=500), AfterValidator(_one_line), WithJsonSchema(_WORDS)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -63,7 +86,7 @@ class LockBody(ActionBody):
     """Close a stage."""
 
     let_fixes_in: bool = False
-    until: Annotated[float, BeforeValidator(_until)] | None = None
+    until: Annotated[float, BeforeValidator(_until), WithJsonSchema(_UNTIL)] | None = None
 
 
 class UnlockBody(ActionBody):
@@ -155,9 +178,12 @@ def json_object(body: bytes) -> dict[str, Any]:
 
 
 def read(kind: type[AnyBody]) -> AnyBody:
-    """What a person asks for in the present request. Raises Problem (400 if it is no JSON object, 413; 422 with every
-    mistake in it)."""
-    return checked(kind, json_object(raw(MOST_FROM_PEOPLE) or b"{}"))
+    """What a person asks for in the present request. Raises Problem (400 if it is no JSON object, 413, 415; 422 with
+    every mistake in it)."""
+    body = raw(MOST_FROM_PEOPLE)
+    if body and not request.is_json:
+        raise Problem(415, "the body is JSON: send it with `Content-Type: application/json`")
+    return checked(kind, json_object(body or b"{}"))
 
 
 def checked(kind: type[AnyBody], data: dict[str, Any]) -> AnyBody:

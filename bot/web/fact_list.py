@@ -9,7 +9,7 @@ from bot.runtime import PipelineContext
 from bot.store.codec import RecordedFact
 from bot.store.records import PAGE
 from bot.web import shapes
-from bot.web.list_filter import ListFilter
+from bot.web.list_filter import ListFilter, one_of, text
 from bot.web.problems import Problem
 from bot.web.shapes import Shape
 
@@ -21,12 +21,12 @@ LOOKED_THROUGH = 10
 class FactFilter(ListFilter):
     """What is asked for; what is empty does not matter. `by`: a person, or `anybody` for all that people did."""
 
-    kind: str = ""
-    by: str = ""
-    service: str = ""
-    stage: str = ""
-    run: str = ""
-    via: str = ""
+    kind: str = one_of([str(kind) for kind in FactKind], "Decisions of this kind.")
+    by: str = text("What this person did; `anybody`: all that people did.")
+    service: str = text("Decisions about this service.")
+    stage: str = text("Decisions about this stage.")
+    run: str = text("Decisions about this run.")
+    via: str = text("Where the wish came from has this in it, such as `#12`.")
 
     def check(self) -> None:
         """Raise Problem (400) for a kind of fact that there is not."""

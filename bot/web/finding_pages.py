@@ -13,8 +13,8 @@ from bot.health import judgement
 from bot.runtime import PipelineContext
 from bot.web import finding
 from bot.web.access import readable
-from bot.web.api_finding import FARTHEST
-from bot.web.api_reading import before, whole_number
+from bot.web.api_finding import OFFSET
+from bot.web.api_reading import before
 from bot.web.buttons import service_buttons
 from bot.web.drawing import Links
 from bot.web.fact_list import FactFilter, list_facts
@@ -47,7 +47,7 @@ def show_where(pipeline: str) -> str:
     if only is not None:
         with context.look() as replica:
             only = finding.service(context.pipeline_of(replica.board), only)
-    found = where(context, runtime().configuration, only, whole_number("offset", 0, 0, FARTHEST))
+    found = where(context, runtime().configuration, only, OFFSET.value())
     return render_template("where.html", only=only, **head(context, "where"), found=found)
 
 
@@ -56,7 +56,7 @@ def show_runs(pipeline: str) -> str:
     """The runs, live and ended, by a filter."""
     context = context_of(pipeline)
     wanted = RunFilter.of(request.args)
-    offset = whole_number("offset", 0, 0, FARTHEST)
+    offset = OFFSET.value()
     found = list_runs(context, wanted, offset)
     with context.look() as replica:
         configured = context.pipeline_of(replica.board)

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Self
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
 
 from bot.web.problems import Problem
 
 #: The longest text that a filter may have.
 LONGEST = 200
+
+
+def text(doc: str) -> Any:
+    """A field of a filter that takes any text; `doc` says what is found by it."""
+    return field(default="", metadata={"doc": doc, "schema": {"type": "string", "maxLength": LONGEST}})
+
+
+def one_of(values: Iterable[str], doc: str) -> Any:
+    """A field of a filter that takes one of these."""
+    return field(default="", metadata={"doc": doc, "schema": {"type": "string", "enum": list(values)}})
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from flask import Flask, Response, request
 from redis.exceptions import RedisError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from bot.store.scripts import OtherSchema
 from config.errors import nearest
@@ -41,6 +41,14 @@ def unknown(kind: str, name: str, valid: Iterable[str]) -> Problem:
     hint = f"; did you mean {meant}?" if meant else ""
     more: dict[str, Any] = {"valid": names[:NAMES], **({"meant": meant} if meant else {})}
     return Problem(404, f"there is no {kind} {shown(name)}{hint}", **more)
+
+
+def unknown_parameter(name: str, valid: Iterable[str]) -> Problem:
+    """400: the query has a parameter that means nothing here."""
+    names = sorted(valid)
+    meant = nearest(name, names)
+    hint = f"; did you mean `{meant}`?" if meant else f"; it takes {', '.join(names) or 'none'}"
+    return Problem(400, f"there is no parameter {shown(name)} here{hint}", valid=names)
 
 
 def shown(text: str) -> str:
@@ -78,13 +86,25 @@ def _problem(problem: Problem) -> Response:
 def _http(error: HTTPException) -> Response | HTTPException:
     if error.code is None or error.code < 400:
         return error  # a redirect, not a problem
-    detail = error.description or HTTPStatus(error.code).phrase
+    detail = _says(error)
     _note(error.code, detail)
     response = answer(error.code, detail)
     for name, value in error.get_headers():
         if name in ("Allow", "Retry-After"):
             response.headers[name] = value
     return response
+
+
+def _says(error: HTTPException) -> str:
+    """What is wrong with a request that reached no view, and what would be right."""
+    match error:
+        case NotFound():
+            return f"there is nothing at {shown(_path())}; /api lists the addresses of the API"
+        case MethodNotAllowed():
+            takes = ", ".join(sorted(error.valid_methods or ()))
+            return f"{shown(_path())} does not take {request.method}; it takes {takes}"
+        case _:
+            return error.description or HTTPStatus(error.code or 500).phrase
 
 
 def _redis(error: RedisError) -> Response:

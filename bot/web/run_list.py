@@ -14,7 +14,7 @@ from bot.reporting.view import tile
 from bot.runtime import PipelineContext
 from bot.store.ended_index import EndedRow
 from bot.web import shapes
-from bot.web.list_filter import LONGEST, ListFilter
+from bot.web.list_filter import LONGEST, ListFilter, one_of, text
 from bot.web.problems import Problem
 from bot.web.shapes import Shape
 
@@ -31,12 +31,12 @@ _PULL = re.compile(r"#?([0-9]{1,9})")
 class RunFilter(ListFilter):
     """What is asked for; what is empty does not matter. Names are compared without regard to case."""
 
-    q: str = ""
-    service: str = ""
-    state: str = ""
-    stage: str = ""
-    lane: str = ""
-    author: str = ""
+    q: str = text("A service, a run, the beginning of a sha, #12, an author, or words of a title.")
+    service: str = text("Runs of this service.")
+    state: str = one_of(STATES, "Runs in this state.")
+    stage: str = text("Runs that are in this stage, wait for it, or ended there.")
+    lane: str = text("Runs on this lane.")
+    author: str = text("Runs of this author.")
 
     def check(self) -> None:
         """Raise Problem (400) for a state that no run can be in."""

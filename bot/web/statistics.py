@@ -12,8 +12,11 @@ from bot.runtime import PipelineContext
 from bot.statistics.parts import Cause
 from bot.statistics.report import report
 from bot.web import finding, shapes
+from bot.web.api_finding import SERVICE
+from bot.web.api_operation import operation
 from bot.web.api_reading import reading
 from bot.web.finding_pages import head
+from bot.web.list_shapes import StatisticsShape
 from bot.web.page import page
 from bot.web.shapes import Shape
 from bot.web.shared import context_of
@@ -23,8 +26,9 @@ HEIGHT, STEP, GAP = 60, 22, 4
 
 
 @reading.get("/pipelines/<pipeline>/statistics")
+@operation(StatisticsShape, parameters=(SERVICE,))
 def show_statistics(pipeline: str) -> Response:
-    """The numbers of the last weeks, of all services or of `service`: docs/statistics.md says what each one is."""
+    """The numbers of the last weeks, of all services or of one: docs/statistics.md says what each one is."""
     return shapes.reply(_report(context_of(pipeline)))
 
 

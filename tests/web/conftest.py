@@ -23,6 +23,7 @@ from config.configuration import Configuration, Controller
 from config.settings import Settings
 from tests.redis_server import redis, redis_url
 from tests.web.asked import TOKEN, Api
+from tests.web.documented import DocumentedClient
 from tests.web.story import Story, pipeline, sha
 
 __all__ = ["redis", "redis_url"]
@@ -30,6 +31,12 @@ __all__ = ["redis", "redis_url"]
 SECRET = "a secret that GitHub knows"
 OLD_SECRET = "the secret before it"
 JENKINS_SECRET = "a-secret-that-Jenkins-knows"
+
+
+@pytest.fixture(autouse=True)
+def documented(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the API answers in a test is looked up in its document."""
+    monkeypatch.setattr(Flask, "test_client_class", DocumentedClient)
 
 
 @pytest.fixture

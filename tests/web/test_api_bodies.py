@@ -59,7 +59,10 @@ def test_a_wrong_body_is_refused_with_each_mistake(
 
 @pytest.mark.parametrize("raw", [b"[]", b"null", b"{", b"\xff", b"[" * 50_000])
 def test_a_body_that_is_no_object_is_refused(client: FlaskClient, api: Api, raw: bytes) -> None:
-    assert client.post(f"{api.base}/mode", data=raw, headers=AUTH).status_code == 400
+    assert (
+        client.post(f"{api.base}/mode", data=raw, headers={**AUTH, "Content-Type": "application/json"}).status_code
+        == 400
+    )
 
 
 @given(

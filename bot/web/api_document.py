@@ -1,0 +1,48 @@
+"""The API's own description: `/api/v1/openapi.json` for programs, `/api` for people. Both are open to everybody."""
+
+from __future__ import annotations
+
+import json
+from typing import cast
+
+from flask import Blueprint, Flask, Response, current_app, request
+
+from bot.web import openapi
+from bot.web.api_operation import operation, operation_of, refuse_unknown_parameters
+from bot.web.list_shapes import DocumentShape
+from bot.web.shared import runtime
+
+documentation = Blueprint("documentation", __name__)
+
+
+def install(app: Flask) -> None:
+    """Serve the description, and hold every request to it."""
+    app.register_blueprint(documentation)
+    app.before_request(_refuse_unknown_parameters)
+
+
+def document() -> openapi.Schema:
+    """The document of this application; made when it is first asked for."""
+    kept = current_app.extensions.get("interlock-openapi")
+    if kept is None:
+        web = runtime().configuration.web
+        app = cast(Flask, current_app._get_current_object())  # type: ignore[attr-defined]
+        kept = openapi.document(app, private=web.private, server=web.public_url)
+        current_app.extensions["interlock-openapi"] = kept
+    return cast(openapi.Schema, kept)
+
+
+@documentation.get("/api/v1/openapi.json")
+@operation(DocumentShape, actions=())
+def show_document() -> Response:
+    """This description, as OpenAPI 3.1: for clients that are generated, and for tools that show it."""
+    response = Response(json.dumps(document()), content_type=openapi.JSON)
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Cache-Control"] = "no-cache"
+    return response
+
+
+def _refuse_unknown_parameters() -> None:
+    found = operation_of(current_app.view_functions.get(request.endpoint or ""))
+    if found is not None:
+        refuse_unknown_parameters(found)

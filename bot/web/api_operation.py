@@ -1,0 +1,130 @@
+"""What the API says of each of its operations: parameters, body, answers, and who may ask. A view is decorated with it.
+
+The document at `/api/v1/openapi.json`, the page `/api` and `docs/api.md` are made of this, the view's docstring and its
+address (`bot/web/openapi.py`). What can be said once is read from here as well: a parameter is read by the object that
+describes it, and a query with a parameter that is not described is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, TypeVar
+
+from flask import request
+from pydantic import BaseModel
+
+from bot.core.access import Action
+from bot.web.list_filter import LONGEST, ListFilter
+from bot.web.problems import Problem, unknown_parameter
+
+Schema = Mapping[str, Any]
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of the query, or a header: its name, what it is for, and the JSON schema of its value."""
+
+    name: str
+    doc: str
+    schema: Schema = field(default_factory=lambda: {"type": "string", "maxLength": LONGEST})
+    required: bool = False
+    #: `query` or `header`.
+    place: str = "query"
+
+
+@dataclass(frozen=True, slots=True)
+class NumberParameter:
+    """A whole number of the query, within bounds."""
+
+    name: str
+    doc: str
+    default: int
+    least: int
+    most: int
+
+    @property
+    def described(self) -> Parameter:
+        """The same as a parameter."""
+        bounds = {"type": "integer", "minimum": self.least, "maximum": self.most, "default": self.default}
+        return Parameter(self.name, self.doc, bounds)
+
+    def value(self) -> int:
+        """The number in the present request. Raises Problem (400)."""
+        given = request.args.get(self.name)
+        if given is None:
+            return self.default
+        short = given.isascii() and given.isdigit() and len(given) <= 9
+        if not short or not self.least <= int(given) <= self.most:
+            raise Problem(400, f"`{self.name}` is a whole number from {self.least} to {self.most}")
+        return int(given)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method at one address, as far as its view does not say it by its docstring and its address."""
+
+    #: The shape of the body for each status that is not a problem: a TypedDict, or a media type that is not JSON.
+    answers: Mapping[int, Any]
+    #: The actions that it may be (`bot/core/access.py`); none: everybody may ask.
+    actions: tuple[Action, ...]
+    parameters: tuple[Parameter, ...]
+    body: type[BaseModel] | None
+    #: The problems that it may answer beside those that follow from the rest, each with when.
+    problems: Mapping[int, str]
+    #: The operation that tells what became of it, by the name of its view, if one does.
+    followed_by: str | None
+
+
+_OPERATIONS: dict[Callable[..., Any], Operation] = {}
+
+
+def operation(
+    answer: Any,
+    *,
+    status: int = 200,
+    also: Mapping[int, Any] | None = None,
+    actions: Sequence[Action] = (Action.READ,),
+    parameters: Sequence[Parameter | NumberParameter] = (),
+    body: type[BaseModel] | None = None,
+    problems: Mapping[int, str] | None = None,
+    followed_by: str | None = None,
+) -> Callable[[View], View]:
+    """Describe the operation of a view; goes below the decorator that gives it its address.
+
+    `answer`: the shape of its JSON with `status`; `also`: those with other statuses.
+    """
+    described = tuple(each.described if isinstance(each, NumberParameter) else each for each in parameters)
+    made = Operation(
+        {status: answer, **(also or {})}, tuple(actions), described, body, dict(problems or {}), followed_by
+    )
+
+    def note(view: View) -> View:
+        _OPERATIONS[view] = made
+        return view
+
+    return note
+
+
+def operation_of(view: Callable[..., Any] | None) -> Operation | None:
+    """What is said of a view; None if nothing is."""
+    return _OPERATIONS.get(view) if view is not None else None
+
+
+def filter_parameters(kind: type[ListFilter]) -> tuple[Parameter, ...]:
+    """The fields of a filter as parameters; the metadata of a field has its `doc`, and its `schema` if it has one."""
+    return tuple(_of_field(each) for each in fields(kind))
+
+
+def _of_field(each: Field[Any]) -> Parameter:
+    schema = each.metadata.get("schema", {"type": "string", "maxLength": LONGEST})
+    return Parameter(each.name, each.metadata.get("doc", ""), schema)
+
+
+def refuse_unknown_parameters(found: Operation) -> None:
+    """A misspelt filter would otherwise show everything. Raises Problem (400) with the name that was probably meant."""
+    known = [each.name for each in found.parameters if each.place == "query"]
+    for name in request.args:
+        if name not in known:
+            raise unknown_parameter(name, known)

@@ -1,0 +1,377 @@
+"""The JSON of a pipeline as the API answers it: board, stages, queues, tiles, locks, health. Types only.
+
+Times are seconds since the epoch, durations are seconds. The text below a field is what the documentation says of it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired
+
+from typing_extensions import TypedDict
+
+from bot.core.model.facts import Why
+from bot.core.model.pipeline import FastLaneStart, Lane, Mode, Track
+from bot.core.model.run import End, Status
+from bot.health.judgement import HealthStatus
+
+
+class HealthDetailShape(TypedDict):
+    """One thing that a finding is about."""
+
+    what: str
+    since: float | None
+
+
+class FindingShape(TypedDict):
+    """One cause why Interlock itself is not well."""
+
+    cause: str
+    """Its name for programs."""
+    status: HealthStatus
+    what: str
+    """What is wrong, as a sentence without a full stop."""
+    since: float | None
+    good_at: float | None
+    """When it was last good."""
+    mend: str
+    """What to do."""
+    details: list[HealthDetailShape]
+    pipeline: str
+    """The pipeline that it is about; empty: all."""
+    holds_up: bool
+    """Whether runs wait because of it."""
+
+
+class HealthShape(TypedDict):
+    """How Interlock itself is."""
+
+    status: HealthStatus
+    findings: list[FindingShape]
+
+
+class TimesShape(TypedDict):
+    """An estimated moment and its range."""
+
+    at: float
+    low: float
+    high: float
+
+
+class RunEstimateShape(TypedDict):
+    """When a run enters and passes its step. The texts are clauses, empty where there is nothing to say."""
+
+    enters: TimesShape | None
+    passes: TimesShape | None
+    behind: str
+    removed: str
+    unforeseen: str
+    """Why there is no estimate."""
+
+
+class LockEstimateShape(TypedDict):
+    """When a lock opens."""
+
+    opens: TimesShape | None
+    because: str
+    """What the estimate rests on."""
+    unforeseen: str
+    """Why there is no estimate."""
+
+
+class RunShape(TypedDict):
+    """What is known alike of a run that is live and of one that has ended."""
+
+    run: str
+    """Its key: the service and a number, such as `S1.1`."""
+    service: str
+    sha: str
+    short: str
+    title: str
+    author: str
+    pull: int | None
+    """The pull request of the newest commit."""
+    pulls: list[int]
+    """The pull requests of all commits that it carries."""
+    lane: Lane
+    stage: str
+    track: Track
+    build: int | None
+    """The number of its present or last build in Jenkins."""
+    created: float
+    passed: list[str]
+    """The steps that it has passed, in order."""
+
+
+class MovedShape(TypedDict):
+    """A person has moved a run to the front of its queue."""
+
+    by: str
+    reason: str
+
+
+class TileShape(RunShape):
+    """A live run: where it is, and why."""
+
+    status: Status
+    attempt: int
+    since: float
+    version: str
+    """What its job is told to build or to roll out."""
+    position: int | None
+    """Its place in the queue, from 1; null if it does not wait."""
+    moved: MovedShape | None
+    """Who has moved it to the front of its queue, if somebody has."""
+    why: Why
+    """Why it stands where it stands, for programs."""
+    reason: str
+    """The same as a sentence."""
+    fix: str | None
+    """The run that is on its way to replace it, if it has failed and stays."""
+    stuck: bool
+    """Whether its build does not end although it was aborted by force."""
+    eta: NotRequired[RunEstimateShape]
+    flaky: NotRequired[list[str]]
+    """Sentences about the failing tests of its last build that are likely flaky."""
+
+
+class EndedShape(RunShape):
+    """A run that left the board."""
+
+    end: End
+    reason: str
+    by: str | None
+    """The person who took it out, or the run that replaced it."""
+    at: float
+
+
+class EndedWithNewerShape(EndedShape):
+    """A run that left the board, with what came after it."""
+
+    newer: str | None
+    """The latest run of the service that was merged after it and lives or was delivered."""
+
+
+class CostShape(TypedDict):
+    """What a lock has cost so far: runs that wait, times how long."""
+
+    run_seconds: float
+    words: str
+
+
+class PlainLockShape(TypedDict):
+    """A lock of a stage, as it is stored."""
+
+    key: str
+    """What it is called when one of several is to be opened."""
+    stage: str
+    reason: str
+    by: str
+    since: float
+    until: float | None
+    """When it ends by itself; null: it does not."""
+    run: str | None
+    """The run that holds it; null for a manual lock."""
+    service: str | None
+    automatic: bool
+    let_fixes_in: bool
+    build: int | None
+    """The number of the build that failed; null if it is not known."""
+
+
+class LockShape(PlainLockShape):
+    """A lock of a stage, with when it opens and what it has cost so far."""
+
+    eta: LockEstimateShape
+    cost: CostShape
+    flaky: list[str]
+
+
+class JobShape(TypedDict):
+    """A job in Jenkins."""
+
+    controller: str
+    name: str
+
+
+class QueueShape(TypedDict):
+    """The queue before a step."""
+
+    count: int
+    runs: list[TileShape]
+    """The first of them."""
+    tail: list[TileShape]
+    """The last of them, where the middle is left out."""
+
+
+class StepRunsShape(TypedDict):
+    """The runs that hold a slot of a step."""
+
+    count: int
+    runs: list[TileShape]
+
+
+class UnmanagedShape(TypedDict):
+    """A build that somebody started in Jenkins by hand; it occupies a slot."""
+
+    number: int
+    since: float
+
+
+class BackoffShape(TypedDict):
+    """Why Jenkins takes no builds of a job at the moment."""
+
+    why: str
+    since: float
+    retry_at: float
+
+
+class SlotsShape(TypedDict):
+    """What occupies a job, and what is wrong with it."""
+
+    capacity: int | None
+    """How many runs it holds; null: any number."""
+    unmanaged: list[UnmanagedShape]
+    backoff: BackoffShape | None
+
+
+class StepShape(SlotsShape):
+    """A job of a stage with its queue."""
+
+    job: JobShape
+    queue: QueueShape
+    inside: StepRunsShape
+    failed: list[TileShape]
+    """The runs that failed here and stay."""
+
+
+class StageShape(StepShape):
+    """A stage: its job, its locks, and its fast job."""
+
+    name: str
+    policy: Literal["lock", "report"]
+    """What a failure does: lock the stage, or only be reported."""
+    locks: list[LockShape]
+    fast: StepShape | None
+
+
+class RemovedStepShape(TypedDict):
+    """A step that is no longer configured and in which builds still run."""
+
+    name: str
+    count: int
+    runs: list[TileShape]
+
+
+class VerificationShape(TypedDict):
+    """A pull request that is being verified, or that waits for a maintainer to ask for it (`held`)."""
+
+    verification: str | None
+    service: str
+    pull: int
+    sha: str
+    short: str
+    status: Status | Literal["held"]
+    build: int | None
+    since: float | None
+    reason: str
+
+
+#: A field below is called `list`.
+Verifications = list[VerificationShape]
+
+
+class VerificationsShape(SlotsShape):
+    """The pull requests that are being verified."""
+
+    job: JobShape | None
+    count: int
+    held: int
+    list: Verifications
+
+
+class StateLostShape(TypedDict):
+    """All that had been stored was lost, and people must look before they unlock."""
+
+    at: float
+    locked: list[str]
+    sentence: str
+
+
+class DelayShape(TypedDict):
+    """Something that is to be done at Jenkins or GitHub, and is still tried."""
+
+    slot: str
+    what: str
+    why: str
+    since: float
+    tries: int
+
+
+class RepairShape(TypedDict):
+    """Webhooks or callbacks that were lost and found by polling."""
+
+    kind: str
+    count: int
+    last: float | None
+    words: str
+
+
+class BoardShape(TypedDict):
+    """A whole pipeline: its stages with queues, locks and lanes."""
+
+    pipeline: str
+    mode: Mode
+    mode_by: str
+    mode_why: str
+    version: int
+    """Grows by one with every decision."""
+    at: float
+    live: int
+    fast_lane: FastLaneStart
+    stages: list[StageShape]
+    removed: list[RemovedStepShape]
+    verifications: VerificationsShape | None
+    state_lost: StateLostShape | None
+    health: HealthShape
+    held_up: list[DelayShape]
+    repairs: list[RepairShape]
+
+
+class OverviewLockShape(TypedDict):
+    """A lock in the list of all pipelines."""
+
+    key: str
+    stage: str
+    reason: str
+    by: str
+    since: float
+    run: str | None
+    service: str | None
+    fix: str | None
+    """The run on the fast lane that is to open it."""
+
+
+class OverviewShape(TypedDict):
+    """One pipeline in the list of all."""
+
+    name: str
+    mode: Mode
+    version: int
+    live: int
+    waiting: int
+    stages: list[str]
+    locked: list[str]
+    """The stages that are locked."""
+    locks: list[OverviewLockShape]
+    """The oldest of its locks."""
+    more_locks: int
+    failed: int
+    services: int
+
+
+class PipelinesShape(TypedDict):
+    """All pipelines that you may read, the locked ones first."""
+
+    pipelines: list[OverviewShape]
+    at: float
+    health: HealthShape

@@ -1,0 +1,352 @@
+"""The OpenAPI document of the API: made of the addresses of the application, and of what its views say of themselves.
+
+A view below `/api/v1` without `@operation` is an error (`undescribed`), so no operation can be left out.
+
+Of our own: apiflask, flask-openapi3 and spectree read and check the body before the view runs. Here nobody's body is
+read before they have shown who they are, and no more of it than a limit (`bot/web/bodies.py`).
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask
+from pydantic import ConfigDict, TypeAdapter, with_config
+from pydantic.json_schema import GenerateJsonSchema
+from typing_extensions import is_typeddict
+from werkzeug.routing import Rule
+
+from bot.core.access import HIGHEST, NEEDED, Action, Role, Scope
+from bot.web import board_shapes, list_shapes
+from bot.web.api_operation import Operation, operation_of
+from bot.web.list_shapes import ProblemShape
+
+VERSION = "1"
+#: The version of OpenAPI whose rules the document follows.
+OPENAPI = "3.1.0"
+JSON, PROBLEM = "application/json", "application/problem+json"
+#: Where the operations are: what is below it must be described, and may be described elsewhere.
+BASE = "/api/v1"
+
+Schema = dict[str, Any]
+
+#: A field's text becomes its description; what a shape does not have, an answer does not have either.
+_CONFIG = ConfigDict(use_attribute_docstrings=True, extra="forbid")
+
+#: Each group of operations, with the blueprints whose views are in it.
+_GROUPS = {
+    "reading": "Reading",
+    "acting": "Acting",
+    "tokens": "Tokens",
+    "machines": "For jobs and monitoring",
+    "documentation": "This description",
+}
+
+_PATH = {
+    "pipeline": "The name of the pipeline.",
+    "run": "The key of a run: its service and a number, such as `S1.1`.",
+    "stage": "The name of a stage.",
+    "service": "The name of a service.",
+    "request_id": "The `request` of the answer to an action.",
+    "attempt": "The number of the attempt, as the job was given it.",
+    "what": "What to do with it.",
+}
+
+_REFUSALS = {
+    304: "What you have under the `ETag` that `If-None-Match` names is still true.",
+    400: "A parameter, a header or the form of the body is wrong.",
+    401: "You have not shown who you are, or nobody has this token.",
+    403: "Your role, or the scope of your token, is not enough; or the form's token is missing.",
+    404: "There is no such thing; `meant` is the nearest name.",
+    413: "The body is too large.",
+    415: "The body is no JSON by its `Content-Type`.",
+    422: "The body says something that cannot be; `errors` has every mistake.",
+    503: "The store, or GitHub for a permission, cannot be reached; nothing was done.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """One operation with its address."""
+
+    method: str
+    rule: Rule
+    view: Any
+    operation: Operation
+
+    @property
+    def path(self) -> str:
+        """The address as OpenAPI writes it: `/api/v1/pipelines/{pipeline}`."""
+        return re.sub(r"<(?:[^:<>]+:)?([^<>]+)>", r"{\1}", self.rule.rule)
+
+    @property
+    def name(self) -> str:
+        """What programs call it."""
+        return str(self.view.__name__)
+
+    @property
+    def group(self) -> str:
+        """The group that it is in."""
+        return _GROUPS.get(self.rule.endpoint.partition(".")[0], "More")
+
+
+def described(app: Flask) -> Iterator[Described]:
+    """Every operation of an application that is described, in the order of its addresses."""
+    for rule, view in _views(app):
+        found = operation_of(view)
+        if found is not None:
+            for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+                yield Described(method, rule, view, found)
+
+
+def undescribed(app: Flask) -> list[str]:
+    """The views of the API that say nothing of themselves, each with what to do."""
+    return [
+        f"{rule.rule}: put @operation(...) below the address of {view.__module__}.{view.__name__} "
+        f"(bot/web/api_operation.py); its answer is a TypedDict, as in bot/web/list_shapes.py"
+        for rule, view in _views(app)
+        if rule.rule.startswith(BASE) and operation_of(view) is None
+    ]
+
+
+def _views(app: Flask) -> Iterator[tuple[Rule, Any]]:
+    for rule in sorted(app.url_map.iter_rules(), key=lambda each: each.rule):
+        yield rule, app.view_functions[rule.endpoint]
+
+
+# -- the document ------------------------------------------------------------------------------------------------------
+
+
+def document(app: Flask, *, private: bool, server: str = "") -> Schema:
+    """The document. `private`: whether reading takes a sign-in here; `server`: the address of this installation."""
+    operations = list(described(app))
+    schemas = _schemas(operations)
+    paths: dict[str, Schema] = {}
+    for each in operations:
+        paths.setdefault(each.path, {})[each.method.lower()] = _operation(each, schemas, private=private)
+    groups = {each.group for each in operations}
+    return {
+        "openapi": OPENAPI,
+        "info": {
+            "title": "Interlock",
+            "version": VERSION,
+            "description": "Read, act on and follow pipelines. Times are seconds since the epoch, durations seconds. "
+            "Every refusal is a problem (RFC 9457). A later version may add members and kinds: ignore what you do not "
+            "know.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        **({"servers": [{"url": server}]} if server else {}),
+        "tags": [{"name": name} for name in [*_GROUPS.values(), "More"] if name in groups],
+        "paths": paths,
+        "components": {"schemas": schemas.components, "securitySchemes": _SECURITY},
+    }
+
+
+_SECURITY = {
+    "token": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API token, made by `interlock token create`. Each operation names the least scope.",
+    },
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "interlock",
+        "description": "The cookie of somebody who has signed in on the page (`__Host-interlock` behind https).",
+    },
+    "csrf": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-CSRF-Token",
+        "description": "With the cookie, what changes something carries the token of the page's forms.",
+    },
+}
+
+
+class _Schemas:
+    """The schemas of all shapes and bodies, and how each is referred to."""
+
+    def __init__(self, components: Schema, references: Mapping[Any, Schema]) -> None:
+        self.components = components
+        self._references = references
+
+    def of(self, kind: Any) -> Schema:
+        """What stands for a shape or a body: a reference to its schema."""
+        return dict(self._references[kind])
+
+
+class _Generated(GenerateJsonSchema):
+    """Pydantic's schemas without a title for each field, which says no more than the field's name."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        del schema
+        return False
+
+
+@lru_cache(maxsize=1)
+def _configure_shapes() -> None:
+    """Once: the texts below the fields of our TypedDicts are read."""
+    for module in (board_shapes, list_shapes):
+        for each in vars(module).values():
+            if is_typeddict(each):
+                with_config(_CONFIG)(each)
+
+
+@lru_cache(maxsize=256)
+def adapter(shape: Any) -> TypeAdapter[Any]:
+    """What checks whether an answer has a shape, with no field too many."""
+    _configure_shapes()
+    return TypeAdapter(shape)
+
+
+def _schemas(operations: list[Described]) -> _Schemas:
+    shapes = {shape for each in operations for shape in each.operation.answers.values() if is_typeddict(shape)}
+    shapes |= {ProblemShape}
+    models = {each.operation.body for each in operations if each.operation.body is not None}
+    inputs: list[Any] = [
+        *((shape, "serialization", adapter(shape)) for shape in sorted(shapes, key=lambda each: each.__name__)),
+        *((model, "validation", TypeAdapter(model)) for model in sorted(models, key=lambda each: each.__name__)),
+    ]
+    references, generated = TypeAdapter.json_schemas(
+        inputs, ref_template="#/components/schemas/{model}", schema_generator=_Generated
+    )
+    found = generated["$defs"]
+    names = {name: name.removesuffix("Shape") for name in found}
+    components = {names[name]: _renamed(_opened(name, schema), names) for name, schema in sorted(found.items())}
+    return _Schemas(components, {kind: _renamed(schema, names) for (kind, _), schema in references.items()})
+
+
+def _opened(name: str, schema: Schema) -> Schema:
+    """An answer may get more members some day; a body has those that it has."""
+    if name.endswith("Shape"):
+        schema.pop("additionalProperties", None)
+    return {key: value for key, value in schema.items() if key != "title"}
+
+
+def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
+    """A schema with its references to the names that the document uses."""
+    if isinstance(schema, dict):
+        found = {key: _renamed(value, names) for key, value in schema.items()}
+        if isinstance(found.get("$ref"), str):
+            path, _, name = found["$ref"].rpartition("/")
+            found["$ref"] = f"{path}/{names.get(name, name)}"
+        return found
+    return [_renamed(each, names) for each in schema] if isinstance(schema, list) else schema
+
+
+def _operation(each: Described, schemas: _Schemas, *, private: bool) -> Schema:
+    said = each.operation
+    summary, _, rest = inspect.cleandoc(each.view.__doc__ or "").partition("\n\n")
+    needs = _needs(said)
+    description = "\n\n".join(filter(None, (" ".join(rest.split("\n")), needs)))
+    found: Schema = {
+        "operationId": each.name,
+        "summary": " ".join(summary.split("\n")),
+        **({"description": description} if description else {}),
+        "tags": [each.group],
+        "parameters": [*_path_parameters(each.rule), *map(_parameter, said.parameters)],
+        "responses": _responses(each, schemas),
+        "security": _security(each, private=private),
+    }
+    if said.actions:
+        found["x-interlock-actions"] = {str(action): str(NEEDED[action]) for action in said.actions}
+    if said.body is not None:
+        found["requestBody"] = {"required": True, "content": {JSON: {"schema": schemas.of(said.body)}}}
+    return found
+
+
+def _needs(said: Operation) -> str:
+    """Which role it takes, for people."""
+    parts = [f"`{action}` takes the role `{NEEDED[action]}`" for action in said.actions]
+    if not parts:
+        return "Everybody may ask."
+    return "" if said.actions == (Action.READ,) else f"The action {' or '.join(parts)}."
+
+
+def least_scope(actions: tuple[Action, ...]) -> Scope:
+    """The scope that a token needs at least for one of these actions."""
+    roles = list(Role)
+    needed = min(roles.index(NEEDED[action]) for action in actions)
+    return next(scope for scope in Scope if roles.index(HIGHEST[scope]) >= needed)
+
+
+def _security(each: Described, *, private: bool) -> list[Schema]:
+    said = each.operation
+    if not said.actions:
+        return [{}]
+    scope = str(least_scope(said.actions))
+    signed: Schema = {"session": []} if each.method == "GET" else {"session": [], "csrf": []}
+    is_open = not private and said.actions == (Action.READ,)
+    return [*([{}] if is_open else []), {"token": [scope]}, signed]
+
+
+def _path_parameters(rule: Rule) -> Iterator[Schema]:
+    for name in rule.arguments and re.findall(r"<(?:[^:<>]+:)?([^<>]+)>", rule.rule):
+        converter = re.search(rf"<any\(([^)]*)\):{name}>", rule.rule)
+        schema: Schema = {"type": "string", "minLength": 1}
+        if converter is not None:
+            schema = {"type": "string", "enum": [value.strip() for value in converter[1].split(",")]}
+        doc = _PATH.get(name, "")
+        yield {"name": name, "in": "path", "required": True, "description": doc, "schema": schema}
+
+
+def _parameter(parameter: Any) -> Schema:
+    return {
+        "name": parameter.name,
+        "in": parameter.place,
+        "required": parameter.required,
+        "description": parameter.doc,
+        "schema": dict(parameter.schema),
+    }
+
+
+def _responses(each: Described, schemas: _Schemas) -> Schema:
+    said = each.operation
+    found: dict[int, Schema] = {}
+    for status, text in sorted(_problems(each).items()):
+        content = {} if status == 304 else {"content": {PROBLEM: {"schema": schemas.of(ProblemShape)}}}
+        found[status] = {"description": text, **content}
+    for status, shape in said.answers.items():
+        answer = _answer(each, status, shape, schemas)
+        if status in found:  # a problem, or what the view itself answers with the same status
+            answer["content"] |= found[status]["content"]
+        found[status] = answer
+    return {str(status): found[status] for status in sorted(found)}
+
+
+def _answer(each: Described, status: int, shape: Any, schemas: _Schemas) -> Schema:
+    if isinstance(shape, str):
+        return {"description": HTTPStatus(status).phrase, "content": {shape: {"schema": {"type": "string"}}}}
+    doc = " ".join((shape.__doc__ or "").split())
+    found: Schema = {"description": doc, "content": {JSON: {"schema": schemas.of(shape)}}}
+    if each.operation.followed_by is not None:
+        known = {name: f"$request.path.{name}" for name in each.rule.arguments if name == "pipeline"}
+        parameters = {**known, "request_id": "$response.body#/request"}
+        found["links"] = {"outcome": {"operationId": each.operation.followed_by, "parameters": parameters}}
+    return found
+
+
+def answers(each: Described) -> set[int]:
+    """The statuses that an operation may answer with."""
+    return {*_problems(each), *each.operation.answers}
+
+
+def _problems(each: Described) -> dict[int, str]:
+    """Every problem that an operation may answer, by status, with when."""
+    said = each.operation
+    wanted = {503} | ({304} if each.method == "GET" else set())
+    if said.actions:
+        wanted |= {401, 403}
+    if each.rule.arguments:
+        wanted.add(404)
+    if said.body is not None:
+        wanted |= {400, 413, 415, 422}
+    if said.parameters or each.method == "GET":
+        wanted.add(400)
+    return {status: _REFUSALS[status] for status in wanted} | dict(said.problems)

@@ -232,7 +232,8 @@ def _opened(name: str, schema: Schema) -> Schema:
 def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
     """A schema with its references to the names that the document uses."""
     if isinstance(schema, dict):
-        found = {key: _renamed(value, names) for key, value in schema.items()}
+        # OpenAPI takes no discriminator that is not a text; `oneOf` beside it says the same.
+        found = {key: _renamed(value, names) for key, value in schema.items() if key != "discriminator"}
         if isinstance(found.get("$ref"), str):
             path, _, name = found["$ref"].rpartition("/")
             found["$ref"] = f"{path}/{names.get(name, name)}"

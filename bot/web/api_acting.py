@@ -12,7 +12,7 @@ from bot.web.actions import Asked, RequestKind
 from bot.web.api_operation import NumberParameter, Parameter, View, operation
 from bot.web.bodies import AnyAction
 from bot.web.identity import require, signed_in
-from bot.web.list_shapes import DeadLetterTakenShape, ForeseenShape, OutcomeShape, ParkedTakenShape
+from bot.web.list_shapes import DeadLetterTakenShape, ConsequenceReportShape, OutcomeShape, ParkedTakenShape
 from bot.web.problems import Problem
 from bot.web.request_inbox import LONGEST_WAIT, REQUEST_ID, foresee, outcome, submit
 from bot.web.shapes import reply
@@ -37,7 +37,7 @@ def _request(body: type[bodies.RequestBody], *actions: Action) -> Callable[[View
     return operation(
         OutcomeShape,
         status=202,
-        also={200: ForeseenShape},
+        also={200: ConsequenceReportShape},
         actions=actions,
         parameters=(_WAIT, _KEY),
         body=body,

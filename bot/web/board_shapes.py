@@ -158,7 +158,7 @@ class CostShape(TypedDict):
     words: str
 
 
-class PlainLockShape(TypedDict):
+class StoredLockShape(TypedDict):
     """A lock of a stage, as it is stored."""
 
     key: str
@@ -178,7 +178,7 @@ class PlainLockShape(TypedDict):
     """The number of the build that failed; null if it is not known."""
 
 
-class LockShape(PlainLockShape):
+class LockShape(StoredLockShape):
     """A lock of a stage, with when it opens and what it has cost so far."""
 
     eta: LockEstimateShape

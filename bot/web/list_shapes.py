@@ -19,8 +19,8 @@ from bot.web.board_shapes import (
     EndedShape,
     EndedWithNewerShape,
     HealthShape,
-    PlainLockShape,
     RepairShape,
+    StoredLockShape,
     TileShape,
 )
 
@@ -409,9 +409,9 @@ class ConsequencesShape(TypedDict):
 
     mode: Mode | None
     """The mode that the pipeline would be in, if it changes."""
-    opens: list[PlainLockShape]
-    stays_locked: list[PlainLockShape]
-    locks: list[PlainLockShape]
+    opens: list[StoredLockShape]
+    stays_locked: list[StoredLockShape]
+    locks: list[StoredLockShape]
     starts: list[AffectedRunShape]
     gains_lane: list[AffectedRunShape]
     loses_lane: list[AffectedRunShape]
@@ -426,7 +426,7 @@ class ConsequencesShape(TypedDict):
     """The stages that would be locked when the builds in them have ended."""
 
 
-class ForeseenShape(TypedDict):
+class ConsequenceReportShape(TypedDict):
     """The answer to a dry run: nothing was kept."""
 
     state: Literal["foreseen"]

@@ -12,9 +12,9 @@ from bot.web.actions import Asked, RequestKind
 from bot.web.api_operation import NumberParameter, Parameter, View, operation
 from bot.web.bodies import AnyAction
 from bot.web.identity import require, signed_in
-from bot.web.list_shapes import DeadLetterTakenShape, ConsequenceReportShape, OutcomeShape, ParkedTakenShape
 from bot.web.problems import Problem
 from bot.web.request_inbox import LONGEST_WAIT, REQUEST_ID, foresee, outcome, submit
+from bot.web.request_shapes import ConsequenceReportShape, DeadLetterTakenShape, OutcomeShape, ParkedTakenShape
 from bot.web.shapes import reply
 from bot.web.shared import context_of
 

@@ -9,7 +9,7 @@ from flask import Blueprint, Flask, Response, current_app, request
 
 from bot.web import openapi
 from bot.web.api_operation import operation, operation_of, refuse_unknown_parameters
-from bot.web.list_shapes import DocumentShape
+from bot.web.request_shapes import DocumentShape
 from bot.web.shared import runtime
 
 documentation = Blueprint("documentation", __name__)

@@ -20,8 +20,8 @@ from bot.store.keys import Keys
 from bot.store.records import Repairs
 from bot.store.scripts import Scripts
 from bot.web.api_operation import Parameter, operation
-from bot.web.list_shapes import AttemptShape, CallbacksShape, HealthReportShape, ProcessShape
 from bot.web.problems import Problem
+from bot.web.request_shapes import AttemptShape, CallbacksShape, HealthReportShape, ProcessShape
 from bot.web.shapes import Shape, reply
 from bot.web.shared import context_of, runtime
 

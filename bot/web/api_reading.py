@@ -19,16 +19,11 @@ from bot.web.board_shapes import BoardShape, PipelinesShape
 from bot.web.estimating import add_estimates, add_to_tiles
 from bot.web.evidence import describe_run, ended_shapes, position_of, verification_shape
 from bot.web.fact_list import FactFilter
-from bot.web.list_shapes import (
-    DeadLettersShape,
-    EndedPageShape,
-    FactPageShape,
-    ParkedShape,
-    RunRecordShape,
-    WhyShape,
-)
+from bot.web.list_shapes import EndedPageShape, FactPageShape, WhyShape
 from bot.web.overview import overview
 from bot.web.problems import Problem
+from bot.web.request_shapes import DeadLettersShape, ParkedShape
+from bot.web.run_shapes import RunRecordShape
 from bot.web.shapes import reply
 from bot.web.shared import context_of, runtime
 
@@ -167,5 +162,3 @@ def list_parked(pipeline: str) -> Response:
     """The deliveries that could not be digested, newest first, without their bodies."""
     context = context_of(pipeline)
     return reply({"parked": [shapes.parked(row) for row in parked(context.redis, context.keys)]})
-
-

@@ -12,8 +12,8 @@ from bot.store.tokens import Tokens
 from bot.web import bodies
 from bot.web.api_operation import operation
 from bot.web.identity import require_everywhere
-from bot.web.list_shapes import CreatedTokenShape, RevokedShape, TokensShape
 from bot.web.problems import unknown
+from bot.web.request_shapes import CreatedTokenShape, RevokedShape, TokensShape
 from bot.web.shapes import reply
 from bot.web.shared import runtime
 

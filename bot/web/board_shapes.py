@@ -125,6 +125,8 @@ class TileShape(RunShape):
     """Why it stands where it stands, for programs."""
     reason: str
     """The same as a sentence."""
+    rule: str
+    """The rule of the documentation behind it, such as L2; empty if none is meant."""
     fix: str | None
     """The run that is on its way to replace it, if it has failed and stays."""
     stuck: bool

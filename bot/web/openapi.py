@@ -23,9 +23,9 @@ from typing_extensions import is_typeddict
 from werkzeug.routing import Rule
 
 from bot.core.access import HIGHEST, NEEDED, Action, Role, Scope
-from bot.web import board_shapes, list_shapes
+from bot.web import board_shapes, list_shapes, request_shapes, run_shapes
 from bot.web.api_operation import Operation, operation_of
-from bot.web.list_shapes import ProblemShape
+from bot.web.request_shapes import ProblemShape
 
 VERSION = "1"
 #: The version of OpenAPI whose rules the document follows.
@@ -192,7 +192,7 @@ class _Generated(GenerateJsonSchema):
 @lru_cache(maxsize=1)
 def _configure_shapes() -> None:
     """Once: the texts below the fields of our TypedDicts are read."""
-    for module in (board_shapes, list_shapes):
+    for module in (board_shapes, list_shapes, run_shapes, request_shapes):
         for each in vars(module).values():
             if is_typeddict(each):
                 with_config(_CONFIG)(each)

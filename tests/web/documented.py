@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
 from bot.web import openapi
-from bot.web.list_shapes import ProblemShape
+from bot.web.request_shapes import ProblemShape
 
 WHERE = "describe it below the address of its view: @operation(...), bot/web/api_operation.py"
 

@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 from bot.web import openapi
 from bot.web.request_shapes import ProblemShape
 
-WHERE = "describe it below the address of its view: @operation(...), bot/web/api_operation.py"
+WHERE = "describe it below the address of its view: @operation(...) of bot/web/api_operation.py"
 
 
 class DocumentedClient(FlaskClient):

@@ -47,6 +47,24 @@ class Case:
         """What a failing test is called."""
         return f"{self.action} {self.path or self.comment} {self.mode}"
 
+    @property
+    def form(self) -> str:
+        """The address of its form on the page, below `act`; empty: it has none."""
+        what, _, rest = self.path[1:].partition("/")
+        name, _, verb = rest.partition("/")
+        match what:
+            case "runs" | "stages":
+                return f"{verb}?{what[:-1]}={name}"
+            case "services":
+                return f"{verb}?service={name}&into={self.body.get('stage', '')}"
+            case "mode":
+                return {"run": "resume"}.get(self.body["mode"], self.body["mode"])
+            case "dead-letters":
+                return f"{name}-dead-letter?slot={self.body['slot']}"
+            case "parked":
+                return f"{name}-parked?entry={self.body['entry']}"
+        return ""
+
     def may(self, who: str) -> bool:
         """Whether somebody of PEOPLE may."""
         roles = list(Role)

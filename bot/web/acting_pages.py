@@ -20,7 +20,7 @@ from bot.store.inbox import parked
 from bot.web import bodies, shapes
 from bot.web.access import to_sign_in
 from bot.web.finding_pages import head
-from bot.web.forms import ActionForm, address, form_of
+from bot.web.forms import ActionForm, action_of, address, form_of
 from bot.web.identity import current_user, may, require, signed_in
 from bot.web.page import page
 from bot.web.problems import Problem
@@ -65,7 +65,12 @@ def act(pipeline: str, name: str) -> AnyResponse | tuple[str, int]:
     done = _done_before(context, person, sent) if confirms else None
     if done is not None:
         return _go_back(context, done)
-    form = form_of(context, name, request.args)
+    action = action_of(name)
+    try:
+        form = form_of(context, name, request.args)
+    except Problem:
+        require(action, context)  # who may not do it at all learns nothing about what there is
+        raise
     require(form.action, context, form.service)
     given = form.chosen((request.args if request.method == "GET" else sent).to_dict())
     if confirms:

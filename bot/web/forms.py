@@ -86,12 +86,16 @@ def address(pipeline: str, name: str, **target: str) -> str:
 
 
 def form_of(context: PipelineContext, name: str, asked: Mapping[str, str]) -> ActionForm:
-    """The form called `name` about what `asked` says. Raises Problem (404) for what does not exist, or has ended."""
-    make = _FORMS.get(name)
-    if make is None:
-        raise unknown("action", name, _FORMS)
+    """The form called `name` about what `asked` says. Raises Problem (404, 409) for what is not there."""
     with context.look() as replica:
-        return make(context, replica.board, asked)
+        return _FORMS[name][1](context, replica.board, asked)
+
+
+def action_of(name: str) -> Action:
+    """Which action the form called `name` is, whatever it is about. Raises Problem (404)."""
+    if name not in _FORMS:
+        raise unknown("action", name, _FORMS)
+    return _FORMS[name][0]
 
 
 # -- stages ------------------------------------------------------------------------------------------------------------
@@ -302,26 +306,30 @@ def _mode(name: str, mode: Mode, title: str, about: str, done: str) -> Make:
     return make
 
 
-_FORMS: Mapping[str, Make] = {
-    "lock": _lock,
-    "unlock": _unlock,
-    "retry": _retry,
-    "cancel": _cancel,
-    "move": _move,
-    "fast-lane": _fast_lane,
-    "pause": _mode(
-        "pause", Mode.PAUSE, "Pause {}", "Merges are taken in and shown; nothing is triggered.", "{} is paused"
+_FORMS: Mapping[str, tuple[Action, Make]] = {
+    "lock": (Action.LOCK, _lock),
+    "unlock": (Action.UNLOCK, _unlock),
+    "retry": (Action.RETRY, _retry),
+    "cancel": (Action.CANCEL, _cancel),
+    "move": (Action.MOVE, _move),
+    "fast-lane": (Action.FAST_LANE, _fast_lane),
+    "pause": (
+        Action.PAUSE,
+        _mode("pause", Mode.PAUSE, "Pause {}", "Merges are taken in and shown; nothing is triggered.", "{} is paused"),
     ),
-    "resume": _mode("resume", Mode.RUN, "Resume {}", "What waits is triggered again.", "{} runs"),
-    "observe": _mode(
-        "observe",
-        Mode.OBSERVE,
-        "Let {} only observe",
-        "Everything is decided and shown; nothing is sent to Jenkins, GitHub or people.",
-        "{} only observes",
+    "resume": (Action.PAUSE, _mode("resume", Mode.RUN, "Resume {}", "What waits is triggered again.", "{} runs")),
+    "observe": (
+        Action.MODE,
+        _mode(
+            "observe",
+            Mode.OBSERVE,
+            "Let {} only observe",
+            "Everything is decided and shown; nothing is sent to Jenkins, GitHub or people.",
+            "{} only observes",
+        ),
     ),
-    "retry-dead-letter": _dead_letter("retry-dead-letter", again=True),
-    "drop-dead-letter": _dead_letter("drop-dead-letter", again=False),
-    "retry-parked": _parked("retry-parked", again=True),
-    "drop-parked": _parked("drop-parked", again=False),
+    "retry-dead-letter": (Action.DEAD_LETTERS, _dead_letter("retry-dead-letter", again=True)),
+    "drop-dead-letter": (Action.DEAD_LETTERS, _dead_letter("drop-dead-letter", again=False)),
+    "retry-parked": (Action.PARKED, _parked("retry-parked", again=True)),
+    "drop-parked": (Action.PARKED, _parked("drop-parked", again=False)),
 }

@@ -12,13 +12,14 @@ import pytest
 from flask import Flask
 from pydantic import SecretStr
 
-from bot.core.model.events import CancelAsked, LockAsked
+from bot.core.access import NEEDED, Action
+from bot.core.model.events import CancelAsked, LockAsked, ModeAsked
 from bot.core.model.pipeline import Mode, Outcome
 from bot.core.model.run import Run
 from bot.web.app import create_app
 from config.configuration import Configuration, PipelineAccess, SignInSettings, WebSettings
 from config.settings import Settings
-from tests.roles import PEOPLE, REASON, ROLES, SAM, token
+from tests.roles import CASES, PEOPLE, REASON, ROLES, SAM, Case, cases, token
 from tests.texts import text_of
 from tests.web.plain import InProcess, PlainBrowser
 from tests.web.story import Story
@@ -438,3 +439,41 @@ def test_only_those_who_may_are_shown_a_button(
     for run, links in (("S1.1", of_s1), ("S2.1", of_s2)):
         browser.open(f"{base(story)}/runs/{run}")
         assert offered(browser) == links
+
+
+# -- the table of roles ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("case", "who"), list(cases("form")), ids=lambda each: getattr(each, "name", each))
+def test_each_role_may_do_on_the_page_what_the_table_says(
+    person: Person, story: Story, broken: Run, monkeypatch: pytest.MonkeyPatch, case: Case, who: str
+) -> None:
+    monkeypatch.setattr("bot.web.acting_pages.PATIENCE", 0)
+    if case.mode is not Mode.RUN:
+        story.put(ModeAsked(case.mode, "test", REASON))
+    before, browser = story.waiting(), person(who)
+    path = f"{base(story)}/act/{case.form}"
+    browser.open(path)
+    sent = {"reason": REASON, "key": "0" * 32, "step": "confirm"}
+    sent.update(re.findall(r'name="(csrf_token|seen|lock|key)" value="([^"]*)"', browser.html))
+    if into := case.body.get("stage"):
+        sent["into"] = into
+    status, html, _ = browser.site.post(path, sent)
+    if case.may(who):
+        assert status in (303, 404, 409), html
+        return
+    assert status == 403
+    assert f"{who} may not " in html
+    assert "ada" in html
+    assert story.waiting() == before
+    if case.action is not Action.FAST_LANE_INTO:  # which of the two it is shows when a stage is chosen
+        assert browser.status == 403
+        assert f"that takes the role `{NEEDED[case.action]}`" in html
+
+
+def test_the_table_has_each_form_of_the_page() -> None:
+    names = {case.form.partition("?")[0] for case in CASES if case.form}
+    assert names == {"lock", "unlock", "retry", "cancel", "move", "fast-lane", "pause", "resume", "observe"} | {
+        "drop-dead-letter",
+        "retry-parked",
+    }

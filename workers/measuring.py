@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from itertools import islice
 
+from bot import lock_reports
 from bot.core.model.board import Board
 from bot.core.model.pipeline import Mode, Track
 from bot.core.model.run import Run, Status
@@ -23,14 +24,18 @@ from bot.statistics.statistics import Statistics
 NOTED = 20
 
 
-def measure(context: PipelineContext) -> None:
-    """Bring the stored statistics of a pipeline up to date. Safe to run twice, and at once with others."""
+def measure(context: PipelineContext, reports: int = 5_000) -> None:
+    """Bring the stored statistics of a pipeline up to date. Safe to run twice, and at once with others.
+
+    The reports of the locks that have opened are stored with that: `reports` of them are kept.
+    """
 
     def also(statistics: Statistics) -> None:
         with context.look() as replica:
             now = time.time()
             set_paused(statistics, now, paused=replica.board.header.mode is not Mode.RUN)
             note_estimates(statistics, replica.board, now)
+        lock_reports.keep(context, statistics, reports)
         statistics.forget_old(now)
 
     context.statistics.advance(also)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+from bot import lock_reports
 from bot.core.model.board import Board
 from bot.core.model.effects import Mention, Notify
 from bot.core.model.messages import Message
@@ -103,7 +104,8 @@ def details_of(runtime: Runtime, context: PipelineContext, about: Message) -> No
         facts = {lock.key: tuple(_facts(context, board, lock)) for lock in about.left if lock.key in board.locks}
     logs = {run: runtime.log_of(configured.job(step.stage, step.track), build) for run, step, build in failed}
     pages = {run: runtime.page_of(name, run) for run, _, _ in failed}
-    return NoticeDetails(page, flag, logs, pages, facts)
+    reports = {key: lock_reports.address(runtime, context, key) for key in about.closed}
+    return NoticeDetails(page, flag, logs, pages, facts, reports)
 
 
 def _facts(context: PipelineContext, board: Board, lock: Lock) -> Iterator[str]:

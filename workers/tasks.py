@@ -160,7 +160,7 @@ def reconcile_heads(everybody: bool = False) -> None:
 def measure() -> None:
     """Fold the facts since the last time into the statistics."""
     for context in runtime().pipelines.values():
-        measuring.measure(context)
+        measuring.measure(context, runtime().configuration.keep.history)
 
 
 @task("interlock.housekeep", queue=TURNS)

@@ -16,12 +16,14 @@ from bot.statistics.parts import (
     DURATIONS_KEPT,
     ERRORS_KEPT,
     FAILURES_KEPT,
+    HELD_KEPT,
     LOCKS_KEPT,
     WEEK_KEPT,
     Cause,
     EstimateErrors,
     FailingTest,
     Foretold,
+    LockAccount,
     MeasuredRun,
     PastLock,
     PastLocks,
@@ -58,7 +60,7 @@ def _queued(statistics: Statistics, at: float, fact: Fact) -> None:
         run.fast = True
     if str(fact.step) != run.step:
         run.failed_tests = []
-    _wait(statistics, at, run, str(fact.step))
+    _wait(statistics, at, fact.run, run, str(fact.step))
 
 
 def _admitted(statistics: Statistics, at: float, fact: Fact) -> None:
@@ -93,7 +95,7 @@ def _change_lane(statistics: Statistics, at: float, fact: Fact, *, fast: bool) -
     _settle(statistics, at, run)
     run.fast = fast
     if waits:
-        _wait(statistics, at, run, run.step)
+        _wait(statistics, at, fact.run, run, run.step)
 
 
 def _started(statistics: Statistics, at: float, fact: Fact) -> None:
@@ -144,7 +146,7 @@ def _failed(statistics: Statistics, at: float, fact: Fact) -> None:
     for name in run.failed_tests:
         keep(statistics.change(f"test/{run.service}/{name}", FailingTest()).failed, at, FAILURES_KEPT)
     if fact.kind is FactKind.BUILD_REPEATED:
-        _wait(statistics, at, run, str(fact.step))
+        _wait(statistics, at, fact.run, run, str(fact.step))
     else:
         run.failed = at
 
@@ -184,10 +186,13 @@ def _run(statistics: Statistics, at: float, fact: Fact) -> MeasuredRun | None:
     return statistics.change(f"run/{fact.run}", MeasuredRun(fact.service, at))
 
 
-def _wait(statistics: Statistics, at: float, run: MeasuredRun, step: str) -> None:
+def _wait(statistics: Statistics, at: float, key: str | None, run: MeasuredRun, step: str) -> None:
     """The run waits for `step` from now on."""
     clock = advance(_clock(statistics, at, step), at)
     clock.waiting += not run.fast
+    if key and not run.fast:
+        for lock in clock.locks:
+            _hold(lock, key, at)
     run.step, run.queued = step, at
     run.locked_before, run.backoff_before, run.paused_before = clock.locked_sum, clock.backoff_sum, clock.paused_sum
     run.proof_before = _proof_sum(statistics, at, run.service)
@@ -253,7 +258,17 @@ def _locked(statistics: Statistics, at: float, fact: Fact) -> None:
     clock = advance(_clock(statistics, at, str(fact.step)), at)
     if fact.run is not None and any(lock.holder == fact.run for lock in clock.locks):
         return  # a retry has failed: the lock stands since its first failure
-    clock.locks.append(StandingLock(fact.run, fact.service, at, clock.share_sum))
+    lock = StandingLock(fact.run, fact.service, at, clock.share_sum, key=fact.lock or "")
+    for key, run in list(statistics.of("run")):
+        if isinstance(run, MeasuredRun) and run.queued is not None and not run.fast and run.step == str(fact.step):
+            _hold(lock, key, at)
+    clock.locks.append(lock)
+
+
+def _hold(lock: StandingLock, run: str, at: float) -> None:
+    """A run waits for the stage of the lock from now on."""
+    if run != lock.holder and len(lock.held) < HELD_KEPT:
+        lock.held.setdefault(run, at)
 
 
 def _unlocked(statistics: Statistics, at: float, fact: Fact) -> None:
@@ -281,6 +296,9 @@ def _close_account(statistics: Statistics, at: float, stage: str, clock: StepClo
         past = statistics.change(f"locks/{stage}", PastLocks()).locks
         past.append(PastLock(lock.service, at, seconds, cost))
         del past[:-LOCKS_KEPT]
+    if lock.key:
+        account = LockAccount(stage, lock.since, at, cost, lock.held)
+        statistics.change(f"account/{lock.key}", account)
     _compare(statistics, at, lock.said, Foretold.OPENS)
 
 

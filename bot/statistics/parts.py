@@ -14,6 +14,8 @@ DURATIONS_KEPT = 30
 LOCKS_KEPT = 50
 #: How many runs that have ended are kept, with what they waited for.
 RUNS_KEPT = 2_000
+#: How many runs that waited for a lock are remembered with it.
+HELD_KEPT = 500
 #: How many lead times of one service are kept for each week, and times to restore.
 WEEK_KEPT = 100
 #: How many failures of one test are kept.
@@ -96,6 +98,10 @@ class StandingLock:
     since: float
     share_before: float
     said: SaidEstimate | None = None
+    #: Its key on the board; empty where an older version locked the stage.
+    key: str = ""
+    #: The runs that have waited for its stage while it stood, each with when that began.
+    held: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -163,6 +169,20 @@ class PastLocks:
 
 
 @dataclass(slots=True)
+class LockAccount:
+    """What a lock of a person or of a failure came to, for its report: how long it stood, its cost in run-seconds.
+
+    Kept until the report is stored.
+    """
+
+    stage: str
+    since: float
+    opened: float
+    cost: float
+    held: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class ServiceWeek:
     """One week of one service: what ended in it. Manual locks have no service: they are in the week of `""`."""
 
@@ -225,6 +245,7 @@ Part = (
     | StepDurations
     | StepOutcomes
     | PastLocks
+    | LockAccount
     | ServiceWeek
     | FailingTest
     | EstimateErrors
@@ -239,6 +260,7 @@ PART_FAMILIES: dict[str, type] = {
     "durations": StepDurations,
     "outcomes": StepOutcomes,
     "locks": PastLocks,
+    "account": LockAccount,
     "week": ServiceWeek,
     "test": FailingTest,
     "errors": EstimateErrors,

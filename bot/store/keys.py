@@ -118,6 +118,16 @@ class Keys:
         """Hash: the parts of the statistics as JSON, by key; and `cursor`, the last fact that they contain."""
         return self.named("statistics")
 
+    @property
+    def lock_reports(self) -> str:
+        """Hash: the reports of locks that have opened, as JSON, by the key of the lock."""
+        return self.named("lock-reports")
+
+    @property
+    def lock_reports_order(self) -> str:
+        """Sorted set: the same locks by when they opened."""
+        return self.named("lock-reports-order")
+
     def webhook(self, name: str) -> str:
         """Hash: how far an outbound webhook has come in the log of facts."""
         return self.named(f"webhook:{name}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -55,6 +55,13 @@ class Records:
     def facts_after(self, after: str, limit: int = PAGE) -> list[tuple[str, RecordedFact]]:
         """The facts after the one with id `after` (`0-0`: from the first that is kept), oldest first."""
         return _facts(self._redis.xrange(self._keys.facts, min=f"({after}", max="+", count=limit))
+
+    def facts_from(self, at: float) -> Iterator[RecordedFact]:
+        """The facts that were decided from a moment on (seconds since the epoch), oldest first, page by page."""
+        after = f"{max(0, int(at * 1000) - 1)}-0"
+        while rows := self.facts_after(after, PAGE):
+            after = rows[-1][0]
+            yield from (recorded for _, recorded in rows if recorded.at >= at)
 
     def facts_of(self, run: str) -> list[tuple[str, RecordedFact]]:
         """The facts of one run, those of the last `STORY_KEPT` turns, oldest first; kept as long as the run itself.

@@ -80,6 +80,8 @@ class Fact:
     build: int | None = None
     #: Where the wish came from, if not through the API: `shop/s1#12, comment 4711`.
     via: str | None = None
+    #: The key of the lock that closed or opened a stage; None in what older versions decided.
+    lock: str | None = None
 
 
 class Why(StrEnum):

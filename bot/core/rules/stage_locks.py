@@ -71,7 +71,9 @@ def lock_stage(decision: Decision, lock: Lock) -> None:
     board.put(lock)
     told = StageLocked(lock.stage, lock.reason)
     where = Step(lock.stage)
-    decision.tell(FactKind.STAGE_LOCKED, told, step=where, holder=lock.run, service=lock.service, by=lock.by)
+    decision.tell(
+        FactKind.STAGE_LOCKED, told, step=where, holder=lock.run, service=lock.service, by=lock.by, lock=lock.key
+    )
     if not again:
         decision.locked.append(lock)
     recall(decision, lock.stage)
@@ -166,7 +168,9 @@ def open_lock(decision: Decision, lock: Lock, why: Message, *, by: str) -> None:
     left = len(board.locks_of(lock.stage))
     told = StageUnlocked(lock.stage, why, left)
     where = Step(lock.stage)
-    decision.tell(FactKind.STAGE_UNLOCKED, told, step=where, holder=lock.run, service=lock.service, by=by)
+    decision.tell(
+        FactKind.STAGE_UNLOCKED, told, step=where, holder=lock.run, service=lock.service, by=by, lock=lock.key
+    )
     decision.unlocked.append((lock, why))
     holder = board.runs.get(lock.run) if lock.run else None
     if holder is not None and holder.status is Status.FAILED:

@@ -1,0 +1,210 @@
+"""The report of a lock: what broke the stage, what mended it, how long that took, what it cost, and what happened when.
+
+It is made of the facts of the log alone, and of the account that the statistics keep of the lock, which is made of
+facts as well. Times in seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import islice
+
+from bot.core.model.facts import Fact, FactKind
+from bot.core.model.messages import StartsFast, StepPassed
+from bot.core.model.stage_messages import StageLocked, StageUnlocked
+from bot.reporting.estimates import cost_sentence
+from bot.reporting.markdown import plain
+from bot.reporting.messages import words
+from bot.reporting.sentences import moment
+from bot.statistics.parts import LockAccount
+
+#: How many lines a timeline has, and how many runs that waited are named.
+LINES, NAMED = 200, 20
+
+#: What is told of the failed run, of fixes and of the run that opened the lock; the rest of the log is about others.
+_TOLD = frozenset(
+    {
+        FactKind.MERGE_ACCEPTED,
+        FactKind.BUILD_STARTED,
+        FactKind.BUILD_PASSED,
+        FactKind.BUILD_FAILED,
+        FactKind.BUILD_REPEATED,
+        FactKind.BUILD_TIMED_OUT,
+        FactKind.RUN_QUEUED,
+        FactKind.RUN_RETRIED,
+        FactKind.RUN_PROMOTED,
+        FactKind.RUN_SUPERSEDED,
+        FactKind.RUN_CANCELLED,
+        FactKind.FIX_FAILED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportLine:
+    """One line of a timeline: when, what, and about which run."""
+
+    at: float
+    what: str
+    run: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LockReport:
+    """What a report says, as plain values; `opened`: None while the lock stands."""
+
+    key: str
+    stage: str
+    since: float
+    opened: float | None
+    #: Why the stage was locked; the failed run, its service and its build, if it was a run.
+    cause: str
+    by: str
+    run: str = ""
+    service: str = ""
+    build: int | None = None
+    #: Why the lock was opened, who opened it (a run or a person), and the run that mended the stage.
+    end: str = ""
+    opened_by: str = ""
+    fix: str = ""
+    #: In run-seconds; and the runs that waited for the stage while it was locked.
+    cost: float = 0.0
+    held: tuple[str, ...] = ()
+    timeline: tuple[ReportLine, ...] = ()
+
+
+def report(key: str, facts: Iterable[tuple[float, Fact]], account: LockAccount | None = None) -> LockReport | None:
+    """The report of a lock, from the facts since it was put up, each with when it was decided; None if it is not there.
+
+    A retry that fails again puts the same lock up once more: the first fact counts.
+    """
+    known = list(facts)
+    locked = next(((at, fact) for at, fact in known if _is(fact, FactKind.STAGE_LOCKED, key)), None)
+    if locked is None:
+        return None
+    since, first = locked
+    opened = next(((at, fact) for at, fact in known if _is(fact, FactKind.STAGE_UNLOCKED, key)), None)
+    end = opened[0] if opened is not None else None
+    reason = first.why.reason if isinstance(first.why, StageLocked) else first.why
+    failed = next(
+        (f for at, f in known if f.kind is FactKind.BUILD_FAILED and f.run == first.run and at <= since), None
+    )
+    made = LockReport(
+        key=key,
+        stage=first.step.stage if first.step is not None else "",
+        since=since,
+        opened=end,
+        cause=words(reason),
+        by=first.by or "",
+        run=first.run or "",
+        service=first.service or "",
+        build=failed.build if failed is not None else None,
+        cost=account.cost if account is not None else 0.0,
+        held=tuple(account.held) if account is not None else (),
+        timeline=tuple(_timeline(key, first, opened[1] if opened else None, known, since, end)),
+    )
+    return made if opened is None else _ended(made, opened[1])
+
+
+def _is(fact: Fact, kind: FactKind, key: str) -> bool:
+    return fact.kind is kind and fact.lock == key
+
+
+def _ended(made: LockReport, opened: Fact) -> LockReport:
+    why = opened.why.why if isinstance(opened.why, StageUnlocked) else opened.why
+    by = opened.by or ""
+    return replace(made, end=words(why), opened_by=by, fix=by if isinstance(why, StepPassed) else "")
+
+
+def _timeline(
+    key: str, locked: Fact, opened: Fact | None, facts: list[tuple[float, Fact]], since: float, end: float | None
+) -> Iterator[ReportLine]:
+    """What happened to the lock, to the failed run, and to the fixes of its service, in the order of the log."""
+    runs = _fixes(locked.service, facts) | {locked.run, opened.by if opened is not None else None} - {None}
+    meant = (
+        ReportLine(at, words(fact.why), fact.run or "")
+        for at, fact in facts
+        if since <= at <= (at if end is None else end)
+        and (fact.lock == key or (fact.kind in _TOLD and fact.run in runs))
+    )
+    yield from islice(meant, LINES)
+
+
+def _fixes(service: str | None, facts: list[tuple[float, Fact]]) -> set[str | None]:
+    """The runs of a service that took the fast lane."""
+    if service is None:
+        return set()
+    return {
+        fact.run
+        for _, fact in facts
+        if fact.service == service and (fact.kind is FactKind.RUN_PROMOTED or isinstance(fact.why, StartsFast))
+    }
+
+
+# -- as people read it -------------------------------------------------------------------------------------------------
+
+
+def span(seconds: float) -> str:
+    """How long something took: `42 s`, `12 min 3 s`, `3 h 5 min`, `2 d 4 h`."""
+    whole = round(seconds)
+    sizes = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+    parts: list[tuple[int, str]] = []
+    for size, unit in sizes:
+        count, whole = divmod(whole, size)
+        if count or parts:
+            parts.append((count, unit))
+    return " ".join(f"{count} {unit}" for count, unit in parts[:2] if count) or "0 s"
+
+
+def duration_of(found: LockReport, now: float) -> float:
+    """How long the lock stood, or has stood so far, in seconds."""
+    return (found.opened if found.opened is not None else now) - found.since
+
+
+def cost_of(found: LockReport) -> str:
+    """What the lock has cost, and whom it held up."""
+    if not found.held:
+        return "nothing: no run waited for it"
+    more = len(found.held) - NAMED
+    names = ", ".join(found.held[:NAMED]) + (f" and {more} more" if more > 0 else "")
+    count = len(found.held)
+    return f"{cost_sentence(found.cost)}; {count} run{'' if count == 1 else 's'} waited for it: {names}"
+
+
+def markdown(found: LockReport, now: float, pages: str = "", log: str = "") -> str:
+    """The report as Markdown. `pages`: where the pages of runs are; `log`: the log of the build that failed."""
+
+    def run(key: str) -> str:
+        return f"[{key}]({pages}{key})" if key and pages else plain(key)
+
+    cause = plain(found.cause) + _in_brackets(run(found.run) or f"locked by {plain(found.by)}")
+    end = "the lock still stands"
+    if found.opened is not None:
+        end = plain(found.end) + _in_brackets(run(found.fix))
+    until = f" to {moment(found.opened)}" if found.opened is not None else ", still locked"
+    took = span(duration_of(found, now))
+    rows = [
+        f"# {plain(found.stage)} was locked for {took}",
+        "",
+        f"The lock {plain(found.key)}, from {moment(found.since)}{until}.",
+        "",
+        f"- **Cause**: {cause}" + (f", [log of build {found.build}]({log})" if log else ""),
+        f"- **Fix**: {end}",
+        f"- **Duration**: {took}",
+        f"- **Cost**: {plain(cost_of(found))}",
+        "",
+        "| when (UTC) | what happened |",
+        "|---|---|",
+        *(f"| {_clock(each.at)} | {plain(each.what)}{_in_brackets(run(each.run))} |" for each in found.timeline),
+    ]
+    return "\n".join(rows) + "\n"
+
+
+def _in_brackets(text: str) -> str:
+    return f" ({text})" if text else ""
+
+
+def _clock(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S")

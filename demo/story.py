@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
+from bot.core.model.pipeline import Step
 from bot.reporting.view import view
 from bot.store.replica import BoardReplica
 from demo.pictures import PICTURES, TITLES, Picture, differences, drawn, seen
@@ -37,6 +38,8 @@ class Story:
         self._console = console
         self._pace = pace
         self._cdp = town.jenkins["cdp"].control
+        #: The key of the lock of the second picture.
+        self._lock = ""
 
     def play(self) -> None:
         """The whole story. Raises Spoiled with the difference if it goes otherwise than in the pictures."""
@@ -80,6 +83,7 @@ class Story:
     def _second_picture(self) -> None:
         self._release("pre-production", "S1a", "FAILURE", tests=["CheckoutTest.paysWithCard"])
         self._show(2)
+        self._lock = self._copy.board.locks_of("pre-production")[0].key
         self._wait("the banner stands on the Jenkins job", lambda: "locked" in self._description())
         self._wait("people have mail", lambda: any("is locked" in s for s in self._town.mailbox.subjects))
         self._console.print(f"  mail: {self._names.told(self._town.mailbox.subjects[-1])}", style="magenta")
@@ -98,6 +102,7 @@ class Story:
         self._wait("the banner is gone, the owner's text is back", lambda: self._description() == OWNERS_TEXT)
         self._wait("people have mail", lambda: any("is open" in s for s in self._town.mailbox.subjects))
         self._console.print(f"  mail: {self._names.told(self._town.mailbox.subjects[-1])}", style="magenta")
+        self._report()
         self._once()
 
     # -- what people and Jenkins do ------------------------------------------------------------------------------
@@ -155,6 +160,22 @@ class Story:
         picture = Panel(Text(drawn(found)), title=f"{number}  {TITLES[number]}", title_align="left", expand=False)
         self._console.print(picture)
         time.sleep(self._pace)
+
+    def _report(self) -> None:
+        """The lock has a report, and it says what happened in the story. Print where it is, and what it says."""
+        listed = self._copy.board.version("S1", Step("pre-production")).whole
+        fix = listed.run if listed is not None else ""
+        found = self._town.report(self._lock)
+        wanted = {"run": self._lock.partition("/")[2], "fix": fix, "service": "S1", "held": 2}
+        told = {**{name: found[name] for name in wanted}, "held": len(found["held"])}
+        if told != wanted or "CheckoutTest.paysWithCard" not in found["cause"]:
+            raise Spoiled(f"the report of the lock says {told}: {found['cause']}; expected {wanted}")
+        self._console.print(f"  report of the lock: {self._town.page(self._lock)}", style="magenta", soft_wrap=True)
+        for name, said in (("cause", found["cause"]), ("fix", found["end"])):
+            self._console.print(f"    {name}: {self._names.told(said)}", markup=False, highlight=False)
+        for name in ("duration", "cost"):
+            said = self._names.told(found[name]["words"])
+            self._console.print(f"    {name}: {said}", markup=False, highlight=False)
 
     def _once(self) -> None:
         """Every attempt was built once; S1c's build was stopped; nobody else's was touched."""

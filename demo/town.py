@@ -10,6 +10,7 @@ from email.policy import default
 from pathlib import Path
 from typing import Any
 
+import requests
 import yaml
 from aiosmtpd.controller import Controller as SmtpServer
 
@@ -89,6 +90,17 @@ class Town:
             "INTERLOCK_WEB_WORKERS": "1",
         }
 
+    def page(self, lock: str) -> str:
+        """Where the report of a lock is."""
+        return f"http://{self.bind}/p/{PIPELINE}/locks/{lock}"
+
+    def report(self, lock: str) -> dict[str, Any]:
+        """The report of a lock, as the API has it. Raises requests.HTTPError if there is none."""
+        answer = requests.get(f"http://{self.bind}/api/v1/pipelines/{PIPELINE}/lock-reports/{lock}", timeout=10)
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
+
     def job(self, stage: str) -> str:
         """The full name of a stage's job."""
         return f"shop/{stage.replace(' ', '-')}"
@@ -101,6 +113,10 @@ class Town:
         example["github"] = {"api_url": self.github.url, "web_url": self.github.url, "write_spacing": "0s"}
         example["web"] = {"public_url": f"http://{self.bind}"}
         example["notify"] = {"channels": {"mail": ["locked", "unlocked", "fix-failed"]}}
+        example["pipelines"][0]["notify"] = {
+            "routes": [{"of": ["locked", "unlocked"], "to": ["authors"]}],
+            "escalation": [{"after": "15m", "to": ["mail"]}],
+        }
         example["polling"] = {"builds": "2s", "heads": "30s", "clock": "1s"}
         example["pipelines"][0]["roles"]["admin"].append({"name": "demo"})  # whose token the demo prints
         (self._folder / "interlock.yaml").write_text(yaml.safe_dump(example, sort_keys=False), "utf-8")

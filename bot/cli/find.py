@@ -1,4 +1,4 @@
-"""The commands that find: where, runs, watch; what is in which stage, which runs there are, what becomes of one."""
+"""The commands that find: where, runs, watch, lock-report; what is where, which runs there are, what became of them."""
 
 from __future__ import annotations
 
@@ -231,3 +231,32 @@ def one_run(api: ApiClient, query: str) -> str:
 def _steady(line: str) -> str:
     """A line without what changes while nothing happens: how long a build may still take."""
     return _LEFT.sub("", line)
+
+
+@click.command()
+@click.argument("lock", required=False)
+@limit(20)
+@as_json
+@calls_api
+def lock_report(api: ApiClient, lock: str | None, limit: int, as_json: bool) -> None:
+    """Print the report of a lock as Markdown, or list the last reports.
+
+    LOCK is the key of a lock, such as pre-production/S1.5; it may still stand.
+    """
+    if lock is not None:
+        found = api.get("lock-reports", *lock.split("/"), has="markdown")
+        if as_json:
+            print_json(found)
+        else:
+            click.echo("\n".join(clean(line) for line in found["markdown"].splitlines()))
+        return
+    listed = api.get("lock-reports", has="reports", limit=limit)
+    if as_json:
+        print_json(listed)
+        return
+    now = time.time()
+    if not listed["reports"]:
+        say("No lock has opened yet.")
+    for row in listed["reports"]:
+        say(f"{clock(row['opened'], now)}  {row['lock']}  {row['duration']['words']}: {row['cause']}")
+        say(f"       {row['end']}; cost: {row['cost']['words']}")

@@ -38,7 +38,17 @@ def cli(context: click.Context, url: str | None, pipeline: str | None) -> None:
             stream.reconfigure(errors="replace")  # a title may hold characters that this terminal cannot show
 
 
-_READ = (read.status, find.where, find.runs, read.why, find.watch, read.log, read.history, read.stats)
+_READ = (
+    read.status,
+    find.where,
+    find.runs,
+    read.why,
+    find.watch,
+    read.log,
+    read.history,
+    find.lock_report,
+    read.stats,
+)
 _ACT = (act.lock, act.unlock, act.retry, act.cancel, act.move, act.fast_lane, act.pause, act.resume, act.observe)
 _OPERATE = (operate.dead_letters, operate.parked)
 _SET_UP = (

@@ -170,7 +170,8 @@ def cost_of(found: LockReport) -> str:
     more = len(found.held) - NAMED
     names = ", ".join(found.held[:NAMED]) + (f" and {more} more" if more > 0 else "")
     count = len(found.held)
-    return f"{cost_sentence(found.cost)}; {count} run{'' if count == 1 else 's'} waited for it: {names}"
+    cost = cost_sentence(found.cost) if found.cost >= 60 else f"{found.cost:.0f} run-seconds"
+    return f"{cost}; {count} run{'' if count == 1 else 's'} waited for it: {names}"
 
 
 def markdown(found: LockReport, now: float, pages: str = "", log: str = "") -> str:

@@ -17,6 +17,7 @@ from bot.web import (
     compression,
     finding_pages,
     ingress,
+    lock_pages,
     metrics,
     page,
     problems,
@@ -83,7 +84,7 @@ def create_app(
 
 
 #: Modules that add their views to the blueprints `reading` and `page` when they are imported.
-_ADDED = (acting_pages, api_finding, rule_pages, finding_pages, run_page, statistics)
+_ADDED = (acting_pages, api_finding, rule_pages, finding_pages, lock_pages, run_page, statistics)
 
 
 def _migrate(shared: runtime.Runtime) -> None:

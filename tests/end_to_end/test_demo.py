@@ -27,4 +27,8 @@ def test_the_demo_ends_in_picture_4() -> None:
     assert "[queue 1: ] -> (acceptance: S3a S2b)" in picture
     assert "[queue 2: ] -> (pre-production: S2a)" in picture
     assert "(production: S1e)" in picture
+    assert "/p/epages/locks/pre-production/S1." in done.stdout
+    assert "cause: S1a failed in pre-production (CheckoutTest.paysWithCard" in done.stdout
+    assert "fix: S1e has passed pre-production" in done.stdout
+    assert "2 runs waited for it: S1b, S2a" in done.stdout or "2 runs waited for it: S2a, S1b" in done.stdout
     assert "It ended in picture 4, as it must" in done.stdout

@@ -1,0 +1,92 @@
+"""The reports of locks: as a page, as Markdown, and through the API."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+
+from flask import Response, render_template, request
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+from bot import lock_reports
+from bot.reporting.lock_report import LockReport, cost_of, duration_of, span
+from bot.runtime import PipelineContext
+from bot.web import shapes
+from bot.web.api_reading import reading, whole_number
+from bot.web.finding_pages import head
+from bot.web.page import page
+from bot.web.problems import Problem
+from bot.web.shared import context_of, runtime
+
+#: How many reports one answer lists.
+LISTED = 50
+
+
+@page.get("/p/<pipeline>/locks")
+def show_lock_reports(pipeline: str) -> str:
+    """The reports of the locks that opened last."""
+    context = context_of(pipeline)
+    found = [_shape(each) for each in lock_reports.last(context, LISTED)]
+    return render_template("locks.html", **head(context, "locks"), found=found)
+
+
+@page.get("/p/<pipeline>/locks/<path:key>")
+def show_lock_report(pipeline: str, key: str) -> str | Response:
+    """The report of one lock, also of one that stands; with `?format=markdown` as it is written."""
+    context = context_of(pipeline)
+    found = _found(context, key)
+    written = lock_reports.text(runtime(), context, found)
+    if request.args.get("format") == "markdown":
+        return Response(written, mimetype="text/markdown")
+    html = MarkdownIt("commonmark", {"html": False}).enable("table").render(written)
+    made = Markup(html)  # noqa: S704  made of our own text: what people wrote formats nothing, and HTML in it is text
+    return render_template("lock.html", **head(context, "locks"), found=found, html=made)
+
+
+@reading.get("/pipelines/<pipeline>/lock-reports")
+def list_lock_reports(pipeline: str) -> Response:
+    """The reports of the locks that opened last, without their timelines. `limit`: how many."""
+    context = context_of(pipeline)
+    found = lock_reports.last(context, whole_number("limit", LISTED, 1, LISTED))
+    return shapes.reply({"reports": [_shape(each) for each in found]})
+
+
+@reading.get("/pipelines/<pipeline>/lock-reports/<path:key>")
+def read_lock_report(pipeline: str, key: str) -> Response:
+    """The report of one lock, with its timeline and as Markdown."""
+    context = context_of(pipeline)
+    found = _found(context, key)
+    timeline = [asdict(line) for line in found.timeline]
+    return shapes.reply(
+        {**_shape(found), "timeline": timeline, "markdown": lock_reports.text(runtime(), context, found)}
+    )
+
+
+def _found(context: PipelineContext, key: str) -> LockReport:
+    found = lock_reports.find(context, key)
+    if found is None:
+        raise Problem(404, f"nothing is known of a lock {key} (any more)")
+    return found
+
+
+def _shape(found: LockReport) -> shapes.Shape:
+    """A report without its timeline, as plain values."""
+    seconds = duration_of(found, time.time())
+    return {
+        "lock": found.key,
+        "stage": found.stage,
+        "since": found.since,
+        "opened": found.opened,
+        "cause": found.cause,
+        "by": found.by,
+        "run": found.run or None,
+        "service": found.service or None,
+        "build": found.build,
+        "end": found.end,
+        "opened_by": found.opened_by or None,
+        "fix": found.fix or None,
+        "duration": {"seconds": seconds, "words": span(seconds)},
+        "cost": {"run_seconds": found.cost, "words": cost_of(found)},
+        "held": list(found.held),
+    }

@@ -12,7 +12,7 @@ FOR_PROGRAMS = frozenset({"webhooks", "reading", "acting", "tokens", "machines",
 #: Views of the other blueprints that are no page of their own.
 NO_PAGES = frozenset({"page.stream_board", "page.stream_run", "signing.go_to_github", "signing.come_from_github"})
 #: What stands for the parts of addresses, besides the pipeline: each is something that the board in the test has.
-PARTS = {"service": "S1", "run": "S1.1", "name": "lock", "topic": "fast-lane"}
+PARTS = {"service": "S1", "run": "S1.1", "name": "lock", "topic": "fast-lane", "key": "pre-production/S1.1"}
 
 
 def pages(app: Flask, pipeline: str, more: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -65,6 +65,11 @@ class Case:
                 return f"{name}-parked?entry={self.body['entry']}"
         return ""
 
+    @property
+    def foreseeable(self) -> bool:
+        """Whether a turn decides it, so that a dry run can say what it would lead to."""
+        return bool(self.typed) and self.action not in (Action.DEAD_LETTERS, Action.PARKED, Action.TOKENS)
+
     def may(self, who: str) -> bool:
         """Whether somebody of PEOPLE may."""
         roles = list(Role)
@@ -108,6 +113,13 @@ CASES = (
         "/tokens/revoke",
         {"which": "nobody"},
         ("token", "revoke", "nobody", "--url", "{url}"),
+        everywhere=True,
+    ),
+    Case(
+        Action.TOKENS,
+        "/tokens",
+        {"name": "robot", "scope": "read"},
+        ("token", "create", "robot", "--scope", "read", "--url", "{url}"),
         everywhere=True,
     ),
     Case(Action.PARKED, "/parked/retry", {"entry": "1-1"}, ("parked", "retry", "1-1")),

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from pydantic import SecretStr
 
+from bot.cli.main import cli
 from bot.core.access import NEEDED
 from bot.core.model.events import ModeAsked
 from bot.core.model.run import Run
@@ -14,7 +15,7 @@ from bot.web.app import create_app
 from config.configuration import Configuration, PipelineAccess, SignInSettings, WebSettings
 from config.settings import Settings
 from tests.cli.conftest import Interlock, serving, typed
-from tests.roles import PEOPLE, REASON, ROLES, Case, cases, token
+from tests.roles import CASES, PEOPLE, REASON, ROLES, Case, cases, token
 from tests.web.conftest import Story
 
 
@@ -26,6 +27,10 @@ def settings(settings: Settings) -> Settings:
 @pytest.fixture
 def configuration(configuration: Configuration, story: Story) -> Configuration:
     return replace(configuration, accesses={story.shape.name: PipelineAccess(ROLES)})
+
+
+#: Whoever asks what an action would lead to.
+FORESEEABLE = [(case, who) for case, who in cases("typed") if case.foreseeable]
 
 
 @pytest.mark.parametrize(("case", "who"), list(cases("typed")), ids=lambda each: getattr(each, "name", each))
@@ -40,6 +45,25 @@ def test_each_role_may_type_what_the_table_says(
     if refused:
         assert done.exit_code == 1
         assert f"that takes the role `{NEEDED[case.action]}`" in done.stderr
+
+
+@pytest.mark.parametrize(("case", "who"), FORESEEABLE, ids=lambda each: getattr(each, "name", each))
+def test_a_dry_run_takes_the_role_of_its_action(
+    interlock: Interlock, story: Story, broken: Run, case: Case, who: str
+) -> None:
+    if story.board.header.mode is not case.mode:
+        story.put(ModeAsked(case.mode, "test", REASON))
+    version = story.store.copy.version
+    done = interlock(*case.typed, "--dry-run", INTERLOCK_TOKEN=token(who))
+    assert (f"{who} may not" in done.stderr) is not case.may(who), done.stderr
+    assert done.stdout.startswith("dry run: ") is (done.exit_code == 0)
+    story.turns()
+    assert story.store.copy.version == version
+
+
+def test_every_command_that_acts_is_in_the_table() -> None:
+    acts = {name for name, command in cli.commands.items() if "reason" in {each.name for each in command.params}}
+    assert {case.typed[0] for case in CASES if case.typed} == acts | {"token"}
 
 
 def test_where_reading_takes_a_sign_in_the_command_reads_with_the_token(

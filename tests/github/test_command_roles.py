@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core.access import Member, MemberKind, Roles
+from bot.core.access import COMMANDS, Action, Member, MemberKind, Roles
 from config.configuration import PipelineAccess
 from tests.github.test_commands import REPO, answers, comment, locked, told
-from tests.roles import ROLES, Case, cases
+from tests.roles import CASES, ROLES, Case, cases
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop
 
@@ -110,6 +110,12 @@ def test_where_reading_takes_a_sign_in_the_answers_are_for_readers(workshop: Ope
     assert "everybody with an API token; `help` is for everybody." in words
     assert told(shop, pull, f"/interlock {command}", "dana")[0] == ["+1"]
     assert told(shop, pull, "/interlock help", "mallory")[0] == ["+1"]
+
+
+def test_every_command_that_acts_is_in_the_table() -> None:
+    played = {(case.comment.partition(" ")[0], case.action) for case in CASES if case.comment}
+    acts = {(verb, action) for verb, action in COMMANDS.items() if action is not None}
+    assert played == acts | {("fast-lane", Action.FAST_LANE_INTO)}
 
 
 @pytest.mark.parametrize(("case", "who"), list(cases("comment")), ids=lambda each: getattr(each, "name", each))

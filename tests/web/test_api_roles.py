@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from pydantic import SecretStr
+from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
 from bot.core.access import NEEDED, Action
@@ -41,6 +43,10 @@ def board(story: Story) -> Story:
     return story
 
 
+#: Whoever asks what an action would lead to.
+FORESEEABLE = [(case, who) for case, who in cases("path") if case.foreseeable]
+
+
 def asked(client: FlaskClient, story: Story, case: Case, who: str) -> TestResponse:
     if story.board.header.mode is not case.mode:
         story.put(ModeAsked(case.mode, "test", REASON))
@@ -54,7 +60,7 @@ def test_each_role_may_do_what_the_table_says(client: FlaskClient, board: Story,
     before = board.waiting()
     answer = asked(client, board, case, who)
     if case.may(who):
-        assert answer.status_code in (202, 404, 409), answer.json
+        assert answer.status_code in (200, 201, 202, 404, 409), answer.json
     else:
         assert (answer.status_code, answer.json["needs"]) == (403, str(NEEDED[case.action]))
         assert answer.json["detail"].startswith(f"{who} may not ")
@@ -64,6 +70,32 @@ def test_each_role_may_do_what_the_table_says(client: FlaskClient, board: Story,
 
 def test_the_table_has_every_action_but_reading() -> None:
     assert {case.action for case in CASES} == set(Action) - {Action.READ}
+
+
+@pytest.mark.parametrize(("case", "who"), FORESEEABLE, ids=lambda each: getattr(each, "name", each))
+def test_a_dry_run_takes_the_role_of_its_action(client: FlaskClient, board: Story, case: Case, who: str) -> None:
+    before = board.waiting()
+    answer = asked(client, board, replace(case, body={**case.body, "dry_run": True}), who)
+    if case.may(who):
+        assert answer.status_code in (200, 409), answer.json
+    else:
+        assert (answer.status_code, answer.json["needs"]) == (403, str(NEEDED[case.action]))
+    assert board.waiting() == before + (case.mode is not Mode.RUN), "a dry run is kept nowhere"
+
+
+def test_every_way_to_act_through_the_api_is_in_the_table(app: Flask, story: Story) -> None:
+    """A new route without a case would be a way that nobody has compared with the table."""
+    urls = app.url_map.bind("localhost")
+    base = f"/api/v1/pipelines/{story.shape.name}"
+    played = {
+        urls.match(f"{'/api/v1' if case.everywhere else base}{case.path}", "POST")[0] for case in CASES if case.path
+    }
+    acts = {rule.endpoint for rule in app.url_map.iter_rules() if rule.rule.startswith("/api/") and is_post(rule)}
+    assert played == acts
+
+
+def is_post(rule: Rule) -> bool:
+    return "POST" in (rule.methods or ())
 
 
 def test_a_developer_of_one_service_acts_on_its_runs_alone(client: FlaskClient, board: Story) -> None:

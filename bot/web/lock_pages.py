@@ -13,7 +13,8 @@ from bot import lock_reports
 from bot.reporting.lock_report import LockReport, cost_of, duration_of, span
 from bot.runtime import PipelineContext
 from bot.web import shapes
-from bot.web.api_reading import reading, whole_number
+from bot.web.api_operation import NumberParameter
+from bot.web.api_reading import reading
 from bot.web.finding_pages import head
 from bot.web.page import page
 from bot.web.problems import Problem
@@ -21,6 +22,7 @@ from bot.web.shared import context_of, runtime
 
 #: How many reports one answer lists.
 LISTED = 50
+LIMIT = NumberParameter("limit", "How many there are at most.", LISTED, 1, LISTED)
 
 
 @page.get("/p/<pipeline>/locks")
@@ -48,7 +50,7 @@ def show_lock_report(pipeline: str, key: str) -> str | Response:
 def list_lock_reports(pipeline: str) -> Response:
     """The reports of the locks that opened last, without their timelines. `limit`: how many."""
     context = context_of(pipeline)
-    found = lock_reports.last(context, whole_number("limit", LISTED, 1, LISTED))
+    found = lock_reports.last(context, LIMIT.value())
     return shapes.reply({"reports": [_shape(each) for each in found]})
 
 

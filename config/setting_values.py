@@ -16,14 +16,13 @@ from bot.store.address import AddressError
 from bot.store.address import parse as parse_address
 from config import values as v
 from config.errors import nearest, one_of, shown
+from config.placeholders import is_secret_address
 
 _WHO = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,62}"
 #: The fewest characters of a secret that somebody makes for Interlock, and how many of them differ at least.
 LEAST_OF_OURS, DIFFERENT = 16, 5
 #: The fewest of one that GitHub or Jenkins made (theirs have 34 and more), or of a password in its place.
 LEAST_FROM_ELSEWHERE = 4
-#: What examples have in place of an address (RFC 2606: the names of examples).
-_PLACEHOLDER = re.compile(r"\.\.\.|[<>]|\bTOKEN(_[A-Z])?\b|[@/.]example\.(com|net|org)\b")
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 FORMATS = ("json", "text")
 Network = IPv4Network | IPv6Network
@@ -129,7 +128,7 @@ def _notify_urls(text: str) -> dict[str, str]:
     for name, address in addresses.items():
         if not re.match(r"[A-Za-z][A-Za-z0-9+.-]*://.", address):
             raise InvalidValueError(f"holds no address for `{name}`; expected one such as `slack://...`")
-        if _PLACEHOLDER.search(address):
+        if is_secret_address(address):
             raise InvalidValueError(f"holds a placeholder for `{name}`; expected its real address")
     return addresses
 

@@ -17,6 +17,7 @@ from config import values as v
 from config.access import ReadPolicy
 from config.errors import MOST_SHOWN, Mistake, Path, nearest, one_of, shown
 from config.model import PipelineFile
+from config.placeholders import in_file
 from config.values import written
 from config.yaml_nodes import YamlNode
 
@@ -48,9 +49,18 @@ def validate(root: YamlNode) -> tuple[PipelineFile | None, list[Found]]:
         found += [entry for entry in _pydantic_mistakes(error) if entry[0] not in empty]
     broken = references(data, lambda at: root.mark_of(at).line)
     found += [(at, False, mistake) for at, mistake in islice(broken, MOST_SHOWN)]
+    found += [(at, False, _placeholder(at, text)) for at, text in islice(in_file(data), MOST_SHOWN)]
     if model is not None:
         found += [*_backoff(model), *_environments(model), *_reading(model), *_levels(model)]
     return model, found
+
+
+def _placeholder(path: Path, text: str) -> Mistake:
+    """An address of the example, where a real one belongs: what that is, as the description of the key says."""
+    keys = _section(path[:-1]).model_fields
+    about = (keys[str(path[-1])].description if path and str(path[-1]) in keys else "") or "the real value"
+    first = about.split(".")[0]
+    return Mistake(f"{shown(text)} is a placeholder of the example", f"{first[:1].lower()}{first[1:]}")
 
 
 def _backoff(model: PipelineFile) -> Iterator[Found]:

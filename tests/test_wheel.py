@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.example_file import OURS, PLACEHOLDER
+
 ROOT = Path(__file__).parents[1]
 SOURCES = ("bot", "workers", "config", "launch", "standins", "demo", "bench", "tests", "mutants")
 PACKAGES = sysconfig.get_path("purelib")
@@ -63,6 +65,6 @@ def test_the_command_works_where_only_the_wheel_is(wheel: Path, tmp_path: Path) 
         return done.stdout
 
     command = "from bot.cli.main import cli; cli()"
-    (tmp_path / "interlock.yaml").write_text(python(command, "example"))
+    (tmp_path / "interlock.yaml").write_text(python(command, "example").replace(PLACEHOLDER, OURS))
     assert "no mistakes" in python(command, "check", "interlock.yaml")
     python("import bot.web.app, bot.doctor, launch, workers.turn")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,14 +50,14 @@ def check(file: Path | None, strict: bool) -> None:
         say(f"  {pipeline.name}: {stages}; {count(len(pipeline.services), 'service')}; mode {mode}")
         for line in told_of_what(pipeline.notices):
             say(f"    {line}")
-    wrong, doubtful = check_environment(configuration)
-    if not wrong and not doubtful:
+    found = check_environment(configuration)
+    if not found.everything:
         say("The environment has everything it needs.")
         return
     say("The environment of this command:")
-    for sentence in (*wrong, *doubtful):
+    for sentence in found.everything:
         say(f"  {sentence}")
-    if strict and wrong:
+    if found.mistaken or (strict and found.missing):
         raise click.exceptions.Exit(FAILED)
 
 
@@ -123,8 +124,22 @@ def checked_file(path: Path) -> Configuration:
         raise click.exceptions.Exit(FAILED) from None
 
 
-def check_environment(configuration: Configuration) -> tuple[list[str], list[str]]:
-    """What is wrong with the environment for this configuration, and what is merely doubtful; sentences."""
+@dataclass(frozen=True, slots=True)
+class EnvironmentCheck:
+    """What was found of the environment, in sentences: set and wrong, not set, and merely doubtful."""
+
+    mistaken: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+    doubtful: tuple[str, ...] = ()
+
+    @property
+    def everything(self) -> tuple[str, ...]:
+        """The worst first."""
+        return (*self.mistaken, *self.missing, *self.doubtful)
+
+
+def check_environment(configuration: Configuration) -> EnvironmentCheck:
+    """What is wrong with the environment for this configuration, what it lacks, and what is doubtful."""
     from config import settings
     from config.errors import SettingsError
 
@@ -132,13 +147,13 @@ def check_environment(configuration: Configuration) -> tuple[list[str], list[str
     try:
         found = settings.load()
     except SettingsError as error:
-        return list(error.sentences), doubtful
-    wrong = list(settings.missing(configuration, found))
+        return EnvironmentCheck(error.sentences, (), tuple(doubtful))
+    missing = list(settings.missing(configuration, found))
     for need in (found.need_github, found.need_github_webhook_secrets, found.need_jenkins_webhook_secrets):
         try:
             need()
         except SettingsError as error:
-            wrong += error.sentences
+            missing += error.sentences
     if not found.api_tokens:
         doubtful.append("INTERLOCK_API_TOKENS is not set: only tokens of `interlock token` act through the API")
-    return wrong, doubtful
+    return EnvironmentCheck((), tuple(missing), tuple(doubtful))

@@ -41,10 +41,10 @@ def up(file: Path | None, bind: str | None) -> None:
     given = {"INTERLOCK_CONFIG": str(file) if file else None, "INTERLOCK_BIND": bind}
     with _variables({name: value for name, value in given.items() if value is not None}):
         configuration = checked_file(config_path(None))
-        wrong, doubtful = check_environment(configuration)
-        for sentence in (*wrong, *doubtful):
+        found = check_environment(configuration)
+        for sentence in found.everything:
             warn(sentence)
-        if wrong:
+        if found.mistaken or found.missing:
             warn("Nothing was started: the environment is incomplete (see docs/configuration.md).")
             raise click.exceptions.Exit(FAILED)
         _run(process_environment(os.environ, Path.cwd()))

@@ -12,12 +12,13 @@ from bot.jenkins.job_plan import PARAMETERS
 from standins.github import GitHubStandIn
 from standins.jenkins import JenkinsStandIn
 from tests.cli.conftest import typed
+from tests.example_file import write_example
 
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "interlock.yaml").write_text(typed("example").stdout)
+    write_example(tmp_path / "interlock.yaml")
     return tmp_path
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from config.model import SCHEMA_FILE
 from tests.cli.conftest import typed
+from tests.example_file import PLACEHOLDER, example_text, write_example
 
 SECRETS = {
     "INTERLOCK_JENKINS_TOKEN_BUILD": "token",
@@ -28,8 +29,19 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_newcomer_begins_with_the_example(here: Path) -> None:
-    (here / "interlock.yaml").write_text(typed("example").stdout)
+def test_a_newcomer_begins_with_the_example_and_is_told_which_addresses_to_write(here: Path) -> None:
+    text = typed("example").stdout
+    (here / "interlock.yaml").write_text(text)
+    refused = typed("check")
+    assert refused.exit_code == 1
+    places = [line for line in refused.stderr.splitlines()[1:] if line.startswith("interlock.yaml:")]
+    lines = [number for number, line in enumerate(text.splitlines(), 1) if PLACEHOLDER in line.partition("#")[0]]
+    assert [int(each.split(":")[1]) for each in places] == lines
+    assert places[0].partition(": ")[2] == (
+        "`https://build.example.com/jenkins` is a placeholder of the example; expected address of the controller, with "
+        "its context path if it has one (at controllers.build.url)"
+    )
+    write_example(here / "interlock.yaml")
     checked = typed("check")
     assert checked.exit_code == 0
     assert checked.stdout.splitlines()[:4] == [
@@ -44,20 +56,30 @@ def test_a_newcomer_begins_with_the_example(here: Path) -> None:
 
 
 def test_a_complete_environment_is_said_to_be_complete(here: Path) -> None:
-    (here / "other.yaml").write_text(typed("example").stdout)
+    write_example(here / "other.yaml")
     ours = {"INTERLOCK_URL": "http://x", "INTERLOCK_TOKEN": "x"}
     checked = typed("check", "other.yaml", "--strict", **SECRETS, **ours)
     assert (checked.exit_code, checked.stdout.splitlines()[-1]) == (0, "The environment has everything it needs.")
 
 
 def test_a_misspelt_variable_is_told(here: Path) -> None:
-    (here / "interlock.yaml").write_text(typed("example").stdout)
+    write_example(here / "interlock.yaml")
     checked = typed("check", **SECRETS, INTERLOCK_LOG_LEVL="DEBUG")
     assert "  INTERLOCK_LOG_LEVL is not known; did you mean `INTERLOCK_LOG_LEVEL`?" in checked.stdout.splitlines()
 
 
+def test_a_variable_that_is_wrong_fails_and_one_that_is_missing_does_not(here: Path) -> None:
+    write_example(here / "interlock.yaml")
+    assert typed("check", **{**SECRETS, "INTERLOCK_GITHUB_TOKEN": None}).exit_code == 0
+    channels = "team-chat=https://hooks.slack.com/services/T000/B000/XXXX on-call=json://localhost"
+    checked = typed("check", **{**SECRETS, "INTERLOCK_NOTIFY_URLS": channels})
+    assert checked.exit_code == 1
+    told = "  INTERLOCK_NOTIFY_URLS holds a placeholder for `team-chat`; expected its real address"
+    assert told in checked.stdout.splitlines()
+
+
 def test_every_mistake_is_told_with_its_line(here: Path) -> None:
-    text = typed("example").stdout.replace("capacity: 3", "capcity: 3").replace("rejoins: pre", "rejoins: per")
+    text = example_text().replace("capacity: 3", "capcity: 3").replace("rejoins: pre", "rejoins: per")
     (here / "interlock.yaml").write_text(text)
     checked = typed("check")
     assert (checked.exit_code, checked.stdout) == (1, "")
@@ -76,7 +98,7 @@ def test_a_missing_file_is_told_with_the_way_to_one(here: Path) -> None:
 
 
 def test_the_file_is_found_where_the_environment_says(here: Path) -> None:
-    (here / "elsewhere.yaml").write_text(typed("example").stdout)
+    write_example(here / "elsewhere.yaml")
     checked = typed("check", INTERLOCK_CONFIG="elsewhere.yaml")
     assert checked.stdout.startswith("elsewhere.yaml: no mistakes")
 

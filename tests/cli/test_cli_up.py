@@ -22,6 +22,7 @@ from bot.cli.up import _check_free, process_environment
 from launch import LaunchError, free_port, read_procfile
 from tests.cli.conftest import typed
 from tests.cli.test_cli_files import SECRETS
+from tests.example_file import write_example
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,7 +31,7 @@ ROOT = Path(__file__).parents[2]
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a pipeline file and nothing else."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "interlock.yaml").write_text((ROOT / "config" / "example.yaml").read_text())
+    write_example(tmp_path / "interlock.yaml")
     return tmp_path
 
 

@@ -7,13 +7,12 @@ from pathlib import Path
 from bot.core.model.pipeline import FastLaneStart, Forks, Job, Mode, Outcome, Policy, Track, Verify
 from config.configuration import Configuration, Controller
 from config.pipeline_file import load
-
-EXAMPLE = Path(__file__).parents[2] / "config" / "example.yaml"
+from tests.example_file import example_text
 
 GOOD = """\
 controllers:
-  build: {url: https://b.example.com, user: bot}
-  cdp: {url: https://c.example.com, user: bot}
+  build: {url: https://b.shop.test, user: bot}
+  cdp: {url: https://c.shop.test, user: bot}
 pipelines:
   - name: shop
     stages:
@@ -33,8 +32,8 @@ def loaded(folder: Path, text: str) -> Configuration:
     return load(path)
 
 
-def test_the_example_is_the_pipeline_of_the_four_pictures() -> None:
-    configuration = load(EXAMPLE)
+def test_the_example_is_the_pipeline_of_the_four_pictures(tmp_path: Path) -> None:
+    configuration = loaded(tmp_path, example_text())
     (pipeline,) = configuration.pipelines
     build, acceptance, pre_production, production = pipeline.stages
 
@@ -54,14 +53,14 @@ def test_the_example_is_the_pipeline_of_the_four_pictures() -> None:
     assert configuration.notify.channels_for("locked") == ("team-chat", "on-call")
 
 
-def test_the_example_verifies_the_pull_requests_of_two_of_its_services() -> None:
-    (pipeline,) = load(EXAMPLE).pipelines
+def test_the_example_verifies_the_pull_requests_of_two_of_its_services(tmp_path: Path) -> None:
+    (pipeline,) = loaded(tmp_path, example_text()).pipelines
     assert pipeline.verify == Verify(Job("build", "shop/verify"), None, 1800.0, drafts=False, forks=Forks.ON_REQUEST)
     assert [name for name in ("S1", "S2", "S3", "S4") if pipeline.verifies(name)] == ["S1", "S2"]
 
 
-def test_builds_and_merges_find_what_they_concern() -> None:
-    configuration = load(EXAMPLE)
+def test_builds_and_merges_find_what_they_concern(tmp_path: Path) -> None:
+    configuration = loaded(tmp_path, example_text())
     assert configuration.jobs["cdp", "shop/fast-acceptance"] == ("epages", "acceptance", Track.FAST)
     assert configuration.jobs["build", "shop/build"] == ("epages", "build", Track.REAL)
     assert configuration.jobs["build", "shop/verify"] == ("epages", "verify", Track.VERIFY)
@@ -76,7 +75,7 @@ def test_builds_and_merges_find_what_they_concern() -> None:
 
 def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
     configuration = loaded(tmp_path, GOOD)
-    assert configuration.controllers["cdp"] == Controller("cdp", "https://c.example.com", "bot", None, 10.0)
+    assert configuration.controllers["cdp"] == Controller("cdp", "https://c.shop.test", "bot", None, 10.0)
     # The defaults of the file are those of the objects that are made by hand.
     by_hand = Configuration(pipelines=configuration.pipelines)
     for part in ("github", "notify", "web", "keep", "polling"):

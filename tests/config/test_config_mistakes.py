@@ -12,8 +12,8 @@ from config.pipeline_file import load
 
 GOOD = """\
 controllers:
-  build: {url: https://b.example.com, user: bot}
-  cdp: {url: https://c.example.com, user: bot}
+  build: {url: https://b.builds.test, user: bot}
+  cdp: {url: https://c.builds.test, user: bot}
 pipelines:
   - name: shop
     stages:
@@ -59,8 +59,8 @@ MISTAKES = [
     ("shop/s1", "s1", "13:32: `s1` is not a repository; expected `owner/name`, as in `shop/s1` (at pipelines.0.services.0.repository)"),
     ("shop/s1", "shop/s1, branch: refs/heads/main", "13:49: `refs/heads/main` is a full ref; expected the name of a branch, such as `main`; did you mean `main`? (at pipelines.0.services.0.branch)"),
     ("shop/s1", "shop/s1, branch: a..b", "13:49: `a..b` is not a branch; expected the name of a branch, such as `main` (at pipelines.0.services.0.branch)"),
-    ("pipelines:", "  CDP: {url: https://d.example.com, user: bot}\npipelines:", f"4:3: `CDP` is not a name; expected {NAMES}; did you mean `cdp`? (at controllers.CDP)"),
-    ("pipelines:", "  cdp-file: {url: https://d.example.com, user: bot}\npipelines:", "4:3: `cdp-file` ends with `-file`; expected another name: `..._FILE` variables name files that hold secrets (at controllers.cdp-file)"),
+    ("pipelines:", "  CDP: {url: https://d.builds.test, user: bot}\npipelines:", f"4:3: `CDP` is not a name; expected {NAMES}; did you mean `cdp`? (at controllers.CDP)"),
+    ("pipelines:", "  cdp-file: {url: https://d.builds.test, user: bot}\npipelines:", "4:3: `cdp-file` ends with `-file`; expected another name: `..._FILE` variables name files that hold secrets (at controllers.cdp-file)"),
     # values
     ("name: shop\n", "name: shop\n    mode: puase\n", "6:11: `puase` is not known here; expected one of `run`, `pause`, `observe`; did you mean `pause`? (at pipelines.0.mode)"),
     ("on_failure: lock", "on_failure: pass", "11:21: `pass` is not known here; expected one of `report`, `lock` (at pipelines.0.stages.1.on_failure)"),
@@ -72,9 +72,9 @@ MISTAKES = [
     ("on_failure: lock", "on_failure: lock\n        retries: true", "12:18: `true` is not a whole number; expected a whole number from 0 to 10 (at pipelines.0.stages.1.retries)"),
     ("on_failure: lock", "on_failure: lock\n        outcomes: [ABORTED]", "12:19: a list does not belong here; expected a mapping (`key: value` lines) (at pipelines.0.stages.1.outcomes)"),
     ("on_failure: lock", "on_failure: lock\n    retry: {first: 2m, most: 1m}", "12:30: the longest wait is shorter than the first; expected `most` to be at least `first` (at pipelines.0.retry.most)"),
-    ("pipelines:", "web: {public_url: 'https://ci.example.com/interlock'}\npipelines:", "4:19: the address has a path; expected scheme and host alone, such as `https://interlock.example.com` (at web.public_url)"),
-    ("https://c.example.com", "c.example.com", "3:14: this is not an address; expected an address such as `https://ci.example.com/jenkins` (at controllers.cdp.url)"),
-    ("https://c.example.com", "'https://me:hush@c.example.com'", "3:14: the address holds credentials; expected an address such as `https://ci.example.com/jenkins`; secrets come from the environment (at controllers.cdp.url)"),
+    ("pipelines:", "web: {public_url: 'https://ci.builds.test/interlock'}\npipelines:", "4:19: the address has a path; expected scheme and host alone, such as `https://interlock.example.com` (at web.public_url)"),
+    ("https://c.builds.test", "c.builds.test", "3:14: this is not an address; expected an address such as `https://ci.example.com/jenkins` (at controllers.cdp.url)"),
+    ("https://c.builds.test", "'https://me:hush@c.builds.test'", "3:14: the address holds credentials; expected an address such as `https://ci.example.com/jenkins`; secrets come from the environment (at controllers.cdp.url)"),
     # jobs
     ('"build: shop/build"', "shop/build", f"8:14: `shop/build` names no job; expected {JOBS} (at pipelines.0.stages.0.job)"),
     ('"build: shop/build"', '"build: job/shop/job/build"', "8:14: `job/shop/job/build` is a piece of an address; expected the full name of the job, such as `shop/build`; did you mean `shop/build`? (at pipelines.0.stages.0.job.name)"),
@@ -86,7 +86,7 @@ MISTAKES = [
     ("name: production", "name: build", "9:15: stage `build` is used twice (first in line 7); expected a name of its own (at pipelines.0.stages.1.name)"),
     ("shop/s1}", "shop/s1}\n      - {name: s1, repository: shop/s2}", "14:16: service `s1` is used twice (first in line 13); expected a name of its own (at pipelines.0.services.1.name)"),
     ("shop/s1}", "shop/s1}\n      - {name: S2, repository: Shop/S1}", "14:32: repository `Shop/S1` is used twice (first in line 13); expected each branch of a repository to be one service (at pipelines.0.services.1.repository)"),
-    ("https://c.example.com", "https://B.example.com/", "3:14: address `https://B.example.com/` is used twice (first in line 2); expected one name per Jenkins (at controllers.cdp.url)"),
+    ("https://c.builds.test", "https://B.builds.test/", "3:14: address `https://B.builds.test/` is used twice (first in line 2); expected one name per Jenkins (at controllers.cdp.url)"),
     ("on_failure: lock", "on_failure: lock\n    fast_lane: {rejoins: biuld}", "12:26: there is no stage `biuld` in this pipeline; expected one of `build`, `production`; did you mean `build`? (at pipelines.0.fast_lane.rejoins)"),
     ("on_failure: lock", "on_failure: report\n    fast_lane: {start: manual}", "12:16: a fast lane without a stage that locks; expected `on_failure: lock` at a stage (at pipelines.0.fast_lane)"),
     ("on_failure: lock", 'fast: {job: "cdp: f"}', "11:15: a fast lane without a stage that locks; expected `on_failure: lock` at a stage (at pipelines.0.stages.1.fast)"),

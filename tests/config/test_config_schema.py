@@ -60,7 +60,7 @@ def test_defaults_are_valid_by_their_own_schema() -> None:
         (("polling", "builds"), 30),
         (("polling", "builds"), "30"),
         (("polling", "builds"), None),
-        (("controllers", "Build"), {"url": "https://x.example.com", "user": "bot"}),
+        (("controllers", "Build"), {"url": "https://x.shop.test", "user": "bot"}),
         (("pipelines", 0, "mode"), "stop"),
         (("pipelines", 0, "stages"), []),
         (("pipelines", 0, "stages", 0, "job"), "shop/build"),

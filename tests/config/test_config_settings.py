@@ -16,9 +16,9 @@ from config.configuration import GitHubSettings
 from config.errors import SettingsError
 from config.model import ReportKind
 from config.pipeline_file import load
+from tests.example_file import write_example
 from tests.github.app_key import pem
 
-EXAMPLE = Path(__file__).parents[2] / "config" / "example.yaml"
 HUSH = "hush-hush-hush-4711"
 LONG = "0123456789abcdef0123"
 OTHER = "another-secret-4712"
@@ -156,6 +156,7 @@ MISTAKES = [
     ({"JENKINS_TOKEN_CDP": "xxxxxxxx"}, f"INTERLOCK_JENKINS_TOKEN_CDP {FOREIGN}"),
     ({"NOTIFY_URLS": "chat=slack://TOKEN_A/TOKEN_B/TOKEN_C"}, "INTERLOCK_NOTIFY_URLS holds a placeholder for `chat`; expected its real address"),
     ({"NOTIFY_URLS": "chat=mailtos://user:password@example.com"}, "INTERLOCK_NOTIFY_URLS holds a placeholder for `chat`; expected its real address"),
+    ({"NOTIFY_URLS": "chat=https://hooks.slack.com/services/T000/B000/XXXX"}, "INTERLOCK_NOTIFY_URLS holds a placeholder for `chat`; expected its real address"),
     ({"NOTIFY_URLS": "chat=slack://..."}, "INTERLOCK_NOTIFY_URLS holds a placeholder for `chat`; expected its real address"),
     ({"TRUSTED_PROXIES": "10.0.0.1/8"}, "INTERLOCK_TRUSTED_PROXIES has an entry, `10.0.0.1/8`, that is no address; expected addresses or networks such as `10.0.0.7` or `10.0.0.0/8`"),
     ({"API_TOKENS": f"alice:{HUSH},{HUSH}"}, "INTERLOCK_API_TOKENS has an entry, number 2, that is not `who:token`"),
@@ -220,8 +221,11 @@ def test_what_is_needed_and_missing_is_named(env: pytest.MonkeyPatch, ask: objec
         ask(settings.load())
 
 
-def test_what_a_pipeline_file_needs_from_the_environment_is_said_at_start(env: pytest.MonkeyPatch) -> None:
-    configuration = load(EXAMPLE)
+def test_what_a_pipeline_file_needs_from_the_environment_is_said_at_start(
+    env: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    example = load(write_example(tmp_path / "interlock.yaml"))
+    configuration = example
     cdp = replace(configuration.controllers["cdp"], ca_bundle=Path("/nowhere/ca.pem"))
     configuration = replace(configuration, controllers={**configuration.controllers, "cdp": cdp})
     found = given(env, JENKINS_TOKEN_BUILD="token", NOTIFY_URLS="on-call=json://x teamchat=json://y")
@@ -234,14 +238,15 @@ def test_what_a_pipeline_file_needs_from_the_environment_is_said_at_start(env: p
     ]
     env.setenv("INTERLOCK_JENKINS_TOKEN_CDP", "token")
     env.setenv("INTERLOCK_NOTIFY_URLS", "on-call=json://x team-chat=json://y")
-    assert list(settings.missing(load(EXAMPLE), settings.load())) == []
+    assert list(settings.missing(example, settings.load())) == []
 
 
-def test_check_runs_without_an_app_are_refused_at_start(env: pytest.MonkeyPatch) -> None:
+def test_check_runs_without_an_app_are_refused_at_start(env: pytest.MonkeyPatch, tmp_path: Path) -> None:
     found = given(
         env, JENKINS_TOKEN_BUILD="token", JENKINS_TOKEN_CDP="token", NOTIFY_URLS="on-call=json://x team-chat=json://y"
     )
-    configuration = replace(load(EXAMPLE), github=GitHubSettings(report=ReportKind.CHECKS))
+    example = load(write_example(tmp_path / "interlock.yaml"))
+    configuration = replace(example, github=GitHubSettings(report=ReportKind.CHECKS))
     (said,) = settings.missing(configuration, found)
     assert said.startswith("`github: report: checks` takes a GitHub App: INTERLOCK_GITHUB_APP_ID is not set")
 

@@ -18,16 +18,16 @@ from config import pipeline_file
 from config.configuration import Configuration
 from standins.wire.message import Reply, Request
 from standins.wire.server import HttpServer
+from tests.example_file import write_example
 
 pytestmark = pytest.mark.slow  # Job Builder in a process of its own
 
-EXAMPLE = Path(__file__).parents[2] / "config" / "example.yaml"
 NAMES = [name for name, _ in (*PARAMETERS, PULL)]
 
 
 @pytest.fixture(scope="module")
-def configuration() -> Configuration:
-    return pipeline_file.load(EXAMPLE)
+def configuration(tmp_path_factory: pytest.TempPathFactory) -> Configuration:
+    return pipeline_file.load(write_example(tmp_path_factory.mktemp("file") / "interlock.yaml"))
 
 
 @pytest.fixture(scope="module")

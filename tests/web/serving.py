@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 def file_of(pipeline: Pipeline) -> str:
     """The pipeline file that describes this pipeline."""
     lines = ["controllers:"]
-    lines += [f"  {name}: {{url: 'https://{name}.example.com', user: interlock}}" for name in ("build", "cdp")]
+    lines += [f"  {name}: {{url: 'https://{name}.shop.test', user: interlock}}" for name in ("build", "cdp")]
     lines += ["pipelines:", f"  - name: {pipeline.name}", "    stages:"]
     lines += [f"      - {_stage(stage)}" for stage in pipeline.stages]
     lines += ["    services:"]

@@ -125,7 +125,7 @@ def checked_file(path: Path) -> Configuration:
 
 
 @dataclass(frozen=True, slots=True)
-class EnvironmentCheck:
+class EnvironmentFindings:
     """What was found of the environment, in sentences: set and wrong, not set, and merely doubtful."""
 
     mistaken: tuple[str, ...]
@@ -138,7 +138,7 @@ class EnvironmentCheck:
         return (*self.mistaken, *self.missing, *self.doubtful)
 
 
-def check_environment(configuration: Configuration) -> EnvironmentCheck:
+def check_environment(configuration: Configuration) -> EnvironmentFindings:
     """What is wrong with the environment for this configuration, what it lacks, and what is doubtful."""
     from config import settings
     from config.errors import SettingsError
@@ -147,7 +147,7 @@ def check_environment(configuration: Configuration) -> EnvironmentCheck:
     try:
         found = settings.load()
     except SettingsError as error:
-        return EnvironmentCheck(error.sentences, (), tuple(doubtful))
+        return EnvironmentFindings(error.sentences, (), tuple(doubtful))
     missing = list(settings.missing(configuration, found))
     for need in (found.need_github, found.need_github_webhook_secrets, found.need_jenkins_webhook_secrets):
         try:
@@ -156,4 +156,4 @@ def check_environment(configuration: Configuration) -> EnvironmentCheck:
             missing += error.sentences
     if not found.api_tokens:
         doubtful.append("INTERLOCK_API_TOKENS is not set: only tokens of `interlock token` act through the API")
-    return EnvironmentCheck((), tuple(missing), tuple(doubtful))
+    return EnvironmentFindings((), tuple(missing), tuple(doubtful))

@@ -13,16 +13,17 @@ from bot import lock_reports
 from bot.reporting.lock_report import LockReport, cost_of, duration_of, span
 from bot.runtime import PipelineContext
 from bot.web import shapes
-from bot.web.api_operation import NumberParameter
+from bot.web.api_operation import NumberParameter, operation
 from bot.web.api_reading import reading
 from bot.web.finding_pages import head
+from bot.web.lock_shapes import LockReportListShape, LockReportShape
 from bot.web.page import page
 from bot.web.problems import Problem
 from bot.web.shared import context_of, runtime
 
 #: How many reports one answer lists.
 LISTED = 50
-LIMIT = NumberParameter("limit", "How many there are at most.", LISTED, 1, LISTED)
+_LIMIT = NumberParameter("limit", "How many reports are listed at most.", LISTED, 1, LISTED)
 
 
 @page.get("/p/<pipeline>/locks")
@@ -47,14 +48,16 @@ def show_lock_report(pipeline: str, key: str) -> str | Response:
 
 
 @reading.get("/pipelines/<pipeline>/lock-reports")
+@operation(LockReportListShape, parameters=(_LIMIT,))
 def list_lock_reports(pipeline: str) -> Response:
-    """The reports of the locks that opened last, without their timelines. `limit`: how many."""
+    """The reports of the locks that opened last, without their timelines."""
     context = context_of(pipeline)
-    found = lock_reports.last(context, LIMIT.value())
+    found = lock_reports.last(context, _LIMIT.value())
     return shapes.reply({"reports": [_shape(each) for each in found]})
 
 
 @reading.get("/pipelines/<pipeline>/lock-reports/<path:key>")
+@operation(LockReportShape)
 def read_lock_report(pipeline: str, key: str) -> Response:
     """The report of one lock, with its timeline and as Markdown."""
     context = context_of(pipeline)

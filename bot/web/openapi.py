@@ -52,6 +52,7 @@ _PATH = {
     "pipeline": "The name of the pipeline.",
     "run": "The key of a run: its service and a number, such as `S1.1`.",
     "stage": "The name of a stage.",
+    "key": "The key of a lock, such as `pre-production/S1.1`.",
     "service": "The name of a service.",
     "request_id": "The `request` of the answer to an action.",
     "attempt": "The number of the attempt, as the job was given it.",

@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from bot.core.model.pipeline import Outcome
 from bot.store.outbox import Outbox
 from bot.store.records import Repairs
+from bot.store.webhooks import Undelivered, UndeliveredLetter, Webhooks
 from tests.web.story import Story, sha
 
 
@@ -122,6 +123,30 @@ def test_dead_letters_are_shown_and_can_be_given_another_try(client: FlaskClient
     body = {"reason": "it is up again", "slot": letter["slot"]}
     assert client.post(f"{base}/dead-letters/retry", json=body, headers=headers).status_code == 200
     assert client.get(f"{base}/dead-letters").json["dead_letters"] == []
+
+
+@pytest.mark.parametrize("what", ["retry", "drop"])
+def test_what_a_webhook_did_not_take_is_shown_and_told_once_more_or_dropped(
+    client: FlaskClient, base: str, story: Story, what: str
+) -> None:
+    found, webhooks = Undelivered("audit", "1-0", "9-0", 3), Webhooks(story.redis, story.keys)
+    webhooks.lease("audit", "me", 60_000)
+    letter = UndeliveredLetter(found, "webhook audit did not take 3 facts: HTTP 503", 1_700_000_000.0, 7)
+    webhooks.store("audit", "me", 60_000, webhooks.state("audit"), letter=(letter, ""))
+    (shown,) = client.get(f"{base}/dead-letters").json["dead_letters"]
+    assert shown == {
+        "slot": "outbound-delivery/audit/1-0",
+        "kind": "outbound-delivery",
+        "run": None,
+        "error": "webhook audit did not take 3 facts: HTTP 503",
+        "at": 1_700_000_000.0,
+        "tries": 7,
+    }
+    headers = {"Authorization": "Bearer the token of alex"}
+    body = {"reason": "it is up again", "slot": shown["slot"]}
+    assert client.post(f"{base}/dead-letters/{what}", json=body, headers=headers).status_code == 200
+    assert client.get(f"{base}/dead-letters").json["dead_letters"] == []
+    assert webhooks.redeliveries("audit") == ([found] if what == "retry" else [])
 
 
 def test_readiness_says_what_waits_and_for_how_long(client: FlaskClient, base: str, story: Story) -> None:

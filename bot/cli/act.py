@@ -207,6 +207,8 @@ def find_run(api: ApiClient, query: str, statuses: frozenset[str], verb: str) ->
         raise WrongUsage(_listed(f"{query} matches several runs; give the key of the one to {verb}:", matching))
     if live:
         raise RequestRefused(_listed(f"{query} has no run to {verb}:", live))
+    if not found["ended"]:
+        raise RequestRefused(f"{query} has no run yet: it is a pull request that is being verified")
     ended = [f"{row['run']} ({row['end']}: {row['reason']})" for row in found["ended"][:3]]
     raise RequestRefused(f"{query} has no run on the board; the last ones ended: {'; '.join(ended)}")
 

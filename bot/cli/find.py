@@ -11,6 +11,7 @@ import click
 
 from bot.cli.common import (
     FAILED,
+    CommandFailed,
     WrongUsage,
     as_json,
     calls_api,
@@ -223,6 +224,8 @@ def one_run(api: ApiClient, query: str) -> str:
     """The key of the run that is meant, live or ended. Raises WrongUsage if several may be."""
     found = api.get("why", has="runs", q=query)
     keys = [str(row["run"]) for row in found["runs"] or found["ended"][:1]]
+    if not keys:
+        raise CommandFailed(f"{query} has no run yet: it is a pull request that is being verified")
     if len(keys) > 1:
         raise WrongUsage(f"{query} matches several runs: {', '.join(keys[:12])}{', ...' if len(keys) > 12 else ''}")
     return keys[0]

@@ -24,12 +24,14 @@ from bot.cli.common import (
 from bot.cli.overview import overview_lines
 from bot.cli.sentences import (
     ended_run_sentence,
+    evidence_lines,
     fact_sentence,
     health_sentences,
     run_name,
     run_sentence,
     step_name,
     tiles,
+    verification_sentence,
 )
 
 if TYPE_CHECKING:
@@ -113,29 +115,38 @@ def _watch(drawing: Callable[[], RenderableType], console: Console) -> None:
 def why(api: ApiClient, query: str | None, as_json: bool) -> None:
     """Say where a run is, why, and what to do next.
 
-    QUERY is a service, a run, the beginning of a sha or a pull request (#12). Without it every run is shown.
+    QUERY is a service, a run, the beginning of a sha or a pull request (#12). Without it every run is shown. Of a
+    single one also its attempts, with the logs of those that failed, and what it waited for.
     """
     if query is None:
         view = api.get(has="stages")
-        found: Answer = {"q": None, "runs": list(tiles(view)), "ended": [], "more": False}
+        found: Answer = {"q": None, "runs": list(tiles(view)), "ended": [], "verifications": [], "more": False}
         found["more"] = view["live"] > len(found["runs"])
         found["health"] = view.get("health")
     else:
         found = api.get("why", has="runs", q=query)
+        rows = [*found["runs"], *found["ended"], *found["verifications"]]
+        found["evidence"] = api.get("runs", rows[0]["run"], has="attempts") if len(rows) == 1 else None
     if as_json:
         print_json(found)
         return
-    health = found.get("health")
-    for line in health_sentences(health, time.time()):
+    for line in _explained(found, time.time()):
         say(line)
-    for tile in found["runs"]:
-        say(run_sentence(tile, health, time.time()))
-    for row in found["ended"]:
-        say(ended_run_sentence(row, time.time()))
+
+
+def _explained(found: Answer, now: float) -> Iterator[str]:
+    """What is said of the runs that were found, and of a single one its evidence."""
+    health = found.get("health")
+    yield from health_sentences(health, now)
+    yield from (run_sentence(tile, health, now) for tile in found["runs"])
+    yield from (ended_run_sentence(row, now) for row in found["ended"])
+    yield from (verification_sentence(row) for row in found["verifications"])
+    if found.get("evidence"):
+        yield from evidence_lines(found["evidence"], now)
     if found["more"]:
-        say("There are more; name one by its run, or by the beginning of its sha.")
-    if not found["runs"] and not found["ended"]:
-        say("There is no run on the board.")
+        yield "There are more; name one by its run, or by the beginning of its sha."
+    if not found["runs"] and not found["ended"] and not found["verifications"]:
+        yield "There is no run on the board."
 
 
 @click.command()

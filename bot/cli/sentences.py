@@ -150,6 +150,41 @@ def ended_run_sentence(row: View, now: float) -> str:
     return f"{row['run']} ({run_name(row)}) {row['end']} {ago} ago in {step_name(row)}: {row['reason']}. {then}."
 
 
+def verification_sentence(row: View) -> str:
+    """The sentence for the build of a pull request: where it is and why."""
+    return f"{row['run']} ({row['service']} #{row['pull']} {row['short']}): {row['reason']}. {_NOTHING}."
+
+
+def evidence_lines(record: View, now: float) -> Iterator[str]:
+    """Each attempt of a run, what it has waited for, and what it carries; each log of a build that failed."""
+    if record["attempts"]:
+        yield "Attempts:"
+    for each in record["attempts"]:
+        yield f"  {each['number']}  {_attempt(each, now)}"
+        if each["failed"] and each["log_link"]:
+            yield f"     {each['log_link']}"
+    waits = record["waits"]
+    if waits is not None:
+        causes = sorted((each for each in waits["causes"] if each["seconds"] >= 1), key=lambda each: -each["seconds"])
+        split = ", ".join(f"{each['cause']} {duration(each['seconds'])}" for each in causes)
+        yield f"Waited {duration(waits['waited'])}{f' ({split})' if split else ''}, built {duration(waits['built'])}."
+    others = [each["run"] for each in (record["carries"] or {"merges": []})["merges"][1:]]
+    if others:
+        yield f"It also carries what {', '.join(others)} brought."
+
+
+def _attempt(each: View, now: float) -> str:
+    """`pre-production: failure, build #106, 2 min (CheckoutTest; step Roll out)`."""
+    build = f", build #{each['build']}" if each["build"] else ""
+    began = each["started"] or each["asked"]
+    if each["seconds"] is not None:
+        when = f", {duration(each['seconds'])}"
+    else:
+        when = f", since {clock(began, now)}" if each["goes_on"] and began else ""
+    what = "; ".join([*each["tests"][:3], *([f"step {each['failed_step']}"] if each["failed_step"] else [])])
+    return f"{step_name(each)}: {each['outcome'].replace('-', ' ')}{build}{when}{f' ({what})' if what else ''}"
+
+
 # -- facts and health --------------------------------------------------------------------------------------------
 
 

@@ -30,17 +30,29 @@ from bot.web.shapes import Shape
 
 #: How many merges that a run carries are named, and how many runs that it superseded.
 CARRIED, SUPERSEDED = 50, 50
+#: How often a run is described anew because something was decided meanwhile, before it is shown as it is.
+TRIES = 3
 
 Facts = Sequence[tuple[str, RecordedFact]]
 
 
 def describe_run(here: Runtime, context: PipelineContext, key: str) -> Shape:
-    """Where a run or a verification is or what became of it, and the evidence for it. Raises Problem (404)."""
-    with context.look() as replica:
-        configured = context.pipeline_of(replica.board)
-        is_run = verified_pull(key) is None or key in replica.board.runs
-    links = Links(here.configuration, configured)
-    return (_describe_run if is_run else _describe_verification)(context, configured, links, key)
+    """Where a run or a verification is or what became of it, and the evidence for it. Raises Problem (404).
+
+    Board and facts are read one after the other, and again if something was decided in between: what is said of where
+    the run is does not contradict its attempts.
+    """
+    found: Shape = {}
+    for _ in range(TRIES):
+        with context.look() as replica:
+            version, configured = replica.version, context.pipeline_of(replica.board)
+            is_run = verified_pull(key) is None or key in replica.board.runs
+        links = Links(here.configuration, configured)
+        found = (_describe_run if is_run else _describe_verification)(context, configured, links, key)
+        with context.look() as replica:
+            if replica.version == version:
+                break
+    return found
 
 
 def _describe_run(context: PipelineContext, configured: Pipeline, links: Links, key: str) -> Shape:

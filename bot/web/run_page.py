@@ -11,6 +11,7 @@ from flask import Flask, Response, current_app, render_template
 from bot.health import judgement
 from bot.runtime import PipelineContext, Runtime
 from bot.statistics.parts import Cause
+from bot.web import shapes
 from bot.web.buttons import run_buttons, run_roles
 from bot.web.drawing import Links, steps_of
 from bot.web.evidence import describe_run
@@ -59,6 +60,7 @@ def evidence(here: Runtime, context: PipelineContext, run: str) -> Shape:
         "record": record,
         "shown": shown,
         "steps": steps_of(configured, shown) if record["verification"] is None else [],
+        "reason_rule": shapes.rule(shown.get("rule", "")),
         "buttons": run_buttons(name, shown) if record["tile"] else [],
         "bar": bar(record["waits"]),
         "kinds": KINDS,

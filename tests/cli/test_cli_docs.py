@@ -99,6 +99,7 @@ def levelled(text: str) -> list[str]:
     text = re.sub(r"\b\d\d:\d\d(:\d\d)?\b", "TIME", text)
     text = text.replace(" (TIME to TIME)", "")  # the range of an estimate, if it is wider than a minute
     text = re.sub(r"\b12 min\b|\b\d s\b", "LONG", text)
+    text = re.sub(r"^Waited .*", "Waited", text, flags=re.MULTILINE)
     text = re.sub(r"people\S*?\d{10}\.\d{3}|\d{10}\.\d{3}", "EPOCH", text)
     return [line.rstrip() for line in text.splitlines()]
 

@@ -198,7 +198,7 @@ def test_why_tells_what_became_of_a_run_that_has_ended(interlock: Interlock, sto
     story.build(run, Outcome.FAILURE)
     said = interlock("why", "S1").output
     assert said.startswith("S1.1 (S1 b22c32c) failed ")
-    assert said.endswith(" ago in build: S1 b22c32c failed in build. Merge a fix: it starts a new run.\n")
+    assert " ago in build: S1 b22c32c failed in build. Merge a fix: it starts a new run.\nAttempts:\n" in said
     assert "  failed      S1.1 (S1 b22c32c) in build: S1 b22c32c failed in build" in interlock("history").output
 
 

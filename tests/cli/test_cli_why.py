@@ -7,11 +7,11 @@ import re
 import pytest
 
 from bot.cli.sentences import run_sentence
-from bot.core.model.events import LockAsked, ModeAsked
+from bot.core.model.events import LockAsked, ModeAsked, PullMoved
 from bot.core.model.pipeline import Mode, Outcome
 from bot.core.model.run import Run
 from tests.cli.conftest import Interlock
-from tests.web.conftest import Story
+from tests.web.conftest import Story, sha
 
 #: What a sentence says when somebody is to act.
 ACTION = re.compile(r"merge (the|a|another) fix|Merge (the|a|another)|end it in Jenkins|`interlock |by hand")
@@ -86,3 +86,41 @@ def test_a_lock_is_not_lifted_by_mending_interlock() -> None:
         "build": None, "why": "locked", "reason": "production is locked: the fair", "position": 1,
     }  # fmt: skip
     assert "then the run continues" not in run_sentence(tile, health)
+
+
+def test_of_a_single_run_its_attempts_their_logs_and_its_waiting_are_told(
+    interlock: Interlock, story: Story, broken: Run
+) -> None:
+    told = said(interlock, broken.key).splitlines()
+    build = story.board.runs[broken.key].attempt.build
+    assert told[1] == "Attempts:"
+    assert told[2].startswith("  1  build: passed, build #")
+    assert re.fullmatch(rf"  3  pre-production: failure, build #{build}, \d+ s \(CheckoutTest\)", told[4])
+    assert told[5].strip() == f"https://cdp.example.com/job/shop/job/pre-production/{build}/console"
+    assert told[6].startswith("Waited ")
+    story.merge("S1", "e")
+    assert "It also carries what S1.1 brought." in said(interlock, "S1.2")
+    assert "Attempts:" not in said(interlock, "S1")  # two runs: name one
+
+
+def test_what_is_said_of_a_run_never_contradicts_its_attempts(interlock: Interlock, story: Story, broken: Run) -> None:
+    """Where the run is and its last attempt are of one moment."""
+    states = {"running": "runs in", "starting": "is being asked for", "failure": "failed in"}
+    for run in list(story.board.runs):
+        first, *others = said(interlock, run).splitlines()
+        last = [line for line in others if re.match(r"  \d+  ", line)][-1]
+        outcome = re.sub(r".*?: ([\w -]+?)(,.*)?$", r"\1", last)
+        assert states.get(outcome, "waits for") in first, (first, last)
+
+
+def test_the_build_of_a_pull_request_is_explained_and_nothing_can_be_done_to_it(
+    interlock: Interlock, story: Story
+) -> None:
+    story.start()
+    story.put(PullMoved("S1", 12, sha("S1p"), at=1.0))
+    told = said(interlock, "#12")
+    assert told.startswith(f"S1.pr12-1 (S1 #12 {sha('S1p')[:7]}): its build in verify is being asked for")
+    for command in ("watch", "cancel"):
+        shown = interlock(command, "#12", *(["--reason", "x"] if command == "cancel" else []))
+        assert shown.exit_code == 1
+        assert "it is a pull request that is being verified" in shown.output

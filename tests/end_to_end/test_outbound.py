@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -16,14 +15,14 @@ from tests.outbound.receiver import SECRET, Receiver, Taken, signature_by_openss
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def receiver() -> Iterator[Receiver]:
     made = Receiver()
     yield made
     made.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def hanging() -> Iterator[Receiver]:
     """Takes every request, and answers none within the time that it has."""
     made = Receiver()
@@ -32,14 +31,14 @@ def hanging() -> Iterator[Receiver]:
     made.close()
 
 
-@pytest.fixture
-def running(tmp_path: Path, receiver: Receiver, hanging: Receiver) -> Iterator[World]:
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver, hanging: Receiver) -> Iterator[World]:
     webhooks = [
         {"name": "audit", "url": receiver.url, "timeout": "2s"},
         {"name": "hanging", "url": hanging.url, "timeout": "2s"},
     ]
     secrets = {f"INTERLOCK_WEBHOOK_SECRET_{name}": SECRET for name in ("AUDIT", "HANGING")}
-    with world(tmp_path, keys={"webhooks": webhooks}, **secrets) as made:
+    with world(tmp_path_factory.mktemp("town"), keys={"webhooks": webhooks}, **secrets) as made:
         yield made
 
 
@@ -80,3 +79,13 @@ def test_nothing_is_lost_and_doubles_have_one_id_when_the_worker_is_killed(
         assert request.headers["x-interlock-signature-256"] == signature_by_openssl(SECRET, request.raw)
     assert len(set(hanging.deliveries())) == 1, "whoever hangs is told no second fact, and delayed none of this"
     assert "webhook/audit" not in running.causes()
+
+
+def test_when_redis_is_emptied_the_webhook_is_told_so_and_all_that_follows(running: World, receiver: Receiver) -> None:
+    receiver.answer = lambda _: (200, {})
+    before = len(receiver.requests)
+    running.redis.flushall()
+    until("the loss was told", lambda: "state-lost" in {each.body["kind"] for each in receiver.requests[before:]})
+    until("every fact of the new log has arrived", lambda: set(logged(running)) <= set(receiver.deliveries()))
+    told = list(dict.fromkeys(each.delivery for each in receiver.requests[before:]))
+    assert told == logged(running)[: len(told)]

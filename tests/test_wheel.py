@@ -68,3 +68,5 @@ def test_the_command_works_where_only_the_wheel_is(wheel: Path, tmp_path: Path) 
     (tmp_path / "interlock.yaml").write_text(python(command, "example").replace(PLACEHOLDER, OURS))
     assert "no mistakes" in python(command, "check", "interlock.yaml")
     python("import bot.web.app, bot.doctor, launch, workers.turn")
+    rules = python("from bot.web import rule_pages; print(rule_pages.rendered('fast-lane'))")  # what a rule says
+    assert '<li id="F8">' in rules

@@ -34,7 +34,7 @@ def show_docs(topic: str) -> str:
     """One page; each of its rules can be linked to, such as `/docs/fast-lane#F8`."""
     if topic not in _names():
         raise unknown("page", topic, _names())
-    title, html = _rendered(topic)
+    title, html = rendered(topic)
     return render_template("docs.html", title=title, html=Markup(html), names=_names())  # noqa: S704  our own text
 
 
@@ -44,7 +44,7 @@ def _names() -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=32)
-def _rendered(name: str) -> tuple[str, str]:
+def rendered(name: str) -> tuple[str, str]:
     """Title and HTML of a page. HTML in its source is text: nothing on it can be more than a page."""
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = markdown.parse((FOLDER / f"{name}.md").read_text("utf-8"))

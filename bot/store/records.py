@@ -63,6 +63,14 @@ class Records:
             after = rows[-1][0]
             yield from (recorded for _, recorded in rows if recorded.at >= at)
 
+    def has_fact(self, identity: str) -> bool:
+        """Whether the fact with this id is still kept."""
+        return bool(self._redis.xrange(self._keys.facts, min=identity, max=identity, count=1))
+
+    def await_fact(self, after: str, milliseconds: int) -> None:
+        """Return when there is a fact after the one with id `after`, or when the time is over."""
+        self._redis.xread({self._keys.facts: after}, count=1, block=milliseconds)
+
     def facts_of(self, run: str) -> list[tuple[str, RecordedFact]]:
         """The facts of one run, those of the last `STORY_KEPT` turns, oldest first; kept as long as the run itself.
 

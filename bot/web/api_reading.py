@@ -32,10 +32,10 @@ reading = Blueprint("reading", __name__, url_prefix="/api/v1")
 _FACT_ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
 LONGEST_QUESTION = 200
 
-_FACT_ID_SCHEMA = {"type": "string", "pattern": f"^{_FACT_ID.pattern}$", "examples": ["1700000000000-0"]}
+FACT_ID = {"type": "string", "pattern": f"^{_FACT_ID.pattern}$", "examples": ["1700000000000-0"]}
 #: The parameters that several lists have.
-BEFORE = Parameter("before", "The `next` of the page before this one.", _FACT_ID_SCHEMA)
-AFTER = Parameter("after", "The id of a fact: only what was decided later is told.", _FACT_ID_SCHEMA)
+BEFORE = Parameter("before", "The `next` of the page before this one.", FACT_ID)
+AFTER = Parameter("after", "The id of a fact: only what was decided later is told.", FACT_ID)
 LIMIT = NumberParameter("limit", "How many one page has at most.", 50, 1, PAGE)
 _OFFSET = NumberParameter("offset", "How many are skipped.", 0, 0, 10_000_000)
 _QUESTION = Parameter(
@@ -114,14 +114,14 @@ def list_facts(pipeline: str) -> Response:
 def before() -> str | None:
     """Where a page of the log begins. Raises Problem (400)."""
     given = request.args.get("before")
-    if given is not None and not _is_fact_id(given):
+    if given is not None and not is_fact_id(given):
         raise Problem(400, "`before` is the `next` of another page, such as 1700000000000-0")
     return given
 
 
 def _after() -> str:
     given = request.args.get("after", "0-0")
-    if given != "0-0" and not _is_fact_id(given):
+    if given != "0-0" and not is_fact_id(given):
         raise Problem(400, "`after` is the id of a fact, such as 1700000000000-0")
     return given
 
@@ -148,7 +148,7 @@ def list_dead_letters(pipeline: str) -> Response:
     return reply({"dead_letters": [shapes.dead_letter(letter) for letter in letters]})
 
 
-def _is_fact_id(text: str) -> bool:
+def is_fact_id(text: str) -> bool:
     """Whether Redis takes it as the end of a range that leaves it out: two numbers of 64 bits, and not the first."""
     if not _FACT_ID.fullmatch(text):
         return False

@@ -15,6 +15,7 @@ from bot.web import (
     api_machines,
     api_tokens,
     compression,
+    fact_stream,
     finding_pages,
     ingress,
     lock_pages,
@@ -30,6 +31,7 @@ from bot.web import (
 from bot.web.admission import Admission
 from bot.web.api_acting import acting
 from bot.web.api_reading import reading
+from bot.web.live import Connections
 from bot.web.shared import WakeUp, WakeUpSender
 from config import pipeline_file
 from config import settings as environment
@@ -75,6 +77,7 @@ def create_app(
     for blueprint in (ingress.webhooks, reading, acting, api_tokens.tokens, api_machines.machines):
         app.register_blueprint(blueprint)
     metrics.install(app)
+    app.extensions["interlock-streams"] = Connections(fact_stream.MOST_STREAMS, fact_stream.MOST_FROM_ONE_ADDRESS)
     page.install(app)
     sign_in.install(app, settings, configuration.github)
     access.install(app)
@@ -84,7 +87,7 @@ def create_app(
 
 
 #: Modules that add their views to the blueprints `reading` and `page` when they are imported.
-_ADDED = (acting_pages, api_finding, rule_pages, finding_pages, lock_pages, run_page, statistics)
+_ADDED = (acting_pages, api_finding, fact_stream, rule_pages, finding_pages, lock_pages, run_page, statistics)
 
 
 def _migrate(shared: runtime.Runtime) -> None:

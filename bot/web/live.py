@@ -213,7 +213,7 @@ def events(feed: Feed, connection: object, *, beat: float = BEAT) -> Generator[b
     shown: Frame | None = None
     last = time.monotonic()
     with feed.listening():
-        while not _gone(connection):
+        while not is_gone(connection):
             frame = feed.after(shown.number if shown else 0, 1.0)
             if frame is None and time.monotonic() - last < beat:
                 continue
@@ -234,7 +234,7 @@ def _why_lost(error: Exception) -> str:
     return str(error) if isinstance(error, OtherSchema) else "the store cannot be reached"
 
 
-def _gone(connection: object) -> bool:
+def is_gone(connection: object) -> bool:
     """Whether the listener has hung up; without this its connection counts until a write fails."""
     if type(connection) is not socket.socket:
         return False

@@ -14,7 +14,7 @@ from bot.web.shared import runtime
 metrics = Blueprint("metrics", __name__)
 
 #: The views whose answers go on for as long as somebody looks.
-_ENDLESS = frozenset({"page.stream_board"})
+_ENDLESS = frozenset({"page.stream_board", "reading.stream_facts"})
 
 
 @metrics.get("/metrics")

@@ -64,7 +64,7 @@ def answer(status: int, detail: str, **more: Any) -> Response:
     response.headers["X-Content-Type-Options"] = "nosniff"
     if status == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="interlock"'
-    if status == 503:
+    if status in (429, 503):
         response.headers["Retry-After"] = str(RETRY_AFTER)
     return response
 

@@ -49,6 +49,22 @@ def served(
     pipeline: Pipeline, redis_url: str, folder: Path, also: str = "", port: int | None = None, **more: str
 ) -> Iterator[str]:
     """Serve one pipeline with one gunicorn process; yields the address of the site. `also` ends the pipeline file."""
+    process, address = start(pipeline, redis_url, folder, also, port, **more)
+    try:
+        yield address
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def start(
+    pipeline: Pipeline, redis_url: str, folder: Path, also: str = "", port: int | None = None, **more: str
+) -> tuple[subprocess.Popen[bytes], str]:
+    """The same, and it goes on: the process, which leads a session of its own, and the address of the site."""
     (folder / "interlock.yaml").write_text(file_of(pipeline) + also)
     port = port or free_port()
     env = {
@@ -63,19 +79,12 @@ def served(
         **more,
     }
     command = [str(Path(sys.executable).parent / "gunicorn"), "--config", "bot/web/gunicorn_conf.py"]
-    log = (folder / "web.log").open("wb")
-    process = subprocess.Popen([*command, "bot.web.app:create_app()"], cwd=ROOT, env=env, stderr=log)
-    try:
-        _await(port, process)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        log.close()
+    with (folder / "web.log").open("ab") as log:
+        process = subprocess.Popen(
+            [*command, "bot.web.app:create_app()"], cwd=ROOT, env=env, stderr=log, start_new_session=True
+        )
+    _await(port, process)
+    return process, f"http://127.0.0.1:{port}"
 
 
 def _await(port: int, process: subprocess.Popen[bytes]) -> None:

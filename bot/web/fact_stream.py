@@ -1,0 +1,196 @@
+"""The log as a stream of server-sent events for programs: who connects again goes on where they were.
+
+The id of an event is that of the fact (HTML standard: server-sent events); a client sends the last one as
+`Last-Event-ID`. Events are called `fact`; `beat`, a sign of life that says how far the log was read; and `gap`, when
+facts that come after the last id are not kept any more. A stream reads a page, sends it, and reads the next: a slow
+client holds up nobody and nothing is stored for it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Collection, Generator
+
+from flask import Response, current_app, request
+from redis.exceptions import RedisError
+
+from bot.core.model.facts import FactKind
+from bot.runtime import PipelineContext
+from bot.store.codec import RecordedFact
+from bot.store.records import PAGE
+from bot.web import shapes
+from bot.web.access import bounded
+from bot.web.api_operation import Parameter, filter_parameters, operation
+from bot.web.api_reading import AFTER, FACT_ID, is_fact_id, reading
+from bot.web.fact_list import FactFilter
+from bot.web.live import BEAT, RETRY, Connections, client_address, is_gone
+from bot.web.problems import Problem
+from bot.web.shapes import Shape
+from bot.web.shared import context_of, runtime
+
+#: How many streams one process keeps open, and how many of one address; each also counts as a live page.
+MOST_STREAMS, MOST_FROM_ONE_ADDRESS = 16, 8
+#: The longest that a stream waits for the store before it looks whether its client is still there, in milliseconds.
+BLOCK = 1_000
+
+_KINDS = Parameter(
+    "kind",
+    "Decisions of this kind; give it several times for several kinds.",
+    {"type": "array", "items": {"type": "string", "enum": [str(kind) for kind in FactKind]}},
+)
+_LAST = Parameter(
+    "Last-Event-ID", "The id of the last event that you have got; it counts more than `after`.", FACT_ID, place="header"
+)
+_FILTERS = tuple(each for each in filter_parameters(FactFilter) if each.name != "kind")
+_START = "0-0"
+
+Wanted = Callable[[RecordedFact], bool]
+
+
+@reading.get("/pipelines/<pipeline>/events")
+@operation(
+    "text/event-stream",
+    parameters=(_KINDS, *_FILTERS, AFTER, _LAST),
+    problems={429: "Too many streams are open, here or from your address; try again after `Retry-After` seconds."},
+)
+def stream_facts(pipeline: str) -> Response:
+    """The decisions as server-sent events, from now on or after the last one that you know.
+
+    `event: fact` has the id and, as JSON, the fact as `/facts` lists it. `event: beat` comes every 15 seconds: its id
+    says how far the log was read, its data is `{"at": ...}`. `event: gap` says that facts after the id `after` are not
+    kept any more, as `{"after": ..., "detail": ...}`. Ids grow. After `0-0` come all facts that are kept. The stream
+    may end at any time: connect again with `Last-Event-ID`, and nothing is missed or sent twice.
+    """
+    context = context_of(pipeline)
+    wanted, after = _wanted(), _after()
+    if after is None:
+        after = _newest(context)
+        known = False
+    else:
+        known = after != _START
+    close = _open()
+    pieces = bounded(events(context, wanted, after, request.environ.get("gunicorn.socket"), known=known))
+    response = Response(pieces, mimetype="text/event-stream")
+    response.call_on_close(close)
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["X-Accel-Buffering"] = "no"  # nginx: ngx_http_proxy_module
+    return response
+
+
+def events(
+    context: PipelineContext,
+    wanted: Wanted,
+    after: str,
+    connection: object,
+    *,
+    known: bool = False,
+    beat: float = BEAT,
+) -> Generator[bytes, None, None]:
+    """The events after the fact called `after`, until the client goes away or the store cannot be reached.
+
+    `known`: whether the client has seen that fact, so that what is missing after it is a gap. `beat`: seconds.
+    """
+    yield f"retry: {RETRY}\n\n".encode() + _beat(after)
+    last = time.monotonic()
+    try:
+        while not is_gone(connection):
+            page = context.records.facts_after(after)
+            if known and not context.records.has_fact(after) and (gap := _gap(context, after, page)) is not None:
+                after, event = gap
+                yield event
+            sent = b"".join(_fact(*row) for row in page if wanted(row[1]))
+            if page:
+                after = page[-1][0]
+            known = len(page) == PAGE  # it is behind: what comes next may have gone meanwhile
+            if sent:
+                last = time.monotonic()
+                yield sent
+            elif time.monotonic() - last >= beat:
+                last, known = time.monotonic(), after != _START
+                yield _beat(after)
+            if not page:
+                context.records.await_fact(after, BLOCK)
+    except RedisError:
+        return  # the client connects again, and goes on
+
+
+def _gap(context: PipelineContext, after: str, page: list[tuple[str, RecordedFact]]) -> tuple[str, bytes] | None:
+    """Where to go on and the event that says so, if facts after `after` may be missing; None if none can be."""
+    if page:
+        detail = "older facts are not kept any more: read the pipeline anew, then go on"
+        return after, _event("gap", after, {"after": after, "detail": detail})
+    newest = _newest(context)
+    if order(newest) >= order(after):
+        return None
+    detail = "the store has lost facts that you have got: read the pipeline anew, then go on"
+    return newest, _event("gap", newest, {"after": after, "detail": detail})
+
+
+def order(identity: str) -> tuple[int, int]:
+    """Ids of facts in the order of the decisions."""
+    milliseconds, _, number = identity.partition("-")
+    return int(milliseconds), int(number)
+
+
+def _newest(context: PipelineContext) -> str:
+    facts = context.records.facts(limit=1).facts
+    return facts[0][0] if facts else _START
+
+
+def _wanted() -> Wanted:
+    """Whether a fact is one that the present request asks for. Raises Problem (400)."""
+    kinds = request.args.getlist("kind")
+    for kind in kinds:
+        FactFilter(kind=kind).check()
+    found = FactFilter.of({**request.args, "kind": ""})
+    return lambda recorded: (not kinds or recorded.fact.kind in kinds) and found.fits(recorded.fact)
+
+
+def _after() -> str | None:
+    """After which fact the present request begins; None: with what is decided from now on. Raises Problem (400)."""
+    for name, given in (("Last-Event-ID", request.headers.get("Last-Event-ID")), ("after", request.args.get("after"))):
+        if given:
+            if given != _START and not is_fact_id(given):
+                raise Problem(400, f"`{name}` is the id of an event, such as 1700000000000-0")
+            return given
+    return None
+
+
+def _open() -> Callable[[], None]:
+    """Count one more stream; returns what counts it off. Raises Problem (429)."""
+    address = client_address(
+        request.remote_addr or "", request.headers.get("X-Forwarded-For", ""), runtime().settings.trusted_proxies
+    )
+    closers: list[Callable[[], None]] = []
+    for connections in _counted():
+        close = connections.open(address)
+        if isinstance(close, str):
+            for each in closers:
+                each()
+            raise Problem(429, close.replace("live pages", "streams"))
+        closers.append(close)
+
+    def close_all() -> None:
+        for each in closers:
+            each()
+
+    return close_all
+
+
+def _counted() -> Collection[Connections]:
+    extensions = current_app.extensions
+    return extensions["interlock-streams"], extensions["interlock-connections"]
+
+
+def _fact(identity: str, recorded: RecordedFact) -> bytes:
+    return _event("fact", identity, shapes.fact(identity, recorded))
+
+
+def _beat(after: str) -> bytes:
+    return _event("beat", after, {"at": time.time()})
+
+
+def _event(name: str, identity: str, data: Shape) -> bytes:
+    return f"event: {name}\nid: {identity}\ndata: {json.dumps(data)}\n\n".encode()

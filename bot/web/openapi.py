@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,7 +24,6 @@ from typing_extensions import is_typeddict
 from werkzeug.routing import Rule
 
 from bot.core.access import HIGHEST, NEEDED, Action, Role, Scope
-from bot.web import board_shapes, list_shapes, request_shapes, run_shapes
 from bot.web.api_operation import Operation, operation_of
 from bot.web.request_shapes import ProblemShape
 
@@ -36,6 +36,7 @@ BASE = "/api/v1"
 
 Schema = dict[str, Any]
 
+_SHAPES = re.compile(r"bot\.web\.\w+_shapes")
 #: A field's text becomes its description; what a shape does not have, an answer does not have either.
 _CONFIG = ConfigDict(use_attribute_docstrings=True, extra="forbid")
 
@@ -192,9 +193,9 @@ class _Generated(GenerateJsonSchema):
 
 @lru_cache(maxsize=1)
 def _configure_shapes() -> None:
-    """Once: the texts below the fields of our TypedDicts are read."""
-    for module in (board_shapes, list_shapes, run_shapes, request_shapes):
-        for each in vars(module).values():
+    """Once: the texts below the fields of our TypedDicts are read. Those are in modules called `..._shapes`."""
+    for name, module in list(sys.modules.items()):
+        for each in vars(module).values() if _SHAPES.fullmatch(name) else ():
             if is_typeddict(each):
                 with_config(_CONFIG)(each)
 

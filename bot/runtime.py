@@ -38,6 +38,7 @@ from config import pipeline_file
 from config import settings as environment
 from config.configuration import Configuration
 from config.errors import SettingsError
+from config.freeze_times import ConfiguredFreeze
 from config.settings import Settings
 
 log = structlog.get_logger()
@@ -77,6 +78,8 @@ class PipelineContext:
     records: Records
     statistics: StatisticsStore
     webhooks: Webhooks
+    #: The freezes of the file, whose windows a worker works out.
+    freezes: tuple[ConfiguredFreeze, ...] = ()
     #: What a turn passes to the rules.
     decision_limits: DecisionLimits = LIMITS
     #: Lets one thread of this process take a turn at a time; a thread that wants a turn sets `asked`.
@@ -193,6 +196,7 @@ def pipeline_context(redis: Redis, pipeline: Pipeline, configuration: Configurat
         records=records,
         statistics=StatisticsStore(redis, keys, records),
         webhooks=Webhooks(redis, keys),
+        freezes=configuration.freezes.get(pipeline.name, ()),
     )
 
 

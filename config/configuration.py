@@ -11,8 +11,10 @@ from urllib.parse import quote
 
 from bot.core.access import COMMANDS, Roles
 from bot.core.model.facts import FactKind
+from bot.core.model.freezes import Freeze
 from bot.core.model.notice_plan import AUTHORS
 from bot.core.model.pipeline import VERIFY, LockStatus, Mode, Pipeline, Service, Track
+from config.freeze_times import ConfiguredFreeze
 from config.model import Markup, ReportKind
 from config.notices import Notice
 from config.webhooks import WebhookFormat
@@ -235,6 +237,8 @@ class Configuration:
     modes: Mapping[str, Mode] = field(default_factory=dict)
     #: By the name of the pipeline; for one that is not named the defaults hold.
     accesses: Mapping[str, PipelineAccess] = field(default_factory=dict)
+    #: By the name of the pipeline; a pipeline that is not named has none.
+    freezes: Mapping[str, tuple[ConfiguredFreeze, ...]] = field(default_factory=dict)
     github: GitHubSettings = GitHubSettings()
     notify: NotificationSettings = NotificationSettings()
     webhooks: tuple[OutboundWebhook, ...] = ()
@@ -252,6 +256,10 @@ class Configuration:
     def mode(self, name: str) -> Mode:
         """Whether the pipeline called `name` acts."""
         return self.modes.get(name, Mode.RUN)
+
+    def planned_freezes(self, name: str, now: float) -> tuple[Freeze, ...]:
+        """The freezes of the pipeline called `name`, each with the window in force and the next ones."""
+        return tuple(each.planned(now) for each in self.freezes.get(name, ()))
 
     def access(self, name: str) -> PipelineAccess:
         """Who may do what in the pipeline called `name`."""

@@ -16,6 +16,7 @@ from bot.core.model.pipeline import FastLaneStart, Forks, LockStatus, Mode, Poli
 from config import values as v
 from config.access import Members, ReadPolicy, RolesEntry, SignInEntry
 from config.errors import shown
+from config.freezes import FreezeEntry
 from config.notices import Notice, PipelineNotifyEntry
 from config.values import FileSection
 from config.webhooks import WebhookEntry
@@ -216,6 +217,8 @@ class PipelineEntry(FileSection):
     """How long to wait before a trigger that Jenkins refused is tried again."""
     abort: AbortEntry = AbortEntry()
     """How Interlock aborts a build."""
+    freezes: tuple[FreezeEntry, ...] = ()
+    """Times in which stages are closed. Default: none."""
     roles: RolesEntry | None = None
     """Who may do what. Default: whoever has an API token may do everything; at GitHub it takes write permission to be
     a developer, and maintain permission to be an operator."""

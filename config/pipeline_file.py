@@ -11,6 +11,7 @@ from bot.core.access import Member, MemberKind, Roles
 from bot.core.access import Members as RoleMembers
 from bot.core.model.notice_plan import EscalationLevel, NoticePlan, ReminderPlan, Route
 from bot.core.model.pipeline import FastLane, Job, Outcome, Pipeline, Policy, Service, Stage, Verify
+from config import freezes
 from config.access import MemberEntry, Members, ReadPolicy
 from config.configuration import (
     Configuration,
@@ -97,6 +98,7 @@ def _configuration(model: PipelineFile, folder: Path) -> Configuration:
         controllers=controllers,
         modes={entry.name: entry.mode for entry in model.pipelines},
         accesses={entry.name: PipelineAccess(_roles(entry), entry.commands) for entry in model.pipelines},
+        freezes={entry.name: tuple(map(freezes.configured, entry.freezes)) for entry in model.pipelines},
         github=GitHubSettings(**model.github.model_dump()),
         notify=NotificationSettings(tuple(model.notify.channels.items())),
         webhooks=tuple(_webhook(entry, folder) for entry in model.webhooks),

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from bot.core.model.notice_plan import AUTHORS
 from bot.core.model.pipeline import LockStatus
+from config import freezes
 from config import values as v
 from config.access import ReadPolicy
 from config.errors import MOST_SHOWN, Mistake, Path, nearest, one_of, shown
@@ -51,13 +52,19 @@ def validate(root: YamlNode) -> tuple[PipelineFile | None, list[Found]]:
     found += [(at, False, mistake) for at, mistake in islice(broken, MOST_SHOWN)]
     found += [(at, False, _placeholder(at, text)) for at, text in islice(in_file(data), MOST_SHOWN)]
     if model is not None:
-        found += [*_backoff(model), *_environments(model), *_reading(model), *_levels(model)]
+        found += [
+            *_backoff(model),
+            *_environments(model),
+            *_reading(model),
+            *_levels(model),
+            *freezes.found(p.freezes for p in model.pipelines),
+        ]
     return model, found
 
 
 def _placeholder(path: Path, text: str) -> Mistake:
     """An address of the example, where a real one belongs: what that is, as the description of the key says."""
-    keys = _section(path[:-1]).model_fields
+    keys = v.fields_of(_section(path[:-1]))
     about = (keys[str(path[-1])].description if path and str(path[-1]) in keys else "") or "the real value"
     first = about.split(".")[0]
     return Mistake(f"{shown(text)} is a placeholder of the example", f"{first[:1].lower()}{first[1:]}")
@@ -125,7 +132,7 @@ def _empty_keys(data: Any, path: Path = ()) -> Iterator[Found]:
 
 
 def _unknown(path: Path) -> Mistake:
-    name, valid = str(path[-1]), tuple(_section(path[:-1]).model_fields)
+    name, valid = str(path[-1]), tuple(v.fields_of(_section(path[:-1])))
     what = f"unknown key {shown(name)}"
     if name == "SUCCESS" and "UNSTABLE" in valid:
         return Mistake("a build that ended as SUCCESS has always passed", one_of(valid))
@@ -136,7 +143,7 @@ def _unknown(path: Path) -> Mistake:
 
 def _missing(path: Path) -> Mistake:
     name = str(path[-1])
-    description = _section(path[:-1]).model_fields[name].description or ""
+    description = v.fields_of(_section(path[:-1]))[name].description or ""
     first = description.split(".")[0]
     return Mistake(f"key `{name}` is missing", f"{first[:1].lower()}{first[1:]}" if first else None)
 
@@ -175,7 +182,7 @@ def _type_at(path: Path) -> Any:
     found: Any = PipelineFile
     for step in path:
         if isinstance(found, type) and issubclass(found, BaseModel):
-            field = found.model_fields.get(str(step))
+            field = v.fields_of(found).get(str(step))
             found = field.annotation if field is not None else None
         else:  # the items of a list, or the values of a mapping
             arguments = get_args(found)
@@ -206,6 +213,8 @@ def references(data: Any, line_of: Callable[[Path], int]) -> BrokenReferences:
         yield from _lane(path, pipeline)
         yield from _verify(path, pipeline)
         yield from _notify(path, pipeline)
+        names = ([_text_of(e, "name") for _, e in _entries(pipeline, kind, path)] for kind in ("stages", "services"))
+        yield from freezes.references(_entries(pipeline, "freezes", path), *names)
     if isinstance(controllers, dict):
         yield from _known_controllers(jobs, list(controllers))
     yield from _told_of_pipelines(root, [_text_of(pipeline, "name") for _, pipeline in pipelines])
@@ -316,6 +325,8 @@ def _twice(root: Entry, pipelines: Entries, jobs: Entries) -> Iterator[tuple[Pat
         services += mine
         stages = _entries(pipeline, "stages", path)
         yield from _unique(stages, "name", "stage", own, lambda e: _text_of(e, "name"))
+        closed = _entries(pipeline, "freezes", path)
+        yield from _unique(closed, "name", "freeze", own, lambda e: _text_of(e, "name"))
         yield from _unique(mine, "name", "service", own, lambda e: _text_of(e, "name").casefold())
     # One Jenkins under two names would hide that two stages share a job.
     controllers = _mappings(root.get("controllers"), ("controllers",))

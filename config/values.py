@@ -11,6 +11,7 @@ from typing import Annotated, Any, NoReturn
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from bot.core.access import COMMANDS
@@ -49,6 +50,11 @@ class FileSection(BaseModel):
         validate_default=False,
         field_title_generator=lambda name, _: name.replace("_", " ").capitalize(),
     )
+
+
+def fields_of(section: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields of a section by their keys in the file: some keys are words of Python."""
+    return {field.alias or name: field for name, field in section.model_fields.items()}
 
 
 def refuse(what: str, expected: str | None = None, meant: str | None = None) -> NoReturn:

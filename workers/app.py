@@ -69,6 +69,7 @@ def schedule() -> dict[str, dict[str, Any]]:
         "interlock.reconcile_builds": polling.builds,
         "interlock.reconcile_heads": polling.heads,
         "interlock.measure": 15.0,
+        "interlock.plan_freezes": 60.0,
         "interlock.housekeep": 600.0,
     }
     return {

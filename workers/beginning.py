@@ -27,6 +27,7 @@ from bot.runtime import PipelineContext, Runtime
 from bot.store.replica import BoardReplica
 from config import settings
 from config.logs import Once
+from workers import freezes
 
 # -- the start of a worker ---------------------------------------------------------------------------------------------
 
@@ -49,7 +50,11 @@ def configure_boards(runtime: Runtime) -> list[str]:
     A mode that is new in the file takes effect; while it stands there unchanged, a person's word counts, and a restart
     does not undo it.
     """
-    return [name for name, context in runtime.pipelines.items() if _configure(runtime, name, context)]
+    return [
+        name
+        for name, context in runtime.pipelines.items()
+        if any([_configure(runtime, name, context), freezes.plan(context)])
+    ]
 
 
 def _configure(runtime: Runtime, name: str, context: PipelineContext) -> bool:
@@ -76,6 +81,7 @@ def first_events(context: PipelineContext, copy: BoardReplica) -> list[Event]:
     found: list[Event] = []
     if not header.born:
         found.append(Configured(context.pipeline, mode=context.mode))
+        found += [freezes.planned(context)] if context.freezes else []
     before = copy.lost()
     if before is not None and header.lost is not None:
         copy.settled()  # another worker has dealt with it

@@ -16,7 +16,7 @@ from bot.runtime import PipelineContext, runtime
 from bot.store.connection import is_out_of_reach
 from bot.store.keys import FAMILIES
 from config.broker import EFFECTS, TURN_TASK, TURNS
-from workers import beginning, measuring, reconcile
+from workers import beginning, freezes, measuring, reconcile
 from workers.performer import decide_and_perform, perform_due
 from workers.turn import TURN
 
@@ -153,6 +153,14 @@ def reconcile_heads(everybody: bool = False) -> None:
     """
     for name, context in runtime().pipelines.items():
         if reconcile.heads(runtime(), context, everybody=everybody):
+            turn.apply_async((name,), expires=60)
+
+
+@task("interlock.plan_freezes", queue=TURNS)
+def plan_freezes() -> None:
+    """Carry the windows of the freezes on, before those that the boards know run out."""
+    for name, context in runtime().pipelines.items():
+        if freezes.plan(context):
             turn.apply_async((name,), expires=60)
 
 

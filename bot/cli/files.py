@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +40,7 @@ def check(file: Path | None, strict: bool) -> None:
 
     FILE is INTERLOCK_CONFIG, or interlock.yaml, if it is left out.
     """
+    from bot.cli.freezes import freeze_lines
     from bot.reporting.notices import told_of_what
 
     path = config_path(file)
@@ -48,6 +50,8 @@ def check(file: Path | None, strict: bool) -> None:
         stages = ", ".join(stage.name + (" (locks)" if stage.locks else "") for stage in pipeline.stages)
         mode = configuration.mode(pipeline.name)
         say(f"  {pipeline.name}: {stages}; {count(len(pipeline.services), 'service')}; mode {mode}")
+        for line in freeze_lines(configuration.freezes.get(pipeline.name, ()), time.time()):
+            say(f"    {line}")
         for line in told_of_what(pipeline.notices):
             say(f"    {line}")
     found = check_environment(configuration)

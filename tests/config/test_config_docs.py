@@ -31,6 +31,8 @@ HEADINGS = {
     "FastLaneEntry": "`pipelines[].fast_lane`",
     "RetryEntry": "`pipelines[].retry`",
     "AbortEntry": "`pipelines[].abort`",
+    "FreezeEntry": "`pipelines[].freezes[]`",
+    "FreezeExceptionsEntry": "`pipelines[].freezes[].except`",
     "PipelineNotifyEntry": "`pipelines[].notify`",
     "RouteEntry": "`pipelines[].notify.routes[]`",
     "EscalationEntry": "`pipelines[].notify.escalation[]`",

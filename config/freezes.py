@@ -1,0 +1,204 @@
+"""The keys of a freeze in the pipeline file, and what may be wrong with its times."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from functools import cache
+from itertools import islice
+from typing import Annotated, Any
+from zoneinfo import available_timezones
+
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+
+from bot.core.access import Role
+from bot.core.model.freezes import Freeze
+from config import values as v
+from config.errors import Mistake, Path, nearest, one_of, shown
+from config.freeze_times import DATE, LONGEST, ConfiguredFreeze, FreezeTimes, cron_mistake, moment, windows
+from config.values import FileSection
+
+_WORDS = "a cron time of minute, hour, day, month and weekday, as in `0 16 * * FRI`, or a date as in `2026-12-23T12:00`"
+#: How many of its windows say whether a freeze ever ends, and from when they are looked at: not from now, so that a
+#: file does not become wrong by itself.
+_LOOKED_AT, _SINCE = 60, 1_704_067_200.0
+#: From the lowest to the highest.
+_ROLES = (Role.DEVELOPER, Role.OPERATOR, Role.ADMIN)
+
+
+def freeze_time(value: object) -> str:
+    """A cron time, or a date without a zone; YAML reads a date with seconds as one."""
+    if isinstance(value, datetime) and value.tzinfo is None:
+        return value.isoformat()
+    written = v.text(value, _WORDS).strip()
+    if DATE.fullmatch(written):
+        try:
+            return datetime.fromisoformat(written).isoformat()
+        except ValueError:
+            v.refuse(f"there is no date {shown(written)}", _WORDS)
+    wrong = cron_mistake(written) if len(written) <= 255 else "it is too long"
+    if wrong is not None:
+        v.refuse(f"{shown(written)} is no time: {wrong}", _WORDS)
+    return re.sub(r"\s+", " ", written)
+
+
+@cache
+def _zones() -> tuple[str, ...]:
+    return tuple(sorted(available_timezones()))
+
+
+def time_zone(value: object) -> str:
+    """A zone of the time zone database."""
+    words = "a time zone such as `Europe/Berlin` or `UTC`"
+    name = v.text(value, words)
+    if name not in _zones():
+        v.refuse(f"there is no time zone {shown(name)}", words, nearest(name, _zones()))
+    return name
+
+
+def _labels(value: object) -> str:
+    name = v.text(value, "the name of a label").strip()
+    if not 0 < len(name) <= 50:
+        v.refuse(f"{shown(name)} is no label", "1 to 50 characters")
+    return name
+
+
+FreezeTime = Annotated[
+    str,
+    BeforeValidator(freeze_time),
+    WithJsonSchema({"type": "string", "examples": ["0 16 * * FRI", "2026-12-23T12:00"]}),
+]
+TimeZone = Annotated[
+    str, BeforeValidator(time_zone), WithJsonSchema({"type": "string", "examples": ["Europe/Berlin", "UTC"]})
+]
+Label = Annotated[str, BeforeValidator(_labels), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 50})]
+RoleName = Annotated[Role, WithJsonSchema({"enum": [str(role) for role in _ROLES]})]
+
+
+class FreezeExceptionsEntry(FileSection):
+    """Whom a freeze lets through."""
+
+    labels: tuple[Label, ...] = ()
+    """Runs that carry a pull request with one of these labels, in any case. Default: none."""
+    services: tuple[v.ServiceName, ...] = ()
+    """All runs of these services. Default: none."""
+    roles: tuple[RoleName, ...] = ()
+    """Single runs that a person of one of these roles lets through: `developer`, `operator`, `admin`. Each role may do
+    what those before it may. Default: nobody lets any through."""
+
+    @model_validator(mode="after")
+    def _no_viewers(self) -> FreezeExceptionsEntry:
+        if Role.VIEWER in self.roles:
+            v.refuse("`viewer` only reads", "`developer`, `operator` or `admin`")
+        return self
+
+
+class FreezeEntry(FileSection):
+    """Times in which stages are closed."""
+
+    name: v.Name
+    """Name of the freeze: on the page and in the reason of its lock."""
+    stages: Annotated[tuple[v.Name, ...], Field(min_length=1)]
+    """The stages that it closes."""
+    from_: Annotated[FreezeTime, Field(alias="from", title="From")]
+    """When a window begins: a cron time (in quotes), for windows that come again and again, or a date."""
+    until: FreezeTime | None = None
+    """When a window ends, in the same form as `from`; or `for`."""
+    for_: Annotated[v.Duration, v.between("1m", "366d")] | None = Field(default=None, alias="for", title="For")
+    """How long a window lasts; or `until`."""
+    time_zone: TimeZone = "UTC"
+    """By whose clocks the times are meant. Default `UTC`."""
+    except_: FreezeExceptionsEntry = Field(default=FreezeExceptionsEntry(), alias="except", title="Except")
+    """Whom it lets through. Default: nobody."""
+
+    @property
+    def times(self) -> FreezeTimes:
+        """Its times, for `config.freeze_times`."""
+        return FreezeTimes(self.from_, self.until, self.for_, self.time_zone)
+
+
+def configured(entry: FreezeEntry) -> ConfiguredFreeze:
+    """A freeze as the rest of Interlock sees it."""
+    roles = [role for role in _ROLES if role in entry.except_.roles]
+    excepted = entry.except_
+    freeze = Freeze(
+        entry.name,
+        entry.stages,
+        time_zone=entry.time_zone,
+        labels=excepted.labels,
+        services=excepted.services,
+        role=str(roles[0]) if roles else "",
+    )
+    return ConfiguredFreeze(freeze, entry.times)
+
+
+# -- mistakes ----------------------------------------------------------------------------------------------------------
+
+
+def found(pipelines: Iterable[tuple[FreezeEntry, ...]]) -> Iterator[tuple[Path, bool, Mistake]]:
+    """What is wrong with the times of all freezes, with its path in the file; its place is the value."""
+    for index, entries in enumerate(pipelines):
+        for number, entry in enumerate(entries):
+            for key, mistake in mistakes(entry):
+                yield ("pipelines", index, "freezes", number, *key), False, mistake
+
+
+def mistakes(entry: FreezeEntry) -> Iterator[tuple[Path, Mistake]]:
+    """What is wrong with the times of a freeze, with the keys below it."""
+    if (entry.until is None) == (entry.for_ is None):
+        yield (), Mistake("a freeze has one end", "`until` or `for`")
+        return
+    times = entry.times
+    if entry.until is not None and times.recurs is not FreezeTimes(entry.until, None, None, "").recurs:
+        yield ("until",), Mistake("`from` and `until` are of two kinds", "two cron times, or two dates")
+    elif times.recurs:
+        yield from _recurring(entry)
+    else:
+        yield from _dates(entry)
+
+
+def _dates(entry: FreezeEntry) -> Iterator[tuple[Path, Mistake]]:
+    moments = {}
+    for key, date in (("from", entry.from_), ("until", entry.until)):
+        moments[key] = moment(date, entry.time_zone, last=key == "until") if date is not None else None
+        if date is not None and moments[key] is None:
+            what = f"{shown(date)} does not exist in {entry.time_zone}: the clocks go forward there"
+            yield (key,), Mistake(what, "a time before or after the change")
+    begins, ends = moments["from"], moments["until"]
+    if begins is not None and ends is not None and ends <= begins:
+        yield ("until",), Mistake("the window ends before it begins", f"a time after {entry.from_}")
+
+
+def _recurring(entry: FreezeEntry) -> Iterator[tuple[Path, Mistake]]:
+    """It must come, and the stage must be open again each time."""
+    sample = list(islice(windows(entry.times, _SINCE), _LOOKED_AT))
+    key = "until" if entry.until is not None else "for"
+    if not sample:
+        never = "from" if entry.for_ is not None or not _comes(entry) else "until"
+        yield (never,), Mistake("this time never comes", _WORDS)
+    elif any(window.ends - window.begins > LONGEST for window in sample):
+        what = "the freeze never ends: its windows follow each other without a break"
+        yield (key,), Mistake(what, "a time at which the stage is open")
+
+
+def _comes(entry: FreezeEntry) -> bool:
+    times = FreezeTimes(entry.from_, None, 60.0, entry.time_zone)
+    return next(windows(times, _SINCE), None) is not None
+
+
+def references(
+    freezes: list[tuple[Path, dict[str, Any]]], stages: list[str], services: list[str]
+) -> Iterator[tuple[Path, Mistake]]:
+    """The stages and services that freezes name and that the pipeline does not have."""
+    for path, freeze in freezes:
+        exceptions = freeze.get("except")
+        named = exceptions.get("services") if isinstance(exceptions, dict) else None
+        for at, kind, given, known in (
+            ((*path, "stages"), "stage", freeze.get("stages"), stages),
+            ((*path, "except", "services"), "service", named, services),
+        ):
+            for index, name in enumerate(given if isinstance(given, list) else ()):
+                if isinstance(name, str) and name not in known:
+                    what = f"there is no {kind} {shown(name)} in this pipeline"
+                    yield (*at, index), Mistake(what, one_of(known), nearest(name, known))

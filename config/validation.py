@@ -52,13 +52,8 @@ def validate(root: YamlNode) -> tuple[PipelineFile | None, list[Found]]:
     found += [(at, False, mistake) for at, mistake in islice(broken, MOST_SHOWN)]
     found += [(at, False, _placeholder(at, text)) for at, text in islice(in_file(data), MOST_SHOWN)]
     if model is not None:
-        found += [
-            *_backoff(model),
-            *_environments(model),
-            *_reading(model),
-            *_levels(model),
-            *freezes.found(p.freezes for p in model.pipelines),
-        ]
+        found += [*_backoff(model), *_environments(model), *_reading(model), *_levels(model)]
+        found += freezes.found(pipeline.freezes for pipeline in model.pipelines)
     return model, found
 
 

@@ -50,9 +50,7 @@ def check(file: Path | None, strict: bool) -> None:
         stages = ", ".join(stage.name + (" (locks)" if stage.locks else "") for stage in pipeline.stages)
         mode = configuration.mode(pipeline.name)
         say(f"  {pipeline.name}: {stages}; {count(len(pipeline.services), 'service')}; mode {mode}")
-        for line in freeze_lines(configuration.freezes.get(pipeline.name, ()), time.time()):
-            say(f"    {line}")
-        for line in told_of_what(pipeline.notices):
+        for line in (*told_of_what(pipeline.notices), *freeze_lines(configuration, pipeline.name, time.time())):
             say(f"    {line}")
     found = check_environment(configuration)
     if not found.everything:

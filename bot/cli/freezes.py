@@ -10,7 +10,7 @@ from bot.reporting.sentences import local_moment
 
 if TYPE_CHECKING:
     from bot.core.model.freezes import Freeze, FreezeWindow
-    from config.freeze_times import ConfiguredFreeze
+    from config.configuration import Configuration
 
 #: How many windows of each freeze `check` prints.
 PRINTED = 3
@@ -18,10 +18,11 @@ PRINTED = 3
 COMPARED = 60
 
 
-def freeze_lines(configured: Iterable[ConfiguredFreeze], now: float) -> Iterator[str]:
-    """The next windows of each freeze, whom it lets through, and where two overlap."""
+def freeze_lines(configuration: Configuration, pipeline: str, now: float) -> Iterator[str]:
+    """The next windows of each freeze of a pipeline, whom it lets through, and where two overlap."""
     from config.freeze_times import windows
 
+    configured = configuration.freezes.get(pipeline, ())
     coming = [(each.freeze, list(islice(windows(each.times, now), COMPARED))) for each in configured]
     for freeze, found in coming:
         yield f"freeze {freeze.name} of {', '.join(freeze.stages)}{_exceptions(freeze)}"
@@ -34,8 +35,8 @@ def freeze_lines(configured: Iterable[ConfiguredFreeze], now: float) -> Iterator
         stages = [stage for stage in freeze.stages if stage in other.stages]
         overlap = next((pair for one in mine for pair in _overlaps(one, theirs)), None) if stages else None
         if overlap is not None:
-            both = span(overlap, freeze.time_zone)
-            yield f"freezes {freeze.name} and {other.name} overlap, {both}: {', '.join(stages)} opens when both are over"
+            both = f"{freeze.name} and {other.name} overlap, {span(overlap, freeze.time_zone)}"
+            yield f"freezes {both}: {', '.join(stages)} opens when both are over"
 
 
 def span(window: FreezeWindow, time_zone: str) -> str:

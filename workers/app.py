@@ -161,7 +161,6 @@ def _say(error: OtherSchema) -> None:
 @worker_ready.connect  # type: ignore[untyped-decorator]
 def _announce(**_: Any) -> None:
     sys.setswitchinterval(SWITCH)
-    from workers import outbound
     from workers.beginning import configure_boards
     from workers.tasks import look_again, reconcile_heads, turn
 
@@ -170,7 +169,6 @@ def _announce(**_: Any) -> None:
         turn.delay(pipeline)
     reconcile_heads.delay()
     runtime().start_watch(WORKER)
-    outbound.start(runtime())
     _serve_metrics()
     sys.stderr.write("worker ready\n")  # whatever the log level: the supervisor waits for it
     sys.stderr.flush()
@@ -188,6 +186,14 @@ def _serve_metrics() -> None:
         start_http_server(int(port), host.strip("[]"))
     except OSError as error:  # another worker of this machine has the address: it works all the same
         log.warning("metrics-not-served", address=address, error=str(error))
+
+
+@beat_init.connect  # type: ignore[untyped-decorator]
+def _follow(**_: Any) -> None:
+    """Beat tells the outbound webhooks: in a worker that would take time from the turns."""
+    from workers import outbound
+
+    outbound.start(runtime())
 
 
 @beat_init.connect  # type: ignore[untyped-decorator]

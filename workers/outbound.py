@@ -1,7 +1,8 @@
-"""The threads of a worker that tell outbound webhooks of facts: one for each webhook and pipeline.
+"""The threads of beat that tell outbound webhooks of facts: one for each webhook and pipeline.
 
-They follow the log of facts and are no part of a turn, nor of the queues of effects: whoever answers slowly, or not at
-all, delays neither. Of several workers, one at a time tells a webhook.
+They follow the log of facts in a process that takes no turn and performs no effect: whoever answers slowly, or not at
+all, delays neither, and what posting costs is not taken from them. Where two processes run them, one at a time tells a
+webhook.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def start(runtime: Runtime) -> None:
 
 
 def _end(ended: threading.Event, threads: list[threading.Thread]) -> None:
-    """So that another worker goes on at once. Who is just posting is not waited for long."""
+    """So that another process goes on at once. Who is just posting is not waited for long."""
     ended.set()
     for thread in threads:
         thread.join(END / len(threads))

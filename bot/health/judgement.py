@@ -299,11 +299,7 @@ def _webhooks(pipeline: PipelineSeen, seen: Observations, limits: Limits, now: f
             mend = f"mend its receiver, or the cause that is named: `interlock notify test {webhook.name}` tries it; "
             mend += "Interlock retries each fact for six hours"
             yield Finding(cause, HealthStatus.DEGRADED, what, failing, mend, pipeline=name, holds_up=False)
-        elif (
-            failing is None
-            and webhook.behind >= BEHIND * limits.silence
-            and _lives(seen, "worker", limits.heartbeat, now)
-        ):
+        elif failing is None and webhook.behind >= BEHIND * limits.silence and _lives(seen, "beat", limits.beat, now):
             what = f"webhook {webhook.name} is {webhook.behind:,.0f} s behind in {name}"
             mend = "have its receiver answer sooner, or give it fewer kinds of facts (`facts` in the pipeline file)"
             yield Finding(cause, HealthStatus.DEGRADED, what, now - webhook.behind, mend, pipeline=name, holds_up=False)

@@ -28,9 +28,9 @@ POST = "POST .*buildWithParameters"
 PAGE = ROOT / "docs" / "life-of-a-merge.md"
 #: Rows whose tests are elsewhere.
 ELSEWHERE = {
-    "worker, while a webhook answers it": (
+    "beat, while a webhook answers it": (
         "test_outbound.py",
-        "test_nothing_is_lost_and_doubles_have_one_id_when_the_worker_is_killed",
+        "test_nothing_is_lost_and_doubles_have_one_id_when_beat_is_killed",
     ),
     "everything that Redis held": (
         "test_emptied_redis.py",

@@ -1,4 +1,4 @@
-"""A real worker tells a webhook of every fact, though it is killed in the middle; one that hangs delays no run."""
+"""A real beat tells a webhook of every fact, though it is killed in the middle; one that hangs delays no run."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ def logged(running: World) -> list[str]:
     return [f"{running.keys.pipeline}/{identity}" for identity, _ in rows]
 
 
-def test_nothing_is_lost_and_doubles_have_one_id_when_the_worker_is_killed(
+def test_nothing_is_lost_and_doubles_have_one_id_when_beat_is_killed(
     running: World, receiver: Receiver, hanging: Receiver
 ) -> None:
     killed: list[int] = []
 
     def answer(taken: Taken) -> tuple[int, dict[str, str]]:
-        """The worker dies while it waits for this answer: the fact counts as taken here, and as not taken there."""
+        """Beat dies while it waits for this answer: the fact counts as taken here, and as not taken there."""
         if len(receiver.requests) in (8, 25) and len(killed) < 2:
-            killed.append(running.pid("worker"))
-            running.send("worker", signal.SIGKILL)
+            killed.append(running.pid("beat"))
+            running.send("beat", signal.SIGKILL)
             time.sleep(0.3)  # so that the answer comes to a process that is gone
         return 200, {}
 
@@ -71,7 +71,7 @@ def test_nothing_is_lost_and_doubles_have_one_id_when_the_worker_is_killed(
     assert told[: len(facts)] == facts, "in the order of the log, each for the first time"
     assert len(killed) == 2
     doubles = [each for each in told if receiver.deliveries().count(each) > 1]
-    assert len(doubles) == 2, "what the worker had not noted when it died, and nothing else"
+    assert len(doubles) == 2, "what beat had not noted when it died, and nothing else"
     for name in doubles:
         bodies = {each.raw for each in receiver.requests if each.delivery == name}
         assert len(bodies) == 1, "a double says the same"

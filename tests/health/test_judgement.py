@@ -63,7 +63,7 @@ CASES = {
     "a webhook fails for longer": (webhook(NOW - 60, 60), ["webhook/audit degraded"]),
     "a webhook takes what there is, late": (webhook(None, 299), []),
     "a webhook takes less than there is": (webhook(None, 300), ["webhook/audit degraded"]),
-    "a webhook waits for a worker": (webhook(None, 300, processes=processes(web=NOW, beat=NOW)), ["worker degraded"]),
+    "a webhook waits for beat": (webhook(None, 300, processes=processes(web=NOW, worker=NOW)), ["beat degraded"]),
     "the store is away": (seen(store=StoreSeen(unreachable="no connection"), processes=(), blind=True), ["store down"]),
     "the store is full": (seen(store=StoreSeen(refused="OOM command not allowed")), ["store down"]),
     "the store's disk is full": (seen(store=StoreSeen(refused="MISCONF Errors writing")), ["store down"]),

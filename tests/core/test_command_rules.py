@@ -252,6 +252,19 @@ def test_a_move_puts_the_waiting_run_of_the_pull_request_at_the_front(town: Town
     assert "is at the front of the queue for build already" in again.text
 
 
+def test_a_move_means_the_run_that_waits(town: Town, dana: Talk) -> None:
+    town.configure(shop(acceptance=1))
+    for letter in "ab":
+        town.arrives("S2", letter, "acceptance")
+    older = town.arrives("S1", "a", "acceptance")
+    younger = town.merge("S1", "b")
+    for letter in "ab":
+        town.pull("S1", letter, NUMBER)
+    assert town.status(younger) is Status.STARTING
+    dana.may("move the fair", about={"merged": younger})
+    assert town.queue("acceptance") == ["S2b", older]
+
+
 def test_fast_lane_with_and_without_a_stage(town: Town, dana: Talk) -> None:
     town.breaks("S2", "a")
     sha = town.merge("S1", "b")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from bot.core.model.events import (
     CancelAsked,
     Event,
@@ -86,6 +88,18 @@ def test_a_cancelled_build_in_a_stage_that_locks_will_lock_it() -> None:
     )
 
 
+def test_a_cancelled_build_of_the_fast_lane_locks_nothing() -> None:
+    town = broken()
+    fix = town.merge("S1", "b")
+    while town.at(fix) != "fast pre-production":
+        town.passes(fix)
+    town.starts(fix)
+    number = town.run(fix).attempt.build
+    assert foreseen(town, CancelAsked(town.key(fix), "ann", "no")) == (
+        f"build #{number} of S1.2 in fast pre-production is asked to stop; S1.2 leaves when Jenkins has confirmed it"
+    )
+
+
 def test_who_only_waits_ends_at_once_when_it_is_cancelled() -> None:
     assert foreseen(broken("S2a"), CancelAsked("S2.1", "ann", "no")) == "S2.1 ends as cancelled"
 
@@ -149,3 +163,15 @@ def test_a_copy_of_a_board_is_apart_from_it() -> None:
         copy.drop(lock)
     assert (records_of(town.board), indexes_of(town.board)) == before
     assert not town.board.journal
+
+
+def test_a_copy_of_the_indexes_shares_nothing_that_changes() -> None:
+    town = broken("S2a", "S3a")
+    town.starts(town.arrives("S1", "c", "acceptance"))
+    ours, copy = town.board._indexes, town.board.copy()._indexes
+    assert copy == ours
+    for each in fields(ours):
+        mine, its = getattr(ours, each.name), getattr(copy, each.name)
+        assert mine is not its, each.name
+        pairs = [(mine[key], its[key]) for key in mine] if isinstance(mine, dict) else []
+        assert all(one is not other for one, other in pairs), each.name

@@ -110,6 +110,29 @@ def test_it_counts_for_the_main_lane_alone() -> None:
     assert town.run("S3a").moved is None
 
 
+def test_an_admitted_run_that_changes_lane_takes_no_front_along() -> None:
+    town = waiting("S2a", "S3a")
+    town.move("S3a")
+    town.passes("S1a")
+    assert town.runs_in(PRE) == ["S3a"]
+    town.fast_lane("S3", PRE)
+    assert "S3a" in town.on_fast_lane()
+    assert town.run("S3a").moved is None
+
+
+def test_who_stands_behind_fixes_alone_is_at_the_front_already() -> None:
+    town = waiting("S2a")
+    town.fails("S1a")
+    fix = town.merge("S1", "b")
+    while town.at(fix) != "fast pre-production":
+        town.passes(fix)
+    town.mode(Mode.PAUSE)
+    town.passes(fix)
+    assert town.queue(PRE) == ["S2a", fix]
+    town.move("S2a")
+    assert town.refused() == "S2 S2a is at the front of the queue for pre-production already"
+
+
 def test_it_stays_when_the_configuration_changes() -> None:
     town = waiting("S2a", "S3a")
     town.move("S3a")

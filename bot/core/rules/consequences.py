@@ -15,7 +15,7 @@ from bot.core.model.effects import Withdraw
 from bot.core.model.events import Event, TimePassed
 from bot.core.model.facts import FactKind
 from bot.core.model.messages import Message, Who
-from bot.core.model.pipeline import Lane, Mode, Outcome, Policy, Step, Track
+from bot.core.model.pipeline import Lane, Mode, Outcome, Policy, Step
 from bot.core.model.run import Buildable, Ending, Run, Status, Verification
 from bot.core.model.stage_state import Lock
 from bot.core.rules.decide import decide
@@ -186,6 +186,6 @@ def _stops(board: Board, decisions: list[Decision]) -> Iterator[AffectedRun]:
 def _locks_when_aborted(board: Board, stopped: AffectedRun) -> bool:
     """Whether the stage locks if the build ends as aborted: a run that ends whatever its build does locks nothing."""
     run, stage = board.runs.get(stopped.run), board.pipeline.stage(stopped.step.stage)
-    if run is None or run.status is Status.ENDING or stage is None or stopped.step.track is not Track.REAL:
+    if run is None or run.status is Status.ENDING or stage is None:
         return False
     return stage.policy(Outcome.ABORTED) is Policy.LOCK

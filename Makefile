@@ -16,11 +16,11 @@ unexport PYTHONDONTWRITEBYTECODE
 HASH := $(shell (cat requirements.lock pyproject.toml; pwd) | (sha256sum 2>/dev/null || shasum -a 256) | cut -c1-16)
 STAMP := .venv/.compiled-$(HASH)
 
-.PHONY: help demo up test test-fast lint format bench house mutants lock clean bootstrap chromium
+.PHONY: help demo up test test-fast lint format screenshots bench house mutants lock clean bootstrap chromium
 .DEFAULT_GOAL := help
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(STAMP) ## Play the four pictures with real processes; Jenkins and GitHub are stood in for
 	@$(BIN)/python -m demo $(ARGS)
@@ -47,6 +47,9 @@ lint: $(STAMP) ## Check style, types and import contracts; change nothing
 format: $(STAMP) ## Put the code into shape
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+screenshots: $(STAMP) chromium ## Take the pictures of README and docs anew, from the demo (docs/pictures)
+	@$(BIN)/python -m demo.screenshots $(ARGS)
 
 bench: $(STAMP) ## Measure the door, the reaction, the growth and what Jenkins is asked
 	@$(BIN)/python -m bench $(ARGS)

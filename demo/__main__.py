@@ -65,6 +65,7 @@ def _play(console: Console, folder: Path, *, keep: bool, pace: float, bind: str 
 
 def _stay(console: Console, url: str, token: str, story: Story) -> None:
     console.print(f"The page stays open at {url} until Ctrl-C. What was held runs through now.")
+    console.print(f"Sign in there with the API token {token} to act.", highlight=False)
     console.print("To look and to act from another terminal:", highlight=False)
     console.print(f"  export INTERLOCK_URL={url} INTERLOCK_TOKEN={token}", highlight=False, soft_wrap=True)
     console.print("  .venv/bin/interlock status", highlight=False)

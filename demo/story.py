@@ -25,13 +25,22 @@ class Spoiled(Exception):
 class Story:
     """Plays the four pictures. `pace` is the pause, in seconds, that lets a person follow.
 
-    `patience`: the longest that any one step may take, in seconds.
+    `patience`: the longest that any one step may take, in seconds. `shown` is called with the number of each picture
+    while it stands.
     """
 
     def __init__(
-        self, town: Town, copy: BoardReplica, names: Names, console: Console, pace: float, patience: float = 30.0
+        self,
+        town: Town,
+        copy: BoardReplica,
+        names: Names,
+        console: Console,
+        pace: float,
+        patience: float = 30.0,
+        shown: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._patience = patience
+        self._shown = shown
         self._town = town
         self._copy = copy
         self._names = names
@@ -61,6 +70,14 @@ class Story:
             self._cdp.unhold(self._town.job(job))
         for row in self._cdp.builds(running=True):
             self._cdp.release(row["job"], number=row["number"])
+
+    def wait_until_all_have_ended(self) -> None:
+        """No run is on its way any more."""
+        self._wait("all runs have ended", lambda: not self._live())
+
+    def _live(self) -> int:
+        self._copy.refresh()
+        return len(self._copy.board.runs)
 
     def _known_services(self) -> int:
         self._copy.refresh()
@@ -159,6 +176,7 @@ class Story:
         time.sleep(0.3)  # let the teller finish its lines
         picture = Panel(Text(drawn(found)), title=f"{number}  {TITLES[number]}", title_align="left", expand=False)
         self._console.print(picture)
+        self._shown(number)
         time.sleep(self._pace)
 
     def _report(self) -> None:

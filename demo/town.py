@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Sequence
 from contextlib import ExitStack
 from email import message_from_bytes
 from email.policy import default
@@ -44,22 +45,28 @@ class Mailbox:
 class Town:
     """Everything around Interlock. Use as a context manager; `env` is what its processes need to know."""
 
-    def __init__(self, folder: Path, bind: str | None = None) -> None:
+    def __init__(self, folder: Path, bind: str | None = None, others: Sequence[str] = ()) -> None:
+        """`others`: the names of more pipelines, each with two services of its own on which nothing happens."""
         self._folder = folder
+        self._others = others
         self._stack = ExitStack()
         self.bind = bind or f"127.0.0.1:{free_port()}"
         self.mailbox = Mailbox()
         self._secret = secrets.token_hex(16)
         self._callback = secrets.token_hex(16)
         self.token = secrets.token_hex(16)
+        self._session = secrets.token_hex(16)
         self.jenkins: dict[str, JenkinsStandIn] = {}
 
     def __enter__(self) -> Town:
         self._folder.mkdir(parents=True, exist_ok=True)
-        for controller, jobs in _jobs(f"http://{self.bind}/webhooks/jenkins", self._callback).items():
+        jobs_of = [_jobs(f"http://{self.bind}/webhooks/jenkins", self._callback, of) for of in ("shop", *self._others)]
+        for controller in jobs_of[0]:
+            jobs = [job for each in jobs_of for job in each[controller]]
             self.jenkins[controller] = self._stack.enter_context(JenkinsStandIn(jobs=jobs))
         hook = {"url": f"http://{self.bind}/webhooks/github", "secret": self._secret, "events": ["*"]}
-        repos = [{"full_name": name, "hook": hook} for name in SERVICES.values()]
+        names = [*SERVICES.values(), *(name for each in self._others for name in _services(each).values())]
+        repos = [{"full_name": name, "hook": hook} for name in names]
         self.github = self._stack.enter_context(GitHubStandIn(repos=repos))
         self._smtp = SmtpServer(self.mailbox, hostname="127.0.0.1", port=free_port())
         self._smtp.start()
@@ -85,6 +92,7 @@ class Town:
             "INTERLOCK_JENKINS_TOKEN_BUILD": "token",
             "INTERLOCK_JENKINS_TOKEN_CDP": "token",
             "INTERLOCK_API_TOKENS": f"demo:{self.token}",
+            "INTERLOCK_SESSION_SECRETS": self._session,
             "INTERLOCK_NOTIFY_URLS": f"mail={mail}",
             "INTERLOCK_LOG_LEVEL": "INFO",
             "INTERLOCK_WEB_WORKERS": "1",
@@ -111,7 +119,8 @@ class Town:
         for name, controller in example["controllers"].items():
             controller["url"] = self.jenkins[name].url
         example["github"] = {"api_url": self.github.url, "web_url": self.github.url, "write_spacing": "0s"}
-        example["web"] = {"public_url": f"http://{self.bind}"}
+        web = {"public_url": f"http://{self.bind}", "read": "public", "sign_in": {"token": True}}
+        example["web"] = web
         example["notify"] = {"channels": {"mail": ["locked", "unlocked", "fix-failed"]}}
         example["pipelines"][0]["notify"] = {
             "routes": [{"of": ["locked", "unlocked"], "to": ["authors"]}],
@@ -119,13 +128,27 @@ class Town:
         }
         example["polling"] = {"builds": "2s", "heads": "30s", "clock": "1s"}
         example["pipelines"][0]["roles"]["admin"].append({"name": "demo"})  # whose token the demo prints
+        example["pipelines"] += [_like(example["pipelines"][0], each) for each in self._others]
         (self._folder / "interlock.yaml").write_text(yaml.safe_dump(example, sort_keys=False), "utf-8")
 
 
-def _jobs(callback: str, secret: str) -> dict[str, list[dict[str, Any]]]:
+def _services(pipeline: str) -> dict[str, str]:
+    """The services of one of the other pipelines, with their repositories."""
+    return {f"{pipeline}-{part}": f"{pipeline}/{part}" for part in ("api", "worker")}
+
+
+def _like(example: dict[str, Any], name: str) -> dict[str, Any]:
+    """Another pipeline with the stages of the example's, and jobs and services of its own."""
+    made: dict[str, Any] = yaml.safe_load(yaml.safe_dump(example).replace("shop/", f"{name}/"))
+    services = [{"name": service, "repository": repository} for service, repository in _services(name).items()]
+    made = {key: value for key, value in made.items() if key != "notify"}  # its routes name services of the example
+    return {**made, "name": name, "services": services}
+
+
+def _jobs(callback: str, secret: str, of: str) -> dict[str, list[dict[str, Any]]]:
     def job(controller: str, stage: str, **more: Any) -> dict[str, Any]:
         hooks = [{"url": f"{callback}/{controller}/{secret}", "events": "all", "timeout": 5}]
-        return {"name": f"shop/{stage}", "parameters": PARAMETERS, "quiet_period": 0, "callbacks": hooks, **more}
+        return {"name": f"{of}/{stage}", "parameters": PARAMETERS, "quiet_period": 0, "callbacks": hooks, **more}
 
     seconds = {"duration_seconds": BUILD_SECONDS}
     return {

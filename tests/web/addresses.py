@@ -10,7 +10,15 @@ from flask import Flask
 #: Blueprints whose views answer programs, not people.
 FOR_PROGRAMS = frozenset({"webhooks", "reading", "acting", "tokens", "machines", "metrics", "static"})
 #: Views of the other blueprints that are no page of their own.
-NO_PAGES = frozenset({"page.stream_board", "page.stream_run", "signing.go_to_github", "signing.come_from_github"})
+NO_PAGES = frozenset(
+    {
+        "page.stream_board",
+        "page.stream_run",
+        "signing.go_to_github",
+        "signing.come_from_github",
+        "documentation.show_document",
+    }
+)
 #: What stands for the parts of addresses, besides the pipeline: each is something that the board in the test has.
 PARTS = {"service": "S1", "run": "S1.1", "name": "lock", "topic": "fast-lane", "key": "pre-production/S1.1"}
 

@@ -1,0 +1,154 @@
+"""`python -m demo.screenshots`: plays the demo and takes the pictures of README and documentation, in docs/pictures.
+
+Three widths, light and dark, as WebP. What is in them is what the processes show: nothing is drawn or retouched.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+from rich.console import Console
+
+import demo.browser
+from bot.store.connection import connect
+from bot.store.keys import Keys
+from bot.store.replica import BoardReplica
+from bot.store.scripts import Scripts
+from demo.__main__ import ROOT
+from demo.story import Spoiled, Story
+from demo.town import PIPELINE, Town
+from demo.words import Names
+from launch import LaunchError, Stack
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+FOLDER = ROOT / "docs" / "pictures"
+#: Widths in pixels, each with the greatest height of a picture: a page that is higher is cut off there.
+SIZES = {1440: 1100, 800: 1200, 390: 1200}
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+#: 0 to 100. Text stays sharp, and a picture takes a third of what PNG does.
+QUALITY = 60
+#: Bytes: how much all pictures may take together. Each change of them stays in the history of the repository.
+BUDGET = 3 << 20
+#: The longest that a page may take until it is live, in seconds.
+PATIENCE = 30.0
+#: The other pipelines of the overview.
+OTHERS = ("payments", "search")
+
+
+class Camera:
+    """Takes a page in all sizes and colours. `taken`: the files, by their names."""
+
+    def __init__(self, browser: Browser, url: str, folder: Path) -> None:
+        self._browser, self._url, self._folder = browser, url, folder
+        self.taken: list[Path] = []
+        self._cookies: list[dict[str, object]] = []
+
+    def sign_in(self, token: str) -> None:
+        """From now on the pages are those of somebody who is signed in."""
+        page = self._browser.new_page()
+        page.goto(f"{self._url}/sign-in", wait_until="domcontentloaded")
+        page.get_by_label("Your API token").fill(token)
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_selector(".user button")
+        self._cookies = [dict(cookie) for cookie in page.context.cookies()]
+        page.close()
+
+    def take(self, name: str, path: str) -> None:
+        """One page, as `NAME-WIDTH-SCHEME.webp`."""
+        for scheme in SCHEMES:
+            context = self._browser.new_context(
+                color_scheme=scheme, reduced_motion="reduce", locale="en-GB", timezone_id="UTC"
+            )
+            context.add_cookies(self._cookies)  # type: ignore[arg-type]  # as they were given
+            page = context.new_page()
+            page.goto(f"{self._url}{path}", wait_until="domcontentloaded")
+            if page.locator("#live").count():
+                page.wait_for_selector("#live[data-kind=live]", timeout=PATIENCE * 1000)
+            page.evaluate("document.fonts.ready")
+            for width, most in SIZES.items():
+                self._shoot(page, width, most, self._folder / f"{name}-{width}-{scheme}.webp")
+            context.close()
+
+    def _shoot(self, page: Page, width: int, most: int, file: Path) -> None:
+        page.set_viewport_size({"width": width, "height": 600})
+        height = min(most, int(page.evaluate("document.documentElement.scrollHeight")))
+        page.set_viewport_size({"width": width, "height": height})
+        session = page.context.new_cdp_session(page)
+        answer = session.send("Page.captureScreenshot", {"format": "webp", "quality": QUALITY})
+        file.write_bytes(base64.b64decode(answer["data"]))
+        self.taken.append(file)
+
+
+def _play(console: Console, folder: Path, browser: Browser) -> list[Path]:
+    with Town(folder, others=OTHERS) as town, Stack(ROOT, data_dir=folder, env=town.env) as stack:
+        camera = Camera(browser, stack.web_url, FOLDER)
+        base = f"/p/{PIPELINE}"
+
+        def picture(number: int) -> None:
+            console.print(f"picture {number}")
+            camera.take(f"board-{number}", base)
+            if number == 3:
+                _while_locked(camera, base, town.token)
+
+        copy = BoardReplica(Scripts(connect(stack.url)), Keys(PIPELINE))
+        story = Story(town, copy, Names(), Console(file=io.StringIO()), pace=0.2, shown=picture)
+        story.wait_until_ready()
+        story.play()
+        camera.take("run", f"{base}/runs/S1.5")
+        camera.take("lock-report", f"{base}/locks/pre-production/S1.1")
+        story.let_go()
+        story.wait_until_all_have_ended()
+        camera.take("statistics", f"{base}/statistics")
+        return camera.taken
+
+
+def _while_locked(camera: Camera, base: str, token: str) -> None:
+    """The other pages, while pre-production is locked; first as a guest, then as one who may act."""
+    for name, path in (
+        ("overview", "/"),
+        ("where", f"{base}/where"),
+        ("runs", f"{base}/runs"),
+        ("log", f"{base}/log"),
+        ("locks", f"{base}/locks"),
+        ("sign-in", "/sign-in"),
+    ):
+        camera.take(name, path)
+    camera.sign_in(token)
+    camera.take("board-operator", base)
+    camera.take("form", f"{base}/act/unlock?stage=pre-production")
+
+
+@click.command()
+def screenshots() -> None:
+    """Take all pictures anew. Fails if the demo does, without Chromium, and if the pictures are too large together."""
+    console = Console()
+    path = demo.browser.find()
+    if path is None:
+        sys.exit(f"none of {', '.join(demo.browser.NAMES)} is installed (Debian: apt install chromium)")
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="interlock-screenshots-"))
+    try:
+        with demo.browser.opened(path) as browser:
+            taken = _play(console, folder, browser)
+    except (Spoiled, LaunchError) as error:
+        sys.exit(f"The demo failed: {error}\nWhat the processes said is in {folder}")
+    shutil.rmtree(folder, ignore_errors=True)
+    for file in set(FOLDER.glob("*.webp")) - set(taken):
+        file.unlink()
+    size = sum(file.stat().st_size for file in taken)
+    console.print(f"{len(taken)} pictures in {FOLDER.relative_to(ROOT)}, {size / 1024:.0f} KiB (of {BUDGET >> 10})")
+    if size > BUDGET:
+        sys.exit("These pictures are too large together (BUDGET)")
+
+
+if __name__ == "__main__":
+    screenshots()

@@ -122,10 +122,14 @@ class World:
 
 @contextmanager
 def world(
-    folder: Path, health: dict[str, str] | None = None, keys: dict[str, Any] | None = None, **more: str
+    folder: Path,
+    health: dict[str, str] | None = None,
+    keys: dict[str, Any] | None = None,
+    prepare: Callable[[Town, dict[str, Any]], None] = lambda *_: None,
+    **more: str,
 ) -> Iterator[World]:
     """Interlock and its town, ready for merges. `keys`: more of the pipeline file; `more`: other variables of the
-    environment."""
+    environment. `prepare` may change the town, and what the file says."""
     with Town(folder) as town:
         file = folder / "interlock.yaml"
         data = yaml.safe_load(file.read_text())
@@ -134,6 +138,7 @@ def world(
         if health is not None:
             data["health"] = health
         data.update(keys or {})
+        prepare(town, data)
         file.write_text(yaml.safe_dump(data, sort_keys=False))
         env = {**town.env, "INTERLOCK_LOG_LEVEL": "INFO", **more}
         with Stack(ROOT, data_dir=folder, env={"INTERLOCK_WORKERS": "1", **env}, back_off=BackOff(first=0.1)) as stack:

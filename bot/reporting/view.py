@@ -75,7 +75,7 @@ def tile(board: Board, run: Run, now: float, position: int | None = None) -> Vie
         "since": run.since,
         "version": run.version,
         "position": position,
-        "moved": {"by": run.moved.by, "reason": run.moved.reason} if run.moved is not None else None,
+        "moved": _moved(run),
         "why": str(reason.why),
         "reason": reason.sentence,
         "rule": rule_of_reason(reason.why, fast=run.lane is Lane.FAST),
@@ -102,6 +102,13 @@ def run_shape(run: Run) -> View:
         "created": run.created,
         "passed": [str(step) for step in run.passed],
     }
+
+
+def _moved(run: Run) -> View | None:
+    """Who has put a run that waits at the front of its queue."""
+    if run.moved is None or run.status is not Status.WAITING:
+        return None
+    return {"by": run.moved.by, "reason": run.moved.reason}
 
 
 def _fix(board: Board, run: Run) -> str | None:

@@ -101,6 +101,12 @@ CASES = (
         typed=("unlock", "pre-production", *_MOVES),
         comment=f"unlock acceptance {REASON}",
     ),
+    Case(
+        Action.WATCH,
+        "/stages/pre-production/watch",
+        typed=("watch-lock", "pre-production"),
+        comment="watch pre-production",
+    ),
     Case(Action.MOVE, "/runs/S2.1/move", typed=("move", "S2.1", *_MOVES), comment=f"move {REASON}"),
     Case(Action.PAUSE, "/mode", {"mode": "pause"}, ("pause", *_MOVES)),
     Case(Action.PAUSE, "/mode", {"mode": "run"}, ("resume", *_MOVES), mode=Mode.PAUSE),

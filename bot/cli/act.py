@@ -1,4 +1,4 @@
-"""The commands that act: lock, unlock, retry, cancel, move, fast-lane, pause, resume, observe.
+"""The commands that act: lock, unlock, retry, cancel, move, watch-lock, fast-lane, pause, resume, observe.
 
 Each sends one request to the API and prints what was decided, or why it was refused; with `--dry-run`, what it would
 lead to.
@@ -139,6 +139,19 @@ def move(api: ApiClient, run: str, reason: str, dry_run: bool, wait: int) -> Non
     must be rolled out first.
     """
     _request(api, "runs", find_run(api, run, MOVABLE, "move"), "move", wait=wait, dry_run=dry_run, reason=reason)
+
+
+@click.command(name="watch-lock", short_help="Be told, once, when a locked stage opens.")
+@click.argument("stage")
+@dry_run
+@wait
+@calls_api
+def watch_lock(api: ApiClient, stage: str, dry_run: bool, wait: int) -> None:
+    """Be told, once, when the last lock of STAGE has opened.
+
+    It takes a channel of your own: `notify: people` of the pipeline.
+    """
+    _request(api, "stages", stage, "watch", wait=wait, dry_run=dry_run)
 
 
 @click.command(name="fast-lane", short_help="Send the head of main on the fast lane, once.")

@@ -49,7 +49,18 @@ _READ = (
     find.lock_report,
     read.stats,
 )
-_ACT = (act.lock, act.unlock, act.retry, act.cancel, act.move, act.fast_lane, act.pause, act.resume, act.observe)
+_ACT = (
+    act.lock,
+    act.unlock,
+    act.retry,
+    act.cancel,
+    act.move,
+    act.watch_lock,
+    act.fast_lane,
+    act.pause,
+    act.resume,
+    act.observe,
+)
 _OPERATE = (operate.dead_letters, operate.parked)
 _SET_UP = (
     files.example,

@@ -34,6 +34,7 @@ class Action(StrEnum):
     LOCK = "lock"
     UNLOCK = "unlock"
     MOVE = "move"
+    WATCH = "watch"
     PAUSE = "pause"
     MODE = "mode"
     DEAD_LETTERS = "dead-letters"
@@ -52,6 +53,7 @@ NEEDED: Mapping[Action, Role] = {
     Action.LOCK: Role.OPERATOR,
     Action.UNLOCK: Role.OPERATOR,
     Action.MOVE: Role.OPERATOR,
+    Action.WATCH: Role.VIEWER,
     Action.PAUSE: Role.OPERATOR,
     Action.MODE: Role.ADMIN,
     Action.DEAD_LETTERS: Role.ADMIN,
@@ -70,6 +72,7 @@ COMMANDS: Mapping[str, Action | None] = {
     "retry": Action.RETRY,
     "cancel": Action.CANCEL,
     "move": Action.MOVE,
+    "watch": Action.WATCH,
     "verify": Action.VERIFY,
 }
 

@@ -38,6 +38,15 @@ _REFUSALS: Mapping[No, Callable[[Refusal], str]] = {
         f"{of.run} ({of.who.service if of.who else ''} {short(of.head)}) is older and waits for {of.step} as well, "
         f"which never goes back: move that one first"
     ),
+    # being told when a stage opens
+    No.NOTHING_LOCKED: lambda of: f"{of.told or 'no stage'} is {'not ' if of.told else ''}locked",
+    No.SEVERAL_LOCKED: lambda of: f"several stages are locked: {of.told}. Name the one that is meant",
+    No.NO_CHANNEL: lambda of: (
+        f"nobody knows where to tell {of.told}: give them a channel (`notify: people` of the pipeline), or ask by "
+        "`/interlock watch` on a pull request"
+    ),
+    No.WATCHES_ALREADY: lambda of: f"{of.told} is told when the stage opens already",
+    No.TOO_MANY_WATCH: lambda of: f"{of.number} people are told when the stage opens: that is enough",
     # freezes
     No.NOBODY_LET_THROUGH: lambda of: (
         f"no freeze lets single runs through (`except: roles`): a freeze of {of.step} ends early by `unlock`"

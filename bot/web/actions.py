@@ -22,10 +22,11 @@ from bot.core.model.events import (
     MoveAsked,
     RetryAsked,
     UnlockAsked,
+    WatchAsked,
 )
 from bot.core.model.messages import Message
 from bot.core.model.pipeline import Mode
-from bot.core.rules import requests
+from bot.core.rules import requests, stage_notices
 from bot.runtime import PipelineContext
 from bot.store.inbox import parked, take_out
 from bot.web import bodies, finding
@@ -77,6 +78,16 @@ def unlock(stage: str) -> RequestKind[bodies.UnlockBody, UnlockAsked]:
         return UnlockAsked(stage, by, body.reason, body.lock, body.every)
 
     return RequestKind(bodies.UnlockBody, _on_all(Action.UNLOCK), event, requests.why_not_unlock)
+
+
+def watch(stage: str) -> RequestKind[bodies.WatchBody, WatchAsked]:
+    """Be told, once, when a stage opens."""
+
+    def event(context: PipelineContext, board: Board, by: str, _body: bodies.WatchBody) -> WatchAsked:
+        finding.stage(context.pipeline_of(board), stage)
+        return WatchAsked(stage, by)
+
+    return RequestKind(bodies.WatchBody, _on_all(Action.WATCH), event, stage_notices.why_not_watch)
 
 
 def retry(run: str) -> RequestKind[bodies.ActionBody, RetryAsked]:

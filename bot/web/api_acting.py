@@ -60,6 +60,13 @@ def unlock_stage(pipeline: str, stage: str) -> Response:
     return _act(pipeline, actions.unlock(stage))
 
 
+@acting.post("/stages/<stage>/watch")
+@_request(bodies.WatchBody, Action.WATCH)
+def watch_stage(pipeline: str, stage: str) -> Response:
+    """Be told, once, when a locked stage opens, by one's own channel (`notify: people` of the pipeline)."""
+    return _act(pipeline, actions.watch(stage))
+
+
 @acting.post("/runs/<run>/retry")
 @_request(bodies.ActionBody, Action.RETRY)
 def retry_run(pipeline: str, run: str) -> Response:

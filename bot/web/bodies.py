@@ -102,6 +102,12 @@ class UnlockBody(ActionBody):
         return self
 
 
+class WatchBody(ActionBody):
+    """Be told when a stage opens."""
+
+    reason: Words = "to be told when it opens"
+
+
 class FastLaneBody(ActionBody):
     """Send the head of main on the fast lane, into `stage` even if it is locked."""
 

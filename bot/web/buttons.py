@@ -13,7 +13,7 @@ from bot.web.identity import may
 from bot.web.shapes import Shape
 
 #: One action that takes each role: whoever may do it sees what the role takes on the board.
-_ROLES = {Role.DEVELOPER: Action.RETRY, Role.OPERATOR: Action.LOCK, Role.ADMIN: Action.MODE}
+_ROLES = {Role.VIEWER: Action.WATCH, Role.DEVELOPER: Action.RETRY, Role.OPERATOR: Action.LOCK, Role.ADMIN: Action.MODE}
 
 
 @dataclass(frozen=True, slots=True)

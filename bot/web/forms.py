@@ -146,6 +146,22 @@ def _unlock(context: PipelineContext, board: Board, asked: Mapping[str, str]) ->
     )
 
 
+def _watch(context: PipelineContext, board: Board, asked: Mapping[str, str]) -> ActionForm:
+    stage = _stage(context, board, asked)
+    if not stage:
+        return _choose(context, board, "watch", "Be told when a stage opens", Action.WATCH, "stage")
+    return ActionForm(
+        name="watch",
+        action=Action.WATCH,
+        title=f"Tell me when {stage} opens",
+        about=f"You are told by your channel, once, when the last lock of {stage} has opened.",
+        done=f"you are told when {stage} opens",
+        back=f"/p/{context.pipeline.name}#c-{stage}",
+        target={"stage": stage},
+        request=actions.watch(stage),
+    )
+
+
 def _unlock_details(sent: Mapping[str, str]) -> dict[str, Any]:
     chosen = sent.get("lock", "")
     return {"all": True} if chosen == EVERY else {"lock": chosen} if chosen else {}
@@ -312,6 +328,7 @@ _FORMS: Mapping[str, tuple[Action, Make]] = {
     "retry": (Action.RETRY, _retry),
     "cancel": (Action.CANCEL, _cancel),
     "move": (Action.MOVE, _move),
+    "watch": (Action.WATCH, _watch),
     "fast-lane": (Action.FAST_LANE, _fast_lane),
     "pause": (
         Action.PAUSE,

@@ -63,7 +63,7 @@ def test_a_dry_run_takes_the_role_of_its_action(
 
 def test_every_command_that_acts_is_in_the_table() -> None:
     acts = {name for name, command in cli.commands.items() if "reason" in {each.name for each in command.params}}
-    assert {case.typed[0] for case in CASES if case.typed} == acts | {"token"}
+    assert {case.typed[0] for case in CASES if case.typed} == acts | {"token", "watch-lock"}
 
 
 def test_where_reading_takes_a_sign_in_the_command_reads_with_the_token(

@@ -43,6 +43,7 @@ from bot.core.model.events import (
     TriggerRefused,
     UnlockAsked,
     VerifyAsked,
+    WatchAsked,
     Withdrawn,
 )
 from bot.core.model.notice_plan import AUTHORS, EscalationLevel, NoticePlan, ReminderPlan, Route
@@ -60,7 +61,7 @@ PEOPLE = (
     ["retry"] * 4
     + ["unlock"] * 3
     + ["cancel"] * 3
-    + ["fast_lane", "lock", "verify", "command", "permission", "move"] * 2
+    + ["fast_lane", "lock", "verify", "command", "permission", "move", "watch"] * 2
     + ["mode", "configure"]
 )
 #: What happens to a pull request, and how often one beside the other.
@@ -358,6 +359,10 @@ class AnyTown(RuleBasedStateMachine):
         """Mostly a run that waits behind others, at times any."""
         runs = self._runs(lambda run: run.status is not Status.WAITING or self.town.board.ahead_of(run) == 0)
         return MoveAsked(runs[pick % len(runs)].key, "ann", "the fair is tomorrow") if runs else None
+
+    def _watch(self, pick: int, other: int) -> Event:
+        stage = ("", "pre-production", "production")[pick % 3]
+        return WatchAsked(stage, "ann", "shop/S1", other) if other % 2 else WatchAsked(stage, f"person {other}")
 
     def _fast_lane(self, pick: int, other: int) -> Event:
         return FastLaneAsked(SERVICES[pick % 3], "ann", "urgent", (None, *STAGES)[other % 5])

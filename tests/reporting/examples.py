@@ -124,6 +124,7 @@ MESSAGES: list[m.Message] = [
     s.UnmanagedBuildSeen(8, STEP, "S1.1"),
     s.PipelineConfigured("shop", ("build", "acceptance"), 3, Mode.RUN),
     s.ModeChanged("ann", Mode.RUN, Mode.PAUSE, "a look"),
+    s.StageWatched("ann", "pre-production"),
     s.StateWasLost("the store was emptied"),
     s.ClosedAfterLoss(),
     s.ClosedAfterLoss((FAILED, m.Verbatim("maintenance"))),

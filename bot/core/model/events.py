@@ -47,6 +47,7 @@ from bot.core.model.people_events import (
     RetryAsked,
     UnlockAsked,
     VerifyAsked,
+    WatchAsked,
 )
 from bot.core.model.pipeline import Mode, Pipeline
 from bot.core.model.run import Run
@@ -133,6 +134,7 @@ Event = (
     | RetryAsked
     | CancelAsked
     | MoveAsked
+    | WatchAsked
     | FastLaneAsked
     | LetThroughAsked
     | VerifyAsked
@@ -186,5 +188,6 @@ __all__ = [
     "TriggerUnanswered",
     "UnlockAsked",
     "VerifyAsked",
+    "WatchAsked",
     "Withdrawn",
 ]

@@ -36,6 +36,7 @@ class FactKind(StrEnum):
     RUN_RETURNED = "run-returned"
     RUN_RETRIED = "run-retried"
     RUN_MOVED = "run-moved"
+    WATCH_ASKED = "watch-asked"
     RUN_PROMOTED = "run-promoted"
     RUN_EXCEPTED = "run-excepted"
     RUN_REJOINED = "run-rejoined"

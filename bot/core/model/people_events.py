@@ -63,6 +63,20 @@ class MoveAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchAsked:
+    """A person wants to be told when a stage opens: on the pull request where they asked, else by their channel.
+
+    `stage` empty: the only one that is locked.
+    """
+
+    stage: str
+    by: str
+    repository: str = ""
+    pull: int | None = None
+    kind: Literal["watch-asked"] = "watch-asked"
+
+
+@dataclass(frozen=True, slots=True)
 class FastLaneAsked:
     """A person sends the head of a service's main on the fast lane, into `stage` even if it is locked (F1)."""
 

@@ -22,6 +22,12 @@ class No(StrEnum):
     NOT_WAITING = "not-waiting"
     GOES_FIRST = "goes-first"
     FRONT_ALREADY = "front-already"
+    # being told when a stage opens
+    NOTHING_LOCKED = "nothing-locked"
+    SEVERAL_LOCKED = "several-locked"
+    NO_CHANNEL = "no-channel"
+    WATCHES_ALREADY = "watches-already"
+    TOO_MANY_WATCH = "too-many-watch"
     OLDER_GOES_FIRST = "older-goes-first"
     # freezes
     NOBODY_LET_THROUGH = "nobody-let-through"

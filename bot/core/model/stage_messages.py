@@ -301,6 +301,14 @@ class WatchNotice(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class StageWatched(Message):
+    """Somebody is told when a stage opens."""
+
+    by: str
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
 class LostRun:
     """A run that was on its way when state was lost."""
 

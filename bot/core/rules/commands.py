@@ -26,6 +26,7 @@ from bot.core.model.events import (
     RetryAsked,
     UnlockAsked,
     VerifyAsked,
+    WatchAsked,
 )
 from bot.core.model.facts import FactKind
 from bot.core.model.github_messages import (
@@ -218,6 +219,8 @@ def _wish(decision: Decision, event: CommandAllowed, command: Command) -> Event 
     match command.verb:
         case "lock" | "unlock" if not others.strip():
             return _no(decision, said, command, Refusal(No.USAGE, verb=command.verb))
+        case "watch":
+            return WatchAsked(first or _waits_for(decision, event), who(said), said.repository, said.pull)
         case "lock":
             return _lock(decision, said, command, first, others.strip())
         case "unlock":
@@ -235,6 +238,12 @@ def _wish(decision: Decision, event: CommandAllowed, command: Command) -> Event 
             return _verify(decision, event, replace(command, rest=said.sha))
         case _:
             return _about_run(decision, event, command, reason)
+
+
+def _waits_for(decision: Decision, event: CommandAllowed) -> str:
+    """The locked stage that the run of the pull request waits for; empty if it waits for none."""
+    stages = [run.step.stage for run in _runs(decision, event) if decision.board.locks_of(run.step.stage)]
+    return stages[-1] if stages else ""
 
 
 def _lock(decision: Decision, said: CommandSaid, command: Command, stage: str, others: str) -> Event | Reply:

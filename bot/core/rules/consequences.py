@@ -53,6 +53,8 @@ class Consequences:
     stays_locked: tuple[Lock, ...] = ()
     #: The locks that close a stage from then on.
     locks: tuple[Lock, ...] = ()
+    #: The stages about whose opening somebody is told.
+    watches: tuple[str, ...] = ()
     #: The runs and verifications that begin.
     starts: tuple[AffectedRun, ...] = ()
     gains_lane: tuple[AffectedRun, ...] = ()
@@ -98,6 +100,12 @@ def _compare(board: Board, tried: Board, decisions: list[Decision]) -> Consequen
         opens=opens,
         stays_locked=tuple(lock for lock in _in_order(tried) if lock.stage in stages and lock.key in board.locks),
         locks=tuple(lock for lock in _in_order(tried) if lock.key not in board.locks),
+        watches=tuple(
+            fact.step.stage
+            for decision in decisions
+            for fact in decision.facts
+            if fact.kind is FactKind.WATCH_ASKED and fact.step is not None
+        ),
         starts=tuple(_affected(run) for run in new),
         gains_lane=_which(changed, lambda was, now: was.lane is Lane.MAIN and now.lane is Lane.FAST),
         loses_lane=_which(changed, lambda was, now: was.lane is Lane.FAST and now.lane is Lane.MAIN),

@@ -105,6 +105,7 @@ HANDLERS: Mapping[type, tuple[Handler, ...]] = dict[type, tuple[Handler, ...]](
         _on(events.RetryAsked, requests.retry),
         _on(events.CancelAsked, requests.cancel),
         _on(events.MoveAsked, requests.move),
+        _on(events.WatchAsked, stage_notices.watch),
         _on(events.FastLaneAsked, requests.send_head_fast),
         _on(events.LetThroughAsked, freezes.let_through),
         _on(events.ModeAsked, requests.change_mode),

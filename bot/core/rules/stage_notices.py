@@ -10,13 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from bot.core.model.board import Board
 from bot.core.model.effects import Effect, Mention, Notify, Topic
-from bot.core.model.follow_ups import FollowUp, escalation_due, is_open_ended, locked_since, reminder_due
+from bot.core.model.events import WatchAsked
+from bot.core.model.facts import FactKind
+from bot.core.model.follow_ups import FollowUp, Watcher, escalation_due, is_open_ended, locked_since, reminder_due
 from bot.core.model.messages import Message
 from bot.core.model.notice_plan import AUTHORS
-from bot.core.model.pipeline import Mode
+from bot.core.model.pipeline import Mode, Step
+from bot.core.model.refusals import No, NoSuchStage, Refusal
 from bot.core.model.run import Run
-from bot.core.model.stage_messages import FailedFix, StageNotice, WatchNotice
+from bot.core.model.stage_messages import FailedFix, StageNotice, WatchNotice, StageWatched
 from bot.core.model.stage_state import Lock
 from bot.core.rules.decision import Decision
 
@@ -182,6 +186,46 @@ def _numbered(decision: Decision, effect: Effect) -> Effect:
 
 
 # -- who asked to be told ----------------------------------------------------------------------------------------------
+
+#: How many people one locked stage remembers.
+WATCHERS = 200
+
+
+def why_not_watch(board: Board, event: WatchAsked) -> Message | None:
+    """Why somebody cannot be told when a stage opens: it is open, or nobody knows where to tell them."""
+    stage = _watched(board, event)
+    if not stage:
+        locked = tuple(dict.fromkeys(lock.stage for lock in board.locks.values()))
+        return Refusal(No.SEVERAL_LOCKED if locked else No.NOTHING_LOCKED, told=", ".join(locked))
+    if board.pipeline.stage(stage) is None:
+        return NoSuchStage(board.pipeline.name, stage, tuple(each.name for each in board.pipeline.stages))
+    if not board.locks_of(stage):
+        return Refusal(No.NOTHING_LOCKED, told=stage)
+    if event.pull is None and board.pipeline.notices.channel_of(event.by) is None:
+        return Refusal(No.NO_CHANNEL, told=event.by)
+    watchers = board.follow_up(stage).watchers
+    if Watcher(event.by, event.repository, event.pull) in watchers:
+        return Refusal(No.WATCHES_ALREADY, told=event.by)
+    return Refusal(No.TOO_MANY_WATCH, number=WATCHERS) if len(watchers) >= WATCHERS else None
+
+
+def watch(decision: Decision, event: WatchAsked) -> None:
+    """Note that somebody wants to be told when a stage opens."""
+    board = decision.board
+    no = why_not_watch(board, event)
+    if no is not None:
+        decision.tell(FactKind.REQUEST_REFUSED, no, by=event.by)
+        return
+    stage = _watched(board, event)
+    known = board.follow_up(stage)
+    board.put(replace(known, watchers=(*known.watchers, Watcher(event.by, event.repository, event.pull))))
+    decision.tell(FactKind.WATCH_ASKED, StageWatched(event.by, stage), step=Step(stage), by=event.by)
+
+
+def _watched(board: Board, event: WatchAsked) -> str:
+    """The stage that is meant: the one that is named, or the only one that is locked; else empty."""
+    locked = list(dict.fromkeys(lock.stage for lock in board.locks.values()))
+    return event.stage or (locked[0] if len(locked) == 1 else "")
 
 
 def _to_watchers(decision: Decision, known: FollowUp) -> Iterator[Effect]:

@@ -416,13 +416,18 @@ def offered(browser: Person) -> set[str]:
 @pytest.mark.parametrize(
     ("who", "roles", "of_s1", "of_s2"),
     [
-        ("vera", set(), set(), set()),
-        ("dora", {"may-developer"}, {"Retry…", "Cancel…"}, {"Cancel…"}),
-        (SAM, {"may-developer"}, {"Retry…", "Cancel…"}, set()),
-        ("olga", {"may-developer", "may-operator"}, {"Retry…", "Cancel…"}, {"Move to the front…", "Cancel…"}),
+        ("vera", {"may-viewer"}, set(), set()),
+        ("dora", {"may-viewer", "may-developer"}, {"Retry…", "Cancel…"}, {"Cancel…"}),
+        (SAM, {"may-viewer", "may-developer"}, {"Retry…", "Cancel…"}, set()),
+        (
+            "olga",
+            {"may-viewer", "may-developer", "may-operator"},
+            {"Retry…", "Cancel…"},
+            {"Move to the front…", "Cancel…"},
+        ),
         (
             "ada",
-            {"may-developer", "may-operator", "may-admin"},
+            {"may-viewer", "may-developer", "may-operator", "may-admin"},
             {"Retry…", "Cancel…"},
             {"Move to the front…", "Cancel…"},
         ),
@@ -473,7 +478,18 @@ def test_each_role_may_do_on_the_page_what_the_table_says(
 
 def test_the_table_has_each_form_of_the_page() -> None:
     names = {case.form.partition("?")[0] for case in CASES if case.form}
-    assert names == {"lock", "unlock", "retry", "cancel", "move", "fast-lane", "pause", "resume", "observe"} | {
+    assert names == {
+        "lock",
+        "unlock",
+        "retry",
+        "cancel",
+        "move",
+        "watch",
+        "fast-lane",
+        "pause",
+        "resume",
+        "observe",
+    } | {
         "drop-dead-letter",
         "retry-parked",
     }

@@ -20,7 +20,7 @@ from bot.core.model.notice_plan import AUTHORS
 from bot.core.model.pipeline import Mode, Step
 from bot.core.model.refusals import No, NoSuchStage, Refusal
 from bot.core.model.run import Run
-from bot.core.model.stage_messages import FailedFix, StageNotice, WatchNotice, StageWatched
+from bot.core.model.stage_messages import FailedFix, StageNotice, StageWatched, WatchNotice
 from bot.core.model.stage_state import Lock
 from bot.core.rules.decision import Decision
 

@@ -65,9 +65,10 @@ def foresee(context: PipelineContext, kind: RequestKind[AnyBody, Asked], body: A
     _require(context, kind, body)
     with context.look() as replica:
         asked = _checked(context, replica.board, kind, body, by)
-        found = consequences.foresee(replica.board, asked, time.time(), context.decision_limits)
-        if found.refusal is not None:
-            raise refused(found.refusal)
+        board = replica.board.copy()  # other readers go on while the rules decide
+    found = consequences.foresee(board, asked, time.time(), context.decision_limits)
+    if found.refusal is not None:
+        raise refused(found.refusal)
     return found
 
 

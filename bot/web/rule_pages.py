@@ -20,6 +20,12 @@ from bot.web.problems import unknown
 FOLDER = Path(__file__).with_name("docs")
 #: How a rule begins on its page: `- **F8 Clean-up.** When a fast run ...`.
 _RULE = re.compile(r"\*\*([FLW]\d+) ")
+#: What may be wider than the page is reached by the keyboard. In the text itself each `<` is escaped.
+_SCROLLED = {
+    "<pre>": '<pre tabindex="0" role="group" aria-label="Text as it is typed or drawn">',
+    "<table>": '<div class="scrolls" tabindex="0" role="group" aria-label="Table"><table>',
+    "</table>": "</table></div>",
+}
 _PAGE = re.compile(r"([\w-]+)\.md(#.*)?\Z")
 
 
@@ -62,7 +68,10 @@ def rendered(name: str) -> tuple[str, str]:
             token.attrSet("class", "number")  # a style in the page is what our own policy forbids
         for child in token.children or ():
             _lead_here(child)
-    return title, str(markdown.renderer.render(tokens, markdown.options, {}))
+    html = str(markdown.renderer.render(tokens, markdown.options, {}))
+    for plain, reachable in _SCROLLED.items():
+        html = html.replace(plain, reachable)
+    return title, html
 
 
 def _anchor(heading: str) -> str:

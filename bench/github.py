@@ -1,8 +1,9 @@
-"""How many requests to GitHub one run costs from its merge to production, with statuses and with check runs."""
+"""How many requests to GitHub one run costs, from its merge to production, and how many runs an hour that allows."""
 
 from __future__ import annotations
 
 import tempfile
+import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -32,8 +33,8 @@ from workers.turn import take_turns
 
 STAGES = ("build", "acceptance", "pre-production", "production")
 SERVICES = ("s1", "s2", "s3")
-#: What GitHub takes of writes in an hour (GitHub docs: secondary rate limits, requests that create content).
-WRITES_AN_HOUR = 500
+#: So many runs show how fast reports go out under GitHub's limits.
+PACED_RUNS = 6
 
 
 @dataclass
@@ -45,6 +46,8 @@ class Shop:
     github: GitHubStandIn
     builds: int = 0
     heads: dict[str, str] | None = None
+    #: Nothing newer happens before all that is asked for has gone out: then no write takes the place of another one.
+    patient: bool = False
 
     def tell(self, *events: Event) -> None:
         """Something happened; what rests goes on resting."""
@@ -56,10 +59,12 @@ class Shop:
     def time_passes(self) -> None:
         """Longer than anything rests."""
         due = self.context.keys.due("github")
-        slots = cast("list[bytes]", self.context.redis.zrange(due, 0, -1))
-        if slots:
+        while slots := cast("list[bytes]", self.context.redis.zrange(due, 0, -1)):
             self.context.redis.zadd(due, dict.fromkeys(slots, 0))
-        perform_due(self.runtime, self.context, "github", lambda *_: None)
+            perform_due(self.runtime, self.context, "github", lambda *_: None)
+            if not self.patient:
+                break
+            time.sleep(0.05)
         self.tell()
 
     def merge(self, service: str, *, told: bool = True) -> str:
@@ -88,6 +93,8 @@ class Shop:
         self.tell(seen)
         self.time_passes()
         self.tell(replace(seen, result=outcome))
+        if self.patient:
+            self.time_passes()
 
     def to_production(self, sha: str) -> None:
         """A run passes all that is left."""
@@ -145,7 +152,7 @@ def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
     section = Section(
         "github",
         "The requests to GitHub: one run from its merge to production, through four stages, two of them deployed",
-        ["", "statuses: writes", "reads", "check runs: writes", "reads", "runs an hour"],
+        ["", "statuses: writes", "reads", "check runs: writes", "reads"],
     )
     for name, (story, repository) in STORIES.items():
         counts = {}
@@ -157,14 +164,34 @@ def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
                 counts[report] = _of(shop, repository)
         section.figures[name] = {str(report): dict(found) for report, found in counts.items()}
         cells = [str(n) for report in ReportKind for n in (_writes(counts[report]), _reads(counts[report]))]
-        section.rows.append([name, *cells, f"{WRITES_AN_HOUR / _writes(counts[ReportKind.STATUSES]):.0f}"])
+        section.rows.append([name, *cells])
     routes = section.figures["a run that waits nowhere"]["statuses"]
+    say(f"{PACED_RUNS} runs as fast as their reports go out, under GitHub's documented limits")
+    hourly = _ceiling()
+    section.figures["runs an hour"] = hourly
     section.remarks = [
         "Builds start within five seconds and take over thirty; of each run only its own repository is counted.",
         "The first row: " + ", ".join(f"{count} {route}" for route, count in sorted(routes.items())) + ".",
-        f"Runs an hour: as many as {WRITES_AN_HOUR} writes allow, with statuses; beyond that newer replaces older.",
+        f"{PACED_RUNS} runs as fast as their reports go out, a second between two writes, at a stand-in that enforces "
+        f"the secondary limits as documented: {hourly['writes']} writes in {hourly['seconds']:.0f} s, "
+        f"{hourly['refused']} refused; that is {hourly['runs']:.0f} runs an hour (wanted: at least 300).",
     ]
     return section
+
+
+def _ceiling() -> dict[str, float]:
+    """Let runs go to production as fast as GitHub takes their reports, each of which goes out."""
+    with _shop(ReportKind.STATUSES, write_spacing=1.0) as shop:
+        shop.patient = True
+        shop.github.control.set_documented_limits()
+        began = time.monotonic()
+        for number in range(PACED_RUNS):
+            shop.to_production(shop.merge(SERVICES[number % len(SERVICES)]))
+        took = time.monotonic() - began
+        rows = shop.github.control.recorded()
+    writes = sum(row["method"] != "GET" for row in rows)
+    refused = sum(row["status"] in (403, 429) for row in rows)
+    return {"runs": PACED_RUNS / took * 3600, "refused": refused, "seconds": took, "writes": writes}
 
 
 def _of(shop: Shop, repository: str) -> Counter[str]:
@@ -187,14 +214,16 @@ def _reads(found: Counter[str]) -> int:
 
 
 @contextmanager
-def _shop(report: ReportKind) -> Iterator[Shop]:
+def _shop(report: ReportKind, write_spacing: float = 0.0) -> Iterator[Shop]:
     with (
         tempfile.TemporaryDirectory(prefix="interlock-bench-") as folder,
         Embedded(Path(folder), fsync="no") as server,
         GitHubStandIn(repos=[{"full_name": f"shop/{name}"} for name in SERVICES]) as github,
     ):
         found = Configuration(
-            (_pipeline(),), github=GitHubSettings(github.url, report=report, write_spacing=0.0), digest=uuid.uuid4().hex
+            (_pipeline(),),
+            github=GitHubSettings(github.url, report=report, write_spacing=write_spacing),
+            digest=uuid.uuid4().hex,
         )
         runtime = build(_settings(server.url, report), found)
         shop = Shop(runtime, runtime.pipeline("bench"), github)

@@ -31,7 +31,7 @@ SKEW = 3600.0
 
 
 def keep_comment(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Comment) -> Done:
-    """Bring the comment up to date; what stands there already is not sent again."""
+    """Bring the comment up to date; what stands there already is not sent again, what only corrects makes none."""
     entry, session = (
         WrittenSlot(RenewedClaim(runtime, context, claim), effect.slot),
         Session(runtime, effect.repository),
@@ -43,9 +43,14 @@ def keep_comment(runtime: Runtime, context: PipelineContext, claim: Claim, effec
     body = _body(marker, words, runtime.page_of(context.pipeline.name, effect.run))
     written, mark = entry.read(), mark_of(body)
     number, there = written.id, ""
+    if effect.corrects and number is None and not written.unanswered and (written.known or not _is_old(effect)):
+        entry.looked(None)  # so nobody has to look for one when there is something to say
+        return Done()
     if number is None and (written.unanswered or (not written.known and _is_old(effect))):
         number, there = _find_comment(session, effect, marker)
         entry.looked(number)
+        if effect.corrects and number is None:
+            return Done()
     elif not written.unanswered and written.mark == mark:
         return Done()
     if number is not None and _same(there, body):

@@ -24,7 +24,10 @@ _ONLY_ENDS = ("inactive",)
 
 
 def deploy(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Deploy) -> Done:
-    """Make the deployment if there is none, and set its state; the state that stands there is not set again."""
+    """Make the deployment if there is none, and set its state; the state that stands there is not set again.
+
+    A new one has none until its build ends; one whose build is repeated is set back to `in_progress`.
+    """
     entry, session = (
         WrittenSlot(RenewedClaim(runtime, context, claim), effect.slot),
         Session(runtime, effect.repository),
@@ -38,6 +41,8 @@ def deploy(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Dep
     if written.mark == mark or (written.id is None and effect.state in _ONLY_ENDS):
         return Done()
     number = written.id if written.id is not None else _make(session, context, effect, entry)
+    if effect.state == "in_progress" and written.mark in ("", MADE):
+        return Done()  # it has just begun, and GitHub calls one without a state pending: that is one write less
     try:
         entry.write(session, "POST", f"/deployments/{number}/statuses", body, Purpose.STATUS, mark)
     except GitHubNotFound as error:

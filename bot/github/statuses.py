@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from bot.core.model.effects import SetStatus
+from bot.core.model.messages import IsMerged
 from bot.effect_outcomes import Done, PermanentFailure
 from bot.github import identity
 from bot.github.limits import Purpose
@@ -23,7 +24,9 @@ from config.model import ReportKind
 
 
 def report_status(runtime: Runtime, context: PipelineContext, claim: Claim, effect: SetStatus) -> Done:
-    """Report on one stage. What stands there already is not sent again."""
+    """Report on one stage. What stands there already is not sent again, and what only corrects where nothing stands."""
+    if effect.corrects and not WrittenSlot(RenewedClaim(runtime, context, claim), effect.slot).read().known:
+        return Done()
     if runtime.configuration.github.report is ReportKind.CHECKS and identity.is_app(runtime.settings):
         return _report_check(runtime, context, claim, effect)
     set_status(runtime, RenewedClaim(runtime, context, claim), effect, Purpose.STATUS)
@@ -121,6 +124,8 @@ def _check_body(runtime: Runtime, context: PipelineContext, effect: SetStatus) -
 
 def _explained(runtime: Runtime, context: PipelineContext, effect: SetStatus) -> tuple[str, Sequence[Button]]:
     """The summary, in Markdown, and the buttons of the check run, as its run is now."""
+    if isinstance(effect.description, IsMerged):
+        return words(effect.description), ()  # its text stays the same until the run has ended: one write
     if effect.summary or effect.buttons or effect.run is None:
         buttons = [BUTTONS[name] for name in effect.buttons if name in BUTTONS]
         return effect.summary or words(effect.description), buttons

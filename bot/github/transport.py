@@ -24,6 +24,8 @@ from bot.health.contacts import Contact
 from bot.health.observations import RATE_LIMIT
 from config.configuration import GitHubSettings
 
+#: The answers that we read are those of this version (GitHub docs: API versions), in GitHub's own media type.
+API_VERSION, ACCEPT = "2022-11-28", "application/vnd.github+json"
 #: For broken connections. A status is an answer, and `Retry-After` is not slept through.
 _RETRY = Retry(
     total=1,
@@ -63,6 +65,7 @@ class GitHubTransport:
             seconds_between_requests=0,
             seconds_between_writes=0,
             retry=_RETRY,
+            api_version=API_VERSION,
         )
 
     def ask(
@@ -86,7 +89,8 @@ class GitHubTransport:
     def _ask(self, verb: str, path: str, body: object, headers: Mapping[str, str] | None) -> GitHubResponse:
         try:
             requester = self._github.requester
-            status, found, text = requester.requestJson(verb, path, headers=dict(headers or {}), input=body)
+            sent = {"Accept": ACCEPT, **(headers or {})}
+            status, found, text = requester.requestJson(verb, path, headers=sent, input=body)
         except RequestException as error:
             raise GitHubUnreachable(f"GitHub cannot be reached: {type(error).__name__}") from error
         except (GithubException, PyJWTError) as error:  # from signing in; the status of this request is an answer

@@ -177,6 +177,7 @@ words.register(m.LockedSinceMoved, lambda of: f"{of.stage} locked and main has m
 words.register(m.StartsFast, lambda of: f"{_of_whom(of.who)}starts on the fast lane: {words(of.why)}")
 words.register(m.Promoted, _promoted)
 words.register(m.IsIn, lambda of: f"in {of.step}")
+words.register(m.IsMerged, lambda of: f"on its way to {of.stage}")
 words.register(m.Entered, _entered)
 words.register(m.Overtaken, _overtaken)
 words.register(m.BackInQueue, lambda of: f"{name(of.who)} is back at the head of the queue")

@@ -304,17 +304,52 @@ def stages(town: Town) -> list[tuple[str, str, str]]:
     return [(each.context, each.state, text_of(each.description)) for each in town.did(SetStatus)]
 
 
-def test_a_status_is_asked_for_as_a_run_waits_for_a_stage_as_it_enters_and_as_it_leaves() -> None:
+def written(town: Town) -> list[tuple[str, str, str]]:
+    """What goes out at GitHub if the run waits nowhere: `workers/performer.py` and `bot/github/statuses.py` do this."""
+    told: dict[str, tuple[str, str, str]] = {}
+    out = []
+    for each in town.did(SetStatus):
+        text = (each.context, each.state, text_of(each.description))
+        if each.debounce < 60 and (not each.corrects or each.slot in told) and told.get(each.slot) != text:
+            told[each.slot] = text
+            out.append(text)
+    return out
+
+
+def test_a_run_that_waits_nowhere_has_one_status_for_each_stage_and_one_that_it_is_on_its_way() -> None:
+    town = Town()
+    town.merge("S1", "a")
+    for _ in range(4):
+        town.passes("S1a")
+    assert written(town) == [
+        ("production", "pending", "on its way to production"),
+        ("build", "success", "passed build"),
+        ("acceptance", "success", "passed acceptance"),
+        (PRE, "success", f"passed {PRE}"),
+        ("production", "success", "passed production"),
+    ]
+
+
+def test_a_run_that_ends_on_its_way_says_so_in_its_stage_and_in_the_last() -> None:
     town = Town()
     town.arrives("S1", "a", "acceptance")
-    told = list(dict.fromkeys(stages(town)))  # what stands there already is not sent again
-    assert told == [
-        ("build", "pending", "waits for build"),
-        ("build", "pending", "in build"),
-        ("build", "success", "passed build"),
-        ("acceptance", "pending", "waits for acceptance"),
-        ("acceptance", "pending", "in acceptance"),
+    town.quiet()
+    town.fails("S1a")
+    assert [(stage, state) for stage, state, _ in stages(town)][-2:] == [
+        ("production", "failure"),
+        ("acceptance", "failure"),
     ]
+
+
+def test_one_that_a_person_takes_out_leaves_no_status_that_is_not_over() -> None:
+    town = Town()
+    town.arrives("S1", "a", "acceptance")
+    town.quiet()
+    town.cancel("S1a")
+    town.aborts("S1a")
+    in_last, in_stage = town.did(SetStatus)[-2:]
+    assert (in_last.context, in_last.state, in_last.corrects) == ("production", "error", False)
+    assert (in_stage.context, in_stage.state, in_stage.corrects) == ("acceptance", "error", True)
 
 
 def test_the_status_of_a_failed_run_that_is_retried_says_that_it_waits() -> None:
@@ -331,7 +366,8 @@ def test_that_a_run_waits_is_not_written_where_it_enters_at_once() -> None:
     town.merge("S1", "a")
     waits, enters = town.did(SetStatus, of="S1a", context="build")[:2]
     assert waits.slot == enters.slot  # the later one takes the place of the earlier, which has rested meanwhile
-    assert waits.debounce > 0
+    assert waits.debounce == 60
+    assert (enters.corrects, enters.debounce) == (True, 5)  # so nothing goes out
 
 
 def test_the_status_of_a_stage_that_is_closed_says_that_the_run_waits_and_its_check_run_says_why() -> None:

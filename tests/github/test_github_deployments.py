@@ -31,14 +31,14 @@ def asked(shop: Workshop) -> dict[str, int]:
     return dict(shop.github.control.requests())
 
 
-def test_a_roll_out_is_one_deployment_with_each_of_its_states(shop: Workshop) -> None:
-    for state in ("in_progress", "in_progress", "success"):
+def test_a_roll_out_is_one_deployment_that_has_a_state_when_it_ends_and_when_it_goes_on(shop: Workshop) -> None:
+    for state in ("in_progress", "in_progress", "failure", "in_progress", "success", "success"):
         shop.do(roll_out(shop, state))
     (row,) = deployments(shop)
-    assert (row["environment"], row["states"]) == ("prod eu", ["in_progress", "success"])
+    assert (row["environment"], row["states"]) == ("prod eu", ["failure", "in_progress", "success"])
     assert row["sha"] == shop.github.control.head(REPO)
     assert row["payload"] == {"interlock": f"{shop.pipeline.name}/S1.1/production"}
-    assert asked(shop) == {MAKE: 1, SET: 2}
+    assert asked(shop) == {MAKE: 1, SET: 3}
     made = shop.github.world.repos[REPO].deployments[row["id"]]
     assert made.production
 
@@ -66,18 +66,19 @@ def test_a_status_of_ours_that_is_not_green_does_not_keep_a_deployment_from_bein
 @pytest.mark.parametrize("then", ["in_progress", "failure"])
 def test_a_lost_reply_makes_nothing_twice(shop: Workshop, route: str, fault: dict[str, Any], then: Any) -> None:
     shop.github.control.fault(route=f"{route}$", count=1, **fault)
-    shop.ask(roll_out(shop))
-    shop.try_once(roll_out(shop))
+    began = roll_out(shop, "error")
+    shop.ask(began)
+    shop.try_once(began)
     shop.do(roll_out(shop, then))
     (row,) = deployments(shop)
-    assert row["states"] in (["in_progress"], ["in_progress", "failure"], ["failure"])
-    assert row["states"][-1] == then
+    assert row["states"] in ([], ["error", then], [then])  # a new one has none until its build ends
+    assert row["states"] or then == "in_progress"
 
 
 def test_a_request_that_did_not_arrive_is_sent_again(shop: Workshop) -> None:
     shop.github.control.fault("drop_request", route="POST /repos/.*/deployments.*", count=3)
-    shop.do(roll_out(shop))
-    assert [row["states"] for row in deployments(shop)] == [["in_progress"]]
+    shop.do(roll_out(shop, "success"))
+    assert [row["states"] for row in deployments(shop)] == [["success"]]
 
 
 def test_the_same_commit_in_the_same_environment_by_another_run_is_another_deployment(shop: Workshop) -> None:
@@ -99,7 +100,7 @@ def test_the_log_is_the_build_where_jenkins_is_reached_safely_and_else_our_page(
         (one,) = shop.github.world.repos[REPO].deployments.values()
         return str(one.statuses[-1].log_url)
 
-    shop.do(roll_out(shop))
+    shop.do(roll_out(shop, "failure"))
     assert log_url().endswith(f"/p/{shop.pipeline.name}/runs/S1.1")
     safe = replace(shop.configuration.controllers["cdp"], url="https://ci.example/jenkins")
     shop.reload(replace(shop.configuration, controllers={"cdp": safe}))
@@ -110,9 +111,9 @@ def test_the_log_is_the_build_where_jenkins_is_reached_safely_and_else_our_page(
 @pytest.mark.slow
 def test_what_waits_for_its_turn_between_making_and_its_state_is_made_once(shop: Workshop) -> None:
     shop.reload(replace(shop.configuration, github=replace(shop.configuration.github, write_spacing=1.3)))
-    shop.ask(roll_out(shop))
+    shop.ask(roll_out(shop, "success"))
     began = time.monotonic()
-    shop.see_through(roll_out(shop))
-    assert [row["states"] for row in deployments(shop)] == [["in_progress"]]
+    shop.see_through(roll_out(shop, "success"))
+    assert [row["states"] for row in deployments(shop)] == [["success"]]
     assert asked(shop) == {MAKE: 1, SET: 1}
     assert time.monotonic() - began > 1

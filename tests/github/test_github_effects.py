@@ -96,6 +96,15 @@ def test_what_stands_there_is_not_set_again(shop: Workshop) -> None:
 
 
 @pytest.mark.slow
+def test_what_only_corrects_is_not_written_where_nothing_stands(shop: Workshop) -> None:
+    inside = replace(status(shop, text="in build"), corrects=True)
+    shop.do(inside)
+    assert statuses(shop) == []
+    shop.do(status(shop, text="waits for build"))
+    shop.do(inside)
+    assert [text for _, _, text in statuses(shop)] == ["waits for build", "in build"]
+
+
 def test_an_old_status_that_may_still_arrive_is_waited_for_before_a_newer_one_goes_out(
     shop: Workshop,
 ) -> None:
@@ -504,3 +513,16 @@ def test_a_write_whose_reply_was_missing_at_an_upgrade_from_schema_3_is_still_kn
     slot.settle("new")
     assert slot.read().unanswered == ""
     assert set(shop.context.redis.hgetall(key)) == {b"id", b"mark"}
+
+
+def test_a_run_that_only_goes_on_makes_no_comment_and_one_that_is_there_is_brought_up_to_date(
+    shop: Workshop, pull: int
+) -> None:
+    shop.do(replace(comment(pull, "in acceptance"), corrects=True))
+    assert comments(shop, pull) == []
+    shop.do(comment(pull, "failed in pre-production"))
+    shop.do(replace(comment(pull, "in pre-production once more"), corrects=True))
+    (there,) = comments(shop, pull)
+    assert "once more" in there
+    assert shop.github.control.requests()["POST /repos/*/*/issues/*/comments"] == 1
+    assert "GET /repos/*/*/issues/*/comments" not in shop.github.control.requests(), "nobody had to look for one"

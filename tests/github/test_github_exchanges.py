@@ -88,7 +88,8 @@ def posted(there: Session) -> Any:
 def test_a_request_says_who_we_are_and_is_bounded_in_time(
     net: responses.RequestsMock, transport: GitHubTransport
 ) -> None:
-    signed = matchers.header_matcher({"Authorization": "token t0ken", "User-Agent": "interlock"})
+    wanted = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
+    signed = matchers.header_matcher({"Authorization": "token t0ken", "User-Agent": "interlock", **wanted})
     bounded = matchers.request_kwargs_matcher({"timeout": 3})
     net.add("GET", f"{AT}/user", json={"login": "bot"}, headers={"X-Some": "Thing"}, match=[signed, bounded])
     answer = transport.ask("GET", "/user")

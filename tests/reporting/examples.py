@@ -37,6 +37,7 @@ MESSAGES: list[m.Message] = [
     m.Promoted(ASKED, who=WHO),
     m.Promoted(ASKED, "production", WHO),
     m.IsIn(FAST),
+    m.IsMerged("production"),
     m.Entered(WHO, STEP),
     m.Entered(WHO, STEP, fast=True),
     m.Entered(WHO, STEP, fast=True, ahead=True),

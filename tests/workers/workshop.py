@@ -92,7 +92,7 @@ def configuration(
 
 
 #: Statuses and comments are written at once.
-AT_ONCE = DecisionLimits(status_debounce=0.0, comment_debounce=0.0)
+AT_ONCE = DecisionLimits(waiting_debounce=0.0, status_debounce=0.0, comment_debounce=0.0)
 #: An effect that failed is tried again almost at once.
 SHORT = RetryPolicy(first=0.04, longest=0.04, longest_asked=0.04)
 

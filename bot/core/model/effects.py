@@ -127,6 +127,8 @@ class SetStatus:
     buttons: tuple[str, ...] = ()
     #: So long it waits for a newer one that takes its place, in seconds.
     debounce: float = 0.0
+    #: Only written where something else stands: it corrects that.
+    corrects: bool = False
     kind: Literal["status"] = "status"
 
     @property
@@ -147,6 +149,8 @@ class Comment:
     began: float = 0.0
     #: So long it waits for a newer one that takes its place, in seconds.
     debounce: float = 0.0
+    #: Only brings a comment up to date that is there.
+    corrects: bool = False
     kind: Literal["comment"] = "comment"
 
     @property

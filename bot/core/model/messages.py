@@ -122,6 +122,13 @@ class IsIn(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class IsMerged(Message):
+    """It has been merged, and has not passed the last stage yet."""
+
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
 class Entered(Message):
     """A run was admitted. `ahead`: as a fix, before those that wait."""
 

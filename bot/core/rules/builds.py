@@ -170,8 +170,10 @@ def _started(decision: Decision, run: Buildable, event: BuildSeen) -> None:
     attempt = replace(run.attempt, build=number, expected=event.expected)
     run = decision.update(run, status=Status.RUNNING, attempt=attempt)
     decision.tell(FactKind.BUILD_STARTED, messages.BuildRuns(number, run.step, run.who), run)
-    where = messages.IsIn(run.step) if run.verifies is None else messages.BuildRuns(number, run.step)
-    decision.status(run, run.step, "pending", where)
+    if isinstance(run, Run):
+        decision.is_in(run)
+    else:
+        decision.status(run, run.step, "pending", messages.BuildRuns(number, run.step))
     _deployed(decision, run, "in_progress", messages.BuildRuns(number))
 
 

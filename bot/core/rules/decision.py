@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from bot.core.model.board import Board
 from bot.core.model.effects import Effect, SetStatus
 from bot.core.model.facts import Fact, FactKind
-from bot.core.model.messages import Message, RunFailed, WaitsFor
+from bot.core.model.messages import IsIn, IsMerged, Message, RunFailed, WaitsFor
 from bot.core.model.pipeline import Outcome, Step
 from bot.core.model.run import Buildable, End, Ending, Run, Status
 from bot.core.model.stage_state import Lock
@@ -51,7 +51,9 @@ class DecisionLimits:
 
     #: How many runs one decision removes (F8): else a turn would take as long as there are runs, and Redis stand still.
     removed_at_once: int = 100
-    #: The status of a stage that was just entered waits: the start of its build mostly comes at once.
+    #: A run that waits for a stage for less than this is not said to wait.
+    waiting_debounce: float = 60.0
+    #: Other statuses that end nothing wait: the start of a build mostly comes at once.
     status_debounce: float = 5.0
     #: A comment waits: a run that goes on at once is told of once. Nobody waits for it, its link leads to what is true
     #: now.
@@ -151,13 +153,41 @@ class Decision:
         self.ended.append(Ended(replace(run, ending=ending), ending, self.now))
         self.tell(_END_FACTS[ending.end], ending.why, run)
         self.note(run, soon=True)
-        if ending.end is End.FAILED:
-            self.status(run, run.step, "failure", ending.why)
-        elif ending.end is not End.DELIVERED:
-            self.status(run, run.step, "error", ending.why, _CONCLUSIONS[ending.end])
+        if ending.end is End.DELIVERED:
+            return
+        last = Step(self.board.pipeline.stages[-1].name)
+        state, conclusion = ("failure", "") if ending.end is End.FAILED else ("error", _CONCLUSIONS[ending.end])
+        self.status(run, last, state, ending.why, conclusion)
+        if run.step.stage != last.stage:
+            self.status(run, run.step, state, ending.why, conclusion, corrects=ending.end is not End.FAILED)
 
-    def status(self, run: Buildable, step: Step, state: Any, text: Message, conclusion: str = "") -> None:
-        """Set the commit status of a stage, both jobs of which share one; or that of a pull request."""
+    def begins(self, run: Run) -> None:
+        """Say on the commit of a new run that it is on its way: the status of the last stage says so until it ends."""
+        last = self.board.pipeline.stages[-1].name
+        self.status(run, Step(last), "pending", IsMerged(last))
+
+    def is_in(self, run: Run) -> None:
+        """Correct what the commit says of a run's stage, now that the run is in there: that it waits, or has failed."""
+        stage = run.step.stage
+        text = IsMerged(stage) if stage == self.board.pipeline.stages[-1].name else IsIn(run.step)
+        self.status(run, run.step, "pending", text, corrects=True)
+
+    def status(
+        self,
+        run: Buildable,
+        step: Step,
+        state: Any,
+        text: Message,
+        conclusion: str = "",
+        *,
+        corrects: bool = False,
+        debounce: float | None = None,
+    ) -> None:
+        """Set the commit status of a stage, both jobs of which share one; or that of a pull request.
+
+        It goes out once for each stage, as it ends; before that only where something else has to be corrected, and
+        where the run waits for long: GitHub takes a limited number of writes.
+        """
         service = self.board.pipeline.service(run.service)
         if service is None:
             return
@@ -165,15 +195,16 @@ class Decision:
         if run.verifies is not None:
             self.do(SetStatus(*where, state, text, None, run.job, run.attempt.build))
         elif self.board.pipeline.stage(step.stage) is not None:
-            debounce = self.limits.status_debounce if state == "pending" else 0.0
+            if debounce is None:
+                debounce = self.limits.status_debounce if state == "pending" else 0.0
             job, build = (self.board.job(step), run.attempt.build) if state == "failure" else (None, None)
-            self.do(SetStatus(*where, state, text, run.key, job, build, conclusion, debounce=debounce))
+            self.do(SetStatus(*where, state, text, run.key, job, build, conclusion, "", (), debounce, corrects))
 
     def waits(self, run: Run, step: Step, **changes: Any) -> Run:
         """Put a run into the queue of `step`, at its tail unless `queue_number` is given, and say so on its commit.
 
         At the tail nobody has moved it to the front.
-        The status waits a moment, so where the run enters at once it is never written. The last attempt is over; the
+        The status waits for a while, so where the run enters soon it is never written. The last attempt is over; the
         retries of the step that it was in do not count for the next.
         """
         queue_number = changes.pop("queue_number", None)
@@ -195,5 +226,5 @@ class Decision:
                 **changes,
             },
         )
-        self.status(waiting, step, "pending", WaitsFor(step))
+        self.status(waiting, step, "pending", WaitsFor(step), debounce=self.limits.waiting_debounce)
         return waiting

@@ -105,7 +105,8 @@ def _comment(decision: Decision, run: Run, news: News) -> None:
         decision.do(FindPull(*where, debounce, run.key, began=run.created))
     for pull in run.merge.pulls:
         debounce = 0.0 if news.soon else decision.limits.comment_debounce
-        decision.do(Comment(service.repository, pull, run.key, began=run.created, debounce=debounce))
+        told = Comment(service.repository, pull, run.key, began=run.created, debounce=debounce, corrects=not news.soon)
+        decision.do(told)
 
 
 # -- banners over the jobs of locked stages ----------------------------------------------------------------------

@@ -17,7 +17,6 @@ from bot.core.model.history import Position
 from bot.core.model.messages import (
     ContainedInFailed,
     Entered,
-    IsIn,
     Message,
     Overtaken,
     PassedEveryStage,
@@ -186,7 +185,7 @@ def _admit(decision: Decision, look: _Look) -> None:
         decision.note(other, Overtaken(entered.who, entered.step.stage))
     if str(run.step) not in board.backoffs:  # else it is tried once more: when Jenkins has taken it, that is news
         decision.note(entered)
-    decision.status(entered, entered.step, "pending", IsIn(entered.step))
+    decision.is_in(entered)
 
 
 def start_build(decision: Decision, waiting: AnyBuildable, blocker: Blocker | None) -> AnyBuildable | None:
@@ -279,7 +278,8 @@ def start_run(
     told = StartsFast(why, run.who) if fast else Queued(run.step, run.who)
     decision.tell(FactKind.RUN_QUEUED, told, run)
     decision.note(run, replace(told, who=None))
-    decision.status(run, run.step, "pending", WaitsFor(run.step))
+    decision.begins(run)
+    decision.status(run, run.step, "pending", WaitsFor(run.step), debounce=decision.limits.waiting_debounce)
     configured = board.pipeline.service(service)
     if merge.pull is None and configured is not None:
         decision.do(

@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 HASH := $(shell (cat requirements.lock pyproject.toml; pwd) | (sha256sum 2>/dev/null || shasum -a 256) | cut -c1-16)
 STAMP := .venv/.compiled-$(HASH)
 
-.PHONY: help demo up test test-fast lint format screenshots bench house mutants lock clean bootstrap chromium
+.PHONY: help demo up test test-fast lint format screenshots bench house api-docs mutants lock clean bootstrap chromium
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -56,6 +56,9 @@ bench: $(STAMP) ## Measure the door, the reaction, the growth and what Jenkins i
 
 house: $(STAMP) ## Print how much of the code one path runs through, and other figures of its structure
 	@$(BIN)/python -m bench.structure $(ARGS)
+
+api-docs: $(STAMP) ## Write docs/api.md from what the API says of itself
+	@$(BIN)/python -m demo.api_page
 
 mutants: $(STAMP) ## Change bot/core a little and see whether a test notices (ARGS="--module locking", "--sample 40 --seed 7")
 	@$(BIN)/python -m mutants $(ARGS)

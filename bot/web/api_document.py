@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import cast
 
-from flask import Blueprint, Flask, Response, current_app, request
+from flask import Blueprint, Flask, Response, current_app, redirect, request
+from werkzeug.wrappers import Response as AnyResponse
 
 from bot.web import openapi
 from bot.web.api_operation import operation, operation_of, refuse_unknown_parameters
@@ -40,6 +41,12 @@ def show_document() -> Response:
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cache-Control"] = "no-cache"
     return response
+
+
+@documentation.get("/api")
+def show_page() -> AnyResponse:
+    """The same for people: a page of the documentation."""
+    return redirect("/docs/api")
 
 
 def _refuse_unknown_parameters() -> None:

@@ -60,7 +60,11 @@ _PATH = {
     "what": "What to do with it.",
 }
 
-_REFUSALS = {
+#: What an address takes in a place, where that is less than any text.
+_PLACES: dict[str, Schema] = {"attempt": {"type": "string", "pattern": "^[0-9]{1,9}$"}}
+
+#: What each refusal means where nothing more is said; 304 is none, and stands here because it has no body either.
+REFUSALS = {
     304: "What you have under the `ETag` that `If-None-Match` names is still true.",
     400: "A parameter, a header or the form of the body is wrong.",
     401: "You have not shown who you are, or nobody has this token.",
@@ -292,7 +296,7 @@ def _security(each: Described, *, private: bool) -> list[Schema]:
 def _path_parameters(rule: Rule) -> Iterator[Schema]:
     for name in rule.arguments and re.findall(r"<(?:[^:<>]+:)?([^<>]+)>", rule.rule):
         converter = re.search(rf"<any\(([^)]*)\):{name}>", rule.rule)
-        schema: Schema = {"type": "string", "minLength": 1}
+        schema: Schema = _PLACES.get(name, {"type": "string", "minLength": 1})
         if converter is not None:
             schema = {"type": "string", "enum": [value.strip() for value in converter[1].split(",")]}
         doc = _PATH.get(name, "")
@@ -352,4 +356,4 @@ def _problems(each: Described) -> dict[int, str]:
         wanted |= {400, 413, 415, 422}
     if said.parameters or each.method == "GET":
         wanted.add(400)
-    return {status: _REFUSALS[status] for status in wanted} | dict(said.problems)
+    return {status: REFUSALS[status] for status in wanted} | dict(said.problems)

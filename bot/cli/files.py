@@ -41,6 +41,7 @@ def check(file: Path | None, strict: bool) -> None:
     FILE is INTERLOCK_CONFIG, or interlock.yaml, if it is left out.
     """
     from bot.cli.freezes import freeze_lines
+    from bot.reporting.access import who_has_which_role
     from bot.reporting.notices import told_of_what
 
     path = config_path(file)
@@ -50,6 +51,8 @@ def check(file: Path | None, strict: bool) -> None:
         stages = ", ".join(stage.name + (" (locks)" if stage.locks else "") for stage in pipeline.stages)
         mode = configuration.mode(pipeline.name)
         say(f"  {pipeline.name}: {stages}; {count(len(pipeline.services), 'service')}; mode {mode}")
+        for line in who_has_which_role(configuration.access(pipeline.name).roles):
+            say(f"    {line}")
         for line in (*told_of_what(pipeline.notices), *freeze_lines(configuration, pipeline.name, time.time())):
             say(f"    {line}")
     found = check_environment(configuration)

@@ -22,7 +22,7 @@ from bot.cli.common import (
     print_json,
     say,
 )
-from bot.cli.sentences import ended_run_sentence, run_sentence, step_name
+from bot.cli.sentences import ended_run_sentence, estimate_sentence, run_sentence, step_name
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -185,7 +185,8 @@ def run_line(run: Answer, now: float) -> str:
     title = f"  {run['title']}" if run["title"] else ""
     pull = f" #{run['pull']}" if run["pull"] else ""
     by = f" by {run['author']}" if run["author"] else ""
-    return f"{run['run']:<8}  {run['short']}  {where:<30}  {ago:>6}{title}{pull}{by}"
+    when = estimate_sentence(run, now)
+    return f"{run['run']:<8}  {run['short']}  {where:<30}  {ago:>6}{title}{pull}{by}{'. ' + when if when else ''}"
 
 
 @click.command()
@@ -207,7 +208,8 @@ def watch(api: ApiClient, query: str, as_json: bool) -> None:
             line = ended_run_sentence(ended, time.time()) if ended else run_sentence(found["tile"])
             if _steady(line) != told:
                 told = _steady(line)
-                print_json(found["tile"] or ended, lines=True) if as_json else say(line)
+                when = "" if ended else estimate_sentence(found["tile"], time.time())
+                print_json(found["tile"] or ended, lines=True) if as_json else say(f"{line} {when}".rstrip())
             if ended and ended["end"] == "superseded" and ended["by"] and ended["by"] != key:
                 key = ended["by"]
                 continue

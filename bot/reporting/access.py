@@ -1,10 +1,10 @@
-"""A refusal in words: which role an action takes, and who has it."""
+"""Roles in words: who has which, and a refusal: which role an action takes, and who has it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bot.core.access import HIGHEST, AccessRefused, AccessRequest, Action, Member, MemberKind
+from bot.core.access import HIGHEST, AccessRefused, AccessRequest, Action, Member, MemberKind, Role, Roles
 
 #: Each action as what somebody may not do.
 _ACTIONS = {
@@ -35,11 +35,25 @@ def refusal(refused: AccessRefused, who: str) -> str:
         text += f" for {refused.request.service}"
     if refused.scope is not None:
         return f"{text}, and a token of scope `{refused.scope}` acts as `{HIGHEST[refused.scope]}` at most"
-    holders = list(_holders(refused.holders, refused.request))
-    return f"{text}. It is held by {_listed(holders) if holders else 'nobody'}"
+    return f"{text}. It is held by {_held_by(refused.holders, _repositories(refused.request))}"
 
 
-def _holders(members: tuple[Member, ...], request: AccessRequest) -> Iterator[str]:
+def who_has_which_role(roles: Roles) -> Iterator[str]:
+    """A line for each role: `operator: the team shop/release-managers and ...`."""
+    for role in Role:
+        if role is Role.DEVELOPER:
+            held = _held_by(roles.developer, "the repository of the service")
+            also = (f"; of {name} also {_held_by(more, '')}" for name, more in roles.developers.items())
+            yield f"{role}: {held}{''.join(also)}"
+        else:
+            yield f"{role}: {_held_by(roles.members(role), 'a repository of the pipeline')}"
+
+
+def _held_by(members: tuple[Member, ...], where: str) -> str:
+    return _listed(list(_holders(members, where))) if members else "nobody"
+
+
+def _holders(members: tuple[Member, ...], where: str) -> Iterator[str]:
     for member in members:
         match member.kind:
             case MemberKind.NAME:
@@ -47,7 +61,7 @@ def _holders(members: tuple[Member, ...], request: AccessRequest) -> Iterator[st
             case MemberKind.TEAM:
                 yield f"the team {member.value}"
             case MemberKind.PERMISSION:
-                yield f"everybody with the permission `{member.value}` in {_repositories(request)}"
+                yield f"everybody with the permission `{member.value}` in {where}"
             case MemberKind.TOKEN:
                 yield "everybody with an API token"
             case MemberKind.SIGNED_IN:

@@ -14,6 +14,7 @@ from bot.reporting.view import tile
 from bot.runtime import PipelineContext
 from bot.store.ended_index import EndedRow
 from bot.web import shapes
+from bot.web.estimating import add_to_tiles
 from bot.web.list_filter import LONGEST, ListFilter, one_of, text
 from bot.web.problems import Problem
 from bot.web.shapes import Shape
@@ -65,13 +66,14 @@ def list_runs(context: PipelineContext, wanted: RunFilter, offset: int = 0, limi
     Those that wait for one stage stand in the order in which they will enter it.
     """
     fits = matcher(wanted)
-    now = time.time()
+    now, statistics = time.time(), context.statistics.current()
     with context.look() as replica:
         board = replica.board
         live = [run for run in board.runs.values() if not wanted.query or fits(_of_live(run))]
         in_line = wanted.state == Status.WAITING and bool(wanted.stage)
         live.sort(key=_in_line(board) if in_line else lambda run: (-run.created, -run.queue_number))
-        rows = [_live_shape(board, run, now) for run in live[offset : offset + limit]]
+        tiles = [_live_shape(board, run, now) for run in live[offset : offset + limit]]
+        rows = add_to_tiles(tiles, board, statistics, now)
     ended = [row for row in context.records.index.rows() if fits(_of_ended(row))]
     first = max(0, offset - len(live))
     page = ended[first : first + limit - len(rows)]

@@ -44,9 +44,15 @@ def test_a_newcomer_begins_with_the_example_and_is_told_which_addresses_to_write
     write_example(here / "interlock.yaml")
     checked = typed("check")
     assert checked.exit_code == 0
-    assert checked.stdout.splitlines()[:4] == [
+    assert checked.stdout.splitlines()[:8] == [
         "interlock.yaml: no mistakes",
         "  epages: build, acceptance, pre-production (locks), production (locks); 3 services; mode run",
+        "    viewer: the team shop/everybody",
+        "    developer: everybody with the permission `write` in the repository of the service; of S3 also the team "
+        "shop/team-three",
+        "    operator: the team shop/release-managers and everybody with the permission `maintain` in a repository of "
+        "the pipeline",
+        "    admin: alex and github:kim",
         "    locked: team-chat, on-call, authors; on-call in production of S3",
         "    unlocked: team-chat; on-call in production of S3",
     ]

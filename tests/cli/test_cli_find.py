@@ -119,6 +119,19 @@ def test_a_run_is_followed_to_the_one_that_carries_it_on(interlock: Interlock, s
     assert lines[-1].startswith(f"{fix.key} (S1 {sha('S1c')[:7]}) delivered")
 
 
+@pytest.mark.slow
+def test_who_watches_a_run_is_told_when_it_goes_on(interlock: Interlock, story: Story, locked: Run) -> None:
+    run = story.merge("S3", "a")
+    story.build(run, None)
+    listed = next(line for line in interlock("runs").output.splitlines() if line.startswith(run.key))
+    assert " by kim. It passes build about " in listed
+    later = threading.Timer(0.5, lambda: story.build(run, Outcome.FAILURE))
+    later.start()
+    first, *_ = interlock("watch", run.key).output.splitlines()
+    later.join()
+    assert " It passes build about " in first
+
+
 def test_several_runs_cannot_be_watched_at_once(interlock: Interlock, story: Story, locked: Run) -> None:
     story.merge("S2", "b")
     told = interlock("watch", "S2")

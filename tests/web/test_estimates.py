@@ -62,3 +62,15 @@ def test_page_and_run_page_say_when(client: FlaskClient, locked: Story) -> None:
     words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", client.get(f"/p/{locked.shape.name}").text))
     assert re.search(r"Passes about \d\d:\d\d UTC ± 1 min", words)
     assert "nobody can tell before a fix is merged" in words
+
+
+def test_lists_of_runs_say_when(client: FlaskClient, api: Api, locked: Story) -> None:
+    run = locked.merge("S1", "a")
+    locked.build(run, None)
+    rows = {row["run"]: row for row in api.get("/runs").json["runs"]}
+    assert rows[run.key]["eta"]["passes"]["at"] > 0
+    assert rows["S2.2"]["eta"]["behind"] == "behind the lock of S3, which has no fix yet"
+    assert "eta" not in rows["S1.1"]  # it has ended
+    for path in ("/runs", "/services/S1", "/runs?state=running&stage=build"):
+        words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", client.get(f"/p/{locked.shape.name}{path}").text))
+        assert re.search(r"Passes about \d\d:\d\d UTC ± 1 min", words), path

@@ -6,6 +6,7 @@ what to do. The session below is signed in, so that what only some may see is lo
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -31,7 +32,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 @pytest.fixture
 def busy(story: Story) -> Story:
-    """A board with everything on it: two locks, a fix, a queue that is folded, a pause, runs that have ended."""
+    """A board with everything on it: three locks, a dead letter, a fix, a queue that is folded, a pause, runs that have ended."""
     story.start()
     story.passes(story.merge("S2", "a"), 4)
     failing = story.merge("S1", "a", "Round prices")
@@ -39,7 +40,11 @@ def busy(story: Story) -> Story:
     story.build(failing, Outcome.FAILURE, ("CheckoutTest",))
     story.build(story.merge("S3", "a"), Outcome.FAILURE)
     story.passes(story.merge("S1", "b", "Fix the rounding"))
-    story.put(LockAsked("production", "sam", "the fair"), ModeAsked(Mode.PAUSE, "alex", "to see"))
+    story.put(LockAsked("production", "sam", "the fair"), LockAsked("production", "olga", "the database moves"))
+    claim, _ = story.context.outbox.claim("people", limit=5)
+    assert claim is not None
+    story.context.outbox.give_up(claim, "could not tell team-chat (error=403)", time.time())
+    story.put(ModeAsked(Mode.PAUSE, "alex", "to see"))
     story.put(*(Merged("S2", sha(f"m{n}"), sha(f"m{n - 1}") if n else sha("S2a")) for n in range(9)))
     return story
 
@@ -102,6 +107,19 @@ def test_axe_finds_nothing(
         look_at(path)
     for path in (f"{base}/runs/S2.1", "/find?q=S", f"{base}/runs?q=nothing+at+all", f"{base}/log?by=anybody"):
         look_at(path)
+    for form in ("unlock?stage=production&lock=all", "retry?run=S2.2", "fast-lane?service=S1", "fast-lane"):
+        look_at(f"{base}/act/{form}")
+    look_at(f"{base}/act/lock?stage=acceptance&until=soon")
+    page.get_by_role("button", name="Show what it does").click()
+    page.get_by_role("alert").wait_for()
+    found["a mistake in a form"] = violations(page)
+    look_at(f"{base}/dead-letters")
+    if width == 1280:
+        page.get_by_role("link", name="Retry…").click()
+        page.get_by_label("Reason").fill("mended")
+        page.get_by_role("button", name="Retry a dead letter").click()
+        page.get_by_text("Done: it is tried again").wait_for()
+        found["what became of an action"] = violations(page)
     look_at(f"{base}-quiet")
     look_at(f"{base}/runs/nobody.1", 404)
     look_at(f"{base}/log?before=x", 400)

@@ -113,6 +113,7 @@ def test_a_thousand_runs_take_three_screens_and_few_bytes_and_are_all_within_rea
     laptop.keyboard.type("change 333 of s2")
     laptop.keyboard.press("Enter")
     expect(laptop).to_have_url(re.compile(r"/runs/S2\.334$"))
+    laptop.goto("about:blank")  # the page of a run is live, too: it must not outlive the server
 
 
 def test_the_lists_keep_themselves_up_to_date_and_leave_the_reader_alone(

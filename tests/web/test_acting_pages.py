@@ -16,6 +16,7 @@ from bot.core.access import NEEDED, Action
 from bot.core.model.events import CancelAsked, LockAsked, ModeAsked
 from bot.core.model.pipeline import Mode, Outcome
 from bot.core.model.run import Run
+from bot.store.inbox import InboxEntry, park, parked
 from bot.web.app import create_app
 from config.configuration import Configuration, PipelineAccess, SignInSettings, WebSettings
 from config.settings import Settings
@@ -395,6 +396,22 @@ def test_dead_letters_are_listed_retried_and_dropped(person: Person, story: Stor
     ada.submit("Drop a dead letter", reason="nobody needs it")
     assert ada.told == "Done: it is dropped."
     assert story.context.outbox.dead_letters() == []
+
+
+def test_a_parked_delivery_is_decided_once_more_or_dropped(person: Person, story: Story, broken: Run) -> None:
+    ada = person("ada")
+    for button, done in (("Retry", "Done: it is decided once more."), ("Drop", "Done: it is dropped.")):
+        before = story.waiting()
+        row = InboxEntry(f"17000000000{before:02}-0", "event", "nonsense", f"d{before}", b"{}")
+        park(story.redis, story.keys, row, ValueError("no <b>such</b> event"))
+        ada.open(f"{base(story)}/dead-letters")
+        assert "nonsense of event" in ada.text
+        assert "no <b>such</b> event" in ada.text
+        ada.follow(f"{button}…")
+        ada.submit(f"{button} a parked delivery", reason="a newer version")
+        assert ada.told == done
+        assert parked(story.redis, story.keys) == []
+        assert story.waiting() == before + (button == "Retry")
 
 
 def test_the_picture_of_our_health_leads_to_the_dead_letters(person: Person, story: Story, given_up: str) -> None:

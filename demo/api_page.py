@@ -118,7 +118,7 @@ def _operation(method: str, path: str, each: dict[str, Any]) -> Iterator[str]:
 
 
 def _is_usual(status: str, answer: dict[str, Any]) -> bool:
-    return answer["description"] == openapi.REFUSALS.get(int(status))
+    return bool(answer["description"] == openapi.REFUSALS.get(int(status)))
 
 
 def _refusals() -> Iterator[str]:

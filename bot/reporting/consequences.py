@@ -45,6 +45,7 @@ def _clauses(of: Consequences) -> Iterator[str]:
         yield f"{_named(of.gains_lane)} {_verb(of.gains_lane, 'changes', 'change')} to the fast lane"
     if of.loses_lane:
         yield f"{_named(of.loses_lane)} {_verb(of.loses_lane, 'loses its lane', 'lose their lane')}"
+    yield from _where(of.permits, lambda step: ("may", "may", f"enter {step} past any lock"))
     yield from _where(of.moves, lambda step: ("goes", "go", f"to the front of the queue for {step}"))
     yield from _where(of.enters, lambda step: ("enters", "enter", str(step)))
     yield from _where(of.queues, lambda step: ("waits", "wait", f"for {step}"))

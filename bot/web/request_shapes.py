@@ -57,6 +57,8 @@ class ConsequencesShape(TypedDict):
     starts: list[AffectedRunShape]
     gains_lane: list[AffectedRunShape]
     loses_lane: list[AffectedRunShape]
+    permits: list[AffectedRunShape]
+    """The runs that may enter the step though its stage is locked."""
     moves: list[AffectedRunShape]
     queues: list[AffectedRunShape]
     enters: list[AffectedRunShape]

@@ -62,7 +62,19 @@ def ended(row: Ended) -> Shape:
 
 def foreseen(found: Consequences) -> Shape:
     """What a dry run answers: what would happen, by kind, and in words."""
-    runs = ("starts", "gains_lane", "loses_lane", "moves", "queues", "enters", "called_back", "stops", "leaves", "ends")
+    runs = (
+        "starts",
+        "gains_lane",
+        "loses_lane",
+        "permits",
+        "moves",
+        "queues",
+        "enters",
+        "called_back",
+        "stops",
+        "leaves",
+        "ends",
+    )
     return {
         "state": "foreseen",
         "sentence": sentence(found),

@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 @pytest.fixture
 def busy(story: Story) -> Story:
-    """A board with everything on it: three locks, a dead letter, a fix, a queue that is folded, a pause, runs that have ended."""
+    """A board with everything on it: three locks, a dead letter, a fix, a folded queue, a pause, runs that ended."""
     story.start()
     story.passes(story.merge("S2", "a"), 4)
     failing = story.merge("S1", "a", "Round prices")

@@ -63,6 +63,9 @@ def came_true(foreseen: Consequences, decision: Decision, board: Board, was: Bef
     live = {fact.run for fact in told[FactKind.RUN_PROMOTED] if was.runs[str(fact.run)].lane != "fast"}
     assert _keys(foreseen.gains_lane) == live & set(board.runs)
     assert _keys(foreseen.loses_lane) == {fact.run for fact in told[FactKind.RUN_REJOINED]} & set(board.runs)
+    given = {(run.key, stage) for run in board.runs.values() for stage in run.permits}
+    known = {(run.key, stage) for run in was.runs.values() for stage in run.permits}
+    assert {(each.run, each.step.stage) for each in foreseen.permits} == given - known
     assert _keys(foreseen.moves) <= {fact.run for fact in told[FactKind.RUN_MOVED]}
     triggered = {(e.run, e.stage) for e in decision.effects if isinstance(e, Trigger)}
     assert {(each.run, each.step.stage) for each in foreseen.enters} == triggered

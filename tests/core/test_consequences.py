@@ -109,7 +109,7 @@ def test_the_head_of_main_changes_lane_and_replaces_nothing_else() -> None:
     town.arrives("S1", "a", "acceptance")
     town.arrives("S2", "a", "acceptance")
     assert foreseen(town, FastLaneAsked("S2", "ann", "urgent", PRE)) == (
-        "S2.1 changes to the fast lane; S2.1 enters fast acceptance"
+        "S2.1 changes to the fast lane; S2.1 may enter pre-production past any lock; S2.1 enters fast acceptance"
     )
 
 

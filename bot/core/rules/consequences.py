@@ -7,7 +7,7 @@ Jenkins or GitHub has answered cannot be foreseen; what is known of that is in `
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.core.model.board import Board
 from bot.core.model.board_records import FAMILIES
@@ -59,6 +59,8 @@ class Consequences:
     starts: tuple[AffectedRun, ...] = ()
     gains_lane: tuple[AffectedRun, ...] = ()
     loses_lane: tuple[AffectedRun, ...] = ()
+    #: The runs that may enter a step from then on though its stage is locked.
+    permits: tuple[AffectedRun, ...] = ()
     #: The runs that go to the front of the queue for a step.
     moves: tuple[AffectedRun, ...] = ()
     #: The runs that join the queue for a step and do not enter it yet.
@@ -109,6 +111,7 @@ def _compare(board: Board, tried: Board, decisions: list[Decision]) -> Consequen
         starts=tuple(_affected(run) for run in new),
         gains_lane=_which(changed, lambda was, now: was.lane is Lane.MAIN and now.lane is Lane.FAST),
         loses_lane=_which(changed, lambda was, now: was.lane is Lane.FAST and now.lane is Lane.MAIN),
+        permits=tuple(_permits(board, tried, [run for _, run in changed] + new)),
         moves=_which(changed, _is_moved),
         queues=_which(changed, _joins_queue),
         enters=_which(changed, _enters) + tuple(_affected(run) for run in new if run.holds_slot),
@@ -158,6 +161,15 @@ def _which(
         for was, is_now in changed
         if happens(was, is_now)
     )
+
+
+def _permits(board: Board, tried: Board, differ: list[Buildable]) -> Iterator[AffectedRun]:
+    """The runs among those that differ, once for each stage into whose real step they have been permitted."""
+    for key in dict.fromkeys(built.key for built in differ if built.key in tried.runs):
+        run, was = tried.runs[key], board.runs.get(key)
+        for stage in run.permits:
+            if was is None or stage not in was.permits:
+                yield replace(_affected(run), step=Step(stage))
 
 
 def _enters(was: Buildable, is_now: Buildable) -> bool:

@@ -21,7 +21,7 @@ from bot.core.rules.fast_lane import fixes
 from bot.core.rules.notices import fix_coming
 from bot.core.rules.queue import Blocker, run_blocked_by, stage_blocked_by
 from bot.reporting.messages import words
-from bot.reporting.sentences import coming, failed, listed, name, name_of, short
+from bot.reporting.sentences import CANCELLED_THERE, coming, failed, listed, name, name_of, short
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ def _closed(board: Board, step: Step, closed: Blocker) -> str:
 
 def refused(backoff: StageBackoff) -> str:
     """Why Jenkins did not take the last build of a step."""
-    return backoff.why or "it was cancelled in Jenkins' queue"
+    return backoff.why or CANCELLED_THERE
 
 
 def _full(board: Board, step: Step) -> str:

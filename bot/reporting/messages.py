@@ -7,7 +7,7 @@ from bot.core.model import messages as m
 from bot.core.model.messages import Phrase
 from bot.core.model.pipeline import AbortLevel, Outcome
 from bot.reporting import refusals, stage_messages
-from bot.reporting.sentences import OUTCOMES, broken, failed, short, words
+from bot.reporting.sentences import CANCELLED_THERE, OUTCOMES, broken, failed, short, words
 from bot.reporting.sentences import name_of as name
 
 __all__ = ["refusals", "stage_messages", "words"]
@@ -197,7 +197,9 @@ words.register(
 )
 words.register(m.AbortedMoreFirmly, _aborted_more_firmly)
 words.register(m.BuildStuck, _build_stuck)
-words.register(m.TriggerNotTaken, lambda of: f"Jenkins did not take the build for {of.step}: {of.why}")
+words.register(
+    m.TriggerNotTaken, lambda of: f"Jenkins did not take the build for {of.step}: {of.why or CANCELLED_THERE}"
+)
 words.register(m.UnansweredTrigger, _trigger_unanswered)
 words.register(m.FixFailed, lambda of: f"the fix {name(of.who)} did not get through: {words(of.why)}")
 

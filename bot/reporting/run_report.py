@@ -17,6 +17,8 @@ from bot.reporting.explain import may_send_fast, way, why
 from bot.reporting.markdown import code, plain
 from bot.reporting.messages import words
 
+#: Why a run waits changes without any news of its own: a text that stays until then must not say it.
+WHY = "The page below says why, as it is now; so does a comment with `/interlock why`."
 #: How many failing tests are named.
 TESTS = 20
 #: The longest that one thing that happened, or the name of a step or a test, may be, in characters.
@@ -60,7 +62,7 @@ def _headline(board: Board, run: Run, now: float, gone: Ending | None) -> str:
     step = plain(str(run.step))
     match run.status:
         case Status.WAITING:
-            return f"**{who} waits for {step}{fast}.** {_capital(plain(why(board, run, now).sentence))}."
+            return f"**{who} waits for {step}{fast}.** {WHY}"
         case Status.STARTING:
             return f"**{who} is in {step}{fast}.**"
         case Status.RUNNING:

@@ -18,6 +18,8 @@ TESTS_NAMED, LOCKS_NAMED = 3, 5
 #: How much of its reason is shown where a lock is only named.
 REASON = 80
 
+#: Why Jenkins did not take a build, if it does not say.
+CANCELLED_THERE = "it was cancelled in Jenkins' queue"
 #: How a build did not pass.
 OUTCOMES = {
     Outcome.UNSTABLE: "was unstable",

@@ -96,7 +96,8 @@ def back_off(decision: Decision, run: Buildable, why: str) -> None:
     board, step = decision.board, run.step
     known = board.backoffs.get(str(step))
     if known is None or run.since <= known.since:
-        decision.note(run)  # once: while it is tried again and again, nothing about it changes
+        told = messages.TriggerNotTaken(step, why)
+        decision.note(run, told)  # once: while it is tried again and again, nothing about it changes
     if known is not None and decision.now < known.retry_at:
         return  # several builds were asked for at once: it is the same backoff
     refusals = known.refusals + 1 if known else 1

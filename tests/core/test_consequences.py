@@ -117,7 +117,9 @@ def test_a_head_without_a_run_starts_one() -> None:
     town = Town()
     town.github.commit("S1", "S1-")
     town.looks_at_main("S1")
-    assert foreseen(town, FastLaneAsked("S1", "ann", "urgent", PRE)) == "S1.1 starts; S1.1 enters build"
+    assert foreseen(town, FastLaneAsked("S1", "ann", "urgent", PRE)) == (
+        "S1.1 starts; S1.1 may enter pre-production past any lock; S1.1 enters build"
+    )
 
 
 def test_a_move_changes_the_order_alone() -> None:

@@ -68,8 +68,9 @@ def _describe_run(context: PipelineContext, configured: Pipeline, links: Links, 
             run, (shape,) = ended.run, ended_shapes(context, board, [ended])
         else:
             raise finding.no_run(board, key)
-        carried = _carried(board, run, rows)
-        superseded = list(_superseded(board, run, rows))
+        own = [row for row in rows if row.service == run.service]
+        carried = _carried(board, run, own)
+        superseded = list(_superseded(board, run, own))
     facts = context.records.facts_of(key)
     return {
         "run": key,
@@ -177,11 +178,12 @@ def _superseded(board: Board, run: Run, rows: Sequence[EndedRow]) -> Iterator[Sh
 def _carried(board: Board, run: Run, rows: Sequence[EndedRow]) -> Shape:
     """The merges of its service that it contains and that were not delivered before it, its own first.
 
+    `rows`: the ended runs of the service.
     `since`: the run that was delivered last before it. `unknown`: of how many nobody has asked yet whether it contains
     them.
     """
     earlier = [_of_live(each) for each in board.of_service(run.service) if each.created <= run.created]
-    earlier += [_of_ended(row) for row in rows if row.service == run.service and row.created <= run.created]
+    earlier += [_of_ended(row) for row in rows if row.created <= run.created]
     others = sorted((each for each in earlier if each["run"] != run.key), key=lambda each: -each["created"])
     found, unknown, since = [_of_live(run)], 0, None
     for each in others:

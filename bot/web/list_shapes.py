@@ -130,6 +130,8 @@ class RunListShape(TypedDict):
 class FoundPullShape(TypedDict):
     """A pull request that is being verified."""
 
+    run: str
+    """Its verification."""
     service: str
     pull: int
     sha: str

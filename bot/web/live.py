@@ -70,12 +70,15 @@ class Feed:
         health: Callable[[], object] = lambda: None,
         *,
         redraw: float = REDRAW,
+        pause: Callable[[], float] = lambda: PAUSE,
     ) -> None:
         """`changes`: the stream that gets an entry per version. `render`: the board's version and its HTML.
 
         `health`: how Interlock is, to be compared with how it was: who decides nothing any more changes no board.
-        `redraw`: after how long it is rendered again though nothing has changed, in seconds.
+        `redraw`: after how long it is rendered again though nothing has changed, in seconds. `pause`: the seconds from
+        one frame to the next at least.
         """
+        self._pause = pause
         self._redraw = redraw
         self._health = health
         self._drawn: object = None
@@ -172,7 +175,7 @@ class Feed:
                 log.warning("live-feed-lost", error=type(error).__name__, stream=self._changes)
                 version = None
         with self._news:
-            pause = began + (PAUSE if version is not None else 1.0) - time.monotonic()
+            pause = began + (self._pause() if version is not None else 1.0) - time.monotonic()
             self._news.wait_for(lambda: not self._listeners, max(0.0, pause))
 
 

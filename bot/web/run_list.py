@@ -205,6 +205,7 @@ def _is_meant(verification: Verification, question: str) -> bool:
 
 def _pull(verification: Verification) -> Shape:
     return {
+        "run": verification.key,
         "service": verification.service,
         "pull": verification.pull,
         "sha": verification.sha,

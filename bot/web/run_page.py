@@ -15,13 +15,16 @@ from bot.web import shapes
 from bot.web.buttons import run_buttons, run_roles
 from bot.web.drawing import Links, steps_of
 from bot.web.evidence import describe_run
-from bot.web.live import Feed
+from bot.web.live import PAUSE, Feed
 from bot.web.page import page, stream
 from bot.web.shapes import Shape
 from bot.web.shared import context_of, runtime
 
 #: How many feeds of single runs are kept though nobody listens: whoever comes back soon finds the thread at work.
 IDLE_FEEDS = 32
+#: Seconds between two frames of one run, for each run that somebody looks at: all of them together take a bounded part
+#: of the process, whatever happens, and up to twenty are live within a second.
+PAUSE_FOR_EACH = 0.04
 #: The width of the bar of waiting, in the units of its viewBox.
 WIDTH = 600
 _FEEDS = "interlock-run-feeds"
@@ -98,6 +101,11 @@ class RunFeeds:
         self._feeds: dict[tuple[str, str], Feed] = {}
         self._lock = threading.Lock()
 
+    def pause(self) -> float:
+        """The seconds from one frame of a feed to the next at least."""
+        watched = sum(not feed.idle for feed in list(self._feeds.values()))
+        return max(PAUSE, PAUSE_FOR_EACH * watched)
+
     def get(self, key: tuple[str, str], make: Callable[[], Feed]) -> Feed:
         """The feed of the run `key` (pipeline, run); made if there is none."""
         with self._lock:
@@ -118,8 +126,10 @@ def _feed(here: Runtime, context: PipelineContext, run: str) -> Feed:
         shown = evidence(here, context, run)
         return shown["version"], app.jinja_env.get_template("evidence.html").render(shown)
 
+    def health() -> object:
+        return here.observer.health().of(context.pipeline.name)
+
     def make() -> Feed:
-        changes = context.keys.changes
-        return Feed(here.redis, changes, render, lambda: here.observer.health().of(context.pipeline.name))
+        return Feed(here.redis, context.keys.changes, render, health, pause=feeds.pause)
 
     return feeds.get((context.pipeline.name, run), make)

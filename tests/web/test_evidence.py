@@ -15,7 +15,8 @@ from bot.core.model.events import BuildSeen, PullClosed, PullMoved, RetryAsked, 
 from bot.core.model.pipeline import Outcome
 from bot.core.model.run import Run
 from bot.statistics.fold import account_of
-from bot.web.run_page import WIDTH, RunFeeds, bar
+from bot.web.live import PAUSE
+from bot.web.run_page import PAUSE_FOR_EACH, WIDTH, RunFeeds, bar
 from tests.web.asked import Api
 from tests.web.story import Story, sha
 
@@ -267,6 +268,17 @@ def test_feeds_that_nobody_listens_to_are_bounded() -> None:
     for number in range(10):
         feeds.get(("shop", f"S2.{number}"), make)
     assert feeds.get(("shop", "S1.1"), make) is made[10]
+
+
+def test_the_more_runs_are_looked_at_the_rarer_each_is_drawn() -> None:
+    class Watched:
+        idle = False
+
+    feeds = RunFeeds()
+    assert feeds.pause() == PAUSE
+    for number in range(25):
+        feeds.get(("shop", f"S1.{number}"), Watched)  # type: ignore[arg-type]
+    assert feeds.pause() == pytest.approx(25 * PAUSE_FOR_EACH)
 
 
 def test_the_documentation_is_served_with_links_that_stay_here(client: FlaskClient) -> None:

@@ -154,7 +154,7 @@ def test_a_pull_request_that_is_being_verified_is_found(client: FlaskClient, bas
     story.put(PullMoved("S1", 4712, sha("S1p"), at=1.0))
     for question in ("#4712", sha("S1p")[:8]):
         page = client.get("/find", query_string={"q": question}).text
-        assert f"Pull request #4712 of S1 is being verified: {sha('S1p')[:7]}" in text(page)
+        assert f"Pull request #4712 of S1 is being verified: S1.pr4712-1 {sha('S1p')[:7]}" in text(page)
         assert f'href="https://github.com/shop/s1-{base}/pull/4712"' in page
     assert client.get("/find?q=4713").status_code == 200
 

@@ -129,7 +129,8 @@ def test_a_dry_run_says_what_would_happen_and_does_nothing(interlock: Interlock,
         ("cancel", "S2"): "S2.1 ends as cancelled",
         ("move", "S2"): None,
         ("fast-lane", "S2", "--stage", "pre-production"): (
-            "S2.1 changes to the fast lane; S2.1 enters fast pre-production"
+            "S2.1 changes to the fast lane; S2.1 may enter pre-production past any lock; "
+            "S2.1 enters fast pre-production"
         ),
         ("pause",): "the pipeline is paused: nothing is triggered",
         ("observe",): "the pipeline only observes: nothing is sent outside",

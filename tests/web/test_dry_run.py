@@ -37,7 +37,7 @@ FORESEEN = [
     (
         "/services/S2/fast-lane",
         {"stage": "pre-production"},
-        "S2.1 changes to the fast lane; S2.1 enters fast pre-production",
+        "S2.1 changes to the fast lane; S2.1 may enter pre-production past any lock; S2.1 enters fast pre-production",
     ),
     ("/mode", {"mode": "pause"}, "the pipeline is paused: nothing is triggered"),
     ("/mode", {"mode": "observe"}, "the pipeline only observes: nothing is sent outside"),

@@ -35,6 +35,10 @@ LEASE = 3.0
 LOOK = 1.0
 #: How many facts are read first, to find the next one that concerns the webhook.
 FIRST_READ = 4
+#: A fact of this age in seconds has waited for long: only then it is asked whether the log has forgotten others.
+OLD = 600.0
+#: The highest number that facts of one millisecond can have (Redis: ids of streams have 64 bits for it).
+LAST_NUMBER = 2**64 - 1
 #: How much of an error is kept.
 LONGEST = 300
 
@@ -97,7 +101,11 @@ class WebhookFollower:
             if passed != state:  # nothing of what was passed over concerns it
                 self._keep(passed)
             return None
-        self._deliver(passed, entry)
+        forgotten = self._forgotten(state, entry)
+        if forgotten is not None:
+            self._bury_forgotten(state, forgotten)
+        else:
+            self._deliver(passed, entry)
         return 0.0
 
     # -- what comes next -----------------------------------------------------------------------------------------
@@ -210,6 +218,26 @@ class WebhookFollower:
             return
         log.error("webhook-given-up", webhook=self._name, pipeline=self._context.pipeline.name, why=error)
         self._context.outbox.bound_dead()
+
+    def _forgotten(self, state: OutboundState, entry: OutboundEntry) -> Undelivered | None:
+        """What the log has forgotten before the webhook took it: it begins behind the cursor."""
+        if self._now - entry.at < OLD or not (state.delivered or state.given_up):
+            return None
+        milliseconds, number = order(self._store.oldest())
+        before = (milliseconds, number - 1) if number else (milliseconds - 1, LAST_NUMBER)
+        if before <= order(state.cursor):
+            return None
+        return Undelivered(self._name, state.cursor, f"{before[0]}-{before[1]}", 0)
+
+    def _bury_forgotten(self, state: OutboundState, what: Undelivered) -> None:
+        """Say so by a dead letter, though nothing of it can be told once more; the webhook goes on with what is there.
+
+        Where the log begins right behind the last fact that was taken, that is said although nothing is missing.
+        """
+        error = f"the log forgot facts before webhook {self._name} took them (`keep: facts`): {state.error}"
+        moved = replace(state, cursor=what.last, taken=0, gap="")
+        self._keep(moved, letter=(UndeliveredLetter(what, error, self._now, state.tries), ""))
+        log.error("webhook-facts-forgotten", webhook=self._name, pipeline=self._context.pipeline.name)
 
     # -- once more -------------------------------------------------------------------------------------------------
 

@@ -174,6 +174,11 @@ class Webhooks:
         rows: Any = self._redis.xrange(self._keys.facts, min=f"({cursor}", max="+", count=1)
         return max(0.0, (self.now_ms() - order(rows[0][0].decode())[0]) / 1000) if rows else 0.0
 
+    def oldest(self) -> str:
+        """The first fact that the log still has; empty if there is none."""
+        rows: Any = self._redis.xrange(self._keys.facts, count=1)
+        return str(rows[0][0].decode()) if rows else ""
+
     def wait(self, cursor: str, seconds: float) -> None:
         """Wait until there is a fact after the cursor, for so long at most."""
         self._redis.xread({self._keys.facts: cursor}, count=1, block=max(1, int(seconds * 1000)))

@@ -226,6 +226,25 @@ def test_a_dead_letter_that_is_dropped_is_gone(desk: Desk, receiver: Receiver) -
     assert other.slot != letter.slot
 
 
+def test_what_the_log_forgot_before_it_was_taken_is_said(desk: Desk, receiver: Receiver) -> None:
+    keys, redis = desk.context.keys, desk.runtime.redis
+    desk.tell("taken")
+    desk.deliver()
+    entries = desk.tell("forgotten", "kept")
+    old = redis.xrange(keys.facts, entries[-1], entries[-1])[0][1]
+    text = old[b"f"].replace(b'"at":', b'"at":1700000000.0,"was":')
+    redis.xtrim(keys.facts, maxlen=0, approximate=False)
+    redis.xadd(keys.facts, {"f": text})
+    desk.deliver()
+    assert [each.body["words"] for each in receiver.requests] == ["taken", "kept"]
+    (letter,) = desk.context.outbox.dead_letters()
+    assert letter.error.startswith("the log forgot facts before webhook audit took them (`keep: facts`)")
+    desk.context.outbox.revive(letter.slot)
+    desk.deliver()
+    assert desk.context.outbox.dead_letters() == []
+    assert len(receiver.requests) == 2
+
+
 # -- several processes -----------------------------------------------------------------------------------------
 
 

@@ -188,6 +188,8 @@ class WebSettings:
     #: Whether reading takes a sign-in.
     private: bool = False
     sign_in: SignInSettings = SignInSettings()
+    #: Whether everybody may see badges though reading takes a sign-in.
+    open_badges: bool = False
 
 
 @dataclass(frozen=True, slots=True)

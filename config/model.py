@@ -266,6 +266,8 @@ class WebEntry(FileSection):
     read: ReadPolicy | None = None
     """Who may read on page and API: everybody (`public`), or viewers who have signed in (`signed-in`). Default:
     `signed-in` if there is a way to sign in, else `public`."""
+    badge: ReadPolicy | None = None
+    """Who may see status badges: everybody (`public`), or those who may read (`signed-in`). Default: as `read` says."""
     sign_in: SignInEntry = SignInEntry()
     """How people sign in on the page."""
 

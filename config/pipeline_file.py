@@ -148,7 +148,7 @@ def _web(entry: WebEntry) -> WebSettings:
     found = None if proxy is None else ProxySettings(proxy.header, networks, proxy.logins)
     sign_in = SignInSettings(given.token, given.github, found, given.session)
     private = sign_in.is_possible if entry.read is None else entry.read is ReadPolicy.SIGNED_IN
-    return WebSettings(entry.public_url, private, sign_in)
+    return WebSettings(entry.public_url, private, sign_in, entry.badge is ReadPolicy.PUBLIC)
 
 
 def _roles(entry: PipelineEntry) -> Roles:

@@ -68,7 +68,10 @@ def _guard() -> AnyResponse | None:
     blueprint = request.blueprint
     if request.method not in _SAFE and blueprint not in ("webhooks", "machines"):
         _check_form(blueprint)
-    if request.endpoint in (None, "static") or blueprint in OPEN or not runtime().configuration.web.private:
+    web = runtime().configuration.web
+    if request.endpoint in (None, "static") or blueprint in OPEN or not web.private:
+        return None
+    if blueprint == "badges" and web.open_badges:
         return None
     person = current_user()
     if person is None:

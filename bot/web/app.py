@@ -31,6 +31,7 @@ from bot.web import (
 from bot.web.admission import Admission
 from bot.web.api_acting import acting
 from bot.web.api_reading import reading
+from bot.web.badges import badges
 from bot.web.live import Connections
 from bot.web.shared import WakeUp, WakeUpSender
 from config import pipeline_file
@@ -76,6 +77,7 @@ def create_app(
     problems.install(app)
     for blueprint in (ingress.webhooks, reading, acting, api_tokens.tokens, api_machines.machines):
         app.register_blueprint(blueprint)
+    app.register_blueprint(badges)
     metrics.install(app)
     app.extensions["interlock-streams"] = Connections(fact_stream.MOST_STREAMS, fact_stream.MOST_FROM_ONE_ADDRESS)
     page.install(app)

@@ -46,6 +46,7 @@ _GROUPS = {
     "acting": "Acting",
     "tokens": "Tokens",
     "machines": "For jobs and monitoring",
+    "badges": "Badges",
     "documentation": "This description",
 }
 

@@ -1,0 +1,120 @@
+"""Status badges: how a pipeline, a stage or a service is, as a small picture for a README or a wall.
+
+A badge says a state and repeats the name that it was asked for, nothing else: no run, no person, no title, and no name
+that its reader has not typed. So it may be shown to everybody (`web: badge: public`) where the rest takes a sign-in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from flask import Blueprint, Response, request
+from markupsafe import escape
+
+from bot.core.model.board import Board
+from bot.core.model.pipeline import Mode, Pipeline
+from bot.core.model.run import Status
+from bot.web.api_operation import Parameter, operation
+from bot.web.problems import Problem
+from bot.web.shared import runtime
+
+badges = Blueprint("badges", __name__)
+
+#: For how many seconds a badge may be shown without asking again. GitHub's proxy of pictures obeys it.
+FRESH = 30
+_GREEN, _RED, _BLUE, _GREY = "#1a7f45", "#b3261e", "#2458b8", "#5b6470"
+#: The room of a letter and beside a text, in the units of the picture.
+_LETTER, _BESIDE = 7, 8
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """What it is about, how that is, and the colour of the state."""
+
+    label: str
+    state: str
+    colour: str
+
+    def svg(self) -> str:
+        """The picture. It refers to nothing, and runs nothing."""
+        left, right = (len(text) * _LETTER + 2 * _BESIDE for text in (self.label, self.state))
+        label, state = escape(self.label), escape(self.state)
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + right}" height="20" role="img" '
+            f'aria-label="{label}: {state}"><title>{label}: {state}</title>'
+            f'<rect width="{left + right}" height="20" rx="3" fill="#333"/>'
+            f'<rect x="{left}" width="{right}" height="20" rx="3" fill="{self.colour}"/>'
+            '<g fill="#fff" text-anchor="middle" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11">'
+            f'<text x="{left / 2:g}" y="14" textLength="{left - 2 * _BESIDE}">{label}</text>'
+            f'<text x="{left + right / 2:g}" y="14" textLength="{right - 2 * _BESIDE}">{state}</text></g></svg>'
+        )
+
+
+@badges.get("/p/<pipeline>/badge.svg")
+@operation(
+    "image/svg+xml",
+    parameters=(Parameter("stage", "Of this stage."), Parameter("service", "Of this service.")),
+)
+def show_badge(pipeline: str) -> Response:
+    """How a pipeline is, or one stage or service of it, as a picture.
+
+    A pipeline and a stage are `open`, `locked`, `paused` or `observing`; of a pipeline it says how many of its stages
+    are locked. A service is `failed` if a run of it has failed and stays, `in progress`, or `up to date`.
+    """
+    context = runtime().pipelines.get(pipeline)
+    stage, service = request.args.get("stage"), request.args.get("service")
+    if stage is not None and service is not None:
+        raise Problem(400, "a badge is about a stage or about a service, not both")
+    if context is None:
+        raise _unknown()
+    with context.look() as replica:
+        board = replica.board
+        configured = context.pipeline_of(board)
+        found = _of_stages(board, configured, stage) if service is None else _of_service(board, configured, service)
+    response = Response(found.svg(), mimetype="image/svg+xml")
+    web = runtime().configuration.web
+    response.headers["Cache-Control"] = (
+        f"{'private' if web.private and not web.open_badges else 'public'}, max-age={FRESH}"
+    )
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Content-Security-Policy"] = "default-src 'none'"
+    return response
+
+
+def _of_stages(board: Board, configured: Pipeline, stage: str | None) -> Badge:
+    """Of one stage, or of all. Raises Problem (404)."""
+    names = [each.name for each in configured.stages]
+    if stage is not None and stage not in names:
+        raise _unknown()
+    asked = names if stage is None else [stage]
+    label = configured.name if stage is None else stage
+    locked = sum(1 for name in asked if board.locks_of(name))
+    if locked:
+        return Badge(label, "locked" if len(asked) == 1 else f"{locked} of {len(asked)} locked", _RED)
+    match board.header.mode:
+        case Mode.PAUSE:
+            return Badge(label, "paused", _GREY)
+        case Mode.OBSERVE:
+            return Badge(label, "observing", _GREY)
+        case Mode.RUN:
+            return Badge(label, "open", _GREEN)
+
+
+def _of_service(board: Board, configured: Pipeline, service: str) -> Badge:
+    """Raises Problem (404)."""
+    if configured.service(service) is None:
+        raise _unknown()
+    states = set(_states(board, service))
+    if Status.FAILED in states:
+        return Badge(service, "failed", _RED)
+    return Badge(service, "in progress", _BLUE) if states else Badge(service, "up to date", _GREEN)
+
+
+def _states(board: Board, service: str) -> Iterator[Status]:
+    yield from (run.status for run in board.of_service(service))
+
+
+def _unknown() -> Problem:
+    """Without the names that there are: a badge may be seen by people who may not read."""
+    return Problem(404, "there is no such pipeline, stage or service: look at its name in the pipeline file")

@@ -21,9 +21,11 @@ from bot.web import compression, shapes
 from bot.web.access import bounded, readable
 from bot.web.buttons import board_roles
 from bot.web.drawing import Links, draw
+from bot.web.identity import current_user
 from bot.web.live import Connections, Feed, client_address, events, events_beyond_limit
 from bot.web.overview import overview
 from bot.web.problems import RETRY_AFTER, Problem
+from bot.web.run_list import waiting_of
 from bot.web.shared import context_of, runtime
 
 page = Blueprint("page", __name__)
@@ -81,8 +83,23 @@ def show_pipeline(pipeline: str) -> str:
     """One pipeline, live."""
     here = runtime()
     context = context_of(pipeline)
-    roles = board_roles(context)
-    return render_template("pipeline.html", many=len(here.pipelines) > 1, roles=roles, **picture(here, context))
+    more = {"many": len(here.pipelines) > 1, "roles": board_roles(context), **own_runs(context)}
+    return render_template("pipeline.html", **more, **picture(here, context))
+
+
+@page.get("/p/<pipeline>/mine")
+def show_own_runs(pipeline: str) -> str:
+    """The part of the board's page that differs from person to person: their own runs that wait."""
+    return render_template("mine.html", pipeline=pipeline, **own_runs(context_of(pipeline)))
+
+
+def own_runs(context: PipelineContext) -> dict[str, Any]:
+    """The runs of whoever is signed in that wait; nothing for anybody else."""
+    try:
+        person = current_user()
+    except Problem:
+        person = None  # they have not shown who they are, as on every page
+    return {} if person is None else {"mine": waiting_of(context, person.login or person.name)}
 
 
 @page.get("/p/<pipeline>/live")

@@ -21,6 +21,8 @@ from bot.web.shapes import Shape
 
 #: How many runs one page has, unless it is asked for more or fewer.
 PAGE = 50
+#: How many of somebody's own runs that wait are shown above the board.
+OWN = 5
 #: What a run's state may be called in a filter: all that live, all that have ended, or one in particular.
 STATES = ("live", "ended", *map(str, Status), *(str(end) for end in End if end != "failed"))
 
@@ -82,6 +84,18 @@ def list_runs(context: PipelineContext, wanted: RunFilter, offset: int = 0, limi
     total = len(live) + len(ended)
     following = offset + limit if offset + limit < total else None
     return {"runs": rows, "live": len(live), "ended": len(ended), "total": total, "next": following}
+
+
+def waiting_of(context: PipelineContext, author: str, most: int = OWN) -> Shape:
+    """The runs of one author that wait, `total` in all; in `runs` the first `most` of them to enter."""
+    folded, now, statistics = author.casefold(), time.time(), context.statistics.current()
+    with context.look() as replica:
+        board = replica.board
+        runs = board.runs.values()
+        own = [run for run in runs if run.status is Status.WAITING and run.merge.author.casefold() == folded]
+        own.sort(key=_in_line(board))
+        tiles = [_live_shape(board, run, now) for run in own[:most]]
+        return {"runs": add_to_tiles(tiles, board, statistics, now), "total": len(own)}
 
 
 def matcher(wanted: RunFilter) -> Callable[[_Known], bool]:

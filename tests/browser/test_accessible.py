@@ -45,7 +45,7 @@ def busy(story: Story) -> Story:
     assert claim is not None
     story.context.outbox.give_up(claim, "could not tell team-chat (error=403)", time.time())
     story.put(ModeAsked(Mode.PAUSE, "alex", "to see"))
-    story.put(*(Merged("S2", sha(f"m{n}"), sha(f"m{n - 1}") if n else sha("S2a")) for n in range(9)))
+    story.put(*(Merged("S2", sha(f"m{n}"), sha(f"m{n - 1}") if n else sha("S2a"), author="alex") for n in range(9)))
     return story
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from bot.core.model.events import CancelAsked, Merged, ModeAsked
+from bot.core.model.pipeline import Mode
 from standins.github import GitHubStandIn
 from tests.web.asked import TOKEN
 from tests.web.serving import served_with_sign_in
-from tests.web.story import Story
+from tests.web.story import Story, sha
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -43,6 +45,22 @@ def test_with_a_token_and_out_again(site: str, page: Page, story: Story, complai
     expect(page.locator("#live-text")).to_have_text("Live")
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def test_ones_own_runs_stand_above_the_board_also_those_that_it_folds_away(site: str, page: Page, story: Story) -> None:
+    story.put(ModeAsked(Mode.PAUSE, "alex", "no"))
+    for n in range(30):
+        before, author = sha(f"m{n - 1}") if n else None, "Kim" if n == 20 else "x"
+        story.put(Merged("S2", sha(f"m{n}"), before, title=f"Change {n}", author=author))
+    page.goto(f"{site}/sign-in/github?next=/p/{story.shape.name}", wait_until="domcontentloaded")
+    expect(page.locator("#live-text")).to_have_text("Live")
+    mine = page.get_by_role("region", name="Yours in a queue 1")
+    expect(mine).to_contain_text("Change 20 no. 21 before build")
+    expect(page.locator("[id='t-S2.21']")).to_have_count(0)
+    page.evaluate("window.sameDocument = true")
+    story.put(CancelAsked("S2.1", "alex", "not this one"))
+    expect(mine).to_contain_text("no. 20 before build", timeout=15_000)
+    assert page.evaluate("window.sameDocument") is True
 
 
 def test_through_github(site: str, page: Page, story: Story) -> None:

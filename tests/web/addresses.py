@@ -14,9 +14,11 @@ NO_PAGES = frozenset(
     {
         "page.stream_board",
         "page.stream_run",
+        "page.show_own_runs",
         "signing.go_to_github",
         "signing.come_from_github",
         "documentation.show_document",
+        "documentation.show_page",  # leads to a page of the documentation
     }
 )
 #: What stands for the parts of addresses, besides the pipeline: each is something that the board in the test has.

@@ -77,7 +77,9 @@ def test_mine_are_the_runs_of_whom_github_signed_in(site: str, story: Story, git
         signed_in = browser.get(f"{site}/sign-in/github?next=/p/{story.shape.name}", timeout=TIMEOUT)
         (mine,) = re.findall(r'href="([^"]+)">Mine<', signed_in.text)
         page = browser.get(f"{site}{mine}", timeout=TIMEOUT).text
+        own = browser.get(f"{site}/p/{story.shape.name}/mine", timeout=TIMEOUT).text
     assert ("Round prices" in page, "Faster search" in page) == (True, False)
+    assert own.strip() == ""  # it does not wait
 
 
 def test_prometheus_scrapes_with_a_token_that_may_only_read(site: str, story: Story) -> None:

@@ -7,6 +7,8 @@
   const sign = document.getElementById("live");
   const words = document.getElementById("live-text");
   const spoken = document.getElementById("live-spoken"); // changes with the state only, not with every moment
+  const mine = document.getElementById("mine"); // only for who is signed in
+  let asking = false;
   const SPOKEN = { live: "The page is live", full: "The page is brought up to date every 10 seconds", lost: "Connection lost" };
   const SILENCE = 45000, AGAIN = 30000;
   let source = null, freshest = new Date(), heard = Date.now();
@@ -40,6 +42,24 @@
     document.getElementById("icon").setAttribute("href", next.dataset.icon);
   }
 
+  // The reader's own runs: the board is drawn once for everybody, so they are asked for, now and then.
+  function showMine() {
+    if (!mine || asking) return;
+    asking = true;
+    setTimeout(async () => {
+      asking = false;
+      try {
+        const answer = await fetch(`${board.dataset.base}/mine`, { cache: "no-store", redirect: "error", signal: AbortSignal.timeout(15000) });
+        if (!answer.ok) return; // the next change asks again
+        const next = new DOMParser().parseFromString(`<div id="mine">${await answer.text()}</div>`, "text/html");
+        morph(mine, next.getElementById("mine"));
+        Times.tell(mine);
+      } catch (error) {
+        if (error.name !== "TimeoutError" && error.name !== "TypeError") throw error; // no connection: the sign says so
+      }
+    }, 1000);
+  }
+
   function capitalized(text) {
     return text.charAt(0).toUpperCase() + text.slice(1);
   }
@@ -53,6 +73,7 @@
     });
     source.addEventListener("board", (event) => {
       show(event.data);
+      showMine();
       fresh();
     });
     source.addEventListener("beat", fresh);

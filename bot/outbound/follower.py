@@ -59,7 +59,7 @@ class WebhookFollower:
         self._runtime, self._context, self._webhook = runtime, context, webhook
         self._store, self._name = context.webhooks, webhook.name
         self._token = uuid.uuid4().hex
-        self._session = posts.open_session()
+        self._session = posts.open_session(webhook)
         self._lease_ms = int((posts.longest(webhook) + LEASE) * 1000)
         #: What is stored, as long as the lease is held: nobody else changes it then.
         self._state: OutboundState | None = None

@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 import requests
+import structlog
 from requests.exceptions import RequestException, SSLError, Timeout
 
 from bot.outbound import cd_events, payload
@@ -18,8 +19,12 @@ from bot.outbound.payload import OutboundMessage
 from config.configuration import Configuration, OutboundWebhook
 from config.webhooks import WebhookFormat
 
+log = structlog.get_logger()
+
 #: How long it may take until the connection stands, in seconds: who does not answer then is away.
 CONNECT = 5.0
+#: So many bytes of an answer are read at most.
+SHORT_BODY = 4096
 #: The answers to what the receiver will never take: it is not tried again, and the next message goes.
 REFUSALS = frozenset({400, 413, 415, 422})
 
@@ -43,7 +48,7 @@ def post_test(configuration: Configuration, webhook: OutboundWebhook, secret: st
     """Post a test to a webhook, in its format. It is about no fact, and changes nothing of what the webhook is told."""
     make = cd_events.trial_message if webhook.format is WebhookFormat.CDEVENTS else payload.trial_message
     message = make(configuration, f"test/{uuid.uuid4().hex}", time.time())
-    with open_session() as session:
+    with open_session(webhook) as session:
         return post(session, webhook, secret, message)
 
 
@@ -57,15 +62,17 @@ def longest(webhook: OutboundWebhook) -> float:
     return min(CONNECT, webhook.timeout) + webhook.timeout
 
 
-def open_session() -> requests.Session:
-    """A session for one webhook: it sends no credentials of the machine's own (`.netrc`)."""
+def open_session(webhook: OutboundWebhook) -> requests.Session:
+    """A session for one webhook, which keeps its connection. The environment (proxies, authorities) is read once.
+
+    requests would read it at each post, and send credentials of the machine's own (`.netrc`).
+    """
     session = requests.Session()
-    session.auth = _unchanged
+    verify = str(webhook.ca_bundle) if webhook.ca_bundle is not None else None
+    found = session.merge_environment_settings(webhook.url, {}, None, verify, None)
+    session.proxies, session.verify = found["proxies"], found["verify"]
+    session.trust_env = False
     return session
-
-
-def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
 
 
 def post(session: requests.Session, webhook: OutboundWebhook, secret: str, message: OutboundMessage) -> PostResult:
@@ -87,16 +94,26 @@ def post(session: requests.Session, webhook: OutboundWebhook, secret: str, messa
             timeout=(min(CONNECT, webhook.timeout), webhook.timeout),
             allow_redirects=False,
             stream=True,  # the body of the answer says nothing to us
-            verify=str(webhook.ca_bundle) if webhook.ca_bundle is not None else True,
         )
     except (RequestException, OSError) as error:  # OSError: a bundle that is not there
         return PostResult(None, _why(webhook, error), time.monotonic() - began)
     with answer:
         seconds, status = time.monotonic() - began, answer.status_code
+        _keep_connection(answer)
         if answer.ok and not answer.is_redirect and status < 300:
             return PostResult(status, "", seconds)
         why = _refusal(status, answer.headers.get("Location", ""))
         return PostResult(status, why, seconds, status in REFUSALS, _after(answer.headers.get("Retry-After", "")))
+
+
+def _keep_connection(answer: requests.Response) -> None:
+    """Read a short body, so that the connection serves the next post as well; a longer one ends with its connection."""
+    length = answer.headers.get("Content-Length", "")
+    if length.isascii() and length.isdigit() and int(length[:9]) <= SHORT_BODY:
+        try:
+            _ = answer.content
+        except RequestException as error:  # the status has come, and that is the answer
+            log.debug("webhook-body-unread", error=type(error).__name__)
 
 
 def _why(webhook: OutboundWebhook, error: Exception) -> str:

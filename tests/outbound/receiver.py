@@ -41,6 +41,7 @@ class Receiver:
 
     def __init__(self) -> None:
         self.requests: list[Taken] = []
+        self.connections = 0
         self.answer: Answers = lambda _: (204, {})
         self.changed = threading.Condition()
         #: Set it, and requests are kept without an answer until it is unset.
@@ -75,6 +76,10 @@ class Receiver:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def setup(self) -> None:
+                super().setup()
+                receiver.connections += 1
 
             def do_POST(self) -> None:
                 raw = self.rfile.read(int(self.headers["Content-Length"]))

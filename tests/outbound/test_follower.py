@@ -78,6 +78,12 @@ def test_the_facts_arrive_in_their_order_and_each_once(desk: Desk, receiver: Rec
     assert [each.body["words"] for each in receiver.requests] == texts
 
 
+def test_one_connection_serves_them_all(desk: Desk, receiver: Receiver) -> None:
+    desk.tell(*(f"text {number}" for number in range(10)))
+    desk.deliver()
+    assert (len(receiver.requests), receiver.connections) == (10, 1)
+
+
 def test_only_the_kinds_that_are_wanted_arrive(open_desk: Open, receiver: Receiver) -> None:
     desk = open_desk(facts=(FactKind.STAGE_LOCKED,))
     desk.tell("a", "b")

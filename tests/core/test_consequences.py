@@ -15,6 +15,7 @@ from bot.core.model.events import (
     UnlockAsked,
 )
 from bot.core.model.pipeline import Mode
+from bot.core.model.run import End
 from bot.core.rules.consequences import Consequences, foresee
 from bot.reporting.consequences import clauses, sentence
 from tests.core.foreseen import untouched
@@ -60,6 +61,7 @@ def test_unlocking_all_opens_each_and_takes_the_fix_off_its_lane() -> None:
 def test_unlocking_one_of_several_leaves_the_stage_locked() -> None:
     town = broken("S2a")
     town.lock(PRE)
+    town.lock("production")
     assert foreseen(town, UnlockAsked(PRE, "ann", "fine", "pre-production/1")) == (
         "opens the lock of pre-production; pre-production stays locked by S1.1"
     )
@@ -75,6 +77,51 @@ def test_a_lock_calls_back_whose_build_has_not_started() -> None:
 
 def test_a_retry_enters_the_stage_that_it_locked() -> None:
     assert foreseen(broken(), RetryAsked("S1.1", "ann", "flaky")) == "S1.1 enters pre-production"
+
+
+def test_a_retry_that_may_not_enter_yet_waits() -> None:
+    town = broken()
+    town.mode(Mode.PAUSE)
+    assert foreseen(town, RetryAsked("S1.1", "ann", "flaky")) == "S1.1 waits for pre-production"
+
+
+def test_a_fix_that_waits_for_a_job_of_its_lane_queues_elsewhere_when_that_is_taken() -> None:
+    town = broken()
+    town.mode(Mode.PAUSE)
+    fix = town.merge("S1", "b")
+    town.mode(Mode.RUN)
+    town.starts(fix)
+    town.mode(Mode.PAUSE)
+    town.passes(fix)
+    assert town.at(fix) == "fast acceptance"
+    assert foreseen(town, UnlockAsked(PRE, "ann", "fine")) == (
+        "opens the lock of pre-production; S1.2 loses its lane; S1.2 waits for acceptance; S1.1 ends as failed"
+    )
+
+
+def test_who_leaves_says_how() -> None:
+    town = Town()
+    town.arrives("S1", "a", "acceptance")
+    town.starts("S1a")
+    found = untouched(town.board, CancelAsked("S1.1", "ann", "no"), town.now, town.limits)
+    assert [each.ending.end for each in found.leaves if each.ending is not None] == [End.CANCELLED]
+    assert found.locks_next == ()
+
+
+def test_a_run_that_begins_while_nothing_enters_does_not_enter() -> None:
+    town = Town()
+    town.github.commit("S1", "S1-")
+    town.looks_at_main("S1")
+    town.mode(Mode.PAUSE)
+    found = untouched(town.board, FastLaneAsked("S1", "ann", "urgent", PRE), town.now, town.limits)
+    assert ([each.run for each in found.starts], found.enters) == (["S1.1"], ())
+
+
+def test_who_is_moved_again_goes_to_the_front_again() -> None:
+    town = broken("S2a", "S3a")
+    town.move("S3a")
+    town.move("S2a")
+    assert foreseen(town, MoveAsked("S3.1", "ann", "fair")) == "S3.1 goes to the front of the queue for pre-production"
 
 
 def test_a_cancelled_build_in_a_stage_that_locks_will_lock_it() -> None:

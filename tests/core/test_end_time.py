@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.end_time import LONGEST, is_duration, read_end_time
+from bot.core.end_time import LONGEST, is_duration, is_time_of_day, read_end_time
 
 NOW = datetime(2026, 11, 29, 21, 0, tzinfo=UTC).timestamp()
 
@@ -60,6 +60,15 @@ def test_without_a_zone_it_is_told_in_the_given_one() -> None:
 def test_only_a_duration_is_the_same_in_every_zone() -> None:
     assert is_duration("2h")
     assert not is_duration("16:00")
+
+
+def test_a_time_of_day_is_told_from_a_date_and_a_duration() -> None:
+    assert [is_time_of_day(text) for text in ("16:00", "9:05+01:00", "2h", "2026-12-01T18:00")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 @given(st.text(max_size=12), st.integers(-12, 12))

@@ -173,8 +173,8 @@ def _permits(board: Board, tried: Board, differ: list[Buildable]) -> Iterator[Af
 
 
 def _enters(was: Buildable, is_now: Buildable) -> bool:
-    """Whether it has been given a slot that it did not have."""
-    return is_now.status is Status.STARTING and (not was.holds_slot or was.attempt.number != is_now.attempt.number)
+    """Whether it has a slot for its next attempt."""
+    return is_now.status is Status.STARTING and is_now.attempt.number != was.attempt.number
 
 
 def _joins_queue(was: Buildable, is_now: Buildable) -> bool:
@@ -188,7 +188,7 @@ def _leaves(was: Buildable, is_now: Buildable) -> bool:
 
 
 def _is_moved(was: Buildable, is_now: Buildable) -> bool:
-    return is_now.front_rank != was.front_rank and is_now.status is Status.WAITING and is_now.front_rank != 0
+    return is_now.front_rank < was.front_rank and is_now.status is Status.WAITING
 
 
 # -- the builds that are asked to stop -----------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.core.model.effects import Banner
-from bot.core.model.events import BannerOverwritten, BuildSeen
+from bot.core.model.events import BannerOverwritten, BuildSeen, Configured, FirstStart
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Job, Mode, Outcome
 from tests.core.town import Town
@@ -87,6 +87,9 @@ def test_it_moves_with_the_job_of_its_stage() -> None:
         replace(stage, job=Job("cdp", "roll-out")) if stage.name == "pre-production" else stage
         for stage in shop().stages
     )
+    town.configure(shop())
+    town.send(FirstStart())
+    town.quiet()
     town.configure(replace(shop(), stages=stages))
     assert [(banner.job.name, bool(banner.locks)) for banner in town.did(Banner)] == [
         ("pre-production", False),
@@ -140,3 +143,14 @@ def test_a_build_that_jenkins_lost_is_told_as_lost_and_why_wherever_the_lock_is_
     town.retry("S1a")
     town.fails("S1a")
     assert town.says("S1a").startswith("S1 S1a failed in pre-production")
+
+
+def test_a_stage_that_is_locked_before_the_first_start_is_proven_gets_its_banner_then() -> None:
+    """Else the look for what a lost state has left behind would find our own banner."""
+    town = Town()
+    town.send(Configured(shop()))
+    assert town.board.header.unproven
+    town.lock("production")
+    assert town.did(Banner) == []
+    town.send(FirstStart())
+    assert [banner.stage for banner in town.did(Banner)] == ["production"]

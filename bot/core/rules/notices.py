@@ -117,8 +117,11 @@ SHOWN = 5
 
 
 def banners(board: Board) -> dict[Job, Banner]:
-    """The banner of every locked stage, by its job; none while the pipeline only observes."""
-    if board.header.mode is Mode.OBSERVE:
+    """The banner of every locked stage, by its job; none while the pipeline only observes.
+
+    None either before Jenkins was asked whether it shows anything of ours from before: it would show these.
+    """
+    if board.header.mode is Mode.OBSERVE or board.header.unproven:
         return {}
     locked = ((stage, board.locks_of(stage.name)) for stage in board.pipeline.stages)
     return {

@@ -16,10 +16,8 @@ from bot.statistics.parts import (
     DURATIONS_KEPT,
     ERRORS_KEPT,
     FAILURES_KEPT,
-    HELD_KEPT,
     LOCKS_KEPT,
     WEEK_KEPT,
-    Cause,
     EstimateErrors,
     FailingTest,
     Foretold,
@@ -38,6 +36,7 @@ from bot.statistics.parts import (
     keep,
 )
 from bot.statistics.statistics import Statistics, advance, cost_so_far, week_of
+from bot.statistics.waiting import clock_of, note_waiting, settle, wait
 
 
 def fold(statistics: Statistics, at: float, fact: Fact) -> None:
@@ -55,19 +54,19 @@ def _queued(statistics: Statistics, at: float, fact: Fact) -> None:
     run = _run(statistics, at, fact)
     if run is None:
         return
-    _settle(statistics, at, run)
+    settle(statistics, at, run)
     if isinstance(fact.why, StartsFast):
         run.fast = True
     if str(fact.step) != run.step:
         run.failed_tests = []
-    _wait(statistics, at, fact.run, run, str(fact.step))
+    wait(statistics, at, fact.run, run, str(fact.step))
 
 
 def _admitted(statistics: Statistics, at: float, fact: Fact) -> None:
     run = _run(statistics, at, fact)
     if run is None:
         return
-    _settle(statistics, at, run)
+    settle(statistics, at, run)
     _compare(statistics, at, run.said.pop(Foretold.ENTERS, None), Foretold.ENTERS)
     run.step, run.admitted = str(fact.step), at
 
@@ -75,7 +74,7 @@ def _admitted(statistics: Statistics, at: float, fact: Fact) -> None:
 def _recalled(statistics: Statistics, at: float, fact: Fact) -> None:
     run = _run(statistics, at, fact)
     if run is not None:
-        _settle(statistics, at, run)
+        settle(statistics, at, run)
         run.admitted = at
 
 
@@ -92,10 +91,10 @@ def _change_lane(statistics: Statistics, at: float, fact: Fact, *, fast: bool) -
     if run is None:
         return
     waits = run.queued is not None
-    _settle(statistics, at, run)
+    settle(statistics, at, run)
     run.fast = fast
     if waits:
-        _wait(statistics, at, fact.run, run, run.step)
+        wait(statistics, at, fact.run, run, run.step)
 
 
 def _started(statistics: Statistics, at: float, fact: Fact) -> None:
@@ -104,7 +103,7 @@ def _started(statistics: Statistics, at: float, fact: Fact) -> None:
         return
     if run.admitted is not None:
         keep(_durations(statistics, fact).lags, max(0.0, at - run.admitted), DURATIONS_KEPT)
-    _settle(statistics, at, run)
+    settle(statistics, at, run)
     run.step, run.started = str(fact.step), at
     _set_backoff(statistics, at, str(fact.step), backoff=False)
 
@@ -120,7 +119,7 @@ def _passed(statistics: Statistics, at: float, fact: Fact) -> None:
         return
     if run.started is not None:
         _keep_duration(statistics, fact, max(0.0, at - run.started), passed=True)
-    _settle(statistics, at, run)
+    settle(statistics, at, run)
     _compare(statistics, at, run.said.pop(Foretold.PASSES, None), Foretold.PASSES)
     statistics.change(f"outcomes/{fact.step}", StepOutcomes()).passed += 1
     if fact.step.track is Track.REAL:
@@ -137,7 +136,7 @@ def _failed(statistics: Statistics, at: float, fact: Fact) -> None:
         return
     if run.started is not None:
         _keep_duration(statistics, fact, max(0.0, at - run.started), passed=False)
-    _settle(statistics, at, run)
+    settle(statistics, at, run)
     run.said.pop(Foretold.PASSES, None)  # it did not pass: there is nothing to compare
     statistics.change(f"outcomes/{fact.step}", StepOutcomes()).failed += 1
     if fact.step.track is Track.REAL:
@@ -146,7 +145,7 @@ def _failed(statistics: Statistics, at: float, fact: Fact) -> None:
     for name in run.failed_tests:
         keep(statistics.change(f"test/{run.service}/{name}", FailingTest()).failed, at, FAILURES_KEPT)
     if fact.kind is FactKind.BUILD_REPEATED:
-        _wait(statistics, at, fact.run, run, str(fact.step))
+        wait(statistics, at, fact.run, run, str(fact.step))
     else:
         run.failed = at
 
@@ -162,7 +161,7 @@ def _ended(end: End) -> Callable[[Statistics, float, Fact], None]:
         run = _run(statistics, at, fact)
         if run is None or fact.run is None:
             return
-        _settle(statistics, at, run)
+        settle(statistics, at, run)
         week = _week(statistics, at, run.service)
         _add(week.ends, str(end), 1)
         for cause, seconds in run.waits.items():
@@ -186,95 +185,26 @@ def _run(statistics: Statistics, at: float, fact: Fact) -> MeasuredRun | None:
     return statistics.change(f"run/{fact.run}", MeasuredRun(fact.service, at))
 
 
-def _wait(statistics: Statistics, at: float, key: str | None, run: MeasuredRun, step: str) -> None:
-    """The run waits for `step` from now on."""
-    clock = advance(_clock(statistics, at, step), at)
-    clock.waiting += not run.fast
-    if key and not run.fast:
-        for lock in clock.locks:
-            _hold(lock, key, at)
-    run.step, run.queued = step, at
-    run.locked_before, run.backoff_before, run.paused_before = clock.locked_sum, clock.backoff_sum, clock.paused_sum
-    run.proof_before = _proof_sum(statistics, at, run.service)
-
-
-def _settle(statistics: Statistics, at: float, run: MeasuredRun) -> None:
-    """End whatever the run was doing: what it waited for, or how long it was built, is added to its account."""
-    found: dict[Cause, float] = {}
-    if run.queued is not None:
-        found = _waited(statistics, at, run, run.queued)
-    elif run.admitted is not None:
-        found = {Cause.JENKINS: max(0.0, at - run.admitted)}
-    elif run.failed is not None:
-        found = {Cause.PERSON: max(0.0, at - run.failed)}
-    elif run.started is not None:
-        run.built += max(0.0, at - run.started)
-    run.queued = run.admitted = run.failed = run.started = None
-    totals = statistics.change("totals/all", StatisticsTotals())
-    for cause, seconds in found.items():
-        if seconds > 0:
-            run.waits[cause] = run.waits.get(cause, 0.0) + seconds
-            name = f"{run.step} {cause}"
-            totals.waits[name] = totals.waits.get(name, 0.0) + seconds
-
-
-def account_of(statistics: Statistics, at: float, run: str) -> MeasuredRun | None:
-    """What a run has waited for and how long it was built, up to `at` or to its end; None if it is not known.
-
-    `statistics` stay as they are.
-    """
-    known = statistics.run(run)
-    if known is None or known.ended:
-        return known
-    carried_on = statistics.fork()
-    found = carried_on.change(f"run/{run}", MeasuredRun(known.service, known.began))
-    _settle(carried_on, at, found)
-    return found
-
-
-def _waited(statistics: Statistics, at: float, run: MeasuredRun, since: float) -> dict[Cause, float]:
-    """What a run waited for in the queue of its step since it joined it."""
-    clock = advance(_clock(statistics, at, run.step), at)
-    clock.waiting = max(0, clock.waiting - (not run.fast))
-    left = max(0.0, at - since)
-    found = {}
-    for cause, seconds in (
-        (Cause.PERSON, clock.paused_sum - run.paused_before),
-        (Cause.JENKINS, clock.backoff_sum - run.backoff_before),
-        (Cause.LOCK, 0.0 if run.fast else clock.locked_sum - run.locked_before),
-        (Cause.PROOF, _proof_sum(statistics, at, run.service) - run.proof_before),
-    ):
-        found[cause] = min(left, max(0.0, seconds))
-        left -= found[cause]
-    return {**found, Cause.CAPACITY: left}
-
-
 # -- stages, Jenkins, GitHub -----------------------------------------------------------------------------------
 
 
 def _locked(statistics: Statistics, at: float, fact: Fact) -> None:
     if fact.step is None:
         return
-    clock = advance(_clock(statistics, at, str(fact.step)), at)
+    clock = advance(clock_of(statistics, at, str(fact.step)), at)
     if fact.run is not None and any(lock.holder == fact.run for lock in clock.locks):
         return  # a retry has failed: the lock stands since its first failure
     lock = StandingLock(fact.run, fact.service, at, clock.share_sum, key=fact.lock or "")
     for key, run in list(statistics.of("run")):
         if isinstance(run, MeasuredRun) and run.queued is not None and not run.fast and run.step == str(fact.step):
-            _hold(lock, key, at)
+            note_waiting(lock, key, at)
     clock.locks.append(lock)
-
-
-def _hold(lock: StandingLock, run: str, at: float) -> None:
-    """A run waits for the stage of the lock from now on."""
-    if run != lock.holder and len(lock.held) < HELD_KEPT:
-        lock.held.setdefault(run, at)
 
 
 def _unlocked(statistics: Statistics, at: float, fact: Fact) -> None:
     if fact.step is None:
         return
-    clock = advance(_clock(statistics, at, str(fact.step)), at)
+    clock = advance(clock_of(statistics, at, str(fact.step)), at)
     found = next((lock for lock in clock.locks if lock.holder == fact.run), None)
     if found is not None:
         _close_account(statistics, at, fact.step.stage, clock, found)
@@ -305,7 +235,7 @@ def _close_account(statistics: Statistics, at: float, stage: str, clock: StepClo
 def _set_backoff(statistics: Statistics, at: float, step: str, *, backoff: bool) -> None:
     known = statistics.clock(step)
     if known is not None and known.backoff is not backoff:
-        advance(_clock(statistics, at, step), at).backoff = backoff
+        advance(clock_of(statistics, at, step), at).backoff = backoff
 
 
 def _asked(statistics: Statistics, at: float, fact: Fact) -> None:
@@ -335,21 +265,10 @@ def set_paused(statistics: Statistics, at: float, *, paused: bool) -> None:
         return
     totals.paused = paused
     for rest, _ in list(statistics.of("clock")):
-        advance(_clock(statistics, at, rest), at).paused = paused
-
-
-def _proof_sum(statistics: Statistics, at: float, service: str) -> float:
-    proof = statistics.parts.get(f"proof/{service}")
-    if not isinstance(proof, ProofClock):
-        return 0.0
-    return proof.sum + (max(0.0, at - proof.since) if proof.asked else 0.0)
+        advance(clock_of(statistics, at, rest), at).paused = paused
 
 
 # -- small ones ------------------------------------------------------------------------------------------------
-
-
-def _clock(statistics: Statistics, at: float, step: str) -> StepClock:
-    return statistics.change(f"clock/{step}", StepClock(at, paused=statistics.totals().paused))
 
 
 def _week(statistics: Statistics, at: float, service: str) -> ServiceWeek:

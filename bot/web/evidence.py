@@ -19,8 +19,8 @@ from bot.reporting.explain import why_of_verification
 from bot.reporting.sentences import short
 from bot.reporting.view import tile
 from bot.runtime import PipelineContext, Runtime
-from bot.statistics.fold import account_of
 from bot.statistics.parts import Cause, MeasuredRun
+from bot.statistics.waiting import account_of
 from bot.store.codec import RecordedFact
 from bot.store.ended_index import EndedRow
 from bot.web import finding, shapes

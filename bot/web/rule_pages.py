@@ -68,6 +68,8 @@ def rendered(name: str) -> tuple[str, str]:
             token.attrSet("class", "number")  # a style in the page is what our own policy forbids
         for child in token.children or ():
             _lead_here(child)
+            if child.type == "image":  # pictures are in the repository alone: what they show is said instead
+                child.type, child.content = "text", f"({child.content})"
     html = str(markdown.renderer.render(tokens, markdown.options, {}))
     for plain, reachable in _SCROLLED.items():
         html = html.replace(plain, reachable)

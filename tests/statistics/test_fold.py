@@ -10,9 +10,10 @@ import pytest
 from bot.core.model.facts import Fact, FactKind
 from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import Mode, Outcome, Step
-from bot.statistics.fold import account_of, fold
+from bot.statistics.fold import fold
 from bot.statistics.parts import RUNS_KEPT, Cause, MeasuredRun
 from bot.statistics.statistics import Statistics, cost_so_far, week_of, weeks_until
+from bot.statistics.waiting import account_of
 from tests.core.world import shop
 from tests.statistics.measured import MeasuredTown
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from flask.testing import FlaskClient
 from bot.core.model.events import BuildSeen, PullClosed, PullMoved, RetryAsked, TriggerAccepted, TriggerRefused
 from bot.core.model.pipeline import Outcome
 from bot.core.model.run import Run
-from bot.statistics.fold import account_of
+from bot.statistics.waiting import account_of
+from bot.web import rule_pages
 from bot.web.live import PAUSE
 from bot.web.run_page import PAUSE_FOR_EACH, WIDTH, RunFeeds, bar
 from tests.web.asked import Api
@@ -279,6 +281,16 @@ def test_the_more_runs_are_looked_at_the_rarer_each_is_drawn() -> None:
     for number in range(25):
         feeds.get(("shop", f"S1.{number}"), Watched)  # type: ignore[arg-type]
     assert feeds.pause() == pytest.approx(25 * PAUSE_FOR_EACH)
+
+
+def test_a_page_of_the_documentation_is_text_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.md").write_text("# A\n\n![The board](pictures/a.png) <b>x</b> [js](javascript:alert(1))\n")
+    monkeypatch.setattr(rule_pages, "FOLDER", tmp_path)
+    title, html = rule_pages.rendered.__wrapped__("a")
+    assert (title, html.startswith('<h1 id="a">A</h1>')) == ("A", True)
+    assert "(The board) &lt;b&gt;x&lt;/b&gt;" in html
+    assert "<img" not in html
+    assert "href" not in html
 
 
 def test_the_documentation_is_served_with_links_that_stay_here(client: FlaskClient) -> None:

@@ -1,0 +1,88 @@
+"""What a run waits for: each second of waiting has one cause, told from the clock of its step when the wait ends."""
+
+from __future__ import annotations
+
+from bot.statistics.parts import HELD_KEPT, Cause, MeasuredRun, ProofClock, StandingLock, StatisticsTotals, StepClock
+from bot.statistics.statistics import Statistics, advance
+
+
+def wait(statistics: Statistics, at: float, key: str | None, run: MeasuredRun, step: str) -> None:
+    """The run waits for `step` from now on."""
+    clock = advance(clock_of(statistics, at, step), at)
+    clock.waiting += not run.fast
+    if key and not run.fast:
+        for lock in clock.locks:
+            note_waiting(lock, key, at)
+    run.step, run.queued = step, at
+    run.locked_before, run.backoff_before, run.paused_before = clock.locked_sum, clock.backoff_sum, clock.paused_sum
+    run.proof_before = proof_sum(statistics, at, run.service)
+
+
+def note_waiting(lock: StandingLock, run: str, at: float) -> None:
+    """A run waits for the stage of the lock from now on."""
+    if run != lock.holder and len(lock.held) < HELD_KEPT:
+        lock.held.setdefault(run, at)
+
+
+def settle(statistics: Statistics, at: float, run: MeasuredRun) -> None:
+    """End whatever the run was doing: what it waited for, or how long it was built, is added to its account."""
+    found: dict[Cause, float] = {}
+    if run.queued is not None:
+        found = _waited(statistics, at, run, run.queued)
+    elif run.admitted is not None:
+        found = {Cause.JENKINS: max(0.0, at - run.admitted)}
+    elif run.failed is not None:
+        found = {Cause.PERSON: max(0.0, at - run.failed)}
+    elif run.started is not None:
+        run.built += max(0.0, at - run.started)
+    run.queued = run.admitted = run.failed = run.started = None
+    totals = statistics.change("totals/all", StatisticsTotals())
+    for cause, seconds in found.items():
+        if seconds > 0:
+            run.waits[cause] = run.waits.get(cause, 0.0) + seconds
+            name = f"{run.step} {cause}"
+            totals.waits[name] = totals.waits.get(name, 0.0) + seconds
+
+
+def account_of(statistics: Statistics, at: float, run: str) -> MeasuredRun | None:
+    """What a run has waited for and how long it was built, up to `at` or to its end; None if it is not known.
+
+    `statistics` stay as they are.
+    """
+    known = statistics.run(run)
+    if known is None or known.ended:
+        return known
+    carried_on = statistics.fork()
+    found = carried_on.change(f"run/{run}", MeasuredRun(known.service, known.began))
+    settle(carried_on, at, found)
+    return found
+
+
+def _waited(statistics: Statistics, at: float, run: MeasuredRun, since: float) -> dict[Cause, float]:
+    """What a run waited for in the queue of its step since it joined it."""
+    clock = advance(clock_of(statistics, at, run.step), at)
+    clock.waiting = max(0, clock.waiting - (not run.fast))
+    left = max(0.0, at - since)
+    found = {}
+    for cause, seconds in (
+        (Cause.PERSON, clock.paused_sum - run.paused_before),
+        (Cause.JENKINS, clock.backoff_sum - run.backoff_before),
+        (Cause.LOCK, 0.0 if run.fast else clock.locked_sum - run.locked_before),
+        (Cause.PROOF, proof_sum(statistics, at, run.service) - run.proof_before),
+    ):
+        found[cause] = min(left, max(0.0, seconds))
+        left -= found[cause]
+    return {**found, Cause.CAPACITY: left}
+
+
+def proof_sum(statistics: Statistics, at: float, service: str) -> float:
+    """For how many seconds GitHub was being asked about the commits of a service, up to `at`."""
+    proof = statistics.parts.get(f"proof/{service}")
+    if not isinstance(proof, ProofClock):
+        return 0.0
+    return proof.sum + (max(0.0, at - proof.since) if proof.asked else 0.0)
+
+
+def clock_of(statistics: Statistics, at: float, step: str) -> StepClock:
+    """The clock of a step, to be changed; it begins at `at` if there is none."""
+    return statistics.change(f"clock/{step}", StepClock(at, paused=statistics.totals().paused))

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 
 #: Blueprints whose views answer programs, not people.
-FOR_PROGRAMS = frozenset({"webhooks", "reading", "acting", "tokens", "machines", "metrics", "static"})
+FOR_PROGRAMS = frozenset({"webhooks", "reading", "acting", "tokens", "machines", "metrics", "badges", "static"})
 #: Views of the other blueprints that are no page of their own.
 NO_PAGES = frozenset(
     {

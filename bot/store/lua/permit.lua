@@ -58,9 +58,9 @@ if ticket == '' then
 end
 
 local creates = ARGV[7] == '1'
-local queue, apart = KEYS[3], spacing
+local queue, apart = 3, spacing
 if creates then
-  queue, apart = KEYS[5], tonumber(ARGV[8])
+  queue, apart = 5, tonumber(ARGV[8])
   redis.call('ZREMRANGEBYSCORE', KEYS[6], '-inf', now - 3600000)
   local limits = {{tonumber(ARGV[9]), 60000}, {tonumber(ARGV[10]), 3600000}}
   for _, limit in ipairs(limits) do
@@ -82,26 +82,26 @@ else -- a notice whose turn has come goes first: it waits three times as long fo
   end
 end
 local from = math.max(now + wait, free)
-local at = redis.call('ZSCORE', queue, ticket)
+local at = redis.call('ZSCORE', KEYS[queue], ticket)
 if at and wait > 0 and tonumber(at) < now + wait then
-  redis.call('ZREM', queue, ticket) -- its time came while nobody might go: else all of them would go at once
+  redis.call('ZREM', KEYS[queue], ticket) -- its time came while nobody might go: else all of them would go at once
   at = false
 end
 if not at then
-  redis.call('ZREMRANGEBYSCORE', queue, '-inf', now - 3600000)
-  local last = redis.call('ZREVRANGE', queue, 0, 0, 'WITHSCORES')
+  redis.call('ZREMRANGEBYSCORE', KEYS[queue], '-inf', now - 3600000)
+  local last = redis.call('ZREVRANGE', KEYS[queue], 0, 0, 'WITHSCORES')
   at = math.max(from, (last[2] or 0) + apart)
   if yields and at > now then
     return {at - now, why == '' and 'spacing' or why}
   end
-  redis.call('ZADD', queue, at, ticket)
-  redis.call('PEXPIRE', queue, 7200000)
+  redis.call('ZADD', KEYS[queue], at, ticket)
+  redis.call('PEXPIRE', KEYS[queue], 7200000)
 end
 at = math.max(tonumber(at), from)
 if at > now then
   return {at - now, why == '' and 'spacing' or why}
 end
-redis.call('ZREM', queue, ticket)
+redis.call('ZREM', KEYS[queue], ticket)
 redis.call('SET', KEYS[4], now, 'PX', math.max(spacing, 1))
 if creates then
   redis.call('ZADD', KEYS[6], now, time[1] .. '.' .. time[2])

@@ -17,7 +17,7 @@ from bot.github import commands, membership
 from bot.github.limits import Purpose
 from bot.github.session import Session
 from bot.github.transport import GitHubNotFound
-from bot.github.webhooks import TITLE
+from bot.github.webhooks import TITLE, labels_of
 from bot.payloads import at, number, text
 from bot.payloads import line as one_line
 from bot.reporting.access import refusal
@@ -68,7 +68,7 @@ def find_pull(runtime: Runtime, context: PipelineContext, claim: Claim, effect: 
 def _found(effect: FindPull, row: dict[str, Any]) -> PullFound:
     author = str((row.get("user") or {}).get("login") or "")[:TITLE]
     title, said = one_line(str(row["title"]), TITLE), (effect.run, effect.text, effect.began)
-    return PullFound(effect.service, effect.sha, int(row["number"]), title, author, *said)
+    return PullFound(effect.service, effect.sha, int(row["number"]), title, author, *said, labels=labels_of(row))
 
 
 # -- whether whoever gave a command may: asked live, and refused in doubt ----------------------------------------------

@@ -5,13 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from bot.core.model.events import DefaultBranchChanged, Event, GroupFormed, Merged, PullClosed, PullMoved
+from bot.core.model.events import DefaultBranchChanged, Event, GroupFormed, Merged, PullClosed, PullLabelled, PullMoved
+from bot.core.model.freezes import PullLabels
 from bot.payloads import at, flag, is_sha, line, moment, number, text
 
 _BRANCH = "refs/heads/"
 
 #: After these a pull request is open, perhaps with another head or as (no) draft (GitHub docs: `pull_request`).
 _MOVES = frozenset({"opened", "reopened", "synchronize", "ready_for_review", "converted_to_draft"})
+
+#: After these it has other labels (GitHub docs: `pull_request`).
+_LABELS = frozenset({"labeled", "unlabeled"})
+
+#: How many labels of a pull request are kept (GitHub allows 100), and how much of a name (GitHub: 50).
+LABELS, LABEL = 20, 50
 
 #: How much of a title is kept: enough to recognise it.
 TITLE = 120
@@ -66,7 +73,7 @@ def _target_of_pull(payload: dict[str, Any]) -> TargetBranch | None:
     repository = text(payload, "repository", "full_name")
     if not base or not repository:
         return None
-    if _is_merge(payload):
+    if _is_merge(payload) or _is_labelled_merge(payload):
         return TargetBranch(repository, base)
     is_open = text(payload, "action") != "closed"
     return TargetBranch(repository, base, verified=True, open=is_open) if _is_pull(payload) else None
@@ -94,6 +101,12 @@ def _is_merge(payload: dict[str, Any]) -> bool:
     return closed and is_sha(text(payload, "pull_request", "merge_commit_sha"))
 
 
+def _is_labelled_merge(payload: dict[str, Any]) -> bool:
+    """Whether the labels of a merged pull request have changed; those of an open one come with its merge."""
+    changed = text(payload, "action") in _LABELS and flag(payload, "pull_request", "merged")
+    return changed and (number(payload, "pull_request", "number") or 0) > 0
+
+
 def _is_pull(payload: dict[str, Any]) -> bool:
     """Whether this says where the head of a pull request is now."""
     moved = text(payload, "action") in _MOVES | {"closed"} or _is_turned(payload)
@@ -119,6 +132,8 @@ def events(event: str, payload: dict[str, Any], service: str, *, left: bool = Fa
     if event == "repository":
         now = line(text(payload, "repository", "default_branch"), BRANCH)
         return [DefaultBranchChanged(service, _former_default(payload), now)]
+    if _is_labelled_merge(payload):
+        return [PullLabelled(service, labels_of(payload["pull_request"]))]
     merged: list[Event] = [_merge(payload, service)] if _is_merge(payload) else []
     return merged + ([_pull(payload, service)] if _is_pull(payload) else [])
 
@@ -130,7 +145,21 @@ def _merge(payload: dict[str, Any], service: str) -> Merged:
         pull=number(payload, "pull_request", "number"),
         title=line(text(payload, "pull_request", "title"), TITLE),
         author=text(payload, "pull_request", "user", "login")[:TITLE],
+        labels=_labels_if_any(payload["pull_request"]),
     )
+
+
+def _labels_if_any(pull: dict[str, Any]) -> PullLabels | None:
+    found = labels_of(pull)
+    return found if found.names else None
+
+
+def labels_of(pull: dict[str, Any]) -> PullLabels:
+    """The labels of a pull request, as of its last change."""
+    rows = at(pull, "labels")
+    names = [line(text(row, "name"), LABEL) for row in rows[:LABELS]] if isinstance(rows, list) else []
+    changed = moment(text(pull, "updated_at"))
+    return PullLabels(number(pull, "number") or 0, tuple(name for name in names if name), changed or 0.0)
 
 
 def _pull(payload: dict[str, Any], service: str) -> PullMoved | PullClosed:

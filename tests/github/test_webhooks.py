@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.model.events import GroupFormed, Merged, PullClosed, PullMoved
+from bot.core.model.events import GroupFormed, Merged, PullClosed, PullLabelled, PullMoved
+from bot.core.model.freezes import PullLabels
 from bot.github import webhooks
 from bot.github.webhooks import TargetBranch
 
@@ -272,3 +273,24 @@ def test_what_leaves_the_branch_as_it_was_moves_nothing(before: object) -> None:
 @given(changes=JSON)
 def test_what_was_changed_of_a_pull_request_may_be_anything(changes: object) -> None:
     assert webhooks.target_branches("pull_request", pull("edited") | {"changes": changes}) == []
+
+
+# -- labels ----------------------------------------------------------------------------------------------------
+
+
+def test_the_labels_of_a_merged_pull_request_are_told_when_they_change() -> None:
+    for action in ("labeled", "unlabeled"):
+        labelled = pull(action, merged=True, labels=[{"name": "hotfix"}, {"name": " "}, 7])
+        assert webhooks.target_branch("pull_request", labelled) == TargetBranch("shop/s1", "main")
+        assert webhooks.events("pull_request", labelled, "S1") == [PullLabelled("S1", PullLabels(12, ("hotfix",), AT))]
+
+
+def test_the_labels_of_an_open_pull_request_are_no_news_before_its_merge() -> None:
+    assert webhooks.target_branches("pull_request", pull("labeled", merged=False, labels=[{"name": "hotfix"}])) == []
+
+
+def test_of_many_labels_some_are_kept_and_of_a_long_name_the_beginning() -> None:
+    many = pull("labeled", merged=True, labels=[{"name": f"{n}{'x' * 90}"} for n in range(200)])
+    (event,) = webhooks.events("pull_request", many, "S1")
+    assert isinstance(event, PullLabelled)
+    assert (len(event.labels.names), {len(name) for name in event.labels.names}) == (20, {50})

@@ -311,3 +311,22 @@ def pressed(sha: str, external_id: str) -> dict[str, object]:
     person = {"login": "dana", "type": "User"}
     check = {"id": 5, "head_sha": sha, "external_id": external_id, "pull_requests": []}
     return {"action": "rerequested", "check_run": check, "repository": {"full_name": REPO}, "sender": person}
+
+
+# -- labels ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", ["push-first", "pull_request-first", "push-only"])
+def test_the_labels_of_a_pull_request_come_with_its_run_and_follow_it(told: Hooked, order: str) -> None:
+    pull = told.github.open_pull(REPO, title="Round prices")
+    told.github.push_to_pull(REPO, pull)
+    told.github.label_pull(REPO, pull, "hotfix")
+    told.github.merge(REPO, pull, order=order)
+    told.settle()
+    (run,) = told.runs()
+    assert [each.names for each in run.merge.labels] == ([] if order == "push-only" else [("hotfix",)])
+    told.github.label_pull(REPO, pull, "docs")
+    told.github.label_pull(REPO, pull, "hotfix", on=False)
+    told.settle()
+    (run,) = told.runs()
+    assert [each.names for each in run.merge.labels] == ([] if order == "push-only" else [("docs",)])

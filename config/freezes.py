@@ -23,8 +23,8 @@ _WORDS = "a cron time of minute, hour, day, month and weekday, as in `0 16 * * F
 #: How many of its windows say whether a freeze ever ends, and from when they are looked at: not from now, so that a
 #: file does not become wrong by itself.
 _LOOKED_AT, _SINCE = 60, 1_704_067_200.0
-#: From the lowest to the highest.
-_ROLES = (Role.DEVELOPER, Role.OPERATOR, Role.ADMIN)
+#: The roles that can let single runs through: stages belong to all services, so a developer cannot.
+_ROLES = (Role.OPERATOR,)
 
 
 def freeze_time(value: object) -> str:
@@ -84,13 +84,13 @@ class FreezeExceptionsEntry(FileSection):
     services: tuple[v.ServiceName, ...] = ()
     """All runs of these services. Default: none."""
     roles: tuple[RoleName, ...] = ()
-    """Single runs that a person of one of these roles lets through: `developer`, `operator`, `admin`. Each role may do
-    what those before it may. Default: nobody lets any through."""
+    """`operator`: single runs that an operator lets through. Default: nobody lets any through."""
 
     @model_validator(mode="after")
-    def _no_viewers(self) -> FreezeExceptionsEntry:
-        if Role.VIEWER in self.roles:
-            v.refuse("`viewer` only reads", "`developer`, `operator` or `admin`")
+    def _who_may(self) -> FreezeExceptionsEntry:
+        for role in self.roles:
+            if role not in _ROLES:
+                v.refuse(f"{shown(str(role))} lets nobody through", "`operator`; an admin may as well")
         return self
 
 

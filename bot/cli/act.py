@@ -154,6 +154,20 @@ def watch_lock(api: ApiClient, stage: str, dry_run: bool, wait: int) -> None:
     _request(api, "stages", stage, "watch", wait=wait, dry_run=dry_run)
 
 
+@click.command(name="let-through", short_help="Let a run into stages that are frozen.")
+@click.argument("run", metavar="RUN|SERVICE")
+@reason
+@dry_run
+@wait
+@calls_api
+def let_through(api: ApiClient, run: str, reason: str, dry_run: bool, wait: int) -> None:
+    """Let a run into stages that are frozen, where the freeze allows that (`except: roles`). It counts until the run
+    ends. Any other lock keeps it out as before.
+    """
+    found = find_run(api, run, CANCELLABLE, "let through")
+    _request(api, "runs", found, "let-through", wait=wait, dry_run=dry_run, reason=reason)
+
+
 @click.command(name="fast-lane", short_help="Send the head of main on the fast lane, once.")
 @click.argument("service")
 @reason

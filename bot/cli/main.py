@@ -48,6 +48,7 @@ _READ = (
     read.history,
     find.lock_report,
     read.stats,
+    read.freezes,
 )
 _ACT = (
     act.lock,
@@ -56,6 +57,7 @@ _ACT = (
     act.cancel,
     act.move,
     act.watch_lock,
+    act.let_through,
     act.fast_lane,
     act.pause,
     act.resume,

@@ -98,6 +98,8 @@ def _panel(view: View, stage: View, *, titles: bool) -> Panel:
     parts: list[RenderableType] = []
     for lock in locks:
         parts += [*_lock(view, lock), Text()]
+    if stage.get("closes"):
+        parts += [Text(clean(stage["closes"]["sentence"]), "yellow")]
     parts += _step(stage, view["at"], titles=titles)
     fast = stage.get("fast")
     if fast and (fast["queue"]["count"] or fast["inside"]["count"] or fast["failed"] or fast["unmanaged"]):

@@ -236,6 +236,21 @@ def _order(identity: str) -> tuple[int, ...]:
     return tuple(int(part) for part in identity.split("-") if part.isdigit())
 
 
+@click.command(short_help="List the freezes and their next windows.")
+@as_json
+@calls_api
+def freezes(api: ApiClient, as_json: bool) -> None:
+    """List the freezes of the pipeline: the window in force, the next ones, whom they let through."""
+    found = api.get("freezes", has="freezes")
+    if as_json:
+        print_json(found)
+        return
+    from bot.cli.freezes import listed
+
+    for line in listed(found["freezes"]):
+        say(clean(line))
+
+
 @click.command()
 @click.argument("service", required=False)
 @as_json

@@ -35,6 +35,7 @@ class Action(StrEnum):
     UNLOCK = "unlock"
     MOVE = "move"
     WATCH = "watch"
+    LET_THROUGH = "let-through"
     PAUSE = "pause"
     MODE = "mode"
     DEAD_LETTERS = "dead-letters"
@@ -54,6 +55,7 @@ NEEDED: Mapping[Action, Role] = {
     Action.UNLOCK: Role.OPERATOR,
     Action.MOVE: Role.OPERATOR,
     Action.WATCH: Role.VIEWER,
+    Action.LET_THROUGH: Role.OPERATOR,
     Action.PAUSE: Role.OPERATOR,
     Action.MODE: Role.ADMIN,
     Action.DEAD_LETTERS: Role.ADMIN,

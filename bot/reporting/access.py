@@ -18,6 +18,7 @@ _ACTIONS = {
     Action.UNLOCK: "unlock a stage",
     Action.MOVE: "move a run in its queue",
     Action.WATCH: "be told when a stage opens",
+    Action.LET_THROUGH: "let a run through a freeze",
     Action.PAUSE: "pause or resume the pipeline",
     Action.MODE: "change whether the pipeline only observes",
     Action.DEAD_LETTERS: "take out a dead letter",

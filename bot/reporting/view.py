@@ -15,6 +15,7 @@ from bot.core.model.stage_state import Lock, StageBackoff
 from bot.core.rules.configuration import Loss, loss
 from bot.core.rules.fast_lane import fixes
 from bot.reporting.explain import refused, why, why_of_verification
+from bot.reporting.freezes import closes
 from bot.reporting.messages import words
 from bot.reporting.rules import rule_of_reason
 from bot.reporting.sentences import short
@@ -124,6 +125,7 @@ def _stage(board: Board, stage: Stage, failed: list[Run], now: float, shown: Sho
         "policy": "lock" if stage.locks else str(Policy.REPORT),
         **_step(board, Step(stage.name), stage.job, failed, now, shown),
         "locks": [lock_shape(lock) for lock in board.locks_of(stage.name)],
+        "closes": closes(board, stage.name, now),
         "fast": fast or None,
     }
 

@@ -17,6 +17,7 @@ from bot.core.model.events import (
     CancelAsked,
     Event,
     FastLaneAsked,
+    LetThroughAsked,
     LockAsked,
     ModeAsked,
     MoveAsked,
@@ -27,6 +28,7 @@ from bot.core.model.events import (
 from bot.core.model.messages import Message
 from bot.core.model.pipeline import Mode
 from bot.core.rules import requests, stage_notices
+from bot.core.rules.freezes import why_not_let_through
 from bot.runtime import PipelineContext
 from bot.store.inbox import parked, take_out
 from bot.web import bodies, finding
@@ -118,6 +120,16 @@ def move(run: str) -> RequestKind[bodies.ActionBody, MoveAsked]:
         return MoveAsked(run, by, body.reason)
 
     return RequestKind(bodies.ActionBody, _on_all(Action.MOVE), event, requests.why_not_move)
+
+
+def let_through(run: str) -> RequestKind[bodies.ActionBody, LetThroughAsked]:
+    """Let a run through the freezes that allow it: stages belong to all services, so it is about all of them."""
+
+    def event(context: PipelineContext, board: Board, by: str, body: bodies.ActionBody) -> LetThroughAsked:
+        finding.run(context, board, run)
+        return LetThroughAsked(run, by, body.reason)
+
+    return RequestKind(bodies.ActionBody, _on_all(Action.LET_THROUGH), event, why_not_let_through)
 
 
 def fast_lane(service: str) -> RequestKind[bodies.FastLaneBody, FastLaneAsked]:

@@ -88,6 +88,13 @@ def move_run(pipeline: str, run: str) -> Response:
     return _act(pipeline, actions.move(run))
 
 
+@acting.post("/runs/<run>/let-through")
+@_request(bodies.ActionBody, Action.LET_THROUGH)
+def let_run_through(pipeline: str, run: str) -> Response:
+    """Let a run through the freezes that allow it (W2)."""
+    return _act(pipeline, actions.let_through(run))
+
+
 @acting.post("/services/<service>/fast-lane")
 @_request(bodies.FastLaneBody, Action.FAST_LANE, Action.FAST_LANE_INTO)
 def send_fast(pipeline: str, service: str) -> Response:

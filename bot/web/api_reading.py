@@ -9,6 +9,7 @@ from dataclasses import asdict
 from flask import Blueprint, Response, request
 
 from bot.health import judgement
+from bot.reporting.freezes import freezes
 from bot.reporting.view import tile, view
 from bot.store.inbox import parked
 from bot.store.records import PAGE, Repairs
@@ -19,6 +20,7 @@ from bot.web.board_shapes import BoardShape, PipelinesShape
 from bot.web.estimating import add_estimates, add_to_tiles
 from bot.web.evidence import describe_run, ended_shapes, position_of, verification_shape
 from bot.web.fact_list import FactFilter
+from bot.web.freeze_shapes import FreezesShape
 from bot.web.list_shapes import EndedPageShape, FactPageShape, WhyShape
 from bot.web.overview import overview
 from bot.web.problems import Problem
@@ -69,6 +71,15 @@ def show_board(pipeline: str) -> Response:
         shown, now = replica.board, time.time()
         seen = add_estimates(view(shown, replica.version, now), shown, statistics, now)
         return reply({**seen, **more})
+
+
+@reading.get("/pipelines/<pipeline>/freezes")
+@operation(FreezesShape)
+def show_freezes(pipeline: str) -> Response:
+    """The freezes of the pipeline, each with the window in force and the next ones."""
+    context, now = context_of(pipeline), time.time()
+    with context.look() as replica:
+        return reply({"pipeline": pipeline, "at": now, "freezes": freezes(replica.board, now)})
 
 
 @reading.get("/pipelines/<pipeline>/runs/<run>")

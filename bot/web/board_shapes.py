@@ -13,6 +13,7 @@ from bot.core.model.facts import Why
 from bot.core.model.pipeline import FastLaneStart, Lane, Mode, Track
 from bot.core.model.run import End, Status
 from bot.health.judgement import HealthStatus
+from bot.web.freeze_shapes import StageFreezeShape
 
 
 class HealthDetailShape(TypedDict):
@@ -253,6 +254,8 @@ class StageShape(StepShape):
     policy: Literal["lock", "report"]
     """What a failure does: lock the stage, or only be reported."""
     locks: list[LockShape]
+    closes: StageFreezeShape | None
+    """The freeze window that closes the stage next, if one begins within a week."""
     fast: StepShape | None
 
 

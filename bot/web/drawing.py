@@ -93,6 +93,7 @@ class _Drawer:
             "name": shape["name"],
             "locks_itself": shape["policy"] == "lock",
             "locked": bool(shape["locks"]),
+            "closes": shape["closes"]["sentence"] if shape["closes"] else "",
             "free_words": _free_words(shape["locks"]),
             "queued": real["queue"]["count"] > 0,
             "has_queue": stage.capacity is not None or real["queue"]["count"] > 0,

@@ -229,6 +229,20 @@ def _move(context: PipelineContext, board: Board, asked: Mapping[str, str]) -> A
     )
 
 
+def _let_through(context: PipelineContext, board: Board, asked: Mapping[str, str]) -> ActionForm:
+    run = finding.run(context, board, asked.get("run", ""))
+    return ActionForm(
+        name="let-through",
+        action=Action.LET_THROUGH,
+        title=f"Let {run.key} through freezes",
+        about=f"{run.key} enters stages that are frozen, where the freeze allows that. Any other lock keeps it out.",
+        done=f"{run.key} is let through",
+        back=_run_page(context, run),
+        target={"run": run.key},
+        request=actions.let_through(run.key),
+    )
+
+
 def _run_page(context: PipelineContext, run: Run) -> str:
     return f"/p/{context.pipeline.name}/runs/{run.key}"
 
@@ -329,6 +343,7 @@ _FORMS: Mapping[str, tuple[Action, Make]] = {
     "cancel": (Action.CANCEL, _cancel),
     "move": (Action.MOVE, _move),
     "watch": (Action.WATCH, _watch),
+    "let-through": (Action.LET_THROUGH, _let_through),
     "fast-lane": (Action.FAST_LANE, _fast_lane),
     "pause": (
         Action.PAUSE,

@@ -11,6 +11,7 @@ from bot.core.model.events import (
     CancelAsked,
     Event,
     FastLaneAsked,
+    LetThroughAsked,
     LockAsked,
     ModeAsked,
     MoveAsked,
@@ -32,6 +33,7 @@ REQUESTS = (
     CancelAsked,
     MoveAsked,
     FastLaneAsked,
+    LetThroughAsked,
     ModeAsked,
     VerifyAsked,
 )

@@ -502,6 +502,7 @@ def test_the_table_has_each_form_of_the_page() -> None:
         "cancel",
         "move",
         "watch",
+        "let-through",
         "fast-lane",
         "pause",
         "resume",

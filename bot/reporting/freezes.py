@@ -1,0 +1,56 @@
+"""The freezes of a board as plain values with words: what comes, and which stage closes next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bot.core.model.board import Board
+from bot.core.model.freezes import Freeze, FreezeWindow
+from bot.reporting.sentences import local_moment
+
+Shape = dict[str, Any]
+
+#: How many windows of each freeze are listed.
+LISTED = 3
+#: How long before a window its stage says that it closes, in seconds.
+AHEAD = 7 * 86_400.0
+
+
+def freezes(board: Board, now: float) -> list[Shape]:
+    """Every freeze with the window in force and the next ones, whom it excepts, and where a person has lifted it."""
+    return [_freeze(board, freeze, now) for freeze in board.header.freezes]
+
+
+def closes(board: Board, stage: str, now: float) -> Shape | None:
+    """The next window that closes a stage, if it begins within a week."""
+    found = [
+        (window, freeze)
+        for freeze in board.header.freezes
+        if stage in freeze.stages and (window := freeze.following(now)) is not None and window.begins <= now + AHEAD
+    ]
+    if not found:
+        return None
+    window, freeze = min(found, key=lambda each: each[0].begins)
+    sentence = f"closes {local_moment(window.begins, freeze.time_zone)} (freeze {freeze.name})"
+    return {"freeze": freeze.name, **_window(freeze, window), "sentence": sentence}
+
+
+def _freeze(board: Board, freeze: Freeze, now: float) -> Shape:
+    coming = [window for window in freeze.windows if window.ends > now][:LISTED]
+    lifted = [each for each in board.header.lifted if each.freeze == freeze.name and now < each.until]
+    return {
+        "name": freeze.name,
+        "stages": list(freeze.stages),
+        "time_zone": freeze.time_zone,
+        "in_force": freeze.window(now) is not None,
+        "windows": [_window(freeze, window) for window in coming],
+        "labels": list(freeze.labels),
+        "services": list(freeze.services),
+        "role": freeze.role or None,
+        "lifted": [{"stage": each.stage, "until": each.until, "by": each.by} for each in lifted],
+    }
+
+
+def _window(freeze: Freeze, window: FreezeWindow) -> Shape:
+    begins, ends = (local_moment(at, freeze.time_zone) for at in (window.begins, window.ends))
+    return {"begins": window.begins, "ends": window.ends, "words": f"{begins} to {ends}"}

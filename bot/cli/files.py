@@ -55,6 +55,9 @@ def check(file: Path | None, strict: bool) -> None:
             say(f"    {line}")
         for line in (*told_of_what(pipeline.notices), *freeze_lines(configuration, pipeline.name, time.time())):
             say(f"    {line}")
+        for webhook in configuration.webhooks_of(pipeline.name):
+            facts = count(len(webhook.facts), "kind") + " of facts" if webhook.facts else "every fact"
+            say(f"    webhook {webhook.name}: {facts}, as {webhook.format}")
     found = check_environment(configuration)
     if not found.everything:
         say("The environment has everything it needs.")

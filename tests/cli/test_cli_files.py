@@ -74,6 +74,16 @@ def test_a_misspelt_variable_is_told(here: Path) -> None:
     assert "  INTERLOCK_LOG_LEVL is not known; did you mean `INTERLOCK_LOG_LEVEL`?" in checked.stdout.splitlines()
 
 
+def test_the_webhooks_of_a_pipeline_are_shown_and_their_secrets_are_missed(here: Path) -> None:
+    told = "\nwebhooks:\n- {name: audit, url: https://audit.shop.test}\n"
+    told += "- {name: board, url: https://b.shop.test, format: cdevents, facts: [stage-locked, run-failed]}\n"
+    (here / "interlock.yaml").write_text(example_text() + told)
+    checked = typed("check", **SECRETS, INTERLOCK_WEBHOOK_SECRET_AUDIT="a-long-enough-secret").stdout
+    assert "    webhook audit: every fact, as interlock\n    webhook board: 2 kinds of facts, as cdevents\n" in checked
+    assert "INTERLOCK_WEBHOOK_SECRET_AUDIT" not in checked
+    assert "  INTERLOCK_WEBHOOK_SECRET_BOARD (or INTERLOCK_WEBHOOK_SECRET_BOARD_FILE) is not set; " in checked
+
+
 def test_a_variable_that_is_wrong_fails_and_one_that_is_missing_does_not(here: Path) -> None:
     write_example(here / "interlock.yaml")
     assert typed("check", **{**SECRETS, "INTERLOCK_GITHUB_TOKEN": None}).exit_code == 0

@@ -74,8 +74,10 @@ def foresee(context: PipelineContext, kind: RequestKind[AnyBody, Asked], body: A
 
 def refused(why: Message) -> Problem:
     """409: the board as it is forbids it. Of several locks it lists each: one has to be named."""
-    more = {"locks": [lock_shape(lock) for lock in why.locks]} if isinstance(why, SeveralLocks) else {}
-    return Problem(409, words(why), **more)
+    if not isinstance(why, SeveralLocks):
+        return Problem(409, words(why))
+    how = 'give its key as "lock", or "all": true'
+    return Problem(409, f"{words(why)}: {how}", locks=[lock_shape(lock) for lock in why.locks])
 
 
 def _require(context: PipelineContext, kind: RequestKind[AnyBody, Asked], body: AnyBody) -> None:

@@ -67,6 +67,15 @@ def test_unlocking_one_of_several_leaves_the_stage_locked() -> None:
     )
 
 
+def test_only_locks_of_a_stage_that_is_touched_are_said_to_stay() -> None:
+    town = broken()
+    town.lock(PRE)
+    town.lock("production")
+    opened = UnlockAsked(PRE, "ann", "fine", "pre-production/1")
+    found = untouched(town.board, opened, town.now, town.limits)
+    assert [lock.key for lock in found.stays_locked] == ["pre-production/S1.1"]
+
+
 def test_a_lock_calls_back_whose_build_has_not_started() -> None:
     town = Town()
     town.arrives("S1", "a", PRE)

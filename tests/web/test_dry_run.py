@@ -85,7 +85,8 @@ def test_a_stage_with_several_locks_asks_which(api: Api, board: Story) -> None:
     for body in (WHY, DRY):
         answer = api.post("/stages/pre-production/unlock", body)
         assert answer.status_code == 409
-        assert "pre-production has 2 locks" in answer.json["detail"]
+        assert answer.json["detail"].startswith("pre-production has 2 locks: pre-production/S1.1 (")
+        assert answer.json["detail"].endswith('give its key as "lock", or "all": true')
         found = [(lock["key"], lock["by"], lock["service"]) for lock in answer.json["locks"]]
         assert found == [("pre-production/S1.1", "S1.1", "S1"), ("pre-production/1", "ann", None)]
     one = api.post("/stages/pre-production/unlock", {**DRY, "lock": "pre-production/1"}).json

@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 HASH := $(shell (cat requirements.lock pyproject.toml; pwd) | (sha256sum 2>/dev/null || shasum -a 256) | cut -c1-16)
 STAMP := .venv/.compiled-$(HASH)
 
-.PHONY: help demo up test test-fast lint format screenshots bench house api-docs mutants lock clean bootstrap chromium
+.PHONY: help demo up test test-fast lint format screenshots bench house api-docs mutants lock clean bootstrap chromium proxies
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -28,7 +28,7 @@ demo: $(STAMP) ## Play the four pictures with real processes; Jenkins and GitHub
 up: $(STAMP) ## Run Interlock here: Redis-compatible server, worker, beat, web
 	@$(BIN)/interlock up $(ARGS)
 
-test: $(STAMP) chromium ## Check the import contracts and run every test (ARGS="-k lock" to choose)
+test: $(STAMP) chromium proxies ## Check the import contracts and run every test (ARGS="-k lock" to choose)
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
@@ -66,6 +66,8 @@ mutants: $(STAMP) ## Change bot/core a little and see whether a test notices (AR
 lock: $(STAMP) ## Renew requirements.lock from pyproject.toml (ARGS=--upgrade for newer releases)
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --all-extras \
 	  --custom-compile-command "make lock" $(ARGS) pyproject.toml --output-file requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --constraint requirements.lock \
+	  --custom-compile-command "make lock" pyproject.toml --output-file deploy/requirements.lock
 
 clean: ## Remove .venv and all caches; the data in .interlock stays
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -115,3 +117,13 @@ chromium:
 	    chromium >/dev/null && exit 0; \
 	fi; \
 	echo "No Chromium here: the browser tests skip, and fail where CI is set. Debian: apt install chromium"
+
+proxies:
+	@missing=; for each in nginx caddy; do PATH="$$PATH:/usr/sbin" command -v $$each >/dev/null || missing=yes; done; \
+	[ -z "$$missing" ] && exit 0; \
+	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  echo "Installing nginx and Caddy for the tests of deploy/proxy (apt-get)"; \
+	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
+	    nginx-light caddy >/dev/null && exit 0; \
+	fi; \
+	echo "No nginx or Caddy here: the tests of deploy/proxy skip, and fail where CI is set. Debian: apt install nginx-light caddy"

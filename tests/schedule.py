@@ -46,6 +46,7 @@ WAITING: Mapping[str, int] = {
     "tests/bench/test_structure.py": 20,
     "tests/github/test_example_payloads.py": 20,
     "tests/failover/test_sentinel.py": 15,
+    "tests/deploy/test_proxies.py": 15,
     "tests/mutants/test_mutants.py": 12,
     "tests/workers/test_endless.py": 12,
     "tests/launch/test_stack.py": 10,

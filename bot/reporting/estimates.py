@@ -100,7 +100,7 @@ def lock_clauses(board: Board, lock: Lock, statistics: Statistics, forecast: Loc
     waiting = 0 if clock is None else clock.waiting
     if waiting or seconds >= 30:
         runs = f"{waiting} run{'' if waiting == 1 else 's'}"
-        yield f"It holds up {runs}, {cost_sentence(seconds)} so far"
+        yield f"It holds up {runs}" + (f", {cost_sentence(seconds)} so far" if seconds >= 30 else "")
     if forecast.opens is not None and not forecast.usual:
         opens, because = forecast.opens, lock_estimate(forecast)["because"]
         about = f"about {_clock(opens.at, now)} UTC ({_clock(opens.low, now)} to {_clock(opens.high, now)})"

@@ -51,6 +51,8 @@ class Life:
     hold: int = 400
     #: Whether the store may be empty: then the clock asks for a turn, and Jenkins is asked whether state was lost.
     emptied: bool = False
+    #: The address of the channel `mail`; empty: there is none.
+    mail: str = ""
 
 
 class Steps:
@@ -100,7 +102,7 @@ def live(life: Life) -> dict[str, Any]:
     if life.refuse:
         flaky(life.refuse)
     made = configuration(shape(life.pipeline), life.jenkins, life.github, life.timeout)
-    runtime = replace(build(settings(life.redis), made), retry_policy=SHORT)
+    runtime = replace(build(settings(life.redis, {"mail": life.mail} if life.mail else None), made), retry_policy=SHORT)
     context = runtime.pipelines[life.pipeline] = with_short_holds(runtime.pipeline(life.pipeline), life.hold)
     steps = Steps(life.kill_at)
     steps.after(Scripts, "run", script_name)

@@ -11,16 +11,21 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
 from bot.core.model.events import Merged
+from bot.core.model.notice_plan import EscalationLevel, NoticePlan
 from bot.core.model.run import Status
 from bot.store.records import Records
 from tests.workers.mortal import Life
 from tests.workers.nursery import Nursery
+from tests.workers.test_people import Mailbox, address, mailbox
 from tests.workers.workshop import OWNERS_TEXT, Workshop, twice
 from workers import beginning
+
+__all__ = ["address", "mailbox"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -35,8 +40,9 @@ def nursery() -> Iterator[Nursery]:
 class Town:
     """A workshop whose worker is mortal: the world acts, then workers live until all is quiet."""
 
-    def __init__(self, stack: ExitStack, redis_url: str, nursery: Nursery) -> None:
-        self.shop = Workshop(stack, redis_url, timeout=1.0)
+    def __init__(self, stack: ExitStack, redis_url: str, nursery: Nursery, mail: str = "", **changes: Any) -> None:
+        self.shop = Workshop(stack, redis_url, timeout=1.0, **changes)
+        self.mail = mail
         self.redis_url = redis_url
         self.nursery = nursery
         self.steps: list[str] = []
@@ -61,6 +67,7 @@ class Town:
                     self.shop.pipeline.name,
                     kill_at=max(left, 0),
                     emptied=self.emptied,
+                    mail=self.mail,
                 )
             )
             assert said["ended"] in ("quiet", "killed"), said
@@ -122,9 +129,9 @@ class Town:
 
 
 @contextmanager
-def town(redis_url: str, nursery: Nursery) -> Iterator[Town]:
+def town(redis_url: str, nursery: Nursery, mail: str = "", **changes: Any) -> Iterator[Town]:
     with ExitStack() as stack:
-        yield Town(stack, redis_url, nursery)
+        yield Town(stack, redis_url, nursery, mail, **changes)
 
 
 def delivery(town: Town) -> None:
@@ -192,6 +199,35 @@ def test_killed_after_any_of_its_steps_a_delivery_ends_the_same(
     assert {"begin", "commit", "claim", "intent", "finish"} <= set(kills)
     assert any(name.endswith("buildWithParameters") for name in kills)
     assert len(kills) >= 100
+
+
+def escalation(town: Town) -> None:
+    """S1a breaks pre-production, and nobody mends it: the team hears of it after a while, and others after that."""
+    town.merge("S1", "S1a")
+    for stage in ("build", "acceptance"):
+        town.ends(stage, "S1a")
+    town.ends("pre-production", "S1a", "FAILURE")
+    assert [lock.service for lock in town.shop.board.locks.values()] == ["S1"]
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+def test_wherever_a_worker_dies_each_level_of_an_escalation_is_one_notice(
+    redis_url: str, nursery: Nursery, capsys: pytest.CaptureFixture[str], mailbox: Mailbox, address: str
+) -> None:
+    plan = NoticePlan(escalation=(EscalationLevel(0.1, ("mail",)), EscalationLevel(0.3, ("mail",))))
+    kills: list[str] = []
+    for first in range(1, 12, 3):
+        mailbox.mails.clear()
+        with town(redis_url, nursery, address, notices=plan) as one:
+            one.kill_at, one.every = first, 11
+            escalation(one)
+            kills += one.kills
+        names = {str(mail["X-Interlock-Notice"]) for mail in mailbox.mails}
+        assert {name.split("/")[2] for name in names} == {"escalation"}
+        assert len(names) in (1, 2), "a worker that comes late tells both levels at once"
+        assert {str(mail["Subject"]).partition(":")[0] for mail in mailbox.mails} == {"pre-production is still locked"}
+    told(capsys, "escalation", kills)
+    assert {"begin", "commit", "claim", "finish"} <= set(kills)
 
 
 def test_killed_again_and_again_the_lock_and_its_fix_end_the_same(

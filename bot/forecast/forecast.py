@@ -14,7 +14,7 @@ from bot.core.model.board import Board
 from bot.core.model.pipeline import Lane, Mode, Step, Track
 from bot.core.model.run import Run, Status
 from bot.core.model.stage_state import Lock
-from bot.core.rules import fast_lane
+from bot.core.rules import fast_lane, freeze_windows
 from bot.forecast.past import Past
 from bot.forecast.schedule import NO_VISIT, StepSchedule, Visit
 from bot.forecast.spread import Estimate, Moment, estimate
@@ -135,7 +135,7 @@ class Forecast:
             return self._passes(ahead, Step(held[0].stage)) if held else None
         if not self._kept_out(run):
             return self._present
-        return self._gate_of(run.step.stage)
+        return self._gate_of(run.step.stage, run)
 
     def _kept_out(self, run: Run) -> bool:
         if run.step.track is not Track.REAL or not self._locks_of(run.step.stage):
@@ -150,7 +150,7 @@ class Forecast:
     def _locks_before(self, run: Run) -> tuple[LockForecast, ...]:
         if not self._kept_out(run):
             return ()
-        return tuple(self.of_lock(lock) for lock in self._locks_of(run.step.stage))
+        return tuple(self.of_lock(lock) for lock in freeze_windows.counting(self._board, run.step.stage, run))
 
     def _containing_fix(self, run: Run) -> Run | None:
         """The fix that contains a run which the lock keeps out: that run leaves when the fix has passed (F8)."""
@@ -169,9 +169,12 @@ class Forecast:
 
     # -- locks ---------------------------------------------------------------------------------------------------
 
-    def _gate_of(self, stage: str) -> Moment | None:
-        """When the last lock of a stage opens."""
-        found = [self._opening(lock).at for lock in self._locks_of(stage)]
+    def _gate_of(self, stage: str, run: Run | None = None) -> Moment | None:
+        """When the last lock of a stage opens; for a run: of those that count for it."""
+        locks = self._locks_of(stage)
+        if run is not None and self._board.header.freezes:
+            locks = freeze_windows.counting(self._board, stage, run)
+        found = [self._opening(lock).at for lock in locks]
         moments = [moment for moment in found if moment is not None]
         if not moments or len(moments) < len(found):
             return None if found else Moment(self._now)
@@ -225,5 +228,6 @@ class Forecast:
             enters, build = schedule.free(at), schedule.build(fix.service)
             if enters is None or build is None:
                 return None
+            enters = enters.not_before(freeze_windows.open_from(self._board, step, fix, enters.at))
             at = enters.after(build, self._past.failing(step))
         return at

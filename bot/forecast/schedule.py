@@ -11,6 +11,7 @@ from typing import NamedTuple
 from bot.core.model.board import Board
 from bot.core.model.pipeline import Step
 from bot.core.model.run import Buildable, Run, Status
+from bot.core.rules.freeze_windows import open_from
 from bot.core.rules.stage_versions import rolls_out
 from bot.forecast.past import Past
 from bot.forecast.spread import LEAST_SPREAD, Moment, Spread
@@ -143,7 +144,7 @@ class StepSchedule:
         most = PLAYED if self._capacity is not None else sys.maxsize
         while self._tells and len(self._enters) < most and (run := next(self._in_line, None)) is not None:
             gate = self._gate(run)
-            self._enters[run.key] = self._enter(run.service, gate) if gate is not None else None
+            self._enters[run.key] = self._enter(run, gate) if gate is not None else None
             if run.key == last:
                 return
 
@@ -173,13 +174,16 @@ class StepSchedule:
         count = sum(runs for _, runs in builds)
         return Spread(*(sum(getattr(b, name) * runs for b, runs in builds) / count for name in Spread.__match_args__))
 
-    def _enter(self, service: str, gate: Moment) -> Moment:
+    def _enter(self, run: Run, gate: Moment) -> Moment:
+        service = run.service
         enters = gate.not_before(self._earliest)
         if self._capacity is not None:
             slot = self._slot(service)
             enters = slot if slot.at >= enters.at else enters
         elif service in self._busy and self._busy[service].at > enters.at:
             enters = self._busy[service]
+        if self._board.header.freezes:
+            enters = enters.not_before(open_from(self._board, self._step, run, enters.at))
         passes = self._passes(enters, service)
         if self._capacity is not None:
             self._occupy(passes, service)

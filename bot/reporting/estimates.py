@@ -143,6 +143,8 @@ def _behind(locks: tuple[LockForecast, ...]) -> str:
 
 def _lock(forecast: LockForecast) -> str:
     lock = forecast.lock
+    if lock.freeze:
+        return f"the freeze {lock.freeze}"
     if lock.service is None:
         return f"the lock of {lock.by}"
     whose = f"the lock of {lock.service}"

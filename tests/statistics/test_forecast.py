@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from bot.core.model.events import FreezesPlanned
+from bot.core.model.freezes import Freeze, FreezeWindow
 from bot.core.model.pipeline import Mode, Pipeline, Step
 from bot.forecast import schedule
 from bot.forecast.forecast import Forecast, RunForecast, Unforeseen
@@ -160,6 +162,22 @@ def test_the_lock_of_a_person_opens_at_its_end_or_nobody_knows() -> None:
     assert town.enters_in(s3a) + town.now == pytest.approx(town.board.locks_of("pre-production")[0].until)
     town.lock("pre-production")
     assert town.foresees(s3a).unforeseen is Unforeseen.PERSON
+
+
+def test_who_waits_for_a_freeze_enters_at_its_end_and_who_comes_into_a_later_window_at_the_end_of_that() -> None:
+    town = ForeseenTown()
+    now = town.now
+    windows = (FreezeWindow(now + 5_000, now + 9_000),)
+    town.send(FreezesPlanned((Freeze("weekend", ("pre-production",), windows, services=("S3",)),)))
+    s2a = town.arrives("S2", "a", "pre-production")
+    town.starts(s2a)
+    town.lock("pre-production", until=now + 6_000)
+    s1a, s3a = (town.arrives(service, "a", "pre-production") for service in ("S1", "S3"))
+    assert town.enters_in(s1a) + town.now == pytest.approx(now + 9_000), "the lock ends in the freeze"
+    town.waits(now + 5_500 - town.now)
+    assert town.enters_in(s1a) + town.now == pytest.approx(now + 9_000)
+    assert [each.lock.freeze for each in town.foresees(s1a).locks] == ["", "weekend"]
+    assert [each.lock.freeze for each in town.foresees(s3a).locks] == [""], "the freeze excepts it"
 
 
 def test_a_paused_pipeline_lets_nobody_in() -> None:

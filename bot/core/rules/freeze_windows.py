@@ -75,8 +75,10 @@ def exception(board: Board, lock: Lock, run: Run) -> Message | None:
     is none of a freeze.
     """
     freeze = next((each for each in board.header.freezes if each.name == lock.freeze), None) if lock.freeze else None
-    if freeze is None:
-        return None
+    return None if freeze is None else _exception(freeze, run)
+
+
+def _exception(freeze: Freeze, run: Run) -> Message | None:
     if run.service in freeze.services:
         return ExceptedByService(run.service)
     by_label = _label(freeze, run)
@@ -98,6 +100,17 @@ def _label(freeze: Freeze, run: Run) -> Message | None:
 def counting(board: Board, stage: str, run: Run) -> list[Lock]:
     """The locks of a stage that count for a run: all but those of freezes that except it."""
     return [lock for lock in board.locks_of(stage) if exception(board, lock, run) is None]
+
+
+def open_from(board: Board, step: Step, run: Run, at: float) -> float:
+    """From when on no freeze that is known keeps the run out of a step, `at` or later: what is to come counts too."""
+    if step.track is not Track.REAL:
+        return at
+    freezes = [freeze for freeze in board.header.freezes if step.stage in freeze.stages and not _exception(freeze, run)]
+    while closing := next((f for f in freezes if f.window(at) and not _lifted(board, f, step.stage, at)), None):
+        window = closing.window(at)
+        at = window.ends if window is not None else at
+    return at
 
 
 def is_frozen(board: Board, stage: str) -> bool:

@@ -6,7 +6,6 @@ that its reader has not typed. So it may be shown to everybody (`web: badge: pub
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from flask import Blueprint, Response, request
@@ -60,18 +59,21 @@ def show_badge(pipeline: str) -> Response:
     """How a pipeline is, or one stage or service of it, as a picture.
 
     A pipeline and a stage are `open`, `locked`, `paused` or `observing`; of a pipeline it says how many of its stages
-    are locked. A service is `failed` if a run of it has failed and stays, `in progress`, or `up to date`.
+    are locked. A service is `failed` if a run of it has failed and stays, `in progress`, or `up to date`; with a stage
+    its runs in this stage count, and those that wait for it.
     """
     context = runtime().pipelines.get(pipeline)
     stage, service = request.args.get("stage"), request.args.get("service")
-    if stage is not None and service is not None:
-        raise Problem(400, "a badge is about a stage or about a service, not both")
     if context is None:
         raise _unknown()
     with context.look() as replica:
         board = replica.board
         configured = context.pipeline_of(board)
-        found = _of_stages(board, configured, stage) if service is None else _of_service(board, configured, service)
+        if stage is not None and configured.stage(stage) is None:
+            raise _unknown()
+        found = _of_stages(board, configured, stage)
+        if service is not None:
+            found = _of_service(board, configured, service, stage)
     response = Response(found.svg(), mimetype="image/svg+xml")
     web = runtime().configuration.web
     response.headers["Cache-Control"] = (
@@ -83,11 +85,8 @@ def show_badge(pipeline: str) -> Response:
 
 
 def _of_stages(board: Board, configured: Pipeline, stage: str | None) -> Badge:
-    """Of one stage, or of all. Raises Problem (404)."""
-    names = [each.name for each in configured.stages]
-    if stage is not None and stage not in names:
-        raise _unknown()
-    asked = names if stage is None else [stage]
+    """Of one stage, or of all."""
+    asked = [each.name for each in configured.stages] if stage is None else [stage]
     label = configured.name if stage is None else stage
     locked = sum(1 for name in asked if board.locks_of(name))
     if locked:
@@ -101,18 +100,14 @@ def _of_stages(board: Board, configured: Pipeline, stage: str | None) -> Badge:
             return Badge(label, "open", _GREEN)
 
 
-def _of_service(board: Board, configured: Pipeline, service: str) -> Badge:
+def _of_service(board: Board, configured: Pipeline, service: str, stage: str | None) -> Badge:
     """Raises Problem (404)."""
     if configured.service(service) is None:
         raise _unknown()
-    states = set(_states(board, service))
+    states = {run.status for run in board.of_service(service) if stage in (None, run.step.stage)}
     if Status.FAILED in states:
         return Badge(service, "failed", _RED)
     return Badge(service, "in progress", _BLUE) if states else Badge(service, "up to date", _GREEN)
-
-
-def _states(board: Board, service: str) -> Iterator[Status]:
-    yield from (run.status for run in board.of_service(service))
 
 
 def _unknown() -> Problem:

@@ -31,6 +31,11 @@ AnyBody = TypeVar("AnyBody", bound="RequestBody")
 AnyAction = TypeVar("AnyAction", bound="ActionBody")
 
 
+def _whole(value: object) -> object:
+    """`1.0` is a whole number, as JSON Schema has it."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _one_line(text: str) -> str:
     """A sentence that may be shown anywhere: something printable, on one line."""
     text = text.strip()
@@ -92,6 +97,15 @@ class LockBody(ActionBody):
 class UnlockBody(ActionBody):
     """Open the lock of a stage; of several the one that is named, or all."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "not": {
+                "required": ["lock", "all"],
+                "properties": {"lock": {"type": "string"}, "all": {"const": True}},
+            }
+        }
+    )
+
     lock: Name | None = None
     every: Annotated[bool, Field(alias="all")] = False
 
@@ -138,7 +152,7 @@ class TokenBody(RequestBody):
     reason: Words = "a token is needed"
     name: Annotated[str, Field(pattern=f"^{Tokens.NAME}$")]
     scope: Annotated[Scope, BeforeValidator(lambda value: Scope(value) if value in list(Scope) else value)]
-    days: Annotated[int, Field(ge=1, le=3650)] | None = None
+    days: Annotated[int, Field(ge=1, le=3650), BeforeValidator(_whole)] | None = None
 
 
 class RevokedBody(RequestBody):

@@ -225,6 +225,9 @@ def _schemas(operations: list[Described]) -> _Schemas:
     )
     found = generated["$defs"]
     names = {name: name.removesuffix("Shape") for name in found}
+    doubled = sorted(name for name in found if name.endswith("Shape") and names[name] in found)
+    if doubled:
+        raise ValueError(f"{', '.join(doubled)}: without `Shape` another schema has this name; choose another one")
     components = {names[name]: _renamed(_opened(name, schema), names) for name, schema in sorted(found.items())}
     return _Schemas(components, {kind: _renamed(schema, names) for (kind, _), schema in references.items()})
 

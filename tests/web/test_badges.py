@@ -79,8 +79,9 @@ def test_a_name_that_is_none_gives_no_other_away(client: FlaskClient, locked: St
     assert not {"valid", "meant"} & set(answer.json)
 
 
-def test_a_badge_of_both_is_refused(client: FlaskClient, locked: Story) -> None:
-    assert client.get(f"/p/{locked.shape.name}/badge.svg?stage=build&service=S1").status_code == 400
+def test_of_a_service_in_a_stage_its_runs_there_count(client: FlaskClient, locked: Story) -> None:
+    assert badge(client, locked, "?service=S1&stage=pre-production") == "S1: failed"
+    assert badge(client, locked, "?service=S1&stage=build") == "S1: up to date"
 
 
 @pytest.mark.parametrize("is_open", [False, True])

@@ -21,7 +21,7 @@ from bot.web.estimating import add_estimates, add_to_tiles
 from bot.web.evidence import describe_run, ended_shapes, position_of, verification_shape
 from bot.web.fact_list import FactFilter
 from bot.web.freeze_shapes import FreezesShape
-from bot.web.list_shapes import EndedPageShape, ExplanationShape, FactPageShape
+from bot.web.list_shapes import EndedPageShape, FactPageShape, WaitReasonShape
 from bot.web.overview import overview
 from bot.web.problems import Problem
 from bot.web.request_shapes import DeadLettersShape, ParkedShape
@@ -90,7 +90,7 @@ def show_run(pipeline: str, run: str) -> Response:
 
 
 @reading.get("/pipelines/<pipeline>/why")
-@operation(ExplanationShape, parameters=(_QUESTION,))
+@operation(WaitReasonShape, parameters=(_QUESTION,))
 def explain_waiting(pipeline: str) -> Response:
     """The runs that `q` may mean (key, service, commit, pull request), each with the sentence why it waits."""
     context = context_of(pipeline)

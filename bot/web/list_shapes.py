@@ -77,7 +77,7 @@ class FoundVerificationShape(RuleShape):
     reason: str
 
 
-class ExplanationShape(TypedDict):
+class WaitReasonShape(TypedDict):
     """The runs that were meant, each with the sentence why it waits."""
 
     q: str

@@ -142,8 +142,7 @@ def _like(example: dict[str, Any], name: str) -> dict[str, Any]:
     """Another pipeline with the stages of the example's, and jobs and services of its own."""
     made: dict[str, Any] = yaml.safe_load(yaml.safe_dump(example).replace("shop/", f"{name}/"))
     services = [{"name": service, "repository": repository} for service, repository in _services(name).items()]
-    made = {key: value for key, value in made.items() if key != "notify"}  # its routes name services of the example
-    return {**made, "name": name, "services": services}
+    return {"name": name, "stages": made["stages"], "services": services, "roles": made["roles"]}
 
 
 def _jobs(callback: str, secret: str, of: str) -> dict[str, list[dict[str, Any]]]:

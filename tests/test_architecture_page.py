@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from demo import screenshots
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 ARCHITECTURE = (DOCS / "architecture.md").read_text("utf-8")
@@ -100,3 +102,19 @@ def test_no_line_of_a_page_is_wider_than_120_columns(page: Path) -> None:
 def test_a_line_that_is_too_wide_is_found_unless_it_cannot_be_wrapped() -> None:
     wide = "x" * (WIDEST + 1)
     assert too_wide(f"{wide}\n| {wide} |\n```\n{wide}\n```\n{wide}") == ["line 1: 121 columns", "line 6: 121 columns"]
+
+
+def test_the_pictures_are_complete_small_and_all_there_is() -> None:
+    """`make screenshots` takes them: in each width, light and dark."""
+    taken = {file.name for file in screenshots.FOLDER.iterdir()}
+    names = {name.rsplit("-", 2)[0] for name in taken}
+    sizes = [f"{width}-{scheme}.webp" for width in screenshots.SIZES for scheme in screenshots.SCHEMES]
+    assert taken == {f"{name}-{size}" for name in names for size in sizes}
+    assert {f"board-{number}" for number in (1, 2, 3, 4)} < names
+    assert sum(file.stat().st_size for file in screenshots.FOLDER.iterdir()) <= screenshots.BUDGET
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_each_picture_that_a_page_shows_is_there(page: Path) -> None:
+    shown = re.findall(r'(?:src|srcset)="([^"]+)"', page.read_text("utf-8"))
+    assert [name for name in shown if not (page.parent / name).is_file()] == []

@@ -26,6 +26,8 @@ _SCROLLED = {
     "<table>": '<div class="scrolls" tabindex="0" role="group" aria-label="Table"><table>',
     "</table>": "</table></div>",
 }
+#: What only GitHub shows of a page: pictures, which are not installed, and comments.
+_NOT_HERE = re.compile(r"<picture>.*?</picture>\n|<!--.*?-->\n", re.DOTALL)
 _PAGE = re.compile(r"([\w-]+)\.md(#.*)?\Z")
 
 
@@ -53,7 +55,7 @@ def _names() -> tuple[str, ...]:
 def rendered(name: str) -> tuple[str, str]:
     """Title and HTML of a page. HTML in its source is text: nothing on it can be more than a page."""
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
-    tokens = markdown.parse((FOLDER / f"{name}.md").read_text("utf-8"))
+    tokens = markdown.parse(_NOT_HERE.sub("", (FOLDER / f"{name}.md").read_text("utf-8")))
     title = name
     for number, token in enumerate(tokens):
         inside = tokens[number + 1].content if number + 1 < len(tokens) else ""

@@ -224,6 +224,9 @@ def test_what_nobody_knows_is_not_found_and_no_stream_begins(client: FlaskClient
     for path in ("/runs/S1.9", "/runs/S1.9/live", "/runs/S1.pr12-9", "/runs/nobody.pr1-1/live"):
         assert client.get(f"/p/{story.shape.name}{path}").status_code == 404
     assert client.get("/docs/nothing").status_code == 404
+    for topic in ("page", "statistics", "performance"):  # with pictures and comments, which only GitHub shows
+        shown = client.get(f"/docs/{topic}").text
+        assert "&lt;picture" not in shown and "&lt;!--" not in shown
     assert client.get("/docs/..%2fREADME").status_code == 404
 
 

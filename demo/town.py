@@ -104,7 +104,8 @@ class Town:
 
     def report(self, lock: str) -> dict[str, Any]:
         """The report of a lock, as the API has it. Raises requests.HTTPError if there is none."""
-        answer = requests.get(f"http://{self.bind}/api/v1/pipelines/{PIPELINE}/lock-reports/{lock}", timeout=10)
+        address = f"http://{self.bind}/api/v1/pipelines/{PIPELINE}/lock-reports/{lock}"
+        answer = requests.get(address, headers={"Authorization": f"Bearer {self.token}"}, timeout=10)
         answer.raise_for_status()
         found: dict[str, Any] = answer.json()
         return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from io import StringIO
@@ -14,8 +15,10 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 from rich.console import Console
 
+from bot.core.access import Scope
 from bot.core.model.pipeline import Mode, Step
 from bot.core.model.run import Status
+from bot.store.tokens import Tokens
 from demo.story import Story
 from demo.town import PIPELINE, Town
 from demo.words import Names
@@ -30,8 +33,8 @@ WITH_TOKEN = {"vera": "viewer", "dora": "developer", "olga": "operator"}
 BASE = f"/p/{PIPELINE}"
 
 
-def token(who: str) -> str:
-    return f"the very own token of {who}"
+#: The tokens that they were given.
+TOKENS: dict[str, str] = {}
 
 
 def prepare(town: Town, file: dict[str, Any]) -> None:
@@ -50,14 +53,14 @@ def prepare(town: Town, file: dict[str, Any]) -> None:
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    tokens = ",".join(f"{who}:{token(who)}" for who in WITH_TOKEN)
     secrets = {
         "INTERLOCK_SESSION_SECRETS": "a secret for the cookies",
         "INTERLOCK_GITHUB_OAUTH_CLIENT_ID": "client",
         "INTERLOCK_GITHUB_OAUTH_CLIENT_SECRET": "secret",
-        "INTERLOCK_API_TOKENS": tokens,
     }
     with world(tmp_path_factory.mktemp("acting"), prepare=prepare, **secrets) as made:
+        for who in WITH_TOKEN:
+            TOKENS[who], _ = Tokens(made.redis).create(who, Scope.ACT, None, time.time())
         yield made
 
 
@@ -164,10 +167,10 @@ def people(way: str, browser: Browser, site: World) -> Iterator[Person]:
             driver.open(BASE)
             if who in WITH_TOKEN:
                 if isinstance(driver, BrowserDriver):
-                    driver.page.get_by_label("Your API token").fill(token(who))
+                    driver.page.get_by_label("Your API token").fill(TOKENS[who])
                     driver.press("Sign in")
                 elif isinstance(driver, PlainDriver):
-                    driver.browser.submit("Sign in", token=token(who))
+                    driver.browser.submit("Sign in", token=TOKENS[who])
             elif who == "kim":
                 driver.follow("Sign in with GitHub")
             driver.reads("github:kim" if who == "kim" else who)

@@ -363,6 +363,23 @@ def all_pass(town: Town) -> None:
         town.answers()
 
 
+def test_what_the_head_lacks_waits_until_github_says_where_main_stands(town: Town) -> None:
+    """Main went S1a, back by force unheard, S1c, which is delivered first."""
+    town.merge("S1", "a")
+    rewind(town, "S1-")
+    town.merge("S1", "c")
+    for _ in range(4):
+        town.passes("S1c")
+    town.passes("S1a", "S1a")
+    town.answers()
+    assert town.says("S1a") == "GitHub is being asked where main of S1 stands: S1c, its head, lacks S1a"
+    reason = run_blocked_by(town.board, town.run("S1a"))
+    assert reason is not None
+    assert (reason.why, reason.stops_queue) == (Why.PROOF, False)
+    town.looks_at_main("S1")
+    assert town.left("S1a") == ("dropped", None)
+
+
 def test_what_main_has_left_is_not_rolled_out_after_the_head_though_it_was_told_later(town: Town) -> None:
     """Main went S1a, S1b, back by force unheard, S1c, S1d; the pushes of S1a and S1c come when S1d is delivered."""
     before = town.push("S1", "a")
@@ -374,14 +391,9 @@ def test_what_main_has_left_is_not_rolled_out_after_the_head_though_it_was_told_
     town.deliver(before)
     town.deliver(after)
     town.looks_at_main("S1")
+    dropped = town.run("S1a").position
     town.passes("S1a", "S1a")
     town.answers()
-    assert town.says("S1a") == "GitHub is being asked where main of S1 stands: S1d, its head, lacks S1a"
-    reason = run_blocked_by(town.board, town.run("S1a"))
-    assert reason is not None
-    assert (reason.why, reason.stops_queue) == (Why.PROOF, False)
-    dropped = town.run("S1a").position
-    town.looks_at_main("S1")
     assert town.left("S1a") == ("dropped", None)
     all_pass(town)
     assert head(town) == "S1d"

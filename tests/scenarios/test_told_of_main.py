@@ -508,3 +508,56 @@ def test_a_commit_that_came_back_by_force_is_not_dropped_for_a_push_that_is_told
     assert head(town) == "S1d"
     assert "S1d" in town.live()
     assert town.status("S1d") is not Status.ENDING
+
+
+def test_what_was_pushed_again_after_the_head_as_it_seems_but_is_not_in_it_is_not_rolled_out_over_it() -> None:
+    """Main went from S1a over S1b, S1c and S1d back to S1a and on to S1e and S1f; most pushes are told at the end."""
+    town = Town()
+    town.merge("S1", "a")
+    for _ in range(4):
+        town.passes("S1a")
+    town.breaks("S1", "b")
+    late = [town.push("S1", "c"), town.push("S1", "d")]
+    town.looks_at_main("S1", "d")
+    town.force_push("S1", "a", onto=None)
+    late.append(town.push("S1", "e"))
+    town.merge("S1", "f")
+    for push in late:
+        town.deliver(push)
+    town.looks_at_main("S1")
+    while town.answers():
+        pass
+    for _ in range(8):
+        for sha in [run.sha for run in town.board.runs.values() if run.holds_slot and run.status is not Status.ENDING]:
+            town.passes(sha)
+        while town.answers():
+            pass
+    assert town.left("S1f") == ("delivered", None)
+    assert "S1d" not in [sha for sha, ending in town.ended.values() if str(ending.end) == "delivered"]
+
+
+def test_a_commit_that_main_was_put_back_to_is_delivered_though_a_late_push_hides_that() -> None:
+    """Main went S1a, S1b, S1c, S1d, S1e, back to S1a unheard, forward to S1c; then the push of S1b is told."""
+    town = Town()
+    town.merge("S1", "a")
+    for _ in range(4):
+        town.passes("S1a")
+    late = town.push("S1", "b")
+    town.github.commit("S1", "S1c")
+    town.github.commit("S1", "S1d")
+    for letter in "dc":
+        town.send(Merged("S1", f"S1{letter}", pull=7))
+    town.deliver(replace(town.merged("S1", "S1b", "S1d"), commits=("S1c",)))
+    town.looks_at_main("S1", "e")
+    town.github.commit("S1", "S1a", onto="S1a")
+    town.force_push("S1", "c", onto=None)
+    town.looks_at_main("S1")
+    town.deliver(late)
+    while town.answers():
+        pass
+    town.looks_at_main("S1")
+    while town.answers():
+        pass
+    assert head(town) == "S1c"
+    assert town.status("S1c") is not Status.ENDING
+    assert town.left("S1e") == ("dropped", None) or town.status("S1e") is Status.ENDING

@@ -271,11 +271,11 @@ def see_head(decision: Decision, event: HeadSeen) -> None:
 def _found_off_main(decision: Decision, state: ServiceState, head: Position) -> None:
     """Main stands at our head, which lacks what was on main: that was taken off, and nobody told.
 
-    If something that it lacks was told later than the head, the head gets one more position, after that.
+    If something that is not in it, as far as we know, was told later, the head gets one more position, after that.
     """
     history, position = state.history, state.history.first(head)
     told_later = [each for each in history.positions if each.segment > head.segment]
-    if any(history.contains(head, each) is False for each in told_later):
+    if any(not history.contains(head, each) for each in told_later):
         history, position = history.push(None, head.sha, forced=False)
         state = _keep(decision, state, replace(history, head=position))
     _rewritten(decision, state, position)
@@ -292,9 +292,26 @@ def _head_is_known(decision: Decision, state: ServiceState, position: Position, 
         decision.board.put(replace(state, unconfirmed_head=position.sha))
         ask_containment(decision, state.key, base=head.sha, head=position.sha)
     elif contains and position.segment >= state.history.forced:
-        _keep(decision, state, replace(state.history, head=position))
+        _move_on(decision, state, position, head)
     else:
         _accept(decision, state, Merged(state.key, position.sha, before=head.sha, forced=not contains))
+
+
+def _move_on(decision: Decision, state: ServiceState, position: Position, head: Position) -> None:
+    """Main stands at a commit that contains our head. What was told later than it and is not in it was taken off main:
+    it was pushed before, and a force-push that nobody told has dropped it. So was what contains that commit.
+    """
+    history = state.history
+    others = [each for each in history.positions if each.sha != position.sha]
+    later = any(each.segment > position.segment and not history.contains(position, each) for each in others)
+    beyond = any(history.contains(each, position) for each in others)
+    carried = any(run.status is not Status.ENDING for run in decision.board.of_commit(state.key, position.sha))
+    if not later and not beyond:
+        _keep(decision, state, replace(history, head=position))
+    elif carried or stage_versions.is_through(decision.board, state.key, position.sha):
+        _found_off_main(decision, _keep(decision, state, replace(history, head=position)), position)
+    else:
+        _accept(decision, state, Merged(state.key, position.sha, before=head.sha, forced=True))
 
 
 def tell_default_branch(decision: Decision, event: DefaultBranchChanged) -> None:

@@ -67,6 +67,7 @@ def check(board: Board, decision: Decision, was: Before, memory: Memory, now: fl
     """All that must hold after a decision. `truth`: whether the first commit contains the second."""
     _capacity(board, decision)
     _locks(board, decision)
+    _freezes(board, now)
     _order(board, decision, was, memory, now)
     _nobody_lost(board, decision, memory)
     _one_build(decision, was, memory)
@@ -115,16 +116,44 @@ def _capacity(board: Board, decision: Decision) -> None:
 def _locks(board: Board, decision: Decision) -> None:
     """Invariant 2: a locked stage lets in a fix whose service holds a lock, a permitted run, or the retried run."""
     for key, step in _triggered(decision):
-        locks = [lock for lock in board.locks.values() if lock.stage == step.stage]
-        if step.track is not Track.REAL or not locks:
+        standing = [lock for lock in board.locks.values() if lock.stage == step.stage]
+        if step.track is not Track.REAL or not standing:
             continue
         run = board.runs[key]
+        locks = [lock for lock in standing if not _is_excepted(board, lock.freeze, run)]
+        assert not any(lock.freeze for lock in locks), f"{key} entered {step}, which is frozen"
+        if not locks:
+            continue
         forbidding = [lock for lock in locks if lock.service is None and not lock.let_fixes_in]
         assert not forbidding, f"{key} passed a lock that lets no fixes in"
         retried = any(lock.run == key for lock in locks) and run.retrying
         own = any(lock.service == run.service for lock in locks) or step.stage in run.permits
         no_fix_needed = all(lock.service is None for lock in locks)
         assert retried or (run.lane is Lane.FAST and (own or no_fix_needed)), f"{key} entered the locked {step}"
+
+
+def _is_excepted(board: Board, name: str, run: Run) -> bool:
+    """Whether a freeze lets the run through, by its service, a label, or a person (W2)."""
+    freeze = next((each for each in board.header.freezes if each.name == name), None) if name else None
+    if freeze is None:
+        return False
+    labels = {label.casefold() for each in run.merge.labels for label in each.names}
+    by_label = bool(labels & {label.casefold() for label in freeze.labels})
+    return run.service in freeze.services or by_label or (bool(freeze.role) and run.let_through is not None)
+
+
+def _freezes(board: Board, now: float) -> None:
+    """W1: each window in force has its lock, unless a person has lifted it; no other lock is one of a freeze."""
+    lifted = {(each.freeze, each.stage) for each in board.header.lifted if now < each.until}
+    stages = {stage.name for stage in board.pipeline.stages}
+    due = {
+        (freeze.name, stage, window.ends)
+        for freeze in board.header.freezes
+        for window in freeze.windows
+        for stage in freeze.stages
+        if window.begins <= now < window.ends and stage in stages and (freeze.name, stage) not in lifted
+    }
+    assert {(k.freeze, k.stage, k.until) for k in board.locks.values() if k.freeze} == due
 
 
 def _is_plain(run: Run | None) -> bool:

@@ -28,14 +28,17 @@ from bot.core.model.events import (
     ContainmentKnown,
     Event,
     FastLaneAsked,
+    FreezesPlanned,
     GroupFormed,
     HeadSeen,
+    LetThroughAsked,
     LockAsked,
     Merged,
     ModeAsked,
     MoveAsked,
     PullClosed,
     PullFound,
+    PullLabelled,
     PullMoved,
     RetryAsked,
     TimePassed,
@@ -46,6 +49,7 @@ from bot.core.model.events import (
     WatchAsked,
     Withdrawn,
 )
+from bot.core.model.freezes import Freeze, FreezeWindow, PullLabels
 from bot.core.model.notice_plan import AUTHORS, EscalationLevel, NoticePlan, ReminderPlan, Route
 from bot.core.model.pipeline import FastLaneStart, Forks, Job, Lane, Mode, Outcome, Pipeline, Policy, Track, Verify
 from bot.core.model.run import Run, Status
@@ -61,7 +65,8 @@ PEOPLE = (
     ["retry"] * 4
     + ["unlock"] * 3
     + ["cancel"] * 3
-    + ["fast_lane", "lock", "verify", "command", "permission", "move", "watch"] * 2
+    + ["fast_lane", "lock", "verify", "command", "permission", "move", "watch", "freeze"] * 2
+    + ["let_through", "label"]
     + ["mode", "configure"]
 )
 #: What happens to a pull request, and how often one beside the other.
@@ -360,6 +365,26 @@ class AnyTown(RuleBasedStateMachine):
         runs = self._runs(lambda run: run.status is not Status.WAITING or self.town.board.ahead_of(run) == 0)
         return MoveAsked(runs[pick % len(runs)].key, "ann", "the fair is tomorrow") if runs else None
 
+    def _freeze(self, pick: int, other: int) -> Event:
+        """The freezes of the file: windows around now, which nobody, a service, a label or a person passes; or none."""
+        now, stages = self.town.now, STAGES[1 + pick % 3 : 4]
+        windows = tuple(FreezeWindow(now + begins, now + begins + 60) for begins in (other * 7 - 20, other * 7 + 90))
+        weekend = Freeze("weekend", stages, windows, services=SERVICES[: pick % 2], labels=("hotfix",), role="operator")
+        night = Freeze("night", ("production",), (FreezeWindow(now + 5, now + 10 + 9 * pick),))
+        return FreezesPlanned(((), (weekend,), (night,), (weekend, night))[other % 4])
+
+    def _let_through(self, pick: int, _other: int) -> Event | None:
+        runs = self._runs(lambda run: run.status is not Status.WAITING)
+        return LetThroughAsked(runs[pick % len(runs)].key, "ann", "the shop is down") if runs else None
+
+    def _label(self, pick: int, other: int) -> Event | None:
+        runs = self._runs(lambda run: not run.merge.pulls)
+        if not runs:
+            return None
+        run = runs[pick % len(runs)]
+        labels = PullLabels(run.merge.pulls[0], (("hotfix",), ("docs",), ())[other % 3], self.town.now)
+        return PullLabelled(run.service, labels)
+
     def _watch(self, pick: int, other: int) -> Event:
         stage = ("", "pre-production", "production")[pick % 3]
         return WatchAsked(stage, "ann", "shop/S1", other) if other % 2 else WatchAsked(stage, f"person {other}")
@@ -510,6 +535,7 @@ class AnyTown(RuleBasedStateMachine):
         town = self.town
         town.step = 1.0
         town.replay()
+        self._freezes_pass()
         if town.board.header.mode is Mode.RUN:
             self._until_quiet()
             self._only_people_and_failures_hold()
@@ -533,6 +559,14 @@ class AnyTown(RuleBasedStateMachine):
         self._everything_has_ended()
         self._the_head_was_delivered_last()
         town.replay()
+
+    def _freezes_pass(self) -> None:
+        """The last window of the freezes is over: from then on they hold up nobody."""
+        town = self.town
+        ends = [window.ends for freeze in town.board.header.freezes for window in freeze.windows]
+        town.now = max([town.now, *ends])
+        self._send(TimePassed())
+        assert not any(lock.freeze for lock in town.board.locks.values())
 
     def _everything_has_ended(self) -> None:
         town = self.town

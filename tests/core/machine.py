@@ -378,7 +378,7 @@ class AnyTown(RuleBasedStateMachine):
         return LetThroughAsked(runs[pick % len(runs)].key, "ann", "the shop is down") if runs else None
 
     def _label(self, pick: int, other: int) -> Event | None:
-        runs = self._runs(lambda run: not run.merge.pulls)
+        runs = [run for run in self._runs(lambda run: run.status is not Status.WAITING) if run.merge.pulls]
         if not runs:
             return None
         run = runs[pick % len(runs)]

@@ -100,7 +100,7 @@ def _operation(method: str, path: str, each: dict[str, Any]) -> Iterator[str]:
     if scopes:
         yield f"Scope: `{scopes[0]}`.\n"
     if each["parameters"]:
-        yield "| parameter | in | value | |\n|---|---|---|---|"
+        yield "| parameter | in | value | meaning |\n|---|---|---|---|"
         for one in each["parameters"]:
             name = f"**`{one['name']}`**" if one["required"] else f"`{one['name']}`"
             yield f"| {name} | {one['in']} | {_value(one['schema'])} | {one['description']} |"
@@ -108,7 +108,7 @@ def _operation(method: str, path: str, each: dict[str, Any]) -> Iterator[str]:
     if "requestBody" in each:
         yield f"Body: {_value(_of(each['requestBody']['content']))}\n"
     usual = [status for status, answer in each["responses"].items() if _is_usual(status, answer)]
-    yield "| answer | body | |\n|---|---|---|"
+    yield "| answer | body | meaning |\n|---|---|---|"
     for status, answer in each["responses"].items():
         if status not in usual:
             kinds = {media: _value(content["schema"]) for media, content in answer.get("content", {}).items()}
@@ -122,7 +122,7 @@ def _is_usual(status: str, answer: dict[str, Any]) -> bool:
 
 
 def _refusals() -> Iterator[str]:
-    yield "## Refusals\n\n| answer | |\n|---|---|"
+    yield "## Refusals\n\n| answer | meaning |\n|---|---|"
     for status, text in openapi.REFUSALS.items():
         yield f"| {status} | {text} |"
     yield ""
@@ -141,7 +141,7 @@ def _shapes(document: dict[str, Any]) -> Iterator[str]:
             yield fill(" · ".join(f"`{value}`" for value in schema["enum"]), 118, break_on_hyphens=False) + "\n"
             continue
         required = schema.get("required", [])
-        yield "| member | value | |\n|---|---|---|"
+        yield "| member | value | meaning |\n|---|---|---|"
         for member, value in schema.get("properties", {}).items():
             shown = f"`{member}`" if member in required else f"`{member}` (may be missing)"
             yield f"| {shown} | {_value(value)} | {_cell(value.get('description', ''))} |"

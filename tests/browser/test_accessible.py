@@ -105,7 +105,13 @@ def test_axe_finds_nothing(
     page.get_by_role("button", name="Sign in").click()
     for path in every_page.values():
         look_at(path)
-    for path in (f"{base}/runs/S2.1", "/find?q=S", f"{base}/runs?q=nothing+at+all", f"{base}/log?by=anybody"):
+    for path in (
+        f"{base}/runs/S2.1",
+        "/find?q=S",
+        f"{base}/runs?q=nothing+at+all",
+        f"{base}/log?by=anybody",
+        "/docs/api",
+    ):
         look_at(path)
     for form in ("unlock?stage=production&lock=all", "retry?run=S2.2", "fast-lane?service=S1", "fast-lane"):
         look_at(f"{base}/act/{form}")

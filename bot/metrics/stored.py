@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -58,10 +58,12 @@ Put = Callable[..., None]
 
 
 class StoredMetrics(Collector):
-    """The metrics of an installation, from its store."""
+    """The metrics of `contexts`, from the store; those of what all pipelines share, if `shared`."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, contexts: Sequence[PipelineContext], *, shared: bool) -> None:
         self._runtime = runtime
+        self._contexts = contexts
+        self._shared = shared
         self._scripts = Scripts(runtime.redis)
 
     def collect(self) -> Iterator[Metric]:
@@ -72,9 +74,10 @@ class StoredMetrics(Collector):
             found[name].add_metric(list(labels), value)
 
         try:
-            self._installation(put)
-            for name, context in self._runtime.pipelines.items():
-                self._pipeline(put, name, context)
+            if self._shared:
+                self._installation(put)
+            for context in self._contexts:
+                self._pipeline(put, context.pipeline.name, context)
             put("interlock_up", (), 1)
         except (RedisError, OtherSchema):
             found = {name: _family(name, *about) for name, about in METRICS.items() if name == "interlock_up"}

@@ -9,6 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 from bot.metrics.process import REQUEST_SECONDS, REQUESTS, process_registry
 from bot.metrics.stored import StoredMetrics
+from bot.web.access import readable
 from bot.web.shared import runtime
 
 metrics = Blueprint("metrics", __name__)
@@ -19,10 +20,14 @@ _ENDLESS = frozenset({"page.stream_board", "reading.stream_facts"})
 
 @metrics.get("/metrics")
 def show_metrics() -> Response:
-    """What the store knows, and what the web processes of this machine measured."""
+    """What the store knows of the pipelines that the sender may read; to whom may read all of them also what is not
+    about one: health, contacts, GitHub's limits, and what the web processes of this machine measured."""
+    contexts = readable()
+    reads_all = len(contexts) == len(runtime().pipelines)
     stored = CollectorRegistry()
-    stored.register(StoredMetrics(runtime()))
-    return Response(generate_latest(stored) + generate_latest(process_registry()), content_type=CONTENT_TYPE_LATEST)
+    stored.register(StoredMetrics(runtime(), contexts, shared=reads_all))
+    measured = generate_latest(process_registry()) if reads_all else b""
+    return Response(generate_latest(stored) + measured, content_type=CONTENT_TYPE_LATEST)
 
 
 def install(app: Flask) -> None:

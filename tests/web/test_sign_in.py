@@ -157,6 +157,16 @@ def test_of_several_pipelines_everybody_sees_those_they_may_read(
     assert client.get(f"/api/v1/pipelines/{other.shape.name}", headers=AUTH).status_code == 200
     assert client.get(f"/api/v1/pipelines/{story.shape.name}", headers=AUTH).status_code == 403
     assert client.get("/api/v1/pipelines/nosuch", headers=AUTH).json["valid"] == [other.shape.name]
+    measured = client.get("/metrics", headers=AUTH).text
+    assert f'interlock_runs_live{{pipeline="{other.shape.name}"}} 1.0' in measured
+    assert f'pipeline="{story.shape.name}"' not in measured
+    assert "interlock_health" not in re.findall(r"^\w+", measured, re.MULTILINE)
+    assert "interlock_http_requests_total" not in measured, "it may name what they may not read"
+    of_all = create_app(settings, replace(file, accesses={}), lambda _: None).test_client()
+    measured = of_all.get("/metrics", headers=AUTH).text
+    assert f'pipeline="{story.shape.name}"' in measured
+    assert "interlock_http_requests_total" in measured
+    assert "\ninterlock_health " in measured
 
 
 def test_public_reading_stays_public_with_a_way_to_sign_in(site: Site, story: Story) -> None:

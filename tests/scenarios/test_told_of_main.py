@@ -561,3 +561,32 @@ def test_a_commit_that_main_was_put_back_to_is_delivered_though_a_late_push_hide
     assert head(town) == "S1c"
     assert town.status("S1c") is not Status.ENDING
     assert town.left("S1e") == ("dropped", None) or town.status("S1e") is Status.ENDING
+
+
+def test_what_came_back_with_the_head_is_not_overwritten_by_what_main_was_put_back_to_meanwhile() -> None:
+    """S1a failed; main was put back to S1-, went on to S1b, and was forced to S1c, on S1a. The first is told last."""
+    town = Town()
+    town.looks_at_main("S1", "-")
+    town.breaks("S1", "a")
+    town.github.commit("S1", "S1-", onto="S1-")
+    late = replace(town.merged("S1", "S1a", "S1-"), forced=True)
+    town.merge("S1", "b")
+    town.force_push("S1", "c", onto="S1a")
+    town.deliver(late)
+    for _ in range(2):
+        while town.answers():
+            pass
+        town.looks_at_main("S1")
+    for _ in range(3):  # build, and the jobs of the fast lane; S1c is slower
+        if town.left("S1-") is None and town.run("S1-").holds_slot:
+            town.passes("S1-")
+    while town.answers():
+        pass
+    assert town.left("S1-") is not None or town.at("S1-") != PRE or not town.run("S1-").holds_slot
+    for _ in range(8):
+        for sha in [run.sha for run in town.board.runs.values() if run.holds_slot and run.status is not Status.ENDING]:
+            town.passes(sha)
+        while town.answers():
+            pass
+    assert town.left("S1c") == ("delivered", None)
+    assert town.left("S1-") == ("superseded", "S1a"), "it is in the stage, on main, and contains S1-"

@@ -293,8 +293,10 @@ def _head_is_known(decision: Decision, state: ServiceState, position: Position, 
         ask_containment(decision, state.key, base=head.sha, head=position.sha)
     elif contains and position.segment >= state.history.forced:
         _move_on(decision, state, position, head)
+    elif contains:  # pushed again, nobody told with what: it may have brought back what our head lacks
+        _accept(decision, state, Merged(state.key, position.sha, before=None))
     else:
-        _accept(decision, state, Merged(state.key, position.sha, before=head.sha, forced=not contains))
+        _accept(decision, state, Merged(state.key, position.sha, before=head.sha, forced=True))
 
 
 def _move_on(decision: Decision, state: ServiceState, position: Position, head: Position) -> None:

@@ -18,7 +18,7 @@ from redis.exceptions import ResponseError
 from bot.store.keys import Keys
 
 #: Raised by one whenever an older version could misread what this one stores; `bot.store.migrations` has the step.
-SCHEMA = 5
+SCHEMA = 6
 #: How the fence's error begins.
 OTHER = "OTHERSCHEMA "
 #: Which scripts use the functions of others, and those of which.

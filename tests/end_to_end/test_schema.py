@@ -138,8 +138,12 @@ def answers(address: str) -> bool:
         return False
 
 
-@pytest.mark.parametrize("schema", [2, 3])
-def test_the_worker_that_starts_first_migrates_what_is_stored_and_goes_on(house: House, schema: int) -> None:
+@pytest.mark.parametrize(
+    ("schema", "holder", "others"), [(2, "S1.1", {"S1.5"}), (3, "S1.1", {"S1.5"}), (5, "S2.3", {"S1.5", "S2.5"})]
+)
+def test_the_worker_that_starts_first_migrates_what_is_stored_and_goes_on(
+    house: House, schema: int, holder: str, others: set[str]
+) -> None:
     """The raw push that waited since before is taken; everything is there."""
     assert put_back(house.redis, schema, "interlock") == house.keys
     with house.process("worker"):
@@ -152,6 +156,6 @@ def test_the_worker_that_starts_first_migrates_what_is_stored_and_goes_on(house:
             time.sleep(0.05)
         copy.refresh()
     assert "state-migrated" in house.log("worker").read_text()
-    assert [lock.run for lock in copy.board.locks_of("pre-production")] == ["S1.1"]
-    assert {"S1.1", "S1.5"} <= set(copy.board.runs)
+    assert [lock.run for lock in copy.board.locks_of("pre-production")] == [holder]
+    assert {holder, *others} <= set(copy.board.runs)
     assert Inbox(house.redis, house.keys).trim(0) > 0

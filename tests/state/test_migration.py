@@ -31,11 +31,15 @@ from bot.store.replica import BARRIER, BoardReplica
 from bot.store.scripts import SCHEMA, NewerSchema, OlderSchema, OtherSchema, Scripts, check_schema, stored_schema
 from bot.store.statistics import StatisticsStore
 from bot.store.store import Store
+from bot.store.webhooks import OutboundState, Undelivered, UndeliveredLetter, Webhooks
 from tests.state.conftest import NOTHING, StoredPipeline
 from tests.state.stored import put_back, stored
 from tests.texts import text_of
 
 FENCED = {
+    "redeliver",
+    "webhook",
+    "webhook_lease",
     "begin",
     "commit",
     "read",
@@ -55,6 +59,8 @@ FENCED = {
 OPEN = {"release", "unsend", "pause", "permit", "backlog", "contact", "heartbeat", "alert"}
 #: No scripts by themselves; and the migration, which looks at the number itself.
 APART = {"fence", "history", "claiming", "migrate"}
+#: What an outbound webhook did not take.
+UNDELIVERED = Undelivered("audit", "1-0", "9-0", 3)
 
 
 @pytest.fixture
@@ -411,6 +417,10 @@ def calls(pipeline: StoredPipeline) -> Iterator[tuple[str, Callable[[], object]]
     yield "revive", lambda: outbox.revive(claim.effect.slot)
     statistics = StatisticsStore(pipeline.redis, pipeline.keys, Records(pipeline.redis, pipeline.keys))
     yield "statistics", lambda: statistics.advance(lambda found: setattr(found, "cursor", "1-0"))
+    webhooks = Webhooks(pipeline.redis, pipeline.keys)
+    yield "webhook_lease", lambda: webhooks.lease("audit", "me", 1_000)
+    yield "webhook", lambda: webhooks.store("audit", "me", 1_000, OutboundState("9-0"))
+    yield "redeliver", lambda: outbox.revive(UNDELIVERED.slot)
 
 
 @pytest.mark.parametrize(("stored_number", "error"), [(SCHEMA + 1, NewerSchema), (SCHEMA - 1, OlderSchema)])
@@ -422,6 +432,9 @@ def test_another_version_reads_and_writes_nothing(
     claim, _ = pipeline.outbox.claim("jenkins", limit=1)
     assert claim is not None
     pipeline.outbox.give_up(claim, "no", 1.0)
+    pipeline.redis.hset(
+        pipeline.keys.dead_letters, UNDELIVERED.slot, UndeliveredLetter(UNDELIVERED, "no", 1.0, 1).dump()
+    )
     park(pipeline.redis, pipeline.keys, InboxEntry("1-0", "github", "push", "guid", b"{}"), ValueError("no"))
     pipeline.accept()
     pipeline.redis.hset(pipeline.keys.meta, "schema", stored_number)

@@ -90,11 +90,11 @@ def decoded(rows: dict[bytes, bytes]) -> dict[str, str]:
 
 def test_the_data_has_every_family_of_records_and_every_kind_of_effect() -> None:
     families = {FAMILIES.get(name, name) for name in (field.split("/")[0] for field in before("board"))}
-    assert families >= {*RECORDS.values(), *PARTS} - {"follow-up"}  # it came with schema 5
+    assert families >= {*RECORDS.values(), *PARTS} - {"follow-up"}  # it came with schema 6
     found = [*raw_effects(before("outbox")).values(), *(json.loads(text)["effect"] for text in before("dead").values())]
     kinds = {KINDS.get(effect["kind"], effect["kind"]) for effect in found}
     known = [typing.get_type_hints(kind)["kind"] for kind in typing.get_args(effects.Effect)]
-    assert kinds == {typing.get_args(name)[0] for name in known} - {"mention"}  # it came with schema 5
+    assert kinds == {typing.get_args(name)[0] for name in known} - {"mention"}  # it came with schema 6
 
 
 # -- everything loads, and nothing is lost ---------------------------------------------------------------------
@@ -281,7 +281,7 @@ def test_an_event_of_every_kind_is_read_whole(kind: str) -> None:
 
 def test_the_events_are_all_that_schema_3_could_store() -> None:
     kinds = {typing.get_args(typing.get_type_hints(kind)["kind"])[0] for kind in typing.get_args(events.Event)}
-    # The first is decided in the turn that finds it, the others came with schema 5.
+    # The first is decided in the turn that finds it, the others came with schema 6.
     later = {"state-lost", "move-asked", "watch-asked", "pull-labelled", "freezes-planned", "let-through-asked"}
     assert {EVENTS.get(kind, kind) for kind in NOT_REWRITTEN["events"]} == kinds - later
 

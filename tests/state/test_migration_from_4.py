@@ -1,4 +1,4 @@
-"""What schema 4 stored is brought to schema 5: everything loads and says what it said, and the turn goes on."""
+"""What schema 4 stored is brought to our schema: everything loads and says what it said, and the turn goes on."""
 
 from __future__ import annotations
 

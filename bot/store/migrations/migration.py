@@ -17,7 +17,7 @@ from typing import Any, Protocol, cast
 from redis import Redis
 
 from bot.store.keys import Keys
-from bot.store.migrations import to_3, to_4, to_5
+from bot.store.migrations import to_3, to_4, to_5, to_6
 from bot.store.migrations.to_3 import Raw
 from bot.store.replica import BARRIER
 from bot.store.scripts import SCHEMA, OlderSchema, Scripts, refusal, stored_schema
@@ -39,7 +39,7 @@ class _Step(Protocol):
 
 
 #: The steps, by the schema number that each leads to.
-_STEPS: tuple[tuple[int, _Step], ...] = ((3, to_3), (4, to_4), (5, to_5))
+_STEPS: tuple[tuple[int, _Step], ...] = ((3, to_3), (4, to_4), (5, to_5), (6, to_6))
 
 
 def migrate(redis: Redis, keys: Keys, patience: float = 60.0) -> int | None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 
 from bot.core.model.effects import Trigger
-from bot.core.model.events import TriggerAccepted, TriggerRefused
+from bot.core.model.events import TriggerAccepted, TriggerRefused, Withdrawn
 from bot.core.model.pipeline import Job
 from bot.effect_outcomes import Done, PermanentFailure, RetryLater
 from bot.jenkins import attempts, builds, posted
@@ -70,7 +70,12 @@ def _noted(
 
 
 def _sent(context: PipelineContext, jenkins: JenkinsClient, effect: Trigger) -> Done:
-    """Post it; if no answer comes, note at least whether the request is over."""
+    """Post it; if no answer comes, note at least whether the request is over.
+
+    One that is late, because a worker was down or there was much to do, is withdrawn instead (W1).
+    """
+    if effect.not_after is not None and effect.not_after <= context.inbox.now():
+        return Done(Withdrawn(effect.run, effect.attempt))
     try:
         return _post(jenkins, effect)
     except RetryLater as error:

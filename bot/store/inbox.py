@@ -76,6 +76,11 @@ class Inbox:
         what, identity = self._scripts.run("accept", names, args, fence=keys)
         return Accepted(what), identity.decode()
 
+    def now(self) -> float:
+        """The time that an entry accepted now would have: seconds since the epoch by the clock of Redis."""
+        seconds, micros = self._redis.time()
+        return float(seconds) + float(micros) / 1_000_000
+
     def tick(self, event: Event) -> int:
         """Add `event` if something on the board is due by now; returns how many deliveries wait for a turn."""
         return self.tick_and_look(event)[0]
@@ -92,8 +97,7 @@ class Inbox:
         cursor = cast("bytes | None", self._redis.hget(self._keys.meta, "cursor"))
         if cursor is None:
             return 0
-        seconds, micros = self._redis.time()
-        oldest = int(seconds * 1000 + micros / 1000 - keep_seconds * 1000)
+        oldest = int((self.now() - keep_seconds) * 1000)
         taken = int(cursor.decode().split("-", 1)[0])
         return int(self._redis.xtrim(self._keys.inbox, minid=f"{min(oldest, taken)}-0", approximate=False))
 

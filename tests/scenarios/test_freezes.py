@@ -92,6 +92,39 @@ def test_a_build_that_has_not_started_is_called_back_and_is_first_afterwards() -
     assert town.runs_in(PRODUCTION) == ["S1a"]
 
 
+def test_a_trigger_says_until_when_it_may_go_out_and_a_late_one_is_called_back() -> None:
+    town = Town(shop())
+    town.send(FreezesPlanned((WEEKEND,)))
+    town.arrives("S1", "a", PRODUCTION)
+    assert town.attempt("S1a").trigger.not_after == BEGINS
+    town.now = BEGINS + 500  # all processes were down: nothing was posted, and nobody saw the beginning
+    town.gives_back("S1a")
+    assert (town.runs_in(PRODUCTION), town.queue(PRODUCTION), town.board.backoffs) == ([], ["S1a"], {})
+    assert [text_of(fact.why) for fact in town.facts if fact.kind is FactKind.RUN_RECALLED] == [
+        "production is locked: S1 S1a is called back from production before its build started"
+    ]
+    until(town, ENDS)
+    assert town.runs_in(PRODUCTION) == ["S1a"]
+    assert town.attempt("S1a").trigger.not_after == NEXT.begins
+
+
+def test_who_may_enter_a_freeze_is_asked_anew_of_a_late_trigger() -> None:
+    town = Town(shop())
+    town.send(FreezesPlanned((replace(WEEKEND, services=("S1",)),)))
+    town.arrives("S1", "a", PRODUCTION)
+    first = town.run("S1a").attempt.number
+    town.now = BEGINS + 500
+    town.gives_back("S1a")
+    assert (town.runs_in(PRODUCTION), town.run("S1a").attempt.number) == (["S1a"], first + 1)
+
+
+def test_a_trigger_of_a_stage_without_freezes_may_go_out_at_any_time() -> None:
+    town = Town(shop())
+    town.send(FreezesPlanned((WEEKEND,)))
+    town.arrives("S1", "a", PRE)
+    assert town.attempt("S1a").trigger.not_after is None
+
+
 def test_a_begin_that_nobody_saw_is_made_up_for() -> None:
     town = Town(shop())
     town.send(FreezesPlanned((WEEKEND,)))

@@ -8,12 +8,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bot.core.model.events import UnlockAsked
-from bot.core.model.freezes import Freeze
+from bot.core.model.effects import Trigger
+from bot.core.model.events import FreezesPlanned, Merged, TimePassed, UnlockAsked
+from bot.core.model.freezes import Freeze, FreezeWindow
+from bot.core.model.run import Status
 from config.freeze_times import PLANNED, ConfiguredFreeze, FreezeTimes
 from tests.workers.conftest import Open
-from tests.workers.workshop import Workshop
+from tests.workers.workshop import Workshop, sha
 from workers import beginning, freezes
+from workers.turn import take_turns
 
 
 def cron(at: float) -> str:
@@ -73,3 +76,70 @@ def test_nothing_is_told_while_the_board_knows_enough(shop: Workshop, monkeypatc
     assert freezes.plan(shop.context)
     shop.work()
     assert shop.board.header.freezes[0].windows[-1].ends > now + 13 * 86_400
+
+
+# -- a worker that is late ---------------------------------------------------------------------------------------
+
+#: How long before a window its last deliveries are accepted, and how long it lasts, in seconds.
+SOON, LASTS = 1.0, 3.0
+
+
+def freeze_soon(shop: Workshop) -> FreezeWindow:
+    """The first stage is about to be frozen for a moment."""
+    shop.start()
+    begins = shop.context.inbox.now() + SOON
+    window = FreezeWindow(begins, begins + LASTS)
+    shop.tell(FreezesPlanned((Freeze("fair", ("build",), (window,)),)))
+    return window
+
+
+def reached(shop: Workshop, at: float) -> None:
+    """Nobody works until a moment."""
+    while shop.context.inbox.now() < at:
+        time.sleep(0.02)
+
+
+def goes_on_frozen(shop: Workshop, window: FreezeWindow, runs: int) -> None:
+    """A new worker asks for no build in the window, and for one of each run once it is over."""
+    shop.reload(shop.configuration)
+    while shop.context.inbox.now() < window.ends - 0.5:
+        shop.all_due("jenkins")
+        shop.work()
+        time.sleep(0.02)
+    assert shop.posts() == 0
+    assert {run.status for run in shop.board.runs.values()} == {Status.WAITING}
+    assert len(shop.board.runs) == runs
+    reached(shop, window.ends)
+    shop.context.inbox.tick(TimePassed())
+    shop.work()
+    assert shop.posts() == runs == len(shop.builds("build"))
+
+
+def test_what_was_accepted_before_a_window_and_is_decided_in_it_starts_nothing(shop: Workshop) -> None:
+    window = freeze_soon(shop)
+    for service in ("S1", "S2", "S3"):
+        shop.context.inbox.add(Merged(service, sha(f"{service}a"), None, title=f"{service}a"), service)
+    assert shop.context.inbox.now() < window.begins
+    reached(shop, window.begins)
+    goes_on_frozen(shop, window, 3)
+
+
+def test_what_was_decided_before_a_window_and_not_yet_posted_starts_nothing(shop: Workshop) -> None:
+    window = freeze_soon(shop)
+    shop.context.inbox.add(Merged("S1", sha("S1a"), None, title="S1a"), "S1")
+    take_turns(shop.context)
+    assert shop.run("S1a").status is Status.STARTING
+    assert shop.context.inbox.now() < window.begins
+    reached(shop, window.begins)
+    goes_on_frozen(shop, window, 1)
+
+
+def test_a_worker_that_dies_just_before_it_posts_leaves_nothing_that_starts_in_the_window(shop: Workshop) -> None:
+    window = freeze_soon(shop)
+    shop.context.inbox.add(Merged("S1", sha("S1a"), None, title="S1a"), "S1")
+    take_turns(shop.context)
+    claim = shop.claim_for(shop.trigger(), 50)
+    assert isinstance(claim.effect, Trigger)
+    assert (claim.effect.not_after, shop.context.inbox.now() < window.begins) == (window.begins, True)
+    reached(shop, window.begins)
+    goes_on_frozen(shop, window, 1)

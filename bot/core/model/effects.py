@@ -35,6 +35,8 @@ class Trigger:
     look_first: bool = False
     #: Its build changes what is there: two at once do harm even for a moment.
     rolls_out: bool = False
+    #: When the next freeze of the stage begins, in seconds since the epoch: then it is not posted any more (W1).
+    not_after: float | None = None
     kind: Literal["trigger"] = "trigger"
 
     @property

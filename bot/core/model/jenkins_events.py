@@ -93,7 +93,7 @@ class Withdrawn:
 
     run: str
     attempt: int
-    #: Set when nobody of ours withdrew it: what became of it.
+    #: Set when nobody of ours withdrew it: what became of it. A trigger that a freeze has overtaken is withdrawn by us.
     why: str = ""
     kind: Literal["withdrawn"] = "withdrawn"
 

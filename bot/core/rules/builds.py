@@ -15,12 +15,13 @@ from bot.core.model.events import BuildLost, BuildSeen, TriggerAccepted, Trigger
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Job, Lane, Outcome, Policy, Track
 from bot.core.model.run import Buildable, End, Ending, Run, Status
+from bot.core.model.stage_messages import ClosedNow
 from bot.core.model.stage_state import StageBackoff
 from bot.core.rules import fast_lane, stage_versions, unmanaged_builds, verifications
 from bot.core.rules.cleanup import may_abort, withdraw
 from bot.core.rules.decision import Decision, run_failed
 from bot.core.rules.queue import find_place, join_queue
-from bot.core.rules.stage_locks import lock_by_failure, passed_stage
+from bot.core.rules.stage_locks import lock_by_failure, passed_stage, tell_called_back
 from bot.core.rules.unmanaged_builds import see_unmanaged_build, step_of
 
 # -- triggers --------------------------------------------------------------------------------------------------
@@ -69,12 +70,18 @@ def refuse_trigger(decision: Decision, event: TriggerRefused) -> None:
 
 
 def confirm_withdrawal(decision: Decision, event: Withdrawn) -> None:
-    """An attempt has no build and will get none: recalled (L3), taken out, or cancelled in Jenkins by hand."""
+    """An attempt has no build and will get none: recalled (L3), taken out, or cancelled in Jenkins by hand.
+
+    One that nobody has called back or cancelled was not posted: the stage closed before that (W1).
+    """
     run = _attempt(decision, event.run, event.attempt)
     if run is None or run.attempt.build is not None:
         return
     if run.status is Status.STARTING and not _leaves(run):
-        back_off(decision, run, event.why)
+        if event.why:
+            back_off(decision, run, event.why)
+        else:
+            tell_called_back(decision, run, ClosedNow(run.step.stage))
     elif run.status is Status.RECALLED:
         decision.note(run)
     give_back(decision, run)

@@ -65,6 +65,17 @@ def next_change(board: Board, now: float) -> float | None:
     return min((window.begins for window in begins if window is not None), default=None)
 
 
+def closes_next(board: Board, step: Step, now: float) -> float | None:
+    """When the next window of a freeze of the step begins; None: none is known.
+
+    Whom the freeze excepts does not matter: that may have changed by then, and is asked anew (W2).
+    """
+    if step.track is not Track.REAL:
+        return None
+    windows = (freeze.following(now) for freeze in board.header.freezes if step.stage in freeze.stages)
+    return min((window.begins for window in windows if window is not None), default=None)
+
+
 # -- whom a freeze lets through ----------------------------------------------------------------------------------
 
 

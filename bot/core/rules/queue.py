@@ -35,7 +35,7 @@ from bot.core.rules import fast_lane, stage_versions
 from bot.core.rules.cleanup import leave, newest_fix, superseded
 from bot.core.rules.containment import ask_whether_contained
 from bot.core.rules.decision import AnyBuildable, Decision, run_failed
-from bot.core.rules.freeze_windows import excepted, is_frozen, tell_excepted
+from bot.core.rules.freeze_windows import closes_next, excepted, is_frozen, tell_excepted
 from bot.core.rules.stage_versions import RunAhead, may_be_off_main, rolls_out
 
 #: How many waiting runs are told on their pull request that a fix has passed them: a queue must not cost requests.
@@ -214,6 +214,7 @@ def start_build(decision: Decision, waiting: AnyBuildable, blocker: Blocker | No
             version=built.version,
             pull=built.verifies,
             rolls_out=rolls_out(board.pipeline, built.step),
+            not_after=None if waiting.verifies is not None else closes_next(board, built.step, decision.now),
         )
     )
     return built

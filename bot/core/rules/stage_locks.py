@@ -93,10 +93,15 @@ def recall(decision: Decision, stage: str) -> None:
 def recall_build(decision: Decision, run: Buildable, why: Message) -> None:
     """Call back an admitted run or verification: at the head of its queue again once Jenkins has confirmed."""
     recalled = decision.update(run, status=Status.RECALLED)
-    told = CalledBack(run.step, why, run.who)
-    decision.tell(FactKind.RUN_RECALLED, told, recalled)
-    decision.note(recalled, replace(told, who=None))
+    tell_called_back(decision, recalled, why)
     withdraw(decision, recalled, abort=False)
+
+
+def tell_called_back(decision: Decision, run: Buildable, why: Message) -> None:
+    """Say that an admitted run or verification is called back before its build has started."""
+    told = CalledBack(run.step, why, run.who)
+    decision.tell(FactKind.RUN_RECALLED, told, run)
+    decision.note(run, replace(told, who=None))
 
 
 # -- opening ---------------------------------------------------------------------------------------------------

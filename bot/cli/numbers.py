@@ -12,7 +12,7 @@ from bot.cli.common import clean, duration
 View = dict[str, Any]
 
 #: The causes of waiting, in the order of docs/statistics.md.
-CAUSES = ("capacity", "lock", "jenkins", "person", "proof")
+CAUSES = ("capacity", "lock", "freeze", "jenkins", "person", "proof")
 _KINDS = {"enters": "a run enters its stage", "passes": "a run passes its stage", "opens": "a lock opens"}
 
 

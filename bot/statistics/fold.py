@@ -11,7 +11,7 @@ from bot.core.model.facts import Fact, FactKind
 from bot.core.model.messages import Message, RetriedAutomatically, RunFailed, StartsFast
 from bot.core.model.pipeline import Mode, Track
 from bot.core.model.run import End
-from bot.core.model.stage_messages import ModeChanged, StageUnlocked
+from bot.core.model.stage_messages import Frozen, LetThrough, ModeChanged, StageLocked, StageUnlocked
 from bot.statistics.parts import (
     DURATIONS_KEPT,
     ERRORS_KEPT,
@@ -76,6 +76,17 @@ def _recalled(statistics: Statistics, at: float, fact: Fact) -> None:
     if run is not None:
         settle(statistics, at, run)
         run.admitted = at
+
+
+def _excepted(statistics: Statistics, at: float, fact: Fact) -> None:
+    """Freezes except the run: a person lets it through from now on, or it enters by a rule that has always held."""
+    run = _run(statistics, at, fact)
+    if run is None or run.queued is None:
+        return
+    if isinstance(fact.why, LetThrough):
+        settle(statistics, at, run)
+        wait(statistics, at, fact.run, run, run.step)
+    run.excepted = True
 
 
 def _promoted(statistics: Statistics, at: float, fact: Fact) -> None:
@@ -194,7 +205,8 @@ def _locked(statistics: Statistics, at: float, fact: Fact) -> None:
     clock = advance(clock_of(statistics, at, str(fact.step)), at)
     if fact.run is not None and any(lock.holder == fact.run for lock in clock.locks):
         return  # a retry has failed: the lock stands since its first failure
-    lock = StandingLock(fact.run, fact.service, at, clock.share_sum, key=fact.lock or "")
+    freeze = isinstance(fact.why, StageLocked) and isinstance(fact.why.reason, Frozen)
+    lock = StandingLock(fact.run, fact.service, at, clock.share_sum, key=fact.lock or "", freeze=freeze)
     for key, run in list(statistics.of("run")):
         if isinstance(run, MeasuredRun) and run.queued is not None and not run.fast and run.step == str(fact.step):
             note_waiting(lock, key, at)
@@ -205,7 +217,8 @@ def _unlocked(statistics: Statistics, at: float, fact: Fact) -> None:
     if fact.step is None:
         return
     clock = advance(clock_of(statistics, at, str(fact.step)), at)
-    found = next((lock for lock in clock.locks if lock.holder == fact.run), None)
+    same = (lock for lock in clock.locks if fact.lock and lock.key == fact.lock)
+    found = next(same, None) or next((lock for lock in clock.locks if lock.holder == fact.run), None)
     if found is not None:
         _close_account(statistics, at, fact.step.stage, clock, found)
         clock.locks.remove(found)
@@ -308,6 +321,7 @@ _HANDLERS: Mapping[FactKind, Callable[[Statistics, float, Fact], None]] = {
     FactKind.RUN_REJOINED: _rejoined,
     FactKind.RUN_ADMITTED: _admitted,
     FactKind.RUN_RECALLED: _recalled,
+    FactKind.RUN_EXCEPTED: _excepted,
     FactKind.BUILD_STARTED: _started,
     FactKind.BUILD_PASSED: _passed,
     FactKind.BUILD_FAILED: _failed,

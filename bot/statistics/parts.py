@@ -31,6 +31,7 @@ class Cause(StrEnum):
 
     CAPACITY = "capacity"  # a slot, or its turn
     LOCK = "lock"  # a locked stage to open
+    FREEZE = "freeze"  # a freeze window to end
     JENKINS = "jenkins"  # Jenkins to start its build, or to take builds again
     PERSON = "person"  # a paused pipeline; a failed run: a fix, a retry or an unlock
     PROOF = "proof"  # GitHub to say which commit contains which
@@ -80,6 +81,10 @@ class MeasuredRun:
     backoff_before: float = 0.0
     paused_before: float = 0.0
     proof_before: float = 0.0
+    frozen_before: float = 0.0
+    frozen_alone_before: float = 0.0
+    #: The freezes of its step except it (W2): it does not wait for them.
+    excepted: bool = False
     waits: dict[Cause, float] = field(default_factory=dict)
     built: float = 0.0
     #: The tests that failed in the last build of the present step.
@@ -102,6 +107,8 @@ class StandingLock:
     key: str = ""
     #: The runs that have waited for its stage while it stood, each with when that began.
     held: dict[str, float] = field(default_factory=dict)
+    #: Whether it is that of a freeze.
+    freeze: bool = False
 
 
 @dataclass(slots=True)
@@ -120,6 +127,9 @@ class StepClock:
     paused_sum: float = 0.0
     backoff_sum: float = 0.0
     locked_sum: float = 0.0
+    #: Of that, while a freeze closed the stage, and while nothing else did.
+    frozen_sum: float = 0.0
+    frozen_alone_sum: float = 0.0
     #: Runs that waited, times seconds, while the stage was locked; and the same divided by the locks that stood.
     cost_sum: float = 0.0
     share_sum: float = 0.0

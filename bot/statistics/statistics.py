@@ -169,6 +169,8 @@ def advance(clock: StepClock, at: float) -> StepClock:
         clock.backoff_sum += passed
     elif clock.locks:
         clock.locked_sum += passed
+        clock.frozen_sum += passed * any(lock.freeze for lock in clock.locks)
+        clock.frozen_alone_sum += passed * all(lock.freeze for lock in clock.locks)
         clock.cost_sum += passed * clock.waiting
         clock.share_sum += passed * clock.waiting / len(clock.locks)
     return clock

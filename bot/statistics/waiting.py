@@ -13,8 +13,10 @@ def wait(statistics: Statistics, at: float, key: str | None, run: MeasuredRun, s
     if key and not run.fast:
         for lock in clock.locks:
             note_waiting(lock, key, at)
+    run.excepted = run.excepted and run.step == step
     run.step, run.queued = step, at
     run.locked_before, run.backoff_before, run.paused_before = clock.locked_sum, clock.backoff_sum, clock.paused_sum
+    run.frozen_before, run.frozen_alone_before = clock.frozen_sum, clock.frozen_alone_sum
     run.proof_before = proof_sum(statistics, at, run.service)
 
 
@@ -63,11 +65,14 @@ def _waited(statistics: Statistics, at: float, run: MeasuredRun, since: float) -
     clock = advance(clock_of(statistics, at, run.step), at)
     clock.waiting = max(0, clock.waiting - (not run.fast))
     left = max(0.0, at - since)
+    locked, frozen = clock.locked_sum - run.locked_before, clock.frozen_sum - run.frozen_before
+    frozen_alone = clock.frozen_alone_sum - run.frozen_alone_before
     found = {}
     for cause, seconds in (
         (Cause.PERSON, clock.paused_sum - run.paused_before),
         (Cause.JENKINS, clock.backoff_sum - run.backoff_before),
-        (Cause.LOCK, 0.0 if run.fast else clock.locked_sum - run.locked_before),
+        (Cause.LOCK, 0.0 if run.fast else locked - frozen_alone),
+        (Cause.FREEZE, 0.0 if run.excepted else frozen if run.fast else frozen_alone),
         (Cause.PROOF, proof_sum(statistics, at, run.service) - run.proof_before),
     ):
         found[cause] = min(left, max(0.0, seconds))

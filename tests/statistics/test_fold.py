@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from bot.core.model.events import FreezesPlanned, LetThroughAsked
 from bot.core.model.facts import Fact, FactKind
+from bot.core.model.freezes import Freeze, FreezeWindow
 from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import Mode, Outcome, Step
 from bot.statistics.fold import fold
@@ -229,3 +231,72 @@ def test_old_weeks_and_tests_go() -> None:
 def test_weeks_are_named_as_calendars_do() -> None:
     assert week_of(1_795_910_400.0) == "2026-W48"
     assert weeks_until(1_798_675_200.0, 6)[0] == "2026-W48" and weeks_until(1_798_675_200.0, 6)[-1] == "2026-W53"
+
+
+# -- freezes ---------------------------------------------------------------------------------------------------
+
+ENDS = 100_000.0
+FREEZE = Freeze("fair", ("production",), (FreezeWindow(50_000.0, ENDS),), services=("S3",), role="operator")
+NOBODY_EXCEPTED = replace(FREEZE, services=())
+
+
+def frozen(freeze: Freeze = FREEZE) -> tuple[MeasuredTown, dict[str, MeasuredRun]]:
+    """S1a, S2a and S3a have come before production, which the freeze has closed meanwhile."""
+    town = MeasuredTown(shop(production_locks=True))
+    town.send(FreezesPlanned((freeze,)))
+    commits = [town.arrives(service, "a", "pre-production") for service in ("S1", "S2", "S3")]
+    town.waits(50_000.0 - town.now)
+    for sha in commits:
+        town.passes(sha)
+    found = {sha: town.statistics.run(town.key(sha)) for sha in commits}
+    return town, {sha: run for sha, run in found.items() if run is not None}
+
+
+def test_who_waits_for_a_freeze_to_end_waits_for_that_cause() -> None:
+    town, runs = frozen(NOBODY_EXCEPTED)
+    since = town.now
+    town.waits(ENDS - town.now)
+    assert town.at("S1a") == "production"
+    assert runs["S1a"].waits[Cause.FREEZE] == pytest.approx(ENDS - since, abs=10)
+    assert runs["S1a"].waits.get(Cause.LOCK, 0.0) == 0.0
+    assert town.statistics.totals().waits["production freeze"] >= runs["S1a"].waits[Cause.FREEZE]
+
+
+def test_a_lock_that_stands_beside_a_freeze_is_what_the_run_waits_for() -> None:
+    town, runs = frozen(NOBODY_EXCEPTED)
+    since = town.now
+    town.pause(100)
+    town.lock("production", by="kim")
+    (lock,) = [each.key for each in town.board.locks_of("production") if not each.freeze]
+    town.pause(1_000)
+    town.unlock("production", by="kim", lock=lock)
+    clock = town.statistics.clock("production")
+    assert clock is not None and [each.freeze for each in clock.locks] == [True]  # hers is gone, the freeze's is not
+    town.waits(ENDS - town.now)
+    assert runs["S1a"].waits[Cause.LOCK] == pytest.approx(1_001)
+    assert runs["S1a"].waits[Cause.FREEZE] == pytest.approx(ENDS - since - 1_001, abs=10)
+
+
+def test_a_run_that_the_freeze_excepts_does_not_wait_for_it() -> None:
+    _, runs = frozen()
+    assert runs["S3a"].step == "production"
+    assert runs["S3a"].waits.get(Cause.FREEZE, 0.0) == 0.0
+
+
+def test_who_is_let_through_has_waited_for_the_freeze_until_then() -> None:
+    town, runs = frozen(NOBODY_EXCEPTED)
+    since = town.now
+    town.pause(600)
+    town.send(LetThroughAsked(town.key("S2a"), "dana", "the fair needs it"))
+    assert town.at("S2a") == "production"
+    assert runs["S2a"].waits[Cause.FREEZE] == pytest.approx(town.now - since, abs=10)
+
+
+def test_a_freeze_keeps_fixes_out_and_that_is_what_they_wait_for() -> None:
+    town, runs = frozen(NOBODY_EXCEPTED)
+    since = town.now
+    town.pause(300)
+    run = runs["S1a"]
+    run.fast = True  # as of a run that has become the fix meanwhile: it waits for no lock, but for the freeze
+    town.waits(ENDS - town.now)
+    assert run.waits[Cause.FREEZE] == pytest.approx(ENDS - since, abs=10)

@@ -35,7 +35,7 @@ def test_the_api_has_every_number(api: Api, played: Story) -> None:
     assert len(found["weeks"]) == 12 and found["weeks"][-1]["delivered"] == 1
     assert found["all"]["delivered"] == 1 and found["all"]["lead"] is not None
     assert found["all"]["failure_rate"] == pytest.approx(2 / 11)
-    assert set(found["all"]["waits"]) == {"capacity", "lock", "jenkins", "person", "proof"}
+    assert set(found["all"]["waits"]) == {"capacity", "lock", "freeze", "jenkins", "person", "proof"}
     assert {row["service"]: row["delivered"] for row in found["services"]} == {"S1": 1, "S2": 0}
     assert [(lock["stage"], lock["service"]) for lock in found["standing"]] == [("pre-production", "S2")]
     assert found["tests"] == [{"service": "S2", "test": "CheckoutTest", "failed": 2, "passed": 1, "flaky": False}]

@@ -179,8 +179,8 @@ def _admit(decision: Decision, look: _Look) -> None:
     entered = start_build(decision, run, look.blocker)
     if entered is None:
         return
-    decision.tell(FactKind.RUN_ADMITTED, _admitted(board, entered), entered)
     tell_excepted(decision, entered)
+    decision.tell(FactKind.RUN_ADMITTED, _admitted(board, entered), entered)
     for other in waited_behind:
         decision.note(other, Overtaken(entered.who, entered.step.stage))
     if str(run.step) not in board.backoffs:  # else it is tried once more: when Jenkins has taken it, that is news

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from bot.core.access import COMMANDS, Roles
 from bot.core.model.facts import FactKind
@@ -183,13 +183,18 @@ class SignInSettings:
 class WebSettings:
     """The live page."""
 
-    #: Address under which people reach it, without a trailing slash.
+    #: Address under which people reach it, without a trailing slash; it may have a path.
     public_url: str = "http://localhost:8080"
     #: Whether reading takes a sign-in.
     private: bool = False
     sign_in: SignInSettings = SignInSettings()
     #: Whether everybody may see badges though reading takes a sign-in.
     open_badges: bool = False
+
+    @property
+    def root(self) -> str:
+        """The path of `public_url`, below which everything is: `/ci`, or nothing at the root of a host."""
+        return urlsplit(self.public_url).path
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,13 @@ CONTEXT = r"^[A-Za-z0-9][A-Za-z0-9._/ -]{0,62}$"
 DURATION = r"^[1-9][0-9]{0,8}[smhd]$"
 SPACING = r"^(0s|[1-9][0-9]{0,8}[smhd])$"
 URL = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"
-ORIGIN = r"^https?://[^\s/?#@]+/?$"
+#: The path is written into every link as it is, so it has letters only that need no escaping anywhere.
+SITE = r"^https?://[^\s/?#@]+(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*/?$"
+#: What the addresses of Interlock itself begin with. A path that begins so could not be told from them where a proxy
+#: takes it off.
+OWN_PATHS = frozenset(
+    ["api", "docs", "find", "healthz", "metrics", "p", "readyz", "sign-in", "sign-out", "static", "webhooks"]
+)
 #: `controller: full/job/name`
 JOB = r"^\s*[a-z0-9][a-z0-9-]{0,62}\s*:\s*\S.*$"
 
@@ -130,11 +136,15 @@ def url(value: object) -> str:
     return address.rstrip("/")
 
 
-def origin(value: object) -> str:
-    """An address without a path. Interlock answers at the root of its host; a path would lead every link astray."""
+def site(value: object) -> str:
+    """The address of Interlock itself: of a host, or of a path on one."""
     address = url(value)
-    if urlsplit(address).path:
-        refuse("the address has a path", "scheme and host alone, such as `https://interlock.example.com`")
+    if not re.fullmatch(SITE, address):
+        words = "names of letters, digits, `.`, `_`, `~` and `-`, as in `https://ci.example.com/interlock`"
+        refuse("the path of the address is not plain", words)
+    first = urlsplit(address).path.split("/")[1:2]
+    if OWN_PATHS.intersection(first):
+        refuse(f"the path of the address begins with {shown(first[0])}, as pages of Interlock do", "another one")
     return address
 
 
@@ -288,7 +298,7 @@ ContextPrefix = Annotated[
     _text_schema(CONTEXT, "interlock"),
 ]
 Url = Annotated[str, BeforeValidator(url), _text_schema(URL, "https://ci.example.com/jenkins")]
-Origin = Annotated[str, BeforeValidator(origin), _text_schema(ORIGIN, "https://interlock.example.com")]
+Site = Annotated[str, BeforeValidator(site), _text_schema(SITE, "https://interlock.example.com")]
 Branch = Annotated[str, BeforeValidator(branch), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 255})]
 JobName = Annotated[
     str, BeforeValidator(job_name), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 255})

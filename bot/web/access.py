@@ -13,12 +13,13 @@ from contextlib import closing
 from typing import Any
 from urllib.parse import quote
 
-from flask import Flask, redirect, request
+from flask import Flask, request
 from redis.exceptions import RedisError
 from werkzeug.wrappers import Response as AnyResponse
 
 from bot.core.access import Action, Person
 from bot.runtime import PipelineContext
+from bot.web.addresses import go_to
 from bot.web.admission import bearer
 from bot.web.identity import allow, believed, current_user, signed_in
 from bot.web.problems import Problem, unknown
@@ -91,7 +92,7 @@ def _check_form(blueprint: str | None) -> None:
 def to_sign_in() -> AnyResponse:
     """To the page for signing in, and from there back to the present address."""
     code = 302 if request.method in _SAFE else 303
-    return redirect(f"/sign-in?next={quote(request.full_path.rstrip('?'), safe='/')}", code)
+    return go_to(f"/sign-in?next={quote(request.full_path.rstrip('?'), safe='/')}", code)
 
 
 def _ask_to_sign_in(blueprint: str | None) -> AnyResponse:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import cast
 
-from flask import redirect, render_template, request
+from flask import render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from bot.core.access import Action, Person
@@ -19,6 +19,7 @@ from bot.runtime import PipelineContext
 from bot.store.inbox import parked
 from bot.web import bodies, shapes
 from bot.web.access import to_sign_in
+from bot.web.addresses import go_to
 from bot.web.finding_pages import head
 from bot.web.forms import ActionForm, action_of, address, form_of
 from bot.web.identity import current_user, may, require, signed_in
@@ -137,7 +138,7 @@ def _go_back(context: PipelineContext, done: Shape) -> AnyResponse:
     identity = done["request"]
     came = outcome(context, identity, PATIENCE) if identity else {"state": "done", "facts": []}
     _tell(done, came)
-    return redirect(done["back"], 303)
+    return go_to(done["back"], 303)
 
 
 def _show(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import cast
 
-from flask import Blueprint, Flask, Response, current_app, redirect, request
+from flask import Blueprint, Flask, Response, current_app, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from bot.web import openapi
+from bot.web.addresses import go_to
 from bot.web.api_operation import operation, operation_of, refuse_unknown_parameters
 from bot.web.request_shapes import DocumentShape
 from bot.web.shared import runtime
@@ -46,7 +47,7 @@ def show_document() -> Response:
 @documentation.get("/api")
 def show_page() -> AnyResponse:
     """The same for people: a page of the documentation."""
-    return redirect("/docs/api")
+    return go_to("/docs/api")
 
 
 def _refuse_unknown_parameters() -> None:

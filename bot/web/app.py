@@ -28,11 +28,13 @@ from bot.web import (
     sign_in,
     statistics,
 )
+from bot.web.addresses import mounted, without_root
 from bot.web.admission import Admission
 from bot.web.api_acting import acting
 from bot.web.api_reading import reading
 from bot.web.badges import badges
 from bot.web.live import Connections
+from bot.web.request_buffer import BodyLimit
 from bot.web.shared import WakeUp, WakeUpSender
 from config import pipeline_file
 from config import settings as environment
@@ -62,6 +64,7 @@ def create_app(
     wake_up = wake_up or _wake_up_sender(settings)
     _migrate(shared)
     app = Flask(__name__, static_folder="static", template_folder="templates")
+    app.wsgi_app = mounted(app.wsgi_app, configuration.web.root)  # type: ignore[assignment,method-assign]
     app.url_map.merge_slashes = False  # an address is what it says: nobody is sent elsewhere
     web = configuration.web
     _need_to_sign_in(settings, configuration)
@@ -72,7 +75,7 @@ def create_app(
     app.extensions["interlock-wake-up"] = wake_up
     app.extensions["interlock-callbacks"] = api_machines.CallbackMemory()
     app.extensions["interlock-admission"] = admission
-    app.extensions["interlock-body-limit"] = admission.body_limit  # for the worker that collects bodies
+    app.extensions["interlock-body-limit"] = _body_limit(admission, web.root)  # for the worker that collects bodies
     app.extensions["interlock-ingress"] = ingress.WebhookIngress(shared, admission, wake_up)
     problems.install(app)
     for blueprint in (ingress.webhooks, reading, acting, api_tokens.tokens, api_machines.machines):
@@ -105,6 +108,11 @@ def _need_to_sign_in(settings: Settings, configuration: Configuration) -> None:
     lacking = list(environment.missing_to_sign_in(configuration, settings))
     if lacking:
         raise SettingsError(lacking)
+
+
+def _body_limit(admission: Admission, root: str) -> BodyLimit:
+    """The limits for the worker that collects bodies: it reads a request before the root is taken off its path."""
+    return lambda method, path, headers: admission.body_limit(method, without_root(path, root), headers)
 
 
 def _wake_up_sender(settings: Settings) -> WakeUpSender:

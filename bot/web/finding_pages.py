@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import redirect, render_template, request
+from flask import render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from bot.core.model.facts import FactKind
@@ -13,6 +13,7 @@ from bot.health import judgement
 from bot.runtime import PipelineContext
 from bot.web import finding
 from bot.web.access import readable
+from bot.web.addresses import go_to
 from bot.web.api_finding import OFFSET
 from bot.web.api_reading import before
 from bot.web.buttons import service_buttons
@@ -115,7 +116,7 @@ def show_found() -> AnyResponse | str:
     found = find(readable(), question)
     address = only_hit(found)
     if address is not None:
-        return redirect(address)
+        return go_to(address)
     for each in found["pipelines"]:
         context = context_of(each["pipeline"])
         with context.look() as replica:

@@ -25,7 +25,8 @@ from bot.web.board_shapes import (
 
 
 class RuleShape(TypedDict):
-    """A rule of the documentation, such as F8, and where it can be read; two empty texts if none is meant."""
+    """A rule of the documentation, such as F8, and where it can be read: below the address of the server, as `href` of
+    other answers. Two empty texts if none is meant."""
 
     rule: str
     rule_link: str
@@ -171,7 +172,7 @@ class VersionShape(TypedDict):
     link: NotRequired[str | None]
     """The commit at GitHub."""
     href: NotRequired[str]
-    """The page of its run."""
+    """The page of its run, below the address of the server."""
 
 
 class NewerShape(TypedDict):

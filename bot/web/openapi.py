@@ -165,7 +165,8 @@ _SECURITY = {
         "type": "apiKey",
         "in": "cookie",
         "name": "interlock",
-        "description": "The cookie of somebody who has signed in on the page (`__Host-interlock` behind https).",
+        "description": "The cookie of somebody who has signed in on the page (`__Host-interlock` behind https, "
+        "`__Secure-interlock` below a path of a host).",
     },
     "csrf": {
         "type": "apiKey",

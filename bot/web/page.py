@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Blueprint, Flask, Response, current_app, redirect, render_template, request
+from flask import Blueprint, Flask, Response, current_app, render_template, request
 from markupsafe import Markup, escape
 from redis.exceptions import RedisError
 from werkzeug.wrappers import Response as AnyResponse
@@ -19,6 +19,7 @@ from bot.store.records import Repairs
 from bot.store.scripts import OtherSchema
 from bot.web import compression, shapes
 from bot.web.access import bounded, readable
+from bot.web.addresses import go_to
 from bot.web.buttons import board_roles
 from bot.web.drawing import Links, draw
 from bot.web.identity import current_user
@@ -49,6 +50,7 @@ def install(app: Flask) -> None:
     app.jinja_env.filters["cost"] = cost_sentence
     app.jinja_env.filters["lasting"] = lasting
     app.jinja_env.globals["stages_locked"] = stages_locked
+    app.jinja_env.globals["root"] = here.configuration.web.root
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.extensions["interlock-connections"] = Connections()
     app.extensions["interlock-feeds"] = {name: _feed(app, here, context) for name, context in here.pipelines.items()}
@@ -73,7 +75,7 @@ def show_pipelines() -> AnyResponse | str:
     """The pipelines; straight to it if there is one only."""
     here, shown = runtime(), readable()
     if len(here.pipelines) == 1 and shown:
-        return redirect(f"/p/{shown[0].pipeline.name}")
+        return go_to(f"/p/{shown[0].pipeline.name}")
     health = judgement.shape(here.observer.health())
     return render_template("pipelines.html", health=health, pipelines=overview(shown))
 

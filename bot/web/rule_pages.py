@@ -84,8 +84,10 @@ def _anchor(heading: str) -> str:
 
 
 def _lead_here(token: Token) -> None:
-    """Let a link to another page of the documentation lead to it here."""
+    """Let a link to another page of the documentation lead to it here, and one to another file nowhere."""
     address = str(token.attrGet("href") or "")
     found = _PAGE.fullmatch(address.removeprefix("../docs/"))
     if found and found[1] in _names():
-        token.attrSet("href", f"/docs/{found[1]}{found[2] or ''}")
+        token.attrSet("href", f"{found[1]}{found[2] or ''}")
+    elif address and not address.startswith(("#", "https:", "http:")):
+        del token.attrs["href"]  # such as the example of a pipeline file: it is in the repository alone

@@ -54,15 +54,25 @@ def install(app: Flask, settings: Settings, web: WebSettings) -> None:
     app.config.update(
         SECRET_KEY=first,
         SECRET_KEY_FALLBACKS=others or None,
-        # A cookie of this prefix is taken only from this host, over https (RFC 6265bis, __Host-).
-        SESSION_COOKIE_NAME="__Host-interlock" if https else "interlock",
-        SESSION_COOKIE_PATH="/",
+        SESSION_COOKIE_NAME=_cookie_name(web),
+        SESSION_COOKIE_PATH=web.root or "/",
         SESSION_COOKIE_SECURE=https,
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_REFRESH_EACH_REQUEST=False,
         PERMANENT_SESSION_LIFETIME=timedelta(seconds=web.sign_in.session),
     )
+
+
+def _cookie_name(web: WebSettings) -> str:
+    """Its prefix says to the browser from where to take it (RFC 6265bis): `__Host-` only from this host, over https.
+
+    That one is for a whole host. Below a path the cookie is of that path alone: what else is on the host is not sent
+    it, and another Interlock there has one of its own.
+    """
+    if not web.public_url.startswith("https://"):
+        return "interlock"
+    return "__Secure-interlock" if web.root else "__Host-interlock"
 
 
 def begin(content: dict[str, str]) -> None:

@@ -9,12 +9,13 @@ from urllib.parse import urlsplit
 import structlog
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.flask_client import OAuth
-from flask import Blueprint, Flask, current_app, redirect, render_template, request, session
+from flask import Blueprint, Flask, current_app, render_template, request, session
 from requests.exceptions import RequestException
 from werkzeug.wrappers import Response as AnyResponse
 
 from bot.store.tokens import digest_of
 from bot.web import sessions
+from bot.web.addresses import go_to
 from bot.web.identity import current_user, person_of
 from bot.web.page import as_page
 from bot.web.problems import Problem
@@ -63,7 +64,7 @@ def show_sign_in() -> AnyResponse | str:
         raise Problem(404, "nobody signs in here: the pipeline file names no way to (web: sign_in)")
     after = safe_next(request.args.get(_NEXT, "/"))
     if current_user() is not None:
-        return redirect(after)
+        return go_to(after)
     return render_template("sign_in.html", ways=ways, after=after, wrong="")
 
 
@@ -80,7 +81,7 @@ def sign_in_with_token() -> AnyResponse | tuple[str, int]:
         return render_template("sign_in.html", ways=ways, after=after, wrong="Nobody has this token."), 403
     sessions.begin({"way": "token", "digest": digest_of(token)})
     log.info("signed-in", by=person.name, way="token")
-    return redirect(after, 303)
+    return go_to(after, 303)
 
 
 @signing.get("/sign-in/github")
@@ -111,14 +112,14 @@ def come_from_github() -> AnyResponse:
     after = safe_next(session.get(_NEXT, "/"))
     sessions.begin({"way": "github", "login": login})
     log.info("signed-in", by=f"github:{login}", way="github")
-    return redirect(after)
+    return go_to(after)
 
 
 @signing.post("/sign-out")
 def sign_out() -> AnyResponse:
     """Sign out. Whom the proxy signs in is signed in again with the next request."""
     sessions.end()
-    return redirect("/", 303)
+    return go_to("/", 303)
 
 
 def safe_next(wanted: str) -> str:

@@ -72,7 +72,10 @@ MISTAKES = [
     ("on_failure: lock", "on_failure: lock\n        retries: true", "12:18: `true` is not a whole number; expected a whole number from 0 to 10 (at pipelines.0.stages.1.retries)"),
     ("on_failure: lock", "on_failure: lock\n        outcomes: [ABORTED]", "12:19: a list does not belong here; expected a mapping (`key: value` lines) (at pipelines.0.stages.1.outcomes)"),
     ("on_failure: lock", "on_failure: lock\n    retry: {first: 2m, most: 1m}", "12:30: the longest wait is shorter than the first; expected `most` to be at least `first` (at pipelines.0.retry.most)"),
-    ("pipelines:", "web: {public_url: 'https://ci.builds.test/interlock'}\npipelines:", "4:19: the address has a path; expected scheme and host alone, such as `https://interlock.example.com` (at web.public_url)"),
+    ("pipelines:", "web: {public_url: 'https://ci.builds.test/a b'}\npipelines:", "4:19: this is not an address; expected an address such as `https://ci.example.com/jenkins` (at web.public_url)"),
+    ("pipelines:", "web: {public_url: 'https://ci.builds.test/../a'}\npipelines:", "4:19: the path of the address is not plain; expected names of letters, digits, `.`, `_`, `~` and `-`, as in `https://ci.example.com/interlock` (at web.public_url)"),
+    ("pipelines:", "web: {public_url: 'https://ci.builds.test//a'}\npipelines:", "4:19: the path of the address is not plain; expected names of letters, digits, `.`, `_`, `~` and `-`, as in `https://ci.example.com/interlock` (at web.public_url)"),
+    ("pipelines:", "web: {public_url: 'https://ci.builds.test/api/ours'}\npipelines:", "4:19: the path of the address begins with `api`, as pages of Interlock do; expected another one (at web.public_url)"),
     ("https://c.builds.test", "c.builds.test", "3:14: this is not an address; expected an address such as `https://ci.example.com/jenkins` (at controllers.cdp.url)"),
     ("https://c.builds.test", "'https://me:hush@c.builds.test'", "3:14: the address holds credentials; expected an address such as `https://ci.example.com/jenkins`; secrets come from the environment (at controllers.cdp.url)"),
     # jobs

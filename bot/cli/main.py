@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from bot.cli import act, files, find, operate, read, token, up
+from bot.cli import act, backup, files, find, operate, read, token, up
 from bot.cli.common import Target
 
 
@@ -72,6 +72,8 @@ _SET_UP = (
     operate.notify,
     operate.doctor,
     token.tokens,
+    backup.backup,
+    backup.restore,
     up.up,
 )
 

@@ -77,6 +77,13 @@ def _pipeline_configured(of: m.PipelineConfigured) -> str:
     return f"{of.pipeline} is configured: {' → '.join(of.stages)}; {of.services} services; {of.mode}"
 
 
+def _store_restored(of: m.StoreRestored) -> str:
+    return (
+        f"restored from the backup of {moment(of.made)}: what people asked since is lost; GitHub and Jenkins are asked "
+        f"for the rest, and before a build is started Jenkins is looked at"
+    )
+
+
 def _closed_after_loss(of: m.ClosedAfterLoss) -> str:
     known = f" (it was locked: {'; '.join(words(why) for why in of.before)})" if of.before else ""
     return f"state was lost: look, then unlock{known}"
@@ -116,4 +123,5 @@ words.register(m.PipelineConfigured, _pipeline_configured)
 words.register(m.ModeChanged, lambda of: f"{of.by} sets the pipeline from {of.before} to {of.now}: {of.reason}")
 words.register(m.StageWatched, lambda of: f"{of.by} is told when {of.stage} opens")
 words.register(m.StateWasLost, lambda of: f"state was lost: {of.why}")
+words.register(m.StoreRestored, _store_restored)
 words.register(m.ClosedAfterLoss, _closed_after_loss)

@@ -127,6 +127,7 @@ MESSAGES: list[m.Message] = [
     s.ModeChanged("ann", Mode.RUN, Mode.PAUSE, "a look"),
     s.StageWatched("ann", "pre-production"),
     s.StateWasLost("the store was emptied"),
+    s.StoreRestored(1_795_000_000.0),
     s.ClosedAfterLoss(),
     s.ClosedAfterLoss((FAILED, m.Verbatim("maintenance"))),
     # GitHub

@@ -91,8 +91,10 @@ class StateLost:
 
 @dataclass(frozen=True, slots=True)
 class StoreChanged:
-    """The store goes on with another history: a replica became its master, or it was started anew."""
+    """The store goes on with another history: a replica became its master, it was started anew, or restored."""
 
+    #: It was restored from a backup of this time, in seconds since the epoch; None: it was not.
+    backup: float | None = None
     kind: Literal["store-changed"] = "store-changed"
 
 

@@ -251,6 +251,13 @@ class StateWasLost(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class StoreRestored(Message):
+    """The store was restored from a backup; `made`: when that was made, in seconds since the epoch."""
+
+    made: float
+
+
+@dataclass(frozen=True, slots=True)
 class ClosedAfterLoss(Message):
     """A stage is closed until a person has looked, because state was lost; `before`: what had locked it."""
 

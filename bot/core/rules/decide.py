@@ -16,7 +16,7 @@ from bot.core.model.events import Event
 from bot.core.model.facts import FactKind
 from bot.core.model.messages import Phrase, Phrased, RanTooLong
 from bot.core.model.pipeline import Mode
-from bot.core.model.stage_messages import LockExpired
+from bot.core.model.stage_messages import LockExpired, StoreRestored
 from bot.core.rules import (
     builds,
     cleanup,
@@ -67,8 +67,10 @@ def _obey_command(decision: Decision, event: events.CommandAllowed) -> None:
     commands.obey_command(decision, event, apply)
 
 
-def _tell_store_changed(decision: Decision, _: events.StoreChanged) -> None:
-    decision.tell(FactKind.STORE_CHANGED, Phrased(Phrase.STORE_CHANGED))
+def _tell_store_changed(decision: Decision, event: events.StoreChanged) -> None:
+    restored = event.backup is not None
+    told = StoreRestored(event.backup or 0.0) if restored else Phrased(Phrase.STORE_CHANGED)
+    decision.tell(FactKind.STORE_CHANGED, told)
 
 
 def _on(event: type[Kind], *handlers: Callable[[Decision, Kind], None]) -> tuple[type, tuple[Handler, ...]]:

@@ -19,8 +19,8 @@ local function note_post(at, args, notes, slot, value, now)
   if not note or effect.look_first == true then
     return 0
   end
-  local changed, follows = goes_on(at + 4, now)
-  if changed > 0 and now - changed < tonumber(ARGV[args + 5]) then
+  local _, follows, _, lacks_writes = goes_on(at + 4, now, ARGV[args + 5])
+  if lacks_writes then
     return 0
   end
   redis.call('SET', KEYS[at + 5] .. effect.run .. ':' .. effect.attempt, note, 'PX', ARGV[args + 4])

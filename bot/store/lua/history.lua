@@ -5,19 +5,21 @@
 -- store knows nothing of, and deliveries are not there that were answered 202. So from then on writes count as
 -- unacknowledged.
 --
--- goes_on(at, now), with meta at KEYS[at], returns
+-- goes_on(at, now, unacknowledged_ms), with meta at KEYS[at], returns
 --   when it changed last (milliseconds, 0: never),
 --   whether a replica has to confirm what must not be lost: one follows, or did within the last minute,
---   whether any ever followed: only then a former master may go on beside this one.
+--   whether any ever followed: only then a former master may go on beside this one,
+--   whether writes count as unacknowledged: for `unacknowledged_ms` after a change, and after a backup was restored
+--   until the runs that it holds are over.
 -- Without INFO (an ACL) none of it can be known.
 local ALONE_AFTER, NOTED_EVERY, LOOK_AGAIN_AFTER = 60000, 10000, 12000
-local function goes_on(at, now)
+local function goes_on(at, now, unacknowledged_ms)
   local info = redis.pcall('INFO', 'replication')
   if type(info) ~= 'string' then
     info = ''
   end
   local id = string.match(info, 'master_replid:(%x+)')
-  local known = redis.call('HMGET', KEYS[at], 'history', 'changed', 'followed')
+  local known = redis.call('HMGET', KEYS[at], 'history', 'changed', 'followed', 'unacknowledged_until')
   local changed, followed = tonumber(known[2]) or 0, tonumber(known[3]) or 0
   if id and known[1] ~= id then
     redis.call('HSET', KEYS[at], 'history', id)
@@ -31,5 +33,6 @@ local function goes_on(at, now)
     followed = now
     redis.call('HSET', KEYS[at], 'followed', now)
   end
-  return changed, online > 0 or now - followed < ALONE_AFTER, followed > 0
+  local lacks = changed > 0 and (now - changed < tonumber(unacknowledged_ms or 0) or now < (tonumber(known[4]) or 0))
+  return changed, online > 0 or now - followed < ALONE_AFTER, followed > 0, lacks
 end

@@ -18,8 +18,8 @@ if string.sub(value, 1, #ARGV[2] + 1) ~= ARGV[2] .. '\n' then
   redis.call('ZADD', KEYS[1], now, ARGV[1])
   return {0}
 end
-local changed, follows, replicated = goes_on(4, now)
-if changed > 0 and now - changed < tonumber(ARGV[8]) and changed ~= tonumber(ARGV[7]) then
+local changed, follows, replicated, lacks_writes = goes_on(4, now, ARGV[8])
+if lacks_writes and changed ~= tonumber(ARGV[7]) then
   return {2, changed, replicated and now - changed or LONG_AGO}
 end
 local until_ms = now + ARGV[3]

@@ -1,0 +1,42 @@
+-- Put what was restored of one hash tag in force, whole or not at all: it was written beside, under other names.
+-- KEYS: as many keys that go as ARGV[1] says; then for each value the key that it was written to and its own. For a
+-- pipeline then also: meta, inbox, the note that the event was delivered.
+-- ARGV: how many keys go; how many values there are; for each value when it expires (milliseconds, 0: never); for a
+-- pipeline then also: now, the field of the epoch, until when Jenkins is looked at before each trigger, the event, for
+-- how many seconds its delivery is remembered.
+-- Returns 1; or 0, and nothing was changed: a value is no longer there, because it took too long.
+local gone, values = tonumber(ARGV[1]), tonumber(ARGV[2])
+for i = gone + 1, gone + 2 * values, 2 do
+  if redis.call('EXISTS', KEYS[i]) == 0 then
+    return 0
+  end
+end
+for i = 1, gone do
+  redis.call('UNLINK', KEYS[i])
+end
+for i = 1, values do
+  local beside, own = KEYS[gone + 2 * i - 1], KEYS[gone + 2 * i]
+  redis.call('RENAME', beside, own)
+  if ARGV[2 + i] == '0' then
+    redis.call('PERSIST', own)
+  else
+    redis.call('PEXPIREAT', own, ARGV[2 + i])
+  end
+end
+local meta, inbox, seen = KEYS[gone + 2 * values + 1], KEYS[gone + 2 * values + 2], KEYS[gone + 2 * values + 3]
+if not meta then
+  return 1
+end
+local now, epoch, until_ms, event, remembered = unpack(ARGV, values + 3)
+-- Nobody's copy of the board leads to this one: with a new epoch everybody loads it anew.
+local time = redis.call('TIME')
+redis.call('HSET', meta, epoch, time[1] .. string.format('%06d', time[2]))
+redis.call('HINCRBY', meta, 'version', 1)
+-- What was done since is not known: everything is asked for, and before a trigger Jenkins is looked at. `followed`: what
+-- a former Interlock has sent may still be on its way, as after a fail-over.
+redis.call('HDEL', meta, 'history')
+redis.call('HSET', meta, 'changed', now, 'look', now, 'followed', 1, 'unacknowledged_until', until_ms)
+local id = redis.call('XADD', inbox, '*', 's', 'event', 'n', 'store-changed', 'd', '', 'b', event)
+redis.call('SET', seen, id, 'EX', remembered)
+redis.call('HINCRBY', meta, 'accepted', 1)
+return 1

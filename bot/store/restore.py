@@ -1,0 +1,148 @@
+"""Putting a backup back: into an empty store, or in place of what is there.
+
+Everything is written beside what is in force and takes its place in one step for each pipeline (`lua/restore.lua`), so
+a restoration that is interrupted leaves no half of a pipeline. No process of Interlock may run meanwhile.
+
+What happened since the backup was made counts as an outage. That is noted as after a fail-over which lost writes: the
+first tick has GitHub asked for every head and Jenkins for every build, and before each trigger Jenkins is looked at for
+a build that the store does not know: not for half an hour, but for as long as a run of the backup may wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import groupby
+from pathlib import Path
+from typing import Any, cast
+
+from redis import Redis
+
+from bot.core.model.events import StoreChanged
+from bot.store import backup_file
+from bot.store.backup import COPIED, PREFIX, RESTORING, is_note, lasts, names_by_tag, split
+from bot.store.backup_file import BackupError, BackupHead, BackupRow
+from bot.store.codec import dump_event
+from bot.store.keys import Keys
+from bot.store.scripts import SCHEMA, Scripts
+
+#: For how long what is written beside is kept if the restoration is interrupted, in milliseconds.
+BESIDE_MS = 3_600_000
+#: For how long Jenkins is looked at before each trigger, in milliseconds: a run may wait in front of a locked stage for
+#: days. As long as it is remembered that an attempt was posted (`NOTED_MS` in `bot/jenkins/posted.py`).
+LOOK_MS = 14 * 86_400_000
+#: For how long it is remembered that the event was delivered, in seconds.
+DELIVERED_SECONDS = 86_400
+#: Before this schema the epoch had another name (`bot/store/migrations/to_4.py`).
+_EPOCH_SINCE = 4
+
+
+def what_lasts(redis: Redis) -> list[str]:
+    """The hash tags under which the store holds anything that would be lost."""
+    found = names_by_tag(redis)
+    return [tag for tag, names in found.items() if any(lasts(name) and not is_note(name) for name in names)]
+
+
+def restore(redis: Redis, path: Path, head: BackupHead, *, replace: bool = False) -> None:
+    """Put the backup back, whose head this is and which was found to be whole (`backup_file.check`).
+
+    Raises BackupError if its schema is newer than ours, if the store holds something and `replace` is not set, or if a
+    key is none of Interlock's; RedisError if the store cannot be reached. Then each pipeline is as it was, or restored.
+    """
+    if head.schema > SCHEMA:
+        raise BackupError(
+            f"{path} has schema {head.schema}, this version understands up to {SCHEMA}: restore it with version "
+            f"{head.version} or a later one"
+        )
+    held = what_lasts(redis)
+    if held and not replace:
+        raise BackupError(f"the store is not empty: it holds {', '.join(held)}")
+    before = names_by_tag(redis)
+    written: dict[str, dict[str, int]] = {}
+    with _beside(redis):
+        for key, rows in groupby(backup_file.read(path), lambda row: row.key):
+            tag, name = split(key)
+            if not name or not lasts(name):
+                raise BackupError(f"{path} holds {key!r}, which is no key of a backup")
+            written.setdefault(tag, {})[name] = _write(redis, _key(tag, RESTORING + name), rows)
+        for tag in sorted(written, key=lambda each: "meta" in written[each]):
+            _put_in_force(redis, tag, before.pop(tag, []), written[tag], head)
+        for tag, names in before.items():
+            _forget(redis, [_key(tag, name) for name in names])
+
+
+@contextmanager
+def _beside(redis: Redis) -> Iterator[None]:
+    """Nothing is beside the state: neither before nor afterwards."""
+    _clear(redis)
+    try:
+        yield
+    finally:
+        _clear(redis)
+
+
+def _clear(redis: Redis) -> None:
+    found = names_by_tag(redis)
+    starts = (RESTORING, COPIED)
+    _forget(redis, [_key(tag, name) for tag, names in found.items() for name in names if name.startswith(starts)])
+
+
+def _forget(redis: Redis, keys: list[str]) -> None:
+    with redis.pipeline(transaction=False) as pipe:
+        for key in keys:
+            pipe.unlink(key)
+        pipe.execute()
+
+
+def _key(tag: str, name: str) -> str:
+    return f"{PREFIX}:{{{tag}}}:{name}"
+
+
+def _write(redis: Redis, key: str, rows: Iterator[BackupRow]) -> int:
+    """Write one value; returns when it expires (epoch milliseconds, 0: never)."""
+    expires = 0
+    for row in rows:
+        with redis.pipeline(transaction=False) as pipe:
+            _PUT[row.type](pipe, key, row.content)
+            pipe.pexpire(key, BESIDE_MS)
+            pipe.execute()
+        expires = row.expires
+    return expires
+
+
+def _pairs(content: list[Any]) -> list[tuple[Any, Any]]:
+    return list(zip(content[::2], content[1::2], strict=True))
+
+
+def _put_stream(pipe: Any, key: str, content: list[Any]) -> None:
+    for identity, fields in _pairs(content):
+        pipe.xadd(key, dict(_pairs(fields)), id=identity)
+
+
+_PUT: dict[str, Any] = {
+    "string": lambda pipe, key, content: pipe.set(key, content[0]),
+    "hash": lambda pipe, key, content: pipe.hset(key, mapping=dict(_pairs(content))),
+    "set": lambda pipe, key, content: pipe.sadd(key, *content),
+    "zset": lambda pipe, key, content: pipe.zadd(key, {member: float(score) for member, score in _pairs(content)}),
+    "list": lambda pipe, key, content: pipe.rpush(key, *content),
+    "stream": _put_stream,
+}
+
+
+def _put_in_force(redis: Redis, tag: str, before: list[str], values: dict[str, int], head: BackupHead) -> None:
+    """One hash tag: what there was goes, what was written takes its place; a pipeline learns that it was restored."""
+    gone = [_key(tag, name) for name in before if name not in values]
+    pairs = [key for name in values for key in (_key(tag, RESTORING + name), _key(tag, name))]
+    keys = [*gone, *pairs]
+    args: list[Any] = [len(gone), len(values), *values.values()]
+    if "meta" in values:
+        seconds, micros = redis.time()
+        now = seconds * 1000 + micros // 1000
+        of = Keys(tag)
+        # `workers.tasks.sweep` delivers the same event under this name; one of them counts.
+        keys += [of.meta, of.inbox, of.seen(f"event:store-changed:{str(now).encode()!r}")]
+        schema = int(cast("bytes | None", redis.hget(_key(tag, f"{RESTORING}meta"), "schema")) or SCHEMA)
+        epoch = "epoch" if schema >= _EPOCH_SINCE else "mark"
+        args += [now, epoch, now + LOOK_MS, dump_event(StoreChanged(head.at)), DELIVERED_SECONDS]
+    if not Scripts(redis).run("restore", keys, args):
+        raise BackupError(f"{tag} was not restored: it took more than {BESIDE_MS / 60_000:.0f} minutes; try again")

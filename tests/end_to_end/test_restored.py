@@ -1,0 +1,131 @@
+"""A backup of real processes at work, an emptied store, and the backup put back: everything goes on, nothing twice."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from demo.town import PIPELINE, SERVICES, Town
+from launch import BackOff, Stack
+from tests.cli.conftest import typed
+from tests.end_to_end.world import ROOT, World, until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+STAGES = ("build", "acceptance", "pre-production", "production")
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[Town]:
+    with Town(tmp_path) as made:
+        file = tmp_path / "interlock.yaml"
+        data = yaml.safe_load(file.read_text())
+        data["polling"] = {"builds": "2s", "heads": "10s", "clock": "1s"}
+        file.write_text(yaml.safe_dump(data, sort_keys=False))
+        yield made
+
+
+@contextmanager
+def interlock(town: Town, folder: Path) -> Iterator[World]:
+    with Stack(ROOT, data_dir=folder, env={**town.env, "INTERLOCK_WORKERS": "1"}, back_off=BackOff(first=0.1)) as stack:
+        made = World(town, stack)
+        try:
+            until("the heads of main are known", made.configured)
+            yield made
+        finally:
+            made.redis.close()
+
+
+def here(folder: Path, *words: str) -> Any:
+    """A command as typed on the machine of Interlock, whose server is the embedded one."""
+    return typed(*words, INTERLOCK_DATA_DIR=str(folder), INTERLOCK_REDIS_URL=None)
+
+
+def empty(folder: Path) -> None:
+    for file in [*folder.glob("**/*.aof"), *folder.glob("**/*.manifest"), *folder.glob("**/*.rdb")]:
+        file.unlink()
+
+
+def builds(town: Town) -> Counter[tuple[str, str]]:
+    """How many builds of each commit there are in each stage."""
+    found: Counter[tuple[str, str]] = Counter()
+    for stage in STAGES:
+        rows = town.jenkins["build" if stage == "build" else "cdp"].control.builds(town.job(stage))
+        found.update((stage, row["params"]["INTERLOCK_SHA"]) for row in rows)
+    return found
+
+
+def test_what_was_restored_goes_on_and_nothing_is_lost_or_built_twice(town: Town, tmp_path: Path) -> None:
+    """At the time of the backup one build runs, one run holds a lock, another waits in front of it."""
+    cdp, file = town.jenkins["cdp"].control, tmp_path / "interlock.backup"
+    with interlock(town, tmp_path) as before:
+        cdp.rule("shop/pre-production", result="FAILURE", count=1)
+        broken = before.merge("S1", "breaks it")
+        until("the lock", lambda: before.board().locks)
+        waits = before.merge("S2", "waits")
+        until("it waits", lambda: (run := before.run_of(waits)) and run.step and run.step.stage == "pre-production")
+        cdp.rule("shop/acceptance", duration=6.0, count=1)
+        runs = before.merge("S3", "is being built")
+        until("its build runs", lambda: before.builds("acceptance", runs))
+
+        done = here(tmp_path, "backup", str(file))
+        assert done.exit_code == 0, done.output
+        assert f"1 pipeline ({PIPELINE} with 3 live runs)" in done.output
+        assert before.town.token not in file.read_bytes().decode("latin-1")
+
+        refused = here(tmp_path, "restore", str(file), "--replace", "--yes")
+        assert refused.exit_code == 1
+        assert "Interlock runs (" in refused.output
+
+        fix = before.merge("S1", "mends it")
+        until("what came after the backup is delivered", lambda: before.builds("production", fix))
+        until("and so is the rest", lambda: all(before.builds("production", sha) for sha in (waits, runs)))
+        later = before.merge("S2", "merged after the backup")
+        until("it is on its way", lambda: before.builds("acceptance", later))
+    empty(tmp_path)
+    while_down = str(town.github.control.merge(SERVICES["S3"], title="merged meanwhile", author="dana"))
+    done = here(tmp_path, "restore", str(file))
+    assert done.exit_code == 0, done.output
+
+    with interlock(town, tmp_path) as after:
+        newest = after.merge("S1", "merged after the restoration")
+        for sha in (later, while_down, newest):
+            until(f"{sha[:7]} is delivered", lambda sha=sha: after.builds("production", sha))
+        until("nothing is on its way", lambda: not after.board().runs)
+        log = after.typed("log", "--limit", "200")
+        assert log.count("restored from the backup of") == 1
+        assert "state was lost" not in log
+        assert after.board().header.lost is None
+        assert after.typed("dead-letters").startswith("There are no dead letters")
+    twice = {place: number for place, number in builds(town).items() if number > 1}
+    assert twice == {}
+    assert builds(town)["production", broken] == 0
+
+
+def test_a_store_that_is_not_empty_is_refused_by_name_and_replaced_after_a_question(town: Town, tmp_path: Path) -> None:
+    file = tmp_path / "interlock.backup"
+    with interlock(town, tmp_path) as running:
+        sha = running.merge("S1")
+        until("it is delivered", lambda: running.builds("production", sha))
+        assert here(tmp_path, "backup", str(file)).exit_code == 0
+    refused = here(tmp_path, "restore", str(file))
+    assert refused.exit_code == 1
+    assert "the store is not empty: it holds" in refused.output
+    assert PIPELINE in refused.output
+    asked = here(tmp_path, "restore", str(file), "--replace")
+    assert asked.exit_code == 1
+    assert "Replace what the store holds" in asked.output
+    done = here(tmp_path, "restore", str(file), "--replace", "--yes")
+    assert done.exit_code == 0, done.output
+    began = time.monotonic()
+    with interlock(town, tmp_path) as running:
+        sha = running.merge("S2")
+        until("the next merge is delivered", lambda: running.builds("production", sha))
+    assert time.monotonic() - began < 60
+    assert all(number == 1 for number in builds(town).values())

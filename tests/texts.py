@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bot.core.model.effects import Notify
+from bot.core.model.events import TakenOut
 from bot.core.model.messages import Message, Verbatim
 from bot.core.model.stage_state import Lock
 from bot.reporting.messages import words
@@ -27,3 +28,8 @@ def body_of(notify: Notify) -> str:
 def lock_for(reason: str, by: str, since: float, until: float | None = None, stage: str = "pre-production") -> Lock:
     """A lock with a reason that somebody wrote."""
     return Lock(f"{stage}/{by}", stage, Verbatim(reason), by, since, until=until)
+
+
+def retried(slot: str) -> TakenOut:
+    """What is on record of the retry of a dead letter."""
+    return TakenOut("dead-letter", slot, True, "ann", "mended")

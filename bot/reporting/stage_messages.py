@@ -122,6 +122,10 @@ words.register(m.UnmanagedBuildSeen, _unmanaged_build_seen)
 words.register(m.PipelineConfigured, _pipeline_configured)
 words.register(m.ModeChanged, lambda of: f"{of.by} sets the pipeline from {of.before} to {of.now}: {of.reason}")
 words.register(m.StageWatched, lambda of: f"{of.by} is told when {of.stage} opens")
+words.register(
+    m.WasTakenOut,
+    lambda of: f"{of.by} {'retries' if of.again else 'drops'} the {of.what.replace('-', ' ')} {of.name}: {of.reason}",
+)
 words.register(m.StateWasLost, lambda of: f"state was lost: {of.why}")
 words.register(m.StoreRestored, _store_restored)
 words.register(m.ClosedAfterLoss, _closed_after_loss)

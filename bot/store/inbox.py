@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from redis import Redis
 
-from bot.core.model.events import Event
+from bot.core.model.events import Event, TakenOut
 from bot.store.codec import dump_event
 from bot.store.keys import FAMILIES, Keys
 from bot.store.scripts import Scripts
@@ -202,12 +202,12 @@ def parked(redis: Redis, keys: Keys, limit: int = PARKED_KEPT) -> list[ParkedDel
     return [ParkedDelivery(**json.loads(row), text=row) for row in rows]
 
 
-def take_out(redis: Redis, keys: Keys, found: ParkedDelivery, *, again: bool) -> bool | None:
-    """Take a parked delivery out: into the inbox `again`, or for good. None if another has; True: wake a worker up.
+def take_out(redis: Redis, keys: Keys, found: ParkedDelivery, taken: TakenOut) -> bool | None:
+    """Take a parked delivery out, into the inbox again or for good; who did it goes on record in the same step.
 
-    What was no UTF-8 comes back with replacement characters.
+    None if another has taken it out; True: wake a worker up. What was no UTF-8 comes back with replacement characters.
     """
     names = [keys.parked, keys.inbox, keys.wake_up, keys.meta]
-    args = [found.text, int(again), WAKE_UP_MS, found.source, found.name, found.delivery, found.body]
-    answer = int(Scripts(redis).run("unpark", names, args, fence=keys))
+    args = [found.text, int(taken.again), WAKE_UP_MS, found.source, found.name, found.delivery, found.body]
+    answer = int(Scripts(redis).run("unpark", names, [*args, dump_event(taken)], fence=keys))
     return None if answer < 0 else answer == 1

@@ -11,11 +11,11 @@ from typing import Any, cast
 from redis import Redis
 
 from bot.core.model.effects import Effect
-from bot.core.model.events import Event
+from bot.core.model.events import Event, TakenOut
 from bot.core.model.pipeline import Job
 from bot.store.codec import dump_effect, dump_event, load_effect
 from bot.store.inbox import WAKE_UP_MS
-from bot.store.keys import Keys
+from bot.store.keys import FAMILIES, Keys
 from bot.store.scripts import Scripts
 from bot.store.store import ClaimRequest, family_of
 from bot.store.webhooks import Undelivered, load_undelivered
@@ -225,22 +225,25 @@ class Outbox:
         """The effects that were given up, newest first, at most `limit`."""
         return [_dead_letter(slot, raw) for slot, raw in self._newest_dead()[:limit]]
 
-    def revive(self, slot: str) -> bool:
-        """Give a dead letter another try, at once; False if there is none in that slot."""
-        text = self._redis.hget(self._keys.dead_letters, slot)
-        if text is None:
-            return False
-        dead_letter, keys = json.loads(text), self._keys
-        if load_undelivered(dead_letter) is not None:
-            return bool(self._scripts.run("redeliver", [keys.dead_letters, keys.redeliveries], [slot], fence=keys))
-        effect = load_effect(json.dumps(dead_letter["effect"]))
-        names = [keys.due(family_of(effect)), keys.outbox, keys.tries, keys.dead_letters]
-        args = [slot, f"{dead_letter['revision']}\n{dump_effect(effect)}"]
-        return bool(self._scripts.run("revive", names, args, fence=keys))
+    def take_out(self, taken: TakenOut) -> bool | None:
+        """Give a dead letter another try, at once, or forget it; who did it goes on record in the same step.
 
-    def drop_dead(self, slot: str) -> bool:
-        """Forget a dead letter: it is not to be done any more; False if there is none in that slot."""
-        return bool(self._redis.hdel(self._keys.dead_letters, slot))
+        None if there is none of that name any more; True: wake a worker up.
+        """
+        slot, keys = taken.name, self._keys
+        text = self._redis.hget(keys.dead_letters, slot)
+        if text is None:
+            return None
+        dead_letter, how, family, value = json.loads(text), "drop", FAMILIES[0], ""
+        if taken.again and load_undelivered(dead_letter) is not None:
+            how = "redeliver"
+        elif taken.again:
+            effect = load_effect(json.dumps(dead_letter["effect"]))
+            how, family, value = "revive", family_of(effect), f"{dead_letter['revision']}\n{dump_effect(effect)}"
+        names = [keys.dead_letters, keys.inbox, keys.wake_up, keys.meta]
+        names += [keys.due(family), keys.outbox, keys.tries, keys.redeliveries]
+        answer = int(self._scripts.run("dead_letter", names, [slot, WAKE_UP_MS, dump_event(taken), how, value], keys))
+        return None if answer < 0 else answer == 1
 
     def _forget_oldest_dead(self) -> None:
         """Make room for a tenth of what is kept, so that it is seldom done."""

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-import structlog
-
 from bot.core.access import Action
 from bot.core.model.board import Board
 from bot.core.model.events import (
@@ -22,6 +20,7 @@ from bot.core.model.events import (
     ModeAsked,
     MoveAsked,
     RetryAsked,
+    TakenOut,
     UnlockAsked,
     WatchAsked,
 )
@@ -35,8 +34,6 @@ from bot.web import bodies, finding
 from bot.web.bodies import AnyBody
 from bot.web.problems import unknown
 from bot.web.shared import wake_up
-
-log = structlog.get_logger()
 
 #: An action, and the service that it is about if it is about one.
 Wanted = tuple[Action, str | None]
@@ -166,24 +163,23 @@ def change_mode() -> RequestKind[bodies.ModeBody, ModeAsked]:
 
 def take_out_dead_letter(context: PipelineContext, slot: str, by: str, reason: str, *, again: bool) -> None:
     """Give an effect that was given up another try, or forget it. Raises Problem (404)."""
-    take = context.outbox.revive if again else context.outbox.drop_dead
-    if not take(slot):
+    wake = context.outbox.take_out(TakenOut("dead-letter", slot, again, by, reason))
+    if wake is None:
         raise unknown("dead letter", slot, (letter.slot for letter in context.outbox.dead_letters()))
-    what = "retry" if again else "drop"
-    log.info("dead-letter-taken-out", pipeline=context.pipeline.name, slot=slot, what=what, by=by, reason=reason)
+    if wake:
+        wake_up(context.pipeline.name)
 
 
 def take_out_parked(context: PipelineContext, entry: str, by: str, reason: str, *, again: bool) -> None:
     """Have the next turn decide a parked delivery once more, or forget it. Raises Problem (404)."""
     rows = parked(context.redis, context.keys)
     found = next((row for row in rows if row.entry == entry), None)
-    wake = None if found is None else take_out(context.redis, context.keys, found, again=again)
+    taken = TakenOut("parked-delivery", entry, again, by, reason)
+    wake = None if found is None else take_out(context.redis, context.keys, found, taken)
     if wake is None:
         raise unknown("parked delivery", entry, (row.entry for row in rows))
-    name, what = context.pipeline.name, "retry" if again else "drop"
     if wake:
-        wake_up(name)
-    log.info("parked-delivery-taken-out", pipeline=name, entry=entry, what=what, by=by, reason=reason)
+        wake_up(context.pipeline.name)
 
 
 def _on_all(action: Action) -> Callable[[PipelineContext, Any], Wanted]:

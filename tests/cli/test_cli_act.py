@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -352,6 +353,8 @@ def test_a_dead_letter_that_nobody_needs_is_dropped(interlock: Interlock, story:
     outbox = Outbox(story.redis, story.keys)
     assert outbox.dead_letters() == []
     assert not outbox.has(slot)
+    (fact,) = map(json.loads, interlock("log", "--json", "--kind", "dead-letter-taken-out").stdout.splitlines())
+    assert (fact["by"], slot in fact["why"]) == ("alex", True)
 
 
 def test_parked_deliveries_are_listed_decided_once_more_or_dropped(interlock: Interlock, story: Story) -> None:

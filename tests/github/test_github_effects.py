@@ -16,6 +16,7 @@ from bot.core.model.messages import Verbatim
 from bot.effect_outcomes import RetryPolicy
 from bot.github import session, written_state
 from bot.store.github import Allowance
+from tests.texts import retried
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop, clean
 from workers import performer
@@ -250,7 +251,7 @@ def test_another_life_and_a_newer_effect_begin_their_day_anew(shop: Workshop) ->
     pass_time(shop, 86_500)
     fail(shop, newer, 1)
     assert len(shop.dead()) == 1
-    assert shop.context.outbox.revive(newer.slot)
+    assert shop.context.outbox.take_out(retried(newer.slot)) is not None
     fail(shop, newer, 2)
     assert shop.dead() == []
     shop.github.control.clear_faults()

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from bot.core.model.events import TakenOut
 from bot.core.model.facts import Fact, FactKind
 from bot.core.model.messages import StepPassed, Verbatim, Who
 from bot.core.model.pipeline import Step
@@ -14,6 +15,7 @@ from bot.outbound.follower import WebhookFollower
 from launch import free_port
 from tests.outbound.conftest import Desk, Open
 from tests.outbound.receiver import SECRET, Receiver, Taken, signature_by_openssl
+from tests.texts import retried
 
 SHA = "b22c32c" + "0" * 33
 
@@ -199,7 +201,7 @@ def test_a_dead_letter_that_is_retried_is_told_once_more_beside_what_comes_in(de
     (letter,) = desk.context.outbox.dead_letters()
     before = receiver.deliveries()
     receiver.answer = lambda _: (200, {})
-    assert desk.context.outbox.revive(letter.slot)
+    assert desk.context.outbox.take_out(retried(letter.slot)) is not None
     desk.tell("e")
     desk.deliver()
     assert [each.body["words"] for each in receiver.requests[4:]] == ["b", "c", "e"]
@@ -213,7 +215,7 @@ def test_what_is_refused_once_more_is_a_dead_letter_again(desk: Desk, receiver: 
     desk.tell("a", "b")
     desk.deliver()
     (letter,) = desk.context.outbox.dead_letters()
-    desk.context.outbox.revive(letter.slot)
+    desk.context.outbox.take_out(retried(letter.slot))
     desk.deliver()
     (again,) = desk.context.outbox.dead_letters()
     assert again.slot == letter.slot
@@ -225,7 +227,7 @@ def test_a_dead_letter_that_is_dropped_is_gone(desk: Desk, receiver: Receiver) -
     desk.tell("a")
     desk.deliver()
     (letter,) = desk.context.outbox.dead_letters()
-    assert desk.context.outbox.drop_dead(letter.slot)
+    assert desk.context.outbox.take_out(TakenOut("dead-letter", letter.slot, False, "ann", "not needed")) is not None
     desk.tell("b")
     desk.deliver()
     (other,) = desk.context.outbox.dead_letters()
@@ -245,7 +247,7 @@ def test_what_the_log_forgot_before_it_was_taken_is_said(desk: Desk, receiver: R
     assert [each.body["words"] for each in receiver.requests] == ["taken", "kept"]
     (letter,) = desk.context.outbox.dead_letters()
     assert letter.error.startswith("the log forgot facts before webhook audit took them (`keep: facts`)")
-    desk.context.outbox.revive(letter.slot)
+    desk.context.outbox.take_out(retried(letter.slot))
     desk.deliver()
     assert desk.context.outbox.dead_letters() == []
     assert len(receiver.requests) == 2

@@ -15,7 +15,7 @@ from tests.outbound.receiver import Receiver
 
 def measured(desk: Desk) -> dict[str, float]:
     """The metrics of the webhook."""
-    families: list[Metric] = list(StoredMetrics(desk.runtime).collect())
+    families: list[Metric] = list(StoredMetrics(desk.runtime, [desk.context], shared=True).collect())
     samples = (sample for family in families for sample in family.samples if "webhook" in sample.name)
     return {
         sample.name: sample.value

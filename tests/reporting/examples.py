@@ -125,6 +125,8 @@ MESSAGES: list[m.Message] = [
     s.UnmanagedBuildSeen(8, STEP, "S1.1"),
     s.PipelineConfigured("shop", ("build", "acceptance"), 3, Mode.RUN),
     s.ModeChanged("ann", Mode.RUN, Mode.PAUSE, "a look"),
+    s.WasTakenOut("ann", "dead-letter", "notify/1", True, "Jenkins is back"),
+    s.WasTakenOut("ann", "parked-delivery", "1700000000000-0", False, "nobody needs it"),
     s.StageWatched("ann", "pre-production"),
     s.StateWasLost("the store was emptied"),
     s.StoreRestored(1_795_000_000.0),

@@ -17,7 +17,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 import bot.store
 from bot.core.model.effects import Look
-from bot.core.model.events import BuildSeen, TimePassed
+from bot.core.model.events import BuildSeen, TakenOut, TimePassed
 from bot.core.model.pipeline import Job, Outcome, Step
 from bot.core.model.run import Status
 from bot.core.rules.decide import decide
@@ -37,7 +37,6 @@ from tests.state.stored import put_back, stored
 from tests.texts import text_of
 
 FENCED = {
-    "redeliver",
     "webhook",
     "webhook_lease",
     "begin",
@@ -49,12 +48,13 @@ FENCED = {
     "renew",
     "finish",
     "postpone",
-    "revive",
+    "dead_letter",
     "unpark",
     "intent",
     "unacknowledged",
     "statistics",
 }
+PARKED = TakenOut("parked-delivery", "1-0", True, "ann", "a newer version")
 #: What another version cannot misread: giving back, counting, what concerns GitHub or the health of processes.
 OPEN = {"release", "unsend", "pause", "permit", "backlog", "contact", "heartbeat", "alert"}
 #: No scripts by themselves; and the migration, which looks at the number itself.
@@ -412,15 +412,15 @@ def calls(pipeline: StoredPipeline) -> Iterator[tuple[str, Callable[[], object]]
     yield "postpone", lambda: outbox.give_up(claim, "no", 1.0)
     yield (
         "unpark",
-        lambda: take_out(pipeline.redis, pipeline.keys, parked(pipeline.redis, pipeline.keys)[0], again=True),
+        lambda: take_out(pipeline.redis, pipeline.keys, parked(pipeline.redis, pipeline.keys)[0], PARKED),
     )
-    yield "revive", lambda: outbox.revive(claim.effect.slot)
+    yield "dead_letter", lambda: outbox.take_out(TakenOut("dead-letter", claim.effect.slot, True, "ann", "mended"))
     statistics = StatisticsStore(pipeline.redis, pipeline.keys, Records(pipeline.redis, pipeline.keys))
     yield "statistics", lambda: statistics.advance(lambda found: setattr(found, "cursor", "1-0"))
     webhooks = Webhooks(pipeline.redis, pipeline.keys)
     yield "webhook_lease", lambda: webhooks.lease("audit", "me", 1_000)
     yield "webhook", lambda: webhooks.store("audit", "me", 1_000, OutboundState("9-0"))
-    yield "redeliver", lambda: outbox.revive(UNDELIVERED.slot)
+    yield "dead_letter", lambda: outbox.take_out(TakenOut("dead-letter", UNDELIVERED.slot, True, "ann", "mended"))
 
 
 @pytest.mark.parametrize(("stored_number", "error"), [(SCHEMA + 1, NewerSchema), (SCHEMA - 1, OlderSchema)])

@@ -10,14 +10,15 @@ from dataclasses import replace
 import pytest
 
 from bot.core.model.effects import Banner, Effect, Look, Notify, SetStatus, Trigger
-from bot.core.model.events import TimePassed
+from bot.core.model.events import TakenOut, TimePassed
 from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import Job, Lane, Track
 from bot.core.model.stage_messages import WrittenNotice
+from bot.store.codec import load_event
 from bot.store.outbox import DEAD_KEPT, Claim, Outbox
 from bot.store.store import Outdated
 from tests.state.conftest import NOTHING, StoredPipeline
-from tests.texts import lock_for
+from tests.texts import lock_for, retried
 
 JOB = Job("cdp", "shop/pre-production")
 
@@ -313,18 +314,30 @@ def test_what_was_given_up_waits_for_a_person_with_the_reason(pipeline: StoredPi
 def test_a_dead_letter_that_is_revived_is_due_at_once_as_if_new(pipeline: StoredPipeline) -> None:
     pipeline.turn(effects=(look(1),))
     pipeline.outbox.give_up(claim(pipeline), "no", 1.0)
-    assert pipeline.outbox.revive(look(1).slot) is True
+    assert pipeline.outbox.take_out(retried(look(1).slot)) is True
     assert pipeline.outbox.dead_letters() == []
     again = claim(pipeline)
     assert (again.effect, again.tries) == (look(1), 0)
-    assert pipeline.outbox.revive(look(1).slot) is False
+    assert pipeline.outbox.take_out(retried(look(1).slot)) is None
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_whoever_takes_a_dead_letter_out_is_on_record_in_the_same_step(pipeline: StoredPipeline, again: bool) -> None:
+    pipeline.turn(effects=(look(1),))
+    pipeline.outbox.give_up(claim(pipeline), "no", 1.0)
+    asked = TakenOut("dead-letter", look(1).slot, again, "ann", "mended")
+    assert pipeline.outbox.take_out(replace(asked, name="look/none")) is None
+    assert pipeline.outbox.take_out(asked) is True
+    assert pipeline.outbox.take_out(asked) is None, "somebody else was faster"
+    assert [load_event(each.body) for each in pipeline.waiting()] == [asked]
+    assert pipeline.outbox.has(look(1).slot) is again
 
 
 def test_a_newer_effect_wins_over_a_dead_letter_that_is_revived(pipeline: StoredPipeline) -> None:
     pipeline.turn(effects=(status("old"),))
     pipeline.outbox.give_up(claim(pipeline, "github"), "no", 1.0)
     pipeline.turn(effects=(status("new"),))
-    pipeline.outbox.revive(status("old").slot)
+    pipeline.outbox.take_out(retried(status("old").slot))
     assert claim(pipeline, "github").effect == status("new")
 
 
@@ -409,4 +422,4 @@ def test_what_was_given_up_is_forgotten_when_something_newer_takes_its_slot(pipe
     assert len(pipeline.outbox.dead_letters()) == 1
     pipeline.turn(effects=(status("success"),))
     assert pipeline.outbox.dead_letters() == []
-    assert not pipeline.outbox.revive(given.effect.slot)
+    assert pipeline.outbox.take_out(retried(given.effect.slot)) is None

@@ -396,6 +396,11 @@ def test_dead_letters_are_listed_retried_and_dropped(person: Person, story: Stor
     ada.submit("Drop a dead letter", reason="nobody needs it")
     assert ada.told == "Done: it is dropped."
     assert story.context.outbox.dead_letters() == []
+    story.turns()
+    for page in ("log?kind=dead-letter-taken-out", "log?by=ada"):
+        vera.open(f"{base(story)}/{page}")
+        assert f"ada retries the dead letter {given_up}: mended" in vera.text
+        assert f"ada drops the dead letter {given_up}: nobody needs it" in vera.text
 
 
 def test_a_parked_delivery_is_decided_once_more_or_dropped(person: Person, story: Story, broken: Run) -> None:
@@ -411,7 +416,11 @@ def test_a_parked_delivery_is_decided_once_more_or_dropped(person: Person, story
         ada.submit(f"{button} a parked delivery", reason="a newer version")
         assert ada.told == done
         assert parked(story.redis, story.keys) == []
-        assert story.waiting() == before + (button == "Retry")
+        assert story.waiting() == before + 1 + (button == "Retry")
+    story.turns()
+    ada.open(f"{base(story)}/log?kind=parked-delivery-taken-out")
+    for verb in ("retries", "drops"):
+        assert re.search(rf"ada {verb} the parked delivery 17\d+-0: a newer version", ada.text)
 
 
 def test_the_picture_of_our_health_leads_to_the_dead_letters(person: Person, story: Story, given_up: str) -> None:

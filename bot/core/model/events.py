@@ -45,6 +45,7 @@ from bot.core.model.people_events import (
     ModeAsked,
     MoveAsked,
     RetryAsked,
+    TakenOut,
     UnlockAsked,
     VerifyAsked,
     WatchAsked,
@@ -141,6 +142,7 @@ Event = (
     | LetThroughAsked
     | VerifyAsked
     | ModeAsked
+    | TakenOut
     | CommandSaid
     | CommandAllowed
     | CommandRefused
@@ -184,6 +186,7 @@ __all__ = [
     "RetryAsked",
     "StateLost",
     "StoreChanged",
+    "TakenOut",
     "TimePassed",
     "TriggerAccepted",
     "TriggerRefused",

@@ -56,6 +56,8 @@ class FactKind(StrEnum):
     VERIFICATION_HELD = "verification-held"
     VERIFICATION_ENDED = "verification-ended"
     MODE_CHANGED = "mode-changed"
+    DEAD_LETTER_TAKEN_OUT = "dead-letter-taken-out"
+    PARKED_DELIVERY_TAKEN_OUT = "parked-delivery-taken-out"
     STATE_LOST = "state-lost"
     STORE_CHANGED = "store-changed"
     COMMAND_SAID = "command-said"

@@ -121,6 +121,21 @@ class ModeAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class TakenOut:
+    """A person has taken out a dead letter or a parked delivery, for another try or for good; this puts it on record.
+
+    `name`: the slot of the dead letter, or the id of the delivery in the inbox.
+    """
+
+    what: Literal["dead-letter", "parked-delivery"]
+    name: str
+    again: bool
+    by: str
+    reason: str
+    kind: Literal["taken-out"] = "taken-out"
+
+
+@dataclass(frozen=True, slots=True)
 class Command:
     """One line of a comment that begins with `/interlock`. `verb` empty: not understood, perhaps `meant`."""
 

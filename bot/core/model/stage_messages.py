@@ -6,6 +6,7 @@ The same list as `messages`, continued. What is sent to people as a notice (`eff
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from bot.core.model.messages import Message, Who
 from bot.core.model.pipeline import Mode, Outcome, Step
@@ -240,6 +241,17 @@ class ModeChanged(Message):
     by: str
     before: Mode
     now: Mode
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WasTakenOut(Message):
+    """A person has had another try made at a dead letter or a parked delivery, or dropped it."""
+
+    by: str
+    what: Literal["dead-letter", "parked-delivery"]
+    name: str
+    again: bool
     reason: str
 
 

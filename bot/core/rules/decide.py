@@ -111,6 +111,7 @@ HANDLERS: Mapping[type, tuple[Handler, ...]] = dict[type, tuple[Handler, ...]](
         _on(events.FastLaneAsked, requests.send_head_fast),
         _on(events.LetThroughAsked, freezes.let_through),
         _on(events.ModeAsked, requests.change_mode),
+        _on(events.TakenOut, requests.note_taken_out),
         _on(events.VerifyAsked, verifications.verify_on_request),
         _on(events.CommandSaid, commands.hear_command),
         _on(events.CommandAllowed, _obey_command),

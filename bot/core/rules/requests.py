@@ -18,6 +18,7 @@ from bot.core.model.events import (
     ModeAsked,
     MoveAsked,
     RetryAsked,
+    TakenOut,
     UnlockAsked,
 )
 from bot.core.model.facts import FactKind
@@ -36,7 +37,7 @@ from bot.core.model.messages import (
 from bot.core.model.pipeline import Lane, Mode, Track
 from bot.core.model.refusals import No, NoSuchStage, NotClosedBy, Refusal, SeveralLocks
 from bot.core.model.run import Buildable, End, Ending, Moved, Run, Status
-from bot.core.model.stage_messages import ModeChanged, UnlockedBy
+from bot.core.model.stage_messages import ModeChanged, UnlockedBy, WasTakenOut
 from bot.core.model.stage_state import Lock
 from bot.core.rules import fast_lane, stage_versions
 from bot.core.rules.builds import give_back
@@ -335,3 +336,14 @@ def _send_withdrawal(decision: Decision, built: Buildable) -> None:
 
 def _is_aborted(decision: Decision, built: Buildable) -> bool:
     return built.taken_out or built.attempt.timed_out or (built.status is Status.ENDING and may_abort(decision, built))
+
+
+# -- what was given up -------------------------------------------------------------------------------------------------
+
+
+def note_taken_out(decision: Decision, event: TakenOut) -> None:
+    """Put on record who took out a dead letter or a parked delivery. It is done already."""
+    is_letter = event.what == "dead-letter"
+    kind = FactKind.DEAD_LETTER_TAKEN_OUT if is_letter else FactKind.PARKED_DELIVERY_TAKEN_OUT
+    told = WasTakenOut(event.by, event.what, event.name, event.again, event.reason)
+    decision.tell(kind, told, by=event.by)

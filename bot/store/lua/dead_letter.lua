@@ -1,0 +1,24 @@
+-- Take a dead letter out, and put on record who did it: the next turn writes the fact.
+-- An effect that is to be tried again is due now, its tries forgotten; a newer effect in the same slot wins. What a
+-- webhook did not take waits among its redeliveries.
+-- KEYS: dead letters, inbox, wake-up, meta, due, outbox, tries, redeliveries.
+-- ARGV: slot, wake_up_ms, event, 'drop' or 'redeliver' or 'revive', value of the outbox or ''.
+-- Returns -1 if there was no such dead letter, 1 if a worker must be woken up, else 0.
+local text = redis.call('HGET', KEYS[1], ARGV[1])
+if not text then
+  return -1
+end
+redis.call('HDEL', KEYS[1], ARGV[1])
+if ARGV[4] == 'redeliver' then
+  redis.call('HSET', KEYS[8], ARGV[1], text)
+elseif ARGV[4] == 'revive' and redis.call('HSETNX', KEYS[6], ARGV[1], ARGV[5]) == 1 then
+  redis.call('HDEL', KEYS[7], ARGV[1])
+  local time = redis.call('TIME')
+  redis.call('ZADD', KEYS[5], time[1] * 1000 + math.floor(time[2] / 1000), ARGV[1])
+end
+redis.call('XADD', KEYS[2], '*', 's', 'event', 'n', '', 'd', '', 'b', ARGV[3])
+redis.call('HINCRBY', KEYS[4], 'accepted', 1)
+if redis.call('SET', KEYS[3], '1', 'NX', 'PX', ARGV[2]) then
+  return 1
+end
+return 0

@@ -2,7 +2,7 @@
 
 Nothing that schema 5 stored changed its meaning: each field that is new has a default that means *unknown* or *none*.
 The number keeps the versions before off what they cannot read: the records of follow-ups, freezes in the header, the
-effect `mention`, and the events and facts of freezes, watchers and runs that a person moves to the front.
+effect `mention`, and the events and facts of freezes, watchers, what people take out and runs that they move.
 """
 
 from __future__ import annotations

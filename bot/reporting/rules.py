@@ -13,6 +13,7 @@ from bot.core.model.messages import Message
 from bot.core.model.pipeline import Track
 from bot.core.model.refusals import No, NotClosedBy, Refusal, SeveralLocks
 from bot.core.model.stage_messages import CalledBack, ClosedNow, FreezeEnded, Frozen, StageLocked, StageUnlocked
+from bot.core.rules.freeze_windows import is_freeze_lock
 
 #: The page of `docs` that has the rules of a letter.
 PAGES = {"F": "fast-lane", "L": "locks", "W": "freezes"}
@@ -64,7 +65,13 @@ def _queued(fact: Fact) -> str:
 
 
 def _admitted(fact: Fact) -> str:
-    return "F4" if isinstance(fact.why, m.Entered) and (fact.why.fast or fact.why.ahead) else ""
+    """F5, L4: a lock lets in a fix, or the retry of what it stands for; F4: overtaking. No rule speaks of others."""
+    why = fact.why
+    if not isinstance(why, m.Entered):
+        return ""
+    if why.locked:
+        return "F5" if why.fast else "L4"
+    return "F4" if why.fast or why.ahead else ""
 
 
 def _recalled(fact: Fact) -> str:
@@ -94,11 +101,16 @@ def _locked(fact: Fact) -> str:
 
 
 def _unlocked(fact: Fact) -> str:
-    """F9: a run that contains the failed commit has passed; L4: it is the failed run itself; L2: a person, or time."""
+    """F9: a run that contains the failed commit has passed; L4: it is the failed run itself; L2: a person, or time.
+
+    W1: a freeze is over; W3: a person has lifted it.
+    """
     why = fact.why.why if isinstance(fact.why, StageUnlocked) else None
     if isinstance(why, m.StepPassed):
         return "L4" if fact.by == fact.run else "F9"
-    return "W1" if isinstance(why, FreezeEnded) else "L2"
+    if isinstance(why, FreezeEnded):
+        return "W1"
+    return "W3" if is_freeze_lock(fact.lock) else "L2"
 
 
 def _refused(fact: Fact) -> str:

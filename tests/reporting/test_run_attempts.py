@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.model.events import Event
+from bot.core.model.events import Event, FreezesPlanned
 from bot.core.model.facts import Fact, FactKind, Why
+from bot.core.model.freezes import Freeze, FreezeWindow
 from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import Step
 from bot.core.rules.decision import Decision
 from bot.reporting.attempts import PastAttempt, attempts, numbered
-from bot.reporting.rules import address, rule_of_reason, rules_of
+from bot.reporting.rules import address, rule_of, rule_of_reason, rules_of
 from tests.core.town import Town
 
 ROOT = Path(__file__).parents[2]
@@ -75,7 +76,7 @@ def test_a_retry_is_an_attempt_of_its_own_and_follows_l4() -> None:
     town.passes(s1a)
     assert [each.outcome for each in town.attempts("S1.1")][-2:] == ["passed", "starting"]
     assert town.decided("S1.1")[-9:] == [
-        "- build-failed", "L1 stage-locked", "L4 run-retried", "- run-admitted", "- build-started", "- build-passed",
+        "- build-failed", "L1 stage-locked", "L4 run-retried", "L4 run-admitted", "- build-started", "- build-passed",
         "- run-queued", "L4 stage-unlocked", "- run-admitted",
     ]  # fmt: skip
 
@@ -108,7 +109,19 @@ def test_the_story_of_a_fix_names_the_rules_of_the_fast_lane() -> None:
     fix = town.decided("S1.3")
     assert fix[:2] == ["F2 run-queued", "F4 run-admitted"]
     assert "F3 run-queued" in fix
+    assert fix.count("F5 run-admitted") == 1  # into the locked stage
     assert [each.outcome for each in town.attempts("S1.3")][:3] == ["passed", "passed", "passed"]
+
+
+def test_who_opens_the_lock_of_a_freeze_lifts_it() -> None:
+    town = RecordedTown()
+    town.send(FreezesPlanned((Freeze("fair", ("pre-production",), (FreezeWindow(0.0, 9_000.0),)),)))
+    town.lock("pre-production")
+    keys = [lock.key for lock in town.board.locks_of("pre-production")]
+    for key in keys:
+        town.unlock("pre-production", lock=key)
+    found = [(rule_of(fact), fact.lock) for _, fact in town.recorded if fact.kind is FactKind.STAGE_UNLOCKED]
+    assert sorted(found) == [("L2", "pre-production/1"), ("W3", "pre-production/freeze-fair")]
 
 
 def test_a_run_that_ends_because_its_lock_is_opened_follows_l1() -> None:
@@ -172,10 +185,10 @@ def test_each_rule_that_is_named_is_on_the_page_that_it_leads_to(rule: str) -> N
 
 
 def test_the_rules_that_decisions_follow_are_named() -> None:
-    """F10 is what no decision does: nobody restarts. That a person lifted a freeze is told as L2, with who and why."""
+    """F10 is what no decision does: nobody restarts."""
     documented = {
         rule
         for page in ("fast-lane", "locks", "freezes")
         for rule in re.findall(r"^- \*\*([FLW]\d+) ", (ROOT / "docs" / f"{page}.md").read_text("utf-8"), re.MULTILINE)
     }
-    assert documented - named() == {"F10", "W3"}
+    assert documented - named() == {"F10"}

@@ -130,12 +130,13 @@ class IsMerged(Message):
 
 @dataclass(frozen=True, slots=True)
 class Entered(Message):
-    """A run was admitted. `ahead`: as a fix, before those that wait."""
+    """A run was admitted. `ahead`: as a fix, before those that wait; `locked`: into a stage that keeps others out."""
 
     who: Who
     step: Step
     fast: bool = False
     ahead: bool = False
+    locked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,11 +21,18 @@ from bot.core.rules.decision import Decision
 
 #: Who holds the locks of freezes.
 BY = "Interlock"
+#: What the key of such a lock has after the stage, before the name of the freeze.
+_OF_FREEZES = "freeze-"
 
 
 def lock_key(stage: str, freeze: str) -> str:
     """The key of the lock of a freeze."""
-    return f"{stage}/freeze-{freeze}"
+    return f"{stage}/{_OF_FREEZES}{freeze}"
+
+
+def is_freeze_lock(key: str | None) -> bool:
+    """Whether that is the key of the lock of a freeze."""
+    return key is not None and key.partition("/")[2].startswith(_OF_FREEZES)
 
 
 def wanted(board: Board, now: float) -> Iterator[Lock]:

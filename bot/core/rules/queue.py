@@ -35,7 +35,7 @@ from bot.core.rules import fast_lane, stage_versions
 from bot.core.rules.cleanup import leave, newest_fix, superseded
 from bot.core.rules.containment import ask_whether_contained
 from bot.core.rules.decision import AnyBuildable, Decision, run_failed
-from bot.core.rules.freeze_windows import closes_next, excepted, is_frozen, tell_excepted
+from bot.core.rules.freeze_windows import closes_next, counting, excepted, is_frozen, tell_excepted
 from bot.core.rules.stage_versions import RunAhead, may_be_off_main, rolls_out
 
 #: How many waiting runs are told on their pull request that a fix has passed them: a queue must not cost requests.
@@ -223,7 +223,8 @@ def start_build(decision: Decision, waiting: AnyBuildable, blocker: Blocker | No
 def _admitted(board: Board, run: Run) -> Entered:
     fast = run.lane is Lane.FAST
     ahead = fast and run.step.track is Track.REAL and bool(board.queue_length(run.step))
-    return Entered(run.who, run.step, fast, ahead)
+    locked = run.step.track is Track.REAL and bool(counting(board, run.step.stage, run))
+    return Entered(run.who, run.step, fast, ahead, locked)
 
 
 def _passed_by(board: Board, run: Run) -> list[Run]:

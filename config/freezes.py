@@ -10,9 +10,9 @@ from itertools import islice
 from typing import Annotated, Any
 from zoneinfo import available_timezones
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from bot.core.access import Role
+from bot.core.access import NEEDED, Action
 from bot.core.model.freezes import Freeze
 from config import values as v
 from config.errors import Mistake, Path, nearest, one_of, shown
@@ -23,8 +23,6 @@ _WORDS = "a cron time of minute, hour, day, month and weekday, as in `0 16 * * F
 #: How many of its windows say whether a freeze ever ends, and from when they are looked at: not from now, so that a
 #: file does not become wrong by itself.
 _LOOKED_AT, _SINCE = 60, 1_704_067_200.0
-#: The roles that can let single runs through: stages belong to all services, so a developer cannot.
-_ROLES = (Role.OPERATOR,)
 
 
 def freeze_time(value: object) -> str:
@@ -73,7 +71,6 @@ TimeZone = Annotated[
     str, BeforeValidator(time_zone), WithJsonSchema({"type": "string", "examples": ["Europe/Berlin", "UTC"]})
 ]
 Label = Annotated[str, BeforeValidator(_labels), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 50})]
-RoleName = Annotated[Role, WithJsonSchema({"enum": [str(role) for role in _ROLES]})]
 
 
 class FreezeExceptionsEntry(FileSection):
@@ -83,15 +80,8 @@ class FreezeExceptionsEntry(FileSection):
     """Runs that carry a pull request with one of these labels, in any case. Default: none."""
     services: tuple[v.ServiceName, ...] = ()
     """All runs of these services. Default: none."""
-    roles: tuple[RoleName, ...] = ()
-    """`operator`: single runs that an operator lets through. Default: nobody lets any through."""
-
-    @model_validator(mode="after")
-    def _who_may(self) -> FreezeExceptionsEntry:
-        for role in self.roles:
-            if role not in _ROLES:
-                v.refuse(f"{shown(str(role))} lets nobody through", "`operator`; an admin may as well")
-        return self
+    let_through: v.Switch = False
+    """Whether an operator may let single runs through. Default: nobody lets any through."""
 
 
 class FreezeEntry(FileSection):
@@ -120,7 +110,6 @@ class FreezeEntry(FileSection):
 
 def configured(entry: FreezeEntry) -> ConfiguredFreeze:
     """A freeze as the rest of Interlock sees it."""
-    roles = [role for role in _ROLES if role in entry.except_.roles]
     excepted = entry.except_
     freeze = Freeze(
         entry.name,
@@ -128,7 +117,7 @@ def configured(entry: FreezeEntry) -> ConfiguredFreeze:
         time_zone=entry.time_zone,
         labels=excepted.labels,
         services=excepted.services,
-        role=str(roles[0]) if roles else "",
+        role=str(NEEDED[Action.LET_THROUGH]) if excepted.let_through else "",
     )
     return ConfiguredFreeze(freeze, entry.times)
 

@@ -108,7 +108,12 @@ CASES = (
         comment="watch pre-production",
     ),
     Case(Action.MOVE, "/runs/S2.1/move", typed=("move", "S2.1", *_MOVES), comment=f"move {REASON}"),
-    Case(Action.LET_THROUGH, "/runs/S2.1/let-through", typed=("let-through", "S2.1", *_MOVES)),
+    Case(
+        Action.LET_THROUGH,
+        "/runs/S2.1/let-through",
+        typed=("let-through", "S2.1", *_MOVES),
+        comment=f"let-through {REASON}",
+    ),
     Case(Action.PAUSE, "/mode", {"mode": "pause"}, ("pause", *_MOVES)),
     Case(Action.PAUSE, "/mode", {"mode": "run"}, ("resume", *_MOVES), mode=Mode.PAUSE),
     Case(Action.MODE, "/mode", {"mode": "observe"}, ("observe", *_MOVES)),

@@ -161,8 +161,9 @@ def watch_lock(api: ApiClient, stage: str, dry_run: bool, wait: int) -> None:
 @wait
 @calls_api
 def let_through(api: ApiClient, run: str, reason: str, dry_run: bool, wait: int) -> None:
-    """Let a run into stages that are frozen, where the freeze allows that (`except: roles`). It counts until the run
-    ends. Any other lock keeps it out as before.
+    """Let a run into stages that are frozen, where the freeze allows that (`except: let_through`).
+
+    It counts until the run ends. Any other lock keeps it out as before.
     """
     found = find_run(api, run, CANCELLABLE, "let through")
     _request(api, "runs", found, "let-through", wait=wait, dry_run=dry_run, reason=reason)

@@ -74,6 +74,7 @@ COMMANDS: Mapping[str, Action | None] = {
     "retry": Action.RETRY,
     "cancel": Action.CANCEL,
     "move": Action.MOVE,
+    "let-through": Action.LET_THROUGH,
     "watch": Action.WATCH,
     "verify": Action.VERIFY,
 }

@@ -17,7 +17,10 @@ from bot.core.model.events import Command, CommandSaid
 from bot.payloads import at, is_sha, line, moment, number, text
 
 #: What may be commanded; the rules have a way for each.
-VERBS = ("status", "why", "lock", "unlock", "fast-lane", "retry", "cancel", "move", "watch", "verify", "help")
+VERBS = (
+    *("status", "why", "lock", "unlock", "fast-lane", "retry", "cancel", "move", "let-through", "watch", "verify"),
+    "help",
+)
 #: How many commands of one comment count, and how much of one is kept.
 MOST, LENGTH = 3, 300
 #: What our own comments begin with: whoever else begins so is not listened to either.

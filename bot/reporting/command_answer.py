@@ -34,6 +34,7 @@ HELP = """what can be said, a command on a line of its own, three in a comment:
 | `/interlock cancel [reason]` | takes its run out |
 | `/interlock fast-lane [stage] [reason]` | sends the head of main on the fast lane, into `stage` even if it is locked |
 | `/interlock move [reason]` | puts its waiting run at the front of the queue |
+| `/interlock let-through [reason]` | lets its run into stages that are frozen, where the freeze allows that |
 | `/interlock watch [stage]` | tells you here when the stage opens, once; without one: the stage its run waits for |
 | `/interlock lock <stage> [--until <time>] [--let-fixes-in] <reason>` | closes a stage; `16:00` (UTC) or `2h` ends it |
 | `/interlock unlock <stage> [<lock> or --all] <reason>` | opens the lock of a stage; of several the one that is named |

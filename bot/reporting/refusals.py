@@ -49,7 +49,7 @@ _REFUSALS: Mapping[No, Callable[[Refusal], str]] = {
     No.TOO_MANY_WATCH: lambda of: f"{of.number} people are told when the stage opens: that is enough",
     # freezes
     No.NOBODY_LET_THROUGH: lambda of: (
-        f"no freeze lets single runs through (`except: roles`): a freeze of {of.step} ends early by `unlock`"
+        f"no freeze lets single runs through (`except: let_through`): a freeze of {of.step} ends early by `unlock`"
     ),
     No.LET_THROUGH_ALREADY: lambda of: f"{_name(of)} is let through already",
     # the fast lane

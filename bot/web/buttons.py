@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bot.core.access import NEEDED, Action, Role
+from bot.core.model.board import Board
+from bot.core.model.events import LetThroughAsked
 from bot.core.model.run import Status
+from bot.core.rules.freezes import why_not_let_through
 from bot.runtime import PipelineContext
 from bot.web.forms import address
 from bot.web.identity import may
@@ -38,11 +41,11 @@ def run_roles(context: PipelineContext, service: str) -> str:
     return " ".join(f"may-{role}" for role, action in _ROLES.items() if may(action, context, service))
 
 
-def run_buttons(pipeline: str, run: Shape) -> list[ActionLink]:
-    """What may be done to a live run, by its shape."""
+def run_buttons(pipeline: str, run: Shape, board: Board) -> list[ActionLink]:
+    """What may be done to a live run, by its shape; the board says whether a freeze would let it through."""
     return [
         ActionLink(address(pipeline, name, run=run["run"]), words, str(NEEDED[action]))
-        for name, words, action in _on_run(Status(run["status"]))
+        for name, words, action in (*_on_run(Status(run["status"])), *_on_frozen(board, run["run"]))
     ]
 
 
@@ -60,3 +63,9 @@ def _on_run(status: Status) -> Iterator[tuple[str, str, Action]]:
         yield "move", "Move to the front…", Action.MOVE
     if status is not Status.ENDING:
         yield "cancel", "Cancel…", Action.CANCEL
+
+
+def _on_frozen(board: Board, run: str) -> Iterator[tuple[str, str, Action]]:
+    """In advance, too: a freeze may come before the run does."""
+    if why_not_let_through(board, LetThroughAsked(run, "", "")) is None:
+        yield "let-through", "Let through freezes…", Action.LET_THROUGH

@@ -53,6 +53,7 @@ def evidence(here: Runtime, context: PipelineContext, run: str) -> Shape:
     with context.look() as replica:
         version, configured = replica.version, context.pipeline_of(replica.board)
         locked = [stage.name for stage in configured.stages if replica.board.locks_of(stage.name)]
+        buttons = run_buttons(context.pipeline.name, shown, replica.board) if record["tile"] else []
     links = Links(here.configuration, configured)
     name = context.pipeline.name
     return {
@@ -64,7 +65,7 @@ def evidence(here: Runtime, context: PipelineContext, run: str) -> Shape:
         "shown": shown,
         "steps": steps_of(configured, shown) if record["verification"] is None else [],
         "reason_rule": shapes.rule(shown.get("rule", "")),
-        "buttons": run_buttons(name, shown) if record["tile"] else [],
+        "buttons": buttons,
         "bar": bar(record["waits"]),
         "kinds": KINDS,
         "commit_link": links.commit(shown["service"], shown["sha"]),

@@ -121,7 +121,7 @@ MISTAKES = [
     ("on_failure: lock", 'on_failure: lock\n    freezes: [{name: w, stages: [build], from: "0 16 * * FRI", for: 4h, time_zone: Europe/Berln}]', "12:84: there is no time zone `Europe/Berln`; expected a time zone such as `Europe/Berlin` or `UTC`; did you mean `Europe/Berlin`? (at pipelines.0.freezes.0.time_zone)"),
     ("on_failure: lock", 'on_failure: lock\n    freezes: [{name: w, stages: [build], from: "0 16 * * FRI", for: 4h, exept: {}}]', "12:73: unknown key `exept`; expected one of `name`, `stages`, `from`, `until`, `for`, `time_zone`, `except`; did you mean `except`? (at pipelines.0.freezes.0.exept)"),
     ("on_failure: lock", 'on_failure: lock\n    freezes: [{name: w, stages: [build], until: "0 16 * * FRI"}]', "12:15: key `from` is missing; expected when a window begins: a cron time (in quotes), for windows that come again and again, or a date (at pipelines.0.freezes.0)"),
-    ("on_failure: lock", 'on_failure: lock\n    freezes: [{name: w, stages: [build], from: "0 16 * * FRI", for: 4h, except: {roles: [viewer]}}]', "12:81: `viewer` lets nobody through; expected `operator`; an admin may as well (at pipelines.0.freezes.0.except)"),
+    ("on_failure: lock", 'on_failure: lock\n    freezes: [{name: w, stages: [build], from: "0 16 * * FRI", for: 4h, except: {let_through: operator}}]', "12:95: `operator` does not belong here; expected `true` or `false` (at pipelines.0.freezes.0.except.let_through)"),
     # YAML
     ('"build: shop/build"', "build: shop/build", '8:19: a second `:` in one line; expected a value with `: ` inside in quotes, as in `job: "build: shop/build"`'),
     ("on_failure: lock", "\ton_failure: lock", "11:9: a character that cannot start a value; expected spaces to indent, quotes around special characters"),

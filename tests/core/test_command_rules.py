@@ -15,11 +15,13 @@ from bot.core.model.events import (
     CommandRefused,
     CommandSaid,
     Configured,
+    FreezesPlanned,
     HeadSeen,
     RetryAsked,
     UnlockAsked,
 )
 from bot.core.model.facts import FactKind
+from bot.core.model.freezes import Freeze, FreezeWindow
 from bot.core.model.pipeline import FastLaneStart, Job, Mode, Verify
 from bot.core.model.run import Run, Status
 from bot.core.rules import commands
@@ -265,6 +267,27 @@ def test_a_move_means_the_run_that_waits(town: Town, dana: Talk) -> None:
     assert town.queue("acceptance") == ["S2b", older]
 
 
+def test_the_waiting_run_of_the_pull_request_is_let_through_freezes(town: Town, dana: Talk) -> None:
+    window = FreezeWindow(town.now, town.now + 5_000)
+    town.send(FreezesPlanned((Freeze("fair", ("production",), (window,), role="operator"),)))
+    sha = town.arrives("S1", "a", "production")
+    assert town.queue("production") == [sha]
+    answer = dana.may("let-through customers cannot pay", about={"merged": sha})
+    assert answer is not None
+    assert (answer.reaction, town.runs_in("production")) == ("+1", [sha])
+    assert "github:dana lets S1 S1a through freezes: customers cannot pay" in answer.text
+    again = dana.may("let-through", about={"merged": sha})
+    assert again is not None
+    assert "is let through already" in again.text
+
+
+def test_nobody_is_let_through_by_a_comment_where_no_freeze_allows_it(town: Town, dana: Talk) -> None:
+    sha = town.merge("S1", "a")
+    answer = dana.may("let-through", about={"merged": sha})
+    assert answer is not None
+    assert (answer.reaction, "no freeze lets single runs through" in answer.text) == ("-1", True)
+
+
 def test_fast_lane_with_and_without_a_stage(town: Town, dana: Talk) -> None:
     town.breaks("S2", "a")
     sha = town.merge("S1", "b")
@@ -465,7 +488,7 @@ def test_no_line_of_help_would_be_obeyed(town: Town, dana: Talk) -> None:
     answer = dana.may("help")
     assert answer is not None
     assert not any(row.startswith("/") for row in answer.text.splitlines())
-    for verb in ("status", "why", "retry", "cancel", "move", "fast-lane", "lock", "unlock", "verify", "help"):
+    for verb in ("status", "why", "retry", "cancel", "move", "let-through", "fast-lane", "lock", "unlock", "help"):
         assert f"`/interlock {verb}" in answer.text
 
 

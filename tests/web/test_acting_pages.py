@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,7 +14,8 @@ from flask import Flask
 from pydantic import SecretStr
 
 from bot.core.access import NEEDED, Action
-from bot.core.model.events import CancelAsked, LockAsked, ModeAsked
+from bot.core.model.events import CancelAsked, FreezesPlanned, LockAsked, ModeAsked
+from bot.core.model.freezes import Freeze, FreezeWindow
 from bot.core.model.pipeline import Mode, Outcome
 from bot.core.model.run import Run
 from bot.store.inbox import InboxEntry, park, parked
@@ -470,6 +472,27 @@ def test_only_those_who_may_are_shown_a_button(
     for run, links in (("S1.1", of_s1), ("S2.1", of_s2)):
         browser.open(f"{base(story)}/runs/{run}")
         assert offered(browser) == links
+
+
+@pytest.mark.parametrize("who", ["vera", "dora", SAM, "olga", "ada"])
+def test_an_operator_lets_a_run_through_a_freeze_on_its_page(
+    person: Person, story: Story, broken: Run, who: str
+) -> None:
+    window = FreezeWindow(time.time() - 60, time.time() + 3600)
+    story.put(FreezesPlanned((Freeze("fair", ("production",), (window,), role="operator"),)))
+    browser, words = person(who), "Let through freezes…"
+    browser.open(f"{base(story)}/runs/S2.1")
+    assert (words in offered(browser)) is (who in ("olga", "ada"))
+    if words not in offered(browser):
+        return
+    browser.follow(words)
+    with working(story):
+        browser.submit("Let S2.1 through freezes", reason="customers cannot pay")
+    by = story.board.runs["S2.1"].let_through
+    assert by is not None
+    assert by.reason == "customers cannot pay"
+    browser.open(f"{base(story)}/runs/S2.1")
+    assert words not in offered(browser), "it is let through already"
 
 
 # -- the table of roles ------------------------------------------------------------------------------------------------

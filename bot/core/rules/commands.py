@@ -21,6 +21,7 @@ from bot.core.model.events import (
     CommandSaid,
     Event,
     FastLaneAsked,
+    LetThroughAsked,
     LockAsked,
     MoveAsked,
     RetryAsked,
@@ -289,8 +290,17 @@ def _about_run(decision: Decision, event: CommandAllowed, command: Command, reas
     if command.verb == "move":
         waiting = [run for run in runs if run.status is Status.WAITING]
         return MoveAsked((waiting or runs)[-1].key, who(said), reason)
+    if command.verb == "let-through":
+        return LetThroughAsked(_kept_out(runs).key, who(said), reason)
     failed = [run for run in runs if run.status is Status.FAILED]
     return RetryAsked((failed or runs)[-1].key, who(said), reason)
+
+
+def _kept_out(runs: list[Run]) -> Run:
+    """The run that a freeze keeps out, or would: the latest that waits; else the latest that stays on the board."""
+    staying = [run for run in runs if run.status is not Status.ENDING and run.let_through is None]
+    waiting = [run for run in staying if run.status is Status.WAITING]
+    return (waiting or staying or runs)[-1]
 
 
 def _verify(decision: Decision, event: CommandAllowed, command: Command) -> Event | Reply:

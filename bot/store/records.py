@@ -83,11 +83,11 @@ class Records:
         lines = [line for row in rows if row is not None for line in row.split(b"\n")]
         return [(lines[n].decode(), load_recorded_fact(lines[n + 1])) for n in range(0, len(lines), 2)]
 
-    def verified(self, service: str, pull: int) -> list[str]:
-        """The verifications of a pull request of which facts are kept, the latest first."""
+    def verified(self, service: str | None, pull: int) -> list[str]:
+        """The verifications of a pull request of which facts are kept, the latest first; None: of any service."""
         keys = cast("list[bytes]", self._redis.zrevrange(self._keys.verified, 0, -1))
-        found = (key.decode() for key in keys)
-        return [key for key in found if verified_pull(key) == (service, pull)]
+        named = ((key.decode(), verified_pull(key.decode())) for key in keys)
+        return [key for key, of in named if of is not None and of[1] == pull and service in (None, of[0])]
 
     def ended(self, offset: int = 0, limit: int = 50) -> tuple[list[Ended], int]:
         """A page of finished runs, the last to end first, and how many are kept in all."""

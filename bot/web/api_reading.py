@@ -18,7 +18,7 @@ from bot.web.access import readable
 from bot.web.api_operation import NumberParameter, Parameter, filter_parameters, operation
 from bot.web.board_shapes import BoardShape, PipelinesShape
 from bot.web.estimating import add_estimates, add_to_tiles
-from bot.web.evidence import describe_run, ended_shapes, position_of, verification_shape
+from bot.web.evidence import describe_run, ended_shapes, ended_verifications, position_of, verification_shape
 from bot.web.fact_list import FactFilter
 from bot.web.freeze_shapes import FreezesShape
 from bot.web.list_shapes import EndedPageShape, FactPageShape, WaitReasonShape
@@ -105,6 +105,8 @@ def explain_waiting(pipeline: str) -> Response:
         ended = [] if tiles else ended_shapes(context, shown, finding.finished(context, question))
         add_to_tiles(tiles, shown, statistics, now)
         verified = [verification_shape(shown, each, now) for each in finding.verifications(shown, question)]
+        if not tiles and not ended and not verified:
+            verified = ended_verifications(context, shown, question)[:1]
     if not tiles and not ended and not verified:
         raise Problem(404, f"no run is known by {question[:80]!r}: neither on the board nor among the latest to end")
     health = judgement.shape(runtime().observer.health().of(pipeline))

@@ -30,6 +30,8 @@ from bot.web.shapes import Shape
 
 #: How many merges that a run carries are named, and how many runs that it superseded.
 CARRIED, SUPERSEDED = 50, 50
+#: How many verifications that are over are named for one question.
+VERIFICATIONS = 5
 #: How often a run is described anew because something was decided meanwhile, before it is shown as it is.
 TRIES = 3
 
@@ -270,6 +272,15 @@ def verification_shape(board: Board, live: Verification, now: float) -> Shape:
         "reason": reason.sentence,
         **shapes.rule(rules.rule_of_reason(reason.why, fast=False)),
     }
+
+
+def ended_verifications(context: PipelineContext, board: Board, question: str) -> list[Shape]:
+    """The verifications that are over and that `question` may mean: a key, or a pull request; the latest first."""
+    pull = finding.pull_of(question)
+    keys = [question] if pull is None else context.records.verified(None, pull)
+    over = [key for key in keys if key not in board.verifications][:VERIFICATIONS]
+    found = (_ended_verification(key, context.records.facts_of(key)) for key in over)
+    return [each for each in found if each is not None]
 
 
 def _ended_verification(key: str, facts: Facts) -> Shape | None:

@@ -45,6 +45,12 @@ def verifications(board: Board, question: str) -> list[Verification]:
     return sorted(islice(found, MOST), key=lambda each: (each.created, each.queue_number))
 
 
+def pull_of(question: str) -> int | None:
+    """The number of the pull request that `question` may mean: `#12` or `12`."""
+    found = _PULL.fullmatch(question)
+    return None if found is None else int(found.group(1))
+
+
 def finished(context: PipelineContext, question: str) -> list[Ended]:
     """The finished runs that `question` may mean, the last to end first: any by its key, else of the latest few."""
     exact = context.records.ended_run(question)

@@ -61,6 +61,10 @@ class FactPageShape(TypedDict):
     """What to ask for with `before` to go on; null at the end. It may follow a page that is not full, or empty."""
 
 
+#: How a verification ends.
+Verified = Literal["passed", "failed", "stopped"]
+
+
 class FoundVerificationShape(RuleShape):
     """The verification of a pull request."""
 
@@ -71,7 +75,7 @@ class FoundVerificationShape(RuleShape):
     short: str
     stage: str
     track: Track
-    status: Status | Literal["passed", "failed", "stopped"]
+    status: Status | Verified
     build: int | None
     since: float
     why: str
@@ -129,7 +133,7 @@ class RunListShape(TypedDict):
 
 
 class FoundPullShape(TypedDict):
-    """A pull request that is being verified."""
+    """A pull request that is being verified, or was."""
 
     run: str
     """Its verification."""
@@ -137,7 +141,7 @@ class FoundPullShape(TypedDict):
     pull: int
     sha: str
     short: str
-    status: Status
+    status: Status | Verified
 
 
 class FoundInPipelineShape(TypedDict):

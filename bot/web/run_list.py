@@ -15,6 +15,7 @@ from bot.runtime import PipelineContext
 from bot.store.ended_index import EndedRow
 from bot.web import shapes
 from bot.web.estimating import add_to_tiles
+from bot.web.evidence import ended_verifications
 from bot.web.list_filter import LONGEST, ListFilter, one_of, text
 from bot.web.problems import Problem
 from bot.web.shapes import Shape
@@ -198,6 +199,7 @@ def _in_pipeline(context: PipelineContext, question: str) -> Shape:
         board = replica.board
         services = [service.name for service in context.pipeline_of(board).services]
         pulls = [_pull(each) for each in board.verifications.values() if _is_meant(each, question)]
+        pulls += [{name: each[name] for name in _OF_A_PULL} for each in ended_verifications(context, board, question)]
     found = list_runs(context, RunFilter(q=question), 0, RUNS_FOUND)
     return {
         "pipeline": context.pipeline.name,
@@ -206,6 +208,9 @@ def _in_pipeline(context: PipelineContext, question: str) -> Shape:
         "runs": found["runs"],
         "total": found["total"],
     }
+
+
+_OF_A_PULL = ("run", "service", "pull", "sha", "short", "status")
 
 
 def _is_meant(verification: Verification, question: str) -> bool:

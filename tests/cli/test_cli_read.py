@@ -14,7 +14,7 @@ from bot.cli import read, sentences
 from bot.cli.act import CANCELLABLE, RETRYABLE
 from bot.cli.client import ApiClient
 from bot.cli.common import ServerUnreachable
-from bot.core.model.events import BuildSeen, Configured, PullMoved, TriggerRefused
+from bot.core.model.events import BuildSeen, Configured, PullClosed, PullMoved, TriggerRefused
 from bot.core.model.facts import Why
 from bot.core.model.pipeline import Outcome
 from bot.core.model.run import End, Run, Status
@@ -190,6 +190,13 @@ def test_why_finds_a_run_by_whatever_names_it(interlock: Interlock, broken: Run,
 
 def test_why_finds_runs_by_their_pull_request(interlock: Interlock, broken: Run) -> None:
     assert len(interlock("why", "#40").output.splitlines()) == 3
+
+
+def test_why_tells_what_became_of_the_build_of_a_pull_request(interlock: Interlock, story: Story, broken: Run) -> None:
+    story.put(PullMoved("S1", 12, "a" * 40, at=1.0), PullClosed("S1", 12, "a" * 40, at=2.0))
+    said = interlock("why", "#12").output
+    assert said.startswith("S1.pr12-1 (S1 #12 aaaaaaa): ")
+    assert "closed" in said
 
 
 def test_why_tells_what_became_of_a_run_that_has_ended(interlock: Interlock, story: Story) -> None:

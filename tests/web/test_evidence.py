@@ -199,6 +199,9 @@ def test_the_build_of_a_pull_request_has_evidence_while_it_runs_and_afterwards(
     assert (found["state"], found["verification"]["status"]) == ("ended", "failed")
     (attempt,) = found["attempts"]
     assert (attempt["outcome"], attempt["tests"], attempt["build"]) == ("failure", ["LintTest"], 4)
+    told = client.get(f"/api/v1/pipelines/{story.shape.name}/why", query_string={"q": "#12"}).json
+    assert told is not None
+    assert [(each["run"], each["status"]) for each in told["verifications"]] == [("S1.pr12-1", "failed")]
     html = page(client, story, "S1.pr12-1")
     assert 'href="https://build.example.com/job/shop/job/verify/4/console"' in html
     assert f'href="https://github.com/shop/s1-{story.shape.name}/pull/12"' in html

@@ -8,7 +8,16 @@ from html import unescape
 import pytest
 from flask.testing import FlaskClient
 
-from bot.core.model.events import CancelAsked, LockAsked, Merged, ModeAsked, PullMoved, UnlockAsked
+from bot.core.model.events import (
+    BuildSeen,
+    CancelAsked,
+    LockAsked,
+    Merged,
+    ModeAsked,
+    PullMoved,
+    TriggerAccepted,
+    UnlockAsked,
+)
 from bot.core.model.pipeline import Mode, Outcome
 from bot.store.ended_index import EndedRunIndex
 from bot.web.app import create_app
@@ -156,7 +165,12 @@ def test_a_pull_request_that_is_being_verified_is_found(client: FlaskClient, bas
         page = client.get("/find", query_string={"q": question}).text
         assert f"Pull request #4712 of S1 is being verified: S1.pr4712-1 {sha('S1p')[:7]}" in text(page)
         assert f'href="https://github.com/shop/s1-{base}/pull/4712"' in page
-    assert client.get("/find?q=4713").status_code == 200
+    story.put(TriggerAccepted("S1.pr4712-1", 1, 7))
+    story.put(BuildSeen("build", "shop/verify", 4, Outcome.FAILURE, "S1.pr4712-1", 1))
+    for question in ("#4712", "S1.pr4712-1"):
+        page = client.get("/find", query_string={"q": question}).text
+        assert f"Pull request #4712 of S1 was verified: S1.pr4712-1 {sha('S1p')[:7]} failed" in text(page)
+    assert "Nothing is known" in client.get("/find?q=4713").text
 
 
 def test_every_pipeline_is_looked_through(settings: Settings, story: Story, base: str) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from bot.core.model.effects import Trigger
+from bot.core.model.events import TriggerRefused
 from bot.core.model.pipeline import Job, Outcome
 from bot.effect_outcomes import Done, RetryLater
 from bot.jenkins import builds
@@ -105,13 +106,31 @@ class ForgottenBuild:
 
     def matches(self, thing: dict[str, Any]) -> bool:
         """Whether a build or queue item is such an attempt."""
+        return builds.parameters(thing).get(builds.SHA) == self.sha and self.is_forgotten(thing)
+
+    def is_forgotten(self, thing: dict[str, Any]) -> bool:
+        """Whether the store does not know this build or queue item of the service in the stage, of whatever commit."""
         found = builds.parameters(thing)
-        same = (found.get("INTERLOCK_SERVICE"), found.get(builds.SHA)) == (self.service, self.sha)
-        if not same or found.get("INTERLOCK_STAGE", self.stage) != self.stage:
+        if found.get("INTERLOCK_SERVICE") != self.service or found.get("INTERLOCK_STAGE", self.stage) != self.stage:
             return False
         number = found.get(builds.ATTEMPT, "")
         run, version = found.get(builds.RUN, ""), found.get(builds.VERSION, "")
         return not self.is_known(run, int(number) if number.isdecimal() else 0, version)
+
+
+@dataclass(frozen=True, slots=True)
+class ForgottenNewerBuild:
+    """Recognizes a build of a newer commit that the store has forgotten: that of a run which began later."""
+
+    than: ForgottenBuild
+    version: str
+
+    def matches(self, thing: dict[str, Any]) -> bool:
+        """Whether a build or queue item is of such a commit."""
+        found = builds.parameters(thing)
+        own, other = (text.rpartition("-")[2] for text in (self.version, found.get(builds.VERSION, "")))
+        later = own.isdecimal() and other.isdecimal() and int(other) > int(own)
+        return later and found.get(builds.SHA, "") != self.than.sha and self.than.is_forgotten(thing)
 
 
 def find_forgotten(jenkins: JenkinsClient, context: PipelineContext, effect: Trigger) -> Done | None:
@@ -125,7 +144,7 @@ def find_forgotten(jenkins: JenkinsClient, context: PipelineContext, effect: Tri
     wanted = ForgottenBuild(effect.service, effect.sha, effect.stage, lambda *whose: _is_known(context, effect, *whose))
     found = find(jenkins, effect.job, wanted)
     if found is None:
-        return None
+        return _find_newer(jenkins, effect, wanted) if effect.rolls_out else None
     if found.build is None or found.build.get("building"):
         what = f"queue item {found.item}" if found.build is None else f"build #{found.build['number']}"
         raise RetryLater(f"{what} of the same commit was started before the store changed its master", after=LOOK_AGAIN)
@@ -133,6 +152,24 @@ def find_forgotten(jenkins: JenkinsClient, context: PipelineContext, effect: Tri
     if seen.result is not Outcome.SUCCESS:
         return None
     return Done(replace(seen, run=effect.run, attempt=effect.attempt, version=effect.version, sha=effect.sha))
+
+
+def _find_newer(jenkins: JenkinsClient, effect: Trigger, wanted: ForgottenBuild) -> Done | None:
+    """Where a build rolls out: look for a newer commit that was rolled out there. This one must not get on top of it.
+
+    Raises RetryLater while its build waits or runs.
+    """
+    found = find(jenkins, effect.job, ForgottenNewerBuild(wanted, effect.version))
+    if found is None:
+        return None
+    if found.build is None or found.build.get("building"):
+        what = f"queue item {found.item}" if found.build is None else f"build #{found.build['number']}"
+        raise RetryLater(f"{what} of a newer commit was started, and the store has forgotten it", after=LOOK_AGAIN)
+    seen = builds.build_seen(jenkins, effect.job, found.build)
+    if seen.result is Outcome.NOT_BUILT:
+        return None
+    why = f"build #{seen.number} of a newer commit was rolled out there, and the store has forgotten it"
+    return Done(TriggerRefused(effect.run, effect.attempt, why, newer=seen.sha))
 
 
 def _is_known(context: PipelineContext, effect: Trigger, run: str, number: int, version: str) -> bool:

@@ -212,6 +212,12 @@ words.register(
     m.ContainedInFailed,
     lambda of: f"contained in {short(of.sha)}, which has failed in {of.step}: that stage never goes back",
 )
+words.register(
+    m.ContainedInForgotten,
+    lambda of: (
+        f"contained in {short(of.sha)}, which is in {of.step} (the store had forgotten it): that stage never goes back"
+    ),
+)
 words.register(m.DroppedFromMain, lambda of: f"{short(of.sha)} was dropped from main by a force-push")
 words.register(m.Unconfigured, lambda of: f"{of.what} is no longer configured")
 words.register(m.RunEnding, lambda of: f"{words(of.why)}; its build in {of.step} is being stopped")

@@ -86,7 +86,7 @@ def _of_ending(why: Message) -> str:
     match why:
         case m.Superseded():
             return why.rule
-        case m.ContainedInFailed() | m.DroppedFromMain():
+        case m.ContainedInFailed() | m.ContainedInForgotten() | m.DroppedFromMain():
             return "F11"
         case m.Cancelled():
             return "L5"

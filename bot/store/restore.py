@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import groupby
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,7 +20,7 @@ from redis import Redis
 from bot.core.model.events import StoreChanged
 from bot.store import backup_file
 from bot.store.backup import COPIED, PREFIX, RESTORING, is_note, lasts, names_by_tag, split
-from bot.store.backup_file import BackupError, BackupHead, BackupRow
+from bot.store.backup_file import BackupError, BackupHead
 from bot.store.codec import dump_event
 from bot.store.keys import Keys
 from bot.store.scripts import SCHEMA, Scripts
@@ -33,6 +32,8 @@ BESIDE_MS = 3_600_000
 LOOK_MS = 14 * 86_400_000
 #: For how long it is remembered that the event was delivered, in seconds.
 DELIVERED_SECONDS = 86_400
+#: How many commands go out at a time; a page of a large value goes alone.
+BATCH = 500
 #: Before this schema the epoch had another name (`bot/store/migrations/to_4.py`).
 _EPOCH_SINCE = 4
 
@@ -59,12 +60,18 @@ def restore(redis: Redis, path: Path, head: BackupHead, *, replace: bool = False
         raise BackupError(f"the store is not empty: it holds {', '.join(held)}")
     before = names_by_tag(redis)
     written: dict[str, dict[str, int]] = {}
-    with _beside(redis):
-        for key, rows in groupby(backup_file.read(path), lambda row: row.key):
-            tag, name = split(key)
+    with _beside(redis), redis.pipeline(transaction=False) as pipe:
+        for row in backup_file.read(path):
+            tag, name = split(row.key)
             if not name or not lasts(name):
-                raise BackupError(f"{path} holds {key!r}, which is no key of a backup")
-            written.setdefault(tag, {})[name] = _write(redis, _key(tag, RESTORING + name), rows)
+                raise BackupError(f"{path} holds {row.key!r}, which is no key of a backup")
+            beside = _key(tag, RESTORING + name)
+            _PUT[row.type](pipe, beside, row.content)
+            pipe.pexpire(beside, BESIDE_MS)
+            if len(pipe) >= BATCH or not is_note(name):
+                pipe.execute()
+            written.setdefault(tag, {})[name] = row.expires
+        pipe.execute()
         for tag in sorted(written, key=lambda each: "meta" in written[each]):
             _put_in_force(redis, tag, before.pop(tag, []), written[tag], head)
         for tag, names in before.items():
@@ -96,18 +103,6 @@ def _forget(redis: Redis, keys: list[str]) -> None:
 
 def _key(tag: str, name: str) -> str:
     return f"{PREFIX}:{{{tag}}}:{name}"
-
-
-def _write(redis: Redis, key: str, rows: Iterator[BackupRow]) -> int:
-    """Write one value; returns when it expires (epoch milliseconds, 0: never)."""
-    expires = 0
-    for row in rows:
-        with redis.pipeline(transaction=False) as pipe:
-            _PUT[row.type](pipe, key, row.content)
-            pipe.pexpire(key, BESIDE_MS)
-            pipe.execute()
-        expires = row.expires
-    return expires
 
 
 def _pairs(content: list[Any]) -> list[tuple[Any, Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot.core.model.events import BuildSeen, StoreChanged, TimePassed, TriggerAccepted
+from bot.core.model.events import BuildSeen, StoreChanged, TimePassed, TriggerAccepted, TriggerRefused
 from bot.core.model.messages import Phrase, Phrased
 from bot.core.model.pipeline import Outcome
 from bot.store import outbox
@@ -100,6 +100,47 @@ def test_a_build_of_another_commit_under_the_same_name_is_not_ours(patient: Work
     (event,) = patient.do(patient.trigger())
     assert isinstance(event, TriggerAccepted)
     assert len(patient.builds()) == 2
+
+
+def rolled_out_by_the_lost_history(shop: Workshop, run: str, stamp: str) -> None:
+    """A commit of a run that began at `stamp` is rolled out in production, and forgotten by the store."""
+    values = [run, "1", "production", "main", "S1", "shop/s1", sha(run), f"S1-{stamp}"]
+    shop.start_by_hand("production", **dict(zip(PARAMETERS, values, strict=True)))
+
+
+def test_where_a_newer_commit_was_rolled_out_that_was_forgotten_an_older_one_is_not_started(patient: Workshop) -> None:
+    """F11: it is waited for while it runs, and however it ends, the stage does not go back."""
+    rolled_out_by_the_lost_history(patient, "S1.7", "7")
+    before = patient.posts()
+    fail_over(patient)
+    patient.ask(patient.trigger(stage="production"))
+    for _ in range(4):
+        patient.all_due("jenkins")
+        assert patient.try_once(patient.trigger(stage="production")) == []
+    (delay,) = patient.context.delays.all()
+    assert "of a newer commit was started" in delay.why
+    patient.release("production", "FAILURE")
+    patient.all_due("jenkins")
+    (event,) = patient.try_once(patient.trigger(stage="production"))
+    assert isinstance(event, TriggerRefused)
+    assert event.newer == sha("S1.7")
+    assert patient.posts() == before
+
+
+@pytest.mark.parametrize("stamp", ["0", "1", "none"])
+def test_a_forgotten_commit_that_is_not_known_to_be_newer_stops_none(patient: Workshop, stamp: str) -> None:
+    rolled_out_by_the_lost_history(patient, "S1.7", stamp)
+    patient.release("production", "SUCCESS")
+    fail_over(patient)
+    (event,) = patient.do(patient.trigger(stage="production"))
+    assert isinstance(event, TriggerAccepted)
+
+
+def test_where_nothing_is_rolled_out_a_newer_forgotten_commit_stops_none(patient: Workshop) -> None:
+    started_by_the_lost_history(patient, "S1.7", "1", sha("S1.7"), "S1-7")
+    fail_over(patient)
+    (event,) = patient.do(patient.trigger(rolls_out=False))
+    assert isinstance(event, TriggerAccepted)
 
 
 def test_an_earlier_attempt_of_the_run_itself_is_not_forgotten(patient: Workshop) -> None:

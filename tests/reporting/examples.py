@@ -80,6 +80,7 @@ MESSAGES: list[m.Message] = [
     m.Cancelled("ann", passed=STEP),
     m.Superseded(SHA, "S1.2"),
     m.ContainedInFailed(SHA, STEP),
+    m.ContainedInForgotten(SHA, STEP),
     m.DroppedFromMain(SHA),
     m.Unconfigured("S1"),
     m.RunEnding(m.Cancelled("ann"), STEP),

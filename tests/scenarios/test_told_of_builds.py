@@ -11,7 +11,8 @@ import pytest
 from bot.core.model.effects import Comment, SetStatus, Withdraw
 from bot.core.model.events import BuildLost, BuildSeen, TriggerRefused, TriggerUnanswered, Withdrawn
 from bot.core.model.facts import FactKind
-from bot.core.model.pipeline import Outcome
+from bot.core.model.messages import ContainedInForgotten
+from bot.core.model.pipeline import Outcome, Step
 from bot.core.model.run import Attempt, Status
 from tests.core.town import Town
 from tests.core.world import shop
@@ -51,6 +52,31 @@ def test_that_jenkins_refused_builds_of_a_stage_is_forgotten_with_the_stage() ->
     town.configure(shop(without=(ACC,)))
     assert not town.board.backoffs
     assert town.queue(PRE) == [] and town.runs_in(PRE) == ["S1a"]
+
+
+def test_where_a_newer_commit_is_in_the_stage_that_was_forgotten_the_run_ends_and_the_next_enters() -> None:
+    """F11, after state was lost: the head of main carries it on."""
+    town = Town()
+    town.arrives("S1", "a", PRE)
+    town.arrives("S2", "b", PRE)
+    run = town.run("S1a")
+    town.send(TriggerRefused(run.key, run.attempt.number, "build #7 of a newer commit", newer="f5d0a6e"))
+    assert town.left("S1a") == ("superseded", None)
+    (ended,) = [fact for fact in town.facts if fact.kind is FactKind.RUN_SUPERSEDED]
+    assert ended.why == ContainedInForgotten("f5d0a6e", Step(PRE))
+    assert not town.board.backoffs
+    assert town.runs_in(PRE) == ["S2b"]
+
+
+def test_a_run_that_holds_the_lock_is_not_ended_for_a_commit_that_was_forgotten() -> None:
+    """Nobody else would open the lock: the refusal is one like any other, and people see it."""
+    town = Town()
+    town.breaks("S1", "a")
+    town.retry("S1a")
+    run = town.run("S1a")
+    town.send(TriggerRefused(run.key, run.attempt.number, "build #7 of a newer commit", newer="f5d0a6e"))
+    assert town.locks() == ["S1a"]
+    assert town.run("S1a").status is not Status.ENDING
 
 
 @pytest.mark.parametrize("late", [TriggerRefused, TriggerUnanswered, Withdrawn, BuildLost])

@@ -84,6 +84,9 @@ class TriggerRefused:
     run: str
     attempt: int
     why: str
+    #: The commit of a newer run that was rolled out there, which the store has forgotten; empty: there is none. It was
+    #: not sent for that reason (F11).
+    newer: str = ""
     kind: Literal["trigger-refused"] = "trigger-refused"
 
 

@@ -344,6 +344,14 @@ class ContainedInFailed(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class ContainedInForgotten(Message):
+    """It is contained in a newer commit that was rolled out in a stage, which the store had forgotten."""
+
+    sha: str
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
 class DroppedFromMain(Message):
     """A force-push took its commit off main."""
 

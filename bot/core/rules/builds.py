@@ -64,9 +64,23 @@ def refuse_trigger(decision: Decision, event: TriggerRefused) -> None:
     if run is None or run.attempt.build is not None:
         return
     decision.tell(FactKind.TRIGGER_REFUSED, messages.TriggerNotTaken(run.step, event.why), run)
+    if event.newer and _end_as_contained(decision, run, event.newer):
+        return
     if run.status is Status.STARTING and not _leaves(run):
         back_off(decision, run, event.why)
     give_back(decision, run)
+
+
+def _end_as_contained(decision: Decision, run: Buildable, newer: str) -> bool:
+    """F11. A newer commit is in the stage: this one is not rolled out over it, unless it fixes what it broke there.
+
+    The head of main, which is asked for after a loss, carries it on.
+    """
+    holds_lock = any(lock.run == run.key for lock in decision.board.locks.values())
+    if not isinstance(run, Run) or holds_lock or _leaves(run):
+        return False
+    decision.end(run, Ending(End.SUPERSEDED, messages.ContainedInForgotten(newer, run.step)))
+    return True
 
 
 def confirm_withdrawal(decision: Decision, event: Withdrawn) -> None:

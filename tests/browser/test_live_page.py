@@ -14,7 +14,7 @@ from bot.core.model.events import LockAsked, Merged, ModeAsked, UnlockAsked
 from bot.core.model.pipeline import Mode, Outcome
 from bot.core.model.run import Run
 from bot.web.live import MOST_FROM_ONE_ADDRESS
-from tests.web.serving import served
+from tests.web.serving import free_port, served
 from tests.web.story import Story, sha
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -73,6 +73,33 @@ def test_the_pictures_unfold_without_a_reload(address: str, page: Page, story: S
     assert names(page, "#c-pre-production .stage") == ["S2.1"]
     expect(page.locator(".ended")).to_contain_text("superseded by S1.5")
     assert page.evaluate("window.sameDocument") is True
+
+
+def test_below_a_path_the_page_is_live_and_every_link_stays_there(
+    page: Page, story: Story, redis_url: str, tmp_path: Path
+) -> None:
+    s1a = first_picture(story)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    port = free_port()
+    site = f"http://127.0.0.1:{port}/ci"
+    with served(story.shape, redis_url, tmp_path, f"web: {{public_url: '{site}'}}\n", port):
+        page.goto(f"{site}/", wait_until="domcontentloaded")
+        is_live(page)
+        story.build(s1a, Outcome.FAILURE, ("CheckoutTest",))
+        expect(page).to_have_title(re.compile("^Locked: pre-production"))
+        expect(page.locator("#icon")).to_have_attribute("href", "/ci/static/icon-locked.svg")
+        page.locator("#t-S1\\.1 a.who").click()
+        is_live(page)
+        assert page.url == f"{site}/p/{story.shape.name}/runs/S1.1"
+        page.get_by_role("link", name="Runs", exact=True).click()
+        is_live(page)
+        page.get_by_role("searchbox").first.fill("S2.1")
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"{site}/p/{story.shape.name}/runs/S2.1")
+        page.goto("about:blank")  # the connection of a live page would be lost with the site
+        assert {f"{site}/static/page.css", f"{site}/p/{story.shape.name}/live"} <= set(asked)
+        assert [url for url in asked if not url.startswith((f"{site}/", "about:"))] == []
 
 
 @pytest.mark.parametrize("path", ["", "/where", "/runs"])

@@ -6,13 +6,18 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bot.core.model.run import Run
+from bot.web.app import create_app
+from config.configuration import Configuration, WebSettings
+from config.settings import Settings
 from tests.cli.conftest import Interlock, serving, typed
-from tests.web.conftest import Story
+from tests.web.conftest import TOKEN, Story
 
 R = ("--reason", "the database moves")
 DONE = {"request": "1-0", "state": "done", "facts": []}
@@ -42,6 +47,19 @@ def noting(notes: list[dict[str, Any]], fail_first: int = 0) -> App:
         return [json.dumps({**ONE, **DONE}).encode()]
 
     return app
+
+
+@pytest.mark.parametrize("end", ["", "/"])
+def test_interlock_below_a_path_is_found_there(
+    settings: Settings, configuration: Configuration, broken: Run, story: Story, end: str
+) -> None:
+    file = replace(configuration, web=WebSettings("https://ci.example.com/interlock"))
+    with serving(create_app(settings, file, lambda _: story.turns())) as host:
+        env = {"INTERLOCK_URL": f"{host}/interlock{end}", "INTERLOCK_TOKEN": TOKEN}
+        assert "pre-production" in typed("status", **env).stdout
+        done = typed("lock", "production", *R, **env)
+        assert (done.exit_code, done.stderr) == (0, "")
+    assert story.board.locks_of("production")
 
 
 def test_nobody_there_ends_with_3() -> None:

@@ -14,8 +14,10 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 import requests
@@ -31,15 +33,16 @@ from tests.web.story import Story, pipeline
 
 PROXY = Path(__file__).parents[2] / "deploy" / "proxy"
 SLOW = 40
+ROOT = "/ci"
 
 pytestmark = pytest.mark.slow
 
 
 class Front:
-    """The site behind a proxy that has just started."""
+    """The site behind a proxy that has just started; `root`: below which path of the host."""
 
-    def __init__(self, url: str, backend: int, story: Story) -> None:
-        self.url, self.backend, self.story = url, backend, story
+    def __init__(self, host: str, root: str, backend: int, story: Story) -> None:
+        self.host, self.root, self.url, self.backend, self.story = host, root, f"{host}{root}", backend, story
 
     def connections(self) -> int:
         """How many connections to the web process are open now."""
@@ -64,11 +67,20 @@ def certificate(folder: Path) -> tuple[Path, Path]:
     return folder / "cert.pem", folder / "key.pem"
 
 
-def nginx(folder: Path, port: int, backend: int) -> list[str]:
+def as_said(said: str) -> str:
+    """What a comment of an example tells to write, for the path that these tests have."""
+    return said.replace("/interlock", ROOT)
+
+
+def nginx(folder: Path, port: int, backend: int, root: str) -> list[str]:
     """nginx with our file, at other ports and with a certificate of its own."""
     cert, key = certificate(folder)
     ours = (PROXY / "nginx.conf").read_text("utf-8")
+    below = re.findall("`(location [^`]+)`", ours)
+    assert len(below) == 2
+    places = dict(zip(("location / {", "location ~ (/live|/events)$ {"), below, strict=True)) if root else {}
     for old, new in {
+        **{old: f"{as_said(new)} {{" for old, new in places.items()},
         "127.0.0.1:8080": f"127.0.0.1:{backend}",
         "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
         "/etc/ssl/certs/ci.example.com.pem": str(cert),
@@ -86,9 +98,14 @@ def nginx(folder: Path, port: int, backend: int) -> list[str]:
     return ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]
 
 
-def caddy(folder: Path, port: int, backend: int) -> list[str]:
+def caddy(folder: Path, port: int, backend: int, root: str) -> list[str]:
     """Caddy with our file, at other ports; for localhost it makes its own certificate."""
     ours = (PROXY / "Caddyfile").read_text("utf-8")
+    leads, takes_off = re.findall("`((?:redir|handle_path) [^`]+)`", ours)
+    if root:
+        before, proxies, after = ours.rpartition("\treverse_proxy")
+        before += f"\t{as_said(leads)}\n\t{as_said(takes_off)}\n"
+        ours = f"{before}{proxies}{after.rstrip().removesuffix('}')}\t}}\n}}\n"
     version = subprocess.run(["caddy", "version"], capture_output=True, text=True, timeout=20, check=True).stdout
     found = re.search(r"(\d+)\.(\d+)", version)
     if found and (int(found[1]), int(found[2])) < (2, 7):
@@ -101,21 +118,33 @@ def caddy(folder: Path, port: int, backend: int) -> list[str]:
     return ["caddy", "run", "--adapter", "caddyfile", "--config", str(folder / "Caddyfile")]
 
 
-@pytest.fixture(scope="module", params=[nginx, caddy], ids=["nginx", "caddy"])
-def front(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
-    program = request.param.__name__
-    if shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin") is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{program} is not installed here")
-    folder = tmp_path_factory.mktemp(program)
-    with ExitStack() as stack:
-        server = stack.enter_context(Embedded(folder / "redis", fsync="no"))
-        store = connect(server.url)
-        stack.callback(store.close)
+@dataclass
+class Site:
+    """The web process that the proxies lead to, whose `public_url` has this path."""
+
+    root: str
+    port: int
+    story: Story
+
+
+@pytest.fixture(scope="module", params=["", ROOT], ids=["at-the-root", "below-a-path"])
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder, port = tmp_path_factory.mktemp("site"), free_port()
+    with Embedded(folder / "redis", fsync="no") as server, connect(server.url) as store:
         story = Story(store, pipeline("shop"))
         story.start()
-        backend = free_port()
-        stack.enter_context(served(story.shape, server.url, folder, port=backend))
-        port = free_port()
+        also = f"web: {{public_url: 'https://localhost{request.param}'}}\n"
+        with served(story.shape, server.url, folder, also, port):
+            yield Site(request.param, port, story)
+
+
+@pytest.fixture(scope="module", params=[nginx, caddy], ids=["nginx", "caddy"])
+def front(request: pytest.FixtureRequest, site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    program, root = request.param.__name__, site.root
+    if shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin") is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{program} is not installed here")
+    folder, port = tmp_path_factory.mktemp(program), free_port()
+    with ExitStack() as stack:
         env = {
             **os.environ,
             "PATH": f"{os.environ['PATH']}:/usr/sbin",
@@ -123,20 +152,19 @@ def front(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             "XDG_DATA_HOME": str(folder),
         }
         with (folder / "proxy.log").open("wb") as log:
-            process = subprocess.Popen(request.param(folder, port, backend), env=env, stdout=log, stderr=log)
+            process = subprocess.Popen(request.param(folder, port, site.port, root), env=env, stdout=log, stderr=log)
         stack.callback(process.wait, 20)
         stack.callback(process.terminate)
-        url = f"https://localhost:{port}"
-        deadline = time.monotonic() + 30
+        host, deadline = f"https://localhost:{port}", time.monotonic() + 30
         while True:
             try:
-                requests.get(f"{url}/healthz", verify=False, timeout=5)
+                requests.get(f"{host}{root}/healthz", verify=False, timeout=5)
                 break
             except requests.RequestException:
                 assert process.poll() is None, (folder / "proxy.log").read_text("utf-8")
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
-        yield Front(url, backend, story)
+        yield Front(host, root, site.port, site.story)
 
 
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
@@ -144,6 +172,19 @@ def test_the_page_and_the_api_are_there(front: Front) -> None:
     page = requests.get(f"{front.url}/p/{front.story.shape.name}", verify=False, timeout=10)
     assert (page.status_code, "pre-production" in page.text) == (200, True)
     assert requests.get(f"{front.url}/api/v1/pipelines", verify=False, timeout=10).status_code == 200
+
+
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
+def test_every_link_of_the_page_leads_through_the_proxy(front: Front) -> None:
+    session = requests.Session()
+    answer = session.get(f"{front.url}/", verify=False, timeout=10)
+    assert answer.url == f"{front.url}/p/{front.story.shape.name}"
+    named = set(re.findall(r'(?:href|src)="([^"#]+)', answer.text))
+    ours = sorted(address for address in named if not address.startswith("https:"))
+    assert len(ours) > 10
+    for address in ours:
+        assert address.startswith(f"{front.root}/")
+        assert session.get(urljoin(answer.url, address), verify=False, timeout=10).status_code in (200, 401), address
 
 
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
@@ -169,13 +210,15 @@ def test_slow_clients_do_not_get_as_far_as_the_web_process(front: Front) -> None
     before = front.connections()
     trusting = ssl.create_default_context()
     trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
-    port = int(front.url.rpartition(":")[2])
+    port = int(front.host.rpartition(":")[2])
     with ExitStack() as stack:
         for _ in range(SLOW):
             plain = stack.enter_context(socket.create_connection(("localhost", port), timeout=10))
             slow = stack.enter_context(trusting.wrap_socket(plain, server_hostname="localhost"))
             slow.sendall(
-                b"POST /webhooks/github HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                b"POST "
+                + front.root.encode()
+                + b"/webhooks/github HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                 b"X-GitHub-Event: push\r\nX-Hub-Signature-256: sha256=" + b"0" * 64 + b"\r\n"
                 b"Content-Length: 2000\r\n\r\n" + b" " * 1000
             )

@@ -355,6 +355,9 @@ def told(root: ET.Element, public_url: str = "") -> list[str]:
         ("https://elsewhere.example.com", "https://interlock.example.com", "goes to elsewhere.example.com, but"),
         ("http://interlock.example.com:81", "http://interlock.example.com", "with another port"),
         ("http://interlock.example.com:x", "http://interlock.example.com", "with another port"),
+        ("https://ci.example.com/interlock", "https://ci.example.com/interlock", None),
+        ("https://ci.example.com", "https://ci.example.com/interlock", "Interlock is at ci.example.com/interlock"),
+        ("https://ci.example.com/old", "https://ci.example.com", "goes to ci.example.com/old, but Interlock is at ci."),
         ("https://interlock.example.com", "", None),
     ],
 )

@@ -197,6 +197,9 @@ def _host(about: Subject, endpoint: ET.Element, public_url: str) -> Iterator[Doc
         found = f"its callback goes to {theirs.hostname or 'nowhere'}, but Interlock is at {ours.hostname}"
         mend = "write the address of web.public_url into it, or mend web.public_url: another host learns the secret"
         yield about.unsure(found if theirs.hostname != ours.hostname else f"{found} with another port", mend)
+    elif (below := theirs.path.partition(_WEBHOOK_PATH)[0]) != ours.path:
+        found = f"its callback goes to {theirs.hostname}{below}, but Interlock is at {ours.hostname}{ours.path}"
+        yield about.unsure(found, "write the address of web.public_url into it, or mend web.public_url")
 
 
 def _host_and_port(parts: SplitResult) -> tuple[str | None, int | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,10 @@ BRANCH = 100
 
 #: How many commits of a push are kept: those that landed last.
 COMMITS = 51
+#: How many of the people who wrote them.
+AUTHORS = 10
+#: The login of a person; those of apps end in `[bot]`, and nobody is told by naming them.
+_LOGIN = re.compile(r"[A-Za-z0-9_-]{1,100}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +203,15 @@ def _push(payload: dict[str, Any], service: str) -> Merged:
         title=line(text(payload, "head_commit", "message").split("\n", 1)[0], TITLE),
         author=(text(payload, "head_commit", "author", "username") or text(payload, "pusher", "name"))[:TITLE],
         commits=_others(payload, after),
+        authors=_authors(payload),
     )
+
+
+def _authors(payload: dict[str, Any]) -> tuple[str, ...]:
+    """The people who wrote what a push brought, those of its last commits first (GitHub docs: `author.username`)."""
+    rows = at(payload, "commits")
+    names = [text(row, "author", "username") for row in reversed(rows[-COMMITS:])] if isinstance(rows, list) else []
+    return tuple(dict.fromkeys(name for name in names if _LOGIN.match(name)))[:AUTHORS]
 
 
 def _others(payload: dict[str, Any], after: str) -> tuple[str, ...]:

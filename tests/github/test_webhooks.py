@@ -42,6 +42,17 @@ def test_a_push_is_a_merge_with_what_came_before() -> None:
     assert event == Merged("S1", B, before=A, push_id=f"{A}..{B}@1700000000", title="Mend the till", author="dana")
 
 
+def test_a_push_names_who_wrote_its_commits_once_each_and_no_bots() -> None:
+    names = ["dana", "eve", "dana", "mender[bot]", ""]
+    commits = [{"id": A, "author": {"username": name}} for name in names] + [{"id": A}, 7]
+    [event] = webhooks.events("push", PUSH | {"commits": commits}, "S1")
+    assert isinstance(event, Merged)
+    assert event.authors == ("dana", "eve")  # the last commits first
+    [event] = webhooks.events("push", PUSH | {"commits": [{"author": {"username": f"u{n}"}} for n in range(99)]}, "S1")
+    assert isinstance(event, Merged)
+    assert event.authors == tuple(f"u{n}" for n in range(98, 88, -1)), "of the last commits"
+
+
 def test_a_branch_may_have_slashes_in_its_name() -> None:
     assert webhooks.target_branch("push", PUSH | {"ref": "refs/heads/release/2"}) == TargetBranch(
         "shop/s1", "release/2"

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from bot.core.model.board import build_board
 from bot.core.model.effects import Mention, Notify
-from bot.core.model.events import TimePassed
+from bot.core.model.events import Merged, TimePassed
 from bot.core.model.notice_plan import AUTHORS, EscalationLevel, NoticePlan, ReminderPlan, Route
 from bot.core.model.pipeline import Mode
+from bot.core.model.run import AUTHORS_KEPT, Merge, PullAuthor
 from tests.core.town import Town
 from tests.core.world import shop
 from tests.texts import body_of, subject_of
@@ -192,6 +193,40 @@ def test_the_authors_of_what_failed_are_named_on_its_pull_request() -> None:
     town.unlock(PRE)
     (named,) = town.did(Mention)
     assert subject_of(named) == f"{PRE} is open"
+
+
+def test_of_a_run_that_carries_several_changes_each_author_is_named_once() -> None:
+    town = planned()
+    before, b = town.github.commit("S1", "S1b")
+    _, c = town.github.commit("S1", "S1c")
+    town.deliver(Merged("S1", b, pull=8, title="two", author="bob"))
+    town.deliver(Merged("S1", c, pull=9, title="three", author="cleo"))
+    push = town.merged("S1", before, c, commits=(b,), author="cleo", authors=("cleo", "dan", "bob"))
+    town.deliver(push)
+    run = town.run(c)
+    assert run.merge.pulls == (9, 8)
+    while run.step.stage != PRE:
+        town.passes(c)
+        run = town.run(c)
+    town.quiet()
+    town.fails(c)
+    assert [(each.pull, each.people) for each in town.did(Mention)] == [(9, ("cleo", "dan")), (8, ("bob",))]
+
+
+def test_nobody_is_named_on_two_pull_requests_of_one_notice_whatever_the_case() -> None:
+    merge = Merge(7, (7, 8), "", "Ann").with_authors(PullAuthor(8, "ann"), PullAuthor(0, "Ann"), PullAuthor(8, ""))
+    assert merge.authors == (PullAuthor(8, "ann"), PullAuthor(0, "Ann"))
+    town = planned()
+    town.arrives("S1", "a", PRE)
+    town.board.put(replace(town.run("S1a"), merge=merge))
+    town.fails("S1a")
+    assert [(each.pull, each.people) for each in town.did(Mention)] == [(7, ("Ann",)), (8, ())]
+
+
+def test_of_many_authors_a_bounded_number_is_kept() -> None:
+    found = Merge(7, (7,), "", "ann").with_authors(*(PullAuthor(0, f"u{n}") for n in range(99)))
+    assert len(found.authors) == AUTHORS_KEPT
+    assert list(found.authors_of(7))[:2] == ["ann", "u0"] and list(found.authors_of(8)) == []
 
 
 def test_a_run_that_fails_and_locks_nothing_is_told_to_whoever_wants_to_know() -> None:

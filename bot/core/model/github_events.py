@@ -25,6 +25,8 @@ class Merged:
     commits: tuple[str, ...] = ()
     #: The labels of the pull request.
     labels: PullLabels | None = None
+    #: Who wrote the commits of a push, as far as GitHub knows their logins; bounded.
+    authors: tuple[str, ...] = ()
     kind: Literal["merged"] = "merged"
 
 

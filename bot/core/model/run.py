@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -132,6 +133,18 @@ class Attempt:
 NO_ATTEMPT = Attempt()
 
 
+#: How many authors of a merge are kept beside the first.
+AUTHORS_KEPT = 10
+
+
+@dataclass(frozen=True, slots=True)
+class PullAuthor:
+    """Who wrote a pull request, or (`pull` 0) a commit of a push of which no pull request is known: a login."""
+
+    pull: int
+    login: str
+
+
 @dataclass(frozen=True, slots=True)
 class Merge:
     """What GitHub says of the merge that a run carries."""
@@ -143,6 +156,27 @@ class Merge:
     author: str = ""
     #: Of each pull request that has, or had, labels.
     labels: tuple[PullLabels, ...] = ()
+    #: Who wrote what else it carries, beside `author`; bounded.
+    authors: tuple[PullAuthor, ...] = ()
+
+    def with_authors(self, *found: PullAuthor) -> Merge:
+        """The same with these authors too, each once with each pull request; those that nobody named are left out."""
+        own = PullAuthor(self.pull or 0, self.author)
+        more = (each for each in (*self.authors, *found) if each.login and each != own)
+        return replace(self, authors=tuple(dict.fromkeys(more))[:AUTHORS_KEPT])
+
+    def authors_of(self, pull: int) -> Iterator[str]:
+        """The logins of who wrote a pull request, as far as GitHub has told.
+
+        Its own (`self.pull`) also has those who wrote a commit, and none of the other pull requests.
+        """
+        own = pull == self.pull
+        if own and self.author:
+            yield self.author
+        yield from (each.login for each in self.authors if each.pull == pull)
+        elsewhere = {each.login.casefold() for each in self.authors if each.pull}
+        commits = (each.login for each in self.authors if own and not each.pull)
+        yield from (login for login in commits if login.casefold() not in elsewhere)
 
 
 #: Before GitHub has named a pull request.

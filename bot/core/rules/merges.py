@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal
 
@@ -20,7 +21,7 @@ from bot.core.model.history import CommitHistory, Position
 from bot.core.model.messages import Phrase
 from bot.core.model.pipeline import Lane
 from bot.core.model.refusals import No, Refusal
-from bot.core.model.run import Merge, Run, Status
+from bot.core.model.run import Merge, PullAuthor, Run, Status
 from bot.core.model.service_state import PushedCommits, ServiceState
 from bot.core.rules import fast_lane, stage_versions
 from bot.core.rules.cleanup import leave, superseded
@@ -107,8 +108,13 @@ def _absorb(decision: Decision, event: Merged) -> None:
             pulls = tuple(dict.fromkeys((*head.merge.pulls, *run.merge.pulls)))[:PULLS]
             named = head.merge if head.merge.pull is not None or run.merge.pull is None else run.merge
             labels = tuple({each.pull: each for each in (*run.merge.labels, *head.merge.labels)}.values())
-            decision.note(decision.update(head, merge=replace(named, pulls=pulls, labels=labels)))
+            merge = replace(named, pulls=pulls, labels=labels).with_authors(*_authors(head.merge), *_authors(run.merge))
+            decision.note(decision.update(head, merge=merge))
             leave(decision, run, superseded(head.key, event.sha))
+
+
+def _authors(merge: Merge) -> tuple[PullAuthor, ...]:
+    return (PullAuthor(merge.pull or 0, merge.author), *merge.authors)
 
 
 def _stays(run: Run) -> bool:
@@ -124,9 +130,15 @@ def _has_only_begun(decision: Decision, run: Run) -> bool:
 
 
 def _add_pull(decision: Decision, run: Run, event: Merged | PullFound) -> None:
-    """Note a pull request that the run carries, and tell it; the first one also gives the run its title and author."""
+    """Note a pull request that the run carries, and tell it; the first one also gives the run its title and author.
+
+    Of a push alone, who wrote its commits.
+    """
     known = run.merge
     if event.pull is None:
+        merge = known.with_authors(*_of_commits(event))
+        if merge != known:
+            decision.update(run, merge=merge)
         return
     if event.pull in known.pulls:
         merge = labelled(known, event.labels)
@@ -135,9 +147,15 @@ def _add_pull(decision: Decision, run: Run, event: Merged | PullFound) -> None:
         return
     if known.pulls:
         merge = replace(known, pulls=(*known.pulls, event.pull)[:PULLS])
+        merge = merge.with_authors(PullAuthor(event.pull, event.author))
     else:
         merge = Merge(event.pull, (event.pull,), event.title or known.title, event.author or known.author)
+        merge = merge.with_authors(*known.authors)
     decision.note(decision.update(run, merge=labelled(merge, event.labels)))
+
+
+def _of_commits(event: Merged) -> Iterator[PullAuthor]:
+    return (PullAuthor(0, login) for login in event.authors if login != event.author)
 
 
 def _known_position(decision: Decision, state: ServiceState, event: Merged) -> Position | None:
@@ -220,6 +238,7 @@ def _accept(decision: Decision, state: ServiceState, event: Merged) -> None:
     lane = Lane.FAST if is_head and fast_lane.merge_enters(decision.board, event.service) else Lane.MAIN
     pulls = () if event.pull is None else (event.pull,)
     merge = labelled(Merge(event.pull, pulls, event.title, event.author), event.labels)
+    merge = merge.with_authors(*_of_commits(event))
     start_run(decision, event.service, position, lane, merge=merge)
 
 

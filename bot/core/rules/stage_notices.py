@@ -119,8 +119,12 @@ def _holders(decision: Decision, locks: Iterable[Lock]) -> list[Run]:
 
 
 def _to_authors(decision: Decision, about: Message, key: str, runs: Iterable[Run]) -> Iterator[Mention]:
-    """One comment on each pull request of the runs, which names the author as far as GitHub has told."""
+    """One comment on each pull request of the runs, which names who wrote it as far as GitHub has told.
+
+    Whoever wrote a commit without a pull request is named on the run's own. Nobody is named twice.
+    """
     done: set[tuple[str, int]] = set()
+    named: set[str] = set()
     for run in runs:
         service = decision.board.pipeline.service(run.service)
         if service is None:
@@ -129,7 +133,9 @@ def _to_authors(decision: Decision, about: Message, key: str, runs: Iterable[Run
             where = (service.repository, pull)
             if where not in done:
                 done.add(where)
-                people = (run.merge.author,) if run.merge.author and pull == run.merge.pull else ()
+                authors = {login.casefold(): login for login in run.merge.authors_of(pull)}
+                people = tuple(login for known_as, login in authors.items() if known_as not in named)
+                named |= authors.keys()
                 yield Mention(*where, people, about, f"{key}/{service.repository}/{pull}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -50,6 +51,9 @@ def test_it_holds_what_runs_and_nothing_that_plays_jenkins_or_github(wheel: Path
         if path.is_file() and path.suffix not in (".pyc", ".example") and "__pycache__" not in path.parts
     } - {str(name) for name in names}
     assert missing == set()
+    pages = "".join(page.read_text("utf-8") for page in (ROOT / "docs").glob("*.md"))
+    shown = {f"bot/web/docs/{name}" for name in re.findall(r'"(pictures/[\w-]+\.webp)"', pages)}
+    assert shown == {str(name) for name in names if name.suffix == ".webp"}
 
 
 def test_the_command_works_where_only_the_wheel_is(wheel: Path, tmp_path: Path) -> None:

@@ -9,15 +9,17 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
-from flask import render_template
+from flask import Response, render_template
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
 from bot.web.page import page
-from bot.web.problems import unknown
+from bot.web.problems import Problem, unknown
 
 FOLDER = Path(__file__).with_name("docs")
+#: For how many seconds a browser keeps a picture.
+PICTURES_KEPT = 86_400
 #: How a rule begins on its page: `- **F8 Clean-up.** When a fast run ...`.
 _RULE = re.compile(r"\*\*([FLW]\d+) ")
 #: What may be wider than the page is reached by the keyboard. In the text itself each `<` is escaped.
@@ -26,8 +28,12 @@ _SCROLLED = {
     "<table>": '<div class="scrolls" tabindex="0" role="group" aria-label="Table"><table>',
     "</table>": "</table></div>",
 }
-#: What only GitHub shows of a page: pictures, which are not installed, and comments.
-_NOT_HERE = re.compile(r"<picture>.*?</picture>\n|<!--.*?-->\n", re.DOTALL)
+#: What only GitHub shows of a page.
+_COMMENT = re.compile(r"<!--.*?-->\n", re.DOTALL)
+#: A picture in the source of a page, which has a dark double; and as it is drawn here.
+_PICTURE = re.compile(r'<picture>.*?src="(pictures/[\w-]+-light\.webp)" alt="([^"]*)">\s*</picture>', re.DOTALL)
+_SHOWN = re.compile(r"pictures/[\w-]+-light\.webp")
+_IMAGE = re.compile(r'<img src="(pictures/[\w-]+)-light\.webp" [^>]*>')
 _PAGE = re.compile(r"([\w-]+)\.md(#.*)?\Z")
 
 
@@ -46,6 +52,17 @@ def show_docs(topic: str) -> str:
     return render_template("docs.html", title=title, html=Markup(html), names=_names())  # noqa: S704  our own text
 
 
+@page.get("/docs/pictures/<picture>")
+def show_picture(picture: str) -> Response:
+    """A picture of a page."""
+    found = next((path for path in (FOLDER / "pictures").glob("*.webp") if path.name == picture), None)
+    if found is None:
+        raise Problem(404, "there is no such picture")
+    answer = Response(found.read_bytes(), content_type="image/webp")
+    answer.cache_control.max_age = PICTURES_KEPT
+    return answer
+
+
 @lru_cache(maxsize=1)
 def _names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in FOLDER.glob("*.md")))
@@ -55,7 +72,8 @@ def _names() -> tuple[str, ...]:
 def rendered(name: str) -> tuple[str, str]:
     """Title and HTML of a page. HTML in its source is text: nothing on it can be more than a page."""
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
-    tokens = markdown.parse(_NOT_HERE.sub("", (FOLDER / f"{name}.md").read_text("utf-8")))
+    source = _COMMENT.sub("", (FOLDER / f"{name}.md").read_text("utf-8"))
+    tokens = markdown.parse(_PICTURE.sub(r"![\2](\1)", source))
     title = name
     for number, token in enumerate(tokens):
         inside = tokens[number + 1].content if number + 1 < len(tokens) else ""
@@ -70,12 +88,18 @@ def rendered(name: str) -> tuple[str, str]:
             token.attrSet("class", "number")  # a style in the page is what our own policy forbids
         for child in token.children or ():
             _lead_here(child)
-            if child.type == "image":  # pictures are in the repository alone: what they show is said instead
+            if child.type == "image" and not _SHOWN.fullmatch(str(child.attrGet("src"))):
                 child.type, child.content = "text", f"({child.content})"
     html = str(markdown.renderer.render(tokens, markdown.options, {}))
+    html = _IMAGE.sub(_with_dark_double, html)
     for plain, reachable in _SCROLLED.items():
         html = html.replace(plain, reachable)
     return title, html
+
+
+def _with_dark_double(image: re.Match[str]) -> str:
+    dark = f'<source media="(prefers-color-scheme: dark)" srcset="{image[1]}-dark.webp">'
+    return f"<picture>{dark}{image[0]}</picture>"
 
 
 def _anchor(heading: str) -> str:

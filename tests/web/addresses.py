@@ -15,6 +15,7 @@ NO_PAGES = frozenset(
         "page.stream_board",
         "page.stream_run",
         "page.show_own_runs",
+        "page.show_picture",
         "signing.go_to_github",
         "signing.come_from_github",
         "documentation.show_document",

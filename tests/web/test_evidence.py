@@ -183,6 +183,24 @@ def verified(story: Story, result: Outcome | None) -> None:
         story.put(BuildSeen("build", "shop/verify", 4, result, "S1.pr12-1", 1, ("LintTest",)))
 
 
+def test_the_documentation_shows_its_pictures_light_and_dark(client: FlaskClient) -> None:
+    shown = client.get("/docs/page").text
+    pictures = set(re.findall(r'"(pictures/[\w-]+\.webp)"', shown))
+    assert len(pictures) == 8
+    assert 'alt="All pipelines, the locked one first"' in shown
+    for name in pictures:
+        answer = client.get(f"/docs/{name}")
+        assert (answer.status_code, answer.content_type) == (200, "image/webp")
+    assert client.get("/docs/pictures/none.webp").status_code == 404
+    assert client.get("/docs/pictures/..%2fpage.md").status_code == 404
+
+
+def test_every_page_leads_to_the_documentation(client: FlaskClient, story: Story) -> None:
+    story.start()
+    for path in (f"/p/{story.shape.name}", "/find", "/docs/page"):
+        assert 'href="/docs">Docs</a>' in client.get(path).text
+
+
 def test_the_build_of_a_pull_request_has_evidence_while_it_runs_and_afterwards(
     client: FlaskClient, api: Api, story: Story
 ) -> None:

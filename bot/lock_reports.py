@@ -28,7 +28,7 @@ def keep(context: PipelineContext, statistics: Statistics, kept: int) -> None:
     """Store the report of each lock that has opened; those of the oldest locks go where there are more than `kept`."""
     keys, redis = context.keys, context.redis
     for key, account in [(key, part) for key, part in statistics.of("account") if isinstance(part, LockAccount)]:
-        made = report(key, _facts(context, key, account.since), account)
+        made = report(key, _facts(context, key, account.since), account, MOST)
         if made is not None:
             with redis.pipeline() as pipe:
                 pipe.hset(keys.lock_reports, key, _REPORT.dump_json(made))
@@ -47,7 +47,7 @@ def find(context: PipelineContext, key: str) -> LockReport | None:
     if stored is not None:
         return _REPORT.validate_json(stored)
     account = _account(context, key)
-    return None if account is None else report(key, _facts(context, key, account.since), account)
+    return None if account is None else report(key, _facts(context, key, account.since), account, MOST)
 
 
 def last(context: PipelineContext, limit: int) -> list[LockReport]:

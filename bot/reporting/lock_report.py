@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from enum import StrEnum
 from itertools import islice
 
 from bot.core.model.facts import Fact, FactKind
-from bot.core.model.messages import StartsFast, StepPassed
+from bot.core.model.messages import RunEnding, StartsFast, StepPassed, Superseded
 from bot.core.model.stage_messages import StageLocked, StageUnlocked
 from bot.reporting.estimates import cost_sentence
 from bot.reporting.markdown import plain
 from bot.reporting.messages import words
 from bot.reporting.sentences import moment
-from bot.statistics.parts import LockAccount
+from bot.statistics.parts import HELD_KEPT, LockAccount
 
 #: How many lines a timeline has, and how many runs that waited are named.
 LINES, NAMED = 200, 20
@@ -36,10 +37,23 @@ _TOLD = frozenset(
         FactKind.RUN_RETRIED,
         FactKind.RUN_PROMOTED,
         FactKind.RUN_SUPERSEDED,
+        FactKind.RUN_LEAVING,
         FactKind.RUN_CANCELLED,
         FactKind.FIX_FAILED,
     }
 )
+
+
+#: How the log tells that a run goes, or has gone, for another one that contains it.
+_REMOVED = frozenset({FactKind.RUN_SUPERSEDED, FactKind.RUN_LEAVING})
+
+
+class LeftOut(StrEnum):
+    """What a report is without, because it would be too much."""
+
+    RUNS = "runs"
+    FACTS = "facts"
+    LINES = "lines"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +87,17 @@ class LockReport:
     cost: float = 0.0
     held: tuple[str, ...] = ()
     timeline: tuple[ReportLine, ...] = ()
+    #: What is missing, because it would be too much: other runs that waited, later facts, further lines.
+    left_out: tuple[LeftOut, ...] = ()
 
 
-def report(key: str, facts: Iterable[tuple[float, Fact]], account: LockAccount | None = None) -> LockReport | None:
+def report(
+    key: str, facts: Iterable[tuple[float, Fact]], account: LockAccount | None = None, most: int | None = None
+) -> LockReport | None:
     """The report of a lock, from the facts since it was put up, each with when it was decided; None if it is not there.
 
-    A retry that fails again puts the same lock up once more: the first fact counts.
+    A retry that fails again puts the same lock up once more: the first fact counts. `most`: no more facts were read;
+    what is decided after them is not in the report.
     """
     known = list(facts)
     locked = next(((at, fact) for at, fact in known if _is(fact, FactKind.STAGE_LOCKED, key)), None)
@@ -91,6 +110,13 @@ def report(key: str, facts: Iterable[tuple[float, Fact]], account: LockAccount |
     failed = next(
         (f for at, f in known if f.kind is FactKind.BUILD_FAILED and f.run == first.run and at <= since), None
     )
+    lines = list(islice(_timeline(key, first, opened[1] if opened else None, known, since, end), LINES + 1))
+    held = tuple(account.held) if account is not None else ()
+    missing = {
+        LeftOut.RUNS: len(held) >= HELD_KEPT,
+        LeftOut.FACTS: opened is None and most is not None and len(known) >= most,
+        LeftOut.LINES: len(lines) > LINES,
+    }
     made = LockReport(
         key=key,
         stage=first.step.stage if first.step is not None else "",
@@ -102,8 +128,9 @@ def report(key: str, facts: Iterable[tuple[float, Fact]], account: LockAccount |
         service=first.service or "",
         build=failed.build if failed is not None else None,
         cost=account.cost if account is not None else 0.0,
-        held=tuple(account.held) if account is not None else (),
-        timeline=tuple(_timeline(key, first, opened[1] if opened else None, known, since, end)),
+        held=held,
+        timeline=tuple(lines[:LINES]),
+        left_out=tuple(each for each, is_missing in missing.items() if is_missing),
     )
     return made if opened is None else _ended(made, opened[1])
 
@@ -121,15 +148,22 @@ def _ended(made: LockReport, opened: Fact) -> LockReport:
 def _timeline(
     key: str, locked: Fact, opened: Fact | None, facts: list[tuple[float, Fact]], since: float, end: float | None
 ) -> Iterator[ReportLine]:
-    """What happened to the lock, to the failed run, and to the fixes of its service, in the order of the log."""
+    """What happened to the lock, to the failed run, to the fixes of its service, and to the runs that these removed.
+
+    In the order of the log.
+    """
     runs = _fixes(locked.service, facts) | {locked.run, opened.by if opened is not None else None} - {None}
-    meant = (
-        ReportLine(at, words(fact.why), fact.run or "")
-        for at, fact in facts
-        if since <= at <= (at if end is None else end)
-        and (fact.lock == key or (fact.kind in _TOLD and fact.run in runs))
-    )
-    yield from islice(meant, LINES)
+    for at, fact in facts:
+        if since <= at <= (at if end is None else end):
+            told = fact.kind in _TOLD and (fact.run in runs or _removed_by(fact) in runs)
+            if fact.lock == key or told:
+                yield ReportLine(at, words(fact.why), fact.run or "")
+
+
+def _removed_by(fact: Fact) -> str:
+    """The run that removes, or has removed, the run of a fact because it contains it (F8); empty: none does."""
+    why = fact.why.why if isinstance(fact.why, RunEnding) else fact.why
+    return why.by if isinstance(why, Superseded) and fact.kind in _REMOVED else ""
 
 
 def _fixes(service: str | None, facts: list[tuple[float, Fact]]) -> set[str | None]:
@@ -169,7 +203,7 @@ def cost_of(found: LockReport) -> str:
         return "nothing: no run waited for it"
     more = len(found.held) - NAMED
     names = ", ".join(found.held[:NAMED]) + (f" and {more} more" if more > 0 else "")
-    count = len(found.held)
+    count = f"at least {len(found.held)}" if LeftOut.RUNS in found.left_out else len(found.held)
     cost = cost_sentence(found.cost) if found.cost >= 60 else f"{found.cost:.0f} run-seconds"
     return f"{cost}; {count} run{'' if count == 1 else 's'} waited for it: {names}"
 
@@ -199,8 +233,16 @@ def markdown(found: LockReport, now: float, pages: str = "", log: str = "") -> s
         "| when (UTC) | what happened |",
         "|---|---|",
         *(f"| {_clock(each.at)} | {plain(each.what)}{_in_brackets(run(each.run))} |" for each in found.timeline),
+        *(row for each in found.left_out for row in ("", _LEFT_OUT[each])),
     ]
     return "\n".join(rows) + "\n"
+
+
+_LEFT_OUT = {
+    LeftOut.RUNS: f"Of the runs that waited, the first {HELD_KEPT} are counted here; the cost is that of all.",
+    LeftOut.FACTS: "So much was decided since that the log was not read to its end: what came last is missing.",
+    LeftOut.LINES: f"Only the first {LINES} lines are shown.",
+}
 
 
 def _in_brackets(text: str) -> str:

@@ -64,7 +64,12 @@ def read_lock_report(pipeline: str, key: str) -> Response:
     found = _found(context, key)
     timeline = [asdict(line) for line in found.timeline]
     return shapes.reply(
-        {**_shape(found), "timeline": timeline, "markdown": lock_reports.text(runtime(), context, found)}
+        {
+            **_shape(found),
+            "timeline": timeline,
+            "left_out": [str(each) for each in found.left_out],
+            "markdown": lock_reports.text(runtime(), context, found),
+        }
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing_extensions import TypedDict
 
+from bot.reporting.lock_report import LeftOut
+
 
 class LockDurationShape(TypedDict):
     """How long a lock stood, or has stood so far."""
@@ -64,5 +66,7 @@ class LockReportShape(LockOutcomeShape):
     """The report of a lock."""
 
     timeline: list[LockReportLineShape]
+    left_out: list[LeftOut]
+    """What is missing because it would be too much: other `runs` that waited, later `facts`, further `lines`."""
     markdown: str
     """The same for people."""

@@ -7,9 +7,9 @@ import pytest
 from bot.core.model.events import Event
 from bot.core.model.facts import Fact, FactKind
 from bot.core.rules.decision import Decision
-from bot.reporting.lock_report import LockReport, cost_of, markdown, report, span
+from bot.reporting.lock_report import LeftOut, LockReport, cost_of, markdown, report, span
 from bot.reporting.messages import words
-from bot.statistics.parts import LockAccount
+from bot.statistics.parts import HELD_KEPT, LockAccount
 from tests.statistics.measured import MeasuredTown
 
 PRE = "pre-production"
@@ -87,10 +87,46 @@ def test_its_timeline_tells_of_the_failure_the_fix_and_what_that_removed_and_of_
     assert any("S1 S1e" in line for line in told)
     assert told[-1] == f"{PRE} is open: S1 S1e has passed {PRE}" or any("is open" in line for line in told[-3:])
     assert not any("S2" in line or "S3" in line for line in told)
+    removed = [line for line in found.timeline if line.run == "S1.2"]
+    assert [line.what for line in removed] == [words(town.fact(FactKind.RUN_SUPERSEDED, "S1.2")[1].why)]
+    assert found.left_out == ()
     times = [line.at for line in found.timeline]
     assert times == sorted(times)
     facts = {(at, words(fact.why)) for at, fact in town.log}
     assert all((line.at, line.what) in facts for line in found.timeline), "every line is a fact"
+
+
+def test_a_run_that_the_fix_removes_while_it_is_built_is_told_of_too() -> None:
+    town = RecordedTown()
+    town.arrives("S1", "a", PRE)
+    town.arrives("S1", "b", "acceptance")
+    town.starts("S1b")
+    town.fails("S1a")
+    town.merge("S1", "e")
+    town.answers()
+    town.fix_passes("S1e")
+    kinds = [fact.kind for _, fact in town.log if fact.run == "S1.2"]
+    assert FactKind.RUN_LEAVING in kinds
+    told = [line.what for line in town.report(HOLDER).timeline if line.run == "S1.2"]
+    assert told == [words(town.fact(FactKind.RUN_LEAVING, "S1.2")[1].why)]
+
+
+def test_what_is_too_much_for_a_report_is_said_to_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    town = four_pictures()
+    account = LockAccount(PRE, 0.0, 0.0, 6_000.0, {f"S2.{n}": 0.0 for n in range(HELD_KEPT)})
+    many = report(HOLDER, town.log, account)
+    assert many is not None and many.left_out == (LeftOut.RUNS,)
+    assert f"at least {HELD_KEPT} runs waited for it" in cost_of(many)
+    assert "the first 500 are counted" in markdown(many, 0.0)
+    opened = next(n for n, (_, fact) in enumerate(town.log) if fact.kind is FactKind.STAGE_UNLOCKED)
+    unread = report(HOLDER, town.log[:opened], None, most=opened)
+    assert unread is not None and unread.left_out == (LeftOut.FACTS,)
+    assert "the log was not read to its end" in markdown(unread, 0.0)
+    whole = report(HOLDER, town.log[: opened + 1], None, most=opened + 1)
+    assert whole is not None and whole.left_out == (), "the lock has opened: nothing is missing"
+    monkeypatch.setattr("bot.reporting.lock_report.LINES", 3)
+    short = report(HOLDER, town.log)
+    assert short is not None and (len(short.timeline), short.left_out) == (3, (LeftOut.LINES,))
 
 
 def test_it_reads_as_markdown_with_links() -> None:

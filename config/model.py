@@ -262,8 +262,7 @@ class WebEntry(FileSection):
     """The live page and its address."""
 
     public_url: v.Site = "http://localhost:8080"
-    """The address under which people and Jenkins reach Interlock, with its path if it has one: for links,
-    and for callbacks."""
+    """The address of Interlock for people and Jenkins, with its path if it has one: for links and callbacks."""
     read: ReadPolicy | None = None
     """Who may read on page and API: everybody (`public`), or viewers who have signed in (`signed-in`). Default:
     `signed-in` if there is a way to sign in, else `public`."""

@@ -135,7 +135,7 @@ def test_without_the_secret_it_is_said_that_callbacks_cannot_be_tried(tmp_path: 
 
 
 def test_a_public_url_that_only_this_machine_has_is_told(tmp_path: Path) -> None:
-    configuration = configured(tmp_path, "http://jenkins.invalid", public_url="http://localhost:1")
+    configuration = configured(tmp_path, "http://jenkins.nowhere.test", public_url="http://localhost:1")
     found = [f.found for f in examined(configuration, jenkins_webhook_secret=(SecretStr(SECRET),))]
     assert "callbacks: http://localhost:1 is this machine only here; for Jenkins it is its own" in found
 

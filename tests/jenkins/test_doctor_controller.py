@@ -44,7 +44,7 @@ def look(tmp_path: Path) -> Look:
         with responses.RequestsMock(assert_all_requests_are_fired=False) as net:
             for method in ("GET", "POST"):
                 net.add(method, re.compile(".*"), answer.body, status=answer.status, headers=dict(answer.headers))
-            return bad(examined(configured(tmp_path, "http://ci.example.com")))
+            return bad(examined(configured(tmp_path, "http://ci.shop.test")))
 
     return at
 
@@ -73,8 +73,8 @@ def test_a_server_that_says_nothing_is_told_after_the_time_out(tmp_path: Path) -
 
 
 def test_a_name_that_nobody_knows_is_told(tmp_path: Path) -> None:
-    found = bad(examined(configured(tmp_path, "http://jenkins.invalid"))).found
-    assert found == "no machine is known by the name jenkins.invalid"
+    found = bad(examined(configured(tmp_path, "http://jenkins.nowhere.test"))).found
+    assert found == "no machine is known by the name jenkins.nowhere.test"
 
 
 def test_a_certificate_of_an_unknown_authority_is_refused_and_taken_with_ca_bundle(
@@ -156,11 +156,11 @@ def test_the_token_is_not_given_to_whoever_may_be_at_another_path(look: Look) ->
     ("location", "words"),
     [
         (
-            "https://sso.example.com/oauth2/authorize?state=1",
-            "it redirects to a sign-in at https://sso.example.com/oauth2/authorize",
+            "https://sso.shop.test/oauth2/authorize?state=1",
+            "it redirects to a sign-in at https://sso.shop.test/oauth2/authorize",
         ),
         ("/login?from=%2F", "it redirects to a sign-in at /login"),
-        ("https://ci.example.com/jenkins/api/json", "it redirects to https://ci.example.com/jenkins/api/json"),
+        ("https://ci.shop.test/jenkins/api/json", "it redirects to https://ci.shop.test/jenkins/api/json"),
     ],
 )
 def test_a_redirect_is_told_and_not_followed(look: Look, location: str, words: str) -> None:

@@ -109,9 +109,11 @@ def _panel(view: View, stage: View, *, titles: bool) -> Panel:
 
 def _lock(view: View, lock: View) -> Iterator[Text]:
     """A lock in words: why, who, since when, until when, and which runs may open it."""
-    yield Text.assemble((" LOCKED ", "bold white on red"), " ", (clean(lock["reason"]), "red"))
+    frozen = bool(lock.get("freeze"))  # its reason says until when, by its own clocks
+    label = " FROZEN " if frozen else " LOCKED "
+    yield Text.assemble((label, "bold white on red"), " ", (clean(lock["reason"]), "red"))
     since = f"by {lock['by']} since {clock(lock['since'], view['at'])} ({duration(view['at'] - lock['since'])})"
-    if lock["until"]:
+    if lock["until"] and not frozen:
         since += f", until {clock(lock['until'], view['at'])}"
     yield Text(clean(since), "red")
     when = lock_estimate_sentence(lock, view["at"])

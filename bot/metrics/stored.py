@@ -21,6 +21,7 @@ from bot.store.keys import FAMILIES
 from bot.store.records import Repairs
 from bot.store.scripts import OtherSchema, Scripts
 
+_STAGE = ("pipeline", "stage")
 #: Each metric: what it is, its labels, and whether it only grows.
 METRICS: dict[str, tuple[str, tuple[str, ...], bool]] = {
     "interlock_up": ("1 if the store answered, else 0: then the others are missing", (), False),
@@ -32,7 +33,8 @@ METRICS: dict[str, tuple[str, tuple[str, ...], bool]] = {
     "interlock_queue_length": ("Runs that wait for a step", ("pipeline", "step", "lane"), False),
     "interlock_slots_used": ("Slots of a step that are taken", ("pipeline", "step"), False),
     "interlock_runs_live": ("Live runs", ("pipeline",), False),
-    "interlock_stage_locks": ("Locks that stand", ("pipeline", "stage"), False),
+    "interlock_stage_locks": ("Locks that stand", _STAGE, False),
+    "interlock_stage_frozen_until": ("When the freeze ends, epoch seconds; 0: none is in force", _STAGE, False),
     "interlock_lock_seconds": ("How long locks stood, with those that stand", ("pipeline", "stage", "service"), True),
     "interlock_waiting_seconds": ("How long runs waited, added when they stop", ("pipeline", "step", "cause"), True),
     "interlock_runs_ended": ("Runs that ended", ("pipeline", "end"), True),
@@ -119,7 +121,10 @@ class StoredMetrics(Collector):
                 put("interlock_queue_length", (name, str(step), "main"), board.queue_length(step) - fast)
                 put("interlock_slots_used", (name, str(step)), board.occupied(step))
                 if step.track is Track.REAL:
-                    put("interlock_stage_locks", (name, step.stage), len(board.locks_of(step.stage)))
+                    locks = board.locks_of(step.stage)
+                    put("interlock_stage_locks", (name, step.stage), len(locks))
+                    ends = max((lock.until or 0.0 for lock in locks if lock.freeze), default=0.0)
+                    put("interlock_stage_frozen_until", (name, step.stage), ends)
 
     def _waiting(self, put: Put, name: str, context: PipelineContext, now: float) -> None:
         keys, redis = context.keys, context.redis

@@ -18,6 +18,7 @@ from bot.core.model.stage_state import StageBackoff
 from bot.core.rules import fast_lane, stage_versions
 from bot.core.rules.decision import run_failed
 from bot.core.rules.fast_lane import fixes
+from bot.core.rules.freeze_windows import last_freeze
 from bot.core.rules.notices import fix_coming
 from bot.core.rules.queue import Blocker, run_blocked_by, stage_blocked_by
 from bot.reporting.messages import words
@@ -207,7 +208,11 @@ def _kept_out(board: Board, run: Run, away: Blocker) -> str:
 def _locked(board: Board, stage: str, run: Run) -> str:
     """Why the locks of a stage keep this run out, and what is on its way to open them."""
     locks = board.locks_of(stage)
-    causes = "; ".join(f"{words(lock.reason)} (locked by {lock.by})" for lock in locks)
+    causes = "; ".join(
+        words(lock.reason) if lock.freeze else f"{words(lock.reason)} (locked by {lock.by})" for lock in locks
+    )
+    if last_freeze(locks) is not None:
+        return f"{stage} is {causes}"
     fix = run.retrying or run.lane is Lane.FAST
     if fix and fast_lane.closed_to_fixes(board, stage, run):
         return f"{stage} is locked, for fixes too: {causes}"

@@ -25,6 +25,16 @@ def _on_main_lane_again(of: m.OnMainLaneAgain) -> str:
     return f"{who}on the main lane again: the last lock of {of.service} is open"
 
 
+def frozen(of: m.Frozen) -> str:
+    """Until when, by the clocks of the freeze, in all places alike."""
+    return f"frozen until {local_moment(of.until, of.time_zone)} (freeze {of.freeze})"
+
+
+def _merges_frozen(of: m.MergesFrozen) -> str:
+    are = "is" if len(of.stages) == 1 else "are"
+    return f"{' and '.join(of.stages)} {are} {frozen(of.by)}; merging is possible, your change waits"
+
+
 def _freeze_ended(of: m.FreezeEnded) -> str:
     return (
         f"freeze {of.freeze} {'is not in force any more: the configuration has changed' if of.changed else 'is over'}"
@@ -93,7 +103,7 @@ words.register(m.StageLocked, lambda of: f"{of.stage} is locked: {words(of.reaso
 words.register(m.StageUnlocked, _stage_unlocked)
 words.register(m.UnlockedBy, lambda of: f"unlocked by {of.by}: {of.reason}")
 words.register(m.LockExpired, lambda of: f"the lock of {of.by} has reached its end time")
-words.register(m.Frozen, lambda of: f"freeze {of.freeze}, until {local_moment(of.until, of.time_zone)}")
+words.register(m.Frozen, frozen)
 words.register(m.FreezeEnded, _freeze_ended)
 words.register(m.FreezesChanged, lambda of: f"the freezes are now: {', '.join(of.freezes) or 'none'}")
 words.register(m.ExceptedByLabel, lambda of: f"#{of.pull} has the label {of.label}")
@@ -107,6 +117,7 @@ words.register(m.FixComing, coming)
 words.register(m.NoFixComing, lambda of: f"no fix is on its way: merge one to {of.service}, it takes the fast lane")
 words.register(m.FixPasses, _fix_passes)
 words.register(m.MergesWait, _merges_wait)
+words.register(m.MergesFrozen, _merges_frozen)
 words.register(m.NothingLocked, lambda _: "open")
 words.register(m.BannerPutBack, _banner_put_back)
 words.register(

@@ -248,5 +248,6 @@ def lock_shape(lock: Lock) -> View:
         "service": lock.service,
         "automatic": lock.automatic,
         "let_fixes_in": lock.let_fixes_in,
+        "freeze": lock.freeze or None,
         "build": lock.build,
     }

@@ -14,6 +14,9 @@ from markupsafe import escape
 from bot.core.model.board import Board
 from bot.core.model.pipeline import Mode, Pipeline
 from bot.core.model.run import Status
+from bot.core.model.stage_state import Lock
+from bot.core.rules.freeze_windows import last_freeze
+from bot.reporting.sentences import local_moment
 from bot.web.api_operation import Parameter, operation
 from bot.web.problems import Problem
 from bot.web.shared import runtime
@@ -58,9 +61,10 @@ class Badge:
 def show_badge(pipeline: str) -> Response:
     """How a pipeline is, or one stage or service of it, as a picture.
 
-    A pipeline and a stage are `open`, `locked`, `paused` or `observing`; of a pipeline it says how many of its stages
-    are locked. A service is `failed` if a run of it has failed and stays, `in progress`, or `up to date`; with a stage
-    its runs in this stage count, and those that wait for it.
+    A pipeline and a stage are `open`, `locked`, `frozen`, `paused` or `observing`; of a pipeline it says how many of
+    its stages are locked, of a stage that only freezes close until when. A service is `failed` if a run of it has
+    failed and stays, `in progress`, or `up to date`; with a stage its runs in this stage count, and those that wait
+    for it.
     """
     context = runtime().pipelines.get(pipeline)
     stage, service = request.args.get("stage"), request.args.get("service")
@@ -88,9 +92,9 @@ def _of_stages(board: Board, configured: Pipeline, stage: str | None) -> Badge:
     """Of one stage, or of all."""
     asked = [each.name for each in configured.stages] if stage is None else [stage]
     label = configured.name if stage is None else stage
-    locked = sum(1 for name in asked if board.locks_of(name))
-    if locked:
-        return Badge(label, "locked" if len(asked) == 1 else f"{locked} of {len(asked)} locked", _RED)
+    locks = [lock for name in asked for lock in board.locks_of(name)]
+    if locks:
+        return Badge(label, _closed(locks, len(asked)), _RED)
     match board.header.mode:
         case Mode.PAUSE:
             return Badge(label, "paused", _GREY)
@@ -98,6 +102,14 @@ def _of_stages(board: Board, configured: Pipeline, stage: str | None) -> Badge:
             return Badge(label, "observing", _GREY)
         case Mode.RUN:
             return Badge(label, "open", _GREEN)
+
+
+def _closed(locks: list[Lock], asked: int) -> str:
+    """How so many stages are that have these locks; until when, if only freezes close one."""
+    frozen = last_freeze(locks)
+    if asked == 1:
+        return f"frozen until {local_moment(frozen.until, frozen.time_zone)}" if frozen is not None else "locked"
+    return f"{len({lock.stage for lock in locks})} of {asked} {'frozen' if frozen is not None else 'locked'}"
 
 
 def _of_service(board: Board, configured: Pipeline, service: str, stage: str | None) -> Badge:

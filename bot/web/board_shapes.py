@@ -177,6 +177,8 @@ class StoredLockShape(TypedDict):
     service: str | None
     automatic: bool
     let_fixes_in: bool
+    freeze: str | None
+    """The freeze that it belongs to; null: none."""
     build: int | None
     """The number of the build that failed; null if it is not known."""
 

@@ -14,8 +14,9 @@ from bot.cli import read, sentences
 from bot.cli.act import CANCELLABLE, RETRYABLE
 from bot.cli.client import ApiClient
 from bot.cli.common import ServerUnreachable
-from bot.core.model.events import BuildSeen, Configured, PullClosed, PullMoved, TriggerRefused
+from bot.core.model.events import BuildSeen, Configured, FreezesPlanned, PullClosed, PullMoved, TriggerRefused
 from bot.core.model.facts import Why
+from bot.core.model.freezes import Freeze, FreezeWindow
 from bot.core.model.pipeline import Outcome
 from bot.core.model.run import End, Run, Status
 from bot.store.records import Repairs
@@ -52,6 +53,16 @@ def test_the_stages_stand_below_each_other_where_they_do_not_fit(interlock: Inte
     tops = [line for line in lines(shown) if line in ("build", "acceptance", "pre-production LOCKED", "production")]
     assert tops == ["build", "acceptance", "pre-production LOCKED", "production"]
     assert max(len(line) for line in shown.splitlines()) == 80
+
+
+def test_a_freeze_is_told_with_its_end_by_its_own_clocks(interlock: Interlock, story: Story) -> None:
+    story.start()
+    window = FreezeWindow(time.time() - 60, 1_953_532_800.0)
+    story.put(FreezesPlanned((Freeze("fair", ("production",), (window,), "Europe/Berlin"),)))
+    shown = lines(interlock("status", COLUMNS="100").output)
+    at = shown.index("production LOCKED")
+    assert shown[at + 1] == "FROZEN frozen until Thu 2031-11-27 09:00 CET (freeze fair)"
+    assert re.fullmatch(r"by Interlock since [0-9:]+ \([^)]*\)", shown[at + 2])
 
 
 def test_a_lock_is_told_with_reason_holder_time_and_what_to_do(interlock: Interlock, broken: Run) -> None:

@@ -488,7 +488,7 @@ def test_no_line_of_help_would_be_obeyed(town: Town, dana: Talk) -> None:
     answer = dana.may("help")
     assert answer is not None
     assert not any(row.startswith("/") for row in answer.text.splitlines())
-    for verb in ("status", "why", "retry", "cancel", "move", "let-through", "fast-lane", "lock", "unlock", "help"):
+    for verb in commands.ASKS | {"retry", "cancel", "move", "let-through", "fast-lane", "lock", "unlock", "verify"}:
         assert f"`/interlock {verb}" in answer.text
 
 

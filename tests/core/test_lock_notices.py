@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.core.model.effects import LockNotice, SetStatus
-from bot.core.model.events import PullMoved
+from bot.core.model.events import FreezesPlanned, PullMoved
+from bot.core.model.freezes import Freeze, FreezeWindow
 from bot.core.model.pipeline import FastLane, FastLaneStart, LockStatus, Mode
 from bot.core.model.stage_messages import FixPasses
 from tests.core.town import Town
@@ -55,6 +56,22 @@ def test_all_others_are_told_that_their_change_waits_if_that_is_wished() -> None
     town.quiet()
     town.unlock(PRE)
     assert told(town) == [(f"shop/S{n}", "success", "open") for n in (1, 2, 3)]
+
+
+def test_while_only_freezes_close_stages_all_are_told_until_when() -> None:
+    town = town_of(LockStatus.ALL)
+    windows = (FreezeWindow(town.now, town.now + 3_000),)
+    weekend = Freeze("weekend", ("production",), windows, "Europe/Berlin")
+    town.send(FreezesPlanned((weekend,)))
+    frozen = "production is frozen until Thu 1970-01-01 02:06 CET (freeze weekend)"
+    words = f"{frozen}; merging is possible, your change waits"
+    assert told(town) == [(f"shop/S{n}", "pending", words) for n in (1, 2, 3)]
+    town.quiet()
+    town.send(FreezesPlanned((replace(weekend, windows=(FreezeWindow(town.now, town.now + 6_600),)),)))
+    assert [row[2][:51] for row in told(town)] == ["production is frozen until Thu 1970-01-01 03:06 CET"] * 3
+    town.quiet()
+    town.lock("production")
+    assert {row[2].partition(" since")[0] for row in told(town)} == {"production is locked by ann"}
 
 
 def test_nobody_is_told_if_that_is_not_wished_or_while_observing() -> None:

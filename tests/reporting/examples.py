@@ -115,6 +115,8 @@ MESSAGES: list[m.Message] = [
     s.FixPasses(("pre-production",), "S1", on_request=False),
     s.FixPasses(("pre-production", "production"), "S1", on_request=True),
     s.MergesWait(("pre-production",), "S1", 0.0),
+    s.MergesFrozen(("production",), s.Frozen("weekend", 0.0, "Europe/Berlin")),
+    s.MergesFrozen(("pre-production", "production"), s.Frozen("weekend", 0.0)),
     s.NothingLocked(),
     s.BannerPutBack("shop/pre-production", left=False),
     s.BannerPutBack("shop/pre-production", left=True),

@@ -50,9 +50,9 @@ def test_a_window_closes_its_stage_until_it_ends() -> None:
     assert (lock.by, lock.until, text_of(lock.reason)) == (
         "Interlock",
         ENDS,
-        "freeze weekend, until Thu 1970-01-01 01:50 CET",
+        "frozen until Thu 1970-01-01 01:50 CET (freeze weekend)",
     )
-    assert town.says("S1a").startswith("production is locked: freeze weekend, until Thu 1970-01-01 01:50 CET")
+    assert town.says("S1a") == "production is frozen until Thu 1970-01-01 01:50 CET (freeze weekend)"
     assert (town.runs_in(PRODUCTION), town.queue(PRODUCTION)) == ([], ["S3a", "S2a", "S1a"])
     until(town, ENDS)
     assert (town.locks(PRODUCTION), town.runs_in(PRODUCTION)) == ([], ["S1a"])
@@ -176,10 +176,10 @@ def test_a_fix_does_not_pass_a_freeze_and_a_retry_does_not_either() -> None:
     assert town.locks(PRODUCTION) == ["Interlock", "S1a"]
     town.retry("S1a")
     assert (town.runs_in(PRODUCTION), town.queue(PRODUCTION)) == ([], ["S1a"])
-    assert "locked, for fixes too: freeze weekend" in town.says("S1a")
+    assert "locked, for fixes too: frozen until Thu 1970-01-01 01:50 CET (freeze weekend); " in town.says("S1a")
     town.arrives("S1", "b", PRODUCTION)
     assert (town.on_fast_lane(), town.runs_in(PRODUCTION)) == (["S1b"], [])
-    assert "locked, for fixes too: freeze weekend" in town.says("S1b")
+    assert "locked, for fixes too: frozen until Thu 1970-01-01 01:50 CET (freeze weekend); " in town.says("S1b")
     until(town, ENDS)
     assert town.runs_in(PRODUCTION) == ["S1b"]
 

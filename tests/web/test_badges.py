@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from xml.etree import ElementTree as ET
 
@@ -9,7 +10,8 @@ import pytest
 from flask.testing import FlaskClient
 from pydantic import SecretStr
 
-from bot.core.model.events import ModeAsked
+from bot.core.model.events import FreezesPlanned, ModeAsked
+from bot.core.model.freezes import Freeze, FreezeWindow
 from bot.core.model.pipeline import Mode, Outcome
 from bot.web.app import create_app
 from config.configuration import Configuration, SignInSettings, WebSettings
@@ -63,6 +65,14 @@ def test_it_is_fresh_for_half_a_minute_and_then_asked_for_again(client: FlaskCli
     first = client.get(path)
     assert first.headers["Cache-Control"] == "public, max-age=30"
     assert client.get(path, headers={"If-None-Match": first.headers["ETag"]}).status_code == 304
+
+
+def test_a_stage_that_only_freezes_close_says_until_when(client: FlaskClient, locked: Story) -> None:
+    window = FreezeWindow(time.time() - 60, 1_953_532_800.0)
+    locked.put(FreezesPlanned((Freeze("fair", ("pre-production", "production"), (window,), "Europe/Berlin"),)))
+    assert badge(client, locked, "?stage=production") == "production: frozen until Thu 2031-11-27 09:00 CET"
+    assert badge(client, locked, "?stage=pre-production") == "pre-production: locked"
+    assert badge(client, locked).endswith("2 of 4 locked")
 
 
 def test_it_refers_to_nothing_and_runs_nothing(client: FlaskClient, locked: Story) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 import urllib.request
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from flask.testing import FlaskClient
 from prometheus_client import Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
+from bot.core.model.events import FreezesPlanned
+from bot.core.model.freezes import Freeze, FreezeWindow
 from bot.core.model.pipeline import Outcome
 from bot.health.contacts import GITHUB
 from bot.metrics import process
@@ -52,6 +55,15 @@ def named(text: str) -> set[str]:
     return {re.sub(r"_(bucket|count|sum)$", "", name) for name in re.findall(r"\binterlock_\w+", text)}
 
 
+def test_until_when_a_stage_is_frozen(client: FlaskClient, story: Story) -> None:
+    story.start()
+    ends = float(round(time.time() + 3_600))
+    story.put(FreezesPlanned((Freeze("fair", ("production",), (FreezeWindow(ends - 7_200, ends),)),)))
+    found = scraped(client)
+    assert found("interlock_stage_frozen_until", story.shape.name, "production") == ends
+    assert found("interlock_stage_frozen_until", story.shape.name, "build") == 0
+
+
 def test_a_locked_pipeline_in_numbers(client: FlaskClient, story: Story) -> None:
     story.start()
     run = story.merge("S1", "a")
@@ -69,6 +81,7 @@ def test_a_locked_pipeline_in_numbers(client: FlaskClient, story: Story) -> None
     assert found("interlock_queue_length", name, "pre-production", "main") == 1
     assert found("interlock_queue_length", name, "pre-production", "fast") == 0
     assert found("interlock_stage_locks", name, "pre-production") == 1
+    assert found("interlock_stage_frozen_until", name, "pre-production") == 0
     assert found("interlock_lock_seconds_total", name, "pre-production", "S1") >= 0
     assert found("interlock_runs_live", name) == 2
     assert found("interlock_turns_total", name) > 5

@@ -169,6 +169,14 @@ class MergesWait(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class MergesFrozen(Message):
+    """The same where nothing but freezes closes the stages; `by`: the one that ends last."""
+
+    stages: tuple[str, ...]
+    by: Frozen
+
+
+@dataclass(frozen=True, slots=True)
 class NothingLocked(Message):
     """To pull requests that were told of a lock: nothing is locked any more."""
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from bot.core.model.board import Board
@@ -129,6 +129,12 @@ def open_from(board: Board, step: Step, run: Run, at: float) -> float:
         window = closing.window(at)
         at = window.ends if window is not None else at
     return at
+
+
+def last_freeze(locks: Sequence[Lock]) -> Frozen | None:
+    """The freeze that ends last, of stages that nothing but freezes closes; None: no freeze does, or not alone."""
+    reasons = [lock.reason for lock in locks if isinstance(lock.reason, Frozen)]
+    return max(reasons, key=lambda reason: reason.until, default=None) if len(reasons) == len(locks) else None
 
 
 def is_frozen(board: Board, stage: str) -> bool:

@@ -6,7 +6,7 @@ data; the words are made when they are sent (`bot.reporting`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bot.core.model.board import Board
@@ -20,6 +20,7 @@ from bot.core.model.stage_messages import (
     BannerPutBack,
     FixComing,
     FixPasses,
+    MergesFrozen,
     MergesWait,
     NoFixComing,
     NothingLocked,
@@ -28,6 +29,7 @@ from bot.core.model.stage_state import Lock
 from bot.core.rules import stage_notices
 from bot.core.rules.decision import Decision, News
 from bot.core.rules.fast_lane import fixes
+from bot.core.rules.freeze_windows import last_freeze
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,9 +229,16 @@ def _lock_notice(standing: Standing, service: Service) -> LockNotice | None:
         return LockNotice(*where, "success", FixPasses(_stages(own), service.name, on_request), locked=True)
     if standing.pipeline.lock_status is not LockStatus.ALL:
         return None
-    first = standing.locks[0]
-    told = MergesWait(_stages(standing.locks), first.service or first.by, first.since)
-    return LockNotice(*where, "pending", told, locked=True)
+    return LockNotice(*where, "pending", _merges_wait(standing.locks), locked=True)
+
+
+def _merges_wait(locks: Sequence[Lock]) -> Message:
+    """What a merge waits for: a lock that somebody must open, or the end of the last freeze."""
+    frozen = last_freeze(locks)
+    if frozen is not None:
+        return MergesFrozen(_stages(locks), frozen)
+    first = next(lock for lock in locks if not lock.freeze)
+    return MergesWait(_stages(locks), first.service or first.by, first.since)
 
 
 def _stages(locks: Iterable[Lock]) -> tuple[str, ...]:

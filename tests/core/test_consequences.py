@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from bot.core.model.events import (
     CancelAsked,
@@ -11,10 +11,12 @@ from bot.core.model.events import (
     LockAsked,
     ModeAsked,
     MoveAsked,
+    PullMoved,
     RetryAsked,
     UnlockAsked,
+    WatchAsked,
 )
-from bot.core.model.pipeline import Mode
+from bot.core.model.pipeline import Job, Mode, Step, Verify
 from bot.core.model.run import End
 from bot.core.rules.consequences import Consequences, foresee
 from bot.reporting.consequences import clauses, sentence
@@ -192,6 +194,42 @@ def test_a_pause_calls_back_and_a_resume_lets_in() -> None:
     town.mode(Mode.PAUSE)
     town.gives_back("S1a")
     assert foreseen(town, ModeAsked(Mode.RUN, "ann", "why")) == "the pipeline runs; S1.1 enters acceptance"
+
+
+def test_whoever_asks_to_be_told_is_told_of_that_stage_and_nobody_else_is() -> None:
+    town = broken("S2a")
+    found = untouched(town.board, WatchAsked(PRE, "ann", "shop/S1", 7), town.now, town.limits)
+    assert found == Consequences(watches=(PRE,))
+    assert untouched(town.board, UnlockAsked(PRE, "ann", "fine"), town.now, town.limits).watches == ()
+
+
+def test_a_permit_that_a_run_has_already_is_not_new() -> None:
+    town = Town(shop(acceptance=1, production_locks=True))
+    town.arrives("S1", "a", "acceptance")
+    town.arrives("S2", "a", "acceptance")
+    town.send(FastLaneAsked("S2", "ann", "urgent", "production"))
+    found = untouched(town.board, FastLaneAsked("S2", "ann", "urgent", PRE), town.now, town.limits)
+    assert [(each.run, each.step) for each in found.permits] == [("S2.1", Step(PRE))]
+    moved = untouched(town.board, ModeAsked(Mode.PAUSE, "ann", "why"), town.now, town.limits)
+    assert moved.called_back and moved.permits == (), "it changes, and has had its permit before"
+
+
+def test_a_verification_that_changes_has_no_permit() -> None:
+    town = Town(replace(shop(), verify=Verify(Job("cdp", "shop/verify"))))
+    town.send(PullMoved("S1", 7, "p" * 40))
+    (verification,) = town.board.verifications
+    found = untouched(town.board, ModeAsked(Mode.PAUSE, "ann", "why"), town.now, town.limits)
+    assert [each.run for each in found.called_back] == [verification] and found.permits == ()
+
+
+def test_a_run_that_begins_and_ends_in_one_decision_ends_and_nothing_else() -> None:
+    """The push of an older commit comes late: the newer one is in the first stage already, which rolls out (F11)."""
+    town = Town(shop(without=("build", "acceptance")))
+    late = town.push("S1", "a")
+    town.merge("S1", "b")
+    town.passes("S1b")
+    found = untouched(town.board, late, town.now, town.limits)
+    assert ([each.run for each in found.ends], found.starts, found.enters) == (["S1.2"], (), ())
 
 
 def test_nothing_changes_says_so() -> None:

@@ -62,6 +62,36 @@ def test_a_fix_that_passed_is_remembered_though_its_successor_has_replaced_or_br
     assert there(town) == ("S1g", "S1h", "S1e")
 
 
+def replaced(town: Town, stage: str = PRE) -> str:
+    """The version before the whole one; empty for none."""
+    found = town.board.version("S1", Step(stage)).replaced
+    return "" if found is None else found.position.sha
+
+
+def test_what_was_there_before_is_another_commit_however_often_the_present_one_passes() -> None:
+    town = Town()
+    town.arrives("S1", "a", PRE)
+    town.passes("S1a")
+    assert replaced(town) == ""
+    town.arrives("S1", "b", PRE)
+    run = town.run("S1b")
+    town.passes("S1b")
+    assert (there(town)[0], replaced(town)) == ("S1b", "S1a")
+    stage_versions.passed(town.board, run, town.now, cleans_up=False)
+    assert (there(town)[0], replaced(town)) == ("S1b", "S1a")
+
+
+def test_an_older_build_that_passes_later_changes_neither() -> None:
+    town = Town(shop(acceptance=None))
+    for letter in "xab":
+        town.arrives("S1", letter, "acceptance")
+    town.passes("S1x")
+    town.passes("S1b")
+    assert (there(town, stage="acceptance")[0], replaced(town, "acceptance")) == ("S1b", "S1x")
+    town.passes("S1a")
+    assert (there(town, stage="acceptance")[0], replaced(town, "acceptance")) == ("S1b", "S1x")
+
+
 def test_a_fix_cleans_up_when_the_proof_comes_though_the_stage_was_broken_since() -> None:
     town = Town()
     town.arrives("S1", "a", PRE)

@@ -9,8 +9,10 @@ import pytest
 from bot.core.model.effects import Comment, Withdraw
 from bot.core.model.events import AbortTaken, Configured, ContainmentKnown, HeadSeen
 from bot.core.model.facts import FactKind
+from bot.core.model.messages import Unconfigured
 from bot.core.model.pipeline import AbortLevel, Job, Mode, Pipeline
 from bot.core.model.run import Status
+from bot.core.model.stage_messages import StageUnlocked
 from tests.core.town import Town
 from tests.core.world import shop
 from tests.texts import text_of
@@ -36,6 +38,29 @@ def test_a_stage_that_is_removed_and_put_back_is_not_skipped_by_those_who_waited
     town.configure(shop(acceptance=1))
     assert town.queue(PRE) == []
     assert (town.queue(ACC), town.runs_in(ACC)) == (["S3a", "S2a"], ["S1a"])
+
+
+def test_the_lock_of_a_service_that_goes_is_opened_and_that_of_a_person_stays() -> None:
+    town = Town()
+    town.breaks("S1", "a")
+    town.lock(PRE, by="ann")
+    town.quiet()
+    pipeline = shop()
+    town.configure(replace(pipeline, services=tuple(each for each in pipeline.services if each.name != "S1")))
+    assert town.locks(PRE) == ["ann"]
+    (opened,) = [fact.why for fact in town.facts if fact.kind is FactKind.STAGE_UNLOCKED]
+    assert isinstance(opened, StageUnlocked) and opened.why == Unconfigured("S1")
+
+
+def test_of_a_lock_whose_stage_goes_with_its_service_the_stage_is_named() -> None:
+    town = Town()
+    town.breaks("S1", "a")
+    town.lock(PRE, by="ann")
+    town.quiet()
+    pipeline = shop(without=(PRE,))
+    town.configure(replace(pipeline, services=tuple(each for each in pipeline.services if each.name != "S1")))
+    opened = [fact.why for fact in town.facts if fact.kind is FactKind.STAGE_UNLOCKED]
+    assert [why.why for why in opened if isinstance(why, StageUnlocked)] == [Unconfigured(PRE)] * 2
 
 
 def test_whoever_has_passed_it_does_not_go_back() -> None:

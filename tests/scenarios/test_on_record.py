@@ -136,17 +136,22 @@ def test_the_start_of_a_build_is_a_fact_and_so_is_its_end() -> None:
     assert town.told(FactKind.BUILD_PASSED) == ["S1a"]
 
 
-@pytest.mark.parametrize(
-    ("why", "kept"),
-    [("it is gone from the queue", "it is gone from the queue"), ("", "it was cancelled in Jenkins' queue")],
-)
-def test_why_a_stage_is_tried_again_later_is_what_was_told_of_the_build_that_was_given_back(
-    why: str, kept: str
-) -> None:
+def test_why_a_stage_is_tried_again_later_is_what_was_told_of_the_build_that_was_given_back() -> None:
     town = Town()
     town.arrives("S1", "a", ACC)
-    town.gives_back("S1a", why)
-    assert explain.refused(town.board.backoffs[ACC]) == kept
+    town.gives_back("S1a", "it is gone from the queue")
+    assert explain.refused(town.board.backoffs[ACC]) == "it is gone from the queue"
+
+
+def test_what_we_have_not_posted_was_called_back_and_is_no_trouble_of_the_stage() -> None:
+    town = Town()
+    town.arrives("S1", "a", ACC)
+    town.gives_back("S1a")
+    assert town.board.backoffs == {}
+    assert [fact.kind for fact in town.facts if fact.run == "S1.1"][-3:-1] == [
+        FactKind.RUN_RECALLED,
+        FactKind.RUN_RETURNED,
+    ]
 
 
 @pytest.mark.parametrize(("contains", "said"), [(True, "S1e contains S1a"), (False, "S1e does not contain S1a")])

@@ -451,6 +451,42 @@ def test_what_somebody_of_github_may_do_their_permission_says(site: Site, story:
     assert client.post(f"{base}/stages/production/lock", json=why, headers=token).status_code == 202
 
 
+def test_whoever_looks_for_five_minutes_costs_github_one_question_a_repository(
+    site: Site, story: Story, github: GitHubStandIn, redis: Redis
+) -> None:
+    """Where reading and every button hang on permissions at GitHub, and a page is loaded every ten seconds."""
+    client, page = site(SignInSettings(github=True), github=github), f"/p/{story.shape.name}"
+    story.start()
+    for service in story.shape.services:
+        github.control.set_collaborators(service.repository, {"kim": "write"})
+    github.control.sign_in_browser("kim")
+    through_github(client)
+    github.control.reset_counters()
+
+    def asked() -> int:
+        return sum(count for route, count in github.control.requests().items() if "permission" in route)
+
+    for _ in range(30):
+        shown = client.get(page)
+        assert "may-developer" in shown.text
+        assert "may-operator" not in shown.text
+        age(redis, 9.9)
+    assert asked() == len(story.shape.services)
+    age(redis, 5.0)
+    client.get(page)
+    assert asked() == 2 * len(story.shape.services), "after five minutes, once more"
+
+
+def age(redis: Redis, seconds: float) -> None:
+    """What is believed of people gets older by so many seconds."""
+    for key in list(redis.scan_iter("interlock:{access}:*")):
+        left = redis.pttl(key) - int(seconds * 1000)
+        if left > 0:
+            redis.pexpire(key, left)
+        else:
+            redis.delete(key)
+
+
 def test_a_github_that_does_not_answer_is_no_yes(site: Site, story: Story, github: GitHubStandIn) -> None:
     client = site(SignInSettings(github=True), github=github)
     github.control.sign_in_browser("kim")

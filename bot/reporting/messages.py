@@ -35,7 +35,7 @@ _PHRASES = {
 
 def _entered(of: m.Entered) -> str:
     if of.ahead:
-        return f"{name(of.who)} enters {of.step} ahead of its queue: it is the fix"
+        return f"{name(of.who)} enters {of.step} ahead of its queue, on the fast lane"
     return f"{name(of.who)} enters {of.step}{' on the fast lane' if of.fast else ''}"
 
 

@@ -121,7 +121,7 @@ def test_picture_3_the_fix_takes_the_fast_lane(two: Town) -> None:
 def test_picture_3_it_waits_in_no_queue_and_passes_everyone(three: Town) -> None:
     assert stations(three) == [(["S1d"], ["S2b", "S1c", "S3a"]), (["S1b", "S2a"], ["S1e"]), ([], [])]
     assert [text_of(fact.why) for fact in three.facts if fact.kind is FactKind.RUN_ADMITTED][-1] == (
-        "S1 S1e enters pre-production ahead of its queue: it is the fix"
+        "S1 S1e enters pre-production ahead of its queue, on the fast lane"
     )
     assert three.says("S2a").endswith("; the fix S1 S1e is in pre-production")
 

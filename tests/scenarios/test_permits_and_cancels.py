@@ -257,3 +257,20 @@ def test_the_holder_of_a_lock_can_be_retried_once_the_fix_in_its_stage_is_taken_
     assert (town.status("S1e"), town.locks()) == (Status.ENDING, ["S1a"])
     town.retry("S1a")
     assert town.told(FactKind.RUN_RETRIED) == ["S1a"]
+
+
+# -- who did it ------------------------------------------------------------------------------------------------
+
+
+def test_each_fact_that_a_person_asked_for_names_the_person() -> None:
+    town = Town()
+    town.breaks("S1", "a")
+    town.arrives("S2", "a", PRE)
+    town.quiet()
+    town.cancel("S2a")
+    town.merge("S3", "a")
+    town.fast_lane("S3", PRE)
+    named = {fact.kind: fact.by for fact in town.facts}
+    assert named[FactKind.RUN_CANCELLED] == "ann"
+    assert named[FactKind.RUN_PROMOTED] == "ann"
+    assert named[FactKind.MERGE_ACCEPTED] is None

@@ -8,7 +8,18 @@ from typing import Any, TypeVar
 from bot.core.model.board import Board
 from bot.core.model.effects import Effect, SetStatus
 from bot.core.model.facts import Fact, FactKind
-from bot.core.model.messages import IsIn, IsMerged, Message, RunFailed, WaitsFor
+from bot.core.model.messages import (
+    AskedBy,
+    Cancelled,
+    IsIn,
+    IsMerged,
+    Message,
+    Promoted,
+    RunEnding,
+    RunFailed,
+    StartsFast,
+    WaitsFor,
+)
 from bot.core.model.pipeline import Outcome, Step
 from bot.core.model.run import Buildable, End, Ending, Run, Status
 from bot.core.model.stage_state import Lock
@@ -43,6 +54,12 @@ def run_failed(run: Buildable, outcome: Outcome) -> RunFailed:
     by = run.attempt.cancelled_by if outcome is Outcome.ABORTED else None
     attempt = run.attempt
     return RunFailed(run.who, run.step, outcome, attempt.failed_tests, attempt.failed_step, attempt.lost, by)
+
+
+def _asked_by(why: Message) -> str | None:
+    """The person who asked for what is told, as far as its reason says so."""
+    reason = why.why if isinstance(why, Promoted | StartsFast | RunEnding) else why
+    return reason.by if isinstance(reason, AskedBy | Cancelled) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +121,9 @@ class Decision:
     ) -> None:
         """Note a fact; what concerns a run (or a verification) names it, its service, commit, step and build.
 
-        `holder` names the run that holds a lock, which may have left the board.
+        `holder` names the run that holds a lock, which may have left the board. Who asked for it is on record, too.
         """
-        details = {"run": holder, **details}
+        details = {"run": holder, "by": _asked_by(why), **details}
         if run is not None:
             details = {
                 "service": run.service,

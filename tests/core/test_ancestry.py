@@ -213,3 +213,39 @@ def test_what_is_remembered_is_bounded() -> None:
     for number in range(500):
         history, _ = history.push(str(number - 1) if number % 3 else "?", str(number), forced=number % 7 == 0)
     assert max(len(history.positions), len(history.links), len(history.roots), len(history.denials)) <= REMEMBERED
+
+
+def dropped(*heads: tuple[str, str]) -> tuple[CommitHistory, list[Position]]:
+    """A history of `0`, after force-pushes that took main from commits of which nobody had told; where they led to."""
+    history, _ = CommitHistory().push(None, "0", forced=False)
+    led_to = []
+    for before, after in heads:
+        history, position = history.push(before, after, forced=True)
+        history = history.left_by_force(before, position)
+        led_to.append(position)
+    return history, led_to
+
+
+def test_a_head_that_a_force_push_dropped_was_on_main_before_that() -> None:
+    history, (f,) = dropped(("y", "f"))
+    history, y = history.push("0", "y", forced=False)  # told late
+    assert history.on_main_by(y) == f.segment - 1
+    history, other = history.push("0", "z", forced=False)
+    assert history.on_main_by(other) == other.segment, "that one has not fallen"
+    assert history.on_main_by(f) == f.segment
+
+
+def test_of_several_force_pushes_that_took_main_from_a_commit_the_first_one_counts() -> None:
+    history, (f, g) = dropped(("y", "f"), ("y", "g"))
+    assert f.segment < g.segment
+    history, y = history.push("0", "y", forced=False)
+    assert history.on_main_by(y) == f.segment - 1
+
+
+def test_what_was_pushed_onto_the_commit_that_main_was_put_on_has_not_fallen_with_the_head_before() -> None:
+    """Main was put on f by force, and the commit that it was taken from is pushed again onto that."""
+    history, (f,) = dropped(("y", "f"))
+    history, again = history.push("f", "y", forced=False)
+    assert (again.segment, again.seq) == (f.segment, f.seq + 1)
+    assert history.on_main_by(again) == f.segment
+    assert history.on_main_by(f) == f.segment - 1, "what main was taken from contains it"

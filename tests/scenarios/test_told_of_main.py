@@ -590,3 +590,14 @@ def test_what_came_back_with_the_head_is_not_overwritten_by_what_main_was_put_ba
             pass
     assert town.left("S1c") == ("delivered", None)
     assert town.left("S1-") == ("superseded", "S1a"), "it is in the stage, on main, and contains S1-"
+
+
+def test_only_a_force_push_takes_main_from_a_commit_that_nobody_told_of() -> None:
+    town = Town()
+    town.merge("S1", "a")
+    town.push("S1", "lost")
+    town.merge("S1", "b")
+    assert town.board.service("S1").history.dropped_heads == ()
+    town.push("S1", "gone")
+    town.force_push("S1", "c", onto="S1b")
+    assert [each.sha for each in town.board.service("S1").history.dropped_heads] == ["S1gone"]

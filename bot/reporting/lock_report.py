@@ -221,7 +221,7 @@ def markdown(found: LockReport, now: float, pages: str = "", log: str = "") -> s
     until = f" to {moment(found.opened)}" if found.opened is not None else ", still locked"
     took = span(duration_of(found, now))
     rows = [
-        f"# {plain(found.stage)} was locked for {took}",
+        f"# {plain(found.stage)} {'was' if found.opened is not None else 'has been'} locked for {took}",
         "",
         f"The lock {plain(found.key)}, from {moment(found.since)}{until}.",
         "",

@@ -179,6 +179,7 @@ def test_a_lock_that_stands_has_a_report_so_far() -> None:
     found = town.report(HOLDER)
     assert (found.opened, found.end) == (None, "")
     assert "- **Fix**: the lock still stands\n" in markdown(found, town.now + 60)
+    assert markdown(found, town.now + 60).startswith(f"# {PRE} has been locked for ")
 
 
 @pytest.mark.parametrize(

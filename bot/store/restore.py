@@ -58,9 +58,9 @@ def restore(redis: Redis, path: Path, head: BackupHead, *, replace: bool = False
     held = what_lasts(redis)
     if held and not replace:
         raise BackupError(f"the store is not empty: it holds {', '.join(held)}")
-    before = names_by_tag(redis)
     written: dict[str, dict[str, int]] = {}
     with _beside(redis), redis.pipeline(transaction=False) as pipe:
+        before = names_by_tag(redis)
         for row in backup_file.read(path):
             tag, name = split(row.key)
             if not name or not lasts(name):

@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
+from redis.exceptions import RedisError
 
 from bot.core.model.board_records import Counters
 from bot.core.model.effects import Banner, Trigger
@@ -329,7 +331,7 @@ def test_a_newer_store_is_not_backed_up_by_an_older_version(empty: Redis, tmp_pa
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("schema", [3, 4])
+@pytest.mark.parametrize("schema", [3, 4, 5])
 def test_a_backup_of_an_older_schema_is_migrated_at_the_next_start(empty: Redis, tmp_path: Path, schema: int) -> None:
     keys = put_back(empty, schema, "interlock")
     back_up(empty, tmp_path / "b")
@@ -380,6 +382,42 @@ def test_jenkins_is_looked_at_before_each_trigger_for_as_long_as_a_run_may_wait(
     assert isinstance(noted, UnacknowledgedWrites)
     empty.hset(keys.meta, "unacknowledged_until", 1)
     assert isinstance(outbox.intend(claim, keys.posted("S1.1", 1), "note", 1000), NotedPost)
+
+
+@contextmanager
+def full(redis: Redis) -> Iterator[None]:
+    """The server has no room for anything more."""
+    redis.config_set("maxmemory", 1)
+    try:
+        yield
+    finally:
+        redis.config_set("maxmemory", 0)
+
+
+def test_without_room_for_the_copies_there_is_no_backup_and_nothing_is_left(empty: Redis, tmp_path: Path) -> None:
+    busy(empty, "shop")
+    before = dump(empty)
+    with full(empty), pytest.raises(RedisError):
+        back_up(empty, tmp_path / "b")
+    assert not list(tmp_path.iterdir())
+    assert dump(empty) == before
+    back_up(empty, tmp_path / "b")
+
+
+def test_a_restoration_that_is_interrupted_leaves_what_there_was(empty: Redis, tmp_path: Path) -> None:
+    """Whether the server refuses, or the process dies: what it had written is cleared away by the next one."""
+    busy(empty, "shop")
+    back_up(empty, tmp_path / "b")
+    head = backup_file.read_head(tmp_path / "b")
+    empty.hset("interlock:{shop}:board", "run/S9.9", "{}")
+    before = dump(empty)
+    with full(empty), pytest.raises(RedisError):
+        restore(empty, tmp_path / "b", head, replace=True)
+    assert dump(empty) == before
+    empty.set(f"interlock:{{shop}}:{RESTORING}board", "half")
+    restore(empty, tmp_path / "b", head, replace=True)
+    assert not empty.hexists("interlock:{shop}:board", "run/S9.9")
+    assert not [name for names in names_by_tag(empty).values() for name in names if name.startswith(RESTORING)]
 
 
 def test_a_copy_of_the_board_from_before_the_restoration_is_loaded_anew(empty: Redis, tmp_path: Path) -> None:

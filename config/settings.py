@@ -320,6 +320,11 @@ def missing(configuration: Configuration, settings: Settings) -> Iterator[str]:
         yield f"`github: report: checks` takes a GitHub App: {PREFIX}GITHUB_APP_ID is not set; or report `statuses`"
     yield from missing_to_sign_in(configuration, settings)
     yield from _missing_for_webhooks(configuration, settings)
+    yield from channels_without_address(configuration, settings)
+
+
+def channels_without_address(configuration: Configuration, settings: Settings) -> Iterator[str]:
+    """One sentence for each channel of the pipeline file that `INTERLOCK_NOTIFY_URLS` does not know."""
     for channel in configuration.channels:
         if channel not in settings.notify_urls:
             meant = nearest(channel, settings.notify_urls)

@@ -95,7 +95,7 @@ def told_of_what(plan: NoticePlan) -> Iterator[str]:
 
 
 #: The topics of `bot.core.model.effects.Notify` that routes are for; others go by the health.
-_TOPICS = ("locked", "unlocked", "fix-failed", "failed", "stuck")
+_TOPICS = ("locked", "unlocked", "fix-failed", "failed", "freeze", "stuck")
 
 
 def _route(who: str, stages: tuple[str, ...], services: tuple[str, ...]) -> str:

@@ -94,6 +94,18 @@ def test_a_variable_that_is_wrong_fails_and_one_that_is_missing_does_not(here: P
     assert told in checked.stdout.splitlines()
 
 
+def test_a_channel_that_nobody_has_is_mistyped_where_others_have_addresses(here: Path) -> None:
+    write_example(here / "interlock.yaml")
+    checked = typed(
+        "check", **{**SECRETS, "INTERLOCK_NOTIFY_URLS": "team-chat=json://localhost on-cal=json://localhost"}
+    )
+    assert checked.exit_code == 1
+    assert (
+        "NOTIFY_URLS has no address for channel `on-call`; expected `on-call=...`; is `on-cal` meant" in checked.stdout
+    )
+    assert typed("check", **{**SECRETS, "INTERLOCK_NOTIFY_URLS": None}).exit_code == 0
+
+
 def test_every_mistake_is_told_with_its_line(here: Path) -> None:
     text = example_text().replace("capacity: 3", "capcity: 3").replace("rejoins: pre", "rejoins: per")
     (here / "interlock.yaml").write_text(text)

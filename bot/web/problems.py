@@ -99,7 +99,7 @@ def _says(error: HTTPException) -> str:
     """What is wrong with a request that reached no view, and what would be right."""
     match error:
         case NotFound():
-            return f"there is nothing at {shown(_path())}; /api lists the addresses of the API"
+            return f"there is nothing at {shown(_path())}; {request.script_root}/api lists the addresses of the API"
         case MethodNotAllowed():
             takes = ", ".join(sorted(error.valid_methods or ()))
             return f"{shown(_path())} does not take {request.method}; it takes {takes}"

@@ -56,9 +56,10 @@ def site(settings: Settings, configuration: Configuration, story: Story) -> Site
         access: PipelineAccess | None = None,
         github: GitHubStandIn | None = None,
         private: bool = True,
+        root: str = "",
         **more: Any,
     ) -> FlaskClient:
-        web = WebSettings(PUBLIC, private, sign_in or SignInSettings(token=True))
+        web = WebSettings(PUBLIC + root, private, sign_in or SignInSettings(token=True))
         where = configuration.github
         if github is not None:
             where = replace(where, api_url=github.url, web_url=github.url)
@@ -387,9 +388,9 @@ def test_where_the_proxys_names_are_logins_teams_and_permissions_count(
 # -- through GitHub ----------------------------------------------------------------------------------------------------
 
 
-def through_github(client: FlaskClient, after: str = "/") -> TestResponse:
+def through_github(client: FlaskClient, after: str = "/", root: str = "") -> TestResponse:
     """The whole flow as a browser goes it; the last answer."""
-    away = client.get(f"/sign-in/github?next={after}")
+    away = client.get(f"{root}/sign-in/github?next={after}")
     assert away.status_code == 302
     back = requests.get(away.headers["Location"], allow_redirects=False, timeout=5)
     assert back.status_code == 302, back.text
@@ -414,6 +415,16 @@ def test_github_signs_in_with_state_and_pkce_and_its_token_is_forgotten(
     assert "gho_" not in str(
         client.application.session_interface.get_signing_serializer(client.application).loads(cookie.value)
     )
+
+
+def test_below_a_path_github_leads_back_below_it(site: Site, story: Story, github: GitHubStandIn) -> None:
+    github.control.register_oauth_app("client", "very secret", f"{PUBLIC}/ci/sign-in/github/callback")
+    client, path = site(SignInSettings(github=True), github=github, root="/ci"), f"/p/{story.shape.name}"
+    github.control.set_collaborators(story.shape.services[0].repository, {"kim": "write"})
+    github.control.sign_in_browser("kim")
+    done = through_github(client, path, "/ci")
+    assert (done.status_code, done.headers["Location"]) == (302, f"/ci{path}")
+    assert "<span>github:kim</span>" in client.get(f"/ci{path}").text
 
 
 def test_a_stranger_of_github_is_signed_in_and_may_read_nothing(

@@ -164,6 +164,6 @@ def check_environment(configuration: Configuration) -> EnvironmentFindings:
             missing += error.sentences
     if not found.api_tokens:
         doubtful.append("INTERLOCK_API_TOKENS is not set: only tokens of `interlock token` act through the API")
-    # Where channels have addresses, one without is mistyped: nobody would be told. Where none has, they are set elsewhere.
+    # Where channels have addresses, one without is mistyped: nobody would be told. Else they are set elsewhere.
     mistyped = tuple(settings.channels_without_address(configuration, found)) if found.notify_urls else ()
     return EnvironmentFindings(mistyped, tuple(each for each in missing if each not in mistyped), tuple(doubtful))

@@ -249,3 +249,12 @@ def test_what_was_pushed_onto_the_commit_that_main_was_put_on_has_not_fallen_wit
     assert (again.segment, again.seq) == (f.segment, f.seq + 1)
     assert history.on_main_by(again) == f.segment
     assert history.on_main_by(f) == f.segment - 1, "what main was taken from contains it"
+
+
+def test_what_is_told_after_a_commit_that_contains_it_fell_with_that() -> None:
+    history, (f,) = dropped(("y", "f"))
+    history, y = history.push(None, "y", forced=False)  # its pull request
+    history, x = history.push("0", "x", forced=False)
+    assert y.segment < x.segment and history.on_main_by(x) == x.segment
+    history = history.join("x", "y")
+    assert history.contains(y, x) and history.on_main_by(x) == f.segment - 1

@@ -145,6 +145,8 @@ def answer_command(runtime: Runtime, context: PipelineContext, claim: Claim, eff
         Session(runtime, effect.repository),
     )
     _react(context, session, effect)
+    if not effect.replies and not effect.text:
+        return Done()
     marker = f"{commands.MARKER}{effect.slot} -->"
     with context.look() as replica:
         answered = effect.text or answer(effect, replica.board, time.time())

@@ -585,9 +585,10 @@ def test_so_it_is_with_the_answers_that_strangers_get(town: Town) -> None:
 
 def test_strangers_get_a_few_answers_on_a_pull_request_in_an_hour(town: Town) -> None:
     answers = [Talk(town, f"stranger{number}").may_not("retry") for number in range(20)]
-    assert sum(answer is not None for answer in answers) == commands.ON_ONE
+    assert [bool(answer and answer.replies) for answer in answers] == [True] * commands.ON_ONE + [False] * 15
+    assert {answer.reaction for answer in answers if answer} == {"-1"}, "beyond that there is a reaction alone"
     asking = [Talk(town, f"asks{number}").may("status") for number in range(20)]
-    assert asking == [None] * 20
+    assert [answer is not None for answer in asking] == [True] * (commands.ON_ALL - 20) + [False] * 10
     assert Talk(town, "kim").may("lock acceptance because") is not None
     town.waits(3_600)
     assert Talk(town, "stranger0").may_not("retry", at=town.now) is not None

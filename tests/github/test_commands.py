@@ -459,6 +459,15 @@ def test_what_cannot_be_answered_is_given_up_visibly(shop: Workshop, pull: int) 
     assert len(shop.dead()) == 1
 
 
+def test_an_answer_without_words_is_a_reaction_alone(shop: Workshop, pull: int) -> None:
+    number = int(shop.github.control.comment(REPO, pull, "/interlock sttus"))
+    before = len(shop.github.control.comments(REPO, pull))
+    shop.do(replace(answer(number, pull), reaction="confused", text="", replies=()))
+    rows = shop.github.control.comments(REPO, pull)
+    assert len(rows) == before
+    assert [content for row in rows if row["id"] == number for content, _ in row["reactions"]] == ["confused"]
+
+
 def test_another_pipeline_with_the_same_repository_stays_silent(shop: Workshop) -> None:
     """Two pipelines may share a repository; the branch decides whose pull request it is."""
     other = replace(shop.pipeline, name=f"{shop.pipeline.name}x", services=(Service("T1", REPO, "trunk"),))

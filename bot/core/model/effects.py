@@ -186,7 +186,7 @@ class CommandReply:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Answer a comment that commands something: a reaction, and one comment with the words."""
+    """Answer a comment that commands something: a reaction, and one comment with the words, if there are any."""
 
     repository: str
     pull: int

@@ -50,8 +50,8 @@ from bot.core.rules.decision import Decision
 ASKS = frozenset({"status", "why", "help", ""})
 #: How old a comment may be, in seconds: what comes later was lost on the way, and is not meant any more.
 TOO_OLD = 3600.0
-#: How many comments of one person are heard in an hour; and how many answers those who may not write get in an hour,
-#: on one pull request and on all of a service.
+#: How many comments of one person are heard in an hour; how many of those that anybody may write are answered in words
+#: on one pull request in an hour; and how many on all of a service, in words or by a reaction.
 FROM_ONE, ON_ONE, ON_ALL = 20, 5, 30
 #: Opens all locks of a stage.
 ALL = "--all"
@@ -160,25 +160,36 @@ def _take(decision: Decision, event: CommandSaid) -> bool:
 
 
 def _answer(decision: Decision, event: CommandSaid, replies: list[Reply], *, trusted: bool) -> None:
-    """Answer a comment; a button shows by itself what became of it. Those who may not write are answered so often."""
-    if event.comment is None or event.pull is None or not (trusted or _may_answer(decision, event, event.pull)):
+    """Answer a comment; a button shows by itself what became of it.
+
+    What anybody may ask is answered in words so often; beyond that there is a reaction, so that nobody waits in vain.
+    """
+    if event.comment is None or event.pull is None:
+        return
+    answered = 0 if trusted else _answered_lately(decision, event, event.pull)
+    if answered is None:
         return
     found = {reply.reaction for reply in replies}
     reaction: Reaction = "-1" if "-1" in found else "confused" if "confused" in found else "+1"
     told = tuple(CommandReply(reply.command, reply.text, reply.outcome) for reply in replies)
+    told = told if answered < ON_ONE else ()
     decision.do(Answer(event.repository, event.pull, event.comment, reaction, replies=told, more=event.more))
 
 
-def _may_answer(decision: Decision, event: CommandSaid, pull: int) -> bool:
+def _answered_lately(decision: Decision, event: CommandSaid, pull: int) -> int | None:
+    """How many such comments on the pull request were answered in the last hour before this one, which is counted.
+
+    None: so many of the service were answered that nothing more is said.
+    """
     service = _service_of(decision, event)
     if service is None:
-        return False
+        return None
     state = decision.board.service(service.name)
     lately = tuple((number, at) for number, at in state.answered if decision.now - at < TOO_OLD)
-    if len(lately) >= ON_ALL or sum(number == pull for number, _ in lately) >= ON_ONE:
-        return False
+    if len(lately) >= ON_ALL:
+        return None
     decision.board.put(replace(state, answered=(*lately, (pull, decision.now))))
-    return True
+    return sum(number == pull for number, _ in lately)
 
 
 # -- doing -----------------------------------------------------------------------------------------------------

@@ -147,7 +147,7 @@ def find_forgotten(jenkins: JenkinsClient, context: PipelineContext, effect: Tri
         return _find_newer(jenkins, effect, wanted) if effect.rolls_out else None
     if found.build is None or found.build.get("building"):
         what = f"queue item {found.item}" if found.build is None else f"build #{found.build['number']}"
-        raise RetryLater(f"{what} of the same commit was started before the store changed its master", after=LOOK_AGAIN)
+        raise RetryLater(f"{what} of the same commit was started, and the store has forgotten it", after=LOOK_AGAIN)
     seen = builds.build_seen(jenkins, effect.job, found.build)
     if seen.result is not Outcome.SUCCESS:
         return None

@@ -22,7 +22,7 @@ def trigger(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Tr
     The order is: note the intent (at a first try mostly together with the claim), have a replica confirm it (if there
     is one), post, keep the answer. If the answer is lost, the note says when it was posted. Once it cannot arrive any
     more and there is no build, it counts as refused, and the rules start another attempt. After a fail-over of the
-    store even a note may be lost: then builds of this commit are looked for first.
+    store, or a backup that was put back, even a note may be lost: then builds of this commit are looked for first.
     """
     jenkins = client_for(runtime, effect.job)
     if claim.noted is not None and time.monotonic() - claim.at < jenkins.limits.claim_note:  # the intent is noted
@@ -58,12 +58,10 @@ def _noted(
         if found is not None:
             return found
         if noted.seconds < posted.patience(runtime, effect):
-            raise RetryLater(
-                "the store has a new master: looking for builds that the old one may have started", after=1.0
-            )
+            raise RetryLater("the store may have forgotten builds that were just started: looking for them", after=1.0)
         noted = posted.note(context, claim, effect, jenkins.session, looked=noted)
         if isinstance(noted, UnacknowledgedWrites):
-            raise RetryLater("the store has changed its master once more", after=0.0)
+            raise RetryLater("the store has changed its history once more", after=0.0)
     if noted.follows:
         posted.confirm(context, effect)
     return None

@@ -66,7 +66,7 @@ def test_a_forgotten_build_of_the_same_commit_is_waited_for_and_taken_over(patie
         patient.all_due("jenkins")
         assert patient.try_once(patient.trigger()) == []
     (delay,) = patient.context.delays.all()
-    assert "of the same commit was started before the store changed its master" in delay.why
+    assert "of the same commit was started, and the store has forgotten it" in delay.why
     patient.release("acceptance")
     patient.all_due("jenkins")
     (event,) = patient.try_once(patient.trigger())

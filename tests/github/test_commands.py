@@ -465,7 +465,7 @@ def test_an_answer_without_words_is_a_reaction_alone(shop: Workshop, pull: int) 
     shop.do(replace(answer(number, pull), reaction="confused", text="", replies=()))
     rows = shop.github.control.comments(REPO, pull)
     assert len(rows) == before
-    assert [content for row in rows if row["id"] == number for content, _ in row["reactions"]] == ["confused"]
+    assert [content for row in rows if row["id"] == number for _, content in row["reactions"]] == ["confused"]
 
 
 def test_another_pipeline_with_the_same_repository_stays_silent(shop: Workshop) -> None:

@@ -15,7 +15,7 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Browser, Page
 
-from bot.core.model.events import LockAsked, Merged, ModeAsked
+from bot.core.model.events import BuildSeen, LockAsked, Merged, ModeAsked, PullMoved, TriggerAccepted
 from bot.core.model.pipeline import Mode, Outcome
 from standins.github import GitHubStandIn
 from tests.github import packages
@@ -41,6 +41,8 @@ def busy(story: Story) -> Story:
     story.build(story.merge("S3", "a"), Outcome.FAILURE)
     story.passes(story.merge("S1", "b", "Fix the rounding"))
     story.put(LockAsked("production", "sam", "the fair"), LockAsked("production", "olga", "the database moves"))
+    story.put(PullMoved("S2", 12, sha("S2p"), at=1.0), TriggerAccepted("S2.pr12-1", 1, 7))
+    story.put(BuildSeen("build", "shop/verify", 4, Outcome.FAILURE, "S2.pr12-1", 1, ("LintTest",)))
     claim, _ = story.context.outbox.claim("people", limit=5)
     assert claim is not None
     story.context.outbox.give_up(claim, "could not tell team-chat (error=403)", time.time())
@@ -110,7 +112,10 @@ def test_axe_finds_nothing(
         "/find?q=S",
         f"{base}/runs?q=nothing+at+all",
         f"{base}/log?by=anybody",
+        f"{base}/runs/S2.pr12-1",
         "/docs/api",
+        "/docs/page",
+        "/docs/statistics",
     ):
         look_at(path)
     for form in ("unlock?stage=production&lock=all", "retry?run=S2.2", "fast-lane?service=S1", "fast-lane"):

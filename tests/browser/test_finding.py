@@ -78,6 +78,14 @@ def test_any_number_of_stages_fits_a_laptop_and_the_locked_one_is_in_view(
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= WIDE
         assert laptop.locator(".quiet-stage").count() >= len(long_story.shape.stages) - 5
+        if len(long_story.shape.stages) < 10:  # whoever may lock finds it on a narrow stage as well, inside of it
+            laptop.evaluate("document.getElementById('board').classList.add('may-operator')")
+            for stage in laptop.locator(".quiet-stage .main-lane .stage").all():
+                around, button = stage.bounding_box(), stage.get_by_role("link", name="Lock…").bounding_box()
+                assert around is not None
+                assert button is not None
+                assert around["x"] <= button["x"]
+                assert button["x"] + button["width"] <= around["x"] + around["width"]
         laptop.get_by_role("link", name="pre-production is locked").click()
         expect(laptop).to_have_url(re.compile("#c-pre-production$"))
         laptop.goto("about:blank")

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 WEB = Path(__file__).parents[2] / "bot" / "web"
 ROOT = "/ci"
 #: The attributes in which a page names an address of its own. In `data-base` it is the beginning of two.
-ADDRESSES = ("href", "src", "action", "formaction", "data-icon", "data-base")
+ADDRESSES = ("href", "src", "srcset", "action", "formaction", "data-icon", "data-base")
 #: More pages than this, and the crawl goes round in a circle.
 MOST = 600
 

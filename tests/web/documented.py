@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import Any
 
 from flask import Flask
@@ -33,7 +34,7 @@ def check(app: Flask, answer: TestResponse) -> None:
     method, path = answer.request.method, answer.request.path
     asked = f"{method} {path}: {answer.status_code}"
     if answer.mimetype == openapi.PROBLEM:
-        fits(asked, ProblemShape, answer.data)
+        fits(asked, ProblemShape, _body(answer))
     try:
         rule, _ = app.url_map.bind("").match(path, method, return_rule=True)
     except HTTPException:
@@ -50,7 +51,11 @@ def check(app: Flask, answer: TestResponse) -> None:
     shape = one.operation.answers.get(answer.status_code)
     if is_typeddict(shape) and answer.mimetype != openapi.PROBLEM:
         assert answer.mimetype == openapi.JSON, asked
-        fits(asked, shape, answer.data)
+        fits(asked, shape, _body(answer))
+
+
+def _body(answer: TestResponse) -> bytes:
+    return gzip.decompress(answer.data) if answer.headers.get("Content-Encoding") == "gzip" else answer.data
 
 
 def fits(asked: str, shape: Any, body: bytes) -> None:

@@ -91,6 +91,7 @@ def test_every_decision_leads_to_the_rule_that_it_follows(client: FlaskClient, s
     assert [(each["kind"], each["rule"]) for each in facts if each["rule"]] == [
         ("stage-locked", "L1"),
         ("run-retried", "L4"),
+        ("run-admitted", "L4"),
         ("stage-locked", "L1"),
         ("run-superseded", "F8"),
         ("stage-unlocked", "F9"),

@@ -15,28 +15,27 @@ for i = 1, gone do
   redis.call('UNLINK', KEYS[i])
 end
 for i = 1, values do
-  local beside, own = KEYS[gone + 2 * i - 1], KEYS[gone + 2 * i]
-  redis.call('RENAME', beside, own)
+  redis.call('RENAME', KEYS[gone + 2 * i - 1], KEYS[gone + 2 * i])
   if ARGV[2 + i] == '0' then
-    redis.call('PERSIST', own)
+    redis.call('PERSIST', KEYS[gone + 2 * i])
   else
-    redis.call('PEXPIREAT', own, ARGV[2 + i])
+    redis.call('PEXPIREAT', KEYS[gone + 2 * i], ARGV[2 + i])
   end
 end
-local meta, inbox, seen = KEYS[gone + 2 * values + 1], KEYS[gone + 2 * values + 2], KEYS[gone + 2 * values + 3]
-if not meta then
+local last = gone + 2 * values -- behind it: meta, inbox, the note that the event was delivered
+if not KEYS[last + 1] then
   return 1
 end
 local now, epoch, until_ms, event, remembered = unpack(ARGV, values + 3)
 -- Nobody's copy of the board leads to this one: with a new epoch everybody loads it anew.
 local time = redis.call('TIME')
-redis.call('HSET', meta, epoch, time[1] .. string.format('%06d', time[2]))
-redis.call('HINCRBY', meta, 'version', 1)
+redis.call('HSET', KEYS[last + 1], epoch, time[1] .. string.format('%06d', time[2]))
+redis.call('HINCRBY', KEYS[last + 1], 'version', 1)
 -- What was done since is not known: everything is asked for, and before a trigger Jenkins is looked at. `followed`: what
 -- a former Interlock has sent may still be on its way, as after a fail-over.
-redis.call('HDEL', meta, 'history')
-redis.call('HSET', meta, 'changed', now, 'look', now, 'followed', 1, 'unacknowledged_until', until_ms)
-local id = redis.call('XADD', inbox, '*', 's', 'event', 'n', 'store-changed', 'd', '', 'b', event)
-redis.call('SET', seen, id, 'EX', remembered)
-redis.call('HINCRBY', meta, 'accepted', 1)
+redis.call('HDEL', KEYS[last + 1], 'history')
+redis.call('HSET', KEYS[last + 1], 'changed', now, 'look', now, 'followed', 1, 'unacknowledged_until', until_ms)
+local id = redis.call('XADD', KEYS[last + 2], '*', 's', 'event', 'n', 'store-changed', 'd', '', 'b', event)
+redis.call('SET', KEYS[last + 3], id, 'EX', remembered)
+redis.call('HINCRBY', KEYS[last + 1], 'accepted', 1)
 return 1

@@ -104,8 +104,9 @@ def _anchor(times: FreezeTimes, after: float) -> float:
 def _first(expression: str, time_zone: str, at: float) -> float | None:
     """The first moment of a cron time from `at` on; None: it does not come within 50 years."""
     local = datetime.fromtimestamp(at - 1, ZoneInfo(time_zone))
-    found = next(CronSim(expression, local), None)
-    return None if found is None else found.timestamp()
+    # In an hour that the clocks show twice the times of its first half come again: those are over.
+    found = (each.timestamp() for each in CronSim(expression, local))
+    return next((each for each in found if each >= at), None)
 
 
 def _end(times: FreezeTimes, begins: float) -> float | None:

@@ -139,7 +139,7 @@ def comes(time: tuple[int, int, frozenset[int]], zone: ZoneInfo, minute: datetim
 
 
 @given(st.sampled_from(PERIODS), fields(), fields() | st.integers(1, 60), st.integers(0, 1440))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 def test_windows_agree_with_a_look_at_every_minute(
     period: tuple[str, str], begins: tuple[int, int, frozenset[int]], ends: object, offset: int
 ) -> None:
@@ -164,7 +164,7 @@ def test_windows_agree_with_a_look_at_every_minute(
 
 
 @given(st.sampled_from(PERIODS), fields(), fields(), st.integers(0, 14 * 1440))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 def test_a_later_look_sees_the_same_windows(
     period: tuple[str, str],
     begins: tuple[int, int, frozenset[int]],
@@ -217,3 +217,11 @@ def test_a_date_is_planned_once_and_for_all() -> None:
     known = (configured.planned(at("2026-11-25")),)
     for day in ("2026-12-01", "2026-12-24", "2027-02-01"):
         assert is_current(known, (configured.planned(at(day)),), at(day))
+
+
+def test_in_an_hour_that_the_clocks_show_twice_no_window_comes_again() -> None:
+    """A window of half an hour from 1:45 ends in the second half of that hour; the next one is that of the next day."""
+    times = FreezeTimes("45 1 * * *", None, 1800.0, NEW_YORK)
+    start = datetime(2027, 11, 7, tzinfo=UTC)
+    found = [datetime.fromtimestamp(each.begins, UTC) for each in islice(windows(times, start.timestamp()), 2)]
+    assert found == [datetime(2027, 11, 7, 5, 45, tzinfo=UTC), datetime(2027, 11, 8, 6, 45, tzinfo=UTC)]

@@ -46,6 +46,8 @@ def _clauses(of: Consequences) -> Iterator[str]:
     if of.loses_lane:
         yield f"{_named(of.loses_lane)} {_verb(of.loses_lane, 'loses its lane', 'lose their lane')}"
     yield from _where(of.permits, lambda step: ("may", "may", f"enter {step} past any lock"))
+    if of.let_through:
+        yield f"{_named(of.let_through)} {_verb(of.let_through, 'is', 'are')} let through freezes"
     yield from _where(of.moves, lambda step: ("goes", "go", f"to the front of the queue for {step}"))
     yield from _where(of.enters, lambda step: ("enters", "enter", str(step)))
     yield from _where(of.queues, lambda step: ("waits", "wait", f"for {step}"))

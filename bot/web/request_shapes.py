@@ -59,6 +59,8 @@ class ConsequencesShape(TypedDict):
     loses_lane: list[AffectedRunShape]
     permits: list[AffectedRunShape]
     """The runs that may enter the step though its stage is locked."""
+    let_through: list[AffectedRunShape]
+    """The runs that freezes let through from then on."""
     moves: list[AffectedRunShape]
     queues: list[AffectedRunShape]
     enters: list[AffectedRunShape]

@@ -67,6 +67,7 @@ def foreseen(found: Consequences) -> Shape:
         "gains_lane",
         "loses_lane",
         "permits",
+        "let_through",
         "moves",
         "queues",
         "enters",

@@ -68,6 +68,9 @@ def came_true(foreseen: Consequences, decision: Decision, board: Board, was: Bef
     given = {(run.key, stage) for run in board.runs.values() for stage in run.permits}
     known = {(run.key, stage) for run in was.runs.values() for stage in run.permits}
     assert {(each.run, each.step.stage) for each in foreseen.permits} == given - known
+    let_through = {run.key for run in board.runs.values() if run.let_through is not None}
+    let_through -= {run.key for run in was.runs.values() if run.let_through is not None}
+    assert _keys(foreseen.let_through) == let_through & set(was.runs)
     assert _keys(foreseen.moves) <= {fact.run for fact in told[FactKind.RUN_MOVED]}
     triggered = {(e.run, e.stage) for e in decision.effects if isinstance(e, Trigger)}
     assert {(each.run, each.step.stage) for each in foreseen.enters} == triggered

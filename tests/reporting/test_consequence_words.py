@@ -42,6 +42,7 @@ EXAMPLES = [
     Consequences(gains_lane=runs("S1.5", "S2.3"), loses_lane=runs(*MANY)),
     Consequences(permits=runs("S1.5")),
     Consequences(permits=runs("S1.5", "S2.3")),
+    Consequences(let_through=runs("S1.5")),
     Consequences(moves=runs("S1.5")),
     Consequences(enters=runs(*MANY[:4]) + runs("S3.1", "S3.2", "S3.3", step=FAST)),
     Consequences(queues=runs("S1.5") + runs("S2.1", "S2.2", step=FAST)),

@@ -61,6 +61,8 @@ class Consequences:
     loses_lane: tuple[AffectedRun, ...] = ()
     #: The runs that may enter a step from then on though its stage is locked.
     permits: tuple[AffectedRun, ...] = ()
+    #: The runs that freezes let through from then on.
+    let_through: tuple[AffectedRun, ...] = ()
     #: The runs that go to the front of the queue for a step.
     moves: tuple[AffectedRun, ...] = ()
     #: The runs that join the queue for a step and do not enter it yet.
@@ -112,6 +114,7 @@ def _compare(board: Board, tried: Board, decisions: list[Decision]) -> Consequen
         gains_lane=_which(changed, lambda was, now: was.lane is Lane.MAIN and now.lane is Lane.FAST),
         loses_lane=_which(changed, lambda was, now: was.lane is Lane.FAST and now.lane is Lane.MAIN),
         permits=tuple(_permits(board, tried, [run for _, run in changed] + new)),
+        let_through=_which(changed, _is_let_through),
         moves=_which(changed, _is_moved),
         queues=_which(changed, _joins_queue),
         enters=_which(changed, _enters) + tuple(_affected(run) for run in new if run.holds_slot),
@@ -170,6 +173,11 @@ def _permits(board: Board, tried: Board, differ: list[Buildable]) -> Iterator[Af
         for stage in run.permits:
             if was is None or stage not in was.permits:
                 yield replace(_affected(run), step=Step(stage))
+
+
+def _is_let_through(was: Buildable, is_now: Buildable) -> bool:
+    """Whether a person lets it through freezes, and nobody did before."""
+    return isinstance(was, Run) and isinstance(is_now, Run) and was.let_through is None is not is_now.let_through
 
 
 def _enters(was: Buildable, is_now: Buildable) -> bool:

@@ -16,8 +16,6 @@ from typing import IO, Any
 import click
 from click.core import ParameterSource
 
-from bot.reporting.markdown import GAP
-
 Command = Callable[..., None]
 
 DEFAULT_URL = "http://127.0.0.1:8080"
@@ -180,7 +178,7 @@ def print_json(data: Any, *, lines: bool = False) -> None:
 
 def clean(text: object) -> str:
     """Text from outside on one line, without control, direction or other invisible characters. Never rich markup."""
-    plain = str(text).replace(GAP, "")  # Markdown needs it, a terminal does not
+    plain = str(text)
     cut = plain if len(plain) <= LONGEST else plain[:LONGEST] + "…"
     return "".join(c if c.isprintable() else "�" for c in cut)
 

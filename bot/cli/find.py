@@ -23,6 +23,7 @@ from bot.cli.common import (
     say,
 )
 from bot.cli.sentences import ended_run_sentence, estimate_sentence, run_sentence, step_name
+from bot.reporting.markdown import GAP
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -253,7 +254,8 @@ def lock_report(api: ApiClient, lock: str | None, limit: int, as_json: bool) -> 
         if as_json:
             print_json(found)
         else:
-            click.echo("\n".join(clean(line) for line in found["markdown"].splitlines()))
+            shown = str(found["markdown"]).replace(GAP, "")  # Markdown needs it, a terminal does not
+            click.echo("\n".join(clean(line) for line in shown.splitlines()))
         return
     listed = api.get("lock-reports", has="reports", limit=limit)
     if as_json:

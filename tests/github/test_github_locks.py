@@ -175,7 +175,8 @@ def merged(shop: Workshop) -> str:
 
 
 def test_the_pull_request_of_a_commit_is_asked_for(shop: Workshop, merged: str) -> None:
-    assert shop.do(question(merged)) == [PullFound("S1", merged, 1, "Pay later", "kim")]
+    found = [replace(each, labels=None) for each in shop.do(question(merged)) if isinstance(each, PullFound)]
+    assert found == [PullFound("S1", merged, 1, "Pay later", "kim")]
     shop.work()
     assert shop.run_of(merged).merge.pull == 1
 
@@ -195,7 +196,7 @@ def test_what_is_to_be_said_of_a_run_that_has_ended_comes_back_with_its_pull_req
     shop.work()
     told = replace(question(merged), run=run.key, text="**it was taken out**", began=run.created)
     found = PullFound("S1", merged, 1, "Pay later", "kim", run.key, "**it was taken out**", run.created)
-    assert shop.do(told) == [found]
+    assert [replace(each, labels=None) for each in shop.do(told) if isinstance(each, PullFound)] == [found]
 
 
 def test_a_direct_push_has_no_pull_request(shop: Workshop) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from bot.core.model.events import Merged
+from bot.core.model.events import FirstStart, Merged
 from bot.core.model.notice_plan import EscalationLevel, NoticePlan
 from bot.core.model.run import Status
 from bot.store.records import Records
@@ -150,6 +150,7 @@ def delivery(town: Town) -> None:
 
 def fix(town: Town) -> None:
     """S1a breaks pre-production, which locks; the fix S1b passes S2a; the lock opens and S2a enters."""
+    town.shop.context.inbox.add(FirstStart(), "first start")
     town.merge("S1", "S1a")
     town.merge("S2", "S2a")
     for name in ("S1a", "S2a"):

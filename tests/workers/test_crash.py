@@ -247,6 +247,7 @@ def test_wherever_a_worker_dies_after_the_store_was_emptied_no_stage_that_locks_
     """Every worker is a fresh process: what Jenkins shows is all that is left."""
     with ExitStack() as stack:
         town = Town(stack, redis_url, nursery)
+        town.shop.context.inbox.add(FirstStart(), "first start")
         town.lives()
         town.merge("S1", "S1a")
         for stage in ("build", "acceptance"):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -28,33 +26,16 @@ from bot.store.scripts import Scripts
 from launch.embedded import Embedded
 from tests.workers.mortal import Life
 from tests.workers.nursery import Nursery
-from tests.workers.test_race import CAPACITY, FAST, Load, workers
+from tests.workers.test_race import Load, nurseries, shop, workers
 from tests.workers.workshop import Workshop
-from workers import beginning
 from workers.turn import events_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
-#: Processes; backups; for how long the processes live.
-WORKERS, BACKUPS, SECONDS = 3, 12, 8.0
+__all__ = ["nurseries", "shop"]
 
-
-@pytest.fixture
-def nurseries() -> Iterator[list[Nursery]]:
-    made = [Nursery() for _ in range(WORKERS)]
-    yield made
-    for one in made:
-        one.close()
-
-
-@pytest.fixture
-def shop(redis_url: str) -> Iterator[Workshop]:
-    with ExitStack() as stack:
-        opened = Workshop(stack, redis_url, timeout=2.0)
-        for job in (*CAPACITY, *FAST, "shop/build"):
-            opened.control.change_job(job, {"duration_seconds": 0.06})
-        beginning.configure_boards(opened.runtime)
-        yield opened
+#: Backups; and for how long the processes of the race live.
+BACKUPS, SECONDS = 12, 8.0
 
 
 def inbox_of(redis: Redis, keys: Keys) -> tuple[list[InboxEntry], list[InboxEntry]]:

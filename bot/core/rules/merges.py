@@ -319,8 +319,10 @@ def _head_is_known(decision: Decision, state: ServiceState, position: Position, 
 
 
 def _move_on(decision: Decision, state: ServiceState, position: Position, head: Position) -> None:
-    """Main stands at a commit that contains our head. What was told later than it and is not in it was taken off main:
-    it was pushed before, and a force-push that nobody told has dropped it. So was what contains that commit.
+    """Main stands at a commit that contains our head: GitHub has said so.
+
+    Commits that came to us later and are not in it were pushed before it, and an unreported force-push dropped them. It
+    also dropped every commit that contains this one.
     """
     history = state.history
     others = [each for each in history.positions if each.sha != position.sha]

@@ -1,8 +1,8 @@
 """Tells people what happened to a stage: one notice for each stage and decision, and to whom it goes.
 
 While a stage stays locked, others are told after a time (escalation), and of forgotten locks again and again; whoever
-was told so, and whoever asked for it, hears when the stage is open. What is due is worked out from the locks and from
-what was told before (`bot.core.model.follow_ups`), so that nothing is told twice, and nothing is lost by a restart.
+was told so, and whoever asked for it, hears when the stage is open. The locks and the record of earlier notices
+(`bot.core.model.follow_ups`) say which notice is due: no notice goes out twice, and a restart loses none.
 """
 
 from __future__ import annotations

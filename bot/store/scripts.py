@@ -19,6 +19,8 @@ from bot.store.keys import Keys
 
 #: Raised by one whenever an older version could misread what this one stores; `bot.store.migrations` has the step.
 SCHEMA = 6
+#: The first number that any version stored.
+FIRST = 1
 #: How the fence's error begins.
 OTHER = "OTHERSCHEMA "
 #: Which scripts use the functions of others, and those of which.
@@ -42,10 +44,19 @@ class OlderSchema(OtherSchema):
     """An older version wrote it, and nobody has migrated it yet."""
 
 
+class UnknownSchema(OtherSchema):
+    """Its number is none that a version of Interlock has stored, or it has none: nobody knows its form."""
+
+
 def stored_schema(redis: Redis, keys: Keys) -> int | None:
-    """The number of what is stored; None if nothing is. Raises RedisError."""
-    found = cast("bytes | None", redis.hget(keys.meta, "schema"))
+    """The number of what is stored; None if nothing is. Raises UnknownSchema if it has none, RedisError."""
+    found, version = cast("list[bytes | None]", redis.hmget(keys.meta, ["schema", "version"]))
+    if found is None and version is not None:
+        raise UnknownSchema(f"the state of pipeline {keys.pipeline!r} has no schema number: {_MEND_UNKNOWN}")
     return None if found is None else int(found)
+
+
+_MEND_UNKNOWN = "restore a backup (`interlock restore`)"
 
 
 def refusal(pipeline: str, stored: int) -> OtherSchema:
@@ -56,6 +67,8 @@ def refusal(pipeline: str, stored: int) -> OtherSchema:
             f"{found}, this version understands up to {SCHEMA}: start the newer version again, "
             f"or restore a backup from before it ran"
         )
+    if stored < FIRST:
+        return UnknownSchema(f"{found}, which no version of Interlock has stored: {_MEND_UNKNOWN}")
     return OlderSchema(f"{found} and must be migrated to {SCHEMA}: the next start of a worker or a web process does it")
 
 

@@ -139,12 +139,12 @@ def answers(address: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("schema", "holder", "others"), [(2, "S1.1", {"S1.5"}), (3, "S1.1", {"S1.5"}), (5, "S2.3", {"S1.5", "S2.5"})]
+    ("schema", "holder", "others"), [(1, "S1.1", {"S1.3"}), (4, "S1.1", {"S1.2"}), (5, "S2.3", {"S1.5", "S2.5"})]
 )
 def test_the_worker_that_starts_first_migrates_what_is_stored_and_goes_on(
     house: House, schema: int, holder: str, others: set[str]
 ) -> None:
-    """The raw push that waited since before is taken; everything is there."""
+    """The raw push that waited since before is taken; everything is there. The others: `test_every_schema.py`."""
     assert put_back(house.redis, schema, "interlock") == house.keys
     with house.process("worker"):
         house.until_said("worker", "worker ready")

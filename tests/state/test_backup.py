@@ -31,15 +31,13 @@ from bot.store.backup_file import BackupError
 from bot.store.codec import dump_effect
 from bot.store.inbox import Inbox
 from bot.store.keys import Keys
-from bot.store.migrations import migrate
 from bot.store.outbox import NotedPost, Outbox, PostNotes, UnacknowledgedWrites
 from bot.store.replica import BoardReplica
 from bot.store.restore import restore, what_lasts
-from bot.store.scripts import SCHEMA, Scripts, stored_schema
+from bot.store.scripts import SCHEMA, Scripts
 from bot.store.store import Store, Work
 from launch.embedded import Embedded
 from tests.state.conftest import NOTHING, fact, put
-from tests.state.stored import put_back
 
 
 @pytest.fixture(scope="module")
@@ -329,21 +327,6 @@ def test_a_newer_store_is_not_backed_up_by_an_older_version(empty: Redis, tmp_pa
     with pytest.raises(scripts.NewerSchema):
         back_up(empty, tmp_path / "b")
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("schema", [3, 4, 5])
-def test_a_backup_of_an_older_schema_is_migrated_at_the_next_start(empty: Redis, tmp_path: Path, schema: int) -> None:
-    keys = put_back(empty, schema, "interlock")
-    back_up(empty, tmp_path / "b")
-    head = backup_file.read_head(tmp_path / "b")
-    assert head.schema == schema
-    empty.flushall()
-    restore(empty, tmp_path / "b", head)
-    assert stored_schema(empty, keys) == schema
-    assert migrate(empty, keys) == schema
-    replica = BoardReplica(Scripts(empty), keys)
-    replica.refresh()
-    assert replica.board.header.born
 
 
 def test_what_happened_since_is_asked_for_and_said_once(empty: Redis, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from bot.store.keys import Keys
 from bot.store.migrations import to_3, to_4, to_5, to_6
 from bot.store.migrations.to_3 import Raw
 from bot.store.replica import BARRIER
-from bot.store.scripts import SCHEMA, OlderSchema, Scripts, refusal, stored_schema
+from bot.store.scripts import FIRST, SCHEMA, OlderSchema, Scripts, refusal, stored_schema
 
 #: For how long one slice of the work may hold the lease, in milliseconds; it is renewed after each.
 LEASE_MS = 30_000
@@ -38,7 +38,8 @@ class _Step(Protocol):
     def migrate_effect(self, raw: Raw, /) -> Raw: ...
 
 
-#: The steps, by the schema number that each leads to.
+#: The steps, by the schema number that each leads to. Schema 2 added families of records to schema 1, and changed
+#: nothing that was there: the step to 3 takes both.
 _STEPS: tuple[tuple[int, _Step], ...] = ((3, to_3), (4, to_4), (5, to_5), (6, to_6))
 
 
@@ -46,7 +47,8 @@ def migrate(redis: Redis, keys: Keys, patience: float = 60.0) -> int | None:
     """Bring the state of one pipeline to our schema; returns the number it had, or None if nothing was to be done.
 
     Of several processes that start at once one does it, the others wait for it. Raises NewerSchema if a newer version
-    wrote it, OlderSchema if a worker held the lease for `patience` seconds, RedisError if the store cannot be reached.
+    wrote it, UnknownSchema if no version did, OlderSchema if a worker held the lease for `patience` seconds, RedisError
+    if the store cannot be reached.
     """
     token = uuid.uuid4().hex
     deadline = time.monotonic() + patience
@@ -54,7 +56,7 @@ def migrate(redis: Redis, keys: Keys, patience: float = 60.0) -> int | None:
         stored = stored_schema(redis, keys)
         if stored is None or stored == SCHEMA:
             return None
-        if stored > SCHEMA:
+        if not FIRST <= stored < SCHEMA:
             raise refusal(keys.pipeline, stored)
         if redis.set(keys.lease, token, nx=True, px=LEASE_MS):
             try:  # another process may have migrated it between our look and the lease: then there is nothing to do

@@ -44,19 +44,19 @@ class OlderSchema(OtherSchema):
     """An older version wrote it, and nobody has migrated it yet."""
 
 
-class UnknownSchema(OtherSchema):
+class InvalidSchema(OtherSchema):
     """Its number is none that a version of Interlock has stored, or it has none: nobody knows its form."""
 
 
 def stored_schema(redis: Redis, keys: Keys) -> int | None:
-    """The number of what is stored; None if nothing is. Raises UnknownSchema if it has none, RedisError."""
+    """The number of what is stored; None if nothing is. Raises InvalidSchema if it has none, RedisError."""
     found, version = cast("list[bytes | None]", redis.hmget(keys.meta, ["schema", "version"]))
     if found is None and version is not None:
-        raise UnknownSchema(f"the state of pipeline {keys.pipeline!r} has no schema number: {_MEND_UNKNOWN}")
+        raise InvalidSchema(f"the state of pipeline {keys.pipeline!r} has no schema number: {_MEND_INVALID}")
     return None if found is None else int(found)
 
 
-_MEND_UNKNOWN = "restore a backup (`interlock restore`)"
+_MEND_INVALID = "restore a backup (`interlock restore`)"
 
 
 def refusal(pipeline: str, stored: int) -> OtherSchema:
@@ -68,7 +68,7 @@ def refusal(pipeline: str, stored: int) -> OtherSchema:
             f"or restore a backup from before it ran"
         )
     if stored < FIRST:
-        return UnknownSchema(f"{found}, which no version of Interlock has stored: {_MEND_UNKNOWN}")
+        return InvalidSchema(f"{found}, which no version of Interlock has stored: {_MEND_INVALID}")
     return OlderSchema(f"{found} and must be migrated to {SCHEMA}: the next start of a worker or a web process does it")
 
 

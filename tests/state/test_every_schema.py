@@ -24,7 +24,7 @@ from bot.store.outbox import Outbox
 from bot.store.records import Records
 from bot.store.replica import BARRIER, BoardReplica
 from bot.store.restore import restore
-from bot.store.scripts import FIRST, SCHEMA, Scripts, UnknownSchema, stored_schema
+from bot.store.scripts import FIRST, SCHEMA, InvalidSchema, Scripts, stored_schema
 from bot.store.store import Store
 from launch.embedded import Embedded
 from tests.state.stored import put_back, stored
@@ -149,7 +149,7 @@ def test_a_number_that_no_version_gave_is_refused(redis: Redis, schema: int) -> 
     keys = put_back(redis, 2, f"i{uuid.uuid4().hex[:12]}")
     redis.hset(keys.meta, "schema", schema)
     before_it = redis.dump(keys.board)
-    with pytest.raises(UnknownSchema, match=f"has schema {schema}, which no version of Interlock has stored"):
+    with pytest.raises(InvalidSchema, match=f"has schema {schema}, which no version of Interlock has stored"):
         migrate(redis, keys)
     assert redis.dump(keys.board) == before_it
 
@@ -158,5 +158,5 @@ def test_state_without_a_number_is_not_taken_for_an_empty_store(redis: Redis) ->
     """A board without its `meta`, or a `meta` that lost its number, may be of any schema: nobody may guess."""
     keys = put_back(redis, 5, f"i{uuid.uuid4().hex[:12]}")
     redis.hdel(keys.meta, "schema")
-    with pytest.raises(UnknownSchema, match="has no schema number"):
+    with pytest.raises(InvalidSchema, match="has no schema number"):
         migrate(redis, keys)

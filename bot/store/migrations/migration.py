@@ -47,7 +47,7 @@ def migrate(redis: Redis, keys: Keys, patience: float = 60.0) -> int | None:
     """Bring the state of one pipeline to our schema; returns the number it had, or None if nothing was to be done.
 
     Of several processes that start at once one does it, the others wait for it. Raises NewerSchema if a newer version
-    wrote it, UnknownSchema if no version did, OlderSchema if a worker held the lease for `patience` seconds, RedisError
+    wrote it, InvalidSchema if no version did, OlderSchema if a worker held the lease for `patience` seconds, RedisError
     if the store cannot be reached.
     """
     token = uuid.uuid4().hex

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 ARCHITECTURE = (DOCS / "architecture.md").read_text("utf-8")
 #: The folders of the project, with which a path on a page begins.
-TOP = ("bot", "workers", "config", "launch", "standins", "demo", "bench", "mutants", "tests", "docs")
+TOP = ("bot", "workers", "config", "launch", "standins", "demo", "bench", "chaos", "mutants", "tests", "docs")
 PATH = re.compile(rf"`((?:{'|'.join(TOP)})(?:/[\w.-]+)+/?|(?:{'|'.join(TOP)})/?)`")
 #: A file and what it defines: `bot/reporting/explain.py`: `why`, `other`.
 NAMED = re.compile(r"`([\w/]+\.py)`: ((?:`\w+`(?:, )?)+)")

@@ -15,7 +15,7 @@ import pytest
 from tests.example_file import OURS, PLACEHOLDER
 
 ROOT = Path(__file__).parents[1]
-SOURCES = ("bot", "workers", "config", "launch", "standins", "demo", "bench", "tests", "mutants")
+SOURCES = ("bot", "workers", "config", "launch", "standins", "demo", "bench", "chaos", "tests", "mutants")
 PACKAGES = sysconfig.get_path("purelib")
 BUILD = "from setuptools import build_meta; print(build_meta.build_wheel('dist'))"
 

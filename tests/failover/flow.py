@@ -26,12 +26,12 @@ from bot.store.outbox import Outbox
 from bot.store.records import Records
 from bot.store.replica import BoardReplica
 from bot.store.scripts import Scripts
+from chaos.sentinels import Replicated
+from chaos.world import PIPELINE, SERVICES, World
 from launch import BackOff, Stack
-from tests.failover.sentinels import Replicated
 from tests.storm.storm import all_told
 from tests.storm.table import written
 from tests.storm.verdict import Build, Verdict, capacity
-from tests.storm.world import PIPELINE, SERVICES, World
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Merges per second.

@@ -9,7 +9,7 @@ import pytest
 
 from bot.core.model.events import TimePassed, TriggerAccepted
 from bot.jenkins import posted
-from tests.failover.sentinels import Replicated
+from chaos.sentinels import Replicated
 from tests.workers.workshop import Workshop
 
 pytestmark = pytest.mark.slow

@@ -13,7 +13,7 @@ from bot.core.model.messages import Phrase, Phrased
 from bot.core.model.pipeline import Outcome
 from bot.store import outbox
 from bot.store.outbox import Claim
-from tests.failover.sentinels import until
+from chaos.sentinels import until
 from tests.texts import text_of
 from tests.workers.workshop import PARAMETERS, Workshop, sha
 from workers import tasks

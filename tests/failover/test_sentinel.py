@@ -19,9 +19,9 @@ from bot.store.connection import connect, is_out_of_reach
 from bot.store.inbox import Inbox
 from bot.store.keys import Keys
 from bot.web.shared import WakeUpSender
+from chaos.sentinels import Replicated, Secure, speaks_tls, until
 from config import broker, settings
 from config.broker import TURN_TASK, TURNS
-from tests.failover.sentinels import Replicated, Secure, speaks_tls, until
 from tests.workers.tls import certificate
 from workers.tasks import patient
 

@@ -7,8 +7,8 @@ from collections import Counter
 from bot.core.model.board import Board
 from bot.core.model.pipeline import Lane
 from bot.core.model.run import Status
+from chaos.world import SERVICES, World
 from tests.storm.plan import BAD_FIX, Fate, Merge
-from tests.storm.world import SERVICES, World
 
 
 class Developers:

@@ -27,12 +27,12 @@ from bot.store.outbox import Outbox
 from bot.store.records import Records
 from bot.store.replica import BoardReplica
 from bot.store.scripts import Scripts
+from chaos.world import PIPELINE, SERVICES, World
 from launch import BackOff, Stack
 from tests.failover.flow import Merger, double, lost, tracebacks
 from tests.storm.storm import all_told
 from tests.storm.table import written
 from tests.storm.verdict import Verdict, capacity
-from tests.storm.world import PIPELINE, SERVICES, World
 
 ROOT = Path(__file__).resolve().parents[2]
 #: How long merges flow before the store is emptied: so long at least, and up to so much more, in seconds.

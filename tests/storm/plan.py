@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from tests.storm.world import SERVICES
+from chaos.world import SERVICES
 
 
 @dataclass(frozen=True)

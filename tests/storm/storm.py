@@ -21,11 +21,11 @@ from bot.store.outbox import Outbox
 from bot.store.records import PAGE, Records
 from bot.store.replica import BoardReplica
 from bot.store.scripts import Scripts
+from chaos.world import PIPELINE, SERVICES, World
 from launch import BackOff, Stack
 from tests.storm import weather
 from tests.storm.developers import Developers
 from tests.storm.plan import plan
-from tests.storm.world import PIPELINE, SERVICES, World
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Merges per second: faster than pre-production takes them, so that there is a queue to lock and to overtake.

@@ -7,9 +7,9 @@ from collections import Counter
 from pathlib import Path
 
 from bot.store.codec import RecordedFact
+from chaos.world import World
 from tests.storm.storm import Aftermath
 from tests.storm.verdict import Build, Verdict
-from tests.storm.world import World
 from tests.texts import text_of
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from chaos.world import World
 from tests.storm.storm import PATIENCE, PATIENCE_PER_RUN, Storm
 from tests.storm.table import table, written
 from tests.storm.verdict import judge, listed
-from tests.storm.world import World
 
 RUNS = int(os.environ.get("STORM_RUNS", "80"))
 SEED = int(os.environ.get("STORM_SEED", "1"))

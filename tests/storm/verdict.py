@@ -12,8 +12,8 @@ from bot.core.model.facts import FactKind
 from bot.core.model.run import End
 from bot.core.rules.decision import Ended
 from bot.store.codec import RecordedFact
+from chaos.world import CAPACITY
 from tests.storm.plan import Fate
-from tests.storm.world import CAPACITY
 from tests.texts import text_of
 
 Build = dict[str, Any]

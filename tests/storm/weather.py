@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 from redis import Redis
 
+from chaos.world import ROLLS_OUT
 from launch import Stack
 from standins.jenkins import JenkinsStandIn
-from tests.storm.world import ROLLS_OUT
 
 #: Shares of all replies and of all callbacks.
 DROPPED, UNAVAILABLE = 0.20, 0.10

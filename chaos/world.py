@@ -1,4 +1,4 @@
-"""The world of the storm: 20 services, two Jenkins controllers and a GitHub on loopback, and Interlock's settings."""
+"""The world of chaos: 20 services, two Jenkins controllers and a GitHub on loopback, and Interlock's settings."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from typing import Any
 
 import yaml
 
-from demo.pipeline import ROWS
 from launch import free_port
 from standins.github import GitHubStandIn
 from standins.jenkins import JenkinsStandIn
 
+ROOT = Path(__file__).resolve().parent.parent
+#: The stages as the example has them.
+ROWS: list[dict[str, Any]] = yaml.safe_load((ROOT / "config" / "example.yaml").read_text("utf-8"))["pipelines"][0][
+    "stages"
+]
 PIPELINE = "storm"
 SERVICES = {f"S{n}": f"shop/s{n}" for n in range(1, 21)}
 PARAMETERS = [

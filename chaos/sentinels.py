@@ -124,7 +124,7 @@ class Replicated:
         replicas = [self.client(port) for port in self.nodes if port != self.master()]
         for replica in replicas:
             replica.config_set("masterauth", "wrong")
-        master.execute_command("CLIENT", "KILL", "TYPE", "replica")
+        master.client_kill_filter(_type="replica")
         master.close()
 
         def heal() -> None:
@@ -140,7 +140,7 @@ class Replicated:
             with self.client(self.master()) as master:
                 found: Any = master.info("replication")
             following = [found[f"slave{n}"]["state"] == "online" for n in range(int(found["connected_slaves"]))]
-            masters = {self._sentinel(port).sentinel_master(MASTER)["port"] for port in self.sentinels}
+            masters = {self._known_by(port)["port"] for port in self.sentinels}
         except (RedisError, KeyError):
             return False
         return len(following) == self.servers - 1 and all(following) and masters == {self.master()}
@@ -208,19 +208,26 @@ class Replicated:
     def _sentinel(self, port: int) -> Redis:
         return Redis(HOST, port, password=self.sentinel_password, socket_timeout=5, **self._tls())
 
-    def _ask_sentinels(self) -> Sentinel:
+    def _known_by(self, port: int) -> dict[str, Any]:
+        """What a sentinel knows of the master."""
+        found: Any = self._sentinel(port).sentinel_master(MASTER)
+        return dict(found)
+
+    def _ask_sentinels(self) -> Any:
         asked = {"password": self.sentinel_password, "socket_timeout": 2, **self._tls()}
-        return Sentinel([(HOST, port) for port in self.sentinels], sentinel_kwargs=asked)
+        made: Any = Sentinel
+        return made([(HOST, port) for port in self.sentinels], sentinel_kwargs=asked)
 
     def _asked_to_fail_over(self) -> bool:
         try:
-            return bool(self._sentinel(next(iter(self.sentinels))).execute_command("SENTINEL", "FAILOVER", MASTER))
+            sentinel: Any = self._sentinel(next(iter(self.sentinels)))
+            return bool(sentinel.execute_command("SENTINEL", "FAILOVER", MASTER))
         except RedisError:  # in progress, or no replica is good enough yet
             return False
 
     def _sentinels_know_all(self) -> bool:
         for port in self.sentinels:
-            found: Any = self._sentinel(port).sentinel_master(MASTER)
+            found = self._known_by(port)
             if (found["num-other-sentinels"], found["num-slaves"]) != (len(self.sentinels) - 1, self.servers - 1):
                 return False
         return True

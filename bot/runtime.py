@@ -23,6 +23,7 @@ from bot.health.contacts import Contacts
 from bot.health.observing import Observer
 from bot.store.connection import connect
 from bot.store.delays import Delays, Patience
+from bot.store.deliveries import DeliveryPacks
 from bot.store.github import Repositories
 from bot.store.inbox import Inbox
 from bot.store.keys import Keys
@@ -72,6 +73,7 @@ class PipelineContext:
     keys: Keys
     store: Store
     inbox: Inbox
+    deliveries: DeliveryPacks
     outbox: Outbox
     delays: Delays
     patience: Patience
@@ -190,6 +192,7 @@ def pipeline_context(redis: Redis, pipeline: Pipeline, configuration: Configurat
         keys=keys,
         store=Store(redis, keys, facts_kept=keep.facts, ended_kept=keep.history),
         inbox=Inbox(redis, keys, seen_seconds=int(keep.raw_deliveries)),
+        deliveries=DeliveryPacks(redis, keys),
         outbox=Outbox(redis, keys),
         delays=Delays(redis, keys),
         patience=Patience(redis, keys),

@@ -199,9 +199,10 @@ class WebSettings:
 
 @dataclass(frozen=True, slots=True)
 class RetentionSettings:
-    """How much of the past is kept: seconds, runs per pipeline, facts per pipeline."""
+    """How much of the past is kept: seconds, MiB per pipeline, runs per pipeline, facts per pipeline."""
 
     raw_deliveries: float = 7 * 86400.0
+    raw_deliveries_mib: int = 32
     history: int = 5_000
     facts: int = 50_000
 

@@ -173,7 +173,9 @@ def measure() -> None:
 
 @task("interlock.housekeep", queue=TURNS)
 def housekeep() -> None:
-    """Forget raw deliveries that are older than the configuration wants them kept, and notes of what is done."""
+    """Compress raw deliveries and forget the oldest, as the configuration says; forget notes of what is done."""
+    keep = runtime().configuration.keep
     for context in runtime().pipelines.values():
         context.delays.forget_gone()
-        context.inbox.trim(runtime().configuration.keep.raw_deliveries)
+        context.deliveries.pack()
+        context.deliveries.forget(keep.raw_deliveries, keep.raw_deliveries_mib << 20)

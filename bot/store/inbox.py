@@ -1,4 +1,4 @@
-"""The inbox: what came in, in the order of acceptance, kept before it is answered and for some days after.
+"""The inbox: what came in, in the order of acceptance, kept before it is answered (`deliveries.py`: and for how long).
 
 A delivery that could not be digested is parked: kept with the error, until somebody has another try made or drops it.
 """
@@ -6,10 +6,9 @@ A delivery that could not be digested is parked: kept with the error, until some
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, cast
+from typing import cast
 
 from redis import Redis
 
@@ -92,15 +91,6 @@ class Inbox:
         waiting, look = self._scripts.run("tick", names, [dump_event(event)], fence=self._keys)
         return int(waiting), bool(look)
 
-    def trim(self, keep_seconds: float) -> int:
-        """Forget raw deliveries that were taken and are older than `keep_seconds`; returns how many."""
-        cursor = cast("bytes | None", self._redis.hget(self._keys.meta, "cursor"))
-        if cursor is None:
-            return 0
-        oldest = int((self.now() - keep_seconds) * 1000)
-        taken = int(cursor.decode().split("-", 1)[0])
-        return int(self._redis.xtrim(self._keys.inbox, minid=f"{min(oldest, taken)}-0", approximate=False))
-
 
 def entry(raw: tuple[bytes, list[bytes]]) -> InboxEntry:
     """An inbox entry as the scripts return it."""
@@ -109,18 +99,6 @@ def entry(raw: tuple[bytes, list[bytes]]) -> InboxEntry:
     return InboxEntry(
         identity.decode(), fields[b"s"].decode(), fields[b"n"].decode(), fields[b"d"].decode(), fields[b"b"]
     )
-
-
-def newest(redis: Redis, keys: Keys, most: int, at_a_time: int = 100) -> Iterator[InboxEntry]:
-    """The last deliveries of a pipeline, the newest first, at most so many; `at_a_time`: each may be large."""
-    until = "+"
-    for _ in range(most // at_a_time):
-        page = cast("list[Any]", redis.xrevrange(keys.inbox, max=until, count=at_a_time))
-        for identity, fields in page:
-            yield entry((identity, [part for pair in fields.items() for part in pair]))
-        if len(page) < at_a_time:
-            return
-        until = f"({page[-1][0].decode()}"
 
 
 @dataclass(frozen=True, slots=True)

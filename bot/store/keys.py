@@ -30,6 +30,11 @@ class Keys:
         return self.named("inbox")
 
     @property
+    def deliveries(self) -> str:
+        """Stream of raw deliveries that were decided, compressed, many in an entry."""
+        return self.named("deliveries")
+
+    @property
     def wake_up(self) -> str:
         """Set while a worker has been woken up and has not begun."""
         return self.named("wake-up")

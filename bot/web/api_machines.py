@@ -15,7 +15,8 @@ from bot.health.judgement import HealthStatus
 from bot.jenkins.callbacks import RecentCallbacks
 from bot.reporting.messages import words
 from bot.runtime import Runtime
-from bot.store.inbox import newest, read_backlog
+from bot.store.deliveries import DeliveryPacks
+from bot.store.inbox import read_backlog
 from bot.store.keys import Keys
 from bot.store.records import Repairs
 from bot.store.scripts import Scripts
@@ -110,7 +111,7 @@ def list_callbacks() -> Response:
 def _callbacks(here: Runtime) -> Shape:
     found = RecentCallbacks()
     for context in here.pipelines.values():
-        found.take((e.source, e.name, e.at, e.body) for e in newest(here.redis, context.keys, LOOKED_AT))
+        found.take((e.source, e.name, e.at, e.body) for e in DeliveryPacks(here.redis, context.keys).newest(LOOKED_AT))
     rows = [{"controller": controller, "job": job, "at": at} for (controller, job), at in sorted(found.jobs.items())]
     return {"since": found.since, "callbacks": rows}
 

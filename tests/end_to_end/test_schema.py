@@ -14,7 +14,7 @@ import requests
 from redis import Redis
 
 from bot.store.connection import connect
-from bot.store.inbox import Inbox
+from bot.store.deliveries import DeliveryPacks
 from bot.store.keys import Keys
 from bot.store.replica import BoardReplica
 from bot.store.scripts import SCHEMA, Scripts
@@ -158,4 +158,4 @@ def test_the_worker_that_starts_first_migrates_what_is_stored_and_goes_on(
     assert "state-migrated" in house.log("worker").read_text()
     assert [lock.run for lock in copy.board.locks_of("pre-production")] == [holder]
     assert {holder, *others} <= set(copy.board.runs)
-    assert Inbox(house.redis, house.keys).trim(0) > 0
+    assert DeliveryPacks(house.redis, house.keys).pack(after=0) > 0

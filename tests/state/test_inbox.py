@@ -128,38 +128,6 @@ def test_the_sweeper_sees_how_many_deliveries_nobody_took(pipeline: StoredPipeli
 # -- forgetting ------------------------------------------------------------------------------------------------
 
 
-def test_trimming_removes_only_what_was_taken(pipeline: StoredPipeline) -> None:
-    for _ in range(5):
-        pipeline.accept()
-    entries = pipeline.store.begin("me")
-    pipeline.store.commit("me", entries[:3], NOTHING)
-    time.sleep(0.005)
-    pipeline.inbox.trim(0)
-    assert [e.id for e in pipeline.waiting()] == [e.id for e in entries[3:]]
-    assert [e.id for e in pipeline.store.begin("me")] == [e.id for e in entries[3:]]
-
-
-def test_trimming_keeps_what_was_taken_lately(pipeline: StoredPipeline) -> None:
-    for _ in range(3):
-        pipeline.turn()
-    assert pipeline.inbox.trim(60) == 0
-    assert pipeline.redis.xlen(pipeline.keys.inbox) == 3
-
-
-def test_trimming_forgets_what_was_taken_long_ago(pipeline: StoredPipeline) -> None:
-    for _ in range(3):
-        pipeline.turn()
-        time.sleep(0.003)
-    assert pipeline.inbox.trim(0) == 2  # the last one taken stays as a mark
-    assert pipeline.inbox.trim(0) == 0
-
-
-def test_trimming_before_anything_was_taken_removes_nothing(pipeline: StoredPipeline) -> None:
-    pipeline.accept()
-    assert pipeline.inbox.trim(0) == 0
-    assert len(pipeline.waiting()) == 1
-
-
 def test_a_delivery_id_is_forgotten_when_raw_deliveries_are(pipeline: StoredPipeline) -> None:
     inbox = Inbox(pipeline.redis, pipeline.keys, seen_seconds=7)
     inbox.accept("github", "push", "guid", b"{}")

@@ -17,7 +17,7 @@ from bot.doctor import DoctorFinding, Subject
 from bot.jenkins.callbacks import RecentCallbacks
 from bot.jenkins.doctor.probe import NoAnswer, ProbedAddress, probe, shown
 from bot.jenkins.job_plan import CALLBACK_TIMEOUT_MS, JobPlan
-from bot.store.inbox import newest
+from bot.store.deliveries import DeliveryPacks
 from bot.store.keys import Keys
 from config.configuration import Configuration, Controller
 
@@ -118,7 +118,7 @@ def read_callbacks(configuration: Configuration, redis: Redis) -> KnownCallbacks
     known = KnownCallbacks()
     try:
         for pipeline in configuration.pipelines:
-            found = newest(redis, Keys(pipeline.name), _LOOKED_AT)
+            found = DeliveryPacks(redis, Keys(pipeline.name)).newest(_LOOKED_AT)
             known.take((one.source, one.name, one.at, one.body) for one in found)
     except RedisError as error:
         known.problem, known.mend = str(error).partition("\n")[0], "is INTERLOCK_REDIS_URL right?"

@@ -122,7 +122,10 @@ def lock_lines(lock: Answer, now: float) -> Iterator[str]:
     if not lock["changes"]:
         yield "  nothing that is known"
     if lock["count"] > len(lock["changes"]):
-        yield f"  and {lock['count'] - len(lock['changes'])} older"
+        yield f"  and {lock['count'] - len(lock['changes'])} older: interlock log --stage {lock['stage']}"
+    if baseline and lock["known_since"] > baseline["since"]:
+        known = clock(lock["known_since"], now)
+        yield f"  of what came before {known}, only the latest version of each service is listed"
 
 
 @click.command()

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from bot.core.model.board import Board
+from bot.core.model.facts import Fact, FactKind
 from bot.core.model.pipeline import Pipeline, Stage, Step, Track
 from bot.core.model.run import Run, Status
 from bot.core.model.stage_state import Lock, Version
@@ -74,24 +75,35 @@ def newer_runs(board: Board, service: str, stage: str, live: Iterable[Run]) -> l
 
 
 def changes(board: Board, lock: Lock) -> Shape:
-    """What changed in the stage of a lock since its holder's service last passed there: all services, newest first.
+    """What changed in the stage of a lock since its holder's service last passed there, as far as the board knows.
 
     `baseline` is what that service had passed there last. For a manual lock, and for a service that never passed,
-    there is none: then all that is known of the stage is listed.
+    there is none: then all that is there is listed. The board has the latest version of each service; `add_log` adds
+    those between.
     """
     step = Step(lock.stage)
-    held = board.version(lock.service, step).whole if lock.service is not None else None
-    since = held.since if held is not None else 0.0
-    found = sorted(_changes_in(board, step), key=lambda row: (-row["since"], row["service"]))
-    later = [row for row in found if row["since"] > since]
+    baseline = _baseline(board, lock)
+    since = baseline.since if baseline is not None else 0.0
     return {
         "lock": lock.key,
         "stage": lock.stage,
         "service": lock.service,
-        "baseline": _version(held),
-        "changes": later[:CHANGES],
-        "count": len(later),
+        "baseline": _version(baseline),
+        "changes": [row for row in _changes_in(board, step) if row["since"] > since],
     }
+
+
+def changed_services(board: Board, lock: Lock) -> int:
+    """In how many services the stage of a lock has changed since its holder's service last passed there; 0: unknown."""
+    baseline = _baseline(board, lock)
+    if baseline is None:
+        return 0
+    there = (version.present for version in board.versions.values() if version.step == Step(lock.stage))
+    return sum(version is not None and version.since > baseline.since for version in there)
+
+
+def _baseline(board: Board, lock: Lock) -> Version | None:
+    return board.version(lock.service, Step(lock.stage)).whole if lock.service is not None else None
 
 
 def _changes_in(board: Board, step: Step) -> Iterator[Shape]:
@@ -105,6 +117,45 @@ def _changes_in(board: Board, step: Step) -> Iterator[Shape]:
         if there.whole is not None:
             before = there.replaced.position.sha if there.replaced is not None else None
             yield {"service": there.service, "passed": True, "before": before, **_known(there.whole)}
+
+
+#: What the log says of a version that came to a stage: its build has ended there.
+CAME = (FactKind.BUILD_PASSED, FactKind.BUILD_FAILED, FactKind.BUILD_REPEATED)
+
+
+def came_to(log: Iterable[tuple[float, Fact]], stage: str) -> dict[tuple[str, str], Shape]:
+    """The versions that came to a stage by a log (newest first; when, what), by service and run; of each the last end.
+
+    A build that was stopped because its run was removed is not among them.
+    """
+    found: dict[tuple[str, str], Shape] = {}
+    for at, fact in log:
+        if fact.kind not in CAME or fact.step != Step(stage) or not (fact.service and fact.run and fact.sha):
+            continue
+        passed = fact.kind is FactKind.BUILD_PASSED
+        row = {"service": fact.service, "passed": passed, "before": None, "sha": fact.sha, "short": fact.sha[:SHORT]}
+        found.setdefault((fact.service, fact.run), {**row, "run": fact.run, "lane": None, "since": at})
+    return found
+
+
+def add_log(found: Shape, log: Iterable[tuple[float, Fact]], reached: float) -> Shape:
+    """The changes before a lock with the versions between, which only the log knows: newest first, the newest of them.
+
+    `reached` is how far back the log was read; `known_since` from when on no version is missing. Before that the
+    latest version of each service is known.
+    """
+    baseline = found["baseline"]
+    since = baseline["since"] if baseline is not None else 0.0
+    rows = {key: row for key, row in came_to(log, found["stage"]).items() if row["since"] > since}
+    rows |= {(row["service"], row["run"]): row for row in found["changes"]}
+    ordered = sorted(rows.values(), key=lambda row: (-row["since"], row["service"]))
+    there = {found["service"]: baseline["sha"]} if baseline is not None else {}
+    for row in reversed(ordered):
+        before = row["before"] or there.get(row["service"])
+        row["before"] = before if before != row["sha"] else None
+        if row["passed"]:
+            there[row["service"]] = row["sha"]
+    return {**found, "changes": ordered[:CHANGES], "count": len(ordered), "known_since": max(since, reached)}
 
 
 def _known(version: Version) -> Shape:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 from redis import Redis
 
 from bot.core.model.board_records import Header
+from bot.core.model.facts import FactKind
 from bot.core.model.run import verified_pull
 from bot.core.rules.configuration import Loss, lock_key
 from bot.core.rules.decision import Ended
@@ -19,6 +21,8 @@ from bot.store.store import HEADER, STORY_KEPT
 
 #: The most that one page holds.
 PAGE = 200
+#: How many facts a page of `facts_back` has.
+BACK = 1_000
 #: What was found, by kind: one of it, several.
 WORDS = {
     "push": ("push to main", "pushes to main"),
@@ -62,6 +66,23 @@ class Records:
         while rows := self.facts_after(after, PAGE):
             after = rows[-1][0]
             yield from (recorded for _, recorded in rows if recorded.at >= at)
+
+    def facts_back(
+        self, kinds: Collection[FactKind], stages: Collection[str], page: int = BACK
+    ) -> Iterator[tuple[float, list[RecordedFact]]]:
+        """The log page by page, newest first: when the oldest fact of each page was decided, and what is wanted of it.
+
+        Wanted are facts of these kinds about one of these stages. Only what looks like one of them is decoded.
+        """
+        texts = [f'"kind":"{kind}"'.encode() for kind in kinds], [f'"stage":{json.dumps(s)}'.encode() for s in stages]
+        end = "+"
+        while rows := cast("list[Any]", self._redis.xrevrange(self._keys.facts, max=end, min="-", count=page)):
+            raw = [fields[b"f"] for _, fields in rows]
+            likely = [text for text in raw if all(any(part in text for part in parts) for parts in texts)]
+            found = [recorded for recorded in map(load_recorded_fact, likely) if recorded.fact.kind in kinds]
+            about = [each for each in found if each.fact.step is not None and each.fact.step.stage in stages]
+            yield load_recorded_fact(raw[-1]).at, about
+            end = f"({rows[-1][0].decode()}"
 
     def has_fact(self, identity: str) -> bool:
         """Whether the fact with this id is still kept."""

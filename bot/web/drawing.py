@@ -174,11 +174,11 @@ class _Drawer:
         }
 
     def lock(self, shape: Shape) -> Shape:
-        """One lock, with how much has changed in its stage since its service last passed there."""
-        found = versions.changes(self.board, self.board.locks[shape["key"]])
+        """One lock, with in how many services its stage has changed since the service that holds it passed there."""
+        changed = versions.changed_services(self.board, self.board.locks[shape["key"]])
         href = shape["run"] and self.links.run(shape["run"])
         log = self.links.log(self.board.job(Step(shape["stage"])), shape["build"])
-        return {**shape, "href": href, "log": log, "changed": found["count"], "baseline": found["baseline"]}
+        return {**shape, "href": href, "log": log, "changed": changed}
 
 
 def _is_quiet(column: Shape) -> bool:

@@ -239,7 +239,8 @@ class ChangeShape(TypedDict):
     sha: str
     short: str
     run: str
-    lane: Lane
+    lane: Lane | None
+    """The lane it came on; null where only the log knows of it."""
     since: float
     title: str
     author: str
@@ -259,6 +260,9 @@ class LockChangesShape(TypedDict):
     """What that service had passed there last."""
     changes: list[ChangeShape]
     count: int
+    """How many changes there are; the newest are listed."""
+    known_since: float
+    """Since when no version is missing. Of what came before, only the latest version of each service is known."""
     reason: str
     by: str
     locked_since: float

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
+from itertools import islice
 from statistics import median
 from typing import Any
 
 from bot.core.model.board import Board
+from bot.core.model.facts import Fact
 from bot.core.model.pipeline import Pipeline
 from bot.reporting import versions
 from bot.reporting.messages import words
@@ -22,6 +26,8 @@ from config.configuration import Configuration
 SERVICES = 100
 #: How many locks are shown with what changed before them.
 LOCKS = 20
+#: How many pages of the log are read for what changed before them.
+PAGES = 20
 
 
 def where(
@@ -34,14 +40,15 @@ def where(
         names = [only] if only is not None else [service.name for service in pipeline.services]
         shown = names[offset : offset + limit]
         rows = versions.where(board, pipeline, shown)
-        locks = lock_changes(board, only)
+        held = lock_changes(board, only)
         stages = [_stage(board, stage.name) for stage in pipeline.stages]
         version = replica.version
-        known = _live_titles(board, locks)
+        live = {run.key: _titles(run.merge) for run in board.runs.values()} if held else {}
+    locks = _with_log(context, held)
     links = Links(configuration, pipeline)
     for row in rows:
         _link(row, pipeline, links)
-    _add_titles(locks, known | _ended_titles(context, locks, known), links)
+    _add_titles(locks, live | _ended_titles(context, locks, live), links)
     more = offset + limit < len(names)
     return {
         "pipeline": context.pipeline.name,
@@ -55,7 +62,7 @@ def where(
 
 
 def lock_changes(board: Board, only: str | None = None) -> list[Shape]:
-    """What changed before each lock, of one service or of all, oldest first; at most `LOCKS` of them."""
+    """What changed before each lock by the board, of one service or of all, oldest first; at most `LOCKS` of them."""
     locks = sorted(board.locks.values(), key=lambda lock: (lock.since, lock.key))
     found = [lock for lock in locks if only is None or lock.service == only][:LOCKS]
     return [
@@ -69,6 +76,32 @@ def lock_changes(board: Board, only: str | None = None) -> list[Shape]:
         }
         for lock in found
     ]
+
+
+def _with_log(context: PipelineContext, held: Sequence[Shape]) -> list[Shape]:
+    """Add to what changed before these locks the versions that only the log knows."""
+    if not held:
+        return []
+    log, reached = _read_log(context, held)
+    return [versions.add_log(found, log, reached) for found in held]
+
+
+def _read_log(context: PipelineContext, held: Sequence[Shape]) -> tuple[list[tuple[float, Fact]], float]:
+    """The builds that ended in the stages of these locks, newest first, and how far back the log was read.
+
+    Back to where the service of each lock last passed; where none did, until as many versions are known as are
+    listed; and at most `PAGES` pages.
+    """
+    oldest = min((found["baseline"]["since"] for found in held if found["baseline"]), default=math.inf)
+    unbounded = [found["stage"] for found in held if not found["baseline"]]
+    log: list[tuple[float, Fact]] = []
+    reached = time.time()
+    for at, page in islice(context.records.facts_back(versions.CAME, {found["stage"] for found in held}), PAGES):
+        log += [(recorded.at, recorded.fact) for recorded in page]
+        reached = at
+        if at <= oldest and all(len(versions.came_to(log, stage)) > versions.CHANGES for stage in unbounded):
+            break
+    return log, reached
 
 
 def _stage(board: Board, name: str) -> Shape:
@@ -91,10 +124,6 @@ def _link(row: Shape, pipeline: Pipeline, links: Links) -> None:
 
 def _runs(locks: Sequence[Shape]) -> list[str]:
     return list(dict.fromkeys(row["run"] for lock in locks for row in lock["changes"]))
-
-
-def _live_titles(board: Board, locks: Sequence[Shape]) -> dict[str, Shape]:
-    return {key: _titles(board.runs[key].merge) for key in _runs(locks) if key in board.runs}
 
 
 def _ended_titles(context: PipelineContext, locks: Sequence[Shape], known: dict[str, Shape]) -> dict[str, Shape]:

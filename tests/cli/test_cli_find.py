@@ -51,6 +51,21 @@ def test_where_says_what_changed_before_a_lock(interlock: Interlock, locked: Run
     assert "\x1b[31m" not in output
 
 
+def test_where_lists_every_version_of_a_service_that_came_since(interlock: Interlock, story: Story) -> None:
+    story.start()
+    story.passes(story.merge("S1", "a"), 3)
+    for letter in "abc":
+        story.passes(story.merge("S2", letter), 4)
+    failing = story.merge("S1", "b")
+    story.passes(failing, 2)
+    story.build(failing, Outcome.FAILURE)
+    after = interlock("where").output.partition("What changed")[2]
+    lines = [f"S1 {sha('S1b')[:7]} failed", *(f"S2 {sha(f'S2{letter}')[:7]} passed" for letter in "cba")]
+    assert [after.index(line) for line in lines] == sorted(after.index(line) for line in lines)
+    story.redis.xtrim(story.keys.facts, 1, approximate=False)
+    assert "only the latest version of each service is listed" in interlock("where").output
+
+
 def test_where_of_one_service_and_for_programs(interlock: Interlock, locked: Run) -> None:
     output = interlock("where", "S2").output
     assert "S1 " not in output

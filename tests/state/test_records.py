@@ -12,6 +12,7 @@ from redis import Redis
 
 import bot.store
 from bot.core.model.effects import Look
+from bot.core.model.facts import Fact, FactKind
 from bot.core.model.history import Position
 from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import Job, Lane, Step
@@ -60,6 +61,23 @@ def test_a_page_holds_at_most_so_many_whatever_is_asked_for(pipeline: StoredPipe
     assert len(pipeline.records.facts(limit=10_000).facts) == PAGE
     assert len(pipeline.records.facts(limit=-5).facts) == 1
     assert len(pipeline.records.ended(limit=10_000)[0]) == PAGE
+
+
+def test_the_log_is_read_back_in_pages_and_only_what_is_wanted_is_told(pipeline: StoredPipeline) -> None:
+    here, passed = Step("pre-production"), FactKind.BUILD_PASSED
+    told = [
+        Fact(passed, Verbatim("0"), step=here),
+        Fact(FactKind.BUILD_FAILED, Verbatim("1"), step=here),
+        Fact(passed, Verbatim("2"), step=Step("production")),
+        Fact(FactKind.RUN_QUEUED, Verbatim('"kind":"build-passed"'), step=here),
+        Fact(passed, Verbatim("4"), step=here),
+    ]
+    pipeline.accept()
+    entries = pipeline.store.begin("me")
+    pipeline.store.commit("me", entries, Work([], [(entries[0], each) for each in told], [], [], None))
+    pages = list(pipeline.records.facts_back([passed], ["pre-production"], page=2))
+    assert [[text_of(each.fact.why) for each in found] for _, found in pages] == [["4"], [], ["0"]]
+    assert {at for at, _ in pages} == {entries[0].at}
 
 
 def test_facts_can_be_followed(pipeline: StoredPipeline) -> None:

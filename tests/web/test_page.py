@@ -194,7 +194,7 @@ def test_the_banner_leads_to_the_stage_and_to_what_changed_there(
 ) -> None:
     page = shown(client, story)
     assert '<a href="#c-pre-production">pre-production is locked</a>' in page
-    assert "Changed there 1 version" in text(page)
+    assert "Changed there what came there last" in text(page)
     address, _, anchor = re.search(r'href="(/p/[^"#]*/where#([^"]*))"', page)[1].partition("#")  # type: ignore[index]
     assert f'id="{anchor}"' in client.get(address).text
 

@@ -9,6 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from bot.core.model.events import LockAsked, Merged
+from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Outcome
 from bot.core.model.run import Run
 from bot.reporting import versions
@@ -84,8 +85,61 @@ def test_a_version_that_has_replaced_another_is_told_with_the_difference(client:
     story.passes(story.merge("S2", "b"), 3)
     story.put(LockAsked("pre-production", "sam", "the tests fail"))
     (lock,) = asked(client, story)["locks"]
-    (row,) = lock["changes"]
+    row, older = lock["changes"]
     assert row["compare"].endswith(f"/compare/{sha('S2a')}...{sha('S2b')}")
+    assert (older["short"], older["compare"]) == (sha("S2a")[:7], None)
+
+
+@pytest.fixture
+def thrice(story: Story) -> None:
+    """S1a passed pre-production; then S2 came there three times, S3 once, and S1b failed."""
+    story.start()
+    story.passes(story.merge("S2", "z"), 3)
+    story.passes(story.merge("S1", "a"), 3)
+    for letter in "abc":
+        story.passes(story.merge("S2", letter, f"Search {letter}"), 4)
+        if letter == "b":
+            story.passes(story.merge("S3", "a"), 3)
+    failing = story.merge("S1", "b")
+    story.passes(failing, 2)
+    story.build(failing, Outcome.FAILURE)
+
+
+def test_every_version_that_came_since_the_last_pass_is_told_the_newest_first(
+    client: FlaskClient, story: Story, thrice: None
+) -> None:
+    (lock,) = asked(client, story)["locks"]
+    rows = [(row["service"], row["short"], row["passed"], row["title"]) for row in lock["changes"]]
+    assert rows == [
+        ("S1", sha("S1b")[:7], False, "Change b of S1"),
+        ("S2", sha("S2c")[:7], True, "Search c"),
+        ("S3", sha("S3a")[:7], True, "Change a of S3"),
+        ("S2", sha("S2b")[:7], True, "Search b"),
+        ("S2", sha("S2a")[:7], True, "Search a"),
+    ]
+    assert (lock["count"], lock["known_since"]) == (5, lock["baseline"]["since"])
+    assert lock["changes"][3]["compare"].endswith(f"/compare/{sha('S2a')}...{sha('S2b')}")
+    assert "Changed there 3 services since S1 last passed" in text(client.get(f"/p/{story.shape.name}").text)
+    words = text(client.get(f"/p/{story.shape.name}/where").text)
+    order = [words.index(f"S2 {sha(f'S2{letter}')[:7]} passed") for letter in "cba"]
+    assert order == sorted(order)
+    assert "only the latest version" not in words
+
+
+def test_of_what_a_trimmed_log_has_lost_the_latest_version_is_told(
+    client: FlaskClient, story: Story, thrice: None
+) -> None:
+    failed = next(
+        identity
+        for identity, recorded in story.context.records.facts().facts
+        if recorded.fact.kind is FactKind.BUILD_FAILED
+    )
+    story.redis.xtrim(story.keys.facts, minid=failed, approximate=False)
+    (lock,) = asked(client, story)["locks"]
+    rows = [row["short"] for row in lock["changes"]]
+    assert rows == [sha(name)[:7] for name in ("S1b", "S2c", "S3a")]
+    assert lock["known_since"] > lock["baseline"]["since"]
+    assert "only the latest version of each service is listed" in text(client.get(f"/p/{story.shape.name}/where").text)
 
 
 def test_what_came_before_the_last_pass_is_not_blamed(client: FlaskClient, story: Story) -> None:

@@ -133,3 +133,19 @@ def test_only_the_composition_root_connects_to_the_store() -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("connect", "Store")
     }
     assert connects == {"bot/runtime.py"}
+
+
+#: Each of these would read the body of the present request, each with a limit of its own or none.
+READS_THE_BODY = {"data", "files", "form", "get_data", "get_json", "json", "stream", "values"}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "bot" / "web").rglob("*.py")), ids=lambda path: path.stem)
+def test_only_one_place_reads_the_bodies_of_requests(path: Path) -> None:
+    source = path.read_text("utf-8")
+    found = {
+        node.attr
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "request"
+    } & READS_THE_BODY
+    assert found == set()
+    assert ('"wsgi.input"' in source) is (path.name == "bodies.py")

@@ -61,7 +61,7 @@ def act(pipeline: str, name: str) -> AnyResponse | tuple[str, int]:
     context = context_of(pipeline)
     if current_user() is None and runtime().configuration.web.sign_in.is_possible:
         return to_sign_in()
-    person, sent = signed_in(), request.form
+    person, sent = signed_in(), bodies.form()
     confirms = request.method == "POST" and sent.get("step") == "confirm"
     done = _done_before(context, person, sent) if confirms else None
     if done is not None:
@@ -73,7 +73,7 @@ def act(pipeline: str, name: str) -> AnyResponse | tuple[str, int]:
         require(action, context)  # who may not do it at all learns nothing about what there is
         raise
     require(form.action, context, form.service)
-    given = form.chosen((request.args if request.method == "GET" else sent).to_dict())
+    given = form.chosen(request.args.to_dict() if request.method == "GET" else dict(sent))
     if confirms:
         return _confirm(context, form, person, given)
     return _show(context, form, person, given)

@@ -1,11 +1,14 @@
-"""The bodies of requests: read whole and never beyond a limit; and what a person may send, with every check."""
+"""The bodies of requests: the one place that reads them, whole and never beyond a limit; and what a person may send,
+with every check."""
 
 from __future__ import annotations
 
 import time
-from typing import Annotated, Any, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar, cast
+from urllib.parse import parse_qsl
 
-from flask import request
+from flask import g, request
 from gunicorn.http.errors import ParseException
 from pydantic import (
     AfterValidator,
@@ -24,8 +27,11 @@ from bot.core.end_time import read_end_time
 from bot.core.model.pipeline import Mode
 from bot.payloads import Unreadable, read_object
 from bot.store.tokens import Tokens
-from bot.web.admission import MOST_FROM_PEOPLE
+from bot.web.admission import MOST_FROM_PEOPLE, MOST_OF_A_SIGN_IN, SIGNING
 from bot.web.problems import Problem
+
+#: How a browser sends a form, and the most fields that one of ours has; a person may change it to more.
+FORM, MOST_FIELDS = "application/x-www-form-urlencoded", 100
 
 AnyBody = TypeVar("AnyBody", bound="RequestBody")
 AnyAction = TypeVar("AnyAction", bound="ActionBody")
@@ -195,6 +201,25 @@ def json_object(body: bytes) -> dict[str, Any]:
         return read_object(body)
     except Unreadable as error:
         raise Problem(400, str(error)) from error
+
+
+def form() -> Mapping[str, str]:
+    """The fields of the form that the present request sends, of two with one name the first; empty if it sends none.
+
+    Raises Problem: 413 if it is too large, 400 if it is broken or no form.
+    """
+    if "interlock_form" not in g:
+        g.interlock_form = _fields() if request.mimetype == FORM else {}
+    return cast("Mapping[str, str]", g.interlock_form)
+
+
+def _fields() -> dict[str, str]:
+    body = raw(MOST_OF_A_SIGN_IN if request.path in SIGNING else MOST_FROM_PEOPLE)
+    try:
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)
+    except ValueError as error:  # no UTF-8, or too many fields
+        raise Problem(400, "the body is not a form as a page of ours sends it") from error
+    return dict(reversed(pairs))
 
 
 def read(kind: type[AnyBody]) -> AnyBody:

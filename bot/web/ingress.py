@@ -42,8 +42,6 @@ webhooks = Blueprint("webhooks", __name__, url_prefix="/webhooks")
 
 #: The longest event name or delivery id that we take.
 LONGEST_NAME = 200
-#: What GitHub sends if nobody has set the webhook's content type to JSON.
-FORM = "application/x-www-form-urlencoded"
 #: A CloudEvent whose attributes stand in the body, beside its data.
 STRUCTURED = "application/cloudevents+json"
 #: Why a delivery is ignored although its repository has a configured name: the id is another.
@@ -77,7 +75,8 @@ def take_from_github() -> Response:
     body = bodies.raw(MOST_FROM_GITHUB)
     _verify(ingress, signature, body)
     event, delivery = _name("X-GitHub-Event"), _name("X-GitHub-Delivery")
-    if request.mimetype == FORM and body.startswith(b"payload="):  # without it, JSON that nobody has labelled
+    # What GitHub sends if nobody has set the webhook's content type to JSON; without the field, it is JSON unlabelled.
+    if request.mimetype == bodies.FORM and body.startswith(b"payload="):
         body = _form_payload(body)
     payload = bodies.json_object(body)
     if event == "ping":

@@ -20,6 +20,7 @@ from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from itsdangerous import BadSignature
 from werkzeug.http import parse_cookie
 
+from bot.web import bodies
 from bot.web.problems import Problem
 from config.configuration import WebSettings
 from config.settings import Settings
@@ -128,7 +129,7 @@ def unmasked(page: bytes) -> bytes:
 def check_csrf() -> None:
     """Return if the present request was sent by a page of ours. Raises Problem (403)."""
     kept = session.get(_CSRF, "")
-    given = unmask(request.headers.get(HEADER) or request.form.get(FIELD, ""))
+    given = unmask(request.headers.get(HEADER) or bodies.form().get(FIELD, ""))
     if not kept or not hmac.compare_digest(kept.encode(), given.encode()):
         raise Problem(403, "this form is not one of a page that you have open: load the page again, then send it")
 

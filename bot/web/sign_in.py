@@ -14,7 +14,7 @@ from requests.exceptions import RequestException
 from werkzeug.wrappers import Response as AnyResponse
 
 from bot.store.tokens import digest_of
-from bot.web import sessions
+from bot.web import bodies, sessions
 from bot.web.addresses import go_to
 from bot.web.identity import current_user, person_of
 from bot.web.page import as_page
@@ -74,7 +74,8 @@ def sign_in_with_token() -> AnyResponse | tuple[str, int]:
     ways = runtime().configuration.web.sign_in
     if not ways.token:
         raise Problem(404, "nobody signs in with a token here")
-    token, after = request.form.get("token", "").strip(), safe_next(request.form.get(_NEXT, "/"))
+    sent = bodies.form()
+    token, after = sent.get("token", "").strip(), safe_next(sent.get(_NEXT, "/"))
     person = person_of(token) if token else None
     if person is None:
         log.warning("sign-in-refused", way="token")

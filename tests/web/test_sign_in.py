@@ -22,6 +22,7 @@ from bot.core.access import Member, MemberKind, Roles, Scope
 from bot.store.tokens import Tokens
 from bot.web import sessions
 from bot.web.app import create_app
+from bot.web.bodies import FORM
 from bot.web.sign_in import safe_next
 from config.configuration import Configuration, PipelineAccess, ProxySettings, SignInSettings, WebSettings
 from config.errors import SettingsError
@@ -561,3 +562,23 @@ def test_who_shows_nothing_sends_no_body_but_that_of_the_form(site: Site, story:
         assert limit("POST", acting, unknown) == limit("POST", path, unknown) == 0
     assert limit("POST", "/sign-in/token", {}) == limit("POST", "/sign-out", {}) == 4 << 10
     assert limit("GET", "/sign-in", {}) == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status"),
+    [
+        (b"token=" + b"x" * 5_000, FORM, 413),
+        (b"&".join(b"f%d=1" % number for number in range(200)), FORM, 400),
+        (b"token=%ff%fe", FORM, 400),
+        (b"token=\xff\xfe", FORM, 400),
+        (
+            b'--x\r\nContent-Disposition: form-data; name="token"\r\n\r\n1\r\n--x--',
+            "multipart/form-data; boundary=x",
+            403,
+        ),
+        (b'{"token": "1"}', "application/json", 403),
+    ],
+    ids=["too large", "too many fields", "no UTF-8, encoded", "no UTF-8", "in parts", "no form"],
+)
+def test_a_form_that_no_page_of_ours_sends_is_refused(site: Site, body: bytes, kind: str, status: int) -> None:
+    assert site().post("/sign-in/token", data=body, content_type=kind).status_code == status

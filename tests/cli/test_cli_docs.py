@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 from click import shell_completion as completion
 
-from bot.cli import files, find, picture, read
+from bot.cli import act, files, find, overview, picture, read, sentences
 from bot.cli.main import cli
 from bot.core.model.pipeline import Outcome
 from bot.store.outbox import Outbox
@@ -75,8 +75,8 @@ def told(story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read, "time", later)
     monkeypatch.setattr(find, "time", later)
     monkeypatch.setattr(files, "time", SimpleNamespace(time=lambda: 1795867200.0))  # a Saturday, before that Christmas
-    for drawn in (picture, find):
-        monkeypatch.setattr(drawn, "clock", lambda at, now: "14:05" if at == now else "13:53")  # wider at midnight
+    for module in (act, find, overview, picture, sentences):
+        monkeypatch.setattr(module, "clock", lambda at, now: "14:05" if at == now else "13:53")  # no date at midnight
     monkeypatch.chdir(tmp_path)
 
 

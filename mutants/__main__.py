@@ -101,7 +101,11 @@ def mutants(
             click.echo(f"survives  {where}:{mutant.line}  {mutant.name}")
     results.close()
     share = 1 - len(survivors) / tried if tried else 1.0
-    click.echo(f"{share:.1%} noticed: {tried - len(survivors)} of {tried}, in {time.monotonic() - began:.0f} seconds")
+    took = time.monotonic() - began
+    if tried:
+        click.echo(f"{share:.1%} noticed: {tried - len(survivors)} of {tried}, in {took:.0f} seconds")
+    else:
+        click.echo(f"no mutant was tried: the tests without any took {took:.0f} seconds, all the time there was")
     if share < at_least:
         click.echo(f"less than {at_least:.0%}: write tests, or say in {EQUIVALENT.name} why none is needed")
     if gone:

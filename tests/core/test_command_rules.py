@@ -281,6 +281,20 @@ def test_the_waiting_run_of_the_pull_request_is_let_through_freezes(town: Town, 
     assert "is let through already" in again.text
 
 
+def test_a_run_that_leaves_is_not_let_through_instead_of_the_one_that_stays(town: Town, dana: Talk) -> None:
+    window = FreezeWindow(town.now + 1_000, town.now + 5_000)
+    town.send(FreezesPlanned((Freeze("fair", ("production",), (window,), role="operator"),)))
+    staying = town.merge("S1", "a")
+    leaving = town.merge("S1", "b")
+    for letter in "ab":
+        town.pull("S1", letter, NUMBER)
+    town.starts(staying, leaving)
+    town.cancel(leaving)
+    assert town.status(leaving) is Status.ENDING
+    dana.may("let-through customers cannot pay", about={"merged": leaving})
+    assert town.run(staying).let_through is not None
+
+
 def test_nobody_is_let_through_by_a_comment_where_no_freeze_allows_it(town: Town, dana: Talk) -> None:
     sha = town.merge("S1", "a")
     answer = dana.may("let-through", about={"merged": sha})

@@ -135,6 +135,17 @@ def test_a_lock_of_a_person_without_an_end_is_remembered_and_again_every_day() -
     assert told(town) == [("unlocked", ("chat", "ops"))]
 
 
+def test_a_reminder_is_told_at_the_very_second_at_which_it_is_due() -> None:
+    town = planned()
+    town.lock(PRE)
+    told(town)
+    due = town.board.next_due(town.now)
+    assert due is not None
+    town.now = due - 1
+    town.send(TimePassed())
+    assert told(town) == [("reminder", ("ops",))]
+
+
 def test_a_clock_that_stood_still_for_days_reminds_once() -> None:
     town = planned()
     town.lock(PRE)

@@ -9,6 +9,8 @@ from bot.core.model.facts import FactKind
 from bot.core.model.freezes import Freeze, FreezeWindow, PullLabels
 from bot.core.model.pipeline import Policy
 from bot.core.model.run import Status
+from bot.core.rules.freeze_windows import is_freeze_lock
+from bot.core.rules.freezes import LABELS
 from tests.core.town import Town
 from tests.core.world import shop
 from tests.texts import text_of
@@ -251,6 +253,44 @@ def test_nobody_is_let_through_a_freeze_that_allows_no_role() -> None:
     town.send(LetThroughAsked(town.key("S2a"), "kim", "the shop is down"))
     assert town.runs_in(PRODUCTION) == []
     assert town.refused().startswith("no freeze lets single runs through")
+
+
+def test_nobody_is_let_through_who_is_not_there_or_leaves() -> None:
+    town = frozen(replace(WEEKEND, role="operator"))
+    town.send(LetThroughAsked("S9.9", "kim", "the shop is down"))
+    assert town.refused() == "S9.9 is not on the board"
+    town = Town(shop(production_locks=True))
+    town.send(FreezesPlanned((replace(WEEKEND, role="operator"),)))
+    town.merge("S1", "a")
+    town.starts("S1a")
+    town.cancel("S1a")
+    town.send(LetThroughAsked(town.key("S1a"), "kim", "the shop is down"))
+    assert town.refused() == f"{town.key('S1a')} is not on the board"
+
+
+def test_so_many_labels_of_a_pull_request_are_kept_and_no_more() -> None:
+    town = frozen()
+    town.send(PullFound("S2", "S2a", 12, labels=PullLabels(12, tuple(f"l{n}" for n in range(LABELS + 1)))))
+    ((kept,),) = (town.run("S2a").merge.labels,)
+    assert kept.names == tuple(f"l{n}" for n in range(LABELS))
+
+
+def test_the_labels_of_pull_requests_that_land_in_one_push_come_to_the_run_of_its_head() -> None:
+    town = Town(shop())
+    for letter in "-ab":
+        town.github.commit("S1", f"S1{letter}")
+    town.send(Merged("S1", "S1a", pull=7, labels=PullLabels(7, ("hotfix",))))
+    town.send(Merged("S1", "S1b", pull=8, labels=PullLabels(8, ("docs",))))
+    town.send(town.merged("S1", "S1-", "S1b", commits=("S1a",)))
+    assert town.status("S1a") is Status.ENDING
+    assert town.run("S1b").merge.labels == (PullLabels(7, ("hotfix",)), PullLabels(8, ("docs",)))
+
+
+def test_the_key_of_a_lock_says_whether_it_is_a_freeze() -> None:
+    town = frozen()
+    town.lock(PRODUCTION)
+    assert [is_freeze_lock(lock.key) for lock in town.board.locks_of(PRODUCTION)] == [True, False]
+    assert not is_freeze_lock(None)
 
 
 def test_an_exception_of_one_freeze_is_none_of_another() -> None:

@@ -7,9 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from bot.core.model.effects import AbortDuplicate
-from bot.core.model.events import BuildSeen, ContainmentKnown, StoreChanged
+from bot.core.model.events import BuildSeen, ContainmentKnown, StoreChanged, TakenOut
 from bot.core.model.facts import FactKind
-from bot.core.model.pipeline import AbortLevel, Mode
+from bot.core.model.messages import Entered
+from bot.core.model.pipeline import AbortLevel, Mode, Step
 from bot.reporting import explain
 from tests.core.town import Town
 from tests.core.world import shop
@@ -172,6 +173,35 @@ def test_that_the_store_goes_on_with_another_history_or_the_mode_is_changed_is_a
         (FactKind.STORE_CHANGED, None),
         (FactKind.MODE_CHANGED, "ann"),
     ]
+
+
+def test_the_story_of_a_run_does_not_name_the_run_and_its_facts_do() -> None:
+    town = Town()
+    town.breaks("S1", "a")
+    town.retry("S1a")
+    assert "ann retried its build in pre-production: flaky" in story(town, "S1a")
+    assert "ann retried S1 S1a in pre-production: flaky" in [text_of(fact.why) for fact in town.facts]
+
+
+def test_only_the_fix_that_enters_a_stage_which_keeps_others_out_is_said_to() -> None:
+    town = Town()
+    town.breaks("S1", "a")
+    town.merge("S1", "b")
+    while town.at("S1b") != PRE:
+        town.passes("S1b")
+    admitted = [fact for fact in town.facts if fact.kind is FactKind.RUN_ADMITTED]
+    locked = [(fact.sha, fact.step) for fact in admitted if isinstance(fact.why, Entered) and fact.why.locked]
+    assert locked == [("S1b", Step(PRE))]
+
+
+@pytest.mark.parametrize(
+    ("what", "kind"),
+    [("dead-letter", FactKind.DEAD_LETTER_TAKEN_OUT), ("parked-delivery", FactKind.PARKED_DELIVERY_TAKEN_OUT)],
+)
+def test_who_takes_out_what_was_given_up_is_a_fact(what: str, kind: FactKind) -> None:
+    town = Town()
+    town.send(TakenOut(what, "people/1", False, "ann", "nobody needs it"))
+    assert [(fact.kind, fact.by) for fact in town.facts] == [(kind, "ann")]
 
 
 def test_a_fact_of_an_older_log_is_read_by_its_name_of_today_and_no_other_name_is() -> None:

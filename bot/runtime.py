@@ -29,6 +29,7 @@ from bot.store.inbox import Inbox
 from bot.store.keys import Keys
 from bot.store.migrations import migrate
 from bot.store.outbox import Outbox
+from bot.store.recording import Recording
 from bot.store.records import Records
 from bot.store.replica import BoardReplica
 from bot.store.scripts import SCHEMA, Scripts
@@ -78,6 +79,7 @@ class PipelineContext:
     delays: Delays
     patience: Patience
     records: Records
+    recording: Recording
     statistics: StatisticsStore
     webhooks: Webhooks
     #: The freezes of the file, whose windows a worker works out.
@@ -197,6 +199,7 @@ def pipeline_context(redis: Redis, pipeline: Pipeline, configuration: Configurat
         delays=Delays(redis, keys),
         patience=Patience(redis, keys),
         records=records,
+        recording=Recording(redis, keys),
         statistics=StatisticsStore(redis, keys, records),
         webhooks=Webhooks(redis, keys),
         freezes=configuration.freezes.get(pipeline.name, ()),

@@ -205,6 +205,8 @@ class RetentionSettings:
     raw_deliveries_mib: int = 32
     history: int = 5_000
     facts: int = 50_000
+    recording: float = 30 * 86400.0
+    recording_mib: int = 200
 
 
 @dataclass(frozen=True, slots=True)

@@ -283,6 +283,10 @@ class KeepEntry(FileSection):
     """How many finished runs each pipeline keeps, each with its log. Default 5000."""
     facts: v.Kept = 50_000
     """How many facts (the audit log) each pipeline keeps. Default 50000."""
+    recording: Annotated[v.Duration, v.between("1h", "365d")] = 30 * 86400.0
+    """How long the recording of each pipeline, which can be replayed, goes back. Default 30d."""
+    recording_mib: v.Mebibytes = 200
+    """How many MiB the recording of each pipeline has at most; the oldest goes first. Default 200."""
 
 
 class PollingEntry(FileSection):

@@ -15,6 +15,7 @@ from bot.core.model.events import StoreChanged, TimePassed
 from bot.runtime import PipelineContext, runtime
 from bot.store.connection import is_out_of_reach
 from bot.store.keys import FAMILIES
+from bot.store.recording import BoardNow, RecordingLimits
 from config.broker import EFFECTS, TURN_TASK, TURNS
 from workers import beginning, freezes, measuring, reconcile
 from workers.performer import decide_and_perform, perform_due
@@ -24,6 +25,7 @@ log = structlog.get_logger()
 
 #: How long a wake-up for performers counts as pending, in milliseconds.
 WAKE_UP_MS = 2_000
+MIB = 1_048_576
 
 
 def task(name: str, **options: Any) -> Callable[[Callable[..., None]], Any]:
@@ -169,6 +171,16 @@ def measure() -> None:
     """Fold the facts since the last time into the statistics."""
     for context in runtime().pipelines.values():
         measuring.measure(context, runtime().configuration.keep.history)
+
+
+@task("interlock.pack_recording", queue=TURNS)
+def pack_recording() -> None:
+    """Pack the turns that were recorded, and take snapshots of the boards now and then."""
+    keep = runtime().configuration.keep
+    for context in runtime().pipelines.values():
+        with context.look() as replica:
+            board = BoardNow(replica.version, replica.epoch, tuple(replica.board.records()))
+        context.recording.pack(board, RecordingLimits(keep.recording_mib * MIB, keep.recording))
 
 
 @task("interlock.housekeep", queue=TURNS)

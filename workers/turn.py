@@ -17,6 +17,7 @@ from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Pipeline
 from bot.core.rules.decide import decide
 from bot.core.rules.decision import LIMITS, DecisionLimits
+from bot.core.rules.recorded import DecidedEntry
 from bot.github import commands, webhooks
 from bot.jenkins import callbacks
 from bot.payloads import read_object
@@ -213,15 +214,17 @@ def decide_all(
 ) -> Work:
     """Decide what begins the board, then these entries, one after the other, as one piece of work."""
     changes: dict[tuple[str, str], Change] = {}
-    work = Work([], [], [], [], None)
+    work = Work([], [], [], [], None, limits=limits)
 
     def take(entry: InboxEntry, events: Sequence[Event]) -> None:
         decisions = [decide(board, event, entry.at, limits) for event in events]
         _merge(changes, board.take_changes())
-        for decision in decisions:
-            work.facts.extend((entry, fact) for fact in decision.facts)
-            work.effects.extend(decision.effects)
-            work.ended.extend(decision.ended)
+        facts = tuple(fact for decision in decisions for fact in decision.facts)
+        effects = tuple(effect for decision in decisions for effect in decision.effects)
+        work.facts.extend((entry, fact) for fact in facts)
+        work.effects.extend(effects)
+        work.ended.extend(ended for decision in decisions for ended in decision.ended)
+        work.decided.append(DecidedEntry(entry.id, entry.at, tuple(events), facts, effects))
 
     if begun:
         _begin(board, entries[0], begun, take)

@@ -133,6 +133,21 @@ class Keys:
         """Sorted set: the same locks by when they opened."""
         return self.named("lock-reports-order")
 
+    @property
+    def recorded_turns(self) -> str:
+        """Stream of the last turns as they are recorded (`t`), each with the epoch of its version (`e`)."""
+        return self.named("recorded-turns")
+
+    @property
+    def recording(self) -> str:
+        """Stream of blocks of recorded turns, and of snapshots of the board (`bot/store/recording.py`)."""
+        return self.named("recording")
+
+    @property
+    def recording_state(self) -> str:
+        """Hash: how large the recording is, where it ends, and when the last snapshot was taken."""
+        return self.named("recording-state")
+
     def webhook(self, name: str) -> str:
         """Hash: how far an outbound webhook has come in the log of facts."""
         return self.named(f"webhook:{name}")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from bot.core.model.board import Board, build_board
-from bot.core.model.board_records import Counters, Header, Record
+from bot.core.model.board_records import Header, Record
 from bot.core.model.pipeline import Pipeline
 from bot.store.codec import load_record
 from bot.store.keys import Keys
@@ -113,7 +113,4 @@ def empty(pipeline: str) -> Board:
 def _assemble(pipeline: str, records: Iterable[Record]) -> Board:
     everything = list(records)
     header = next((r for r in everything if isinstance(r, Header)), empty(pipeline).header)
-    counters = next((r for r in everything if isinstance(r, Counters)), Counters())
-    board = build_board(header, [r for r in everything if not isinstance(r, (Header, Counters))])
-    board.counters = counters
-    return board
+    return build_board(header, everything)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from redis import Redis
@@ -23,11 +23,13 @@ from bot.core.model.effects import (
     SetStatus,
 )
 from bot.core.model.facts import Fact
-from bot.core.rules.decision import Ended
+from bot.core.rules.decision import LIMITS, DecisionLimits, Ended
+from bot.core.rules.recorded import DecidedEntry
 from bot.store.codec import RecordedFact, dump_effect, dump_ended, dump_recorded_fact
 from bot.store.inbox import InboxEntry, entry
 from bot.store.keys import FAMILIES, Keys
 from bot.store.parts import changed_fields
+from bot.store.recording_line import pack_line, turn_line
 from bot.store.replica import BoardReplica
 from bot.store.scripts import Scripts
 
@@ -43,6 +45,8 @@ CHANGES_KEPT = 2_000
 STORY_KEPT = 100
 #: The facts of how many verifications are kept like that: of those that something happened to last.
 VERIFIED_KEPT = 2_000
+#: How many recorded turns wait to be packed (`bot/store/recording.py`): those of hours in which no clock ticks.
+TURNS_KEPT = 20_000
 
 
 #: The effects that talk to GitHub.
@@ -71,6 +75,9 @@ class Work:
     ended: list[Ended]
     #: When the clock matters next, in seconds since the epoch.
     due: float | None
+    #: What it was decided from, for the recording, and the limits that held.
+    decided: list[DecidedEntry] = field(default_factory=list)
+    limits: DecisionLimits = LIMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +156,13 @@ class Store:
             keys.dead_letters,
             keys.stories,
             keys.verified,
+            keys.recorded_turns,
         ]
         copy, claim = self.copy, wanted.args if wanted is not None else []
         if wanted is not None:
             names += wanted.names
         counts, rows = _packed(work)
+        turn = _recorded(copy.version + 1, copy.epoch, work)
         args = [token, copy.version, copy.epoch, taken[-1].id, len(taken), "" if work.due is None else work.due]
         args += [
             *self._kept,
@@ -163,6 +172,8 @@ class Store:
             self._verified_kept,
             *counts,
             len(claim),
+            turn,
+            TURNS_KEPT,
             *claim,
             *rows,
         ]
@@ -212,6 +223,14 @@ def _packed(work: Work) -> tuple[list[int], list[Any]]:
         raise Unstorable(str(error)) from error
     counts = [len(board) // 2, len(work.facts), len(effects), len(work.ended)]
     return counts, [*board, *facts, *of_effects, *ended]
+
+
+def _recorded(version: int, after: str, work: Work) -> bytes:
+    """The turn that makes this version, as it is recorded."""
+    try:
+        return pack_line(turn_line(version, after, work.decided, work.limits))
+    except ValueError as error:
+        raise Unstorable(str(error)) from error
 
 
 def _fact(entry: InboxEntry, fact: Fact) -> tuple[str, str]:

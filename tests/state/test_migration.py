@@ -22,10 +22,12 @@ from bot.core.model.pipeline import Job, Outcome, Step
 from bot.core.model.run import Status
 from bot.core.rules.decide import decide
 from bot.store.codec import load_effect
+from bot.store.deliveries import DeliveryPacks
 from bot.store.inbox import InboxEntry, park, parked, take_out
 from bot.store.keys import FAMILIES, Keys
 from bot.store.migrations import migrate, migration, to_3
 from bot.store.outbox import Claim, Outbox
+from bot.store.recording import BoardNow, Recording
 from bot.store.records import Records
 from bot.store.replica import BARRIER, BoardReplica
 from bot.store.scripts import SCHEMA, NewerSchema, OlderSchema, OtherSchema, Scripts, check_schema, stored_schema
@@ -53,6 +55,8 @@ FENCED = {
     "intent",
     "unacknowledged",
     "statistics",
+    "record",
+    "pack",
 }
 PARKED = TakenOut("parked-delivery", "1-0", True, "ann", "a newer version")
 #: What another version cannot misread: giving back, counting, what concerns GitHub or the health of processes.
@@ -417,6 +421,9 @@ def calls(pipeline: StoredPipeline) -> Iterator[tuple[str, Callable[[], object]]
     yield "dead_letter", lambda: outbox.take_out(TakenOut("dead-letter", claim.effect.slot, True, "ann", "mended"))
     statistics = StatisticsStore(pipeline.redis, pipeline.keys, Records(pipeline.redis, pipeline.keys))
     yield "statistics", lambda: statistics.advance(lambda found: setattr(found, "cursor", "1-0"))
+    recording = Recording(pipeline.redis, pipeline.keys)
+    yield "pack", lambda: DeliveryPacks(pipeline.redis, pipeline.keys).pack(0.0)
+    yield "record", lambda: recording.pack(BoardNow(1, "1", []), block=1)
     webhooks = Webhooks(pipeline.redis, pipeline.keys)
     yield "webhook_lease", lambda: webhooks.lease("audit", "me", 1_000)
     yield "webhook", lambda: webhooks.store("audit", "me", 1_000, OutboundState("9-0"))
@@ -428,6 +435,7 @@ def test_another_version_reads_and_writes_nothing(
     pipeline: StoredPipeline, stored_number: int, error: type[OtherSchema]
 ) -> None:
     """A process that has run since before: each of its scripts is refused, and nothing is changed."""
+    pipeline.turn()
     pipeline.turn(effects=(Look(Job("cdp", "shop/build"), 1),))
     claim, _ = pipeline.outbox.claim("jenkins", limit=1)
     assert claim is not None

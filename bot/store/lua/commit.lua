@@ -1,16 +1,17 @@
 -- Commit a turn: board, facts, effects, finished runs and the acknowledgement of its events, together or not at all.
 -- Fenced by the version that the turn was decided on, and its epoch: a worker that comes late changes nothing.
 -- KEYS: lease, wake-up, meta, inbox, board, changes, facts, outbox, ended, ended_order, due/jenkins, due/github,
--- due/people, dead letters, stories, verified; and perhaps those of claiming.lua.
+-- due/people, dead letters, stories, verified, recorded turns; and perhaps those of claiming.lua.
 -- ARGV: token, version, epoch, cursor, taken, due or '', changes_kept, facts_kept, ended_kept, batch, lease_ms,
--- story_kept, verified_kept, how many rows of the board, facts, effects and finished runs there are, how many arguments of claiming.lua
--- follow (if any, the caller goes on with an effect that is due, unless there is more to decide before); these; and
--- then, one after the other: per row of the board its field and its JSON ('': it goes); per fact its JSON and its run
--- (or ''); per effect its slot, its JSON, the number of its family and for how many milliseconds it is not due; per
--- finished run its key, its JSON and when it ended. Needs claiming.lua and history.lua.
+-- story_kept, verified_kept, how many rows of the board, facts, effects and finished runs there are, how many
+-- arguments of claiming.lua follow (if any, the caller goes on with an effect that is due, unless there is more to
+-- decide before), the turn as it is recorded, how many recorded turns are kept; those of claiming.lua; and then, one
+-- after the other: per row of the board its field and its JSON ('': it goes); per fact its JSON and its run (or ''); per
+-- effect its slot, its JSON, the number of its family and for how many milliseconds it is not due; per finished run its
+-- key, its JSON and when it ended. Needs claiming.lua and history.lua.
 -- Returns {0} if another committed first, else {1, version, {next inbox entries}, epoch, {what was claimed}}; without a
 -- next one the lease is free.
-local CLAIM = 19
+local CLAIM = 21
 local meta = redis.call('HMGET', KEYS[3], 'version', 'epoch')
 local version = tonumber(meta[1]) or 0
 if version ~= tonumber(ARGV[2]) or (meta[2] or '0') ~= ARGV[3] then
@@ -93,6 +94,7 @@ if surplus > 0 then
     forget_story(popped[i])
   end
 end
+redis.call('XADD', KEYS[17], 'MAXLEN', '~', ARGV[20], '*', 'e', epoch, 't', ARGV[19])
 redis.call('HSET', KEYS[3], 'version', version, 'epoch', epoch, 'cursor', ARGV[4])
 redis.call('HINCRBY', KEYS[3], 'taken', ARGV[5])
 if ARGV[6] == '' then
@@ -111,6 +113,6 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then
 end
 local claimed = {}
 if #entries == 0 and ARGV[18] ~= '0' then
-  claimed = claim_due(17, CLAIM, now)
+  claimed = claim_due(18, CLAIM, now)
 end
 return {1, version, entries, epoch, claimed}

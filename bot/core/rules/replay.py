@@ -1,0 +1,135 @@
+"""Deciding once more what was decided: a recording, played through the rules of this version.
+
+A recording is a sequence of turns, each with the events that were decided, and of snapshots of the board. Rules are
+pure, so the same events on the same board give the same facts and effects, unless a rule has changed since.
+Knows no clock and no storage: `bot.store.recording` reads and writes recordings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from bot.core.model.board import Board, build_board
+from bot.core.model.board_records import FAMILIES, Header, Record
+from bot.core.model.effects import Effect
+from bot.core.model.facts import Fact
+from bot.core.model.pipeline import Pipeline
+from bot.core.rules.decide import decide
+from bot.core.rules.decision import DecisionLimits
+from bot.core.rules.recorded import BoardSnapshot, DecidedEntry, Recorded, RecordedTurn
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """One entry as it was decided then, and as it is decided now; `error`: what the rules raised now."""
+
+    then: DecidedEntry
+    now: DecidedEntry
+    error: str = ""
+
+    @property
+    def differs(self) -> bool:
+        """Whether other facts or effects come of it now."""
+        return bool(self.error) or (self.then.facts, self.then.effects) != (self.now.facts, self.now.effects)
+
+
+@dataclass(frozen=True, slots=True)
+class BoardDifferences:
+    """A snapshot shows other records than the replay has: each as it was then, and as it is now."""
+
+    at: float
+    records: tuple[tuple[Record | None, Record | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Turns are missing, or what came before them: nothing is replayed until the next snapshot. `turns`: how many."""
+
+    at: float
+    turns: int
+
+
+Step = Replayed | BoardDifferences | Gap
+
+
+class Player:
+    """Plays a recording of one pipeline. `board` is the board so far; None before the first snapshot, and in a gap."""
+
+    def __init__(self, pipeline: str) -> None:
+        self.board: Board | None = None
+        self._pipeline = pipeline
+        self._version, self._epoch = 0, ""
+        self._skipped = 0
+        self._skipped_at = 0.0
+
+    def play(self, recorded: Iterable[Recorded], until: float | None = None) -> Iterator[Step]:
+        """Decide everything once more, up to and with the moment `until`; yields what came of each entry."""
+        for item in recorded:
+            if isinstance(item, BoardSnapshot):
+                if until is not None and item.at > until:
+                    break
+                yield from self._take_snapshot(item)
+            elif not self._follows(item):
+                self.board = None
+                self._skipped_at = self._skipped_at if self._skipped else item.at
+                self._skipped += 1
+            else:
+                for then in item.decided:
+                    if until is not None and then.at > until:
+                        return
+                    yield self._decide(then, item.limits)
+                self._version, self._epoch = item.version, item.epoch
+        yield from self._gap()
+
+    def _follows(self, turn: RecordedTurn) -> bool:
+        """Whether the turn was decided on the board that we have. The first turn of all needs none."""
+        if turn.version == 1:
+            self.board = build_board(Header(Pipeline(self._pipeline, (), ())), [])
+            return True
+        return self.board is not None and (turn.version - 1, turn.after) == (self._version, self._epoch)
+
+    def _decide(self, then: DecidedEntry, limits: DecisionLimits) -> Replayed:
+        board = self.board
+        if board is None:
+            raise AssertionError("a turn without a board does not follow")
+        facts: list[Fact] = []
+        effects: list[Effect] = []
+        try:
+            for event in then.events:
+                decision = decide(board, event, then.at, limits)
+                facts += decision.facts
+                effects += decision.effects
+        except Exception as error:  # a rule that fails on what it once decided is what a replay is to find
+            board.undo()
+            return Replayed(then, then, f"{type(error).__name__}: {error}")
+        board.forget_changes()
+        return Replayed(then, replace(then, facts=tuple(facts), effects=tuple(effects)))
+
+    def _take_snapshot(self, snapshot: BoardSnapshot) -> Iterator[BoardDifferences | Gap]:
+        yield from self._gap()
+        before = self.board
+        self.board = _board_of(snapshot.records)
+        if before is not None and (self._version, self._epoch) == (snapshot.version, snapshot.epoch):
+            differing = tuple(_differing(self.board, before))
+            if differing:
+                yield BoardDifferences(snapshot.at, differing)
+        self._version, self._epoch = snapshot.version, snapshot.epoch
+
+    def _gap(self) -> Iterator[Gap]:
+        if self._skipped:
+            yield Gap(self._skipped_at, self._skipped)
+        self._skipped = 0
+
+
+def _board_of(records: tuple[Record, ...]) -> Board:
+    return build_board(next(record for record in records if isinstance(record, Header)), records)
+
+
+def _differing(then: Board, now: Board) -> Iterator[tuple[Record | None, Record | None]]:
+    """The records of two boards that are not alike."""
+    was = {(FAMILIES[type(record)], record.key): record for record in then.records()}
+    has = {(FAMILIES[type(record)], record.key): record for record in now.records()}
+    for where in sorted(was.keys() | has.keys()):
+        if was.get(where) != has.get(where):
+            yield was.get(where), has.get(where)

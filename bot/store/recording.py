@@ -1,0 +1,170 @@
+"""The recording of a pipeline: every turn of the last weeks and, now and then, the whole board.
+
+Each commit adds its turn to those that wait (`lua/commit.lua`). A task of the clock packs many of them into a block,
+which takes a third of the room, and takes snapshots, so that no replay has to begin at the first turn of all. Blocks
+and snapshots are bounded together, by size and by age; the oldest go first.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from redis import Redis
+
+from bot.core.model.board_records import Record
+from bot.store.keys import Keys
+from bot.store.recording_line import FORMAT, pack_block, snapshot_line, unpack_block, unpack_line, with_epoch
+from bot.store.scripts import SCHEMA, Scripts
+
+#: How many turns a block has; and how many blocks and snapshots are read at a time.
+BLOCK, PAGE = 1_000, 4
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingLimits:
+    """How much of the past is recorded, and how far a replay has to go to a snapshot."""
+
+    #: The most bytes that blocks and snapshots have, and the greatest age of one, in seconds.
+    size: int = 200 * 1_048_576  # `keep.recording_mib`
+    age: float = 30 * 86_400.0  # `keep.recording`
+    #: A snapshot is taken after so many entries, or after so many seconds in which something was decided.
+    snapshot_entries: int = 20_000
+    snapshot_seconds: float = 6 * 3_600.0
+
+
+@dataclass(frozen=True, slots=True)
+class BoardNow:
+    """The board as a process has it: its version and epoch, and everything on it."""
+
+    version: int
+    epoch: str
+    records: Sequence[Record]
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A turn that is not packed yet: its id in the stream and what it says."""
+
+    id: str
+    epoch: str
+    line: str
+    version: int
+    after: str
+    entries: int
+
+
+class Recording:
+    """The recording of one pipeline in Redis."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._scripts = Scripts(redis)
+
+    def pack(self, board: BoardNow, limits: RecordingLimits = RecordingLimits(), block: int = BLOCK) -> None:
+        """Pack the turns that wait into blocks, each of so many; take a snapshot of the board if one is due.
+
+        Safe to run twice, and at once with others. Raises RedisError.
+        """
+        waiting = self._waiting(block)
+        due = self._is_due(waiting, limits)
+        while waiting:
+            here = next((number for number, turn in enumerate(waiting, 1) if turn.epoch == board.epoch), 0)
+            if due and here:
+                due = False
+                if not self._add(waiting[:here], board, limits):
+                    return
+            elif len(waiting) < block or not self._add(waiting, None, limits):
+                return
+            waiting = self._waiting(block)
+        if due and board.version:
+            self._add([], board, limits)
+
+    def size(self) -> int:
+        """How many bytes the blocks and snapshots have, and the turns that wait for a block."""
+        packed = int(cast("bytes | None", self._redis.hget(self._keys.recording_state, "bytes")) or 0)
+        return packed + int(self._redis.memory_usage(self._keys.recorded_turns) or 0)
+
+    def lines(self, since: float = 0.0) -> Iterator[str]:
+        """The lines from the last snapshot before a moment on (seconds since the epoch; 0: everything), oldest first.
+
+        Raises RedisError, and UnreadableRecording if what is stored is none of ours.
+        """
+        last = self._start(since)
+        while True:
+            waiting = self._turns("+")
+            items = list(self._items(last))  # what was packed while the turns that wait were read is in here
+            if not items:
+                yield from (with_epoch(line, epoch) for _, epoch, line in waiting)
+                return
+            for identity, block in items:
+                yield from unpack_block(block)
+                last = f"({identity}"
+
+    def _items(self, first: str) -> Iterator[tuple[str, bytes]]:
+        """Blocks and snapshots, page by page."""
+        while True:
+            rows = cast("list[Any]", self._redis.xrange(self._keys.recording, min=first, count=PAGE))
+            for identity, fields in rows:
+                yield identity.decode(), fields[b"d"]
+            if len(rows) < PAGE:
+                return
+            first = f"({rows[-1][0].decode()}"
+
+    def _start(self, since: float) -> str:
+        """The id of the snapshot from which on a moment can be replayed; `-`: the beginning."""
+        rows = cast("list[Any]", self._redis.xrevrange(self._keys.recording, max=int(since * 1000), count=1))
+        if not rows:
+            return "-"
+        identity, fields = rows[0]
+        return identity.decode() if fields[b"k"] == b"s" else fields[b"s"].decode() or "-"
+
+    def _turns(self, last: str, count: int | None = None) -> list[tuple[str, str, str]]:
+        """The turns that wait, the first `count` of them: id, epoch and line of each."""
+        rows = cast("list[Any]", self._redis.xrange(self._keys.recorded_turns, max=last, count=count))
+        return [(identity.decode(), fields[b"e"].decode(), unpack_line(fields[b"t"])) for identity, fields in rows]
+
+    def _waiting(self, count: int) -> list[_Waiting]:
+        found = []
+        for identity, epoch, line in self._turns("+", count):
+            turn = json.loads(line)
+            found.append(_Waiting(identity, epoch, line, turn["version"], turn["after"], len(turn["entries"])))
+        return found
+
+    def _is_due(self, waiting: list[_Waiting], limits: RecordingLimits) -> bool:
+        """Whether the next snapshot is due: by time, by count, for a version of Interlock that reads no older one, or
+        because turns are missing."""
+        state = cast("dict[bytes, bytes]", self._redis.hgetall(self._keys.recording_state))
+        if state.get(b"form") != _form():
+            return True
+        if not waiting:
+            return False
+        first, follows = waiting[0], (int(state[b"version"]), state[b"epoch"].decode())
+        chained = (first.version - 1, first.after) == follows
+        old = time.time() - float(state[b"taken"]) / 1000 >= limits.snapshot_seconds
+        entries = int(state[b"entries"]) + sum(turn.entries for turn in waiting)
+        return not chained or old or entries >= limits.snapshot_entries
+
+    def _add(self, turns: list[_Waiting], board: BoardNow | None, limits: RecordingLimits) -> bool:
+        """Add a block and then a snapshot, if there is one; False if others have packed these turns."""
+        now = time.time()
+        keys = [self._keys.recorded_turns, self._keys.recording, self._keys.recording_state]
+        block: list[Any] = ["", "", b"", 0, board.version if board else 0, board.epoch if board else ""]
+        if turns:
+            packed = pack_block(with_epoch(turn.line, turn.epoch) for turn in turns)
+            entries = sum(turn.entries for turn in turns)
+            block = [turns[0].id, turns[-1].id, packed, entries, turns[-1].version, turns[-1].epoch]
+        snapshot = b""
+        if board is not None:
+            snapshot = pack_block([snapshot_line(board.version, board.epoch, now, board.records)])
+        args = [*block, snapshot, int(now * 1000), _form(), limits.size, int((now - limits.age) * 1000)]
+        return bool(self._scripts.run("record", keys, args, fence=self._keys))
+
+
+def _form() -> bytes:
+    """What a snapshot can be read by."""
+    return f"{FORMAT}/{SCHEMA}".encode()

@@ -85,9 +85,8 @@ class Recording:
             self._add([], board, limits)
 
     def size(self) -> int:
-        """How many bytes the blocks and snapshots have, and the turns that wait for a block."""
-        packed = int(cast("bytes | None", self._redis.hget(self._keys.recording_state, "bytes")) or 0)
-        return packed + int(self._redis.memory_usage(self._keys.recorded_turns) or 0)
+        """How many bytes the blocks and snapshots have."""
+        return int(cast("bytes | None", self._redis.hget(self._keys.recording_state, "bytes")) or 0)
 
     def lines(self, since: float = 0.0) -> Iterator[str]:
         """The lines from the last snapshot before a moment on (seconds since the epoch; 0: everything), oldest first.

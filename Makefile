@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 HASH := $(shell (cat requirements.lock pyproject.toml; pwd) | (sha256sum 2>/dev/null || shasum -a 256) | cut -c1-16)
 STAMP := .venv/.compiled-$(HASH)
 
-.PHONY: help demo up test test-fast lint format screenshots bench house api-docs mutants lock clean bootstrap chromium proxies
+.PHONY: help demo up test test-fast lint format screenshots bench chaos house api-docs mutants lock clean bootstrap chromium proxies
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -28,7 +28,7 @@ demo: $(STAMP) ## Play the four pictures with real processes; Jenkins and GitHub
 up: $(STAMP) ## Run Interlock here: Redis-compatible server, worker, beat, web
 	@$(BIN)/interlock up $(ARGS)
 
-test: $(STAMP) chromium proxies ## Check the import contracts and run every test (ARGS="-k lock" to choose)
+test: $(STAMP) chromium proxies faketime ## Check the import contracts and run every test (ARGS="-k lock" to choose)
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
@@ -53,6 +53,9 @@ screenshots: $(STAMP) chromium ## Take the pictures of README and docs anew, fro
 
 bench: $(STAMP) ## Measure the door, the reaction, the growth and what Jenkins is asked
 	@$(BIN)/python -m bench $(ARGS)
+
+chaos: $(STAMP) faketime ## Play faults drawn from a seed, and check what came of it (ARGS="--seed 7", "--seeds 20", "--faults plan.json")
+	@$(BIN)/python -m chaos $(ARGS)
 
 house: $(STAMP) ## Print how much of the code one path runs through, and other figures of its structure
 	@$(BIN)/python -m bench.structure $(ARGS)
@@ -127,3 +130,13 @@ proxies:
 	    nginx-light caddy >/dev/null && exit 0; \
 	fi; \
 	echo "No nginx or Caddy here: the tests of deploy/proxy skip, and fail where CI is set. Debian: apt install nginx-light caddy"
+
+faketime:
+	@for each in /usr/lib/*/faketime/libfaketimeMT.so.1 /usr/lib/faketime/libfaketimeMT.so.1; do \
+	  [ -e "$$each" ] && exit 0; done; \
+	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  echo "Installing libfaketime, which moves the clocks of chaos (apt-get)"; \
+	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
+	    faketime >/dev/null && exit 0; \
+	fi; \
+	echo "No libfaketime here: chaos moves no clocks, and says so. Debian: apt install faketime"

@@ -19,7 +19,9 @@ ROOT = Path(__file__).resolve().parent.parent
 ROWS: list[dict[str, Any]] = yaml.safe_load((ROOT / "config" / "example.yaml").read_text("utf-8"))["pipelines"][0][
     "stages"
 ]
-PIPELINE = "storm"
+#: What is kept of them: no time-outs, which a clock that is moved would let end.
+KEPT = ("name", "job", "on_failure", "retries", "fast", "environment", "production")
+PIPELINE = "chaos"
 SERVICES = {f"S{n}": f"shop/s{n}" for n in range(1, 21)}
 PARAMETERS = [
     f"INTERLOCK_{name}" for name in ["RUN", "ATTEMPT", "STAGE", "LANE", "SERVICE", "REPOSITORY", "SHA", "VERSION"]
@@ -48,6 +50,8 @@ class World:
         self._stack = ExitStack()
         self._bind = f"127.0.0.1:{free_port()}"
         self._secret, self._callback = secrets.token_hex(16), secrets.token_hex(16)
+        #: The API token of the people of chaos, who may do everything.
+        self.token = secrets.token_hex(24)
         self.jenkins: dict[str, JenkinsStandIn] = {}
 
     def __enter__(self) -> World:
@@ -87,6 +91,7 @@ class World:
             "INTERLOCK_CONFIG": str(self._folder / "interlock.yaml"),
             "INTERLOCK_DATA_DIR": str(self._folder),
             "INTERLOCK_BIND": self._bind,
+            "INTERLOCK_API_TOKENS": f"dana:{self.token}",
             "INTERLOCK_GITHUB_TOKEN": "token",
             "INTERLOCK_GITHUB_WEBHOOK_SECRETS": self._secret,
             "INTERLOCK_JENKINS_WEBHOOK_SECRET": self._callback,
@@ -95,6 +100,11 @@ class World:
             "INTERLOCK_LOG_LEVEL": "INFO",
             "INTERLOCK_WEB_WORKERS": "1",
         }
+
+    @property
+    def url(self) -> str:
+        """Where Interlock's web process answers."""
+        return f"http://{self._bind}"
 
     def builds(self) -> list[dict[str, Any]]:
         """Every build there was, as the stand-ins have it, with its controller and the short name of its job."""
@@ -123,18 +133,17 @@ class World:
 
     def _write_configuration(self) -> None:
         stages = [
-            {name: row[name] for name in ("name", "job", "on_failure", "retries", "fast") if name in row}
-            | {"capacity": CAPACITY[row["name"]] or "unlimited"}
+            {name: row[name] for name in KEPT if name in row} | {"capacity": CAPACITY[row["name"]] or "unlimited"}
             for row in ROWS
         ]
         services = [{"name": name, "repository": repository} for name, repository in SERVICES.items()]
-        retry = {"first": "1s", "most": "2s"}
+        retry, roles = {"first": "1s", "most": "2s"}, {"admin": [{"name": "dana"}]}
         content = {
             "controllers": {
                 name: {"url": jenkins.url, "user": "interlock", "timeout": "1s", "late_triggers": "4s"}
                 for name, jenkins in self.jenkins.items()
             },
-            "pipelines": [{"name": PIPELINE, "stages": stages, "services": services, "retry": retry}],
+            "pipelines": [{"name": PIPELINE, "stages": stages, "services": services, "retry": retry, "roles": roles}],
             "github": {"api_url": self.github.url, "web_url": self.github.url, "write_spacing": "0s"},
             "web": {"public_url": f"http://{self._bind}"},
             # As often as may be configured.

@@ -1,0 +1,339 @@
+"""Whether Interlock kept its promises, judged by what Jenkins and GitHub recorded and what the API answers.
+
+Each function below is one promise (docs/design.md, *What always holds*; docs/fast-lane.md; docs/locks.md) and yields a
+sentence for each violation. The checker knows nothing of how Interlock works. It knows two things that Jenkins does:
+
+- A build that asked whether it is still wanted, and was told no, ended without doing anything (`turned_away`).
+- A Jenkins that crashed builds again what had just started: two builds of one queue item. Nobody asked for the second.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from chaos.records import Records, Row
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A promise that was not kept: which one, and how."""
+
+    promise: str
+    what: str
+
+
+def check(records: Records) -> list[Violation]:
+    """Every violation of every promise."""
+    seen = Seen(records)
+    return [Violation(promise, what) for promise, found in PROMISES.items() for what in found(seen)]
+
+
+def unfinished(records: Records) -> list[str]:
+    """What is not over yet; empty once there is nothing more to wait for."""
+    seen = Seen(records)
+    return [*all_ends(seen), *locks_are_open(seen), *no_merge_is_lost(seen), *ends_are_told(seen)]
+
+
+class Seen:
+    """The records, with what several promises need to know of them."""
+
+    def __init__(self, records: Records) -> None:
+        self.records = records
+        self.builds = [build for build in _without_twins(records.builds) if build["params"].get("INTERLOCK_RUN")]
+        #: Those that did something.
+        self.worked = [build for build in self.builds if not build["turned_away"]]
+        self._order: dict[str, int] = {row["sha"]: number for number, row in enumerate(records.merged)}
+
+    def order(self, sha: str) -> int:
+        """The place of a commit among the merges: of one service, a higher one contains a lower one. -1: unknown."""
+        return self._order.get(sha, -1)
+
+    def of_stage(self, stage: str) -> list[Row]:
+        """The builds of a stage that did something, in the order of their starts."""
+        return [build for build in self.worked if build["stage"] == stage]
+
+    def passed(self, stage: str, sha: str) -> bool:
+        """Whether a build of a commit passed a stage, there or in its fast job."""
+        stages = (stage, f"fast-{stage}")
+        return any(b["result"] == "SUCCESS" and b["stage"] in stages and sha_of(b) == sha for b in self.worked)
+
+    def delivered_up_to(self, service: str) -> int:
+        """The place of the newest commit of a service that passed the last stage; -2: none."""
+        last = self.records.rolls_out[-1]
+        built = [b for b in self.of_stage(last) if service_of(b) == service and b["result"] == "SUCCESS"]
+        return max((self.order(sha_of(b)) for b in built), default=-2)
+
+
+def sha_of(build: Row) -> str:
+    return str(build["params"]["INTERLOCK_SHA"])
+
+
+def service_of(build: Row) -> str:
+    return str(build["params"]["INTERLOCK_SERVICE"])
+
+
+def _without_twins(builds: Iterable[Row]) -> Iterator[Row]:
+    seen: set[tuple[str, int]] = set()
+    for build in builds:
+        item = build["controller"], build["queue_id"]
+        if item not in seen:
+            yield build
+        seen.add(item)
+
+
+def name(build: Row) -> str:
+    """A build in words."""
+    params = build["params"]
+    what = f"{build['stage']} #{build['number']} of {params['INTERLOCK_RUN']}/{params['INTERLOCK_ATTEMPT']}"
+    return f"{what} {sha_of(build)[:7]} ({build['result']}, {build['started']:.2f} to {build['ended'] or 0:.2f})"
+
+
+def _several(found: dict[tuple[str, ...], list[Row]]) -> Iterator[str]:
+    for what, builds in found.items():
+        if len(builds) > 1:
+            yield f"{' '.join(what)}: {', '.join(map(name, builds))}"
+
+
+# -- builds -------------------------------------------------------------------------------------------------------
+
+
+def one_build_per_attempt(seen: Seen) -> Iterator[str]:
+    """An attempt is asked for once, whatever became of it."""
+    found: defaultdict[tuple[str, ...], list[Row]] = defaultdict(list)
+    for build in seen.builds:
+        names = ("INTERLOCK_RUN", "INTERLOCK_VERSION", "INTERLOCK_STAGE", "INTERLOCK_LANE", "INTERLOCK_ATTEMPT")
+        found[tuple(build["params"][each] for each in names)].append(build)
+    yield from _several(found)
+
+
+def no_stage_is_passed_twice(seen: Seen) -> Iterator[str]:
+    """What has passed a stage is not built there again."""
+    found: defaultdict[tuple[str, ...], list[Row]] = defaultdict(list)
+    for build in seen.worked:
+        if build["result"] == "SUCCESS":
+            found[service_of(build), sha_of(build)[:7], build["stage"]].append(build)
+    yield from _several(found)
+
+
+def capacity_holds(seen: Seen) -> Iterator[str]:
+    """A stage has no more builds at once than it takes."""
+    for stage, capacity in seen.records.capacity.items():
+        inside: list[Row] = []
+        for build in seen.of_stage(stage):
+            inside = [each for each in inside if _end(each) > build["started"]]
+            inside.append(build)
+            if capacity is not None and len(inside) > capacity:
+                yield f"{name(build)} is number {len(inside)} in {stage}, beside {', '.join(map(name, inside[:-1]))}"
+
+
+def _end(build: Row) -> float:
+    return float(build["ended"]) if build["ended"] is not None else float("inf")
+
+
+def one_of_a_service_rolls_out(seen: Seen) -> Iterator[str]:
+    """Two builds of one service never change the same environment at once."""
+    for stage in seen.records.rolls_out:
+        last: dict[str, Row] = {}
+        for build in seen.of_stage(stage):
+            before = last.get(service_of(build))
+            if before is not None and _end(before) > build["started"]:
+                yield f"{name(build)} began beside {name(before)}"
+            last[service_of(build)] = build
+
+
+def never_backwards(seen: Seen) -> Iterator[str]:
+    """No older commit of a service is rolled out over a newer one."""
+    for stage in seen.records.rolls_out:
+        newest: dict[str, Row] = {}
+        for build in seen.of_stage(stage):
+            before = newest.get(service_of(build))
+            if before is not None and seen.order(sha_of(build)) < seen.order(sha_of(before)):
+                yield f"{name(build)} came after {name(before)}, which is newer"
+            else:
+                newest[service_of(build)] = build
+
+
+def a_locked_stage_takes_only_the_fix(seen: Seen) -> Iterator[str]:
+    """What failed in a stage closes it until a commit that contains it has passed there, or a person has looked.
+
+    Judged in the stages that take one build at a time: there nobody else can have entered before Interlock knew.
+    """
+    for stage in seen.records.rolls_out:
+        if seen.records.capacity[stage] == 1:
+            yield from _entered_broken(seen, stage)
+
+
+def _entered_broken(seen: Seen, stage: str) -> Iterator[str]:
+    opened = sorted(at for each, at in seen.records.unlocked if each == stage) + seen.records.emptied
+    #: By service: the build that failed last.
+    broken: dict[str, Row] = {}
+    for build in seen.of_stage(stage):
+        service = service_of(build)
+        stand = {
+            each: failed
+            for each, failed in broken.items()
+            if not any(_end(failed) <= at <= build["started"] for at in opened)
+        }
+        if stand and service not in stand:
+            yield f"{name(build)} entered while {', '.join(map(name, stand.values()))} had broken it"
+        broken = stand
+        if build["result"] == "SUCCESS":
+            failed = broken.get(service)
+            if failed is not None and seen.order(sha_of(build)) >= seen.order(sha_of(failed)):
+                del broken[service]
+        elif not build["interrupted_by"] and build["ended"] is not None:
+            broken[service] = build
+
+
+# -- runs ---------------------------------------------------------------------------------------------------------
+
+
+def no_merge_is_lost(seen: Seen) -> Iterator[str]:
+    """A merge is delivered, or in something that was, or its end was told on its commit."""
+    for row in seen.records.merged:
+        if seen.order(row["sha"]) > seen.delivered_up_to(row["service"]) and _told(seen, row) not in ENDED_BADLY:
+            yield f"{row['service']} {row['sha'][:7]} is not delivered, and its commit says {_told(seen, row)}"
+
+
+#: How the status of the last stage ends for a run that was not delivered.
+ENDED_BADLY = ("failure", "error")
+
+
+def _told(seen: Seen, merged: Row) -> str:
+    """What the status of the last stage says of a commit at the end; empty: nothing."""
+    context = f"interlock/{seen.records.rolls_out[-1]}"
+    rows = seen.records.statuses.get(merged["service"], [])
+    return next((str(r["state"]) for r in reversed(rows) if r["sha"] == merged["sha"] and r["context"] == context), "")
+
+
+def a_merge_has_one_run(seen: Seen) -> Iterator[str]:
+    """No commit has two runs, and none has a run that was not merged."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for run in seen.records.runs:
+        found[run["sha"]].append(run["run"])
+    for sha, runs in found.items():
+        if len(runs) > 1:
+            yield f"{sha[:7]} has the runs {', '.join(runs)}"
+
+
+def delivered_is_built_everywhere(seen: Seen) -> Iterator[str]:
+    """A run that is said to be delivered has passed every stage in Jenkins."""
+    stages = [stage for stage in seen.records.capacity if not stage.startswith("fast-")]
+    for run in _ended(seen, "delivered"):
+        lacks = [stage for stage in stages if not seen.passed(stage, run["sha"])]
+        if lacks:
+            yield f"{run['run']} is delivered, but no build of {run['sha'][:7]} passed {', '.join(lacks)}"
+
+
+def failed_has_a_failed_build(seen: Seen) -> Iterator[str]:
+    """A run that is said to have failed has a build that failed in Jenkins."""
+    for run in _ended(seen, "failed"):
+        if not any(sha_of(b) == run["sha"] and b["result"] not in ("SUCCESS", None) for b in seen.worked):
+            yield f"{run['run']} has failed ({run['reason']}), but no build of {run['sha'][:7]} has"
+
+
+def superseded_is_carried(seen: Seen) -> Iterator[str]:
+    """A run that was replaced is contained in a run of its service that took its place."""
+    runs = {run["run"]: run for run in seen.records.runs}
+    for run in _ended(seen, "superseded"):
+        newer = runs.get(run["by"] or "")
+        if newer is None:
+            if not seen.records.emptied:
+                yield f"{run['run']} is superseded by {run['by']}, which is not there"
+        elif newer["service"] != run["service"] or seen.order(newer["sha"]) <= seen.order(run["sha"]):
+            yield f"{run['run']} {run['sha'][:7]} is superseded by {newer['run']} {newer['sha'][:7]}: not newer"
+
+
+def nobody_took_a_run_out(seen: Seen) -> Iterator[str]:
+    """No run is cancelled or dropped: nobody asked for it, and main was never forced."""
+    for end in ("cancelled", "dropped"):
+        for run in _ended(seen, end):
+            yield f"{run['run']} is {end}: {run['reason']}"
+
+
+def _ended(seen: Seen, end: str) -> Iterator[Row]:
+    return (run for run in seen.records.runs if run.get("end") == end)
+
+
+# -- what people are told --------------------------------------------------------------------------------------------
+
+
+def ends_are_told(seen: Seen) -> Iterator[str]:
+    """The commit of every run that ended says so, and says the truth."""
+    for run in seen.records.runs:
+        end = run.get("end")
+        if end is None:
+            continue
+        told = _told(seen, run)
+        right = ("success",) if end == "delivered" else ENDED_BADLY
+        if told not in right:
+            yield f"{run['run']} {run['sha'][:7]} is {end}, but its commit says {told or 'nothing'}"
+
+
+def told_once(seen: Seen) -> Iterator[str]:
+    """One comment for a pull request, one deployment for a commit in an environment."""
+    for service, rows in seen.records.comments.items():
+        yield from _repeated(service, "comments on", [f"#{row['number']}" for row in rows if row["user"] != "dana"])
+    for service, rows in seen.records.deployments.items():
+        yield from _repeated(service, "deployments of", [f"{row['sha'][:7]} {row['environment']}" for row in rows])
+
+
+def _repeated(service: str, what: str, names: list[str]) -> Iterator[str]:
+    for each in dict.fromkeys(names):
+        if names.count(each) > 1:
+            yield f"{service}: {names.count(each)} {what} {each}"
+
+
+# -- the end ----------------------------------------------------------------------------------------------------------
+
+
+def locks_are_open(seen: Seen) -> Iterator[str]:
+    """When all is mended no stage is locked, and no job has a banner."""
+    for stage in seen.records.board["stages"]:
+        for lock in stage["locks"]:
+            yield f"{stage['name']} is locked: {lock['reason']}"
+    for job, text in seen.records.descriptions.items():
+        if text:
+            yield f"{job} has a banner: {text[:100]}"
+
+
+def all_ends(seen: Seen) -> Iterator[str]:
+    """Once the faults are over, everything comes to its end: runs, builds, and what is to be done outside."""
+    for run in seen.records.runs:
+        if run["live"]:
+            yield f"{run['run']} is {run['status']} in {run['stage']}: {run['reason']}"
+    for build in seen.records.builds:
+        if build["building"]:
+            yield f"{name(build)} still runs"
+    for held in seen.records.board["held_up"]:
+        yield f"{held['slot']} is tried again: {held['why']}"
+
+
+def nothing_is_given_up(seen: Seen) -> Iterator[str]:
+    """No delivery is parked, and no effect is a dead letter."""
+    for row in seen.records.given_up:
+        yield str(row)[:300]
+
+
+#: Every promise, in the words of the report.
+PROMISES: dict[str, Callable[[Seen], Iterator[str]]] = {
+    "one build per attempt": one_build_per_attempt,
+    "no stage is passed twice": no_stage_is_passed_twice,
+    "capacity": capacity_holds,
+    "one roll-out of a service at a time": one_of_a_service_rolls_out,
+    "never an older commit over a newer one": never_backwards,
+    "a locked stage takes only the fix": a_locked_stage_takes_only_the_fix,
+    "no merge is lost": no_merge_is_lost,
+    "one run for a merge": a_merge_has_one_run,
+    "delivered means built in every stage": delivered_is_built_everywhere,
+    "failed means that a build failed": failed_has_a_failed_build,
+    "superseded by what contains it": superseded_is_carried,
+    "nobody takes a run out": nobody_took_a_run_out,
+    "every end is told on the commit": ends_are_told,
+    "nothing is told twice": told_once,
+    "all locks open, all banners gone": locks_are_open,
+    "everything ends": all_ends,
+    "nothing is given up": nothing_is_given_up,
+}

@@ -1,0 +1,211 @@
+"""One play: starts everything, lets people merge and faults come as planned, waits for the end, and collects."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from chaos.api import Answer, Api, Unanswered, patiently
+from chaos.checker import Violation, check, unfinished
+from chaos.faults import Faults
+from chaos.people import People
+from chaos.plan import KINDS, PROCESSES, Fault, Merge, Plan
+from chaos.records import Records, collect
+from chaos.sentinels import Replicated
+from chaos.start import FOLDER, clock_file, faketime, release_link
+from chaos.world import ROOT, SERVICES, World
+from launch import BackOff, Stack
+
+#: How long the processes may take until Interlock knows the heads of main, and how long it may take after the last
+#: fault and the last merge until everything has ended; in seconds.
+START, PATIENCE = 60.0, 180.0
+#: For how long all must be over before it counts: late callbacks and late triggers may still come.
+CALM = 4.0
+#: After how long a change that nobody remembers is merged again, in seconds.
+FORGOTTEN = 30.0
+#: How often people look, in seconds.
+LOOKS = 0.3
+
+
+@dataclass
+class Played:
+    """What came of a play."""
+
+    plan: Plan
+    records: Records
+    violations: list[Violation]
+    #: How often each kind of fault came; those that could not be made here.
+    times: Counter[str]
+    skipped: set[str]
+    #: How long it took in all, and from the last fault to the end; in seconds.
+    seconds: float
+    calm_after: float
+    #: Lines of the processes' logs that begin a traceback.
+    tracebacks: list[str] = field(default_factory=list)
+
+
+def play(plan: Plan, folder: Path, beside: Path | None = None, say: Callable[[str], object] = lambda _: None) -> Played:
+    """Play a plan in a folder. `beside`: a checkout of another release, whose processes begin.
+
+    Raises an exception if a fault could not be made: then the play says nothing.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "plan.json").write_text(plan.to_json(), "utf-8")
+    skipped = {"clock moved"} if faketime() is None else set()
+    faults = [fault for fault in plan.faults if fault.kind not in skipped]
+    began = time.monotonic()
+    with _running(plan, folder, beside) as (world, stack, store):
+        api = Api(world.url, world.token)
+        _until_known(api)
+        people = People(world)
+        made = Faults(world, stack, store, folder, [ROOT, beside or ROOT])
+        say(f"seed {plan.seed}: {len(plan.merges)} merges, {len(faults)} faults, {plan.store} store")
+        weather = _Weather(made, faults)
+        start = weather.start()
+        _go_through(plan, people, api, start)
+        weather.join()
+        quiet = time.monotonic()
+        calm = _until_over(world, people, api, made, folder / "left.txt")
+        records = collect(world, people, api, made.emptied)
+        records.save(folder / "records.json")
+        api.close()
+        violations = check(records)
+        return Played(
+            plan,
+            records,
+            violations,
+            weather.times,
+            skipped & {fault.kind for fault in plan.faults},
+            time.monotonic() - began,
+            calm - quiet,
+            _tracebacks(folder),
+        )
+
+
+@contextmanager
+def _running(plan: Plan, folder: Path, beside: Path | None) -> Iterator[tuple[World, Stack, Replicated | None]]:
+    """Jenkins, GitHub, the store, and the processes of Interlock."""
+    with ExitStack() as running:
+        world = running.enter_context(World(folder, plan.seed))
+        env = {**world.env, FOLDER: str(folder), "INTERLOCK_WORKERS": "1"}
+        store = None
+        if plan.store == "replicated":
+            store = running.enter_context(Replicated(folder / "store"))
+            env["INTERLOCK_REDIS_URL"] = store.url
+        moves = any(fault.kind == "clock moved" for fault in plan.faults)
+        for name in PROCESSES:
+            link, clock = release_link(folder, name), clock_file(folder, name)
+            for parent in (link.parent, clock.parent):
+                parent.mkdir(exist_ok=True)
+            link.symlink_to(beside or ROOT)
+            if moves:
+                clock.write_text("+0")
+        lines = (f"{name}: {sys.executable} -m chaos.start {name}\n" for name in PROCESSES)
+        (folder / "Procfile").write_text("".join(lines), "utf-8")
+        env["PYTHONPATH"] = str(ROOT)
+        stack = Stack(folder, data_dir=folder, env=env, back_off=BackOff(first=0.1, longest=2.0))
+        yield world, running.enter_context(stack), store
+
+
+def _until_known(api: Api) -> None:
+    """Until Interlock knows the head of main of every service."""
+    deadline = time.monotonic() + START
+    while True:
+        board: Answer = patiently(api, START, "board")
+        if sum(1 for each in api.facts() if each["kind"] == "baseline-taken") >= len(SERVICES):
+            return
+        assert time.monotonic() < deadline, f"the heads of main are not known after {START:g} s: {board['health']}"
+        time.sleep(0.2)
+
+
+def _go_through(plan: Plan, people: People, api: Api, start: float) -> None:
+    """Every merge at its time; what breaks is mended as soon as it is seen."""
+    for merge in (*plan.merges, Merge(plan.seconds, "")):
+        while (left := start + merge.at - time.monotonic()) > 0:
+            people.mend(api)
+            time.sleep(max(0.0, min(LOOKS, left)))
+        if merge.service:
+            people.merge(merge)
+
+
+class _Weather:
+    """The faults, each at its time: a thread for each group, so that those of one group do not overlap."""
+
+    def __init__(self, made: Faults, faults: list[Fault]) -> None:
+        self._made, self._faults = made, faults
+        self.times: Counter[str] = Counter()
+        self._failed: list[BaseException] = []
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> float:
+        """Begin; returns when that was."""
+        began = time.monotonic()
+        for group in dict.fromkeys(KINDS[fault.kind].group for fault in self._faults):
+            mine = [fault for fault in self._faults if KINDS[fault.kind].group == group]
+            self._threads.append(threading.Thread(target=self._blow, args=(mine, began), name=group, daemon=True))
+        for thread in self._threads:
+            thread.start()
+        return began
+
+    def join(self) -> None:
+        """Until the last fault is over. Raises what went wrong in making one."""
+        for thread in self._threads:
+            thread.join()
+        if self._failed:
+            raise self._failed[0]
+
+    def _blow(self, faults: list[Fault], began: float) -> None:
+        try:
+            for fault in faults:
+                time.sleep(max(0.0, began + fault.at - time.monotonic()))
+                end = self._made.begin(fault)
+                self.times[fault.kind] += 1
+                time.sleep(fault.seconds)
+                end()
+        except BaseException as error:
+            self._failed.append(error)
+
+
+def _until_over(world: World, people: People, api: Api, made: Faults, log: Path) -> float:
+    """Until nothing is left to do for a while, or patience ends; returns since when. `log`: what was left, and when.
+
+    A change that was on its way when the store was emptied and no process remembered it comes with the next merge of
+    its service (docs/runbook.md): somebody makes that merge.
+    """
+    began = calm = time.monotonic()
+    before: list[str] = []
+    with log.open("w", encoding="utf-8") as file:
+        while time.monotonic() < min(began + PATIENCE, calm + CALM):
+            people.mend(api)
+            left = _left(world, people, api, made)
+            if left:
+                calm = time.monotonic()
+            if left != before:
+                few = "; ".join(each[:200] for each in left[:3])
+                file.write(f"after {time.monotonic() - began:.1f} s: {len(left)} left: {few}\n")
+                before = left
+            if made.emptied and time.monotonic() - began > FORGOTTEN:
+                people.merge_forgotten(api)
+            time.sleep(LOOKS)
+    return calm
+
+
+def _left(world: World, people: People, api: Api, made: Faults) -> list[str]:
+    try:
+        return unfinished(collect(world, people, api, made.emptied))
+    except Unanswered as error:
+        return [str(error)]
+
+
+def _tracebacks(folder: Path) -> list[str]:
+    found: list[str] = []
+    for path in sorted((folder / "log").glob("*.log")):
+        lines = path.read_text("utf-8", "replace").splitlines()
+        found += [f"{path.name}: {line[:200]}" for line in lines if "Traceback (most recent" in line]
+    return found

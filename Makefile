@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 HASH := $(shell (cat requirements.lock pyproject.toml; pwd) | (sha256sum 2>/dev/null || shasum -a 256) | cut -c1-16)
 STAMP := .venv/.compiled-$(HASH)
 
-.PHONY: help demo up test test-fast lint format screenshots bench chaos house api-docs mutants lock clean bootstrap chromium proxies
+.PHONY: help demo up test test-fast lint format screenshots bench chaos house api-docs mutants lock clean bootstrap chromium proxies image
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -71,6 +71,9 @@ lock: $(STAMP) ## Renew requirements.lock from pyproject.toml (ARGS=--upgrade fo
 	  --custom-compile-command "make lock" $(ARGS) pyproject.toml --output-file requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --constraint requirements.lock \
 	  --custom-compile-command "make lock" pyproject.toml --output-file deploy/requirements.lock
+
+image: $(STAMP) ## Build the image on a Debian root and run it as deploy/compose.yaml does, without a daemon (root, buildah, podman)
+	@$(BIN)/python -m tests.deploy.try_image $(ARGS)
 
 clean: ## Remove .venv and all caches; the data in .interlock stays
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -126,6 +126,17 @@ def test_the_image_copies_all_that_the_wheel_holds() -> None:
     assert re.search(r"^USER 10001:10001$", text, re.M)
 
 
+def test_a_build_of_the_image_sees_what_it_copies_and_nothing_else() -> None:
+    """A checkout may hold secrets (interlock.env) and state (.interlock)."""
+    copied = re.findall(r"^COPY ((?!--from)[^\n]+) \S+$", (DEPLOY / "Containerfile").read_text("utf-8"), re.M)
+    wanted = {name for names in copied for name in names.split()}
+    lines = [
+        line for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if line and not line.startswith("#")
+    ]
+    assert lines[0] == "*"
+    assert {line[1:] for line in lines if line.startswith("!")} == wanted
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed here")
 @pytest.mark.parametrize("name", UNITS)
 def test_systemd_finds_the_units_well_formed_and_hardened(name: str) -> None:

@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 HASH := $(shell (cat requirements.lock pyproject.toml; pwd) | (sha256sum 2>/dev/null || shasum -a 256) | cut -c1-16)
 STAMP := .venv/.compiled-$(HASH)
 
-.PHONY: help demo up test test-fast lint format screenshots bench chaos house api-docs mutants lock clean bootstrap chromium proxies image
+.PHONY: help demo up test test-fast lint format screenshots bench chaos soak house api-docs mutants lock clean bootstrap chromium proxies image
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -56,6 +56,9 @@ bench: $(STAMP) ## Measure the door, the reaction, the growth and what Jenkins i
 
 chaos: $(STAMP) faketime ## Play faults drawn from a seed, and check what came of it (ARGS="--seed 7", "--seeds 20", "--faults plan.json")
 	@$(BIN)/python -m chaos $(ARGS)
+
+soak: $(STAMP) ## Work steadily for an hour with real processes; fail if anything grows (ARGS="--minutes 10")
+	@$(BIN)/python -m soak $(ARGS)
 
 house: $(STAMP) ## Print how much of the code one path runs through, and other figures of its structure
 	@$(BIN)/python -m bench.structure $(ARGS)

@@ -16,6 +16,9 @@ TURN_TASK = "interlock.turn"
 EFFECTS = {"jenkins": "effects-jenkins", "github": "effects-github", "people": "effects-people"}
 #: Every queue that a worker serves.
 QUEUES = (TURNS, *EFFECTS.values())
+#: How many messages a queue in Redis holds at most while nobody serves it; the newest stay. Each of its channels looks
+#: whenever it has sent so many.
+MOST_MESSAGES, BOUNDED_EVERY = 1_000, 64
 
 
 def settings(url: str) -> dict[str, Any]:
@@ -64,3 +67,21 @@ _OPTIONS: dict[str, Any] = {
     "socket_keepalive": True,
     "health_check_interval": 10,
 }
+
+
+def bounded(channel: type[Any]) -> type[Any]:
+    """A class of kombu's channels for Redis (`kombu.transport.redis.Channel` or one below it) that cuts a queue that
+    nobody serves. Its messages are wake-ups: whoever comes back looks at everything anyway."""
+
+    class Bounded(channel):  # type: ignore[misc]
+        sent = 0
+
+        def _put(self, queue: str, message: Any, **options: Any) -> None:
+            super()._put(queue, message, **options)
+            if self.sent % BOUNDED_EVERY == 0:
+                key = f"{self.global_keyprefix}{self._q_for_pri(queue, 0)}"  # kombu puts no prefix before LTRIM
+                with self.conn_or_acquire() as client:
+                    client.execute_command("LTRIM", key, 0, MOST_MESSAGES - 1)  # the newest are at the head
+            self.sent += 1
+
+    return Bounded

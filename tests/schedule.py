@@ -47,6 +47,7 @@ WAITING: Mapping[str, int] = {
     "tests/bench/test_structure.py": 20,
     "tests/github/test_example_payloads.py": 20,
     "tests/failover/test_sentinel.py": 15,
+    "tests/soak/test_soak.py": 25,
     "tests/deploy/test_proxies.py": 25,
     "tests/web/test_below_a_path.py": 15,
     "tests/mutants/test_mutants.py": 12,

@@ -71,7 +71,7 @@ def schedule() -> dict[str, dict[str, Any]]:
         "interlock.measure": 15.0,
         "interlock.plan_freezes": 60.0,
         "interlock.pack_recording": 60.0,
-        "interlock.housekeep": 600.0,
+        "interlock.housekeep": 60.0,
     }
     return {
         name: {"task": name, "schedule": seconds, "options": {"expires": max(seconds, 1.0)}}
@@ -117,8 +117,8 @@ class TolerantSentinelChannel(TolerantChannel, redis.SentinelChannel):
 
 def tolerate_broken_messages() -> None:
     """From now on the worker outlives them. kombu makes channels of the class that its transport names."""
-    redis.Transport.Channel = TolerantChannel
-    redis.SentinelTransport.Channel = TolerantSentinelChannel
+    redis.Transport.Channel = broker.bounded(TolerantChannel)
+    redis.SentinelTransport.Channel = broker.bounded(TolerantSentinelChannel)
 
 
 tolerate_broken_messages()

@@ -189,5 +189,6 @@ def housekeep() -> None:
     keep = runtime().configuration.keep
     for context in runtime().pipelines.values():
         context.delays.forget_gone()
+        context.patience.forget_gone()
         context.deliveries.pack()
         context.deliveries.forget(keep.raw_deliveries, keep.raw_deliveries_mib << 20)

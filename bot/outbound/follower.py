@@ -237,6 +237,7 @@ class WebhookFollower:
         error = f"the log forgot facts before webhook {self._name} took them (`keep: facts`): {state.error}"
         moved = replace(state, cursor=what.last, taken=0, gap="")
         self._keep(moved, letter=(UndeliveredLetter(what, error, self._now, state.tries), ""))
+        self._context.outbox.bound_dead()
         log.error("webhook-facts-forgotten", webhook=self._name, pipeline=self._context.pipeline.name)
 
     # -- once more -------------------------------------------------------------------------------------------------

@@ -61,11 +61,7 @@ class Delays:
     def forget_gone(self) -> None:
         """Forget the notes about what is no longer to be done. Apart from reading: a reader needs no store that it can
         write to."""
-        slots = cast("list[bytes]", self._redis.hkeys(self._keys.delays))
-        there = cast("list[bytes | None]", self._redis.hmget(self._keys.outbox, slots)) if slots else []
-        gone = [slot for slot, value in zip(slots, there, strict=True) if value is None]
-        if gone:
-            self._redis.hdel(self._keys.delays, *gone)
+        _forget_gone(self._redis, self._keys, self._keys.delays)
 
 
 class Patience:
@@ -90,3 +86,16 @@ class Patience:
     def forget(self, slot: str) -> None:
         """It is done, or given up: another life begins anew."""
         self._redis.hdel(self._keys.failing, slot)
+
+    def forget_gone(self) -> None:
+        """Forget the first failures of what is no longer to be done."""
+        _forget_gone(self._redis, self._keys, self._keys.failing)
+
+
+def _forget_gone(redis: Redis, keys: Keys, notes: str) -> None:
+    """Delete the notes (a hash by slot) about what is no longer in the outbox."""
+    slots = cast("list[bytes]", redis.hkeys(notes))
+    there = cast("list[bytes | None]", redis.hmget(keys.outbox, slots)) if slots else []
+    gone = [slot for slot, value in zip(slots, there, strict=True) if value is None]
+    if gone:
+        redis.hdel(notes, *gone)

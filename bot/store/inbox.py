@@ -19,8 +19,8 @@ from bot.store.scripts import Scripts
 
 #: How long a wake-up counts as pending, in milliseconds: a worker that was woken up and died is woken up again then.
 WAKE_UP_MS = 3_000
-#: How many parked deliveries are kept; the oldest go first.
-PARKED_KEPT = 500
+#: How many parked deliveries are kept, and how many bytes of Redis they take; the oldest go first.
+PARKED_KEPT, PARKED_BYTES = 500, 16 << 20
 
 
 class Accepted(IntEnum):
@@ -172,6 +172,8 @@ def park(redis: Redis, keys: Keys, entry: InboxEntry, error: Exception) -> None:
         pipe.lpush(keys.parked, text)
         pipe.ltrim(keys.parked, 0, PARKED_KEPT - 1)
         pipe.execute()
+    while (redis.memory_usage(keys.parked, samples=0) or 0) > PARKED_BYTES and redis.llen(keys.parked) > 1:
+        redis.rpop(keys.parked)  # the newest stays, however large it is
 
 
 def parked(redis: Redis, keys: Keys, limit: int = PARKED_KEPT) -> list[ParkedDelivery]:

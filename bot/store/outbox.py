@@ -18,7 +18,7 @@ from bot.store.inbox import WAKE_UP_MS
 from bot.store.keys import FAMILIES, Keys
 from bot.store.scripts import Scripts
 from bot.store.store import ClaimRequest, family_of
-from bot.store.webhooks import Undelivered, load_undelivered
+from bot.store.webhooks import FORGOTTEN_MS, Undelivered, load_undelivered
 
 #: How long a performer has for one effect before another may try, in milliseconds. Before it does something that
 #: cannot be undone it renews its claim, so that a stalled performer that wakes up late does nothing.
@@ -242,7 +242,8 @@ class Outbox:
             how, family, value = "revive", family_of(effect), f"{dead_letter['revision']}\n{dump_effect(effect)}"
         names = [keys.dead_letters, keys.inbox, keys.wake_up, keys.meta]
         names += [keys.due(family), keys.outbox, keys.tries, keys.redeliveries]
-        answer = int(self._scripts.run("dead_letter", names, [slot, WAKE_UP_MS, dump_event(taken), how, value], keys))
+        args = [slot, WAKE_UP_MS, dump_event(taken), how, value, FORGOTTEN_MS]
+        answer = int(self._scripts.run("dead_letter", names, args, keys))
         return None if answer < 0 else answer == 1
 
     def _forget_oldest_dead(self) -> None:

@@ -27,6 +27,8 @@ _FORM = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}[0-9a-f]{{8}}")
 ID_DIGITS = 12
 #: The time of the last use is written at most this often, in seconds.
 USED_EVERY = 60.0
+#: For how long a token that has ended is still listed, in seconds.
+ENDED_LISTED = 90 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,10 @@ class Tokens:
         self._records, self._used = f"{prefix}:{{access}}:tokens", f"{prefix}:{{access}}:tokens-used"
 
     def create(self, name: str, scope: Scope, expires: float | None, now: float) -> tuple[str, StoredToken]:
-        """Make a token. Its text is returned here and kept nowhere."""
+        """Make a token. Its text is returned here and kept nowhere. Tokens that ended long ago are forgotten."""
+        for each in self.all():
+            if each.has_ended(now - ENDED_LISTED):
+                self._forget(each)
         body = PREFIX + secrets.token_urlsafe(32)
         text = body + _checksum(body)
         made = StoredToken(name, scope, now, expires, digest_of(text))
@@ -126,9 +131,12 @@ class Tokens:
         """Remove the token with this id, or all of this name; returns those that were removed."""
         gone = [token for token in self.all() if which in (token.id, token.name)]
         for token in gone:
-            self._redis.hdel(self._records, token.id)
-            self._redis.hdel(self._used, token.id)
+            self._forget(token)
         return gone
+
+    def _forget(self, token: StoredToken) -> None:
+        self._redis.hdel(self._records, token.id)
+        self._redis.hdel(self._used, token.id)
 
 
 def _read(raw: bytes) -> StoredToken:

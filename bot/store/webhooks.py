@@ -20,6 +20,8 @@ from bot.store.scripts import Scripts
 #: With what a webhook begins that nothing is known of: the facts of the last ten minutes. So a new one hears of what
 #: has just happened, and one whose cursor was lost with everything else in Redis misses nothing of what came after.
 LOOKED_BACK_MS = 600_000
+#: After how long a webhook that nobody serves any more is forgotten, with what it was to be told once more.
+FORGOTTEN_MS = 90 * 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,7 @@ class Webhooks:
         args: list[Any] = [token, milliseconds, json.dumps(fields)]
         args += [letter[0].what.slot, letter[1], letter[0].dump()] if letter is not None else ["", "", ""]
         before, left = redelivered if redelivered is not None else (None, None)
-        args += [before.slot if before else "", left.slot if left else "", _dump(left) if left else ""]
+        args += [before.slot if before else "", left.slot if left else "", _dump(left) if left else "", FORGOTTEN_MS]
         answer = int(self._scripts.run("webhook", names, args, fence=keys))
         if answer == 2:
             raise LetterChanged

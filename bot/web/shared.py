@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from typing import cast
 
-import kombu.transport.redis  # noqa: F401  loaded by name otherwise, at the first wake-up
 import structlog
 from celery import Celery
 from flask import current_app
+from kombu.transport import redis  # loaded by name otherwise, at the first wake-up
 
 from bot.runtime import PipelineContext, Runtime
 from bot.web.problems import unknown
@@ -50,6 +50,11 @@ def wake_up(pipeline: str) -> None:
 def beyond(version: int) -> str:
     """What to read the stream of changes from, to learn of the versions after this one: ids begin with the version."""
     return f"{version}-{2**64 - 1}"
+
+
+# kombu makes channels of the class that its transport names.
+redis.Transport.Channel = broker.bounded(redis.Channel)
+redis.SentinelTransport.Channel = broker.bounded(redis.SentinelChannel)
 
 
 class WakeUpSender:

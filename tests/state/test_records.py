@@ -18,7 +18,7 @@ from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import Job, Lane, Step
 from bot.core.model.run import End, Ending, Run, Status
 from bot.core.rules.decision import Ended
-from bot.store.inbox import PARKED_KEPT, InboxEntry, park, parked, read_backlog
+from bot.store.inbox import PARKED_BYTES, PARKED_KEPT, InboxEntry, park, parked, read_backlog
 from bot.store.records import PAGE, Records
 from bot.store.scripts import SCHEMA, Scripts
 from bot.store.store import STORY_KEPT, Store, Work
@@ -184,6 +184,20 @@ def test_the_history_is_bounded_and_the_oldest_goes_first(pipeline: StoredPipeli
     assert [e.run.key for e in rows] == [f"S1.{n}" for n in range(29, 19, -1)]
     assert pipeline.records.ended_run("S1.5") is None
     assert pipeline.records.ended_run("S1.25") == ended(25)
+
+
+def test_parked_deliveries_are_bounded_by_size_and_the_newest_stays_however_large_it_is(
+    pipeline: StoredPipeline,
+) -> None:
+    def park_one(number: int, size: int) -> None:
+        entry = InboxEntry(f"{number}-0", "github", "push", str(number), b"x" * size)
+        park(pipeline.redis, pipeline.keys, entry, ValueError("no"))
+
+    for number in range(9):
+        park_one(number, PARKED_BYTES // 6)
+    assert [each.delivery for each in parked(pipeline.redis, pipeline.keys)] == ["8", "7", "6", "5", "4"]
+    park_one(9, 2 * PARKED_BYTES)
+    assert [each.delivery for each in parked(pipeline.redis, pipeline.keys)] == ["9"]
 
 
 def test_parked_deliveries_are_listed_newest_first_and_bounded(pipeline: StoredPipeline) -> None:

@@ -2,7 +2,8 @@
 -- An effect that is to be tried again is due now, its tries forgotten; a newer effect in the same slot wins. What a
 -- webhook did not take waits among its redeliveries.
 -- KEYS: dead letters, inbox, wake-up, meta, due, outbox, tries, redeliveries.
--- ARGV: slot, wake_up_ms, event, 'drop' or 'redeliver' or 'revive', value of the outbox or ''.
+-- ARGV: slot, wake_up_ms, event, 'drop' or 'redeliver' or 'revive', value of the outbox or '', after how many
+-- milliseconds redeliveries are forgotten that nobody takes.
 -- Returns -1 if there was no such dead letter, 1 if a worker must be woken up, else 0.
 local text = redis.call('HGET', KEYS[1], ARGV[1])
 if not text then
@@ -11,6 +12,7 @@ end
 redis.call('HDEL', KEYS[1], ARGV[1])
 if ARGV[4] == 'redeliver' then
   redis.call('HSET', KEYS[8], ARGV[1], text)
+  redis.call('PEXPIRE', KEYS[8], ARGV[6])
 elseif ARGV[4] == 'revive' and redis.call('HSETNX', KEYS[6], ARGV[1], ARGV[5]) == 1 then
   redis.call('HDEL', KEYS[7], ARGV[1])
   local time = redis.call('TIME')

@@ -1,7 +1,7 @@
 -- Store how far an outbound webhook has come, if this process still has the lease on it.
 -- KEYS: lease, webhook, dead letters, redeliveries. ARGV: token, lease_ms, changes of the webhook (JSON: {field: text}),
 -- slot of a dead letter or '', what it was (or ''), what it is now; slot of a redelivery that is over or '', slot of what
--- is left of it or '', what that is; the fence's.
+-- is left of it or '', what that is; after how many milliseconds without a change a webhook is forgotten; the fence's.
 -- Returns 1; 0 if another process has the lease, 2 if the dead letter is not what it was: then nothing was changed.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return 0
@@ -22,4 +22,6 @@ end
 if ARGV[8] ~= '' then
   redis.call('HSET', KEYS[4], ARGV[8], ARGV[9])
 end
+redis.call('PEXPIRE', KEYS[2], ARGV[10])
+redis.call('PEXPIRE', KEYS[4], ARGV[10])
 return 1

@@ -1,0 +1,81 @@
+"""Whether something grows: a robust slope through the second half of what was sampled, beside what may be.
+
+The first half is the warm-up: caches fill, modules load, memory pools find their size. The slope is that of Theil and
+Sen, the median of the slopes of all pairs, so single peaks count for nothing; its interval of confidence is Sen's
+(1968). Something grows if its slope leads to more than the tolerance within the second half, and cannot be chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from math import sqrt
+from statistics import median
+
+#: A moment in seconds, and what was there then.
+Sample = tuple[float, float]
+#: Of more samples the slope is computed from so many medians of neighbours.
+MOST = 200
+#: 95 of 100 slopes that are chance alone lie within so many standard errors.
+CONFIDENCE = 1.96
+
+
+@dataclass(frozen=True, slots=True)
+class Slope:
+    """By how much something grows a second, and the interval in which the true slope lies 95 times of 100."""
+
+    middle: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What became of one figure: its medians at the beginning and at the end of the judged time, and the slope."""
+
+    begin: float
+    end: float
+    slope: Slope
+    #: How long it was judged, in seconds, and by how much it may grow in that time.
+    seconds: float
+    tolerance: float
+
+    @property
+    def grown(self) -> float:
+        """By how much it grew in the judged time, by the slope."""
+        return self.slope.middle * self.seconds
+
+    @property
+    def grows(self) -> bool:
+        """Whether it grew by more than it may, and not by chance."""
+        return self.grown > self.tolerance and self.slope.low > 0
+
+
+def slope(samples: Sequence[Sample]) -> Slope:
+    """The slope of Theil and Sen. Raises ValueError if there are fewer than three moments."""
+    points = _thinned(samples)
+    slopes = sorted((b[1] - a[1]) / (b[0] - a[0]) for a, b in combinations(points, 2) if b[0] > a[0])
+    count = len(points)
+    if count < 3 or not slopes:
+        raise ValueError("a slope takes three samples at least")
+    half = CONFIDENCE * sqrt(count * (count - 1) * (2 * count + 5) / 18) / 2
+    middle = len(slopes) / 2
+    low, high = int(max(0.0, middle - half)), int(min(len(slopes) - 1.0, middle + half))
+    return Slope(median(slopes), slopes[low], slopes[high])
+
+
+def judge(samples: Sequence[Sample], tolerance: float) -> Growth:
+    """Judge the second half of the samples, in time. Raises ValueError if there are fewer than three in it."""
+    first, last = samples[0][0], samples[-1][0]
+    half = [each for each in samples if each[0] >= (first + last) / 2]
+    edge = max(1, len(half) // 5)
+    begin, end = (median(value for _, value in part) for part in (half[:edge], half[-edge:]))
+    return Growth(begin, end, slope(half), half[-1][0] - half[0][0], tolerance)
+
+
+def _thinned(samples: Sequence[Sample]) -> list[Sample]:
+    """At most `MOST` samples: the median of each so many neighbours."""
+    size = -(-len(samples) // MOST)
+    parts = [samples[n : n + size] for n in range(0, len(samples), size)]
+    return [(median(at for at, _ in part), median(value for _, value in part)) for part in parts]

@@ -1,0 +1,43 @@
+"""What a process holds: memory, open handles and threads, from /proc (Linux: proc(5))."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bench.house import PROC, family
+
+#: What is judged of a process, and by how much each may grow within the judged time.
+#: Memory: what Python's allocator and the C library's keep for themselves wanders by some MiB.
+TOLERANCES = {"memory": 6.0 * (1 << 20), "handles": 4.0, "threads": 3.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one process holds: memory in bytes (resident), open file descriptors, threads."""
+
+    memory: float
+    handles: float
+    threads: float
+
+
+def usage(pid: int) -> Usage:
+    """What a process holds now. Raises OSError if it has ended."""
+    folder = PROC / str(pid)
+    fields = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines() if ":" in line)
+    memory = int(fields["VmRSS"].split()[0]) * 1024 if "VmRSS" in fields else 0
+    return Usage(memory, len(list((folder / "fd").iterdir())), int(fields["Threads"]))
+
+
+def usages(pids: Mapping[str, int | None]) -> dict[str, Usage]:
+    """What these processes hold, and those below them (`web 1`, `web 2`); without those that are down."""
+    found: dict[str, Usage] = {}
+    for name, pid in pids.items():
+        if pid is None:
+            continue
+        try:
+            for number, each in enumerate(family(pid)):
+                found[f"{name} {number}" if number else name] = usage(each)
+        except OSError:
+            continue  # it has just ended; whoever counts restarts sees that
+    return found

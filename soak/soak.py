@@ -1,0 +1,268 @@
+"""The soak itself: the real processes at steady work, sampled all the time, and what came of it."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from redis import Redis
+
+from bot.store.connection import connect
+from bot.store.inbox import parked
+from bot.store.keys import Keys
+from bot.store.outbox import Outbox
+from bot.store.replica import BoardReplica
+from bot.store.scripts import Scripts
+from chaos.world import PIPELINE, SERVICES, World
+from launch import Stack
+from launch.stack import worker_names
+from soak import processes, store
+from soak.growth import Growth, Sample, judge
+from soak.traffic import LOCKS_EVERY, Background, Developers, Operator, Readers
+
+ROOT = Path(__file__).resolve().parent.parent
+#: How many workers run, and the names of everything that is watched.
+WORKERS = 2
+PROCESSES = ("web", *worker_names({"INTERLOCK_WORKERS": str(WORKERS)}), "beat", "server")
+#: How many merges a day the figures are for: so many merges let a day pass for what Redis keeps for days.
+A_DAY = 500
+#: How much of the past is kept: little, so that what it bounds is full before the second half begins.
+LITTLE = {"history": 150, "facts": 2_000, "raw_deliveries_mib": 1, "recording_mib": 1}
+#: How many builds of a job run at once, so that merges do not pile up.
+CAPACITIES = {"acceptance": 8, "pre-production": 6, "production": 8}
+#: How many people load pages all the time, how long each waits in between (seconds), and how many leave one open.
+READERS, READS_EVERY, WATCHERS = 2, 0.3, 4
+#: At most so many runs are on their way: merging waits then, as an overloaded machine would never catch up.
+MOST_LIVE = 150
+#: How many samples are taken, and how often at most and at least, in seconds.
+SAMPLES, EVERY = 60, (0.5, 10.0)
+#: In a long soak Redis, with its many keys, is looked through so many times less often.
+SELDOM = 4
+#: A figure that was sampled less often is not judged: that of a process that has just come.
+FEWEST = 6
+#: By how much what lasts in Redis may grow within the judged time: keys, bytes, clients.
+STORE_TOLERANCES = {"keys that last": 2.0, "bytes that last": 512.0 * 1024, "clients": 6.0}
+#: In a run of under so many seconds caches and bounds still fill in the second half: it may grow so many times as much.
+SHORT, GENEROUS, GENEROUS_BYTES = 600.0, 6.0, 40.0
+#: The longest until the heads of main are known, in seconds.
+PATIENCE = 60.0
+
+
+@dataclass
+class Outcome:
+    """What came of it: the growth of each figure, by process; and what must not be, by its name."""
+
+    seconds: float
+    merged: int
+    fixes: int
+    days: int
+    growths: dict[tuple[str, str], Growth]
+    store: store.StoreUsage
+    done: dict[str, int]
+    faults: dict[str, list[str]]
+
+    @property
+    def growing(self) -> list[str]:
+        """What grows, in words."""
+        return [
+            f"{where}: {what} grew by {each.grown:,.0f} in {each.seconds:.0f} s, more than {each.tolerance:,.0f}"
+            for (where, what), each in self.growths.items()
+            if each.grows
+        ]
+
+
+@dataclass
+class Watch:
+    """What was sampled of everything, by process (or the store) and figure."""
+
+    samples: dict[tuple[str, str], list[Sample]] = field(default_factory=lambda: defaultdict(list))
+
+    def note(self, where: str, at: float, figures: dict[str, float]) -> None:
+        """One look at a process or the store."""
+        for what, value in figures.items():
+            self.samples[where, what].append((at, value))
+
+    def judged(self, seconds: float) -> dict[tuple[str, str], Growth]:
+        """The growth of each figure that was sampled often enough to be judged."""
+        tolerances = {**processes.TOLERANCES, **STORE_TOLERANCES}
+        if seconds < SHORT:
+            tolerances = {what: GENEROUS * each for what, each in tolerances.items()}
+            tolerances["bytes that last"] = GENEROUS_BYTES * STORE_TOLERANCES["bytes that last"]
+        return {
+            (where, what): judge(rows, tolerances[what])
+            for (where, what), rows in self.samples.items()
+            # What expires makes the server larger for days, and is bounded by time: what lasts is judged by itself.
+            if (where, what) != ("server", "memory") and len(rows) >= FEWEST
+        }
+
+
+class SoakWorld(World):
+    """The world of chaos without its faults: with room for steady work, and little that is kept (or the defaults)."""
+
+    def __init__(self, folder: Path, seed: int, keep: dict[str, Any]) -> None:
+        super().__init__(folder, seed)
+        self._keep = keep
+        self.token = secrets.token_hex(16)
+
+    def __enter__(self) -> SoakWorld:
+        super().__enter__()
+        path = Path(super().env["INTERLOCK_CONFIG"])
+        content = yaml.safe_load(path.read_text("utf-8"))
+        for stage in content["pipelines"][0]["stages"]:
+            stage["capacity"] = CAPACITIES.get(stage["name"], stage["capacity"])
+        content["keep"] = self._keep
+        content["polling"] = {"builds": "5s", "heads": "30s", "clock": "1s"}
+        path.write_text(yaml.safe_dump(content, sort_keys=False), "utf-8")
+        return self
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment of Interlock's processes."""
+        more = {"INTERLOCK_WEB_WORKERS": "2", "INTERLOCK_WORKERS": str(WORKERS), "INTERLOCK_LOG_LEVEL": "WARNING"}
+        return super().env | more | {"INTERLOCK_API_TOKENS": f"soak:{self.token}"}
+
+
+class Soak:
+    """So many seconds, or so many days of `A_DAY` merges, of steady work."""
+
+    def __init__(self, folder: Path, rate: float, seed: int = 1, say: Callable[[str], None] = print) -> None:
+        self._folder, self._rate, self._seed, self._say = folder, rate, seed, say
+        self._watch = Watch()
+        self._families = store.KeyFamilies()
+        self._days = 0
+
+    def run(self, seconds: float, days: int | None = None) -> Outcome:
+        """Start everything, work, stop everything. With `days`, the past is kept as by default and that many days of
+        merges are made, in at most so many seconds."""
+        keep: dict[str, Any] = LITTLE if days is None else {}
+        with ExitStack() as running:
+            world = running.enter_context(SoakWorld(self._folder, self._seed, keep))
+            stack = running.enter_context(Stack(ROOT, data_dir=self._folder, env=world.env))
+            redis = connect(stack.url)
+            running.callback(redis.close)
+            copy = BoardReplica(Scripts(redis), Keys(PIPELINE))
+            self._until_ready(copy)
+            developers, background = Developers(world, self._seed), Background()
+            running.callback(background.stop)
+            self._populate(stack.web_url, world.token, developers, background)
+            began = time.monotonic()
+            self._work(began, seconds, days, developers, stack, redis, copy)
+            return self._outcome(time.monotonic() - began, developers, background, stack, redis, days)
+
+    def samples(self) -> dict[str, list[Sample]]:
+        """What was sampled, by process and figure."""
+        return {f"{where}: {what}": rows for (where, what), rows in self._watch.samples.items()}
+
+    # -- while it goes on ----------------------------------------------------------------------------------------
+
+    def _until_ready(self, copy: BoardReplica) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while len(copy.board.services) < len(SERVICES):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the heads of main are not known after {PATIENCE:g} s")
+            time.sleep(0.1)
+            copy.refresh()
+
+    @staticmethod
+    def _populate(web_url: str, token: str, developers: Developers, background: Background) -> None:
+        readers, operator = Readers(web_url, lambda: developers.last or "S1.1", background), Operator(web_url, token)
+        for number in range(READERS):
+            background.start(f"reader {number + 1}", READS_EVERY, readers.look)
+        for number in range(WATCHERS):
+            background.start(f"watcher {number + 1}", 0.1, readers.watch)
+        background.start("operator", LOCKS_EVERY, operator.lock_and_unlock)
+
+    def _work(
+        self,
+        began: float,
+        seconds: float,
+        days: int | None,
+        developers: Developers,
+        stack: Stack,
+        redis: Redis,
+        copy: BoardReplica,
+    ) -> None:
+        """Merge at the rate, mend what breaks, sample, and let the days pass."""
+        every = min(max(seconds / SAMPLES, EVERY[0]), EVERY[1])
+        sampled = looks = 0
+        due = began
+        while (now := time.monotonic()) - began < seconds and (days is None or self._days < days):
+            copy.refresh()
+            developers.mend(copy.board)
+            if now >= due and len(copy.board.runs) < MOST_LIVE:
+                developers.merge()
+                due = max(due + 1 / self._rate, now - 1.0)  # what could not be merged in time is not made up for
+            if developers.merged // A_DAY > self._days:
+                self._days += 1
+                gone = store.let_a_day_pass(redis, self._families)
+                self._say(f"day {self._days}: {developers.merged} merges, {gone:,} keys of Redis expired")
+            if now - began >= sampled * every:
+                self._sample(now - began, stack)
+                if seconds < SHORT or sampled % SELDOM == 0:
+                    looks += 1
+                    self._look(now - began, redis)
+                    live = len(copy.board.runs)
+                    self._say(f"{now - began:.0f} s: {developers.merged} merges, {live} runs on their way")
+                sampled += 1
+            time.sleep(0.02)
+
+    def _sample(self, at: float, stack: Stack) -> None:
+        for name, usage in processes.usages({name: stack.supervisor.pid(name) for name in PROCESSES}).items():
+            self._watch.note(name, at, asdict(usage))
+
+    def _look(self, at: float, redis: Redis) -> None:
+        found = store.look(redis, self._families)
+        lasting = {family.key for family in self._families.all if family.lasts}
+        figures = {
+            "keys that last": float(sum(n for name, n in found.keys.items() if name in lasting)),
+            "bytes that last": float(sum(found.bytes.values())),
+            "clients": float(found.clients),
+        }
+        self._watch.note("store", at, figures)
+
+    # -- at the end ----------------------------------------------------------------------------------------------
+
+    def _outcome(
+        self,
+        seconds: float,
+        developers: Developers,
+        background: Background,
+        stack: Stack,
+        redis: Redis,
+        days: int | None,
+    ) -> Outcome:
+        keys = Keys(PIPELINE)
+        growths = {} if days is not None else self._watch.judged(seconds)
+        return Outcome(
+            seconds,
+            developers.merged,
+            developers.fixes,
+            self._days,
+            growths,
+            store.look(redis, self._families, everything=True),
+            dict(background.done),
+            {
+                "restarts": [f"{name}: {n}" for name in PROCESSES if (n := stack.supervisor.restarts(name))],
+                "keys without a bound": store.faults(redis, self._families),
+                "dead letters": [f"{each.slot}: {each.error}" for each in Outbox(redis, keys).dead_letters()],
+                "parked deliveries": [f"{each.source} {each.name}: {each.error}" for each in parked(redis, keys)],
+                "tracebacks": _tracebacks(self._folder),
+                "requests that failed": [f"{n} times {what}" for what, n in background.failed.items()],
+            },
+        )
+
+
+def _tracebacks(folder: Path) -> list[str]:
+    """The lines of the logs that begin a traceback."""
+    found: list[str] = []
+    for path in sorted((folder / "log").glob("*.log*")):
+        lines = path.read_text("utf-8", "replace").splitlines()
+        found += [f"{path.name}: {line[:200]}" for line in lines if "Traceback (most recent" in line]
+    return found

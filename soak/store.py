@@ -1,0 +1,143 @@
+"""What Redis holds, by family of keys: `docs/store.md` lists them, what bounds each and how long a key stays."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from redis import Redis
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "store.md"
+#: How many keys are asked for at a time.
+AT_A_TIME = 500
+#: A row of the page: the keys of a family, what it is, how much of it there is at most, how long a key stays.
+_ROW = re.compile(r"^\| `(?P<key>[^`]+)` \| (?P<what>[^|]+) \| (?P<bound>[^|]+) \| (?P<stays>[^|]+) \|$", re.MULTILINE)
+#: What the page writes where a key does not expire.
+LASTS = "lasts"
+#: What PTTL says of a key that does not expire.
+NEVER = -1
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFamily:
+    """A family of keys, as the page has it. `<...>` in the name stands for anything."""
+
+    key: str
+    what: str
+    bound: str
+    stays: str
+
+    @property
+    def lasts(self) -> bool:
+        """Whether its keys do not expire; something else bounds them."""
+        return self.stays.startswith(LASTS)
+
+    @property
+    def lives_for_days(self) -> bool:
+        """Whether its keys expire after days, not sooner."""
+        return re.match(r"\d+ d\b", self.stays) is not None
+
+
+class KeyFamilies:
+    """All families that the page lists."""
+
+    def __init__(self, page: Path = PAGE) -> None:
+        rows = _ROW.finditer(page.read_text("utf-8"))
+        self.all = [KeyFamily(**{name: text.strip() for name, text in row.groupdict().items()}) for row in rows]
+        self._by_word: defaultdict[str, list[tuple[re.Pattern[str], KeyFamily]]] = defaultdict(list)
+        for each in self.all:
+            parts = re.split(r"<[^>]*>", each.key)
+            pattern = re.compile(".+".join(map(re.escape, parts)), re.DOTALL)
+            self._by_word[_word(each.key)].append((pattern, each))
+
+    def of(self, key: str) -> KeyFamily | None:
+        """The family that a key belongs to."""
+        candidates = self._by_word.get(_word(key), [])
+        return next((family for pattern, family in candidates if pattern.fullmatch(key)), None)
+
+
+def _word(key: str) -> str:
+    """The first word behind the hash tag, by which the families of a key are found."""
+    return key.rpartition("}:")[2].partition(":")[0]
+
+
+@dataclass
+class StoreUsage:
+    """What Redis holds: all of its memory in bytes, its clients; by family the keys, and the bytes of those weighed."""
+
+    memory: int
+    clients: int
+    keys: dict[str, int] = field(default_factory=dict)
+    bytes: dict[str, int] = field(default_factory=dict)
+
+
+def look(redis: Redis, families: KeyFamilies, *, everything: bool = False) -> StoreUsage:
+    """Count the keys of each family, and weigh those that last (`everything`: all)."""
+    info: Any = redis.info()
+    found = StoreUsage(int(info["used_memory"]), int(info["connected_clients"]))
+    for keys in _pages(redis):
+        weighed: list[tuple[bytes, str]] = []
+        for key in keys:
+            family = families.of(key.decode())
+            name = family.key if family is not None else key.decode()
+            found.keys[name] = found.keys.get(name, 0) + 1
+            if everything or family is None or family.lasts:
+                weighed.append((key, name))
+        with redis.pipeline(transaction=False) as pipe:
+            for key, _ in weighed:
+                pipe.memory_usage(key, samples=0)
+            for (_, name), size in zip(weighed, pipe.execute(), strict=True):
+                found.bytes[name] = found.bytes.get(name, 0) + int(size or 0)
+    return found
+
+
+def faults(redis: Redis, families: KeyFamilies) -> list[str]:
+    """Keys that no family holds, and keys that do not expire though their family does."""
+    found = []
+    for keys in _pages(redis):
+        with redis.pipeline(transaction=False) as pipe:
+            for key in keys:
+                pipe.pttl(key)
+            left = pipe.execute()
+        for raw, milliseconds in zip(keys, left, strict=True):
+            key = raw.decode()
+            family = families.of(key)
+            if family is None:
+                found.append(f"{key}: docs/store.md does not list it")
+            elif not family.lasts and milliseconds == NEVER:
+                found.append(f"{key}: it does not expire, though docs/store.md says after {family.stays}")
+    return sorted(found)
+
+
+def let_a_day_pass(redis: Redis, families: KeyFamilies, seconds: float = 86_400.0) -> int:
+    """Take a day off the time that each key has left that lives for days; returns how many keys went.
+
+    So a soak of minutes meets what an installation has after weeks. What lives for less is about what is under way.
+    """
+    gone, day = 0, int(seconds * 1000)
+    for keys in _pages(redis):
+        aged = [key for key in keys if (family := families.of(key.decode())) is not None and family.lives_for_days]
+        with redis.pipeline(transaction=False) as pipe:
+            for key in aged:
+                pipe.pttl(key)
+            left = pipe.execute()
+            for key, milliseconds in zip(aged, left, strict=True):
+                if milliseconds > 0:
+                    pipe.pexpire(key, milliseconds - day)  # one that had less goes at once
+            pipe.execute()
+        gone += sum(0 < milliseconds <= day for milliseconds in left)
+    return gone
+
+
+def _pages(redis: Redis) -> Iterator[list[bytes]]:
+    page: list[bytes] = []
+    for key in redis.scan_iter(count=AT_A_TIME):
+        page.append(key)
+        if len(page) == AT_A_TIME:
+            yield page
+            page = []
+    yield page

@@ -1,0 +1,199 @@
+"""What happens all the time: merges, of which some fail, fixes, people who lock and unlock, readers of pages."""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import json
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from urllib.parse import urlsplit
+
+from bot.core.model.board import Board
+from bot.core.model.pipeline import Lane
+from bot.core.model.run import Status
+from chaos.world import PIPELINE, SERVICES, World
+
+#: One of so many merges fails in acceptance, where that is reported, and one of so many breaks pre-production.
+FAILS, BREAKS = 20, 60
+#: Where people look, in turn; `{run}` is one of the last that was merged.
+PAGES = (
+    "/p/{pipeline}",
+    "/p/{pipeline}/runs",
+    "/p/{pipeline}/runs/{run}",
+    "/p/{pipeline}/where",
+    "/p/{pipeline}/services/S1",
+    "/p/{pipeline}/locks",
+    "/p/{pipeline}/log",
+    "/p/{pipeline}/statistics",
+    "/p/{pipeline}/badge.svg",
+    "/api/v1/pipelines/{pipeline}",
+    "/api/v1/pipelines/{pipeline}/why?q={run}",
+    "/api/v1/pipelines/{pipeline}/facts",
+    "/find?q={run}",
+    "/readyz",
+    "/metrics",
+    "/docs",
+)
+#: The pages that stay open and are told of each change.
+LIVE = ("/p/{pipeline}/live", "/p/{pipeline}/runs/{run}/live", "/api/v1/pipelines/{pipeline}/events")
+#: How long one stays open, in seconds, and how long an answer may take.
+STAYS, TIMEOUT = 8.0, 30.0
+#: One that is told nothing for so long is closed, in seconds.
+HEARS_WITHIN = 3.0
+#: How often somebody locks a stage by hand, and for how long, in seconds.
+LOCKS_EVERY, LOCKED_FOR = 15.0, 1.5
+
+
+class Developers:
+    """They merge to one service after the other; and a fix, as soon as something is broken."""
+
+    def __init__(self, world: World, seed: int) -> None:
+        self._world, self._chance = world, random.Random(seed)
+        self._services = itertools.cycle(SERVICES)
+        self._numbers: Counter[str] = Counter()
+        self._answered: set[str] = set()
+        self.merged = self.fixes = self.broken = 0
+        #: The run of the last merge.
+        self.last = ""
+
+    def merge(self, service: str | None = None) -> None:
+        """Merge one commit; without a service to the next one in turn, and then it may fail."""
+        name = service or next(self._services)
+        self._numbers[name] += 1
+        self.last = f"{name}.{self._numbers[name]}"
+        if service is None and self._chance.randrange(BREAKS) == 0:
+            self._doom("pre-production")
+            self.broken += 1
+        elif service is None and self._chance.randrange(FAILS) == 0:
+            self._doom("acceptance")
+        self._world.github.control.merge(SERVICES[name], title=f"{self.last}: a change", author="dana")
+        self.merged += 1
+
+    def mend(self, board: Board) -> None:
+        """Merge a fix for each lock, and another one for each fix that failed; once each."""
+        broken = [(lock.run, lock.service) for lock in board.locks.values() if lock.run and lock.service]
+        broken += [
+            (run.key, run.service)
+            for run in board.runs.values()
+            if run.lane is Lane.FAST and run.status is Status.FAILED
+        ]
+        standing = {run for run, _ in broken}
+        for run, service in broken:
+            if run not in self._answered:
+                self.fixes += 1
+                self.merge(service)
+        self._answered = standing
+
+    def _doom(self, stage: str) -> None:
+        """The last run fails in a stage."""
+        control = self._world.controller_of(stage).control
+        control.rule(f"shop/{stage}", {"INTERLOCK_RUN": self.last}, result="FAILURE", duration=0.05)
+
+
+class Background:
+    """Threads that do something again and again until they are told to stop. What they could not do is counted."""
+
+    def __init__(self) -> None:
+        self._over = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self.done: Counter[str] = Counter()
+        self.failed: Counter[str] = Counter()
+
+    def start(self, name: str, pause: float, act: Callable[[], None]) -> None:
+        """Do it from now on, with a pause of so many seconds in between."""
+
+        def work() -> None:
+            while not self._over.wait(pause):
+                try:
+                    act()
+                    self.done[name] += 1
+                except (OSError, http.client.HTTPException, AssertionError) as error:
+                    self.failed[f"{name}: {type(error).__name__} {error}"[:120]] += 1
+
+        thread = threading.Thread(target=work, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def stop(self) -> None:
+        """They end after what they are at."""
+        self._over.set()
+        for thread in self._threads:
+            thread.join(TIMEOUT)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether they were told to stop."""
+        return self._over.is_set()
+
+
+class Readers:
+    """People who look at pages, each over a connection of its own, and those who leave one open."""
+
+    def __init__(self, web_url: str, run: Callable[[], str], background: Background) -> None:
+        self._address = urlsplit(web_url).netloc
+        self._run, self._background = run, background
+        self._pages, self._live = itertools.cycle(PAGES), itertools.cycle(LIVE)
+
+    def look(self) -> None:
+        """Load one page."""
+        path = self._path(next(self._pages))
+        with _connection(self._address) as connection:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            answer.read()
+            assert answer.status in (200, 302, 404), f"{answer.status} {path}"  # a run may be gone by now
+
+    def watch(self) -> None:
+        """Leave a page open for a while, and read what it is told."""
+        with _connection(self._address) as connection:
+            connection.request("GET", self._path(next(self._live)), headers={"Accept": "text/event-stream"})
+            answer = connection.getresponse()
+            assert answer.status in (200, 404), str(answer.status)
+            until = time.monotonic() + STAYS
+            while time.monotonic() < until and not self._background.stopping and self._hears(connection, answer):
+                pass
+
+    @staticmethod
+    def _hears(connection: http.client.HTTPConnection, answer: http.client.HTTPResponse) -> bool:
+        """Whether the page is told something soon."""
+        if connection.sock is not None:
+            connection.sock.settimeout(HEARS_WITHIN)
+        try:
+            return bool(answer.read1(65_536))
+        except TimeoutError:
+            return False
+
+    def _path(self, page: str) -> str:
+        return page.format(pipeline=PIPELINE, run=self._run())
+
+
+class Operator:
+    """Somebody with a token who locks acceptance now and then, and unlocks it again."""
+
+    def __init__(self, web_url: str, token: str) -> None:
+        self._address, self._token = urlsplit(web_url).netloc, token
+
+    def lock_and_unlock(self) -> None:
+        """Both, with a moment in between."""
+        self._post("lock", {"reason": "a look at the environment"})
+        time.sleep(LOCKED_FOR)
+        self._post("unlock", {"reason": "it is well", "all": True})
+
+    def _post(self, verb: str, body: dict[str, object]) -> None:
+        head = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        with _connection(self._address) as connection:
+            path = f"/api/v1/pipelines/{PIPELINE}/stages/acceptance/{verb}?wait=5"
+            connection.request("POST", path, json.dumps(body), head)
+            answer = connection.getresponse()
+            text = answer.read()
+            assert answer.status in (200, 202), f"{answer.status} {text[:80]!r}"
+
+
+def _connection(address: str) -> closing[http.client.HTTPConnection]:
+    """One connection, closed at the end of the block."""
+    return closing(http.client.HTTPConnection(address, timeout=TIMEOUT))

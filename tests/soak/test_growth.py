@@ -1,0 +1,108 @@
+"""What counts as growth: a steady rise that is more than the tolerance, and nothing else."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+
+import pytest
+
+from soak import processes
+from soak.growth import Sample, judge, slope
+from soak.soak import SHORT, Watch
+
+
+def series(value: float, rise: float, noise: float, count: int = 120, seed: int = 1) -> list[Sample]:
+    """So many samples, one a second."""
+    chance = random.Random(seed)
+    return [(float(n), value + rise * n + chance.gauss(0, noise)) for n in range(count)]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_noise_is_no_growth_whatever_it_looks_like(seed: int) -> None:
+    assert not judge(series(100, 0, 3, seed=seed), tolerance=3).grows
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_small_rise_in_much_noise_is_found(seed: int) -> None:
+    found = judge(series(100, 0.2, 3, seed=seed), tolerance=3)
+    assert found.grows
+    assert found.grown == pytest.approx(0.2 * 60, rel=0.5)
+
+
+def test_the_warm_up_does_not_count() -> None:
+    samples = [(at, min(value, 150.0)) for at, value in series(100, 2, 0)]
+    assert not judge(samples, tolerance=1).grows
+
+
+def test_single_peaks_do_not_count() -> None:
+    samples = [(at, value + (500 if at % 7 == 0 else 0)) for at, value in series(100, 0, 1)]
+    assert not judge(samples, tolerance=3).grows
+
+
+def test_a_step_in_the_second_half_is_growth_if_it_is_more_than_may_be() -> None:
+    samples = [(at, value + (50 if at > 90 else 0)) for at, value in series(100, 0, 1)]
+    assert judge(samples, tolerance=20).grows
+
+
+def test_growth_within_the_tolerance_is_none_and_shrinking_never_is() -> None:
+    assert not judge(series(100, 0.01, 0), tolerance=1).grows
+    assert not judge(series(1000, -5, 1), tolerance=0).grows
+
+
+def test_many_samples_are_judged_as_a_few() -> None:
+    assert slope(series(5, 0.5, 0.1, count=3_000)).middle == pytest.approx(0.5, rel=0.01)
+
+
+def test_too_few_samples_are_refused() -> None:
+    with pytest.raises(ValueError, match="three samples"):
+        slope([(0, 1), (1, 2)])
+
+
+# -- a process that leaks ------------------------------------------------------------------------------------------
+
+STEADY = "import time; time.sleep(60)"
+#: Two MiB, three handles and two threads more each tenth of a second.
+LEAKING = """
+import os, threading, time
+kept = []
+for n in range(600):
+    kept += [b"x" * (2 << 20), [os.dup(0) for _ in range(3)]]
+    for _ in range(2):
+        threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+    time.sleep(0.1)
+"""
+
+
+@contextmanager
+def process(program: str) -> Iterator[int]:
+    child = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.DEVNULL)
+    try:
+        yield child.pid
+    finally:
+        child.kill()
+        child.wait(10)
+
+
+@pytest.mark.slow
+def test_a_process_that_leaks_memory_handles_and_threads_fails_and_one_that_does_not_passes() -> None:
+    watch = Watch()
+    with process(LEAKING) as leaking, process(STEADY) as steady:
+        began = time.monotonic()
+        while (at := time.monotonic() - began) < 8:
+            for name, usage in processes.usages({"leaking": leaking, "steady": steady, "away": None}).items():
+                watch.note(name, at, asdict(usage))
+            time.sleep(0.1)
+    judged = watch.judged(SHORT - 1)
+    assert {what for (where, what), growth in judged.items() if growth.grows and where == "leaking"} == {
+        "memory",
+        "handles",
+        "threads",
+    }
+    assert not any(growth.grows for (where, _), growth in judged.items() if where == "steady")
+    assert len(judged) == 6

@@ -38,8 +38,8 @@ class Api:
         return self._ask("GET", "")
 
     def runs(self) -> list[Answer]:
-        """All runs, live and ended."""
-        return self._pages("/runs", "runs", "offset")
+        """All runs, live and ended; each once, though one may end between two pages."""
+        return [*{run["run"]: run for run in self._pages("/runs", "runs", "offset")}.values()]
 
     def facts(self) -> list[Answer]:
         """The log of decisions, oldest first."""

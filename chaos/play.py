@@ -22,9 +22,11 @@ from chaos.start import FOLDER, clock_file, faketime, release_link
 from chaos.world import ROOT, SERVICES, World
 from launch import BackOff, Stack
 
-#: How long the processes may take until Interlock knows the heads of main, and how long it may take after the last
-#: fault and the last merge until everything has ended; in seconds.
-START, PATIENCE = 60.0, 180.0
+#: How long the processes may take until Interlock knows the heads of main; in seconds.
+START = 90.0
+#: After the last fault and the last merge: how long nothing may change although something is left, and how long it may
+#: take in all until everything has ended; in seconds. A trigger whose claim died with a worker waits half a minute.
+STILL, PATIENCE = 120.0, 600.0
 #: For how long all must be over before it counts: late callbacks and late triggers may still come.
 CALM = 4.0
 #: After how long a change that nobody remembers is merged again, in seconds.
@@ -178,14 +180,16 @@ def _until_over(world: World, people: People, api: Api, made: Faults, log: Path)
     A change that was on its way when the store was emptied and no process remembered it comes with the next merge of
     its service (docs/runbook.md): somebody makes that merge.
     """
-    began = calm = time.monotonic()
+    began = calm = changed = time.monotonic()
     before: list[str] = []
     with log.open("w", encoding="utf-8") as file:
-        while time.monotonic() < min(began + PATIENCE, calm + CALM):
+        while time.monotonic() < min(began + PATIENCE, changed + STILL, calm + CALM):
             people.mend(api)
             left = _left(world, people, api, made)
             if left:
                 calm = time.monotonic()
+            if len(left) != len(before):
+                changed = time.monotonic()
             if left != before:
                 few = "; ".join(each[:200] for each in left[:3])
                 file.write(f"after {time.monotonic() - began:.1f} s: {len(left)} left: {few}\n")

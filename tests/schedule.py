@@ -20,9 +20,9 @@ from xdist.workermanage import WorkerController
 WAITING: Mapping[str, int] = {
     "tests/end_to_end/test_health.py": 190,
     "tests/core/test_invariants.py": 150,  # with the 10,000 steps of .ci/run; by itself a fifth of that
-    "tests/storm/test_storm.py": 150,
     "tests/workers/test_crash.py": 140,
     "tests/bench/test_bench.py": 110,
+    "tests/chaos/test_chaos.py": 100,
     "tests/end_to_end/test_killed.py": 100,
     "tests/browser/test_acting.py": 90,
     "tests/end_to_end/test_processes.py": 80,
@@ -36,7 +36,6 @@ WAITING: Mapping[str, int] = {
     "tests/workers/test_racing_machine.py": 50,  # with these as well
     "tests/browser/test_finding.py": 60,
     "tests/browser/test_accessible.py": 30,
-    "tests/storm/test_emptied.py": 46,
     "tests/end_to_end/test_emptied_redis.py": 40,
     "tests/end_to_end/test_outbound.py": 40,
     "tests/end_to_end/test_schema.py": 30,

@@ -1,11 +1,12 @@
 """Merges that flow through real processes while the store fails over, again and again; and what came of it.
 
 The store is real: a master, a replica, three sentinels. Web, worker and beat are real. GitHub and Jenkins are the
-stand-ins of the storm, and their own records say what happened.
+stand-ins of chaos, and their own records say what happened.
 """
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections import defaultdict
@@ -23,15 +24,13 @@ from bot.store.connection import connect
 from bot.store.inbox import parked
 from bot.store.keys import Keys
 from bot.store.outbox import Outbox
-from bot.store.records import Records
 from bot.store.replica import BoardReplica
 from bot.store.scripts import Scripts
+from chaos.checker import Seen, capacity_holds
+from chaos.records import Records, Row
 from chaos.sentinels import Replicated
-from chaos.world import PIPELINE, SERVICES, World
+from chaos.world import CAPACITY, PIPELINE, ROLLS_OUT, SERVICES, World
 from launch import BackOff, Stack
-from tests.storm.storm import all_told
-from tests.storm.table import written
-from tests.storm.verdict import Build, Verdict, capacity
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Merges per second.
@@ -152,16 +151,15 @@ class Flow:
             over = time.monotonic()
             self._settle(copy)
             builds = world.builds()
-            written(self._folder, all_told(Records(redis, keys)), builds)  # for whoever must find out what went wrong
-            verdict = Verdict()
-            capacity(verdict, builds)
+            # For whoever must find out what went wrong.
+            (self._folder / "builds.jsonl").write_text("".join(json.dumps(build) + "\n" for build in builds), "utf-8")
             return Outcome(
                 self._failovers,
                 merger.merged,
                 over - began,
                 over - last,
                 double(builds),
-                verdict.over_capacity,
+                [*capacity_holds(Seen(Records(dict(CAPACITY), list(ROLLS_OUT), builds)))],
                 lost(builds, merger.merged),
                 [f"{run.key} {run.status} in {run.step}" for run in _board(copy).runs.values()] + _moving(redis),
                 [f"{letter.slot}: {letter.error}" for letter in outbox.dead_letters()],
@@ -245,9 +243,9 @@ def _commits(server: Redis) -> set[bytes]:
     return {identity for identity, _ in rows}
 
 
-def double(builds: list[Build]) -> list[str]:
+def double(builds: list[Row]) -> list[str]:
     """Commits that were built more than once in one stage: nothing fails here, so nothing is to be repeated."""
-    found: defaultdict[tuple[str, str, str], list[Build]] = defaultdict(list)
+    found: defaultdict[tuple[str, str, str], list[Row]] = defaultdict(list)
     for build in builds:
         params = build["params"]
         found[params["INTERLOCK_SERVICE"], params["INTERLOCK_SHA"], build["stage"]].append(build)
@@ -262,7 +260,7 @@ def double(builds: list[Build]) -> list[str]:
     ]
 
 
-def lost(builds: list[Build], merged: dict[str, tuple[str, int]]) -> list[str]:
+def lost(builds: list[Row], merged: dict[str, tuple[str, int]]) -> list[str]:
     """Merges that are not in production, neither themselves nor in a later merge of their service."""
     newest: dict[str, int] = {}
     for build in builds:

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from tests.failover.flow import PATIENCE, PER_FAILOVER, Flow
-from tests.storm.verdict import listed
 
 FAILOVERS = int(os.environ.get("FAILOVERS", "2"))
 SERVERS = int(os.environ.get("FAILOVER_SERVERS", "2"))
@@ -22,5 +21,5 @@ SERVERS = int(os.environ.get("FAILOVER_SERVERS", "2"))
 def test_no_merge_is_lost_doubled_or_stuck_by_failovers(tmp_path: Path, record_property: pytest.RecordProperty) -> None:
     outcome = Flow(tmp_path, FAILOVERS, servers=SERVERS).run()
     record_property(f"numbers: {FAILOVERS} fail-overs of the store", outcome.table())
-    assert not any(outcome.faults.values()), "\n".join(listed(*row) for row in outcome.faults.items() if row[1])
+    assert not any(outcome.faults.values()), {name: found for name, found in outcome.faults.items() if found}
     assert sum(outcome.rolled_back) > 0, "nothing was lost, so nothing was shown"

@@ -7,16 +7,17 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import click
 from rich.console import Console
 
-from bench import asking, backlog, decide, door, estimates, github, growth, memory, pages, reaction
-from bench.report import Section, written_into
+from bench import asking, backlog, decide, door, estimates, github, growth, memory, pages, reaction, scale
+from bench.report import Section, places, written_into
 
-SECTIONS = {
+SECTIONS: dict[str, Callable[..., Section]] = {
     "door": door.measure,
     "reaction": reaction.measure,
     "backlog": backlog.measure,
@@ -28,31 +29,35 @@ SECTIONS = {
     "github": github.measure,
     "estimates": estimates.measure,
 }
+#: Measured only where they are named, alone or as `scale`: they take minutes, and stand in docs/scale.md.
+SCALE = {"board-size": scale.board_size, "workers": scale.workers, "open-pages": scale.open_pages}
 #: What a text says of the machine stands in a place of its own.
 MACHINE = "machine"
 
 
 @click.command()
-@click.option("--only", type=click.Choice(list(SECTIONS)), multiple=True, help="Measure just this; may be repeated.")
-@click.option("--scale", default=1.0, show_default=True, help="Shorter (or longer) rounds: 0.2 for a quick look.")
+@click.option(
+    "--only", type=click.Choice([*SECTIONS, "scale", *SCALE]), multiple=True, help="Measure just this; may be repeated."
+)
+@click.option(
+    "--scale", "share", default=1.0, show_default=True, help="Shorter (or longer) rounds: 0.2 for a quick look."
+)
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Write all figures to this file as well.")
 @click.option("--into", type=click.Path(exists=True, path_type=Path), help="Put the tables into this Markdown file.")
 @click.option("--against", type=click.Path(exists=True, path_type=Path), help="Another checkout, for decide.")
 @click.option("--check", is_flag=True, help="Exit with 1 if a target is missed.")
 def bench(
-    only: tuple[str, ...], scale: float, file: Path | None, into: Path | None, against: Path | None, *, check: bool
+    only: tuple[str, ...], share: float, file: Path | None, into: Path | None, against: Path | None, *, check: bool
 ) -> None:
     """Measure Interlock beside bare versions of the same thing."""
     console = Console(width=max(140, Console().width))
     began, sections = time.monotonic(), []
-    for name, measure in SECTIONS.items():
-        if only and name not in only:
-            continue
+    for name, measure in _chosen(only).items():
         if name == "decide":
             measure = partial(decide.measure, against=against)
         start = time.monotonic()
         with console.status("") as status:
-            section = measure(lambda text, status=status: status.update(text), scale)  # type: ignore[misc]
+            section = measure(lambda text, status=status: status.update(text), share)
         section.seconds = time.monotonic() - start
         section.show(console)
         sections.append(section)
@@ -61,10 +66,18 @@ def bench(
     if file is not None:
         file.write_text(json.dumps([section.as_json() for section in sections], indent=1), "utf-8")
     if into is not None:
-        _write(into, sections, machine if not only else None)
+        _write(into, sections, machine)
     missed = [target.name for section in sections for target in section.targets if not target.met]
     if check and missed:
         sys.exit(1)
+
+
+def _chosen(only: tuple[str, ...]) -> dict[str, Callable[..., Section]]:
+    """The sections of these names; without any: all but those that stand in docs/scale.md."""
+    if not only:
+        return SECTIONS
+    wanted = {*only, *(SCALE if "scale" in only else ())}
+    return {name: measure for name, measure in {**SECTIONS, **SCALE}.items() if name in wanted}
 
 
 def _machine(seconds: float) -> str:
@@ -73,11 +86,13 @@ def _machine(seconds: float) -> str:
     return f"{os.cpu_count()} cores, Python {platform.python_version()}{load}; {seconds:.0f} seconds in all."
 
 
-def _write(into: Path, sections: list[Section], machine: str | None) -> None:
-    positions = {section.name: section.markdown() for section in sections}
-    if machine is not None:
-        positions[MACHINE] = machine
-    into.write_text(written_into(into.read_text("utf-8"), positions), "utf-8")
+def _write(into: Path, sections: list[Section], machine: str) -> None:
+    """Renew the tables; and what is said of the machine, if it holds for all tables of the file."""
+    text = into.read_text("utf-8")
+    tables = {section.name: section.markdown() for section in sections}
+    if places(text) == {*tables, MACHINE}:
+        tables[MACHINE] = machine
+    into.write_text(written_into(text, tables), "utf-8")
 
 
 if __name__ == "__main__":

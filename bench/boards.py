@@ -16,6 +16,7 @@ from bot.core.rules.merges import PUSHES
 from bot.statistics.parts import DURATIONS_KEPT, StepDurations
 from bot.store.keys import Keys
 from bot.store.parts import fields_of
+from bot.store.scripts import SCHEMA
 from bot.store.statistics import dump_part
 from demo.pipeline import pipeline as pictures
 
@@ -25,11 +26,10 @@ PRE_PRODUCTION = Step("pre-production")
 MERGED = 1_700_000_000.0
 
 
-def pipeline(name: str) -> Pipeline:
+def pipeline(name: str, services: int = bodies.SERVICES) -> Pipeline:
     """Build as many as come; acceptance 3 at once; pre-production and production one at a time, and they lock."""
-
-    services = tuple(Service(f"S{n}", bodies.repository(n)) for n in range(bodies.SERVICES))
-    return pictures(name, lambda stage: Job(CONTROLLER, f"{name}-{stage}"), services=services, fast=False)
+    named = tuple(Service(f"S{n}", bodies.repository(n)) for n in range(services))
+    return pictures(name, lambda stage: Job(CONTROLLER, f"{name}-{stage}"), services=named, fast=False)
 
 
 def fill(redis: Redis, keys: Keys, shape: Pipeline, live: int) -> None:
@@ -38,7 +38,7 @@ def fill(redis: Redis, keys: Keys, shape: Pipeline, live: int) -> None:
     Every service has the history of one in use for long, however many of its runs are live: its memory is full.
     """
     with redis.pipeline(transaction=True) as pipe:
-        pipe.hset(keys.meta, mapping={"version": 1, "cursor": "0-0", "accepted": 0, "taken": 0})
+        pipe.hset(keys.meta, mapping={"schema": SCHEMA, "version": 1, "cursor": "0-0", "accepted": 0, "taken": 0})
         for record in _records(shape, live):
             for field, text in fields_of(record).items():
                 pipe.hset(keys.board, field, text)

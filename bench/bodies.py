@@ -211,10 +211,10 @@ def body(event: str, full_name: str, before: str, after: str) -> bytes:
     return text.replace(f"{_OWNER}/{_REPOSITORY}".encode(), full_name.encode())
 
 
-def push(index: int) -> tuple[str, str, str]:
+def push(index: int, services: int = SERVICES) -> tuple[str, str, str]:
     """Push number `index` of a story that goes in turn over the services: repository, before, after."""
-    full_name = repository(index % SERVICES)
-    before = sha(f"push {index - SERVICES}") if index >= SERVICES else baseline(full_name)
+    full_name = repository(index % services)
+    before = sha(f"push {index - services}") if index >= services else baseline(full_name)
     return full_name, before, sha(f"push {index}")
 
 

@@ -1,6 +1,7 @@
 """One board of a certain size, in a process of its own: each line read is one event, answered with its milliseconds.
 
-`python -m bench.growing LIVE REDIS_URL SINK_PORT`; the lines are `merge`, `build` and `callback`.
+`python -m bench.growing LIVE SERVICES REDIS_URL SINK_PORT`; the lines are `merge`, `build` and `callback`. The first
+line of the answer is the seconds from the start of the process's first look at the board to its first decision.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ from workers.turn import take_turns
 class Board:
     """A board that stays as large as it is: whatever an event adds or removes is put right, untimed."""
 
-    def __init__(self, live: int, redis_url: str, sink: int) -> None:
-        shape = boards.pipeline(f"live-{live}")
+    def __init__(self, live: int, services: int, redis_url: str, sink: int) -> None:
+        shape = boards.pipeline(f"live-{live}", services)
         configuration = Configuration((shape,), {"ci": Controller("ci", f"http://127.0.0.1:{sink}", "bench")})
         settings = Settings(redis_url=SecretStr(redis_url), jenkins_tokens={"CI": SecretStr("t")})
         self._runtime = build(settings, configuration)
@@ -42,7 +43,9 @@ class Board:
         self._count = 0
         self._number: int | None = None
         boards.fill(self._runtime.redis, self._context.keys, shape, live)
+        began = time.perf_counter()
         self._decide(TimePassed())  # loads the board
+        self.loaded = time.perf_counter() - began
         if len(self._board.runs) != live:
             raise RuntimeError(f"{len(self._board.runs)} runs are live instead of {live}")
 
@@ -53,10 +56,11 @@ class Board:
     def merge(self) -> float:
         """A push is accepted and decided: a new run, in the build stage at once."""
         self._count += 1
-        name = f"S{self._count % bodies.SERVICES}"
+        number = self._count % len(self._context.pipeline.services)
+        name = f"S{number}"
         state = self._board.service(name)
         after = bodies.sha(f"merge {self._count}")
-        body = bodies.body("push", bodies.repository(self._count % bodies.SERVICES), state.history.head.sha, after)
+        body = bodies.body("push", bodies.repository(number), state.history.head.sha, after)
         begin = time.perf_counter()
         self._context.inbox.accept("github", "push", uuid.uuid4().hex, body)
         take_turns(self._context)
@@ -134,9 +138,9 @@ class Board:
 
 
 def main() -> None:
-    """Say when the board is loaded, then answer each line with the milliseconds of one such event."""
-    board = Board(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
-    print("ready", flush=True)
+    """Say how long the board took to load, then answer each line with the milliseconds of one such event."""
+    board = Board(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
+    print(json.dumps(board.loaded), flush=True)
     for line in sys.stdin:
         print(json.dumps(getattr(board, line.strip())()), flush=True)
 

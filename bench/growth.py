@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
+from bench import bodies
 from bench.house import House
 from bench.report import SMALL, Section, Target, p50, p99
 
@@ -22,18 +23,24 @@ WORDS = {
 TARGET = 1.3
 
 
-class _Sized:
+class Sized:
     """The process with one board."""
 
-    def __init__(self, live: int, house: House) -> None:
-        command = [sys.executable, "-m", "bench.growing", str(live), house.env["BENCH_REDIS_URL"], str(house.sink)]
+    def __init__(self, live: int, house: House, services: int = bodies.SERVICES) -> None:
+        command = [sys.executable, "-m", "bench.growing", str(live), str(services)]
+        command += [house.env["BENCH_REDIS_URL"], str(house.sink)]
         self._child: subprocess.Popen[str] = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=house.env
         )
 
-    def ready(self) -> None:
-        """Wait until the board is loaded. Raises RuntimeError if it never is."""
-        self._line()
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._child.pid
+
+    def ready(self) -> float:
+        """Wait until the board is loaded; how many seconds that took. Raises RuntimeError if it never is."""
+        return float(self._line())
 
     def do(self, what: str) -> float:
         """One event; its milliseconds."""
@@ -63,7 +70,7 @@ def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
     section = Section("growth", "The growth: one event with more and more live runs", columns)
     with House("sink") as house, ExitStack() as stack:
         say("the growth: filling boards")
-        boards = {size: _Sized(size, house) for size in sizes}
+        boards = {size: Sized(size, house) for size in sizes}
         for board in boards.values():
             stack.callback(board.stop)
         for board in boards.values():
@@ -78,7 +85,7 @@ def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
     return section
 
 
-def _kind(section: Section, boards: dict[int, _Sized], what: str, count: int) -> None:
+def _kind(section: Section, boards: dict[int, Sized], what: str, count: int) -> None:
     sizes = list(boards)
     took: dict[int, list[float]] = {size: [] for size in sizes}
     for index in range(count + 10):

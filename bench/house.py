@@ -36,13 +36,25 @@ IDLE = 3
 class House:
     """A temporary folder, a server with an append-only file in it, and some processes. Use as a context manager."""
 
-    def __init__(self, *names: str, live: int | None = None) -> None:
+    def __init__(
+        self,
+        *names: str,
+        live: int | None = None,
+        services: int = bodies.SERVICES,
+        pipelines: int = 1,
+        workers: str = "",
+        web_workers: str = "",
+    ) -> None:
         """`names`: which of web, worker, beat, bare-web, bare-worker, sink, jenkins to start beside the server.
 
-        `live`: so many runs are on the board before they start; None: the board is new.
+        `live`: so many runs are on the board before they start; None: the board is new. `services` are divided among
+        the `pipelines`. `workers`, `web_workers`: how many processes; empty: what the environment says, or the default.
         """
         self._names = names
         self._live = live
+        self._services = services
+        self.pipelines = [PIPELINE, *(f"{PIPELINE}-{number}" for number in range(2, pipelines + 1))]
+        self._workers, self._web_workers = workers, web_workers
         self._folder = Path(tempfile.mkdtemp(prefix="interlock-bench-"))
         self.web, self.bare, self.sink, self.jenkins = (free_port() for _ in range(4))
         self._supervisor: Supervisor | None = None
@@ -58,7 +70,7 @@ class House:
             self._broker.conf.update(**broker.settings(server.url), task_ignore_result=True)
             self._write_configuration()
             if self._live is not None:
-                shape = pipeline_file.load(self._folder / "interlock.yaml").pipelines[0]
+                shape = pipeline_file.load(self.file).pipelines[0]
                 boards.fill(self.redis, Keys(PIPELINE), shape, self._live)
             self._supervisor = Supervisor(self._groups(), env=self.env, log_dir=self._folder / "log", cwd=ROOT)
             self._supervisor.start()
@@ -92,6 +104,11 @@ class House:
     def cpu(self, name: str) -> float:
         """Seconds of CPU that a part and its processes have used so far; 0 where there is no /proc (proc(5), stat)."""
         return sum(_cpu(pid) for one in self.pids(name) for pid in family(one)) if PROC.exists() else 0.0
+
+    @property
+    def file(self) -> Path:
+        """The pipeline file."""
+        return self._folder / "interlock.yaml"
 
     def ask_sink(self, path: str) -> Any:
         """What the sink has noted: `/arrivals` (told once) or `/writes`."""
@@ -173,11 +190,11 @@ class House:
     def _environment(self, url: str) -> dict[str, str]:
         return _inherited() | {
             "INTERLOCK_REDIS_URL": url,
-            "INTERLOCK_CONFIG": str(self._folder / "interlock.yaml"),
+            "INTERLOCK_CONFIG": str(self.file),
             "INTERLOCK_DATA_DIR": str(self._folder),
             "INTERLOCK_BIND": f"127.0.0.1:{self.web}",
-            "INTERLOCK_WEB_WORKERS": os.environ.get("INTERLOCK_WEB_WORKERS", "2"),
-            "INTERLOCK_WORKERS": os.environ.get("INTERLOCK_WORKERS", ""),
+            "INTERLOCK_WEB_WORKERS": self._web_workers or os.environ.get("INTERLOCK_WEB_WORKERS", "2"),
+            "INTERLOCK_WORKERS": self._workers or os.environ.get("INTERLOCK_WORKERS", ""),
             "INTERLOCK_WORKER_THREADS": os.environ.get("INTERLOCK_WORKER_THREADS", "24"),
             "INTERLOCK_GITHUB_TOKEN": "token",
             "INTERLOCK_GITHUB_WEBHOOK_SECRETS": bodies.SECRET,
@@ -190,24 +207,33 @@ class House:
         }
 
     def _write_configuration(self) -> None:
-        (self._folder / "interlock.yaml").write_text(yaml.safe_dump(self.configuration()), "utf-8")
+        self.file.write_text(yaml.safe_dump(self.configuration()), "utf-8")
 
     def configuration(self) -> dict[str, Any]:
         """The pipeline file."""
         sink = f"http://127.0.0.1:{self.sink}"
-        stages = [
-            {"name": row["name"], "job": f"ci: {row['name']}"} | {key: row[key] for key in ("capacity", "on_failure")}
-            for row in ROWS
-        ]
-        services = [{"name": f"S{n}", "repository": bodies.repository(n)} for n in range(bodies.SERVICES)]
+        services = [{"name": f"S{n}", "repository": bodies.repository(n)} for n in range(self._services)]
+        step = len(self.pipelines)
         return {
             "controllers": {"ci": {"url": sink, "user": "bench"}},
-            "pipelines": [{"name": PIPELINE, "stages": stages, "services": services}],
+            "pipelines": [
+                {"name": name, "stages": _stages(name), "services": services[number::step]}
+                for number, name in enumerate(self.pipelines)
+            ],
             "github": {"api_url": sink, "write_spacing": "0s"},
             # The sink remembers no builds by job: nothing must be looked up there while it is measured. The clock is
             # that of an installation that says nothing about it.
             "polling": {"builds": "1h", "heads": "1h"},
         }
+
+
+def _stages(pipeline: str) -> list[dict[str, Any]]:
+    """The stages of the pictures, each with a job of its own in each pipeline."""
+    kept = ("capacity", "on_failure")
+    prefix = "" if pipeline == PIPELINE else f"{pipeline}-"
+    return [
+        {"name": row["name"], "job": f"ci: {prefix}{row['name']}"} | {key: row[key] for key in kept} for row in ROWS
+    ]
 
 
 def family(pid: int) -> list[int]:

@@ -80,6 +80,11 @@ class Section:
         return found
 
 
+def places(text: str) -> set[str]:
+    """The names of the tables that have a place in a Markdown text."""
+    return set(re.findall(r"<!-- bench (\S+) -->", text))
+
+
 def written_into(text: str, positions: dict[str, str]) -> str:
     """A Markdown text with what stands between `<!-- bench NAME -->` and `<!-- end -->` replaced, for each name.
 

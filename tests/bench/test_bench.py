@@ -10,20 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from bench.__main__ import MACHINE, SECTIONS
-from bench.report import Section, Target, written_into
+from bench.__main__ import MACHINE, SCALE, SECTIONS
+from bench.report import Section, Target, places, written_into
 
 ROOT = Path(__file__).absolute().parents[2]
-PAGE = ROOT / "docs" / "performance.md"
+DOCS = ROOT / "docs"
+PAGES = {DOCS / "performance.md": SECTIONS, DOCS / "scale.md": SCALE}
 PLACE = re.compile(r"<!-- bench (\S+) -->\n(.*?)<!-- end -->", re.DOTALL)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", SECTIONS)
-def test_a_section_runs_and_writes_its_table(name: str, tmp_path: Path) -> None:
-    page = tmp_path / "performance.md"
-    page.write_text(PAGE.read_text("utf-8"), "utf-8")
+@pytest.mark.parametrize(("name", "source"), [(name, page) for page, names in PAGES.items() for name in names])
+def test_a_section_runs_and_writes_its_table(name: str, source: Path, tmp_path: Path) -> None:
+    page = tmp_path / source.name
+    page.write_text(source.read_text("utf-8"), "utf-8")
     command = [sys.executable, "-m", "bench", "--only", name, "--scale", "0.02", "--into", str(page)]
     wide = {**os.environ, "COLUMNS": "140", "INTERLOCK_WORKERS": "1", "INTERLOCK_WEB_WORKERS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=wide, capture_output=True, text=True, timeout=280, check=False)
@@ -33,8 +34,9 @@ def test_a_section_runs_and_writes_its_table(name: str, tmp_path: Path) -> None:
     assert len({row.count("|") for row in rows}) == 1
 
 
-def test_every_section_has_its_place_in_the_documentation() -> None:
-    assert {name for name, _ in PLACE.findall(PAGE.read_text("utf-8"))} == {*SECTIONS, MACHINE}
+@pytest.mark.parametrize("page", PAGES)
+def test_every_section_has_its_place_in_the_documentation(page: Path) -> None:
+    assert places(page.read_text("utf-8")) == {*PAGES[page], MACHINE}
 
 
 def test_a_table_takes_the_place_of_the_one_before_and_the_rest_of_the_text_stays() -> None:

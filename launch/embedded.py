@@ -83,6 +83,7 @@ class Embedded:
             ready_within=120.0,  # a large append-only file takes a while to load
             stop_within=20.0,
             keep_fds=(self.folder.lock_fd,),
+            knows_settings=False,
         )
 
     @property

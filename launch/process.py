@@ -44,7 +44,8 @@ class Process:
 
     `ready` says whether the running process can do its work; without it, being alive is enough.
     `stop_within` is the time between the polite SIGTERM and SIGKILL. `keep_fds` stay open in the
-    process; with the `umask` its files are its owner's alone.
+    process; with the `umask` its files are its owner's alone. `knows_settings`: whether it is given the variables of
+    Interlock; they hold its secrets, so who has no use for them goes without.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Process:
     stop_within: float = 10.0
     keep_fds: tuple[int, ...] = ()
     umask: int = 0o077
+    knows_settings: bool = True
 
 
 class Child:
@@ -83,6 +85,8 @@ class Child:
         self._pump.start()
 
     def _spawn(self, env: Mapping[str, str], cwd: Path | None) -> subprocess.Popen[bytes]:
+        if not self.process.knows_settings:
+            env = {name: value for name, value in env.items() if not name.startswith("INTERLOCK_")}
         try:
             return subprocess.Popen(  # noqa: S603 - running the commands of the Procfile is what this is for
                 list(self.process.command),

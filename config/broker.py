@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
-from bot.store.address import Address, parse
+from kombu import Queue  # type: ignore[attr-defined]
+
+from bot.store.address import Address, RabbitAddress, SignIn, parse_broker
 from bot.store.connection import sentinel_options
 
 #: The queue of wake-ups: each says that the inbox of one pipeline holds something.
@@ -23,26 +27,32 @@ MOST_MESSAGES, BOUNDED_EVERY = 1_000, 64
 
 def settings(url: str) -> dict[str, Any]:
     """Celery's settings for the broker at this address (the grammar is in `bot.store.address`). Raises AddressError."""
-    address = parse(url)
+    address = parse_broker(url)
+    if isinstance(address, RabbitAddress):
+        return _rabbit(address)
     found: dict[str, Any] = {
         "broker_url": _celery_url(address),
         "broker_transport_options": {**_OPTIONS, **_sentinel_options(address)},
+        "task_queues": [Queue(name) for name in QUEUES],  # type: ignore[no-untyped-call]
     }
     return found if address.tls is None else {**found, "broker_use_ssl": dict(address.tls)}
 
 
 def _celery_url(address: Address) -> str:
     """The address as Celery's transports want it (kombu.transport.redis: `Channel#_connparams`, `SentinelChannel`)."""
-    who = _who(address)
+    who = _who(address.sign_in)
     if address.socket:
         return f"redis+socket://{who}{quote(address.socket)}?virtual_host={address.db}"
     scheme = "sentinel" if address.master else "redis"
-    places = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in address.hosts)
-    return ";".join(f"{scheme}://{who}{place}/{address.db}" for place in places)
+    return ";".join(f"{scheme}://{who}{place}/{address.db}" for place in _places(address.hosts))
 
 
-def _who(address: Address) -> str:
-    username, password = (quote(part or "", safe="") for part in (address.sign_in.username, address.sign_in.password))
+def _places(hosts: tuple[tuple[str, int], ...]) -> Iterator[str]:
+    return (f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in hosts)
+
+
+def _who(sign_in: SignIn) -> str:
+    username, password = (quote(part or "", safe="") for part in (sign_in.username, sign_in.password))
     return f"{username}:{password}@" if username or password else ""
 
 
@@ -85,3 +95,47 @@ def bounded(channel: type[Any]) -> type[Any]:
             self.sent += 1
 
     return Bounded
+
+
+# -- RabbitMQ ----------------------------------------------------------------------------------------------------------
+
+#: How often worker and RabbitMQ tell each other that they live, in seconds; without two of these a connection is over.
+HEARTBEAT = 10
+#: How long the answer to a message is waited for, in seconds.
+RABBIT_TIMEOUT = 10
+
+#: The queues are quorum queues: on a cluster of three servers they outlive one of them, and those of RabbitMQ 4 know no
+#: other kind that does. Nobody needs a wake-up that is a minute old: so an outage of the workers fills no queue.
+_QUEUE = {"x-queue-type": "quorum", "x-message-ttl": 60_000}
+
+#: With `confirm_publish` whoever sends a message learns whether RabbitMQ has it: a server that is stopped, or blocks
+#: who publishes for want of memory or disk, is an error after `read_timeout`, and not a wake-up that nobody gets.
+_RABBIT_OPTIONS: dict[str, Any] = {
+    "confirm_publish": True,
+    "read_timeout": RABBIT_TIMEOUT,
+    "write_timeout": RABBIT_TIMEOUT,
+}
+
+
+def _rabbit(address: RabbitAddress) -> dict[str, Any]:
+    """Celery's settings for RabbitMQ: of several servers, another one is tried when one is away."""
+    who, vhost = _who(address.sign_in), quote(address.virtual_host, safe="")
+    found: dict[str, Any] = {
+        "broker_url": ";".join(f"amqp://{who}{place}/{vhost}" for place in _places(address.hosts)),
+        "broker_transport_options": dict(_RABBIT_OPTIONS),
+        "broker_heartbeat": HEARTBEAT,
+        "task_queues": [Queue(name, queue_arguments=dict(_QUEUE)) for name in QUEUES],  # type: ignore[no-untyped-call]
+    }
+    return found if address.tls is None else {**found, "broker_use_ssl": _rabbit_tls(address)}
+
+
+def _rabbit_tls(address: RabbitAddress) -> dict[str, Any]:
+    """The options of TLS by the names that py-amqp has for them (`amqp.transport.SSLTransport`).
+
+    It checks one name for all hosts: the first.
+    """
+    tls = address.tls or {}
+    names = {"ssl_ca_certs": "ca_certs", "ssl_certfile": "certfile", "ssl_keyfile": "keyfile"}
+    found: dict[str, Any] = {name: tls[option] for option, name in names.items() if option in tls}
+    found["cert_reqs"] = ssl.CERT_REQUIRED if tls["ssl_cert_reqs"] == "required" else ssl.CERT_NONE
+    return found | ({"server_hostname": address.hosts[0][0]} if tls["ssl_check_hostname"] else {})

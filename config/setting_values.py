@@ -12,7 +12,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from bot.store.address import AddressError
+from bot.store.address import Address, AddressError, RabbitAddress, parse_broker
 from bot.store.address import parse as parse_address
 from config import values as v
 from config.errors import nearest, one_of, shown
@@ -152,15 +152,25 @@ def _parts(text: str, separator: str) -> list[str]:
     return [part.strip() for part in re.split(separator, text) if part.strip()]
 
 
-def _redis_url(text: str) -> str:
-    try:
-        found = parse_address(text)
-    except AddressError as error:
-        raise InvalidValueError(str(error)) from error
-    for option, path in found.files.items():
-        if not Path(path).is_file():
-            raise InvalidValueError(f"names a file in `{option}` that is not there")
-    return text
+def _address(parser: Callable[[str], Address | RabbitAddress]) -> Callable[[str], str]:
+    """An address that the parser knows, whose files are there."""
+
+    def check(text: str) -> str:
+        try:
+            found = parser(text)
+        except AddressError as error:
+            raise InvalidValueError(str(error)) from error
+        for option, path in found.files.items():
+            if not Path(path).is_file():
+                raise InvalidValueError(f"names a file in `{option}` that is not there")
+        return text
+
+    return check
+
+
+def carries_messages(url: str) -> bool:
+    """Whether Celery can use the Redis at this valid address as its broker: it knows no cluster."""
+    return not parse_address(url).cluster
 
 
 def _word(words: tuple[str, ...]) -> Callable[[str], str]:
@@ -199,8 +209,8 @@ def _networks(text: str) -> tuple[Network, ...]:
 
 
 _PARSERS: Mapping[str, Callable[[str], Any]] = {
-    "redis_url": _redis_url,
-    "broker_url": _redis_url,
+    "redis_url": _address(parse_address),
+    "broker_url": _address(parse_broker),
     "github_token": _from_elsewhere,
     "github_app_id": _app_id,
     "github_app_private_key": _private_key,

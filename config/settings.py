@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = None
     """Redis that holds the state; it may carry a password, hence a secret. None: the embedded one."""
     broker_url: SecretStr | None = None
-    """Redis that carries Celery's messages. None: the same as the state; ask `broker`."""
+    """Redis or RabbitMQ that carries Celery's messages. None: the same as the state; ask `broker`."""
     config: Path = Path("interlock.yaml")
     """The pipeline file."""
     data_dir: Path = Path(".interlock")
@@ -143,6 +143,17 @@ class Settings(BaseSettings):
             sentence = (
                 f"{PREFIX}GITHUB_APP_{missing}{also} is not set, but {PREFIX}GITHUB_APP_{there} is; "
                 "expected both for a GitHub App, or neither"
+            )
+            raise PydanticCustomError("settings", "the environment is wrong", {"sentences": (sentence,)})
+        return self
+
+    @model_validator(mode="after")
+    def _broker_that_celery_knows(self) -> Settings:
+        state = self.redis_url.get_secret_value() if self.redis_url else ""
+        if state and self.broker_url is None and not setting_values.carries_messages(state):
+            sentence = (
+                f"{PREFIX}BROKER_URL is not set, but {PREFIX}REDIS_URL is a Redis Cluster, which Celery cannot use; "
+                "expected the address of RabbitMQ (`amqp://`), or of a Redis that is no cluster"
             )
             raise PydanticCustomError("settings", "the environment is wrong", {"sentences": (sentence,)})
         return self

@@ -52,8 +52,8 @@ PLAIN = listed(
 #: Words of the libraries and services that we use.
 LIBRARIES = listed(
     """
-    api app auth bearer branch broker celery cli cloud commit conf crumb git github gunicorn hub installation issuer
-    jenkins markdown markup openapi polling redis sentinel web yaml
+    api app auth bearer branch celery cli cloud commit conf crumb git github gunicorn hub installation issuer
+    jenkins markdown markup openapi polling rabbit redis sentinel web yaml
     """
 )
 

@@ -11,7 +11,7 @@ from celery import Celery
 from celery.beat import PersistentScheduler, SchedulingError
 from celery.signals import after_task_publish, beat_init, celeryd_init, setup_logging, task_failure, worker_ready
 from celery.worker import state
-from kombu import Queue  # type: ignore[attr-defined]
+from celery.worker.consumer.delayed_delivery import DelayedDelivery
 from kombu.transport import redis
 from redis.exceptions import RedisError
 
@@ -20,7 +20,7 @@ from bot.jenkins.client import on_restart
 from bot.runtime import runtime
 from bot.store.scripts import OtherSchema
 from config import broker, settings
-from config.broker import QUEUES, TURNS
+from config.broker import TURNS
 from config.logs import set_up
 
 log = structlog.get_logger()
@@ -41,7 +41,6 @@ def make_app() -> Celery:
         **(broker.settings(address.get_secret_value()) if address is not None else {"broker_url": None}),
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        task_queues=[Queue(name) for name in QUEUES],  # type: ignore[no-untyped-call]
         task_default_queue=TURNS,
         task_ignore_result=True,
         task_acks_late=True,
@@ -121,7 +120,17 @@ def tolerate_broken_messages() -> None:
     redis.SentinelTransport.Channel = broker.bounded(TolerantSentinelChannel)
 
 
+def send_nothing_late() -> None:
+    """From now on a worker declares nothing for messages that are due later: none of ours is.
+
+    With quorum queues Celery would declare 28 exchanges and as many queues more, each a group of servers that agree
+    (Celery 5.7, `worker.consumer.delayed_delivery`).
+    """
+    DelayedDelivery.include_if = lambda *_: False
+
+
 tolerate_broken_messages()
+send_nothing_late()
 
 
 # -- what a worker and beat do when they start -------------------------------------------------------------------------

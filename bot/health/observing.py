@@ -24,6 +24,7 @@ from bot.health.observations import (
     StoreSeen,
     WebhookSeen,
 )
+from bot.store.connection import server_of, servers
 from bot.store.delays import Delays
 from bot.store.inbox import parked, read_backlog
 from bot.store.keys import Keys
@@ -80,12 +81,10 @@ class Observer:
         return Observations(store, processes, contacts, pipelines), now
 
     def _store(self) -> tuple[StoreSeen, float]:
-        with self._redis.pipeline(transaction=False) as pipe:
+        with server_of(self._redis, self._write_key).pipeline(transaction=False) as pipe:
             pipe.time()
             pipe.set(self._write_key, "1", px=60_000)
-            pipe.info("memory")
-            pipe.info("persistence")
-            moment, wrote, memory, persistence = pipe.execute(raise_on_error=False)
+            moment, wrote = pipe.execute(raise_on_error=False)
         for lost in (moment, wrote):
             if isinstance(lost, RedisError) and not isinstance(lost, ResponseError):
                 raise lost
@@ -93,18 +92,29 @@ class Observer:
         refused = str(wrote) if isinstance(wrote, ResponseError) else ""
         if not refused:
             self._wrote_at = now
-        # Not every server lets us ask; then less is known.
-        memory = memory if isinstance(memory, dict) else {}
-        persistence = persistence if isinstance(persistence, dict) else {}
+        memory, log_written = self._memory()
         seen = StoreSeen(
             refused=_with_code(wrote) if refused else "",
             wrote_at=self._wrote_at,
             used_bytes=int(memory.get("used_memory", 0)),
             most_bytes=int(memory.get("maxmemory", 0)),
             policy=str(memory.get("maxmemory_policy", "noeviction")),
-            log_written=persistence.get("aof_last_write_status", "ok") == "ok",
+            log_written=log_written,
         )
         return seen, now
+
+    def _memory(self) -> tuple[dict[str, Any], bool]:
+        """What the server that is worst off says of its memory, and whether all write their append-only file."""
+        found, log_written = [], True
+        for server in servers(self._redis):
+            with server.pipeline(transaction=False) as pipe:
+                pipe.info("memory")
+                pipe.info("persistence")
+                memory, persistence = pipe.execute(raise_on_error=False)
+            # Not every server lets us ask; then less is known.
+            found += [memory] if isinstance(memory, dict) else []
+            log_written &= not isinstance(persistence, dict) or persistence.get("aof_last_write_status", "ok") == "ok"
+        return max(found, key=_worst, default={}), log_written
 
     def _is_ours(self, contact: ContactSeen) -> bool:
         """Whether it is still configured: what was taken out of the file concerns nobody."""
@@ -174,6 +184,13 @@ def limits(configuration: Configuration) -> Limits:
         silence=health.silence,
         refusing={JENKINS: 3 * polling.builds, GITHUB: 3 * polling.heads},
     )
+
+
+def _worst(memory: dict[str, Any]) -> tuple[bool, float]:
+    """How badly off a server is: whether it throws state away, and how much of its memory it has used."""
+    most = int(memory.get("maxmemory", 0))
+    throws_away = most > 0 and memory.get("maxmemory_policy", "noeviction") != "noeviction"
+    return throws_away, int(memory.get("used_memory", 0)) / most if most else 0.0
 
 
 def _kind(error: RedisError) -> str:

@@ -1,11 +1,14 @@
-"""The address of a Redis: the one grammar that the settings check, and that clients and Celery are made from.
+"""The address of a Redis, or of RabbitMQ: the one grammar that the settings check, and that clients are made from.
 
     redis://[user:password@]host[:port][/db]
     unix://[user:password@]/path/of/the/socket[?db=1]
     redis+sentinel://[user:password@]host[:port],host[:port],.../master[/db][?sentinel_password=...]
+    redis+cluster://[user:password@]host[:port],host[:port],...
 
-`rediss://` and `rediss+sentinel://` are the same over TLS. Imports nothing but the standard library, so that the
-settings can be checked without a Redis client.
+    amqp://[user:password@]host[:port],host[:port],...[/virtual-host]
+
+`rediss://`, `rediss+sentinel://`, `rediss+cluster://` and `amqps://` are the same over TLS. Imports nothing but the
+standard library, so that the settings can be checked without a client.
 """
 
 from __future__ import annotations
@@ -15,9 +18,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
-#: Ports by default: of a Redis, of a sentinel.
-REDIS_PORT, SENTINEL_PORT = 6379, 26379
+SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
+RABBIT_SCHEMES = ("amqp", "amqps")
+#: Ports by default: of a Redis, of a sentinel, of RabbitMQ without and with TLS.
+REDIS_PORT, SENTINEL_PORT, AMQP_PORT, AMQPS_PORT = 6379, 26379, 5672, 5671
 _VERIFY = ("required", "none")
 #: The options that name a file, and what redis-py and kombu call them as well (`redis.connection.SSLConnection`).
 _FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
@@ -27,7 +31,7 @@ _MASTER = re.compile(r"[A-Za-z0-9._-]+")
 
 
 class AddressError(ValueError):
-    """A text is no address of a Redis. The message goes on after the name of the variable, and holds no secret."""
+    """A text is no such address. The message goes on after the name of the variable, and holds no secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,10 @@ class SignIn:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a Redis is, taken apart: at one of `hosts` or at a `socket`. With a `master`, the hosts are sentinels."""
+    """Where a Redis is, taken apart: at one of `hosts` or at a `socket`.
+
+    With a `master`, the hosts are sentinels; with `cluster`, they are some servers of a cluster.
+    """
 
     hosts: tuple[tuple[str, int], ...] = ()
     socket: str = ""
@@ -56,34 +63,68 @@ class Address:
     sentinel_sign_in: SignIn = SignIn()
     #: redis-py's options of TLS by name; None: no TLS.
     tls: dict[str, Any] | None = None
+    cluster: bool = False
 
     @property
     def files(self) -> dict[str, str]:
         """The files that TLS needs, by the option that names each."""
-        return {name: str(self.tls[name]) for name in _FILES if self.tls and name in self.tls}
+        return _files(self.tls)
+
+
+@dataclass(frozen=True, slots=True)
+class RabbitAddress:
+    """Where a RabbitMQ is, taken apart: the servers of one cluster, or the only one."""
+
+    hosts: tuple[tuple[str, int], ...]
+    virtual_host: str = "/"
+    sign_in: SignIn = SignIn()
+    #: The options of TLS by redis-py's names; None: no TLS.
+    tls: dict[str, Any] | None = None
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The files that TLS needs, by the option that names each."""
+        return _files(self.tls)
+
+
+def parse_broker(text: str) -> Address | RabbitAddress:
+    """The address of Celery's broker that `text` stands for. Raises AddressError with a sentence."""
+    if text.partition("://")[0] in RABBIT_SCHEMES:
+        return _parse_rabbit(text)
+    found = parse(text)
+    if found.cluster:
+        raise AddressError(
+            "is a Redis Cluster, which Celery cannot use; expected RabbitMQ (`amqp://`), or a Redis that is no cluster"
+        )
+    return found
+
+
+def _parse_rabbit(text: str) -> RabbitAddress:
+    scheme, parts = _split(text, RABBIT_SCHEMES, "is not the address of RabbitMQ; expected one such as `amqp://host`")
+    secure, options = scheme == "amqps", _options(parts)
+    _refuse_unknown(options, _TLS if secure else (), scheme)
+    sign_in, positions = _sign_in(parts.netloc)
+    path = parts.path.removeprefix("/")
+    if "/" in path:
+        raise AddressError("has a path that is too long; expected one virtual host, with `%2F` for a `/` in its name")
+    hosts = _hosts(positions, AMQPS_PORT if secure else AMQP_PORT)
+    return RabbitAddress(hosts, unquote(path) or "/", sign_in, _tls(options) if secure else None)
 
 
 def parse(text: str) -> Address:
-    """The address that `text` stands for. Raises AddressError with a sentence."""
-    if any(not character.isprintable() or character.isspace() for character in text):
-        raise AddressError("holds a blank, a line break or another character that no address has")
-    scheme, middle, rest = text.partition("://")
-    if not middle or not rest or scheme not in SCHEMES:
-        raise AddressError(
-            "is not the address of a Redis; expected one such as `redis://localhost:6379/0`, "
-            "`unix:///run/redis.sock` or `redis+sentinel://host1:26379,host2:26379/mymaster`"
-        )
-    try:
-        parts = urlsplit(text)
-    except ValueError as error:  # brackets that do not match
-        raise AddressError("is not the address of a Redis: its host is not one") from error
-    if parts.fragment or text.endswith("#"):
-        raise AddressError("holds a `#`; inside a password write `%23`")
+    """The address of a Redis that `text` stands for. Raises AddressError with a sentence."""
+    scheme, parts = _split(
+        text,
+        SCHEMES,
+        "is not the address of a Redis; expected one such as `redis://localhost:6379/0`, `unix:///run/redis.sock`, "
+        "`redis+sentinel://host1:26379,host2:26379/mymaster` or `redis+cluster://host1:6379,host2:6379`",
+    )
     options = _options(parts)
-    sentinel, secure = scheme.endswith("+sentinel"), scheme.startswith("rediss")
+    sentinel, cluster = scheme.endswith("+sentinel"), scheme.endswith("+cluster")
+    secure = scheme.startswith("rediss")
     sign_in, positions = _sign_in(parts.netloc)
     own = ("sentinel_username", "sentinel_password") if sentinel else ()
-    _refuse_unknown(options, ("db", *own, *(_TLS if secure else ())), scheme)
+    _refuse_unknown(options, (*(() if cluster else ("db",)), *own, *(_TLS if secure else ())), scheme)
     tls = _tls(options) if secure else None
     if scheme == "unix":
         if positions or parts.path in ("", "/"):
@@ -91,13 +132,37 @@ def parse(text: str) -> Address:
         return Address(socket=unquote(parts.path), db=_db("", options), sign_in=sign_in)
     path = [unquote(part) for part in parts.path.split("/")[1:] if part]
     master = _master(path) if sentinel else ""
+    if cluster and path:
+        raise AddressError("has a path; a cluster has no databases, expected nothing behind its hosts")
     if len(path) > 1:
         raise AddressError("has a path that is too long; expected the number of the database at its end")
     hosts = _hosts(positions, SENTINEL_PORT if sentinel else REDIS_PORT)
-    if len(hosts) > 1 and not sentinel:
-        raise AddressError("names several hosts; expected one, or `redis+sentinel://` for sentinels")
+    if len(hosts) > 1 and not sentinel and not cluster:
+        raise AddressError(
+            "names several hosts; expected one, `redis+sentinel://` for sentinels, or `redis+cluster://` for a cluster"
+        )
     at_sentinels = SignIn(options.get("sentinel_username"), options.get("sentinel_password"))
-    return Address(hosts, "", master, _db(path[0] if path else "", options), sign_in, at_sentinels, tls)
+    return Address(hosts, "", master, _db(path[0] if path else "", options), sign_in, at_sentinels, tls, cluster)
+
+
+def _split(text: str, schemes: tuple[str, ...], otherwise: str) -> tuple[str, SplitResult]:
+    """The scheme, and the parts. Raises AddressError: with `otherwise` if it has none of the schemes."""
+    if any(not character.isprintable() or character.isspace() for character in text):
+        raise AddressError("holds a blank, a line break or another character that no address has")
+    scheme, middle, rest = text.partition("://")
+    if not middle or not rest or scheme not in schemes:
+        raise AddressError(otherwise)
+    try:
+        parts = urlsplit(text)
+    except ValueError as error:  # brackets that do not match
+        raise AddressError("is no address: its host is not one") from error
+    if parts.fragment or text.endswith("#"):
+        raise AddressError("holds a `#`; inside a password write `%23`")
+    return scheme, parts
+
+
+def _files(tls: dict[str, Any] | None) -> dict[str, str]:
+    return {name: str(tls[name]) for name in _FILES if tls and name in tls}
 
 
 def _options(parts: SplitResult) -> dict[str, str]:
@@ -113,8 +178,8 @@ def _refuse_unknown(options: dict[str, str], valid: tuple[str, ...], scheme: str
         shown = name if re.fullmatch(r"[a-z_]{1,40}", name) else "…"
         if name not in valid:
             raise AddressError(
-                f"has the option `{shown}`, which `{scheme}://` has not; expected one of "
-                + ", ".join(f"`{each}`" for each in valid)
+                f"has the option `{shown}`, which `{scheme}://` has not; expected "
+                + ("one of " + ", ".join(f"`{each}`" for each in valid) if valid else "none")
             )
         if not value:
             raise AddressError(f"gives the option `{shown}` no value")

@@ -129,12 +129,12 @@ def _notes(redis: Redis, keys: list[str]) -> Iterator[BackupRow]:
     """Notes as they are now; one that has expired meanwhile is left out."""
     for start in range(0, len(keys), PAGE):
         some = keys[start : start + PAGE]
+        seconds, micros = redis.time()
         with redis.pipeline(transaction=False) as pipe:
-            pipe.time()
             for key in some:
                 pipe.type(key)
                 pipe.pttl(key)
-            (seconds, micros), *answers = pipe.execute()
+            answers = pipe.execute()
             kinds = [kind.decode() for kind in answers[::2]]
             for key in some:
                 pipe.get(key)

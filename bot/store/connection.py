@@ -5,17 +5,20 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from redis import Redis
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.exceptions import AskError, ClusterError, ReadOnlyError, RedisError, ResponseError, TryAgainError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool
 
 from bot.store.address import Address, parse
+
+if TYPE_CHECKING:
+    from bot.store.cluster import ClusterClient
 
 #: How often the sentinels are asked who the master is while connections are in use, in seconds.
 ASK_AGAIN = 1.0
@@ -35,11 +38,14 @@ def connect(url: str, *, timeout: float = 10.0, retries: int = 4) -> Redis:
     that moves).
     """
     address = parse(url)
+    secure = {"ssl": True, **address.tls} if address.tls is not None else {}
+    if address.cluster:
+        return _cluster(address, timeout, retries, secure)
     options: dict[str, Any] = {
         "db": address.db,
         "socket_timeout": timeout,
         "socket_connect_timeout": min(timeout, 5.0),
-        "retry": Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), retries),
+        "retry": _patience(retries),
         "retry_on_error": [RedisConnectionError, RedisTimeoutError, ReadOnlyError],
         # No PING before a command: a server whose disk is full refuses it (MISCONF), though it lets us read. That a
         # connection broke meanwhile is found by the command itself, which may be repeated.
@@ -48,7 +54,6 @@ def connect(url: str, *, timeout: float = 10.0, retries: int = 4) -> Redis:
     }
     if address.socket:
         return Redis(unix_socket_path=address.socket, **options)
-    secure = {"ssl": True, **address.tls} if address.tls is not None else {}
     if address.master:
         sentinel = Sentinel(address.hosts, sentinel_kwargs=sentinel_options(address), **options, **secure)  # type: ignore[no-untyped-call]
         client: Redis = sentinel.master_for(address.master, connection_pool_class=_Pool)  # type: ignore[no-untyped-call]
@@ -57,9 +62,39 @@ def connect(url: str, *, timeout: float = 10.0, retries: int = 4) -> Redis:
     return Redis(host=host, port=port, **options, **secure)
 
 
+def _patience(retries: int) -> Retry:
+    return Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), retries)
+
+
+def _cluster(address: Address, timeout: float, retries: int, secure: dict[str, Any]) -> Redis:
+    """A client of a cluster. It is used like a `Redis`, and is none: see `bot.store.cluster`."""
+    from bot.store.cluster import CONNECT_TIMEOUT, ClusterClient  # loads slowly, and hardly anybody has one
+
+    connect_timeout = min(timeout, CONNECT_TIMEOUT)
+    options = {"socket_timeout": timeout, "socket_connect_timeout": connect_timeout, **address.sign_in.options()}
+    return cast(Redis, ClusterClient(address.hosts, _patience(retries), **options, **secure))
+
+
+def server_of(redis: Redis | ClusterClient, key: str) -> Redis:
+    """A client of the one server that has this key: for what concerns a server or its connection, and no key.
+
+    It repeats nothing and follows no slot that moves. Raises RedisError.
+    """
+    return redis if isinstance(redis, Redis) else redis.server_of(key)
+
+
+def servers(redis: Redis | ClusterClient) -> list[Redis]:
+    """A client of each server that state may be on. Raises RedisError."""
+    return [redis] if isinstance(redis, Redis) else redis.servers()
+
+
 def is_out_of_reach(error: RedisError) -> bool:
     """Whether the store cannot be reached or takes no writes now, which passes; else a request of ours was wrong."""
-    return not isinstance(error, ResponseError) or str(error).startswith(_REFUSING)
+    return not isinstance(error, ResponseError) or isinstance(error, _MOVING) or str(error).startswith(_REFUSING)
+
+
+#: How a cluster says that another server has the slot now, or none has it yet.
+_MOVING = (AskError, TryAgainError, ClusterError)
 
 
 #: How a server that lives refuses to be written to: it is a replica, lacks its replicas, its memory or its disk.

@@ -14,6 +14,7 @@ from bot.core.model.effects import Effect
 from bot.core.model.events import Event, TakenOut
 from bot.core.model.pipeline import Job
 from bot.store.codec import dump_effect, dump_event, load_effect
+from bot.store.connection import server_of
 from bot.store.inbox import WAKE_UP_MS
 from bot.store.keys import FAMILIES, Keys
 from bot.store.scripts import Scripts
@@ -154,7 +155,7 @@ class Outbox:
         Asked in one go on one connection: the note is on this server, and a replica of this server has it. Sentinel
         promotes the replica that has most, so that a note which was confirmed outlives the master.
         """
-        with self._redis.pipeline(transaction=False) as pipe:
+        with server_of(self._redis, note).pipeline(transaction=False) as pipe:
             pipe.pexpire(note, kept_ms)
             pipe.wait(1, CONFIRM_MS)
             there, replicas = pipe.execute()

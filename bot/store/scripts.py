@@ -7,13 +7,13 @@ newer version starts does nothing more.
 
 from __future__ import annotations
 
+import hashlib
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any, cast
 
 from redis import Redis
-from redis.commands.core import Script
-from redis.exceptions import ResponseError
+from redis.exceptions import NoScriptError, ResponseError
 
 from bot.store.keys import Keys
 
@@ -94,7 +94,7 @@ class Scripts:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._loaded: dict[tuple[str, bool], Script] = {}
+        self._known: dict[tuple[str, bool], tuple[str, str]] = {}
 
     def run(self, name: str, keys: list[str], args: list[Any], fence: Keys | None = None) -> Any:
         """Run one script; with `fence`, only if the state of that pipeline is of our schema, or there is none.
@@ -103,17 +103,21 @@ class Scripts:
         the fence keeps it off: then nothing was changed.
         """
         if fence is None:
-            return self._script(name, fenced=False)(keys=keys, args=args)
+            return self._evaluate(name, keys, args, fenced=False)
         try:
-            return self._script(name, fenced=True)(keys=[*keys, fence.meta], args=[*args, SCHEMA])
+            return self._evaluate(name, [*keys, fence.meta], [*args, SCHEMA], fenced=True)
         except ResponseError as error:
             if str(error).startswith(OTHER):
                 raise refusal(fence.pipeline, int(str(error).removeprefix(OTHER))) from error
             raise
 
-    def _script(self, name: str, *, fenced: bool) -> Script:
-        script = self._loaded.get((name, fenced))
-        if script is None:
+    def _evaluate(self, name: str, keys: list[str], args: list[Any], *, fenced: bool) -> Any:
+        known = self._known.get((name, fenced))
+        if known is None:
             text = source("fence") + source(name) if fenced else source(name)
-            script = self._loaded[name, fenced] = self._redis.register_script(text)
-        return script
+            sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()  # how the server names a script
+            known = self._known[name, fenced] = (sha, text)
+        try:
+            return self._redis.evalsha(known[0], len(keys), *keys, *args)
+        except NoScriptError:  # sent to this server alone: SCRIPT LOAD would ask every server of a cluster
+            return self._redis.eval(known[1], len(keys), *keys, *args)

@@ -68,7 +68,9 @@ class WakeUpSender:
         the sweeper finds what came in anyway."""
         self._pause = pause
         found = broker.settings(url)
-        timeouts = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
+        # A Redis has the first two, RabbitMQ the others.
+        names = ("socket_timeout", "socket_connect_timeout", "read_timeout", "write_timeout")
+        timeouts = {name: TIMEOUT for name in names if name in found["broker_transport_options"]}
         self._app = Celery("interlock", broker=found["broker_url"], set_as_current=False)
         self._app.conf.update(
             {**found, "broker_transport_options": {**found["broker_transport_options"], **timeouts}},

@@ -51,6 +51,7 @@ def test_nothing_is_needed_to_start_with_the_embedded_redis(env: pytest.MonkeyPa
 def test_the_broker_is_the_redis_of_the_state_unless_it_is_given(env: pytest.MonkeyPatch) -> None:
     assert given(env, REDIS_URL="redis://a/0").broker == SecretStr("redis://a/0")
     assert given(env, BROKER_URL="redis://b/0").broker == SecretStr("redis://b/0")
+    assert given(env, REDIS_URL="redis+cluster://a", BROKER_URL="amqp://b").broker == SecretStr("amqp://b")
 
 
 def test_a_secret_can_come_from_a_file_and_loses_its_last_line_break(env: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -165,8 +166,11 @@ MISTAKES = [
     ({"API_TOKENS": f"alice:{HUSH},bob:{HUSH}"}, "INTERLOCK_API_TOKENS gives the same token to two people; expected one of their own for each"),
     ({"NOTIFY_URLS": f"slack://{HUSH}"}, "INTERLOCK_NOTIFY_URLS has an entry, number 1, that is not `channel=address`"),
     ({"NOTIFY_URLS": f"chat={HUSH}"}, "INTERLOCK_NOTIFY_URLS holds no address for `chat`; expected one such as `slack://...`"),
-    ({"REDIS_URL": f"localhost:{HUSH}"}, "INTERLOCK_REDIS_URL is not the address of a Redis; expected one such as `redis://localhost:6379/0`, `unix:///run/redis.sock` or `redis+sentinel://host1:26379,host2:26379/mymaster`"),
+    ({"REDIS_URL": f"localhost:{HUSH}"}, "INTERLOCK_REDIS_URL is not the address of a Redis; expected one such as `redis://localhost:6379/0`, `unix:///run/redis.sock`, `redis+sentinel://host1:26379,host2:26379/mymaster` or `redis+cluster://host1:6379,host2:6379`"),
     ({"BROKER_URL": f"redis://:{HUSH}@host?{HUSH}=1"}, "INTERLOCK_BROKER_URL has the option `…`, which `redis://` has not; expected one of `db`"),
+    ({"REDIS_URL": f"redis+cluster://:{HUSH}@host"}, "INTERLOCK_BROKER_URL is not set, but INTERLOCK_REDIS_URL is a Redis Cluster, which Celery cannot use; expected the address of RabbitMQ (`amqp://`), or of a Redis that is no cluster"),
+    ({"BROKER_URL": f"redis+cluster://:{HUSH}@host"}, "INTERLOCK_BROKER_URL is a Redis Cluster, which Celery cannot use; expected RabbitMQ (`amqp://`), or a Redis that is no cluster"),
+    ({"BROKER_URL": "amqps://host?ssl_ca_certs=/no/such"}, "INTERLOCK_BROKER_URL names a file in `ssl_ca_certs` that is not there"),
     ({"REDIS_URL": "rediss://host?ssl_ca_certs=/no/such"}, "INTERLOCK_REDIS_URL names a file in `ssl_ca_certs` that is not there"),
     ({"LOG_LEVEL": "warn"}, "INTERLOCK_LOG_LEVEL is not known; expected one of `DEBUG`, `INFO`, `WARNING`, `ERROR`; did you mean `WARNING`?"),
     ({"LOG_FORMAT": "xml"}, "INTERLOCK_LOG_FORMAT is not known; expected one of `json`, `text`"),

@@ -15,7 +15,8 @@ def program(*names: str) -> Path:
         found = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
         if found:
             return Path(found)
-    (pytest.fail if os.environ.get("CI") else pytest.skip)(f"none of {names} is installed here: see `make engines`")
+    missing = pytest.fail.Exception if os.environ.get("CI") else pytest.skip.Exception
+    raise missing(f"none of {names} is installed here: see `make engines`")
 
 
 def redis_with_tls() -> Path:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
 
 import pytest
 from redis.connection import SSLConnection
 
-from bot.store.address import Address, AddressError, SignIn, parse
+from bot.store.address import Address, AddressError, RabbitAddress, SignIn, parse, parse_broker
 from bot.store.connection import connect
 from config import broker
 
@@ -35,6 +36,37 @@ ADDRESSES = [
         ),
     ),
 ]
+CLUSTERS = [
+    ("redis+cluster://:pw@a,b:2", Address((("a", 6379), ("b", 2)), sign_in=SignIn(None, "pw"), cluster=True)),
+    (
+        "rediss+cluster://a?ssl_cert_reqs=none",
+        Address((("a", 6379),), tls={"ssl_cert_reqs": "none", "ssl_check_hostname": False}, cluster=True),
+    ),
+]
+RABBITS = [
+    ("amqp://a", RabbitAddress((("a", 5672),)), "amqp://a:5672/%2F"),
+    (
+        "amqp://bob:p%40w@a,[::1]:7/shop",
+        RabbitAddress((("a", 5672), ("::1", 7)), "shop", SignIn("bob", "p@w")),
+        "amqp://bob:p%40w@a:5672/shop;amqp://bob:p%40w@[::1]:7/shop",
+    ),
+    (
+        "amqps://a/%2Fx?ssl_ca_certs=/ca.pem",
+        RabbitAddress(
+            (("a", 5671),),
+            "/x",
+            tls={"ssl_ca_certs": "/ca.pem", "ssl_cert_reqs": "required", "ssl_check_hostname": True},
+        ),
+        "amqp://a:5671/%2Fx",
+    ),
+]
+NO_BROKERS = [
+    ("redis+cluster://a", "is a Redis Cluster, which Celery cannot use"),
+    ("amqp://", "is not the address of RabbitMQ"),
+    ("amqp://a/b/c", "has a path that is too long"),
+    ("amqp://a?heartbeat=1", "has the option `heartbeat`, which `amqp://` has not; expected none"),
+    ("amqp://a,a", "names a host twice"),
+]
 
 REFUSED = [
     ("localhost:6379", "is not the address of a Redis"),
@@ -48,6 +80,8 @@ REFUSED = [
     ("redis://:p/w@host", "has a host, number 1"),
     ("redis://host:70000", "has a host, number 1"),
     ("redis://a,b/0", "names several hosts"),
+    ("redis+cluster://a/0", "has a path; a cluster has no databases"),
+    ("redis+cluster://a?db=1", "has the option `db`, which `redis+cluster://` has not; expected none"),
     ("redis://host/x", "has a database that is not a number"),
     ("redis://host/1/2", "has a path that is too long"),
     ("redis://host/1?db=2", "gives the number of the database twice"),
@@ -69,6 +103,34 @@ REFUSED = [
     ("rediss://host?ssl_check_hostname=maybe", "has an `ssl_check_hostname`"),
     ("rediss://host?ssl_certfile=/c.pem", "names one of `ssl_certfile` and `ssl_keyfile`"),
 ]
+
+
+@pytest.mark.parametrize(("text", "expected"), CLUSTERS)
+def test_the_address_of_a_cluster_is_taken_apart(text: str, expected: Address) -> None:
+    assert parse(text) == expected
+    connect(text).close()
+
+
+@pytest.mark.parametrize(("text", "expected", "for_celery"), RABBITS)
+def test_the_address_of_rabbitmq_is_taken_apart(text: str, expected: RabbitAddress, for_celery: str) -> None:
+    assert parse_broker(text) == expected
+    found = broker.settings(text)
+    assert found["broker_url"] == for_celery
+    assert ("broker_use_ssl" in found) == text.startswith("amqps")
+
+
+@pytest.mark.parametrize(("text", "sentence"), NO_BROKERS)
+def test_no_other_broker_is_taken(text: str, sentence: str) -> None:
+    with pytest.raises(AddressError) as caught:
+        broker.settings(text)
+    assert sentence in str(caught.value)
+
+
+def test_rabbitmq_must_show_a_certificate_for_the_name_of_the_first_host() -> None:
+    found = broker.settings("amqps://a,b?ssl_ca_certs=/ca.pem")["broker_use_ssl"]
+    assert found == {"ca_certs": "/ca.pem", "cert_reqs": ssl.CERT_REQUIRED, "server_hostname": "a"}
+    unchecked = broker.settings("amqps://a?ssl_cert_reqs=none")["broker_use_ssl"]
+    assert unchecked == {"cert_reqs": ssl.CERT_NONE}
 
 
 @pytest.mark.parametrize(("text", "expected"), ADDRESSES)

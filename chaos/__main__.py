@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from chaos.plan import KINDS, Plan, draw
-from chaos.play import Played, play
+from chaos.play import KEPT_AS, Played, play
 from chaos.report import into_page, summary, table
 from chaos.world import ROOT, SERVICES
 
@@ -27,6 +27,9 @@ from chaos.world import ROOT, SERVICES
 @click.option("--beside", help="A git revision: its processes run beside these, and take each other's place.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep the folders of all plays here.")
 @click.option("--into", type=click.Path(exists=True, path_type=Path), help="Put the table into this Markdown file.")
+@click.option(
+    "--kept", type=click.Path(exists=True, path_type=Path), help="Only the table of the plays that are kept here."
+)
 @click.option("--kinds", "list_kinds", is_flag=True, help="List the kinds of faults, and play nothing.")
 def chaos(
     seed: int,
@@ -39,12 +42,16 @@ def chaos(
     beside: str | None,
     keep: Path | None,
     into: Path | None,
+    kept: Path | None,
     *,
     list_kinds: bool,
 ) -> None:
     """Play real processes under faults, and hold what came of it against what Interlock promises."""
     if list_kinds:
         print("\n".join(KINDS))
+        return
+    if kept is not None:
+        _show([Played.read(each) for each in sorted(kept.glob(f"*/{KEPT_AS}"))], into)
         return
     if file is not None:
         plans = [Plan.read(file)]
@@ -55,11 +62,15 @@ def chaos(
         root = keep or Path(temporary)
         other = _checkout(beside, root / "beside") if beside else None
         played = [_played(plan, root / f"seed-{plan.seed}", other) for plan in plans]
-        print(table(played))
-        if into is not None:
-            into.write_text(into_page(into.read_text("utf-8"), played), "utf-8")
+        _show(played, into)
     if any(each.violations for each in played):
         sys.exit(1)
+
+
+def _show(played: list[Played], into: Path | None) -> None:
+    print(table(played))
+    if into is not None:
+        into.write_text(into_page(into.read_text("utf-8"), played), "utf-8")
 
 
 def _played(plan: Plan, folder: Path, beside: Path | None) -> Played:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from chaos.api import Answer, Api, Unanswered, patiently
@@ -16,7 +17,7 @@ from chaos.checker import Violation, check, unfinished
 from chaos.faults import Faults
 from chaos.people import People
 from chaos.plan import KINDS, PROCESSES, Fault, Merge, Plan
-from chaos.records import Records, collect
+from chaos.records import collect
 from chaos.sentinels import Replicated
 from chaos.start import FOLDER, clock_file, faketime, release_link
 from chaos.world import ROOT, SERVICES, World
@@ -27,6 +28,8 @@ START = 90.0
 #: After the last fault and the last merge: how long nothing may change although something is left, and how long it may
 #: take in all until everything has ended; in seconds. A trigger whose claim died with a worker waits half a minute.
 STILL, PATIENCE = 120.0, 600.0
+#: What came of a play, in its folder.
+KEPT_AS = "played.json"
 #: For how long all must be over before it counts: late callbacks and late triggers may still come.
 CALM = 4.0
 #: After how long a change that nobody remembers is merged again, in seconds.
@@ -37,19 +40,29 @@ LOOKS = 0.3
 
 @dataclass
 class Played:
-    """What came of a play."""
+    """What came of a play; it is kept as `played.json` in its folder."""
 
-    plan: Plan
-    records: Records
+    seed: int
+    store: str
+    merges: int
+    builds: int
+    #: How many runs ended in which way.
+    ends: dict[str, int]
     violations: list[Violation]
     #: How often each kind of fault came; those that could not be made here.
-    times: Counter[str]
-    skipped: set[str]
+    times: dict[str, int]
+    skipped: list[str]
     #: How long it took in all, and from the last fault to the end; in seconds.
     seconds: float
     calm_after: float
     #: Lines of the processes' logs that begin a traceback.
     tracebacks: list[str] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, file: Path) -> Played:
+        """Read one that was kept."""
+        found = json.loads(file.read_text("utf-8"))
+        return cls(violations=[Violation(**each) for each in found.pop("violations")], **found)
 
 
 def play(plan: Plan, folder: Path, beside: Path | None = None, say: Callable[[str], object] = lambda _: None) -> Played:
@@ -77,17 +90,21 @@ def play(plan: Plan, folder: Path, beside: Path | None = None, say: Callable[[st
         records = collect(world, people, api, made.emptied)
         records.save(folder / "records.json")
         api.close()
-        violations = check(records)
-        return Played(
-            plan,
-            records,
-            violations,
-            weather.times,
-            skipped & {fault.kind for fault in plan.faults},
-            time.monotonic() - began,
-            calm - quiet,
-            _tracebacks(folder),
-        )
+    played = Played(
+        plan.seed,
+        plan.store,
+        len(records.merged),
+        len(records.builds),
+        Counter(str(run.get("end") or "live") for run in records.runs),
+        check(records),
+        weather.times,
+        sorted(skipped & {fault.kind for fault in plan.faults}),
+        time.monotonic() - began,
+        calm - quiet,
+        _tracebacks(folder),
+    )
+    (folder / KEPT_AS).write_text(json.dumps(asdict(played), indent=1), "utf-8")
+    return played
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from chaos.plan import KINDS
 from chaos.play import Played
@@ -12,12 +12,10 @@ from chaos.play import Played
 
 def summary(played: Played) -> str:
     """One play, in a few lines."""
-    records, plan = played.records, played.plan
-    ends = Counter(str(run.get("end") or "live") for run in records.runs)
-    counted = ", ".join(f"{number} {end}" for end, number in ends.most_common())
+    counted = ", ".join(f"{number} {end}" for end, number in Counter(played.ends).most_common())
     lines = [
-        f"seed {plan.seed}: {played.seconds:.0f} s, {sum(played.times.values())} faults, {len(records.merged)} merges, "
-        f"{len(records.builds)} builds; runs: {counted}; all over {played.calm_after:.0f} s after the last fault; "
+        f"seed {played.seed}: {played.seconds:.0f} s, {sum(played.times.values())} faults, {played.merges} merges, "
+        f"{played.builds} builds; runs: {counted}; all over {played.calm_after:.0f} s after the last fault; "
         f"{len(played.violations)} violations, {len(played.tracebacks)} tracebacks"
     ]
     lines += [f"  VIOLATION of {each.promise!r}: {each.what}" for each in played.violations]
@@ -34,20 +32,20 @@ def table(played: Sequence[Played]) -> str:
         times.update(each.times)
         plays.update(each.times.keys())
         violations.update({kind: len(each.violations) for kind in each.times})
-    skipped = set().union(*(each.skipped for each in played)) if played else set()
     rows = ["| fault | times | plays with it | violations in these |", "| --- | ---: | ---: | ---: |"]
     rows += [f"| {kind} | {times[kind]} | {plays[kind]} | {violations[kind]} |" for kind in KINDS if times[kind]]
-    rows += [f"| {kind} | skipped: libfaketime is not here | | |" for kind in sorted(skipped)]
+    rows += [f"| {kind} | skipped: libfaketime is not here | | |" for kind in sorted({*_skipped(played)})]
     total = sum(len(each.violations) for each in played)
-    merges, builds = (sum(len(rows) for rows in found) for found in _sizes(played))
     rows.append(f"| **all** | **{sum(times.values())}** | **{len(played)}** | **{total}** |")
+    merges, builds = sum(each.merges for each in played), sum(each.builds for each in played)
     seconds = max((each.calm_after for each in played), default=0.0)
-    text = f"{merges} merges, {builds} builds. Everything had ended {seconds:.0f} s after the last fault at the latest."
+    text = f"{merges:,} merges, {builds:,} builds. All had ended {seconds:.0f} s after the last fault at the latest."
     return "\n".join([*rows, "", text])
 
 
-def _sizes(played: Sequence[Played]) -> tuple[list[list[object]], list[list[object]]]:
-    return [[*each.records.merged] for each in played], [[*each.records.builds] for each in played]
+def _skipped(played: Sequence[Played]) -> Iterator[str]:
+    for each in played:
+        yield from each.skipped
 
 
 def into_page(text: str, played: Sequence[Played]) -> str:

@@ -26,17 +26,17 @@ class Violation:
 
 def check(records: Records) -> list[Violation]:
     """Every violation of every promise."""
-    seen = Seen(records)
-    return [Violation(promise, what) for promise, found in PROMISES.items() for what in found(seen)]
+    evidence = Evidence(records)
+    return [Violation(promise, what) for promise, found in PROMISES.items() for what in found(evidence)]
 
 
 def unfinished(records: Records) -> list[str]:
     """What is not over yet; empty once there is nothing more to wait for."""
-    seen = Seen(records)
-    return [*all_ends(seen), *locks_are_open(seen), *no_merge_is_lost(seen), *ends_are_told(seen)]
+    evidence = Evidence(records)
+    return [*all_ends(evidence), *locks_are_open(evidence), *no_merge_is_lost(evidence), *ends_are_told(evidence)]
 
 
-class Seen:
+class Evidence:
     """The records, with what several promises need to know of them."""
 
     def __init__(self, records: Records) -> None:
@@ -99,29 +99,29 @@ def _several(found: dict[tuple[str, ...], list[Row]]) -> Iterator[str]:
 # -- builds -------------------------------------------------------------------------------------------------------
 
 
-def one_build_per_attempt(seen: Seen) -> Iterator[str]:
+def one_build_per_attempt(evidence: Evidence) -> Iterator[str]:
     """An attempt is asked for once, whatever became of it."""
     found: defaultdict[tuple[str, ...], list[Row]] = defaultdict(list)
-    for build in seen.builds:
+    for build in evidence.builds:
         names = ("INTERLOCK_RUN", "INTERLOCK_VERSION", "INTERLOCK_STAGE", "INTERLOCK_LANE", "INTERLOCK_ATTEMPT")
         found[tuple(build["params"][each] for each in names)].append(build)
     yield from _several(found)
 
 
-def no_stage_is_passed_twice(seen: Seen) -> Iterator[str]:
+def no_stage_is_passed_twice(evidence: Evidence) -> Iterator[str]:
     """What has passed a stage is not built there again."""
     found: defaultdict[tuple[str, ...], list[Row]] = defaultdict(list)
-    for build in seen.worked:
+    for build in evidence.worked:
         if build["result"] == "SUCCESS":
             found[service_of(build), sha_of(build)[:7], build["stage"]].append(build)
     yield from _several(found)
 
 
-def capacity_holds(seen: Seen) -> Iterator[str]:
+def capacity_holds(evidence: Evidence) -> Iterator[str]:
     """A stage has no more builds at once than it takes."""
-    for stage, capacity in seen.records.capacity.items():
+    for stage, capacity in evidence.records.capacity.items():
         inside: list[Row] = []
-        for build in seen.of_stage(stage):
+        for build in evidence.of_stage(stage):
             inside = [each for each in inside if _end(each) > build["started"]]
             inside.append(build)
             if capacity is not None and len(inside) > capacity:
@@ -132,44 +132,44 @@ def _end(build: Row) -> float:
     return float(build["ended"]) if build["ended"] is not None else float("inf")
 
 
-def one_of_a_service_rolls_out(seen: Seen) -> Iterator[str]:
+def one_of_a_service_rolls_out(evidence: Evidence) -> Iterator[str]:
     """Two builds of one service never change the same environment at once."""
-    for stage in seen.records.rolls_out:
+    for stage in evidence.records.rolls_out:
         last: dict[str, Row] = {}
-        for build in seen.of_stage(stage):
+        for build in evidence.of_stage(stage):
             before = last.get(service_of(build))
             if before is not None and _end(before) > build["started"]:
                 yield f"{name(build)} began beside {name(before)}"
             last[service_of(build)] = build
 
 
-def never_backwards(seen: Seen) -> Iterator[str]:
+def never_backwards(evidence: Evidence) -> Iterator[str]:
     """No older commit of a service is rolled out over a newer one."""
-    for stage in seen.records.rolls_out:
+    for stage in evidence.records.rolls_out:
         newest: dict[str, Row] = {}
-        for build in seen.of_stage(stage):
+        for build in evidence.of_stage(stage):
             before = newest.get(service_of(build))
-            if before is not None and seen.order(sha_of(build)) < seen.order(sha_of(before)):
+            if before is not None and evidence.order(sha_of(build)) < evidence.order(sha_of(before)):
                 yield f"{name(build)} came after {name(before)}, which is newer"
             else:
                 newest[service_of(build)] = build
 
 
-def a_locked_stage_takes_only_the_fix(seen: Seen) -> Iterator[str]:
+def a_locked_stage_takes_only_the_fix(evidence: Evidence) -> Iterator[str]:
     """What failed in a stage closes it until a commit that contains it has passed there, or a person has looked.
 
     Judged in the stages that take one build at a time: there nobody else can have entered before Interlock knew.
     """
-    for stage in seen.records.rolls_out:
-        if seen.records.capacity[stage] == 1:
-            yield from _entered_broken(seen, stage)
+    for stage in evidence.records.rolls_out:
+        if evidence.records.capacity[stage] == 1:
+            yield from _entered_broken(evidence, stage)
 
 
-def _entered_broken(seen: Seen, stage: str) -> Iterator[str]:
-    opened = sorted(at for each, at in seen.records.unlocked if each == stage) + seen.records.emptied
+def _entered_broken(evidence: Evidence, stage: str) -> Iterator[str]:
+    opened = sorted(at for each, at in evidence.records.unlocked if each == stage) + evidence.records.emptied
     #: By service: the build that failed last.
     broken: dict[str, Row] = {}
-    for build in seen.of_stage(stage):
+    for build in evidence.of_stage(stage):
         service = service_of(build)
         stand = {
             each: failed
@@ -181,7 +181,7 @@ def _entered_broken(seen: Seen, stage: str) -> Iterator[str]:
         broken = stand
         if build["result"] == "SUCCESS":
             failed = broken.get(service)
-            if failed is not None and seen.order(sha_of(build)) >= seen.order(sha_of(failed)):
+            if failed is not None and evidence.order(sha_of(build)) >= evidence.order(sha_of(failed)):
                 del broken[service]
         elif not build["interrupted_by"] and build["ended"] is not None:
             broken[service] = build
@@ -190,93 +190,96 @@ def _entered_broken(seen: Seen, stage: str) -> Iterator[str]:
 # -- runs ---------------------------------------------------------------------------------------------------------
 
 
-def no_merge_is_lost(seen: Seen) -> Iterator[str]:
+def no_merge_is_lost(evidence: Evidence) -> Iterator[str]:
     """A merge is delivered, or in something that was, or its end was told on its commit."""
-    for row in seen.records.merged:
-        if seen.order(row["sha"]) > seen.delivered_up_to(row["service"]) and _told(seen, row) not in ENDED_BADLY:
-            yield f"{row['service']} {row['sha'][:7]} is not delivered, and its commit says {_told(seen, row)}"
+    for row in evidence.records.merged:
+        if (
+            evidence.order(row["sha"]) > evidence.delivered_up_to(row["service"])
+            and _told(evidence, row) not in ENDED_BADLY
+        ):
+            yield f"{row['service']} {row['sha'][:7]} is not delivered, and its commit says {_told(evidence, row)}"
 
 
 #: How the status of the last stage ends for a run that was not delivered.
 ENDED_BADLY = ("failure", "error")
 
 
-def _told(seen: Seen, merged: Row) -> str:
+def _told(evidence: Evidence, merged: Row) -> str:
     """What the status of the last stage says of a commit at the end; empty: nothing."""
-    context = f"interlock/{seen.records.rolls_out[-1]}"
-    rows = seen.records.statuses.get(merged["service"], [])
+    context = f"interlock/{evidence.records.rolls_out[-1]}"
+    rows = evidence.records.statuses.get(merged["service"], [])
     return next((str(r["state"]) for r in reversed(rows) if r["sha"] == merged["sha"] and r["context"] == context), "")
 
 
-def a_merge_has_one_run(seen: Seen) -> Iterator[str]:
+def a_merge_has_one_run(evidence: Evidence) -> Iterator[str]:
     """No commit has two runs, and none has a run that was not merged."""
     found: defaultdict[str, list[str]] = defaultdict(list)
-    for run in seen.records.runs:
+    for run in evidence.records.runs:
         found[run["sha"]].append(run["run"])
     for sha, runs in found.items():
         if len(runs) > 1:
             yield f"{sha[:7]} has the runs {', '.join(runs)}"
 
 
-def delivered_is_built_everywhere(seen: Seen) -> Iterator[str]:
+def delivered_is_built_everywhere(evidence: Evidence) -> Iterator[str]:
     """A run that is said to be delivered has passed every stage in Jenkins."""
-    stages = [stage for stage in seen.records.capacity if not stage.startswith("fast-")]
-    for run in _ended(seen, "delivered"):
-        lacks = [stage for stage in stages if not seen.passed(stage, run["sha"])]
+    stages = [stage for stage in evidence.records.capacity if not stage.startswith("fast-")]
+    for run in _ended(evidence, "delivered"):
+        lacks = [stage for stage in stages if not evidence.passed(stage, run["sha"])]
         if lacks:
             yield f"{run['run']} is delivered, but no build of {run['sha'][:7]} passed {', '.join(lacks)}"
 
 
-def failed_has_a_failed_build(seen: Seen) -> Iterator[str]:
+def failed_has_a_failed_build(evidence: Evidence) -> Iterator[str]:
     """A run that is said to have failed has a build that failed in Jenkins."""
-    for run in _ended(seen, "failed"):
-        if not any(sha_of(b) == run["sha"] and b["result"] not in ("SUCCESS", None) for b in seen.worked):
+    for run in _ended(evidence, "failed"):
+        if not any(sha_of(b) == run["sha"] and b["result"] not in ("SUCCESS", None) for b in evidence.worked):
             yield f"{run['run']} has failed ({run['reason']}), but no build of {run['sha'][:7]} has"
 
 
-def superseded_is_carried(seen: Seen) -> Iterator[str]:
+def superseded_is_carried(evidence: Evidence) -> Iterator[str]:
     """A run that was replaced is contained in a run of its service that took its place."""
-    runs = {run["run"]: run for run in seen.records.runs}
-    for run in _ended(seen, "superseded"):
+    runs = {run["run"]: run for run in evidence.records.runs}
+    for run in _ended(evidence, "superseded"):
         newer = runs.get(run["by"] or "")
         if newer is None:
-            if not seen.records.emptied:
+            if not evidence.records.emptied:
                 yield f"{run['run']} is superseded by {run['by']}, which is not there"
-        elif newer["service"] != run["service"] or seen.order(newer["sha"]) <= seen.order(run["sha"]):
+        elif newer["service"] != run["service"] or evidence.order(newer["sha"]) <= evidence.order(run["sha"]):
             yield f"{run['run']} {run['sha'][:7]} is superseded by {newer['run']} {newer['sha'][:7]}: not newer"
 
 
-def nobody_took_a_run_out(seen: Seen) -> Iterator[str]:
+def nobody_took_a_run_out(evidence: Evidence) -> Iterator[str]:
     """No run is cancelled or dropped: nobody asked for it, and main was never forced."""
     for end in ("cancelled", "dropped"):
-        for run in _ended(seen, end):
+        for run in _ended(evidence, end):
             yield f"{run['run']} is {end}: {run['reason']}"
 
 
-def _ended(seen: Seen, end: str) -> Iterator[Row]:
-    return (run for run in seen.records.runs if run.get("end") == end)
+def _ended(evidence: Evidence, end: str) -> Iterator[Row]:
+    return (run for run in evidence.records.runs if run.get("end") == end)
 
 
 # -- what people are told --------------------------------------------------------------------------------------------
 
 
-def ends_are_told(seen: Seen) -> Iterator[str]:
+def ends_are_told(evidence: Evidence) -> Iterator[str]:
     """The commit of every run that ended says so, and says the truth."""
-    for run in seen.records.runs:
+    for run in evidence.records.runs:
         end = run.get("end")
         if end is None:
             continue
-        told = _told(seen, run)
+        told = _told(evidence, run)
         right = ("success",) if end == "delivered" else ENDED_BADLY
         if told not in right:
             yield f"{run['run']} {run['sha'][:7]} is {end}, but its commit says {told or 'nothing'}"
 
 
-def told_once(seen: Seen) -> Iterator[str]:
+def told_once(evidence: Evidence) -> Iterator[str]:
     """One comment for a pull request, one deployment for a commit in an environment."""
-    for service, rows in seen.records.comments.items():
+    for service, rows in evidence.records.comments.items():
         yield from _repeated(service, "comments on", [f"#{row['number']}" for row in rows if row["user"] != "dana"])
-    for service, rows in seen.records.deployments.items():
+    for service, rows in evidence.records.deployments.items():
         yield from _repeated(service, "deployments of", [f"{row['sha'][:7]} {row['environment']}" for row in rows])
 
 
@@ -289,36 +292,36 @@ def _repeated(service: str, what: str, names: list[str]) -> Iterator[str]:
 # -- the end ----------------------------------------------------------------------------------------------------------
 
 
-def locks_are_open(seen: Seen) -> Iterator[str]:
+def locks_are_open(evidence: Evidence) -> Iterator[str]:
     """When all is mended no stage is locked, and no job has a banner."""
-    for stage in seen.records.board["stages"]:
+    for stage in evidence.records.board["stages"]:
         for lock in stage["locks"]:
             yield f"{stage['name']} is locked: {lock['reason']}"
-    for job, text in seen.records.descriptions.items():
+    for job, text in evidence.records.descriptions.items():
         if text:
             yield f"{job} has a banner: {text[:100]}"
 
 
-def all_ends(seen: Seen) -> Iterator[str]:
+def all_ends(evidence: Evidence) -> Iterator[str]:
     """Once the faults are over, everything comes to its end: runs, builds, and what is to be done outside."""
-    for run in seen.records.runs:
+    for run in evidence.records.runs:
         if run["live"]:
             yield f"{run['run']} is {run['status']} in {run['stage']}: {run['reason']}"
-    for build in seen.records.builds:
+    for build in evidence.records.builds:
         if build["building"]:
             yield f"{name(build)} still runs"
-    for held in seen.records.board["held_up"]:
+    for held in evidence.records.board["held_up"]:
         yield f"{held['slot']} is tried again: {held['why']}"
 
 
-def nothing_is_given_up(seen: Seen) -> Iterator[str]:
+def nothing_is_given_up(evidence: Evidence) -> Iterator[str]:
     """No delivery is parked, and no effect is a dead letter."""
-    for row in seen.records.given_up:
+    for row in evidence.records.given_up:
         yield str(row)[:300]
 
 
 #: Every promise, in the words of the report.
-PROMISES: dict[str, Callable[[Seen], Iterator[str]]] = {
+PROMISES: dict[str, Callable[[Evidence], Iterator[str]]] = {
     "one build per attempt": one_build_per_attempt,
     "no stage is passed twice": no_stage_is_passed_twice,
     "capacity": capacity_holds,

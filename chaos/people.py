@@ -17,7 +17,7 @@ BRIEF = 0.05
 
 @dataclass
 class Merged:
-    """A commit that was merged: of which service, when (seconds since the epoch), and which pull request."""
+    """A commit that was merged: of which service, and when (seconds since the epoch)."""
 
     service: str
     sha: str
@@ -26,7 +26,7 @@ class Merged:
 
 @dataclass
 class People:
-    """What they have done so far."""
+    """What they do, and have done so far."""
 
     world: World
     merged: list[Merged] = field(default_factory=list)
@@ -41,10 +41,10 @@ class People:
         title = f"{merge.service} {len(self.merged) + 1}: {what}"
         sha = self.world.github.control.merge(SERVICES[merge.service], title=title, author="dana")
         if merge.fate is not None:
-            self._ordain(sha, merge.fate)
+            self._let_fail(sha, merge.fate)
         self.merged.append(Merged(merge.service, sha, time.time()))
 
-    def _ordain(self, sha: str, fate: Fate) -> None:
+    def _let_fail(self, sha: str, fate: Fate) -> None:
         control = self.world.controller_of(fate.stage).control
         match = {"INTERLOCK_SHA": sha}
         control.rule(f"shop/{fate.stage}", match, result=fate.result, duration=BRIEF, count=fate.builds)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 from chaos.api import Answer, Api, Unanswered, patiently
@@ -17,7 +18,7 @@ from chaos.checker import Violation, check, unfinished
 from chaos.faults import Faults
 from chaos.people import People
 from chaos.plan import KINDS, PROCESSES, Fault, Merge, Plan
-from chaos.records import collect
+from chaos.records import Records, collect
 from chaos.sentinels import Replicated
 from chaos.start import FOLDER, clock_file, faketime, release_link
 from chaos.world import ROOT, SERVICES, World
@@ -81,13 +82,14 @@ def play(plan: Plan, folder: Path, beside: Path | None = None, say: Callable[[st
         people = People(world)
         made = Faults(world, stack, store, folder, [ROOT, beside or ROOT])
         say(f"seed {plan.seed}: {len(plan.merges)} merges, {len(faults)} faults, {plan.store} store")
-        weather = _Weather(made, faults)
-        start = weather.start()
+        timeline = _Timeline(made, faults)
+        start = timeline.start()
         _go_through(plan, people, api, start)
-        weather.join()
+        timeline.join()
         quiet = time.monotonic()
-        calm = _until_over(world, people, api, made, folder / "left.txt")
-        records = collect(world, people, api, made.emptied)
+        look = partial(collect, world, people, api, made.emptied)
+        calm = _until_over(look, people, api, folder / "left.txt")
+        records = look()
         records.save(folder / "records.json")
         api.close()
     played = Played(
@@ -95,9 +97,9 @@ def play(plan: Plan, folder: Path, beside: Path | None = None, say: Callable[[st
         plan.store,
         len(records.merged),
         len(records.builds),
-        Counter(str(run.get("end") or "live") for run in records.runs),
+        dict(Counter(str(run.get("end") or "live") for run in records.runs)),
         check(records),
-        weather.times,
+        dict(timeline.times),
         sorted(skipped & {fault.kind for fault in plan.faults}),
         time.monotonic() - began,
         calm - quiet,
@@ -153,7 +155,7 @@ def _go_through(plan: Plan, people: People, api: Api, start: float) -> None:
             people.merge(merge)
 
 
-class _Weather:
+class _Timeline:
     """The faults, each at its time: a thread for each group, so that those of one group do not overlap."""
 
     def __init__(self, made: Faults, faults: list[Fault]) -> None:
@@ -167,7 +169,7 @@ class _Weather:
         began = time.monotonic()
         for group in dict.fromkeys(KINDS[fault.kind].group for fault in self._faults):
             mine = [fault for fault in self._faults if KINDS[fault.kind].group == group]
-            self._threads.append(threading.Thread(target=self._blow, args=(mine, began), name=group, daemon=True))
+            self._threads.append(threading.Thread(target=self._play_group, args=(mine, began), name=group, daemon=True))
         for thread in self._threads:
             thread.start()
         return began
@@ -179,7 +181,7 @@ class _Weather:
         if self._failed:
             raise self._failed[0]
 
-    def _blow(self, faults: list[Fault], began: float) -> None:
+    def _play_group(self, faults: list[Fault], began: float) -> None:
         try:
             for fault in faults:
                 time.sleep(max(0.0, began + fault.at - time.monotonic()))
@@ -191,7 +193,7 @@ class _Weather:
             self._failed.append(error)
 
 
-def _until_over(world: World, people: People, api: Api, made: Faults, log: Path) -> float:
+def _until_over(look: Callable[[], Records], people: People, api: Api, log: Path) -> float:
     """Until nothing is left to do for a while, or patience ends; returns since when. `log`: what was left, and when.
 
     A change that was on its way when the store was emptied and no process remembered it comes with the next merge of
@@ -202,7 +204,7 @@ def _until_over(world: World, people: People, api: Api, made: Faults, log: Path)
     with log.open("w", encoding="utf-8") as file:
         while time.monotonic() < min(began + PATIENCE, changed + STILL, calm + CALM):
             people.mend(api)
-            left = _left(world, people, api, made)
+            records, left = _left(look)
             if left:
                 calm = time.monotonic()
             if len(left) != len(before):
@@ -211,17 +213,19 @@ def _until_over(world: World, people: People, api: Api, made: Faults, log: Path)
                 few = "; ".join(each[:200] for each in left[:3])
                 file.write(f"after {time.monotonic() - began:.1f} s: {len(left)} left: {few}\n")
                 before = left
-            if made.emptied and time.monotonic() - began > FORGOTTEN:
+            if records and records.emptied and time.monotonic() - began > FORGOTTEN:
                 people.merge_forgotten(api)
             time.sleep(LOOKS)
     return calm
 
 
-def _left(world: World, people: People, api: Api, made: Faults) -> list[str]:
+def _left(look: Callable[[], Records]) -> tuple[Records | None, list[str]]:
+    """The records, and what is not over yet; None while the API does not answer."""
     try:
-        return unfinished(collect(world, people, api, made.emptied))
+        records = look()
     except Unanswered as error:
-        return [str(error)]
+        return None, [str(error)]
+    return records, unfinished(records)
 
 
 def _tracebacks(folder: Path) -> list[str]:

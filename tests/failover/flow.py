@@ -26,7 +26,7 @@ from bot.store.keys import Keys
 from bot.store.outbox import Outbox
 from bot.store.replica import BoardReplica
 from bot.store.scripts import Scripts
-from chaos.checker import Seen, capacity_holds
+from chaos.checker import Evidence, capacity_holds
 from chaos.records import Records, Row
 from chaos.sentinels import Replicated
 from chaos.world import CAPACITY, PIPELINE, ROLLS_OUT, SERVICES, World
@@ -159,7 +159,7 @@ class Flow:
                 over - began,
                 over - last,
                 double(builds),
-                [*capacity_holds(Seen(Records(dict(CAPACITY), list(ROLLS_OUT), builds)))],
+                [*capacity_holds(Evidence(Records(dict(CAPACITY), list(ROLLS_OUT), builds)))],
                 lost(builds, merger.merged),
                 [f"{run.key} {run.status} in {run.step}" for run in _board(copy).runs.values()] + _moving(redis),
                 [f"{letter.slot}: {letter.error}" for letter in outbox.dead_letters()],

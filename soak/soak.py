@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -109,7 +108,6 @@ class SoakWorld(World):
     def __init__(self, folder: Path, seed: int, keep: dict[str, Any]) -> None:
         super().__init__(folder, seed)
         self._keep = keep
-        self.token = secrets.token_hex(16)
 
     def __enter__(self) -> SoakWorld:
         super().__enter__()
@@ -126,7 +124,7 @@ class SoakWorld(World):
     def env(self) -> dict[str, str]:
         """The environment of Interlock's processes."""
         more = {"INTERLOCK_WEB_WORKERS": "2", "INTERLOCK_WORKERS": str(WORKERS), "INTERLOCK_LOG_LEVEL": "WARNING"}
-        return super().env | more | {"INTERLOCK_API_TOKENS": f"soak:{self.token}"}
+        return super().env | more
 
 
 class Soak:
@@ -202,7 +200,8 @@ class Soak:
             if developers.merged // A_DAY > self._days:
                 self._days += 1
                 gone = store.let_a_day_pass(redis, self._families)
-                self._say(f"day {self._days}: {developers.merged} merges, {gone:,} keys of Redis expired")
+                memory = store.memory(redis) / (1 << 20)
+                self._say(f"day {self._days}: {gone:,} keys of Redis expired, it holds {memory:.1f} MiB")
             if now - began >= sampled * every:
                 self._sample(now - began, stack)
                 if seconds < SHORT or sampled % SELDOM == 0:

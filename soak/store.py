@@ -98,6 +98,12 @@ def look(redis: Redis, families: KeyFamilies, *, everything: bool = False) -> St
     return found
 
 
+def memory(redis: Redis) -> int:
+    """How many bytes Redis has taken in all."""
+    info: Any = redis.info("memory")
+    return int(info["used_memory"])
+
+
 def faults(redis: Redis, families: KeyFamilies) -> list[str]:
     """Keys that no family holds, and keys that do not expire though their family does."""
     found = []

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from launch import BackOff, LaunchError, Process, StartError, Supervisor, says
+from launch import BackOff, LaunchError, Process, StartError, Supervisor, process, says
 
 pytestmark = pytest.mark.slow  # real processes
 
@@ -223,3 +223,16 @@ def first_pid(process: "subprocess.Popen[str]") -> int:
         if "is ready (process" in line:
             return int(line.rpartition(" ")[2].rstrip(")\n"))
     raise AssertionError("it never became ready")
+
+
+def test_a_log_is_rotated_and_only_so_many_older_files_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "LARGEST", 1_000)
+    log = process.LineLog(tmp_path, "web")
+    for number in range(400):
+        log.write(f"line {number}")
+    log.close()
+    files = sorted(tmp_path.iterdir())
+    assert [file.name for file in files] == ["web.log", *(f"web.log.{n}" for n in range(1, process.KEPT + 1))]
+    assert all(file.stat().st_size <= 1_000 for file in files)
+    assert all(file.stat().st_mode & 0o777 == 0o600 for file in files)
+    assert files[0].read_text().splitlines()[-1] == "web    | line 399"

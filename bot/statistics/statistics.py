@@ -127,7 +127,10 @@ class Statistics:
         return changes
 
     def forget_old(self, now: float) -> None:
-        """Drop the weeks and tests that count no more, the tests beyond `TESTS_KEPT`, ended runs beyond `RUNS_KEPT`."""
+        """Drop the weeks and tests that count no more, the tests beyond `TESTS_KEPT`, ended runs beyond `RUNS_KEPT`.
+
+        And runs that are as old as the weeks and have not ended: the log forgot how, while nobody read it.
+        """
         first = week_of(now - WEEKS_KEPT * 7 * 86_400)
         for week, service, _ in list(self.weeks()):
             if week < first:
@@ -137,14 +140,17 @@ class Statistics:
             for name, part in self.of("test")
             if isinstance(part, FailingTest)
         }
-        ended = sorted(
-            (part.ended, rest) for rest, part in self.of("run") if isinstance(part, MeasuredRun) and part.ended
-        )
-        for _, rest in ended[:-RUNS_KEPT]:
-            self.drop(f"run/{rest}")
+        self._forget_runs(now - WEEKS_KEPT * 7 * 86_400)
         newest = sorted(last, key=lambda key: last[key], reverse=True)
         for key in [*newest[TESTS_KEPT:], *(key for key in newest[:TESTS_KEPT] if last[key] < now - TEST_PERIOD)]:
             self.drop(key)
+
+    def _forget_runs(self, began_before: float) -> None:
+        runs = [(rest, part) for rest, part in self.of("run") if isinstance(part, MeasuredRun)]
+        ended = sorted((part.ended, rest) for rest, part in runs if part.ended)
+        unknown = [rest for rest, part in runs if not part.ended and part.began < began_before]
+        for rest in (*(rest for _, rest in ended[:-RUNS_KEPT]), *unknown):
+            self.drop(f"run/{rest}")
 
 
 def week_of(at: float) -> str:

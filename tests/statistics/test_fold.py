@@ -14,7 +14,7 @@ from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import Mode, Outcome, Step
 from bot.statistics.fold import fold
 from bot.statistics.parts import RUNS_KEPT, Cause, MeasuredRun
-from bot.statistics.statistics import Statistics, cost_so_far, week_of, weeks_until
+from bot.statistics.statistics import WEEKS_KEPT, Statistics, cost_so_far, week_of, weeks_until
 from bot.statistics.waiting import account_of
 from tests.core.world import shop
 from tests.statistics.measured import MeasuredTown
@@ -194,6 +194,14 @@ def test_of_the_runs_that_have_ended_the_last_are_kept() -> None:
     statistics.forget_old(10_000.0)
     assert len(statistics.parts) == RUNS_KEPT + 1
     assert (statistics.run("S1.10"), statistics.run("S1.0")) == (None, MeasuredRun("S1", 0.0))
+
+
+def test_a_run_of_which_nobody_knows_how_it_ended_is_forgotten_with_the_weeks() -> None:
+    statistics = Statistics({"run/S1.0": MeasuredRun("S1", 100.0)})
+    statistics.forget_old(100.0 + WEEKS_KEPT * 7 * 86_400)
+    assert statistics.run("S1.0") is not None
+    statistics.forget_old(101.0 + WEEKS_KEPT * 7 * 86_400)
+    assert statistics.run("S1.0") is None
 
 
 def test_an_account_is_whole_at_any_moment_and_changes_nothing() -> None:

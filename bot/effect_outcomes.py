@@ -42,11 +42,15 @@ class RetryLater(Exception):
         self.event = event
 
 
-class RateLimited(RetryLater):
-    """A rate limit asks to wait first: nothing was sent. It counts as no attempt, however long it takes."""
+class Postponed(RetryLater):
+    """It is too early: nothing was sent. It counts as no attempt, however long it takes."""
 
     def __init__(self, why: str, *, after: float) -> None:
         super().__init__(why, after=after, certain=True)
+
+
+class RateLimited(Postponed):
+    """A rate limit asks to wait first."""
 
 
 class ClaimLost(Exception):

@@ -115,6 +115,8 @@ class GitHubSettings:
     report: ReportKind = ReportKind.STATUSES
     #: Which open pull requests show a lock; `Pipeline.lock_status` is the same.
     lock_status: LockStatus = LockStatus.HOLDER
+    #: After how many seconds of waiting a run's pull request is told of it; None: never.
+    comment_after: float | None = 900.0
     #: The longest one request may take, in seconds.
     timeout: float = 15.0
     #: Seconds between two writes, over all processes; 0: as fast as one likes.

@@ -244,6 +244,9 @@ class GitHubEntry(FileSection):
     lock_status: LockStatus = LockStatus.HOLDER
     """Which open pull requests get a commit status while a stage is locked: none (`off`), those of the services that
     hold a lock (`holder`, the default), or those of all services (`all`)."""
+    comment_after: Annotated[v.DurationOrOff, v.between("1m", "7d")] = 900.0
+    """After how long a wait the pull request of a run is told what the run waits for and when it is expected to enter;
+    `off`: never. Default 15m."""
     timeout: Annotated[v.Duration, v.between("1s", "5m")] = 15.0
     """The longest one request to GitHub may take. Default 15s."""
     write_spacing: Annotated[v.Spacing, v.between("0s", "1m")] = 1.0

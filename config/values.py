@@ -25,6 +25,7 @@ HEADER = r"^[A-Za-z][A-Za-z0-9-]{0,62}$"
 PERSON = r"^(github:)?[A-Za-z0-9][A-Za-z0-9._@-]{0,62}$"
 CONTEXT = r"^[A-Za-z0-9][A-Za-z0-9._/ -]{0,62}$"
 DURATION = r"^[1-9][0-9]{0,8}[smhd]$"
+DURATION_OR_OFF = r"^(off|[1-9][0-9]{0,8}[smhd])$"
 SPACING = r"^(0s|[1-9][0-9]{0,8}[smhd])$"
 URL = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"
 #: The path is written into every link as it is, so it has letters only that need no escaping anywhere.
@@ -91,6 +92,11 @@ def spacing(value: object) -> float:
     return 0.0 if value == "0s" else duration(value)
 
 
+def duration_or_off(value: object) -> float | None:
+    """A duration, or `off` for never."""
+    return None if value == "off" else duration(value)
+
+
 def written(seconds: float) -> str:
     """A duration as the file has it, in the largest unit that fits: 120.0 is `2m`."""
     unit = next(u for u, size in reversed(_SECONDS.items()) if seconds % size == 0)
@@ -100,8 +106,8 @@ def written(seconds: float) -> str:
 def between(least: str, most: str) -> AfterValidator:
     """A bound on durations; both ends, as they are written in the file, are allowed."""
 
-    def check(value: float) -> float:
-        if not spacing(least) <= value <= duration(most):
+    def check(value: float | None) -> float | None:
+        if value is not None and not spacing(least) <= value <= duration(most):
             refuse("the duration is out of range", f"{least} to {most}")
         return value
 
@@ -261,6 +267,7 @@ def _text_schema(pattern: str, *examples: str) -> WithJsonSchema:
 _NAME_WORDS = "lower-case letters, digits and `-`, at most 63, as in `pre-production`"
 
 Duration = Annotated[float, BeforeValidator(duration), _text_schema(DURATION, "90s", "25m", "3d")]
+DurationOrOff = Annotated[float | None, BeforeValidator(duration_or_off), _text_schema(DURATION_OR_OFF, "15m", "off")]
 Spacing = Annotated[float, BeforeValidator(spacing), _text_schema(SPACING, "1s", "0s")]
 Name = Annotated[str, _matching(NAME, "a name", _NAME_WORDS), _text_schema(NAME, "pre-production")]
 ControllerName = Annotated[
@@ -363,7 +370,7 @@ def as_written(node: Any) -> Any:
 
 def _default(key: dict[str, Any]) -> Any:
     value = key["default"]
-    if key.get("pattern") in (DURATION, SPACING) and value is not None:
+    if key.get("pattern") in (DURATION, DURATION_OR_OFF, SPACING) and value is not None:
         return written(value)
     if {"const": "all"} in key.get("anyOf", ()):
         return "all"

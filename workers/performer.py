@@ -30,7 +30,7 @@ from bot.core.model.effects import (
 )
 from bot.core.model.events import Event, TriggerRefused
 from bot.core.model.pipeline import Step
-from bot.effect_outcomes import ClaimLost, Done, PermanentFailure, RateLimited, RetryLater
+from bot.effect_outcomes import ClaimLost, Done, PermanentFailure, Postponed, RetryLater
 from bot.github import comments, deployments, lock_notices, questions, statuses
 from bot.jenkins import banners, builds, posted, triggers, withdrawals
 from bot.jenkins.client import JenkinsForbidden, JenkinsNotFound
@@ -149,8 +149,8 @@ def perform(runtime: Runtime, context: PipelineContext, claim: Claim) -> bool:
     try:
         with timed_effect(context.pipeline.name, effect.kind):
             done = PERFORMERS[type(effect)](runtime, context, claim, effect)
-    except RateLimited as error:
-        log.debug("effect-rate-limited", effect=effect.slot, why=str(error), seconds=round(error.after or 0.0, 1))
+    except Postponed as error:
+        log.debug("effect-postponed", effect=effect.slot, why=str(error), seconds=round(error.after or 0.0, 1))
         context.outbox.postpone(claim, error.after or 0.0, untried=True)
         return False
     except RetryLater as error:

@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 import structlog
 
 from bot.core.model.effects import Answer, Comment
-from bot.effect_outcomes import Done
+from bot.core.model.run import Status
+from bot.effect_outcomes import Done, Postponed
 from bot.github import commands
 from bot.github.limits import Purpose
 from bot.github.session import Session
 from bot.github.transport import GitHubForbidden, GitHubNotFound
-from bot.github.wording import COMMENT, cut, expected_of, log_of, reported_run
-from bot.github.written_state import RenewedClaim, WrittenSlot, mark_of
+from bot.github.wording import COMMENT, cut, expected_of, forecast_of, log_of, reported_run
+from bot.github.written_state import RenewedClaim, Written, WrittenSlot, mark_of
 from bot.payloads import text
 from bot.reporting import run_report
 from bot.reporting.command_answer import answer
@@ -31,50 +32,89 @@ SKEW = 3600.0
 
 
 def keep_comment(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Comment) -> Done:
-    """Bring the comment up to date; what stands there already is not sent again, what only corrects makes none."""
+    """Bring the comment up to date; what stands there already is not sent again.
+
+    What only corrects makes no comment, unless the run has waited for long: then the comment tells of that, and nothing
+    corrects it before the run waits for long again, fails or ends. Raises Postponed while it has not waited so long.
+    """
     entry, session = (
         WrittenSlot(RenewedClaim(runtime, context, claim), effect.slot),
         Session(runtime, effect.repository),
     )
     marker = f"<!-- interlock {context.pipeline.name} -->"
-    words = effect.text or _rendered(runtime, context, effect)
+    written, wait = entry.read(), ""
+    if effect.corrects and (written.wait or _is_missing(written, effect)):
+        wait = _long_wait(runtime, context, effect, written.wait)
+        if not wait:
+            if not written.known:
+                entry.looked(None)  # so nobody has to look for one when there is something to say
+            return Done()
+    words = effect.text or _rendered(runtime, context, effect, waits=bool(wait))
     if not words:
-        return Done()  # nobody knows of the run any more
+        return Done()  # there is nothing to say of the run any more
     body = _body(marker, words, runtime.page_of(context.pipeline.name, effect.run))
-    written, mark = entry.read(), mark_of(body)
-    number, there = written.id, ""
-    if effect.corrects and number is None and not written.unanswered and (written.known or not _is_old(effect)):
-        entry.looked(None)  # so nobody has to look for one when there is something to say
-        return Done()
+    number, there, mark = written.id, "", mark_of(body)
     if number is None and (written.unanswered or (not written.known and _is_old(effect))):
         number, there = _find_comment(session, effect, marker)
         entry.looked(number)
         if effect.corrects and number is None:
-            return Done()
+            return keep_comment(runtime, context, claim, effect)  # now it is known that there is none
     elif not written.unanswered and written.mark == mark:
         return Done()
     if number is not None and _same(there, body):
         entry.settle(mark, number)
-        return Done()
+    else:
+        entry.settle(mark, _write_comment(entry, session, effect, number, body), wait=wait)
+    return Done()
+
+
+def _write_comment(entry: WrittenSlot, session: Session, effect: Comment, number: int | None, body: str) -> int:
+    """Change our comment `number`, or make one; the number of what stands there then."""
+    mark = mark_of(body)
     if number is not None:
         try:
             entry.write(session, "PATCH", f"/issues/comments/{number}", {"body": body}, Purpose.COMMENT, mark)
         except GitHubNotFound:
             entry.forget()  # somebody has deleted it
         else:
-            entry.settle(mark, number)
-            return Done()
+            return number
     path = f"/issues/{effect.pull}/comments"
     made = entry.write(session, "POST", path, {"body": body}, Purpose.COMMENT, mark)
-    entry.settle(mark, int(made["id"]))
-    return Done()
+    return int(made["id"])
 
 
-def _rendered(runtime: Runtime, context: PipelineContext, effect: Comment) -> str:
+def _is_missing(written: Written, effect: Comment) -> bool:
+    """Whether it is certain that no comment of ours is there."""
+    return written.id is None and not written.unanswered and (written.known or not _is_old(effect))
+
+
+def _long_wait(runtime: Runtime, context: PipelineContext, effect: Comment, told: str) -> str:
+    """Which waiting of the run its pull request should hear of now; empty if of none, or of the one that it was `told`.
+
+    Raises Postponed while the run waits, but not for long.
+    """
+    after = runtime.configuration.github.comment_after
+    with context.look() as replica:
+        run = replica.board.runs.get(effect.run)
+    if after is None or run is None or run.status is not Status.WAITING:
+        return ""
+    wait = f"{run.step} {run.queued}"
+    left = run.queued + after - time.time()
+    if wait != told and left > 0:
+        raise Postponed("it has not waited for long", after=left)
+    return wait if wait != told else ""
+
+
+def _rendered(runtime: Runtime, context: PipelineContext, effect: Comment, *, waits: bool) -> str:
+    """The comment; `waits`: the one that tells of a long wait. Empty if there is nothing to say any more."""
     with reported_run(context, effect.run) as found:
         if found is None:
             return ""
-        board, run, _ = found
+        board, run, now = found
+        if waits and run.status is not Status.WAITING:
+            return ""  # it has gone on in this moment
+        if waits:
+            return run_report.waiting_comment(board, run, now, forecast_of(context, board, run, now))
         return run_report.comment(*found, expected_of(context, *found), log_of(runtime, board, run))
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from bot.core.model.board import Board
 from bot.core.model.effects import SetStatus
 from bot.core.model.run import Run, Status
-from bot.forecast.forecast import Forecast
+from bot.forecast.forecast import Forecast, RunForecast
 from bot.reporting.estimates import said_at
 from bot.runtime import PipelineContext, Runtime
 
@@ -87,4 +87,9 @@ def expected_of(context: PipelineContext, board: Board, run: Run, now: float) ->
     """When a waiting run will probably enter its step, with the moment of saying so; empty for all others."""
     if run.key not in board.runs or run.status is not Status.WAITING:
         return ""
-    return said_at(Forecast(board, context.statistics.current(), now).of(run), run, now)
+    return said_at(forecast_of(context, board, run, now), run, now)
+
+
+def forecast_of(context: PipelineContext, board: Board, run: Run, now: float) -> RunForecast:
+    """What is expected of a live run now."""
+    return Forecast(board, context.statistics.current(), now).of(run)

@@ -39,6 +39,8 @@ class Written:
     count: int = 0
     #: Whether anything is known at all, even if only that GitHub has nothing.
     known: bool = False
+    #: Which waiting of a run the content tells of, and of nothing else; empty: none.
+    wait: str = ""
 
 
 class RenewedClaim:
@@ -84,7 +86,7 @@ class WrittenSlot:
         number = int(found["id"]) if "id" in found else None
         unanswered = found.get("unanswered") or found.get("doubt", "")
         sent, count = float(found.get("sent", 0)), int(found.get("count", 0))
-        return Written(number, found.get("mark", ""), unanswered, sent, count, bool(rows))
+        return Written(number, found.get("mark", ""), unanswered, sent, count, bool(rows), found.get("wait", ""))
 
     def write(self, session: Session, verb: str, path: str, body: object, purpose: Purpose, mark: str) -> Any:
         """Note one write, send it, and return GitHub's answer. Call `settle` when it has arrived.
@@ -104,16 +106,20 @@ class WrittenSlot:
                 self._context.redis.hdel(self._key, *_UNANSWERED)  # it is certain that it did nothing
             raise
 
-    def settle(self, mark: str, number: int | None = None, *, counts: bool = False) -> None:
-        """Note that GitHub has the content with this hash, under the id `number`; no reply is missing any more."""
+    def settle(self, mark: str, number: int | None = None, *, counts: bool = False, wait: str = "") -> None:
+        """Note that GitHub has the content with this hash, under the id `number`; no reply is missing any more.
+
+        `wait`: which waiting of a run it tells of, see `Written.wait`.
+        """
         known: dict[str, object] = {"mark": mark} | ({"id": number} if number is not None else {})
+        known |= {"wait": wait} if wait else {}
         self._set(known, count=counts)
         self._unsure = False
 
     def _set(self, fields: dict[str, object], *, count: bool = False) -> None:
         with self._context.redis.pipeline() as pipe:
             if "unanswered" not in fields:
-                pipe.hdel(self._key, *_UNANSWERED)
+                pipe.hdel(self._key, *_UNANSWERED, *(() if "wait" in fields else ("wait",)))
             pipe.hset(self._key, mapping={name: str(value) for name, value in fields.items()})
             if count:
                 pipe.hincrby(self._key, "count", 1)

@@ -53,6 +53,18 @@ def said_at(forecast: RunForecast, run: Run, now: float) -> str:
     return f"At {_clock(now, now)} UTC it was expected to enter {run.step} {about}."
 
 
+def expected_then(forecast: RunForecast, now: float) -> str:
+    """When a waiting run enters, as a clause of a text that says itself when it was written; or why nobody can tell."""
+    found = forecast.enters
+    if forecast.removed_by is not None:
+        return _removed(forecast.removed_by)
+    if found is None:
+        return _why_not(forecast.unforeseen) or "not known"
+    times = f"about {_clock(found.at, now)} UTC ({_clock(found.low, now)} to {_clock(found.high, now)})"
+    behind = _behind(forecast.locks)
+    return f"{times}, {behind}" if behind else times
+
+
 def _clock(at: float, now: float) -> str:
     """`10:40`, with the date if it is another day's."""
     moment, today = datetime.fromtimestamp(at, UTC), datetime.fromtimestamp(now, UTC).date()

@@ -11,8 +11,10 @@ from collections.abc import Iterable, Iterator
 from bot.core.model.board import Board
 from bot.core.model.pipeline import FastLaneStart, Lane, Step, Track
 from bot.core.model.run import STORY, End, Ending, Run, Status
+from bot.forecast.forecast import RunForecast
 from bot.reporting import sentences
 from bot.reporting.buttons import FAST_LANE, RETRY, Button
+from bot.reporting.estimates import expected_then
 from bot.reporting.explain import may_send_fast, way, why
 from bot.reporting.markdown import code, plain
 from bot.reporting.messages import words
@@ -34,6 +36,22 @@ def comment(board: Board, run: Run, now: float, expected: str = "", log: str = "
     if len(happened) == STORY:
         happened[0] = f"- … (the last {STORY - 1} things that happened)"
     return "\n\n".join([summary(board, run, now, expected, log), _way(board, run), "\n".join(happened)]).rstrip()
+
+
+def waiting_comment(board: Board, run: Run, now: float, forecast: RunForecast) -> str:
+    """The comment on a run that has waited for long, as of `now`: it stays as it is until the run fails or ends.
+
+    So all that it says is said of the moment at which it was written.
+    """
+    who, step, minutes = plain(sentences.name(run)), plain(str(run.step)), round((now - run.queued) / 60)
+    written = f"when this was written, {sentences.moment(now)}"
+    known = [
+        f"**{who} had waited {minutes} min for {step} {written}.**",
+        f"- What it waited for: {plain(why(board, run, now).sentence)}",
+        f"- When it was expected to enter: {plain(expected_then(forecast, now))}",
+    ]
+    kept = "This comment changes when the run fails or ends, or has waited so long again."
+    return "\n\n".join([known[0], "\n".join(known[1:]), _way(board, run), kept])
 
 
 def summary(board: Board, run: Run, now: float, expected: str = "", log: str = "") -> str:

@@ -140,7 +140,7 @@ class SetStatus:
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """Say on a pull request where its run is by then: one comment that is kept up to date."""
+    """Say on a pull request where its run is by then, or how long it has waited: one comment for the whole journey."""
 
     repository: str
     pull: int
@@ -151,7 +151,7 @@ class Comment:
     began: float = 0.0
     #: So long it waits for a newer one that takes its place, in seconds.
     debounce: float = 0.0
-    #: Only brings a comment up to date that is there.
+    #: Only brings a comment up to date that is there, and makes one for a run that has waited for long.
     corrects: bool = False
     kind: Literal["comment"] = "comment"
 

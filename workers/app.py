@@ -8,7 +8,6 @@ from typing import Any
 
 import structlog
 from celery import Celery
-from celery.beat import PersistentScheduler, SchedulingError
 from celery.signals import after_task_publish, beat_init, celeryd_init, setup_logging, task_failure, worker_ready
 from celery.worker import state
 from celery.worker.consumer.delayed_delivery import DelayedDelivery
@@ -55,7 +54,7 @@ def make_app() -> Celery:
         task_serializer="json",
         accept_content=["json"],
         beat_schedule=schedule(),
-        beat_scheduler="workers.app:BriefScheduler",
+        beat_scheduler="workers.scheduler:SharedScheduler",
     )
     return app
 
@@ -79,18 +78,6 @@ def schedule() -> dict[str, dict[str, Any]]:
 
 
 # -- where Celery and kombu do not do what we need ---------------------------------------------------------------------
-
-
-class BriefScheduler(PersistentScheduler):  # type: ignore[misc]
-    """What beat sends with. Celery's own logs a page of stack for every message that finds no broker: in a fail-over,
-    say, when for a moment there is no master."""
-
-    def apply_entry(self, entry: Any, producer: Any = None) -> None:
-        """Send what is due, or say in one line that it could not be sent."""
-        try:
-            self.apply_async(entry, producer=producer, advance=False)
-        except SchedulingError as error:
-            log.warning("broker-unreachable", task=entry.task, error=type(error.__cause__ or error).__name__)
 
 
 class TolerantChannel(redis.Channel):

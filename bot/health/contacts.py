@@ -1,4 +1,5 @@
-"""Contacts: when each Jenkins, GitHub identity and channel last gave a good answer, and what went wrong since.
+"""Contacts: when each Jenkins, GitHub identity, channel and the broker last gave a good answer, and what went wrong
+since.
 
 Heartbeats: each process of Interlock stores every few seconds that it lives; one that is silent is stopped or cut off.
 """
@@ -28,6 +29,8 @@ LONGEST = 300
 #: Whom we ask or tell something; and, by controller, who calls us.
 JENKINS, GITHUB, CHANNEL = "jenkins", "github", "channel"
 CALLBACKS = "callbacks"
+#: Celery's broker, and what beat calls it: there is one.
+BROKER, MESSAGES = "broker", "messages"
 
 
 class Contacts:
@@ -130,7 +133,7 @@ class Heartbeats:
 
     def beat(self, kind: str, process: str | None = None) -> None:
         """This process lives. Raises RedisError if that cannot be said."""
-        name = process or _own_name()
+        name = process or own_name()
         self._scripts.run("heartbeat", [self.key], [f"{kind} {name}", HEARTBEATS_REMEMBERED * 1000])
 
     def bury(self) -> None:
@@ -144,7 +147,7 @@ class Heartbeats:
     def leave(self, kind: str) -> None:
         """This process ends, as it should: if others of its kind were heard, nobody need miss it."""
         if len(self.heard().get(kind, [])) > 1:
-            self._forget(kind, _own_name())
+            self._forget(kind, own_name())
 
     def _forget(self, kind: str, process: str) -> None:
         self._redis.zrem(self.key, f"{kind} {process}")
@@ -159,7 +162,8 @@ class Heartbeats:
         return found
 
 
-def _own_name() -> str:
+def own_name() -> str:
+    """What this process is called: `machine/number`."""
     return f"{socket.gethostname()}/{os.getpid()}"
 
 

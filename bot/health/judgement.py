@@ -154,7 +154,7 @@ def _processes(seen: Observations, limits: Limits, now: float) -> Iterator[Findi
         mend = "start the worker, or look at its log; what comes in is kept and decided then"
         status = HealthStatus.DOWN if waiting else HealthStatus.DEGRADED
         yield Finding("worker", status, f"no worker is running{waits}", seen.heard("worker"), mend)
-    if not _lives(seen, "beat", limits.beat, now):
+    if not _lives(seen, "beat", limits.beat, now) and not any(_refuses(each, limits, now) for each in seen.contacts):
         what = "beat is not running: no time limit ends, no lock opens by the clock, and nothing that was lost is found"
         mend = "start beat, or look at its log; webhooks and callbacks move runs meanwhile"
         yield Finding("beat", HealthStatus.DEGRADED, what, seen.heard("beat"), mend)
@@ -187,6 +187,11 @@ def _lives(seen: Observations, kind: str, limit: float, now: float) -> bool:
     return heard is not None and now - heard <= limit
 
 
+def _refuses(contact: ContactSeen, limits: Limits, now: float) -> bool:
+    """Whether this is the broker, and beat runs and finds that it takes nothing."""
+    return contact.kind == "broker" and contact.failing and now - (contact.error_at or 0.0) <= limits.beat
+
+
 def _deciding(pipeline: PipelineSeen, seen: Observations, limits: Limits, now: float) -> Iterator[Finding]:
     """Deliveries that wait too long although a worker runs."""
     name, oldest = pipeline.name, pipeline.oldest_at
@@ -211,13 +216,18 @@ def _contact(contact: ContactSeen, limits: Limits, now: float) -> Iterator[Findi
     """Somebody outside who gives no good answer any more."""
     if contact.error_at is None or contact.since is None or not contact.failing:
         return
-    limit = limits.silence
+    limit = limits.beat if contact.kind == "broker" else limits.silence
     if contact.forbidden:
         limit = max(limit, limits.refusing.get(contact.kind, 0.0))
     if now - contact.since < limit or now - contact.error_at > MOOT:
         return
     if contact.kind == "callbacks":
         yield _refused_callbacks(contact)
+        return
+    if contact.kind == "broker":
+        what = f"the broker takes no messages: {contact.error}"
+        mend = "start it, or correct INTERLOCK_BROKER_URL; what comes in is kept, and decided then"
+        yield Finding("broker", HealthStatus.DEGRADED, what, contact.since, mend, contact.good_at)
         return
     who, mend = _who(contact)
     cause = f"{contact.kind}/{contact.name}"

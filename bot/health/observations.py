@@ -39,7 +39,7 @@ RATE_LIMIT = "a rate limit"
 
 @dataclass(frozen=True, slots=True)
 class ContactSeen:
-    """A Jenkins, a GitHub identity, a channel, or the callbacks of a Jenkins.
+    """A Jenkins, a GitHub identity, a channel, the callbacks of a Jenkins, or the broker as beat finds it.
 
     Times are in seconds since the epoch; None: never.
     `since` is the first error after the last good answer, `error_at` the last one. `forbidden`: it answered, but

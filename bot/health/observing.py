@@ -12,7 +12,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from bot.health.contacts import CALLBACKS, CHANNEL, GITHUB, JENKINS, Contacts, Heartbeats
+from bot.health.contacts import BROKER, CALLBACKS, CHANNEL, GITHUB, JENKINS, Contacts, Heartbeats
 from bot.health.judgement import Health, Limits, judge
 from bot.health.observations import (
     ContactSeen,
@@ -123,7 +123,7 @@ class Observer:
             CALLBACKS: self._configuration.controllers,
             CHANNEL: (name for name, _ in self._configuration.notify.channels),
         }
-        return contact.kind == GITHUB or contact.name in names.get(contact.kind, ())
+        return contact.kind in (GITHUB, BROKER) or contact.name in names.get(contact.kind, ())
 
     def _pipeline(self, keys: Keys, now: float) -> PipelineSeen:
         backlog = read_backlog(self._scripts, keys)

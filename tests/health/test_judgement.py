@@ -102,6 +102,16 @@ CASES = {
     "a controller forbids all": (contact(forbidden=True, ago=91), ["jenkins/cdp degraded"]),
     "GitHub is away": (contact("github"), ["github/cdp degraded"]),
     "a channel takes nothing": (contact("channel"), ["channel/cdp degraded"]),
+    "the broker takes nothing": (contact("broker"), ["broker degraded"]),
+    "the broker takes nothing since a moment": (contact("broker", ago=29), []),
+    "beat runs and finds no broker": (
+        replace(contact("broker"), processes=processes(web=NOW, worker=NOW, beat=NOW - 60)),
+        ["broker degraded"],
+    ),
+    "beat found no broker and ended": (
+        replace(contact("broker", error_at=NOW - 40), processes=processes(web=NOW, worker=NOW, beat=NOW - 60)),
+        ["beat degraded", "broker degraded"],
+    ),
     "callbacks are refused": (contact("callbacks"), ["callbacks/cdp degraded"]),
     "callbacks were refused, then one was right": (contact("callbacks", good_at=NOW - 1), []),
     "an action fails": (left(retried=(FailingAction("x", "no", NOW - 61, 5),)), ["retries degraded"]),

@@ -8,23 +8,16 @@ job, or builds that carry our parameters, from before this board began.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import structlog
 
-from bot.core.model.board import Board
 from bot.core.model.events import Configured, Event, FirstStart, StateLost
-from bot.core.model.messages import Verbatim
-from bot.core.model.pipeline import Job
-from bot.core.model.run import version_stamp
-from bot.core.rules.configuration import remembered
-from bot.effect_outcomes import PermanentFailure, RetryLater
-from bot.jenkins import builds
-from bot.jenkins.banners import locks_in_banner
-from bot.jenkins.client import JenkinsForbidden, JenkinsNotFound, client_for
-from bot.jenkins.differences import CLOCKS_APART
+from bot.core.rules.state_lost import remembered
+from bot.jenkins.traces import read_traces
 from bot.runtime import PipelineContext, Runtime
 from bot.store.replica import BoardReplica
+from bot.store.store import LOOK_MS
 from config import settings
 from config.logs import Once
 from workers import freezes
@@ -69,9 +62,6 @@ def _configure(runtime: Runtime, name: str, context: PipelineContext) -> bool:
 
 # -- the beginning of a board ------------------------------------------------------------------------------------------
 
-#: How many of the newest builds of a job are looked at for one of ours from before.
-BUILDS = 20
-
 _said = Once()
 
 
@@ -104,58 +94,13 @@ def prove_first_start(runtime: Runtime, context: PipelineContext) -> int:
         board = copy.board
         if not board.header.unproven:
             return 0
-        jobs, born = _jobs(board), board.header.born
-    shown: list[_Shown] = []
-    silent = False
-    for stage, job in jobs:
-        try:
-            shown += _shown(runtime, board, stage, job)
-        except (RetryLater, JenkinsForbidden, PermanentFailure) as error:
-            silent = True
-            if _said.is_new((context.pipeline.name, job), str(error)):
-                log.warning("first-start-unproven", job=job.name, controller=job.controller, why=str(error))
-        except JenkinsNotFound:
-            continue  # no job, so nothing of ours in it
-    if not shown and silent:
+        found = read_traces(runtime, board)
+    for job, why in found.silent.items():
+        if _said.is_new((context.pipeline.name, job), why):
+            log.warning("first-start-unproven", job=job.name, controller=job.controller, why=why)
+    if not found.shows_any and found.silent:
         return 0
-    event = _lost(shown) if shown else FirstStart()
-    if shown:
-        context.store.note_unacknowledged_writes()
-    return 1 if context.inbox.add(event, f"proven:{born}") else 0
-
-
-#: What one job shows from before: the stage and the lines of a banner, or (with the stage empty) a sentence of a build.
-_Shown = tuple[str, str]
-
-
-def _jobs(board: Board) -> list[tuple[str, Job]]:
-    """Every job of the pipeline, with the stage whose banner it would carry; empty: none."""
-    real = {stage.job: stage.name for stage in board.pipeline.stages}
-    return [(real.get(job, ""), job) for job in board.jobs()]
-
-
-def _shown(runtime: Runtime, board: Board, stage: str, job: Job) -> Iterator[_Shown]:
-    answer = builds.read_job(client_for(runtime, job), job, BUILDS, description=True)
-    description = answer.get("description")
-    locks = locks_in_banner(description) if stage and isinstance(description, str) else []
-    yield from ((stage, line) for line in locks)
-    for build in answer.get("builds") or []:
-        carried = builds.parameters(build)
-        if carried.get(builds.RUN) and _is_older(board, carried.get(builds.VERSION, ""), build):
-            yield "", f"build #{build.get('number')} of {job.name} was started for {carried[builds.RUN]}"
-            return
-
-
-def _is_older(board: Board, version: str, build: builds.Build) -> bool:
-    """Whether a build was asked for before this board began: its version says when, or else when it started."""
-    stamp, born = version.rpartition("-")[2], board.header.born
-    if stamp.isdecimal():
-        return stamp < version_stamp(born)
-    return float(build.get("timestamp") or 0) / 1000 < born - CLOCKS_APART
-
-
-def _lost(shown: list[_Shown]) -> StateLost:
-    locked = tuple((stage, Verbatim(line)) for stage, line in shown if stage)
-    builds = [line for stage, line in shown if not stage]
-    first = builds[0] if builds else f"the banner over {locked[0][0]} says that it is locked"
-    return StateLost(f"Jenkins shows what the store does not: {first}", locked)
+    if found.shows_any:
+        context.store.note_unacknowledged_writes(LOOK_MS)
+    event = found.as_lost() if found.shows_any else FirstStart()
+    return 1 if context.inbox.add(event, f"proven:{board.header.born}") else 0

@@ -25,13 +25,14 @@ from bot.core.model.effects import (
     Mention,
     Notify,
     SetStatus,
+    Survey,
     Trigger,
     Withdraw,
 )
 from bot.core.model.events import Event, TriggerRefused
 from bot.core.model.pipeline import Step
 from bot.effect_outcomes import ClaimLost, Done, PermanentFailure, Postponed, RetryLater
-from bot.github import comments, deployments, lock_notices, questions, statuses
+from bot.github import comments, deployments, lock_notices, questions, statuses, surveys
 from bot.jenkins import banners, builds, posted, triggers, withdrawals
 from bot.jenkins.client import JenkinsForbidden, JenkinsNotFound
 from bot.metrics.process import timed_effect
@@ -69,6 +70,7 @@ PERFORMERS: dict[type, Callable[[Runtime, PipelineContext, Claim, Any], Done]] =
     SetStatus: statuses.report_status,
     Comment: comments.keep_comment,
     Compare: questions.compare,
+    Survey: surveys.survey,
     AuthorizeCommand: questions.authorize,
     Answer: comments.answer_command,
     FindPull: questions.find_pull,
@@ -258,5 +260,7 @@ def _words(effect: Effect) -> str:
             return f"the comment on {effect.repository}#{effect.pull} that {notice(effect.about)[0]}"
         case Banner():
             return f"the banner of {effect.stage}"
+        case Survey():
+            return f"asking GitHub how far main of {effect.service} had come"
         case _:
             return effect.slot

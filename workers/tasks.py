@@ -114,8 +114,8 @@ def sweep() -> None:
 def ask_at_once(context: PipelineContext) -> None:
     """Ask what a turn has found to be unknown, and do not wait for the next poll.
 
-    Where main stands, when a board has begun or main was moved in a way that fits nowhere; and whether state was lost,
-    when a board has begun.
+    Where main stands, when a board has begun, main was moved in a way that fits nowhere, or a loss was found; and
+    whether state was lost, when a board has begun.
     """
     began = context.began.is_set()
     if began or context.main_unclear.is_set():

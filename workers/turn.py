@@ -26,7 +26,7 @@ from bot.store.codec import load_event
 from bot.store.inbox import InboxEntry, park
 from bot.store.keys import Keys
 from bot.store.outbox import Claim
-from bot.store.store import Busy, ClaimRequest, Outdated, Store, Unstorable, Work, debounce, family_of
+from bot.store.store import LOOK_MS, Busy, ClaimRequest, Outdated, Store, Unstorable, Work, debounce, family_of
 from workers import beginning
 
 log = structlog.get_logger()
@@ -177,7 +177,7 @@ def _beginning(context: PipelineContext) -> list[Event]:
     """What must be decided first; after a loss, writes count as unacknowledged before a trigger goes out."""
     begun = beginning.first_events(context, context.store.copy)
     if any(isinstance(event, StateLost) for event in begun):
-        context.store.note_unacknowledged_writes()
+        context.store.note_unacknowledged_writes(LOOK_MS)
     return begun
 
 
@@ -189,7 +189,7 @@ def _note_what_to_ask(context: PipelineContext, begun: Sequence[Event], work: Wo
     if begun:
         context.store.copy.settled()
         context.began.set()
-    if any(fact.kind is FactKind.FORCE_PUSH_UNPLACED for _, fact in work.facts):
+    if any(fact.kind in (FactKind.FORCE_PUSH_UNPLACED, FactKind.STATE_LOST) for _, fact in work.facts):
         context.main_unclear.set()
 
 

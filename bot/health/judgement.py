@@ -271,6 +271,8 @@ def _left(pipeline: PipelineSeen, limits: Limits, now: float) -> Iterator[Findin
         stages = ", ".join(pipeline.closed)
         lost = f"the state of {pipeline.name} was lost ({pipeline.lost_why})"
         what = f"{lost}: closed until somebody has looked: {stages}"
+        if pipeline.found:
+            what += f"; read from banners, to be confirmed or unlocked: {'; '.join(pipeline.found)}"
         mend = "look in Jenkins at what is rolled out, then `interlock unlock STAGE --reason ...`"
         yield Finding("state-lost", HealthStatus.DEGRADED, what, pipeline.lost_at, mend, pipeline=pipeline.name)
     name, failing = pipeline.name, [each for each in pipeline.retried if now - each.since >= limits.silence]

@@ -113,6 +113,8 @@ class PipelineSeen:
     lost_at: float | None = None
     lost_why: str = ""
     closed: tuple[str, ...] = ()
+    #: The locks that were read from banners, in words: they are to be confirmed.
+    found: tuple[str, ...] = ()
     webhooks: tuple[WebhookSeen, ...] = ()
 
 

@@ -24,6 +24,7 @@ from bot.health.observations import (
     StoreSeen,
     WebhookSeen,
 )
+from bot.reporting.messages import words
 from bot.store.connection import server_of, servers
 from bot.store.delays import Delays
 from bot.store.inbox import parked, read_backlog
@@ -153,7 +154,10 @@ class Observer:
     def _lost(self, keys: Keys) -> dict[str, Any]:
         """The fields of PipelineSeen about a loss."""
         found = stored_loss(self._redis, keys)
-        return {} if found is None else {"lost_at": found.at, "lost_why": found.why, "closed": found.locked}
+        if found is None:
+            return {}
+        told = tuple(f"{stage}: {words(why)}" for stage, why in found.found)
+        return {"lost_at": found.at, "lost_why": found.why, "closed": found.locked, "found": told}
 
     def _latest(self, name: str, count: int, read: Callable[[], ErrorCount]) -> ErrorCount:
         """How many there are and why the latest is there, by `read`: again when their number has changed, and now and

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from html import escape, unescape
+from typing import Any
 
 from bot.core.model.effects import Banner
+from bot.core.model.messages import Verbatim
+from bot.core.model.stage_messages import ClosedAfterLoss, FoundInBanner
 from bot.core.model.stage_state import Lock
+from bot.core.model.traces import LockTrace
 from bot.effect_outcomes import Done, PermanentFailure
 from bot.jenkins.client import JenkinsNotFound, client_for
+from bot.payloads import Unreadable, flag, is_sha, line, number, read_object, text
 from bot.reporting.messages import words
 from bot.reporting.sentences import moment
 from bot.runtime import PipelineContext, Runtime
@@ -94,9 +102,9 @@ def _plain(banner: Banner, link: str, logs: Mapping[str, str]) -> str:
     for lock in banner.locks:
         lines += [f"LOCKED: {words(lock.reason)}", f"  {_since(lock)}"]
         lines += [f"  log of build #{lock.build}: {log}" for log in (logs.get(lock.key),) if log]
-    lines += [f"Now: {words(line)}" for line in banner.coming]
-    lines += [link, _END, ""]
-    return "\n".join(line if line in (_BEGIN, _END) else re.sub("={3,}", "==", line) for line in lines)
+    lines += [f"Now: {words(coming)}" for coming in banner.coming]
+    lines += [link, *(f"{_MARK} {mark}" for mark in _marks(banner)), _END, ""]
+    return "\n".join(each if each in (_BEGIN, _END) else re.sub("={3,}", "==", each) for each in lines)
 
 
 def _html(banner: Banner, link: str, logs: Mapping[str, str]) -> str:
@@ -105,14 +113,82 @@ def _html(banner: Banner, link: str, logs: Mapping[str, str]) -> str:
         f"<li><b>{escape(words(lock.reason))}</b><br>{escape(_since(lock))}{_log(lock, logs.get(lock.key))}</li>"
         for lock in banner.locks
     ]
-    rows += [f"<li>Now: {escape(words(line))}</li>" for line in banner.coming]
+    rows += [f"<li>Now: {escape(words(coming))}</li>" for coming in banner.coming]
     head = f'<b>{escape(banner.stage)} is locked</b> (<a href="{escape(link)}">Interlock</a>)'
     block = f'<div style="{_STYLE}">{head}<ul>{"".join(rows)}</ul></div>'
+    block += "".join(["\n", *(f"<!-- {_MARK} {mark} -->\n" for mark in _marks(banner))])
     return f"{_HTML_BEGIN}{block}{_HTML_END}\n"
 
 
 def _log(lock: Lock, address: str | None) -> str:
     return f', <a href="{escape(address)}">log of build #{lock.build}</a>' if address else ""
+
+
+# -- the same for Interlock itself, should its store be lost -----------------------------------------------------------
+
+#: How a mark begins: a line of the text, or a comment of the HTML, that holds one lock as JSON.
+_MARK = "interlock-lock"
+
+_MARKS = re.compile(rf"^(?:<!-- )?{_MARK} (\{{.{{1,4000}}\}})(?: -->)?$", re.MULTILINE)
+
+#: How many marks of a banner are read, and how long a name and a reason in one may be.
+_MOST, _NAME, _REASON = 20, 100, 300
+
+#: What no mark holds as it is: it could end a comment or the banner.
+_ESCAPED = str.maketrans({each: f"\\u{ord(each):04x}" for each in "<>&="})
+
+
+def _marks(banner: Banner) -> Iterator[str]:
+    """Each lock that must stand again after a loss: neither that of a freeze, nor that of a loss itself."""
+    for lock in banner.locks:
+        if lock.freeze or isinstance(lock.reason, ClosedAfterLoss):
+            continue
+        reason = lock.reason.reason if isinstance(lock.reason, FoundInBanner) else lock.reason
+        mark: dict[str, Any] = {"reason": words(reason)[:_REASON], "by": lock.by, "since": lock.since}
+        if lock.position is not None:
+            mark |= {"run": lock.run, "service": lock.service, "sha": lock.position.sha, "build": lock.build}
+        if lock.until is not None:
+            mark["until"] = lock.until
+        if lock.let_fixes_in:
+            mark["fixes"] = True
+        yield json.dumps(mark, separators=(",", ":")).translate(_ESCAPED).replace("--", r"-\u002d")
+
+
+def marks_in_banner(description: str, stage: str, job: str) -> list[LockTrace]:
+    """The locks that a banner marks. Whoever may edit the job's description may have written them."""
+    found = _BLOCK.search(description)
+    texts = _MARKS.findall(found.group()) if found is not None else []
+    return [lock for each in texts[:_MOST] if (lock := _read_mark(each, stage, job)) is not None]
+
+
+def _read_mark(mark: str, stage: str, job: str) -> LockTrace | None:
+    """One mark, each part bounded; None if it is no mark of ours."""
+    try:
+        data = read_object(mark.encode())
+    except Unreadable:
+        return None
+    reason, since = line(text(data, "reason"), _REASON), _time(data, "since")
+    if not reason or since is None:
+        return None
+    plain = LockTrace(
+        stage,
+        Verbatim(reason),
+        line(text(data, "by"), _NAME),
+        since,
+        until=_time(data, "until"),
+        let_fixes_in=flag(data, "fixes"),
+        banner=job,
+    )
+    run, service, sha = (line(text(data, name), _NAME) for name in ("run", "service", "sha"))
+    if not (run and service and is_sha(sha)):
+        return plain
+    return replace(plain, run=run, service=service, sha=sha, build=number(data, "build"))
+
+
+def _time(data: dict[str, Any], name: str) -> float | None:
+    found = data.get(name)
+    is_time = isinstance(found, int | float) and not isinstance(found, bool) and math.isfinite(found) and found > 0
+    return float(found) if is_time and isinstance(found, int | float) else None
 
 
 def _since(lock: Lock) -> str:

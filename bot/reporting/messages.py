@@ -166,6 +166,11 @@ def _command_heard(of: g.CommandHeard) -> str:
     return f"{of.by} says {verbs} on {of.via}"
 
 
+def _starts_again(of: m.StartsAgain) -> str:
+    where = f"{of.before} was in {of.step}" if of.before else "its commit was on its way"
+    return f"starts again as {of.run}: state was lost while {where}"
+
+
 words.register(m.Verbatim, lambda of: of.text)
 words.register(m.Phrased, lambda of: _PHRASES[of.phrase])
 
@@ -181,7 +186,7 @@ words.register(m.IsMerged, lambda of: f"on its way to {of.stage}")
 words.register(m.Entered, _entered)
 words.register(m.Overtaken, _overtaken)
 words.register(m.BackInQueue, lambda of: f"{name(of.who)} is back at the head of the queue")
-words.register(m.StartsAgain, lambda of: f"starts again as {of.run}: state was lost while {of.before} was in {of.step}")
+words.register(m.StartsAgain, _starts_again)
 
 # builds
 words.register(m.BuildRuns, _build_runs)

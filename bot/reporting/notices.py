@@ -240,13 +240,27 @@ def _loss(of: m.LossNotice) -> Iterator[str]:
     if of.closed:
         yield f"Closed until a person has looked: {', '.join(of.closed)}."
     yield from (f"  {stage} was locked: {words(why)}" for stage, why in of.locked)
+    if of.found:
+        yield "Locked again beside that, as it was known or read from banners; confirm each, or unlock it:"
+        yield from (f"  {stage}: {words(why)}" for stage, why in of.found)
     if of.runs:
         yield "On their way were:"
         yield from (f"  {name(run.who)}, in {run.step} ({run.status})" for run in of.runs)
     if of.live > len(of.runs):
         yield f"  and {of.live - len(of.runs)} more"
+    if of.going:
+        yield "Builds of before that go on; if one is of a commit that starts again, its result counts:"
+        yield from (f"  {name(run.who)}, in {run.step}: {run.status}" for run in of.going)
     if of.again:
         yield f"Started again from the first stage: {', '.join(name(who) for who in of.again)}."
     else:
-        yield "Nothing was started again: the next merge to a service carries what was on its way."
+        yield "Nothing has started again so far. A head of main that was never built starts when GitHub names it."
+    if of.surveyed:
+        yield f"Of {of.surveyed} services neither memory nor Jenkins tells anything: GitHub is asked."
+    if of.silent:
+        yield f"Jenkins did not answer about {', '.join(of.silent)}: what these jobs would show is not known."
+    yield (
+        "Lost for good: the order of the queues, what people had asked (cancel, move, let through, watch), the builds "
+        "of pull requests, the log, the statistics, and messages that were not sent yet."
+    )
     yield "Look in Jenkins at what is rolled out; then: interlock unlock STAGE --reason '...'"

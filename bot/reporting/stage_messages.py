@@ -99,6 +99,14 @@ def _closed_after_loss(of: m.ClosedAfterLoss) -> str:
     return f"state was lost: look, then unlock{known}"
 
 
+#: How far a head had come, by what GitHub shows of it.
+_BECAME = {
+    "delivered": "GitHub shows that it was delivered",
+    "ended": "GitHub shows that its run had ended without being delivered",
+    "started": "GitHub shows that it was on its way: it starts again",
+    "unknown": "nothing shows whether it is to be delivered; to send it: interlock fast-lane SERVICE --stage STAGE",
+}
+
 words.register(m.StageLocked, lambda of: f"{of.stage} is locked: {words(of.reason)}")
 words.register(m.StageUnlocked, _stage_unlocked)
 words.register(m.UnlockedBy, lambda of: f"unlocked by {of.by}: {of.reason}")
@@ -140,3 +148,7 @@ words.register(
 words.register(m.StateWasLost, lambda of: f"state was lost: {of.why}")
 words.register(m.StoreRestored, _store_restored)
 words.register(m.ClosedAfterLoss, _closed_after_loss)
+words.register(
+    m.FoundInBanner, lambda of: f"{words(of.reason)} (read from the banner of {of.job} after state was lost)"
+)
+words.register(m.HeadWasSurveyed, lambda of: f"main of {of.who.service} at {of.who.sha[:7]}: {_BECAME[of.became]}")

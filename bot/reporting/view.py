@@ -12,8 +12,8 @@ from bot.core.model.pipeline import VERIFY, Job, Lane, Policy, Stage, Step, Trac
 from bot.core.model.run import Run, Status, Verification
 from bot.core.model.service_state import Pull
 from bot.core.model.stage_state import Lock, StageBackoff
-from bot.core.rules.configuration import Loss, loss
 from bot.core.rules.fast_lane import fixes
+from bot.core.rules.state_lost import Loss, loss
 from bot.reporting.explain import refused, why, why_of_verification
 from bot.reporting.freezes import closes
 from bot.reporting.messages import words
@@ -185,7 +185,9 @@ def loss_sentence(found: Loss) -> str:
     """What is lost, and what is to be done about it."""
     stages = ", ".join(found.locked)
     todo = f"look, then unlock {stages}" if stages else "its stages have been unlocked"
-    return f"state was lost: {found.why}; {todo}"
+    read = ", ".join(f"{stage} ({words(why)})" for stage, why in found.found)
+    confirm = f"; read from banners, to be confirmed or unlocked: {read}" if read else ""
+    return f"state was lost: {found.why}; {todo}{confirm}"
 
 
 def _verifications(board: Board, now: float) -> View | None:

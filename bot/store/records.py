@@ -12,8 +12,9 @@ from redis import Redis
 from bot.core.model.board_records import Header
 from bot.core.model.facts import FactKind
 from bot.core.model.run import verified_pull
-from bot.core.rules.configuration import Loss, lock_key
+from bot.core.model.stage_state import Lock
 from bot.core.rules.decision import Ended
+from bot.core.rules.state_lost import Loss, found_in_banners, lock_key
 from bot.store.codec import RecordedFact, load_ended, load_record, load_recorded_fact
 from bot.store.ended_index import EndedRunIndex
 from bot.store.keys import Keys
@@ -142,7 +143,11 @@ def stored_loss(redis: Redis, keys: Keys) -> Loss | None:
     stages = [stage.name for stage in header.pipeline.stages]
     there = redis.hmget(keys.board, [f"lock/{lock_key(stage)}" for stage in stages])
     locked = tuple(stage for stage, lock in zip(stages, there, strict=True) if lock is not None)
-    return Loss(header.lost, header.lost_why, locked) if header.lost is not None and locked else None
+    if header.lost is None or not locked:
+        return None
+    rows = redis.hscan_iter(keys.board, match="lock/*", count=1_000)
+    locks = (cast(Lock, load_record(field.decode(), text)) for field, text in rows)
+    return Loss(header.lost, header.lost_why, locked, found_in_banners(locks))
 
 
 @dataclass(frozen=True, slots=True)

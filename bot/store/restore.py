@@ -24,12 +24,10 @@ from bot.store.backup_file import BackupError, BackupHead
 from bot.store.codec import dump_event
 from bot.store.keys import Keys
 from bot.store.scripts import SCHEMA, Scripts
+from bot.store.store import LOOK_MS
 
 #: For how long what is written beside is kept if the restoration is interrupted, in milliseconds.
 BESIDE_MS = 3_600_000
-#: For how long Jenkins is looked at before each trigger, in milliseconds: a run may wait in front of a locked stage for
-#: days. As long as it is remembered that an attempt was posted (`NOTED_MS` in `bot/jenkins/posted.py`).
-LOOK_MS = 14 * 86_400_000
 #: For how long it is remembered that the event was delivered, in seconds.
 DELIVERED_SECONDS = 86_400
 #: How many commands go out at a time; a page of a large value goes alone.

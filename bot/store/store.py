@@ -21,6 +21,7 @@ from bot.core.model.effects import (
     Mention,
     Notify,
     SetStatus,
+    Survey,
 )
 from bot.core.model.facts import Fact
 from bot.core.rules.decision import LIMITS, DecisionLimits, Ended
@@ -49,8 +50,12 @@ VERIFIED_KEPT = 2_000
 TURNS_KEPT = 20_000
 
 
+#: For how long Jenkins is looked at before each trigger after a loss, in milliseconds: a run may wait in front of a
+#: locked stage for days. As long as a posted attempt is remembered (`NOTED_MS` in `bot/jenkins/posted.py`).
+LOOK_MS = 14 * 86_400_000
+
 #: The effects that talk to GitHub.
-GITHUB = (SetStatus, Comment, Compare, FindPull, Deploy, LockNotice, AuthorizeCommand, Answer, Mention)
+GITHUB = (SetStatus, Comment, Compare, Survey, FindPull, Deploy, LockNotice, AuthorizeCommand, Answer, Mention)
 
 
 class Busy(Exception):
@@ -183,9 +188,12 @@ class Store:
         copy.version, copy.epoch = answer[1], answer[3].decode()
         return [entry(raw) for raw in answer[2]], answer[4]
 
-    def note_unacknowledged_writes(self) -> None:
-        """What was acknowledged has been lost: for a while each trigger looks first for what was posted before."""
-        self._scripts.run("unacknowledged", [self.keys.meta], [], fence=self.keys)
+    def note_unacknowledged_writes(self, at_least_ms: int = 0) -> None:
+        """What was acknowledged has been lost: for a while each trigger looks first for what was posted before.
+
+        For half an hour, as long as most builds run, or for `at_least_ms` milliseconds.
+        """
+        self._scripts.run("unacknowledged", [self.keys.meta], [at_least_ms], fence=self.keys)
 
     def is_configured(self) -> bool:
         """Whether anything is stored that a turn can build upon; False at the first start, and when state was lost."""

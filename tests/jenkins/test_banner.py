@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.model.effects import Banner
+from bot.core.model.history import Position
 from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import Job
-from bot.jenkins.banners import with_banner, without_banner
+from bot.core.model.stage_messages import ClosedAfterLoss, FoundInBanner
+from bot.core.model.stage_state import Lock
+from bot.jenkins.banners import marks_in_banner, with_banner, without_banner
+from bot.payloads import line
 from config.model import Markup
 from tests.texts import lock_for
 from tests.workers.conftest import Open
@@ -99,6 +105,8 @@ def test_as_text_it_says_who_broke_it_since_when_and_what_is_on_its_way() -> Non
         "  by S1.1 since 2025-11-25 21:40 UTC, until 2025-11-25 21:50 UTC\n"
         "Now: the fix S1 abcdef0 is in fast acceptance\n"
         "https://interlock.example.com/p/shop\n"
+        'interlock-lock {"reason":"S1 1234567 failed in pre-production (CheckoutTest)","by":"S1.1",'
+        '"since":1764106800.0,"until":1764107400.0}\n'
         "=== end of Interlock's notice ===\n"
         "own"
     )
@@ -153,3 +161,82 @@ def test_a_banner_cannot_be_closed_by_what_it_says(markup: Markup) -> None:
     ):
         shown = with_banner("own", banner(f"x {end}\n and more {end}", end), LINK, markup)
         assert without_banner(shown) == "own"
+
+
+# -- what Interlock itself reads after a loss ------------------------------------------------------------------
+
+A_SHA = "b22c32c10fa761484ad60704476777d2e932e256"
+
+
+def failed_lock(reason: str = REASON, **more: Any) -> Lock:
+    """The lock of a failed run."""
+    whose = {"run": "S1.1", "service": "S1", "position": Position(1, 2, A_SHA), "build": 12, **more}
+    return replace(lock_for(reason, "S1.1", SINCE), **whose)
+
+
+@given(reason=st.text(max_size=300), by=st.text(max_size=60), markup=markups, let_in=st.booleans())
+def test_a_lock_is_read_again_as_it_was_marked(reason: str, by: str, markup: Markup, let_in: bool) -> None:
+    """Whatever people wrote into it: the mark ends neither the banner nor a comment of HTML."""
+    locks = (failed_lock(reason), replace(lock_for(reason, by, SINCE, SINCE + 60), let_fixes_in=let_in))
+    shown = with_banner("own", replace(banner(), locks=locks), LINK, markup)
+    assert without_banner(shown) == "own"
+    readable = line(reason, 300)
+    found = marks_in_banner(shown, "pre-production", JOB.name)
+    if not readable:
+        assert found == []
+        return
+    first, second = found
+    assert (first.run, first.service, first.sha, first.build) == ("S1.1", "S1", A_SHA, 12)
+    assert first.reason == second.reason == Verbatim(readable)
+    assert (second.by, second.since, second.until, second.let_fixes_in) == (line(by, 100), SINCE, SINCE + 60, let_in)
+    assert (second.service, second.sha, second.build) == ("", "", None)
+
+
+def test_neither_the_lock_of_a_freeze_nor_that_of_a_loss_is_marked() -> None:
+    """The one comes by the clock, the other comes with the next loss."""
+    locks = (
+        replace(lock_for("frozen", "freezes", SINCE), freeze="nights"),
+        replace(lock_for("", "Interlock", SINCE), reason=ClosedAfterLoss()),
+        replace(failed_lock(), reason=FoundInBanner(Verbatim(REASON), JOB.name)),
+    )
+    shown = with_banner("", replace(banner(), locks=locks), LINK)
+    (found,) = marks_in_banner(shown, "pre-production", JOB.name)
+    assert found.reason == Verbatim(REASON)
+
+
+HOSTILE = {
+    "no JSON": "{nothing}",
+    "no object": "{[1]}",
+    "no reason": '{"by":"kim","since":1.0}',
+    "no time": '{"reason":"x","since":"yesterday"}',
+    "a time that is none": '{"reason":"x","since":1e999}',
+    "before all time": '{"reason":"x","since":-1}',
+    "true is no time": '{"reason":"x","since":true}',
+    "nested": '{"reason":' + "[" * 200 + "]" * 200 + ',"since":1}',
+    "too long": '{"reason":"' + "x" * 5000 + '","since":1}',
+}
+
+
+@pytest.mark.parametrize("mark", HOSTILE.values(), ids=HOSTILE.keys())
+def test_what_is_no_mark_of_ours_locks_nothing(mark: str) -> None:
+    text = f"=== Interlock: this stage is locked ===\ninterlock-lock {mark}\n=== end of Interlock's notice ===\n"
+    assert marks_in_banner(text, "pre-production", JOB.name) == []
+
+
+def test_what_people_write_outside_of_the_banner_is_no_mark() -> None:
+    assert marks_in_banner('interlock-lock {"reason":"x","since":1}\n', "pre-production", JOB.name) == []
+
+
+def test_only_so_many_marks_are_read_each_with_bounded_parts() -> None:
+    """A sha that is none names no commit; a number of a build that is none names no build."""
+    mark = json.dumps(
+        {"reason": "x" * 999, "by": "y" * 999, "since": 1, "run": "S1.1", "service": "S1", "sha": A_SHA, "build": "12"}
+    )
+    other = json.dumps({"reason": "x", "since": 1, "run": "S1.1", "service": "S1", "sha": "HEAD", "build": 1})
+    rows = "\n".join(f"interlock-lock {each}" for each in (other, *[mark] * 50))
+    text = f"=== Interlock: this stage is locked ===\n{rows}\n=== end of Interlock's notice ===\n"
+    first, *found = marks_in_banner(text, "pre-production", JOB.name)
+    assert len(found) == 19
+    assert (first.service, first.sha, first.build) == ("", "", None)
+    assert (len(found[0].by), found[0].build) == (100, None)
+    assert isinstance(found[0].reason, Verbatim) and len(found[0].reason.text) == 300

@@ -9,12 +9,21 @@ import pytest
 from bot.core.model.board import build_board
 from bot.core.model.board_records import Header
 from bot.core.model.effects import Banner, Notify, Trigger
-from bot.core.model.events import Configured, FirstStart, HeadSeen, Merged, ModeAsked, StateLost, UnlockAsked
+from bot.core.model.events import (
+    Configured,
+    FirstStart,
+    HeadSeen,
+    Merged,
+    ModeAsked,
+    StateLost,
+    TimePassed,
+    UnlockAsked,
+)
 from bot.core.model.facts import FactKind
 from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import Mode, Pipeline, Policy
 from bot.core.model.stage_messages import ClosedAfterLoss
-from bot.core.rules.configuration import LISTED, SHOWN, loss, remembered
+from bot.core.rules.state_lost import LISTED, SHOWN, lock_key, loss, remembered
 from bot.core.rules.decide import decide
 from bot.reporting.view import loss_sentence
 from tests.core.town import Town
@@ -44,6 +53,7 @@ def emptied(town: Town, event: StateLost | None = None) -> Town:
     """The same pipeline on an empty store, and what its first turn decides."""
     after = Town()
     after.board = build_board(Header(Pipeline(town.board.pipeline.name, (), ())), [])
+    after.now = max(after.now, town.now)
     after.quiet()
     after.send(Configured(town.board.pipeline))
     after.send(event or remembered(town.board, "the store was emptied while Interlock ran"))
@@ -57,11 +67,31 @@ def closed(town: Town) -> dict[str, list[str]]:
     }
 
 
-def test_every_stage_that_locks_is_closed_and_says_what_is_known(before: Town) -> None:
-    assert closed(emptied(before)) == {
-        "pre-production": [f"{REASON} (it was locked: S1 S1a failed in pre-production (CheckoutTest))"],
+def test_every_stage_that_locks_is_closed_and_a_lock_that_is_remembered_stands_again(before: Town) -> None:
+    (was,) = before.board.locks_of("pre-production")
+    after = emptied(before)
+    assert closed(after) == {
+        "pre-production": ["S1 S1a failed in pre-production (CheckoutTest)", REASON],
         "production": [REASON],
     }
+    lock = after.board.locks[was.key]
+    assert (lock.since, lock.run, lock.service, lock.build) == (was.since, was.run, "S1", was.build)
+    assert after.run("S1a").status == "failed" and after.run("S1a").key == was.run
+
+
+def test_a_lock_of_a_person_stands_again_with_its_end_unless_that_has_come(before: Town) -> None:
+    before.lock("production", until=before.now + 500)
+    before.lock("acceptance", until=before.now + 1)
+    after = emptied(before)
+    assert closed(after)["production"] == ["maintenance", REASON]
+    after.now += 600
+    after.send(TimePassed())
+    assert closed(after)["production"] == [REASON]
+
+
+def test_what_locked_a_stage_and_cannot_be_put_back_is_told(before: Town) -> None:
+    after = emptied(before, StateLost("x", (("pre-production", Verbatim("audit")),)))
+    assert closed(after)["pre-production"] == [f"{REASON} (it was locked: audit)"]
 
 
 def test_nothing_is_known_and_still_they_are_closed(before: Town) -> None:
@@ -75,7 +105,7 @@ def test_people_are_told_once_with_what_was_on_its_way(before: Town) -> None:
     (notice,) = [n for n in after.did(Notify) if n.topic == "stuck"]
     assert subject_of(notice).endswith(": state was lost")
     for part in (
-        "pre-production was locked: S1 S1a failed in pre-production (CheckoutTest)",
+        "pre-production: S1 S1a failed in pre-production (CheckoutTest)",
         "S2 S2a, in pre-production (waiting)",
         "Started again from the first stage: S2 S2a, S1 S1c.",
         "interlock unlock STAGE",
@@ -96,7 +126,7 @@ def test_a_notice_lists_so_many_runs_and_says_how_many_more_there_are(count: int
     assert ("On their way" in body_of(notice)) is (count > 0)
     assert (f"and {more} more" in body_of(notice)) is (more is not None)
     assert "more\n" not in body_of(notice) or more is not None
-    assert "Nothing was started again" in body_of(notice)
+    assert "Nothing has started again" in body_of(notice)
 
 
 @pytest.mark.parametrize("locks", [True, False])
@@ -109,11 +139,12 @@ def test_a_notice_says_what_is_closed_if_anything_is(*, locks: bool) -> None:
 
 def test_for_each_service_the_newest_commit_that_was_on_its_way_starts_again(before: Town) -> None:
     after = emptied(before)
-    assert sorted((run.service, run.sha, str(run.step)) for run in after.board.runs.values()) == [
+    started = [run for run in after.board.runs.values() if run.status != "failed"]
+    assert sorted((run.service, run.sha, str(run.step)) for run in started) == [
         ("S1", "S1c", "build"),
         ("S2", "S2a", "build"),
     ]
-    numbers = {run.key for run in after.board.runs.values()} & {run.key for run in before.board.runs.values()}
+    numbers = {run.key for run in started} & {run.key for run in before.board.runs.values()}
     assert not numbers, "a run has the key of one that Jenkins may still build"
 
 
@@ -143,8 +174,8 @@ def test_a_run_waits_until_a_person_has_unlocked(before: Town) -> None:
     after = emptied(before)
     for _ in range(2):
         after.passes("S2a")
-    reason = "state was lost: look, then unlock (it was locked: S1 S1a failed in pre-production (CheckoutTest))"
-    assert after.says("S2a") == f"pre-production is locked: {reason} (locked by Interlock)"
+    after.send(UnlockAsked("pre-production", "alex", "looked", lock=lock_key("pre-production")))
+    assert after.says("S2a").startswith("pre-production is locked: S1 S1a failed in pre-production (CheckoutTest)")
     after.send(UnlockAsked("pre-production", "alex", "looked"))
     assert after.runs_in("pre-production") == ["S2a"]
 
@@ -159,7 +190,7 @@ def test_the_mode_that_a_person_set_is_kept(before: Town) -> None:
 
 def test_a_loss_is_told_once(before: Town) -> None:
     after = emptied(before)
-    after.send(UnlockAsked("pre-production", "alex", "looked"))
+    after.send(UnlockAsked("pre-production", "alex", "looked", every=True))
     after.send(StateLost("another worker remembers as well"))
     assert list(closed(after)) == ["production"]
 
@@ -173,14 +204,15 @@ def test_it_is_known_then_that_something_was_lost_and_it_is_told_to_those_of_the
 def test_a_second_loss_does_not_tell_of_the_locks_that_the_first_has_put_up(before: Town) -> None:
     after = emptied(before)
     after.lock("acceptance")
-    assert remembered(after.board, "again").locked == (("acceptance", Verbatim("maintenance")),)
+    assert {stage for stage, _ in remembered(after.board, "again").locked} == {"pre-production", "acceptance"}
+    assert {lock.stage for lock in remembered(after.board, "again").locks} == {"pre-production", "acceptance"}
 
 
 def test_what_a_person_has_taken_out_does_not_start_again(before: Town) -> None:
     before.starts("S1c")
     before.cancel("S1c")
     before.cancel("S2a")
-    assert {run.sha for run in emptied(before).board.runs.values()} == {"S1b"}
+    assert {run.sha for run in emptied(before).board.runs.values() if run.status != "failed"} == {"S1b"}
 
 
 def test_nor_does_one_whose_roll_out_a_person_has_cancelled() -> None:
@@ -211,7 +243,7 @@ def test_a_commit_starts_again_only_if_it_is_known_where_it_stood_and_has_not_st
     after.send(Configured(before.board.pipeline))
     after.send(Merged("S1", "S1c", "S1b"))
     after.send(event)
-    assert sorted(run.sha for run in after.board.runs.values()) == ["S1c", "S2a"]
+    assert sorted(run.sha for run in after.board.runs.values() if run.status != "failed") == ["S1c", "S2a"]
 
 
 def test_a_run_that_starts_again_says_so_in_its_story(before: Town) -> None:
@@ -228,7 +260,7 @@ def test_it_is_shown_as_long_as_one_of_its_locks_stands_and_for_a_day(before: To
         "state was lost: the store was emptied while Interlock ran; look, then unlock pre-production, production"
     )
     for stage in ("pre-production", "production"):
-        after.send(UnlockAsked(stage, "alex", "looked"))
+        after.send(UnlockAsked(stage, "alex", "looked", lock=lock_key(stage)))
     found_at = after.board.header.lost
     assert found_at is not None
     assert loss(after.board, found_at + SHOWN - 1) is not None

@@ -110,6 +110,22 @@ class Compare:
 
 
 @dataclass(frozen=True, slots=True)
+class Survey:
+    """After a loss: ask GitHub how far the head of main of a service had come; `environments`: by stage."""
+
+    service: str
+    repository: str
+    branch: str
+    last_stage: str
+    environments: tuple[tuple[str, str], ...] = ()
+    kind: Literal["survey"] = "survey"
+
+    @property
+    def slot(self) -> str:
+        return f"survey/{self.service}"
+
+
+@dataclass(frozen=True, slots=True)
 class SetStatus:
     """Set the commit status of one stage. `state`: pending, success, failure or error (GitHub docs: statuses)."""
 
@@ -335,6 +351,7 @@ Effect = (
     | AbortDuplicate
     | Look
     | Compare
+    | Survey
     | SetStatus
     | Comment
     | AuthorizeCommand

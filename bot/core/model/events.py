@@ -15,6 +15,7 @@ from bot.core.model.github_events import (
     DefaultBranchChanged,
     GroupFormed,
     HeadSeen,
+    HeadSurveyed,
     Merged,
     PullClosed,
     PullFound,
@@ -53,6 +54,8 @@ from bot.core.model.people_events import (
 from bot.core.model.pipeline import Mode, Pipeline
 from bot.core.model.run import Run
 from bot.core.model.service_state import ServiceState
+from bot.core.model.stage_state import StageVersion
+from bot.core.model.traces import BuildTrace, LockTrace
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,14 @@ class StateLost:
     mode: Mode | None = None
     mode_by: str = ""
     mode_why: str = ""
+    #: The locks that stood, the failed runs that held them, what was in the stages, and the builds of before that
+    #: Jenkins shows, as far as each is known.
+    locks: tuple[LockTrace, ...] = ()
+    holders: tuple[Run, ...] = ()
+    versions: tuple[StageVersion, ...] = ()
+    builds: tuple[BuildTrace, ...] = ()
+    #: The jobs about which Jenkins did not answer: what they would have shown is not known.
+    silent: tuple[str, ...] = ()
     kind: Literal["state-lost"] = "state-lost"
 
 
@@ -118,6 +129,7 @@ Event = (
     | PullFound
     | PullLabelled
     | HeadSeen
+    | HeadSurveyed
     | DefaultBranchChanged
     | ContainmentKnown
     | PullMoved
@@ -174,6 +186,7 @@ __all__ = [
     "FreezesPlanned",
     "GroupFormed",
     "HeadSeen",
+    "HeadSurveyed",
     "LetThroughAsked",
     "LockAsked",
     "Merged",

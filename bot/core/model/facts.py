@@ -59,6 +59,7 @@ class FactKind(StrEnum):
     DEAD_LETTER_TAKEN_OUT = "dead-letter-taken-out"
     PARKED_DELIVERY_TAKEN_OUT = "parked-delivery-taken-out"
     STATE_LOST = "state-lost"
+    HEAD_SURVEYED = "head-surveyed"
     STORE_CHANGED = "store-changed"
     COMMAND_SAID = "command-said"
     REQUEST_REFUSED = "request-refused"

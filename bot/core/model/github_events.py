@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bot.core.model.freezes import PullLabels
+from bot.core.model.traces import DeployedCommit
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,21 @@ class HeadSeen:
     sha: str
     moves: int = 0
     kind: Literal["head-seen"] = "head-seen"
+
+
+@dataclass(frozen=True, slots=True)
+class HeadSurveyed:
+    """After a loss GitHub was asked how far the head of main had come, by what Interlock had written there.
+
+    `state`: that of the commit status of the last stage, or what a check run there amounts to; empty: there is none.
+    """
+
+    service: str
+    sha: str
+    state: Literal["", "pending", "success", "failure", "error"] = ""
+    #: What the deployments of the environments say is where.
+    deployed: tuple[DeployedCommit, ...] = ()
+    kind: Literal["head-surveyed"] = "head-surveyed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -284,6 +284,22 @@ class ClosedAfterLoss(Message):
     before: tuple[Message, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class FoundInBanner(Message):
+    """Why a lock stands that was put back after a loss: the banner over this job told it."""
+
+    reason: Message
+    job: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeadWasSurveyed(Message):
+    """How far the head of main had come before a loss, by what GitHub shows: `started` if it was on its way."""
+
+    who: Who
+    became: Literal["delivered", "ended", "started", "unknown"]
+
+
 # -- notices to people -------------------------------------------------------------------------------------------------
 
 
@@ -358,6 +374,12 @@ class LossNotice(Message):
     runs: tuple[LostRun, ...] = ()
     live: int = 0
     again: tuple[Who, ...] = ()
+    #: The locks that were put back, by stage; the builds of before that go on; the jobs about which Jenkins did not
+    #: answer; and of how many services GitHub is asked how far the head of main had come.
+    found: tuple[tuple[str, Message], ...] = ()
+    going: tuple[LostRun, ...] = ()
+    silent: tuple[str, ...] = ()
+    surveyed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

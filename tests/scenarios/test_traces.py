@@ -10,7 +10,7 @@ import pytest
 from bot.core.model.board import build_board
 from bot.core.model.board_records import Header
 from bot.core.model.effects import Compare, Notify, Survey, Trigger
-from bot.core.model.events import Configured, HeadSeen, HeadSurveyed, Merged, StateLost, UnlockAsked
+from bot.core.model.events import Configured, ContainmentKnown, HeadSeen, HeadSurveyed, Merged, StateLost, UnlockAsked
 from bot.core.model.facts import FactKind
 from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import Lane, Outcome, Pipeline, Step, Track
@@ -96,6 +96,19 @@ def test_the_lock_of_a_failure_that_jenkins_confirms_stands_again_and_its_fix_op
     for _ in range(4):
         town.passes("S1e")
     assert town.board.locks_of(PRE) == []
+
+
+def test_a_banner_that_is_older_than_the_fix_locks_only_until_github_has_said_what_contains_what(
+    jenkins: Jenkins,
+) -> None:
+    jenkins.passed("S1.1", "S1a", "build", "acceptance")
+    failed = jenkins.shows("S1.1", "S1a", PRE, RED)
+    jenkins.shows("S1.2", "S1e", PRE, lane=Lane.FAST)
+    town = lost(jenkins, mark(failed))
+    assert f"{PRE}/S1.1" in town.board.locks
+    (ask,) = [ask for ask in town.did(Compare) if ask.head == "S1e"]
+    town.send(ContainmentKnown("S1", ask.base, ask.head, contains=True))
+    assert [lock.key for lock in town.board.locks_of(PRE)] == [lock_key(PRE)]
 
 
 def test_its_failed_run_can_be_retried(jenkins: Jenkins) -> None:

@@ -23,7 +23,7 @@ from bot.core.model.traces import BuildTrace, LockTrace
 from bot.core.rules import fast_lane, traces
 from bot.core.rules.decision import Decision
 from bot.core.rules.queue import start_run
-from bot.core.rules.stage_locks import lock_stage
+from bot.core.rules.stage_locks import lock_stage, open_passed
 
 #: Who holds the locks that are put up because state was lost.
 BY = "Interlock"
@@ -124,6 +124,8 @@ def recover_lost_state(decision: Decision, event: StateLost) -> None:
     closed = [stage.name for stage in board.pipeline.stages if stage.locks]
     for stage in closed:
         _close(decision, stage, [why for where, why in only_told if where == stage])
+    for service in sorted({lock.service for lock in locks if lock.service}):
+        open_passed(decision, service)  # what a banner or a memory tells may be older than what has passed since (F9)
     again = [*_start_again(decision, event), *traces.start_heads(decision, event)]
     surveyed = traces.survey(decision, event)
     about = _notice(board, replace(event, locked=only_told), closed, again, locks, surveyed)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +11,10 @@ import pytest
 import yaml
 
 from demo.town import PIPELINE, SERVICES, Town
-from launch import BackOff, Stack
 from tests.cli.conftest import typed
-from tests.end_to_end.world import ROOT, World, until
+from tests.end_to_end.world import builds, empty, interlock, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-STAGES = ("build", "acceptance", "pre-production", "production")
 
 
 @pytest.fixture
@@ -31,34 +27,9 @@ def town(tmp_path: Path) -> Iterator[Town]:
         yield made
 
 
-@contextmanager
-def interlock(town: Town, folder: Path) -> Iterator[World]:
-    with Stack(ROOT, data_dir=folder, env={**town.env, "INTERLOCK_WORKERS": "1"}, back_off=BackOff(first=0.1)) as stack:
-        made = World(town, stack)
-        try:
-            until("the heads of main are known", made.configured)
-            yield made
-        finally:
-            made.redis.close()
-
-
 def here(folder: Path, *words: str) -> Any:
     """A command as typed on the machine of Interlock, whose server is the embedded one."""
     return typed(*words, INTERLOCK_DATA_DIR=str(folder), INTERLOCK_REDIS_URL=None)
-
-
-def empty(folder: Path) -> None:
-    for file in [*folder.glob("**/*.aof"), *folder.glob("**/*.manifest"), *folder.glob("**/*.rdb")]:
-        file.unlink()
-
-
-def builds(town: Town) -> Counter[tuple[str, str]]:
-    """How many builds of each commit there are in each stage."""
-    found: Counter[tuple[str, str]] = Counter()
-    for stage in STAGES:
-        rows = town.jenkins["build" if stage == "build" else "cdp"].control.builds(town.job(stage))
-        found.update((stage, row["params"]["INTERLOCK_SHA"]) for row in rows)
-    return found
 
 
 def test_what_was_restored_goes_on_and_nothing_is_lost_or_built_twice(town: Town, tmp_path: Path) -> None:

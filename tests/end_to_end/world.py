@@ -8,6 +8,7 @@ import signal
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +24,8 @@ from demo.town import PIPELINE, SERVICES, Town
 from launch import BackOff, Stack
 from tests.cli.conftest import typed
 
+#: The stages of the demo, in their order.
+STAGES = ("build", "acceptance", "pre-production", "production")
 ROOT = Path(__file__).resolve().parents[2]
 #: The longest that anything here may take, in seconds: machines that build are busy.
 PATIENCE = 60.0
@@ -148,3 +151,30 @@ def world(
                 yield made
             finally:
                 made.redis.close()
+
+
+@contextmanager
+def interlock(town: Town, folder: Path) -> Iterator[World]:
+    """Interlock in a town that outlives it, on the store that the folder holds."""
+    with Stack(ROOT, data_dir=folder, env={**town.env, "INTERLOCK_WORKERS": "1"}, back_off=BackOff(first=0.1)) as stack:
+        made = World(town, stack)
+        try:
+            until("the heads of main are known", made.configured)
+            yield made
+        finally:
+            made.redis.close()
+
+
+def empty(folder: Path) -> None:
+    """Lose the disk of the store that has stopped."""
+    for file in [*folder.glob("**/*.aof"), *folder.glob("**/*.manifest"), *folder.glob("**/*.rdb")]:
+        file.unlink()
+
+
+def builds(town: Town) -> Counter[tuple[str, str]]:
+    """How many builds of each commit there are in each stage."""
+    found: Counter[tuple[str, str]] = Counter()
+    for stage in STAGES:
+        rows = town.jenkins["build" if stage == "build" else "cdp"].control.builds(town.job(stage))
+        found.update((stage, row["params"]["INTERLOCK_SHA"]) for row in rows)
+    return found

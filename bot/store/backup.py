@@ -52,7 +52,8 @@ NOTES = (DELIVERED, "posted:", "answering:", "missing:", "given:", "wrote:")
 #: What a pipeline may have besides, whether there was any when the backup began or not.
 _LASTING = (
     *("meta", "inbox", "board", "facts", "stories", "verified", "outbox", "tries", "delays", "failing", "dead-letters"),
-    *("parked", "ended", "ended-order", "repairs", "statistics", "lock-reports", "lock-reports-order", "redeliveries"),
+    *("deliveries", "parked", "ended", "ended-order"),
+    *("repairs", "statistics", "lock-reports", "lock-reports-order", "redeliveries"),
     *(f"due:{family}" for family in FAMILIES),
 )
 

@@ -67,11 +67,16 @@ def slope(samples: Sequence[Sample]) -> Slope:
 
 def judge(samples: Sequence[Sample], tolerance: float) -> Growth:
     """Judge the second half of the samples, in time. Raises ValueError if there are fewer than three in it."""
-    first, last = samples[0][0], samples[-1][0]
-    half = [each for each in samples if each[0] >= (first + last) / 2]
+    half = second_half(samples)
     edge = max(1, len(half) // 5)
     begin, end = (median(value for _, value in part) for part in (half[:edge], half[-edge:]))
     return Growth(begin, end, slope(half), half[-1][0] - half[0][0], tolerance)
+
+
+def second_half(samples: Sequence[Sample]) -> list[Sample]:
+    """The samples of the second half of the time."""
+    first, last = samples[0][0], samples[-1][0]
+    return [each for each in samples if each[0] >= (first + last) / 2]
 
 
 def _thinned(samples: Sequence[Sample]) -> list[Sample]:

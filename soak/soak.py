@@ -23,7 +23,7 @@ from chaos.world import PIPELINE, SERVICES, World
 from launch import Stack
 from launch.stack import worker_names
 from soak import processes, store
-from soak.growth import Growth, Sample, judge
+from soak.growth import Growth, Sample, judge, second_half
 from soak.traffic import LOCKS_EVERY, Background, Developers, Operator, Readers
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,8 +44,8 @@ MOST_LIVE = 150
 SAMPLES, EVERY = 60, (0.5, 10.0)
 #: In a long soak Redis, with its many keys, is looked through so many times less often.
 SELDOM = 4
-#: A figure that was sampled less often is not judged: that of a process that has just come.
-FEWEST = 6
+#: A figure that was sampled less often in the second half is not judged: that of a process that has just come.
+FEWEST = 3
 #: By how much what lasts in Redis may grow within the judged time: keys, bytes, clients.
 STORE_TOLERANCES = {"keys that last": 2.0, "bytes that last": 512.0 * 1024, "clients": 6.0}
 #: In a run of under so many seconds caches and bounds still fill in the second half: it may grow so many times as much.
@@ -98,7 +98,7 @@ class Watch:
             (where, what): judge(rows, tolerances[what])
             for (where, what), rows in self.samples.items()
             # What expires makes the server larger for days, and is bounded by time: what lasts is judged by itself.
-            if (where, what) != ("server", "memory") and len(rows) >= FEWEST
+            if (where, what) != ("server", "memory") and len(second_half(rows)) >= FEWEST
         }
 
 
@@ -253,7 +253,7 @@ class Soak:
                 "dead letters": [f"{each.slot}: {each.error}" for each in Outbox(redis, keys).dead_letters()],
                 "parked deliveries": [f"{each.source} {each.name}: {each.error}" for each in parked(redis, keys)],
                 "tracebacks": _tracebacks(self._folder),
-                "requests that failed": [f"{n} times {what}" for what, n in background.failed.items()],
+                "requests that failed": background.faults(),
             },
         )
 

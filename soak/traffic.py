@@ -43,6 +43,8 @@ PAGES = (
 LIVE = ("/p/{pipeline}/live", "/p/{pipeline}/runs/{run}/live", "/api/v1/pipelines/{pipeline}/events")
 #: How long one stays open, in seconds, and how long an answer may take.
 STAYS, TIMEOUT = 8.0, 30.0
+#: So many of its requests may fail: a machine that is overloaded answers late.
+MAY_FAIL = 0.02
 #: One that is told nothing for so long is closed, in seconds.
 HEARS_WITHIN = 3.0
 #: How often somebody locks a stage by hand, and for how long, in seconds.
@@ -101,8 +103,10 @@ class Background:
     def __init__(self) -> None:
         self._over = threading.Event()
         self._threads: list[threading.Thread] = []
+        #: How often each has done what it does, and has failed; and how often what went wrong.
         self.done: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
+        self._errors: Counter[str] = Counter()
 
     def start(self, name: str, pause: float, act: Callable[[], None]) -> None:
         """Do it from now on, with a pause of so many seconds in between."""
@@ -113,7 +117,7 @@ class Background:
                     act()
                     self.done[name] += 1
                 except (OSError, http.client.HTTPException, AssertionError) as error:
-                    self.failed[f"{name}: {type(error).__name__} {error}"[:120]] += 1
+                    self.note(name, error)
 
         thread = threading.Thread(target=work, name=name, daemon=True)
         self._threads.append(thread)
@@ -124,6 +128,16 @@ class Background:
         self._over.set()
         for thread in self._threads:
             thread.join(TIMEOUT)
+
+    def note(self, name: str, error: Exception) -> None:
+        """One of them has failed."""
+        self.failed[name] += 1
+        self._errors[f"{name}: {type(error).__name__} {error}"[:120]] += 1
+
+    def faults(self) -> list[str]:
+        """What went wrong for those who failed more often than a busy machine explains."""
+        bad = {name for name, n in self.failed.items() if n > max(1.0, MAY_FAIL * (n + self.done[name]))}
+        return [f"{n} times {what}" for what, n in self._errors.items() if what.partition(":")[0] in bad]
 
     @property
     def stopping(self) -> bool:

@@ -12,6 +12,7 @@ from bot.store.keys import FAMILIES, Keys
 from soak import store
 from soak.soak import Soak
 from soak.store import KeyFamilies
+from soak.traffic import Background
 from tests.redis_server import redis, redis_url
 
 __all__ = ["redis", "redis_url"]
@@ -85,3 +86,11 @@ def test_what_lasts_is_weighed_and_what_expires_is_counted(redis: Redis) -> None
     assert usage.keys["interlock:{<pipeline>}:posted:<run>:<attempt>"] == 20
     assert "interlock:{<pipeline>}:posted:<run>:<attempt>" not in usage.bytes
     assert store.look(redis, families, everything=True).bytes["interlock:{<pipeline>}:posted:<run>:<attempt>"] > 1_000
+
+
+def test_who_fails_often_is_a_fault_and_who_fails_once_is_not() -> None:
+    background = Background()
+    background.done.update({"reader 1": 500, "operator": 0})
+    for name, error in (("reader 1", OSError("late")), ("operator", OSError("403")), ("operator", OSError("403"))):
+        background.note(name, error)
+    assert background.faults() == ["2 times operator: OSError 403"]

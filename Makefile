@@ -78,6 +78,12 @@ lock: $(STAMP) ## Renew requirements.lock from pyproject.toml (ARGS=--upgrade fo
 image: $(STAMP) ## Build the image on a Debian root and run it as deploy/compose.yaml does, without a daemon (root, buildah, podman)
 	@$(BIN)/python -m tests.deploy.try_image $(ARGS)
 
+licences: $(STAMP) ## Write docs/licences.md from what the product is installed with
+	@$(BIN)/python -m demo.dependencies licences
+
+audit: $(STAMP) ## Ask whether a vulnerability is known in what the product depends on (ends with an error if that cannot be asked)
+	@$(BIN)/python -m demo.dependencies audit
+
 clean: ## Remove .venv and all caches; the data in .interlock stays
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

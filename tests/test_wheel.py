@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -17,6 +18,8 @@ from tests.example_file import OURS, PLACEHOLDER
 ROOT = Path(__file__).parents[1]
 SOURCES = ("bot", "workers", "config", "launch", "standins", "demo", "bench", "chaos", "tests", "mutants")
 PACKAGES = sysconfig.get_path("purelib")
+#: 2026-01-01, in seconds since 1970.
+EPOCH = "1767225600"
 BUILD = "from setuptools import build_meta; print(build_meta.build_wheel('dist'))"
 
 pytestmark = pytest.mark.slow
@@ -24,19 +27,30 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return built(tmp_path_factory.mktemp("source"))
+
+
+def built(copy: Path) -> Path:
     """The wheel, built from a copy: building writes beside the sources."""
-    copy = tmp_path_factory.mktemp("source")
     for name in SOURCES:
         ignored = shutil.ignore_patterns("__pycache__", "data", ".*")
         shutil.copytree(ROOT / name, copy / name, ignore=ignored)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy)
     done = subprocess.run(
-        [sys.executable, "-c", BUILD], cwd=copy, capture_output=True, text=True, timeout=100, check=False
-    )
+        [sys.executable, "-c", BUILD], cwd=copy, env={**os.environ, "SOURCE_DATE_EPOCH": EPOCH},
+        capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    (built,) = (copy / "dist").glob("*.whl")
-    return built
+    (made,) = (copy / "dist").glob("*.whl")
+    return made
+
+
+def test_built_again_from_other_copies_of_the_files_it_is_the_same(wheel: Path, tmp_path: Path) -> None:
+    """The time of its files is what SOURCE_DATE_EPOCH says (reproducible-builds.org)."""
+    again = built(tmp_path)
+    assert again.name == wheel.name
+    assert again.read_bytes() == wheel.read_bytes()
 
 
 def test_it_holds_what_runs_and_nothing_that_plays_jenkins_or_github(wheel: Path) -> None:

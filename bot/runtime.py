@@ -6,21 +6,24 @@ The web process and the workers build a `Runtime`; the commands, the doctor and 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import structlog
 from redis import Redis
 
 from bot.core.model.board import Board
 from bot.core.model.board_records import Header
-from bot.core.model.pipeline import Job, Mode, Pipeline
+from bot.core.model.events import Configured
+from bot.core.model.pipeline import UNSTORED, Job, Mode, Pipeline, Revision
 from bot.core.rules.decision import LIMITS, DecisionLimits
 from bot.effect_outcomes import RetryPolicy
 from bot.health.contacts import Contacts
 from bot.health.observing import Observer
+from bot.start import FirstConfiguration, at_start
+from bot.store.configuration import StoredConfiguration
 from bot.store.connection import connect
 from bot.store.delays import Delays, Patience
 from bot.store.deliveries import DeliveryPacks
@@ -36,7 +39,6 @@ from bot.store.scripts import SCHEMA, Scripts
 from bot.store.statistics import StatisticsStore
 from bot.store.store import Store
 from bot.store.webhooks import Webhooks
-from config import pipeline_file
 from config import settings as environment
 from config.configuration import Configuration
 from config.errors import SettingsError
@@ -84,6 +86,8 @@ class PipelineContext:
     webhooks: Webhooks
     #: The freezes of the file, whose windows a worker works out.
     freezes: tuple[ConfiguredFreeze, ...] = ()
+    #: The configuration that all of this follows, as it is in force; None: it was not stored.
+    stored: StoredConfiguration | None = None
     #: What a turn passes to the rules.
     decision_limits: DecisionLimits = LIMITS
     #: Lets one thread of this process take a turn at a time; a thread that wants a turn sets `asked`.
@@ -113,6 +117,24 @@ class PipelineContext:
                 raise
             yield self._replica
 
+    def configured(self, header: Header) -> Configured:
+        """What tells the board with this header of our configuration; of a mode only if the file has another."""
+        mode = self.mode if header.configured_mode is not self.mode else None
+        if self.stored is None:
+            return Configured(self.pipeline, mode)
+        return Configured(self.pipeline, mode, self.stored.revision, self.stored.by, self.stored.changes)
+
+    def take_over(self, before: PipelineContext) -> None:
+        """Go on where the context of an earlier configuration is, whose turn may be under way."""
+        self.turn, self.asked, self.began, self.main_unclear = (
+            before.turn,
+            before.asked,
+            before.began,
+            before.main_unclear,
+        )
+        self.decision_limits = before.decision_limits
+        self.store.copy = before.store.copy
+
     def pipeline_of(self, board: Board) -> Pipeline:
         """The pipeline as the board has it; before the workers have put one in force, that of our own file."""
         return board.pipeline if board.pipeline.stages else self.pipeline
@@ -130,6 +152,24 @@ class Runtime:
     contacts: Contacts
     #: How long an effect that failed waits for its next try.
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
+    #: The configuration as it is in force; None: it was not stored.
+    stored: StoredConfiguration | None = None
+    #: Why it is not what the process' own file says; empty: it is.
+    problem: str = ""
+    #: The runtime that this process uses in place of this one, if it does.
+    successor: list[Runtime] = field(default_factory=list, compare=False, repr=False)
+
+    @property
+    def revision(self) -> Revision:
+        """Which configuration this is."""
+        return self.stored.revision if self.stored is not None else UNSTORED
+
+    def present(self, context: PipelineContext) -> tuple[Runtime, PipelineContext]:
+        """For whoever goes on for long with a pipeline: the runtime that the process uses by now, and its context."""
+        last = self
+        while last.successor:
+            last = last.successor[0]
+        return last, last.pipelines.get(context.pipeline.name, context)
 
     def pipeline(self, name: str) -> PipelineContext:
         """The context of one pipeline. Raises KeyError if it is not (or no longer) configured."""
@@ -161,18 +201,37 @@ class Runtime:
             if before is not None:
                 log.warning("state-migrated", pipeline=name, before=before, now=SCHEMA)
 
-    def start_watch(self, kind: str) -> None:
-        """Say from now on that this process (`web` or `worker`) lives, and watch how the rest is."""
+    def start_watch(self, kind: str, present: Callable[[], Runtime]) -> None:
+        """Say from now on that this process (`web` or `worker`) lives, and watch how the rest is.
+
+        `present`: the runtime that the process uses by then.
+        """
         from bot.health import watch  # notifications load slowly, and the commands and tests send none
 
-        watch.start(kind, connect_store(self.settings, WATCH_LIMITS), self.settings, self.configuration)
+        redis = connect_store(self.settings, WATCH_LIMITS)
+        watch.start(kind, redis, self.settings, lambda: present().configuration)
 
 
-def build(settings: Settings, configuration: Configuration, limits: RedisLimits = WORKER_LIMITS) -> Runtime:
+def build(
+    settings: Settings,
+    configuration: Configuration,
+    limits: RedisLimits = WORKER_LIMITS,
+    stored: StoredConfiguration | None = None,
+    problem: str = "",
+) -> Runtime:
     """The runtime for these settings. Raises SettingsError without INTERLOCK_REDIS_URL."""
     redis = connect_store(settings, limits)
-    pipelines = {each.name: pipeline_context(redis, each, configuration) for each in configuration.pipelines}
-    return Runtime(settings, configuration, redis, pipelines, Contacts(redis))
+    pipelines = {each.name: pipeline_context(redis, each, configuration, stored) for each in configuration.pipelines}
+    return Runtime(settings, configuration, redis, pipelines, Contacts(redis), stored=stored, problem=problem)
+
+
+def rebuild(before: Runtime, configuration: Configuration, stored: StoredConfiguration) -> Runtime:
+    """The runtime of the same process with another configuration: what is under way in a pipeline goes on."""
+    redis = before.redis
+    pipelines = {each.name: pipeline_context(redis, each, configuration, stored) for each in configuration.pipelines}
+    for name in pipelines.keys() & before.pipelines.keys():
+        pipelines[name].take_over(before.pipelines[name])
+    return replace(before, configuration=configuration, pipelines=pipelines, stored=stored, problem="", successor=[])
 
 
 def connect_store(settings: Settings, limits: RedisLimits) -> Redis:
@@ -182,7 +241,9 @@ def connect_store(settings: Settings, limits: RedisLimits) -> Redis:
     return connect(settings.redis_url.get_secret_value(), timeout=limits.timeout, retries=limits.retries)
 
 
-def pipeline_context(redis: Redis, pipeline: Pipeline, configuration: Configuration) -> PipelineContext:
+def pipeline_context(
+    redis: Redis, pipeline: Pipeline, configuration: Configuration, stored: StoredConfiguration | None = None
+) -> PipelineContext:
     """One pipeline of this process over `redis`; the configuration says how much is kept, and for how long."""
     keys, keep = Keys(pipeline.name), configuration.keep
     records = Records(redis, keys)
@@ -203,14 +264,41 @@ def pipeline_context(redis: Redis, pipeline: Pipeline, configuration: Configurat
         statistics=StatisticsStore(redis, keys, records),
         webhooks=Webhooks(redis, keys),
         freezes=configuration.freezes.get(pipeline.name, ()),
+        stored=stored,
     )
 
 
-@lru_cache(maxsize=1)
+# -- the runtime of a worker or beat -----------------------------------------------------------------------------------
+
+_present: list[Runtime] = []
+_making = threading.Lock()
+
+
 def runtime() -> Runtime:
-    """The runtime of this worker or beat. Raises ConfigurationError or SettingsError if something is wrong."""
-    settings = environment.load()
-    return build(settings, pipeline_file.load(settings.config))
+    """The runtime of this worker or beat as it is now. Raises ConfigurationError or SettingsError if all is wrong."""
+    with _making:
+        if not _present:
+            settings = environment.load()
+            begins = start(settings, "a worker or beat", puts_in_force=True)
+            _present.append(build(settings, begins.configuration, WORKER_LIMITS, begins.stored, begins.problem))
+        return _present[0]
+
+
+def use(runtime: Runtime) -> None:
+    """From now on this worker or beat uses another runtime; an effect that is under way ends with the one before."""
+    with _making:
+        for before in _present:
+            before.successor.append(runtime)
+        _present[:] = [runtime]
+
+
+def start(settings: Settings, who: str, *, puts_in_force: bool) -> FirstConfiguration:
+    """The configuration that a process of these settings starts with. Raises ConfigurationError, SettingsError."""
+    redis = connect_store(settings, WATCH_LIMITS)
+    try:
+        return at_start(redis, settings.config, who, puts_in_force=puts_in_force)
+    finally:
+        redis.close()
 
 
 def _jobs(pipeline: Pipeline) -> dict[str, list[Job]]:

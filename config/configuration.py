@@ -13,7 +13,7 @@ from bot.core.access import COMMANDS, Roles
 from bot.core.model.facts import FactKind
 from bot.core.model.freezes import Freeze
 from bot.core.model.notice_plan import AUTHORS
-from bot.core.model.pipeline import VERIFY, LockStatus, Mode, Pipeline, Service, Track
+from bot.core.model.pipeline import VERIFY, ConfigurationChange, LockStatus, Mode, Pipeline, Service, Track
 from config.freeze_times import ConfiguredFreeze
 from config.model import Markup, ReportKind
 from config.notices import Notice
@@ -260,6 +260,10 @@ class Configuration:
     health: HealthSettings = HealthSettings()
     #: SHA-256 of the meaning, in hex: comments, order of keys and ways to write a value do not change it.
     digest: str = ""
+    #: Every key that differs from its default, with its value in words.
+    meaning: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    #: The text of the file.
+    text: str = field(default="", compare=False, repr=False)
 
     def pipeline(self, name: str) -> Pipeline | None:
         """The pipeline called `name`, or None."""
@@ -288,6 +292,12 @@ class Configuration:
     def pipelines_of(self, repository: str) -> tuple[Pipeline, ...]:
         """The pipelines that have a service in `repository` (in any case), in the file's order."""
         return self._repositories.get(repository.casefold(), ())
+
+    def changes_from(self, before: Configuration) -> tuple[ConfigurationChange, ...]:
+        """Every key of the file that differs from `before`, in the order of their names."""
+        keys = sorted({**before.meaning, **self.meaning})
+        rows = (ConfigurationChange(key, before.meaning.get(key, ""), self.meaning.get(key, "")) for key in keys)
+        return tuple(row for row in rows if row.before != row.after)
 
     @cached_property
     def channels(self) -> tuple[str, ...]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 
 from bot.core.access import Member, MemberKind, Roles
 from bot.core.access import Members as RoleMembers
@@ -44,8 +47,12 @@ def load(path: Path) -> Configuration:
 
     Raises ConfigurationError with every mistake in it, or with the one that made it unreadable.
     """
+    return parse(_read(path), path)
+
+
+def parse(text: str, path: Path) -> Configuration:
+    """The configuration that `text` describes, as if it stood in the file `path`. Raises ConfigurationError."""
     file = str(path)
-    text = _read(path)
     try:
         root, spotted = compose(text)
     except UnreadableFileError as error:
@@ -55,7 +62,7 @@ def load(path: Path) -> Configuration:
     mistakes += [_file_mistake(file, root.mark_of(at, key=key), at, mistake) for at, key, mistake in found]
     if model is None or mistakes:
         raise ConfigurationError(mistakes)
-    return _configuration(model, path.parent)
+    return replace(_configuration(model, path.parent), text=text)
 
 
 def _read(path: Path) -> str:
@@ -93,6 +100,7 @@ def _configuration(model: PipelineFile, folder: Path) -> Configuration:
         )
         for name, entry in model.controllers.items()
     }
+    meaning = _meaning(model)
     return Configuration(
         pipelines=tuple(_pipeline(entry, model) for entry in model.pipelines),
         controllers=controllers,
@@ -106,7 +114,8 @@ def _configuration(model: PipelineFile, folder: Path) -> Configuration:
         keep=RetentionSettings(**model.keep.model_dump()),
         polling=PollingSettings(**model.polling.model_dump()),
         health=HealthSettings(**model.health.model_dump()),
-        digest=_digest(model),
+        digest=hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest(),
+        meaning=dict(_leaves(meaning)),
     )
 
 
@@ -196,12 +205,44 @@ def _job(entry: JobEntry) -> Job:
     return Job(entry.controller, entry.name)
 
 
-def _digest(model: PipelineFile) -> str:
-    """A hash of the meaning: defaults filled in, keys sorted, and lists sorted whose order says nothing."""
-    data = model.model_dump(mode="json")
+# -- what a file means, to compare it with another one -----------------------------------------------------------------
+
+
+def _meaning(model: PipelineFile) -> dict[str, Any]:
+    """What differs from the defaults, lists sorted whose order says nothing.
+
+    Without the defaults, a version of Interlock that has more keys finds the same meaning in the same file.
+    """
+    data = model.model_dump(mode="json", exclude_defaults=True)
     data["pipelines"].sort(key=lambda p: p["name"])
     for pipeline in data["pipelines"]:
         pipeline["services"].sort(key=lambda s: s["name"])
-    for notices in data["notify"]["channels"].values():
+    for notices in data.get("notify", {}).get("channels", {}).values():
         notices.sort()
-    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+    return data
+
+
+def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Each key with its value in words: `pipelines.shop.stages.build.capacity` and `2`. Stages tell their order, too.
+
+    An entry of a list is called by its name, or counted from 0.
+    """
+    if isinstance(value, dict):
+        for name, part in value.items():
+            yield from _leaves(part, f"{key}.{name}" if key else name)
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        names = [str(each.get("name", index)) for index, each in enumerate(value)]
+        if key.endswith(".stages"):
+            yield key, ", ".join(names)
+        for name, each in zip(names, value, strict=True):
+            yield from _leaves({k: part for k, part in each.items() if k != "name" or len(each) == 1}, f"{key}.{name}")
+    else:
+        yield key, _in_words(value)
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_in_words, value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}s" if isinstance(value, float) else str(value)  # all floats are durations

@@ -45,7 +45,8 @@ class Process:
     `ready` says whether the running process can do its work; without it, being alive is enough.
     `stop_within` is the time between the polite SIGTERM and SIGKILL. `keep_fds` stay open in the
     process; with the `umask` its files are its owner's alone. `knows_settings`: whether it is given the variables of
-    Interlock; they hold its secrets, so who has no use for them goes without.
+    Interlock; they hold its secrets, so who has no use for them goes without. `takes_hangup`: SIGHUP to the supervisor
+    is for it.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Process:
     keep_fds: tuple[int, ...] = ()
     umask: int = 0o077
     knows_settings: bool = True
+    takes_hangup: bool = False
 
 
 class Child:
@@ -116,6 +118,11 @@ class Child:
         """Send SIGTERM to the leader only: it stops its own children in their order."""
         if self.code is None:
             self._popen.send_signal(signal.SIGTERM)
+
+    def hang_up(self) -> None:
+        """Send SIGHUP to the leader."""
+        if self.code is None:
+            self._popen.send_signal(signal.SIGHUP)
 
     def finish(self, within: float) -> int:
         """Wait for it to end, kill it if it does not, kill what it left behind, and return its exit code."""

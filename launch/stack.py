@@ -129,7 +129,9 @@ class Stack:
     def _process(self, name: str, command: tuple[str, ...]) -> Process:
         if name.partition("-")[0] == _WORKER:
             # It may finish the tasks it has begun; what SIGKILL cuts off is delivered again.
-            return Process(name, command, ready=says(r"\bready\b"), stop_within=30.0)
+            # The first one puts the pipeline file in force that all of them read.
+            first = name == _WORKER
+            return Process(name, command, ready=says(r"\bready\b"), stop_within=30.0, takes_hangup=first)
         if name == "web":
             return Process(name, command, ready=answers(self.web_url + "/healthz"))
         return Process(name, command)

@@ -105,10 +105,12 @@ class Supervisor:
                 log.close()
 
     def run(self) -> None:
-        """Start, stay until SIGINT, SIGTERM or SIGHUP, and stop. A second signal kills instead of waiting.
+        """Start, stay until SIGINT or SIGTERM, and stop. A second signal kills instead of waiting.
 
+        SIGHUP stops as well, if it says that our terminal has gone, or if no process takes it.
         Call it in the main thread. Raises StartError.
         """
+        self._terminal = _has_terminal()
         before = {number: signal.signal(number, self._on_signal) for number in _STOP_SIGNALS}
         try:
             self.start()
@@ -203,13 +205,29 @@ class Supervisor:
                 slot.due = now + self._back_off.wait(slot.deaths)
                 self._say(str(problem))
 
-    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGHUP and self._terminal == _has_terminal():
+            taking = [slot for slot in self._slots.values() if slot.process.takes_hangup]
+            for slot in taking:
+                if slot.child is not None:
+                    slot.child.hang_up()
+            if taking:
+                return
         if self._stopping.is_set():
             self._hurry.set()
         self._stopping.set()
 
     def _say(self, line: str) -> None:
         self._log.write(line)
+
+
+def _has_terminal() -> bool:
+    """Whether this process has a controlling terminal that is there."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from queue import Empty
+from types import FrameType
 from typing import Any
 
 import structlog
@@ -16,11 +19,13 @@ from redis.exceptions import RedisError
 
 from bot.health.contacts import BEAT, WORKER, Heartbeats
 from bot.jenkins.client import on_restart
-from bot.runtime import runtime
+from bot.runtime import Runtime, runtime, use
 from bot.store.scripts import OtherSchema
+from bot.uptake import ConfigurationUptake, ProcessRuntime, keep_up
 from config import broker, settings
 from config.broker import TURNS
 from config.logs import set_up
+from workers.scheduler import schedule
 
 log = structlog.get_logger()
 
@@ -57,24 +62,6 @@ def make_app() -> Celery:
         beat_scheduler="workers.scheduler:SharedScheduler",
     )
     return app
-
-
-def schedule() -> dict[str, dict[str, Any]]:
-    """What beat asks for, and how often (seconds). A message that nobody took in time is void: another follows."""
-    polling = runtime().configuration.polling
-    every = {
-        "interlock.tick": polling.clock,
-        "interlock.reconcile_builds": polling.builds,
-        "interlock.reconcile_heads": polling.heads,
-        "interlock.measure": 15.0,
-        "interlock.plan_freezes": 60.0,
-        "interlock.pack_recording": 60.0,
-        "interlock.housekeep": 60.0,
-    }
-    return {
-        name: {"task": name, "schedule": seconds, "options": {"expires": max(seconds, 1.0)}}
-        for name, seconds in every.items()
-    }
 
 
 # -- where Celery and kombu do not do what we need ---------------------------------------------------------------------
@@ -161,14 +148,29 @@ def _announce(**_: Any) -> None:
     from workers.beginning import configure_boards
     from workers.tasks import look_again, reconcile_heads, turn
 
+    def use_here(new: Runtime) -> None:
+        use(new)
+        for pipeline in configure_boards(new):
+            turn.delay(pipeline)
+
     on_restart(look_again)
     for pipeline in configure_boards(runtime()):
         turn.delay(pipeline)
     reconcile_heads.delay()
-    runtime().start_watch(WORKER)
+    runtime().start_watch(WORKER, runtime)
+    _reload_on_hangup(keep_up(WORKER, ProcessRuntime(runtime, use_here)))
     _serve_metrics()
     sys.stderr.write("worker ready\n")  # whatever the log level: the supervisor waits for it
     sys.stderr.flush()
+
+
+def _reload_on_hangup(uptake: ConfigurationUptake) -> None:
+    """SIGHUP puts this process' file in force. Celery would start a worker anew, and end beat."""
+
+    def reload(_number: int, _frame: FrameType | None) -> None:
+        threading.Thread(target=uptake.reload, name="reload", daemon=True).start()
+
+    signal.signal(signal.SIGHUP, reload)
 
 
 def _serve_metrics() -> None:
@@ -188,9 +190,16 @@ def _serve_metrics() -> None:
 @beat_init.connect  # type: ignore[untyped-decorator]
 def _follow(**_: Any) -> None:
     """Beat tells the outbound webhooks: in a worker that would take time from the turns."""
-    from workers import outbound
+    from workers.outbound import ConfiguredWebhooks
 
-    outbound.start(runtime())
+    threads = ConfiguredWebhooks()
+
+    def use_here(new: Runtime) -> None:
+        use(new)
+        threads.begin(new)
+
+    threads.begin(runtime())
+    _reload_on_hangup(keep_up(BEAT, ProcessRuntime(runtime, use_here)))
 
 
 @beat_init.connect  # type: ignore[untyped-decorator]

@@ -9,15 +9,17 @@ job, or builds that carry our parameters, from before this board began.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import structlog
 
-from bot.core.model.events import Configured, Event, FirstStart, StateLost
+from bot.core.model.events import Event, FirstStart, StateLost
 from bot.core.rules.state_lost import remembered
 from bot.jenkins.traces import read_traces
 from bot.runtime import PipelineContext, Runtime
 from bot.store.replica import BoardReplica
 from bot.store.store import LOOK_MS
+from bot.uptake import tell_boards
 from config import settings
 from config.logs import Once
 from workers import freezes
@@ -38,26 +40,13 @@ def check_store(runtime: Runtime) -> None:
 
 
 def configure_boards(runtime: Runtime) -> list[str]:
-    """Tell each board whose configuration differs from the file's; returns the pipelines that need a turn.
+    """Tell each board whose configuration is another one, or whose freezes are; returns the pipelines that need a turn.
 
     A mode that is new in the file takes effect; while it stands there unchanged, a person's word counts, and a restart
     does not undo it.
     """
-    return [
-        name
-        for name, context in runtime.pipelines.items()
-        if any([_configure(runtime, name, context), freezes.plan(context)])
-    ]
-
-
-def _configure(runtime: Runtime, name: str, context: PipelineContext) -> bool:
-    with context.look() as copy:
-        header, mode = copy.board.header, runtime.configuration.mode(name)
-        if header.pipeline == context.pipeline and header.configured_mode is mode:
-            return False
-        event = Configured(context.pipeline, mode=mode if header.configured_mode is not mode else None)
-        context.inbox.add(event, f"configured:{runtime.configuration.digest}:{copy.version}")
-    return True
+    told = tell_boards(runtime)
+    return [name for name, context in runtime.pipelines.items() if freezes.plan(context) or name in told]
 
 
 # -- the beginning of a board ------------------------------------------------------------------------------------------
@@ -70,7 +59,7 @@ def first_events(context: PipelineContext, copy: BoardReplica) -> list[Event]:
     header = copy.board.header
     found: list[Event] = []
     if not header.born:
-        found.append(Configured(context.pipeline, mode=context.mode))
+        found.append(replace(context.configured(header), mode=context.mode))
         found += [freezes.planned(context)] if context.freezes else []
     before = copy.lost()
     if before is not None and header.lost is not None:

@@ -25,9 +25,28 @@ PAUSE = 2.0
 END = 1.0
 
 
-def start(runtime: Runtime) -> None:
-    """Tell the configured webhooks of facts from now on, until the process ends."""
-    ended = threading.Event()
+class ConfiguredWebhooks:
+    """Those of one configuration at a time, each with its threads."""
+
+    def __init__(self) -> None:
+        self._ended = threading.Event()
+        self._threads: list[threading.Thread] = []
+        atexit.register(self.end)
+
+    def begin(self, runtime: Runtime) -> None:
+        """Tell the webhooks of this runtime of facts from now on, and no others; what they were told is stored."""
+        self.end()
+        self._ended = threading.Event()
+        self._threads = _started(runtime, self._ended)
+
+    def end(self) -> None:
+        """So that another process goes on at once. Who is just posting is not waited for long."""
+        self._ended.set()
+        for thread in self._threads:
+            thread.join(END / len(self._threads))
+
+
+def _started(runtime: Runtime, ended: threading.Event) -> list[threading.Thread]:
     threads = []
     for name, context in runtime.pipelines.items():
         for webhook in runtime.configuration.webhooks_of(name):
@@ -39,15 +58,7 @@ def start(runtime: Runtime) -> None:
             )
     for thread in threads:
         thread.start()
-    if threads:
-        atexit.register(_end, ended, threads)
-
-
-def _end(ended: threading.Event, threads: list[threading.Thread]) -> None:
-    """So that another process goes on at once. Who is just posting is not waited for long."""
-    ended.set()
-    for thread in threads:
-        thread.join(END / len(threads))
+    return threads
 
 
 def follow(follower: WebhookFollower, ended: threading.Event) -> None:

@@ -109,6 +109,7 @@ def _perform_all(
     runtime: Runtime, context: PipelineContext, family: str, wake_up: Callable[[str, str], None], claimed: Claimed
 ) -> None:
     while claimed[0] is not None:
+        runtime, context = runtime.present(context)
         claimed = _perform(runtime, context, family, wake_up, claimed)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from celery.beat import PersistentScheduler, SchedulingError
@@ -21,6 +21,24 @@ log = structlog.get_logger()
 SHARE = 0.9
 
 
+def schedule() -> dict[str, dict[str, Any]]:
+    """What beat asks for, and how often (seconds). A message that nobody took in time is void: another follows."""
+    polling = runtime().configuration.polling
+    every = {
+        "interlock.tick": polling.clock,
+        "interlock.reconcile_builds": polling.builds,
+        "interlock.reconcile_heads": polling.heads,
+        "interlock.measure": 15.0,
+        "interlock.plan_freezes": 60.0,
+        "interlock.pack_recording": 60.0,
+        "interlock.housekeep": 60.0,
+    }
+    return {
+        name: {"task": name, "schedule": seconds, "options": {"expires": max(seconds, 1.0)}}
+        for name, seconds in every.items()
+    }
+
+
 class SharedScheduler(PersistentScheduler):  # type: ignore[misc]
     """What beat sends with. Of several beats, whichever comes first sends the message of a round.
 
@@ -31,6 +49,14 @@ class SharedScheduler(PersistentScheduler):  # type: ignore[misc]
     @cached_property
     def _redis(self) -> Redis:
         return connect_store(runtime().settings, WATCH_LIMITS)
+
+    def tick(self, *args: Any, **kwargs: Any) -> float:
+        """Send what is due, as often as the configuration in force says; returns for how long nothing more is."""
+        wanted = schedule()
+        if wanted != self.app.conf.beat_schedule:
+            self.app.conf.beat_schedule = wanted
+            self.update_from_dict(wanted)
+        return cast(float, super().tick(*args, **kwargs))
 
     def apply_entry(self, entry: Any, producer: Any = None) -> None:
         """Send what is due, unless another beat has sent it; or say in one line that it could not be sent."""

@@ -58,17 +58,21 @@ def patient(name: str, function: Callable[..., None]) -> Callable[..., None]:
 @task(TURN_TASK, queue=TURNS)
 def turn(pipeline: str) -> None:
     """Decide what waits in the inbox, then do what that asks of Jenkins at once."""
-    context = runtime().pipeline(pipeline)
-    decide_and_perform(runtime(), context, wake_up)
-    ask_at_once(context)
+    shared = runtime()
+    if pipeline in shared.pipelines:  # else it is not configured, or this process is about to take up that it is
+        decide_and_perform(shared, shared.pipeline(pipeline), wake_up)
+        ask_at_once(shared.pipeline(pipeline))
 
 
 @task("interlock.perform")
 def perform(pipeline: str, family: str) -> None:
     """Do the effects of a family that are due."""
-    context = runtime().pipeline(pipeline)
+    shared = runtime()
+    if pipeline not in shared.pipelines:
+        return
+    context = shared.pipeline(pipeline)
     context.redis.delete(context.keys.performer_wake_up(family))
-    perform_due(runtime(), context, family, wake_up)
+    perform_due(shared, context, family, wake_up)
 
 
 def wake_up(pipeline: str, whom: str) -> None:
@@ -81,8 +85,8 @@ def wake_up(pipeline: str, whom: str) -> None:
 
 def wake_up_performer(pipeline: str, family: str) -> None:
     """Have another thread help with a family's effects, unless one is on its way already."""
-    context = runtime().pipeline(pipeline)
-    if context.redis.set(context.keys.performer_wake_up(family), "1", nx=True, px=WAKE_UP_MS):
+    context = runtime().pipelines.get(pipeline)
+    if context is not None and context.redis.set(context.keys.performer_wake_up(family), "1", nx=True, px=WAKE_UP_MS):
         perform.apply_async((pipeline, family), queue=EFFECTS[family], expires=60)
 
 
@@ -129,8 +133,9 @@ def ask_at_once(context: PipelineContext) -> None:
 @task("interlock.reconcile_builds", queue=TURNS)
 def reconcile_builds() -> None:
     """Ask Jenkins what it did not tell (invariant 8)."""
-    for name, context in runtime().pipelines.items():
-        if beginning.prove_first_start(runtime(), context) + reconcile.builds(runtime(), context):
+    shared = runtime()
+    for name, context in shared.pipelines.items():
+        if beginning.prove_first_start(shared, context) + reconcile.builds(shared, context):
             turn.apply_async((name,), expires=60)
 
 
@@ -153,8 +158,9 @@ def reconcile_heads(everybody: bool = False) -> None:
 
     `everybody`: those too whose main has just moved.
     """
-    for name, context in runtime().pipelines.items():
-        if reconcile.heads(runtime(), context, everybody=everybody):
+    shared = runtime()
+    for name, context in shared.pipelines.items():
+        if reconcile.heads(shared, context, everybody=everybody):
             turn.apply_async((name,), expires=60)
 
 
@@ -169,8 +175,9 @@ def plan_freezes() -> None:
 @task("interlock.measure", queue=TURNS)
 def measure() -> None:
     """Fold the facts since the last time into the statistics."""
-    for context in runtime().pipelines.values():
-        measuring.measure(context, runtime().configuration.keep.history)
+    shared = runtime()
+    for context in shared.pipelines.values():
+        measuring.measure(context, shared.configuration.keep.history)
 
 
 @task("interlock.pack_recording", queue=TURNS)
@@ -186,8 +193,9 @@ def pack_recording() -> None:
 @task("interlock.housekeep", queue=TURNS)
 def housekeep() -> None:
     """Compress raw deliveries and forget the oldest, as the configuration says; forget notes of what is done."""
-    keep = runtime().configuration.keep
-    for context in runtime().pipelines.values():
+    shared = runtime()
+    keep = shared.configuration.keep
+    for context in shared.pipelines.values():
         context.delays.forget_gone()
         context.patience.forget_gone()
         context.deliveries.pack()

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from bot.cli import act, backup, files, find, operate, read, token, up
+from bot.cli import act, backup, files, find, operate, read, reload, token, up
 from bot.cli.common import Target
 
 
@@ -75,6 +75,7 @@ _SET_UP = (
     backup.backup,
     backup.restore,
     up.up,
+    reload.reload,
 )
 
 for command in (*_READ, *_ACT, *_OPERATE, *_SET_UP):

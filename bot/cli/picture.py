@@ -31,7 +31,7 @@ def picture(view: View, width: int) -> RenderableType:
     if not stages:
         return Group(_head(view), Text("It has no stages yet: no worker has loaded the configuration."))
     if not beside:
-        return Group(_head(view), *panels, *_removed(view), *_repairs(view))
+        return Group(_head(view), *panels, *_removed(view), *_revision(view), *_repairs(view))
     grid = Table.grid(expand=True)
     for number in range(len(stages)):
         if number:
@@ -41,7 +41,7 @@ def picture(view: View, width: int) -> RenderableType:
     for number, panel in enumerate(panels):
         row += [Padding(Text("→", "dim"), (3, 0, 0, 0)), panel] if number else [panel]
     grid.add_row(*row)
-    return Group(_head(view), grid, *_removed(view), *_repairs(view))
+    return Group(_head(view), grid, *_removed(view), *_revision(view), *_repairs(view))
 
 
 def _removed(view: View) -> Iterator[RenderableType]:
@@ -49,6 +49,14 @@ def _removed(view: View) -> Iterator[RenderableType]:
     for step in view.get("removed") or []:
         yield Text(clean(f"{step['name']} is no longer configured, {count(step['count'], 'run')} left in it"), "yellow")
         yield _rows(step["runs"], step["count"], view["at"], titles=True)
+
+
+def _revision(view: View) -> Iterator[Text]:
+    """Which configuration the pipeline decides with."""
+    found = view.get("revision")
+    if found:
+        since = clock(found["since"], view["at"])
+        yield Text(clean(f"configuration {found['digest'][:8]}, in force since {since}"), "dim")
 
 
 def _repairs(view: View) -> Iterator[Text]:

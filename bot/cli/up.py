@@ -20,7 +20,7 @@ PATH_VARIABLES = ("INTERLOCK_CONFIG", "INTERLOCK_DATA_DIR", "INTERLOCK_REDIS_BIN
 #: The project's Procfile, which a wheel does not contain; a test holds the two together. gunicorn's settings are
 #: named as a module, because an installed package is no folder below the working directory.
 PROCFILE = """\
-web: gunicorn --config python:bot.web.gunicorn_conf "bot.web.app:create_app()"
+web: gunicorn --config python:bot.web.gunicorn_conf "bot.web.app:serve()"
 worker: celery --quiet -A workers.app worker --pool threads --concurrency ${INTERLOCK_WORKER_THREADS:-24} \
 --without-gossip --without-mingle --without-heartbeat -O fair --loglevel WARNING
 beat: celery --quiet -A workers.app beat --schedule ${INTERLOCK_DATA_DIR:-.interlock}/beat-schedule --loglevel WARNING

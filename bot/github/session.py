@@ -21,6 +21,7 @@ from bot.github.transport import GitHubForbidden, GitHubNotFound, GitHubResponse
 from bot.health.contacts import GITHUB
 from bot.runtime import Runtime
 from bot.store.github import Allowance
+from config.configuration import GitHubSettings
 
 log = structlog.get_logger()
 
@@ -237,8 +238,8 @@ def _app_transport(runtime: Runtime) -> GitHubTransport:
 
 
 def _transport(runtime: Runtime, name: str, auth: Any) -> GitHubTransport:
-    transports: dict[tuple[str, str], GitHubTransport] = _local.__dict__.setdefault("transports", {})
-    key = (runtime.configuration.github.api_url, name)
+    transports: dict[tuple[GitHubSettings, str], GitHubTransport] = _local.__dict__.setdefault("transports", {})
+    key = (runtime.configuration.github, name)
     if key not in transports:
         transports[key] = GitHubTransport(runtime.configuration.github, auth, runtime.contacts.of(GITHUB, name))
     return transports[key]

@@ -99,6 +99,7 @@ def judge(seen: Observations, limits: Limits, now: float) -> Health:
     if not seen.blind:
         findings += _processes(seen, limits, now)
         findings += _silent(seen, limits, now)
+        findings += _configured(seen)
         findings += [found for each in seen.pipelines for found in _deciding(each, seen, limits, now)]
         findings += [found for each in seen.contacts for found in _contact(each, limits, now)]
         findings += [found for each in seen.pipelines for found in _left(each, limits, now)]
@@ -190,6 +191,16 @@ def _lives(seen: Observations, kind: str, limit: float, now: float) -> bool:
 def _refuses(contact: ContactSeen, limits: Limits, now: float) -> bool:
     """Whether this is the broker, and beat runs and finds that it takes nothing."""
     return contact.kind == "broker" and contact.failing and now - (contact.error_at or 0.0) <= limits.beat
+
+
+def _configured(seen: Observations) -> Iterator[Finding]:
+    """Processes that use another configuration than is in force, or than their own pipeline file has."""
+    for problem in dict.fromkeys(each.problem for each in seen.configured):
+        names = ", ".join(each.process for each in seen.configured if each.problem == problem)
+        what = f"{names}: {problem or 'it does not use the configuration that is in force'}"
+        mend = "give it the pipeline file that is to be in force, without mistakes, then `interlock reload`; "
+        mend += "it goes on with a configuration that was checked"
+        yield Finding("configuration", HealthStatus.DEGRADED, what, None, mend, holds_up=False)
 
 
 def _deciding(pipeline: PipelineSeen, seen: Observations, limits: Limits, now: float) -> Iterator[Finding]:

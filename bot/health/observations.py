@@ -119,6 +119,14 @@ class PipelineSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class ProcessConfigurationSeen:
+    """A process that does not use the configuration in force, or has another pipeline file, and why; empty: unknown."""
+
+    process: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
 class Observations:
     """All of it."""
 
@@ -126,6 +134,7 @@ class Observations:
     processes: tuple[ProcessSeen, ...] = ()
     contacts: tuple[ContactSeen, ...] = ()
     pipelines: tuple[PipelineSeen, ...] = ()
+    configured: tuple[ProcessConfigurationSeen, ...] = ()
     #: Whether the store did not let us read, so that nothing is known but its own state.
     blind: bool = False
 

@@ -20,11 +20,13 @@ from bot.health.observations import (
     FailingAction,
     Observations,
     PipelineSeen,
+    ProcessConfigurationSeen,
     ProcessSeen,
     StoreSeen,
     WebhookSeen,
 )
 from bot.reporting.messages import words
+from bot.store.configuration import ConfigurationStore
 from bot.store.connection import server_of, servers
 from bot.store.delays import Delays
 from bot.store.inbox import parked, read_backlog
@@ -39,6 +41,10 @@ from config.configuration import Configuration
 FRESH = 1.0
 #: How long the words of the latest dead letter or parked delivery are believed while their number stays, in seconds.
 WORDS = 60.0
+#: A process notes what it uses every few seconds (`bot.uptake`): what it noted this many seconds ago says nothing.
+NOTED = 60.0
+#: By so many seconds every process uses the configuration in force.
+TAKEN_UP = 30.0
 
 
 class Observer:
@@ -50,6 +56,7 @@ class Observer:
         self._limits = limits(configuration)
         self._scripts = Scripts(redis)
         self._heartbeats, self._contacts = Heartbeats(redis, prefix), Contacts(redis, prefix)
+        self._store_of_configuration = ConfigurationStore(redis, prefix)
         self._write_key = f"{prefix}:{{health}}:write"
         self._pipelines = [Keys(each.name, prefix) for each in configuration.pipelines]
         self._wrote_at: float | None = None
@@ -73,13 +80,14 @@ class Observer:
             heard = self._heartbeats.heard().items()
             processes = tuple(ProcessSeen(kind, name, at) for kind, rows in heard for name, at in rows)
             pipelines = tuple(self._pipeline(keys, now) for keys in self._pipelines)
+            configured = tuple(self._configured({f"{each.kind} {each.name}" for each in processes}, now))
         except ResponseError as error:
             return Observations(StoreSeen(refused=_with_code(error), wrote_at=self._wrote_at), blind=True), time.time()
         except RedisError as error:
             # The text of the error may hold the address with its password; its kind says enough.
             store = StoreSeen(unreachable=_kind(error), wrote_at=self._wrote_at)
             return Observations(store, blind=True), time.time()
-        return Observations(store, processes, contacts, pipelines), now
+        return Observations(store, processes, contacts, pipelines, configured), now
 
     def _store(self) -> tuple[StoreSeen, float]:
         with server_of(self._redis, self._write_key).pipeline(transaction=False) as pipe:
@@ -103,6 +111,15 @@ class Observer:
             log_written=log_written,
         )
         return seen, now
+
+    def _configured(self, heard: set[str], now: float) -> Iterator[ProcessConfigurationSeen]:
+        """The processes that note what they use, and do not use what they should."""
+        since = self._store_of_configuration.since()
+        for process, uses in sorted(self._store_of_configuration.processes().items()):
+            if process not in heard or now - uses.at > NOTED:
+                continue
+            if uses.problem or (uses.since < since and now - since > TAKEN_UP):
+                yield ProcessConfigurationSeen(process, uses.problem)
 
     def _memory(self) -> tuple[dict[str, Any], bool]:
         """What the server that is worst off says of its memory, and whether all write their append-only file."""

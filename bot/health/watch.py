@@ -35,12 +35,13 @@ TOPIC = "health"
 DEAD_LETTERS = "dead-letters"
 
 
-def start(kind: str, redis: Redis, settings: Settings, configuration: Configuration) -> Watch:
+def start(kind: str, redis: Redis, settings: Settings, present: Callable[[], Configuration]) -> Watch:
     """Say from now on that this process (`web` or `worker`) lives, and watch how the rest is.
 
-    `redis`: a client of the watch's own that repeats nothing, for the next look comes soon.
+    `redis`: a client of the watch's own that repeats nothing, for the next look comes soon. `present`: the
+    configuration that the process uses by then.
     """
-    watch = Watch(redis, settings, configuration)
+    watch = Watch(redis, settings, present)
     sender = HeartbeatSender(Heartbeats(redis), kind)
     atexit.register(sender.end)
     _every(BEAT, sender.beat, f"heartbeat of {kind}")
@@ -91,17 +92,24 @@ class HeartbeatSender:
 class Watch:
     """Judges the health again and again, and sends a message when it has changed."""
 
-    def __init__(self, redis: Redis, settings: Settings, configuration: Configuration) -> None:
-        limits = configuration.health
-        self._observer = Observer(redis, configuration)
+    def __init__(self, redis: Redis, settings: Settings, present: Callable[[], Configuration]) -> None:
         self._alerts = AlertRecord(redis, settings.data_dir / "health.json")
-        self._filter = AlertFilter(limits.tell_after, limits.calm)
         self._contacts = Contacts(redis)
-        self._settings, self._configuration = settings, configuration
+        self._redis, self._settings, self._present = redis, settings, present
         self._unsent: list[AlertMessage] = []
+        self._use(present())
+
+    def _use(self, configuration: Configuration) -> None:
+        """Judge by this configuration from now on."""
+        limits = configuration.health
+        self._configuration = configuration
+        self._observer = Observer(self._redis, configuration)
+        self._filter = AlertFilter(limits.tell_after, limits.calm)
 
     def look(self) -> None:
         """Judge the health once, and send the messages that are due."""
+        if self._present() is not self._configuration:
+            self._use(self._present())
         health = self._observer.health()
         now = time.time()
         self._filter.see(health, now)

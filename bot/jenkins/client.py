@@ -259,10 +259,10 @@ _local = threading.local()
 
 def client_of(controller: Controller, token: str, contact: Contact | None = None) -> JenkinsClient:
     """This thread's client of a controller; made at the first use and kept."""
-    clients: dict[str, JenkinsClient] = _local.__dict__.setdefault("clients", {})
-    if controller.name not in clients:
-        clients[controller.name] = JenkinsClient(controller, token, contact)
-    return clients[controller.name]
+    clients: dict[Controller, JenkinsClient] = _local.__dict__.setdefault("clients", {})
+    if controller not in clients:
+        clients[controller] = JenkinsClient(controller, token, contact)
+    return clients[controller]
 
 
 _FORM = "application/x-www-form-urlencoded"

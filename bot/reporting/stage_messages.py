@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.core.model import stage_messages as m
-from bot.core.model.pipeline import Outcome
+from bot.core.model.pipeline import ConfigurationChange, Outcome
 from bot.reporting.sentences import coming, local_moment, moment, words
 from bot.reporting.sentences import name_of as name
 
@@ -83,8 +83,20 @@ def _unmanaged_build_seen(of: m.UnmanagedBuildSeen) -> str:
     return f"build #{of.build} in {of.step} {whose}: it takes a slot, nothing more"
 
 
+#: How many characters of a digest people are shown: enough to tell configurations apart.
+DIGEST_SHOWN = 8
+
+
 def _pipeline_configured(of: m.PipelineConfigured) -> str:
-    return f"{of.pipeline} is configured: {' → '.join(of.stages)}; {of.services} services; {of.mode}"
+    which = f"; configuration {of.digest[:DIGEST_SHOWN]}" if of.digest else ""
+    changes = f"; changed: {', '.join(map(changed, of.changes))}" if of.changes else ""
+    stages = " → ".join(of.stages)
+    return f"{of.pipeline} is configured: {stages}; {of.services} services; {of.mode}{which}{changes}"
+
+
+def changed(change: ConfigurationChange) -> str:
+    """`pipelines.shop.stages.acceptance.capacity: 1 → 2`, or that a key is new, or gone."""
+    return f"{change.key}: {change.before or '(none)'} → {change.after or '(none)'}"
 
 
 def _store_restored(of: m.StoreRestored) -> str:

@@ -63,6 +63,7 @@ def view(board: Board, version: int, now: float, shown: Shown = LONG) -> View:
         "removed": [_removed(board, step, now) for step in board.removed_steps()],
         "verifications": _verifications(board, now),
         "state_lost": _state_lost(board, now),
+        "revision": _revision(board),
     }
 
 
@@ -173,6 +174,12 @@ def _room(board: Board, step: Step) -> View:
 
 def _backoff(backoff: StageBackoff) -> View:
     return {"why": refused(backoff), "since": backoff.since, "retry_at": backoff.retry_at}
+
+
+def _revision(board: Board) -> View | None:
+    """Which configuration the pipeline decides with, since when it is in force; None: it was not stored."""
+    revision = board.header.revision
+    return {"digest": revision.digest, "since": revision.since} if revision.since else None
 
 
 def _state_lost(board: Board, now: float) -> View | None:

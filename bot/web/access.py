@@ -52,14 +52,18 @@ def readable() -> list[PipelineContext]:
 
 
 def bounded(pieces: Generator[bytes, None, None]) -> Generator[bytes, None, None]:
-    """The same stream; where reading takes a sign-in it ends after a while, and the browser connects again."""
-    ends = time.monotonic() + LONGEST_STREAM if runtime().configuration.web.private else float("inf")
+    """The same stream until another configuration is in force; then the browser connects again.
+
+    Where reading takes a sign-in, it also does so after a while.
+    """
+    here = runtime()
+    ends = time.monotonic() + LONGEST_STREAM if here.configuration.web.private else float("inf")
 
     def until_then() -> Generator[bytes, None, None]:
         with closing(pieces):
             for piece in pieces:
                 yield piece
-                if time.monotonic() > ends:
+                if here.successor or time.monotonic() > ends:
                     return
 
     return until_then()

@@ -1,12 +1,22 @@
-"""The web application, put together: the webhook ingress, the API, the live page. gunicorn calls `create_app`."""
+"""The web application, put together: the webhook ingress, the API, the live page. gunicorn calls `serve`.
+
+An application has one configuration for all its life; when another one is put in force, the process makes another
+application, and what is being answered ends with the one before.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from flask import Flask
 from redis.exceptions import RedisError
 
 from bot import runtime
+from bot.health.contacts import WEB
+from bot.runtime import Runtime
+from bot.uptake import ProcessRuntime, keep_up
 from bot.web import (
     access,
     acting_pages,
@@ -43,6 +53,9 @@ from config.errors import SettingsError
 from config.logs import set_up
 from config.settings import Settings
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
 log = structlog.get_logger()
 
 
@@ -61,7 +74,12 @@ def create_app(
         set_up(settings.log_level, settings.log_format)
     configuration = configuration or pipeline_file.load(settings.config)
     shared = runtime.build(settings, configuration, runtime.WEB_LIMITS)
-    wake_up = wake_up or _wake_up_sender(settings)
+    return make_app(shared, wake_up or _wake_up_sender(settings))
+
+
+def make_app(shared: Runtime, wake_up: WakeUp) -> Flask:
+    """The application over a runtime. Raises SettingsError if the environment lacks what its configuration needs."""
+    settings, configuration = shared.settings, shared.configuration
     _migrate(shared)
     app = Flask(__name__, static_folder="static", template_folder="templates")
     app.wsgi_app = mounted(app.wsgi_app, configuration.web.root)  # type: ignore[assignment,method-assign]
@@ -95,7 +113,48 @@ def create_app(
 _ADDED = (acting_pages, api_finding, fact_stream, rule_pages, finding_pages, lock_pages, run_page, statistics)
 
 
-def _migrate(shared: runtime.Runtime) -> None:
+class ServedApp:
+    """The application that answers: that of the configuration in force. It is replaced between two requests."""
+
+    def __init__(self) -> None:
+        """Raises SettingsError or ConfigurationError if something is wrong, NewerSchema as `create_app` does."""
+        settings = environment.load()
+        set_up(settings.log_level, settings.log_format)
+        begins = runtime.start(settings, "the web process", puts_in_force=False)
+        self._wake_up = _wake_up_sender(settings)
+        shared = runtime.build(settings, begins.configuration, runtime.WEB_LIMITS, begins.stored, begins.problem)
+        self._app = make_app(shared, self._wake_up)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request, all of it by one application."""
+        return self._app(environ, start_response)
+
+    @property
+    def extensions(self) -> dict[str, Any]:
+        """Those of the application that answers now, for `bot.web.buffering_worker`."""
+        return self._app.extensions
+
+    def runtime(self) -> Runtime:
+        """The runtime of the application that answers now."""
+        return cast(Runtime, self._app.extensions["interlock"])
+
+    def use(self, new: Runtime) -> None:
+        """Answer by this runtime from now on; live pages connect again. Raises SettingsError as `make_app` does."""
+        before, self._app = self.runtime(), make_app(new, self._wake_up)
+        before.successor.append(new)
+
+    def start_watch(self) -> None:
+        """Say from now on that this process lives, watch how the rest is, and follow the configuration in force."""
+        self.runtime().start_watch(WEB, self.runtime)
+        keep_up(WEB, ProcessRuntime(self.runtime, self.use))
+
+
+def serve() -> ServedApp:
+    """What gunicorn serves."""
+    return ServedApp()
+
+
+def _migrate(shared: Runtime) -> None:
     """Bring what an older version stored to our schema. Raises NewerSchema: then the process must not start."""
     try:
         shared.migrate()

@@ -304,6 +304,15 @@ class StateLostShape(TypedDict):
     sentence: str
 
 
+class RevisionShape(TypedDict):
+    """Which configuration a pipeline decides with."""
+
+    digest: str
+    """SHA-256 of what the pipeline file means."""
+    since: float
+    """Since when it is in force."""
+
+
 class DelayShape(TypedDict):
     """Something that is to be done at Jenkins or GitHub, and is still tried."""
 
@@ -339,6 +348,7 @@ class BoardShape(TypedDict):
     removed: list[RemovedStepShape]
     verifications: VerificationsShape | None
     state_lost: StateLostShape | None
+    revision: RevisionShape | None
     health: HealthShape
     held_up: list[DelayShape]
     repairs: list[RepairShape]

@@ -52,7 +52,7 @@ def draw(board: Board, version: int, now: float, pipeline: Pipeline, links: Link
         column["between"] = bool(lane) and not column["fast"] and first < index < columns.index(lane[-1])
         column["quiet"] = _is_quiet(column) and len(columns) > MANY and index > 0 and not column["leaves"]
     return {
-        **{name: seen[name] for name in ("pipeline", "version", "at", "live")},
+        **{name: seen[name] for name in ("pipeline", "version", "at", "live", "revision")},
         "mode": drawer.mode(),
         "columns": columns,
         "crowd": _crowd(columns),

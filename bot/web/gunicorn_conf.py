@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from typing import Any
 
@@ -36,6 +38,11 @@ def on_starting(_server: Any) -> None:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="interlock-metrics-")
 
 
+def on_reload(_server: Any) -> None:
+    """SIGHUP to the master puts the pipeline file in force, or says why not, and starts the processes anew."""
+    subprocess.Popen([sys.executable, "-c", "from bot.cli.main import cli; cli()", "reload"])
+
+
 def child_exit(_server: Any, worker: Any) -> None:
     """What a process that has ended measured as its present state counts no more."""
     from prometheus_client import multiprocess
@@ -49,10 +56,7 @@ def on_exit(_server: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Each web process says that it lives, and watches how the rest is."""
-    here = getattr(worker.wsgi, "extensions", {}).get("interlock")
-    if here is None:
-        return  # another application with our settings: the bare view of the benchmark
-    from bot.health.contacts import WEB
-
-    here.start_watch(WEB)
+    """Each web process says that it lives, watches how the rest is, and follows the configuration in force."""
+    start_watch = getattr(worker.wsgi, "start_watch", None)
+    if start_watch is not None:  # else another application with our settings: the bare view of the benchmark
+        start_watch()

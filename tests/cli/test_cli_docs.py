@@ -39,7 +39,7 @@ def test_a_command_stands_in_the_file_of_its_topic() -> None:
     assert files == [
         {"bot.cli.read", "bot.cli.find"},
         {"bot.cli.act", "bot.cli.operate"},
-        {"bot.cli.files", "bot.cli.operate", "bot.cli.token", "bot.cli.backup", "bot.cli.up"},
+        {"bot.cli.files", "bot.cli.operate", "bot.cli.token", "bot.cli.backup", "bot.cli.up", "bot.cli.reload"},
     ]
     assert [name for names in columns for name in names] == list(cli.commands)
 

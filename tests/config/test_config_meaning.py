@@ -113,3 +113,36 @@ def test_the_digest_follows_the_meaning_and_not_the_spelling(tmp_path: Path) -> 
     assert loaded(tmp_path, same).digest == digest
     for other in (GOOD.replace("shop/s1", "shop/s2"), GOOD.replace("lock\n", "lock\n        capacity: 1\n")):
         assert loaded(tmp_path, other).digest != digest
+
+
+def test_what_differs_between_two_files_is_named_by_key(tmp_path: Path) -> None:
+    before = loaded(tmp_path, GOOD)
+    text = GOOD.replace("lock\n", "lock\n        capacity: 2\n        timeout: 90s\n")
+    text = text.replace("- {name: S1, repository: shop/s1}", "- {name: S2, repository: shop/s2, verify: false}")
+    changes = [(each.key, each.before, each.after) for each in loaded(tmp_path, text).changes_from(before)]
+    assert changes == [
+        ("pipelines.shop.services.S1.repository", "shop/s1", ""),
+        ("pipelines.shop.services.S2.repository", "", "shop/s2"),
+        ("pipelines.shop.services.S2.verify", "", "false"),
+        ("pipelines.shop.stages.production.capacity", "", "2"),
+        ("pipelines.shop.stages.production.timeout", "", "90s"),
+    ]
+
+
+def test_another_order_of_the_stages_is_a_change(tmp_path: Path) -> None:
+    before = loaded(tmp_path, GOOD)
+    build = '      - name: build\n        job: "build: shop/build"\n'
+    after = loaded(tmp_path, GOOD.replace(build, "").replace("    services:", build + "    services:"))
+    assert [(each.key, each.before, each.after) for each in after.changes_from(before)] == [
+        ("pipelines.shop.stages", "build, production", "production, build")
+    ]
+    assert after.digest != before.digest
+
+
+def test_two_files_of_one_meaning_do_not_differ_and_two_others_always_do(tmp_path: Path) -> None:
+    same = GOOD.replace("lock\n", "lock\n        capacity: unlimited\n        retries: 0\n")
+    before, after = loaded(tmp_path, GOOD), loaded(tmp_path, same)
+    assert (before.digest, before.meaning) == (after.digest, after.meaning)
+    example = loaded(tmp_path, example_text())
+    assert example.changes_from(before) and example.digest != before.digest
+    assert example.changes_from(example) == ()

@@ -14,7 +14,7 @@ def test_our_own_procfile_names_web_worker_and_beat() -> None:
     commands = read_procfile(ROOT / "Procfile", {})
     assert list(commands) == ["web", "worker", "beat"]
     assert commands["web"][0] == "gunicorn"
-    assert commands["web"][-1] == "bot.web.app:create_app()"
+    assert commands["web"][-1] == "bot.web.app:serve()"
     assert commands["worker"][commands["worker"].index("--concurrency") + 1] == "24"
     assert ".interlock/beat-schedule" in commands["beat"]
 

@@ -36,7 +36,7 @@ def say(**_):
 WEB = """
 import os
 import redis
-def create_app():
+def serve():
     line = redis.Redis.from_url(os.environ["INTERLOCK_REDIS_URL"])
     def answer(environ, start_response):
         line.ping()

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from redis import Redis
+
 from bot.core.model.pipeline import Pipeline, Stage
 from standins.github import GitHubStandIn
 from tests.web.story import Story
@@ -66,6 +68,8 @@ def start(
 ) -> tuple[subprocess.Popen[bytes], str]:
     """The same, and it goes on: the process, which leads a session of its own, and the address of the site."""
     (folder / "interlock.yaml").write_text(file_of(pipeline) + also)
+    with Redis.from_url(redis_url) as redis:
+        redis.delete("interlock:{configuration}:current")  # that of another test
     port = port or free_port()
     env = {
         **os.environ,
@@ -81,7 +85,7 @@ def start(
     command = [str(Path(sys.executable).parent / "gunicorn"), "--config", "bot/web/gunicorn_conf.py"]
     with (folder / "web.log").open("ab") as log:
         process = subprocess.Popen(
-            [*command, "bot.web.app:create_app()"], cwd=ROOT, env=env, stderr=log, start_new_session=True
+            [*command, "bot.web.app:serve()"], cwd=ROOT, env=env, stderr=log, start_new_session=True
         )
     _await(port, process)
     return process, f"http://127.0.0.1:{port}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bot.core.model.follow_ups import FollowUp
 from bot.core.model.freezes import Freeze, LiftedFreeze
-from bot.core.model.pipeline import Mode, Pipeline
+from bot.core.model.pipeline import UNSTORED, Mode, Pipeline, Revision
 from bot.core.model.run import Run, Verification
 from bot.core.model.service_state import CleanUp, Pulls, ServiceState
 from bot.core.model.stage_state import Lock, PastBuild, StageBackoff, StageVersion, UnmanagedBuild
@@ -32,6 +32,8 @@ class Header:
     #: The freezes of the configuration with their next windows, and what people have opened of those in force.
     freezes: tuple[Freeze, ...] = ()
     lifted: tuple[LiftedFreeze, ...] = ()
+    #: The configuration that this board decides with.
+    revision: Revision = UNSTORED
     key: str = "header"
 
 

@@ -51,7 +51,7 @@ from bot.core.model.people_events import (
     VerifyAsked,
     WatchAsked,
 )
-from bot.core.model.pipeline import Mode, Pipeline
+from bot.core.model.pipeline import UNSTORED, ConfigurationChange, Mode, Pipeline, Revision
 from bot.core.model.run import Run
 from bot.core.model.service_state import ServiceState
 from bot.core.model.stage_state import StageVersion
@@ -64,6 +64,10 @@ class Configured:
 
     pipeline: Pipeline
     mode: Mode | None = None
+    revision: Revision = UNSTORED
+    #: Who put it in force, and what it changed, also outside this pipeline.
+    by: str = ""
+    changes: tuple[ConfigurationChange, ...] = ()
     kind: Literal["configured"] = "configured"
 
 
@@ -72,6 +76,7 @@ class FreezesPlanned:
     """The freezes of the configuration, each with its next windows as of now: new, changed, or carried on."""
 
     freezes: tuple[Freeze, ...]
+    revision: Revision = UNSTORED
     kind: Literal["freezes-planned"] = "freezes-planned"
 
 

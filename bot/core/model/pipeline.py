@@ -10,6 +10,30 @@ from functools import cached_property
 from bot.core.model.notice_plan import NoticePlan
 
 
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """Which configuration: the digest of what it means, and since when it has been in force (seconds since the epoch).
+
+    A later one replaces an earlier one, never the other way round.
+    """
+
+    digest: str = ""
+    since: float = 0.0
+
+
+#: That of a configuration which is not stored.
+UNSTORED = Revision()
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationChange:
+    """One key of the pipeline file that differs from the configuration before; empty: it is not there."""
+
+    key: str
+    before: str
+    after: str
+
+
 class Track(StrEnum):
     """Which kind of job a build belongs to: a stage's real one, the fast lane's own, the one for pull requests."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bot.core.model.messages import Message, Who
-from bot.core.model.pipeline import Mode, Outcome, Step
+from bot.core.model.pipeline import ConfigurationChange, Mode, Outcome, Step
 from bot.core.model.stage_state import Lock
 
 # -- locks -------------------------------------------------------------------------------------------------------------
@@ -240,6 +240,8 @@ class PipelineConfigured(Message):
     stages: tuple[str, ...]
     services: int
     mode: Mode
+    digest: str = ""
+    changes: tuple[ConfigurationChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

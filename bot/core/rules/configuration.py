@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.core.model.board import Board
+from bot.core.model.board_records import Header
 from bot.core.model.events import Configured
 from bot.core.model.facts import FactKind
 from bot.core.model.messages import Unconfigured
@@ -17,22 +18,21 @@ from bot.core.rules.queue import find_place
 from bot.core.rules.requests import apply_mode
 from bot.core.rules.stage_locks import open_lock
 
+#: How many changes of a configuration its fact lists.
+CHANGES_LISTED = 50
+
 
 def configure(decision: Decision, event: Configured) -> None:
-    """Take the new configuration, then find a place for every run, lock and backoff of the old one."""
-    board = decision.board
-    before = board.header.mode
-    mode = event.mode or before
-    asked = event.mode or board.header.configured_mode
-    header = replace(board.header, pipeline=event.pipeline, mode=mode, configured_mode=asked)
-    if not header.born:
-        header = replace(header, born=decision.now, unproven=True)
-    if mode is not before:
-        header = replace(header, mode_by="the configuration", mode_why="its mode was changed")
-    if board.header == header:
+    """Take the new configuration, then find a place for every run, lock and backoff of the old one.
+
+    What a process tells that has an earlier configuration than the board is not taken.
+    """
+    board, before = decision.board, decision.board.header.mode
+    header = _header(board.header, event, decision.now)
+    if header == board.header or event.revision.since < board.header.revision.since:
         return
     board.put(header)
-    decision.tell(FactKind.CONFIGURED, _configured(board))
+    decision.tell(FactKind.CONFIGURED, _configured(board, event), by=event.by)
     steps = set(board.jobs().values())
     for run in sorted(board.runs.values(), key=lambda r: r.queue_number):
         _place(decision, run.key)
@@ -55,6 +55,18 @@ def configure(decision: Decision, event: Configured) -> None:
     apply_mode(decision, before)
 
 
+def _header(before: Header, event: Configured, now: float) -> Header:
+    """The header with the new configuration. `now`: when the board is born, if it is not yet."""
+    mode = event.mode or before.mode
+    asked = event.mode or before.configured_mode
+    header = replace(before, pipeline=event.pipeline, mode=mode, configured_mode=asked, revision=event.revision)
+    if not header.born:
+        header = replace(header, born=now, unproven=True)
+    if mode is not before.mode:
+        header = replace(header, mode_by="the configuration", mode_why="its mode was changed")
+    return header
+
+
 def _place(decision: Decision, key: str) -> None:
     """A run whose service is gone ends; one that waits does so before the first stage that it has not passed.
 
@@ -75,7 +87,8 @@ def _place(decision: Decision, key: str) -> None:
         decision.end(run, Ending(End.FAILED, Unconfigured(str(run.step))))
 
 
-def _configured(board: Board) -> PipelineConfigured:
-    pipeline = board.pipeline
+def _configured(board: Board, event: Configured) -> PipelineConfigured:
+    pipeline, digest = board.pipeline, event.revision.digest
     stages = tuple(stage.name for stage in pipeline.stages)
-    return PipelineConfigured(pipeline.name, stages, len(pipeline.services), board.header.mode)
+    changes = event.changes[:CHANGES_LISTED]
+    return PipelineConfigured(pipeline.name, stages, len(pipeline.services), board.header.mode, digest, changes)

@@ -6,7 +6,7 @@ Jenkins or GitHub has answered cannot be foreseen; what is known of that is in `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from bot.core.model.board import Board
@@ -81,10 +81,15 @@ class Consequences:
     locks_next: tuple[str, ...] = ()
 
 
-def foresee(board: Board, event: Event, now: float, limits: DecisionLimits = LIMITS) -> Consequences:
-    """What `event` would lead to if it were decided at `now` (seconds since the epoch). `board` stays as it is."""
+def foresee(
+    board: Board, event: Event, now: float, limits: DecisionLimits = LIMITS, following: Iterable[Event] = ()
+) -> Consequences:
+    """What `event` would lead to if it were decided at `now` (seconds since the epoch), and then those `following` it.
+
+    `board` stays as it is.
+    """
     tried = board.copy()
-    decisions = [decide(tried, event, now, limits)]
+    decisions = [decide(tried, each, now, limits) for each in (event, *following)]
     refusals = [fact.why for fact in decisions[0].facts if fact.kind is FactKind.REQUEST_REFUSED]
     if refusals:
         return Consequences(refusal=refusals[0])

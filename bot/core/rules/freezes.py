@@ -26,10 +26,13 @@ LABELS = 20
 
 
 def plan_freezes(decision: Decision, event: FreezesPlanned) -> None:
-    """Take the freezes and their next windows. What they change of the locks, `keep_freezes` does at once (W3)."""
+    """Take the freezes and their next windows. What they change of the locks, `keep_freezes` does at once (W3).
+
+    Those of an earlier configuration than the board's are not taken.
+    """
     board = decision.board
     before = board.header.freezes
-    if before == event.freezes:
+    if before == event.freezes or event.revision.since < board.header.revision.since:
         return
     freezes = {freeze.name: freeze for freeze in event.freezes}
     lifted = tuple(lift for each in board.header.lifted if (lift := _still_lifted(each, freezes, decision.now)))

@@ -1,0 +1,119 @@
+"""The configuration is changed while real processes run: all of them use it, or none; no process starts anew."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bot.core.model.facts import FactKind
+from bot.core.model.pipeline import Step
+from bot.reload import running as running_processes
+from bot.store.configuration import ConfigurationStore
+from bot.store.records import Records
+from demo.town import Town
+from tests.end_to_end.world import World, until, world
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+ACCEPTANCE = 1
+PROCESSES = ("worker", "worker-2", "beat", "web")
+
+
+def one_at_a_time(_town: Town, data: dict[str, Any]) -> None:
+    """Two runs in acceptance are one too many."""
+    data["pipelines"][0]["stages"][ACCEPTANCE]["capacity"] = 1
+
+
+@pytest.fixture(scope="module")
+def interlock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with world(tmp_path_factory.mktemp("town"), prepare=one_at_a_time, INTERLOCK_WORKERS="2") as made:
+        made.town.jenkins["cdp"].control.hold(made.town.job("acceptance"))
+        yield made
+
+
+def file_of(interlock: World) -> Path:
+    return Path(interlock.town.env["INTERLOCK_CONFIG"])
+
+
+def write(interlock: World, capacity: object, file: Path | None = None) -> Path:
+    """Write a pipeline file that differs in the capacity of acceptance."""
+    data = yaml.safe_load(file_of(interlock).read_text())
+    data["pipelines"][0]["stages"][ACCEPTANCE]["capacity"] = capacity
+    found = file or file_of(interlock)
+    found.write_text(yaml.safe_dump(data, sort_keys=False))
+    return found
+
+
+def command(interlock: World, *words: str) -> list[str]:
+    return [str(Path(sys.executable).parent / "interlock"), "reload", *words]
+
+
+def environment(interlock: World) -> dict[str, str]:
+    return {**interlock.town.env, "INTERLOCK_REDIS_URL": interlock.stack.url}
+
+
+def reload(interlock: World, *words: str) -> tuple[int, str]:
+    """What `interlock reload` prints, and its exit code."""
+    done = subprocess.run(
+        command(interlock, *words), env=environment(interlock), capture_output=True, text=True, timeout=120, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def capacity(interlock: World) -> int | None:
+    return interlock.board().pipeline.stage("acceptance").capacity
+
+
+def in_acceptance(interlock: World) -> list[str]:
+    return sorted(
+        run.key for run in interlock.board().runs.values() if run.step == Step("acceptance") and run.holds_slot
+    )
+
+
+def pids(interlock: World) -> list[int]:
+    return [interlock.pid(name) for name in PROCESSES]
+
+
+def all_use_what_is_in_force(interlock: World) -> bool:
+    since = ConfigurationStore(interlock.redis).since()
+    uses = running_processes(interlock.redis)
+    return len(uses) == len(PROCESSES) and all(each.since == since for each in uses.values())
+
+
+def test_a_raised_capacity_lets_in_who_waits_and_no_process_starts_anew(interlock: World) -> None:
+    for service in ("S1", "S2"):
+        sha = interlock.merge(service)
+        until(
+            f"{service} has passed its build",
+            lambda sha=sha: (run := interlock.run_of(sha)) and run.step == Step("acceptance"),
+        )
+    (first,) = until("one is in acceptance", lambda: in_acceptance(interlock))
+    before = pids(interlock)
+    write(interlock, 2)
+    code, shown = reload(interlock, "--dry-run")
+    assert code == 0, shown
+    assert "stages.acceptance.capacity: 1 → 2" in shown
+    assert "enters acceptance" in shown and "Nothing was changed." in shown
+    assert capacity(interlock) == 1
+    code, shown = reload(interlock)
+    assert code == 0, shown
+    assert "is in force; 4 processes use it" in shown
+    both = until("the other one has entered", lambda: len(found := in_acceptance(interlock)) == 2 and found)
+    assert first in both
+    assert pids(interlock) == before
+    (told,) = [
+        fact
+        for _, fact in rows(interlock)
+        if fact.fact.kind is FactKind.CONFIGURED and "capacity" in str(fact.fact.why)
+    ]
+    assert " at " in str(told.fact.by)
+    assert reload(interlock) == (0, f"{file_of(interlock)} is in force already: nothing differs.\n")
+
+
+def rows(interlock: World) -> list[Any]:
+    return list(Records(interlock.redis, interlock.keys).facts(limit=500).facts)

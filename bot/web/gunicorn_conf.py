@@ -1,10 +1,12 @@
 """How gunicorn serves the web application; values that differ between machines come from the environment."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 from typing import Any
 
 bind = os.environ.get("INTERLOCK_BIND") or "127.0.0.1:8080"
@@ -33,9 +35,13 @@ control_socket_disable = True  # its default path is one per user, shared by eve
 def on_starting(_server: Any) -> None:
     """The processes share what they measure: whichever Prometheus asks answers for all (bot/metrics/process.py).
 
-    The folder is of this start; it is named before a process imports prometheus-client.
+    The folder is of this start; it is named before a process imports prometheus-client. One that a server at the same
+    address has left, because it was killed, goes.
     """
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="interlock-metrics-")
+    name = f"interlock-metrics-{re.sub('[^0-9A-Za-z.]+', '-', bind)}-"
+    for left in Path(tempfile.gettempdir()).glob(f"{name}*"):
+        shutil.rmtree(left, ignore_errors=True)  # another user's stays
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=name)
 
 
 def on_reload(_server: Any) -> None:

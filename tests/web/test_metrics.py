@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -20,6 +22,7 @@ from bot.health.contacts import GITHUB
 from bot.metrics import process
 from bot.metrics.stored import METRICS
 from bot.store.github import Allowance
+from bot.web import gunicorn_conf
 from tests.web.serving import served
 from tests.web.story import Story
 
@@ -140,3 +143,20 @@ def test_the_processes_of_one_gunicorn_answer_together(story: Story, redis_url: 
         assert f'interlock_runs_live{{pipeline="{story.shape.name}"}}' in text
     (count,) = counted
     assert count >= 60
+
+
+def test_what_a_killed_server_has_left_goes_when_one_starts_at_its_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")
+    monkeypatch.setattr(gunicorn_conf, "bind", "127.0.0.1:8081")
+    gunicorn_conf.on_starting(None)  # and it is killed
+    monkeypatch.setattr(gunicorn_conf, "bind", "127.0.0.1:8080")
+    for _ in range(3):
+        gunicorn_conf.on_starting(None)
+    kept = os.environ["PROMETHEUS_MULTIPROC_DIR"]
+    assert len(list(tmp_path.iterdir())) == 2, "that of the other address is another's"
+    assert Path(kept).is_dir()
+    gunicorn_conf.on_exit(None)
+    assert not Path(kept).exists()

@@ -33,7 +33,7 @@ def check(records: Records) -> list[Violation]:
 def unfinished(records: Records) -> list[str]:
     """What is not over yet; empty once there is nothing more to wait for."""
     evidence = Evidence(records)
-    return [*all_ends(evidence), *locks_are_open(evidence), *no_merge_is_lost(evidence), *ends_are_told(evidence)]
+    return [what for promise in AT_THE_END for what in promise(evidence)]
 
 
 class Evidence:
@@ -275,10 +275,36 @@ def ends_are_told(evidence: Evidence) -> Iterator[str]:
             yield f"{run['run']} {run['sha'][:7]} is {end}, but its commit says {told or 'nothing'}"
 
 
+def comments_say_the_end(evidence: Evidence) -> Iterator[str]:
+    """The comment on the pull request of every run that ended says how, if Interlock knows of one."""
+    for run in evidence.records.runs:
+        end = run.get("end")
+        if end in SAID and run["pull"] is not None:
+            rows = evidence.records.comments.get(run["service"], [])
+            bodies = [row["body"] for row in rows if row["number"] == run["pull"] and row["user"] != PERSON]
+            if not any(SAID[end] in body.lower() for body in bodies):
+                yield f"{run['run']} is {end}, but #{run['pull']} says {bodies or 'nothing'}"[:400]
+
+
+#: What a comment says of each end, and who comments beside Interlock.
+SAID = {"delivered": "is in production", "failed": "has failed", "superseded": "has been superseded"}
+PERSON = "dana"
+
+
+def deployments_say_the_end(evidence: Evidence) -> Iterator[str]:
+    """What GitHub shows as deployed is what was delivered; a later deployment makes an earlier one inactive."""
+    for run in _ended(evidence, "delivered"):
+        for stage in evidence.records.rolls_out:
+            rows = evidence.records.deployments.get(run["service"], [])
+            states = [row["states"] for row in rows if row["sha"] == run["sha"] and row["environment"] == stage]
+            if not any(each[-1:] == ["success"] or each[-2:] == ["success", "inactive"] for each in states):
+                yield f"{run['run']} is delivered, but its deployment in {stage} says {states or 'nothing'}"
+
+
 def told_once(evidence: Evidence) -> Iterator[str]:
     """One comment for a pull request, one deployment for a commit in an environment."""
     for service, rows in evidence.records.comments.items():
-        yield from _repeated(service, "comments on", [f"#{row['number']}" for row in rows if row["user"] != "dana"])
+        yield from _repeated(service, "comments on", [f"#{row['number']}" for row in rows if row["user"] != PERSON])
     for service, rows in evidence.records.deployments.items():
         yield from _repeated(service, "deployments of", [f"{row['sha'][:7]} {row['environment']}" for row in rows])
 
@@ -335,8 +361,19 @@ PROMISES: dict[str, Callable[[Evidence], Iterator[str]]] = {
     "superseded by what contains it": superseded_is_carried,
     "nobody takes a run out": nobody_took_a_run_out,
     "every end is told on the commit": ends_are_told,
+    "every end is told on the pull request": comments_say_the_end,
+    "deployments are what was delivered": deployments_say_the_end,
     "nothing is told twice": told_once,
     "all locks open, all banners gone": locks_are_open,
     "everything ends": all_ends,
     "nothing is given up": nothing_is_given_up,
 }
+#: The promises that hold only once everything has ended.
+AT_THE_END = (
+    all_ends,
+    locks_are_open,
+    no_merge_is_lost,
+    ends_are_told,
+    comments_say_the_end,
+    deployments_say_the_end,
+)

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import structlog
 from celery.beat import PersistentScheduler, SchedulingError
+from celery.utils.time import maybe_make_aware
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -39,7 +40,25 @@ def schedule() -> dict[str, dict[str, Any]]:
     }
 
 
-class SharedScheduler(PersistentScheduler):  # type: ignore[misc]
+class SteadyScheduler(PersistentScheduler):  # type: ignore[misc]
+    """Goes on when the clock is put back. Celery's own sends nothing until the clock is where it was (Celery 5.7)."""
+
+    def tick(self, *args: Any, **kwargs: Any) -> float:
+        """Send what is due; returns for how long nothing more is.
+
+        What seems to be sent in the future is sent anew after its interval: the clock was put back, now or before the
+        start.
+        """
+        for entry in self.schedule.values():
+            now = maybe_make_aware(entry.default_now())
+            if maybe_make_aware(entry.last_run_at) > now:
+                log.warning("clock-put-back", task=entry.task, sent=entry.last_run_at.isoformat())
+                entry.last_run_at = now
+                self._heap = None  # Celery makes it of the entries
+        return cast(float, super().tick(*args, **kwargs))
+
+
+class SharedScheduler(SteadyScheduler):
     """What beat sends with. Of several beats, whichever comes first sends the message of a round.
 
     No beat leads: one that dies is missed by nobody. And Celery's own scheduler logs a page of stack for every message
@@ -56,7 +75,7 @@ class SharedScheduler(PersistentScheduler):  # type: ignore[misc]
         if wanted != self.app.conf.beat_schedule:
             self.app.conf.beat_schedule = wanted
             self.update_from_dict(wanted)
-        return cast(float, super().tick(*args, **kwargs))
+        return super().tick(*args, **kwargs)
 
     def apply_entry(self, entry: Any, producer: Any = None) -> None:
         """Send what is due, unless another beat has sent it; or say in one line that it could not be sent."""

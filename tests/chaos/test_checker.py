@@ -38,12 +38,29 @@ def build(at: float, stage: str, run: str, sha: str, result: str = "SUCCESS", **
 
 def run(key: str, sha: str, end: str | None, **more: Any) -> Row:
     service = key.partition(".")[0]
-    given = {"run": key, "sha": sha, "service": service, "live": end is None, "reason": "", "by": None, **more}
+    given = {
+        "run": key,
+        "sha": sha,
+        "service": service,
+        "live": end is None,
+        "reason": "",
+        "by": None,
+        "pull": None,
+        **more,
+    }
     return given if end is None else {**given, "end": end}
 
 
 def status(sha: str, state: str) -> Row:
     return {"sha": sha, "state": state, "context": "interlock/production"}
+
+
+def comment(number: int, body: str) -> Row:
+    return {"number": number, "user": "interlock-bot", "body": body}
+
+
+def deployments(sha: str) -> list[Row]:
+    return [{"sha": sha, "environment": stage, "states": ["success"]} for stage in ("pre-production", "production")]
 
 
 def good() -> Records:
@@ -69,13 +86,13 @@ def good() -> Records:
             "S1": [status("a", "pending"), status("a", "error"), status("b", "success")],
             "S2": [status("c", "success"), status("d", "failure")],
         },
-        {"S1": [{"number": 1, "user": "interlock-bot"}, {"number": 1, "user": "dana"}], "S2": []},
-        {"S1": [{"sha": "b", "environment": "production"}], "S2": [{"sha": "c", "environment": "production"}]},
+        {"S1": [comment(2, "S1 b **is in production**"), {**comment(2, "thanks"), "user": "dana"}], "S2": []},
+        {"S1": deployments("b"), "S2": deployments("c")},
         {"shop/pre-production": None},
         board={"stages": [{"name": "pre-production", "locks": []}], "held_up": []},
         runs=[
             run("S1.1", "a", "superseded", by="S1.2"),
-            run("S1.2", "b", "delivered"),
+            run("S1.2", "b", "delivered", pull=2),
             run("S2.1", "c", "delivered"),
             run("S2.2", "d", "failed"),
         ],
@@ -182,7 +199,23 @@ def told_wrongly(records: Records) -> None:
 
 
 def commented_twice(records: Records) -> None:
-    records.comments["S1"].append({"number": 1, "user": "interlock-bot"})
+    records.comments["S1"].append(comment(2, "S1 b is in production"))
+
+
+def comment_missing(records: Records) -> None:
+    records.comments["S1"].pop(0)
+
+
+def comment_outdated(records: Records) -> None:
+    records.comments["S1"][0]["body"] = "S1 b is in acceptance"
+
+
+def deployment_missing(records: Records) -> None:
+    records.deployments["S2"].pop()
+
+
+def deployment_left_in_progress(records: Records) -> None:
+    records.deployments["S2"][1]["states"].append("in_progress")
 
 
 def deployed_twice(records: Records) -> None:
@@ -236,6 +269,10 @@ DOCTORED: dict[Callable[[Records], None], str] = {
     told_wrongly: "every end is told on the commit",
     commented_twice: "nothing is told twice",
     deployed_twice: "nothing is told twice",
+    comment_missing: "every end is told on the pull request",
+    comment_outdated: "every end is told on the pull request",
+    deployment_missing: "deployments are what was delivered",
+    deployment_left_in_progress: "deployments are what was delivered",
     still_locked: "all locks open, all banners gone",
     banner_left: "all locks open, all banners gone",
     still_live: "everything ends",

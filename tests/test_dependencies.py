@@ -64,8 +64,10 @@ def test_a_build_machine_fails_for_a_vulnerability_and_where_an_audit_is_require
 ) -> None:
     """The lines of `.ci/run` about it, with an audit that ends so."""
     script = (ROOT / ".ci" / "run").read_text("utf-8")
-    lines = script[script.index("audit=0\n") : script.index("status=$audit; fi\n")] + "status=$audit; fi\n"
-    lines = lines.replace(".venv/bin/python -m demo.dependencies audit", f"(exit {ends_with})")
-    code = f"set -euo pipefail\nstatus=0\n{lines}exit $status\n"
+    begin, end = 'wait "$auditor"', "status=$audit; fi\n"
+    lines = script[script.index(begin) : script.index(end)] + end
+    code = (
+        f"set -euo pipefail\nstatus=0 audit=0 audited=/dev/null\n(exit {ends_with}) & auditor=$!\n{lines}exit $status\n"
+    )
     env = {"PATH": os.environ["PATH"], "AUDIT": required}
     assert bool(subprocess.run(["bash", "-c", code], env=env, cwd=tmp_path, check=False).returncode) is fails

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import tomllib
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,15 @@ def test_no_container_may_more_than_it_needs() -> None:
     for name, service in compose()["services"].items():
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
+
+
+def test_nobody_else_is_given_the_address_of_the_proxy() -> None:
+    """Docker gives the lowest free one to whoever starts first, which is the store."""
+    proxy = ip_address(compose()["services"]["proxy"]["networks"]["inside"]["ipv4_address"])
+    (network,) = compose()["networks"]["inside"]["ipam"]["config"]
+    assert proxy in ip_network(network["subnet"])
+    assert proxy not in ip_network(network["ip_range"])
+    assert compose()["services"]["web"]["environment"]["INTERLOCK_TRUSTED_PROXIES"] == str(proxy)
 
 
 def test_the_kustomization_names_every_manifest() -> None:

@@ -83,7 +83,8 @@ def _table(found: Answer) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("service", no_wrap=True)
     for stage in found["stages"]:
-        name = f"{clean(stage['name'])}{' LOCKED' if stage['locked'] else ''}"
+        closed = " FROZEN" if (stage.get("closed") or "").startswith("frozen") else " LOCKED"
+        name = f"{clean(stage['name'])}{closed if stage['locked'] else ''}"
         table.add_column(Text(name, "bold red" if stage["locked"] else "bold"))
     for row in found["services"]:
         cells = [Text("\n".join(_cell(cell, found["at"])), "red" if cell["broken"] else "") for cell in row["stages"]]

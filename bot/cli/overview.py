@@ -20,7 +20,8 @@ def overview_lines(found: View) -> Iterator[str]:
         for lock in each["locks"]:
             since = f"{clock(lock['since'], now)} ({duration(now - lock['since'])})"
             fix = f"; the fix {lock['fix']} is on its way" if lock["fix"] else ""
-            yield f"{'':<{width}}  {lock['stage']} is locked since {since}: {lock['reason']}{fix}"
+            closed = "frozen" if lock.get("freeze") else "locked"
+            yield f"{'':<{width}}  {lock['stage']} is {closed} since {since}: {lock['reason']}{fix}"
         if each["more_locks"]:
             yield f"{'':<{width}}  and {count(each['more_locks'], 'lock')} more"
     if found["pipelines"]:
@@ -33,7 +34,8 @@ def _state(each: View) -> str:
     mode = _MODES.get(each["mode"], str(each["mode"]))
     if not each["locks"]:
         return mode
-    return "LOCKED" if each["mode"] == "run" else f"LOCKED, {mode}"
+    closed = "FROZEN" if len(each.get("frozen", ())) == len(each["locked"]) else "LOCKED"
+    return closed if each["mode"] == "run" else f"{closed}, {mode}"
 
 
 def _runs(each: View) -> str:

@@ -102,7 +102,7 @@ def _panel(view: View, stage: View, *, titles: bool) -> Panel:
     locks = stage["locks"]
     title = Text(clean(stage["name"]), "bold red" if locks else "bold")
     if locks:
-        title.append(" LOCKED")
+        title.append(" FROZEN" if all(lock.get("freeze") for lock in locks) else " LOCKED")
     parts: list[RenderableType] = []
     for lock in locks:
         parts += [*_lock(view, lock), Text()]

@@ -1,11 +1,15 @@
-"""The freezes of a board as plain values with words: what comes, and which stage closes next."""
+"""The freezes of a board as plain values with words: what comes, what closes next, how a closed stage is closed."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from bot.core.model.board import Board
 from bot.core.model.freezes import Freeze, FreezeWindow
+from bot.core.model.pipeline import Pipeline
+from bot.core.model.stage_state import Lock
+from bot.core.rules.freeze_windows import last_freeze
 from bot.reporting.sentences import local_moment
 
 Shape = dict[str, Any]
@@ -33,6 +37,18 @@ def closes(board: Board, stage: str, now: float) -> Shape | None:
     window, freeze = min(found, key=lambda each: each[0].begins)
     sentence = f"closes {local_moment(window.begins, freeze.time_zone)} (freeze {freeze.name})"
     return {"freeze": freeze.name, **_window(freeze, window), "sentence": sentence}
+
+
+def closed(locks: Sequence[Lock]) -> str:
+    """How a stage with these locks is closed: `locked`; or, if only freezes close it, until when by their clocks."""
+    frozen = last_freeze(locks)
+    return "locked" if frozen is None else f"frozen until {local_moment(frozen.until, frozen.time_zone)}"
+
+
+def stages_locked(board: Board, pipeline: Pipeline) -> list[str]:
+    """The stages that a failure or a person has closed, and not a freeze alone."""
+    locks = ((stage.name, board.locks_of(stage.name)) for stage in pipeline.stages)
+    return [name for name, found in locks if found and last_freeze(found) is None]
 
 
 def _freeze(board: Board, freeze: Freeze, now: float) -> Shape:

@@ -16,7 +16,7 @@ from bot.core.model.pipeline import Mode, Pipeline
 from bot.core.model.run import Status
 from bot.core.model.stage_state import Lock
 from bot.core.rules.freeze_windows import last_freeze
-from bot.reporting.sentences import local_moment
+from bot.reporting.freezes import closed
 from bot.web.api_operation import Parameter, operation
 from bot.web.problems import Problem
 from bot.web.shared import runtime
@@ -106,9 +106,9 @@ def _of_stages(board: Board, configured: Pipeline, stage: str | None) -> Badge:
 
 def _closed(locks: list[Lock], asked: int) -> str:
     """How so many stages are that have these locks; until when, if only freezes close one."""
-    frozen = last_freeze(locks)
     if asked == 1:
-        return f"frozen until {local_moment(frozen.until, frozen.time_zone)}" if frozen is not None else "locked"
+        return closed(locks)
+    frozen = last_freeze(locks)
     return f"{len({lock.stage for lock in locks})} of {asked} {'frozen' if frozen is not None else 'locked'}"
 
 

@@ -364,6 +364,8 @@ class OverviewLockShape(TypedDict):
     since: float
     run: str | None
     service: str | None
+    freeze: str | None
+    """The freeze that closes the stage; null: a failure or a person does."""
     fix: str | None
     """The run on the fast lane that is to open it."""
 
@@ -378,7 +380,9 @@ class OverviewShape(TypedDict):
     waiting: int
     stages: list[str]
     locked: list[str]
-    """The stages that are locked."""
+    """The stages that have locks."""
+    frozen: list[str]
+    """Those of them that only a freeze closes."""
     locks: list[OverviewLockShape]
     """The oldest of its locks."""
     more_locks: int

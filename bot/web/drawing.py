@@ -6,6 +6,7 @@ from bot.core.model.board import Board
 from bot.core.model.pipeline import Job, Mode, Pipeline, Stage, Step, Track
 from bot.core.rules.fast_lane import fixes, has_passed
 from bot.reporting import versions
+from bot.reporting.freezes import closed, stages_locked
 from bot.reporting.view import Shown, tile, view
 from bot.statistics.statistics import Statistics
 from bot.web.estimating import add_estimates
@@ -60,6 +61,7 @@ def draw(board: Board, version: int, now: float, pipeline: Pipeline, links: Link
         "open_to": sorted({lock.service for lock in board.locks.values() if lock.service is not None}),
         "removed": [drawer.removed(shape) for shape in seen["removed"]],
         "verifying": seen["verifications"] and drawer.verifying(seen["verifications"]),
+        "locked": stages_locked(board, board.pipeline),
         "banners": [drawer.banner(shape) for shape in seen["stages"] if shape["locks"]],
         "failed": sum(len(column["failed"]) for column in columns),
         "configured": bool(board.pipeline.stages),
@@ -93,6 +95,7 @@ class _Drawer:
             "name": shape["name"],
             "locks_itself": shape["policy"] == "lock",
             "locked": bool(shape["locks"]),
+            "closed": closed(self.board.locks_of(shape["name"])) if shape["locks"] else "",
             "closes": shape["closes"]["sentence"] if shape["closes"] else "",
             "free_words": _free_words(shape["locks"]),
             "queued": real["queue"]["count"] > 0,
@@ -167,6 +170,7 @@ class _Drawer:
         coming = [run for service in services for run in fixes(self.board, service)]
         return {
             "stage": shape["name"],
+            "closed": closed(self.board.locks_of(shape["name"])),
             "locks": locks,
             "fixes": [self.decorated(tile(self.board, run, self.now)) for run in coming[:FIXES]],
             "services": services,

@@ -275,6 +275,8 @@ class WhereStageShape(TypedDict):
 
     name: str
     locked: bool
+    closed: str | None
+    """How: `locked`, or `frozen until Mon 2026-11-30 08:00 CET`; null: it is open."""
 
 
 class WhereTableShape(TypedDict):

@@ -8,6 +8,7 @@ from bot.core.model.board import Board
 from bot.core.model.pipeline import Mode
 from bot.core.model.run import Status
 from bot.core.model.stage_state import Lock
+from bot.reporting.freezes import stages_locked
 from bot.reporting.messages import words
 from bot.runtime import PipelineContext
 from bot.web.shapes import Shape
@@ -32,6 +33,7 @@ def summarize(context: PipelineContext) -> Shape:
         board = replica.board
         pipeline = context.pipeline_of(board)
         locks = sorted(board.locks.values(), key=lambda lock: (lock.since, lock.key))
+        shut = [stage.name for stage in pipeline.stages if board.locks_of(stage.name)]
         return {
             "name": context.pipeline.name,
             "mode": str(board.header.mode),
@@ -39,7 +41,8 @@ def summarize(context: PipelineContext) -> Shape:
             "live": len(board.runs),
             "waiting": sum(board.queue_length(step) for step in board.steps()),
             "stages": [stage.name for stage in pipeline.stages],
-            "locked": [stage.name for stage in pipeline.stages if board.locks_of(stage.name)],
+            "locked": shut,
+            "frozen": [name for name in shut if name not in stages_locked(board, pipeline)],
             "locks": [_lock(board, lock) for lock in locks[:LOCKS]],
             "more_locks": max(0, len(locks) - LOCKS),
             "failed": sum(1 for run in board.runs.values() if run.status is Status.FAILED),
@@ -59,5 +62,6 @@ def _lock(board: Board, lock: Lock) -> Shape:
         "since": lock.since,
         "run": lock.run,
         "service": lock.service,
+        "freeze": lock.freeze or None,
         "fix": coming[-1].key if coming else None,
     }

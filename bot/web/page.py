@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from bot.health import judgement
 from bot.reporting.estimates import cost_sentence
+from bot.reporting.freezes import stages_locked
 from bot.runtime import PipelineContext, Runtime
 from bot.store.records import Repairs
 from bot.store.scripts import OtherSchema
@@ -49,7 +50,7 @@ def install(app: Flask) -> None:
     app.jinja_env.filters["commands"] = commands
     app.jinja_env.filters["cost"] = cost_sentence
     app.jinja_env.filters["lasting"] = lasting
-    app.jinja_env.globals["stages_locked"] = stages_locked
+    app.jinja_env.globals["stages_locked"] = _stages_locked
     app.jinja_env.globals["root"] = here.configuration.web.root
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.extensions["interlock-connections"] = Connections()
@@ -57,12 +58,11 @@ def install(app: Flask) -> None:
     app.register_blueprint(page)
 
 
-def stages_locked(pipeline: str) -> list[str]:
+def _stages_locked(pipeline: str) -> list[str]:
     """The locked stages of a pipeline, for the title and the icon of each of its pages."""
     context = context_of(pipeline)
     with context.look() as replica:
-        board = replica.board
-        return [stage.name for stage in context.pipeline_of(board).stages if board.locks_of(stage.name)]
+        return stages_locked(replica.board, context.pipeline_of(replica.board))
 
 
 def commands(text: str) -> Markup:

@@ -9,6 +9,7 @@ from typing import Any
 from flask import Flask, Response, current_app, render_template
 
 from bot.health import judgement
+from bot.reporting.freezes import stages_locked
 from bot.runtime import PipelineContext, Runtime
 from bot.statistics.parts import Cause
 from bot.web import shapes
@@ -52,7 +53,7 @@ def evidence(here: Runtime, context: PipelineContext, run: str) -> Shape:
     shown = record["tile"] or record["ended"] or record["verification"]
     with context.look() as replica:
         version, configured = replica.version, context.pipeline_of(replica.board)
-        locked = [stage.name for stage in configured.stages if replica.board.locks_of(stage.name)]
+        locked = stages_locked(replica.board, configured)
         buttons = run_buttons(context.pipeline.name, shown, replica.board) if record["tile"] else []
     links = Links(here.configuration, configured)
     name = context.pipeline.name

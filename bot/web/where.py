@@ -13,6 +13,7 @@ from bot.core.model.board import Board
 from bot.core.model.facts import Fact
 from bot.core.model.pipeline import Pipeline
 from bot.reporting import versions
+from bot.reporting.freezes import closed
 from bot.reporting.messages import words
 from bot.runtime import PipelineContext
 from bot.store.ended_index import EndedRow
@@ -62,8 +63,11 @@ def where(
 
 
 def lock_changes(board: Board, only: str | None = None) -> list[Shape]:
-    """What changed before each lock by the board, of one service or of all, oldest first; at most `LOCKS` of them."""
-    locks = sorted(board.locks.values(), key=lambda lock: (lock.since, lock.key))
+    """What changed before each lock by the board, of one service or of all, oldest first; at most `LOCKS` of them.
+
+    Not before a freeze: nothing that changed has led to that.
+    """
+    locks = sorted((k for k in board.locks.values() if not k.freeze), key=lambda lock: (lock.since, lock.key))
     found = [lock for lock in locks if only is None or lock.service == only][:LOCKS]
     return [
         {
@@ -105,7 +109,8 @@ def _read_log(context: PipelineContext, held: Sequence[Shape]) -> tuple[list[tup
 
 
 def _stage(board: Board, name: str) -> Shape:
-    return {"name": name, "locked": bool(board.locks_of(name))}
+    locks = board.locks_of(name)
+    return {"name": name, "locked": bool(locks), "closed": closed(locks) if locks else None}
 
 
 def _link(row: Shape, pipeline: Pipeline, links: Links) -> None:

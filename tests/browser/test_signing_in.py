@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from bot.core.model.events import CancelAsked, Merged, ModeAsked
+from bot.core.model.events import CancelAsked, LockAsked, Merged, ModeAsked
 from bot.core.model.pipeline import Mode
 from standins.github import GitHubStandIn
 from tests.web.asked import TOKEN
@@ -61,6 +61,15 @@ def test_ones_own_runs_stand_above_the_board_also_those_that_it_folds_away(site:
     story.put(CancelAsked("S2.1", "alex", "not this one"))
     expect(mine).to_contain_text("no. 20 before build", timeout=15_000)
     assert page.evaluate("window.sameDocument") is True
+    story.put(LockAsked("production", "alex", "the fair"))
+    page.set_viewport_size({"width": 390, "height": 844})
+    banner = page.get_by_role("region", name="production is locked")
+    expect(banner).to_be_visible(timeout=15_000)
+    locked, own = banner.bounding_box(), mine.bounding_box()
+    assert locked is not None
+    assert own is not None
+    assert locked["y"] + locked["height"] <= own["y"], "on a phone, what is locked comes first"
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
 def test_through_github(site: str, page: Page, story: Story) -> None:

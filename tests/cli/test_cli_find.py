@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,7 +12,8 @@ import pytest
 
 from bot.cli import find, read
 from bot.cli.client import ApiClient
-from bot.core.model.events import LockAsked
+from bot.core.model.events import FreezesPlanned, LockAsked
+from bot.core.model.freezes import Freeze, FreezeWindow
 from bot.core.model.pipeline import Outcome
 from bot.core.model.run import Run
 from bot.web.app import create_app
@@ -64,6 +66,16 @@ def test_where_lists_every_version_of_a_service_that_came_since(interlock: Inter
     assert [after.index(line) for line in lines] == sorted(after.index(line) for line in lines)
     story.redis.xtrim(story.keys.facts, 1, approximate=False)
     assert "only the latest version of each service is listed" in interlock("where").output
+
+
+def test_where_calls_a_stage_frozen_that_only_a_freeze_closes(interlock: Interlock, story: Story) -> None:
+    story.start()
+    window = FreezeWindow(time.time() - 60, time.time() + 3_600)
+    story.put(FreezesPlanned((Freeze("fair", ("production",), (window,), "UTC"),)))
+    output = interlock("where").output
+    assert "production FROZEN" in output
+    assert "LOCKED" not in output
+    assert "What changed" not in output
 
 
 def test_where_of_one_service_and_for_programs(interlock: Interlock, locked: Run) -> None:

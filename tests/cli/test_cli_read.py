@@ -60,7 +60,7 @@ def test_a_freeze_is_told_with_its_end_by_its_own_clocks(interlock: Interlock, s
     window = FreezeWindow(time.time() - 60, 1_953_532_800.0)
     story.put(FreezesPlanned((Freeze("fair", ("production",), (window,), "Europe/Berlin"),)))
     shown = lines(interlock("status", COLUMNS="100").output)
-    at = shown.index("production LOCKED")
+    at = shown.index("production FROZEN")
     assert shown[at + 1] == "FROZEN frozen until Thu 2031-11-27 09:00 CET (freeze fair)"
     assert re.fullmatch(r"by Interlock since [0-9:]+ \([^)]*\)", shown[at + 2])
 

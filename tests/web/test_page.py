@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from bot.core.model.events import (
     BuildSeen,
     Configured,
+    FreezesPlanned,
     LockAsked,
     Merged,
     ModeAsked,
@@ -23,8 +24,10 @@ from bot.core.model.events import (
     TriggerRefused,
     UnlockAsked,
 )
+from bot.core.model.freezes import Freeze, FreezeWindow
 from bot.core.model.pipeline import Mode, Outcome, Pipeline
 from bot.core.model.run import Run
+from bot.reporting.sentences import local_moment
 from bot.store.records import Repairs
 from bot.web.app import create_app
 from config.configuration import Configuration, Controller
@@ -102,6 +105,28 @@ def test_each_page_of_a_pipeline_says_in_title_and_icon_that_a_stage_is_locked(
         page = client.get(path, headers=AUTH).text
         assert "Locked: " not in page.partition("</title>")[0], path
         assert 'href="/static/icon.svg"' in page, path
+
+
+def test_a_stage_that_only_a_freeze_closes_is_called_frozen_everywhere(client: FlaskClient, story: Story) -> None:
+    now = time.time()
+    window = FreezeWindow(now - 3_600, now + 36_000)
+    story.start()
+    story.put(FreezesPlanned((Freeze("weekend", ("production",), (window,), "UTC"),)))
+    until = f"frozen until {local_moment(window.ends, 'UTC')}"
+    page = shown(client, story)
+    assert f"production is {until}" in text(page)
+    assert f'aria-label="Stage production, {until}"' in page
+    assert f"F{until[1:]} production" in text(page)
+    assert "Locked" not in text(page)
+    assert "<title>Locked" not in page
+    where = client.get(f"/p/{story.shape.name}/where").text
+    assert f"production , {until}" in text(where)
+    assert "what changed there" not in where
+    overview = text(client.get("/").text)
+    assert "Locked" not in overview
+    story.put(LockAsked("production", "sam", "the fair"))
+    assert "production is locked" in text(shown(client, story))
+    assert "<title>Locked: production" in shown(client, story)
 
 
 def test_an_error_says_nothing_of_a_pipeline_that_one_may_not_read(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from rich.table import Table
@@ -16,14 +16,15 @@ CAUSES = ("capacity", "lock", "freeze", "jenkins", "person", "proof")
 _KINDS = {"enters": "a run enters its stage", "passes": "a run passes its stage", "opens": "a lock opens"}
 
 
-def by_week(found: View) -> Table:
-    """The weeks in which anything ended, the present one last."""
-    return _table("week", [(week["week"], week) for week in found["weeks"] if week["builds"] or week["ended"]])
+def by_week(found: View, width: int) -> list[Table]:
+    """The weeks in which anything ended, the present one last; one table, or two where the terminal is narrower."""
+    rows = [(week["week"], week) for week in found["weeks"] if week["builds"] or week["ended"]]
+    return _tables("week", rows, width)
 
 
-def by_service(found: View) -> Table:
+def by_service(found: View, width: int) -> list[Table]:
     """The services, the one whose locks cost most first."""
-    return _table("service", [(row["service"] or "locks of people", row) for row in found["services"]])
+    return _tables("service", [(row["service"] or "locks of people", row) for row in found["services"]], width)
 
 
 def sentences(found: View) -> Iterator[str]:
@@ -44,22 +45,34 @@ def sentences(found: View) -> Iterator[str]:
             yield f"{when}: off by {off} (median of {each['count']}), {inside} % in range"
 
 
-def _table(first: str, rows: list[tuple[str, View]]) -> Table:
+#: From this width on, in characters, all columns stand beside each other.
+WIDE = 116
+#: What a column says of a week or a service.
+_COLUMNS: dict[str, Callable[[View], str]] = {
+    "delivered": lambda row: str(row["delivered"]),
+    "lead": lambda row: _lasting(row["lead"]),
+    "failed": lambda row: "–" if row["failure_rate"] is None else f"{100 * row['failure_rate']:.0f} %",
+    "restored": lambda row: _lasting(row["restore"]),
+    "locked": lambda row: _lasting(row["locked"]),
+    "cost": lambda row: _run_minutes(row["cost"]),
+}
+
+
+def _tables(first: str, rows: list[tuple[str, View]], width: int) -> list[Table]:
+    ended, locks = ("delivered", "lead"), ("failed", "restored", "locked", "cost")
+    if width >= WIDE:
+        return [_table(first, (*ended, *CAUSES, *locks), rows)]
+    return [_table(first, (*ended, *locks), rows), _table(f"{first}, waited for", CAUSES, rows)]
+
+
+def _table(first: str, names: Sequence[str], rows: list[tuple[str, View]]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column(first)
-    for name in ("delivered", "lead", *CAUSES, "failed", "restored", "locked", "cost"):
-        table.add_column(name, justify="right")
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
     for name, row in rows:
-        table.add_row(
-            clean(name),
-            str(row["delivered"]),
-            _lasting(row["lead"]),
-            *(_lasting(row["waits"][cause]) for cause in CAUSES),
-            "–" if row["failure_rate"] is None else f"{100 * row['failure_rate']:.0f} %",
-            _lasting(row["restore"]),
-            _lasting(row["locked"]),
-            _run_minutes(row["cost"]),
-        )
+        cells = (_COLUMNS[each](row) if each in _COLUMNS else _lasting(row["waits"][each]) for each in names)
+        table.add_row(clean(name), *cells)
     return table
 
 

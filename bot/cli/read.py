@@ -269,8 +269,10 @@ def stats(api: ApiClient, service: str | None, as_json: bool) -> None:
     from bot.cli.numbers import by_service, by_week, sentences
 
     console = Console(markup=False, highlight=False, emoji=False)
-    console.print(by_week(found))
+    tables = by_week(found, console.width)
     if service is None and found["services"]:
-        console.print(by_service(found))
+        tables += by_service(found, console.width)
+    for table in tables:
+        console.print(table)
     for line in sentences(found):
         say(line)

@@ -10,7 +10,7 @@ from bot.store.codec import RecordedFact
 from bot.store.records import PAGE
 from bot.web import shapes
 from bot.web.list_filter import ListFilter, one_of, text
-from bot.web.problems import Problem
+from bot.web.problems import unknown_value
 from bot.web.shapes import Shape
 
 #: How many pages of the log one request looks through; what lies further back is asked for by `next`.
@@ -32,7 +32,7 @@ class FactFilter(ListFilter):
         """Raise Problem (400) for a kind of fact that there is not."""
         kinds = [str(kind) for kind in FactKind]
         if self.kind and self.kind not in kinds:
-            raise Problem(400, f"`kind` is a kind of fact, such as {FactKind.STAGE_LOCKED}", valid=kinds)
+            raise unknown_value("kind", self.kind, kinds)
 
     def fits(self, fact: Fact) -> bool:
         """Whether a fact is one that is asked for."""

@@ -51,6 +51,15 @@ def unknown_parameter(name: str, valid: Iterable[str]) -> Problem:
     return Problem(400, f"there is no parameter {shown(name)} here{hint}", valid=names)
 
 
+def unknown_value(name: str, value: str, valid: Iterable[str]) -> Problem:
+    """400: a parameter has a value that means nothing."""
+    values = list(valid)
+    meant = nearest(value, values)
+    hint = f"did you mean `{meant}`?" if meant else f"such as `{values[0]}`"
+    more = {"meant": meant} if meant else {}
+    return Problem(400, f"`{name}` cannot be {shown(value)}; {hint}", valid=values, **more)
+
+
 def shown(text: str) -> str:
     """Text from outside as part of a sentence of ours: short, on one line, in quotes."""
     plain = "".join(c if c.isprintable() else "�" for c in text[:60])

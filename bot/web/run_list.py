@@ -17,7 +17,7 @@ from bot.web import shapes
 from bot.web.estimating import add_to_tiles
 from bot.web.evidence import ended_verifications
 from bot.web.list_filter import LONGEST, ListFilter, one_of, text
-from bot.web.problems import Problem
+from bot.web.problems import Problem, unknown_value
 from bot.web.shapes import Shape
 
 #: How many runs one page has, unless it is asked for more or fewer.
@@ -45,7 +45,7 @@ class RunFilter(ListFilter):
     def check(self) -> None:
         """Raise Problem (400) for a state that no run can be in."""
         if self.state and self.state not in STATES:
-            raise Problem(400, f"`state` is one of {', '.join(STATES)}", valid=list(STATES))
+            raise unknown_value("state", self.state, STATES)
 
 
 @dataclass(frozen=True, slots=True)

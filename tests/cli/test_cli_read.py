@@ -287,3 +287,23 @@ def test_pull_requests_that_are_verified_are_counted(interlock: Interlock, story
     story.put(PullMoved("S1", 12, "a" * 40, at=1.0))
     story.put(PullMoved("S1", 13, "b" * 40, at=1.0, fork=True))
     assert ", 2 pull requests (1 of a fork, unasked), version" in interlock("status", COLUMNS="100").output
+
+
+def test_the_numbers_are_readable_where_the_terminal_is_narrow(interlock: Interlock, broken: Run) -> None:
+    wide, narrow = (interlock("stats", COLUMNS=columns).output for columns in ("130", "80"))
+    heads = [line.split() for line in wide.splitlines() if line.startswith(("week", "service"))]
+    assert [head[:4] for head in heads] == [["week", "delivered", "lead", "capacity"]] + [
+        ["service", "delivered", "lead", "capacity"]
+    ] * (len(heads) - 1)
+    assert "week      delivered  lead  failed  restored  locked       cost" in narrow
+    assert "week, waited for  capacity  lock  freeze  jenkins  person  proof" in narrow
+    assert max(len(line.rstrip()) for line in narrow.splitlines()) <= 80
+    assert "…" not in narrow
+
+
+def test_an_unknown_kind_of_fact_is_refused_with_the_nearest_one(interlock: Interlock, story: Story) -> None:
+    story.start()
+    refused = interlock("log", "--kind", "stage-lock")
+    assert refused.exit_code == 1
+    assert "`kind` cannot be 'stage-lock'; did you mean `stage-locked`?" in refused.output
+    assert "did you mean `waiting`?" in interlock("runs", "--state", "waitin").output

@@ -37,9 +37,10 @@ WAITING: Mapping[str, int] = {
     "tests/workers/test_racing_machine.py": 50,  # with these as well
     "tests/browser/test_finding.py": 60,
     "tests/browser/test_accessible.py": 30,
-    "tests/end_to_end/test_emptied_redis.py": 40,
+    "tests/end_to_end/test_emptied_redis.py": 60,
     "tests/end_to_end/test_outbound.py": 40,
-    "tests/end_to_end/test_schema.py": 30,
+    "tests/end_to_end/test_schema.py": 25,
+    "tests/end_to_end/test_rolling_upgrade.py": 25,
     "tests/end_to_end/test_secrets.py": 45,
     "tests/cli/test_cli_up.py": 30,
     "tests/workers/test_race.py": 25,

@@ -57,8 +57,12 @@ class Inbox:
         self._seen_seconds = seen_seconds
 
     def accept(self, source: str, name: str, delivery: str, body: bytes) -> Accepted:
-        """Keep a verified delivery, once, in one round trip. When this returns it is in the append-only file."""
-        return self._accept(source, name, delivery, body)[0]
+        """Keep a verified delivery, once, in one round trip. When this returns it is in the append-only file.
+
+        Whatever the schema of what is stored: the inbox is not migrated, and a newer version reads what an older one has
+        put there. So during an upgrade no delivery is refused, whichever web process it reaches.
+        """
+        return self._accept(source, name, delivery, body, fence=None)[0]
 
     def add(self, event: Event, delivery: str) -> Accepted:
         """Keep an event of our own (a person's request, what the reconciler saw), once per `delivery`."""
@@ -66,13 +70,15 @@ class Inbox:
 
     def add_identified(self, event: Event, delivery: str) -> tuple[Accepted, str]:
         """The same, and the id of its inbox entry (of the first, for a duplicate): facts that come of it carry it."""
-        return self._accept("event", event.kind, delivery, dump_event(event))
+        return self._accept("event", event.kind, delivery, dump_event(event), fence=self._keys)
 
-    def _accept(self, source: str, name: str, delivery: str, body: bytes) -> tuple[Accepted, str]:
+    def _accept(
+        self, source: str, name: str, delivery: str, body: bytes, *, fence: Keys | None
+    ) -> tuple[Accepted, str]:
         keys = self._keys
         names = [keys.seen(f"{source}:{delivery}"), keys.inbox, keys.wake_up, keys.meta]
         args = [self._seen_seconds, WAKE_UP_MS, source, name, delivery, body]
-        what, identity = self._scripts.run("accept", names, args, fence=keys)
+        what, identity = self._scripts.run("accept", names, args, fence=fence)
         return Accepted(what), identity.decode()
 
     def now(self) -> float:

@@ -1,4 +1,7 @@
-"""The real worker and the real web process on what another version stored: they migrate it, or refuse and end."""
+"""The real worker and the real web process on what another version stored: they migrate it, or refuse and end.
+
+What becomes of processes that run while another version takes over: `test_rolling_upgrade.py`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import requests
 from redis import Redis
 
 from bot.store.connection import connect
@@ -18,7 +20,6 @@ from bot.store.deliveries import DeliveryPacks
 from bot.store.keys import Keys
 from bot.store.replica import BoardReplica
 from bot.store.scripts import SCHEMA, Scripts
-from bot.web.shared import WakeUpSender
 from demo.town import Town
 from launch import Embedded, read_procfile
 from tests.state.stored import put_back
@@ -37,7 +38,6 @@ class House:
         self.url, self.redis, self._folder = url, redis, folder
         self.env = {**town.env, "INTERLOCK_REDIS_URL": url, "INTERLOCK_LOG_LEVEL": "INFO"}
         self.keys = Keys(_one_pipeline(folder / "interlock.yaml"))
-        self.address = f"http://{town.bind}"
 
     @contextmanager
     def process(self, name: str) -> Iterator[subprocess.Popen[bytes]]:
@@ -88,54 +88,11 @@ def test_a_worker_does_not_start_on_what_a_newer_version_stored(house: House) ->
     assert SENTENCE in house.log("worker").read_text()
 
 
-def test_a_worker_that_runs_ends_when_a_newer_version_has_taken_over(house: House) -> None:
-    with house.process("worker") as worker:
-        house.until_said("worker", "worker ready")
-        copy = BoardReplica(Scripts(house.redis), house.keys)
-        deadline = time.monotonic() + 20
-        while not copy.version:
-            assert time.monotonic() < deadline
-            copy.refresh()
-            time.sleep(0.05)
-        house.raise_schema()
-        version = house.redis.hget(house.keys.meta, "version")
-        WakeUpSender(house.url)(house.keys.pipeline)
-        assert worker.wait(30) == REFUSED
-        assert house.redis.hget(house.keys.meta, "version") == version
-    assert SENTENCE in house.log("worker").read_text()
-
-
 def test_a_web_process_does_not_start_on_what_a_newer_version_stored(house: House) -> None:
     house.raise_schema()
     with house.process("web") as web:
         assert web.wait(30) != 0
     assert SENTENCE in house.log("web").read_text()
-
-
-def test_a_web_process_that_runs_refuses_with_the_sentence(house: House) -> None:
-    with house.process("web"):
-        deadline = time.monotonic() + 30
-        while not answers(house.address):
-            assert time.monotonic() < deadline, house.log("web").read_text()
-            time.sleep(0.05)
-        house.raise_schema()
-        secret = house.env["INTERLOCK_JENKINS_WEBHOOK_SECRET"]
-        callback = {"name": "shop/build", "build": {"full_url": "", "number": 1, "phase": "STARTED"}}
-        door = requests.post(f"{house.address}/webhooks/jenkins/build/{secret}", json=callback, timeout=5)
-        page = requests.get(f"{house.address}/p/shop", timeout=5)
-        api = requests.get(f"{house.address}/api/v1/pipelines/shop", timeout=5)
-        ready = requests.get(f"{house.address}/readyz", timeout=5)
-    for answer in (door, page, api, ready):
-        assert answer.status_code == 503
-        assert "start the newer version again" in answer.text
-    assert house.redis.xlen(house.keys.inbox) == 0
-
-
-def answers(address: str) -> bool:
-    try:
-        return requests.get(f"{address}/healthz", timeout=1).status_code == 200
-    except requests.RequestException:
-        return False
 
 
 @pytest.mark.parametrize(

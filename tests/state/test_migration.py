@@ -23,7 +23,7 @@ from bot.core.model.run import Status
 from bot.core.rules.decide import decide
 from bot.store.codec import load_effect
 from bot.store.deliveries import DeliveryPacks
-from bot.store.inbox import InboxEntry, park, parked, take_out
+from bot.store.inbox import Accepted, InboxEntry, park, parked, take_out
 from bot.store.keys import FAMILIES, Keys
 from bot.store.migrations import migrate, migration, to_3
 from bot.store.outbox import Claim, Outbox
@@ -402,7 +402,7 @@ def calls(pipeline: StoredPipeline) -> Iterator[tuple[str, Callable[[], object]]
     """One call of each script that reads or writes what another version could misread."""
     claim = Claim("jenkins", Look(Job("cdp", "shop/build"), 1), "1", 0, 1)
     inbox, outbox, store = pipeline.inbox, pipeline.outbox, pipeline.store
-    yield "accept", lambda: inbox.accept("github", "push", uuid.uuid4().hex, b"{}")
+    yield "accept", lambda: inbox.add(TimePassed(), uuid.uuid4().hex)
     yield "begin", lambda: store.begin("me")
     yield "commit", lambda: store.commit("me", pipeline.waiting(), NOTHING)
     yield "read", lambda: pipeline.reader().refresh()
@@ -454,6 +454,24 @@ def test_another_version_reads_and_writes_nothing(
         refused.add(name)
     assert refused == FENCED
     assert footprint_of(pipeline) == before
+
+
+@pytest.mark.parametrize("stored_number", [SCHEMA + 1, SCHEMA - 1])
+def test_a_raw_delivery_is_kept_whatever_the_schema(pipeline: StoredPipeline, stored_number: int) -> None:
+    """A web process of the version before may be asked for some time yet: the new worker decides what it keeps."""
+    pipeline.turn()
+    pipeline.redis.hset(pipeline.keys.meta, "schema", stored_number)
+    assert pipeline.inbox.accept("github", "push", "guid", b"{}") is Accepted.WAKE_UP
+    assert pipeline.inbox.accept("github", "push", "guid", b"{}") is Accepted.DUPLICATE
+    pipeline.redis.hset(pipeline.keys.meta, "schema", SCHEMA)
+    assert [(entry.source, entry.body) for entry in pipeline.store.begin("me")] == [("github", b"{}")]
+
+
+def test_where_every_version_keeps_a_raw_delivery_never_changes() -> None:
+    """Else what a process of the version before keeps would lie where nobody looks."""
+    keys = Keys("shop")
+    names = (keys.seen("github:guid"), keys.inbox, keys.wake_up, keys.meta)
+    assert names == tuple(f"interlock:{{shop}}:{n}" for n in ("seen:github:guid", "inbox", "wake-up", "meta"))
 
 
 def test_what_is_done_is_done_though_a_newer_version_has_taken_over(pipeline: StoredPipeline) -> None:

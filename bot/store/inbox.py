@@ -59,8 +59,8 @@ class Inbox:
     def accept(self, source: str, name: str, delivery: str, body: bytes) -> Accepted:
         """Keep a verified delivery, once, in one round trip. When this returns it is in the append-only file.
 
-        Whatever the schema of what is stored: the inbox is not migrated, and a newer version reads what an older one has
-        put there. So during an upgrade no delivery is refused, whichever web process it reaches.
+        Whatever the schema of what is stored: the inbox is not migrated, and a newer version reads what an older one
+        has put there. So during an upgrade no delivery is refused, whichever web process it reaches.
         """
         return self._accept(source, name, delivery, body, fence=None)[0]
 

@@ -176,8 +176,11 @@ class LineLog:
         text = f"{self._name:<6} | {line}"
         self._file.handle(logging.makeLogRecord({"msg": text}))
         if self._echo is not None:
-            self._echo.write(text + "\n")
-            self._echo.flush()
+            try:
+                self._echo.write(text + "\n")
+                self._echo.flush()
+            except OSError:  # the terminal has gone: what follows must be done all the same
+                self._echo = None
 
     def close(self) -> None:
         """Close the file."""

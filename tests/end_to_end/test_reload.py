@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,9 +14,11 @@ import yaml
 
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Step
+from bot.reload import apply, propose
 from bot.reload import running as running_processes
 from bot.store.configuration import ConfigurationStore
 from bot.store.records import Records
+from config.pipeline_file import load
 from demo.town import Town
 from tests.end_to_end.world import World, until, world
 
@@ -117,3 +120,61 @@ def test_a_raised_capacity_lets_in_who_waits_and_no_process_starts_anew(interloc
 
 def rows(interlock: World) -> list[Any]:
     return list(Records(interlock.redis, interlock.keys).facts(limit=500).facts)
+
+
+def test_a_file_with_a_mistake_changes_nothing_by_command_or_by_signal_and_is_said(interlock: World) -> None:
+    file = write(interlock, 2)
+    good, since = file.read_text(), ConfigurationStore(interlock.redis).since()
+    file.write_text(good.replace("capacity: 2", "capcity: 2"))
+    code, shown = reload(interlock)
+    assert code == 1 and "did you mean `capacity`?" in shown
+    interlock.send("worker", signal.SIGHUP)
+    until("the health says it", lambda: "configuration" in interlock.causes())
+    (finding,) = [each for each in interlock.ready()[1]["findings"] if each["cause"] == "configuration"]
+    assert "capcity" in finding["what"] and "worker " in finding["what"]
+    assert (ConfigurationStore(interlock.redis).since(), capacity(interlock)) == (since, 2)
+    file.write_text(good.replace("capacity: 2", "capacity: 3"))
+    interlock.send("worker", signal.SIGHUP)
+    until("it is in force", lambda: capacity(interlock) == 3 and all_use_what_is_in_force(interlock))
+    until("the health is silent again", lambda: "configuration" not in interlock.causes())
+
+
+def test_a_reload_that_is_killed_is_in_force_for_all_and_a_worker_that_is_killed_starts_with_it(
+    interlock: World,
+) -> None:
+    before = ConfigurationStore(interlock.redis).since()
+    write(interlock, 4)
+    with interlock.stopped(*PROCESSES):  # so that the command has to wait for them
+        killed = subprocess.Popen(command(interlock), env=environment(interlock), stdout=subprocess.DEVNULL)
+        until("it is stored", lambda: ConfigurationStore(interlock.redis).since() > before)
+        killed.kill()
+        killed.wait(30)
+        interlock.send("worker", signal.SIGKILL)
+    until("all of it is in force", lambda: capacity(interlock) == 4 and all_use_what_is_in_force(interlock))
+
+
+def test_a_worker_that_wakes_up_late_does_not_bring_back_what_it_had(interlock: World) -> None:
+    write(interlock, 5)
+    with interlock.stopped("worker"):
+        apply(interlock.redis, propose(interlock.redis, load(file_of(interlock)), file_of(interlock)), "this test")
+        until("the other worker has decided with it", lambda: capacity(interlock) == 5)
+        revision = interlock.board().header.revision
+    until("both use it", lambda: all_use_what_is_in_force(interlock))
+    sha = interlock.merge("S3")
+    until("turns go on", lambda: interlock.run_of(sha))
+    assert (interlock.board().header.revision, capacity(interlock)) == (revision, 5)
+
+
+def test_a_file_that_was_replaced_does_not_come_back_with_a_restart(interlock: World, tmp_path: Path) -> None:
+    other = write(interlock, 6, tmp_path / "other.yaml")
+    code, shown = reload(interlock, "--config", str(other))
+    assert code == 0, shown
+    pid = interlock.pid("worker")  # whose file says 5, as it was in force before
+    interlock.send("worker", signal.SIGKILL)
+    until("it runs again", lambda: interlock.pid("worker") != pid and all_use_what_is_in_force(interlock))
+    until("the health says it", lambda: "configuration" in interlock.causes())
+    assert capacity(interlock) == 6
+    code, shown = reload(interlock)  # on purpose
+    assert code == 0, shown
+    assert capacity(interlock) == 5
+    until("the health is silent again", lambda: "configuration" not in interlock.causes())

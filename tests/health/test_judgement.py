@@ -15,6 +15,7 @@ from bot.health.observations import (
     FailingAction,
     Observations,
     PipelineSeen,
+    ProcessConfigurationSeen,
     ProcessSeen,
     StoreSeen,
     WebhookSeen,
@@ -64,6 +65,14 @@ CASES = {
     "a webhook takes what there is, late": (webhook(None, 299), []),
     "a webhook takes less than there is": (webhook(None, 300), ["webhook/audit degraded"]),
     "a webhook waits for beat": (webhook(None, 300, processes=processes(web=NOW, worker=NOW)), ["beat degraded"]),
+    "a process has a file with mistakes": (
+        seen(configured=(ProcessConfigurationSeen("worker here/1", "its pipeline file has mistakes"),)),
+        ["configuration degraded"],
+    ),
+    "two processes do not take a configuration up": (
+        seen(configured=(ProcessConfigurationSeen("beat a/2", ""), ProcessConfigurationSeen("web a/3", ""))),
+        ["configuration degraded"],
+    ),
     "the store is away": (seen(store=StoreSeen(unreachable="no connection"), processes=(), blind=True), ["store down"]),
     "the store is full": (seen(store=StoreSeen(refused="OOM command not allowed")), ["store down"]),
     "the store's disk is full": (seen(store=StoreSeen(refused="MISCONF Errors writing")), ["store down"]),

@@ -2,6 +2,7 @@
 
 import io
 import os
+import pty
 import signal
 import stat
 import subprocess
@@ -206,15 +207,58 @@ def test_a_killed_supervisor_leaves_nothing_running(tmp_path: Path) -> None:
         assert eventually(lambda: gone(child))
 
 
-def launcher(tmp_path: Path, *, stop_within: float, child: str) -> "subprocess.Popen[str]":
-    """Run a supervisor of one process as a program of its own; its terminal is our pipe."""
-    program = f"""
+TOLD = """
+import signal, time
+signal.signal(signal.SIGHUP, lambda *_: print("told", flush=True))
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+def supervising(tmp_path: Path, *, stop_within: float, child: str, takes_hangup: bool = False) -> str:
+    """The program of a supervisor of one process."""
+    return f"""
 import pathlib, sys
 from launch import Process, Supervisor, says
-process = Process("one", (sys.executable, "-c", {child!r}), ready=says("ready"), stop_within={stop_within})
+process = Process("one", (sys.executable, "-c", {child!r}), ready=says("ready"), stop_within={stop_within},
+                  takes_hangup={takes_hangup})
 Supervisor([[process]], log_dir=pathlib.Path({str(tmp_path)!r}), echo=sys.stdout).run()
 """
+
+
+def launcher(tmp_path: Path, *, stop_within: float, child: str, takes_hangup: bool = False) -> "subprocess.Popen[str]":
+    """Run a supervisor of one process as a program of its own; its terminal is our pipe."""
+    program = supervising(tmp_path, stop_within=stop_within, child=child, takes_hangup=takes_hangup)
     return subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+
+
+def test_a_hangup_is_for_the_process_that_takes_it_and_stops_nothing(tmp_path: Path) -> None:
+    with launcher(tmp_path, stop_within=5, child=TOLD, takes_hangup=True) as process:
+        child = first_pid(process)
+        process.send_signal(signal.SIGHUP)
+        assert eventually(lambda: "told" in (tmp_path / "one.log").read_text())
+        assert process.poll() is None and not gone(child)
+        process.terminate()
+        assert process.wait(timeout=30) == 0
+
+
+def test_a_hangup_stops_everything_if_no_process_takes_it(tmp_path: Path) -> None:
+    with launcher(tmp_path, stop_within=5, child=LIVES) as process:
+        first_pid(process)
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(timeout=30) == 0
+
+
+def test_a_terminal_that_is_closed_stops_everything(tmp_path: Path) -> None:
+    pid, terminal = pty.fork()
+    if pid == 0:
+        program = supervising(tmp_path, stop_within=5, child=TOLD, takes_hangup=True)
+        os.execv(sys.executable, [sys.executable, "-c", program])
+    log = tmp_path / "launch.log"
+    assert eventually(lambda: log.exists() and "one is ready" in log.read_text())
+    os.close(terminal)
+    assert eventually(lambda: "everything has stopped" in log.read_text())
+    os.waitpid(pid, 0)
 
 
 def first_pid(process: "subprocess.Popen[str]") -> int:

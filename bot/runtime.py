@@ -5,6 +5,7 @@ The web process and the workers build a `Runtime`; the commands, the doctor and 
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -212,6 +213,22 @@ class Runtime:
         watch.start(kind, redis, self.settings, lambda: present().configuration)
 
 
+#: glibc's number of the limit (mallopt(3): M_ARENA_MAX), and how many pools the threads of a process share.
+_ARENA_MAX, _POOLS = -8, 2
+
+
+def share_memory_pools() -> None:
+    """Let the threads of this process share two pools of memory, before there are many.
+
+    By default glibc makes one for each thread, up to eight for each core, and each keeps the most that a thread ever
+    needed: a worker with 24 threads grew by 12 MiB whenever another of them was the first to do a large piece of work.
+    Other C libraries have no such pools.
+    """
+    limit = getattr(ctypes.CDLL(None), "mallopt", None)
+    if limit is not None:
+        limit(_ARENA_MAX, _POOLS)
+
+
 def build(
     settings: Settings,
     configuration: Configuration,
@@ -220,6 +237,7 @@ def build(
     problem: str = "",
 ) -> Runtime:
     """The runtime for these settings. Raises SettingsError without INTERLOCK_REDIS_URL."""
+    share_memory_pools()
     redis = connect_store(settings, limits)
     pipelines = {each.name: pipeline_context(redis, each, configuration, stored) for each in configuration.pipelines}
     return Runtime(settings, configuration, redis, pipelines, Contacts(redis), stored=stored, problem=problem)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from bench.house import PROC, family
 
-#: What is judged of a process, and by how much each may grow within the judged time.
-#: Memory: what Python's allocator and the C library's keep for themselves wanders by some MiB.
-TOLERANCES = {"memory": 6.0 * (1 << 20), "handles": 4.0, "threads": 3.0}
+#: What is judged of a process, and by how much each may grow within the judged time. Memory: what the allocators keep
+#: for themselves wanders by some MiB. Handles: each of 24 threads may come to have connections of its own to Redis,
+#: Jenkins and GitHub, which are closed when they were not used for a while.
+TOLERANCES = {"memory": 6.0 * (1 << 20), "handles": 24.0, "threads": 4.0}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import random
 import subprocess
 import sys
@@ -9,12 +10,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
 from soak import processes
 from soak.growth import Sample, judge, slope
 from soak.soak import SHORT, Watch
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def series(value: float, rise: float, noise: float, count: int = 120, seed: int = 1) -> list[Sample]:
@@ -106,3 +110,43 @@ def test_a_process_that_leaks_memory_handles_and_threads_fails_and_one_that_does
     }
     assert not any(growth.grows for (where, _), growth in judged.items() if where == "steady")
     assert len(judged) == 6
+
+
+#: One thread after the other does a large piece of work, and a little of it stays.
+LARGE_WORK = """
+import sys, threading
+from bot.runtime import share_memory_pools
+if sys.argv[1] == "shared":
+    share_memory_pools()
+kept, over = [], threading.Event()
+def work():
+    done.append([bytes(1000) for _ in range(20_000)])
+    kept.append(done.pop()[-1])
+    turn.set()
+    over.wait(60)
+done = []
+for _ in range(12):
+    turn = threading.Event()
+    threading.Thread(target=work, daemon=True).start()
+    turn.wait(60)
+print("ready", flush=True)
+over.wait(60)
+"""
+
+
+def memory_after_large_work(how: str) -> float:
+    """MiB of a process after twelve of its threads have taken 20 MiB each, one after the other."""
+    command = [sys.executable, "-c", LARGE_WORK, how]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
+        try:
+            return processes.usage(child.pid).memory / (1 << 20)
+        finally:
+            child.kill()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc makes a pool of memory for each thread")
+def test_the_threads_of_a_process_share_their_memory_instead_of_keeping_what_each_ever_needed() -> None:
+    assert memory_after_large_work("shared") < memory_after_large_work("by default") - 100

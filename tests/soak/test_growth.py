@@ -71,12 +71,12 @@ def test_too_few_samples_are_refused() -> None:
 # -- a process that leaks ------------------------------------------------------------------------------------------
 
 STEADY = "import time; time.sleep(60)"
-#: Two MiB, three handles and two threads more each tenth of a second.
+#: Two MiB, eight handles and two threads more each tenth of a second.
 LEAKING = """
 import os, threading, time
 kept = []
 for n in range(600):
-    kept += [b"x" * (2 << 20), [os.dup(0) for _ in range(3)]]
+    kept += [b"x" * (2 << 20), [os.dup(0) for _ in range(8)]]
     for _ in range(2):
         threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
     time.sleep(0.1)

@@ -143,7 +143,7 @@ class Machine:
 
 
 def run(*words: str, check: bool = True) -> str:
-    done = subprocess.run(words, capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=1_800, check=False)
     if check and done.returncode:
         raise click.ClickException(f"{' '.join(words)}\n{done.stdout}{done.stderr}")
     return done.stdout.strip()

@@ -18,6 +18,7 @@ from bot.core.model.stage_messages import ClosedAfterLoss
 from bot.core.rules import state_lost
 from bot.health.observing import Observer
 from bot.jenkins.banners import locks_in_banner, with_banner
+from bot.store.codec import load_event
 from bot.store.records import stored_loss
 from config.model import Markup
 from launch.embedded import Embedded
@@ -240,6 +241,43 @@ def test_after_a_restart_the_banner_over_a_job_tells_that_state_was_lost_and_wha
     (lock,) = [lock for lock in shop.board.locks_of("pre-production") if lock.automatic]
     assert (lock.run, lock.service) == ("S1.1", "S1")
     assert shop.run("S1a").status == "failed"
+
+
+def test_after_a_restart_what_was_on_its_way_goes_on_with_its_builds_and_is_not_built_twice(shop: Workshop) -> None:
+    """S2a is being built, S1b has passed acceptance: both start again, and what Jenkins has of them counts."""
+    broken(shop)
+    _stamp_passes(shop)
+    shop.context.redis.flushall()
+    restarted(shop)
+    proven(shop)
+    started = {run.sha: run.key for run in shop.board.runs.values()}
+    assert started == {sha("S1a"): "S1.1", sha("S1b"): "S1.3", sha("S2a"): "S2.2"}
+    passed = [str(each.step) for each in shop.board.versions_of("S1") if each.whole is not None]
+    assert passed == ["build", "acceptance"]
+    (until_ms,) = shop.context.redis.hmget(shop.context.keys.meta, "unacknowledged_until")
+    assert int(until_ms) / 1000 > time.time() + 13 * 86_400
+    until(shop, lambda: str(shop.run("S1b").step) == "pre-production")
+    shop.release("build")
+    until(shop, lambda: str(shop.run("S2a").step) == "acceptance")
+    rows = [(row["job"], row["params"]["INTERLOCK_SHA"]) for row in shop.builds()]
+    assert len(rows) == len(set(rows))
+
+
+def test_a_job_about_which_jenkins_does_not_answer_is_named(shop: Workshop) -> None:
+    broken(shop)
+    _stamp_passes(shop)
+    shop.context.redis.flushall()
+    restarted(shop)
+    shop.control.fault("status", status=503, path="/job/shop/job/production/")
+    proven(shop)
+    (lost,) = (each for each in recorded(shop) if each.kind == "state-lost")
+    assert "shop/production" in lost.silent and "shop/pre-production" not in lost.silent
+
+
+def recorded(shop: Workshop) -> list[Any]:
+    """The events of our own in the inbox."""
+    rows = shop.context.redis.xrange(shop.context.keys.inbox)
+    return [load_event(fields[b"b"]) for _, fields in rows if fields[b"s"] == b"event"]
 
 
 def test_until_that_is_known_no_banner_is_taken_away(shop: Workshop) -> None:

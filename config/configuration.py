@@ -204,7 +204,7 @@ class RetentionSettings:
     """How much of the past is kept: seconds, MiB per pipeline, runs per pipeline, facts per pipeline."""
 
     raw_deliveries: float = 7 * 86400.0
-    raw_deliveries_mib: int = 32
+    raw_deliveries_mib: int = 24
     history: int = 5_000
     facts: int = 50_000
     recording: float = 30 * 86400.0

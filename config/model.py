@@ -280,8 +280,8 @@ class KeepEntry(FileSection):
 
     raw_deliveries: Annotated[v.Duration, v.between("1h", "90d")] = 7 * 86400.0
     """How long webhook deliveries are kept in their original form, for inspection or replay. Default 7d."""
-    raw_deliveries_mib: v.Mebibytes = 32
-    """How much of Redis they may take for each pipeline, compressed, in MiB; the oldest go first. Default 32."""
+    raw_deliveries_mib: v.Mebibytes = 24
+    """How much of Redis they may take for each pipeline, compressed, in MiB; the oldest go first. Default 24."""
     history: v.Kept = 5_000
     """How many finished runs each pipeline keeps, each with its log. Default 5000."""
     facts: v.Kept = 50_000

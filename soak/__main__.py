@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from soak.soak import A_DAY, Outcome, Soak
+from soak.store import StoreUsage
 
 #: The longest that `--days` may take for each day, in minutes.
 A_DAY_TAKES = 10.0
@@ -48,7 +49,7 @@ def show(console: Console, outcome: Outcome) -> None:
     console.print(f"{merges}, in {outcome.seconds:.0f} s; {others}", highlight=False)
     if outcome.growths:
         console.print(_growths(outcome))
-    console.print(_store(outcome))
+    console.print(usage_table("at the end", outcome.store))
     for name, found in outcome.faults.items():
         console.print(f"{name}: {len(found)}", style="bold red" if found else "green", highlight=False)
         for each in found[:20]:
@@ -69,14 +70,14 @@ def _growths(outcome: Outcome) -> Table:
     return table
 
 
-def _store(outcome: Outcome) -> Table:
-    table = Table(title="Redis at the end", title_justify="left")
-    for column in ("keys", "number", "KiB"):
+def usage_table(title: str, usage: StoreUsage) -> Table:
+    """What Redis holds by family, the largest first."""
+    table = Table(title=f"Redis, {title}", title_justify="left")
+    for column in ("keys", "number", "MiB"):
         table.add_column(column, justify="left" if column == "keys" else "right", no_wrap=True)
-    usage = outcome.store
     for name in sorted(usage.keys, key=lambda each: -usage.bytes.get(each, 0)):
-        table.add_row(name, f"{usage.keys[name]:,}", f"{usage.bytes.get(name, 0) / 1024:,.1f}")
-    table.add_row("in all, as Redis counts it", f"{sum(usage.keys.values()):,}", f"{usage.memory / 1024:,.1f}")
+        table.add_row(name, f"{usage.keys[name]:,}", f"{usage.bytes.get(name, 0) / (1 << 20):,.2f}")
+    table.add_row("in all, as Redis counts it", f"{sum(usage.keys.values()):,}", f"{usage.memory / (1 << 20):,.2f}")
     return table
 
 

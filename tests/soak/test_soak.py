@@ -10,6 +10,7 @@ from redis import Redis
 
 from bot.store.keys import FAMILIES, Keys
 from soak import store
+from soak.fill import fill
 from soak.soak import Soak
 from soak.store import KeyFamilies
 from soak.traffic import Background
@@ -94,3 +95,22 @@ def test_who_fails_often_is_a_fault_and_who_fails_once_is_not() -> None:
     for name, error in (("reader 1", OSError("late")), ("operator", OSError("403")), ("operator", OSError("403"))):
         background.note(name, error)
     assert background.faults() == ["2 times operator: OSError 403"]
+
+
+def test_a_store_is_filled_to_its_bounds_with_copies(redis: Redis) -> None:
+    families, keys, day = KeyFamilies(), Keys("filled"), 86_400
+    redis.flushdb()
+    for number in range(10):
+        redis.set(keys.posted(f"S1.{number}", 1), "note", ex=10 * day)
+        redis.hset(keys.ended, f"S1.{number}", "a run")
+        redis.hset(keys.stories, mapping={f"S1.{number}": 1, f"S1.{number}#1": "its facts"})
+        redis.xadd(keys.facts, {"f": "a fact"})
+        redis.xadd(keys.deliveries, {"z": "a pack"})
+    redis.hset(keys.statistics, "week/2026-W48/S1", "{}")
+    fill(redis, keys, families, days=2.0)
+    usage = store.look(redis, families)
+    assert usage.keys["interlock:{<pipeline>}:posted:<run>:<attempt>"] == 10 * 14 / 2
+    assert (redis.hlen(keys.ended), redis.hlen(keys.stories)) == (5_000, 10_000)
+    assert (redis.xlen(keys.facts), redis.xlen(keys.deliveries)) == (50_000, 10 * 7 / 2)
+    assert redis.hlen(keys.statistics) == 26
+    assert store.faults(redis, families) == []

@@ -190,4 +190,4 @@ def _detail(tile: View, now: float, units: int) -> str:
     enters = (tile.get("eta") or {}).get("enters")
     if enters and units > 1:
         return f"{long}, enters ~{clock(enters['at'], now)}"
-    return f"#{tile['build']} {long}" if tile["build"] else long
+    return f"build #{tile['build']}, {long}" if tile["build"] and units > 1 else long

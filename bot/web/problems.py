@@ -21,6 +21,11 @@ log = structlog.get_logger()
 NAMES = 30
 #: Seconds after which a request that found Redis out of reach may be repeated.
 RETRY_AFTER = 5
+#: The answers while Redis does not answer: to who reads, and to who sent a change, of which nobody knows if it arrived.
+STORE_AWAY = "the store does not answer at the moment, so nothing can be shown; try again"
+STORE_AWAY_IN_A_CHANGE = (
+    "the store does not answer at the moment, so nobody knows whether your request was kept; look before you try again"
+)
 
 
 class Problem(Exception):
@@ -119,7 +124,7 @@ def _says(error: HTTPException) -> str:
 def _redis(error: RedisError) -> Response:
     # The text of the error may hold the address with its password; its kind says enough.
     _note(503, f"Redis: {type(error).__name__}")
-    return answer(503, "the store cannot be reached at the moment: nothing was kept; try again")
+    return answer(503, STORE_AWAY if request.method in ("GET", "HEAD") else STORE_AWAY_IN_A_CHANGE)
 
 
 def _other_schema(error: OtherSchema) -> Response:

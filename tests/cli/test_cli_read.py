@@ -307,3 +307,9 @@ def test_an_unknown_kind_of_fact_is_refused_with_the_nearest_one(interlock: Inte
     assert refused.exit_code == 1
     assert "`kind` cannot be 'stage-lock'; did you mean `stage-locked`?" in refused.output
     assert "did you mean `waiting`?" in interlock("runs", "--state", "waitin").output
+
+
+def test_a_running_build_is_named_as_a_build_and_not_as_a_pull_request(interlock: Interlock, broken: Run) -> None:
+    shown = interlock("status", COLUMNS="80").output
+    assert re.search(r"S3 +7b72891 .*#\d+ .*build #\d+, \d+ s", shown)
+    assert not re.search(r"#\d+ \d+ s", shown)

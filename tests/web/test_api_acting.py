@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from typing import Any
@@ -225,3 +226,18 @@ def test_a_token_is_never_logged(api: Api, settings: Settings, capfd: pytest.Cap
     assert "request-refused" in out
     assert TOKEN not in out
     assert isinstance(settings.api_tokens["alex"], SecretStr)
+
+
+def test_while_the_store_does_not_answer_nobody_is_told_that_nothing_was_kept(
+    settings: Settings, configuration: Configuration, story: Story
+) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # nobody listens there
+        away = settings.model_copy(update={"redis_url": SecretStr(f"redis://127.0.0.1:{closed.getsockname()[1]}/0")})
+        client = create_app(away, configuration, lambda _: None).test_client()
+        pipeline = f"/api/v1/pipelines/{story.shape.name}"
+        read = client.get(pipeline, headers=AUTH)
+        sent = client.post(f"{pipeline}/stages/pre-production/lock", json=WHY, headers=AUTH)
+    assert (read.status_code, sent.status_code) == (503, 503)
+    assert "nothing can be shown" in read.json["detail"]
+    assert "nobody knows whether your request was kept" in sent.json["detail"]

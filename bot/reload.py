@@ -22,8 +22,8 @@ from bot.core.model.pipeline import ConfigurationChange, Pipeline, Revision
 from bot.core.rules.consequences import Consequences, foresee
 from bot.health.contacts import BEAT, Heartbeats
 from bot.runtime import pipeline_context
+from bot.start import in_force
 from bot.store.configuration import ConfigurationStore, ProcessConfiguration, StoredConfiguration
-from config import pipeline_file
 from config.configuration import Configuration
 from config.settings import Settings, missing
 
@@ -41,34 +41,31 @@ class ReloadProposal:
 
     configuration: Configuration
     before: StoredConfiguration | None
+    #: What differs; nothing is known of that if the one before cannot be read by this version.
     changes: tuple[ConfigurationChange, ...]
+    #: Whether a configuration that means the same is in force already.
+    is_in_force: bool = False
     #: Why it cannot be put in force while Interlock runs.
     refusals: tuple[str, ...] = ()
     #: By pipeline, what happens to its live runs at once.
     consequences: Mapping[str, Consequences] = field(default_factory=dict)
-
-    @property
-    def is_in_force(self) -> bool:
-        """Whether a configuration that means the same is in force already."""
-        return self.before is not None and not self.changes and not self.refusals
 
 
 # -- a reload ----------------------------------------------------------------------------------------------------------
 
 
 def propose(redis: Redis, configuration: Configuration, path: Path) -> ReloadProposal:
-    """Compare a checked configuration with the one in force. Changes nothing. Raises RedisError.
-
-    Raises ConfigurationError if this version of Interlock cannot read the one in force.
-    """
+    """Compare a checked configuration with the one in force. Changes nothing. Raises RedisError."""
     before = ConfigurationStore(redis).read()
-    old = pipeline_file.parse(before.text, path) if before is not None else None
-    changes = configuration.changes_from(old) if old is not None else ()
-    if old is None or not changes:
-        return ReloadProposal(configuration, before, changes)
+    old = in_force(before, path)
+    if old is None:
+        return ReloadProposal(configuration, before, ())
+    changes = configuration.changes_from(old)
+    if not changes:
+        return ReloadProposal(configuration, before, (), is_in_force=True)
     refusals = (*_left_alone(redis, configuration, old), *_not_equipped(redis, configuration, old))
     consequences = dict(_consequences(redis, configuration))
-    return ReloadProposal(configuration, before, changes, refusals, consequences)
+    return ReloadProposal(configuration, before, changes, refusals=refusals, consequences=consequences)
 
 
 def apply(redis: Redis, proposal: ReloadProposal, by: str) -> Revision:

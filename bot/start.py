@@ -76,6 +76,8 @@ def _given(
     except ConfigurationError as error:
         if own is None:
             raise mistakes from error
+        if puts_in_force and not store.was_replaced(own.digest):
+            return None  # another version wrote it, and this file is for ours
         return FirstConfiguration(own, None, f"it cannot read the configuration that is in force: {error}")
     if own is None:
         return FirstConfiguration(present, stored, f"its pipeline file has mistakes: {mistakes}")
@@ -87,8 +89,17 @@ def _given(
 
 
 def _stored(own: Configuration, before: StoredConfiguration | None, path: Path, who: str) -> StoredConfiguration:
-    changes = own.changes_from(pipeline_file.parse(before.text, path)) if before is not None else ()
+    present = in_force(before, path)
+    changes = own.changes_from(present) if present is not None else ()
     return StoredConfiguration(Revision(own.digest), own.text, f"the start of {who}", changes)
+
+
+def in_force(stored: StoredConfiguration | None, path: Path) -> Configuration | None:
+    """The configuration in force, to compare another one with; None if there is none, or none that we can read."""
+    try:
+        return None if stored is None else pipeline_file.parse(stored.text, path)
+    except ConfigurationError:
+        return None
 
 
 def _own_file(path: Path) -> tuple[Configuration | None, ConfigurationError]:

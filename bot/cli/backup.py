@@ -30,7 +30,7 @@ def backup(file: Path) -> None:
     """Write everything that Interlock must not lose to the new FILE, while it runs.
 
     Run it where Interlock runs, with the same environment. The file is readable by you alone: it holds titles, authors,
-    deliveries and the hashes of tokens. It holds no secret of the environment, and not the pipeline file.
+    deliveries, the hashes of tokens and the pipeline file as it is in force. It holds no secret of the environment.
     """
     from bot.store.backup import back_up
     from bot.store.backup_file import check

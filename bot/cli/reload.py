@@ -70,6 +70,9 @@ def _show(proposal: ReloadProposal, path: Path) -> None:
     if before is None:
         say(f"{path} becomes the first configuration in force.")
         return
+    if not changes:
+        say(f"{path} takes the place of a configuration that another version wrote, and this one cannot read.")
+        return
     known = f"{before.revision.digest[:DIGEST_SHOWN]}, in force since {date_and_time(before.revision.since)}"
     say(f"{count(len(changes), 'change')} of configuration {known} by {before.by}:")
     for change in changes[:CHANGES_SHOWN]:
@@ -118,7 +121,7 @@ def _store() -> Iterator[Redis]:
     from bot.runtime import WATCH_LIMITS, connect_store
     from bot.store.scripts import OtherSchema
     from config import settings
-    from config.errors import ConfigurationError, SettingsError
+    from config.errors import SettingsError
     from launch import running_url
 
     try:
@@ -133,8 +136,6 @@ def _store() -> Iterator[Redis]:
         yield redis
     except RedisError as error:
         raise CommandFailed(f"the store does not answer, or refuses: {type(error).__name__}") from None
-    except ConfigurationError as error:
-        raise CommandFailed(f"the configuration in force is not one of this version: {error}") from None
     except OtherSchema as error:
         raise CommandFailed(str(error)) from None
     finally:

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from bot.core.model.pipeline import Revision
 from bot.health.contacts import Heartbeats
 from bot.jenkins import client
 from bot.reload import ReloadOvertaken, apply, behind, equipment, propose
 from bot.reporting.consequences import clauses
 from bot.runtime import Runtime, build
 from bot.start import NEW, REPLACED, FirstConfiguration, at_start
-from bot.store.configuration import ConfigurationStore, ProcessConfiguration
+from bot.store.configuration import ConfigurationStore, ProcessConfiguration, StoredConfiguration
 from bot.store.connection import connect
 from bot.uptake import ConfigurationUptake, ProcessRuntime, tell_boards
 from config import pipeline_file
@@ -185,6 +186,15 @@ def test_a_process_with_mistakes_in_its_file_uses_what_is_in_force_or_does_not_s
     house.file.write_text("pipelines: 1\n")
     begins = house.starts()
     assert begins.stored is not None and "has mistakes" in begins.problem
+
+
+def test_a_configuration_that_this_version_cannot_read_is_replaced_by_a_file_that_it_can(house: House) -> None:
+    unread = StoredConfiguration(Revision("of another version"), "stations: []\n", "alex")
+    ConfigurationStore(house.redis).replace(None, unread)
+    assert house.starts(puts_in_force=False).stored is None
+    proposal = propose(house.redis, pipeline_file.load(house.file), house.file)
+    assert (proposal.is_in_force, proposal.changes) == (False, ())
+    assert house.starts().problem == "" and house.in_force() == 1
 
 
 # -- a process that runs -----------------------------------------------------------------------------------------------

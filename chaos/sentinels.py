@@ -67,6 +67,9 @@ class Replicated:
     secure: Secure | None = None
     #: The server's program; None: the one that everything else is tested with, which knows no TLS.
     program: Path | None = None
+    #: After how long a master that does not answer counts as down, in milliseconds. A replica that has not heard the
+    #: master for ten times as long before that is not promoted.
+    down_after: int = DOWN_AFTER
     password: str = field(default_factory=lambda: secrets.token_hex(8) + "@/:%")
     sentinel_password: str = field(default_factory=lambda: secrets.token_hex(8))
     nodes: dict[int, Node] = field(default_factory=dict)
@@ -182,7 +185,7 @@ class Replicated:
         lines = [
             f"sentinel monitor {MASTER} {HOST} {master} 2",
             f"sentinel auth-pass {MASTER} {self.password}",
-            f"sentinel down-after-milliseconds {MASTER} {DOWN_AFTER}",
+            f"sentinel down-after-milliseconds {MASTER} {self.down_after}",
             f"sentinel failover-timeout {MASTER} {FAILOVER_TIMEOUT}",
             f"requirepass {self.sentinel_password}",
             f"sentinel sentinel-pass {self.sentinel_password}",

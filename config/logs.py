@@ -84,14 +84,18 @@ class LibraryLogHandler(logging.Handler):
 
 
 def _is_away(record: logging.LogRecord) -> bool:
-    """Whether a library reports an unreachable server, such as Redis: the stack trace would add nothing."""
+    """Whether a library reports an unreachable server, such as Redis or RabbitMQ: a stack trace would add nothing."""
     error = record.exc_info[1] if record.exc_info else None
     if error is None:
         return False
-    from redis.exceptions import ConnectionError as RedisConnectionError  # only who talks to Redis has it loaded
+    # Only who talks to these has them loaded.
+    from amqp.exceptions import ConnectionError as AmqpConnectionError  # type: ignore[import-untyped]
+    from kombu.exceptions import OperationalError
+    from redis.exceptions import ConnectionError as RedisConnectionError
     from redis.exceptions import TimeoutError as RedisTimeoutError
 
-    return isinstance(error, (RedisConnectionError, RedisTimeoutError, ConnectionError, TimeoutError))
+    of_libraries = (RedisConnectionError, RedisTimeoutError, AmqpConnectionError, OperationalError)
+    return isinstance(error, (*of_libraries, ConnectionError, TimeoutError))
 
 
 class Once:

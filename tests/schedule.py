@@ -31,7 +31,8 @@ WAITING: Mapping[str, int] = {
     "tests/web/test_acting_pages.py": 45,
     "tests/web/test_fact_stream.py": 30,
     "tests/web/test_api_schema.py": 30,
-    "tests/failover/test_failovers.py": 55,
+    "tests/failover/test_failovers.py": 110,
+    "tests/workers/test_two_beats.py": 15,
     "tests/failover/test_cluster.py": 20,
     "tests/github/test_github_storm.py": 55,
     "tests/workers/test_racing_machine.py": 50,  # with these as well

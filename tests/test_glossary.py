@@ -25,9 +25,9 @@ def listed(text: str) -> frozenset[str]:
 #: Verbs, adjectives and small words are no nouns, nor are participles (`is_participle` knows most of them).
 NO_NOUNS = listed(
     """
-    act acting after again ahead any as authorize automatically back beginning brief buffering busy by coming common
+    act acting after again ahead any as authorize automatically back beginning buffering busy by coming common
     decide default done every force from heard help late left nothing now pass put several since stuck such understood
-    was wa
+    steady was wa
     examination explain failing fast find firmly first for forbidden forgotten found hidden in invalid is keep known
     later live long lost more new newer no not observing older on once operate other overtaken overwritten pending
     permanent ran read reading recent reconcile reporting said seen set shown start taken to tolerant too

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,20 @@ class Cluster:
         self.nodes[dead].kill()
         until(lambda: self.primary_of(key) != dead, "the replica has taken over")
         return dead
+
+    def cut_off(self, primary: int) -> Callable[[], None]:
+        """Keep the replica of this server from hearing anything from now on; returns what lets it hear again."""
+        with self.client(primary) as client:
+            found: Any = client.info("replication")
+            with self.client(int(found["slave0"]["port"])) as replica:
+                replica.config_set("masterauth", "wrong")
+            client.execute_command("CLIENT", "KILL", "TYPE", "replica")
+
+        def heal() -> None:
+            with self.client(int(found["slave0"]["port"])) as replica:
+                replica.config_set("masterauth", self.password)
+
+        return heal
 
     def fail_over(self, key: str) -> None:
         """An orderly fail-over: the replica of the server that has the key takes over, and nothing is lost."""

@@ -1,7 +1,7 @@
-"""Merges that flow through real processes while the store fails over, again and again; and what came of it.
+"""Merges that flow through real processes while store and broker fail over; and what came of it.
 
-The store is real: a master, a replica, three sentinels. Web, worker and beat are real. GitHub and Jenkins are the
-stand-ins of chaos, and their own records say what happened.
+Store and broker are real (`tests.failover.setups`). Web, worker and beat are real. GitHub and Jenkins are the stand-ins
+of chaos, and their own records say what happened.
 """
 
 from __future__ import annotations
@@ -28,17 +28,13 @@ from bot.store.replica import BoardReplica
 from bot.store.scripts import Scripts
 from chaos.checker import Evidence, capacity_holds
 from chaos.records import Records, Row
-from chaos.sentinels import Replicated
 from chaos.world import CAPACITY, PIPELINE, ROLLS_OUT, SERVICES, World
 from launch import BackOff, Stack
+from tests.failover.setups import Setup
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Merges per second.
 MERGES = 1.0
-#: How long the master goes on alone before it is killed, in seconds: what it acknowledges meanwhile is lost.
-ALONE = 0.7
-#: How long a master that was killed stays away, in seconds.
-AWAY = 1.5
 #: How long the flow goes on quietly before each fail-over, in seconds: longer than the pause of a trigger that waited.
 QUIET = 5.0
 #: The longest that one fail-over takes with all that belongs to it, and the longest until all is delivered; seconds.
@@ -50,6 +46,7 @@ class Outcome:
     """What came of it; all lists must be empty but the last."""
 
     failovers: int
+    what: str
     merged: dict[str, tuple[str, int]]
     seconds: float
     #: How long it took from the last fail-over until all was delivered, in seconds.
@@ -82,7 +79,7 @@ class Outcome:
     def table(self) -> str:
         """The numbers, for the terminal."""
         rows = [
-            ("fail-overs", f"{self.failovers}, every other one by kill -9 of a master that was cut off before"),
+            ("fail-overs", f"{self.failovers}, {self.what}"),
             ("commits that each lost", ", ".join(map(str, self.rolled_back))),
             ("merges, builds", f"{len(self.merged)}, {self.builds}, in {self.seconds:.0f} s"),
             ("all delivered after the last fail-over", f"{self.calm_after:.0f} s"),
@@ -121,29 +118,29 @@ class Merger:
 class Flow:
     """A flow of merges with so many fail-overs."""
 
-    def __init__(self, folder: Path, failovers: int, *, servers: int = 2, seed: int = 1) -> None:
-        self._folder, self._failovers, self._servers, self._seed = folder, failovers, servers, seed
+    def __init__(self, folder: Path, failovers: int, setup: Setup, *, seed: int = 1) -> None:
+        self._folder, self._failovers, self._setup, self._seed = folder, failovers, setup, seed
         self._rolled_back: list[int] = []
 
     def run(self) -> Outcome:
         """Start everything, fail over, wait until all is delivered, stop everything; bounded in time."""
         with ExitStack() as running:
-            store = running.enter_context(Replicated(self._folder / "store", self._servers))
+            store = running.enter_context(self._setup)
             world = running.enter_context(World(self._folder, self._seed))
-            env = {**world.env, "INTERLOCK_REDIS_URL": store.url}
-            running.enter_context(Stack(ROOT, data_dir=self._folder, env=env, back_off=BackOff(first=0.1)))
+            env, back_off = {**world.env, **store.env}, BackOff(first=0.1)
+            running.enter_context(Stack(ROOT, data_dir=self._folder, env=env, first=store.more, back_off=back_off))
             redis = connect(store.url)
             running.callback(redis.close)
             keys = Keys(PIPELINE)
             copy, outbox = BoardReplica(Scripts(redis), keys), Outbox(redis, keys)
-            self._until(lambda: len(_board(copy).services) == len(SERVICES), "the heads of main are known", 60)
+            self._until(lambda: len(_board(copy).services) == len(SERVICES), "the heads of main are known", 120)
             merger = Merger(world)
             running.callback(merger.stop)
             began = time.monotonic()
             merger.start()
             for number in range(self._failovers):
                 time.sleep(QUIET)
-                self._fail_over(store, orderly=number % 2 == 0)
+                self._rolled_back.append(store.fail_over(number))
             time.sleep(QUIET)
             merger.stop()
             last = time.monotonic()
@@ -155,6 +152,7 @@ class Flow:
             (self._folder / "builds.jsonl").write_text("".join(json.dumps(build) + "\n" for build in builds), "utf-8")
             return Outcome(
                 self._failovers,
+                self._setup.what,
                 merger.merged,
                 over - began,
                 over - last,
@@ -168,31 +166,6 @@ class Flow:
                 self._rolled_back,
                 len(builds),
             )
-
-    def _fail_over(self, store: Replicated, *, orderly: bool) -> None:
-        """One fail-over, and all of it: at its end the former master follows the new one."""
-        store.until_settled()
-        before = store.master()
-        committed: set[bytes] = set()
-        if orderly:
-            store.failover()
-            # The former master takes what comes in over open connections, until a sentinel makes it a replica.
-            with suppress(RedisError), store.client(before) as former:
-                while _role(former) == "master":
-                    committed |= _commits(former)
-                    time.sleep(0.05)
-        else:
-            heal = store.cut_off()
-            time.sleep(ALONE)
-            with store.client(before) as master:
-                committed = _commits(master)
-            store.kill_master()
-            heal()
-            time.sleep(AWAY)
-            store.revive(before)
-        with store.client(store.master()) as present:
-            self._rolled_back.append(len(committed - _commits(present)))
-        store.until_settled()
 
     @staticmethod
     def _delivered(world: World, merger: Merger, copy: BoardReplica, redis: Redis) -> bool:
@@ -230,17 +203,6 @@ def _moving(redis: Redis) -> list[str]:
     """What is still to be done in Jenkins; what GitHub is to be told may rest."""
     slots: Any = redis.zrange(Keys(PIPELINE).due("jenkins"), 0, -1)
     return [slot.decode() for slot in slots]
-
-
-def _role(server: Redis) -> str:
-    found: Any = server.info("replication")
-    return str(found["role"])
-
-
-def _commits(server: Redis) -> set[bytes]:
-    """What a server knows of commits: all of the last minutes."""
-    rows: Any = server.xrange(Keys(PIPELINE).changes)
-    return {identity for identity, _ in rows}
 
 
 def double(builds: list[Row]) -> list[str]:

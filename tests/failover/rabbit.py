@@ -10,6 +10,7 @@ import subprocess
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import Empty
 from urllib.parse import quote
 
 from amqp.exceptions import AMQPError
@@ -17,8 +18,10 @@ from celery import Celery
 
 from chaos.sentinels import HOST, until
 from config import broker
+from config.broker import TURNS
 from launch.process import private_port
 from tests.failover.engines import program
+from tests.workers.tls import certificate
 
 #: The programs themselves: Debian's /usr/sbin/rabbitmq-server changes to a user of its own.
 LIBRARY = Path("/usr/lib/rabbitmq/bin")
@@ -32,6 +35,8 @@ class Rabbit:
     folder: Path
     password: str = field(default_factory=lambda: secrets.token_hex(8) + "@/:%")
     port: int = field(default_factory=private_port)
+    #: Where it speaks TLS.
+    tls_port: int = field(default_factory=private_port)
     process: subprocess.Popen[bytes] | None = None
     #: Where Erlang's processes find each other. Without one RabbitMQ would start it, and leave it behind.
     _epmd: subprocess.Popen[bytes] | None = None
@@ -41,6 +46,16 @@ class Rabbit:
     def url(self) -> str:
         """The address as the settings take it."""
         return f"amqp://interlock:{quote(self.password, safe='')}@{HOST}:{self.port}/{VHOST}"
+
+    @property
+    def tls_url(self) -> str:
+        """The same over TLS."""
+        who = f"interlock:{quote(self.password, safe='')}"
+        return f"amqps://{who}@{HOST}:{self.tls_port}/{VHOST}?ssl_ca_certs={self._certificate}"
+
+    @property
+    def _certificate(self) -> Path:
+        return self.folder / f"certificate-{HOST}-2.pem"
 
     def __enter__(self) -> Rabbit:
         program("rabbitmq-server")
@@ -60,12 +75,15 @@ class Rabbit:
             self._epmd.wait(10)
 
     def start(self) -> None:
-        """Start it, with what it has stored."""
+        """Start it, with what it has stored; it takes some seconds until it answers."""
         with (self.folder / "rabbit.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [str(LIBRARY / "rabbitmq-server")], env=self._env, stdout=log, stderr=log, start_new_session=True
             )
-        until(self.answers, "RabbitMQ answers", 60)
+
+    def until_up(self) -> None:
+        """Wait until it lets us in."""
+        until(self.answers, "RabbitMQ answers", 120)
 
     def kill(self) -> None:
         """Kill it and all its children, at once."""
@@ -75,20 +93,41 @@ class Rabbit:
             self.process.wait(10)
             self.process = None
 
-    def answers(self) -> bool:
-        """Whether it lets us in."""
-        app = Celery("test", set_as_current=False)
-        app.conf.update(broker.settings(self.url))
+    def signal(self, number: int) -> None:
+        """Send a signal to it and all its children."""
+        assert self.process is not None
+        os.killpg(self.process.pid, number)
+
+    def answers(self, url: str = "") -> bool:
+        """Whether it lets us in, at this address or its own."""
         try:
-            with app.connection_for_write() as connection:
+            with self._app(url).connection_for_write() as connection:
                 connection.connect()
                 return True
         except (OSError, AMQPError):
             return False
 
+    def take(self) -> str:
+        """Take a wake-up: the pipeline that it names; empty if none comes within a second."""
+        app = self._app()
+        with app.connection_for_read() as connection:
+            queue = connection.SimpleQueue(app.amqp.queues[TURNS])
+            try:
+                message = queue.get(timeout=1)
+            except Empty:
+                return ""
+            message.ack()
+            return str(message.payload[0][0])
+
+    def _app(self, url: str = "") -> Celery:
+        app = Celery("test", set_as_current=False)
+        app.conf.update(broker.settings(url or self.url))
+        return app
+
     def _prepare(self) -> None:
         """Its files; and all of its ports are its own: another RabbitMQ of this machine is left alone."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        made = certificate(self.folder, HOST, 2)
         definitions = self.folder / "definitions.json"
         named = {"user": "interlock", "vhost": VHOST}
         everything = {"configure": ".*", "write": ".*", "read": ".*"}
@@ -105,6 +144,8 @@ class Rabbit:
         configuration.write_text(
             f"listeners.tcp.default = {HOST}:{self.port}\nload_definitions = {definitions}\n"
             "log.console = true\nlog.console.level = warning\n"
+            f"listeners.ssl.default = {HOST}:{self.tls_port}\nssl_options.verify = verify_none\n"
+            f"ssl_options.cacertfile = {made}\nssl_options.certfile = {made}\nssl_options.keyfile = {made}\n"
         )
         plugins = self.folder / "enabled_plugins"
         plugins.write_text("[].\n")

@@ -42,7 +42,7 @@ def keep_comment(runtime: Runtime, context: PipelineContext, claim: Claim, effec
         Session(runtime, effect.repository),
     )
     marker = f"<!-- interlock {context.pipeline.name} -->"
-    written, wait = entry.read(), ""
+    written, wait = entry.read(makes=True), ""
     if effect.corrects and (written.wait or _is_missing(written, effect)):
         wait = _long_wait(runtime, context, effect, written.wait)
         if not wait:
@@ -169,7 +169,7 @@ def say_once(runtime: Runtime, context: PipelineContext, claim: Claim, where: tu
 def _write_once(entry: WrittenSlot, session: Session, pull: int, marker: str, text: str) -> None:
     """Write the comment unless it is there: the hidden marker tells."""
     body = f"{marker}\n{text}"
-    written, mark, path = entry.read(), mark_of(body), f"/issues/{pull}/comments"
+    written, mark, path = entry.read(makes=True), mark_of(body), f"/issues/{pull}/comments"
     if written.unanswered:
         entry.looked(_find_own(session, path, marker)[0])
         written = entry.read()

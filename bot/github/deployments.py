@@ -54,12 +54,12 @@ def deploy(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Dep
 
 def _known(session: Session, context: PipelineContext, effect: Deploy, entry: WrittenSlot) -> Written:
     """What is written; where a reply is missing, after a look."""
-    written = entry.read()
-    if written.unanswered == MADE:
+    written = entry.read(makes=True)
+    if written.unanswered and written.id is None:
         number = _find(session, context, effect)
-        entry.settle(MADE if number is not None else "", number)
+        entry.looked(number, MADE if number is not None else "")
         return entry.read()
-    if written.unanswered and written.id is not None:
+    if written.unanswered:
         last = next(session.pages(f"/deployments/{written.id}/statuses", Purpose.STATUS), None)  # the latest first
         arrived = last is not None and _mark(last) == written.unanswered
         entry.settle(written.unanswered if arrived else written.mark)

@@ -78,7 +78,7 @@ def _report_check(runtime: Runtime, context: PipelineContext, claim: Claim, effe
         Session(runtime, effect.repository),
     )
     body = _check_body(runtime, context, effect)
-    written, mark = entry.read(), mark_of(body)
+    written, mark = entry.read(makes=True), mark_of(body)
     number = written.id
     if written.unanswered and number is None:
         number = _find_check(session, context, body["name"], effect.sha)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from bot.effect_outcomes import ClaimLost, PermanentFailure, RateLimited, RetryLater
@@ -23,6 +23,10 @@ REMEMBERED = 14 * 86_400
 
 #: The fields of a write whose reply is missing; schema 3 called the first one `doubt`, and an upgrade may meet one.
 _UNANSWERED = ("unanswered", "doubt", "sent")
+
+
+#: The hash of a write that the store may have forgotten: no content has it.
+FORGOTTEN = "forgotten"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +69,29 @@ class WrittenSlot:
         self._ticket = f"{claim.context.pipeline.name}/{slot}"
         self._unsure = False
 
-    def read(self) -> Written:
-        """Return what is known. Raises RateLimited while a write whose reply is missing may still arrive."""
+    def read(self, *, makes: bool = False) -> Written:
+        """Return what is known. Raises RateLimited while a write whose reply is missing may still arrive.
+
+        `makes`: the slot is one thing that is made once. If it seems not to be made, and the store may have lost writes
+        since GitHub was asked, that counts as a write whose reply is missing.
+        """
         found = self._read()
+        if makes and found.id is None and not found.unanswered:
+            found = self._perhaps_forgotten(found)
         late = self._claim.limits.late_request
         left = found.sent + late - self._now() if found.unanswered else 0.0
         if left > 0:
             raise RateLimited("the reply to the last request is missing: it may still arrive", after=min(left, late))
         self._unsure = bool(found.unanswered)
         return found
+
+    def _perhaps_forgotten(self, found: Written) -> Written:
+        """A write without a reply, if the store has lost writes since GitHub was asked last; else `found`."""
+        lost = self._context.outbox.lost_writes()
+        looked = cast("bytes | None", self._context.redis.hget(self._key, "looked"))
+        if lost is None or lost < float(looked or 0):
+            return found
+        return replace(found, unanswered=FORGOTTEN, sent=lost)
 
     def _now(self) -> float:
         """Now, by the clock of Redis, so that all machines agree."""
@@ -126,9 +144,10 @@ class WrittenSlot:
             pipe.expire(self._key, REMEMBERED)
             pipe.execute()
 
-    def looked(self, number: int | None) -> None:
+    def looked(self, number: int | None, mark: str = "") -> None:
         """Note that GitHub was asked, and has it under this id or not at all."""
-        self.settle("", number)
+        self.settle(mark, number)
+        self._set({"looked": self._now()})
 
     def forget(self) -> None:
         """Note that what was written does not exist any more."""

@@ -149,6 +149,11 @@ class Outbox:
             return NotedPost(bool(rest[1]))
         return UnacknowledgedWrites(int(rest[0]), int(rest[1]) / 1000) if what == 2 else None
 
+    def lost_writes(self) -> float | None:
+        """When the store may have lost writes that it had acknowledged, if not long ago; in seconds since the epoch."""
+        lost = int(self._scripts.run("lost_writes", [self._keys.meta], [UNACKNOWLEDGED_MS], fence=self._keys))
+        return lost / 1000 if lost else None
+
     def confirm(self, note: str, kept_ms: int) -> bool:
         """Whether a replica has the note, and with it all that was stored before; waits for it a moment.
 

@@ -28,6 +28,7 @@ _BEHIND = {
     "claim": ("history", "claiming"),
     "commit": ("history", "claiming"),
     "intent": ("history",),
+    "lost_writes": ("history",),
     "tick": ("history",),
 }
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bot.core.model.effects import Deploy
+from bot.core.model.events import TimePassed
 from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import Job
 from tests.github.test_github_effects import status
@@ -117,3 +118,22 @@ def test_what_waits_for_its_turn_between_making_and_its_state_is_made_once(shop:
     assert [row["states"] for row in deployments(shop)] == [["success"]]
     assert asked(shop) == {MAKE: 1, SET: 1}
     assert time.monotonic() - began > 1
+
+
+def test_what_the_store_has_forgotten_in_a_fail_over_is_found_and_not_made_twice(shop: Workshop) -> None:
+    shop.context.inbox.tick(TimePassed())  # it knows the history of its store
+    shop.do(roll_out(shop, "in_progress"))
+    shop.context.redis.delete(shop.context.keys.wrote(roll_out(shop).slot))
+    shop.context.redis.hset(shop.context.keys.meta, "history", "0" * 40)  # as if that was another server's
+    shop.do(roll_out(shop, "success"))
+    assert [row["states"] for row in deployments(shop)] == [["success"]]
+    assert asked(shop)[MAKE] == 1
+
+
+def test_after_a_fail_over_github_is_asked_once_for_what_is_made_then(shop: Workshop) -> None:
+    shop.context.inbox.tick(TimePassed())
+    shop.context.redis.hset(shop.context.keys.meta, "history", "0" * 40)
+    shop.do(roll_out(shop, "in_progress"))
+    shop.do(roll_out(shop, "success"))
+    assert [row["states"] for row in deployments(shop)] == [["success"]]
+    assert asked(shop) == {"GET /repos/*/*/deployments": 1, MAKE: 1, SET: 1}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bot.core.model.effects import Comment, Compare, SetStatus
-from bot.core.model.events import ContainmentKnown
+from bot.core.model.events import ContainmentKnown, TimePassed
 from bot.core.model.messages import Verbatim
 from bot.effect_outcomes import RetryPolicy
 from bot.github import session, written_state
@@ -324,6 +324,15 @@ def test_a_comment_whose_reply_was_lost_is_not_written_twice(shop: Workshop, pul
     shop.github.control.fault(route=POST_COMMENT, count=1, **fault)
     shop.do(comment(pull))
     assert sum("has left the pipeline" in body for body in comments(shop, pull)) == 1
+
+
+def test_a_comment_that_the_store_has_forgotten_in_a_fail_over_is_found(shop: Workshop, pull: int) -> None:
+    shop.context.inbox.tick(TimePassed())  # it knows the history of its store
+    shop.do(comment(pull, "in build"))
+    shop.context.redis.delete(shop.context.keys.wrote(comment(pull).slot))
+    shop.context.redis.hset(shop.context.keys.meta, "history", "0" * 40)  # as if that was another server's
+    shop.do(comment(pull, "in production"))
+    assert ["in production" in body for body in comments(shop, pull)] == [True]
 
 
 def test_a_comment_is_kept_up_to_date_and_links_to_where_it_is_now(shop: Workshop, pull: int) -> None:

@@ -53,6 +53,7 @@ FENCED = {
     "dead_letter",
     "unpark",
     "intent",
+    "lost_writes",
     "unacknowledged",
     "statistics",
     "record",
@@ -410,6 +411,7 @@ def calls(pipeline: StoredPipeline) -> Iterator[tuple[str, Callable[[], object]]
     yield "claim", lambda: [outbox.claim(family, limit=1) for family in FAMILIES]
     yield "renew", lambda: outbox.renew(claim)
     yield "intent", lambda: outbox.intend(claim, "note", "text", 1_000)
+    yield "lost_writes", outbox.lost_writes
     yield "intent", lambda: outbox.intend(claim, pipeline.keys.posted("S1.1", 1), "", 1_000)
     yield "unacknowledged", store.note_unacknowledged_writes
     yield "finish", lambda: outbox.finish(claim, TimePassed())

@@ -40,6 +40,14 @@ ELSEWHERE = {
         "../failover/test_failovers.py",
         "test_no_merge_is_lost_doubled_or_stuck_by_failovers",
     ),
+    "RabbitMQ, or the pipeline's server in a Redis Cluster": (
+        "../failover/test_failovers.py",
+        "test_nor_on_a_cluster_with_rabbitmq_and_two_beats",
+    ),
+    "one of several beats": (
+        "../workers/test_two_beats.py",
+        "test_two_beats_send_what_one_would_and_if_one_is_killed_the_other_goes_on",
+    ),
 }
 
 

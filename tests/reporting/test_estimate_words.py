@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from bot.reporting.estimates import cost_sentence, flaky_sentence, said_at
+from bot.forecast.forecast import Forecast
+from bot.reporting.estimates import cost_sentence, flaky_sentence, lock_clauses, said_at
 from bot.reporting.run_report import comment
 from bot.statistics.parts import FailingTest
 from bot.statistics.statistics import TEST_PERIOD
@@ -47,3 +48,20 @@ def test_an_estimate_that_stays_says_when_it_was_said() -> None:
         or "it was expected to enter pre-production" in report
     )
     assert said_at(town.foresees(s1a), town.run(s1a), town.now) == ""  # its build runs: it has entered
+
+
+def test_a_notice_says_when_the_lock_is_expected_to_open_once_a_fix_is_on_its_way() -> None:
+    town = ForeseenTown()
+    s1a = town.arrives("S1", "a", "pre-production")
+    town.starts(s1a)
+    town.fails(s1a)
+
+    def clauses() -> list[str]:
+        (lock,) = town.board.locks.values()
+        forecast = Forecast(town.board, town.statistics, town.now).of_lock(lock)
+        return list(lock_clauses(town.board, lock, town.statistics, forecast, town.now))
+
+    assert not any("expected" in clause for clause in clauses()), "nobody can tell before a fix is merged"
+    town.merge("S1", "b")
+    (said,) = (clause for clause in clauses() if "expected" in clause)
+    assert re.fullmatch(r"It is expected to open about \S+ UTC \(\S+ to \S+\): its fix is (in|before) build", said)

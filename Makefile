@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 HASH := $(shell (cat requirements.lock pyproject.toml; pwd) | (sha256sum 2>/dev/null || shasum -a 256) | cut -c1-16)
 STAMP := .venv/.compiled-$(HASH)
 
-.PHONY: help demo up test test-fast lint format screenshots bench chaos soak house api-docs mutants lock clean bootstrap chromium proxies engines image
+.PHONY: help demo up test test-fast lint format screenshots bench chaos soak house api-docs recording mutants lock clean bootstrap chromium proxies engines image
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -65,6 +65,9 @@ house: $(STAMP) ## Print how much of the code one path runs through, and other f
 
 api-docs: $(STAMP) ## Write docs/api.md from what the API says of itself
 	@$(BIN)/python -m demo.api_page
+
+recording: $(STAMP) ## Record anew the lives of the random town that CI replays, after a rule has changed
+	@$(BIN)/python -m tests.replay.make
 
 mutants: $(STAMP) ## Change bot/core a little and see whether a test notices (ARGS="--module locking", "--sample 40 --seed 7")
 	@$(BIN)/python -m mutants $(ARGS)

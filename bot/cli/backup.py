@@ -38,7 +38,7 @@ def backup(file: Path) -> None:
 
     began = time.monotonic()
     try:
-        with _store() as redis:
+        with open_store() as redis:
             back_up(redis, file)
         summary = check(file)
     except FileExistsError:
@@ -66,7 +66,7 @@ def restore(file: Path, replace: bool, yes: bool) -> None:
     try:
         summary = check(file)
         say(f"{file} holds {_what(summary)}, of {date_and_time(summary.head.at)}")
-        with _store() as redis:
+        with open_store() as redis:
             _refuse_while_running(redis)
             held = restoring.what_lasts(redis)
             if held and not replace:
@@ -109,7 +109,7 @@ def _refuse_while_running(redis: Redis) -> None:
 
 
 @contextmanager
-def _store() -> Iterator[Redis]:
+def open_store() -> Iterator[Redis]:
     """The store of the environment, or the embedded one; that is started meanwhile if it does not run.
 
     Raises CommandFailed if it cannot be reached, or fails.

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from bot.cli import act, backup, files, find, operate, read, reload, token, up
+from bot.cli import act, backup, files, find, history, operate, read, reload, token, up
 from bot.cli.common import Target
 
 
@@ -45,7 +45,8 @@ _READ = (
     read.why,
     find.watch,
     read.log,
-    read.history,
+    history.history,
+    history.replay,
     find.lock_report,
     read.stats,
     read.freezes,

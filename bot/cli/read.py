@@ -1,4 +1,4 @@
-"""The commands that read: status, why, log, history."""
+"""The commands that read: status, why, log, freezes, stats."""
 
 from __future__ import annotations
 
@@ -27,9 +27,7 @@ from bot.cli.sentences import (
     evidence_lines,
     fact_sentence,
     health_sentences,
-    run_name,
     run_sentence,
-    step_name,
     tiles,
     verification_sentence,
 )
@@ -147,27 +145,6 @@ def _explained(found: Answer, now: float) -> Iterator[str]:
         yield "There are more; name one by its run, or by the beginning of its sha."
     if not found["runs"] and not found["ended"] and not found["verifications"]:
         yield "There is no run on the board."
-
-
-@click.command()
-@limit(20)
-@as_json
-@calls_api
-def history(api: ApiClient, limit: int, as_json: bool) -> None:
-    """List the runs that have ended, the last to end first."""
-    rows: list[Answer] = []
-    after: int | None = 0
-    while after is not None and len(rows) < limit:
-        page = api.get("history", has="runs", offset=after, limit=min(PAGE, limit - len(rows)))
-        rows, after = rows + page["runs"], page["next"]
-    if as_json:
-        print_json(rows)
-        return
-    for row in rows:
-        run = f"{row['run']} ({run_name(row)})"
-        say(f"{date_and_time(row['at'])}  {row['end']:<10}  {run} in {step_name(row)}: {row['reason']}")
-    if not rows:
-        say("No run has ended yet.")
 
 
 @click.command()

@@ -18,10 +18,10 @@ import os
 import secrets
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 #: The form of the file that this version writes, and the only one so far.
 FORMAT = 1
@@ -64,16 +64,25 @@ class BackupReport:
 
 
 def write(path: Path, head: BackupHead, rows: Iterable[BackupRow]) -> None:
-    """Write a backup to a file of its owner alone (mode 0600): whole, or not at all.
+    """Write a backup to a new file, see `new_file`; raises what that and `rows` raise."""
+    with (
+        new_file(path) as file,
+        gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0, compresslevel=6) as zipped,
+    ):
+        for line in _lines(head, rows):
+            zipped.write(line)
 
-    Raises FileExistsError if there is one, OSError if it cannot be written, and what `rows` raises.
+
+@contextmanager
+def new_file(path: Path) -> Iterator[IO[bytes]]:
+    """A new file of its owner alone (mode 0600), to be written: whole, or not at all.
+
+    Raises FileExistsError if there is one, OSError if it cannot be written.
     """
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0, compresslevel=6) as zipped:
-                for line in _lines(head, rows):
-                    zipped.write(line)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.link(beside, path)  # unlike a rename it replaces nothing

@@ -8,6 +8,7 @@ and snapshots are bounded together, by size and by age; the oldest go first.
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -87,6 +88,12 @@ class Recording:
     def size(self) -> int:
         """How many bytes the blocks and snapshots have."""
         return int(cast("bytes | None", self._redis.hget(self._keys.recording_state, "bytes")) or 0)
+
+    def pseudonym_key(self) -> bytes:
+        """The secret that the pseudonyms of this pipeline are made with; it never leaves the store."""
+        key = self._keys.recording_state
+        self._redis.hsetnx(key, "pseudonyms", secrets.token_hex(32))
+        return cast("bytes", self._redis.hget(key, "pseudonyms"))
 
     def lines(self, since: float = 0.0) -> Iterator[str]:
         """The lines from the last snapshot before a moment on (seconds since the epoch; 0: everything), oldest first.

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import replace
 
 import pytest
 
+from bot.core.model import replaced
 from bot.core.model.board import Board
-from bot.core.model.board_records import Change
+from bot.core.model.board_records import FAMILIES, Change
 from bot.core.model.effects import Withdraw
 from bot.core.model.events import PullMoved
+from bot.core.model.history import Position
 from bot.core.model.messages import Verbatim
-from bot.core.model.pipeline import VERIFY, AbortLevel, Job, Step, Track, Verify
+from bot.core.model.pipeline import VERIFY, AbortLevel, Job, Lane, Step, Track, Verify
+from bot.core.model.run import Run, Status
 from bot.core.model.stage_state import Lock, StageBackoff
 from tests.core.town import Town
 from tests.core.world import records_of, shop
@@ -161,3 +165,18 @@ def test_cancelling_in_the_queue_stopping_and_ending_more_firmly_are_effects_of_
     stop = replace(cancel, abort=True)
     assert len({cancel.slot, stop.slot, replace(stop, level=AbortLevel.TERM).slot, replace(stop, build=10).slot}) == 4
     assert replace(cancel, level=AbortLevel.TERM).slot == cancel.slot, "the level counts only for an abort"
+
+
+def test_a_record_is_replaced_as_dataclasses_would_do_it() -> None:
+    run = Run("S1.1", "S1", Position(1, 1, "a"), Lane.MAIN, Status.WAITING, Step("build"), 1, 1.0, 1.0, "v")
+    assert replaced.replace(run, queue_number=7, passed=(Step("build"),)) == dataclasses.replace(
+        run, queue_number=7, passed=(Step("build"),)
+    )
+    assert run.queue_number == 1
+    with pytest.raises(TypeError, match="Run has no field 'number'"):
+        replaced.replace(run, number=7)  # type: ignore[call-arg]
+
+
+def test_every_record_of_the_board_can_be_replaced_slot_by_slot() -> None:
+    for kind in FAMILIES:
+        assert [name for name, _ in replaced._slots(kind)[2].items()] == [f.name for f in dataclasses.fields(kind)]

@@ -27,8 +27,10 @@ takes off main, the unconfirmed head, what each answer of GitHub proves, and why
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
+
+from bot.core.model.replaced import replace
 
 #: How many commits, links and denials a history remembers. Live runs carry their own position, so forgetting an old
 #: one costs at most a question to GitHub.
@@ -150,6 +152,10 @@ class CommitHistory:
 
     def _reaches(self, newer: Position, older: Position) -> bool:
         """Whether links lead from `newer` back to `older`, to a later position of its segment, or to a namesake."""
+        if newer.segment == older.segment and newer.seq >= older.seq:
+            return True
+        if not self.links:
+            return False
         reached = {newer.segment: newer.seq}
         grew = True
         while grew:

@@ -309,6 +309,9 @@ class Step:
     def __str__(self) -> str:
         return f"fast {self.stage}" if self.track is Track.FAST else self.stage
 
+    def __hash__(self) -> int:
+        return hash(self.stage)  # the board looks up steps all the time; that of an enum is computed in Python
+
 
 #: Where pull requests are verified: no stage, and no run is ever there. Its name is the context of the commit status.
 VERIFY = Step("verify", Track.VERIFY)

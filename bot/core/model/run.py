@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -12,6 +12,7 @@ from bot.core.model.freezes import PullLabels
 from bot.core.model.history import Position
 from bot.core.model.messages import AskedBy, Message, Who
 from bot.core.model.pipeline import VERIFY, AbortLevel, Job, Lane, Outcome, Step
+from bot.core.model.replaced import replace
 
 
 class Status(StrEnum):

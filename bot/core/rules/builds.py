@@ -6,7 +6,6 @@ ended (`_ended`).
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Literal
 
 from bot.core.model import messages
@@ -14,6 +13,7 @@ from bot.core.model.effects import Deploy
 from bot.core.model.events import BuildLost, BuildSeen, TriggerAccepted, TriggerRefused, TriggerUnanswered, Withdrawn
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Job, Lane, Outcome, Policy, Track
+from bot.core.model.replaced import replace
 from bot.core.model.run import Buildable, End, Ending, Run, Status
 from bot.core.model.stage_messages import ClosedNow
 from bot.core.model.stage_state import StageBackoff

@@ -8,13 +8,12 @@ There, and after a kill that did not help, people are told, and the build keeps 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from bot.core.model.effects import AbortDuplicate, Notify, Withdraw
 from bot.core.model.events import AbortTaken
 from bot.core.model.facts import FactKind
 from bot.core.model.messages import AbortedMoreFirmly, BuildStuck, DroppedFromMain, RunEnding, Superseded, Who
 from bot.core.model.pipeline import AbortLevel, Job, Step
+from bot.core.model.replaced import replace
 from bot.core.model.run import Abort, Buildable, End, Ending, Run, Status
 from bot.core.model.service_state import CleanUp
 from bot.core.model.stage_state import UnmanagedBuild

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Literal, NamedTuple
 
 from bot.core.end_time import read_end_time
@@ -42,6 +41,7 @@ from bot.core.model.github_messages import (
 from bot.core.model.messages import Message, Phrase, Phrased
 from bot.core.model.pipeline import Service
 from bot.core.model.refusals import No, Refusal
+from bot.core.model.replaced import replace
 from bot.core.model.run import Run, Status
 from bot.core.model.service_state import HandledCommand
 from bot.core.rules.decision import Decision

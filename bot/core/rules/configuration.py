@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from bot.core.model.board import Board
 from bot.core.model.board_records import Header
 from bot.core.model.events import Configured
 from bot.core.model.facts import FactKind
 from bot.core.model.messages import Unconfigured
+from bot.core.model.replaced import replace
 from bot.core.model.run import End, Ending, Status
 from bot.core.model.stage_messages import PipelineConfigured
 from bot.core.rules import fast_lane, verifications

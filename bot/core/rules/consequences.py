@@ -7,7 +7,7 @@ Jenkins or GitHub has answered cannot be foreseen; what is known of that is in `
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from bot.core.model.board import Board
 from bot.core.model.board_records import FAMILIES
@@ -16,6 +16,7 @@ from bot.core.model.events import Event, TimePassed
 from bot.core.model.facts import FactKind
 from bot.core.model.messages import Message, Who
 from bot.core.model.pipeline import Lane, Mode, Outcome, Policy, Step
+from bot.core.model.replaced import replace
 from bot.core.model.run import Buildable, Ending, Run, Status, Verification
 from bot.core.model.stage_state import Lock
 from bot.core.rules.decide import decide

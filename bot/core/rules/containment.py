@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from bot.core.model.effects import Compare
 from bot.core.model.facts import FactKind
 from bot.core.model.github_messages import ContainmentQuestion
 from bot.core.model.history import CommitHistory, Position
+from bot.core.model.replaced import replace
 from bot.core.model.run import Run
 from bot.core.rules.decision import Decision
 from bot.core.rules.stage_versions import off_main

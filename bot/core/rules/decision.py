@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from bot.core.model.board import Board
@@ -21,6 +21,7 @@ from bot.core.model.messages import (
     WaitsFor,
 )
 from bot.core.model.pipeline import Outcome, Step
+from bot.core.model.replaced import replace
 from bot.core.model.run import Buildable, End, Ending, Run, Status
 from bot.core.model.stage_state import Lock
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from bot.core.model.board import Board
 from bot.core.model.facts import FactKind
@@ -14,6 +13,7 @@ from bot.core.model.freezes import Freeze, FreezeWindow
 from bot.core.model.indexes import queue_key
 from bot.core.model.messages import Message
 from bot.core.model.pipeline import Step, Track
+from bot.core.model.replaced import replace
 from bot.core.model.run import Run, Status
 from bot.core.model.stage_messages import ExceptedByLabel, ExceptedByService, FreezePassed, Frozen, LetThrough
 from bot.core.model.stage_state import Lock

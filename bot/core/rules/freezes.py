@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from bot.core.model.board import Board
 from bot.core.model.events import FreezesPlanned, LetThroughAsked, PullLabelled
 from bot.core.model.facts import FactKind
@@ -14,6 +12,7 @@ from bot.core.model.freezes import Freeze, LiftedFreeze, PullLabels
 from bot.core.model.messages import AskedBy, Message
 from bot.core.model.pipeline import Track
 from bot.core.model.refusals import No, Refusal
+from bot.core.model.replaced import replace
 from bot.core.model.run import Merge, Status
 from bot.core.model.stage_messages import FreezeEnded, FreezesChanged, LetThrough
 from bot.core.model.stage_state import Lock

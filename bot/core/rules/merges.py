@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Literal
 
 from bot.core.model.effects import Comment, Notify
@@ -21,6 +20,7 @@ from bot.core.model.history import CommitHistory, Position
 from bot.core.model.messages import Phrase
 from bot.core.model.pipeline import Lane
 from bot.core.model.refusals import No, Refusal
+from bot.core.model.replaced import replace
 from bot.core.model.run import Merge, PullAuthor, Run, Status
 from bot.core.model.service_state import PushedCommits, ServiceState
 from bot.core.rules import fast_lane, stage_versions

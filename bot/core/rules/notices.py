@@ -7,7 +7,7 @@ data; the words are made when they are sent (`bot.reporting`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from bot.core.model.board import Board
 from bot.core.model.effects import Banner, Comment, FindPull, LockNotice
@@ -15,6 +15,7 @@ from bot.core.model.events import BannerOverwritten, Event, PullMoved
 from bot.core.model.facts import FactKind
 from bot.core.model.messages import Message
 from bot.core.model.pipeline import FastLaneStart, Job, LockStatus, Mode, Pipeline, Service, Step
+from bot.core.model.replaced import replace
 from bot.core.model.run import STORY, Happened, Run, Status
 from bot.core.model.stage_messages import (
     BannerPutBack,

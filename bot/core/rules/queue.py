@@ -6,7 +6,6 @@ how runs are started, sent on the fast lane and queued.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple
 
@@ -29,6 +28,7 @@ from bot.core.model.messages import (
     Who,
 )
 from bot.core.model.pipeline import Lane, Mode, Outcome, Step, Track
+from bot.core.model.replaced import replace
 from bot.core.model.run import NO_MERGE, End, Ending, Merge, Run, Status, version_stamp
 from bot.core.model.stage_messages import OnMainLaneAgain
 from bot.core.rules import fast_lane, stage_versions

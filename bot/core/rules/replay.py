@@ -8,13 +8,14 @@ Knows no clock and no storage: `bot.store.recording` reads and writes recordings
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from bot.core.model.board import Board, build_board
 from bot.core.model.board_records import FAMILIES, Header, Record
 from bot.core.model.effects import Effect
 from bot.core.model.facts import Fact
 from bot.core.model.pipeline import Pipeline
+from bot.core.model.replaced import replace
 from bot.core.rules.decide import decide
 from bot.core.rules.decision import DecisionLimits
 from bot.core.rules.recorded import BoardSnapshot, DecidedEntry, Recorded, RecordedTurn
@@ -54,12 +55,15 @@ Step = Replayed | BoardDifferences | Gap
 
 
 class Player:
-    """Plays a recording of one pipeline. `board` is the board so far; None before the first snapshot, and in a gap."""
+    """Plays a recording of one pipeline.
+
+    `board` is the board so far; None before the first snapshot, and in a gap. `version` is that of the last whole turn.
+    """
 
     def __init__(self, pipeline: str) -> None:
         self.board: Board | None = None
         self._pipeline = pipeline
-        self._version, self._epoch = 0, ""
+        self.version, self._epoch = 0, ""
         self._skipped = 0
         self._skipped_at = 0.0
 
@@ -79,7 +83,7 @@ class Player:
                     if until is not None and then.at > until:
                         return
                     yield self._decide(then, item.limits)
-                self._version, self._epoch = item.version, item.epoch
+                self.version, self._epoch = item.version, item.epoch
         yield from self._gap()
 
     def _follows(self, turn: RecordedTurn) -> bool:
@@ -87,7 +91,7 @@ class Player:
         if turn.version == 1:
             self.board = build_board(Header(Pipeline(self._pipeline, (), ())), [])
             return True
-        return self.board is not None and (turn.version - 1, turn.after) == (self._version, self._epoch)
+        return self.board is not None and (turn.version - 1, turn.after) == (self.version, self._epoch)
 
     def _decide(self, then: DecidedEntry, limits: DecisionLimits) -> Replayed:
         board = self.board
@@ -110,11 +114,11 @@ class Player:
         yield from self._gap()
         before = self.board
         self.board = _board_of(snapshot.records)
-        if before is not None and (self._version, self._epoch) == (snapshot.version, snapshot.epoch):
+        if before is not None and (self.version, self._epoch) == (snapshot.version, snapshot.epoch):
             differing = tuple(_differing(self.board, before))
             if differing:
                 yield BoardDifferences(snapshot.at, differing)
-        self._version, self._epoch = snapshot.version, snapshot.epoch
+        self.version, self._epoch = snapshot.version, snapshot.epoch
 
     def _gap(self) -> Iterator[Gap]:
         if self._skipped:

@@ -7,7 +7,6 @@ On leaving observe, the withdrawals are sent that were decided meanwhile.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import takewhile
 
 from bot.core.model.board import Board
@@ -36,6 +35,7 @@ from bot.core.model.messages import (
 )
 from bot.core.model.pipeline import Lane, Mode, Track
 from bot.core.model.refusals import No, NoSuchStage, NotClosedBy, Refusal, SeveralLocks
+from bot.core.model.replaced import replace
 from bot.core.model.run import Buildable, End, Ending, Moved, Run, Status
 from bot.core.model.stage_messages import ModeChanged, UnlockedBy, WasTakenOut
 from bot.core.model.stage_state import Lock

@@ -7,13 +7,13 @@ The same rules for people: docs/locks.md, which also names the functions of L4 t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from bot.core.model.events import ContainmentKnown, HeadSeen, Merged
 from bot.core.model.facts import FactKind
 from bot.core.model.history import Position
 from bot.core.model.messages import LockedSinceMoved, Message, StepPassed, Who
 from bot.core.model.pipeline import Lane, Step, Track
+from bot.core.model.replaced import replace
 from bot.core.model.run import Buildable, End, Ending, Run, Status
 from bot.core.model.stage_messages import CalledBack, ClosedNow, StageLocked, StageUnlocked
 from bot.core.model.stage_state import Lock, Version

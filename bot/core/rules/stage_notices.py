@@ -8,7 +8,7 @@ was told so, and whoever asked for it, hears when the stage is open. The locks a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from bot.core.model.board import Board
 from bot.core.model.effects import Effect, Mention, Notify, Topic
@@ -19,6 +19,7 @@ from bot.core.model.messages import Message
 from bot.core.model.notice_plan import AUTHORS
 from bot.core.model.pipeline import Mode, Step
 from bot.core.model.refusals import No, NoSuchStage, Refusal
+from bot.core.model.replaced import replace
 from bot.core.model.run import Run
 from bot.core.model.stage_messages import FailedFix, StageNotice, StageWatched, WatchNotice
 from bot.core.model.stage_state import Lock

@@ -13,10 +13,10 @@ counts, whenever its build ended, so that it is known whether the head of main h
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from bot.core.model.pipeline import Pipeline, Step, Track
+from bot.core.model.replaced import replace
 from bot.core.model.run import Run, Status
 from bot.core.model.stage_state import StageVersion, Version
 

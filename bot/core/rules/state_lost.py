@@ -8,7 +8,7 @@ nothing; and no older commit gets on top of a newer one (F11), because what is p
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from bot.core.model.board import Board
 from bot.core.model.effects import Notify
@@ -16,6 +16,7 @@ from bot.core.model.events import FirstStart, StateLost
 from bot.core.model.facts import FactKind
 from bot.core.model.messages import Message, StartsAgain, Who
 from bot.core.model.pipeline import Lane
+from bot.core.model.replaced import replace
 from bot.core.model.run import Run, Status
 from bot.core.model.stage_messages import ClosedAfterLoss, FoundInBanner, LossNotice, LostRun, StateWasLost
 from bot.core.model.stage_state import Lock

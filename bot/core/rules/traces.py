@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
-from dataclasses import replace
 from typing import Literal
 
 from bot.core.model.board import Board
@@ -19,6 +18,7 @@ from bot.core.model.facts import FactKind
 from bot.core.model.history import CommitHistory, Position
 from bot.core.model.messages import StartsAgain, Who
 from bot.core.model.pipeline import Lane, Outcome, Policy, Service, Step, Track
+from bot.core.model.replaced import replace
 from bot.core.model.run import Attempt, Run, Status, verified_pull
 from bot.core.model.service_state import ServiceState
 from bot.core.model.stage_messages import FoundInBanner, HeadWasSurveyed

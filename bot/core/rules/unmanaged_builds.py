@@ -5,14 +5,13 @@ Looks and callbacks overtake each other, so the last builds of each job that are
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from bot.core.model.board import Board
 from bot.core.model.effects import AbortDuplicate, Look
 from bot.core.model.events import BuildHinted, BuildSeen
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import AbortLevel, Job, Outcome, Step
 from bot.core.model.refusals import No, Refusal
+from bot.core.model.replaced import replace
 from bot.core.model.run import Abort, Buildable, Run, Status, version_stamp
 from bot.core.model.stage_messages import BuildRepeated, LateBuild, LateBuildEnded, UnmanagedBuildSeen
 from bot.core.model.stage_state import PastBuild, UnmanagedBuild

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from bot.core.model.board import Board
 from bot.core.model.effects import SetStatus
@@ -19,6 +18,7 @@ from bot.core.model.github_messages import (
 from bot.core.model.messages import Message, Phrase, Phrased, StepPassed, VerificationEnded, Who
 from bot.core.model.pipeline import VERIFY, Forks, Outcome, Verify
 from bot.core.model.refusals import No, Refusal
+from bot.core.model.replaced import replace
 from bot.core.model.run import Status, Verification, version_stamp
 from bot.core.model.service_state import Pull
 from bot.core.rules.cleanup import withdraw

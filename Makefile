@@ -66,8 +66,8 @@ house: $(STAMP) ## Print how much of the code one path runs through, and other f
 api-docs: $(STAMP) ## Write docs/api.md from what the API says of itself
 	@$(BIN)/python -m demo.api_page
 
-recording: $(STAMP) ## Record anew the lives of the random town that CI replays, after a rule has changed
-	@$(BIN)/python -m tests.replay.make
+recording: $(STAMP) ## Decide the recording that CI replays by the rules of today (ARGS=--anew: record other lives)
+	@$(BIN)/python -m tests.replay.make $(ARGS)
 
 mutants: $(STAMP) ## Change bot/core a little and see whether a test notices (ARGS="--module locking", "--sample 40 --seed 7")
 	@$(BIN)/python -m mutants $(ARGS)

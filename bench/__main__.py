@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bench import asking, backlog, decide, door, estimates, github, growth, memory, pages, reaction, scale
+from bench import asking, backlog, decide, door, estimates, github, growth, memory, pages, reaction, replay, scale
 from bench.report import Section, places, written_into
 
 SECTIONS: dict[str, Callable[..., Section]] = {
@@ -25,6 +25,7 @@ SECTIONS: dict[str, Callable[..., Section]] = {
     "memory": memory.measure,
     "pages": pages.measure,
     "decide": decide.measure,
+    "replay": replay.measure,
     "requests": asking.measure,
     "github": github.measure,
     "estimates": estimates.measure,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from bench.replay import BEGIN, DAY, MINUTE, Replay
+from bench.history import BEGIN, DAY, MINUTE, MadeHistory
 from bench.report import SMALL, Section, Target, p50, quantile
 from bot.core.model.facts import Fact, FactKind
 from bot.core.model.run import Run, Status
@@ -70,7 +70,7 @@ class _Met:
 class _Watcher:
     """Asks for estimates in working hours, as people do, and compares them with what happens."""
 
-    def __init__(self, replay: Replay) -> None:
+    def __init__(self, replay: MadeHistory) -> None:
         self._replay = replay
         self._random = Random(0)
         self._said: dict[tuple[Foretold, str], list[_Said]] = defaultdict(list)
@@ -156,14 +156,14 @@ def _closed(locks: Sequence[LockForecast]) -> str:
 
 
 def measure(say: Callable[[str], None], scale: float) -> Section:
-    """Replay the histories, whole at scale 1; one short one where nothing is measured."""
+    """MadeHistory the histories, whole at scale 1; one short one where nothing is measured."""
     days = max(FROM + 1, DAYS * scale)
     met: list[_Met] = []
     asked = unforeseen = ended = 0
     seeds = SEEDS if scale >= SMALL else SEEDS[:1]
     for seed in seeds:
         say(f"estimates: replaying a history (seed {seed})")
-        replay = Replay(seed)
+        replay = MadeHistory(seed)
         watcher = _Watcher(replay)
         replay.play(days, EVERY, watcher.look)
         met += watcher.met

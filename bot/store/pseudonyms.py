@@ -20,24 +20,26 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any
 
+import bot.store.codec  # noqa: F401  loads the whole model: `_CODES` needs it
+
 
 def _listed(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
 #: Fields that name a person.
-PEOPLE = frozenset({"author", "authors", "by", "cancelled_by", "login", "mode_by", "people", "to"})
+PEOPLE = frozenset({"author", "authors", "by", "cancelled_by", "login", "mode_by", "people", "to", "told"})
 #: Fields with a text that a person, Jenkins or GitHub wrote.
 TEXTS = _listed(
     """
-    banner closed description ending failed_step failed_tests found label labels locked lost lost_why meant
-    mode_why names reason rest silent subject summary tests text title told what why
+    banner description ending failed_step failed_tests found label labels locked lost lost_why meant
+    mode_why names reason rest silent subject summary tests text title what why
     """
 )
 #: Fields whose value is made of names of services, repositories and jobs, among other things.
 COMPOSED = _listed(
     """
-    carried_by command context entry freeze freezes job controller key lock name permit permits pipeline repeats
+    carried_by closed command context entry freeze freezes job controller key lock name permit permits pipeline repeats
     repository run runs service services slot version via
     """
 )
@@ -123,10 +125,11 @@ class Pseudonyms:
         return self._pattern.sub(lambda found: self._names[found[0].casefold()], text)
 
     def _person(self, name: str) -> str:
-        """A person; or the run, or the rule, that stands where a person could."""
+        """A person; or what stands where a person could: a run, stages, a word of the rules."""
         before, colon, login = name.rpartition(":")
         replaced = self.within(name)
-        if replaced != name or login.casefold() in _OWN_WORDS:
+        is_stages = all(word in self._words for word in _WORD.findall(name.casefold()))
+        if replaced != name or is_stages or login.casefold() in _OWN_WORDS:
             return replaced
         return f"{before}{colon}{self._made('person', login.casefold())}"
 

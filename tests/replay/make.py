@@ -1,7 +1,8 @@
-"""Makes `recorded.xz`: some lives of the random town, recorded. `make recording` after a rule has changed on purpose.
+"""Makes `recorded.xz`: some lives of the random town, recorded.
 
-The rules of the machine (`tests.core.machine`) are chosen here by a seeded generator: the same version makes the same
-file, and what people do is more frequent than Hypothesis makes it.
+`make recording`, after a rule has changed on purpose: the same events, as the rules of today decide them. With
+`ARGS=--anew` other lives are lived, after the machine or an event has changed; that takes a minute. The rules of the
+machine (`tests.core.machine`) are chosen here by a seeded generator, and what people do more often than by Hypothesis.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from bot.core.model.board_records import Header
 from bot.core.model.events import Event
 from bot.core.model.pipeline import Pipeline
 from bot.core.rules.decide import decide
-from bot.core.rules.decision import DecisionLimits
-from bot.core.rules.recorded import DecidedEntry
+from bot.core.rules.decision import LIMITS, DecisionLimits
+from bot.core.rules.recorded import DecidedEntry, RecordedTurn
 from bot.store import recording_file
 from bot.store.recording_line import snapshot_line, turn_line, with_epoch
 from tests.core.machine import AnyTown
@@ -84,12 +85,30 @@ def _decided(board: Board, event: Event, now: float, limits: DecisionLimits) -> 
     return DecidedEntry(f"{int(now * 1000)}-0", now, (event,), tuple(decision.facts), tuple(decision.effects))
 
 
+def recorded_lives(path: Path) -> Iterator[Life]:
+    """The lives in a recording that `lines` made."""
+    life: Life | None = None
+    for item in recording_file.read(path):
+        if isinstance(item, RecordedTurn):
+            assert life is not None, "a life begins with a snapshot"
+            life[2].extend((event, entry.at) for entry in item.decided for event in entry.events)
+            life = (life[0], item.limits, life[2])
+        elif life is not None:
+            yield life
+            life = None
+        else:
+            (header,) = (record for record in item.records if isinstance(record, Header))
+            life = (header.pipeline, LIMITS, [])
+
+
 def main() -> None:
-    """Write the file anew, or to where the first argument says."""
-    path = Path(sys.argv[1]) if len(sys.argv) > 1 else FILE
-    path.unlink(missing_ok=True)
-    turns = recording_file.write(path, recording_file.RecordingHead("shop", "any", 0.0), lines(lives()), small=True)
-    sys.stdout.write(f"{path}: {turns} decisions, {path.stat().st_size // 1024} KiB\n")
+    """Write the file anew."""
+    found = lives() if "--anew" in sys.argv else recorded_lives(FILE)
+    fresh = FILE.with_suffix(".new.xz")
+    fresh.unlink(missing_ok=True)
+    turns = recording_file.write(fresh, recording_file.RecordingHead("shop", "any", 0.0), lines(found), small=True)
+    fresh.rename(FILE)
+    sys.stdout.write(f"{FILE}: {turns} decisions, {FILE.stat().st_size // 1024} KiB\n")
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from tests.replay import make
 SOME = 1_500
 #: What no life of the town has.
 MISSING = {"state-lost", "store-changed", "first-start", "taken-out", "default-branch-changed", "trigger-unanswered"}
+MISSING |= {"head-surveyed"}
 
 
 @pytest.fixture(scope="module")
@@ -55,15 +56,15 @@ def test_what_was_recorded_of_the_town_is_decided_alike_by_the_rules_of_today() 
     assert done.exit_code == 0, f"{done.output}\nIs it meant? Then: make recording"
     decided = int(done.output.split(" decisions replayed")[0].removeprefix("done: "))
     assert decided >= 10_000
-    assert make.FILE.stat().st_size < 300_000
+    assert make.FILE.stat().st_size < 300 * 1024
 
 
 def test_the_recorded_lives_have_every_kind_of_event_but_those_of_a_board_that_begins() -> None:
     with lzma.open(make.FILE, "rb") as file:
         entries = [entry for line in file for entry in json.loads(line).get("entries", ())]
     kinds = {event["kind"] for entry in entries for event in entry["events"]}
-    everything = {field.default for kind in typing.get_args(Event) for field in dataclasses.fields(kind)}
-    assert {kind for kind in everything if isinstance(kind, str) and "-" in kind} - kinds == MISSING
+    everything = {f.default for kind in typing.get_args(Event) for f in dataclasses.fields(kind) if f.name == "kind"}
+    assert everything - kinds == MISSING
 
 
 def test_what_is_decided_otherwise_is_shown_then_and_now_and_the_command_fails(

@@ -191,13 +191,25 @@ def _entered_broken(evidence: Evidence, stage: str) -> Iterator[str]:
 
 
 def no_merge_is_lost(evidence: Evidence) -> Iterator[str]:
-    """A merge is delivered, or in something that was, or its end was told on its commit."""
-    for row in evidence.records.merged:
-        if (
-            evidence.order(row["sha"]) > evidence.delivered_up_to(row["service"])
-            and _told(evidence, row) not in ENDED_BADLY
-        ):
-            yield f"{row['service']} {row['sha'][:7]} is not delivered, and its commit says {_told(evidence, row)}"
+    """A merge is delivered, or in something that was, or its end was told on its commit.
+
+    Of a merge that no webhook told, the end is told on the next one of its service, which carries it.
+    """
+    for number, row in enumerate(evidence.records.merged):
+        if number > evidence.delivered_up_to(row["service"]):
+            told = _told(evidence, _carrier(evidence, number))
+            if told not in ENDED_BADLY:
+                yield f"{row['service']} {row['sha'][:7]} is not delivered, and its commit says {told or 'nothing'}"
+
+
+def _carrier(evidence: Evidence, number: int) -> Row:
+    """The merge itself; of one that no webhook told, the next one of its service that has a run."""
+    merged, known = evidence.records.merged, {run["sha"] for run in evidence.records.runs}
+    row = merged[number]
+    if row["sha"] in evidence.records.untold and row["sha"] not in known:
+        newer = (each for each in merged[number + 1 :] if each["service"] == row["service"] and each["sha"] in known)
+        return next(newer, row)
+    return row
 
 
 #: How the status of the last stage ends for a run that was not delivered.

@@ -43,6 +43,8 @@ class Records:
     runs: list[Row] = field(default_factory=list)
     facts: list[Row] = field(default_factory=list)
     given_up: list[Row] = field(default_factory=list)
+    #: Of the merged commits, those of which no webhook arrived: polling finds the last one, which carries the others.
+    untold: list[str] = field(default_factory=list)
 
     def save(self, file: Path) -> None:
         """Write them as JSON."""
@@ -73,4 +75,12 @@ def collect(world: World, people: People, api: Api, emptied: list[float]) -> Rec
         patiently(api, PATIENCE, "runs"),
         patiently(api, PATIENCE, "facts"),
         patiently(api, PATIENCE, "given_up"),
+        sorted({each.sha for each in people.merged} - _told(world)),
     )
+
+
+def _told(world: World) -> set[str]:
+    """The commits of which a webhook was answered with success."""
+    rows = [row for event in ("push", "pull_request") for row in world.github.control.deliveries(event, payloads=True)]
+    arrived = [row["payload"] for row in rows if 200 <= row["status_code"] < 300]
+    return {str(each.get("after") or (each.get("pull_request") or {}).get("merge_commit_sha")) for each in arrived}

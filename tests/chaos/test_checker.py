@@ -156,6 +156,11 @@ def lost(records: Records) -> None:
     records.merged.append({"service": "S1", "sha": "g", "at": 11.0})
 
 
+def lost_before_one_that_failed(records: Records) -> None:
+    """A webhook told of it: it has no run, and the next one, which failed, does not stand for it."""
+    records.merged.insert(3, {"service": "S2", "sha": "c-and-a-half", "at": 0.0})
+
+
 def lost_though_an_older_one_is_delivered(records: Records) -> None:
     records.statuses["S2"].remove(status("d", "failure"))
     records.runs.pop()
@@ -257,6 +262,7 @@ DOCTORED: dict[Callable[[Records], None], str] = {
     past_the_lock: "a locked stage takes only the fix",
     past_the_lock_after_an_older_commit: "a locked stage takes only the fix",
     lost: "no merge is lost",
+    lost_before_one_that_failed: "no merge is lost",
     lost_though_an_older_one_is_delivered: "no merge is lost",
     two_runs: "one run for a merge",
     not_built: "delivered means built in every stage",
@@ -297,6 +303,13 @@ def test_a_person_who_looked_may_open_a_broken_stage() -> None:
     records = good()
     past_the_lock(records)
     records.unlocked = [("pre-production", 4.0)]
+    assert check(records) == []
+
+
+def test_a_merge_that_no_webhook_told_is_carried_by_the_next_one() -> None:
+    records = good()
+    lost_before_one_that_failed(records)
+    records.untold = ["c-and-a-half"]
     assert check(records) == []
 
 

@@ -16,6 +16,8 @@ from bot.store.scripts import Scripts
 
 #: How many former digests are kept: a file that was in force before is told from a new one.
 FORMER_KEPT = 200
+#: How many changes are kept: a fact of each pipeline lists the first of them.
+CHANGES_KEPT = 100
 #: How long what a process uses is remembered after it was last noted, in seconds.
 NOTE_KEPT = 86_400.0
 
@@ -84,7 +86,7 @@ class ConfigurationStore:
             digest,
             new.text,
             new.by,
-            json.dumps([asdict(change) for change in new.changes]),
+            json.dumps([asdict(change) for change in new.changes[:CHANGES_KEPT]]),
             FORMER_KEPT,
         ]
         since = self._scripts.run("reconfigure", [self._current, self._former], args)

@@ -31,7 +31,7 @@ def configure(decision: Decision, event: Configured) -> None:
     if header == board.header or event.revision.since < board.header.revision.since:
         return
     board.put(header)
-    decision.tell(FactKind.CONFIGURED, _configured(board, event), by=event.by)
+    decision.tell(FactKind.CONFIGURED, _configured(board, event), by=event.by or None)
     steps = set(board.jobs().values())
     for run in sorted(board.runs.values(), key=lambda r: r.queue_number):
         _place(decision, run.key)

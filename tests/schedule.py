@@ -42,6 +42,7 @@ WAITING: Mapping[str, int] = {
     "tests/end_to_end/test_outbound.py": 40,
     "tests/end_to_end/test_schema.py": 25,
     "tests/end_to_end/test_rolling_upgrade.py": 25,
+    "tests/end_to_end/test_reload.py": 60,
     "tests/end_to_end/test_secrets.py": 45,
     "tests/cli/test_cli_up.py": 30,
     "tests/workers/test_race.py": 25,

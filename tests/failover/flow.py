@@ -39,6 +39,8 @@ MERGES = 1.0
 QUIET = 5.0
 #: The longest that one fail-over takes with all that belongs to it, and the longest until all is delivered; seconds.
 PER_FAILOVER, PATIENCE = 30.0, 180.0
+#: How long one merge takes at most, in seconds: pre-production takes one after another.
+PER_MERGE = 8.0
 
 
 @dataclass
@@ -144,7 +146,9 @@ class Flow:
             time.sleep(QUIET)
             merger.stop()
             last = time.monotonic()
-            self._until(lambda: self._delivered(world, merger, copy, redis), None, PATIENCE)
+            self._until(
+                lambda: self._delivered(world, merger, copy, redis), None, max(PATIENCE, PER_MERGE * len(merger.merged))
+            )
             over = time.monotonic()
             self._settle(copy)
             builds = world.builds()

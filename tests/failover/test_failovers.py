@@ -23,7 +23,7 @@ FAILOVERS = int(os.environ.get("FAILOVERS", "2"))
 SERVERS = int(os.environ.get("FAILOVER_SERVERS", "2"))
 
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(PATIENCE + PER_FAILOVER * FAILOVERS + 240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(PATIENCE + 20 * PER_FAILOVER * FAILOVERS + 240)]
 
 
 def test_no_merge_is_lost_doubled_or_stuck_by_failovers(tmp_path: Path, record_property: pytest.RecordProperty) -> None:

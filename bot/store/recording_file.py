@@ -22,6 +22,10 @@ from bot.store.backup_file import new_file
 from bot.store.recording_line import FORMAT, UnreadableRecording, load_line
 
 
+#: What finds more of what turns have in common (liblzma: `nice_len`, the largest there is, and the window).
+_SMALL = {"nice_len": 273, "dict_size": 1 << 24}
+
+
 @dataclass(frozen=True, slots=True)
 class RecordingHead:
     """The first line: of which pipeline, the version of Interlock that wrote it, and when (epoch seconds)."""
@@ -35,12 +39,12 @@ class RecordingHead:
 def write(path: Path, head: RecordingHead, lines: Iterable[str], *, small: bool = False) -> int:
     """Write a recording to a new file of its owner alone, whole or not at all; returns how many turns it has.
 
-    `small`: a quarter less, for six times the time.
+    `small`: a third less, for three times the time.
     Raises FileExistsError if there is one, OSError if it cannot be written, and what `lines` raises.
     """
     digest, turns = hashlib.sha256(), 0
-    preset = 6 | lzma.PRESET_EXTREME if small else 6
-    with new_file(path) as file, lzma.open(file, "wb", preset=preset) as packed:
+    how = [{"id": lzma.FILTER_LZMA2, "preset": 6, **(_SMALL if small else {})}]
+    with new_file(path) as file, lzma.open(file, "wb", filters=how) as packed:
         line = _json({"interlock-recording": FORMAT, **asdict(head)})
         digest.update(line)
         packed.write(line)

@@ -21,7 +21,6 @@ from bot.core.rules.recorded import Recorded
 from bot.store.backup_file import new_file
 from bot.store.recording_line import FORMAT, UnreadableRecording, load_line
 
-
 #: What finds more of what turns have in common (liblzma: `nice_len`, the largest there is, and the window).
 _SMALL = {"nice_len": 273, "dict_size": 1 << 24}
 

@@ -35,8 +35,8 @@ KEPT_AS = "played.json"
 CALM = 4.0
 #: After how long a change that nobody remembers is merged again, in seconds.
 FORGOTTEN = 30.0
-#: How often people look, in seconds.
-LOOKS = 0.3
+#: How often people look while faults come, and how often they and the checker do after that; in seconds.
+LOOKS, LOOKS_AFTER = 0.3, 1.0
 
 
 @dataclass
@@ -215,7 +215,7 @@ def _until_over(look: Callable[[], Records], people: People, api: Api, log: Path
                 before = left
             if records and records.emptied and time.monotonic() - began > FORGOTTEN:
                 people.merge_forgotten(api)
-            time.sleep(LOOKS)
+            time.sleep(LOOKS_AFTER)
     return calm
 
 

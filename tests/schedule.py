@@ -22,7 +22,7 @@ WAITING: Mapping[str, int] = {
     "tests/core/test_invariants.py": 150,  # with the 10,000 steps of .ci/run; by itself a fifth of that
     "tests/workers/test_crash.py": 140,
     "tests/bench/test_bench.py": 110,
-    "tests/chaos/test_chaos.py": 100,
+    "tests/chaos/test_chaos.py": 110,
     "tests/end_to_end/test_killed.py": 100,
     "tests/browser/test_acting.py": 90,
     "tests/end_to_end/test_processes.py": 80,

@@ -1,7 +1,7 @@
 """How gunicorn serves the web application; values that differ between machines come from the environment."""
 
+import fcntl
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -32,16 +32,34 @@ loglevel = "warning"
 control_socket_disable = True  # its default path is one per user, shared by every copy on the machine
 
 
+#: What the folders of the measurements are called, in the temporary folder.
+_FOLDERS = "interlock-metrics-"
+_locks: list[int] = []
+
+
 def on_starting(_server: Any) -> None:
     """The processes share what they measure: whichever Prometheus asks answers for all (bot/metrics/process.py).
 
-    The folder is of this start; it is named before a process imports prometheus-client. One that a server at the same
-    address has left, because it was killed, goes.
+    The folder is of this start; it is named before a process imports prometheus-client. The server holds a lock in it
+    for as long as one of its processes lives. Folders of servers that were killed go.
     """
-    name = f"interlock-metrics-{re.sub('[^0-9A-Za-z.]+', '-', bind)}-"
-    for left in Path(tempfile.gettempdir()).glob(f"{name}*"):
-        shutil.rmtree(left, ignore_errors=True)  # another user's stays
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=name)
+    for lock in Path(tempfile.gettempdir()).glob(f"{_FOLDERS}*/lock"):
+        if _is_left(lock):
+            shutil.rmtree(lock.parent, ignore_errors=True)
+    folder = tempfile.mkdtemp(prefix=_FOLDERS)
+    _locks.append(os.open(Path(folder, "lock"), os.O_CREAT | os.O_RDWR))
+    fcntl.flock(_locks[-1], fcntl.LOCK_EX)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+
+
+def _is_left(lock: Path) -> bool:
+    """Whether no process of the server that made this file lives any more; not if it is another user's."""
+    try:
+        with lock.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def on_reload(_server: Any) -> None:
@@ -58,6 +76,8 @@ def child_exit(_server: Any, worker: Any) -> None:
 
 def on_exit(_server: Any) -> None:
     """The folder goes with the master."""
+    while _locks:
+        os.close(_locks.pop())
     shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
 
 

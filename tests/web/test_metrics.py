@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 import tempfile
 import time
 import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -145,18 +148,29 @@ def test_the_processes_of_one_gunicorn_answer_together(story: Story, redis_url: 
     assert count >= 60
 
 
-def test_what_a_killed_server_has_left_goes_when_one_starts_at_its_address(
+def test_what_a_killed_server_has_left_goes_when_another_starts_and_what_a_living_one_uses_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")
-    monkeypatch.setattr(gunicorn_conf, "bind", "127.0.0.1:8081")
-    gunicorn_conf.on_starting(None)  # and it is killed
-    monkeypatch.setattr(gunicorn_conf, "bind", "127.0.0.1:8080")
-    for _ in range(3):
+    starts = "import sys; from bot.web.gunicorn_conf import on_starting; on_starting(None); print(flush=True); input()"
+    command, env = [sys.executable, "-c", starts], {**os.environ, "TMPDIR": str(tmp_path)}
+    with ExitStack() as stack:
+        killed, living = (
+            stack.enter_context(subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+            for _ in range(2)
+        )
+        stack.callback(living.kill)
+        for each in (killed, living):
+            assert each.stdout is not None
+            each.stdout.readline()
+        killed.kill()
+        killed.wait()
+        before = set(tmp_path.iterdir())
         gunicorn_conf.on_starting(None)
-    kept = os.environ["PROMETHEUS_MULTIPROC_DIR"]
-    assert len(list(tmp_path.iterdir())) == 2, "that of the other address is another's"
-    assert Path(kept).is_dir()
-    gunicorn_conf.on_exit(None)
-    assert not Path(kept).exists()
+        kept = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+        assert len(before) == 2
+        assert len(before & set(tmp_path.iterdir())) == 1, "the living one's"
+        assert kept.is_dir()
+        gunicorn_conf.on_exit(None)
+        assert not kept.exists()

@@ -102,6 +102,8 @@ def live(life: Life) -> dict[str, Any]:
     if life.refuse:
         flaky(life.refuse)
     made = configuration(shape(life.pipeline), life.jenkins, life.github, life.timeout)
+    # A comment that waits for its time would be work that does not come to an end.
+    made = replace(made, github=replace(made.github, comment_after=None))
     runtime = replace(build(settings(life.redis, {"mail": life.mail} if life.mail else None), made), retry_policy=SHORT)
     context = runtime.pipelines[life.pipeline] = with_short_holds(runtime.pipeline(life.pipeline), life.hold)
     steps = Steps(life.kill_at)

@@ -228,6 +228,7 @@ def test_a_memory_that_cannot_be_used_does_not_keep_the_board_from_beginning(
 
 def test_after_a_restart_the_banner_over_a_job_tells_that_state_was_lost_and_what_had_locked_it(shop: Workshop) -> None:
     broken(shop)
+    _stamp_passes(shop)
     shop.context.redis.flushall()
     restarted(shop)
     assert shop.board.header.unproven

@@ -117,6 +117,7 @@ def test_a_thousand_runs_take_three_screens_and_few_bytes_and_are_all_within_rea
         assert len(answer.read()) < 40 << 10
     laptop.get_by_role("link", name=re.compile("^\\+ 998 more$")).click()
     expect(laptop.get_by_text("1,002 on the way")).to_be_visible()
+    is_live(laptop)  # its script hears the keyboard now
     laptop.keyboard.press("/")
     laptop.keyboard.type("change 333 of s2")
     laptop.keyboard.press("Enter")

@@ -157,6 +157,12 @@ def test_a_lock_of_a_person_stands_again_with_its_end(jenkins: Jenkins) -> None:
     assert "production" not in {lock.stage for lock in town.board.locks.values()}  # its end has come
 
 
+def test_each_lock_that_a_person_is_to_open_has_a_key_of_its_own(jenkins: Jenkins) -> None:
+    town = lost(jenkins, mark(), mark(reason=Verbatim("the fair")), mark(stage="production"))
+    assert [lock.key for lock in town.board.locks_of(PRE) if lock.by == "kim"] == [f"{PRE}/1", f"{PRE}/2"]
+    assert town.board.counters.next_lock == 4
+
+
 def test_a_mark_that_claims_to_be_of_tomorrow_began_at_the_latest_now(jenkins: Jenkins) -> None:
     town = lost(jenkins, mark(since=9e12))
     assert all(lock.since <= town.now for lock in town.board.locks.values())
@@ -306,7 +312,9 @@ def test_the_head_of_main_starts_if_github_shows_that_it_was_on_its_way(
 ) -> None:
     town = lost(jenkins)
     town.send(HeadSurveyed("S2", "S2a", state, deployed))
-    assert [run.sha for run in town.board.of_service("S2")] == (["S2a"] if starts else [])
+    started = town.board.of_service("S2")
+    assert [run.sha for run in started] == (["S2a"] if starts else [])
+    assert ["starts again" in text_of(run.story[-1].what) for run in started] == [True] * len(started)
     (fact,) = [fact for fact in town.facts if fact.kind is FactKind.HEAD_SURVEYED]
     assert says in text_of(fact.why)
     head = town.board.service("S2").history.head
@@ -344,6 +352,7 @@ def test_people_are_told_what_was_put_back_what_goes_on_and_what_is_not_known(je
         "  S1 S1b, in acceptance: build #1 runs",
         "Jenkins did not answer about shop/production",
         "Lost for good: the order of the queues",
+        "Started again from the first stage: S1 S1b.",
     ):
         assert part in body_of(notice)
 

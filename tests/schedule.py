@@ -1,8 +1,8 @@
 """In which order the pytest workers take the test files (`--dist loadfile`), and how many workers `-n auto` starts.
 
 Half of the time of the suite is spent in files whose tests wait: for real processes that start, are killed and are
-found again, and for time-outs that are no test's to change. They leave the processor idle. So there are three workers
-for each core: every other one takes the files that wait, the longest first, while the others compute and then help.
+found again, and for time-outs that are no test's to change. They leave the processor idle. So there are two workers for
+each core: every other one takes the files that wait, the longest first, while the others compute and then help.
 
 No file is divided: what it sets up for all of its tests is set up once.
 """
@@ -61,12 +61,12 @@ WAITING: Mapping[str, int] = {
     "tests/workers/test_pull_requests.py": 10,
 }
 #: The fewest and the most workers that `-n auto` starts.
-FEWEST, MOST = 6, 12
+FEWEST, MOST = 4, 12
 
 
 def number_of_workers() -> int:
-    """Three for each core that this process may use."""
-    return min(max(3 * len(os.sched_getaffinity(0)), FEWEST), MOST)
+    """Two for each core that this process may use: with three the processor is busy and the suite takes longer."""
+    return min(max(2 * len(os.sched_getaffinity(0)), FEWEST), MOST)
 
 
 def choose(left: Sequence[str], last: str | None, *, waits: bool, workers: int) -> str:

@@ -63,7 +63,7 @@ def test_whatever_is_left_is_taken(left: list[str], chosen: str) -> None:
     assert choose(left, next(iter(WAITING)), waits=False, workers=4) == chosen
 
 
-@pytest.mark.parametrize(("cores", "workers"), [(1, FEWEST), (2, 6), (3, 9), (64, MOST)])
+@pytest.mark.parametrize(("cores", "workers"), [(1, FEWEST), (2, 4), (4, 8), (64, MOST)])
 def test_there_are_two_workers_for_a_core(monkeypatch: pytest.MonkeyPatch, cores: int, workers: int) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)))
     assert number_of_workers() == workers

@@ -1,9 +1,11 @@
 """Whether Interlock kept its promises, judged by what Jenkins and GitHub recorded and what the API answers.
 
 Each function below is one promise (docs/design.md, *What always holds*; docs/fast-lane.md; docs/locks.md) and yields a
-sentence for each violation. The checker knows nothing of how Interlock works. It knows two things that Jenkins does:
+sentence for each violation. The checker knows nothing of how Interlock works. It knows three things that Jenkins does:
 
 - A build that asked whether it is still wanted, and was told no, ended without doing anything (`turned_away`).
+- A Jenkins that took a trigger long after it had been given up starts a build that nobody waits for. Interlock stops
+  it when Jenkins tells of it; until then the stage may have one more (`_is_late`).
 - A Jenkins that crashed builds again what had just started: two builds of one queue item. Nobody asked for the second.
 """
 
@@ -43,7 +45,7 @@ class Evidence:
         self.records = records
         self.builds = [build for build in _without_twins(records.builds) if build["params"].get("INTERLOCK_RUN")]
         #: Those that did something.
-        self.worked = [build for build in self.builds if not build["turned_away"]]
+        self.worked = [build for build in self.builds if not build["turned_away"] and not _is_late(build, self.builds)]
         self._order: dict[str, int] = {row["sha"]: number for number, row in enumerate(records.merged)}
 
     def order(self, sha: str) -> int:
@@ -72,6 +74,24 @@ def sha_of(build: Row) -> str:
 
 def service_of(build: Row) -> str:
     return str(build["params"]["INTERLOCK_SERVICE"])
+
+
+def _is_late(build: Row, builds: Iterable[Row]) -> bool:
+    """Whether it began after a later attempt of its run in that stage, and Interlock had it stopped."""
+    if build["result"] != "ABORTED" or "interlock" not in build["interrupted_by"]:
+        return False
+    return any(
+        _what(other) == _what(build) and _attempt(other) > _attempt(build) and other["started"] < build["started"]
+        for other in builds
+    )
+
+
+def _what(build: Row) -> tuple[str, ...]:
+    return (build["stage"], *(str(build["params"].get(f"INTERLOCK_{each}")) for each in ("RUN", "VERSION", "LANE")))
+
+
+def _attempt(build: Row) -> float:
+    return float(build["params"].get("INTERLOCK_ATTEMPT") or 0)
 
 
 def _without_twins(builds: Iterable[Row]) -> Iterator[Row]:

@@ -324,3 +324,17 @@ def test_a_build_that_was_told_no_rolled_nothing_out() -> None:
     records = good()
     add(records, build(9.9, "production", "S1.1", "a", "NOT_BUILT", turned_away=True))
     assert check(records) == []
+
+
+@pytest.mark.parametrize(("stopped_by", "counts"), [(["interlock"], False), ([], True), (["kim"], True)])
+def test_a_build_that_began_long_after_its_trigger_was_given_up_counts_unless_interlock_stopped_it(
+    stopped_by: list[str], counts: bool
+) -> None:
+    records = good()
+    later = next(b for b in records.builds if b["stage"] == "pre-production" and b["result"] == "SUCCESS")
+    given_up = {**later["params"], "INTERLOCK_ATTEMPT": "0"}
+    begun = {"started": later["started"] + 0.1, "ended": later["started"] + 0.3, "number": 999, "queue_id": 999}
+    late = {**later, **begun, "params": given_up, "result": "ABORTED", "interrupted_by": stopped_by}
+    records.builds.append(late)
+    records.builds.sort(key=lambda each: each["started"])
+    assert ("capacity" in {found.promise for found in check(records)}) is counts

@@ -33,7 +33,7 @@ def measure(say: Callable[[str], None], scale: float = 1.0) -> Section:
             _fill(house, following, count)
             began = time.monotonic()
             wake_up(PIPELINE)
-            arrived = _arrivals(house, count)
+            arrived = arrivals(house, count)
             following += count
             if min(arrived) < began:
                 raise RuntimeError("the worker began before it was told: what was measured is no backlog")
@@ -59,7 +59,7 @@ def _fill(house: House, first: int, count: int) -> None:
         inbox.accept("github", "push", uuid.uuid4().hex, bodies.body("push", repository, before, after))
 
 
-def _arrivals(house: House, count: int) -> list[float]:
+def arrivals(house: House, count: int) -> list[float]:
     """When the triggers arrived (seconds, monotonic). Raises RuntimeError if some do not in time."""
     arrived: list[float] = []
     deadline = time.monotonic() + PATIENCE

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from bench import bodies
+from bench.backlog import arrivals
 from bench.growth import Sized
 from bench.house import PROC, House, family
 from bench.readers import Readers
@@ -32,8 +33,8 @@ EVENTS = {"merge": 60, "build": 60}
 WORKERS, PIPELINES, MERGES = (1, 2, 4), (1, 20), 3_000
 #: Open pages, and web processes that serve them; `FACTS` are decided before their eyes.
 PAGES, WEB, FACTS = 200, (2, 5), 21
-#: The longest that triggers or pages may take, in seconds.
-PATIENCE = 120.0
+#: The longest that a page may take, in seconds.
+PATIENCE = 30.0
 #: Seconds between two facts: more than the page's pause between two frames (bot/web/live.py).
 BETWEEN = 0.5
 
@@ -138,7 +139,7 @@ def _drain(house: House, merges: int, services: int, times: int) -> tuple[float,
         versions, began = _versions(house), time.monotonic()
         for pipeline in house.pipelines:
             wake_up(pipeline)
-        found.append((_all_arrived(house, merges) - began, _versions(house) - versions))
+        found.append((max(arrivals(house, merges)) - began, _versions(house) - versions))
     seconds = sorted(found[1:] or found)[len(found[1:]) // 2]
     return seconds[0], float(seconds[1])
 
@@ -146,18 +147,6 @@ def _drain(house: House, merges: int, services: int, times: int) -> tuple[float,
 def _versions(house: House) -> int:
     """How many turns have been committed, in all pipelines."""
     return sum(int(house.redis.hget(Keys(name).meta, "version") or 0) for name in house.pipelines)
-
-
-def _all_arrived(house: House, count: int) -> float:
-    """When the last of so many triggers arrived (seconds, monotonic). Raises RuntimeError if some never do."""
-    arrived: list[float] = []
-    deadline = time.monotonic() + PATIENCE
-    while len(arrived) < count:
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"{count - len(arrived)} of {count} triggers did not arrive in time")
-        arrived += [at for _, at, _ in house.ask_sink("/arrivals")]
-        time.sleep(0.05)
-    return max(arrived)
 
 
 # -- pages -----------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ Times are seconds since the epoch, durations are seconds. The text below a field
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NotRequired
+from typing import Annotated, Literal
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -20,6 +20,7 @@ from bot.web.board_shapes import (
     HealthShape,
     TileShape,
 )
+from bot.web.lock_shapes import LockChangesShape, VersionShape
 
 # -- runs and facts ----------------------------------------------------------------------------------------------------
 
@@ -165,20 +166,6 @@ class FoundShape(TypedDict):
 # -- what is where -----------------------------------------------------------------------------------------------------
 
 
-class VersionShape(TypedDict):
-    """A commit that is, or was, in a stage."""
-
-    sha: str
-    short: str
-    run: str
-    lane: Lane
-    since: float
-    link: NotRequired[str | None]
-    """The commit at GitHub."""
-    href: NotRequired[str]
-    """The page of its run, below the address of the server."""
-
-
 class NewerShape(TypedDict):
     """A live run that may still change what is in a stage."""
 
@@ -227,47 +214,6 @@ class ServiceRowShape(TypedDict):
     head: HeadShape | None
     live: int
     stages: list[ServiceStageShape]
-
-
-class ChangeShape(TypedDict):
-    """What changed in a stage before its lock."""
-
-    service: str
-    passed: bool
-    before: str | None
-    """The commit that was there before it."""
-    sha: str
-    short: str
-    run: str
-    lane: Lane | None
-    """The lane it came on; null where only the log knows of it."""
-    since: float
-    title: str
-    author: str
-    pull: int | None
-    link: str | None
-    pull_link: str | None
-    compare: str | None
-
-
-class LockChangesShape(TypedDict):
-    """A lock with what changed in its stage since the service that holds it passed there last, newest first."""
-
-    lock: str
-    stage: str
-    service: str | None
-    baseline: VersionShape | None
-    """What that service had passed there last."""
-    changes: list[ChangeShape]
-    count: int
-    """How many changes there are; the newest are listed."""
-    known_since: float
-    """Since when no version is missing. Of what came before, only the latest version of each service is known."""
-    reason: str
-    by: str
-    locked_since: float
-    automatic: bool
-    run: str | None
 
 
 class WhereStageShape(TypedDict):

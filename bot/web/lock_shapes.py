@@ -1,9 +1,15 @@
-"""The JSON of the reports of locks. Types only; times in seconds since the epoch, durations in seconds."""
+"""The JSON of the reports of locks, and of what changed before a lock.
+
+Types only; times in seconds since the epoch, durations in seconds.
+"""
 
 from __future__ import annotations
 
+from typing import NotRequired
+
 from typing_extensions import TypedDict
 
+from bot.core.model.pipeline import Lane
 from bot.reporting.lock_report import LeftOut
 
 
@@ -70,3 +76,58 @@ class LockReportShape(LockOutcomeShape):
     """What is missing because it would be too much: other `runs` that waited, later `facts`, further `lines`."""
     markdown: str
     """The same for people."""
+
+
+class VersionShape(TypedDict):
+    """A commit that is, or was, in a stage."""
+
+    sha: str
+    short: str
+    run: str
+    lane: Lane
+    since: float
+    link: NotRequired[str | None]
+    """The commit at GitHub."""
+    href: NotRequired[str]
+    """The page of its run, below the address of the server."""
+
+
+class ChangeShape(TypedDict):
+    """What changed in a stage before its lock."""
+
+    service: str
+    passed: bool
+    before: str | None
+    """The commit that was there before it."""
+    sha: str
+    short: str
+    run: str
+    lane: Lane | None
+    """The lane it came on; null where only the log knows of it."""
+    since: float
+    title: str
+    author: str
+    pull: int | None
+    link: str | None
+    pull_link: str | None
+    compare: str | None
+
+
+class LockChangesShape(TypedDict):
+    """A lock with what changed in its stage since the service that holds it passed there last, newest first."""
+
+    lock: str
+    stage: str
+    service: str | None
+    baseline: VersionShape | None
+    """What that service had passed there last."""
+    changes: list[ChangeShape]
+    count: int
+    """How many changes there are; the newest are listed."""
+    known_since: float
+    """Since when no version is missing. Of what came before, only the latest version of each service is known."""
+    reason: str
+    by: str
+    locked_since: float
+    automatic: bool
+    run: str | None

@@ -33,7 +33,7 @@ def check(records: Records) -> list[Violation]:
 
 
 def unfinished(records: Records) -> list[str]:
-    """What is not over yet; empty once there is nothing more to wait for."""
+    """Everything that still has to end; empty once there is nothing more to wait for."""
     evidence = Evidence(records)
     return [what for promise in AT_THE_END for what in promise(evidence)]
 
@@ -213,7 +213,7 @@ def _entered_broken(evidence: Evidence, stage: str) -> Iterator[str]:
 def no_merge_is_lost(evidence: Evidence) -> Iterator[str]:
     """A merge is delivered, or in something that was, or its end was told on its commit.
 
-    Of a merge that no webhook told, the end is told on the next one of its service, which carries it.
+    A merge of which no webhook arrived has its end on the next one of its service, which carries it.
     """
     for number, row in enumerate(evidence.records.merged):
         if number > evidence.delivered_up_to(row["service"]):
@@ -292,7 +292,7 @@ def _ended(evidence: Evidence, end: str) -> Iterator[Row]:
     return (run for run in evidence.records.runs if run.get("end") == end)
 
 
-# -- what people are told --------------------------------------------------------------------------------------------
+# -- what people hear -----------------------------------------------------------------------------------------------
 
 
 def ends_are_told(evidence: Evidence) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What is to happen, drawn from a seed: who merges when, how builds end, and which faults come when.
+"""The events of a play, drawn from a seed: who merges when, how builds end, and which faults come when.
 
 A plan is a pure function of the seed and a few sizes, and can be saved and played again. All times are in seconds
 since the beginning of the play.

@@ -115,7 +115,7 @@ class GitHubSettings:
     report: ReportKind = ReportKind.STATUSES
     #: Which open pull requests show a lock; `Pipeline.lock_status` is the same.
     lock_status: LockStatus = LockStatus.HOLDER
-    #: After how many seconds of waiting a run's pull request is told of it; None: never.
+    #: After how many seconds of waiting Interlock comments on a run's pull request; None: never.
     comment_after: float | None = 900.0
     #: The longest one request may take, in seconds.
     timeout: float = 15.0

@@ -245,7 +245,7 @@ class GitHubEntry(FileSection):
     """Which open pull requests get a commit status while a stage is locked: none (`off`), those of the services that
     hold a lock (`holder`, the default), or those of all services (`all`)."""
     comment_after: Annotated[v.DurationOrOff, v.between("1m", "7d")] = 900.0
-    """After how long a wait the pull request of a run is told what the run waits for and when it is expected to enter;
+    """After how long a wait Interlock comments on a run's pull request: why it waits, and when it should enter;
     `off`: never. Default 15m."""
     timeout: Annotated[v.Duration, v.between("1s", "5m")] = 15.0
     """The longest one request to GitHub may take. Default 15s."""

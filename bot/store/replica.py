@@ -29,12 +29,15 @@ class BoardReplica:
         self._keys = keys
         self._remembers = remembers
         self._before: Board | None = None
+        self.version, self.epoch = 0, "0"
         self.board: Board = empty(keys.pipeline)
-        self.forget()
 
     def forget(self) -> None:
-        """Start afresh: the next refresh loads everything."""
-        if self._remembers and self.board.header.born:
+        """Start afresh: the next refresh loads everything.
+
+        At version 0 nothing was ever stored: what a turn had decided on such a board, and could not commit, is not lost.
+        """
+        if self._remembers and self.version and self.board.header.born:
             self._before = self.board
         self.version, self.epoch = 0, "0"
         self.board = empty(self._keys.pipeline)

@@ -20,6 +20,7 @@ from bot.health.observing import Observer
 from bot.jenkins.banners import locks_in_banner, with_banner
 from bot.store.codec import load_event
 from bot.store.records import stored_loss
+from bot.store.store import Outdated
 from config.model import Markup
 from launch.embedded import Embedded
 from tests.texts import lock_for, text_of
@@ -325,6 +326,43 @@ def test_a_first_start_locks_nothing(shop: Workshop) -> None:
     assert reasons(shop) == {}
     assert shop.facts("state-lost") == []
     assert proven(shop) == 0
+
+
+def test_a_first_turn_that_is_not_stored_is_no_sign_of_a_loss(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two workers begin the board of a new installation. The one whose commit comes second had stored nothing."""
+    second, real = shop.context, shop.context.store.commit
+
+    def the_other_was_faster(*given: Any) -> Any:
+        monkeypatch.undo()
+        second.redis.delete(second.keys.lease)
+        shop.reload(shop.configuration)
+        take_turns(shop.context)
+        return real(*given)
+
+    monkeypatch.setattr(second.store, "commit", the_other_was_faster)
+    second.inbox.add(Merged("S1", sha("S1a"), None, title="S1a"), "merge")
+    take_turns(second)
+    assert shop.context is not second
+    assert shop.facts("state-lost") == []
+    assert reasons(shop) == {}
+    assert shop.live() == ["S1a"]
+
+
+def test_a_first_turn_that_is_refused_and_taken_again_is_no_sign_of_a_loss(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any) -> Any:
+        monkeypatch.undo()
+        raise Outdated(shop.pipeline.name)
+
+    monkeypatch.setattr(shop.context.store, "commit", refused)
+    shop.context.inbox.add(Merged("S1", sha("S1a"), None, title="S1a"), "merge")
+    take_turns(shop.context)
+    assert shop.facts("state-lost") == []
+    assert reasons(shop) == {}
+    assert shop.live() == ["S1a"]
 
 
 def test_what_this_board_has_built_itself_is_no_sign_of_a_loss(shop: Workshop) -> None:

@@ -139,6 +139,18 @@ def test_a_file_with_a_mistake_changes_nothing_by_command_or_by_signal_and_is_sa
     until("the health is silent again", lambda: "configuration" not in interlock.causes())
 
 
+@pytest.mark.parametrize(("process", "new"), [("beat", 8), ("web", 7)])
+def test_beat_and_the_web_server_put_the_file_in_force_as_well(interlock: World, process: str, new: int) -> None:
+    """The web server's own processes start anew with it: all of them use it, and the page goes on answering."""
+    before = pids(interlock)
+    write(interlock, new)
+    interlock.send(process, signal.SIGHUP)
+    until("it is in force", lambda: capacity(interlock) == new and all_use_what_is_in_force(interlock))
+    assert pids(interlock) == before
+    assert interlock.ready()[0] == 200
+    assert reload(interlock) == (0, f"{file_of(interlock)} is in force already: nothing differs.\n")
+
+
 def test_a_reload_that_is_killed_is_in_force_for_all_and_a_worker_that_is_killed_starts_with_it(
     interlock: World,
 ) -> None:

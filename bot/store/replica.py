@@ -35,7 +35,7 @@ class BoardReplica:
     def forget(self) -> None:
         """Start afresh: the next refresh loads everything.
 
-        At version 0 nothing was ever stored: what a turn had decided on such a board, and could not commit, is not lost.
+        At version 0 nothing was ever stored: what a turn had decided on that board, and could not commit, is not lost.
         """
         if self._remembers and self.version and self.board.header.born:
             self._before = self.board

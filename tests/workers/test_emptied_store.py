@@ -328,9 +328,7 @@ def test_a_first_start_locks_nothing(shop: Workshop) -> None:
     assert proven(shop) == 0
 
 
-def test_a_first_turn_that_is_not_stored_is_no_sign_of_a_loss(
-    shop: Workshop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_first_turn_that_is_not_stored_is_no_sign_of_a_loss(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two workers begin the board of a new installation. The one whose commit comes second had stored nothing."""
     second, real = shop.context, shop.context.store.commit
 

@@ -1,0 +1,252 @@
+"""What a history amounts to, out of its facts: those of a simulation, or those of a recording, by the same code.
+
+Times in seconds since the epoch, durations in seconds. What runs waited for is told as `bot.statistics` tells it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from bot.core.model.facts import Fact, FactKind
+from bot.core.model.messages import RunFailed, Superseded
+from bot.core.model.pipeline import Outcome, Track
+from bot.core.model.run import End
+from bot.core.model.stage_messages import Frozen, StageLocked, StageUnlocked
+from bot.forecast.spread import quantile
+from bot.statistics.fold import fold
+from bot.statistics.parts import Cause, MeasuredRun
+from bot.statistics.statistics import Statistics
+from bot.statistics.waiting import settle
+
+TimedFact = tuple[float, Fact]
+
+_ENDS = {
+    FactKind.RUN_DELIVERED: End.DELIVERED,
+    FactKind.RUN_FAILED: End.FAILED,
+    FactKind.RUN_SUPERSEDED: End.SUPERSEDED,
+    FactKind.RUN_CANCELLED: End.CANCELLED,
+    FactKind.RUN_DROPPED: End.DROPPED,
+}
+#: A build that ended so was cut off.
+_CUT_OFF = (Outcome.ABORTED, Outcome.TIMEOUT)
+
+
+@dataclass(frozen=True, slots=True)
+class RunFigures:
+    """What became of one run. `turn`: it is the n-th run of its commit, from 1; so it has a name in other histories."""
+
+    key: str
+    service: str
+    sha: str
+    turn: int
+    began: float
+    #: How it ended, and when; None: it was on its way still.
+    end: End | None
+    ended: float | None
+    #: When its commit was in production, by itself or by the run that superseded it; None: not, or not known.
+    delivered: float | None
+    waits: Mapping[Cause, float]
+    built: float
+
+    @property
+    def lead(self) -> float | None:
+        """From the merge until the commit was in production."""
+        return None if self.delivered is None else self.delivered - self.began
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """A history in numbers: of the runs that began, and of what happened, from `since` to `until`."""
+
+    since: float
+    until: float
+    runs: tuple[RunFigures, ...]
+    #: By step, such as `acceptance` or `fast acceptance`: how many builds started.
+    builds: Mapping[str, int]
+    #: How many builds were cut off, or ended when nobody wanted their result any more.
+    aborted: int
+    #: By stage: how long it was closed by a lock of a failure or a person, and by a freeze.
+    locked: Mapping[str, float]
+    frozen: Mapping[str, float]
+
+    def ended(self, end: End | None) -> int:
+        """How many runs ended so; None: how many were on their way still."""
+        return sum(run.end is end for run in self.runs)
+
+    def lead(self, share: float) -> float | None:
+        """The lead time that `share` of the delivered commits did not exceed; None if none was delivered."""
+        leads = sorted(run.lead for run in self.runs if run.lead is not None)
+        return quantile(leads, share) if leads else None
+
+    def waited(self, cause: Cause) -> float:
+        """How long all runs together waited for that."""
+        return sum(run.waits.get(cause, 0.0) for run in self.runs)
+
+
+def figures(
+    facts: Iterable[TimedFact], until: float, since: float = 0.0, older: Collection[str] = frozenset()
+) -> Figures:
+    """The figures of a history whose facts come in the order in which they were decided.
+
+    Facts before `since` only prepare: the runs that began then, and what happened then, are left out. So are the runs
+    with the keys `older`, which had begun before the first fact.
+    """
+    tally = _Tally(since, older)
+    for at, fact in facts:
+        if at > until:
+            break
+        tally.add(at, fact)
+    return tally.figures(until)
+
+
+@dataclass(slots=True)
+class _SeenRun:
+    """A run so far; `carried_by`: the key of the run that superseded it."""
+
+    sha: str
+    turn: int
+    building: bool = False
+    end: End | None = None
+    ended: float | None = None
+    carried_by: str = ""
+
+
+@dataclass(slots=True)
+class _Closed:
+    """Why a stage is closed: the keys of its locks, and since when one of them stands."""
+
+    keys: set[str] = field(default_factory=set)
+    since: float = 0.0
+
+
+class _Tally:
+    """Counts facts, one after the other."""
+
+    def __init__(self, since: float, older: Collection[str]) -> None:
+        self._since = since
+        self._older = frozenset(older)
+        self._statistics = Statistics()
+        self._runs: dict[str, _SeenRun] = {}
+        self._turns: Counter[tuple[str, str]] = Counter()
+        self._builds: Counter[str] = Counter()
+        self._aborted = 0
+        self._closed: dict[tuple[str, bool], _Closed] = {}
+        self._sums: dict[tuple[str, bool], float] = {}
+
+    def add(self, at: float, fact: Fact) -> None:
+        """One more fact."""
+        if fact.step is not None and fact.step.track is Track.VERIFY:
+            return
+        fold(self._statistics, at, fact)
+        if fact.kind is FactKind.STAGE_LOCKED:
+            self._lock(at, fact)
+        elif fact.kind is FactKind.STAGE_UNLOCKED:
+            self._unlock(at, fact)
+        elif (run := self._run(fact)) is not None:
+            self._count(at, fact, run)
+
+    def _run(self, fact: Fact) -> _SeenRun | None:
+        """The run of a fact. One that is not known begins when it is queued."""
+        if fact.run is None or fact.service is None or fact.sha is None:
+            return None
+        run = self._runs.get(fact.run)
+        if fact.kind is FactKind.RUN_QUEUED and (run is None or run.end is not None):
+            self._turns[fact.service, fact.sha] += 1
+            run = self._runs[fact.run] = _SeenRun(fact.sha, self._turns[fact.service, fact.sha])
+        return run if run is None or run.end is None else None
+
+    def _count(self, at: float, fact: Fact, run: _SeenRun) -> None:
+        counts = at >= self._since
+        if fact.kind is FactKind.BUILD_STARTED:
+            self._builds[str(fact.step)] += counts
+            run.building = True
+        elif fact.kind in (FactKind.BUILD_PASSED, FactKind.BUILD_FAILED, FactKind.BUILD_REPEATED):
+            cut_off = isinstance(fact.why, RunFailed) and fact.why.outcome in _CUT_OFF
+            self._aborted += counts and cut_off
+            run.building = False
+        elif fact.kind in _ENDS:
+            self._aborted += counts and run.building
+            run.building, run.end, run.ended = False, _ENDS[fact.kind], at
+            run.carried_by = fact.why.by if isinstance(fact.why, Superseded) else ""
+
+    # -- locks -------------------------------------------------------------------------------------------------------
+
+    def _lock(self, at: float, fact: Fact) -> None:
+        if fact.step is None:
+            return
+        freeze = isinstance(fact.why, StageLocked) and isinstance(fact.why.reason, Frozen)
+        closed = self._closed.setdefault((fact.step.stage, freeze), _Closed())
+        if not closed.keys:
+            closed.since = at
+        closed.keys.add(_lock_key(fact))
+
+    def _unlock(self, at: float, fact: Fact) -> None:
+        if fact.step is None:
+            return
+        everything = isinstance(fact.why, StageUnlocked) and fact.why.left == 0
+        for freeze in (False, True):
+            name = (fact.step.stage, freeze)
+            closed = self._closed.get(name)
+            if closed is None or not closed.keys:
+                continue
+            closed.keys.discard(_lock_key(fact))
+            if everything:
+                closed.keys.clear()
+            if not closed.keys:
+                self._sums[name] = self._sums.get(name, 0.0) + self._inside(closed, at)
+
+    def _inside(self, closed: _Closed, until: float) -> float:
+        return max(0.0, until - max(closed.since, self._since))
+
+    # -- at the end --------------------------------------------------------------------------------------------------
+
+    def figures(self, until: float) -> Figures:
+        """What all of it amounts to."""
+        for name, closed in self._closed.items():
+            if closed.keys:
+                self._sums[name] = self._sums.get(name, 0.0) + self._inside(closed, until)
+        return Figures(
+            self._since,
+            until,
+            tuple(self._run_figures(until)),
+            dict(self._builds),
+            self._aborted,
+            {stage: seconds for (stage, freeze), seconds in sorted(self._sums.items()) if not freeze},
+            {stage: seconds for (stage, freeze), seconds in sorted(self._sums.items()) if freeze},
+        )
+
+    def _run_figures(self, until: float) -> Iterable[RunFigures]:
+        for key, seen in self._runs.items():
+            run = self._statistics.run(key)
+            if run is None or run.began < self._since or key in self._older:
+                continue
+            if seen.end is None:
+                run = self._carried_on(key, run, until)
+            yield RunFigures(
+                key, run.service, seen.sha, seen.turn, run.began, seen.end, seen.ended,
+                self._delivered(key), dict(run.waits), run.built,
+            )  # fmt: skip
+
+    def _carried_on(self, key: str, run: MeasuredRun, until: float) -> MeasuredRun:
+        """A run that is on its way, with what it waits for at the moment."""
+        found = self._statistics.change(f"run/{key}", run)
+        settle(self._statistics, until, found)
+        return found
+
+    def _delivered(self, key: str) -> float | None:
+        """When the commit of a run came to production, by the run itself or by one that carried it on."""
+        passed: set[str] = set()
+        while key in self._runs and key not in passed:
+            passed.add(key)
+            run = self._runs[key]
+            if run.end is End.DELIVERED:
+                return run.ended
+            key = run.carried_by
+        return None
+
+
+def _lock_key(fact: Fact) -> str:
+    """What names a lock; what older versions decided has only its holder."""
+    return fact.lock or fact.run or ""

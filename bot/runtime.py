@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -19,10 +20,13 @@ from bot.core.model.board import Board
 from bot.core.model.board_records import Header
 from bot.core.model.events import Configured
 from bot.core.model.pipeline import UNSTORED, Job, Mode, Pipeline, Revision
+from bot.core.model.run import Run, Status
 from bot.core.rules.decision import LIMITS, DecisionLimits
 from bot.effect_outcomes import RetryPolicy
+from bot.forecast.forecast import Forecast, RunForecast
 from bot.health.contacts import Contacts
 from bot.health.observing import Observer
+from bot.reporting.estimates import said_at
 from bot.start import FirstConfiguration, at_start
 from bot.store.configuration import StoredConfiguration
 from bot.store.connection import connect
@@ -117,6 +121,30 @@ class PipelineContext:
                 self._replica.forget()
                 raise
             yield self._replica
+
+    @contextmanager
+    def reported(self, key: str) -> Iterator[tuple[Board, Run, float] | None]:
+        """The board, a run, live or ended, and when that is true, in seconds since the epoch: now, or when it ended.
+
+        None if neither the board nor the history knows the run any more. The board stays as it is until the block ends.
+        """
+        with self.look() as replica:
+            run = replica.board.runs.get(key)
+            ended = self.records.ended_run(key) if run is None else None
+            if run is not None:
+                yield replica.board, run, time.time()
+            else:
+                yield None if ended is None else (replica.board, ended.run, ended.at)
+
+    def forecast(self, board: Board, run: Run, now: float) -> RunForecast:
+        """What is expected of a live run now."""
+        return Forecast(board, self.statistics.current(), now).of(run)
+
+    def expected(self, board: Board, run: Run, now: float) -> str:
+        """When a waiting run will probably enter its step, with the moment of saying so; empty for all others."""
+        if run.key not in board.runs or run.status is not Status.WAITING:
+            return ""
+        return said_at(self.forecast(board, run, now), run, now)
 
     def configured(self, header: Header) -> Configured:
         """What tells the board with this header of our configuration; of a mode only if the file has another."""

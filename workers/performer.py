@@ -32,8 +32,8 @@ from bot.core.model.effects import (
 from bot.core.model.events import Event, TriggerRefused
 from bot.core.model.pipeline import Step
 from bot.effect_outcomes import ClaimLost, Done, PermanentFailure, Postponed, RetryLater
-from bot.github import comments, deployments, lock_notices, questions, statuses, surveys
-from bot.jenkins import banners, builds, posted, triggers, withdrawals
+from bot.github import comments, deployments, questions, statuses
+from bot.jenkins import banners, builds, triggers, withdrawals
 from bot.jenkins.client import JenkinsForbidden, JenkinsNotFound
 from bot.metrics.process import timed_effect
 from bot.reporting.notices import notice
@@ -70,12 +70,12 @@ PERFORMERS: dict[type, Callable[[Runtime, PipelineContext, Claim, Any], Done]] =
     SetStatus: statuses.report_status,
     Comment: comments.keep_comment,
     Compare: questions.compare,
-    Survey: surveys.survey,
+    Survey: questions.survey,
     AuthorizeCommand: questions.authorize,
     Answer: comments.answer_command,
     FindPull: questions.find_pull,
     Deploy: deployments.deploy,
-    LockNotice: lock_notices.report_lock,
+    LockNotice: statuses.report_lock,
     Notify: people.notify,
     Mention: people.mention,
 }
@@ -143,7 +143,7 @@ def claim_next(runtime: Runtime, context: PipelineContext, family: str) -> Claim
 
 
 def _notes(runtime: Runtime, context: PipelineContext, family: str) -> PostNotes | None:
-    return PostNotes(triggers.notes_for_claim(runtime, context), posted.NOTED_MS) if family == "jenkins" else None
+    return PostNotes(triggers.notes_for_claim(runtime, context), triggers.NOTED_MS) if family == "jenkins" else None
 
 
 def perform(runtime: Runtime, context: PipelineContext, claim: Claim) -> bool:

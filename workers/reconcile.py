@@ -24,10 +24,9 @@ from bot.core.model.service_state import ServiceState
 from bot.core.rules.notices import banners
 from bot.effect_outcomes import PermanentFailure, RateLimited, RetryLater
 from bot.github import identity
-from bot.github.limits import Purpose
-from bot.github.session import Session
+from bot.github.session import Purpose, Session
 from bot.github.transport import GitHubUnreachable
-from bot.jenkins import posted
+from bot.jenkins import triggers
 from bot.jenkins.banners import shown_on
 from bot.jenkins.client import JenkinsForbidden, JenkinsNotFound, client_for
 from bot.jenkins.differences import ControllerPoll, WatchedJob, differences
@@ -88,7 +87,7 @@ def _lives(context: PipelineContext, board: Board, version: int) -> list[Watched
     at: dict[Job, list[Buildable]] = defaultdict(list)
     everything: list[Buildable] = [*board.runs.values(), *board.verifications.values()]
     inside = sorted((built for built in everything if built.holds_slot), key=lambda b: (b.queue_number, b.key))
-    for run, job in zip(inside, posted.jobs(context, inside), strict=True):
+    for run, job in zip(inside, triggers.posted_jobs(context, inside), strict=True):
         # A build runs where it was sent, though the configuration may know its stage no longer, or another job for it.
         where = job or board.job_of(run)
         if where is not None:

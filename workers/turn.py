@@ -18,7 +18,7 @@ from bot.core.model.pipeline import Pipeline
 from bot.core.rules.decide import decide
 from bot.core.rules.decision import LIMITS, DecisionLimits
 from bot.core.rules.recorded import DecidedEntry
-from bot.github import commands, webhooks
+from bot.github import webhooks
 from bot.jenkins import callbacks
 from bot.payloads import read_object
 from bot.runtime import PipelineContext
@@ -262,7 +262,7 @@ def events_of(entry: InboxEntry, pipeline: Pipeline) -> list[Event]:
     if entry.source == "jenkins":
         return callbacks.events(entry.name, payload)
     name, _, known_as = entry.name.partition(" ")  # the ingress adds the name that the file has, after a rename
-    said = commands.read_commands(name, payload, entry.body)
+    said = webhooks.read_commands(name, payload, entry.body)
     if said is not None:
         return [replace(said, repository=known_as or said.repository)]
     found: list[Event] = []

@@ -10,19 +10,21 @@ import structlog
 from bot.core.model.effects import Answer, Comment
 from bot.core.model.run import Status
 from bot.effect_outcomes import Done, Postponed
-from bot.github import commands
-from bot.github.limits import Purpose
-from bot.github.session import Session
+from bot.github import webhooks
+from bot.github.session import Purpose, Session
 from bot.github.transport import GitHubForbidden, GitHubNotFound
-from bot.github.wording import COMMENT, cut, expected_of, forecast_of, log_of, reported_run
 from bot.github.written_state import RenewedClaim, Written, WrittenSlot, mark_of
 from bot.payloads import text
 from bot.reporting import run_report
 from bot.reporting.command_answer import answer
+from bot.reporting.markdown import cut
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
 
 log = structlog.get_logger()
+
+#: The longest comment that GitHub takes, in characters (GitHub docs: comments).
+COMMENT = 65_536
 
 #: A run that began so long ago, in seconds, has its comment: if nobody knows where, Redis has lost it.
 NEW = 900.0
@@ -107,15 +109,17 @@ def _long_wait(runtime: Runtime, context: PipelineContext, effect: Comment, told
 
 def _rendered(runtime: Runtime, context: PipelineContext, effect: Comment, *, waits: bool) -> str:
     """The comment; `waits`: the one that tells of a long wait. Empty if there is nothing to say any more."""
-    with reported_run(context, effect.run) as found:
+    with context.reported(effect.run) as found:
         if found is None:
             return ""
         board, run, now = found
         if waits and run.status is not Status.WAITING:
             return ""  # it has gone on in this moment
         if waits:
-            return run_report.waiting_comment(board, run, now, forecast_of(context, board, run, now))
-        return run_report.comment(*found, expected_of(context, *found), log_of(runtime, board, run))
+            return run_report.waiting_comment(board, run, now, context.forecast(board, run, now))
+        return run_report.comment(
+            *found, context.expected(*found), runtime.log_of(board.job_of(run), run.attempt.build)
+        )
 
 
 def _is_old(effect: Comment) -> bool:
@@ -162,7 +166,7 @@ def say_once(runtime: Runtime, context: PipelineContext, claim: Claim, where: tu
         WrittenSlot(RenewedClaim(runtime, context, claim), claim.effect.slot),
         Session(runtime, repository),
     )
-    _write_once(entry, session, pull, f"{commands.MARKER}{claim.effect.slot} -->", text)
+    _write_once(entry, session, pull, f"{webhooks.MARKER}{claim.effect.slot} -->", text)
     return Done()
 
 
@@ -187,7 +191,7 @@ def answer_command(runtime: Runtime, context: PipelineContext, claim: Claim, eff
     _react(context, session, effect)
     if not effect.replies and not effect.text:
         return Done()
-    marker = f"{commands.MARKER}{effect.slot} -->"
+    marker = f"{webhooks.MARKER}{effect.slot} -->"
     with context.look() as replica:
         answered = effect.text or answer(effect, replica.board, time.time())
     words = _tamed(answered[:LONGEST])

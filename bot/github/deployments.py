@@ -8,15 +8,16 @@ from urllib.parse import quote
 
 from bot.core.model.effects import Deploy
 from bot.effect_outcomes import Done, RetryLater
-from bot.github.limits import Purpose
-from bot.github.session import Session
+from bot.github.session import Purpose, Session
 from bot.github.transport import GitHubNotFound
-from bot.github.wording import shortened
 from bot.github.written_state import RenewedClaim, Written, WrittenSlot, mark_of
+from bot.reporting.markdown import shortened
 from bot.reporting.messages import words
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
 
+#: The longest description that GitHub takes, in characters (GitHub docs: deployments).
+DESCRIPTION = 140
 #: In the written state: the deployment itself, before it has any state.
 MADE = "made"
 #: These end a deployment: none is made for them alone.
@@ -34,7 +35,7 @@ def deploy(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Dep
     )
     body = {
         "state": effect.state,
-        "description": shortened(words(effect.description)),
+        "description": shortened(words(effect.description), DESCRIPTION),
         "log_url": _log_url(runtime, context, effect),
     }
     written, mark = _known(session, context, effect, entry), _mark(body)
@@ -75,7 +76,7 @@ def _make(session: Session, context: PipelineContext, effect: Deploy, entry: Wri
         "required_contexts": [],
         "environment": effect.environment,
         "production_environment": effect.production,
-        "description": shortened(f"{effect.run} in {effect.stage}"),
+        "description": shortened(f"{effect.run} in {effect.stage}", DESCRIPTION),
         "payload": _payload(context, effect),
     }
     made = entry.write(session, "POST", "/deployments", body, Purpose.STATUS, MADE)

@@ -21,8 +21,7 @@ from bot.core.access import (
     TeamQuestion,
     decide,
 )
-from bot.github.limits import Purpose
-from bot.github.session import Session
+from bot.github.session import Purpose, Session
 from bot.github.transport import GitHubNotFound
 from bot.payloads import at, text
 from bot.runtime import Runtime

@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import quote
 
 import structlog
 
 from bot.core.access import COMMANDS, AccessRefused, AccessRequest, Action, github_person
-from bot.core.model.effects import AuthorizeCommand, Compare, FindPull
-from bot.core.model.events import Command, CommandAllowed, CommandRefused, CommandSaid, ContainmentKnown, PullFound
+from bot.core.model.effects import AuthorizeCommand, Compare, FindPull, Survey
+from bot.core.model.events import (
+    Command,
+    CommandAllowed,
+    CommandRefused,
+    CommandSaid,
+    ContainmentKnown,
+    HeadSurveyed,
+    PullFound,
+)
 from bot.core.model.run import Run
+from bot.core.model.traces import DeployedCommit
 from bot.effect_outcomes import Done, PermanentFailure, RetryLater
-from bot.github import commands, membership
-from bot.github.limits import Purpose
-from bot.github.session import Session
+from bot.github import identity, membership, webhooks
+from bot.github.session import Purpose, Session
 from bot.github.transport import GitHubNotFound
 from bot.github.webhooks import TITLE, labels_of
-from bot.payloads import at, number, text
+from bot.payloads import at, is_sha, moment, number, text
 from bot.payloads import line as one_line
 from bot.reporting.access import refusal
 from bot.reporting.messages import words
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
+from config.model import ReportKind
 
 #: After how many tries a comparison that is answered 404 is answered no; with the pauses between, half a minute.
 NOT_KNOWN_TRIES = 6
@@ -131,7 +142,7 @@ def _is_over(session: Session, claim: Claim, said: CommandSaid, purpose: Purpose
             raise RetryLater("the comment is not there (yet)", after=1.0) from None
         log.info("command-deleted", command=said.key)
         return Done()
-    if commands.parse(text(present, "body"))[: commands.MOST] != said.commands:
+    if webhooks.parse(text(present, "body"))[: webhooks.MOST] != said.commands:
         return Done(CommandRefused(said, "the comment was changed since; say it in a new one"))
     return None
 
@@ -164,7 +175,7 @@ def _turned_off(runtime: Runtime, context: PipelineContext, said: CommandSaid) -
 
 def _known_as(command: Command) -> str:
     """The name of a command in the pipeline file. Re-run is a retry, or a verification, which takes the same role."""
-    return "retry" if command.verb == commands.RERUN.verb else command.verb
+    return "retry" if command.verb == webhooks.RERUN.verb else command.verb
 
 
 def _no(runtime: Runtime, context: PipelineContext, allowed: CommandAllowed, purpose: Purpose) -> str | None:
@@ -230,3 +241,60 @@ def _is_about(run: Run, allowed: CommandAllowed) -> bool:
         return run.position.sha == said.sha
     mine = said.pull in run.merge.pulls or run.position.sha == allowed.merged
     return run.service == allowed.service and mine
+
+
+# -- after a loss: what GitHub still shows of a service, by what Interlock wrote there: statuses and deployments -------
+# Asked about the services of which neither a worker nor Jenkins knows anything. Whoever may set statuses in the
+# repository may have written them: they start nothing but the head of main.
+
+#: How many of the newest deployments of an environment are looked at for one that succeeded.
+DEPLOYMENTS = 5
+
+_State = Literal["", "pending", "success", "failure", "error"]
+_STATES: tuple[_State, ...] = ("pending", "success", "failure", "error")
+
+
+def survey(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Survey) -> Done:
+    """Ask where main stands, how far it had come, and what is in the environments."""
+    if not identity.is_known(runtime.settings):
+        return Done()  # nobody can be asked
+    session = Session(runtime, effect.repository)
+    sha = text(session.read(f"/git/ref/heads/{quote(effect.branch)}", Purpose.HEADS).data, "object", "sha")
+    if not is_sha(sha):
+        raise RetryLater(f"GitHub's answer names no head of {effect.repository}")
+    name = f"{runtime.configuration.github.status_context_prefix}/{effect.last_stage}"
+    checks = runtime.configuration.github.report is ReportKind.CHECKS and identity.is_app(runtime.settings)
+    state = _check(session, sha, name) if checks else ""
+    state = state or _status(session, sha, name)  # also where check runs came later than statuses
+    deployed = [found for stage, environment in effect.environments for found in _deployed(session, stage, environment)]
+    return Done(HeadSurveyed(effect.service, sha, state, tuple(deployed)))
+
+
+def _status(session: Session, sha: str, name: str) -> _State:
+    """The last commit status of the last stage (GitHub docs: commit statuses; the latest first)."""
+    for row in session.pages(f"/commits/{sha}/statuses", Purpose.HEADS):
+        if text(row, "context").lower() == name.lower():
+            return next((state for state in _STATES if state == text(row, "state")), "")
+    return ""
+
+
+def _check(session: Session, sha: str, name: str) -> _State:
+    """What the last check run of the last stage amounts to (GitHub docs: check runs)."""
+    path = f"/commits/{sha}/check-runs?check_name={quote(name, safe='')}&filter=latest&per_page=1"
+    rows: list[Any] = session.read(path, Purpose.HEADS).data["check_runs"]
+    if not rows:
+        return ""
+    if text(rows[0], "status") != "completed":
+        return "pending"
+    return "success" if text(rows[0], "conclusion") == "success" else "failure"
+
+
+def _deployed(session: Session, stage: str, environment: str) -> Iterator[DeployedCommit]:
+    """The commit of the newest deployment that succeeded, if it is one of the last few; at most one."""
+    path = f"/deployments?environment={quote(environment, safe='')}&per_page={DEPLOYMENTS}"
+    for row in session.read(path, Purpose.HEADS).data:
+        states = session.read(f"/deployments/{row['id']}/statuses?per_page=1", Purpose.HEADS).data
+        at = moment(text(row, "created_at"))
+        if states and text(states[0], "state") == "success" and is_sha(text(row, "sha")) and at is not None:
+            yield DeployedCommit(stage, text(row, "sha"), at)
+            return

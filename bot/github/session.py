@@ -1,29 +1,136 @@
-"""Reading and writing in one repository at GitHub; a write is sent once, and follows a renamed repository.
+"""Reading and writing in one repository at GitHub, within its rate limits, which all processes share.
 
-A GET is repeated when the connection breaks. POST, PATCH, PUT and DELETE never are: the caller must find out whether
-one arrived before it sends it again.
+A write is sent once, and follows a renamed repository. A GET is repeated when the connection breaks. POST, PATCH, PUT
+and DELETE never are: the caller must find out whether one arrived before it sends it again.
+
+No thread sleeps for a limit: what may not go out yet is postponed (`RateLimited`) and counts as no attempt. Only a
+write whose turn comes within `MOMENT` waits for it.
 """
 
 from __future__ import annotations
 
+import random
 import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from enum import Enum
 from typing import Any, TypeVar, cast
 
 import structlog
 
-from bot.effect_outcomes import PermanentFailure, RetryLater
-from bot.github import identity, limits
-from bot.github.limits import Purpose
-from bot.github.transport import GitHubForbidden, GitHubNotFound, GitHubResponse, GitHubTransport, refusal
+from bot.effect_outcomes import PermanentFailure, RateLimited, RetryLater
+from bot.github import identity
+from bot.github.transport import (
+    GitHubForbidden,
+    GitHubLimited,
+    GitHubNotFound,
+    GitHubResponse,
+    GitHubTransport,
+    GitHubUnauthorized,
+    refusal,
+    reset_in,
+)
 from bot.health.contacts import GITHUB
 from bot.runtime import Runtime
-from bot.store.github import Allowance
-from config.configuration import GitHubSettings
+from bot.store.github import Allowance, Pace, Wait
+from config.configuration import GitHubLimits, GitHubSettings
 
 log = structlog.get_logger()
+
+#: GitHub takes so many points in a minute, 1 for a read and 5 for a write; and so many requests in a minute and an hour
+#: that create content (GitHub docs: rate limits for the REST API, secondary rate limits).
+POINTS, CREATED_PER_MINUTE, CREATED_PER_HOUR = 900, 80, 500
+#: Points that reading leaves to a minute of writes, unless a fix waits for it.
+KEPT_FOR_WRITES = 300
+#: GitHub's own client keeps requests that notify people three times as far apart as other writes, and counts only
+#: these as content (octokit/plugin-throttling.js: `src/index.ts` and its list of paths). Statuses, check runs,
+#: deployments, reactions and edits notify nobody.
+CREATED_APART = 3
+_NOTIFIES = re.compile(r"POST /issues/\d+/comments")
+#: The longest that a thread waits for its turn to write, in seconds.
+MOMENT = 1.0
+
+
+class Purpose(Enum):
+    """What a request is for: the share of the hourly limits that it leaves to more important ones."""
+
+    PROOF = 0.0  # what contains what, and who may command: a fix may wait for it, or all for an unlock
+    HEADS = 0.02
+    STATUS = 0.05
+    COMMENT = 0.2
+    LOCK = 0.3  # whose writes let all others go first
+
+
+def may_read(allowance: Allowance, purpose: Purpose, spacing: float) -> None:
+    """Count a read that goes out now; raises RateLimited if it may not. `spacing`: as for `may_write`."""
+    pace = _pace(spacing, purpose)
+    if purpose is not Purpose.PROOF:
+        pace = replace(pace, points=max(0, pace.points - KEPT_FOR_WRITES))
+    _raise_unless_now(allowance.ask(purpose.value, pace))
+
+
+def may_write(allowance: Allowance, purpose: Purpose, ticket: str, what: str, spacing: float) -> None:
+    """Take the turn of one write, `spacing` seconds after the last one (0: GitHub has no limits here).
+
+    `what` is sent: the verb and the path below the repository. Raises RateLimited if its turn has not come yet.
+    """
+    creates, yields = _NOTIFIES.fullmatch(what) is not None, purpose is Purpose.LOCK
+    pace = _pace(spacing, purpose)
+    wait = allowance.ask_to_write(ticket, purpose.value, pace, creates=creates, yields=yields)
+    if yields and wait.seconds > 0:
+        wait = Wait(wait.seconds + random.uniform(0.5, 2.0), wait.why)  # noqa: S311  so that many do not come together
+    elif wait.why == "spacing" and wait.seconds <= MOMENT:
+        time.sleep(wait.seconds)
+        wait = allowance.ask_to_write(ticket, purpose.value, pace, creates=creates)
+    _raise_unless_now(wait)
+
+
+def _pace(spacing: float, purpose: Purpose) -> Pace:
+    if spacing == 0:
+        return Pace(0, 0.0, 0.0, 0, 0)
+    created = round(CREATED_PER_HOUR * (1 - purpose.value))
+    return Pace(POINTS, spacing, CREATED_APART * spacing, CREATED_PER_MINUTE, created)
+
+
+#: Why a request waits, by `Wait.why`.
+_REASONS = {
+    "reserve": "what is left of GitHub's hourly limit is kept for what matters more",
+    "spacing": "GitHub wants writes one after the other",
+    "points": "GitHub's limit of points in a minute is used up",
+    "content": "GitHub's limit of things created in a minute or an hour is used up",
+}
+
+
+def _raise_unless_now(wait: Wait) -> None:
+    if wait.seconds > 0:
+        raise RateLimited(_REASONS.get(wait.why, wait.why), after=wait.seconds)
+
+
+def note_left(allowance: Allowance, answer: GitHubResponse) -> None:
+    """Remember what an answer says about the hourly limit."""
+    remaining, limit = answer.headers.get("x-ratelimit-remaining", ""), answer.headers.get("x-ratelimit-limit", "")
+    reset = reset_in(answer)
+    if remaining.isdigit() and limit.isdigit() and reset is not None:
+        allowance.saw(int(remaining), int(limit), reset)
+
+
+def respect(allowance: Allowance, error: Exception, known: GitHubLimits) -> None:
+    """Pause all requests of this identity, in all processes, if `error` concerns all of them and not just one.
+
+    The error says how long, if GitHub did not.
+    """
+    if isinstance(error, GitHubLimited):
+        if error.after is None:
+            error.after = min(known.longest_pause, known.unnamed_pause * 2 ** (allowance.count_refusal() - 1))
+        log.warning("github-limit", why=str(error), seconds=error.after)
+        allowance.pause(error.after, str(error))
+    elif isinstance(error, GitHubUnauthorized):
+        log.error("github-does-not-know-us", why=str(error))
+        error.after = known.unnamed_pause
+        allowance.pause(error.after, str(error))
+
 
 _T = TypeVar("_T")
 _local = threading.local()
@@ -87,7 +194,7 @@ class Session:
         `before` is called when its turn has come, just before it goes out. Raises RateLimited if its turn has not come
         (nothing was sent), RetryLater, GitHubNotFound, GitHubForbidden or PermanentFailure.
         """
-        limits.may_write(self._allowance, purpose, ticket, f"{verb} {path}", self._spacing)
+        may_write(self._allowance, purpose, ticket, f"{verb} {path}", self._spacing)
         if before is not None:
             before()
         answer = self._send(verb, self._address(path), body)
@@ -132,7 +239,7 @@ class Session:
         return data
 
     def _may_read(self, purpose: Purpose) -> None:
-        limits.may_read(self._allowance, purpose, self._spacing)
+        may_read(self._allowance, purpose, self._spacing)
 
     def _address(self, path: str) -> str:
         return f"/repos/{self._names.present(self.repository)}{path}"
@@ -143,11 +250,11 @@ class Session:
             if answer.status == 401 and isinstance(self._auth, identity.InstallationAuth):
                 answer = self._again(self._auth, verb, path, body, headers)
         except (RetryLater, PermanentFailure) as error:
-            limits.respect(self._allowance, error, self._limits)
+            respect(self._allowance, error, self._limits)
             if isinstance(error, GitHubNotFound | GitHubForbidden):  # no token: the installation is gone, or suspended
                 self._perhaps_elsewhere(error)
             raise
-        limits.note(self._allowance, answer)
+        note_left(self._allowance, answer)
         return answer
 
     def _again(
@@ -165,7 +272,7 @@ class Session:
             raise RetryLater(f"{what} ({self.repository}): GitHub answers {answer.status}", certain=True)
         if answer.status >= 400:
             error = refusal(answer, f"{what} ({self.repository})")
-            limits.respect(self._allowance, error, self._limits)
+            respect(self._allowance, error, self._limits)
             if isinstance(error, GitHubNotFound | GitHubForbidden):
                 self._perhaps_elsewhere(error)
             raise error
@@ -225,11 +332,11 @@ def _installation_of(runtime: Runtime, repository: str) -> int:
 def _as_app(runtime: Runtime, ask: Callable[[GitHubTransport], _T]) -> _T:
     """Ask as the App itself, within its own rate limit."""
     transport, allowance = _app_transport(runtime), Allowance(runtime.redis, "app")
-    limits.may_read(allowance, Purpose.PROOF, runtime.configuration.github.write_spacing)
+    may_read(allowance, Purpose.PROOF, runtime.configuration.github.write_spacing)
     try:
         return ask(transport)
     except (RetryLater, PermanentFailure) as error:
-        limits.respect(allowance, error, runtime.configuration.github.limits)
+        respect(allowance, error, runtime.configuration.github.limits)
         raise
 
 

@@ -1,26 +1,39 @@
-"""The report on one stage of one commit: a commit status, or a check run where we are an App and it is wanted so."""
+"""The report on one stage of one commit: a commit status, or a check run where we are an App and it is wanted so.
+
+Also the status of a lock, on open pull requests.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from typing import Any
+from itertools import islice
+from typing import Any, cast
 from urllib.parse import quote
 
-from bot.core.model.effects import SetStatus
+import structlog
+
+from bot.core.model.effects import LockNotice, SetStatus
 from bot.core.model.messages import IsMerged
-from bot.effect_outcomes import Done, PermanentFailure
+from bot.core.rules import notices
+from bot.effect_outcomes import Done, PermanentFailure, RateLimited
 from bot.github import identity
-from bot.github.limits import Purpose
-from bot.github.session import Session
-from bot.github.transport import GitHubNotFound
-from bot.github.wording import SUMMARY, cut, expected_of, leads_to, log_of, reported_run, shortened
-from bot.github.written_state import RenewedClaim, WrittenSlot, mark_of
+from bot.github.session import Purpose, Session
+from bot.github.transport import GitHubForbidden, GitHubNotFound
+from bot.github.written_state import REMEMBERED, RenewedClaim, WrittenSlot, mark_of
+from bot.payloads import is_sha
 from bot.reporting import run_report
-from bot.reporting.buttons import BUTTONS, Button, external_id, run_of
+from bot.reporting.markdown import cut, shortened
 from bot.reporting.messages import words
+from bot.reporting.run_report import BUTTONS, Button, external_id, run_of
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
 from config.model import ReportKind
+
+log = structlog.get_logger()
+
+#: GitHub's limits, in characters (GitHub docs: statuses, check runs).
+DESCRIPTION, SUMMARY = 140, 65_535
 
 
 def report_status(runtime: Runtime, context: PipelineContext, claim: Claim, effect: SetStatus) -> Done:
@@ -38,8 +51,8 @@ def set_status(runtime: Runtime, claim: RenewedClaim, effect: SetStatus, purpose
     name = f"{runtime.configuration.github.status_context_prefix}/{effect.context}"
     body = {
         "state": effect.state,
-        "target_url": leads_to(runtime, claim.context, effect),
-        "description": shortened(words(effect.description)),
+        "target_url": _leads_to(runtime, claim.context, effect),
+        "description": shortened(words(effect.description), DESCRIPTION),
         "context": name,
     }
     entry = WrittenSlot(claim, effect.slot)
@@ -64,6 +77,17 @@ def set_status(runtime: Runtime, claim: RenewedClaim, effect: SetStatus, purpose
 
 def _status_mark(row: dict[str, str]) -> str:
     return mark_of([row["state"], row["description"], row["target_url"]])
+
+
+def _leads_to(runtime: Runtime, context: PipelineContext, effect: SetStatus) -> str:
+    """Where a status leads to: the log of a build that failed, a run's page, a build in Jenkins, or the pipeline."""
+    log = runtime.log_of(effect.job, effect.build) if effect.state == "failure" else ""
+    if log:
+        return log
+    controller = runtime.configuration.controllers.get(effect.job.controller) if effect.job is not None else None
+    if effect.run is None and effect.job is not None and controller is not None and effect.build is not None:
+        return controller.build_url(effect.job.name, effect.build)
+    return runtime.page_of(context.pipeline.name, effect.run or "")
 
 
 # -- check runs (GitHub docs: check runs): one for each stage and commit, kept up to date by its id --------------------
@@ -102,7 +126,7 @@ def _report_check(runtime: Runtime, context: PipelineContext, claim: Claim, effe
 
 
 def _check_body(runtime: Runtime, context: PipelineContext, effect: SetStatus) -> dict[str, Any]:
-    link = leads_to(runtime, context, effect)
+    link = _leads_to(runtime, context, effect)
     page = runtime.page_of(context.pipeline.name, effect.run) if effect.run else link
     tail = f"\n\n[Where it is now]({page})"
     explained, buttons = _explained(runtime, context, effect)
@@ -115,7 +139,7 @@ def _check_body(runtime: Runtime, context: PipelineContext, effect: SetStatus) -
         **state,
         "external_id": external_id(context.pipeline.name, effect.run or ""),
         "details_url": link,
-        "output": {"title": shortened(words(effect.description)), "summary": summary},
+        "output": {"title": shortened(words(effect.description), DESCRIPTION), "summary": summary},
         "actions": [
             {"label": each.label, "description": each.description, "identifier": each.identifier} for each in buttons
         ],
@@ -129,11 +153,13 @@ def _explained(runtime: Runtime, context: PipelineContext, effect: SetStatus) ->
     if effect.summary or effect.buttons or effect.run is None:
         buttons = [BUTTONS[name] for name in effect.buttons if name in BUTTONS]
         return effect.summary or words(effect.description), buttons
-    with reported_run(context, effect.run) as found:
+    with context.reported(effect.run) as found:
         if found is None:
             return words(effect.description), ()
         board, run, _ = found
-        summary = run_report.summary(*found, expected_of(context, *found), log_of(runtime, board, run))
+        summary = run_report.summary(
+            *found, context.expected(*found), runtime.log_of(board.job_of(run), run.attempt.build)
+        )
         return summary, run_report.buttons(board, run)
 
 
@@ -148,3 +174,91 @@ def _find_check(session: Session, context: PipelineContext, name: str, sha: str)
         if row["name"] == name and known is not None and known[0] == context.pipeline.name and theirs == ours:
             return int(row["id"])
     return None
+
+
+# -- the status `lock` on open pull requests: one list of them for each change, then one status after the other --------
+# Only when nobody else has anything to write, one at a time: a hundred of them keep nothing waiting. What is left to do
+# is kept beside the written state, so that a newer notice begins anew and a crash costs nothing.
+
+CONTEXT = "lock"
+
+
+def report_lock(runtime: Runtime, context: PipelineContext, claim: Claim, effect: LockNotice) -> Done:
+    """Set the status on the open pull requests of a branch; once it is unlocked, on those that have it."""
+    if effect.sha:
+        return _report_late(runtime, context, claim, effect)
+    renewed, heads = RenewedClaim(runtime, context, claim), _left(runtime, context, claim, effect)
+    for sha in heads[: renewed.limits.lock_notices_at_once]:
+        if effect.locked:  # first: a crash in between must not lose that it has the status
+            _note_notified(context, effect, sha)
+        status = SetStatus(effect.repository, sha, CONTEXT, effect.state, effect.description, "")
+        try:
+            set_status(runtime, renewed, status, Purpose.LOCK)
+        except (GitHubNotFound, GitHubForbidden):
+            raise
+        except PermanentFailure as error:  # this head is gone, or has had its thousand: the others have not
+            log.warning("lock-notice-skipped", repository=effect.repository, sha=sha, why=str(error))
+        if not effect.locked:
+            context.redis.srem(_notified(context, effect), sha)
+        heads = [head for head in heads if head != sha]
+        _keep(context, claim, effect, heads)
+    if heads:
+        raise RateLimited("others get their turn", after=0.0)
+    return Done()
+
+
+def _report_late(runtime: Runtime, context: PipelineContext, claim: Claim, effect: LockNotice) -> Done:
+    """Set the status of what is locked by now, if anything is, on a pull request that came late.
+
+    It is noted first, so that whoever opens the lock after we have looked knows of it.
+    """
+    _note_notified(context, effect, effect.sha)
+    with context.look() as replica:
+        standing = notices.standing(replica.board)
+        present = notices.lock_notice(standing, effect.repository, effect.branch)
+    if present is not None:
+        status = SetStatus(effect.repository, effect.sha, CONTEXT, present.state, present.description, "")
+        set_status(runtime, RenewedClaim(runtime, context, claim), status, Purpose.LOCK)
+    return Done()
+
+
+def _note_notified(context: PipelineContext, effect: LockNotice, sha: str) -> None:
+    context.redis.sadd(_notified(context, effect), sha)
+    context.redis.expire(_notified(context, effect), REMEMBERED)
+
+
+def _left(runtime: Runtime, context: PipelineContext, claim: Claim, effect: LockNotice) -> list[str]:
+    """The heads that this notice has not reached yet; GitHub is asked for them once for each notice."""
+    known = cast("bytes | None", context.redis.hget(context.keys.wrote(effect.slot), claim.revision))
+    if known is not None:
+        return cast("list[str]", json.loads(known))
+    notified = {sha.decode() for sha in cast("set[bytes]", context.redis.smembers(_notified(context, effect)))}
+    heads = _open(runtime, effect) if effect.locked or notified else []
+    heads = heads if effect.locked else [sha for sha in heads if sha in notified]
+    if not effect.locked:
+        context.redis.delete(_notified(context, effect))  # those that are not open any more need no status
+        if heads:
+            context.redis.sadd(_notified(context, effect), *heads)
+    context.redis.delete(context.keys.wrote(effect.slot))
+    _keep(context, claim, effect, heads)
+    return heads
+
+
+def _open(runtime: Runtime, effect: LockNotice) -> list[str]:
+    """The heads of the open pull requests to the branch, the newest first."""
+    path = f"/pulls?state=open&base={quote(effect.branch, safe='')}"
+    rows = Session(runtime, effect.repository).pages(path, Purpose.LOCK)
+    newest = islice(rows, runtime.configuration.github.limits.lock_notices)
+    found = (str(row["head"]["sha"]) for row in newest)
+    return list(dict.fromkeys(sha for sha in found if is_sha(sha)))
+
+
+def _keep(context: PipelineContext, claim: Claim, effect: LockNotice, heads: list[str]) -> None:
+    key = context.keys.wrote(effect.slot)
+    context.redis.hset(key, claim.revision, json.dumps(heads))
+    context.redis.expire(key, REMEMBERED)
+
+
+def _notified(context: PipelineContext, effect: LockNotice) -> str:
+    """Set: the heads that have the status of a lock."""
+    return context.keys.wrote(f"{effect.branch_slot}/told")

@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from bot.effect_outcomes import ClaimLost, PermanentFailure, RateLimited, RetryLater
-from bot.github.limits import Purpose
-from bot.github.session import Session
+from bot.github.session import Purpose, Session
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
 

@@ -11,7 +11,7 @@ from bot.core.model.effects import AbortDuplicate, Withdraw
 from bot.core.model.events import AbortTaken, BuildLost, Withdrawn
 from bot.core.model.pipeline import AbortLevel, Job
 from bot.effect_outcomes import Done, PermanentFailure, RetryLater
-from bot.jenkins import attempts, builds, posted
+from bot.jenkins import attempts, builds, triggers
 from bot.jenkins.builds import why_gone
 from bot.jenkins.client import JenkinsClient, JenkinsNotFound, client_for
 from bot.runtime import PipelineContext, Runtime
@@ -32,7 +32,7 @@ def withdraw(runtime: Runtime, context: PipelineContext, claim: Claim, effect: W
     if taken == "begun":
         raise RetryLater("its trigger is on its way", after=0.3)
     # The job may have another name in the configuration by now: it is taken back where it was sent.
-    effect = replace(effect, job=posted.job(context, effect.run, effect.attempt) or effect.job)
+    effect = replace(effect, job=triggers.posted_job(context, effect.run, effect.attempt) or effect.job)
     jenkins = client_for(runtime, effect.job)
     if effect.build is not None:
         return _of(effect, _stop_known(jenkins, effect, effect.build, claim.tries))
@@ -102,7 +102,7 @@ def _find_and_withdraw(jenkins: JenkinsClient, context: PipelineContext, effect:
     except JenkinsNotFound:
         return Done(Withdrawn(effect.run, effect.attempt))
     if found is None:
-        since = posted.since(context, effect.run, effect.attempt)
+        since = triggers.posted_since(context, effect.run, effect.attempt)
         if since is not None and since < jenkins.limits.late_request:
             raise RetryLater("its build is between queue and executor", after=0.3)
         return Done(Withdrawn(effect.run, effect.attempt))

@@ -7,13 +7,13 @@ harmless here (`markdown`). The performer adds the link to the live page.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from bot.core.model.board import Board
 from bot.core.model.pipeline import FastLaneStart, Lane, Step, Track
 from bot.core.model.run import STORY, End, Ending, Run, Status
 from bot.forecast.forecast import RunForecast
 from bot.reporting import sentences
-from bot.reporting.buttons import FAST_LANE, RETRY, Button
 from bot.reporting.estimates import expected_then
 from bot.reporting.explain import may_send_fast, way, why
 from bot.reporting.markdown import code, plain
@@ -174,3 +174,29 @@ def _step(run: Run, step: Step, *, passed: bool, failed: bool) -> str:
 
 def _capital(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """GitHub takes at most 20, 20 and 40 characters (GitHub docs: check runs, `actions`)."""
+
+    identifier: str
+    label: str
+    description: str
+
+
+RETRY = Button("retry", "Retry", "Repeat the build, without a new commit")
+FAST_LANE = Button("fast-lane", "Fast lane", "Send the head of main past everyone")
+#: By identifier, as `requested_action` of the event `check_run` names them.
+BUTTONS = {button.identifier: button for button in (RETRY, FAST_LANE)}
+
+
+def external_id(pipeline: str, run: str) -> str:
+    """What a check run carries to be known by."""
+    return f"{pipeline}/{run}"
+
+
+def run_of(external_id: str) -> tuple[str, str] | None:
+    """Pipeline and run that a check run of ours is about; None if it is none of ours."""
+    pipeline, separator, run = external_id.partition("/")
+    return (pipeline, run) if separator and pipeline and run else None

@@ -1,22 +1,85 @@
-"""Records, events, effects and facts as JSON, and back: pydantic reads and writes the frozen values of the core."""
+"""Records, events, effects and facts as JSON, and back: pydantic reads and writes the frozen values of the core.
+
+A message is an object with the name of its class as `kind`. A text is taken verbatim: a person wrote it, or an older
+schema had written it before it was read. The core knows no pydantic, so what pydantic has to know of `Message` is told
+to it here, once.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
+from pydantic_core import core_schema
 
+from bot.core.model import github_messages, messages, refusals, stage_messages
 from bot.core.model.board_records import FAMILIES, Counters, Header, Record
 from bot.core.model.effects import Effect
 from bot.core.model.events import Event
 from bot.core.model.facts import Fact
 from bot.core.model.follow_ups import FollowUp
+from bot.core.model.messages import Message, Verbatim
 from bot.core.model.run import Run, Verification
 from bot.core.model.service_state import CleanUp, Pulls, ServiceState
 from bot.core.model.stage_state import Lock, PastBuild, StageBackoff, StageVersion, UnmanagedBuild
 from bot.core.rules.decision import Ended
-from bot.store.messages import teach_pydantic
+
+_MESSAGES = {
+    kind.__name__: kind
+    for module in (messages, stage_messages, github_messages, refusals)
+    for kind in vars(module).values()
+    if isinstance(kind, type) and issubclass(kind, Message)
+}
+
+
+@cache
+def _message_adapter(kind: str) -> TypeAdapter[Any]:
+    return TypeAdapter(_MESSAGES[kind])
+
+
+def _load_message(value: Any) -> Message:
+    """The message in a decoded value. Raises ValueError (also pydantic.ValidationError) if it is none of ours."""
+    if isinstance(value, Message):
+        return value
+    if isinstance(value, str):
+        return Verbatim(value)
+    if not isinstance(value, dict) or value.get("kind") not in _MESSAGES:
+        raise ValueError("no message that this version knows")
+    fields = {name: each for name, each in value.items() if name != "kind"}
+    if "whose" in fields:
+        fields |= _whose(fields.pop("whose"))
+    loaded: Message = _message_adapter(value["kind"]).validate_python(fields)
+    return loaded
+
+
+def _whose(text: str) -> dict[str, Any]:
+    """What schema 4 stored of whose build is meant as text: `S1 1234567`, or `a second build of S1.1`."""
+    _, second, run = text.partition("a second build of ")
+    service, _, sha = text.rpartition(" ")
+    return {"who": None, "repeats": run} if second else {"who": {"service": service, "sha": sha}, "repeats": ""}
+
+
+def _dump_message(message: Message) -> Any:
+    if isinstance(message, Verbatim):
+        return message.text
+    kind = type(message).__name__
+    return {"kind": kind, **_message_adapter(kind).dump_python(message, mode="json", exclude_defaults=True)}
+
+
+def _message_schema(source: Any, handler: Any) -> core_schema.CoreSchema:
+    if source is not Message:
+        of_kind: core_schema.CoreSchema = handler(source)
+        return of_kind
+    serialization = core_schema.plain_serializer_function_ser_schema(_dump_message)
+    return core_schema.no_info_plain_validator_function(_load_message, serialization=serialization)
+
+
+def teach_pydantic() -> None:
+    """Have pydantic read and write every field that is a `Message` as these functions say."""
+    messages.Message.__get_pydantic_core_schema__ = staticmethod(_message_schema)  # type: ignore[attr-defined]
+
 
 teach_pydantic()
 

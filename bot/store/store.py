@@ -51,7 +51,7 @@ TURNS_KEPT = 20_000
 
 
 #: For how long Jenkins is looked at before each trigger after a loss, in milliseconds: a run may wait in front of a
-#: locked stage for days. As long as a posted attempt is remembered (`NOTED_MS` in `bot/jenkins/posted.py`).
+#: locked stage for days. As long as a posted attempt is remembered (`NOTED_MS` in `bot/jenkins/triggers.py`).
 LOOK_MS = 14 * 86_400_000
 
 #: The effects that talk to GitHub.

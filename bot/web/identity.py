@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from bot.core.access import NEEDED, AccessRefused, AccessRequest, Action, Person, Scope, github_person
 from bot.effect_outcomes import PermanentFailure, RetryLater
 from bot.github import membership
-from bot.github.limits import Purpose
+from bot.github.session import Purpose
 from bot.reporting.access import refusal
 from bot.runtime import PipelineContext
 from bot.store.tokens import Tokens, digest_of

@@ -24,7 +24,6 @@ from redis.exceptions import RedisError
 
 from bot.core.model.events import CommandSaid
 from bot.core.model.pipeline import Pipeline, Service
-from bot.github import commands
 from bot.github import webhooks as github_webhooks
 from bot.health.contacts import CALLBACKS
 from bot.jenkins import callbacks
@@ -81,7 +80,7 @@ def take_from_github() -> Response:
     payload = bodies.json_object(body)
     if event == "ping":
         return _say(200, b'{"status":"pong"}')
-    said = commands.read_commands(event, payload, body)
+    said = github_webhooks.read_commands(event, payload, body)
     if said is not None:
         return _command(ingress, event, payload, said, body)
     found = [_place(ingress, event, payload, target) for target in github_webhooks.target_branches(event, payload)]

@@ -24,7 +24,7 @@ from bot.core.access import (
     decide,
     github_person,
 )
-from bot.github.commands import VERBS
+from bot.github.webhooks import VERBS
 from bot.reporting.access import refusal
 
 REPOSITORY = "shop/s1"

@@ -12,7 +12,7 @@ from bot.core.model.messages import StepPassed, WaitsFor
 from bot.core.model.pipeline import FastLaneStart, Mode, Outcome, Step
 from bot.core.model.run import STORY
 from bot.reporting import markdown
-from bot.reporting.buttons import FAST_LANE, RETRY
+from bot.reporting.run_report import FAST_LANE, RETRY
 from tests.core.town import Town
 from tests.core.world import shop
 from tests.texts import text_of

@@ -38,8 +38,8 @@ from bot.core.model.run import Ending, Run, Status
 from bot.core.rules.decide import decide
 from bot.core.rules.decision import LIMITS, Decision, DecisionLimits, Ended
 from bot.reporting import run_report
-from bot.reporting.buttons import Button
 from bot.reporting.explain import why
+from bot.reporting.run_report import Button
 from bot.reporting.view import View, view
 from tests.core.world import Asked, GitHub, Jenkins, receive, shop
 from tests.texts import text_of

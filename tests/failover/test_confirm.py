@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from bot.core.model.events import TimePassed, TriggerAccepted
-from bot.jenkins import posted
+from bot.jenkins import triggers
 from chaos.sentinels import Replicated
 from tests.workers.workshop import Workshop
 
@@ -37,7 +37,7 @@ def test_what_was_posted_is_known_to_the_next_master(store: Replicated, bench: W
     dead = store.kill_master()
     heal()
     try:
-        assert posted.job(bench.context, "S1.1", 1) is not None
+        assert triggers.posted_job(bench.context, "S1.1", 1) is not None
     finally:
         store.revive(dead)
 
@@ -52,7 +52,7 @@ def test_without_a_replica_that_confirms_nothing_is_posted(store: Replicated, be
     assert bench.posts() == 1
     (delay,) = bench.context.delays.all()
     assert delay.why == "no replica of the store confirms that the build is about to be started"
-    assert posted.job(bench.context, "S1.2", 1) is None
+    assert triggers.posted_job(bench.context, "S1.2", 1) is None
     heal()
     (event,) = bench.see_through(bench.trigger(run="S1.2"))
     assert isinstance(event, TriggerAccepted)

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from bot.core.model.effects import SetStatus
 from bot.core.model.messages import Verbatim
-from bot.reporting import buttons
+from bot.reporting import run_report
 from config.model import ReportKind
 from tests.github.app_key import pem
 from tests.github.test_github_effects import POST_COMMENT, comment
@@ -53,7 +53,7 @@ def test_a_stage_is_one_check_run_from_its_beginning_to_its_end(shop: Workshop) 
     assert begun["output"]["title"] == "in build"
     assert "**S1 is in build.**" in begun["output"]["summary"]
     assert begun["details_url"].endswith(f"/p/{shop.pipeline.name}/runs/S1.1")
-    assert buttons.run_of(begun["external_id"]) == (shop.pipeline.name, "S1.1")
+    assert run_report.run_of(begun["external_id"]) == (shop.pipeline.name, "S1.1")
     shop.do(stage(shop, "success", "passed build"))
     (ended,) = runs(shop)
     assert (ended["id"], ended["conclusion"]) == (begun["id"], "success")
@@ -121,7 +121,7 @@ def test_a_check_run_that_is_gone_is_made_anew(shop: Workshop) -> None:
 
 
 def test_the_words_are_cut_to_what_github_takes(shop: Workshop) -> None:
-    shop.do(stage(shop, "failure", "ü" * 500, summary="line\n" * 20_000, buttons=tuple(buttons.BUTTONS)))
+    shop.do(stage(shop, "failure", "ü" * 500, summary="line\n" * 20_000, buttons=tuple(run_report.BUTTONS)))
     (row,) = runs(shop)
     assert len(row["output"]["title"]) == 140
     assert 60_000 < len(row["output"]["summary"]) <= 65_535
@@ -129,8 +129,8 @@ def test_the_words_are_cut_to_what_github_takes(shop: Workshop) -> None:
 
 
 def test_the_buttons_fit_into_what_github_takes() -> None:
-    assert len(buttons.BUTTONS) <= 3
-    for button in buttons.BUTTONS.values():
+    assert len(run_report.BUTTONS) <= 3
+    for button in run_report.BUTTONS.values():
         assert (len(button.label) <= 20, len(button.identifier) <= 20, len(button.description) <= 40) == (True,) * 3
 
 

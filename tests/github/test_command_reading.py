@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.model.events import Command, CommandSaid
-from bot.github import commands
-from bot.github.commands import MOST, RERUN, VERBS, parse
+from bot.github import webhooks
+from bot.github.webhooks import MOST, RERUN, VERBS, parse
 
 SHA = "a" * 40
 AT = 1_700_000_000
@@ -44,7 +44,7 @@ def pressed(**changes: Any) -> dict[str, Any]:
 
 
 def said(payload: dict[str, Any], event: str = "issue_comment") -> CommandSaid | None:
-    return commands.read_commands(event, payload, b"as it was signed")
+    return webhooks.read_commands(event, payload, b"as it was signed")
 
 
 def verbs(body: str) -> list[str]:
@@ -148,7 +148,7 @@ def test_a_hundred_commands_are_three() -> None:
 )
 def test_what_is_kept_of_a_huge_comment_is_small(body: str) -> None:
     found = said(comment(body))
-    assert found is None or sum(len(c.rest) + len(c.meant) for c in found.commands) <= MOST * commands.LENGTH
+    assert found is None or sum(len(c.rest) + len(c.meant) for c in found.commands) <= MOST * webhooks.LENGTH
 
 
 def test_a_reason_is_one_printable_line() -> None:

@@ -15,7 +15,7 @@ from bot.core.model.effects import Answer, AuthorizeCommand
 from bot.core.model.events import Command, CommandAllowed, CommandRefused, CommandSaid, Event, Merged, ModeAsked
 from bot.core.model.pipeline import Mode, Service
 from bot.core.model.run import Status
-from bot.github import limits
+from bot.github import session
 from bot.store.github import Allowance
 from bot.store.records import Records
 from tests.github.app_key import pem
@@ -362,7 +362,7 @@ def test_an_unlock_is_obeyed_though_little_is_left_of_the_hourly_limit_and_a_que
     shop: Workshop, pull: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told(shop, pull, "/interlock lock acceptance because")
-    monkeypatch.setattr(limits, "note", lambda *_: None)  # what is left stays what it is, whatever is answered
+    monkeypatch.setattr(session, "note", lambda *_: None)  # what is left stays what it is, whatever is answered
     Allowance(shop.context.redis, "token").saw(remaining=150, limit=5000, reset_in=60)
     before = len(answers(shop, pull))
     comment(shop, pull, "/interlock unlock acceptance customers cannot pay")

@@ -19,10 +19,9 @@ from responses import matchers
 
 from bot.core.model.pipeline import Job, Pipeline, Service, Stage
 from bot.effect_outcomes import PermanentFailure, RateLimited, RetryLater
-from bot.github import limits, session
+from bot.github import session
 from bot.github import transport as github_transport
-from bot.github.limits import Purpose
-from bot.github.session import Session
+from bot.github.session import Purpose, Session
 from bot.github.transport import (
     GitHubForbidden,
     GitHubLimited,
@@ -236,7 +235,7 @@ def test_limits_that_do_not_say_how_long_make_the_pause_longer_each_time(runtime
     for _ in range(6):
         silent = refusal(GitHubResponse(429, {}), "a test")
         assert isinstance(silent, GitHubLimited)
-        limits.respect(allowance, silent, GitHubLimits())
+        session.respect(allowance, silent, GitHubLimits())
         waits.append(silent.after)
     assert waits == [60, 120, 240, 480, 900, 900]
 

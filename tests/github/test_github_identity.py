@@ -13,8 +13,7 @@ from bot.core.model.effects import Comment, SetStatus
 from bot.core.model.messages import Verbatim
 from bot.effect_outcomes import RateLimited, RetryLater
 from bot.github import identity, session
-from bot.github.limits import Purpose
-from bot.github.session import Session
+from bot.github.session import Purpose, Session
 from bot.store.github import Allowance
 from tests.github.app_key import pem, public_pem
 from tests.github.test_check_runs import as_app

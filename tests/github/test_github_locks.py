@@ -13,7 +13,7 @@ from bot.core.model.events import CancelAsked, Configured, LockAsked, Merged, Pu
 from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import LockStatus
 from bot.core.model.stage_messages import NothingLocked
-from bot.github import limits
+from bot.github import session
 from tests.workers.workshop import Workshop
 from workers import performer
 
@@ -99,7 +99,7 @@ def test_a_notice_lets_everybody_else_go_first_and_holds_no_thread(
     shop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept: list[float] = []
-    monkeypatch.setattr(limits, "time", SimpleNamespace(sleep=lambda pause: (slept.append(pause), time.sleep(pause))))
+    monkeypatch.setattr(session, "time", SimpleNamespace(sleep=lambda pause: (slept.append(pause), time.sleep(pause))))
     for number in range(4):
         shop.github.control.open_pull(REPO, title=f"Change {number}")
     shop.reload(replace(shop.configuration, github=replace(shop.configuration.github, write_spacing=0.4)))

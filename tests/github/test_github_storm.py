@@ -19,7 +19,7 @@ from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import Job
 from bot.core.model.stage_messages import NothingLocked
 from bot.github import session
-from bot.github.commands import MARKER
+from bot.github.webhooks import MARKER
 from config.model import ReportKind
 from tests.github.test_check_runs import as_app
 from tests.texts import text_of

@@ -19,9 +19,8 @@ from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import Job, Pipeline, Service, Stage
 from bot.core.model.stage_messages import NothingLocked
 from bot.github.doctor import examine_github
-from bot.github.limits import Purpose
 from bot.github.membership import is_member
-from bot.github.session import Session
+from bot.github.session import Purpose, Session
 from config.configuration import Configuration, GitHubSettings, WebSettings
 from config.settings import Settings
 from standins.github import GitHubStandIn

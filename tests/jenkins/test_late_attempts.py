@@ -18,7 +18,7 @@ from werkzeug.serving import make_server
 from bot.core.model.events import TimePassed
 from bot.core.model.facts import FactKind
 from bot.core.model.run import Run, Status
-from bot.jenkins import posted
+from bot.jenkins import triggers
 from bot.reporting.explain import why
 from bot.web.app import create_app
 from tests.workers.conftest import Open
@@ -181,15 +181,15 @@ def test_a_gateway_that_gave_up_is_no_answer(workshop: Open) -> None:
 def test_only_the_time_in_which_jenkins_answers_counts(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     """But it adds up: a Jenkins that drops a reply now and then does not hold a stage up for ever."""
     clock = [1000.0]
-    monkeypatch.setattr(posted.time, "time", lambda: clock[0])
+    monkeypatch.setattr(triggers.time, "time", lambda: clock[0])
     trigger = shop.trigger(stage="pre-production")
     seconds = []
     for pause, answered in ((0, True), (2, True), (3, False), (4, True), (1, True), (60, True), (5, True)):
         clock[0] += pause
         if answered:
-            seconds.append(posted._answering_for(shop.context, trigger))
+            seconds.append(triggers._answering_for(shop.context, trigger))
         else:
-            posted.unanswered_look(shop.context, trigger)
+            triggers.unanswered_look(shop.context, trigger)
     assert seconds == [0, 2, 2, 3, 3, 8]
 
 

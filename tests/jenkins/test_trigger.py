@@ -10,7 +10,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from bot.core.model.events import BuildSeen, TriggerAccepted, TriggerRefused
 from bot.core.model.pipeline import Job
 from bot.effect_outcomes import RetryPolicy
-from bot.jenkins import posted, triggers
+from bot.jenkins import triggers
 from bot.store import outbox
 from tests.workers.conftest import Open
 from tests.workers.workshop import PARAMETERS, Workshop, sha, twice
@@ -125,13 +125,13 @@ def test_the_first_try_is_noted_together_with_its_claim_once_the_job_is_known(sh
     first = shop.claim(shop.trigger())
     assert first is not None
     assert first.noted is None, "the job must be asked what it declares"
-    assert posted.job(shop.context, "S1.1", 1) is None
+    assert triggers.posted_job(shop.context, "S1.1", 1) is None
     perform(shop.runtime, shop.context, first)
     shop.ask(shop.trigger("S1.2"))
     second = shop.claim(shop.trigger("S1.2"))
     assert second is not None
     assert second.noted == outbox.NotedPost(follows=False)
-    assert posted.job(shop.context, "S1.2", 1) == Job("cdp", "shop/acceptance")
+    assert triggers.posted_job(shop.context, "S1.2", 1) == Job("cdp", "shop/acceptance")
     perform(shop.runtime, shop.context, second)
     assert shop.posts() == len(shop.builds()) == 2
 

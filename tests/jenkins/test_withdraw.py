@@ -11,7 +11,7 @@ import pytest
 from bot.core.model.effects import AbortDuplicate, Withdraw
 from bot.core.model.events import AbortTaken, BuildLost, BuildSeen, TriggerAccepted, Withdrawn
 from bot.core.model.pipeline import AbortLevel, Job
-from bot.jenkins import posted
+from bot.jenkins import triggers
 from tests.workers.conftest import Open
 from tests.workers.workshop import PARAMETERS, Workshop
 
@@ -117,7 +117,7 @@ def test_an_attempt_that_never_arrived_is_withdrawn(shop: Workshop) -> None:
 
 
 def test_an_attempt_that_was_posted_this_moment_is_waited_for(shop: Workshop) -> None:
-    shop.context.redis.set(shop.context.keys.posted("S1.1", 1), f"{JOB.controller}\n{JOB.name}", px=posted.NOTED_MS)
+    shop.context.redis.set(shop.context.keys.posted("S1.1", 1), f"{JOB.controller}\n{JOB.name}", px=triggers.NOTED_MS)
     shop.ask(withdraw())
     assert shop.try_once(withdraw()) == []
     assert shop.see_through(withdraw()) == [Withdrawn("S1.1", 1)]

@@ -1,7 +1,7 @@
 """The step from schema 4 to 5. Pure: parsed JSON in and out.
 
 What people are told became data everywhere, and is written when it is sent. A text that schema 4 stored is read as it
-is (`bot.store.messages`), so only effects change: those that carry whole locks now, and notices that were written.
+is (`bot.store.codec`), so only effects change: those that carry whole locks now, and notices that were written.
 """
 
 from __future__ import annotations

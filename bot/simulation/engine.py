@@ -1,0 +1,277 @@
+"""The engine of a simulation: the rules decide on a virtual clock, and a model of the world answers what they ask for.
+
+Jenkins and GitHub answer at once, and tell the truth: a trigger is taken, a build starts and ends when the model of
+builds says so, a build that is withdrawn or aborted is gone, a question about commits is answered from the merges.
+What tells people is counted only. The same arrivals and models give the same simulation.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from heapq import heapify, heappop, heappush
+from typing import Protocol
+
+from bot.core.model.board import Board, build_board
+from bot.core.model.board_records import Header
+from bot.core.model.effects import Compare, Effect, Trigger, Withdraw
+from bot.core.model.events import BuildSeen, ContainmentKnown, Event, Merged, TimePassed, Withdrawn
+from bot.core.model.facts import Fact
+from bot.core.model.pipeline import Mode, Outcome, Pipeline, Step
+from bot.core.model.run import Run
+from bot.core.rules.decide import decide
+from bot.core.rules.decision import LIMITS, Decision, DecisionLimits
+
+#: How long after a moment that is due and past the clock is looked at again, in seconds: as often as beat does.
+TICK = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What comes from outside, and when (in seconds of the virtual clock): a merge, a lock by hand."""
+
+    at: float
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Intention:
+    """What a person means to do at that time. `act` says what it is by the board of then; None: nothing any more."""
+
+    at: float
+    act: Callable[[Board], Event | None]
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedBuild:
+    """How one build will go: how long it waits in Jenkins' queue, how long it runs, and how it ends."""
+
+    queued_seconds: float
+    seconds: float
+    outcome: Outcome = Outcome.SUCCESS
+    failed_tests: tuple[str, ...] = ()
+
+
+class BuildModel(Protocol):
+    """Says how a build will go."""
+
+    def build(self, trigger: Trigger, at: float) -> SimulatedBuild:
+        """How the build of a trigger goes that is posted at that time."""
+
+
+class People(Protocol):
+    """Say what people will do about what was decided: a stage has locked, a fix has failed."""
+
+    def react(self, decision: Decision) -> Iterable[Intention]:
+        """What they mean to do because of one decision, at the time of it or later."""
+
+
+@dataclass(slots=True)
+class PlayedBuild:
+    """One build that the rules asked for. Times in seconds of the virtual clock; None: it has not got so far."""
+
+    run: str
+    attempt: int
+    service: str
+    step: Step
+    asked: float
+    started: float | None = None
+    ended: float | None = None
+    outcome: Outcome | None = None
+    #: The rules had it aborted while it ran; `withdrawn`: before it started.
+    aborted: bool = False
+    withdrawn: bool = False
+
+
+@dataclass(slots=True)
+class Simulated:
+    """What came of a simulation."""
+
+    #: What was decided, and when.
+    facts: list[tuple[float, Fact]] = field(default_factory=list)
+    #: In the order in which they were asked for.
+    builds: list[PlayedBuild] = field(default_factory=list)
+    #: Those on the board at the end.
+    runs: tuple[Run, ...] = ()
+    #: How many events were decided, and how many effects of each kind came of them.
+    decisions: int = 0
+    effects: Counter[str] = field(default_factory=Counter)
+    #: The time of the last event.
+    ended: float = 0.0
+
+
+def simulate(
+    pipeline: Pipeline,
+    arrivals: Iterable[Arrival | Intention],
+    builds: BuildModel,
+    *,
+    until: float,
+    people: People | None = None,
+    limits: DecisionLimits = LIMITS,
+    mode: Mode = Mode.RUN,
+) -> Simulated:
+    """Let everything happen up to and with the time `until`. What happens at the same time keeps the order it has."""
+    return _Simulation(pipeline, builds, people, limits, mode).play(arrivals, until)
+
+
+_Planned = tuple[float, int, Callable[[], Event | None]]
+
+
+class _Simulation:
+    def __init__(
+        self, pipeline: Pipeline, builds: BuildModel, people: People | None, limits: DecisionLimits, mode: Mode
+    ) -> None:
+        self._board = build_board(Header(pipeline, mode), [])
+        self._model = builds
+        self._people = people
+        self._limits = limits
+        self._mains = MainBranches()
+        self._now = 0.0
+        #: When the clock matters next; None: it does not.
+        self._due: float | None = None
+        self._planned: list[_Planned] = []
+        self._count = 0
+        #: The builds that have not ended, by run and attempt, and the number of the last that started.
+        self._open: dict[tuple[str, int], PlayedBuild] = {}
+        self._number = 0
+        self._simulated = Simulated()
+
+    def play(self, arrivals: Iterable[Arrival | Intention], until: float) -> Simulated:
+        self._planned = [(each.at, number, self._act(each)) for number, each in enumerate(arrivals)]
+        self._count = len(self._planned)
+        heapify(self._planned)
+        while (at := self._next()) is not None and at <= until:
+            self._now = max(self._now, at)
+            due = not self._planned or self._planned[0][0] > at
+            event = TimePassed() if due else heappop(self._planned)[2]()
+            if event is not None:
+                self._decide(event)
+        self._simulated.runs = tuple(self._board.runs.values())
+        self._simulated.ended = self._now
+        return self._simulated
+
+    def _next(self) -> float | None:
+        """When something happens next; None: never again."""
+        planned = self._planned[0][0] if self._planned else None
+        if planned is None or self._due is None:
+            return self._due if planned is None else planned
+        return min(planned, self._due)
+
+    def _decide(self, event: Event) -> None:
+        if isinstance(event, Merged):
+            self._mains.merge(event)
+        decision = decide(self._board, event, self._now, self._limits)
+        self._board.forget_changes()
+        self._simulated.decisions += 1
+        self._simulated.facts += ((self._now, fact) for fact in decision.facts)
+        for effect in decision.effects:
+            self._simulated.effects[effect.kind] += 1
+            self._perform(effect)
+        for intention in self._people.react(decision) if self._people is not None else ():
+            self._plan(intention.at, self._act(intention))
+        due = self._board.next_due(self._now)
+        if due is not None and due <= self._now and not self._board.clean_ups:
+            due = self._now + TICK
+        self._due = due
+
+    def _act(self, planned: Arrival | Intention) -> Callable[[], Event | None]:
+        if isinstance(planned, Arrival):
+            event = planned.event
+            return lambda: event
+        return partial(planned.act, self._board)
+
+    def _plan(self, at: float, act: Callable[[], Event | None]) -> None:
+        self._count += 1
+        heappush(self._planned, (at, self._count, act))
+
+    def _answer(self, event: Event) -> None:
+        """The world answers at once: the event is decided before anything later happens."""
+        self._plan(self._now, lambda: event)
+
+    # -- what is asked of Jenkins and GitHub -------------------------------------------------------------------------
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case Trigger():
+                self._post(effect)
+            case Withdraw():
+                self._withdraw(effect)
+            case Compare():
+                contains = self._mains.contains(effect.service, effect.head, effect.base)
+                self._answer(ContainmentKnown(effect.service, effect.base, effect.head, contains))
+            case _:
+                pass  # it tells people, or asks about what does not happen here: it moves nothing
+
+    def _post(self, trigger: Trigger) -> None:
+        """Jenkins has the trigger in its queue; that it says so would change nothing, since it refuses none."""
+        will = self._model.build(trigger, self._now)
+        build = PlayedBuild(
+            trigger.run, trigger.attempt, trigger.service, Step(trigger.stage, trigger.track), self._now
+        )
+        self._open[trigger.run, trigger.attempt] = build
+        self._simulated.builds.append(build)
+        self._plan(self._now + will.queued_seconds, partial(self._start, trigger, will))
+
+    def _start(self, trigger: Trigger, will: SimulatedBuild) -> Event | None:
+        build = self._open.get((trigger.run, trigger.attempt))
+        if build is None:
+            return None  # it was withdrawn
+        self._number += 1
+        build.started = self._now
+        started = BuildSeen(trigger.job.controller, trigger.job.name, self._number, None, trigger.run, trigger.attempt)
+        self._plan(self._now + will.seconds, partial(self._end, trigger, self._number, will.outcome, will.failed_tests))
+        return started
+
+    def _end(self, trigger: Trigger, number: int, outcome: Outcome, failed_tests: tuple[str, ...]) -> Event | None:
+        build = self._open.pop((trigger.run, trigger.attempt), None)
+        if build is None:
+            return None  # it was aborted
+        build.ended, build.outcome = self._now, outcome
+        job = trigger.job
+        return BuildSeen(
+            job.controller, job.name, number, outcome, trigger.run, trigger.attempt, failed_tests, ended=self._now
+        )
+
+    def _withdraw(self, effect: Withdraw) -> None:
+        build = self._open.get((effect.run, effect.attempt))
+        if build is None:
+            return  # it has ended, which is told already
+        if build.started is None:
+            del self._open[effect.run, effect.attempt]
+            build.withdrawn, build.ended = True, self._now
+            self._answer(Withdrawn(effect.run, effect.attempt))
+        elif effect.abort:
+            del self._open[effect.run, effect.attempt]
+            build.aborted, build.ended, build.outcome = True, self._now, Outcome.ABORTED
+            seen = (effect.job.controller, effect.job.name, effect.build or 0, Outcome.ABORTED)
+            self._answer(BuildSeen(*seen, effect.run, effect.attempt, ended=self._now))
+
+
+class MainBranches:
+    """What is on the main branches of the services, as the merges tell: which commit came on top of which."""
+
+    def __init__(self) -> None:
+        self._heads: dict[str, str] = {}
+        self._before: dict[tuple[str, str], str | None] = {}
+
+    def merge(self, event: Merged) -> None:
+        """A merge has moved main. One that is told without what came before is taken to be on top of the head."""
+        service, before = event.service, event.before
+        if event.forced:
+            before = None  # what a force-push is made on is not told
+        elif before is None:
+            before = self._heads.get(service)
+        if event.forced or (service, event.sha) not in self._before:
+            self._heads[service] = event.sha
+        for sha in dict.fromkeys((*event.commits, event.sha)):
+            self._before.setdefault((service, sha), before)
+            before = sha
+
+    def contains(self, service: str, head: str, base: str) -> bool:
+        """Whether `base` is `head` or came before it."""
+        at: str | None = head
+        while at is not None and at != base:
+            at = self._before.get((service, at))
+        return at == base

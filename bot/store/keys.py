@@ -144,6 +144,11 @@ class Keys:
         return self.named("recording")
 
     @property
+    def recent_snapshots(self) -> str:
+        """Stream of snapshots of the board of the last day (`d`), each with its version (`v`)."""
+        return self.named("recent-snapshots")
+
+    @property
     def recording_state(self) -> str:
         """Hash: how large the recording is, where it ends, and when the last snapshot was taken."""
         return self.named("recording-state")

@@ -3,6 +3,9 @@
 Each commit adds its turn to those that wait (`lua/commit.lua`). A task of the clock packs many of them into a block,
 which takes a third of the room, and takes snapshots, so that no replay has to begin at the first turn of all. Blocks
 and snapshots are bounded together, by size and by age; the oldest go first.
+
+Of the last day there are more snapshots, kept apart: whoever looks at a moment of it has to replay few turns only
+(`bot.store.past_boards`).
 """
 
 from __future__ import annotations
@@ -12,17 +15,20 @@ import secrets
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, cast
 
 from redis import Redis
 
 from bot.core.model.board_records import Record
 from bot.store.keys import Keys
-from bot.store.recording_line import FORMAT, pack_block, snapshot_line, unpack_block, unpack_line, with_epoch
+from bot.store.recording_line import FORMAT, head_of, pack_block, snapshot_line, unpack_block, unpack_line, with_epoch
 from bot.store.scripts import SCHEMA, Scripts
 
 #: How many turns a block has; and how many blocks and snapshots are read at a time.
 BLOCK, PAGE = 1_000, 4
+#: Which share of the room the recent snapshots may have, as a divisor.
+RECENT_SHARE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,11 @@ class RecordingLimits:
     #: services with a full memory takes 1.7 MB.
     snapshot_entries: int = 50_000
     snapshot_seconds: float = 86_400.0
+    #: A recent snapshot is taken after so many turns. There are at most so many, none older than so many seconds: a day
+    #: and some hours, so that also the first moment of a day has one before it.
+    recent_turns: int = 2_000
+    recent: int = 30
+    recent_age: float = 26 * 3_600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +83,7 @@ class Recording:
 
         Safe to run twice, and at once with others. Raises RedisError.
         """
+        self._add_recent(board, limits)
         waiting = self._waiting(block)
         due = self._is_due(waiting, limits)
         while waiting:
@@ -101,16 +113,22 @@ class Recording:
 
         Raises RedisError, and UnreadableRecording if what is stored is none of ours.
         """
-        last = self._start(since)
+        return (line for _, line in self.lines_from(self.start(since)))
+
+    def lines_from(self, first: str) -> Iterator[tuple[str, str]]:
+        """The lines from an item of the stream on, each with where to begin in order to read its block again.
+
+        Raises as `lines` does.
+        """
         while True:
             waiting = self._turns("+")
-            items = list(self._items(last))  # what was packed while the turns that wait were read is in here
-            if not items:
-                yield from (with_epoch(line, epoch) for _, epoch, line in waiting)
+            found = False  # what was packed while the turns that wait were read is found by another round
+            for identity, block in self._items(first):
+                yield from ((first, line) for line in unpack_block(block))
+                first, found = f"({identity}", True
+            if not found:
+                yield from ((first, with_epoch(line, epoch)) for _, epoch, line in waiting)
                 return
-            for identity, block in items:
-                yield from unpack_block(block)
-                last = f"({identity}"
 
     def _items(self, first: str) -> Iterator[tuple[str, bytes]]:
         """Blocks and snapshots, page by page."""
@@ -122,7 +140,7 @@ class Recording:
                 return
             first = f"({rows[-1][0].decode()}"
 
-    def _start(self, since: float) -> str:
+    def start(self, since: float) -> str:
         """The id of the snapshot from which on a moment can be replayed; `-`: the beginning."""
         rows = cast("list[Any]", self._redis.xrevrange(self._keys.recording, max=int(since * 1000), count=1))
         if not rows:
@@ -156,6 +174,52 @@ class Recording:
         entries = int(state[b"entries"]) + sum(turn.entries for turn in waiting)
         return not chained or old or entries >= limits.snapshot_entries
 
+    # -- the snapshots of the last day -------------------------------------------------------------------------
+
+    def recent_snapshot(self, at: int) -> tuple[str, int, bytes] | None:
+        """The last recent snapshot before a moment (milliseconds): id, version, block; None if there is none."""
+        rows = cast("list[Any]", self._redis.xrevrange(self._keys.recent_snapshots, max=at, count=1))
+        return next(((each.decode(), int(fields[b"v"]), fields[b"d"]) for each, fields in rows), None)
+
+    def first_board(self) -> int | None:
+        """The earliest moment whose board can be replayed, in milliseconds since the epoch; None: there is none."""
+        rows = cast("list[Any]", self._redis.xrange(self._keys.recent_snapshots, count=1))
+        found = [_milliseconds(identity.decode()) for identity, _ in rows]
+        for identity, line in self._stored_from("-"):
+            head = head_of(line)
+            if head is None or head.version == 1:
+                return min([*found, _milliseconds(identity) if head is None else head.at])
+        return min(found, default=None)
+
+    def next_snapshot(self, at: int) -> int | None:
+        """When the first snapshot after a moment was taken (milliseconds); None if there is none."""
+        rows = cast("list[Any]", self._redis.xrange(self._keys.recent_snapshots, min=at, count=1))
+        found = [_milliseconds(identity.decode()) for identity, _ in rows]
+        packed = (_milliseconds(identity) for identity, line in self._stored_from(str(at)) if head_of(line) is None)
+        return min([*found, *islice(packed, 1)], default=None)
+
+    def _stored_from(self, first: str) -> Iterator[tuple[str, str]]:
+        """The id and the first line of each block, and of each snapshot, from there on; then the turns that wait."""
+        for identity, block in self._items(first):
+            yield identity, next(unpack_block(block))
+        yield from ((identity, with_epoch(line, epoch)) for identity, epoch, line in self._turns("+", 1))
+
+    def _add_recent(self, board: BoardNow, limits: RecordingLimits) -> None:
+        """Take a recent snapshot if one is due. Twice at once does no harm: who replays checks what follows on what."""
+        now = time.time()
+        last = self.recent_snapshot(int(now * 1000))
+        if not board.version or (last is not None and 0 <= board.version - last[1] < limits.recent_turns):
+            return
+        packed = pack_block([snapshot_line(board.version, board.epoch, now, board.records)])
+        most = min(limits.recent, limits.size // RECENT_SHARE // len(packed))
+        with self._redis.pipeline() as pipe:
+            pipe.xadd(self._keys.recent_snapshots, {"v": board.version, "d": packed})
+            pipe.xtrim(self._keys.recent_snapshots, maxlen=most, approximate=False)
+            pipe.xtrim(self._keys.recent_snapshots, minid=int((now - limits.recent_age) * 1000), approximate=False)
+            pipe.execute()
+
+    # -- adding ------------------------------------------------------------------------------------------------
+
     def _add(self, turns: list[_Waiting], board: BoardNow | None, limits: RecordingLimits) -> bool:
         """Add a block and then a snapshot, if there is one; False if others have packed these turns."""
         now = time.time()
@@ -165,11 +229,16 @@ class Recording:
             packed = pack_block(with_epoch(turn.line, turn.epoch) for turn in turns)
             entries = sum(turn.entries for turn in turns)
             block = [turns[0].id, turns[-1].id, packed, entries, turns[-1].version, turns[-1].epoch]
-        snapshot = b""
+        snapshot, size = b"", limits.size - limits.size // RECENT_SHARE
         if board is not None:
             snapshot = pack_block([snapshot_line(board.version, board.epoch, now, board.records)])
-        args = [*block, snapshot, int(now * 1000), _form(), limits.size, int((now - limits.age) * 1000)]
+        args = [*block, snapshot, int(now * 1000), _form(), size, int((now - limits.age) * 1000)]
         return bool(self._scripts.run("record", keys, args, fence=self._keys))
+
+
+def _milliseconds(identity: str) -> int:
+    """The time in the id of an entry of a stream."""
+    return int(identity.partition("-")[0])
 
 
 def _form() -> bytes:

@@ -10,8 +10,10 @@ snapshot is read by versions of its own schema only; a replay then begins at the
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -70,6 +72,23 @@ def snapshot_line(version: int, epoch: str, at: float, records: Iterable[Record]
     fields = (f"{json.dumps(field)}:{text}" for record in records for field, text in fields_of(record).items())
     head = f'"version":{version},"epoch":"{epoch}","at":{at},"schema":{SCHEMA}'
     return f'{{"snapshot":{{{head},"records":{{{",".join(fields)}}}}}}}'
+
+
+_HEAD = re.compile(r'\{"version":([0-9]+),.*"epoch":"([0-9]+)"\}', re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class TurnHead:
+    """Which turn a line has: the version that it made, and when it was committed (milliseconds since the epoch)."""
+
+    version: int
+    at: int
+
+
+def head_of(line: str) -> TurnHead | None:
+    """Which turn a line has, without reading what was decided; None for a snapshot."""
+    found = _HEAD.fullmatch(line)
+    return None if found is None else TurnHead(int(found[1]), int(found[2]) // 1_000)  # an epoch is in microseconds
 
 
 def load_line(line: str | bytes) -> Recorded | None:

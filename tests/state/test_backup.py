@@ -153,7 +153,7 @@ def test_every_key_of_a_pipeline_lasts_or_is_known_to_pass() -> None:
         if name not in ("named",) and not name.startswith("_"):
             names.add(split(method(*["1"] * len(inspect.signature(method).parameters)))[1])
     passing = {"lease", "wake-up", "wake-up:1", "claimed:1", "webhook-lease:1", "restarted", "changes", "heads"}
-    passing |= {"recorded-turns", "recording", "recording-state"}
+    passing |= {"recorded-turns", "recording", "recording-state", "recent-snapshots"}
     assert {name for name in names if not lasts(name)} == passing
     assert {field.name for field in dataclasses.fields(Keys)} == {"pipeline", "prefix"}
 

@@ -57,13 +57,14 @@ Step = Replayed | BoardDifferences | Gap
 class Player:
     """Plays a recording of one pipeline.
 
-    `board` is the board so far; None before the first snapshot, and in a gap. `version` is that of the last whole turn.
+    `board` is the board so far; None before the first snapshot, and in a gap. `version` and `epoch` are those of the
+    last whole turn.
     """
 
     def __init__(self, pipeline: str) -> None:
         self.board: Board | None = None
         self._pipeline = pipeline
-        self.version, self._epoch = 0, ""
+        self.version, self.epoch = 0, ""
         self._skipped = 0
         self._skipped_at = 0.0
 
@@ -83,7 +84,7 @@ class Player:
                     if until is not None and then.at > until:
                         return
                     yield self._decide(then, item.limits)
-                self.version, self._epoch = item.version, item.epoch
+                self.version, self.epoch = item.version, item.epoch
         yield from self._gap()
 
     def _follows(self, turn: RecordedTurn) -> bool:
@@ -91,7 +92,7 @@ class Player:
         if turn.version == 1:
             self.board = build_board(Header(Pipeline(self._pipeline, (), ())), [])
             return True
-        return self.board is not None and (turn.version - 1, turn.after) == (self.version, self._epoch)
+        return self.board is not None and (turn.version - 1, turn.after) == (self.version, self.epoch)
 
     def _decide(self, then: DecidedEntry, limits: DecisionLimits) -> Replayed:
         board = self.board
@@ -114,11 +115,11 @@ class Player:
         yield from self._gap()
         before = self.board
         self.board = _board_of(snapshot.records)
-        if before is not None and (self.version, self._epoch) == (snapshot.version, snapshot.epoch):
+        if before is not None and (self.version, self.epoch) == (snapshot.version, snapshot.epoch):
             differing = tuple(_differing(self.board, before))
             if differing:
                 yield BoardDifferences(snapshot.at, differing)
-        self.version, self._epoch = snapshot.version, snapshot.epoch
+        self.version, self.epoch = snapshot.version, snapshot.epoch
 
     def _gap(self) -> Iterator[Gap]:
         if self._skipped:

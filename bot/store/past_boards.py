@@ -1,0 +1,155 @@
+"""The board of a pipeline at a moment of its past: replayed from the recording, and bounded in what that costs.
+
+A moment is in milliseconds since the epoch; its board is that of the last turn that was committed by then. A replay
+begins at the nearest snapshot before it, or at a board that this process has replayed before and still remembers.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from redis import Redis
+
+from bot.core.model.board import Board
+from bot.core.model.board_records import Record
+from bot.core.rules.recorded import BoardSnapshot
+from bot.core.rules.replay import Player, Replayed
+from bot.store.keys import Keys
+from bot.store.recording import Recording
+from bot.store.recording_line import head_of, load_line, unpack_block
+
+#: How many turns are replayed for one moment at most: about three seconds of a core.
+MOST_TURNS = 12_000
+#: A board is remembered after so many replayed turns and at the end; at most so many, replayed from so many snapshots:
+#: boards that come of the same snapshot share nearly everything.
+EVERY, REMEMBERED, SNAPSHOTS = 250, 64, 2
+#: How many seconds one waits at most while another moment of the same pipeline is replayed.
+PATIENCE = 10.0
+
+
+class NotRecorded(Exception):
+    """The recording does not have the board of a moment; `again`: from when on it does (milliseconds); None: never."""
+
+    def __init__(self, again: int | None) -> None:
+        super().__init__()
+        self.again = again
+
+
+class ReplayTooLong(Exception):
+    """More than `MOST_TURNS` turns would have to be replayed."""
+
+
+class ReplayBusy(Exception):
+    """Other moments are being replayed, for longer than `PATIENCE`."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastBoard:
+    """The board of a moment. `differs`: the rules have changed since, and decide a turn on the way otherwise now."""
+
+    board: Board
+    version: int
+    differs: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    """A board on the way. `first`: where the stream has the block with the turn that comes next."""
+
+    version: int
+    epoch: str
+    records: tuple[Record, ...]
+    first: str
+    snapshot: str
+    differs: bool = False
+
+    @property
+    def at(self) -> int:
+        """When its last turn was committed: an epoch is that time in microseconds."""
+        return int(self.epoch) // 1_000
+
+
+class PastBoards:
+    """The past of one pipeline, for one process. Safe to share between threads: one moment is replayed at a time."""
+
+    def __init__(self, redis: Redis, keys: Keys, most_turns: int = MOST_TURNS) -> None:
+        self._recording = Recording(redis, keys)
+        self._pipeline = keys.pipeline
+        self._most_turns = most_turns
+        self._lock = threading.Lock()
+        #: Boards that were replayed, the one that was used last at the end.
+        self._remembered: list[_Remembered] = []
+
+    def at(self, moment: int) -> PastBoard:
+        """The board of a moment.
+
+        Raises NotRecorded, ReplayTooLong, ReplayBusy, RedisError, and UnreadableRecording.
+        """
+        if not self._lock.acquire(timeout=PATIENCE):
+            raise ReplayBusy
+        try:
+            for begins in self._beginnings(moment):
+                found = self._replay(begins, moment)
+                if found is not None:
+                    return found
+        finally:
+            self._lock.release()
+        raise NotRecorded(self._recording.next_snapshot(moment))
+
+    def _beginnings(self, moment: int) -> Iterator[_Remembered]:
+        """Where a replay may begin, the cheapest first; the second if the first leads nowhere."""
+        known = [each for each in self._remembered if each.at <= moment]
+        nearest = max(known, key=lambda each: each.at, default=None)
+        stored = self._recording.recent_snapshot(moment)
+        if stored is not None and (nearest is None or not 0 <= stored[1] - nearest.version < EVERY):
+            identity, _, packed = stored
+            (line,) = unpack_block(packed)
+            snapshot = load_line(line)
+            if isinstance(snapshot, BoardSnapshot):
+                yield _Remembered(snapshot.version, snapshot.epoch, snapshot.records, identity, identity)
+        if nearest is not None:
+            yield nearest
+        first = self._recording.start(moment / 1_000)
+        yield _Remembered(0, "0", (), first, first)
+
+    def _replay(self, begins: _Remembered, moment: int) -> PastBoard | None:
+        """The board of a moment, replayed from there; None if that leads to no board: turns are missing."""
+        player, differs, first = Player(self._pipeline), begins.differs, begins.first
+        if begins.records:
+            list(player.play([BoardSnapshot(begins.version, begins.epoch, 0.0, begins.records)]))
+        for number, (first, line) in enumerate(self._lines(begins, moment), 1):
+            if number > self._most_turns:
+                raise ReplayTooLong
+            item = load_line(line)
+            if item is None or (isinstance(item, BoardSnapshot) and item.at * 1_000 > moment):
+                continue
+            differs = differs and not isinstance(item, BoardSnapshot)
+            for step in player.play([item]):
+                differs |= isinstance(step, Replayed) and step.differs
+            if number % EVERY == 0:
+                self._remember(player, first, begins.snapshot, differs)
+        if player.board is None:
+            return None
+        self._remember(player, first, begins.snapshot, differs)
+        return PastBoard(player.board, player.version, differs)
+
+    def _lines(self, begins: _Remembered, moment: int) -> Iterator[tuple[str, str]]:
+        """The turns after a beginning up to a moment, each with where its block is; and the snapshots on the way."""
+        follows = not begins.records
+        for first, line in self._recording.lines_from(begins.first):
+            head = head_of(line)
+            if head is not None and head.at > moment:
+                return
+            follows = follows or (head is not None and head.version > begins.version)
+            if follows:
+                yield first, line
+
+    def _remember(self, player: Player, first: str, snapshot: str, differs: bool) -> None:
+        if player.board is None:
+            return
+        new = _Remembered(player.version, player.epoch, tuple(player.board.records()), first, snapshot, differs)
+        others = [each for each in self._remembered if (each.version, each.epoch) != (new.version, new.epoch)]
+        snapshots = list(dict.fromkeys(each.snapshot for each in (new, *reversed(others))))[:SNAPSHOTS]
+        self._remembered = [*(each for each in others if each.snapshot in snapshots), new][-REMEMBERED:]

@@ -25,13 +25,14 @@ A_DAY_TAKES = 10.0
 @click.option("--days", type=int, help=f"Keep the past as by default, and show Redis after days of {A_DAY} merges.")
 @click.option("--seed", default=1, show_default=True, help="Which merges fail.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep the logs and samples in this folder.")
-def main(minutes: float, rate: float, days: int | None, seed: int, keep: Path | None) -> None:
+@click.option("--leak", default=0, help="Plant a leak of so many KiB a second in each worker: it must be found.")
+def main(minutes: float, rate: float, days: int | None, seed: int, keep: Path | None, leak: int) -> None:
     """Real processes at steady work: web, workers, beat and Redis, with stand-ins for Jenkins and GitHub."""
     console = Console(width=max(140, Console().width))
     folder = keep or Path(tempfile.mkdtemp(prefix="interlock-soak-"))
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        soak = Soak(folder, rate=rate, seed=seed, say=lambda text: console.print(text, highlight=False))
+        soak = Soak(folder, rate=rate, seed=seed, say=lambda text: console.print(text, highlight=False), leak=leak)
         outcome = soak.run(minutes * 60 if days is None else days * A_DAY_TAKES * 60, days)
         (folder / "soak.json").write_text(json.dumps(soak.samples(), indent=1), "utf-8")
     finally:
@@ -44,7 +45,7 @@ def main(minutes: float, rate: float, days: int | None, seed: int, keep: Path | 
 
 def show(console: Console, outcome: Outcome) -> None:
     """Print the tables."""
-    merges = f"{outcome.merged:,} merges ({outcome.fixes} fixes), {outcome.days} days of {A_DAY}"
+    merges = f"{outcome.merged:,} merges ({outcome.fixes} fixes), {outcome.days} days"
     others = ", ".join(f"{name} {n}" for name, n in sorted(outcome.done.items()))
     console.print(f"{merges}, in {outcome.seconds:.0f} s; {others}", highlight=False)
     if outcome.growths:
@@ -59,7 +60,8 @@ def show(console: Console, outcome: Outcome) -> None:
 
 
 def _growths(outcome: Outcome) -> Table:
-    table = Table(title="The second half", title_justify="left")
+    title = "The second half" if outcome.full is None else f"From second {outcome.full:.0f} on: everything was full"
+    table = Table(title=title, title_justify="left")
     for column in ("", "figure", "begin", "end", "slope an hour", "grew by", "may", ""):
         table.add_column(column, justify="left" if column in ("", "figure") else "right", no_wrap=True)
     for (where, what), each in outcome.growths.items():

@@ -1,8 +1,8 @@
-"""Whether something grows: a robust slope through the second half of what was sampled, beside what may be.
+"""Whether something grows: a robust slope through what was sampled after the warm-up, beside what may be.
 
-The first half is the warm-up: caches fill, modules load, memory pools find their size. The slope is that of Theil and
-Sen, the median of the slopes of all pairs, so single peaks count for nothing; its interval of confidence is Sen's
-(1968). Something grows if its slope leads to more than the tolerance within the second half, and cannot be chance.
+In the warm-up caches fill, modules load, memory pools find their size. The slope is that of Theil and Sen, the median
+of the slopes of all pairs, so single peaks count for nothing; its interval of confidence is Sen's (1968). Something
+grows if its slope leads to more than the tolerance within the judged time, and cannot be chance.
 """
 
 from __future__ import annotations
@@ -65,18 +65,21 @@ def slope(samples: Sequence[Sample]) -> Slope:
     return Slope(median(slopes), slopes[low], slopes[high])
 
 
-def judge(samples: Sequence[Sample], tolerance: float) -> Growth:
-    """Judge the second half of the samples, in time. Raises ValueError if there are fewer than three in it."""
-    half = second_half(samples)
-    edge = max(1, len(half) // 5)
-    begin, end = (median(value for _, value in part) for part in (half[:edge], half[-edge:]))
-    return Growth(begin, end, slope(half), half[-1][0] - half[0][0], tolerance)
+def judge(samples: Sequence[Sample], tolerance: float, since: float | None = None) -> Growth:
+    """Judge the samples from a moment on, by default those of the second half of the time.
+
+    Raises ValueError if there are fewer than three of them.
+    """
+    judged = later(samples, since)
+    edge = max(1, len(judged) // 5)
+    begin, end = (median(value for _, value in part) for part in (judged[:edge], judged[-edge:]))
+    return Growth(begin, end, slope(judged), judged[-1][0] - judged[0][0], tolerance)
 
 
-def second_half(samples: Sequence[Sample]) -> list[Sample]:
-    """The samples of the second half of the time."""
-    first, last = samples[0][0], samples[-1][0]
-    return [each for each in samples if each[0] >= (first + last) / 2]
+def later(samples: Sequence[Sample], since: float | None = None) -> list[Sample]:
+    """The samples from a moment on, by default those of the second half of the time."""
+    first = (samples[0][0] + samples[-1][0]) / 2 if since is None else since
+    return [each for each in samples if each[0] >= first]
 
 
 def _thinned(samples: Sequence[Sample]) -> list[Sample]:

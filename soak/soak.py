@@ -7,14 +7,16 @@ from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import yaml
 from redis import Redis
 
+from bot.statistics.parts import WEEK_KEPT
 from bot.store.connection import connect
-from bot.store.inbox import parked
+from bot.store.inbox import parked, read_backlog
 from bot.store.keys import Keys
 from bot.store.outbox import Outbox
 from bot.store.replica import BoardReplica
@@ -23,17 +25,27 @@ from chaos.world import PIPELINE, SERVICES, World
 from launch import Stack
 from launch.stack import worker_names
 from soak import processes, store
-from soak.growth import Growth, Sample, judge, second_half
+from soak.growth import Growth, Sample, judge, later
+from soak.leak import plant
 from soak.traffic import LOCKS_EVERY, Background, Developers, Operator, Readers
 
 ROOT = Path(__file__).resolve().parent.parent
 #: How many workers run, and the names of everything that is watched.
 WORKERS = 2
 PROCESSES = ("web", *worker_names({"INTERLOCK_WORKERS": str(WORKERS)}), "beat", "server")
-#: How many merges a day the figures are for: so many merges let a day pass for what Redis keeps for days.
+#: How many merges a day the figures of `--days` are for: so many let a day pass for what Redis keeps for days.
 A_DAY = 500
-#: How much of the past is kept: little, so that what it bounds is full before the second half begins.
-LITTLE = {"history": 150, "facts": 2_000, "raw_deliveries_mib": 1, "recording_mib": 1}
+#: The pipeline has few services, so that what is kept for each of them is full early.
+SERVED = dict(islice(SERVICES.items(), 8))
+#: How much of the past is kept: little, for the same reason.
+LITTLE = {"history": 50, "facts": 2_000, "raw_deliveries_mib": 1, "recording_mib": 1}
+#: After so many merges everything that is bounded is full. Of what is kept for each service the 100 lead times of a
+#: week take longest (of moves of main 64 are kept, of durations 30); of what Redis keeps for days the 14 days of notes.
+PLATEAU = len(SERVED) * WEEK_KEPT
+#: So many merges let a day pass: what lives for 14 days is full by then, too.
+SHORT_DAY = PLATEAU // 16
+#: The warm-up takes this share of the time at least: the pools of memory of a process find their size by time as well.
+WARM_UP = 0.25
 #: How many builds of a job run at once, so that merges do not pile up.
 CAPACITIES = {"acceptance": 8, "pre-production": 6, "production": 8}
 #: How many people load pages all the time, how long each waits in between (seconds), and how many leave one open.
@@ -44,10 +56,10 @@ MOST_LIVE = 150
 SAMPLES, EVERY = 60, (0.5, 10.0)
 #: In a long soak Redis, with its many keys, is looked through so many times less often.
 SELDOM = 4
-#: A figure that was sampled less often in the second half is not judged: that of a process that has just come.
+#: A figure that was sampled less often in the judged time is not judged: that of a process that has just come.
 FEWEST = 3
-#: By how much what lasts in Redis may grow within the judged time: keys, bytes, clients.
-STORE_TOLERANCES = {"keys that last": 2.0, "bytes that last": 512.0 * 1024, "clients": 6.0}
+#: By how much what Redis holds may grow within the judged time: all keys, those that last and their bytes, clients.
+STORE_TOLERANCES = {"keys": 300.0, "keys that last": 2.0, "bytes that last": 512.0 * 1024, "clients": 6.0}
 #: In a run of under so many seconds caches and bounds still fill in the second half: it may grow so many times as much.
 SHORT, GENEROUS, GENEROUS_BYTES = 600.0, 6.0, 40.0
 #: The longest until the heads of main are known, in seconds.
@@ -62,6 +74,8 @@ class Outcome:
     merged: int
     fixes: int
     days: int
+    #: When everything was full and judging began, in seconds since the beginning; None: the second half was judged.
+    full: float | None
     growths: dict[tuple[str, str], Growth]
     store: store.StoreUsage
     done: dict[str, int]
@@ -88,26 +102,30 @@ class Watch:
         for what, value in figures.items():
             self.samples[where, what].append((at, value))
 
-    def judged(self, seconds: float) -> dict[tuple[str, str], Growth]:
-        """The growth of each figure that was sampled often enough to be judged."""
+    def judged(self, seconds: float, since: float | None = None) -> dict[tuple[str, str], Growth]:
+        """The growth of each figure that has a tolerance and was sampled often enough to be judged.
+
+        `since`: when everything was full; None: the second half is judged.
+        """
         tolerances = {**processes.TOLERANCES, **STORE_TOLERANCES}
         if seconds < SHORT:
             tolerances = {what: GENEROUS * each for what, each in tolerances.items()}
             tolerances["bytes that last"] = GENEROUS_BYTES * STORE_TOLERANCES["bytes that last"]
+            tolerances["keys"] = GENEROUS_BYTES * STORE_TOLERANCES["keys"]
         return {
-            (where, what): judge(rows, tolerances[what])
+            (where, what): judge(rows, tolerances[what], since)
             for (where, what), rows in self.samples.items()
-            # What expires makes the server larger for days, and is bounded by time: what lasts is judged by itself.
-            if (where, what) != ("server", "memory") and len(second_half(rows)) >= FEWEST
+            if what in tolerances and len(later(rows, since)) >= FEWEST
         }
 
 
 class SoakWorld(World):
     """The world of chaos without its faults: with room for steady work, and little that is kept (or the defaults)."""
 
-    def __init__(self, folder: Path, seed: int, keep: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, seed: int, keep: dict[str, Any], leak: int = 0) -> None:
         super().__init__(folder, seed)
         self._keep = keep
+        self._leak = plant(folder, leak) if leak else {}
 
     def __enter__(self) -> SoakWorld:
         super().__enter__()
@@ -115,6 +133,9 @@ class SoakWorld(World):
         content = yaml.safe_load(path.read_text("utf-8"))
         for stage in content["pipelines"][0]["stages"]:
             stage["capacity"] = CAPACITIES.get(stage["name"], stage["capacity"])
+        if self._keep:
+            services = content["pipelines"][0]["services"]
+            content["pipelines"][0]["services"] = [each for each in services if each["name"] in SERVED]
         content["keep"] = self._keep
         content["polling"] = {"builds": "5s", "heads": "30s", "clock": "1s"}
         path.write_text(yaml.safe_dump(content, sort_keys=False), "utf-8")
@@ -124,30 +145,36 @@ class SoakWorld(World):
     def env(self) -> dict[str, str]:
         """The environment of Interlock's processes."""
         more = {"INTERLOCK_WEB_WORKERS": "2", "INTERLOCK_WORKERS": str(WORKERS), "INTERLOCK_LOG_LEVEL": "WARNING"}
-        return super().env | more
+        return super().env | more | self._leak
 
 
 class Soak:
     """So many seconds, or so many days of `A_DAY` merges, of steady work."""
 
-    def __init__(self, folder: Path, rate: float, seed: int = 1, say: Callable[[str], None] = print) -> None:
-        self._folder, self._rate, self._seed, self._say = folder, rate, seed, say
+    def __init__(
+        self, folder: Path, rate: float, seed: int = 1, say: Callable[[str], None] = print, leak: int = 0
+    ) -> None:
+        """`leak`: so many KiB a second leak in each worker: to see that it is found."""
+        self._folder, self._rate, self._seed, self._say, self._leak = folder, rate, seed, say, leak
         self._watch = Watch()
         self._families = store.KeyFamilies()
         self._days = 0
+        #: When everything was full, in seconds since the beginning.
+        self._full: float | None = None
 
     def run(self, seconds: float, days: int | None = None) -> Outcome:
         """Start everything, work, stop everything. With `days`, the past is kept as by default and that many days of
         merges are made, in at most so many seconds."""
         keep: dict[str, Any] = LITTLE if days is None else {}
+        services = SERVED if days is None else SERVICES
         with ExitStack() as running:
-            world = running.enter_context(SoakWorld(self._folder, self._seed, keep))
+            world = running.enter_context(SoakWorld(self._folder, self._seed, keep, self._leak))
             stack = running.enter_context(Stack(ROOT, data_dir=self._folder, env=world.env))
             redis = connect(stack.url)
             running.callback(redis.close)
             copy = BoardReplica(Scripts(redis), Keys(PIPELINE))
-            self._until_ready(copy)
-            developers, background = Developers(world, self._seed), Background()
+            self._until_ready(copy, len(services))
+            developers, background = Developers(world, self._seed, services), Background()
             running.callback(background.stop)
             self._populate(stack.web_url, world.token, developers, background)
             began = time.monotonic()
@@ -160,9 +187,9 @@ class Soak:
 
     # -- while it goes on ----------------------------------------------------------------------------------------
 
-    def _until_ready(self, copy: BoardReplica) -> None:
+    def _until_ready(self, copy: BoardReplica, services: int) -> None:
         deadline = time.monotonic() + PATIENCE
-        while len(copy.board.services) < len(SERVICES):
+        while len(copy.board.services) < services:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the heads of main are not known after {PATIENCE:g} s")
             time.sleep(0.1)
@@ -189,7 +216,7 @@ class Soak:
     ) -> None:
         """Merge at the rate, mend what breaks, sample, and let the days pass."""
         every = min(max(seconds / SAMPLES, EVERY[0]), EVERY[1])
-        sampled = looks = 0
+        sampled = 0
         due = began
         while (now := time.monotonic()) - began < seconds and (days is None or self._days < days):
             copy.refresh()
@@ -197,15 +224,18 @@ class Soak:
             if now >= due and len(copy.board.runs) < MOST_LIVE:
                 developers.merge()
                 due = max(due + 1 / self._rate, now - 1.0)  # what could not be merged in time is not made up for
-            if developers.merged // A_DAY > self._days:
+            if self._full is None and developers.merged >= PLATEAU and now - began >= WARM_UP * seconds:
+                self._full = now - began
+                self._say(f"{self._full:.0f} s: everything is full after {developers.merged} merges; judging begins")
+            if developers.merged // (SHORT_DAY if days is None else A_DAY) > self._days:
                 self._days += 1
                 gone = store.let_a_day_pass(redis, self._families)
-                memory = store.memory(redis) / (1 << 20)
-                self._say(f"day {self._days}: {gone:,} keys of Redis expired, it holds {memory:.1f} MiB")
+                if days is not None:
+                    memory = store.memory(redis) / (1 << 20)
+                    self._say(f"day {self._days}: {gone:,} keys of Redis expired, it holds {memory:.1f} MiB")
             if now - began >= sampled * every:
                 self._sample(now - began, stack)
                 if seconds < SHORT or sampled % SELDOM == 0:
-                    looks += 1
                     self._look(now - began, redis)
                     live = len(copy.board.runs)
                     self._say(f"{now - began:.0f} s: {developers.merged} merges, {live} runs on their way")
@@ -220,11 +250,19 @@ class Soak:
         found = store.look(redis, self._families)
         lasting = {family.key for family in self._families.all if family.lasts}
         figures = {
+            "memory": float(found.memory),
+            "keys": float(sum(found.keys.values())),
             "keys that last": float(sum(n for name, n in found.keys.items() if name in lasting)),
             "bytes that last": float(sum(found.bytes.values())),
             "clients": float(found.clients),
         }
         self._watch.note("store", at, figures)
+        self._watch.note("bytes", at, {name: float(size) for name, size in found.bytes.items()})
+        waits = read_backlog(Scripts(redis), Keys(PIPELINE))
+        late = time.time() - waits.oldest_at if waits.oldest_at is not None else 0.0
+        figures = {"undecided": waits.undecided, "the oldest waits for seconds": late}
+        figures |= {"effects": waits.effects, "due": waits.due, "dead letters": waits.dead_letters}
+        self._watch.note("backlog", at, figures)
 
     # -- at the end ----------------------------------------------------------------------------------------------
 
@@ -238,16 +276,18 @@ class Soak:
         days: int | None,
     ) -> Outcome:
         keys = Keys(PIPELINE)
-        growths = {} if days is not None else self._watch.judged(seconds)
+        growths = {} if days is not None else self._watch.judged(seconds, self._full)
         return Outcome(
             seconds,
             developers.merged,
             developers.fixes,
             self._days,
+            self._full,
             growths,
             store.look(redis, self._families, everything=True),
             dict(background.done),
             {
+                "bounds not reached": self._not_full(seconds, developers.merged) if days is None else [],
                 "restarts": [f"{name}: {n}" for name in PROCESSES if (n := stack.supervisor.restarts(name))],
                 "keys without a bound": store.faults(redis, self._families),
                 "dead letters": [f"{each.slot}: {each.error}" for each in Outbox(redis, keys).dead_letters()],
@@ -256,6 +296,14 @@ class Soak:
                 "requests that failed": background.faults(),
             },
         )
+
+    def _not_full(self, seconds: float, merged: int) -> list[str]:
+        """What is wrong if a soak that is long enough to be judged strictly never filled what is bounded."""
+        if self._full is not None or seconds < SHORT:
+            return []
+        return [
+            f"{merged} merges: what grew may be a bound that fills up, which takes {PLATEAU}; work longer or faster"
+        ]
 
 
 def _tracebacks(folder: Path) -> list[str]:

@@ -9,14 +9,14 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from urllib.parse import urlsplit
 
 from bot.core.model.board import Board
 from bot.core.model.pipeline import Lane
 from bot.core.model.run import Status
-from chaos.world import PIPELINE, SERVICES, World
+from chaos.world import PIPELINE, World
 
 #: One of so many merges fails in acceptance, where that is reported, and one of so many breaks pre-production.
 FAILS, BREAKS = 20, 60
@@ -54,9 +54,10 @@ LOCKS_EVERY, LOCKED_FOR = 15.0, 1.5
 class Developers:
     """They merge to one service after the other; and a fix, as soon as something is broken."""
 
-    def __init__(self, world: World, seed: int) -> None:
+    def __init__(self, world: World, seed: int, services: Mapping[str, str]) -> None:
+        """`services`: their names, each with its repository."""
         self._world, self._chance = world, random.Random(seed)
-        self._services = itertools.cycle(SERVICES)
+        self._repositories, self._services = services, itertools.cycle(services)
         self._numbers: Counter[str] = Counter()
         self._answered: set[str] = set()
         self.merged = self.fixes = self.broken = 0
@@ -73,7 +74,7 @@ class Developers:
             self.broken += 1
         elif service is None and self._chance.randrange(FAILS) == 0:
             self._doom("acceptance")
-        self._world.github.control.merge(SERVICES[name], title=f"{self.last}: a change", author="dana")
+        self._world.github.control.merge(self._repositories[name], title=f"{self.last}: a change", author="dana")
         self.merged += 1
 
     def mend(self, board: Board) -> None:

@@ -24,10 +24,11 @@ from bot.statistics.statistics import Statistics
 NOTED = 20
 
 
-def measure(context: PipelineContext, reports: int = 5_000) -> None:
+def measure(context: PipelineContext, history: int = 5_000) -> None:
     """Bring the stored statistics of a pipeline up to date. Safe to run twice, and at once with others.
 
-    The reports of the locks that have opened are stored with that: `reports` of them are kept.
+    The reports of the locks that have opened are stored with that. `history`: so many of them, and at most so many
+    runs that have ended, are kept.
     """
 
     def also(statistics: Statistics) -> None:
@@ -35,8 +36,8 @@ def measure(context: PipelineContext, reports: int = 5_000) -> None:
             now = time.time()
             set_paused(statistics, now, paused=replica.board.header.mode is not Mode.RUN)
             note_estimates(statistics, replica.board, now)
-        lock_reports.keep(context, statistics, reports)
-        statistics.forget_old(now)
+        lock_reports.keep(context, statistics, history)
+        statistics.forget_old(now, history)
 
     context.statistics.advance(also)
 

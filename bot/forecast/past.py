@@ -33,7 +33,8 @@ class Past:
         """How long a build takes; None if none has passed."""
         key = (step, service)
         if key not in self._builds:
-            self._builds[key] = typical(self._passed(step, service))
+            passed = self._passed(step, service)
+            self._builds[key] = self._statistics.worked_out(("build", *key), passed, typical)
         return self._builds[key]
 
     def left(self, step: Step, service: str, elapsed: float) -> Spread | None:
@@ -46,7 +47,7 @@ class Past:
         key = (step, service)
         if key not in self._lags:
             found = self._enough(self._statistics.durations(str(step), service).lags, step, "lags")
-            self._lags[key] = typical(found) or LAG
+            self._lags[key] = self._statistics.worked_out(("lag", *key), found, typical) or LAG
         return self._lags[key]
 
     def risk(self, step: Step) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple
 
 #: So many deviations on both sides hold eight of ten values: 1.28 if they were distributed normally, but some builds
@@ -70,12 +69,8 @@ def typical(samples: Sequence[float]) -> Spread | None:
 
     The middle is the mean of the inner eight tenths: where many builds follow each other it is their sum that counts.
     """
-    return _typical(tuple(samples)) if samples else None
-
-
-@lru_cache(maxsize=10_000)
-def _typical(samples: tuple[float, ...]) -> Spread:
-    """Worked out once for the same durations: a drawing asks for those of every service that waits."""
+    if not samples:
+        return None
     ordered = sorted(samples)
     cut = len(ordered) // 10
     inner = ordered[cut : len(ordered) - cut]

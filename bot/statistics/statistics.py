@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bot.statistics.parts import (
     RUNS_KEPT,
@@ -24,6 +24,7 @@ from bot.statistics.parts import (
 )
 
 AnyPart = TypeVar("AnyPart", bound=Part)
+Answer = TypeVar("Answer")
 
 #: For how many weeks statistics are kept.
 WEEKS_KEPT = 26
@@ -43,11 +44,14 @@ class Statistics:
         self._changed: set[str] = set()
         #: The keys of the parts that others read: they are copied before they are changed.
         self._shared: set[str] = set()
+        #: What was worked out of durations, each beside the durations it was worked out of.
+        self._worked_out: dict[Hashable, tuple[list[float], Any]] = {}
 
     def fork(self) -> Statistics:
         """The same statistics, to be carried on while others read these: what changes is copied."""
         found = Statistics(dict(self.parts), self.cursor)
         found._shared = set(self.parts)
+        found._worked_out = self._worked_out
         return found
 
     # -- reading ---------------------------------------------------------------------------------------------
@@ -96,6 +100,17 @@ class Statistics:
             if isinstance(part, ServiceWeek):
                 yield week, service, part
 
+    def worked_out(self, key: Hashable, seconds: Sequence[float], work: Callable[[Sequence[float]], Answer]) -> Answer:
+        """What `work` makes of the durations of `key`; worked out anew only when these have changed.
+
+        A drawing asks for those of every service that waits. One answer is kept for each key, for all forks.
+        """
+        known = self._worked_out.get(key)
+        if known is None or known[0] != seconds:
+            known = self._worked_out[key] = ([*seconds], work(seconds))
+        answer: Answer = known[1]
+        return answer
+
     def _found(self, key: str, kind: type[AnyPart]) -> AnyPart | None:
         part = self.parts.get(key)
         return part if isinstance(part, kind) else None
@@ -126,10 +141,11 @@ class Statistics:
         self._changed.clear()
         return changes
 
-    def forget_old(self, now: float) -> None:
+    def forget_old(self, now: float, runs: int = RUNS_KEPT) -> None:
         """Drop the weeks and tests that count no more, the tests beyond `TESTS_KEPT`, ended runs beyond `RUNS_KEPT`.
 
-        And runs that are as old as the weeks and have not ended: the log forgot how, while nobody read it.
+        And runs that are as old as the weeks and have not ended: the log forgot how, while nobody read it. `runs`: how
+        many ended runs the history keeps; more of them are not kept here.
         """
         first = week_of(now - WEEKS_KEPT * 7 * 86_400)
         for week, service, _ in list(self.weeks()):
@@ -140,16 +156,16 @@ class Statistics:
             for name, part in self.of("test")
             if isinstance(part, FailingTest)
         }
-        self._forget_runs(now - WEEKS_KEPT * 7 * 86_400)
+        self._forget_runs(now - WEEKS_KEPT * 7 * 86_400, min(runs, RUNS_KEPT))
         newest = sorted(last, key=lambda key: last[key], reverse=True)
         for key in [*newest[TESTS_KEPT:], *(key for key in newest[:TESTS_KEPT] if last[key] < now - TEST_PERIOD)]:
             self.drop(key)
 
-    def _forget_runs(self, began_before: float) -> None:
+    def _forget_runs(self, began_before: float, most: int) -> None:
         runs = [(rest, part) for rest, part in self.of("run") if isinstance(part, MeasuredRun)]
         ended = sorted((part.ended, rest) for rest, part in runs if part.ended)
         unknown = [rest for rest, part in runs if not part.ended and part.began < began_before]
-        for rest in (*(rest for _, rest in ended[:-RUNS_KEPT]), *unknown):
+        for rest in (*(rest for _, rest in ended[: max(0, len(ended) - most)]), *unknown):
             self.drop(f"run/{rest}")
 
 

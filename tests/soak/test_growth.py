@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import random
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 
 from soak import processes
 from soak.growth import Sample, judge, slope
+from soak.leak import plant
 from soak.soak import SHORT, Watch
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,6 +44,12 @@ def test_a_small_rise_in_much_noise_is_found(seed: int) -> None:
 def test_the_warm_up_does_not_count() -> None:
     samples = [(at, min(value, 150.0)) for at, value in series(100, 2, 0)]
     assert not judge(samples, tolerance=1).grows
+
+
+def test_what_came_before_everything_was_full_does_not_count() -> None:
+    samples = [(at, min(value, 190.0)) for at, value in series(100, 1, 0)]
+    assert judge(samples, tolerance=1).grows
+    assert not judge(samples, tolerance=1, since=90).grows
 
 
 def test_single_peaks_do_not_count() -> None:
@@ -144,6 +152,29 @@ def memory_after_large_work(how: str) -> float:
             return processes.usage(child.pid).memory / (1 << 20)
         finally:
             child.kill()
+
+
+#: Prints by how many MiB it grows while it waits.
+WAITS = """
+import os, time
+from soak import processes
+before = processes.usage(os.getpid()).memory
+time.sleep(0.5)
+print((processes.usage(os.getpid()).memory - before) / (1 << 20))
+"""
+
+
+def test_a_leak_can_be_planted_in_a_worker_and_in_nothing_else(tmp_path: Path) -> None:
+    env = {**os.environ, **plant(tmp_path, 40_960)}
+
+    def grown(role: str) -> float:
+        """By how many MiB it grows while it waits for half a second."""
+        command = [sys.executable, "-c", WAITS, role]
+        found = subprocess.run(command, env=env, capture_output=True, text=True, check=True, timeout=60)
+        return float(found.stdout)
+
+    assert grown("worker") > 4
+    assert grown("beat") < 4
 
 
 @pytest.mark.slow

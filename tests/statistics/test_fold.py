@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
 
@@ -308,3 +309,24 @@ def test_a_freeze_keeps_fixes_out_and_that_is_what_they_wait_for() -> None:
     run.fast = True  # as of a run that has become the fix meanwhile: it waits for no lock, but for the freeze
     town.waits(ENDS - town.now)
     assert run.waits[Cause.FREEZE] == pytest.approx(ENDS - since, abs=10)
+
+
+def test_what_durations_come_to_is_worked_out_again_when_they_have_changed_and_for_no_fork() -> None:
+    statistics, asked = Statistics(), list[list[float]]()
+
+    def work(seconds: Sequence[float]) -> float:
+        asked.append([*seconds])
+        return sum(seconds)
+
+    durations = [1.0, 2.0]
+    assert [statistics.worked_out("build", durations, work) for _ in range(2)] == [3.0, 3.0]
+    assert statistics.fork().worked_out("build", durations, work) == 3.0
+    durations.append(4.0)
+    assert statistics.worked_out("build", durations, work) == 7.0
+    assert asked == [[1.0, 2.0], [1.0, 2.0, 4.0]]
+
+
+def test_no_more_runs_are_kept_than_the_history_keeps() -> None:
+    statistics = Statistics({f"run/S1.{n}": MeasuredRun("S1", 0.0, ended=float(n)) for n in range(1, 11)})
+    statistics.forget_old(10_000.0, runs=3)
+    assert [rest for rest, _ in statistics.of("run")] == ["S1.8", "S1.9", "S1.10"]

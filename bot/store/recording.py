@@ -60,11 +60,11 @@ class BoardNow:
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """A turn that is not packed yet: its id in the stream and what it says."""
+    """A turn that is not packed yet: its id in the stream and what it says, compressed: a block of lines is large."""
 
     id: str
     epoch: str
-    line: str
+    packed: bytes
     version: int
     after: str
     entries: int
@@ -121,13 +121,13 @@ class Recording:
         Raises as `lines` does.
         """
         while True:
-            waiting = self._turns("+")
+            waiting = self._turns()
             found = False  # what was packed while the turns that wait were read is found by another round
             for identity, block in self._items(first):
                 yield from ((first, line) for line in unpack_block(block))
                 first, found = f"({identity}", True
             if not found:
-                yield from ((first, with_epoch(line, epoch)) for _, epoch, line in waiting)
+                yield from ((first, with_epoch(unpack_line(packed), epoch)) for _, epoch, packed in waiting)
                 return
 
     def _items(self, first: str) -> Iterator[tuple[str, bytes]]:
@@ -148,16 +148,16 @@ class Recording:
         identity, fields = rows[0]
         return identity.decode() if fields[b"k"] == b"s" else fields[b"s"].decode() or "-"
 
-    def _turns(self, last: str, count: int | None = None) -> list[tuple[str, str, str]]:
-        """The turns that wait, the first `count` of them: id, epoch and line of each."""
-        rows = cast("list[Any]", self._redis.xrange(self._keys.recorded_turns, max=last, count=count))
-        return [(identity.decode(), fields[b"e"].decode(), unpack_line(fields[b"t"])) for identity, fields in rows]
+    def _turns(self, count: int | None = None) -> list[tuple[str, str, bytes]]:
+        """The turns that wait, the first `count` of them: id, epoch and compressed line of each."""
+        rows = cast("list[Any]", self._redis.xrange(self._keys.recorded_turns, count=count))
+        return [(identity.decode(), fields[b"e"].decode(), fields[b"t"]) for identity, fields in rows]
 
     def _waiting(self, count: int) -> list[_Waiting]:
         found = []
-        for identity, epoch, line in self._turns("+", count):
-            turn = json.loads(line)
-            found.append(_Waiting(identity, epoch, line, turn["version"], turn["after"], len(turn["entries"])))
+        for identity, epoch, packed in self._turns(count):
+            turn = json.loads(unpack_line(packed))
+            found.append(_Waiting(identity, epoch, packed, turn["version"], turn["after"], len(turn["entries"])))
         return found
 
     def _is_due(self, waiting: list[_Waiting], limits: RecordingLimits) -> bool:
@@ -202,7 +202,7 @@ class Recording:
         """The id and the first line of each block, and of each snapshot, from there on; then the turns that wait."""
         for identity, block in self._items(first):
             yield identity, next(unpack_block(block))
-        yield from ((identity, with_epoch(line, epoch)) for identity, epoch, line in self._turns("+", 1))
+        yield from ((identity, with_epoch(unpack_line(packed), epoch)) for identity, epoch, packed in self._turns(1))
 
     def _add_recent(self, board: BoardNow, limits: RecordingLimits) -> None:
         """Take a recent snapshot if one is due. Twice at once does no harm: who replays checks what follows on what."""
@@ -226,7 +226,7 @@ class Recording:
         keys = [self._keys.recorded_turns, self._keys.recording, self._keys.recording_state]
         block: list[Any] = ["", "", b"", 0, board.version if board else 0, board.epoch if board else ""]
         if turns:
-            packed = pack_block(with_epoch(turn.line, turn.epoch) for turn in turns)
+            packed = pack_block(with_epoch(unpack_line(turn.packed), turn.epoch) for turn in turns)
             entries = sum(turn.entries for turn in turns)
             block = [turns[0].id, turns[-1].id, packed, entries, turns[-1].version, turns[-1].epoch]
         snapshot, size = b"", limits.size - limits.size // RECENT_SHARE

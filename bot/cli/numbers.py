@@ -8,6 +8,8 @@ from typing import Any
 from rich.table import Table
 
 from bot.cli.common import clean, duration
+from bot.reporting.sentences import moment
+from bot.reporting.statistics import effect, times
 
 View = dict[str, Any]
 
@@ -27,12 +29,39 @@ def by_service(found: View, width: int) -> list[Table]:
     return _tables("service", [(row["service"] or "locks of people", row) for row in found["services"]], width)
 
 
+#: How many services are listed with their locks.
+LOCKING = 10
+
+
+def by_locks(found: View) -> list[Table]:
+    """The services whose locks cost most, with what these led to; no table where nothing was locked."""
+    rows = [(row["service"] or "people", row) for row in found["services"] if row["locks"]]
+    return [_table("locks of", ("locks", "locked", "held", "cost", "aborted"), rows[:LOCKING])] if rows else []
+
+
+def by_step(found: View) -> list[Table]:
+    """Where the time of all runs went, the step that took most first."""
+    return (
+        [_table("time in", ("built", *CAUSES), [(row["step"], row) for row in found["steps"]])]
+        if found["steps"]
+        else []
+    )
+
+
 def sentences(found: View) -> Iterator[str]:
-    """Locks that stand, flaky tests, and how far estimates were off."""
+    """What the last change did, locks that stand, tests that lock or are flaky, and how far estimates were off."""
+    for change in found["changes"][:1]:
+        keys = ", ".join(key["key"] for key in change["changes"])
+        yield f"{moment(change['at'])}: {keys} changed by {change['by'] or 'nobody that is known'}: {effect(change)}"
     for lock in found["standing"]:
         whose = lock["service"] or "by a person"
         yield f"{lock['stage']} is locked ({whose}): {_run_minutes(lock['cost'])} so far"
     for test in found["tests"]:
+        if test["locks"]:
+            yield (
+                f"{test['service']} {test['test']}: caused {times(test['locks'], 'lock')} in 30 days: "
+                f"{duration(test['locked'], 1)} locked, {_run_minutes(test['cost'])}"
+            )
         if test["flaky"]:
             yield (
                 f"{test['service']} {test['test']}: failed {test['failed']} times in 30 days, passed on retry "
@@ -55,6 +84,10 @@ _COLUMNS: dict[str, Callable[[View], str]] = {
     "restored": lambda row: _lasting(row["restore"]),
     "locked": lambda row: _lasting(row["locked"]),
     "cost": lambda row: _run_minutes(row["cost"]),
+    "locks": lambda row: str(row["locks"]),
+    "held": lambda row: str(row["held"]),
+    "aborted": lambda row: str(row["aborted"]),
+    "built": lambda row: _lasting(row["built"]),
 }
 
 

@@ -243,12 +243,12 @@ def stats(api: ApiClient, service: str | None, as_json: bool) -> None:
         return
     from rich.console import Console
 
-    from bot.cli.numbers import by_service, by_week, sentences
+    from bot.cli.numbers import by_locks, by_service, by_step, by_week, sentences
 
     console = Console(markup=False, highlight=False, emoji=False)
     tables = by_week(found, console.width)
     if service is None and found["services"]:
-        tables += by_service(found, console.width)
+        tables += [*by_service(found, console.width), *by_locks(found), *by_step(found)]
     for table in tables:
         console.print(table)
     for line in sentences(found):

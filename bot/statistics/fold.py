@@ -11,7 +11,15 @@ from bot.core.model.facts import Fact, FactKind
 from bot.core.model.messages import Message, RetriedAutomatically, RunFailed, StartsFast
 from bot.core.model.pipeline import Mode, Track
 from bot.core.model.run import End
-from bot.core.model.stage_messages import Frozen, LetThrough, ModeChanged, StageLocked, StageUnlocked
+from bot.core.model.stage_messages import (
+    Frozen,
+    LetThrough,
+    ModeChanged,
+    PipelineConfigured,
+    StageLocked,
+    StageUnlocked,
+)
+from bot.statistics import periods
 from bot.statistics.parts import (
     DURATIONS_KEPT,
     ERRORS_KEPT,
@@ -172,14 +180,17 @@ def _ended(end: End) -> Callable[[Statistics, float, Fact], None]:
         run = _run(statistics, at, fact)
         if run is None or fact.run is None:
             return
+        aborted = run.started is not None and end not in (End.DELIVERED, End.FAILED)
         settle(statistics, at, run)
         week = _week(statistics, at, run.service)
         _add(week.ends, str(end), 1)
         for cause, seconds in run.waits.items():
             week.waits[cause] = week.waits.get(cause, 0.0) + seconds
         week.built += run.built
+        week.aborted += aborted
         if end is End.DELIVERED:
             keep(week.leads, at - run.began, WEEK_KEPT)
+        periods.end_run(statistics, at, run, end, aborted=aborted)
         _add(statistics.change("totals/all", StatisticsTotals()).ends, str(end), 1)
         run.ended, run.said = at, {}
 
@@ -206,7 +217,8 @@ def _locked(statistics: Statistics, at: float, fact: Fact) -> None:
     if fact.run is not None and any(lock.holder == fact.run for lock in clock.locks):
         return  # a retry has failed: the lock stands since its first failure
     freeze = isinstance(fact.why, StageLocked) and isinstance(fact.why.reason, Frozen)
-    lock = StandingLock(fact.run, fact.service, at, clock.share_sum, key=fact.lock or "", freeze=freeze)
+    tests = list(_tests(fact.why.reason)) if isinstance(fact.why, StageLocked) else []
+    lock = StandingLock(fact.run, fact.service, at, clock.share_sum, key=fact.lock or "", freeze=freeze, tests=tests)
     for key, run in list(statistics.of("run")):
         if isinstance(run, MeasuredRun) and run.queued is not None and not run.fast and run.step == str(fact.step):
             note_waiting(lock, key, at)
@@ -232,17 +244,28 @@ def _close_account(statistics: Statistics, at: float, stage: str, clock: StepClo
     week = _week(statistics, at, service)
     week.locked[stage] = week.locked.get(stage, 0.0) + seconds
     week.cost[stage] = week.cost.get(stage, 0.0) + cost
+    _add(week.locks, stage, 1)
+    week.held += len(lock.held)
+    if not lock.freeze:
+        periods.open_lock(statistics, at, lock.since, cost)
     totals = statistics.change("totals/all", StatisticsTotals())
     totals.locked[f"{stage} {service}"] = totals.locked.get(f"{stage} {service}", 0.0) + seconds
     if lock.service is not None:
         keep(week.restores, seconds, WEEK_KEPT)
-        past = statistics.change(f"locks/{stage}", PastLocks()).locks
-        past.append(PastLock(lock.service, at, seconds, cost))
-        del past[:-LOCKS_KEPT]
+        opened = PastLock(lock.service, at, seconds, cost)
+        _keep_lock(statistics.change(f"locks/{stage}", PastLocks()).locks, opened, LOCKS_KEPT)
+        for name in lock.tests:
+            test = statistics.change(f"test/{lock.service}/{name}", FailingTest())
+            _keep_lock(test.locks, opened, FAILURES_KEPT)
     if lock.key:
         account = LockAccount(stage, lock.since, at, cost, lock.held)
         statistics.change(f"account/{lock.key}", account)
     _compare(statistics, at, lock.said, Foretold.OPENS)
+
+
+def _keep_lock(locks: list[PastLock], lock: PastLock, most: int) -> None:
+    locks.append(lock)
+    del locks[:-most]
 
 
 def _set_backoff(statistics: Statistics, at: float, step: str, *, backoff: bool) -> None:
@@ -279,6 +302,11 @@ def set_paused(statistics: Statistics, at: float, *, paused: bool) -> None:
     totals.paused = paused
     for rest, _ in list(statistics.of("clock")):
         advance(clock_of(statistics, at, rest), at).paused = paused
+
+
+def _configured(statistics: Statistics, at: float, fact: Fact) -> None:
+    if isinstance(fact.why, PipelineConfigured):
+        periods.begin(statistics, at, fact.why, fact.by or "")
 
 
 # -- small ones ------------------------------------------------------------------------------------------------
@@ -337,4 +365,5 @@ _HANDLERS: Mapping[FactKind, Callable[[Statistics, float, Fact], None]] = {
     FactKind.CONTAINMENT_ASKED: _asked,
     FactKind.CONTAINMENT_KNOWN: _answered,
     FactKind.MODE_CHANGED: _mode_changed,
+    FactKind.CONFIGURED: _configured,
 }

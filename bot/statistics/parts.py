@@ -18,10 +18,12 @@ RUNS_KEPT = 2_000
 HELD_KEPT = 500
 #: How many lead times of one service are kept for each week, and times to restore.
 WEEK_KEPT = 100
-#: How many failures of one test are kept.
+#: How many failures of one test are kept, and locks that it caused.
 FAILURES_KEPT = 50
 #: So often a test must have failed before it may be called flaky.
 FLAKY_FROM = 3
+#: How many lead times are kept of the runs under one configuration, and of how many configurations.
+PERIOD_KEPT, PERIODS_KEPT = 500, 6
 #: How many estimates of each kind are compared with what happened.
 ERRORS_KEPT = 300
 
@@ -109,6 +111,8 @@ class StandingLock:
     held: dict[str, float] = field(default_factory=dict)
     #: Whether it is that of a freeze.
     freeze: bool = False
+    #: The tests whose failure caused it.
+    tests: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -209,6 +213,46 @@ class ServiceWeek:
     #: By stage, of the locks that opened in the week: how long they stood, and run-seconds that runs waited for them.
     locked: dict[str, float] = field(default_factory=dict)
     cost: dict[str, float] = field(default_factory=dict)
+    #: By stage: how many locks opened. How many runs waited for them, each counted once for each lock.
+    locks: dict[str, int] = field(default_factory=dict)
+    held: int = 0
+    #: Builds that ran when their run was removed or cancelled, and that were not finished.
+    aborted: int = 0
+
+
+@dataclass(slots=True)
+class StepWeek:
+    """One week of one step, of all services: the waits for it and the builds in it that ended in the week."""
+
+    waits: dict[Cause, float] = field(default_factory=dict)
+    built: float = 0.0
+
+
+@dataclass(slots=True)
+class ConfigurationPeriod:
+    """What happened under one configuration, from its change to the next: runs and locks that began and ended in it.
+
+    `since`: when it was put in force, by whom (`by`), and what that changed: key, value before, value after. The first
+    period has no change: it begins with the statistics.
+    """
+
+    since: float
+    by: str = ""
+    changes: list[tuple[str, str, str]] = field(default_factory=list)
+    #: When the next change was put in force; 0: it is in force.
+    until: float = 0.0
+    ends: dict[str, int] = field(default_factory=dict)
+    #: From the merge to the last stage, of the last delivered runs.
+    leads: list[float] = field(default_factory=list)
+    waits: dict[Cause, float] = field(default_factory=dict)
+    built: float = 0.0
+    aborted: int = 0
+    #: The locks that opened; how long they stood, and their cost in run-seconds.
+    locks: int = 0
+    locked: float = 0.0
+    cost: float = 0.0
+    #: Runs that had begun under the configuration before: they count on neither side.
+    straddling: int = 0
 
 
 @dataclass(slots=True)
@@ -217,10 +261,16 @@ class FailingTest:
 
     failed: list[float] = field(default_factory=list)
     passed: list[float] = field(default_factory=list)
+    #: The locks that have opened of those that its failure caused, alone or with others.
+    locks: list[PastLock] = field(default_factory=list)
 
     def since(self, at: float) -> FailingTest:
         """What happened from `at` on."""
-        return FailingTest([each for each in self.failed if each > at], [each for each in self.passed if each > at])
+        return FailingTest(
+            [each for each in self.failed if each > at],
+            [each for each in self.passed if each > at],
+            [lock for lock in self.locks if lock.opened > at],
+        )
 
     @property
     def flaky(self) -> bool:
@@ -246,6 +296,8 @@ class StatisticsTotals:
     waits: dict[str, float] = field(default_factory=dict)
     locked: dict[str, float] = field(default_factory=dict)
     ends: dict[str, int] = field(default_factory=dict)
+    #: The key of the present `ConfigurationPeriod`; empty: none has begun.
+    period: str = ""
 
 
 Part = (
@@ -257,6 +309,8 @@ Part = (
     | PastLocks
     | LockAccount
     | ServiceWeek
+    | StepWeek
+    | ConfigurationPeriod
     | FailingTest
     | EstimateErrors
     | StatisticsTotals
@@ -272,6 +326,8 @@ PART_FAMILIES: dict[str, type] = {
     "locks": PastLocks,
     "account": LockAccount,
     "week": ServiceWeek,
+    "step": StepWeek,
+    "period": ConfigurationPeriod,
     "test": FailingTest,
     "errors": EstimateErrors,
     "totals": StatisticsTotals,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from bot.statistics.parts import Cause, FailingTest, Foretold, ServiceWeek
+from bot.statistics.parts import Cause, FailingTest, Foretold, ServiceWeek, StepWeek
+from bot.statistics.periods import last_changes
 from bot.statistics.statistics import TEST_PERIOD, Statistics, cost_so_far, weeks_until
 
 Shape = dict[str, Any]
@@ -24,24 +25,36 @@ class _Sum:
     ends: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     passed: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     failed: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    waits: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    waits: dict[Cause, float] = field(default_factory=lambda: defaultdict(float))
     locked: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     cost: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     built: float = 0.0
     leads: list[float] = field(default_factory=list)
     restores: list[float] = field(default_factory=list)
+    locks: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    held: int = 0
+    aborted: int = 0
 
-    def add(self, week: ServiceWeek) -> None:
-        """One more week of one more service."""
-        for mine, its in ((self.ends, week.ends), (self.passed, week.passed), (self.failed, week.failed)):
-            for name, number in its.items():
-                mine[name] += number
-        for sums, more in ((self.waits, week.waits), (self.locked, week.locked), (self.cost, week.cost)):
-            for name, seconds in more.items():
-                sums[str(name)] += seconds
-        self.built += week.built
-        self.leads += week.leads
-        self.restores += week.restores
+    def add(self, more: ServiceWeek | _Sum) -> None:
+        """One more week of one more service, or several of them."""
+        for counts, numbers in (
+            (self.ends, more.ends),
+            (self.passed, more.passed),
+            (self.failed, more.failed),
+            (self.locks, more.locks),
+        ):
+            for name, number in numbers.items():
+                counts[name] += number
+        for cause, waited in more.waits.items():
+            self.waits[cause] += waited
+        for sums, durations in ((self.locked, more.locked), (self.cost, more.cost)):
+            for name, seconds in durations.items():
+                sums[name] += seconds
+        self.built += more.built
+        self.leads += more.leads
+        self.restores += more.restores
+        self.held += more.held
+        self.aborted += more.aborted
 
     def shape(self) -> Shape:
         """The sums as plain values; medians and rates are None where there is nothing to make them of."""
@@ -50,48 +63,52 @@ class _Sum:
             "ended": dict(self.ends),
             "delivered": self.ends.get("delivered", 0),
             "lead": median(self.leads) if self.leads else None,
-            "waits": {str(cause): self.waits.get(str(cause), 0.0) for cause in Cause},
+            "waits": _by_cause(self.waits),
             "built": self.built,
             "builds": passed + failed,
             "failure_rate": failed / (passed + failed) if passed + failed else None,
             "restore": median(self.restores) if self.restores else None,
+            "locks": sum(self.locks.values()),
             "locked": sum(self.locked.values()),
             "cost": sum(self.cost.values()),
+            "held": self.held,
+            "aborted": self.aborted,
         }
+
+
+def _by_cause(waits: Mapping[Any, float]) -> dict[str, float]:
+    return {str(cause): waits.get(cause, 0.0) for cause in Cause}
 
 
 def report(statistics: Statistics, now: float, service: str | None = None) -> Shape:
     """What page, API and command show of the last `WEEKS` weeks: of all services, or of one."""
-    weeks = weeks_until(now, WEEKS)
-    rows = [
-        (week, name, part)
-        for week, name, part in statistics.weeks()
-        if week in weeks and (service is None or name == service)
-    ]
+    weeks = {week: _Sum() for week in weeks_until(now, WEEKS)}
+    services: defaultdict[str, _Sum] = defaultdict(_Sum)
+    for week, name, part in statistics.weeks():
+        if week in weeks and service in (None, name):
+            weeks[week].add(part)
+            services[name].add(part)
+    together = _Sum()
+    for found in weeks.values():
+        together.add(found)
     return {
         "service": service,
-        "weeks": [{"week": week, **_sum(part for at, _, part in rows if at == week).shape()} for week in weeks],
-        "all": _sum(part for _, _, part in rows).shape(),
-        "services": _services(rows),
-        "stages": _stages(_sum(part for _, _, part in rows)),
-        "standing": _standing(statistics, now, service),
-        "tests": _tests(statistics, now, service),
+        "weeks": [{"week": week, **found.shape()} for week, found in weeks.items()],
+        "all": together.shape(),
+        "services": service_rows(services),
+        "stages": _stages(together),
+        "steps": step_rows(statistics, weeks) if service is None else [],
+        "standing": standing_rows(statistics, now, service),
+        "tests": test_rows(statistics, now, service)[:TESTS],
+        "changes": last_changes(statistics, now) if service is None else [],
         "estimates": [_estimates(statistics, kind) for kind in Foretold],
     }
 
 
-def _sum(parts: Iterable[ServiceWeek]) -> _Sum:
-    found = _Sum()
-    for part in parts:
-        found.add(part)
-    return found
-
-
-def _services(rows: list[tuple[str, str, ServiceWeek]]) -> list[Shape]:
+def service_rows(services: Mapping[str, _Sum]) -> list[Shape]:
     """Each service, the one whose locks cost most first; `""` stands for the locks of people."""
-    names = sorted({name for _, name, _ in rows})
-    found = [{"service": name, **_sum(part for _, each, part in rows if each == name).shape()} for name in names]
-    return sorted(found, key=lambda row: (-row["cost"], row["service"]))
+    found = [{"service": name, **services[name].shape()} for name in sorted(services)]
+    return sorted(found, key=lambda row: (-row["cost"], -row["locked"], row["service"]))
 
 
 def _stages(found: _Sum) -> list[Shape]:
@@ -101,6 +118,7 @@ def _stages(found: _Sum) -> list[Shape]:
             "stage": name,
             "builds": (builds := found.passed.get(name, 0) + found.failed.get(name, 0)),
             "failure_rate": found.failed.get(name, 0) / builds if builds else None,
+            "locks": found.locks.get(name, 0),
             "locked": found.locked.get(name, 0.0),
             "cost": found.cost.get(name, 0.0),
         }
@@ -108,7 +126,21 @@ def _stages(found: _Sum) -> list[Shape]:
     ]
 
 
-def _standing(statistics: Statistics, now: float, service: str | None) -> list[Shape]:
+def step_rows(statistics: Statistics, weeks: Container[str]) -> list[Shape]:
+    """Where the time of all runs went: each step with its waits and its builds, the one that took most first."""
+    steps: dict[str, StepWeek] = {}
+    for rest, part in statistics.of("step"):
+        week, _, step = rest.partition("/")
+        if isinstance(part, StepWeek) and week in weeks:
+            found = steps.setdefault(step, StepWeek())
+            found.built += part.built
+            for cause, seconds in part.waits.items():
+                found.waits[cause] = found.waits.get(cause, 0.0) + seconds
+    rows = [{"step": step, "waits": _by_cause(found.waits), "built": found.built} for step, found in steps.items()]
+    return sorted(rows, key=lambda row: (-row["built"] - sum(row["waits"].values()), row["step"]))
+
+
+def standing_rows(statistics: Statistics, now: float, service: str | None) -> list[Shape]:
     """The locks that stand, each with its cost so far."""
     found = []
     for stage in [stage for stage, _ in statistics.of("clock")]:
@@ -120,17 +152,19 @@ def _standing(statistics: Statistics, now: float, service: str | None) -> list[S
     return found
 
 
-def _tests(statistics: Statistics, now: float, service: str | None) -> list[Shape]:
-    """The tests that failed in the last 30 days, the one that failed most often first."""
+def test_rows(statistics: Statistics, now: float, service: str | None) -> list[Shape]:
+    """The tests that failed in the last 30 days: first those that caused most locks, then those that failed most."""
     found: list[Shape] = []
     for rest, part in statistics.of("test"):
         name, _, test = rest.partition("/")
         if isinstance(part, FailingTest) and service in (None, name):
             lately = part.since(now - TEST_PERIOD)
             row = {"service": name, "test": test, "failed": len(lately.failed), "passed": len(lately.passed)}
-            found.append({**row, "flaky": lately.flaky})
-    found.sort(key=lambda row: (-row["failed"], row["service"], row["test"]))
-    return [row for row in found if row["failed"]][:TESTS]
+            locks = lately.locks
+            row |= {"locks": len(locks), "locked": sum(lock.seconds for lock in locks)}
+            found.append({**row, "cost": sum(lock.cost for lock in locks), "flaky": lately.flaky})
+    found.sort(key=lambda row: (-row["locks"], -row["failed"], row["service"], row["test"]))
+    return [row for row in found if row["failed"] or row["locks"]]
 
 
 def _estimates(statistics: Statistics, kind: Foretold) -> Shape:

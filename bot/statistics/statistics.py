@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from bot.statistics.parts import (
+    PERIODS_KEPT,
     RUNS_KEPT,
     EstimateErrors,
     FailingTest,
@@ -94,8 +95,8 @@ class Statistics:
         return self._found(f"test/{service}/{name}", FailingTest) or FailingTest()
 
     def weeks(self) -> Iterator[tuple[str, str, ServiceWeek]]:
-        """Each week of each service, oldest first: `2026-W48`, the service, what ended then."""
-        for rest, part in sorted(self.of("week"), key=lambda row: row[0]):
+        """Each week of each service, in no order: `2026-W48`, the service, what ended then."""
+        for rest, part in self.of("week"):
             week, _, service = rest.partition("/")
             if isinstance(part, ServiceWeek):
                 yield week, service, part
@@ -148,9 +149,11 @@ class Statistics:
         many ended runs the history keeps; more of them are not kept here.
         """
         first = week_of(now - WEEKS_KEPT * 7 * 86_400)
-        for week, service, _ in list(self.weeks()):
-            if week < first:
-                self.drop(f"week/{week}/{service}")
+        for family in ("week", "step"):
+            for rest in [rest for rest, _ in self.of(family) if rest.partition("/")[0] < first]:
+                self.drop(f"{family}/{rest}")
+        for rest in sorted(rest for rest, _ in self.of("period"))[:-PERIODS_KEPT]:
+            self.drop(f"period/{rest}")
         last = {
             f"test/{name}": part.failed[-1] if part.failed else 0.0
             for name, part in self.of("test")

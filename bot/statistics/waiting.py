@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from bot.statistics.parts import HELD_KEPT, Cause, MeasuredRun, ProofClock, StandingLock, StatisticsTotals, StepClock
-from bot.statistics.statistics import Statistics, advance
+from bot.statistics.parts import (
+    HELD_KEPT,
+    Cause,
+    MeasuredRun,
+    ProofClock,
+    StandingLock,
+    StatisticsTotals,
+    StepClock,
+    StepWeek,
+)
+from bot.statistics.statistics import Statistics, advance, week_of
 
 
 def wait(statistics: Statistics, at: float, key: str | None, run: MeasuredRun, step: str) -> None:
@@ -36,14 +45,21 @@ def settle(statistics: Statistics, at: float, run: MeasuredRun) -> None:
     elif run.failed is not None:
         found = {Cause.PERSON: max(0.0, at - run.failed)}
     elif run.started is not None:
-        run.built += max(0.0, at - run.started)
+        built = max(0.0, at - run.started)
+        run.built += built
+        _step_week(statistics, at, run.step).built += built
     run.queued = run.admitted = run.failed = run.started = None
     totals = statistics.change("totals/all", StatisticsTotals())
     for cause, seconds in found.items():
         if seconds > 0:
-            run.waits[cause] = run.waits.get(cause, 0.0) + seconds
             name = f"{run.step} {cause}"
             totals.waits[name] = totals.waits.get(name, 0.0) + seconds
+            for waits in (run.waits, _step_week(statistics, at, run.step).waits):
+                waits[cause] = waits.get(cause, 0.0) + seconds
+
+
+def _step_week(statistics: Statistics, at: float, step: str) -> StepWeek:
+    return statistics.change(f"step/{week_of(at)}/{step}", StepWeek())
 
 
 def account_of(statistics: Statistics, at: float, run: str) -> MeasuredRun | None:

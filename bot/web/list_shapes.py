@@ -1,4 +1,4 @@
-"""The JSON of the log, of lists of runs, of what is where, and of the statistics. Types only.
+"""The JSON of the log, of lists of runs, and of what is where. Types only.
 
 Times are seconds since the epoch, durations are seconds. The text below a field is what the documentation says of it.
 """
@@ -13,7 +13,6 @@ from typing_extensions import TypedDict
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Lane, Track
 from bot.core.model.run import End, Status
-from bot.statistics.parts import Foretold
 from bot.web.board_shapes import (
     EndedShape,
     EndedWithNewerShape,
@@ -262,87 +261,3 @@ class ServiceShape(TypedDict):
     live: RunListShape
     ended: RunListShape
     lead_time: LeadTimeShape | None
-
-
-# -- statistics --------------------------------------------------------------------------------------------------------
-
-
-class NumbersShape(TypedDict):
-    """Several weeks, or services, added up (docs/statistics.md). Medians and rates are null where nothing is known."""
-
-    ended: dict[str, int]
-    delivered: int
-    lead: float | None
-    waits: dict[str, float]
-    built: float
-    builds: int
-    failure_rate: float | None
-    restore: float | None
-    locked: float
-    cost: float
-
-
-class WeekShape(NumbersShape):
-    """One week."""
-
-    week: str
-
-
-class ServiceNumbersShape(NumbersShape):
-    """One service; an empty name stands for the locks of people."""
-
-    service: str
-
-
-class StageNumbersShape(TypedDict):
-    """One stage."""
-
-    stage: str
-    builds: int
-    failure_rate: float | None
-    locked: float
-    cost: float
-
-
-class StandingLockShape(TypedDict):
-    """A lock that stands, with its cost so far in run-seconds."""
-
-    stage: str
-    service: str | None
-    since: float
-    cost: float
-
-
-class FailingTestShape(TypedDict):
-    """A test that failed in the last 30 days."""
-
-    service: str
-    test: str
-    failed: int
-    passed: int
-    """How often its build passed on a retry without a new commit."""
-    flaky: bool
-
-
-class EstimateErrorShape(TypedDict):
-    """How far the last estimates of a kind were off, and how often the truth lay in their range."""
-
-    kind: Foretold
-    count: int
-    error: float | None
-    inside: float | None
-    ahead: float | None
-
-
-class StatisticsShape(TypedDict):
-    """The numbers of the last weeks, by week, service and stage."""
-
-    service: str | None
-    weeks: list[WeekShape]
-    all: NumbersShape
-    services: list[ServiceNumbersShape]
-    stages: list[StageNumbersShape]
-    standing: list[StandingLockShape]
-    tests: list[FailingTestShape]
-    estimates: list[EstimateErrorShape]
-    at: float

@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import Response, render_template, request
 
+from bot.reporting.statistics import effect
 from bot.runtime import PipelineContext
 from bot.statistics.parts import Cause
 from bot.statistics.report import report
@@ -16,10 +17,10 @@ from bot.web.api_finding import SERVICE
 from bot.web.api_operation import operation
 from bot.web.api_reading import reading
 from bot.web.finding_pages import head
-from bot.web.list_shapes import StatisticsShape
 from bot.web.page import page
 from bot.web.shapes import Shape
 from bot.web.shared import context_of
+from bot.web.statistics_shapes import StatisticsShape
 
 #: The size of a chart, the room of one week, and the gap beside its bar, in the units of its viewBox.
 HEIGHT, STEP, GAP = 60, 22, 4
@@ -43,6 +44,7 @@ def show_statistics_page(pipeline: str) -> str:
         found=found,
         charts=charts(found["weeks"]),
         causes=[str(cause) for cause in Cause],
+        effect=effect,
     )
 
 

@@ -1,0 +1,38 @@
+"""What the statistics show, in sentences that page, command line and the weekly report share.
+
+They take the shapes of `bot.statistics.report`, as the API has them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bot.reporting.lock_report import span
+from bot.statistics.periods import FEW, LeadTimeVerdict
+
+Shape = dict[str, Any]
+
+_VERDICTS = {
+    LeadTimeVerdict.UNCLEAR: "no clear difference",
+    LeadTimeVerdict.SHORTER: "shorter, by more than chance explains",
+    LeadTimeVerdict.LONGER: "longer, by more than chance explains",
+}
+
+
+def effect(change: Shape) -> str:
+    """What became of the lead time after a change of the configuration, with the number of runs on each side."""
+    before, after = change["before"], change["after"]
+    runs = f"{before['delivered']} delivered {_runs(before['delivered'])} before, {after['delivered']} after"
+    if change["verdict"] == LeadTimeVerdict.TOO_FEW:
+        return f"too few runs to tell what it did: {runs} (each side takes {FEW})"
+    lead = f"lead time {span(before['lead'])} before, {span(after['lead'])} after"
+    return f"{lead}: {_VERDICTS[change['verdict']]} ({runs})"
+
+
+def _runs(number: int) -> str:
+    return "run" if number == 1 else "runs"
+
+
+def times(number: int, thing: str) -> str:
+    """`1 lock`, `1,200 locks`."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"

@@ -1,0 +1,158 @@
+"""The JSON of the statistics. Types only.
+
+Times are seconds since the epoch, durations are seconds. The text below a field is what the documentation says of it.
+"""
+
+from __future__ import annotations
+
+from typing_extensions import TypedDict
+
+from bot.statistics.parts import Foretold
+from bot.statistics.periods import LeadTimeVerdict
+
+
+class NumbersShape(TypedDict):
+    """Several weeks, or services, added up (docs/statistics.md). Medians and rates are null where nothing is known."""
+
+    ended: dict[str, int]
+    delivered: int
+    lead: float | None
+    waits: dict[str, float]
+    built: float
+    builds: int
+    failure_rate: float | None
+    restore: float | None
+    locks: int
+    locked: float
+    cost: float
+    held: int
+    """How many runs waited for these locks, each counted once for each lock."""
+    aborted: int
+    """How many builds ran when their run was removed or cancelled, and were not finished."""
+
+
+class WeekShape(NumbersShape):
+    """One week."""
+
+    week: str
+
+
+class ServiceNumbersShape(NumbersShape):
+    """One service; an empty name stands for the locks of people."""
+
+    service: str
+
+
+class StageNumbersShape(TypedDict):
+    """One stage."""
+
+    stage: str
+    builds: int
+    failure_rate: float | None
+    locks: int
+    locked: float
+    cost: float
+
+
+class StepTimeShape(TypedDict):
+    """Where the time of all runs went: the waits for one step, by cause, and the builds in it."""
+
+    step: str
+    """A stage, or its job on the fast lane: `fast pre-production`."""
+    waits: dict[str, float]
+    built: float
+
+
+class StandingLockShape(TypedDict):
+    """A lock that stands, with its cost so far in run-seconds."""
+
+    stage: str
+    service: str | None
+    since: float
+    cost: float
+
+
+class FailingTestShape(TypedDict):
+    """A test that failed in the last 30 days."""
+
+    service: str
+    test: str
+    failed: int
+    passed: int
+    """How often its build passed on a retry without a new commit."""
+    locks: int
+    """How many locks have opened that its failure caused, alone or with other tests; `locked`: how long they stood."""
+    locked: float
+    cost: float
+    flaky: bool
+
+
+class PeriodShape(TypedDict):
+    """The runs and locks that began and ended under one configuration. Averages are null where no run has ended."""
+
+    since: float
+    until: float
+    ended: int
+    delivered: int
+    lead: float | None
+    lead_p90: float | None
+    waiting: float | None
+    """For each run; `waits`: the same by cause."""
+    waits: dict[str, float | None]
+    built: float | None
+    locks: int
+    locks_per_100: float | None
+    """For each 100 runs that ended."""
+    locked: float
+    cost: float
+    aborted: int
+
+
+class KeyChangeShape(TypedDict):
+    """One key of the pipeline file that a change of the configuration concerned."""
+
+    key: str
+    before: str
+    after: str
+
+
+class ConfigurationEffectShape(TypedDict):
+    """What was before and after a change of the configuration."""
+
+    at: float
+    by: str
+    changes: list[KeyChangeShape]
+    before: PeriodShape
+    after: PeriodShape
+    straddling: int
+    """How many runs had begun before the change and ended after it: they count on neither side."""
+    verdict: LeadTimeVerdict
+    """Whether the lead times after it differ from those before by more than chance makes."""
+
+
+class EstimateErrorShape(TypedDict):
+    """How far the last estimates of a kind were off, and how often the truth lay in their range."""
+
+    kind: Foretold
+    count: int
+    error: float | None
+    inside: float | None
+    ahead: float | None
+
+
+class StatisticsShape(TypedDict):
+    """The numbers of the last weeks, by week, service and stage."""
+
+    service: str | None
+    weeks: list[WeekShape]
+    all: NumbersShape
+    services: list[ServiceNumbersShape]
+    stages: list[StageNumbersShape]
+    steps: list[StepTimeShape]
+    """The step that took most time first. Empty where one service is asked for."""
+    standing: list[StandingLockShape]
+    tests: list[FailingTestShape]
+    changes: list[ConfigurationEffectShape]
+    """The last changes of the configuration, the newest first. Empty where one service is asked for."""
+    estimates: list[EstimateErrorShape]
+    at: float

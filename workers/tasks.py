@@ -12,7 +12,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from bot.core.model.events import StoreChanged, TimePassed
-from bot.runtime import PipelineContext, runtime
+from bot.runtime import PipelineContext, Runtime, runtime
 from bot.store.connection import is_out_of_reach
 from bot.store.keys import FAMILIES
 from bot.store.recording import BoardNow, RecordingLimits
@@ -105,8 +105,8 @@ def sweep() -> None:
             when = context.redis.hget(context.keys.meta, "changed")
             context.inbox.add(StoreChanged(), f"store-changed:{when!r}")  # once, though two looks find it
             waiting += 1
-            reconcile_builds.apply_async(expires=60)
-            reconcile_heads.apply_async((True,), expires=60)
+            reconcile_builds.apply_async((name,), expires=60)
+            reconcile_heads.apply_async((True, name), expires=60)
         ask_at_once(context)
         if waiting or not context.store.is_configured():
             turn.apply_async((name,), expires=60)
@@ -119,22 +119,23 @@ def ask_at_once(context: PipelineContext) -> None:
     """Ask what a turn has found to be unknown, and do not wait for the next poll.
 
     Where main stands, when a board has begun, main was moved in a way that fits nowhere, or a loss was found; and
-    whether state was lost, when a board has begun.
+    whether state was lost, when a board has begun. Of this pipeline alone: the boards of a new installation all begin
+    at once, and each of them asks.
     """
-    began = context.began.is_set()
+    name, began = context.pipeline.name, context.began.is_set()
     if began or context.main_unclear.is_set():
         context.began.clear()
         context.main_unclear.clear()
-        reconcile_heads.apply_async((True,), expires=60)
+        reconcile_heads.apply_async((True, name), expires=60)
     if began:
-        reconcile_builds.apply_async(expires=60)
+        reconcile_builds.apply_async((name,), expires=60)
 
 
 @task("interlock.reconcile_builds", queue=TURNS)
-def reconcile_builds() -> None:
-    """Ask Jenkins what it did not tell (invariant 8)."""
+def reconcile_builds(pipeline: str = "") -> None:
+    """Ask Jenkins what it did not tell (invariant 8) about one pipeline; without a name, about all."""
     shared = runtime()
-    for name, context in shared.pipelines.items():
+    for name, context in to_poll(shared, pipeline):
         if beginning.prove_first_start(shared, context) + reconcile.builds(shared, context):
             turn.apply_async((name,), expires=60)
 
@@ -153,15 +154,20 @@ def look_again() -> None:
 
 
 @task("interlock.reconcile_heads", queue=TURNS)
-def reconcile_heads(everybody: bool = False) -> None:
+def reconcile_heads(everybody: bool = False, pipeline: str = "") -> None:
     """Ask GitHub where main stands: the baseline at the first start, lost pushes later (invariant 8).
 
-    `everybody`: those too whose main has just moved.
+    `everybody`: those too whose main has just moved. Of one pipeline; without a name, of all.
     """
     shared = runtime()
-    for name, context in shared.pipelines.items():
+    for name, context in to_poll(shared, pipeline):
         if reconcile.heads(shared, context, everybody=everybody):
             turn.apply_async((name,), expires=60)
+
+
+def to_poll(shared: Runtime, pipeline: str) -> list[tuple[str, PipelineContext]]:
+    """The pipeline of this name, if this process has it; without a name, all."""
+    return [(name, context) for name, context in shared.pipelines.items() if pipeline in ("", name)]
 
 
 @task("interlock.plan_freezes", queue=TURNS)

@@ -33,4 +33,4 @@ class Nursery:
         for stream in (self._program.stdin, self._program.stdout):
             if stream is not None:
                 stream.close()
-        self._program.wait(10)
+        self._program.wait(60)

@@ -214,9 +214,16 @@ def test_a_force_push_that_began_elsewhere_than_we_think_has_main_asked_for_at_o
     shop.work()
     assert len(shop.facts("force-push-unplaced")) == 1
     tasks.ask_at_once(shop.context)
-    assert asked_for == [(True,)]
+    assert asked_for == [(True, shop.pipeline.name)]
     tasks.ask_at_once(shop.context)
     assert len(asked_for) == 1
+
+
+@pytest.mark.parametrize(("asked_for", "polled"), [("shop", ["shop"]), ("", ["shop", "stall"]), ("gone", [])])
+def test_a_poll_is_about_one_pipeline_or_about_all(impatient: Workshop, asked_for: str, polled: list[str]) -> None:
+    """Twenty boards that begin ask about their own services: not each of them about all."""
+    both = replace(impatient.runtime, pipelines=dict.fromkeys(("shop", "stall"), impatient.context))
+    assert [name for name, _ in tasks.to_poll(both, asked_for)] == polled
 
 
 def test_a_renamed_repository_is_followed_and_told_once(impatient: Workshop) -> None:

@@ -32,7 +32,7 @@ NO_NOUNS = listed(
     later live long lost more new newer no not observing older on once operate other overtaken overwritten pending
     permanent ran read reading recent reconcile reporting said seen set shown start taken to tolerant too
     unreachable unreadable unstorable up verbatim verify with where who why withdrawn written wrong
-    estimating measuring standing
+    estimating measuring standing unusable drawn
     """
 )
 #: Nouns of plain English and of programming, which mean here what they mean everywhere.

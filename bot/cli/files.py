@@ -58,6 +58,7 @@ def check(file: Path | None, strict: bool) -> None:
         for webhook in configuration.webhooks_of(pipeline.name):
             facts = count(len(webhook.facts), "kind") + " of facts" if webhook.facts else "every fact"
             say(f"    webhook {webhook.name}: {facts}, as {webhook.format}")
+    say(f"What it would have changed: interlock what-if --config {path} --since 30d")
     found = check_environment(configuration)
     if not found.everything:
         say("The environment has everything it needs.")

@@ -109,7 +109,7 @@ def export(file: Path, pipeline: str | None, since: float, pseudonyms: bool) -> 
 
     try:
         with open_store() as redis:
-            name = _pipeline(redis, pipeline)
+            name = pipeline_in_store(redis, pipeline)
             head = recording_file.RecordingHead(name, version("interlock"), time.time(), pseudonyms)
             head, lines = _prepared(redis, head, since)
             turns = recording_file.write(file, head, lines())
@@ -136,8 +136,8 @@ def _prepared(redis: Redis, head: RecordingHead, since: float) -> tuple[Recordin
     return dataclasses.replace(head, pipeline=found.within(head.pipeline)), lambda: map(found.line, lines())
 
 
-def _pipeline(redis: Redis, wanted: str | None) -> str:
-    """The pipeline that is meant, of those in the store."""
+def pipeline_in_store(redis: Redis, wanted: str | None) -> str:
+    """The pipeline that is meant, of those in the store. Raises WrongUsage if it is none, or not clear."""
     from bot.store.backup import is_pipeline, names_by_tag
 
     target = click.get_current_context().find_object(object)

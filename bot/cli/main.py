@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from bot.cli import act, backup, files, find, history, operate, read, reload, token, up
+from bot.cli import act, backup, files, find, history, operate, read, reload, token, up, what_if
 from bot.cli.common import Target
 
 
@@ -47,6 +47,7 @@ _READ = (
     read.log,
     history.history,
     history.replay,
+    what_if.what_if,
     find.lock_report,
     read.stats,
     read.freezes,

@@ -23,6 +23,7 @@ from bot.core.model.pipeline import Mode, Outcome, Pipeline, Step
 from bot.core.model.run import Run
 from bot.core.rules.decide import decide
 from bot.core.rules.decision import LIMITS, Decision, DecisionLimits
+from bot.core.rules.recorded import DecidedEntry
 
 #: How long after a moment that is due and past the clock is looked at again, in seconds: as often as beat does.
 TICK = 1.0
@@ -111,9 +112,15 @@ def simulate(
     people: People | None = None,
     limits: DecisionLimits = LIMITS,
     mode: Mode = Mode.RUN,
+    record: Callable[[DecidedEntry], object] | None = None,
 ) -> Simulated:
-    """Let everything happen up to and with the time `until`. What happens at the same time keeps the order it has."""
-    return _Simulation(pipeline, builds, people, limits, mode).play(arrivals, until)
+    """Let everything happen up to and with the time `until`. What happens at the same time keeps the order it has.
+
+    `record` is told of each decision, so that the simulation can be kept as a recording.
+    """
+    simulation = _Simulation(pipeline, builds, people, limits, mode)
+    simulation.record = record
+    return simulation.play(arrivals, until)
 
 
 _Planned = tuple[float, int, Callable[[], Event | None]]
@@ -127,6 +134,7 @@ class _Simulation:
         self._model = builds
         self._people = people
         self._limits = limits
+        self.record: Callable[[DecidedEntry], object] | None = None
         self._mains = MainBranches()
         self._now = 0.0
         #: When the clock matters next; None: it does not.
@@ -143,7 +151,7 @@ class _Simulation:
         self._count = len(self._planned)
         heapify(self._planned)
         while (at := self._next()) is not None and at <= until:
-            self._now = max(self._now, at)
+            self._now = max(self._now, round(at, 3))  # the inbox counts in milliseconds, too
             due = not self._planned or self._planned[0][0] > at
             event = TimePassed() if due else heappop(self._planned)[2]()
             if event is not None:
@@ -165,6 +173,9 @@ class _Simulation:
         decision = decide(self._board, event, self._now, self._limits)
         self._board.forget_changes()
         self._simulated.decisions += 1
+        if self.record is not None:
+            entry = f"{round(self._now * 1000)}-{self._simulated.decisions}"
+            self.record(DecidedEntry(entry, self._now, (event,), tuple(decision.facts), tuple(decision.effects)))
         self._simulated.facts += ((self._now, fact) for fact in decision.facts)
         for effect in decision.effects:
             self._simulated.effects[effect.kind] += 1

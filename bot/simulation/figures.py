@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from bot.core.model.facts import Fact, FactKind
-from bot.core.model.messages import RunFailed, Superseded
+from bot.core.model.messages import Message, RetriedAutomatically, RunFailed, Superseded
 from bot.core.model.pipeline import Outcome, Track
 from bot.core.model.run import End
 from bot.core.model.stage_messages import Frozen, StageLocked, StageUnlocked
@@ -101,6 +101,13 @@ def figures(
     return tally.figures(until)
 
 
+def failed_build(why: Message) -> RunFailed | None:
+    """How a build failed, as the fact of it tells; None: it did not."""
+    if isinstance(why, RetriedAutomatically):
+        return failed_build(why.failed)
+    return why if isinstance(why, RunFailed) else None
+
+
 @dataclass(slots=True)
 class _SeenRun:
     """A run so far; `carried_by`: the key of the run that superseded it."""
@@ -163,8 +170,8 @@ class _Tally:
             self._builds[str(fact.step)] += counts
             run.building = True
         elif fact.kind in (FactKind.BUILD_PASSED, FactKind.BUILD_FAILED, FactKind.BUILD_REPEATED):
-            cut_off = isinstance(fact.why, RunFailed) and fact.why.outcome in _CUT_OFF
-            self._aborted += counts and cut_off
+            why = failed_build(fact.why)
+            self._aborted += counts and why is not None and why.outcome in _CUT_OFF
             run.building = False
         elif fact.kind in _ENDS:
             self._aborted += counts and run.building

@@ -1,0 +1,363 @@
+"""What happened outside, as a recording tells it: merges, what people did, and how the builds of each commit went.
+
+All of it is read from what was decided (the facts), so a request that was refused, or a build whose end came too late,
+counts for nothing. What came of a failure (a fix, a retry, an unlock) is told with that failure and with how long it
+took: where the failure is found at another time, so is what follows it. Times in seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from bot.core.model.board_records import Header
+from bot.core.model.events import (
+    Configured,
+    Event,
+    FastLaneAsked,
+    FreezesPlanned,
+    LockAsked,
+    Merged,
+    ModeAsked,
+    PullLabelled,
+)
+from bot.core.model.facts import Fact, FactKind
+from bot.core.model.messages import AskedBy, Cancelled, Message, Promoted, RunEnding, StartsFast
+from bot.core.model.notice_plan import NoticePlan
+from bot.core.model.pipeline import LockStatus, Mode, Outcome, Pipeline, Track
+from bot.core.model.replaced import replace
+from bot.core.model.stage_messages import Frozen, LetThrough, ModeChanged, StageLocked, StageUnlocked, UnlockedBy
+from bot.core.rules.recorded import BoardSnapshot, DecidedEntry, Recorded, RecordedTurn
+from bot.simulation.figures import TimedFact, failed_build
+
+#: A commit of a service.
+Commit = tuple[str, str]
+
+
+class UnusableRecording(Exception):
+    """The recording does not tell what a simulation needs; the message says what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The n-th failure of a commit in a stage, from 1, in either of its jobs; a build that is repeated is none."""
+
+    commit: Commit
+    stage: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """The failure that something followed, and how many seconds later."""
+
+    failure: Failure
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedMerge:
+    """A merge that started a run; with a cause, it was merged while its service held a lock: it is taken for a fix."""
+
+    at: float
+    event: Merged
+    cause: Cause | None = None
+
+    @property
+    def commit(self) -> Commit:
+        """What was merged."""
+        return self.event.service, self.event.sha
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRequest:
+    """What a person did. `what` is the kind of the fact that came of it; what it is about is found on the board then:
+    a run of the commit, a lock of the stage that a person (`holder`), a service or a freeze holds."""
+
+    at: float
+    what: FactKind
+    by: str
+    stage: str = ""
+    commit: Commit | None = None
+    holder: str = ""
+    service: str = ""
+    freeze: bool = False
+    #: Of a lock, a new mode, and a head that is sent on the fast lane.
+    event: Event | None = None
+    cause: Cause | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedBuild:
+    """How one build went that came to its end: in Jenkins' queue, and from its start to its end, in seconds."""
+
+    queued: float
+    seconds: float
+    outcome: Outcome
+    tests: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class RecordedLoad:
+    """Everything that one recording tells, from its first turn that can be used on."""
+
+    pipeline: Pipeline
+    mode: Mode
+    began: float
+    until: float = 0.0
+    facts: list[TimedFact] = field(default_factory=list)
+    #: The keys of the runs that had begun before the recording: no figures are made of them.
+    older: frozenset[str] = frozenset()
+    merges: list[RecordedMerge] = field(default_factory=list)
+    requests: list[RecordedRequest] = field(default_factory=list)
+    #: Configurations, freezes and labels of pull requests, with their times.
+    told: list[tuple[float, Event]] = field(default_factory=list)
+    #: By commit and step: how its builds ended there, the first first.
+    builds: dict[tuple[Commit, str], list[RecordedBuild]] = field(default_factory=lambda: defaultdict(list))
+    #: When a build of a commit failed in a stage the last time, and whether that locked it.
+    failed: dict[tuple[Commit, str], float] = field(default_factory=dict)
+    locking: set[tuple[Commit, str]] = field(default_factory=set)
+    #: By stage: how long the locks of failures stood.
+    stood: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    #: Since when it can be used, if turns are missing before; and how many force-pushes are played as plain merges.
+    gap: float | None = None
+    forced: int = 0
+
+
+def read_load(recorded: Iterable[Recorded]) -> RecordedLoad:
+    """What a recording tells; where turns are missing, what follows the last gap. Raises UnusableRecording."""
+    reader: _Reader | None = None
+    version, epoch, gap = 0, "", None
+    for item in recorded:
+        if isinstance(item, BoardSnapshot):
+            if reader is None or (item.version, item.epoch) != (version, epoch):
+                gap = item.at if reader is not None else gap
+                reader = _Reader.of_snapshot(item, gap)
+            version, epoch = item.version, item.epoch
+            continue
+        follows = item.version == 1 or (item.version - 1, item.after) == (version, epoch)
+        if not follows:
+            reader, gap = None, item.at
+        version, epoch = item.version, item.epoch
+        reader = reader or _Reader.of_turn(item, gap)
+        if reader is not None:
+            reader.read(item)
+    if reader is None or not reader.load.facts:
+        raise UnusableRecording(
+            "the recording says nothing that can be used: it has no turns, or no configuration that this version reads"
+        )
+    if not reader.load.merges:
+        raise UnusableRecording("the recording has no merge, so there is nothing to simulate")
+    return reader.load
+
+
+@dataclass(slots=True)
+class _Standing:
+    """The lock of a failure that stands."""
+
+    service: str
+    stage: str
+    since: float
+    failure: Failure | None
+
+
+class _Reader:
+    """Reads turn after turn."""
+
+    def __init__(self, load: RecordedLoad) -> None:
+        self.load = load
+        self._counts: Counter[tuple[Commit, str]] = Counter()
+        self._last: dict[str, tuple[Failure, float]] = {}
+        self._standing: dict[str, _Standing] = {}
+        self._hands: dict[str, str] = {}
+        #: By run: its last failure, while that counts; when it was admitted; when its build started; how its end was
+        #: asked for.
+        self._failure: dict[str, tuple[Failure, float]] = {}
+        self._admitted: dict[str, float] = {}
+        self._started: dict[str, float] = {}
+        self._leaving: set[str] = set()
+
+    @classmethod
+    def of_snapshot(cls, snapshot: BoardSnapshot, gap: float | None) -> _Reader:
+        """Begin with the board of a snapshot."""
+        header = next(record for record in snapshot.records if isinstance(record, Header))
+        load = RecordedLoad(plain(header.pipeline), header.mode, snapshot.at, snapshot.at, gap=gap)
+        load.older = frozenset(each.key for each in snapshot.records if hasattr(each, "passed"))
+        if header.freezes:
+            load.told.append((snapshot.at, FreezesPlanned(header.freezes, header.revision)))
+        return cls(load)
+
+    @classmethod
+    def of_turn(cls, turn: RecordedTurn, gap: float | None) -> _Reader | None:
+        """Begin with the turn that configured the pipeline, where no snapshot comes before; None: it is another."""
+        for entry in turn.decided:
+            for event in entry.events:
+                if isinstance(event, Configured):
+                    load = RecordedLoad(plain(event.pipeline), event.mode or Mode.RUN, entry.at, entry.at, gap=gap)
+                    return cls(load)
+        return None
+
+    def read(self, turn: RecordedTurn) -> None:
+        """One turn more."""
+        for entry in turn.decided:
+            self.load.until = max(self.load.until, entry.at)
+            for event in entry.events:
+                if isinstance(event, Configured):
+                    event = replace(event, pipeline=plain(event.pipeline))
+                if isinstance(event, Configured | FreezesPlanned | PullLabelled):
+                    self.load.told.append((entry.at, event))
+            for fact in entry.facts:
+                self.load.facts.append((entry.at, fact))
+                if fact.step is None or fact.step.track is not Track.VERIFY:
+                    self._read(entry, fact)
+
+    def _read(self, entry: DecidedEntry, fact: Fact) -> None:
+        at = entry.at
+        match fact.kind:
+            case FactKind.MERGE_ACCEPTED:
+                self._merge(entry, fact)
+            case FactKind.RUN_ADMITTED:
+                self._admitted[fact.run or ""] = at
+            case FactKind.BUILD_STARTED:
+                self._started[fact.run or ""] = at
+            case FactKind.BUILD_PASSED | FactKind.BUILD_FAILED | FactKind.BUILD_REPEATED:
+                self._ended(at, fact)
+            case FactKind.STAGE_LOCKED:
+                self._locked(entry, fact)
+            case FactKind.STAGE_UNLOCKED:
+                self._unlocked(at, fact)
+            case FactKind.MODE_CHANGED | FactKind.RUN_RETRIED | FactKind.RUN_MOVED | FactKind.RUN_EXCEPTED:
+                self._asked(at, fact)
+            case FactKind.RUN_LEAVING | FactKind.RUN_CANCELLED:
+                self._cancelled(at, fact)
+            case FactKind.RUN_PROMOTED | FactKind.RUN_QUEUED:
+                self._failure.pop(fact.run or "", None)
+                self._sent_fast(entry, fact)
+            case _:
+                pass
+
+    # -- merges ------------------------------------------------------------------------------------------------------
+
+    def _merge(self, entry: DecidedEntry, fact: Fact) -> None:
+        if fact.service is None or fact.sha is None:
+            return
+        told = next((e for e in entry.events if isinstance(e, Merged) and e.sha == fact.sha), None)
+        self.load.forced += told is not None and told.forced
+        kept = told or Merged(fact.service, fact.sha)
+        event = Merged(
+            fact.service, fact.sha, push_id=fact.sha, pull=kept.pull, title=kept.title, author=kept.author,
+            labels=kept.labels,
+        )  # fmt: skip
+        self.load.merges.append(RecordedMerge(entry.at, event, self._cause(entry.at, fact.service)))
+
+    def _cause(self, at: float, service: str) -> Cause | None:
+        """The last failure of a service that holds a lock."""
+        holds = any(lock.service == service for lock in self._standing.values())
+        if not holds or service not in self._last:
+            return None
+        failure, failed = self._last[service]
+        return Cause(failure, at - failed)
+
+    # -- builds ------------------------------------------------------------------------------------------------------
+
+    def _ended(self, at: float, fact: Fact) -> None:
+        key = fact.run or ""
+        if fact.service is None or fact.sha is None or fact.step is None or key not in self._started:
+            return
+        started = self._started.pop(key)
+        why = failed_build(fact.why)
+        passed = fact.kind is FactKind.BUILD_PASSED
+        outcome = Outcome.SUCCESS if passed else why.outcome if why is not None else Outcome.FAILURE
+        queued = max(0.0, started - self._admitted.get(key, started))
+        build = RecordedBuild(queued, at - started, outcome, why.tests if why is not None and not passed else ())
+        commit = (fact.service, fact.sha)
+        self.load.builds[commit, str(fact.step)].append(build)
+        if fact.kind is FactKind.BUILD_FAILED:  # one that the stage repeats by itself is no news to anybody
+            stage = fact.step.stage
+            self._counts[commit, stage] += 1
+            failure = Failure(commit, stage, self._counts[commit, stage])
+            self._last[fact.service] = self._failure[key] = (failure, at)
+            self.load.failed[commit, stage] = at
+
+    # -- locks -------------------------------------------------------------------------------------------------------
+
+    def _locked(self, entry: DecidedEntry, fact: Fact) -> None:
+        if fact.step is None or (isinstance(fact.why, StageLocked) and isinstance(fact.why.reason, Frozen)):
+            return
+        stage, key = fact.step.stage, fact.lock or fact.run or ""
+        if fact.run is None:
+            event = next((e for e in entry.events if isinstance(e, LockAsked) and e.stage == stage), None)
+            self._hands[key] = fact.by or ""
+            event = event or LockAsked(stage, fact.by or "", "")
+            self.load.requests.append(RecordedRequest(entry.at, fact.kind, fact.by or "", stage, event=event))
+        elif key not in self._standing and fact.service is not None:
+            found = self._failure.get(fact.run)
+            failure = found[0] if found is not None and found[0].stage == stage else None
+            self._standing[key] = _Standing(fact.service, stage, entry.at, failure)
+            if failure is not None:
+                self.load.locking.add((failure.commit, stage))
+
+    def _unlocked(self, at: float, fact: Fact) -> None:
+        if fact.step is None:
+            return
+        key, stage = fact.lock or fact.run or "", fact.step.stage
+        standing, hand = self._standing.pop(key, None), self._hands.pop(key, "")
+        if standing is not None:
+            self.load.stood[stage].append(at - standing.since)
+        if not isinstance(fact.why, StageUnlocked) or not isinstance(fact.why.why, UnlockedBy):
+            return  # a fix has passed, or its time was over
+        by = fact.by or ""
+        cause = None
+        if standing is not None and standing.failure is not None:
+            cause = Cause(standing.failure, at - standing.since)
+        frozen = standing is None and not hand and fact.run is None
+        request = RecordedRequest(
+            at, fact.kind, by, stage, holder=hand, service=fact.service or "", freeze=frozen, cause=cause
+        )
+        self.load.requests.append(request)
+
+    # -- what people asked for ---------------------------------------------------------------------------------------
+
+    def _asked(self, at: float, fact: Fact) -> None:
+        if fact.kind is FactKind.RUN_EXCEPTED and not isinstance(fact.why, LetThrough):
+            return
+        by = fact.by or ""
+        if isinstance(fact.why, ModeChanged):
+            event = ModeAsked(fact.why.now, by, "")
+            self.load.requests.append(RecordedRequest(at, fact.kind, by, event=event))
+        elif fact.service is not None and fact.sha is not None:
+            cause = self._since_failure(at, fact.run or "")
+            self.load.requests.append(RecordedRequest(at, fact.kind, by, commit=(fact.service, fact.sha), cause=cause))
+            self._failure.pop(fact.run or "", None)
+
+    def _since_failure(self, at: float, run: str) -> Cause | None:
+        failed = self._failure.get(run)
+        return Cause(failed[0], at - failed[1]) if failed is not None else None
+
+    def _cancelled(self, at: float, fact: Fact) -> None:
+        why: Message = fact.why.why if isinstance(fact.why, RunEnding) else fact.why
+        key = fact.run or ""
+        if not isinstance(why, Cancelled) or key in self._leaving or fact.service is None or fact.sha is None:
+            return
+        self._leaving.add(key)
+        commit, cause = (fact.service, fact.sha), self._since_failure(at, key)
+        self.load.requests.append(RecordedRequest(at, FactKind.RUN_CANCELLED, why.by, commit=commit, cause=cause))
+
+    def _sent_fast(self, entry: DecidedEntry, fact: Fact) -> None:
+        why = fact.why.why if isinstance(fact.why, Promoted | StartsFast) else None
+        if not isinstance(why, AskedBy) or fact.service is None:
+            return
+        event = next((e for e in entry.events if isinstance(e, FastLaneAsked) and e.service == fact.service), None)
+        permit = fact.why.permit if isinstance(fact.why, Promoted) else None
+        event = event or FastLaneAsked(fact.service, why.by, why.reason, permit)
+        cause = self._cause(entry.at, fact.service)
+        self.load.requests.append(
+            RecordedRequest(entry.at, FactKind.RUN_PROMOTED, why.by, service=fact.service, event=event, cause=cause)
+        )
+
+
+def plain(pipeline: Pipeline) -> Pipeline:
+    """A pipeline without what moves no run: the verification of pull requests, and whom it tells of what."""
+    return dataclasses.replace(pipeline, verify=None, lock_status=LockStatus.OFF, notices=NoticePlan())

@@ -1,0 +1,156 @@
+"""What people would do in another history: what they did in the recorded one, when what made them do it happens there.
+
+A fix, a retry, an unlock that followed a failure follows it there, as much later. If the commit does not fail there,
+the fix is merged all the same: at its recorded time, or as soon as it is known that nothing fails. Everything else
+happens at its recorded time. A lock that the recording does not know is opened by a person after as long as one of the
+recorded locks stood, drawn by stage, unless a fix opens it before.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from random import Random
+
+from bot.core.model.board import Board
+from bot.core.model.events import CancelAsked, Event, LetThroughAsked, Merged, MoveAsked, RetryAsked, UnlockAsked
+from bot.core.model.facts import Fact, FactKind
+from bot.core.model.replaced import replace
+from bot.core.model.stage_state import Lock
+from bot.core.rules.decision import Decision
+from bot.simulation.drawn_builds import DrawnBuilds
+from bot.simulation.engine import Intention
+from bot.simulation.recorded_load import Cause, Commit, Failure, RecordedLoad, RecordedMerge, RecordedRequest
+
+#: What people do to a run, by the fact that comes of it.
+_ABOUT_A_RUN: dict[FactKind, Callable[[str, str, str], Event]] = {
+    FactKind.RUN_RETRIED: RetryAsked,
+    FactKind.RUN_CANCELLED: CancelAsked,
+    FactKind.RUN_MOVED: MoveAsked,
+    FactKind.RUN_EXCEPTED: LetThroughAsked,
+}
+_ENDED = (
+    FactKind.RUN_DELIVERED,
+    FactKind.RUN_FAILED,
+    FactKind.RUN_SUPERSEDED,
+    FactKind.RUN_CANCELLED,
+    FactKind.RUN_DROPPED,
+)
+#: Who opens a lock that the recording does not know.
+SOMEBODY = "somebody"
+
+_Caused = RecordedMerge | RecordedRequest
+
+
+class RecordedPeople:
+    """The people of one simulation; for another one they are made anew."""
+
+    def __init__(self, load: RecordedLoad, builds: DrawnBuilds, seed: int) -> None:
+        self._load = load
+        self._builds = builds
+        self._seed = seed
+        merged = {merge.commit for merge in load.merges}
+        #: What waits for a failure, by the commit that is to fail: there at first, taken out when it is planned.
+        self._waiting: dict[Commit, list[tuple[Cause, _Caused]]] = defaultdict(list)
+        self._planned: list[_Caused] = []
+        caused: list[_Caused] = [*load.merges, *load.requests]
+        for each in caused:
+            if each.cause is not None and each.cause.failure.commit in merged:
+                self._waiting[each.cause.failure.commit].append((each.cause, each))
+            else:
+                self._planned.append(each)
+        self._failures: Counter[tuple[Commit, str]] = Counter()
+
+    def arrivals(self) -> Iterator[Intention]:
+        """What happens at its recorded time whatever is decided."""
+        yield from (Intention(each.at, self._act(each)) for each in self._planned)
+
+    def react(self, decision: Decision) -> Iterable[Intention]:
+        """What people will do because of a decision."""
+        for fact in decision.facts:
+            self._builds.note(fact)
+            if fact.service is None:
+                continue
+            if fact.kind is FactKind.BUILD_FAILED:
+                yield from self._failed(decision.now, fact)
+            elif fact.kind is FactKind.BUILD_PASSED or fact.kind in _ENDED:
+                yield from self._gone_well(decision.now, fact)
+            elif fact.kind is FactKind.STAGE_LOCKED:
+                yield from self._locked(decision, fact)
+
+    def _failed(self, now: float, fact: Fact) -> Iterator[Intention]:
+        if fact.sha is None or fact.step is None:
+            return
+        commit, stage = (fact.service or "", fact.sha), fact.step.stage
+        self._failures[commit, stage] += 1
+        failure = Failure(commit, stage, self._failures[commit, stage])
+        for cause, each in self._taken(commit, lambda cause: cause.failure == failure):
+            yield Intention(now + cause.after, self._act(each))
+
+    def _gone_well(self, now: float, fact: Fact) -> Iterator[Intention]:
+        """A commit has passed a stage or is gone: a failure that has not come will not come any more."""
+        if fact.sha is None:
+            return
+        stage = fact.step.stage if fact.kind is FactKind.BUILD_PASSED and fact.step is not None else None
+        commit = (fact.service or "", fact.sha)
+        for _, each in self._taken(commit, lambda cause: stage in (None, cause.failure.stage)):
+            if isinstance(each, RecordedMerge):
+                yield Intention(max(now, each.at), self._act(each))
+
+    def _taken(self, commit: Commit, wanted: Callable[[Cause], bool]) -> list[tuple[Cause, _Caused]]:
+        """What waited for a failure, and waits no more."""
+        waiting = self._waiting.get(commit)
+        if not waiting:
+            return []
+        found = [each for each in waiting if wanted(each[0])]
+        self._waiting[commit] = [each for each in waiting if not wanted(each[0])]
+        return found
+
+    def _locked(self, decision: Decision, fact: Fact) -> Iterator[Intention]:
+        """Somebody opens a lock that the recording does not know, after a while."""
+        lock = decision.board.locks.get(fact.lock or "")
+        if lock is None or lock.position is None or lock.service is None:
+            return
+        commit = (lock.service, lock.position.sha)
+        stood = self._load.stood.get(lock.stage) or [each for many in self._load.stood.values() for each in many]
+        if (commit, lock.stage) in self._load.locking or not stood:
+            return
+        random = Random(f"{self._seed} {commit} {lock.stage}")  # noqa: S311  no secret: a draw that can be repeated
+        yield Intention(decision.now + random.choice(stood), partial(_open, lock.key, lock.stage))
+
+    # -- as the board is then ----------------------------------------------------------------------------------------
+
+    def _act(self, each: _Caused) -> Callable[[Board], Event | None]:
+        if isinstance(each, RecordedMerge):
+            return partial(_merge, each.event)
+        return partial(_ask, each)
+
+
+def _merge(event: Merged, board: Board) -> Event | None:
+    """A merge on top of what main has now."""
+    if board.pipeline.service(event.service) is None:
+        return None
+    head = board.service(event.service).history.head
+    return replace(event, before=head.sha if head is not None else None)
+
+
+def _open(key: str, stage: str, board: Board) -> Event | None:
+    return UnlockAsked(stage, SOMEBODY, "", lock=key) if key in board.locks else None
+
+
+def _ask(request: RecordedRequest, board: Board) -> Event | None:
+    """What a person asks for; None: what it was about is not there."""
+    if request.event is not None:
+        return request.event
+    if request.what is FactKind.STAGE_UNLOCKED:
+        lock = next((lock for lock in board.locks_of(request.stage) if _is_meant(request, lock)), None)
+        return None if lock is None else UnlockAsked(request.stage, request.by, "", lock=lock.key)
+    runs = board.of_commit(*request.commit) if request.commit is not None else []
+    return _ABOUT_A_RUN[request.what](runs[-1].key, request.by, "") if runs else None
+
+
+def _is_meant(request: RecordedRequest, lock: Lock) -> bool:
+    if request.freeze:
+        return bool(lock.freeze)
+    return lock.service == request.service if request.service else lock.by == request.holder

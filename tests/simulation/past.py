@@ -1,0 +1,124 @@
+"""A past to ask what-if about: some days of a shop on a virtual clock, with durations as they are in life, recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cache, partial
+from random import Random
+
+from bot.core.model.board import Board
+from bot.core.model.effects import Trigger
+from bot.core.model.events import Configured, Event, LockAsked, Merged, RetryAsked, UnlockAsked
+from bot.core.model.facts import Fact, FactKind
+from bot.core.model.pipeline import Outcome, Pipeline, Service, Track
+from bot.core.rules.decision import Decision
+from bot.core.rules.recorded import DecidedEntry
+from bot.simulation.engine import Arrival, Intention, SimulatedBuild, simulate
+from bot.store.recording_line import turn_line, with_epoch
+from demo.pipeline import pipeline
+
+MONDAY = 1_795_392_000.0
+HOUR, DAY = 3_600.0, 86_400.0
+SERVICES = tuple(f"S{number}" for number in range(1, 13))
+#: By stage: how long a build takes in the middle, in seconds, and how often a commit breaks it.
+STAGES = {"build": (240, 0.03), "acceptance": (1_500, 0.06), "pre-production": (700, 0.05), "production": (300, 0.01)}
+#: How often a build that failed passes when it is repeated.
+FLAKY = 0.3
+
+
+def shop(**changes: object) -> Pipeline:
+    """Twelve services; with other values of the fields of pre-production."""
+    services = [Service(name, f"shop/{name.lower()}") for name in SERVICES]
+    return pipeline(services=services, changes={"pre-production": changes, "acceptance": {"capacity": 4}})
+
+
+class PastBuilds:
+    """Builds scatter around a middle; a commit that breaks a stage breaks it again, unless that is by chance."""
+
+    def build(self, trigger: Trigger, at: float) -> SimulatedBuild:
+        luck = Random(f"{trigger.sha} {trigger.stage}")
+        middle, breaks = STAGES[trigger.stage]
+        fails = luck.random() < breaks and not trigger.sha.startswith("fix")
+        flaky = luck.random() < FLAKY
+        outcome = Outcome.FAILURE if fails and not (flaky and trigger.attempt > 1 + self._before(trigger)) else None
+        scatter = Random(f"{trigger.sha} {trigger.stage} {trigger.track} {at}")
+        seconds = scatter.lognormvariate(0, 0.25) * (middle / 2 if trigger.track is Track.FAST else middle)
+        return SimulatedBuild(scatter.uniform(5, 20), seconds, outcome or Outcome.SUCCESS)
+
+    def _before(self, trigger: Trigger) -> int:
+        """How many attempts a run has had when it gets to the stage, if none was repeated."""
+        return list(STAGES).index(trigger.stage)
+
+
+class PastPeople:
+    """Whoever broke a stage repeats the build if that may be chance, or merges a fix."""
+
+    def __init__(self) -> None:
+        self.fixes = 0
+
+    def react(self, decision: Decision) -> Iterable[Intention]:
+        for fact in decision.facts:
+            if fact.kind is FactKind.BUILD_FAILED and fact.run in decision.board.runs:
+                yield from self._mend(decision.now, fact)
+
+    def _mend(self, now: float, fact: Fact) -> Iterator[Intention]:
+        luck = Random(f"{fact.sha} {fact.step} mended")
+        flaky = Random(f"{fact.sha} {fact.step and fact.step.stage}")
+        flaky.random()
+        if flaky.random() < FLAKY and not (fact.sha or "").startswith("again"):
+            yield Intention(now + luck.uniform(300, 900), partial(_retry, fact.run or ""))
+        else:
+            self.fixes += 1
+            sha = f"fix{self.fixes}-{fact.service}"
+            yield Intention(now + luck.lognormvariate(0, 0.5) * 2_400, partial(_fix, fact.service or "", sha))
+
+
+def _retry(run: str, board: Board) -> Event | None:
+    return RetryAsked(run, "ann", "flaky")
+
+
+def _fix(service: str, sha: str, board: Board) -> Event | None:
+    head = board.service(service).history.head
+    return Merged(service, sha, head.sha if head else None, push_id=sha, pull=7, title="a fix", author="ben")
+
+
+def _merge(service: str, sha: str, board: Board) -> Event | None:
+    head = board.service(service).history.head
+    return Merged(service, sha, head.sha if head else None, push_id=sha, pull=7, title="a change", author="ann")
+
+
+def merges(days: int, each_day: int, seed: int) -> Iterator[Intention]:
+    """Merges of the working hours, five days of seven."""
+    random = Random(seed)
+    for day in range(days):
+        if day % 7 < 5:
+            for number in range(each_day):
+                at = MONDAY + day * DAY + random.uniform(8, 18) * HOUR
+                service = random.choice(SERVICES)
+                yield Intention(at, partial(_merge, service, f"d{day}m{number}-{service}"))
+
+
+@cache
+def past(days: int = 3, each_day: int = 36, seed: int = 1) -> tuple[DecidedEntry, ...]:
+    """What was decided in some days."""
+    found: list[DecidedEntry] = []
+    begin = Arrival(MONDAY, Configured(shop()))
+    noon = MONDAY + 12 * HOUR
+    hand = [
+        Arrival(noon, LockAsked("production", "ann", "the fair", until=noon + 2 * HOUR)),
+        Arrival(noon + 1 * HOUR, UnlockAsked("production", "ann", "over")),
+    ]
+    until = MONDAY + days * DAY
+    simulate(
+        shop(), [begin, *hand, *merges(days, each_day, seed)], PastBuilds(), until=until, people=PastPeople(),
+        record=found.append,
+    )  # fmt: skip
+    return tuple(found)
+
+
+def lines(entries: Iterable[DecidedEntry], first: int = 1) -> Iterator[str]:
+    """The lines of a recording: a turn for each entry."""
+    epoch = "" if first == 1 else f"{int(MONDAY * 1e6)}"
+    for number, entry in enumerate(entries, first):
+        after, epoch = epoch, str(int(entry.at * 1e6))
+        yield with_epoch(turn_line(number, after, [entry]), epoch)

@@ -117,4 +117,4 @@ def test_the_completion_that_the_page_promises_exists(shell: str) -> None:
     assert f"_INTERLOCK_COMPLETE={shell}_source interlock" in TEXT
     assert completion.get_completion_class(shell) is not None
     wanted = completion.ShellComplete(cli, {}, "interlock", "_INTERLOCK_COMPLETE").get_completions([], "w")
-    assert [item.value for item in wanted] == ["where", "why", "watch", "watch-lock"]
+    assert [item.value for item in wanted] == ["where", "why", "watch", "what-if", "watch-lock"]

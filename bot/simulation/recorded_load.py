@@ -50,8 +50,8 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Cause:
-    """The failure that something followed, and how many seconds later."""
+class Reaction:
+    """The failure that something followed, and how many seconds later: what people do because of it."""
 
     failure: Failure
     after: float
@@ -59,11 +59,11 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class RecordedMerge:
-    """A merge that started a run; with a cause, it was merged while its service held a lock: it is taken for a fix."""
+    """A merge that started a run. A reaction: its service held a lock then, so it is taken for a fix."""
 
     at: float
     event: Merged
-    cause: Cause | None = None
+    reaction: Reaction | None = None
 
     @property
     def commit(self) -> Commit:
@@ -86,7 +86,7 @@ class RecordedRequest:
     freeze: bool = False
     #: Of a lock, a new mode, and a head that is sent on the fast lane.
     event: Event | None = None
-    cause: Cause | None = None
+    reaction: Reaction | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,15 +250,15 @@ class _Reader:
             fact.service, fact.sha, push_id=fact.sha, pull=kept.pull, title=kept.title, author=kept.author,
             labels=kept.labels,
         )  # fmt: skip
-        self.load.merges.append(RecordedMerge(entry.at, event, self._cause(entry.at, fact.service)))
+        self.load.merges.append(RecordedMerge(entry.at, event, self._reaction(entry.at, fact.service)))
 
-    def _cause(self, at: float, service: str) -> Cause | None:
+    def _reaction(self, at: float, service: str) -> Reaction | None:
         """The last failure of a service that holds a lock."""
         holds = any(lock.service == service for lock in self._standing.values())
         if not holds or service not in self._last:
             return None
         failure, failed = self._last[service]
-        return Cause(failure, at - failed)
+        return Reaction(failure, at - failed)
 
     # -- builds ------------------------------------------------------------------------------------------------------
 
@@ -309,12 +309,12 @@ class _Reader:
         if not isinstance(fact.why, StageUnlocked) or not isinstance(fact.why.why, UnlockedBy):
             return  # a fix has passed, or its time was over
         by = fact.by or ""
-        cause = None
+        reaction = None
         if standing is not None and standing.failure is not None:
-            cause = Cause(standing.failure, at - standing.since)
+            reaction = Reaction(standing.failure, at - standing.since)
         frozen = standing is None and not hand and fact.run is None
         request = RecordedRequest(
-            at, fact.kind, by, stage, holder=hand, service=fact.service or "", freeze=frozen, cause=cause
+            at, fact.kind, by, stage, holder=hand, service=fact.service or "", freeze=frozen, reaction=reaction
         )
         self.load.requests.append(request)
 
@@ -328,13 +328,15 @@ class _Reader:
             event = ModeAsked(fact.why.now, by, "")
             self.load.requests.append(RecordedRequest(at, fact.kind, by, event=event))
         elif fact.service is not None and fact.sha is not None:
-            cause = self._since_failure(at, fact.run or "")
-            self.load.requests.append(RecordedRequest(at, fact.kind, by, commit=(fact.service, fact.sha), cause=cause))
+            reaction = self._since_failure(at, fact.run or "")
+            self.load.requests.append(
+                RecordedRequest(at, fact.kind, by, commit=(fact.service, fact.sha), reaction=reaction)
+            )
             self._failure.pop(fact.run or "", None)
 
-    def _since_failure(self, at: float, run: str) -> Cause | None:
+    def _since_failure(self, at: float, run: str) -> Reaction | None:
         failed = self._failure.get(run)
-        return Cause(failed[0], at - failed[1]) if failed is not None else None
+        return Reaction(failed[0], at - failed[1]) if failed is not None else None
 
     def _cancelled(self, at: float, fact: Fact) -> None:
         why: Message = fact.why.why if isinstance(fact.why, RunEnding) else fact.why
@@ -342,8 +344,8 @@ class _Reader:
         if not isinstance(why, Cancelled) or key in self._leaving or fact.service is None or fact.sha is None:
             return
         self._leaving.add(key)
-        commit, cause = (fact.service, fact.sha), self._since_failure(at, key)
-        self.load.requests.append(RecordedRequest(at, FactKind.RUN_CANCELLED, why.by, commit=commit, cause=cause))
+        commit, reaction = (fact.service, fact.sha), self._since_failure(at, key)
+        self.load.requests.append(RecordedRequest(at, FactKind.RUN_CANCELLED, why.by, commit=commit, reaction=reaction))
 
     def _sent_fast(self, entry: DecidedEntry, fact: Fact) -> None:
         why = fact.why.why if isinstance(fact.why, Promoted | StartsFast) else None
@@ -352,9 +354,11 @@ class _Reader:
         event = next((e for e in entry.events if isinstance(e, FastLaneAsked) and e.service == fact.service), None)
         permit = fact.why.permit if isinstance(fact.why, Promoted) else None
         event = event or FastLaneAsked(fact.service, why.by, why.reason, permit)
-        cause = self._cause(entry.at, fact.service)
+        reaction = self._reaction(entry.at, fact.service)
         self.load.requests.append(
-            RecordedRequest(entry.at, FactKind.RUN_PROMOTED, why.by, service=fact.service, event=event, cause=cause)
+            RecordedRequest(
+                entry.at, FactKind.RUN_PROMOTED, why.by, service=fact.service, event=event, reaction=reaction
+            )
         )
 
 

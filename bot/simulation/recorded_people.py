@@ -21,7 +21,7 @@ from bot.core.model.stage_state import Lock
 from bot.core.rules.decision import Decision
 from bot.simulation.drawn_builds import DrawnBuilds
 from bot.simulation.engine import Intention
-from bot.simulation.recorded_load import Cause, Commit, Failure, RecordedLoad, RecordedMerge, RecordedRequest
+from bot.simulation.recorded_load import Commit, Failure, Reaction, RecordedLoad, RecordedMerge, RecordedRequest
 
 #: What people do to a run, by the fact that comes of it.
 _ABOUT_A_RUN: dict[FactKind, Callable[[str, str, str], Event]] = {
@@ -52,12 +52,12 @@ class RecordedPeople:
         self._seed = seed
         merged = {merge.commit for merge in load.merges}
         #: What waits for a failure, by the commit that is to fail: there at first, taken out when it is planned.
-        self._waiting: dict[Commit, list[tuple[Cause, _Caused]]] = defaultdict(list)
+        self._waiting: dict[Commit, list[tuple[Reaction, _Caused]]] = defaultdict(list)
         self._planned: list[_Caused] = []
         caused: list[_Caused] = [*load.merges, *load.requests]
         for each in caused:
-            if each.cause is not None and each.cause.failure.commit in merged:
-                self._waiting[each.cause.failure.commit].append((each.cause, each))
+            if each.reaction is not None and each.reaction.failure.commit in merged:
+                self._waiting[each.reaction.failure.commit].append((each.reaction, each))
             else:
                 self._planned.append(each)
         self._failures: Counter[tuple[Commit, str]] = Counter()
@@ -85,8 +85,8 @@ class RecordedPeople:
         commit, stage = (fact.service or "", fact.sha), fact.step.stage
         self._failures[commit, stage] += 1
         failure = Failure(commit, stage, self._failures[commit, stage])
-        for cause, each in self._taken(commit, lambda cause: cause.failure == failure):
-            yield Intention(now + cause.after, self._act(each))
+        for reaction, each in self._taken(commit, lambda reaction: reaction.failure == failure):
+            yield Intention(now + reaction.after, self._act(each))
 
     def _gone_well(self, now: float, fact: Fact) -> Iterator[Intention]:
         """A commit has passed a stage or is gone: a failure that has not come will not come any more."""
@@ -94,11 +94,11 @@ class RecordedPeople:
             return
         stage = fact.step.stage if fact.kind is FactKind.BUILD_PASSED and fact.step is not None else None
         commit = (fact.service or "", fact.sha)
-        for _, each in self._taken(commit, lambda cause: stage in (None, cause.failure.stage)):
+        for _, each in self._taken(commit, lambda reaction: stage in (None, reaction.failure.stage)):
             if isinstance(each, RecordedMerge):
                 yield Intention(max(now, each.at), self._act(each))
 
-    def _taken(self, commit: Commit, wanted: Callable[[Cause], bool]) -> list[tuple[Cause, _Caused]]:
+    def _taken(self, commit: Commit, wanted: Callable[[Reaction], bool]) -> list[tuple[Reaction, _Caused]]:
         """What waited for a failure, and waits no more."""
         waiting = self._waiting.get(commit)
         if not waiting:

@@ -12,7 +12,7 @@ from bot.core.model.events import LockAsked
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Outcome
 from bot.core.rules.recorded import DecidedEntry, Recorded
-from bot.simulation.recorded_load import Cause, Failure, RecordedLoad, UnusableRecording, read_load
+from bot.simulation.recorded_load import Failure, Reaction, RecordedLoad, UnusableRecording, read_load
 from bot.store.pseudonyms import Pseudonyms, pipelines_in
 from bot.store.recording_line import load_line, snapshot_line
 from tests.simulation.past import MONDAY, lines, past, shop
@@ -50,22 +50,22 @@ def test_a_merge_of_who_holds_a_lock_follows_the_failure(load: RecordedLoad) -> 
     fixes = [merge for merge in load.merges if merge.event.title == "a fix"]
     assert fixes
     for fix in fixes:
-        assert isinstance(fix.cause, Cause)
-        failed = load.failed[fix.cause.failure.commit, fix.cause.failure.stage]
-        assert fix.cause.failure.commit[0] == fix.event.service
-        assert fix.at == pytest.approx(failed + fix.cause.after)
+        assert isinstance(fix.reaction, Reaction)
+        failed = load.failed[fix.reaction.failure.commit, fix.reaction.failure.stage]
+        assert fix.reaction.failure.commit[0] == fix.event.service
+        assert fix.at == pytest.approx(failed + fix.reaction.after)
 
 
 def test_what_people_did_is_told_a_retry_with_the_failure_that_it_followed(load: RecordedLoad) -> None:
     retries = [each for each in load.requests if each.what is FactKind.RUN_RETRIED]
     assert retries
-    assert all(isinstance(each.cause, Cause) and each.cause.failure.number == 1 for each in retries)
+    assert all(isinstance(each.reaction, Reaction) and each.reaction.failure.number == 1 for each in retries)
     locks = [each for each in load.requests if each.what is FactKind.STAGE_LOCKED]
     assert [(each.at, each.stage, each.by) for each in locks] == [(MONDAY + 12 * 3600, "production", "ann")]
     assert isinstance(locks[0].event, LockAsked)
     assert locks[0].event.until == MONDAY + 14 * 3600
     (unlock,) = (each for each in load.requests if each.what is FactKind.STAGE_UNLOCKED)
-    assert (unlock.holder, unlock.cause) == ("ann", None)
+    assert (unlock.holder, unlock.reaction) == ("ann", None)
 
 
 def test_a_recording_under_pseudonyms_tells_the_same(load: RecordedLoad) -> None:
@@ -73,7 +73,7 @@ def test_a_recording_under_pseudonyms_tells_the_same(load: RecordedLoad) -> None
     found = Pseudonyms(b"secret", (each for line in text for each in pipelines_in(line)))
     other = read_load(item for item in map(load_line, map(found.line, text)) if item is not None)
     assert [merge.at for merge in other.merges] == [merge.at for merge in load.merges]
-    assert [bool(merge.cause) for merge in other.merges] == [bool(merge.cause) for merge in load.merges]
+    assert [bool(merge.reaction) for merge in other.merges] == [bool(merge.reaction) for merge in load.merges]
     assert list(other.builds.values()) == list(load.builds.values())
     assert other.merges[0].event.service.startswith("service-")
     assert len(other.requests) == len(load.requests)

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from redis import Redis
 
 from bench import bodies
-from bot.core.model.board_records import Counters, Header, Record
+from bot.core.model.board_records import Counters, Header, Record, ServiceState
 from bot.core.model.history import REMEMBERED, CommitHistory, Position
 from bot.core.model.pipeline import Job, Lane, Pipeline, Service, Step
 from bot.core.model.run import Attempt, Merge, Run, Status
-from bot.core.model.service_state import ServiceState
 from bot.core.rules.merges import PUSHES
 from bot.statistics.parts import DURATIONS_KEPT, StepDurations
 from bot.store.keys import Keys

@@ -47,7 +47,7 @@ from bot.store.webhooks import Webhooks
 from config import settings as environment
 from config.configuration import Configuration
 from config.errors import SettingsError
-from config.freeze_times import ConfiguredFreeze
+from config.freezes import ConfiguredFreeze
 from config.settings import Settings
 
 log = structlog.get_logger()

@@ -14,10 +14,9 @@ from bot.core.model.facts import FactKind
 from bot.core.model.freezes import Freeze
 from bot.core.model.notice_plan import AUTHORS
 from bot.core.model.pipeline import VERIFY, ConfigurationChange, LockStatus, Mode, Pipeline, Service, Track
-from config.freeze_times import ConfiguredFreeze
+from config.freezes import ConfiguredFreeze
 from config.model import Markup, ReportKind
-from config.notices import Notice
-from config.webhooks import WebhookFormat
+from config.notices import Notice, WebhookFormat
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,8 @@ from config import values as v
 from config.access import Members, ReadPolicy, RolesEntry, SignInEntry
 from config.errors import shown
 from config.freezes import FreezeEntry
-from config.notices import Notice, PipelineNotifyEntry
+from config.notices import Notice, PipelineNotifyEntry, WebhookEntry
 from config.values import FileSection
-from config.webhooks import WebhookEntry
 
 #: The committed copy that `# yaml-language-server: $schema=` lines point to.
 SCHEMA_FILE = Path(__file__).with_name("pipeline.schema.json")

@@ -33,9 +33,8 @@ from config.configuration import (
 from config.errors import ConfigurationError, FileMistake, Mistake
 from config.errors import Path as KeyPath
 from config.model import JobEntry, NotifyEntry, PipelineEntry, PipelineFile, StageEntry, VerifyEntry, WebEntry
-from config.notices import PipelineNotifyEntry
+from config.notices import PipelineNotifyEntry, WebhookEntry
 from config.validation import validate
-from config.webhooks import WebhookEntry
 from config.yaml_nodes import SourcePosition, UnreadableFileError, compose
 
 #: In bytes; some 20,000 lines.

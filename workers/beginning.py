@@ -8,12 +8,14 @@ job, or builds that carry our parameters, from before this board began.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
 import structlog
 
-from bot.core.model.events import Event, FirstStart, StateLost
+from bot.core.model.events import Event, FirstStart, FreezesPlanned, StateLost
+from bot.core.model.pipeline import UNSTORED
 from bot.core.rules.state_lost import remembered
 from bot.jenkins.traces import read_traces
 from bot.runtime import PipelineContext, Runtime
@@ -21,12 +23,36 @@ from bot.store.replica import BoardReplica
 from bot.store.store import LOOK_MS
 from bot.uptake import tell_boards
 from config import settings
+from config.freezes import is_current
 from config.logs import Once
-from workers import freezes
-
-# -- the start of a worker ---------------------------------------------------------------------------------------------
 
 log = structlog.get_logger()
+
+
+# -- the windows of freezes: the board knows the next few, and gets new ones before they run out -----------------------
+
+
+def planned(context: PipelineContext) -> FreezesPlanned:
+    """The freezes of the file with their windows from now on."""
+    now = time.time()
+    revision = context.stored.revision if context.stored is not None else UNSTORED
+    return FreezesPlanned(tuple(freeze.planned(now) for freeze in context.freezes), revision)
+
+
+def plan(context: PipelineContext) -> bool:
+    """Tell a board that has begun, if the file has other freezes or their windows run out; whether it needs a turn."""
+    event = planned(context)
+    with context.look() as copy:
+        header, version = copy.board.header, copy.version
+    if not header.born or event.revision.since < header.revision.since:
+        return False
+    if is_current(header.freezes, event.freezes, time.time()):
+        return False
+    context.inbox.add(event, f"freezes:{version}")
+    return True
+
+
+# -- the start of a worker ---------------------------------------------------------------------------------------------
 
 
 def check_store(runtime: Runtime) -> None:
@@ -46,7 +72,7 @@ def configure_boards(runtime: Runtime) -> list[str]:
     does not undo it.
     """
     told = tell_boards(runtime)
-    return [name for name, context in runtime.pipelines.items() if freezes.plan(context) or name in told]
+    return [name for name, context in runtime.pipelines.items() if plan(context) or name in told]
 
 
 # -- the beginning of a board ------------------------------------------------------------------------------------------
@@ -60,7 +86,7 @@ def first_events(context: PipelineContext, copy: BoardReplica) -> list[Event]:
     found: list[Event] = []
     if not header.born:
         found.append(replace(context.configured(header), mode=context.mode))
-        found += [freezes.planned(context)] if context.freezes else []
+        found += [planned(context)] if context.freezes else []
     before = copy.lost()
     if before is not None and header.lost is not None:
         copy.settled()  # another worker has dealt with it

@@ -35,7 +35,7 @@ from bot.effect_outcomes import ClaimLost, Done, PermanentFailure, Postponed, Re
 from bot.github import comments, deployments, questions, statuses
 from bot.jenkins import banners, builds, triggers, withdrawals
 from bot.jenkins.client import JenkinsForbidden, JenkinsNotFound
-from bot.metrics.process import timed_effect
+from bot.metrics import timed_effect
 from bot.reporting.notices import notice
 from bot.runtime import PipelineContext, Runtime
 from bot.store.inbox import Accepted

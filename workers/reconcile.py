@@ -15,12 +15,12 @@ from urllib.parse import quote
 import structlog
 
 from bot.core.model.board import Board
+from bot.core.model.board_records import ServiceState
 from bot.core.model.effects import Banner
 from bot.core.model.events import BannerOverwritten, BuildLost, BuildSeen, Event, HeadSeen, Withdrawn
 from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Job, Mode, Service, Step, Track
 from bot.core.model.run import Buildable
-from bot.core.model.service_state import ServiceState
 from bot.core.rules.notices import banners
 from bot.effect_outcomes import PermanentFailure, RateLimited, RetryLater
 from bot.github import identity

@@ -17,7 +17,7 @@ from bot.store.connection import is_out_of_reach
 from bot.store.keys import FAMILIES
 from bot.store.recording import BoardNow, RecordingLimits
 from config.broker import EFFECTS, TURN_TASK, TURNS
-from workers import beginning, freezes, measuring, reconcile
+from workers import beginning, measuring, reconcile
 from workers.performer import decide_and_perform, perform_due
 from workers.turn import TURN
 
@@ -174,7 +174,7 @@ def to_poll(shared: Runtime, pipeline: str) -> list[tuple[str, PipelineContext]]
 def plan_freezes() -> None:
     """Carry the windows of the freezes on, before those that the boards know run out."""
     for name, context in runtime().pipelines.items():
-        if freezes.plan(context):
+        if beginning.plan(context):
             turn.apply_async((name,), expires=60)
 
 

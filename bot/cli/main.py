@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from bot.cli import act, backup, files, find, history, operate, read, reload, token, up, what_if
+from bot.cli import act, backup, files, find, history, operate, read, token, up, what_if
 from bot.cli.common import Target
 
 
@@ -77,7 +77,7 @@ _SET_UP = (
     backup.backup,
     backup.restore,
     up.up,
-    reload.reload,
+    files.reload,
 )
 
 for command in (*_READ, *_ACT, *_OPERATE, *_SET_UP):

@@ -21,7 +21,7 @@ from bot.cli.common import (
     say,
     warn,
 )
-from bot.cli.overview import overview_lines
+from bot.cli.picture import overview_lines
 from bot.cli.sentences import (
     ended_run_sentence,
     evidence_lines,
@@ -222,7 +222,7 @@ def freezes(api: ApiClient, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    from bot.cli.freezes import listed
+    from bot.cli.sentences import listed
 
     for line in listed(found["freezes"]):
         say(clean(line))

@@ -30,8 +30,8 @@ from bot.github.transport import GitHubNotFound
 from bot.github.webhooks import TITLE, labels_of
 from bot.payloads import at, is_sha, moment, number, text
 from bot.payloads import line as one_line
-from bot.reporting.access import refusal
 from bot.reporting.messages import words
+from bot.reporting.refusals import refusal
 from bot.runtime import PipelineContext, Runtime
 from bot.store.outbox import Claim
 from config.model import ReportKind

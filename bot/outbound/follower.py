@@ -24,7 +24,7 @@ from bot.store.records import PAGE
 from bot.store.webhooks import LetterChanged, OutboundState, Undelivered, UndeliveredLetter, order
 from config.configuration import OutboundWebhook
 from config.errors import SettingsError
-from config.webhooks import WebhookFormat
+from config.notices import WebhookFormat
 
 log = structlog.get_logger()
 

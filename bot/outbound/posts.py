@@ -17,7 +17,7 @@ from requests.exceptions import RequestException, SSLError, Timeout
 from bot.outbound import cd_events, payload
 from bot.outbound.payload import OutboundMessage
 from config.configuration import Configuration, OutboundWebhook
-from config.webhooks import WebhookFormat
+from config.notices import WebhookFormat
 
 log = structlog.get_logger()
 

@@ -8,9 +8,9 @@ from itertools import islice
 from typing import Any
 
 from bot.core.model.board import Board
+from bot.core.model.board_records import Pull
 from bot.core.model.pipeline import VERIFY, Job, Lane, Policy, Stage, Step, Track
 from bot.core.model.run import Run, Status, Verification
-from bot.core.model.service_state import Pull
 from bot.core.model.stage_state import Lock, StageBackoff
 from bot.core.rules.fast_lane import fixes
 from bot.core.rules.state_lost import Loss, loss

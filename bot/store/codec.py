@@ -15,15 +15,13 @@ from pydantic import Field, TypeAdapter
 from pydantic_core import core_schema
 
 from bot.core.model import github_messages, messages, refusals, stage_messages
-from bot.core.model.board_records import FAMILIES, Counters, Header, Record
+from bot.core.model.board_records import FAMILIES, CleanUp, Counters, Header, Pulls, Record, ServiceState
 from bot.core.model.effects import Effect
 from bot.core.model.events import Event
 from bot.core.model.facts import Fact
-from bot.core.model.follow_ups import FollowUp
 from bot.core.model.messages import Message, Verbatim
 from bot.core.model.run import Run, Verification
-from bot.core.model.service_state import CleanUp, Pulls, ServiceState
-from bot.core.model.stage_state import Lock, PastBuild, StageBackoff, StageVersion, UnmanagedBuild
+from bot.core.model.stage_state import FollowUp, Lock, PastBuild, StageBackoff, StageVersion, UnmanagedBuild
 from bot.core.rules.decision import Ended
 
 _MESSAGES = {

@@ -14,9 +14,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from bot.core.model.board_records import Change, Record
+from bot.core.model.board_records import Change, HandledCommand, PushedCommits, Record, ServiceState
 from bot.core.model.history import Denial, Link, Position, Root
-from bot.core.model.service_state import HandledCommand, PushedCommits, ServiceState
 from bot.store.codec import dump_record, field_of, load_record
 
 

@@ -19,12 +19,11 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from bot.core.access import Action, Person
 from bot.runtime import PipelineContext
-from bot.web.addresses import go_to
-from bot.web.admission import bearer
+from bot.web.bodies import bearer
 from bot.web.identity import allow, believed, current_user, signed_in
 from bot.web.problems import Problem, unknown
 from bot.web.sessions import check_csrf, csrf_token
-from bot.web.shared import runtime
+from bot.web.shared import go_to, runtime
 
 #: The blueprints that everybody reaches.
 OPEN = frozenset({"webhooks", "machines", "signing", "documentation"})

@@ -19,7 +19,6 @@ from bot.runtime import PipelineContext
 from bot.store.inbox import parked
 from bot.web import bodies, shapes
 from bot.web.access import to_sign_in
-from bot.web.addresses import go_to
 from bot.web.finding_pages import head
 from bot.web.forms import ActionForm, action_of, address, form_of
 from bot.web.identity import current_user, may, require, signed_in
@@ -28,7 +27,7 @@ from bot.web.problems import Problem
 from bot.web.request_inbox import foresee, outcome, submit
 from bot.web.sessions import tell
 from bot.web.shapes import Shape
-from bot.web.shared import context_of, runtime
+from bot.web.shared import context_of, go_to, runtime
 from bot.web.sign_in import safe_next
 
 #: For how long the turn is waited for that decides what was asked, in seconds.

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
+import structlog
 from flask import Blueprint, Response, request
 
 from bot.core.access import Action
+from bot.store.tokens import Tokens
 from bot.web import actions, bodies, shapes
 from bot.web.actions import Asked, RequestKind
 from bot.web.api_operation import NumberParameter, Parameter, View, operation
 from bot.web.bodies import AnyAction
-from bot.web.identity import require, signed_in
-from bot.web.problems import Problem
+from bot.web.identity import require, require_everywhere, signed_in
+from bot.web.problems import Problem, unknown
 from bot.web.request_inbox import LONGEST_WAIT, REQUEST_ID, foresee, outcome, submit
-from bot.web.request_shapes import ConsequenceReportShape, DeadLetterTakenShape, OutcomeShape, ParkedTakenShape
+from bot.web.request_shapes import (
+    ConsequenceReportShape,
+    CreatedTokenShape,
+    DeadLetterTakenShape,
+    OutcomeShape,
+    ParkedTakenShape,
+    RevokedShape,
+    TokensShape,
+)
 from bot.web.shapes import reply
-from bot.web.shared import context_of
+from bot.web.shared import context_of, runtime
 
 acting = Blueprint("acting", __name__, url_prefix="/api/v1/pipelines/<pipeline>")
+
+log = structlog.get_logger()
 
 _WAIT = NumberParameter("wait", "For how many seconds the answer waits for a decision.", 0, 0, LONGEST_WAIT)
 _AT_ONCE = Parameter("wait", "Means nothing here: it is done when it answers.", _WAIT.described.schema)
@@ -162,3 +175,50 @@ def _key() -> str | None:
     if key is not None and (not key or len(key) > _LONGEST_KEY or not key.isascii() or not key.isprintable()):
         raise Problem(400, f"the header Idempotency-Key is plain text of at most {_LONGEST_KEY} characters")
     return key
+
+
+# -- API tokens: made, listed and revoked by whoever is an admin of every pipeline -------------------------------------
+
+tokens = Blueprint("tokens", __name__, url_prefix="/api/v1/tokens")
+_DAY = 86_400.0
+
+
+@tokens.get("")
+@operation(TokensShape, actions=(Action.TOKENS,))
+def list_tokens() -> Response:
+    """Every token, without its text."""
+    require_everywhere(Action.TOKENS)
+    store = Tokens(runtime().redis)
+    return reply({"tokens": [store.shape(token) for token in store.all()]})
+
+
+@tokens.post("")
+@operation(CreatedTokenShape, status=201, actions=(Action.TOKENS,), body=bodies.TokenBody)
+def create_token() -> Response:
+    """Make a token. The answer is the only place that ever has its text."""
+    by = require_everywhere(Action.TOKENS).name
+    body, now = bodies.read(bodies.TokenBody), time.time()
+    store = Tokens(runtime().redis)
+    text, made = store.create(body.name, body.scope, body.days and now + body.days * _DAY, now)
+    log.info("token-created", token=made.id, name=made.name, scope=str(made.scope), by=by)
+    return reply({"text": text, "token": store.shape(made)}, 201)
+
+
+@tokens.post("/revoke")
+@operation(
+    RevokedShape,
+    actions=(Action.TOKENS,),
+    body=bodies.RevokedBody,
+    problems={404: "There is no token of this id or name."},
+)
+def revoke_tokens() -> Response:
+    """Revoke the token of an id, or all of a name."""
+    by = require_everywhere(Action.TOKENS).name
+    which = bodies.read(bodies.RevokedBody).which
+    store = Tokens(runtime().redis)
+    known = [word for token in store.all() for word in (token.name, token.id)]
+    gone = store.revoke(which)
+    if not gone:
+        raise unknown("token of the id or name", which, known)
+    log.info("tokens-revoked", tokens=[token.id for token in gone], name=gone[0].name, by=by)
+    return reply({"revoked": [store.shape(token) for token in gone]})

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from typing import cast
 
-from flask import Blueprint, Flask, Response, current_app, request
+from flask import Blueprint, Flask, Response, current_app
 from werkzeug.wrappers import Response as AnyResponse
 
 from bot.web import openapi
-from bot.web.addresses import go_to
-from bot.web.api_operation import operation, operation_of, refuse_unknown_parameters
+from bot.web.api_operation import operation, refuse_unknown_parameters
 from bot.web.request_shapes import DocumentShape
-from bot.web.shared import runtime
+from bot.web.shared import go_to, runtime
 
 documentation = Blueprint("documentation", __name__)
 
@@ -20,7 +19,7 @@ documentation = Blueprint("documentation", __name__)
 def install(app: Flask) -> None:
     """Serve the description, and hold every request to it."""
     app.register_blueprint(documentation)
-    app.before_request(_refuse_unknown_parameters)
+    app.before_request(refuse_unknown_parameters)
 
 
 def document() -> openapi.Schema:
@@ -48,9 +47,3 @@ def show_document() -> Response:
 def show_page() -> AnyResponse:
     """The same for people: a page of the documentation."""
     return go_to("/docs/api")
-
-
-def _refuse_unknown_parameters() -> None:
-    found = operation_of(current_app.view_functions.get(request.endpoint or ""))
-    if found is not None:
-        refuse_unknown_parameters(found)

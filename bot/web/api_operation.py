@@ -7,16 +7,53 @@ describes it, and a query with a parameter that is not described is refused.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
-from flask import request
+from flask import current_app, request
 from pydantic import BaseModel
 
 from bot.core.access import Action
-from bot.web.list_filter import LONGEST, ListFilter
 from bot.web.problems import Problem, unknown_parameter
+
+#: The longest text that a filter may have.
+LONGEST = 200
+
+
+def text(doc: str) -> Any:
+    """A field of a filter that takes any text; `doc` says what is found by it."""
+    return field(default="", metadata={"doc": doc, "schema": {"type": "string", "maxLength": LONGEST}})
+
+
+def one_of(values: Iterable[str], doc: str) -> Any:
+    """A field of a filter that takes one of these."""
+    return field(default="", metadata={"doc": doc, "schema": {"type": "string", "enum": list(values)}})
+
+
+@dataclass(frozen=True, slots=True)
+class ListFilter:
+    """Each field is a text; an empty one does not matter."""
+
+    @classmethod
+    def of(cls, query: Mapping[str, str]) -> Self:
+        """The filter in the query of an address. Raises Problem (400)."""
+        given = {field.name: query.get(field.name, "").strip() for field in fields(cls)}
+        if any(len(text) > LONGEST for text in given.values()):
+            raise Problem(400, f"a filter has at most {LONGEST} characters")
+        found = cls(**given)
+        found.check()
+        return found
+
+    def check(self) -> None:
+        """Raise Problem (400) for a value that cannot be."""
+
+    @property
+    def query(self) -> dict[str, str]:
+        """What an address carries of it."""
+        found = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: text for name, text in found.items() if text}
+
 
 Schema = Mapping[str, Any]
 View = TypeVar("View", bound=Callable[..., Any])
@@ -122,8 +159,14 @@ def _of_field(each: Field[Any]) -> Parameter:
     return Parameter(each.name, each.metadata.get("doc", ""), schema)
 
 
-def refuse_unknown_parameters(found: Operation) -> None:
-    """A misspelt filter would otherwise show everything. Raises Problem (400) with the name that was probably meant."""
+def refuse_unknown_parameters() -> None:
+    """Hold the present request to what its operation says: a misspelt filter would otherwise show everything.
+
+    Raises Problem (400) with the name that was probably meant.
+    """
+    found = operation_of(current_app.view_functions.get(request.endpoint or ""))
+    if found is None:
+        return
     known = [each.name for each in found.parameters if each.place == "query"]
     for name in request.args:
         if name not in known:

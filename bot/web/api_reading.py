@@ -1,4 +1,4 @@
-"""The API for reading: pipelines, runs, why one waits, facts, history, dead letters. Every list is paged or bounded."""
+"""The API for reading: pipelines, runs, why one waits, facts, history, what is where. Each list is paged or bounded."""
 
 from __future__ import annotations
 
@@ -12,22 +12,33 @@ from bot.health import judgement
 from bot.reporting.freezes import freezes
 from bot.reporting.view import tile, view
 from bot.store.inbox import parked
-from bot.store.records import PAGE, Repairs
+from bot.store.records import PAGE as FACTS_OF_A_PAGE
+from bot.store.records import Repairs
 from bot.web import fact_list, finding, shapes
 from bot.web.access import readable
-from bot.web.api_operation import NumberParameter, Parameter, filter_parameters, operation
+from bot.web.api_operation import LONGEST, NumberParameter, Parameter, filter_parameters, operation
 from bot.web.board_shapes import BoardShape, PipelinesShape
 from bot.web.estimating import add_estimates, add_to_tiles
 from bot.web.evidence import describe_run, ended_shapes, ended_verifications, position_of, verification_shape
 from bot.web.fact_list import FactFilter
-from bot.web.freeze_shapes import FreezesShape
-from bot.web.list_shapes import EndedPageShape, FactPageShape, WaitReasonShape
+from bot.web.list_shapes import (
+    EndedPageShape,
+    FactPageShape,
+    FoundShape,
+    RunListShape,
+    ServiceShape,
+    WaitReasonShape,
+    WhereShape,
+)
+from bot.web.lock_shapes import FreezesShape
 from bot.web.overview import overview
 from bot.web.problems import Problem
 from bot.web.request_shapes import DeadLettersShape, ParkedShape
+from bot.web.run_list import PAGE, RunFilter, find, list_runs
 from bot.web.run_shapes import RunRecordShape
 from bot.web.shapes import reply
 from bot.web.shared import context_of, runtime
+from bot.web.where import SERVICES, describe_service, where
 
 reading = Blueprint("reading", __name__, url_prefix="/api/v1")
 
@@ -38,7 +49,7 @@ FACT_ID = {"type": "string", "pattern": f"^{_FACT_ID.pattern}$", "examples": ["1
 #: The parameters that several lists have.
 BEFORE = Parameter("before", "The `next` of the page before this one.", FACT_ID)
 AFTER = Parameter("after", "The id of a fact: only what was decided later is told.", FACT_ID)
-LIMIT = NumberParameter("limit", "How many one page has at most.", 50, 1, PAGE)
+LIMIT = NumberParameter("limit", "How many one page has at most.", 50, 1, FACTS_OF_A_PAGE)
 _OFFSET = NumberParameter("offset", "How many are skipped.", 0, 0, 10_000_000)
 _QUESTION = Parameter(
     "q",
@@ -175,3 +186,59 @@ def list_parked(pipeline: str) -> Response:
     """The deliveries that could not be digested, newest first, without their bodies."""
     context = context_of(pipeline)
     return reply({"parked": [shapes.parked(row) for row in parked(context.redis, context.keys)]})
+
+
+# -- finding: what is where, lists of runs, one service, and what a few words may mean ---------------------------------
+
+#: The most runs that one page has.
+MOST = 200
+#: The most services, or runs, that are skipped.
+FARTHEST = 1_000_000
+OFFSET = NumberParameter("offset", "How many are skipped.", 0, 0, FARTHEST)
+_SERVICES = NumberParameter("limit", "How many services one page has at most.", SERVICES, 1, SERVICES)
+_RUNS = NumberParameter("limit", "How many runs one page has at most.", PAGE, 1, MOST)
+SERVICE = Parameter("service", "Of this service only.")
+_WORDS = Parameter(
+    "q",
+    "A service, a run, the beginning of a sha, #12, an author, or words of a title.",
+    {"type": "string", "minLength": 1, "maxLength": LONGEST},
+    required=True,
+)
+
+
+@reading.get("/pipelines/<pipeline>/where")
+@operation(WhereShape, parameters=(SERVICE, OFFSET, _SERVICES))
+def show_where(pipeline: str) -> Response:
+    """What is where: by service and stage the commit that passed last, what is newer, what changed before locks."""
+    context = context_of(pipeline)
+    only = request.args.get("service")
+    if only is not None:
+        with context.look() as replica:
+            only = finding.service(context.pipeline_of(replica.board), only)
+    offset, limit = OFFSET.value(), _SERVICES.value()
+    found = where(context, runtime().configuration, only, offset, limit)
+    return shapes.reply({**found, "at": time.time()})
+
+
+@reading.get("/pipelines/<pipeline>/runs")
+@operation(RunListShape, parameters=(*filter_parameters(RunFilter), OFFSET, _RUNS))
+def list_all_runs(pipeline: str) -> Response:
+    """A page of the runs, live and ended, that fit all filters."""
+    context = context_of(pipeline)
+    wanted = RunFilter.of(request.args)
+    offset, limit = OFFSET.value(), _RUNS.value()
+    return shapes.reply(list_runs(context, wanted, offset, limit))
+
+
+@reading.get("/pipelines/<pipeline>/services/<service>")
+@operation(ServiceShape)
+def show_service(pipeline: str, service: str) -> Response:
+    """One service: what is where, its locks, its live runs, the last to end, and its lead time."""
+    return shapes.reply(describe_service(context_of(pipeline), runtime().configuration, service))
+
+
+@reading.get("/find")
+@operation(FoundShape, parameters=(_WORDS,))
+def find_runs() -> Response:
+    """The services and runs of all pipelines that `q` may mean."""
+    return shapes.reply(find(readable(), request.args.get("q", "")))

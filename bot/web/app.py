@@ -20,10 +20,10 @@ from bot.uptake import ProcessRuntime, keep_up
 from bot.web import (
     access,
     acting_pages,
+    api_acting,
     api_document,
-    api_finding,
     api_machines,
-    api_tokens,
+    api_reading,
     compression,
     fact_stream,
     finding_pages,
@@ -38,14 +38,13 @@ from bot.web import (
     sign_in,
     statistics,
 )
-from bot.web.addresses import mounted, without_root
-from bot.web.admission import Admission
 from bot.web.api_acting import acting
 from bot.web.api_reading import reading
 from bot.web.badges import badges
+from bot.web.bodies import Admission
 from bot.web.live import Connections
 from bot.web.request_buffer import BodyLimit
-from bot.web.shared import WakeUp, WakeUpSender
+from bot.web.shared import WakeUp, WakeUpSender, mounted, without_root
 from config import pipeline_file
 from config import settings as environment
 from config.configuration import Configuration
@@ -96,7 +95,7 @@ def make_app(shared: Runtime, wake_up: WakeUp) -> Flask:
     app.extensions["interlock-body-limit"] = _body_limit(admission, web.root)  # for the worker that collects bodies
     app.extensions["interlock-ingress"] = ingress.WebhookIngress(shared, admission, wake_up)
     problems.install(app)
-    for blueprint in (ingress.webhooks, reading, acting, api_tokens.tokens, api_machines.machines):
+    for blueprint in (ingress.webhooks, reading, acting, api_acting.tokens, api_machines.machines):
         app.register_blueprint(blueprint)
     app.register_blueprint(badges)
     metrics.install(app)
@@ -110,7 +109,7 @@ def make_app(shared: Runtime, wake_up: WakeUp) -> Flask:
 
 
 #: Modules that add their views to the blueprints `reading` and `page` when they are imported.
-_ADDED = (acting_pages, api_finding, fact_stream, rule_pages, finding_pages, lock_pages, run_page, statistics)
+_ADDED = (acting_pages, api_reading, fact_stream, rule_pages, finding_pages, lock_pages, run_page, statistics)
 
 
 class ServedApp:

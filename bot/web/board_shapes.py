@@ -13,7 +13,7 @@ from bot.core.model.facts import Why
 from bot.core.model.pipeline import FastLaneStart, Lane, Mode, Track
 from bot.core.model.run import End, Status
 from bot.health.judgement import HealthStatus
-from bot.web.freeze_shapes import StageFreezeShape
+from bot.web.lock_shapes import StageFreezeShape
 
 
 class HealthDetailShape(TypedDict):

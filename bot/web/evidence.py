@@ -22,7 +22,7 @@ from bot.runtime import PipelineContext, Runtime
 from bot.statistics.parts import Cause, MeasuredRun
 from bot.statistics.waiting import account_of
 from bot.store.codec import RecordedFact
-from bot.store.ended_index import EndedRow
+from bot.store.records import EndedRow
 from bot.web import finding, shapes
 from bot.web.drawing import Links
 from bot.web.estimating import add_to_tiles

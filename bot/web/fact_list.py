@@ -9,7 +9,7 @@ from bot.runtime import PipelineContext
 from bot.store.codec import RecordedFact
 from bot.store.records import PAGE
 from bot.web import shapes
-from bot.web.list_filter import ListFilter, one_of, text
+from bot.web.api_operation import ListFilter, one_of, text
 from bot.web.problems import unknown_value
 from bot.web.shapes import Shape
 

@@ -13,15 +13,13 @@ from bot.health import judgement
 from bot.runtime import PipelineContext
 from bot.web import finding
 from bot.web.access import readable
-from bot.web.addresses import go_to
-from bot.web.api_finding import OFFSET
-from bot.web.api_reading import before
+from bot.web.api_reading import OFFSET, before
 from bot.web.buttons import service_buttons
 from bot.web.drawing import Links
 from bot.web.fact_list import FactFilter, list_facts
 from bot.web.page import page
 from bot.web.run_list import PAGE, STATES, RunFilter, find, list_runs, only_hit
-from bot.web.shared import context_of, runtime
+from bot.web.shared import context_of, go_to, runtime
 from bot.web.where import describe_service, where
 
 #: How many facts one page of the log has.

@@ -38,7 +38,7 @@ _locks: list[int] = []
 
 
 def on_starting(_server: Any) -> None:
-    """The processes share what they measure: whichever Prometheus asks answers for all (bot/metrics/process.py).
+    """The processes share what they measure: whichever Prometheus asks answers for all (bot/metrics.py).
 
     The folder is of this start; it is named before a process imports prometheus-client. The server holds a lock in it
     for as long as one of its processes lives. Folders of servers that were killed go.

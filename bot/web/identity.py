@@ -20,11 +20,11 @@ from bot.core.access import NEEDED, AccessRefused, AccessRequest, Action, Person
 from bot.effect_outcomes import PermanentFailure, RetryLater
 from bot.github import membership
 from bot.github.session import Purpose
-from bot.reporting.access import refusal
+from bot.reporting.refusals import refusal
 from bot.runtime import PipelineContext
 from bot.store.tokens import Tokens, digest_of
 from bot.web import sessions
-from bot.web.admission import LONGEST_TOKEN, bearer
+from bot.web.bodies import LONGEST_TOKEN, bearer
 from bot.web.problems import Problem
 from bot.web.shared import runtime
 

@@ -31,7 +31,7 @@ from bot.payloads import number, text
 from bot.runtime import Runtime
 from bot.store.inbox import Accepted
 from bot.web import bodies
-from bot.web.admission import MOST_FROM_GITHUB, MOST_FROM_JENKINS, Admission, is_signature
+from bot.web.bodies import MOST_FROM_GITHUB, MOST_FROM_JENKINS, Admission, is_signature
 from bot.web.problems import Problem, unknown
 from bot.web.shared import WakeUp
 from config.configuration import Configuration

@@ -1,4 +1,4 @@
-"""The JSON of the reports of locks, and of what changed before a lock.
+"""The JSON of what closes stages: freezes, the reports of locks, and what changed before a lock.
 
 Types only; times in seconds since the epoch, durations in seconds.
 """
@@ -11,6 +11,54 @@ from typing_extensions import TypedDict
 
 from bot.core.model.pipeline import Lane
 from bot.reporting.lock_report import LeftOut
+
+
+class FreezeWindowShape(TypedDict):
+    """One window of a freeze, in seconds since the epoch."""
+
+    begins: float
+    ends: float
+    words: str
+    """Both by the clocks of its time zone."""
+
+
+class StageFreezeShape(FreezeWindowShape):
+    """The next freeze window of a stage."""
+
+    freeze: str
+    sentence: str
+
+
+class LiftedShape(TypedDict):
+    """A stage in which a person has lifted the present window of a freeze."""
+
+    stage: str
+    until: float
+    by: str
+
+
+class FreezeShape(TypedDict):
+    """A freeze: what it closes when, and whom it excepts."""
+
+    name: str
+    stages: list[str]
+    time_zone: str
+    in_force: bool
+    windows: list[FreezeWindowShape]
+    """The window in force and the next ones."""
+    labels: list[str]
+    services: list[str]
+    role: str | None
+    """The role that lets single runs through."""
+    lifted: list[LiftedShape]
+
+
+class FreezesShape(TypedDict):
+    """The freezes of a pipeline."""
+
+    pipeline: str
+    at: float
+    freezes: list[FreezeShape]
 
 
 class LockDurationShape(TypedDict):

@@ -7,8 +7,7 @@ from time import perf_counter
 from flask import Blueprint, Flask, Response, g, request
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from bot.metrics.process import REQUEST_SECONDS, REQUESTS, process_registry
-from bot.metrics.stored import StoredMetrics
+from bot.metrics import REQUEST_SECONDS, REQUESTS, StoredMetrics, process_registry
 from bot.web.access import readable
 from bot.web.shared import runtime
 

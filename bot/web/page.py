@@ -20,7 +20,6 @@ from bot.store.records import Repairs
 from bot.store.scripts import OtherSchema
 from bot.web import compression, shapes
 from bot.web.access import bounded, readable
-from bot.web.addresses import go_to
 from bot.web.buttons import board_roles
 from bot.web.drawing import Links, draw
 from bot.web.identity import current_user
@@ -28,7 +27,7 @@ from bot.web.live import Connections, Feed, client_address, events, events_beyon
 from bot.web.overview import overview
 from bot.web.problems import RETRY_AFTER, Problem
 from bot.web.run_list import waiting_of
-from bot.web.shared import context_of, runtime
+from bot.web.shared import context_of, go_to, runtime
 
 page = Blueprint("page", __name__)
 

@@ -12,11 +12,11 @@ from bot.core.model.run import End, Run, Status, Verification
 from bot.reporting.versions import SHORT
 from bot.reporting.view import tile
 from bot.runtime import PipelineContext
-from bot.store.ended_index import EndedRow
+from bot.store.records import EndedRow
 from bot.web import shapes
+from bot.web.api_operation import LONGEST, ListFilter, one_of, text
 from bot.web.estimating import add_to_tiles
 from bot.web.evidence import ended_verifications
-from bot.web.list_filter import LONGEST, ListFilter, one_of, text
 from bot.web.problems import Problem, unknown_value
 from bot.web.shapes import Shape
 

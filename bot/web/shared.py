@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, cast
 
 import structlog
 from celery import Celery
-from flask import current_app
+from flask import current_app, redirect
 from kombu.transport import redis  # loaded by name otherwise, at the first wake-up
+from werkzeug.wrappers import Response as AnyResponse
 
 from bot.runtime import PipelineContext, Runtime
 from bot.web.problems import unknown
 from config import broker
 from config.broker import TURN_TASK, TURNS
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
 
 log = structlog.get_logger()
 
@@ -96,3 +101,38 @@ class WakeUpSender:
         except Exception as error:  # whatever it is: the delivery is kept, and the sender must hear that
             self._silent_until = time.monotonic() + self._pause
             log.warning("wake-up-failed", pipeline=pipeline, error=type(error).__name__)
+
+
+# -- addresses: where the application is, below the path of `web: public_url`, its root --------------------------------
+# Inside the application every address begins at the root: those of the views, `next` and `back`, the links of the board
+# and of the API. The root is put before them at the edge: by `{{ root }}` in each template, and by `go_to`. It is taken
+# off again by `mounted`, before anything else sees a request.
+
+
+def without_root(path: str, root: str) -> str:
+    """The path of a request inside the application.
+
+    A proxy may have taken the root off already, and whoever asks a process directly (health checks, a Jenkins in the
+    same network) needs none: such a path stays as it is.
+    """
+    if root and (path == root or path.startswith(f"{root}/")):
+        return path.removeprefix(root) or "/"
+    return path
+
+
+def mounted(application: WSGIApplication, root: str) -> WSGIApplication:
+    """The application as it answers below `root` (PEP 3333: SCRIPT_NAME), and without it as well."""
+    if not root:
+        return application
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        environ["PATH_INFO"] = without_root(environ.get("PATH_INFO", ""), root)
+        environ["SCRIPT_NAME"] = root
+        return application(environ, start_response)
+
+    return answer
+
+
+def go_to(address: str, code: int = 302) -> AnyResponse:
+    """Send the browser to an address inside the application."""
+    return redirect(runtime().configuration.web.root + address, code)

@@ -15,11 +15,10 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from bot.store.tokens import digest_of
 from bot.web import bodies, sessions
-from bot.web.addresses import go_to
 from bot.web.identity import current_user, person_of
 from bot.web.page import as_page
 from bot.web.problems import Problem
-from bot.web.shared import runtime
+from bot.web.shared import go_to, runtime
 from config.configuration import GitHubSettings
 from config.settings import Settings
 

@@ -13,9 +13,8 @@ from bot.runtime import PipelineContext
 from bot.statistics.parts import Cause
 from bot.statistics.report import report
 from bot.web import finding, shapes
-from bot.web.api_finding import SERVICE
 from bot.web.api_operation import operation
-from bot.web.api_reading import reading
+from bot.web.api_reading import SERVICE, reading
 from bot.web.finding_pages import head
 from bot.web.page import page
 from bot.web.shapes import Shape

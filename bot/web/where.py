@@ -16,7 +16,7 @@ from bot.reporting import versions
 from bot.reporting.freezes import closed
 from bot.reporting.messages import words
 from bot.runtime import PipelineContext
-from bot.store.ended_index import EndedRow
+from bot.store.records import EndedRow
 from bot.web import finding
 from bot.web.drawing import Links
 from bot.web.run_list import RunFilter, list_runs

@@ -12,11 +12,11 @@ from types import SimpleNamespace
 import pytest
 from click import shell_completion as completion
 
-from bot.cli import act, files, find, overview, picture, read, sentences
+from bot.cli import act, files, find, picture, read, sentences
 from bot.cli.main import cli
 from bot.core.model.pipeline import Outcome
 from bot.store.outbox import Outbox
-from bot.web import api_finding, api_reading
+from bot.web import api_reading
 from tests.cli.conftest import Interlock
 from tests.cli.test_cli_files import SECRETS
 from tests.web.conftest import Story
@@ -39,7 +39,7 @@ def test_a_command_stands_in_the_file_of_its_topic() -> None:
     assert files == [
         {"bot.cli.read", "bot.cli.find", "bot.cli.history", "bot.cli.what_if"},
         {"bot.cli.act", "bot.cli.operate"},
-        {"bot.cli.files", "bot.cli.operate", "bot.cli.token", "bot.cli.backup", "bot.cli.up", "bot.cli.reload"},
+        {"bot.cli.files", "bot.cli.operate", "bot.cli.token", "bot.cli.backup", "bot.cli.up"},
     ]
     assert [name for names in columns for name in names] == list(cli.commands)
 
@@ -71,11 +71,11 @@ def told(story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     outbox.give_up(claim, "could not tell team-chat (Failed to send notification: error=403)", time.time())
     later = SimpleNamespace(time=lambda: time.time() + 725, sleep=time.sleep)
     monkeypatch.setattr(api_reading, "time", later)
-    monkeypatch.setattr(api_finding, "time", later)
+    monkeypatch.setattr(api_reading, "time", later)
     monkeypatch.setattr(read, "time", later)
     monkeypatch.setattr(find, "time", later)
     monkeypatch.setattr(files, "time", SimpleNamespace(time=lambda: 1795867200.0))  # a Saturday, before that Christmas
-    for module in (act, find, overview, picture, sentences):
+    for module in (act, find, picture, sentences):
         monkeypatch.setattr(module, "clock", lambda at, now: "14:05" if at == now else "13:53")  # no date at midnight
     monkeypatch.chdir(tmp_path)
 

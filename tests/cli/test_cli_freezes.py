@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from bot.cli.freezes import freeze_lines
+from bot.cli.sentences import freeze_lines
 from bot.core.model.freezes import Freeze
 from config.configuration import Configuration
-from config.freeze_times import ConfiguredFreeze, FreezeTimes
+from config.freezes import ConfiguredFreeze, FreezeTimes
 from tests.core.world import shop
 
 WEEKEND = ConfiguredFreeze(

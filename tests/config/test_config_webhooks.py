@@ -10,7 +10,7 @@ from bot.core.model.facts import FactKind
 from config import pipeline_file
 from config.configuration import Configuration
 from config.errors import ConfigurationError
-from config.webhooks import WebhookFormat
+from config.notices import WebhookFormat
 
 FILE = """\
 controllers: {cdp: {url: https://ci.shop.test, user: bot}}

@@ -12,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from bot.core.model.freezes import Freeze
-from config.freeze_times import LEAST_PLANNED, LONGEST, PLANNED, ConfiguredFreeze, FreezeTimes, is_current, windows
+from config.freezes import LEAST_PLANNED, LONGEST, PLANNED, ConfiguredFreeze, FreezeTimes, is_current, windows
 
 BERLIN, NEW_YORK, LORD_HOWE = "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"
 WEEKEND = FreezeTimes("0 16 * * FRI", "0 8 * * MON", None, BERLIN)

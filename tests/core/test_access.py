@@ -25,7 +25,7 @@ from bot.core.access import (
     github_person,
 )
 from bot.github.webhooks import VERBS
-from bot.reporting.access import refusal
+from bot.reporting.refusals import refusal
 
 REPOSITORY = "shop/s1"
 KIM = github_person("kim")

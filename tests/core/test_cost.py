@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from bot.core.model.board_records import ServiceState
 from bot.core.model.pipeline import Lane, Step, Track
 from bot.core.model.run import Attempt, Run, Status
-from bot.core.model.service_state import ServiceState
 from bot.core.rules.decision import LIMITS
 from tests.core.town import Town
 from tests.core.world import shop

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from bot.core.model.board_records import ServiceState
 from bot.core.model.effects import Comment, Compare, Notify
 from bot.core.model.events import ContainmentKnown, DefaultBranchChanged, Event, HeadSeen, Merged
 from bot.core.model.facts import FactKind, Why
 from bot.core.model.run import Status
-from bot.core.model.service_state import ServiceState
 from bot.core.rules import stage_versions
 from bot.core.rules.cleanup import dropped
 from bot.core.rules.queue import run_blocked_by

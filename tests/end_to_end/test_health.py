@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from redis.exceptions import RedisError
 
-from bot.health.alerts import AlertRecord
+from bot.health.watch import AlertRecord
 from bot.store.inbox import Inbox
 from demo.town import PIPELINE
 from tests.end_to_end.world import World, until, world

@@ -362,7 +362,7 @@ def test_an_unlock_is_obeyed_though_little_is_left_of_the_hourly_limit_and_a_que
     shop: Workshop, pull: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told(shop, pull, "/interlock lock acceptance because")
-    monkeypatch.setattr(session, "note", lambda *_: None)  # what is left stays what it is, whatever is answered
+    monkeypatch.setattr(session, "note_left", lambda *_: None)  # what is left stays what it is, whatever is answered
     Allowance(shop.context.redis, "token").saw(remaining=150, limit=5000, reset_in=60)
     before = len(answers(shop, pull))
     comment(shop, pull, "/interlock unlock acceptance customers cannot pay")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from bot.health.alerts import MOST_AN_HOUR, AlertedCauses, AlertFilter, AlertRecord
 from bot.health.judgement import Finding, Health, HealthStatus
+from bot.health.watch import MOST_AN_HOUR, AlertedCauses, AlertFilter, AlertRecord
 from bot.store.connection import connect
 from launch.embedded import Embedded
 

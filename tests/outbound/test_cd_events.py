@@ -21,7 +21,7 @@ from bot.outbound import cd_events
 from bot.outbound.payload import outbound_fact
 from bot.store.codec import RecordedFact
 from config.configuration import Configuration, Controller, GitHubSettings, WebSettings
-from config.webhooks import WebhookFormat
+from config.notices import WebhookFormat
 from demo.pipeline import pipeline as pictures
 from tests.core.town import Town
 from tests.outbound.conftest import Open

@@ -8,7 +8,7 @@ from dataclasses import replace
 from prometheus_client.core import Metric
 
 from bot.health.observing import Observer
-from bot.metrics.stored import StoredMetrics
+from bot.metrics import StoredMetrics
 from tests.outbound.conftest import Desk
 from tests.outbound.receiver import Receiver
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from bot.core.model.board import build_board
-from bot.core.model.board_records import Change, Header
+from bot.core.model.board_records import Change, Header, ServiceState
 from bot.core.model.events import HeadSeen, Merged
-from bot.core.model.service_state import ServiceState
 from bot.core.rules.decide import decide
 from bot.store.parts import changed_fields
 from tests.core.world import shop

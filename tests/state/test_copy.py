@@ -8,14 +8,23 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from bot.core.model.board import Board
-from bot.core.model.board_records import FAMILIES, Change, Counters, Header, Record
-from bot.core.model.follow_ups import FollowUp
+from bot.core.model.board_records import (
+    FAMILIES,
+    Change,
+    CleanUp,
+    Counters,
+    HandledCommand,
+    Header,
+    Pulls,
+    PushedCommits,
+    Record,
+    ServiceState,
+)
 from bot.core.model.history import CommitHistory, Position
 from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import Job, Lane, Mode, Pipeline, Service, Step
 from bot.core.model.run import Attempt, Merge, Run, Status, Verification
-from bot.core.model.service_state import CleanUp, HandledCommand, Pulls, PushedCommits, ServiceState
-from bot.core.model.stage_state import Lock, PastBuild, StageBackoff, StageVersion, UnmanagedBuild
+from bot.core.model.stage_state import FollowUp, Lock, PastBuild, StageBackoff, StageVersion, UnmanagedBuild
 from bot.store.codec import dump_record, field_of, load_record
 from bot.store.parts import changed_fields, fields_of, records_of, with_changes
 from bot.store.replica import BoardReplica

@@ -20,8 +20,8 @@ from werkzeug.test import TestResponse
 from bot.core.access import Member, MemberKind, Roles
 from bot.core.model.events import LockAsked, Merged, ModeAsked
 from bot.core.model.pipeline import Mode, Outcome
-from bot.web.addresses import mounted, without_root
 from bot.web.app import create_app
+from bot.web.shared import mounted, without_root
 from config.configuration import Configuration, PipelineAccess, SignInSettings, WebSettings
 from config.settings import Settings
 from config.values import OWN_PATHS
@@ -375,12 +375,12 @@ def redirects(source: str) -> list[int]:
 
 @pytest.mark.parametrize("path", sorted((WEB / "templates").glob("*.html")), ids=lambda path: path.stem)
 def test_a_template_writes_the_root_before_each_address(path: Path) -> None:
-    assert astray(path.read_text()) == [], "begin it with {{ root }} (bot/web/addresses.py)"
+    assert astray(path.read_text()) == [], "begin it with {{ root }} (bot/web/shared.py)"
 
 
 def test_only_one_function_sends_a_browser_on() -> None:
     found = {str(path.relative_to(WEB)) for path in WEB.rglob("*.py") if redirects(path.read_text())}
-    assert found == {"addresses.py"}, "call go_to of bot/web/addresses.py"
+    assert found == {"addresses.py"}, "call go_to of bot/web/shared.py"
 
 
 @pytest.mark.parametrize("path", sorted((WEB / "static").glob("*.[jc]s*")), ids=lambda path: path.name)

@@ -19,7 +19,7 @@ from bot.core.model.events import (
     UnlockAsked,
 )
 from bot.core.model.pipeline import Mode, Outcome
-from bot.store.ended_index import EndedRunIndex
+from bot.store.records import EndedRunIndex
 from bot.web.app import create_app
 from bot.web.run_list import RunFilter, matcher, services_like
 from config.configuration import Configuration

@@ -18,12 +18,12 @@ from flask.testing import FlaskClient
 from prometheus_client import Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
+from bot import metrics
 from bot.core.model.events import FreezesPlanned
 from bot.core.model.freezes import Freeze, FreezeWindow
 from bot.core.model.pipeline import Outcome
 from bot.health.contacts import GITHUB
-from bot.metrics import process
-from bot.metrics.stored import METRICS
+from bot.metrics import METRICS
 from bot.store.github import Allowance
 from bot.web import gunicorn_conf
 from tests.web.serving import served
@@ -31,7 +31,7 @@ from tests.web.story import Story
 
 ROOT = Path(__file__).parents[2]
 DASHBOARD = json.loads((ROOT / "config" / "grafana" / "interlock.json").read_text("utf-8"))
-OF_PROCESS = (process.REQUESTS, process.REQUEST_SECONDS, process.EFFECT_SECONDS)
+OF_PROCESS = (metrics.REQUESTS, metrics.REQUEST_SECONDS, metrics.EFFECT_SECONDS)
 
 
 class Samples(dict[tuple[str, frozenset[str]], float]):
@@ -111,11 +111,11 @@ def test_requests_are_counted_by_what_they_ask_for(client: FlaskClient, story: S
 
 def test_an_effect_is_measured_however_it_ends() -> None:
     try:
-        with process.timed_effect("of-this-test", "trigger"):
+        with metrics.timed_effect("of-this-test", "trigger"):
             raise ValueError
     except ValueError:
         pass
-    counted = process.EFFECT_SECONDS.labels("of-this-test", "trigger")._sum.get()
+    counted = metrics.EFFECT_SECONDS.labels("of-this-test", "trigger")._sum.get()
     assert counted > 0
 
 

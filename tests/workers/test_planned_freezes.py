@@ -12,10 +12,10 @@ from bot.core.model.effects import Trigger
 from bot.core.model.events import FreezesPlanned, Merged, TimePassed, UnlockAsked
 from bot.core.model.freezes import Freeze, FreezeWindow
 from bot.core.model.run import Status
-from config.freeze_times import PLANNED, ConfiguredFreeze, FreezeTimes
+from config.freezes import PLANNED, ConfiguredFreeze, FreezeTimes
 from tests.workers.conftest import Open
 from tests.workers.workshop import Workshop, sha
-from workers import beginning, freezes
+from workers import beginning
 from workers.turn import take_turns
 
 
@@ -71,9 +71,9 @@ def test_a_restart_leaves_a_lifted_window_lifted(shop: Workshop) -> None:
 def test_nothing_is_told_while_the_board_knows_enough(shop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     now = time.time()
     with_freezes(shop, freeze(now + 3600, now + 7200))
-    assert not freezes.plan(shop.context)
+    assert not beginning.plan(shop.context)
     monkeypatch.setattr(time, "time", lambda: now + 6 * 86_400)
-    assert freezes.plan(shop.context)
+    assert beginning.plan(shop.context)
     shop.work()
     assert shop.board.header.freezes[0].windows[-1].ends > now + 13 * 86_400
 

@@ -12,14 +12,31 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from itertools import chain
 
-from bot.core.model.board_records import FAMILIES, TABLES, Change, Counters, Header, Record
-from bot.core.model.follow_ups import FollowUp, follow_up_due
+from bot.core.model.board_records import (
+    FAMILIES,
+    TABLES,
+    Change,
+    CleanUp,
+    Counters,
+    Header,
+    Pull,
+    Pulls,
+    Record,
+    ServiceState,
+)
 from bot.core.model.indexes import Indexes, queue_key, ticks
 from bot.core.model.pipeline import VERIFY, Job, Layout, Mode, Pipeline, Step, Track, lay_out
 from bot.core.model.replaced import replace
 from bot.core.model.run import Abort, Buildable, Run, Verification
-from bot.core.model.service_state import CleanUp, Pull, Pulls, ServiceState
-from bot.core.model.stage_state import Lock, PastBuild, StageBackoff, StageVersion, UnmanagedBuild
+from bot.core.model.stage_state import (
+    FollowUp,
+    Lock,
+    PastBuild,
+    StageBackoff,
+    StageVersion,
+    UnmanagedBuild,
+    follow_up_due,
+)
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from bot.core.model.board_records import ServiceState
 from bot.core.model.freezes import Freeze
 from bot.core.model.github_events import (
     ContainmentKnown,
@@ -53,7 +54,6 @@ from bot.core.model.people_events import (
 )
 from bot.core.model.pipeline import UNSTORED, ConfigurationChange, Mode, Pipeline, Revision
 from bot.core.model.run import Run
-from bot.core.model.service_state import ServiceState
 from bot.core.model.stage_state import StageVersion
 from bot.core.model.traces import BuildTrace, LockTrace
 

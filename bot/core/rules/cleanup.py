@@ -8,6 +8,7 @@ There, and after a kill that did not help, people are told, and the build keeps 
 
 from __future__ import annotations
 
+from bot.core.model.board_records import CleanUp
 from bot.core.model.effects import AbortDuplicate, Notify, Withdraw
 from bot.core.model.events import AbortTaken
 from bot.core.model.facts import FactKind
@@ -15,7 +16,6 @@ from bot.core.model.messages import AbortedMoreFirmly, BuildStuck, DroppedFromMa
 from bot.core.model.pipeline import AbortLevel, Job, Step
 from bot.core.model.replaced import replace
 from bot.core.model.run import Abort, Buildable, End, Ending, Run, Status
-from bot.core.model.service_state import CleanUp
 from bot.core.model.stage_state import UnmanagedBuild
 from bot.core.rules import fast_lane, stage_versions
 from bot.core.rules.containment import ask_about_main, ask_whether_contained

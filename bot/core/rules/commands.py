@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from bot.core.end_time import read_end_time
+from bot.core.model.board_records import HandledCommand
 from bot.core.model.effects import Answer, AuthorizeCommand, CommandReply
 from bot.core.model.events import (
     CancelAsked,
@@ -43,7 +44,6 @@ from bot.core.model.pipeline import Service
 from bot.core.model.refusals import No, Refusal
 from bot.core.model.replaced import replace
 from bot.core.model.run import Run, Status
-from bot.core.model.service_state import HandledCommand
 from bot.core.rules.decision import Decision
 
 #: What acts on nothing: whoever may comment may ask it. An empty verb is what we did not understand.

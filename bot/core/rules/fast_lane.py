@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterator
 from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
+from bot.core.model.board_records import ServiceState
 from bot.core.model.pipeline import FastLaneStart, Lane, Pipeline, Step, Track
 from bot.core.model.run import Run, Status
-from bot.core.model.service_state import ServiceState
 from bot.core.model.stage_state import Lock, Version
 from bot.core.rules import freeze_windows, stage_versions
 from bot.core.rules.stage_versions import RunAhead, drops, rolls_out

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
+from bot.core.model.board_records import PushedCommits, ServiceState
 from bot.core.model.effects import Comment, Notify
 from bot.core.model.events import ContainmentKnown, DefaultBranchChanged, HeadSeen, Merged, PullFound
 from bot.core.model.facts import FactKind
@@ -22,7 +23,6 @@ from bot.core.model.pipeline import Lane
 from bot.core.model.refusals import No, Refusal
 from bot.core.model.replaced import replace
 from bot.core.model.run import Merge, PullAuthor, Run, Status
-from bot.core.model.service_state import PushedCommits, ServiceState
 from bot.core.rules import fast_lane, stage_versions
 from bot.core.rules.cleanup import leave, superseded
 from bot.core.rules.containment import ask_containment, position_of, seems_taken_off_main

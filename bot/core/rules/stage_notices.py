@@ -2,7 +2,7 @@
 
 While a stage stays locked, others are told after a time (escalation), and of forgotten locks again and again; whoever
 was told so, and whoever asked for it, hears when the stage is open. The locks and the record of earlier notices
-(`bot.core.model.follow_ups`) say which notice is due: no notice goes out twice, and a restart loses none.
+(`bot.core.model.stage_state`) say which notice is due: no notice goes out twice, and a restart loses none.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from bot.core.model.board import Board
 from bot.core.model.effects import Effect, Mention, Notify, Topic
 from bot.core.model.events import WatchAsked
 from bot.core.model.facts import FactKind
-from bot.core.model.follow_ups import FollowUp, Watcher, escalation_due, is_open_ended, locked_since, reminder_due
 from bot.core.model.messages import Message
 from bot.core.model.notice_plan import AUTHORS
 from bot.core.model.pipeline import Mode, Step
@@ -22,7 +21,15 @@ from bot.core.model.refusals import No, NoSuchStage, Refusal
 from bot.core.model.replaced import replace
 from bot.core.model.run import Run
 from bot.core.model.stage_messages import FailedFix, StageNotice, StageWatched, WatchNotice
-from bot.core.model.stage_state import Lock
+from bot.core.model.stage_state import (
+    FollowUp,
+    Lock,
+    Watcher,
+    escalation_due,
+    is_open_ended,
+    locked_since,
+    reminder_due,
+)
 from bot.core.rules.decision import Decision
 
 # -- one notice for each stage and decision ----------------------------------------------------------------------------

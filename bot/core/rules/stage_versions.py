@@ -22,8 +22,8 @@ from bot.core.model.stage_state import StageVersion, Version
 
 if TYPE_CHECKING:
     from bot.core.model.board import Board
+    from bot.core.model.board_records import ServiceState
     from bot.core.model.history import CommitHistory, Position
-    from bot.core.model.service_state import ServiceState
 
 
 def rolls_out(pipeline: Pipeline, step: Step) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable
 from typing import Literal
 
 from bot.core.model.board import Board
+from bot.core.model.board_records import ServiceState
 from bot.core.model.effects import Survey
 from bot.core.model.events import HeadSurveyed, StateLost
 from bot.core.model.facts import FactKind
@@ -20,7 +21,6 @@ from bot.core.model.messages import StartsAgain, Who
 from bot.core.model.pipeline import Lane, Outcome, Policy, Service, Step, Track
 from bot.core.model.replaced import replace
 from bot.core.model.run import Attempt, Run, Status, verified_pull
-from bot.core.model.service_state import ServiceState
 from bot.core.model.stage_messages import FoundInBanner, HeadWasSurveyed
 from bot.core.model.stage_state import Lock, StageVersion, Version
 from bot.core.model.traces import BuildTrace, DeployedCommit, LockTrace

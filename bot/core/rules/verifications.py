@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from bot.core.model.board import Board
+from bot.core.model.board_records import Pull
 from bot.core.model.effects import SetStatus
 from bot.core.model.events import GroupFormed, PullClosed, PullMoved, VerifyAsked
 from bot.core.model.facts import FactKind
@@ -20,7 +21,6 @@ from bot.core.model.pipeline import VERIFY, Forks, Outcome, Verify
 from bot.core.model.refusals import No, Refusal
 from bot.core.model.replaced import replace
 from bot.core.model.run import Status, Verification, version_stamp
-from bot.core.model.service_state import Pull
 from bot.core.rules.cleanup import withdraw
 from bot.core.rules.decision import Decision, run_failed
 from bot.core.rules.queue import stage_blocked_by, start_build

@@ -1,1 +1,0 @@
-"""Metrics for Prometheus: what the store knows of every pipeline, and what each process measures of itself."""

@@ -47,6 +47,8 @@ def make_app() -> Celery:
         broker_connection_max_retries=None,
         task_default_queue=TURNS,
         task_ignore_result=True,
+        # Else beat would ask for a clean-up of results at four in the morning (celery.beat, install_default_entries).
+        result_expires=None,
         task_acks_late=True,
         task_reject_on_worker_lost=True,
         # With True a task is lost when the connection to the broker breaks while it runs (Celery 5.7).

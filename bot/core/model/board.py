@@ -295,24 +295,30 @@ class Board:
 
     def _timed(self) -> Iterator[tuple[Buildable, float]]:
         """Of each step with a time limit, what has the build that has run longest, and the limit."""
-        for built in self._indexes.longest_running(self.built):
-            timeout = self.pipeline.timeout(built.step.stage, built.step.track)
-            if timeout is not None:
-                yield built, timeout
+        for step, timeout in self._layout().timeouts:
+            running = self._indexes.started.get(step)
+            if running:
+                yield self._at(running[0][1]), timeout
 
     # -- changing --------------------------------------------------------------------------------------------
 
     def put(self, record: Record) -> None:
         """Store `record` under its key, in place of what was there."""
-        before = self._get(record)
-        self._note(record, before, record)
-        self._set(before, record)
+        self._change(record, record)
 
     def drop(self, record: Record) -> None:
         """Remove what is stored under the record's key."""
+        self._change(record, None)
+
+    def _change(self, record: Record, after: Record | None) -> None:
         before = self._get(record)
-        self._note(record, before, None)
-        self._set(before, None)
+        where = (FAMILIES[type(record)], record.key)
+        known = self.journal.get(where)
+        if known is not None:
+            known.after = after
+        else:
+            self.journal[where] = Change(before, after)
+        self._set(before, after)
 
     def take_changes(self) -> list[Change]:
         """What was changed since the last call, each record once; forgets it."""
@@ -352,43 +358,31 @@ class Board:
         table: dict[str, Record] = getattr(self, TABLES[kind])
         return table
 
-    def _note(self, record: Record, before: Record | None, after: Record | None) -> None:
-        where = (FAMILIES[type(record)], record.key)
-        known = self.journal.get(where)
-        if known is not None:
-            known.after = after
-        else:
-            self.journal[where] = Change(before, after)
-
     def _set(self, before: Record | None, after: Record | None) -> None:
+        """Put `after` where `before` is, and keep what is looked up by something else than its key."""
         record = after or before
         if record is None:
             return
-        if isinstance(record, Header):
-            if isinstance(after, Header):
-                self.header = after
-            return
-        if isinstance(record, Counters):
-            if isinstance(after, Counters):
-                self.counters = after
+        if isinstance(record, Header | Counters):
+            self._set_single(after)
             return
         table = self._kept(type(record))
         if after is None:
             table.pop(record.key, None)
         else:
             table[record.key] = after
-        self._index(before, after)
-
-    def _index(self, before: Record | None, after: Record | None) -> None:
-        """Keep what is looked up by something else than its key."""
-        if isinstance(before, Buildable):
-            self._indexes.remove(before)
-        if isinstance(after, Buildable):
-            self._indexes.add(after)
+        if isinstance(record, Run | Verification):
+            self._indexes.change(before, after)  # type: ignore[arg-type]  # both are of the record's kind, or None
         elif isinstance(after, StageVersion):
             self._in_steps.setdefault(after.service, {})[after.step] = after
         elif isinstance(before, StageVersion):
             self._in_steps[before.service].pop(before.step)
+
+    def _set_single(self, after: Record | None) -> None:
+        if isinstance(after, Header):
+            self.header = after
+        elif isinstance(after, Counters):
+            self.counters = after
 
 
 def build_board(header: Header, records: Iterable[Record]) -> Board:

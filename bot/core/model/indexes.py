@@ -6,13 +6,11 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
 from typing import NamedTuple, TypeVar
 
 from bot.core.model.pipeline import Lane, Step
-from bot.core.model.run import Buildable, Status
+from bot.core.model.run import Attempt, Buildable, Status
 
 
 class QueueKey(NamedTuple):
@@ -33,11 +31,12 @@ def queue_key(run: Buildable) -> QueueKey:
 
 
 Key = TypeVar("Key")
+Entry = TypeVar("Entry", QueueKey, tuple[float, str])
 
 
 @dataclass(slots=True)
 class Indexes:
-    """Keys of runs and verifications by what is asked for. `add` and `remove` are the only ways to change them."""
+    """Keys of runs and verifications by what is asked for. `change` is the only way to change them."""
 
     queues: dict[Step, list[QueueKey]] = field(default_factory=lambda: defaultdict(list))
     #: How many runs of which service stand in a queue.
@@ -52,7 +51,7 @@ class Indexes:
     of_pull: dict[tuple[str, int], set[str]] = field(default_factory=lambda: defaultdict(set))
     #: Those whose build was asked to end and has not ended: few.
     aborting: set[str] = field(default_factory=set)
-    #: Running builds by start, for time-outs; entries that no longer hold are skipped when met.
+    #: Running builds that were not timed out, longest running first.
     started: dict[Step, list[tuple[float, str]]] = field(default_factory=lambda: defaultdict(list))
 
     def copy(self) -> Indexes:
@@ -70,15 +69,37 @@ class Indexes:
             started=defaultdict(list, {step: list(started) for step, started in self.started.items()}),
         )
 
-    def add(self, built: Buildable) -> None:
-        """Note where a run or a verification stands now."""
+    def change(self, before: Buildable | None, after: Buildable | None) -> None:
+        """Note where a run or a verification stands now, and forget where it stood. Most changes move it nowhere."""
+        if before is not None and after is not None:
+            if not _stands_alike(before, after):
+                self._leave_place(before)
+                self._take_place(after)
+        elif after is not None:
+            self._find_by_origin(after)
+            self._take_place(after)
+        elif before is not None:
+            self._leave_place(before)
+            self._forget_origin(before)
+
+    def _find_by_origin(self, built: Buildable) -> None:
+        """Note what it builds, which never changes."""
         if built.verifies is None:
             self.of_service[built.service].add(built.key)
             self.of_commit[built.service, built.sha].add(built.key)
-            if built.lane is Lane.FAST:
-                self.fast[built.service].add(built.key)
         else:
             self.of_pull[built.service, built.verifies].add(built.key)
+
+    def _forget_origin(self, built: Buildable) -> None:
+        if built.verifies is None:
+            self.of_service[built.service].discard(built.key)
+            _discard(self.of_commit, (built.service, built.sha), built.key)
+        else:
+            _discard(self.of_pull, (built.service, built.verifies), built.key)
+
+    def _take_place(self, built: Buildable) -> None:
+        if built.lane is Lane.FAST:
+            self.fast[built.service].add(built.key)
         if built.status is Status.WAITING:
             insort(self.queues[built.step], queue_key(built))
             self.in_line[built.step][built.service] += 1
@@ -89,25 +110,22 @@ class Indexes:
         if built.attempt.abort is not None:
             self.aborting.add(built.key)
         if ticks(built):
-            heappush(self.started[built.step], (built.since, built.key))
+            insort(self.started[built.step], (built.since, built.key))
 
-    def remove(self, built: Buildable) -> None:
-        """Forget where a run or a verification stood."""
-        if built.verifies is None:
-            self.of_service[built.service].discard(built.key)
+    def _leave_place(self, built: Buildable) -> None:
+        if built.lane is Lane.FAST:
             self.fast[built.service].discard(built.key)
-            _discard(self.of_commit, (built.service, built.sha), built.key)
-        else:
-            _discard(self.of_pull, (built.service, built.verifies), built.key)
-        self.aborting.discard(built.key)
         if built.status is Status.WAITING:
-            queue = self.queues[built.step]
-            del queue[bisect_left(queue, queue_key(built))]
+            _take_out(self.queues[built.step], queue_key(built))
             self._leave_line(built)
             if _is_special(built):
                 _discard(self.special, built.step, built.key)
         elif built.holds_slot:
             self.slots[built.step].discard(built.key)
+        if built.attempt.abort is not None:
+            self.aborting.discard(built.key)
+        if ticks(built):
+            _take_out(self.started[built.step], (built.since, built.key))
 
     def _leave_line(self, built: Buildable) -> None:
         line = self.in_line[built.step]
@@ -115,16 +133,25 @@ class Indexes:
         if not line[built.service]:
             del line[built.service]
 
-    def longest_running(self, find: Callable[[str], Buildable | None]) -> Iterator[Buildable]:
-        """Of each step that has one, what has the build that has run longest. Forgets what no longer holds."""
-        for step, started in self.started.items():
-            while started:
-                since, key = started[0]
-                built = find(key)
-                if built is not None and ticks(built) and (built.step, built.since) == (step, since):
-                    yield built
-                    break
-                heappop(started)
+
+def _stands_alike(before: Buildable, after: Buildable) -> bool:
+    """Whether all is the same that the indexes go by."""
+    return (
+        before.status is after.status
+        and before.since == after.since
+        and before.step == after.step
+        and before.lane is after.lane
+        and (before.attempt is after.attempt or _runs_alike(before.attempt, after.attempt))
+        and (before.status is not Status.WAITING or _waits_alike(before, after))
+    )
+
+
+def _runs_alike(before: Attempt, after: Attempt) -> bool:
+    return before.abort is after.abort and before.timed_out is after.timed_out
+
+
+def _waits_alike(before: Buildable, after: Buildable) -> bool:
+    return queue_key(before) == queue_key(after) and _is_special(before) is _is_special(after)
 
 
 def ticks(built: Buildable) -> bool:
@@ -138,6 +165,11 @@ def _copied(index: dict[Key, set[str]]) -> dict[Key, set[str]]:
 
 def _is_special(built: Buildable) -> bool:
     return built.verifies is None and (bool(built.merge.labels) or built.let_through is not None)
+
+
+def _take_out(ordered: list[Entry], entry: Entry) -> None:
+    """Take an entry out of a list in order that has it."""
+    del ordered[bisect_left(ordered, entry)]
 
 
 def _discard(index: dict[Key, set[str]], key: Key, member: str) -> None:

@@ -319,19 +319,32 @@ VERIFY = Step("verify", Track.VERIFY)
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """`steps` in the order of the stages, the fast one of a stage first; `jobs`: the step that each job is for."""
+    """`steps` in the order of the stages, the fast one of a stage first; `jobs`: the step that each job is for.
+
+    `timeouts`: the steps in which a build may run for so many seconds only.
+    """
 
     pipeline: Pipeline | None = None
     steps: tuple[Step, ...] = ()
     jobs: dict[Job, Step] = field(default_factory=dict)
+    timeouts: tuple[tuple[Step, float], ...] = ()
 
 
 def lay_out(pipeline: Pipeline) -> Layout:
     """The layout of a configuration."""
     steps = tuple(_steps(pipeline))
-    verify = [VERIFY] if pipeline.verify is not None else []
-    jobs = {job: step for step in [*steps, *verify] if (job := pipeline.job(step.stage, step.track)) is not None}
-    return Layout(pipeline, steps, jobs)
+    every = (*steps, VERIFY) if pipeline.verify is not None else steps
+    jobs = {job: step for step in every if (job := pipeline.job(step.stage, step.track)) is not None}
+    return Layout(pipeline, steps, jobs, tuple(_timeouts(pipeline)))
+
+
+def _timeouts(pipeline: Pipeline) -> Iterator[tuple[Step, float]]:
+    """Both steps of each stage: a build may still run in a fast job that is configured no more."""
+    for stage in pipeline.stages:
+        if stage.timeout is not None:
+            yield from ((Step(stage.name, track), stage.timeout) for track in (Track.FAST, Track.REAL))
+    if pipeline.verify is not None and pipeline.verify.timeout is not None:
+        yield VERIFY, pipeline.verify.timeout
 
 
 def _steps(pipeline: Pipeline) -> Iterator[Step]:

@@ -12,9 +12,11 @@ from typing import Literal
 from bot.core.model.events import CommandSaid
 from bot.core.model.messages import Message
 from bot.core.model.pipeline import AbortLevel, Job, Lane, Track
+from bot.core.model.replaced import quick_to_make
 from bot.core.model.stage_state import Lock
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class Trigger:
     """Start one build: at most one build per attempt may ever move the run (invariant 5)."""
@@ -44,6 +46,7 @@ class Trigger:
         return f"trigger/{self.run}/{self.attempt}"
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class Withdraw:
     """Take back one attempt: cancel it in Jenkins' queue; abort its running build only if `abort`, with `level`."""
@@ -81,6 +84,7 @@ class AbortDuplicate:
         return f"abort/{self.job.controller}/{self.job.name}/{self.number}/{self.level}"
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class Look:
     """Ask Jenkins what has become of a build that somebody hinted at."""
@@ -125,6 +129,7 @@ class Survey:
         return f"survey/{self.service}"
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class SetStatus:
     """Set the commit status of one stage. `state`: pending, success, failure or error (GitHub docs: statuses)."""
@@ -154,6 +159,7 @@ class SetStatus:
         return f"status/{self.repository}/{self.sha}/{self.context}"
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class Comment:
     """Say on a pull request where its run is by then, or how long it has waited: one comment for the whole journey."""
@@ -220,6 +226,7 @@ class Answer:
         return f"answer/{self.comment}"
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class FindPull:
     """Ask GitHub which pull request brought a commit, if nobody has told us until its debounce is over."""
@@ -241,6 +248,7 @@ class FindPull:
         return f"find-pull/{self.repository}/{self.sha}"
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class Deploy:
     """Write what becomes of a run in an environment as a deployment (GitHub docs: deployment statuses, `state`).
@@ -288,6 +296,7 @@ class LockNotice:
         return f"late-{self.branch_slot}/{self.sha}" if self.sha else self.branch_slot
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class Banner:
     """Put the locks of a stage, and what is on its way, over the description of its Jenkins job.

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from bot.core.model.messages import Message
 from bot.core.model.pipeline import Step
+from bot.core.model.replaced import quick_to_make
 
 
 class FactKind(StrEnum):
@@ -70,6 +71,7 @@ class FactKind(StrEnum):
         return cls.UNMANAGED_BUILD_SEEN if value == "foreign-build-seen" else None
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class Fact:
     """One decision: what, about which run and stage, by whom, and why, as it is told."""

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bot.core.model.freezes import PullLabels
+from bot.core.model.replaced import quick_to_make
 from bot.core.model.traces import DeployedCommit
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class Merged:
     """A commit arrived on a service's main branch. `before` None: what came before is not known (a pull request)."""

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bot.core.model.messages import Message, Phrase, Who
+from bot.core.model.replaced import quick_to_make
 
 # -- main --------------------------------------------------------------------------------------------------------------
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class CommitOnMain(Message):
     """A commit has come to main of a service: by a pull request, by a force-push, or nobody told and we asked."""

@@ -30,7 +30,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from bot.core.model.replaced import replace
+from bot.core.model.replaced import quick_to_make, replace
 
 #: How many commits, links and denials a history remembers. Live runs carry their own position, so forgetting an old
 #: one costs at most a question to GitHub.
@@ -41,6 +41,7 @@ DROPPED_HEADS = 8
 Item = TypeVar("Item")
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class Position:
     """Where a commit stands in the history of its service's main branch."""
@@ -50,6 +51,7 @@ class Position:
     sha: str
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class Link:
     """A proof: `newer` contains `older`."""
@@ -66,6 +68,7 @@ class Denial:
     head: Position
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class Root:
     """The first commit of a segment, and the sha that its push said came before it."""

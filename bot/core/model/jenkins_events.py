@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bot.core.model.pipeline import AbortLevel, Outcome
+from bot.core.model.replaced import quick_to_make
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class BuildHinted:
     kind: Literal["build-hinted"] = "build-hinted"
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class BuildSeen:
     """Jenkins was asked: the state of a build. `result` None while it runs. `run` None: not one of ours."""
@@ -54,6 +56,7 @@ class BuildLost:
     kind: Literal["build-lost"] = "build-lost"
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class TriggerAccepted:
     """Jenkins took the trigger of one attempt into its queue."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bot.core.model.pipeline import AbortLevel, Outcome, Step
+from bot.core.model.replaced import quick_to_make
 
 
 class Message:
@@ -48,6 +49,7 @@ class Phrase(StrEnum):
     PULL_FROM_FORK = "pull-from-fork"
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class Phrased(Message):
     """One of the phrases."""
@@ -55,6 +57,7 @@ class Phrased(Message):
     phrase: Phrase
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class Who:
     """A run, or with `pull` a verification, as people write it: `S1 1234567`, `S1 #12 1234567`."""
@@ -67,6 +70,7 @@ class Who:
 # -- where a run is ----------------------------------------------------------------------------------------------------
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class WaitsFor(Message):
     """It is in the queue of a step."""
@@ -74,6 +78,7 @@ class WaitsFor(Message):
     step: Step
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class Queued(Message):
     """It has joined the queue of a step on the main lane; with `who`, which run."""
@@ -114,6 +119,7 @@ class Promoted(Message):
     who: Who | None = None
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class IsIn(Message):
     """It has a slot of a step."""
@@ -121,6 +127,7 @@ class IsIn(Message):
     step: Step
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class IsMerged(Message):
     """It has been merged, and has not passed the last stage yet."""
@@ -128,6 +135,7 @@ class IsMerged(Message):
     stage: str
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class Entered(Message):
     """A run was admitted. `ahead`: as a fix, before those that wait; `locked`: into a stage that keeps others out."""
@@ -147,6 +155,7 @@ class Overtaken(Message):
     stage: str
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class BackInQueue(Message):
     """It is at the head of its queue again."""
@@ -166,6 +175,7 @@ class StartsAgain(Message):
 # -- builds ------------------------------------------------------------------------------------------------------------
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class BuildRuns(Message):
     """A build has started; with `who` and `step`, of which run and where."""
@@ -175,6 +185,7 @@ class BuildRuns(Message):
     who: Who | None = None
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class BuildPassed(Message):
     """A build has succeeded."""
@@ -182,6 +193,7 @@ class BuildPassed(Message):
     build: int | None
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class StepPassed(Message):
     """A step was passed; with `who`, by which run."""
@@ -190,6 +202,7 @@ class StepPassed(Message):
     who: Who | None = None
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class RunFailed(Message):
     """How a build did not pass: the failing tests, the failing step; `lost`: how nobody knows; `by`: who aborted it."""
@@ -302,6 +315,7 @@ class FixFailed(Message):
 # -- how a run ends ----------------------------------------------------------------------------------------------------
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class Delivered(Message):
     """It is in its last stage."""
@@ -326,6 +340,7 @@ class Cancelled(Message):
     passed: Step | None = None
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class Superseded(Message):
     """It is contained in a commit that replaces it: that of the run `by`. `rule`: by which rule, such as F8."""

@@ -1,15 +1,14 @@
-"""`replace` for the frozen records of the model: the same as `dataclasses.replace`, in less than half of its time.
+"""Frozen records, made and changed in less than half of the time: `replace`, and `quick_to_make` for frequent ones.
 
-A decision changes records some twenty times, and each change makes a new one. `dataclasses.replace` looks at every
-field in Python and then calls `__init__`, which in a frozen class sets each field by way of `object.__setattr__`. Here
-a new record gets the values of the old one slot by slot, and then those that change. The record is not frozen in any
-other way: nobody has it before it is complete.
+A decision makes some ten records and changes as many. The `__init__` of a frozen dataclass sets each field by way of
+`object.__setattr__`, and `dataclasses.replace` looks at every field in Python before it calls that. Here a record is
+filled while it is a *draft*, of a class with the same slots that is not frozen, and then becomes what it is to be
+(Python data model, `__class__` assignment: allowed between classes of the same layout). Nobody has it before that.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from functools import cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,27 +23,45 @@ else:
         Raises TypeError for a field that it does not have.
         """
         kind = type(record)
-        values, setters, by_name = _slots(kind)
-        changed = object.__new__(kind)
-        for put, value in zip(setters, values(record)):  # noqa: B905  they are as many
-            put(changed, value)
+        draft, values = _draft(kind)
+        changed = draft(*values(record))
         try:
             for name, value in changes.items():
-                by_name[name](changed, value)
-        except KeyError as error:
-            raise TypeError(f"{kind.__name__} has no field {error}") from None
+                setattr(changed, name, value)
+        except AttributeError:
+            raise TypeError(f"{kind.__name__} has no field {name!r}") from None
+        changed.__class__ = kind
         return changed
 
 
 Record = TypeVar("Record")
-Setter = Callable[[Any, Any], None]
 
-__all__ = ["replace"]
+__all__ = ["quick_to_make", "replace"]
+
+
+def quick_to_make(kind: type[Record]) -> type[Record]:
+    """The frozen dataclass with slots `kind`, whose `__init__` takes the same and is quicker."""
+    made: Any = kind
+    draft, _ = _draft(made)
+    become, fill = object.__setattr__, draft.__init__
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807  it is the one of `kind`
+        become(self, "__class__", draft)
+        fill(self, *args, **kwargs)
+        self.__class__ = made
+
+    made.__init__ = __init__
+    return kind
 
 
 @cache
-def _slots(kind: type) -> tuple[Callable[[Any], tuple[Any, ...]], tuple[Setter, ...], dict[str, Setter]]:
-    """Of a class: what reads all its fields, and what sets each of them."""
-    names = [field.name for field in dataclasses.fields(kind)]
-    setters: dict[str, Setter] = {name: getattr(kind, name).__set__ for name in names}
-    return attrgetter(*names), tuple(setters.values()), setters
+def _draft(kind: Any) -> tuple[Any, Any]:
+    """A dataclass with the fields, slots and bases of another one, which is not frozen; what reads all the fields."""
+    known = dataclasses.fields(kind)
+    fields = [(each.name, Any, _default_of(each)) for each in known]
+    draft = dataclasses.make_dataclass("Draft", fields, bases=kind.__bases__, slots=True, eq=False, repr=False)
+    return draft, attrgetter(*(each.name for each in known))
+
+
+def _default_of(field: Any) -> Any:
+    return dataclasses.field(default=field.default, default_factory=field.default_factory)

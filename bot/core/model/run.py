@@ -12,7 +12,7 @@ from bot.core.model.freezes import PullLabels
 from bot.core.model.history import Position
 from bot.core.model.messages import AskedBy, Message, Who
 from bot.core.model.pipeline import VERIFY, AbortLevel, Job, Lane, Outcome, Step
-from bot.core.model.replaced import replace
+from bot.core.model.replaced import quick_to_make, replace
 
 
 class Status(StrEnum):
@@ -46,6 +46,7 @@ class End(StrEnum):
     DROPPED = "dropped"  # no longer on main (force-push), or no longer configured
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class Ending:
     """How a run ends or is about to end, why, and the run that replaced it, if any."""
@@ -73,6 +74,7 @@ class Abort:
 STORY = 16
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class Happened:
     """One thing that happened to a run, as its pull request is told; `at` in seconds since the epoch."""
@@ -81,6 +83,7 @@ class Happened:
     what: Message
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One try of a run, or of a verification, at its step: at most one Jenkins build, and all that is known of it.
@@ -138,6 +141,7 @@ NO_ATTEMPT = Attempt()
 AUTHORS_KEPT = 10
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class PullAuthor:
     """Who wrote a pull request, or (`pull` 0) a commit of a push of which no pull request is known: a login."""
@@ -146,6 +150,7 @@ class PullAuthor:
     login: str
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class Merge:
     """What GitHub says of the merge that a run carries."""
@@ -193,6 +198,7 @@ class Moved:
     reason: str
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class Run:
     """One commit of one service on its way through the stages, on one lane."""

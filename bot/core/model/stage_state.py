@@ -12,6 +12,7 @@ from bot.core.model.history import Position
 from bot.core.model.messages import Message
 from bot.core.model.notice_plan import NoticePlan, ReminderPlan
 from bot.core.model.pipeline import Lane, Step
+from bot.core.model.replaced import quick_to_make
 from bot.core.model.run import Abort
 
 
@@ -41,6 +42,7 @@ class Lock:
         return self.service is not None
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class Version:
     """One commit that a build has brought into a step: by which run, on which lane; `since` in epoch seconds."""
@@ -51,6 +53,7 @@ class Version:
     since: float
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class StageVersion:
     """What is in one step for one service. The rules about it: `bot.core.rules.stage_versions`.
@@ -111,6 +114,7 @@ class UnmanagedBuild:
     abort: Abort | None = None
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class PastBuild:
     """A build of one of our jobs that is known to have ended; `started` in seconds since the epoch, by Jenkins."""

@@ -21,13 +21,14 @@ from bot.core.model.messages import (
     WaitsFor,
 )
 from bot.core.model.pipeline import Outcome, Step
-from bot.core.model.replaced import replace
+from bot.core.model.replaced import quick_to_make, replace
 from bot.core.model.run import Buildable, End, Ending, Run, Status
 from bot.core.model.stage_state import Lock
 
 AnyBuildable = TypeVar("AnyBuildable", bound=Buildable)
 
 
+@quick_to_make
 @dataclass(frozen=True, slots=True)
 class Ended:
     """A run that left the board, as the history keeps it."""

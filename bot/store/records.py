@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -85,6 +85,16 @@ class Records:
             yield load_recorded_fact(raw[-1]).at, about
             end = f"({rows[-1][0].decode()}"
 
+    def facts_forward(
+        self, kinds: Collection[FactKind], after: str, page: int = BACK
+    ) -> Iterator[tuple[str, list[tuple[str, RecordedFact]]]]:
+        """The log after a fact, page by page, oldest first: the last id of each page, and its facts of these kinds."""
+        texts = [f'"kind":"{kind}"'.encode() for kind in kinds]
+        while rows := cast("list[Any]", self._redis.xrange(self._keys.facts, min=f"({after}", max="+", count=page)):
+            likely = [(identity, fields) for identity, fields in rows if any(part in fields[b"f"] for part in texts)]
+            after = rows[-1][0].decode()
+            yield after, [each for each in _facts(likely) if each[1].fact.kind in kinds]
+
     def has_fact(self, identity: str) -> bool:
         """Whether the fact with this id is still kept."""
         return bool(self._redis.xrange(self._keys.facts, min=identity, max=identity, count=1))
@@ -118,6 +128,18 @@ class Records:
         keys: Any = self._redis.zrevrange(self._keys.ended_order, offset, offset + limit - 1)
         rows = self._redis.hmget(self._keys.ended, keys) if keys else []
         return [load_ended(row) for row in rows if row is not None], total
+
+    def ended_by(self, at: float, live: Container[str], limit: int) -> tuple[list[Ended], int]:
+        """The runs that had ended by a moment (seconds since the epoch), the last first, and how many are still kept.
+
+        `live`: those that lived on then. When a run ended is the time of the delivery that led to it, which may have
+        waited to be decided.
+        """
+        order, most = self._keys.ended_order, limit + PAGE
+        keys = cast("list[bytes]", self._redis.zrevrangebyscore(order, at, "-inf", start=0, num=most))
+        gone = [key.decode() for key in keys if key.decode() not in live]
+        total = int(self._redis.zcount(order, "-inf", at)) - (len(keys) - len(gone))
+        return list(self.ended_runs(gone[:limit]).values()) if gone else [], total
 
     def ended_runs(self, keys: Sequence[str]) -> dict[str, Ended]:
         """Of these runs, those that have ended and are still kept, by key."""

@@ -31,6 +31,7 @@ from bot.web import (
     lock_pages,
     metrics,
     page,
+    past_page,
     problems,
     rule_pages,
     run_page,
@@ -101,6 +102,7 @@ def make_app(shared: Runtime, wake_up: WakeUp) -> Flask:
     metrics.install(app)
     app.extensions["interlock-streams"] = Connections(fact_stream.MOST_STREAMS, fact_stream.MOST_FROM_ONE_ADDRESS)
     page.install(app)
+    past_page.install(app)
     sign_in.install(app, settings, configuration.github)
     access.install(app)
     api_document.install(app)

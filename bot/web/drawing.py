@@ -39,9 +39,16 @@ _MODES = {
 }
 
 
-def draw(board: Board, version: int, now: float, pipeline: Pipeline, links: Links, statistics: Statistics) -> Shape:
-    """Everything that the board's template shows. `pipeline`: the configuration in force."""
-    seen = add_estimates(view(board, version, now, FOLDED), board, statistics, now)
+def draw(
+    board: Board, version: int, now: float, pipeline: Pipeline, links: Links, statistics: Statistics | None
+) -> Shape:
+    """Everything that the board's template shows. `pipeline`: the configuration in force.
+
+    Without statistics there are no estimates: what they were in the past is not known.
+    """
+    seen = view(board, version, now, FOLDED)
+    if statistics is not None:
+        add_estimates(seen, board, statistics, now)
     drawer = _Drawer(board, now, pipeline, links)
     columns = [drawer.column(shape) for shape in seen["stages"]]
     lane = [column for column in columns if column["fast"]]

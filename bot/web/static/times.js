@@ -11,12 +11,19 @@ const Times = (() => {
     return (today ? "" : day.format(moment) + " ") + clock.format(moment);
   }
 
-  function ago(moment) {
-    const s = Math.round((Date.now() - moment) / 1000);
+  function second(moment) {
+    const text = at(moment);
+    return text.slice(0, text.length - clock.format(moment).length) + seconds.format(moment);
+  }
+
+  // On a board of the past, how long before its own moment it was.
+  function ago(moment, past) {
+    const s = Math.round(((past || Date.now()) - moment) / 1000);
     const size = Math.abs(s);
-    if (size < 10) return "just now";
+    if (size < 10) return past ? "just then" : "just now";
     const [n, unit] = size < 90 ? [size, "s"] : size < 5400 ? [Math.round(size / 60), "min"]
       : size < 129600 ? [Math.round(size / 3600), "h"] : [Math.round(size / 86400), "d"];
+    if (past) return `${n} ${unit} ${s < 0 ? "after" : "before"}`;
     return s < 0 ? `in ${n} ${unit}` : `${n} ${unit} ago`;
   }
 
@@ -24,13 +31,14 @@ const Times = (() => {
     ago,
     at,
     clock: at,
-    both: (moment) => `${at(moment)} (${ago(moment)})`,
+    second,
+    both: (moment, past) => `${at(moment)} (${ago(moment, past)})`,
   };
 
   function tell(root) {
     for (const element of root.querySelectorAll("time[datetime]")) {
-      const moment = new Date(element.dateTime);
-      const text = (forms[element.dataset.form] || at)(moment);
+      const moment = new Date(element.dateTime), past = element.closest("[data-now]");
+      const text = (forms[element.dataset.form] || at)(moment, past && new Date(past.dataset.now));
       // Only what differs is touched, so that a selection survives; and only the text of the node, not the node, so
       // that a screen reader does not read a banner again each minute.
       if (element.firstChild.data !== text) element.firstChild.data = text;
@@ -40,5 +48,5 @@ const Times = (() => {
 
   tell(document);
   setInterval(() => tell(document), 5000);
-  return { tell, seconds: (moment) => seconds.format(moment) };
+  return { tell, second, seconds: (moment) => seconds.format(moment) };
 })();

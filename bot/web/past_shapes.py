@@ -1,0 +1,66 @@
+"""The JSON of the board at a moment of the past. Types only; times in seconds since the epoch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from typing_extensions import TypedDict
+
+from bot.core.model.pipeline import FastLaneStart, Mode
+from bot.web.board_shapes import (
+    RemovedStepShape,
+    RevisionShape,
+    StageFreezeShape,
+    StateLostShape,
+    StepShape,
+    StoredLockShape,
+    VerificationsShape,
+)
+
+
+class PastStageShape(StepShape):
+    """A stage as it was: its job, its locks, and its fast job."""
+
+    name: str
+    policy: Literal["lock", "report"]
+    locks: list[StoredLockShape]
+    closes: StageFreezeShape | None
+    """The freeze window that was to close the stage next."""
+    fast: StepShape | None
+
+
+class PastViewShape(TypedDict):
+    """A whole pipeline as it was."""
+
+    pipeline: str
+    mode: Mode
+    mode_by: str
+    mode_why: str
+    version: int
+    at: float
+    live: int
+    fast_lane: FastLaneStart
+    stages: list[PastStageShape]
+    removed: list[RemovedStepShape]
+    verifications: VerificationsShape | None
+    state_lost: StateLostShape | None
+    revision: RevisionShape | None
+
+
+class PastBoardShape(TypedDict):
+    """The board at a moment, and when something was decided next to it."""
+
+    pipeline: str
+    at: float
+    """The moment that is shown."""
+    decided: float | None
+    """When the last decision before it was made; null: the log does not go back so far, as below."""
+    previous: float | None
+    """When the decision before that was made."""
+    next: float | None
+    """When the next decision was made."""
+    known_since: float | None
+    """The earliest moment of which the board is recorded."""
+    rules_changed: bool
+    """Whether this version of Interlock decides otherwise what led to this board: it may have been another one."""
+    board: PastViewShape

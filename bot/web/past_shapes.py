@@ -10,12 +10,12 @@ from bot.core.model.pipeline import FastLaneStart, Mode
 from bot.web.board_shapes import (
     RemovedStepShape,
     RevisionShape,
-    StageFreezeShape,
     StateLostShape,
     StepShape,
     StoredLockShape,
     VerificationsShape,
 )
+from bot.web.lock_shapes import StageFreezeShape
 
 
 class PastStageShape(StepShape):

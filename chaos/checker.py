@@ -1,12 +1,8 @@
 """Whether Interlock kept its promises, judged by what Jenkins and GitHub recorded and what the API answers.
 
 Each function below is one promise (docs/design.md, *What always holds*; docs/fast-lane.md; docs/locks.md) and yields a
-sentence for each violation. The checker knows nothing of how Interlock works. It knows three things that Jenkins does:
-
-- A build that asked whether it is still wanted, and was told no, ended without doing anything (`turned_away`).
-- A Jenkins that took a trigger long after it had been given up starts a build that nobody waits for. Interlock stops
-  it when Jenkins tells of it; until then the stage may have one more (`_is_late`).
-- A Jenkins that crashed builds again what had just started: two builds of one queue item. Nobody asked for the second.
+sentence for each violation. The checker knows nothing of how Interlock works; what
+it knows of Jenkins is in `chaos.evidence`.
 """
 
 from __future__ import annotations
@@ -15,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from chaos.evidence import Evidence, attempt_of, name, service_of, sha_of, stopped_by_interlock
 from chaos.records import Records, Row
 
 
@@ -38,78 +35,6 @@ def unfinished(records: Records) -> list[str]:
     return [what for promise in AT_THE_END for what in promise(evidence)]
 
 
-class Evidence:
-    """The records, with what several promises need to know of them."""
-
-    def __init__(self, records: Records) -> None:
-        self.records = records
-        self.builds = [build for build in _without_twins(records.builds) if build["params"].get("INTERLOCK_RUN")]
-        #: Those that did something.
-        self.worked = [build for build in self.builds if not build["turned_away"] and not _is_late(build, self.builds)]
-        self._order: dict[str, int] = {row["sha"]: number for number, row in enumerate(records.merged)}
-
-    def order(self, sha: str) -> int:
-        """The place of a commit among the merges: of one service, a higher one contains a lower one. -1: unknown."""
-        return self._order.get(sha, -1)
-
-    def of_stage(self, stage: str) -> list[Row]:
-        """The builds of a stage that did something, in the order of their starts."""
-        return [build for build in self.worked if build["stage"] == stage]
-
-    def passed(self, stage: str, sha: str) -> bool:
-        """Whether a build of a commit passed a stage, there or in its fast job."""
-        stages = (stage, f"fast-{stage}")
-        return any(b["result"] == "SUCCESS" and b["stage"] in stages and sha_of(b) == sha for b in self.worked)
-
-    def delivered_up_to(self, service: str) -> int:
-        """The place of the newest commit of a service that passed the last stage; -2: none."""
-        last = self.records.rolls_out[-1]
-        built = [b for b in self.of_stage(last) if service_of(b) == service and b["result"] == "SUCCESS"]
-        return max((self.order(sha_of(b)) for b in built), default=-2)
-
-
-def sha_of(build: Row) -> str:
-    return str(build["params"]["INTERLOCK_SHA"])
-
-
-def service_of(build: Row) -> str:
-    return str(build["params"]["INTERLOCK_SERVICE"])
-
-
-def _is_late(build: Row, builds: Iterable[Row]) -> bool:
-    """Whether it began after a later attempt of its run in that stage, and Interlock had it stopped."""
-    if build["result"] != "ABORTED" or "interlock" not in build["interrupted_by"]:
-        return False
-    return any(
-        _what(other) == _what(build) and _attempt(other) > _attempt(build) and other["started"] < build["started"]
-        for other in builds
-    )
-
-
-def _what(build: Row) -> tuple[str, ...]:
-    return (build["stage"], *(str(build["params"].get(f"INTERLOCK_{each}")) for each in ("RUN", "VERSION", "LANE")))
-
-
-def _attempt(build: Row) -> float:
-    return float(build["params"].get("INTERLOCK_ATTEMPT") or 0)
-
-
-def _without_twins(builds: Iterable[Row]) -> Iterator[Row]:
-    seen: set[tuple[str, int]] = set()
-    for build in builds:
-        item = build["controller"], build["queue_id"]
-        if item not in seen:
-            yield build
-        seen.add(item)
-
-
-def name(build: Row) -> str:
-    """A build in words."""
-    params = build["params"]
-    what = f"{build['stage']} #{build['number']} of {params['INTERLOCK_RUN']}/{params['INTERLOCK_ATTEMPT']}"
-    return f"{what} {sha_of(build)[:7]} ({build['result']}, {build['started']:.2f} to {build['ended'] or 0:.2f})"
-
-
 def _several(found: dict[tuple[str, ...], list[Row]]) -> Iterator[str]:
     for what, builds in found.items():
         if len(builds) > 1:
@@ -120,12 +45,17 @@ def _several(found: dict[tuple[str, ...], list[Row]]) -> Iterator[str]:
 
 
 def one_build_per_attempt(evidence: Evidence) -> Iterator[str]:
-    """An attempt is asked for once, whatever became of it."""
+    """An attempt is asked for once, whatever became of it; and once at most Interlock says that it may roll out."""
+    yield from _several(_by_attempt(evidence.builds))
+    let_go_on = [build for build in evidence.records.builds if build["let_go_on"]]
+    yield from _several(_by_attempt(let_go_on))
+
+
+def _by_attempt(builds: Iterable[Row]) -> dict[tuple[str, ...], list[Row]]:
     found: defaultdict[tuple[str, ...], list[Row]] = defaultdict(list)
-    for build in evidence.builds:
-        names = ("INTERLOCK_RUN", "INTERLOCK_VERSION", "INTERLOCK_STAGE", "INTERLOCK_LANE", "INTERLOCK_ATTEMPT")
-        found[tuple(build["params"][each] for each in names)].append(build)
-    yield from _several(found)
+    for build in builds:
+        found[attempt_of(build)].append(build)
+    return found
 
 
 def no_stage_is_passed_twice(evidence: Evidence) -> Iterator[str]:
@@ -186,7 +116,7 @@ def a_locked_stage_takes_only_the_fix(evidence: Evidence) -> Iterator[str]:
 
 
 def _entered_broken(evidence: Evidence, stage: str) -> Iterator[str]:
-    opened = sorted(at for each, at in evidence.records.unlocked if each == stage) + evidence.records.emptied
+    opened = [at for each, at in evidence.records.unlocked if each == stage]
     #: By service: the build that failed last.
     broken: dict[str, Row] = {}
     for build in evidence.of_stage(stage):
@@ -248,6 +178,8 @@ def a_merge_has_one_run(evidence: Evidence) -> Iterator[str]:
     found: defaultdict[str, list[str]] = defaultdict(list)
     for run in evidence.records.runs:
         found[run["sha"]].append(run["run"])
+        if evidence.order(run["sha"]) < 0:
+            yield f"{run['run']} {run['sha'][:7]} was never merged"
     for sha, runs in found.items():
         if len(runs) > 1:
             yield f"{sha[:7]} has the runs {', '.join(runs)}"
@@ -263,9 +195,14 @@ def delivered_is_built_everywhere(evidence: Evidence) -> Iterator[str]:
 
 
 def failed_has_a_failed_build(evidence: Evidence) -> Iterator[str]:
-    """A run that is said to have failed has a build that failed in Jenkins."""
+    """A run that is said to have failed has a build that failed in Jenkins, and not because Interlock stopped it."""
+    failed = {
+        sha_of(build)
+        for build in evidence.worked
+        if build["result"] not in ("SUCCESS", None) and not stopped_by_interlock(build)
+    }
     for run in _ended(evidence, "failed"):
-        if not any(sha_of(b) == run["sha"] and b["result"] not in ("SUCCESS", None) for b in evidence.worked):
+        if run["sha"] not in failed:
             yield f"{run['run']} has failed ({run['reason']}), but no build of {run['sha'][:7]} has"
 
 
@@ -275,8 +212,7 @@ def superseded_is_carried(evidence: Evidence) -> Iterator[str]:
     for run in _ended(evidence, "superseded"):
         newer = runs.get(run["by"] or "")
         if newer is None:
-            if not evidence.records.emptied:
-                yield f"{run['run']} is superseded by {run['by']}, which is not there"
+            yield f"{run['run']} is superseded by {run['by']}, which is not there"
         elif newer["service"] != run["service"] or evidence.order(newer["sha"]) <= evidence.order(run["sha"]):
             yield f"{run['run']} {run['sha'][:7]} is superseded by {newer['run']} {newer['sha'][:7]}: not newer"
 
@@ -308,19 +244,26 @@ def ends_are_told(evidence: Evidence) -> Iterator[str]:
 
 
 def comments_say_the_end(evidence: Evidence) -> Iterator[str]:
-    """The comment on the pull request of every run that ended says how, if Interlock knows of one."""
+    """The comment on the pull request of every run that ended says how.
+
+    If no webhook told which one it is, Interlock asks GitHub after a minute.
+    """
     for run in evidence.records.runs:
-        end = run.get("end")
-        if end in SAID and run["pull"] is not None:
+        end, pull = run.get("end"), run["pull"]
+        if pull is None and evidence.records.at - run["created"] > ASKED_FOR:
+            pull = evidence.records.pulls.get(run["sha"])
+        if end in SAID and pull is not None:
             rows = evidence.records.comments.get(run["service"], [])
-            bodies = [row["body"] for row in rows if row["number"] == run["pull"] and row["user"] != PERSON]
+            bodies = [row["body"] for row in rows if row["number"] == pull and row["user"] != PERSON]
             if not any(SAID[end] in body.lower() for body in bodies):
-                yield f"{run['run']} is {end}, but #{run['pull']} says {bodies or 'nothing'}"[:400]
+                yield f"{run['run']} is {end}, but #{pull} says {bodies or 'nothing'}"[:400]
 
 
 #: What a comment says of each end, and who comments beside Interlock.
 SAID = {"delivered": "is in production", "failed": "has failed", "superseded": "has been superseded"}
 PERSON = "dana"
+#: When Interlock has asked GitHub for the pull request of a run at the latest, in seconds after the run began.
+ASKED_FOR = 75.0
 
 
 def deployments_say_the_end(evidence: Evidence) -> Iterator[str]:
@@ -331,6 +274,20 @@ def deployments_say_the_end(evidence: Evidence) -> Iterator[str]:
             states = [row["states"] for row in rows if row["sha"] == run["sha"] and row["environment"] == stage]
             if not any(each[-1:] == ["success"] or each[-2:] == ["success", "inactive"] for each in states):
                 yield f"{run['run']} is delivered, but its deployment in {stage} says {states or 'nothing'}"
+
+
+def passed_means_built(evidence: Evidence) -> Iterator[str]:
+    """What GitHub shows as passed or deployed has passed in Jenkins."""
+    for service, rows in evidence.records.statuses.items():
+        now = {(row["sha"], row["context"]): row["state"] for row in rows}
+        for (sha, context), state in now.items():
+            stage = context.removeprefix("interlock/")
+            if state == "success" and stage in evidence.records.capacity and not evidence.passed(stage, sha):
+                yield f"{context} of {service} {sha[:7]} says success, but no build passed"
+    for service, rows in evidence.records.deployments.items():
+        for row in rows:
+            if "success" in row["states"] and not evidence.passed(row["environment"], row["sha"]):
+                yield f"{service} {row['sha'][:7]} is shown in {row['environment']}, but no build passed"
 
 
 def told_once(evidence: Evidence) -> Iterator[str]:
@@ -395,6 +352,7 @@ PROMISES: dict[str, Callable[[Evidence], Iterator[str]]] = {
     "every end is told on the commit": ends_are_told,
     "every end is told on the pull request": comments_say_the_end,
     "deployments are what was delivered": deployments_say_the_end,
+    "passed means that a build passed": passed_means_built,
     "nothing is told twice": told_once,
     "all locks open, all banners gone": locks_are_open,
     "everything ends": all_ends,

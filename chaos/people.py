@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Container
 from dataclasses import dataclass, field
 
 from chaos.api import Answer, Api, Unanswered
@@ -82,14 +83,19 @@ class People:
             fate = Fate("fast-acceptance", "FAILURE") if self.fixes == 1 else None
             self.merge(Merge(0.0, service, fate), f"the fix for {broken[:7]}")
 
-    def merge_forgotten(self, api: Api) -> None:
-        """Merge once more to each service of whose newest commit Interlock has no run."""
+    def merge_forgotten(self, api: Api, emptied: float, untold: Container[str]) -> None:
+        """Merge once more to each service of whose newest commit Interlock has no run.
+
+        Only where it may not know: the commit was merged before the store was emptied (seconds since the epoch), or no
+        webhook told of it and it became the new baseline.
+        """
         try:
             known = {run["sha"] for run in api.runs()}
         except Unanswered:
             return
         for each in {merged.service: merged for merged in self.merged}.values():
-            if each.sha not in known and each.sha not in self._delivered():
+            may_be_forgotten = each.at < emptied or each.sha in untold
+            if may_be_forgotten and each.sha not in known and each.sha not in self._delivered():
                 self.merge(Merge(0.0, each.service), f"once more: {each.sha[:7]}")
 
     def _delivered(self) -> set[str]:

@@ -214,7 +214,7 @@ def _until_over(look: Callable[[], Records], people: People, api: Api, log: Path
                 file.write(f"after {time.monotonic() - began:.1f} s: {len(left)} left: {few}\n")
                 before = left
             if records and records.emptied and time.monotonic() - began > FORGOTTEN:
-                people.merge_forgotten(api)
+                people.merge_forgotten(api, max(records.emptied), records.untold)
             time.sleep(LOOKS_AFTER)
     return calm
 

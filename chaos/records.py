@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,10 @@ class Records:
     given_up: list[Row] = field(default_factory=list)
     #: Of the merged commits, those of which no webhook arrived: polling finds the last one, which carries the others.
     untold: list[str] = field(default_factory=list)
+    #: The number of the pull request of each merged commit, as GitHub has it.
+    pulls: dict[str, int] = field(default_factory=dict)
+    #: When all of this was collected, in seconds since the epoch.
+    at: float = 0.0
 
     def save(self, file: Path) -> None:
         """Write them as JSON."""
@@ -59,6 +64,7 @@ class Records:
 def collect(world: World, people: People, api: Api, emptied: list[float]) -> Records:
     """The records as they are now. Raises Unanswered if the API does not answer."""
     control = world.github.control
+    webhooks = [row for event in ("push", "pull_request") for row in control.deliveries(event, payloads=True)]
     jobs = [(jenkins, f"shop/{name}") for name in CAPACITY for jenkins in [world.controller_of(name)]]
     return Records(
         dict(CAPACITY),
@@ -75,12 +81,19 @@ def collect(world: World, people: People, api: Api, emptied: list[float]) -> Rec
         patiently(api, PATIENCE, "runs"),
         patiently(api, PATIENCE, "facts"),
         patiently(api, PATIENCE, "given_up"),
-        sorted({each.sha for each in people.merged} - _told(world)),
+        sorted({each.sha for each in people.merged} - _told(webhooks)),
+        _pulls(webhooks),
+        time.time(),
     )
 
 
-def _told(world: World) -> set[str]:
+def _told(webhooks: list[Row]) -> set[str]:
     """The commits of which a webhook was answered with success."""
-    rows = [row for event in ("push", "pull_request") for row in world.github.control.deliveries(event, payloads=True)]
-    arrived = [row["payload"] for row in rows if 200 <= row["status_code"] < 300]
+    arrived = [row["payload"] for row in webhooks if 200 <= row["status_code"] < 300]
     return {str(each.get("after") or (each.get("pull_request") or {}).get("merge_commit_sha")) for each in arrived}
+
+
+def _pulls(webhooks: list[Row]) -> dict[str, int]:
+    """The pull request of each commit, whether its webhook arrived or not."""
+    pulls = [row["payload"]["pull_request"] for row in webhooks if row["event"] == "pull_request"]
+    return {str(pull["merge_commit_sha"]): int(pull["number"]) for pull in pulls if pull.get("merged")}

@@ -166,6 +166,8 @@ class Build:
     #: It asks whether it is still waited for; it was told that it is not, and did nothing.
     asking: bool = False
     turned_away: bool = False
+    #: It asked, and was told to go on.
+    let_go_on: bool = False
 
     @property
     def building(self) -> bool:

@@ -67,6 +67,7 @@ class Asker:
             if build.state is not BuildState.RUNNING:
                 return
             if goes_on:
+                build.let_go_on = True
                 self._c.builds.proceed(build)
             else:
                 build.turned_away = True

@@ -123,6 +123,7 @@ def _row(build: Build) -> Json:
         "held": build.outcome.held,
         "asking": build.asking,
         "turned_away": build.turned_away,
+        "let_go_on": build.let_go_on,
         "queue_id": build.queue_id,
         "started": build.timestamp,
         "ended": build.timestamp + build.duration_ms / 1000 if build.duration_ms else None,

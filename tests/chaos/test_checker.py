@@ -29,6 +29,7 @@ def build(at: float, stage: str, run: str, sha: str, result: str = "SUCCESS", **
         "result": result,
         "building": False,
         "turned_away": False,
+        "let_go_on": False,
         "interrupted_by": [],
         "started": at,
         "ended": at + 0.5,
@@ -43,6 +44,7 @@ def run(key: str, sha: str, end: str | None, **more: Any) -> Row:
         "sha": sha,
         "service": service,
         "live": end is None,
+        "created": 0.0,
         "reason": "",
         "by": None,
         "pull": None,
@@ -124,6 +126,19 @@ def triggered_twice_and_turned_away(records: Records) -> None:
     add(records, {**first, "number": 99, "queue_id": 99, "started": 9.7, "result": "NOT_BUILT", "turned_away": True})
 
 
+def let_go_on_twice(records: Records) -> None:
+    """Jenkins built it again after a crash, and both builds were told that they may roll out."""
+    first = built(records, "production", "c")
+    first["let_go_on"] = True
+    add(records, {**first, "number": 99, "started": 9.7, "ended": 9.9, "result": "ABORTED"})
+
+
+def triggered_twice_with_a_number_given_again(records: Records) -> None:
+    """A Jenkins that crashed gives the numbers of queue items again: not every such build is built again by Jenkins."""
+    other = built(records, "build", "d")
+    add(records, {**build(9.8, "acceptance", "S2.1", "c"), "queue_id": other["queue_id"]})
+
+
 def passed_twice(records: Records) -> None:
     add(records, build(9.8, "acceptance", "S2.1", "c"))
 
@@ -152,6 +167,12 @@ def past_the_lock_after_an_older_commit(records: Records) -> None:
     built(records, "pre-production", "b")["params"]["INTERLOCK_SHA"] = "older"
 
 
+def past_the_lock_once_the_store_was_emptied(records: Records) -> None:
+    """The banner still says that the stage is broken."""
+    past_the_lock(records)
+    records.emptied = [4.0]
+
+
 def lost(records: Records) -> None:
     records.merged.append({"service": "S1", "sha": "g", "at": 11.0})
 
@@ -170,12 +191,25 @@ def two_runs(records: Records) -> None:
     records.runs.append(run("S1.3", "b", "delivered"))
 
 
+def a_run_of_nothing(records: Records) -> None:
+    records.runs.append(run("S1.9", "z", "superseded", by="S1.2"))
+
+
 def not_built(records: Records) -> None:
     records.builds.remove(built(records, "acceptance", "c"))
 
 
 def failed_for_nothing(records: Records) -> None:
     built(records, "acceptance", "d")["result"] = "SUCCESS"
+
+
+def failed_for_a_build_that_was_stopped(records: Records) -> None:
+    built(records, "acceptance", "d").update(result="ABORTED", interrupted_by=["interlock"])
+
+
+def superseded_by_nobody_after_the_store_was_emptied(records: Records) -> None:
+    superseded_by_nobody(records)
+    records.emptied = [0.5]
 
 
 def superseded_by_nobody(records: Records) -> None:
@@ -213,6 +247,18 @@ def comment_missing(records: Records) -> None:
 
 def comment_outdated(records: Records) -> None:
     records.comments["S1"][0]["body"] = "S1 b is in acceptance"
+
+
+def comment_missing_on_a_pull_request_that_no_webhook_told(records: Records) -> None:
+    records.pulls, records.at = {"d": 7}, 100.0
+
+
+def passed_without_a_build(records: Records) -> None:
+    records.statuses["S2"].append({**status("d", "success"), "context": "interlock/acceptance"})
+
+
+def deployed_without_a_build(records: Records) -> None:
+    records.deployments["S1"] += deployments("a")
 
 
 def deployment_missing(records: Records) -> None:
@@ -255,18 +301,24 @@ def given_up(records: Records) -> None:
 DOCTORED: dict[Callable[[Records], None], str] = {
     triggered_twice: "one build per attempt",
     triggered_twice_and_turned_away: "one build per attempt",
+    let_go_on_twice: "one build per attempt",
+    triggered_twice_with_a_number_given_again: "no stage is passed twice",
     passed_twice: "no stage is passed twice",
     too_many: "capacity",
     together: "one roll-out of a service at a time",
     backwards: "never an older commit over a newer one",
     past_the_lock: "a locked stage takes only the fix",
     past_the_lock_after_an_older_commit: "a locked stage takes only the fix",
+    past_the_lock_once_the_store_was_emptied: "a locked stage takes only the fix",
     lost: "no merge is lost",
     lost_before_one_that_failed: "no merge is lost",
     lost_though_an_older_one_is_delivered: "no merge is lost",
     two_runs: "one run for a merge",
+    a_run_of_nothing: "one run for a merge",
     not_built: "delivered means built in every stage",
     failed_for_nothing: "failed means that a build failed",
+    failed_for_a_build_that_was_stopped: "failed means that a build failed",
+    superseded_by_nobody_after_the_store_was_emptied: "superseded by what contains it",
     superseded_by_nobody: "superseded by what contains it",
     superseded_by_an_older_one: "superseded by what contains it",
     cancelled: "nobody takes a run out",
@@ -276,6 +328,9 @@ DOCTORED: dict[Callable[[Records], None], str] = {
     commented_twice: "nothing is told twice",
     deployed_twice: "nothing is told twice",
     comment_missing: "every end is told on the pull request",
+    comment_missing_on_a_pull_request_that_no_webhook_told: "every end is told on the pull request",
+    passed_without_a_build: "passed means that a build passed",
+    deployed_without_a_build: "passed means that a build passed",
     comment_outdated: "every end is told on the pull request",
     deployment_missing: "deployments are what was delivered",
     deployment_left_in_progress: "deployments are what was delivered",
@@ -326,15 +381,19 @@ def test_a_build_that_was_told_no_rolled_nothing_out() -> None:
     assert check(records) == []
 
 
-@pytest.mark.parametrize(("stopped_by", "counts"), [(["interlock"], False), ([], True), (["kim"], True)])
+@pytest.mark.parametrize(
+    ("stopped_by", "let_go_on", "counts"),
+    [(["interlock"], False, False), (["interlock"], True, True), ([], False, True), (["kim"], False, True)],
+)
 def test_a_build_that_began_long_after_its_trigger_was_given_up_counts_unless_interlock_stopped_it(
-    stopped_by: list[str], counts: bool
+    stopped_by: list[str], let_go_on: bool, counts: bool
 ) -> None:
     records = good()
     later = next(b for b in records.builds if b["stage"] == "pre-production" and b["result"] == "SUCCESS")
     given_up = {**later["params"], "INTERLOCK_ATTEMPT": "0"}
     begun = {"started": later["started"] + 0.1, "ended": later["started"] + 0.3, "number": 999, "queue_id": 999}
     late = {**later, **begun, "params": given_up, "result": "ABORTED", "interrupted_by": stopped_by}
+    late["let_go_on"] = let_go_on
     records.builds.append(late)
     records.builds.sort(key=lambda each: each["started"])
     assert ("capacity" in {found.promise for found in check(records)}) is counts

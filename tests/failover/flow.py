@@ -26,7 +26,8 @@ from bot.store.keys import Keys
 from bot.store.outbox import Outbox
 from bot.store.replica import BoardReplica
 from bot.store.scripts import Scripts
-from chaos.checker import Evidence, capacity_holds
+from chaos.checker import capacity_holds
+from chaos.evidence import Evidence
 from chaos.records import Records, Row
 from chaos.world import CAPACITY, PIPELINE, ROLLS_OUT, SERVICES, World
 from launch import BackOff, Stack

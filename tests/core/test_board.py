@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from bot.core.model.service_state import CleanUp
 
 from bot.core.model import replaced
 from bot.core.model.board import Board
@@ -17,7 +18,6 @@ from bot.core.model.history import Position
 from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import VERIFY, AbortLevel, Job, Lane, Step, Track, Verify
 from bot.core.model.run import Attempt, Run, Status
-from bot.core.model.service_state import CleanUp
 from bot.core.model.stage_state import Lock, StageBackoff
 from tests.core.town import Town
 from tests.core.world import records_of, shop

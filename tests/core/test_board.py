@@ -7,11 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from bot.core.model.service_state import CleanUp
 
 from bot.core.model import replaced
 from bot.core.model.board import Board
-from bot.core.model.board_records import FAMILIES, Change
+from bot.core.model.board_records import FAMILIES, Change, CleanUp
 from bot.core.model.effects import Withdraw
 from bot.core.model.events import PullMoved
 from bot.core.model.history import Position

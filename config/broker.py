@@ -81,13 +81,22 @@ _OPTIONS: dict[str, Any] = {
 
 def bounded(channel: type[Any]) -> type[Any]:
     """A class of kombu's channels for Redis (`kombu.transport.redis.Channel` or one below it) that cuts a queue that
-    nobody serves. Its messages are wake-ups: whoever comes back looks at everything anyway."""
+    nobody serves. Its messages are wake-ups: whoever comes back looks at everything anyway.
+
+    Another thread may close the channel while a message is sent, for its connection is lost. kombu 5.7 takes that for a
+    mistake of ours; as the loss of a connection it is sent again, or an error that callers expect.
+    """
 
     class Bounded(channel):  # type: ignore[misc]
         sent = 0
 
         def _put(self, queue: str, message: Any, **options: Any) -> None:
-            super()._put(queue, message, **options)
+            try:
+                super()._put(queue, message, **options)
+            except AttributeError as error:
+                if self.connection is not None:
+                    raise
+                raise ConnectionError("the channel was closed") from error
             if self.sent % BOUNDED_EVERY == 0:
                 key = f"{self.global_keyprefix}{self._q_for_pri(queue, 0)}"  # kombu puts no prefix before LTRIM
                 with self.conn_or_acquire() as client:

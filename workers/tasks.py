@@ -76,11 +76,17 @@ def perform(pipeline: str, family: str) -> None:
 
 
 def wake_up(pipeline: str, whom: str) -> None:
-    """Have another thread, here or elsewhere, take the turn (`TURN`) or help with a family's effects."""
-    if whom == TURN:
-        turn.apply_async((pipeline,), expires=60)
-    else:
-        wake_up_performer(pipeline, whom)
+    """Have another thread, here or elsewhere, take the turn (`TURN`) or help with a family's effects.
+
+    A broker that takes no message keeps nobody from performing what they have claimed: the sweeper asks again.
+    """
+    try:
+        if whom == TURN:
+            turn.apply_async((pipeline,), expires=60)
+        else:
+            wake_up_performer(pipeline, whom)
+    except OperationalError as error:  # its text may hold an address
+        log.warning("wake-up-failed", pipeline=pipeline, whom=whom, error=type(error).__name__)
 
 
 def wake_up_performer(pipeline: str, family: str) -> None:

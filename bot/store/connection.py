@@ -90,11 +90,17 @@ def servers(redis: Redis | ClusterClient) -> list[Redis]:
 
 def is_out_of_reach(error: RedisError) -> bool:
     """Whether the store cannot be reached or takes no writes now, which passes; else a request of ours was wrong."""
-    return not isinstance(error, ResponseError) or isinstance(error, _MOVING) or str(error).startswith(_REFUSING)
+    said = str(error).rpartition(_OF_PIPELINE)[2]
+    return not isinstance(error, ResponseError) or isinstance(error, _MOVING) or said.startswith(_REFUSING)
 
 
 #: How a cluster says that another server has the slot now, or none has it yet.
 _MOVING = (AskError, TryAgainError, ClusterError)
+
+
+#: Redis-py puts this, and the command, before what the server says about one of several commands (redis-py 8.1:
+#: `Pipeline.annotate_exception`).
+_OF_PIPELINE = "of pipeline caused error: "
 
 
 #: How a server that lives refuses to be written to: it is a replica, lacks its replicas, its memory or its disk.

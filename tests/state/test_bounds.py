@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import uuid
 
+import pytest
 from celery import Celery
 from kombu.transport import redis as transport
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from bot.core.access import Scope
 from bot.core.model.events import TakenOut
+from bot.store.connection import is_out_of_reach
 from bot.store.delays import Delays, Patience
 from bot.store.tokens import ENDED_LISTED, Tokens
 from bot.store.webhooks import FORGOTTEN_MS, OutboundState, Undelivered, UndeliveredLetter, Webhooks
@@ -78,3 +81,22 @@ def test_a_queue_of_wake_ups_that_nobody_serves_is_cut_and_the_newest_stay(redis
     assert json.loads(messages[0])["headers"]["argsrepr"] == f"('p{sent - 1}',)"
     for key in redis.scan_iter(f"{prefix}*"):
         redis.delete(key)
+
+
+@pytest.mark.parametrize("transaction", [True, False])
+def test_a_full_store_is_out_of_reach_whichever_of_several_commands_it_refuses(
+    redis: Redis, transaction: bool
+) -> None:
+    """Not so a command that is wrong, whatever its own text says."""
+    redis.config_set("maxmemory", "1")
+    try:
+        with pytest.raises(ResponseError) as full, redis.pipeline(transaction=transaction) as pipe:
+            pipe.set("a", "1").execute()
+    finally:
+        redis.config_set("maxmemory", "0")
+    assert is_out_of_reach(full.value)
+    redis.set("a", "of pipeline caused error: OOM")
+    with pytest.raises(ResponseError) as wrong, redis.pipeline(transaction=transaction) as pipe:
+        pipe.lpush("a", "of pipeline caused error: OOM").execute()
+    redis.delete("a")
+    assert not is_out_of_reach(wrong.value)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import kombu
+import pytest
+from kombu.exceptions import OperationalError
 from redis import Redis
+from structlog.testing import capture_logs
 
 from config import broker
 from config.broker import TURNS
 from launch.embedded import Embedded
+from workers import tasks
+from workers.turn import TURN
 
 WAITING = f"interlock-celery:{TURNS}"
 #: kombu has no types.
@@ -35,3 +41,27 @@ def test_what_was_taken_and_not_done_is_put_back_when_the_worker_stops(tmp_path:
             channel.close()
         assert redis.llen(WAITING) == 1
         assert b'"redelivered": true' in redis.lrange(WAITING, 0, 0)[0]
+
+
+def test_a_wake_up_on_a_channel_that_was_closed_meanwhile_is_the_loss_of_a_connection(tmp_path: Path) -> None:
+    """Another thread closes it, for its connection broke: whoever sends tries again, and knows the error at worst."""
+    with Embedded(tmp_path / "redis", fsync="no") as server:
+        found = broker.settings(server.url)
+        with broker_library.Connection(found["broker_url"], transport_options=found["broker_transport_options"]) as one:
+            bounded = broker.bounded(type(one.channel()))
+            channel = bounded(one.transport)
+            channel.close()
+            with pytest.raises(ConnectionError):
+                channel._put(TURNS, {})
+
+
+def test_a_broker_that_takes_no_wake_up_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The effect that was claimed before is done all the same; the sweeper asks again for the others."""
+
+    def away(*_: object, **__: object) -> None:
+        raise OperationalError
+
+    monkeypatch.setattr(tasks, "turn", SimpleNamespace(apply_async=away))
+    with capture_logs() as said:
+        tasks.wake_up("shop", TURN)
+    assert [(row["event"], row["whom"]) for row in said] == [("wake-up-failed", TURN)]

@@ -84,9 +84,7 @@ def test_a_queue_of_wake_ups_that_nobody_serves_is_cut_and_the_newest_stay(redis
 
 
 @pytest.mark.parametrize("transaction", [True, False])
-def test_a_full_store_is_out_of_reach_whichever_of_several_commands_it_refuses(
-    redis: Redis, transaction: bool
-) -> None:
+def test_a_full_store_is_out_of_reach_whichever_of_several_commands_it_refuses(redis: Redis, transaction: bool) -> None:
     """Not so a command that is wrong, whatever its own text says."""
     redis.config_set("maxmemory", "1")
     try:

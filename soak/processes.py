@@ -42,3 +42,11 @@ def usages(pids: Mapping[str, int | None]) -> dict[str, Usage]:
         except OSError:
             continue  # it has just ended; whoever counts restarts sees that
     return found
+
+
+def below(pid: int | None) -> set[int]:
+    """The processes below one; none if it is down."""
+    try:
+        return set(family(pid)[1:]) if pid is not None else set()
+    except OSError:
+        return set()  # it has just ended; whoever counts restarts sees that

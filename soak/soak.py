@@ -30,8 +30,8 @@ from soak.leak import plant
 from soak.traffic import LOCKS_EVERY, Background, Developers, Operator, Readers
 
 ROOT = Path(__file__).resolve().parent.parent
-#: How many workers run, and the names of everything that is watched.
-WORKERS = 2
+#: How many workers and web processes run, and the names of everything that is watched.
+WORKERS, WEB_WORKERS = 2, 2
 PROCESSES = ("web", *worker_names({"INTERLOCK_WORKERS": str(WORKERS)}), "beat", "server")
 #: How many merges a day the figures of `--days` are for: so many let a day pass for what Redis keeps for days.
 A_DAY = 500
@@ -144,7 +144,8 @@ class SoakWorld(World):
     @property
     def env(self) -> dict[str, str]:
         """The environment of Interlock's processes."""
-        more = {"INTERLOCK_WEB_WORKERS": "2", "INTERLOCK_WORKERS": str(WORKERS), "INTERLOCK_LOG_LEVEL": "WARNING"}
+        more = {"INTERLOCK_WEB_WORKERS": str(WEB_WORKERS), "INTERLOCK_WORKERS": str(WORKERS)}
+        more["INTERLOCK_LOG_LEVEL"] = "WARNING"
         return super().env | more | self._leak
 
 
@@ -161,6 +162,8 @@ class Soak:
         self._days = 0
         #: When everything was full, in seconds since the beginning.
         self._full: float | None = None
+        #: The web processes that were seen: more than are to run means that one has ended.
+        self._served: set[int] = set()
 
     def run(self, seconds: float, days: int | None = None) -> Outcome:
         """Start everything, work, stop everything. With `days`, the past is kept as by default and that many days of
@@ -245,6 +248,7 @@ class Soak:
     def _sample(self, at: float, stack: Stack) -> None:
         for name, usage in processes.usages({name: stack.supervisor.pid(name) for name in PROCESSES}).items():
             self._watch.note(name, at, asdict(usage))
+        self._served |= processes.below(stack.supervisor.pid("web"))
 
     def _look(self, at: float, redis: Redis) -> None:
         found = store.look(redis, self._families)
@@ -288,7 +292,7 @@ class Soak:
             dict(background.done),
             {
                 "bounds not reached": self._not_full(seconds, developers.merged) if days is None else [],
-                "restarts": [f"{name}: {n}" for name in PROCESSES if (n := stack.supervisor.restarts(name))],
+                "restarts": self._restarts(stack),
                 "keys without a bound": store.faults(redis, self._families),
                 "dead letters": [f"{each.slot}: {each.error}" for each in Outbox(redis, keys).dead_letters()],
                 "parked deliveries": [f"{each.source} {each.name}: {each.error}" for each in parked(redis, keys)],
@@ -296,6 +300,12 @@ class Soak:
                 "requests that failed": background.faults(),
             },
         )
+
+    def _restarts(self, stack: Stack) -> list[str]:
+        """Which processes have ended and were started again, and how often: by the supervisor, and by gunicorn."""
+        found = [f"{name}: {n}" for name in PROCESSES if (n := stack.supervisor.restarts(name))]
+        more = len(self._served) - WEB_WORKERS
+        return [*found, f"below web: {more}"] if more > 0 else found
 
     def _not_full(self, seconds: float, merged: int) -> list[str]:
         """What is wrong if a soak that is long enough to be judged strictly never filled what is bounded."""

@@ -120,6 +120,12 @@ def test_a_process_that_leaks_memory_handles_and_threads_fails_and_one_that_does
     assert len(judged) == 6
 
 
+def test_the_processes_below_one_are_known() -> None:
+    with process(STEADY) as child:
+        assert child in processes.below(os.getpid())
+        assert processes.below(child) == processes.below(None) == set()
+
+
 #: One thread after the other does a large piece of work, and a little of it stays.
 LARGE_WORK = """
 import sys, threading

@@ -38,6 +38,8 @@ from config.model import ReportKind
 
 #: After how many tries a comparison that is answered 404 is answered no; with the pauses between, half a minute.
 NOT_KNOWN_TRIES = 6
+#: Among so many runs that ended last, one is looked for whose pull request nobody has told.
+ENDED_LATELY = 50
 
 
 def compare(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Compare) -> Done:
@@ -61,11 +63,15 @@ def compare(runtime: Runtime, context: PipelineContext, claim: Claim, effect: Co
 
 
 def find_pull(runtime: Runtime, context: PipelineContext, claim: Claim, effect: FindPull) -> Done:
-    """Ask which pull request brought a commit, unless its webhook has come meanwhile, or the run is gone."""
-    with context.look() as replica:
-        runs = replica.board.of_commit(effect.service, effect.sha)
-    if all(run.merge.pull is not None for run in runs) and not effect.run:
-        return Done()
+    """Ask which pull request brought a commit, unless its webhook has come meanwhile, or the run is gone.
+
+    The run may end, or have ended, before the answer is decided upon: its pull request hears of it all the same.
+    """
+    if not effect.run:
+        run = _without_pull(context, effect.service, effect.sha)
+        if run is None:
+            return Done()
+        effect = replace(effect, run=run.key, began=run.created)
     session = Session(runtime, effect.repository)
     try:
         rows = list(session.pages(f"/commits/{effect.sha}/pulls", Purpose.COMMENT))
@@ -74,6 +80,16 @@ def find_pull(runtime: Runtime, context: PipelineContext, claim: Claim, effect: 
     merged = [row for row in rows if row.get("merged_at") and row["base"]["ref"] == effect.branch]
     exact = [row for row in merged if row.get("merge_commit_sha") == effect.sha]
     return Done(_found(effect, (exact or merged)[0])) if exact or len(merged) == 1 else Done()
+
+
+def _without_pull(context: PipelineContext, service: str, sha: str) -> Run | None:
+    """The run of a commit whose pull request nobody has told; live, or among those that ended lately."""
+    with context.look() as replica:
+        runs = replica.board.of_commit(service, sha)
+    if not runs:
+        ended, _ = context.records.ended(0, ENDED_LATELY)
+        runs = [row.run for row in ended if (row.run.service, row.run.position.sha) == (service, sha)]
+    return next((run for run in runs if run.merge.pull is None), None)
 
 
 def _found(effect: FindPull, row: dict[str, Any]) -> PullFound:

@@ -9,7 +9,16 @@ from types import SimpleNamespace
 import pytest
 
 from bot.core.model.effects import FindPull, LockNotice, SetStatus
-from bot.core.model.events import CancelAsked, Configured, LockAsked, Merged, PullFound, PullMoved, UnlockAsked
+from bot.core.model.events import (
+    CancelAsked,
+    Configured,
+    Event,
+    LockAsked,
+    Merged,
+    PullFound,
+    PullMoved,
+    UnlockAsked,
+)
 from bot.core.model.messages import Verbatim
 from bot.core.model.pipeline import LockStatus
 from bot.core.model.stage_messages import NothingLocked
@@ -167,7 +176,11 @@ def question(sha: str) -> FindPull:
 @pytest.fixture
 def merged(shop: Workshop) -> str:
     """A commit that was merged by pull request, and of which only the push was told."""
-    shop.tell(Configured(shop.pipeline))
+    return merge_silently(shop)
+
+
+def merge_silently(shop: Workshop, *events: Event) -> str:
+    shop.tell(Configured(shop.pipeline), *events)
     number = shop.github.control.open_pull(REPO, title="Pay\u202e later", author="kim")
     commit = str(shop.github.control.merge(REPO, number))
     shop.tell(Merged("S1", commit))
@@ -176,7 +189,8 @@ def merged(shop: Workshop) -> str:
 
 def test_the_pull_request_of_a_commit_is_asked_for(shop: Workshop, merged: str) -> None:
     found = [replace(each, labels=None) for each in shop.do(question(merged)) if isinstance(each, PullFound)]
-    assert found == [PullFound("S1", merged, 1, "Pay later", "kim")]
+    run = shop.run_of(merged)
+    assert found == [PullFound("S1", merged, 1, "Pay later", "kim", run.key, began=run.created)]
     shop.work()
     assert shop.run_of(merged).merge.pull == 1
 
@@ -186,6 +200,20 @@ def test_nobody_is_asked_if_the_webhook_has_told_meanwhile(shop: Workshop, merge
     shop.github.control.reset_counters()
     assert shop.do(question(merged)) == []
     assert "GET /repos/*/*/commits/*/pulls" not in shop.github.control.requests()
+
+
+@pytest.mark.parametrize("decided", [True, False])
+def test_the_pull_request_of_a_run_that_ended_before_github_answered_hears_of_it(shop: Workshop, decided: bool) -> None:
+    """GitHub was asked late, for it was away. `decided`: whether the end was decided upon by then."""
+    merged = merge_silently(shop, LockAsked(shop.pipeline.stages[0].name, "ann", "closed"))
+    shop.context.decision_limits = replace(shop.context.decision_limits, pull_told=0.0)
+    shop.context.inbox.add(CancelAsked(shop.run_of(merged).key, "ann", "not wanted"), "cancel")
+    if decided:
+        shop.work()
+    shop.do(question(merged))
+    shop.work()
+    (said,) = shop.github.control.comments(REPO, 1)
+    assert "cancelled by ann" in said["body"]
 
 
 def test_what_is_to_be_said_of_a_run_that_has_ended_comes_back_with_its_pull_request(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from statistics import median
 
-from bot.core.model.events import Event, PullLabelled
+from bot.core.model.events import Configured, Event, PullLabelled
 from bot.core.model.pipeline import Pipeline, Step
 from bot.core.model.run import End
 from bot.forecast.spread import quantile
@@ -105,7 +105,7 @@ class Comparison:
     changed: tuple[ComparedRun, ...]
 
 
-def setting_of(load: RecordedLoad) -> Setting:
+def recorded_setting(load: RecordedLoad) -> Setting:
     """The configuration as it was recorded, with its changes."""
     return Setting(load.pipeline, tuple(load.told))
 
@@ -115,8 +115,9 @@ def other_setting(load: RecordedLoad, pipeline: Pipeline, freezes: Events = ()) 
 
     Raises UnusableRecording if it has a stage of which the recording knows no build.
     """
+    builds = RecordedBuilds(load)
     for stage in pipeline.stages:
-        if not RecordedBuilds(load).like("", Step(stage.name), passed=True):
+        if not builds.like("", Step(stage.name), passed=True):
             known = ", ".join(sorted({step.removeprefix("fast ") for _, step in load.builds}))
             raise UnusableRecording(
                 f"the recording has no build of the stage {stage.name}, so nobody knows how long one takes and how "
@@ -133,7 +134,7 @@ def other_setting(load: RecordedLoad, pipeline: Pipeline, freezes: Events = ()) 
 
 def _pipelines(load: RecordedLoad) -> Iterator[Pipeline]:
     yield load.pipeline
-    yield from (event.pipeline for _, event in load.told if hasattr(event, "pipeline"))
+    yield from (event.pipeline for _, event in load.told if isinstance(event, Configured))
 
 
 def compare(
@@ -147,10 +148,10 @@ def compare(
     """Play the recorded configuration and the other one so many times each. `done` is told how many draws are done."""
     builds = RecordedBuilds(load)
     recorded = figures(load.facts, load.until, since, load.older)
-    exact = played(load, builds, setting_of(load), 0, since, exact=True)
+    exact = played(load, builds, recorded_setting(load), 0, since, exact=True)
     same, others = [], []
     for seed in range(draws):
-        same.append(played(load, builds, setting_of(load), seed, since))
+        same.append(played(load, builds, recorded_setting(load), seed, since))
         others.append(played(load, builds, other, seed, since))
         done(seed + 1)
     measures = _measures([recorded, *same, *others])

@@ -112,7 +112,7 @@ class DrawnBuilds:
             return SimulatedBuild(known[number].queued, known[number].seconds, outcome, tests)
         like = self._recorded.like(trigger.service, step, passed=outcome is Outcome.SUCCESS)
         drawn = random.choice(like)
-        return SimulatedBuild(random.choice(like).queued, drawn.seconds, outcome, tests)
+        return SimulatedBuild(drawn.queued, drawn.seconds, outcome, tests)
 
     def _outcome(self, commit: Commit, step: Step, number: int, random: Random) -> tuple[Outcome, tuple[str, ...]]:
         """What was recorded for this build; a commit that failed last fails again; else by what is likely."""

@@ -177,10 +177,12 @@ class _Simulation:
             entry = f"{round(self._now * 1000)}-{self._simulated.decisions}"
             self.record(DecidedEntry(entry, self._now, (event,), tuple(decision.facts), tuple(decision.effects)))
         self._simulated.facts += ((self._now, fact) for fact in decision.facts)
+        # People hear of it first: how a build is repeated may depend on how the one before has ended.
+        intentions = list(self._people.react(decision)) if self._people is not None else []
         for effect in decision.effects:
             self._simulated.effects[effect.kind] += 1
             self._perform(effect)
-        for intention in self._people.react(decision) if self._people is not None else ():
+        for intention in intentions:
             self._plan(intention.at, self._act(intention))
         due = self._board.next_due(self._now)
         if due is not None and due <= self._now and not self._board.clean_ups:

@@ -172,6 +172,7 @@ class _Tally:
         elif fact.kind in (FactKind.BUILD_PASSED, FactKind.BUILD_FAILED, FactKind.BUILD_REPEATED):
             why = failed_build(fact.why)
             self._aborted += counts and why is not None and why.outcome in _CUT_OFF
+            self._builds[str(fact.step)] += counts and not run.building  # nobody saw it start
             run.building = False
         elif fact.kind in _ENDS:
             self._aborted += counts and run.building

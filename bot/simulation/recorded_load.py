@@ -264,13 +264,13 @@ class _Reader:
 
     def _ended(self, at: float, fact: Fact) -> None:
         key = fact.run or ""
-        if fact.service is None or fact.sha is None or fact.step is None or key not in self._started:
+        if fact.service is None or fact.sha is None or fact.step is None or key not in self._admitted:
             return
-        started = self._started.pop(key)
+        started = self._started.pop(key, at)  # nobody saw it start: it ended before Jenkins was asked
         why = failed_build(fact.why)
         passed = fact.kind is FactKind.BUILD_PASSED
         outcome = Outcome.SUCCESS if passed else why.outcome if why is not None else Outcome.FAILURE
-        queued = max(0.0, started - self._admitted.get(key, started))
+        queued = max(0.0, started - self._admitted.pop(key))
         build = RecordedBuild(queued, at - started, outcome, why.tests if why is not None and not passed else ())
         commit = (fact.service, fact.sha)
         self.load.builds[commit, str(fact.step)].append(build)

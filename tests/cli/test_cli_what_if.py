@@ -15,9 +15,9 @@ from bot.simulation.comparison import ComparedFigure, ComparedRun, Comparison, R
 from bot.store import recording_file
 from bot.store.pseudonyms import Pseudonyms, pipelines_in
 from bot.store.recording_file import RecordingHead
+from demo.past import lines, past
 from tests.cli.conftest import typed
 from tests.example_file import write_example
-from tests.simulation.past import lines, past
 from tests.web.conftest import Story
 
 

@@ -7,9 +7,9 @@ import dataclasses
 import pytest
 
 from bot.core.model.pipeline import Pipeline, Policy
-from bot.simulation.comparison import ComparedFigure, Comparison, compare, other_setting, range_of, setting_of
+from bot.simulation.comparison import ComparedFigure, Comparison, compare, other_setting, range_of, recorded_setting
 from bot.simulation.recorded_load import RecordedLoad, UnusableRecording, read_load
-from tests.simulation.past import past, shop
+from demo.past import past, shop
 from tests.simulation.test_recorded_load import recorded
 
 #: How far a play of the recorded configuration with drawn durations is from what was recorded (measured: 13 % at most
@@ -24,7 +24,7 @@ def load() -> RecordedLoad:
 
 @pytest.fixture(scope="module")
 def same(load: RecordedLoad) -> Comparison:
-    return compare(load, setting_of(load), draws=4)
+    return compare(load, recorded_setting(load), draws=4)
 
 
 def named(found: Comparison) -> dict[str, ComparedFigure]:
@@ -124,7 +124,7 @@ def test_a_run_is_compared_with_itself(load: RecordedLoad) -> None:
 
 def test_figures_are_made_from_a_later_moment_on(load: RecordedLoad) -> None:
     since = load.began + 86_400
-    found = compare(load, setting_of(load), draws=1, since=since)
+    found = compare(load, recorded_setting(load), draws=1, since=since)
     assert found.runs == sum(merge.at >= since for merge in load.merges)
     assert {each.name: each.exact_error for each in found.figures if each.exact_error} == {}
 

@@ -15,7 +15,7 @@ from bot.core.rules.recorded import DecidedEntry, Recorded
 from bot.simulation.recorded_load import Failure, Reaction, RecordedLoad, UnusableRecording, read_load
 from bot.store.pseudonyms import Pseudonyms, pipelines_in
 from bot.store.recording_line import load_line, snapshot_line
-from tests.simulation.past import MONDAY, lines, past, shop
+from demo.past import MONDAY, lines, past, shop
 
 
 def recorded(entries: Iterable[DecidedEntry], first: int = 1) -> list[Recorded]:

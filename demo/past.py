@@ -1,21 +1,30 @@
-"""A past to ask what-if about: some days of a shop on a virtual clock, with durations as they are in life, recorded."""
+"""`python -m demo.past FILE`: two weeks of an invented town, recorded, for what-if to be asked about.
+
+The town plays in virtual time, by the real rules, on the pipeline of the example with twelve services. Builds scatter
+as they do in life, one commit of ten breaks something, and whoever broke a stage mends it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import cache, partial
+from pathlib import Path
 from random import Random
 
 from bot.core.model.board import Board
 from bot.core.model.effects import Trigger
-from bot.core.model.events import Configured, Event, LockAsked, Merged, RetryAsked, UnlockAsked
+from bot.core.model.events import Configured, Event, FreezesPlanned, LockAsked, Merged, RetryAsked, UnlockAsked
 from bot.core.model.facts import Fact, FactKind
 from bot.core.model.pipeline import Outcome, Pipeline, Service, Track
 from bot.core.rules.decision import Decision
 from bot.core.rules.recorded import DecidedEntry
 from bot.simulation.engine import Arrival, Intention, SimulatedBuild, simulate
+from bot.store import recording_file
 from bot.store.recording_line import turn_line, with_epoch
-from demo.pipeline import pipeline
+from config.pipeline_file import parse
+from demo.pipeline import EXAMPLE, pipeline
 
 MONDAY = 1_795_392_000.0
 HOUR, DAY = 3_600.0, 86_400.0
@@ -99,10 +108,13 @@ def merges(days: int, each_day: int, seed: int) -> Iterator[Intention]:
 
 
 @cache
-def past(days: int = 3, each_day: int = 36, seed: int = 1) -> tuple[DecidedEntry, ...]:
-    """What was decided in some days."""
+def past(
+    days: int = 3, each_day: int = 36, seed: int = 1, town: Pipeline | None = None, others: tuple[Arrival, ...] = ()
+) -> tuple[DecidedEntry, ...]:
+    """What was decided in some days. `others`: what else comes from outside."""
+    town = town or shop()
     found: list[DecidedEntry] = []
-    begin = Arrival(MONDAY, Configured(shop()))
+    begin = Arrival(MONDAY, Configured(town))
     noon = MONDAY + 12 * HOUR
     hand = [
         Arrival(noon, LockAsked("production", "ann", "the fair", until=noon + 2 * HOUR)),
@@ -110,10 +122,18 @@ def past(days: int = 3, each_day: int = 36, seed: int = 1) -> tuple[DecidedEntry
     ]
     until = MONDAY + days * DAY
     simulate(
-        shop(), [begin, *hand, *merges(days, each_day, seed)], PastBuilds(), until=until, people=PastPeople(),
+        town, [begin, *others, *hand, *merges(days, each_day, seed)], PastBuilds(), until=until, people=PastPeople(),
         record=found.append,
     )  # fmt: skip
     return tuple(found)
+
+
+def example() -> tuple[Pipeline, Callable[[float], FreezesPlanned]]:
+    """The pipeline of the example with the services of this town, and what its freezes are at a time."""
+    configuration = parse(EXAMPLE.read_text("utf-8").replace("example.com", "shop.test"), EXAMPLE)
+    (found,) = configuration.pipelines
+    services = tuple(Service(name, f"shop/{name.lower()}") for name in SERVICES)
+    return replace(found, services=services), lambda at: FreezesPlanned(configuration.planned_freezes(found.name, at))
 
 
 def lines(entries: Iterable[DecidedEntry], first: int = 1) -> Iterator[str]:
@@ -122,3 +142,16 @@ def lines(entries: Iterable[DecidedEntry], first: int = 1) -> Iterator[str]:
     for number, entry in enumerate(entries, first):
         after, epoch = epoch, str(int(entry.at * 1e6))
         yield with_epoch(turn_line(number, after, [entry]), epoch)
+
+
+def main(file: Path, days: int = 14) -> None:
+    """Write the recording of some weeks."""
+    town, freezes = example()
+    others = tuple(Arrival(MONDAY + day * DAY, freezes(MONDAY + day * DAY)) for day in range(days))
+    entries = past(days, town=town, others=others)
+    turns = recording_file.write(file, recording_file.RecordingHead(town.name, "any", MONDAY), lines(entries))
+    sys.stdout.write(f"{file}: {turns} turns of {days} days\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -55,10 +55,11 @@ class FileMistake:
 
 
 class ConfigurationError(Exception):
-    """The pipeline file cannot be used; `mistakes` holds its mistakes in the order of the file."""
+    """The pipeline file, or another one (`what`), cannot be used; `mistakes` has what is wrong in the file's order."""
 
-    def __init__(self, mistakes: Iterable[FileMistake]) -> None:
+    def __init__(self, mistakes: Iterable[FileMistake], what: str = "configuration") -> None:
         """Keep the mistakes, sorted by place; one that several aliases repeat is kept once."""
+        self.what = what
         unique: dict[tuple[int, int, Mistake], FileMistake] = {}
         for mistake in mistakes:
             unique.setdefault((mistake.line, mistake.column, mistake.mistake), mistake)
@@ -68,7 +69,7 @@ class ConfigurationError(Exception):
     def __str__(self) -> str:
         """A headline and one line per mistake."""
         count = len(self.mistakes)
-        lines = [f"The configuration has {count} mistake{'s' if count != 1 else ''}:"]
+        lines = [f"The {self.what} has {count} mistake{'s' if count != 1 else ''}:"]
         lines += [str(mistake) for mistake in self.mistakes[:MOST_SHOWN]]
         if count > MOST_SHOWN:
             lines.append(f"... and {count - MOST_SHOWN} more")

@@ -41,48 +41,56 @@ from config.yaml_nodes import SourcePosition, UnreadableFileError, compose
 MOST_BYTES = 1 << 20
 
 
-def load(path: Path) -> Configuration:
-    """The configuration that the file describes.
+def load(path: Path, *, draft: bool = False) -> Configuration:
+    """The configuration that the file describes. In a draft, addresses of the example may stand.
 
     Raises ConfigurationError with every mistake in it, or with the one that made it unreadable.
     """
-    return parse(_read(path), path)
+    return parse(read_text(path, "a pipeline file (see config/example.yaml)"), path, draft=draft)
 
 
-def parse(text: str, path: Path) -> Configuration:
+def parse(text: str, path: Path, *, draft: bool = False) -> Configuration:
     """The configuration that `text` describes, as if it stood in the file `path`. Raises ConfigurationError."""
     file = str(path)
     try:
         root, spotted = compose(text)
     except UnreadableFileError as error:
-        raise ConfigurationError([_file_mistake(file, error.mark, (), error.mistake)]) from None
-    mistakes = [_file_mistake(file, mark, at, mistake) for mark, at, mistake in spotted]
-    model, found = validate(root)
-    mistakes += [_file_mistake(file, root.mark_of(at, key=key), at, mistake) for at, key, mistake in found]
+        raise ConfigurationError([file_mistake(file, error.mark, (), error.mistake)]) from None
+    mistakes = [file_mistake(file, mark, at, mistake) for mark, at, mistake in spotted]
+    model, found = validate(root, draft=draft)
+    mistakes += [file_mistake(file, root.mark_of(at, key=key), at, mistake) for at, key, mistake in found]
     if model is None or mistakes:
         raise ConfigurationError(mistakes)
     return replace(_configuration(model, path.parent), text=text)
 
 
-def _read(path: Path) -> str:
-    """The text of the file, of bounded size."""
+def example_pipeline() -> Pipeline:
+    """The pipeline of the commented example: that of the four pictures."""
+    text = Path(__file__).with_name("example.yaml").read_text("utf-8")
+    model = PipelineFile.model_validate(compose(text)[0].plain())
+    return _pipeline(model.pipelines[0], model)
+
+
+def read_text(path: Path, wanted: str, what: str = "configuration") -> str:
+    """The text of a file, of bounded size; `wanted`: what kind of file is expected. Raises ConfigurationError."""
     try:
         with path.open("rb") as stream:
             raw = stream.read(MOST_BYTES + 1)
         if len(raw) > MOST_BYTES:
             mistake = Mistake("the file is too large", f"at most {MOST_BYTES >> 20} MiB")
-            raise ConfigurationError([_file_mistake(str(path), SourcePosition(), (), mistake)])
+            raise ConfigurationError([file_mistake(str(path), SourcePosition(), (), mistake)], what)
         return raw.decode("utf-8-sig")
     except OSError as error:
-        mistake = Mistake(f"the file cannot be read: {error.strerror}", "a pipeline file (see config/example.yaml)")
-        raise ConfigurationError([_file_mistake(str(path), SourcePosition(), (), mistake)]) from None
+        mistake = Mistake(f"the file cannot be read: {error.strerror}", wanted)
+        raise ConfigurationError([file_mistake(str(path), SourcePosition(), (), mistake)], what) from None
     except UnicodeDecodeError as error:
         before = error.object[: error.start]
         mark = SourcePosition(before.count(b"\n") + 1, error.start - before.rfind(b"\n"))
-        raise ConfigurationError([_file_mistake(str(path), mark, (), Mistake("the text is not UTF-8"))]) from None
+        raise ConfigurationError([file_mistake(str(path), mark, (), Mistake("the text is not UTF-8"))], what) from None
 
 
-def _file_mistake(file: str, mark: SourcePosition, at: KeyPath, mistake: Mistake) -> FileMistake:
+def file_mistake(file: str, mark: SourcePosition, at: KeyPath, mistake: Mistake) -> FileMistake:
+    """A mistake with its place."""
     return FileMistake(file, mark.line, mark.column, at, mistake)
 
 

@@ -23,13 +23,17 @@ Entry = dict[str, Any]
 Entries = list[tuple[Path, Entry]]
 
 
-def validate(root: YamlNode) -> tuple[PipelineFile | None, list[Found]]:
-    """The model if there is one, and the mistakes of every pass: path, whether at the key, what."""
+def validate(root: YamlNode, *, draft: bool = False) -> tuple[PipelineFile | None, list[Found]]:
+    """The model if there is one, and the mistakes of every pass: path, whether at the key, what.
+
+    In a draft, placeholders are none.
+    """
     data = root.plain()
     model, found = read_section(PipelineFile, data)
     broken = references(data, lambda at: root.mark_of(at).line)
     found += [(at, False, mistake) for at, mistake in islice(broken, MOST_SHOWN)]
-    found += [(at, False, _placeholder(at, text)) for at, text in islice(in_file(data), MOST_SHOWN)]
+    if not draft:
+        found += [(at, False, _placeholder(at, text)) for at, text in islice(in_file(data), MOST_SHOWN)]
     if model is not None:
         found += [*_backoff(model), *_environments(model), *_reading(model), *_levels(model)]
         found += freezes.found(pipeline.freezes for pipeline in model.pipelines)

@@ -32,7 +32,7 @@ NO_NOUNS = listed(
     later live long lost more new newer no not observing older on once operate other overtaken overwritten pending
     permanent ran read reading recent reconcile reporting said seen set shown start taken to tolerant too
     unreachable unreadable unstorable up verbatim verify with where who why withdrawn written wrong
-    estimating measuring standing unusable drawn
+    estimating measuring standing unusable drawn simulate swept while
     """
 )
 #: Nouns of plain English and of programming, which mean here what they mean everywhere.
@@ -46,7 +46,7 @@ PLAIN = listed(
     reference report repository request response result retention row scheduler script search section sender sentence
     server session shape sign source start state store subject target task telling template time token total transport
     usage validation value version view wait watch webhook wish withdrawal wording worker
-    lead table
+    hour lead table
     """
 )
 #: Words of the libraries and services that we use.

@@ -37,11 +37,12 @@ config_option = click.option(
 
 
 @click.command()
-def example() -> None:
+@click.option("--scenario", is_flag=True, help="Print a scenario for `interlock simulate` instead.")
+def example(scenario: bool) -> None:
     """Print a complete pipeline file with comments, to start from."""
     import config
 
-    example_file = Path(config.__file__).with_name("example.yaml")
+    example_file = Path(config.__file__).with_name("scenario.yaml" if scenario else "example.yaml")
     click.echo(example_file.read_text(encoding="utf-8"), nl=False)
 
 

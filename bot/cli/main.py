@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from bot.cli import act, backup, files, find, history, operate, read, token, up, what_if
+from bot.cli import act, backup, files, find, history, operate, read, simulate, token, up, what_if
 from bot.cli.common import Target
 
 
@@ -48,6 +48,7 @@ _READ = (
     history.history,
     history.replay,
     what_if.what_if,
+    simulate.simulate,
     find.lock_report,
     read.stats,
     read.freezes,

@@ -10,11 +10,13 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 
 from bot.core.model.board import Board
 from bot.core.model.effects import Trigger
 from bot.core.model.events import Event, FastLaneAsked, Merged, RetryAsked
+from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import FastLaneStart, Lane, Outcome, Pipeline, Step
 from bot.core.model.run import Run, Status
 from bot.core.rules.decision import Decision
@@ -23,6 +25,8 @@ from bot.simulation.engine import Arrival, Intention, SimulatedBuild
 DAY, HOUR, MINUTE = 86_400.0, 3_600.0, 60.0
 #: The weekdays on which people work, from Monday, 0; the epoch began on a Thursday.
 WORKDAYS, EPOCH_WEEKDAY = 5, 3
+#: Who asks for retries.
+DEVELOPER = "developer"
 #: How soon the merges come that were held back while their service held a lock: within so many seconds.
 HELD_BACK = 15 * MINUTE
 
@@ -152,19 +156,32 @@ class ScenarioLoad:
 
     def react(self, decision: Decision) -> Iterator[Intention]:
         """Somebody looks at what has failed: retries it if that was chance, else merges a fix later."""
-        failed = {lock.run: decision.board.runs.get(lock.run) for lock in decision.locked if lock.run is not None}
-        failed |= {run.key: run for run, _ in decision.failed_fixes}
-        for run in failed.values():
-            if run is not None:
-                yield self._respond(decision.now, run, self._retry(run), self._fix(run))
-        for run, _ in decision.failed_runs:
-            yield self._respond(decision.now, run, self._again(run), self._mend(run))
+        for fact in decision.facts:
+            if fact.kind is FactKind.BUILD_FAILED and fact.run is not None:
+                yield from self._look_at_failure(decision, fact.run)
+            elif fact.kind is FactKind.REQUEST_REFUSED and fact.by == DEVELOPER and fact.run is not None:
+                yield from self._fix_instead(decision, fact.run)
         for lock, _ in decision.unlocked:
             if lock.service is not None:
                 yield from self._let_go(decision, lock.service)
         while self._to_send:
-            asked = FastLaneAsked(self._to_send.pop(), "developer", "the fix")
-            yield Intention(decision.now, lambda _, asked=asked: asked)  # type: ignore[misc]
+            asked = FastLaneAsked(self._to_send.pop(), DEVELOPER, "the fix")
+            yield Intention(decision.now, partial(_same, asked))
+
+    def _look_at_failure(self, decision: Decision, key: str) -> Iterator[Intention]:
+        """A run that stays with its failure is retried or fixed; one that has ended is merged again or mended."""
+        run = decision.board.runs.get(key)
+        if run is not None and run.status is Status.FAILED:
+            yield self._respond(decision.now, run, self._retry(run), self._fix(run))
+        for ended, _ in decision.failed_runs:
+            if ended.key == key:
+                yield self._respond(decision.now, ended, self._again(ended), self._mend(ended))
+
+    def _fix_instead(self, decision: Decision, key: str) -> Iterator[Intention]:
+        """A retry was refused: whoever wanted it merges something instead."""
+        run = decision.board.runs.get(key)
+        if run is not None:
+            yield self._respond(decision.now, run, self._fix(run), self._fix(run))
 
     def _respond(
         self, now: float, run: Run, retry: Callable[[Board], Event | None], fix: Callable[[Board], Event | None]
@@ -210,7 +227,7 @@ class ScenarioLoad:
             found = board.runs.get(run.key)
             if found is None or found.status is not Status.FAILED:
                 return None
-            return RetryAsked(run.key, "developer", "it failed by chance")
+            return RetryAsked(run.key, DEVELOPER, "it failed by chance")
 
         return act
 
@@ -267,3 +284,8 @@ class ScenarioLoad:
 
     def _random(self, *about: str | int) -> Random:
         return Random("/".join(map(str, (self._seed, *about))))  # noqa: S311  no secret depends on it
+
+
+def _same(event: Event, _: Board) -> Event:
+    """Whatever the board shows."""
+    return event

@@ -37,7 +37,7 @@ def test_a_command_stands_in_the_file_of_its_topic() -> None:
     columns = [re.findall(r"\[([\w-]+)\]", column) for column in row.strip("|").split("|")]
     files = [{cli.commands[name].callback.__module__ for name in names} for names in columns]
     assert files == [
-        {"bot.cli.read", "bot.cli.find", "bot.cli.history", "bot.cli.what_if"},
+        {"bot.cli.read", "bot.cli.find", "bot.cli.history", "bot.cli.what_if", "bot.cli.simulate"},
         {"bot.cli.act", "bot.cli.operate"},
         {"bot.cli.files", "bot.cli.operate", "bot.cli.token", "bot.cli.backup", "bot.cli.up"},
     ]

@@ -1,0 +1,140 @@
+"""The numbers of an invented load: what came of it for each seed, with the range over all of them."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+
+from bot.core.model.pipeline import Pipeline, Step, Track, lay_out
+from bot.core.model.run import End
+from bot.forecast.spread import quantile
+from bot.simulation.engine import PlayedBuild, simulate
+from bot.simulation.figures import Figures, figures
+from bot.simulation.scenario import DAY, Scenario, ScenarioLoad
+from bot.statistics.parts import Cause
+
+#: How long what is on its way when the last merge has come may take: as long as the merges, and so many days more.
+LEFT = 14
+ENDS = (End.DELIVERED, End.SUPERSEDED, End.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One number, for each seed: of a `group`, such as lead times, what it is called there, and its unit.
+
+    A value is None where there is nothing to measure. Units: `seconds`, `runs`, `builds`, `share` (of 1).
+    """
+
+    group: str
+    name: str
+    unit: str
+    values: tuple[float | None, ...]
+
+    @property
+    def middle(self) -> float | None:
+        """The median over the seeds."""
+        found = self._found()
+        return quantile(found, 0.5) if found else None
+
+    @property
+    def low(self) -> float | None:
+        """The least over the seeds."""
+        return min(self._found(), default=None)
+
+    @property
+    def high(self) -> float | None:
+        """The greatest over the seeds."""
+        return max(self._found(), default=None)
+
+    def _found(self) -> list[float]:
+        return sorted(value for value in self.values if value is not None)
+
+
+_Numbers = Mapping[tuple[str, str, str], float | None]
+
+
+def measures(scenario: Scenario, seeds: Iterable[int]) -> list[Measure]:
+    """Simulate the scenario once for each seed."""
+    found = [_numbers(scenario, seed) for seed in seeds]
+    keys = dict.fromkeys(key for numbers in found for key in numbers)
+    return [Measure(*key, tuple(numbers.get(key, 0.0) for numbers in found)) for key in keys]
+
+
+def _numbers(scenario: Scenario, seed: int) -> _Numbers:
+    load = ScenarioLoad(scenario, seed)
+    until = scenario.ends + (scenario.days + LEFT) * DAY
+    simulated = simulate(scenario.pipeline, load.arrivals(), load, until=until, people=load)
+    found = figures(simulated.facts, simulated.ended)
+    return dict(_of(scenario, found, simulated.builds))
+
+
+def _of(
+    scenario: Scenario, found: Figures, builds: Sequence[PlayedBuild]
+) -> Iterator[tuple[tuple[str, str, str], float | None]]:
+    yield ("lead time", "p50", "seconds"), found.lead(0.5)
+    yield ("lead time", "p90", "seconds"), found.lead(0.9)
+    for end in ENDS:
+        yield ("runs", end.value, "runs"), float(found.ended(end))
+    others = [end for end in End if end not in ENDS]
+    yield ("runs", "cancelled, dropped", "runs"), float(sum(map(found.ended, others)))
+    yield ("runs", "not ended", "runs"), float(found.ended(None))
+    for cause in Cause:
+        yield (
+            ("waiting of a run", cause.value, "seconds"),
+            found.waited(cause) / len(found.runs) if found.runs else None,
+        )
+    for stage in scenario.pipeline.stages:
+        if stage.locks:
+            yield ("locked", stage.name, "seconds"), found.locked.get(stage.name, 0.0)
+    for step in lay_out(scenario.pipeline).steps:
+        yield ("builds", str(step), "builds"), float(found.builds.get(str(step), 0))
+    yield ("builds", "aborted", "builds"), float(found.aborted)
+    yield from _busy(scenario, builds)
+
+
+def _busy(scenario: Scenario, builds: Sequence[PlayedBuild]) -> Iterator[tuple[tuple[str, str, str], float]]:
+    """How many builds each step had at once in the working hours, as a share of its capacity where that is limited."""
+    hours = _Worked(scenario)
+    sums: defaultdict[Step, float] = defaultdict(float)
+    for build in builds:
+        if build.started is not None and build.ended is not None:
+            sums[build.step] += hours.until(build.ended) - hours.until(build.started)
+    for step in lay_out(scenario.pipeline).steps:
+        most = _capacity(scenario.pipeline, step)
+        at_once = sums[step] / hours.total
+        yield ("busy", str(step), "builds at once" if most is None else "share"), at_once / (most or 1)
+
+
+def _capacity(pipeline: Pipeline, step: Step) -> int | None:
+    stage = pipeline.stage(step.stage)
+    if stage is None:
+        raise AssertionError("the steps of a pipeline have stages")
+    return stage.fast_capacity if step.track is Track.FAST else stage.capacity
+
+
+class _Worked:
+    """How many seconds people have worked until a time, in a scenario."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        work = takewhile(lambda each: each[0] < scenario.ends, scenario.work())
+        self._hours = [(midnight + hours.begins, midnight + hours.ends) for midnight, hours in work]
+        self._begins = [begins for begins, _ in self._hours]
+        self._before = [0.0]
+        for begins, ends in self._hours:
+            self._before.append(self._before[-1] + ends - begins)
+
+    @property
+    def total(self) -> float:
+        """All of it; a scenario without a working day counts as one second, in which nothing happens."""
+        return self._before[-1] or 1.0
+
+    def until(self, at: float) -> float:
+        """The seconds of work before that time."""
+        index = bisect_right(self._begins, at) - 1
+        if index < 0:
+            return 0.0
+        begins, ends = self._hours[index]
+        return self._before[index] + min(at, ends) - begins

@@ -134,7 +134,7 @@ class Feed:
             self._wait(version, began)
             with self._news:
                 if not self._listeners:
-                    self._thread = None
+                    self._thread, self._frame = None, None
                     return
 
     def _draw(self) -> int | None:

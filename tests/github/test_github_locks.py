@@ -207,10 +207,14 @@ def test_the_pull_request_of_a_run_that_ended_before_github_answered_hears_of_it
     """GitHub was asked late, for it was away. `decided`: whether the end was decided upon by then."""
     merged = merge_silently(shop, LockAsked(shop.pipeline.stages[0].name, "ann", "closed"))
     shop.context.decision_limits = replace(shop.context.decision_limits, pull_told=0.0)
-    shop.context.inbox.add(CancelAsked(shop.run_of(merged).key, "ann", "not wanted"), "cancel")
+    cancelled = CancelAsked(shop.run_of(merged).key, "ann", "not wanted")
     if decided:
-        shop.work()
-    shop.do(question(merged))
+        shop.tell(cancelled)
+        shop.ask(question(merged))
+    else:
+        shop.ask(question(merged))
+        shop.context.inbox.add(cancelled, "cancel")
+    shop.see_through(question(merged))
     shop.work()
     (said,) = shop.github.control.comments(REPO, 1)
     assert "cancelled by ann" in said["body"]

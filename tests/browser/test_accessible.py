@@ -34,20 +34,20 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 def busy(story: Story) -> Story:
     """A board with everything on it: three locks, a dead letter, a fix, a folded queue, a pause, runs that ended."""
     story.start()
-    story.passes(story.merge("S2", "a"), 4)
+    story.pass_stages(story.merge("S2", "a"), 4)
     failing = story.merge("S1", "a", "Round prices")
-    story.passes(failing, 2)
+    story.pass_stages(failing, 2)
     story.build(failing, Outcome.FAILURE, ("CheckoutTest",))
     story.build(story.merge("S3", "a"), Outcome.FAILURE)
-    story.passes(story.merge("S1", "b", "Fix the rounding"))
-    story.put(LockAsked("production", "sam", "the fair"), LockAsked("production", "olga", "the database moves"))
-    story.put(PullMoved("S2", 12, sha("S2p"), at=1.0), TriggerAccepted("S2.pr12-1", 1, 7))
-    story.put(BuildSeen("build", "shop/verify", 4, Outcome.FAILURE, "S2.pr12-1", 1, ("LintTest",)))
+    story.pass_stages(story.merge("S1", "b", "Fix the rounding"))
+    story.tell(LockAsked("production", "sam", "the fair"), LockAsked("production", "olga", "the database moves"))
+    story.tell(PullMoved("S2", 12, sha("S2p"), at=1.0), TriggerAccepted("S2.pr12-1", 1, 7))
+    story.tell(BuildSeen("build", "shop/verify", 4, Outcome.FAILURE, "S2.pr12-1", 1, ("LintTest",)))
     claim, _ = story.context.outbox.claim("people", limit=5)
     assert claim is not None
     story.context.outbox.give_up(claim, "could not tell team-chat (error=403)", time.time())
-    story.put(ModeAsked(Mode.PAUSE, "alex", "to see"))
-    story.put(*(Merged("S2", sha(f"m{n}"), sha(f"m{n - 1}") if n else sha("S2a"), author="alex") for n in range(9)))
+    story.tell(ModeAsked(Mode.PAUSE, "alex", "to see"))
+    story.tell(*(Merged("S2", sha(f"m{n}"), sha(f"m{n - 1}") if n else sha("S2a"), author="alex") for n in range(9)))
     return story
 
 

@@ -59,9 +59,9 @@ def long_story(request: pytest.FixtureRequest, redis: Redis, story: Story) -> It
     told = Story(redis, shape)
     told.start()
     failing = told.merge("S1", "a")
-    told.passes(failing, len(shape.stages) - 2)
+    told.pass_stages(failing, len(shape.stages) - 2)
     told.build(failing, Outcome.FAILURE)
-    told.passes(told.merge("S2", "a"), 2)
+    told.pass_stages(told.merge("S2", "a"), 2)
     yield told
 
 
@@ -95,7 +95,7 @@ def test_a_thousand_runs_take_three_screens_and_few_bytes_and_are_all_within_rea
     laptop: Page, address: str, story: Story
 ) -> None:
     story.start()
-    story.put(ModeAsked(Mode.PAUSE, "alex", "filling"))
+    story.tell(ModeAsked(Mode.PAUSE, "alex", "filling"))
     for service in ("S1", "S2", "S3"):
         shas = [sha(f"{service}{n}") for n in range(334)]
         merges = [
@@ -104,7 +104,7 @@ def test_a_thousand_runs_take_three_screens_and_few_bytes_and_are_all_within_rea
             )
             for n, each in enumerate(shas)
         ]
-        story.put(*merges)
+        story.tell(*merges)
     while len(story.board.runs) < 1_002:
         story.turns()
     url = f"{address}/p/{story.shape.name}"
@@ -132,7 +132,7 @@ def test_the_lists_keep_themselves_up_to_date_and_leave_the_reader_alone(
     page.goto(f"{address}/p/{story.shape.name}/runs", wait_until="domcontentloaded")
     is_live(page)
     page.evaluate("window.sameDocument = true")
-    story.put(Merged("S1", sha("x"), None, title=HOSTILE, author=HOSTILE, pull=1))
+    story.tell(Merged("S1", sha("x"), None, title=HOSTILE, author=HOSTILE, pull=1))
     row = page.locator("[id='r-S1.1']")
     expect(row).to_contain_text(HOSTILE, timeout=15_000)
     page.get_by_label("Words").fill("something half typed")
@@ -174,9 +174,9 @@ def test_no_page_sticks_out_at_any_width(
 ) -> None:
     story.start()
     failing = story.merge("S1", "a", "a_very_long_title_without_a_blank_" * 6)
-    story.passes(failing, 2)
+    story.pass_stages(failing, 2)
     story.build(failing, Outcome.FAILURE, ("a_test_with_a_very_long_name_" * 6,))
-    story.put(LockAsked("production", "alex", "y" * 400))
+    story.tell(LockAsked("production", "alex", "y" * 400))
     for path in pages(app, story.shape.name).values():
         if not path.startswith("/p/"):
             continue
@@ -200,7 +200,7 @@ def test_the_overview_tells_of_a_lock_without_a_reload(
         is_live(page)
         names = page.locator(".pipelines h2")
         expect(names).to_have_text([story.shape.name, other.shape.name])
-        other.put(LockAsked("production", "sam", HOSTILE))
+        other.tell(LockAsked("production", "sam", HOSTILE))
         expect(page.locator(".has-lock")).to_contain_text(HOSTILE, timeout=15_000)
         expect(names).to_have_text([other.shape.name, story.shape.name])
         expect(page).to_have_title(re.compile(f"^Locked: {other.shape.name}"))

@@ -23,7 +23,7 @@ def freezes(story: Story) -> tuple[str, str]:
     """Production is frozen and pre-production will be; S1 waits. In words: until when, and from when."""
     now = time.time()
     story.start()
-    story.put(
+    story.tell(
         FreezesPlanned(
             (
                 Freeze("weekend", ("production",), (FreezeWindow(now - HOUR, now + 60 * HOUR),), ZONE, role="operator"),
@@ -31,7 +31,7 @@ def freezes(story: Story) -> tuple[str, str]:
             )
         )
     )
-    story.passes(story.merge("S1", "a", "Round prices"), 3)
+    story.pass_stages(story.merge("S1", "a", "Round prices"), 3)
     return local_moment(now + 60 * HOUR, ZONE), local_moment(now + 24 * HOUR, ZONE)
 
 

@@ -26,14 +26,14 @@ def first_picture(story: Story) -> Run:
     """Seven runs on their way; returns S1a, which runs in pre-production."""
     story.start()
     s1a = story.merge("S1", "a", "Round prices to the cent")
-    story.passes(s1a, 2)
+    story.pass_stages(s1a, 2)
     story.build(s1a, None)
     for service, letter, passed in (("S2", "a", 2), ("S1", "b", 2), ("S3", "a", 1), ("S1", "c", 1), ("S2", "b", 1)):
         run = story.merge(service, letter)
-        story.passes(run, passed)
+        story.pass_stages(run, passed)
         if passed == 1:
             story.build(run, None)
-    story.passes(story.merge("S1", "d"), 1)
+    story.pass_stages(story.merge("S1", "d"), 1)
     return s1a
 
 
@@ -63,11 +63,11 @@ def test_the_pictures_unfold_without_a_reload(address: str, page: Page, story: S
     expect(page.locator("#banners")).to_have_attribute("aria-live", "polite")
 
     fix = story.merge("S1", "e", "Fix the rounding")
-    story.passes(fix)
+    story.pass_stages(fix)
     expect(banner).to_contain_text("“Fix the rounding” #44 is in fast acceptance")
     assert names(page, "#c-acceptance .fast-step") == ["S1.5"]
 
-    story.passes(fix, 3)
+    story.pass_stages(fix, 3)
     expect(page.locator(".banner")).to_have_count(0)
     expect(page.locator("#c-production .stage .tile")).to_have_attribute("id", "t-S1.5")
     assert names(page, "#c-pre-production .stage") == ["S2.1"]
@@ -109,18 +109,18 @@ def test_title_and_icon_follow_a_lock_that_comes_and_goes(address: str, page: Pa
     is_live(page)
     icon = page.locator("link[rel=icon]")
     expect(icon).to_have_attribute("href", "/static/icon.svg")
-    story.put(LockAsked("production", "alex", "the fair"))
+    story.tell(LockAsked("production", "alex", "the fair"))
     expect(icon).to_have_attribute("href", "/static/icon-locked.svg", timeout=15_000)
     expect(page).to_have_title(re.compile("^Locked: production · "))
-    story.put(UnlockAsked("production", "alex", "it is over"))
+    story.tell(UnlockAsked("production", "alex", "it is over"))
     expect(icon).to_have_attribute("href", "/static/icon.svg", timeout=15_000)
     expect(page).not_to_have_title(re.compile("Locked"))
 
 
 def test_focus_selection_and_scrolling_survive_an_update(address: str, page: Page, story: Story) -> None:
     story.start()
-    story.put(ModeAsked(Mode.PAUSE, "alex", "no"))
-    story.put(*(Merged("S2", sha(f"m{n}"), sha(f"m{n - 1}") if n else None, title=f"Change {n}") for n in range(30)))
+    story.tell(ModeAsked(Mode.PAUSE, "alex", "no"))
+    story.tell(*(Merged("S2", sha(f"m{n}"), sha(f"m{n - 1}") if n else None, title=f"Change {n}") for n in range(30)))
     page.goto(address, wait_until="domcontentloaded")
     is_live(page)
     scrolled = page.locator(".facts ol")
@@ -130,7 +130,7 @@ def test_focus_selection_and_scrolling_survive_an_update(address: str, page: Pag
         "() => { const t = document.querySelector(`[id='t-S2.3'] .title`).firstChild;"
         " getSelection().setBaseAndExtent(t, 0, t, 8) }"
     )
-    story.put(LockAsked("production", "alex", "a change elsewhere"))
+    story.tell(LockAsked("production", "alex", "a change elsewhere"))
     expect(page.locator(".banner.locked")).to_contain_text("a change elsewhere")
     assert page.evaluate("document.activeElement.id") == "a-S2.2"
     assert page.evaluate("getSelection().toString()") == "Change 2"
@@ -143,7 +143,7 @@ def test_the_focus_follows_a_run_to_where_it_goes(address: str, page: Page, stor
     page.goto(address, wait_until="domcontentloaded")
     is_live(page)
     page.locator(f"[id='a-{run.key}']").focus()
-    story.passes(run)
+    story.pass_stages(run)
     expect(page.locator("#c-acceptance .stage .tile")).to_have_count(1)
     assert page.evaluate("document.activeElement.id") == f"a-{run.key}"
 
@@ -152,8 +152,8 @@ def test_a_hostile_title_is_shown_as_text(address: str, page: Page, story: Story
     story.start()
     page.goto(address, wait_until="domcontentloaded")
     is_live(page)
-    story.put(Merged("S1", sha("x"), sha("S1 base"), title=HOSTILE, author=HOSTILE, pull=1))
-    story.put(LockAsked("production", "alex", HOSTILE))
+    story.tell(Merged("S1", sha("x"), sha("S1 base"), title=HOSTILE, author=HOSTILE, pull=1))
+    story.tell(LockAsked("production", "alex", HOSTILE))
     expect(page.locator("[id='t-S1.1'] .title")).to_contain_text(HOSTILE)
     expect(page.locator(".banner.locked")).to_contain_text(HOSTILE)
     page.goto(f"{address}/p/{story.shape.name}/runs/S1.1", wait_until="domcontentloaded")
@@ -181,7 +181,7 @@ def test_one_page_too_many_is_late_and_becomes_live_when_there_is_room(address: 
         page.goto(address, wait_until="domcontentloaded")
         sign = page.locator("#live-text")
         expect(sign).to_have_text(re.compile("^Too many live pages are open from your address; as of "))
-        story.put(LockAsked("production", "alex", "seen a little later"))
+        story.tell(LockAsked("production", "alex", "seen a little later"))
         expect(page.locator(".banner.locked")).to_contain_text("seen a little later", timeout=15_000)
         expect(sign).to_have_text(re.compile("^Too many"))
     expect(sign).to_have_text("Live", timeout=15_000)
@@ -189,7 +189,7 @@ def test_one_page_too_many_is_late_and_becomes_live_when_there_is_room(address: 
 
 def test_without_scripts_the_page_shows_the_board(address: str, browser: Browser, story: Story) -> None:
     story.start()
-    story.put(LockAsked("production", "alex", "plain HTML"))
+    story.tell(LockAsked("production", "alex", "plain HTML"))
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(address, wait_until="domcontentloaded")
@@ -202,8 +202,8 @@ def test_without_scripts_the_page_shows_the_board(address: str, browser: Browser
 
 def test_nothing_sticks_out_at_any_width(address: str, page: Page, story: Story) -> None:
     story.build(first_picture(story), Outcome.FAILURE, ("a_test_with_a_very_long_name_" * 6,))
-    story.put(UnlockAsked("pre-production", "alex", "x" * 400))
-    story.put(LockAsked("production", "alex", "y" * 400))
+    story.tell(UnlockAsked("pre-production", "alex", "x" * 400))
+    story.tell(LockAsked("production", "alex", "y" * 400))
     page.goto(address, wait_until="domcontentloaded")
     is_live(page)
     for width in (360, 390, 820, 1180, 1181, 1440, 1920):

@@ -23,12 +23,12 @@ def retried(story: Story) -> Run:
     """S1a fails in pre-production, is retried and fails again; S2a waits before it; S1b is on its way."""
     story.start()
     run = story.merge("S1", "a", "Round prices")
-    story.passes(run, 2)
-    story.passes(story.merge("S2", "a", "Faster search"), 2)
+    story.pass_stages(run, 2)
+    story.pass_stages(story.merge("S2", "a", "Faster search"), 2)
     story.build(run, Outcome.FAILURE, TESTS)
-    story.put(RetryAsked(run.key, "alex", "the database was restarted"))
+    story.tell(RetryAsked(run.key, "alex", "the database was restarted"))
     story.build(run, Outcome.FAILURE, TESTS[:1])
-    story.passes(story.merge("S1", "b", "Fix the rounding"))
+    story.pass_stages(story.merge("S1", "b", "Fix the rounding"))
     return run
 
 
@@ -43,7 +43,7 @@ def test_it_follows_every_decision_within_a_second(address: str, page: Page, sto
     took = []
     for number in range(5):
         began = time.monotonic()
-        story.put(RetryAsked(run.key, "alex", f"once more {number}"))
+        story.tell(RetryAsked(run.key, "alex", f"once more {number}"))
         page.wait_for_function("text => document.body.innerText.includes(text)", arg=f"once more {number}")
         took.append(time.monotonic() - began)
         story.build(run, Outcome.FAILURE)
@@ -69,7 +69,7 @@ def test_what_is_selected_and_where_one_reads_survive_an_update(address: str, pa
     open_run(page, address, story, run.key)
     page.locator("#attempt-1 a").first.evaluate("e => e.focus({preventScroll: true})")
     page.evaluate("() => getSelection().selectAllChildren(document.querySelector('.run .title'))")
-    story.put(ModeAsked(Mode.PAUSE, "alex", "no"), RetryAsked(run.key, "alex", "again"))
+    story.tell(ModeAsked(Mode.PAUSE, "alex", "no"), RetryAsked(run.key, "alex", "again"))
     expect(page.locator(".answer")).to_contain_text("the pipeline is paused by alex")
     assert page.evaluate("document.activeElement.closest('.attempt').id") == "attempt-1"
     assert "Round prices" in page.evaluate("getSelection().toString()")
@@ -78,7 +78,7 @@ def test_what_is_selected_and_where_one_reads_survive_an_update(address: str, pa
 @pytest.mark.parametrize("width", [1440, 800, 390])
 def test_nothing_sticks_out_of_the_page_of_a_run(address: str, page: Page, story: Story, width: int) -> None:
     run = retried(story)
-    story.put(TriggerRefused("S1.2", 2, "the job is disabled " * 20))
+    story.tell(TriggerRefused("S1.2", 2, "the job is disabled " * 20))
     page.set_viewport_size({"width": width, "height": 900})
     for path in (f"/p/{story.shape.name}/runs/{run.key}", f"/p/{story.shape.name}/runs/S1.2", "/docs/fast-lane"):
         page.goto(f"{address}{path}", wait_until="domcontentloaded")
@@ -87,11 +87,11 @@ def test_nothing_sticks_out_of_the_page_of_a_run(address: str, page: Page, story
 
 def test_a_build_of_a_pull_request_has_a_page_that_is_live(address: str, page: Page, story: Story) -> None:
     story.start()
-    story.put(PullMoved("S1", 12, sha("S1p"), at=1.0))
+    story.tell(PullMoved("S1", 12, sha("S1p"), at=1.0))
     open_run(page, address, story, "S1.pr12-1")
-    story.put(BuildSeen("build", "shop/verify", 4, None, "S1.pr12-1", 1))
+    story.tell(BuildSeen("build", "shop/verify", 4, None, "S1.pr12-1", 1))
     expect(page.locator(".answer")).to_contain_text("build #4 runs in verify")
-    story.put(BuildSeen("build", "shop/verify", 4, Outcome.FAILURE, "S1.pr12-1", 1, ("LintTest",)))
+    story.tell(BuildSeen("build", "shop/verify", 4, Outcome.FAILURE, "S1.pr12-1", 1, ("LintTest",)))
     expect(page.locator(".answer h3")).to_have_text("failed")
     expect(page.locator(".attempt.failed")).to_contain_text("LintTest")
     assert (page.locator(".answer .to-log").get_attribute("href") or "").endswith("/job/shop/job/verify/4/console")

@@ -48,20 +48,20 @@ def test_with_a_token_and_out_again(site: str, page: Page, story: Story, complai
 
 
 def test_ones_own_runs_stand_above_the_board_also_those_that_it_folds_away(site: str, page: Page, story: Story) -> None:
-    story.put(ModeAsked(Mode.PAUSE, "alex", "no"))
+    story.tell(ModeAsked(Mode.PAUSE, "alex", "no"))
     for n in range(30):
         before, author = sha(f"m{n - 1}") if n else None, "Kim" if n == 20 else "x"
-        story.put(Merged("S2", sha(f"m{n}"), before, title=f"Change {n}", author=author))
+        story.tell(Merged("S2", sha(f"m{n}"), before, title=f"Change {n}", author=author))
     page.goto(f"{site}/sign-in/github?next=/p/{story.shape.name}", wait_until="domcontentloaded")
     expect(page.locator("#live-text")).to_have_text("Live")
     mine = page.get_by_role("region", name="Yours in a queue 1")
     expect(mine).to_contain_text("Change 20 no. 21 before build")
     expect(page.locator("[id='t-S2.21']")).to_have_count(0)
     page.evaluate("window.sameDocument = true")
-    story.put(CancelAsked("S2.1", "alex", "not this one"))
+    story.tell(CancelAsked("S2.1", "alex", "not this one"))
     expect(mine).to_contain_text("no. 20 before build", timeout=15_000)
     assert page.evaluate("window.sameDocument") is True
-    story.put(LockAsked("production", "alex", "the fair"))
+    story.tell(LockAsked("production", "alex", "the fair"))
     page.set_viewport_size({"width": 390, "height": 844})
     banner = page.get_by_role("region", name="production is locked")
     expect(banner).to_be_visible(timeout=15_000)

@@ -15,25 +15,17 @@ from bot.core.model.events import (
     AbortTaken,
     BuildLost,
     BuildSeen,
-    CancelAsked,
-    Configured,
     ContainmentKnown,
     Event,
-    FastLaneAsked,
     HeadSeen,
-    LockAsked,
     Merged,
-    ModeAsked,
-    MoveAsked,
-    RetryAsked,
     TimePassed,
     TriggerAccepted,
     TriggerRefused,
-    UnlockAsked,
     Withdrawn,
 )
 from bot.core.model.facts import Fact, FactKind
-from bot.core.model.pipeline import Lane, Mode, Outcome, Pipeline, Step, Track
+from bot.core.model.pipeline import Outcome, Pipeline
 from bot.core.model.run import Ending, Run, Status
 from bot.core.rules.decide import decide
 from bot.core.rules.decision import LIMITS, Decision, DecisionLimits, Ended
@@ -42,6 +34,7 @@ from bot.reporting.explain import why
 from bot.reporting.run_report import Button
 from bot.reporting.view import View, view
 from tests.core.world import Asked, GitHub, Jenkins, receive, shop
+from tests.story_world import BuildingWorld
 from tests.texts import text_of
 
 
@@ -53,8 +46,8 @@ class Written(NamedTuple):
     text: str
 
 
-class Town:
-    """One board, and everybody around it."""
+class Town(BuildingWorld):
+    """One board, decided by the rules alone, and everybody around it; a commit's name is its sha."""
 
     def __init__(self, pipeline: Pipeline | None = None, limits: DecisionLimits = LIMITS) -> None:
         self.limits = limits
@@ -84,6 +77,26 @@ class Town:
         self._write_comments(decision.effects)
         receive(decision.effects, self.jenkins, self.github)
         return decision
+
+    def board_now(self) -> Board:
+        """The board itself: there is no other copy."""
+        return self.board
+
+    def start(self) -> None:
+        """A town has begun when it is made, with a main that nobody has seen yet."""
+
+    def sha_of(self, name: str) -> str:
+        """A commit's name is its sha."""
+        return name
+
+    def name_of(self, sha: str) -> str:
+        """A commit's name is its sha."""
+        return sha
+
+    def tell(self, *events: Event) -> None:
+        """Events, one second apart."""
+        for event in events:
+            self.send(event)
 
     def merge(self, service: str, letter: str, **details: Any) -> str:
         """A merge lands on main and its push is delivered."""
@@ -138,14 +151,19 @@ class Town:
         for sha in shas:
             self.send(self.jenkins.start(self.attempt(sha)))
 
-    def passes(self, *shas: str) -> None:
+    def passes(self, *names: str) -> None:
         """The builds start, if they have not, and succeed."""
-        for sha in shas:
-            self.ends(sha, Outcome.SUCCESS)
+        for name in names:
+            self.ends(name, Outcome.SUCCESS)
 
-    def fails(self, sha: str, tests: tuple[str, ...] = ()) -> None:
+    def fails(self, name: str, tests: tuple[str, ...] = ()) -> None:
         """The build starts, if it has not, and fails."""
-        self.ends(sha, Outcome.FAILURE, tests)
+        self.ends(name, Outcome.FAILURE, tests)
+
+    def withdrawn_end(self) -> None:
+        """Jenkins has ended every build that it was asked to end, and says so."""
+        for run in [run for run in self.board.runs.values() if run.status is Status.ENDING]:
+            self.gives_back(run.position.sha)
 
     def ends(self, sha: str, result: Outcome, tests: tuple[str, ...] = ()) -> None:
         """The build starts, if it has not, and ends."""
@@ -195,74 +213,12 @@ class Town:
         self.now += seconds - 1
         self.send(TimePassed())
 
-    # -- what people ask for -------------------------------------------------------------------------------------
-
-    def lock(self, stage: str, by: str = "ann", *, let_fixes_in: bool = False, until: float | None = None) -> None:
-        """A person locks a stage."""
-        self.send(LockAsked(stage, by, "maintenance", let_fixes_in, until))
-
-    def unlock(self, stage: str, by: str = "ann", lock: str | None = None, *, every: bool = False) -> None:
-        """A person opens the lock of a stage, one of several, or every one."""
-        self.send(UnlockAsked(stage, by, "it is fine", lock, every))
-
-    def retry(self, sha: str) -> None:
-        """A person wants the failed build repeated."""
-        self.send(RetryAsked(self.key(sha), "ann", "flaky"))
-
-    def cancel(self, sha: str) -> None:
-        """A person takes a run out."""
-        self.send(CancelAsked(self.key(sha), "ann", "not wanted"))
-
-    def move(self, sha: str) -> None:
-        """A person moves a waiting run to the front of its queue."""
-        self.send(MoveAsked(self.key(sha), "ann", "the fair is tomorrow"))
-
-    def fast_lane(self, service: str, stage: str | None = None) -> None:
-        """A person sends the head of main on the fast lane."""
-        self.send(FastLaneAsked(service, "ann", "urgent", stage))
-
-    def mode(self, mode: Mode) -> None:
-        """A person pauses, resumes, or has the pipeline observe."""
-        self.send(ModeAsked(mode, "ann", "because"))
-
-    def configure(self, pipeline: Pipeline) -> None:
-        """The configuration changes."""
-        self.send(Configured(pipeline))
-
-    # -- longer ways, in one sentence ----------------------------------------------------------------------------
-
-    def arrives(self, service: str, letter: str, before: str) -> str:
-        """A merge that has passed every stage up to `before`, whose queue it joins (or passes, if it may)."""
-        sha = self.merge(service, letter)
-        while self.run(sha).step.stage != before:
-            self.passes(sha)
-        return sha
-
-    def breaks(self, service: str, letter: str, stage: str = "pre-production") -> str:
-        """A merge that gets to `stage` and fails there."""
-        sha = self.arrives(service, letter, stage)
-        self.fails(sha)
-        return sha
-
-    def fix_passes(self, sha: str, stage: str = "pre-production") -> None:
-        """A fast run passes one job after the other, up to and with the real `stage`."""
-        while Step(stage) not in self.run(sha).passed:
-            self.passes(sha)
-            if sha not in self.live():
-                return
-
     # -- what there is to see ------------------------------------------------------------------------------------
 
-    def run(self, sha: str) -> Run:
-        """The live run of a commit; the latest, if there are several."""
-        found = [run for run in self.board.runs.values() if run.position.sha == sha]
-        assert found, f"{sha} is not on the board: {self.left(sha)}"
-        return max(found, key=lambda run: run.queue_number)
-
-    def key(self, sha: str) -> str:
+    def key(self, name: str) -> str:
         """The key of a commit's run, whether or not it is live."""
-        live = [run.key for run in self.board.runs.values() if run.position.sha == sha]
-        return live[-1] if live else next(key for key, (name, _) in self.ended.items() if name == sha)
+        live = [run.key for run in self.board.runs.values() if run.position.sha == name]
+        return live[-1] if live else next(key for key, (sha, _) in self.ended.items() if sha == name)
 
     def attempt(self, sha: str) -> Asked:
         """The present attempt of a run, as Jenkins knows it."""
@@ -270,46 +226,18 @@ class Town:
         assert run.holds_slot, f"{sha} has no build: it is {run.status} in {run.step}"
         return self.jenkins.attempts[run.key, run.attempt.number]
 
-    def live(self) -> list[str]:
-        """All live runs, in the order of their commits' names."""
-        return sorted(run.position.sha for run in self.board.runs.values())
-
-    def queue(self, step: str) -> list[str]:
-        """Who waits to enter a step: tail .. head."""
-        return [run.position.sha for run in self.board.queue(_step(step))][::-1]
-
-    def runs_in(self, step: str) -> list[str]:
-        """Who holds a slot of a step: last in .. first in."""
-        return [run.position.sha for run in self.board.inside(_step(step))][::-1]
-
-    def status(self, sha: str) -> Status:
-        """Where a run stands."""
-        return self.run(sha).status
-
-    def at(self, sha: str) -> str:
-        """The step that a run is in or waits for."""
-        return str(self.run(sha).step)
-
-    def on_fast_lane(self) -> list[str]:
-        """The runs on the fast lane."""
-        return sorted(run.position.sha for run in self.board.runs.values() if run.lane is Lane.FAST)
-
     def says(self, sha: str) -> str:
         """Why a run stands where it stands, in words."""
         return why(self.board, self.run(sha), self.now).sentence
 
-    def left(self, sha: str) -> tuple[str, str | None] | None:
+    def left(self, name: str) -> tuple[str, str | None] | None:
         """How a run of the commit ended, and by which commit; None if none has."""
-        for name, ending in reversed(self.ended.values()):
-            if name == sha:
+        for sha, ending in reversed(self.ended.values()):
+            if sha == name:
                 by = self.ended.get(ending.by or "", (None,))[0]
                 live = self.board.runs.get(ending.by or "")
                 return str(ending.end), live.position.sha if live else by
         return None
-
-    def locks(self, stage: str = "pre-production") -> list[str]:
-        """Who holds the locks of a stage: commits, or people."""
-        return [lock.position.sha if lock.position else lock.by for lock in self.board.locks_of(stage)]
 
     def quiet(self) -> None:
         """Forget what was told and done so far: `did` and `told` speak of what comes now."""
@@ -358,7 +286,3 @@ class Town:
     def view(self) -> View:
         """What the page shows."""
         return view(self.board, 1, self.now)
-
-
-def _step(name: str) -> Step:
-    return Step(name.removeprefix("fast "), Track.FAST) if name.startswith("fast ") else Step(name)

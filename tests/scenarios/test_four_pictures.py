@@ -1,4 +1,7 @@
-"""The four pictures of the design, one after the other, each asserted in full."""
+"""The four pictures of the design, one after the other, each asserted in full for the rules alone.
+
+A worker plays them too, with Redis, Jenkins and GitHub: `tests/workers/test_four_pictures.py`.
+"""
 
 import pytest
 
@@ -7,6 +10,14 @@ from bot.core.model.facts import FactKind
 from bot.core.model.pipeline import Job, Outcome
 from bot.core.model.run import Status
 from tests.core.town import Town
+from tests.story_world import (
+    everybody_else_passes,
+    first_picture,
+    fourth_picture,
+    second_picture,
+    stations,
+    third_picture,
+)
 from tests.texts import body_of, subject_of, text_of
 
 
@@ -14,10 +25,7 @@ from tests.texts import body_of, subject_of, text_of
 def one() -> Town:
     """Picture 1: seven runs of the services S1 to S3."""
     town = Town()
-    for service, letter in ("S1", "a"), ("S2", "a"), ("S1", "b"):
-        town.arrives(service, letter, before="pre-production")
-    for service, letter in ("S3", "a"), ("S1", "c"), ("S2", "b"), ("S1", "d"):
-        town.arrives(service, letter, before="acceptance")
+    first_picture(town)
     return town
 
 
@@ -25,7 +33,7 @@ def one() -> Town:
 def two(one: Town) -> Town:
     """Picture 2: S1a has failed in pre-production."""
     one.quiet()
-    one.fails("S1a", tests=("CheckoutTest",))
+    second_picture(one)
     return one
 
 
@@ -33,10 +41,7 @@ def two(one: Town) -> Town:
 def three(two: Town) -> Town:
     """Picture 3: the fix S1e stands before the real pre-production."""
     two.quiet()
-    two.merge("S1", "e")
-    two.passes("S1e")
-    two.passes("S1e")
-    two.passes("S1e")
+    third_picture(two)
     return two
 
 
@@ -45,13 +50,8 @@ def four(three: Town) -> Town:
     """Picture 4: S1e has passed pre-production."""
     three.accepts("S1c")
     three.quiet()
-    three.passes("S1e")
+    fourth_picture(three)
     return three
-
-
-def stations(town: Town) -> list[tuple[list[str], list[str]]]:
-    """Queue and content of acceptance, pre-production and production, as the pictures draw them."""
-    return [(town.queue(stage), town.runs_in(stage)) for stage in ("acceptance", "pre-production", "production")]
 
 
 def test_picture_1_seven_runs_on_their_way(one: Town) -> None:
@@ -171,8 +171,7 @@ def test_picture_4_runs_of_others_neither_restart_nor_lose_their_place(four: Tow
 
 def test_at_the_end_everything_is_delivered(four: Town) -> None:
     four.gives_back("S1c")
-    for sha in ("S1e", "S2a", "S2a", "S3a", "S2b", "S3a", "S2b", "S3a", "S2b"):
-        four.passes(sha)
+    everybody_else_passes(four)
     assert four.live() == []
     assert [four.left(sha) for sha in ("S1e", "S2a", "S3a", "S2b")] == [("delivered", None)] * 4
 

@@ -15,6 +15,7 @@ from bot.runtime import pipeline_context
 from config.configuration import Configuration
 from demo.pipeline import SERVICES
 from demo.pipeline import pipeline as pictures
+from tests.story_world import StoryWorld
 from workers.turn import take_turns
 
 
@@ -33,7 +34,7 @@ def pipeline(name: str) -> Pipeline:
     return pictures(name, job, services=services, verify=Verify(Job("build", "shop/verify")))
 
 
-class Story:
+class Story(StoryWorld):
     """One pipeline whose events are put in by hand and decided by the workers' own turn; nothing goes to Jenkins."""
 
     def __init__(self, redis: Redis, shape: Pipeline) -> None:
@@ -42,12 +43,26 @@ class Story:
         self.context = pipeline_context(redis, shape, Configuration((shape,), {}))
         self.keys, self.inbox, self.store = self.context.keys, self.context.inbox, self.context.store
         self.items = 100
+        self._called: dict[str, str] = {}
 
     @property
     def board(self) -> Board:
         return self.store.copy.board
 
-    def put(self, *events: Event) -> None:
+    def board_now(self) -> Board:
+        """The board that the turns go on with."""
+        return self.board
+
+    def sha_of(self, name: str) -> str:
+        """The sha of a commit such as `S1a`."""
+        return sha(name)
+
+    def name_of(self, sha: str) -> str:
+        """What `merge` called a commit."""
+        return self._called.get(sha, sha[:7])
+
+    def tell(self, *events: Event) -> None:
+        """Put events into the inbox, and decide them."""
         for event in events:
             self.inbox.add(event, uuid.uuid4().hex)
         self.turns()
@@ -58,7 +73,7 @@ class Story:
 
     def start(self) -> None:
         """Configure the pipeline and take the heads of main as its baseline."""
-        self.put(
+        self.tell(
             Configured(self.shape),
             FirstStart(),
             *(HeadSeen(s.name, sha(f"{s.name} base")) for s in self.shape.services),
@@ -70,8 +85,9 @@ class Story:
         known = sha(before) if before else head.sha if head else None
         number = self.store.copy.board.service(service).number + 40
         title = title or f"Change {letter} of {service}"
-        self.put(Merged(service, sha(service + letter), known, pull=number, title=title, author="kim"))
-        return next(r for r in self.board.runs.values() if r.position.sha == sha(service + letter))
+        self._called[sha(service + letter)] = service + letter
+        self.tell(Merged(service, sha(service + letter), known, pull=number, title=title, author="kim"))
+        return self.run(service + letter)
 
     def build(self, run: Run, result: Outcome | None, tests: tuple[str, ...] = ()) -> Run | None:
         """Let the build of a run start, and end with `result`; returns the run, or None if it has ended."""
@@ -81,14 +97,14 @@ class Story:
         assert self.context.outbox.has(f"trigger/{run.key}/{live.attempt.number}")
         self.items += 1
         number = live.attempt.build or self.items
-        self.put(TriggerAccepted(run.key, live.attempt.number, self.items))
-        self.put(BuildSeen(job.controller, job.name, number, None, run.key, live.attempt.number))
+        self.tell(TriggerAccepted(run.key, live.attempt.number, self.items))
+        self.tell(BuildSeen(job.controller, job.name, number, None, run.key, live.attempt.number))
         if result is not None:
             seen = BuildSeen(job.controller, job.name, number, result, run.key, live.attempt.number, tests)
-            self.put(seen)
+            self.tell(seen)
         return self.board.runs.get(run.key)
 
-    def passes(self, run: Run, stages: int = 1) -> None:
+    def pass_stages(self, run: Run, stages: int = 1) -> None:
         """Let the next few builds of a run pass."""
         for _ in range(stages):
             self.build(run, Outcome.SUCCESS)

@@ -59,10 +59,10 @@ def broken(story: Story) -> Run:
     """S1a has failed in pre-production and locks it; S2a and S1b wait behind it, in this order."""
     story.start()
     run = story.merge("S1", "a")
-    story.passes(run, 2)
+    story.pass_stages(run, 2)
     story.build(run, Outcome.FAILURE, ("CheckoutTest",))
-    story.passes(story.merge("S2", "a"), 2)
-    story.passes(story.merge("S3", "a"), 2)
+    story.pass_stages(story.merge("S2", "a"), 2)
+    story.pass_stages(story.merge("S3", "a"), 2)
     return story.board.runs[run.key]
 
 
@@ -195,7 +195,7 @@ def test_the_mode_is_changed_and_changed_back(person: Person, story: Story) -> N
 
 def test_of_several_locks_one_is_chosen_or_all(person: Person, story: Story) -> None:
     story.start()
-    story.put(*(LockAsked("production", "alex", f"because {n}") for n in range(3)))
+    story.tell(*(LockAsked("production", "alex", f"because {n}") for n in range(3)))
     olga = person("olga")
     olga.open(f"{base(story)}/act/unlock?stage=production")
     assert not olga.has_button("Unlock production")
@@ -214,7 +214,7 @@ def test_of_several_locks_one_is_chosen_or_all(person: Person, story: Story) -> 
 def test_if_the_board_has_changed_the_new_consequence_is_shown_first(person: Person, story: Story, broken: Run) -> None:
     olga = person("olga")
     olga.open(f"{base(story)}/act/unlock?stage=pre-production")
-    story.put(CancelAsked("S2.1", "alex", "not any more"))
+    story.tell(CancelAsked("S2.1", "alex", "not any more"))
     before = story.waiting()
     olga.submit("Unlock pre-production", reason=REASON)
     assert (olga.status, story.waiting()) == (409, before)
@@ -354,7 +354,7 @@ def test_a_link_back_leads_nowhere_else(person: Person, story: Story) -> None:
 
 def test_hostile_words_are_shown_as_text(person: Person, story: Story, broken: Run) -> None:
     hostile = "<script>alert(1)</script>\"' onfocus=alert(1) {{7*7}}"
-    story.put(LockAsked("production", hostile[:40], hostile), LockAsked("production", "alex", hostile))
+    story.tell(LockAsked("production", hostile[:40], hostile), LockAsked("production", "alex", hostile))
     olga = person("olga")
     for path in ("unlock?stage=production", f"lock?stage=production&reason={hostile}&until={hostile}"):
         olga.open(f"{base(story)}/act/{path}")
@@ -479,7 +479,7 @@ def test_an_operator_lets_a_run_through_a_freeze_on_its_page(
     person: Person, story: Story, broken: Run, who: str
 ) -> None:
     window = FreezeWindow(time.time() - 60, time.time() + 3600)
-    story.put(FreezesPlanned((Freeze("fair", ("production",), (window,), role="operator"),)))
+    story.tell(FreezesPlanned((Freeze("fair", ("production",), (window,), role="operator"),)))
     browser, words = person(who), "Let through freezes…"
     browser.open(f"{base(story)}/runs/S2.1")
     assert (words in offered(browser)) is (who in ("olga", "ada"))
@@ -504,7 +504,7 @@ def test_each_role_may_do_on_the_page_what_the_table_says(
 ) -> None:
     monkeypatch.setattr("bot.web.acting_pages.PATIENCE", 0)
     if case.mode is not Mode.RUN:
-        story.put(ModeAsked(case.mode, "test", REASON))
+        story.tell(ModeAsked(case.mode, "test", REASON))
     before, browser = story.waiting(), person(who)
     path = f"{base(story)}/act/{case.form}"
     browser.open(path)

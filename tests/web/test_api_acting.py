@@ -26,10 +26,10 @@ def broken(story: Story) -> Run:
     """S1a has failed in pre-production and locks it; S2a waits behind it."""
     story.start()
     run = story.merge("S1", "a")
-    story.passes(run, 2)
+    story.pass_stages(run, 2)
     story.build(run, Outcome.FAILURE, ("CheckoutTest",))
     other = story.merge("S2", "a")
-    story.passes(other, 2)
+    story.pass_stages(other, 2)
     return story.board.runs[run.key]
 
 

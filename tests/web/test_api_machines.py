@@ -18,7 +18,7 @@ def run(story: Story) -> Run:
     """A run whose build in pre-production was asked for."""
     story.start()
     merged = story.merge("S1", "a", title="A <secret> title")
-    story.passes(merged, 2)
+    story.pass_stages(merged, 2)
     return story.board.runs[merged.key]
 
 

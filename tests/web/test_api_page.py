@@ -26,7 +26,7 @@ def test_the_page_is_up_to_date() -> None:
 def test_each_example_works(client: FlaskClient, story: Story, example: str) -> None:
     story.start()
     first = story.merge("S1", "a")
-    story.passes(first, 2)
+    story.pass_stages(first, 2)
     story.build(first, Outcome.FAILURE)
     known = {"INTERLOCK_URL": "", "INTERLOCK_TOKEN": TOKEN}
     words = [Template(word).substitute(known) for word in shlex.split(example)]

@@ -19,8 +19,8 @@ def base(story: Story) -> str:
     """The first of the four pictures, smaller; answers the address of the pipeline."""
     story.start()
     failing, waiting = story.merge("S1", "a"), story.merge("S2", "a", title="Faster search")
-    story.passes(failing, 2)
-    story.passes(waiting, 2)
+    story.pass_stages(failing, 2)
+    story.pass_stages(waiting, 2)
     story.build(failing, Outcome.FAILURE, ("CheckoutTest",))
     story.build(story.merge("S3", "a"), Outcome.FAILURE)
     return f"/api/v1/pipelines/{story.shape.name}"

@@ -37,9 +37,9 @@ def board(story: Story) -> Story:
     """S1a has failed in pre-production, and S2a waits behind its lock."""
     story.start()
     first = story.merge("S1", "a")
-    story.passes(first, 2)
+    story.pass_stages(first, 2)
     story.build(first, Outcome.FAILURE)
-    story.passes(story.merge("S2", "a"), 2)
+    story.pass_stages(story.merge("S2", "a"), 2)
     return story
 
 
@@ -49,7 +49,7 @@ FORESEEABLE = [(case, who) for case, who in cases("path") if case.foreseeable]
 
 def asked(client: FlaskClient, story: Story, case: Case, who: str) -> TestResponse:
     if story.board.header.mode is not case.mode:
-        story.put(ModeAsked(case.mode, "test", REASON))
+        story.tell(ModeAsked(case.mode, "test", REASON))
     headers = {"Authorization": f"Bearer {token(who)}"}
     address = f"/api/v1{'' if case.everywhere else f'/pipelines/{story.shape.name}'}{case.path}"
     return client.post(address, json={"reason": REASON, **case.body}, headers=headers)

@@ -45,8 +45,8 @@ def served(settings: Settings, configuration: Configuration, story: Story, redis
     """
     story.start()
     first = story.merge("S1", "a")
-    story.passes(first, 2)
-    story.passes(story.merge("S2", "a"), 2)
+    story.pass_stages(first, 2)
+    story.pass_stages(story.merge("S2", "a"), 2)
     story.build(first, Outcome.FAILURE)
     story.build(story.merge("S3", "a"), Outcome.FAILURE)
     yield create_app(settings, configuration, lambda _: story.turns())

@@ -32,8 +32,8 @@ def locked(story: Story) -> Story:
     """S1 has failed in pre-production, and S2 waits behind its lock."""
     story.start()
     first = story.merge("S1", "a")
-    story.passes(first, 2)
-    story.passes(story.merge("S2", "a"), 2)
+    story.pass_stages(first, 2)
+    story.pass_stages(story.merge("S2", "a"), 2)
     story.build(first, Outcome.FAILURE)
     return story
 
@@ -56,7 +56,7 @@ def test_a_badge_says_how_it_is(client: FlaskClient, locked: Story, query: str, 
 def test_a_pipeline_that_does_not_act_says_so(client: FlaskClient, story: Story) -> None:
     story.start()
     assert badge(client, story).endswith(": open")
-    story.put(ModeAsked(Mode.PAUSE, "alex", "the database moves"))
+    story.tell(ModeAsked(Mode.PAUSE, "alex", "the database moves"))
     assert badge(client, story).endswith(": paused")
 
 
@@ -69,7 +69,7 @@ def test_it_is_fresh_for_half_a_minute_and_then_asked_for_again(client: FlaskCli
 
 def test_a_stage_that_only_freezes_close_says_until_when(client: FlaskClient, locked: Story) -> None:
     window = FreezeWindow(time.time() - 60, 1_953_532_800.0)
-    locked.put(FreezesPlanned((Freeze("fair", ("pre-production", "production"), (window,), "Europe/Berlin"),)))
+    locked.tell(FreezesPlanned((Freeze("fair", ("pre-production", "production"), (window,), "Europe/Berlin"),)))
     assert badge(client, locked, "?stage=production") == "production: frozen until Thu 2031-11-27 09:00 CET"
     assert badge(client, locked, "?stage=pre-production") == "pre-production: locked"
     assert badge(client, locked).endswith("2 of 4 locked")

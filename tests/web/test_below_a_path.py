@@ -45,17 +45,17 @@ MOST = 600
 def busy(story: Story) -> Story:
     """A board with everything on it that leads somewhere."""
     story.start()
-    story.passes(story.merge("S2", "a"), 4)
+    story.pass_stages(story.merge("S2", "a"), 4)
     failing = story.merge("S1", "a", "Round prices")
-    story.passes(failing, 2)
+    story.pass_stages(failing, 2)
     story.build(failing, Outcome.FAILURE, ("CheckoutTest",))
-    story.passes(story.merge("S1", "b", "Fix the rounding"))
-    story.put(LockAsked("production", "sam", "the fair"))
+    story.pass_stages(story.merge("S1", "b", "Fix the rounding"))
+    story.tell(LockAsked("production", "sam", "the fair"))
     claim, _ = story.context.outbox.claim("people", limit=5)
     assert claim is not None
     story.context.outbox.give_up(claim, "could not tell team-chat (error=403)", 1_700_000_000.0)
-    story.put(ModeAsked(Mode.PAUSE, "alex", "to see"))
-    story.put(*(Merged("S2", sha(f"m{n}"), sha(f"m{n - 1}") if n else sha("S2a"), author="alex") for n in range(6)))
+    story.tell(ModeAsked(Mode.PAUSE, "alex", "to see"))
+    story.tell(*(Merged("S2", sha(f"m{n}"), sha(f"m{n - 1}") if n else sha("S2a"), author="alex") for n in range(6)))
     return story
 
 

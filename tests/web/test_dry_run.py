@@ -17,10 +17,10 @@ def board(story: Story) -> Story:
     """S1a has failed in pre-production; S2a and S3a wait behind its lock."""
     story.start()
     first = story.merge("S1", "a")
-    story.passes(first, 2)
+    story.pass_stages(first, 2)
     story.build(first, Outcome.FAILURE)
-    story.passes(story.merge("S2", "a"), 2)
-    story.passes(story.merge("S3", "a"), 2)
+    story.pass_stages(story.merge("S2", "a"), 2)
+    story.pass_stages(story.merge("S3", "a"), 2)
     return story
 
 

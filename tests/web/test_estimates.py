@@ -18,16 +18,16 @@ def locked(story: Story) -> Story:
     """S2 waits for pre-production, which S3 has locked for the third time by a test that passes on a retry."""
     story.start()
     for service in ("S1", "S2", "S3"):
-        story.passes(story.merge(service, "p"), 4)
+        story.pass_stages(story.merge(service, "p"), 4)
     for letter in "ab":
         flaky = story.merge("S3", letter)
-        story.passes(flaky, 2)
+        story.pass_stages(flaky, 2)
         story.build(story.board.runs[flaky.key], Outcome.FAILURE, ("CheckoutTest",))
-        story.put(RetryAsked(flaky.key, "ann", "again"))
+        story.tell(RetryAsked(flaky.key, "ann", "again"))
         story.build(story.board.runs[flaky.key], Outcome.SUCCESS)
     flaky = story.merge("S3", "c")
-    story.passes(flaky, 2)
-    story.passes(story.merge("S2", "a"), 2)
+    story.pass_stages(flaky, 2)
+    story.pass_stages(story.merge("S2", "a"), 2)
     story.build(story.board.runs[flaky.key], Outcome.FAILURE, ("CheckoutTest",))
     return story
 

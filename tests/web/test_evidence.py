@@ -28,12 +28,12 @@ def broken(story: Story) -> Run:
     """S1a has failed twice in pre-production; S2a waits before it; S1b, the fix, has been built."""
     story.start()
     run = story.merge("S1", "a", "Round prices")
-    story.passes(run, 2)
-    story.passes(story.merge("S2", "a", "Faster search"), 2)
+    story.pass_stages(run, 2)
+    story.pass_stages(story.merge("S2", "a", "Faster search"), 2)
     story.build(run, Outcome.FAILURE, ("CheckoutTest",))
-    story.put(RetryAsked(run.key, "alex", "the database was away"))
+    story.tell(RetryAsked(run.key, "alex", "the database was away"))
     story.build(run, Outcome.FAILURE, ("CheckoutTest", "RoundingTest"))
-    story.passes(story.merge("S1", "b", "Fix the rounding"))
+    story.pass_stages(story.merge("S1", "b", "Fix the rounding"))
     return run
 
 
@@ -77,7 +77,7 @@ def test_every_attempt_has_its_build_its_log_and_what_broke(client: FlaskClient,
 
 def test_an_attempt_that_jenkins_refused_was_no_build(client: FlaskClient, story: Story, broken: Run) -> None:
     fix = story.board.runs["S1.2"]
-    story.put(TriggerRefused(fix.key, fix.attempt.number, "the job is disabled"))
+    story.tell(TriggerRefused(fix.key, fix.attempt.number, "the job is disabled"))
     *_, last = evidence(client, story, fix.key)["attempts"]
     assert (last["outcome"], last["failed"], last["build"], last["log_link"]) == ("refused", False, None, None)
     assert "Jenkins did not take the build" in last["why"]
@@ -86,7 +86,7 @@ def test_an_attempt_that_jenkins_refused_was_no_build(client: FlaskClient, story
 
 
 def test_every_decision_leads_to_the_rule_that_it_follows(client: FlaskClient, story: Story, broken: Run) -> None:
-    story.passes(story.board.runs["S1.2"], 3)
+    story.pass_stages(story.board.runs["S1.2"], 3)
     facts = evidence(client, story, "S1.1")["facts"]
     assert [(each["kind"], each["rule"]) for each in facts if each["rule"]] == [
         ("stage-locked", "L1"),
@@ -125,7 +125,7 @@ def test_waiting_is_split_as_the_statistics_split_it(client: FlaskClient, story:
 
 
 def test_the_account_of_a_run_stays_when_it_has_ended(client: FlaskClient, story: Story, broken: Run) -> None:
-    story.passes(story.board.runs["S1.2"], 4)
+    story.pass_stages(story.board.runs["S1.2"], 4)
     first, later = (evidence(client, story, "S1.2") for _ in range(2))
     assert first["state"] == "ended"
     assert first["waits"] == later["waits"]  # it does not grow any more
@@ -153,7 +153,7 @@ def test_a_fix_carries_the_merges_that_it_contains_and_both_sides_lead_to_each_o
     client: FlaskClient, story: Story, broken: Run
 ) -> None:
     assert [each["run"] for each in evidence(client, story, "S1.2")["carries"]["merges"]] == ["S1.2", "S1.1"]
-    story.passes(story.board.runs["S1.2"], 3)
+    story.pass_stages(story.board.runs["S1.2"], 3)
     fix, failed = evidence(client, story, "S1.2"), evidence(client, story, "S1.1")
     assert ([each["run"] for each in fix["supersedes"]], failed["superseded_by"]) == (["S1.1"], "S1.2")
     assert f'href="/p/{story.shape.name}/runs/S1.1"' in page(client, story, "S1.2")
@@ -165,7 +165,7 @@ def test_a_fix_carries_the_merges_that_it_contains_and_both_sides_lead_to_each_o
 
 def test_what_was_delivered_before_is_not_carried_again(client: FlaskClient, story: Story) -> None:
     story.start()
-    story.passes(story.merge("S1", "a"), 4)
+    story.pass_stages(story.merge("S1", "a"), 4)
     story.build(story.merge("S1", "b"), Outcome.FAILURE)  # fails in build: its commit is on main all the same
     story.merge("S1", "c")
     carried = evidence(client, story, "S1.3")["carries"]
@@ -178,10 +178,10 @@ def test_what_was_delivered_before_is_not_carried_again(client: FlaskClient, sto
 
 def verified(story: Story, result: Outcome | None) -> None:
     """The head of pull request 12 is built."""
-    story.put(PullMoved("S1", 12, sha("S1p"), at=1.0), TriggerAccepted("S1.pr12-1", 1, 7))
-    story.put(BuildSeen("build", "shop/verify", 4, None, "S1.pr12-1", 1))
+    story.tell(PullMoved("S1", 12, sha("S1p"), at=1.0), TriggerAccepted("S1.pr12-1", 1, 7))
+    story.tell(BuildSeen("build", "shop/verify", 4, None, "S1.pr12-1", 1))
     if result is not None:
-        story.put(BuildSeen("build", "shop/verify", 4, result, "S1.pr12-1", 1, ("LintTest",)))
+        story.tell(BuildSeen("build", "shop/verify", 4, result, "S1.pr12-1", 1, ("LintTest",)))
 
 
 def test_the_documentation_shows_its_pictures_light_and_dark(client: FlaskClient) -> None:
@@ -213,7 +213,7 @@ def test_the_build_of_a_pull_request_has_evidence_while_it_runs_and_afterwards(
     told = client.get(f"/api/v1/pipelines/{story.shape.name}/why", query_string={"q": "#12"}).json
     assert told is not None
     assert [each["run"] for each in told["verifications"]] == ["S1.pr12-1"]
-    story.put(BuildSeen("build", "shop/verify", 4, Outcome.FAILURE, "S1.pr12-1", 1, ("LintTest",)))
+    story.tell(BuildSeen("build", "shop/verify", 4, Outcome.FAILURE, "S1.pr12-1", 1, ("LintTest",)))
     found = evidence(client, story, "S1.pr12-1")
     assert (found["state"], found["verification"]["status"]) == ("ended", "failed")
     (attempt,) = found["attempts"]
@@ -229,13 +229,13 @@ def test_the_build_of_a_pull_request_has_evidence_while_it_runs_and_afterwards(
 def test_a_newer_push_stops_the_build_and_the_two_lead_to_each_other(client: FlaskClient, story: Story) -> None:
     story.start()
     verified(story, None)
-    story.put(PullMoved("S1", 12, sha("S1q"), before=sha("S1p"), at=2.0))
-    story.put(BuildSeen("build", "shop/verify", 4, Outcome.ABORTED, "S1.pr12-1", 1))
+    story.tell(PullMoved("S1", 12, sha("S1q"), before=sha("S1p"), at=2.0))
+    story.tell(BuildSeen("build", "shop/verify", 4, Outcome.ABORTED, "S1.pr12-1", 1))
     found = evidence(client, story, "S1.pr12-1")
     assert (found["verification"]["status"], found["attempts"][0]["outcome"]) == ("stopped", "stopped")
     assert found["verification"]["others"] == ["S1.pr12-2"]
     assert "superseded by a newer push" in found["verification"]["reason"]
-    story.put(PullClosed("S1", 12, sha("S1q"), at=3.0))
+    story.tell(PullClosed("S1", 12, sha("S1q"), at=3.0))
     assert evidence(client, story, "S1.pr12-2")["state"] in ("live", "ended")
 
 
@@ -253,7 +253,7 @@ def test_what_nobody_knows_is_not_found_and_no_stream_begins(client: FlaskClient
 
 
 def test_a_run_that_the_history_half_forgot_says_so(client: FlaskClient, story: Story, broken: Run) -> None:
-    story.passes(story.board.runs["S1.2"], 4)
+    story.pass_stages(story.board.runs["S1.2"], 4)
     story.redis.delete(story.keys.stories, story.keys.statistics, story.keys.facts)
     words = text(page(client, story, "S1.2"))
     assert "What happened to it is too long ago" in words

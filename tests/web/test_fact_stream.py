@@ -28,8 +28,8 @@ def told(story: Story) -> Story:
     """A run has failed in pre-production, and another waits behind its lock."""
     story.start()
     first = story.merge("S1", "a")
-    story.passes(first, 2)
-    story.passes(story.merge("S2", "a"), 2)
+    story.pass_stages(first, 2)
+    story.pass_stages(story.merge("S2", "a"), 2)
     story.build(first, Outcome.FAILURE)
     return story
 

@@ -38,12 +38,12 @@ def text(html: str) -> str:
 def base(story: Story) -> str:
     """S1.1 is delivered, S1.2 failed in build, S1.3 waits for pre-production behind S2.1, which has locked it."""
     story.start()
-    story.passes(story.merge("S1", "a", "Round prices"), 4)
+    story.pass_stages(story.merge("S1", "a", "Round prices"), 4)
     story.build(story.merge("S1", "b", "Discounts"), Outcome.FAILURE)
     failing = story.merge("S2", "a", "Faster search")
-    story.passes(failing, 2)
+    story.pass_stages(failing, 2)
     story.build(failing, Outcome.FAILURE)
-    story.passes(story.merge("S1", "c", HOSTILE), 2)
+    story.pass_stages(story.merge("S1", "c", HOSTILE), 2)
     return story.shape.name
 
 
@@ -83,8 +83,8 @@ def test_runs_are_found_by_what_people_know(
 
 def test_a_queue_is_listed_in_the_order_in_which_its_runs_enter(client: FlaskClient, story: Story) -> None:
     story.start()
-    story.put(ModeAsked(Mode.PAUSE, "alex", "no"))
-    story.put(*(Merged("S2", sha(f"m{n}"), sha(f"m{n - 1}") if n else None) for n in range(5)))
+    story.tell(ModeAsked(Mode.PAUSE, "alex", "no"))
+    story.tell(*(Merged("S2", sha(f"m{n}"), sha(f"m{n - 1}") if n else None) for n in range(5)))
     query = {"stage": "build", "state": "waiting"}
     assert runs(client, story.shape.name, **query) == [f"S2.{n}" for n in range(1, 6)]
 
@@ -104,7 +104,7 @@ def test_what_makes_no_sense_is_refused(client: FlaskClient, base: str, query: s
 def test_the_index_of_ended_runs_follows_the_store(story: Story, base: str) -> None:
     index = EndedRunIndex(story.redis, story.keys)
     assert [row.run for row in index.rows()] == ["S1.2", "S1.1"]
-    story.put(CancelAsked("S1.3", "alex", "not wanted"))
+    story.tell(CancelAsked("S1.3", "alex", "not wanted"))
     assert [row.run for row in index.rows()] == ["S1.3", "S1.2", "S1.1"]
     story.redis.zrem(story.keys.ended_order, "S1.1")  # as the history forgets the oldest
     assert [row.run for row in index.rows()] == ["S1.3", "S1.2"]
@@ -160,13 +160,13 @@ def test_too_long_a_question_is_refused(client: FlaskClient, base: str) -> None:
 
 
 def test_a_pull_request_that_is_being_verified_is_found(client: FlaskClient, base: str, story: Story) -> None:
-    story.put(PullMoved("S1", 4712, sha("S1p"), at=1.0))
+    story.tell(PullMoved("S1", 4712, sha("S1p"), at=1.0))
     for question in ("#4712", sha("S1p")[:8]):
         page = client.get("/find", query_string={"q": question}).text
         assert f"Pull request #4712 of S1 is being verified: S1.pr4712-1 {sha('S1p')[:7]}" in text(page)
         assert f'href="https://github.com/shop/s1-{base}/pull/4712"' in page
-    story.put(TriggerAccepted("S1.pr4712-1", 1, 7))
-    story.put(BuildSeen("build", "shop/verify", 4, Outcome.FAILURE, "S1.pr4712-1", 1))
+    story.tell(TriggerAccepted("S1.pr4712-1", 1, 7))
+    story.tell(BuildSeen("build", "shop/verify", 4, Outcome.FAILURE, "S1.pr4712-1", 1))
     for question in ("#4712", "S1.pr4712-1"):
         page = client.get("/find", query_string={"q": question}).text
         assert f"Pull request #4712 of S1 was verified: S1.pr4712-1 {sha('S1p')[:7]} failed" in text(page)
@@ -200,7 +200,7 @@ def test_a_service_has_a_page_with_everything_about_it(client: FlaskClient, base
 
 
 def test_the_log_is_filtered_by_who_what_and_where(client: FlaskClient, base: str, story: Story) -> None:
-    story.put(LockAsked("production", "sam", HOSTILE), UnlockAsked("production", "kim", "over"))
+    story.tell(LockAsked("production", "sam", HOSTILE), UnlockAsked("production", "kim", "over"))
     address = f"/api/v1/pipelines/{base}/facts"
 
     def kinds(query: str) -> list[str]:
@@ -218,7 +218,7 @@ def test_the_log_is_filtered_by_who_what_and_where(client: FlaskClient, base: st
 
 
 def test_a_page_of_the_filtered_log_goes_on_where_it_ended(client: FlaskClient, base: str, story: Story) -> None:
-    story.put(*(LockAsked("production", f"person{n}", "why") for n in range(5)))
+    story.tell(*(LockAsked("production", f"person{n}", "why") for n in range(5)))
     address, seen, before = f"/api/v1/pipelines/{base}/facts?by=anybody&limit=2", [], ""
     while before is not None:
         page = client.get(f"{address}{before and '&before=' + before}").json
@@ -231,7 +231,7 @@ def test_only_what_was_decided_later_is_told(client: FlaskClient, base: str, sto
     address = f"/api/v1/pipelines/{base}/facts"
     newest = client.get(f"{address}?limit=1").json["facts"][0]["id"]
     assert client.get(f"{address}?after={newest}").json == {"facts": [], "next": None}
-    story.put(LockAsked("production", "sam", "why"), UnlockAsked("production", "kim", "over"))
+    story.tell(LockAsked("production", "sam", "why"), UnlockAsked("production", "kim", "over"))
     later = client.get(f"{address}?after={newest}").json["facts"]
     assert [fact["by"] for fact in later if fact["by"]] == ["kim", "sam"]
     assert [fact["by"] for fact in client.get(f"{address}?by=sam&after={newest}").json["facts"]] == ["sam"]
@@ -264,7 +264,7 @@ def test_the_overview_has_the_locked_pipelines_first_with_why_and_since_when(
     quiet.start()
     paused = Story(story.redis, pipeline(f"z-{base}"))
     paused.start()
-    paused.put(ModeAsked(Mode.PAUSE, "alex", "no"))
+    paused.tell(ModeAsked(Mode.PAUSE, "alex", "no"))
     all_of_them = Configuration((quiet.shape, paused.shape, story.shape), {})
     both = create_app(settings, all_of_them, lambda _: None).test_client()
     rows = both.get("/api/v1/pipelines").json["pipelines"]

@@ -223,7 +223,7 @@ def test_gunicorn_serves_live_pages_and_deliveries_side_by_side(address: str, st
             connection.request("GET", f"/p/{story.shape.name}/live")
             answers.append(stack.enter_context(connection.getresponse()))
         assert {answer.status for answer in answers} == {200}
-        story.put(LockAsked("production", "alex", "a test of the feed"))
+        story.tell(LockAsked("production", "alex", "a test of the feed"))
         for answer in answers:
             assert any(b"a test of the feed" in line for line in answer)
         with urllib.request.urlopen(f"{address}/healthz", timeout=60) as health:  # while all of them are open

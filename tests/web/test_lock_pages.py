@@ -25,15 +25,15 @@ def broken(story: Story) -> Run:
     """S1a has failed in pre-production, S2a waits for it."""
     story.start()
     failing = story.merge("S1", "a", "Discounts")
-    story.passes(failing, 2)
-    story.passes(story.merge("S2", "a", HOSTILE), 2)
+    story.pass_stages(failing, 2)
+    story.pass_stages(story.merge("S2", "a", HOSTILE), 2)
     story.build(failing, Outcome.FAILURE, ("CheckoutTest | <b>",))
     return failing
 
 
 def mended(story: Story) -> Run:
     fix = story.merge("S1", "e")
-    story.passes(fix, 4)
+    story.pass_stages(fix, 4)
     return fix
 
 
@@ -74,8 +74,8 @@ def test_it_names_cause_fix_duration_and_cost(client: FlaskClient, story: Story,
 
 def test_what_people_wrote_formats_nothing(client: FlaskClient, story: Story) -> None:
     story.start()
-    story.put(LockAsked("production", "dana", HOSTILE))
-    story.put(UnlockAsked("production", "kim", HOSTILE))
+    story.tell(LockAsked("production", "dana", HOSTILE))
+    story.tell(UnlockAsked("production", "kim", HOSTILE))
     page = client.get(f"/p/{story.shape.name}/locks/production/1").text
     report = page.partition("<article")[2].partition("</article>")[0]
     assert "<script" not in report
@@ -93,8 +93,8 @@ def test_of_a_lock_that_nobody_knows_nothing_is_said(client: FlaskClient, story:
 def test_only_so_many_reports_are_kept(story: Story) -> None:
     story.start()
     for _ in range(4):
-        story.put(LockAsked("production", "dana", "why"))
-        story.put(UnlockAsked("production", "kim", "fine"))
+        story.tell(LockAsked("production", "dana", "why"))
+        story.tell(UnlockAsked("production", "kim", "fine"))
     measuring.measure(story.context, 2)
     assert [found.key for found in lock_reports.last(story.context, 10)] == ["production/4", "production/3"]
     assert lock_reports.find(story.context, "production/1") is None

@@ -64,7 +64,7 @@ def named(text: str) -> set[str]:
 def test_until_when_a_stage_is_frozen(client: FlaskClient, story: Story) -> None:
     story.start()
     ends = float(round(time.time() + 3_600))
-    story.put(FreezesPlanned((Freeze("fair", ("production",), (FreezeWindow(ends - 7_200, ends),)),)))
+    story.tell(FreezesPlanned((Freeze("fair", ("production",), (FreezeWindow(ends - 7_200, ends),)),)))
     found = scraped(client)
     assert found("interlock_stage_frozen_until", story.shape.name, "production") == ends
     assert found("interlock_stage_frozen_until", story.shape.name, "build") == 0
@@ -73,8 +73,8 @@ def test_until_when_a_stage_is_frozen(client: FlaskClient, story: Story) -> None
 def test_a_locked_pipeline_in_numbers(client: FlaskClient, story: Story) -> None:
     story.start()
     run = story.merge("S1", "a")
-    story.passes(run, 2)
-    story.passes(story.merge("S2", "a"), 2)
+    story.pass_stages(run, 2)
+    story.pass_stages(story.merge("S2", "a"), 2)
     story.build(story.board.runs[run.key], Outcome.FAILURE, ("CheckoutTest",))
     Allowance(story.redis, "token").saw(4_321, 5_000, 600.0)
     Allowance(story.redis, "token").pause(60.0, "a rate limit")

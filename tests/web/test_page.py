@@ -49,11 +49,11 @@ def broken(story: Story) -> Run:
     """The second picture, smaller: S1a failed in pre-production, S2a waits before it, S1b runs in acceptance."""
     story.start()
     run = story.merge("S1", "a", "Round prices")
-    story.passes(run, 2)
+    story.pass_stages(run, 2)
     waits = story.merge("S2", "a", "Faster search")
-    story.passes(waits, 2)
+    story.pass_stages(waits, 2)
     later = story.merge("S1", "b")
-    story.passes(later)
+    story.pass_stages(later)
     story.build(later, None)
     story.build(run, Outcome.FAILURE, ("CheckoutTest",))
     return run
@@ -100,7 +100,7 @@ def test_each_page_of_a_pipeline_says_in_title_and_icon_that_a_stage_is_locked(
         assert "<title>Locked: pre-production · " in page, path
         assert 'href="/static/icon-locked.svg"' in page, path
     assert client.get("/static/icon-locked.svg").status_code == 200
-    story.put(UnlockAsked("pre-production", "alex", "seen to"))
+    story.tell(UnlockAsked("pre-production", "alex", "seen to"))
     for path in of_the_pipeline.values():
         page = client.get(path, headers=AUTH).text
         assert "Locked: " not in page.partition("</title>")[0], path
@@ -111,7 +111,7 @@ def test_a_stage_that_only_a_freeze_closes_is_called_frozen_everywhere(client: F
     now = time.time()
     window = FreezeWindow(now - 3_600, now + 36_000)
     story.start()
-    story.put(FreezesPlanned((Freeze("weekend", ("production",), (window,), "UTC"),)))
+    story.tell(FreezesPlanned((Freeze("weekend", ("production",), (window,), "UTC"),)))
     until = f"frozen until {local_moment(window.ends, 'UTC')}"
     page = shown(client, story)
     assert f"production is {until}" in text(page)
@@ -124,7 +124,7 @@ def test_a_stage_that_only_a_freeze_closes_is_called_frozen_everywhere(client: F
     assert "what changed there" not in where
     overview = text(client.get("/").text)
     assert "Locked" not in overview
-    story.put(LockAsked("production", "sam", "the fair"))
+    story.tell(LockAsked("production", "sam", "the fair"))
     assert "production is locked" in text(shown(client, story))
     assert "<title>Locked: production" in shown(client, story)
 
@@ -149,7 +149,7 @@ def test_every_tile_says_who_it_is_and_why_it_stands_there(client: FlaskClient, 
 
 def test_a_fix_on_its_way_is_told_with_where_it_is(client: FlaskClient, story: Story, broken: Run) -> None:
     fix = story.merge("S1", "e", "Fix the rounding")
-    story.passes(fix)
+    story.pass_stages(fix)
     story.build(fix, None)
     words = text(shown(client, story))
     assert f"The fix: S1 {sha('S1e')[:7]} “Fix the rounding” #42 is in fast acceptance : build #" in words
@@ -167,7 +167,7 @@ def test_lanes_and_stages_stand_in_order(client: FlaskClient, story: Story, brok
 
 def test_a_manual_lock_says_until_when_and_who_may_pass(client: FlaskClient, story: Story) -> None:
     story.start()
-    story.put(LockAsked("production", "sam", "Black Friday", True, time.time() + 3600))
+    story.tell(LockAsked("production", "sam", "Black Friday", True, time.time() + 3600))
     words = text(shown(client, story))
     assert re.search(r"production is locked Black Friday Held by sam Since .* UTC Until .* UTC Fixes may enter", words)
     assert "free for the fix" in words
@@ -176,9 +176,9 @@ def test_a_manual_lock_says_until_when_and_who_may_pass(client: FlaskClient, sto
 def test_unmanaged_builds_backoffs_and_a_pause_are_shown(client: FlaskClient, story: Story) -> None:
     story.start()
     run = story.merge("S1", "a")
-    story.put(TriggerRefused(run.key, 1, "build does not answer"))
-    story.put(BuildSeen("cdp", "shop/production", 99, None))
-    story.put(ModeAsked(Mode.PAUSE, "alex", "Jenkins is being upgraded"))
+    story.tell(TriggerRefused(run.key, 1, "build does not answer"))
+    story.tell(BuildSeen("cdp", "shop/production", 99, None))
+    story.tell(ModeAsked(Mode.PAUSE, "alex", "Jenkins is being upgraded"))
     words = text(shown(client, story))
     assert "Jenkins takes nothing here: build does not answer. Next try" in words
     assert "Build #99 , started by hand, takes a slot" in words
@@ -187,7 +187,7 @@ def test_unmanaged_builds_backoffs_and_a_pause_are_shown(client: FlaskClient, st
 
 def test_a_run_left_in_a_stage_that_was_removed_has_a_tile(client: FlaskClient, story: Story, broken: Run) -> None:
     stages = tuple(stage for stage in story.shape.stages if stage.name != "acceptance")
-    story.put(Configured(replace(story.shape, stages=stages)))
+    story.tell(Configured(replace(story.shape, stages=stages)))
     html = shown(client, story)
     assert "acceptance is no longer configured 1" in text(html)
     assert f"S1 {sha('S1b')[:7]}" in text(html[html.index('class="removed"') :])
@@ -195,8 +195,8 @@ def test_a_run_left_in_a_stage_that_was_removed_has_a_tile(client: FlaskClient, 
 
 def test_a_long_queue_is_folded_to_its_head_and_its_tail_and_the_count_opens(client: FlaskClient, story: Story) -> None:
     story.start()
-    story.put(ModeAsked(Mode.PAUSE, "alex", "no"))
-    story.put(*(Merged("S2", sha(f"m{n}"), sha(f"m{n - 1}") if n else None) for n in range(60)))
+    story.tell(ModeAsked(Mode.PAUSE, "alex", "no"))
+    story.tell(*(Merged("S2", sha(f"m{n}"), sha(f"m{n - 1}") if n else None) for n in range(60)))
     page = shown(client, story)
     assert re.findall(r'class="tile .*?id="t-([^"]*)"', page) == ["S2.1", "S2.2", "S2.3", "S2.60"]
     assert "+ 56 more" in text(page)
@@ -207,8 +207,8 @@ def test_a_long_queue_is_folded_to_its_head_and_its_tail_and_the_count_opens(cli
 
 def test_a_queue_of_five_is_shown_whole(client: FlaskClient, story: Story) -> None:
     story.start()
-    story.put(ModeAsked(Mode.PAUSE, "alex", "no"))
-    story.put(*(Merged("S2", sha(f"m{n}"), sha(f"m{n - 1}") if n else None) for n in range(5)))
+    story.tell(ModeAsked(Mode.PAUSE, "alex", "no"))
+    story.tell(*(Merged("S2", sha(f"m{n}"), sha(f"m{n - 1}") if n else None) for n in range(5)))
     page = shown(client, story)
     assert page.count('class="tile ') == 5
     assert 'class="more"' not in page
@@ -229,8 +229,8 @@ HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"' onclick=x {{
 
 def test_strangers_text_is_text(client: FlaskClient, story: Story) -> None:
     story.start()
-    story.put(Merged("S1", sha("x"), sha("S1 base"), title=HOSTILE, author=HOSTILE, pull=1))
-    story.put(LockAsked("production", "alex", HOSTILE))
+    story.tell(Merged("S1", sha("x"), sha("S1 base"), title=HOSTILE, author=HOSTILE, pull=1))
+    story.tell(LockAsked("production", "alex", HOSTILE))
     for path in ("", "/runs/S1.1"):
         page = client.get(f"/p/{story.shape.name}{path}").text
         assert HOSTILE in unescape(page)
@@ -251,7 +251,7 @@ def test_a_browser_is_told_to_run_nothing_but_ours(client: FlaskClient, story: S
 
 def test_one_run_shows_its_journey_and_what_replaced_it(client: FlaskClient, story: Story, broken: Run) -> None:
     fix = story.merge("S1", "e")
-    story.passes(fix, 4)
+    story.pass_stages(fix, 4)
     page = text(client.get(f"/p/{story.shape.name}/runs/{broken.key}").text)
     assert f"superseded contained in {sha('S1e')[:7]}, superseded by {fix.key}" in page
     assert f"Carried on by {fix.key}" in page
@@ -328,8 +328,8 @@ def test_what_had_to_be_found_by_asking_is_a_quiet_line(client: FlaskClient, sto
 def test_pull_requests_that_are_verified_stand_small_beside_the_build(client: FlaskClient, story: Story) -> None:
     story.start()
     assert "Pull requests 0" in text(shown(client, story))
-    story.put(PullMoved("S1", 12, sha("S1p"), at=1.0), PullMoved("S2", 13, sha("S2p"), at=1.0, fork=True))
-    story.put(BuildSeen("build", "shop/verify", 4, None, "S1.pr12-1", 1))
+    story.tell(PullMoved("S1", 12, sha("S1p"), at=1.0), PullMoved("S2", 13, sha("S2p"), at=1.0, fork=True))
+    story.tell(BuildSeen("build", "shop/verify", 4, None, "S1.pr12-1", 1))
     page = shown(client, story)
     words = text(page)
     assert f"Pull requests 2 S1 #12 {sha('S1p')[:7]} running S2 #13 {sha('S2p')[:7]} waits for a maintainer" in words
@@ -339,7 +339,7 @@ def test_pull_requests_that_are_verified_stand_small_beside_the_build(client: Fl
 
 def test_the_list_of_pull_requests_is_bounded(client: FlaskClient, story: Story) -> None:
     story.start()
-    story.put(*(PullMoved("S1", number, sha(f"p{number}"), at=1.0) for number in range(1, 31)))
+    story.tell(*(PullMoved("S1", number, sha(f"p{number}"), at=1.0) for number in range(1, 31)))
     words = text(shown(client, story))
     assert "Pull requests 30" in words
     assert "+ 10 more" in words

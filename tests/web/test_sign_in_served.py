@@ -72,7 +72,7 @@ def test_somebody_of_github_signs_in_acts_and_signs_out(site: str, story: Story,
 def test_mine_are_the_runs_of_whom_github_signed_in(site: str, story: Story, github: GitHubStandIn) -> None:
     github.control.sign_in_browser("kim")
     story.merge("S1", "a", "Round prices")  # by kim
-    story.put(Merged("S2", sha("S2a"), None, title="Faster search", author="dana"))
+    story.tell(Merged("S2", sha("S2a"), None, title="Faster search", author="dana"))
     with requests.Session() as browser:
         signed_in = browser.get(f"{site}/sign-in/github?next=/p/{story.shape.name}", timeout=TIMEOUT)
         (mine,) = re.findall(r'href="([^"]+)">Mine<', signed_in.text)

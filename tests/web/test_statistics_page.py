@@ -19,14 +19,14 @@ from tests.web.story import Story
 def played(story: Story) -> Story:
     """S1 is delivered; S2 locks pre-production twice: a retry opens the first lock, the second one stands."""
     story.start()
-    story.passes(story.merge("S1", "a"), 4)
+    story.pass_stages(story.merge("S1", "a"), 4)
     run = story.merge("S2", "a")
-    story.passes(run, 2)
+    story.pass_stages(run, 2)
     story.build(story.board.runs[run.key], Outcome.FAILURE, ("CheckoutTest",))
-    story.put(RetryAsked(run.key, "ann", "again"))
+    story.tell(RetryAsked(run.key, "ann", "again"))
     story.build(story.board.runs[run.key], Outcome.SUCCESS)
     run = story.merge("S2", "b")
-    story.passes(run, 2)
+    story.pass_stages(run, 2)
     story.build(story.board.runs[run.key], Outcome.FAILURE, ("CheckoutTest",))
     return story
 
@@ -82,7 +82,7 @@ def test_page_and_api_show_what_the_last_change_of_the_configuration_did(
     api: Api, client: FlaskClient, played: Story
 ) -> None:
     change = ConfigurationChange(f"pipelines.{played.shape.name}.stages.acceptance.capacity", "3", "5")
-    played.put(Configured(played.shape, revision=Revision("other", time.time()), by="kim", changes=(change,)))
+    played.tell(Configured(played.shape, revision=Revision("other", time.time()), by="kim", changes=(change,)))
     (found,) = api.get("/statistics").json["changes"]
     assert (found["by"], found["before"]["delivered"], found["after"]["delivered"]) == ("kim", 1, 0)
     assert found["verdict"] == "too-few"

@@ -27,13 +27,13 @@ def text(html: str) -> str:
 def broken(story: Story) -> Run:
     """S1a is in production. S2a and S3a came to pre-production after it; then S1b failed there; S1c is in the queue."""
     story.start()
-    story.passes(story.merge("S1", "a", "Round prices"), 4)
-    story.passes(story.merge("S2", "a", "Faster search"), 3)
-    story.passes(story.merge("S3", "a", HOSTILE), 3)
+    story.pass_stages(story.merge("S1", "a", "Round prices"), 4)
+    story.pass_stages(story.merge("S2", "a", "Faster search"), 3)
+    story.pass_stages(story.merge("S3", "a", HOSTILE), 3)
     failing = story.merge("S1", "b", "Discounts")
-    story.passes(failing, 2)
+    story.pass_stages(failing, 2)
     story.build(failing, Outcome.FAILURE, ("CheckoutTest",))
-    story.passes(story.merge("S1", "c"), 1)
+    story.pass_stages(story.merge("S1", "c"), 1)
     return failing
 
 
@@ -81,9 +81,9 @@ def test_a_lock_tells_what_changed_in_its_stage_since_its_service_last_passed(
 
 def test_a_version_that_has_replaced_another_is_told_with_the_difference(client: FlaskClient, story: Story) -> None:
     story.start()
-    story.passes(story.merge("S2", "a"), 4)
-    story.passes(story.merge("S2", "b"), 3)
-    story.put(LockAsked("pre-production", "sam", "the tests fail"))
+    story.pass_stages(story.merge("S2", "a"), 4)
+    story.pass_stages(story.merge("S2", "b"), 3)
+    story.tell(LockAsked("pre-production", "sam", "the tests fail"))
     (lock,) = asked(client, story)["locks"]
     row, older = lock["changes"]
     assert row["compare"].endswith(f"/compare/{sha('S2a')}...{sha('S2b')}")
@@ -94,14 +94,14 @@ def test_a_version_that_has_replaced_another_is_told_with_the_difference(client:
 def thrice(story: Story) -> None:
     """S1a passed pre-production; then S2 came there three times, S3 once, and S1b failed."""
     story.start()
-    story.passes(story.merge("S2", "z"), 3)
-    story.passes(story.merge("S1", "a"), 3)
+    story.pass_stages(story.merge("S2", "z"), 3)
+    story.pass_stages(story.merge("S1", "a"), 3)
     for letter in "abc":
-        story.passes(story.merge("S2", letter, f"Search {letter}"), 4)
+        story.pass_stages(story.merge("S2", letter, f"Search {letter}"), 4)
         if letter == "b":
-            story.passes(story.merge("S3", "a"), 3)
+            story.pass_stages(story.merge("S3", "a"), 3)
     failing = story.merge("S1", "b")
-    story.passes(failing, 2)
+    story.pass_stages(failing, 2)
     story.build(failing, Outcome.FAILURE)
 
 
@@ -144,18 +144,18 @@ def test_of_what_a_trimmed_log_has_lost_the_latest_version_is_told(
 
 def test_what_came_before_the_last_pass_is_not_blamed(client: FlaskClient, story: Story) -> None:
     story.start()
-    story.passes(story.merge("S2", "a"), 3)
-    story.passes(story.merge("S1", "a"), 3)
+    story.pass_stages(story.merge("S2", "a"), 3)
+    story.pass_stages(story.merge("S1", "a"), 3)
     failing = story.merge("S1", "b")
-    story.passes(failing, 2)
-    story.passes(story.board.runs["S1.1"], 1)
+    story.pass_stages(failing, 2)
+    story.pass_stages(story.board.runs["S1.1"], 1)
     story.build(failing, Outcome.FAILURE)
     (lock,) = asked(client, story)["locks"]
     assert [row["service"] for row in lock["changes"]] == ["S1"]
 
 
 def test_a_manual_lock_lists_what_came_there_last(client: FlaskClient, story: Story, broken: Run) -> None:
-    story.put(LockAsked("production", "sam", "the fair"))
+    story.tell(LockAsked("production", "sam", "the fair"))
     manual = asked(client, story)["locks"][1]
     assert (manual["automatic"], manual["baseline"]) == (False, None)
     assert [row["run"] for row in manual["changes"]] == ["S1.1"]
@@ -174,7 +174,7 @@ def test_one_service_and_one_page_of_services(client: FlaskClient, story: Story,
 
 def test_the_newest_runs_of_many_are_named_and_the_rest_is_counted(client: FlaskClient, story: Story) -> None:
     story.start()
-    story.put(*(Merged("S2", sha(f"m{n}"), sha(f"m{n - 1}") if n else None) for n in range(30)))
+    story.tell(*(Merged("S2", sha(f"m{n}"), sha(f"m{n - 1}") if n else None) for n in range(30)))
     found = cell(asked(client, story), "S2", "build")
     assert (len(found["newer"]), found["newer_count"], found["newer"][0]["sha"]) == (versions.NEWER, 30, sha("m29"))
 

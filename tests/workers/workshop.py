@@ -43,6 +43,7 @@ from config.settings import Settings
 from demo.pipeline import pipeline as pictures
 from standins.github import GitHubStandIn
 from standins.jenkins import JenkinsStandIn
+from tests.story_world import BuildingWorld
 from tests.texts import text_of
 from workers import reconcile
 from workers.performer import claim_next, perform, perform_due
@@ -97,7 +98,7 @@ AT_ONCE = DecisionLimits(waiting_debounce=0.0, status_debounce=0.0, comment_debo
 SHORT = RetryPolicy(first=0.04, longest=0.04, longest_asked=0.04)
 
 
-class Workshop:
+class Workshop(BuildingWorld):
     """One pipeline, its stand-ins, and a worker's hands. `timeout`: of requests to Jenkins and GitHub, in seconds."""
 
     def __init__(
@@ -113,6 +114,7 @@ class Workshop:
         **changes: Any,
     ) -> None:
         self.retry_policy = retry_policy
+        self._titles: dict[str, str] = {}
         self.jenkins = stack.enter_context(JenkinsStandIn(jenkins, jobs=jobs()))
         self.github = stack.enter_context(GitHubStandIn(repos=[{"full_name": f"shop/s{n}"} for n in (1, 2, 3)]))
         self.control = self.jenkins.control
@@ -282,24 +284,61 @@ class Workshop:
     def due(self, family: str) -> bool:
         return self.context.outbox.due(family) > 0
 
+    def board_now(self) -> Board:
+        """The board as it is stored now."""
+        return self.board
+
+    def sha_of(self, name: str) -> str:
+        """The sha of a commit such as `S1a`."""
+        return sha(name)
+
+    def name_of(self, sha: str) -> str:
+        """What `merge` called a commit; the title of one that came from GitHub."""
+        titles = {run.position.sha: run.merge.title for run in self.board.runs.values()}
+        self._titles |= titles
+        return self._titles.get(sha, sha[:7])
+
     def merge(self, service: str, letter: str) -> Run:
         """Merge one commit; returns its run."""
         head = self.board.service(service).history.head
         name = sha(service + letter)
+        self._titles[name] = service + letter
         self.tell(Merged(service, name, head.sha if head else None, title=f"{service}{letter}"))
         return self.run(service + letter)
-
-    def run(self, name: str) -> Run:
-        """The live run of a commit such as `S1a`."""
-        return next(r for r in self.board.runs.values() if r.position.sha == sha(name))
 
     def run_of(self, commit: str) -> Run:
         """The live run of a commit, by its sha."""
         return next(r for r in self.board.runs.values() if r.position.sha == commit)
 
-    def live(self) -> list[str]:
-        """The titles of the live runs."""
-        return sorted(r.merge.title for r in self.board.runs.values())
+    def passes(self, *names: str) -> None:
+        """The builds of these runs start, if they have not, and succeed; Jenkins is asked, and says so."""
+        for name in names:
+            self._end(name, "SUCCESS")
+
+    def fails(self, name: str, tests: tuple[str, ...] = ()) -> None:
+        """The build of the run starts, if it has not, and fails; Jenkins is asked, and says so."""
+        self._end(name, "FAILURE", tests=list(tests))
+
+    def _end(self, name: str, result: str, **how: Any) -> None:
+        run = self.run(name)
+        job = self.board.job_of(run)
+        assert job is not None
+        self.control.release(job.name, match={"INTERLOCK_RUN": run.key}, result=result, **how)
+        self.poll()
+
+    def withdrawn_end(self) -> None:
+        """Jenkins has ended every build that it was asked to end, and is asked."""
+        self.poll()
+
+    def left(self, name: str) -> tuple[str, str | None] | None:
+        """How the run of a commit ended last, and by which commit; None if none has."""
+        ended, _ = self.context.records.ended(limit=200)
+        by_key = {each.run.key: each.run for each in ended} | self.board.runs
+        for each in ended:
+            if each.run.position.sha == sha(name):
+                by = by_key.get(each.ending.by or "")
+                return str(each.ending.end), by.merge.title if by is not None else None
+        return None
 
     def facts(self, kind: str) -> list[str]:
         """What was told of one kind, oldest first."""

@@ -71,10 +71,10 @@ def broken(story: Story) -> Run:
     """S1a has failed in pre-production and holds its lock; S2a waits behind it, S3a runs in acceptance."""
     story.start()
     run = story.merge("S1", "a")
-    story.passes(run, 2)
+    story.pass_stages(run, 2)
     story.build(run, Outcome.FAILURE, ("CheckoutTest",))
-    story.passes(story.merge("S2", "a"), 2)
+    story.pass_stages(story.merge("S2", "a"), 2)
     third = story.merge("S3", "a")
-    story.passes(third)
+    story.pass_stages(third)
     story.build(third, None)
     return story.board.runs[run.key]

@@ -57,14 +57,14 @@ def told(story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The board that the page speaks of, twelve minutes later, and a folder of one's own."""
     story.start()
     broken = story.merge("S3", "z")
-    story.passes(broken)
+    story.pass_stages(broken)
     story.build(broken, Outcome.FAILURE, ("SearchTest", "BasketTest"))
     for service in ("S1", "S2"):
-        story.passes(story.merge(service, "a", title=f"Round the prices of {service}"), 2)
+        story.pass_stages(story.merge(service, "a", title=f"Round the prices of {service}"), 2)
     story.build(story.board.runs["S1.1"], Outcome.FAILURE, ("CheckoutTest",))
-    story.passes(story.merge("S2", "b"), 1)
+    story.pass_stages(story.merge("S2", "b"), 1)
     story.build(story.board.runs["S2.2"], None)
-    story.passes(story.merge("S3", "a"), 2)
+    story.pass_stages(story.merge("S3", "a"), 2)
     outbox = Outbox(story.redis, story.keys)
     claim, _ = outbox.claim("people", limit=1)
     assert claim is not None

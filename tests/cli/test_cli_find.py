@@ -28,10 +28,10 @@ from tests.web.story import pipeline, sha
 def locked(story: Story) -> Run:
     """S1a is in production and S2a in pre-production; then S1b failed in pre-production."""
     story.start()
-    story.passes(story.merge("S1", "a"), 4)
-    story.passes(story.merge("S2", "a", "Faster\x1b[31m search"), 3)
+    story.pass_stages(story.merge("S1", "a"), 4)
+    story.pass_stages(story.merge("S2", "a", "Faster\x1b[31m search"), 3)
     failing = story.merge("S1", "b")
-    story.passes(failing, 2)
+    story.pass_stages(failing, 2)
     story.build(failing, Outcome.FAILURE)
     return failing
 
@@ -55,11 +55,11 @@ def test_where_says_what_changed_before_a_lock(interlock: Interlock, locked: Run
 
 def test_where_lists_every_version_of_a_service_that_came_since(interlock: Interlock, story: Story) -> None:
     story.start()
-    story.passes(story.merge("S1", "a"), 3)
+    story.pass_stages(story.merge("S1", "a"), 3)
     for letter in "abc":
-        story.passes(story.merge("S2", letter), 4)
+        story.pass_stages(story.merge("S2", letter), 4)
     failing = story.merge("S1", "b")
-    story.passes(failing, 2)
+    story.pass_stages(failing, 2)
     story.build(failing, Outcome.FAILURE)
     after = interlock("where").output.partition("What changed")[2]
     lines = [f"S1 {sha('S1b')[:7]} failed", *(f"S2 {sha(f'S2{letter}')[:7]} passed" for letter in "cba")]
@@ -71,7 +71,7 @@ def test_where_lists_every_version_of_a_service_that_came_since(interlock: Inter
 def test_where_calls_a_stage_frozen_that_only_a_freeze_closes(interlock: Interlock, story: Story) -> None:
     story.start()
     window = FreezeWindow(time.time() - 60, time.time() + 3_600)
-    story.put(FreezesPlanned((Freeze("fair", ("production",), (window,), "UTC"),)))
+    story.tell(FreezesPlanned((Freeze("fair", ("production",), (window,), "UTC"),)))
     output = interlock("where").output
     assert "production FROZEN" in output
     assert "LOCKED" not in output
@@ -128,12 +128,12 @@ def test_a_run_that_has_ended_is_told_at_once_with_an_exit_code(
 
 @pytest.mark.slow
 def test_a_run_is_followed_to_the_one_that_carries_it_on(interlock: Interlock, story: Story, locked: Run) -> None:
-    story.passes(story.board.runs["S2.1"])  # out of production
+    story.pass_stages(story.board.runs["S2.1"])  # out of production
     fix = story.merge("S1", "c")
 
     def go_on() -> None:
-        story.passes(fix, 4)
-        story.passes(story.board.runs[fix.key], 1)
+        story.pass_stages(fix, 4)
+        story.pass_stages(story.board.runs[fix.key], 1)
 
     later = threading.Timer(0.5, go_on)
     later.start()
@@ -192,7 +192,7 @@ def test_status_of_several_pipelines_has_the_locked_one_first(
 
 
 def test_the_log_is_narrowed_down(interlock: Interlock, story: Story, locked: Run) -> None:
-    story.put(LockAsked("production", "sam", "the fair"))
+    story.tell(LockAsked("production", "sam", "the fair"))
     told = interlock("log", "--by", "anybody").output.splitlines()
     assert [line.split()[2] for line in told] == ["stage-locked"]
     assert "the fair" in told[0]

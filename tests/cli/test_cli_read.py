@@ -58,7 +58,7 @@ def test_the_stages_stand_below_each_other_where_they_do_not_fit(interlock: Inte
 def test_a_freeze_is_told_with_its_end_by_its_own_clocks(interlock: Interlock, story: Story) -> None:
     story.start()
     window = FreezeWindow(time.time() - 60, 1_953_532_800.0)
-    story.put(FreezesPlanned((Freeze("fair", ("production",), (window,), "Europe/Berlin"),)))
+    story.tell(FreezesPlanned((Freeze("fair", ("production",), (window,), "Europe/Berlin"),)))
     shown = lines(interlock("status", COLUMNS="100").output)
     at = shown.index("production FROZEN")
     assert shown[at + 1] == "FROZEN frozen until Thu 2031-11-27 09:00 CET (freeze fair)"
@@ -76,7 +76,7 @@ def test_a_lock_is_told_with_reason_holder_time_and_what_to_do(interlock: Interl
 
 def test_the_fix_is_shown_on_its_way_and_on_the_fast_lane(interlock: Interlock, story: Story, broken: Run) -> None:
     fix = story.merge("S1", "b")
-    story.passes(fix)
+    story.pass_stages(fix)
     story.build(fix, None)
     shown = lines(interlock("status", COLUMNS="100").output)
     short = fix.position.sha[:7]
@@ -95,7 +95,7 @@ def test_a_lock_of_a_person_says_how_it_opens(interlock: Interlock, broken: Run)
 
 def test_runs_left_in_a_stage_that_was_removed_are_listed(interlock: Interlock, story: Story, broken: Run) -> None:
     stages = tuple(stage for stage in story.shape.stages if stage.name != "acceptance")
-    story.put(Configured(replace(story.shape, stages=stages)))
+    story.tell(Configured(replace(story.shape, stages=stages)))
     shown = lines(interlock("status", COLUMNS="100").output)
     at = shown.index("acceptance is no longer configured, 1 run left in it")
     assert shown[at + 1].startswith("• S3 7b72891 Change a of S3")
@@ -103,7 +103,7 @@ def test_runs_left_in_a_stage_that_was_removed_are_listed(interlock: Interlock, 
 
 def test_a_long_queue_is_cut_and_counted(interlock: Interlock, story: Story, broken: Run) -> None:
     for number in range(13):
-        story.passes(story.merge("S2", f"q{number}"), 2)
+        story.pass_stages(story.merge("S2", f"q{number}"), 2)
     shown = lines(interlock("status").output)
     assert any("queue 14" in line for line in shown)
     assert any("and 4 more" in line for line in shown)
@@ -173,9 +173,9 @@ def test_watching_outlasts_a_server_that_is_away(
 
 
 def test_what_else_holds_a_stage_up_is_shown(interlock: Interlock, story: Story, broken: Run) -> None:
-    story.put(BuildSeen("cdp", "shop/production", 900, None))
+    story.tell(BuildSeen("cdp", "shop/production", 900, None))
     run = story.merge("S3", "b")
-    story.put(TriggerRefused(run.key, 1, "the job is disabled"))
+    story.tell(TriggerRefused(run.key, 1, "the job is disabled"))
     shown = lines(interlock("status", COLUMNS="100").output)
     assert shown[shown.index("production") + 2 :][:2] == ["running 1 of 1", "build #900, started by hand"]
     assert "Jenkins did not start the build: the job is disabled; Interlock tries again" in shown
@@ -204,7 +204,7 @@ def test_why_finds_runs_by_their_pull_request(interlock: Interlock, broken: Run)
 
 
 def test_why_tells_what_became_of_the_build_of_a_pull_request(interlock: Interlock, story: Story, broken: Run) -> None:
-    story.put(PullMoved("S1", 12, "a" * 40, at=1.0), PullClosed("S1", 12, "a" * 40, at=2.0))
+    story.tell(PullMoved("S1", 12, "a" * 40, at=1.0), PullClosed("S1", 12, "a" * 40, at=2.0))
     said = interlock("why", "#12").output
     assert said.startswith("S1.pr12-1 (S1 #12 aaaaaaa): ")
     assert "closed" in said
@@ -284,8 +284,8 @@ def test_every_reason_and_every_end_has_its_next_step() -> None:
 
 def test_pull_requests_that_are_verified_are_counted(interlock: Interlock, story: Story, broken: Run) -> None:
     assert "pull request" not in interlock("status", COLUMNS="100").output
-    story.put(PullMoved("S1", 12, "a" * 40, at=1.0))
-    story.put(PullMoved("S1", 13, "b" * 40, at=1.0, fork=True))
+    story.tell(PullMoved("S1", 12, "a" * 40, at=1.0))
+    story.tell(PullMoved("S1", 13, "b" * 40, at=1.0, fork=True))
     assert ", 2 pull requests (1 of a fork, unasked), version" in interlock("status", COLUMNS="100").output
 
 

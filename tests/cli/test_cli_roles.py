@@ -38,7 +38,7 @@ def test_each_role_may_type_what_the_table_says(
     interlock: Interlock, address: str, story: Story, broken: Run, case: Case, who: str
 ) -> None:
     if story.board.header.mode is not case.mode:
-        story.put(ModeAsked(case.mode, "test", REASON))
+        story.tell(ModeAsked(case.mode, "test", REASON))
     done = interlock(*(word.format(url=address) for word in case.typed), INTERLOCK_TOKEN=token(who))
     refused = f"{who} may not" in done.stderr
     assert refused is not case.may(who), done.stderr
@@ -52,7 +52,7 @@ def test_a_dry_run_takes_the_role_of_its_action(
     interlock: Interlock, story: Story, broken: Run, case: Case, who: str
 ) -> None:
     if story.board.header.mode is not case.mode:
-        story.put(ModeAsked(case.mode, "test", REASON))
+        story.tell(ModeAsked(case.mode, "test", REASON))
     version = story.store.copy.version
     done = interlock(*case.typed, "--dry-run", INTERLOCK_TOKEN=token(who))
     assert (f"{who} may not" in done.stderr) is not case.may(who), done.stderr

@@ -48,10 +48,10 @@ def test_a_fix_that_is_on_its_way_is_not_asked_for_again(interlock: Interlock, s
 
 
 def test_every_run_of_every_state_is_told_one_thing(interlock: Interlock, story: Story, broken: Run) -> None:
-    story.put(LockAsked("production", "sam", "the fair"))
+    story.tell(LockAsked("production", "sam", "the fair"))
     story.merge("S1", "e")
     for mode in (Mode.RUN, Mode.PAUSE, Mode.OBSERVE):
-        story.put(ModeAsked(mode, "alex", "to see"))
+        story.tell(ModeAsked(mode, "alex", "to see"))
         told = interlock("why").output.splitlines()
         assert len(told) == len(story.board.runs)
         assert [line for line in told if contradicts(line)] == []
@@ -75,7 +75,7 @@ def test_who_asks_after_an_old_failure_is_not_told_to_fix_what_is_fixed(
     story.start()
     story.build(story.merge("S1", "a"), Outcome.FAILURE)
     assert "Merge a fix" in said(interlock, "S1.1")
-    story.passes(story.merge("S1", "b"), passes)
+    story.pass_stages(story.merge("S1", "b"), passes)
     assert "Nothing to do for this one: S1.2 came after it" in said(interlock, "S1.1")
 
 
@@ -117,7 +117,7 @@ def test_the_build_of_a_pull_request_is_explained_and_nothing_can_be_done_to_it(
     interlock: Interlock, story: Story
 ) -> None:
     story.start()
-    story.put(PullMoved("S1", 12, sha("S1p"), at=1.0))
+    story.tell(PullMoved("S1", 12, sha("S1p"), at=1.0))
     told = said(interlock, "#12")
     assert told.startswith(f"S1.pr12-1 (S1 #12 {sha('S1p')[:7]}): its build in verify is being asked for")
     for command in ("watch", "cancel"):

@@ -1,6 +1,6 @@
 """The four pictures of the design, one after the other, each asserted in full for the rules alone.
 
-A worker plays them too, with Redis, Jenkins and GitHub: `tests/workers/test_four_pictures.py`.
+A worker plays them too, with Redis, Jenkins and GitHub: `tests/workers/test_pictures_in_both_worlds.py`.
 """
 
 import pytest

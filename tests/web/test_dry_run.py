@@ -81,7 +81,7 @@ def test_what_would_be_refused_is_refused_in_the_same_words(api: Api, board: Sto
 
 
 def test_a_stage_with_several_locks_asks_which(api: Api, board: Story) -> None:
-    board.put(LockAsked("pre-production", "ann", "the trade fair"))
+    board.tell(LockAsked("pre-production", "ann", "the trade fair"))
     for body in (WHY, DRY):
         answer = api.post("/stages/pre-production/unlock", body)
         assert answer.status_code == 409

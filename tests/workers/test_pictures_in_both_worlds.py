@@ -62,9 +62,6 @@ def test_people_ask_for_the_same_in_both_worlds(world: BuildingWorld) -> None:
     assert world.queue("acceptance") == ["S1a", "S2a"]
     world.unlock("acceptance")
     assert (world.locks("acceptance"), sorted(world.runs_in("acceptance"))) == ([], ["S1a", "S2a"])
-    world.fails("S1a")
-    world.retry("S1a")
-    assert sorted(world.runs_in("acceptance")) == ["S1a", "S2a"]
     world.cancel("S2a")
     world.withdrawn_end()
     assert (world.live(), world.left("S2a")) == (["S1a"], ("cancelled", None))

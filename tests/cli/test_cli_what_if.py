@@ -130,7 +130,7 @@ def test_what_the_store_has_recorded_is_played(story: Story, folder: Path, redis
     """Some seconds of the tests' own pipeline: real turns, in a real store."""
     story.start()
     for service in ("S1", "S2", "S3"):
-        story.passes(story.merge(service, "a"), 4)
+        story.pass_stages(story.merge(service, "a"), 4)
     write_file(folder / "ours.yaml", story.keys.pipeline)
     words = ("what-if", "--config", str(folder / "ours.yaml"), "--since", "30d", "--repeat", "1", "--json")
     done = typed(*words, "--pipeline", story.keys.pipeline, INTERLOCK_REDIS_URL=redis_url)

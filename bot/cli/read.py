@@ -21,12 +21,12 @@ from bot.cli.common import (
     say,
     warn,
 )
-from bot.cli.picture import overview_lines
 from bot.cli.sentences import (
     ended_run_sentence,
     evidence_lines,
     fact_sentence,
     health_sentences,
+    overview_lines,
     run_sentence,
     tiles,
     verification_sentence,

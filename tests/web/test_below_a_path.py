@@ -380,7 +380,7 @@ def test_a_template_writes_the_root_before_each_address(path: Path) -> None:
 
 def test_only_one_function_sends_a_browser_on() -> None:
     found = {str(path.relative_to(WEB)) for path in WEB.rglob("*.py") if redirects(path.read_text())}
-    assert found == {"addresses.py"}, "call go_to of bot/web/shared.py"
+    assert found == {"shared.py"}, "call go_to of bot/web/shared.py"
 
 
 @pytest.mark.parametrize("path", sorted((WEB / "static").glob("*.[jc]s*")), ids=lambda path: path.name)

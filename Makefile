@@ -127,41 +127,34 @@ $(STAMP):
 	fi
 	@rm -f .venv/.built-* .venv/.compiled-* && touch $@
 
+# A comma in what is passed to `call`.
+, := ,
+
+# $(call installed,TEST,PACKAGES,WHAT,WITHOUT): nothing if the shell's TEST holds, else apt-get installs PACKAGES, which
+# are WHAT; where that cannot be, WITHOUT says what it means.
+define installed
+@$(1) && exit 0; \
+if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+  echo "Installing $(3) (apt-get)"; \
+  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
+    $(2) >/dev/null && exit 0; \
+fi; \
+echo "$(4) Debian: apt install $(2)"
+endef
+
+# Whether the shell finds all of these programs.
+all_of = (PATH="$$PATH:/usr/sbin"; for each in $(1); do command -v $$each >/dev/null || exit 1; done)
+# Whether it finds one of them.
+one_of = (for each in $(1); do command -v $$each >/dev/null && exit 0; done; exit 1)
+
 chromium:
-	@for each in chromium chromium-browser google-chrome; do command -v $$each >/dev/null && exit 0; done; \
-	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
-	  echo "Installing Chromium for the browser tests (apt-get)"; \
-	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
-	    chromium >/dev/null && exit 0; \
-	fi; \
-	echo "No Chromium here: the browser tests skip, and fail where CI is set. Debian: apt install chromium"
+	$(call installed,$(call one_of,chromium chromium-browser google-chrome),chromium,Chromium for the browser tests,No Chromium here: the browser tests skip$(,) and fail where CI is set.)
 
 proxies:
-	@missing=; for each in nginx caddy; do PATH="$$PATH:/usr/sbin" command -v $$each >/dev/null || missing=yes; done; \
-	[ -z "$$missing" ] && exit 0; \
-	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
-	  echo "Installing nginx and Caddy for the tests of deploy/proxy (apt-get)"; \
-	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
-	    nginx-light caddy >/dev/null && exit 0; \
-	fi; \
-	echo "No nginx or Caddy here: the tests of deploy/proxy skip, and fail where CI is set. Debian: apt install nginx-light caddy"
+	$(call installed,$(call all_of,nginx caddy),nginx-light caddy,nginx and Caddy for the tests of deploy/proxy,No nginx or Caddy here: the tests of deploy/proxy skip$(,) and fail where CI is set.)
 
 faketime:
-	@for each in /usr/lib/*/faketime/libfaketimeMT.so.1 /usr/lib/faketime/libfaketimeMT.so.1; do \
-	  [ -e "$$each" ] && exit 0; done; \
-	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
-	  echo "Installing libfaketime, which moves the clocks of chaos (apt-get)"; \
-	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
-	    faketime >/dev/null && exit 0; \
-	fi; \
-	echo "No libfaketime here: chaos moves no clocks, and says so. Debian: apt install faketime"
+	$(call installed,ls /usr/lib/*/faketime/libfaketimeMT.so.1 /usr/lib/faketime/libfaketimeMT.so.1 2>/dev/null | grep -q .,faketime,libfaketime$(,) which moves the clocks of chaos,No libfaketime here: chaos moves no clocks$(,) and says so.)
 
 engines:
-	@missing=; for each in redis-server rabbitmq-server; do PATH="$$PATH:/usr/sbin" command -v $$each >/dev/null || missing=yes; done; \
-	[ -z "$$missing" ] && exit 0; \
-	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
-	  echo "Installing Redis (with TLS) and RabbitMQ for the tests of fail-overs (apt-get)"; \
-	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
-	    redis-server rabbitmq-server >/dev/null && exit 0; \
-	fi; \
-	echo "No Redis with TLS or no RabbitMQ here: their tests skip, and fail where CI is set. Debian: apt install redis-server rabbitmq-server"
+	$(call installed,$(call all_of,redis-server rabbitmq-server),redis-server rabbitmq-server,Redis (with TLS) and RabbitMQ for the tests of fail-overs,No Redis with TLS or no RabbitMQ here: their tests skip$(,) and fail where CI is set.)

@@ -175,7 +175,7 @@ def report(name: str, file: str, found: Comparison) -> Iterator[str]:
     exact = max((abs(each.exact_error) for each in found.figures if each.exact_error is not None), default=0.0)
     yield f"With the very durations that were recorded, no figure is off by more than {exact:.1%}."
     yield ""
-    rows: list[Row] = [("", "recorded", "played as it was", "error", f"with {Path(file).name}", "change")]
+    rows: list[Row] = [("", "recorded", "as it was, played", "error", f"with {Path(file).name}", "change")]
     rows += [_row(each) for each in found.figures if _matters(each)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
@@ -209,14 +209,19 @@ def _range(found: Range | None, unit: str, *, signed: bool = False) -> str:
         return "-"
     low, high = (_number(each, unit, signed=signed) for each in (found.low, found.high))
     middle = _number(found.middle, unit, signed=signed)
-    return middle if low == high == middle else f"{middle} ({low} to {high})"
+    return middle if low == high == middle else f"{middle} ({low}..{high})"
 
 
 def _number(value: float | None, unit: str, *, signed: bool = False) -> str:
     if value is None:
         return "-"
     sign = "-" if round(value) < 0 else "+" if signed and round(value) > 0 else ""
-    return sign + (duration(abs(value)) if unit == "s" else f"{abs(value):.0f}")
+    return sign + (_short(abs(value)) if unit == "s" else f"{abs(value):.0f}")
+
+
+def _short(seconds: float) -> str:
+    """A duration as the pipeline file has it: `1h15m`. Six columns have to stand side by side."""
+    return duration(seconds).replace(" min", "m").replace(" ", "")
 
 
 def _changed(run: ComparedRun) -> str:

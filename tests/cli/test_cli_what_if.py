@@ -157,9 +157,9 @@ def test_numbers_are_told_with_their_sign_and_their_range() -> None:
     assert [
         " ".join(line.split()) for line in text if line.startswith(("wait", "builds", "nothing", "new", "  S1"))
     ] == [
-        "wait 10 min 11 min (10 min to 12 min) +10.0% 5 min (4 min to 5 min) -6 min (-6 min to -5 min)",
+        "wait 10m 11m (10m..12m) +10.0% 5m (4m..5m) -6m (-6m..-5m)",
         "builds 10 10 +0.0% 12 +2",
-        "new - - 1 min -",
-        "S1 aaaaaaa: 10 min recorded, 5 min (-6 min)",
-        "S1 bbbbbbb, run 2 of it: - recorded, 2 min (+1 min)",
+        "new - - 1m -",
+        "S1 aaaaaaa: 10m recorded, 5m (-6m)",
+        "S1 bbbbbbb, run 2 of it: - recorded, 2m (+1m)",
     ]

@@ -12,9 +12,9 @@ from bot.simulation.recorded_load import RecordedLoad, UnusableRecording, read_l
 from demo.past import past, shop
 from tests.simulation.test_recorded_load import recorded
 
-#: How far plays with drawn durations may be from what was recorded. Measured, in five days and in two weeks of the town:
-#: +2.5 % and +5.0 % for lead times of half of the merges; -12.5 % and -1.5 % for nine of ten; -4.8 % and +0.8 % for
-#: locks.
+#: How far plays with drawn durations may be from what was recorded. Measured in five days, and in two weeks, of the
+#: town: +2.5 % and +5.0 % for lead times of half of the merges; -12.5 % and -1.5 % for nine of ten; -4.8 % and +0.8 %
+#: for locks.
 LEAD_ERROR, OTHER_ERROR = 0.10, 0.25
 
 

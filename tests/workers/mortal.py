@@ -152,7 +152,18 @@ def work(runtime: Runtime, context: PipelineContext, life: Life) -> None:
             time.sleep(life.rest)
         else:
             time.sleep(life.rest / 2)
-    raise TimeoutError("the work does not come to an end")
+    raise TimeoutError(f"the work does not come to an end: {left(runtime, context)}")
+
+
+def left(runtime: Runtime, context: PipelineContext) -> dict[str, object]:
+    """What there still is to do, for whoever must find out why."""
+    return {
+        "meta": context.redis.hgetall(context.keys.meta),
+        "outbox": context.redis.hgetall(context.keys.outbox),
+        "tries": context.redis.hgetall(context.keys.tries),
+        "lease": context.redis.get(context.keys.lease),
+        "differences": reconcile.builds(runtime, context),
+    }
 
 
 def report(said: dict[str, Any]) -> None:

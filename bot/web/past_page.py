@@ -31,8 +31,8 @@ from bot.web.problems import Problem
 from bot.web.shapes import Shape
 from bot.web.shared import context_of, runtime
 
-#: How far back the slider goes, how far the long steps go, and from one position of it to the next: milliseconds.
-REACH, HOUR, STEP = 86_400_000, 3_600_000, 60_000
+#: How far back the slider goes, and how far the long steps go: milliseconds; how many positions it has: one a minute.
+REACH, HOUR, POSITIONS = 86_400_000, 3_600_000, 1_440
 #: How long it is believed how far the recording goes back, in seconds: looking reads up to all of it.
 BELIEVED = 60.0
 #: The width of the marks, in the units of their viewBox; how many locks are listed; how many facts head the board.
@@ -136,7 +136,7 @@ def _controls(context: PipelineContext, past: _Past, moment: int, now: int, near
         "moment": moment / 1_000,
         "begin": begin / 1_000,
         "end": now / 1_000,
-        "step": STEP // 1_000,
+        "step": max(1, round((now - begin) / POSITIONS / 1_000)),
         "whole_day": begin == now - REACH,
         "latest": [shapes.fact(*row) for row in facts if near.present and row[0].startswith(f"{near.present}-")],
         "previous": to(near.previous),

@@ -19,11 +19,11 @@ def lived(story: Story) -> int:
     """S1a fails in pre-production; a person locks production and opens it; returns a moment in between."""
     story.start()
     run = story.merge("S1", "a", "Round prices")
-    story.passes(run, 2)
+    story.pass_stages(run, 2)
     story.build(run, Outcome.FAILURE)
-    story.put(LockAsked("production", "sam", "the fair"))
+    story.tell(LockAsked("production", "sam", "the fair"))
     moment = clock(story)
-    story.put(UnlockAsked("production", "sam", "over"))
+    story.tell(UnlockAsked("production", "sam", "over"))
     for number in range(6):
         story.merge("S2", f"m{number}", "Faster search")
     return moment
